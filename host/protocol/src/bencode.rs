@@ -1,0 +1,283 @@
+//! Bencode, as far as the protocol uses it: integers that fit an `i64`, byte strings, lists, dictionaries.
+//!
+//! Strict where the two existing implementations are lenient in different ways: a leading zero, a negative zero,
+//! unsorted or repeated keys, trailing data. No worker writes these, so such bytes are damage, and they are refused
+//! with the offset at which they stopped making sense.
+
+use std::fmt;
+
+/// How deep lists and dictionaries may nest: the protocol needs 4; a hostile record must not exhaust the stack.
+const MAX_DEPTH: usize = 16;
+
+/// A decoded value that borrows its strings from the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value<'a> {
+    Int(i64),
+    Bytes(&'a [u8]),
+    List(Vec<Value<'a>>),
+    /// Entries, sorted by key.
+    Dict(Vec<(&'a [u8], Value<'a>)>),
+}
+
+/// Why bytes are not bencode, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyntaxError {
+    /// Offset in bytes from the start of the input.
+    pub offset: usize,
+    pub reason: &'static str,
+}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not bencode at byte {}: {}", self.offset, self.reason)
+    }
+}
+
+impl<'a> Value<'a> {
+    /// What kind of value this is, for error messages.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Int(_) => "an integer",
+            Value::Bytes(_) => "a string",
+            Value::List(_) => "a list",
+            Value::Dict(_) => "a dictionary",
+        }
+    }
+
+    /// The entry of a dictionary; `None` also where this is none.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Value<'a>> {
+        match self {
+            Value::Dict(entries) => entries.iter().find(|(k, _)| *k == key.as_bytes()).map(|(_, v)| v),
+            _ => None,
+        }
+    }
+}
+
+/// Decodes exactly one value that takes up the whole input.
+///
+/// # Errors
+/// Where the input is not bencode, ends early, or goes on behind the value.
+pub fn decode(input: &[u8]) -> Result<Value<'_>, SyntaxError> {
+    let mut decoder = Decoder { input, at: 0 };
+    let value = decoder.value(0)?;
+    if decoder.at != input.len() {
+        return Err(decoder.error("data after the end of the value"));
+    }
+    Ok(value)
+}
+
+struct Decoder<'a> {
+    input: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Decoder<'a> {
+    fn error(&self, reason: &'static str) -> SyntaxError {
+        SyntaxError { offset: self.at, reason }
+    }
+
+    fn peek(&self) -> Result<u8, SyntaxError> {
+        self.input.get(self.at).copied().ok_or_else(|| self.error("the input ends here"))
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Value<'a>, SyntaxError> {
+        if depth > MAX_DEPTH {
+            return Err(self.error("nested too deeply"));
+        }
+        match self.peek()? {
+            b'i' => {
+                self.at += 1;
+                self.number(b'e', true).map(Value::Int)
+            }
+            b'l' => {
+                self.at += 1;
+                let mut items = Vec::new();
+                while self.peek()? != b'e' {
+                    items.push(self.value(depth + 1)?);
+                }
+                self.at += 1;
+                Ok(Value::List(items))
+            }
+            b'd' => {
+                self.at += 1;
+                let mut entries: Vec<(&[u8], Value<'a>)> = Vec::new();
+                while self.peek()? != b'e' {
+                    let start = self.at;
+                    let key = self.string()?;
+                    if entries.last().is_some_and(|(last, _)| *last >= key) {
+                        return Err(SyntaxError { offset: start, reason: "keys unsorted or repeated" });
+                    }
+                    entries.push((key, self.value(depth + 1)?));
+                }
+                self.at += 1;
+                Ok(Value::Dict(entries))
+            }
+            b'0'..=b'9' => self.string().map(Value::Bytes),
+            _ => Err(self.error("expected an integer, a string, a list or a dictionary")),
+        }
+    }
+
+    fn string(&mut self) -> Result<&'a [u8], SyntaxError> {
+        if !self.peek()?.is_ascii_digit() {
+            return Err(self.error("expected the length of a string"));
+        }
+        let length = self.number(b':', false)?;
+        let rest = &self.input[self.at..];
+        let length = usize::try_from(length)
+            .ok()
+            .filter(|n| *n <= rest.len())
+            .ok_or_else(|| self.error("the string is longer than the input"))?;
+        self.at += length;
+        Ok(&rest[..length])
+    }
+
+    /// Digits up to `end`, which is consumed.
+    fn number(&mut self, end: u8, signed: bool) -> Result<i64, SyntaxError> {
+        let start = self.at;
+        if signed && self.peek()? == b'-' {
+            self.at += 1;
+        }
+        let digits = self.at;
+        while self.peek()?.is_ascii_digit() {
+            self.at += 1;
+        }
+        if self.at == digits || self.peek()? != end {
+            return Err(self.error("expected a digit"));
+        }
+        let text = &self.input[digits..self.at];
+        if (text[0] == b'0' && text.len() > 1) || (text == b"0" && digits > start) {
+            return Err(SyntaxError { offset: digits, reason: "a number with a leading zero" });
+        }
+        // Digits and a sign are ASCII, so this is always UTF-8.
+        let number = std::str::from_utf8(&self.input[start..self.at])
+            .ok()
+            .and_then(|t| t.parse().ok())
+            .ok_or(SyntaxError { offset: start, reason: "a number beyond 64 bits" })?;
+        self.at += 1;
+        Ok(number)
+    }
+}
+
+/// Writes bencode. The caller writes the keys of a dictionary in the order of their bytes.
+#[derive(Default)]
+pub struct Encoder {
+    out: Vec<u8>,
+}
+
+impl Encoder {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn int(&mut self, n: i64) -> &mut Self {
+        self.out.push(b'i');
+        self.decimal(n);
+        self.out.push(b'e');
+        self
+    }
+
+    pub fn bytes(&mut self, s: &[u8]) -> &mut Self {
+        self.decimal(s.len() as i64);
+        self.out.push(b':');
+        self.out.extend_from_slice(s);
+        self
+    }
+
+    pub fn str(&mut self, s: &str) -> &mut Self {
+        self.bytes(s.as_bytes())
+    }
+
+    pub fn list(&mut self) -> &mut Self {
+        self.out.push(b'l');
+        self
+    }
+
+    pub fn dict(&mut self) -> &mut Self {
+        self.out.push(b'd');
+        self
+    }
+
+    /// Ends the list or dictionary begun last.
+    pub fn end(&mut self) -> &mut Self {
+        self.out.push(b'e');
+        self
+    }
+
+    /// Writes a decoded value back, a dictionary's entries in the order that they have.
+    pub fn value(&mut self, value: &Value<'_>) -> &mut Self {
+        match value {
+            Value::Int(n) => self.int(*n),
+            Value::Bytes(b) => self.bytes(b),
+            Value::List(items) => {
+                self.list();
+                for item in items {
+                    self.value(item);
+                }
+                self.end()
+            }
+            Value::Dict(entries) => {
+                self.dict();
+                for (key, item) in entries {
+                    self.bytes(key).value(item);
+                }
+                self.end()
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn finish(self) -> Vec<u8> {
+        self.out
+    }
+
+    fn decimal(&mut self, n: i64) {
+        use std::io::Write;
+        // Writing to a Vec does not fail.
+        let _ = write!(self.out, "{n}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn round_trips() {
+        for text in ["i0e", "i-7e", "0:", "4:spam", "le", "de", "li2e2:r12:h1e", "d1:ai1e1:bl1:xee"] {
+            let value = decode(text.as_bytes()).unwrap();
+            let mut encoder = Encoder::new();
+            encoder.value(&value);
+            assert_eq!(encoder.finish(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn refuses_with_the_place() {
+        for (text, offset) in [
+            ("", 0),
+            ("hello", 0),
+            ("i01e", 1),
+            ("i-0e", 2),
+            ("ie", 1),
+            ("i99999999999999999999e", 1),
+            ("03:abc", 0),
+            ("5:abc", 2),
+            ("li1e", 4),
+            ("i1ei2e", 3),
+            ("di1ei1ee", 1),
+            ("d1:bi1e1:ai1ee", 7),
+            ("d1:ai1e1:ai1ee", 7),
+        ] {
+            assert_eq!(decode(text.as_bytes()).unwrap_err().offset, offset, "{text}");
+        }
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let deep = "l".repeat(100_000);
+        assert_eq!(decode(deep.as_bytes()).unwrap_err().reason, "nested too deeply");
+    }
+}

@@ -1,0 +1,80 @@
+//! The JSON codecs of the two existing workers: how they write a call's arguments, and the call hash that they derive.
+//!
+//! The hash is a call's identity, so these bytes decide whether two workers share a result. The golden vectors that the
+//! existing implementations wrote are in `tests/vectors/json_calls_*.json`.
+//!
+//! Numbers are read from their text. With serde_json's `arbitrary_precision` an integer of any size keeps its digits;
+//! without it `serde_json` itself turns whatever does not fit 64 bits into a float before it gets here.
+
+use serde_json::{Map, Value};
+
+pub mod python;
+pub mod typescript;
+
+#[cfg(test)]
+mod tests;
+
+/// What a payload holds, whichever worker wrote it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Arguments {
+    /// `[{"n": 1}]`: arguments by name. Also a bare `{"n": 1}`, as people type it, and `[]`, which names none.
+    Named(Map<String, Value>),
+    /// `[1, "a"]`: TypeScript's argument list, where it is not one object alone.
+    Positional(Vec<Value>),
+}
+
+impl Arguments {
+    /// The list that TypeScript's codec writes for these arguments.
+    pub fn into_list(self) -> Vec<Value> {
+        match self {
+            Self::Named(named) => vec![Value::Object(named)],
+            Self::Positional(list) => list,
+        }
+    }
+}
+
+/// Why a payload is not arguments.
+#[derive(Debug)]
+pub enum Error {
+    /// It is not JSON. (Python also writes `NaN`, `Infinity` and lone surrogates, which are not.)
+    Json(serde_json::Error),
+    /// It is JSON, but neither a list nor an object.
+    Shape(&'static str),
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Json(error) => write!(f, "the arguments are not JSON: {error}"),
+            Self::Shape(found) => write!(f, "the arguments must be a JSON list or object, not {found}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Json(error) => Some(error),
+            Self::Shape(_) => None,
+        }
+    }
+}
+
+/// Reads a payload in any of the forms of [`Arguments`].
+///
+/// # Errors
+/// When the bytes are not JSON, or are a lone string, number, boolean or `null`.
+pub fn decode(payload: &[u8]) -> Result<Arguments, Error> {
+    match serde_json::from_slice(payload).map_err(Error::Json)? {
+        Value::Object(named) => Ok(Arguments::Named(named)),
+        Value::Array(mut list) => Ok(match list.as_mut_slice() {
+            [] => Arguments::Named(Map::new()),
+            [Value::Object(named)] => Arguments::Named(std::mem::take(named)),
+            _ => Arguments::Positional(list),
+        }),
+        Value::Null => Err(Error::Shape("null")),
+        Value::Bool(_) => Err(Error::Shape("a boolean")),
+        Value::Number(_) => Err(Error::Shape("a number")),
+        Value::String(_) => Err(Error::Shape("a string")),
+    }
+}

@@ -1,0 +1,201 @@
+//! Python's form: what `json.dumps(…, sort_keys=True)` writes, to the byte.
+//!
+//! Free of the rest of this crate on purpose: the Rust SDK compiles this very file into every guest
+//! (`guests/rust/sdk/src/codec.rs`), where a second dependency tree would cost build time.
+
+use serde_json::{Map, Number, Value};
+use sha2::{Digest, Sha256};
+
+/// The payload of a call with these keyword arguments: `json.dumps([kwargs], sort_keys=True)`.
+pub fn payload(kwargs: &Value) -> Vec<u8> {
+    let mut out = String::with_capacity(64);
+    out.push('[');
+    write(&mut out, kwargs);
+    out.push(']');
+    out.into_bytes()
+}
+
+/// The call hash that the Python worker derives: SHA-256, in hex, of `json.dumps([task, [kwargs]], sort_keys=True)`.
+pub fn call_hash(task: &str, kwargs: &Value) -> String {
+    call_hash_of_payload(task, &payload(kwargs))
+}
+
+/// [`call_hash`] where the payload has been written already, by [`payload`].
+pub fn call_hash_of_payload(task: &str, payload: &[u8]) -> String {
+    let mut head = String::with_capacity(task.len() + 5);
+    head.push('[');
+    write_string(&mut head, task);
+    head.push_str(", ");
+    let digest = Sha256::new().chain_update(head).chain_update(payload).chain_update("]").finalize();
+    hex(&digest)
+}
+
+/// Appends `json.dumps(value, sort_keys=True)`.
+pub fn write(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Number(number) => write_number(out, number),
+        Value::String(string) => write_string(out, string),
+        Value::Array(items) => {
+            out.push('[');
+            for (index, item) in items.iter().enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                write(out, item);
+            }
+            out.push(']');
+        }
+        Value::Object(map) => write_object(out, map),
+    }
+}
+
+fn write_object(out: &mut String, map: &Map<String, Value>) {
+    // Sorted here even though serde_json's map usually is: its `preserve_order` feature, which any crate in the build
+    // may switch on, would change call hashes otherwise. UTF-8 sorts as code points do, which is Python's order.
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_unstable_by_key(|(key, _)| key.as_str());
+    out.push('{');
+    for (index, (key, value)) in entries.into_iter().enumerate() {
+        if index > 0 {
+            out.push_str(", ");
+        }
+        write_string(out, key);
+        out.push_str(": ");
+        write(out, value);
+    }
+    out.push('}');
+}
+
+/// As `ensure_ascii` does: everything outside printable ASCII is escaped, beyond the BMP as a surrogate pair.
+fn write_string(out: &mut String, string: &str) {
+    out.push('"');
+    for c in string.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            ' '..='~' => out.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write_escape(out, *unit);
+                }
+            }
+        }
+    }
+    out.push('"');
+}
+
+/// `\uXXXX` of one UTF-16 unit, in lower case as Python writes it.
+pub(crate) fn write_escape(out: &mut String, unit: u16) {
+    out.push_str("\\u");
+    for shift in [12, 8, 4, 0] {
+        out.push(nibble((unit >> shift) as u8));
+    }
+}
+
+fn write_number(out: &mut String, number: &Number) {
+    match Decimal::of(number) {
+        Err(integer) => out.push_str(&integer),
+        Ok(float) => write_float(out, float),
+    }
+}
+
+/// `repr(float)`: decimal for exponents from -4 to 15, otherwise scientific with a sign and two digits at least.
+fn write_float(out: &mut String, float: f64) {
+    // A number too large for a float is `inf` in Python, and json.dumps writes that so.
+    if float.is_infinite() {
+        out.push_str(if float > 0.0 { "Infinity" } else { "-Infinity" });
+        return;
+    }
+    let decimal = Decimal::shortest(float);
+    if (-4..16).contains(&decimal.exponent) {
+        decimal.write_plain(out);
+        if decimal.exponent >= decimal.digits.len() as i32 - 1 {
+            out.push_str(".0");
+        }
+    } else {
+        decimal.write_scientific(out, 2);
+    }
+}
+
+/// A float as the fewest digits that read back as the same float: ±d.ddd × 10^exponent. Python and JavaScript agree on
+/// those, and differ in how they lay them out.
+pub(crate) struct Decimal {
+    negative: bool,
+    digits: String,
+    pub(crate) exponent: i32,
+}
+
+impl Decimal {
+    /// The float that a JSON number is, or the text of it where it is an integer.
+    pub(crate) fn of(number: &Number) -> Result<f64, String> {
+        let text = number.to_string();
+        if !text.contains(['.', 'e', 'E']) {
+            // `-0` is the integer 0 in Python.
+            return Err(if text == "-0" { "0".into() } else { text });
+        }
+        // The text is a JSON number, so it parses; one that is out of range becomes an infinity.
+        Ok(text.parse().unwrap_or(f64::NAN))
+    }
+
+    pub(crate) fn shortest(float: f64) -> Self {
+        // Rust writes the shortest digits as `-1.234e5`; the standard library's only promise needed here is that.
+        let text = format!("{float:e}");
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        Self {
+            negative: mantissa.starts_with('-'),
+            digits: mantissa.chars().filter(char::is_ascii_digit).collect(),
+            exponent: exponent.parse().unwrap_or(0),
+        }
+    }
+
+    /// `-123.45`, `0.00012`, `12000`: no exponent, and no point where it is whole.
+    pub(crate) fn write_plain(&self, out: &mut String) {
+        if self.negative {
+            out.push('-');
+        }
+        let whole = self.exponent + 1;
+        if whole <= 0 {
+            out.push_str("0.");
+            (whole..0).for_each(|_| out.push('0'));
+            out.push_str(&self.digits);
+        } else if let Some((head, tail)) = self.digits.split_at_checked(whole as usize).filter(|(_, t)| !t.is_empty()) {
+            out.push_str(head);
+            out.push('.');
+            out.push_str(tail);
+        } else {
+            out.push_str(&self.digits);
+            (self.digits.len() as i32..whole).for_each(|_| out.push('0'));
+        }
+    }
+
+    /// `1.5e+21`, `1e-07`: `width` is the least number of digits of the exponent.
+    pub(crate) fn write_scientific(&self, out: &mut String, width: usize) {
+        if self.negative {
+            out.push('-');
+        }
+        let (head, tail) = self.digits.split_at(1);
+        out.push_str(head);
+        if !tail.is_empty() {
+            out.push('.');
+            out.push_str(tail);
+        }
+        let sign = if self.exponent < 0 { '-' } else { '+' };
+        out.push_str(&format!("e{sign}{:0width$}", self.exponent.unsigned_abs()));
+    }
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)]).collect()
+}
+
+fn nibble(value: u8) -> char {
+    char::from(b"0123456789abcdef"[usize::from(value & 15)])
+}

@@ -1,0 +1,123 @@
+use super::*;
+
+/// Cases that `serde_json` cannot hold, by what makes them so; no worker of ours can be asked for them.
+const UNREPRESENTABLE: [&str; 3] = ["\\ud800\"", "Infinity", "NaN"];
+
+fn vectors(name: &str) -> Vec<Value> {
+    let path = format!("{}/../../tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// (task, payload, call hash) of every vector that can be told in JSON, and how many could not.
+fn cases(name: &str) -> (Vec<(String, String, String)>, usize) {
+    let text = |value: &Value| value.as_str().expect("a string").to_owned();
+    let mut skipped = 0;
+    let mut cases = Vec::new();
+    for vector in vectors(name) {
+        // An entry without a payload records that the peer itself refused the value.
+        let Some(payload) = vector.get("payload") else { continue };
+        let payload = text(&payload["text"]);
+        if UNREPRESENTABLE.iter().any(|what| payload.contains(what)) {
+            skipped += 1;
+        } else {
+            cases.push((text(&vector["task_name"]), payload, text(&vector["call_hash"])));
+        }
+    }
+    (cases, skipped)
+}
+
+/// Does this build's `serde_json` keep the digits of an integer beyond 64 bits?
+fn big_integers() -> bool {
+    let big = "10000000000000000000000000";
+    serde_json::from_str::<Value>(big).expect("a number").to_string() == big
+}
+
+#[test]
+fn python_vectors() {
+    let (cases, skipped) = cases("json_calls_python.json");
+    assert!(cases.len() >= 18, "only {} cases, {skipped} skipped", cases.len());
+    for (task, expected, hash) in cases {
+        if expected.contains("10000000000000000000000000") && !big_integers() {
+            continue;
+        }
+        let Arguments::Named(kwargs) = decode(expected.as_bytes()).expect(&expected) else {
+            panic!("{expected} is named")
+        };
+        let kwargs = Value::Object(kwargs);
+        assert_eq!(String::from_utf8(python::payload(&kwargs)).expect("UTF-8"), expected);
+        assert_eq!(python::call_hash(&task, &kwargs), hash, "{task} {expected}");
+    }
+}
+
+#[test]
+fn typescript_vectors() {
+    let (cases, skipped) = cases("json_calls_typescript.json");
+    assert!(cases.len() >= 12, "only {} cases, {skipped} skipped", cases.len());
+    for (task, expected, hash) in cases {
+        // Not through `decode`: to TypeScript `[]` and `[{}]` are two calls.
+        let list: Vec<Value> = serde_json::from_str(&expected).expect(&expected);
+        assert_eq!(String::from_utf8(typescript::payload(&list)).expect("UTF-8"), expected);
+        assert_eq!(typescript::call_hash(&task, &list), hash, "{task} {expected}");
+    }
+}
+
+fn both(json: &str) -> (String, String) {
+    let value: Value = serde_json::from_str(json).expect(json);
+    let (mut py, mut ts) = (String::new(), String::new());
+    python::write(&mut py, &value);
+    typescript::write(&mut ts, &value);
+    (py, ts)
+}
+
+/// Expected: `json.dumps(json.loads(text))` by `CPython`, `JSON.stringify(JSON.parse(text))` by V8.
+#[test]
+fn numbers() {
+    for (json, py, ts) in [
+        ("0.0", "0.0", "0"),
+        ("-0.0", "-0.0", "0"),
+        ("1.50", "1.5", "1.5"),
+        ("1E2", "100.0", "100"),
+        ("123456789012345.6", "123456789012345.6", "123456789012345.6"),
+        ("1e15", "1000000000000000.0", "1000000000000000"),
+        ("1e16", "1e+16", "10000000000000000"),
+        ("1.2345e20", "1.2345e+20", "123450000000000000000"),
+        ("1e21", "1e+21", "1e+21"),
+        ("0.0001", "0.0001", "0.0001"),
+        ("0.00001", "1e-05", "0.00001"),
+        ("0.00000125", "1.25e-06", "0.00000125"),
+        ("1.5e-7", "1.5e-07", "1.5e-7"),
+        ("5e-324", "5e-324", "5e-324"),
+        ("1.7976931348623157e308", "1.7976931348623157e+308", "1.7976931348623157e+308"),
+        ("-2.5", "-2.5", "-2.5"),
+        ("9007199254740993", "9007199254740993", "9007199254740992"),
+        ("18446744073709551615", "18446744073709551615", "18446744073709552000"),
+        ("-9223372036854775808", "-9223372036854775808", "-9223372036854776000"),
+    ] {
+        assert_eq!(both(json), (py.to_owned(), ts.to_owned()), "{json}");
+    }
+}
+
+#[test]
+fn keys_are_sorted_whatever_the_map_does() {
+    // Code points against UTF-16 units: U+FFEE sorts before an emoji in Python and after it in JavaScript.
+    let (py, ts) = both(r#"{"b":1,"￮":2,"😀":3,"10":4,"9":5,"01":6,"4294967295":7,"a":{"d":1,"c":2}}"#);
+    assert_eq!(
+        py,
+        r#"{"01": 6, "10": 4, "4294967295": 7, "9": 5, "a": {"c": 2, "d": 1}, "b": 1, "\uffee": 2, "\ud83d\ude00": 3}"#
+    );
+    assert_eq!(ts, r#"{"9":5,"10":4,"01":6,"4294967295":7,"a":{"c":2,"d":1},"b":1,"😀":3,"￮":2}"#);
+}
+
+#[test]
+fn every_form_of_arguments_is_read() {
+    let named = |json| Arguments::Named(serde_json::from_str(json).expect(json));
+    assert_eq!(decode(br#"[{"n": 1}]"#).expect("named"), named(r#"{"n": 1}"#));
+    assert_eq!(decode(br#"{"n":1}"#).expect("bare"), named(r#"{"n": 1}"#));
+    assert_eq!(decode(b"[]").expect("none"), named("{}"));
+    assert_eq!(decode(b"[1]").expect("list"), Arguments::Positional(vec![1.into()]));
+    assert_eq!(decode(b"[{}, 2]").expect("list").into_list().len(), 2);
+    for bad in [&b""[..], b"nope", b"[", b"1", b"\"a\"", b"null", b"true", b"\xff"] {
+        assert!(decode(bad).is_err(), "{bad:?}");
+    }
+}

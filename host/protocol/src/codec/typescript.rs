@@ -1,0 +1,123 @@
+//! TypeScript's form (`NaiveJsonCodec`): compact JSON as `JSON.stringify` writes it, with the keys of objects sorted.
+
+use std::cmp::Ordering;
+
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::python::{Decimal, hex, write_escape};
+
+/// The payload of a call with this argument list.
+pub fn payload(arguments: &[Value]) -> Vec<u8> {
+    let mut out = String::with_capacity(64);
+    write_list(&mut out, arguments);
+    out.into_bytes()
+}
+
+/// The call hash that the TypeScript worker derives: SHA-256, in hex, of compact JSON `[task, arguments]`.
+pub fn call_hash(task: &str, arguments: &[Value]) -> String {
+    call_hash_of_payload(task, &payload(arguments))
+}
+
+/// [`call_hash`] where the payload has been written already, by [`payload`].
+pub fn call_hash_of_payload(task: &str, payload: &[u8]) -> String {
+    let mut head = String::from("[");
+    write_string(&mut head, task);
+    head.push(',');
+    hex(&Sha256::new().chain_update(head).chain_update(payload).chain_update("]").finalize())
+}
+
+/// Appends the value as that codec writes it.
+pub fn write(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(true) => out.push_str("true"),
+        Value::Bool(false) => out.push_str("false"),
+        Value::Number(number) => write_number(out, number),
+        Value::String(string) => write_string(out, string),
+        Value::Array(items) => write_list(out, items),
+        Value::Object(map) => write_object(out, map),
+    }
+}
+
+fn write_list(out: &mut String, items: &[Value]) {
+    out.push('[');
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write(out, item);
+    }
+    out.push(']');
+}
+
+fn write_object(out: &mut String, map: &Map<String, Value>) {
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_unstable_by(|(a, _), (b, _)| key_order(a, b));
+    out.push('{');
+    for (index, (key, value)) in entries.into_iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        write_string(out, key);
+        out.push(':');
+        write(out, value);
+    }
+    out.push('}');
+}
+
+/// By UTF-16 units, but array indices first and by value: the codec adds the sorted keys to a new object, and a
+/// JavaScript object lists its array indices before all else, whatever the order in which they were added.
+fn key_order(a: &str, b: &str) -> Ordering {
+    match (array_index(a), array_index(b)) {
+        (Some(a), Some(b)) => a.cmp(&b),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => a.encode_utf16().cmp(b.encode_utf16()),
+    }
+}
+
+/// The value of a key that ECMAScript takes for an array index: canonical decimal, at most 2^32 - 2.
+fn array_index(key: &str) -> Option<u32> {
+    let canonical = key == "0" || (key.bytes().all(|b| b.is_ascii_digit()) && !key.starts_with('0'));
+    key.parse().ok().filter(|index| canonical && *index != u32::MAX)
+}
+
+fn write_string(out: &mut String, string: &str) {
+    out.push('"');
+    for c in string.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{8}' => out.push_str("\\b"),
+            '\u{c}' => out.push_str("\\f"),
+            '\0'..='\u{1f}' => write_escape(out, c as u16),
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+/// `Number.prototype.toString`: every number is a double; plain from 1e-6 up to below 1e21.
+fn write_number(out: &mut String, number: &serde_json::Number) {
+    let float = Decimal::of(number).unwrap_or_else(|integer| integer.parse().unwrap_or(f64::NAN));
+    if !float.is_finite() {
+        // What JSON.parse reads as an infinity, JSON.stringify writes as null.
+        out.push_str("null");
+        return;
+    }
+    if float == 0.0 {
+        // Also for -0.
+        out.push('0');
+        return;
+    }
+    let decimal = Decimal::shortest(float);
+    if (-6..21).contains(&decimal.exponent) {
+        decimal.write_plain(out);
+    } else {
+        decimal.write_scientific(out, 1);
+    }
+}

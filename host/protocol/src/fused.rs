@@ -1,0 +1,318 @@
+//! The transitions as one transaction, for backends whose queue and store share one.
+//!
+//! They leave the same records as `stepwise`, and send fewer messages: nobody can look in between, so what stepwise
+//! must send for safety need not be sent here. The equivalence suite holds the two together.
+
+use std::collections::{BTreeMap, HashSet};
+
+use bytes::Bytes;
+
+use crate::cycle::Walk;
+use crate::error::Result;
+use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
+use crate::ports::{Deferral, Deferred, Key, Loaded, NewJob, Receipt, Scheduled, Work, spawn_counter};
+use crate::records::{JobRecord, RunRecord, Waiting, encode_failure, encode_latest};
+use crate::stepwise::{must_send, outcome};
+use crate::wire::{CallRecord, Message, PendingReturns, Return};
+
+/// Reads of one consistent state.
+pub trait Snapshot {
+    /// # Errors
+    /// When the backend fails.
+    fn get(&mut self, key: &Key) -> Result<Option<Bytes>>;
+
+    /// Is there such a record? Worth overriding where its bytes cost.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    fn has(&mut self, key: &Key) -> Result<bool> {
+        Ok(self.get(key)?.is_some())
+    }
+}
+
+/// Reads and writes that become visible and durable together.
+pub trait Transaction: Snapshot {
+    /// # Errors
+    /// When the backend fails; nothing of the transaction is then kept.
+    fn put(&mut self, key: &Key, value: &[u8]) -> Result<()>;
+    /// # Errors
+    /// As `put`.
+    fn delete(&mut self, key: &Key) -> Result<()>;
+    /// # Errors
+    /// As `put`.
+    fn send(&mut self, topic: &Topic, message: &Message) -> Result<()>;
+    /// Adds to a counter and returns the sum.
+    ///
+    /// # Errors
+    /// As `put`.
+    fn add(&mut self, counter: &str, by: u64) -> Result<u64>;
+    /// # Errors
+    /// As `put`.
+    fn ack(&mut self, receipt: &Receipt) -> Result<()>;
+}
+
+/// See `Backend::schedule`.
+///
+/// # Errors
+/// When the backend fails.
+pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<Scheduled> {
+    let call = &job.call;
+    tx.put(&Key::call(&call.hash), &CallRecord::encode(&call.task, &call.payload))?;
+    let record =
+        JobRecord { call: call.hash.clone(), topic: call.topic.clone(), created: now, done: false, extra: Vec::new() };
+    tx.put(&Key::job(&job.root), &record.encode())?;
+    tx.put(&Key::latest(&call.hash), &encode_latest(&job.root))?;
+    if tx.has(&Key::value(&call.hash))? {
+        return Ok(Scheduled::AlreadyDone);
+    }
+    send(tx, &call.topic, &Message { root: job.root.clone(), call: call.hash.clone() })?;
+    Ok(Scheduled::Queued)
+}
+
+/// See `Backend::load`.
+///
+/// # Errors
+/// When the backend fails or a record does not decode.
+pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
+    let Message { root, call } = &work.message;
+    let run_bytes = tx.get(&Key::run(call, root))?;
+    let mut loaded = Loaded {
+        call: tx.get(&Key::call(call))?.as_ref().map(CallRecord::decode).transpose()?,
+        outcome: read_outcome(tx, root, call)?,
+        run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
+        run_bytes,
+        sample: Vec::new(),
+    };
+    if let (Some(run), None) = (&loaded.run, &loaded.outcome) {
+        loaded.sample = outcomes(tx, root, &run.sample)?;
+    }
+    Ok(loaded)
+}
+
+/// See `Backend::outcomes`.
+///
+/// # Errors
+/// When the backend fails or a record does not decode.
+pub fn outcomes(tx: &mut impl Snapshot, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+    calls.iter().map(|call| read_outcome(tx, root, call)).collect()
+}
+
+fn read_outcome(tx: &mut impl Snapshot, root: &Root, call: &CallHash) -> Result<Option<Outcome>> {
+    outcome(tx.get(&Key::value(call))?, tx.get(&Key::failure(call, root))?)
+}
+
+/// See `Backend::defer`.
+///
+/// # Errors
+/// When the backend fails or a record does not decode; the caller then drops the transaction.
+pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
+    let Message { root, call: parent } = &d.work.message;
+    let me = Return { root: root.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
+
+    let mut children = Vec::with_capacity(d.wait.calls.len());
+    for call in &d.wait.calls {
+        children.push(Child::read(tx, call, &me)?);
+    }
+    let messages = children.iter().filter(|c| c.must_send && c.ended.is_none()).count();
+    if messages > 0 && tx.add(&spawn_counter(root), messages as u64)? > d.spawn_limit {
+        return Ok(Deferred::OverSpawnLimit);
+    }
+    for child in &children {
+        child.register(tx, &me, d.now)?;
+    }
+
+    let key = Key::run(parent, root);
+    if tx.get(&key)?.as_ref() == d.run_before {
+        tx.put(&key, &d.run_after.encode())?;
+    }
+    let mut waiting = HashSet::new();
+    for child in children.iter().filter(|c| c.known) {
+        if child.pending.is_some() || tx.has(&Key::run(&child.call.hash, root))? {
+            waiting.insert(child.call.hash.clone());
+        }
+    }
+    if let Some(cycle) = find_cycle(tx, parent, waiting)? {
+        return Ok(Deferred::Cycle(cycle));
+    }
+    // What ended since the guest asked wakes nobody, because nobody was registered: so wake ourselves.
+    let ended = children.iter().filter(|c| c.ended.is_some()).count();
+    if ended > 0 && ended >= d.wait.need as usize {
+        send(tx, &d.work.topic, &d.work.message)?;
+    }
+    ack(tx, d.work)?;
+    Ok(Deferred::Waiting)
+}
+
+/// How a child ended before its parent could register.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ChildEnd {
+    Value,
+    Failure,
+}
+
+struct Child<'a> {
+    call: &'a Call,
+    /// Somebody has asked for the call before. Most calls are new, and need none of the other reads.
+    known: bool,
+    pending: Option<PendingReturns>,
+    must_send: bool,
+    ended: Option<ChildEnd>,
+}
+
+impl<'a> Child<'a> {
+    fn read(tx: &mut impl Snapshot, call: &'a Call, me: &Return) -> Result<Self> {
+        if !tx.has(&Key::call(&call.hash))? {
+            return Ok(Self { call, known: false, pending: None, must_send: true, ended: None });
+        }
+        let bytes = tx.get(&Key::pending_returns(&call.hash))?;
+        let pending = bytes.as_deref().map(PendingReturns::decode).transpose()?;
+        let ended = if tx.has(&Key::failure(&call.hash, &me.root))? {
+            Some(ChildEnd::Failure)
+        } else {
+            tx.has(&Key::value(&call.hash))?.then_some(ChildEnd::Value)
+        };
+        Ok(Self { call, known: true, must_send: must_send(pending.as_ref(), me), pending, ended })
+    }
+
+    fn register(&self, tx: &mut impl Transaction, me: &Return, now: Millis) -> Result<()> {
+        let hash = &self.call.hash;
+        if !self.known {
+            tx.put(&Key::call(hash), &CallRecord::encode(&self.call.task, &self.call.payload))?;
+        }
+        if self.must_send {
+            match self.ended {
+                // Stepwise sends, registers, and then finds the outcome; what that leaves is the discharge alone.
+                Some(ChildEnd::Value) => return wake_all(tx, hash),
+                Some(ChildEnd::Failure) => return wake_in_job(tx, hash, &me.root, &self.call.topic),
+                None => {
+                    tx.send(&self.call.topic, &Message { root: me.root.clone(), call: hash.clone() })?;
+                }
+            }
+        }
+        let mut pending = self.pending.clone().unwrap_or_default();
+        let added = pending.returns.insert(me.clone());
+        if self.must_send {
+            pending.scheduled_at = Some(now / 1000);
+        }
+        if added || self.must_send {
+            tx.put(&Key::pending_returns(hash), &pending.encode())?;
+        }
+        Ok(())
+    }
+}
+
+fn find_cycle(tx: &mut impl Snapshot, start: &CallHash, targets: HashSet<CallHash>) -> Result<Option<Vec<CallHash>>> {
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    let mut walk = Walk::new(start, targets);
+    while let Some(call) = walk.next() {
+        if let Some(bytes) = tx.get(&Key::pending_returns(&call))?
+            && let Some(cycle) = walk.read(&call, &PendingReturns::decode(&bytes)?)
+        {
+            return Ok(Some(cycle));
+        }
+    }
+    Ok(None)
+}
+
+/// See `Backend::complete`.
+///
+/// # Errors
+/// When the backend fails or a record does not decode.
+pub fn complete(tx: &mut impl Transaction, work: &Work, value: &[u8]) -> Result<()> {
+    let call = &work.message.call;
+    let key = Key::value(call);
+    if !tx.has(&key)? {
+        tx.put(&key, value)?;
+    }
+    wake_all(tx, call)?;
+    ack(tx, work)
+}
+
+/// See `Backend::fail`.
+///
+/// # Errors
+/// When the backend fails or a record does not decode.
+pub fn fail(tx: &mut impl Transaction, work: &Work, failure: &Failure) -> Result<()> {
+    let Message { root, call } = &work.message;
+    let key = Key::failure(call, root);
+    let mut failed = tx.has(&key)?;
+    if !failed && !tx.has(&Key::value(call))? {
+        tx.put(&key, &encode_failure(failure))?;
+        failed = true;
+    }
+    discharge(tx, work, failed)
+}
+
+/// See `Backend::discharge`.
+///
+/// # Errors
+/// When the backend fails or a record does not decode.
+pub fn discharge(tx: &mut impl Transaction, work: &Work, failed: bool) -> Result<()> {
+    let Message { root, call } = &work.message;
+    if failed {
+        wake_in_job(tx, call, root, &work.topic)?;
+    } else {
+        wake_all(tx, call)?;
+    }
+    ack(tx, work)
+}
+
+fn wake_all(tx: &mut impl Transaction, call: &CallHash) -> Result<()> {
+    let key = Key::pending_returns(call);
+    if let Some(bytes) = tx.get(&key)? {
+        wake(tx, PendingReturns::decode(&bytes)?.returns)?;
+        tx.delete(&key)?;
+    }
+    Ok(())
+}
+
+fn wake_in_job(tx: &mut impl Transaction, call: &CallHash, root: &Root, topic: &Topic) -> Result<()> {
+    let key = Key::pending_returns(call);
+    let Some(bytes) = tx.get(&key)? else { return Ok(()) };
+    let pending = PendingReturns::decode(&bytes)?;
+    let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
+    wake(tx, mine)?;
+    let Some(other) = kept.first() else { return tx.delete(&key) };
+    send(tx, topic, &Message { root: other.root.clone(), call: call.clone() })?;
+    let kept = PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at };
+    tx.put(&key, &kept.encode())
+}
+
+/// Wakes those of `entries` who have enough outcomes by now.
+fn wake(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<()> {
+    let mut counts = BTreeMap::<Root, u64>::new();
+    for entry in entries {
+        if is_ready(tx, &entry)? {
+            tx.send(&entry.topic, &entry.message())?;
+            *counts.entry(entry.root).or_default() += 1;
+        }
+    }
+    for (root, count) in counts {
+        tx.add(&spawn_counter(&root), count)?;
+    }
+    Ok(())
+}
+
+fn is_ready(tx: &mut impl Snapshot, entry: &Return) -> Result<bool> {
+    let Some(bytes) = tx.get(&Key::run(&entry.parent, &entry.root))? else { return Ok(true) };
+    let waiting = Waiting::decode(&bytes)?;
+    let mut check = waiting.check();
+    while let Some(place) = check.next() {
+        let call = CallHash::from(waiting.sample[place]);
+        let there = tx.has(&Key::value(&call))? || tx.has(&Key::failure(&call, &entry.root))?;
+        check.found(there);
+    }
+    Ok(check.ready())
+}
+
+/// Counts and sends one message.
+fn send(tx: &mut impl Transaction, topic: &Topic, message: &Message) -> Result<()> {
+    tx.add(&spawn_counter(&message.root), 1)?;
+    tx.send(topic, message)
+}
+
+fn ack(tx: &mut impl Transaction, work: &Work) -> Result<()> {
+    work.receipt.as_ref().map_or(Ok(()), |receipt| tx.ack(receipt))
+}

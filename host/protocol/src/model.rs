@@ -1,0 +1,233 @@
+//! The nouns of the protocol: calls, jobs, topics, and how a call can end.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $type {
+            fn from(s: &str) -> Self {
+                Self(s.into())
+            }
+        }
+
+        impl From<String> for $type {
+            fn from(s: String) -> Self {
+                Self(s.into())
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// A call's identity (its memo key). Any text: it is the caller's codec that derives it.
+    CallHash
+}
+name! {
+    /// A job: the random token of one top-level schedule, carried by every message sent on its behalf.
+    Root
+}
+name! {
+    /// A queue's name.
+    Topic
+}
+
+impl CallHash {
+    /// The host's own hash, for a call whose caller gave none: SHA-256 over the length-prefixed task and payload.
+    #[must_use]
+    pub fn derive(task: &str, payload: &[u8]) -> Self {
+        let mut hasher = Sha256::new();
+        for part in [task.as_bytes(), payload] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        Self(hex(&hasher.finalize()).into())
+    }
+
+    /// The first 8 characters: enough to tell calls apart on a screen.
+    #[must_use]
+    pub fn short(&self) -> &str {
+        self.0.char_indices().nth(8).map_or(&*self.0, |(end, _)| &self.0[..end])
+    }
+}
+
+impl Root {
+    /// A root from 128 random bits, as 32 hex digits (the TypeScript peer's form; fits a W3C trace id).
+    #[must_use]
+    pub fn from_random(bits: u128) -> Self {
+        Self(format!("{bits:032x}").into())
+    }
+}
+
+/// Lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+        // Writing to a String does not fail.
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
+/// A call as its caller asks for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    pub hash: CallHash,
+    pub task: String,
+    pub payload: Bytes,
+    pub topic: Topic,
+}
+
+/// Milliseconds since the Unix epoch.
+pub type Millis = u64;
+
+/// A call that ended without a value. It counts only within its job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub kind: FailureKind,
+    pub task: String,
+    pub message: String,
+    /// How often the handler was run for it.
+    pub attempts: u32,
+    /// One line a call, from this one down to the first cause.
+    pub chain: Vec<String>,
+}
+
+impl Failure {
+    /// A failure that starts a chain.
+    #[must_use]
+    pub fn new(kind: FailureKind, task: &str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        let chain = vec![Self::link(task, &kind, &message)];
+        Self { kind, task: task.to_owned(), message, attempts: 1, chain }
+    }
+
+    /// The failure of a parent that did not catch `child`.
+    #[must_use]
+    pub fn of_parent(task: &str, child: &Failure) -> Self {
+        let mut chain = vec![format!("{task}: a call failed and it was not caught")];
+        chain.extend(child.chain.iter().cloned());
+        Self { kind: child.kind.clone(), task: task.to_owned(), message: child.message.clone(), attempts: 1, chain }
+    }
+
+    fn link(task: &str, kind: &FailureKind, message: &str) -> String {
+        // One line a call: a stack trace in the message stays in the message.
+        let first = message.lines().next().unwrap_or_default();
+        format!("{task}: {kind}: {first}")
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.task, self.kind, self.message)
+    }
+}
+
+/// The kinds of failure that the host itself makes. Records may hold others, from newer versions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The handler returned an error.
+    Error,
+    /// The guest trapped: a panic, an out-of-bounds access, a stack overflow.
+    Trap,
+    Timeout,
+    /// Memory, size of a result, spawn limit.
+    Limit,
+    Cancelled,
+    Nondeterminism,
+    Cycle,
+    UnknownTask,
+    /// Set aside after too many deliveries, or because its record does not decode.
+    DeadLetter,
+    Other(String),
+}
+
+impl FailureKind {
+    /// Each kind with the word that stands for it in records and in the WIT.
+    const WORDS: [(FailureKind, &'static str); 9] = [
+        (FailureKind::Error, "error"),
+        (FailureKind::Trap, "trap"),
+        (FailureKind::Timeout, "timeout"),
+        (FailureKind::Limit, "limit"),
+        (FailureKind::Cancelled, "cancelled"),
+        (FailureKind::Nondeterminism, "nondeterminism"),
+        (FailureKind::Cycle, "cycle"),
+        (FailureKind::UnknownTask, "unknown-task"),
+        (FailureKind::DeadLetter, "dead-letter"),
+    ];
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            FailureKind::Other(word) => word,
+            known => Self::WORDS.iter().find(|(k, _)| k == known).map_or("error", |(_, w)| w),
+        }
+    }
+}
+
+impl From<&str> for FailureKind {
+    fn from(word: &str) -> Self {
+        Self::WORDS.iter().find(|(_, w)| *w == word).map_or_else(|| Self::Other(word.to_owned()), |(k, _)| k.clone())
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a call ended, as its parents in one job see it.
+pub type Outcome = std::result::Result<Bytes, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_derived_hash_separates_task_and_payload() {
+        assert_ne!(CallHash::derive("ab", b"c"), CallHash::derive("a", b"bc"));
+        assert_eq!(CallHash::derive("a", b"bc").as_str().len(), 64);
+    }
+
+    #[test]
+    fn short_hashes_respect_characters() {
+        assert_eq!(CallHash::from("日本日本日本日本日本").short(), "日本日本日本日本");
+        assert_eq!(CallHash::from("abc").short(), "abc");
+    }
+
+    #[test]
+    fn kinds_and_words_agree() {
+        for (kind, word) in FailureKind::WORDS {
+            assert_eq!(kind.as_str(), word);
+            assert_eq!(FailureKind::from(word), kind);
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! What one run of a call asks for, and what it is told: the same in every replay.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::error::Result;
+use crate::model::{Call, CallHash, Outcome, Root, Topic};
+use crate::ports::{Backend, Loaded, Work};
+use crate::records::{Decision, RunRecord, SAMPLE};
+
+/// A call as a guest asks for it.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    pub task: String,
+    pub payload: Bytes,
+    /// `None`: the topic of the asking call.
+    pub topic: Option<Topic>,
+    /// `None`: derived from task and payload.
+    pub hash: Option<CallHash>,
+}
+
+/// What a run waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The calls without an outcome, each once, in the order asked for.
+    pub calls: Vec<Call>,
+    /// So many of them must have an outcome before running again is worth it.
+    pub need: u32,
+}
+
+/// The answer to a poll.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Polled {
+    /// One entry a call; exactly as many outcomes as were needed.
+    Ready(Vec<Option<Outcome>>),
+    /// Not enough outcomes are there: the run is to be dropped.
+    Suspended,
+}
+
+/// The state of one run.
+pub struct Replay {
+    backend: Arc<dyn Backend>,
+    root: Root,
+    topic: Topic,
+    known: HashMap<CallHash, Outcome>,
+    /// The calls that the run before was left waiting for; this run must ask for each of them.
+    expected: Vec<CallHash>,
+    asked: Vec<CallHash>,
+    before: RunRecord,
+    decisions: Vec<Decision>,
+    polls: u32,
+    printed: u64,
+    wait: Option<Wait>,
+}
+
+impl Replay {
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>, work: &Work, loaded: &Loaded) -> Self {
+        let before = loaded.run.clone().unwrap_or_default();
+        let outcomes = before.sample.iter().cloned().zip(loaded.sample.iter().cloned());
+        Self {
+            backend,
+            root: work.message.root.clone(),
+            topic: work.topic.clone(),
+            known: outcomes.filter_map(|(call, outcome)| Some((call, outcome?))).collect(),
+            expected: before.sample.clone(),
+            asked: Vec::new(),
+            decisions: before.decisions.clone(),
+            before,
+            polls: 0,
+            printed: 0,
+            wait: None,
+        }
+    }
+
+    /// Answers a poll: `need` outcomes (`None`: all) of `calls`, the same in every run.
+    ///
+    /// # Errors
+    /// When the backend can't be read.
+    pub async fn poll(&mut self, calls: Vec<Invocation>, need: Option<u32>) -> Result<Polled> {
+        let poll = self.polls;
+        self.polls += 1;
+        let calls: Vec<Call> = calls.into_iter().map(|call| self.identify(call)).collect();
+        self.asked.extend(calls.iter().map(|c| c.hash.clone()));
+        self.read_unknown(&calls).await?;
+
+        let need = need.map_or(calls.len(), |n| (n as usize).min(calls.len()));
+        let there: Vec<bool> = calls.iter().map(|c| self.known.contains_key(&c.hash)).collect();
+        if there.iter().filter(|t| **t).count() < need {
+            self.wait = Some(missing(calls, &there, need));
+            return Ok(Polled::Suspended);
+        }
+        let chosen = self.choose(poll, &there, need);
+        let outcome = |(place, call): (usize, Call)| {
+            chosen.get(place).copied().unwrap_or(false).then(|| self.known.get(&call.hash).cloned()).flatten()
+        };
+        Ok(Polled::Ready(calls.into_iter().enumerate().map(outcome).collect()))
+    }
+
+    /// Which places of the poll the guest gets: what an earlier run chose, else the first ones that are there.
+    fn choose(&mut self, poll: u32, there: &[bool], need: usize) -> Vec<bool> {
+        if need == there.len() {
+            return vec![true; there.len()];
+        }
+        if let Some(decision) = self.decisions.iter().find(|d| d.poll == poll) {
+            return (0..there.len()).map(|i| decision.chosen.contains(&(i as u32))).collect();
+        }
+        let mut left = need;
+        let chosen: Vec<bool> = there
+            .iter()
+            .map(|t| {
+                *t && left > 0 && {
+                    left -= 1;
+                    true
+                }
+            })
+            .collect();
+        let places = (0..).zip(&chosen).filter(|(_, c)| **c).map(|(place, _)| place).collect();
+        self.decisions.push(Decision { poll, chosen: places });
+        chosen
+    }
+
+    /// How many of `bytes` more bytes of output were shown by an earlier run already.
+    pub fn already_printed(&mut self, bytes: usize) -> usize {
+        let left = self.before.printed.saturating_sub(self.printed);
+        self.printed += bytes as u64;
+        usize::try_from(left).unwrap_or(usize::MAX).min(bytes)
+    }
+
+    /// What the run waits for, once a poll was answered with `Suspended`.
+    #[must_use]
+    pub fn wait(&self) -> Option<&Wait> {
+        self.wait.as_ref()
+    }
+
+    /// The first call that the run before was left waiting for and that this one did not ask for, with the first one
+    /// that this run asked for instead.
+    #[must_use]
+    pub fn first_difference(&self) -> Option<(CallHash, Option<CallHash>)> {
+        let asked: HashSet<_> = self.asked.iter().collect();
+        let old = self.expected.iter().find(|call| !asked.contains(call))?;
+        let expected: HashSet<_> = self.expected.iter().collect();
+        let new = self.asked.iter().find(|call| !expected.contains(call));
+        Some((old.clone(), new.cloned()))
+    }
+
+    /// The `run` record that this run leaves behind when it waits.
+    #[must_use]
+    pub fn record(&self, wait: &Wait, first: u64, digest: String) -> RunRecord {
+        let tail = wait.calls.len().saturating_sub(SAMPLE);
+        RunRecord {
+            first,
+            attempt: self.before.attempt.max(1),
+            digest,
+            // A replay that printed less than before must not show the rest twice.
+            printed: self.printed.max(self.before.printed),
+            total: wait.calls.len() as u32,
+            need: wait.need,
+            sample: wait.calls[tail..].iter().map(|c| c.hash.clone()).collect(),
+            decisions: self.decisions.clone(),
+            not_before: 0,
+            unknown_since: 0,
+            extra: self.before.extra.clone(),
+        }
+    }
+
+    fn identify(&self, call: Invocation) -> Call {
+        Call {
+            hash: call.hash.unwrap_or_else(|| CallHash::derive(&call.task, &call.payload)),
+            topic: call.topic.unwrap_or_else(|| self.topic.clone()),
+            task: call.task,
+            payload: call.payload,
+        }
+    }
+
+    async fn read_unknown(&mut self, calls: &[Call]) -> Result<()> {
+        let mut seen: HashSet<&CallHash> = self.expected.iter().collect();
+        let unknown: Vec<CallHash> = calls
+            .iter()
+            .map(|c| &c.hash)
+            .filter(|hash| !self.known.contains_key(*hash) && seen.insert(hash))
+            .cloned()
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let outcomes = self.backend.outcomes(&self.root, &unknown).await?;
+        self.known.extend(unknown.into_iter().zip(outcomes).filter_map(|(call, o)| Some((call, o?))));
+        Ok(())
+    }
+}
+
+/// The calls without an outcome, and how many of them are needed at least.
+fn missing(calls: Vec<Call>, there: &[bool], need: usize) -> Wait {
+    let mut times: HashMap<CallHash, usize> = HashMap::new();
+    let mut distinct = Vec::new();
+    let have = there.iter().filter(|t| **t).count();
+    for (call, _) in calls.into_iter().zip(there).filter(|(_, there)| !**there) {
+        let count = times.entry(call.hash.clone()).or_default();
+        *count += 1;
+        if *count == 1 {
+            distinct.push(call);
+        }
+    }
+    // A call that stands in the list several times fills several places at once: the fewest calls that could do.
+    let mut counts: Vec<usize> = times.into_values().collect();
+    counts.sort_unstable_by(|a, b| b.cmp(a));
+    let mut filled = have;
+    let need = counts
+        .iter()
+        .take_while(|count| {
+            let short = filled < need;
+            filled += **count;
+            short
+        })
+        .count();
+    Wait { calls: distinct, need: need as u32 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(name: &str) -> Call {
+        Call { hash: name.into(), task: name.into(), payload: Bytes::new(), topic: "t".into() }
+    }
+
+    #[test]
+    fn what_is_missing_is_named_once() {
+        let calls = ["a", "b", "a", "c"].map(call).to_vec();
+        let wait = missing(calls.clone(), &[false, true, false, false], 4);
+        assert_eq!(wait.calls, [call("a"), call("c")]);
+        assert_eq!(wait.need, 2);
+        // Two of four: `b` is there, and `a` alone would fill two places.
+        assert_eq!(missing(calls, &[false, true, false, false], 2).need, 1);
+    }
+}

@@ -1,0 +1,373 @@
+//! Every transition built step by step from the small ports: what any store and queue can do.
+//!
+//! The order of the steps is what makes a crash between any two of them heal by redelivery alone. The rules R1, R2 and
+//! R4 are named where they are kept; `host/ARCHITECTURE.md` states them.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use crate::cycle::Walk;
+use crate::error::Result;
+use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
+use crate::ports::{
+    Cache, Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Queue, Scheduled, Store, Swap, Work, spawn_counter,
+};
+use crate::records::{JobRecord, RunRecord, Waiting, decode_failure, encode_failure, encode_latest};
+use crate::wire::{CallRecord, Message, PendingReturns, Return};
+
+/// The small ports that the transitions are made of.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    store: &'a dyn Store,
+    queue: &'a dyn Queue,
+    cache: &'a dyn Cache,
+}
+
+impl<'a> Ports<'a> {
+    #[must_use]
+    pub fn of(store: &'a dyn Store, queue: &'a dyn Queue, cache: &'a dyn Cache) -> Self {
+        Self { store, queue, cache }
+    }
+
+    /// Counts and sends one message.
+    async fn send(&self, topic: &Topic, message: &Message) -> Result<()> {
+        self.cache.incr(&spawn_counter(&message.root), 1).await?;
+        self.queue.send_many(&[Outgoing::now(topic, message)]).await
+    }
+
+    async fn ack(&self, work: &Work) -> Result<()> {
+        match &work.receipt {
+            Some(receipt) => self.queue.ack(receipt).await,
+            None => Ok(()),
+        }
+    }
+}
+
+/// See `Backend::schedule`.
+///
+/// # Errors
+/// When a port fails; safe to repeat under the same root.
+pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Scheduled> {
+    let call = &job.call;
+    p.store.put(&Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload)).await?;
+    let record =
+        JobRecord { call: call.hash.clone(), topic: call.topic.clone(), created: now, done: false, extra: Vec::new() };
+    p.store.put(&Key::job(&job.root), record.encode()).await?;
+    p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
+    if p.store.get(&Key::value(&call.hash)).await?.is_some() {
+        return Ok(Scheduled::AlreadyDone);
+    }
+    p.send(&call.topic, &Message { root: job.root.clone(), call: call.hash.clone() }).await?;
+    Ok(Scheduled::Queued)
+}
+
+/// See `Backend::load`.
+///
+/// # Errors
+/// When the store fails or a record does not decode.
+pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
+    let Message { root, call } = &work.message;
+    let found = store.get_many(&[Key::call(call), Key::value(call), Key::run(call, root)]).await?;
+    let [call_bytes, value, run_bytes] = <[_; 3]>::try_from(found).unwrap_or_default();
+    // After the value, so that a failure that was put before it is seen (R1).
+    let failure = store.get(&Key::failure(call, root)).await?;
+    let mut loaded = Loaded {
+        call: call_bytes.as_ref().map(CallRecord::decode).transpose()?,
+        outcome: outcome(value, failure)?,
+        run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
+        run_bytes,
+        sample: Vec::new(),
+    };
+    if let (Some(run), None) = (&loaded.run, &loaded.outcome) {
+        loaded.sample = outcomes(store, root, &run.sample).await?;
+    }
+    Ok(loaded)
+}
+
+/// See `Backend::outcomes`.
+///
+/// # Errors
+/// When the store fails or a record does not decode.
+pub async fn outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+    if calls.is_empty() {
+        return Ok(Vec::new());
+    }
+    // All values first, then all failures: a failure is put only while there is no value, so this order never misses
+    // one that an earlier reader saw (R1).
+    let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
+    let failures = store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?;
+    values.into_iter().zip(failures).map(|(value, failure)| outcome(value, failure)).collect()
+}
+
+/// Of a value and a failure of the same job, the failure: a replay must not change its mind (R1).
+pub(crate) fn outcome(value: Option<Bytes>, failure: Option<Bytes>) -> Result<Option<Outcome>> {
+    match failure {
+        Some(bytes) => Ok(Some(Err(decode_failure(&bytes)?))),
+        None => Ok(value.map(Ok)),
+    }
+}
+
+/// See `Backend::defer`. Rule R4.
+///
+/// # Errors
+/// When a port fails or a record does not decode; safe to repeat.
+pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
+    let Message { root, call: parent } = &d.work.message;
+    let me = Return { root: root.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
+
+    let keys: Vec<Key> = d.wait.calls.iter().map(|c| Key::pending_returns(&c.hash)).collect();
+    for child in &d.wait.calls {
+        p.store.put(&Key::call(&child.hash), CallRecord::encode(&child.task, &child.payload)).await?;
+    }
+    let found = p.store.get_many(&keys).await?;
+
+    // Messages first: a peer that gets a redelivery sees a record and sends nothing.
+    let mut children = Vec::with_capacity(keys.len());
+    for (child, bytes) in d.wait.calls.iter().zip(found) {
+        children.push(Child::new(child, bytes, &me)?);
+    }
+    let messages: Vec<Outgoing> = children.iter().filter(|c| c.sent).map(|c| c.message(root)).collect();
+    if !messages.is_empty() {
+        let count = p.cache.incr(&spawn_counter(root), messages.len() as u64).await?;
+        if count > d.spawn_limit {
+            return Ok(Deferred::OverSpawnLimit);
+        }
+        p.queue.send_many(&messages).await?;
+    }
+    for child in &mut children {
+        child.register(p, &me).await?;
+    }
+    settle_sent(p, d, &children).await?;
+
+    // A mismatch: another run of this call has written its own record; that one is as good.
+    p.store.swap(&Key::run(parent, root), d.run_before, Some(d.run_after.encode())).await?;
+    let waiting = waiting_children(p.store, root, &children).await?;
+    if let Some(cycle) = find_cycle(p.store, parent, waiting).await? {
+        return Ok(Deferred::Cycle(cycle));
+    }
+    p.ack(d.work).await?;
+    Ok(Deferred::Waiting)
+}
+
+/// A child while its parent registers with it.
+struct Child<'a> {
+    call: &'a Call,
+    /// The record's bytes as last seen or written.
+    bytes: Option<Bytes>,
+    was_there: bool,
+    /// Its message was sent by this deferral.
+    sent: bool,
+}
+
+impl<'a> Child<'a> {
+    fn new(call: &'a Call, bytes: Option<Bytes>, me: &Return) -> Result<Self> {
+        let sent = must_send(bytes.as_deref().map(PendingReturns::decode).transpose()?.as_ref(), me);
+        Ok(Self { call, was_there: bytes.is_some(), bytes, sent })
+    }
+
+    fn message(&self, root: &Root) -> Outgoing {
+        Outgoing::now(&self.call.topic, &Message { root: root.clone(), call: self.call.hash.clone() })
+    }
+
+    /// Adds `me` by compare-and-swap; without `scheduled_at` if the message was sent by us, until that is certain.
+    async fn register(&mut self, p: &Ports<'_>, me: &Return) -> Result<()> {
+        loop {
+            let mut pending = match &self.bytes {
+                Some(bytes) => PendingReturns::decode(bytes)?,
+                None => PendingReturns::default(),
+            };
+            // The record may have gone meanwhile, with its call completed and nobody told of us.
+            if !self.sent && must_send(self.bytes.as_ref().map(|_| &pending), me) {
+                p.send(&self.call.topic, &Message { root: me.root.clone(), call: self.call.hash.clone() }).await?;
+                self.sent = true;
+            }
+            let added = pending.returns.insert(me.clone());
+            if !added && !self.sent {
+                return Ok(());
+            }
+            if self.sent {
+                pending.scheduled_at = None;
+            }
+            let new = pending.encode();
+            match p.store.swap(&Key::pending_returns(&self.call.hash), self.bytes.as_ref(), Some(new.clone())).await? {
+                Swap::Done => {
+                    self.bytes = Some(new);
+                    return Ok(());
+                }
+                Swap::Mismatch(found) => self.bytes = found,
+            }
+        }
+    }
+}
+
+/// Must a parent that registers send the child's message? No record, or nobody knows whether it was sent, or this very
+/// parent waits already but under another job.
+pub(crate) fn must_send(pending: Option<&PendingReturns>, me: &Return) -> bool {
+    pending.is_none_or(|p| p.scheduled_at.is_none() || p.only_under_other_roots(me))
+}
+
+/// For each child whose message was sent: it may have ended before we registered. If not, the message is known to be
+/// sent, and that is written down.
+async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>]) -> Result<()> {
+    let root = &d.work.message.root;
+    let sent: Vec<&Child<'_>> = children.iter().filter(|c| c.sent).collect();
+    let hashes: Vec<CallHash> = sent.iter().map(|c| c.call.hash.clone()).collect();
+    for (child, outcome) in sent.iter().zip(outcomes(p.store, root, &hashes).await?) {
+        let call = &child.call.hash;
+        match outcome {
+            Some(Ok(_)) => wake_all(p, call).await?,
+            Some(Err(_)) => wake_in_job(p, call, root, &child.call.topic).await?,
+            None => {
+                if let Some(bytes) = &child.bytes {
+                    let mut pending = PendingReturns::decode(bytes)?;
+                    pending.scheduled_at = Some(d.now / 1000);
+                    // On a mismatch somebody else registered; then the next one who does sends once more.
+                    p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The children that may wait for their parent in turn: those that others wait for too, and those that have been
+/// deferred in this job themselves.
+///
+/// Looked at only after the parent's own `run` record was written: of the parents of a cycle, each then either sees its
+/// child's record or is seen by it, so that the last one finds the whole cycle, in whatever order they register.
+async fn waiting_children(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> Result<HashSet<CallHash>> {
+    let keys: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, root)).collect();
+    let runs = store.get_many(&keys).await?;
+    let waiting = children.iter().zip(runs).filter(|(child, run)| child.was_there || run.is_some());
+    Ok(waiting.map(|(child, _)| child.call.hash.clone()).collect())
+}
+
+/// Walks up from `start` looking for one of `targets`; the cycle from a call down to itself.
+///
+/// # Errors
+/// When the store fails or a record does not decode.
+pub async fn find_cycle(
+    store: &dyn Store,
+    start: &CallHash,
+    targets: HashSet<CallHash>,
+) -> Result<Option<Vec<CallHash>>> {
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    let mut walk = Walk::new(start, targets);
+    while let Some(call) = walk.next() {
+        if let Some(bytes) = store.get(&Key::pending_returns(&call)).await?
+            && let Some(cycle) = walk.read(&call, &PendingReturns::decode(&bytes)?)
+        {
+            return Ok(Some(cycle));
+        }
+    }
+    Ok(None)
+}
+
+/// See `Backend::complete`.
+///
+/// # Errors
+/// When a port fails or a record does not decode; safe to repeat.
+pub async fn complete(p: &Ports<'_>, work: &Work, value: Bytes) -> Result<()> {
+    let call = &work.message.call;
+    // The first value stays: a mismatch means that another run was faster.
+    p.store.swap(&Key::value(call), None, Some(value)).await?;
+    wake_all(p, call).await?;
+    p.ack(work).await
+}
+
+/// See `Backend::fail`. Rules R1 and R2.
+///
+/// # Errors
+/// When a port fails or a record does not decode; safe to repeat.
+pub async fn fail(p: &Ports<'_>, work: &Work, failure: &Failure) -> Result<()> {
+    let Message { root, call } = &work.message;
+    let key = Key::failure(call, root);
+    let failed =
+        p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await? || p.store.get(&key).await?.is_some();
+    discharge(p, work, failed).await
+}
+
+/// See `Backend::discharge`.
+///
+/// # Errors
+/// When a port fails or a record does not decode; safe to repeat.
+pub async fn discharge(p: &Ports<'_>, work: &Work, failed: bool) -> Result<()> {
+    let Message { root, call } = &work.message;
+    if failed {
+        wake_in_job(p, call, root, &work.topic).await?;
+    } else {
+        wake_all(p, call).await?;
+    }
+    p.ack(work).await
+}
+
+/// Wakes everybody who waits for a call that has its value. Sends first and deletes after: the other way round a crash
+/// loses wake-ups.
+async fn wake_all(p: &Ports<'_>, call: &CallHash) -> Result<()> {
+    let key = Key::pending_returns(call);
+    let mut handled = HashSet::new();
+    while let Some(bytes) = p.store.get(&key).await? {
+        for entry in PendingReturns::decode(&bytes)?.returns {
+            wake_once(p, entry, &mut handled).await?;
+        }
+        if p.store.swap(&key, Some(&bytes), None).await? == Swap::Done {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Wakes those who wait under `root` for a call that failed there. The parents of other jobs stay, and the call is
+/// queued again under one of theirs (R2).
+async fn wake_in_job(p: &Ports<'_>, call: &CallHash, root: &Root, topic: &Topic) -> Result<()> {
+    let key = Key::pending_returns(call);
+    let mut handled = HashSet::new();
+    let mut passed_on = false;
+    while let Some(bytes) = p.store.get(&key).await? {
+        let pending = PendingReturns::decode(&bytes)?;
+        let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
+        for entry in mine {
+            wake_once(p, entry, &mut handled).await?;
+        }
+        if let (Some(other), false) = (kept.first(), passed_on) {
+            p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
+            passed_on = true;
+        }
+        let new = (!kept.is_empty()).then(|| {
+            PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at }.encode()
+        });
+        if new.as_ref() == Some(&bytes) || p.store.swap(&key, Some(&bytes), new).await? == Swap::Done {
+            break;
+        }
+    }
+    Ok(())
+}
+
+async fn wake_once(p: &Ports<'_>, entry: Return, handled: &mut HashSet<Return>) -> Result<()> {
+    if !handled.contains(&entry) {
+        if is_ready(p.store, &entry).await? {
+            p.send(&entry.topic, &entry.message()).await?;
+        }
+        handled.insert(entry);
+    }
+    Ok(())
+}
+
+/// Has the parent enough outcomes to be worth running? Without a `run` record nobody knows: yes.
+async fn is_ready(store: &dyn Store, entry: &Return) -> Result<bool> {
+    let Some(bytes) = store.get(&Key::run(&entry.parent, &entry.root)).await? else {
+        return Ok(true);
+    };
+    let waiting = Waiting::decode(&bytes)?;
+    let mut check = waiting.check();
+    while let Some(place) = check.next() {
+        let call = CallHash::from(waiting.sample[place]);
+        let there = store.get(&Key::value(&call)).await?.is_some()
+            || store.get(&Key::failure(&call, &entry.root)).await?.is_some();
+        check.found(there);
+    }
+    Ok(check.ready())
+}

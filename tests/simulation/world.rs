@@ -1,0 +1,260 @@
+//! A world without time or threads: one store, one queue, counters, shared by workers whose every access is one step
+//! that the scheduler decides on, and that can be the worker's last.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Queue, Receipt, Store, Swap};
+use brrr_protocol::{Error, ErrorKind, Result};
+use bytes::Bytes;
+
+/// What all workers share.
+#[derive(Default)]
+pub struct World {
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub records: BTreeMap<Key, Bytes>,
+    /// Ready messages, oldest first.
+    pub ready: Vec<Message>,
+    pub in_flight: HashMap<String, Message>,
+    pub dead: Vec<(String, String)>,
+    pub counters: HashMap<String, u64>,
+    next_receipt: u64,
+    pub sent: usize,
+    pub value_reads: usize,
+}
+
+#[derive(Clone)]
+pub struct Message {
+    pub topic: Topic,
+    pub body: String,
+    pub receives: u32,
+}
+
+impl World {
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Takes the ready message at `place`, leased.
+    pub fn deliver(&self, place: usize) -> Delivery {
+        let mut state = self.state();
+        let mut message = state.ready.remove(place);
+        message.receives += 1;
+        state.next_receipt += 1;
+        let receipt = state.next_receipt.to_string();
+        state.in_flight.insert(receipt.clone(), message.clone());
+        Delivery { topic: message.topic, body: message.body, receipt: Receipt(receipt), receives: message.receives }
+    }
+
+    /// A lease runs out: its worker is dead or too slow.
+    pub fn return_lease(&self, receipt: &Receipt) {
+        let mut state = self.state();
+        if let Some(message) = state.in_flight.remove(&receipt.0) {
+            state.ready.push(message);
+        }
+    }
+}
+
+/// When a worker dies: before its n-th access, which is just after the one before took effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash(pub i64);
+
+/// One worker's view of the world.
+pub struct View {
+    world: Arc<World>,
+    /// Accesses left until the crash; negative: it has happened.
+    left: AtomicI64,
+    /// Accesses made in all.
+    pub accesses: AtomicI64,
+}
+
+impl View {
+    pub fn new(world: &Arc<World>, crash: Option<Crash>) -> Arc<Self> {
+        Arc::new(Self {
+            world: world.clone(),
+            left: AtomicI64::new(crash.map_or(i64::MAX, |Crash(access)| access)),
+            accesses: AtomicI64::new(0),
+        })
+    }
+
+    /// One access: the scheduler may let others go first; the worker may die before it or after it.
+    async fn access<T>(&self, op: impl FnOnce(&mut State) -> T) -> Result<T> {
+        YieldOnce(false).await;
+        self.accesses.fetch_add(1, Ordering::Relaxed);
+        if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
+            return Err(Error::new(ErrorKind::Unavailable, "simulation", "go on", "the worker has died"));
+        }
+        Ok(op(&mut self.world.state()))
+    }
+}
+
+struct YieldOnce(bool);
+
+impl Future for YieldOnce {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        if self.0 {
+            return Poll::Ready(());
+        }
+        self.0 = true;
+        Poll::Pending
+    }
+}
+
+#[async_trait]
+impl Store for View {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        self.access(|s| {
+            s.value_reads += usize::from(key.kind == Kind::Value);
+            s.records.get(key).cloned()
+        })
+        .await
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        self.access(|s| {
+            s.records.insert(key.clone(), value);
+        })
+        .await
+    }
+
+    async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
+        self.access(|s| {
+            let found = s.records.get(key).cloned();
+            if found.as_ref() != expected {
+                return Swap::Mismatch(found);
+            }
+            match new {
+                Some(value) => s.records.insert(key.clone(), value),
+                None => s.records.remove(key),
+            };
+            Swap::Done
+        })
+        .await
+    }
+
+    async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
+        self.access(|s| {
+            let free = !s.records.contains_key(key) && !s.records.contains_key(absent);
+            if free {
+                s.records.insert(key.clone(), value);
+            }
+            free
+        })
+        .await
+    }
+
+    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        self.access(|s| {
+            let ids = s.records.keys().filter(|k| k.kind == *kind).map(|k| k.id.to_string());
+            ids.filter(|id| after.is_none_or(|after| id.as_str() > after)).take(limit).collect()
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Queue for View {
+    async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
+        // Each message on its own: a batch may get through in part.
+        for m in messages {
+            self.access(|s| {
+                s.sent += 1;
+                s.ready.push(Message { topic: m.topic.clone(), body: m.body.clone(), receives: 0 });
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn receive(&self, _: &Topic, _: usize, _: Duration) -> Result<Vec<Delivery>> {
+        unreachable!("the scheduler delivers")
+    }
+
+    async fn ack(&self, receipt: &Receipt) -> Result<()> {
+        self.access(|s| {
+            s.in_flight.remove(&receipt.0);
+        })
+        .await
+    }
+
+    async fn extend(&self, receipts: &[Receipt]) -> Result<Vec<bool>> {
+        self.access(|s| receipts.iter().map(|r| s.in_flight.contains_key(&r.0)).collect()).await
+    }
+
+    fn lease(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    async fn give_back(&self, receipt: &Receipt, _: Duration) -> Result<()> {
+        self.access(|s| {
+            if let Some(message) = s.in_flight.remove(&receipt.0) {
+                s.ready.push(message);
+            }
+        })
+        .await
+    }
+
+    async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+        self.access(|s| {
+            s.in_flight.remove(&delivery.receipt.0);
+            s.dead.push((delivery.body.clone(), reason.to_owned()));
+        })
+        .await
+    }
+
+    async fn dead_letters(&self, _: &Topic, _: usize) -> Result<Vec<DeadLetter>> {
+        unreachable!("the oracle looks at the state")
+    }
+
+    async fn depth(&self, _: &Topic) -> Result<u64> {
+        unreachable!("the oracle looks at the state")
+    }
+}
+
+#[async_trait]
+impl Cache for View {
+    async fn incr(&self, key: &str, by: u64) -> Result<u64> {
+        self.access(|s| {
+            let sum = s.counters.entry(key.to_owned()).or_default();
+            *sum += by;
+            *sum
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Backend for View {
+    fn name(&self) -> String {
+        "simulation".into()
+    }
+
+    fn store(&self) -> &dyn Store {
+        self
+    }
+
+    fn queue(&self) -> &dyn Queue {
+        self
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        self
+    }
+
+    async fn changed(&self, version: u64, _: Duration) -> u64 {
+        version + 1
+    }
+}
