@@ -138,13 +138,17 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     for child in &mut children {
         child.register(p, &me).await?;
     }
-    settle_sent(p, d, &children).await?;
-
     // A mismatch: another run of this call has written its own record; that one is as good.
     p.store.swap(&Key::run(parent, root), d.run_before, Some(d.run_after.encode())).await?;
+
+    let ended = settle_sent(p, d, &children, &me).await?;
     let waiting = waiting_children(p.store, root, &children).await?;
     if let Some(cycle) = find_cycle(p.store, parent, waiting).await? {
         return Ok(Deferred::Cycle(cycle));
+    }
+    // What ended before we were registered wakes nobody; so one wake-up for all of that, if it is enough.
+    if ended && is_ready(p.store, &me).await? {
+        p.send(&me.topic, &d.work.message).await?;
     }
     p.ack(d.work).await?;
     Ok(Deferred::Waiting)
@@ -207,17 +211,20 @@ pub(crate) fn must_send(pending: Option<&PendingReturns>, me: &Return) -> bool {
     pending.is_none_or(|p| p.scheduled_at.is_none() || p.only_under_other_roots(me))
 }
 
-/// For each child whose message was sent: it may have ended before we registered. If not, the message is known to be
-/// sent, and that is written down.
-async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>]) -> Result<()> {
+/// For each child whose message was sent: it may have ended before we registered; then whoever else waits for it is
+/// woken. If not, the message is known to be sent, and that is written down. Says whether any had ended.
+async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], me: &Return) -> Result<bool> {
     let root = &d.work.message.root;
     let sent: Vec<&Child<'_>> = children.iter().filter(|c| c.sent).collect();
     let hashes: Vec<CallHash> = sent.iter().map(|c| c.call.hash.clone()).collect();
+    let mut ended = false;
     for (child, outcome) in sent.iter().zip(outcomes(p.store, root, &hashes).await?) {
         let call = &child.call.hash;
+        let ourselves = HashSet::from([me.clone()]);
+        ended |= outcome.is_some();
         match outcome {
-            Some(Ok(_)) => wake_all(p, call).await?,
-            Some(Err(_)) => wake_in_job(p, call, root, &child.call.topic).await?,
+            Some(Ok(_)) => wake_all(p, call, ourselves).await?,
+            Some(Err(_)) => wake_in_job(p, call, root, &child.call.topic, ourselves).await?,
             None => {
                 if let Some(bytes) = &child.bytes {
                     let mut pending = PendingReturns::decode(bytes)?;
@@ -228,7 +235,7 @@ async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>]) ->
             }
         }
     }
-    Ok(())
+    Ok(ended)
 }
 
 /// The children that may wait for their parent in turn: those that others wait for too, and those that have been
@@ -274,7 +281,7 @@ pub async fn complete(p: &Ports<'_>, work: &Work, value: Bytes) -> Result<()> {
     let call = &work.message.call;
     // The first value stays: a mismatch means that another run was faster.
     p.store.swap(&Key::value(call), None, Some(value)).await?;
-    wake_all(p, call).await?;
+    wake_all(p, call, HashSet::new()).await?;
     p.ack(work).await
 }
 
@@ -297,18 +304,17 @@ pub async fn fail(p: &Ports<'_>, work: &Work, failure: &Failure) -> Result<()> {
 pub async fn discharge(p: &Ports<'_>, work: &Work, failed: bool) -> Result<()> {
     let Message { root, call } = &work.message;
     if failed {
-        wake_in_job(p, call, root, &work.topic).await?;
+        wake_in_job(p, call, root, &work.topic, HashSet::new()).await?;
     } else {
-        wake_all(p, call).await?;
+        wake_all(p, call, HashSet::new()).await?;
     }
     p.ack(work).await
 }
 
-/// Wakes everybody who waits for a call that has its value. Sends first and deletes after: the other way round a crash
+/// Wakes everybody, but for those `handled`, who waits for a call that has its value. Sends first and deletes after: the other way round a crash
 /// loses wake-ups.
-async fn wake_all(p: &Ports<'_>, call: &CallHash) -> Result<()> {
+async fn wake_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSet<Return>) -> Result<()> {
     let key = Key::pending_returns(call);
-    let mut handled = HashSet::new();
     while let Some(bytes) = p.store.get(&key).await? {
         for entry in PendingReturns::decode(&bytes)?.returns {
             wake_once(p, entry, &mut handled).await?;
@@ -322,9 +328,14 @@ async fn wake_all(p: &Ports<'_>, call: &CallHash) -> Result<()> {
 
 /// Wakes those who wait under `root` for a call that failed there. The parents of other jobs stay, and the call is
 /// queued again under one of theirs (R2).
-async fn wake_in_job(p: &Ports<'_>, call: &CallHash, root: &Root, topic: &Topic) -> Result<()> {
+async fn wake_in_job(
+    p: &Ports<'_>,
+    call: &CallHash,
+    root: &Root,
+    topic: &Topic,
+    mut handled: HashSet<Return>,
+) -> Result<()> {
     let key = Key::pending_returns(call);
-    let mut handled = HashSet::new();
     let mut passed_on = false;
     while let Some(bytes) = p.store.get(&key).await? {
         let pending = PendingReturns::decode(&bytes)?;

@@ -55,8 +55,12 @@ pub fn write(out: &mut String, value: &Value) {
 fn write_object(out: &mut String, map: &Map<String, Value>) {
     // Sorted here even though serde_json's map usually is: its `preserve_order` feature, which any crate in the build
     // may switch on, would change call hashes otherwise. UTF-8 sorts as code points do, which is Python's order.
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_unstable_by_key(|(key, _)| key.as_str());
+    // By insertion, at the end in the usual case: the standard library's sort is 5 KB of a guest.
+    let mut entries: Vec<(&String, &Value)> = Vec::with_capacity(map.len());
+    for (key, value) in map {
+        let at = entries.partition_point(|(before, _)| *before < key);
+        entries.insert(at, (key, value));
+    }
     out.push('{');
     for (index, (key, value)) in entries.into_iter().enumerate() {
         if index > 0 {
@@ -102,62 +106,92 @@ pub(crate) fn write_escape(out: &mut String, unit: u16) {
 
 fn write_number(out: &mut String, number: &Number) {
     match Decimal::of(number) {
-        Err(integer) => out.push_str(&integer),
-        Ok(float) => write_float(out, float),
-    }
-}
-
-/// `repr(float)`: decimal for exponents from -4 to 15, otherwise scientific with a sign and two digits at least.
-fn write_float(out: &mut String, float: f64) {
-    // A number too large for a float is `inf` in Python, and json.dumps writes that so.
-    if float.is_infinite() {
-        out.push_str(if float > 0.0 { "Infinity" } else { "-Infinity" });
-        return;
-    }
-    let decimal = Decimal::shortest(float);
-    if (-4..16).contains(&decimal.exponent) {
-        decimal.write_plain(out);
-        if decimal.exponent >= decimal.digits.len() as i32 - 1 {
-            out.push_str(".0");
-        }
-    } else {
-        decimal.write_scientific(out, 2);
+        Ok(decimal) => decimal.write_python(out),
+        Err(Whole::Integer(text)) => out.push_str(&text),
+        // A number too large for a float is `inf` in Python, and json.dumps writes that so.
+        Err(Whole::Infinite { negative }) => out.push_str(if negative { "-Infinity" } else { "Infinity" }),
     }
 }
 
 /// A float as the fewest digits that read back as the same float: ±d.ddd × 10^exponent. Python and JavaScript agree on
 /// those, and differ in how they lay them out.
+#[derive(Debug)]
 pub(crate) struct Decimal {
     negative: bool,
     digits: String,
-    pub(crate) exponent: i32,
+    exponent: i32,
+}
+
+/// A JSON number that has no such digits.
+#[derive(Debug)]
+pub(crate) enum Whole {
+    /// Written without point and exponent; of any size.
+    Integer(String),
+    /// Beyond the range of floats.
+    Infinite { negative: bool },
 }
 
 impl Decimal {
-    /// The float that a JSON number is, or the text of it where it is an integer.
-    pub(crate) fn of(number: &Number) -> Result<f64, String> {
-        let text = number.to_string();
-        if !text.contains(['.', 'e', 'E']) {
+    pub(crate) fn of(number: &Number) -> Result<Self, Whole> {
+        if !number.is_f64() {
+            let text = number.to_string();
             // `-0` is the integer 0 in Python.
-            return Err(if text == "-0" { "0".into() } else { text });
+            return Err(Whole::Integer(if text == "-0" { "0".into() } else { text }));
         }
-        // The text is a JSON number, so it parses; one that is out of range becomes an infinity.
-        Ok(text.parse().unwrap_or(f64::NAN))
+        // With `arbitrary_precision` a number still has the digits that somebody typed, and these may be more or fewer.
+        match number.as_f64().and_then(Number::from_f64) {
+            Some(float) => Ok(Self::parse(&float.to_string())),
+            None => Err(Whole::Infinite { negative: number.to_string().starts_with('-') }),
+        }
     }
 
-    pub(crate) fn shortest(float: f64) -> Self {
-        // Rust writes the shortest digits as `-1.234e5`; the standard library's only promise needed here is that.
-        let text = format!("{float:e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        Self {
-            negative: mantissa.starts_with('-'),
-            digits: mantissa.chars().filter(char::is_ascii_digit).collect(),
-            exponent: exponent.parse().unwrap_or(0),
+    /// The float that this number is to JavaScript, which has no integers.
+    pub(crate) fn of_float(float: f64) -> Option<Self> {
+        Number::from_f64(float).map(|float| Self::parse(&float.to_string()))
+    }
+
+    /// Reads what serde_json writes: always the fewest digits, in one of several layouts.
+    fn parse(text: &str) -> Self {
+        let (number, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let negative = whole.starts_with('-');
+        let whole = whole.trim_start_matches('-');
+        let all = format!("{whole}{fraction}");
+        let digits = all.trim_start_matches('0');
+        let shift = whole.len() as i32 - 1 - (all.len() - digits.len()) as i32;
+        let digits = digits.trim_end_matches('0');
+        if digits.is_empty() {
+            return Self { negative, digits: "0".into(), exponent: 0 };
+        }
+        Self { negative, digits: digits.into(), exponent: exponent.parse::<i32>().unwrap_or(0) + shift }
+    }
+
+    /// `repr(float)`: decimal for exponents from -4 to 15, otherwise scientific with a sign and two digits at least.
+    fn write_python(&self, out: &mut String) {
+        if (-4..16).contains(&self.exponent) {
+            self.write_plain(out);
+            if self.exponent >= self.digits.len() as i32 - 1 {
+                out.push_str(".0");
+            }
+        } else {
+            self.write_scientific(out, 2);
+        }
+    }
+
+    /// `Number.prototype.toString`: plain from 1e-6 up to below 1e21.
+    pub(crate) fn write_javascript(&self, out: &mut String) {
+        if self.digits == "0" {
+            // Also for -0.
+            out.push('0');
+        } else if (-6..21).contains(&self.exponent) {
+            self.write_plain(out);
+        } else {
+            self.write_scientific(out, 1);
         }
     }
 
     /// `-123.45`, `0.00012`, `12000`: no exponent, and no point where it is whole.
-    pub(crate) fn write_plain(&self, out: &mut String) {
+    fn write_plain(&self, out: &mut String) {
         if self.negative {
             out.push('-');
         }
@@ -177,7 +211,7 @@ impl Decimal {
     }
 
     /// `1.5e+21`, `1e-07`: `width` is the least number of digits of the exponent.
-    pub(crate) fn write_scientific(&self, out: &mut String, width: usize) {
+    fn write_scientific(&self, out: &mut String, width: usize) {
         if self.negative {
             out.push('-');
         }

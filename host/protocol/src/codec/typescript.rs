@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::python::{Decimal, hex, write_escape};
+use super::python::{Decimal, Whole, hex, write_escape};
 
 /// The payload of a call with this argument list.
 pub fn payload(arguments: &[Value]) -> Vec<u8> {
@@ -101,23 +101,15 @@ fn write_string(out: &mut String, string: &str) {
     out.push('"');
 }
 
-/// `Number.prototype.toString`: every number is a double; plain from 1e-6 up to below 1e21.
 fn write_number(out: &mut String, number: &serde_json::Number) {
-    let float = Decimal::of(number).unwrap_or_else(|integer| integer.parse().unwrap_or(f64::NAN));
-    if !float.is_finite() {
+    let decimal = match Decimal::of(number) {
+        Ok(decimal) => Some(decimal),
+        Err(Whole::Integer(text)) => text.parse().ok().and_then(Decimal::of_float),
+        Err(Whole::Infinite { .. }) => None,
+    };
+    match decimal {
+        Some(decimal) => decimal.write_javascript(out),
         // What JSON.parse reads as an infinity, JSON.stringify writes as null.
-        out.push_str("null");
-        return;
-    }
-    if float == 0.0 {
-        // Also for -0.
-        out.push('0');
-        return;
-    }
-    let decimal = Decimal::shortest(float);
-    if (-6..21).contains(&decimal.exponent) {
-        decimal.write_plain(out);
-    } else {
-        decimal.write_scientific(out, 1);
+        None => out.push_str("null"),
     }
 }

@@ -1,0 +1,21 @@
+# Everything a newcomer needs: `make demo`, then `make test`. `make help` lists the rest.
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench guests lint
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: ## handlers in Python and TypeScript call each other (CHECK=1: ends by itself; KEEP=1: keeps the store)
+	@scripts/demo.sh
+
+test: ## every test, from nothing
+	@scripts/test.sh
+
+bench: ## figures of this machine, from one run
+	@scripts/bench.sh
+
+guests: ## the components of all languages, into build/guests
+	@scripts/guests.sh
+
+lint: ## formatting, clippy, cargo-deny, shellcheck
+	@scripts/lint.sh

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Builds the components of all languages, or of those named: scripts/guests.sh rust python
+. "$(dirname "$0")/lib.sh"
+
+languages=("$@")
+[ ${#languages[@]} -gt 0 ] || languages=(rust python typescript)
+for language in "${languages[@]}"; do
+  "$ROOT/scripts/guests/$language.sh"
+done

@@ -1,0 +1,71 @@
+# Helpers for the scripts of this folder. Source it, don't run it:
+#   . "$(dirname "$0")/lib.sh"        (from scripts/)
+#   . "$(dirname "$0")/../lib.sh"     (from scripts/setup/ and scripts/guests/)
+#
+# Conventions: scripts/setup/<tool>.sh makes one tool usable and may run any number of times; scripts/guests/<language>.sh
+# builds that language's components into build/guests/<language>/<name>.wasm. Talk goes to stderr, data to stdout.
+# shellcheck shell=bash
+set -euo pipefail
+
+# The repository's root, wherever the caller stands.
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+# Everything that is built and not cargo's own goes here; git ignores it.
+BUILD=$ROOT/build
+# shellcheck disable=SC2034  # used by the scripts that source this
+GUESTS=$BUILD/guests
+
+if [ -t 2 ] && [ -z "${NO_COLOR:-}" ]; then
+  _bold=$'\e[1m' _red=$'\e[31m' _plain=$'\e[0m'
+else
+  _bold='' _red='' _plain=''
+fi
+
+# say TEXT…: one line of progress.
+say() { printf '%s>%s %s\n' "$_bold" "$_plain" "$*" >&2; }
+
+# warn TEXT…: something the user should know, but work goes on.
+warn() { printf '%swarning:%s %s\n' "$_red" "$_plain" "$*" >&2; }
+
+# die TEXT…: what happened and what to do about it; ends the script.
+die() { printf '%serror:%s %s\n' "$_red" "$_plain" "$*" >&2; exit 1; }
+
+# have COMMAND: is it on the PATH?
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# need COMMAND HOW-TO-GET-IT: ends the script unless the command is there.
+need() { have "$1" || die "'$1' is needed and not on the PATH. $2"; }
+
+# install_apt PACKAGE…: installs what is missing. Only as root on a system with apt; elsewhere it names what to install.
+install_apt() {
+  local missing=() package
+  for package in "$@"; do
+    if ! have dpkg-query || [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" != installed ]; then
+      missing+=("$package")
+    fi
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  if ! have apt-get; then
+    die "these Debian packages (or your system's equivalent) are needed: ${missing[*]}"
+  elif [ "$(id -u)" -ne 0 ]; then
+    die "please install: sudo apt-get install ${missing[*]}"
+  fi
+  say "installing ${missing[*]}"
+  # Held for the whole install: two builds that start together would trip over dpkg's own lock.
+  mkdir -p "$BUILD"
+  (
+    if have flock; then flock 9; fi
+    # A fresh machine has no package lists yet; where they are present, a mirror that is away must not stop us.
+    apt-get update -qq >&2 || warn "apt-get update failed; trying with the package lists that are here"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
+      die "apt-get could not install ${missing[*]}; see its message above"
+  ) 9>"$BUILD/.apt.lock"
+}
+
+# put FILE TARGET: copies only when the bytes differ, so that nothing downstream rebuilds for nothing.
+put() {
+  mkdir -p "$(dirname "$2")"
+  if ! cmp -s "$1" "$2"; then
+    # Copy and rename: a worker that is reading the old component keeps it whole.
+    cp "$1" "$2.new.$$" && mv "$2.new.$$" "$2"
+  fi
+}

@@ -1,0 +1,94 @@
+//! What N children cost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use brrr_protocol::client::Client;
+use brrr_protocol::step::Limits;
+
+use crate::native::{Native, gather, number};
+use crate::world::{Counted, World, on_every_backend};
+
+/// `fan(n)` adds up n leaves.
+fn fan() -> Native {
+    Native::default()
+        .task("fan", |request, replay| {
+            Box::pin(async move {
+                let leaves: Vec<_> = (0..number(request)).map(|i| ("leaf", i.to_string())).collect();
+                let values = gather("fan", replay, &leaves).await?;
+                Ok(values.iter().map(|v| v.parse::<u64>().unwrap()).sum::<u64>().to_string())
+            })
+        })
+        .task("leaf", |request, _| Box::pin(async move { Ok(number(request).to_string()) }))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn n_children_cost_two_runs_and_n_plus_one_messages() {
+    on_every_backend(async |world: World| {
+        for n in [50_u64, 1_000] {
+            for workers in [1, 4] {
+                let handler = Arc::new(fan());
+                let world = World::open(world.name);
+                let root = world.schedule("job", "fan", &n.to_string()).await;
+                world.drain_by(workers, &handler).await;
+                assert_eq!(world.value(&root, "fan", &n.to_string()).await, (n * (n - 1) / 2).to_string());
+                assert_eq!(handler.runs("leaf"), n);
+                // Besides the job's own first message.
+                let messages = world.messages(&root).await - 1;
+                if world.is_stepwise() {
+                    assert!(handler.runs("fan") <= 4, "{} runs", handler.runs("fan"));
+                    // A few wake-ups slip through while children are being registered, never one a child.
+                    assert!(messages < 2 * n, "{messages} messages for {n} children");
+                } else {
+                    assert_eq!((handler.runs("fan"), messages), (2, n + 1), "{}, {workers} workers", world.name);
+                }
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn value_reads_grow_as_n() {
+    let mut per_child = Vec::new();
+    for n in [50_u64, 1_000] {
+        let mut world = World::open("memory");
+        let counted = Arc::new(Counted { inner: world.backend.clone(), value_reads: AtomicU64::new(0) });
+        world.backend = counted.clone();
+        world.client = Client::new(counted.clone());
+        let handler = fan();
+        let root = world.schedule("job", "fan", &n.to_string()).await;
+        world.drain(&handler).await;
+        world.value(&root, "fan", &n.to_string()).await;
+        per_child.push(counted.value_reads.load(Ordering::Relaxed) as f64 / n as f64);
+    }
+    eprintln!("value reads a child: {per_child:?}");
+    assert!(per_child[1] < per_child[0] * 1.2 && per_child[1] < 8.0, "{per_child:?}");
+}
+
+#[tokio::test]
+async fn more_children_than_a_record_names() {
+    on_every_backend(async |world: World| {
+        let handler = fan();
+        let root = world.schedule("job", "fan", "2500").await;
+        world.drain(&handler).await;
+        assert_eq!(world.value(&root, "fan", "2500").await, (2500 * 2499 / 2).to_string());
+        assert!(handler.runs("fan") <= 4, "{} runs", handler.runs("fan"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_spawn_limit_fails_the_call() {
+    on_every_backend(async |mut world: World| {
+        world.limits = Limits { spawn_limit: 20, ..Limits::default() };
+        let handler = fan();
+        let root = world.schedule("job", "fan", "50").await;
+        world.drain(&handler).await;
+        let failure = world.outcome(&root, "fan", "50").await.unwrap().unwrap_err();
+        assert_eq!(failure.kind.as_str(), "limit");
+        assert!(failure.message.contains("20 messages"), "{failure}");
+        assert_eq!(handler.runs("leaf"), 0);
+    })
+    .await;
+}

@@ -1,0 +1,121 @@
+//! Handlers in Rust closures, without a guest: a task is an async function of its payload and a `Replay`.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use brrr_protocol::Result;
+use brrr_protocol::model::{CallHash, Failure, FailureKind, Outcome};
+use brrr_protocol::ports::{Ended, Handler, Request};
+use brrr_protocol::replay::{Invocation, Polled, Replay};
+
+/// How a body leaves before its end.
+pub enum Leave {
+    Suspended,
+    Failed(Failure),
+    Broken(brrr_protocol::Error),
+}
+
+type Body = Box<
+    dyn for<'a> Fn(&'a Request, &'a mut Replay) -> Pin<Box<dyn Future<Output = Ended2> + Send + 'a>> + Send + Sync,
+>;
+type Ended2 = std::result::Result<String, Leave>;
+
+/// Named tasks, and how often each was run.
+#[derive(Default)]
+pub struct Native {
+    tasks: HashMap<&'static str, Body>,
+    runs: Mutex<HashMap<String, u64>>,
+    /// What `component` answers: a new number is a new version.
+    pub version: AtomicU64,
+}
+
+impl Native {
+    pub fn task<F>(mut self, name: &'static str, body: F) -> Self
+    where
+        F: for<'a> Fn(&'a Request, &'a mut Replay) -> Pin<Box<dyn Future<Output = Ended2> + Send + 'a>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.tasks.insert(name, Box::new(body));
+        self
+    }
+
+    pub fn runs(&self, task: &str) -> u64 {
+        self.runs.lock().unwrap().get(task).copied().unwrap_or(0)
+    }
+}
+
+#[async_trait]
+impl Handler for Native {
+    fn component(&self, task: &str) -> Option<String> {
+        self.tasks.contains_key(task).then(|| self.version.load(Ordering::Relaxed).to_string())
+    }
+
+    async fn run(&self, request: Request, mut replay: Replay) -> Result<(Ended, Replay)> {
+        *self.runs.lock().unwrap().entry(request.task.clone()).or_default() += 1;
+        let ended = match self.tasks[request.task.as_str()](&request, &mut replay).await {
+            Ok(text) => Ended::Completed(text.into()),
+            Err(Leave::Suspended) => Ended::Suspended,
+            Err(Leave::Failed(failure)) => Ended::Failed(failure),
+            Err(Leave::Broken(error)) => return Err(error),
+        };
+        Ok((ended, replay))
+    }
+}
+
+pub fn payload(request: &Request) -> &str {
+    std::str::from_utf8(&request.payload).unwrap()
+}
+
+pub fn number(request: &Request) -> u64 {
+    payload(request).parse().unwrap()
+}
+
+pub fn fail<T>(task: &str, message: &str) -> std::result::Result<T, Leave> {
+    Err(Leave::Failed(Failure::new(FailureKind::Error, task, message)))
+}
+
+/// Asks for calls given as (task, payload); the outcomes that are there, with their places.
+pub async fn ask(
+    replay: &mut Replay,
+    calls: &[(&str, String)],
+    need: Option<u32>,
+) -> std::result::Result<Vec<(usize, Outcome)>, Leave> {
+    let calls = calls.iter().map(|(task, payload)| Invocation {
+        task: (*task).to_owned(),
+        payload: payload.clone().into(),
+        topic: None,
+        hash: Some(hash(task, payload)),
+    });
+    match replay.poll(calls.collect(), need).await {
+        Ok(Polled::Ready(outcomes)) => {
+            Ok(outcomes.into_iter().enumerate().filter_map(|(place, o)| Some((place, o?))).collect())
+        }
+        Ok(Polled::Suspended) => Err(Leave::Suspended),
+        Err(error) => Err(Leave::Broken(error)),
+    }
+}
+
+/// All values, or the first failure, uncaught.
+pub async fn gather(
+    task: &str,
+    replay: &mut Replay,
+    calls: &[(&str, String)],
+) -> std::result::Result<Vec<String>, Leave> {
+    let outcomes = ask(replay, calls, None).await?;
+    let values = outcomes.into_iter().map(|(_, outcome)| match outcome {
+        Ok(value) => Ok(String::from_utf8(value.to_vec()).unwrap()),
+        Err(failure) => Err(Leave::Failed(Failure::of_parent(task, &failure))),
+    });
+    values.collect()
+}
+
+/// A hash that a person can read.
+pub fn hash(task: &str, payload: &str) -> CallHash {
+    format!("{task}({payload})").into()
+}

@@ -1,0 +1,142 @@
+//! What every replay of a call has in common.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use brrr_protocol::ports::Outgoing;
+use brrr_protocol::step::Step;
+use brrr_protocol::wire::Message;
+
+use crate::native::{Native, ask, gather, hash, number};
+use crate::world::{World, on_every_backend, topic};
+
+#[tokio::test]
+async fn a_parent_with_something_missing_is_not_started() {
+    on_every_backend(async |world: World| {
+        let handler = Native::default()
+            .task("p", |_, replay| {
+                Box::pin(async move { Ok(gather("p", replay, &[("c", "1".into()), ("c", "2".into())]).await?.concat()) })
+            })
+            .task("c", |request, _| Box::pin(async move { Ok(number(request).to_string()) }));
+        let root = world.schedule("job", "p", "").await;
+        let first = world.backend.queue().receive(&topic(), 1, std::time::Duration::ZERO).await.unwrap();
+        let step_of = async |delivery| {
+            brrr_protocol::step::step(&world.backend, &handler, delivery, &world.limits, crate::world::now()).await
+        };
+        assert_eq!(step_of(&first[0]).await.unwrap(), Step::Deferred { waiting: 2 });
+        // A wake-up that somebody sent too early, as peers do.
+        let wake = Message { root: root.clone(), call: hash("p", "") };
+        world.backend.queue().send_many(&[Outgoing::now(&topic(), &wake)]).await.unwrap();
+        let mut messages = world.backend.queue().receive(&topic(), 3, std::time::Duration::ZERO).await.unwrap();
+        assert_eq!(messages.len(), 3);
+        messages.rotate_right(1);
+        assert_eq!(step_of(&messages[0]).await.unwrap(), Step::NotReady);
+        assert_eq!(handler.runs("p"), 1);
+        for child in &messages[1..] {
+            assert_eq!(step_of(child).await.unwrap(), Step::Completed);
+        }
+        world.drain(&handler).await;
+        assert_eq!(handler.runs("p"), 2);
+        assert_eq!(world.value(&root, "p", "").await, "12");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_race_has_the_same_winner_in_every_replay() {
+    on_every_backend(async |world: World| {
+        let winners = Arc::new(Mutex::new(Vec::new()));
+        let seen = winners.clone();
+        let handler = Native::default()
+            .task("race", move |_, replay| {
+                let seen = seen.clone();
+                Box::pin(async move {
+                    let pair = [("slow", "".to_owned()), ("fast", "".to_owned())];
+                    let first = ask(replay, &pair, Some(1)).await?;
+                    seen.lock().unwrap().push(first[0].0);
+                    gather("race", replay, &[("fast", "then".into())]).await?;
+                    Ok(first[0].0.to_string())
+                })
+            })
+            .task("slow", |_, replay| {
+                Box::pin(async move { Ok(gather("slow", replay, &[("fast", "below".into())]).await?.concat()) })
+            })
+            .task("fast", |_, _| Box::pin(async { Ok("x".into()) }));
+        let root = world.schedule("job", "race", "").await;
+        world.drain(&handler).await;
+        // By the second replay the other one is there too, and stands first in the list.
+        assert_eq!(world.value(&root, "race", "").await, "1");
+        let winners = winners.lock().unwrap();
+        assert!(winners.len() >= 2 && winners.iter().all(|w| *w == 1), "{winners:?}");
+    })
+    .await;
+}
+
+/// A handler that asks for another child in every run.
+fn fickle(runs: Arc<AtomicU64>) -> Native {
+    Native::default()
+        .task("fickle", move |_, replay| {
+            let run = runs.fetch_add(1, Ordering::Relaxed);
+            Box::pin(async move { Ok(gather("fickle", replay, &[("c", run.min(1).to_string())]).await?.concat()) })
+        })
+        .task("c", |request, _| Box::pin(async move { Ok(number(request).to_string()) }))
+}
+
+#[tokio::test]
+async fn a_replay_that_asks_for_other_calls_fails_with_the_first_difference() {
+    on_every_backend(async |world: World| {
+        let handler = fickle(Arc::default());
+        let root = world.schedule("job", "fickle", "").await;
+        world.drain(&handler).await;
+        let failure = world.outcome(&root, "fickle", "").await.unwrap().unwrap_err();
+        assert_eq!(failure.kind.as_str(), "nondeterminism");
+        let lines: Vec<&str> = failure.message.lines().collect();
+        assert_eq!(lines[1], "- before: c 0 (c(0))");
+        assert!(lines[2].starts_with("+ now:    "), "{}", failure.message);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_new_version_may_ask_for_other_calls() {
+    on_every_backend(async |world: World| {
+        let handler = fickle(Arc::default());
+        let root = world.schedule("job", "fickle", "").await;
+        let first = world.backend.queue().receive(&topic(), 1, std::time::Duration::ZERO).await.unwrap();
+        let now = crate::world::now();
+        brrr_protocol::step::step(&world.backend, &handler, &first[0], &world.limits, now).await.unwrap();
+        handler.version.store(2, Ordering::Relaxed);
+        world.drain(&handler).await;
+        assert_eq!(world.value(&root, "fickle", "").await, "1");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_clock_is_that_of_the_first_run_and_output_is_new_once() {
+    on_every_backend(async |world: World| {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = seen.clone();
+        let handler = Native::default()
+            .task("p", move |request, replay| {
+                let log = log.clone();
+                Box::pin(async move {
+                    let old = replay.already_printed(10);
+                    log.lock().unwrap().push((request.first_run, 10 - old));
+                    gather("p", replay, &[("c", "1".into())]).await?;
+                    let old = replay.already_printed(5);
+                    log.lock().unwrap().push((request.first_run, 5 - old));
+                    gather("p", replay, &[("c", "2".into())]).await?;
+                    Ok(String::new())
+                })
+            })
+            .task("c", |_, _| Box::pin(async { Ok(String::new()) }));
+        world.schedule("job", "p", "").await;
+        world.drain(&handler).await;
+        let seen = seen.lock().unwrap();
+        assert!(seen.iter().all(|(clock, _)| *clock == seen[0].0), "{seen:?}");
+        // Three runs: 10; (10), 5; (10), (5).
+        assert_eq!(seen.iter().map(|(_, new)| *new).collect::<Vec<_>>(), [10, 0, 5, 0, 0]);
+    })
+    .await;
+}
