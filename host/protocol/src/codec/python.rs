@@ -227,7 +227,12 @@ impl Decimal {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().flat_map(|byte| [nibble(byte >> 4), nibble(byte & 15)]).collect()
+    let mut out = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        out.push(nibble(byte >> 4));
+        out.push(nibble(byte & 15));
+    }
+    out
 }
 
 fn nibble(value: u8) -> char {

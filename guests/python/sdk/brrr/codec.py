@@ -1,0 +1,43 @@
+"""The JSON codec of the Python peer: what a payload, a call hash and a result look like as bytes.
+
+Byte for byte the peer's, so that results in a shared store are found by either (tests/vectors/json_*_python.json).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+def encode_call(task: str, kwargs: Mapping[str, Any]) -> tuple[bytes, str]:
+    """The payload and the hash of a call."""
+    arguments = json.dumps([kwargs], sort_keys=True)
+    # What json.dumps([task, [kwargs]], sort_keys=True) would give, without encoding the arguments a second time.
+    preimage = f"[{json.dumps(task)}, {arguments}]"
+    return arguments.encode(), hashlib.sha256(preimage.encode()).hexdigest()
+
+
+def decode_args(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
+    """The positional and the named arguments of a payload.
+
+    Python's `[kwargs]` and the TypeScript peer's list with one object are the same thing; a list of anything else,
+    which only that peer can make, is positional.
+    """
+    args = json.loads(payload)
+    if not isinstance(args, list):
+        raise ValueError(f"it is a JSON {type(args).__name__}")
+    if len(args) == 1 and isinstance(args[0], dict):
+        return [], args[0]
+    return args, {}
+
+
+def encode_result(result: Any) -> bytes:
+    """A handler's result as bytes."""
+    return json.dumps(result).encode()
+
+
+def decode_result(value: bytes) -> Any:
+    """The result in bytes that a handler of any language stored. The TypeScript peer's `undefined` has no bytes."""
+    return json.loads(value) if value else None

@@ -1,0 +1,119 @@
+"""How a module says which tasks it handles."""
+
+from __future__ import annotations
+
+import linecache
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+if TYPE_CHECKING:
+    from brrr.app import App
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the host should know of a task; None is the host's default."""
+
+    timeout: float | None = None
+    """Seconds that one run of the handler may take."""
+    max_retries: int | None = None
+    """Runs after the first one that failed."""
+    retry_delay: float | None = None
+    """Seconds before the first of them; later ones wait longer."""
+    leaf: bool = False
+    """The handler calls nobody; in return it has the real clock, sleep and random numbers."""
+
+
+class Task(Generic[P, R]):
+    """A task with its handler: `app.call(task)(...)` calls it through the host, `task.fn(...)` is the function."""
+
+    def __init__(self, fn: Callable[..., Any], name: str, options: Options, *, takes_app: bool, raw: bool) -> None:
+        self.fn = fn
+        self.name = name
+        self.options = options
+        self.takes_app = takes_app
+        self.raw = raw
+        self.__doc__ = fn.__doc__
+        # Kept in the component, which has no source files, for the sake of its tracebacks.
+        linecache.getlines(fn.__code__.co_filename)
+
+    def __repr__(self) -> str:
+        return f"<brrr task {self.name!r}>"
+
+
+registry: dict[str, Task[..., Any]] = {}
+"""All tasks of the component, by name, in the order they were defined."""
+
+
+def _register(
+    fn: Callable[..., Any], name: str | None, options: Options, *, takes_app: bool = True, raw: bool = False
+) -> Task[..., Any]:
+    task: Task[..., Any] = Task(fn, name or fn.__name__, options, takes_app=takes_app, raw=raw)
+    if task.name in registry:
+        raise ValueError(f"two handlers for the task {task.name!r}")
+    registry[task.name] = task
+    return task
+
+
+@overload
+def handler(fn: Callable[Concatenate[App, P], Awaitable[R]], /) -> Task[P, R]: ...
+@overload
+def handler(
+    *,
+    name: str | None = None,
+    timeout: float | None = None,
+    max_retries: int | None = None,
+    retry_delay: float | None = None,
+    leaf: bool = False,
+) -> Callable[[Callable[Concatenate[App, P], Awaitable[R]]], Task[P, R]]: ...
+def handler(fn: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Makes a function the handler of a task; its first parameter is the `app` that it calls other tasks with.
+
+    Used plainly (`@brrr.handler`) or with a name and options (`@brrr.handler(timeout=10, max_retries=3)`).
+    """
+    if fn is not None:
+        return _register(fn, name, Options())
+    return lambda fn: _register(fn, name, Options(**options))
+
+
+@overload
+def handler_no_arg(fn: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
+@overload
+def handler_no_arg(
+    *,
+    name: str | None = None,
+    timeout: float | None = None,
+    max_retries: int | None = None,
+    retry_delay: float | None = None,
+    leaf: bool = False,
+) -> Callable[[Callable[P, Awaitable[R]]], Task[P, R]]: ...
+def handler_no_arg(fn: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Like `handler`, for a function that takes no `app`."""
+    if fn is not None:
+        return _register(fn, name, Options(), takes_app=False)
+    return lambda fn: _register(fn, name, Options(**options), takes_app=False)
+
+
+RawHandler = Callable[["App", bytes], Awaitable[bytes]]
+
+
+@overload
+def handler_raw(fn: RawHandler, /) -> Task[[bytes], bytes]: ...
+@overload
+def handler_raw(
+    *,
+    name: str | None = None,
+    timeout: float | None = None,
+    max_retries: int | None = None,
+    retry_delay: float | None = None,
+    leaf: bool = False,
+) -> Callable[[RawHandler], Task[[bytes], bytes]]: ...
+def handler_raw(fn: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+    """Like `handler`, for a function of the payload's bytes that returns the result's. Call it with `app.call_raw`."""
+    if fn is not None:
+        return _register(fn, name, Options(), raw=True)
+    return lambda fn: _register(fn, name, Options(**options), raw=True)

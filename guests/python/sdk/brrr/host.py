@@ -1,0 +1,68 @@
+"""The host as the SDK sees it: `component` implements it with the WIT imports, tests with a fake."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """A call to another task."""
+
+    task: str
+    payload: bytes
+    topic: str | None = None
+    """The queue that serves the task; None: the one on which this very call arrived."""
+    call_hash: str | None = None
+    """The call's identity; None: the host derives one from task and payload."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A call that ended without a value."""
+
+    kind: str
+    """error, trap, timeout, limit, cancelled, nondeterminism, cycle, unknown-task, dead-letter; more may come."""
+    task: str
+    message: str
+    attempts: int
+    """How often the handler was run for it."""
+    chain: Sequence[str]
+    """One line a call, from this one down to the first cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What this run was asked to do."""
+
+    task: str
+    payload: bytes
+    call_hash: str
+    root_id: str
+    """The job on whose behalf the call runs."""
+    topic: str
+    attempt: int
+    """1 for the first attempt; replays of one attempt have the same number."""
+    deadline_ms: int | None
+    """Unix time in milliseconds by which the call must have ended."""
+
+
+Outcome = bytes | Failure
+
+
+class Host(Protocol):
+    """What the event loop needs of its surroundings."""
+
+    def poll(self, calls: Sequence[Invocation], need: int | None) -> Sequence[Outcome | None]:
+        """One outcome a call. Does not return while fewer than `need` (None: all) are there."""
+        ...
+
+    def now(self) -> float:
+        """Seconds of a clock that never goes back."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Returns at once in a handler that is replayed, having moved the clock; a leaf really sleeps."""
+        ...

@@ -1,0 +1,164 @@
+"""An event loop that waits for calls.
+
+It runs the handler's coroutines until all of them wait, then asks for every call that is waited for in one `poll`, and
+so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes the same batches. Because it is an
+asyncio loop, `asyncio.gather`, `TaskGroup`, `timeout`, locks and queues all work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import heapq
+import itertools
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeVar
+
+from brrr.errors import Permanent
+from brrr.host import Host, Invocation, Outcome
+
+T = TypeVar("T")
+_Waiting = tuple[Invocation, "asyncio.Future[Outcome]"]
+_Race = tuple[Sequence[Invocation], int, "asyncio.Future[Sequence[Outcome | None]]"]
+
+
+# As `Any`: the type stubs want all 50 methods of a loop, of which most have no meaning here and raise.
+_AnyLoop: Any = asyncio.AbstractEventLoop
+
+
+class Loop(_AnyLoop):  # type: ignore[misc]
+    """One handler's event loop. There is nothing to wait for but calls and timers: no sockets, no threads."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._ready: deque[asyncio.Handle] = deque()
+        self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
+        self._timer_order = itertools.count()
+        self._calls: list[_Waiting] = []
+        self._races: list[_Race] = []
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Runs `main` to its end: what it returned, or what it raised."""
+        events._set_running_loop(self)
+        try:
+            task: asyncio.Task[T] = self.create_task(main)
+            while not task.done():
+                self._step()
+            return task.result()
+        finally:
+            self._cancel_rest()
+            events._set_running_loop(None)
+
+    def wait_for_call(self, invocation: Invocation) -> asyncio.Future[Outcome]:
+        """Puts a call into the next batch."""
+        future: asyncio.Future[Outcome] = self.create_future()
+        self._calls.append((invocation, future))
+        return future
+
+    def wait_for_some(
+        self, invocations: Sequence[Invocation], need: int
+    ) -> asyncio.Future[Sequence[Outcome | None]]:
+        """Asks for `need` of the calls, in a poll of its own."""
+        future: asyncio.Future[Sequence[Outcome | None]] = self.create_future()
+        self._races.append((invocations, need, future))
+        return future
+
+    def _step(self) -> None:
+        if self._ready:
+            handle = self._ready.popleft()
+            if not handle.cancelled():
+                handle._run()
+        elif self._drop_cancelled():
+            # Calls before timers: with virtual time a timer would otherwise always win, and every timeout would strike.
+            self._poll()
+        elif self._timers:
+            self._fire(heapq.heappop(self._timers))
+        else:
+            raise Permanent("the handler waits for something that no call or timer will ever bring")
+
+    def _drop_cancelled(self) -> bool:
+        """Forgets calls that nobody waits for any more. Are there any left?"""
+        self._calls = [entry for entry in self._calls if not entry[1].done()]
+        self._races = [entry for entry in self._races if not entry[2].done()]
+        return bool(self._calls or self._races)
+
+    def _poll(self) -> None:
+        calls, self._calls = self._calls, []
+        races, self._races = self._races, []
+        # Nothing resumes before all are asked: what one round asks for must not depend on who resumes first.
+        outcomes = self._host.poll([invocation for invocation, _ in calls], None) if calls else []
+        race_outcomes = [self._host.poll(invocations, need) for invocations, need, _ in races]
+        for (_, future), outcome in zip(calls, outcomes, strict=True):
+            assert outcome is not None, "the host must give every outcome of a poll that needs all"
+            future.set_result(outcome)
+        for (_, _, race), some in zip(races, race_outcomes, strict=True):
+            race.set_result(some)
+
+    def _fire(self, entry: tuple[float, int, asyncio.TimerHandle]) -> None:
+        when, _, handle = entry
+        if handle.cancelled():
+            return
+        wait = when - self.time()
+        if wait > 0:
+            self._host.sleep(wait)
+        self._ready.append(handle)
+
+    def _cancel_rest(self) -> None:
+        """Lets coroutines that outlived the handler clean up, without any more calls."""
+        for task in self._tasks:
+            task.cancel()
+        while self._ready:
+            handle = self._ready.popleft()
+            if not handle.cancelled():
+                handle._run()
+
+    # What asyncio's futures, tasks and helpers ask of a loop.
+
+    def create_future(self) -> asyncio.Future[Any]:
+        return asyncio.Future(loop=self)
+
+    def create_task(self, coro: Any, *, name: Any = None, context: Any = None, **_: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks.append(task)
+        return task
+
+    def call_soon(
+        self, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.Handle:
+        handle = asyncio.Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        return self.call_at(self.time() + delay, callback, *args, context=context)
+
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: contextvars.Context | None = None
+    ) -> asyncio.TimerHandle:
+        handle = asyncio.TimerHandle(when, callback, args, self, context)
+        # Timers for one moment fire in the order they were set.
+        heapq.heappush(self._timers, (when, next(self._timer_order), handle))
+        return handle
+
+    def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
+        """A cancelled timer stays in the heap until it is due, then does nothing."""
+
+    def time(self) -> float:
+        return self._host.now()
+
+    def get_debug(self) -> bool:
+        return False
+
+    def is_running(self) -> bool:
+        return True
+
+    def is_closed(self) -> bool:
+        return False
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """A failure that nobody awaited is no failure of the handler: what counts is what it ends with."""

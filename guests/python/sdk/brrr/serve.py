@@ -1,0 +1,79 @@
+"""Runs one handler for one request, in plain terms; `component` connects it to the WIT."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from brrr import codec, errors
+from brrr.app import App
+from brrr.errors import Permanent
+from brrr.handlers import Task, registry
+from brrr.host import Failure, Host, Request
+from brrr.loop import Loop
+
+
+@dataclass(frozen=True)
+class Retryable:
+    """The handler failed and may succeed if run again."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Lasting:
+    """The handler will fail however often it is run."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class ChildFailed:
+    """A child's failure that the handler did not catch."""
+
+    failure: Failure
+
+
+def handle(request: Request, host: Host) -> bytes | Retryable | Lasting | ChildFailed:
+    """Runs the handler of the request's task: its result as bytes, or how it failed."""
+    try:
+        task = registry.get(request.task)
+        if task is None:
+            raise Permanent(f"no handler for the task {request.task!r}")
+        return Loop(host).run(_run(task, request))
+    except Permanent as error:
+        return Lasting(str(error))
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        failure = errors.child_failure(error)
+        return ChildFailed(failure) if failure else Retryable(errors.describe(error))
+
+
+async def _run(task: Task[..., Any], request: Request) -> bytes:
+    app = App(request)
+    if task.raw:
+        result = await _call(task, [app, request.payload], {})
+        if not isinstance(result, bytes):
+            raise Permanent(f"the raw handler of {task.name} must return bytes, not {type(result).__name__}")
+        return result
+    # What can't be decoded or encoded now never can.
+    try:
+        args, kwargs = codec.decode_args(request.payload)
+    except ValueError as error:
+        raise Permanent(f"the payload is not a JSON list of arguments: {error}") from error
+    result = await _call(task, [app, *args] if task.takes_app else args, kwargs)
+    try:
+        return codec.encode_result(result)
+    except (TypeError, ValueError) as error:
+        raise Permanent(f"the result is not JSON: {error}") from error
+
+
+async def _call(task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
+    try:
+        result = task.fn(*args, **kwargs)
+    except TypeError as error:
+        # Raised by the call itself, not in the function: the caller's arguments are not the handler's.
+        if error.__traceback__ is not None and error.__traceback__.tb_next is None:
+            raise Permanent(str(error)) from error
+        raise
+    return await result if inspect.isawaitable(result) else result

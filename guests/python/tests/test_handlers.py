@@ -1,0 +1,266 @@
+"""Handlers run on the SDK's event loop against a fake host: which calls make a batch, and what comes out."""
+
+import asyncio
+import json
+from typing import Any
+
+import brrr
+import pytest
+from brrr import codec, serve
+from brrr.host import Invocation, Outcome
+from conftest import FakeHost, Suspended, fail, request_for
+
+
+def echo(call: Invocation) -> Outcome:
+    """Every call gives its own argument `i` back; the task `bad` fails."""
+    if call.task == "bad":
+        return fail("bad")
+    return codec.encode_result(json.loads(call.payload)[0].get("i"))
+
+
+def run(task: brrr.Task[..., Any], host: FakeHost | None = None, **kwargs: Any) -> tuple[Any, FakeHost]:
+    host = host or FakeHost(echo)
+    payload, _ = codec.encode_call(task.name, kwargs)
+    result = serve.handle(request_for(task.name, payload), host)
+    return (codec.decode_result(result) if isinstance(result, bytes) else result), host
+
+
+def batches(host: FakeHost) -> list[list[int]]:
+    return [[json.loads(call[call.index("["):])[0]["i"] for call in calls] for calls, _ in host.polls]
+
+
+async def chain(app: brrr.App, *steps: int) -> int:
+    return sum([await app.call("echo")(i=i) for i in steps])
+
+
+def test_gather_of_every_kind_is_one_batch() -> None:
+    @brrr.handler
+    async def of_app(app):
+        return await app.gather(app.call("echo")(i=1), app.call("echo")(i=2))
+
+    @brrr.handler
+    async def of_asyncio(app):
+        return await asyncio.gather(app.call("echo")(i=1), app.call("echo")(i=2))
+
+    @brrr.handler
+    async def of_task_group(app):
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(chain(app, i)) for i in (1, 2)]
+        return [task.result() for task in tasks]
+
+    for task in (of_app, of_asyncio, of_task_group):
+        result, host = run(task)
+        assert result == [1, 2]
+        assert host.polls == [(['echo[{"i": 1}]', 'echo[{"i": 2}]'], None)]
+
+
+def test_a_batch_is_a_barrier() -> None:
+    @brrr.handler
+    async def tree(app):
+        return await app.gather(chain(app, 1, 2, 3), chain(app, 10), chain(app, 20, 30))
+
+    result, host = run(tree)
+    assert result == [6, 10, 50]
+    assert batches(host) == [[1, 10, 20], [2, 30], [3]]
+
+
+def test_every_replay_makes_the_same_batches() -> None:
+    @brrr.handler
+    async def tree(app):
+        first = await app.gather(chain(app, 1, 2), chain(app, 10, 20), bad(app), return_exceptions_of(app))
+        return first, await app.call("echo")(i=99)
+
+    async def bad(app):
+        try:
+            await app.call("bad")(i=5)
+        except brrr.CallFailed as error:
+            return error.kind
+
+    async def return_exceptions_of(app):
+        results = await asyncio.gather(app.call("bad")(i=6), chain(app, 7, 8), return_exceptions=True)
+        return [str(result) for result in results]
+
+    known: dict[bytes, Outcome] = {}
+    runs = []
+    while True:
+        host = FakeHost(lambda call: known.get(call.task.encode() + call.payload))
+        try:
+            result, _ = run(tree, host)
+        except Suspended:
+            runs.append(batches(host))
+            # The last batch's calls are computed, last one first: the order of completion must not matter.
+            for name in reversed(host.polls[-1][0]):
+                task, payload = name[: name.index("[")], name[name.index("["):].encode()
+                known[task.encode() + payload] = echo(Invocation(task, payload))
+            continue
+        break
+    final = batches(host)
+    assert final == [[1, 10, 5, 6, 7], [2, 20, 8], [99]]
+    assert runs == [final[: i + 1] for i in range(len(final))]
+    assert result == [[3, 30, "error", ["boom", "15"]], 99]
+
+
+def test_a_childs_failure_can_be_caught() -> None:
+    @brrr.handler
+    async def catches(app):
+        try:
+            await app.call("bad")()
+        except brrr.CallFailed as error:
+            return [error.kind, error.task, error.message, error.attempts, error.chain]
+
+    assert run(catches)[0] == ["error", "bad", "boom", 1, ["bad: boom"]]
+
+
+def test_an_uncaught_failure_of_a_child_is_passed_on() -> None:
+    @brrr.handler
+    async def plain(app):
+        await app.gather(chain(app, 1, 2), app.call("bad")(i=0))
+
+    @brrr.handler
+    async def grouped(app):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(chain(app, 1, 2))
+            group.create_task(chain_of_bad(app))
+
+    async def chain_of_bad(app):
+        await app.call("bad")(i=0)
+
+    for task in (plain, grouped):
+        result, host = run(task)
+        assert result == serve.ChildFailed(fail("bad"))
+        assert batches(host) == [[1, 0]], "nothing may be asked for after the handler has failed"
+
+
+def test_first_takes_what_the_host_chose() -> None:
+    @brrr.handler
+    async def race(app):
+        return await app.first(app.call("echo")(i=1), app.call("echo")(i=2), app.call("echo")(i=3))
+
+    host = FakeHost(lambda call: echo(call) if b"2" in call.payload else None)
+    result, host = run(race, host)
+    assert result == 2
+    assert [need for _, need in host.polls] == [1]
+
+
+def test_first_raises_if_a_failure_comes_first() -> None:
+    @brrr.handler
+    async def race(app):
+        return await app.first(app.call("echo")(i=1), app.call("bad")(i=2))
+
+    host = FakeHost(lambda call: echo(call) if call.task == "bad" else None)
+    assert run(race, host)[0] == serve.ChildFailed(fail("bad"))
+
+
+def test_some_gives_results_and_failures_in_place() -> None:
+    @brrr.handler
+    async def quorum(app):
+        results = await app.some(2, app.call("echo")(i=1), app.call("bad")(i=2), app.call("echo")(i=3))
+        return [str(result) for result in results]
+
+    assert run(quorum)[0] == ["1", "boom", "None"]
+
+
+def test_a_race_beside_other_calls_is_asked_in_the_same_round() -> None:
+    @brrr.handler
+    async def both(app):
+        return await app.gather(app.first(app.call("echo")(i=1), app.call("echo")(i=2)), chain(app, 3, 4))
+
+    result, host = run(both)
+    assert result == [1, 7]
+    assert batches(host) == [[3], [1, 2], [4]]
+
+
+def test_sleep_takes_no_time() -> None:
+    @brrr.handler
+    async def sleeps(app):
+        loop = asyncio.get_running_loop()
+        before = loop.time()
+        await asyncio.gather(asyncio.sleep(3600), asyncio.sleep(60))
+        return loop.time() - before
+
+    assert run(sleeps)[0] == 3600
+
+
+def test_a_call_comes_before_its_timeout() -> None:
+    @brrr.handler
+    async def limited(app):
+        return await asyncio.wait_for(app.call("echo")(i=1), timeout=0.001)
+
+    assert run(limited)[0] == 1
+
+
+def test_a_wait_that_never_ends_is_an_error() -> None:
+    @brrr.handler
+    async def stuck(app):
+        await asyncio.Event().wait()
+
+    result, _ = run(stuck)
+    assert isinstance(result, serve.Lasting) and "no call or timer" in result.message
+
+
+def test_a_cancelled_call_is_not_made() -> None:
+    @brrr.handler
+    async def cancels(app):
+        task = asyncio.ensure_future(app.call("echo")(i=1))
+        await asyncio.sleep(0)
+        task.cancel()
+        return await app.call("echo")(i=2)
+
+    result, host = run(cancels)
+    assert result == 2
+    assert batches(host) == [[2]]
+
+
+def test_own_errors_are_retryable_and_show_the_users_frames() -> None:
+    def helper():
+        raise KeyError("missing")
+
+    @brrr.handler_no_arg
+    async def fails():
+        helper()
+
+    result, _ = run(fails)
+    assert isinstance(result, serve.Retryable)
+    lines = result.message.splitlines()
+    assert lines[0] == "KeyError: 'missing'"
+    assert len(lines) == 3 and "helper (test_handlers.py:" in lines[1] and "fails (test_handlers.py:" in lines[2]
+
+
+def test_permanent_errors() -> None:
+    @brrr.handler_no_arg
+    async def gives_up():
+        raise brrr.Permanent("no use")
+
+    @brrr.handler_no_arg
+    async def unserialisable():
+        return {1, 2}
+
+    assert run(gives_up)[0] == serve.Lasting("no use")
+    assert "the result is not JSON" in run(unserialisable)[0].message
+    assert "wrong" in run(gives_up, wrong=1)[0].message
+    assert "no handler" in serve.handle(request_for("nobody"), FakeHost(echo)).message
+    assert "not a JSON list" in serve.handle(request_for("gives_up", b"3"), FakeHost(echo)).message
+
+
+def test_raw_bytes_and_explicit_hashes() -> None:
+    @brrr.handler_raw
+    async def raw(app, payload):
+        return await app.call_raw("echo", payload + b"!", topic="there", call_hash="mine") + b"?"
+
+    seen = []
+    host = FakeHost(lambda call: seen.append(call) or b"pong")
+    assert serve.handle(request_for("raw", b"\x00"), host) == b"pong?"
+    assert seen == [Invocation("echo", b"\x00!", "there", "mine")]
+
+
+def test_options_and_names() -> None:
+    @brrr.handler(name="other", timeout=1.5, max_retries=3, retry_delay=1, leaf=True)
+    async def named(app):
+        return None
+
+    assert named.name == "other"
+    assert named.options == brrr.Options(timeout=1.5, max_retries=3, retry_delay=1, leaf=True)
+    with pytest.raises(ValueError, match="two handlers"):
+        brrr.handler(name="other")(named.fn)
+    with pytest.raises(TypeError, match="by name"):
+        brrr.App(request_for("other")).call("other")(1)

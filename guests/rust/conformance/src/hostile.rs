@@ -1,0 +1,130 @@
+//! Handlers that fail, and handlers that the host must survive.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+
+use brrr::{App, Error, Failure, Result};
+
+use crate::graph::leaf;
+
+/// Its own error, with a cause.
+#[brrr::handler(max_retries = 0)]
+pub fn fails(message: String) -> Result<u64> {
+    Err(message)?
+}
+
+/// An error that no retry can mend.
+#[brrr::handler(max_retries = 5, retry_delay = "1ms")]
+pub fn fails_for_good(message: String) -> Result<u64> {
+    Err(Error::permanent(message))
+}
+
+/// A child's failure, passed on.
+#[brrr::handler]
+pub async fn fails_child(message: String) -> Result<u64> {
+    Ok(fails(message).await?)
+}
+
+/// A child's failure, caught: what it says, and the value of a child that did not fail.
+#[brrr::handler]
+pub async fn catches(message: String) -> Result<BTreeMap<String, String>> {
+    let (failed, fine) = brrr::join!(fails(message), leaf(1));
+    match failed {
+        Ok(_) => Err(Error::permanent("the child should have failed")),
+        Err(Failure { kind, task, message, .. }) => {
+            let seen = [("kind", kind), ("task", task), ("message", message), ("fine", fine?.to_string())];
+            Ok(seen.map(|(what, text)| (what.to_owned(), text)).into())
+        }
+    }
+}
+
+/// Fails until this attempt.
+#[brrr::handler(max_retries = 3, retry_delay = "10ms")]
+pub fn flaky(app: App, succeeds_at: u32) -> Result<u32> {
+    if app.attempt < succeeds_at {
+        Err(format!("attempt {} of {succeeds_at}", app.attempt))?;
+    }
+    Ok(app.attempt)
+}
+
+#[brrr::handler(max_retries = 0)]
+pub fn panics(message: String) {
+    panic!("{message}");
+}
+
+/// Never ends.
+#[brrr::handler(max_retries = 0)]
+pub fn loops() {
+    let mut turns = 0u64;
+    loop {
+        turns = black_box(turns.wrapping_add(1));
+    }
+}
+
+/// Takes memory until there is none.
+#[brrr::handler(max_retries = 0)]
+pub fn grows() -> usize {
+    let mut all = Vec::new();
+    loop {
+        all.push(vec![1u8; 1 << 20]);
+        // So that the optimiser cannot leave the pages untouched.
+        black_box(&mut all);
+    }
+}
+
+/// Runs out of stack.
+#[brrr::handler(max_retries = 0)]
+pub fn recurses(n: u64) -> u64 {
+    #[allow(unconditional_recursion, reason = "that is the point")]
+    fn deeper(n: u64) -> u64 {
+        let frame = black_box([n; 64]);
+        // The frame is used after the call, so that this is no loop in disguise.
+        deeper(n + 1) + frame[(n % 64) as usize]
+    }
+    deeper(n)
+}
+
+/// A child that nobody serves.
+#[brrr::handler]
+pub async fn unknown_child(app: App) -> Result<u64> {
+    Ok(app.call::<u64>("no_such_task").await?)
+}
+
+/// Waits for `cycle_b`, which waits for this.
+#[brrr::handler]
+pub async fn cycle_a() -> Result<u64> {
+    Ok(cycle_b().await?)
+}
+
+#[brrr::handler]
+pub async fn cycle_b() -> Result<u64> {
+    Ok(cycle_a().await?)
+}
+
+/// Waits for itself.
+#[brrr::handler]
+pub async fn cycle_self() -> Result<u64> {
+    Ok(cycle_self().await?)
+}
+
+/// Asks for the child that `choice` names, which is how a test makes it nondeterministic.
+///
+/// A component cannot be so by itself: memory, clock, random numbers and races come out the same in every run. But the
+/// value of a child can be replaced behind its back, which is what workers of the older kind do. So a test lets this
+/// wait for `leaf`, overwrites the value of `choice`, and wakes it: it then asks for another child than before.
+#[brrr::handler(max_retries = 0)]
+pub async fn nondeterministic() -> Result<u64> {
+    let choice = choice().await?;
+    Ok(leaf(choice).await?)
+}
+
+#[brrr::handler]
+pub fn choice() -> u64 {
+    1
+}
+
+/// A leaf that calls somebody all the same.
+#[brrr::handler(leaf, max_retries = 0)]
+pub async fn leaf_calls() -> Result<u64> {
+    Ok(leaf(1).await?)
+}

@@ -1,0 +1,134 @@
+//! `#[brrr::handler]` and `#[brrr::remote]`: a function becomes a function that makes the call, and a type of the same
+//! name (the two have separate namespaces) that says how to run it.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Attribute, Error, Ident, ItemFn, Result, Signature, TraitItemFn, Visibility};
+
+use crate::attributes::Attributes;
+use crate::signature::Shape;
+
+pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let attributes = Attributes::of_handler(attribute)?;
+    let ItemFn { attrs, vis, mut sig, block } = syn::parse2(item)?;
+    let shape = Shape::take(&mut sig)?;
+    let function = sig.ident.clone();
+    let name = attributes.name.clone().unwrap_or_else(|| function.to_string());
+    let call = call(&attrs, &vis, &sig, &shape, &attributes, &name)?;
+    let options = attributes.options();
+
+    // Under another name, so that inside the body the handler's name still makes a call.
+    sig.ident = Ident::new("__handler", function.span());
+    let app = shape.app.then(|| quote!(app,));
+    let wait = sig.asyncness.map(|_| quote!(.await));
+    let run = if attributes.raw {
+        let output = shape.returns.result(&quote!(__handler(#app app_payload) #wait));
+        quote! {
+            let app_payload = app.payload.clone();
+            ::brrr::__private::finish_raw(#output)
+        }
+    } else if shape.whole {
+        let names = shape.names();
+        let ty = &shape.parameters[0].ty;
+        let output = shape.returns.result(&quote!(__handler(#app #names) #wait));
+        quote! {
+            let #names: #ty = ::brrr::__private::arguments(&app.payload)?;
+            ::brrr::__private::finish(#output)
+        }
+    } else {
+        let names = shape.names();
+        let arguments = shape.arguments("Deserialize");
+        let output = shape.returns.result(&quote!(__handler(#app #names) #wait));
+        quote! {
+            #arguments
+            let Arguments { #names } = ::brrr::__private::arguments(&app.payload)?;
+            ::brrr::__private::finish(#output)
+        }
+    };
+
+    Ok(quote! {
+        #call
+
+        #[doc(hidden)]
+        #[allow(non_camel_case_types)]
+        #vis enum #function {}
+
+        impl ::brrr::Handler for #function {
+            const TASK: ::brrr::Task = ::brrr::Task {
+                name: #name,
+                options: #options,
+                run: {
+                    #sig #block
+                    |request| {
+                        ::std::boxed::Box::pin(async move {
+                            let app = ::brrr::__private::start(request);
+                            #run
+                        })
+                    }
+                },
+            };
+        }
+    })
+}
+
+pub fn expand_remote(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
+    let attributes = Attributes::of_remote(attribute)?;
+    let mut item = item;
+    // `fn f();` is no item outside a trait, so visibility is read apart.
+    let vis: Visibility;
+    let attrs: Vec<Attribute>;
+    (attrs, vis, item) = head(item)?;
+    let TraitItemFn { mut sig, default, .. } = syn::parse2(item)?;
+    if let Some(block) = default {
+        return Err(Error::new_spanned(block, "a remote task has no body here: end it with a semicolon"));
+    }
+    let shape = Shape::take(&mut sig)?;
+    if shape.app {
+        return Err(Error::new_spanned(&sig.inputs, "callers pass no App"));
+    }
+    let name = attributes.name.clone().unwrap_or_else(|| sig.ident.to_string());
+    call(&attrs, &vis, &sig, &shape, &attributes, &name)
+}
+
+/// Splits `#[doc] pub async fn f();` before its `async` or `fn`.
+fn head(item: TokenStream) -> Result<(Vec<Attribute>, Visibility, TokenStream)> {
+    use syn::parse::{ParseStream, Parser};
+    (|input: ParseStream<'_>| Ok((input.call(Attribute::parse_outer)?, input.parse()?, input.parse()?))).parse2(item)
+}
+
+/// The function that makes a call of the task.
+fn call(
+    attrs: &[Attribute],
+    vis: &Visibility,
+    signature: &Signature,
+    shape: &Shape,
+    attributes: &Attributes,
+    name: &str,
+) -> Result<TokenStream> {
+    let function = &signature.ident;
+    let parameters = shape.call_parameters();
+    let value = shape.returns.value();
+    let names = shape.names();
+    let topic = attributes.topic.as_ref().map(|topic| quote!(.topic(#topic)));
+    let make = if attributes.raw {
+        if shape.parameters.len() != 1 {
+            return Err(Error::new_spanned(&signature.inputs, "a raw task has one argument: payload: Vec<u8>"));
+        }
+        quote!(::brrr::Call::raw_named(#name, #names))
+    } else if shape.whole {
+        quote!(::brrr::Call::named(#name).args(#names))
+    } else {
+        let arguments = shape.arguments("Serialize");
+        quote! {{
+            #arguments
+            ::brrr::Call::named(#name).args(Arguments { #names })
+        }}
+    };
+    Ok(quote! {
+        #(#attrs)*
+        #[allow(dead_code, reason = "not every task is called from its own worker")]
+        #vis fn #function(#parameters) -> ::brrr::Call<#value> {
+            #make #topic
+        }
+    })
+}

@@ -1,0 +1,39 @@
+//! The attribute macros of the crate `brrr`; use them from there.
+
+mod attributes;
+mod handler;
+mod signature;
+
+use proc_macro::TokenStream;
+
+/// Makes a function a task handler: `#[brrr::handler] async fn fib(n: u64) -> brrr::Result<u64> { … }`
+///
+/// The parameters are the task's arguments by name; each type implements serde's `Deserialize`, and `Serialize` for
+/// calls. An `Option` may be left out by callers, and serde's field attributes work (`#[serde(default)] n: u64`).
+/// `#[args] all: MyStruct` as the only parameter takes all arguments as one struct or map. A first parameter of type
+/// `brrr::App` is the call at hand, and no argument.
+///
+/// It gives a `Result` with any error that `brrr::Error` can be made of, or a plain value; both as JSON.
+///
+/// Afterwards `fib(11)` is a `brrr::Call<u64>`: awaited inside another handler (or itself), it calls the task.
+///
+/// # Options
+/// `#[brrr::handler(name = "…", timeout = "10s", max_retries = 3, retry_delay = "1s", leaf, raw)]`
+///
+/// - `name`: the task's name, where it is not the function's.
+/// - `timeout`, `retry_delay`: a whole number of `ms`, `s`, `m` or `h`.
+/// - `leaf`: it calls nobody, and has the real clock, sleep and random numbers.
+/// - `raw`: its one parameter and its value are `Vec<u8>`, not JSON.
+#[proc_macro_attribute]
+pub fn handler(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    handler::expand(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}
+
+/// Declares a task that another worker serves, to call it with types:
+/// `#[brrr::remote(topic = "brrr-ts-demo")] async fn lucas(n: u64) -> u64;`
+///
+/// Then `lucas(11)` is a `brrr::Call<u64>`. Options: `name`, `topic`, `raw`, as for `handler`.
+#[proc_macro_attribute]
+pub fn remote(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    handler::expand_remote(attribute.into(), item.into()).unwrap_or_else(syn::Error::into_compile_error).into()
+}

@@ -1,0 +1,102 @@
+//! How a handler fails, and how it sees a child fail.
+
+use std::fmt;
+
+/// What a handler returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a handler failed. `?` makes one of any error or string (retryable), and of a child's [`Failure`].
+pub enum Error {
+    /// May succeed if run again: the host runs the handler as often as its options say.
+    Retryable(String),
+    /// Will fail however often it is run.
+    Permanent(String),
+    /// A child failed and the handler did not catch it. Not retried: the child already was.
+    Child(Failure),
+}
+
+impl Error {
+    /// An error that running the handler again may mend.
+    pub fn retryable(message: impl Into<String>) -> Self {
+        Self::Retryable(message.into())
+    }
+
+    /// An error that no further run can mend.
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self::Permanent(message.into())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Retryable(message) | Self::Permanent(message) => f.write_str(message),
+            Self::Child(failure) => failure.fmt(f),
+        }
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+// `Error` itself is no `std::error::Error`: this covers every other error, and strings, only because of that.
+impl<E: Into<Box<dyn std::error::Error>>> From<E> for Error {
+    fn from(error: E) -> Self {
+        match error.into().downcast::<Failure>() {
+            Ok(failure) => Self::Child(*failure),
+            Err(error) => Self::Retryable(with_sources(&*error)),
+        }
+    }
+}
+
+/// The message and what caused it, as `outer: inner`.
+fn with_sources(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message.push_str(": ");
+        message.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    message
+}
+
+/// A call that ended without a value: it failed as often as its options allow, or cannot be run at all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// `error`, `trap`, `timeout`, `limit`, `cancelled`, `nondeterminism`, `cycle`, `unknown-task`, `dead-letter`; more
+    /// may come. `codec`, made here: the arguments could not be written or the value could not be read.
+    pub kind: String,
+    /// The task that failed.
+    pub task: String,
+    /// Why.
+    pub message: String,
+    /// How often it was run.
+    pub attempts: u32,
+    /// One line a call, from that task down to the first cause.
+    pub chain: Vec<String>,
+}
+
+impl Failure {
+    /// A failure in this SDK, before or after the call itself.
+    pub(crate) fn codec(task: &str, what: &str, error: &dyn fmt::Display) -> Self {
+        Self {
+            kind: "codec".into(),
+            task: task.into(),
+            message: format!("{what}: {error}"),
+            attempts: 0,
+            chain: vec![],
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} failed ({}): {}", self.task, self.kind, self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

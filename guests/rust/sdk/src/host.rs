@@ -1,0 +1,138 @@
+//! The border with the host: the bindings to `wit/worker.wit` in a component, the test host natively.
+
+/// A call, as the host is asked for it.
+#[derive(Debug, Clone)]
+pub(crate) struct Invocation {
+    pub(crate) task: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) topic: Option<String>,
+    pub(crate) call_hash: Option<String>,
+}
+
+/// Makes this crate a component that serves these handlers: `brrr::worker!(hello, fib);`, once, at the crate's root.
+///
+/// Handlers of other modules are listed by path. It also defines `TASKS`, for [`testing`](crate::testing).
+#[macro_export]
+macro_rules! worker {
+    ($($handler:path),+ $(,)?) => {
+        /// The tasks of this worker.
+        pub const TASKS: &[$crate::Task] = &[$(<$handler as $crate::Handler>::TASK),+];
+
+        #[cfg(target_family = "wasm")]
+        const _: () = {
+            use $crate::__private::bindings::exports::brrr::worker::handler as wit;
+
+            struct Component;
+
+            impl wit::Guest for Component {
+                fn describe() -> ::std::vec::Vec<wit::Task> {
+                    $crate::__private::describe(TASKS)
+                }
+
+                fn handle(request: wit::Request) -> ::std::result::Result<::std::vec::Vec<u8>, wit::HandlerError> {
+                    $crate::__private::handle(TASKS, request)
+                }
+            }
+
+            $crate::__private::bindings::export!(Component with_types_in $crate::__private::bindings);
+        };
+    };
+}
+
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use crate::testing::{log, poll};
+
+#[cfg(target_family = "wasm")]
+pub use component::{bindings, describe, handle};
+#[cfg(target_family = "wasm")]
+pub(crate) use component::{log, poll};
+
+#[cfg(target_family = "wasm")]
+mod component {
+    use super::Invocation;
+    use crate::executor::Outcome;
+    use crate::log::Level;
+    use crate::{Error, Failure, Request, Task, task};
+    use bindings::brrr::worker::{log as wit_log, tasks as wit_tasks};
+    use bindings::exports::brrr::worker::handler as wit;
+
+    #[doc(hidden)]
+    #[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
+    pub mod bindings {
+        wit_bindgen::generate!({
+            path: "../../../wit",
+            world: "worker",
+            pub_export_macro: true,
+        });
+    }
+
+    pub(crate) fn poll(calls: Vec<Invocation>, need: Option<u32>) -> Vec<Option<Outcome>> {
+        let calls: Vec<_> = calls.into_iter().map(Into::into).collect();
+        wit_tasks::poll(&calls, need).into_iter().map(|outcome| outcome.map(|o| o.map_err(Into::into))).collect()
+    }
+
+    pub(crate) fn log(level: Level, message: &str) {
+        let level = match level {
+            Level::Trace => wit_log::Level::Trace,
+            Level::Debug => wit_log::Level::Debug,
+            Level::Info => wit_log::Level::Info,
+            Level::Warn => wit_log::Level::Warn,
+            Level::Error => wit_log::Level::Error,
+        };
+        wit_log::write(level, message);
+    }
+
+    pub fn describe(tasks: &[Task]) -> Vec<wit::Task> {
+        tasks
+            .iter()
+            .map(|task| wit::Task {
+                name: task.name.to_owned(),
+                options: wit::Options {
+                    timeout_ms: task.options.timeout_ms,
+                    max_retries: task.options.max_retries,
+                    retry_delay_ms: task.options.retry_delay_ms,
+                    leaf: task.options.leaf,
+                    extra: Vec::new(),
+                },
+            })
+            .collect()
+    }
+
+    pub fn handle(tasks: &[Task], request: wit::Request) -> Result<Vec<u8>, wit::HandlerError> {
+        // A panic aborts the instance, and the host sees no more than a trap: say why first.
+        std::panic::set_hook(Box::new(|panic| crate::log::write(Level::Error, format_args!("{panic}"))));
+        task::dispatch(tasks, request.into()).map_err(|error| match error {
+            Error::Retryable(message) => wit::HandlerError::Retryable(message),
+            Error::Permanent(message) => wit::HandlerError::Permanent(message),
+            Error::Child(failure) => wit::HandlerError::Child(failure.into()),
+        })
+    }
+
+    impl From<Invocation> for wit_tasks::Invocation {
+        fn from(call: Invocation) -> Self {
+            let Invocation { task, payload, topic, call_hash } = call;
+            Self { task, payload, topic, call_hash }
+        }
+    }
+
+    impl From<wit::Request> for Request {
+        fn from(request: wit::Request) -> Self {
+            let wit::Request { task, payload, call_hash, root_id, topic, attempt, deadline_ms } = request;
+            Self { task, payload, call_hash, root_id, topic, attempt, deadline_ms }
+        }
+    }
+
+    impl From<wit::Failure> for Failure {
+        fn from(failure: wit::Failure) -> Self {
+            let wit::Failure { kind, task, message, attempts, chain } = failure;
+            Self { kind, task, message, attempts, chain }
+        }
+    }
+
+    impl From<Failure> for wit::Failure {
+        fn from(failure: Failure) -> Self {
+            let Failure { kind, task, message, attempts, chain } = failure;
+            Self { kind, task, message, attempts, chain }
+        }
+    }
+}

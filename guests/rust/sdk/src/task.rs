@@ -1,0 +1,86 @@
+//! What a handler is to the host: a name, options, and a way to run it.
+
+use std::pin::Pin;
+
+use serde::Serialize;
+
+use crate::call::{App, Request};
+use crate::{Error, Result, executor};
+
+/// A handler under way.
+pub type Future = Pin<Box<dyn std::future::Future<Output = Result<Vec<u8>>>>>;
+
+/// What `#[brrr::handler(…)]` may set. What is not set is the worker's choice.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// How long one attempt may take, its waiting for calls not counted, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// How often it is run again after a retryable error, a trap, or running out of time or memory.
+    pub max_retries: Option<u32>,
+    /// The pause before the first of those, in milliseconds.
+    pub retry_delay_ms: Option<u64>,
+    /// It calls nobody, and has the real clock, sleep and random numbers.
+    pub leaf: bool,
+}
+
+/// A handler, as [`worker!`](crate::worker) lists it.
+#[derive(Debug, Clone, Copy)]
+pub struct Task {
+    /// The name that others call it by.
+    pub name: &'static str,
+    /// How it is run.
+    pub options: Options,
+    #[doc(hidden)]
+    pub run: fn(Request) -> Future,
+}
+
+/// What `#[brrr::handler]` makes of a function: a type of the function's name.
+pub trait Handler {
+    /// The task.
+    const TASK: Task;
+}
+
+/// The return types of handlers that can fail.
+pub trait HandlerResult {
+    /// What a call gives.
+    type Value;
+
+    #[doc(hidden)]
+    fn into_result(self) -> Result<Self::Value>;
+}
+
+impl<T, E: Into<Error>> HandlerResult for std::result::Result<T, E> {
+    type Value = T;
+
+    fn into_result(self) -> Result<T> {
+        self.map_err(Into::into)
+    }
+}
+
+/// Encodes a handler's value.
+#[doc(hidden)]
+pub fn finish(result: Result<impl Serialize>) -> Result<Vec<u8>> {
+    serde_json::to_vec(&result?)
+        .map_err(|error| Error::permanent(format!("the value cannot be written as JSON: {error}")))
+}
+
+/// A raw handler's value is its bytes.
+#[doc(hidden)]
+pub fn finish_raw(result: Result<Vec<u8>>) -> Result<Vec<u8>> {
+    result
+}
+
+#[doc(hidden)]
+pub fn start(request: Request) -> App {
+    App::new(request)
+}
+
+/// Runs the handler that the request names.
+pub(crate) fn dispatch(tasks: &[Task], request: Request) -> Result<Vec<u8>> {
+    let Some(task) = tasks.iter().find(|task| task.name == request.task) else {
+        return Err(Error::permanent(format!("this worker has no task {:?}", request.task)));
+    };
+    executor::run((task.run)(request)).unwrap_or_else(|executor::Stuck| {
+        Err(Error::permanent(format!("{} waits for something that is no call, and nothing could wake it", task.name)))
+    })
+}

@@ -1,0 +1,141 @@
+//! The macros and the executor, through handlers as users write them.
+
+use brrr::testing::{batches, run};
+use brrr::{App, Call, Error, Failure, Handler, Result, first, join, join_all};
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Point {
+    x: i32,
+    y: i32,
+}
+
+/// Optional and defaulted arguments, and a request to look at.
+#[brrr::handler(name = "describe-point", timeout = "2m", max_retries = 3, retry_delay = "250ms")]
+async fn describe_point(app: App, point: Point, label: Option<String>, #[serde(default)] scale: i32) -> Result<String> {
+    let Point { x, y } = point;
+    Ok(format!("{} {label:?} {} {}", app.task, x * scale, y * scale))
+}
+
+#[brrr::handler]
+fn mirror(#[args] point: Point) -> Point {
+    Point { x: point.y, y: point.x }
+}
+
+#[brrr::handler(raw, leaf)]
+fn reverse(mut payload: Vec<u8>) -> Result<Vec<u8>, String> {
+    if payload.is_empty() {
+        return Err("nothing to reverse".into());
+    }
+    payload.reverse();
+    Ok(payload)
+}
+
+/// Not served by this worker; it goes by the name of one that is.
+#[brrr::remote(name = "mirror", topic = "elsewhere")]
+async fn far_mirror(x: i32, y: i32) -> Point;
+
+#[brrr::handler]
+fn parses(text: String) -> Result<i32> {
+    if text == "never" {
+        return Err(Error::permanent("it will never be a number"));
+    }
+    Ok(text.parse::<i32>()?)
+}
+
+/// Waits in several ways at once; which calls are one batch is what the test looks at.
+#[brrr::handler]
+async fn mixes() -> Result<i32> {
+    let twice = async {
+        let one = parses("1".into()).await?;
+        let two = parses("2".into()).await?;
+        Ok::<i32, Failure>(one + two)
+    };
+    let race = async { first([parses("10".into()), parses("20".into())]).await.1 };
+    let (twice, many, race) = join!(twice, join_all(["3", "4"].map(|n| parses(n.into()))), race);
+    let many = many.into_iter().sum::<Result<i32, Failure>>()?;
+    Ok(twice? + many + race?)
+}
+
+/// Starts a call and drops it: it must not be asked for.
+#[brrr::handler]
+async fn drops() -> Result<i32> {
+    let mut dropped = Box::pin(parses("1".into()));
+    let mut polled = false;
+    std::future::poll_fn(|context| {
+        polled |= dropped.as_mut().poll(context).is_pending();
+        std::task::Poll::Ready(())
+    })
+    .await;
+    assert!(polled);
+    drop(dropped);
+    Ok(parses("2".into()).await?)
+}
+
+brrr::worker!(describe_point, mirror, reverse, parses, mixes, drops);
+
+#[test]
+fn options_are_what_the_attribute_says() {
+    let task = <describe_point as Handler>::TASK;
+    assert_eq!(task.name, "describe-point");
+    let options = task.options;
+    assert_eq!((options.timeout_ms, options.max_retries, options.retry_delay_ms), (Some(120_000), Some(3), Some(250)));
+    assert_eq!([task, <reverse as Handler>::TASK].map(|task| task.options.leaf), [false, true]);
+}
+
+#[test]
+fn arguments_may_be_left_out_where_the_handler_says_so() {
+    let named = |json: &str| Call::named("describe-point").payload(json);
+    let run = |json: &str| run::<String>(TASKS, named(json));
+    assert_eq!(run(r#"[{"point": {"x": 1, "y": 2}}]"#).unwrap(), "describe-point None 0 0");
+    assert_eq!(run(r#"{"point":{"x":1,"y":2},"scale":3}"#).unwrap(), "describe-point None 3 6");
+    assert_eq!(run(r#"[{"x": 1, "y": 2}, "a", 2]"#).unwrap(), "describe-point Some(\"a\") 2 4");
+    for (json, why) in [
+        (r#"[{"point": {"x": 1, "y": 2}, "sclae": 3}]"#, "unknown field `sclae`"),
+        ("[]", "missing field `point`"),
+        ("[{\"point\"", "EOF"),
+        ("\u{0}", "expected value"),
+    ] {
+        let failure = run(json).unwrap_err();
+        assert!(failure.message.contains(why), "{json}: {failure}");
+    }
+}
+
+#[test]
+fn every_form_of_handler_can_be_called() {
+    let typed = describe_point(Point { x: 1, y: 1 }, Some("l".into()), 5);
+    assert_eq!(run(TASKS, typed).unwrap(), "describe-point Some(\"l\") 5 5");
+    assert_eq!(run(TASKS, mirror(Point { x: 1, y: 2 })), Ok(Point { x: 2, y: 1 }));
+    assert_eq!(run(TASKS, far_mirror(3, 4)), Ok(Point { x: 4, y: 3 }));
+    assert_eq!(run(TASKS, reverse(b"abc".to_vec())), Ok(b"cba".to_vec()));
+    let by_name: Call<Point> = Call::named("mirror").arg("x", 5).arg("y", 6);
+    assert_eq!(run(TASKS, by_name), Ok(Point { x: 6, y: 5 }));
+    assert_eq!(run(TASKS, mirror(Point { x: 7, y: 8 }).raw()), Ok(br#"{"x":8,"y":7}"#.to_vec()));
+}
+
+#[test]
+fn errors_keep_their_message() {
+    let message = |call| run(TASKS, call).unwrap_err().message;
+    assert_eq!(message(parses("x".into())), "invalid digit found in string");
+    assert_eq!(message(parses("never".into())), "it will never be a number");
+    assert_eq!(run(TASKS, reverse(Vec::new())).unwrap_err().message, "nothing to reverse");
+    // A value that is no number is this caller's problem, and says so.
+    let failure = run(TASKS, Call::<u64>::named("mirror").arg("x", 1).arg("y", 2)).unwrap_err();
+    assert_eq!(failure.kind, "codec");
+    // So are arguments that JSON has no form for.
+    let unwritable = Call::<u64>::named("mirror").args(std::collections::HashMap::from([((1, 2), 3)]));
+    assert_eq!(run(TASKS, unwritable).unwrap_err().kind, "codec");
+}
+
+#[test]
+fn a_batch_is_all_that_waits_and_a_race_follows_it() {
+    assert_eq!(run(TASKS, mixes()), Ok(1 + 2 + 3 + 4 + 10));
+    // "1", "3" and "4"; then "2", alone; then the race.
+    assert_eq!(batches(), [3, 1, 2]);
+}
+
+#[test]
+fn what_nobody_waits_for_is_not_asked_for() {
+    assert_eq!(run(TASKS, drops()), Ok(2));
+    assert_eq!(batches(), [1]);
+}

@@ -1,0 +1,69 @@
+import { build } from "esbuild";
+import { SourceMap } from "node:module";
+import { dirname, relative, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** The SDK's folder. */
+export const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
+
+/** The runtime's own modules, which exist only inside a component. */
+export const HOST_MODULES = ["brrr:*", "wasi:*"];
+
+/**
+ * One JavaScript module of the SDK, the handlers in `entry` and all they import.
+ *
+ * `overrides` are esbuild options on top, for the tests, which run the very same bundle outside a component.
+ */
+export async function bundle(entry, overrides = {}) {
+  const result = await build({
+    stdin: {
+      // In this order: the globals before anything that may use them, the handlers before the exports that list them.
+      contents: ["globals", entry, "component"]
+        .map((name) => (name === entry ? entry : resolve(SDK, "src", `${name}.ts`)))
+        .map((path, i) => (i < 2 ? "import " : "export * from ") + JSON.stringify(path))
+        .join("\n"),
+      resolveDir: dirname(entry),
+    },
+    bundle: true,
+    write: false,
+    outfile: "bundle.js",
+    format: "esm",
+    target: "es2023",
+    // QuickJS runs no promise jobs inside a synchronous export: see src/promise.ts.
+    supported: { "async-await": false, "async-generator": false, "for-await": false, "top-level-await": false },
+    platform: "neutral",
+    // Of what a package offers, the browser's variant is the one that expects no Node.
+    mainFields: ["browser", "module", "main"],
+    alias: { brrr: resolve(SDK, "src/index.ts") },
+    external: HOST_MODULES,
+    keepNames: true,
+    sourcemap: "external",
+    sourcesContent: false,
+    logLevel: "warning",
+    ...overrides,
+  }).catch(() => {
+    throw new Error(`${entry} could not be bundled (see above)`);
+  });
+  const file = (suffix) => result.outputFiles.find(({ path }) => path.endsWith(suffix)).text;
+  const code = file(".js");
+  return `${code}\nvar __brrrLines = ${JSON.stringify(lineTable(code, JSON.parse(file(".map")), dirname(entry)))};\n`;
+}
+
+/**
+ * For each line of the bundle the user's line that it came from, so that an error names that one: see src/trace.ts.
+ * Lines of the SDK and of installed packages are 0.
+ */
+function lineTable(code, map, folder) {
+  const sources = [];
+  const lookup = new SourceMap(map);
+  const lines = code.split("\n").map((line, number) => {
+    const { originalSource, originalLine } = lookup.findEntry(number, line.length - line.trimStart().length);
+    if (originalSource === undefined || originalLine === undefined) return 0;
+    const path = resolve(originalSource);
+    if (path.startsWith(resolve(SDK, "src")) || path.includes("node_modules")) return 0;
+    const name = relative(folder, path);
+    if (!sources.includes(name)) sources.push(name);
+    return [sources.indexOf(name), originalLine + 1];
+  });
+  return [sources, lines];
+}

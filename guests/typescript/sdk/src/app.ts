@@ -1,0 +1,78 @@
+import { decodeResult, encodeCall } from "./codec.ts";
+import type { TaskFn } from "./handler.ts";
+import type { Request } from "./host.ts";
+import { addTimer, enqueue, enqueueRace } from "./scheduler.ts";
+
+/** Where and as what a call is made. */
+export interface CallOptions {
+  /** The queue that serves the task; default: the one this very call came from. */
+  topic?: string;
+  /** The call's identity, in place of the codec's hash of task and arguments. */
+  callHash?: string;
+}
+
+/** The arguments of a call by name: a tuple as it is, anything else is the one argument. */
+type Args<A> = A extends unknown[] ? A : [args: A];
+
+/** What a handler does with the rest of the call graph. */
+export class App {
+  /** The call that is being handled: its task, topic, hash, job, attempt and deadline. */
+  constructor(readonly request: Request) {}
+
+  /**
+   * A call of another task: `await app.call(fib)({ n: 10 })`. Calls made before the handler next waits are queued
+   * together, with `Promise.all` or without. Rejects with `CallFailed` when the task failed.
+   */
+  call<A extends unknown[], R>(task: TaskFn<A, R>, options?: CallOptions): (...args: A) => Promise<R>;
+  /** The same by name, for a task of another component: `app.call<{ n: number }, number>("fib", { topic: "math" })`. */
+  call<A, R>(task: string, options?: CallOptions): (...args: Args<A>) => Promise<R>;
+  call(task: string | TaskFn<never[], unknown>, options: CallOptions = {}): (...args: unknown[]) => Promise<unknown> {
+    const name = taskName(task);
+    return (...args) => {
+      const { payload, hash } = encodeCall(name, args);
+      return enqueue(invocation(name, payload, { callHash: hash, ...options }), decodeResult);
+    };
+  }
+
+  /** A call with a payload of any format; gives the result's bytes. Without `callHash` the host derives one. */
+  callRaw(
+    task: string | { readonly task: string },
+    payload: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<Uint8Array> {
+    return enqueue(invocation(taskName(task), payload, options), (bytes) => bytes);
+  }
+
+  /** All results in the order of the calls, like `Promise.all`, but with the calls as arguments. */
+  gather<T extends readonly unknown[]>(...calls: T): Promise<{ -readonly [I in keyof T]: Awaited<T[I]> }> {
+    return Promise.all(calls) as never;
+  }
+
+  /** The first result of several calls, the same one in every replay. Rejects if what ends first has failed. */
+  async first<R>(...calls: PromiseLike<R>[]): Promise<R> {
+    if (calls.length === 0) throw new TypeError("app.first needs at least one call");
+    const [winner] = await enqueueRace(calls, 1);
+    return calls[winner!]!;
+  }
+
+  /** As soon as `need` of the calls have ended: which ones, as indices; each can then be awaited. */
+  some(need: number, ...calls: PromiseLike<unknown>[]): Promise<number[]> {
+    if (!(need >= 0 && need <= calls.length)) {
+      throw new RangeError(`app.some: ${need} of ${calls.length} calls can never end`);
+    }
+    return enqueueRace(calls, need);
+  }
+
+  /** Goes on after `ms`: at once in a handler that is replayed (only its clock moves), really later in a leaf. */
+  sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => void addTimer(() => resolve(), ms));
+  }
+}
+
+function taskName(task: string | { readonly task: string }): string {
+  return typeof task === "string" ? task : task.task;
+}
+
+function invocation(task: string, payload: Uint8Array, options: CallOptions) {
+  return { task, payload, topic: options.topic ?? null, callHash: options.callHash ?? null };
+}

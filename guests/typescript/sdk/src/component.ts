@@ -1,0 +1,31 @@
+/** The component's exports: `brrr:worker/handler`, on top of the WIT imports. */
+import log from "brrr:worker/log@0.1.0";
+import tasks from "brrr:worker/tasks@0.1.0";
+import clock from "wasi:clocks/monotonic-clock@0.2.12";
+import random from "wasi:random/random@0.2.12";
+import { setHost, type Request } from "./host.ts";
+import { describe, handle } from "./serve.ts";
+
+const NANOSECONDS = 1e6; // a millisecond, the unit of JavaScript, in that of WASI
+
+export const handler = {
+  describe() {
+    connect();
+    return describe();
+  },
+  handle(request: Request) {
+    connect();
+    return handle(request);
+  },
+};
+
+/** Only now: while the component is being built its imports are there but may not be called. */
+function connect(): void {
+  setHost({
+    poll: tasks.poll,
+    log: log.write,
+    now: () => clock.now() / NANOSECONDS,
+    sleep: (ms) => clock.subscribeDuration(Math.round(ms * NANOSECONDS)).block(),
+    randomBytes: random.getRandomBytes,
+  });
+}

@@ -1,0 +1,80 @@
+/** How a module says which tasks it handles. */
+import type { App } from "./app.ts";
+
+/** What the host should know of a task; everything has a default there. */
+export interface Options {
+  /** Seconds that one run of the handler may take. */
+  timeout?: number;
+  /** Runs after the first one that failed. */
+  maxRetries?: number;
+  /** Seconds before the first of them; later ones wait longer. */
+  retryDelay?: number;
+  /** The handler calls nobody; in return it has the real clock, sleep and random numbers. */
+  leaf?: boolean;
+}
+
+/** A task that can be called: `app.call(fib)({ n: 1 })`. `A` are its arguments, `R` its result. */
+export interface TaskFn<A extends unknown[], R> {
+  /** Runs the function here and now, as a unit test would. */
+  (app: App, ...args: A): R | PromiseLike<R>;
+  readonly task: string;
+  readonly options: Options;
+}
+
+/** A registered handler; `raw` takes and gives bytes. */
+export interface Registered {
+  readonly name: string;
+  readonly options: Options;
+  readonly raw: boolean;
+  readonly run: (app: App, ...args: unknown[]) => unknown;
+}
+
+const registry = new Map<string, Registered>();
+
+/** Handles the task `name` with `fn`, whose first parameter is the `app` that it calls other tasks with. */
+export function handler<A extends unknown[], R>(
+  name: string,
+  fn: (app: App, ...args: A) => R | PromiseLike<R>,
+  options: Options = {},
+): TaskFn<A, R> {
+  return register(name, fn, options, false);
+}
+
+/** Handles the task `name` with a function that needs no `app`. */
+export function taskFn<A extends unknown[], R>(
+  name: string,
+  fn: (...args: A) => R | PromiseLike<R>,
+  options: Options = {},
+): TaskFn<A, R> {
+  return register(name, (_app: App, ...args: A) => fn(...args), options, false);
+}
+
+/** Handles the task `name` with a function of the payload's bytes that gives the result's. */
+export function handlerRaw(
+  name: string,
+  fn: (app: App, payload: Uint8Array) => Uint8Array | PromiseLike<Uint8Array>,
+  options: Options = {},
+): TaskFn<[payload: Uint8Array], Uint8Array> {
+  return register(name, fn, options, true);
+}
+
+/** All handlers, in the order they were made. */
+export function handlers(): Registered[] {
+  return [...registry.values()];
+}
+
+export function findHandler(name: string): Registered | undefined {
+  return registry.get(name);
+}
+
+function register<A extends unknown[], R>(
+  name: string,
+  run: (app: App, ...args: A) => R | PromiseLike<R>,
+  options: Options,
+  raw: boolean,
+): TaskFn<A, R> {
+  if (registry.has(name)) throw new Error(`two handlers for the task "${name}"`);
+  registry.set(name, { name, options, raw, run: run as Registered["run"] });
+  // A new function: the same one may be registered under two names.
+  return Object.assign((app: App, ...args: A) => run(app, ...args), { task: name, options });
+}

@@ -1,0 +1,62 @@
+/** The host as the SDK sees it: `component.ts` implements this with the WIT imports, tests with a fake. */
+
+/** A call to another task (WIT `invocation`). */
+export interface Invocation {
+  readonly task: string;
+  readonly payload: Uint8Array;
+  readonly topic: string | null;
+  readonly callHash: string | null;
+}
+
+/** A call that ended without a value (WIT `failure`). */
+export interface Failure {
+  readonly kind: string;
+  readonly task: string;
+  readonly message: string;
+  readonly attempts: number;
+  readonly chain: string[];
+}
+
+export type Outcome = { readonly tag: "ok"; readonly val: Uint8Array } | { readonly tag: "err"; readonly val: Failure };
+
+/** What this run was asked to do (WIT `request`). */
+export interface Request {
+  readonly task: string;
+  readonly payload: Uint8Array;
+  readonly callHash: string;
+  readonly rootId: string;
+  readonly topic: string;
+  readonly attempt: number;
+  readonly deadlineMs: number | null;
+}
+
+export type Level = "trace" | "debug" | "info" | "warn" | "error";
+
+export interface Host {
+  /** WIT `tasks.poll`: does not return while fewer than `need` (null: all) outcomes are there. */
+  poll(calls: readonly Invocation[], need: number | null): (Outcome | null)[];
+  log(level: Level, message: string): void;
+  /** Milliseconds of a clock that never goes back. */
+  now(): number;
+  /** Returns at once in a handler that is replayed, having moved the clock; a leaf really sleeps. */
+  sleep(ms: number): void;
+  randomBytes(length: number): Uint8Array;
+}
+
+let current: Host | undefined;
+
+/** Sets the host; once, before any handler runs. */
+export function setHost(host: Host): void {
+  current = host;
+}
+
+/** Is there no host yet, because the module is being loaded while the component is built? */
+export function building(): boolean {
+  return current === undefined;
+}
+
+/** The host. Throws while there is none, which is when the component is being built. */
+export function host(): Host {
+  if (current === undefined) throw new Error("this needs a running handler, and the component is only being built");
+  return current;
+}

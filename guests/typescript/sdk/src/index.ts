@@ -1,0 +1,10 @@
+/// <reference path="./ambient.d.ts" />
+/**
+ * brrr for TypeScript: define task handlers, build them with `brrr-build app.ts -o app.wasm`.
+ *
+ * Everything a handler needs is exported here. `component.ts` is the other entry: the exports that the host calls.
+ */
+export { App, type CallOptions } from "./app.ts";
+export { CallFailed, Permanent } from "./errors.ts";
+export { handler, handlerRaw, taskFn, type Options, type TaskFn } from "./handler.ts";
+export type { Failure, Request } from "./host.ts";

@@ -1,0 +1,154 @@
+/**
+ * Runs one handler to its end: promise jobs until there are none, then one `poll` with every call that is waited for,
+ * and so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes the same batches.
+ */
+import { CallFailed, Permanent } from "./errors.ts";
+import { host, type Invocation, type Outcome } from "./host.ts";
+import { dropJobs, runJobs } from "./promise.ts";
+
+/** A call somebody may be waiting for. */
+interface Waiting {
+  readonly invocation: Invocation;
+  readonly decode: (value: Uint8Array) => unknown;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+interface Race {
+  readonly members: readonly Waiting[];
+  readonly need: number;
+  readonly resolve: (finished: (number | undefined)[]) => void;
+}
+
+interface Timer {
+  readonly id: number;
+  readonly at: number;
+  readonly callback: () => void;
+}
+
+/** Calls of the next batch, races beside it, timers. Module state: an instance runs one handler. */
+let waiting: Waiting[] = [];
+let races: Race[] = [];
+let timers: Timer[] = [];
+let lastTimer = 0;
+/** The promises of calls that no batch has asked for yet, so that a race can claim them. */
+let unasked = new Map<PromiseLike<unknown>, Waiting>();
+
+/** Puts a call into the next batch. */
+export function enqueue<R>(invocation: Invocation, decode: (value: Uint8Array) => unknown): Promise<R> {
+  let entry!: Waiting;
+  const promise = new Promise<unknown>((resolve, reject) => {
+    entry = { invocation, decode, resolve, reject };
+  });
+  waiting.push(entry);
+  unasked.set(promise, entry);
+  return promise as Promise<R>;
+}
+
+/**
+ * Takes fresh calls out of the next batch and makes them a race: `need` of them settle, the others never do. Gives the
+ * indices of those that did.
+ */
+export function enqueueRace(calls: readonly PromiseLike<unknown>[], need: number): Promise<number[]> {
+  const members = calls.map((call) => {
+    const entry = unasked.get(call);
+    if (entry === undefined) {
+      throw new TypeError("a race takes calls made with app.call(...)(...) and not awaited before");
+    }
+    return entry;
+  });
+  for (const call of calls) unasked.delete(call);
+  const claimed = new Set(members);
+  waiting = waiting.filter((entry) => !claimed.has(entry));
+  return new Promise((resolve) => {
+    races.push({ members, need, resolve: (finished) => resolve(finished as number[]) });
+  });
+}
+
+export function addTimer(callback: () => void, ms: number): number {
+  const timer = { id: ++lastTimer, at: host().now() + Math.max(0, ms || 0), callback };
+  // Behind all that are due no later: timers for one moment fire in the order they were set.
+  const after = timers.findIndex((other) => other.at > timer.at);
+  timers.splice(after < 0 ? timers.length : after, 0, timer);
+  return timer.id;
+}
+
+export function removeTimer(id: number | undefined): void {
+  timers = timers.filter((timer) => timer.id !== id);
+}
+
+/** Runs `main` to its end. Gives what it returned or throws what it threw. */
+export function run<T>(main: () => T | PromiseLike<T>): T {
+  reset();
+  let state: "running" | "done" | "failed" = "running";
+  let value: unknown;
+  new Promise<T>((resolve) => resolve(main())).then(
+    (result) => ([state, value] = ["done", result]),
+    (reason) => ([state, value] = ["failed", reason]),
+  );
+  try {
+    while (step(() => state === "running"));
+  } finally {
+    // A call that nobody waited for before the end is not made.
+    reset();
+  }
+  if ((state as string) === "failed") throw value;
+  return value as T;
+}
+
+/** One round: all jobs, then what may let the handler go on. False at its end. */
+function step(running: () => boolean): boolean {
+  runJobs();
+  if (!running()) return false;
+  // Calls before timers: with virtual time a timer would otherwise always win, and every timeout would strike.
+  if (waiting.length > 0 || races.length > 0) poll();
+  else if (timers.length > 0) fire(timers.shift()!);
+  else throw new Permanent("the handler waits for a promise that no call or timer will ever settle");
+  return true;
+}
+
+function poll(): void {
+  const [batch, raceBatch] = [waiting, races];
+  waiting = [];
+  races = [];
+  unasked = new Map();
+  // Nothing resumes before all are asked: which calls one round makes must not depend on who resumes first.
+  const outcomes = batch.length > 0 ? host().poll(batch.map(({ invocation }) => invocation), null) : [];
+  const raceOutcomes = raceBatch.map(({ members, need }) =>
+    host().poll(members.map(({ invocation }) => invocation), need),
+  );
+  batch.forEach((entry, i) => settle(entry, outcomes[i]!));
+  raceBatch.forEach(({ members, resolve }, r) => {
+    const finished: number[] = [];
+    members.forEach((entry, i) => {
+      const outcome = raceOutcomes[r]![i];
+      if (!outcome) return;
+      settle(entry, outcome);
+      finished.push(i);
+    });
+    resolve(finished);
+  });
+}
+
+function settle(entry: Waiting, outcome: Outcome): void {
+  if (outcome.tag === "err") return entry.reject(new CallFailed(outcome.val));
+  try {
+    entry.resolve(entry.decode(outcome.val));
+  } catch (error) {
+    entry.reject(new Permanent(`the result of ${entry.invocation.task} is not JSON: ${(error as Error).message}`));
+  }
+}
+
+function fire({ at, callback }: Timer): void {
+  const wait = at - host().now();
+  if (wait > 0) host().sleep(wait);
+  callback();
+}
+
+function reset(): void {
+  waiting = [];
+  races = [];
+  timers = [];
+  unasked = new Map();
+  dropJobs();
+}

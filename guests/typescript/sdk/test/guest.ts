@@ -1,0 +1,101 @@
+/** The handlers that scheduler.test.mjs runs. */
+import { CallFailed, Permanent, handler, handlerRaw, taskFn, type App } from "brrr";
+
+const echo = (app: App, i: number) => app.call<{ i: number }, number>("echo")({ i });
+const bad = (app: App, i: number) => app.call<{ i: number }, never>("bad")({ i });
+
+async function chain(app: App, ...steps: number[]): Promise<number> {
+  let sum = 0;
+  for (const i of steps) sum += await echo(app, i);
+  return sum;
+}
+
+handler("all", (app) => Promise.all([echo(app, 1), echo(app, 2)]));
+handler("gather", (app) => app.gather(echo(app, 1), echo(app, 2)));
+handler("set", (app) => Promise.all(new Set([echo(app, 1), echo(app, 2)])));
+handler("eager", async (app) => {
+  const [one, two] = [echo(app, 1), echo(app, 2)];
+  return [await one, await two];
+});
+handler("tree", (app) => Promise.all([chain(app, 1, 2, 3), chain(app, 10), chain(app, 20, 30)]));
+
+handler("replayed", async (app) => {
+  const first = await Promise.all([
+    chain(app, 1, 2),
+    chain(app, 10, 20),
+    bad(app, 5).catch((error: CallFailed) => error.kind),
+    Promise.allSettled([bad(app, 6), chain(app, 7, 8)]).then((all) => all.map(({ status }) => status)),
+  ]);
+  return [...first, await echo(app, 99)];
+});
+
+handler("catches", async (app) => {
+  try {
+    return await bad(app, 1);
+  } catch (error) {
+    if (!(error instanceof CallFailed && error instanceof Error)) throw error;
+    return [error.kind, error.task, error.message, error.attempts, error.chain];
+  }
+});
+handler("uncaught", (app) => Promise.all([chain(app, 1, 2), bad(app, 0)]));
+handler("any", (app) => Promise.any([bad(app, 1), bad(app, 2)]));
+
+handler("first", (app) => app.first(echo(app, 1), echo(app, 2), echo(app, 3)));
+handler("first_bad", (app) => app.first(echo(app, 1), bad(app, 2)));
+handler("some", (app) => app.some(2, echo(app, 1), bad(app, 2), echo(app, 3)));
+handler("race_and_more", (app) => Promise.all([app.first(echo(app, 1), echo(app, 2)), chain(app, 3, 4)]));
+
+handler("sleeps", async (app) => {
+  const before = performance.now();
+  await Promise.all([app.sleep(3_600_000), new Promise<void>((resolve) => setTimeout(resolve, 60))]);
+  return performance.now() - before;
+});
+handler("timeout", (app) => Promise.race([echo(app, 1), app.sleep(1).then(() => "too late")]));
+handler("stuck", () => new Promise<never>(() => {}));
+handler("unawaited", async (app) => {
+  void echo(app, 1);
+});
+
+function helper(): never {
+  throw new TypeError("oh no");
+}
+taskFn("fails", async () => {
+  await Promise.resolve();
+  helper();
+});
+taskFn("throws_text", () => {
+  throw "just text";
+});
+taskFn("gives_up", () => {
+  throw new Permanent("no use");
+});
+taskFn("unserialisable", () => 1n);
+taskFn("nothing", () => {});
+taskFn("positional", (...args: unknown[]) => args);
+
+handlerRaw("raw", async (app, payload) => {
+  const answer = await app.callRaw("echo", Uint8Array.of(...payload, 33), { topic: "there", callHash: "mine" });
+  return Uint8Array.of(...answer, 63);
+});
+
+handler("options", () => null, { timeout: 1.5, maxRetries: 3, retryDelay: 1, leaf: true });
+
+console.log("printed while the component is built");
+const drawnAtImport = Math.random();
+taskFn("at_import", () => typeof drawnAtImport);
+
+taskFn("globals", () => {
+  console.log("text", 1, { a: [1] }, null, undefined, new Error("e"));
+  console.warn("careful");
+  return [Math.random(), crypto.randomUUID(), new TextDecoder().decode(new TextEncoder().encode("é😀\ud800"))];
+});
+
+async function* numbers() {
+  yield 1;
+  yield Promise.resolve(2);
+}
+handler("generators", async () => {
+  const seen = [];
+  for await (const n of numbers()) seen.push(n);
+  return seen;
+});

@@ -1,0 +1,271 @@
+//! Everything in this process: no file, no server, and gone with the process. For tests, trials, and jobs that may be
+//! lost.
+//!
+//! One mutex guards all of it; every transition is one transaction under it. Nobody awaits while holding it.
+
+mod queue;
+mod transaction;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::fused;
+use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
+use brrr_protocol::ports::{
+    Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, Key, Kind, Loaded, NewJob, Outgoing, Queue, Receipt,
+    Scheduled, Store, Swap, Work,
+};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use self::queue::Queues;
+use self::transaction::Tx;
+use crate::wake::Wakeups;
+use crate::{DEFAULT_LEASE, Stepwise};
+
+/// A backend in memory.
+pub struct Memory {
+    state: Mutex<State>,
+    wakeups: Wakeups,
+    lease: Duration,
+}
+
+#[derive(Default)]
+struct State {
+    records: HashMap<Key, Bytes>,
+    counters: HashMap<String, u64>,
+    queues: Queues,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with_lease(DEFAULT_LEASE)
+    }
+
+    /// With another lease than the default.
+    #[must_use]
+    pub fn with_lease(lease: Duration) -> Self {
+        Self { state: Mutex::default(), wakeups: Wakeups::new(), lease }
+    }
+
+    /// A memory whose transitions are made step by step, for tests.
+    #[must_use]
+    pub fn stepwise() -> Stepwise {
+        Stepwise(Arc::new(Self::new()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic in a transition is a bug there, but what it left is whole: the guard below undoes it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `body` as one transaction: all of it, or, on an error, nothing.
+    fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        let mut state = self.state();
+        let mut tx = Tx::new(&mut state);
+        let result = body(&mut tx)?;
+        let effects = tx.commit();
+        drop(state);
+        for topic in &effects.topics {
+            self.wakeups.topic(topic).notify();
+        }
+        if effects.wrote {
+            self.wakeups.bump();
+        }
+        Ok(result)
+    }
+}
+
+/// The message number in a receipt of ours.
+fn number(receipt: &Receipt) -> Result<u64> {
+    receipt.0.parse().map_err(|_| {
+        let operation = format!("find the message of receipt {:?}", receipt.0);
+        Error::new(ErrorKind::Internal, "memory", operation, "it is not a receipt of this backend")
+    })
+}
+
+#[async_trait]
+impl Store for Memory {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        Ok(self.state().records.get(key).cloned())
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        let state = self.state();
+        Ok(keys.iter().map(|key| state.records.get(key).cloned()).collect())
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        self.transact(|tx| {
+            tx.write(key, Some(value));
+            Ok(())
+        })
+    }
+
+    async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
+        self.transact(|tx| {
+            let found = tx.read(key);
+            if found.as_ref() != expected {
+                return Ok(Swap::Mismatch(found));
+            }
+            tx.write(key, new);
+            Ok(Swap::Done)
+        })
+    }
+
+    async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
+        self.transact(|tx| {
+            let free = tx.read(key).is_none() && tx.read(absent).is_none();
+            if free {
+                tx.write(key, Some(value));
+            }
+            Ok(free)
+        })
+    }
+
+    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        let state = self.state();
+        let behind = |key: &&Key| key.kind == *kind && after.is_none_or(|after| &*key.id > after);
+        let mut ids: Vec<String> = state.records.keys().filter(behind).map(|key| key.id.to_string()).collect();
+        drop(state);
+        ids.sort_unstable();
+        ids.truncate(limit);
+        Ok(ids)
+    }
+}
+
+#[async_trait]
+impl Queue for Memory {
+    async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
+        self.transact(|tx| {
+            messages.iter().cloned().for_each(|message| tx.enqueue(message));
+            Ok(())
+        })
+    }
+
+    async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
+        let waiters = self.wakeups.topic(topic);
+        let deadline = Instant::now() + wait;
+        loop {
+            let now = Instant::now();
+            let taken = self.state().queues.take(topic, max, now, now + self.lease);
+            if taken.more {
+                waiters.notify();
+            }
+            if !taken.deliveries.is_empty() || now >= deadline || max == 0 {
+                return Ok(taken.deliveries);
+            }
+            // Nobody tells a waiter of leases that begin while it waits; so it looks before the first can end.
+            let known = taken.next_due.unwrap_or(deadline).min(now + self.lease / 4);
+            let until = known.min(deadline);
+            waiters.wait(&self.wakeups, until - now).await;
+        }
+    }
+
+    async fn ack(&self, receipt: &Receipt) -> Result<()> {
+        self.state().queues.ack(number(receipt)?);
+        Ok(())
+    }
+
+    async fn extend(&self, receipts: &[Receipt]) -> Result<Vec<bool>> {
+        let until = Instant::now() + self.lease;
+        let mut state = self.state();
+        receipts.iter().map(|receipt| Ok(state.queues.extend(number(receipt)?, until))).collect()
+    }
+
+    fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+        let topic = self.state().queues.give_back(number(receipt)?, Instant::now(), delay);
+        if let Some(topic) = topic {
+            self.wakeups.topic(&topic).notify();
+        }
+        Ok(())
+    }
+
+    async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+        self.state().queues.set_aside(number(&delivery.receipt)?, reason);
+        Ok(())
+    }
+
+    async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
+        Ok(self.state().queues.dead_letters(topic, limit))
+    }
+
+    async fn depth(&self, topic: &Topic) -> Result<u64> {
+        Ok(self.state().queues.depth(topic))
+    }
+}
+
+#[async_trait]
+impl Cache for Memory {
+    async fn incr(&self, key: &str, by: u64) -> Result<u64> {
+        let mut state = self.state();
+        let sum = state.counters.entry(key.to_owned()).or_default();
+        *sum += by;
+        Ok(*sum)
+    }
+}
+
+#[async_trait]
+impl Backend for Memory {
+    fn name(&self) -> String {
+        "memory:".to_owned()
+    }
+
+    fn store(&self) -> &dyn Store {
+        self
+    }
+
+    fn queue(&self) -> &dyn Queue {
+        self
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        self
+    }
+
+    async fn changed(&self, version: u64, at_most: Duration) -> u64 {
+        self.wakeups.changed(version, at_most).await
+    }
+
+    async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
+        self.transact(|tx| fused::schedule(tx, job, now))
+    }
+
+    async fn load(&self, work: &Work) -> Result<Loaded> {
+        fused::load(&mut Tx::new(&mut self.state()), work)
+    }
+
+    async fn outcomes(&self, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+        fused::outcomes(&mut Tx::new(&mut self.state()), root, calls)
+    }
+
+    async fn defer(&self, deferral: &Deferral<'_>) -> Result<Deferred> {
+        self.transact(|tx| fused::defer(tx, deferral))
+    }
+
+    async fn complete(&self, work: &Work, value: Bytes) -> Result<()> {
+        self.transact(|tx| fused::complete(tx, work, &value))
+    }
+
+    async fn fail(&self, work: &Work, failure: &Failure) -> Result<()> {
+        self.transact(|tx| fused::fail(tx, work, failure))
+    }
+
+    async fn discharge(&self, work: &Work, failed: bool) -> Result<()> {
+        self.transact(|tx| fused::discharge(tx, work, failed))
+    }
+}

@@ -1,0 +1,152 @@
+//! The queues in memory: what is ready, delayed, in work, and set aside.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Receipt};
+use tokio::time::Instant;
+
+use crate::now_millis;
+
+#[derive(Default)]
+pub(super) struct Queues {
+    topics: HashMap<Topic, TopicQueue>,
+    /// By the number of the delivery; each delivery has its own, so a late one finds nothing.
+    in_work: HashMap<u64, Leased>,
+    /// No lease ends before this; spares looking through them.
+    earliest: Option<Instant>,
+    dead: Vec<DeadLetter>,
+    last: u64,
+}
+
+#[derive(Default)]
+struct TopicQueue {
+    ready: VecDeque<Waiting>,
+    /// By the time when they become ready, then in the order of sending.
+    delayed: BTreeMap<(Instant, u64), Waiting>,
+}
+
+struct Waiting {
+    body: String,
+    /// Deliveries so far.
+    receives: u32,
+}
+
+struct Leased {
+    topic: Topic,
+    message: Waiting,
+    until: Instant,
+}
+
+/// What a receiver got.
+pub(super) struct Taken {
+    pub deliveries: Vec<Delivery>,
+    /// More are ready.
+    pub more: bool,
+    /// When the next message becomes ready that is known of now.
+    pub next_due: Option<Instant>,
+}
+
+impl Queues {
+    pub fn send(&mut self, message: Outgoing, now: Instant) {
+        let waiting = Waiting { body: message.body, receives: 0 };
+        self.enqueue(message.topic, waiting, now, message.delay);
+    }
+
+    fn enqueue(&mut self, topic: Topic, message: Waiting, now: Instant, delay: Duration) {
+        self.last += 1;
+        let last = self.last;
+        let queue = self.topics.entry(topic).or_default();
+        if delay.is_zero() {
+            queue.ready.push_back(message);
+        } else {
+            queue.delayed.insert((now + delay, last), message);
+        }
+    }
+
+    pub fn take(&mut self, topic: &Topic, max: usize, now: Instant, until: Instant) -> Taken {
+        self.expire(now);
+        let mut deliveries = Vec::new();
+        let mut more = false;
+        let mut next_due = self.earliest;
+        if let Some(queue) = self.topics.get_mut(topic) {
+            while let Some(entry) = queue.delayed.first_entry().filter(|e| e.key().0 <= now) {
+                queue.ready.push_back(entry.remove());
+            }
+            while deliveries.len() < max
+                && let Some(mut message) = queue.ready.pop_front()
+            {
+                self.last += 1;
+                message.receives += 1;
+                deliveries.push(Delivery {
+                    topic: topic.clone(),
+                    body: message.body.clone(),
+                    receipt: Receipt(self.last.to_string()),
+                    receives: message.receives,
+                });
+                self.in_work.insert(self.last, Leased { topic: topic.clone(), message, until });
+            }
+            more = !queue.ready.is_empty();
+            let delayed = queue.delayed.first_key_value().map(|((due, _), _)| *due);
+            next_due = [next_due, delayed].into_iter().flatten().min();
+        }
+        if !deliveries.is_empty() {
+            self.earliest = Some(self.earliest.map_or(until, |e| e.min(until)));
+        }
+        Taken { deliveries, more, next_due }
+    }
+
+    /// Returns what was leased and neither acknowledged nor extended.
+    fn expire(&mut self, now: Instant) {
+        if self.earliest.is_none_or(|earliest| earliest > now) {
+            return;
+        }
+        let mut ended: Vec<u64> = self.in_work.iter().filter(|(_, l)| l.until <= now).map(|(id, _)| *id).collect();
+        ended.sort_unstable();
+        for id in ended {
+            if let Some(leased) = self.in_work.remove(&id) {
+                self.enqueue(leased.topic, leased.message, now, Duration::ZERO);
+            }
+        }
+        self.earliest = self.in_work.values().map(|l| l.until).min();
+    }
+
+    pub fn ack(&mut self, id: u64) {
+        self.in_work.remove(&id);
+    }
+
+    pub fn extend(&mut self, id: u64, until: Instant) -> bool {
+        self.in_work.get_mut(&id).map(|leased| leased.until = until).is_some()
+    }
+
+    /// The topic that has the message again.
+    pub fn give_back(&mut self, id: u64, now: Instant, delay: Duration) -> Option<Topic> {
+        let mut leased = self.in_work.remove(&id)?;
+        leased.message.receives -= 1;
+        self.enqueue(leased.topic.clone(), leased.message, now, delay);
+        Some(leased.topic)
+    }
+
+    pub fn set_aside(&mut self, id: u64, reason: &str) {
+        if let Some(leased) = self.in_work.remove(&id) {
+            self.dead.push(DeadLetter {
+                id: id.to_string(),
+                topic: leased.topic,
+                body: leased.message.body,
+                reason: reason.to_owned(),
+                at: now_millis(),
+            });
+        }
+    }
+
+    pub fn dead_letters(&self, topic: &Topic, limit: usize) -> Vec<DeadLetter> {
+        self.dead.iter().filter(|letter| letter.topic == *topic).take(limit).cloned().collect()
+    }
+
+    pub fn depth(&self, topic: &Topic) -> u64 {
+        let waiting = self.topics.get(topic).map_or(0, |q| q.ready.len() + q.delayed.len());
+        let in_work = self.in_work.values().filter(|l| l.topic == *topic).count();
+        (waiting + in_work) as u64
+    }
+}

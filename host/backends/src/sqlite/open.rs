@@ -1,0 +1,154 @@
+//! Opening the file: where it is, whether it may be written, and how SQLite is to treat it.
+
+use std::io;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::error::{BACKEND, translate};
+use super::schema;
+
+/// How often a locked file is tried, once a millisecond: 10 s. A commit of another worker takes a few milliseconds, a
+/// checkpoint on a slow disk a second; who waits longer is better told.
+pub(super) const BUSY_TRIES: i32 = 10_000;
+
+/// SQLite's own handler sleeps up to 100 ms at a time, in which a busy neighbour gets a hundred commits.
+fn wait_for_lock(tries: i32) -> bool {
+    // Other workers' transactions are shorter than a millisecond; so the first looks come sooner.
+    sleep(Duration::from_micros(if tries < 8 { 125 } else { 1000 }));
+    tries < BUSY_TRIES
+}
+
+/// Pages of 4 KiB in the write-ahead log before it is copied into the file (8 MiB): each page is then copied once,
+/// however often it changed. Larger brings nothing measurable, and makes opening after a crash slower.
+const CHECKPOINT_PAGES: u32 = 2048;
+
+/// Statements that a connection keeps prepared; there are about 30.
+const STATEMENTS: usize = 64;
+
+/// Opens the file for reading and writing; creates it, and its folder, where they are missing.
+pub(super) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection> {
+    create(path)?;
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    set_wal(&conn, path)?;
+    schema::prepare(&conn, path)?;
+    conn.execute_batch(&format!(
+        "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
+         -- After a burst the log gives its room back.
+         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384"
+    ))
+    .map_err(|e| translate(path, "open", e))?;
+    if let Some(pages) = max_pages {
+        let set = conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()));
+        set.map_err(|e| translate(path, "open", e))?;
+    }
+    Ok(conn)
+}
+
+/// Opens a file that `writer` has prepared, for reading only.
+pub(super) fn reader(path: &Path) -> Result<Connection> {
+    let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    conn.execute_batch("PRAGMA cache_size = -8192").map_err(|e| translate(path, "open", e))?;
+    Ok(conn)
+}
+
+fn connect(path: &Path, mode: OpenFlags) -> Result<Connection> {
+    // NO_MUTEX: every connection belongs to one thread at a time.
+    let conn = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        .map_err(|e| translate(path, "open", e))?;
+    conn.busy_handler(Some(wait_for_lock)).map_err(|e| translate(path, "open", e))?;
+    // Without this, SQLite compiles a statement anew whenever a bound value might favour another plan: 15 us each time,
+    // and ours have only one plan.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(|e| translate(path, "open", e))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(conn)
+}
+
+fn set_wal(conn: &Connection, path: &Path) -> Result<()> {
+    // Switching is not covered by the busy handler; it fails while another process creates the same file.
+    let mut tries = 0;
+    loop {
+        match conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    BACKEND,
+                    format!("open {}", path.display()),
+                    format!("its file system allows no shared write-ahead log (SQLite stays in mode {mode}); use a local disk"),
+                ));
+            }
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && wait_for_lock(tries) => tries += 1,
+            // The file itself was opened for writing, so it is the log that can't be created beside it.
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+                return Err(Error::new(
+                    ErrorKind::ReadOnly,
+                    BACKEND,
+                    format!("open {}", path.display()),
+                    format!(
+                        "this user may not write in its folder {}, where SQLite keeps the log; change the permissions, \
+                         or name another file",
+                        folder(path).display()
+                    ),
+                )
+                .with_source(e));
+            }
+            Err(e) => return Err(translate(path, "open", e)),
+        }
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes sure that there is a file and that it may be written: the system's errors say more than SQLite's.
+fn create(path: &Path) -> Result<()> {
+    let folder = folder(path);
+    if !folder.exists() {
+        std::fs::create_dir_all(folder).map_err(|e| refused(path, "create the folder of", e))?;
+        sync_parent(folder);
+    }
+    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    match file {
+        Ok(file) if file.metadata().is_ok_and(|m| m.is_file()) => Ok(()),
+        Ok(_) => Err(refused(path, "open", io::ErrorKind::IsADirectory.into())),
+        Err(e) => Err(refused(path, "open", e)),
+    }
+}
+
+/// A new folder must outlive a power cut like what is in it. Not every system can: then its file system decides.
+fn sync_parent(folder: &Path) {
+    if let Some(parent) = folder.canonicalize().ok().as_deref().and_then(Path::parent)
+        && let Ok(parent) = std::fs::File::open(parent)
+    {
+        let _ = parent.sync_all();
+    }
+}
+
+fn refused(path: &Path, doing: &str, error: io::Error) -> Error {
+    let (kind, reason) = match error.kind() {
+        io::ErrorKind::PermissionDenied => (
+            ErrorKind::ReadOnly,
+            "this user may not write there; change the permissions, or name another file with sqlite:PATH".to_owned(),
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            (ErrorKind::ReadOnly, "its file system is read-only; name another file with sqlite:PATH".to_owned())
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (ErrorKind::Full, "there is no room left on its disk; make room, or name another file".to_owned())
+        }
+        io::ErrorKind::IsADirectory => {
+            (ErrorKind::Config, "it is a folder; name a file, as in sqlite:FOLDER/state.db".to_owned())
+        }
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            (ErrorKind::Config, "a part of the path is a file, not a folder; name another file".to_owned())
+        }
+        _ => (ErrorKind::Config, format!("{error}; name another file with sqlite:PATH")),
+    };
+    Error::new(kind, BACKEND, format!("{doing} {}", path.display()), reason).with_source(error)
+}

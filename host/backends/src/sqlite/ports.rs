@@ -1,0 +1,240 @@
+//! The ports on a SQLite file.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brrr_protocol::error::Result;
+use brrr_protocol::fused;
+use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
+use brrr_protocol::ports::{
+    Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, Key, Kind, Loaded, NewJob, Outgoing, Queue, Receipt,
+    Scheduled, Store, Swap, Work,
+};
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::session::Mode;
+use super::transaction::{Small, Tx, number};
+use super::{Sqlite, queue, rows};
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        self.readers.with(|conn| rows::read(conn, key))
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        self.readers.snapshot(|view| keys.iter().map(|key| fused::Snapshot::get(view, key)).collect())
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        let key = key.clone();
+        self.writer.run(Mode::Write, move |tx| tx.write(&key, Some(value.clone()))).await
+    }
+
+    async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
+        let (key, expected) = (key.clone(), expected.cloned());
+        let body = move |tx: &mut Tx<'_>| {
+            let found = tx.read(&key)?;
+            if found != expected {
+                return Ok(Swap::Mismatch(found));
+            }
+            tx.write(&key, new.clone())?;
+            Ok(Swap::Done)
+        };
+        self.writer.run(Mode::Write, body).await
+    }
+
+    async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
+        let (key, absent) = (key.clone(), absent.clone());
+        let body = move |tx: &mut Tx<'_>| {
+            let free = !fused::Snapshot::has(tx, &key)? && !fused::Snapshot::has(tx, &absent)?;
+            if free {
+                tx.write(&key, Some(value.clone()))?;
+            }
+            Ok(free)
+        };
+        self.writer.run(Mode::Write, body).await
+    }
+
+    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        // The planner takes the index of jobs only where it can see that jobs are meant.
+        let sql = match kind {
+            Kind::Job => {
+                "SELECT id FROM record WHERE kind = 'job' AND (?2 IS NULL OR id > ?2) AND kind = ?1 ORDER BY id LIMIT ?3"
+            }
+            _ => "SELECT id FROM record WHERE kind = ?1 AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3",
+        };
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.readers.with(|conn| {
+            conn.prepare_cached(sql)?.query_map((&*kind.name(), after, limit), |row| row.get(0))?.collect()
+        })
+    }
+}
+
+#[async_trait]
+impl Queue for Sqlite {
+    async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
+        let messages = messages.to_vec();
+        let body = move |tx: &mut Tx<'_>| {
+            for message in &messages {
+                tx.enqueue(message.topic.clone(), message.body.clone(), message.delay);
+            }
+            Ok(())
+        };
+        self.writer.run(Mode::Write, body).await
+    }
+
+    async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
+        let waiters = self.wakeups.topic(topic);
+        let deadline = Instant::now() + wait;
+        loop {
+            let taken = self.writer.receive(topic, max).await?.accept();
+            let now = Instant::now();
+            if !taken.deliveries.is_empty() || now >= deadline || max == 0 {
+                return Ok(taken.deliveries);
+            }
+            waiters.wait(&self.wakeups, deadline - now).await;
+        }
+    }
+
+    async fn ack(&self, receipt: &Receipt) -> Result<()> {
+        let receipt = receipt.clone();
+        self.writer.run(Mode::Write, move |tx| fused::Transaction::ack(tx, &receipt)).await
+    }
+
+    async fn extend(&self, receipts: &[Receipt]) -> Result<Vec<bool>> {
+        let numbers = receipts.iter().map(number).collect::<Result<Vec<_>>>()?;
+        self.writer.run(Mode::Write, move |tx| numbers.iter().map(|n| tx.session().extend(*n)).collect()).await
+    }
+
+    fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+        let number = number(receipt)?;
+        self.writer.run(Mode::Write, move |tx| tx.session().give_back(number, delay)).await
+    }
+
+    async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+        let (number, reason) = (number(&delivery.receipt)?, reason.to_owned());
+        self.writer.run(Mode::Write, move |tx| tx.session().set_aside(number, &reason)).await
+    }
+
+    async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.readers.with(|conn| queue::dead_letters(conn, topic, limit))
+    }
+
+    async fn depth(&self, topic: &Topic) -> Result<u64> {
+        self.readers.with(|conn| queue::depth(conn, topic))
+    }
+}
+
+#[async_trait]
+impl Cache for Sqlite {
+    async fn incr(&self, key: &str, by: u64) -> Result<u64> {
+        let key = key.to_owned();
+        self.writer.run(Mode::Write, move |tx| fused::Transaction::add(tx, &key, by)).await
+    }
+}
+
+/// A deferral that owns what it refers to, so that it can go to the writing thread.
+struct OwnedDeferral {
+    work: Work,
+    wait: brrr_protocol::replay::Wait,
+    run_before: Option<Bytes>,
+    run_after: brrr_protocol::records::RunRecord,
+    now: Millis,
+    spawn_limit: u64,
+}
+
+impl OwnedDeferral {
+    fn of(d: &Deferral<'_>) -> Self {
+        Self {
+            work: d.work.clone(),
+            wait: d.wait.clone(),
+            run_before: d.run_before.cloned(),
+            run_after: d.run_after.clone(),
+            now: d.now,
+            spawn_limit: d.spawn_limit,
+        }
+    }
+
+    fn lend(&self) -> Deferral<'_> {
+        Deferral {
+            work: &self.work,
+            wait: &self.wait,
+            run_before: self.run_before.as_ref(),
+            run_after: &self.run_after,
+            now: self.now,
+            spawn_limit: self.spawn_limit,
+        }
+    }
+}
+
+#[async_trait]
+impl Backend for Sqlite {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn store(&self) -> &dyn Store {
+        self
+    }
+
+    fn queue(&self) -> &dyn Queue {
+        self
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        self
+    }
+
+    async fn changed(&self, version: u64, at_most: Duration) -> u64 {
+        self.wakeups.changed(version, at_most).await
+    }
+
+    async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
+        let job = job.clone();
+        self.writer.run(Mode::Durable, move |tx| fused::schedule(tx, &job, now)).await
+    }
+
+    async fn load(&self, work: &Work) -> Result<Loaded> {
+        let small = work.clone();
+        let body = move |tx: &mut Tx<'_>| Small::read(tx, |view| fused::load(view, &small));
+        match self.writer.run(Mode::Read, body).await? {
+            Some(loaded) => Ok(loaded),
+            None => self.readers.snapshot(|view| fused::load(view, work)),
+        }
+    }
+
+    async fn outcomes(&self, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+        let small = (root.clone(), calls.to_vec());
+        let body = move |tx: &mut Tx<'_>| Small::read(tx, |view| fused::outcomes(view, &small.0, &small.1));
+        match self.writer.run(Mode::Read, body).await? {
+            Some(outcomes) => Ok(outcomes),
+            None => self.readers.snapshot(|view| fused::outcomes(view, root, calls)),
+        }
+    }
+
+    async fn defer(&self, deferral: &Deferral<'_>) -> Result<Deferred> {
+        let owned = OwnedDeferral::of(deferral);
+        self.writer.run(Mode::Write, move |tx| fused::defer(tx, &owned.lend())).await
+    }
+
+    async fn complete(&self, work: &Work, value: Bytes) -> Result<()> {
+        let work = work.clone();
+        self.writer.run(Mode::Write, move |tx| fused::complete(tx, &work, &value)).await
+    }
+
+    async fn fail(&self, work: &Work, failure: &Failure) -> Result<()> {
+        let (work, failure) = (work.clone(), failure.clone());
+        self.writer.run(Mode::Write, move |tx| fused::fail(tx, &work, &failure)).await
+    }
+
+    async fn discharge(&self, work: &Work, failed: bool) -> Result<()> {
+        let work = work.clone();
+        self.writer.run(Mode::Write, move |tx| fused::discharge(tx, &work, failed)).await
+    }
+}

@@ -1,0 +1,218 @@
+//! The queues' statements. See `schema.rs` for the tables.
+
+use std::collections::HashSet;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use brrr_protocol::error::Result;
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{DeadLetter, Delivery, Receipt};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::session::Session;
+use crate::now_millis;
+
+/// A message on its way into a queue.
+pub(super) struct Letter {
+    pub topic: Topic,
+    pub body: String,
+    /// Deliveries so far.
+    pub receives: u32,
+    pub delay: Duration,
+}
+
+/// What a transaction sends and acknowledges when it commits.
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub letters: Vec<Letter>,
+    pub acks: Vec<i64>,
+}
+
+/// Messages taken for a receiver.
+#[derive(Default)]
+pub(super) struct Taken {
+    pub deliveries: Vec<Delivery>,
+    /// More are ready.
+    pub more: bool,
+}
+
+impl Letter {
+    /// From a row that begins with topic, body and receives.
+    fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            topic: row.get_ref(0)?.as_str()?.into(),
+            body: row.get(1)?,
+            receives: row.get(2)?,
+            delay: Duration::ZERO,
+        })
+    }
+}
+
+impl Session {
+    /// Writes what is to be sent and acknowledged; returns the topics that have something new to receive.
+    pub(super) fn flush_outbox(&mut self) -> rusqlite::Result<HashSet<Topic>> {
+        let mut ready = HashSet::new();
+        let Outbox { letters, acks } = std::mem::take(&mut self.outbox);
+        if !acks.is_empty() {
+            let mut ack = self.conn.prepare_cached("DELETE FROM leased WHERE number = ?1")?;
+            for number in acks {
+                ack.execute([number])?;
+            }
+        }
+        if letters.is_empty() {
+            return Ok(ready);
+        }
+        // Nanoseconds, taken while nobody else can write: later than every number so far, in whichever process. (A clock
+        // that is set back upsets the order of messages, no more.)
+        let mut number = self.last_message.max(now_nanos());
+        let mut insert = self.conn.prepare_cached("INSERT INTO ready VALUES (?1, ?2, ?3, ?4)")?;
+        for letter in letters {
+            number += 1;
+            if letter.delay.is_zero() {
+                insert.execute((letter.topic.as_str(), number, letter.receives, &letter.body))?;
+                ready.insert(letter.topic);
+            } else {
+                let due = now_millis() + letter.delay.as_millis() as u64;
+                self.conn
+                    .prepare_cached("INSERT INTO delayed VALUES (?1, ?2, ?3, ?4, ?5)")?
+                    .execute((due as i64, number, letter.topic.as_str(), letter.receives, &letter.body))?;
+                self.next_due = self.next_due.min(due);
+            }
+        }
+        self.last_message = number;
+        Ok(ready)
+    }
+
+    /// Makes ready again what was delayed until now, and what was leased and neither acknowledged nor extended.
+    pub(super) fn ripen(&mut self) -> Result<()> {
+        let ripened = self.ripen_statements();
+        self.check(ripened)
+    }
+
+    fn ripen_statements(&mut self) -> rusqlite::Result<()> {
+        let now = now_millis() as i64;
+        for sql in [
+            "DELETE FROM delayed WHERE due <= ?1 RETURNING topic, body, receives, number",
+            "DELETE FROM leased WHERE until <= ?1 RETURNING topic, body, receives, number",
+        ] {
+            let mut statement = self.conn.prepare_cached(sql)?;
+            let mut found = statement
+                .query_map([now], |row| Ok((row.get::<_, i64>(3)?, Letter::of(row)?)))?
+                .collect::<rusqlite::Result<Vec<_>>>()?;
+            found.sort_unstable_by_key(|(number, _)| *number);
+            self.outbox.letters.extend(found.into_iter().map(|(_, letter)| letter));
+        }
+        self.next_due = next_due(&self.conn)?;
+        Ok(())
+    }
+
+    /// Leases up to `max` messages.
+    pub(super) fn take(&mut self, topic: &Topic, max: usize) -> Result<Taken> {
+        let taken = self.take_statements(topic, max);
+        self.check(taken)
+    }
+
+    fn take_statements(&mut self, topic: &Topic, max: usize) -> rusqlite::Result<Taken> {
+        let mut select = self
+            .conn
+            .prepare_cached("SELECT number, receives, body FROM ready WHERE topic = ?1 ORDER BY number LIMIT ?2")?;
+        let mut lease = self.conn.prepare_cached("INSERT INTO leased VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let until = now_millis() + self.lease.as_millis() as u64;
+        let mut taken = Taken::default();
+        let mut last: i64 = 0;
+        // One more, to know whether there are more.
+        let mut rows = select.query((topic.as_str(), max.saturating_add(1) as i64))?;
+        while let Some(row) = rows.next()? {
+            if taken.deliveries.len() == max {
+                taken.more = true;
+                break;
+            }
+            last = row.get(0)?;
+            let receives = row.get::<_, u32>(1)? + 1;
+            let body: String = row.get(2)?;
+            lease.execute((last, until as i64, topic.as_str(), receives, &body))?;
+            let receipt = Receipt(last.to_string());
+            taken.deliveries.push(Delivery { topic: topic.clone(), body, receipt, receives });
+        }
+        drop(rows);
+        if !taken.deliveries.is_empty() {
+            self.next_due = self.next_due.min(until);
+            let mut delete = self.conn.prepare_cached("DELETE FROM ready WHERE topic = ?1 AND number <= ?2")?;
+            delete.execute((topic.as_str(), last))?;
+        }
+        Ok(taken)
+    }
+
+    pub(super) fn extend(&mut self, number: i64) -> Result<bool> {
+        let until = now_millis() + self.lease.as_millis() as u64;
+        let extended = self
+            .conn
+            .prepare_cached("UPDATE leased SET until = ?2 WHERE number = ?1")
+            .and_then(|mut s| s.execute((number, until as i64)));
+        Ok(self.check(extended)? > 0)
+    }
+
+    /// Ends a lease; `None`: it was lost already.
+    fn release(&mut self, number: i64) -> Result<Option<Letter>> {
+        let released = self
+            .conn
+            .prepare_cached("DELETE FROM leased WHERE number = ?1 RETURNING topic, body, receives")
+            .and_then(|mut s| s.query_row([number], Letter::of).optional());
+        self.check(released)
+    }
+
+    pub(super) fn give_back(&mut self, number: i64, delay: Duration) -> Result<()> {
+        if let Some(letter) = self.release(number)? {
+            self.outbox.letters.push(Letter { receives: letter.receives.saturating_sub(1), delay, ..letter });
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_aside(&mut self, number: i64, reason: &str) -> Result<()> {
+        let Some(letter) = self.release(number)? else { return Ok(()) };
+        let inserted = self
+            .conn
+            .prepare_cached("INSERT INTO dead_letter (topic, body, reason, at) VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut s| s.execute((letter.topic.as_str(), &letter.body, reason, now_millis() as i64)));
+        self.check(inserted).map(drop)
+    }
+}
+
+fn now_nanos() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64)
+}
+
+/// When the next delay or lease ends; far in the future if there is none.
+fn next_due(conn: &Connection) -> rusqlite::Result<u64> {
+    conn.prepare_cached("SELECT min(ifnull((SELECT min(due) FROM delayed), ?1), ifnull((SELECT min(until) FROM leased), ?1))")?
+        .query_row([i64::MAX], |row| row.get::<_, i64>(0))
+        .map(|due| due as u64)
+}
+
+/// Has the topic a message that is ready?
+pub(super) fn is_ready(conn: &Connection, topic: &Topic) -> rusqlite::Result<bool> {
+    conn.prepare_cached("SELECT 1 FROM ready WHERE topic = ?1")?.exists([topic.as_str()])
+}
+
+pub(super) fn depth(conn: &Connection, topic: &Topic) -> rusqlite::Result<u64> {
+    conn.prepare_cached(
+        "SELECT (SELECT count(*) FROM ready WHERE topic = ?1) + (SELECT count(*) FROM delayed WHERE topic = ?1)
+              + (SELECT count(*) FROM leased WHERE topic = ?1)",
+    )?
+    .query_row([topic.as_str()], |row| row.get::<_, i64>(0))
+    .map(|depth| depth as u64)
+}
+
+pub(super) fn dead_letters(conn: &Connection, topic: &Topic, limit: usize) -> rusqlite::Result<Vec<DeadLetter>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    conn.prepare_cached("SELECT id, body, reason, at FROM dead_letter WHERE topic = ?1 ORDER BY id LIMIT ?2")?
+        .query_map((topic.as_str(), limit), |row| {
+            Ok(DeadLetter {
+                id: row.get::<_, i64>(0)?.to_string(),
+                topic: topic.clone(),
+                body: row.get(1)?,
+                reason: row.get(2)?,
+                at: row.get::<_, i64>(3)? as u64,
+            })
+        })?
+        .collect()
+}

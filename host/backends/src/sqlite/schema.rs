@@ -1,0 +1,96 @@
+//! The tables, and how a file of an older version becomes one of this version.
+
+use std::path::Path;
+
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use rusqlite::Connection;
+
+use super::error::{BACKEND, translate};
+
+/// "brrr" in ASCII; tells our files from other programs'.
+const APPLICATION_ID: i64 = 0x6272_7272;
+
+/// One step a version: `MIGRATIONS[n]` makes version n + 1 out of version n. Never edited once released.
+const MIGRATIONS: [&str; 1] = [V1];
+
+const V1: &str = "
+    -- Records, those of one call side by side. `created` in Unix milliseconds.
+    CREATE TABLE record (
+        id TEXT NOT NULL, kind TEXT NOT NULL, created INTEGER NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (id, kind)
+    ) WITHOUT ROWID;
+    -- For listing jobs without reading every record.
+    CREATE INDEX job ON record (id) WHERE kind = 'job';
+
+    -- A message is in one of three tables. It gets a new number each time that it becomes ready, nanoseconds since 1970:
+    -- so the number is the order, and names one delivery.
+    CREATE TABLE ready (
+        topic TEXT NOT NULL, number INTEGER NOT NULL, receives INTEGER NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (topic, number)
+    ) WITHOUT ROWID;
+    CREATE TABLE delayed (
+        due INTEGER NOT NULL, number INTEGER NOT NULL, topic TEXT NOT NULL, receives INTEGER NOT NULL,
+        body TEXT NOT NULL,
+        PRIMARY KEY (due, number)
+    ) WITHOUT ROWID;
+    -- Small: what workers hold right now. Hence no index on `until`, which every delivery would pay for.
+    CREATE TABLE leased (
+        number INTEGER PRIMARY KEY, until INTEGER NOT NULL, topic TEXT NOT NULL, receives INTEGER NOT NULL,
+        body TEXT NOT NULL
+    );
+    CREATE TABLE dead_letter (
+        id INTEGER PRIMARY KEY, topic TEXT NOT NULL, body TEXT NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL
+    );
+    CREATE INDEX dead_letter_topic ON dead_letter (topic);
+
+    CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+/// Makes the file one of this version: creates what is missing, migrates what is older.
+pub(super) fn prepare(conn: &Connection, path: &Path) -> Result<()> {
+    if version(conn, path)? == MIGRATIONS.len() {
+        return Ok(());
+    }
+    let run = |sql: &str| conn.execute_batch(sql).map_err(|e| translate(path, "prepare", e));
+    run("BEGIN IMMEDIATE")?;
+    let migrate = || {
+        // Once more: another process may have been faster.
+        for step in MIGRATIONS.iter().skip(version(conn, path)?) {
+            run(step)?;
+        }
+        run(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}; COMMIT", MIGRATIONS.len()))
+    };
+    migrate().inspect_err(|_| {
+        // The error at hand says more than one of the rollback, which the closing of the connection would do anyway.
+        let _ = conn.execute_batch("ROLLBACK");
+    })
+}
+
+/// The schema's version; 0 for a new file.
+fn version(conn: &Connection, path: &Path) -> Result<usize> {
+    let read = |sql: &str| -> Result<i64> {
+        conn.query_row(sql, [], |row| row.get(0)).map_err(|e| translate(path, "open", e))
+    };
+    let refuse = |kind, reason: String| Err(Error::new(kind, BACKEND, format!("open {}", path.display()), reason));
+    if read("PRAGMA application_id")? != APPLICATION_ID {
+        if read("SELECT count(*) FROM sqlite_master")? > 0 {
+            return refuse(
+                ErrorKind::Corrupt,
+                "it is a SQLite database of another program; name another file".to_owned(),
+            );
+        }
+        return Ok(0);
+    }
+    let found = read("PRAGMA user_version")?;
+    match usize::try_from(found) {
+        Ok(version) if version <= MIGRATIONS.len() => Ok(version),
+        _ => refuse(
+            ErrorKind::NewerSchema,
+            format!(
+                "its schema is of version {found}, and this program knows up to {}; use a newer version of the \
+                 program, or name another file",
+                MIGRATIONS.len()
+            ),
+        ),
+    }
+}

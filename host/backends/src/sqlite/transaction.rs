@@ -1,0 +1,162 @@
+//! One operation inside the writer's transaction: what it changes is taken back if it fails, and its neighbours' changes
+//! stay.
+
+use std::time::Duration;
+
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::fused::{Snapshot, Transaction};
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{Key, Receipt};
+use brrr_protocol::wire::Message;
+use bytes::Bytes;
+
+use super::error::BACKEND;
+use super::queue::Letter;
+use super::rows::{Record, Seen};
+use super::session::{Counter, Session};
+
+/// The most bytes that a record may have: SQLite's limit for a row is 1,000,000,000, less room for the key.
+const MAX_VALUE: usize = 999_000_000;
+
+/// One operation on the session's transaction.
+pub(super) struct Tx<'a> {
+    session: &'a mut Session,
+    undo: Vec<Undo>,
+    sends_before: usize,
+    acks_before: usize,
+}
+
+enum Undo {
+    Record(Key, Record),
+    Counter(String, Counter),
+}
+
+impl<'a> Tx<'a> {
+    pub fn new(session: &'a mut Session) -> Self {
+        Self {
+            undo: Vec::new(),
+            sends_before: session.outbox.letters.len(),
+            acks_before: session.outbox.acks.len(),
+            session,
+        }
+    }
+
+    /// For what has nothing to undo but single statements.
+    pub fn session(&mut self) -> &mut Session {
+        self.session
+    }
+
+    pub fn read(&mut self, key: &Key) -> Result<Option<Bytes>> {
+        let found = self.session.rows.get(&self.session.conn, key);
+        self.session.check(found)
+    }
+
+    pub fn write(&mut self, key: &Key, value: Option<Bytes>) -> Result<()> {
+        if let Some(size) = value.as_ref().map(Bytes::len).filter(|size| *size > MAX_VALUE) {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                BACKEND,
+                format!("store the {} of {}", key.kind.name(), key.id),
+                format!("it has {size} bytes, and a record can have {MAX_VALUE}; store it elsewhere and pass its name"),
+            ));
+        }
+        let before = self.session.rows.set(key, value);
+        self.undo.push(Undo::Record(key.clone(), before));
+        Ok(())
+    }
+
+    /// Sends after `delay`.
+    pub fn enqueue(&mut self, topic: Topic, body: String, delay: Duration) {
+        self.session.outbox.letters.push(Letter { topic, body, receives: 0, delay });
+    }
+
+    /// Takes everything back.
+    pub fn undo(self) {
+        for undo in self.undo.into_iter().rev() {
+            match undo {
+                Undo::Record(key, before) => self.session.rows.restore(&key, before),
+                Undo::Counter(name, before) => self.session.restore_counter(name, before),
+            }
+        }
+        self.session.outbox.letters.truncate(self.sends_before);
+        self.session.outbox.acks.truncate(self.acks_before);
+    }
+}
+
+impl Snapshot for Tx<'_> {
+    fn get(&mut self, key: &Key) -> Result<Option<Bytes>> {
+        self.read(key)
+    }
+
+    fn has(&mut self, key: &Key) -> Result<bool> {
+        let found = self.session.rows.has(&self.session.conn, key);
+        self.session.check(found)
+    }
+}
+
+/// Reads of small records only: large ones must not hold up everybody who wants to write.
+pub(super) struct Small<'a, 'b> {
+    tx: &'a mut Tx<'b>,
+    too_large: bool,
+}
+
+impl<'a, 'b> Small<'a, 'b> {
+    /// Runs `body`; `None`: something that it wanted to read is too large, so it is to be read elsewhere.
+    pub fn read<T>(tx: &'a mut Tx<'b>, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
+        let mut small = Self { tx, too_large: false };
+        let found = body(&mut small);
+        if small.too_large { Ok(None) } else { found.map(Some) }
+    }
+}
+
+impl Snapshot for Small<'_, '_> {
+    fn get(&mut self, key: &Key) -> Result<Option<Bytes>> {
+        let session = &mut *self.tx.session;
+        let seen = session.rows.get_small(&session.conn, key);
+        match session.check(seen)? {
+            Seen::Record(record) => Ok(record),
+            Seen::TooLarge => {
+                self.too_large = true;
+                Ok(None)
+            }
+        }
+    }
+
+    fn has(&mut self, key: &Key) -> Result<bool> {
+        self.tx.has(key)
+    }
+}
+
+impl Transaction for Tx<'_> {
+    fn put(&mut self, key: &Key, value: &[u8]) -> Result<()> {
+        self.write(key, Some(Bytes::copy_from_slice(value)))
+    }
+
+    fn delete(&mut self, key: &Key) -> Result<()> {
+        self.write(key, None)
+    }
+
+    fn send(&mut self, topic: &Topic, message: &Message) -> Result<()> {
+        self.enqueue(topic.clone(), message.encode(), Duration::ZERO);
+        Ok(())
+    }
+
+    fn add(&mut self, counter: &str, by: u64) -> Result<u64> {
+        let (before, sum) = self.session.add(counter, by)?;
+        self.undo.push(Undo::Counter(counter.to_owned(), before));
+        Ok(sum)
+    }
+
+    fn ack(&mut self, receipt: &Receipt) -> Result<()> {
+        self.session.outbox.acks.push(number(receipt)?);
+        Ok(())
+    }
+}
+
+/// The message number in a receipt of ours.
+pub(super) fn number(receipt: &Receipt) -> Result<i64> {
+    receipt.0.parse().map_err(|_| {
+        let operation = format!("find the message of receipt {:?}", receipt.0);
+        Error::new(ErrorKind::Internal, BACKEND, operation, "it is not a receipt of this backend")
+    })
+}

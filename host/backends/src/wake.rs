@@ -1,0 +1,122 @@
+//! Wake-ups inside one process: of those who wait for a message, and of those who wait for a record.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use brrr_protocol::model::Topic;
+use tokio::sync::Notify;
+use tokio::time::timeout;
+
+/// Who waits, and for what.
+pub(crate) struct Wakeups {
+    /// Raised by every commit that wrote a record. Begins at 1: those who wait begin with 0, which returns at once.
+    version: AtomicU64,
+    changed: Notify,
+    topics: Mutex<HashMap<Topic, Arc<TopicWaiters>>>,
+    /// How many wait, for whatever.
+    waiting: AtomicUsize,
+    /// Called when the first one begins to wait.
+    on_first: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+/// Those who wait for a message of one topic.
+#[derive(Default)]
+pub(crate) struct TopicWaiters {
+    notify: Notify,
+    waiting: AtomicUsize,
+}
+
+/// Counts somebody as waiting for as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl TopicWaiters {
+    /// Waits for a notice, at most so long. A notice given before is not lost.
+    pub async fn wait(&self, all: &Wakeups, at_most: Duration) {
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        let _topic = Waiting(&self.waiting);
+        let _all = all.begin_waiting();
+        // Running out of time is no error here: the caller looks again either way.
+        let _ = timeout(at_most, self.notify.notified()).await;
+    }
+
+    /// Wakes one; who finds more than it takes wakes the next.
+    pub fn notify(&self) {
+        self.notify.notify_one();
+    }
+}
+
+impl Wakeups {
+    pub fn new() -> Self {
+        Self {
+            version: AtomicU64::new(1),
+            changed: Notify::new(),
+            topics: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            on_first: None,
+        }
+    }
+
+    /// `on_first` is called when the first one begins to wait.
+    #[cfg(feature = "sqlite")]
+    pub fn with_hook(on_first: impl Fn() + Send + Sync + 'static) -> Self {
+        Self { on_first: Some(Box::new(on_first)), ..Self::new() }
+    }
+
+    fn begin_waiting(&self) -> Waiting<'_> {
+        if self.waiting.fetch_add(1, Ordering::SeqCst) == 0
+            && let Some(on_first) = &self.on_first
+        {
+            on_first();
+        }
+        Waiting(&self.waiting)
+    }
+
+    pub fn topic(&self, topic: &Topic) -> Arc<TopicWaiters> {
+        let mut topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = topics.get(topic) {
+            return found.clone();
+        }
+        topics.entry(topic.clone()).or_default().clone()
+    }
+
+    /// The topics that somebody waits for a message of right now.
+    #[cfg(feature = "sqlite")]
+    pub fn awaited_topics(&self) -> Vec<Topic> {
+        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
+        let awaited = topics.iter().filter(|(_, t)| t.waiting.load(Ordering::SeqCst) > 0);
+        awaited.map(|(topic, _)| topic.clone()).collect()
+    }
+
+    /// Is anybody waiting for anything?
+    #[cfg(feature = "sqlite")]
+    pub fn anybody(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Records changed.
+    pub fn bump(&self) {
+        self.version.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_waiters();
+    }
+
+    /// See `Backend::changed`.
+    pub async fn changed(&self, version: u64, at_most: Duration) -> u64 {
+        // Registered before the look, so that a change in between is not missed.
+        let notified = self.changed.notified();
+        let now = self.version.load(Ordering::SeqCst);
+        if now == version {
+            let _all = self.begin_waiting();
+            // Running out of time is an answer too.
+            let _ = timeout(at_most, notified).await;
+        }
+        self.version.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,24 @@
+//! `completions`: a script that teaches a shell the commands.
+
+use clap::Command;
+use clap_complete::Shell;
+
+use super::output::print_bytes;
+use crate::exit::Exit;
+
+/// Print the completions for a shell.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  brrr-host completions bash > ~/.local/share/bash-completion/completions/brrr-host")]
+pub struct Args {
+    /// The shell.
+    shell: Shell,
+}
+
+pub fn run(args: &Args, command: &mut Command) -> anyhow::Result<Exit> {
+    // To memory first: the generator panics when it can't write.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, command, "brrr-host", &mut script);
+    print_bytes(&script)?;
+    Ok(Exit::Done)
+}

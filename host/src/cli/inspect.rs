@@ -1,0 +1,96 @@
+//! `inspect`: what a component is and handles.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde_json::json;
+
+use super::output::{Format, print, print_json};
+use super::progress::{Spinner, stage};
+use crate::exit::Exit;
+use crate::wasm::{Engine, EngineOptions, Guest, Task};
+
+/// Show what a component handles, and what it asks of its host.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  brrr-host inspect guest.wasm
+  brrr-host inspect guest.wasm --output json")]
+pub struct Args {
+    /// The component.
+    #[arg(value_name = "GUEST.WASM")]
+    guest: PathBuf,
+}
+
+pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+    let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
+    let name = args.guest.display();
+    let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
+    let guest = Guest::load(&engine, &args.guest, &|of| spinner.say(stage(of, &name))).await?;
+    drop(spinner);
+    match format {
+        Format::Json => print_json(&as_json(&guest))?,
+        Format::Text => print(as_text(&guest).trim_end())?,
+    }
+    Ok(Exit::Done)
+}
+
+fn as_json(guest: &Guest) -> serde_json::Value {
+    let task = |task: &Task| {
+        let options = &task.options;
+        json!({
+            "name": task.name,
+            "timeout_ms": options.timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+            "max_retries": options.max_retries,
+            "retry_delay_ms": options.retry_delay.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+            "leaf": options.leaf,
+            "extra": options.extra.iter().cloned().collect::<std::collections::BTreeMap<String, String>>(),
+        })
+    };
+    json!({
+        "path": guest.path.display().to_string(),
+        "size": guest.size,
+        "digest": format!("sha256:{}", guest.digest),
+        "wit": guest.wit_version.to_string(),
+        "tasks": guest.tasks.iter().map(task).collect::<Vec<_>>(),
+        "imports": guest.imports,
+    })
+}
+
+fn as_text(guest: &Guest) -> String {
+    let mut out = String::new();
+    // Writing to a String does not fail.
+    let _ = writeln!(out, "component  {}", guest.path.display());
+    let _ = writeln!(out, "size       {}", ByteSize(guest.size));
+    let _ = writeln!(out, "digest     sha256:{}", guest.digest);
+    let _ = writeln!(out, "wit        brrr:worker@{}", guest.wit_version);
+    let _ = writeln!(out, "tasks");
+    for task in &guest.tasks {
+        let _ = writeln!(out, "  {}{}", task.name, options(task));
+    }
+    let _ = writeln!(out, "imports");
+    for import in &guest.imports {
+        let _ = writeln!(out, "  {import}");
+    }
+    out
+}
+
+fn options(task: &Task) -> String {
+    let options = &task.options;
+    let mut words = Vec::new();
+    if let Some(timeout) = options.timeout {
+        words.push(format!("timeout {}", humantime::format_duration(timeout)));
+    }
+    if let Some(retries) = options.max_retries {
+        words.push(format!("max-retries {retries}"));
+    }
+    if let Some(delay) = options.retry_delay {
+        words.push(format!("retry-delay {}", humantime::format_duration(delay)));
+    }
+    if options.leaf {
+        words.push("leaf".to_owned());
+    }
+    words.extend(options.extra.iter().map(|(key, value)| format!("{key}={value}")));
+    if words.is_empty() { String::new() } else { format!("  ({})", words.join(", ")) }
+}

@@ -1,0 +1,169 @@
+//! What the user types: one file a command. Data goes to stdout, talk to stderr.
+
+mod call;
+mod completions;
+mod console;
+mod encode;
+mod forget;
+mod inspect;
+mod options;
+mod outcome;
+mod output;
+mod progress;
+mod read;
+mod run;
+mod schedule;
+mod serve;
+
+use std::fmt;
+use std::process::ExitCode;
+
+use brrr_protocol::Error;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::exit::{self, Exit};
+use crate::gateway::CannotListen;
+use crate::wasm::LoadError;
+use output::Format;
+
+/// Runs task handlers compiled to WebAssembly components as a durable call graph.
+#[derive(Debug, Parser)]
+#[command(name = "brrr-host", version, after_help = exit::HELP, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+
+    /// How much to tell on stderr: error, warn, info, debug, trace, or a filter such as `brrr_host=debug`.
+    #[arg(long, global = true, env = "BRRR_LOG", default_value = "info", value_name = "LEVEL")]
+    log_level: String,
+
+    /// The form of what is printed on stdout.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(run::Args),
+    Call(call::Args),
+    Schedule(schedule::Args),
+    Read(read::Args),
+    Forget(forget::Args),
+    Serve(serve::Args),
+    Inspect(inspect::Args),
+    Completions(completions::Args),
+}
+
+/// The whole program. Never panics for anything that a user can do.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let exit = start_log(&cli.log_level).and_then(|()| run(cli)).unwrap_or_else(|error| {
+        let exit = exit_of(&error);
+        if exit != Exit::BrokenPipe {
+            output::say(format_args!("{} {}", output::emphasis("error:"), one_line(&error)));
+        }
+        exit
+    });
+    ExitCode::from(exit.code())
+}
+
+fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let format = cli.output;
+    let many = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    // Who only asks needs no more than the thread that it is on.
+    let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match cli.command {
+        Command::Run(args) => {
+            let runtime = many()?;
+            let ended = runtime.block_on(run::run(args));
+            // A guest in the middle of something, or a file being read, must not hold up the end.
+            runtime.shutdown_background();
+            ended
+        }
+        Command::Serve(args) => many()?.block_on(serve::run(args)),
+        Command::Call(args) => one()?.block_on(call::run(args, format)),
+        Command::Schedule(args) => one()?.block_on(schedule::run(args, format)),
+        Command::Read(args) => one()?.block_on(read::run(args, format)),
+        Command::Forget(args) => one()?.block_on(forget::run(args, format)),
+        Command::Inspect(args) => many()?.block_on(inspect::run(args, format)),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+    }
+}
+
+fn start_log(level: &str) -> anyhow::Result<()> {
+    let filter = EnvFilter::builder().parse(level).map_err(|error| {
+        Told::new(Exit::Usage, format!("--log-level {level}: {error}; try `info` or `debug`"))
+    })?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(output::colour_on_stderr())
+        .with_target(false)
+        // It would report a stderr that is gone on stderr, and panic.
+        .log_internal_errors(false)
+        .init();
+    Ok(())
+}
+
+/// An error that knows its exit code.
+#[derive(Debug)]
+struct Told {
+    exit: Exit,
+    text: String,
+}
+
+impl Told {
+    fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, text: text.into() }
+    }
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Told {}
+
+/// The exit code of whatever went wrong: the first cause that has one.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    error
+        .chain()
+        .find_map(|cause| {
+            if let Some(told) = cause.downcast_ref::<Told>() {
+                return Some(told.exit);
+            }
+            if let Some(error) = cause.downcast_ref::<Error>() {
+                return Some(error.into());
+            }
+            if let Some(error) = cause.downcast_ref::<LoadError>() {
+                return Some(error.into());
+            }
+            if cause.is::<CannotListen>() {
+                return Some(Exit::CannotListen);
+            }
+            let io = cause.downcast_ref::<std::io::Error>()?;
+            (io.kind() == std::io::ErrorKind::BrokenPipe).then_some(Exit::BrokenPipe)
+        })
+        .unwrap_or(Exit::Fault)
+}
+
+/// What happened, in one line. Our own errors say their cause themselves.
+fn one_line(error: &anyhow::Error) -> String {
+    let says_it_all = error.is::<Told>() || error.is::<Error>() || error.is::<LoadError>() || error.is::<CannotListen>();
+    let text = if says_it_all { error.to_string() } else { format!("{error:#}") };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,69 @@
+//! Printing: data on stdout, talk on stderr, colour only on a terminal that wants it.
+
+use std::fmt;
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// The form of data on stdout.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people and for pipes.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// Writes data and a line break to stdout.
+///
+/// # Errors
+/// When it can't be written; a reader that went away is among the exit codes.
+pub fn print(data: impl fmt::Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{data}")?;
+    out.flush()
+}
+
+/// Writes bytes to stdout, as they are.
+///
+/// # Errors
+/// As `print`.
+pub fn print_bytes(data: &[u8]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(data)?;
+    out.flush()
+}
+
+/// Writes one JSON document and a line break to stdout.
+///
+/// # Errors
+/// As `print`.
+pub fn print_json(data: &impl Serialize) -> anyhow::Result<()> {
+    Ok(print(serde_json::to_string(data)?)?)
+}
+
+/// Says something to a person. Nobody listening is no error.
+pub fn say(text: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// `text` so that it stands out, where stderr can show that.
+pub fn emphasis(text: &str) -> String {
+    if colour_on_stderr() { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+pub fn colour_on_stderr() -> bool {
+    io::stderr().is_terminal() && colour_wanted()
+}
+
+pub fn colour_on_stdout() -> bool {
+    io::stdout().is_terminal() && colour_wanted()
+}
+
+/// See <https://no-color.org>: set and not empty means no.
+fn colour_wanted() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}

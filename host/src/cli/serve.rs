@@ -1,0 +1,41 @@
+//! `serve`: the HTTP gateway alone.
+
+use brrr_protocol::client::Client;
+
+use super::options::{BackendArgs, TopicArgs};
+use super::output::say;
+use crate::exit::Exit;
+use crate::gateway::{Address, Gateway};
+use crate::worker::Shutdown;
+
+/// Serve a topic over HTTP, without a worker.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:
+  brrr-host serve --topic demo --http 8080
+  curl -X POST 'http://localhost:8080/hello?greetee=John'    # 202, queued
+  curl 'http://localhost:8080/hello?greetee=John'            # 200 with the result, 404 before
+
+A task that no worker of the topic has announced is 404. Where none has announced anything, every task is accepted.")]
+pub struct Args {
+    #[command(flatten)]
+    topic: TopicArgs,
+
+    /// Where to listen: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
+    #[arg(long, env = "BRRR_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    http: Address,
+
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+pub async fn run(args: Args) -> anyhow::Result<Exit> {
+    let shutdown = Shutdown::on_signals(
+        |name| say(format_args!("{name}: finishing the requests that are open; once more stops at once")),
+        |name| say(format_args!("{name}: stopped")),
+    )?;
+    let listener = args.http.listen().await?;
+    let backend = args.backend.open_shared()?;
+    tracing::info!("serving topic {} of {} on http://{}", args.topic.topic, backend.name(), listener.local_addr()?);
+    Gateway::new(Client::new(backend.clone()), backend, args.topic.topic).serve(listener, &shutdown).await;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,97 @@
+//! What a worker does about the outcome of one message, or about an error: one exhaustive match.
+
+use std::time::Duration;
+
+use brrr_protocol::model::Failure;
+use brrr_protocol::step::Step;
+use brrr_protocol::{Error, ErrorKind, Result};
+
+use crate::exit::Exit;
+
+/// What is left to do after a step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Settled, nothing to say.
+    Nothing,
+    /// Settled; people want to know that the call failed.
+    ReportFailure(Failure),
+    /// Settled; people want to know that a message was set aside, and why.
+    ReportSetAside(String),
+    /// The backend has a bad moment: return the message, to be tried again a little later.
+    GiveBack,
+    /// Nothing can be said about the message: let its lease run out. Unlike a return that counts as a delivery, so
+    /// that a message which always does this ends among the dead letters.
+    LetLeaseRunOut,
+    /// No message can succeed until a person has seen to the backend.
+    Stop(Exit),
+}
+
+impl Disposition {
+    #[must_use]
+    pub fn of(result: &Result<Step>) -> Self {
+        match result {
+            Ok(step) => match step {
+                Step::Completed
+                | Step::Deferred { .. }
+                | Step::AlreadyEnded
+                | Step::NotReady
+                | Step::GivenBack(_) => Self::Nothing,
+                Step::Failed(failure) => Self::ReportFailure(failure.clone()),
+                Step::SetAside(reason) => Self::ReportSetAside(reason.clone()),
+            },
+            Err(error) => Self::of_error(error),
+        }
+    }
+
+    /// What to do when the backend failed.
+    #[must_use]
+    pub fn of_error(error: &Error) -> Self {
+        match error.kind {
+            ErrorKind::Unavailable => Self::GiveBack,
+            ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::Corrupt | ErrorKind::NewerSchema => {
+                Self::Stop(error.into())
+            }
+            ErrorKind::Config | ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => Self::LetLeaseRunOut,
+        }
+    }
+}
+
+/// How long to wait before the backend is tried again, after so many failures in a row.
+#[must_use]
+pub fn backoff(failures: u32) -> Duration {
+    // 50 ms bridges a busy moment; 5 s is soon enough for a server that restarts.
+    let doubled = Duration::from_millis(50).saturating_mul(1 << failures.saturating_sub(1).min(10));
+    doubled.min(Duration::from_secs(5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use brrr_protocol::model::FailureKind;
+
+    fn of(kind: ErrorKind) -> Disposition {
+        Disposition::of(&Err(Error::new(kind, "test", "do it", "it broke")))
+    }
+
+    #[test]
+    fn only_what_a_person_must_see_to_stops_the_worker() {
+        assert_eq!(of(ErrorKind::Unavailable), Disposition::GiveBack);
+        assert_eq!(of(ErrorKind::Full), Disposition::Stop(Exit::Full));
+        assert_eq!(of(ErrorKind::NewerSchema), Disposition::Stop(Exit::NewerSchema));
+        assert_eq!(of(ErrorKind::Internal), Disposition::LetLeaseRunOut);
+    }
+
+    #[test]
+    fn a_failed_call_is_reported_and_nothing_else() {
+        let failure = Failure::new(FailureKind::Error, "fib", "no");
+        assert_eq!(Disposition::of(&Ok(Step::Failed(failure.clone()))), Disposition::ReportFailure(failure));
+        assert_eq!(Disposition::of(&Ok(Step::NotReady)), Disposition::Nothing);
+    }
+
+    #[test]
+    fn backoff_grows_to_a_bound() {
+        assert_eq!(backoff(1), Duration::from_millis(50));
+        assert_eq!(backoff(3), Duration::from_millis(200));
+        assert_eq!(backoff(u32::MAX), Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,182 @@
+//! Every exit code of `brrr-host`, in one place. They are part of the interface: a number never changes its meaning.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; for a worker or gateway: stopped when asked to |
+//! | 1 | a fault of this program, or of something that it has no code for |
+//! | 2 | usage: an unknown flag, a missing or bad argument |
+//! | 3 | the payload is not what the codec takes: not JSON, or of the wrong shape |
+//! | 4 | the stored value is not what the codec reads (try `--codec raw`) |
+//! | 10 | component: no such file, or it can't be read |
+//! | 11 | component: not WebAssembly, or damaged |
+//! | 12 | component: a core module, not a component |
+//! | 13 | component: it doesn't export the handler of `brrr:worker`, or wants imports that no worker has |
+//! | 14 | component: made for another version of `brrr:worker` |
+//! | 15 | component: two components claim the same task, or one claims it twice |
+//! | 16 | component: it can't be compiled, has no tasks, or fails when asked for them |
+//! | 20 | backend: a URL or option that no backend takes |
+//! | 21 | backend: it can't be reached, or is busy |
+//! | 22 | backend: not a store of ours, or damaged |
+//! | 23 | backend: it is read-only |
+//! | 24 | backend: written by a newer version of this program |
+//! | 25 | backend: no room left |
+//! | 26 | backend: any other failure |
+//! | 30 | the call failed |
+//! | 31 | the call failed because no worker handled its task within the grace |
+//! | 40 | not there: no outcome yet, or nobody asked for it |
+//! | 41 | the time given to wait ran out |
+//! | 42 | refused: a job is alive that may have used the value |
+//! | 50 | the address can't be listened on: in use, or not ours |
+//! | 130 | interrupted (Ctrl-C) before it was done; for a worker: twice |
+//! | 141 | nobody reads the output any more |
+//! | 143 | terminated (SIGTERM) before it was done; for a worker: twice |
+
+use brrr_protocol::model::FailureKind;
+use brrr_protocol::{Error, ErrorKind};
+
+use crate::wasm::LoadError;
+
+/// How the program ends. The numbers are grouped by ten: usage, component, backend, call, waiting, network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Exit {
+    Done = 0,
+    Fault = 1,
+    /// clap's own.
+    Usage = 2,
+    BadPayload = 3,
+    BadValue = 4,
+    NoSuchFile = 10,
+    NotWasm = 11,
+    CoreModule = 12,
+    OtherWorld = 13,
+    OtherVersion = 14,
+    TaskClaimedTwice = 15,
+    BrokenComponent = 16,
+    BadBackend = 20,
+    Unreachable = 21,
+    NotAStore = 22,
+    ReadOnly = 23,
+    NewerSchema = 24,
+    Full = 25,
+    BackendFailed = 26,
+    CallFailed = 30,
+    NobodyHandles = 31,
+    NotThere = 40,
+    WaitedTooLong = 41,
+    Refused = 42,
+    CannotListen = 50,
+    /// 128 + SIGINT, as shells report it.
+    Interrupted = 130,
+    /// 128 + SIGPIPE.
+    BrokenPipe = 141,
+    /// 128 + SIGTERM.
+    Terminated = 143,
+}
+
+impl Exit {
+    #[must_use]
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The exit code for a call that failed.
+    #[must_use]
+    pub fn of_failure(kind: &FailureKind) -> Self {
+        match kind {
+            FailureKind::UnknownTask => Self::NobodyHandles,
+            _ => Self::CallFailed,
+        }
+    }
+}
+
+impl From<ErrorKind> for Exit {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Config => Self::BadBackend,
+            ErrorKind::Unavailable => Self::Unreachable,
+            ErrorKind::Corrupt => Self::NotAStore,
+            ErrorKind::ReadOnly => Self::ReadOnly,
+            ErrorKind::NewerSchema => Self::NewerSchema,
+            ErrorKind::Full => Self::Full,
+            ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => Self::BackendFailed,
+        }
+    }
+}
+
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Self {
+        error.kind.into()
+    }
+}
+
+impl From<&LoadError> for Exit {
+    fn from(error: &LoadError) -> Self {
+        match error {
+            LoadError::NotFound { .. } | LoadError::Unreadable { .. } => Self::NoSuchFile,
+            LoadError::NotWasm { .. } => Self::NotWasm,
+            LoadError::CoreModule { .. } => Self::CoreModule,
+            LoadError::OtherWorld { .. } | LoadError::UnknownImport { .. } => Self::OtherWorld,
+            LoadError::OtherVersion { .. } => Self::OtherVersion,
+            LoadError::TaskTwice { .. } | LoadError::TaskClaimedByTwo { .. } => Self::TaskClaimedTwice,
+            LoadError::Invalid { .. }
+            | LoadError::Unfit { .. }
+            | LoadError::DescribeFailed { .. }
+            | LoadError::DescribeTimeout { .. }
+            | LoadError::NoTasks { .. } => Self::BrokenComponent,
+            LoadError::Engine { .. } => Self::Fault,
+        }
+    }
+}
+
+/// What `brrr-host --help` says of the codes; the table above in short.
+pub const HELP: &str = "\
+Exit codes:
+  0    done
+  1    a fault of this program
+  2    usage
+  3    the payload is not what the codec takes
+  4    the stored value is not what the codec reads
+  10   component: no such file
+  11   component: not WebAssembly
+  12   component: a core module
+  13   component: of another world
+  14   component: for another version of brrr:worker
+  15   component: a task is claimed twice
+  16   component: can't be compiled or described
+  20   backend: bad URL
+  21   backend: unreachable
+  22   backend: not a store of ours
+  23   backend: read-only
+  24   backend: of a newer version
+  25   backend: no room left
+  26   backend: another failure
+  30   the call failed
+  31   no worker handles the task
+  40   not there (yet)
+  41   waited too long
+  42   refused: a job is alive
+  50   can't listen on the address
+  130  interrupted
+  141  nobody reads the output
+  143  terminated";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documentation_and_help_list_the_same_codes() {
+        let number = |text: &str| text.trim().parse::<u8>().ok();
+        let documented: Vec<u8> = include_str!("exit.rs")
+            .lines()
+            .filter_map(|line| number(line.strip_prefix("//! | ")?.split('|').next()?))
+            .collect();
+        let helped: Vec<u8> = HELP.lines().filter_map(|line| number(line.split_whitespace().next()?)).collect();
+        assert_eq!(documented, helped);
+        assert!(documented.is_sorted());
+        for exit in [Exit::Done, Exit::BadPayload, Exit::BrokenComponent, Exit::Full, Exit::Terminated] {
+            assert!(documented.contains(&exit.code()), "{exit:?}");
+        }
+    }
+}

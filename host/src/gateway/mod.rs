@@ -1,0 +1,191 @@
+//! HTTP: schedule a call by POST, read it by GET.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `POST /{task}?k=v…` | 202 with the job's id, and its address in `Location` |
+//! | `GET /{task}?k=v…` | 200 with the result; 404 while it is not there; 500 with the failure of its last job |
+//! | `GET /jobs/{id}` | 200 with the state of that job: `pending`, `ok`, `failed` or `forgotten` |
+//!
+//! A task that no worker of the topic has announced is 404. Where *nothing* was announced every task is accepted: the
+//! topic's workers may be others than ours, who announce nothing, or may start later. (Who listens on a topic must
+//! handle every call there, so once one of ours has announced, its list is what the topic handles.)
+
+mod address;
+mod arguments;
+mod reply;
+mod serve;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::get;
+use brrr_protocol::Result;
+use brrr_protocol::client::{Client, Known};
+use brrr_protocol::model::{Call, Root, Topic};
+use brrr_protocol::ports::{Backend, Key};
+use brrr_protocol::records::decode_tasks;
+use tokio::net::TcpListener;
+
+pub use address::{Address, CannotListen};
+use arguments::Arguments;
+
+use crate::worker::{Shutdown, now};
+
+/// The largest body: as large as a result may be unless told otherwise, so that one can be handed on.
+const BODY: usize = 16 << 20;
+
+/// How long a request may take, its body included: everything here is one or two accesses of the backend.
+const REQUEST: Duration = Duration::from_secs(30);
+
+/// The gateway of one topic.
+#[derive(Clone)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    client: Client,
+    backend: Arc<dyn Backend>,
+    topic: Topic,
+}
+
+impl Gateway {
+    #[must_use]
+    pub fn new(client: Client, backend: Arc<dyn Backend>, topic: Topic) -> Self {
+        Self { shared: Arc::new(Shared { client, backend, topic }) }
+    }
+
+    /// Serves until it is asked to stop.
+    pub async fn serve(self, listener: TcpListener, shutdown: &Shutdown) {
+        serve::serve(listener, self.router(), shutdown).await;
+    }
+
+    fn router(self) -> Router {
+        Router::new()
+            .route("/{task}", get(read).post(schedule))
+            .route("/jobs/{id}", get(job))
+            .fallback(async || reply::not_found("there are /TASK and /jobs/ID"))
+            .layer(middleware::from_fn(in_time))
+            .layer(middleware::from_fn(same_origin))
+            .with_state(self)
+    }
+}
+
+/// Ends requests of clients that are too slow.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(REQUEST, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => reply::refused(StatusCode::REQUEST_TIMEOUT, "the request took too long"),
+    }
+}
+
+/// Refuses what a page of another site makes a browser send: listening on loopback alone does not keep that out.
+async fn same_origin(request: Request, next: Next) -> Response {
+    if request.method() == Method::GET || request.method() == Method::HEAD || is_same_origin(request.headers()) {
+        next.run(request).await
+    } else {
+        reply::refused(StatusCode::FORBIDDEN, "requests of web pages of other sites are refused")
+    }
+}
+
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let origin = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
+    origin.is_some() && origin == host
+}
+
+type Pairs = std::result::Result<Query<Vec<(String, String)>>, QueryRejection>;
+
+async fn schedule(State(gateway): State<Gateway>, Path(task): Path<String>, query: Pairs, body: Body) -> Response {
+    let arguments = match arguments(&task, query, body).await {
+        Ok(arguments) => arguments,
+        Err(refusal) => return *refusal,
+    };
+    gateway.schedule(task, arguments).await.unwrap_or_else(|error| reply::backend_failed(&error))
+}
+
+async fn read(State(gateway): State<Gateway>, Path(task): Path<String>, query: Pairs, body: Body) -> Response {
+    let arguments = match arguments(&task, query, body).await {
+        Ok(arguments) => arguments,
+        Err(refusal) => return *refusal,
+    };
+    gateway.read(&task, &arguments).await.unwrap_or_else(|error| reply::backend_failed(&error))
+}
+
+async fn job(State(gateway): State<Gateway>, Path(id): Path<String>) -> Response {
+    gateway.job(&Root::from(id)).await.unwrap_or_else(|error| reply::backend_failed(&error))
+}
+
+async fn arguments(task: &str, query: Pairs, body: Body) -> std::result::Result<Arguments, Box<Response>> {
+    let Query(query) = query.map_err(|error| reply::refused(StatusCode::BAD_REQUEST, &error.body_text()))?;
+    let body = to_bytes(body, BODY).await.map_err(|_| {
+        reply::refused(StatusCode::PAYLOAD_TOO_LARGE, "the body was cut off, or is larger than 16 MiB")
+    })?;
+    Ok(arguments::read(task, query, &body).map_err(|text| reply::refused(StatusCode::BAD_REQUEST, &text))?)
+}
+
+impl Gateway {
+    async fn schedule(&self, task: String, arguments: Arguments) -> Result<Response> {
+        if let Some(refusal) = self.refuse_unknown(&task).await? {
+            return Ok(refusal);
+        }
+        let mut bits = [0; 16];
+        if getrandom::fill(&mut bits).is_err() {
+            return Ok(reply::refused(StatusCode::SERVICE_UNAVAILABLE, "no random bits for a job's id"));
+        }
+        let root = Root::from_random(u128::from_be_bytes(bits));
+        let Arguments { hash, payload } = arguments;
+        let call = Call { hash: hash.clone(), task, payload, topic: self.shared.topic.clone() };
+        self.shared.client.schedule(root.clone(), call, now()).await?;
+        Ok(reply::accepted(&root, &hash))
+    }
+
+    async fn read(&self, task: &str, arguments: &Arguments) -> Result<Response> {
+        match self.shared.client.read(&arguments.hash).await? {
+            Known::Value(value) => return Ok(reply::value(value)),
+            Known::Failed(failure) => return Ok(reply::failed(StatusCode::INTERNAL_SERVER_ERROR, &failure)),
+            Known::Nothing => {}
+        }
+        if let Some(refusal) = self.refuse_unknown(task).await? {
+            return Ok(refusal);
+        }
+        let asked_for = self.shared.backend.store().get(&Key::latest(&arguments.hash)).await?.is_some();
+        Ok(if asked_for {
+            reply::pending(StatusCode::NOT_FOUND)
+        } else {
+            reply::not_found("nobody has asked for this call; POST does")
+        })
+    }
+
+    async fn job(&self, root: &Root) -> Result<Response> {
+        let Some(job) = self.shared.client.job(root).await? else {
+            return Ok(reply::not_found("there is no such job"));
+        };
+        Ok(match self.shared.client.outcome(root, &job.call).await? {
+            Some(Ok(value)) => reply::value(value),
+            Some(Err(failure)) => reply::failed(StatusCode::OK, &failure),
+            None if job.done => reply::forgotten(),
+            None => reply::pending(StatusCode::OK),
+        })
+    }
+
+    /// 404 for a task that the workers of the topic have not announced.
+    async fn refuse_unknown(&self, task: &str) -> Result<Option<Response>> {
+        let found = self.shared.backend.store().get(&Key::tasks(&self.shared.topic)).await?;
+        // A list that this version can't read is as good as none.
+        let Some(Ok(tasks)) = found.map(|bytes| decode_tasks(&bytes)) else { return Ok(None) };
+        if tasks.contains(task) {
+            return Ok(None);
+        }
+        let (topic, known) = (&self.shared.topic, tasks.into_iter().collect::<Vec<_>>().join(", "));
+        Ok(Some(reply::not_found(&format!("no worker of topic {topic} handles the task {task}; they handle {known}"))))
+    }
+}

@@ -1,0 +1,102 @@
+//! What a guest asks of its host: `tasks` and `log` of `wit/worker.wit`.
+
+use brrr_protocol::model::{Failure, Outcome};
+use brrr_protocol::replay::{Invocation, Polled};
+use wasmtime::component::{HasSelf, Linker};
+
+use super::bindings::Worker;
+use super::bindings::brrr::worker::{log, tasks, types};
+use super::output::LogLevel;
+use super::state::State;
+
+/// The run waits for other calls and is to be dropped. Not a failure: it only travels as an error.
+#[derive(Debug, thiserror::Error)]
+#[error("suspended")]
+pub(super) struct Suspended;
+
+/// The backend could not be read during a poll.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub(super) struct BackendFailed(pub brrr_protocol::Error);
+
+/// A guest polled where it may not; why, in words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct MayNotPoll(pub &'static str);
+
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    Worker::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
+}
+
+impl types::Host for State {}
+
+impl tasks::Host for State {
+    async fn poll(
+        &mut self,
+        calls: Vec<tasks::Invocation>,
+        need: Option<u32>,
+    ) -> wasmtime::Result<Vec<Option<tasks::Outcome>>> {
+        if self.leaf {
+            return Err(MayNotPoll(
+                "it is a leaf, which gets the real clock and random numbers, and so may not call other tasks; \
+                 remove `leaf` from its options, or the calls from its code",
+            )
+            .into());
+        }
+        let Some(mut replay) = self.printer.take_replay() else {
+            return Err(MayNotPoll("it called another task from `describe`, where there is no call yet").into());
+        };
+        let calls = calls.into_iter().map(invocation).collect();
+        let polled = replay.poll(calls, need).await;
+        self.printer.return_replay(replay);
+        match polled {
+            Ok(Polled::Ready(outcomes)) => Ok(outcomes.into_iter().map(|o| o.map(outcome)).collect()),
+            Ok(Polled::Suspended) => Err(Suspended.into()),
+            Err(error) => Err(BackendFailed(error).into()),
+        }
+    }
+}
+
+impl log::Host for State {
+    fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
+        let level = match level {
+            log::Level::Trace => LogLevel::Trace,
+            log::Level::Debug => LogLevel::Debug,
+            log::Level::Info => LogLevel::Info,
+            log::Level::Warn => LogLevel::Warn,
+            log::Level::Error => LogLevel::Error,
+        };
+        self.printer.log(level, &message);
+        Ok(())
+    }
+}
+
+fn invocation(call: tasks::Invocation) -> Invocation {
+    Invocation {
+        task: call.task,
+        payload: call.payload.into(),
+        topic: call.topic.map(Into::into),
+        hash: call.call_hash.map(Into::into),
+    }
+}
+
+fn outcome(outcome: Outcome) -> tasks::Outcome {
+    outcome.map(Into::into).map_err(|failure| types::Failure {
+        kind: failure.kind.as_str().to_owned(),
+        task: failure.task,
+        message: failure.message,
+        attempts: failure.attempts,
+        chain: failure.chain,
+    })
+}
+
+/// A child's failure that the guest handed back.
+pub(super) fn failure(failure: types::Failure) -> Failure {
+    Failure {
+        kind: failure.kind.as_str().into(),
+        task: failure.task,
+        message: failure.message,
+        attempts: failure.attempts,
+        chain: failure.chain,
+    }
+}

@@ -1,0 +1,217 @@
+//! `wasi:clocks`: a clock that only sleeping moves, so that every replay of a call sees the same times. A leaf, which is
+//! never replayed, gets the real one.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use wasmtime::component::{HasData, Linker, Resource};
+use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+
+use super::state::State;
+
+/// A run's clock. Times are nanoseconds, since the Unix epoch for the virtual one.
+#[derive(Clone)]
+pub(super) enum Clock {
+    Real { start: Instant },
+    Virtual(Arc<Mutex<Virtual>>),
+}
+
+/// A clock that stands still but for sleeps.
+pub(super) struct Virtual {
+    now: u64,
+    /// When each of those who sleep now wants to wake.
+    sleepers: Vec<u64>,
+}
+
+/// Puts our clocks in front of the ones that are linked.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wall_clock::add_to_linker::<State, Clocks>(linker, view)?;
+    monotonic_clock::add_to_linker::<State, Clocks>(linker, view)
+}
+
+struct Clocks;
+
+impl HasData for Clocks {
+    type Data<'a> = ClocksView<'a>;
+}
+
+struct ClocksView<'a>(&'a mut State);
+
+fn view(state: &mut State) -> ClocksView<'_> {
+    ClocksView(state)
+}
+
+impl ClocksView<'_> {
+    fn clock(&mut self) -> &Clock {
+        let state = &mut *self.0;
+        state.clock.get_or_insert_with(|| {
+            if state.leaf {
+                return Clock::Real { start: Instant::now() };
+            }
+            let now = state.first_run.saturating_mul(1_000_000);
+            Clock::Virtual(Arc::new(Mutex::new(Virtual { now, sleepers: Vec::new() })))
+        })
+    }
+
+    fn sleep(&mut self, until: impl FnOnce(u64) -> u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let clock = self.clock();
+        let now = clock.monotonic();
+        let until = until(now);
+        let timer = match clock {
+            Clock::Virtual(clock) => Timer::Virtual { clock: clock.clone(), until },
+            Clock::Real { .. } => {
+                let left = Duration::from_nanos(until.saturating_sub(now));
+                Timer::Real { until: tokio::time::Instant::now().checked_add(left) }
+            }
+        };
+        let timer = self.0.table.push(timer)?;
+        subscribe(&mut self.0.table, timer)
+    }
+}
+
+impl Clock {
+    fn monotonic(&self) -> u64 {
+        match self {
+            // 584 years fit.
+            Clock::Real { start } => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
+            Clock::Virtual(clock) => lock(clock).now,
+        }
+    }
+
+    fn wall(&self) -> Duration {
+        match self {
+            Clock::Real { .. } => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
+            Clock::Virtual(clock) => Duration::from_nanos(lock(clock).now),
+        }
+    }
+}
+
+impl wall_clock::Host for ClocksView<'_> {
+    fn now(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        let now = self.clock().wall();
+        Ok(wall_clock::Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() })
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<wall_clock::Datetime> {
+        Ok(wall_clock::Datetime { seconds: 0, nanoseconds: 1 })
+    }
+}
+
+impl monotonic_clock::Host for ClocksView<'_> {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clock().monotonic())
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(1)
+    }
+
+    fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.sleep(|_| when)
+    }
+
+    fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.sleep(|now| now.saturating_add(duration))
+    }
+}
+
+/// What a guest that sleeps waits for.
+enum Timer {
+    /// `None`: farther away than time can tell.
+    Real { until: Option<tokio::time::Instant> },
+    Virtual { clock: Arc<Mutex<Virtual>>, until: u64 },
+}
+
+#[async_trait]
+impl Pollable for Timer {
+    async fn ready(&mut self) {
+        match self {
+            Timer::Real { until: Some(until) } => tokio::time::sleep_until(*until).await,
+            Timer::Real { until: None } => std::future::pending().await,
+            Timer::Virtual { clock, until } => Sleep { clock, until: *until, registered: false }.await,
+        }
+    }
+}
+
+/// Moves the clock to the earliest of the times for which a guest waits at once, and wakes who waits for that one. A
+/// guest polls several things in one go: in a first round each sleeper says when it wants to wake, and if nothing else
+/// was ready, the second round moves the clock.
+struct Sleep<'a> {
+    clock: &'a Arc<Mutex<Virtual>>,
+    until: u64,
+    registered: bool,
+}
+
+impl Future for Sleep<'_> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut clock = lock(this.clock);
+        if clock.now >= this.until {
+            return Poll::Ready(());
+        }
+        if !this.registered {
+            clock.sleepers.push(this.until);
+            this.registered = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if clock.sleepers.iter().min() == Some(&this.until) {
+            clock.now = this.until;
+            return Poll::Ready(());
+        }
+        // An earlier sleeper of the same round ends the wait; the guest will ask again.
+        Poll::Pending
+    }
+}
+
+impl Drop for Sleep<'_> {
+    fn drop(&mut self) {
+        if self.registered {
+            let mut clock = lock(self.clock);
+            if let Some(place) = clock.sleepers.iter().position(|until| *until == self.until) {
+                clock.sleepers.swap_remove(place);
+            }
+        }
+    }
+}
+
+fn lock(clock: &Mutex<Virtual>) -> MutexGuard<'_, Virtual> {
+    clock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::{FutureExt as _, select};
+
+    use super::*;
+
+    fn sleep(clock: &Arc<Mutex<Virtual>>, until: u64) -> Sleep<'_> {
+        Sleep { clock, until, registered: false }
+    }
+
+    #[tokio::test]
+    async fn the_earliest_sleeper_wakes_first_and_moves_the_clock() {
+        let clock = Arc::new(Mutex::new(Virtual { now: 100, sleepers: Vec::new() }));
+        let woken = select(sleep(&clock, 300), sleep(&clock, 200)).await.factor_first().0;
+        assert_eq!(woken, ());
+        assert_eq!(lock(&clock).now, 200);
+        assert!(lock(&clock).sleepers.is_empty());
+        sleep(&clock, 250).await;
+        assert_eq!(lock(&clock).now, 250);
+    }
+
+    #[tokio::test]
+    async fn asking_without_waiting_moves_nothing() {
+        let clock = Arc::new(Mutex::new(Virtual { now: 100, sleepers: Vec::new() }));
+        assert!(sleep(&clock, 300).now_or_never().is_none());
+        assert_eq!(lock(&clock).now, 100);
+        assert!(sleep(&clock, 100).now_or_never().is_some());
+    }
+}

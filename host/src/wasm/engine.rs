@@ -1,0 +1,113 @@
+//! One wasmtime engine for all guests of the process.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use wasmtime::component::Linker;
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::cache::Cache;
+use super::error::LoadError;
+use super::state::State;
+use super::ticker::Ticker;
+use super::{calls, wasi};
+
+/// What an engine is built for.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// How many runs may be in memory at once; further ones wait. Each costs address space, and up to 0.6 MB that stays
+    /// resident between runs.
+    pub max_running: u32,
+    /// Where compiled components are kept. `None`: the user's cache folder.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        // A run that waits for others is not in memory, so more than this would only take turns on the cores.
+        Self { max_running: 64, cache_dir: None }
+    }
+}
+
+/// Compiles guests, and has the room in which they run.
+pub struct Engine {
+    pub(super) wasmtime: wasmtime::Engine,
+    pub(super) linker: Linker<State>,
+    pub(super) cache: Cache,
+    pub(super) ticker: Ticker,
+    /// One permit a slot of the pool: a full pool makes a run wait instead of fail.
+    pub(super) slots: Semaphore,
+}
+
+/// What one guest may consist of. `CPython` with its libraries is about 25 core instances, 2 memories and 4 tables.
+const CORE_INSTANCES: u32 = 50;
+const MEMORIES: u32 = 4;
+const TABLES: u32 = 8;
+
+/// `CPython` has 11,000 functions in its table.
+const TABLE_ELEMENTS: usize = 50_000;
+
+/// What a guest may use of a stack for its own frames; `CPython` stops its own recursion at about 600 KiB.
+pub(super) const WASM_STACK: usize = 1 << 20;
+
+/// The whole stack of a run: the guest's part, and as much again for the host functions that it calls.
+const FIBER_STACK: usize = 2 * WASM_STACK;
+
+/// What stays mapped of a memory and a table between runs, so that a small guest's next run takes no page fault. The
+/// knee of the curve for a Rust guest: half of it is twice as slow, twice as much is no faster.
+const MEMORY_KEPT: usize = 128 << 10;
+const TABLE_KEPT: usize = 64 << 10;
+
+/// A trap names its innermost frames; the rest would only make the message longer.
+const BACKTRACE_FRAMES: usize = 8;
+
+impl Engine {
+    /// Reserves the pool and starts the thread that interrupts guests.
+    ///
+    /// # Errors
+    /// When the system refuses the address space, the thread, or this processor is not supported.
+    pub fn new(options: &EngineOptions) -> Result<Arc<Engine>, LoadError> {
+        let failed = |error: wasmtime::Error| LoadError::Engine { reason: format!("{error:#}") };
+        let slots = options.max_running.max(1);
+        let wasmtime = wasmtime::Engine::new(&config(slots)).map_err(failed)?;
+        let mut linker = Linker::new(&wasmtime);
+        wasi::add_to_linker(&mut linker).map_err(failed)?;
+        calls::add_to_linker(&mut linker).map_err(failed)?;
+        let ticker = Ticker::start(wasmtime.weak()).map_err(|e| failed(e.into()))?;
+        let cache = Cache::open(options.cache_dir.clone(), &wasmtime);
+        Ok(Arc::new(Engine { wasmtime, linker, cache, ticker, slots: Semaphore::new(slots as usize) }))
+    }
+}
+
+fn config(slots: u32) -> Config {
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_component_instances(slots)
+        .total_core_instances(slots * CORE_INSTANCES)
+        .total_memories(slots * MEMORIES)
+        .total_tables(slots * TABLES)
+        .total_stacks(slots)
+        .max_core_instances_per_component(CORE_INSTANCES)
+        .max_memories_per_component(MEMORIES)
+        .max_tables_per_component(TABLES)
+        // A slot reserves 4 GiB of addresses anyway, which spares the guest its bounds checks. The limit of a run is
+        // kept by `state::Budget`.
+        .max_memory_size(1 << 32)
+        .table_elements(TABLE_ELEMENTS)
+        .linear_memory_keep_resident(MEMORY_KEPT)
+        .table_keep_resident(TABLE_KEPT)
+        // Resets only the pages that a run has written; falls back by itself where the kernel can't tell.
+        .pagemap_scan(Enabled::Auto);
+
+    let mut config = Config::new();
+    config
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
+        .epoch_interruption(true)
+        .max_wasm_stack(WASM_STACK)
+        .async_stack_size(FIBER_STACK)
+        .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES))
+        // A replay on another machine must compute the same bits.
+        .cranelift_nan_canonicalization(true)
+        .relaxed_simd_deterministic(true);
+    config
+}

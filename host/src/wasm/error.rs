@@ -1,0 +1,94 @@
+//! Why a guest can't be loaded.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::WIT_VERSION;
+
+/// Why a component can't be served. Every message says what, which file, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The engine itself could not be started.
+    #[error("the WebAssembly engine could not be started: {reason}; a smaller number of parallel runs needs less memory")]
+    Engine { reason: String },
+
+    #[error("{}: no such file; give the path of a WebAssembly component", path.display())]
+    NotFound { path: PathBuf },
+
+    #[error("{}: could not be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+
+    #[error(
+        "{}: not WebAssembly{}; give a component built for the world brrr:worker/worker@{WIT_VERSION}",
+        path.display(),
+        hint.as_deref().map(|h| format!(" ({h})")).unwrap_or_default()
+    )]
+    NotWasm { path: PathBuf, hint: Option<String> },
+
+    #[error(
+        "{}: a core WebAssembly module, not a component; build it with a toolchain that makes components \
+         (Rust: target wasm32-wasip2), or wrap it: wasm-tools component embed wit/ --world worker MODULE -o EMBEDDED, \
+         then wasm-tools component new EMBEDDED -o COMPONENT",
+        path.display()
+    )]
+    CoreModule { path: PathBuf },
+
+    #[error(
+        "{}: a component of another world: it does not export brrr:worker/handler@{WIT_VERSION}, but {}; build it for \
+         the world `worker` of wit/worker.wit",
+        path.display(),
+        list(exports)
+    )]
+    OtherWorld { path: PathBuf, exports: Vec<String> },
+
+    #[error(
+        "{}: built for brrr:worker {found}, but this host speaks {WIT_VERSION}; rebuild it with the SDK of this \
+         version, or run it with a host of its own",
+        path.display()
+    )]
+    OtherVersion { path: PathBuf, found: String },
+
+    #[error(
+        "{}: imports {import}, which this host does not provide; it provides brrr:worker {WIT_VERSION} and WASI 0.2 \
+         without HTTP: build the component without what needs this import",
+        path.display()
+    )]
+    UnknownImport { path: PathBuf, import: String },
+
+    /// The file is damaged, or uses what this engine does not know.
+    #[error("{}: could not be compiled: {reason}; if the file is whole, its toolchain is newer than this host", path.display())]
+    Invalid { path: PathBuf, reason: String },
+
+    /// It has the right names, but other types, or it is larger than one run's room.
+    #[error("{}: does not fit this host: {reason}", path.display())]
+    Unfit { path: PathBuf, reason: String },
+
+    #[error("{}: failed when it was asked for its tasks (`describe`): {reason}", path.display())]
+    DescribeFailed { path: PathBuf, reason: String },
+
+    #[error("{}: did not name its tasks (`describe`) within {} s; it may not wait for anything there", path.display(), limit.as_secs())]
+    DescribeTimeout { path: PathBuf, limit: Duration },
+
+    #[error("{}: has no tasks; register at least one handler in it", path.display())]
+    NoTasks { path: PathBuf },
+
+    #[error("{}: claims the task {task:?} twice; give one of the two handlers another name", path.display())]
+    TaskTwice { path: PathBuf, task: String },
+
+    #[error(
+        "both {} and {} claim the task {task:?}; serve only one of them on this topic, or rename the task in one",
+        first.display(),
+        second.display()
+    )]
+    TaskClaimedByTwo { task: String, first: PathBuf, second: PathBuf },
+}
+
+fn list(names: &[String]) -> String {
+    // A world with more exports than this is recognised by the first ones.
+    const SHOWN: usize = 8;
+    match names.len() {
+        0 => "nothing".to_owned(),
+        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
+        _ => names.join(", "),
+    }
+}

@@ -1,0 +1,226 @@
+//! A component that was found fit to run, and the tasks it has.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brrr_protocol::model::{CallHash, Root, hex};
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::{Component, ResourceTable};
+use wasmtime::Store;
+
+use super::bindings::WorkerPre;
+use super::bindings::exports::brrr::worker::handler;
+use super::engine::Engine;
+use super::error::LoadError;
+use super::outcome::{self, Circumstances};
+use super::output::{Output, OutputLine, Printer};
+use super::state::{Budget, OutOfTime, State, at_tick};
+use super::{RunLimits, shape};
+
+/// How long a guest may take to name its tasks: a list that is mostly known before it starts.
+const DESCRIBE_TIME: Duration = Duration::from_secs(10);
+
+/// A component that is ready to run, and what it said of itself.
+pub struct Guest {
+    pub path: PathBuf,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: String,
+    /// Bytes of the component.
+    pub size: u64,
+    pub tasks: Vec<Task>,
+    /// The names of the interfaces that it imports.
+    pub imports: Vec<String>,
+    /// The version of `brrr:worker` that it was built for.
+    pub wit_version: String,
+    pub(super) engine: Arc<Engine>,
+    pub(super) template: WorkerPre<State>,
+}
+
+/// A task that a guest handles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Task {
+    pub name: String,
+    pub options: TaskOptions,
+}
+
+/// How a task wants to be run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TaskOptions {
+    /// How long one run may take, if less than the host allows.
+    pub timeout: Option<Duration>,
+    pub max_retries: Option<u32>,
+    pub retry_delay: Option<Duration>,
+    /// Calls nobody, and gets the real clock and random numbers.
+    pub leaf: bool,
+    /// Options that this version does not know.
+    pub extra: Vec<(String, String)>,
+}
+
+/// What loading a guest is busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoadStage {
+    Reading,
+    /// This may take from a tenth of a second (Rust) to half a minute (an interpreter of 20 MB).
+    Compiling {
+        size: u64,
+    },
+    /// Compiled earlier; taken from the cache.
+    Cached,
+    Describing,
+}
+
+impl Guest {
+    /// Reads a component, compiles it unless that was done before, and asks for its tasks.
+    ///
+    /// # Errors
+    /// When it can't be served by this host: see [`LoadError`].
+    pub async fn load(
+        engine: &Arc<Engine>,
+        path: &Path,
+        progress: &(dyn Fn(LoadStage) + Sync),
+    ) -> Result<Guest, LoadError> {
+        progress(LoadStage::Reading);
+        let bytes = read(path)?;
+        let size = bytes.len() as u64;
+        let shape = shape::inspect(path, &bytes)?;
+        let digest = hex(&Sha256::digest(&bytes));
+        let component = match engine.cache.load(&engine.wasmtime, &digest) {
+            Some(component) => {
+                progress(LoadStage::Cached);
+                component
+            }
+            None => {
+                progress(LoadStage::Compiling { size });
+                compile(engine, path, &digest, bytes).await?
+            }
+        };
+        let unfit = |error: wasmtime::Error| LoadError::Unfit { path: path.to_owned(), reason: format!("{error:#}") };
+        let template = engine.linker.instantiate_pre(&component).and_then(WorkerPre::new).map_err(unfit)?;
+        progress(LoadStage::Describing);
+        let tasks = describe(engine, path, &template).await?;
+        Ok(Guest {
+            path: path.to_owned(),
+            digest,
+            size,
+            tasks: check(path, tasks)?,
+            imports: shape.imports,
+            wit_version: shape.wit_version,
+            engine: engine.clone(),
+            template,
+        })
+    }
+}
+
+/// A store for one run, with its limits in force.
+pub(super) fn store(engine: &Engine, state: State, limits: &RunLimits) -> Store<State> {
+    let mut store = Store::new(&engine.wasmtime, state);
+    store.limiter(|state| &mut state.memory);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|mut store| at_tick(&mut store));
+    store.set_hostcall_fuel(usize::try_from(limits.result).unwrap_or(usize::MAX));
+    store
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    fs::read(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => LoadError::NotFound { path: path.to_owned() },
+        _ => LoadError::Unreadable { path: path.to_owned(), source },
+    })
+}
+
+async fn compile(engine: &Arc<Engine>, path: &Path, digest: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
+    let (engine, digest) = (engine.clone(), digest.to_owned());
+    // Seconds of pure computing: not on a thread that serves others.
+    let compiled = tokio::task::spawn_blocking(move || {
+        let component = Component::new(&engine.wasmtime, &bytes)?;
+        engine.cache.store(&digest, &component);
+        Ok::<_, wasmtime::Error>(component)
+    });
+    let invalid = |reason| LoadError::Invalid { path: path.to_owned(), reason };
+    match compiled.await {
+        Ok(compiled) => compiled.map_err(|error| invalid(format!("{error:#}"))),
+        Err(panic) => Err(invalid(format!("the compiler failed on it ({panic})"))),
+    }
+}
+
+/// Asks a guest for its tasks, within bounds of its own.
+async fn describe(
+    engine: &Engine,
+    path: &Path,
+    template: &WorkerPre<State>,
+) -> Result<Vec<handler::Task>, LoadError> {
+    let limits = RunLimits { wall: DESCRIBE_TIME, ..RunLimits::default() };
+    let printer = Printer::new(Arc::new(Nobody), "describe".into(), CallHash::from(""), None);
+    let deadline = Instant::now() + limits.wall;
+    let state = State {
+        call: CallHash::from(""),
+        root: Root::from(""),
+        first_run: 0,
+        leaf: false,
+        printer: printer.clone(),
+        memory: Budget::new(limits.memory),
+        deadline,
+        clock: None,
+        table: ResourceTable::new(),
+        wasi: None,
+    };
+    let _slot = engine.slots.acquire().await;
+    let _running = engine.ticker.running();
+    let asked = async {
+        let mut store = store(engine, state, &limits);
+        let worker = template.instantiate_async(&mut store).await?;
+        worker.brrr_worker_handler().call_describe(&mut store).await
+    };
+    let asked = tokio::time::timeout_at(deadline.into(), asked).await.unwrap_or_else(|_| Err(OutOfTime.into()));
+    asked.map_err(|error| {
+        let path = path.to_owned();
+        if error.is::<OutOfTime>() {
+            return LoadError::DescribeTimeout { path, limit: DESCRIBE_TIME };
+        }
+        printer.flush();
+        let about = Circumstances {
+            task: "describe",
+            attempt: 1,
+            wall: limits.wall,
+            result: limits.result,
+            stderr: printer.tail(),
+        };
+        LoadError::DescribeFailed { path, reason: outcome::explain(&error, &about).1 }
+    })
+}
+
+fn check(path: &Path, tasks: Vec<handler::Task>) -> Result<Vec<Task>, LoadError> {
+    if tasks.is_empty() {
+        return Err(LoadError::NoTasks { path: path.to_owned() });
+    }
+    let mut names = HashSet::new();
+    if let Some(twice) = tasks.iter().find(|task| !names.insert(task.name.as_str())) {
+        return Err(LoadError::TaskTwice { path: path.to_owned(), task: twice.name.clone() });
+    }
+    Ok(tasks.into_iter().map(task).collect())
+}
+
+fn task(task: handler::Task) -> Task {
+    let handler::Options { timeout_ms, max_retries, retry_delay_ms, leaf, extra } = task.options;
+    Task {
+        name: task.name,
+        options: TaskOptions {
+            timeout: timeout_ms.map(Duration::from_millis),
+            max_retries,
+            retry_delay: retry_delay_ms.map(Duration::from_millis),
+            leaf,
+            extra,
+        },
+    }
+}
+
+/// Where the output of `describe` goes: what matters of it is in the error, if there is one.
+struct Nobody;
+
+impl Output for Nobody {
+    fn write(&self, _: OutputLine<'_>) {}
+}

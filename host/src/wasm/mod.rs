@@ -1,0 +1,59 @@
+//! Runs handlers that are WebAssembly components.
+//!
+//! - `engine`, `ticker`: one wasmtime engine for all guests, and the thread that lets it interrupt them
+//! - `shape`, `cache`, `guest`: from a file to a guest: look at it, compile it once, ask what tasks it has
+//! - `handler`: one run of a call; `state`: what such a run owns; `outcome`: what its end means
+//! - `calls`: what a guest asks of us (`wit/worker.wit`); `wasi`, `clocks`, `output`: what it asks of the system
+//!
+//! A guest is hostile until proven otherwise: it gets no files, network, environment or arguments, and its memory,
+//! time, output and results are bounded. Nothing of it outlives a run, so a run can be dropped at any point.
+
+mod bindings;
+mod cache;
+mod calls;
+mod clocks;
+mod engine;
+mod error;
+mod guest;
+mod handler;
+mod outcome;
+mod output;
+mod shape;
+mod state;
+mod ticker;
+mod wasi;
+
+use std::time::Duration;
+
+pub use engine::{Engine, EngineOptions};
+pub use error::LoadError;
+pub use guest::{Guest, LoadStage, Task, TaskOptions};
+pub use handler::WasmHandler;
+pub use output::{LogLevel, Output, OutputLine, Stream};
+
+/// The version of `brrr:worker` that this host speaks.
+pub const WIT_VERSION: &str = "0.1.0";
+
+/// What one run may use. A run that uses more fails, and nothing else does.
+#[derive(Clone, Debug)]
+pub struct RunLimits {
+    /// Bytes of memory, over all memories and tables of the guest.
+    pub memory: u64,
+    /// Time from start to end, waiting for the host included. A task may ask for less.
+    pub wall: Duration,
+    /// Bytes that the guest may hand to the host at once: its result, or the calls of one poll.
+    pub result: u64,
+}
+
+impl Default for RunLimits {
+    fn default() -> Self {
+        Self {
+            // Five times what a small Python handler takes, and many of them still fit a laptop.
+            memory: 256 << 20,
+            // Longer work belongs in several calls: what a run has done is lost with its worker.
+            wall: Duration::from_secs(5 * 60),
+            // Far above what belongs in a queue's store, far below what would hurt the worker.
+            result: 16 << 20,
+        }
+    }
+}

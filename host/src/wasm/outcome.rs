@@ -1,0 +1,136 @@
+//! What the end of a run means for the call, in words that its author can use.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use brrr_protocol::model::{Failure, FailureKind};
+use brrr_protocol::ports::Ended;
+use brrr_protocol::{Error, ErrorKind};
+use bytes::Bytes;
+use wasmtime::{Trap, WasmBacktrace};
+use wasmtime_wasi::I32Exit;
+
+use super::bindings::exports::brrr::worker::handler::HandlerError;
+use super::calls::{self, BackendFailed, MayNotPoll, Suspended};
+use super::engine::WASM_STACK;
+use super::state::{OutOfMemory, OutOfTime};
+
+/// How a guest's function came back: with its own answer, or not at all.
+pub(super) type Returned = wasmtime::Result<Result<Vec<u8>, HandlerError>>;
+
+/// What is told about a run that ended badly.
+pub(super) struct Circumstances<'a> {
+    pub task: &'a str,
+    pub attempt: u32,
+    pub wall: Duration,
+    pub result: u64,
+    /// The last that the guest wrote to stderr.
+    pub stderr: String,
+}
+
+/// Sorts a run's end.
+///
+/// # Errors
+/// The backend's, when it could not be read: nothing is known about the call then.
+pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<Ended, Error> {
+    let mut failure = match returned {
+        Ok(Ok(value)) => return Ok(Ended::Completed(Bytes::from(value))),
+        Ok(Err(HandlerError::Retryable(message) | HandlerError::Permanent(message))) => {
+            Failure::new(FailureKind::Error, about.task, message)
+        }
+        Ok(Err(HandlerError::Child(child))) => Failure::of_parent(about.task, &calls::failure(child)),
+        Err(error) if error.is::<Suspended>() => return Ok(Ended::Suspended),
+        Err(error) => match error.downcast::<BackendFailed>() {
+            Ok(BackendFailed(error)) => return Err(error),
+            Err(error) => {
+                let (kind, message) = explain(&error, about);
+                Failure::new(kind, about.task, message)
+            }
+        },
+    };
+    failure.attempts = about.attempt;
+    Ok(Ended::Failed(failure))
+}
+
+/// A run that the host itself stopped, in the middle of a host call that took too long or panicked. Without its replay,
+/// it was reading the backend.
+pub(super) fn lost_in_backend(reason: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, "worker", "read the outcomes of calls for a running handler", reason)
+}
+
+/// The kind of failure, and a message whose first line stands for itself.
+pub(super) fn explain(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, String) {
+    let (kind, summary) = summary(error, about);
+    let mut message = summary;
+    // A guest that kept to the rules of its language said on stderr why it gave up.
+    for line in about.stderr.lines() {
+        let _ = write!(message, "\n  stderr: {line}");
+    }
+    if kind != FailureKind::Error
+        && let Some(trace) = error.downcast_ref::<WasmBacktrace>()
+    {
+        // "  0: 0x1234 - module!function": the offsets mean nothing to the author of a handler.
+        for line in trace.to_string().lines() {
+            if let Some((_, function)) = line.split_once(" - ") {
+                let _ = write!(message, "\n  at {}", function.trim());
+            }
+        }
+    }
+    (kind, message)
+}
+
+fn summary(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, String) {
+    if let Some(OutOfMemory { limit }) = error.downcast_ref() {
+        return (FailureKind::Limit, format!("it needs more than the memory limit of {}", size(*limit as u64)));
+    }
+    if error.is::<OutOfTime>() {
+        return (FailureKind::Timeout, format!("it ran longer than its time limit of {:?}", about.wall));
+    }
+    if let Some(MayNotPoll(why)) = error.downcast_ref() {
+        return (FailureKind::Error, format!("it may not call other tasks: {why}"));
+    }
+    if let Some(I32Exit(status)) = error.downcast_ref() {
+        return (FailureKind::Trap, format!("it exited with status {status} instead of returning"));
+    }
+    if let Some(trap) = error.downcast_ref::<Trap>() {
+        return (FailureKind::Trap, trapped(*trap));
+    }
+    let cause = error.root_cause().to_string();
+    // wasmtime has no type for this one.
+    if cause.contains("fuel allocated for hostcalls") {
+        let text = format!("it handed over more than {} at once: the size limit of a result", size(about.result));
+        return (FailureKind::Limit, text);
+    }
+    (FailureKind::Trap, cause)
+}
+
+fn trapped(trap: Trap) -> String {
+    match trap {
+        Trap::StackOverflow => {
+            format!("its stack of {} overflowed: does it recurse without end?", size(WASM_STACK as u64))
+        }
+        Trap::UnreachableCodeReached => "it gave up: a panic, an abort or a failed assertion".to_owned(),
+        other => format!("it trapped: {}", other.to_string().trim_start_matches("wasm trap: ")),
+    }
+}
+
+/// "256 MiB"; exact where it is round, as limits are.
+fn size(bytes: u64) -> String {
+    const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match UNITS.iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift) {
+        Some((shift, unit)) => format!("{} {unit}", bytes >> shift),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_read_well() {
+        assert_eq!(size(256 << 20), "256 MiB");
+        assert_eq!(size(3 << 30), "3 GiB");
+        assert_eq!(size(1000), "1000 bytes");
+    }
+}

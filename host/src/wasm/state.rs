@@ -1,0 +1,111 @@
+//! What one run owns.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use brrr_protocol::model::{CallHash, Millis, Root};
+use wasmtime::component::ResourceTable;
+use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+use super::clocks::Clock;
+use super::output::Printer;
+use super::wasi;
+
+/// The data of one run's store. Made for every run, so what only some guests use is made when they do.
+pub(super) struct State {
+    pub call: CallHash,
+    pub root: Root,
+    /// The time that the call sees at its beginning.
+    pub first_run: Millis,
+    /// Calls nobody, and so never runs again from the start: gets the real clock and random numbers.
+    pub leaf: bool,
+    pub printer: Printer,
+    pub memory: Budget,
+    pub deadline: Instant,
+    pub clock: Option<Clock>,
+    pub table: ResourceTable,
+    pub wasi: Option<Box<WasiCtx>>,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        if self.wasi.is_none() {
+            self.wasi = Some(Box::new(wasi::context(self)));
+        }
+        let Some(ctx) = &mut self.wasi else { unreachable!("it was just made") };
+        WasiCtxView { ctx, table: &mut self.table }
+    }
+}
+
+/// The run has used up its time.
+#[derive(Debug, thiserror::Error)]
+#[error("out of time")]
+pub(super) struct OutOfTime;
+
+/// The run asked for more memory than it may have.
+#[derive(Debug, thiserror::Error)]
+#[error("out of memory")]
+pub(super) struct OutOfMemory {
+    pub limit: usize,
+}
+
+/// At every tick of the epoch: stop, or let others of this thread have a turn.
+pub(super) fn at_tick(store: &mut StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
+    if Instant::now() >= store.data().deadline {
+        return Err(OutOfTime.into());
+    }
+    Ok(UpdateDeadline::Yield(1))
+}
+
+/// What is left of a run's memory, over all memories and tables of the guest: a limit on each would let a guest with
+/// many have many times as much.
+pub(super) struct Budget {
+    pub limit: usize,
+    left: usize,
+}
+
+/// What an element of a table takes.
+const ELEMENT: usize = size_of::<usize>();
+
+impl Budget {
+    pub fn new(bytes: u64) -> Self {
+        let limit = usize::try_from(bytes).unwrap_or(usize::MAX);
+        Self { limit, left: limit }
+    }
+
+    /// Refuses by a trap: most languages answer a refused growth by aborting, without a word about why.
+    fn take(&mut self, bytes: usize) -> wasmtime::Result<bool> {
+        match self.left.checked_sub(bytes) {
+            Some(left) => {
+                self.left = left;
+                Ok(true)
+            }
+            None => Err(OutOfMemory { limit: self.limit }.into()),
+        }
+    }
+}
+
+impl ResourceLimiter for Budget {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.take(desired.saturating_sub(current))
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        self.take(desired.saturating_sub(current).saturating_mul(ELEMENT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_share_one_budget() {
+        let mut budget = Budget::new(100);
+        assert!(budget.memory_growing(0, 60, None).unwrap());
+        assert!(budget.memory_growing(0, 40, Some(1000)).unwrap());
+        let error = budget.memory_growing(40, 41, None).unwrap_err();
+        assert_eq!(error.downcast::<OutOfMemory>().unwrap().limit, 100);
+    }
+}

@@ -1,0 +1,86 @@
+//! The thread that moves the engine's epoch, at which a running guest looks whether it must stop or make room.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use wasmtime::EngineWeak;
+
+/// How long a guest may compute before other tasks of its thread get a turn. A turn costs about a microsecond.
+const TICK: Duration = Duration::from_millis(2);
+
+/// The thread sleeps for good after so many ticks without a run (0.4 s). Not at once: waking it is a system call, which a
+/// stream of short runs should not pay for each.
+const IDLE_TICKS: u32 = 200;
+
+struct Shared {
+    running: AtomicUsize,
+    parked: AtomicBool,
+    stop: AtomicBool,
+}
+
+/// Moves the epoch while guests run, and costs nothing while none does.
+pub(super) struct Ticker {
+    shared: Arc<Shared>,
+    thread: Thread,
+}
+
+/// Keeps the epoch moving until it is dropped.
+pub(super) struct Running<'a>(&'a Ticker);
+
+impl Ticker {
+    pub fn start(engine: EngineWeak) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            running: AtomicUsize::new(0),
+            parked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        });
+        let theirs = shared.clone();
+        let handle = thread::Builder::new().name("wasm-epoch".into()).spawn(move || tick(&engine, &theirs))?;
+        Ok(Self { shared, thread: handle.thread().clone() })
+    }
+
+    pub fn running(&self) -> Running<'_> {
+        self.shared.running.fetch_add(1, SeqCst);
+        if self.shared.parked.load(SeqCst) {
+            self.thread.unpark();
+        }
+        Running(self)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.shared.running.fetch_sub(1, SeqCst);
+    }
+}
+
+impl Drop for Ticker {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, SeqCst);
+        self.thread.unpark();
+    }
+}
+
+fn tick(engine: &EngineWeak, shared: &Shared) {
+    let mut idle = 0;
+    while !shared.stop.load(SeqCst) {
+        idle = if shared.running.load(SeqCst) == 0 { idle + 1 } else { 0 };
+        if idle > IDLE_TICKS {
+            shared.parked.store(true, SeqCst);
+            // Looked at after `parked` was set, and a run looks at `parked` after it has counted itself: one of the two
+            // sees the other.
+            if shared.running.load(SeqCst) == 0 && !shared.stop.load(SeqCst) {
+                thread::park();
+            }
+            shared.parked.store(false, SeqCst);
+            idle = 0;
+        }
+        thread::sleep(TICK);
+        match engine.upgrade() {
+            Some(engine) => engine.increment_epoch(),
+            None => return,
+        }
+    }
+}

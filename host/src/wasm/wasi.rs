@@ -1,0 +1,60 @@
+//! WASI 0.2 for guests whose language's library wants it, with nothing behind it that a replay could see differ, and
+//! nothing that reaches out of the guest.
+
+use rand_chacha::ChaCha20Rng;
+use rand_core::SeedableRng as _;
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Linker;
+use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+
+use super::clocks;
+use super::output::{Pipe, Stream};
+use super::state::State;
+
+/// Links all of `wasi:cli/imports`.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi::p2::add_to_linker_async(linker)?;
+    linker.allow_shadowing(true);
+    clocks::add_to_linker(linker)?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
+
+/// A system without files, arguments, environment and network. Its clocks are ours and are not in here.
+pub(super) fn context(state: &State) -> WasiCtx {
+    let pipe = |stream| Pipe { printer: state.printer.clone(), stream };
+    let mut builder = WasiCtxBuilder::new();
+    builder
+        .stdout(pipe(Stream::Stdout))
+        .stderr(pipe(Stream::Stderr))
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false);
+    if !state.leaf {
+        builder
+            .secure_random(random(state, "secure"))
+            .insecure_random(random(state, "insecure"))
+            .insecure_random_seed(u128::from_le_bytes(first_half(&seed(state, "seed"))));
+    }
+    builder.build()
+}
+
+/// `ChaCha20`, named so that no update of a library changes what a replay sees.
+fn random(state: &State, purpose: &str) -> ChaCha20Rng {
+    ChaCha20Rng::from_seed(seed(state, purpose))
+}
+
+fn seed(state: &State, purpose: &str) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    for part in [purpose, state.root.as_str(), state.call.as_str()] {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    digest.finalize().into()
+}
+
+fn first_half(bytes: &[u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&bytes[..16]);
+    half
+}

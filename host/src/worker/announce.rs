@@ -1,0 +1,35 @@
+//! Writes down which tasks the workers of a topic handle, for gateways that have no worker beside them.
+
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{Backend, Key, Swap};
+use brrr_protocol::records::{decode_tasks, encode_tasks};
+use brrr_protocol::{ErrorKind, Result};
+
+/// Adds `tasks` to what is announced for the topic. Nothing is ever taken away: another worker may handle it.
+///
+/// # Errors
+/// When the store fails.
+pub async fn announce(backend: &dyn Backend, topic: &Topic, tasks: &[String]) -> Result<()> {
+    let key = Key::tasks(topic);
+    let mut found = backend.store().get(&key).await?;
+    loop {
+        let mut all = match found.as_deref().map(decode_tasks).transpose() {
+            Ok(all) => all.unwrap_or_default(),
+            // Damaged, or of a newer version: not ours to replace, and no reason not to work. It only helps gateways.
+            Err(error) if error.kind == ErrorKind::Malformed => {
+                tracing::warn!("the tasks of topic {topic} are not announced: {error}");
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        let before = all.len();
+        all.extend(tasks.iter().cloned());
+        if all.len() == before && found.is_some() {
+            return Ok(());
+        }
+        match backend.store().swap(&key, found.as_ref(), Some(encode_tasks(&all))).await? {
+            Swap::Done => return Ok(()),
+            Swap::Mismatch(other) => found = other,
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! The worker: receives messages, runs each in a task of its own, and drains when it is asked to stop.
+//!
+//! - `in_flight`: what this worker holds; `leases`: keeps it held; `shutdown`: signals; `announce`: says what it handles
+//!
+//! What becomes of a message is decided in `brrr_protocol::step`, and what the worker does about that in `disposition`.
+
+mod announce;
+mod in_flight;
+mod leases;
+mod shutdown;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use brrr_protocol::model::{Failure, Millis, Topic};
+use brrr_protocol::ports::{Backend, Delivery, Handler};
+use brrr_protocol::step::{Limits, Step, step};
+use brrr_protocol::wire::Message;
+use brrr_protocol::{Error, ErrorKind, Result};
+use futures_util::FutureExt as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::disposition::{Disposition, backoff};
+use crate::exit::Exit;
+pub use announce::announce;
+use in_flight::InFlight;
+use leases::Leases;
+pub use shutdown::Shutdown;
+
+/// How long one `receive` waits for a message. Also what stopping an idle worker takes at most: a `receive` is never
+/// cut off, because the messages that it was about to return would stay leased.
+const RECEIVE_WAIT: Duration = Duration::from_millis(500);
+
+/// What a worker may do at once, and for how long.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Calls that run at once.
+    pub max_running: u32,
+    /// How long running calls may go on after the worker was asked to stop.
+    pub drain: Duration,
+    pub limits: Limits,
+}
+
+/// A worker of one topic.
+pub struct Worker {
+    shared: Arc<Shared>,
+    topic: Topic,
+    drain: Duration,
+    /// One permit for each message that may be held.
+    held: Arc<Semaphore>,
+    prefetch: u32,
+    capacity: u32,
+}
+
+/// What the tasks of a worker share.
+struct Shared {
+    backend: Arc<dyn Backend>,
+    handler: Arc<dyn Handler>,
+    limits: Limits,
+    /// One permit for each call that may run. Closed when the worker drains.
+    running: Semaphore,
+    in_flight: Arc<InFlight>,
+    /// Failures of the backend in a row.
+    failures: AtomicU32,
+    shutdown: Shutdown,
+    /// The error that made the worker stop.
+    fatal: Mutex<Option<Error>>,
+}
+
+impl Worker {
+    #[must_use]
+    pub fn new(
+        backend: Arc<dyn Backend>,
+        handler: Arc<dyn Handler>,
+        topic: Topic,
+        options: Options,
+        shutdown: Shutdown,
+    ) -> Self {
+        let permits = options.max_running.max(1);
+        // So that the next batch is at hand when a call ends; few, because another worker might be idle.
+        let prefetch = (permits / 2).max(1);
+        let capacity = permits + prefetch;
+        let shared = Shared {
+            backend,
+            handler,
+            limits: options.limits,
+            running: Semaphore::new(permits as usize),
+            in_flight: Arc::default(),
+            failures: AtomicU32::new(0),
+            shutdown,
+            fatal: Mutex::new(None),
+        };
+        Self {
+            shared: Arc::new(shared),
+            topic,
+            drain: options.drain,
+            held: Arc::new(Semaphore::new(capacity as usize)),
+            prefetch,
+            capacity,
+        }
+    }
+
+    /// Works until it is asked to stop and what it held is finished or given back.
+    ///
+    /// # Errors
+    /// What made it stop by itself: a backend that a person must see to.
+    pub async fn run(self) -> Result<()> {
+        let queue = self.shared.backend.queue();
+        let leases = Leases::start(self.shared.backend.clone(), self.shared.in_flight.clone(), queue.lease())
+            .map_err(|e| {
+                Error::new(ErrorKind::Internal, "worker", "start the thread that renews leases", e.to_string())
+            })?;
+        self.receive_until_stopped().await;
+        self.finish().await;
+        drop(leases);
+        let fatal = self.shared.fatal.lock().unwrap_or_else(PoisonError::into_inner).take();
+        fatal.map_or(Ok(()), Err)
+    }
+
+    async fn receive_until_stopped(&self) {
+        let queue = self.shared.backend.queue();
+        let stopped = self.shared.shutdown.wait();
+        tokio::pin!(stopped);
+        loop {
+            // Room for a batch, not for one: under load a `receive` is shared by several messages.
+            let mut room = tokio::select! {
+                biased;
+                _ = &mut stopped => return,
+                room = self.held.clone().acquire_many_owned(self.prefetch) => match room {
+                    Ok(room) => room,
+                    Err(_) => return,
+                },
+            };
+            if let Ok(more) = self.held.clone().try_acquire_many_owned(available(&self.held)) {
+                room.merge(more);
+            }
+            let receiving = queue.receive(&self.topic, room.num_permits(), RECEIVE_WAIT);
+            tokio::pin!(receiving);
+            let received = tokio::select! {
+                biased;
+                received = &mut receiving => received,
+                _ = &mut stopped => {
+                    self.shared.running.close();
+                    receiving.await
+                }
+            };
+            match received {
+                Ok(deliveries) => {
+                    for delivery in deliveries {
+                        self.start(delivery, room.split(1));
+                    }
+                }
+                Err(error) => self.shared.receive_failed(error, &self.topic).await,
+            }
+            if self.shared.shutdown.begun().is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Hands the message to a task of its own. The permit goes with it.
+    fn start(&self, delivery: Delivery, permit: Option<OwnedSemaphorePermit>) {
+        let shared = self.shared.clone();
+        let entry = self.shared.in_flight.enter(delivery.receipt.clone());
+        let id = entry.id();
+        let task = tokio::spawn(async move {
+            // Moved in, so that they are given up however the task ends.
+            let (_entry, _permit) = (entry, permit);
+            shared.work(&delivery).await;
+        });
+        self.shared.in_flight.can_be_aborted(id, task.abort_handle());
+    }
+
+    /// Waits for what is running, within the grace; gives back what is not.
+    async fn finish(&self) {
+        // Whoever still waits for a permit gives its message back.
+        self.shared.running.close();
+        let all_gone = self.held.acquire_many(self.capacity);
+        if tokio::time::timeout(self.drain, all_gone).await.is_ok() {
+            return;
+        }
+        let receipts = self.shared.in_flight.abort_all();
+        tracing::warn!("{} calls did not end within {:?}; they are given back", receipts.len(), self.drain);
+        // They stop at their next await; a guest is interrupted for that.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.held.acquire_many(self.capacity)).await;
+        for receipt in receipts {
+            if let Err(error) = self.shared.backend.queue().give_back(&receipt, Duration::ZERO).await {
+                tracing::warn!("a message comes back only when its lease runs out: {error}");
+            }
+        }
+    }
+}
+
+impl Shared {
+    async fn work(&self, delivery: &Delivery) {
+        let Ok(_running) = self.running.acquire().await else {
+            return self.give_back(delivery, Duration::ZERO).await;
+        };
+        let stepping = step(&self.backend, &*self.handler, delivery, &self.limits, now());
+        // Nothing that a panic could leave half done is used again: the run is dropped, what is shared is atomic.
+        match AssertUnwindSafe(stepping).catch_unwind().await {
+            Ok(result) => self.settle(delivery, result).await,
+            // The panic hook has printed where. It counts as a delivery, as for any error that we don't understand.
+            Err(_) => tracing::error!("a fault of this program, please report it: {} panicked", subject(delivery)),
+        }
+    }
+
+    async fn settle(&self, delivery: &Delivery, result: Result<Step>) {
+        if result.is_ok() {
+            // Not a plain store: the line is shared by all threads and nearly always 0 already.
+            if self.failures.load(Ordering::Relaxed) != 0 {
+                self.failures.store(0, Ordering::Relaxed);
+            }
+        }
+        match (Disposition::of(&result), result) {
+            (Disposition::Nothing, _) => {}
+            (Disposition::ReportFailure(failure), _) => report(delivery, &failure),
+            (Disposition::ReportSetAside(reason), _) => {
+                tracing::error!("set aside a message of topic {}: {reason}", delivery.topic);
+            }
+            (Disposition::GiveBack, Err(error)) => {
+                let delay = self.failed();
+                tracing::warn!("{}: {error}; trying again in {delay:?}", subject(delivery));
+                self.give_back(delivery, delay).await;
+            }
+            (Disposition::LetLeaseRunOut, Err(error)) => {
+                tracing::error!("{}: {error}; it comes back when its lease runs out", subject(delivery));
+            }
+            (Disposition::Stop(exit), Err(error)) => {
+                self.stop(exit, error);
+                self.give_back(delivery, Duration::ZERO).await;
+            }
+            (Disposition::GiveBack | Disposition::LetLeaseRunOut | Disposition::Stop(_), Ok(_)) => {}
+        }
+    }
+
+    async fn receive_failed(&self, error: Error, topic: &Topic) {
+        match Disposition::of_error(&error) {
+            Disposition::Stop(exit) => self.stop(exit, error),
+            _ => {
+                let delay = self.failed();
+                tracing::warn!("receiving from topic {topic}: {error}; trying again in {delay:?}");
+                tokio::select! {
+                    () = tokio::time::sleep(delay) => {}
+                    _ = self.shutdown.wait() => {}
+                }
+            }
+        }
+    }
+
+    fn stop(&self, exit: Exit, error: Error) {
+        self.fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.shutdown.begin(exit);
+    }
+
+    /// Counts a failure of the backend; says how long to leave it alone.
+    fn failed(&self) -> Duration {
+        backoff(self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1))
+    }
+
+    async fn give_back(&self, delivery: &Delivery, delay: Duration) {
+        if let Err(error) = self.backend.queue().give_back(&delivery.receipt, delay).await {
+            // Its lease brings it back.
+            tracing::debug!("could not give back {}: {error}", subject(delivery));
+        }
+    }
+}
+
+/// One line a failed call. The cause was reported by the call that it happened in; a parent needs only its own line.
+fn report(delivery: &Delivery, failure: &Failure) {
+    let hash = Message::decode(delivery.body.as_bytes()).map(|m| m.call.short().to_owned()).unwrap_or_default();
+    match failure.chain.as_slice() {
+        [parent, _, ..] => tracing::warn!("failed: {hash} {parent}"),
+        _ => tracing::warn!("failed: {hash} {failure}"),
+    }
+}
+
+/// What a message is about, for people.
+fn subject(delivery: &Delivery) -> String {
+    match Message::decode(delivery.body.as_bytes()) {
+        Ok(message) => format!("call {} of job {}", message.call.short(), message.root),
+        Err(_) => format!("a message of topic {}", delivery.topic),
+    }
+}
+
+fn available(semaphore: &Semaphore) -> u32 {
+    u32::try_from(semaphore.available_permits()).unwrap_or(u32::MAX)
+}
+
+/// The time, as the protocol counts it.
+#[must_use]
+pub fn now() -> Millis {
+    // A clock before 1970 is nobody's; 0 is harmless.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,329 @@
+//! A backend's fused transitions against the stepwise ones: the same random history on both, in lockstep.
+//!
+//! After every transition all records are the same. Messages may differ: a transition that nobody can look into need not
+//! send what is sent for safety. But nobody may be forgotten, see `History::check_wake_ups`.
+//!
+//! `BRRR_SEED=… cargo test -p brrr-backends --test equivalence` replays one history.
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fmt::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root, Topic};
+use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, NewJob, Work};
+use brrr_protocol::records::{RunRecord, Waiting};
+use brrr_protocol::replay::Wait;
+use brrr_protocol::wire::{Message, PendingReturns, Return};
+use bytes::Bytes;
+use support::{Fixture, Kind};
+
+const TOPICS: [&str; 2] = ["t", "u"];
+
+type Records = BTreeMap<Key, Bytes>;
+
+/// One side: a backend, and what it did last.
+struct Side {
+    fixture: Fixture,
+    before: Records,
+    after: Records,
+    sent: Vec<Message>,
+}
+
+/// A run between its load and its end.
+struct Run {
+    work: Work,
+    run_before: Option<Bytes>,
+    /// What had no outcome when it was loaded.
+    missing: Vec<usize>,
+    has_outcome: bool,
+}
+
+struct History {
+    rng: fastrand::Rng,
+    stepwise: Side,
+    fused: Side,
+    roots: Vec<Root>,
+    /// The children of each call, by number.
+    graph: Vec<Vec<usize>>,
+    runs: Vec<Run>,
+    now: u64,
+    log: String,
+}
+
+fn hash(n: usize) -> CallHash {
+    format!("c{n}").into()
+}
+
+fn topic(n: usize) -> Topic {
+    TOPICS[n % 2].into()
+}
+
+fn call(n: usize) -> Call {
+    Call { hash: hash(n), task: "task".into(), payload: n.to_string().into(), topic: topic(n) }
+}
+
+impl Side {
+    fn new(kind: Kind) -> Self {
+        Self { fixture: kind.open(), before: Records::new(), after: Records::new(), sent: Vec::new() }
+    }
+
+    fn backend(&self) -> &Arc<dyn Backend> {
+        &self.fixture.backend
+    }
+
+    /// Reads everything, and takes what was sent.
+    async fn observe(&mut self, calls: usize, roots: &[Root]) {
+        let mut keys: Vec<Key> = roots.iter().map(Key::job).collect();
+        for call in (0..calls).map(hash) {
+            keys.extend([Key::call(&call), Key::value(&call), Key::pending_returns(&call), Key::latest(&call)]);
+            keys.extend(roots.iter().flat_map(|root| [Key::run(&call, root), Key::failure(&call, root)]));
+        }
+        let found = self.backend().store().get_many(&keys).await.unwrap();
+        let after = keys.into_iter().zip(found).filter_map(|(key, bytes)| Some((key, bytes?))).collect();
+        self.before = std::mem::replace(&mut self.after, after);
+        self.sent.clear();
+        for topic in TOPICS {
+            let queue = self.fixture.backend.queue();
+            for delivery in queue.receive(&topic.into(), 1000, Duration::ZERO).await.unwrap() {
+                queue.ack(&delivery.receipt).await.unwrap();
+                self.sent.push(Message::decode(delivery.body.as_bytes()).unwrap());
+            }
+        }
+    }
+}
+
+/// Who waits, and for what.
+fn registered(records: &Records) -> BTreeSet<(CallHash, Return)> {
+    records
+        .iter()
+        .filter(|(key, _)| key.kind == brrr_protocol::ports::Kind::PendingReturns)
+        .flat_map(|(key, bytes)| {
+            let call = CallHash::from(&*key.id);
+            PendingReturns::decode(bytes).unwrap().returns.into_iter().map(move |r| (call.clone(), r))
+        })
+        .collect()
+}
+
+fn has_outcome(records: &Records, root: &Root, call: &CallHash) -> bool {
+    records.contains_key(&Key::value(call)) || records.contains_key(&Key::failure(call, root))
+}
+
+/// Has the parent, by the records, enough outcomes to be worth running? By the definition, not by the code under test.
+fn is_ready(records: &Records, root: &Root, parent: &CallHash) -> bool {
+    let Some(bytes) = records.get(&Key::run(parent, root)) else { return true };
+    let waiting = Waiting::decode(bytes).unwrap();
+    let there = waiting.sample.iter().filter(|c| has_outcome(records, root, &CallHash::from(**c))).count();
+    there + waiting.total as usize - waiting.sample.len() >= waiting.need as usize
+}
+
+impl History {
+    fn new(seed: u64, stepwise: Kind, fused: Kind) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let calls = rng.usize(3..8);
+        let cycles = rng.u8(..8) == 0;
+        let graph = (0..calls)
+            .map(|n| {
+                let candidates: Vec<usize> = (0..calls).filter(|c| cycles || *c > n).collect();
+                candidates.into_iter().filter(|_| rng.u8(..5) < 2).collect()
+            })
+            .collect();
+        let roots = (0..rng.usize(1..4)).map(|n| Root::from(format!("r{n}"))).collect();
+        let (stepwise, fused) = (Side::new(stepwise), Side::new(fused));
+        Self { rng, stepwise, fused, roots, graph, runs: Vec::new(), now: 1_000_000, log: String::new() }
+    }
+
+    async fn play(&mut self, steps: usize) {
+        for _ in 0..steps {
+            self.now += self.rng.u64(..3_000);
+            match self.rng.u8(..10) {
+                0 => self.schedule().await,
+                1..=4 => self.load().await,
+                _ => self.settle().await,
+            }
+        }
+    }
+
+    fn some_root(&mut self) -> Root {
+        self.roots[self.rng.usize(..self.roots.len())].clone()
+    }
+
+    async fn schedule(&mut self) {
+        let n = self.rng.usize(..self.graph.len());
+        let job = NewJob { root: self.some_root(), call: call(n) };
+        let _ = writeln!(self.log, "schedule {:?} c{n}", job.root);
+        let a = self.stepwise.backend().schedule(&job, self.now).await.unwrap();
+        let b = self.fused.backend().schedule(&job, self.now).await.unwrap();
+        assert_eq!(a, b);
+        self.check(None).await;
+    }
+
+    async fn load(&mut self) {
+        let n = self.rng.usize(..self.graph.len());
+        let work = Work { message: Message { root: self.some_root(), call: hash(n) }, topic: topic(n), receipt: None };
+        let a = self.stepwise.backend().load(&work).await.unwrap();
+        let b = self.fused.backend().load(&work).await.unwrap();
+        let _ = writeln!(self.log, "load {:?}", work.message);
+        assert_eq!(format!("{a:?}"), format!("{b:?}"));
+        assert_eq!(a.ready(), is_ready(&self.fused.after, &work.message.root, &work.message.call) || a.run.is_none());
+        let calls: Vec<CallHash> = self.graph[n].iter().map(|c| hash(*c)).collect();
+        let outcomes = self.fused.backend().outcomes(&work.message.root, &calls).await.unwrap();
+        assert_eq!(self.stepwise.backend().outcomes(&work.message.root, &calls).await.unwrap(), outcomes);
+        let missing =
+            self.graph[n].iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(c, _)| *c).collect();
+        self.runs.push(Run { work, run_before: a.run_bytes, missing, has_outcome: a.outcome.is_some() });
+    }
+
+    /// Ends a run that was loaded at some time, in one of the ways open to it.
+    async fn settle(&mut self) {
+        if self.runs.is_empty() {
+            return;
+        }
+        let run = self.runs.swap_remove(self.rng.usize(..self.runs.len()));
+        let work = run.work.clone();
+        if run.has_outcome {
+            // Which of both it was is what the worker has read.
+            let failed = self.fused.after.contains_key(&Key::failure(&work.message.call, &work.message.root));
+            let _ = writeln!(self.log, "discharge {:?} failed: {failed}", work.message);
+            self.stepwise.backend().discharge(&work, failed).await.unwrap();
+            self.fused.backend().discharge(&work, failed).await.unwrap();
+            return self.check(None).await;
+        }
+        match self.rng.u8(..10) {
+            0..=5 if !run.missing.is_empty() => self.defer(run).await,
+            6 | 7 => {
+                let failure = Failure::new(FailureKind::Error, "task", format!("at {}", self.now));
+                let _ = writeln!(self.log, "fail {:?}", work.message);
+                self.stepwise.backend().fail(&work, &failure).await.unwrap();
+                self.fused.backend().fail(&work, &failure).await.unwrap();
+                self.check(None).await;
+            }
+            _ => {
+                let value: Bytes = format!("at {}", self.now).into();
+                let _ = writeln!(self.log, "complete {:?}", work.message);
+                self.stepwise.backend().complete(&work, value.clone()).await.unwrap();
+                self.fused.backend().complete(&work, value).await.unwrap();
+                self.check(None).await;
+            }
+        }
+    }
+
+    async fn defer(&mut self, run: Run) {
+        let total = run.missing.len() as u32;
+        // Mostly all of them, sometimes a race; and sometimes the sample is not all that it waits for.
+        let need = if self.rng.u8(..4) == 0 { self.rng.u32(1..=total) } else { total };
+        let from = if self.rng.u8(..4) == 0 { self.rng.usize(..run.missing.len()) } else { 0 };
+        let wait = Wait { calls: run.missing.iter().map(|c| call(*c)).collect(), need };
+        let run_after = RunRecord {
+            first: self.now,
+            attempt: 1,
+            digest: "d".into(),
+            total,
+            need,
+            sample: run.missing[from..].iter().map(|c| hash(*c)).collect(),
+            ..RunRecord::default()
+        };
+        let deferral = Deferral {
+            work: &run.work,
+            wait: &wait,
+            run_before: run.run_before.as_ref(),
+            run_after: &run_after,
+            now: self.now,
+            // Counters may differ, because messages may.
+            spawn_limit: u64::MAX,
+        };
+        let _ = writeln!(self.log, "defer {:?} on {:?}, need {need}, sample from {from}", run.work.message, run.missing);
+        let a = self.stepwise.backend().defer(&deferral).await.unwrap();
+        let b = self.fused.backend().defer(&deferral).await.unwrap();
+        assert_eq!(a, b);
+        let waiting = (b == Deferred::Waiting).then_some((&run.work, &wait));
+        self.check(waiting).await;
+    }
+
+    async fn check(&mut self, deferred: Option<(&Work, &Wait)>) {
+        for side in [&mut self.stepwise, &mut self.fused] {
+            side.observe(self.graph.len(), &self.roots).await;
+        }
+        let _ = writeln!(self.log, "  stepwise sent {:?}\n  fused sent    {:?}", self.stepwise.sent, self.fused.sent);
+        for key in self.stepwise.after.keys().chain(self.fused.after.keys()) {
+            assert_eq!(self.stepwise.after.get(key), self.fused.after.get(key), "{key:?}: stepwise against fused");
+        }
+        for (side, name) in [(&self.stepwise, "stepwise"), (&self.fused, "fused")] {
+            check_wake_ups(side, name, deferred);
+        }
+        // Whoever is woken by the fused transition is woken by the stepwise one, or waits on.
+        let waits: HashSet<Message> = registered(&self.stepwise.after).iter().map(|(_, r)| r.message()).collect();
+        for message in &self.fused.sent {
+            let known = self.stepwise.sent.contains(message) || waits.contains(message);
+            assert!(known, "only the fused transition sent {message:?}");
+        }
+    }
+}
+
+/// Nobody is forgotten. Who was struck off a list, or has just begun to wait, and has enough outcomes, has a message, or
+/// still stands on the list of a call that somebody will end.
+fn check_wake_ups(side: &Side, name: &str, deferred: Option<(&Work, &Wait)>) {
+    let (before, after) = (registered(&side.before), registered(&side.after));
+    let struck = before.difference(&after).map(|(_, r)| r.message());
+    let began = deferred.map(|(work, _)| work.message.clone());
+    for message in struck.chain(began) {
+        let waits = after.iter().any(|(_, r)| r.message() == message);
+        if is_ready(&side.after, &message.root, &message.call) && !side.sent.contains(&message) {
+            assert!(waits && name == "stepwise", "{name}: {message:?} is ready, and nobody will wake it");
+        }
+    }
+    if let Some((work, wait)) = deferred {
+        for child in &wait.calls {
+            let on_list = after.iter().any(|(call, r)| *call == child.hash && r.message() == work.message);
+            let ended = has_outcome(&side.after, &work.message.root, &child.hash);
+            assert!(on_list || ended, "{name}: {:?} is not registered with {:?}", work.message, child.hash);
+            let sent = side.sent.iter().any(|m| m.call == child.hash);
+            let queued = side.before.contains_key(&Key::pending_returns(&child.hash));
+            assert!(ended || sent || queued, "{name}: nobody has queued {:?}", child.hash);
+        }
+    }
+}
+
+/// Prints what is needed to see a failure again.
+struct Witness {
+    seed: u64,
+    history: Option<History>,
+}
+
+impl Drop for Witness {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.history.as_ref().map_or("", |h| &h.log);
+            eprintln!("{log}replay with BRRR_SEED={}", self.seed);
+        }
+    }
+}
+
+async fn compare(stepwise: Kind, fused: Kind, histories: usize, steps: usize) {
+    let given = std::env::var("BRRR_SEED").ok().map(|seed| seed.parse::<u64>().expect("a number"));
+    let seeds = match given {
+        Some(seed) => vec![seed],
+        None => (0..histories).map(|_| fastrand::u64(..)).collect(),
+    };
+    for seed in seeds {
+        let mut witness = Witness { seed, history: None };
+        witness.history.insert(History::new(seed, stepwise, fused)).play(steps).await;
+    }
+}
+
+#[tokio::test]
+async fn memory() {
+    compare(Kind::MemoryStepwise, Kind::Memory, 3_000, 40).await;
+}
+
+#[tokio::test]
+async fn sqlite() {
+    compare(Kind::MemoryStepwise, Kind::Sqlite, 60, 60).await;
+}
+
+#[tokio::test]
+async fn sqlite_step_by_step() {
+    compare(Kind::SqliteStepwise, Kind::Memory, 20, 60).await;
+}

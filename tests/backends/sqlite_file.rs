@@ -1,0 +1,329 @@
+//! The file: what becomes of wrong, old, foreign, full and forbidden ones, and several handles on one.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_backends::{Sqlite, open};
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{Backend, Key, Kind, NewJob, Outgoing, Swap};
+use brrr_protocol::{Error, ErrorKind};
+use bytes::Bytes;
+use rusqlite::Connection;
+use support::until;
+use tempfile::tempdir;
+
+fn refused(path: &Path) -> Error {
+    let error = Sqlite::open(path).err().expect("refused");
+    assert!(error.to_string().contains(&path.display().to_string()), "names the file: {error}");
+    error
+}
+
+fn value(name: &str) -> Key {
+    Key::new(name, Kind::Value)
+}
+
+#[test]
+fn a_missing_folder_is_created() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("a/b/state.db");
+    Sqlite::open(&path).unwrap();
+    assert!(path.exists());
+    let url = format!("sqlite:{}?lease=250ms", path.display());
+    let backend = open(&url).unwrap();
+    assert_eq!(backend.queue().lease(), Duration::from_millis(250));
+    assert_eq!(backend.name(), format!("sqlite:{}", path.display()));
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_again() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    {
+        let first = Sqlite::open(&path).unwrap();
+        first.put_all(&["a", "b"]).await;
+        let message = Outgoing { topic: "t".into(), body: "x".into(), delay: Duration::ZERO };
+        first.queue().send_many(&[message]).await.unwrap();
+        first.cache().incr("n", 3).await.unwrap();
+    }
+    let again = Sqlite::open(&path).unwrap();
+    assert_eq!(again.store().get(&value("b")).await.unwrap(), Some(Bytes::from_static(b"b")));
+    assert_eq!(again.queue().depth(&"t".into()).await.unwrap(), 1);
+    assert_eq!(again.cache().incr("n", 1).await.unwrap(), 4);
+}
+
+trait PutAll {
+    async fn put_all(&self, names: &[&str]);
+}
+
+impl PutAll for Sqlite {
+    async fn put_all(&self, names: &[&str]) {
+        for name in names {
+            self.store().put(&value(name), Bytes::copy_from_slice(name.as_bytes())).await.unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_no_database_is_left_alone() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let text = "This is a letter to my aunt. ".repeat(100);
+    std::fs::write(&path, &text).unwrap();
+    let error = refused(&path);
+    assert_eq!(error.kind, ErrorKind::Corrupt);
+    assert!(error.to_string().contains("not a SQLite database"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+}
+
+#[test]
+fn a_database_of_another_program_is_left_alone() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    Connection::open(&path).unwrap().execute_batch("CREATE TABLE song (title TEXT)").unwrap();
+    let error = refused(&path);
+    assert_eq!(error.kind, ErrorKind::Corrupt);
+    assert!(error.to_string().contains("another program"), "{error}");
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    drop(Sqlite::open(&path).unwrap());
+    Connection::open(&path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
+    let error = refused(&path);
+    assert_eq!(error.kind, ErrorKind::NewerSchema);
+    assert!(error.to_string().contains("version 99"), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_called_so() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    {
+        let backend = Sqlite::open(&path).unwrap();
+        for n in 0..200 {
+            backend.store().put(&value(&n.to_string()), vec![1; 1000].into()).await.unwrap();
+        }
+    }
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4096..].fill(0x5a);
+    std::fs::write(&path, bytes).unwrap();
+    let error = match Sqlite::open(&path) {
+        Err(error) => error,
+        Ok(backend) => backend.store().get(&value("7")).await.unwrap_err(),
+    };
+    assert_eq!(error.kind, ErrorKind::Corrupt, "{error}");
+}
+
+#[test]
+fn a_folder_or_a_file_in_the_way_is_named() {
+    let folder = tempdir().unwrap();
+    assert_eq!(refused(folder.path()).kind, ErrorKind::Config);
+    let file = folder.path().join("file");
+    std::fs::write(&file, "x").unwrap();
+    let error = refused(&file.join("state.db"));
+    assert_eq!(error.kind, ErrorKind::Config, "{error}");
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_what_is_there_stays() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let backend = Sqlite::options().max_pages(64).open(&path).unwrap();
+    backend.put_all(&["a"]).await;
+    let mut stored = Vec::new();
+    let error = loop {
+        let name = format!("big {}", stored.len());
+        match backend.store().put(&value(&name), vec![1; 20_000].into()).await {
+            Ok(()) => stored.push(name),
+            Err(error) => break error,
+        }
+        assert!(stored.len() < 100, "64 pages have taken more than they hold");
+    };
+    assert_eq!(error.kind, ErrorKind::Full);
+    assert!(error.to_string().contains("no room left"), "{error}");
+    // One that is too big does not keep small ones from getting through, in the same transaction or after.
+    let backend = Arc::new(backend);
+    let mut runs = Vec::new();
+    for n in 0..20 {
+        let backend = backend.clone();
+        runs.push(tokio::spawn(async move {
+            let size = if n % 5 == 0 { 100_000 } else { 3 };
+            let put = backend.store().put(&value(&format!("n{n}")), vec![1; size].into()).await;
+            (size, put.map_err(|e| e.kind))
+        }));
+    }
+    for run in runs {
+        let (size, result) = run.await.unwrap();
+        assert_eq!(result, if size == 3 { Ok(()) } else { Err(ErrorKind::Full) });
+    }
+    for name in stored {
+        assert!(backend.store().get(&value(&name)).await.unwrap().is_some());
+    }
+}
+
+/// What the next test runs as another user: prints what became of opening.
+#[test]
+fn child_opens() {
+    let Ok(path) = std::env::var("BRRR_OPEN") else { return };
+    match Sqlite::open(&path) {
+        Ok(_) => println!("<opened>"),
+        Err(error) => println!("<{:?}> {error}", error.kind),
+    }
+}
+
+/// Opens the file as somebody whom permissions bind; `None` where this user can't become another.
+fn open_as_nobody(path: &Path) -> Option<String> {
+    let program = std::env::current_exe().unwrap();
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(program);
+        command
+    } else {
+        Command::new(program)
+    };
+    let output = command.args(["--exact", "child_opens", "--nocapture"]).env("BRRR_OPEN", path).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !text.contains('<') {
+        eprintln!("skipped: can't run as another user: {}", String::from_utf8_lossy(&output.stderr));
+        return None;
+    }
+    Some(text)
+}
+
+#[cfg(unix)]
+#[test]
+fn what_may_not_be_written_is_called_read_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let allow = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let folder = tempdir().unwrap();
+    allow(folder.path(), 0o755);
+    let path = folder.path().join("state.db");
+
+    // The file can't be created.
+    allow(folder.path(), 0o555);
+    let Some(text) = open_as_nobody(&path) else { return };
+    assert!(text.contains("<ReadOnly>"), "{text}");
+    let deeper = folder.path().join("new/state.db");
+    assert!(open_as_nobody(&deeper).unwrap().contains("<ReadOnly>"));
+
+    // The file is there and can't be written.
+    allow(folder.path(), 0o777);
+    drop(Sqlite::open(&path).unwrap());
+    allow(&path, 0o444);
+    let text = open_as_nobody(&path).unwrap();
+    assert!(text.contains("<ReadOnly>") && text.contains("may not write"), "{text}");
+
+    // The file can be written, and its folder can't, so that there is no place for the log.
+    allow(&path, 0o666);
+    allow(folder.path(), 0o555);
+    let text = open_as_nobody(&path).unwrap();
+    assert!(text.contains("<ReadOnly>") && text.contains("folder"), "{text}");
+
+    // Both can.
+    allow(folder.path(), 0o777);
+    assert!(open_as_nobody(&path).unwrap().contains("<opened>"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_handles_see_each_others_writes_at_once() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let handles = [Sqlite::open(&path).unwrap(), Sqlite::open(&path).unwrap()];
+    let key = value("n");
+    let mut before: Option<Bytes> = None;
+    for n in 0..100 {
+        let new = Bytes::from(n.to_string());
+        let writer = &handles[n % 2];
+        assert_eq!(writer.store().swap(&key, before.as_ref(), Some(new.clone())).await.unwrap(), Swap::Done);
+        let reader = &handles[(n + 1) % 2];
+        let outcome = reader.outcomes(&"r".into(), &["n".into()]).await.unwrap();
+        assert_eq!(outcome, [Some(Ok(new.clone()))]);
+        assert_eq!(reader.store().get(&key).await.unwrap(), Some(new.clone()));
+        assert_eq!(writer.cache().incr("count", 1).await.unwrap(), n as u64 + 1);
+        before = Some(new);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_and_a_change_reach_another_handle() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let (here, there) = (Sqlite::open(&path).unwrap(), Arc::new(Sqlite::open(&path).unwrap()));
+    let waiter = there.clone();
+    let receiver = tokio::spawn(async move {
+        waiter.queue().receive(&"t".into(), 1, Duration::from_secs(60)).await.unwrap()
+    });
+    let version = there.changed(0, Duration::ZERO).await;
+    let waiter = there.clone();
+    let watcher = tokio::spawn(async move { waiter.changed(version, Duration::from_secs(60)).await });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let message = Outgoing { topic: "t".into(), body: "x".into(), delay: Duration::ZERO };
+    here.queue().send_many(&[message]).await.unwrap();
+    let limit = Duration::from_secs(30);
+    assert_eq!(tokio::time::timeout(limit, receiver).await.unwrap().unwrap().len(), 1);
+    assert_ne!(tokio::time::timeout(limit, watcher).await.unwrap().unwrap(), version);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_locked_by_somebody_else_is_waited_for() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let backend = Arc::new(Sqlite::open(&path).unwrap());
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let writing = backend.clone();
+    let write = tokio::spawn(async move { writing.store().put(&value("a"), Bytes::new()).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!write.is_finished());
+    // Readers are not kept waiting.
+    assert_eq!(backend.store().get(&value("a")).await.unwrap(), None);
+    other.execute_batch("COMMIT").unwrap();
+    write.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_old_file_with_many_jobs_is_listed_by_its_index() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    drop(Sqlite::open(&path).unwrap());
+    let conn = Connection::open(&path).unwrap();
+    let plan: String = conn
+        .query_row(
+            "EXPLAIN QUERY PLAN SELECT id FROM record WHERE kind = 'job' AND id > 'x' ORDER BY id LIMIT 5",
+            [],
+            |row| row.get(3),
+        )
+        .unwrap();
+    assert!(plan.contains("INDEX job"), "{plan}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_jobs_are_accepted_together() {
+    let folder = tempdir().unwrap();
+    let backend = Arc::new(Sqlite::open(folder.path().join("state.db")).unwrap());
+    let mut runs = Vec::new();
+    for n in 0..100 {
+        let backend = backend.clone();
+        runs.push(tokio::spawn(async move {
+            let call = brrr_protocol::model::Call {
+                hash: format!("c{n}").into(),
+                task: "t".into(),
+                payload: Bytes::new(),
+                topic: "t".into(),
+            };
+            backend.schedule(&NewJob { root: format!("r{n}").into(), call }, 1).await.unwrap();
+        }));
+    }
+    for run in runs {
+        run.await.unwrap();
+    }
+    let topic = Topic::from("t");
+    until("all are queued", || async { (backend.queue().depth(&topic).await.unwrap() == 100).then_some(()) }).await;
+    assert_eq!(backend.store().list(&Kind::Job, None, 1000).await.unwrap().len(), 100);
+}

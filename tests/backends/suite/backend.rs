@@ -1,0 +1,231 @@
+//! Counters, notices, and the transitions as a worker uses them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_protocol::ErrorKind;
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
+use brrr_protocol::ports::{Backend, Deferral, Deferred, Delivery, Key, NewJob, Scheduled, Work};
+use brrr_protocol::records::RunRecord;
+use brrr_protocol::replay::Wait;
+use brrr_protocol::wire::{Message, PendingReturns};
+use bytes::Bytes;
+
+use crate::suite::queue::{next, take};
+use crate::support::{Kind, until, tree};
+
+fn call(name: &str) -> Call {
+    Call { hash: name.into(), task: "task".into(), payload: Bytes::from_static(b"payload"), topic: "t".into() }
+}
+
+async fn schedule(backend: &Arc<dyn Backend>, root: &str, name: &str) -> Scheduled {
+    backend.schedule(&NewJob { root: root.into(), call: call(name) }, 1_000).await.unwrap()
+}
+
+fn work(delivery: &Delivery) -> Work {
+    Work {
+        message: Message::decode(delivery.body.as_bytes()).unwrap(),
+        topic: delivery.topic.clone(),
+        receipt: Some(delivery.receipt.clone()),
+    }
+}
+
+/// Work without a message.
+fn direct(root: &str, name: &str) -> Work {
+    Work { message: Message { root: root.into(), call: name.into() }, topic: "t".into(), receipt: None }
+}
+
+async fn defer(backend: &Arc<dyn Backend>, work: &Work, children: &[&str]) -> Deferred {
+    let loaded = backend.load(work).await.unwrap();
+    let wait = Wait { calls: children.iter().map(|c| call(c)).collect(), need: children.len() as u32 };
+    let run_after = RunRecord {
+        first: 1,
+        attempt: 1,
+        digest: "d".into(),
+        total: children.len() as u32,
+        need: children.len() as u32,
+        sample: children.iter().map(|c| CallHash::from(*c)).collect(),
+        ..RunRecord::default()
+    };
+    let deferral = Deferral {
+        work,
+        wait: &wait,
+        run_before: loaded.run_bytes.as_ref(),
+        run_after: &run_after,
+        now: 5_000,
+        spawn_limit: 1_000,
+    };
+    backend.defer(&deferral).await.unwrap()
+}
+
+pub async fn counters_add_up(kind: Kind) {
+    let f = kind.open();
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        let backend = f.backend.clone();
+        runs.push(tokio::spawn(async move {
+            for _ in 0..50 {
+                backend.cache().incr("a", 2).await.unwrap();
+            }
+        }));
+    }
+    for run in runs {
+        run.await.unwrap();
+    }
+    assert_eq!(f.backend.cache().incr("a", 0).await.unwrap(), 400);
+    assert_eq!(f.backend.cache().incr("b", 7).await.unwrap(), 7);
+}
+
+pub async fn a_waiter_is_told_of_a_change(kind: Kind) {
+    let f = kind.open();
+    let version = f.backend.changed(0, Duration::from_secs(60)).await;
+    assert_ne!(version, 0);
+    assert_eq!(f.backend.changed(version, Duration::from_millis(20)).await, version, "nothing has changed");
+    let backend = f.backend.clone();
+    let waiter = tokio::spawn(async move { backend.changed(version, Duration::from_secs(60)).await });
+    f.backend.store().put(&Key::value(&"c".into()), Bytes::from_static(b"v")).await.unwrap();
+    let changed = tokio::time::timeout(Duration::from_secs(30), waiter).await.expect("told").unwrap();
+    assert_ne!(changed, version);
+}
+
+pub async fn a_job_goes_its_way(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    assert_eq!(schedule(b, "r", "parent").await, Scheduled::Queued);
+    let parent = work(&next(&**b, "t").await);
+    let loaded = b.load(&parent).await.unwrap();
+    assert_eq!(loaded.call.as_ref().unwrap().task, "task");
+    assert_eq!(&loaded.call.as_ref().unwrap().payload[..], b"payload");
+    assert!(loaded.ready() && loaded.outcome.is_none() && loaded.run.is_none());
+
+    assert_eq!(defer(b, &parent, &["c1", "c2"]).await, Deferred::Waiting);
+    for child in take(&**b, "t", 10).await {
+        let child = work(&child);
+        assert!(!b.load(&parent).await.unwrap().ready());
+        b.complete(&child, Bytes::from_static(b"v")).await.unwrap();
+    }
+    let parent = work(&next(&**b, "t").await);
+    let loaded = b.load(&parent).await.unwrap();
+    assert!(loaded.ready());
+    assert_eq!(loaded.sample, vec![Some(Ok(Bytes::from_static(b"v"))); 2]);
+    b.complete(&parent, Bytes::from_static(b"p")).await.unwrap();
+    assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
+    // The value is there: who asks again is answered at once.
+    assert_eq!(schedule(b, "r2", "parent").await, Scheduled::AlreadyDone);
+    assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
+    let outcomes = b.outcomes(&"r".into(), &["parent".into(), "nobody".into()]).await.unwrap();
+    assert_eq!(outcomes, [Some(Ok(Bytes::from_static(b"p"))), None]);
+}
+
+pub async fn the_first_value_stays(kind: Kind) {
+    let f = kind.open();
+    for value in ["first", "second"] {
+        f.backend.complete(&direct("r", "c"), value.into()).await.unwrap();
+    }
+    let value = f.backend.store().get(&Key::value(&"c".into())).await.unwrap();
+    assert_eq!(value, Some(Bytes::from_static(b"first")));
+}
+
+pub async fn a_failure_counts_only_in_its_job(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    // Two jobs wait for the same child; in one of them it fails.
+    for (root, parent) in [("r1", "p1"), ("r2", "p2")] {
+        schedule(b, root, parent).await;
+        assert_eq!(defer(b, &work(&next(&**b, "t").await), &["c"]).await, Deferred::Waiting);
+    }
+    let first = work(&next(&**b, "t").await);
+    assert_eq!(first.message, Message { root: "r1".into(), call: "c".into() });
+    let failure = Failure::new(FailureKind::Error, "task", "no");
+    b.fail(&first, &failure).await.unwrap();
+    let calls = [CallHash::from("c")];
+    assert_eq!(b.outcomes(&"r1".into(), &calls).await.unwrap(), [Some(Err(failure.clone()))]);
+    assert_eq!(b.outcomes(&"r2".into(), &calls).await.unwrap(), [None]);
+    // The parent of the first job is woken, and the child is queued again for the second one.
+    let mut sent: Vec<Message> = take(&**b, "t", 10).await.iter().map(|d| work(d).message).collect();
+    sent.sort_by(|a, b| a.root.as_str().cmp(b.root.as_str()));
+    let expected =
+        [Message { root: "r1".into(), call: "p1".into() }, Message { root: "r2".into(), call: "c".into() }];
+    assert_eq!(sent, expected);
+    let pending = b.store().get(&Key::pending_returns(&"c".into())).await.unwrap().unwrap();
+    let roots: Vec<Root> = PendingReturns::decode(&pending).unwrap().returns.into_iter().map(|r| r.root).collect();
+    assert_eq!(roots, [Root::from("r2")]);
+}
+
+pub async fn the_first_outcome_stays(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    let (failure, other) =
+        (Failure::new(FailureKind::Error, "t", "first"), Failure::new(FailureKind::Error, "t", "second"));
+    b.fail(&direct("r", "c"), &failure).await.unwrap();
+    b.fail(&direct("r", "c"), &other).await.unwrap();
+    // A value for another job does not change what this one was told.
+    b.complete(&direct("x", "c"), Bytes::from_static(b"v")).await.unwrap();
+    b.fail(&direct("y", "c"), &other).await.unwrap();
+    let calls = [CallHash::from("c")];
+    assert_eq!(b.outcomes(&"r".into(), &calls).await.unwrap(), [Some(Err(failure))]);
+    assert_eq!(b.outcomes(&"y".into(), &calls).await.unwrap(), [Some(Ok(Bytes::from_static(b"v")))]);
+}
+
+pub async fn large_values_are_outcomes_too(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    // Below and above what a backend may treat apart.
+    let sizes = [0, 1, 2_047, 2_049, 100_000, 200_000, 1 << 20];
+    let names: Vec<String> = sizes.iter().map(|size| format!("c{size}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let parent = direct("r", "p");
+    assert_eq!(defer(b, &parent, &names).await, Deferred::Waiting);
+    for (name, size) in names.iter().zip(sizes) {
+        b.complete(&direct("r", name), vec![7; size].into()).await.unwrap();
+    }
+    let loaded = b.load(&parent).await.unwrap();
+    let found: Vec<usize> = loaded.sample.iter().map(|o| o.as_ref().unwrap().as_ref().unwrap().len()).collect();
+    assert_eq!(found, sizes);
+    let hashes: Vec<CallHash> = names.iter().map(|n| CallHash::from(*n)).collect();
+    assert_eq!(b.outcomes(&"r".into(), &hashes).await.unwrap(), loaded.sample);
+}
+
+pub async fn a_failing_transition_spoils_no_other(kind: Kind) {
+    let f = kind.open();
+    let broken = Key::pending_returns(&"broken".into());
+    f.backend.store().put(&broken, Bytes::from_static(b"garbage")).await.unwrap();
+    let mut runs = Vec::new();
+    for n in 0..60 {
+        let backend = f.backend.clone();
+        let name = if n % 6 == 0 { "broken".to_owned() } else { format!("c{n}") };
+        runs.push(tokio::spawn(async move {
+            (backend.complete(&direct("r", &name), Bytes::from_static(b"v")).await, name)
+        }));
+    }
+    for run in runs {
+        let (result, name) = run.await.unwrap();
+        let value = f.backend.store().get(&Key::value(&name.as_str().into())).await.unwrap();
+        if name == "broken" {
+            assert_eq!(result.unwrap_err().kind, ErrorKind::Malformed);
+            if matches!(kind, Kind::Memory | Kind::Sqlite) {
+                assert_eq!(value, None, "one transaction is kept whole or not at all");
+            }
+        } else {
+            result.unwrap();
+            assert_eq!(value, Some(Bytes::from_static(b"v")));
+        }
+    }
+}
+
+pub async fn a_thousand_children_cost_two_runs(kind: Kind) {
+    let f = kind.open();
+    let worker = tokio::spawn(tree::work(f.backend.clone(), || ()));
+    let job = tree::schedule(&f.backend, "fan/1000/x").await;
+    assert_eq!(tree::result(&f.backend, &job).await, "1000");
+    let topic = tree::TOPIC.into();
+    until("everything is acknowledged", || async {
+        (f.backend.queue().depth(&topic).await.unwrap() == 0).then_some(())
+    })
+    .await;
+    let sent = f.backend.cache().incr(&brrr_protocol::ports::spawn_counter(&job.0), 0).await.unwrap();
+    // The job's own message, a thousand children, one wake-up; step by step a few more slip through.
+    let most = if matches!(kind, Kind::Memory | Kind::Sqlite) { 1002 } else { 1100 };
+    assert!((1002..=most).contains(&sent), "{sent} messages");
+    worker.abort();
+}

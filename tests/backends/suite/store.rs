@@ -1,0 +1,195 @@
+//! Records.
+
+use std::sync::Arc;
+
+use brrr_protocol::model::{CallHash, Root, Topic};
+use brrr_protocol::ports::{Backend, Key, Kind as Record, Swap};
+use bytes::Bytes;
+
+use crate::support::Kind;
+
+fn bytes(text: &str) -> Bytes {
+    Bytes::copy_from_slice(text.as_bytes())
+}
+
+pub async fn a_record_is_what_was_put(kind: Kind) {
+    let f = kind.open();
+    let store = f.backend.store();
+    let large: Bytes = (0..1 << 20).map(|i: u32| (i * 31 % 251) as u8).collect::<Vec<_>>().into();
+    let values = [Bytes::new(), Bytes::from_static(b"\0\xff\x80'\";--"), bytes("日本 \u{1f980}"), large];
+    for id in ["c", "", "日本 \u{1f980}", "a/b'c\"d", &"x".repeat(10_000)] {
+        let key = Key::new(id, Record::Value);
+        assert_eq!(store.get(&key).await.unwrap(), None);
+        for value in &values {
+            store.put(&key, value.clone()).await.unwrap();
+            assert_eq!(store.get(&key).await.unwrap().as_ref(), Some(value));
+        }
+    }
+}
+
+pub async fn records_of_all_kinds_are_apart(kind: Kind) {
+    let f = kind.open();
+    let store = f.backend.store();
+    let call = CallHash::from("c");
+    let (r1, r2) = (Root::from("r1"), Root::from("r/2"));
+    let keys = [
+        Key::call(&call),
+        Key::value(&call),
+        Key::pending_returns(&call),
+        Key::run(&call, &r1),
+        Key::run(&call, &r2),
+        Key::failure(&call, &r1),
+        Key::failure(&call, &r2),
+        Key::latest(&call),
+        Key::job(&Root::from("c")),
+        Key::tasks(&Topic::from("c")),
+    ];
+    for (n, key) in keys.iter().enumerate() {
+        store.put(key, bytes(&n.to_string())).await.unwrap();
+    }
+    let found = store.get_many(&keys).await.unwrap();
+    let expected: Vec<_> = (0..keys.len()).map(|n| Some(bytes(&n.to_string()))).collect();
+    assert_eq!(found, expected);
+    // More kinds at one id than a backend may read at a time.
+    for (n, key) in keys.iter().enumerate() {
+        let old = bytes(&n.to_string());
+        assert_eq!(store.swap(key, Some(&old), None).await.unwrap(), Swap::Done, "{key:?}");
+        assert_eq!(store.get(key).await.unwrap(), None);
+    }
+}
+
+pub async fn many_are_got_in_order(kind: Kind) {
+    let f = kind.open();
+    let store = f.backend.store();
+    let key = |n: usize| Key::new(&format!("c{n}"), Record::Value);
+    for n in (0..100).step_by(2) {
+        store.put(&key(n), bytes(&n.to_string())).await.unwrap();
+    }
+    let order = [4, 99, 0, 4, 7, 98];
+    let keys: Vec<Key> = order.iter().map(|n| key(*n)).collect();
+    let expected: Vec<_> = order.iter().map(|n| (n % 2 == 0).then(|| bytes(&n.to_string()))).collect();
+    assert_eq!(store.get_many(&keys).await.unwrap(), expected);
+    assert_eq!(store.get_many(&[]).await.unwrap(), Vec::<Option<Bytes>>::new());
+}
+
+pub async fn swap_creates_replaces_and_deletes(kind: Kind) {
+    let f = kind.open();
+    let store = f.backend.store();
+    let key = Key::new("c", Record::PendingReturns);
+    let (a, b) = (bytes("a"), bytes("b"));
+    assert_eq!(store.swap(&key, None, Some(a.clone())).await.unwrap(), Swap::Done);
+    assert_eq!(store.swap(&key, Some(&a), Some(b.clone())).await.unwrap(), Swap::Done);
+    assert_eq!(store.get(&key).await.unwrap(), Some(b.clone()));
+    assert_eq!(store.swap(&key, Some(&b), None).await.unwrap(), Swap::Done);
+    assert_eq!(store.get(&key).await.unwrap(), None);
+    // Absent against absent is a match too.
+    assert_eq!(store.swap(&key, None, None).await.unwrap(), Swap::Done);
+    // An empty record is not an absent one.
+    assert_eq!(store.swap(&key, None, Some(Bytes::new())).await.unwrap(), Swap::Done);
+    assert_eq!(store.swap(&key, None, Some(a)).await.unwrap(), Swap::Mismatch(Some(Bytes::new())));
+}
+
+pub async fn a_mismatch_returns_what_is_there(kind: Kind) {
+    let f = kind.open();
+    let store = f.backend.store();
+    let key = Key::new("c", Record::PendingReturns);
+    let (a, b) = (bytes("a"), bytes("b"));
+    assert_eq!(store.swap(&key, Some(&a), Some(b.clone())).await.unwrap(), Swap::Mismatch(None));
+    store.put(&key, a.clone()).await.unwrap();
+    assert_eq!(store.swap(&key, None, Some(b.clone())).await.unwrap(), Swap::Mismatch(Some(a.clone())));
+    assert_eq!(store.swap(&key, Some(&b), None).await.unwrap(), Swap::Mismatch(Some(a.clone())));
+    assert_eq!(store.get(&key).await.unwrap(), Some(a));
+}
+
+pub async fn put_if_wants_both_absent(kind: Kind) {
+    let f = kind.open();
+    let store = f.backend.store();
+    let (call, root) = (CallHash::from("c"), Root::from("r"));
+    let (failure, value) = (Key::failure(&call, &root), Key::value(&call));
+    assert!(store.put_if(&failure, bytes("1"), &value).await.unwrap());
+    assert!(!store.put_if(&failure, bytes("2"), &value).await.unwrap());
+    assert_eq!(store.get(&failure).await.unwrap(), Some(bytes("1")));
+    store.put(&value, bytes("v")).await.unwrap();
+    let other = Key::failure(&call, &Root::from("r2"));
+    assert!(!store.put_if(&other, bytes("3"), &value).await.unwrap());
+    assert_eq!(store.get(&other).await.unwrap(), None);
+}
+
+pub async fn of_two_who_exclude_each_other_one_wins(kind: Kind) {
+    let f = kind.open();
+    for round in 0..40 {
+        let (failure, value) = (format!("a{round}"), format!("b{round}"));
+        let race = |mine: String, other: String| {
+            let backend = f.backend.clone();
+            tokio::spawn(async move {
+                let (mine, other) = (Key::new(&mine, Record::Value), Key::new(&other, Record::Value));
+                backend.store().put_if(&mine, Bytes::from_static(b"x"), &other).await.unwrap()
+            })
+        };
+        let mut runs = Vec::new();
+        for _ in 0..4 {
+            runs.push(race(failure.clone(), value.clone()));
+            runs.push(race(value.clone(), failure.clone()));
+        }
+        let mut winners = 0;
+        for run in runs {
+            winners += usize::from(run.await.unwrap());
+        }
+        assert_eq!(winners, 1, "round {round}");
+    }
+}
+
+pub async fn concurrent_swaps_lose_nothing(kind: Kind) {
+    async fn raise(backend: &Arc<dyn Backend>, key: &Key) {
+        let mut seen: Option<Bytes> = None;
+        loop {
+            let n: u64 = seen.as_ref().map_or(0, |b| std::str::from_utf8(b).unwrap().parse().unwrap());
+            match backend.store().swap(key, seen.as_ref(), Some((n + 1).to_string().into())).await.unwrap() {
+                Swap::Done => return,
+                Swap::Mismatch(found) => seen = found,
+            }
+        }
+    }
+    let f = kind.open();
+    let key = Key::new("c", Record::PendingReturns);
+    let mut runs = Vec::new();
+    for _ in 0..8 {
+        let (backend, key) = (f.backend.clone(), key.clone());
+        runs.push(tokio::spawn(async move {
+            for _ in 0..25 {
+                raise(&backend, &key).await;
+            }
+        }));
+    }
+    for run in runs {
+        run.await.unwrap();
+    }
+    assert_eq!(f.backend.store().get(&key).await.unwrap(), Some(bytes("200")));
+}
+
+pub async fn a_list_comes_in_pages(kind: Kind) {
+    let f = kind.open();
+    let store = f.backend.store();
+    let mut expected: Vec<String> = (0..25).map(|n| format!("j{n}")).collect();
+    expected.sort();
+    for id in &expected {
+        store.put(&Key::new(id, Record::Job), bytes("x")).await.unwrap();
+        store.put(&Key::new(&format!("{id}+"), Record::Value), bytes("x")).await.unwrap();
+    }
+    for record in [Record::Job, Record::Value] {
+        let mut found: Vec<String> = Vec::new();
+        loop {
+            let page = store.list(&record, found.last().map(String::as_str), 10).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            assert!(page.len() <= 10);
+            found.extend(page);
+        }
+        let plain: Vec<String> = found.iter().map(|id| id.trim_end_matches('+').to_owned()).collect();
+        assert_eq!(plain.len(), 25, "{record:?}");
+        assert!(found.is_sorted(), "{found:?}");
+    }
+    assert_eq!(store.list(&Record::Job, None, usize::MAX).await.unwrap(), expected);
+    assert!(store.list(&Record::Call, None, 10).await.unwrap().is_empty());
+}

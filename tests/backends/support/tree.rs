@@ -1,0 +1,109 @@
+//! A native handler of call trees, and a worker for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brrr_protocol::client::Client;
+use brrr_protocol::error::Result;
+use brrr_protocol::model::{Call, CallHash, Root, Topic};
+use brrr_protocol::ports::{Backend, Ended, Handler, Request};
+use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::step::{Limits, step};
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+/// Calls at work at once.
+const PERMITS: usize = 32;
+
+/// The topic of every call here.
+pub const TOPIC: &str = "tree";
+
+/// Runs `fib/N/SALT` (a tree of which no two calls are the same), `fan/N/SALT` and `chain/N/SALT`; each returns the
+/// number of its leaves.
+pub struct Tree;
+
+fn children(payload: &str) -> Vec<String> {
+    let mut parts = payload.splitn(3, '/');
+    let (task, n, path) = (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
+    let n: u32 = n.parse().unwrap();
+    match task {
+        "fib" if n > 1 => vec![format!("fib/{}/{path}l", n - 2), format!("fib/{}/{path}r", n - 1)],
+        "fan" => (0..n).map(|i| format!("leaf/0/{path}{i}")).collect(),
+        "chain" if n > 0 => vec![format!("chain/{}/{path}", n - 1)],
+        _ => Vec::new(),
+    }
+}
+
+/// How many calls a tree has.
+pub fn count(payload: &str) -> u64 {
+    1 + children(payload).iter().map(|child| count(child)).sum::<u64>()
+}
+
+#[async_trait]
+impl Handler for Tree {
+    fn component(&self, _: &str) -> Option<String> {
+        Some("native".to_owned())
+    }
+
+    async fn run(&self, request: Request, mut replay: Replay) -> Result<(Ended, Replay)> {
+        let payload = String::from_utf8_lossy(&request.payload).into_owned();
+        let calls: Vec<Invocation> = children(&payload)
+            .into_iter()
+            .map(|payload| Invocation { task: "tree".into(), payload: payload.into(), topic: None, hash: None })
+            .collect();
+        if calls.is_empty() {
+            return Ok((Ended::Completed(Bytes::from_static(b"1")), replay));
+        }
+        let ended = match replay.poll(calls, None).await? {
+            Polled::Suspended => Ended::Suspended,
+            Polled::Ready(outcomes) => {
+                let values = outcomes.into_iter().flatten().flatten();
+                let sum: u64 = values.map(|v| String::from_utf8_lossy(&v).parse::<u64>().unwrap()).sum();
+                Ended::Completed(sum.to_string().into())
+            }
+        };
+        Ok((ended, replay))
+    }
+}
+
+/// A worker like the real one: takes as many messages as it has permits, and runs each as a task. `done` is told of
+/// each message.
+pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 'static) {
+    let topic = Topic::from(TOPIC);
+    let permits = Arc::new(Semaphore::new(PERMITS));
+    loop {
+        let mut free = vec![permits.clone().acquire_owned().await.unwrap()];
+        while let Ok(permit) = permits.clone().try_acquire_owned() {
+            free.push(permit);
+        }
+        let deliveries = backend.queue().receive(&topic, free.len(), Duration::from_secs(10)).await.unwrap();
+        for (delivery, permit) in deliveries.into_iter().zip(free) {
+            let (backend, done) = (backend.clone(), done.clone());
+            tokio::spawn(async move {
+                step(&backend, &Tree, &delivery, &Limits::default(), 1).await.unwrap();
+                drop(permit);
+                done();
+            });
+        }
+    }
+}
+
+/// Schedules a tree; returns what to `result` of.
+pub async fn schedule(backend: &Arc<dyn Backend>, payload: &str) -> (Root, CallHash) {
+    let call = Call {
+        hash: CallHash::derive("tree", payload.as_bytes()),
+        task: "tree".into(),
+        payload: payload.to_owned().into(),
+        topic: TOPIC.into(),
+    };
+    let (root, hash) = (Root::from_random(fastrand::u128(..)), call.hash.clone());
+    Client::new(backend.clone()).schedule(root.clone(), call, 1).await.unwrap();
+    (root, hash)
+}
+
+/// Waits for a tree's result.
+pub async fn result(backend: &Arc<dyn Backend>, (root, hash): &(Root, CallHash)) -> String {
+    let outcome = Client::new(backend.clone()).wait(root, hash).await.unwrap();
+    String::from_utf8(outcome.unwrap().to_vec()).unwrap()
+}

@@ -1,0 +1,90 @@
+//! The binary as a user runs it: memory of a worker over 100,000 calls, and how long a cached `call` takes.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Calls between the two looks at a worker's memory.
+const CALLS: u64 = 100_000;
+
+struct Worker(Child);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn brrr(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_brrr-host"));
+    command.current_dir(folder).env("BRRR_TOPIC", "bench").env("BRRR_LOG", "warn").stderr(Stdio::inherit());
+    command
+}
+
+fn start(folder: &Path, guest: &Path) -> Worker {
+    let worker = brrr(folder).arg("run").arg(guest).stdout(Stdio::null()).spawn().expect("a worker");
+    let worker = Worker(worker);
+    // It has answered once: everything is loaded and warm.
+    call(folder, "noop", "{}");
+    worker
+}
+
+fn call(folder: &Path, task: &str, arguments: &str) {
+    let status = brrr(folder).args(["call", task, arguments]).stdout(Stdio::null()).status().expect("a call");
+    assert!(status.success(), "call {task} {arguments}: {status}");
+}
+
+/// Resident memory in MiB.
+fn resident(worker: &Worker) -> f64 {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", worker.0.id())).unwrap_or_default();
+    let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kb| kb.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1024.0
+}
+
+pub fn memory_of_a_worker(guest: &Path) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let worker = start(folder.path(), guest);
+    let idle = resident(&worker);
+    let began = Instant::now();
+    let (mut done, mut tenth) = (0, f64::NAN);
+    for salt in 0.. {
+        if done >= CALLS {
+            break;
+        }
+        call(folder.path(), "fib", &format!(r#"{{"n": 16, "salt": "{salt}"}}"#));
+        done += 3_193;
+        if tenth.is_nan() && done >= CALLS / 10 {
+            tenth = resident(&worker);
+        }
+    }
+    let rate = done as f64 / began.elapsed().as_secs_f64();
+    println!(
+        "resident memory: idle {idle:.0} MiB, after 10,000 calls {tenth:.0} MiB, after {done} calls {:.0} MiB ({rate:.0} calls/s)",
+        resident(&worker)
+    );
+    let bytes = std::fs::metadata(folder.path().join(".brrr/state.db")).map_or(0, |m| m.len());
+    println!("the database: {} bytes a call", bytes / done);
+}
+
+pub fn cached_call(guest: &Path) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let worker = start(folder.path(), guest);
+    let median = |mut times: Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2].as_secs_f64() * 1e3
+    };
+    let timed = |arguments: &str| {
+        let began = Instant::now();
+        call(folder.path(), "hello", arguments);
+        began.elapsed()
+    };
+    let fresh: Vec<_> = (0..21).map(|i| timed(&format!(r#"{{"greetee": "{i}"}}"#))).collect();
+    let known: Vec<_> = (0..21).map(|_| timed(r#"{"greetee": "0"}"#)).collect();
+    println!("brrr-host call to its answer: {:.1} ms; with the answer in the store: {:.1} ms", median(fresh), median(known));
+    drop(worker);
+    // What starting the worker costs when its component is in the cache.
+    let began = Instant::now();
+    let _worker = start(folder.path(), guest);
+    println!("a worker's start to its first answer: {:.0} ms", began.elapsed().as_secs_f64() * 1e3);
+}

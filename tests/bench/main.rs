@@ -1,0 +1,27 @@
+//! `make bench`: what things cost on this machine, from one run. Nothing is asserted: machines are noisy, so compare the
+//! figures of one run with each other, by their ratios.
+
+mod binary;
+mod measure;
+mod trees;
+
+use measure::{load_average, section};
+
+fn main() {
+    let guest = concat!(env!("CARGO_MANIFEST_DIR"), "/../build/guests/rust/rust-conformance.wasm");
+    let guest = std::path::Path::new(guest);
+    assert!(guest.exists(), "{} is missing: scripts/guests/rust.sh builds it", guest.display());
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    println!("{cores} cores, load {} at the start", load_average());
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    section("in this process: the guest, the transitions and the backend, no messages over processes");
+    runtime.block_on(trees::floor(guest));
+    for backend in ["memory", "sqlite"] {
+        runtime.block_on(trees::trees(guest, backend));
+    }
+    section("the binary, as a user runs it, on SQLite");
+    binary::memory_of_a_worker(guest);
+    binary::cached_call(guest);
+    println!("load {} at the end", load_average());
+}

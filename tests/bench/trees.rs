@@ -1,0 +1,130 @@
+//! Trees and fan-outs through a worker in this process.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use brrr_host::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, RunLimits, WasmHandler};
+use brrr_host::worker::{Options, Shutdown, Worker, now};
+use brrr_protocol::client::Client;
+use brrr_protocol::codec::python;
+use brrr_protocol::model::{Call, Root};
+use brrr_protocol::ports::{Backend, Ended, Handler, Loaded, Request, Work};
+use brrr_protocol::replay::Replay;
+use brrr_protocol::step::Limits;
+use brrr_protocol::wire::Message;
+use serde_json::{Value, json};
+
+use crate::measure::{Cost, cost, median, report};
+
+/// Runs of each figure; the one in the middle is printed.
+const RUNS: usize = 5;
+
+/// Discards what guests print.
+struct Quiet;
+
+impl Output for Quiet {
+    fn write(&self, _: OutputLine<'_>) {}
+}
+
+async fn handler(guest: &Path) -> WasmHandler {
+    let options = EngineOptions { max_running: 16, ..EngineOptions::default() };
+    let engine = Engine::new(&options).expect("an engine");
+    let guest = Guest::load(&engine, guest, &|_| {}).await.expect("the Rust guest");
+    WasmHandler::new(vec![guest], RunLimits::default(), Arc::new(Quiet)).expect("one component")
+}
+
+fn call(task: &str, kwargs: &Value) -> Call {
+    Call {
+        hash: python::call_hash(task, kwargs).into(),
+        task: task.into(),
+        payload: python::payload(kwargs).into(),
+        topic: "bench".into(),
+    }
+}
+
+/// The floor: a fresh instance of the guest that calls nobody, without any backend.
+pub async fn floor(guest: &Path) {
+    const CALLS: u64 = 20_000;
+    let handler = handler(guest).await;
+    let backend: Arc<dyn Backend> = Arc::new(brrr_backends::Memory::new());
+    let call = call("noop", &json!({}));
+    let message = Message { root: "r".into(), call: call.hash.clone() };
+    let work = Work { message, topic: call.topic.clone(), receipt: None };
+    let request = Request {
+        task: call.task,
+        payload: call.payload,
+        call: call.hash,
+        root: "r".into(),
+        topic: call.topic,
+        attempt: 1,
+        first_run: now(),
+    };
+    let mut costs = Vec::new();
+    for _ in 0..RUNS {
+        costs.push(
+            cost(async {
+                for _ in 0..CALLS {
+                    let replay = Replay::new(backend.clone(), &work, &Loaded::default());
+                    let (ended, _) = handler.run(request.clone(), replay).await.expect("a run");
+                    assert!(matches!(ended, Ended::Completed(_)), "{ended:?}");
+                }
+            })
+            .await,
+        );
+    }
+    report("floor: instantiate + call, one thread", CALLS, median(costs));
+}
+
+/// Trees, fan-outs and a sequence on one backend, each job through a worker and a client.
+pub async fn trees(guest: &Path, name: &str) {
+    let handler: Arc<dyn Handler> = Arc::new(handler(guest).await);
+    // (what, task, arguments without salt, calls in all)
+    let jobs = [
+        ("salted fib(16)", "fib", json!({"n": 16}), 3_193),
+        ("fan-out of 100", "fan_out", json!({"n": 100}), 101),
+        ("fan-out of 1,000", "fan_out", json!({"n": 1_000}), 1_001),
+        ("100 children one after the other", "sequential", json!({"n": 100}), 101),
+    ];
+    for (what, task, arguments, calls) in jobs {
+        let mut costs: Vec<Cost> = Vec::new();
+        for run in 0..RUNS {
+            let folder = tempfile::tempdir().expect("a folder");
+            let backend = open(name, folder.path());
+            let (worker, shutdown) = start(&backend, &handler);
+            let mut arguments = arguments.clone();
+            if task == "fib" {
+                arguments["salt"] = json!(format!("s{run}"));
+            }
+            let client = Client::new(backend.clone());
+            let (root, call) = (Root::from("r"), call(task, &arguments));
+            costs.push(
+                cost(async {
+                    client.schedule(root.clone(), call.clone(), now()).await.expect("accepted");
+                    client.wait(&root, &call.hash).await.expect("an outcome").expect("a value");
+                })
+                .await,
+            );
+            shutdown.begin(brrr_host::exit::Exit::Done);
+            worker.await.expect("no panic").expect("a clean end");
+        }
+        report(&format!("{name}: {what}"), calls, median(costs));
+    }
+}
+
+fn open(name: &str, folder: &Path) -> Arc<dyn Backend> {
+    match name {
+        "memory" => Arc::new(brrr_backends::Memory::new()),
+        _ => Arc::new(brrr_backends::Sqlite::open(&folder.join("state.db")).expect("a new database")),
+    }
+}
+
+fn start(
+    backend: &Arc<dyn Backend>,
+    handler: &Arc<dyn Handler>,
+) -> (tokio::task::JoinHandle<brrr_protocol::Result<()>>, Shutdown) {
+    let shutdown = Shutdown::default();
+    let options =
+        Options { max_running: 16, drain: std::time::Duration::from_secs(5), limits: Limits::default() };
+    let worker = Worker::new(backend.clone(), handler.clone(), "bench".into(), options, shutdown.clone());
+    (tokio::spawn(worker.run()), shutdown)
+}

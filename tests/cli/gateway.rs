@@ -1,0 +1,182 @@
+//! The gateway, by a real HTTP client.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Env, Running, eventually};
+
+struct Http {
+    agent: ureq::Agent,
+    base: String,
+}
+
+struct Answer {
+    status: u16,
+    location: Option<String>,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+}
+
+impl Http {
+    /// Of a command that has said where it listens.
+    fn of(running: &Running) -> Self {
+        let base = eventually("an address", || {
+            let stderr = running.stderr();
+            let found = stderr.split_once("on http://").and_then(|(_, rest)| rest.lines().next());
+            found.map(|address| format!("http://{}", address.trim())).ok_or(stderr.clone())
+        });
+        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+        Self { agent: config.new_agent(), base }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        answer(self.agent.get(format!("{}{path}", self.base)).call())
+    }
+
+    fn post(&self, path: &str, body: &str) -> Answer {
+        answer(self.agent.post(format!("{}{path}", self.base)).send(body))
+    }
+
+    fn ends_with(&self, path: &str, status: u16) -> Answer {
+        eventually(&format!("GET {path} is {status}"), || {
+            let answer = self.get(path);
+            if answer.status == status { Ok(answer) } else { Err(format!("{}: {}", answer.status, answer.body)) }
+        })
+    }
+}
+
+fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answer {
+    let mut response = result.expect("an answer");
+    Answer {
+        status: response.status().as_u16(),
+        location: response.headers().get("location").map(|l| l.to_str().expect("text").to_owned()),
+        body: response.body_mut().read_to_string().expect("a body"),
+    }
+}
+
+#[test]
+fn a_call_is_accepted_then_pending_then_there() {
+    let env = Env::new();
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let http = Http::of(&worker);
+    let path = "/hello?greetee=John%20D%C3%B6e";
+    assert_eq!(http.get(path).status, 404);
+    let accepted = http.post(path, "");
+    assert_eq!(accepted.status, 202, "{}", accepted.body);
+    assert_eq!(accepted.json()["status"], "accepted");
+    let job = format!("/jobs/{}", accepted.json()["job"].as_str().expect("a job"));
+    assert_eq!(accepted.location.as_deref(), Some(job.as_str()));
+    let there = http.ends_with(path, 200);
+    assert_eq!(there.body, r#"{"status":"ok","result":"Hello, John Döe!"}"#);
+    assert_eq!(http.get(&job).json(), json!({"status": "ok", "result": "Hello, John Döe!"}));
+    // The command line means the same call.
+    assert_eq!(env.run(["read", "hello", "{\"greetee\": \"John Döe\"}"]).ok(), "Hello, John Döe!");
+}
+
+#[test]
+fn a_body_says_what_a_query_cannot() {
+    let env = Env::new();
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let http = Http::of(&worker);
+    let accepted = http.post("/fib", "{\"n\": 11}");
+    assert_eq!(accepted.status, 202, "{}", accepted.body);
+    let done = http.ends_with(accepted.location.as_deref().expect("a location"), 200);
+    let done = if done.json()["status"] == "ok" { done } else {
+        eventually("done", || {
+            let answer = http.get(accepted.location.as_deref().expect("a location"));
+            if answer.json()["status"] == "ok" { Ok(answer) } else { Err(answer.body) }
+        })
+    };
+    assert_eq!(done.body, r#"{"status":"ok","result":89}"#);
+    assert_eq!(http.post("/fib", "{\"n\": ").status, 400);
+    assert_eq!(http.post("/fib?n=1", "{\"n\": 1}").status, 400);
+    assert_eq!(http.post("/fib", "[11]").status, 400);
+}
+
+#[test]
+fn a_failure_is_500_for_the_call_and_200_for_the_job() {
+    let env = Env::new();
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let http = Http::of(&worker);
+    let accepted = http.post("/fails?message=no", "");
+    let failed = http.ends_with("/fails?message=no", 500).json();
+    assert_eq!((&failed["status"], &failed["failure"]["task"]), (&json!("failed"), &json!("fails")));
+    let job = http.get(accepted.location.as_deref().expect("a location"));
+    assert_eq!((job.status, &job.json()["status"]), (200, &json!("failed")));
+}
+
+#[test]
+fn what_is_not_there_is_404_and_what_is_wrong_405() {
+    let env = Env::new();
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let http = Http::of(&worker);
+    let unknown = http.post("/nobody?n=1", "");
+    assert_eq!(unknown.status, 404);
+    assert!(unknown.json()["message"].as_str().expect("a message").contains("nobody"), "{}", unknown.body);
+    for path in ["/nobody", "/jobs/none", "/", "/a/b/c"] {
+        assert_eq!(http.get(path).status, 404, "{path}");
+    }
+    assert_eq!(answer(http.agent.delete(format!("{}/fib", http.base)).call()).status, 405);
+    // What a page of another site would send.
+    let request = http.agent.post(format!("{}/hello?greetee=x", http.base)).header("origin", "https://evil.example");
+    assert_eq!(answer(request.send("")).status, 403);
+}
+
+#[test]
+fn a_gateway_alone_knows_the_tasks_once_a_worker_was_there() {
+    let env = Env::new();
+    let serve = env.start(["serve", "--http", "127.0.0.1:0"]);
+    let http = Http::of(&serve);
+    let early = http.post("/nobody", "");
+    assert_eq!(early.status, 202, "nothing is announced yet: {}", early.body);
+    assert_eq!(http.get(early.location.as_deref().expect("a location")).json()["status"], "pending");
+    assert_eq!(http.get("/nobody").json()["status"], "pending");
+    env.worker(&[]).stop().ok();
+    assert_eq!(http.post("/nobody?again=1", "").status, 404);
+    assert_eq!(http.post("/hello?greetee=x", "").status, 202);
+    serve.stop().ok();
+}
+
+#[test]
+fn slow_and_oversized_requests_harm_nobody() {
+    let env = Env::new();
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let http = Http::of(&worker);
+    let address = http.base.trim_start_matches("http://").to_owned();
+    let connect = || {
+        let stream = TcpStream::connect(&address).expect("a connection");
+        stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+        stream
+    };
+    // One that never ends its head.
+    let mut slow = connect();
+    slow.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n").expect("written");
+    // One whose head has no end in sight.
+    let mut large = connect();
+    let _ = large.write_all(format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1 << 20)).as_bytes());
+    let mut answer = String::new();
+    let _ = large.read_to_string(&mut answer);
+    assert!(!answer.contains("200 OK"), "{answer}");
+    // And one that announces more than is taken.
+    let mut huge = connect();
+    huge.write_all(b"POST /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 99000000\r\n\r\n").expect("written");
+    let chunk = vec![b' '; 1 << 20];
+    for _ in 0..20 {
+        if huge.write_all(&chunk).is_err() {
+            break;
+        }
+    }
+    assert_eq!(http.post("/hello?greetee=me", "").status, 202);
+    let mut rest = Vec::new();
+    // The server hangs up on the slow one, by itself.
+    let _ = slow.read_to_end(&mut rest);
+    worker.stop().ok();
+}

@@ -1,0 +1,276 @@
+//! A temporary folder with a binary to run in it.
+
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, Once};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use brrr_protocol::ports::Backend;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// Nothing here takes so long unless it hangs, even on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub const TOPIC: &str = "demo";
+
+/// The Rust conformance guest.
+pub fn guest() -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/guests/rust/rust-conformance.wasm");
+    assert!(path.exists(), "{} is missing: build it with scripts/guests/rust.sh (or `make guests`)", path.display());
+    let path = path.canonicalize().expect("a path");
+    // Compiled once, before the tests that run side by side all do it.
+    static COMPILED: Once = Once::new();
+    COMPILED.call_once(|| {
+        Env::new().run(["inspect", path.to_str().expect("UTF-8")]).ok();
+    });
+    path
+}
+
+/// A folder, and the settings for every command in it.
+pub struct Env {
+    folder: TempDir,
+    program: PathBuf,
+    user: Option<u32>,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Env {
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("brrr-cli-").tempdir().expect("a temporary folder");
+        Self { folder, program: env!("CARGO_BIN_EXE_brrr-host").into(), user: None }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, bytes: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).expect("a file");
+        path
+    }
+
+    /// From now on commands run as this user, from a copy of the binary that it can read.
+    pub fn become_user(&mut self, user: u32) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let open = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+        let copy = self.path("brrr-host");
+        std::fs::copy(&self.program, &copy).expect("a copy of the binary");
+        open(self.folder.path());
+        open(&copy);
+        (self.program, self.user) = (copy, Some(user));
+    }
+
+    pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
+        use std::os::unix::process::CommandExt as _;
+        let mut command = Command::new(&self.program);
+        command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("BRRR_") {
+                command.env_remove(name);
+            }
+        }
+        // Compiled once for all tests, and not into the user's cache.
+        command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
+        command.env_remove("RUST_BACKTRACE").env("BRRR_TOPIC", TOPIC);
+        if let Some(user) = self.user {
+            command.uid(user).gid(user);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Ended {
+        Running::start(self.command(args)).end()
+    }
+
+    pub fn start<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Running {
+        Running::start(self.command(args))
+    }
+
+    /// A worker of the Rust guest that is ready.
+    pub fn worker(&self, more: &[&str]) -> Running {
+        let guest = guest();
+        let args = ["run", guest.to_str().expect("UTF-8")];
+        let worker = self.start(args.iter().chain(more));
+        worker.wait_for_stderr("serving topic");
+        worker
+    }
+
+    /// The store that the commands use unless told otherwise.
+    pub fn backend(&self) -> Arc<dyn Backend> {
+        brrr_backends::open(&format!("sqlite:{}", self.path(".brrr/state.db").display())).expect("the backend")
+    }
+}
+
+/// A command that runs; killed when dropped.
+pub struct Running {
+    child: Child,
+    stdout: Output,
+    stderr: Output,
+}
+
+struct Output {
+    text: Arc<Mutex<String>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Output {
+    fn of(stream: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let sink = text.clone();
+        let reader = thread::spawn(move || {
+            let mut stream = BufReader::new(stream);
+            let mut line = Vec::new();
+            while stream.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
+                sink.lock().expect("no panic").push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        Self { text, reader: Some(reader) }
+    }
+
+    fn now(&self) -> String {
+        self.text.lock().expect("no panic").clone()
+    }
+
+    fn all(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("a reader");
+        }
+        self.now()
+    }
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Self {
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary starts");
+        let stdout = Output::of(child.stdout.take().expect("stdout"));
+        let stderr = Output::of(child.stderr.take().expect("stderr"));
+        Self { child, stdout, stderr }
+    }
+
+    pub fn stdout(&self) -> String {
+        self.stdout.now()
+    }
+
+    pub fn stderr(&self) -> String {
+        self.stderr.now()
+    }
+
+    pub fn wait_for_stderr(&self, text: &str) {
+        eventually(&format!("stderr has {text:?}"), || {
+            let stderr = self.stderr();
+            if stderr.contains(text) { Ok(()) } else { Err(stderr) }
+        });
+    }
+
+    pub fn wait_for_stdout(&self, text: &str) {
+        eventually(&format!("stdout has {text:?}"), || {
+            let stdout = self.stdout();
+            if stdout.contains(text) { Ok(()) } else { Err(format!("{stdout}\n{}", self.stderr())) }
+        });
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a signal");
+    }
+
+    /// Waits for the end.
+    pub fn end(mut self) -> Ended {
+        let start = Instant::now();
+        let code = loop {
+            match self.child.try_wait().expect("a status") {
+                Some(status) => break status.code(),
+                None if start.elapsed() > PATIENCE => {
+                    panic!("still running after {PATIENCE:?}:\n{}\n{}", self.stdout(), self.stderr())
+                }
+                None => thread::sleep(Duration::from_millis(2)),
+            }
+        };
+        Ended { code, stdout: self.stdout.all(), stderr: self.stderr.all() }
+    }
+
+    pub fn stop(self) -> Ended {
+        self.signal(Signal::TERM);
+        self.end()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// It ended well; what it printed.
+    #[track_caller]
+    pub fn ok(&self) -> &str {
+        assert_eq!(self.code, Some(0), "{self:#?}");
+        self.stdout.trim_end()
+    }
+
+    /// It ended with this code and one clear line that has all of `words`; no panic, nothing on stdout.
+    #[track_caller]
+    pub fn refused(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        assert_eq!(self.stdout, "", "data of a command that failed");
+        // What a worker logged before it failed is not the message.
+        let told: Vec<&str> = self.stderr.lines().filter(|line| !line.starts_with("20")).collect();
+        assert_eq!(told.len(), 1, "one line: {self:#?}");
+        assert!(told[0].starts_with("error: "), "{told:?}");
+        for word in words {
+            assert!(told[0].contains(word), "{word:?} is not in {told:?}");
+        }
+    }
+
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    }
+}
+
+/// Tries until it is `Ok`, or patience ends; then panics with the last reason.
+#[track_caller]
+pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Result<T, String>) -> T {
+    let start = Instant::now();
+    loop {
+        match attempt() {
+            Ok(value) => return value,
+            Err(reason) if start.elapsed() > PATIENCE => panic!("not within {PATIENCE:?}: {what}; last: {reason}"),
+            Err(_) => thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+/// Runs a future to its end: the ports are asynchronous.
+pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+/// How many messages are left on the topic, delayed and leased ones included.
+pub fn depth(env: &Env) -> u64 {
+    block_on(env.backend().queue().depth(&TOPIC.into())).expect("a depth")
+}
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Says that something could not be tested here; seen with `--nocapture` and in the output of a failed run.
+pub fn skip(why: &str) {
+    eprintln!("SKIPPED: {why}");
+}

@@ -1,0 +1,13 @@
+//! The real binary, driven as a user drives it: in a temporary folder, by its arguments, signals, output and exit code.
+//!
+//! Needs the Rust guest: `scripts/guests/rust.sh`.
+
+mod backends;
+mod calls;
+mod components;
+mod gateway;
+mod harness;
+mod help;
+mod signals;
+mod usage;
+mod workers;

@@ -1,0 +1,116 @@
+//! Ctrl-C and SIGTERM, once and twice; and a reader that goes away.
+
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::harness::{Env, TOPIC, block_on, depth, eventually};
+
+/// Waits until a worker has taken the only message.
+fn taken(env: &Env) {
+    // What a worker holds is part of the depth, so look at what is free for others.
+    eventually("the message is taken", || {
+        let backend = env.backend();
+        let free = block_on(backend.queue().receive(&TOPIC.into(), 1, Duration::ZERO)).expect("a queue");
+        match free.first() {
+            None => Ok(()),
+            Some(message) => {
+                block_on(backend.queue().give_back(&message.receipt, Duration::ZERO)).expect("given back");
+                Err("it is still there".to_owned())
+            }
+        }
+    });
+}
+
+#[test]
+fn an_idle_worker_stops_soon() {
+    let env = Env::new();
+    for signal in [Signal::TERM, Signal::INT] {
+        let worker = env.worker(&[]);
+        let start = Instant::now();
+        worker.signal(signal);
+        let ended = worker.end();
+        assert_eq!(ended.code, Some(0), "{ended:#?}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    }
+}
+
+#[test]
+fn running_calls_end_before_the_worker_does() {
+    let env = Env::new();
+    let worker = env.worker(&["--timeout", "2s"]);
+    env.run(["schedule", "loops"]).ok();
+    taken(&env);
+    worker.signal(Signal::TERM);
+    sleep(Duration::from_millis(200));
+    // No new messages from now on.
+    env.run(["schedule", "noop"]).ok();
+    let ended = worker.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let read = env.run(["read", "loops"]);
+    assert_eq!(read.code, Some(30), "it ran to its end, a timeout: {read:#?}");
+    assert!(read.stderr.contains("loops failed (timeout)"), "{read:#?}");
+    assert_eq!(depth(&env), 1, "the new message is left");
+}
+
+#[test]
+fn what_does_not_end_in_time_is_given_back() {
+    let env = Env::new();
+    let worker = env.worker(&["--drain", "300ms"]);
+    env.run(["schedule", "loops"]).ok();
+    taken(&env);
+    worker.signal(Signal::TERM);
+    let ended = worker.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(ended.stderr.contains("given back"), "{ended:#?}");
+    let free = block_on(env.backend().queue().receive(&TOPIC.into(), 10, Duration::ZERO)).expect("a queue");
+    assert_eq!(free.len(), 1, "at once, without waiting for its lease");
+    assert_eq!(free[0].receives, 1, "and it counted for nothing");
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let env = Env::new();
+        let worker = env.worker(&[]);
+        env.run(["schedule", "loops"]).ok();
+        taken(&env);
+        worker.signal(signal);
+        worker.wait_for_stderr("once more stops at once");
+        let start = Instant::now();
+        worker.signal(signal);
+        assert_eq!(worker.end().code, Some(code));
+        assert!(start.elapsed() < Duration::from_secs(5));
+        assert_eq!(depth(&env), 1, "nothing is lost");
+    }
+}
+
+#[test]
+fn a_call_that_is_interrupted_says_how_to_go_on() {
+    let env = Env::new();
+    let call = env.start(["call", "fib", "{\"n\":5}"]);
+    eventually("the call is queued", || if depth(&env) == 1 { Ok(()) } else { Err("not yet".to_owned()) });
+    // It begins to listen for signals as soon as the schedule has returned.
+    sleep(Duration::from_millis(300));
+    call.signal(Signal::INT);
+    let ended = call.end();
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    assert!(ended.stderr.contains("brrr-host read --job"), "{ended:#?}");
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_panic() {
+    let env = Env::new();
+    let mut child = env
+        .command(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary");
+    drop(child.stdout.take());
+    let ended = child.wait_with_output().expect("an end");
+    assert_eq!(ended.status.code(), Some(141));
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+}

@@ -1,0 +1,49 @@
+//! Arguments that make no sense, and payloads that are not what a codec takes.
+
+use std::net::TcpListener;
+
+use crate::harness::{Env, guest};
+
+#[test]
+fn unknown_flags_and_missing_arguments_are_usage() {
+    let env = Env::new();
+    for (args, word) in [
+        (vec!["run", "--bogus", "x.wasm"], "--bogus"),
+        (vec!["run"], "GUEST.WASM"),
+        (vec!["frobnicate"], "frobnicate"),
+        (vec!["run", "x.wasm", "--memory", "lots"], "16MiB"),
+        (vec!["run", "x.wasm", "--timeout", "5"], "30s"),
+        (vec!["run", "x.wasm", "--http", "here"], "127.0.0.1:8080"),
+        (vec!["read"], "TASK"),
+        (vec!["call", "fib", "--log-level", "%%%"], "log-level"),
+    ] {
+        let ended = env.run(&args);
+        assert_eq!(ended.code, Some(2), "{args:?} {ended:#?}");
+        assert!(ended.stderr.contains(word) && ended.stdout.is_empty(), "{args:?} {ended:#?}");
+    }
+    let mut command = env.command(["call", "fib"]);
+    command.env_remove("BRRR_TOPIC");
+    let ended = crate::harness::Running::start(command).end();
+    assert!(ended.code == Some(2) && ended.stderr.contains("--topic"), "{ended:#?}");
+}
+
+#[test]
+fn a_payload_that_is_not_json() {
+    let env = Env::new();
+    env.run(["call", "fib", "{\"n\": thirty}"]).refused(3, &["not JSON", "line 1 column", "hirty}"]);
+    env.run(["schedule", "fib", "[30]"]).refused(3, &["a list", "JSON object"]);
+    env.run(["call", "fib", "30", "--codec", "typescript"]).refused(3, &["a number", "JSON list"]);
+    env.run(["call", "fib", "@nowhere.json"]).refused(3, &["nowhere.json"]);
+    assert!(!env.path(".brrr").exists(), "refused before anything was touched");
+}
+
+#[test]
+fn a_port_in_use_is_told_before_anything_runs() {
+    let env = Env::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let guest = guest();
+    env.run(["run", guest.to_str().expect("UTF-8"), "--http", &address]).refused(50, &[&address, "another program"]);
+    env.run(["serve", "--http", &address]).refused(50, &[&address]);
+    assert!(!env.path(".brrr").exists(), "refused before anything was touched");
+}

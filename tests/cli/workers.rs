@@ -1,0 +1,105 @@
+//! Workers that share, that die, and that meet what they can't read.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use brrr_protocol::ports::Outgoing;
+use rustix::process::Signal;
+
+use crate::harness::{Env, TOPIC, block_on, depth, eventually};
+
+#[test]
+fn two_workers_share_one_file_and_both_work() {
+    let env = Env::new();
+    // One call at a time each, so that neither can take everything before the other is awake.
+    let workers = [env.worker(&["--max-running", "1"]), env.worker(&["--max-running", "1"])];
+    let calls: Vec<_> = (0..40).map(|i| env.start(["call", "prints", &format!("{{\"line\": \"{i}.\"}}")])).collect();
+    for (i, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.end().ok(), format!("{i}."));
+    }
+    let printed = workers.map(|worker| worker.stop().stdout);
+    for (i, out) in printed.iter().enumerate() {
+        assert!(out.lines().count() > 5, "worker {i} did nearly nothing: {printed:#?}");
+    }
+    for i in 0..40 {
+        let line = format!("after {i}.\n");
+        assert_eq!(printed.iter().map(|out| out.matches(&line).count()).sum::<usize>(), 1, "{line}");
+    }
+}
+
+#[test]
+fn a_killed_worker_loses_nothing() {
+    let env = Env::new();
+    let lease = ["--lease", "1s"];
+    let first = env.worker(&lease);
+    let job = env.run(["schedule", "fib", "{\"n\":16, \"salt\": \"x\"}", "--output", "json"]).json();
+    let job = job["job"].as_str().expect("a job");
+    // In the middle: many calls are known, and the first one has no value.
+    eventually("the tree grows", || if depth(&env) > 100 { Ok(()) } else { Err(depth(&env).to_string()) });
+    first.signal(Signal::KILL);
+    drop(first);
+    assert_eq!(env.run(["read", "--job", job]).code, Some(40), "killed too late to prove anything");
+
+    let second = env.worker(&lease);
+    let answer = eventually("the job ends", || {
+        let read = env.run(["read", "--job", job]);
+        if read.code == Some(0) { Ok(read.stdout) } else { Err(format!("{read:?}")) }
+    });
+    assert_eq!(answer, "987\n");
+    eventually("nothing is left in the queue", || match depth(&env) {
+        0 => Ok(()),
+        left => Err(left.to_string()),
+    });
+    second.stop().ok();
+}
+
+#[test]
+fn garbage_goes_aside_and_the_worker_goes_on() {
+    let env = Env::new();
+    let worker = env.worker(&[]);
+    let backend = env.backend();
+    let garbage = ["", "garbage", "li2e1:r", "li3e1:r1:ce", "li2e1:r64:no such call"];
+    let messages = garbage.map(|body| Outgoing { topic: TOPIC.into(), body: body.into(), delay: Duration::ZERO });
+    block_on(backend.queue().send_many(&messages)).expect("sent");
+    assert_eq!(env.run(["call", "fib", "{\"n\":10}"]).ok(), "55");
+    let aside = eventually("all are aside", || {
+        let aside = block_on(backend.queue().dead_letters(&TOPIC.into(), 10)).expect("dead letters");
+        if aside.len() == garbage.len() { Ok(aside) } else { Err(format!("{aside:?}")) }
+    });
+    assert!(aside.iter().all(|letter| !letter.reason.is_empty()), "{aside:?}");
+    assert_eq!(depth(&env), 0);
+    let ended = worker.stop();
+    assert_eq!(ended.code, Some(0));
+    assert_eq!(ended.stderr.matches("set aside a message").count(), garbage.len(), "{ended:#?}");
+}
+
+#[test]
+fn a_long_call_keeps_its_lease() {
+    let env = Env::new();
+    // Three leases long, with a second worker waiting for the message to come free.
+    let args = ["--lease", "1s", "--timeout", "3s"];
+    let workers = [env.worker(&args), env.worker(&args)];
+    let ended = env.run(["call", "loops"]);
+    assert_eq!(ended.code, Some(30), "{ended:#?}");
+    sleep(Duration::from_millis(200));
+    let failures: usize = workers.map(|w| w.stop().stderr.matches("failed: ").count()).iter().sum();
+    assert_eq!(failures, 1, "it was run once");
+}
+
+#[test]
+fn hostile_calls_cost_only_themselves() {
+    let env = Env::new();
+    let worker = env.worker(&["--timeout", "1s", "--memory", "64MiB"]);
+    let hostile = ["loops", "grows", "recurses"].map(|task| {
+        let payload = if task == "recurses" { "{\"n\": 1}" } else { "{}" };
+        (task, env.start(["call", task, payload]))
+    });
+    assert_eq!(env.run(["call", "fib", "{\"n\":20}"]).ok(), "6765");
+    for (task, call) in hostile {
+        let ended = call.end();
+        assert_eq!(ended.code, Some(30), "{task}: {ended:#?}");
+    }
+    assert_eq!(env.run(["call", "panics", "{\"message\": \"oh\"}"]).code, Some(30));
+    assert_eq!(env.run(["call", "fib", "{\"n\":21}"]).ok(), "10946");
+    worker.stop().ok();
+}
