@@ -9,7 +9,7 @@ use brrr_protocol::{Error, ErrorKind, Result};
 use crate::exit::Exit;
 
 /// What is left to do after a step.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Disposition {
     /// Settled, nothing to say.
     Nothing,
@@ -18,40 +18,33 @@ pub enum Disposition {
     /// Settled; people want to know that a message was set aside, and why.
     ReportSetAside(String),
     /// The backend has a bad moment: return the message, to be tried again a little later.
-    GiveBack,
+    GiveBack(Error),
     /// Nothing can be said about the message: let its lease run out. Unlike a return that counts as a delivery, so
     /// that a message which always does this ends among the dead letters.
-    LetLeaseRunOut,
+    LetLeaseRunOut(Error),
     /// No message can succeed until a person has seen to the backend.
-    Stop(Exit),
+    Stop(Exit, Error),
 }
 
-impl Disposition {
-    #[must_use]
-    pub fn of(result: &Result<Step>) -> Self {
+impl From<Result<Step>> for Disposition {
+    fn from(result: Result<Step>) -> Self {
         match result {
             Ok(step) => match step {
-                Step::Completed
-                | Step::Deferred { .. }
-                | Step::AlreadyEnded
-                | Step::NotReady
-                | Step::GivenBack(_) => Self::Nothing,
-                Step::Failed(failure) => Self::ReportFailure(failure.clone()),
-                Step::SetAside(reason) => Self::ReportSetAside(reason.clone()),
+                Step::Completed | Step::Deferred { .. } | Step::AlreadyEnded | Step::NotReady | Step::GivenBack(_) => {
+                    Self::Nothing
+                }
+                Step::Failed(failure) => Self::ReportFailure(failure),
+                Step::SetAside(reason) => Self::ReportSetAside(reason),
             },
-            Err(error) => Self::of_error(error),
-        }
-    }
-
-    /// What to do when the backend failed.
-    #[must_use]
-    pub fn of_error(error: &Error) -> Self {
-        match error.kind {
-            ErrorKind::Unavailable => Self::GiveBack,
-            ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::Corrupt | ErrorKind::NewerSchema => {
-                Self::Stop(error.into())
-            }
-            ErrorKind::Config | ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => Self::LetLeaseRunOut,
+            Err(error) => match error.kind {
+                ErrorKind::Unavailable => Self::GiveBack(error),
+                ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::Corrupt | ErrorKind::NewerSchema => {
+                    Self::Stop((&error).into(), error)
+                }
+                ErrorKind::Config | ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => {
+                    Self::LetLeaseRunOut(error)
+                }
+            },
         }
     }
 }
@@ -70,22 +63,23 @@ mod tests {
     use brrr_protocol::model::FailureKind;
 
     fn of(kind: ErrorKind) -> Disposition {
-        Disposition::of(&Err(Error::new(kind, "test", "do it", "it broke")))
+        Err(Error::new(kind, "test", "do it", "it broke")).into()
     }
 
     #[test]
     fn only_what_a_person_must_see_to_stops_the_worker() {
-        assert_eq!(of(ErrorKind::Unavailable), Disposition::GiveBack);
-        assert_eq!(of(ErrorKind::Full), Disposition::Stop(Exit::Full));
-        assert_eq!(of(ErrorKind::NewerSchema), Disposition::Stop(Exit::NewerSchema));
-        assert_eq!(of(ErrorKind::Internal), Disposition::LetLeaseRunOut);
+        assert!(matches!(of(ErrorKind::Unavailable), Disposition::GiveBack(_)));
+        assert!(matches!(of(ErrorKind::Full), Disposition::Stop(Exit::Full, _)));
+        assert!(matches!(of(ErrorKind::NewerSchema), Disposition::Stop(Exit::NewerSchema, _)));
+        assert!(matches!(of(ErrorKind::Internal), Disposition::LetLeaseRunOut(_)));
     }
 
     #[test]
     fn a_failed_call_is_reported_and_nothing_else() {
         let failure = Failure::new(FailureKind::Error, "fib", "no");
-        assert_eq!(Disposition::of(&Ok(Step::Failed(failure.clone()))), Disposition::ReportFailure(failure));
-        assert_eq!(Disposition::of(&Ok(Step::NotReady)), Disposition::Nothing);
+        let disposition = Disposition::from(Ok(Step::Failed(failure.clone())));
+        assert!(matches!(disposition, Disposition::ReportFailure(told) if told == failure));
+        assert!(matches!(Disposition::from(Ok(Step::NotReady)), Disposition::Nothing));
     }
 
     #[test]

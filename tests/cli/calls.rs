@@ -86,7 +86,8 @@ fn what_a_guest_prints_is_on_stdout_with_task_and_hash() {
     let short = &call["call"].as_str().expect("a hash")[..8];
     worker.wait_for_stdout("after me");
     let ended = worker.stop();
-    let expected = format!("prints {short} │ before me\nprints {short} │ warn: warning me\nprints {short} │ after me\n");
+    let expected =
+        format!("prints {short} │ before me\nprints {short} │ warn: warning me\nprints {short} │ after me\n");
     // Once each, though the handler ran twice. (A guest without stdio logs what it prints.)
     assert_eq!(ended.stdout.replace("info: ", ""), expected);
 }

@@ -89,7 +89,9 @@ fn a_body_says_what_a_query_cannot() {
     let accepted = http.post("/fib", "{\"n\": 11}");
     assert_eq!(accepted.status, 202, "{}", accepted.body);
     let done = http.ends_with(accepted.location.as_deref().expect("a location"), 200);
-    let done = if done.json()["status"] == "ok" { done } else {
+    let done = if done.json()["status"] == "ok" {
+        done
+    } else {
         eventually("done", || {
             let answer = http.get(accepted.location.as_deref().expect("a location"));
             if answer.json()["status"] == "ok" { Ok(answer) } else { Err(answer.body) }
@@ -167,7 +169,8 @@ fn slow_and_oversized_requests_harm_nobody() {
     assert!(!answer.contains("200 OK"), "{answer}");
     // And one that announces more than is taken.
     let mut huge = connect();
-    huge.write_all(b"POST /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 99000000\r\n\r\n").expect("written");
+    huge.write_all(b"POST /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 99000000\r\n\r\n")
+        .expect("written");
     let chunk = vec![b' '; 1 << 20];
     for _ in 0..20 {
         if huge.write_all(&chunk).is_err() {

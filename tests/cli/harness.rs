@@ -12,17 +12,17 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Nothing here takes so long unless it hangs, even on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub const TOPIC: &str = "demo";
 
 /// The Rust conformance guest.
 pub fn guest() -> PathBuf {
+    static COMPILED: Once = Once::new();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/guests/rust/rust-conformance.wasm");
     assert!(path.exists(), "{} is missing: build it with scripts/guests/rust.sh (or `make guests`)", path.display());
     let path = path.canonicalize().expect("a path");
     // Compiled once, before the tests that run side by side all do it.
-    static COMPILED: Once = Once::new();
     COMPILED.call_once(|| {
         Env::new().run(["inspect", path.to_str().expect("UTF-8")]).ok();
     });

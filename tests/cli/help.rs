@@ -9,14 +9,14 @@ const COMMANDS: [&str; 8] = ["run", "call", "schedule", "read", "forget", "serve
 #[test]
 fn help_is_as_recorded() {
     let env = Env::new();
-    let mut all = env.run(["--help"]).ok().to_owned();
+    let mut parts = vec![env.run(["--help"]).ok().to_owned()];
     for command in COMMANDS {
         let help = env.run([command, "--help"]);
         assert!(help.ok().contains("Example"), "{command} has no example");
-        all.push_str(&format!("\n\n$ brrr-host {command} --help\n{}", help.ok()));
+        parts.push(format!("$ brrr-host {command} --help\n{}", help.ok()));
     }
     // The environment of a test is not the user's, and clap shows it.
-    let all = all.replace("[env: BRRR_TOPIC=demo]", "[env: BRRR_TOPIC=]") + "\n";
+    let all = parts.join("\n\n").replace("[env: BRRR_TOPIC=demo]", "[env: BRRR_TOPIC=]") + "\n";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/help.txt");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &all).expect("help.txt");

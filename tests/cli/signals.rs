@@ -103,12 +103,8 @@ fn a_call_that_is_interrupted_says_how_to_go_on() {
 #[test]
 fn a_reader_that_went_away_is_no_panic() {
     let env = Env::new();
-    let mut child = env
-        .command(["completions", "bash"])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary");
+    let mut child =
+        env.command(["completions", "bash"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
     drop(child.stdout.take());
     let ended = child.wait_with_output().expect("an end");
     assert_eq!(ended.status.code(), Some(141));

@@ -76,7 +76,7 @@ impl Fleet {
         let guest = Guest::load(&engine, &component, &|_| {}).await.unwrap_or_else(|e| panic!("{e}"));
         let printed = Arc::new(Kept::default());
         // Long enough for Python on a busy machine, short enough to wait for a loop.
-        let limits = RunLimits { wall: Duration::from_secs(20), ..RunLimits::default() };
+        let limits = RunLimits { wall: Duration::from_secs(10), ..RunLimits::default() };
         let handler = Arc::new(WasmHandler::new(vec![guest], limits, printed.clone()).unwrap());
 
         let backend: Arc<dyn Backend> = Arc::new(brrr_backends::Memory::new());

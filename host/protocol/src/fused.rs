@@ -181,9 +181,16 @@ impl<'a> Child<'a> {
         }
         if self.must_send {
             match self.ended {
-                // Stepwise sends, registers, and then finds the outcome; what that leaves is the discharge alone.
+                // Stepwise sends, registers without `scheduled_at`, and then finds the outcome; what that leaves is the
+                // discharge alone.
                 Some(ChildEnd::Value) => return wake_all(tx, hash),
-                Some(ChildEnd::Failure) => return wake_in_job(tx, hash, &me.root, &self.call.topic),
+                Some(ChildEnd::Failure) => {
+                    if let Some(pending) = &self.pending {
+                        let unsure = PendingReturns { scheduled_at: None, ..pending.clone() };
+                        tx.put(&Key::pending_returns(hash), &unsure.encode())?;
+                    }
+                    return wake_in_job(tx, hash, &me.root, &self.call.topic);
+                }
                 None => {
                     tx.send(&self.call.topic, &Message { root: me.root.clone(), call: hash.clone() })?;
                 }

@@ -94,10 +94,7 @@ fn encode(codec: Codec, task: &str, given: Vec<u8>) -> Result<Encoded, String> {
                     ));
                 }
             };
-            Ok(Encoded {
-                hash: typescript::call_hash(task, &list).into(),
-                payload: typescript::payload(&list).into(),
-            })
+            Ok(Encoded { hash: typescript::call_hash(task, &list).into(), payload: typescript::payload(&list).into() })
         }
         Codec::Raw => Ok(Encoded { hash: CallHash::derive(task, &given), payload: given.into() }),
     }
@@ -144,9 +141,8 @@ mod tests {
 
     #[test]
     fn arguments_take_their_codecs_form() {
-        let encoded = |codec, text: &str| {
-            String::from_utf8(encode(codec, "t", text.into()).unwrap().payload.to_vec()).unwrap()
-        };
+        let encoded =
+            |codec, text: &str| String::from_utf8(encode(codec, "t", text.into()).unwrap().payload.to_vec()).unwrap();
         assert_eq!(encoded(Codec::Python, ""), "[{}]");
         assert_eq!(encoded(Codec::Python, "{\"n\":30}"), "[{\"n\": 30}]");
         assert_eq!(encoded(Codec::Typescript, "{\"n\":30}"), "[{\"n\":30}]");

@@ -52,7 +52,7 @@ fn as_json(guest: &Guest) -> serde_json::Value {
         "path": guest.path.display().to_string(),
         "size": guest.size,
         "digest": format!("sha256:{}", guest.digest),
-        "wit": guest.wit_version.to_string(),
+        "wit": guest.wit_version,
         "tasks": guest.tasks.iter().map(task).collect::<Vec<_>>(),
         "imports": guest.imports,
     })

@@ -93,9 +93,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 }
 
 fn start_log(level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder().parse(level).map_err(|error| {
-        Told::new(Exit::Usage, format!("--log-level {level}: {error}; try `info` or `debug`"))
-    })?;
+    let filter = EnvFilter::builder()
+        .parse(level)
+        .map_err(|error| Told::new(Exit::Usage, format!("--log-level {level}: {error}; try `info` or `debug`")))?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -153,7 +153,8 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 
 /// What happened, in one line. Our own errors say their cause themselves.
 fn one_line(error: &anyhow::Error) -> String {
-    let says_it_all = error.is::<Told>() || error.is::<Error>() || error.is::<LoadError>() || error.is::<CannotListen>();
+    let says_it_all =
+        error.is::<Told>() || error.is::<Error>() || error.is::<LoadError>() || error.is::<CannotListen>();
     let text = if says_it_all { error.to_string() } else { format!("{error:#}") };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

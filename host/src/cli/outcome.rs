@@ -65,7 +65,8 @@ impl Show<'_> {
         if self.format == Format::Json {
             print_json(&View { failure: Some(failure.into()), ..self.view("failed") })?;
         }
-        let attempts = if failure.attempts > 1 { format!(" after {} attempts", failure.attempts) } else { String::new() };
+        let attempts =
+            if failure.attempts > 1 { format!(" after {} attempts", failure.attempts) } else { String::new() };
         let kind = match &failure.kind {
             FailureKind::Error => String::new(),
             kind => format!(" ({kind})"),
@@ -94,12 +95,6 @@ impl Show<'_> {
     }
 
     fn view(&self, status: &'static str) -> View<'_> {
-        View {
-            status,
-            job: self.job.map(Root::as_str),
-            call: self.call.as_str(),
-            result: None,
-            failure: None,
-        }
+        View { status, job: self.job.map(Root::as_str), call: self.call.as_str(), result: None, failure: None }
     }
 }

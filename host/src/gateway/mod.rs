@@ -126,9 +126,9 @@ async fn job(State(gateway): State<Gateway>, Path(id): Path<String>) -> Response
 
 async fn arguments(task: &str, query: Pairs, body: Body) -> std::result::Result<Arguments, Box<Response>> {
     let Query(query) = query.map_err(|error| reply::refused(StatusCode::BAD_REQUEST, &error.body_text()))?;
-    let body = to_bytes(body, BODY).await.map_err(|_| {
-        reply::refused(StatusCode::PAYLOAD_TOO_LARGE, "the body was cut off, or is larger than 16 MiB")
-    })?;
+    let body = to_bytes(body, BODY)
+        .await
+        .map_err(|_| reply::refused(StatusCode::PAYLOAD_TOO_LARGE, "the body was cut off, or is larger than 16 MiB"))?;
     Ok(arguments::read(task, query, &body).map_err(|text| reply::refused(StatusCode::BAD_REQUEST, &text))?)
 }
 

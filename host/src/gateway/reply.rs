@@ -55,7 +55,9 @@ pub fn value(value: Bytes) -> Response {
             (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response()
         }
         // Of a task that doesn't speak JSON: as it is.
-        Err(_) => (StatusCode::OK, [(header::CONTENT_TYPE, "application/octet-stream")], Body::from(value)).into_response(),
+        Err(_) => {
+            (StatusCode::OK, [(header::CONTENT_TYPE, "application/octet-stream")], Body::from(value)).into_response()
+        }
     }
 }
 
@@ -87,7 +89,6 @@ pub fn refused(status: StatusCode, message: &str) -> Response {
 /// The backend failed: 503 if trying again may help. What exactly failed is for our log, not for clients.
 pub fn backend_failed(error: &Error) -> Response {
     tracing::error!("{error}");
-    let status =
-        if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
+    let status = if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
     say(status, "unavailable", "the backend failed; the log of the gateway says why")
 }

@@ -108,8 +108,8 @@ impl Worker {
     /// What made it stop by itself: a backend that a person must see to.
     pub async fn run(self) -> Result<()> {
         let queue = self.shared.backend.queue();
-        let leases = Leases::start(self.shared.backend.clone(), self.shared.in_flight.clone(), queue.lease())
-            .map_err(|e| {
+        let leases =
+            Leases::start(self.shared.backend.clone(), self.shared.in_flight.clone(), queue.lease()).map_err(|e| {
                 Error::new(ErrorKind::Internal, "worker", "start the thread that renews leases", e.to_string())
             })?;
         self.receive_until_stopped().await;
@@ -200,10 +200,11 @@ impl Shared {
         };
         let stepping = step(&self.backend, &*self.handler, delivery, &self.limits, now());
         // Nothing that a panic could leave half done is used again: the run is dropped, what is shared is atomic.
-        match AssertUnwindSafe(stepping).catch_unwind().await {
-            Ok(result) => self.settle(delivery, result).await,
+        if let Ok(result) = AssertUnwindSafe(stepping).catch_unwind().await {
+            self.settle(delivery, result).await;
+        } else {
             // The panic hook has printed where. It counts as a delivery, as for any error that we don't understand.
-            Err(_) => tracing::error!("a fault of this program, please report it: {} panicked", subject(delivery)),
+            tracing::error!("a fault of this program, please report it: {} panicked", subject(delivery));
         }
     }
 
@@ -214,32 +215,31 @@ impl Shared {
                 self.failures.store(0, Ordering::Relaxed);
             }
         }
-        match (Disposition::of(&result), result) {
-            (Disposition::Nothing, _) => {}
-            (Disposition::ReportFailure(failure), _) => report(delivery, &failure),
-            (Disposition::ReportSetAside(reason), _) => {
+        match result.into() {
+            Disposition::Nothing => {}
+            Disposition::ReportFailure(failure) => report(delivery, &failure),
+            Disposition::ReportSetAside(reason) => {
                 tracing::error!("set aside a message of topic {}: {reason}", delivery.topic);
             }
-            (Disposition::GiveBack, Err(error)) => {
+            Disposition::GiveBack(error) => {
                 let delay = self.failed();
                 tracing::warn!("{}: {error}; trying again in {delay:?}", subject(delivery));
                 self.give_back(delivery, delay).await;
             }
-            (Disposition::LetLeaseRunOut, Err(error)) => {
+            Disposition::LetLeaseRunOut(error) => {
                 tracing::error!("{}: {error}; it comes back when its lease runs out", subject(delivery));
             }
-            (Disposition::Stop(exit), Err(error)) => {
+            Disposition::Stop(exit, error) => {
                 self.stop(exit, error);
                 self.give_back(delivery, Duration::ZERO).await;
             }
-            (Disposition::GiveBack | Disposition::LetLeaseRunOut | Disposition::Stop(_), Ok(_)) => {}
         }
     }
 
     async fn receive_failed(&self, error: Error, topic: &Topic) {
-        match Disposition::of_error(&error) {
-            Disposition::Stop(exit) => self.stop(exit, error),
-            _ => {
+        match Err(error).into() {
+            Disposition::Stop(exit, error) => self.stop(exit, error),
+            Disposition::GiveBack(error) | Disposition::LetLeaseRunOut(error) => {
                 let delay = self.failed();
                 tracing::warn!("receiving from topic {topic}: {error}; trying again in {delay:?}");
                 tokio::select! {
@@ -247,6 +247,8 @@ impl Shared {
                     _ = self.shutdown.wait() => {}
                 }
             }
+            // Those are of an `Ok`.
+            Disposition::Nothing | Disposition::ReportFailure(_) | Disposition::ReportSetAside(_) => {}
         }
     }
 
@@ -271,9 +273,10 @@ impl Shared {
 /// One line a failed call. The cause was reported by the call that it happened in; a parent needs only its own line.
 fn report(delivery: &Delivery, failure: &Failure) {
     let hash = Message::decode(delivery.body.as_bytes()).map(|m| m.call.short().to_owned()).unwrap_or_default();
-    match failure.chain.as_slice() {
-        [parent, _, ..] => tracing::warn!("failed: {hash} {parent}"),
-        _ => tracing::warn!("failed: {hash} {failure}"),
+    if let [parent, _, ..] = failure.chain.as_slice() {
+        tracing::warn!("failed: {hash} {parent}");
+    } else {
+        tracing::warn!("failed: {hash} {failure}");
     }
 }
 
@@ -296,3 +299,6 @@ pub fn now() -> Millis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

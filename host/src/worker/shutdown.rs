@@ -61,7 +61,12 @@ impl Shutdown {
 
     /// Asks to stop; the first reason stands.
     pub fn begin(&self, why: Exit) {
-        self.sender.send_if_modified(|reason| reason.is_none() && { *reason = Some(why); true });
+        self.sender.send_if_modified(|reason| {
+            reason.is_none() && {
+                *reason = Some(why);
+                true
+            }
+        });
     }
 
     /// Why it was asked to stop; `None`: it was not.

@@ -89,7 +89,7 @@ impl Options {
     /// (locked by another process for 10 s).
     pub fn open(self, path: impl AsRef<Path>) -> Result<Sqlite> {
         let path = path.as_ref();
-        let session = Session::new(open::writer(path, self.max_pages)?, path.to_owned(), self.lease);
+        let session = Session::new(open::writer(path, self.max_pages)?, path.to_owned(), self.lease)?;
         let (writer, wakeups) = Writer::start(session)?;
         Ok(Sqlite {
             name: format!("sqlite:{}", path.display()),

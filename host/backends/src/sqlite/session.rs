@@ -64,8 +64,10 @@ pub(super) struct Effects {
 }
 
 impl Session {
-    pub fn new(conn: Connection, path: PathBuf, lease: Duration) -> Self {
-        Self {
+    /// # Errors
+    /// When the file can't be read.
+    pub fn new(conn: Connection, path: PathBuf, lease: Duration) -> Result<Self> {
+        let mut session = Self {
             conn,
             path,
             lease,
@@ -77,7 +79,10 @@ impl Session {
             data_version: 0,
             synced: false,
             failed: false,
-        }
+        };
+        // What was written until now is no news.
+        session.look()?;
+        Ok(session)
     }
 
     /// Translates an error of a statement, and keeps in mind that there was one.

@@ -225,6 +225,15 @@ impl Thread {
                 group.add(request);
             }
             let close = group.close;
+            unsafe {
+                static mut S: [u64; 6] = [0; 6];
+                let w = group.operations.iter().filter(|o| o.mode() > Mode::Read).count() as u64;
+                let r = group.operations.len() as u64 - w;
+                if w + r + group.receivers.len() as u64 > 0 { S[0] += 1; }
+                if w + group.receivers.len() as u64 > 0 { S[4] += 1; }
+                S[1] += w; S[2] += r; S[3] += group.receivers.len() as u64;
+                if close { let s = S; eprintln!("groups {} writing {} w {} r {} recv {}", s[0], s[4], s[1], s[2], s[3]); }
+            }
             self.work(group);
             if self.last_tick.elapsed() >= TICK {
                 self.tick();

@@ -1,0 +1,113 @@
+//! Makes components from `tests/fixtures/wasm`.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+const IMPORTS: &str = include_str!("../fixtures/wasm/imports.wat");
+const HELPERS: &str = include_str!("../fixtures/wasm/helpers.wat");
+const WORLDS: &str = include_str!("../fixtures/wasm/worlds.wit");
+const WORKER: &str = include_str!("../../wit/worker.wit");
+
+/// What each fixture adds to imports and helpers.
+const TEXTS: [(&str, &str); 5] = [
+    ("echo", include_str!("../fixtures/wasm/echo.wat")),
+    ("rude", include_str!("../fixtures/wasm/rude.wat")),
+    ("parent", include_str!("../fixtures/wasm/parent.wat")),
+    ("system", include_str!("../fixtures/wasm/system.wat")),
+    ("teapot", include_str!("../fixtures/wasm/teapot.wat")),
+];
+
+/// Where `describe` keeps its list in a fixture's memory.
+const LIST: u32 = 4096;
+/// Bytes of a `task` and of a list's head.
+const TASK: u32 = 64;
+
+/// A component to be made.
+pub struct Fixture<'a> {
+    /// The file in `tests/fixtures/wasm`, without its ending.
+    pub name: &'a str,
+    pub world: &'a str,
+    /// Name, leaf?, timeout in milliseconds.
+    pub tasks: &'a [(&'a str, bool, Option<u64>)],
+    /// The body of `describe`; by default it names `tasks`.
+    pub describe: Option<&'a str>,
+    /// The version of `brrr:worker`.
+    pub version: &'a str,
+}
+
+impl Default for Fixture<'_> {
+    fn default() -> Self {
+        Self { name: "echo", world: "plain", tasks: &[("echo", false, None)], describe: None, version: "0.1.0" }
+    }
+}
+
+impl Fixture<'_> {
+    /// The bytes of the component.
+    pub fn component(&self) -> Vec<u8> {
+        let (_, text) = TEXTS.iter().find(|(name, _)| *name == self.name).unwrap();
+        let text = format!("(module\n{IMPORTS}\n{text}\n{HELPERS}\n{}\n)", self.describe());
+        encode(&text, self.world, self.version)
+    }
+
+    /// Writes the component into a folder.
+    pub fn write(&self, folder: &Path) -> PathBuf {
+        let path = folder.join(format!("{}.wasm", self.name));
+        fs::write(&path, self.component()).unwrap();
+        path
+    }
+
+    fn describe(&self) -> String {
+        let body = self.describe.map_or_else(|| format!("(i32.const {LIST})"), str::to_owned);
+        let mut data = Vec::new();
+        let mut strings = Vec::new();
+        let strings_at = LIST + 8 + TASK * self.tasks.len() as u32;
+        word(&mut data, LIST + 8);
+        word(&mut data, self.tasks.len() as u32);
+        for (name, leaf, timeout) in self.tasks {
+            word(&mut data, strings_at + strings.len() as u32);
+            word(&mut data, name.len() as u32);
+            strings.extend(name.as_bytes());
+            word(&mut data, u32::from(timeout.is_some()));
+            word(&mut data, 0);
+            data.extend(timeout.unwrap_or(0).to_le_bytes());
+            // No max-retries, no retry-delay.
+            data.extend([0; 24]);
+            word(&mut data, u32::from(*leaf));
+            // No further options; and what aligns the next task.
+            data.extend([0; 12]);
+        }
+        data.extend(strings);
+        let bytes = data.iter().fold(String::new(), |mut text, b| {
+            write!(text, "\\{b:02x}").unwrap();
+            text
+        });
+        format!(
+            "(data (i32.const {LIST}) \"{bytes}\")
+             (func (export \"brrr:worker/handler@0.1.0#describe\") (result i32) {body})"
+        )
+    }
+}
+
+/// A component of another world.
+pub fn other_world() -> Vec<u8> {
+    encode(include_str!("../fixtures/wasm/other.wat"), "other", "0.1.0")
+}
+
+fn encode(text: &str, world: &str, version: &str) -> Vec<u8> {
+    let versioned = |text: &str| text.replace("@0.1.0", &format!("@{version}"));
+    let mut module = wat::parse_str(versioned(text)).unwrap();
+    let mut resolve = Resolve::default();
+    resolve.push_str("worker.wit", &versioned(WORKER)).unwrap();
+    let worlds = resolve.push_str("worlds.wit", &versioned(WORLDS)).unwrap();
+    let world = resolve.select_world(&[worlds], Some(world)).unwrap();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
+    ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
+}
+
+fn word(data: &mut Vec<u8>, word: u32) {
+    data.extend(word.to_le_bytes());
+}

@@ -1,0 +1,124 @@
+//! A guest that loops, grows, recurses or traps costs its own call only.
+
+use std::time::{Duration, Instant};
+
+use brrr_host::wasm::RunLimits;
+use brrr_protocol::model::FailureKind;
+
+use crate::fixture::Fixture;
+use crate::rig::Rig;
+
+async fn rude() -> Rig {
+    let limits = RunLimits { wall: Duration::from_millis(200), ..RunLimits::default() };
+    let tasks = [("rude", false, None), ("hasty", false, Some(20))];
+    Rig::new(&Fixture { name: "rude", tasks: &tasks, ..Fixture::default() }, limits).await
+}
+
+#[tokio::test]
+async fn an_endless_loop_is_stopped_in_time() {
+    let rig = rude().await;
+    for (task, limit) in [("rude", 200), ("hasty", 20)] {
+        let start = Instant::now();
+        let failure = rig.failure(task, b"l").await;
+        let took = start.elapsed();
+        assert_eq!(failure.kind, FailureKind::Timeout);
+        assert!(failure.message.contains(&format!("its time limit of {limit}ms")), "{failure}");
+        let limit = Duration::from_millis(limit);
+        assert!(took >= limit && took < limit + Duration::from_millis(500), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_loop_leaves_its_thread_to_others_and_can_be_dropped() {
+    // One thread: while a guest loops on it, a timer and other runs get their turns.
+    let limits = RunLimits { wall: Duration::from_secs(600), ..RunLimits::default() };
+    let rig = Rig::new(&Fixture { name: "rude", tasks: &[("rude", false, None)], ..Fixture::default() }, limits).await;
+    let start = Instant::now();
+    tokio::select! {
+        ended = rig.run("rude", b"l") => panic!("{ended:?}"),
+        () = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert_eq!(rig.value("rude", b" ").await, " ");
+        } => {}
+    }
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    // Its slot is free again: more runs than there are slots.
+    for _ in 0..20 {
+        assert_eq!(rig.value("rude", b" ").await, " ");
+    }
+}
+
+#[tokio::test]
+async fn memory_is_limited() {
+    let failure = rude().await.failure("rude", b"m").await;
+    assert_eq!(failure.kind, FailureKind::Limit);
+    assert!(failure.message.starts_with("it needs more than the memory limit of 256 MiB"), "{failure}");
+
+    // A guest that does not even start within the limit.
+    let limits = RunLimits { memory: 64 << 10, ..RunLimits::default() };
+    let failure = Rig::new(&Fixture::default(), limits).await.failure("echo", b"").await;
+    assert_eq!(failure.kind, FailureKind::Limit);
+    assert!(failure.message.contains("64 KiB"), "{failure}");
+}
+
+#[tokio::test]
+async fn results_are_limited() {
+    let failure = rude().await.failure("rude", b"b").await;
+    assert_eq!(failure.kind, FailureKind::Limit);
+    assert!(failure.message.contains("more than 16 MiB"), "{failure}");
+}
+
+#[tokio::test]
+async fn traps_say_what_happened() {
+    let rig = rude().await;
+    for (how, text) in [
+        (b"u", "it gave up"),
+        (b"r", "its stack of 1 MiB overflowed"),
+        (b"o", "out of bounds memory access"),
+        (b"z", "integer divide by zero"),
+        (b"x", "out of bounds"),
+    ] {
+        let failure = rig.failure("rude", how).await;
+        assert_eq!(failure.kind, FailureKind::Trap, "{failure}");
+        assert!(failure.message.contains(text), "{failure}");
+        assert_eq!(failure.task, "rude");
+        assert_eq!(failure.chain.len(), 1);
+        assert_eq!(rig.value("rude", b" ").await, " ", "the next call is as if nothing had been");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_failures() {
+    let rig = rude().await;
+    for how in [b"e", b"p"] {
+        let failure = rig.failure("rude", how).await;
+        assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Error, "no luck"));
+        assert_eq!(failure.chain, ["rude: error: no luck"]);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_output_is_cut_off() {
+    let rig = rude().await;
+    rig.value("rude", b"f").await;
+    let lines = rig.lines.take();
+    let bytes: usize = lines.iter().map(|line| line.len() - 4).sum();
+    assert!(bytes <= (1 << 20) + 100, "{bytes}");
+    assert!(lines.last().unwrap().contains("cut off here, at 1024 KiB"), "{:?}", lines.last());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_runs_than_slots_wait_for_their_turn() {
+    let rig = std::sync::Arc::new(rude().await);
+    let runs: Vec<_> = (0..100)
+        .map(|n: u32| {
+            let rig = rig.clone();
+            tokio::spawn(async move { rig.run("rude", if n % 10 == 0 { b"l" } else { b" " }).await })
+        })
+        .collect();
+    let mut completed = 0;
+    for run in runs {
+        completed += u32::from(matches!(run.await.unwrap(), brrr_protocol::ports::Ended::Completed(_)));
+    }
+    assert_eq!(completed, 90);
+}

@@ -1,0 +1,163 @@
+//! What is refused at start, and how it is said.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use brrr_host::wasm::{LoadError, RunLimits, WasmHandler};
+
+use crate::fixture::{Fixture, other_world};
+use crate::rig::{Lines, load};
+
+/// Loads bytes that can't be served, and returns why. Each message is one line that names the file.
+async fn refused(bytes: &[u8]) -> LoadError {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("guest.wasm");
+    fs::write(&path, bytes).unwrap();
+    let Err(error) = load(&path).await else { panic!("it was loaded") };
+    let text = error.to_string();
+    assert!(text.contains("guest.wasm: "), "{text}");
+    assert!(!text.lines().next().unwrap().is_empty());
+    error
+}
+
+#[tokio::test]
+async fn a_good_component_says_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Fixture { tasks: &[("a", false, None), ("b", true, Some(1500))], ..Fixture::default() };
+    let path = fixture.write(folder.path());
+    let guest = load(&path).await.unwrap();
+    assert_eq!(guest.path, path);
+    assert_eq!(guest.size, fs::metadata(&path).unwrap().len());
+    assert_eq!(guest.digest.len(), 64);
+    assert_eq!(guest.wit_version, "0.1.0");
+    assert!(guest.imports.contains(&"brrr:worker/tasks@0.1.0".to_owned()), "{:?}", guest.imports);
+    let names: Vec<_> = guest.tasks.iter().map(|t| (t.name.as_str(), t.options.leaf)).collect();
+    assert_eq!(names, [("a", false), ("b", true)]);
+    assert_eq!(guest.tasks[1].options.timeout.unwrap().as_millis(), 1500);
+    assert_eq!(guest.tasks[0].options.timeout, None);
+}
+
+#[tokio::test]
+async fn no_such_file() {
+    let error = load(Path::new("/no/such/guest.wasm")).await.err().unwrap();
+    assert!(matches!(error, LoadError::NotFound { .. }));
+    assert!(error.to_string().starts_with("/no/such/guest.wasm: no such file"), "{error}");
+}
+
+#[tokio::test]
+async fn a_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(load(folder.path()).await.err().unwrap(), LoadError::Unreadable { .. }));
+}
+
+#[tokio::test]
+async fn not_wasm() {
+    for bytes in [&b""[..], b"hello", b"\0as", b"\x7fELF....", b"(module)"] {
+        let error = refused(bytes).await;
+        assert!(matches!(error, LoadError::NotWasm { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_core_module() {
+    let error = refused(&wat::parse_str("(module)").unwrap()).await;
+    assert!(matches!(error, LoadError::CoreModule { .. }));
+    assert!(error.to_string().contains("wasm-tools component new"), "{error}");
+}
+
+#[tokio::test]
+async fn a_component_of_another_world() {
+    let error = refused(&other_world()).await;
+    let LoadError::OtherWorld { exports, .. } = &error else { panic!("{error}") };
+    assert_eq!(exports, &["fixtures:elsewhere/teapot@1.0.0"]);
+    assert!(matches!(refused(&wat::parse_str("(component)").unwrap()).await, LoadError::OtherWorld { .. }));
+}
+
+#[tokio::test]
+async fn a_component_of_another_version() {
+    let error = refused(&Fixture { version: "0.9.0", ..Fixture::default() }.component()).await;
+    let LoadError::OtherVersion { found, .. } = &error else { panic!("{error}") };
+    assert_eq!(found, "0.9.0");
+}
+
+#[tokio::test]
+async fn an_import_that_nobody_provides() {
+    let error = refused(&Fixture { name: "teapot", world: "unknown-import", ..Fixture::default() }.component()).await;
+    let LoadError::UnknownImport { import, .. } = &error else { panic!("{error}") };
+    assert_eq!(import, "fixtures:elsewhere/teapot@1.0.0");
+}
+
+#[tokio::test]
+async fn the_right_names_with_other_types() {
+    let bytes = wat::parse_str(
+        r#"(component
+            (core module $m (func (export "f")))
+            (core instance $i (instantiate $m))
+            (func $f (canon lift (core func $i "f")))
+            (instance $h (export "describe" (func $f)) (export "handle" (func $f)))
+            (export "brrr:worker/handler@0.1.0" (instance $h)))"#,
+    );
+    let error = refused(&bytes.unwrap()).await;
+    assert!(matches!(error, LoadError::Unfit { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn damaged() {
+    let whole = Fixture::default().component();
+    let error = refused(&whole[..whole.len() / 2]).await;
+    assert!(matches!(error, LoadError::Invalid { .. }), "{error}");
+    // Whatever is flipped, it is an answer and never a panic.
+    for place in (8..whole.len()).step_by(97) {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x55;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("guest.wasm");
+        fs::write(&path, bytes).unwrap();
+        let _ = load(&path).await;
+    }
+}
+
+#[tokio::test]
+async fn describe_traps() {
+    let error = refused(&Fixture { describe: Some("(unreachable)"), ..Fixture::default() }.component()).await;
+    assert!(matches!(error, LoadError::DescribeFailed { .. }), "{error}");
+    assert!(error.to_string().contains("it gave up"), "{error}");
+}
+
+#[tokio::test]
+async fn describe_calls_a_task() {
+    let describe = Some("(call $poll_children (i32.const 1) (i32.const 255))");
+    let error = refused(&Fixture { describe, ..Fixture::default() }.component()).await;
+    assert!(error.to_string().contains("from `describe`"), "{error}");
+}
+
+#[tokio::test]
+async fn describe_never_ends() {
+    let describe = Some("(loop $forever (br $forever)) (unreachable)");
+    let error = refused(&Fixture { describe, ..Fixture::default() }.component()).await;
+    assert!(matches!(error, LoadError::DescribeTimeout { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn no_task_and_a_task_twice() {
+    let error = refused(&Fixture { tasks: &[], ..Fixture::default() }.component()).await;
+    assert!(matches!(error, LoadError::NoTasks { .. }), "{error}");
+    let twice = [("same", false, None), ("same", false, None)];
+    let error = refused(&Fixture { tasks: &twice, ..Fixture::default() }.component()).await;
+    assert!(matches!(&error, LoadError::TaskTwice { task, .. } if task == "same"), "{error}");
+}
+
+#[tokio::test]
+async fn two_components_with_one_task() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = load(&Fixture::default().write(folder.path())).await.unwrap();
+    let rude = Fixture { name: "rude", tasks: &[("other", false, None), ("echo", false, None)], ..Fixture::default() };
+    let second = load(&rude.write(folder.path())).await.unwrap();
+    let joined = WasmHandler::new(vec![first, second], RunLimits::default(), Arc::new(Lines::default()));
+    let error = joined.err().unwrap();
+    let text = error.to_string();
+    for part in ["echo.wasm", "rude.wasm", "\"echo\""] {
+        assert!(text.contains(part), "{text}");
+    }
+}

@@ -1,0 +1,117 @@
+//! What the tests share: an engine, a handler over fixtures, and what it printed.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use brrr_backends::memory::Memory;
+use brrr_host::wasm::{Engine, EngineOptions, Guest, LoadError, Output, OutputLine, RunLimits, Stream, WasmHandler};
+use brrr_protocol::model::{CallHash, Failure, Outcome};
+use brrr_protocol::ports::{Backend, Ended, Handler as _, Loaded, Request, Work};
+use brrr_protocol::records::RunRecord;
+use brrr_protocol::replay::Replay;
+use brrr_protocol::wire::Message;
+use bytes::Bytes;
+
+use crate::fixture::Fixture;
+
+/// One engine for all tests: each reserves terabytes of addresses.
+pub static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
+    let cache_dir = tempfile::tempdir().unwrap().keep();
+    Engine::new(&EngineOptions { max_running: 8, cache_dir: Some(cache_dir) }).unwrap()
+});
+
+/// 2020-09-13 12:26:40 UTC.
+pub const FIRST_RUN: u64 = 1_600_000_000_000;
+
+#[derive(Default)]
+pub struct Lines(Mutex<Vec<String>>);
+
+impl Lines {
+    /// What was printed since this was asked last.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+}
+
+impl Output for Lines {
+    fn write(&self, line: OutputLine<'_>) {
+        let stream = match line.stream {
+            Stream::Stdout => "out",
+            Stream::Stderr => "err",
+            Stream::Log(_) => "log",
+        };
+        self.0.lock().unwrap().push(format!("{stream} {}", line.text));
+    }
+}
+
+pub struct Rig {
+    pub handler: WasmHandler,
+    pub lines: Arc<Lines>,
+    pub backend: Arc<dyn Backend>,
+}
+
+/// A call to be run: of the task `task`, as it stands after an earlier run.
+pub struct Run<'a> {
+    pub task: &'a str,
+    pub payload: &'a [u8],
+    pub call: &'a str,
+    pub before: Option<RunRecord>,
+    pub outcomes: Vec<Option<Outcome>>,
+}
+
+impl Rig {
+    pub async fn new(fixture: &Fixture<'_>, limits: RunLimits) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let guest = load(&fixture.write(folder.path())).await.unwrap();
+        Self::of(vec![guest], limits)
+    }
+
+    pub fn of(guests: Vec<Guest>, limits: RunLimits) -> Self {
+        let lines = Arc::new(Lines::default());
+        let handler = WasmHandler::new(guests, limits, lines.clone()).unwrap();
+        Self { handler, lines, backend: Arc::new(Memory::new()) }
+    }
+
+    pub async fn run(&self, task: &str, payload: &[u8]) -> Ended {
+        self.run_after(Run { task, payload, call: "call", before: None, outcomes: Vec::new() }).await.unwrap().0
+    }
+
+    pub async fn value(&self, task: &str, payload: &[u8]) -> Bytes {
+        match self.run(task, payload).await {
+            Ended::Completed(value) => value,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn failure(&self, task: &str, payload: &[u8]) -> Failure {
+        match self.run(task, payload).await {
+            Ended::Failed(failure) => failure,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub async fn run_after(&self, run: Run<'_>) -> brrr_protocol::Result<(Ended, Replay)> {
+        let call = CallHash::from(run.call);
+        let work = Work {
+            message: Message { root: "root".into(), call: call.clone() },
+            topic: "topic".into(),
+            receipt: None,
+        };
+        let loaded = Loaded { run: run.before, sample: run.outcomes, ..Loaded::default() };
+        let replay = Replay::new(self.backend.clone(), &work, &loaded);
+        let request = Request {
+            task: run.task.to_owned(),
+            payload: Bytes::copy_from_slice(run.payload),
+            call,
+            root: "root".into(),
+            topic: "topic".into(),
+            attempt: 1,
+            first_run: FIRST_RUN,
+        };
+        self.handler.run(request, replay).await
+    }
+}
+
+pub async fn load(path: &Path) -> Result<Guest, LoadError> {
+    Guest::load(&ENGINE, path, &|_| {}).await
+}

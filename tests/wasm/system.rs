@@ -1,0 +1,122 @@
+//! WASI: the same clock, random numbers and output in every replay; real ones in a leaf.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use brrr_host::wasm::RunLimits;
+use brrr_protocol::model::FailureKind;
+use brrr_protocol::ports::Ended;
+use bytes::Bytes;
+
+use crate::fixture::Fixture;
+use crate::rig::{FIRST_RUN, Rig, Run};
+
+async fn system(wall: Duration) -> Rig {
+    let tasks = [("system", false, None), ("leaf", true, None)];
+    let fixture = Fixture { name: "system", world: "system", tasks: &tasks, ..Fixture::default() };
+    Rig::new(&fixture, RunLimits { wall, ..RunLimits::default() }).await
+}
+
+/// What the guest saw: random, seed (2), monotonic, wall seconds, wall nanoseconds, and after a sleep of 5 s: monotonic,
+/// wall seconds, wall nanoseconds.
+fn seen(value: &[u8]) -> [u64; 9] {
+    let mut words = value.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
+    let mut seen = [(); 9].map(|()| words.next().unwrap());
+    // A u32 with its padding.
+    seen[5] &= 0xffff_ffff;
+    seen[8] &= 0xffff_ffff;
+    seen
+}
+
+#[tokio::test]
+async fn a_replay_sees_the_same_world() {
+    let rig = system(Duration::from_secs(60)).await;
+    let start = Instant::now();
+    let first = seen(&rig.value("system", b"t").await);
+    assert_eq!(first, seen(&rig.value("system", b"t").await));
+    assert!(start.elapsed() < Duration::from_secs(4), "a replay does not really sleep");
+
+    let [_, _, _, before, seconds, nanos, after, later_seconds, later_nanos] = first;
+    assert_eq!((seconds, nanos), (FIRST_RUN / 1000, 0));
+    assert_eq!(after - before, 5_000_000_000);
+    assert_eq!((later_seconds, later_nanos), (FIRST_RUN / 1000 + 5, 0));
+
+    let other = Run { task: "system", payload: b"t", call: "another call", before: None, outcomes: vec![] };
+    let (Ended::Completed(other), _) = rig.run_after(other).await.unwrap() else { panic!("it ends") };
+    assert_ne!(first[..3], seen(&other)[..3], "another call has other random numbers");
+}
+
+#[tokio::test]
+async fn a_leaf_sees_the_real_world() {
+    let rig = system(Duration::from_secs(60)).await;
+    let start = Instant::now();
+    let [random, _, _, before, seconds, _, after, ..] = seen(&rig.value("leaf", b"t").await);
+    assert!(start.elapsed() >= Duration::from_secs(5), "a leaf really sleeps");
+    assert!(after - before >= 5_000_000_000);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    assert!(now - seconds < 60, "{now} {seconds}");
+    assert_ne!(random, seen(&rig.value("leaf", b"t").await)[0]);
+}
+
+#[tokio::test]
+async fn the_earliest_of_several_timers_ends_a_wait() {
+    let value = system(Duration::from_secs(60)).await.value("system", b"s").await;
+    let word = |at: usize| u32::from_le_bytes(value[at..at + 4].try_into().unwrap());
+    assert_eq!(u64::from_le_bytes(value[..8].try_into().unwrap()), 1_000_000_000);
+    assert_eq!((word(8), word(12)), (1, 1), "one is ready, the second");
+}
+
+#[tokio::test]
+async fn a_leaf_that_sleeps_too_long_is_stopped() {
+    let rig = system(Duration::from_millis(100)).await;
+    let start = Instant::now();
+    let failure = rig.failure("leaf", b"h").await;
+    assert_eq!(failure.kind, FailureKind::Timeout);
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(rig.value("system", b"h").await, "h", "in a replay an hour is over at once");
+}
+
+#[tokio::test]
+async fn lines_are_shown_once_and_whole() {
+    // Prints "one\ntw", polls a child, prints "o\nth", polls two, prints "ree\nfour".
+    let rig = system(Duration::from_secs(60)).await;
+    let run = |before, outcomes| Run { task: "system", payload: b"p", call: "call", before, outcomes };
+    let there = || Some(Ok(Bytes::from_static(b"x")));
+
+    let (ended, replay) = rig.run_after(run(None, vec![])).await.unwrap();
+    assert_eq!(ended, Ended::Suspended);
+    assert_eq!(rig.lines.take(), ["out one"]);
+
+    let record = replay.record(replay.wait().unwrap(), 1, String::new());
+    let (ended, replay) = rig.run_after(run(Some(record), vec![there()])).await.unwrap();
+    assert_eq!(ended, Ended::Suspended);
+    assert_eq!(rig.lines.take(), ["out two"]);
+
+    // The first child is known by its value from here on.
+    let first = brrr_protocol::model::CallHash::derive("child", &[0]);
+    rig.backend.store().put(&brrr_protocol::ports::Key::value(&first), Bytes::from_static(b"x")).await.unwrap();
+    let record = replay.record(replay.wait().unwrap(), 1, String::new());
+    let (ended, _) = rig.run_after(run(Some(record), vec![there()])).await.unwrap();
+    assert_eq!(ended, Ended::Completed(Bytes::from_static(b"p")));
+    assert_eq!(rig.lines.take(), ["out three", "out four"]);
+}
+
+#[tokio::test]
+async fn what_a_guest_wrote_to_stderr_is_in_the_failure() {
+    let rig = system(Duration::from_secs(60)).await;
+    let failure = rig.failure("system", b"e").await;
+    assert_eq!(failure.kind, FailureKind::Trap);
+    assert!(failure.message.contains("stderr: two"), "{failure}");
+    assert_eq!(rig.lines.take(), ["err one", "err two", "err three", "err four"]);
+}
+
+#[tokio::test]
+async fn an_exit_is_a_failure() {
+    let failure = system(Duration::from_secs(60)).await.failure("system", b"x").await;
+    assert_eq!(failure.kind, FailureKind::Trap);
+    assert!(failure.message.contains("exited with status 1"), "{failure}");
+}
+
+#[tokio::test]
+async fn there_is_no_environment() {
+    assert_eq!(system(Duration::from_secs(60)).await.value("system", b"v").await, [0u8; 4][..]);
+}
