@@ -2,6 +2,7 @@
 # The demo: a Python worker with the gateway, a TypeScript worker, one store between them, two requests.
 #
 # CHECK=1 ends by itself, with a status; KEEP=1 keeps the store of the last time; PORT=8080 is the gateway's port.
+# BRRR_HOST=PATH is a binary that is built already.
 . "$(dirname "$0")/lib.sh"
 
 PORT=${PORT:-8080}
@@ -11,9 +12,11 @@ GATEWAY=http://localhost:$PORT
 "$ROOT/scripts/setup/rust.sh"
 have curl || install_apt curl
 "$ROOT/scripts/guests.sh" python typescript
-say "building the host (a few minutes the first time)"
-cargo build --manifest-path "$ROOT/Cargo.toml" --locked -p brrr-host
-HOST=${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host
+HOST=${BRRR_HOST:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
+if [ -z "${BRRR_HOST:-}" ]; then
+  say "building the host (several minutes the first time)"
+  cargo build --manifest-path "$ROOT/Cargo.toml" --locked -p brrr-host
+fi
 
 if [ -z "${KEEP:-}" ]; then rm -rf "$STATE"; fi
 mkdir -p "$STATE"

@@ -239,7 +239,8 @@ impl History {
             // Counters may differ, because messages may.
             spawn_limit: u64::MAX,
         };
-        let _ = writeln!(self.log, "defer {:?} on {:?}, need {need}, sample from {from}", run.work.message, run.missing);
+        let _ =
+            writeln!(self.log, "defer {:?} on {:?}, need {need}, sample from {from}", run.work.message, run.missing);
         let a = self.stepwise.backend().defer(&deferral).await.unwrap();
         let b = self.fused.backend().defer(&deferral).await.unwrap();
         assert_eq!(a, b);

@@ -82,11 +82,18 @@ async fn child() {
                 loop {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     let now = counter.load(Ordering::Relaxed);
-                    counting.cache().incr(&format!("done by {}", std::process::id()), (now - told) as u64).await.unwrap();
+                    counting
+                        .cache()
+                        .incr(&format!("done by {}", std::process::id()), (now - told) as u64)
+                        .await
+                        .unwrap();
                     told = now;
                 }
             });
-            tree::work(backend, move || { done.fetch_add(1, Ordering::Relaxed); }).await;
+            tree::work(backend, move || {
+                done.fetch_add(1, Ordering::Relaxed);
+            })
+            .await;
         }
         other => panic!("no such role: {other}"),
     }

@@ -81,7 +81,11 @@ pub fn cached_call(guest: &Path) {
     };
     let fresh: Vec<_> = (0..21).map(|i| timed(&format!(r#"{{"greetee": "{i}"}}"#))).collect();
     let known: Vec<_> = (0..21).map(|_| timed(r#"{"greetee": "0"}"#)).collect();
-    println!("brrr-host call to its answer: {:.1} ms; with the answer in the store: {:.1} ms", median(fresh), median(known));
+    println!(
+        "brrr-host call to its answer: {:.1} ms; with the answer in the store: {:.1} ms",
+        median(fresh),
+        median(known)
+    );
     drop(worker);
     // What starting the worker costs when its component is in the cache.
     let began = Instant::now();

@@ -123,8 +123,7 @@ fn start(
     handler: &Arc<dyn Handler>,
 ) -> (tokio::task::JoinHandle<brrr_protocol::Result<()>>, Shutdown) {
     let shutdown = Shutdown::default();
-    let options =
-        Options { max_running: 16, drain: std::time::Duration::from_secs(5), limits: Limits::default() };
+    let options = Options { max_running: 16, drain: std::time::Duration::from_secs(5), limits: Limits::default() };
     let worker = Worker::new(backend.clone(), handler.clone(), "bench".into(), options, shutdown.clone());
     (tokio::spawn(worker.run()), shutdown)
 }

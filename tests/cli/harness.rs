@@ -65,7 +65,9 @@ impl Env {
         use std::os::unix::fs::PermissionsExt as _;
         let open = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
         let copy = self.path("brrr-host");
-        std::fs::copy(&self.program, &copy).expect("a copy of the binary");
+        // By another process: a file that this one has open for writing, or a fork of it by another test, can't be run.
+        let copied = Command::new("cp").arg(&self.program).arg(&copy).status().expect("cp");
+        assert!(copied.success(), "a copy of the binary");
         open(self.folder.path());
         open(&copy);
         (self.program, self.user) = (copy, Some(user));

@@ -76,7 +76,11 @@ async fn a_bad_guest_costs_its_own_call_only() {
             ("loops", json!({}), &["timeout"][..]),
             ("grows", json!({}), &["limit", "error", "trap"]),
             // Rust takes how deep to go.
-            ("recurses", if fleet.language.name == "rust" { json!({"n": 1_000_000_000}) } else { json!({}) }, &["trap", "error", "limit"]),
+            (
+                "recurses",
+                if fleet.language.name == "rust" { json!({"n": 1_000_000_000}) } else { json!({}) },
+                &["trap", "error", "limit"],
+            ),
         ] {
             let failure = fleet.call(task, kwargs).await.unwrap_err();
             assert!(kinds.contains(&failure.kind.as_str()), "{task}: {failure}");

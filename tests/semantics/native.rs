@@ -19,9 +19,8 @@ pub enum Leave {
     Broken(brrr_protocol::Error),
 }
 
-type Body = Box<
-    dyn for<'a> Fn(&'a Request, &'a mut Replay) -> Pin<Box<dyn Future<Output = Ended2> + Send + 'a>> + Send + Sync,
->;
+type Body =
+    Box<dyn for<'a> Fn(&'a Request, &'a mut Replay) -> Pin<Box<dyn Future<Output = Ended2> + Send + 'a>> + Send + Sync>;
 type Ended2 = std::result::Result<String, Leave>;
 
 /// Named tasks, and how often each was run.

@@ -15,7 +15,9 @@ async fn a_parent_with_something_missing_is_not_started() {
     on_every_backend(async |world: World| {
         let handler = Native::default()
             .task("p", |_, replay| {
-                Box::pin(async move { Ok(gather("p", replay, &[("c", "1".into()), ("c", "2".into())]).await?.concat()) })
+                Box::pin(
+                    async move { Ok(gather("p", replay, &[("c", "1".into()), ("c", "2".into())]).await?.concat()) },
+                )
             })
             .task("c", |request, _| Box::pin(async move { Ok(number(request).to_string()) }));
         let root = world.schedule("job", "p", "").await;

@@ -48,8 +48,7 @@ impl World {
         } else {
             Arc::new(Memory::new())
         };
-        let backend: Arc<dyn Backend> =
-            if name.ends_with("stepwise") { Arc::new(Stepwise(whole)) } else { whole };
+        let backend: Arc<dyn Backend> = if name.ends_with("stepwise") { Arc::new(Stepwise(whole)) } else { whole };
         let client = Client::new(backend.clone());
         Self { name, backend, client, limits: Limits::default(), _folder: folder }
     }
@@ -60,12 +59,8 @@ impl World {
 
     /// Schedules a job; its root is named after it, so that a failing test can be read.
     pub async fn schedule(&self, root: &str, task: &str, payload: &str) -> Root {
-        let call = Call {
-            hash: hash(task, payload),
-            task: task.into(),
-            payload: payload.to_owned().into(),
-            topic: topic(),
-        };
+        let call =
+            Call { hash: hash(task, payload), task: task.into(), payload: payload.to_owned().into(), topic: topic() };
         self.client.schedule(root.into(), call, now()).await.unwrap();
         root.into()
     }

@@ -63,7 +63,7 @@ impl Fixture<'_> {
     fn describe(&self) -> String {
         let body = self.describe.map_or_else(|| format!("(i32.const {LIST})"), str::to_owned);
         let mut data = Vec::new();
-        let mut strings = Vec::new();
+        let mut strings: Vec<u8> = Vec::new();
         let strings_at = LIST + 8 + TASK * self.tasks.len() as u32;
         word(&mut data, LIST + 8);
         word(&mut data, self.tasks.len() as u32);

@@ -31,7 +31,7 @@ async fn an_endless_loop_is_stopped_in_time() {
 #[tokio::test]
 async fn a_loop_leaves_its_thread_to_others_and_can_be_dropped() {
     // One thread: while a guest loops on it, a timer and other runs get their turns.
-    let limits = RunLimits { wall: Duration::from_secs(600), ..RunLimits::default() };
+    let limits = RunLimits { wall: Duration::from_mins(10), ..RunLimits::default() };
     let rig = Rig::new(&Fixture { name: "rude", tasks: &[("rude", false, None)], ..Fixture::default() }, limits).await;
     let start = Instant::now();
     tokio::select! {
@@ -113,7 +113,7 @@ async fn more_runs_than_slots_wait_for_their_turn() {
     let runs: Vec<_> = (0..100)
         .map(|n: u32| {
             let rig = rig.clone();
-            tokio::spawn(async move { rig.run("rude", if n % 10 == 0 { b"l" } else { b" " }).await })
+            tokio::spawn(async move { rig.run("rude", if n.is_multiple_of(10) { b"l" } else { b" " }).await })
         })
         .collect();
     let mut completed = 0;

@@ -14,9 +14,10 @@ use bytes::Bytes;
 
 use crate::fixture::Fixture;
 
-/// One engine for all tests: each reserves terabytes of addresses.
+/// One engine for all tests: each reserves terabytes of addresses. Its cache outlives them, because an unoptimised
+/// compiler takes minutes for the SDKs' guests.
 pub static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
-    let cache_dir = tempfile::tempdir().unwrap().keep();
+    let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
     Engine::new(&EngineOptions { max_running: 8, cache_dir: Some(cache_dir) }).unwrap()
 });
 
@@ -92,11 +93,8 @@ impl Rig {
 
     pub async fn run_after(&self, run: Run<'_>) -> brrr_protocol::Result<(Ended, Replay)> {
         let call = CallHash::from(run.call);
-        let work = Work {
-            message: Message { root: "root".into(), call: call.clone() },
-            topic: "topic".into(),
-            receipt: None,
-        };
+        let work =
+            Work { message: Message { root: "root".into(), call: call.clone() }, topic: "topic".into(), receipt: None };
         let loaded = Loaded { run: run.before, sample: run.outcomes, ..Loaded::default() };
         let replay = Replay::new(self.backend.clone(), &work, &loaded);
         let request = Request {

@@ -2,7 +2,7 @@
 
 use brrr_host::wasm::RunLimits;
 use brrr_protocol::model::{CallHash, Failure, FailureKind, Outcome};
-use brrr_protocol::ports::{Ended, Key, Store};
+use brrr_protocol::ports::{Ended, Key};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Replay;
 use bytes::Bytes;
@@ -20,7 +20,7 @@ fn left_behind(replay: &Replay) -> RunRecord {
     replay.record(replay.wait().expect("it waits"), 1, "digest".to_owned())
 }
 
-fn run<'a>(payload: &'a [u8], before: Option<RunRecord>, outcomes: Vec<Option<Outcome>>) -> Run<'a> {
+fn run(payload: &[u8], before: Option<RunRecord>, outcomes: Vec<Option<Outcome>>) -> Run<'_> {
     Run { task: "parent", payload, call: "call", before, outcomes }
 }
 
@@ -44,8 +44,7 @@ async fn a_parent_suspends_and_is_run_again() {
     assert_eq!(rig.lines.take(), ["log before"]);
 
     let before = left_behind(&replay);
-    let (ended, _) =
-        rig.run_after(run(&[3, 255, 0], Some(before), vec![ok("x"), failed(), ok("")])).await.unwrap();
+    let (ended, _) = rig.run_after(run(&[3, 255, 0], Some(before), vec![ok("x"), failed(), ok("")])).await.unwrap();
     assert_eq!(ended, Ended::Completed(Bytes::from_static(&[1, 2, 1])));
     assert_eq!(rig.lines.take(), ["log after"], "what was shown is not shown again");
 }

@@ -29,7 +29,7 @@ fn seen(value: &[u8]) -> [u64; 9] {
 
 #[tokio::test]
 async fn a_replay_sees_the_same_world() {
-    let rig = system(Duration::from_secs(60)).await;
+    let rig = system(Duration::from_mins(1)).await;
     let start = Instant::now();
     let first = seen(&rig.value("system", b"t").await);
     assert_eq!(first, seen(&rig.value("system", b"t").await));
@@ -47,7 +47,7 @@ async fn a_replay_sees_the_same_world() {
 
 #[tokio::test]
 async fn a_leaf_sees_the_real_world() {
-    let rig = system(Duration::from_secs(60)).await;
+    let rig = system(Duration::from_mins(1)).await;
     let start = Instant::now();
     let [random, _, _, before, seconds, _, after, ..] = seen(&rig.value("leaf", b"t").await);
     assert!(start.elapsed() >= Duration::from_secs(5), "a leaf really sleeps");
@@ -59,7 +59,7 @@ async fn a_leaf_sees_the_real_world() {
 
 #[tokio::test]
 async fn the_earliest_of_several_timers_ends_a_wait() {
-    let value = system(Duration::from_secs(60)).await.value("system", b"s").await;
+    let value = system(Duration::from_mins(1)).await.value("system", b"s").await;
     let word = |at: usize| u32::from_le_bytes(value[at..at + 4].try_into().unwrap());
     assert_eq!(u64::from_le_bytes(value[..8].try_into().unwrap()), 1_000_000_000);
     assert_eq!((word(8), word(12)), (1, 1), "one is ready, the second");
@@ -78,7 +78,7 @@ async fn a_leaf_that_sleeps_too_long_is_stopped() {
 #[tokio::test]
 async fn lines_are_shown_once_and_whole() {
     // Prints "one\ntw", polls a child, prints "o\nth", polls two, prints "ree\nfour".
-    let rig = system(Duration::from_secs(60)).await;
+    let rig = system(Duration::from_mins(1)).await;
     let run = |before, outcomes| Run { task: "system", payload: b"p", call: "call", before, outcomes };
     let there = || Some(Ok(Bytes::from_static(b"x")));
 
@@ -102,7 +102,7 @@ async fn lines_are_shown_once_and_whole() {
 
 #[tokio::test]
 async fn what_a_guest_wrote_to_stderr_is_in_the_failure() {
-    let rig = system(Duration::from_secs(60)).await;
+    let rig = system(Duration::from_mins(1)).await;
     let failure = rig.failure("system", b"e").await;
     assert_eq!(failure.kind, FailureKind::Trap);
     assert!(failure.message.contains("stderr: two"), "{failure}");
@@ -111,12 +111,12 @@ async fn what_a_guest_wrote_to_stderr_is_in_the_failure() {
 
 #[tokio::test]
 async fn an_exit_is_a_failure() {
-    let failure = system(Duration::from_secs(60)).await.failure("system", b"x").await;
+    let failure = system(Duration::from_mins(1)).await.failure("system", b"x").await;
     assert_eq!(failure.kind, FailureKind::Trap);
     assert!(failure.message.contains("exited with status 1"), "{failure}");
 }
 
 #[tokio::test]
 async fn there_is_no_environment() {
-    assert_eq!(system(Duration::from_secs(60)).await.value("system", b"v").await, [0u8; 4][..]);
+    assert_eq!(system(Duration::from_mins(1)).await.value("system", b"v").await, [0u8; 4][..]);
 }

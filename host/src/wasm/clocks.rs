@@ -123,8 +123,13 @@ impl monotonic_clock::Host for ClocksView<'_> {
 /// What a guest that sleeps waits for.
 enum Timer {
     /// `None`: farther away than time can tell.
-    Real { until: Option<tokio::time::Instant> },
-    Virtual { clock: Arc<Mutex<Virtual>>, until: u64 },
+    Real {
+        until: Option<tokio::time::Instant>,
+    },
+    Virtual {
+        clock: Arc<Mutex<Virtual>>,
+        until: u64,
+    },
 }
 
 #[async_trait]

@@ -9,7 +9,9 @@ use super::WIT_VERSION;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The engine itself could not be started.
-    #[error("the WebAssembly engine could not be started: {reason}; a smaller number of parallel runs needs less memory")]
+    #[error(
+        "the WebAssembly engine could not be started: {reason}; a smaller number of parallel runs needs less memory"
+    )]
     Engine { reason: String },
 
     #[error("{}: no such file; give the path of a WebAssembly component", path.display())]

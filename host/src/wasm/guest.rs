@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use brrr_protocol::model::{CallHash, Root, hex};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::{Component, ResourceTable};
-use wasmtime::Store;
+use wasmtime::{Store, Trap};
 
 use super::bindings::WorkerPre;
 use super::bindings::exports::brrr::worker::handler;
@@ -18,7 +18,7 @@ use super::engine::Engine;
 use super::error::LoadError;
 use super::outcome::{self, Circumstances};
 use super::output::{Output, OutputLine, Printer};
-use super::state::{Budget, OutOfTime, State, at_tick};
+use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick};
 use super::{RunLimits, shape};
 
 /// How long a guest may take to name its tasks: a list that is mostly known before it starts.
@@ -148,11 +148,7 @@ async fn compile(engine: &Arc<Engine>, path: &Path, digest: &str, bytes: Vec<u8>
 }
 
 /// Asks a guest for its tasks, within bounds of its own.
-async fn describe(
-    engine: &Engine,
-    path: &Path,
-    template: &WorkerPre<State>,
-) -> Result<Vec<handler::Task>, LoadError> {
+async fn describe(engine: &Engine, path: &Path, template: &WorkerPre<State>) -> Result<Vec<handler::Task>, LoadError> {
     let limits = RunLimits { wall: DESCRIBE_TIME, ..RunLimits::default() };
     let printer = Printer::new(Arc::new(Nobody), "describe".into(), CallHash::from(""), None);
     let deadline = Instant::now() + limits.wall;
@@ -172,7 +168,7 @@ async fn describe(
     let _running = engine.ticker.running();
     let asked = async {
         let mut store = store(engine, state, &limits);
-        let worker = template.instantiate_async(&mut store).await?;
+        let worker = template.instantiate_async(&mut store).await.map_err(|e| e.context(NotStarted))?;
         worker.brrr_worker_handler().call_describe(&mut store).await
     };
     let asked = tokio::time::timeout_at(deadline.into(), asked).await.unwrap_or_else(|_| Err(OutOfTime.into()));
@@ -180,6 +176,10 @@ async fn describe(
         let path = path.to_owned();
         if error.is::<OutOfTime>() {
             return LoadError::DescribeTimeout { path, limit: DESCRIBE_TIME };
+        }
+        // Not the guest's doing: its functions have other types than they should, or it is too large for the pool.
+        if error.is::<NotStarted>() && !error.is::<Trap>() && !error.is::<OutOfMemory>() {
+            return LoadError::Unfit { path, reason: error.root_cause().to_string() };
         }
         printer.flush();
         let about = Circumstances {
@@ -217,6 +217,11 @@ fn task(task: handler::Task) -> Task {
         },
     }
 }
+
+/// Marks an error as one of making the instance.
+#[derive(Debug, thiserror::Error)]
+#[error("no instance could be made")]
+struct NotStarted;
 
 /// Where the output of `describe` goes: what matters of it is in the error, if there is one.
 struct Nobody;

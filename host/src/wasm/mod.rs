@@ -51,7 +51,7 @@ impl Default for RunLimits {
             // Five times what a small Python handler takes, and many of them still fit a laptop.
             memory: 256 << 20,
             // Longer work belongs in several calls: what a run has done is lost with its worker.
-            wall: Duration::from_secs(5 * 60),
+            wall: Duration::from_mins(5),
             // Far above what belongs in a queue's store, far below what would hurt the worker.
             result: 16 << 20,
         }

@@ -53,8 +53,7 @@ pub(super) fn inspect(path: &Path, bytes: &[u8]) -> Result<Shape, LoadError> {
     if Parser::is_core_wasm(bytes) {
         return Err(LoadError::CoreModule { path: owned() });
     }
-    let (imports, exports) =
-        outline(bytes).map_err(|e| LoadError::Invalid { path: owned(), reason: e.to_string() })?;
+    let (imports, exports) = outline(bytes).map_err(|e| LoadError::Invalid { path: owned(), reason: e.to_string() })?;
 
     let handler = exports.iter().find_map(|name| {
         let (interface, version) = name.split_once('@').unwrap_or((name, ""));

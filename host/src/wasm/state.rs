@@ -1,6 +1,5 @@
 //! What one run owns.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use brrr_protocol::model::{CallHash, Millis, Root};

@@ -12,7 +12,7 @@ use brrr_protocol::wire::{Message, PendingReturns};
 use bytes::Bytes;
 
 use crate::suite::queue::{next, take};
-use crate::support::{Kind, until, tree};
+use crate::support::{Kind, tree, until};
 
 fn call(name: &str) -> Call {
     Call { hash: name.into(), task: "task".into(), payload: Bytes::from_static(b"payload"), topic: "t".into() }
@@ -145,8 +145,7 @@ pub async fn a_failure_counts_only_in_its_job(kind: Kind) {
     // The parent of the first job is woken, and the child is queued again for the second one.
     let mut sent: Vec<Message> = take(&**b, "t", 10).await.iter().map(|d| work(d).message).collect();
     sent.sort_by(|a, b| a.root.as_str().cmp(b.root.as_str()));
-    let expected =
-        [Message { root: "r1".into(), call: "p1".into() }, Message { root: "r2".into(), call: "c".into() }];
+    let expected = [Message { root: "r1".into(), call: "p1".into() }, Message { root: "r2".into(), call: "c".into() }];
     assert_eq!(sent, expected);
     let pending = b.store().get(&Key::pending_returns(&"c".into())).await.unwrap().unwrap();
     let roots: Vec<Root> = PendingReturns::decode(&pending).unwrap().returns.into_iter().map(|r| r.root).collect();

@@ -74,9 +74,10 @@ pub async fn a_send_wakes_a_receiver(kind: Kind) {
     let f = kind.open();
     for round in 0..20 {
         let backend = f.backend.clone();
-        let receiver = tokio::spawn(async move {
-            backend.queue().receive(&"t".into(), 1, Duration::from_secs(30)).await.unwrap()
-        });
+        let receiver =
+            tokio::spawn(
+                async move { backend.queue().receive(&"t".into(), 1, Duration::from_secs(30)).await.unwrap() },
+            );
         if round % 2 == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

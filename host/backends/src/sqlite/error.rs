@@ -19,10 +19,9 @@ fn classify(error: &rusqlite::Error) -> (ErrorKind, String) {
         return (ErrorKind::Internal, error.to_string());
     };
     match code {
-        ErrorCode::NotADatabase => (
-            ErrorKind::Corrupt,
-            "the file is not a SQLite database; move it away, or name another file".to_owned(),
-        ),
+        ErrorCode::NotADatabase => {
+            (ErrorKind::Corrupt, "the file is not a SQLite database; move it away, or name another file".to_owned())
+        }
         ErrorCode::DatabaseCorrupt => (
             ErrorKind::Corrupt,
             format!("the database is damaged ({error}); restore a copy, or move it away to begin anew"),

@@ -1,9 +1,9 @@
 //! Queue, store and counters in one SQLite file, shared by any number of processes of one machine.
 //!
 //! - `open`, `schema`: the file; `error`: its errors in our words
-//! - `writer`: the one thread of a process that writes, many operations a transaction; `session`: its connection;
-//!   `transaction`: one operation; `rows`, `queue`: the statements
-//! - `readers`: connections that read
+//! - `writer`, `thread`: the one thread of a process that writes, many operations a transaction; `session`: its
+//!   connection; `transaction`: one operation; `rows`, `queue`: the statements
+//! - `readers`: connections that read what is large or long
 //! - `ports`: the traits on top
 //!
 //! # What is durable when
@@ -17,7 +17,7 @@
 //!   it did outside (a mail sent) happens twice, as at-least-once has it. A value that a client has already been given
 //!   may be computed again.
 //!
-//! A checkpoint copies the log into the file when it has grown to 8 MiB, and when the last process closes it: it syncs the
+//! A checkpoint copies the log into the file when it has grown to 16 MiB, and when the last process closes it: it syncs the
 //! log, writes the pages, syncs the file. It runs in the writing thread, after the commit that was one too many; writers
 //! in other processes and all readers go on meanwhile.
 //!
@@ -32,6 +32,7 @@ mod readers;
 mod rows;
 mod schema;
 mod session;
+mod thread;
 mod transaction;
 mod writer;
 
@@ -54,8 +55,9 @@ pub const DEFAULT_PATH: &str = ".brrr/state.db";
 pub struct Sqlite {
     name: String,
     lease: Duration,
-    writer: Writer,
     readers: Readers,
+    /// Dropped after the readers: the last connection to close copies the log into the file, which a reader can't.
+    writer: Writer,
     wakeups: Arc<Wakeups>,
 }
 

@@ -58,17 +58,7 @@ impl Store for Sqlite {
     }
 
     async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
-        // The planner takes the index of jobs only where it can see that jobs are meant.
-        let sql = match kind {
-            Kind::Job => {
-                "SELECT id FROM record WHERE kind = 'job' AND (?2 IS NULL OR id > ?2) AND kind = ?1 ORDER BY id LIMIT ?3"
-            }
-            _ => "SELECT id FROM record WHERE kind = ?1 AND (?2 IS NULL OR id > ?2) ORDER BY id LIMIT ?3",
-        };
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.readers.with(|conn| {
-            conn.prepare_cached(sql)?.query_map((&*kind.name(), after, limit), |row| row.get(0))?.collect()
-        })
+        self.readers.with(|conn| rows::list(conn, kind, after, limit))
     }
 }
 

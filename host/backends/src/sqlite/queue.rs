@@ -72,9 +72,13 @@ impl Session {
                 ready.insert(letter.topic);
             } else {
                 let due = now_millis() + letter.delay.as_millis() as u64;
-                self.conn
-                    .prepare_cached("INSERT INTO delayed VALUES (?1, ?2, ?3, ?4, ?5)")?
-                    .execute((due as i64, number, letter.topic.as_str(), letter.receives, &letter.body))?;
+                self.conn.prepare_cached("INSERT INTO delayed VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
+                    due as i64,
+                    number,
+                    letter.topic.as_str(),
+                    letter.receives,
+                    &letter.body,
+                ))?;
                 self.next_due = self.next_due.min(due);
             }
         }
@@ -183,9 +187,11 @@ fn now_nanos() -> i64 {
 
 /// When the next delay or lease ends; far in the future if there is none.
 fn next_due(conn: &Connection) -> rusqlite::Result<u64> {
-    conn.prepare_cached("SELECT min(ifnull((SELECT min(due) FROM delayed), ?1), ifnull((SELECT min(until) FROM leased), ?1))")?
-        .query_row([i64::MAX], |row| row.get::<_, i64>(0))
-        .map(|due| due as u64)
+    conn.prepare_cached(
+        "SELECT min(ifnull((SELECT min(due) FROM delayed), ?1), ifnull((SELECT min(until) FROM leased), ?1))",
+    )?
+    .query_row([i64::MAX], |row| row.get::<_, i64>(0))
+    .map(|due| due as u64)
 }
 
 /// Has the topic a message that is ready?

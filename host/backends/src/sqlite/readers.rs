@@ -1,5 +1,5 @@
-//! Reading connections. A reader sees every commit that was answered before it began, waits for nobody, and runs on the
-//! thread of who asks: a look takes microseconds, a hand-over to another thread would take longer.
+//! Reading connections, for what a worker does not ask at every step or what is large. A reader sees every commit that was
+//! answered before it began, waits for nobody, and runs on the thread of who asks.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -36,9 +36,7 @@ impl Readers {
     pub fn snapshot<T>(&self, body: impl FnOnce(&mut View<'_>) -> Result<T>) -> Result<T> {
         self.lend(|conn| {
             let run = |sql| {
-                conn.prepare_cached(sql)
-                    .and_then(|mut s| s.execute([]))
-                    .map_err(|e| translate(&self.path, "read", e))
+                conn.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(|e| translate(&self.path, "read", e))
             };
             run("BEGIN")?;
             let result = body(&mut View { conn, readers: self, rows: Rows::default() });

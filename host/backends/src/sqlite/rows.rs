@@ -36,6 +36,8 @@ pub(super) struct Rows {
 
 #[derive(Default)]
 struct Id {
+    /// Its number in the database; `None`: it has none, or nobody has looked.
+    n: Option<i64>,
     /// Everything that the database has of this id is here.
     complete: bool,
     records: Vec<(Kind, Record)>,
@@ -147,33 +149,48 @@ impl Rows {
             return Ok(false);
         }
         let mut put = conn.prepare_cached(
-            "INSERT INTO record (id, kind, created, value) VALUES (?1, ?2, ?3, ?4)
+            "INSERT INTO record (n, kind, created, value) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT DO UPDATE SET value = excluded.value",
         )?;
-        let mut delete = conn.prepare_cached("DELETE FROM record WHERE id = ?1 AND kind = ?2")?;
+        let mut delete = conn.prepare_cached("DELETE FROM record WHERE n = ?1 AND kind = ?2")?;
         let mut wrote = false;
         for key in std::mem::take(&mut self.changed) {
             let record = self.record(&key);
             if !std::mem::take(&mut record.changed) {
                 continue;
             }
-            match &record.content {
-                Content::Bytes(bytes) => {
-                    put.execute((&*key.id, &*key.kind.name(), now as i64, &bytes[..]))?;
-                    record.stored = Some(true);
-                    if bytes.len() > KEEP {
-                        record.content = Content::Unread(bytes.len());
-                    }
-                }
-                _ if record.stored == Some(false) => continue,
-                _ => {
-                    delete.execute((&*key.id, &*key.kind.name()))?;
-                    record.stored = Some(false);
-                }
+            let content = record.content.clone();
+            if matches!(content, Content::Absent) && record.stored == Some(false) {
+                continue;
             }
+            record.stored = Some(!matches!(content, Content::Absent));
             wrote = true;
+            let n = self.number(conn, &key.id)?;
+            let Content::Bytes(bytes) = content else {
+                delete.execute((n, &*key.kind.name()))?;
+                continue;
+            };
+            put.execute((n, &*key.kind.name(), now as i64, &bytes[..]))?;
+            if bytes.len() > KEEP {
+                self.record(&key).content = Content::Unread(bytes.len());
+            }
         }
         Ok(wrote)
+    }
+
+    /// The number of an id, given to it now if it has none.
+    fn number(&mut self, conn: &Connection, id: &Arc<str>) -> Result<i64> {
+        let known = self.ids.entry(id.clone()).or_default();
+        if let Some(n) = known.n {
+            return Ok(n);
+        }
+        let found = if known.complete { None } else { number(conn, id)? };
+        let n = match found {
+            Some(n) => n,
+            None => conn.prepare_cached("INSERT INTO name (id) VALUES (?1)")?.insert([&**id])?,
+        };
+        known.n = Some(n);
+        Ok(n)
     }
 
     /// Forgets everything: the database has changed under us, or did not take what we wrote.
@@ -199,37 +216,65 @@ impl Record {
 }
 
 fn fetch(conn: &Connection, id: &str) -> Result<Id> {
+    // An id without a record has one row, of nulls.
     let mut statement = conn.prepare_cached(
-        "SELECT kind, length(value), CASE WHEN length(value) <= ?2 THEN value END FROM record WHERE id = ?1 LIMIT ?3",
+        "SELECT n, kind, length(value), CASE WHEN length(value) <= ?2 THEN value END
+         FROM name LEFT JOIN record USING (n) WHERE id = ?1 LIMIT ?3",
     )?;
     let mut rows = statement.query((id, INLINE as i64, AT_ONCE as i64))?;
-    let mut records = Vec::with_capacity(AT_ONCE / 2);
+    let mut found = Id { n: None, complete: true, records: Vec::with_capacity(AT_ONCE / 2) };
     let mut seen = 0;
     while let Some(row) = rows.next()? {
         seen += 1;
-        let size = row.get::<_, i64>(1)? as usize;
-        let bytes = row.get_ref(2)?.as_blob_or_null()?;
+        found.n = Some(row.get(0)?);
+        let Some(name) = row.get_ref(1)?.as_str_or_null()? else { break };
+        let size = row.get::<_, i64>(2)? as usize;
+        let bytes = row.get_ref(3)?.as_blob_or_null()?;
         // A kind of a later version is none that anybody here asks for.
-        if let Some(kind) = kind(row.get_ref(0)?.as_str()?) {
+        if let Some(kind) = kind(name) {
             let content = bytes.map_or(Content::Unread(size), |bytes| Content::Bytes(Bytes::copy_from_slice(bytes)));
-            records.push((kind, Record { content, stored: Some(true), changed: false }));
+            found.records.push((kind, Record { content, stored: Some(true), changed: false }));
         }
     }
-    Ok(Id { complete: seen < AT_ONCE, records })
+    found.complete = seen < AT_ONCE;
+    Ok(found)
+}
+
+fn number(conn: &Connection, id: &str) -> Result<Option<i64>> {
+    conn.prepare_cached("SELECT n FROM name WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
 }
 
 /// How many bytes the record has; `None`: there is none.
 fn size(conn: &Connection, key: &Key) -> Result<Option<usize>> {
-    conn.prepare_cached("SELECT length(value) FROM record WHERE id = ?1 AND kind = ?2")?
+    conn.prepare_cached("SELECT length(value) FROM name JOIN record USING (n) WHERE id = ?1 AND kind = ?2")?
         .query_row((&*key.id, &*key.kind.name()), |row| row.get::<_, i64>(0).map(|size| size as usize))
         .optional()
 }
 
 /// Reads one record's bytes past everything that is known.
 pub(super) fn read(conn: &Connection, key: &Key) -> Result<Option<Bytes>> {
-    conn.prepare_cached("SELECT value FROM record WHERE id = ?1 AND kind = ?2")?
+    conn.prepare_cached("SELECT value FROM name JOIN record USING (n) WHERE id = ?1 AND kind = ?2")?
         .query_row((&*key.id, &*key.kind.name()), |row| Ok(Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?)))
         .optional()
+}
+
+/// Up to `limit` ids that have a record of this kind, ascending, from behind `after`.
+pub(super) fn list(conn: &Connection, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+    // The planner takes the index of jobs only where it can see that jobs are meant. The plus keeps it from going through
+    // all names instead, in their order.
+    let sql = match kind {
+        Kind::Job => {
+            "SELECT id FROM record JOIN name USING (n) WHERE kind = 'job' AND kind = ?1 AND +id > ?2
+             ORDER BY +id LIMIT ?3"
+        }
+        _ => {
+            "SELECT id FROM name WHERE id > ?2 AND EXISTS (SELECT 1 FROM record WHERE n = name.n AND kind = ?1)
+             ORDER BY id LIMIT ?3"
+        }
+    };
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    // No id is behind the empty one, and nothing is kept under it that anybody lists.
+    conn.prepare_cached(sql)?.query_map((&*kind.name(), after.unwrap_or(""), limit), |row| row.get(0))?.collect()
 }
 
 /// The inverse of `Kind::name`.

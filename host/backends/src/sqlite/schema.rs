@@ -14,13 +14,17 @@ const APPLICATION_ID: i64 = 0x6272_7272;
 const MIGRATIONS: [&str; 1] = [V1];
 
 const V1: &str = "
-    -- Records, those of one call side by side. `created` in Unix milliseconds.
+    -- Records lie in the order in which their ids (calls, mostly) were first seen, not in that of the ids: calls that are
+    -- made together end together, and then share pages that have to be written. With hashes as keys each record would
+    -- have its page to itself.
+    CREATE TABLE name (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE);
+    -- `created` in Unix milliseconds.
     CREATE TABLE record (
-        id TEXT NOT NULL, kind TEXT NOT NULL, created INTEGER NOT NULL, value BLOB NOT NULL,
-        PRIMARY KEY (id, kind)
+        n INTEGER NOT NULL, kind TEXT NOT NULL, created INTEGER NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (n, kind)
     ) WITHOUT ROWID;
     -- For listing jobs without reading every record.
-    CREATE INDEX job ON record (id) WHERE kind = 'job';
+    CREATE INDEX job ON record (n) WHERE kind = 'job';
 
     -- A message is in one of three tables. It gets a new number each time that it becomes ready, nanoseconds since 1970:
     -- so the number is the order, and names one delivery.

@@ -4,11 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brrr_protocol::error::Result;
+use brrr_protocol::error::{Error, Result};
 use brrr_protocol::model::{Millis, Topic};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::error::translate;
+use super::error::{copy, translate};
 use super::queue::Outbox;
 use super::rows::Rows;
 use crate::now_millis;
@@ -33,7 +33,7 @@ pub(super) struct Session {
     /// Is the connection set to wait for the disk at each commit?
     synced: bool,
     /// A statement failed in this transaction, so that it must not be committed.
-    failed: bool,
+    failed: Option<Error>,
 }
 
 /// What a transaction is to do.
@@ -78,7 +78,7 @@ impl Session {
             counters: HashMap::new(),
             data_version: 0,
             synced: false,
-            failed: false,
+            failed: None,
         };
         // What was written until now is no news.
         session.look()?;
@@ -88,13 +88,15 @@ impl Session {
     /// Translates an error of a statement, and keeps in mind that there was one.
     pub fn check<T>(&mut self, result: rusqlite::Result<T>) -> Result<T> {
         result.map_err(|e| {
-            self.failed = true;
-            translate(&self.path, "write to", e)
+            let error = translate(&self.path, "write to", e);
+            self.failed = Some(copy(&error));
+            error
         })
     }
 
-    pub fn has_failed(&self) -> bool {
-        self.failed
+    /// The error of a statement that failed in this transaction.
+    pub fn failure(&self) -> Option<&Error> {
+        self.failed.as_ref()
     }
 
     /// Has another connection written since the last look? If so, forgets what was known.
@@ -112,7 +114,7 @@ impl Session {
 
     /// Begins a transaction; says whether another connection has written since the last look.
     pub fn begin(&mut self, mode: Mode) -> Result<bool> {
-        self.failed = false;
+        self.failed = None;
         if mode == Mode::Read {
             let begun = self.execute("BEGIN");
             self.check(begun)?;
@@ -191,9 +193,7 @@ impl Session {
     fn flush_counters(&mut self) -> rusqlite::Result<()> {
         for (name, counter) in self.counters.iter_mut().filter(|(_, counter)| counter.changed) {
             self.conn
-                .prepare_cached(
-                    "INSERT INTO counter VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
-                )?
+                .prepare_cached("INSERT INTO counter VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value")?
                 .execute((name, counter.sum as i64))?;
             counter.changed = false;
         }

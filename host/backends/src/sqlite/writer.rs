@@ -1,13 +1,15 @@
-//! The one thread of this process that writes: it runs everything that has gathered meanwhile as one transaction.
+//! The way to the one thread of this process that writes: it runs everything that has gathered meanwhile as one
+//! transaction (`thread`).
 //!
 //! A commit costs about as much as ten transitions; alone each would pay for its own. Nobody waits for others to
-//! gather: the thread takes what is there.
+//! gather: the thread takes what is there. Small reads go the same way: what the thread remembers of the records needs
+//! no look into the file, whereas the pages that a reading connection remembers are void after each commit of the writer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Topic;
@@ -15,30 +17,20 @@ use brrr_protocol::ports::Delivery;
 use tokio::sync::oneshot;
 
 use super::error::{BACKEND, copy};
-use super::queue::{Taken, is_ready};
-use super::session::{Effects, Mode, Session};
+use super::queue::Taken;
+use super::session::{Mode, Session};
+use super::thread::Thread;
 use super::transaction::{Tx, number};
-use crate::now_millis;
 use crate::wake::Wakeups;
-
-/// How often another process's writes are looked for while somebody here waits: well under the 50 ms in which a message
-/// from there is to wake a worker, and 50 looks of about 15 µs a second are under 0.1 % of a core.
-const TICK: Duration = Duration::from_millis(20);
-
-/// The most operations in one transaction, so that the first ones do not wait for long (256 take about 5 ms).
-const MAX_GROUP: usize = 256;
-
-/// Where another process has written so recently, it is likely to want to again ...
-const COMPANY: Duration = Duration::from_secs(1);
-
-/// ... and gets this pause between two transactions; without it, a busy process would take the lock again before the
-/// other, which looks once a millisecond, ever saw it free.
-const COURTESY: Duration = Duration::from_micros(150);
 
 /// Something that the writer is to do.
 pub(super) enum Request {
     Run(Box<dyn Operation>),
-    Receive { topic: Topic, max: usize, reply: oneshot::Sender<Result<Received>> },
+    Receive {
+        topic: Topic,
+        max: usize,
+        reply: oneshot::Sender<Result<Received>>,
+    },
     /// Somebody has begun to wait: look at the clock from now on.
     Awaited,
     Close,
@@ -108,9 +100,7 @@ impl Writer {
         let shared = wakeups.clone();
         let thread = std::thread::Builder::new()
             .name("brrr-sqlite".to_owned())
-            .spawn(move || {
-                Thread { session, wakeups: shared, inbox, own, last_tick: Instant::now(), company: None }.run();
-            })
+            .spawn(move || Thread::new(session, shared, inbox, own).run())
             .map_err(|e| fault("start the writing thread", &e.to_string()).with_source(e))?;
         Ok((Self { requests, thread: Some(thread) }, wakeups))
     }
@@ -151,11 +141,15 @@ impl Drop for Writer {
 /// Leased messages on their way to a receiver. If it has gone meanwhile, they go back at once instead of when their
 /// leases end.
 pub(super) struct Received {
-    pub taken: Taken,
+    taken: Taken,
     back: Sender<Request>,
 }
 
 impl Received {
+    pub fn new(taken: Taken, back: Sender<Request>) -> Self {
+        Self { taken, back }
+    }
+
     pub fn accept(mut self) -> Taken {
         std::mem::take(&mut self.taken)
     }
@@ -176,230 +170,4 @@ impl Drop for Received {
 
 fn give_back(tx: &mut Tx<'_>, deliveries: &[Delivery]) -> Result<()> {
     deliveries.iter().try_for_each(|d| tx.session().give_back(number(&d.receipt)?, Duration::ZERO))
-}
-
-struct Thread {
-    session: Session,
-    wakeups: Arc<Wakeups>,
-    inbox: Receiver<Request>,
-    own: Sender<Request>,
-    last_tick: Instant,
-    /// When another process was last seen to have written.
-    company: Option<Instant>,
-}
-
-/// What has gathered.
-#[derive(Default)]
-struct Group {
-    operations: Vec<Box<dyn Operation>>,
-    receivers: Vec<Hungry>,
-    close: bool,
-}
-
-/// Who wants messages: topic, how many, and where to.
-type Hungry = (Topic, usize, oneshot::Sender<Result<Received>>);
-
-impl Group {
-    fn add(&mut self, request: Request) {
-        match request {
-            Request::Run(operation) => self.operations.push(operation),
-            Request::Receive { topic, max, reply } => self.receivers.push((topic, max, reply)),
-            Request::Awaited => {}
-            Request::Close => self.close = true,
-        }
-    }
-}
-
-impl Thread {
-    fn run(mut self) {
-        loop {
-            let mut group = Group::default();
-            match self.next() {
-                Ok(request) => group.add(request),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            while group.operations.len() + group.receivers.len() < MAX_GROUP
-                && let Ok(request) = self.inbox.try_recv()
-            {
-                group.add(request);
-            }
-            let close = group.close;
-            unsafe {
-                static mut S: [u64; 6] = [0; 6];
-                let w = group.operations.iter().filter(|o| o.mode() > Mode::Read).count() as u64;
-                let r = group.operations.len() as u64 - w;
-                if w + r + group.receivers.len() as u64 > 0 { S[0] += 1; }
-                if w + group.receivers.len() as u64 > 0 { S[4] += 1; }
-                S[1] += w; S[2] += r; S[3] += group.receivers.len() as u64;
-                if close { let s = S; eprintln!("groups {} writing {} w {} r {} recv {}", s[0], s[4], s[1], s[2], s[3]); }
-            }
-            self.work(group);
-            if self.last_tick.elapsed() >= TICK {
-                self.tick();
-            }
-            if close {
-                return;
-            }
-        }
-    }
-
-    /// The next request; while anybody waits, only until the next tick.
-    fn next(&self) -> std::result::Result<Request, RecvTimeoutError> {
-        if self.wakeups.anybody() {
-            self.inbox.recv_timeout(TICK.saturating_sub(self.last_tick.elapsed()))
-        } else {
-            self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
-        }
-    }
-
-    fn work(&mut self, group: Group) {
-        let Group { mut operations, receivers, .. } = group;
-        let receivers = self.answer_those_without(receivers, operations.is_empty());
-        if operations.is_empty() && receivers.is_empty() {
-            return;
-        }
-        match self.transact(&mut operations, &receivers) {
-            Ok(taken) => {
-                operations.into_iter().for_each(|operation| operation.answer(None));
-                for ((topic, _, reply), taken) in receivers.into_iter().zip(taken) {
-                    if taken.more {
-                        self.wakeups.topic(&topic).notify();
-                    }
-                    self.hand_over(taken, reply);
-                }
-            }
-            Err(error) if operations.len() + receivers.len() > 1 && !error.is_transient() => {
-                self.work_one_by_one(operations, receivers);
-            }
-            Err(error) => {
-                operations.into_iter().for_each(|operation| operation.answer(Some(&error)));
-                for (_, _, reply) in receivers {
-                    // Who asked may have gone; then nobody needs the answer.
-                    let _ = reply.send(Err(copy(&error)));
-                }
-            }
-        }
-        if self.company.is_some_and(|seen| seen.elapsed() < COMPANY) {
-            std::thread::sleep(COURTESY);
-        }
-    }
-
-    fn hand_over(&self, taken: Taken, reply: oneshot::Sender<Result<Received>>) {
-        // Dropped if nobody is there any more, and then it gives back what it has.
-        let _ = reply.send(Ok(Received { taken, back: self.own.clone() }));
-    }
-
-    /// One of many has spoilt the transaction: who it was must not keep the others from getting through.
-    fn work_one_by_one(&mut self, operations: Vec<Box<dyn Operation>>, receivers: Vec<Hungry>) {
-        for operation in operations {
-            self.work(Group { operations: vec![operation], ..Group::default() });
-        }
-        for receiver in receivers {
-            self.work(Group { receivers: vec![receiver], ..Group::default() });
-        }
-    }
-
-    /// With nothing to write, receivers of topics without a message need no transaction.
-    fn answer_those_without(&mut self, receivers: Vec<Hungry>, only_reads: bool) -> Vec<Hungry> {
-        if !only_reads || self.session.next_due <= now_millis() {
-            return receivers;
-        }
-        let mut left = Vec::new();
-        for receiver in receivers {
-            // An error shows again, and is reported, where it is tried for good.
-            if is_ready(&self.session.conn, &receiver.0).unwrap_or(true) {
-                left.push(receiver);
-            } else {
-                self.hand_over(Taken::default(), receiver.2);
-            }
-        }
-        left
-    }
-
-    /// One transaction: the operations, then the receivers, who get what the operations have sent as well.
-    fn transact(&mut self, operations: &mut [Box<dyn Operation>], receivers: &[Hungry]) -> Result<Vec<Taken>> {
-        let needed = operations.iter().map(|operation| operation.mode()).max().unwrap_or(Mode::Write);
-        let mode = if receivers.is_empty() { needed } else { needed.max(Mode::Write) };
-        match self.try_transact(mode, operations, receivers) {
-            Ok((effects, taken)) => {
-                self.announce(&effects);
-                Ok(taken)
-            }
-            Err(error) => {
-                self.session.rollback();
-                Err(error)
-            }
-        }
-    }
-
-    fn try_transact(
-        &mut self,
-        mode: Mode,
-        operations: &mut [Box<dyn Operation>],
-        receivers: &[Hungry],
-    ) -> Result<(Effects, Vec<Taken>)> {
-        if self.session.begin(mode)? {
-            self.see_company();
-        }
-        if mode > Mode::Read && self.session.next_due <= now_millis() {
-            self.session.ripen()?;
-        }
-        for operation in operations {
-            let mut tx = Tx::new(&mut self.session);
-            if !operation.run(&mut tx) {
-                tx.undo();
-            }
-            if self.session.has_failed() {
-                return Err(fault("write", "a statement of the same transaction failed"));
-            }
-        }
-        let effects = self.session.flush()?;
-        let taken = receivers
-            .iter()
-            .map(|(topic, max, _)| self.session.take(topic, *max))
-            .collect::<Result<Vec<_>>>()?;
-        self.session.commit()?;
-        Ok((effects, taken))
-    }
-
-    fn announce(&self, effects: &Effects) {
-        for topic in &effects.topics {
-            self.wakeups.topic(topic).notify();
-        }
-        if effects.wrote {
-            self.wakeups.bump();
-        }
-    }
-
-    /// Another process has written: somebody here may have waited for just that.
-    fn see_company(&mut self) {
-        self.company = Some(Instant::now());
-        self.wakeups.bump();
-        self.notify_ready();
-    }
-
-    fn notify_ready(&self) {
-        for topic in self.wakeups.awaited_topics() {
-            // An error shows again, and is reported, to the receiver who looks.
-            if is_ready(&self.session.conn, &topic).unwrap_or(true) {
-                self.wakeups.topic(&topic).notify();
-            }
-        }
-    }
-
-    /// What happens without being asked for while somebody waits.
-    fn tick(&mut self) {
-        self.last_tick = Instant::now();
-        if !self.wakeups.anybody() {
-            return;
-        }
-        // An error shows again, and is reported, with the next operation.
-        if self.session.look().unwrap_or(false) {
-            self.see_company();
-        }
-        if self.session.next_due <= now_millis() && self.transact(&mut [], &[]).is_ok() {
-            self.notify_ready();
-        }
-    }
 }
