@@ -20,8 +20,8 @@ async fn cached(engine: &Arc<Engine>, path: &Path) -> bool {
 }
 
 fn artifact(folder: &Path) -> PathBuf {
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    files.filter(|path| path.extension().is_some_and(|e| e == "cwasm")).next().unwrap()
+    let mut files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    files.find(|path| path.extension().is_some_and(|e| e == "cwasm")).unwrap()
 }
 
 #[tokio::test]

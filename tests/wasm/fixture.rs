@@ -22,9 +22,9 @@ const TEXTS: [(&str, &str); 5] = [
 ];
 
 /// Where `describe` keeps its list in a fixture's memory.
-const LIST: u32 = 4096;
+const LIST: usize = 4096;
 /// Bytes of a `task` and of a list's head.
-const TASK: u32 = 64;
+const TASK: usize = 64;
 
 /// A component to be made.
 pub struct Fixture<'a> {
@@ -64,19 +64,19 @@ impl Fixture<'_> {
         let body = self.describe.map_or_else(|| format!("(i32.const {LIST})"), str::to_owned);
         let mut data = Vec::new();
         let mut strings: Vec<u8> = Vec::new();
-        let strings_at = LIST + 8 + TASK * self.tasks.len() as u32;
+        let strings_at = LIST + 8 + TASK * self.tasks.len();
         word(&mut data, LIST + 8);
-        word(&mut data, self.tasks.len() as u32);
+        word(&mut data, self.tasks.len());
         for (name, leaf, timeout) in self.tasks {
-            word(&mut data, strings_at + strings.len() as u32);
-            word(&mut data, name.len() as u32);
+            word(&mut data, strings_at + strings.len());
+            word(&mut data, name.len());
             strings.extend(name.as_bytes());
-            word(&mut data, u32::from(timeout.is_some()));
+            word(&mut data, usize::from(timeout.is_some()));
             word(&mut data, 0);
             data.extend(timeout.unwrap_or(0).to_le_bytes());
             // No max-retries, no retry-delay.
             data.extend([0; 24]);
-            word(&mut data, u32::from(*leaf));
+            word(&mut data, usize::from(*leaf));
             // No further options; and what aligns the next task.
             data.extend([0; 12]);
         }
@@ -108,6 +108,6 @@ fn encode(text: &str, world: &str, version: &str) -> Vec<u8> {
     ComponentEncoder::default().validate(true).module(&module).unwrap().encode().unwrap()
 }
 
-fn word(data: &mut Vec<u8>, word: u32) {
-    data.extend(word.to_le_bytes());
+fn word(data: &mut Vec<u8>, word: usize) {
+    data.extend(u32::try_from(word).unwrap().to_le_bytes());
 }

@@ -1,12 +1,13 @@
 //! A guest that loops, grows, recurses or traps costs its own call only.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brrr_host::wasm::RunLimits;
+use brrr_host::wasm::{Output, OutputLine, RunLimits};
 use brrr_protocol::model::FailureKind;
 
 use crate::fixture::Fixture;
-use crate::rig::Rig;
+use crate::rig::{Rig, load};
 
 async fn rude() -> Rig {
     let limits = RunLimits { wall: Duration::from_millis(200), ..RunLimits::default() };
@@ -107,9 +108,40 @@ async fn a_flood_of_output_is_cut_off() {
     assert!(lines.last().unwrap().contains("cut off here, at 1024 KiB"), "{:?}", lines.last());
 }
 
+/// The host's own fault.
+struct Broken;
+
+impl Output for Broken {
+    fn write(&self, line: OutputLine<'_>) {
+        panic!("no room for {:?}", line.text);
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_host_costs_one_call_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = Fixture { name: "parent", tasks: &[("parent", false, None)], ..Fixture::default() };
+    let guest = load(&fixture.write(folder.path())).await.unwrap();
+    let rig = Rig::with_output(vec![guest], Arc::new(Broken));
+    for _ in 0..20 {
+        let failure = rig.failure("parent", &[0, 255, 0]).await;
+        assert!(failure.message.contains("panicked while running it"), "{failure}");
+        assert!(failure.message.contains("no room for \"before\""), "{failure}");
+    }
+}
+
+#[tokio::test]
+async fn resources_of_the_host_are_limited() {
+    let tasks = [("system", false, None)];
+    let fixture = Fixture { name: "system", world: "system", tasks: &tasks, ..Fixture::default() };
+    let rig = Rig::new(&fixture, RunLimits::default()).await;
+    let failure = rig.failure("system", b"m").await;
+    assert!(failure.message.contains("resource table"), "{failure}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_runs_than_slots_wait_for_their_turn() {
-    let rig = std::sync::Arc::new(rude().await);
+    let rig = Arc::new(rude().await);
     let runs: Vec<_> = (0..100)
         .map(|n: u32| {
             let rig = rig.clone();

@@ -73,6 +73,12 @@ impl Rig {
         Self { handler, lines, backend: Arc::new(Memory::new()) }
     }
 
+    /// With something else that takes the output.
+    pub fn with_output(guests: Vec<Guest>, output: Arc<dyn Output>) -> Self {
+        let handler = WasmHandler::new(guests, RunLimits::default(), output).unwrap();
+        Self { handler, lines: Arc::default(), backend: Arc::new(Memory::new()) }
+    }
+
     pub async fn run(&self, task: &str, payload: &[u8]) -> Ended {
         self.run_after(Run { task, payload, call: "call", before: None, outcomes: Vec::new() }).await.unwrap().0
     }

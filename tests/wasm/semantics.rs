@@ -24,12 +24,8 @@ fn run(payload: &[u8], before: Option<RunRecord>, outcomes: Vec<Option<Outcome>>
     Run { task: "parent", payload, call: "call", before, outcomes }
 }
 
-fn ok(text: &str) -> Option<Outcome> {
-    Some(Ok(Bytes::copy_from_slice(text.as_bytes())))
-}
-
-fn failed() -> Option<Outcome> {
-    Some(Err(Failure::new(FailureKind::Timeout, "child", "too slow")))
+fn failed() -> Outcome {
+    Err(Failure::new(FailureKind::Timeout, "child", "too slow"))
 }
 
 #[tokio::test]
@@ -44,7 +40,14 @@ async fn a_parent_suspends_and_is_run_again() {
     assert_eq!(rig.lines.take(), ["log before"]);
 
     let before = left_behind(&replay);
-    let (ended, _) = rig.run_after(run(&[3, 255, 0], Some(before), vec![ok("x"), failed(), ok("")])).await.unwrap();
+    let (ended, _) = rig
+        .run_after(run(
+            &[3, 255, 0],
+            Some(before),
+            vec![Some(Ok(Bytes::from("x"))), Some(failed()), Some(Ok(Bytes::new()))],
+        ))
+        .await
+        .unwrap();
     assert_eq!(ended, Ended::Completed(Bytes::from_static(&[1, 2, 1])));
     assert_eq!(rig.lines.take(), ["log after"], "what was shown is not shown again");
 }
@@ -65,8 +68,14 @@ async fn a_race_gives_what_was_asked_for() {
     let (ended, replay) = rig.run_after(run(&[3, 1, 0], None, vec![])).await.unwrap();
     assert_eq!(ended, Ended::Suspended);
     assert_eq!(replay.wait().unwrap().need, 1);
-    let (ended, _) =
-        rig.run_after(run(&[3, 1, 0], Some(left_behind(&replay)), vec![None, ok("x"), ok("y")])).await.unwrap();
+    let (ended, _) = rig
+        .run_after(run(
+            &[3, 1, 0],
+            Some(left_behind(&replay)),
+            vec![None, Some(Ok(Bytes::from("x"))), Some(Ok(Bytes::from("y")))],
+        ))
+        .await
+        .unwrap();
     assert_eq!(ended, Ended::Completed(Bytes::from_static(&[0, 1, 0])));
 }
 
@@ -74,7 +83,7 @@ async fn a_race_gives_what_was_asked_for() {
 async fn a_childs_failure_goes_up_with_its_chain() {
     let rig = parent().await;
     let (_, replay) = rig.run_after(run(&[1, 255, 1], None, vec![])).await.unwrap();
-    let (ended, _) = rig.run_after(run(&[1, 255, 1], Some(left_behind(&replay)), vec![failed()])).await.unwrap();
+    let (ended, _) = rig.run_after(run(&[1, 255, 1], Some(left_behind(&replay)), vec![Some(failed())])).await.unwrap();
     let Ended::Failed(failure) = ended else { panic!("{ended:?}") };
     assert_eq!((&failure.kind, failure.message.as_str()), (&FailureKind::Timeout, "too slow"));
     assert_eq!(failure.chain.len(), 2);

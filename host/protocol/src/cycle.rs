@@ -26,7 +26,7 @@ impl Walk {
     }
 
     /// The call whose `pending_returns` to read next; `None`: there is no cycle.
-    pub fn next(&mut self) -> Option<CallHash> {
+    pub fn next_unread(&mut self) -> Option<CallHash> {
         if self.below.len() > MAX_VISITED {
             return None;
         }
@@ -73,7 +73,7 @@ mod tests {
     /// Walks over a graph given as (child, its parents).
     fn walk(edges: &[(&str, &[&str])], start: &str, targets: &[&str]) -> Option<String> {
         let mut walk = Walk::new(&start.into(), targets.iter().map(|t| CallHash::from(*t)).collect());
-        while let Some(call) = walk.next() {
+        while let Some(call) = walk.next_unread() {
             let parents = edges.iter().find(|(child, _)| *child == call.as_str()).map_or(&[][..], |(_, p)| p);
             let returns =
                 parents.iter().map(|p| Return { root: "r".into(), parent: (*p).into(), topic: "t".into() }).collect();

@@ -81,10 +81,13 @@ pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
         outcome: read_outcome(tx, root, call)?,
         run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
         run_bytes,
-        sample: Vec::new(),
+        ..Loaded::default()
     };
     if let (Some(run), None) = (&loaded.run, &loaded.outcome) {
         loaded.sample = outcomes(tx, root, &run.sample)?;
+        if loaded.ready() {
+            loaded.earlier = outcomes(tx, root, &run.earlier)?;
+        }
     }
     Ok(loaded)
 }
@@ -213,7 +216,7 @@ fn find_cycle(tx: &mut impl Snapshot, start: &CallHash, targets: HashSet<CallHas
         return Ok(None);
     }
     let mut walk = Walk::new(start, targets);
-    while let Some(call) = walk.next() {
+    while let Some(call) = walk.next_unread() {
         if let Some(bytes) = tx.get(&Key::pending_returns(&call))?
             && let Some(cycle) = walk.read(&call, &PendingReturns::decode(&bytes)?)
         {

@@ -245,6 +245,8 @@ pub struct Loaded {
     pub run: Option<RunRecord>,
     /// Outcomes of the calls in the run's sample, in its order.
     pub sample: Vec<Option<Outcome>>,
+    /// Outcomes of the run's earlier calls, in its order.
+    pub earlier: Vec<Option<Outcome>>,
 }
 
 impl Loaded {

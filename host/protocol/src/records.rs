@@ -33,6 +33,9 @@ pub struct RunRecord {
     pub need: u32,
     /// The last `SAMPLE` of the calls that it waits for. Those are queued last, so they end last.
     pub sample: Vec<CallHash>,
+    /// Calls that the run asked for before it came to wait, up to `SAMPLE`: so that one access reads all that a replay
+    /// needs.
+    pub earlier: Vec<CallHash>,
     /// What was chosen where several outcomes were there.
     pub decisions: Vec<Decision>,
     /// When a worker first found that nobody here handles the task (0: it is handled).
@@ -51,10 +54,11 @@ pub struct Decision {
 }
 
 const RUN: &str = "a run record";
-const RUN_KEYS: [&str; 11] = [
+const RUN_KEYS: [&str; 12] = [
     "attempt",
     "decisions",
     "digest",
+    "earlier",
     "first",
     "need",
     "not_before",
@@ -85,6 +89,9 @@ impl RunRecord {
         if self.unknown_since > 0 {
             fields.push((b"unknown_since", int(self.unknown_since)));
         }
+        if !self.earlier.is_empty() {
+            fields.push((b"earlier", list(self.earlier.iter().map(|c| string(c.as_str())))));
+        }
         if !self.decisions.is_empty() {
             fields.push((b"decisions", list(self.decisions.iter().map(Decision::encode))));
         }
@@ -109,6 +116,10 @@ impl RunRecord {
             total: waiting.total,
             need: waiting.need,
             sample: waiting.sample.into_iter().map(CallHash::from).collect(),
+            earlier: items(RUN, &value, "earlier")?
+                .iter()
+                .map(|v| text(RUN, "an earlier call", v).map(CallHash::from))
+                .collect::<Result<_>>()?,
             decisions: items(RUN, &value, "decisions")?.iter().map(Decision::decode).collect::<Result<_>>()?,
             unknown_since: unsigned(RUN, &value, "unknown_since")?,
             extra: unknown_entries(&value, &RUN_KEYS),
@@ -401,6 +412,7 @@ mod tests {
             total: 3,
             need: 2,
             sample: vec!["c1".into(), "c2".into()],
+            earlier: vec!["c0".into()],
             decisions: vec![Decision { poll: 0, chosen: vec![1, 4] }],
             ..RunRecord::default()
         }

@@ -60,11 +60,12 @@ impl Replay {
     pub fn new(backend: Arc<dyn Backend>, work: &Work, loaded: &Loaded) -> Self {
         let before = loaded.run.clone().unwrap_or_default();
         let outcomes = before.sample.iter().cloned().zip(loaded.sample.iter().cloned());
+        let earlier = before.earlier.iter().cloned().zip(loaded.earlier.iter().cloned());
         Self {
             backend,
             root: work.message.root.clone(),
             topic: work.topic.clone(),
-            known: outcomes.filter_map(|(call, outcome)| Some((call, outcome?))).collect(),
+            known: outcomes.chain(earlier).filter_map(|(call, outcome)| Some((call, outcome?))).collect(),
             expected: before.sample.clone(),
             asked: Vec::new(),
             decisions: before.decisions.clone(),
@@ -150,6 +151,8 @@ impl Replay {
     #[must_use]
     pub fn record(&self, wait: &Wait, first: u64, digest: String) -> RunRecord {
         let tail = wait.calls.len().saturating_sub(SAMPLE);
+        let mut seen: HashSet<&CallHash> = wait.calls.iter().map(|c| &c.hash).collect();
+        let earlier = self.asked.iter().filter(|call| seen.insert(call)).take(SAMPLE).cloned().collect();
         RunRecord {
             first,
             attempt: self.before.attempt.max(1),
@@ -159,6 +162,7 @@ impl Replay {
             total: wait.calls.len() as u32,
             need: wait.need,
             sample: wait.calls[tail..].iter().map(|c| c.hash.clone()).collect(),
+            earlier,
             decisions: self.decisions.clone(),
             not_before: 0,
             unknown_since: 0,
@@ -176,7 +180,8 @@ impl Replay {
     }
 
     async fn read_unknown(&mut self, calls: &[Call]) -> Result<()> {
-        let mut seen: HashSet<&CallHash> = self.expected.iter().collect();
+        // What was read and not there at the start of the run stays so to its end.
+        let mut seen: HashSet<&CallHash> = self.expected.iter().chain(&self.before.earlier).collect();
         let unknown: Vec<CallHash> = calls
             .iter()
             .map(|c| &c.hash)

@@ -77,10 +77,13 @@ pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
         outcome: outcome(value, failure)?,
         run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
         run_bytes,
-        sample: Vec::new(),
+        ..Loaded::default()
     };
     if let (Some(run), None) = (&loaded.run, &loaded.outcome) {
         loaded.sample = outcomes(store, root, &run.sample).await?;
+        if loaded.ready() {
+            loaded.earlier = outcomes(store, root, &run.earlier).await?;
+        }
     }
     Ok(loaded)
 }
@@ -263,7 +266,7 @@ pub async fn find_cycle(
         return Ok(None);
     }
     let mut walk = Walk::new(start, targets);
-    while let Some(call) = walk.next() {
+    while let Some(call) = walk.next_unread() {
         if let Some(bytes) = store.get(&Key::pending_returns(&call)).await?
             && let Some(cycle) = walk.read(&call, &PendingReturns::decode(&bytes)?)
         {

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 
 /// An entry that nobody has used for so long is of an old version of a guest or of this program.
-const UNUSED: Duration = Duration::from_secs(30 * 24 * 3600);
+const UNUSED: Duration = Duration::from_hours(30 * 24);
 
 /// The folder of compiled components.
 pub(super) struct Cache {

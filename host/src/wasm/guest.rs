@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::model::{CallHash, Root, hex};
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::{Component, ResourceTable};
+use wasmtime::component::Component;
 use wasmtime::{Store, Trap};
 
 use super::bindings::WorkerPre;
@@ -18,7 +18,7 @@ use super::engine::Engine;
 use super::error::LoadError;
 use super::outcome::{self, Circumstances};
 use super::output::{Output, OutputLine, Printer};
-use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick};
+use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick, resource_table};
 use super::{RunLimits, shape};
 
 /// How long a guest may take to name its tasks: a list that is mostly known before it starts.
@@ -88,15 +88,12 @@ impl Guest {
         let size = bytes.len() as u64;
         let shape = shape::inspect(path, &bytes)?;
         let digest = hex(&Sha256::digest(&bytes));
-        let component = match engine.cache.load(&engine.wasmtime, &digest) {
-            Some(component) => {
-                progress(LoadStage::Cached);
-                component
-            }
-            None => {
-                progress(LoadStage::Compiling { size });
-                compile(engine, path, &digest, bytes).await?
-            }
+        let component = if let Some(component) = engine.cache.load(&engine.wasmtime, &digest) {
+            progress(LoadStage::Cached);
+            component
+        } else {
+            progress(LoadStage::Compiling { size });
+            compile(engine, path, &digest, bytes).await?
         };
         let unfit = |error: wasmtime::Error| LoadError::Unfit { path: path.to_owned(), reason: format!("{error:#}") };
         let template = engine.linker.instantiate_pre(&component).and_then(WorkerPre::new).map_err(unfit)?;
@@ -161,7 +158,7 @@ async fn describe(engine: &Engine, path: &Path, template: &WorkerPre<State>) -> 
         memory: Budget::new(limits.memory),
         deadline,
         clock: None,
-        table: ResourceTable::new(),
+        table: resource_table(),
         wasi: None,
     };
     let _slot = engine.slots.acquire().await;

@@ -11,7 +11,6 @@ use brrr_protocol::Result;
 use brrr_protocol::ports::{Ended, Handler, Request};
 use brrr_protocol::replay::Replay;
 use futures_util::FutureExt as _;
-use wasmtime::component::ResourceTable;
 
 use super::RunLimits;
 use super::bindings::exports::brrr::worker::handler;
@@ -19,7 +18,7 @@ use super::error::LoadError;
 use super::guest::{Guest, Task, store};
 use super::outcome::{self, Circumstances, Returned};
 use super::output::{Output, Printer};
-use super::state::{Budget, OutOfTime, State};
+use super::state::{Budget, OutOfTime, State, resource_table};
 
 /// Runs the tasks of some components, each call in an instance of its own.
 pub struct WasmHandler {
@@ -81,7 +80,7 @@ impl WasmHandler {
             memory: Budget::new(self.limits.memory),
             deadline,
             clock: None,
-            table: ResourceTable::new(),
+            table: resource_table(),
             wasi: None,
         }
     }
@@ -125,7 +124,11 @@ impl Handler for WasmHandler {
         let (returned, lost) = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(returned)) => (returned, "the handler ended while the backend was read"),
             Ok(Err(_)) => (Err(OutOfTime.into()), "no answer came within the time limit of the run"),
-            Err(panic) => (Err(host_panic(&*panic)), "the backend's code panicked"),
+            Err(panic) => {
+                // If it was the output that panicked, it would do so again.
+                printer.close();
+                (Err(host_panic(&*panic)), "the backend's code panicked")
+            }
         };
         let Some(replay) = printer.take_replay() else {
             return Err(outcome::lost_in_backend(lost));
@@ -149,8 +152,10 @@ impl Handler for WasmHandler {
 
 /// What the guest is told. Only a leaf has a deadline: one that moved from replay to replay would be no replay.
 fn to_guest(request: Request, place: &Place) -> handler::Request {
-    let end = place.leaf.then(|| SystemTime::now() + place.wall);
-    let deadline_ms = end.and_then(|end| end.duration_since(UNIX_EPOCH).ok()).map(|end| end.as_millis() as u64);
+    let end = place
+        .leaf
+        .then(|| (SystemTime::now() + place.wall).duration_since(UNIX_EPOCH))
+        .and_then(std::result::Result::ok);
     handler::Request {
         task: request.task,
         payload: request.payload.into(),
@@ -158,7 +163,7 @@ fn to_guest(request: Request, place: &Place) -> handler::Request {
         root_id: request.root.as_str().to_owned(),
         topic: request.topic.as_str().to_owned(),
         attempt: request.attempt,
-        deadline_ms,
+        deadline_ms: end.and_then(|end| u64::try_from(end.as_millis()).ok()),
     }
 }
 

@@ -114,6 +114,14 @@ impl Printer {
         }
     }
 
+    /// Shows nothing any more.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        inner.stdout.clear();
+        inner.stderr.clear();
+        inner.printed = MAX_PRINTED + 1;
+    }
+
     /// The last that the run wrote to stderr or logged as an error.
     pub fn tail(&self) -> String {
         self.lock().tail.clone()

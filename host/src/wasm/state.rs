@@ -37,6 +37,17 @@ impl WasiView for State {
     }
 }
 
+/// How many of the host's things (streams, timers, errors) a run may hold at once. They lie in the host's memory, beyond
+/// the guest's limit; a thousand sleeping tasks of an interpreter still fit.
+const RESOURCES: usize = 10_000;
+
+/// Where a run's things are kept.
+pub(super) fn resource_table() -> ResourceTable {
+    let mut table = ResourceTable::new();
+    table.set_max_capacity(RESOURCES);
+    table
+}
+
 /// The run has used up its time.
 #[derive(Debug, thiserror::Error)]
 #[error("out of time")]

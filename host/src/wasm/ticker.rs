@@ -84,3 +84,29 @@ fn tick(engine: &EngineWeak, shared: &Shared) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Waits until it is so, for a while.
+    fn soon(condition: impl Fn() -> bool) -> bool {
+        (0..500).any(|_| {
+            condition() || {
+                thread::sleep(Duration::from_millis(10));
+                false
+            }
+        })
+    }
+
+    #[test]
+    fn it_sleeps_while_nothing_runs_and_wakes_for_a_run() {
+        let engine = wasmtime::Engine::default();
+        let ticker = Ticker::start(engine.weak()).unwrap();
+        assert!(soon(|| ticker.shared.parked.load(SeqCst)));
+        let running = ticker.running();
+        assert!(soon(|| !ticker.shared.parked.load(SeqCst)));
+        drop(running);
+        assert!(soon(|| ticker.shared.parked.load(SeqCst)));
+    }
+}

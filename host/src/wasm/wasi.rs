@@ -11,6 +11,9 @@ use super::clocks;
 use super::output::{Pipe, Stream};
 use super::state::State;
 
+/// Bytes of randomness that a guest may ask for at once: it is made in the host's memory, and nobody needs so much.
+const MAX_RANDOM: u64 = 1 << 20;
+
 /// Links all of `wasi:cli/imports`.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
@@ -29,7 +32,8 @@ pub(super) fn context(state: &State) -> WasiCtx {
         .stderr(pipe(Stream::Stderr))
         .allow_tcp(false)
         .allow_udp(false)
-        .allow_ip_name_lookup(false);
+        .allow_ip_name_lookup(false)
+        .max_random_size(MAX_RANDOM);
     if !state.leaf {
         builder
             .secure_random(random(state, "secure"))
