@@ -40,12 +40,13 @@ pub struct Engine {
     pub(super) slots: Semaphore,
 }
 
-/// What one guest may consist of. `CPython` with its libraries is about 25 core instances, 2 memories and 4 tables.
+/// What one guest may consist of: room for the largest that we build, `CPython` with its libraries, several times over
+/// (an estimate, and cheap: these bound address space, not memory).
 const CORE_INSTANCES: u32 = 50;
 const MEMORIES: u32 = 4;
 const TABLES: u32 = 8;
 
-/// `CPython` has 11,000 functions in its table.
+/// `CPython` puts its functions into a table, of the order of ten thousand; again with room (an estimate).
 const TABLE_ELEMENTS: usize = 50_000;
 
 /// What a guest may use of a stack for its own frames; `CPython` stops its own recursion at about 600 KiB.
@@ -54,8 +55,8 @@ pub(super) const WASM_STACK: usize = 1 << 20;
 /// The whole stack of a run: the guest's part, and as much again for the host functions that it calls.
 const FIBER_STACK: usize = 2 * WASM_STACK;
 
-/// What stays mapped of a memory and a table between runs, so that a small guest's next run takes no page fault. The
-/// knee of the curve for a Rust guest: half of it is twice as slow, twice as much is no faster.
+/// What stays mapped of a memory and a table between runs, so that a small guest's next run takes no page fault. 64 to
+/// 256 KiB were found to serve a small Rust guest alike; interpreters might gain from more (not measured here).
 const MEMORY_KEPT: usize = 128 << 10;
 const TABLE_KEPT: usize = 64 << 10;
 
