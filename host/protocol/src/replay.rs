@@ -58,7 +58,9 @@ pub struct Replay {
 impl Replay {
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, work: &Work, loaded: &Loaded) -> Self {
-        let before = loaded.run.clone().unwrap_or_default();
+        let mut before = loaded.run.clone().unwrap_or_default();
+        // What was not loaded is read when it is asked for.
+        before.earlier.truncate(loaded.earlier.len());
         let outcomes = before.sample.iter().cloned().zip(loaded.sample.iter().cloned());
         let earlier = before.earlier.iter().cloned().zip(loaded.earlier.iter().cloned());
         Self {
