@@ -1,5 +1,6 @@
 """One small task for each thing that a host must get right. The Rust and TypeScript guests have the same ones."""
 
+import asyncio
 import logging
 import random as random_module
 import sys
@@ -83,15 +84,90 @@ async def unknown_child(app: brrr.App) -> Any:
     return await app.call("no_such_task")()
 
 
-@brrr.handler_no_arg
-async def fails_permanently() -> Never:
-    raise brrr.Permanent("never works")
+@brrr.handler_no_arg(max_retries=3)
+async def stubborn() -> Never:
+    """An error that no retry can mend, although it may be retried."""
+    raise brrr.Permanent("no use")
+
+
+@brrr.handler_no_arg(max_retries=2, retry_delay=0.01)
+async def always_fails() -> Never:
+    """An error that might pass and never does."""
+    raise ValueError("never works")
+
+
+@brrr.handler(max_retries=5)
+async def calls_always_fails(app: brrr.App, catch: bool) -> dict[str, Any]:
+    """A child that fails after its retries: caught, or passed on. For that it is not run again itself."""
+    try:
+        await app.call(always_fails)()
+    except brrr.CallFailed as error:
+        if catch:
+            return {"kind": error.kind, "task": error.task, "message": error.message, "attempts": error.attempts}
+        raise
+    raise brrr.Permanent("the child should have failed")
+
+
+@brrr.handler(max_retries=3, retry_delay=0.01, backoff="fixed")
+async def flaky(app: brrr.App, until: int) -> dict[str, int]:
+    """Fails before the attempt `until`, then says which one it is."""
+    attempt = app.request.attempt
+    if attempt < int(until):
+        raise ValueError(f"attempt {attempt} fails")
+    return {"attempt": attempt}
 
 
 @brrr.handler_no_arg
 async def loops() -> None:
+    """Never ends."""
     while True:
         pass
+
+
+@brrr.handler_no_arg(timeout=0.3, max_retries=0)
+async def spin_briefly_limited() -> None:
+    """Never ends, and is stopped soon."""
+    while True:
+        pass
+
+
+@brrr.handler
+async def with_options(app: brrr.App) -> str:
+    """Calls what never ends, with options of its own; the kind of its failure."""
+    try:
+        await app.call(loops, timeout=0.2, max_retries=0, label="brief")()
+    except brrr.CallFailed as error:
+        return error.kind
+    raise brrr.Permanent("it never ends")
+
+
+@brrr.handler_no_arg(
+    timeout=10,
+    max_retries=1,
+    retry_delay=0.01,
+    backoff="exponential",
+    max_retry_delay=1,
+    max_running=2,
+    memory="128MiB",
+)
+async def full_options() -> None:
+    """Has every option that there is."""
+
+
+@brrr.handler(leaf=True, timeout=0.5)
+async def patient(app: brrr.App) -> str:
+    """Works until its time is nearly over, and stops by itself."""
+    while app.is_active() and app.time_left() > 0.1:
+        await asyncio.sleep(0.005)
+    return "stopped in time"
+
+
+@brrr.handler_no_arg(leaf=True)
+async def sleeper(seconds: float) -> float:
+    """Really sleeps, being a leaf; the seconds by which the clock moved."""
+    before = time.time()
+    await asyncio.sleep(float(seconds))
+    return time.time() - before
 
 
 @brrr.handler_no_arg

@@ -21,6 +21,7 @@ class FakeHost:
         self.answer = answer
         self.polls: list[tuple[list[str], int | None]] = []
         self.clock = 1000.0
+        self.stopped_at = 1010.0
 
     def poll(self, calls: Sequence[Invocation], need: int | None) -> Sequence[Outcome | None]:
         self.polls.append(([f"{call.task}{call.payload.decode()}" for call in calls], need))
@@ -31,6 +32,9 @@ class FakeHost:
             raise Suspended
         kept = set(present[:wanted])
         return [outcome if i in kept else None for i, outcome in enumerate(outcomes)]
+
+    def time_left(self) -> float:
+        return max(0.0, self.stopped_at - self.clock)
 
     def now(self) -> float:
         return self.clock

@@ -242,6 +242,53 @@ def test_permanent_errors() -> None:
     assert "not a JSON list" in serve.handle(request_for("gives_up", b"3"), FakeHost(echo)).message
 
 
+def test_a_permanent_error_in_a_task_group_is_permanent() -> None:
+    async def gives_up():
+        raise brrr.Permanent("no use")
+
+    @brrr.handler
+    async def grouped(app):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(chain(app, 1))
+            group.create_task(gives_up())
+
+    assert run(grouped)[0] == serve.Lasting("no use")
+
+
+def test_a_failure_beside_an_error_of_ones_own_is_retryable() -> None:
+    async def crashes():
+        raise KeyError("own")
+
+    @brrr.handler
+    async def grouped(app):
+        async with asyncio.TaskGroup() as group:
+            for coroutine in (bad(app), crashes()):
+                group.create_task(coroutine)
+
+    async def bad(app):
+        await app.call("bad")(i=0)
+
+    assert isinstance(run(grouped)[0], serve.Retryable)
+
+
+def test_the_time_left() -> None:
+    @brrr.handler
+    async def patient(app):
+        turns = 0
+        while app.is_active() and app.time_left() > 2:
+            await asyncio.sleep(1)
+            turns += 1
+        return turns, app.time_left()
+
+    @brrr.handler
+    async def late(app):
+        await asyncio.sleep(60)
+        return app.is_active()
+
+    assert run(patient)[0] == [8, 2]
+    assert run(late)[0] is False
+
+
 def test_raw_bytes_and_explicit_hashes() -> None:
     @brrr.handler_raw
     async def raw(app, payload):
@@ -253,13 +300,12 @@ def test_raw_bytes_and_explicit_hashes() -> None:
     assert seen == [Invocation("echo", b"\x00!", "there", "mine")]
 
 
-def test_options_and_names() -> None:
-    @brrr.handler(name="other", timeout=1.5, max_retries=3, retry_delay=1, leaf=True)
+def test_names() -> None:
+    @brrr.handler(name="other")
     async def named(app):
         return None
 
     assert named.name == "other"
-    assert named.options == brrr.Options(timeout=1.5, max_retries=3, retry_delay=1, leaf=True)
     with pytest.raises(ValueError, match="two handlers"):
         brrr.handler(name="other")(named.fn)
     with pytest.raises(TypeError, match="by name"):

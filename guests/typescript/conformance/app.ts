@@ -60,13 +60,103 @@ export const failsChild = handler("fails_child", (app: App, { message = "boom" }
 
 export const unknownChild = handler("unknown_child", (app: App) => app.call<[], unknown>("no_such_task")());
 
-export const failsPermanently = taskFn("fails_permanently", (): never => {
-  throw new Permanent("never works");
+/** An error that no retry can mend, although it may be retried. */
+export const stubborn = taskFn(
+  "stubborn",
+  (): never => {
+    throw new Permanent("no use");
+  },
+  { maxRetries: 3 },
+);
+
+/** An error that might pass and never does. */
+export const alwaysFails = taskFn(
+  "always_fails",
+  (): never => {
+    throw new Error("never works");
+  },
+  { maxRetries: 2, retryDelay: 0.01 },
+);
+
+/** A child that fails after its retries: caught, or passed on. For that it is not run again itself. */
+export const callsAlwaysFails = handler(
+  "calls_always_fails",
+  async (app: App, args: { catch: boolean }) => {
+    try {
+      await app.call(alwaysFails)();
+    } catch (error) {
+      if (!(args.catch && error instanceof CallFailed)) throw error;
+      const { kind, task, message, attempts } = error;
+      return { kind, task, message, attempts };
+    }
+    throw new Permanent("the child should have failed");
+  },
+  { maxRetries: 5 },
+);
+
+/** Fails before the attempt `until`, then says which one it is. */
+export const flaky = handler(
+  "flaky",
+  (app: App, { until }: { until: number }) => {
+    const { attempt } = app.request;
+    if (attempt < Number(until)) throw new Error(`attempt ${attempt} fails`);
+    return { attempt };
+  },
+  { maxRetries: 3, retryDelay: 0.01, backoff: "fixed" },
+);
+
+const spin = (): never => {
+  for (;;);
+};
+
+/** Never ends. */
+export const loops = taskFn("loops", spin);
+
+/** Never ends, and is stopped soon. */
+export const spinBrieflyLimited = taskFn("spin_briefly_limited", spin, { timeout: 0.3, maxRetries: 0 });
+
+/** Calls what never ends, with options of its own; the kind of its failure. */
+export const withOptions = handler("with_options", async (app: App) => {
+  try {
+    await app.call(loops, { timeout: 0.2, maxRetries: 0, label: "brief" })();
+  } catch (error) {
+    if (error instanceof CallFailed) return error.kind;
+    throw error;
+  }
+  throw new Permanent("it never ends");
 });
 
-export const loops = taskFn("loops", (): never => {
-  for (;;);
+/** Has every option that there is. */
+export const fullOptions = taskFn("full_options", () => null, {
+  timeout: 10,
+  maxRetries: 1,
+  retryDelay: 0.01,
+  backoff: "exponential",
+  maxRetryDelay: 1,
+  maxRunning: 2,
+  memory: "128MiB",
 });
+
+/** Works until its time is nearly over, and stops by itself. */
+export const patient = handler(
+  "patient",
+  async (app: App) => {
+    while (app.isActive() && app.timeLeft() > 0.1) await app.sleep(5);
+    return "stopped in time";
+  },
+  { leaf: true, timeout: 0.5 },
+);
+
+/** Really sleeps, being a leaf; the seconds by which the clock moved. */
+export const sleeper = handler(
+  "sleeper",
+  async (app: App, { seconds }: { seconds: number }) => {
+    const before = Date.now();
+    await app.sleep(Number(seconds) * 1000);
+    return (Date.now() - before) / 1000;
+  },
+  { leaf: true },
+);
 
 /** Takes memory until it is stopped. */
 export const grows = taskFn("grows", (): never => {

@@ -11,14 +11,18 @@
 
 from brrr.app import App, Call
 from brrr.errors import CallFailed, Permanent
-from brrr.handlers import Options, Task, handler, handler_no_arg, handler_raw
+from brrr.handlers import Task, handler, handler_no_arg, handler_raw
 from brrr.host import Failure, Request
+from brrr.options import Backoff, CallOptions, HandlerOptions, Options
 
 __all__ = [
     "App",
+    "Backoff",
     "Call",
     "CallFailed",
+    "CallOptions",
     "Failure",
+    "HandlerOptions",
     "Options",
     "Permanent",
     "Request",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Generic, ParamSpec, TypeVar, overload
+from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from brrr import codec
 from brrr.errors import CallFailed, Permanent
 from brrr.handlers import Task
 from brrr.host import Failure, Invocation, Outcome, Request
 from brrr.loop import Loop
+from brrr.options import CallOptions, call_options
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,20 +46,13 @@ class App:
         """The call that is being handled: its task, topic, hash, job, attempt and deadline."""
 
     @overload
-    def call(
-        self, task: Task[P, R], *, topic: str | None = None, call_hash: str | None = None
-    ) -> Callable[P, Call[R]]: ...
+    def call(self, task: Task[P, R], **options: Unpack[CallOptions]) -> Callable[P, Call[R]]: ...
     @overload
-    def call(
-        self, task: str, *, topic: str | None = None, call_hash: str | None = None
-    ) -> Callable[..., Call[Any]]: ...
-    def call(
-        self, task: Task[..., Any] | str, *, topic: str | None = None, call_hash: str | None = None
-    ) -> Callable[..., Call[Any]]:
+    def call(self, task: str, **options: Unpack[CallOptions]) -> Callable[..., Call[Any]]: ...
+    def call(self, task: Task[..., Any] | str, **options: Unpack[CallOptions]) -> Callable[..., Call[Any]]:
         """A call of another task: `await app.call(fib)(n=10)`, or by name `app.call("fib", topic="math")(n=10)`.
 
-        topic: the queue that serves the task; default: the one this very call came from.
-        call_hash: the call's identity, in place of the codec's hash of task and arguments.
+        options: where and as what it is made, and how it is run: see `CallOptions`.
         """
         name = _name(task)
 
@@ -66,15 +60,27 @@ class App:
             if args:
                 raise TypeError(f"the arguments of a call are given by name: app.call({name})(n=…)")
             payload, derived = codec.encode_call(name, kwargs)
-            return Call(Invocation(name, payload, topic, call_hash or derived), codec.decode_result)
+            return Call(_invocation(name, payload, derived, **options), codec.decode_result)
 
         return with_arguments
 
-    def call_raw(
-        self, task: Task[..., Any] | str, payload: bytes, *, topic: str | None = None, call_hash: str | None = None
-    ) -> Call[bytes]:
-        """A call with a payload of any format; gives the result's bytes. Without `call_hash` the host derives one."""
-        return Call(Invocation(_name(task), payload, topic, call_hash), bytes)
+    def call_raw(self, task: Task[..., Any] | str, payload: bytes, **options: Unpack[CallOptions]) -> Call[bytes]:
+        """A call with a payload of any format; gives the result's bytes. Without `call_hash` the host derives one.
+
+        options: as for `call`.
+        """
+        return Call(_invocation(_name(task), payload, None, **options), bytes)
+
+    def time_left(self) -> float:
+        """Seconds until this run is stopped, whatever it does: by the timeout of its task or of its job.
+
+        It differs from replay to replay, so nothing that is called or returned may depend on it, except in a leaf.
+        """
+        return _loop().time_left()
+
+    def is_active(self) -> bool:
+        """Is there any time left? For work that would rather stop early by itself: `while app.is_active(): …`"""
+        return self.time_left() > 0
 
     async def gather(self, *awaitables: Awaitable[Any]) -> list[Any]:
         """All results in the order of the arguments. Calls that wait at the same time are queued together."""
@@ -107,8 +113,20 @@ def _name(task: Task[..., Any] | str) -> str:
     return task if isinstance(task, str) else task.name
 
 
+def _invocation(
+    task: str,
+    payload: bytes,
+    derived_hash: str | None,
+    *,
+    topic: str | None = None,
+    call_hash: str | None = None,
+    **options: Any,
+) -> Invocation:
+    return Invocation(task, payload, topic, call_hash or derived_hash, call_options(**options) if options else ())
+
+
 def _loop() -> Loop:
     loop = asyncio.get_running_loop()
     if not isinstance(loop, Loop):
-        raise RuntimeError("calls can only be awaited on brrr's own event loop, not inside asyncio.run")
+        raise RuntimeError("this needs the event loop that handlers run on; it does not work inside asyncio.run")
     return loop

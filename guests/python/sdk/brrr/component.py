@@ -14,11 +14,12 @@ from collections.abc import Sequence
 from componentize_py_types import Err, Ok  # type: ignore[import-not-found]
 from wit_world import exports  # type: ignore[import-not-found]
 from wit_world.exports import handler as wit  # type: ignore[import-not-found]
-from wit_world.imports import log, tasks, types  # type: ignore[import-not-found]
+from wit_world.imports import control, log, tasks, types  # type: ignore[import-not-found]
 
 from brrr import serve
 from brrr.handlers import registry
 from brrr.host import Failure, Invocation, Outcome, Request
+from brrr.options import milliseconds
 
 
 class Handler(exports.Handler):  # type: ignore[misc]
@@ -30,11 +31,11 @@ class Handler(exports.Handler):  # type: ignore[misc]
             wit.Task(
                 task.name,
                 wit.Options(
-                    timeout_ms=_milliseconds(task.options.timeout),
+                    timeout_ms=milliseconds("timeout", task.options.timeout),
                     max_retries=task.options.max_retries,
-                    retry_delay_ms=_milliseconds(task.options.retry_delay),
+                    retry_delay_ms=milliseconds("retry_delay", task.options.retry_delay),
                     leaf=task.options.leaf,
-                    extra=[("sdk", "python")],
+                    extra=list(task.options.extra()),
                 ),
             )
             for task in registry.values()
@@ -58,8 +59,11 @@ class Handler(exports.Handler):  # type: ignore[misc]
 class _ComponentHost:
     def poll(self, calls: Sequence[Invocation], need: int | None) -> Sequence[Outcome | None]:
         _flush()  # the host may drop this instance, and what it has not yet printed with it
-        asked = [types.Invocation(call.task, call.payload, call.topic, call.call_hash) for call in calls]
-        return [_outcome(outcome) for outcome in tasks.poll(asked, need)]
+        return [_outcome(outcome) for outcome in tasks.poll([_wit_invocation(call) for call in calls], need)]
+
+    def time_left(self) -> float:
+        left: int = control.time_left_ms()
+        return left / 1000
 
     def now(self) -> float:
         return time.monotonic()
@@ -94,12 +98,12 @@ def _outcome(outcome: Ok[bytes] | Err[types.Failure] | None) -> Outcome | None:
     return Failure(failure.kind, failure.task, failure.message, failure.attempts, failure.chain)
 
 
+def _wit_invocation(call: Invocation) -> types.Invocation:
+    return types.Invocation(call.task, call.payload, call.topic, call.call_hash, list(call.options))
+
+
 def _wit_failure(failure: Failure) -> types.Failure:
     return types.Failure(failure.kind, failure.task, failure.message, failure.attempts, list(failure.chain))
-
-
-def _milliseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)
 
 
 def _flush() -> None:

@@ -26,14 +26,30 @@ class CallFailed(Exception):
         super().__init__(failure.message)
         self.failure = failure
         self.kind = failure.kind
+        """error, trap, timeout, limit, cancelled, nondeterminism, cycle, unknown-task, dead-letter; more may come."""
         self.task = failure.task
+        """The task that failed."""
         self.message = failure.message
         self.attempts = failure.attempts
+        """How often its handler was run."""
         self.chain = list(failure.chain)
+        """One line a call, from the failed one down to the first cause."""
 
 
 class Permanent(Exception):
-    """Raised by a handler whose task will fail however often it is run: it is not retried."""
+    """Raised by a handler whose task will fail however often it is run: it is not retried.
+
+    Any other exception is, as often as the options of the call or its task say.
+    """
+
+
+def permanent(error: BaseException) -> Permanent | None:
+    """The `Permanent` that `error` is, or contains: a TaskGroup, which needs all its tasks, wraps what it collects."""
+    if isinstance(error, Permanent):
+        return error
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(permanent, error.exceptions)), None)
+    return None
 
 
 def child_failure(error: BaseException) -> Failure | None:

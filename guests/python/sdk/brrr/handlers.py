@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
+
+from brrr.options import HandlerOptions, Options
 
 if TYPE_CHECKING:
     from brrr.app import App
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What the host should know of a task; None is the host's default."""
-
-    timeout: float | None = None
-    """Seconds that one run of the handler may take."""
-    max_retries: int | None = None
-    """Runs after the first one that failed."""
-    retry_delay: float | None = None
-    """Seconds before the first of them; later ones wait longer."""
-    leaf: bool = False
-    """The handler calls nobody; in return it has the real clock, sleep and random numbers."""
 
 
 class Task(Generic[P, R]):
@@ -63,17 +50,12 @@ def _register(
 def handler(fn: Callable[Concatenate[App, P], Awaitable[R]], /) -> Task[P, R]: ...
 @overload
 def handler(
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    max_retries: int | None = None,
-    retry_delay: float | None = None,
-    leaf: bool = False,
+    *, name: str | None = None, **options: Unpack[HandlerOptions]
 ) -> Callable[[Callable[Concatenate[App, P], Awaitable[R]]], Task[P, R]]: ...
-def handler(fn: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+def handler(fn: Any = None, /, *, name: str | None = None, **options: Unpack[HandlerOptions]) -> Any:
     """Makes a function the handler of a task; its first parameter is the `app` that it calls other tasks with.
 
-    Used plainly (`@brrr.handler`) or with a name and options (`@brrr.handler(timeout=10, max_retries=3)`).
+    Used plainly (`@brrr.handler`) or with a name and `Options` (`@brrr.handler(timeout=10, max_retries=3)`).
     """
     if fn is not None:
         return _register(fn, name, Options())
@@ -84,14 +66,9 @@ def handler(fn: Any = None, /, *, name: str | None = None, **options: Any) -> An
 def handler_no_arg(fn: Callable[P, Awaitable[R]], /) -> Task[P, R]: ...
 @overload
 def handler_no_arg(
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    max_retries: int | None = None,
-    retry_delay: float | None = None,
-    leaf: bool = False,
+    *, name: str | None = None, **options: Unpack[HandlerOptions]
 ) -> Callable[[Callable[P, Awaitable[R]]], Task[P, R]]: ...
-def handler_no_arg(fn: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+def handler_no_arg(fn: Any = None, /, *, name: str | None = None, **options: Unpack[HandlerOptions]) -> Any:
     """Like `handler`, for a function that takes no `app`."""
     if fn is not None:
         return _register(fn, name, Options(), takes_app=False)
@@ -105,14 +82,9 @@ RawHandler = Callable[["App", bytes], Awaitable[bytes]]
 def handler_raw(fn: RawHandler, /) -> Task[[bytes], bytes]: ...
 @overload
 def handler_raw(
-    *,
-    name: str | None = None,
-    timeout: float | None = None,
-    max_retries: int | None = None,
-    retry_delay: float | None = None,
-    leaf: bool = False,
+    *, name: str | None = None, **options: Unpack[HandlerOptions]
 ) -> Callable[[RawHandler], Task[[bytes], bytes]]: ...
-def handler_raw(fn: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+def handler_raw(fn: Any = None, /, *, name: str | None = None, **options: Unpack[HandlerOptions]) -> Any:
     """Like `handler`, for a function of the payload's bytes that returns the result's. Call it with `app.call_raw`."""
     if fn is not None:
         return _register(fn, name, Options(), raw=True)

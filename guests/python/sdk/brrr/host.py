@@ -17,6 +17,8 @@ class Invocation:
     """The queue that serves the task; None: the one on which this very call arrived."""
     call_hash: str | None = None
     """The call's identity; None: the host derives one from task and payload."""
+    options: Sequence[tuple[str, str]] = ()
+    """How the call is run, in place of what its task says: pairs of an option and its value as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,8 @@ class Request:
     attempt: int
     """1 for the first attempt; replays of one attempt have the same number."""
     deadline_ms: int | None
-    """Unix time in milliseconds by which the call must have ended."""
+    """Unix time in milliseconds by which the call must have ended: the job's deadline, if it has one; of a leaf also
+    that of this run."""
 
 
 Outcome = bytes | Failure
@@ -57,6 +60,10 @@ class Host(Protocol):
 
     def poll(self, calls: Sequence[Invocation], need: int | None) -> Sequence[Outcome | None]:
         """One outcome a call. Does not return while fewer than `need` (None: all) are there."""
+        ...
+
+    def time_left(self) -> float:
+        """Seconds until this run is stopped."""
         ...
 
     def now(self) -> float:

@@ -66,6 +66,10 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         self._races.append((invocations, need, future))
         return future
 
+    def time_left(self) -> float:
+        """Seconds until the host stops this run."""
+        return self._host.time_left()
+
     def _step(self) -> None:
         if self._ready:
             handle = self._ready.popleft()

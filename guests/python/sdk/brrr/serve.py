@@ -42,9 +42,9 @@ def handle(request: Request, host: Host) -> bytes | Retryable | Lasting | ChildF
         if task is None:
             raise Permanent(f"no handler for the task {request.task!r}")
         return Loop(host).run(_run(task, request))
-    except Permanent as error:
-        return Lasting(str(error))
     except (Exception, KeyboardInterrupt, SystemExit) as error:
+        if permanent := errors.permanent(error):
+            return Lasting(str(permanent))
         failure = errors.child_failure(error)
         return ChildFailed(failure) if failure else Retryable(errors.describe(error))
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 
 use brrr::{App, Error, Failure, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::graph::leaf;
 
@@ -13,10 +14,35 @@ pub fn fails(message: String) -> Result<u64> {
     Err(message)?
 }
 
-/// An error that no retry can mend.
-#[brrr::handler(max_retries = 5, retry_delay = "1ms")]
-pub fn fails_for_good(message: String) -> Result<u64> {
-    Err(Error::permanent(message))
+/// An error that no retry can mend, although it may be retried.
+#[brrr::handler(max_retries = 3)]
+pub fn stubborn() -> Result<u64> {
+    Err(Error::permanent("no use"))
+}
+
+/// An error that might pass and never does.
+#[brrr::handler(max_retries = 2, retry_delay = "10ms")]
+pub fn always_fails() -> Result<u64> {
+    Err("never works")?
+}
+
+/// What a parent sees of a failure.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    pub kind: String,
+    pub task: String,
+    pub message: String,
+    pub attempts: u32,
+}
+
+/// A child that fails after its retries: caught, or passed on. For that it is not run again itself.
+#[brrr::handler(max_retries = 5)]
+pub async fn calls_always_fails(catch: bool) -> Result<Seen> {
+    match always_fails().await {
+        Ok(_) => Err(Error::permanent("the child should have failed")),
+        Err(Failure { kind, task, message, attempts, .. }) if catch => Ok(Seen { kind, task, message, attempts }),
+        Err(failure) => Err(failure.into()),
+    }
 }
 
 /// A child's failure, passed on.
@@ -38,13 +64,13 @@ pub async fn catches(message: String) -> Result<BTreeMap<String, String>> {
     }
 }
 
-/// Fails until this attempt.
-#[brrr::handler(max_retries = 3, retry_delay = "10ms")]
-pub fn flaky(app: App, succeeds_at: u32) -> Result<u32> {
-    if app.attempt < succeeds_at {
-        Err(format!("attempt {} of {succeeds_at}", app.attempt))?;
+/// Fails before the attempt `until`, then says which one it is.
+#[brrr::handler(max_retries = 3, retry_delay = "10ms", backoff = "fixed")]
+pub fn flaky(app: App, until: u32) -> Result<BTreeMap<String, u32>> {
+    if app.attempt < until {
+        Err(format!("attempt {} fails", app.attempt))?;
     }
-    Ok(app.attempt)
+    Ok([("attempt".to_owned(), app.attempt)].into())
 }
 
 #[brrr::handler(max_retries = 0)]
@@ -53,8 +79,13 @@ pub fn panics(message: String) {
 }
 
 /// Never ends.
-#[brrr::handler(max_retries = 0)]
+#[brrr::handler]
 pub fn loops() {
+    spin();
+}
+
+/// Uses its processor until it is stopped.
+pub fn spin() {
     let mut turns = 0u64;
     loop {
         turns = black_box(turns.wrapping_add(1));

@@ -1,9 +1,10 @@
-//! The tasks that the host's tests run: what a handler does when all is well (`graph`), when it is not (`hostile`), and
-//! at the edges of the SDK (`edges`).
+//! The tasks that the host's tests run: what a handler does when all is well (`graph`), when it is not (`hostile`),
+//! with options (`options`), and at the edges of the SDK (`edges`).
 
 mod edges;
 mod graph;
 mod hostile;
+mod options;
 
 brrr::worker!(
     graph::hello,
@@ -17,7 +18,9 @@ brrr::worker!(
     graph::prints,
     graph::big_result,
     hostile::fails,
-    hostile::fails_for_good,
+    hostile::stubborn,
+    hostile::always_fails,
+    hostile::calls_always_fails,
     hostile::fails_child,
     hostile::catches,
     hostile::flaky,
@@ -32,6 +35,11 @@ brrr::worker!(
     hostile::nondeterministic,
     hostile::choice,
     hostile::leaf_calls,
+    options::full_options,
+    options::spin_briefly_limited,
+    options::patient,
+    options::sleeper,
+    options::with_options,
     edges::echo,
     edges::about,
     edges::call_raw,

@@ -4,7 +4,10 @@ use brrr::testing::{batches, run};
 
 use crate::edges::{call_hash, call_raw, call_topic, waits_for_nothing};
 use crate::graph::{fan_out, fib, prints, race, race_of, sequential};
-use crate::hostile::{catches, fails, fails_child, fails_for_good, unknown_child};
+use crate::hostile::{
+    Seen, always_fails, calls_always_fails, catches, fails, fails_child, flaky, stubborn, unknown_child,
+};
+use crate::options::{full_options, patient, sleeper};
 use crate::{TASKS, graph};
 
 #[test]
@@ -37,7 +40,6 @@ fn a_race_gives_what_was_needed() {
 fn failures_are_seen_caught_and_passed_on() {
     let failure = run(TASKS, fails("no luck".into())).unwrap_err();
     assert_eq!((failure.kind.as_str(), failure.task.as_str(), failure.message.as_str()), ("error", "fails", "no luck"));
-    assert_eq!(run(TASKS, fails_for_good("never".into())).unwrap_err().message, "never");
 
     let passed = run(TASKS, fails_child("no luck".into())).unwrap_err();
     assert_eq!(passed.message, "fails failed (error): no luck");
@@ -51,6 +53,31 @@ fn failures_are_seen_caught_and_passed_on() {
 
     assert!(run(TASKS, unknown_child()).unwrap_err().message.contains("no_such_task"));
     assert!(run(TASKS, waits_for_nothing()).unwrap_err().message.contains("no call"));
+}
+
+#[test]
+fn what_may_pass_is_run_again_as_often_as_the_options_say() {
+    assert_eq!(run(TASKS, flaky(3)), Ok([("attempt".to_owned(), 3)].into()));
+    let failure = run(TASKS, flaky(5)).unwrap_err();
+    assert_eq!((failure.message.as_str(), failure.attempts), ("attempt 4 fails", 4));
+    assert_eq!(run(TASKS, flaky(2).max_retries(0)).unwrap_err().attempts, 1);
+
+    let failure = run(TASKS, stubborn()).unwrap_err();
+    assert_eq!((failure.message.as_str(), failure.attempts), ("no use", 1));
+    assert_eq!(run(TASKS, always_fails()).unwrap_err().attempts, 3);
+
+    let seen = Seen { kind: "error".into(), task: "always_fails".into(), message: "never works".into(), attempts: 3 };
+    assert_eq!(run(TASKS, calls_always_fails(true)), Ok(seen));
+    let failure = run(TASKS, calls_always_fails(false)).unwrap_err();
+    assert_eq!((failure.task.as_str(), failure.attempts), ("calls_always_fails", 1));
+    assert_eq!(failure.chain[1], "always_fails: never works");
+}
+
+#[test]
+fn a_run_can_see_how_much_time_it_has() {
+    assert_eq!(run(TASKS, patient()), Ok("stopped in time".into()));
+    assert!(run(TASKS, sleeper(0.01)).unwrap() >= 0.01);
+    assert_eq!(run(TASKS, full_options()), Ok(()));
 }
 
 #[test]

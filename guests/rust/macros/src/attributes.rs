@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::Parser;
-use syn::{LitInt, LitStr, Result};
+use syn::{Error, Ident, LitInt, LitStr, Result};
 
 #[derive(Default)]
 pub struct Attributes {
@@ -13,12 +13,30 @@ pub struct Attributes {
     timeout_ms: Option<u64>,
     max_retries: Option<u32>,
     retry_delay_ms: Option<u64>,
+    max_retry_delay_ms: Option<u64>,
+    /// The variant of `brrr::Backoff`.
+    backoff: Option<Ident>,
+    max_running: Option<u32>,
+    memory_bytes: Option<u64>,
     leaf: bool,
 }
 
+const OF_HANDLER: &[&str] = &[
+    "name",
+    "timeout",
+    "max_retries",
+    "retry_delay",
+    "max_retry_delay",
+    "backoff",
+    "max_running",
+    "memory",
+    "leaf",
+    "raw",
+];
+
 impl Attributes {
     pub fn of_handler(tokens: TokenStream) -> Result<Self> {
-        Self::parse(tokens, &["name", "timeout", "max_retries", "retry_delay", "leaf", "raw"])
+        Self::parse(tokens, OF_HANDLER)
     }
 
     pub fn of_remote(tokens: TokenStream) -> Result<Self> {
@@ -37,7 +55,11 @@ impl Attributes {
                 "topic" => found.topic = Some(meta.value()?.parse::<LitStr>()?.value()),
                 "timeout" => found.timeout_ms = Some(milliseconds(&meta.value()?.parse()?)?),
                 "retry_delay" => found.retry_delay_ms = Some(milliseconds(&meta.value()?.parse()?)?),
+                "max_retry_delay" => found.max_retry_delay_ms = Some(milliseconds(&meta.value()?.parse()?)?),
                 "max_retries" => found.max_retries = Some(meta.value()?.parse::<LitInt>()?.base10_parse()?),
+                "backoff" => found.backoff = Some(backoff(&meta.value()?.parse()?)?),
+                "max_running" => found.max_running = Some(at_least_one(&meta.value()?.parse()?)?),
+                "memory" => found.memory_bytes = Some(bytes(&meta.value()?.parse()?)?),
                 "leaf" => found.leaf = true,
                 _ => found.raw = true,
             }
@@ -52,9 +74,22 @@ impl Attributes {
         let timeout = optional(self.timeout_ms);
         let retries = optional(self.max_retries);
         let delay = optional(self.retry_delay_ms);
+        let longest_delay = optional(self.max_retry_delay_ms);
+        let backoff = optional(self.backoff.as_ref().map(|variant| quote!(::brrr::Backoff::#variant)));
+        let running = optional(self.max_running);
+        let memory = optional(self.memory_bytes);
         let leaf = self.leaf;
         quote! {
-            ::brrr::Options { timeout_ms: #timeout, max_retries: #retries, retry_delay_ms: #delay, leaf: #leaf }
+            ::brrr::Options {
+                timeout_ms: #timeout,
+                max_retries: #retries,
+                retry_delay_ms: #delay,
+                max_retry_delay_ms: #longest_delay,
+                backoff: #backoff,
+                max_running: #running,
+                memory_bytes: #memory,
+                leaf: #leaf,
+            }
         }
     }
 }
@@ -65,18 +100,86 @@ fn optional(value: Option<impl ToTokens>) -> TokenStream {
 
 /// `250ms`, `10s`, `5m`, `2h`.
 fn milliseconds(text: &LitStr) -> Result<u64> {
+    const UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+    number_and_unit(text, UNITS, "a duration is a whole number of ms, s, m or h, like \"10s\"")
+}
+
+/// `64MiB`.
+fn bytes(text: &LitStr) -> Result<u64> {
+    const UNITS: &[(&str, u64)] = &[("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+    number_and_unit(text, UNITS, "a size is a whole number of KiB, MiB or GiB, like \"64MiB\"")
+}
+
+fn number_and_unit(text: &LitStr, units: &[(&str, u64)], otherwise: &str) -> Result<u64> {
     let value = text.value();
     let number = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let factor = match value[number.len()..].trim() {
-        "ms" => Some(1),
-        "s" => Some(1_000),
-        "m" => Some(60_000),
-        "h" => Some(3_600_000),
-        _ => None,
-    };
+    let unit = value[number.len()..].trim();
+    let factor = units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
     let parsed = number.trim().parse::<u64>().ok();
-    match parsed.zip(factor).and_then(|(number, factor)| number.checked_mul(factor)) {
-        Some(milliseconds) => Ok(milliseconds),
-        None => Err(syn::Error::new(text.span(), "a duration is a whole number of ms, s, m or h, like \"10s\"")),
+    let product = parsed.zip(factor).and_then(|(number, factor)| number.checked_mul(factor));
+    product.ok_or_else(|| Error::new(text.span(), otherwise))
+}
+
+fn backoff(text: &LitStr) -> Result<Ident> {
+    let variant = match text.value().as_str() {
+        "fixed" => "Fixed",
+        "exponential" => "Exponential",
+        _ => return Err(Error::new(text.span(), "a backoff is \"fixed\" or \"exponential\"")),
+    };
+    Ok(Ident::new(variant, text.span()))
+}
+
+fn at_least_one(literal: &LitInt) -> Result<u32> {
+    match literal.base10_parse()? {
+        0 => Err(Error::new(literal.span(), "with none running at once it would never run")),
+        number => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(attribute: &str) -> std::result::Result<String, String> {
+        let tokens = attribute.parse().map_err(|error| format!("{error}"))?;
+        let parsed = Attributes::of_handler(tokens).map_err(|error| error.to_string())?;
+        Ok(parsed.options().to_string().replace(' ', ""))
+    }
+
+    #[test]
+    fn every_option_is_read() {
+        let all = options(
+            r#"timeout = "10s", max_retries = 3, retry_delay = "250ms", backoff = "fixed", max_retry_delay = "1m",
+               max_running = 2, memory = "64MiB", leaf"#,
+        )
+        .unwrap();
+        for part in [
+            "timeout_ms:::core::option::Option::Some(10000u64)",
+            "max_retries:::core::option::Option::Some(3u32)",
+            "retry_delay_ms:::core::option::Option::Some(250u64)",
+            "max_retry_delay_ms:::core::option::Option::Some(60000u64)",
+            "backoff:::core::option::Option::Some(::brrr::Backoff::Fixed)",
+            "max_running:::core::option::Option::Some(2u32)",
+            "memory_bytes:::core::option::Option::Some(67108864u64)",
+            "leaf:true",
+        ] {
+            assert!(all.contains(part), "{part} is not in {all}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_what_is_meant() {
+        for (attribute, meant) in [
+            ("memory = \"64\"", "like \"64MiB\""),
+            ("memory = \"64MB\"", "like \"64MiB\""),
+            ("memory = \"99999999999GiB\"", "like \"64MiB\""),
+            ("timeout = \"1.5s\"", "like \"10s\""),
+            ("backoff = \"linear\"", "\"fixed\" or \"exponential\""),
+            ("max_running = 0", "never run"),
+            ("timout = \"1s\"", "there are name, timeout,"),
+        ] {
+            let error = options(attribute).unwrap_err();
+            assert!(error.contains(meant), "{attribute}: {error}");
+        }
     }
 }

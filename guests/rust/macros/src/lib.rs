@@ -18,10 +18,20 @@ use proc_macro::TokenStream;
 /// Afterwards `fib(11)` is a `brrr::Call<u64>`: awaited inside another handler (or itself), it calls the task.
 ///
 /// # Options
-/// `#[brrr::handler(name = "…", timeout = "10s", max_retries = 3, retry_delay = "1s", leaf, raw)]`
+/// ```ignore
+/// #[brrr::handler(name = "…", timeout = "10s", max_retries = 3, retry_delay = "1s", backoff = "fixed",
+///     max_retry_delay = "1m", max_running = 2, memory = "64MiB", leaf, raw)]
+/// ```
+/// What is not given is the worker's choice. A duration is a whole number of `ms`, `s`, `m` or `h`.
 ///
 /// - `name`: the task's name, where it is not the function's.
-/// - `timeout`, `retry_delay`: a whole number of `ms`, `s`, `m` or `h`.
+/// - `timeout`: how long one run may take.
+/// - `max_retries`: how often it is run again after a failure that may pass: a retryable error, a trap, or running out
+///   of time or memory.
+/// - `retry_delay`: the pause before the first of those.
+/// - `backoff`: `"exponential"` (each pause is twice the one before, `max_retry_delay` at most) or `"fixed"`.
+/// - `max_running`: how many runs of this task one worker has at once.
+/// - `memory`: what one run may have, as a whole number of `KiB`, `MiB` or `GiB`. The worker may allow less.
 /// - `leaf`: it calls nobody, and has the real clock, sleep and random numbers.
 /// - `raw`: its one parameter and its value are `Vec<u8>`, not JSON.
 #[proc_macro_attribute]

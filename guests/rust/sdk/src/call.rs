@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,8 +14,9 @@ use serde_json::{Map, Value};
 
 use crate::codec;
 use crate::executor::{self, Outcome, Slot};
-use crate::host::Invocation;
-use crate::{Error, Failure};
+use crate::host::{self, Invocation};
+use crate::options::CallOptions;
+use crate::{Backoff, Error, Failure};
 
 /// A call to a task, which gives a `T`. Nothing happens until it is awaited.
 #[must_use = "a call is queued when it is awaited"]
@@ -22,6 +24,7 @@ pub struct Call<T> {
     task: Cow<'static, str>,
     topic: Option<String>,
     hash: Option<String>,
+    options: CallOptions,
     payload: Payload,
     decode: fn(&str, Vec<u8>) -> Result<T, Failure>,
     waiting: Option<Rc<Slot<Outcome>>>,
@@ -64,8 +67,8 @@ impl<T: DeserializeOwned> Call<T> {
 
     /// The value's own bytes, undecoded.
     pub fn raw(self) -> Call<Vec<u8>> {
-        let Self { task, topic, hash, payload, .. } = self;
-        Call { task, topic, hash, payload, decode: |_, bytes| Ok(bytes), waiting: None, returns: PhantomData }
+        let Self { task, topic, hash, options, payload, .. } = self;
+        Call { topic, hash, options, ..Call::new(task, payload, |_, bytes| Ok(bytes)) }
     }
 }
 
@@ -78,7 +81,8 @@ impl Call<Vec<u8>> {
 
 impl<T> Call<T> {
     fn new(task: Cow<'static, str>, payload: Payload, decode: fn(&str, Vec<u8>) -> Result<T, Failure>) -> Self {
-        Self { task, topic: None, hash: None, payload, decode, waiting: None, returns: PhantomData }
+        let options = CallOptions::default();
+        Self { task, topic: None, hash: None, options, payload, decode, waiting: None, returns: PhantomData }
     }
 
     /// The topic whose workers serve the task. Without one it is the topic of the call at hand.
@@ -101,6 +105,43 @@ impl<T> Call<T> {
         self
     }
 
+    /// How long one run of the task may take. This and the options below stand in place of the task's own, for this
+    /// call, and are no part of its identity: of two parents in one job that make the same call, the first decides.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.set_duration("timeout-ms", timeout);
+        self
+    }
+
+    /// How often the task is run again after a failure that may pass; 0: never.
+    pub fn max_retries(mut self, retries: u32) -> Self {
+        self.options.set("max-retries", retries);
+        self
+    }
+
+    /// The pause before the first of those.
+    pub fn retry_delay(mut self, delay: Duration) -> Self {
+        self.options.set_duration("retry-delay-ms", delay);
+        self
+    }
+
+    /// The longest pause, where they grow.
+    pub fn max_retry_delay(mut self, delay: Duration) -> Self {
+        self.options.set_duration("max-retry-delay-ms", delay);
+        self
+    }
+
+    /// How the pauses grow.
+    pub fn backoff(mut self, backoff: Backoff) -> Self {
+        self.options.set("retry-backoff", backoff.as_str());
+        self
+    }
+
+    /// A name by which the host's events and listings show the call.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.options.set("label", label.into());
+        self
+    }
+
     /// What the host is asked for.
     pub(crate) fn invocation(&mut self) -> Result<Invocation, Failure> {
         let (payload, hash) = match &mut self.payload {
@@ -112,7 +153,8 @@ impl<T> Call<T> {
             Payload::Bytes(bytes) => (std::mem::take(bytes), self.hash.take()),
             Payload::Invalid(error) => return Err(Failure::codec(&self.task, "cannot write its arguments", error)),
         };
-        Ok(Invocation { task: self.task.to_string(), payload, topic: self.topic.take(), call_hash: hash })
+        let (topic, options) = (self.topic.take(), std::mem::take(&mut self.options));
+        Ok(Invocation { task: self.task.to_string(), payload, topic, call_hash: hash, options })
     }
 
     pub(crate) fn decode(&self, outcome: Outcome) -> Result<T, Failure> {
@@ -161,7 +203,8 @@ pub struct Request {
     pub topic: String,
     /// 1 for the first attempt. Replays of one attempt have the same number.
     pub attempt: u32,
-    /// By when the call must have ended, in milliseconds of Unix time.
+    /// By when the call must have ended, in milliseconds of Unix time: the job's deadline, if it has one; of a leaf
+    /// also that of this run.
     pub deadline_ms: Option<u64>,
 }
 
@@ -180,6 +223,22 @@ impl App {
         Call::named(task)
     }
 
+    /// How long until this run is stopped, whatever it does: by the timeout of its task or of its job. Zero once it is
+    /// over; whole milliseconds.
+    ///
+    /// It differs from replay to replay, so nothing that is called or returned may depend on it, except in a leaf.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        Duration::from_millis(host::time_left_ms())
+    }
+
+    /// Is there any [time left](Self::time_left)? For work that would rather stop early by itself:
+    /// `while app.is_active() { … }`
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        !self.time_left().is_zero()
+    }
+
     /// The arguments, decoded as this type.
     ///
     /// # Errors
@@ -194,5 +253,46 @@ impl std::ops::Deref for App {
 
     fn deref(&self) -> &Request {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_go_with_the_call_and_are_no_part_of_its_identity() {
+        let invocation = |mut call: Call<u64>| call.invocation().unwrap();
+        let plain = invocation(Call::named("dice"));
+        assert!(plain.options.clone().into_pairs().is_empty());
+        let call = Call::named("dice")
+            .timeout(Duration::from_secs(9))
+            .timeout(Duration::from_millis(1500))
+            .max_retries(3)
+            .retry_delay(Duration::from_secs(1))
+            .max_retry_delay(Duration::from_secs(60))
+            .backoff(Backoff::Exponential)
+            .label("throw 1");
+        let all = invocation(call);
+        assert_eq!((all.call_hash, all.payload), (plain.call_hash, plain.payload));
+        let pairs = all.options.into_pairs();
+        let pairs: Vec<_> = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        let wanted = [
+            ("label", "throw 1"),
+            ("max-retries", "3"),
+            ("max-retry-delay-ms", "60000"),
+            ("retry-backoff", "exponential"),
+            ("retry-delay-ms", "1000"),
+            ("timeout-ms", "1500"),
+        ];
+        assert_eq!(pairs, wanted);
+    }
+
+    #[test]
+    fn options_survive_the_change_to_raw() {
+        let mut call = Call::<u64>::named("dice").max_retries(0).topic("casino").hash("h").raw();
+        let Invocation { topic, call_hash, options, .. } = call.invocation().unwrap();
+        assert_eq!((topic.as_deref(), call_hash.as_deref()), (Some("casino"), Some("h")));
+        assert_eq!(options.number("max-retries"), Some(0));
     }
 }

@@ -6,6 +6,37 @@ use std::fmt;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a handler failed. `?` makes one of any error or string (retryable), and of a child's [`Failure`].
+///
+/// ```
+/// use brrr::{Error, Result};
+///
+/// #[brrr::handler(max_retries = 3)]
+/// async fn pay(account: String, cents: String) -> Result<u64> {
+///     if account.is_empty() {
+///         return Err(Error::permanent("no account")); // never retried
+///     }
+///     let cents: u64 = cents.parse()?; // any other error: up to 3 more runs
+///     let fee = match fee(cents).await {
+///         Ok(fee) => fee,
+///         Err(failure) if failure.kind == "timeout" => 0, // a child's failure, caught
+///         Err(failure) => return Err(failure.into()), // and passed on, as `?` does: not retried for it
+///     };
+///     Ok(cents + fee)
+/// }
+///
+/// #[brrr::handler]
+/// async fn fee(cents: u64) -> u64 {
+///     cents / 100
+/// }
+///
+/// brrr::worker!(pay, fee);
+/// # fn main() {
+/// # let run = |account: &str, cents: &str| brrr::testing::run(TASKS, pay(account.into(), cents.into()));
+/// # assert_eq!(run("a", "200"), Ok(202));
+/// # assert_eq!(run("a", "many").unwrap_err().attempts, 4);
+/// # assert_eq!(run("", "200").unwrap_err().attempts, 1);
+/// # }
+/// ```
 pub enum Error {
     /// May succeed if run again: the host runs the handler as often as its options say.
     Retryable(String),

@@ -1,5 +1,7 @@
 //! The border with the host: the bindings to `wit/worker.wit` in a component, the test host natively.
 
+use crate::options::CallOptions;
+
 /// A call, as the host is asked for it.
 #[derive(Debug, Clone)]
 pub(crate) struct Invocation {
@@ -7,6 +9,7 @@ pub(crate) struct Invocation {
     pub(crate) payload: Vec<u8>,
     pub(crate) topic: Option<String>,
     pub(crate) call_hash: Option<String>,
+    pub(crate) options: CallOptions,
 }
 
 /// Makes this crate a component that serves these handlers: `brrr::worker!(hello, fib);`, once, at the crate's root.
@@ -40,12 +43,12 @@ macro_rules! worker {
 }
 
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::testing::{log, poll};
+pub(crate) use crate::testing::{log, poll, time_left_ms};
 
 #[cfg(target_family = "wasm")]
 pub use component::{bindings, describe, handle};
 #[cfg(target_family = "wasm")]
-pub(crate) use component::{log, poll};
+pub(crate) use component::{log, poll, time_left_ms};
 
 #[cfg(target_family = "wasm")]
 mod component {
@@ -53,7 +56,7 @@ mod component {
     use crate::executor::Outcome;
     use crate::log::Level;
     use crate::{Error, Failure, Request, Task, task};
-    use bindings::brrr::worker::{log as wit_log, tasks as wit_tasks};
+    use bindings::brrr::worker::{control, log as wit_log, tasks as wit_tasks};
     use bindings::exports::brrr::worker::handler as wit;
 
     #[doc(hidden)]
@@ -69,6 +72,10 @@ mod component {
     pub(crate) fn poll(calls: Vec<Invocation>, need: Option<u32>) -> Vec<Option<Outcome>> {
         let calls: Vec<_> = calls.into_iter().map(Into::into).collect();
         wit_tasks::poll(&calls, need).into_iter().map(|outcome| outcome.map(|o| o.map_err(Into::into))).collect()
+    }
+
+    pub(crate) fn time_left_ms() -> u64 {
+        control::time_left_ms()
     }
 
     pub(crate) fn log(level: Level, message: &str) {
@@ -92,7 +99,7 @@ mod component {
                     max_retries: task.options.max_retries,
                     retry_delay_ms: task.options.retry_delay_ms,
                     leaf: task.options.leaf,
-                    extra: Vec::new(),
+                    extra: task.options.extra(),
                 },
             })
             .collect()
@@ -110,8 +117,8 @@ mod component {
 
     impl From<Invocation> for wit_tasks::Invocation {
         fn from(call: Invocation) -> Self {
-            let Invocation { task, payload, topic, call_hash } = call;
-            Self { task, payload, topic, call_hash }
+            let Invocation { task, payload, topic, call_hash, options } = call;
+            Self { task, payload, topic, call_hash, options: options.into_pairs() }
         }
     }
 

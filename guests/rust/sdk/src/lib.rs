@@ -32,9 +32,10 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`call`] | [`Call`], its topic, hash and payload; [`App`]: the call being run, and calls by name |
+//! | [`call`] | [`Call`], its topic, hash, payload, options; [`App`]: the call being run, calls by name, time left |
 //! | [`error`] | [`Error`] and [`Failure`]: retry or give up, catch or pass on |
 //! | [`join`] | [`join!`], [`try_join!`], [`join_all`], [`first`] |
+//! | [`options`] | [`Options`] of a task: time, retries, share of a worker |
 //! | [`log`] | messages on the worker's output |
 //! | [`system`] | clock, sleep and random numbers, replayed |
 //! | [`testing`] | handlers run natively, in a unit test |
@@ -50,6 +51,7 @@ pub mod call;
 pub mod error;
 pub mod join;
 pub mod log;
+pub mod options;
 pub mod system;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
@@ -61,7 +63,8 @@ pub use brrr_macros::{handler, remote};
 pub use call::{App, Call, Request};
 pub use error::{Error, Failure, Result};
 pub use join::{first, first_n, join_all, try_join_all};
-pub use task::{Handler, Options, Task};
+pub use options::{Backoff, Options};
+pub use task::{Handler, Task};
 
 /// What the macros expand to; not for use by hand.
 #[doc(hidden)]

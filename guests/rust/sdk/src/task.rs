@@ -5,23 +5,11 @@ use std::pin::Pin;
 use serde::Serialize;
 
 use crate::call::{App, Request};
+use crate::options::Options;
 use crate::{Error, Result, executor};
 
 /// A handler under way.
 pub type Future = Pin<Box<dyn std::future::Future<Output = Result<Vec<u8>>>>>;
-
-/// What `#[brrr::handler(…)]` may set. What is not set is the worker's choice.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Options {
-    /// How long one attempt may take, its waiting for calls not counted, in milliseconds.
-    pub timeout_ms: Option<u64>,
-    /// How often it is run again after a retryable error, a trap, or running out of time or memory.
-    pub max_retries: Option<u32>,
-    /// The pause before the first of those, in milliseconds.
-    pub retry_delay_ms: Option<u64>,
-    /// It calls nobody, and has the real clock, sleep and random numbers.
-    pub leaf: bool,
-}
 
 /// A handler, as [`worker!`](crate::worker) lists it.
 #[derive(Debug, Clone, Copy)]

@@ -14,6 +14,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use crate::executor::Outcome;
 use crate::host::Invocation;
@@ -26,15 +27,19 @@ struct Host {
     /// By call hash: like the real host, one run for any number of the same call.
     outcomes: HashMap<String, Outcome>,
     batches: Vec<usize>,
+    /// When the run under way would be stopped.
+    stopped_at: Option<Instant>,
 }
 
 thread_local! {
     static HOST: RefCell<Host> = RefCell::default();
 }
 
-/// Runs a call, and all that it calls, each once and at once, with these tasks.
+/// Runs a call, and all that it calls, at once, with these tasks: each once, and again after a retryable error as often
+/// as the options of its call or task say, without a pause.
 ///
-/// A race is won by the calls that come first in it. Log messages go to standard error; a panic goes through.
+/// A timeout stops nothing here, but [`App::time_left`](crate::App::time_left) tells it. A race is won by the calls
+/// that come first in it. Log messages go to standard error; a panic goes through.
 ///
 /// # Errors
 /// The call's failure, as a parent would see it.
@@ -55,40 +60,62 @@ pub(crate) fn poll(calls: Vec<Invocation>, need: Option<u32>) -> Vec<Option<Outc
     calls.into_iter().enumerate().map(|(index, call)| (index < need).then(|| outcome_of(call))).collect()
 }
 
+pub(crate) fn time_left_ms() -> u64 {
+    let stopped_at = HOST.with_borrow(|host| host.stopped_at);
+    let left = stopped_at.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+}
+
 pub(crate) fn log(level: Level, message: &str) {
     eprintln!("{level:?}: {message}");
 }
 
 fn outcome_of(call: Invocation) -> Outcome {
-    let hash = call.call_hash.unwrap_or_else(|| format!("{}/{:?}", call.task, call.payload));
+    let hash = call.call_hash.clone().unwrap_or_else(|| format!("{}/{:?}", call.task, call.payload));
     if let Some(outcome) = HOST.with_borrow(|host| host.outcomes.get(&hash).cloned()) {
         return outcome;
     }
-    let name = call.task.clone();
-    let request = Request {
-        task: call.task,
-        payload: call.payload,
-        call_hash: hash.clone(),
-        root_id: "test".into(),
-        topic: call.topic.unwrap_or_else(|| "test".into()),
-        attempt: 1,
-        deadline_ms: None,
-    };
     let tasks = HOST.with_borrow(|host| host.tasks.clone());
-    let outcome = if tasks.iter().any(|task| task.name == name) {
-        task::dispatch(&tasks, request).map_err(|error| failure(&name, "error", error))
-    } else {
-        Err(failure(&name, "unknown-task", Error::permanent("no such task in this test")))
+    let outcome = match tasks.iter().find(|task| task.name == call.task) {
+        Some(task) => attempts(&tasks, task, &call, &hash),
+        None => Err(failure(&call.task, "unknown-task", 0, Error::permanent("no such task in this test"))),
     };
     HOST.with_borrow_mut(|host| host.outcomes.insert(hash, outcome.clone()));
     outcome
 }
 
-fn failure(task: &str, kind: &str, error: Error) -> Failure {
+/// Runs a call until it has a value or is not to be run again.
+fn attempts(tasks: &[Task], task: &Task, call: &Invocation, hash: &str) -> Outcome {
+    let retries = call.options.number("max-retries").or(task.options.max_retries).unwrap_or(0);
+    let timeout = call.options.number("timeout-ms").or(task.options.timeout_ms).map(Duration::from_millis);
+    let mut attempt = 1;
+    loop {
+        let request = Request {
+            task: call.task.clone(),
+            payload: call.payload.clone(),
+            call_hash: hash.to_owned(),
+            root_id: "test".into(),
+            topic: call.topic.clone().unwrap_or_else(|| "test".into()),
+            attempt,
+            deadline_ms: None,
+        };
+        let stopped_at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let callers = HOST.with_borrow_mut(|host| std::mem::replace(&mut host.stopped_at, stopped_at));
+        let result = task::dispatch(tasks, request);
+        HOST.with_borrow_mut(|host| host.stopped_at = callers);
+        match result {
+            Ok(value) => return Ok(value),
+            Err(Error::Retryable(_)) if attempt <= retries => attempt += 1,
+            Err(error) => return Err(failure(&call.task, "error", attempt, error)),
+        }
+    }
+}
+
+fn failure(task: &str, kind: &str, attempts: u32, error: Error) -> Failure {
     let message = error.to_string();
     let mut chain = vec![format!("{task}: {message}")];
     if let Error::Child(child) = error {
         chain.extend(child.chain);
     }
-    Failure { kind: kind.into(), task: task.into(), message, attempts: 1, chain }
+    Failure { kind: kind.into(), task: task.into(), message, attempts, chain }
 }

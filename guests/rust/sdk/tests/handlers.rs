@@ -1,7 +1,7 @@
 //! The macros and the executor, through handlers as users write them.
 
 use brrr::testing::{batches, run};
-use brrr::{App, Call, Error, Failure, Handler, Result, first, join, join_all};
+use brrr::{App, Backoff, Call, Error, Failure, Handler, Options, Result, first, join, join_all};
 use serde::{Deserialize, Serialize};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -11,7 +11,16 @@ struct Point {
 }
 
 /// Optional and defaulted arguments, and a request to look at.
-#[brrr::handler(name = "describe-point", timeout = "2m", max_retries = 3, retry_delay = "250ms")]
+#[brrr::handler(
+    name = "describe-point",
+    timeout = "2m",
+    max_retries = 3,
+    retry_delay = "250ms",
+    backoff = "fixed",
+    max_retry_delay = "1h",
+    max_running = 2,
+    memory = "64MiB"
+)]
 async fn describe_point(app: App, point: Point, label: Option<String>, #[serde(default)] scale: i32) -> Result<String> {
     let Point { x, y } = point;
     Ok(format!("{} {label:?} {} {}", app.task, x * scale, y * scale))
@@ -78,8 +87,18 @@ brrr::worker!(describe_point, mirror, reverse, parses, mixes, drops);
 fn options_are_what_the_attribute_says() {
     let task = <describe_point as Handler>::TASK;
     assert_eq!(task.name, "describe-point");
-    let options = task.options;
-    assert_eq!((options.timeout_ms, options.max_retries, options.retry_delay_ms), (Some(120_000), Some(3), Some(250)));
+    let options = Options {
+        timeout_ms: Some(120_000),
+        max_retries: Some(3),
+        retry_delay_ms: Some(250),
+        max_retry_delay_ms: Some(3_600_000),
+        backoff: Some(Backoff::Fixed),
+        max_running: Some(2),
+        memory_bytes: Some(64 << 20),
+        leaf: false,
+    };
+    assert_eq!(task.options, options);
+    assert_eq!(<mirror as Handler>::TASK.options, Options::default());
     assert_eq!([task, <reverse as Handler>::TASK].map(|task| task.options.leaf), [false, true]);
 }
 
@@ -125,6 +144,35 @@ fn errors_keep_their_message() {
     // So are arguments that JSON has no form for.
     let unwritable = Call::<u64>::named("mirror").args(std::collections::HashMap::from([((1, 2), 3)]));
     assert_eq!(run(TASKS, unwritable).unwrap_err().kind, "codec");
+}
+
+#[brrr::handler(timeout = "1h")]
+async fn looks_at_the_clock(app: App) -> Result<(bool, u64, u64)> {
+    let own = app.time_left().as_secs();
+    let childs = time_of_child().timeout(std::time::Duration::from_secs(120)).await?;
+    Ok((app.is_active(), own, childs))
+}
+
+#[brrr::handler(timeout = "5m")]
+fn time_of_child(app: App) -> u64 {
+    app.time_left().as_secs()
+}
+
+#[brrr::handler(timeout = "0s")]
+fn too_late(app: App) -> bool {
+    app.is_active()
+}
+
+#[test]
+fn the_time_left_is_that_of_the_run() {
+    const TASKS: &[brrr::Task] =
+        &[<looks_at_the_clock as Handler>::TASK, <time_of_child as Handler>::TASK, <too_late as Handler>::TASK];
+    let (active, own, childs) = run(TASKS, looks_at_the_clock()).unwrap();
+    assert!(active);
+    assert!((3590..=3600).contains(&own), "{own}");
+    // The call's own option stands over the task's.
+    assert!((110..=120).contains(&childs), "{childs}");
+    assert_eq!(run(TASKS, too_late()), Ok(false));
 }
 
 #[test]

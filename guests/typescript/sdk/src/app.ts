@@ -1,15 +1,8 @@
 import { decodeResult, encodeCall } from "./codec.ts";
 import type { TaskFn } from "./handler.ts";
-import type { Request } from "./host.ts";
+import { host, type Invocation, type Request } from "./host.ts";
+import { callPairs, type CallOptions } from "./options.ts";
 import { addTimer, enqueue, enqueueRace } from "./scheduler.ts";
-
-/** Where and as what a call is made. */
-export interface CallOptions {
-  /** The queue that serves the task; default: the one this very call came from. */
-  topic?: string;
-  /** The call's identity, in place of the codec's hash of task and arguments. */
-  callHash?: string;
-}
 
 /** The arguments of a call by name: a tuple as it is, anything else is the one argument. */
 type Args<A> = A extends unknown[] ? A : [args: A];
@@ -30,7 +23,7 @@ export class App {
     const name = taskName(task);
     return (...args) => {
       const { payload, hash } = encodeCall(name, args);
-      return enqueue(invocation(name, payload, { callHash: hash, ...options }), decodeResult);
+      return enqueue(invocation(name, payload, hash, options), decodeResult);
     };
   }
 
@@ -40,7 +33,7 @@ export class App {
     payload: Uint8Array,
     options: CallOptions = {},
   ): Promise<Uint8Array> {
-    return enqueue(invocation(taskName(task), payload, options), (bytes) => bytes);
+    return enqueue(invocation(taskName(task), payload, null, options), (bytes) => bytes);
   }
 
   /** All results in the order of the calls, like `Promise.all`, but with the calls as arguments. */
@@ -63,6 +56,20 @@ export class App {
     return enqueueRace(calls, need);
   }
 
+  /**
+   * Seconds until this run is stopped, whatever it does: by the timeout of its task or of its job.
+   *
+   * It differs from replay to replay, so nothing that is called or returned may depend on it, except in a leaf.
+   */
+  timeLeft(): number {
+    return host().timeLeftMs() / 1000;
+  }
+
+  /** Is there any time left? For work that would rather stop early by itself: `while (app.isActive()) …` */
+  isActive(): boolean {
+    return this.timeLeft() > 0;
+  }
+
   /** Goes on after `ms`: at once in a handler that is replayed (only its clock moves), really later in a leaf. */
   sleep(ms: number): Promise<void> {
     return new Promise((resolve) => void addTimer(() => resolve(), ms));
@@ -73,6 +80,7 @@ function taskName(task: string | { readonly task: string }): string {
   return typeof task === "string" ? task : task.task;
 }
 
-function invocation(task: string, payload: Uint8Array, options: CallOptions) {
-  return { task, payload, topic: options.topic ?? null, callHash: options.callHash ?? null };
+function invocation(task: string, payload: Uint8Array, derivedHash: string | null, options: CallOptions): Invocation {
+  const { topic = null, callHash = derivedHash } = options;
+  return { task, payload, topic, callHash, options: callPairs(options) };
 }

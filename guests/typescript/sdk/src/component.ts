@@ -1,4 +1,5 @@
 /** The component's exports: `brrr:worker/handler`, on top of the WIT imports. */
+import control from "brrr:worker/control@0.1.0";
 import log from "brrr:worker/log@0.1.0";
 import tasks from "brrr:worker/tasks@0.1.0";
 import clock from "wasi:clocks/monotonic-clock@0.2.12";
@@ -24,6 +25,8 @@ function connect(): void {
   setHost({
     poll: tasks.poll,
     log: log.write,
+    // A BigInt where it is large.
+    timeLeftMs: () => Number(control.timeLeftMs()),
     now: () => clock.now() / NANOSECONDS,
     sleep: (ms) => clock.subscribeDuration(Math.round(ms * NANOSECONDS)).block(),
     randomBytes: random.getRandomBytes,

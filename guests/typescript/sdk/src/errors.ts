@@ -24,7 +24,10 @@ export class CallFailed extends Error {
   }
 }
 
-/** Thrown by a handler whose task will fail however often it is run: it is not retried. */
+/**
+ * Thrown by a handler whose task will fail however often it is run: it is not retried. Any other error is, as often as
+ * the options of the call or its task say.
+ */
 export class Permanent extends Error {
   override readonly name: string = "Permanent";
 }

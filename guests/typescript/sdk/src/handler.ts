@@ -1,17 +1,6 @@
 /** How a module says which tasks it handles. */
 import type { App } from "./app.ts";
-
-/** What the host should know of a task; everything has a default there. */
-export interface Options {
-  /** Seconds that one run of the handler may take. */
-  timeout?: number;
-  /** Runs after the first one that failed. */
-  maxRetries?: number;
-  /** Seconds before the first of them; later ones wait longer. */
-  retryDelay?: number;
-  /** The handler calls nobody; in return it has the real clock, sleep and random numbers. */
-  leaf?: boolean;
-}
+import { taskOptions, type Options } from "./options.ts";
 
 /** A task that can be called: `app.call(fib)({ n: 1 })`. `A` are its arguments, `R` its result. */
 export interface TaskFn<A extends unknown[], R> {
@@ -74,6 +63,7 @@ function register<A extends unknown[], R>(
   raw: boolean,
 ): TaskFn<A, R> {
   if (registry.has(name)) throw new Error(`two handlers for the task "${name}"`);
+  taskOptions(options); // nonsense is refused here, where a stack names the handler
   registry.set(name, { name, options, raw, run: run as Registered["run"] });
   // A new function: the same one may be registered under two names.
   return Object.assign((app: App, ...args: A) => run(app, ...args), { task: name, options });

@@ -1,4 +1,5 @@
 /** The host as the SDK sees it: `component.ts` implements this with the WIT imports, tests with a fake. */
+import type { Pair } from "./options.ts";
 
 /** A call to another task (WIT `invocation`). */
 export interface Invocation {
@@ -6,6 +7,8 @@ export interface Invocation {
   readonly payload: Uint8Array;
   readonly topic: string | null;
   readonly callHash: string | null;
+  /** How the call is run, in place of what its task says. */
+  readonly options: readonly Pair[];
 }
 
 /** A call that ended without a value (WIT `failure`). */
@@ -27,6 +30,7 @@ export interface Request {
   readonly rootId: string;
   readonly topic: string;
   readonly attempt: number;
+  /** Unix time by which the call must have ended: the job's deadline, if any; of a leaf also that of this run. */
   readonly deadlineMs: number | null;
 }
 
@@ -36,6 +40,8 @@ export interface Host {
   /** WIT `tasks.poll`: does not return while fewer than `need` (null: all) outcomes are there. */
   poll(calls: readonly Invocation[], need: number | null): (Outcome | null)[];
   log(level: Level, message: string): void;
+  /** WIT `control.time-left-ms`. */
+  timeLeftMs(): number;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
   /** Returns at once in a handler that is replayed, having moved the clock; a leaf really sleeps. */

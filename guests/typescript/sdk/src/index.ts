@@ -4,7 +4,8 @@
  *
  * Everything a handler needs is exported here. `component.ts` is the other entry: the exports that the host calls.
  */
-export { App, type CallOptions } from "./app.ts";
+export { App } from "./app.ts";
 export { CallFailed, Permanent } from "./errors.ts";
-export { handler, handlerRaw, taskFn, type Options, type TaskFn } from "./handler.ts";
+export { handler, handlerRaw, taskFn, type TaskFn } from "./handler.ts";
 export type { Failure, Request } from "./host.ts";
+export type { CallOptions, Options, RunOptions } from "./options.ts";

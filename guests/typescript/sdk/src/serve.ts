@@ -4,6 +4,7 @@ import { decodeArgs, encodeResult } from "./codec.ts";
 import { CallFailed, Permanent } from "./errors.ts";
 import { findHandler, handlers, type Registered } from "./handler.ts";
 import type { Failure, Request } from "./host.ts";
+import { taskOptions } from "./options.ts";
 import { run } from "./scheduler.ts";
 import { describeError } from "./trace.ts";
 
@@ -12,20 +13,9 @@ export type HandlerError =
   | { readonly tag: "retryable" | "permanent"; readonly val: string }
   | { readonly tag: "child"; readonly val: Failure };
 
-const milliseconds = (seconds: number | undefined) => (seconds === undefined ? null : Math.round(seconds * 1000));
-
 /** WIT `describe`. */
 export function describe() {
-  return handlers().map(({ name, options }) => ({
-    name,
-    options: {
-      timeoutMs: milliseconds(options.timeout),
-      maxRetries: options.maxRetries ?? null,
-      retryDelayMs: milliseconds(options.retryDelay),
-      leaf: options.leaf ?? false,
-      extra: [["sdk", "typescript"]],
-    },
-  }));
+  return handlers().map(({ name, options }) => ({ name, options: taskOptions(options) }));
 }
 
 /** WIT `handle`. Gives the result's bytes or throws a HandlerError. */
@@ -58,11 +48,12 @@ function permanentIfBad<T>(what: string, codec: () => T): T {
 }
 
 function handlerError(error: unknown): HandlerError {
-  if (error instanceof CallFailed) return { tag: "child", val: error.failure };
-  // All of several alternatives failed: the first stands for them.
-  if (error instanceof AggregateError && error.errors.length > 0 && error.errors.every((e) => e instanceof CallFailed)) {
-    return { tag: "child", val: (error.errors[0] as CallFailed).failure };
-  }
   if (error instanceof Permanent) return { tag: "permanent", val: error.message };
+  if (error instanceof CallFailed) return { tag: "child", val: error.failure };
+  // All of several alternatives failed (Promise.any): if none of them may pass, the first stands for them.
+  if (error instanceof AggregateError && error.errors.length > 0) {
+    const alternatives = error.errors.map(handlerError);
+    if (alternatives.every(({ tag }) => tag !== "retryable")) return alternatives[0]!;
+  }
   return { tag: "retryable", val: describeError(error) };
 }

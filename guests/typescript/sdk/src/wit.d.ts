@@ -7,6 +7,10 @@ declare module "brrr:worker/log@0.1.0" {
   const log: { write(level: import("./host.ts").Level, message: string): void };
   export default log;
 }
+declare module "brrr:worker/control@0.1.0" {
+  const control: { timeLeftMs(): number | bigint };
+  export default control;
+}
 declare module "wasi:clocks/monotonic-clock@0.2.12" {
   const clock: { now(): number; subscribeDuration(nanoseconds: number): { block(): void } };
   export default clock;

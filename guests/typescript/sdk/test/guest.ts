@@ -1,5 +1,5 @@
 /** The handlers that scheduler.test.mjs runs. */
-import { CallFailed, Permanent, handler, handlerRaw, taskFn, type App } from "brrr";
+import { CallFailed, Permanent, handler, handlerRaw, taskFn, type App, type CallOptions } from "brrr";
 
 const echo = (app: App, i: number) => app.call<{ i: number }, number>("echo")({ i });
 const bad = (app: App, i: number) => app.call<{ i: number }, never>("bad")({ i });
@@ -39,6 +39,8 @@ handler("catches", async (app) => {
 });
 handler("uncaught", (app) => Promise.all([chain(app, 1, 2), bad(app, 0)]));
 handler("any", (app) => Promise.any([bad(app, 1), bad(app, 2)]));
+handler("any_permanent", (app) => Promise.any([Promise.reject(new Permanent("no use")), bad(app, 2)]));
+handler("any_retryable", (app) => Promise.any([Promise.reject(new Error("maybe")), bad(app, 2)]));
 
 handler("first", (app) => app.first(echo(app, 1), echo(app, 2), echo(app, 3)));
 handler("first_bad", (app) => app.first(echo(app, 1), bad(app, 2)));
@@ -78,7 +80,60 @@ handlerRaw("raw", async (app, payload) => {
   return Uint8Array.of(...answer, 63);
 });
 
-handler("options", () => null, { timeout: 1.5, maxRetries: 3, retryDelay: 1, leaf: true });
+handler("options", () => null, {
+  timeout: 1.5,
+  maxRetries: 3,
+  retryDelay: 1,
+  maxRetryDelay: 60,
+  backoff: "fixed",
+  maxRunning: 2,
+  memory: "64MiB",
+  leaf: true,
+});
+taskFn("bytes", () => null, { memory: 65536 });
+const nonsense: [name: string, options: object][] = [
+  ["timeout", { timeout: -1 }],
+  ["retryDelay", { retryDelay: NaN }],
+  ["maxRetryDelay", { maxRetryDelay: Infinity }],
+  ["maxRetries", { maxRetries: 1.5 }],
+  ["backoff", { backoff: "linear" }],
+  ["maxRunning", { maxRunning: 0 }],
+  ["memory", { memory: "64MB" }],
+];
+/** Messages that begin with the option's name, of handlers that are refused. */
+taskFn("refused", () =>
+  nonsense.filter(([name, options]) => {
+    try {
+      taskFn(`refused ${name}`, () => null, options);
+    } catch (error) {
+      return error instanceof TypeError && error.message.startsWith(`${name} is `);
+    }
+    return false;
+  }).length === nonsense.length,
+);
+
+handler("options_of_calls", async (app) => {
+  const dice = (options?: CallOptions) => app.call<{ i: number }, number>("dice", options)({ i: 6 });
+  await dice();
+  await dice({ topic: "casino", callHash: undefined, maxRetries: 0 });
+  const retries = { maxRetries: 3, retryDelay: 1, maxRetryDelay: 60, backoff: "exponential" } as const;
+  await dice({ ...retries, timeout: 1.5, label: "throw 1" });
+  await app.callRaw("dice", Uint8Array.of(54), { timeout: 2 });
+});
+handler("options_of_a_call_that_are_none", (app) => app.call<[], null>("dice", { backoff: "linear" as "fixed" })());
+
+handler("patient", async (app) => {
+  let turns = 0;
+  while (app.isActive() && app.timeLeft() > 2) {
+    await app.sleep(1000);
+    turns++;
+  }
+  return [turns, app.timeLeft()];
+});
+handler("late", async (app) => {
+  await app.sleep(60_000);
+  return app.isActive();
+});
 
 console.log("printed while the component is built");
 const drawnAtImport = Math.random();

@@ -40,6 +40,7 @@ class FakeHost {
   suspended = false;
   log = [];
   nanoseconds = 0;
+  stopsAt = 10e9;
 
   constructor(answer) {
     this.answer = answer;
@@ -49,6 +50,8 @@ class FakeHost {
     return {
       tasks: { poll: (calls, need) => this.poll(calls, need) },
       log: { write: (level, message) => void this.log.push([level, message]) },
+      // A BigInt, as the runtime gives what is large.
+      control: { timeLeftMs: () => BigInt(Math.max(0, Math.round((this.stopsAt - this.nanoseconds) / 1e6))) },
       "monotonic-clock": {
         now: () => this.nanoseconds,
         subscribeDuration: (duration) => ({ block: () => void (this.nanoseconds += duration) }),

@@ -56,6 +56,8 @@ test("an uncaught failure of a child is passed on, and nothing more is asked for
   assert.deepEqual(error, { tag: "child", val: failure });
   assert.deepEqual(host.batches(), [[1, 0]]);
   assert.equal(once("any").error.tag, "child");
+  assert.deepEqual(once("any_permanent").error, { tag: "permanent", val: "no use" });
+  assert.equal(once("any_retryable").error.tag, "retryable");
 });
 
 test("first takes what the host chose", () => {
@@ -136,8 +138,51 @@ test("describe gives the options in the WIT's units", () => {
     maxRetries: 3,
     retryDelayMs: 1000,
     leaf: true,
-    extra: [["sdk", "typescript"]],
+    extra: [
+      ["retry-backoff", "fixed"],
+      ["max-retry-delay-ms", "60000"],
+      ["max-running", "2"],
+      ["memory-bytes", "67108864"],
+    ],
   });
+  const extraOf = (task) => JSON.stringify(described.find(({ name }) => name === task).options.extra);
+  assert.equal(extraOf("bytes"), '[["memory-bytes","65536"]]');
+  assert.equal(extraOf("all"), "[]");
+});
+
+test("options that can't be meant are refused by name", () => {
+  assert.equal(once("refused").result, true);
+  const { error } = once("options_of_a_call_that_are_none");
+  assert.match(error.val, /^TypeError: backoff is "fixed" or "exponential", not "linear"/);
+});
+
+test("options go with a call and are no part of its identity", () => {
+  const seen = [];
+  assert.equal(once("options_of_calls", { answer: (call) => (seen.push(call), ok(1)) }).error, undefined);
+  const [plain, elsewhere, full, raw] = seen;
+  assert.deepEqual([elsewhere.callHash, full.callHash, raw.callHash], [plain.callHash, plain.callHash, null]);
+  assert.deepEqual([plain, elsewhere, full, raw].map(({ topic }) => topic), [null, "casino", null, null]);
+  assert.equal(
+    JSON.stringify([plain, elsewhere, full, raw].map(({ options }) => options)),
+    JSON.stringify([
+      [],
+      [["max-retries", "0"]],
+      [
+        ["timeout-ms", "1500"],
+        ["max-retries", "3"],
+        ["retry-delay-ms", "1000"],
+        ["max-retry-delay-ms", "60000"],
+        ["retry-backoff", "exponential"],
+        ["label", "throw 1"],
+      ],
+      [["timeout-ms", "2000"]],
+    ]),
+  );
+});
+
+test("a handler can see how much time it has", () => {
+  assert.deepEqual(once("patient").result, [8, 2]);
+  assert.equal(once("late").result, false);
 });
 
 test("a module may print and draw numbers while it loads", () => {
