@@ -29,7 +29,8 @@ macro_rules! contract_for {
                 put_if_wants_both_absent
                 of_two_who_exclude_each_other_one_wins
                 concurrent_swaps_lose_nothing
-                a_list_comes_in_pages;
+                a_list_comes_in_pages
+                what_is_known_of_the_time_of_writing_is_right;
             queue:
                 messages_come_in_order
                 a_receiver_gets_as_many_as_it_asks_for
@@ -42,7 +43,10 @@ macro_rules! contract_for {
                 a_receiver_who_gives_up_loses_nothing
                 what_is_given_back_does_not_count
                 what_is_given_back_with_a_delay_comes_later
-                dead_letters_are_kept_with_their_reason;
+                dead_letters_are_kept_with_their_reason
+                a_dead_letter_is_taken_once
+                a_dead_letter_keeps_its_id_to_itself
+                of_many_who_take_a_dead_letter_one_gets_it;
             leases:
                 a_lease_that_ends_returns_the_message
                 an_extended_lease_holds
@@ -61,6 +65,24 @@ macro_rules! contract_for {
                 large_values_are_outcomes_too
                 a_failing_transition_spoils_no_other
                 a_thousand_children_cost_two_runs;
+            jobs:
+                a_job_that_is_over_is_not_scheduled_again
+                a_scheduled_job_is_recorded_as_it_was_asked_for
+                a_deadline_sends_a_message_of_its_own
+                a_job_is_ended_once
+                a_job_whose_call_has_ended_ends_so
+                an_outcome_ends_its_job
+                a_job_ends_as_its_call_did
+                who_is_let_go_leaves_nothing
+                a_live_job_gets_what_a_dead_one_lets_go
+                a_parent_is_let_go_with_its_child
+                a_job_that_is_over_waits_for_nothing_more
+                options_of_a_call_wait_for_its_first_run;
+            events:
+                events_come_in_order_from_any_place
+                two_readers_of_events_are_apart
+                the_log_of_events_is_bounded
+                to_publish_nothing_forgets_nothing;
         })+
     };
 }

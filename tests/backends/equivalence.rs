@@ -3,7 +3,7 @@
 //! After every transition all records are the same. Messages may differ: a transition that nobody can look into need not
 //! send what is sent for safety. But nobody may be forgotten, see `History::check_wake_ups`.
 //!
-//! `BRRR_SEED=… cargo test -p brrr-backends --test equivalence` replays one history.
+//! `BRRR_SEED=… cargo test -p brrr-backends --test equivalence` replays one history, `BRRR_HISTORIES=…` sets how many.
 
 mod support;
 
@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root, Topic};
+use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, NewJob, Work};
-use brrr_protocol::records::{RunRecord, Waiting};
+use brrr_protocol::records::{JobRecord, JobState, RunRecord};
 use brrr_protocol::replay::Wait;
 use brrr_protocol::wire::{Message, PendingReturns, Return};
 use bytes::Bytes;
@@ -39,6 +40,15 @@ struct Run {
     /// What had no outcome when it was loaded.
     missing: Vec<usize>,
     has_outcome: bool,
+    job_over: bool,
+}
+
+/// What a transition was, as far as its messages depend on it.
+enum Made<'a> {
+    Deferral(&'a Work, &'a Wait),
+    /// Of this call, in a job that is over.
+    Release(&'a CallHash),
+    Other,
 }
 
 struct History {
@@ -62,7 +72,9 @@ fn topic(n: usize) -> Topic {
 }
 
 fn call(n: usize) -> Call {
-    Call { hash: hash(n), task: "task".into(), payload: n.to_string().into(), topic: topic(n) }
+    let max_retries = n.is_multiple_of(3).then_some(n as u32);
+    let options = Options { max_retries, ..Options::default() };
+    Call { hash: hash(n), task: "task".into(), payload: n.to_string().into(), topic: topic(n), options }
 }
 
 impl Side {
@@ -107,6 +119,10 @@ fn registered(records: &Records) -> BTreeSet<(CallHash, Return)> {
         .collect()
 }
 
+fn is_over(records: &Records, root: &Root) -> bool {
+    records.get(&Key::job(root)).is_some_and(|bytes| JobRecord::decode(bytes).unwrap().is_over())
+}
+
 fn has_outcome(records: &Records, root: &Root, call: &CallHash) -> bool {
     records.contains_key(&Key::value(call)) || records.contains_key(&Key::failure(call, root))
 }
@@ -114,9 +130,9 @@ fn has_outcome(records: &Records, root: &Root, call: &CallHash) -> bool {
 /// Has the parent, by the records, enough outcomes to be worth running? By the definition, not by the code under test.
 fn is_ready(records: &Records, root: &Root, parent: &CallHash) -> bool {
     let Some(bytes) = records.get(&Key::run(parent, root)) else { return true };
-    let waiting = Waiting::decode(bytes).unwrap();
-    let there = waiting.sample.iter().filter(|c| has_outcome(records, root, &CallHash::from(**c))).count();
-    there + waiting.total as usize - waiting.sample.len() >= waiting.need as usize
+    let run = RunRecord::decode(bytes).unwrap();
+    let there = run.sample.iter().filter(|call| has_outcome(records, root, call)).count();
+    there + run.total as usize - run.sample.len() >= run.need as usize
 }
 
 impl History {
@@ -138,9 +154,10 @@ impl History {
     async fn play(&mut self, steps: usize) {
         for _ in 0..steps {
             self.now += self.rng.u64(..3_000);
-            match self.rng.u8(..10) {
-                0 => self.schedule().await,
-                1..=4 => self.load().await,
+            match self.rng.u8(..40) {
+                0..=2 => self.schedule().await,
+                3 => self.end_job().await,
+                4..=17 => self.load().await,
                 _ => self.settle().await,
             }
         }
@@ -152,12 +169,25 @@ impl History {
 
     async fn schedule(&mut self) {
         let n = self.rng.usize(..self.graph.len());
-        let job = NewJob { root: self.some_root(), call: call(n) };
+        // Nobody waits here until such a deadline has come.
+        let deadline = if self.rng.bool() { self.now + 3_600_000 } else { 0 };
+        let job = NewJob { deadline, ..NewJob::new(self.some_root(), call(n)) };
         let _ = writeln!(self.log, "schedule {:?} c{n}", job.root);
         let a = self.stepwise.backend().schedule(&job, self.now).await.unwrap();
         let b = self.fused.backend().schedule(&job, self.now).await.unwrap();
         assert_eq!(a, b);
-        self.check(None).await;
+        self.check(Made::Other).await;
+    }
+
+    async fn end_job(&mut self) {
+        let root = self.some_root();
+        let kind = if self.rng.bool() { FailureKind::Cancelled } else { FailureKind::Timeout };
+        let failure = Failure::new(kind, "task", format!("at {}", self.now));
+        let _ = writeln!(self.log, "end {root:?}");
+        let a = self.stepwise.backend().end_job(&root, &failure, self.now).await.unwrap();
+        let b = self.fused.backend().end_job(&root, &failure, self.now).await.unwrap();
+        assert_eq!(a, b);
+        self.check(Made::Other).await;
     }
 
     async fn load(&mut self) {
@@ -165,7 +195,8 @@ impl History {
         let described = |n: &usize| self.fused.after.contains_key(&Key::call(&hash(*n)));
         let calls: Vec<usize> = (0..self.graph.len()).filter(described).collect();
         let Some(n) = self.rng.choice(calls) else { return };
-        let work = Work { message: Message { root: self.some_root(), call: hash(n) }, topic: topic(n), receipt: None };
+        let message = Message { root: self.some_root(), call: hash(n) };
+        let mut work = Work { message, topic: topic(n), receipt: None, ends_job: None };
         let a = self.stepwise.backend().load(&work).await.unwrap();
         let b = self.fused.backend().load(&work).await.unwrap();
         let _ = writeln!(self.log, "load {:?}", work.message);
@@ -178,7 +209,11 @@ impl History {
         assert_eq!(self.stepwise.backend().outcomes(&work.message.root, &calls).await.unwrap(), outcomes);
         let missing =
             self.graph[n].iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(c, _)| *c).collect();
-        self.runs.push(Run { work, run_before: a.run_bytes, missing, has_outcome: a.outcome.is_some() });
+        if a.job.as_ref().is_some_and(|job| job.call == work.message.call) {
+            work.ends_job = Some(self.now);
+        }
+        let job_over = a.job.is_some_and(|job| job.is_over());
+        self.runs.push(Run { work, run_before: a.run_bytes, missing, has_outcome: a.outcome.is_some(), job_over });
     }
 
     /// Ends a run that was loaded at some time, in one of the ways open to it.
@@ -189,30 +224,62 @@ impl History {
         let run = self.runs.swap_remove(self.rng.usize(..self.runs.len()));
         let work = run.work.clone();
         if run.has_outcome {
-            // Which of both it was is what the worker has read.
-            let failed = self.fused.after.contains_key(&Key::failure(&work.message.call, &work.message.root));
-            let _ = writeln!(self.log, "discharge {:?} failed: {failed}", work.message);
-            self.stepwise.backend().discharge(&work, failed).await.unwrap();
-            self.fused.backend().discharge(&work, failed).await.unwrap();
-            return self.check(None).await;
+            // How it ended is what the worker has read.
+            let calls = [work.message.call.clone()];
+            let outcomes = self.fused.backend().outcomes(&work.message.root, &calls).await.unwrap();
+            let end = JobState::of_outcome(outcomes[0].as_ref().unwrap());
+            let _ = writeln!(self.log, "discharge {:?} {end:?}", work.message);
+            self.stepwise.backend().discharge(&work, end).await.unwrap();
+            self.fused.backend().discharge(&work, end).await.unwrap();
+            return self.check(Made::Other).await;
         }
-        match self.rng.u8(..10) {
+        // A run that was stopped is let go, one that was not goes on.
+        let over = is_over(&self.fused.after, &work.message.root);
+        if run.job_over || (over && self.rng.bool()) {
+            let _ = writeln!(self.log, "release {:?}", work.message);
+            self.stepwise.backend().release(&work).await.unwrap();
+            self.fused.backend().release(&work).await.unwrap();
+            return self.check(Made::Release(&work.message.call)).await;
+        }
+        match self.rng.u8(..11) {
+            10 => self.try_again(run).await,
             0..=5 if !run.missing.is_empty() => self.defer(run).await,
             6 | 7 => {
                 let failure = Failure::new(FailureKind::Error, "task", format!("at {}", self.now));
                 let _ = writeln!(self.log, "fail {:?}", work.message);
                 self.stepwise.backend().fail(&work, &failure).await.unwrap();
                 self.fused.backend().fail(&work, &failure).await.unwrap();
-                self.check(None).await;
+                self.check(Made::Other).await;
             }
             _ => {
                 let value: Bytes = format!("at {}", self.now).into();
                 let _ = writeln!(self.log, "complete {:?}", work.message);
                 self.stepwise.backend().complete(&work, value.clone()).await.unwrap();
                 self.fused.backend().complete(&work, value).await.unwrap();
-                self.check(None).await;
+                self.check(Made::Other).await;
             }
         }
+    }
+
+    /// A failure that may pass: the record of the attempt to come, and the message back to its queue.
+    async fn try_again(&mut self, run: Run) {
+        let before = run.run_before.as_deref().map(|bytes| RunRecord::decode(bytes).unwrap()).unwrap_or_default();
+        let record = RunRecord {
+            attempt: before.attempt.max(1) + 1,
+            not_before: self.now + 1_000,
+            options: before.options,
+            ..RunRecord::default()
+        };
+        let Message { root, call } = &run.work.message;
+        let _ = writeln!(self.log, "try again {:?}", run.work.message);
+        let key = Key::run(call, root);
+        let mut swaps = Vec::new();
+        for side in [&self.stepwise, &self.fused] {
+            let store = side.backend().store();
+            swaps.push(store.swap(&key, run.run_before.as_ref(), Some(record.encode())).await.unwrap());
+        }
+        assert_eq!(swaps[0], swaps[1]);
+        self.check(Made::Other).await;
     }
 
     async fn defer(&mut self, run: Run) {
@@ -243,12 +310,25 @@ impl History {
             writeln!(self.log, "defer {:?} on {:?}, need {need}, sample from {from}", run.work.message, run.missing);
         let a = self.stepwise.backend().defer(&deferral).await.unwrap();
         let b = self.fused.backend().defer(&deferral).await.unwrap();
-        assert_eq!(a, b);
-        let waiting = (b == Deferred::Waiting).then_some((&run.work, &wait));
-        self.check(waiting).await;
+        match (&a, &b) {
+            // Stepwise also sends for calls that have ended, and finds that out afterwards.
+            (Deferred::Waiting { queued: stepwise }, Deferred::Waiting { queued: fused }) => {
+                let ended =
+                    |place: &usize| has_outcome(&self.fused.after, &run.work.message.root, &wait.calls[*place].hash);
+                let stepwise: Vec<usize> = stepwise.iter().filter(|place| !ended(place)).copied().collect();
+                assert_eq!(&stepwise, fused);
+            }
+            (a, b) => assert_eq!(a, b),
+        }
+        let made = match b {
+            Deferred::Waiting { .. } => Made::Deferral(&run.work, &wait),
+            Deferred::JobOver => Made::Release(&run.work.message.call),
+            _ => Made::Other,
+        };
+        self.check(made).await;
     }
 
-    async fn check(&mut self, deferred: Option<(&Work, &Wait)>) {
+    async fn check(&mut self, made: Made<'_>) {
         for side in [&mut self.stepwise, &mut self.fused] {
             side.observe(self.graph.len(), &self.roots).await;
         }
@@ -257,7 +337,7 @@ impl History {
             assert_eq!(self.stepwise.after.get(key), self.fused.after.get(key), "{key:?}: stepwise against fused");
         }
         for (side, name) in [(&self.stepwise, "stepwise"), (&self.fused, "fused")] {
-            check_wake_ups(side, name, deferred);
+            check_wake_ups(side, name, &made);
         }
         // Whoever is woken by the fused transition is woken by the stepwise one, or waits on.
         let waits: HashSet<Message> = registered(&self.stepwise.after).iter().map(|(_, r)| r.message()).collect();
@@ -271,8 +351,29 @@ impl History {
 /// Nobody is forgotten: who was struck off a list, and by the records has enough outcomes, has a message; so has who
 /// begins to wait for what has ended already, and stepwise, which sends only for what it has found ended itself, may leave
 /// that to those who are still to end.
-fn check_wake_ups(side: &Side, name: &str, deferred: Option<(&Work, &Wait)>) {
+///
+/// A parent whose job is over is let go instead of woken: then whoever waits for it in a job that lives gets it queued.
+fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
     let (before, after) = (registered(&side.before), registered(&side.after));
+    if let Made::Release(released) = made {
+        let let_go = before.difference(&after).map(|(_, entry)| &entry.parent).chain([*released]);
+        for call in let_go {
+            let mut wanted = after.iter().filter(|(c, entry)| c == call && !is_over(&side.after, &entry.root));
+            let queued = side.sent.iter().any(|m| m.call == *call && !is_over(&side.after, &m.root));
+            assert!(
+                wanted.next().is_none() || queued,
+                "{name}: nobody has queued {call:?}, which a live job waits for"
+            );
+        }
+        for (call, entry) in before.difference(&after) {
+            assert!(is_over(&side.after, &entry.root), "{name}: {entry:?}, alive, no longer waits for {call:?}");
+        }
+        return;
+    }
+    let deferred = match made {
+        Made::Deferral(work, wait) => Some((*work, *wait)),
+        _ => None,
+    };
     for (call, entry) in before.difference(&after) {
         let message = entry.message();
         let itself = deferred.is_some_and(|(work, _)| work.message == message);
@@ -313,8 +414,9 @@ impl Drop for Witness {
 }
 
 async fn compare(stepwise: Kind, fused: Kind, histories: usize, steps: usize) {
-    let given = std::env::var("BRRR_SEED").ok().map(|seed| seed.parse::<u64>().expect("a number"));
-    let seeds = match given {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+    let histories = number("BRRR_HISTORIES").map_or(histories, |n| n as usize);
+    let seeds = match number("BRRR_SEED") {
         Some(seed) => vec![seed],
         None => (0..histories).map(|_| fastrand::u64(..)).collect(),
     };

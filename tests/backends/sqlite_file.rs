@@ -315,8 +315,9 @@ async fn many_jobs_are_accepted_together() {
                 task: "t".into(),
                 payload: Bytes::new(),
                 topic: "t".into(),
+                options: brrr_protocol::options::Options::default(),
             };
-            backend.schedule(&NewJob { root: format!("r{n}").into(), call }, 1).await.unwrap();
+            backend.schedule(&NewJob::new(format!("r{n}").into(), call), 1).await.unwrap();
         }));
     }
     for run in runs {

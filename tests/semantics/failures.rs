@@ -138,7 +138,7 @@ async fn a_job_that_is_scheduled_is_durable_and_can_be_found() {
         let before = now();
         let root = world.schedule("job", "once", "x").await;
         let job = world.client.job(&root).await.unwrap().unwrap();
-        assert_eq!((job.call, job.topic.as_str(), job.done), (hash("once", "x"), "t", false));
+        assert_eq!((job.call, job.topic.as_str(), job.end), (hash("once", "x"), "t", None));
         assert!(job.created >= before);
     })
     .await;

@@ -79,7 +79,7 @@ async fn more_children_than_a_record_names() {
 }
 
 #[tokio::test]
-async fn the_spawn_limit_fails_the_call() {
+async fn the_spawn_limit_fails_a_job_of_one_call() {
     on_every_backend(async |mut world: World| {
         world.limits = Limits { spawn_limit: 20, ..Limits::default() };
         let handler = fan();

@@ -1,8 +1,11 @@
 //! What the scheduler promises, on every backend, fused and stepwise, with handlers in Rust closures.
 
+mod events;
 mod failures;
 mod fan_out;
+mod jobs;
 mod native;
 mod poison;
 mod replays;
+mod retries;
 mod world;

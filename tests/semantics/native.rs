@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use brrr_protocol::Result;
 use brrr_protocol::model::{CallHash, Failure, FailureKind, Outcome};
-use brrr_protocol::ports::{Ended, Handler, Request};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Ended, Handler, Request, Task};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 
 /// How a body leaves before its end.
 pub enum Leave {
     Suspended,
-    Failed(Failure),
+    Failed { failure: Failure, retryable: bool },
     Broken(brrr_protocol::Error),
 }
 
@@ -26,21 +27,33 @@ type Ended2 = std::result::Result<String, Leave>;
 /// Named tasks, and how often each was run.
 #[derive(Default)]
 pub struct Native {
-    tasks: HashMap<&'static str, Body>,
+    tasks: HashMap<&'static str, (Options, Body)>,
     runs: Mutex<HashMap<String, u64>>,
-    /// What `component` answers: a new number is a new version.
+    /// The version of all components.
     pub version: AtomicU64,
+    /// The tasks as they were first asked for, by name and version.
+    known: Mutex<HashMap<(String, u64), Arc<Task>>>,
 }
 
 impl Native {
-    pub fn task<F>(mut self, name: &'static str, body: F) -> Self
+    pub fn task<F>(self, name: &'static str, body: F) -> Self
     where
         F: for<'a> Fn(&'a Request, &'a mut Replay) -> Pin<Box<dyn Future<Output = Ended2> + Send + 'a>>
             + Send
             + Sync
             + 'static,
     {
-        self.tasks.insert(name, Box::new(body));
+        self.task_with(name, Options::default(), body)
+    }
+
+    pub fn task_with<F>(mut self, name: &'static str, options: Options, body: F) -> Self
+    where
+        F: for<'a> Fn(&'a Request, &'a mut Replay) -> Pin<Box<dyn Future<Output = Ended2> + Send + 'a>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.tasks.insert(name, (options, Box::new(body)));
         self
     }
 
@@ -51,16 +64,20 @@ impl Native {
 
 #[async_trait]
 impl Handler for Native {
-    fn component(&self, task: &str) -> Option<String> {
-        self.tasks.contains_key(task).then(|| self.version.load(Ordering::Relaxed).to_string())
+    fn task(&self, task: &str) -> Option<Arc<Task>> {
+        let (options, _) = self.tasks.get(task)?;
+        let version = self.version.load(Ordering::Relaxed);
+        let mut known = self.known.lock().unwrap();
+        let task = known.entry((task.to_owned(), version));
+        Some(task.or_insert_with(|| Arc::new(Task::new(version.to_string(), options.clone()))).clone())
     }
 
     async fn run(&self, request: Request, mut replay: Replay) -> Result<(Ended, Replay)> {
         *self.runs.lock().unwrap().entry(request.task.clone()).or_default() += 1;
-        let ended = match self.tasks[request.task.as_str()](&request, &mut replay).await {
+        let ended = match self.tasks[request.task.as_str()].1(&request, &mut replay).await {
             Ok(text) => Ended::Completed(text.into()),
             Err(Leave::Suspended) => Ended::Suspended,
-            Err(Leave::Failed(failure)) => Ended::Failed(failure),
+            Err(Leave::Failed { failure, retryable }) => Ended::Failed { failure, retryable },
             Err(Leave::Broken(error)) => return Err(error),
         };
         Ok((ended, replay))
@@ -75,8 +92,14 @@ pub fn number(request: &Request) -> u64 {
     payload(request).parse().unwrap()
 }
 
+/// A failure for good.
 pub fn fail<T>(task: &str, message: &str) -> std::result::Result<T, Leave> {
-    Err(Leave::Failed(Failure::new(FailureKind::Error, task, message)))
+    Err(Leave::Failed { failure: Failure::new(FailureKind::Error, task, message), retryable: false })
+}
+
+/// A failure that may pass.
+pub fn stumble<T>(task: &str, message: &str) -> std::result::Result<T, Leave> {
+    Err(Leave::Failed { failure: Failure::new(FailureKind::Error, task, message), retryable: true })
 }
 
 /// Asks for calls given as (task, payload); the outcomes that are there, with their places.
@@ -85,11 +108,22 @@ pub async fn ask(
     calls: &[(&str, String)],
     need: Option<u32>,
 ) -> std::result::Result<Vec<(usize, Outcome)>, Leave> {
+    ask_with(replay, calls, need, &Options::default()).await
+}
+
+/// As `ask`, with options for each of the calls.
+pub async fn ask_with(
+    replay: &mut Replay,
+    calls: &[(&str, String)],
+    need: Option<u32>,
+    options: &Options,
+) -> std::result::Result<Vec<(usize, Outcome)>, Leave> {
     let calls = calls.iter().map(|(task, payload)| Invocation {
         task: (*task).to_owned(),
         payload: payload.clone().into(),
         topic: None,
         hash: Some(hash(task, payload)),
+        options: options.clone(),
     });
     match replay.poll(calls.collect(), need).await {
         Ok(Polled::Ready(outcomes)) => {
@@ -109,7 +143,7 @@ pub async fn gather(
     let outcomes = ask(replay, calls, None).await?;
     let values = outcomes.into_iter().map(|(_, outcome)| match outcome {
         Ok(value) => Ok(String::from_utf8(value.to_vec()).unwrap()),
-        Err(failure) => Err(Leave::Failed(Failure::of_parent(task, &failure))),
+        Err(failure) => Err(Leave::Failed { failure: Failure::of_parent(task, &failure), retryable: false }),
     });
     values.collect()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use brrr_protocol::ports::{Key, Outgoing};
+use brrr_protocol::records::JobState;
 use brrr_protocol::step::{Limits, Step};
 use brrr_protocol::wire::Message;
 
@@ -52,6 +53,22 @@ async fn a_damaged_record_fails_its_call_instead_of_looping() {
         send(&world, &Message { root: "r".into(), call: "c".into() }.encode()).await;
         let steps = world.drain(&handlers()).await;
         assert!(matches!(&steps[..], [Step::SetAside(reason)] if reason.contains("a call record")), "{steps:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_record_ends_its_job() {
+    on_every_backend(async |world: World| {
+        let damaged = [Key::call(&hash("a", "")), Key::run(&hash("a", ""), &"job".into())];
+        for key in damaged {
+            let world = World::open(world.name);
+            let root = world.schedule("job", "a", "").await;
+            world.backend.store().put(&key, "le".into()).await.unwrap();
+            world.drain(&handlers()).await;
+            assert_eq!(world.outcome(&root, "a", "").await.unwrap().unwrap_err().kind.as_str(), "dead-letter");
+            assert_eq!(world.state(&root).await, Some(JobState::Failed), "{key:?}");
+        }
     })
     .await;
 }

@@ -22,20 +22,17 @@ async fn a_parent_with_something_missing_is_not_started() {
             .task("c", |request, _| Box::pin(async move { Ok(number(request).to_string()) }));
         let root = world.schedule("job", "p", "").await;
         let first = world.backend.queue().receive(&topic(), 1, std::time::Duration::ZERO).await.unwrap();
-        let step_of = async |delivery| {
-            brrr_protocol::step::step(&world.backend, &handler, delivery, &world.limits, crate::world::now()).await
-        };
-        assert_eq!(step_of(&first[0]).await.unwrap(), Step::Deferred { waiting: 2 });
+        assert_eq!(world.step(&handler, &first[0]).await, Step::Deferred { waiting: 2 });
         // A wake-up that somebody sent too early, as peers do.
         let wake = Message { root: root.clone(), call: hash("p", "") };
         world.backend.queue().send_many(&[Outgoing::now(&topic(), &wake)]).await.unwrap();
         let mut messages = world.backend.queue().receive(&topic(), 3, std::time::Duration::ZERO).await.unwrap();
         assert_eq!(messages.len(), 3);
         messages.rotate_right(1);
-        assert_eq!(step_of(&messages[0]).await.unwrap(), Step::NotReady);
+        assert_eq!(world.step(&handler, &messages[0]).await, Step::NotReady);
         assert_eq!(handler.runs("p"), 1);
         for child in &messages[1..] {
-            assert_eq!(step_of(child).await.unwrap(), Step::Completed);
+            assert_eq!(world.step(&handler, child).await, Step::Completed);
         }
         world.drain(&handler).await;
         assert_eq!(handler.runs("p"), 2);
@@ -104,9 +101,8 @@ async fn a_new_version_may_ask_for_other_calls() {
     on_every_backend(async |world: World| {
         let handler = fickle(Arc::default());
         let root = world.schedule("job", "fickle", "").await;
-        let first = world.backend.queue().receive(&topic(), 1, std::time::Duration::ZERO).await.unwrap();
-        let now = crate::world::now();
-        brrr_protocol::step::step(&world.backend, &handler, &first[0], &world.limits, now).await.unwrap();
+        let first = world.receive().await;
+        world.step(&handler, &first[0]).await;
         handler.version.store(2, Ordering::Relaxed);
         world.drain(&handler).await;
         assert_eq!(world.value(&root, "fickle", "").await, "1");

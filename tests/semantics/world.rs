@@ -1,16 +1,19 @@
 //! Every backend under the same tests: opens them, counts at their ports, and works their queues empty.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use brrr_backends::{Memory, Sqlite, Stepwise};
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
+use brrr_protocol::events::{Event, Observer, Subject};
 use brrr_protocol::model::{Call, Outcome, Root, Topic};
-use brrr_protocol::ports::{Backend, Cache, Key, Kind, Queue, Store, Swap, spawn_counter};
-use brrr_protocol::step::{Limits, Step, step};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Backend, Cache, Delivery, Key, Kind, NewJob, Queue, Store, Swap, spawn_counter};
+use brrr_protocol::records::{JobRecord, JobState};
+use brrr_protocol::step::{Limits, Site, Step, step};
 use bytes::Bytes;
 
 use crate::native::{Native, hash};
@@ -21,6 +24,8 @@ pub struct World {
     pub backend: Arc<dyn Backend>,
     pub client: Client,
     pub limits: Limits,
+    /// What its workers told.
+    pub told: Told,
     _folder: tempfile::TempDir,
 }
 
@@ -44,13 +49,13 @@ impl World {
     pub fn open(name: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let whole: Arc<dyn Backend> = if name.starts_with("sqlite") {
-            Arc::new(Sqlite::open(&folder.path().join("state.db")).unwrap())
+            Arc::new(Sqlite::open(folder.path().join("state.db")).unwrap())
         } else {
             Arc::new(Memory::new())
         };
         let backend: Arc<dyn Backend> = if name.ends_with("stepwise") { Arc::new(Stepwise(whole)) } else { whole };
         let client = Client::new(backend.clone());
-        Self { name, backend, client, limits: Limits::default(), _folder: folder }
+        Self { name, backend, client, limits: Limits::default(), told: Told::default(), _folder: folder }
     }
 
     pub fn is_stepwise(&self) -> bool {
@@ -59,22 +64,57 @@ impl World {
 
     /// Schedules a job; its root is named after it, so that a failing test can be read.
     pub async fn schedule(&self, root: &str, task: &str, payload: &str) -> Root {
-        let call =
-            Call { hash: hash(task, payload), task: task.into(), payload: payload.to_owned().into(), topic: topic() };
-        self.client.schedule(root.into(), call, now()).await.unwrap();
-        root.into()
+        self.schedule_job(NewJob::new(root.into(), call(task, payload))).await
+    }
+
+    pub async fn schedule_job(&self, job: NewJob) -> Root {
+        self.client.schedule(&job, now()).await.unwrap();
+        job.root
+    }
+
+    pub async fn step(&self, handler: &Native, delivery: &Delivery) -> Step {
+        work(&self.backend, handler, delivery, &self.limits, Some(&self.told)).await
+    }
+
+    /// The next messages, as many as there are by now.
+    pub async fn receive(&self) -> Vec<Delivery> {
+        self.backend.queue().receive(&topic(), 100, Duration::ZERO).await.unwrap()
+    }
+
+    /// Works until the job has its outcome, whatever is queued for later.
+    pub async fn work_for(&self, root: &Root, handler: &Native) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let call = self.job(root).await.call;
+        while self.client.outcome(root, &call).await.unwrap().is_none() {
+            for delivery in self.backend.queue().receive(&topic(), 1, Duration::from_secs(30)).await.unwrap() {
+                steps.push(self.step(handler, &delivery).await);
+            }
+        }
+        steps
+    }
+
+    pub async fn job(&self, root: &Root) -> JobRecord {
+        self.client.job(root).await.unwrap().unwrap()
+    }
+
+    /// How the job ended, by its record.
+    pub async fn state(&self, root: &Root) -> Option<JobState> {
+        self.job(root).await.end.map(|end| end.state)
     }
 
     /// Works until the queue is empty; what became of each message.
     pub async fn drain(&self, handler: &Native) -> Vec<Step> {
         let mut steps = Vec::new();
         loop {
-            let batch = self.backend.queue().receive(&topic(), 16, Duration::ZERO).await.unwrap();
-            if batch.is_empty() && self.backend.queue().depth(&topic()).await.unwrap() == 0 {
-                return steps;
+            let mut batch = self.backend.queue().receive(&topic(), 16, Duration::ZERO).await.unwrap();
+            if batch.is_empty() {
+                if self.backend.queue().depth(&topic()).await.unwrap() == 0 {
+                    return steps;
+                }
+                batch = self.backend.queue().receive(&topic(), 16, Duration::from_secs(30)).await.unwrap();
             }
             for delivery in batch {
-                steps.push(step(&self.backend, handler, &delivery, &self.limits, now()).await.unwrap());
+                steps.push(self.step(handler, &delivery).await);
             }
         }
     }
@@ -88,7 +128,7 @@ impl World {
                 while backend.queue().depth(&topic()).await.unwrap() > 0 {
                     let batch = backend.queue().receive(&topic(), 4, Duration::from_millis(5)).await.unwrap();
                     for delivery in batch {
-                        step(&backend, &*handler, &delivery, &limits, now()).await.unwrap();
+                        work(&backend, &handler, &delivery, &limits, None).await;
                     }
                 }
             });
@@ -112,6 +152,53 @@ impl World {
     /// Messages sent for a job so far.
     pub async fn messages(&self, root: &Root) -> u64 {
         self.backend.cache().incr(&spawn_counter(root), 0).await.unwrap()
+    }
+}
+
+async fn work(
+    backend: &Arc<dyn Backend>,
+    handler: &Native,
+    delivery: &Delivery,
+    limits: &Limits,
+    told: Option<&Told>,
+) -> Step {
+    let observer = told.map(|told| told as &dyn Observer);
+    let site = Site { backend, handler, limits, observer, clock: &now };
+    step(&site, delivery, false).await.unwrap()
+}
+
+pub fn call(task: &str, payload: &str) -> Call {
+    Call {
+        hash: hash(task, payload),
+        task: task.into(),
+        payload: payload.to_owned().into(),
+        topic: topic(),
+        options: Options::default(),
+    }
+}
+
+/// Remembers what it is told, a line an event.
+#[derive(Default)]
+pub struct Told(Mutex<Vec<String>>);
+
+impl Told {
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Observer for Told {
+    fn observe(&self, event: &Event<'_>) {
+        let subject = match event.subject {
+            Subject::Task => event.task.to_owned(),
+            Subject::Job => format!("job of {}", event.call),
+        };
+        let label = event.label.map_or_else(String::new, |label| format!(" [{label}]"));
+        let attempt = if event.attempt == 1 { String::new() } else { format!(", attempt {}", event.attempt) };
+        let waiting = event.waiting.map_or_else(String::new, |n| format!(", waiting for {n}"));
+        let failure = event.failure.map_or_else(String::new, |failure| format!(", {failure}"));
+        let (from, to) = (event.from.as_str(), event.to.as_str());
+        self.0.lock().unwrap().push(format!("{subject}{label}: {from} > {to}{attempt}{waiting}{failure}"));
     }
 }
 

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use brrr_protocol::Result;
-use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Outcome, Topic};
-use brrr_protocol::ports::{Ended, Handler, Request};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome, Topic};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Ended, Handler, NewJob, Request, Task};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 use bytes::Bytes;
+
+use crate::world::{START, World};
 
 /// What a call does.
 #[derive(Clone, Debug)]
@@ -21,6 +24,8 @@ pub enum Node {
     /// Waits for the first of these, then for the second list.
     Race(&'static [&'static str], &'static [&'static str]),
     Fail,
+    /// Gathers these, and then fails so many times before it succeeds.
+    Flaky(u32, &'static [&'static str]),
 }
 
 /// A graph: every call by its name, which is task and hash in one. The roots are scheduled, each as a job.
@@ -29,66 +34,170 @@ pub struct Graph {
     pub name: &'static str,
     pub nodes: &'static [(&'static str, Node)],
     pub roots: &'static [&'static str],
+    /// How often a call is tried again.
+    pub retries: u32,
+    /// How long the first job may take, in ms (0: as long as it wants), and how many messages it may send.
+    pub deadline: Millis,
+    pub spawn_limit: u64,
 }
 
-use Node::{All, Catch, Each, Fail, Race};
+const fn graph(name: &'static str, nodes: &'static [(&'static str, Node)], roots: &'static [&'static str]) -> Graph {
+    Graph { name, nodes, roots, retries: 0, deadline: 0, spawn_limit: 0 }
+}
+
+use Node::{All, Catch, Each, Fail, Flaky, Race};
 
 pub const GRAPHS: &[Graph] = &[
-    Graph { name: "one child", nodes: &[("a", All(&["b"])), ("b", All(&[]))], roots: &["a"] },
-    Graph { name: "two children", nodes: &[("a", All(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))], roots: &["a"] },
+    graph("one child", &[("a", All(&["b"])), ("b", All(&[]))], &["a"]),
+    graph("two children", &[("a", All(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))], &["a"]),
+    graph("one after the other", &[("a", Each(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))], &["a"]),
+    graph("chain", &[("a", All(&["b"])), ("b", All(&["c"])), ("c", All(&[]))], &["a"]),
+    graph("diamond", &[("a", All(&["b", "c"])), ("b", All(&["d"])), ("c", All(&["d"])), ("d", All(&[]))], &["a"]),
+    graph("two jobs share a child", &[("a", All(&["c"])), ("b", All(&["c"])), ("c", All(&[]))], &["a", "b"]),
+    graph(
+        "two jobs share a chain",
+        &[("a", All(&["c"])), ("b", All(&["c"])), ("c", All(&["d"])), ("d", All(&[]))],
+        &["a", "b"],
+    ),
+    graph(
+        "two jobs meet at two heights",
+        &[("a", All(&["c"])), ("b", All(&["d"])), ("c", All(&["d", "e"])), ("d", All(&["e"])), ("e", All(&[]))],
+        &["a", "b"],
+    ),
+    graph(
+        "three jobs share a diamond",
+        &[("a", All(&["c", "d"])), ("b", All(&["c"])), ("c", All(&["e"])), ("d", All(&["e"])), ("e", All(&[]))],
+        &["a", "b", "d"],
+    ),
+    graph("two jobs, one call", &[("a", All(&["b"])), ("b", All(&[]))], &["a", "a"]),
+    graph("a job's call is another's child", &[("a", All(&["b"])), ("b", All(&["c"])), ("c", All(&[]))], &["a", "b"]),
+    graph("failure", &[("a", All(&["b"])), ("b", Fail)], &["a"]),
+    graph("failure caught", &[("a", Catch(&["b", "c"])), ("b", Fail), ("c", All(&[]))], &["a"]),
+    graph(
+        "two jobs share a failure",
+        &[("a", All(&["c"])), ("b", Catch(&["c"])), ("c", All(&["d"])), ("d", Fail)],
+        &["a", "b"],
+    ),
+    graph("race", &[("a", Race(&["b", "c"], &["d"])), ("b", All(&[])), ("c", All(&["d"])), ("d", All(&[]))], &["a"]),
+    graph(
+        "a job that is over before its calls",
+        &[("a", Race(&["b", "c"], &[])), ("b", All(&[])), ("c", All(&["d", "e"])), ("d", All(&[])), ("e", All(&[]))],
+        &["a"],
+    ),
+    graph(
+        "another job wants the loser",
+        &[
+            ("a", Race(&["c", "b"], &[])),
+            ("b", All(&[])),
+            ("c", All(&["d"])),
+            ("d", All(&["e"])),
+            ("e", All(&[])),
+            ("x", All(&["c"])),
+        ],
+        &["a", "x"],
+    ),
+    graph(
+        "a failure wins the race",
+        &[("a", Race(&["c", "b"], &[])), ("b", Fail), ("c", All(&["d"])), ("d", All(&[])), ("x", All(&["d"]))],
+        &["a", "x"],
+    ),
+    Graph { retries: 2, ..graph("tried again", &[("a", All(&["b"])), ("b", Flaky(1, &[]))], &["a"]) },
+    Graph { retries: 2, ..graph("tried too often", &[("a", Catch(&["b"])), ("b", Flaky(9, &[]))], &["a"]) },
     Graph {
-        name: "one after the other",
-        nodes: &[("a", Each(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))],
-        roots: &["a"],
-    },
-    Graph { name: "chain", nodes: &[("a", All(&["b"])), ("b", All(&["c"])), ("c", All(&[]))], roots: &["a"] },
-    Graph {
-        name: "diamond",
-        nodes: &[("a", All(&["b", "c"])), ("b", All(&["d"])), ("c", All(&["d"])), ("d", All(&[]))],
-        roots: &["a"],
+        retries: 2,
+        ..graph(
+            "tried again after its children",
+            &[("a", Flaky(1, &["b", "c"])), ("b", Flaky(2, &["c"])), ("c", All(&[]))],
+            &["a"],
+        )
     },
     Graph {
-        name: "two jobs share a child",
-        nodes: &[("a", All(&["c"])), ("b", All(&["c"])), ("c", All(&[]))],
-        roots: &["a", "b"],
-    },
-    Graph { name: "two jobs, one call", nodes: &[("a", All(&["b"])), ("b", All(&[]))], roots: &["a", "a"] },
-    Graph { name: "failure", nodes: &[("a", All(&["b"])), ("b", Fail)], roots: &["a"] },
-    Graph { name: "failure caught", nodes: &[("a", Catch(&["b", "c"])), ("b", Fail), ("c", All(&[]))], roots: &["a"] },
-    Graph {
-        name: "two jobs share a failure",
-        nodes: &[("a", All(&["c"])), ("b", Catch(&["c"])), ("c", All(&["d"])), ("d", Fail)],
-        roots: &["a", "b"],
-    },
-    Graph {
-        name: "race",
-        nodes: &[("a", Race(&["b", "c"], &["d"])), ("b", All(&[])), ("c", All(&["d"])), ("d", All(&[]))],
-        roots: &["a"],
-    },
-    Graph { name: "self", nodes: &[("a", All(&["a"]))], roots: &["a"] },
-    Graph { name: "cycle below", nodes: &[("r", All(&["a"])), ("a", All(&["b"])), ("b", All(&["a"]))], roots: &["r"] },
-    Graph {
-        name: "cycle of three",
-        nodes: &[("a", All(&["b", "x"])), ("b", All(&["c"])), ("c", All(&["a"])), ("x", All(&[]))],
-        roots: &["a"],
+        retries: 1,
+        ..graph(
+            "two jobs share what is tried again",
+            &[
+                ("a", All(&["c"])),
+                ("b", Catch(&["c", "f"])),
+                ("c", Flaky(1, &["d"])),
+                ("d", Flaky(1, &[])),
+                ("f", Flaky(3, &[])),
+            ],
+            &["a", "b"],
+        )
     },
     Graph {
-        name: "a cycle that two jobs wait for",
-        nodes: &[("x", All(&["b"])), ("y", All(&["a"])), ("a", All(&["b"])), ("b", All(&["a"]))],
-        roots: &["x", "y", "a"],
+        deadline: 2_000,
+        retries: 3,
+        ..graph(
+            "a deadline",
+            &[("a", All(&["b"])), ("b", Flaky(2, &["c"])), ("c", All(&[])), ("x", All(&["c"]))],
+            &["a", "x"],
+        )
     },
-    Graph { name: "cycle of two jobs", nodes: &[("a", All(&["b"])), ("b", All(&["a"]))], roots: &["a", "b"] },
+    Graph {
+        deadline: 1,
+        ..graph(
+            "hardly any time",
+            &[("a", All(&["c"])), ("b", All(&["c"])), ("c", All(&["d"])), ("d", All(&[]))],
+            &["a", "b"],
+        )
+    },
+    Graph {
+        spawn_limit: 3,
+        ..graph(
+            "too many calls",
+            &[("a", All(&["b", "c"])), ("b", All(&["d"])), ("c", All(&["d"])), ("d", All(&[])), ("x", All(&["b"]))],
+            &["a", "x"],
+        )
+    },
+    Graph {
+        spawn_limit: 2,
+        ..graph("too many children", &[("a", All(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))], &["a"])
+    },
+    graph("self", &[("a", All(&["a"]))], &["a"]),
+    graph("cycle below", &[("r", All(&["a"])), ("a", All(&["b"])), ("b", All(&["a"]))], &["r"]),
+    graph(
+        "cycle of three",
+        &[("a", All(&["b", "x"])), ("b", All(&["c"])), ("c", All(&["a"])), ("x", All(&[]))],
+        &["a"],
+    ),
+    graph(
+        "a cycle that two jobs wait for",
+        &[("x", All(&["b"])), ("y", All(&["a"])), ("a", All(&["b"])), ("b", All(&["a"]))],
+        &["x", "y", "a"],
+    ),
+    graph("cycle of two jobs", &[("a", All(&["b"])), ("b", All(&["a"]))], &["a", "b"]),
 ];
+
+/// The call of the job that comes after all others: it waits for every call of the graph.
+pub const LAST: &str = "last";
 
 pub fn topic() -> Topic {
     "t".into()
 }
 
 pub fn call(name: &str) -> Call {
-    Call { hash: name.into(), task: name.into(), payload: Bytes::new(), topic: topic() }
+    Call { hash: name.into(), task: name.into(), payload: Bytes::new(), topic: topic(), options: Options::default() }
 }
 
 impl Graph {
+    /// The graph with its last call.
+    pub fn complete(&self) -> Graph {
+        let names: Vec<&'static str> = self.nodes.iter().map(|(name, _)| *name).collect();
+        let mut nodes = self.nodes.to_vec();
+        nodes.push((LAST, Catch(names.leak())));
+        Graph { nodes: nodes.leak(), ..self.clone() }
+    }
+
+    /// The graph's jobs.
+    pub fn jobs(&self) -> Vec<NewJob> {
+        let mut jobs: Vec<NewJob> =
+            (0..).zip(self.roots).map(|(n, name)| NewJob::new(format!("R{n}").into(), call(name))).collect();
+        jobs[0].spawn_limit = self.spawn_limit;
+        jobs[0].deadline = if self.deadline > 0 { START + self.deadline } else { 0 };
+        jobs
+    }
+
     pub fn node(&self, name: &str) -> &Node {
         &self.nodes.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no node {name}")).1
     }
@@ -120,7 +229,8 @@ impl Graph {
             texts
         };
         let inner = match self.node(name) {
-            All(children) | Each(children) => join(children, None),
+            Flaky(times, _) if *times > self.retries => vec![None],
+            All(children) | Each(children) | Flaky(_, children) => join(children, None),
             Catch(children) => join(children, Some("failed")),
             Race(first, then) => {
                 let then = join(then, None);
@@ -137,13 +247,17 @@ impl Graph {
     }
 }
 
-/// Runs the calls of a graph.
-pub struct GraphHandler(pub Arc<Graph>);
+/// Runs the calls of a graph, and counts the runs.
+pub struct GraphHandler {
+    graph: Arc<Graph>,
+    world: Arc<World>,
+    task: Arc<Task>,
+}
 
 /// How a run leaves its body early.
 enum Leave {
     Suspended,
-    Failed(Failure),
+    Failed { failure: Failure, retryable: bool },
 }
 
 async fn ask(
@@ -156,6 +270,7 @@ async fn ask(
         payload: Bytes::new(),
         topic: None,
         hash: Some(CallHash::from(*name)),
+        options: Options::default(),
     });
     Ok(match replay.poll(calls.collect(), need).await? {
         Polled::Ready(outcomes) => Ok(outcomes.into_iter().flatten().collect()),
@@ -169,14 +284,21 @@ fn join(task: &str, outcomes: Vec<Outcome>, on_failure: Option<&str>) -> std::re
         match (outcome, on_failure) {
             (Ok(value), _) => text.push_str(std::str::from_utf8(&value).unwrap()),
             (Err(_), Some(instead)) => text.push_str(instead),
-            (Err(failure), None) => return Err(Leave::Failed(Failure::of_parent(task, &failure))),
+            (Err(failure), None) => {
+                return Err(Leave::Failed { failure: Failure::of_parent(task, &failure), retryable: false });
+            }
         }
     }
     Ok(text)
 }
 
 impl GraphHandler {
-    async fn body(&self, task: &str, replay: &mut Replay) -> Result<std::result::Result<String, Leave>> {
+    pub fn new(graph: &Arc<Graph>, world: &Arc<World>) -> Self {
+        let options = Options { max_retries: Some(graph.retries), ..Options::default() };
+        Self { graph: graph.clone(), world: world.clone(), task: Arc::new(Task::new("graph", options)) }
+    }
+
+    async fn body(&self, request: &Request, replay: &mut Replay) -> Result<std::result::Result<String, Leave>> {
         macro_rules! go {
             ($e:expr) => {
                 match $e {
@@ -185,7 +307,10 @@ impl GraphHandler {
                 }
             };
         }
-        Ok(Ok(match self.0.node(task) {
+        let task = &request.task;
+        let fails =
+            |retryable| Leave::Failed { failure: Failure::new(FailureKind::Error, task, "as planned"), retryable };
+        Ok(Ok(match self.graph.node(task) {
             All(children) => go!(join(task, go!(ask(replay, children, None).await?), None)),
             Each(children) => {
                 let mut text = String::new();
@@ -199,22 +324,30 @@ impl GraphHandler {
                 let first = go!(join(task, go!(ask(replay, first, Some(1)).await?), None));
                 first + &go!(join(task, go!(ask(replay, then, None).await?), None))
             }
-            Fail => return Ok(Err(Leave::Failed(Failure::new(FailureKind::Error, task, "as planned")))),
+            Fail => return Ok(Err(fails(false))),
+            Flaky(times, children) => {
+                let text = go!(join(task, go!(ask(replay, children, None).await?), None));
+                if request.attempt <= *times {
+                    return Ok(Err(fails(true)));
+                }
+                text
+            }
         }))
     }
 }
 
 #[async_trait]
 impl Handler for GraphHandler {
-    fn component(&self, _: &str) -> Option<String> {
-        Some("graph".into())
+    fn task(&self, _: &str) -> Option<Arc<Task>> {
+        Some(self.task.clone())
     }
 
     async fn run(&self, request: Request, mut replay: Replay) -> Result<(Ended, Replay)> {
-        let ended = match self.body(&request.task, &mut replay).await? {
+        *self.world.state().runs.entry((request.root.clone(), request.task.clone())).or_default() += 1;
+        let ended = match self.body(&request, &mut replay).await? {
             Ok(text) => Ended::Completed(format!("{}({text})", request.task).into()),
             Err(Leave::Suspended) => Ended::Suspended,
-            Err(Leave::Failed(failure)) => Ended::Failed(failure),
+            Err(Leave::Failed { failure, retryable }) => Ended::Failed { failure, retryable },
         };
         Ok((ended, replay))
     }

@@ -1,5 +1,5 @@
-//! A world without time or threads: one store, one queue, counters, shared by workers whose every access is one step
-//! that the scheduler decides on, and that can be the worker's last.
+//! A world without threads, whose clock goes as the scheduler wants: one store, one queue, counters, shared by workers and
+//! clients whose every access is one step that the scheduler decides on, and that can be the last.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -10,28 +10,62 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use brrr_protocol::model::Topic;
+use brrr_protocol::model::{Millis, Root, Topic};
 use brrr_protocol::ports::{Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Queue, Receipt, Store, Swap};
 use brrr_protocol::{Error, ErrorKind, Result};
 use bytes::Bytes;
 
+/// When every history begins.
+pub const START: Millis = 1_000_000;
+
 /// What all workers share.
-#[derive(Default)]
 pub struct World {
     state: Mutex<State>,
 }
 
+impl Default for World {
+    fn default() -> Self {
+        Self { state: Mutex::new(State { now: START, ..State::default() }) }
+    }
+}
+
 #[derive(Default)]
 pub struct State {
+    pub now: Millis,
     pub records: BTreeMap<Key, Bytes>,
     /// Ready messages, oldest first.
     pub ready: Vec<Message>,
+    /// Messages that are not to come before their time.
+    pub delayed: Vec<(Millis, Message)>,
     pub in_flight: HashMap<String, Message>,
     pub dead: Vec<(String, String)>,
     pub counters: HashMap<String, u64>,
     next_receipt: u64,
     pub sent: usize,
     pub value_reads: usize,
+    /// Accesses by whomever.
+    pub accesses: i64,
+    /// Runs of a handler, by job and task.
+    pub runs: BTreeMap<(Root, String), u32>,
+}
+
+impl State {
+    fn send(&mut self, message: Message, delay: Duration) {
+        if delay.is_zero() {
+            self.ready.push(message);
+        } else {
+            self.delayed.push((self.now + delay.as_millis() as u64, message));
+        }
+    }
+
+    /// Sets the clock, and makes ready what is due by then.
+    fn set_clock(&mut self, now: Millis) {
+        self.now = now;
+        let (mut due, later): (Vec<_>, Vec<_>) = self.delayed.drain(..).partition(|(at, _)| *at <= now);
+        due.sort_by_key(|(at, _)| *at);
+        self.delayed = later;
+        self.ready.extend(due.into_iter().map(|(_, message)| message));
+    }
 }
 
 #[derive(Clone)]
@@ -57,6 +91,23 @@ impl World {
         Delivery { topic: message.topic, body: message.body, receipt: Receipt(receipt), receives: message.receives }
     }
 
+    pub fn now(&self) -> Millis {
+        self.state().now
+    }
+
+    pub fn advance(&self, by: Millis) {
+        let mut state = self.state();
+        let now = state.now + by;
+        state.set_clock(now);
+    }
+
+    /// Waits for the next delayed message; false: there is none.
+    pub fn sleep(&self) -> bool {
+        let mut state = self.state();
+        let next = state.delayed.iter().map(|(due, _)| *due).min();
+        next.map(|due| state.set_clock(due)).is_some()
+    }
+
     /// A lease runs out: its worker is dead or too slow.
     pub fn return_lease(&self, receipt: &Receipt) {
         let mut state = self.state();
@@ -75,27 +126,22 @@ pub struct View {
     world: Arc<World>,
     /// Accesses left until the crash; negative: it has happened.
     left: AtomicI64,
-    /// Accesses made in all.
-    pub accesses: AtomicI64,
 }
 
 impl View {
     pub fn new(world: &Arc<World>, crash: Option<Crash>) -> Arc<Self> {
-        Arc::new(Self {
-            world: world.clone(),
-            left: AtomicI64::new(crash.map_or(i64::MAX, |Crash(access)| access)),
-            accesses: AtomicI64::new(0),
-        })
+        Arc::new(Self { world: world.clone(), left: AtomicI64::new(crash.map_or(i64::MAX, |Crash(access)| access)) })
     }
 
     /// One access: the scheduler may let others go first; the worker may die before it or after it.
     async fn access<T>(&self, op: impl FnOnce(&mut State) -> T) -> Result<T> {
         YieldOnce(false).await;
-        self.accesses.fetch_add(1, Ordering::Relaxed);
         if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
             return Err(Error::new(ErrorKind::Unavailable, "simulation", "go on", "the worker has died"));
         }
-        Ok(op(&mut self.world.state()))
+        let mut state = self.world.state();
+        state.accesses += 1;
+        Ok(op(&mut state))
     }
 }
 
@@ -172,7 +218,7 @@ impl Queue for View {
         for m in messages {
             self.access(|s| {
                 s.sent += 1;
-                s.ready.push(Message { topic: m.topic.clone(), body: m.body.clone(), receives: 0 });
+                s.send(Message { topic: m.topic.clone(), body: m.body.clone(), receives: 0 }, m.delay);
             })
             .await?;
         }
@@ -198,10 +244,11 @@ impl Queue for View {
         Duration::from_secs(1)
     }
 
-    async fn give_back(&self, receipt: &Receipt, _: Duration) -> Result<()> {
+    async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
         self.access(|s| {
-            if let Some(message) = s.in_flight.remove(&receipt.0) {
-                s.ready.push(message);
+            if let Some(mut message) = s.in_flight.remove(&receipt.0) {
+                message.receives -= 1;
+                s.send(message, delay);
             }
         })
         .await
@@ -217,6 +264,10 @@ impl Queue for View {
 
     async fn dead_letters(&self, _: &Topic, _: usize) -> Result<Vec<DeadLetter>> {
         unreachable!("the oracle looks at the state")
+    }
+
+    async fn take_dead_letter(&self, _: &Topic, _: &str) -> Result<Option<DeadLetter>> {
+        unreachable!("nobody looks after dead letters here")
     }
 
     async fn depth(&self, _: &Topic) -> Result<u64> {

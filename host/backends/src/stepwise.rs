@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use brrr_protocol::ports::{Backend, Cache, Queue, Store};
+use brrr_protocol::ports::{Backend, Cache, EventLog, Queue, Store};
 
 /// A backend that makes every transition step by step. For the tests that hold the two ways together.
 pub struct Stepwise(pub Arc<dyn Backend>);
@@ -25,6 +25,10 @@ impl Backend for Stepwise {
 
     fn cache(&self) -> &dyn Cache {
         self.0.cache()
+    }
+
+    fn events(&self) -> Option<&dyn EventLog> {
+        self.0.events()
     }
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {

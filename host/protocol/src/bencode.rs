@@ -82,6 +82,14 @@ impl<'a> Decoder<'a> {
         self.input.get(self.at).copied().ok_or_else(|| self.error("the input ends here"))
     }
 
+    fn enter(&mut self, tag: u8, otherwise: &'static str) -> Result<(), SyntaxError> {
+        if self.peek()? != tag {
+            return Err(self.error(otherwise));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
     fn value(&mut self, depth: usize) -> Result<Value<'a>, SyntaxError> {
         if depth > MAX_DEPTH {
             return Err(self.error("nested too deeply"));
@@ -157,6 +165,76 @@ impl<'a> Decoder<'a> {
             .ok_or(SyntaxError { offset: start, reason: "a number beyond 64 bits" })?;
         self.at += 1;
         Ok(number)
+    }
+}
+
+/// Reads a dictionary entry by entry, without keeping or checking what is not asked for.
+pub struct Reader<'a>(Decoder<'a>);
+
+impl<'a> Reader<'a> {
+    /// # Errors
+    /// When the input does not begin with a dictionary.
+    pub fn dict(input: &'a [u8]) -> Result<Self, SyntaxError> {
+        let mut decoder = Decoder { input, at: 0 };
+        decoder.enter(b'd', "expected a dictionary")?;
+        Ok(Self(decoder))
+    }
+
+    /// The next key; its value is to be read or skipped. `None`: the end.
+    ///
+    /// # Errors
+    /// When the input is not bencode.
+    pub fn key(&mut self) -> Result<Option<&'a [u8]>, SyntaxError> {
+        self.next_string()
+    }
+
+    /// # Errors
+    /// When the value is not an integer.
+    pub fn int(&mut self) -> Result<i64, SyntaxError> {
+        self.0.enter(b'i', "expected an integer")?;
+        self.0.number(b'e', true)
+    }
+
+    /// # Errors
+    /// When the value is not a list.
+    pub fn enter_list(&mut self) -> Result<(), SyntaxError> {
+        self.0.enter(b'l', "expected a list")
+    }
+
+    /// The next string of a list; `None`: the end.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn next_string(&mut self) -> Result<Option<&'a [u8]>, SyntaxError> {
+        if self.0.peek()? == b'e' {
+            return Ok(None);
+        }
+        self.0.string().map(Some)
+    }
+
+    /// Passes over a value.
+    ///
+    /// # Errors
+    /// When the input is not bencode.
+    pub fn skip(&mut self) -> Result<(), SyntaxError> {
+        let mut open = 0;
+        loop {
+            match self.0.peek()? {
+                b'i' => drop(self.int()?),
+                b'l' | b'd' => {
+                    self.0.at += 1;
+                    open += 1;
+                }
+                b'e' if open > 0 => {
+                    self.0.at += 1;
+                    open -= 1;
+                }
+                _ => drop(self.0.string()?),
+            }
+            if open == 0 {
+                return Ok(());
+            }
+        }
     }
 }
 

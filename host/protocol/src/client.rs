@@ -1,4 +1,4 @@
-//! Schedule a job, await or read its result, forget a value.
+//! Schedule a job, await or read its result, cancel it, try it again; forget a value.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,12 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::Result;
-use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root};
+use crate::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome, Root, Topic};
+use crate::options::Options;
 use crate::ports::{Backend, Key, Kind, NewJob, Scheduled, Swap};
-use crate::records::{JobRecord, decode_failure, decode_latest};
+use crate::records::{JobEnd, JobRecord, JobState, decode_failure, decode_latest};
+use crate::step::overdue;
+use crate::wire::CallRecord;
 
 /// How long a wait may sleep before it looks again, should a backend's notice get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -32,6 +35,27 @@ pub enum Forgotten {
     InUse(Root),
 }
 
+/// What became of a request to cancel a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cancelled {
+    Done,
+    /// It was over already.
+    Already(JobState),
+    /// No job of ours.
+    Unknown,
+}
+
+/// What became of a request to try a job again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retried {
+    /// Scheduled again, as a new job for this call.
+    As(Box<Call>, Scheduled),
+    /// It is not over yet.
+    Alive,
+    /// No job of ours, or its call is not described any more.
+    Unknown,
+}
+
 /// What is known of a call without a job at hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
@@ -48,27 +72,105 @@ impl Client {
         Self { backend }
     }
 
-    /// Schedules `call` as a job. Durable when it returns; safe to repeat under the same root.
+    /// Schedules a job. Durable when it returns; safe to repeat under the same root.
     ///
     /// # Errors
     /// When the backend fails: whether the job was accepted is then unknown.
-    pub async fn schedule(&self, root: Root, call: Call, now: Millis) -> Result<Scheduled> {
-        self.backend.schedule(&NewJob { root, call }, now).await
+    pub async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
+        self.backend.schedule(job, now).await
     }
 
-    /// Waits until the job's call has its outcome.
+    /// Waits until the job's call has its outcome, or its deadline has passed.
     ///
     /// # Errors
-    /// When the backend can't be read.
-    pub async fn wait(&self, root: &Root, call: &CallHash) -> Result<Outcome> {
+    /// When the backend can't be read, or the job's end not be written.
+    pub async fn wait(&self, root: &Root, call: &CallHash, clock: impl Fn() -> Millis) -> Result<Outcome> {
+        let deadline = self.job(root).await?.map(|job| job.deadline).filter(|deadline| *deadline > 0);
         let mut version = 0;
         loop {
-            version = self.backend.changed(version, LOOK_AGAIN).await;
-            let found = self.backend.outcomes(root, std::slice::from_ref(call)).await?;
-            if let Some(outcome) = found.into_iter().flatten().next() {
+            let left = deadline.map_or(LOOK_AGAIN, |at| Duration::from_millis(at.saturating_sub(clock())));
+            version = self.backend.changed(version, left.min(LOOK_AGAIN)).await;
+            if let Some(outcome) = self.outcome(root, call).await? {
                 return Ok(outcome);
             }
+            // A worker may do so too, if there is one.
+            if deadline.is_some_and(|at| at <= clock()) {
+                self.end_if_overdue(root, clock()).await?;
+            }
         }
+    }
+
+    /// Ends a job whose deadline has passed. Returns the job as it then is; `None`: no job of ours.
+    ///
+    /// # Errors
+    /// When the backend fails or a record does not decode.
+    pub async fn end_if_overdue(&self, root: &Root, now: Millis) -> Result<Option<JobRecord>> {
+        let Some(job) = self.job(root).await? else { return Ok(None) };
+        if !job.is_overdue(now) {
+            return Ok(Some(job));
+        }
+        let failure = overdue(&job, &self.task_of(&job.call).await?);
+        self.backend.end_job(root, &failure, now).await
+    }
+
+    /// Cancels a job: its running handlers are stopped soon, its queued calls dropped when their turn comes.
+    ///
+    /// # Errors
+    /// When the backend fails: whether the job was cancelled is then unknown; safe to repeat.
+    pub async fn cancel(&self, root: &Root, now: Millis) -> Result<Cancelled> {
+        let Some(job) = self.job(root).await? else { return Ok(Cancelled::Unknown) };
+        if let Some(end) = job.end {
+            return Ok(Cancelled::Already(end.state));
+        }
+        let task = self.task_of(&job.call).await?;
+        let failure = Failure::new(FailureKind::Cancelled, &task, "the job was cancelled");
+        let job = self.backend.end_job(root, &failure, now).await?;
+        Ok(match job.and_then(|job| job.end) {
+            Some(JobEnd { state: JobState::Cancelled, .. }) => Cancelled::Done,
+            Some(end) => Cancelled::Already(end.state),
+            None => Cancelled::Unknown,
+        })
+    }
+
+    /// Schedules the call of a job that is over again, as a new job linked to it. What succeeded is not run again.
+    ///
+    /// # Errors
+    /// When the backend fails; safe to repeat under the same new root.
+    pub async fn retry(&self, root: &Root, new: Root, now: Millis) -> Result<Retried> {
+        let Some(job) = self.end_if_overdue(root, now).await? else { return Ok(Retried::Unknown) };
+        if !job.is_over() {
+            return Ok(Retried::Alive);
+        }
+        let Some(call) = self.call(&job.call, &job.topic).await? else { return Ok(Retried::Unknown) };
+        let deadline = match job.deadline {
+            0 => 0,
+            // As much time as it had.
+            at => now.saturating_add(at.saturating_sub(job.created)),
+        };
+        let (spawn_limit, options, retry_of) = (job.spawn_limit, job.options, Some(root.clone()));
+        let new = NewJob { root: new, call, deadline, spawn_limit, options, retry_of };
+        Ok(Retried::As(Box::new(new.call.clone()), self.schedule(&new, now).await?))
+    }
+
+    /// A call as it was asked for, to be asked for again; `None`: no record describes it.
+    ///
+    /// # Errors
+    /// When the backend can't be read or the record does not decode.
+    pub async fn call(&self, hash: &CallHash, topic: &Topic) -> Result<Option<Call>> {
+        let bytes = self.backend.store().get(&Key::call(hash)).await?;
+        let record = bytes.as_ref().map(CallRecord::decode).transpose()?;
+        Ok(record.map(|CallRecord { task, payload }| Call {
+            hash: hash.clone(),
+            task,
+            payload,
+            topic: topic.clone(),
+            options: Options::default(),
+        }))
+    }
+
+    async fn task_of(&self, call: &CallHash) -> Result<String> {
+        let bytes = self.backend.store().get(&Key::call(call)).await?;
+        Ok(bytes.as_ref().map(CallRecord::decode).transpose()?.map_or_else(|| "?".to_owned(), |record| record.task))
     }
 
     /// What is known of a call: its value, else the failure of the last job for it.
@@ -139,18 +241,17 @@ impl Client {
         let key = Key::job(root);
         let Some(bytes) = store.get(&key).await? else { return Ok(false) };
         let job = JobRecord::decode(&bytes)?;
-        if job.done {
+        if job.is_over() {
             return Ok(false);
         }
-        if self.outcome(root, &job.call).await?.is_none() {
-            return Ok(true);
-        }
-        let done = JobRecord { done: true, ..job };
-        match store.swap(&key, Some(&bytes), Some(done.encode())).await? {
+        let Some(outcome) = self.outcome(root, &job.call).await? else { return Ok(true) };
+        let end = Some(JobEnd { state: JobState::of_outcome(&outcome), at: job.created });
+        let over = JobRecord { end, ..job };
+        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
             Swap::Done => Ok(false),
             // Changed by another client in the same moment; it says the same of a job that is over.
             Swap::Mismatch(found) => {
-                Ok(found.as_deref().map(JobRecord::decode).transpose()?.is_some_and(|job| !job.done))
+                Ok(found.as_deref().map(JobRecord::decode).transpose()?.is_some_and(|job| !job.is_over()))
             }
         }
     }

@@ -10,9 +10,10 @@ use bytes::Bytes;
 use crate::cycle::Walk;
 use crate::error::Result;
 use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
-use crate::ports::{Deferral, Deferred, Key, Loaded, NewJob, Receipt, Scheduled, Work, spawn_counter};
-use crate::records::{JobRecord, RunRecord, Waiting, encode_failure, encode_latest};
-use crate::stepwise::{must_send, outcome};
+use crate::ports::{Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter};
+use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_failure, encode_failure, encode_latest};
+use crate::release::{Release, Todo};
+use crate::stepwise::{must_send, outcome, run_with_options};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
 /// Reads of one consistent state.
@@ -40,7 +41,12 @@ pub trait Transaction: Snapshot {
     fn delete(&mut self, key: &Key) -> Result<()>;
     /// # Errors
     /// As `put`.
-    fn send(&mut self, topic: &Topic, message: &Message) -> Result<()>;
+    fn enqueue(&mut self, message: Outgoing) -> Result<()>;
+    /// # Errors
+    /// As `put`.
+    fn send(&mut self, topic: &Topic, message: &Message) -> Result<()> {
+        self.enqueue(Outgoing::now(topic, message))
+    }
     /// Adds to a counter and returns the sum.
     ///
     /// # Errors
@@ -58,15 +64,60 @@ pub trait Transaction: Snapshot {
 pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<Scheduled> {
     let call = &job.call;
     tx.put(&Key::call(&call.hash), &CallRecord::encode(&call.task, &call.payload))?;
-    let record =
-        JobRecord { call: call.hash.clone(), topic: call.topic.clone(), created: now, done: false, extra: Vec::new() };
-    tx.put(&Key::job(&job.root), &record.encode())?;
+    let before = read_job(tx, &job.root)?;
+    if before.is_none() {
+        tx.put(&Key::job(&job.root), &job.record(now).encode())?;
+    }
     tx.put(&Key::latest(&call.hash), &encode_latest(&job.root))?;
-    if tx.has(&Key::value(&call.hash))? {
+    if before.is_some_and(|job| job.is_over()) {
         return Ok(Scheduled::AlreadyDone);
     }
-    send(tx, &call.topic, &Message { root: job.root.clone(), call: call.hash.clone() })?;
+    if tx.has(&Key::value(&call.hash))? {
+        let state = end_in_job(tx, &job.root, &call.hash)?;
+        mark_over(tx, &job.root, JobEnd { state, at: now })?;
+        return Ok(Scheduled::AlreadyDone);
+    }
+    for message in job.messages(now) {
+        tx.add(&spawn_counter(&job.root), 1)?;
+        tx.enqueue(message)?;
+    }
     Ok(Scheduled::Queued)
+}
+
+fn read_job(tx: &mut impl Snapshot, root: &Root) -> Result<Option<JobRecord>> {
+    tx.get(&Key::job(root))?.as_deref().map(JobRecord::decode).transpose()
+}
+
+fn is_over(tx: &mut impl Snapshot, root: &Root) -> Result<bool> {
+    tx.get(&Key::job(root))?.as_deref().map_or(Ok(false), JobRecord::is_over_in)
+}
+
+fn mark_over(tx: &mut impl Transaction, root: &Root, end: JobEnd) -> Result<Option<JobRecord>> {
+    let Some(mut job) = read_job(tx, root)? else { return Ok(None) };
+    if !job.is_over() {
+        job.end = Some(end);
+        tx.put(&Key::job(root), &job.encode())?;
+    }
+    Ok(Some(job))
+}
+
+/// See `Backend::end_job`.
+///
+/// # Errors
+/// When the backend fails or a record does not decode.
+pub fn end_job(tx: &mut impl Transaction, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+    let Some(job) = read_job(tx, root)? else { return Ok(None) };
+    if job.is_over() {
+        return Ok(Some(job));
+    }
+    let state = match read_outcome(tx, root, &job.call)? {
+        Some(outcome) => JobState::of_outcome(&outcome),
+        None => {
+            tx.put(&Key::failure(&job.call, root), &encode_failure(failure))?;
+            JobState::of(Err(&failure.kind))
+        }
+    };
+    mark_over(tx, root, JobEnd { state, at: now })
 }
 
 /// See `Backend::load`.
@@ -78,6 +129,7 @@ pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
     let run_bytes = tx.get(&Key::run(call, root))?;
     let mut loaded = Loaded {
         call: tx.get(&Key::call(call))?.as_ref().map(CallRecord::decode).transpose()?,
+        job: read_job(tx, root)?.map(Box::new),
         outcome: read_outcome(tx, root, call)?,
         run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
         run_bytes,
@@ -112,6 +164,10 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     let Message { root, call: parent } = &d.work.message;
     let me = Return { root: root.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
 
+    if is_over(tx, root)? {
+        release(tx, d.work)?;
+        return Ok(Deferred::JobOver);
+    }
     let mut children = Vec::with_capacity(d.wait.calls.len());
     for call in &d.wait.calls {
         children.push(Child::read(tx, call, &me)?);
@@ -143,7 +199,8 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
         send(tx, &d.work.topic, &d.work.message)?;
     }
     ack(tx, d.work)?;
-    Ok(Deferred::Waiting)
+    let queued = (0..).zip(&children).filter(|(_, c)| c.must_send && c.ended.is_none()).map(|(place, _)| place);
+    Ok(Deferred::Waiting { queued: queued.collect() })
 }
 
 /// How a child ended before its parent could register.
@@ -183,6 +240,12 @@ impl<'a> Child<'a> {
             tx.put(&Key::call(hash), &CallRecord::encode(&self.call.task, &self.call.payload))?;
         }
         if self.must_send {
+            if let Some(run) = run_with_options(self.call) {
+                let key = Key::run(hash, &me.root);
+                if !tx.has(&key)? {
+                    tx.put(&key, &run.encode())?;
+                }
+            }
             match self.ended {
                 // Stepwise sends, registers without `scheduled_at`, and then finds the outcome; what that leaves is the
                 // discharge alone.
@@ -231,13 +294,23 @@ fn find_cycle(tx: &mut impl Snapshot, start: &CallHash, targets: HashSet<CallHas
 /// # Errors
 /// When the backend fails or a record does not decode.
 pub fn complete(tx: &mut impl Transaction, work: &Work, value: &[u8]) -> Result<()> {
-    let call = &work.message.call;
+    let Message { root, call } = &work.message;
     let key = Key::value(call);
     if !tx.has(&key)? {
         tx.put(&key, value)?;
     }
     wake_all(tx, call)?;
+    if let Some(at) = work.ends_job {
+        let state = end_in_job(tx, root, call)?;
+        mark_over(tx, root, JobEnd { state, at })?;
+    }
     ack(tx, work)
+}
+
+/// How a call that has an outcome ended in a job: a failure counts even if a value came after it (R1).
+fn end_in_job(tx: &mut impl Snapshot, root: &Root, call: &CallHash) -> Result<JobState> {
+    let failure = tx.get(&Key::failure(call, root))?.as_deref().map(decode_failure).transpose()?;
+    Ok(failure.map_or(JobState::Completed, |failure| JobState::of(Err(&failure.kind))))
 }
 
 /// See `Backend::fail`.
@@ -247,24 +320,57 @@ pub fn complete(tx: &mut impl Transaction, work: &Work, value: &[u8]) -> Result<
 pub fn fail(tx: &mut impl Transaction, work: &Work, failure: &Failure) -> Result<()> {
     let Message { root, call } = &work.message;
     let key = Key::failure(call, root);
-    let mut failed = tx.has(&key)?;
-    if !failed && !tx.has(&Key::value(call))? {
+    if !tx.has(&key)? && !tx.has(&Key::value(call))? {
         tx.put(&key, &encode_failure(failure))?;
-        failed = true;
     }
-    discharge(tx, work, failed)
+    let end = end_in_job(tx, root, call)?;
+    discharge(tx, work, end)
 }
 
 /// See `Backend::discharge`.
 ///
 /// # Errors
 /// When the backend fails or a record does not decode.
-pub fn discharge(tx: &mut impl Transaction, work: &Work, failed: bool) -> Result<()> {
+pub fn discharge(tx: &mut impl Transaction, work: &Work, end: JobState) -> Result<()> {
     let Message { root, call } = &work.message;
-    if failed {
-        wake_in_job(tx, call, root, &work.topic)?;
-    } else {
+    if end == JobState::Completed {
         wake_all(tx, call)?;
+    } else {
+        wake_in_job(tx, call, root, &work.topic)?;
+    }
+    if let Some(at) = work.ends_job {
+        mark_over(tx, root, JobEnd { state: end, at })?;
+    }
+    ack(tx, work)
+}
+
+/// See `Backend::release`. Rule R3.
+///
+/// # Errors
+/// When the backend fails or a record does not decode.
+pub fn release(tx: &mut impl Transaction, work: &Work) -> Result<()> {
+    let mut release = Release::new(&work.message.call, &work.topic);
+    while let Some((call, topic)) = release.next_call() {
+        let key = Key::pending_returns(&call);
+        let Some(bytes) = tx.get(&key)? else {
+            release.done();
+            continue;
+        };
+        let pending = PendingReturns::decode(&bytes)?;
+        for root in release.unknown_roots(&pending) {
+            let over = is_over(tx, &root)?;
+            release.found(root, over);
+        }
+        let Todo::Settle { send: live, new, keep } = release.decide(&pending) else { continue };
+        if let Some(root) = live {
+            send(tx, &topic, &Message { root, call: call.clone() })?;
+        }
+        match new {
+            _ if keep => {}
+            Some(pending) => tx.put(&key, &pending.encode())?,
+            None => tx.delete(&key)?,
+        }
+        release.done();
     }
     ack(tx, work)
 }
@@ -307,14 +413,12 @@ fn wake(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) ->
 
 fn is_ready(tx: &mut impl Snapshot, entry: &Return) -> Result<bool> {
     let Some(bytes) = tx.get(&Key::run(&entry.parent, &entry.root))? else { return Ok(true) };
-    let waiting = Waiting::decode(&bytes)?;
-    let mut check = waiting.check();
-    while let Some(place) = check.next() {
-        let call = CallHash::from(waiting.sample[place]);
+    let mut waiting = Waiting::decode(&bytes)?;
+    while let Some(call) = waiting.next_call()?.map(CallHash::from) {
         let there = tx.has(&Key::value(&call))? || tx.has(&Key::failure(&call, &entry.root))?;
-        check.found(there);
+        waiting.found(there);
     }
-    Ok(check.ready())
+    Ok(waiting.ready())
 }
 
 /// Counts and sends one message.

@@ -1,22 +1,28 @@
 //! The brrr protocol: records, messages, ports and transitions. No runtime, no I/O.
 //!
 //! - `model`: the nouns; `wire`: what peers read and write; `records`: what only we do; `bencode`, `codec`: encodings
+//! - `options`: how a call is run; `events`: what is told about it
 //! - `ports`: the traits that backends and handlers implement
 //! - `stepwise`, `fused`: the transitions from small ports, and in one transaction
-//! - `replay`: one run of a call; `step`: one message; `client`: schedule, await and read
+//! - `cycle`, `release`: what walks up from a call to those that wait for it
+//! - `replay`: one run of a call; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
 pub mod bencode;
 pub mod client;
 pub mod codec;
 pub mod cycle;
 pub mod error;
+pub mod events;
 pub mod fused;
 pub mod model;
+pub mod options;
 pub mod ports;
 pub mod records;
+pub mod release;
 pub mod replay;
 pub mod step;
 pub mod stepwise;
+pub mod tree;
 pub mod wire;
 
 pub use error::{Error, ErrorKind, Result};

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
+use crate::options::Options;
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
@@ -103,6 +105,8 @@ pub struct Call {
     pub task: String,
     pub payload: Bytes,
     pub topic: Topic,
+    /// How the caller wants it to be run.
+    pub options: Options,
 }
 
 /// Milliseconds since the Unix epoch.

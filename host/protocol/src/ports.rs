@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -12,7 +13,8 @@ use bytes::Bytes;
 
 use crate::error::Result;
 use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
-use crate::records::RunRecord;
+use crate::options::Options;
+use crate::records::{JobRecord, JobState, RunRecord};
 use crate::replay::{Replay, Wait};
 use crate::stepwise;
 use crate::wire::{CallRecord, Message};
@@ -133,6 +135,11 @@ pub trait Store: Send + Sync {
     /// Puts `key` if neither it nor `absent` is there, in one atomic step (rule R1). Says whether it did.
     async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool>;
 
+    /// When each of these records was first written, where it is there and the store knows. For people's commands.
+    async fn written(&self, keys: &[Key]) -> Result<Vec<Option<Millis>>> {
+        Ok(vec![None; keys.len()])
+    }
+
     /// Up to `limit` ids that have a record of this kind, ascending, from behind `after`. May be slow: for people's
     /// commands, never for work.
     async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>>;
@@ -207,9 +214,28 @@ pub trait Queue: Send + Sync {
     /// The dead letters of a topic, oldest first.
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>>;
 
+    /// Takes a message out of the dead letters; `None`: there is none of this id.
+    async fn take_dead_letter(&self, topic: &Topic, id: &str) -> Result<Option<DeadLetter>>;
+
     /// How many messages wait or are in work; for people and tests.
     async fn depth(&self, topic: &Topic) -> Result<u64>;
 }
+
+/// What happened lately, for people who follow it; bounded, and may be lost without harm.
+#[async_trait]
+pub trait EventLog: Send + Sync {
+    /// Adds events, and forgets those beyond `EVENTS_KEPT` or older than `EVENTS_KEPT_FOR`.
+    async fn publish(&self, events: &[Bytes]) -> Result<()>;
+
+    /// Up to `limit` events behind a place, oldest first, each with its place. 0: from the oldest one kept.
+    async fn events(&self, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>>;
+}
+
+/// How many events an `EventLog` keeps at least.
+pub const EVENTS_KEPT: u64 = 10_000;
+
+/// How long an `EventLog` keeps an event, at about the longest.
+pub const EVENTS_KEPT_FOR: Duration = Duration::from_hours(24);
 
 /// Counters that may be lost without harm.
 #[async_trait]
@@ -231,6 +257,8 @@ pub struct Work {
     pub topic: Topic,
     /// What a transition acknowledges. `None`: nothing, because the caller sets the message aside itself.
     pub receipt: Option<Receipt>,
+    /// The call is its job's top call: with its outcome the job is over, at this time.
+    pub ends_job: Option<Millis>,
 }
 
 /// Everything that one message needs.
@@ -238,6 +266,8 @@ pub struct Work {
 pub struct Loaded {
     /// `None`: a call that nobody has described.
     pub call: Option<CallRecord>,
+    /// `None`: not a job of ours; such a job is always alive.
+    pub job: Option<Box<JobRecord>>,
     /// The call's own outcome, if it has one.
     pub outcome: Option<Outcome>,
     /// The `run` record as read: what a deferral compares with.
@@ -276,9 +306,11 @@ pub struct Deferral<'a> {
 /// What became of a deferral.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deferred {
-    /// Registered and acknowledged.
-    Waiting,
-    /// The job would send more messages than it may. Nothing was acknowledged; the call is to be failed.
+    /// Registered and acknowledged. `queued`: the calls, by their place, whose message was sent for it.
+    Waiting { queued: Vec<usize> },
+    /// The job is over: the call was released and acknowledged.
+    JobOver,
+    /// The job would send more messages than it may. Nothing was acknowledged; the job is to be failed.
     OverSpawnLimit,
     /// The call waits for itself through these calls. Nothing was acknowledged; the call is to be failed.
     Cycle(Vec<CallHash>),
@@ -289,13 +321,51 @@ pub enum Deferred {
 pub struct NewJob {
     pub root: Root,
     pub call: Call,
+    /// By when it must have ended; 0: whenever.
+    pub deadline: Millis,
+    /// Messages that it may send; 0: as many as its workers allow.
+    pub spawn_limit: u64,
+    /// How its calls are run, whatever their tasks say.
+    pub options: Options,
+    /// The job that it tries again.
+    pub retry_of: Option<Root>,
+}
+
+impl NewJob {
+    /// A job without conditions.
+    #[must_use]
+    pub fn new(root: Root, call: Call) -> Self {
+        Self { root, call, deadline: 0, spawn_limit: 0, options: Options::default(), retry_of: None }
+    }
+
+    /// Its record when it begins.
+    #[must_use]
+    pub fn record(&self, now: Millis) -> JobRecord {
+        JobRecord {
+            deadline: self.deadline,
+            spawn_limit: self.spawn_limit,
+            options: self.options.clone(),
+            retry_of: self.retry_of.clone(),
+            ..JobRecord::new(self.call.hash.clone(), self.call.topic.clone(), now)
+        }
+    }
+
+    /// What sets the job going: its first message, and one at its deadline, so that it ends then even if nothing else
+    /// happens.
+    #[must_use]
+    pub fn messages(&self, now: Millis) -> Vec<Outgoing> {
+        let message = Message { root: self.root.clone(), call: self.call.hash.clone() };
+        let first = Outgoing::now(&self.call.topic, &message);
+        let last = Outgoing { delay: Duration::from_millis(self.deadline.saturating_sub(now)), ..first.clone() };
+        if self.deadline > 0 { vec![first, last] } else { vec![first] }
+    }
 }
 
 /// What became of scheduling a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheduled {
     Queued,
-    /// The call had its value already; nothing was sent.
+    /// The call had its value already, or the job, scheduled before under this root, is over; nothing was sent.
     AlreadyDone,
 }
 
@@ -310,6 +380,11 @@ pub trait Backend: Send + Sync {
     fn store(&self) -> &dyn Store;
     fn queue(&self) -> &dyn Queue;
     fn cache(&self) -> &dyn Cache;
+
+    /// `None`: this backend has no place for events.
+    fn events(&self) -> Option<&dyn EventLog> {
+        None
+    }
 
     /// Returns when something may have changed since `version`, at the latest after `at_most`, with a new version: for
     /// those who wait for a record. They begin with 0, which returns at once, and read after each return.
@@ -345,9 +420,21 @@ pub trait Backend: Send + Sync {
         stepwise::fail(&stepwise::Ports::of(self.store(), self.queue(), self.cache()), work, failure).await
     }
 
-    /// Wakes who still waits for a call that has its outcome (`failed`: a failure in this job), and acknowledges.
-    async fn discharge(&self, work: &Work, failed: bool) -> Result<()> {
-        stepwise::discharge(&stepwise::Ports::of(self.store(), self.queue(), self.cache()), work, failed).await
+    /// Wakes who still waits for a call that has its outcome, and acknowledges.
+    async fn discharge(&self, work: &Work, end: JobState) -> Result<()> {
+        stepwise::discharge(&stepwise::Ports::of(self.store(), self.queue(), self.cache()), work, end).await
+    }
+
+    /// Lets go of a call whose job is over: queues it again under a live job that waits for it, if there is one, forgets
+    /// those who waited for it in jobs that are over, and acknowledges (R3).
+    async fn release(&self, work: &Work) -> Result<()> {
+        stepwise::release(&stepwise::Ports::of(self.store(), self.queue(), self.cache()), work).await
+    }
+
+    /// Ends a job before its top call has its outcome: that call fails, unless it has one by now, and the job is over.
+    /// Returns the job as it then is; `None`: no job of ours.
+    async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+        stepwise::end_job(self.store(), root, failure, now).await
     }
 }
 
@@ -360,8 +447,14 @@ pub struct Request {
     pub root: Root,
     pub topic: Topic,
     pub attempt: u32,
-    /// The time that the call sees: of its first run.
+    /// The time that the call sees: of this attempt's first run.
     pub first_run: Millis,
+    /// By when the job must have ended; 0: whenever.
+    pub deadline: Millis,
+    /// How long the run may take; `None`: as the handler sees fit.
+    pub timeout: Option<Duration>,
+    /// Bytes of memory that it may use; as `timeout`.
+    pub memory: Option<u64>,
 }
 
 /// How a run ended.
@@ -370,14 +463,53 @@ pub enum Ended {
     Completed(Bytes),
     /// `Replay::poll` said so; the replay knows what is missing.
     Suspended,
-    Failed(Failure),
+    /// A failure that may pass (`retryable`) is tried again as the call's options say.
+    Failed {
+        failure: Failure,
+        retryable: bool,
+    },
+}
+
+/// A task that a handler handles.
+#[derive(Debug, Default)]
+pub struct Task {
+    /// Of the component that handles it.
+    pub digest: String,
+    /// As the component and its worker want it to be run.
+    pub options: Options,
+    running: AtomicU32,
+}
+
+/// A run of a task, counted while this lives.
+#[derive(Debug)]
+pub struct Slot<'a>(&'a Task);
+
+impl Task {
+    #[must_use]
+    pub fn new(digest: impl Into<String>, options: Options) -> Self {
+        Self { digest: digest.into(), options, running: AtomicU32::new(0) }
+    }
+
+    /// Counts a run of the task; `None`: there are as many as it wants at once.
+    #[must_use]
+    pub fn enter(&self) -> Option<Slot<'_>> {
+        let before = self.running.fetch_add(1, Ordering::Relaxed);
+        let slot = Slot(self);
+        self.options.max_running.is_none_or(|max| before < max.max(1)).then_some(slot)
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Runs calls. Dropping the future of `run` stops the run.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// The digest of the component that handles this task; `None`: nobody here does.
-    fn component(&self, task: &str) -> Option<String>;
+    /// What is known of this task; `None`: nobody here handles it.
+    fn task(&self, task: &str) -> Option<Arc<Task>>;
 
     /// Runs the call from its beginning. An `Err` is the world's, not the call's: a backend that can't be read.
     async fn run(&self, request: Request, replay: Replay) -> Result<(Ended, Replay)>;

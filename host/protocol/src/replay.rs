@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::error::Result;
-use crate::model::{Call, CallHash, Outcome, Root, Topic};
+use crate::model::{Call, CallHash, Millis, Outcome, Root, Topic};
+use crate::options::Options;
 use crate::ports::{Backend, Loaded, Work};
 use crate::records::{Decision, RunRecord, SAMPLE};
 
@@ -19,6 +20,8 @@ pub struct Invocation {
     pub topic: Option<Topic>,
     /// `None`: derived from task and payload.
     pub hash: Option<CallHash>,
+    /// How it is to be run.
+    pub options: Options,
 }
 
 /// What a run waits for.
@@ -149,6 +152,24 @@ impl Replay {
         Some((old.clone(), new.cloned()))
     }
 
+    /// The `run` record that this run leaves behind when it failed and is to be tried again. A new attempt: its clock and
+    /// random numbers are its own, and what it prints is shown again.
+    #[must_use]
+    pub fn next_attempt(&self, digest: String, not_before: Millis, why: String) -> RunRecord {
+        let mut seen = HashSet::new();
+        let known = self.before.sample.iter().chain(&self.before.earlier).chain(&self.asked);
+        RunRecord {
+            attempt: self.before.attempt.max(1).saturating_add(1),
+            digest,
+            earlier: known.filter(|call| seen.insert(*call)).take(SAMPLE).cloned().collect(),
+            not_before,
+            last_failure: why,
+            options: self.before.options.clone(),
+            extra: self.before.extra.clone(),
+            ..RunRecord::default()
+        }
+    }
+
     /// The `run` record that this run leaves behind when it waits.
     #[must_use]
     pub fn record(&self, wait: &Wait, first: u64, digest: String) -> RunRecord {
@@ -168,6 +189,8 @@ impl Replay {
             decisions: self.decisions.clone(),
             not_before: 0,
             unknown_since: 0,
+            last_failure: self.before.last_failure.clone(),
+            options: self.before.options.clone(),
             extra: self.before.extra.clone(),
         }
     }
@@ -178,6 +201,7 @@ impl Replay {
             topic: call.topic.unwrap_or_else(|| self.topic.clone()),
             task: call.task,
             payload: call.payload,
+            options: call.options,
         }
     }
 
@@ -231,7 +255,13 @@ mod tests {
     use super::*;
 
     fn call(name: &str) -> Call {
-        Call { hash: name.into(), task: name.into(), payload: Bytes::new(), topic: "t".into() }
+        Call {
+            hash: name.into(),
+            task: name.into(),
+            payload: Bytes::new(),
+            topic: "t".into(),
+            options: Options::default(),
+        }
     }
 
     #[test]

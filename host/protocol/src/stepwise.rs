@@ -13,7 +13,8 @@ use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
 use crate::ports::{
     Cache, Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Queue, Scheduled, Store, Swap, Work, spawn_counter,
 };
-use crate::records::{JobRecord, RunRecord, Waiting, decode_failure, encode_failure, encode_latest};
+use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_failure, encode_failure, encode_latest};
+use crate::release::{Release, Todo};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
 /// The small ports that the transitions are made of.
@@ -51,15 +52,73 @@ impl<'a> Ports<'a> {
 pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Scheduled> {
     let call = &job.call;
     p.store.put(&Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload)).await?;
-    let record =
-        JobRecord { call: call.hash.clone(), topic: call.topic.clone(), created: now, done: false, extra: Vec::new() };
-    p.store.put(&Key::job(&job.root), record.encode()).await?;
+    let key = Key::job(&job.root);
+    let mut record = job.record(now);
+    // Never replaced: a client that repeats itself must not revive a job that is over.
+    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {
+        record = JobRecord::decode(&found)?;
+    }
     p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
-    if p.store.get(&Key::value(&call.hash)).await?.is_some() {
+    if record.is_over() {
         return Ok(Scheduled::AlreadyDone);
     }
-    p.send(&call.topic, &Message { root: job.root.clone(), call: call.hash.clone() }).await?;
+    if p.store.get(&Key::value(&call.hash)).await?.is_some() {
+        let state = end_in_job(p.store, &job.root, &call.hash).await?;
+        mark_over(p.store, &job.root, JobEnd { state, at: now }).await?;
+        return Ok(Scheduled::AlreadyDone);
+    }
+    let messages = job.messages(now);
+    p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;
+    p.queue.send_many(&messages).await?;
     Ok(Scheduled::Queued)
+}
+
+/// Writes down how a job ended, if it is one of ours and alive. Returns the job as it then is.
+async fn mark_over(store: &dyn Store, root: &Root, end: JobEnd) -> Result<Option<JobRecord>> {
+    let key = Key::job(root);
+    let mut found = store.get(&key).await?;
+    while let Some(bytes) = found {
+        let job = JobRecord::decode(&bytes)?;
+        if job.is_over() {
+            return Ok(Some(job));
+        }
+        let over = JobRecord { end: Some(end), ..job };
+        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
+            Swap::Done => return Ok(Some(over)),
+            Swap::Mismatch(other) => found = other,
+        }
+    }
+    Ok(None)
+}
+
+/// The job of a root, as the transitions see it: a root without a record is a peer's job, and alive.
+async fn is_over(store: &dyn Store, root: &Root) -> Result<bool> {
+    let bytes = store.get(&Key::job(root)).await?;
+    bytes.as_deref().map_or(Ok(false), JobRecord::is_over_in)
+}
+
+/// See `Backend::end_job`. The failure first: a crash after it leaves a job whose top call has its outcome, which the
+/// next message for that call, or whoever repeats this, finds and writes down.
+///
+/// # Errors
+/// When the store fails or a record does not decode; safe to repeat.
+pub async fn end_job(store: &dyn Store, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+    let Some(bytes) = store.get(&Key::job(root)).await? else { return Ok(None) };
+    let job = JobRecord::decode(&bytes)?;
+    if job.is_over() {
+        return Ok(Some(job));
+    }
+    let (key, value) = (Key::failure(&job.call, root), Key::value(&job.call));
+    let state = if store.put_if(&key, encode_failure(failure), &value).await? {
+        JobState::of(Err(&failure.kind))
+    } else {
+        // It has its outcome, so that is how it ended.
+        match outcomes(store, root, std::slice::from_ref(&job.call)).await?.first() {
+            Some(Some(outcome)) => JobState::of_outcome(outcome),
+            _ => JobState::of(Err(&failure.kind)),
+        }
+    };
+    mark_over(store, root, JobEnd { state, at: now }).await
 }
 
 /// See `Backend::load`.
@@ -68,12 +127,13 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
 /// When the store fails or a record does not decode.
 pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
     let Message { root, call } = &work.message;
-    let found = store.get_many(&[Key::call(call), Key::value(call), Key::run(call, root)]).await?;
-    let [call_bytes, value, run_bytes] = <[_; 3]>::try_from(found).unwrap_or_default();
+    let found = store.get_many(&[Key::call(call), Key::value(call), Key::run(call, root), Key::job(root)]).await?;
+    let [call_bytes, value, run_bytes, job] = <[_; 4]>::try_from(found).unwrap_or_default();
     // After the value, so that a failure that was put before it is seen (R1).
     let failure = store.get(&Key::failure(call, root)).await?;
     let mut loaded = Loaded {
         call: call_bytes.as_ref().map(CallRecord::decode).transpose()?,
+        job: job.as_deref().map(JobRecord::decode).transpose()?.map(Box::new),
         outcome: outcome(value, failure)?,
         run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
         run_bytes,
@@ -119,11 +179,16 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     let Message { root, call: parent } = &d.work.message;
     let me = Return { root: root.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
 
-    let keys: Vec<Key> = d.wait.calls.iter().map(|c| Key::pending_returns(&c.hash)).collect();
+    let keys: Vec<Key> = d.wait.calls.iter().map(|c| Key::pending_returns(&c.hash)).chain([Key::job(root)]).collect();
+    let mut found = p.store.get_many(&keys).await?;
+    let job = found.pop().flatten();
+    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in)? {
+        release(p, d.work).await?;
+        return Ok(Deferred::JobOver);
+    }
     for child in &d.wait.calls {
         p.store.put(&Key::call(&child.hash), CallRecord::encode(&child.task, &child.payload)).await?;
     }
-    let found = p.store.get_many(&keys).await?;
 
     // Messages first: a peer that gets a redelivery sees a record and sends nothing.
     let mut children = Vec::with_capacity(keys.len());
@@ -135,6 +200,9 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
         let count = p.cache.incr(&spawn_counter(root), messages.len() as u64).await?;
         if count > d.spawn_limit {
             return Ok(Deferred::OverSpawnLimit);
+        }
+        for child in children.iter().filter(|c| c.sent) {
+            child.put_options(p, root).await?;
         }
         p.queue.send_many(&messages).await?;
     }
@@ -154,7 +222,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
         p.send(&me.topic, &d.work.message).await?;
     }
     p.ack(d.work).await?;
-    Ok(Deferred::Waiting)
+    Ok(Deferred::Waiting { queued: (0..).zip(&children).filter(|(_, c)| c.sent).map(|(place, _)| place).collect() })
 }
 
 /// A child while its parent registers with it.
@@ -177,6 +245,14 @@ impl<'a> Child<'a> {
         Outgoing::now(&self.call.topic, &Message { root: root.clone(), call: self.call.hash.clone() })
     }
 
+    /// Leaves word of how the call is to be run, for its first run in this job. Before its message is sent.
+    async fn put_options(&self, p: &Ports<'_>, root: &Root) -> Result<()> {
+        if let Some(run) = run_with_options(self.call) {
+            p.store.swap(&Key::run(&self.call.hash, root), None, Some(run.encode())).await?;
+        }
+        Ok(())
+    }
+
     /// Adds `me` by compare-and-swap; without `scheduled_at` if the message was sent by us, until that is certain.
     async fn register(&mut self, p: &Ports<'_>, me: &Return) -> Result<()> {
         loop {
@@ -186,6 +262,7 @@ impl<'a> Child<'a> {
             };
             // The record may have gone meanwhile, with its call completed and nobody told of us.
             if !self.sent && must_send(self.bytes.as_ref().map(|_| &pending), me) {
+                self.put_options(p, &me.root).await?;
                 p.send(&self.call.topic, &Message { root: me.root.clone(), call: self.call.hash.clone() }).await?;
                 self.sent = true;
             }
@@ -197,15 +274,38 @@ impl<'a> Child<'a> {
                 pending.scheduled_at = None;
             }
             let new = pending.encode();
-            match p.store.swap(&Key::pending_returns(&self.call.hash), self.bytes.as_ref(), Some(new.clone())).await? {
-                Swap::Done => {
+            match self.write(p, new.clone()).await? {
+                Some(Swap::Done) => {
                     self.bytes = Some(new);
                     return Ok(());
                 }
-                Swap::Mismatch(found) => self.bytes = found,
+                Some(Swap::Mismatch(found)) => self.bytes = found,
+                None => return Ok(()),
             }
         }
     }
+
+    /// Replaces the record, or creates it; `None`: the call has its value, so there is nothing to wait for.
+    ///
+    /// A record is created only while there is no value. One that came after it would stand there unread if we died before
+    /// looking: a peer that then registers finds a record, sends nothing, and waits for ever.
+    async fn write(&self, p: &Ports<'_>, new: Bytes) -> Result<Option<Swap>> {
+        let (key, value) = (Key::pending_returns(&self.call.hash), Key::value(&self.call.hash));
+        if self.bytes.is_some() {
+            return p.store.swap(&key, self.bytes.as_ref(), Some(new)).await.map(Some);
+        }
+        if p.store.put_if(&key, new, &value).await? {
+            return Ok(Some(Swap::Done));
+        }
+        let found = p.store.get(&key).await?;
+        let ended = found.is_none() && p.store.get(&value).await?.is_some();
+        Ok((!ended).then_some(Swap::Mismatch(found)))
+    }
+}
+
+/// The record of a call that was not run yet, if its caller wants it to be run in some way.
+pub(crate) fn run_with_options(call: &Call) -> Option<RunRecord> {
+    (!call.options.is_empty()).then(|| RunRecord { options: call.options.clone(), ..RunRecord::default() })
 }
 
 /// Must a parent that registers send the child's message? No record, or nobody knows whether it was sent, or this very
@@ -221,6 +321,12 @@ async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], me
     let sent: Vec<&Child<'_>> = children.iter().filter(|c| c.sent).collect();
     let hashes: Vec<CallHash> = sent.iter().map(|c| c.call.hash.clone()).collect();
     let mut ended = false;
+    if sent.is_empty() {
+        return Ok(ended);
+    }
+    // A job that ended while its messages were sent: they may have been dropped before we were registered. So nobody may
+    // believe that they are on their way.
+    let over = is_over(p.store, root).await?;
     for (child, outcome) in sent.iter().zip(outcomes(p.store, root, &hashes).await?) {
         let call = &child.call.hash;
         let ourselves = HashSet::from([me.clone()]);
@@ -228,6 +334,7 @@ async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], me
         match outcome {
             Some(Ok(_)) => wake_all(p, call, ourselves).await?,
             Some(Err(_)) => wake_in_job(p, call, root, &child.call.topic, ourselves).await?,
+            None if over => release_call(p, call, &child.call.topic).await?,
             None => {
                 if let Some(bytes) = &child.bytes {
                     let mut pending = PendingReturns::decode(bytes)?;
@@ -281,11 +388,23 @@ pub async fn find_cycle(
 /// # Errors
 /// When a port fails or a record does not decode; safe to repeat.
 pub async fn complete(p: &Ports<'_>, work: &Work, value: Bytes) -> Result<()> {
-    let call = &work.message.call;
+    let Message { root, call } = &work.message;
     // The first value stays: a mismatch means that another run was faster.
     p.store.swap(&Key::value(call), None, Some(value)).await?;
     wake_all(p, call, HashSet::new()).await?;
+    if let Some(at) = work.ends_job {
+        let state = end_in_job(p.store, root, call).await?;
+        mark_over(p.store, root, JobEnd { state, at }).await?;
+    }
     p.ack(work).await
+}
+
+/// How a call that has an outcome ended in a job. A failure counts even if a value came after it (R1): somebody who ends
+/// the job may have put one in the very moment in which the call completed.
+async fn end_in_job(store: &dyn Store, root: &Root, call: &CallHash) -> Result<JobState> {
+    let failure = store.get(&Key::failure(call, root)).await?;
+    let failure = failure.as_deref().map(decode_failure).transpose()?;
+    Ok(failure.map_or(JobState::Completed, |failure| JobState::of(Err(&failure.kind))))
 }
 
 /// See `Backend::fail`. Rules R1 and R2.
@@ -295,23 +414,65 @@ pub async fn complete(p: &Ports<'_>, work: &Work, value: Bytes) -> Result<()> {
 pub async fn fail(p: &Ports<'_>, work: &Work, failure: &Failure) -> Result<()> {
     let Message { root, call } = &work.message;
     let key = Key::failure(call, root);
-    let failed =
-        p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await? || p.store.get(&key).await?.is_some();
-    discharge(p, work, failed).await
+    let end = if p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await? {
+        JobState::of(Err(&failure.kind))
+    } else {
+        end_in_job(p.store, root, call).await?
+    };
+    discharge(p, work, end).await
 }
 
 /// See `Backend::discharge`.
 ///
 /// # Errors
 /// When a port fails or a record does not decode; safe to repeat.
-pub async fn discharge(p: &Ports<'_>, work: &Work, failed: bool) -> Result<()> {
+pub async fn discharge(p: &Ports<'_>, work: &Work, end: JobState) -> Result<()> {
     let Message { root, call } = &work.message;
-    if failed {
-        wake_in_job(p, call, root, &work.topic, HashSet::new()).await?;
-    } else {
+    if end == JobState::Completed {
         wake_all(p, call, HashSet::new()).await?;
+    } else {
+        wake_in_job(p, call, root, &work.topic, HashSet::new()).await?;
+    }
+    if let Some(at) = work.ends_job {
+        mark_over(p.store, root, JobEnd { state: end, at }).await?;
     }
     p.ack(work).await
+}
+
+/// See `Backend::release`. Rule R3.
+///
+/// # Errors
+/// When a port fails or a record does not decode; safe to repeat.
+pub async fn release(p: &Ports<'_>, work: &Work) -> Result<()> {
+    release_call(p, &work.message.call, &work.topic).await?;
+    p.ack(work).await
+}
+
+/// Lets go of a call, and of those above it that waited for it in jobs that are over.
+async fn release_call(p: &Ports<'_>, call: &CallHash, topic: &Topic) -> Result<()> {
+    let mut release = Release::new(call, topic);
+    while let Some((call, topic)) = release.next_call() {
+        let key = Key::pending_returns(&call);
+        let Some(bytes) = p.store.get(&key).await? else {
+            release.done();
+            continue;
+        };
+        let pending = PendingReturns::decode(&bytes)?;
+        for root in release.unknown_roots(&pending) {
+            let over = is_over(p.store, &root).await?;
+            release.found(root, over);
+        }
+        let Todo::Settle { send, new, keep } = release.decide(&pending) else { continue };
+        // Sent first, removed after: the other way round a crash would strand the live ones.
+        if let Some(root) = send {
+            p.send(&topic, &Message { root, call: call.clone() }).await?;
+        }
+        // On a mismatch it is read again.
+        if keep || p.store.swap(&key, Some(&bytes), new.map(|pending| pending.encode())).await? == Swap::Done {
+            release.done();
+        }
+    }
+    Ok(())
 }
 
 /// Wakes everybody, but for those `handled`, who waits for a call that has its value. Sends first and deletes after: the other way round a crash
@@ -375,13 +536,11 @@ async fn is_ready(store: &dyn Store, entry: &Return) -> Result<bool> {
     let Some(bytes) = store.get(&Key::run(&entry.parent, &entry.root)).await? else {
         return Ok(true);
     };
-    let waiting = Waiting::decode(&bytes)?;
-    let mut check = waiting.check();
-    while let Some(place) = check.next() {
-        let call = CallHash::from(waiting.sample[place]);
+    let mut waiting = Waiting::decode(&bytes)?;
+    while let Some(call) = waiting.next_call()?.map(CallHash::from) {
         let there = store.get(&Key::value(&call)).await?.is_some()
             || store.get(&Key::failure(&call, &entry.root)).await?.is_some();
-        check.found(there);
+        waiting.found(there);
     }
-    Ok(check.ready())
+    Ok(waiting.ready())
 }

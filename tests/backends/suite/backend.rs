@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brrr_protocol::ErrorKind;
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
+use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Delivery, Key, NewJob, Scheduled, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Wait;
@@ -14,37 +15,48 @@ use bytes::Bytes;
 use crate::suite::queue::{next, take};
 use crate::support::{Kind, tree, until};
 
-fn call(name: &str) -> Call {
-    Call { hash: name.into(), task: "task".into(), payload: Bytes::from_static(b"payload"), topic: "t".into() }
+pub(super) fn call(name: &str) -> Call {
+    Call {
+        hash: name.into(),
+        task: "task".into(),
+        payload: Bytes::from_static(b"payload"),
+        topic: "t".into(),
+        options: Options::default(),
+    }
 }
 
-async fn schedule(backend: &Arc<dyn Backend>, root: &str, name: &str) -> Scheduled {
-    backend.schedule(&NewJob { root: root.into(), call: call(name) }, 1_000).await.unwrap()
+pub(super) async fn schedule(backend: &Arc<dyn Backend>, root: &str, name: &str) -> Scheduled {
+    backend.schedule(&NewJob::new(root.into(), call(name)), 1_000).await.unwrap()
 }
 
-fn work(delivery: &Delivery) -> Work {
+pub(super) fn work(delivery: &Delivery) -> Work {
     Work {
         message: Message::decode(delivery.body.as_bytes()).unwrap(),
         topic: delivery.topic.clone(),
         receipt: Some(delivery.receipt.clone()),
+        ends_job: None,
     }
 }
 
 /// Work without a message.
-fn direct(root: &str, name: &str) -> Work {
-    Work { message: Message { root: root.into(), call: name.into() }, topic: "t".into(), receipt: None }
+pub(super) fn direct(root: &str, name: &str) -> Work {
+    Work { message: Message { root: root.into(), call: name.into() }, topic: "t".into(), receipt: None, ends_job: None }
 }
 
-async fn defer(backend: &Arc<dyn Backend>, work: &Work, children: &[&str]) -> Deferred {
+pub(super) async fn defer(backend: &Arc<dyn Backend>, work: &Work, children: &[&str]) -> Deferred {
+    defer_calls(backend, work, children.iter().map(|c| call(c)).collect()).await
+}
+
+pub(super) async fn defer_calls(backend: &Arc<dyn Backend>, work: &Work, children: Vec<Call>) -> Deferred {
     let loaded = backend.load(work).await.unwrap();
-    let wait = Wait { calls: children.iter().map(|c| call(c)).collect(), need: children.len() as u32 };
+    let wait = Wait { need: children.len() as u32, calls: children.clone() };
     let run_after = RunRecord {
         first: 1,
         attempt: 1,
         digest: "d".into(),
         total: children.len() as u32,
         need: children.len() as u32,
-        sample: children.iter().map(|c| CallHash::from(*c)).collect(),
+        sample: children.iter().map(|c| c.hash.clone()).collect(),
         ..RunRecord::default()
     };
     let deferral = Deferral {
@@ -98,7 +110,7 @@ pub async fn a_job_goes_its_way(kind: Kind) {
     assert_eq!(&loaded.call.as_ref().unwrap().payload[..], b"payload");
     assert!(loaded.ready() && loaded.outcome.is_none() && loaded.run.is_none());
 
-    assert_eq!(defer(b, &parent, &["c1", "c2"]).await, Deferred::Waiting);
+    assert_eq!(defer(b, &parent, &["c1", "c2"]).await, Deferred::Waiting { queued: vec![0, 1] });
     for child in take(&**b, "t", 10).await {
         let child = work(&child);
         assert!(!b.load(&parent).await.unwrap().ready());
@@ -133,7 +145,7 @@ pub async fn a_failure_counts_only_in_its_job(kind: Kind) {
     schedule(b, "r1", "p1").await;
     schedule(b, "r2", "p2").await;
     for parent in take(&**b, "t", 2).await {
-        assert_eq!(defer(b, &work(&parent), &["c"]).await, Deferred::Waiting);
+        assert!(matches!(defer(b, &work(&parent), &["c"]).await, Deferred::Waiting { .. }));
     }
     let first = work(&next(&**b, "t").await);
     assert_eq!(first.message, Message { root: "r1".into(), call: "c".into() });
@@ -175,7 +187,7 @@ pub async fn large_values_are_outcomes_too(kind: Kind) {
     let names: Vec<String> = sizes.iter().map(|size| format!("c{size}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let parent = direct("r", "p");
-    assert_eq!(defer(b, &parent, &names).await, Deferred::Waiting);
+    assert!(matches!(defer(b, &parent, &names).await, Deferred::Waiting { .. }));
     for (name, size) in names.iter().zip(sizes) {
         b.complete(&direct("r", name), vec![7; size].into()).await.unwrap();
     }

@@ -233,3 +233,56 @@ pub async fn dead_letters_are_kept_with_their_reason(kind: Kind) {
     assert_ne!(letters[0].id, letters[1].id);
     assert!(f.backend.queue().dead_letters(&"other".into(), 9).await.unwrap().is_empty());
 }
+
+pub async fn a_dead_letter_is_taken_once(kind: Kind) {
+    let f = kind.open();
+    let queue = f.backend.queue();
+    for n in 0..3 {
+        send(&*f.backend, "t", &format!("bad {n}")).await;
+        let delivery = next(&*f.backend, "t").await;
+        queue.set_aside(&delivery, "reason").await.unwrap();
+    }
+    let letters = queue.dead_letters(&"t".into(), 9).await.unwrap();
+    for id in ["", "nobody", "-1", "0", "99999999999999999999999999"] {
+        assert_eq!(queue.take_dead_letter(&"t".into(), id).await.unwrap(), None, "{id:?}");
+    }
+    assert_eq!(queue.take_dead_letter(&"other".into(), &letters[1].id).await.unwrap(), None);
+    assert_eq!(queue.take_dead_letter(&"t".into(), &letters[1].id).await.unwrap().as_ref(), Some(&letters[1]));
+    assert_eq!(queue.take_dead_letter(&"t".into(), &letters[1].id).await.unwrap(), None);
+    let left = queue.dead_letters(&"t".into(), 9).await.unwrap();
+    assert_eq!(left, [letters[0].clone(), letters[2].clone()]);
+}
+
+/// Somebody has a list of them on a screen.
+pub async fn a_dead_letter_keeps_its_id_to_itself(kind: Kind) {
+    let f = kind.open();
+    let queue = f.backend.queue();
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        send(&*f.backend, "t", &format!("bad {n}")).await;
+        let delivery = next(&*f.backend, "t").await;
+        queue.set_aside(&delivery, "reason").await.unwrap();
+        let letter = queue.dead_letters(&"t".into(), 9).await.unwrap().pop().unwrap();
+        assert!(queue.take_dead_letter(&"t".into(), &letter.id).await.unwrap().is_some());
+        assert!(!ids.contains(&letter.id), "{ids:?}, {}", letter.id);
+        ids.push(letter.id);
+    }
+}
+
+pub async fn of_many_who_take_a_dead_letter_one_gets_it(kind: Kind) {
+    let f = kind.open();
+    send(&*f.backend, "t", "bad").await;
+    let delivery = next(&*f.backend, "t").await;
+    f.backend.queue().set_aside(&delivery, "reason").await.unwrap();
+    let id = f.backend.queue().dead_letters(&"t".into(), 9).await.unwrap().remove(0).id;
+    let mut takers = Vec::new();
+    for _ in 0..8 {
+        let (backend, id) = (f.backend.clone(), id.clone());
+        takers.push(tokio::spawn(async move { backend.queue().take_dead_letter(&"t".into(), &id).await.unwrap() }));
+    }
+    let mut got = 0;
+    for taker in takers {
+        got += usize::from(taker.await.unwrap().is_some());
+    }
+    assert_eq!(got, 1);
+}

@@ -193,3 +193,29 @@ pub async fn a_list_comes_in_pages(kind: Kind) {
     assert_eq!(store.list(&Record::Job, None, usize::MAX).await.unwrap(), expected);
     assert!(store.list(&Record::Call, None, 10).await.unwrap().is_empty());
 }
+
+pub async fn what_is_known_of_the_time_of_writing_is_right(kind: Kind) {
+    let f = kind.open();
+    let store = f.backend.store();
+    let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
+    let keys: Vec<Key> = ["a", "nobody", "b"].map(|id| Key::new(id, Record::Job)).to_vec();
+    let before = now();
+    store.put(&keys[0], bytes("1")).await.unwrap();
+    store.swap(&keys[2], None, Some(bytes("1"))).await.unwrap();
+    let after = now();
+    let first = store.written(&keys).await.unwrap();
+    assert_eq!(first.len(), 3);
+    assert_eq!(first[1], None);
+    if matches!(kind, Kind::Sqlite | Kind::SqliteStepwise) {
+        assert!(first[0].is_some() && first[2].is_some(), "{first:?}");
+    }
+    assert!(first.iter().flatten().all(|at| (before..=after).contains(at)), "{before} {first:?} {after}");
+    // What is written again is as old as before.
+    while now() == after {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    store.put(&keys[0], bytes("2")).await.unwrap();
+    store.swap(&keys[2], Some(&bytes("1")), Some(bytes("2"))).await.unwrap();
+    assert_eq!(store.written(&keys).await.unwrap(), first);
+    assert_eq!(store.written(&[]).await.unwrap(), []);
+}

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use brrr_protocol::client::Client;
 use brrr_protocol::error::Result;
 use brrr_protocol::model::{Call, CallHash, Root, Topic};
-use brrr_protocol::ports::{Backend, Ended, Handler, Request};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
-use brrr_protocol::step::{Limits, step};
+use brrr_protocol::step::{Limits, Site, step};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
@@ -42,15 +43,21 @@ pub fn count(payload: &str) -> u64 {
 
 #[async_trait]
 impl Handler for Tree {
-    fn component(&self, _: &str) -> Option<String> {
-        Some("native".to_owned())
+    fn task(&self, _: &str) -> Option<Arc<Task>> {
+        Some(Arc::new(Task::new("native", Options::default())))
     }
 
     async fn run(&self, request: Request, mut replay: Replay) -> Result<(Ended, Replay)> {
         let payload = String::from_utf8_lossy(&request.payload).into_owned();
         let calls: Vec<Invocation> = children(&payload)
             .into_iter()
-            .map(|payload| Invocation { task: "tree".into(), payload: payload.into(), topic: None, hash: None })
+            .map(|payload| Invocation {
+                task: "tree".into(),
+                payload: payload.into(),
+                topic: None,
+                hash: None,
+                options: Options::default(),
+            })
             .collect();
         if calls.is_empty() {
             return Ok((Ended::Completed(Bytes::from_static(b"1")), replay));
@@ -81,7 +88,9 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
         for (delivery, permit) in deliveries.into_iter().zip(free) {
             let (backend, done) = (backend.clone(), done.clone());
             tokio::spawn(async move {
-                step(&backend, &Tree, &delivery, &Limits::default(), 1).await.unwrap();
+                let limits = Limits::default();
+                let site = Site { backend: &backend, handler: &Tree, limits: &limits, observer: None, clock: &|| 1 };
+                step(&site, &delivery, false).await.unwrap();
                 drop(permit);
                 done();
             });
@@ -96,14 +105,15 @@ pub async fn schedule(backend: &Arc<dyn Backend>, payload: &str) -> (Root, CallH
         task: "tree".into(),
         payload: payload.to_owned().into(),
         topic: TOPIC.into(),
+        options: Options::default(),
     };
     let (root, hash) = (Root::from_random(fastrand::u128(..)), call.hash.clone());
-    Client::new(backend.clone()).schedule(root.clone(), call, 1).await.unwrap();
+    Client::new(backend.clone()).schedule(&NewJob::new(root.clone(), call), 1).await.unwrap();
     (root, hash)
 }
 
 /// Waits for a tree's result.
 pub async fn result(backend: &Arc<dyn Backend>, (root, hash): &(Root, CallHash)) -> String {
-    let outcome = Client::new(backend.clone()).wait(root, hash).await.unwrap();
+    let outcome = Client::new(backend.clone()).wait(root, hash, || 1).await.unwrap();
     String::from_utf8(outcome.unwrap().to_vec()).unwrap()
 }

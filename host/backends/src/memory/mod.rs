@@ -3,6 +3,7 @@
 //!
 //! One mutex guards all of it; every transition is one transaction under it. Nobody awaits while holding it.
 
+mod events;
 mod queue;
 mod transaction;
 
@@ -15,12 +16,14 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::fused;
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
 use brrr_protocol::ports::{
-    Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, Key, Kind, Loaded, NewJob, Outgoing, Queue, Receipt,
-    Scheduled, Store, Swap, Work,
+    Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing, Queue,
+    Receipt, Scheduled, Store, Swap, Work,
 };
+use brrr_protocol::records::{JobRecord, JobState};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use self::events::Events;
 use self::queue::Queues;
 use self::transaction::Tx;
 use crate::wake::Wakeups;
@@ -35,9 +38,11 @@ pub struct Memory {
 
 #[derive(Default)]
 struct State {
-    records: HashMap<Key, Bytes>,
+    /// Hashed by something faster than the standard library's choice, and as hard to guess: each access is a look-up here.
+    records: HashMap<Key, Bytes, foldhash::quality::RandomState>,
     counters: HashMap<String, u64>,
     queues: Queues,
+    events: Events,
 }
 
 impl Default for Memory {
@@ -147,10 +152,7 @@ impl Store for Memory {
 #[async_trait]
 impl Queue for Memory {
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
-        self.transact(|tx| {
-            messages.iter().cloned().for_each(|message| tx.enqueue(message));
-            Ok(())
-        })
+        self.transact(|tx| messages.iter().cloned().try_for_each(|message| fused::Transaction::enqueue(tx, message)))
     }
 
     async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
@@ -204,6 +206,10 @@ impl Queue for Memory {
         Ok(self.state().queues.dead_letters(topic, limit))
     }
 
+    async fn take_dead_letter(&self, topic: &Topic, id: &str) -> Result<Option<DeadLetter>> {
+        Ok(self.state().queues.take_dead_letter(topic, id))
+    }
+
     async fn depth(&self, topic: &Topic) -> Result<u64> {
         Ok(self.state().queues.depth(topic))
     }
@@ -216,6 +222,19 @@ impl Cache for Memory {
         let sum = state.counters.entry(key.to_owned()).or_default();
         *sum += by;
         Ok(*sum)
+    }
+}
+
+#[async_trait]
+impl EventLog for Memory {
+    async fn publish(&self, events: &[Bytes]) -> Result<()> {
+        self.state().events.publish(events, Instant::now());
+        self.wakeups.bump();
+        Ok(())
+    }
+
+    async fn events(&self, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>> {
+        Ok(self.state().events.after(after, limit))
     }
 }
 
@@ -235,6 +254,10 @@ impl Backend for Memory {
 
     fn cache(&self) -> &dyn Cache {
         self
+    }
+
+    fn events(&self) -> Option<&dyn EventLog> {
+        Some(self)
     }
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
@@ -265,7 +288,15 @@ impl Backend for Memory {
         self.transact(|tx| fused::fail(tx, work, failure))
     }
 
-    async fn discharge(&self, work: &Work, failed: bool) -> Result<()> {
-        self.transact(|tx| fused::discharge(tx, work, failed))
+    async fn discharge(&self, work: &Work, end: JobState) -> Result<()> {
+        self.transact(|tx| fused::discharge(tx, work, end))
+    }
+
+    async fn release(&self, work: &Work) -> Result<()> {
+        self.transact(|tx| fused::release(tx, work))
+    }
+
+    async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+        self.transact(|tx| fused::end_job(tx, root, failure, now))
     }
 }

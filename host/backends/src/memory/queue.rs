@@ -144,6 +144,11 @@ impl Queues {
         self.dead.iter().filter(|letter| letter.topic == *topic).take(limit).cloned().collect()
     }
 
+    pub fn take_dead_letter(&mut self, topic: &Topic, id: &str) -> Option<DeadLetter> {
+        let place = self.dead.iter().position(|letter| letter.topic == *topic && letter.id == id)?;
+        Some(self.dead.remove(place))
+    }
+
     pub fn depth(&self, topic: &Topic) -> u64 {
         let waiting = self.topics.get(topic).map_or(0, |q| q.ready.len() + q.delayed.len());
         let in_work = self.in_work.values().filter(|l| l.topic == *topic).count();

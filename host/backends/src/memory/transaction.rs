@@ -1,13 +1,11 @@
 //! A transaction over the state in memory: writes at once, remembers how to take it back.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use brrr_protocol::error::Result;
 use brrr_protocol::fused::{Snapshot, Transaction};
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{Key, Outgoing, Receipt};
-use brrr_protocol::wire::Message;
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -47,10 +45,6 @@ impl<'a> Tx<'a> {
             None => self.state.records.remove(key),
         };
         self.undo.push(Undo::Record(key.clone(), old));
-    }
-
-    pub fn enqueue(&mut self, message: Outgoing) {
-        self.sends.push(message);
     }
 
     pub fn commit(mut self) -> Effects {
@@ -105,8 +99,8 @@ impl Transaction for Tx<'_> {
         Ok(())
     }
 
-    fn send(&mut self, topic: &Topic, message: &Message) -> Result<()> {
-        self.enqueue(Outgoing { topic: topic.clone(), body: message.encode(), delay: Duration::ZERO });
+    fn enqueue(&mut self, message: Outgoing) -> Result<()> {
+        self.sends.push(message);
         Ok(())
     }
 

@@ -25,6 +25,7 @@
 //! back makes leases and delays that much longer; messages that are ready are not affected.
 
 mod error;
+mod events;
 mod open;
 mod ports;
 mod queue;

@@ -7,15 +7,16 @@ use brrr_protocol::error::Result;
 use brrr_protocol::fused;
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
 use brrr_protocol::ports::{
-    Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, Key, Kind, Loaded, NewJob, Outgoing, Queue, Receipt,
-    Scheduled, Store, Swap, Work,
+    Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing, Queue,
+    Receipt, Scheduled, Store, Swap, Work,
 };
+use brrr_protocol::records::{JobRecord, JobState};
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::session::Mode;
 use super::transaction::{Small, Tx, number};
-use super::{Sqlite, queue, rows};
+use super::{Sqlite, events, queue, rows};
 
 #[async_trait]
 impl Store for Sqlite {
@@ -57,6 +58,10 @@ impl Store for Sqlite {
         self.writer.run(Mode::Write, body).await
     }
 
+    async fn written(&self, keys: &[Key]) -> Result<Vec<Option<Millis>>> {
+        self.readers.with(|conn| keys.iter().map(|key| rows::written(conn, key)).collect())
+    }
+
     async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
         self.readers.with(|conn| rows::list(conn, kind, after, limit))
     }
@@ -66,12 +71,7 @@ impl Store for Sqlite {
 impl Queue for Sqlite {
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
         let messages = messages.to_vec();
-        let body = move |tx: &mut Tx<'_>| {
-            for message in &messages {
-                tx.enqueue(message.topic.clone(), message.body.clone(), message.delay);
-            }
-            Ok(())
-        };
+        let body = move |tx: &mut Tx<'_>| messages.iter().try_for_each(|m| fused::Transaction::enqueue(tx, m.clone()));
         self.writer.run(Mode::Write, body).await
     }
 
@@ -116,6 +116,12 @@ impl Queue for Sqlite {
         self.readers.with(|conn| queue::dead_letters(conn, topic, limit))
     }
 
+    async fn take_dead_letter(&self, topic: &Topic, id: &str) -> Result<Option<DeadLetter>> {
+        let Ok(id) = id.parse::<i64>() else { return Ok(None) };
+        let topic = topic.clone();
+        self.writer.run(Mode::Durable, move |tx| tx.session().take_dead_letter(&topic, id)).await
+    }
+
     async fn depth(&self, topic: &Topic) -> Result<u64> {
         self.readers.with(|conn| queue::depth(conn, topic))
     }
@@ -126,6 +132,18 @@ impl Cache for Sqlite {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         let key = key.to_owned();
         self.writer.run(Mode::Write, move |tx| fused::Transaction::add(tx, &key, by)).await
+    }
+}
+
+#[async_trait]
+impl EventLog for Sqlite {
+    async fn publish(&self, events: &[Bytes]) -> Result<()> {
+        let events = events.to_vec();
+        self.writer.run(Mode::Write, move |tx| tx.session().publish(&events)).await
+    }
+
+    async fn events(&self, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>> {
+        self.readers.with(|conn| events::after(conn, after, limit))
     }
 }
 
@@ -181,6 +199,10 @@ impl Backend for Sqlite {
         self
     }
 
+    fn events(&self) -> Option<&dyn EventLog> {
+        Some(self)
+    }
+
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         self.wakeups.changed(version, at_most).await
     }
@@ -223,8 +245,18 @@ impl Backend for Sqlite {
         self.writer.run(Mode::Write, move |tx| fused::fail(tx, &work, &failure)).await
     }
 
-    async fn discharge(&self, work: &Work, failed: bool) -> Result<()> {
+    async fn discharge(&self, work: &Work, end: JobState) -> Result<()> {
         let work = work.clone();
-        self.writer.run(Mode::Write, move |tx| fused::discharge(tx, &work, failed)).await
+        self.writer.run(Mode::Write, move |tx| fused::discharge(tx, &work, end)).await
+    }
+
+    async fn release(&self, work: &Work) -> Result<()> {
+        let work = work.clone();
+        self.writer.run(Mode::Write, move |tx| fused::release(tx, &work)).await
+    }
+
+    async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+        let (root, failure) = (root.clone(), failure.clone());
+        self.writer.run(Mode::Durable, move |tx| fused::end_job(tx, &root, &failure, now)).await
     }
 }

@@ -181,6 +181,26 @@ impl Session {
     }
 }
 
+impl Session {
+    pub(super) fn take_dead_letter(&mut self, topic: &Topic, id: i64) -> Result<Option<DeadLetter>> {
+        let taken = self
+            .conn
+            .prepare_cached("DELETE FROM dead_letter WHERE topic = ?1 AND id = ?2 RETURNING id, body, reason, at")
+            .and_then(|mut s| s.query_row((topic.as_str(), id), |row| dead_letter(topic, row)).optional());
+        self.check(taken)
+    }
+}
+
+fn dead_letter(topic: &Topic, row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+    Ok(DeadLetter {
+        id: row.get::<_, i64>(0)?.to_string(),
+        topic: topic.clone(),
+        body: row.get(1)?,
+        reason: row.get(2)?,
+        at: row.get::<_, i64>(3)? as u64,
+    })
+}
+
 fn now_nanos() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64)
 }
@@ -211,14 +231,6 @@ pub(super) fn depth(conn: &Connection, topic: &Topic) -> rusqlite::Result<u64> {
 pub(super) fn dead_letters(conn: &Connection, topic: &Topic, limit: usize) -> rusqlite::Result<Vec<DeadLetter>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     conn.prepare_cached("SELECT id, body, reason, at FROM dead_letter WHERE topic = ?1 ORDER BY id LIMIT ?2")?
-        .query_map((topic.as_str(), limit), |row| {
-            Ok(DeadLetter {
-                id: row.get::<_, i64>(0)?.to_string(),
-                topic: topic.clone(),
-                body: row.get(1)?,
-                reason: row.get(2)?,
-                at: row.get::<_, i64>(3)? as u64,
-            })
-        })?
+        .query_map((topic.as_str(), limit), |row| dead_letter(topic, row))?
         .collect()
 }

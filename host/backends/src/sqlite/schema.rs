@@ -11,7 +11,7 @@ use super::error::{BACKEND, translate};
 const APPLICATION_ID: i64 = 0x6272_7272;
 
 /// One step a version: `MIGRATIONS[n]` makes version n + 1 out of version n. Never edited once released.
-const MIGRATIONS: [&str; 1] = [V1];
+const MIGRATIONS: [&str; 2] = [V1, V2];
 
 const V1: &str = "
     -- Records lie in the order in which their ids (calls, mostly) were first seen, not in that of the ids: calls that are
@@ -48,6 +48,22 @@ const V1: &str = "
     CREATE INDEX dead_letter_topic ON dead_letter (topic);
 
     CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+";
+
+const V2: &str = "
+    -- What happened lately; `at` in Unix milliseconds. Numbers are never used again, so that a reader's place holds.
+    CREATE TABLE event (place INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, body BLOB NOT NULL);
+    CREATE INDEX event_at ON event (at);
+
+    -- Neither are those of dead letters: somebody may have a list of them on a screen.
+    ALTER TABLE dead_letter RENAME TO old_dead_letter;
+    CREATE TABLE dead_letter (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, body TEXT NOT NULL, reason TEXT NOT NULL,
+        at INTEGER NOT NULL
+    );
+    INSERT INTO dead_letter SELECT * FROM old_dead_letter;
+    DROP TABLE old_dead_letter;
+    CREATE INDEX dead_letter_topic ON dead_letter (topic);
 ";
 
 /// Makes the file one of this version: creates what is missing, migrates what is older.

@@ -1,13 +1,9 @@
 //! One operation inside the writer's transaction: what it changes is taken back if it fails, and its neighbours' changes
 //! stay.
 
-use std::time::Duration;
-
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::fused::{Snapshot, Transaction};
-use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Key, Receipt};
-use brrr_protocol::wire::Message;
+use brrr_protocol::ports::{Key, Outgoing, Receipt};
 use bytes::Bytes;
 
 use super::error::BACKEND;
@@ -63,11 +59,6 @@ impl<'a> Tx<'a> {
         let before = self.session.rows.set(key, value);
         self.undo.push(Undo::Record(key.clone(), before));
         Ok(())
-    }
-
-    /// Sends after `delay`.
-    pub fn enqueue(&mut self, topic: Topic, body: String, delay: Duration) {
-        self.session.outbox.letters.push(Letter { topic, body, receives: 0, delay });
     }
 
     /// Takes everything back.
@@ -136,8 +127,9 @@ impl Transaction for Tx<'_> {
         self.write(key, None)
     }
 
-    fn send(&mut self, topic: &Topic, message: &Message) -> Result<()> {
-        self.enqueue(topic.clone(), message.encode(), Duration::ZERO);
+    fn enqueue(&mut self, message: Outgoing) -> Result<()> {
+        let Outgoing { topic, body, delay } = message;
+        self.session.outbox.letters.push(Letter { topic, body, receives: 0, delay });
         Ok(())
     }
 

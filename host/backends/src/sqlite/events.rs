@@ -1,0 +1,45 @@
+//! What happened lately, for people who follow it. See `schema.rs` for the table.
+
+use brrr_protocol::error::Result;
+use brrr_protocol::ports::{EVENTS_KEPT, EVENTS_KEPT_FOR};
+use bytes::Bytes;
+use rusqlite::Connection;
+
+use super::session::Session;
+use crate::now_millis;
+
+impl Session {
+    /// Adds events, and forgets those that are too many or too old.
+    pub(super) fn publish(&mut self, events: &[Bytes]) -> Result<()> {
+        let published = self.publish_statements(events);
+        self.check(published)
+    }
+
+    fn publish_statements(&self, events: &[Bytes]) -> rusqlite::Result<()> {
+        if events.is_empty() {
+            // The last row that was inserted is then not one of this table.
+            return Ok(());
+        }
+        let now = now_millis();
+        let mut insert = self.conn.prepare_cached("INSERT INTO event (at, body) VALUES (?1, ?2)")?;
+        for event in events {
+            insert.execute((now as i64, &event[..]))?;
+        }
+        let last = self.conn.last_insert_rowid();
+        let oldest = now.saturating_sub(EVENTS_KEPT_FOR.as_millis() as u64);
+        self.conn
+            .prepare_cached("DELETE FROM event WHERE place <= ?1")?
+            .execute([last.saturating_sub(EVENTS_KEPT as i64)])?;
+        self.conn.prepare_cached("DELETE FROM event WHERE at < ?1")?.execute([oldest as i64])?;
+        Ok(())
+    }
+}
+
+pub(super) fn after(conn: &Connection, place: u64, limit: usize) -> rusqlite::Result<Vec<(u64, Bytes)>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    conn.prepare_cached("SELECT place, body FROM event WHERE place > ?1 ORDER BY place LIMIT ?2")?
+        .query_map((i64::try_from(place).unwrap_or(i64::MAX), limit), |row| {
+            Ok((row.get::<_, i64>(0)? as u64, Bytes::from(row.get::<_, Vec<u8>>(1)?)))
+        })?
+        .collect()
+}

@@ -1,0 +1,218 @@
+//! How a call is run: its time, its retries, its share of a worker. Each may be set at several levels; the nearer wins.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use crate::model::{CallHash, Root};
+
+/// Options of a task, a call or a whole job. `None`: not said here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// How long one run may take.
+    pub timeout: Option<Duration>,
+    /// How often a call is run again after a failure that may pass.
+    pub max_retries: Option<u32>,
+    /// The pause before the first of those.
+    pub retry_delay: Option<Duration>,
+    /// The longest pause, where they grow.
+    pub max_retry_delay: Option<Duration>,
+    pub backoff: Option<Backoff>,
+    /// Runs of the task at once, in one worker.
+    pub max_running: Option<u32>,
+    /// Bytes of memory of one run.
+    pub memory: Option<u64>,
+    /// A name by which events and listings show the call.
+    pub label: Option<String>,
+}
+
+/// How the pauses before retries grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backoff {
+    /// All alike.
+    Fixed,
+    /// Each twice the one before.
+    #[default]
+    Exponential,
+}
+
+/// The names that `parse` knows.
+const KEYS: [&str; 8] = [
+    "timeout-ms",
+    "max-retries",
+    "retry-delay-ms",
+    "max-retry-delay-ms",
+    "retry-backoff",
+    "max-running",
+    "memory-bytes",
+    "label",
+];
+
+const RETRY_DELAY: Duration = Duration::from_secs(1);
+const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
+
+impl Options {
+    /// These options, and where they say nothing, the `farther` ones.
+    #[must_use]
+    pub fn over(&self, farther: &Options) -> Options {
+        Options {
+            timeout: self.timeout.or(farther.timeout),
+            max_retries: self.max_retries.or(farther.max_retries),
+            retry_delay: self.retry_delay.or(farther.retry_delay),
+            max_retry_delay: self.max_retry_delay.or(farther.max_retry_delay),
+            backoff: self.backoff.or(farther.backoff),
+            max_running: self.max_running.or(farther.max_running),
+            memory: self.memory.or(farther.memory),
+            label: self.label.clone().or_else(|| farther.label.clone()),
+        }
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Options::default()
+    }
+
+    /// The pause after the failed run number `attempt` (from 1), if there is to be another run. Spread by a quarter
+    /// either way, by call and attempt, so that what failed together does not come back together.
+    #[must_use]
+    pub fn retry_after(&self, attempt: u32, root: &Root, call: &CallHash) -> Option<Duration> {
+        if attempt > self.max_retries.unwrap_or(0) {
+            return None;
+        }
+        let first = self.retry_delay.unwrap_or(RETRY_DELAY);
+        let delay = match self.backoff.unwrap_or_default() {
+            Backoff::Fixed => first,
+            Backoff::Exponential => {
+                let longest = self.max_retry_delay.unwrap_or(MAX_RETRY_DELAY).max(first);
+                first.saturating_mul(1 << attempt.saturating_sub(1).min(30)).min(longest)
+            }
+        };
+        let mut hasher = DefaultHasher::new();
+        (root, call, attempt).hash(&mut hasher);
+        let spread = 0.75 + 0.5 * (hasher.finish() as f64 / u64::MAX as f64);
+        // Bounded, because a product of floats may exceed what a duration holds.
+        Some(Duration::try_from_secs_f64(delay.as_secs_f64() * spread).unwrap_or(delay))
+    }
+
+    /// Is there an option of this name?
+    #[must_use]
+    pub fn knows(key: &str) -> bool {
+        KEYS.contains(&key)
+    }
+
+    /// Reads options as guests and records write them: pairs of text.
+    ///
+    /// # Errors
+    /// What is wrong, and which options there are.
+    pub fn parse<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Options, String> {
+        let mut options = Options::default();
+        for (key, value) in pairs {
+            options.set(key, value)?;
+        }
+        Ok(options)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let number = || value.parse::<u64>().map_err(|_| format!("the option {key} is not a whole number: {value:?}"));
+        let small = || value.parse::<u32>().map_err(|_| format!("the option {key} is not a whole number: {value:?}"));
+        match key {
+            "timeout-ms" => self.timeout = Some(Duration::from_millis(number()?)),
+            "max-retries" => self.max_retries = Some(small()?),
+            "retry-delay-ms" => self.retry_delay = Some(Duration::from_millis(number()?)),
+            "max-retry-delay-ms" => self.max_retry_delay = Some(Duration::from_millis(number()?)),
+            "retry-backoff" => {
+                self.backoff = Some(match value {
+                    "fixed" => Backoff::Fixed,
+                    "exponential" => Backoff::Exponential,
+                    other => return Err(format!("the option {key} is `fixed` or `exponential`, not {other:?}")),
+                });
+            }
+            "max-running" => self.max_running = Some(small()?),
+            "memory-bytes" => self.memory = Some(number()?),
+            "label" => self.label = Some(value.to_owned()),
+            other => return Err(format!("there is no option {other:?}; there are {}", KEYS.join(", "))),
+        }
+        Ok(())
+    }
+
+    /// What `parse` reads, of the options that are set.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(&'static str, String)> {
+        let ms = |time: Duration| time.as_millis().to_string();
+        let backoff = self.backoff.map(|backoff| match backoff {
+            Backoff::Fixed => "fixed".to_owned(),
+            Backoff::Exponential => "exponential".to_owned(),
+        });
+        [
+            ("label", self.label.clone()),
+            ("max-retries", self.max_retries.map(|n| n.to_string())),
+            ("max-retry-delay-ms", self.max_retry_delay.map(ms)),
+            ("max-running", self.max_running.map(|n| n.to_string())),
+            ("memory-bytes", self.memory.map(|n| n.to_string())),
+            ("retry-backoff", backoff),
+            ("retry-delay-ms", self.retry_delay.map(ms)),
+            ("timeout-ms", self.timeout.map(ms)),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, value?)))
+        .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delays(options: &Options) -> Vec<u64> {
+        (1..)
+            .map_while(|attempt| options.retry_after(attempt, &"r".into(), &"c".into()))
+            .map(|d| d.as_millis() as u64)
+            .collect()
+    }
+
+    #[test]
+    fn pauses_grow_to_a_bound_or_stay() {
+        let options = Options {
+            max_retries: Some(6),
+            retry_delay: Some(Duration::from_millis(100)),
+            max_retry_delay: Some(Duration::from_millis(1000)),
+            ..Options::default()
+        };
+        for (delay, middle) in delays(&options).into_iter().zip([100, 200, 400, 800, 1000, 1000]) {
+            assert!((middle * 3 / 4..=middle * 5 / 4).contains(&delay), "{delay} is far from {middle}");
+        }
+        let fixed = Options { backoff: Some(Backoff::Fixed), max_retries: Some(2), ..options };
+        assert!(delays(&fixed).into_iter().all(|d| (75..=125).contains(&d)));
+        assert_eq!(delays(&fixed).len(), 2, "N retries");
+        assert!(delays(&Options::default()).is_empty());
+        let huge = Options { max_retries: Some(9), retry_delay: Some(Duration::MAX), ..fixed };
+        assert_eq!(delays(&huge).len(), 9);
+    }
+
+    #[test]
+    fn the_nearer_level_wins() {
+        let near = Options { max_retries: Some(0), ..Options::default() };
+        let far = Options { max_retries: Some(5), timeout: Some(Duration::from_secs(1)), ..Options::default() };
+        let both = near.over(&far);
+        assert_eq!((both.max_retries, both.timeout), (Some(0), Some(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let options = Options {
+            timeout: Some(Duration::from_millis(1500)),
+            max_retries: Some(3),
+            retry_delay: Some(Duration::from_secs(1)),
+            max_retry_delay: Some(Duration::from_secs(60)),
+            backoff: Some(Backoff::Fixed),
+            max_running: Some(2),
+            memory: Some(1 << 20),
+            label: Some("dice".to_owned()),
+        };
+        let pairs = options.pairs();
+        assert!(pairs.is_sorted() && pairs.len() == KEYS.len() && pairs.iter().all(|(key, _)| Options::knows(key)));
+        assert_eq!(Options::parse(pairs.iter().map(|(k, v)| (*k, v.as_str()))).unwrap(), options);
+        let error = Options::parse([("max-retrys", "1")]).unwrap_err();
+        assert!(error.contains("\"max-retrys\"") && error.contains("max-retries"), "{error}");
+        assert!(Options::parse([("timeout-ms", "-1")]).is_err());
+    }
+}

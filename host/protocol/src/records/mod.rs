@@ -1,0 +1,163 @@
+//! Records of our own, which peers never read. Bencoded dictionaries with a version `v`; keys that this version does
+//! not know are kept when a record is written again.
+//!
+//! - `run`: how far a call has come in a job; `waiting`: the part of it that says whether to run it again
+//! - `job`: a job and its end; `failure`: how a call failed in a job
+
+mod failure;
+mod job;
+mod run;
+mod waiting;
+
+use bytes::Bytes;
+
+use crate::bencode::{Encoder, Value};
+use crate::error::{Error, Result};
+use crate::model::Root;
+use crate::options::Options;
+use crate::wire::{dict, entry, text, wrong_type};
+
+pub use failure::{decode_failure, encode_failure};
+pub use job::{JobEnd, JobRecord, JobState};
+pub use run::{Decision, RunRecord, SAMPLE};
+pub use waiting::Waiting;
+
+/// Version of every record here; a reader refuses a higher one.
+const VERSION: i64 = 1;
+
+const TASKS: &str = "a tasks record";
+
+/// Encodes the record `tasks` of a topic: what its workers handle, for gateways that have no worker beside them.
+#[must_use]
+pub fn encode_tasks(tasks: &std::collections::BTreeSet<String>) -> Bytes {
+    write_dict(vec![(b"tasks", list(tasks.iter().map(|t| string(t)))), (b"v", int(VERSION as u64))])
+}
+
+/// # Errors
+/// `Malformed`, with what is wrong.
+pub fn decode_tasks(bytes: &[u8]) -> Result<std::collections::BTreeSet<String>> {
+    let value = versioned(TASKS, bytes)?;
+    items(TASKS, &value, "tasks")?.iter().map(|v| text(TASKS, "tasks", v).map(str::to_owned)).collect()
+}
+
+/// The record `latest` of a call: the job that last scheduled it, so that its failure can be found by the call.
+#[must_use]
+pub fn encode_latest(root: &Root) -> Bytes {
+    write_dict(vec![(b"root", string(root.as_str())), (b"v", int(VERSION as u64))])
+}
+
+/// # Errors
+/// `Malformed`, with what is wrong.
+pub fn decode_latest(bytes: &[u8]) -> Result<Root> {
+    let what = "a latest-job record";
+    let value = versioned(what, bytes)?;
+    Ok(text(what, "root", entry(what, &value, "root")?)?.into())
+}
+
+/// Options as a dictionary of texts.
+fn encode_options(options: &Options) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.dict();
+    for (key, value) in options.pairs() {
+        e.str(key).str(&value);
+    }
+    e.end();
+    e.finish()
+}
+
+fn decode_options(what: &str, value: &Value<'_>) -> Result<Options> {
+    let pairs = match value.get("options") {
+        None => return Ok(Options::default()),
+        Some(Value::Dict(entries)) => entries
+            .iter()
+            .map(|(key, value)| {
+                let key = std::str::from_utf8(key).map_err(|_| Error::malformed(what, "an option is not UTF-8"))?;
+                Ok((key, text(what, key, value)?))
+            })
+            .collect::<Result<Vec<_>>>()?,
+        Some(other) => return Err(wrong_type(what, "options", other, "a dictionary")),
+    };
+    Options::parse(pairs).map_err(|reason| Error::malformed(what, reason))
+}
+
+fn versioned<'a>(what: &str, bytes: &'a [u8]) -> Result<Value<'a>> {
+    let value = dict(what, bytes)?;
+    match entry(what, &value, "v")? {
+        Value::Int(v) if (1..=VERSION).contains(v) => Ok(value),
+        Value::Int(v) => Err(Error::malformed(what, format!("its version is {v}; this program knows {VERSION}"))),
+        other => Err(wrong_type(what, "v", other, "an integer")),
+    }
+}
+
+/// A number that is 0 where the record leaves it out.
+fn unsigned(what: &str, value: &Value<'_>, key: &str) -> Result<u64> {
+    match value.get(key) {
+        None => Ok(0),
+        Some(Value::Int(n)) => {
+            u64::try_from(*n).map_err(|_| Error::malformed(what, format!("`{key}` is negative: {n}")))
+        }
+        Some(other) => Err(wrong_type(what, key, other, "an integer")),
+    }
+}
+
+/// A text that is empty where the record leaves it out.
+fn optional_text(what: &str, value: &Value<'_>, key: &str) -> Result<String> {
+    value.get(key).map_or_else(|| Ok(String::new()), |found| text(what, key, found).map(str::to_owned))
+}
+
+/// A list that is empty where the record leaves it out.
+fn items<'v, 'a>(what: &str, value: &'v Value<'a>, key: &str) -> Result<&'v [Value<'a>]> {
+    match value.get(key) {
+        None => Ok(&[]),
+        Some(Value::List(items)) => Ok(items),
+        Some(other) => Err(wrong_type(what, key, other, "a list")),
+    }
+}
+
+fn unknown_entries(value: &Value<'_>, known: &[&str]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let Value::Dict(entries) = value else { return Vec::new() };
+    entries
+        .iter()
+        .filter(|(key, _)| !known.iter().any(|k| k.as_bytes() == *key))
+        .map(|(key, v)| {
+            let mut e = Encoder::new();
+            e.value(v);
+            (key.to_vec(), e.finish())
+        })
+        .collect()
+}
+
+/// A dictionary from its entries, already bencoded, in any order.
+fn write_dict(mut fields: Vec<(&[u8], Vec<u8>)>) -> Bytes {
+    fields.sort_by_key(|(key, _)| *key);
+    let mut out = Encoder::new();
+    out.dict();
+    let mut bytes = out.finish();
+    for (key, value) in fields {
+        let mut e = Encoder::new();
+        e.bytes(key);
+        bytes.extend_from_slice(&e.finish());
+        bytes.extend_from_slice(&value);
+    }
+    bytes.push(b'e');
+    bytes.into()
+}
+
+fn int(n: u64) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.int(n as i64);
+    e.finish()
+}
+
+fn string(s: &str) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.str(s);
+    e.finish()
+}
+
+fn list(items: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut out = vec![b'l'];
+    items.for_each(|item| out.extend_from_slice(&item));
+    out.push(b'e');
+    out
+}

@@ -1,0 +1,218 @@
+//! The record `run/<root>`: how far a call has come under one job.
+
+use bytes::Bytes;
+
+use super::{
+    VERSION, decode_options, encode_options, int, items, list, optional_text, string, unknown_entries, unsigned,
+    versioned, write_dict,
+};
+use crate::bencode::{Encoder, Value};
+use crate::error::{Error, Result};
+use crate::model::{CallHash, Millis};
+use crate::options::Options;
+use crate::wire::text;
+
+/// How many of the calls that a run waits for its `run` record names. 1,024 hashes of 64 characters are 68 KB, well
+/// under `DynamoDB`'s 400 KB an item.
+pub const SAMPLE: usize = 1024;
+
+/// The record `run/<root>`: how far a call has come under one job. Written when it is deferred, when it is to be tried
+/// again, and by a parent that asks for it with options of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunRecord {
+    /// When this attempt was first run: the clock that each of its replays sees. 0: it was not run yet.
+    pub first: Millis,
+    /// From 1.
+    pub attempt: u32,
+    /// Why the attempt before failed, in one line.
+    pub last_failure: String,
+    /// How the call's parent wants it to be run.
+    pub options: Options,
+    /// Not to be run before this time (0: at once). For retries.
+    pub not_before: Millis,
+    /// SHA-256 of the component that wrote the record; another one may ask for other calls.
+    pub digest: String,
+    /// Bytes of output that were shown; a replay shows only what is beyond.
+    pub printed: u64,
+    /// How many calls the run waits for.
+    pub total: u32,
+    /// How many of them must have an outcome before running again is worth it.
+    pub need: u32,
+    /// The last `SAMPLE` of the calls that it waits for. Those are queued last, so they end last.
+    pub sample: Vec<CallHash>,
+    /// Calls that the run asked for before it came to wait, up to `SAMPLE`: so that one access reads all that a replay
+    /// needs.
+    pub earlier: Vec<CallHash>,
+    /// What was chosen where several outcomes were there.
+    pub decisions: Vec<Decision>,
+    /// When a worker first found that nobody here handles the task (0: it is handled).
+    pub unknown_since: Millis,
+    /// Entries of a later version, kept as they are: key, bencoded value.
+    pub extra: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// A race's outcome: which of a poll's calls the guest was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Which poll of the run, from 0.
+    pub poll: u32,
+    /// Places in the poll's list of calls, ascending.
+    pub chosen: Vec<u32>,
+}
+
+pub(super) const RUN: &str = "a run record";
+
+/// The keys of the lists that may be long. They come last, so that who asks whether a call is worth running again need
+/// not read through them (`waiting`).
+pub(super) const WAITS: &str = "waits";
+const WAS_ASKED: &str = "was_asked";
+const RUN_KEYS: [&str; 15] = [
+    "attempt",
+    "decisions",
+    "digest",
+    "first",
+    "last_failure",
+    "named",
+    "need",
+    "not_before",
+    "options",
+    "printed",
+    "total",
+    "unknown_since",
+    "v",
+    WAITS,
+    WAS_ASKED,
+];
+
+impl RunRecord {
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut fields: Vec<(&[u8], Vec<u8>)> = vec![
+            (b"attempt", int(self.attempt.into())),
+            (b"digest", string(&self.digest)),
+            (b"first", int(self.first)),
+            (b"named", int(self.sample.len() as u64)),
+            (b"need", int(self.need.into())),
+            (b"printed", int(self.printed)),
+            // The last one first: that is the order in which they are looked at.
+            (WAITS.as_bytes(), list(self.sample.iter().rev().map(|c| string(c.as_str())))),
+            (b"total", int(self.total.into())),
+            (b"v", int(VERSION as u64)),
+        ];
+        // What most runs do not have takes no room in their records.
+        if self.not_before > 0 {
+            fields.push((b"not_before", int(self.not_before)));
+        }
+        if self.unknown_since > 0 {
+            fields.push((b"unknown_since", int(self.unknown_since)));
+        }
+        if !self.last_failure.is_empty() {
+            fields.push((b"last_failure", string(&self.last_failure)));
+        }
+        if !self.options.is_empty() {
+            fields.push((b"options", encode_options(&self.options)));
+        }
+        if !self.earlier.is_empty() {
+            fields.push((WAS_ASKED.as_bytes(), list(self.earlier.iter().map(|c| string(c.as_str())))));
+        }
+        if !self.decisions.is_empty() {
+            fields.push((b"decisions", list(self.decisions.iter().map(Decision::encode))));
+        }
+        fields.extend(self.extra.iter().map(|(k, v)| (k.as_slice(), v.clone())));
+        write_dict(fields)
+    }
+
+    /// # Errors
+    /// `Malformed`, with what is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let value = versioned(RUN, bytes)?;
+        Ok(Self {
+            first: unsigned(RUN, &value, "first")?,
+            attempt: unsigned(RUN, &value, "attempt")? as u32,
+            last_failure: optional_text(RUN, &value, "last_failure")?,
+            options: decode_options(RUN, &value)?,
+            not_before: unsigned(RUN, &value, "not_before")?,
+            digest: optional_text(RUN, &value, "digest")?,
+            printed: unsigned(RUN, &value, "printed")?,
+            total: unsigned(RUN, &value, "total")? as u32,
+            need: unsigned(RUN, &value, "need")? as u32,
+            sample: calls(&value, WAITS)?.rev().collect::<Result<_>>()?,
+            earlier: calls(&value, WAS_ASKED)?.collect::<Result<_>>()?,
+            decisions: items(RUN, &value, "decisions")?.iter().map(Decision::decode).collect::<Result<_>>()?,
+            unknown_since: unsigned(RUN, &value, "unknown_since")?,
+            extra: unknown_entries(&value, &RUN_KEYS),
+        })
+    }
+}
+
+/// A list of call hashes.
+fn calls<'v>(
+    value: &'v Value<'_>,
+    key: &'static str,
+) -> Result<impl DoubleEndedIterator<Item = Result<CallHash>> + 'v> {
+    Ok(items(RUN, value, key)?.iter().map(move |v| text(RUN, key, v).map(CallHash::from)))
+}
+
+impl Decision {
+    fn encode(&self) -> Vec<u8> {
+        let mut e = Encoder::new();
+        e.list().int(self.poll.into()).list();
+        for place in &self.chosen {
+            e.int((*place).into());
+        }
+        e.end().end();
+        e.finish()
+    }
+
+    fn decode(value: &Value<'_>) -> Result<Self> {
+        let wrong = || Error::malformed(RUN, "a decision is not [poll, [place, …]]");
+        let Value::List(fields) = value else { return Err(wrong()) };
+        let [Value::Int(poll), Value::List(places)] = fields.as_slice() else { return Err(wrong()) };
+        let place = |v: &Value<'_>| match v {
+            Value::Int(n) => u32::try_from(*n).map_err(|_| wrong()),
+            _ => Err(wrong()),
+        };
+        Ok(Self {
+            poll: u32::try_from(*poll).map_err(|_| wrong())?,
+            chosen: places.iter().map(place).collect::<Result<_>>()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run() -> RunRecord {
+        RunRecord {
+            first: 1_700_000_000_000,
+            attempt: 1,
+            digest: "abc".into(),
+            printed: 12,
+            total: 3,
+            need: 2,
+            sample: vec!["c1".into(), "c2".into()],
+            earlier: vec!["c0".into()],
+            decisions: vec![Decision { poll: 0, chosen: vec![1, 4] }],
+            options: Options { max_retries: Some(1), ..Options::default() },
+            last_failure: "no".into(),
+            ..RunRecord::default()
+        }
+    }
+
+    #[test]
+    fn a_run_record_round_trips() {
+        let record = run();
+        assert_eq!(RunRecord::decode(&record.encode()).unwrap(), record);
+    }
+
+    #[test]
+    fn unknown_keys_are_kept_and_newer_versions_refused() {
+        let record = RunRecord { extra: vec![(b"zzz".to_vec(), b"i7e".to_vec())], ..run() };
+        let again = RunRecord::decode(&record.encode()).unwrap();
+        assert_eq!(again.extra, record.extra);
+        assert_eq!(again.encode(), record.encode());
+        let error = RunRecord::decode(b"d1:vi2ee").unwrap_err();
+        assert!(error.to_string().contains("its version is 2"), "{error}");
+    }
+}

@@ -1,0 +1,144 @@
+//! Whether a call is worth running again, from as little of its `run` record and as few looks as it takes.
+//!
+//! The record names the calls that it waits for, the last one first: calls end in about the order in which they were
+//! queued, so the last one is the likeliest to be missing. (The other way round, N children cost N²/2 looks.)
+
+use super::VERSION;
+use super::run::{RUN, WAITS};
+use crate::bencode::{Reader, SyntaxError};
+use crate::error::{Error, Result};
+
+/// Decides whether enough outcomes are there.
+pub struct Waiting<'a> {
+    /// Stands in the list of the calls.
+    names: Option<Reader<'a>>,
+    left: u64,
+    /// So many of the named ones may still be missing.
+    allowed: i64,
+}
+
+impl<'a> Waiting<'a> {
+    /// # Errors
+    /// `Malformed`, with what is wrong.
+    pub fn decode(bytes: &'a [u8]) -> Result<Self> {
+        let (mut total, mut need, mut named) = (0, 0, 0);
+        let mut reader = Reader::dict(bytes).map_err(damaged)?;
+        let mut names = None;
+        while let Some(key) = reader.key().map_err(damaged)? {
+            match key {
+                b"named" => named = reader.int().map_err(damaged)?,
+                b"need" => need = reader.int().map_err(damaged)?,
+                b"total" => total = reader.int().map_err(damaged)?,
+                b"v" => {
+                    let v = reader.int().map_err(damaged)?;
+                    if !(1..=VERSION).contains(&v) {
+                        let reason = format!("its version is {v}; this program knows {VERSION}");
+                        return Err(Error::malformed(RUN, reason));
+                    }
+                }
+                _ if key == WAITS.as_bytes() => {
+                    reader.enter_list().map_err(damaged)?;
+                    names = Some(reader);
+                    break;
+                }
+                _ => reader.skip().map_err(damaged)?,
+            }
+        }
+        // What is not named counts as there: better one run too many than one too few.
+        Ok(Self { names, left: u64::try_from(named).unwrap_or(0), allowed: total.saturating_sub(need) })
+    }
+
+    /// The call to look at next; `None`: it is decided, see `ready`.
+    ///
+    /// # Errors
+    /// `Malformed`, with what is wrong.
+    pub fn next_call(&mut self) -> Result<Option<&'a str>> {
+        if self.allowed < 0 || i64::try_from(self.left).is_ok_and(|left| left <= self.allowed) {
+            return Ok(None);
+        }
+        let Some(names) = &mut self.names else { return Ok(None) };
+        match names.next_string().map_err(damaged)? {
+            Some(name) => std::str::from_utf8(name)
+                .map(Some)
+                .map_err(|_| Error::malformed(RUN, "the name of a call is not UTF-8")),
+            None => Ok(None),
+        }
+    }
+
+    /// What was found of the call that `next_call` named.
+    pub fn found(&mut self, outcome: bool) {
+        self.left = self.left.saturating_sub(1);
+        self.allowed -= i64::from(!outcome);
+    }
+
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.allowed >= 0
+    }
+}
+
+fn damaged(error: SyntaxError) -> Error {
+    Error::malformed(RUN, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::CallHash;
+    use crate::records::RunRecord;
+
+    /// Decides from which calls have an outcome, and counts the looks.
+    fn decide(total: u32, need: u32, outcomes: &[bool]) -> (bool, usize) {
+        let sample = (0..outcomes.len()).map(|n| CallHash::from(n.to_string())).collect();
+        let bytes = RunRecord { total, need, sample, ..RunRecord::default() }.encode();
+        let mut waiting = Waiting::decode(&bytes).unwrap();
+        let mut looks = 0;
+        while let Some(call) = waiting.next_call().unwrap() {
+            looks += 1;
+            waiting.found(outcomes[call.parse::<usize>().unwrap()]);
+        }
+        (waiting.ready(), looks)
+    }
+
+    #[test]
+    fn it_agrees_with_its_definition() {
+        for bits in 0..32u32 {
+            let outcomes: Vec<bool> = (0..5).map(|i| bits & (1 << i) != 0).collect();
+            let there = outcomes.iter().filter(|o| **o).count() as u32;
+            for total in 5..8 {
+                for need in 0..=total {
+                    let expected = there + (total - 5) >= need;
+                    assert_eq!(decide(total, need, &outcomes).0, expected, "{outcomes:?} {total} {need}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn calls_that_end_in_order_cost_few_looks() {
+        let n = 200;
+        let mut outcomes = vec![false; n];
+        let mut looks = 0;
+        for i in 0..n {
+            outcomes[i] = true;
+            looks += decide(n as u32, n as u32, &outcomes).1;
+        }
+        assert!(looks < 3 * n, "{looks}");
+    }
+
+    #[test]
+    fn damage_is_refused_where_it_is_met() {
+        let bytes =
+            RunRecord { total: 2, need: 2, sample: vec!["a".into(), "b".into()], ..RunRecord::default() }.encode();
+        for end in 0..bytes.len() {
+            let read = Waiting::decode(&bytes[..end]).and_then(|mut waiting| {
+                while waiting.next_call()?.is_some() {
+                    waiting.found(true);
+                }
+                Ok(waiting.ready())
+            });
+            // Behind the last call nothing is looked at.
+            assert!(read.is_err() || end > bytes.len() - 4, "{end} of {}", bytes.len());
+        }
+    }
+}

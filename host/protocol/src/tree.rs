@@ -1,0 +1,339 @@
+//! The call tree of a job, read from its records: for people, never for work.
+//!
+//! It is what the records say at about one moment. A call knows its children from its `run` record, which is written
+//! when it comes to wait: what a call asked for after its last wait is not in the tree.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::error::Result;
+use crate::events::State;
+use crate::model::{CallHash, Failure, Millis, Root};
+use crate::ports::{Backend, Key};
+use crate::records::{JobRecord, JobState, RunRecord, decode_failure};
+use crate::wire::CallRecord;
+
+/// How many calls are read at once.
+const PAGE: usize = 64;
+
+/// What bounds a tree.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Levels of calls; the job's own call is the first.
+    pub depth: usize,
+    /// Lines: calls, and mentions of calls that are there already.
+    pub lines: usize,
+}
+
+/// The calls of a job.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// The first is the job's own. Each call is here once, whoever asks for it.
+    pub calls: Vec<Node>,
+}
+
+/// A call of a tree.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub call: CallHash,
+    /// `None`: no record describes it.
+    pub task: Option<String>,
+    pub label: Option<String>,
+    pub state: State,
+    /// The attempt that it is in, or that it ended with; from 1.
+    pub attempt: u32,
+    /// Its value was there before the job.
+    pub reused: bool,
+    /// When it was asked for in this job, where the store knows.
+    pub asked: Option<Millis>,
+    /// When it got its outcome, where the store knows.
+    pub ended: Option<Millis>,
+    /// How many calls it waits for.
+    pub waiting: usize,
+    /// Not to be run before; 0: at once.
+    pub not_before: Millis,
+    /// Why the attempt before failed; empty: there was none.
+    pub last_failure: String,
+    pub failure: Option<Failure>,
+    /// Places in `Tree::calls` of what it asked for, in its order.
+    pub children: Vec<usize>,
+    /// Children that the bounds keep out.
+    pub left_out: usize,
+    /// Children that its record does not name, because they were too many.
+    pub unnamed: usize,
+    /// So many of what it waits for may stay without an outcome: a race.
+    spare: usize,
+}
+
+/// What the records say of one call.
+#[derive(Default)]
+struct Found {
+    call: Option<CallRecord>,
+    has_value: bool,
+    failure: Option<Failure>,
+    run: Option<RunRecord>,
+    is_awaited: bool,
+    /// When its call, value and failure were written.
+    written: [Option<Millis>; 3],
+}
+
+impl Tree {
+    /// Reads the tree of a job, level by level.
+    ///
+    /// # Errors
+    /// When the backend can't be read or a record does not decode.
+    pub async fn read(
+        backend: &dyn Backend,
+        root: &Root,
+        job: &JobRecord,
+        now: Millis,
+        bounds: Bounds,
+    ) -> Result<Self> {
+        let mut tree = Self { calls: vec![Node::new(job.call.clone())] };
+        let mut places = HashMap::from([(job.call.clone(), 0)]);
+        let (mut level, mut lines) = (0..1, 1);
+        for depth in 1.. {
+            if level.is_empty() {
+                break;
+            }
+            let next = level.end;
+            for page in pages(&level) {
+                let found = read_page(backend, root, &tree.calls[page.clone()]).await?;
+                for (place, found) in page.zip(found) {
+                    let asked_for = found.children();
+                    tree.calls[place].fill(found, job, now);
+                    for child in asked_for {
+                        if depth == bounds.depth || lines == bounds.lines {
+                            tree.calls[place].left_out += 1;
+                            continue;
+                        }
+                        lines += 1;
+                        let child = *places.entry(child).or_insert_with_key(|call| {
+                            tree.calls.push(Node::new(call.clone()));
+                            tree.calls.len() - 1
+                        });
+                        tree.calls[place].children.push(child);
+                    }
+                }
+            }
+            level = next..tree.calls.len();
+        }
+        tree.settle_waiting();
+        Ok(tree)
+    }
+
+    /// Is anything left out because of the bounds?
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.calls.iter().any(|node| node.left_out > 0)
+    }
+
+    /// Of calls that wait: for how many still. One that has enough of them is about to be run again.
+    fn settle_waiting(&mut self) {
+        for place in 0..self.calls.len() {
+            let node = &self.calls[place];
+            if node.state != State::Deferred || node.left_out > 0 {
+                continue;
+            }
+            let missing = node.children.iter().filter(|child| !self.calls[**child].has_ended()).count();
+            let node = &mut self.calls[place];
+            node.waiting = missing;
+            if missing <= node.spare {
+                node.state = State::Ready;
+            }
+        }
+    }
+}
+
+impl Node {
+    fn new(call: CallHash) -> Self {
+        Self {
+            call,
+            task: None,
+            label: None,
+            state: State::Unscheduled,
+            attempt: 1,
+            reused: false,
+            asked: None,
+            ended: None,
+            waiting: 0,
+            not_before: 0,
+            last_failure: String::new(),
+            failure: None,
+            children: Vec::new(),
+            left_out: 0,
+            unnamed: 0,
+            spare: 0,
+        }
+    }
+
+    /// Has it an outcome, or will never have one?
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        !matches!(self.state, State::Unscheduled | State::Ready | State::Running | State::Deferred)
+    }
+
+    /// How long it took from being asked for to its outcome, in milliseconds, where the store knows.
+    #[must_use]
+    pub fn took(&self) -> Option<Millis> {
+        (!self.reused).then(|| Some(self.ended?.saturating_sub(self.asked?))).flatten()
+    }
+
+    fn fill(&mut self, found: Found, job: &JobRecord, now: Millis) {
+        let [called, valued, failed] = found.written;
+        self.state = found.state(job, &self.call, now);
+        self.task = found.call.map(|call| call.task);
+        // A call may be older than the job: another one asked for it before.
+        self.asked = called.map(|at| at.max(job.created));
+        self.ended = if found.failure.is_some() { failed } else { valued };
+        self.reused = self.state == State::Completed && self.ended.is_some_and(|at| at < job.created);
+        if let Some(run) = found.run {
+            self.attempt = run.attempt.max(1);
+            self.label = run.options.label;
+            if !self.has_ended() {
+                self.waiting = run.total as usize;
+                self.spare = run.total.saturating_sub(run.need) as usize;
+                self.not_before = run.not_before;
+                self.last_failure = run.last_failure;
+            }
+            self.unnamed = (run.total as usize).saturating_sub(run.sample.len());
+        }
+        if let Some(failure) = &found.failure {
+            self.attempt = self.attempt.max(failure.attempts);
+        }
+        self.failure = found.failure;
+    }
+}
+
+impl Found {
+    /// What the call asked for, in its order, each once.
+    fn children(&self) -> Vec<CallHash> {
+        let mut seen = HashSet::new();
+        let run = self.run.iter();
+        run.flat_map(|run| run.earlier.iter().chain(&run.sample)).filter(|call| seen.insert(*call)).cloned().collect()
+    }
+
+    fn state(&self, job: &JobRecord, call: &CallHash, now: Millis) -> State {
+        if let Some(failure) = &self.failure {
+            return State::of_failure(&failure.kind);
+        }
+        if self.has_value {
+            return State::Completed;
+        }
+        match (job.end, &self.run) {
+            (Some(end), _) if end.state == JobState::TimedOut => State::TimedOut,
+            (Some(_), _) => State::Cancelled,
+            (None, Some(run)) if run.not_before > now => State::Ready,
+            (None, Some(run)) if run.total > 0 => State::Deferred,
+            // Ready, or running: a worker that runs a call writes nothing until it is done.
+            (None, Some(run)) if run.first > 0 || run.attempt > 1 => State::Ready,
+            (None, _) if self.is_awaited || *call == job.call => State::Ready,
+            (None, _) => State::Unscheduled,
+        }
+    }
+}
+
+fn pages(level: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
+    let end = level.end;
+    level.clone().step_by(PAGE).map(move |start| start..(start + PAGE).min(end))
+}
+
+async fn read_page(backend: &dyn Backend, root: &Root, nodes: &[Node]) -> Result<Vec<Found>> {
+    let store = backend.store();
+    let dated: Vec<Key> = nodes
+        .iter()
+        .flat_map(|node| [Key::call(&node.call), Key::value(&node.call), Key::failure(&node.call, root)])
+        .collect();
+    let written = store.written(&dated).await?;
+    let keys: Vec<Key> = nodes
+        .iter()
+        .flat_map(|Node { call, .. }| {
+            [Key::call(call), Key::failure(call, root), Key::run(call, root), Key::pending_returns(call)]
+        })
+        .collect();
+    let records = store.get_many(&keys).await?;
+    let mut found = Vec::with_capacity(nodes.len());
+    for ((node, records), written) in nodes.iter().zip(records.chunks_exact(4)).zip(written.chunks_exact(3)) {
+        let [call, failure, run, pending] = [0, 1, 2, 3].map(|place| records[place].as_ref());
+        found.push(Found {
+            call: call.map(CallRecord::decode).transpose()?,
+            // A value may be large, and nobody looks at it here: it is read only if the store can't date it.
+            has_value: written[1].is_some() || store.get(&Key::value(&node.call)).await?.is_some(),
+            failure: failure.map(|bytes: &Bytes| decode_failure(bytes)).transpose()?,
+            run: run.map(|bytes: &Bytes| RunRecord::decode(bytes)).transpose()?,
+            is_awaited: pending.is_some(),
+            written: [written[0], written[1], written[2]],
+        });
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::FailureKind;
+    use crate::records::JobEnd;
+
+    fn job() -> JobRecord {
+        JobRecord::new("top".into(), "t".into(), 100)
+    }
+
+    fn run(total: u32, sample: &[&str], earlier: &[&str]) -> RunRecord {
+        RunRecord {
+            first: 1,
+            attempt: 1,
+            total,
+            need: total,
+            sample: sample.iter().map(|c| (*c).into()).collect(),
+            earlier: earlier.iter().map(|c| (*c).into()).collect(),
+            ..RunRecord::default()
+        }
+    }
+
+    fn state(found: &Found, job: &JobRecord) -> State {
+        found.state(job, &"c".into(), 1000)
+    }
+
+    #[test]
+    fn states_follow_from_the_records() {
+        let alive = job();
+        assert_eq!(state(&Found::default(), &alive), State::Unscheduled);
+        assert_eq!(Found::default().state(&alive, &alive.call, 0), State::Ready);
+        assert_eq!(state(&Found { is_awaited: true, ..Found::default() }, &alive), State::Ready);
+        assert_eq!(state(&Found { run: Some(run(2, &[], &[])), ..Found::default() }, &alive), State::Deferred);
+        let later = RunRecord { not_before: 2000, attempt: 2, ..RunRecord::default() };
+        assert_eq!(state(&Found { run: Some(later), ..Found::default() }, &alive), State::Ready);
+        let failure = Some(Failure::new(FailureKind::Timeout, "t", "late"));
+        assert_eq!(state(&Found { failure, has_value: true, ..Found::default() }, &alive), State::TimedOut);
+        for (end, expected) in [(JobState::Failed, State::Cancelled), (JobState::TimedOut, State::TimedOut)] {
+            let over = JobRecord { end: Some(JobEnd { state: end, at: 5 }), ..job() };
+            assert_eq!(state(&Found { is_awaited: true, ..Found::default() }, &over), expected);
+            assert_eq!(state(&Found { has_value: true, ..Found::default() }, &over), State::Completed);
+        }
+    }
+
+    #[test]
+    fn children_come_in_the_order_asked_for_and_once() {
+        let found = Found { run: Some(run(2, &["c", "b"], &["a", "b"])), ..Found::default() };
+        assert_eq!(found.children(), ["a", "b", "c"].map(CallHash::from));
+    }
+
+    #[test]
+    fn a_value_from_before_the_job_took_no_time_in_it() {
+        let mut node = Node::new("c".into());
+        let written = [Some(10), Some(20), None];
+        node.fill(Found { has_value: true, written, ..Found::default() }, &job(), 0);
+        assert!(node.reused && node.took().is_none());
+        let written = [Some(10), Some(250), None];
+        node.fill(Found { has_value: true, written, ..Found::default() }, &job(), 0);
+        assert_eq!((node.reused, node.took()), (false, Some(150)));
+    }
+
+    #[test]
+    fn pages_cover_a_level() {
+        assert_eq!(pages(&(3..3)).count(), 0);
+        assert_eq!(pages(&(1..130)).collect::<Vec<_>>(), [1..65, 65..129, 129..130]);
+    }
+}

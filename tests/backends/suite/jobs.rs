@@ -1,0 +1,285 @@
+//! Jobs that end, and what becomes of their calls.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brrr_protocol::model::{CallHash, Failure, FailureKind, Root};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Backend, Deferred, Key, NewJob, Scheduled, Work};
+use brrr_protocol::records::{JobEnd, JobRecord, JobState, RunRecord};
+use brrr_protocol::wire::{Message, PendingReturns};
+use bytes::Bytes;
+
+use crate::suite::backend::{call, defer, defer_calls, direct, schedule, work};
+use crate::suite::queue::{next, take};
+use crate::support::Kind;
+
+fn cancelled() -> Failure {
+    Failure::new(FailureKind::Cancelled, "task", "the job was cancelled")
+}
+
+async fn end(backend: &Arc<dyn Backend>, root: &str) -> Option<JobState> {
+    let job = backend.end_job(&root.into(), &cancelled(), 2_000).await.unwrap()?;
+    Some(job.end.unwrap().state)
+}
+
+async fn job(backend: &Arc<dyn Backend>, root: &str) -> JobRecord {
+    let bytes = backend.store().get(&Key::job(&root.into())).await.unwrap().unwrap();
+    JobRecord::decode(&bytes).unwrap()
+}
+
+/// What waits to be worked on, as `root:call`, sorted; takes it.
+async fn queued(backend: &Arc<dyn Backend>) -> Vec<String> {
+    let mut found = Vec::new();
+    for delivery in take(&**backend, "t", 100).await {
+        let Message { root, call } = Message::decode(delivery.body.as_bytes()).unwrap();
+        found.push(format!("{root}:{call}"));
+        backend.queue().ack(&delivery.receipt).await.unwrap();
+    }
+    found.sort();
+    found
+}
+
+/// Who waits for a call, as `root:parent`.
+async fn waiting(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
+    let bytes = backend.store().get(&Key::pending_returns(&name.into())).await.unwrap();
+    let pending = bytes.map_or_else(PendingReturns::default, |bytes| PendingReturns::decode(&bytes).unwrap());
+    pending.returns.into_iter().map(|r| format!("{}:{}", r.root, r.parent)).collect()
+}
+
+pub async fn a_job_that_is_over_is_not_scheduled_again(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    schedule(b, "r", "c").await;
+    // A client that is not sure.
+    assert_eq!(schedule(b, "r", "c").await, Scheduled::Queued);
+    queued(b).await;
+    end(b, "r").await;
+    let over = job(b, "r").await;
+    assert_eq!(over.end, Some(JobEnd { state: JobState::Cancelled, at: 2_000 }));
+    let again = NewJob { deadline: 9_000, spawn_limit: 7, ..NewJob::new("r".into(), call("c")) };
+    assert_eq!(b.schedule(&again, 3_000).await.unwrap(), Scheduled::AlreadyDone);
+    assert_eq!(job(b, "r").await, over);
+    assert_eq!(queued(b).await, [""; 0]);
+    // Another job for the same call is another job.
+    assert_eq!(schedule(b, "r2", "c").await, Scheduled::Queued);
+    assert_eq!(queued(b).await, ["r2:c"]);
+}
+
+pub async fn a_scheduled_job_is_recorded_as_it_was_asked_for(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    let options = Options { max_retries: Some(3), label: Some("x".into()), ..Options::default() };
+    let new = NewJob {
+        deadline: 90_000,
+        spawn_limit: 7,
+        options: options.clone(),
+        retry_of: Some("r0".into()),
+        ..NewJob::new("r".into(), call("c"))
+    };
+    b.schedule(&new, 1_000).await.unwrap();
+    let record = job(b, "r").await;
+    let told = (record.deadline, record.spawn_limit, record.created, record.options, record.retry_of);
+    assert_eq!(told, (90_000, 7, 1_000, options, Some(Root::from("r0"))));
+    // The value is there before the job is.
+    b.complete(&direct("x", "done"), Bytes::from_static(b"v")).await.unwrap();
+    assert_eq!(schedule(b, "late", "done").await, Scheduled::AlreadyDone);
+    assert_eq!(job(b, "late").await.end, Some(JobEnd { state: JobState::Completed, at: 1_000 }));
+}
+
+pub async fn a_deadline_sends_a_message_of_its_own(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    let start = Instant::now();
+    let new = NewJob { deadline: 1_000 + 200, ..NewJob::new("r".into(), call("c")) };
+    assert_eq!(b.schedule(&new, 1_000).await.unwrap(), Scheduled::Queued);
+    let first = next(&**b, "t").await;
+    b.queue().ack(&first.receipt).await.unwrap();
+    assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 1);
+    let last = next(&**b, "t").await;
+    assert_eq!(last.body, first.body);
+    // Clocks of milliseconds round.
+    assert!(start.elapsed() + Duration::from_millis(2) >= Duration::from_millis(200), "{:?}", start.elapsed());
+}
+
+pub async fn a_job_is_ended_once(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    assert_eq!(end(b, "nobody").await, None);
+    assert_eq!(b.store().get(&Key::job(&"nobody".into())).await.unwrap(), None);
+    schedule(b, "r", "c").await;
+    assert_eq!(end(b, "r").await, Some(JobState::Cancelled));
+    let late = Failure::new(FailureKind::Timeout, "task", "late");
+    let record = b.end_job(&"r".into(), &late, 3_000).await.unwrap().unwrap();
+    assert_eq!(record.end, Some(JobEnd { state: JobState::Cancelled, at: 2_000 }));
+    assert_eq!(b.outcomes(&"r".into(), &["c".into()]).await.unwrap(), [Some(Err(cancelled()))]);
+    // What its worker comes to is too late for the job, and there for others.
+    let top = Work { ends_job: Some(4_000), ..direct("r", "c") };
+    b.complete(&top, Bytes::from_static(b"v")).await.unwrap();
+    assert_eq!(job(b, "r").await, record);
+    assert_eq!(b.outcomes(&"r".into(), &["c".into()]).await.unwrap(), [Some(Err(cancelled()))]);
+    assert_eq!(b.outcomes(&"r2".into(), &["c".into()]).await.unwrap(), [Some(Ok(Bytes::from_static(b"v")))]);
+}
+
+pub async fn a_job_whose_call_has_ended_ends_so(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    schedule(b, "r", "c").await;
+    // Its call was completed on behalf of somebody else.
+    b.complete(&direct("x", "c"), Bytes::from_static(b"v")).await.unwrap();
+    assert_eq!(end(b, "r").await, Some(JobState::Completed));
+    assert_eq!(b.outcomes(&"r".into(), &["c".into()]).await.unwrap(), [Some(Ok(Bytes::from_static(b"v")))]);
+    // It failed, and its worker died before it wrote that down.
+    schedule(b, "s", "d").await;
+    b.fail(&direct("s", "d"), &Failure::new(FailureKind::Error, "task", "no")).await.unwrap();
+    assert_eq!(job(b, "s").await.end, None);
+    assert_eq!(end(b, "s").await, Some(JobState::Failed));
+}
+
+pub async fn an_outcome_ends_its_job(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    let fails = |kind| Failure::new(kind, "task", "no");
+    for root in ["done", "failed", "late", "found", "twice", "child"] {
+        schedule(b, root, &format!("{root} call")).await;
+    }
+    let top = |root: &str| Work { ends_job: Some(7), ..direct(root, &format!("{root} call")) };
+    b.complete(&top("done"), Bytes::from_static(b"v")).await.unwrap();
+    b.fail(&top("failed"), &fails(FailureKind::Error)).await.unwrap();
+    b.fail(&top("late"), &fails(FailureKind::Timeout)).await.unwrap();
+    b.discharge(&top("found"), JobState::Cancelled).await.unwrap();
+    // The first failure is the one that counts, also for the job's state; and so is a value before any.
+    b.fail(&direct("twice", "twice call"), &fails(FailureKind::Cancelled)).await.unwrap();
+    b.fail(&top("twice"), &fails(FailureKind::Error)).await.unwrap();
+    b.complete(&direct("child", "child call"), Bytes::new()).await.unwrap();
+    b.fail(&top("child"), &fails(FailureKind::Error)).await.unwrap();
+    for (root, state) in [
+        ("done", JobState::Completed),
+        ("failed", JobState::Failed),
+        ("late", JobState::TimedOut),
+        ("found", JobState::Cancelled),
+        ("twice", JobState::Cancelled),
+        ("child", JobState::Completed),
+    ] {
+        assert_eq!(job(b, root).await.end, Some(JobEnd { state, at: 7 }), "{root}");
+    }
+    // A peer's job has no record, and gets none.
+    b.complete(&Work { ends_job: Some(7), ..direct("peer", "c") }, Bytes::new()).await.unwrap();
+    assert_eq!(b.store().get(&Key::job(&"peer".into())).await.unwrap(), None);
+}
+
+/// A failure and a value of the same call, in one moment: the failure was there first.
+pub async fn a_job_ends_as_its_call_did(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    schedule(b, "r", "c").await;
+    // Somebody who cancels has got half-way.
+    b.fail(&direct("r", "c"), &cancelled()).await.unwrap();
+    b.complete(&Work { ends_job: Some(7), ..direct("r", "c") }, Bytes::from_static(b"v")).await.unwrap();
+    assert_eq!(b.outcomes(&"r".into(), &["c".into()]).await.unwrap(), [Some(Err(cancelled()))]);
+    assert_eq!(job(b, "r").await.end, Some(JobEnd { state: JobState::Cancelled, at: 7 }));
+}
+
+pub async fn who_is_let_go_leaves_nothing(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    schedule(b, "r", "p").await;
+    let parent = work(&next(&**b, "t").await);
+    defer(b, &parent, &["c"]).await;
+    end(b, "r").await;
+    let child = work(&next(&**b, "t").await);
+    b.release(&child).await.unwrap();
+    assert_eq!(waiting(b, "c").await, [""; 0]);
+    assert_eq!(b.store().get(&Key::pending_returns(&"c".into())).await.unwrap(), None);
+    assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
+    // Once more, as after a crash; and a call that nobody has heard of.
+    b.release(&direct("r", "c")).await.unwrap();
+    b.release(&direct("r", "nobody")).await.unwrap();
+    assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
+}
+
+pub async fn a_live_job_gets_what_a_dead_one_lets_go(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    for (root, top) in [("r", "p"), ("y", "q"), ("z", "s")] {
+        schedule(b, root, top).await;
+    }
+    for parent in take(&**b, "t", 3).await {
+        defer(b, &work(&parent), &["c"]).await;
+    }
+    let child = work(&next(&**b, "t").await);
+    assert_eq!(child.message.root.as_str(), "r");
+    end(b, "r").await;
+    b.release(&child).await.unwrap();
+    assert_eq!(waiting(b, "c").await, ["y:q", "z:s"]);
+    // One message for all of them.
+    assert_eq!(queued(b).await, ["y:c"]);
+    // Nobody dead is left: it may have been released before, and its message be lost with a worker.
+    b.release(&direct("r", "c")).await.unwrap();
+    assert_eq!(waiting(b, "c").await, ["y:q", "z:s"]);
+    assert_eq!(queued(b).await, ["y:c"]);
+}
+
+pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    // Both jobs wait for the middle; only the first one has asked for what is below.
+    for (root, top) in [("r", "p"), ("y", "q")] {
+        schedule(b, root, top).await;
+    }
+    for parent in take(&**b, "t", 2).await {
+        defer(b, &work(&parent), &["middle"]).await;
+    }
+    let middle = work(&next(&**b, "t").await);
+    assert_eq!(middle.message.root.as_str(), "r");
+    defer(b, &middle, &["c", "d"]).await;
+    end(b, "r").await;
+    let child = work(&next(&**b, "t").await);
+    b.release(&child).await.unwrap();
+    // The middle has no message of its own: only so does it come back, under the job that lives.
+    assert_eq!(waiting(b, "middle").await, ["y:q"]);
+    assert_eq!(waiting(b, child.message.call.as_str()).await, [""; 0]);
+    assert_eq!(queued(b).await, ["r:d", "y:middle"]);
+}
+
+pub async fn a_job_that_is_over_waits_for_nothing_more(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    for (root, top) in [("r", "p"), ("y", "q")] {
+        schedule(b, root, top).await;
+    }
+    for parent in take(&**b, "t", 2).await {
+        defer(b, &work(&parent), &["c"]).await;
+    }
+    let child = work(&next(&**b, "t").await);
+    end(b, "r").await;
+    assert_eq!(defer(b, &child, &["below"]).await, Deferred::JobOver);
+    assert_eq!(waiting(b, "below").await, [""; 0]);
+    assert_eq!(waiting(b, "c").await, ["y:q"]);
+    assert_eq!(queued(b).await, ["y:c"]);
+    assert_eq!(b.store().get(&Key::run(&"c".into(), &"r".into())).await.unwrap(), None);
+}
+
+pub async fn options_of_a_call_wait_for_its_first_run(kind: Kind) {
+    let f = kind.open();
+    let b = &f.backend;
+    let options = Options { max_retries: Some(4), label: Some("x".into()), ..Options::default() };
+    let child = |name: &str| brrr_protocol::model::Call { options: options.clone(), ..call(name) };
+    let deferred = defer_calls(b, &direct("r", "p"), vec![child("c"), call("plain")]).await;
+    assert_eq!(deferred, Deferred::Waiting { queued: vec![0, 1] });
+    let loaded = b.load(&direct("r", "c")).await.unwrap();
+    assert_eq!(loaded.run, Some(RunRecord { options: options.clone(), ..RunRecord::default() }));
+    assert!(loaded.ready());
+    assert_eq!(b.load(&direct("r", "plain")).await.unwrap().run, None);
+    // They are of that job only, and stay as they were asked for first.
+    assert_eq!(b.load(&direct("other", "c")).await.unwrap().run, None);
+    let other = Options { max_retries: Some(9), ..Options::default() };
+    let again = brrr_protocol::model::Call { options: other, ..call("c") };
+    let deferred = defer_calls(b, &direct("r", "p2"), vec![again, call("new")]).await;
+    assert_eq!(deferred, Deferred::Waiting { queued: vec![1] });
+    assert_eq!(b.load(&direct("r", "c")).await.unwrap().run.unwrap().options, options);
+    assert_eq!(waiting(b, "c").await, ["r:p", "r:p2"]);
+    let hash = CallHash::from("c");
+    b.complete(&direct("r", "c"), Bytes::new()).await.unwrap();
+    assert_eq!(b.outcomes(&"r".into(), &[hash]).await.unwrap(), [Some(Ok(Bytes::new()))]);
+}

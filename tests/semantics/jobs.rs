@@ -1,0 +1,376 @@
+//! Jobs that end before their calls do: cancelled, out of time, over their limit, done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use brrr_protocol::client::{Cancelled, Forgotten, Retried};
+use brrr_protocol::model::FailureKind;
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Key, NewJob, Outgoing, Scheduled};
+use brrr_protocol::records::{JobState, RunRecord};
+use brrr_protocol::step::Step;
+use brrr_protocol::wire::Message;
+
+use crate::native::{Native, ask, ask_with, fail, gather, hash, number, payload, stumble};
+use crate::world::{World, call, now, on_every_backend, topic};
+
+/// `top` and `other` both ask for `middle`, which asks for `leaf`.
+fn handlers() -> Native {
+    let asks = |handler: Native, task: &'static str, child: &'static str| {
+        handler.task(task, move |_, replay| {
+            Box::pin(async move { Ok(gather(task, replay, &[(child, String::new())]).await?.concat()) })
+        })
+    };
+    let handler = asks(Native::default(), "top", "middle");
+    let handler = asks(asks(handler, "other", "middle"), "middle", "leaf");
+    handler.task("leaf", |_, _| Box::pin(async { Ok("value".into()) }))
+}
+
+#[tokio::test]
+async fn what_a_cancelled_job_has_queued_is_dropped() {
+    on_every_backend(async |world: World| {
+        let handler = handlers();
+        let root = world.schedule("job", "top", "").await;
+        world.step(&handler, &world.receive().await[0]).await;
+        assert_eq!(world.client.cancel(&root, now()).await.unwrap(), Cancelled::Done);
+        assert_eq!(world.client.cancel(&root, now()).await.unwrap(), Cancelled::Already(JobState::Cancelled));
+        assert_eq!(world.client.cancel(&"nobody".into(), now()).await.unwrap(), Cancelled::Unknown);
+        let failure = world.outcome(&root, "top", "").await.unwrap().unwrap_err();
+        assert_eq!((failure.kind, failure.task.as_str()), (FailureKind::Cancelled, "top"));
+        assert_eq!(world.drain(&handler).await, [Step::Released(JobState::Cancelled)]);
+        assert_eq!((handler.runs("middle"), handler.runs("top")), (0, 1));
+        assert_eq!(world.state(&root).await, Some(JobState::Cancelled));
+        // The same again, as if nothing had been.
+        let again = world.schedule("again", "top", "").await;
+        world.drain(&handler).await;
+        assert_eq!(world.value(&again, "top", "").await, "value");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_that_is_over_cannot_be_cancelled() {
+    on_every_backend(async |world: World| {
+        let handler = handlers();
+        let root = world.schedule("job", "leaf", "").await;
+        world.drain(&handler).await;
+        assert_eq!(world.client.cancel(&root, now()).await.unwrap(), Cancelled::Already(JobState::Completed));
+        assert_eq!(world.value(&root, "leaf", "").await, "value");
+    })
+    .await;
+}
+
+/// At whatever height the first job is when it is cancelled.
+#[tokio::test]
+async fn a_job_goes_on_with_what_it_shares_with_a_cancelled_one() {
+    on_every_backend(async |world: World| {
+        for steps in 0..=4 {
+            let world = World::open(world.name);
+            let handler = handlers();
+            let first = world.schedule("first", "top", "").await;
+            world.schedule("second", "other", "").await;
+            for _ in 0..steps {
+                let next = world.backend.queue().receive(&topic(), 1, Duration::ZERO).await.unwrap();
+                world.step(&handler, &next[0]).await;
+            }
+            world.client.cancel(&first, now()).await.unwrap();
+            world.drain(&handler).await;
+            assert_eq!(world.value(&"second".into(), "other", "").await, "value", "after {steps} steps");
+            assert_eq!(world.state(&first).await, Some(JobState::Cancelled));
+            assert_eq!(world.state(&"second".into()).await, Some(JobState::Completed));
+            assert_eq!(handler.runs("leaf"), 1);
+        }
+    })
+    .await;
+}
+
+/// A handler whose job is over by the time it is through: what it made is kept for others, and does not count for it.
+#[tokio::test]
+async fn what_ends_too_late_is_there_for_others() {
+    on_every_backend(async |world: World| {
+        let client = world.client.clone();
+        let handler = Native::default().task("c", move |request, _| {
+            let client = client.clone();
+            Box::pin(async move {
+                client.cancel(&request.root, now()).await.unwrap();
+                Ok(payload(request).to_owned())
+            })
+        });
+        let first = world.schedule("first", "c", "x").await;
+        world.drain(&handler).await;
+        let failure = world.outcome(&first, "c", "x").await.unwrap().unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Cancelled);
+        assert_eq!(world.state(&first).await, Some(JobState::Cancelled));
+        let second = NewJob::new("second".into(), call("c", "x"));
+        assert_eq!(world.client.schedule(&second, now()).await.unwrap(), Scheduled::AlreadyDone);
+        assert_eq!(world.value(&second.root, "c", "x").await, "x");
+    })
+    .await;
+}
+
+/// A call that waits for a long time.
+fn slow() -> Native {
+    let pause = Some(Duration::from_secs(1_000));
+    let options = Options { max_retries: Some(1), retry_delay: pause, ..Options::default() };
+    Native::default()
+        .task("top", |_, replay| {
+            Box::pin(async move { Ok(gather("top", replay, &[("slow", String::new())]).await?.concat()) })
+        })
+        .task_with("slow", options, |_, _| Box::pin(async { stumble("slow", "no") }))
+}
+
+#[tokio::test]
+async fn a_job_ends_at_its_deadline() {
+    on_every_backend(async |world: World| {
+        let handler = slow();
+        let deadline = now() + 300;
+        let root = world.schedule_job(NewJob { deadline, ..NewJob::new("job".into(), call("top", "")) }).await;
+        let steps = world.work_for(&root, &handler).await;
+        assert_eq!(steps.last(), Some(&Step::Released(JobState::TimedOut)), "{steps:?}");
+        let failure = world.outcome(&root, "top", "").await.unwrap().unwrap_err();
+        assert_eq!((failure.kind.clone(), failure.task.as_str()), (FailureKind::Timeout, "top"));
+        assert!(failure.message.contains("ms"), "{failure}");
+        let end = world.job(&root).await.end.unwrap();
+        assert!(end.state == JobState::TimedOut && end.at >= deadline, "{end:?} {deadline}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_waits_for_a_job_ends_it_at_its_deadline() {
+    on_every_backend(async |world: World| {
+        // There is no worker.
+        let job = NewJob { deadline: now() + 50, ..NewJob::new("job".into(), call("top", "")) };
+        let root = world.schedule_job(job).await;
+        let failure = world.client.wait(&root, &hash("top", ""), now).await.unwrap().unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Timeout);
+        assert_eq!(world.state(&root).await, Some(JobState::TimedOut));
+        assert_eq!(world.client.cancel(&root, now()).await.unwrap(), Cancelled::Already(JobState::TimedOut));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_has_no_more_time_than_its_job() {
+    on_every_backend(async |world: World| {
+        let handler = Native::default().task("t", |request, _| {
+            let left = request.timeout.map(|timeout| timeout.as_secs());
+            Box::pin(async move { Ok(format!("{left:?} {}", request.deadline)) })
+        });
+        let options = |seconds| Options { timeout: Some(Duration::from_secs(seconds)), ..Options::default() };
+        let deadline = now() + 1_000_000;
+        for (root, deadline, options, expected) in [
+            ("neither", 0, Options::default(), "None 0".to_owned()),
+            ("time", 0, options(5), "Some(5) 0".to_owned()),
+            ("both", deadline, options(5), format!("Some(5) {deadline}")),
+        ] {
+            let job = NewJob { deadline, options, ..NewJob::new(root.into(), call("t", root)) };
+            world.schedule_job(job).await;
+            let steps = world.work_for(&root.into(), &handler).await;
+            assert_eq!(steps, [Step::Completed]);
+            assert_eq!(world.value(&root.into(), "t", root).await, expected);
+        }
+        let job = NewJob { deadline, options: options(5_000), ..NewJob::new("less".into(), call("t", "less")) };
+        world.schedule_job(job).await;
+        world.work_for(&"less".into(), &handler).await;
+        let value = world.value(&"less".into(), "t", "less").await;
+        let left: u64 = value.trim_start_matches("Some(").split(')').next().unwrap().parse().unwrap();
+        assert!((800..=1_000).contains(&left), "{value}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_over_its_spawn_limit_fails_as_a_whole() {
+    on_every_backend(async |world: World| {
+        let handler = Native::default()
+            .task("top", |_, replay| {
+                Box::pin(async move {
+                    // It does not even get to catch it.
+                    let outcomes = ask(replay, &[("fan", "50".into())], None).await?;
+                    Ok(outcomes.len().to_string())
+                })
+            })
+            .task("fan", |request, replay| {
+                Box::pin(async move {
+                    let leaves: Vec<_> = (0..number(request)).map(|i| ("leaf", i.to_string())).collect();
+                    Ok(gather("fan", replay, &leaves).await?.len().to_string())
+                })
+            })
+            .task("leaf", |_, _| Box::pin(async { Ok(String::new()) }));
+        let root = world.schedule_job(NewJob { spawn_limit: 20, ..NewJob::new("job".into(), call("top", "")) }).await;
+        world.drain(&handler).await;
+        let failure = world.outcome(&root, "top", "").await.unwrap().unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Limit);
+        let chain: Vec<&str> = failure.chain.iter().map(String::as_str).collect();
+        let last = "fan: limit: the job has sent its limit of 20 messages";
+        assert_eq!(chain, ["top: a call failed and it was not caught", last]);
+        assert_eq!((handler.runs("leaf"), handler.runs("top"), handler.runs("fan")), (0, 1, 1));
+        assert_eq!(world.state(&root).await, Some(JobState::Failed));
+        // It is that job's limit.
+        let other = world.schedule("other", "top", "").await;
+        world.drain(&handler).await;
+        assert_eq!(world.value(&other, "top", "").await, "1");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_lost_a_race_is_dropped_with_its_job() {
+    on_every_backend(async |world: World| {
+        let handler = Native::default()
+            .task("race", |_, replay| {
+                Box::pin(async move {
+                    let pair = [("fast", String::new()), ("long", "3".to_owned())];
+                    Ok(ask(replay, &pair, Some(1)).await?[0].0.to_string())
+                })
+            })
+            .task("fast", |_, _| Box::pin(async { Ok(String::new()) }))
+            .task("long", |request, replay| {
+                Box::pin(async move {
+                    match number(request) {
+                        0 => Ok(String::new()),
+                        n => Ok(gather("long", replay, &[("long", (n - 1).to_string())]).await?.concat()),
+                    }
+                })
+            });
+        let root = world.schedule("job", "race", "").await;
+        let steps = world.drain(&handler).await;
+        assert_eq!(world.value(&root, "race", "").await, "0");
+        assert!(steps.contains(&Step::Released(JobState::Completed)), "{steps:?}");
+        assert!(handler.runs("long") < 4, "{} runs", handler.runs("long"));
+        // Whoever wants it later finds nothing in the way.
+        let other = world.schedule("other", "long", "3").await;
+        world.drain(&handler).await;
+        assert_eq!(world.value(&other, "long", "3").await, "");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_runs_as_often_at_once_as_it_wants() {
+    on_every_backend(async |world: World| {
+        let (now_running, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (running, highest) = (now_running.clone(), most.clone());
+        let two = Options { max_running: Some(2), ..Options::default() };
+        let handler = Native::default()
+            .task("fan", |_, replay| {
+                Box::pin(async move {
+                    let calls: Vec<_> = (0..8).map(|i| ("few", i.to_string())).collect();
+                    Ok(gather("fan", replay, &calls).await?.len().to_string())
+                })
+            })
+            .task_with("few", two, move |_, _| {
+                let (running, highest) = (running.clone(), highest.clone());
+                Box::pin(async move {
+                    highest.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    Ok(String::new())
+                })
+            });
+        let root = world.schedule("job", "fan", "").await;
+        world.drain_by(4, &Arc::new(handler)).await;
+        assert_eq!(world.value(&root, "fan", "").await, "8");
+        assert_eq!(most.load(Ordering::SeqCst), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_options_of_a_call_reach_its_handler() {
+    on_every_backend(async |world: World| {
+        let options = Options {
+            timeout: Some(Duration::from_secs(7)),
+            memory: Some(1 << 20),
+            label: Some("dice".into()),
+            max_retries: Some(1),
+            retry_delay: Some(Duration::from_millis(1)),
+            ..Options::default()
+        };
+        let handler = Native::default()
+            .task("p", move |_, replay| {
+                let options = options.clone();
+                Box::pin(async move {
+                    let outcomes = ask_with(replay, &[("c", String::new())], None, &options).await?;
+                    Ok(String::from_utf8(outcomes[0].1.as_ref().unwrap().to_vec()).unwrap())
+                })
+            })
+            .task("c", |request, _| {
+                Box::pin(async move {
+                    match request.attempt {
+                        1 => stumble("c", "no"),
+                        _ => Ok(format!("{:?} {:?}", request.timeout.unwrap(), request.memory.unwrap())),
+                    }
+                })
+            });
+        let root = world.schedule("job", "p", "").await;
+        world.drain(&handler).await;
+        assert_eq!(world.value(&root, "p", "").await, "7s 1048576");
+        assert_eq!(handler.runs("c"), 2);
+        let bytes = world.backend.store().get(&Key::run(&hash("c", ""), &root)).await.unwrap().unwrap();
+        assert_eq!(RunRecord::decode(&bytes).unwrap().options.label.as_deref(), Some("dice"));
+        assert!(world.told.take().iter().any(|line| line == "c [dice]: running > completed, attempt 2"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_job_that_failed_can_be_tried_again() {
+    on_every_backend(async |world: World| {
+        let runs = Arc::new(AtomicU64::new(0));
+        let count = runs.clone();
+        let handler = Native::default()
+            .task("top", |_, replay| {
+                Box::pin(async move {
+                    let both = [("good", String::new()), ("bad", String::new())];
+                    Ok(gather("top", replay, &both).await?.concat())
+                })
+            })
+            .task("good", |_, _| Box::pin(async { Ok("good".into()) }))
+            .task("bad", move |_, _| {
+                let run = count.fetch_add(1, Ordering::Relaxed);
+                Box::pin(async move { if run == 0 { fail("bad", "no") } else { Ok(" at last".into()) } })
+            });
+        let first = world.schedule("first", "top", "").await;
+        assert_eq!(world.client.retry(&first, "early".into(), now()).await.unwrap(), Retried::Alive);
+        world.drain(&handler).await;
+        assert!(world.outcome(&first, "top", "").await.unwrap().is_err());
+        let second = "second".into();
+        let retried = world.client.retry(&first, "second".into(), now()).await.unwrap();
+        assert_eq!(retried, Retried::As(Box::new(call("top", "")), Scheduled::Queued));
+        world.drain(&handler).await;
+        assert_eq!(world.value(&second, "top", "").await, "good at last");
+        assert_eq!((handler.runs("good"), handler.runs("bad")), (1, 2));
+        assert_eq!(world.job(&second).await.retry_of, Some(first.clone()));
+        assert!(world.outcome(&first, "top", "").await.unwrap().is_err(), "what was told stays so");
+        assert_eq!(world.client.retry(&"nobody".into(), "x".into(), now()).await.unwrap(), Retried::Unknown);
+    })
+    .await;
+}
+
+/// The message of a job's deadline comes long after the job: by then its value may have been forgotten, and another job
+/// may wait for the call.
+#[tokio::test]
+async fn a_late_message_of_a_job_that_is_over_harms_nobody() {
+    on_every_backend(async |world: World| {
+        let handler = handlers();
+        world.schedule("first", "middle", "").await;
+        world.drain(&handler).await;
+        assert_eq!(world.client.forget(&hash("middle", "")).await.unwrap(), Forgotten::Done);
+        let second = world.schedule("second", "top", "").await;
+        world.step(&handler, &world.receive().await[0]).await;
+        let queued = world.receive().await;
+        let late = Message { root: "first".into(), call: hash("middle", "") };
+        world.backend.queue().send_many(&[Outgoing::now(&topic(), &late)]).await.unwrap();
+        let late = world.receive().await;
+        assert_eq!(world.step(&handler, &late[0]).await, Step::Released(JobState::Completed));
+        for delivery in queued {
+            world.step(&handler, &delivery).await;
+        }
+        world.drain(&handler).await;
+        assert_eq!(world.value(&second, "top", "").await, "value");
+    })
+    .await;
+}
