@@ -13,7 +13,7 @@ else
   warn "skipped: cargo-deny is not there (cargo install cargo-deny --locked)"
 fi
 if have shellcheck; then
-  find scripts .ci -type f -name '*.sh' -exec shellcheck -x --source-path=SCRIPTDIR {} +
+  find scripts examples .ci -type f -name '*.sh' -exec shellcheck -x --source-path=SCRIPTDIR {} +
 else
   warn "skipped: shellcheck is not there (apt-get install shellcheck)"
 fi

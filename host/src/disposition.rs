@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use brrr_protocol::model::Failure;
+use brrr_protocol::records::JobState;
 use brrr_protocol::step::Step;
 use brrr_protocol::{Error, ErrorKind, Result};
 
@@ -15,6 +16,10 @@ pub enum Disposition {
     Nothing,
     /// Settled; people want to know that the call failed.
     ReportFailure(Failure),
+    /// Settled; people want to know that the call failed, and is tried again.
+    ReportRetry { failure: Failure, attempt: u32, after: Duration },
+    /// Settled: its job is over.
+    ReportReleased(JobState),
     /// Settled; people want to know that a message was set aside, and why.
     ReportSetAside(String),
     /// The backend has a bad moment: return the message, to be tried again a little later.
@@ -34,6 +39,8 @@ impl From<Result<Step>> for Disposition {
                     Self::Nothing
                 }
                 Step::Failed(failure) => Self::ReportFailure(failure),
+                Step::Retried { failure, attempt, after } => Self::ReportRetry { failure, attempt, after },
+                Step::Released(state) => Self::ReportReleased(state),
                 Step::SetAside(reason) => Self::ReportSetAside(reason),
             },
             Err(error) => match error.kind {

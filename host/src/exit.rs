@@ -23,9 +23,11 @@
 //! | 26 | backend: any other failure |
 //! | 30 | the call failed |
 //! | 31 | the call failed because no worker handled its task within the grace |
-//! | 40 | not there: no outcome yet, or nobody asked for it |
-//! | 41 | the time given to wait ran out |
-//! | 42 | refused: a job is alive that may have used the value |
+//! | 32 | the call or its job timed out |
+//! | 33 | the job was cancelled |
+//! | 40 | not there: no outcome yet, or nobody asked for it; no such job, dead letter or call |
+//! | 41 | the time given to wait ran out; the job goes on |
+//! | 42 | refused: the job is alive (`forget`, `retry`) or over (`cancel`), or nothing describes the call (`dead send`) |
 //! | 50 | the address can't be listened on: in use, or not ours |
 //! | 130 | interrupted (Ctrl-C) before it was done; for a worker: twice |
 //! | 141 | nobody reads the output any more |
@@ -62,6 +64,8 @@ pub enum Exit {
     BackendFailed = 26,
     CallFailed = 30,
     NobodyHandles = 31,
+    TimedOut = 32,
+    Cancelled = 33,
     NotThere = 40,
     WaitedTooLong = 41,
     Refused = 42,
@@ -85,6 +89,8 @@ impl Exit {
     pub fn of_failure(kind: &FailureKind) -> Self {
         match kind {
             FailureKind::UnknownTask => Self::NobodyHandles,
+            FailureKind::Timeout => Self::TimedOut,
+            FailureKind::Cancelled => Self::Cancelled,
             _ => Self::CallFailed,
         }
     }
@@ -123,6 +129,7 @@ impl From<&LoadError> for Exit {
             | LoadError::Unfit { .. }
             | LoadError::DescribeFailed { .. }
             | LoadError::DescribeTimeout { .. }
+            | LoadError::BadOption { .. }
             | LoadError::NoTasks { .. } => Self::BrokenComponent,
             LoadError::Engine { .. } => Self::Fault,
         }
@@ -153,9 +160,11 @@ Exit codes:
   26   backend: another failure
   30   the call failed
   31   no worker handles the task
+  32   timed out
+  33   cancelled
   40   not there (yet)
   41   waited too long
-  42   refused: a job is alive
+  42   refused: the job is alive, or over
   50   can't listen on the address
   130  interrupted
   141  nobody reads the output
@@ -166,7 +175,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documentation_and_help_list_the_same_codes() {
+    fn documentation_help_and_readme_list_the_same_codes() {
         let number = |text: &str| text.trim().parse::<u8>().ok();
         let documented: Vec<u8> = include_str!("exit.rs")
             .lines()
@@ -175,6 +184,12 @@ mod tests {
         let helped: Vec<u8> = HELP.lines().filter_map(|line| number(line.split_whitespace().next()?)).collect();
         assert_eq!(documented, helped);
         assert!(documented.is_sorted());
+        let table: String = include_str!("exit.rs")
+            .lines()
+            .filter_map(|line| line.strip_prefix("//! |"))
+            .map(|row| format!("|{row}\n"))
+            .collect();
+        assert!(include_str!("../../README.md").contains(&table), "README.md is to have this table:\n{table}");
         for exit in [Exit::Done, Exit::BadPayload, Exit::BrokenComponent, Exit::Full, Exit::Terminated] {
             assert!(documented.contains(&exit.code()), "{exit:?}");
         }

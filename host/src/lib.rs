@@ -1,13 +1,18 @@
 //! The host: runs task handlers that are compiled to WebAssembly components as a durable call graph.
 //!
-//! - `cli`: what the user types; `exit`: how the program ends
+//! - `cli`: what the user types; `config`: what `brrr.toml` says; `exit`: how the program ends
 //! - `worker`: receives messages; `disposition`: what it does about their outcome
-//! - `wasm`: runs the guests; `gateway`: HTTP; `view`: documents that it shares with the command line
+//! - `events`: what happens, as JSON
+//! - `wasm`: runs the guests; `gateway`: HTTP; `view`: documents that it shares with the command line; `units`: times and
+//!   sizes as people write them
 
 pub mod cli;
+pub mod config;
 pub mod disposition;
+pub mod events;
 pub mod exit;
 pub mod gateway;
+mod units;
 mod view;
 pub mod wasm;
 pub mod worker;

@@ -1,5 +1,7 @@
 //! `make bench`: what things cost on this machine, from one run. Nothing is asserted: machines are noisy, so compare the
 //! figures of one run with each other, by their ratios.
+//!
+//! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `memory`, `sqlite` or `binary`.
 
 mod binary;
 mod measure;
@@ -14,11 +16,20 @@ fn main() {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     println!("{cores} cores, load {} at the start", load_average());
 
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let wants = |section: &str| wanted.as_ref().is_none_or(|wanted| wanted == section);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     section("in this process: the guest, the transitions and the backend, no messages over processes");
-    runtime.block_on(trees::floor(guest));
+    if wants("floor") {
+        runtime.block_on(trees::floor(guest));
+    }
     for backend in ["memory", "sqlite"] {
-        runtime.block_on(trees::trees(guest, backend));
+        if wants(backend) {
+            runtime.block_on(trees::trees(guest, backend));
+        }
+    }
+    if !wants("binary") {
+        return;
     }
     section("the binary, as a user runs it, on SQLite");
     binary::memory_of_a_worker(guest);

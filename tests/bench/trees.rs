@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use brrr_host::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, RunLimits, WasmHandler};
+use brrr_host::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, WasmHandler};
 use brrr_host::worker::{Options, Shutdown, Worker, now};
 use brrr_protocol::client::Client;
 use brrr_protocol::codec::python;
 use brrr_protocol::model::{Call, Root};
-use brrr_protocol::ports::{Backend, Ended, Handler, Loaded, Request, Work};
+use brrr_protocol::ports::{Backend, Ended, Handler, Loaded, NewJob, Request, Work};
 use brrr_protocol::replay::Replay;
 use brrr_protocol::step::Limits;
 use brrr_protocol::wire::Message;
@@ -30,7 +30,7 @@ async fn handler(guest: &Path) -> WasmHandler {
     let options = EngineOptions { max_running: 16, ..EngineOptions::default() };
     let engine = Engine::new(&options).expect("an engine");
     let guest = Guest::load(&engine, guest, &|_| {}).await.expect("the Rust guest");
-    WasmHandler::new(vec![guest], RunLimits::default(), Arc::new(Quiet)).expect("one component")
+    WasmHandler::new(vec![guest], RunLimits::default(), &Overrides::default(), Arc::new(Quiet)).expect("one component")
 }
 
 fn call(task: &str, kwargs: &Value) -> Call {
@@ -39,6 +39,7 @@ fn call(task: &str, kwargs: &Value) -> Call {
         task: task.into(),
         payload: python::payload(kwargs).into(),
         topic: "bench".into(),
+        options: brrr_protocol::options::Options::default(),
     }
 }
 
@@ -49,7 +50,7 @@ pub async fn floor(guest: &Path) {
     let backend: Arc<dyn Backend> = Arc::new(brrr_backends::Memory::new());
     let call = call("noop", &json!({}));
     let message = Message { root: "r".into(), call: call.hash.clone() };
-    let work = Work { message, topic: call.topic.clone(), receipt: None };
+    let work = Work { message, topic: call.topic.clone(), receipt: None, ends_job: None };
     let request = Request {
         task: call.task,
         payload: call.payload,
@@ -58,6 +59,9 @@ pub async fn floor(guest: &Path) {
         topic: call.topic,
         attempt: 1,
         first_run: now(),
+        deadline: 0,
+        timeout: None,
+        memory: None,
     };
     let mut costs = Vec::new();
     for _ in 0..RUNS {
@@ -99,8 +103,8 @@ pub async fn trees(guest: &Path, name: &str) {
             let (root, call) = (Root::from("r"), call(task, &arguments));
             costs.push(
                 cost(async {
-                    client.schedule(root.clone(), call.clone(), now()).await.expect("accepted");
-                    client.wait(&root, &call.hash).await.expect("an outcome").expect("a value");
+                    client.schedule(&NewJob::new(root.clone(), call.clone()), now()).await.expect("accepted");
+                    client.wait(&root, &call.hash, now).await.expect("an outcome").expect("a value");
                 })
                 .await,
             );
@@ -114,7 +118,7 @@ pub async fn trees(guest: &Path, name: &str) {
 fn open(name: &str, folder: &Path) -> Arc<dyn Backend> {
     match name {
         "memory" => Arc::new(brrr_backends::Memory::new()),
-        _ => Arc::new(brrr_backends::Sqlite::open(&folder.join("state.db")).expect("a new database")),
+        _ => Arc::new(brrr_backends::Sqlite::open(folder.join("state.db")).expect("a new database")),
     }
 }
 
@@ -123,7 +127,8 @@ fn start(
     handler: &Arc<dyn Handler>,
 ) -> (tokio::task::JoinHandle<brrr_protocol::Result<()>>, Shutdown) {
     let shutdown = Shutdown::default();
-    let options = Options { max_running: 16, drain: std::time::Duration::from_secs(5), limits: Limits::default() };
+    let (limits, drain) = (Limits::default(), std::time::Duration::from_secs(5));
+    let options = Options { max_running: 16, drain, limits, observer: None };
     let worker = Worker::new(backend.clone(), handler.clone(), "bench".into(), options, shutdown.clone());
     (tokio::spawn(worker.run()), shutdown)
 }

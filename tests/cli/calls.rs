@@ -35,7 +35,7 @@ fn a_call_waits_for_a_worker_to_come() {
 fn a_call_gives_up_after_its_time_and_the_job_goes_on() {
     let env = Env::new();
     let start = Instant::now();
-    let ended = env.run(["call", "fib", "{\"n\":5}", "--timeout", "300ms", "--output", "json"]);
+    let ended = env.run(["call", "fib", "{\"n\":5}", "--wait", "300ms", "--output", "json"]);
     assert!(start.elapsed() < Duration::from_secs(10));
     assert_eq!(ended.code, Some(41), "{ended:#?}");
     assert!(ended.stderr.contains("no worker has served topic demo yet"), "{ended:#?}");

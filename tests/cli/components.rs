@@ -59,7 +59,7 @@ fn inspect_shows_what_a_component_is() {
     let path = guest();
     let path = path.to_str().expect("UTF-8");
     let text = env.run(["inspect", path]);
-    for word in ["fib", "wit        brrr:worker@0.1.0", "sha256:", "brrr:worker/tasks", "max-retries 0"] {
+    for word in ["fib", "wit        brrr:worker@0.1.0", "sha256:", "brrr:worker/tasks", "max-retries=0"] {
         assert!(text.ok().contains(word), "{word}: {text:#?}");
     }
     let json = env.run(["inspect", path, "--output", "json"]).json();

@@ -4,7 +4,25 @@ use std::path::Path;
 
 use crate::harness::Env;
 
-const COMMANDS: [&str; 8] = ["run", "call", "schedule", "read", "forget", "serve", "inspect", "completions"];
+const COMMANDS: [&str; 14] = [
+    "run",
+    "call",
+    "schedule",
+    "read",
+    "jobs",
+    "job",
+    "cancel",
+    "retry",
+    "dead",
+    "events",
+    "forget",
+    "serve",
+    "inspect",
+    "completions",
+];
+
+/// What there is to do about dead letters.
+const DEAD: [&str; 4] = ["list", "show", "send", "drop"];
 
 #[test]
 fn help_is_as_recorded() {
@@ -14,6 +32,9 @@ fn help_is_as_recorded() {
         let help = env.run([command, "--help"]);
         assert!(help.ok().contains("Example"), "{command} has no example");
         parts.push(format!("$ brrr-host {command} --help\n{}", help.ok()));
+    }
+    for action in DEAD {
+        parts.push(format!("$ brrr-host dead {action} --help\n{}", env.run(["dead", action, "--help"]).ok()));
     }
     // The environment of a test is not the user's, and clap shows it.
     let all = parts.join("\n\n").replace("[env: BRRR_TOPIC=demo]", "[env: BRRR_TOPIC=]") + "\n";

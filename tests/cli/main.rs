@@ -5,9 +5,15 @@
 mod backends;
 mod calls;
 mod components;
+mod config;
+mod control;
+mod dead;
+mod events;
 mod gateway;
 mod harness;
 mod help;
+mod jobs;
+mod languages;
 mod signals;
 mod usage;
 mod workers;

@@ -50,7 +50,7 @@ fn running_calls_end_before_the_worker_does() {
     let ended = worker.end();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     let read = env.run(["read", "loops"]);
-    assert_eq!(read.code, Some(30), "it ran to its end, a timeout: {read:#?}");
+    assert_eq!(read.code, Some(32), "it ran to its end, a timeout: {read:#?}");
     assert!(read.stderr.contains("loops failed (timeout)"), "{read:#?}");
     assert_eq!(depth(&env), 1, "the new message is left");
 }
@@ -98,6 +98,7 @@ fn a_call_that_is_interrupted_says_how_to_go_on() {
     let ended = call.end();
     assert_eq!(ended.code, Some(130), "{ended:#?}");
     assert!(ended.stderr.contains("brrr-host read --job"), "{ended:#?}");
+    assert!(ended.stderr.contains("brrr-host cancel"), "{ended:#?}");
 }
 
 #[test]

@@ -15,6 +15,18 @@ fn unknown_flags_and_missing_arguments_are_usage() {
         (vec!["run", "x.wasm", "--timeout", "5"], "30s"),
         (vec!["run", "x.wasm", "--http", "here"], "127.0.0.1:8080"),
         (vec!["read"], "TASK"),
+        (vec!["call", "fib", "--timeout", "5"], "30s"),
+        (vec!["call", "fib", "--deadline", "tomorrow"], "2030-01-31T18:00:00Z"),
+        (vec!["call", "fib", "--retry-backoff", "linear"], "exponential"),
+        (vec!["call", "fib", "--spawn-limit", "0"], "--spawn-limit"),
+        (vec!["jobs", "--state", "dead"], "timed-out"),
+        (vec!["job"], "JOB"),
+        (vec!["job", "j", "--depth", "0"], "--depth"),
+        (vec!["cancel"], "JOB"),
+        (vec!["retry"], "JOB"),
+        (vec!["dead"], "list"),
+        (vec!["dead", "drop", "1", "--all"], "--all"),
+        (vec!["events", "--since", "yesterday"], "--since"),
         (vec!["call", "fib", "--log-level", "%%%"], "log-level"),
     ] {
         let ended = env.run(&args);

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brrr_host::exit::Exit;
-use brrr_host::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, RunLimits, WasmHandler};
+use brrr_host::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, WasmHandler};
 use brrr_host::worker::{Options, Shutdown, Worker, now};
 use brrr_protocol::client::Client;
 use brrr_protocol::codec::{python, typescript};
 use brrr_protocol::model::{Call, CallHash, Outcome, Root, Topic};
-use brrr_protocol::ports::{Backend, spawn_counter};
+use brrr_protocol::ports::{Backend, NewJob, spawn_counter};
 use brrr_protocol::step::Limits;
 use serde_json::Value;
 use tokio::task::JoinHandle;
@@ -77,12 +77,12 @@ impl Fleet {
         let printed = Arc::new(Kept::default());
         // Long enough for Python on a busy machine, short enough to wait for a loop.
         let limits = RunLimits { wall: Duration::from_secs(10), ..RunLimits::default() };
-        let handler = Arc::new(WasmHandler::new(vec![guest], limits, printed.clone()).unwrap());
+        let handler = Arc::new(WasmHandler::new(vec![guest], limits, &Overrides::default(), printed.clone()).unwrap());
 
         let backend: Arc<dyn Backend> = Arc::new(brrr_backends::Memory::new());
         let shutdown = Shutdown::default();
         let limits = Limits { unknown_task_grace: Duration::from_millis(300), ..Limits::default() };
-        let options = Options { max_running: 8, drain: Duration::from_secs(5), limits };
+        let options = Options { max_running: 8, drain: Duration::from_secs(5), limits, observer: None };
         let worker = Worker::new(backend.clone(), handler, topic(), options, shutdown.clone());
         Self {
             language,
@@ -102,11 +102,12 @@ impl Fleet {
             task: task.into(),
             payload: (self.language.payload)(&kwargs).into(),
             topic: topic(),
+            options: brrr_protocol::options::Options::default(),
         };
         let number = self.jobs.fetch_add(1, Ordering::Relaxed) + 1;
         let (root, hash) = (job(number), CallHash::clone(&call.hash));
-        self.client.schedule(root.clone(), call, now()).await.unwrap();
-        let waiting = self.client.wait(&root, &hash);
+        self.client.schedule(&NewJob::new(root.clone(), call), now()).await.unwrap();
+        let waiting = self.client.wait(&root, &hash, now);
         let outcome = tokio::time::timeout(Duration::from_secs(120), waiting).await;
         outcome.unwrap_or_else(|_| panic!("{}: {task} has no outcome after 2 minutes", self.language.name)).unwrap()
     }

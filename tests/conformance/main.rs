@@ -70,6 +70,46 @@ async fn failures() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn retries() {
+    in_every_language(async |fleet| {
+        let third = json_of(fleet.call("flaky", json!({"until": 3})).await);
+        assert_eq!(third, json!({"attempt": 3}));
+
+        let tired = fleet.call("always_fails", json!({})).await.unwrap_err();
+        assert_eq!((tired.kind.as_str(), tired.attempts), ("error", 3), "{tired}");
+        assert!(tired.message.contains("never works"), "{tired}");
+
+        let permanent = fleet.call("stubborn", json!({})).await.unwrap_err();
+        assert_eq!(permanent.attempts, 1, "{permanent}");
+        assert!(permanent.message.contains("no use"), "{permanent}");
+
+        // A child's failure is not the parent's to repeat, though it may be run again for failures of its own.
+        let uncaught = fleet.call("calls_always_fails", json!({"catch": false})).await.unwrap_err();
+        assert_eq!((uncaught.task.as_str(), uncaught.attempts), ("calls_always_fails", 1), "{:?}", uncaught.chain);
+        assert!(uncaught.chain[1].contains("never works"), "{:?}", uncaught.chain);
+
+        let caught = json_of(fleet.call("calls_always_fails", json!({"catch": true})).await);
+        assert_eq!((&caught["kind"], &caught["task"]), (&json!("error"), &json!("always_fails")), "{caught}");
+        assert_eq!(caught["attempts"], 3, "{caught}");
+        assert!(caught["message"].as_str().unwrap().contains("never works"), "{caught}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_limits() {
+    in_every_language(async |fleet| {
+        let stopped = fleet.call("spin_briefly_limited", json!({})).await.unwrap_err();
+        assert_eq!((stopped.kind.as_str(), stopped.attempts), ("timeout", 1), "{stopped}");
+        // It asks how much time it has left, and ends before that is used up.
+        assert_eq!(json_of(fleet.call("patient", json!({})).await), json!("stopped in time"));
+        // Stopped by what its caller says of this one call.
+        assert_eq!(json_of(fleet.call("with_options", json!({})).await), json!("timeout"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_guest_costs_its_own_call_only() {
     in_every_language(async |fleet| {
         for (task, kwargs, kinds) in [

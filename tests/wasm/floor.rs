@@ -16,7 +16,7 @@ async fn median(rig: &Rig, task: &str, payload: &[u8], runs: usize) -> Duration 
         let start = Instant::now();
         let ended = rig.run(task, payload).await;
         times.push(start.elapsed());
-        assert!(!matches!(&ended, Ended::Failed(_)), "{ended:?}");
+        assert!(!matches!(&ended, Ended::Failed { .. }), "{ended:?}");
     }
     times.sort();
     times[runs / 2]

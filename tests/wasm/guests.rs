@@ -28,7 +28,7 @@ async fn serves(language: &str) {
         for name in names {
             let ended = rig.run(&name, b"not JSON").await;
             println!("  {name}: {ended:?} {:?}", rig.lines.take());
-            if let Ended::Failed(failure) = ended {
+            if let Ended::Failed { failure, .. } = ended {
                 assert!(!failure.message.is_empty());
             }
         }

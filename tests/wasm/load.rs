@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use brrr_host::wasm::{LoadError, RunLimits, WasmHandler};
+use brrr_host::wasm::{LoadError, Overrides, RunLimits, WasmHandler};
 
 use crate::fixture::{Fixture, other_world};
 use crate::rig::{Lines, load};
@@ -32,7 +32,7 @@ async fn a_good_component_says_what_it_is() {
     assert_eq!(guest.digest.len(), 64);
     assert_eq!(guest.wit_version, "0.1.0");
     assert!(guest.imports.contains(&"brrr:worker/tasks@0.1.0".to_owned()), "{:?}", guest.imports);
-    let names: Vec<_> = guest.tasks.iter().map(|t| (t.name.as_str(), t.options.leaf)).collect();
+    let names: Vec<_> = guest.tasks.iter().map(|t| (t.name.as_str(), t.leaf)).collect();
     assert_eq!(names, [("a", false), ("b", true)]);
     assert_eq!(guest.tasks[1].options.timeout.unwrap().as_millis(), 1500);
     assert_eq!(guest.tasks[0].options.timeout, None);
@@ -154,7 +154,8 @@ async fn two_components_with_one_task() {
     let first = load(&Fixture::default().write(folder.path())).await.unwrap();
     let rude = Fixture { name: "rude", tasks: &[("other", false, None), ("echo", false, None)], ..Fixture::default() };
     let second = load(&rude.write(folder.path())).await.unwrap();
-    let joined = WasmHandler::new(vec![first, second], RunLimits::default(), Arc::new(Lines::default()));
+    let joined =
+        WasmHandler::new(vec![first, second], RunLimits::default(), &Overrides::default(), Arc::new(Lines::default()));
     let error = joined.err().unwrap();
     let text = error.to_string();
     for part in ["echo.wasm", "rude.wasm", "\"echo\""] {

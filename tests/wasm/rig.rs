@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use brrr_backends::memory::Memory;
-use brrr_host::wasm::{Engine, EngineOptions, Guest, LoadError, Output, OutputLine, RunLimits, Stream, WasmHandler};
+use brrr_host::wasm::{
+    Engine, EngineOptions, Guest, LoadError, Output, OutputLine, Overrides, RunLimits, Stream, WasmHandler,
+};
 use brrr_protocol::model::{CallHash, Failure, Outcome};
 use brrr_protocol::ports::{Backend, Ended, Handler as _, Loaded, Request, Work};
 use brrr_protocol::records::RunRecord;
@@ -69,13 +71,13 @@ impl Rig {
 
     pub fn of(guests: Vec<Guest>, limits: RunLimits) -> Self {
         let lines = Arc::new(Lines::default());
-        let handler = WasmHandler::new(guests, limits, lines.clone()).unwrap();
+        let handler = WasmHandler::new(guests, limits, &Overrides::default(), lines.clone()).unwrap();
         Self { handler, lines, backend: Arc::new(Memory::new()) }
     }
 
     /// With something else that takes the output.
     pub fn with_output(guests: Vec<Guest>, output: Arc<dyn Output>) -> Self {
-        let handler = WasmHandler::new(guests, RunLimits::default(), output).unwrap();
+        let handler = WasmHandler::new(guests, RunLimits::default(), &Overrides::default(), output).unwrap();
         Self { handler, lines: Arc::default(), backend: Arc::new(Memory::new()) }
     }
 
@@ -92,17 +94,18 @@ impl Rig {
 
     pub async fn failure(&self, task: &str, payload: &[u8]) -> Failure {
         match self.run(task, payload).await {
-            Ended::Failed(failure) => failure,
+            Ended::Failed { failure, .. } => failure,
             other => panic!("{other:?}"),
         }
     }
 
     pub async fn run_after(&self, run: Run<'_>) -> brrr_protocol::Result<(Ended, Replay)> {
         let call = CallHash::from(run.call);
-        let work =
-            Work { message: Message { root: "root".into(), call: call.clone() }, topic: "topic".into(), receipt: None };
+        let message = Message { root: "root".into(), call: call.clone() };
+        let work = Work { message, topic: "topic".into(), receipt: None, ends_job: None };
         let loaded = Loaded { run: run.before, sample: run.outcomes, ..Loaded::default() };
         let replay = Replay::new(self.backend.clone(), &work, &loaded);
+        let options = self.handler.task(run.task).map(|task| task.options.clone()).unwrap_or_default();
         let request = Request {
             task: run.task.to_owned(),
             payload: Bytes::copy_from_slice(run.payload),
@@ -111,6 +114,9 @@ impl Rig {
             topic: "topic".into(),
             attempt: 1,
             first_run: FIRST_RUN,
+            deadline: 0,
+            timeout: options.timeout,
+            memory: options.memory,
         };
         self.handler.run(request, replay).await
     }

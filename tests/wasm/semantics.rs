@@ -84,7 +84,7 @@ async fn a_childs_failure_goes_up_with_its_chain() {
     let rig = parent().await;
     let (_, replay) = rig.run_after(run(&[1, 255, 1], None, vec![])).await.unwrap();
     let (ended, _) = rig.run_after(run(&[1, 255, 1], Some(left_behind(&replay)), vec![Some(failed())])).await.unwrap();
-    let Ended::Failed(failure) = ended else { panic!("{ended:?}") };
+    let Ended::Failed { failure, .. } = ended else { panic!("{ended:?}") };
     assert_eq!((&failure.kind, failure.message.as_str()), (&FailureKind::Timeout, "too slow"));
     assert_eq!(failure.chain.len(), 2);
     assert_eq!(failure.chain[1], "child: timeout: too slow");

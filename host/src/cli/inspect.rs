@@ -1,5 +1,6 @@
 //! `inspect`: what a component is and handles.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,8 +45,9 @@ fn as_json(guest: &Guest) -> serde_json::Value {
             "timeout_ms": options.timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
             "max_retries": options.max_retries,
             "retry_delay_ms": options.retry_delay.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
-            "leaf": options.leaf,
-            "extra": options.extra.iter().cloned().collect::<std::collections::BTreeMap<String, String>>(),
+            "leaf": task.leaf,
+            "options": options.pairs().into_iter().collect::<BTreeMap<_, _>>(),
+            "extra": task.extra.iter().cloned().collect::<BTreeMap<_, _>>(),
         })
     };
     json!({
@@ -77,20 +79,11 @@ fn as_text(guest: &Guest) -> String {
 }
 
 fn options(task: &Task) -> String {
-    let options = &task.options;
-    let mut words = Vec::new();
-    if let Some(timeout) = options.timeout {
-        words.push(format!("timeout {}", humantime::format_duration(timeout)));
-    }
-    if let Some(retries) = options.max_retries {
-        words.push(format!("max-retries {retries}"));
-    }
-    if let Some(delay) = options.retry_delay {
-        words.push(format!("retry-delay {}", humantime::format_duration(delay)));
-    }
-    if options.leaf {
+    let mut words: Vec<String> =
+        task.options.pairs().into_iter().map(|(key, value)| format!("{key}={value}")).collect();
+    if task.leaf {
         words.push("leaf".to_owned());
     }
-    words.extend(options.extra.iter().map(|(key, value)| format!("{key}={value}")));
+    words.extend(task.extra.iter().map(|(key, value)| format!("{key}={value}, which this version does not know")));
     if words.is_empty() { String::new() } else { format!("  ({})", words.join(", ")) }
 }

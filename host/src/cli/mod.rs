@@ -1,19 +1,27 @@
 //! What the user types: one file a command. Data goes to stdout, talk to stderr.
 
 mod call;
+mod cancel;
 mod completions;
 mod console;
+mod dead;
 mod encode;
+mod events;
 mod forget;
 mod inspect;
+mod job;
+mod jobs;
 mod options;
 mod outcome;
 mod output;
 mod progress;
 mod read;
+mod retry;
 mod run;
 mod schedule;
 mod serve;
+mod submit;
+mod wait;
 
 use std::fmt;
 use std::process::ExitCode;
@@ -22,6 +30,7 @@ use brrr_protocol::Error;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::config::ConfigError;
 use crate::exit::{self, Exit};
 use crate::gateway::CannotListen;
 use crate::wasm::LoadError;
@@ -49,6 +58,12 @@ enum Command {
     Call(call::Args),
     Schedule(schedule::Args),
     Read(read::Args),
+    Jobs(jobs::Args),
+    Job(job::Args),
+    Cancel(cancel::Args),
+    Retry(retry::Args),
+    Dead(dead::Args),
+    Events(events::Args),
     Forget(forget::Args),
     Serve(serve::Args),
     Inspect(inspect::Args),
@@ -86,6 +101,12 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Call(args) => one()?.block_on(call::run(args, format)),
         Command::Schedule(args) => one()?.block_on(schedule::run(args, format)),
         Command::Read(args) => one()?.block_on(read::run(args, format)),
+        Command::Jobs(args) => one()?.block_on(jobs::run(args, format)),
+        Command::Job(args) => one()?.block_on(job::run(args, format)),
+        Command::Cancel(args) => one()?.block_on(cancel::run(args, format)),
+        Command::Retry(args) => one()?.block_on(retry::run(args, format)),
+        Command::Dead(args) => one()?.block_on(dead::run(args, format)),
+        Command::Events(args) => one()?.block_on(events::run(args)),
         Command::Forget(args) => one()?.block_on(forget::run(args, format)),
         Command::Inspect(args) => many()?.block_on(inspect::run(args, format)),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
@@ -142,6 +163,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             if let Some(error) = cause.downcast_ref::<LoadError>() {
                 return Some(error.into());
             }
+            if cause.is::<ConfigError>() {
+                return Some(Exit::Usage);
+            }
             if cause.is::<CannotListen>() {
                 return Some(Exit::CannotListen);
             }
@@ -153,8 +177,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 
 /// What happened, in one line. Our own errors say their cause themselves.
 fn one_line(error: &anyhow::Error) -> String {
-    let says_it_all =
-        error.is::<Told>() || error.is::<Error>() || error.is::<LoadError>() || error.is::<CannotListen>();
+    let says_it_all = error.is::<Told>()
+        || error.is::<Error>()
+        || error.is::<LoadError>()
+        || error.is::<ConfigError>()
+        || error.is::<CannotListen>();
     let text = if says_it_all { error.to_string() } else { format!("{error:#}") };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,14 +1,16 @@
 //! Arguments that several commands share, and how they are read.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::model::{CallHash, Root, Topic};
 use brrr_protocol::ports::Backend;
-use bytesize::ByteSize;
 
 use super::Told;
+use crate::config::{Config, ConfigError};
 use crate::exit::Exit;
+pub use crate::units::{duration, moment, size};
 
 /// Where calls are queued and stored.
 #[derive(Debug, clap::Args)]
@@ -60,15 +62,20 @@ fn topic(text: &str) -> Result<Topic, String> {
     if text.is_empty() { Err("a topic has a name".to_owned()) } else { Ok(text.into()) }
 }
 
-/// `5m`, `30s`, `250ms`, `1h 30m`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 30s, 5m or 1h"))
+/// The settings of the project.
+#[derive(Debug, clap::Args)]
+pub struct ConfigArgs {
+    /// The project's settings; `brrr.toml` of this folder unless given, if there is one.
+    #[arg(long, env = "BRRR_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
-/// `256MiB`, `1GB`, `65536`.
-pub fn size(text: &str) -> Result<u64, String> {
-    let size = text.parse::<ByteSize>().map_err(|_| "not a size; write it as 16MiB, 1GiB or 65536".to_owned())?;
-    if size.as_u64() == 0 { Err("must be more than 0".to_owned()) } else { Ok(size.as_u64()) }
+impl ConfigArgs {
+    /// # Errors
+    /// When the file named is not there, or what is there can't be read or understood.
+    pub fn load(&self) -> Result<Config, ConfigError> {
+        Config::load(self.config.as_deref())
+    }
 }
 
 /// A call by its hash.
@@ -89,18 +96,4 @@ pub fn new_root() -> anyhow::Result<Root> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(|e| Told::new(Exit::Fault, format!("no random bits for a job's id: {e}")))?;
     Ok(Root::from_random(u128::from_be_bytes(bits)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_and_durations_are_read_as_people_write_them() {
-        assert_eq!(size("256MiB"), Ok(256 << 20));
-        assert_eq!(size("65536"), Ok(65536));
-        assert!(size("0").is_err() && size("many").is_err());
-        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
-        assert!(duration("5").unwrap_err().contains("30s"));
-    }
 }

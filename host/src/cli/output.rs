@@ -3,8 +3,10 @@
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 
+use brrr_protocol::events::State;
 use clap::ValueEnum;
 use serde::Serialize;
+use tabwriter::TabWriter;
 
 /// The form of data on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -66,4 +68,43 @@ pub fn colour_on_stdout() -> bool {
 fn colour_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+/// Text of a guest or a message as one line that does nothing to a terminal.
+pub fn line(text: &str) -> String {
+    text.lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .map(|c| if c == '\t' { ' ' } else { c })
+        .filter(|c| !c.is_control())
+        .collect()
+}
+
+/// The word for a state, in its colour where stdout can show that.
+pub fn state(state: State) -> String {
+    let word = state.as_str();
+    let colour = match state {
+        State::Completed => "32",
+        State::Failed => "31",
+        State::Cancelled | State::TimedOut => "33",
+        State::Running | State::Deferred => "36",
+        State::Ready | State::Unscheduled => "2",
+    };
+    if colour_on_stdout() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
+}
+
+/// Writes rows to stdout, their cells in columns; the first row is the heading.
+///
+/// # Errors
+/// As `print`.
+pub fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
+    let mut table = TabWriter::new(Vec::new()).padding(2).ansi(true);
+    for row in rows {
+        writeln!(table, "{}", row.join("\t"))?;
+    }
+    table.flush()?;
+    let text = String::from_utf8_lossy(&table.into_inner()?).into_owned();
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    Ok(print(lines.join("\n"))?)
 }

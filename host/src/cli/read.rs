@@ -9,6 +9,7 @@ use super::options::{BackendArgs, call_hash, root};
 use super::outcome::Show;
 use super::output::Format;
 use crate::exit::Exit;
+use crate::worker::now;
 
 /// Print the result of a call or a job if it is there; never queues anything.
 #[derive(Debug, clap::Args)]
@@ -17,7 +18,7 @@ use crate::exit::Exit;
   brrr-host read --job JOB --output json
   brrr-host read --call HASH
 
-Exits with 40 while there is nothing, and with 30 or 31 if the call failed.")]
+Exits with 40 while there is nothing, and with 30 to 33 if the call failed.")]
 pub struct Args {
     #[command(flatten)]
     subject: Subject,
@@ -88,14 +89,16 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
 }
 
 async fn read_job(client: &Client, root: &Root, codec: Codec, format: Format) -> anyhow::Result<Exit> {
-    let Some(job) = client.job(root).await? else {
+    let Some(job) = client.end_if_overdue(root, now()).await? else {
         return Err(Told::new(Exit::NotThere, format!("there is no job {root} in this backend")).into());
     };
     let show = Show { format, codec, job: Some(root), call: &job.call };
     match client.outcome(root, &job.call).await? {
         Some(Ok(value)) => show.value(&value),
         Some(Err(failure)) => show.failure(&failure),
-        None if job.done => show.pending(Exit::NotThere, &format!("job {root} is done, and its value was forgotten")),
+        None if job.is_over() => {
+            show.pending(Exit::NotThere, &format!("job {root} is done, and its value was forgotten"))
+        }
         None => show.pending(Exit::NotThere, &format!("job {root} has not ended yet")),
     }
 }

@@ -1,20 +1,33 @@
 //! `run`: a worker, with a gateway beside it if asked for.
 
-use std::path::PathBuf;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::client::Client;
+use brrr_protocol::events::Observer;
+use brrr_protocol::model::hex;
+use brrr_protocol::ports::Backend;
 use brrr_protocol::step::Limits;
 
+use super::Told;
 use super::console::Console;
-use super::options::{BackendArgs, TopicArgs, duration, size};
+use super::options::{BackendArgs, ConfigArgs, TopicArgs, duration, size};
 use super::output::say;
 use super::progress::{Spinner, stage};
+use crate::config::Config;
+use crate::events::{Events, Publisher};
 use crate::exit::Exit;
 use crate::gateway::{Address, Gateway};
 use crate::wasm::{Engine, EngineOptions, Guest, RunLimits, WasmHandler};
 use crate::worker::{Options, Shutdown, Worker, announce};
+
+/// The memory that one run may use: what a Python guest needs several times over.
+const MEMORY: u64 = 256 << 20;
+
+/// The time that one run may take: who needs longer says so, and what hangs is found the same day.
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Run the tasks of one or more components: a worker of a topic.
 #[derive(Debug, clap::Args)]
@@ -38,13 +51,16 @@ pub struct Args {
     #[arg(long, env = "BRRR_HTTP", value_name = "ADDRESS")]
     http: Option<Address>,
 
-    /// The memory that one run may use.
-    #[arg(long, env = "BRRR_MEMORY", default_value = "256MiB", value_name = "SIZE", value_parser = size)]
-    memory: u64,
+    #[command(flatten)]
+    config: ConfigArgs,
 
-    /// The time that one run may take.
-    #[arg(long, env = "BRRR_TIMEOUT", default_value = "5m", value_name = "TIME", value_parser = duration)]
-    timeout: Duration,
+    /// The memory that one run may use; 256MiB unless given.
+    #[arg(long, env = "BRRR_MEMORY", value_name = "SIZE", value_parser = size)]
+    memory: Option<u64>,
+
+    /// The time that one run may take, unless its task says otherwise; 5m unless given.
+    #[arg(long, env = "BRRR_TIMEOUT", value_name = "TIME", value_parser = duration)]
+    timeout: Option<Duration>,
 
     /// The size of what one call may return.
     #[arg(long, env = "BRRR_MAX_RESULT", default_value = "16MiB", value_name = "SIZE", value_parser = size)]
@@ -69,6 +85,15 @@ pub struct Args {
     /// How long running calls may go on after the worker was asked to stop; what remains is given back.
     #[arg(long, env = "BRRR_DRAIN", default_value = "30s", value_name = "TIME", value_parser = duration)]
     drain: Duration,
+
+    /// Write what happens to calls and jobs to the end of this file, one JSON object a line; `-`: to stdout, and what
+    /// guests print to stderr instead.
+    #[arg(long, env = "BRRR_EVENTS", value_name = "FILE")]
+    events: Option<PathBuf>,
+
+    /// Tell the backend what happens to calls and jobs, for `brrr-host events`. It keeps the last 10000, for a day.
+    #[arg(long, env = "BRRR_PUBLISH_EVENTS")]
+    publish_events: bool,
 }
 
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
@@ -77,14 +102,17 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         |name| say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out")),
     )?;
     // Whatever can be refused is refused before anything runs, the cheapest first.
+    let config = args.config.load()?;
     let listener = match &args.http {
         Some(address) => Some(address.listen().await?),
         None => None,
     };
     let backend = args.backend.open_with_lease(args.lease)?;
-    let max_running = args.max_running.unwrap_or_else(default_max_running);
+    let (events, publisher) = observe(&args, &backend)?;
+    let max_running =
+        args.max_running.or(config.worker.max_running.map(NonZeroU32::get)).unwrap_or_else(default_max_running);
     let handler = tokio::select! {
-        handler = load(&args, max_running, &shutdown) => handler?,
+        handler = load(&args, &config, max_running, &shutdown) => handler?,
         // Compiling can take long; there is nothing to drain yet.
         why = shutdown.wait() => return Ok(why),
     };
@@ -100,6 +128,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             unknown_task_grace: args.unknown_task_grace,
             ..Limits::default()
         },
+        observer: events.map(|events| -> Arc<dyn Observer> { Arc::new(events) }),
     };
     tracing::info!("serving topic {topic} of {}: {}", backend.name(), tasks.join(", "));
     let gateway = listener.map(|listener| {
@@ -116,6 +145,10 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(gateway) = gateway {
         gateway.await?;
     }
+    // The worker is gone, and with it the last one who had events to tell.
+    if let Some(publisher) = publisher {
+        publisher.finish().await;
+    }
     ended?;
     Ok(match shutdown.begun() {
         Some(Exit::BrokenPipe) => Exit::BrokenPipe,
@@ -124,13 +157,38 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     })
 }
 
+/// Where events go, if anywhere, and what publishes them.
+fn observe(args: &Args, backend: &Arc<dyn Backend>) -> anyhow::Result<(Option<Events>, Option<Publisher>)> {
+    if args.events.is_none() && !args.publish_events {
+        return Ok((None, None));
+    }
+    let mut bits = [0; 3];
+    // Only a name.
+    let _ = getrandom::fill(&mut bits);
+    let mut events = Events::new(format!("{}-{}", std::process::id(), hex(&bits)));
+    if let Some(path) = &args.events {
+        events = events.to_file(path).map_err(|error| {
+            Told::new(Exit::Usage, format!("--events {}: can't be written: {error}", path.display()))
+        })?;
+    }
+    if !args.publish_events {
+        return Ok((Some(events), None));
+    }
+    if backend.events().is_none() {
+        let text = format!("--publish-events: {} has no place for events; use --events FILE", backend.name());
+        return Err(Told::new(Exit::BadBackend, text).into());
+    }
+    let (events, publisher) = events.to_backend(backend.clone());
+    Ok((Some(events), Some(publisher)))
+}
+
 /// A small multiple of the cores: a call that waits for the backend's next commit leaves the core to others.
 fn default_max_running() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     u32::try_from(cores).unwrap_or(1).saturating_mul(8).clamp(8, 512)
 }
 
-async fn load(args: &Args, max_running: u32, shutdown: &Shutdown) -> anyhow::Result<WasmHandler> {
+async fn load(args: &Args, config: &Config, max_running: u32, shutdown: &Shutdown) -> anyhow::Result<WasmHandler> {
     let engine = Engine::new(&EngineOptions { max_running, ..EngineOptions::default() })?;
     let mut guests = Vec::with_capacity(args.guests.len());
     for path in &args.guests {
@@ -140,6 +198,12 @@ async fn load(args: &Args, max_running: u32, shutdown: &Shutdown) -> anyhow::Res
         tracing::debug!("loaded {name}: {}", guest.digest);
         guests.push(guest);
     }
-    let limits = RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result };
-    Ok(WasmHandler::new(guests, limits, Arc::new(Console::new(shutdown.clone())))?)
+    let limits = RunLimits {
+        memory: args.memory.or(config.worker.memory).unwrap_or(MEMORY),
+        wall: args.timeout.or(config.worker.timeout).unwrap_or(TIMEOUT),
+        result: args.max_result,
+    };
+    let to_stdout = args.events.as_deref() != Some(Path::new("-"));
+    let console = if to_stdout { Console::stdout(shutdown.clone()) } else { Console::stderr(shutdown.clone()) };
+    Ok(WasmHandler::new(guests, limits, &config.tasks(), Arc::new(console))?)
 }

@@ -1,34 +1,23 @@
 //! `schedule`: queues a call and returns at once.
 
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{Call, CallHash, Root};
 use brrr_protocol::ports::Scheduled;
 use serde::Serialize;
 
-use super::encode::{self, CallArgs};
-use super::options::{BackendArgs, TopicArgs, new_root};
 use super::output::{Format, print, print_json, say};
+use super::submit::{Job, SubmitArgs};
 use crate::exit::Exit;
-use crate::worker::now;
 
 /// Queue a call and return at once: prints the job's id and the call's hash.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
-  brrr-host schedule --topic demo fib '{\"n\": 30}'
-  brrr-host read --job JOB")]
+  brrr-host schedule --topic demo fib '{\"n\": 30}' --timeout 1h
+  brrr-host read --job JOB
+
+What is of the job can also be in the environment (BRRR_JOB_TIMEOUT, BRRR_JOB_MAX_RETRIES, …) and under [job] in brrr.toml.")]
 pub struct Args {
     #[command(flatten)]
-    call: CallArgs,
-
-    #[command(flatten)]
-    topic: TopicArgs,
-
-    /// Run it again even if its value is there: under a new call hash.
-    #[arg(long)]
-    fresh: bool,
-
-    #[command(flatten)]
-    backend: BackendArgs,
+    submit: SubmitArgs,
 }
 
 #[derive(Serialize)]
@@ -39,17 +28,22 @@ struct View<'a> {
     call: &'a str,
 }
 
-/// A job that was handed to the backend.
-pub struct Job {
-    pub root: Root,
-    pub hash: CallHash,
-    pub scheduled: Scheduled,
+pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+    let request = args.submit.request()?;
+    let client = Client::new(args.submit.backend.open_shared()?);
+    let job = args.submit.submit(&client, request).await?;
+    show(&job, format)?;
+    if job.scheduled == Scheduled::AlreadyDone {
+        say(format_args!("--fresh runs the call again"));
+    }
+    Ok(Exit::Done)
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
-    let encoded = args.call.encode()?;
-    let client = Client::new(args.backend.open_shared()?);
-    let job = submit(&client, &args.call, encoded, &args.topic, args.fresh).await?;
+/// Shows a job that was handed over.
+///
+/// # Errors
+/// When stdout can't be written.
+pub fn show(job: &Job, format: Format) -> anyhow::Result<()> {
     let done = job.scheduled == Scheduled::AlreadyDone;
     match format {
         Format::Json => print_json(&View {
@@ -60,23 +54,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
         Format::Text => print(format_args!("job  {}\ncall {}", job.root, job.hash))?,
     }
     if done {
-        say(format_args!("nothing was queued: the value is there already (--fresh runs the call again)"));
+        say(format_args!("nothing was queued: the value is there already"));
     }
-    Ok(Exit::Done)
-}
-
-/// Schedules the call as a new job.
-pub async fn submit(
-    client: &Client,
-    call: &CallArgs,
-    encoded: encode::Encoded,
-    topic: &TopicArgs,
-    fresh: bool,
-) -> anyhow::Result<Job> {
-    let root = new_root()?;
-    let hash = if fresh { encode::fresh(&encoded.hash, &root) } else { encoded.hash };
-    let call =
-        Call { hash: hash.clone(), task: call.task.clone(), payload: encoded.payload, topic: topic.topic.clone() };
-    let scheduled = client.schedule(root.clone(), call, now()).await?;
-    Ok(Job { root, hash, scheduled })
+    Ok(())
 }

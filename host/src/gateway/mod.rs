@@ -29,7 +29,8 @@ use axum::routing::get;
 use brrr_protocol::Result;
 use brrr_protocol::client::{Client, Known};
 use brrr_protocol::model::{Call, Root, Topic};
-use brrr_protocol::ports::{Backend, Key};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Backend, Key, NewJob};
 use brrr_protocol::records::decode_tasks;
 use tokio::net::TcpListener;
 
@@ -143,8 +144,9 @@ impl Gateway {
         }
         let root = Root::from_random(u128::from_be_bytes(bits));
         let Arguments { hash, payload } = arguments;
-        let call = Call { hash: hash.clone(), task, payload, topic: self.shared.topic.clone() };
-        self.shared.client.schedule(root.clone(), call, now()).await?;
+        let topic = self.shared.topic.clone();
+        let call = Call { hash: hash.clone(), task, payload, topic, options: Options::default() };
+        self.shared.client.schedule(&NewJob::new(root.clone(), call), now()).await?;
         Ok(reply::accepted(&root, &hash))
     }
 
@@ -166,13 +168,13 @@ impl Gateway {
     }
 
     async fn job(&self, root: &Root) -> Result<Response> {
-        let Some(job) = self.shared.client.job(root).await? else {
+        let Some(job) = self.shared.client.end_if_overdue(root, now()).await? else {
             return Ok(reply::not_found("there is no such job"));
         };
         Ok(match self.shared.client.outcome(root, &job.call).await? {
             Some(Ok(value)) => reply::value(value),
             Some(Err(failure)) => reply::failed(StatusCode::OK, &failure),
-            None if job.done => reply::forgotten(),
+            None if job.is_over() => reply::forgotten(),
             None => reply::pending(StatusCode::OK),
         })
     }

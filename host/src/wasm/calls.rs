@@ -1,11 +1,14 @@
 //! What a guest asks of its host: `tasks` and `log` of `wit/worker.wit`.
 
+use std::time::Instant;
+
 use brrr_protocol::model::{Failure, Outcome};
+use brrr_protocol::options::Options;
 use brrr_protocol::replay::{Invocation, Polled};
 use wasmtime::component::{HasSelf, Linker};
 
 use super::bindings::Worker;
-use super::bindings::brrr::worker::{log, tasks, types};
+use super::bindings::brrr::worker::{control, log, tasks, types};
 use super::output::LogLevel;
 use super::state::State;
 
@@ -23,6 +26,14 @@ pub(super) struct BackendFailed(pub brrr_protocol::Error);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct MayNotPoll(pub &'static str);
+
+/// A guest asked for a call as none can be made.
+#[derive(Debug, thiserror::Error)]
+#[error("its call of {task} can't be made: {reason}")]
+pub(super) struct BadCall {
+    task: String,
+    reason: String,
+}
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Worker::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
@@ -46,14 +57,27 @@ impl tasks::Host for State {
         let Some(mut replay) = self.printer.take_replay() else {
             return Err(MayNotPoll("it called another task from `describe`, where there is no call yet").into());
         };
-        let calls = calls.into_iter().map(invocation).collect();
-        let polled = replay.poll(calls, need).await;
+        let calls = calls.into_iter().map(invocation).collect::<Result<Vec<_>, _>>();
+        let polled = match calls {
+            Ok(calls) => replay.poll(calls, need).await,
+            Err(error) => {
+                self.printer.return_replay(replay);
+                return Err(error.into());
+            }
+        };
         self.printer.return_replay(replay);
         match polled {
             Ok(Polled::Ready(outcomes)) => Ok(outcomes.into_iter().map(|o| o.map(outcome)).collect()),
             Ok(Polled::Suspended) => Err(Suspended.into()),
             Err(error) => Err(BackendFailed(error).into()),
         }
+    }
+}
+
+impl control::Host for State {
+    fn time_left_ms(&mut self) -> wasmtime::Result<u64> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -71,13 +95,16 @@ impl log::Host for State {
     }
 }
 
-fn invocation(call: tasks::Invocation) -> Invocation {
-    Invocation {
+fn invocation(call: tasks::Invocation) -> Result<Invocation, BadCall> {
+    let options = Options::parse(call.options.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    let options = options.map_err(|reason| BadCall { task: call.task.clone(), reason })?;
+    Ok(Invocation {
+        options,
         task: call.task,
         payload: call.payload.into(),
         topic: call.topic.map(Into::into),
         hash: call.call_hash.map(Into::into),
-    }
+    })
 }
 
 fn outcome(outcome: Outcome) -> tasks::Outcome {

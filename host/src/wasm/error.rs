@@ -74,6 +74,9 @@ pub enum LoadError {
     #[error("{}: has no tasks; register at least one handler in it", path.display())]
     NoTasks { path: PathBuf },
 
+    #[error("{}: says of the task {task:?} what can't be: {reason}", path.display())]
+    BadOption { path: PathBuf, task: String, reason: String },
+
     #[error("{}: claims the task {task:?} twice; give one of the two handlers another name", path.display())]
     TaskTwice { path: PathBuf, task: String },
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brrr_protocol::model::{CallHash, Root, hex};
+use brrr_protocol::options::Options;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Store, Trap};
@@ -44,16 +45,8 @@ pub struct Guest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     pub name: String,
-    pub options: TaskOptions,
-}
-
-/// How a task wants to be run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TaskOptions {
-    /// How long one run may take, if less than the host allows.
-    pub timeout: Option<Duration>,
-    pub max_retries: Option<u32>,
-    pub retry_delay: Option<Duration>,
+    /// How it wants to be run.
+    pub options: Options,
     /// Calls nobody, and gets the real clock and random numbers.
     pub leaf: bool,
     /// Options that this version does not know.
@@ -153,6 +146,7 @@ async fn describe(engine: &Engine, path: &Path, template: &WorkerPre<State>) -> 
         call: CallHash::from(""),
         root: Root::from(""),
         first_run: 0,
+        attempt: 1,
         leaf: false,
         printer: printer.clone(),
         memory: Budget::new(limits.memory),
@@ -198,21 +192,24 @@ fn check(path: &Path, tasks: Vec<handler::Task>) -> Result<Vec<Task>, LoadError>
     if let Some(twice) = tasks.iter().find(|task| !names.insert(task.name.as_str())) {
         return Err(LoadError::TaskTwice { path: path.to_owned(), task: twice.name.clone() });
     }
-    Ok(tasks.into_iter().map(task).collect())
+    tasks.into_iter().map(|told| task(path, told)).collect()
 }
 
-fn task(task: handler::Task) -> Task {
-    let handler::Options { timeout_ms, max_retries, retry_delay_ms, leaf, extra } = task.options;
-    Task {
-        name: task.name,
-        options: TaskOptions {
-            timeout: timeout_ms.map(Duration::from_millis),
-            max_retries,
-            retry_delay: retry_delay_ms.map(Duration::from_millis),
-            leaf,
-            extra,
-        },
-    }
+fn task(path: &Path, told: handler::Task) -> Result<Task, LoadError> {
+    let handler::Options { timeout_ms, max_retries, retry_delay_ms, leaf, extra } = told.options;
+    let (known, extra): (Vec<_>, Vec<_>) = extra.into_iter().partition(|(key, _)| Options::knows(key));
+    let options = Options::parse(known.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    let options = options.map_err(|reason| {
+        let (path, task) = (path.to_owned(), told.name.clone());
+        LoadError::BadOption { path, task, reason }
+    })?;
+    let typed = Options {
+        timeout: timeout_ms.map(Duration::from_millis),
+        max_retries,
+        retry_delay: retry_delay_ms.map(Duration::from_millis),
+        ..Options::default()
+    };
+    Ok(Task { name: told.name, options: typed.over(&options), leaf, extra })
 }
 
 /// Marks an error as one of making the instance.

@@ -1,14 +1,15 @@
 //! Runs calls in guests: the protocol's `Handler`.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use brrr_protocol::Result;
-use brrr_protocol::ports::{Ended, Handler, Request};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{self, Ended, Handler, Request};
 use brrr_protocol::replay::Replay;
 use futures_util::FutureExt as _;
 
@@ -32,22 +33,36 @@ pub struct WasmHandler {
 struct Place {
     guest: usize,
     name: Arc<str>,
-    /// For one run: the lesser of the task's and the host's.
-    wall: Duration,
+    task: Arc<ports::Task>,
     leaf: bool,
 }
+
+/// What the host wants of tasks whatever their components say, by their names; `*`: of all others.
+pub type Overrides = BTreeMap<String, Options>;
+
+/// No run is given longer: an instant must be able to hold its end.
+const LONGEST: Duration = Duration::from_hours(24 * 365);
 
 impl WasmHandler {
     /// Joins components into one handler.
     ///
     /// # Errors
     /// When two of them claim the same task.
-    pub fn new(guests: Vec<Guest>, limits: RunLimits, output: Arc<dyn Output>) -> std::result::Result<Self, LoadError> {
+    pub fn new(
+        guests: Vec<Guest>,
+        limits: RunLimits,
+        overrides: &Overrides,
+        output: Arc<dyn Output>,
+    ) -> std::result::Result<Self, LoadError> {
         let mut tasks: HashMap<String, Place> = HashMap::new();
         for (index, guest) in guests.iter().enumerate() {
-            for Task { name, options } in &guest.tasks {
-                let wall = options.timeout.map_or(limits.wall, |timeout| timeout.min(limits.wall));
-                let place = Place { guest: index, name: name.as_str().into(), wall, leaf: options.leaf };
+            for Task { name, options, leaf, .. } in &guest.tasks {
+                // A guest may be content with less memory than the host allows; more is for the host to say.
+                let told = Options { memory: options.memory.map(|m| m.min(limits.memory)), ..options.clone() };
+                let levels = [overrides.get(name), overrides.get("*"), Some(&told)];
+                let options = levels.into_iter().flatten().fold(Options::default(), |near, far| near.over(far));
+                let task = Arc::new(ports::Task::new(guest.digest.clone(), options));
+                let place = Place { guest: index, name: name.as_str().into(), task, leaf: *leaf };
                 if let Some(first) = tasks.insert(name.clone(), place) {
                     return Err(LoadError::TaskClaimedByTwo {
                         task: name.clone(),
@@ -75,9 +90,10 @@ impl WasmHandler {
             call: request.call.clone(),
             root: request.root.clone(),
             first_run: request.first_run,
+            attempt: request.attempt,
             leaf: place.leaf,
             printer,
-            memory: Budget::new(self.limits.memory),
+            memory: Budget::new(request.memory.unwrap_or(self.limits.memory)),
             deadline,
             clock: None,
             table: resource_table(),
@@ -95,9 +111,8 @@ impl WasmHandler {
 
 #[async_trait]
 impl Handler for WasmHandler {
-    fn component(&self, task: &str) -> Option<String> {
-        let place = self.tasks.get(task)?;
-        Some(self.guests[place.guest].digest.clone())
+    fn task(&self, task: &str) -> Option<Arc<ports::Task>> {
+        Some(self.tasks.get(task)?.task.clone())
     }
 
     async fn run(&self, request: Request, replay: Replay) -> Result<(Ended, Replay)> {
@@ -114,11 +129,12 @@ impl Handler for WasmHandler {
         let _slot = guest.engine.slots.acquire().await;
         let _running = guest.engine.ticker.running();
 
-        let deadline = Instant::now() + place.wall;
+        let wall = request.timeout.unwrap_or(self.limits.wall).min(LONGEST);
+        let deadline = Instant::now() + wall;
         let printer = Printer::new(self.output.clone(), place.name.clone(), request.call.clone(), Some(replay));
         let state = self.state(place, &request, printer.clone(), deadline);
         let attempt = request.attempt;
-        let run = self.execute(guest, state, to_guest(request, place));
+        let run = self.execute(guest, state, to_guest(request, place, wall));
         // A guest that computes is stopped at a tick; this stops one that waits in the host.
         let run = tokio::time::timeout_at(deadline.into(), run);
         let (returned, lost) = match AssertUnwindSafe(run).catch_unwind().await {
@@ -137,7 +153,7 @@ impl Handler for WasmHandler {
         let about = Circumstances {
             task: &place.name,
             attempt,
-            wall: place.wall,
+            wall,
             result: self.limits.result,
             stderr: if returned.is_err() { printer.tail() } else { String::new() },
         };
@@ -150,12 +166,12 @@ impl Handler for WasmHandler {
     }
 }
 
-/// What the guest is told. Only a leaf has a deadline: one that moved from replay to replay would be no replay.
-fn to_guest(request: Request, place: &Place) -> handler::Request {
-    let end = place
-        .leaf
-        .then(|| (SystemTime::now() + place.wall).duration_since(UNIX_EPOCH))
-        .and_then(std::result::Result::ok);
+/// What the guest is told. The end of this very run only a leaf may know: it differs from replay to replay.
+fn to_guest(request: Request, place: &Place, wall: Duration) -> handler::Request {
+    let of_run =
+        place.leaf.then(|| (SystemTime::now() + wall).duration_since(UNIX_EPOCH)).and_then(std::result::Result::ok);
+    let of_run = of_run.and_then(|end| u64::try_from(end.as_millis()).ok());
+    let of_job = (request.deadline > 0).then_some(request.deadline);
     handler::Request {
         task: request.task,
         payload: request.payload.into(),
@@ -163,7 +179,7 @@ fn to_guest(request: Request, place: &Place) -> handler::Request {
         root_id: request.root.as_str().to_owned(),
         topic: request.topic.as_str().to_owned(),
         attempt: request.attempt,
-        deadline_ms: end.and_then(|end| u64::try_from(end.as_millis()).ok()),
+        deadline_ms: of_run.into_iter().chain(of_job).min(),
     }
 }
 

@@ -27,8 +27,8 @@ use std::time::Duration;
 
 pub use engine::{Engine, EngineOptions};
 pub use error::LoadError;
-pub use guest::{Guest, LoadStage, Task, TaskOptions};
-pub use handler::WasmHandler;
+pub use guest::{Guest, LoadStage, Task};
+pub use handler::{Overrides, WasmHandler};
 pub use output::{LogLevel, Output, OutputLine, Stream};
 
 /// The version of `brrr:worker` that this host speaks.
@@ -37,9 +37,9 @@ pub const WIT_VERSION: &str = "0.1.0";
 /// What one run may use. A run that uses more fails, and nothing else does.
 #[derive(Clone, Debug)]
 pub struct RunLimits {
-    /// Bytes of memory, over all memories and tables of the guest.
+    /// Bytes of memory, over all memories and tables of the guest. A component may ask for less of it for a task.
     pub memory: u64,
-    /// Time from start to end, waiting for the host included. A task may ask for less.
+    /// Time from start to end, waiting for the host included, of tasks that say nothing of their own.
     pub wall: Duration,
     /// Bytes that the guest may hand to the host at once: its result, or the calls of one poll.
     pub result: u64,

@@ -11,7 +11,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::bindings::exports::brrr::worker::handler::HandlerError;
-use super::calls::{self, BackendFailed, MayNotPoll, Suspended};
+use super::calls::{self, BackendFailed, BadCall, MayNotPoll, Suspended};
 use super::engine::WASM_STACK;
 use super::state::{OutOfMemory, OutOfTime};
 
@@ -33,23 +33,23 @@ pub(super) struct Circumstances<'a> {
 /// # Errors
 /// The backend's, when it could not be read: nothing is known about the call then.
 pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<Ended, Error> {
-    let mut failure = match returned {
+    let (mut failure, retryable) = match returned {
         Ok(Ok(value)) => return Ok(Ended::Completed(Bytes::from(value))),
-        Ok(Err(HandlerError::Retryable(message) | HandlerError::Permanent(message))) => {
-            Failure::new(FailureKind::Error, about.task, message)
-        }
-        Ok(Err(HandlerError::Child(child))) => Failure::of_parent(about.task, &calls::failure(child)),
+        Ok(Err(HandlerError::Retryable(message))) => (Failure::new(FailureKind::Error, about.task, message), true),
+        Ok(Err(HandlerError::Permanent(message))) => (Failure::new(FailureKind::Error, about.task, message), false),
+        Ok(Err(HandlerError::Child(child))) => (Failure::of_parent(about.task, &calls::failure(child)), false),
         Err(error) if error.is::<Suspended>() => return Ok(Ended::Suspended),
         Err(error) => match error.downcast::<BackendFailed>() {
             Ok(BackendFailed(error)) => return Err(error),
             Err(error) => {
                 let (kind, message) = explain(&error, about);
-                Failure::new(kind, about.task, message)
+                let mistake = error.is::<MayNotPoll>() || error.is::<BadCall>();
+                (Failure::new(kind, about.task, message), !mistake)
             }
         },
     };
     failure.attempts = about.attempt;
-    Ok(Ended::Failed(failure))
+    Ok(Ended::Failed { failure, retryable })
 }
 
 /// A run that the host itself stopped, in the middle of a host call that took too long or panicked. Without its replay,
@@ -71,7 +71,8 @@ pub(super) fn explain(error: &wasmtime::Error, about: &Circumstances<'_>) -> (Fa
     {
         // "  0: 0x1234 - module!function": the offsets mean nothing to the author of a handler.
         for line in trace.to_string().lines() {
-            if let Some((_, function)) = line.split_once(" - ") {
+            // Nor does a function without a name.
+            if let Some((_, function)) = line.split_once(" - ").filter(|(_, f)| !f.contains("<unknown>")) {
                 let _ = write!(message, "\n  at {}", function.trim());
             }
         }
@@ -88,6 +89,9 @@ fn summary(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, 
     }
     if let Some(MayNotPoll(why)) = error.downcast_ref() {
         return (FailureKind::Error, format!("it may not call other tasks: {why}"));
+    }
+    if let Some(error) = error.downcast_ref::<BadCall>() {
+        return (FailureKind::Error, error.to_string());
     }
     if let Some(I32Exit(status)) = error.downcast_ref() {
         return (FailureKind::Trap, format!("it exited with status {status} instead of returning"));

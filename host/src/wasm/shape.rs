@@ -16,7 +16,7 @@ pub(super) struct Shape {
 
 /// What this host provides of its own package, and of WASI 0.2 (all of `wasi:cli/imports`).
 const PROVIDED: [(&str, &str, &[&str]); 7] = [
-    ("brrr:worker", "0.1.", &["types", "tasks", "log", "handler"]),
+    ("brrr:worker", "0.1.", &["types", "tasks", "control", "log", "handler"]),
     (
         "wasi:cli",
         "0.2.",

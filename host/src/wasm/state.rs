@@ -17,6 +17,7 @@ pub(super) struct State {
     pub root: Root,
     /// The time that the call sees at its beginning.
     pub first_run: Millis,
+    pub attempt: u32,
     /// Calls nobody, and so never runs again from the start: gets the real clock and random numbers.
     pub leaf: bool,
     pub printer: Printer,

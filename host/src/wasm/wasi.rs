@@ -54,6 +54,10 @@ fn seed(state: &State, purpose: &str) -> [u8; 32] {
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
+    // Another attempt is another run of luck.
+    if state.attempt > 1 {
+        digest.update(state.attempt.to_be_bytes());
+    }
     digest.finalize().into()
 }
 

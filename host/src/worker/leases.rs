@@ -1,4 +1,5 @@
-//! Keeps the messages that a worker holds from being delivered to others while it works on them.
+//! Keeps the messages that a worker holds from being delivered to others while it works on them, and stops what runs for
+//! jobs that are over (`preempt`).
 //!
 //! On a thread of its own, never behind guests: a runtime full of busy handlers would renew too late.
 
@@ -10,6 +11,7 @@ use brrr_protocol::ports::{Backend, Receipt};
 use tokio::sync::oneshot;
 
 use super::in_flight::{Id, InFlight};
+use super::preempt;
 
 /// A lease that is gone may be so because its message was settled a moment ago; the task is given this time to say so.
 const SETTLING: Duration = Duration::from_millis(100);
@@ -30,6 +32,7 @@ impl Leases {
             runtime.block_on(async {
                 tokio::select! {
                     () = keep(&backend, &in_flight, lease) => {}
+                    () = preempt::watch(&backend, &in_flight) => {}
                     _ = stopped => {}
                 }
             });

@@ -1,12 +1,14 @@
 //! The worker: receives messages, runs each in a task of its own, and drains when it is asked to stop.
 //!
-//! - `in_flight`: what this worker holds; `leases`: keeps it held; `shutdown`: signals; `announce`: says what it handles
+//! - `in_flight`: what this worker holds; `leases`: keeps it held; `preempt`: stops what nobody wants any more
+//! - `shutdown`: signals; `announce`: says what it handles
 //!
 //! What becomes of a message is decided in `brrr_protocol::step`, and what the worker does about that in `disposition`.
 
 mod announce;
 mod in_flight;
 mod leases;
+mod preempt;
 mod shutdown;
 
 use std::panic::AssertUnwindSafe;
@@ -14,9 +16,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use brrr_protocol::events::Observer;
 use brrr_protocol::model::{Failure, Millis, Topic};
 use brrr_protocol::ports::{Backend, Delivery, Handler};
-use brrr_protocol::step::{Limits, Step, step};
+use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
 use brrr_protocol::{Error, ErrorKind, Result};
 use futures_util::FutureExt as _;
@@ -25,7 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::disposition::{Disposition, backoff};
 use crate::exit::Exit;
 pub use announce::announce;
-use in_flight::InFlight;
+use in_flight::{Id, InFlight};
 use leases::Leases;
 pub use shutdown::Shutdown;
 
@@ -34,13 +37,15 @@ pub use shutdown::Shutdown;
 const RECEIVE_WAIT: Duration = Duration::from_millis(500);
 
 /// What a worker may do at once, and for how long.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Calls that run at once.
     pub max_running: u32,
     /// How long running calls may go on after the worker was asked to stop.
     pub drain: Duration,
     pub limits: Limits,
+    /// Told of what happens to calls and jobs.
+    pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// A worker of one topic.
@@ -59,6 +64,7 @@ struct Shared {
     backend: Arc<dyn Backend>,
     handler: Arc<dyn Handler>,
     limits: Limits,
+    observer: Option<Arc<dyn Observer>>,
     /// One permit for each call that may run. Closed when the worker drains.
     running: Semaphore,
     in_flight: Arc<InFlight>,
@@ -86,6 +92,7 @@ impl Worker {
             backend,
             handler,
             limits: options.limits,
+            observer: options.observer,
             running: Semaphore::new(permits as usize),
             in_flight: Arc::default(),
             failures: AtomicU32::new(0),
@@ -167,8 +174,8 @@ impl Worker {
         let id = entry.id();
         let task = tokio::spawn(async move {
             // Moved in, so that they are given up however the task ends.
-            let (_entry, _permit) = (entry, permit);
-            shared.work(&delivery).await;
+            let (entry, _permit) = (entry, permit);
+            shared.work(&delivery, entry.id()).await;
         });
         self.shared.in_flight.can_be_aborted(id, task.abort_handle());
     }
@@ -194,17 +201,34 @@ impl Worker {
 }
 
 impl Shared {
-    async fn work(&self, delivery: &Delivery) {
+    async fn work(&self, delivery: &Delivery, id: Id) {
         let Ok(_running) = self.running.acquire().await else {
             return self.give_back(delivery, Duration::ZERO).await;
         };
-        let stepping = step(&self.backend, &*self.handler, delivery, &self.limits, now());
         // Nothing that a panic could leave half done is used again: the run is dropped, what is shared is atomic.
-        if let Ok(result) = AssertUnwindSafe(stepping).catch_unwind().await {
+        if let Ok(result) = AssertUnwindSafe(self.step(delivery, id)).catch_unwind().await {
             self.settle(delivery, result).await;
         } else {
             // The panic hook has printed where. It counts as a delivery, as for any error that we don't understand.
             tracing::error!("a fault of this program, please report it: {} panicked", subject(delivery));
+        }
+    }
+
+    async fn step(&self, delivery: &Delivery, id: Id) -> Result<Step> {
+        let site = Site {
+            backend: &self.backend,
+            handler: &*self.handler,
+            limits: &self.limits,
+            observer: self.observer.as_deref(),
+            clock: &now,
+        };
+        let preempted = self.in_flight.runs(id, &delivery.body);
+        tokio::select! {
+            biased;
+            result = step(&site, delivery, false) => result,
+            // The run is dropped where it stands; every transition is safe to repeat. What is left to do about a call
+            // whose job is over takes no guest. Boxed: seldom needed, and large.
+            () = preempted.notified() => Box::pin(step(&site, delivery, true)).await,
         }
     }
 
@@ -218,6 +242,12 @@ impl Shared {
         match result.into() {
             Disposition::Nothing => {}
             Disposition::ReportFailure(failure) => report(delivery, &failure),
+            Disposition::ReportRetry { failure, attempt, after } => {
+                tracing::warn!("{}: {failure}; attempt {attempt} in {after:.1?}", subject(delivery));
+            }
+            Disposition::ReportReleased(state) => {
+                tracing::debug!("{}: dropped, because the job is over ({})", subject(delivery), state.as_str());
+            }
             Disposition::ReportSetAside(reason) => {
                 tracing::error!("set aside a message of topic {}: {reason}", delivery.topic);
             }
@@ -248,7 +278,11 @@ impl Shared {
                 }
             }
             // Those are of an `Ok`.
-            Disposition::Nothing | Disposition::ReportFailure(_) | Disposition::ReportSetAside(_) => {}
+            Disposition::Nothing
+            | Disposition::ReportFailure(_)
+            | Disposition::ReportRetry { .. }
+            | Disposition::ReportReleased(_)
+            | Disposition::ReportSetAside(_) => {}
         }
     }
 

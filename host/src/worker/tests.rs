@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{Call, CallHash, Root};
-use brrr_protocol::ports::{Ended, Receipt, Request};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Ended, NewJob, Receipt, Request, Task};
 use brrr_protocol::replay::Replay;
 
 use super::*;
@@ -15,18 +16,20 @@ struct Fragile {
     runs: AtomicUsize,
     panics: bool,
     done: Semaphore,
+    task: Arc<Task>,
 }
 
 impl Fragile {
     fn new(panics: bool, done: usize) -> Self {
-        Self { runs: AtomicUsize::new(0), panics, done: Semaphore::new(done) }
+        let task = Arc::new(Task::new("digest", Options::default()));
+        Self { runs: AtomicUsize::new(0), panics, done: Semaphore::new(done), task }
     }
 }
 
 #[async_trait]
 impl Handler for Fragile {
-    fn component(&self, _: &str) -> Option<String> {
-        Some("digest".to_owned())
+    fn task(&self, _: &str) -> Option<Arc<Task>> {
+        Some(self.task.clone())
     }
 
     async fn run(&self, _: Request, replay: Replay) -> Result<(Ended, Replay)> {
@@ -48,15 +51,17 @@ impl Setup {
     fn start(handler: Fragile, max_running: u32, drain: Duration) -> Self {
         let backend = brrr_backends::open("memory:?lease=200ms").expect("a backend");
         let (handler, shutdown) = (Arc::new(handler), Shutdown::default());
-        let options = Options { max_running, drain, limits: Limits::default() };
+        let options = super::Options { max_running, drain, limits: Limits::default(), observer: None };
         let worker = Worker::new(backend.clone(), handler.clone(), "t".into(), options, shutdown.clone());
         Self { backend, handler, shutdown, worker: tokio::spawn(worker.run()) }
     }
 
     async fn schedule(&self, name: &str) -> (Root, CallHash) {
         let (root, hash) = (Root::from(name), CallHash::from(name));
-        let call = Call { hash: hash.clone(), task: "task".into(), payload: "".into(), topic: "t".into() };
-        Client::new(self.backend.clone()).schedule(root.clone(), call, now()).await.expect("scheduled");
+        let options = Options::default();
+        let call = Call { hash: hash.clone(), task: "task".into(), payload: "".into(), topic: "t".into(), options };
+        let job = NewJob::new(root.clone(), call);
+        Client::new(self.backend.clone()).schedule(&job, now()).await.expect("scheduled");
         (root, hash)
     }
 
@@ -69,7 +74,7 @@ impl Setup {
 async fn a_panic_costs_one_delivery() {
     let it = Setup::start(Fragile::new(true, 10), 4, Duration::from_secs(1));
     let (root, hash) = it.schedule("a").await;
-    let outcome = Client::new(it.backend.clone()).wait(&root, &hash).await.expect("an outcome");
+    let outcome = Client::new(it.backend.clone()).wait(&root, &hash, now).await.expect("an outcome");
     assert_eq!(outcome, Ok("1".into()));
     assert_eq!(it.handler.runs.load(Ordering::SeqCst), 2);
     it.shutdown.begin(Exit::Terminated);
@@ -89,6 +94,25 @@ async fn no_more_is_held_than_can_soon_be_run() {
     it.shutdown.begin(Exit::Terminated);
     (&mut it.worker).await.expect("no panic").expect("no error");
     assert_eq!(it.free().await, 3, "given back at once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_whose_job_is_over_is_stopped_and_nothing_of_it_is_left() {
+    let mut it = Setup::start(Fragile::new(false, 0), 2, Duration::from_secs(1));
+    let (root, hash) = it.schedule("a").await;
+    let client = Client::new(it.backend.clone());
+    while it.handler.runs.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    client.cancel(&root, now()).await.expect("cancelled");
+    let failure = client.wait(&root, &hash, now).await.expect("an outcome").expect_err("no value");
+    assert_eq!(failure.kind, brrr_protocol::model::FailureKind::Cancelled);
+    while it.backend.queue().depth(&"t".into()).await.expect("a queue") > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    it.shutdown.begin(Exit::Terminated);
+    (&mut it.worker).await.expect("no panic").expect("no error");
+    assert_eq!(it.handler.runs.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

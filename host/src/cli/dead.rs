@@ -1,0 +1,319 @@
+//! `dead`: messages that were set aside.
+
+use brrr_protocol::client::Client;
+use brrr_protocol::model::{Call, Failure, Millis, Root};
+use brrr_protocol::ports::{Backend, DeadLetter, Key, NewJob, Outgoing, Scheduled};
+use brrr_protocol::records::decode_failure;
+use brrr_protocol::wire::{CallRecord, Message};
+use clap::Subcommand;
+use serde::Serialize;
+use serde_json::json;
+use std::time::Duration;
+
+use super::Told;
+use super::options::{BackendArgs, TopicArgs, new_root};
+use super::output::{self, Format, print, print_json, print_table, say};
+use super::submit::persist;
+use crate::events::time;
+use crate::exit::Exit;
+use crate::units::brief;
+use crate::view::FailureView;
+use crate::worker::now;
+
+/// Messages that were set aside because nobody can work on them: list, show, send again or drop them.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  brrr-host dead list --topic demo
+  brrr-host dead show --topic demo 7
+  brrr-host dead send --topic demo 7
+  brrr-host dead drop --topic demo --all
+
+A message whose call has failed in its job is sent again as a new job for that call; any other one as it is. It is taken
+off the list after that: a crash in between may send it twice, never lose it.")]
+pub struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List them, oldest first.
+    List(ListArgs),
+    /// Show one, with what is known of its call.
+    Show(ShowArgs),
+    /// Send one, or all, again.
+    Send(TakeArgs),
+    /// Drop one, or all.
+    Drop(TakeArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    /// How many to list.
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    limit: usize,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArgs {
+    /// The message, as `list` names it.
+    id: String,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, clap::Args)]
+struct TakeArgs {
+    /// The message, as `list` names it.
+    #[arg(required_unless_present = "all")]
+    id: Option<String>,
+
+    /// Every message of the topic.
+    #[arg(long, conflicts_with = "id")]
+    all: bool,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, clap::Args)]
+struct Place {
+    #[command(flatten)]
+    topic: TopicArgs,
+
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+/// A message with what is known of its call.
+struct Letter {
+    letter: DeadLetter,
+    message: Option<Message>,
+    call: Option<CallRecord>,
+    /// Of its call, in its job.
+    failure: Option<Failure>,
+}
+
+/// A message as documents have it.
+#[derive(Serialize)]
+struct View<'a> {
+    id: &'a str,
+    topic: &'a str,
+    at: String,
+    reason: &'a str,
+    body: &'a str,
+    /// `null`, as the two below: the message does not decode.
+    job: Option<&'a str>,
+    call: Option<&'a str>,
+    task: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureView<'a>>,
+}
+
+/// What became of a message that was sent again.
+enum Sent {
+    AsNewJob(Root, Scheduled),
+    AsItIs,
+    /// Its call has failed, and no record describes the call any more.
+    NotDescribed,
+}
+
+pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+    match args.action {
+        Action::List(args) => list(&args, format).await,
+        Action::Show(args) => show(&args, format).await,
+        Action::Send(args) => send(&args, format).await,
+        Action::Drop(args) => drop_letters(&args, format).await,
+    }
+}
+
+async fn list(args: &ListArgs, format: Format) -> anyhow::Result<Exit> {
+    let backend = args.place.backend.open_shared()?;
+    let topic = &args.place.topic.topic;
+    let mut letters = Vec::new();
+    for letter in backend.queue().dead_letters(topic, args.limit).await? {
+        letters.push(Letter::read(&*backend, letter).await?);
+    }
+    match format {
+        Format::Json => {
+            print_json(&json!({"dead": letters.iter().map(|letter| letter.view(false)).collect::<Vec<_>>()}))?;
+        }
+        Format::Text => {
+            let now = now();
+            if !letters.is_empty() {
+                let rows = letters.iter().map(|letter| letter.cells(now));
+                let headings = ["ID", "AGE", "TASK", "CALL", "JOB", "REASON"].map(str::to_owned).to_vec();
+                print_table(&std::iter::once(headings).chain(rows).collect::<Vec<_>>())?;
+            }
+            let more = if letters.len() == args.limit { "; there may be more, see --limit" } else { "" };
+            say(format_args!("{} dead letters of topic {topic}{more}", letters.len()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn show(args: &ShowArgs, format: Format) -> anyhow::Result<Exit> {
+    let backend = args.place.backend.open_shared()?;
+    let letter = Letter::read(&*backend, find(&*backend, &args.place, &args.id).await?).await?;
+    let view = letter.view(true);
+    if format == Format::Json {
+        print_json(&view)?;
+        return Ok(Exit::Done);
+    }
+    let unknown = || "-".to_owned();
+    let put = |what: &str, text: String| print(format_args!("{what:<8} {text}"));
+    put("id", output::line(view.id))?;
+    put("set", view.at.clone())?;
+    put("reason", output::line(view.reason))?;
+    put("job", view.job.map_or_else(unknown, output::line))?;
+    put("call", view.call.map_or_else(unknown, output::line))?;
+    put("task", view.task.map_or_else(unknown, output::line))?;
+    put("payload", view.payload.as_deref().map_or_else(unknown, |text| text.escape_debug().to_string()))?;
+    if let Some(failure) = &letter.failure {
+        put("failure", output::line(&failure.to_string()))?;
+    }
+    put("body", view.body.escape_debug().to_string())?;
+    Ok(Exit::Done)
+}
+
+async fn send(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
+    let backend = args.place.backend.open_shared()?;
+    let client = Client::new(backend.clone());
+    let (mut sent, mut refused) = (Vec::new(), 0);
+    for letter in chosen(&*backend, args).await? {
+        let letter = Letter::read(&*backend, letter).await?;
+        let id = output::line(&letter.letter.id);
+        let job = match letter.send(&*backend, &client).await? {
+            Sent::AsNewJob(job, Scheduled::Queued) => {
+                say(format_args!("{id}: sent as job {job}"));
+                Some(job)
+            }
+            Sent::AsNewJob(job, Scheduled::AlreadyDone) => {
+                say(format_args!("{id}: the value of its call is there; nothing was sent"));
+                Some(job)
+            }
+            Sent::AsItIs => {
+                say(format_args!("{id}: sent again as it is"));
+                None
+            }
+            Sent::NotDescribed => {
+                say(format_args!(
+                    "{id}: its call has failed and no record describes it: there is nothing to send; drop it"
+                ));
+                refused += 1;
+                continue;
+            }
+        };
+        backend.queue().take_dead_letter(&letter.letter.topic, &letter.letter.id).await?;
+        sent.push(json!({"id": letter.letter.id, "job": job.as_ref().map(Root::as_str)}));
+    }
+    if format == Format::Json {
+        print_json(&json!({"sent": sent, "refused": refused}))?;
+    }
+    Ok(if refused > 0 { Exit::Refused } else { Exit::Done })
+}
+
+async fn drop_letters(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
+    let backend = args.place.backend.open_shared()?;
+    let mut dropped = Vec::new();
+    for letter in chosen(&*backend, args).await? {
+        backend.queue().take_dead_letter(&letter.topic, &letter.id).await?;
+        say(format_args!("{}: dropped", output::line(&letter.id)));
+        dropped.push(letter.id);
+    }
+    if format == Format::Json {
+        print_json(&json!({"dropped": dropped}))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The messages that are meant.
+async fn chosen(backend: &dyn Backend, args: &TakeArgs) -> anyhow::Result<Vec<DeadLetter>> {
+    match &args.id {
+        Some(id) => Ok(vec![find(backend, &args.place, id).await?]),
+        None => Ok(backend.queue().dead_letters(&args.place.topic.topic, usize::MAX).await?),
+    }
+}
+
+async fn find(backend: &dyn Backend, place: &Place, id: &str) -> anyhow::Result<DeadLetter> {
+    let topic = &place.topic.topic;
+    let all = backend.queue().dead_letters(topic, usize::MAX).await?;
+    all.into_iter().find(|letter| letter.id == id).ok_or_else(|| {
+        let text = format!("topic {topic} has no dead letter {id}; `brrr-host dead list --topic {topic}` lists them");
+        Told::new(Exit::NotThere, text).into()
+    })
+}
+
+impl Letter {
+    async fn read(backend: &dyn Backend, letter: DeadLetter) -> anyhow::Result<Self> {
+        let Ok(message) = Message::decode(letter.body.as_bytes()) else {
+            return Ok(Self { letter, message: None, call: None, failure: None });
+        };
+        let store = backend.store();
+        let (call, failure) = (Key::call(&message.call), Key::failure(&message.call, &message.root));
+        let call = store.get(&call).await?;
+        let failure = store.get(&failure).await?;
+        Ok(Self {
+            letter,
+            message: Some(message),
+            // A record that does not decode may be why the message is here.
+            call: call.and_then(|bytes| CallRecord::decode(&bytes).ok()),
+            failure: failure.map(|bytes| decode_failure(&bytes)).transpose()?,
+        })
+    }
+
+    fn view(&self, full: bool) -> View<'_> {
+        let payload = self.call.as_ref().filter(|_| full);
+        View {
+            id: &self.letter.id,
+            topic: self.letter.topic.as_str(),
+            at: time(self.letter.at),
+            reason: &self.letter.reason,
+            body: &self.letter.body,
+            job: self.message.as_ref().map(|message| message.root.as_str()),
+            call: self.message.as_ref().map(|message| message.call.as_str()),
+            task: self.call.as_ref().map(|call| call.task.as_str()),
+            payload: payload.map(|call| String::from_utf8_lossy(&call.payload).into_owned()),
+            failure: self.failure.as_ref().filter(|_| full).map(Into::into),
+        }
+    }
+
+    fn cells(&self, now: Millis) -> Vec<String> {
+        let or_dash = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), output::line);
+        vec![
+            output::line(&self.letter.id),
+            brief(now.saturating_sub(self.letter.at)),
+            or_dash(self.call.as_ref().map(|call| call.task.as_str())),
+            or_dash(self.message.as_ref().map(|message| message.call.short())),
+            or_dash(self.message.as_ref().map(|message| message.root.as_str())),
+            output::line(&self.letter.reason),
+        ]
+    }
+
+    /// Sends it again, and leaves it on the list. A call that has failed stays so in its job, hence a new one.
+    async fn send(&self, backend: &dyn Backend, client: &Client) -> anyhow::Result<Sent> {
+        let topic = &self.letter.topic;
+        let Some(message) = self.message.as_ref().filter(|_| self.failure.is_some()) else {
+            let again = Outgoing { topic: topic.clone(), body: self.letter.body.clone(), delay: Duration::ZERO };
+            backend.queue().send_many(&[again]).await?;
+            return Ok(Sent::AsItIs);
+        };
+        let Some(call): Option<Call> = client.call(&message.call, topic).await? else { return Ok(Sent::NotDescribed) };
+        let root = new_root()?;
+        let mut new = NewJob { retry_of: Some(message.root.clone()), ..NewJob::new(root.clone(), call) };
+        if let Some(old) = client.job(&message.root).await? {
+            // As much time as the old job had.
+            let time = old.deadline.saturating_sub(old.created);
+            new.deadline = if old.deadline > 0 { now().saturating_add(time) } else { 0 };
+            (new.spawn_limit, new.options) = (old.spawn_limit, old.options);
+        }
+        let scheduled = persist(&root, || Box::pin(client.schedule(&new, now()))).await?;
+        Ok(Sent::AsNewJob(root, scheduled))
+    }
+}

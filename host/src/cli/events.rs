@@ -1,0 +1,103 @@
+//! `events`: what workers told of their calls and jobs.
+
+use std::time::Duration;
+
+use brrr_protocol::model::Root;
+use serde::Deserialize;
+
+use super::Told;
+use super::options::{BackendArgs, root};
+use super::output::{print, say};
+use crate::exit::Exit;
+
+/// How many events are read at once.
+const PAGE: usize = 1000;
+
+/// How long a wait may sleep before it looks again, should a backend's notice get lost.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Print what workers that run with `--publish-events` told of their calls and jobs: one JSON object a line.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  brrr-host events
+  brrr-host events --follow --job JOB
+  brrr-host events --since 1234
+
+Each line has its `place`; `--since` goes on behind it. The backend keeps the last 10000 events, for a day.")]
+pub struct Args {
+    /// Go on printing as they come, until interrupted.
+    #[arg(long, short)]
+    follow: bool,
+
+    /// Only those of this job.
+    #[arg(long, value_name = "ID", value_parser = root)]
+    job: Option<Root>,
+
+    /// Only those behind this place.
+    #[arg(long, value_name = "PLACE", default_value_t = 0, hide_default_value = true)]
+    since: u64,
+
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+/// What this needs to know of an event.
+#[derive(Deserialize)]
+struct Head<'a> {
+    #[serde(borrow)]
+    job: std::borrow::Cow<'a, str>,
+}
+
+pub async fn run(args: Args) -> anyhow::Result<Exit> {
+    let backend = args.backend.open_shared()?;
+    let Some(log) = backend.events() else {
+        let text = format!("{} has no place for events; see `brrr-host run --events FILE`", backend.name());
+        return Err(Told::new(Exit::BadBackend, text).into());
+    };
+    let (mut place, mut version, mut printed) = (args.since, 0, false);
+    loop {
+        version = backend.changed(version, LOOK_AGAIN).await;
+        loop {
+            let events = log.events(place, PAGE).await?;
+            let Some((last, _)) = events.last() else { break };
+            place = *last;
+            for (place, event) in &events {
+                if let Some(line) = line(*place, event, args.job.as_ref()) {
+                    print(line)?;
+                    printed = true;
+                }
+            }
+        }
+        if !args.follow {
+            break;
+        }
+    }
+    if !printed && args.since == 0 {
+        say(format_args!("no events; workers tell them if run with --publish-events"));
+    }
+    Ok(Exit::Done)
+}
+
+/// The event with its place before all else; `None`: it is not wanted, or no event.
+fn line(place: u64, event: &[u8], job: Option<&Root>) -> Option<String> {
+    let text = std::str::from_utf8(event).ok()?;
+    let head: Head<'_> = serde_json::from_str(text).ok()?;
+    if job.is_some_and(|job| job.as_str() != head.job) {
+        return None;
+    }
+    Some(format!("{{\"place\":{place},{}", text.trim_start().strip_prefix('{')?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_the_event_with_its_place() {
+        let event = br#"{"v":1,"job":"a\"b"}"#;
+        assert_eq!(line(7, event, None).unwrap(), r#"{"place":7,"v":1,"job":"a\"b"}"#);
+        assert!(line(7, event, Some(&"a\"b".into())).is_some());
+        assert!(line(7, event, Some(&"other".into())).is_none());
+        assert!(line(7, b"garbage", None).is_none());
+    }
+}

@@ -1,0 +1,259 @@
+//! `job`: one job with its call tree.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use brrr_protocol::client::Client;
+use brrr_protocol::events::State;
+use brrr_protocol::model::{Failure, FailureKind, Millis, Root};
+use brrr_protocol::tree::{Bounds, Node, Tree};
+use serde::Serialize;
+
+use super::cancel::no_such_job;
+use super::jobs::{Row, as_it_is, state_of};
+use super::options::{BackendArgs, root};
+use super::output::{self, Format, print, print_json};
+use crate::events::time;
+use crate::exit::Exit;
+use crate::units::brief;
+use crate::view::FailureView;
+use crate::worker::now;
+
+/// Lines of a tree: more is not for people, and a job of a million calls must not fill this process's memory.
+const LINES: usize = 10_000;
+
+/// Show a job and its call tree: states, attempts, durations and errors.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  brrr-host job JOB
+  brrr-host job JOB --depth 3 --output json
+
+A call is in the tree once; where it is asked for again, it says so. What a call asked for after its last wait is not
+recorded, and of more than 1024 calls at once only the last ones are.
+
+The JSON is what `jobs` says of a job, with `options`, `cut` (is anything left out for its size?) and `tree`: a call with
+`task`, `call`, `state`, `label`, `attempt`, `duration_ms`, `reused`, `waiting`, `next_attempt_at`, `last_failure`,
+`failure`, `left_out` and `children`, the same again. A call that is in it already has `see_above` and no `children`.")]
+pub struct Args {
+    /// The job, by its id.
+    #[arg(value_name = "JOB", value_parser = root)]
+    job: Root,
+
+    /// Levels of calls to show.
+    // 50 levels are 100 of JSON, and readers stop at 128.
+    #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=500))]
+    depth: u16,
+
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+/// The document of `--output json`.
+#[derive(Serialize)]
+struct View<'a> {
+    #[serde(flatten)]
+    job: Row,
+    /// The conditions that it was given, as `brrr-host inspect` shows them.
+    options: std::collections::BTreeMap<&'static str, String>,
+    /// Is anything left out, because the tree is too deep or too large?
+    cut: bool,
+    tree: Branch<'a>,
+}
+
+/// A call in the document. `see_above`: it is there already, and nothing more is said here.
+#[derive(Serialize)]
+struct Branch<'a> {
+    task: Option<&'a str>,
+    call: &'a str,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    see_above: bool,
+    #[serde(flatten)]
+    more: Option<More<'a>>,
+}
+
+#[derive(Serialize)]
+struct More<'a> {
+    attempt: u32,
+    /// `null`: it has no outcome, or the backend doesn't know.
+    duration_ms: Option<Millis>,
+    /// Its value is older than the job.
+    reused: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_failure: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureView<'a>>,
+    children: Vec<Branch<'a>>,
+    /// Calls that are not shown, for the tree's size or because its record does not name them.
+    #[serde(skip_serializing_if = "is_none")]
+    left_out: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_none(n: &usize) -> bool {
+    *n == 0
+}
+
+pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+    let root = &args.job;
+    let backend = args.backend.open_shared()?;
+    let client = Client::new(backend.clone());
+    let Some(job) = client.job(root).await? else { return Err(no_such_job(root)) };
+    let now = now();
+    let job = as_it_is(&*backend, &client, root, job, now).await?;
+    let row = Row::of(&*backend, root, &job, now).await?;
+    let bounds = Bounds { depth: args.depth.into(), lines: LINES };
+    let tree = Tree::read(&*backend, root, &job, now, bounds).await?;
+    let mut walk = Walk { tree: &tree, now, expanded: HashSet::new() };
+    match format {
+        Format::Json => {
+            let options = job.options.pairs().into_iter().collect();
+            print_json(&View { job: row, options, cut: tree.is_cut(), tree: walk.branch(0) })?;
+        }
+        Format::Text => {
+            let mut text = head(&row, state_of(&job));
+            walk.draw(&mut text, 0, "", "");
+            if tree.is_cut() {
+                let _ =
+                    write!(text, "\n(cut: at most {} levels, see --depth, and {LINES} lines are shown)", args.depth);
+            }
+            print(text.trim_end())?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn head(row: &Row, state: State) -> String {
+    let mut out = String::new();
+    let mut put = |what: &str, text: &str| {
+        // Writing to a String does not fail.
+        let _ = writeln!(out, "{what:<9} {}", output::line(text));
+    };
+    put("job", &row.job);
+    put("topic", &row.topic);
+    put("created", &row.created);
+    if let Some(deadline) = &row.deadline {
+        put("deadline", deadline);
+    }
+    if let Some(old) = &row.retry_of {
+        put("retry of", old);
+    }
+    if let Some(messages) = row.messages {
+        put("messages", &messages.to_string());
+    }
+    let duration = row.duration_ms.map(|span| format!(", {}", brief(span))).unwrap_or_default();
+    let _ = writeln!(out, "{:<9} {}{duration}\n", "state", output::state(state));
+    out
+}
+
+/// Goes through a tree as it is shown: in the guests' order, each call the first time with all that is under it.
+struct Walk<'a> {
+    tree: &'a Tree,
+    now: Millis,
+    expanded: HashSet<usize>,
+}
+
+impl<'a> Walk<'a> {
+    /// Is there more to show of this call than it is shown already?
+    fn expand(&mut self, place: usize) -> bool {
+        self.expanded.insert(place) || self.tree.calls[place].children.is_empty()
+    }
+
+    fn branch(&mut self, place: usize) -> Branch<'a> {
+        let node = &self.tree.calls[place];
+        let more = self.expand(place).then(|| More {
+            attempt: node.attempt,
+            duration_ms: node.took(),
+            reused: node.reused,
+            waiting: (node.state == State::Deferred).then_some(node.waiting),
+            next_attempt_at: (node.not_before > self.now).then(|| time(node.not_before)),
+            last_failure: Some(node.last_failure.as_str()).filter(|text| !text.is_empty()),
+            failure: node.failure.as_ref().map(Into::into),
+            children: node.children.iter().map(|child| self.branch(*child)).collect(),
+            left_out: node.left_out + node.unnamed,
+        });
+        Branch {
+            task: node.task.as_deref(),
+            call: node.call.as_str(),
+            state: node.state.as_str(),
+            label: node.label.as_deref(),
+            see_above: more.is_none(),
+            more,
+        }
+    }
+
+    /// `first` is before the call's own line, `rest` before the lines under it.
+    fn draw(&mut self, out: &mut String, place: usize, first: &str, rest: &str) {
+        let node = &self.tree.calls[place];
+        let line = self.line(node);
+        if !self.expand(place) {
+            let _ = writeln!(out, "{first}{line} (see above)");
+            return;
+        }
+        let _ = writeln!(out, "{first}{line}");
+        let left_out = node.left_out + node.unnamed;
+        for (n, child) in node.children.iter().enumerate() {
+            let last = n + 1 == node.children.len() && left_out == 0;
+            let (branch, under) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            self.draw(out, *child, &format!("{rest}{branch}"), &format!("{rest}{under}"));
+        }
+        if left_out > 0 {
+            let _ = writeln!(out, "{rest}└─ … and {left_out} more");
+        }
+    }
+
+    /// A call in one line.
+    fn line(&self, node: &Node) -> String {
+        let task = output::line(node.task.as_deref().unwrap_or("?"));
+        let mut out = match &node.label {
+            Some(label) => format!("{} ({task})", output::line(label)),
+            None => task,
+        };
+        let _ = write!(out, " {}  {}", output::line(node.call.short()), output::state(node.state));
+        let mut facts = Vec::new();
+        if node.state == State::Deferred {
+            facts.push(format!("waits for {}", node.waiting));
+        }
+        if node.not_before > self.now {
+            facts.push(format!("attempt {} in {}", node.attempt, brief(node.not_before - self.now)));
+        } else if node.attempt > 1 {
+            facts.push(if node.has_ended() {
+                format!("{} attempts", node.attempt)
+            } else {
+                format!("attempt {}", node.attempt)
+            });
+        }
+        if node.reused {
+            facts.push("reused".to_owned());
+        }
+        facts.extend(node.took().map(brief));
+        if !facts.is_empty() {
+            let _ = write!(out, " ({})", facts.join(", "));
+        }
+        if let Some(failure) = &node.failure {
+            let _ = write!(out, ": {}", cause(failure));
+        } else if !node.last_failure.is_empty() {
+            let _ = write!(out, ": {}", output::line(&node.last_failure));
+        }
+        out
+    }
+}
+
+/// Why a call failed, in one line. What happened further down is told there.
+fn cause(failure: &Failure) -> String {
+    if let [own, _, ..] = failure.chain.as_slice() {
+        let own = own.strip_prefix(&failure.task).and_then(|text| text.strip_prefix(": ")).unwrap_or(own);
+        return output::line(own);
+    }
+    let message = output::line(&failure.message);
+    match &failure.kind {
+        FailureKind::Error => message,
+        kind => format!("{}: {message}", output::line(kind.as_str())),
+    }
+}

@@ -1,0 +1,66 @@
+//! `retry`: tries a job that is over again, as a new job.
+
+use std::time::Duration;
+
+use brrr_protocol::client::{Client, Retried};
+use brrr_protocol::model::Root;
+
+use super::Told;
+use super::cancel::no_such_job;
+use super::encode::Codec;
+use super::options::{BackendArgs, duration, new_root, root};
+use super::outcome::Show;
+use super::output::{Format, say};
+use super::schedule;
+use super::submit::{Job, persist};
+use super::wait::Waiting;
+use crate::exit::Exit;
+use crate::worker::now;
+
+/// Try a job that is over again, as a new job: what succeeded is not run again. Prints the new job's id.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  brrr-host retry JOB
+  brrr-host retry JOB --wait
+  brrr-host retry JOB --wait 30s --output json
+
+The new job has the conditions of the old one, and as much time. Exits with 42 while the old one is alive.")]
+pub struct Args {
+    /// The job, by its id.
+    #[arg(value_name = "JOB", value_parser = root)]
+    job: Root,
+
+    /// Wait for the new job, at most this time, and print its result as `call` does.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, value_parser = duration)]
+    #[allow(clippy::option_option, reason = "clap's form of a flag that may have a value")]
+    wait: Option<Option<Duration>>,
+
+    /// How the result is written.
+    #[arg(long, value_enum, default_value_t, requires = "wait")]
+    codec: Codec,
+
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+    let (old, new) = (&args.job, new_root()?);
+    let backend = args.backend.open_shared()?;
+    let client = Client::new(backend.clone());
+    let (call, scheduled) = match persist(&new, || Box::pin(client.retry(old, new.clone(), now()))).await? {
+        Retried::As(call, scheduled) => (call, scheduled),
+        Retried::Alive => {
+            let text = format!("job {old} is not over yet; `brrr-host cancel {old}` ends it");
+            return Err(Told::new(Exit::Refused, text).into());
+        }
+        Retried::Unknown => return Err(no_such_job(old)),
+    };
+    let Some(at_most) = args.wait else {
+        schedule::show(&Job { root: new, hash: call.hash, scheduled }, format)?;
+        return Ok(Exit::Done);
+    };
+    say(format_args!("job {new} tries job {old} again"));
+    let waiting =
+        Waiting { backend: &*backend, client: &client, root: &new, topic: &call.topic, task: &call.task, at_most };
+    waiting.show(&Show { format, codec: args.codec, job: Some(&new), call: &call.hash }).await
+}

@@ -1,0 +1,271 @@
+//! Events as JSON, one object a line: to a file, and to the event log of the backend for those who follow it elsewhere.
+//!
+//! The schema is part of the interface; `v` grows when a key changes its meaning. See the README for the keys.
+
+use std::collections::{HashSet, VecDeque};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use brrr_protocol::events::{Event, Observer, State, Subject};
+use brrr_protocol::model::{CallHash, Millis, Root};
+use brrr_protocol::ports::Backend;
+use bytes::Bytes;
+use serde::Serialize;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+
+use crate::view::FailureView;
+
+/// Ends of calls and jobs that are remembered as told.
+const ENDS_KEPT: usize = 1_000;
+
+/// Events that may wait for the backend; more are dropped, because work must not wait for who watches.
+const WAITING: usize = 10_000;
+
+/// How long events gather before they are published together.
+const GATHER: Duration = Duration::from_millis(100);
+
+/// An event as it is written.
+#[derive(Serialize)]
+struct View<'a> {
+    v: u32,
+    at: String,
+    /// `task` or `job`.
+    subject: &'static str,
+    job: &'a str,
+    call: &'a str,
+    task: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
+    topic: &'a str,
+    from: &'static str,
+    to: &'static str,
+    attempt: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failure: Option<FailureView<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_in_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<usize>,
+    worker: &'a str,
+}
+
+/// Where events go.
+pub struct Events {
+    worker: String,
+    file: Option<Mutex<Box<dyn Write + Send>>>,
+    publish: Option<Sender<Bytes>>,
+    dropped: Arc<AtomicU64>,
+    ends: Mutex<Ends>,
+}
+
+#[derive(Default)]
+struct Ends {
+    told: HashSet<End>,
+    order: VecDeque<End>,
+}
+
+type End = (Subject, Root, CallHash);
+
+/// Publishes events until their source is gone.
+pub struct Publisher {
+    task: JoinHandle<()>,
+}
+
+impl Events {
+    /// `worker` tells workers apart.
+    #[must_use]
+    pub fn new(worker: String) -> Self {
+        Self { worker, file: None, publish: None, dropped: Arc::default(), ends: Mutex::default() }
+    }
+
+    /// Writes each event to the end of a file; `-` is stdout.
+    ///
+    /// # Errors
+    /// When the file can't be opened.
+    pub fn to_file(mut self, path: &Path) -> io::Result<Self> {
+        let file: Box<dyn Write + Send> = if path == Path::new("-") {
+            Box::new(io::stdout())
+        } else {
+            Box::new(File::options().create(true).append(true).open(path)?)
+        };
+        self.file = Some(Mutex::new(file));
+        Ok(self)
+    }
+
+    /// Publishes each event through the backend's event log; it must have one.
+    #[must_use]
+    pub fn to_backend(mut self, backend: Arc<dyn Backend>) -> (Self, Publisher) {
+        let (sender, events) = channel(WAITING);
+        self.publish = Some(sender);
+        let task = tokio::spawn(publish(backend, events, self.dropped.clone()));
+        (self, Publisher { task })
+    }
+
+    /// Of what is dropped with its job several messages may be about, each of which tells so.
+    fn is_repeated(&self, event: &Event<'_>) -> bool {
+        if !matches!(event.to, State::Cancelled | State::TimedOut) {
+            return false;
+        }
+        let end = (event.subject, event.root.clone(), event.call.clone());
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        if !ends.told.insert(end.clone()) {
+            return true;
+        }
+        ends.order.push_back(end);
+        if ends.order.len() > ENDS_KEPT
+            && let Some(oldest) = ends.order.pop_front()
+        {
+            ends.told.remove(&oldest);
+        }
+        false
+    }
+
+    fn line(&self, event: &Event<'_>) -> Vec<u8> {
+        let view = View {
+            v: 1,
+            at: time(event.at),
+            subject: if event.subject == Subject::Job { "job" } else { "task" },
+            job: event.root.as_str(),
+            call: event.call.as_str(),
+            task: event.task,
+            label: event.label,
+            topic: event.topic.as_str(),
+            from: event.from.as_str(),
+            to: event.to.as_str(),
+            attempt: event.attempt,
+            failure: event.failure.map(Into::into),
+            retry_in_ms: event.retry_in.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
+            waiting: event.waiting,
+            worker: &self.worker,
+        };
+        // Numbers and texts: nothing in it can't be written.
+        serde_json::to_vec(&view).unwrap_or_default()
+    }
+}
+
+/// RFC 3339 in UTC, with milliseconds.
+#[must_use]
+pub fn time(at: Millis) -> String {
+    // The end of the year 9999: what a damaged record may hold beyond that can't be written.
+    const LAST: Millis = 253_402_300_799_999;
+    humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at.min(LAST))).to_string()
+}
+
+impl Observer for Events {
+    fn observe(&self, event: &Event<'_>) {
+        if self.is_repeated(event) {
+            return;
+        }
+        let mut line = self.line(event);
+        if let Some(publish) = &self.publish
+            && publish.try_send(Bytes::copy_from_slice(&line)).is_err()
+        {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Some(file) = &self.file {
+            line.push(b'\n');
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            // Built first and written at once, so that lines of several workers in one file don't mix.
+            if let Err(error) = file.write_all(&line).and_then(|()| file.flush()) {
+                tracing::warn!("an event could not be written: {error}");
+            }
+        }
+    }
+}
+
+impl Publisher {
+    /// Waits until everything is published, for a while. To be called when the worker has ended.
+    pub async fn finish(self) {
+        if tokio::time::timeout(Duration::from_secs(5), self.task).await.is_err() {
+            tracing::warn!("the last events were not published within 5 s");
+        }
+    }
+}
+
+async fn publish(backend: Arc<dyn Backend>, mut events: Receiver<Bytes>, dropped: Arc<AtomicU64>) {
+    let Some(log) = backend.events() else { return };
+    let mut batch = Vec::new();
+    while events.recv_many(&mut batch, WAITING).await > 0 {
+        if let Err(error) = log.publish(&batch).await {
+            tracing::warn!("{} events could not be published: {error}", batch.len());
+        }
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            tracing::warn!("{lost} events were dropped: more happens than the backend takes");
+        }
+        batch.clear();
+        tokio::time::sleep(GATHER).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brrr_protocol::model::{Failure, FailureKind};
+
+    use super::*;
+
+    fn written(events: &Events, subject: Subject, to: State, failure: Option<&Failure>) -> serde_json::Value {
+        let event = Event {
+            at: 1_700_000_000_123,
+            subject,
+            from: State::Running,
+            to,
+            root: &"r".into(),
+            call: &"c".into(),
+            task: "fib",
+            label: None,
+            topic: &"t".into(),
+            attempt: 2,
+            failure,
+            retry_in: Some(Duration::from_millis(1500)),
+            waiting: None,
+        };
+        serde_json::from_slice(&events.line(&event)).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_one_flat_object() {
+        let events = Events::new("w".to_owned());
+        let failure = Failure::new(FailureKind::Trap, "fib", "unreachable");
+        let event = written(&events, Subject::Task, State::Ready, Some(&failure));
+        assert_eq!(event["at"], "2023-11-14T22:13:20.123Z");
+        assert_eq!(
+            (&event["subject"], &event["from"], &event["to"]),
+            (&"task".into(), &"running".into(), &"ready".into())
+        );
+        assert_eq!((&event["attempt"], &event["retry_in_ms"]), (&2.into(), &1500.into()));
+        assert_eq!(event["failure"]["kind"], "trap");
+        assert!(event.get("label").is_none() && event.get("waiting").is_none());
+    }
+
+    #[test]
+    fn what_is_dropped_is_told_once() {
+        let events = Events::new("w".to_owned());
+        let (root, call, topic) = (Root::from("r"), "c".into(), "t".into());
+        let mut event = Event {
+            at: 1,
+            subject: Subject::Job,
+            from: State::Running,
+            to: State::Cancelled,
+            root: &root,
+            call: &call,
+            task: "t",
+            label: None,
+            topic: &topic,
+            attempt: 1,
+            failure: None,
+            retry_in: None,
+            waiting: None,
+        };
+        assert!(!events.is_repeated(&event) && events.is_repeated(&event));
+        event.subject = Subject::Task;
+        assert!(!events.is_repeated(&event));
+        event.to = State::Running;
+        assert!(!events.is_repeated(&event) && !events.is_repeated(&event));
+    }
+}

@@ -1,0 +1,75 @@
+//! Times and sizes as people write and read them.
+
+use std::time::Duration;
+
+use brrr_protocol::model::Millis;
+use bytesize::ByteSize;
+use jiff::Timestamp;
+
+/// `5m`, `30s`, `250ms`, `1h 30m`.
+///
+/// # Errors
+/// What is wrong, and how to write it.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 30s, 5m or 1h"))
+}
+
+/// `256MiB`, `1GB`, `65536`.
+///
+/// # Errors
+/// What is wrong, and how to write it.
+pub fn size(text: &str) -> Result<u64, String> {
+    let size = text.parse::<ByteSize>().map_err(|_| "not a size; write it as 16MiB, 1GiB or 65536".to_owned())?;
+    if size.as_u64() == 0 { Err("must be more than 0".to_owned()) } else { Ok(size.as_u64()) }
+}
+
+/// A moment of RFC 3339: `2030-01-31T18:00:00Z`, `2030-01-31T18:00:00+01:00`.
+///
+/// # Errors
+/// What is wrong, and how to write it.
+pub fn moment(text: &str) -> Result<Millis, String> {
+    let moment = text.parse::<Timestamp>().map_err(|error| format!("{error}; write it as 2030-01-31T18:00:00Z"))?;
+    u64::try_from(moment.as_millisecond()).map_err(|_| "that is before 1970".to_owned())
+}
+
+/// A span of time as a table shows it: its two largest units.
+#[must_use]
+pub fn brief(span: Millis) -> String {
+    match span {
+        0..1000 => format!("{span}ms"),
+        1000..10_000 => format!("{}.{}s", span / 1000, span % 1000 / 100),
+        _ => {
+            let whole = humantime::format_duration(Duration::from_secs(span / 1000)).to_string();
+            whole.split(' ').take(2).collect::<Vec<_>>().join(" ")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_durations_are_read_as_people_write_them() {
+        assert_eq!(size("256MiB"), Ok(256 << 20));
+        assert_eq!(size("65536"), Ok(65536));
+        assert!(size("0").is_err() && size("many").is_err());
+        assert_eq!(duration("5m"), Ok(Duration::from_secs(300)));
+        assert!(duration("5").unwrap_err().contains("30s"));
+    }
+
+    #[test]
+    fn moments_have_zones() {
+        assert_eq!(moment("1970-01-01T00:00:01.5Z"), Ok(1500));
+        assert_eq!(moment("1970-01-01T02:00:00+02:00"), Ok(0));
+        for wrong in ["tomorrow", "1970-01-01", "1970-01-01T00:00:00", "1969-12-31T00:00:00Z"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn spans_are_brief() {
+        let shown = [0, 999, 1000, 9_950, 10_000, 61_000, 3_725_000].map(brief);
+        assert_eq!(shown, ["0ms", "999ms", "1.0s", "9.9s", "10s", "1m 1s", "1h 2m"]);
+    }
+}

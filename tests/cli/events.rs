@@ -1,0 +1,99 @@
+//! `run --events`, `run --publish-events` and `events`.
+
+use serde_json::Value;
+
+use crate::control::{events, schedule};
+use crate::harness::{Env, eventually};
+
+fn step(event: &Value) -> String {
+    let word = |key: &str| event[key].as_str().expect("a word").to_owned();
+    format!("{} {} {}>{} {}", word("subject"), word("task"), word("from"), word("to"), event["attempt"])
+}
+
+/// Every transition of a parent whose child fails three times.
+const STEPS: [&str; 15] = [
+    "job calls_always_fails unscheduled>ready 1",
+    "task calls_always_fails unscheduled>ready 1",
+    "job calls_always_fails ready>running 1",
+    "task calls_always_fails ready>running 1",
+    "task calls_always_fails running>deferred 1",
+    "task always_fails unscheduled>ready 1",
+    "task always_fails ready>running 1",
+    "task always_fails running>ready 2",
+    "task always_fails ready>running 2",
+    "task always_fails running>ready 3",
+    "task always_fails ready>running 3",
+    "task always_fails running>failed 3",
+    "task calls_always_fails deferred>running 1",
+    "task calls_always_fails running>failed 1",
+    "job calls_always_fails running>failed 1",
+];
+
+#[test]
+fn a_file_has_every_transition() {
+    let env = Env::new();
+    // One at a time, so that nothing overtakes.
+    let worker = env.worker(&["--max-running", "1", "--events", "events.jsonl"]);
+    let ended = env.run(["call", "calls_always_fails", "{\"catch\": false}"]);
+    assert_eq!(ended.code, Some(30), "{ended:#?}");
+    worker.stop().ok();
+    let events = events(&env, "events.jsonl");
+    assert_eq!(events.iter().map(step).collect::<Vec<_>>(), STEPS);
+    for event in &events {
+        assert_eq!(event["v"], 1, "{event}");
+        assert!(event["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{event}");
+        assert_eq!(event["job"], events[0]["job"]);
+    }
+    assert!(events[7]["retry_in_ms"].is_u64() && events[7]["failure"]["message"] == "never works", "{}", events[7]);
+    assert_eq!(events[4]["waiting"], 1);
+}
+
+#[test]
+fn events_on_stdout_are_nothing_but_events() {
+    let env = Env::new();
+    let worker = env.worker(&["--events", "-"]);
+    assert_eq!(env.run(["call", "prints", "{\"line\": \"me\"}"]).ok(), "me");
+    let ended = worker.stop();
+    assert!(ended.stderr.contains("before me"), "{ended:#?}");
+    let lines: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
+    assert!(lines.len() > 5, "{lines:?}");
+}
+
+#[test]
+fn published_events_are_followed_from_elsewhere() {
+    let env = Env::new();
+    let none = env.run(["events"]);
+    assert!(none.ok().is_empty() && none.stderr.contains("--publish-events"), "{none:#?}");
+    let id = schedule(&env, &["calls_always_fails", "{\"catch\": false}"]);
+    let follow = env.start(["events", "--follow", "--job", &id]);
+    let worker = env.worker(&["--max-running", "1", "--publish-events"]);
+    env.run(["call", "fib", "{\"n\": 3}"]).ok();
+    eventually("the end of the job is told", || {
+        let out = follow.stdout();
+        let told = out.lines().any(|line| line.contains("\"subject\":\"job\"") && line.contains("\"to\":\"failed\""));
+        if told { Ok(()) } else { Err(out) }
+    });
+    let out = follow.stdout();
+    let told: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
+    assert_eq!(told.iter().map(step).collect::<Vec<_>>(), STEPS);
+    assert!(told.iter().all(|event| event["job"] == *id), "{out}");
+    let place = |event: &Value| event["place"].as_u64().expect("a place");
+    assert!(told.is_sorted_by_key(place), "{out}");
+    worker.stop().ok();
+
+    let all = env.run(["events"]).ok().lines().count();
+    assert!(all > STEPS.len(), "those of the other job too");
+    let middle = place(&told[9]).to_string();
+    let rest = env.run(["events", "--job", &id, "--since", &middle]);
+    assert_eq!(rest.ok().lines().count(), 5, "{rest:#?}");
+    let last = place(&told[14]).to_string();
+    assert_eq!(env.run(["events", "--job", &id, "--since", &last]).ok(), "");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_at_the_start() {
+    let env = Env::new();
+    let guest = crate::harness::guest();
+    let ended = env.run(["run", guest.to_str().expect("UTF-8"), "--events", "nowhere/events.jsonl"]);
+    ended.refused(2, &["--events", "nowhere/events.jsonl"]);
+}
