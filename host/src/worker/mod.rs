@@ -1,7 +1,7 @@
 //! The worker: receives messages, runs each in a task of its own, and drains when it is asked to stop.
 //!
 //! - `in_flight`: what this worker holds; `leases`: keeps it held; `preempt`: stops what nobody wants any more
-//! - `shutdown`: signals; `announce`: says what it handles
+//! - `turns`: one run of a call at a time; `shutdown`: signals; `announce`: says what it handles
 //!
 //! What becomes of a message is decided in `brrr_protocol::step`, and what the worker does about that in `disposition`.
 
@@ -10,6 +10,7 @@ mod in_flight;
 mod leases;
 mod preempt;
 mod shutdown;
+mod turns;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,10 +32,15 @@ pub use announce::announce;
 use in_flight::{Id, InFlight};
 use leases::Leases;
 pub use shutdown::Shutdown;
+use turns::Turns;
 
 /// How long one `receive` waits for a message. Also what stopping an idle worker takes at most: a `receive` is never
 /// cut off, because the messages that it was about to return would stay leased.
 const RECEIVE_WAIT: Duration = Duration::from_millis(500);
+
+/// How long a message may wait here for another one of the same call. Not longer: what waits takes the room of what could
+/// run.
+const TURN_WAIT: Duration = Duration::from_secs(1);
 
 /// What a worker may do at once, and for how long.
 #[derive(Clone)]
@@ -68,6 +74,7 @@ struct Shared {
     /// One permit for each call that may run. Closed when the worker drains.
     running: Semaphore,
     in_flight: Arc<InFlight>,
+    turns: Turns,
     /// Failures of the backend in a row.
     failures: AtomicU32,
     shutdown: Shutdown,
@@ -95,6 +102,7 @@ impl Worker {
             observer: options.observer,
             running: Semaphore::new(permits as usize),
             in_flight: Arc::default(),
+            turns: Turns::default(),
             failures: AtomicU32::new(0),
             shutdown,
             fatal: Mutex::new(None),
@@ -202,6 +210,9 @@ impl Worker {
 
 impl Shared {
     async fn work(&self, delivery: &Delivery, id: Id) {
+        let Ok(_turn) = tokio::time::timeout(TURN_WAIT, self.turns.wait(&delivery.body)).await else {
+            return self.give_back(delivery, TURN_WAIT).await;
+        };
         let Ok(_running) = self.running.acquire().await else {
             return self.give_back(delivery, Duration::ZERO).await;
         };
