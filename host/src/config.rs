@@ -21,7 +21,7 @@
 //! max-running = 2
 //! memory = "64MiB"
 //!
-//! [tasks."*"]              # of all others
+//! [tasks."*"]              # of all, where their own entry says nothing
 //! max-retries = 1
 //! ```
 //!

@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, UNIX_EPOCH};
 
 use brrr_protocol::events::{Event, Observer, State, Subject};
@@ -16,14 +18,15 @@ use brrr_protocol::ports::Backend;
 use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::task::JoinHandle;
 
+use crate::exit::Exit;
 use crate::view::FailureView;
+use crate::worker::Shutdown;
 
 /// Ends of calls and jobs that are remembered as told.
 const ENDS_KEPT: usize = 1_000;
 
-/// Events that may wait for the backend; more are dropped, because work must not wait for who watches.
+/// Events that may wait for the backend or the file; more are dropped, because work must not wait for who watches.
 const WAITING: usize = 10_000;
 
 /// How long events gather before they are published together.
@@ -57,7 +60,7 @@ struct View<'a> {
 /// Where events go.
 pub struct Events {
     worker: String,
-    file: Option<Mutex<Box<dyn Write + Send>>>,
+    file: Option<mpsc::SyncSender<Vec<u8>>>,
     publish: Option<Sender<Bytes>>,
     dropped: Arc<AtomicU64>,
     ends: Mutex<Ends>,
@@ -71,9 +74,11 @@ struct Ends {
 
 type End = (Subject, Root, CallHash);
 
-/// Publishes events until their source is gone.
-pub struct Publisher {
-    task: JoinHandle<()>,
+/// What writes and publishes events, until their source is gone.
+#[derive(Default)]
+pub struct Outlets {
+    writer: Option<JoinHandle<()>>,
+    publisher: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Events {
@@ -83,27 +88,30 @@ impl Events {
         Self { worker, file: None, publish: None, dropped: Arc::default(), ends: Mutex::default() }
     }
 
-    /// Writes each event to the end of a file; `-` is stdout.
+    /// Writes each event to the end of a file; `-` is stdout, and the worker is asked to stop when nobody reads that any
+    /// more. On a thread of its own: a slow reader must not hold up the work.
     ///
     /// # Errors
-    /// When the file can't be opened.
-    pub fn to_file(mut self, path: &Path) -> io::Result<Self> {
+    /// When the file can't be opened, or the system refuses a thread.
+    pub fn to_file(&mut self, path: &Path, outlets: &mut Outlets, shutdown: Shutdown) -> io::Result<()> {
         let file: Box<dyn Write + Send> = if path == Path::new("-") {
             Box::new(io::stdout())
         } else {
             Box::new(File::options().create(true).append(true).open(path)?)
         };
-        self.file = Some(Mutex::new(file));
-        Ok(self)
+        let (sender, lines) = mpsc::sync_channel(WAITING);
+        let dropped = self.dropped.clone();
+        let writer = thread::Builder::new().name("brrr-events".into());
+        outlets.writer = Some(writer.spawn(move || write(file, &lines, &dropped, &shutdown))?);
+        self.file = Some(sender);
+        Ok(())
     }
 
     /// Publishes each event through the backend's event log; it must have one.
-    #[must_use]
-    pub fn to_backend(mut self, backend: Arc<dyn Backend>) -> (Self, Publisher) {
+    pub fn to_backend(&mut self, backend: Arc<dyn Backend>, outlets: &mut Outlets) {
         let (sender, events) = channel(WAITING);
         self.publish = Some(sender);
-        let task = tokio::spawn(publish(backend, events, self.dropped.clone()));
-        (self, Publisher { task })
+        outlets.publisher = Some(tokio::spawn(publish(backend, events, self.dropped.clone())));
     }
 
     /// Of what is dropped with its job several messages may be about, each of which tells so.
@@ -169,21 +177,59 @@ impl Observer for Events {
         }
         if let Some(file) = &self.file {
             line.push(b'\n');
-            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-            // Built first and written at once, so that lines of several workers in one file don't mix.
-            if let Err(error) = file.write_all(&line).and_then(|()| file.flush()) {
-                tracing::warn!("an event could not be written: {error}");
+            if file.try_send(line).is_err() {
+                self.dropped.fetch_add(1, Ordering::Relaxed);
             }
         }
     }
 }
 
-impl Publisher {
-    /// Waits until everything is published, for a while. To be called when the worker has ended.
+impl Outlets {
+    /// Waits until everything is told, for a while. To be called when the worker has ended, and with it the last one who
+    /// had something to tell.
     pub async fn finish(self) {
-        if tokio::time::timeout(Duration::from_secs(5), self.task).await.is_err() {
-            tracing::warn!("the last events were not published within 5 s");
+        const PATIENCE: Duration = Duration::from_secs(5);
+        if let Some(publisher) = self.publisher
+            && tokio::time::timeout(PATIENCE, publisher).await.is_err()
+        {
+            tracing::warn!("the last events were not published within {PATIENCE:?}");
         }
+        if let Some(writer) = self.writer {
+            let written = tokio::task::spawn_blocking(move || writer.join());
+            if tokio::time::timeout(PATIENCE, written).await.is_err() {
+                tracing::warn!("the last events were not written within {PATIENCE:?}");
+            }
+        }
+    }
+}
+
+/// Writes lines until there are no more.
+fn write(mut file: Box<dyn Write + Send>, lines: &mpsc::Receiver<Vec<u8>>, dropped: &AtomicU64, shutdown: &Shutdown) {
+    let mut failing = false;
+    for line in lines {
+        // Each at once, so that lines of several workers in one file don't mix.
+        match file.write_all(&line).and_then(|()| file.flush()) {
+            Ok(()) => failing = false,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                shutdown.begin(Exit::BrokenPipe);
+                return;
+            }
+            Err(error) => {
+                if !failing {
+                    tracing::warn!("events can't be written: {error}");
+                }
+                failing = true;
+            }
+        }
+        report_dropped(dropped);
+    }
+}
+
+fn report_dropped(dropped: &AtomicU64) {
+    // Looked at before it is changed: the line is shared with the workers' threads.
+    if dropped.load(Ordering::Relaxed) > 0 {
+        let lost = dropped.swap(0, Ordering::Relaxed);
+        tracing::warn!("{lost} events were dropped: more happens than is taken");
     }
 }
 
@@ -194,10 +240,7 @@ async fn publish(backend: Arc<dyn Backend>, mut events: Receiver<Bytes>, dropped
         if let Err(error) = log.publish(&batch).await {
             tracing::warn!("{} events could not be published: {error}", batch.len());
         }
-        let lost = dropped.swap(0, Ordering::Relaxed);
-        if lost > 0 {
-            tracing::warn!("{lost} events were dropped: more happens than the backend takes");
-        }
+        report_dropped(&dropped);
         batch.clear();
         tokio::time::sleep(GATHER).await;
     }

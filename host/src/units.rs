@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use brrr_protocol::model::Millis;
+use brrr_protocol::options::LONGEST;
 use bytesize::ByteSize;
 use jiff::Timestamp;
 
@@ -11,7 +12,8 @@ use jiff::Timestamp;
 /// # Errors
 /// What is wrong, and how to write it.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 30s, 5m or 1h"))
+    let time = humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 30s, 5m or 1h"))?;
+    if time > LONGEST { Err("longer than 100 years".to_owned()) } else { Ok(time) }
 }
 
 /// `256MiB`, `1GB`, `65536`.

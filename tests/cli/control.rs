@@ -252,3 +252,60 @@ fn a_worker_in_memory_retries_and_times_out() {
     assert!(failure(&worker, "/loops", "").contains("\"kind\":\"timeout\""));
     worker.stop().ok();
 }
+
+#[test]
+fn a_jobs_time_does_not_lift_the_limit_of_a_run() {
+    let env = Env::new();
+    let worker = env.worker(&["--timeout", "300ms"]);
+    let ended = env.run(["call", "loops", "--timeout", "1h", "--output", "json"]);
+    assert_eq!(ended.code, Some(32), "{ended:#?}");
+    let message = ended.json()["failure"]["message"].to_string();
+    assert!(message.contains("300ms"), "{message}");
+    worker.stop().ok();
+}
+
+/// What a damaged record belongs to can still be seen, ended and cleared away.
+#[test]
+fn a_damaged_record_blocks_no_command() {
+    let env = Env::new();
+    let (damaged, other) = (schedule(&env, &["fib", "{\"n\": 2}"]), schedule(&env, &["noop"]));
+    let call = job(&env, &damaged)["call"].as_str().expect("a call").to_owned();
+    let key = brrr_protocol::ports::Key::call(&call.as_str().into());
+    block_on(env.backend().store().put(&key, "damaged".into())).expect("put");
+    let jobs = env.run(["jobs", "--output", "json"]).json();
+    assert_eq!(jobs["counts"]["running"], 2, "{jobs}");
+    assert_eq!(job(&env, &damaged)["task"], Value::Null);
+    env.run(["cancel", &damaged]).ok();
+    assert_eq!(job(&env, &damaged)["state"], "cancelled");
+
+    // Another one is met by a worker: it fails, and its message is set aside.
+    let met = schedule(&env, &["fib", "{\"n\": 2}"]);
+    block_on(env.backend().store().put(&key, "damaged".into())).expect("put");
+    let worker = env.worker(&[]);
+    eventually("the job has failed", || {
+        let job = job(&env, &met);
+        if job["state"] == "failed" { Ok(()) } else { Err(job.to_string()) }
+    });
+    let dead = env.run(["dead", "list", "--output", "json"]).json();
+    let of_met = |letter: &Value| letter["job"] == met.as_str();
+    assert!(dead["dead"].as_array().expect("a list").iter().any(of_met), "{dead}");
+    let sent = env.run(["dead", "send", "--all", "--output", "json"]);
+    // The cancelled job's message was set aside too.
+    assert_eq!((sent.code, sent.json()), (Some(42), json!({"sent": [], "refused": 2})), "{sent:#?}");
+    assert_eq!(env.run(["dead", "drop", "--all"]).code, Some(0));
+    eventually("the other job is done", || match job(&env, &other)["state"].as_str() {
+        Some("completed") => Ok(()),
+        state => Err(format!("{state:?}")),
+    });
+    worker.stop().ok();
+}
+
+#[test]
+fn times_beyond_all_bounds_are_refused() {
+    let env = Env::new();
+    for flag in ["--timeout", "--task-timeout", "--retry-delay", "--max-retry-delay"] {
+        let ended = env.run(["schedule", "noop", flag, "1000000y"]);
+        assert_eq!(ended.code, Some(2), "{flag}: {ended:#?}");
+        assert!(ended.stderr.contains("100 years"), "{ended:#?}");
+    }
+}

@@ -97,3 +97,25 @@ fn a_file_that_cannot_be_written_is_told_at_the_start() {
     let ended = env.run(["run", guest.to_str().expect("UTF-8"), "--events", "nowhere/events.jsonl"]);
     ended.refused(2, &["--events", "nowhere/events.jsonl"]);
 }
+
+#[test]
+fn a_reader_of_events_that_goes_away_ends_the_worker() {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::Stdio;
+
+    let env = Env::new();
+    let guest = crate::harness::guest();
+    let mut command = env.command(["run", guest.to_str().expect("UTF-8"), "--events", "-"]);
+    let mut worker = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the binary starts");
+    assert_eq!(env.run(["call", "noop"]).code, Some(0));
+    let mut stdout = BufReader::new(worker.stdout.take().expect("stdout"));
+    let mut line = String::new();
+    stdout.read_line(&mut line).expect("an event");
+    drop(stdout);
+    let code = crate::harness::eventually("the worker has ended", || {
+        // Only who writes notices.
+        env.run(["schedule", "hello", "{\"greetee\": \"you\"}", "--fresh"]);
+        worker.try_wait().expect("a status").ok_or_else(|| "it runs".to_owned())
+    });
+    assert_eq!(code.code(), Some(141));
+}

@@ -91,7 +91,7 @@ fn a_second_signal_stops_at_once() {
 fn a_call_that_is_interrupted_says_how_to_go_on() {
     let env = Env::new();
     let call = env.start(["call", "fib", "{\"n\":5}"]);
-    eventually("the call is queued", || if depth(&env) == 1 { Ok(()) } else { Err("not yet".to_owned()) });
+    eventually("the call is queued", || if depth(&env) == 1 { Ok(()) } else { Err(call.stderr()) });
     // It begins to listen for signals as soon as the schedule has returned.
     sleep(Duration::from_millis(300));
     call.signal(Signal::INT);

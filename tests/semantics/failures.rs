@@ -116,15 +116,15 @@ async fn a_value_can_be_forgotten_once_no_job_lives() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         let call = hash("once", "x");
-        assert_eq!(world.client.forget(&call).await.unwrap(), Forgotten::Absent);
+        assert_eq!(world.client.forget(&call, now()).await.unwrap(), Forgotten::Absent);
         world.schedule("first", "once", "x").await;
         world.drain(&handler).await;
         let alive = world.schedule("second", "once", "y").await;
-        assert_eq!(world.client.forget(&call).await.unwrap(), Forgotten::InUse(alive));
+        assert_eq!(world.client.forget(&call, now()).await.unwrap(), Forgotten::InUse(alive));
         world.drain(&handler).await;
-        assert_eq!(world.client.forget(&call).await.unwrap(), Forgotten::Done);
+        assert_eq!(world.client.forget(&call, now()).await.unwrap(), Forgotten::Done);
         // The forgotten value's own job is over all the same, and a new one runs the call again.
-        assert_eq!(world.client.forget(&hash("once", "y")).await.unwrap(), Forgotten::Done);
+        assert_eq!(world.client.forget(&hash("once", "y"), now()).await.unwrap(), Forgotten::Done);
         world.schedule("third", "once", "x").await;
         world.drain(&handler).await;
         assert_eq!(handler.runs("once"), 3);

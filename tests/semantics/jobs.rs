@@ -316,6 +316,42 @@ async fn the_options_of_a_call_reach_its_handler() {
     .await;
 }
 
+/// Two jobs wait for one call; the one whose message it was is cancelled before the call is run. The other's options count.
+#[tokio::test]
+async fn the_options_of_a_call_outlive_the_job_that_queued_it() {
+    on_every_backend(async |world: World| {
+        let retry =
+            Options { max_retries: Some(1), retry_delay: Some(Duration::from_millis(1)), ..Options::default() };
+        let handler = Native::default()
+            .task("plain", |_, replay| {
+                Box::pin(async move { Ok(gather("plain", replay, &[("c", String::new())]).await?.concat()) })
+            })
+            .task("insists", move |_, replay| {
+                let retry = retry.clone();
+                Box::pin(async move {
+                    let outcomes = ask_with(replay, &[("c", String::new())], None, &retry).await?;
+                    Ok(outcomes.len().to_string())
+                })
+            })
+            .task("c", |request, _| {
+                Box::pin(async move { if request.attempt == 1 { stumble("c", "no") } else { Ok("2".to_owned()) } })
+            });
+        let first = world.schedule("first", "plain", "").await;
+        let parent = world.receive().await.remove(0);
+        world.step(&handler, &parent).await;
+        let call = world.receive().await.remove(0);
+        let second = world.schedule("second", "insists", "").await;
+        let parent = world.receive().await.remove(0);
+        world.step(&handler, &parent).await;
+        world.client.cancel(&first, now()).await.unwrap();
+        world.step(&handler, &call).await;
+        world.drain(&handler).await;
+        assert_eq!(world.value(&second, "insists", "").await, "1");
+        assert_eq!(handler.runs("c"), 2, "and so it was tried again");
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_job_that_failed_can_be_tried_again() {
     on_every_backend(async |world: World| {
@@ -358,7 +394,7 @@ async fn a_late_message_of_a_job_that_is_over_harms_nobody() {
         let handler = handlers();
         world.schedule("first", "middle", "").await;
         world.drain(&handler).await;
-        assert_eq!(world.client.forget(&hash("middle", "")).await.unwrap(), Forgotten::Done);
+        assert_eq!(world.client.forget(&hash("middle", ""), now()).await.unwrap(), Forgotten::Done);
         let second = world.schedule("second", "top", "").await;
         world.step(&handler, &world.receive().await[0]).await;
         let queued = world.receive().await;

@@ -168,9 +168,12 @@ impl Client {
         }))
     }
 
+    /// The task of a call, for people; `?` where no record tells.
     async fn task_of(&self, call: &CallHash) -> Result<String> {
         let bytes = self.backend.store().get(&Key::call(call)).await?;
-        Ok(bytes.as_ref().map(CallRecord::decode).transpose()?.map_or_else(|| "?".to_owned(), |record| record.task))
+        // A damaged record must not keep anybody from ending the job that it belongs to.
+        let record = bytes.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok());
+        Ok(record.map_or_else(|| "?".to_owned(), |record| record.task))
     }
 
     /// What is known of a call: its value, else the failure of the last job for it.
@@ -214,7 +217,7 @@ impl Client {
     ///
     /// # Errors
     /// When the backend fails or a record does not decode.
-    pub async fn forget(&self, call: &CallHash) -> Result<Forgotten> {
+    pub async fn forget(&self, call: &CallHash, now: Millis) -> Result<Forgotten> {
         let store = self.backend.store();
         let key = Key::value(call);
         let Some(value) = store.get(&key).await? else { return Ok(Forgotten::Absent) };
@@ -224,7 +227,7 @@ impl Client {
             let Some(last) = page.last().cloned() else { break };
             for id in page {
                 let root = Root::from(id);
-                if self.is_alive(&root).await? {
+                if self.is_alive(&root, now).await? {
                     return Ok(Forgotten::InUse(root));
                 }
             }
@@ -236,7 +239,8 @@ impl Client {
     }
 
     /// Has the job no outcome yet? Writes down that it is over, so that forgetting its value revives nothing.
-    async fn is_alive(&self, root: &Root) -> Result<bool> {
+    async fn is_alive(&self, root: &Root, now: Millis) -> Result<bool> {
+        self.end_if_overdue(root, now).await?;
         let store = self.backend.store();
         let key = Key::job(root);
         let Some(bytes) = store.get(&key).await? else { return Ok(false) };
@@ -245,7 +249,8 @@ impl Client {
             return Ok(false);
         }
         let Some(outcome) = self.outcome(root, &job.call).await? else { return Ok(true) };
-        let end = Some(JobEnd { state: JobState::of_outcome(&outcome), at: job.created });
+        // When that was, nobody has written down.
+        let end = Some(JobEnd { state: JobState::of_outcome(&outcome), at: 0 });
         let over = JobRecord { end, ..job };
         match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
             Swap::Done => Ok(false),

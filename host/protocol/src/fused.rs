@@ -13,7 +13,7 @@ use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
 use crate::ports::{Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter};
 use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_failure, encode_failure, encode_latest};
 use crate::release::{Release, Todo};
-use crate::stepwise::{must_send, outcome, run_with_options};
+use crate::stepwise::{is_first_of_job, must_send, outcome, over_what_no_run_wrote, run_with_options};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
 /// Reads of one consistent state.
@@ -181,8 +181,14 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     }
 
     let key = Key::run(parent, root);
-    if tx.get(&key)?.as_ref() == d.run_before {
-        tx.put(&key, &d.run_after.encode())?;
+    match tx.get(&key)? {
+        found if found.as_ref() == d.run_before => tx.put(&key, &d.run_after.encode())?,
+        Some(found) => {
+            if let Some(new) = over_what_no_run_wrote(&found, d)? {
+                tx.put(&key, &new)?;
+            }
+        }
+        None => {}
     }
     let mut waiting = HashSet::new();
     for child in children.iter().filter(|c| c.known) {
@@ -239,13 +245,15 @@ impl<'a> Child<'a> {
         if !self.known {
             tx.put(&Key::call(hash), &CallRecord::encode(&self.call.task, &self.call.payload))?;
         }
-        if self.must_send {
-            if let Some(run) = run_with_options(self.call) {
-                let key = Key::run(hash, &me.root);
-                if !tx.has(&key)? {
-                    tx.put(&key, &run.encode())?;
-                }
+        if is_first_of_job(self.pending.as_ref(), me)
+            && let Some(run) = run_with_options(self.call)
+        {
+            let key = Key::run(hash, &me.root);
+            if !tx.has(&key)? {
+                tx.put(&key, &run.encode())?;
             }
+        }
+        if self.must_send {
             match self.ended {
                 // Stepwise sends, registers without `scheduled_at`, and then finds the outcome; what that leaves is the
                 // discharge alone.

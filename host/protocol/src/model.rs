@@ -128,7 +128,7 @@ impl Failure {
     /// A failure that starts a chain.
     #[must_use]
     pub fn new(kind: FailureKind, task: &str, message: impl Into<String>) -> Self {
-        let message = message.into();
+        let message = cut(message.into(), MAX_MESSAGE);
         let chain = vec![Self::link(task, &kind, &message)];
         Self { kind, task: task.to_owned(), message, attempts: 1, chain }
     }
@@ -144,8 +144,37 @@ impl Failure {
     fn link(task: &str, kind: &FailureKind, message: &str) -> String {
         // One line a call: a stack trace in the message stays in the message.
         let first = message.lines().next().unwrap_or_default();
-        format!("{task}: {kind}: {first}")
+        format!("{task}: {kind}: {}", brief(first))
     }
+
+    /// A failure that a guest made up, or handed on: no longer than one of ours.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let chain = self.chain.into_iter().take(MAX_CHAIN).map(|link| cut(link, 2 * MAX_LINK)).collect();
+        Self { message: cut(self.message, MAX_MESSAGE), task: cut(self.task, MAX_LINK), chain, ..self }
+    }
+}
+
+/// Bytes of a failure's message. It is kept, told and handed on at every step of its way, whatever a guest put into it.
+const MAX_MESSAGE: usize = 16 << 10;
+
+/// Bytes that a line of a chain has for what went wrong.
+const MAX_LINK: usize = 500;
+
+/// Calls in a chain.
+const MAX_CHAIN: usize = 1_000;
+
+/// A text that is short enough for one line.
+pub(crate) fn brief(text: &str) -> String {
+    cut(text.to_owned(), MAX_LINK)
+}
+
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+    text
 }
 
 impl fmt::Display for Failure {
@@ -225,6 +254,17 @@ mod tests {
     fn short_hashes_respect_characters() {
         assert_eq!(CallHash::from("日本日本日本日本日本").short(), "日本日本日本日本");
         assert_eq!(CallHash::from("abc").short(), "abc");
+    }
+
+    #[test]
+    fn a_failure_has_bounds() {
+        let long = "é".repeat(MAX_MESSAGE);
+        let failure = Failure::new(FailureKind::Error, "t", long.as_str());
+        assert!(failure.message.len() <= MAX_MESSAGE + 3 && failure.message.ends_with('…'));
+        assert!(failure.chain[0].len() < MAX_LINK + 20, "{}", failure.chain[0].len());
+        let made_up = Failure { chain: vec![long.clone(); 2 * MAX_CHAIN], task: long, ..failure }.bounded();
+        assert!(made_up.chain.len() == MAX_CHAIN && made_up.chain[0].len() < 2 * MAX_LINK + 4);
+        assert!(made_up.task.len() < MAX_LINK + 4);
     }
 
     #[test]

@@ -47,6 +47,9 @@ const KEYS: [&str; 8] = [
     "label",
 ];
 
+/// No time is longer: it must still fit a clock when it is added to now.
+pub const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
+
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
 
@@ -90,7 +93,7 @@ impl Options {
         (root, call, attempt).hash(&mut hasher);
         let spread = 0.75 + 0.5 * (hasher.finish() as f64 / u64::MAX as f64);
         // Bounded, because a product of floats may exceed what a duration holds.
-        Some(Duration::try_from_secs_f64(delay.as_secs_f64() * spread).unwrap_or(delay))
+        Some(Duration::try_from_secs_f64(delay.as_secs_f64() * spread).unwrap_or(delay).min(LONGEST))
     }
 
     /// Is there an option of this name?
@@ -112,13 +115,14 @@ impl Options {
     }
 
     fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        let time = |ms| Duration::from_millis(ms).min(LONGEST);
         let number = || value.parse::<u64>().map_err(|_| format!("the option {key} is not a whole number: {value:?}"));
         let small = || value.parse::<u32>().map_err(|_| format!("the option {key} is not a whole number: {value:?}"));
         match key {
-            "timeout-ms" => self.timeout = Some(Duration::from_millis(number()?)),
+            "timeout-ms" => self.timeout = Some(time(number()?)),
             "max-retries" => self.max_retries = Some(small()?),
-            "retry-delay-ms" => self.retry_delay = Some(Duration::from_millis(number()?)),
-            "max-retry-delay-ms" => self.max_retry_delay = Some(Duration::from_millis(number()?)),
+            "retry-delay-ms" => self.retry_delay = Some(time(number()?)),
+            "max-retry-delay-ms" => self.max_retry_delay = Some(time(number()?)),
             "retry-backoff" => {
                 self.backoff = Some(match value {
                     "fixed" => Backoff::Fixed,

@@ -478,6 +478,8 @@ pub struct Task {
     /// As the component and its worker want it to be run.
     pub options: Options,
     running: AtomicU32,
+    /// Runs that were refused since one was let in.
+    refused: AtomicU32,
 }
 
 /// A run of a task, counted while this lives.
@@ -487,15 +489,22 @@ pub struct Slot<'a>(&'a Task);
 impl Task {
     #[must_use]
     pub fn new(digest: impl Into<String>, options: Options) -> Self {
-        Self { digest: digest.into(), options, running: AtomicU32::new(0) }
+        Self { digest: digest.into(), options, running: AtomicU32::new(0), refused: AtomicU32::new(0) }
     }
 
-    /// Counts a run of the task; `None`: there are as many as it wants at once.
-    #[must_use]
-    pub fn enter(&self) -> Option<Slot<'_>> {
+    /// Counts a run of the task.
+    ///
+    /// # Errors
+    /// When there are as many as it wants at once: how many were refused for that since one was let in.
+    pub fn enter(&self) -> std::result::Result<Slot<'_>, u32> {
         let before = self.running.fetch_add(1, Ordering::Relaxed);
         let slot = Slot(self);
-        self.options.max_running.is_none_or(|max| before < max.max(1)).then_some(slot)
+        let Some(max) = self.options.max_running else { return Ok(slot) };
+        if before < max.max(1) {
+            self.refused.store(0, Ordering::Relaxed);
+            return Ok(slot);
+        }
+        Err(self.refused.fetch_add(1, Ordering::Relaxed) / max.max(1))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, Observer, State, Subject};
-use crate::model::{CallHash, Failure, FailureKind, Millis};
+use crate::model::{CallHash, Failure, FailureKind, Millis, brief};
 use crate::options::Options;
 use crate::ports::{Backend, Deferral, Deferred, Delivery, Ended, Handler, Key, Loaded, Request, Swap, Task, Work};
 use crate::records::{JobRecord, JobState, RunRecord};
@@ -39,6 +39,9 @@ impl Default for Limits {
 
 /// When to look again whether a task that runs as often as it wants has room for one more run.
 const TASK_IS_FULL: Duration = Duration::from_millis(200);
+
+/// The same, at the latest.
+const TASK_STAYS_FULL: Duration = Duration::from_secs(10);
 
 /// What became of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,8 +179,10 @@ impl Stage<'_> {
         let Some(task) = self.site.handler.task(&call.task) else {
             return self.unknown_task(call, &loaded).await;
         };
-        let Some(_slot) = task.enter() else {
-            return self.give_back(TASK_IS_FULL).await;
+        let _slot = match task.enter() {
+            Ok(slot) => slot,
+            // The longer the queue, the later each looks again.
+            Err(refused) => return self.give_back(TASK_IS_FULL.saturating_mul(refused + 1).min(TASK_STAYS_FULL)).await,
         };
         let job = loaded.job.as_ref().map(|job| &job.options);
         let of_call = loaded.run.as_ref().map(|run| &run.options);
@@ -288,13 +293,17 @@ impl Stage<'_> {
             return self.fail(job.loaded, failure).await;
         };
         let not_before = now.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-        let why = failure.to_string().lines().next().unwrap_or_default().to_owned();
+        let why = brief(failure.to_string().lines().next().unwrap_or_default());
         let record = replay.next_attempt(job.task.digest.clone(), not_before, why);
         let swapped = self
             .backend()
             .store()
             .swap(&Key::run(call, root), job.loaded.run_bytes.as_ref(), Some(record.encode()))
-            .await?;
+            .await;
+        let swapped = match swapped {
+            Ok(swapped) => swapped,
+            Err(error) => return self.limit(job, error).await,
+        };
         if swapped != Swap::Done {
             // Another run of the call has come as far. It may have lost its lease of this very message, and then nobody
             // else brings the call back: so it is looked at again, as that run left it.
@@ -397,9 +406,12 @@ impl Stage<'_> {
         }
     }
 
+    /// The task of a call, for people; `?` where no record tells.
     async fn task_of(&self, call: &CallHash) -> Result<String> {
         let bytes = self.backend().store().get(&Key::call(call)).await?;
-        Ok(bytes.as_ref().map(CallRecord::decode).transpose()?.map_or_else(|| "?".to_owned(), |record| record.task))
+        // A damaged record must not keep anybody from ending the job that it belongs to.
+        let record = bytes.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok());
+        Ok(record.map_or_else(|| "?".to_owned(), |record| record.task))
     }
 
     async fn fail_cycle(&self, loaded: &Loaded, call: &CallRecord, path: &[CallHash]) -> Result<Step> {

@@ -201,16 +201,22 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
         if count > d.spawn_limit {
             return Ok(Deferred::OverSpawnLimit);
         }
-        for child in children.iter().filter(|c| c.sent) {
-            child.put_options(p, root).await?;
-        }
+    }
+    for child in children.iter().filter(|c| c.first_of_job) {
+        child.put_options(p, root).await?;
+    }
+    if !messages.is_empty() {
         p.queue.send_many(&messages).await?;
     }
     for child in &mut children {
         child.register(p, &me).await?;
     }
-    // A mismatch: another run of this call has written its own record; that one is as good.
-    p.store.swap(&Key::run(parent, root), d.run_before, Some(d.run_after.encode())).await?;
+    let key = Key::run(parent, root);
+    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, d.run_before, Some(d.run_after.encode())).await?
+        && let Some(new) = over_what_no_run_wrote(&found, d)?
+    {
+        p.store.swap(&key, Some(&found), Some(new)).await?;
+    }
 
     let ended = settle_sent(p, d, &children, &me).await?;
     let waiting = waiting_children(p.store, root, &children).await?;
@@ -233,19 +239,23 @@ struct Child<'a> {
     was_there: bool,
     /// Its message was sent by this deferral.
     sent: bool,
+    /// Nobody else waits for it in this job, so that it is run as this parent wants it.
+    first_of_job: bool,
 }
 
 impl<'a> Child<'a> {
     fn new(call: &'a Call, bytes: Option<Bytes>, me: &Return) -> Result<Self> {
-        let sent = must_send(bytes.as_deref().map(PendingReturns::decode).transpose()?.as_ref(), me);
-        Ok(Self { call, was_there: bytes.is_some(), bytes, sent })
+        let pending = bytes.as_deref().map(PendingReturns::decode).transpose()?;
+        let (sent, first_of_job) = (must_send(pending.as_ref(), me), is_first_of_job(pending.as_ref(), me));
+        Ok(Self { call, was_there: bytes.is_some(), bytes, sent, first_of_job })
     }
 
     fn message(&self, root: &Root) -> Outgoing {
         Outgoing::now(&self.call.topic, &Message { root: root.clone(), call: self.call.hash.clone() })
     }
 
-    /// Leaves word of how the call is to be run, for its first run in this job. Before its message is sent.
+    /// Leaves word of how the call is to be run, for its first run in this job. Before its message is sent, and also if
+    /// another job has sent one: the call may come to be run for this job yet.
     async fn put_options(&self, p: &Ports<'_>, root: &Root) -> Result<()> {
         if let Some(run) = run_with_options(self.call) {
             p.store.swap(&Key::run(&self.call.hash, root), None, Some(run.encode())).await?;
@@ -306,6 +316,19 @@ impl<'a> Child<'a> {
 /// The record of a call that was not run yet, if its caller wants it to be run in some way.
 pub(crate) fn run_with_options(call: &Call) -> Option<RunRecord> {
     (!call.options.is_empty()).then(|| RunRecord { options: call.options.clone(), ..RunRecord::default() })
+}
+
+/// Does nobody wait for the call in this job yet?
+pub(crate) fn is_first_of_job(pending: Option<&PendingReturns>, me: &Return) -> bool {
+    pending.is_none_or(|pending| pending.returns.iter().all(|r| r.root != me.root))
+}
+
+/// What a run that waits writes where it finds a record that was not there at its start: over one that no run has written
+/// its own, with the options that were left there. `None`: another run of the call has written it, and that is as good.
+pub(crate) fn over_what_no_run_wrote(found: &[u8], d: &Deferral<'_>) -> Result<Option<Bytes>> {
+    let found = RunRecord::decode(found)?;
+    let ours = d.run_before.is_none() && found.was_never_run();
+    Ok(ours.then(|| RunRecord { options: found.options, ..d.run_after.clone() }.encode()))
 }
 
 /// Must a parent that registers send the child's message? No record, or nobody knows whether it was sent, or this very

@@ -8,9 +8,9 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::events::State;
-use crate::model::{CallHash, Failure, Millis, Root};
+use crate::model::{CallHash, Failure, FailureKind, Millis, Root};
 use crate::ports::{Backend, Key};
 use crate::records::{JobRecord, JobState, RunRecord, decode_failure};
 use crate::wire::CallRecord;
@@ -258,16 +258,22 @@ async fn read_page(backend: &dyn Backend, root: &Root, nodes: &[Node]) -> Result
     for ((node, records), written) in nodes.iter().zip(records.chunks_exact(4)).zip(written.chunks_exact(3)) {
         let [call, failure, run, pending] = [0, 1, 2, 3].map(|place| records[place].as_ref());
         found.push(Found {
-            call: call.map(CallRecord::decode).transpose()?,
+            // A damaged record must not hide the rest of the tree.
+            call: call.and_then(|bytes| CallRecord::decode(bytes).ok()),
             // A value may be large, and nobody looks at it here: it is read only if the store can't date it.
             has_value: written[1].is_some() || store.get(&Key::value(&node.call)).await?.is_some(),
-            failure: failure.map(|bytes: &Bytes| decode_failure(bytes)).transpose()?,
-            run: run.map(|bytes: &Bytes| RunRecord::decode(bytes)).transpose()?,
+            failure: failure.map(|bytes: &Bytes| decode_failure(bytes).unwrap_or_else(|e| unreadable(&e))),
+            run: run.and_then(|bytes: &Bytes| RunRecord::decode(bytes).ok()),
             is_awaited: pending.is_some(),
             written: [written[0], written[1], written[2]],
         });
     }
     Ok(found)
+}
+
+/// A call failed, and nobody can read how.
+fn unreadable(error: &Error) -> Failure {
+    Failure::new(FailureKind::Other("unreadable".to_owned()), "?", error.to_string())
 }
 
 #[cfg(test)]

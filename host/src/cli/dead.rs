@@ -2,6 +2,7 @@
 
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{Call, Failure, Millis, Root};
+use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, DeadLetter, Key, NewJob, Outgoing, Scheduled};
 use brrr_protocol::records::decode_failure;
 use brrr_protocol::wire::{CallRecord, Message};
@@ -94,7 +95,9 @@ struct Letter {
     letter: DeadLetter,
     message: Option<Message>,
     call: Option<CallRecord>,
-    /// Of its call, in its job.
+    /// Its call has failed in its job.
+    failed: bool,
+    /// How, if the record of that can be read.
     failure: Option<Failure>,
 }
 
@@ -253,7 +256,7 @@ async fn find(backend: &dyn Backend, place: &Place, id: &str) -> anyhow::Result<
 impl Letter {
     async fn read(backend: &dyn Backend, letter: DeadLetter) -> anyhow::Result<Self> {
         let Ok(message) = Message::decode(letter.body.as_bytes()) else {
-            return Ok(Self { letter, message: None, call: None, failure: None });
+            return Ok(Self { letter, message: None, call: None, failed: false, failure: None });
         };
         let store = backend.store();
         let (call, failure) = (Key::call(&message.call), Key::failure(&message.call, &message.root));
@@ -264,7 +267,8 @@ impl Letter {
             message: Some(message),
             // A record that does not decode may be why the message is here.
             call: call.and_then(|bytes| CallRecord::decode(&bytes).ok()),
-            failure: failure.map(|bytes| decode_failure(&bytes)).transpose()?,
+            failed: failure.is_some(),
+            failure: failure.and_then(|bytes| decode_failure(&bytes).ok()),
         })
     }
 
@@ -299,12 +303,14 @@ impl Letter {
     /// Sends it again, and leaves it on the list. A call that has failed stays so in its job, hence a new one.
     async fn send(&self, backend: &dyn Backend, client: &Client) -> anyhow::Result<Sent> {
         let topic = &self.letter.topic;
-        let Some(message) = self.message.as_ref().filter(|_| self.failure.is_some()) else {
+        let Some(message) = self.message.as_ref().filter(|_| self.failed) else {
             let again = Outgoing { topic: topic.clone(), body: self.letter.body.clone(), delay: Duration::ZERO };
             backend.queue().send_many(&[again]).await?;
             return Ok(Sent::AsItIs);
         };
-        let Some(call): Option<Call> = client.call(&message.call, topic).await? else { return Ok(Sent::NotDescribed) };
+        let Some(CallRecord { task, payload }) = self.call.clone() else { return Ok(Sent::NotDescribed) };
+        let (hash, topic) = (message.call.clone(), topic.clone());
+        let call = Call { hash, task, payload, topic, options: Options::default() };
         let root = new_root()?;
         let mut new = NewJob { retry_of: Some(message.root.clone()), ..NewJob::new(root.clone(), call) };
         if let Some(old) = client.job(&message.root).await? {

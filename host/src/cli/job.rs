@@ -110,16 +110,17 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let row = Row::of(&*backend, root, &job, now).await?;
     let bounds = Bounds { depth: args.depth.into(), lines: LINES };
     let tree = Tree::read(&*backend, root, &job, now, bounds).await?;
-    let mut walk = Walk { tree: &tree, now, expanded: HashSet::new() };
+    let mut walk = Walk { tree: &tree, now, expanded: HashSet::new(), depth: args.depth - 1, cut: false };
     match format {
         Format::Json => {
             let options = job.options.pairs().into_iter().collect();
-            print_json(&View { job: row, options, cut: tree.is_cut(), tree: walk.branch(0) })?;
+            let branches = walk.branch(0);
+            print_json(&View { job: row, options, cut: tree.is_cut() || walk.cut, tree: branches })?;
         }
         Format::Text => {
             let mut text = head(&row, state_of(&job));
             walk.draw(&mut text, 0, "", "");
-            if tree.is_cut() {
+            if tree.is_cut() || walk.cut {
                 let _ =
                     write!(text, "\n(cut: at most {} levels, see --depth, and {LINES} lines are shown)", args.depth);
             }
@@ -157,9 +158,33 @@ struct Walk<'a> {
     tree: &'a Tree,
     now: Millis,
     expanded: HashSet<usize>,
+    /// Levels that may still be gone down. The tree was read level by level, but a call is shown where it is met first,
+    /// which may be deeper.
+    depth: u16,
+    /// Something is left out for its depth.
+    cut: bool,
 }
 
 impl<'a> Walk<'a> {
+    /// The children to show of a call that is shown in full.
+    fn down(&mut self, place: usize) -> &'a [usize] {
+        let children = &self.tree.calls[place].children;
+        if self.depth == 0 && !children.is_empty() {
+            self.cut = true;
+            return &[];
+        }
+        children
+    }
+
+    /// Does something one level further down.
+    fn below<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
+        let here = self.depth;
+        self.depth = here.saturating_sub(1);
+        let done = body(self);
+        self.depth = here;
+        done
+    }
+
     /// Is there more to show of this call than it is shown already?
     fn expand(&mut self, place: usize) -> bool {
         self.expanded.insert(place) || self.tree.calls[place].children.is_empty()
@@ -167,7 +192,10 @@ impl<'a> Walk<'a> {
 
     fn branch(&mut self, place: usize) -> Branch<'a> {
         let node = &self.tree.calls[place];
-        let more = self.expand(place).then(|| More {
+        let expand = self.expand(place);
+        let children = if expand { self.down(place) } else { &[] };
+        let branches = self.below(|walk| children.iter().map(|child| walk.branch(*child)).collect());
+        let more = expand.then(|| More {
             attempt: node.attempt,
             duration_ms: node.took(),
             reused: node.reused,
@@ -175,8 +203,8 @@ impl<'a> Walk<'a> {
             next_attempt_at: (node.not_before > self.now).then(|| time(node.not_before)),
             last_failure: Some(node.last_failure.as_str()).filter(|text| !text.is_empty()),
             failure: node.failure.as_ref().map(Into::into),
-            children: node.children.iter().map(|child| self.branch(*child)).collect(),
-            left_out: node.left_out + node.unnamed,
+            children: branches,
+            left_out: node.left_out + node.unnamed + node.children.len() - children.len(),
         });
         Branch {
             task: node.task.as_deref(),
@@ -197,12 +225,15 @@ impl<'a> Walk<'a> {
             return;
         }
         let _ = writeln!(out, "{first}{line}");
-        let left_out = node.left_out + node.unnamed;
-        for (n, child) in node.children.iter().enumerate() {
-            let last = n + 1 == node.children.len() && left_out == 0;
-            let (branch, under) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            self.draw(out, *child, &format!("{rest}{branch}"), &format!("{rest}{under}"));
-        }
+        let children = self.down(place);
+        let left_out = node.left_out + node.unnamed + node.children.len() - children.len();
+        self.below(|walk| {
+            for (n, child) in children.iter().enumerate() {
+                let last = n + 1 == children.len() && left_out == 0;
+                let (branch, under) = if last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+                walk.draw(out, *child, &format!("{rest}{branch}"), &format!("{rest}{under}"));
+            }
+        });
         if left_out > 0 {
             let _ = writeln!(out, "{rest}└─ … and {left_out} more");
         }

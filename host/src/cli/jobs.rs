@@ -1,5 +1,6 @@
 //! `jobs`: the jobs of a backend, newest first.
 
+use brrr_protocol::{Error, ErrorKind};
 use brrr_protocol::client::Client;
 use brrr_protocol::events::State;
 use brrr_protocol::model::{Millis, Root};
@@ -150,10 +151,14 @@ async fn all(backend: &dyn Backend, client: &Client, now: Millis) -> anyhow::Res
         for (root, bytes) in roots.into_iter().zip(records) {
             // One that can't be read must not hide the others.
             match bytes.map(|bytes| JobRecord::decode(&bytes)).transpose() {
-                Ok(Some(job)) => {
-                    let job = as_it_is(backend, client, &root, job, now).await?;
-                    jobs.push((root, job));
-                }
+                Ok(Some(job)) => match as_it_is(backend, client, &root, job.clone(), now).await {
+                    Ok(job) => jobs.push((root, job)),
+                    Err(error) if error.downcast_ref::<Error>().is_some_and(|e| e.kind == ErrorKind::Malformed) => {
+                        tracing::warn!("job {root} is shown as it was last written: {error}");
+                        jobs.push((root, job));
+                    }
+                    Err(error) => return Err(error),
+                },
                 Ok(None) => {}
                 Err(error) => tracing::warn!("job {root} is left out: {error}"),
             }
@@ -205,7 +210,7 @@ impl Row {
         Ok(Self {
             job: root.to_string(),
             state: state_of(job).as_str(),
-            task: call.as_ref().map(CallRecord::decode).transpose()?.map(|call| call.task),
+            task: call.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok()).map(|call| call.task),
             call: job.call.to_string(),
             topic: job.topic.to_string(),
             created: time(job.created),

@@ -17,7 +17,7 @@ use super::options::{BackendArgs, ConfigArgs, TopicArgs, duration, size};
 use super::output::say;
 use super::progress::{Spinner, stage};
 use crate::config::Config;
-use crate::events::{Events, Publisher};
+use crate::events::{Events, Outlets};
 use crate::exit::Exit;
 use crate::gateway::{Address, Gateway};
 use crate::wasm::{Engine, EngineOptions, Guest, RunLimits, WasmHandler};
@@ -108,7 +108,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         None => None,
     };
     let backend = args.backend.open_with_lease(args.lease)?;
-    let (events, publisher) = observe(&args, &backend)?;
+    let (observer, outlets) = observe(&args, &backend, &shutdown)?;
     let max_running =
         args.max_running.or(config.worker.max_running.map(NonZeroU32::get)).unwrap_or_else(default_max_running);
     let handler = tokio::select! {
@@ -128,7 +128,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             unknown_task_grace: args.unknown_task_grace,
             ..Limits::default()
         },
-        observer: events.map(|events| -> Arc<dyn Observer> { Arc::new(events) }),
+        observer,
     };
     tracing::info!("serving topic {topic} of {}: {}", backend.name(), tasks.join(", "));
     let gateway = listener.map(|listener| {
@@ -145,10 +145,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     if let Some(gateway) = gateway {
         gateway.await?;
     }
-    // The worker is gone, and with it the last one who had events to tell.
-    if let Some(publisher) = publisher {
-        publisher.finish().await;
-    }
+    outlets.finish().await;
     ended?;
     Ok(match shutdown.begun() {
         Some(Exit::BrokenPipe) => Exit::BrokenPipe,
@@ -157,29 +154,33 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// Where events go, if anywhere, and what publishes them.
-fn observe(args: &Args, backend: &Arc<dyn Backend>) -> anyhow::Result<(Option<Events>, Option<Publisher>)> {
+/// Where events go, if anywhere, and what takes them there.
+fn observe(
+    args: &Args,
+    backend: &Arc<dyn Backend>,
+    shutdown: &Shutdown,
+) -> anyhow::Result<(Option<Arc<dyn Observer>>, Outlets)> {
+    let mut outlets = Outlets::default();
     if args.events.is_none() && !args.publish_events {
-        return Ok((None, None));
+        return Ok((None, outlets));
     }
     let mut bits = [0; 3];
     // Only a name.
     let _ = getrandom::fill(&mut bits);
     let mut events = Events::new(format!("{}-{}", std::process::id(), hex(&bits)));
     if let Some(path) = &args.events {
-        events = events.to_file(path).map_err(|error| {
+        events.to_file(path, &mut outlets, shutdown.clone()).map_err(|error| {
             Told::new(Exit::Usage, format!("--events {}: can't be written: {error}", path.display()))
         })?;
     }
-    if !args.publish_events {
-        return Ok((Some(events), None));
+    if args.publish_events {
+        if backend.events().is_none() {
+            let text = format!("--publish-events: {} has no place for events; use --events FILE", backend.name());
+            return Err(Told::new(Exit::BadBackend, text).into());
+        }
+        events.to_backend(backend.clone(), &mut outlets);
     }
-    if backend.events().is_none() {
-        let text = format!("--publish-events: {} has no place for events; use --events FILE", backend.name());
-        return Err(Told::new(Exit::BadBackend, text).into());
-    }
-    let (events, publisher) = events.to_backend(backend.clone());
-    Ok((Some(events), Some(publisher)))
+    Ok((Some(Arc::new(events)), outlets))
 }
 
 /// A small multiple of the cores: a call that waits for the backend's next commit leaves the core to others.

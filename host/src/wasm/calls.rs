@@ -97,6 +97,11 @@ impl log::Host for State {
 
 fn invocation(call: tasks::Invocation) -> Result<Invocation, BadCall> {
     let options = Options::parse(call.options.iter().map(|(key, value)| (key.as_str(), value.as_str())));
+    let options = options.and_then(|options| match options {
+        // Those are for the worker to give: a guest could take more than it has.
+        Options { max_running: None, memory: None, .. } => Ok(options),
+        _ => Err("max-running and memory-bytes are options of a task, not of a call".to_owned()),
+    });
     let options = options.map_err(|reason| BadCall { task: call.task.clone(), reason })?;
     Ok(Invocation {
         options,
@@ -126,4 +131,5 @@ pub(super) fn failure(failure: types::Failure) -> Failure {
         attempts: failure.attempts,
         chain: failure.chain,
     }
+    .bounded()
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brrr_protocol::model::{CallHash, Root, hex};
-use brrr_protocol::options::Options;
+use brrr_protocol::options::{LONGEST, Options};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Store, Trap};
@@ -204,9 +204,9 @@ fn task(path: &Path, told: handler::Task) -> Result<Task, LoadError> {
         LoadError::BadOption { path, task, reason }
     })?;
     let typed = Options {
-        timeout: timeout_ms.map(Duration::from_millis),
+        timeout: timeout_ms.map(|ms| Duration::from_millis(ms).min(LONGEST)),
         max_retries,
-        retry_delay: retry_delay_ms.map(Duration::from_millis),
+        retry_delay: retry_delay_ms.map(|ms| Duration::from_millis(ms).min(LONGEST)),
         ..Options::default()
     };
     Ok(Task { name: told.name, options: typed.over(&options), leaf, extra })

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use brrr_protocol::Result;
-use brrr_protocol::options::Options;
+use brrr_protocol::options::{LONGEST, Options};
 use brrr_protocol::ports::{self, Ended, Handler, Request};
 use brrr_protocol::replay::Replay;
 use futures_util::FutureExt as _;
@@ -37,11 +37,9 @@ struct Place {
     leaf: bool,
 }
 
-/// What the host wants of tasks whatever their components say, by their names; `*`: of all others.
+/// What the host wants of tasks whatever their components say, by their names; `*`: of all, where their own entry says
+/// nothing.
 pub type Overrides = BTreeMap<String, Options>;
-
-/// No run is given longer: an instant must be able to hold its end.
-const LONGEST: Duration = Duration::from_hours(24 * 365);
 
 impl WasmHandler {
     /// Joins components into one handler.
@@ -55,11 +53,13 @@ impl WasmHandler {
         output: Arc<dyn Output>,
     ) -> std::result::Result<Self, LoadError> {
         let mut tasks: HashMap<String, Place> = HashMap::new();
+        let defaults =
+            Options { timeout: Some(limits.wall), memory: Some(limits.memory), ..Options::default() };
         for (index, guest) in guests.iter().enumerate() {
             for Task { name, options, leaf, .. } in &guest.tasks {
                 // A guest may be content with less memory than the host allows; more is for the host to say.
                 let told = Options { memory: options.memory.map(|m| m.min(limits.memory)), ..options.clone() };
-                let levels = [overrides.get(name), overrides.get("*"), Some(&told)];
+                let levels = [overrides.get(name), overrides.get("*"), Some(&told), Some(&defaults)];
                 let options = levels.into_iter().flatten().fold(Options::default(), |near, far| near.over(far));
                 let task = Arc::new(ports::Task::new(guest.digest.clone(), options));
                 let place = Place { guest: index, name: name.as_str().into(), task, leaf: *leaf };

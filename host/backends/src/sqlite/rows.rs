@@ -258,7 +258,6 @@ pub(super) fn read(conn: &Connection, key: &Key) -> Result<Option<Bytes>> {
         .optional()
 }
 
-/// Up to `limit` ids that have a record of this kind, ascending, from behind `after`.
 /// When a record was first written, in Unix milliseconds.
 pub(super) fn written(conn: &Connection, key: &Key) -> rusqlite::Result<Option<u64>> {
     conn.prepare_cached("SELECT created FROM record WHERE n = (SELECT n FROM name WHERE id = ?1) AND kind = ?2")?
@@ -267,6 +266,7 @@ pub(super) fn written(conn: &Connection, key: &Key) -> rusqlite::Result<Option<u
         .map(|at| at.map(|at| at as u64))
 }
 
+/// Up to `limit` ids that have a record of this kind, ascending, from behind `after`.
 pub(super) fn list(conn: &Connection, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
     // The planner takes the index of jobs only where it can see that jobs are meant. The plus keeps it from going through
     // all names instead, in their order.

@@ -77,7 +77,9 @@ fn decode_options(what: &str, value: &Value<'_>) -> Result<Options> {
             .collect::<Result<Vec<_>>>()?,
         Some(other) => return Err(wrong_type(what, "options", other, "a dictionary")),
     };
-    Options::parse(pairs).map_err(|reason| Error::malformed(what, reason))
+    // Those of a later version are for later versions.
+    let known = pairs.into_iter().filter(|(key, _)| Options::knows(key));
+    Options::parse(known).map_err(|reason| Error::malformed(what, reason))
 }
 
 fn versioned<'a>(what: &str, bytes: &'a [u8]) -> Result<Value<'a>> {
@@ -145,7 +147,7 @@ fn write_dict(mut fields: Vec<(&[u8], Vec<u8>)>) -> Bytes {
 
 fn int(n: u64) -> Vec<u8> {
     let mut e = Encoder::new();
-    e.int(n as i64);
+    e.int(i64::try_from(n).unwrap_or(i64::MAX));
     e.finish()
 }
 

@@ -85,6 +85,12 @@ const RUN_KEYS: [&str; 15] = [
 ];
 
 impl RunRecord {
+    /// Was it written for a call that was not run yet, by a parent that wants it to be run in some way?
+    #[must_use]
+    pub fn was_never_run(&self) -> bool {
+        self.first == 0 && self.total == 0 && self.attempt == 0
+    }
+
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut fields: Vec<(&[u8], Vec<u8>)> = vec![
