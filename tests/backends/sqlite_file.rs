@@ -38,6 +38,24 @@ fn a_missing_folder_is_created() {
     assert_eq!(backend.name(), format!("sqlite:{}", path.display()));
 }
 
+/// Who opens a new file while another one is just making it does not take it for somebody else's.
+#[test]
+fn a_new_file_may_be_opened_by_several_at_once() {
+    let folder = tempdir().unwrap();
+    for n in 0..100 {
+        let path = folder.path().join(format!("{n}.db"));
+        let together = std::sync::Barrier::new(6);
+        std::thread::scope(|scope| {
+            for _ in 0..6 {
+                scope.spawn(|| {
+                    together.wait();
+                    Sqlite::open(&path).unwrap();
+                });
+            }
+        });
+    }
+}
+
 #[tokio::test]
 async fn what_was_written_is_there_again() {
     let folder = tempdir().unwrap();
@@ -150,7 +168,7 @@ async fn a_full_disk_is_told_and_what_is_there_stays() {
     // One that is too big does not keep small ones from getting through, in the same transaction or after.
     let backend = Arc::new(backend);
     let mut runs = Vec::new();
-    for n in 0..20 {
+    for n in 0..100 {
         let backend = backend.clone();
         runs.push(tokio::spawn(async move {
             let size = if n % 5 == 0 { 100_000 } else { 3 };

@@ -320,8 +320,7 @@ async fn the_options_of_a_call_reach_its_handler() {
 #[tokio::test]
 async fn the_options_of_a_call_outlive_the_job_that_queued_it() {
     on_every_backend(async |world: World| {
-        let retry =
-            Options { max_retries: Some(1), retry_delay: Some(Duration::from_millis(1)), ..Options::default() };
+        let retry = Options { max_retries: Some(1), retry_delay: Some(Duration::from_millis(1)), ..Options::default() };
         let handler = Native::default()
             .task("plain", |_, replay| {
                 Box::pin(async move { Ok(gather("plain", replay, &[("c", String::new())]).await?.concat()) })

@@ -53,8 +53,7 @@ impl WasmHandler {
         output: Arc<dyn Output>,
     ) -> std::result::Result<Self, LoadError> {
         let mut tasks: HashMap<String, Place> = HashMap::new();
-        let defaults =
-            Options { timeout: Some(limits.wall), memory: Some(limits.memory), ..Options::default() };
+        let defaults = Options { timeout: Some(limits.wall), memory: Some(limits.memory), ..Options::default() };
         for (index, guest) in guests.iter().enumerate() {
             for Task { name, options, leaf, .. } in &guest.tasks {
                 // A guest may be content with less memory than the host allows; more is for the host to say.

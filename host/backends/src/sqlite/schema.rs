@@ -92,8 +92,10 @@ fn version(conn: &Connection, path: &Path) -> Result<usize> {
         conn.query_row(sql, [], |row| row.get(0)).map_err(|e| translate(path, "open", e))
     };
     let refuse = |kind, reason: String| Err(Error::new(kind, BACKEND, format!("open {}", path.display()), reason));
+    // Before the mark: of a file that another process is just making ours, the mark is written together with the tables.
+    let tables = read("SELECT count(*) FROM sqlite_master")?;
     if read("PRAGMA application_id")? != APPLICATION_ID {
-        if read("SELECT count(*) FROM sqlite_master")? > 0 {
+        if tables > 0 {
             return refuse(
                 ErrorKind::Corrupt,
                 "it is a SQLite database of another program; name another file".to_owned(),
