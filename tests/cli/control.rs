@@ -207,6 +207,20 @@ fn a_cycle_is_named() {
     assert!(ended.stderr.contains("cycle_a (") && ended.stderr.contains(") -> cycle_b ("), "{ended:#?}");
 }
 
+#[test]
+fn a_replay_that_asks_for_something_else_is_told_with_both() {
+    let env = Env::new();
+    let _worker = env.worker(&[]);
+    let ended = env.run(["call", "wavers", "--timeout", "1m"]);
+    assert_eq!(ended.code, Some(30), "{ended:#?}");
+    assert!(ended.stderr.contains("wavers failed (nondeterminism)"), "{ended:#?}");
+    let told = |sign: &str| {
+        let lines = ended.stderr.lines().map(str::trim);
+        lines.filter(|line| line.starts_with(sign) && line.contains("hello [{\"greetee\": ")).count()
+    };
+    assert_eq!((told("- before:"), told("+ now:")), (1, 1), "{ended:#?}");
+}
+
 /// Keeps a client from writing until it is dropped.
 fn lock(env: &Env) -> rusqlite::Connection {
     let db = rusqlite::Connection::open(env.path(".brrr/state.db")).expect("the database");

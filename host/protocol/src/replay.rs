@@ -51,6 +51,9 @@ pub struct Replay {
     /// The calls that the run before was left waiting for; this run must ask for each of them.
     expected: Vec<CallHash>,
     asked: Vec<CallHash>,
+    /// The first call of a replay that the run before had not asked for and that has no outcome: new, or instead of
+    /// another one.
+    novel: Option<Call>,
     before: RunRecord,
     decisions: Vec<Decision>,
     polls: u32,
@@ -73,6 +76,7 @@ impl Replay {
             known: outcomes.chain(earlier).filter_map(|(call, outcome)| Some((call, outcome?))).collect(),
             expected: before.sample.clone(),
             asked: Vec::new(),
+            novel: None,
             decisions: before.decisions.clone(),
             before,
             polls: 0,
@@ -144,12 +148,10 @@ impl Replay {
     /// The first call that the run before was left waiting for and that this one did not ask for, with the first one
     /// that this run asked for instead.
     #[must_use]
-    pub fn first_difference(&self) -> Option<(CallHash, Option<CallHash>)> {
+    pub fn first_difference(&self) -> Option<(&CallHash, Option<&Call>)> {
         let asked: HashSet<_> = self.asked.iter().collect();
         let old = self.expected.iter().find(|call| !asked.contains(call))?;
-        let expected: HashSet<_> = self.expected.iter().collect();
-        let new = self.asked.iter().find(|call| !expected.contains(call));
-        Some((old.clone(), new.cloned()))
+        Some((old, self.novel.as_ref()))
     }
 
     /// The `run` record that this run leaves behind when it failed and is to be tried again. A new attempt: its clock and
@@ -216,6 +218,9 @@ impl Replay {
             .collect();
         if unknown.is_empty() {
             return Ok(());
+        }
+        if self.novel.is_none() && !self.expected.is_empty() {
+            self.novel = unknown.first().and_then(|hash| calls.iter().find(|call| call.hash == *hash)).cloned();
         }
         let outcomes = self.backend.outcomes(&self.root, &unknown).await?;
         self.known.extend(unknown.into_iter().zip(outcomes).filter_map(|(call, o)| Some((call, o?))));

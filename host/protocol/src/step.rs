@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, Observer, State, Subject};
-use crate::model::{CallHash, Failure, FailureKind, Millis, brief};
+use crate::model::{Call, CallHash, Failure, FailureKind, Millis, brief};
 use crate::options::Options;
 use crate::ports::{Backend, Deferral, Deferred, Delivery, Ended, Handler, Key, Loaded, Request, Swap, Task, Work};
 use crate::records::{JobRecord, JobState, RunRecord};
@@ -240,7 +240,7 @@ impl Stage<'_> {
         if !matches!(ended, Ended::Failed { .. })
             && let Some((old, new)) = replay.first_difference()
         {
-            let text = self.difference(&old, new.as_ref()).await?;
+            let text = self.difference(old, new).await?;
             // A new version of the component may well ask for other calls.
             if before.is_some_and(|run| run.digest == job.task.digest) {
                 return self.fail(loaded, Failure::new(FailureKind::Nondeterminism, &call.task, text)).await;
@@ -495,26 +495,28 @@ impl Stage<'_> {
         Ok(job.is_some_and(|bytes| JobRecord::decode(&bytes).is_ok_and(|job| job.call == self.work.message.call)))
     }
 
-    async fn difference(&self, old: &CallHash, new: Option<&CallHash>) -> Result<String> {
-        let old = self.describe(old).await?;
-        let new = match new {
-            Some(call) => self.describe(call).await?,
-            None => "no further call".to_owned(),
+    async fn difference(&self, old: &CallHash, new: Option<&Call>) -> Result<String> {
+        let old = match self.backend().store().get(&Key::call(old)).await? {
+            Some(bytes) => {
+                let record = CallRecord::decode(&bytes)?;
+                describe(&record.task, &record.payload, old)
+            }
+            None => format!("a call that no record describes ({})", old.short()),
         };
+        let new = new.map_or_else(
+            || "no call that it had not asked for before".to_owned(),
+            |call| describe(&call.task, &call.payload, &call.hash),
+        );
         Ok(format!(
             "a replay did not ask again for a call that the run before waits for\n- before: {old}\n+ now:    {new}"
         ))
     }
+}
 
-    /// A call's task, the beginning of its payload, and its hash.
-    async fn describe(&self, call: &CallHash) -> Result<String> {
-        let Some(bytes) = self.backend().store().get(&Key::call(call)).await? else {
-            return Ok(format!("a call that was not queued yet ({})", call.short()));
-        };
-        let record = CallRecord::decode(&bytes)?;
-        let payload: String = String::from_utf8_lossy(&record.payload).chars().take(120).collect();
-        Ok(format!("{} {payload} ({})", record.task, call.short()))
-    }
+/// A call's task, the beginning of its payload, and its hash.
+fn describe(task: &str, payload: &[u8], call: &CallHash) -> String {
+    let payload: String = String::from_utf8_lossy(payload).chars().take(120).collect();
+    format!("{task} {payload} ({})", call.short())
 }
 
 /// What is told to who watches.

@@ -153,14 +153,27 @@ pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
 /// # Errors
 /// When the store fails or a record does not decode.
 pub async fn outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+    Ok(outcomes_and(store, root, calls, None).await?.0)
+}
+
+/// As `outcomes`; reads one record more on the way.
+async fn outcomes_and(
+    store: &dyn Store,
+    root: &Root,
+    calls: &[CallHash],
+    more: Option<Key>,
+) -> Result<(Vec<Option<Outcome>>, Option<Bytes>)> {
     if calls.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     // All values first, then all failures: a failure is put only while there is no value, so this order never misses
     // one that an earlier reader saw (R1).
     let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
-    let failures = store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?;
-    values.into_iter().zip(failures).map(|(value, failure)| outcome(value, failure)).collect()
+    let failures: Vec<Key> = calls.iter().map(|c| Key::failure(c, root)).chain(more).collect();
+    let mut failures = store.get_many(&failures).await?;
+    let more = failures.split_off(calls.len()).pop().flatten();
+    let outcomes = values.into_iter().zip(failures).map(|(value, failure)| outcome(value, failure));
+    Ok((outcomes.collect::<Result<_>>()?, more))
 }
 
 /// Of a value and a failure of the same job, the failure: a replay must not change its mind (R1).
@@ -349,8 +362,9 @@ async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], me
     }
     // A job that ended while its messages were sent: they may have been dropped before we were registered. So nobody may
     // believe that they are on their way.
-    let over = is_over(p.store, root).await?;
-    for (child, outcome) in sent.iter().zip(outcomes(p.store, root, &hashes).await?) {
+    let (outcomes, job) = outcomes_and(p.store, root, &hashes, Some(Key::job(root))).await?;
+    let over = job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?;
+    for (child, outcome) in sent.iter().zip(outcomes) {
         let call = &child.call.hash;
         let ourselves = HashSet::from([me.clone()]);
         ended |= outcome.is_some();

@@ -40,6 +40,7 @@ brrr::worker!(
     options::patient,
     options::sleeper,
     options::with_options,
+    options::wavers,
     edges::echo,
     edges::about,
     edges::call_raw,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use brrr::{App, Error, Result};
 
+use crate::graph::hello;
 use crate::hostile::{loops, spin};
 
 /// Has every option that there is.
@@ -48,4 +49,13 @@ pub async fn with_options() -> Result<String> {
         Ok(()) => Err(Error::permanent("it never ends")),
         Err(failure) => Ok(failure.kind),
     }
+}
+
+/// Asks for a child by the time that is left, which is what no handler may do: no replay can ask for the same again.
+/// Needs a job with a time limit; without one each run has as much time as the one before.
+#[brrr::handler]
+pub async fn wavers(app: App) -> Result<String> {
+    let left = app.time_left().as_millis().to_string();
+    let (greeting, _) = brrr::try_join!(hello(left), sleeper(0.05))?;
+    Ok(greeting)
 }
