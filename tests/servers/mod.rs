@@ -1,0 +1,85 @@
+//! Real servers for the suites, each started by the test program that needs it, on a free port of loopback, and ended
+//! with that program, however it ends.
+
+// Each suite is a program of its own and uses a part of this.
+#![allow(dead_code)]
+
+use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Java takes seven seconds on an idle machine.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A server that runs until this is dropped or the program ends.
+pub struct Server {
+    pub port: u16,
+    /// The shell that watches over it. It ends the server when its stdin is closed, which the end of this program does.
+    watcher: Child,
+    log: PathBuf,
+}
+
+impl Server {
+    /// Starts `program` with `args`, and returns once `ready` says so of its port.
+    ///
+    /// # Panics
+    /// When it can't be started, ends early or is not ready in time; with what it printed.
+    pub fn start(port: u16, program: &Path, args: &[String], ready: impl Fn(u16) -> bool) -> Self {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        let log = std::env::temp_dir().join(format!("brrr-{name}-{}-{port}.log", std::process::id()));
+        let output = File::create(&log).expect("a log file");
+        let watcher = Command::new("sh")
+            .args(["-c", r#""$@" & trap "kill -9 $! 2>/dev/null" EXIT; read -r _"#, "sh"])
+            .arg(program)
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(output.try_clone().expect("a log file"))
+            .stderr(output)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let server = Self { port, watcher, log };
+        let start = Instant::now();
+        while !ready(port) {
+            assert!(start.elapsed() < PATIENCE, "{} is not ready:\n{}", program.display(), server.printed());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    pub fn printed(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.watcher.stdin.take());
+        // The watcher ends with its stdin; then the server is gone.
+        let _ = self.watcher.wait();
+        let _ = std::fs::remove_file(&self.log);
+    }
+}
+
+/// A port that nobody listens on now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// Does anybody listen there?
+pub fn listens(port: u16) -> bool {
+    std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// Where `scripts/setup` puts what it installs.
+pub fn installed(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join("build/servers").join(path)
+}
+
+/// Says that a server can't be had here. In CI that is a failure.
+pub fn missing(what: &str, script: &str) {
+    assert!(std::env::var_os("CI").is_none(), "{what} is missing: run {script}");
+    eprintln!("SKIPPED: {what} is missing: run {script}");
+}
