@@ -2,11 +2,16 @@
 //!
 //! - `url`: a URL to a backend
 //! - `memory`: everything in this process; gone with it
+//! - `redis`: everything on a Redis or Valkey server
 //! - `sqlite`: everything in one file, shared by the processes of one machine
 //! - `stepwise`: any backend without its fused transitions, for tests
 //! - `wake`: how one task tells the others that there is something to look at
 
 pub mod memory;
+#[cfg(feature = "redis")]
+mod poll;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stepwise;
@@ -18,6 +23,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use brrr_protocol::model::Millis;
 
 pub use memory::Memory;
+#[cfg(feature = "redis")]
+pub use redis::Redis;
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
 pub use stepwise::Stepwise;

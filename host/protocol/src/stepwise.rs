@@ -327,7 +327,7 @@ impl<'a> Child<'a> {
 }
 
 /// The record of a call that was not run yet, if its caller wants it to be run in some way.
-pub(crate) fn run_with_options(call: &Call) -> Option<RunRecord> {
+pub fn run_with_options(call: &Call) -> Option<RunRecord> {
     (!call.options.is_empty()).then(|| RunRecord { options: call.options.clone(), ..RunRecord::default() })
 }
 

@@ -5,13 +5,18 @@
 
 pub mod tree;
 
+#[path = "../../servers/mod.rs"]
+pub mod servers;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brrr_backends::{Memory, Sqlite, Stepwise};
+use brrr_backends::{Memory, Redis, Sqlite, Stepwise, redis};
 use brrr_protocol::ports::Backend;
 use tempfile::TempDir;
+
+use servers::redis::{Flavour, WITHOUT_SCRIPTS};
 
 /// The backends under test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +25,11 @@ pub enum Kind {
     MemoryStepwise,
     Sqlite,
     SqliteStepwise,
+    Redis,
+    RedisStepwise,
+    /// A server that lets nobody run scripts.
+    RedisWithoutScripts,
+    Valkey,
 }
 
 /// A fresh backend, with the folder that it lives in.
@@ -32,11 +42,45 @@ pub struct Fixture {
 pub const LONG: Duration = Duration::from_secs(60);
 
 impl Kind {
-    pub fn open(self) -> Fixture {
-        self.open_with(LONG)
+    pub const ALL: [Self; 8] = [
+        Self::Memory,
+        Self::MemoryStepwise,
+        Self::Sqlite,
+        Self::SqliteStepwise,
+        Self::Redis,
+        Self::RedisStepwise,
+        Self::RedisWithoutScripts,
+        Self::Valkey,
+    ];
+
+    /// Are its transitions one step each?
+    pub fn is_fused(self) -> bool {
+        matches!(self, Self::Memory | Self::Sqlite | Self::Redis | Self::Valkey)
     }
 
-    pub fn open_with(self, lease: Duration) -> Fixture {
+    /// Does it tell who waits for a record of changes, instead of saying at times that something may have changed?
+    pub fn tells_of_changes(self) -> bool {
+        self.flavour().is_none()
+    }
+
+    /// Can it be had here? If not, that has been said.
+    pub fn is_there(self) -> bool {
+        self.flavour().is_none_or(|flavour| flavour.shared().is_some())
+    }
+
+    fn flavour(self) -> Option<Flavour> {
+        match self {
+            Self::Redis | Self::RedisStepwise | Self::RedisWithoutScripts => Some(Flavour::Redis),
+            Self::Valkey => Some(Flavour::Valkey),
+            Self::Memory | Self::MemoryStepwise | Self::Sqlite | Self::SqliteStepwise => None,
+        }
+    }
+
+    pub async fn open(self) -> Fixture {
+        self.open_with(LONG).await
+    }
+
+    pub async fn open_with(self, lease: Duration) -> Fixture {
         let sqlite = || {
             let folder = tempfile::tempdir().unwrap();
             let backend = Sqlite::options().lease(lease).open(folder.path().join("state.db")).unwrap();
@@ -44,12 +88,28 @@ impl Kind {
         };
         let memory = || (Arc::new(Memory::with_lease(lease)) as Arc<dyn Backend>, None);
         let (backend, folder) = match self {
-            Kind::Memory => memory(),
-            Kind::Sqlite => sqlite(),
-            Kind::MemoryStepwise => stepwise(memory()),
-            Kind::SqliteStepwise => stepwise(sqlite()),
+            Self::Memory => memory(),
+            Self::Sqlite => sqlite(),
+            Self::MemoryStepwise => stepwise(memory()),
+            Self::SqliteStepwise => stepwise(sqlite()),
+            Self::Redis | Self::Valkey | Self::RedisWithoutScripts => self.redis(lease).await,
+            Self::RedisStepwise => stepwise(self.redis(lease).await),
         };
         Fixture { backend, _folder: folder }
+    }
+
+    async fn redis(self, lease: Duration) -> (Arc<dyn Backend>, Option<TempDir>) {
+        let server = self.flavour().and_then(Flavour::shared).expect("a server, see `is_there`");
+        let user = if self == Self::RedisWithoutScripts {
+            format!("{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@")
+        } else {
+            String::new()
+        };
+        // All tests share the server.
+        let namespace = format!("{:016x}", fastrand::u64(..));
+        let url = format!("redis://{user}127.0.0.1:{}", server.port);
+        let options = redis::Options { namespace, lease, ..redis::Options::new(url) };
+        (Arc::new(Redis::connect(options).await.unwrap()), None)
     }
 }
 

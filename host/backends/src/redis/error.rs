@@ -1,0 +1,56 @@
+//! What went wrong, as our callers can act on it.
+
+use brrr_protocol::error::{Error, ErrorKind};
+use redis::{ErrorKind as Theirs, RedisError, ServerErrorKind as Server};
+
+/// How a script says that a record does not decode; see `lua/lib.lua`.
+const MALFORMED: &str = "MALFORMED ";
+
+pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
+    let text = error.to_string();
+    let operation = format!("{operation}{name}");
+    if let Some((_, told)) = text.split_once(MALFORMED) {
+        // Behind the reason the server names the script.
+        let told = told.split(" script: ").next().unwrap_or(told);
+        let (what, reason) = told.split_once(": ").unwrap_or(("a record", told));
+        return Error::malformed(what, reason);
+    }
+    let (kind, reason) = match error.kind() {
+        Theirs::AuthenticationFailed => (ErrorKind::Config, "the server refuses the user or the password".to_owned()),
+        Theirs::InvalidClientConfig => (ErrorKind::Config, text),
+        Theirs::Io => (ErrorKind::Unavailable, text),
+        Theirs::Server(Server::Moved | Server::Ask | Server::CrossSlot | Server::ClusterDown) => {
+            let reason = "it is a Redis Cluster, whose nodes each hold a part of the keys; brrr-host needs one primary that \
+                          holds all of them (with replicas, if you like)";
+            (ErrorKind::Config, reason.to_owned())
+        }
+        Theirs::Server(Server::BusyLoading | Server::TryAgain | Server::MasterDown) => (ErrorKind::Unavailable, text),
+        Theirs::Server(Server::ReadOnly) => (ErrorKind::ReadOnly, text),
+        Theirs::Server(Server::NoPerm) => (ErrorKind::Config, format!("the server forbids it to this user: {text}")),
+        _ => match error.code() {
+            Some("OOM") => (ErrorKind::Full, "the server is at its `maxmemory`".to_owned()),
+            Some("MISCONF") => (ErrorKind::Full, format!("the server can't save to its disk: {text}")),
+            Some("NOAUTH" | "WRONGPASS") => {
+                (ErrorKind::Config, "the server wants a password: redis://:PASSWORD@HOST, best in REDIS_URL".to_owned())
+            }
+            Some("WRONGTYPE") => (ErrorKind::Corrupt, format!("a key of that name is of another program: {text}")),
+            Some("BUSY") => (ErrorKind::Unavailable, text),
+            // What a script met carries the code inside.
+            _ if text.contains("OOM command") => (ErrorKind::Full, "the server is at its `maxmemory`".to_owned()),
+            _ if text.contains("READONLY") => (ErrorKind::ReadOnly, text),
+            _ if text.contains("WRONGTYPE") => {
+                (ErrorKind::Corrupt, format!("a key of that name is of another program: {text}"))
+            }
+            _ if text.contains("unknown command") => {
+                (ErrorKind::Config, format!("Redis 6.2 or newer, or Valkey, is needed: {text}"))
+            }
+            _ => (ErrorKind::Internal, text),
+        },
+    };
+    Error::new(kind, "redis", operation, reason).with_source(error.clone())
+}
+
+/// Is it the server's word that this user may not do that?
+pub(super) fn is_forbidden(error: &RedisError) -> bool {
+    error.kind() == Theirs::Server(Server::NoPerm) || error.to_string().contains("unknown command")
+}

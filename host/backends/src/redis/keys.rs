@@ -1,0 +1,91 @@
+//! What is where.
+//!
+//! | key | type | contents |
+//! |---|---|---|
+//! | `<topic>` | list | bodies, as peers write them |
+//! | `brrr_count/<root>` | integer | messages sent for a job, shared with peers |
+//! | `brrr:call:<hash>` | hash | the records of a call, by kind |
+//! | `brrr:job:<root>`, `brrr:topic:<topic>` | hash | the records of a job and of a topic |
+//! | `brrr:held:<worker>` | hash | number of a delivery → `receives:length:topic` and body of what that worker has in work |
+//! | `brrr:leases` | sorted set | `<worker>/<number>`, by when the lease ends (Unix ms of the server) |
+//! | `brrr:delayed:<topic>` | sorted set | `unique:receives:body`, by when it is due |
+//! | `brrr:receives:<topic>` | hash | body → deliveries that came to nothing |
+//! | `brrr:dead:<topic>` | sorted set | `at:length:reason` and body of each dead letter, by its id |
+//! | `brrr:events` | stream | what happened lately, field `e` |
+//! | `brrr:deliveries`, `brrr:letters` | integer | the last number of a delivery, of a dead letter |
+//!
+//! A namespace stands before each, with a colon.
+
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{Key, Kind};
+
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub fn new(namespace: &str) -> Self {
+        let prefix = if namespace.is_empty() { String::new() } else { format!("{namespace}:") };
+        Self { prefix }
+    }
+
+    /// What stands before every key.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub fn topic(&self, topic: &Topic) -> String {
+        format!("{}{topic}", self.prefix)
+    }
+
+    pub fn counter(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// The hash that a record is in; its field is the kind's name.
+    pub fn record(&self, key: &Key) -> String {
+        format!("{}{}", self.records(&key.kind), key.id)
+    }
+
+    /// The beginning of the keys of all records of this kind.
+    pub fn records(&self, kind: &Kind) -> String {
+        let class = match kind {
+            Kind::Job => "job",
+            Kind::Tasks => "topic",
+            _ => "call",
+        };
+        format!("{}brrr:{class}:", self.prefix)
+    }
+
+    pub fn held(&self, worker: &str) -> String {
+        format!("{}brrr:held:{worker}", self.prefix)
+    }
+
+    pub fn leases(&self) -> String {
+        format!("{}brrr:leases", self.prefix)
+    }
+
+    pub fn delayed(&self, topic: &str) -> String {
+        format!("{}brrr:delayed:{topic}", self.prefix)
+    }
+
+    pub fn receives(&self, topic: &str) -> String {
+        format!("{}brrr:receives:{topic}", self.prefix)
+    }
+
+    pub fn dead(&self, topic: &Topic) -> String {
+        format!("{}brrr:dead:{topic}", self.prefix)
+    }
+
+    pub fn events(&self) -> String {
+        format!("{}brrr:events", self.prefix)
+    }
+
+    pub fn deliveries(&self) -> String {
+        format!("{}brrr:deliveries", self.prefix)
+    }
+
+    pub fn letters(&self) -> String {
+        format!("{}brrr:letters", self.prefix)
+    }
+}

@@ -1,0 +1,141 @@
+-- `Backend::defer`: root, parent, topic, now in s, spawn limit, run record before or '', run record after, need, what
+-- `ack` takes, then hash, topic, call record, run record with options or '' of each child.
+--
+-- Returns { 'over' }, { 'limit' }, { 'cycle', hash… } or { 'waiting', place of each child that was queued… }.
+
+local root, parent, topic, now, limit = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local run_before, run_after, need = ARGV[7], ARGV[8], tonumber(ARGV[9])
+local FIRST, EACH = 14, 4
+
+if is_over(root) then return { 'over' } end
+
+local me = waiter(root, parent, topic)
+
+-- Does `a` stand before `b` in the record?
+local function sorted_before(a, b)
+  if a.root ~= b.root then return before(a.root, b.root) end
+  if a.parent ~= b.parent then return before(a.parent, b.parent) end
+  return before(a.topic, b.topic)
+end
+
+-- Must the child's message be sent? Nobody waits, or nobody knows whether it was sent, or this very parent waits already
+-- but under another job.
+local function must_send(p)
+  if not p or not p.scheduled then return true end
+  local elsewhere = false
+  for _, e in ipairs(p.entries) do
+    if e.raw == me.raw then return false end
+    if e.parent == parent and e.topic == topic then elsewhere = true end
+  end
+  return elsewhere
+end
+
+local children, messages = {}, 0
+for at = FIRST, #ARGV, EACH do
+  local child = { hash = ARGV[at], topic = ARGV[at + 1], record = ARGV[at + 2], run = ARGV[at + 3] }
+  local key = record(child.hash)
+  child.known = call('HEXISTS', key, 'call') == 1
+  if child.known then
+    child.pending = pending(child.hash)
+    if call('HEXISTS', key, 'failure/' .. root) == 1 then
+      child.ended = 'failure'
+    elseif call('HEXISTS', key, 'value') == 1 then
+      child.ended = 'value'
+    end
+  end
+  child.send = must_send(child.pending)
+  if child.send and not child.ended then messages = messages + 1 end
+  children[#children + 1] = child
+end
+if messages > 0 and count(root, messages) > limit then return { 'limit' } end
+
+local function register(child)
+  local key = record(child.hash)
+  if not child.known then call('HSET', key, 'call', child.record) end
+  local p = child.pending or { entries = {} }
+  local place, added, first_of_job = #p.entries + 1, true, true
+  for n = #p.entries, 1, -1 do
+    local e = p.entries[n]
+    if e.root == root then first_of_job = false end
+    if e.raw == me.raw then added = false end
+    if sorted_before(me, e) then place = n end
+  end
+  if first_of_job and child.run ~= '' then call('HSETNX', key, 'run/' .. root, child.run) end
+  if child.send then
+    if child.ended == 'value' then return wake_all(child.hash) end
+    if child.ended == 'failure' then
+      if child.pending then put_pending(child.hash, { entries = p.entries }) end
+      return wake_in_job(child.hash, root, child.topic)
+    end
+    send(child.topic, root, child.hash)
+  end
+  local scheduled = child.send and now or p.scheduled
+  if added then table.insert(p.entries, place, me) end
+  if added or child.send then put_pending(child.hash, { entries = p.entries, scheduled = scheduled }) end
+end
+
+local queued, ended, targets, any_target = { 'waiting' }, 0, {}, false
+for n, child in ipairs(children) do
+  local was_pending = child.pending ~= nil
+  register(child)
+  if child.send and not child.ended then queued[#queued + 1] = n - 1 end
+  if child.ended then ended = ended + 1 end
+  child.was_pending = was_pending
+end
+
+local run_key, run_field = record(parent), 'run/' .. root
+local found = call('HGET', run_key, run_field) or ''
+if found == run_before then
+  call('HSET', run_key, run_field, run_after)
+elseif found ~= '' and run_before == '' then
+  -- What a parent left there with its options, before any run of this call.
+  reading = 'a run record'
+  local function zero(name)
+    local at = entry(found, name)
+    return not at or int(found, at) == 0
+  end
+  if zero('first') and zero('total') and zero('attempt') then
+    local at = entry(found, 'options')
+    call('HSET', run_key, run_field, at and with(run_after, 'options', sub(found, at, skip(found, at) - 1)) or run_after)
+  end
+end
+
+-- A call that waits for itself. Only children that wait too can lead back here.
+for _, child in ipairs(children) do
+  if child.known and (child.was_pending or call('HEXISTS', record(child.hash), 'run/' .. root) == 1) then
+    targets[child.hash], any_target = true, true
+  end
+end
+if any_target then
+  -- As far as `cycle.rs` walks, and in its order.
+  local MAX_VISITED = 10000
+  local unread, below, visited = { parent }, {}, 0
+  while #unread > 0 and visited <= MAX_VISITED do
+    local child = table.remove(unread)
+    local p = pending(child)
+    for _, e in ipairs(p and p.entries or {}) do
+      if targets[e.parent] then
+        local path, seen, at = { 'cycle', e.parent }, { [e.parent] = true }, child
+        while at and (#path == 2 or not seen[at]) do
+          path[#path + 1], seen[at] = at, true
+          at = below[at]
+        end
+        if path[#path] ~= e.parent then path[#path + 1] = e.parent end
+        return path
+      end
+      if not below[e.parent] then
+        below[e.parent] = child
+        visited = visited + 1
+        unread[#unread + 1] = e.parent
+      end
+    end
+  end
+end
+
+-- What ended since the guest asked wakes nobody, because nobody was registered: so wake ourselves.
+if ended > 0 and ended >= need then
+  count(root, 1)
+  send(topic, root, parent)
+end
+ack(ARGV[10], ARGV[11], ARGV[12], ARGV[13])
+return queued

@@ -1,0 +1,258 @@
+-- What the scripts share: keys, bencode, the records that they look into. Written before each of them by `scripts.rs`.
+--
+-- ARGV[1] is the namespace's prefix of every key; the script's own arguments begin at ARGV[2].
+
+local P = ARGV[1]
+local call, byte, sub, find = redis.call, string.byte, string.sub, string.find
+
+local function record(hash) return P .. 'brrr:call:' .. hash end
+local function job_record(root) return P .. 'brrr:job:' .. root end
+
+-- Bencode ---------------------------------------------------------------------------------------------------------
+
+-- What is being read, for the message about damage.
+local reading = ''
+
+local function damaged(why) error('MALFORMED ' .. reading .. ': ' .. why, 0) end
+
+-- The text that begins at `i`, and where the next value begins.
+local function text(s, i)
+  local colon = find(s, ':', i, true)
+  local length = colon and tonumber(sub(s, i, colon - 1))
+  if not length or colon + length > #s then damaged('no text at byte ' .. i) end
+  return sub(s, colon + 1, colon + length), colon + length + 1
+end
+
+-- The integer that begins at `i`, and where the next value begins.
+local function int(s, i)
+  local stop = byte(s, i) == 105 and find(s, 'e', i, true)
+  local n = stop and tonumber(sub(s, i + 1, stop - 1))
+  if not n then damaged('no integer at byte ' .. i) end
+  return n, stop + 1
+end
+
+-- Where the value behind the one at `i` begins.
+local function skip(s, i)
+  local c = byte(s, i)
+  if c == 108 or c == 100 then -- l, d
+    i = i + 1
+    while byte(s, i) ~= 101 do i = skip(s, i) end
+    return i + 1
+  end
+  local _, after
+  if c == 105 then _, after = int(s, i) else _, after = text(s, i) end
+  return after
+end
+
+local function encoded(s) return #s .. ':' .. s end
+
+-- Where the value of `key` in the dictionary `s` begins; nil: it has none.
+local function entry(s, key)
+  if byte(s, 1) ~= 100 then damaged('no dictionary') end
+  local i = 2
+  while byte(s, i) ~= 101 do
+    local found
+    found, i = text(s, i)
+    if found == key then return i end
+    i = skip(s, i)
+  end
+end
+
+-- Is `a` before `b` in the order of bytes? (`<` is that of the server's language.)
+local function before(a, b)
+  local length = math.min(#a, #b)
+  for i = 1, length do
+    local x, y = byte(a, i), byte(b, i)
+    if x ~= y then return x < y end
+  end
+  return #a < #b
+end
+
+-- The dictionary `s` with `key` set to a bencoded value. Its keys stand in order.
+local function with(s, key, value)
+  local i = 2
+  while byte(s, i) ~= 101 do
+    local start, found = i, nil
+    found, i = text(s, i)
+    if found == key then return sub(s, 1, i - 1) .. value .. sub(s, skip(s, i)) end
+    if before(key, found) then return sub(s, 1, start - 1) .. encoded(key) .. value .. sub(s, start) end
+    i = skip(s, i)
+  end
+  return sub(s, 1, i - 1) .. encoded(key) .. value .. sub(s, i)
+end
+
+-- Who waits for a call --------------------------------------------------------------------------------------------
+
+local function waiter(root, parent, topic)
+  return { root = root, parent = parent, topic = topic, raw = 'li1e' .. encoded(root) .. encoded(parent) .. encoded(topic) .. 'e' }
+end
+
+-- The record `pending_returns` of a call; nil: nobody waits.
+local function pending(hash)
+  local s = call('HGET', record(hash), 'pending_returns')
+  if not s then return nil end
+  reading = 'a pending_returns record'
+  local i = entry(s, 'returns')
+  if not i or byte(s, i) ~= 108 then damaged('`returns` is not a list') end
+  local entries = {}
+  i = i + 1
+  while byte(s, i) ~= 101 do
+    if sub(s, i, i + 3) ~= 'li1e' then damaged('an entry is not [1, root, parent, topic]') end
+    local root, parent, topic
+    root, i = text(s, i + 4)
+    parent, i = text(s, i)
+    topic, i = text(s, i)
+    if byte(s, i) ~= 101 then damaged('an entry is not [1, root, parent, topic]') end
+    i = i + 1
+    entries[#entries + 1] = waiter(root, parent, topic)
+  end
+  local at, scheduled = entry(s, 'scheduled_at'), nil
+  if at then scheduled = int(s, at) end
+  -- Python writes 0 where it doesn't know.
+  if scheduled == 0 then scheduled = nil end
+  return { entries = entries, scheduled = scheduled }
+end
+
+local function put_pending(hash, p)
+  local raw = {}
+  for n, e in ipairs(p.entries) do raw[n] = e.raw end
+  local scheduled = p.scheduled and ('12:scheduled_ati' .. string.format('%d', p.scheduled) .. 'e') or ''
+  call('HSET', record(hash), 'pending_returns', 'd7:returnsl' .. table.concat(raw) .. 'e' .. scheduled .. 'e')
+end
+
+-- Messages and counters -------------------------------------------------------------------------------------------
+
+local function send(topic, root, hash)
+  call('RPUSH', P .. topic, 'li2e' .. encoded(root) .. encoded(hash) .. 'e')
+end
+
+-- Counts messages of a job; returns how many there are by now.
+local function count(root, n) return call('INCRBY', P .. 'brrr_count/' .. root, n) end
+
+-- Forgets a delivered message: of this worker, of this number, and what is remembered of its earlier deliveries.
+local function ack(worker, number, topic, body)
+  if number == '' then return end
+  call('HDEL', P .. 'brrr:held:' .. worker, number)
+  call('ZREM', P .. 'brrr:leases', worker .. '/' .. number)
+  if topic ~= '' then call('HDEL', P .. 'brrr:receives:' .. topic, body) end
+end
+
+-- Outcomes and jobs -----------------------------------------------------------------------------------------------
+
+local function has_outcome(hash, root)
+  local key = record(hash)
+  return call('HEXISTS', key, 'value') == 1 or call('HEXISTS', key, 'failure/' .. root) == 1
+end
+
+-- Has a parent enough outcomes to be worth running? `ended`: a call that is about to have one. See `records/waiting.rs`.
+local function is_ready(parent, ended)
+  local s = call('HGET', record(parent.parent), 'run/' .. parent.root)
+  if not s then return true end
+  reading = 'a run record'
+  if byte(s, 1) ~= 100 then damaged('no dictionary') end
+  local total, need, named, names = 0, 0, 0, nil
+  local i = 2
+  while not names and byte(s, i) ~= 101 do
+    local key
+    key, i = text(s, i)
+    if key == 'named' then
+      named, i = int(s, i)
+    elseif key == 'need' then
+      need, i = int(s, i)
+    elseif key == 'total' then
+      total, i = int(s, i)
+    elseif key == 'v' then
+      local v
+      v, i = int(s, i)
+      if v ~= 1 then damaged('its version is ' .. v .. '; this program knows 1') end
+    elseif key == 'waits' then
+      names = i + 1
+    else
+      i = skip(s, i)
+    end
+  end
+  local left, allowed = named, total - need
+  while names and allowed >= 0 and left > allowed and byte(s, names) ~= 101 do
+    local hash
+    hash, names = text(s, names)
+    left = left - 1
+    if hash ~= ended and not has_outcome(hash, parent.root) then allowed = allowed - 1 end
+  end
+  return allowed >= 0
+end
+
+-- Those of `entries` who have enough outcomes.
+local function ready_ones(entries, ended)
+  local ready = {}
+  for _, parent in ipairs(entries) do
+    if is_ready(parent, ended) then ready[#ready + 1] = parent end
+  end
+  return ready
+end
+
+local function wake(ready)
+  local counts = {}
+  for _, parent in ipairs(ready) do
+    send(parent.topic, parent.root, parent.parent)
+    counts[parent.root] = (counts[parent.root] or 0) + 1
+  end
+  for root, n in pairs(counts) do count(root, n) end
+end
+
+-- Everybody who waits for a call that has its value, or is about to. Reads all before it writes.
+local function wake_all(hash, write)
+  local p = pending(hash)
+  local ready = p and ready_ones(p.entries, hash)
+  if write then write() end
+  if p then
+    wake(ready)
+    call('HDEL', record(hash), 'pending_returns')
+  end
+end
+
+-- Who waits under `root` for a call that failed there, or is about to. The others stay, and the call is queued again
+-- under one of their jobs (R2).
+local function wake_in_job(hash, root, topic, write)
+  local p = pending(hash)
+  local mine, kept = {}, {}
+  for _, e in ipairs(p and p.entries or {}) do
+    local side = e.root == root and mine or kept
+    side[#side + 1] = e
+  end
+  local ready = ready_ones(mine, hash)
+  if write then write() end
+  if not p then return end
+  wake(ready)
+  if #kept == 0 then
+    call('HDEL', record(hash), 'pending_returns')
+  else
+    count(kept[1].root, 1)
+    send(topic, kept[1].root, hash)
+    put_pending(hash, { entries = kept, scheduled = p.scheduled })
+  end
+end
+
+-- How a call that has an outcome ended in a job: a failure counts even if a value came after it (R1).
+local function end_in_job(hash, root)
+  local failure = call('HGET', record(hash), 'failure/' .. root)
+  if not failure then return 'completed' end
+  reading = 'a failure record'
+  local at = entry(failure, 'kind')
+  local kind = at and text(failure, at)
+  return kind == 'cancelled' and 'cancelled' or kind == 'timeout' and 'timed-out' or 'failed'
+end
+
+local function is_over(root)
+  local job = call('HGET', job_record(root), 'job')
+  reading = 'a job record'
+  return job and entry(job, 'state') ~= nil
+end
+
+-- Writes down how a job ended, if it is one of ours and alive.
+local function mark_over(root, state, at)
+  local job = call('HGET', job_record(root), 'job')
+  reading = 'a job record'
+  if not job or entry(job, 'state') then return end
+  job = with(with(job, 'state', encoded(state)), 'ended', 'i' .. at .. 'e')
+  call('HSET', job_record(root), 'job', job)
+end

@@ -1,0 +1,55 @@
+-- `Queue::receive` without the waiting: topic, max, worker, lease in ms -> milliseconds until something more is due
+-- (-1: nothing is), then number, receives, body of each message, now leased to this worker.
+
+local topic, max, worker, lease = ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
+local list, delayed, leases = P .. topic, P .. 'brrr:delayed:' .. topic, P .. 'brrr:leases'
+local receives_of = P .. 'brrr:receives:'
+-- So many at a time: the next one who comes does the rest.
+local some = 1000
+
+local time = call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+for _, member in ipairs(call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, some)) do
+  local _, _, receives, start = find(member, '^[^:]*:(%d+):()')
+  local body = sub(member, start)
+  call('RPUSH', list, body)
+  if receives ~= '0' then call('HSET', receives_of .. topic, body, receives) end
+  call('ZREM', delayed, member)
+end
+
+for _, member in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, some)) do
+  local holder, number = string.match(member, '^(.*)/(%d+)$')
+  local held = call('HGET', P .. 'brrr:held:' .. holder, number)
+  if held then
+    local _, _, receives, length, start = find(held, '^(%d+):(%d+):()')
+    local of, body = sub(held, start, start + length - 1), sub(held, start + length)
+    call('RPUSH', P .. of, body)
+    call('HSET', receives_of .. of, body, receives)
+    call('HDEL', P .. 'brrr:held:' .. holder, number)
+  end
+  call('ZREM', leases, member)
+end
+
+local answer = { -1 }
+local bodies = max > 0 and call('LPOP', list, max) or {}
+if #bodies > 0 then
+  local last = call('INCRBY', P .. 'brrr:deliveries', #bodies) - #bodies
+  local known = call('EXISTS', receives_of .. topic) == 1
+  local prefix = ':' .. #topic .. ':' .. topic
+  for n, body in ipairs(bodies) do
+    local number = string.format('%d', last + n)
+    local receives = (known and tonumber(call('HGET', receives_of .. topic, body) or 0) or 0) + 1
+    call('HSET', P .. 'brrr:held:' .. worker, number, receives .. prefix .. body)
+    call('ZADD', leases, now + lease, worker .. '/' .. number)
+    answer[3 * n - 1], answer[3 * n], answer[3 * n + 1] = number, receives, body
+  end
+else
+  local due = math.huge
+  for _, set in ipairs({ delayed, leases }) do
+    local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
+    if first[2] then due = math.min(due, tonumber(first[2])) end
+  end
+  if due < math.huge then answer[1] = math.max(due - now, 0) end
+end
+return answer

@@ -1,0 +1,161 @@
+//! Redis 6.2 and newer, and Valkey: queue, store and counters on one server.
+//!
+//! - `keys`: what is where; `connections`: how it is reached; `error`: what went wrong
+//! - `store`, `queue`, `events`: the ports; `optimistic`: what needs several commands to be one
+//! - `scripts`, `lua/`: the transitions, one round trip each; `transitions`: calls them
+//!
+//! **Topics are the peers'**: lists, `RPUSH` at one end, `LPOP`/`BLPOP` at the other, bodies as they are. Everything else is
+//! ours and stands under `brrr:` (but for the peers' counters, `brrr_count/<root>`).
+//!
+//! **In work.** A message that is delivered moves, in one step, from its topic into the in-flight hash of this worker and
+//! gets a lease. The worker's heartbeat renews the leases, over a connection of the heartbeat's own thread. Whoever receives
+//! returns what has run out. How often a body was delivered without being settled is remembered beside its topic, because
+//! nothing can be added to what peers read.
+//!
+//! **What Redis keeps** is what we keep. `appendonly yes` with `appendfsync always`: everything that was answered.
+//! `appendfsync everysec` (the usual setting): a crash of the machine loses up to about a second; with it go messages and
+//! records together, each transition whole or not at all, so that jobs of that second may have to be scheduled again. A
+//! crash of Redis alone loses nothing then. Without AOF: all since the last snapshot. Replication is asynchronous: a
+//! failover may lose what the old primary had not sent yet. `maxmemory-policy` must be `noeviction`: anything else deletes
+//! records of jobs.
+//!
+//! **Cluster.** A transition touches the keys of several calls, so Redis Cluster (several slots' owners) can't run it; it is
+//! refused by name. One primary with replicas behind Sentinel's or a provider's stable address works.
+//!
+//! **Without `EVAL`** (an ACL without `@scripting`) every transition is made step by step over `WATCH`/`MULTI`, with more
+//! round trips and the same guarantees; the worker says so once.
+
+mod connections;
+mod error;
+mod events;
+mod keys;
+mod optimistic;
+mod queue;
+mod scripts;
+mod store;
+mod transitions;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use brrr_protocol::error::{Error, ErrorKind, Result};
+
+use self::connections::Connections;
+use self::keys::Keys;
+
+/// How long a delivered message is leased by default. Long enough for a network that stutters, short enough that what a
+/// killed worker held is back well within half a minute.
+pub const DEFAULT_LEASE: Duration = Duration::from_secs(15);
+
+/// Where a Redis is, and how it is used.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `redis://[[user]:password@]host[:port][/db]`, `rediss://…` for TLS, `redis+unix:///path`.
+    pub url: String,
+    /// Keeps fleets on one server apart; empty: shared with peers.
+    pub namespace: String,
+    pub lease: Duration,
+    /// Use scripts where the server lets us. False is for tests.
+    pub scripts: bool,
+}
+
+impl Options {
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self { url: url.into(), namespace: String::new(), lease: DEFAULT_LEASE, scripts: true }
+    }
+}
+
+/// A backend on a Redis server. Cheap to clone.
+#[derive(Clone)]
+pub struct Redis(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    keys: Keys,
+    connections: Connections,
+    /// Of this process, among all that share the server.
+    worker: String,
+    lease: Duration,
+    scripts: AtomicBool,
+}
+
+impl Redis {
+    /// Connects, and finds out whether scripts may be run.
+    ///
+    /// # Errors
+    /// `Config` for a URL that is none, a refused password or a Redis Cluster; `Unavailable` when nobody answers.
+    pub async fn connect(options: Options) -> Result<Self> {
+        let name = without_secrets(&options.url);
+        let connections = Connections::open(&options.url, &name).await?;
+        let inner = Inner {
+            name,
+            keys: Keys::new(&options.namespace),
+            connections,
+            worker: format!("{:016x}", fastrand::u64(..)),
+            lease: options.lease,
+            scripts: AtomicBool::new(options.scripts),
+        };
+        let redis = Self(Arc::new(inner));
+        redis.look_around().await?;
+        Ok(redis)
+    }
+
+    /// Does a harmless read of what every other access needs, and asks for the right to run scripts.
+    async fn look_around(&self) -> Result<()> {
+        let mut connection = self.0.connections.shared();
+        let read = redis::cmd("ZCARD").arg(self.0.keys.leases()).query_async::<u64>(&mut connection).await;
+        read.map_err(|e| error::of(&e, "connect to ", &self.0.name))?;
+        if self.may_script() {
+            match scripts::RECEIVE.load(&mut connection).await {
+                Ok(()) => {}
+                Err(e) if error::is_forbidden(&e) => self.without_scripts(),
+                Err(e) => return Err(error::of(&e, "load a script into ", &self.0.name)),
+            }
+        }
+        Ok(())
+    }
+
+    fn may_script(&self) -> bool {
+        self.0.scripts.load(Ordering::Relaxed)
+    }
+
+    fn without_scripts(&self) {
+        tracing::warn!(
+            "{} does not let this user run scripts (EVAL): every transition takes several round trips instead of one",
+            self.0.name
+        );
+        self.0.scripts.store(false, Ordering::Relaxed);
+    }
+
+    /// An error of a command.
+    fn error(&self, operation: impl Into<String>) -> impl FnOnce(redis::RedisError) -> Error {
+        let operation = operation.into();
+        move |e| error::of(&e, &operation, "")
+    }
+
+    fn unexpected(operation: &str, answer: &redis::Value) -> Error {
+        Error::new(ErrorKind::Internal, "redis", operation, format!("an answer of another form: {answer:?}"))
+    }
+}
+
+/// The URL for people: without user, password and options.
+fn without_secrets(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "redis".to_owned() };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+    format!("{scheme}://{host}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_no_secrets() {
+        assert_eq!(without_secrets("redis://:pass@word@host:1/2?x=secret"), "redis://host:1/2");
+        assert_eq!(without_secrets("rediss://user:pw@host"), "rediss://host");
+        assert_eq!(without_secrets("redis://127.0.0.1:6379"), "redis://127.0.0.1:6379");
+    }
+}

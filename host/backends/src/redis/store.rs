@@ -1,0 +1,150 @@
+//! Records and counters.
+
+use async_trait::async_trait;
+use brrr_protocol::error::Result;
+use brrr_protocol::ports::{Cache, Key, Kind, Store, Swap};
+use bytes::Bytes;
+use redis::{RedisResult, Value, cmd, pipe};
+
+use super::Redis;
+
+/// How many keys a step of a scan looks at, about.
+const SCAN: usize = 1000;
+
+/// A value that may be missing.
+pub(super) fn bytes(value: Value) -> Result<Option<Bytes>> {
+    match value {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        other => Err(Redis::unexpected("read a record", &other)),
+    }
+}
+
+#[async_trait]
+impl Store for Redis {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        let mut connection = self.0.connections.shared();
+        let found = cmd("HGET").arg(self.0.keys.record(key)).arg(&*key.kind.name()).query_async(&mut connection).await;
+        bytes(found.map_err(self.error("read a record"))?)
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = pipe();
+        for key in keys {
+            pipe.cmd("HGET").arg(self.0.keys.record(key)).arg(&*key.kind.name());
+        }
+        let found = pipe.query_async::<Vec<Value>>(&mut self.0.connections.shared()).await;
+        found.map_err(self.error("read records"))?.into_iter().map(bytes).collect()
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        let mut connection = self.0.connections.shared();
+        let mut put = cmd("HSET");
+        put.arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(&value[..]);
+        put.exec_async(&mut connection).await.map_err(self.error("write a record"))
+    }
+
+    async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
+        let swapped = self.try_swap(key, expected, new).await;
+        swapped.map_err(self.error("compare and swap a record"))
+    }
+
+    async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
+        self.try_put_if(key, &value, absent).await.map_err(self.error("write a record"))
+    }
+
+    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        let failed = || self.error("list records");
+        let (prefix, field) = (self.0.keys.records(kind), kind.name());
+        let mut connection = self.0.connections.shared();
+        let mut ids = Vec::new();
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(format!("{}*", escaped(&prefix))).arg("COUNT").arg(SCAN);
+            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut connection).await.map_err(failed())?;
+            let behind = |key: &&String| after.is_none_or(|after| key[prefix.len()..] > *after);
+            let keys: Vec<&String> = keys.iter().filter(behind).collect();
+            if !keys.is_empty() {
+                let mut look = pipe();
+                for key in &keys {
+                    look.cmd("HEXISTS").arg(*key).arg(&*field);
+                }
+                let there: Vec<bool> = look.query_async(&mut connection).await.map_err(failed())?;
+                ids.extend(
+                    keys.iter().zip(there).filter(|(_, there)| *there).map(|(k, _)| k[prefix.len()..].to_owned()),
+                );
+            }
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        ids.sort_unstable();
+        // A scan may come by a key twice.
+        ids.dedup();
+        ids.truncate(limit);
+        Ok(ids)
+    }
+}
+
+impl Redis {
+    async fn try_swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> RedisResult<Swap> {
+        let (record, kind) = (self.0.keys.record(key), key.kind.name());
+        let mut watch = self.watch(vec![record.clone()]).await?;
+        loop {
+            let mut look = cmd("HGET");
+            look.arg(&record).arg(&*kind);
+            let found: Option<Vec<u8>> = look.query_async(watch.connection()).await?;
+            if found.as_deref() != expected.map(|bytes| &bytes[..]) {
+                watch.leave().await?;
+                return Ok(Swap::Mismatch(found.map(Bytes::from)));
+            }
+            let mut write = pipe();
+            match &new {
+                Some(new) => write.cmd("HSET").arg(&record).arg(&*kind).arg(&new[..]),
+                None => write.cmd("HDEL").arg(&record).arg(&*kind),
+            };
+            if watch.commit(write).await? {
+                return Ok(Swap::Done);
+            }
+        }
+    }
+
+    async fn try_put_if(&self, key: &Key, value: &[u8], absent: &Key) -> RedisResult<bool> {
+        let (record, kind) = (self.0.keys.record(key), key.kind.name());
+        let other = self.0.keys.record(absent);
+        let mut watch = self.watch(vec![record.clone(), other.clone()]).await?;
+        loop {
+            let mut look = pipe();
+            look.cmd("HEXISTS").arg(&record).arg(&*kind).cmd("HEXISTS").arg(&other).arg(&*absent.kind.name());
+            let there: (bool, bool) = look.query_async(watch.connection()).await?;
+            if there.0 || there.1 {
+                watch.leave().await?;
+                return Ok(false);
+            }
+            let mut write = pipe();
+            write.cmd("HSET").arg(&record).arg(&*kind).arg(value);
+            if watch.commit(write).await? {
+                return Ok(true);
+            }
+        }
+    }
+}
+
+/// A text that a pattern takes as it is.
+fn escaped(text: &str) -> String {
+    text.chars().flat_map(|c| "*?[]^-\\".contains(c).then_some('\\').into_iter().chain([c])).collect()
+}
+
+#[async_trait]
+impl Cache for Redis {
+    async fn incr(&self, key: &str, by: u64) -> Result<u64> {
+        let mut incr = cmd("INCRBY");
+        incr.arg(self.0.keys.counter(key)).arg(by);
+        incr.query_async(&mut self.0.connections.shared()).await.map_err(self.error("count"))
+    }
+}

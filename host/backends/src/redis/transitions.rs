@@ -1,0 +1,201 @@
+//! The transitions, one round trip each; step by step where the server lets nobody run scripts, and for what is rare.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brrr_protocol::error::Result;
+use brrr_protocol::model::{CallHash, Failure, Outcome, Root};
+use brrr_protocol::ports::{Backend, Cache, Deferral, Deferred, EventLog, Loaded, Queue, Store, Work};
+use brrr_protocol::records::{JobRecord, JobState, RunRecord, decode_failure, encode_failure};
+use brrr_protocol::stepwise::{self, Ports};
+use brrr_protocol::wire::{CallRecord, Message};
+use bytes::Bytes;
+use redis::Value;
+
+use super::Redis;
+use super::queue::Held;
+use super::scripts::{self, Call};
+use super::store::bytes;
+use crate::poll;
+
+impl Redis {
+    fn ports(&self) -> Ports<'_> {
+        Ports::of(self, self, self)
+    }
+
+    /// What `ack` in `lua/lib.lua` takes.
+    fn acknowledging<'c>(&self, call: Call<'c>, work: &Work) -> Call<'c> {
+        let held = work.receipt.as_ref().map(Held::of);
+        let (number, again) = held.map_or(("", None), |held| (held.number, held.again));
+        let (topic, body) = again.unwrap_or_default();
+        call.arg(&self.0.worker).arg(number).arg(topic).arg(body)
+    }
+
+    async fn run(&self, call: Call<'_>, operation: &str) -> Result<Value> {
+        call.run(&mut self.0.connections.shared()).await.map_err(self.error(operation))
+    }
+}
+
+/// The time at which a work ends its job, as scripts take it.
+fn ended(work: &Work) -> String {
+    work.ends_job.map(|at| at.to_string()).unwrap_or_default()
+}
+
+/// Pairs of value and failure.
+fn outcomes(flat: Value) -> Result<Vec<Option<Outcome>>> {
+    let Value::Array(items) = flat else { return Err(Redis::unexpected("read outcomes", &flat)) };
+    let mut items = items.into_iter();
+    let mut outcomes = Vec::with_capacity(items.len() / 2);
+    while let (Some(value), Some(failure)) = (items.next(), items.next()) {
+        outcomes.push(outcome(bytes(value)?, bytes(failure)?)?);
+    }
+    Ok(outcomes)
+}
+
+/// Of a value and a failure of the same job, the failure (R1).
+fn outcome(value: Option<Bytes>, failure: Option<Bytes>) -> Result<Option<Outcome>> {
+    match failure {
+        Some(failure) => Ok(Some(Err(decode_failure(&failure)?))),
+        None => Ok(value.map(Ok)),
+    }
+}
+
+/// What `lua/load.lua` answers.
+fn loaded(answer: Value) -> Result<Loaded> {
+    let wrong = |answer: &Value| Redis::unexpected("load a call", answer);
+    let Value::Array(parts) = answer else { return Err(wrong(&answer)) };
+    let Ok([found, sample, earlier]) = <[Value; 3]>::try_from(parts) else { return Err(wrong(&Value::Nil)) };
+    let Value::Array(found) = found else { return Err(wrong(&found)) };
+    let Ok([call, value, failure, run, job]) = <[Value; 5]>::try_from(found) else { return Err(wrong(&Value::Nil)) };
+    let run_bytes = bytes(run)?;
+    // The record names the last one first; a sample has it last.
+    let mut sample = outcomes(sample)?;
+    sample.reverse();
+    Ok(Loaded {
+        call: bytes(call)?.as_ref().map(CallRecord::decode).transpose()?,
+        job: bytes(job)?.as_deref().map(JobRecord::decode).transpose()?.map(Box::new),
+        outcome: outcome(bytes(value)?, bytes(failure)?)?,
+        run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
+        run_bytes,
+        sample,
+        earlier: outcomes(earlier)?,
+    })
+}
+
+/// What `lua/defer.lua` answers; `None`: the job is over.
+fn deferred(answer: Value) -> Result<Option<Deferred>> {
+    let wrong = |answer: &Value| Redis::unexpected("defer a call", answer);
+    let Value::Array(items) = &answer else { return Err(wrong(&answer)) };
+    let words: Vec<String> = items
+        .iter()
+        .map(|item| redis::from_redis_value(item.clone()))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| wrong(&answer))?;
+    let Some((first, rest)) = words.split_first() else { return Err(wrong(&answer)) };
+    Ok(match first.as_str() {
+        "over" => None,
+        "limit" => Some(Deferred::OverSpawnLimit),
+        "cycle" => Some(Deferred::Cycle(rest.iter().map(|hash| CallHash::from(hash.as_str())).collect())),
+        "waiting" => {
+            let queued = rest.iter().map(|place| place.parse().map_err(|_| wrong(&answer)));
+            Some(Deferred::Waiting { queued: queued.collect::<Result<_>>()? })
+        }
+        _ => return Err(wrong(&answer)),
+    })
+}
+
+#[async_trait]
+impl Backend for Redis {
+    fn name(&self) -> String {
+        self.0.name.clone()
+    }
+
+    fn store(&self) -> &dyn Store {
+        self
+    }
+
+    fn queue(&self) -> &dyn Queue {
+        self
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        self
+    }
+
+    fn events(&self) -> Option<&dyn EventLog> {
+        Some(self)
+    }
+
+    async fn changed(&self, version: u64, at_most: Duration) -> u64 {
+        poll::changed(version, at_most).await
+    }
+
+    async fn load(&self, work: &Work) -> Result<Loaded> {
+        if !self.may_script() {
+            return stepwise::load(self, work).await;
+        }
+        let Message { root, call } = &work.message;
+        let script = scripts::LOAD.call(&self.0.keys).arg(call.as_str()).arg(root.as_str());
+        loaded(self.run(script, "load a call").await?)
+    }
+
+    async fn outcomes(&self, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+        if !self.may_script() || calls.is_empty() {
+            return stepwise::outcomes(self, root, calls).await;
+        }
+        let script = scripts::OUTCOMES.call(&self.0.keys).arg(root.as_str()).args(calls.iter().map(CallHash::as_str));
+        outcomes(self.run(script, "read outcomes").await?)
+    }
+
+    async fn defer(&self, d: &Deferral<'_>) -> Result<Deferred> {
+        if !self.may_script() {
+            return stepwise::defer(&self.ports(), d).await;
+        }
+        let Message { root, call } = &d.work.message;
+        let script = scripts::DEFER.call(&self.0.keys).arg(root.as_str()).arg(call.as_str()).arg(d.work.topic.as_str());
+        let script = script.arg(d.now / 1000).arg(d.spawn_limit.min(1 << 53));
+        let script = script.arg(d.run_before.map(|bytes| &bytes[..]).unwrap_or_default());
+        let script = script.arg(&d.run_after.encode()[..]).arg(d.wait.need);
+        let mut script = self.acknowledging(script, d.work);
+        for child in &d.wait.calls {
+            let options = stepwise::run_with_options(child).map(|run| run.encode()).unwrap_or_default();
+            script = script.arg(child.hash.as_str()).arg(child.topic.as_str());
+            script = script.arg(&CallRecord::encode(&child.task, &child.payload)[..]).arg(&options[..]);
+        }
+        if let Some(deferred) = deferred(self.run(script, "defer a call").await?)? {
+            return Ok(deferred);
+        }
+        self.release(d.work).await?;
+        Ok(Deferred::JobOver)
+    }
+
+    async fn complete(&self, work: &Work, value: Bytes) -> Result<()> {
+        if !self.may_script() {
+            return stepwise::complete(&self.ports(), work, value).await;
+        }
+        let Message { root, call } = &work.message;
+        let script = scripts::COMPLETE.call(&self.0.keys).arg(call.as_str()).arg(root.as_str()).arg(&value[..]);
+        let script = self.acknowledging(script.arg(ended(work)), work);
+        self.run(script, "complete a call").await.map(drop)
+    }
+
+    async fn fail(&self, work: &Work, failure: &Failure) -> Result<()> {
+        if !self.may_script() {
+            return stepwise::fail(&self.ports(), work, failure).await;
+        }
+        let Message { root, call } = &work.message;
+        let script = scripts::FAIL.call(&self.0.keys).arg(call.as_str()).arg(root.as_str()).arg(work.topic.as_str());
+        let script = self.acknowledging(script.arg(&encode_failure(failure)[..]).arg(ended(work)), work);
+        self.run(script, "fail a call").await.map(drop)
+    }
+
+    async fn discharge(&self, work: &Work, end: JobState) -> Result<()> {
+        if !self.may_script() {
+            return stepwise::discharge(&self.ports(), work, end).await;
+        }
+        let Message { root, call } = &work.message;
+        let script = scripts::DISCHARGE.call(&self.0.keys).arg(call.as_str()).arg(root.as_str());
+        let script = script.arg(work.topic.as_str()).arg(end.as_str()).arg(ended(work));
+        self.run(self.acknowledging(script, work), "discharge a call").await.map(drop)
+    }
+}

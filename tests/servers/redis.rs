@@ -1,0 +1,56 @@
+//! Redis and Valkey.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use super::{Server, free_port, installed, listens, missing};
+
+/// The same protocol, two programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flavour {
+    Redis,
+    Valkey,
+}
+
+/// A user who may do all but run scripts; name and password.
+pub const WITHOUT_SCRIPTS: &str = "plain";
+
+impl Flavour {
+    fn program(self) -> Option<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let (found, script) = match self {
+            Self::Redis => {
+                let on_path = std::env::split_paths(&path).map(|folder| folder.join("redis-server"));
+                (on_path.into_iter().find(|program| program.exists()), "scripts/setup/redis.sh")
+            }
+            Self::Valkey => {
+                (Some(installed("valkey/valkey-server")).filter(|program| program.exists()), "scripts/setup/valkey.sh")
+            }
+        };
+        if found.is_none() {
+            missing(&format!("{self:?}"), script);
+        }
+        found
+    }
+
+    /// A server of its own, on a port of its own or this one; `None`: it can't be had here.
+    pub fn start(self, port: Option<u16>, more: &[&str]) -> Option<Server> {
+        Some(start(&self.program()?, port.unwrap_or_else(free_port), more))
+    }
+
+    /// The one that all tests of this program share; `None`: it can't be had here.
+    pub fn shared(self) -> Option<&'static Server> {
+        static SERVERS: [OnceLock<Option<Server>>; 2] = [const { OnceLock::new() }; 2];
+        SERVERS[self as usize].get_or_init(|| self.start(None, &[])).as_ref()
+    }
+}
+
+fn start(program: &Path, port: u16, more: &[&str]) -> Server {
+    let port_text = port.to_string();
+    let plain = format!(">{WITHOUT_SCRIPTS}");
+    let mut args = vec!["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+    args.extend(["--user", WITHOUT_SCRIPTS, "on", &plain, "~*", "&*", "+@all", "-@scripting"]);
+    args.extend(more);
+    let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+    Server::start(port, program, &args, listens)
+}
