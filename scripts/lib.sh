@@ -69,3 +69,34 @@ put() {
     cp "$1" "$2.new.$$" && mv "$2.new.$$" "$2"
   fi
 }
+
+# install_maven FOLDER GROUP:ARTIFACT:VERSION: puts a Java program, with all that it needs, into build/servers/FOLDER/lib.
+install_maven() {
+  local folder=$BUILD/servers/$1 group artifact version work
+  IFS=: read -r group artifact version <<<"$2"
+  if [ "$(cat "$folder/installed" 2>/dev/null)" != "$2" ]; then
+    install_apt default-jre-headless maven
+    need mvn "Install Maven."
+    say "installing $artifact $version"
+    work=$(mktemp -d)
+    # Maven resolves what a project needs, so there is a project that needs just this.
+    cat >"$work/pom.xml" <<POM
+<project xmlns="http://maven.apache.org/POM/4.0.0">
+  <modelVersion>4.0.0</modelVersion>
+  <groupId>brrr</groupId><artifactId>server</artifactId><version>1</version>
+  <dependencies>
+    <dependency><groupId>$group</groupId><artifactId>$artifact</artifactId><version>$version</version></dependency>
+  </dependencies>
+</project>
+POM
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    mvn -q -B -f "$work/pom.xml" org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies \
+      -DincludeScope=runtime -DoutputDirectory="$folder/lib" >&2 ||
+      die "Maven could not fetch $2; see its message above"
+    rm -rf "$work"
+    # Last: an install that was cut off is done again.
+    printf '%s\n' "$2" >"$folder/installed"
+  fi
+  need java "Install a Java runtime, 17 or newer."
+}

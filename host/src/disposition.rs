@@ -45,9 +45,11 @@ impl From<Result<Step>> for Disposition {
             },
             Err(error) => match error.kind {
                 ErrorKind::Unavailable => Self::GiveBack(error),
-                ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::Corrupt | ErrorKind::NewerSchema => {
-                    Self::Stop((&error).into(), error)
-                }
+                ErrorKind::Full
+                | ErrorKind::ReadOnly
+                | ErrorKind::Corrupt
+                | ErrorKind::NewerSchema
+                | ErrorKind::NotSetUp => Self::Stop((&error).into(), error),
                 ErrorKind::Config | ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => {
                     Self::LetLeaseRunOut(error)
                 }

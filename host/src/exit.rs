@@ -99,7 +99,7 @@ impl Exit {
 impl From<ErrorKind> for Exit {
     fn from(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Config => Self::BadBackend,
+            ErrorKind::Config | ErrorKind::NotSetUp => Self::BadBackend,
             ErrorKind::Unavailable => Self::Unreachable,
             ErrorKind::Corrupt => Self::NotAStore,
             ErrorKind::ReadOnly => Self::ReadOnly,

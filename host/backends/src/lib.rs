@@ -4,11 +4,17 @@
 //! - `memory`: everything in this process; gone with it
 //! - `redis`: everything on a Redis or Valkey server
 //! - `sqlite`: everything in one file, shared by the processes of one machine
+//! - `dynamodb`: records and counters in a table; `sqs`: messages in queues; `aws`: what both share
+//! - `combined`: any store, queue and counters as one backend
 //! - `stepwise`: any backend without its fused transitions, for tests
 //! - `wake`: how one task tells the others that there is something to look at
 
+#[cfg(feature = "aws")]
+pub mod aws;
+pub mod combined;
+#[cfg(feature = "dynamodb")]
+pub mod dynamodb;
 pub mod memory;
-#[cfg(feature = "redis")]
 mod poll;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -22,6 +28,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use brrr_protocol::model::Millis;
 
+pub use combined::Combined;
+#[cfg(feature = "dynamodb")]
+pub use dynamodb::DynamoDb;
 pub use memory::Memory;
 #[cfg(feature = "redis")]
 pub use redis::Redis;

@@ -16,8 +16,10 @@ pub enum ErrorKind {
     Corrupt,
     /// The store was written by a newer version of this program.
     NewerSchema,
-    /// A URL, option or name that this backend can't take.
+    /// A URL, option or name that this backend can't take, or credentials that it does not accept.
     Config,
+    /// A table or queue is not there. Somebody must make it: `brrr-host setup`.
+    NotSetUp,
     /// A record or message that does not decode.
     Malformed,
     /// Something is larger than the backend can hold.

@@ -39,6 +39,8 @@ pub enum Kind {
     Latest,
     /// Of a topic instead of a call.
     Tasks,
+    /// A message that was set aside, of a queue that has no place for it; see `records/dead.rs` for its id.
+    Dead,
 }
 
 impl Kind {
@@ -54,6 +56,7 @@ impl Kind {
             Kind::Job => "job".into(),
             Kind::Latest => "latest".into(),
             Kind::Tasks => "tasks".into(),
+            Kind::Dead => "dead".into(),
         }
     }
 }
@@ -118,7 +121,8 @@ pub enum Swap {
 pub trait Store: Send + Sync {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>>;
 
-    /// The records of `keys`, in their order.
+    /// The records of `keys`, in their order. They are read one by one, in any order: together they need never have been
+    /// there at one moment.
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
         let mut found = Vec::with_capacity(keys.len());
         for key in keys {
@@ -128,6 +132,14 @@ pub trait Store: Send + Sync {
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()>;
+
+    /// Puts records that have nothing to do with each other, in any order. On an `Err` any of them may be there.
+    async fn put_many(&self, records: &[(Key, Bytes)]) -> Result<()> {
+        for (key, value) in records {
+            self.put(key, value.clone()).await?;
+        }
+        Ok(())
+    }
 
     /// Compare and swap: create (`None`, `Some`), replace, or delete (`Some`, `None`).
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap>;
@@ -143,6 +155,12 @@ pub trait Store: Send + Sync {
     /// Up to `limit` ids that have a record of this kind, ascending, from behind `after`. May be slow: for people's
     /// commands, never for work.
     async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>>;
+
+    /// Makes what the store needs on its server (a table), if it isn't there; a line of text for each thing made or found.
+    /// Only `brrr-host setup` does this: nothing is made silently.
+    async fn create(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
 }
 
 /// What a queue needs to find a message again that it delivered. Opaque.
@@ -219,6 +237,19 @@ pub trait Queue: Send + Sync {
 
     /// How many messages wait or are in work; for people and tests.
     async fn depth(&self, topic: &Topic) -> Result<u64>;
+
+    /// Can a worker listen on this topic, whose calls run for so long at the most? For its start, so that it doesn't find
+    /// out at its first message.
+    async fn check(&self, topic: &Topic, longest_run: Duration) -> Result<()> {
+        let _ = (topic, longest_run);
+        Ok(())
+    }
+
+    /// Makes what these topics need on the server (queues), if it isn't there; a line of text for each thing made or found.
+    async fn create(&self, topics: &[Topic]) -> Result<Vec<String>> {
+        let _ = topics;
+        Ok(Vec::new())
+    }
 }
 
 /// What happened lately, for people who follow it; bounded, and may be lost without harm.

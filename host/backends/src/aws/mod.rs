@@ -1,0 +1,99 @@
+//! What the services of AWS share: credentials, region, endpoint, HTTP, retries.
+//!
+//! All of it comes from where every AWS tool takes it: the environment (`AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, `AWS_REGION`,
+//! `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SQS`, …), the files in `~/.aws`, a container's or a
+//! machine's role. This program has no option for a secret.
+
+mod error;
+
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::imds;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, ConfigLoader, SdkConfig};
+use aws_credential_types::provider::ProvideCredentials as _;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use brrr_protocol::error::{Error, ErrorKind, Result};
+
+pub(crate) use error::caught;
+
+/// For a connection to come about. Far below the lease, so that one server that is away leaves time for another.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// For one attempt. DynamoDB answers 16 MB, its largest answer, in less over a slow line.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// Attempts at a request; with the pauses below, the last one about six seconds after the first. The caller tries again
+/// anyway, but gives its message back for that.
+const ATTEMPTS: u32 = 8;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// A machine of EC2 answers about itself within milliseconds; on a laptop, which is none, nobody answers.
+const METADATA: Duration = Duration::from_millis(300);
+
+/// An HTTP client with its own connections.
+///
+/// The cryptography is ring, which everything else here uses too: the SDK's own choice, aws-lc, would be a second one.
+pub(crate) fn http() -> SharedHttpClient {
+    aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}
+
+/// What is common to both services, but for region and credentials.
+#[must_use]
+pub fn loader() -> ConfigLoader {
+    let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
+    let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http()).timeout_config(timeouts);
+    // Whoever sets these knows better.
+    if ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"].iter().any(|name| std::env::var_os(name).is_some()) {
+        return loader;
+    }
+    // Exponential with full jitter. Not the adaptive mode: it slows down all requests of a client for one hot key.
+    let retries = RetryConfig::standard()
+        .with_max_attempts(ATTEMPTS)
+        .with_initial_backoff(FIRST_PAUSE)
+        .with_max_backoff(LONGEST_PAUSE);
+    loader.retry_config(retries)
+}
+
+/// The configuration of this process, checked: there is a region, and there are credentials.
+///
+/// # Errors
+/// `Config`, with what is missing.
+pub async fn config(backend: &'static str) -> Result<SdkConfig> {
+    let provider = ProviderConfig::default().with_http_client(http());
+    let metadata = imds::Client::builder()
+        .configure(&provider)
+        .connect_timeout(METADATA)
+        .read_timeout(METADATA)
+        .max_attempts(1)
+        .build();
+    let of_machine = imds::region::Builder::default().imds_client(metadata.clone()).build();
+    let region = RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(ProfileFileRegionProvider::new())
+        .or_else(of_machine)
+        .region()
+        .await;
+    let Some(region) = region else {
+        let reason = "no AWS region is set; set AWS_REGION (for a server on this machine any will do: us-east-1)";
+        return Err(Error::new(ErrorKind::Config, backend, "connect", reason));
+    };
+    let credentials = DefaultCredentialsChain::builder()
+        .region(region.clone())
+        .imds_client(metadata)
+        .configure(provider.with_region(Some(region.clone())))
+        .build()
+        .await;
+    // Asked here once, so that who has none is told so, and not that a table can't be read.
+    credentials.provide_credentials().await.map_err(|error| error::of_credentials(backend, "connect", &error))?;
+    Ok(loader().region(region).credentials_provider(credentials).load().await)
+}

@@ -1,0 +1,144 @@
+//! Many records at a time. DynamoDB leaves out of a batch what it has no room or no throughput for; that is asked for again.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest};
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::ports::Key;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::items::{Item, PK, SK, text};
+use super::retry::{TRIES, pause};
+use super::{BACKEND, DynamoDb};
+use crate::aws::caught;
+
+/// Records that one request reads, and writes, at the most: DynamoDB's limits.
+const MAX_READ: usize = 100;
+const MAX_WRITE: usize = 25;
+
+/// Requests of one batch at once. A thousand children are ten reads or forty writes; so few that one call doesn't take all
+/// connections from the others.
+const AT_ONCE: usize = 8;
+
+/// Where a record is: `pk` and `sk`.
+type Place = (String, String);
+
+impl DynamoDb {
+    pub(super) async fn read_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        // Once each: DynamoDB refuses a batch that names a key twice.
+        let mut places: HashMap<Place, Vec<usize>> = HashMap::with_capacity(keys.len());
+        let mut wanted = Vec::with_capacity(keys.len());
+        for (n, key) in keys.iter().enumerate() {
+            let item = self.key(key)?;
+            let same = places.entry(place(&item)).or_default();
+            if same.is_empty() {
+                wanted.push(item);
+            }
+            same.push(n);
+        }
+        let batches: Vec<Vec<Item>> = wanted.chunks(MAX_READ).map(<[Item]>::to_vec).collect();
+        let requests = batches.into_iter().map(|batch| self.read_batch(batch));
+        let items: Vec<Vec<Item>> = stream::iter(requests).buffer_unordered(AT_ONCE).try_collect().await?;
+        let mut found = vec![None; keys.len()];
+        for item in items.iter().flatten() {
+            for n in places.get(&place(item)).into_iter().flatten() {
+                found[*n] = Some(self.value(&keys[*n], item)?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn read_batch(&self, mut wanted: Vec<Item>) -> Result<Vec<Item>> {
+        let (mut found, mut tried) = (Vec::with_capacity(wanted.len()), 0);
+        loop {
+            let keys = KeysAndAttributes::builder()
+                .set_keys(Some(wanted))
+                .consistent_read(true)
+                .build()
+                .map_err(|e| self.faulty("read", &e))?;
+            let answer = self
+                .client
+                .batch_get_item()
+                .request_items(&self.table, keys)
+                .send()
+                .await
+                .map_err(|e| self.failed("read from", e))?;
+            let items = answer.responses.and_then(|mut tables| tables.remove(&self.table)).unwrap_or_default();
+            let went_on = !items.is_empty();
+            found.extend(items);
+            let left = answer.unprocessed_keys.and_then(|mut tables| tables.remove(&self.table));
+            wanted = left.map(|left| left.keys).unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(found);
+            }
+            // A full answer (16 MB) leaves the rest for the next one, which is asked for at once.
+            tried = self.again(tried, went_on, "read from").await?;
+        }
+    }
+
+    pub(super) async fn write_many(&self, records: &[(Key, Bytes)]) -> Result<()> {
+        let mut items: HashMap<Place, Item> = HashMap::with_capacity(records.len());
+        for (key, value) in records {
+            let item = self.item(key, value.clone())?;
+            items.insert(place(&item), item);
+        }
+        let requests = items.into_values().map(|item| {
+            let put = PutRequest::builder().set_item(Some(item)).build().map_err(|e| self.faulty("write to", &e))?;
+            Ok(WriteRequest::builder().put_request(put).build())
+        });
+        let requests: Vec<WriteRequest> = requests.collect::<Result<_>>()?;
+        let batches: Vec<Vec<WriteRequest>> = requests.chunks(MAX_WRITE).map(<[WriteRequest]>::to_vec).collect();
+        let writes = batches.into_iter().map(|batch| self.write_batch(batch));
+        stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await
+    }
+
+    async fn write_batch(&self, mut wanted: Vec<WriteRequest>) -> Result<()> {
+        let mut tried = 0;
+        loop {
+            let before = wanted.len();
+            let sent = self.client.batch_write_item().request_items(&self.table, wanted).send().await;
+            let answer = sent.map_err(|e| self.failed("write to", e))?;
+            wanted = answer.unprocessed_items.and_then(|mut tables| tables.remove(&self.table)).unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            tried = self.again(tried, wanted.len() < before, "write to").await?;
+        }
+    }
+
+    /// Waits before what was left out is asked for again. Gives up when that came to nothing too often.
+    async fn again(&self, tried: u32, went_on: bool, what: &str) -> Result<u32> {
+        if went_on {
+            return Ok(0);
+        }
+        if tried + 1 >= TRIES {
+            let reason = format!("its throughput is used up: {TRIES} times in a row it did nothing of a batch");
+            return Err(Error::new(ErrorKind::Unavailable, BACKEND, self.doing(what), reason));
+        }
+        pause(tried).await;
+        Ok(tried + 1)
+    }
+
+    pub(super) fn faulty(&self, what: &str, error: &dyn std::fmt::Display) -> Error {
+        Error::new(ErrorKind::Internal, BACKEND, self.doing(what), error.to_string())
+    }
+
+    /// A request that failed; a table that is not there is told with what to do about it.
+    pub(super) fn failed<E>(
+        &self,
+        what: &str,
+        error: aws_sdk_dynamodb::error::SdkError<E, aws_sdk_dynamodb::config::http::HttpResponse>,
+    ) -> Error
+    where
+        E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let error = caught(BACKEND, self.doing(what), error);
+        if error.kind == ErrorKind::NotSetUp { self.not_set_up(what) } else { error }
+    }
+}
+
+fn place(item: &HashMap<String, AttributeValue>) -> Place {
+    let part = |name| text(item, name).unwrap_or_default().to_owned();
+    (part(PK), part(SK))
+}

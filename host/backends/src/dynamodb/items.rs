@@ -1,0 +1,78 @@
+//! Keys and records as items, and what fits into one.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::ports::Key;
+use bytes::Bytes;
+
+use super::{BACKEND, DynamoDb};
+
+pub(super) const PK: &str = "pk";
+pub(super) const SK: &str = "sk";
+pub(super) const VALUE: &str = "value";
+
+/// Bytes of a `pk`, of a `sk`, and of a whole item with the names of its attributes: DynamoDB's limits.
+const MAX_PK: usize = 2_048;
+const MAX_SK: usize = 1_024;
+const MAX_ITEM: usize = 400 << 10;
+
+pub(super) type Item = HashMap<String, AttributeValue>;
+
+impl DynamoDb {
+    /// The key as DynamoDB wants it.
+    pub(super) fn key(&self, key: &Key) -> Result<Item> {
+        let (pk, sk) = (format!("{}{}", self.prefix, key.id), key.kind.name());
+        for (what, length, most) in [("id", pk.len(), MAX_PK), ("kind", sk.len(), MAX_SK)] {
+            if length > most || length == 0 {
+                let reason = format!("its {what} has {length} bytes; DynamoDB takes 1 to {most}");
+                return Err(limit(key, reason));
+            }
+        }
+        Ok(Item::from([
+            (PK.to_owned(), AttributeValue::S(pk)),
+            (SK.to_owned(), AttributeValue::S(sk.into_owned())),
+        ]))
+    }
+
+    /// The record as an item. Checked here: a transaction or a batch that is refused does not say whose fault it is.
+    pub(super) fn item(&self, key: &Key, value: Bytes) -> Result<Item> {
+        let mut item = self.key(key)?;
+        let names = PK.len() + SK.len() + VALUE.len();
+        let size = names + self.prefix.len() + key.id.len() + key.kind.name().len() + value.len();
+        if size > MAX_ITEM {
+            return Err(limit(key, format!("it has {size} bytes; an item of DynamoDB holds {MAX_ITEM}")));
+        }
+        item.insert(VALUE.to_owned(), blob(value));
+        Ok(item)
+    }
+
+    /// The bytes of a record that was read.
+    pub(super) fn value(&self, key: &Key, item: &Item) -> Result<Bytes> {
+        match item.get(VALUE) {
+            Some(AttributeValue::B(blob)) => Ok(Bytes::copy_from_slice(blob.as_ref())),
+            _ => Err(Error::new(
+                ErrorKind::Corrupt,
+                BACKEND,
+                self.doing(&format!("read {} of {:?} in", key.kind.name(), key.id)),
+                "its item has no binary attribute `value`; is this table another program's?",
+            )),
+        }
+    }
+}
+
+pub(super) fn blob(value: Bytes) -> AttributeValue {
+    AttributeValue::B(Blob::new(value))
+}
+
+/// The text of an attribute.
+pub(super) fn text<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    item.get(name).and_then(|value| value.as_s().ok()).map(String::as_str)
+}
+
+fn limit(key: &Key, reason: String) -> Error {
+    let id: String = key.id.chars().take(80).collect();
+    Error::new(ErrorKind::Limit, BACKEND, format!("keep the record {} of {id:?}", key.kind.name()), reason)
+}

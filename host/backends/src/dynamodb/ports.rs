@@ -1,0 +1,274 @@
+//! The ports on a table.
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{
+    AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure as Return,
+    TransactWriteItem,
+};
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::ports::{Cache, Key, Kind, Store, Swap};
+use bytes::Bytes;
+
+use super::items::{Item, PK, SK, VALUE, blob, text};
+use super::retry::{Attempts, TRIES, pause};
+use super::{BACKEND, DynamoDb};
+
+/// The attribute, and the `sk`, of a counter.
+const COUNT: &str = "count";
+
+/// What became of a conditional write.
+enum Written {
+    Done,
+    /// The condition did not hold; this was there.
+    Refused(Option<Item>),
+    /// A transaction was in the way.
+    Conflict,
+}
+
+#[async_trait]
+impl Store for DynamoDb {
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(self.key(key)?)).consistent_read(true);
+        let answer = request.send().await.map_err(|e| self.failed("read from", e))?;
+        answer.item.map(|item| self.value(key, &item)).transpose()
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        match keys {
+            [] => Ok(Vec::new()),
+            [key] => Ok(vec![self.get(key).await?]),
+            _ => self.read_many(keys).await,
+        }
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        let item = self.item(key, value)?;
+        for tried in 0..TRIES {
+            let request = self.client.put_item().table_name(&self.table).set_item(Some(item.clone()));
+            match request.send().await {
+                Ok(_) => return Ok(()),
+                Err(error) if error.as_service_error().is_some_and(PutItemError::is_transaction_conflict_exception) => {
+                    pause(tried).await;
+                }
+                Err(error) => return Err(self.failed("write to", error)),
+            }
+        }
+        Err(self.contended())
+    }
+
+    async fn put_many(&self, records: &[(Key, Bytes)]) -> Result<()> {
+        match records {
+            [] => Ok(()),
+            [(key, value)] => self.put(key, value.clone()).await,
+            _ => self.write_many(records).await,
+        }
+    }
+
+    async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
+        if expected.is_none() && new.is_none() {
+            let found = self.get(key).await?;
+            return Ok(if found.is_none() { Swap::Done } else { Swap::Mismatch(found) });
+        }
+        for tried in 0..TRIES {
+            let attempts = Attempts::default();
+            let written = match &new {
+                Some(new) => self.put_item(key, expected, new, &attempts).await?,
+                None => self.delete_item(key, expected, &attempts).await?,
+            };
+            match written {
+                Written::Done => return Ok(Swap::Done),
+                Written::Refused(found) => {
+                    let found = found.map(|item| self.value(key, &item)).transpose()?;
+                    // The answer to the first attempt was lost, and the second found what the first one had written. (Or
+                    // somebody else has written the very same just then, which comes to the same.)
+                    let by_us = attempts.several() && found == new;
+                    return Ok(if by_us { Swap::Done } else { Swap::Mismatch(found) });
+                }
+                Written::Conflict => pause(tried).await,
+            }
+        }
+        Err(self.contended())
+    }
+
+    async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
+        if key == absent {
+            return Ok(self.swap(key, None, Some(value)).await? == Swap::Done);
+        }
+        let (item, absent) = (self.item(key, value)?, self.key(absent)?);
+        for tried in 0..TRIES {
+            match self.put_if_both_absent(&item, &absent).await? {
+                Written::Done => return Ok(true),
+                Written::Refused(_) => return Ok(false),
+                Written::Conflict => pause(tried).await,
+            }
+        }
+        Err(self.contended())
+    }
+
+    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+        // A scan comes in no order, so all of it is read.
+        let mut ids = Vec::new();
+        let mut pages = self
+            .client
+            .scan()
+            .table_name(&self.table)
+            .filter_expression("sk = :kind AND begins_with(pk, :prefix)")
+            .projection_expression(PK)
+            .expression_attribute_values(":kind", AttributeValue::S(kind.name().into_owned()))
+            .expression_attribute_values(":prefix", AttributeValue::S(self.prefix.clone()))
+            .consistent_read(true)
+            .into_paginator()
+            .items()
+            .send();
+        while let Some(item) = pages.next().await {
+            let item = item.map_err(|e| self.failed("look through", e))?;
+            let id = text(&item, PK).and_then(|pk| pk.strip_prefix(&*self.prefix));
+            ids.extend(id.filter(|id| after.is_none_or(|after| *id > after)).map(str::to_owned));
+        }
+        ids.sort_unstable();
+        ids.truncate(limit);
+        Ok(ids)
+    }
+
+    async fn create(&self) -> Result<Vec<String>> {
+        self.create_table().await.map(|line| vec![line])
+    }
+}
+
+#[async_trait]
+impl Cache for DynamoDb {
+    async fn incr(&self, key: &str, by: u64) -> Result<u64> {
+        // Counts twice when an answer is lost. Counters are limits, not accounts.
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key(PK, AttributeValue::S(format!("{}{key}", self.prefix)))
+            .key(SK, AttributeValue::S(COUNT.to_owned()))
+            .update_expression("ADD #count :by")
+            .expression_attribute_names("#count", COUNT)
+            .expression_attribute_values(":by", AttributeValue::N(by.to_string()))
+            .return_values(ReturnValue::UpdatedNew);
+        let answer = request.send().await.map_err(|e| self.failed("count in", e))?;
+        let sum = answer.attributes.as_ref().and_then(|item| item.get(COUNT)).and_then(|n| n.as_n().ok());
+        sum.and_then(|n| n.parse().ok()).ok_or_else(|| self.faulty("count in", &"the answer has no sum"))
+    }
+}
+
+impl DynamoDb {
+    async fn put_item(&self, key: &Key, expected: Option<&Bytes>, new: &Bytes, attempts: &Attempts) -> Result<Written> {
+        let request = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(self.item(key, new.clone())?))
+            .return_values_on_condition_check_failure(Return::AllOld);
+        let request = match expected {
+            None => request.condition_expression("attribute_not_exists(pk)"),
+            Some(bytes) => request
+                .condition_expression("#value = :expected")
+                .expression_attribute_names("#value", VALUE)
+                .expression_attribute_values(":expected", blob(bytes.clone())),
+        };
+        let sent = request.customize().interceptor(attempts.clone()).send().await;
+        sent.map_or_else(|error| self.refused(error, put_refused), |_| Ok(Written::Done))
+    }
+
+    async fn delete_item(&self, key: &Key, expected: Option<&Bytes>, attempts: &Attempts) -> Result<Written> {
+        let expected = expected.cloned().unwrap_or_default();
+        let request = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .set_key(Some(self.key(key)?))
+            .condition_expression("#value = :expected")
+            .expression_attribute_names("#value", VALUE)
+            .expression_attribute_values(":expected", blob(expected))
+            .return_values_on_condition_check_failure(Return::AllOld);
+        let sent = request.customize().interceptor(attempts.clone()).send().await;
+        sent.map_or_else(|error| self.refused(error, delete_refused), |_| Ok(Written::Done))
+    }
+
+    fn refused<E>(
+        &self,
+        error: SdkError<E, aws_sdk_dynamodb::config::http::HttpResponse>,
+        understand: impl Fn(&E) -> Option<Written>,
+    ) -> Result<Written>
+    where
+        E: aws_sdk_dynamodb::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let understood = error.as_service_error().and_then(understand);
+        understood.ok_or_else(|| self.failed("write to", error))
+    }
+
+    /// One transaction (R1). The SDK gives it a token, so that an attempt whose answer was lost is not made twice.
+    async fn put_if_both_absent(&self, item: &Item, absent: &Item) -> Result<Written> {
+        let check = ConditionCheck::builder()
+            .table_name(&self.table)
+            .set_key(Some(absent.clone()))
+            .condition_expression("attribute_not_exists(pk)")
+            .build();
+        let put = Put::builder()
+            .table_name(&self.table)
+            .set_item(Some(item.clone()))
+            .condition_expression("attribute_not_exists(pk)")
+            .build();
+        let check = check.map_err(|e| self.faulty("write to", &e))?;
+        let put = put.map_err(|e| self.faulty("write to", &e))?;
+        let request = self
+            .client
+            .transact_write_items()
+            .transact_items(TransactWriteItem::builder().condition_check(check).build())
+            .transact_items(TransactWriteItem::builder().put(put).build());
+        match request.send().await {
+            Ok(_) => Ok(Written::Done),
+            Err(error) => match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    self.cancelled(cancelled.cancellation_reasons())
+                }
+                Some(TransactWriteItemsError::TransactionInProgressException(_)) => Ok(Written::Conflict),
+                _ => Err(self.failed("write to", error)),
+            },
+        }
+    }
+
+    fn cancelled(&self, reasons: &[CancellationReason]) -> Result<Written> {
+        let codes: Vec<&str> = reasons.iter().filter_map(CancellationReason::code).collect();
+        if codes.contains(&"ConditionalCheckFailed") {
+            return Ok(Written::Refused(None));
+        }
+        let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+        if codes.iter().any(|code| passing.contains(code)) {
+            return Ok(Written::Conflict);
+        }
+        let said: Vec<&str> = reasons.iter().filter_map(CancellationReason::message).collect();
+        let too_large = codes.contains(&"ItemCollectionSizeLimitExceeded") || said.iter().any(|m| m.contains("size"));
+        let kind = if too_large { ErrorKind::Limit } else { ErrorKind::Internal };
+        Err(Error::new(kind, BACKEND, self.doing("write to"), format!("{} ({})", said.join("; "), codes.join(", "))))
+    }
+
+    fn contended(&self) -> Error {
+        let reason = format!("others wrote the same record each of {TRIES} times");
+        Error::new(ErrorKind::Unavailable, BACKEND, self.doing("write to"), reason)
+    }
+}
+
+fn put_refused(error: &PutItemError) -> Option<Written> {
+    match error {
+        PutItemError::ConditionalCheckFailedException(refused) => Some(Written::Refused(refused.item.clone())),
+        PutItemError::TransactionConflictException(_) => Some(Written::Conflict),
+        _ => None,
+    }
+}
+
+fn delete_refused(error: &DeleteItemError) -> Option<Written> {
+    match error {
+        DeleteItemError::ConditionalCheckFailedException(refused) => Some(Written::Refused(refused.item.clone())),
+        DeleteItemError::TransactionConflictException(_) => Some(Written::Conflict),
+        _ => None,
+    }
+}
