@@ -26,14 +26,14 @@ fn value(name: &str) -> Key {
     Key::new(name, Kind::Value)
 }
 
-#[test]
-fn a_missing_folder_is_created() {
+#[tokio::test]
+async fn a_missing_folder_is_created() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("a/b/state.db");
     Sqlite::open(&path).unwrap();
     assert!(path.exists());
     let url = format!("sqlite:{}?lease=250ms", path.display());
-    let backend = open(&url).unwrap();
+    let backend = open(&url).await.unwrap();
     assert_eq!(backend.queue().lease(), Duration::from_millis(250));
     assert_eq!(backend.name(), format!("sqlite:{}", path.display()));
 }

@@ -111,7 +111,8 @@ impl Env {
 
     /// The store that the commands use unless told otherwise.
     pub fn backend(&self) -> Arc<dyn Backend> {
-        brrr_backends::open(&format!("sqlite:{}", self.path(".brrr/state.db").display())).expect("the backend")
+        let url = format!("sqlite:{}", self.path(".brrr/state.db").display());
+        block_on(brrr_backends::open(&url)).expect("the backend")
     }
 }
 

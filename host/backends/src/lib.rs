@@ -1,13 +1,13 @@
 //! The backends: where records, messages and counters live.
 //!
-//! - `url`: a URL to a backend
+//! - `places`: where a fleet keeps what it shares, opened; `url`: a URL to a place
 //! - `memory`: everything in this process; gone with it
 //! - `redis`: everything on a Redis or Valkey server
 //! - `sqlite`: everything in one file, shared by the processes of one machine
 //! - `dynamodb`: records and counters in a table; `sqs`: messages in queues; `aws`: what both share
 //! - `combined`: any store, queue and counters as one backend
 //! - `stepwise`: any backend without its fused transitions, for tests
-//! - `wake`: how one task tells the others that there is something to look at
+//! - `wake`: how one task tells the others that there is something to look at; `poll`: how to wait where nobody tells
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -15,6 +15,7 @@ pub mod combined;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
 pub mod memory;
+pub mod places;
 mod poll;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -32,17 +33,25 @@ pub use combined::Combined;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDb;
 pub use memory::Memory;
+pub use places::Places;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
 pub use stepwise::Stepwise;
-pub use url::open;
 
 /// How long a delivered message is leased by default. Work of a worker that was killed waits at most so long; a worker
 /// that is merely slow extends at half of it, and 2.5 s is ample for one write. Shorter would make a laptop that was
 /// busy for a moment do work twice, longer would make `kill -9` more visible.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
+
+/// Opens a backend that is all at one place.
+///
+/// # Errors
+/// As [`Places::open`].
+pub async fn open(url: &str) -> brrr_protocol::Result<std::sync::Arc<dyn brrr_protocol::ports::Backend>> {
+    Places::at(url).open().await
+}
 
 /// The wall clock: the only one that several processes, and their successors after a reboot, share.
 pub(crate) fn now_millis() -> Millis {

@@ -1,104 +1,168 @@
-//! A URL to a backend.
+//! A URL to a place.
 
-use std::sync::Arc;
+use std::env;
 use std::time::Duration;
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
-use brrr_protocol::ports::Backend;
-
-use crate::{DEFAULT_LEASE, Memory};
 
 /// What is opened where nobody names a backend.
 pub const DEFAULT_URL: &str = "sqlite:.brrr/state.db";
 
+/// What there is, for who named something else.
+const KNOWN: &str = "sqlite:PATH, memory:, redis://HOST, sqs://PREFIX, dynamodb://TABLE";
+
 /// The shortest lease: below this, a busy machine extends too late.
 const MIN_LEASE: Duration = Duration::from_millis(10);
 
-/// Opens a backend.
+/// Where something is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// This process.
+    Memory,
+    /// The path of a file.
+    Sqlite(String),
+    /// A URL as the server's clients take it, password and all.
+    Redis(String),
+    /// What the names of the queues begin with.
+    Sqs(String),
+    /// The name of a table.
+    DynamoDb(String),
+}
+
+/// A URL, taken apart.
 ///
 /// - `sqlite:PATH`: one file, created with its folder; `sqlite:` alone is `.brrr/state.db`
 /// - `memory:`: this process only
+/// - `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…` for TLS, `redis+unix:///PATH`; `redis:` alone is what
+///   `REDIS_URL` says, or the server of this machine
+/// - `sqs://PREFIX`: queues whose names begin so; `sqs:` alone: with nothing before the topic, as peers have it
+/// - `dynamodb://TABLE`; `dynamodb:` alone is what `DYNAMODB_TABLE_NAME` says, or `brrr`
 ///
-/// Both take `?lease=TIME` (`500ms`, `5s`, `2m`): after how long the message of a worker that fell silent is delivered
-/// again. A path with a `?` in it can't be written.
-///
-/// # Errors
-/// `Config` when the URL says nothing that this version knows, else whatever keeps the backend from opening.
-pub fn open(url: &str) -> Result<Arc<dyn Backend>> {
-    let (scheme, rest) = url.split_once(':').ok_or_else(|| {
-        refuse(url, "it has no scheme; write sqlite:PATH or memory: (for a file, put `sqlite:` before its path)")
-    })?;
-    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
-    let lease = lease(url, query)?;
-    match scheme {
-        "memory" if path.is_empty() => Ok(Arc::new(Memory::with_lease(lease))),
-        "memory" => Err(refuse(url, "`memory:` takes no path: nothing of it is kept")),
-        "sqlite" => sqlite(path, lease),
-        "redis" | "rediss" | "sqs" | "dynamodb" | "aws" => {
-            Err(refuse(url, format!("`{scheme}:` is not in this version yet; there are sqlite:PATH and memory:")))
-        }
-        _ => Err(refuse(url, format!("there is no backend `{scheme}:`; there are sqlite:PATH and memory:"))),
+/// Those with a queue take `?lease=TIME` (`500ms`, `5s`, `2m`): after how long the message of a worker that fell silent is
+/// delivered again. A path with a `?` in it can't be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Location {
+    pub place: Place,
+    pub lease: Option<Duration>,
+}
+
+impl Location {
+    /// # Errors
+    /// `Config`, when the URL says nothing that this version knows.
+    pub fn parse(url: &str) -> Result<Self> {
+        let (scheme, rest) = url.split_once(':').ok_or_else(|| {
+            refuse(url, format!("it has no scheme; there are {KNOWN} (for a file, put `sqlite:` before its path)"))
+        })?;
+        let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let lease = lease(url, query)?;
+        // `sqlite://PATH` is a habit from other tools; both slashes are the scheme's.
+        let name = path.strip_prefix("//").unwrap_or(path);
+        let place = match scheme {
+            "memory" if path.is_empty() => Place::Memory,
+            "memory" => return Err(refuse(url, "`memory:` takes no path: nothing of it is kept")),
+            "sqlite" if name.is_empty() => Place::Sqlite(DEFAULT_URL.trim_start_matches("sqlite:").to_owned()),
+            "sqlite" => Place::Sqlite(name.to_owned()),
+            "redis" | "valkey" if name.is_empty() => Place::Redis(redis_of_environment()),
+            "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" if path.starts_with("//") => {
+                Place::Redis(format!("{}:{path}", scheme.replace("valkey", "redis")))
+            }
+            "sqs" => Place::Sqs(name.to_owned()),
+            "dynamodb" if name.is_empty() => Place::DynamoDb(table_of_environment()),
+            "dynamodb" => Place::DynamoDb(name.to_owned()),
+            "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" => {
+                return Err(refuse(url, format!("write {scheme}://HOST:PORT")));
+            }
+            _ => return Err(refuse(url, format!("there is no backend `{scheme}:`; there are {KNOWN}"))),
+        };
+        Ok(Self { place, lease })
     }
 }
 
-#[cfg(feature = "sqlite")]
-fn sqlite(path: &str, lease: Duration) -> Result<Arc<dyn Backend>> {
-    // `sqlite://PATH` is a habit from other tools; both slashes are the scheme's.
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let path = if path.is_empty() { crate::sqlite::DEFAULT_PATH } else { path };
-    Ok(Arc::new(crate::Sqlite::options().lease(lease).open(path)?))
+fn redis_of_environment() -> String {
+    env::var("REDIS_URL").ok().filter(|url| !url.is_empty()).unwrap_or_else(|| "redis://127.0.0.1:6379".to_owned())
 }
 
-#[cfg(not(feature = "sqlite"))]
-fn sqlite(path: &str, _: Duration) -> Result<Arc<dyn Backend>> {
-    Err(refuse(&format!("sqlite:{path}"), "this program was built without SQLite (cargo feature `sqlite`)"))
+fn table_of_environment() -> String {
+    env::var("DYNAMODB_TABLE_NAME").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "brrr".to_owned())
 }
 
-fn lease(url: &str, query: &str) -> Result<Duration> {
-    let mut lease = DEFAULT_LEASE;
+fn lease(url: &str, query: &str) -> Result<Option<Duration>> {
+    let mut lease = None;
     for option in query.split('&').filter(|option| !option.is_empty()) {
         let (name, value) = option.split_once('=').unwrap_or((option, ""));
         if name != "lease" {
             return Err(refuse(url, format!("there is no option `{name}`; there is `lease`, as in ?lease=5s")));
         }
-        lease = humantime::parse_duration(value)
+        let time = humantime::parse_duration(value)
             .map_err(|e| refuse(url, format!("`{value}` is no time ({e}); write 500ms, 5s or 2m")))?;
-        if lease < MIN_LEASE {
+        if time < MIN_LEASE {
             return Err(refuse(url, format!("a lease of {value} is too short; it is at least 10ms")));
         }
+        lease = Some(time);
     }
     Ok(lease)
 }
 
-fn refuse(url: &str, reason: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Config, "backend", format!("open the backend {url:?}"), reason)
+/// The URL for people: without user and password.
+pub(crate) fn without_secrets(url: &str) -> String {
+    match (url.split_once("//"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}//{host}"),
+        _ => url.to_owned(),
+    }
+}
+
+pub(crate) fn refuse(url: &str, reason: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, "backend", format!("open the backend {:?}", without_secrets(url)), reason)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn place(url: &str) -> Place {
+        Location::parse(url).unwrap().place
+    }
+
     fn error(url: &str) -> String {
-        let error = open(url).err().expect("refused");
+        let error = Location::parse(url).expect_err("refused");
         assert_eq!(error.kind, ErrorKind::Config);
         error.to_string()
     }
 
     #[test]
+    fn places_are_read() {
+        assert_eq!(place("memory:"), Place::Memory);
+        assert_eq!(place("sqlite:"), Place::Sqlite(".brrr/state.db".into()));
+        assert_eq!(place("sqlite:///a/b"), Place::Sqlite("/a/b".into()));
+        assert_eq!(place("rediss://:pw@h:1/2?lease=1s"), Place::Redis("rediss://:pw@h:1/2".into()));
+        assert_eq!(place("valkey://h"), Place::Redis("redis://h".into()));
+        assert_eq!(place("sqs:"), Place::Sqs(String::new()));
+        assert_eq!(place("sqs://fleet-"), Place::Sqs("fleet-".into()));
+        assert_eq!(place("dynamodb://jobs"), Place::DynamoDb("jobs".into()));
+    }
+
+    #[test]
     fn leases_are_read() {
-        assert_eq!(open("memory:?lease=250ms").unwrap().queue().lease(), Duration::from_millis(250));
-        assert_eq!(open("memory:?lease=2m").unwrap().queue().lease(), Duration::from_secs(120));
-        assert_eq!(open("memory:").unwrap().queue().lease(), DEFAULT_LEASE);
+        let lease = |url| Location::parse(url).unwrap().lease;
+        assert_eq!(lease("memory:?lease=250ms"), Some(Duration::from_millis(250)));
+        assert_eq!(lease("redis://h?lease=2m"), Some(Duration::from_secs(120)));
+        assert_eq!(lease("memory:"), None);
     }
 
     #[test]
     fn what_is_not_known_is_named() {
         assert!(error("state.db").contains("no scheme"));
-        assert!(error("redis://localhost").contains("not in this version yet"));
+        assert!(error("redis:host").contains("redis://HOST"));
         assert!(error("oracle:x").contains("there is no backend `oracle:`"));
         assert!(error("memory:x").contains("takes no path"));
         assert!(error("memory:?leese=5s").contains("no option `leese`"));
         assert!(error("memory:?lease=5").contains("is no time"));
         assert!(error("memory:?lease=1ms").contains("too short"));
+    }
+
+    #[test]
+    fn secrets_are_not_told() {
+        let error = error("redis://user:hunter2@host?leese=1");
+        assert!(error.contains("redis://host") && !error.contains("hunter2"), "{error}");
     }
 }

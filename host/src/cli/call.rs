@@ -32,7 +32,7 @@ pub struct Args {
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let submit = &args.submit;
     let request = submit.request()?;
-    let backend = submit.backend.open_shared()?;
+    let backend = submit.backend.open_shared().await?;
     let client = Client::new(backend.clone());
     let codec = submit.call.codec;
     if !submit.fresh

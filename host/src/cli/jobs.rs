@@ -99,7 +99,7 @@ pub struct Row {
 }
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.backend.open_shared()?;
+    let backend = args.backend.open_shared().await?;
     let now = now();
     let mut jobs = all(&*backend, &Client::new(backend.clone()), now).await?;
     jobs.sort_by(|(a_root, a), (b_root, b)| b.created.cmp(&a.created).then_with(|| a_root.cmp(b_root)));

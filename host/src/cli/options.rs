@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use brrr_backends::Places;
 use brrr_protocol::model::{CallHash, Root, Topic};
 use brrr_protocol::ports::Backend;
 
@@ -14,40 +15,70 @@ pub use crate::units::{duration, moment, size};
 
 /// Where calls are queued and stored.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Where calls are queued and stored")]
 pub struct BackendArgs {
-    /// Where calls are queued and stored: `sqlite:PATH`, or `memory:` (of this process alone).
-    #[arg(long, env = "BRRR_BACKEND", default_value = "sqlite:.brrr/state.db", value_name = "URL")]
-    backend: String,
+    /// All of it: `sqlite:PATH`, `redis://HOST`, or `memory:` (of this process alone). A password belongs into the
+    /// environment: `redis:` alone is what REDIS_URL says. `sqlite:.brrr/state.db` unless given.
+    #[arg(long, env = "BRRR_BACKEND", hide_env_values = true, value_name = "URL")]
+    backend: Option<String>,
+
+    /// The messages, if they are elsewhere: as above, or `sqs://PREFIX`.
+    #[arg(long, env = "BRRR_QUEUE", hide_env_values = true, value_name = "URL")]
+    queue: Option<String>,
+
+    /// The records, if they are elsewhere: as above, or `dynamodb://TABLE` (`dynamodb:` alone is what
+    /// DYNAMODB_TABLE_NAME says, or `brrr`).
+    #[arg(long, env = "BRRR_STORE", hide_env_values = true, value_name = "URL")]
+    store: Option<String>,
+
+    /// The counters, if they are not with the messages (or, where those can't count, with the records).
+    #[arg(long, env = "BRRR_CACHE", hide_env_values = true, value_name = "URL")]
+    cache: Option<String>,
+
+    /// Keeps fleets apart that share a server. Workers of brrr's own SDKs know none.
+    #[arg(long, env = "BRRR_NAMESPACE", default_value = "", value_name = "NAME", value_parser = namespace)]
+    namespace: String,
 }
 
 impl BackendArgs {
-    /// # Errors
-    /// When the backend can't be opened.
-    pub fn open(&self) -> brrr_protocol::Result<Arc<dyn Backend>> {
-        brrr_backends::open(&self.backend)
-    }
-
-    /// Opens it with leases of another length.
-    ///
-    /// # Errors
-    /// When the backend can't be opened, or not so.
-    pub fn open_with_lease(&self, lease: Option<Duration>) -> brrr_protocol::Result<Arc<dyn Backend>> {
-        let Some(lease) = lease else { return self.open() };
-        let separator = if self.backend.contains('?') { '&' } else { '?' };
-        brrr_backends::open(&format!("{}{separator}lease={}ms", self.backend, lease.as_millis()))
+    /// What was named, with leases of another length if given.
+    pub fn places(&self, lease: Option<Duration>) -> Places {
+        for url in [&self.backend, &self.queue, &self.store, &self.cache].into_iter().flatten() {
+            if url.contains('@') && std::env::args().any(|arg| arg.contains(url.as_str())) {
+                tracing::warn!(
+                    "every user of this machine can read the password on the command line; give it by REDIS_URL (with \
+                     `redis:` here) or BRRR_BACKEND"
+                );
+            }
+        }
+        Places {
+            backend: self.backend.clone(),
+            queue: self.queue.clone(),
+            store: self.store.clone(),
+            cache: self.cache.clone(),
+            namespace: self.namespace.clone(),
+            lease,
+        }
     }
 
     /// Opens a backend that this process shares with workers elsewhere.
     ///
     /// # Errors
     /// When the backend can't be opened, or is of this process alone: nobody would ever answer.
-    pub fn open_shared(&self) -> anyhow::Result<Arc<dyn Backend>> {
-        if self.backend.starts_with("memory:") {
+    pub async fn open_shared(&self) -> anyhow::Result<Arc<dyn Backend>> {
+        let places = self.places(None);
+        if places.is_of_one_process() {
             let text = "`memory:` is of one process alone: no worker would see this; use sqlite:PATH, or `run --http`";
             return Err(Told::new(Exit::BadBackend, text).into());
         }
-        Ok(self.open()?)
+        Ok(places.open().await?)
     }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    // What every server takes in its names.
+    let fits = text.len() <= 30 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    if fits { Ok(text.to_owned()) } else { Err("up to 30 letters, digits, `-` and `_`".to_owned()) }
 }
 
 /// The queue of the tasks.

@@ -107,7 +107,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         Some(address) => Some(address.listen().await?),
         None => None,
     };
-    let backend = args.backend.open_with_lease(args.lease)?;
+    let backend = args.backend.places(args.lease).open().await?;
     let (observer, outlets) = observe(&args, &backend, &shutdown)?;
     let max_running =
         args.max_running.or(config.worker.max_running.map(NonZeroU32::get)).unwrap_or_else(default_max_running);

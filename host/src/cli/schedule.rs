@@ -30,7 +30,7 @@ struct View<'a> {
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let request = args.submit.request()?;
-    let client = Client::new(args.submit.backend.open_shared()?);
+    let client = Client::new(args.submit.backend.open_shared().await?);
     let job = args.submit.submit(&client, request).await?;
     show(&job, format)?;
     if job.scheduled == Scheduled::AlreadyDone {

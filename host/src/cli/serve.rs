@@ -34,7 +34,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         |name| say(format_args!("{name}: stopped")),
     )?;
     let listener = args.http.listen().await?;
-    let backend = args.backend.open_shared()?;
+    let backend = args.backend.open_shared().await?;
     tracing::info!("serving topic {} of {} on http://{}", args.topic.topic, backend.name(), listener.local_addr()?);
     Gateway::new(Client::new(backend.clone()), backend, args.topic.topic).serve(listener, &shutdown).await;
     Ok(Exit::Done)

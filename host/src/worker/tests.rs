@@ -48,8 +48,8 @@ struct Setup {
 }
 
 impl Setup {
-    fn start(handler: Fragile, max_running: u32, drain: Duration) -> Self {
-        let backend = brrr_backends::open("memory:?lease=200ms").expect("a backend");
+    async fn start(handler: Fragile, max_running: u32, drain: Duration) -> Self {
+        let backend = brrr_backends::open("memory:?lease=200ms").await.expect("a backend");
         let (handler, shutdown) = (Arc::new(handler), Shutdown::default());
         let options = super::Options { max_running, drain, limits: Limits::default(), observer: None };
         let worker = Worker::new(backend.clone(), handler.clone(), "t".into(), options, shutdown.clone());
@@ -72,7 +72,7 @@ impl Setup {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_costs_one_delivery() {
-    let it = Setup::start(Fragile::new(true, 10), 4, Duration::from_secs(1));
+    let it = Setup::start(Fragile::new(true, 10), 4, Duration::from_secs(1)).await;
     let (root, hash) = it.schedule("a").await;
     let outcome = Client::new(it.backend.clone()).wait(&root, &hash, now).await.expect("an outcome");
     assert_eq!(outcome, Ok("1".into()));
@@ -83,7 +83,7 @@ async fn a_panic_costs_one_delivery() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_is_held_than_can_soon_be_run() {
-    let mut it = Setup::start(Fragile::new(false, 0), 2, Duration::ZERO);
+    let mut it = Setup::start(Fragile::new(false, 0), 2, Duration::ZERO).await;
     for i in 0..20 {
         it.schedule(&format!("call {i}")).await;
     }
@@ -98,7 +98,7 @@ async fn no_more_is_held_than_can_soon_be_run() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_job_is_over_is_stopped_and_nothing_of_it_is_left() {
-    let mut it = Setup::start(Fragile::new(false, 0), 2, Duration::from_secs(1));
+    let mut it = Setup::start(Fragile::new(false, 0), 2, Duration::from_secs(1)).await;
     let (root, hash) = it.schedule("a").await;
     let client = Client::new(it.backend.clone());
     while it.handler.runs.load(Ordering::SeqCst) == 0 {
@@ -117,7 +117,7 @@ async fn a_run_whose_job_is_over_is_stopped_and_nothing_of_it_is_left() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_lease_is_lost_is_dropped() {
-    let backend = brrr_backends::open("memory:").expect("a backend");
+    let backend = brrr_backends::open("memory:").await.expect("a backend");
     let in_flight: Arc<InFlight> = Arc::default();
     // A receipt that the queue does not know is one whose message somebody else has by now.
     let entry = in_flight.enter(Receipt("lost".to_owned()));

@@ -1,0 +1,263 @@
+//! Where a fleet keeps its messages, records and counters: one URL for all of them, or one for each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::ports::{Backend, Cache, EventLog, Queue, Store};
+
+use crate::url::{DEFAULT_URL, Location, Place};
+use crate::{Combined, DEFAULT_LEASE, Memory};
+
+/// Where a fleet keeps what it shares. What is named apart goes before what is named for all.
+#[derive(Clone, Debug, Default)]
+pub struct Places {
+    /// All that is not named apart. `sqlite:.brrr/state.db`, if nothing is named at all.
+    pub backend: Option<String>,
+    /// Messages.
+    pub queue: Option<String>,
+    /// Records.
+    pub store: Option<String>,
+    /// Counters. Where the queue can count, there; else in the store.
+    pub cache: Option<String>,
+    /// Keeps fleets apart that share a server; empty: none, as peers have it.
+    pub namespace: String,
+    /// How long a delivered message is leased; the queue's own unless given.
+    pub lease: Option<Duration>,
+}
+
+/// What was opened at a place: what it can be, of all three.
+struct Parts {
+    place: Place,
+    name: String,
+    whole: Option<Arc<dyn Backend>>,
+    store: Option<Arc<dyn Store>>,
+    queue: Option<Arc<dyn Queue>>,
+    cache: Option<Arc<dyn Cache>>,
+    events: Option<Arc<dyn EventLog>>,
+}
+
+impl Parts {
+    fn all<T: Backend + Store + Queue + Cache + EventLog + 'static>(place: Place, backend: T) -> Self {
+        let backend = Arc::new(backend);
+        Self {
+            place,
+            name: backend.name(),
+            whole: Some(backend.clone()),
+            store: Some(backend.clone()),
+            queue: Some(backend.clone()),
+            cache: Some(backend.clone()),
+            events: Some(backend),
+        }
+    }
+}
+
+impl Places {
+    /// Everything at one place.
+    #[must_use]
+    pub fn at(url: impl Into<String>) -> Self {
+        Self { backend: Some(url.into()), ..Self::default() }
+    }
+
+    /// Is any of it in this process alone?
+    #[must_use]
+    pub fn is_of_one_process(&self) -> bool {
+        let urls = [&self.backend, &self.queue, &self.store, &self.cache];
+        urls.into_iter().flatten().any(|url| url.starts_with("memory:"))
+    }
+
+    /// Opens what is named.
+    ///
+    /// # Errors
+    /// `Config` when that can't be, else whatever keeps a part from opening.
+    pub async fn open(&self) -> Result<Arc<dyn Backend>> {
+        let apart = [&self.queue, &self.store, &self.cache].into_iter().any(Option::is_some);
+        let backend = match (&self.backend, apart) {
+            (Some(url), _) => Some(Location::parse(url)?),
+            (None, true) => None,
+            (None, false) => Some(Location::parse(DEFAULT_URL)?),
+        };
+        let named = |url: &Option<String>, what: &str| match (url, &backend) {
+            (Some(url), _) => Location::parse(url),
+            (None, Some(location)) => Ok(location.clone()),
+            (None, None) => {
+                Err(refuse(format!("nothing says where the {what} is; add --{what} URL, or --backend URL")))
+            }
+        };
+        let store = named(&self.store, "store")?;
+        let queue = named(&self.queue, "queue")?;
+        let mut opened = Vec::new();
+        let store = self.open_at(&mut opened, &store, None).await?;
+        let (place, letters) = (opened[store].place.clone(), opened[store].store.clone());
+        let letters = letters.ok_or_else(|| unfit(&place, "store"))?;
+        let queue = self.open_at(&mut opened, &queue, Some(&letters)).await?;
+        let cache = match &self.cache {
+            Some(url) => self.open_at(&mut opened, &Location::parse(url)?, Some(&letters)).await?,
+            None if opened[queue].cache.is_some() => queue,
+            None => store,
+        };
+        if store == queue
+            && queue == cache
+            && let Some(whole) = &opened[store].whole
+        {
+            return Ok(whole.clone());
+        }
+        let (queue, cache) = (&opened[queue], &opened[cache]);
+        let store = &opened[store];
+        Ok(Arc::new(Combined {
+            name: format!("{} with records in {} and counters in {}", queue.name, store.name, cache.name),
+            store: letters,
+            queue: queue.queue.clone().ok_or_else(|| unfit(&queue.place, "queue"))?,
+            cache: cache.cache.clone().ok_or_else(|| unfit(&cache.place, "cache"))?,
+            events: [queue, store, cache].into_iter().find_map(|parts| parts.events.clone()),
+        }))
+    }
+
+    /// Opens a place, unless it is open already; says which of `opened` it is.
+    async fn open_at(
+        &self,
+        opened: &mut Vec<Parts>,
+        location: &Location,
+        letters: Option<&Arc<dyn Store>>,
+    ) -> Result<usize> {
+        if let Some(found) = opened.iter().position(|parts| parts.place == location.place) {
+            return Ok(found);
+        }
+        let place = location.place.clone();
+        let lease = self.lease.or(location.lease);
+        let parts = match &place {
+            Place::Memory | Place::Sqlite(_) if !self.namespace.is_empty() => {
+                return Err(refuse("--namespace keeps fleets apart on a server; here another file does".to_owned()));
+            }
+            Place::Memory => Parts::all(place, Memory::with_lease(lease.unwrap_or(DEFAULT_LEASE))),
+            Place::Sqlite(path) => sqlite(path.clone(), lease)?,
+            Place::Redis(url) => redis(url.clone(), &self.namespace, lease).await?,
+            Place::DynamoDb(table) => dynamodb(table.clone(), &self.namespace).await?,
+            Place::Sqs(prefix) => {
+                let Some(letters) = letters else { return Err(unfit(&place, "store")) };
+                sqs(prefix.clone(), &self.namespace, lease, letters.clone()).await?
+            }
+        };
+        opened.push(parts);
+        Ok(opened.len() - 1)
+    }
+}
+
+#[cfg(feature = "sqlite")]
+fn sqlite(path: String, lease: Option<Duration>) -> Result<Parts> {
+    let backend = crate::Sqlite::options().lease(lease.unwrap_or(DEFAULT_LEASE)).open(&path)?;
+    Ok(Parts::all(Place::Sqlite(path), backend))
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn sqlite(_: String, _: Option<Duration>) -> Result<Parts> {
+    Err(left_out("sqlite"))
+}
+
+#[cfg(feature = "redis")]
+async fn redis(url: String, namespace: &str, lease: Option<Duration>) -> Result<Parts> {
+    let mut options = crate::redis::Options { namespace: namespace.to_owned(), ..crate::redis::Options::new(&url) };
+    options.lease = lease.unwrap_or(options.lease);
+    Ok(Parts::all(Place::Redis(url), crate::Redis::connect(options).await?))
+}
+
+#[cfg(not(feature = "redis"))]
+async fn redis(_: String, _: &str, _: Option<Duration>) -> Result<Parts> {
+    Err(left_out("redis"))
+}
+
+#[cfg(feature = "dynamodb")]
+async fn dynamodb(table: String, namespace: &str) -> Result<Parts> {
+    let options = crate::dynamodb::Options { table: table.clone(), namespace: namespace.to_owned() };
+    let backend = Arc::new(crate::DynamoDb::connect(options).await?);
+    let (store, cache): (Arc<dyn Store>, Arc<dyn Cache>) = (backend.clone(), backend.clone());
+    Ok(Parts {
+        name: backend.name(),
+        place: Place::DynamoDb(table),
+        whole: None,
+        store: Some(store),
+        queue: None,
+        cache: Some(cache),
+        events: None,
+    })
+}
+
+#[cfg(not(feature = "dynamodb"))]
+async fn dynamodb(_: String, _: &str) -> Result<Parts> {
+    Err(left_out("dynamodb"))
+}
+
+#[cfg(feature = "sqs")]
+async fn sqs(prefix: String, namespace: &str, lease: Option<Duration>, letters: Arc<dyn Store>) -> Result<Parts> {
+    let _ = (prefix, namespace, lease, letters);
+    Err(refuse("sqs: not yet".to_owned()))
+}
+
+#[cfg(not(feature = "sqs"))]
+async fn sqs(_: String, _: &str, _: Option<Duration>, _: Arc<dyn Store>) -> Result<Parts> {
+    Err(left_out("sqs"))
+}
+
+/// A place that can't be what it is asked to be.
+fn unfit(place: &Place, what: &str) -> Error {
+    let (name, hint) = match place {
+        Place::DynamoDb(_) => ("DynamoDB", "it holds records and counters; add --queue redis://… or --queue sqs:"),
+        Place::Sqs(_) => ("SQS", "it holds messages; add --store dynamodb:, and with it counters go there"),
+        Place::Memory | Place::Sqlite(_) | Place::Redis(_) => ("this place", "name another one"),
+    };
+    refuse(format!("{name} is no {what}: {hint}"))
+}
+
+fn refuse(reason: String) -> Error {
+    Error::new(ErrorKind::Config, "backend", "open the backend", reason)
+}
+
+#[allow(dead_code, reason = "used by what the features leave out")]
+fn left_out(feature: &str) -> Error {
+    refuse(format!("this program was built without it (cargo feature `{feature}`)"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn error(places: Places) -> String {
+        let error = places.open().await.err().expect("refused");
+        assert_eq!(error.kind, ErrorKind::Config);
+        error.to_string()
+    }
+
+    fn some(url: &str) -> Option<String> {
+        Some(url.to_owned())
+    }
+
+    #[tokio::test]
+    async fn one_place_is_a_backend_of_its_own() {
+        let backend = Places::at("memory:?lease=250ms").open().await.unwrap();
+        assert_eq!((backend.name().as_str(), backend.queue().lease()), ("memory:", Duration::from_millis(250)));
+        let places = Places { queue: some("memory:"), store: some("memory:"), ..Places::default() };
+        assert_eq!(places.open().await.unwrap().name(), "memory:");
+        let places = Places { lease: Some(Duration::from_secs(7)), ..Places::at("memory:?lease=1s") };
+        assert_eq!(places.open().await.unwrap().queue().lease(), Duration::from_secs(7));
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_says_what_could() {
+        let half = Places { store: some("memory:"), ..Places::default() };
+        assert!(error(half).await.contains("--queue URL"));
+        assert!(error(Places::at("sqs:")).await.contains("--store dynamodb:"));
+        let apart = Places { namespace: "a".into(), ..Places::at("memory:") };
+        assert!(error(apart).await.contains("--namespace"));
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[tokio::test]
+    async fn parts_are_joined() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = format!("sqlite:{}", folder.path().join("state.db").display());
+        let places = Places { store: Some(store.clone()), ..Places::at("memory:") };
+        let backend = places.open().await.unwrap();
+        assert_eq!(backend.name(), format!("memory: with records in {store} and counters in memory:"));
+        assert!(backend.events().is_some() && places.is_of_one_process());
+    }
+}
