@@ -10,7 +10,9 @@ macro_rules! contract {
             $($(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
-                    crate::suite::$module::$test($kind).await;
+                    if $kind.is_there() {
+                        crate::suite::$module::$test($kind).await;
+                    }
                 }
             )+)+
         }
@@ -92,4 +94,6 @@ contract_for! {
     memory_stepwise: crate::support::Kind::MemoryStepwise;
     sqlite: crate::support::Kind::Sqlite;
     sqlite_stepwise: crate::support::Kind::SqliteStepwise;
+    dynamodb: crate::support::Kind::DynamoDb;
+    dynamodb_sqs: crate::support::Kind::DynamoDbSqs;
 }

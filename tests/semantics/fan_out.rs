@@ -7,6 +7,7 @@ use brrr_protocol::client::Client;
 use brrr_protocol::step::Limits;
 
 use crate::native::{Native, gather, number};
+use crate::support::Kind;
 use crate::world::{Counted, World, on_every_backend};
 
 /// `fan(n)` adds up n leaves.
@@ -28,7 +29,7 @@ async fn n_children_cost_two_runs_and_n_plus_one_messages() {
         for n in [50_u64, 1_000] {
             for workers in [1, 4] {
                 let handler = Arc::new(fan());
-                let world = World::open(world.name);
+                let world = World::open(world.kind).await;
                 let root = world.schedule("job", "fan", &n.to_string()).await;
                 world.drain_by(workers, &handler).await;
                 assert_eq!(world.value(&root, "fan", &n.to_string()).await, (n * (n - 1) / 2).to_string());
@@ -40,7 +41,7 @@ async fn n_children_cost_two_runs_and_n_plus_one_messages() {
                     // A few wake-ups slip through while children are being registered, never one a child.
                     assert!(messages < 2 * n, "{messages} messages for {n} children");
                 } else {
-                    assert_eq!((handler.runs("fan"), messages), (2, n + 1), "{}, {workers} workers", world.name);
+                    assert_eq!((handler.runs("fan"), messages), (2, n + 1), "{:?}, {workers} workers", world.kind);
                 }
             }
         }
@@ -52,7 +53,7 @@ async fn n_children_cost_two_runs_and_n_plus_one_messages() {
 async fn value_reads_grow_as_n() {
     let mut per_child = Vec::new();
     for n in [50_u64, 1_000] {
-        let mut world = World::open("memory");
+        let mut world = World::open(Kind::Memory).await;
         let counted = Arc::new(Counted { inner: world.backend.clone(), value_reads: AtomicU64::new(0) });
         world.backend = counted.clone();
         world.client = Client::new(counted.clone());

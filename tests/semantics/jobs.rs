@@ -66,7 +66,7 @@ async fn a_job_that_is_over_cannot_be_cancelled() {
 async fn a_job_goes_on_with_what_it_shares_with_a_cancelled_one() {
     on_every_backend(async |world: World| {
         for steps in 0..=4 {
-            let world = World::open(world.name);
+            let world = World::open(world.kind).await;
             let handler = handlers();
             let first = world.schedule("first", "top", "").await;
             world.schedule("second", "other", "").await;

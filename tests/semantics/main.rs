@@ -8,4 +8,6 @@ mod native;
 mod poison;
 mod replays;
 mod retries;
+#[path = "../backends/support/mod.rs"]
+mod support;
 mod world;

@@ -62,7 +62,7 @@ async fn a_damaged_record_ends_its_job() {
     on_every_backend(async |world: World| {
         let damaged = [Key::call(&hash("a", "")), Key::run(&hash("a", ""), &"job".into())];
         for key in damaged {
-            let world = World::open(world.name);
+            let world = World::open(world.kind).await;
             let root = world.schedule("job", "a", "").await;
             world.backend.store().put(&key, "le".into()).await.unwrap();
             world.drain(&handlers()).await;

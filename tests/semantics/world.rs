@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use brrr_backends::{Memory, Sqlite, Stepwise};
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::{Event, Observer, Subject};
@@ -17,16 +16,17 @@ use brrr_protocol::step::{Limits, Site, Step, step};
 use bytes::Bytes;
 
 use crate::native::{Native, hash};
+use crate::support::{Fixture, Kind as Backends};
 
 /// One backend in use by one test.
 pub struct World {
-    pub name: &'static str,
+    pub kind: Backends,
     pub backend: Arc<dyn Backend>,
     pub client: Client,
     pub limits: Limits,
     /// What its workers told.
     pub told: Told,
-    _folder: tempfile::TempDir,
+    _fixture: Fixture,
 }
 
 pub fn topic() -> Topic {
@@ -39,27 +39,22 @@ pub fn now() -> u64 {
 
 /// Runs `test` on each backend, fused and stepwise.
 pub async fn on_every_backend<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
-    for name in ["memory", "sqlite", "memory, stepwise", "sqlite, stepwise"] {
-        eprintln!("on {name}");
-        test(World::open(name)).await;
+    for kind in Backends::ALL.into_iter().filter(|kind| kind.is_there()) {
+        eprintln!("on {kind:?}");
+        test(World::open(kind).await).await;
     }
 }
 
 impl World {
-    pub fn open(name: &'static str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let whole: Arc<dyn Backend> = if name.starts_with("sqlite") {
-            Arc::new(Sqlite::open(folder.path().join("state.db")).unwrap())
-        } else {
-            Arc::new(Memory::new())
-        };
-        let backend: Arc<dyn Backend> = if name.ends_with("stepwise") { Arc::new(Stepwise(whole)) } else { whole };
+    pub async fn open(kind: Backends) -> Self {
+        let fixture = kind.open().await;
+        let backend = fixture.backend.clone();
         let client = Client::new(backend.clone());
-        Self { name, backend, client, limits: Limits::default(), told: Told::default(), _folder: folder }
+        Self { kind, backend, client, limits: Limits::default(), told: Told::default(), _fixture: fixture }
     }
 
     pub fn is_stepwise(&self) -> bool {
-        self.name.ends_with("stepwise")
+        !self.kind.is_fused()
     }
 
     /// Schedules a job; its root is named after it, so that a failing test can be read.
@@ -145,7 +140,7 @@ impl World {
         let outcome = self.outcome(root, task, payload).await;
         match outcome {
             Some(Ok(value)) => String::from_utf8(value.to_vec()).unwrap(),
-            other => panic!("{}: {task}({payload}) came to {other:?}", self.name),
+            other => panic!("{:?}: {task}({payload}) came to {other:?}", self.kind),
         }
     }
 

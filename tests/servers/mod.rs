@@ -4,6 +4,10 @@
 // Each suite is a program of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub mod dynamodb;
+pub mod elasticmq;
+pub mod java;
+
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -75,7 +79,9 @@ pub fn listens(port: u16) -> bool {
 
 /// Where `scripts/setup` puts what it installs.
 pub fn installed(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join("build/servers").join(path)
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = package.ancestors().find(|folder| folder.join("Makefile").exists());
+    root.unwrap_or(package).join("build/servers").join(path)
 }
 
 /// Says that a server can't be had here. In CI that is a failure.

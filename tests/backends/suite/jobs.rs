@@ -48,7 +48,7 @@ async fn waiting(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
 }
 
 pub async fn a_job_that_is_over_is_not_scheduled_again(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "c").await;
     // A client that is not sure.
@@ -67,7 +67,7 @@ pub async fn a_job_that_is_over_is_not_scheduled_again(kind: Kind) {
 }
 
 pub async fn a_scheduled_job_is_recorded_as_it_was_asked_for(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     let options = Options { max_retries: Some(3), label: Some("x".into()), ..Options::default() };
     let new = NewJob {
@@ -88,7 +88,7 @@ pub async fn a_scheduled_job_is_recorded_as_it_was_asked_for(kind: Kind) {
 }
 
 pub async fn a_deadline_sends_a_message_of_its_own(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     let start = Instant::now();
     let new = NewJob { deadline: 1_000 + 200, ..NewJob::new("r".into(), call("c")) };
@@ -103,7 +103,7 @@ pub async fn a_deadline_sends_a_message_of_its_own(kind: Kind) {
 }
 
 pub async fn a_job_is_ended_once(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     assert_eq!(end(b, "nobody").await, None);
     assert_eq!(b.store().get(&Key::job(&"nobody".into())).await.unwrap(), None);
@@ -122,7 +122,7 @@ pub async fn a_job_is_ended_once(kind: Kind) {
 }
 
 pub async fn a_job_whose_call_has_ended_ends_so(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "c").await;
     // Its call was completed on behalf of somebody else.
@@ -137,7 +137,7 @@ pub async fn a_job_whose_call_has_ended_ends_so(kind: Kind) {
 }
 
 pub async fn an_outcome_ends_its_job(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     let fails = |kind| Failure::new(kind, "task", "no");
     for root in ["done", "failed", "late", "found", "twice", "child"] {
@@ -170,7 +170,7 @@ pub async fn an_outcome_ends_its_job(kind: Kind) {
 
 /// A failure and a value of the same call, in one moment: the failure was there first.
 pub async fn a_job_ends_as_its_call_did(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "c").await;
     // Somebody who cancels has got half-way.
@@ -181,7 +181,7 @@ pub async fn a_job_ends_as_its_call_did(kind: Kind) {
 }
 
 pub async fn who_is_let_go_leaves_nothing(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "p").await;
     let parent = work(&next(&**b, "t").await);
@@ -199,7 +199,7 @@ pub async fn who_is_let_go_leaves_nothing(kind: Kind) {
 }
 
 pub async fn a_live_job_gets_what_a_dead_one_lets_go(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     for (root, top) in [("r", "p"), ("y", "q"), ("z", "s")] {
         schedule(b, root, top).await;
@@ -221,7 +221,7 @@ pub async fn a_live_job_gets_what_a_dead_one_lets_go(kind: Kind) {
 }
 
 pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     // Both jobs wait for the middle; only the first one has asked for what is below.
     for (root, top) in [("r", "p"), ("y", "q")] {
@@ -243,7 +243,7 @@ pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {
 }
 
 pub async fn a_job_that_is_over_waits_for_nothing_more(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     for (root, top) in [("r", "p"), ("y", "q")] {
         schedule(b, root, top).await;
@@ -261,7 +261,7 @@ pub async fn a_job_that_is_over_waits_for_nothing_more(kind: Kind) {
 }
 
 pub async fn options_of_a_call_wait_for_its_first_run(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let b = &f.backend;
     let options = Options { max_retries: Some(4), label: Some("x".into()), ..Options::default() };
     let child = |name: &str| brrr_protocol::model::Call { options: options.clone(), ..call(name) };

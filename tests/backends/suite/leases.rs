@@ -9,7 +9,7 @@ use crate::support::Kind;
 const SHORT: Duration = Duration::from_millis(120);
 
 pub async fn a_lease_that_ends_returns_the_message(kind: Kind) {
-    let f = kind.open_with(SHORT);
+    let f = kind.open_with(SHORT).await;
     assert_eq!(f.backend.queue().lease(), SHORT);
     send(&*f.backend, "t", "x").await;
     let start = Instant::now();
@@ -23,7 +23,7 @@ pub async fn a_lease_that_ends_returns_the_message(kind: Kind) {
 
 pub async fn an_extended_lease_holds(kind: Kind) {
     let lease = Duration::from_millis(600);
-    let f = kind.open_with(lease);
+    let f = kind.open_with(lease).await;
     send(&*f.backend, "t", "x").await;
     let delivery = next(&*f.backend, "t").await;
     let (start, mut last) = (Instant::now(), Instant::now());
@@ -43,7 +43,7 @@ pub async fn an_extended_lease_holds(kind: Kind) {
 }
 
 pub async fn a_lost_lease_cannot_be_extended(kind: Kind) {
-    let f = kind.open_with(SHORT);
+    let f = kind.open_with(SHORT).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
     let held = next(&*f.backend, "t").await;
@@ -53,7 +53,7 @@ pub async fn a_lost_lease_cannot_be_extended(kind: Kind) {
 }
 
 pub async fn a_late_ack_does_nothing(kind: Kind) {
-    let f = kind.open_with(SHORT);
+    let f = kind.open_with(SHORT).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
     let held = next(&*f.backend, "t").await;
@@ -65,7 +65,7 @@ pub async fn a_late_ack_does_nothing(kind: Kind) {
 }
 
 pub async fn a_late_return_does_nothing(kind: Kind) {
-    let f = kind.open_with(SHORT);
+    let f = kind.open_with(SHORT).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
     let _held = next(&*f.backend, "t").await;
@@ -74,7 +74,7 @@ pub async fn a_late_return_does_nothing(kind: Kind) {
 }
 
 pub async fn a_late_set_aside_does_nothing(kind: Kind) {
-    let f = kind.open_with(SHORT);
+    let f = kind.open_with(SHORT).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
     let _held = next(&*f.backend, "t").await;
@@ -84,7 +84,7 @@ pub async fn a_late_set_aside_does_nothing(kind: Kind) {
 }
 
 pub async fn a_waiting_receiver_gets_what_another_lost(kind: Kind) {
-    let f = kind.open_with(SHORT);
+    let f = kind.open_with(SHORT).await;
     send(&*f.backend, "t", "x").await;
     let _lost = next(&*f.backend, "t").await;
     let start = Instant::now();

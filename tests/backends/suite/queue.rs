@@ -32,7 +32,7 @@ fn bodies(deliveries: &[Delivery]) -> Vec<&str> {
 }
 
 pub async fn messages_come_in_order(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let batch: Vec<Outgoing> = (0..10).map(|n| outgoing("t", &n.to_string())).collect();
     f.backend.queue().send_many(&batch).await.unwrap();
     for n in 10..20 {
@@ -43,7 +43,7 @@ pub async fn messages_come_in_order(kind: Kind) {
 }
 
 pub async fn a_receiver_gets_as_many_as_it_asks_for(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let batch: Vec<Outgoing> = (0..5).map(|n| outgoing("t", &n.to_string())).collect();
     f.backend.queue().send_many(&batch).await.unwrap();
     assert!(take(&*f.backend, "t", 0).await.is_empty());
@@ -62,7 +62,7 @@ pub async fn a_receiver_gets_as_many_as_it_asks_for(kind: Kind) {
 }
 
 pub async fn topics_are_apart(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     f.backend.queue().send_many(&[outgoing("a", "1"), outgoing("b", "2"), outgoing("", "3")]).await.unwrap();
     assert_eq!(bodies(&take(&*f.backend, "b", 10).await), ["2"]);
     assert_eq!(bodies(&take(&*f.backend, "", 10).await), ["3"]);
@@ -71,7 +71,7 @@ pub async fn topics_are_apart(kind: Kind) {
 }
 
 pub async fn a_send_wakes_a_receiver(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     for round in 0..20 {
         let backend = f.backend.clone();
         let receiver =
@@ -90,7 +90,7 @@ pub async fn a_send_wakes_a_receiver(kind: Kind) {
 }
 
 pub async fn an_empty_queue_returns_after_the_wait(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let start = Instant::now();
     let wait = Duration::from_millis(60);
     assert!(f.backend.queue().receive(&"t".into(), 1, wait).await.unwrap().is_empty());
@@ -98,7 +98,7 @@ pub async fn an_empty_queue_returns_after_the_wait(kind: Kind) {
 }
 
 pub async fn a_delayed_message_comes_later(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let delay = Duration::from_millis(150);
     let start = Instant::now();
     let late = Outgoing { delay, ..outgoing("t", "late") };
@@ -113,7 +113,7 @@ pub async fn a_delayed_message_comes_later(kind: Kind) {
 }
 
 pub async fn bodies_are_not_touched(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let large = "x".repeat(1 << 20);
     for body in ["", "li2e2:r12:h1e", "日本 \u{1f980}", "'; DROP TABLE ready; --", "a\0b", &large] {
         send(&*f.backend, "t", body).await;
@@ -125,7 +125,7 @@ pub async fn bodies_are_not_touched(kind: Kind) {
 
 pub async fn each_message_goes_to_one_receiver(kind: Kind) {
     const MESSAGES: usize = 400;
-    let f = kind.open();
+    let f = kind.open().await;
     let mut receivers = Vec::new();
     for max in [1, 2, 3, 7] {
         let backend = f.backend.clone();
@@ -167,7 +167,7 @@ pub async fn each_message_goes_to_one_receiver(kind: Kind) {
 }
 
 pub async fn a_receiver_who_gives_up_loses_nothing(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let got = Arc::new(Mutex::new(Vec::new()));
     let mut sent = 0;
     for n in 0..50 {
@@ -194,7 +194,7 @@ pub async fn a_receiver_who_gives_up_loses_nothing(kind: Kind) {
 }
 
 pub async fn what_is_given_back_does_not_count(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     send(&*f.backend, "t", "x").await;
     for _ in 0..3 {
         let delivery = next(&*f.backend, "t").await;
@@ -207,7 +207,7 @@ pub async fn what_is_given_back_does_not_count(kind: Kind) {
 }
 
 pub async fn what_is_given_back_with_a_delay_comes_later(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     send(&*f.backend, "t", "x").await;
     let delivery = next(&*f.backend, "t").await;
     let (start, delay) = (Instant::now(), Duration::from_millis(150));
@@ -218,7 +218,7 @@ pub async fn what_is_given_back_with_a_delay_comes_later(kind: Kind) {
 }
 
 pub async fn dead_letters_are_kept_with_their_reason(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     for n in 0..3 {
         send(&*f.backend, "t", &format!("bad {n}")).await;
         let delivery = next(&*f.backend, "t").await;
@@ -235,7 +235,7 @@ pub async fn dead_letters_are_kept_with_their_reason(kind: Kind) {
 }
 
 pub async fn a_dead_letter_is_taken_once(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let queue = f.backend.queue();
     for n in 0..3 {
         send(&*f.backend, "t", &format!("bad {n}")).await;
@@ -255,7 +255,7 @@ pub async fn a_dead_letter_is_taken_once(kind: Kind) {
 
 /// Somebody has a list of them on a screen.
 pub async fn a_dead_letter_keeps_its_id_to_itself(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     let queue = f.backend.queue();
     let mut ids = Vec::new();
     for n in 0..3 {
@@ -270,7 +270,7 @@ pub async fn a_dead_letter_keeps_its_id_to_itself(kind: Kind) {
 }
 
 pub async fn of_many_who_take_a_dead_letter_one_gets_it(kind: Kind) {
-    let f = kind.open();
+    let f = kind.open().await;
     send(&*f.backend, "t", "bad").await;
     let delivery = next(&*f.backend, "t").await;
     f.backend.queue().set_aside(&delivery, "reason").await.unwrap();

@@ -3,7 +3,11 @@
 // Each suite is a program of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub mod aws;
 pub mod tree;
+
+#[path = "../../servers/mod.rs"]
+pub mod servers;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -20,6 +24,10 @@ pub enum Kind {
     MemoryStepwise,
     Sqlite,
     SqliteStepwise,
+    /// Records in DynamoDB, messages and counters in memory.
+    DynamoDb,
+    /// Records and counters in DynamoDB, messages in SQS.
+    DynamoDbSqs,
 }
 
 /// A fresh backend, with the folder that it lives in.
@@ -32,11 +40,33 @@ pub struct Fixture {
 pub const LONG: Duration = Duration::from_secs(60);
 
 impl Kind {
-    pub fn open(self) -> Fixture {
-        self.open_with(LONG)
+    pub const ALL: [Self; 6] =
+        [Self::Memory, Self::MemoryStepwise, Self::Sqlite, Self::SqliteStepwise, Self::DynamoDb, Self::DynamoDbSqs];
+
+    /// Are its transitions one step each?
+    pub fn is_fused(self) -> bool {
+        matches!(self, Self::Memory | Self::Sqlite)
     }
 
-    pub fn open_with(self, lease: Duration) -> Fixture {
+    /// Does it tell who waits for a record of changes, instead of saying at times that something may have changed?
+    pub fn tells_of_changes(self) -> bool {
+        !matches!(self, Self::DynamoDb | Self::DynamoDbSqs)
+    }
+
+    /// Can it be had here? If not, that has been said.
+    pub fn is_there(self) -> bool {
+        match self {
+            Self::Memory | Self::MemoryStepwise | Self::Sqlite | Self::SqliteStepwise => true,
+            Self::DynamoDb => servers::dynamodb::shared().is_some(),
+            Self::DynamoDbSqs => servers::dynamodb::shared().is_some() && servers::elasticmq::shared().is_some(),
+        }
+    }
+
+    pub async fn open(self) -> Fixture {
+        self.open_with(LONG).await
+    }
+
+    pub async fn open_with(self, lease: Duration) -> Fixture {
         let sqlite = || {
             let folder = tempfile::tempdir().unwrap();
             let backend = Sqlite::options().lease(lease).open(folder.path().join("state.db")).unwrap();
@@ -44,10 +74,12 @@ impl Kind {
         };
         let memory = || (Arc::new(Memory::with_lease(lease)) as Arc<dyn Backend>, None);
         let (backend, folder) = match self {
-            Kind::Memory => memory(),
-            Kind::Sqlite => sqlite(),
-            Kind::MemoryStepwise => stepwise(memory()),
-            Kind::SqliteStepwise => stepwise(sqlite()),
+            Self::Memory => memory(),
+            Self::Sqlite => sqlite(),
+            Self::MemoryStepwise => stepwise(memory()),
+            Self::SqliteStepwise => stepwise(sqlite()),
+            Self::DynamoDb => (aws::dynamodb_in_memory(lease).await, None),
+            Self::DynamoDbSqs => (aws::dynamodb_sqs(lease).await, None),
         };
         Fixture { backend, _folder: folder }
     }

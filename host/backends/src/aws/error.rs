@@ -70,7 +70,10 @@ where
         }
         SdkError::ResponseError(response) if response.raw().status().as_u16() < 500 => {
             let status = response.raw().status().as_u16();
-            (ErrorKind::Config, format!("what answers there (status {status}) does not speak its protocol; is the endpoint right?"))
+            (
+                ErrorKind::Config,
+                format!("what answers there (status {status}) does not speak its protocol; is the endpoint right?"),
+            )
         }
         SdkError::ConstructionFailure(_) => (ErrorKind::Internal, DisplayErrorContext(&error).to_string()),
         _ => (ErrorKind::Unavailable, format!("no answer: {}", root_cause(&error))),

@@ -31,10 +31,7 @@ impl DynamoDb {
                 return Err(limit(key, reason));
             }
         }
-        Ok(Item::from([
-            (PK.to_owned(), AttributeValue::S(pk)),
-            (SK.to_owned(), AttributeValue::S(sk.into_owned())),
-        ]))
+        Ok(Item::from([(PK.to_owned(), AttributeValue::S(pk)), (SK.to_owned(), AttributeValue::S(sk.into_owned()))]))
     }
 
     /// The record as an item. Checked here: a transaction or a batch that is refused does not say whose fault it is.

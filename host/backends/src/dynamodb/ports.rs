@@ -6,8 +6,8 @@ use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValue, ReturnValuesOnConditionCheckFailure as Return,
-    TransactWriteItem,
+    AttributeValue, CancellationReason, ConditionCheck, Put, ReturnValue,
+    ReturnValuesOnConditionCheckFailure as Return, TransactWriteItem,
 };
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::ports::{Cache, Key, Kind, Store, Swap};
@@ -32,7 +32,8 @@ enum Written {
 #[async_trait]
 impl Store for DynamoDb {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(self.key(key)?)).consistent_read(true);
+        let request =
+            self.client.get_item().table_name(&self.table).set_key(Some(self.key(key)?)).consistent_read(true);
         let answer = request.send().await.map_err(|e| self.failed("read from", e))?;
         answer.item.map(|item| self.value(key, &item)).transpose()
     }

@@ -40,8 +40,7 @@ impl DynamoDb {
     }
 
     async fn send_create(&self) -> Result<()> {
-        let mut request =
-            self.client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
+        let mut request = self.client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
         for (name, key) in [(PK, KeyType::Hash), (SK, KeyType::Range)] {
             let attribute =
                 AttributeDefinition::builder().attribute_name(name).attribute_type(ScalarAttributeType::S).build();
@@ -53,7 +52,9 @@ impl DynamoDb {
         match request.send().await {
             Ok(_) => Ok(()),
             // Somebody else is making it in this moment.
-            Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => Ok(()),
+            Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
+                Ok(())
+            }
             Err(error) => Err(self.failed("make", error)),
         }
     }
