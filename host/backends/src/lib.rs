@@ -16,6 +16,8 @@ pub mod dynamodb;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 pub mod stepwise;
 pub mod url;
 mod wake;
@@ -30,6 +32,8 @@ pub use dynamodb::DynamoDb;
 pub use memory::Memory;
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
+#[cfg(feature = "sqs")]
+pub use sqs::Sqs;
 pub use stepwise::Stepwise;
 pub use url::open;
 

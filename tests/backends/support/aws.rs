@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_backends::dynamodb::{self, DynamoDb};
+use brrr_backends::sqs::{self, Sqs};
 use brrr_backends::{Combined, Memory, aws};
-use brrr_protocol::ports::{Backend, Store};
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{Backend, Queue, Store};
 
 use super::{Kind, servers};
 
@@ -29,7 +31,6 @@ impl Kind {
         !self.is_on_dynamodb()
     }
 
-    /// Does it know when a record was first written?
     fn is_on_dynamodb(self) -> bool {
         matches!(self, Self::DynamoDb | Self::DynamoDbSqs)
     }
@@ -82,8 +83,8 @@ pub async fn table(name: &str, namespace: &str) -> DynamoDb {
     table
 }
 
-/// All tests share the server.
-fn namespace() -> String {
+/// All tests share the servers.
+pub fn namespace() -> String {
     format!("{:016x}", fastrand::u64(..))
 }
 
@@ -93,6 +94,20 @@ pub async fn dynamodb_in_memory(lease: Duration) -> Arc<dyn Backend> {
     Arc::new(Combined { name, store: Arc::new(store), queue: memory.clone(), cache: memory, events: None })
 }
 
+/// Topics that the suites use.
+const TOPICS: [&str; 6] = ["t", "u", "a", "b", "c", super::tree::TOPIC];
+
 pub async fn dynamodb_sqs(lease: Duration) -> Arc<dyn Backend> {
-    dynamodb_in_memory(lease).await
+    let namespace = namespace();
+    let store = Arc::new(table(TABLE, &namespace).await);
+    let queue = queues(&namespace, lease, store.clone()).await;
+    queue.create(&TOPICS.map(Topic::from)).await.unwrap();
+    let name = format!("{} + {}", queue.name(), store.name());
+    Arc::new(Combined { name, store: store.clone(), queue: Arc::new(queue), cache: store, events: None })
+}
+
+pub async fn queues(namespace: &str, lease: Duration, letters: Arc<dyn Store>) -> Sqs {
+    let server = servers::elasticmq::shared().expect("a server, see `is_there`");
+    let options = sqs::Options { prefix: "brrr-".to_owned(), namespace: namespace.to_owned(), lease };
+    Sqs::new(options, &config(server.port).await, letters).unwrap()
 }
