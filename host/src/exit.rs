@@ -21,6 +21,7 @@
 //! | 24 | backend: written by a newer version of this program |
 //! | 25 | backend: no room left |
 //! | 26 | backend: any other failure |
+//! | 27 | backend: a table or queue is not there (`brrr-host setup`) |
 //! | 30 | the call failed |
 //! | 31 | the call failed because no worker handled its task within the grace |
 //! | 32 | the call or its job timed out |
@@ -62,6 +63,7 @@ pub enum Exit {
     NewerSchema = 24,
     Full = 25,
     BackendFailed = 26,
+    NotSetUp = 27,
     CallFailed = 30,
     NobodyHandles = 31,
     TimedOut = 32,
@@ -99,7 +101,8 @@ impl Exit {
 impl From<ErrorKind> for Exit {
     fn from(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Config | ErrorKind::NotSetUp => Self::BadBackend,
+            ErrorKind::Config => Self::BadBackend,
+            ErrorKind::NotSetUp => Self::NotSetUp,
             ErrorKind::Unavailable => Self::Unreachable,
             ErrorKind::Corrupt => Self::NotAStore,
             ErrorKind::ReadOnly => Self::ReadOnly,
@@ -158,6 +161,7 @@ Exit codes:
   24   backend: of a newer version
   25   backend: no room left
   26   backend: another failure
+  27   backend: not set up
   30   the call failed
   31   no worker handles the task
   32   timed out

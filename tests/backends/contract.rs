@@ -98,4 +98,7 @@ contract_for! {
     redis_stepwise: crate::support::Kind::RedisStepwise;
     redis_without_scripts: crate::support::Kind::RedisWithoutScripts;
     valkey: crate::support::Kind::Valkey;
+    dynamodb: crate::support::Kind::DynamoDb;
+    dynamodb_sqs: crate::support::Kind::DynamoDbSqs;
+    redis_dynamodb: crate::support::Kind::RedisDynamoDb;
 }

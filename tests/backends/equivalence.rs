@@ -463,3 +463,18 @@ async fn redis_without_scripts() {
 async fn valkey() {
     compare(Kind::MemoryStepwise, Kind::Valkey, 60, 60).await;
 }
+
+#[tokio::test]
+async fn dynamodb() {
+    compare(Kind::DynamoDb, Kind::Memory, 15, 60).await;
+}
+
+#[tokio::test]
+async fn dynamodb_sqs() {
+    compare(Kind::DynamoDbSqs, Kind::Memory, 5, 40).await;
+}
+
+#[tokio::test]
+async fn redis_dynamodb() {
+    compare(Kind::RedisDynamoDb, Kind::Memory, 5, 60).await;
+}

@@ -5,6 +5,9 @@
 #![allow(dead_code)]
 
 pub mod redis;
+pub mod dynamodb;
+pub mod elasticmq;
+pub mod java;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};

@@ -21,6 +21,8 @@ mod poll;
 pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "sqs")]
+pub mod sqs;
 pub mod stepwise;
 pub mod url;
 mod wake;
@@ -38,6 +40,8 @@ pub use places::Places;
 pub use redis::Redis;
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
+#[cfg(feature = "sqs")]
+pub use sqs::Sqs;
 pub use stepwise::Stepwise;
 
 /// How long a delivered message is leased by default. Work of a worker that was killed waits at most so long; a worker

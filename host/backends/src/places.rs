@@ -189,8 +189,12 @@ async fn dynamodb(_: String, _: &str) -> Result<Parts> {
 
 #[cfg(feature = "sqs")]
 async fn sqs(prefix: String, namespace: &str, lease: Option<Duration>, letters: Arc<dyn Store>) -> Result<Parts> {
-    let _ = (prefix, namespace, lease, letters);
-    Err(refuse("sqs: not yet".to_owned()))
+    let mut options = crate::sqs::Options { prefix: prefix.clone(), namespace: namespace.to_owned(), ..Default::default() };
+    options.lease = lease.unwrap_or(options.lease);
+    let queue = Arc::new(crate::Sqs::connect(options, letters).await?);
+    let place = Place::Sqs(prefix);
+    let name = queue.name();
+    Ok(Parts { place, name, whole: None, store: None, queue: Some(queue), cache: None, events: None })
 }
 
 #[cfg(not(feature = "sqs"))]

@@ -20,6 +20,7 @@ mod retry;
 mod run;
 mod schedule;
 mod serve;
+mod setup;
 mod submit;
 mod wait;
 
@@ -66,6 +67,7 @@ enum Command {
     Events(events::Args),
     Forget(forget::Args),
     Serve(serve::Args),
+    Setup(setup::Args),
     Inspect(inspect::Args),
     Completions(completions::Args),
 }
@@ -108,6 +110,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Dead(args) => one()?.block_on(dead::run(args, format)),
         Command::Events(args) => one()?.block_on(events::run(args)),
         Command::Forget(args) => one()?.block_on(forget::run(args, format)),
+        Command::Setup(args) => one()?.block_on(setup::run(args, format)),
         Command::Inspect(args) => many()?.block_on(inspect::run(args, format)),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }

@@ -89,7 +89,8 @@ pub struct TopicArgs {
     pub topic: Topic,
 }
 
-fn topic(text: &str) -> Result<Topic, String> {
+/// A topic by its name.
+pub fn topic(text: &str) -> Result<Topic, String> {
     if text.is_empty() { Err("a topic has a name".to_owned()) } else { Ok(text.into()) }
 }
 

@@ -118,6 +118,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     };
 
     let topic = args.topic.topic.clone();
+    backend.queue().check(&topic, handler.longest_run()).await?;
     let tasks: Vec<String> = handler.tasks().map(|task| task.name.clone()).collect();
     announce(&*backend, &topic, &tasks).await?;
     let options = Options {

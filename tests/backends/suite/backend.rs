@@ -184,7 +184,7 @@ pub async fn large_values_are_outcomes_too(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     // Below and above what a backend may treat apart.
-    let sizes = [0, 1, 2_047, 2_049, 100_000, 200_000, 1 << 20];
+    let sizes = [0, 1, 2_047, 2_049, 100_000, 200_000, kind.largest_value()];
     let names: Vec<String> = sizes.iter().map(|size| format!("c{size}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let parent = direct("r", "p");

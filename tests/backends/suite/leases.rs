@@ -5,24 +5,21 @@ use std::time::{Duration, Instant};
 use crate::suite::queue::{next, send, take};
 use crate::support::Kind;
 
-/// Short enough to wait for.
-const SHORT: Duration = Duration::from_millis(120);
-
 pub async fn a_lease_that_ends_returns_the_message(kind: Kind) {
-    let f = kind.open_with(SHORT).await;
-    assert_eq!(f.backend.queue().lease(), SHORT);
+    let f = kind.open_with(kind.short_lease()).await;
+    assert_eq!(f.backend.queue().lease(), kind.short_lease());
     send(&*f.backend, "t", "x").await;
     let start = Instant::now();
     let first = next(&*f.backend, "t").await;
     assert_eq!(first.receives, 1);
     let second = next(&*f.backend, "t").await;
-    assert!(start.elapsed() + Duration::from_millis(2) >= SHORT);
+    assert!(start.elapsed() + Duration::from_millis(2) >= kind.short_lease());
     assert_eq!((second.receives, &*second.body), (2, "x"));
     assert_ne!(first.receipt, second.receipt);
 }
 
 pub async fn an_extended_lease_holds(kind: Kind) {
-    let lease = Duration::from_millis(600);
+    let lease = kind.short_lease() * 5;
     let f = kind.open_with(lease).await;
     send(&*f.backend, "t", "x").await;
     let delivery = next(&*f.backend, "t").await;
@@ -43,7 +40,7 @@ pub async fn an_extended_lease_holds(kind: Kind) {
 }
 
 pub async fn a_lost_lease_cannot_be_extended(kind: Kind) {
-    let f = kind.open_with(SHORT).await;
+    let f = kind.open_with(kind.short_lease()).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
     let held = next(&*f.backend, "t").await;
@@ -53,7 +50,7 @@ pub async fn a_lost_lease_cannot_be_extended(kind: Kind) {
 }
 
 pub async fn a_late_ack_does_nothing(kind: Kind) {
-    let f = kind.open_with(SHORT).await;
+    let f = kind.open_with(kind.short_lease()).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
     let held = next(&*f.backend, "t").await;
@@ -65,7 +62,7 @@ pub async fn a_late_ack_does_nothing(kind: Kind) {
 }
 
 pub async fn a_late_return_does_nothing(kind: Kind) {
-    let f = kind.open_with(SHORT).await;
+    let f = kind.open_with(kind.short_lease()).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
     let _held = next(&*f.backend, "t").await;
@@ -74,7 +71,7 @@ pub async fn a_late_return_does_nothing(kind: Kind) {
 }
 
 pub async fn a_late_set_aside_does_nothing(kind: Kind) {
-    let f = kind.open_with(SHORT).await;
+    let f = kind.open_with(kind.short_lease()).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
     let _held = next(&*f.backend, "t").await;
@@ -84,7 +81,7 @@ pub async fn a_late_set_aside_does_nothing(kind: Kind) {
 }
 
 pub async fn a_waiting_receiver_gets_what_another_lost(kind: Kind) {
-    let f = kind.open_with(SHORT).await;
+    let f = kind.open_with(kind.short_lease()).await;
     send(&*f.backend, "t", "x").await;
     let _lost = next(&*f.backend, "t").await;
     let start = Instant::now();

@@ -3,6 +3,7 @@
 // Each suite is a program of its own and uses a part of this.
 #![allow(dead_code)]
 
+pub mod aws;
 pub mod tree;
 
 #[path = "../../servers/mod.rs"]
@@ -30,6 +31,12 @@ pub enum Kind {
     /// A server that lets nobody run scripts.
     RedisWithoutScripts,
     Valkey,
+    /// Records in DynamoDB, messages and counters in memory.
+    DynamoDb,
+    /// Records and counters in DynamoDB, messages in SQS.
+    DynamoDbSqs,
+    /// What the peers' fleets run: messages and counters in Redis, records in DynamoDB.
+    RedisDynamoDb,
 }
 
 /// A fresh backend, with the folder that it lives in.
@@ -42,7 +49,7 @@ pub struct Fixture {
 pub const LONG: Duration = Duration::from_secs(60);
 
 impl Kind {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Memory,
         Self::MemoryStepwise,
         Self::Sqlite,
@@ -51,6 +58,9 @@ impl Kind {
         Self::RedisStepwise,
         Self::RedisWithoutScripts,
         Self::Valkey,
+        Self::DynamoDb,
+        Self::DynamoDbSqs,
+        Self::RedisDynamoDb,
     ];
 
     /// Are its transitions one step each?
@@ -60,19 +70,23 @@ impl Kind {
 
     /// Does it tell who waits for a record of changes, instead of saying at times that something may have changed?
     pub fn tells_of_changes(self) -> bool {
-        self.flavour().is_none()
+        matches!(self, Self::Memory | Self::MemoryStepwise | Self::Sqlite | Self::SqliteStepwise)
     }
 
     /// Can it be had here? If not, that has been said.
     pub fn is_there(self) -> bool {
-        self.flavour().is_none_or(|flavour| flavour.shared().is_some())
+        let redis = self.flavour().is_none_or(|flavour| flavour.shared().is_some());
+        let dynamodb = matches!(self, Self::DynamoDb | Self::DynamoDbSqs | Self::RedisDynamoDb);
+        redis
+            && (!dynamodb || servers::dynamodb::shared().is_some())
+            && (self != Self::DynamoDbSqs || servers::elasticmq::shared().is_some())
     }
 
     fn flavour(self) -> Option<Flavour> {
         match self {
-            Self::Redis | Self::RedisStepwise | Self::RedisWithoutScripts => Some(Flavour::Redis),
+            Self::Redis | Self::RedisStepwise | Self::RedisWithoutScripts | Self::RedisDynamoDb => Some(Flavour::Redis),
             Self::Valkey => Some(Flavour::Valkey),
-            Self::Memory | Self::MemoryStepwise | Self::Sqlite | Self::SqliteStepwise => None,
+            _ => None,
         }
     }
 
@@ -92,13 +106,16 @@ impl Kind {
             Self::Sqlite => sqlite(),
             Self::MemoryStepwise => stepwise(memory()),
             Self::SqliteStepwise => stepwise(sqlite()),
-            Self::Redis | Self::Valkey | Self::RedisWithoutScripts => self.redis(lease).await,
-            Self::RedisStepwise => stepwise(self.redis(lease).await),
+            Self::Redis | Self::Valkey | Self::RedisWithoutScripts => (Arc::new(self.redis(lease).await), None),
+            Self::RedisStepwise => stepwise((Arc::new(self.redis(lease).await), None)),
+            Self::DynamoDb => (aws::dynamodb_in_memory(lease).await, None),
+            Self::DynamoDbSqs => (aws::dynamodb_sqs(lease).await, None),
+            Self::RedisDynamoDb => (aws::dynamodb_with(self.redis(lease).await).await, None),
         };
         Fixture { backend, _folder: folder }
     }
 
-    async fn redis(self, lease: Duration) -> (Arc<dyn Backend>, Option<TempDir>) {
+    async fn redis(self, lease: Duration) -> Redis {
         let server = self.flavour().and_then(Flavour::shared).expect("a server, see `is_there`");
         let user = if self == Self::RedisWithoutScripts {
             format!("{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@")
@@ -109,7 +126,7 @@ impl Kind {
         let namespace = format!("{:016x}", fastrand::u64(..));
         let url = format!("redis://{user}127.0.0.1:{}", server.port);
         let options = redis::Options { namespace, lease, ..redis::Options::new(url) };
-        (Arc::new(Redis::connect(options).await.unwrap()), None)
+        Redis::connect(options).await.unwrap()
     }
 }
 

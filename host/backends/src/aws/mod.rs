@@ -5,6 +5,7 @@
 //! machine's role. This program has no option for a secret.
 
 mod error;
+mod retry;
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use brrr_protocol::error::{Error, ErrorKind, Result};
 
 pub(crate) use error::caught;
+pub(crate) use retry::{TRIES, pause};
 
 /// For a connection to come about. Far below the lease, so that one server that is away leaves time for another.
 const CONNECT: Duration = Duration::from_secs(3);

@@ -9,9 +9,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::items::{Item, PK, SK, text};
-use super::retry::{TRIES, pause};
 use super::{BACKEND, DynamoDb};
-use crate::aws::caught;
+use crate::aws::{TRIES, caught, pause};
 
 /// Records that one request reads, and writes, at the most: DynamoDB's limits.
 const MAX_READ: usize = 100;

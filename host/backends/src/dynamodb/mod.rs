@@ -1,6 +1,6 @@
 //! Records in a DynamoDB table, laid out as the peers do: `pk` (S) is the id, `sk` (S) the kind, `value` (B) the bytes.
 //!
-//! - `items`: keys and records as items, and what fits; `batch`: many at a time; `retry`: what the SDK doesn't retry
+//! - `items`: keys and records as items, and what fits; `batch`: many at a time; `retry`: how often the SDK tried
 //! - `ports`: `Store` and `Cache`; `setup`: makes the table
 //!
 //! Every read is strongly consistent: the protocol's rules rest on it. Counters are items too (`pk` the counter's name, `sk`

@@ -14,8 +14,9 @@ use brrr_protocol::ports::{Cache, Key, Kind, Store, Swap};
 use bytes::Bytes;
 
 use super::items::{Item, PK, SK, VALUE, blob, text};
-use super::retry::{Attempts, TRIES, pause};
+use super::retry::Attempts;
 use super::{BACKEND, DynamoDb};
+use crate::aws::{TRIES, pause};
 
 /// The attribute, and the `sk`, of a counter.
 const COUNT: &str = "count";

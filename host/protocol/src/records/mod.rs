@@ -3,7 +3,9 @@
 //!
 //! - `run`: how far a call has come in a job; `waiting`: the part of it that says whether to run it again
 //! - `job`: a job and its end; `failure`: how a call failed in a job
+//! - `dead`: a message that was set aside
 
+mod dead;
 mod failure;
 mod job;
 mod run;
@@ -17,6 +19,7 @@ use crate::model::Root;
 use crate::options::Options;
 use crate::wire::{dict, entry, text, wrong_type};
 
+pub use dead::{dead_letter_id, dead_letter_ids_of, decode_dead_letter, encode_dead_letter, is_dead_letter_of};
 pub use failure::{decode_failure, encode_failure};
 pub use job::{JobEnd, JobRecord, JobState};
 pub use run::{Decision, RunRecord, SAMPLE};

@@ -1,0 +1,91 @@
+//! Sending, ten at a time.
+
+use std::sync::Arc;
+
+use aws_sdk_sqs::types::BatchResultErrorEntry;
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::model::Topic;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::letters::Letter;
+use super::{AT_ONCE, BACKEND, BATCH, Inner};
+use crate::aws::{TRIES, caught, pause};
+
+/// Bytes of all messages of one request: the smaller of SQS's limits, that of older regions and of its local versions.
+const MAX_REQUEST: usize = 256 << 10;
+
+impl Inner {
+    /// Sends messages to a topic.
+    ///
+    /// # Errors
+    /// A topic that can't be has, for a message, kind `Limit`: it fails the call that named it, and no worker stops for it.
+    pub(super) async fn send(&self, topic: &Topic, letters: Vec<Letter>) -> Result<()> {
+        letters.iter().try_for_each(Letter::check)?;
+        let url = self.queue(topic).await.map_err(|error| match error.kind {
+            ErrorKind::Config | ErrorKind::NotSetUp => Error { kind: ErrorKind::Limit, ..error },
+            _ => error,
+        })?;
+        let requests = batches(letters).into_iter().map(|batch| self.send_batch(&url, batch));
+        stream::iter(requests).buffered(AT_ONCE).try_collect().await
+    }
+
+    async fn send_batch(&self, url: &Arc<str>, mut letters: Vec<Letter>) -> Result<()> {
+        for tried in 0..TRIES {
+            let entries = letters.iter().enumerate().map(|(n, letter)| letter.entry(n)).collect::<Result<_>>()?;
+            let request = self.client.send_message_batch().queue_url(&**url).set_entries(Some(entries));
+            let answer = request.send().await.map_err(|e| caught(BACKEND, format!("send to {url}"), e))?;
+            if let Some(refused) = answer.failed.iter().find(|failed| failed.sender_fault) {
+                return Err(Error::new(ErrorKind::Limit, BACKEND, format!("send to {url}"), said(refused)));
+            }
+            letters = answer.failed.iter().filter_map(|failed| letters.get(place(failed)?).cloned()).collect();
+            if letters.is_empty() {
+                return Ok(());
+            }
+            pause(tried).await;
+        }
+        let reason = format!("SQS did not take {} messages of a batch, {TRIES} times", letters.len());
+        Err(Error::new(ErrorKind::Unavailable, BACKEND, format!("send to {url}"), reason))
+    }
+}
+
+/// Requests that SQS takes.
+fn batches(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
+    let mut batches: Vec<Vec<Letter>> = Vec::with_capacity(letters.len().div_ceil(BATCH));
+    let mut bytes = 0;
+    for letter in letters {
+        bytes += letter.body.len();
+        match batches.last_mut().filter(|batch| batch.len() < BATCH && bytes <= MAX_REQUEST) {
+            Some(batch) => batch.push(letter),
+            None => {
+                bytes = letter.body.len();
+                batches.push(vec![letter]);
+            }
+        }
+    }
+    batches
+}
+
+/// Which entry of the request it was.
+pub(super) fn place(failed: &BatchResultErrorEntry) -> Option<usize> {
+    failed.id.parse().ok()
+}
+
+pub(super) fn said(failed: &BatchResultErrorEntry) -> String {
+    format!("{} ({})", failed.message.as_deref().unwrap_or("no message"), failed.code)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn requests_are_what_sqs_takes() {
+        let letter = |length: usize| Letter { body: "x".repeat(length), delay: Duration::ZERO, receives: 0 };
+        let sizes = |letters: Vec<Letter>| batches(letters).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(sizes(vec![letter(1); 25]), [10, 10, 5]);
+        assert_eq!(sizes(vec![letter(100 << 10); 5]), [2, 2, 1]);
+        assert_eq!(sizes(vec![letter(300 << 10), letter(1)]), [1, 1]);
+    }
+}

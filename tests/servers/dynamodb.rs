@@ -1,0 +1,27 @@
+//! DynamoDB Local.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use super::{Server, free_port, java, listens, missing};
+
+/// A server of its own; `None`: it can't be had here.
+pub fn start() -> Option<Server> {
+    let Some(lib) = java::class_path("dynamodb") else {
+        missing("DynamoDB Local", "scripts/setup/dynamodb.sh");
+        return None;
+    };
+    let port = free_port();
+    let mut args = java::arguments(&lib);
+    args.insert(0, format!("-Djava.library.path={}", lib.display()));
+    let more = ["com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-disableTelemetry", "-port"];
+    args.extend(more.map(str::to_owned));
+    args.push(port.to_string());
+    Some(Server::start(port, Path::new("java"), &args, listens))
+}
+
+/// The one that all tests of this program share; `None`: it can't be had here.
+pub fn shared() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(start).as_ref()
+}
