@@ -5,7 +5,7 @@
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-demo: ## handlers in Python and TypeScript call each other (CHECK=1: ends by itself; KEEP=1: keeps the store)
+demo: ## handlers in Python and TypeScript call each other (CHECK=1: ends by itself; KEEP=1: keeps the store; BACKEND=aws-local: on Redis and DynamoDB)
 	@scripts/demo.sh
 
 test: ## every test, from nothing

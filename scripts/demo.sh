@@ -2,6 +2,7 @@
 # The demo: a Python worker with the gateway, a TypeScript worker, one store between them, two requests.
 #
 # CHECK=1 ends by itself, with a status; KEEP=1 keeps the store of the last time; PORT=8080 is the gateway's port.
+# BACKEND=aws-local: messages in a Redis and records in a DynamoDB, both started here, instead of one SQLite file.
 # BRRR_HOST=PATH is a binary that is built already.
 . "$(dirname "$0")/lib.sh"
 
@@ -11,6 +12,15 @@ GATEWAY=http://localhost:$PORT
 
 "$ROOT/scripts/setup/rust.sh"
 have curl || install_apt curl
+BACKEND=${BACKEND:-sqlite}
+case $BACKEND in
+  sqlite) ;;
+  aws-local)
+    "$ROOT/scripts/setup/redis.sh"
+    "$ROOT/scripts/setup/dynamodb.sh"
+    ;;
+  *) die "BACKEND is 'sqlite' or 'aws-local', not '$BACKEND'" ;;
+esac
 "$ROOT/scripts/guests.sh" python typescript
 HOST=${BRRR_HOST:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
 if [ -z "${BRRR_HOST:-}" ]; then
@@ -20,8 +30,8 @@ fi
 
 if [ -z "${KEEP:-}" ]; then rm -rf "$STATE"; fi
 mkdir -p "$STATE"
-export BRRR_BACKEND=sqlite:$STATE/state.db
 
+servers=()
 workers=()
 stop() {
   # Each worker finishes what it is at; a second Ctrl-C stops it at once.
@@ -29,6 +39,7 @@ stop() {
     kill "${workers[@]}" 2>/dev/null || true
     wait "${workers[@]}" 2>/dev/null || true
   fi
+  if [ ${#servers[@]} -gt 0 ]; then kill "${servers[@]}" 2>/dev/null || true; fi
 }
 trap stop EXIT
 trap 'exit 130' INT
@@ -55,6 +66,35 @@ until_true() {
     sleep 0.1
   done
 }
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# server NAME PORT COMMAND…: a server in the background; returns once it listens.
+server() {
+  local name=$1 port=$2
+  shift 2
+  "$@" >"$STATE/$name.log" 2>&1 &
+  servers+=($!)
+  until_true 60 listens "$port" || die "$name did not start: $(tail -n 5 "$STATE/$name.log")"
+}
+
+if [ "$BACKEND" = sqlite ]; then
+  export BRRR_BACKEND=sqlite:$STATE/state.db
+else
+  redis_port=$(free_port)
+  server redis "$redis_port" redis-server --port "$redis_port" --bind 127.0.0.1 --save "" --appendonly yes --dir "$STATE"
+  dynamodb_port=$(free_port)
+  lib=$BUILD/servers/dynamodb/lib
+  server dynamodb "$dynamodb_port" java "-Djava.library.path=$lib" -cp "$lib/*" \
+    com.amazonaws.services.dynamodbv2.local.main.ServerRunner -port "$dynamodb_port" -disableTelemetry -dbPath "$STATE"
+  unset BRRR_BACKEND
+  export BRRR_QUEUE=redis: BRRR_STORE=dynamodb: REDIS_URL=redis://127.0.0.1:$redis_port
+  # A local server takes any credentials.
+  export AWS_ENDPOINT_URL_DYNAMODB=http://127.0.0.1:$dynamodb_port AWS_REGION=us-east-1
+  export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local DYNAMODB_TABLE_NAME=brrr
+  "$HOST" setup
+fi
 
 gateway_up() { curl -s -o "$STATE/answer" "$GATEWAY/"; }
 printed() { grep -qF "$2" "$STATE/$1.out"; }

@@ -4,6 +4,9 @@
 
 cd "$ROOT"
 "$ROOT/scripts/setup/rust.sh"
+for server in redis valkey dynamodb elasticmq; do
+  "$ROOT/scripts/setup/$server.sh"
+done
 "$ROOT/scripts/guests.sh"
 for language in rust python typescript; do
   "$ROOT/scripts/test/$language.sh"
@@ -12,7 +15,9 @@ done
 say "building the host and its tests (several minutes the first time)"
 cargo test --workspace --locked --no-run
 say "the demo"
-CHECK=1 PORT=${DEMO_PORT:-18080} BRRR_HOST=${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host "$ROOT/scripts/demo.sh"
+for backend in sqlite aws-local; do
+  CHECK=1 BACKEND=$backend PORT=${DEMO_PORT:-18080} BRRR_HOST=${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host "$ROOT/scripts/demo.sh"
+done
 # Last, so that its summary is what one sees.
 say "the host"
 cargo test --workspace --locked

@@ -34,6 +34,7 @@ pub struct Env {
     folder: TempDir,
     program: PathBuf,
     user: Option<u32>,
+    settings: Vec<(String, String)>,
 }
 
 /// How a command ended.
@@ -47,7 +48,12 @@ pub struct Ended {
 impl Env {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("brrr-cli-").tempdir().expect("a temporary folder");
-        Self { folder, program: env!("CARGO_BIN_EXE_brrr-host").into(), user: None }
+        Self { folder, program: env!("CARGO_BIN_EXE_brrr-host").into(), user: None, settings: Vec::new() }
+    }
+
+    /// From now on commands have this in their environment.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.settings.push((name.to_owned(), value.into()));
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -78,13 +84,15 @@ impl Env {
         let mut command = Command::new(&self.program);
         command.args(args).current_dir(self.folder.path()).stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("BRRR_") {
+            let text = name.to_string_lossy();
+            if ["BRRR_", "REDIS_", "AWS_", "DYNAMODB_"].iter().any(|prefix| text.starts_with(prefix)) {
                 command.env_remove(name);
             }
         }
         // Compiled once for all tests, and not into the user's cache.
         command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
         command.env_remove("RUST_BACKTRACE").env("BRRR_TOPIC", TOPIC);
+        command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         if let Some(user) = self.user {
             command.uid(user).gid(user);
         }

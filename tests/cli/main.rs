@@ -14,6 +14,9 @@ mod harness;
 mod help;
 mod jobs;
 mod languages;
+mod redis;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod signals;
 mod usage;
 mod workers;

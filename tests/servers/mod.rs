@@ -4,10 +4,10 @@
 // Each suite is a program of its own and uses a part of this.
 #![allow(dead_code)]
 
-pub mod redis;
 pub mod dynamodb;
 pub mod elasticmq;
 pub mod java;
+pub mod redis;
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};

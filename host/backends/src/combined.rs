@@ -41,6 +41,10 @@ impl Backend for Combined {
         self.events.as_deref()
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         poll::changed(version, at_most).await
     }

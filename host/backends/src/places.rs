@@ -189,7 +189,8 @@ async fn dynamodb(_: String, _: &str) -> Result<Parts> {
 
 #[cfg(feature = "sqs")]
 async fn sqs(prefix: String, namespace: &str, lease: Option<Duration>, letters: Arc<dyn Store>) -> Result<Parts> {
-    let mut options = crate::sqs::Options { prefix: prefix.clone(), namespace: namespace.to_owned(), ..Default::default() };
+    let mut options =
+        crate::sqs::Options { prefix: prefix.clone(), namespace: namespace.to_owned(), ..Default::default() };
     options.lease = lease.unwrap_or(options.lease);
     let queue = Arc::new(crate::Sqs::connect(options, letters).await?);
     let place = Place::Sqs(prefix);

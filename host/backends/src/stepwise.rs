@@ -31,6 +31,10 @@ impl Backend for Stepwise {
         self.0.events()
     }
 
+    fn is_remote(&self) -> bool {
+        self.0.is_remote()
+    }
+
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         self.0.changed(version, at_most).await
     }

@@ -417,6 +417,12 @@ pub trait Backend: Send + Sync {
         None
     }
 
+    /// Is it behind a network, so that a step spends most of its time waiting for answers? Then a worker does more of them
+    /// at once.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Returns when something may have changed since `version`, at the latest after `at_most`, with a new version: for
     /// those who wait for a record. They begin with 0, which returns at once, and read after each return.
     async fn changed(&self, version: u64, at_most: Duration) -> u64;

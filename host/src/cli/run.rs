@@ -29,6 +29,10 @@ const MEMORY: u64 = 256 << 20;
 /// The time that one run may take: who needs longer says so, and what hangs is found the same day.
 const TIMEOUT: Duration = Duration::from_mins(5);
 
+/// Steps at once for each run at once, where the backend is behind a network: a step runs its guest for microseconds and
+/// waits for answers for milliseconds. What they hold is a message and what was loaded for it.
+const STEPS_PER_RUN: u32 = 4;
+
 /// Run the tasks of one or more components: a worker of a topic.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -122,7 +126,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     let tasks: Vec<String> = handler.tasks().map(|task| task.name.clone()).collect();
     announce(&*backend, &topic, &tasks).await?;
     let options = Options {
-        max_running,
+        max_running: if backend.is_remote() { max_running.saturating_mul(STEPS_PER_RUN) } else { max_running },
         drain: args.drain,
         limits: Limits {
             spawn_limit: args.spawn_limit,

@@ -84,6 +84,11 @@ impl WasmHandler {
         self.guests.iter()
     }
 
+    /// The longest that one run of any task may take, unless its job says otherwise.
+    pub fn longest_run(&self) -> Duration {
+        self.tasks.values().filter_map(|place| place.task.options.timeout).max().unwrap_or(self.limits.wall)
+    }
+
     fn state(&self, place: &Place, request: &Request, printer: Printer, deadline: Instant) -> State {
         State {
             call: request.call.clone(),

@@ -45,7 +45,7 @@ const TURN_WAIT: Duration = Duration::from_secs(1);
 /// What a worker may do at once, and for how long.
 #[derive(Clone)]
 pub struct Options {
-    /// Calls that run at once.
+    /// Calls that are worked on at once. How many guests run at once is for the handler to say.
     pub max_running: u32,
     /// How long running calls may go on after the worker was asked to stop.
     pub drain: Duration,

@@ -106,13 +106,17 @@ impl Kind {
             Self::Sqlite => sqlite(),
             Self::MemoryStepwise => stepwise(memory()),
             Self::SqliteStepwise => stepwise(sqlite()),
-            Self::Redis | Self::Valkey | Self::RedisWithoutScripts => (Arc::new(self.redis(lease).await), None),
-            Self::RedisStepwise => stepwise((Arc::new(self.redis(lease).await), None)),
+            Self::Redis | Self::Valkey | Self::RedisWithoutScripts => self.whole_redis(lease).await,
+            Self::RedisStepwise => stepwise(self.whole_redis(lease).await),
             Self::DynamoDb => (aws::dynamodb_in_memory(lease).await, None),
             Self::DynamoDbSqs => (aws::dynamodb_sqs(lease).await, None),
             Self::RedisDynamoDb => (aws::dynamodb_with(self.redis(lease).await).await, None),
         };
         Fixture { backend, _folder: folder }
+    }
+
+    async fn whole_redis(self, lease: Duration) -> (Arc<dyn Backend>, Option<TempDir>) {
+        (Arc::new(self.redis(lease).await), None)
     }
 
     async fn redis(self, lease: Duration) -> Redis {

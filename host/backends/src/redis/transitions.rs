@@ -126,6 +126,10 @@ impl Backend for Redis {
         Some(self)
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         poll::changed(version, at_most).await
     }

@@ -1,0 +1,339 @@
+//! One fleet with workers of the existing SDKs: messages and counters in Redis, records in DynamoDB.
+//!
+//! Those SDKs can't be had from a registry, so they are modelled here, command by command, from what is known of the
+//! protocol; `tests/vectors` holds bytes that they wrote. They acknowledge nothing, know no failures, and overwrite.
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::AttributeValue;
+use brrr_backends::redis::Options as RedisOptions;
+use brrr_backends::{Combined, Redis};
+use brrr_protocol::Result;
+use brrr_protocol::client::Client;
+use brrr_protocol::model::{Call, CallHash, Root};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task, spawn_counter};
+use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::step::{Limits, Site, step};
+use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use redis::cmd;
+use support::servers::Server;
+use support::servers::redis::Flavour;
+use support::{aws, servers, until};
+
+/// Topics, of ours and of the two peers.
+const TOPICS: [&str; 3] = ["ours", "python", "typescript"];
+
+/// `fib(n)` as everybody here computes it: each call's children are on the other topics.
+fn children(n: u64, salt: &str) -> Vec<Call> {
+    let child = |n: u64| Call {
+        hash: hash(n, salt),
+        task: "fib".into(),
+        payload: format!("{n}/{salt}").into(),
+        topic: TOPICS[(n % 3) as usize].into(),
+        options: Options::default(),
+    };
+    if n < 2 { Vec::new() } else { vec![child(n - 1), child(n - 2)] }
+}
+
+fn hash(n: u64, salt: &str) -> CallHash {
+    CallHash::derive("fib", format!("{n}/{salt}").as_bytes())
+}
+
+fn arguments(payload: &[u8]) -> (u64, String) {
+    let text = String::from_utf8_lossy(payload);
+    let (n, salt) = text.split_once('/').expect("n/salt");
+    (n.parse().expect("a number"), salt.to_owned())
+}
+
+/// Our side.
+struct Ours;
+
+#[async_trait]
+impl Handler for Ours {
+    fn task(&self, _: &str) -> Option<Arc<Task>> {
+        Some(Arc::new(Task::new("native", Options::default())))
+    }
+
+    async fn run(&self, request: Request, mut replay: Replay) -> Result<(Ended, Replay)> {
+        let (n, salt) = arguments(&request.payload);
+        let calls: Vec<Invocation> = children(n, &salt)
+            .into_iter()
+            .map(|call| Invocation {
+                task: call.task,
+                payload: call.payload,
+                topic: Some(call.topic),
+                hash: Some(call.hash),
+                options: Options::default(),
+            })
+            .collect();
+        if calls.is_empty() {
+            return Ok((Ended::Completed(n.to_string().into()), replay));
+        }
+        let ended = match replay.poll(calls, None).await? {
+            Polled::Suspended => Ended::Suspended,
+            Polled::Ready(outcomes) => {
+                let values = outcomes.into_iter().flatten().flatten();
+                Ended::Completed(values.map(|v| number(&v)).sum::<u64>().to_string().into())
+            }
+        };
+        Ok((ended, replay))
+    }
+}
+
+fn number(value: &[u8]) -> u64 {
+    String::from_utf8_lossy(value).parse().expect("a number")
+}
+
+async fn work(backend: Arc<dyn Backend>) {
+    loop {
+        for delivery in backend.queue().receive(&"ours".into(), 8, Duration::from_secs(1)).await.unwrap() {
+            let limits = Limits::default();
+            let site = Site { backend: &backend, handler: &Ours, limits: &limits, observer: None, clock: &|| 1_000 };
+            step(&site, &delivery, false).await.unwrap();
+        }
+    }
+}
+
+/// A worker of one of the existing SDKs.
+#[derive(Clone)]
+struct Peer {
+    topic: &'static str,
+    table: String,
+    records: aws_sdk_dynamodb::Client,
+    redis: MultiplexedConnection,
+}
+
+impl Peer {
+    fn key(call: &CallHash, kind: &str) -> HashMap<String, AttributeValue> {
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        HashMap::from([("pk".to_owned(), text(call.as_str())), ("sk".to_owned(), text(kind))])
+    }
+
+    /// Peers never ask for a consistent read.
+    async fn get(&self, call: &CallHash, kind: &str) -> Option<Bytes> {
+        let found = self.records.get_item().table_name(&self.table).set_key(Some(Self::key(call, kind)));
+        let item = found.send().await.unwrap().item?;
+        assert_eq!(item.len(), 3, "three attributes, always: {item:?}");
+        Some(item["value"].as_b().unwrap().as_ref().to_vec().into())
+    }
+
+    async fn put(&self, call: &CallHash, kind: &str, value: &[u8]) {
+        let mut item = Self::key(call, kind);
+        item.insert("value".to_owned(), AttributeValue::B(Blob::new(value)));
+        self.records.put_item().table_name(&self.table).set_item(Some(item)).send().await.unwrap();
+    }
+
+    /// Compare and swap; `false`: it was not as expected.
+    async fn swap(&self, call: &CallHash, expected: Option<&Bytes>, new: Option<&[u8]>) -> bool {
+        let (key, kind) = (Self::key(call, "pending_returns"), "pending_returns");
+        let old = expected.map(|bytes| AttributeValue::B(Blob::new(bytes.to_vec())));
+        let condition = if old.is_some() { "#v = :old" } else { "attribute_not_exists(pk)" };
+        let names = old.is_some().then(|| HashMap::from([("#v".to_owned(), "value".to_owned())]));
+        let values = old.map(|old| HashMap::from([(":old".to_owned(), old)]));
+        let failed = if let Some(new) = new {
+            let mut item = Self::key(call, kind);
+            item.insert("value".to_owned(), AttributeValue::B(Blob::new(new)));
+            let put = self.records.put_item().table_name(&self.table).set_item(Some(item));
+            let put = put.condition_expression(condition).set_expression_attribute_names(names);
+            put.set_expression_attribute_values(values).send().await.map(drop).map_err(aws_sdk_dynamodb::Error::from)
+        } else {
+            let delete = self.records.delete_item().table_name(&self.table).set_key(Some(key));
+            let delete = delete.condition_expression(condition).set_expression_attribute_names(names);
+            delete.set_expression_attribute_values(values).send().await.map(drop).map_err(aws_sdk_dynamodb::Error::from)
+        };
+        match failed {
+            Ok(()) => true,
+            Err(aws_sdk_dynamodb::Error::ConditionalCheckFailedException(_)) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn send(&mut self, topic: &str, message: &Message) {
+        cmd("INCR").arg(spawn_counter(&message.root)).exec_async(&mut self.redis).await.unwrap();
+        cmd("RPUSH").arg(topic).arg(message.encode()).exec_async(&mut self.redis).await.unwrap();
+    }
+
+    /// As a client: schedules a call, as a root that no record knows.
+    async fn schedule(&mut self, root: &Root, call: &Call) {
+        self.put(&call.hash, "call", &CallRecord::encode(&call.task, &call.payload)).await;
+        self.send(call.topic.as_str(), &Message { root: root.clone(), call: call.hash.clone() }).await;
+    }
+
+    async fn work(mut self) {
+        loop {
+            let popped: Option<(String, String)> =
+                cmd("BLPOP").arg(self.topic).arg(0.2).query_async(&mut self.redis).await.unwrap();
+            if let Some((_, body)) = popped {
+                self.handle(&Message::decode(body.as_bytes()).unwrap()).await;
+            }
+        }
+    }
+
+    async fn handle(&mut self, message: &Message) {
+        let call = CallRecord::decode(&self.get(&message.call, "call").await.expect("a call")).unwrap();
+        let (n, salt) = arguments(&call.payload);
+        let (mut sum, mut missing) = (if n < 2 { n } else { 0 }, Vec::new());
+        for child in children(n, &salt) {
+            match self.get(&child.hash, "value").await {
+                Some(value) => sum += number(&value),
+                None => missing.push(child),
+            }
+        }
+        if missing.is_empty() {
+            return self.complete(&message.call, &sum.to_string()).await;
+        }
+        for child in missing {
+            self.put(&child.hash, "call", &CallRecord::encode(&child.task, &child.payload)).await;
+            self.register(message, &child).await;
+        }
+    }
+
+    async fn register(&mut self, message: &Message, child: &Call) {
+        let me = Return { root: message.root.clone(), parent: message.call.clone(), topic: self.topic.into() };
+        loop {
+            let found = self.get(&child.hash, "pending_returns").await;
+            let mut pending = found.as_deref().map(|b| PendingReturns::decode(b).unwrap()).unwrap_or_default();
+            let send = found.is_none() || pending.only_under_other_roots(&me);
+            if found.is_none() {
+                pending.scheduled_at = Some(1);
+            }
+            let added = pending.returns.insert(me.clone());
+            if !added || self.swap(&child.hash, found.as_ref(), Some(&self.encode(&pending))).await {
+                if send {
+                    let message = Message { root: me.root.clone(), call: child.hash.clone() };
+                    self.send(child.topic.as_str(), &message).await;
+                }
+                return;
+            }
+        }
+    }
+
+    /// The same set is written in another order by either.
+    fn encode(&self, pending: &PendingReturns) -> Vec<u8> {
+        if self.topic == "python" {
+            return pending.encode().to_vec();
+        }
+        let mut entries: Vec<&Return> = pending.returns.iter().collect();
+        let joined = |r: &Return| format!("1,{},{},{}", r.root, r.parent, r.topic).encode_utf16().collect::<Vec<_>>();
+        entries.sort_by_key(|r| joined(r));
+        let text = |text: &str| format!("{}:{text}", text.len());
+        let entry = |r: &&Return| {
+            format!("li1e{}{}{}e", text(r.root.as_str()), text(r.parent.as_str()), text(r.topic.as_str()))
+        };
+        let at = pending.scheduled_at.map(|at| format!("12:scheduled_ati{at}e")).unwrap_or_default();
+        format!("d7:returnsl{}e{at}e", entries.iter().map(entry).collect::<String>()).into_bytes()
+    }
+
+    async fn complete(&mut self, call: &CallHash, value: &str) {
+        self.put(call, "value", value.as_bytes()).await;
+        let mut handled = Vec::new();
+        while let Some(found) = self.get(call, "pending_returns").await {
+            for entry in PendingReturns::decode(&found).unwrap().returns {
+                if !handled.contains(&entry) {
+                    self.send(entry.topic.as_str(), &entry.message()).await;
+                    handled.push(entry);
+                }
+            }
+            if self.swap(call, Some(&found), None).await {
+                return;
+            }
+        }
+    }
+}
+
+/// A fleet of three kinds of worker, and a client of ours.
+struct Fleet {
+    backend: Arc<dyn Backend>,
+    peer: Peer,
+    tasks: tokio::task::JoinSet<()>,
+    _redis: Server,
+}
+
+impl Fleet {
+    async fn start() -> Option<Self> {
+        let server = servers::dynamodb::shared()?;
+        let redis = Flavour::Redis.start(None, &[])?;
+        let url = format!("redis://127.0.0.1:{}", redis.port);
+        let name = format!("peers-{:016x}", fastrand::u64(..));
+        let (table, queue) = (aws::table(&name, "").await, Redis::connect(RedisOptions::new(&url)).await.unwrap());
+        let queue = Arc::new(queue);
+        let backend: Arc<dyn Backend> = Arc::new(Combined {
+            name: name.clone(),
+            store: Arc::new(table),
+            queue: queue.clone(),
+            cache: queue,
+            events: None,
+        });
+        let connection = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let records = aws_sdk_dynamodb::Client::new(&aws::config(server.port).await);
+        let peer = Peer { topic: "python", table: name, records, redis: connection };
+        let mut tasks = tokio::task::JoinSet::new();
+        for topic in ["python", "typescript"] {
+            // Waiting blocks a connection, so each has one of its own.
+            let client = redis::Client::open(format!("redis://127.0.0.1:{}", redis.port)).unwrap();
+            let redis = client.get_multiplexed_async_connection().await.unwrap();
+            tasks.spawn(Peer { topic, redis, ..peer.clone() }.work());
+        }
+        for _ in 0..2 {
+            tasks.spawn(work(backend.clone()));
+        }
+        Some(Self { backend, peer, tasks, _redis: redis })
+    }
+
+    /// Panics with what went wrong, if a worker has.
+    async fn check(&mut self) {
+        if let Some(ended) = self.tasks.try_join_next() {
+            ended.expect("no worker ends");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_parents_children_and_clients_of_ours() {
+    let Some(mut fleet) = Fleet::start().await else { return };
+    // Shared calls: many parents of each, on all sides.
+    for (salt, n, expected) in [("ours", 12, 144), ("theirs", 13, 233)] {
+        let call = Call {
+            hash: hash(n, salt),
+            task: "fib".into(),
+            payload: format!("{n}/{salt}").into(),
+            topic: TOPICS[(n % 3) as usize].into(),
+            options: Options::default(),
+        };
+        let root = Root::from_random(fastrand::u128(..));
+        let client = Client::new(fleet.backend.clone());
+        if salt == "ours" {
+            client.schedule(&NewJob::new(root.clone(), call.clone()), 1_000).await.unwrap();
+            let outcome = tokio::time::timeout(Duration::from_secs(60), client.wait(&root, &call.hash, || 1_000)).await;
+            let Ok(outcome) = outcome else {
+                fleet.check().await;
+                panic!("no outcome");
+            };
+            assert_eq!(number(&outcome.unwrap().unwrap()), expected);
+        } else {
+            let mut peer = fleet.peer.clone();
+            peer.schedule(&root, &call).await;
+            let value = until("the value", || async { peer.get(&call.hash, "value").await }).await;
+            assert_eq!(number(&value), expected);
+        }
+        // Everybody's calls have a value, and nobody waits any more.
+        for n in 0..=n {
+            assert!(fleet.peer.get(&hash(n, salt), "value").await.is_some(), "fib({n})");
+            let pending = until("nobody waits", || async {
+                let left = fleet.peer.get(&hash(n, salt), "pending_returns").await;
+                left.is_none().then_some(())
+            });
+            pending.await;
+        }
+    }
+    fleet.check().await;
+}

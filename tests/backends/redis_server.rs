@@ -1,0 +1,208 @@
+//! What is Redis's own: how it is shared with peers, kept apart, counted, and what it refuses.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_backends::{Places, Redis, redis::Options};
+use brrr_protocol::ErrorKind;
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{Backend, Cache, Key, Outgoing, Queue, Store, spawn_counter};
+use brrr_protocol::wire::Message;
+use redis::aio::MultiplexedConnection;
+use redis::{Value, cmd};
+use support::servers::Server;
+use support::servers::redis::{Flavour, WITHOUT_SCRIPTS};
+use support::{tree, until};
+
+/// A server that nobody else uses; `None`: it can't be had here.
+fn server(more: &[&str]) -> Option<Server> {
+    Flavour::Redis.start(None, more)
+}
+
+fn url(server: &Server) -> String {
+    format!("redis://127.0.0.1:{}", server.port)
+}
+
+async fn raw(server: &Server) -> MultiplexedConnection {
+    let client = redis::Client::open(url(server)).unwrap();
+    client.get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn refused(url: String) -> brrr_protocol::Error {
+    Redis::connect(Options::new(url)).await.err().expect("refused")
+}
+
+/// Everything that stands there.
+async fn keys(raw: &mut MultiplexedConnection) -> Vec<String> {
+    let mut keys: Vec<String> = cmd("KEYS").arg("*").query_async(raw).await.unwrap();
+    keys.sort();
+    keys
+}
+
+#[tokio::test]
+async fn topics_and_counters_are_the_peers() {
+    let Some(server) = server(&[]) else { return };
+    let (redis, mut raw) = (Redis::connect(Options::new(url(&server))).await.unwrap(), raw(&server).await);
+    let message = Message { root: "r".into(), call: "c".into() };
+    let topic = Topic::from("brrr-py-demo");
+    // Ours, taken as a peer takes it.
+    redis.send_many(&[Outgoing::now(&topic, &message)]).await.unwrap();
+    let (_, body): (String, String) = cmd("BLPOP").arg("brrr-py-demo").arg(20).query_async(&mut raw).await.unwrap();
+    assert_eq!(body, "li2e1:r1:ce");
+    // A peer's, taken by us while we wait.
+    let waiting = tokio::spawn({
+        let (redis, topic) = (redis.clone(), topic.clone());
+        async move { redis.receive(&topic, 1, Duration::from_secs(30)).await.unwrap() }
+    });
+    cmd("RPUSH").arg("brrr-py-demo").arg("li2e1:r1:ce").query_async::<Value>(&mut raw).await.unwrap();
+    let delivery = waiting.await.unwrap().pop().expect("a message");
+    assert_eq!((delivery.body.as_str(), delivery.receives), ("li2e1:r1:ce", 1));
+    redis.ack(&delivery.receipt).await.unwrap();
+    redis.incr(&spawn_counter(&"r".into()), 3).await.unwrap();
+    assert_eq!(cmd("GET").arg("brrr_count/r").query_async::<u64>(&mut raw).await.unwrap(), 3);
+    assert_eq!(keys(&mut raw).await, ["brrr:deliveries", "brrr_count/r"]);
+}
+
+#[tokio::test]
+async fn namespaces_are_apart() {
+    let Some(server) = server(&[]) else { return };
+    let mut fleets = Vec::new();
+    for namespace in ["", "a", "b"] {
+        let places = Places { namespace: namespace.to_owned(), ..Places::at(url(&server)) };
+        fleets.push(places.open().await.unwrap());
+    }
+    for (n, fleet) in fleets.iter().enumerate() {
+        fleet.store().put(&Key::value(&"c".into()), n.to_string().into()).await.unwrap();
+        fleet.cache().incr("n", n as u64).await.unwrap();
+        let body = n.to_string();
+        fleet.queue().send_many(&[Outgoing { topic: "t".into(), body, delay: Duration::ZERO }]).await.unwrap();
+    }
+    for (n, fleet) in fleets.iter().enumerate() {
+        let value = fleet.store().get(&Key::value(&"c".into())).await.unwrap().unwrap();
+        assert_eq!((value, fleet.cache().incr("n", 0).await.unwrap()), (n.to_string().into(), n as u64));
+        let got = fleet.queue().receive(&"t".into(), 9, Duration::ZERO).await.unwrap();
+        assert_eq!(got.iter().map(|d| d.body.clone()).collect::<Vec<_>>(), [n.to_string()]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_takes_few_round_trips_and_leaves_only_records() {
+    let Some(server) = server(&[]) else { return };
+    let (backend, mut raw) = (brrr_backends::open(&url(&server)).await.unwrap(), raw(&server).await);
+    let worker = tokio::spawn(tree::work(backend.clone(), || ()));
+    cmd("CONFIG").arg("RESETSTAT").query_async::<Value>(&mut raw).await.unwrap();
+    let job = tree::schedule(&backend, "fib/12/x").await;
+    assert_eq!(tree::result(&backend, &job).await, "233");
+    let topic = tree::TOPIC.into();
+    until("everything is acknowledged", || async { (backend.queue().depth(&topic).await.unwrap() == 0).then_some(()) })
+        .await;
+    // Commands inside a script are counted apart by the server, as those of no connection; what travels are these.
+    let stats: String = cmd("INFO").arg("commandstats").query_async(&mut raw).await.unwrap();
+    let calls = |name: &str| {
+        let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:")));
+        line.and_then(|line| line.split_once("calls=")?.1.split(',').next()?.parse().ok()).unwrap_or(0_u64)
+    };
+    let (trips, calls) = (calls("evalsha") + calls("blmove"), tree::count("fib/12/x"));
+    eprintln!("{trips} round trips for {calls} calls:\n{stats}");
+    assert!(trips <= 4 * calls, "{trips} round trips for {calls} calls");
+    let left: Vec<String> = keys(&mut raw).await.into_iter().filter(|key| !key.starts_with("brrr:call:")).collect();
+    assert_eq!(left, ["brrr:deliveries", &format!("brrr:job:{}", job.0), &format!("brrr_count/{}", job.0)]);
+    worker.abort();
+}
+
+#[tokio::test]
+async fn what_is_refused_says_why() {
+    let Some(cluster) = server(&["--cluster-enabled", "yes", "--dir", "/tmp", "--cluster-config-file", ""]) else {
+        return;
+    };
+    let error = refused(url(&cluster)).await;
+    assert_eq!(error.kind, ErrorKind::Config);
+    assert!(error.to_string().contains("Redis Cluster"), "{error}");
+
+    let secret = server(&["--requirepass", "right"]).expect("a server");
+    for given in ["", ":wrong@"] {
+        let error = refused(format!("redis://{given}127.0.0.1:{}", secret.port)).await;
+        assert_eq!(error.kind, ErrorKind::Config, "{error}");
+        assert!(error.to_string().contains("password") && !error.to_string().contains("wrong@"), "{error}");
+    }
+    Redis::connect(Options::new(format!("redis://:right@127.0.0.1:{}", secret.port))).await.unwrap();
+
+    let nobody = support::servers::free_port();
+    let error = refused(format!("redis://127.0.0.1:{nobody}")).await;
+    assert!(error.is_transient(), "{error}");
+    assert!(error.to_string().contains(&nobody.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn a_full_server_and_foreign_keys_are_named() {
+    let Some(server) = server(&["--maxmemory", "1500000"]) else { return };
+    let (redis, mut raw) = (Redis::connect(Options::new(url(&server))).await.unwrap(), raw(&server).await);
+    cmd("SET").arg("brrr:call:c").arg("x").query_async::<Value>(&mut raw).await.unwrap();
+    let error = redis.get(&Key::value(&"c".into())).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Corrupt, "{error}");
+    let mut error = None;
+    for n in 0..50 {
+        let key = Key::value(&format!("big{n}").as_str().into());
+        error = redis.put(&key, vec![0; 100_000].into()).await.err();
+        if error.is_some() {
+            break;
+        }
+    }
+    let error = error.expect("no room");
+    assert_eq!(error.kind, ErrorKind::Full, "{error}");
+    // Nor by a script, and what it would have done is not half done.
+    let work = brrr_protocol::ports::Work {
+        message: Message { root: "r".into(), call: "late".into() },
+        topic: "t".into(),
+        receipt: None,
+        ends_job: None,
+    };
+    let error = redis.complete(&work, "v".into()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Full, "{error}");
+    assert_eq!(redis.get(&Key::value(&"late".into())).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_forgets_its_scripts_is_told_them_again() {
+    let Some(server) = server(&[]) else { return };
+    let (backend, mut raw) = (brrr_backends::open(&url(&server)).await.unwrap(), raw(&server).await);
+    let worker = tokio::spawn(tree::work(backend.clone(), || ()));
+    let job = tree::schedule(&backend, "fib/12/x").await;
+    for _ in 0..5 {
+        cmd("SCRIPT").arg("FLUSH").query_async::<Value>(&mut raw).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(tree::result(&backend, &job).await, "233");
+    worker.abort();
+}
+
+#[tokio::test]
+async fn a_connection_that_was_cut_is_made_again() {
+    let Some(server) = server(&[]) else { return };
+    let (redis, mut raw) = (Redis::connect(Options::new(url(&server))).await.unwrap(), raw(&server).await);
+    let key = Key::value(&"c".into());
+    redis.put(&key, "1".into()).await.unwrap();
+    redis.swap(&key, Some(&"1".into()), Some("2".into())).await.unwrap();
+    cmd("CLIENT").arg("KILL").arg("SKIPME").arg("yes").query_async::<Value>(&mut raw).await.unwrap();
+    // The first may meet the end of the old one; its outcome is then unknown, and it says so.
+    until("an answer", || async { redis.get(&key).await.ok() }).await;
+    let swapped =
+        until("an answer", || async { redis.swap(&key, Some(&"2".into()), Some("3".into())).await.ok() }).await;
+    assert_eq!(swapped, brrr_protocol::ports::Swap::Done);
+}
+
+#[tokio::test]
+async fn who_may_not_script_works_step_by_step() {
+    let Some(server) = server(&[]) else { return };
+    let user = format!("redis://{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@127.0.0.1:{}", server.port);
+    let backend: Arc<dyn Backend> = Arc::new(Redis::connect(Options::new(user)).await.unwrap());
+    let mut raw = raw(&server).await;
+    let worker = tokio::spawn(tree::work(backend.clone(), || ()));
+    let job = tree::schedule(&backend, "fib/6/x").await;
+    assert_eq!(tree::result(&backend, &job).await, "13");
+    worker.abort();
+    let stats: String = cmd("INFO").arg("commandstats").query_async(&mut raw).await.unwrap();
+    assert!(!stats.contains("cmdstat_evalsha:calls"), "{stats}");
+}

@@ -1,0 +1,250 @@
+//! The real binary on a real Redis.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::harness::{Env, Running, TOPIC, block_on, eventually};
+use crate::servers::redis::{Flavour, WITHOUT_SCRIPTS};
+use crate::servers::{Server, free_port};
+
+/// A folder whose commands use this server.
+fn env_on(url: impl Into<String>) -> Env {
+    let mut env = Env::new();
+    env.set("BRRR_BACKEND", "redis:");
+    env.set("REDIS_URL", url);
+    env
+}
+
+fn url(server: &Server) -> String {
+    format!("redis://127.0.0.1:{}", server.port)
+}
+
+/// How many messages are left.
+fn depth(server: &Server) -> u64 {
+    let depth = async { brrr_backends::open(&url(server)).await?.queue().depth(&TOPIC.into()).await };
+    block_on(depth).expect("a depth")
+}
+
+fn schedule(env: &Env, task: &str, payload: &str) -> String {
+    let scheduled = env.run(["schedule", task, payload, "--output", "json"]);
+    assert_eq!(scheduled.code, Some(0), "{scheduled:#?}");
+    scheduled.json()["job"].as_str().expect("a job").to_owned()
+}
+
+fn result(env: &Env, job: &str) -> String {
+    eventually("the job ends", || {
+        let read = env.run(["read", "--job", job]);
+        if read.code == Some(0) { Ok(read.stdout) } else { Err(format!("{read:?}")) }
+    })
+}
+
+fn settled(server: &Server) {
+    eventually("nothing is left in the queue", || match depth(server) {
+        0 => Ok(()),
+        left => Err(left.to_string()),
+    });
+}
+
+#[test]
+fn a_password_opens_and_is_told_to_nobody() {
+    let Some(server) = Flavour::Redis.start(None, &["--requirepass", "hunter2"]) else { return };
+    let env = env_on(format!("redis://:hunter2@127.0.0.1:{}", server.port));
+    let worker = env.worker(&["--log-level", "debug"]);
+    assert_eq!(env.run(["call", "fib", "{\"n\": 15}"]).ok(), "610");
+    let jobs = env.run(["jobs"]);
+    assert!(jobs.ok().contains("completed"), "{jobs:?}");
+    let ended = worker.stop();
+    assert!(ended.stderr.contains(&format!("of redis://127.0.0.1:{}", server.port)), "{ended:?}");
+    assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
+
+    let wrong = env_on(format!("redis://:wrong@127.0.0.1:{}", server.port));
+    wrong.run(["call", "fib", "{\"n\": 1}"]).refused(20, &["password"]);
+    env_on(format!("redis://127.0.0.1:{}", free_port())).run(["jobs"]).refused(21, &["connect"]);
+}
+
+#[test]
+fn a_killed_worker_loses_nothing() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    let env = env_on(url(&server));
+    let first = env.worker(&["--lease", "2s"]);
+    let job = schedule(&env, "fib", "{\"n\": 17, \"salt\": \"x\"}");
+    eventually("the tree grows", || if depth(&server) > 100 { Ok(()) } else { Err(depth(&server).to_string()) });
+    first.signal(Signal::KILL);
+    drop(first);
+    assert_eq!(env.run(["read", "--job", &job]).code, Some(40), "killed too late to prove anything");
+    let second = env.worker(&["--lease", "2s"]);
+    assert_eq!(result(&env, &job), "1597\n");
+    settled(&server);
+    second.stop().ok();
+}
+
+#[test]
+fn a_frozen_worker_loses_its_messages_and_does_no_harm() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    let env = env_on(url(&server));
+    let lease = ["--lease", "1s"];
+    let frozen = env.worker(&lease);
+    let job = schedule(&env, "fib", "{\"n\": 17, \"salt\": \"x\"}");
+    eventually("the tree grows", || if depth(&server) > 100 { Ok(()) } else { Err(depth(&server).to_string()) });
+    frozen.signal(Signal::STOP);
+    let other = env.worker(&lease);
+    assert_eq!(result(&env, &job), "1597\n");
+    settled(&server);
+    frozen.signal(Signal::CONT);
+    // Alive again, it goes on with new work, and what it held is not done twice for anybody to see.
+    other.stop().ok();
+    assert_eq!(env.run(["call", "fib", "{\"n\": 16, \"salt\": \"y\"}"]).ok(), "987");
+    assert_eq!(env.run(["read", "--job", &job]).ok(), "1597");
+    settled(&server);
+    frozen.stop().ok();
+}
+
+#[test]
+fn a_heartbeat_holds_what_runs_for_long() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    let env = env_on(url(&server));
+    // Three leases long, on every core at once, with a second worker waiting for a message to come free.
+    let args = ["--lease", "1s", "--timeout", "3s"];
+    let workers = [env.worker(&args), env.worker(&args)];
+    let calls: Vec<Running> = (0..4).map(|_| env.start(["call", "--fresh", "loops"])).collect();
+    for call in calls {
+        let ended = call.end();
+        assert_eq!(ended.code, Some(32), "{ended:#?}");
+    }
+    settled(&server);
+    let failures: usize = workers.map(|w| w.stop().stderr.matches("failed: ").count()).iter().sum();
+    assert_eq!(failures, 4, "each was run once");
+}
+
+#[test]
+fn a_restarted_server_is_found_again() {
+    let data = tempfile::tempdir().expect("a folder");
+    let folder = data.path().to_str().expect("UTF-8");
+    let port = free_port();
+    let durable = ["--appendonly", "yes", "--appendfsync", "always", "--dir", folder];
+    let Some(server) = Flavour::Redis.start(Some(port), &durable) else { return };
+    let env = env_on(url(&server));
+    let worker = env.worker(&["--lease", "2s"]);
+    let job = schedule(&env, "fib", "{\"n\": 17, \"salt\": \"x\"}");
+    eventually("the tree grows", || if depth(&server) > 100 { Ok(()) } else { Err(depth(&server).to_string()) });
+    // Killed, not shut down.
+    drop(server);
+    env.run(["read", "--job", &job]).refused(21, &["connect"]);
+    let server = Flavour::Redis.start(Some(port), &durable).expect("a server");
+    assert_eq!(result(&env, &job), "1597\n");
+    settled(&server);
+    assert_eq!(env.run(["call", "hello", "{\"greetee\": \"John\"}"]).ok(), "\"Hello, John!\"");
+    worker.stop().ok();
+}
+
+/// A certificate of an authority of our own, for this machine: files of the authority's, the server's, and its key.
+fn certificates(env: &Env) -> Option<[String; 3]> {
+    let openssl = |args: &[&str]| {
+        let mut command = Command::new("openssl");
+        command.args(args).current_dir(env.path("")).output().is_ok_and(|output| output.status.success())
+    };
+    let made = openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "1",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.crt",
+        "-subj",
+        "/CN=tests",
+    ]) && openssl(&[
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "1",
+        "-keyout",
+        "server.key",
+        "-out",
+        "server.crt",
+        "-subj",
+        "/CN=localhost",
+        "-addext",
+        "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        "-addext",
+        "basicConstraints=CA:FALSE",
+        "-CA",
+        "ca.crt",
+        "-CAkey",
+        "ca.key",
+    ]);
+    made.then(|| ["ca.crt", "server.crt", "server.key"].map(|name| env.path(name).display().to_string()))
+}
+
+#[test]
+fn tls_is_spoken_and_checked() {
+    let mut env = Env::new();
+    let Some([authority, certificate, key]) = certificates(&env) else {
+        return crate::servers::missing("openssl", "apt-get install openssl");
+    };
+    let (port, plain) = (free_port().to_string(), free_port());
+    let tls = [
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        &certificate,
+        "--tls-key-file",
+        &key,
+        "--tls-ca-cert-file",
+        &authority,
+        "--tls-auth-clients",
+        "no",
+    ];
+    let Some(_server) = Flavour::Redis.start(Some(plain), &tls) else { return };
+    env.set("BRRR_BACKEND", format!("rediss://localhost:{port}"));
+    // Nobody has told us of this authority.
+    env.run(["jobs"]).refused(21, &["certificate"]);
+    env.set("SSL_CERT_FILE", authority);
+    let worker = env.worker(&[]);
+    assert_eq!(env.run(["call", "fib", "{\"n\": 12}"]).ok(), "144");
+    worker.stop().ok();
+}
+
+#[test]
+fn without_the_right_to_run_scripts_it_works_and_says_so() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    let env = env_on(format!("redis://{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@127.0.0.1:{}", server.port));
+    let worker = env.worker(&[]);
+    assert_eq!(env.run(["call", "fib", "{\"n\": 10}"]).ok(), "55");
+    assert_eq!(env.run(["call", "flaky", "{\"until\": 2}"]).ok(), "{\"attempt\":2}");
+    assert!(worker.stop().stderr.contains("does not let this user run scripts"));
+}
+
+#[test]
+fn cancelling_and_retries_reach_across_the_server() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    let env = env_on(url(&server));
+    let worker = env.worker(&["--publish-events"]);
+    assert_eq!(env.run(["call", "flaky", "{\"until\": 3}"]).ok(), "{\"attempt\":3}");
+    let job = schedule(&env, "loops", "{}");
+    eventually("it runs", || {
+        let doc: Value = env.run(["job", &job, "--output", "json"]).json();
+        let events = env.run(["events", "--job", &job]).stdout;
+        if events.contains("\"to\":\"running\"") { Ok(()) } else { Err(format!("{doc} {events}")) }
+    });
+    let start = Instant::now();
+    assert_eq!(env.run(["cancel", &job]).code, Some(0));
+    settled(&server);
+    assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+    assert_eq!(env.run(["read", "--job", &job]).code, Some(33));
+    worker.stop().ok();
+}
