@@ -3,6 +3,7 @@
 mod support;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -11,13 +12,15 @@ use aws_sdk_dynamodb::types::{
     AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
 };
 use brrr_backends::dynamodb::{self, DynamoDb};
+use brrr_backends::{Combined, Memory};
 use brrr_protocol::ErrorKind;
 use brrr_protocol::model::{CallHash, Root};
-use brrr_protocol::ports::{Cache as _, Key, Kind, Store as _, Swap};
+use brrr_protocol::ports::{Backend, Cache as _, Key, Kind, Store as _, Swap};
 use bytes::Bytes;
 use support::aws::{config, namespace, table};
 use support::proxy::Proxy;
 use support::servers::dynamodb::shared;
+use support::tree;
 
 const TABLE: &str = "brrr-own";
 
@@ -213,4 +216,55 @@ async fn a_server_that_is_away_is_unavailable() {
     let error = asked.await.expect("an answer").unwrap_err();
     assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
     assert!(error.reason.contains("refused"), "{error}");
+}
+
+/// Records behind this port, messages and counters in memory.
+async fn with_memory(port: u16) -> Arc<dyn Backend> {
+    let namespace = namespace();
+    table(TABLE, &namespace).await;
+    let options = dynamodb::Options { table: TABLE.into(), namespace };
+    let store = Arc::new(DynamoDb::new(options, &config(port).await).unwrap());
+    let memory = Arc::new(Memory::new());
+    Arc::new(Combined { name: "test".into(), store, queue: memory.clone(), cache: memory, events: None })
+}
+
+/// Counted at the server, with what the client asks while it waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_costs_few_requests() {
+    let Some(server) = shared() else { return };
+    let proxy = Proxy::start(server.port);
+    // Without batches, a tree took 15 requests a call, and a fan-out 13.
+    for (payload, most) in [("fib/11/x", 11.0), ("fan/300/x", 10.0)] {
+        let backend = with_memory(proxy.port).await;
+        let worker = tokio::spawn(tree::work(backend.clone(), || ()));
+        proxy.take_counts();
+        let job = tree::schedule(&backend, payload).await;
+        tree::result(&backend, &job).await;
+        worker.abort();
+        let counts = proxy.take_counts();
+        let (requests, calls) = (counts.values().sum::<u64>() as f64, tree::count(payload) as f64);
+        eprintln!("{payload}: {:.1} requests a call, {counts:?}", requests / calls);
+        assert!(requests / calls <= most, "{payload}: {} requests a call, {counts:?}", requests / calls);
+    }
+}
+
+/// `cargo test -p brrr-backends --test dynamodb rates -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "figures, never asserted"]
+async fn rates() {
+    let Some(server) = shared() else { return };
+    for payload in ["fib/16/a", "fib/16/b", "fan/1000/a", "fan/1000/b"] {
+        let backend = with_memory(server.port).await;
+        let worker = tokio::spawn(tree::work(backend.clone(), || ()));
+        let start = std::time::Instant::now();
+        let job = tree::schedule(&backend, payload).await;
+        tree::result(&backend, &job).await;
+        worker.abort();
+        let sent = backend.cache().incr(&brrr_protocol::ports::spawn_counter(&job.0), 0).await.unwrap();
+        let (calls, time) = (tree::count(payload), start.elapsed());
+        eprintln!(
+            "{payload}: {calls} calls in {time:.2?}, {:.0} calls/s, {sent} messages",
+            calls as f64 / time.as_secs_f64()
+        );
+    }
 }
