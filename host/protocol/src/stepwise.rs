@@ -266,7 +266,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
         return Ok(Deferred::Cycle(cycle));
     }
     // What ended before we were registered wakes nobody; so one wake-up for all of that, if it is enough.
-    if ended && is_ready(p.store, &me).await? {
+    if ended && is_ready(p.store, &me, None).await? {
         p.send(&me.topic, &d.work.message).await?;
     }
     p.ack(d.work).await?;
@@ -595,7 +595,7 @@ async fn wake_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSet<Return>) 
     let key = Key::pending_returns(call);
     let mut found = p.store.get(&key).await?;
     while let Some(bytes) = found {
-        wake_new(p, PendingReturns::decode(&bytes)?.returns, &mut handled).await?;
+        wake_new(p, call, PendingReturns::decode(&bytes)?.returns, &mut handled).await?;
         match p.store.swap(&key, Some(&bytes), None).await? {
             Swap::Done => break,
             Swap::Mismatch(other) => found = other,
@@ -619,7 +619,7 @@ async fn wake_in_job(
     while let Some(bytes) = found {
         let pending = PendingReturns::decode(&bytes)?;
         let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
-        wake_new(p, mine, &mut handled).await?;
+        wake_new(p, call, mine, &mut handled).await?;
         if let (Some(other), false) = (kept.first(), passed_on) {
             p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
             passed_on = true;
@@ -638,16 +638,17 @@ async fn wake_in_job(
     Ok(())
 }
 
-/// Wakes those of `entries` that were not handled yet, and are worth running.
+/// Wakes those of `entries` that were not handled yet, and are worth running now that `ended` has its outcome.
 async fn wake_new(
     p: &Ports<'_>,
+    ended: &CallHash,
     entries: impl IntoIterator<Item = Return>,
     handled: &mut HashSet<Return>,
 ) -> Result<()> {
     let new: Vec<Return> = entries.into_iter().filter(|entry| !handled.contains(entry)).collect();
     let mut looks: Vec<Access<'_, Option<&Return>>> = Vec::with_capacity(new.len());
     for entry in &new {
-        looks.push(Box::pin(async move { Ok(is_ready(p.store, entry).await?.then_some(entry)) }));
+        looks.push(Box::pin(async move { Ok(is_ready(p.store, entry, Some(ended)).await?.then_some(entry)) }));
     }
     let ready: Vec<&Return> = all(looks).await?.into_iter().flatten().collect();
     p.wake(&ready).await?;
@@ -658,8 +659,9 @@ async fn wake_new(
 /// The most calls that are looked at in one request; two records each, and a request of DynamoDB reads a hundred.
 const MAX_LOOKS: usize = 50;
 
-/// Has the parent enough outcomes to be worth running? Without a `run` record nobody knows: yes.
-async fn is_ready(store: &dyn Store, entry: &Return) -> Result<bool> {
+/// Has the parent enough outcomes to be worth running? Without a `run` record nobody knows: yes. `ended`: a call of which it is
+/// known that it has one.
+async fn is_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<bool> {
     let Some(bytes) = store.get(&Key::run(&entry.parent, &entry.root)).await? else {
         return Ok(true);
     };
@@ -669,9 +671,13 @@ async fn is_ready(store: &dyn Store, entry: &Return) -> Result<bool> {
     loop {
         let mut calls = Vec::with_capacity(looks);
         while calls.len() < looks
-            && let Some(call) = waiting.next_call()?.map(CallHash::from)
+            && let Some(call) = waiting.next_call()?
         {
-            calls.push(call);
+            if ended.is_some_and(|ended| ended.as_str() == call) {
+                waiting.found(true);
+            } else {
+                calls.push(CallHash::from(call));
+            }
         }
         // In any order: what is missed here was put after we began, by somebody who then looks himself.
         let keys: Vec<Key> = calls.iter().flat_map(|c| [Key::value(c), Key::failure(c, &entry.root)]).collect();
