@@ -233,8 +233,9 @@ async fn with_memory(port: u16) -> Arc<dyn Backend> {
 async fn a_call_costs_few_requests() {
     let Some(server) = shared() else { return };
     let proxy = Proxy::start(server.port);
-    // Without batches, a tree took 15 requests a call, and a fan-out 13.
-    for (payload, most) in [("fib/11/x", 11.0), ("fan/300/x", 10.0)] {
+    // Children one by one, and each record on its own, made it 21 for the tree. How many wake-ups come in vain depends on what
+    // else the machine does.
+    for (payload, most) in [("fib/11/x", 17.0), ("fan/300/x", 14.0)] {
         let backend = with_memory(proxy.port).await;
         let worker = tokio::spawn(tree::work(backend.clone(), || ()));
         proxy.take_counts();

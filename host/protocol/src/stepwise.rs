@@ -171,18 +171,21 @@ pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
     Ok(loaded)
 }
 
-/// Is so much missing among the last calls alone that the others need not be looked at? A parent of a thousand is woken in vain
-/// a few times.
+/// Is so much missing among the last few calls alone that the others need not be looked at? A parent of a thousand is woken in
+/// vain while it registers, and must not read a thousand outcomes each time. Few calls are read at once either way.
 async fn is_far_from_ready(store: &dyn Store, root: &Root, run: &RunRecord) -> Result<bool> {
-    let last = run.sample.len().saturating_sub(MAX_LOOKS);
-    if last == 0 {
+    if run.sample.len() <= MAX_LOOKS {
         return Ok(false);
     }
-    let keys: Vec<Key> = run.sample[last..].iter().flat_map(|c| [Key::value(c), Key::failure(c, root)]).collect();
+    let last = &run.sample[run.sample.len() - LAST_FEW..];
+    let keys: Vec<Key> = last.iter().flat_map(|c| [Key::value(c), Key::failure(c, root)]).collect();
     let found = store.get_many(&keys).await?;
     let missing = found.chunks(2).filter(|outcome| outcome.iter().all(Option::is_none)).count();
     Ok(missing as u64 > u64::from(run.total.saturating_sub(run.need)))
 }
+
+/// Calls end in about their order, so that these tell.
+const LAST_FEW: usize = 4;
 
 /// See `Backend::outcomes`.
 ///
