@@ -4,6 +4,8 @@
 
 cd "$ROOT"
 "$ROOT/scripts/setup/rust.sh"
+"$ROOT/scripts/setup/dynamodb.sh"
+"$ROOT/scripts/setup/elasticmq.sh"
 "$ROOT/scripts/guests.sh"
 for language in rust python typescript; do
   "$ROOT/scripts/test/$language.sh"
