@@ -4,6 +4,7 @@ mod events;
 mod failures;
 mod fan_out;
 mod jobs;
+mod limits;
 mod native;
 mod poison;
 mod replays;

@@ -14,8 +14,8 @@ pub fn class_path(folder: &str) -> Option<PathBuf> {
 
 /// Arguments for a small server that starts fast, before those of its own.
 pub fn arguments(lib: &Path) -> Vec<String> {
-    // One garbage collector thread and the quick compiler only: tests share few cores with what they test.
-    let mut args: Vec<String> = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx512m"].map(str::to_owned).to_vec();
+    // One garbage collector thread: tests share few cores with what they test.
+    let mut args: Vec<String> = ["-XX:+UseSerialGC", "-Xmx512m"].map(str::to_owned).to_vec();
     args.extend(["-cp".to_owned(), format!("{}/*", lib.display())]);
     args
 }

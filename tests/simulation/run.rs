@@ -173,7 +173,7 @@ pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, Strin
 
 fn schedule(world: &Arc<World>, job: &NewJob) -> std::result::Result<(), String> {
     let now = world.now();
-    finish(View::new(world, None).schedule(job, now)).map(drop).map_err(|e| e.to_string())
+    finish(world, View::new(world, None).schedule(job, now)).map(drop).map_err(|e| e.to_string())
 }
 
 impl Run {
@@ -259,7 +259,7 @@ impl Run {
         // In one go: nobody else comes between, and it does not count as time. Its death is no error here.
         let accesses = self.world.state().accesses;
         let client = Client::new(View::new(&self.world, crash));
-        let _ = finish(client.cancel(&self.jobs[job].root, self.world.now()));
+        let _ = finish(&self.world, client.cancel(&self.jobs[job].root, self.world.now()));
         self.world.state().accesses = accesses;
     }
 
@@ -325,6 +325,9 @@ impl Run {
                 _ => {}
             }
         }
+        // Now and then another one goes first of those that it has under way. (It may have just the one; then it waits.)
+        let behind = if is_random && self.pick(3) == 0 { self.pick(4) } else { 0 };
+        self.world.give_turn(behind);
         let mut context = Context::from_waker(Waker::noop());
         let Poll::Ready(result) = self.busy[turn].running.as_mut().poll(&mut context) else { return };
         let done = self.busy.swap_remove(turn);
@@ -347,10 +350,11 @@ impl Run {
 }
 
 /// Drives a future that only ever yields.
-pub fn finish<T>(future: impl Future<Output = T>) -> T {
+pub fn finish<T>(world: &World, future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     loop {
+        world.give_turn(0);
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return value;
         }

@@ -41,6 +41,8 @@ pub struct State {
     pub dead: Vec<(String, String)>,
     pub counters: HashMap<String, u64>,
     next_receipt: u64,
+    /// One access may take effect, behind so many who ask for it before.
+    turn: Option<usize>,
     pub sent: usize,
     pub value_reads: usize,
     /// Accesses by whomever.
@@ -91,6 +93,23 @@ impl World {
         Delivery { topic: message.topic, body: message.body, receipt: Receipt(receipt), receives: message.receives }
     }
 
+    /// Lets one access through: of those under way, the one that asks behind so many others.
+    pub fn give_turn(&self, behind: usize) {
+        self.state().turn = Some(behind);
+    }
+
+    fn take_turn(&self) -> bool {
+        let turn = &mut self.state().turn;
+        match turn {
+            Some(0) => turn.take().is_some(),
+            Some(behind) => {
+                *behind -= 1;
+                false
+            }
+            None => false,
+        }
+    }
+
     pub fn now(&self) -> Millis {
         self.state().now
     }
@@ -135,7 +154,7 @@ impl View {
 
     /// One access: the scheduler may let others go first; the worker may die before it or after it.
     async fn access<T>(&self, op: impl FnOnce(&mut State) -> T) -> Result<T> {
-        YieldOnce(false).await;
+        Turn { world: &self.world, asked: false }.await;
         if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
             return Err(Error::new(ErrorKind::Unavailable, "simulation", "go on", "the worker has died"));
         }
@@ -145,16 +164,22 @@ impl View {
     }
 }
 
-struct YieldOnce(bool);
+/// Waits for a turn. Of several accesses that are under way at once, one gets each turn.
+struct Turn<'a> {
+    world: &'a World,
+    asked: bool,
+}
 
-impl Future for YieldOnce {
+impl Future for Turn<'_> {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
-        if self.0 {
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // An access is seen under way before it takes effect.
+        if std::mem::replace(&mut self.asked, true) && self.world.take_turn() {
             return Poll::Ready(());
         }
-        self.0 = true;
+        // Whoever drives several asks only those that are woken.
+        context.waker().wake_by_ref();
         Poll::Pending
     }
 }
@@ -167,6 +192,16 @@ impl Store for View {
             s.records.get(key).cloned()
         })
         .await
+    }
+
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        // The last one first: a store reads them in any order, and this one is the other way round than they are named.
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys.iter().rev() {
+            found.push(self.get(key).await?);
+        }
+        found.reverse();
+        Ok(found)
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {

@@ -4,12 +4,14 @@
 //! - `options`: how a call is run; `events`: what is told about it
 //! - `ports`: the traits that backends and handlers implement
 //! - `stepwise`, `fused`: the transitions from small ports, and in one transaction
+//! - `concurrent`: several accesses of a stepwise transition at once
 //! - `cycle`, `release`: what walks up from a call to those that wait for it
 //! - `replay`: one run of a call; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
 pub mod bencode;
 pub mod client;
 pub mod codec;
+mod concurrent;
 pub mod cycle;
 pub mod error;
 pub mod events;

@@ -101,7 +101,10 @@ pub async fn step(site: &Site<'_>, delivery: &Delivery, running: bool) -> Result
         before: if running { State::Running } else { State::Ready },
     };
     match stage.run().await {
-        Err(error) if error.kind == ErrorKind::Malformed => stage.bury("?", &error.to_string()).await,
+        // What a backend can't hold, it can't hold the next time either: a call with too long a name, say.
+        Err(error) if matches!(error.kind, ErrorKind::Malformed | ErrorKind::Limit) => {
+            stage.bury("?", &error.to_string()).await
+        }
         other => other,
     }
 }
@@ -482,8 +485,8 @@ impl Stage<'_> {
         let failure = Failure::new(FailureKind::DeadLetter, task, reason);
         match self.backend().fail(&work, &failure).await {
             Ok(()) => set_aside(self.backend(), self.delivery, reason.to_owned()).await,
-            // Its record of waiting parents is damaged too: nobody can be told.
-            Err(error) if error.kind == ErrorKind::Malformed => {
+            // Its record of waiting parents is damaged too, or has no place: nobody can be told.
+            Err(error) if matches!(error.kind, ErrorKind::Malformed | ErrorKind::Limit) => {
                 set_aside(self.backend(), self.delivery, format!("{reason}; {error}")).await
             }
             Err(error) => Err(error),

@@ -1,12 +1,15 @@
 //! Every transition built step by step from the small ports: what any store and queue can do.
 //!
+//! The store may be a network away: what does not depend on each other goes in one request, or at once.
+//!
 //! The order of the steps is what makes a crash between any two of them heal by redelivery alone. The rules R1, R2 and
 //! R4 are named where they are kept; `host/ARCHITECTURE.md` states them.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 
+use crate::concurrent::{Access, all};
 use crate::cycle::Walk;
 use crate::error::Result;
 use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
@@ -35,6 +38,19 @@ impl<'a> Ports<'a> {
     async fn send(&self, topic: &Topic, message: &Message) -> Result<()> {
         self.cache.incr(&spawn_counter(&message.root), 1).await?;
         self.queue.send_many(&[Outgoing::now(topic, message)]).await
+    }
+
+    /// Counts and sends wake-ups.
+    async fn wake(&self, entries: &[&Return]) -> Result<()> {
+        let mut counts: BTreeMap<&Root, u64> = BTreeMap::new();
+        for entry in entries {
+            *counts.entry(&entry.root).or_default() += 1;
+        }
+        for (root, count) in counts {
+            self.cache.incr(&spawn_counter(root), count).await?;
+        }
+        let messages: Vec<Outgoing> = entries.iter().map(|r| Outgoing::now(&r.topic, &r.message())).collect();
+        if messages.is_empty() { Ok(()) } else { self.queue.send_many(&messages).await }
     }
 
     async fn ack(&self, work: &Work) -> Result<()> {
@@ -91,12 +107,6 @@ async fn mark_over(store: &dyn Store, root: &Root, end: JobEnd) -> Result<Option
     Ok(None)
 }
 
-/// The job of a root, as the transitions see it: a root without a record is a peer's job, and alive.
-async fn is_over(store: &dyn Store, root: &Root) -> Result<bool> {
-    let bytes = store.get(&Key::job(root)).await?;
-    bytes.as_deref().map_or(Ok(false), JobRecord::is_over_in)
-}
-
 /// See `Backend::end_job`. The failure first: a crash after it leaves a job whose top call has its outcome, which the
 /// next message for that call, or whoever repeats this, finds and writes down.
 ///
@@ -123,14 +133,20 @@ pub async fn end_job(store: &dyn Store, root: &Root, failure: &Failure, now: Mil
 
 /// See `Backend::load`.
 ///
+/// Value and failure are read together, in whatever order. Where neither is found, neither was there at the earlier of the two
+/// moments. Where the failure is found, it counts. Only a value without a failure leaves a doubt: the failure may have been put
+/// between the two, before the value, and seen by others. So it is read again, after the value (R1).
+///
 /// # Errors
 /// When the store fails or a record does not decode.
 pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
     let Message { root, call } = &work.message;
-    let found = store.get_many(&[Key::call(call), Key::value(call), Key::run(call, root), Key::job(root)]).await?;
-    let [call_bytes, value, run_bytes, job] = <[_; 4]>::try_from(found).unwrap_or_default();
-    // After the value, so that a failure that was put before it is seen (R1).
-    let failure = store.get(&Key::failure(call, root)).await?;
+    let keys = [Key::call(call), Key::value(call), Key::failure(call, root), Key::run(call, root), Key::job(root)];
+    let found = store.get_many(&keys).await?;
+    let [call_bytes, value, mut failure, run_bytes, job] = <[_; 5]>::try_from(found).unwrap_or_default();
+    if value.is_some() && failure.is_none() {
+        failure = store.get(&keys[2]).await?;
+    }
     let mut loaded = Loaded {
         call: call_bytes.as_ref().map(CallRecord::decode).transpose()?,
         job: job.as_deref().map(JobRecord::decode).transpose()?.map(Box::new),
@@ -140,40 +156,50 @@ pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
         ..Loaded::default()
     };
     if let (Some(run), None) = (&loaded.run, &loaded.outcome) {
-        loaded.sample = outcomes(store, root, &run.sample).await?;
+        let sampled = run.sample.len();
+        if is_far_from_ready(store, root, run).await? {
+            loaded.sample = vec![None; sampled];
+            return Ok(loaded);
+        }
+        let calls: Vec<CallHash> = run.sample.iter().chain(&run.earlier).cloned().collect();
+        loaded.sample = outcomes(store, root, &calls).await?;
+        let earlier = loaded.sample.split_off(sampled);
         if loaded.ready() {
-            loaded.earlier = outcomes(store, root, &run.earlier).await?;
+            loaded.earlier = earlier;
         }
     }
     Ok(loaded)
 }
+
+/// Is so much missing among the last few calls alone that the others need not be looked at? A parent of a thousand is woken in
+/// vain while it registers, and must not read a thousand outcomes each time. Few calls are read at once either way.
+async fn is_far_from_ready(store: &dyn Store, root: &Root, run: &RunRecord) -> Result<bool> {
+    if run.sample.len() <= MAX_LOOKS {
+        return Ok(false);
+    }
+    let last = &run.sample[run.sample.len() - LAST_FEW..];
+    let keys: Vec<Key> = last.iter().flat_map(|c| [Key::value(c), Key::failure(c, root)]).collect();
+    let found = store.get_many(&keys).await?;
+    let missing = found.chunks(2).filter(|outcome| outcome.iter().all(Option::is_none)).count();
+    Ok(missing as u64 > u64::from(run.total.saturating_sub(run.need)))
+}
+
+/// Calls end in about their order, so that these tell.
+const LAST_FEW: usize = 4;
 
 /// See `Backend::outcomes`.
 ///
 /// # Errors
 /// When the store fails or a record does not decode.
 pub async fn outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
-    Ok(outcomes_and(store, root, calls, None).await?.0)
-}
-
-/// As `outcomes`; reads one record more on the way.
-async fn outcomes_and(
-    store: &dyn Store,
-    root: &Root,
-    calls: &[CallHash],
-    more: Option<Key>,
-) -> Result<(Vec<Option<Outcome>>, Option<Bytes>)> {
     if calls.is_empty() {
-        return Ok((Vec::new(), None));
+        return Ok(Vec::new());
     }
     // All values first, then all failures: a failure is put only while there is no value, so this order never misses
-    // one that an earlier reader saw (R1).
+    // one that an earlier reader saw (R1). Not together as in `load`: here most calls have a value, and so would be read again.
     let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
-    let failures: Vec<Key> = calls.iter().map(|c| Key::failure(c, root)).chain(more).collect();
-    let mut failures = store.get_many(&failures).await?;
-    let more = failures.split_off(calls.len()).pop().flatten();
-    let outcomes = values.into_iter().zip(failures).map(|(value, failure)| outcome(value, failure));
-    Ok((outcomes.collect::<Result<_>>()?, more))
+    let failures = store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?;
+    values.into_iter().zip(failures).map(|(value, failure)| outcome(value, failure)).collect()
 }
 
 /// Of a value and a failure of the same job, the failure: a replay must not change its mind (R1).
@@ -199,9 +225,8 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
         release(p, d.work).await?;
         return Ok(Deferred::JobOver);
     }
-    for child in &d.wait.calls {
-        p.store.put(&Key::call(&child.hash), CallRecord::encode(&child.task, &child.payload)).await?;
-    }
+    let described = d.wait.calls.iter().map(|c| (Key::call(&c.hash), CallRecord::encode(&c.task, &c.payload)));
+    p.store.put_many(&described.collect::<Vec<_>>()).await?;
 
     // Messages first: a peer that gets a redelivery sees a record and sends nothing.
     let mut children = Vec::with_capacity(keys.len());
@@ -215,15 +240,21 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
             return Ok(Deferred::OverSpawnLimit);
         }
     }
+    let mut accesses: Vec<Access<'_, ()>> = Vec::new();
     for child in children.iter().filter(|c| c.first_of_job) {
-        child.put_options(p, root).await?;
+        accesses.push(Box::pin(child.put_options(p, root)));
     }
+    all(accesses).await?;
     if !messages.is_empty() {
         p.queue.send_many(&messages).await?;
     }
-    for child in &mut children {
-        child.register(p, &me).await?;
+    let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(children.len());
+    // The last one first: meanwhile the children are run, in about their order. One that ends before it is registered wakes
+    // nobody, and one that ends after, while others are still being registered, wakes in vain.
+    for child in children.iter_mut().rev() {
+        accesses.push(Box::pin(child.register(p, &me)));
     }
+    all(accesses).await?;
     let key = Key::run(parent, root);
     if let Swap::Mismatch(Some(found)) = p.store.swap(&key, d.run_before, Some(d.run_after.encode())).await?
         && let Some(new) = over_what_no_run_wrote(&found, d)?
@@ -231,13 +262,14 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
         p.store.swap(&key, Some(&found), Some(new)).await?;
     }
 
-    let ended = settle_sent(p, d, &children, &me).await?;
-    let waiting = waiting_children(p.store, root, &children).await?;
+    let seen = look_again(p.store, root, &children).await?;
+    let ended = settle_sent(p, d, &children, &seen, &me).await?;
+    let waiting = waiting_children(&children, &seen);
     if let Some(cycle) = find_cycle(p.store, parent, waiting).await? {
         return Ok(Deferred::Cycle(cycle));
     }
     // What ended before we were registered wakes nobody; so one wake-up for all of that, if it is enough.
-    if ended && is_ready(p.store, &me).await? {
+    if ended && is_ready(p.store, &me, None).await? {
         p.send(&me.topic, &d.work.message).await?;
     }
     p.ack(d.work).await?;
@@ -308,6 +340,35 @@ impl<'a> Child<'a> {
         }
     }
 
+    /// See `settle_sent`.
+    async fn settle(
+        &self,
+        p: &Ports<'_>,
+        d: &Deferral<'_>,
+        outcome: Option<&Outcome>,
+        job_over: bool,
+        me: &Return,
+    ) -> Result<()> {
+        let (call, root) = (&self.call.hash, &me.root);
+        let ourselves = HashSet::from([me.clone()]);
+        match outcome {
+            Some(Ok(_)) => wake_all(p, call, ourselves).await,
+            Some(Err(_)) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,
+            // A job that ended while its messages were sent: they may have been dropped before we were registered. So nobody
+            // may believe that they are on their way.
+            None if job_over => release_call(p, call, &self.call.topic).await,
+            None => {
+                if let Some(bytes) = &self.bytes {
+                    let mut pending = PendingReturns::decode(bytes)?;
+                    pending.scheduled_at = Some(d.now / 1000);
+                    // On a mismatch somebody else registered; then the next one who does sends once more.
+                    p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Replaces the record, or creates it; `None`: the call has its value, so there is nothing to wait for.
     ///
     /// A record is created only while there is no value. One that came after it would stand there unread if we died before
@@ -320,9 +381,10 @@ impl<'a> Child<'a> {
         if p.store.put_if(&key, new, &value).await? {
             return Ok(Some(Swap::Done));
         }
-        let found = p.store.get(&key).await?;
-        let ended = found.is_none() && p.store.get(&value).await?.is_some();
-        Ok((!ended).then_some(Swap::Mismatch(found)))
+        let mut found = p.store.get_many(&[key, value]).await?;
+        let has_value = found.pop().flatten().is_some();
+        let found = found.pop().flatten();
+        Ok((found.is_some() || !has_value).then_some(Swap::Mismatch(found)))
     }
 }
 
@@ -350,39 +412,57 @@ pub(crate) fn must_send(pending: Option<&PendingReturns>, me: &Return) -> bool {
     pending.is_none_or(|p| p.scheduled_at.is_none() || p.only_under_other_roots(me))
 }
 
-/// For each child whose message was sent: it may have ended before we registered; then whoever else waits for it is
-/// woken. If not, the message is known to be sent, and that is written down. Says whether any had ended.
-async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], me: &Return) -> Result<bool> {
-    let root = &d.work.message.root;
-    let sent: Vec<&Child<'_>> = children.iter().filter(|c| c.sent).collect();
-    let hashes: Vec<CallHash> = sent.iter().map(|c| c.call.hash.clone()).collect();
-    let mut ended = false;
-    if sent.is_empty() {
-        return Ok(ended);
+/// What is there after the parent has registered and its own `run` record is written.
+struct Seen {
+    /// The children that were deferred in this job themselves.
+    deferred: Vec<bool>,
+    /// Of those whose message was sent, in their order.
+    outcomes: Vec<Option<Outcome>>,
+    job_over: bool,
+}
+
+/// Reads all of it at once; see `load` for values and failures.
+async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> Result<Seen> {
+    let mut keys: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, root)).collect();
+    let sent: Vec<&CallHash> = children.iter().filter(|c| c.sent).map(|c| &c.call.hash).collect();
+    keys.extend(sent.iter().map(|call| Key::value(call)));
+    keys.extend(sent.iter().map(|call| Key::failure(call, root)));
+    if !sent.is_empty() {
+        keys.push(Key::job(root));
     }
-    // A job that ended while its messages were sent: they may have been dropped before we were registered. So nobody may
-    // believe that they are on their way.
-    let (outcomes, job) = outcomes_and(p.store, root, &hashes, Some(Key::job(root))).await?;
-    let over = job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?;
-    for (child, outcome) in sent.iter().zip(outcomes) {
-        let call = &child.call.hash;
-        let ourselves = HashSet::from([me.clone()]);
-        ended |= outcome.is_some();
-        match outcome {
-            Some(Ok(_)) => wake_all(p, call, ourselves).await?,
-            Some(Err(_)) => wake_in_job(p, call, root, &child.call.topic, ourselves).await?,
-            None if over => release_call(p, call, &child.call.topic).await?,
-            None => {
-                if let Some(bytes) = &child.bytes {
-                    let mut pending = PendingReturns::decode(bytes)?;
-                    pending.scheduled_at = Some(d.now / 1000);
-                    // On a mismatch somebody else registered; then the next one who does sends once more.
-                    p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;
-                }
-            }
+    let mut found = store.get_many(&keys).await?;
+    let job = if sent.is_empty() { None } else { found.pop().flatten() };
+    let mut failures = found.split_off(children.len() + sent.len());
+    let values = found.split_off(children.len());
+    let doubtful: Vec<usize> = (0..sent.len()).filter(|n| values[*n].is_some() && failures[*n].is_none()).collect();
+    if !doubtful.is_empty() {
+        let again: Vec<Key> = doubtful.iter().map(|n| Key::failure(sent[*n], root)).collect();
+        for (n, failure) in doubtful.into_iter().zip(store.get_many(&again).await?) {
+            failures[n] = failure;
         }
     }
-    Ok(ended)
+    Ok(Seen {
+        deferred: found.iter().map(Option::is_some).collect(),
+        outcomes: values.into_iter().zip(failures).map(|(v, f)| outcome(v, f)).collect::<Result<_>>()?,
+        job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?,
+    })
+}
+
+/// For each child whose message was sent: it may have ended before we registered; then whoever else waits for it is
+/// woken. If not, the message is known to be sent, and that is written down. Says whether any had ended.
+async fn settle_sent(
+    p: &Ports<'_>,
+    d: &Deferral<'_>,
+    children: &[Child<'_>],
+    seen: &Seen,
+    me: &Return,
+) -> Result<bool> {
+    let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(seen.outcomes.len());
+    for (child, outcome) in children.iter().filter(|c| c.sent).zip(&seen.outcomes) {
+        accesses.push(Box::pin(child.settle(p, d, outcome.as_ref(), seen.job_over, me)));
+    }
+    all(accesses).await?;
+    Ok(seen.outcomes.iter().any(Option::is_some))
 }
 
 /// The children that may wait for their parent in turn: those that others wait for too, and those that have been
@@ -390,11 +470,9 @@ async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], me
 ///
 /// Looked at only after the parent's own `run` record was written: of the parents of a cycle, each then either sees its
 /// child's record or is seen by it, so that the last one finds the whole cycle, in whatever order they register.
-async fn waiting_children(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> Result<HashSet<CallHash>> {
-    let keys: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, root)).collect();
-    let runs = store.get_many(&keys).await?;
-    let waiting = children.iter().zip(runs).filter(|(child, run)| child.was_there || run.is_some());
-    Ok(waiting.map(|(child, _)| child.call.hash.clone()).collect())
+fn waiting_children(children: &[Child<'_>], seen: &Seen) -> HashSet<CallHash> {
+    let waiting = children.iter().zip(&seen.deferred).filter(|(child, deferred)| child.was_there || **deferred);
+    waiting.map(|(child, _)| child.call.hash.clone()).collect()
 }
 
 /// Walks up from `start` looking for one of `targets`; the cycle from a call down to itself.
@@ -495,9 +573,11 @@ async fn release_call(p: &Ports<'_>, call: &CallHash, topic: &Topic) -> Result<(
             continue;
         };
         let pending = PendingReturns::decode(&bytes)?;
-        for root in release.unknown_roots(&pending) {
-            let over = is_over(p.store, &root).await?;
-            release.found(root, over);
+        let roots: Vec<Root> = release.unknown_roots(&pending).into_iter().collect();
+        let jobs = p.store.get_many(&roots.iter().map(Key::job).collect::<Vec<_>>()).await?;
+        for (root, job) in roots.into_iter().zip(jobs) {
+            // A root without a record is a peer's job, and alive.
+            release.found(root, job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?);
         }
         let Todo::Settle { send, new, keep } = release.decide(&pending) else { continue };
         // Sent first, removed after: the other way round a crash would strand the live ones.
@@ -512,16 +592,16 @@ async fn release_call(p: &Ports<'_>, call: &CallHash, topic: &Topic) -> Result<(
     Ok(())
 }
 
-/// Wakes everybody, but for those `handled`, who waits for a call that has its value. Sends first and deletes after: the other way round a crash
-/// loses wake-ups.
+/// Wakes everybody, but for those `handled`, who waits for a call that has its value. Sends first and deletes after: the other
+/// way round a crash loses wake-ups.
 async fn wake_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSet<Return>) -> Result<()> {
     let key = Key::pending_returns(call);
-    while let Some(bytes) = p.store.get(&key).await? {
-        for entry in PendingReturns::decode(&bytes)?.returns {
-            wake_once(p, entry, &mut handled).await?;
-        }
-        if p.store.swap(&key, Some(&bytes), None).await? == Swap::Done {
-            break;
+    let mut found = p.store.get(&key).await?;
+    while let Some(bytes) = found {
+        wake_new(p, call, PendingReturns::decode(&bytes)?.returns, &mut handled).await?;
+        match p.store.swap(&key, Some(&bytes), None).await? {
+            Swap::Done => break,
+            Swap::Mismatch(other) => found = other,
         }
     }
     Ok(())
@@ -538,12 +618,11 @@ async fn wake_in_job(
 ) -> Result<()> {
     let key = Key::pending_returns(call);
     let mut passed_on = false;
-    while let Some(bytes) = p.store.get(&key).await? {
+    let mut found = p.store.get(&key).await?;
+    while let Some(bytes) = found {
         let pending = PendingReturns::decode(&bytes)?;
         let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
-        for entry in mine {
-            wake_once(p, entry, &mut handled).await?;
-        }
+        wake_new(p, call, mine, &mut handled).await?;
         if let (Some(other), false) = (kept.first(), passed_on) {
             p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
             passed_on = true;
@@ -551,33 +630,67 @@ async fn wake_in_job(
         let new = (!kept.is_empty()).then(|| {
             PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at }.encode()
         });
-        if new.as_ref() == Some(&bytes) || p.store.swap(&key, Some(&bytes), new).await? == Swap::Done {
+        if new.as_ref() == Some(&bytes) {
             break;
         }
-    }
-    Ok(())
-}
-
-async fn wake_once(p: &Ports<'_>, entry: Return, handled: &mut HashSet<Return>) -> Result<()> {
-    if !handled.contains(&entry) {
-        if is_ready(p.store, &entry).await? {
-            p.send(&entry.topic, &entry.message()).await?;
+        match p.store.swap(&key, Some(&bytes), new).await? {
+            Swap::Done => break,
+            Swap::Mismatch(other) => found = other,
         }
-        handled.insert(entry);
     }
     Ok(())
 }
 
-/// Has the parent enough outcomes to be worth running? Without a `run` record nobody knows: yes.
-async fn is_ready(store: &dyn Store, entry: &Return) -> Result<bool> {
+/// Wakes those of `entries` that were not handled yet, and are worth running now that `ended` has its outcome.
+async fn wake_new(
+    p: &Ports<'_>,
+    ended: &CallHash,
+    entries: impl IntoIterator<Item = Return>,
+    handled: &mut HashSet<Return>,
+) -> Result<()> {
+    let new: Vec<Return> = entries.into_iter().filter(|entry| !handled.contains(entry)).collect();
+    let mut looks: Vec<Access<'_, Option<&Return>>> = Vec::with_capacity(new.len());
+    for entry in &new {
+        looks.push(Box::pin(async move { Ok(is_ready(p.store, entry, Some(ended)).await?.then_some(entry)) }));
+    }
+    let ready: Vec<&Return> = all(looks).await?.into_iter().flatten().collect();
+    p.wake(&ready).await?;
+    handled.extend(new);
+    Ok(())
+}
+
+/// The most calls that are looked at in one request; two records each, and a request of DynamoDB reads a hundred.
+const MAX_LOOKS: usize = 50;
+
+/// Has the parent enough outcomes to be worth running? Without a `run` record nobody knows: yes. `ended`: a call of which it is
+/// known that it has one.
+async fn is_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<bool> {
     let Some(bytes) = store.get(&Key::run(&entry.parent, &entry.root)).await? else {
         return Ok(true);
     };
     let mut waiting = Waiting::decode(&bytes)?;
-    while let Some(call) = waiting.next_call()?.map(CallHash::from) {
-        let there = store.get(&Key::value(&call)).await?.is_some()
-            || store.get(&Key::failure(&call, &entry.root)).await?.is_some();
-        waiting.found(there);
+    // One first, because mostly one is enough to know; then more and more, so that a thousand cost a few requests.
+    let mut looks = 1;
+    loop {
+        let mut calls = Vec::with_capacity(looks);
+        while calls.len() < looks
+            && let Some(call) = waiting.next_call()?
+        {
+            if ended.is_some_and(|ended| ended.as_str() == call) {
+                waiting.found(true);
+            } else {
+                calls.push(CallHash::from(call));
+            }
+        }
+        // In any order: what is missed here was put after we began, by somebody who then looks himself.
+        let keys: Vec<Key> = calls.iter().flat_map(|c| [Key::value(c), Key::failure(c, &entry.root)]).collect();
+        let found = if keys.is_empty() { Vec::new() } else { store.get_many(&keys).await? };
+        for outcome in found.chunks(2) {
+            waiting.found(outcome.iter().any(Option::is_some));
+        }
+        if calls.len() < looks {
+            return Ok(waiting.ready());
+        }
+        looks = (2 * looks).min(MAX_LOOKS);
     }
-    Ok(waiting.ready())
 }

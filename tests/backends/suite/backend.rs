@@ -238,7 +238,14 @@ pub async fn a_thousand_children_cost_two_runs(kind: Kind) {
     .await;
     let sent = f.backend.cache().incr(&brrr_protocol::ports::spawn_counter(&job.0), 0).await.unwrap();
     // The job's own message, a thousand children, one wake-up; step by step a few more slip through.
-    let most = if kind.is_fused() { 1002 } else { 1100 };
+    // Over a network registering takes longer, and more of them.
+    let most = if kind.is_fused() {
+        1002
+    } else if kind.is_local() {
+        1100
+    } else {
+        1600
+    };
     assert!((1002..=most).contains(&sent), "{sent} messages");
     worker.abort();
 }

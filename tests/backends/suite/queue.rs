@@ -38,8 +38,17 @@ pub async fn messages_come_in_order(kind: Kind) {
     for n in 10..20 {
         send(&*f.backend, "t", &n.to_string()).await;
     }
-    let expected: Vec<String> = (0..20).map(|n| n.to_string()).collect();
-    assert_eq!(bodies(&take(&*f.backend, "t", 100).await), expected);
+    let mut expected: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    let mut got = take(&*f.backend, "t", 100).await;
+    if !kind.is_in_order() {
+        // All of them come, each once.
+        while got.len() < 20 {
+            got.push(next(&*f.backend, "t").await);
+        }
+        got.sort_by(|a, b| a.body.cmp(&b.body));
+        expected.sort();
+    }
+    assert_eq!(bodies(&got), expected);
 }
 
 pub async fn a_receiver_gets_as_many_as_it_asks_for(kind: Kind) {
@@ -47,10 +56,11 @@ pub async fn a_receiver_gets_as_many_as_it_asks_for(kind: Kind) {
     let batch: Vec<Outgoing> = (0..5).map(|n| outgoing("t", &n.to_string())).collect();
     f.backend.queue().send_many(&batch).await.unwrap();
     assert!(take(&*f.backend, "t", 0).await.is_empty());
-    let first = take(&*f.backend, "t", 2).await;
-    assert_eq!(bodies(&first), ["0", "1"]);
-    let second = take(&*f.backend, "t", 3).await;
-    assert_eq!(bodies(&second), ["2", "3", "4"]);
+    let first = take_exactly(kind, &*f.backend, 2).await;
+    let second = take_exactly(kind, &*f.backend, 3).await;
+    if kind.is_in_order() {
+        assert_eq!((bodies(&first), bodies(&second)), (vec!["0", "1"], vec!["2", "3", "4"]));
+    }
     assert!(take(&*f.backend, "t", 1).await.is_empty());
     assert!(first.iter().chain(&second).all(|d| d.receives == 1 && d.topic.as_str() == "t"));
     // What is in work counts until it is acknowledged.
@@ -61,11 +71,22 @@ pub async fn a_receiver_gets_as_many_as_it_asks_for(kind: Kind) {
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 0);
 }
 
+/// So many of those that are there, at once or one after the other, and never more.
+async fn take_exactly(kind: Kind, backend: &dyn Backend, count: usize) -> Vec<Delivery> {
+    let mut got = take(backend, "t", count).await;
+    assert!(got.len() <= count);
+    while !kind.is_in_order() && got.len() < count {
+        got.push(next(backend, "t").await);
+    }
+    got
+}
+
 pub async fn topics_are_apart(kind: Kind) {
     let f = kind.open().await;
-    f.backend.queue().send_many(&[outgoing("a", "1"), outgoing("b", "2"), outgoing("", "3")]).await.unwrap();
+    let third = if kind.takes_any_text() { "" } else { "u" };
+    f.backend.queue().send_many(&[outgoing("a", "1"), outgoing("b", "2"), outgoing(third, "3")]).await.unwrap();
     assert_eq!(bodies(&take(&*f.backend, "b", 10).await), ["2"]);
-    assert_eq!(bodies(&take(&*f.backend, "", 10).await), ["3"]);
+    assert_eq!(bodies(&take(&*f.backend, third, 10).await), ["3"]);
     assert_eq!(bodies(&take(&*f.backend, "a", 10).await), ["1"]);
     assert!(take(&*f.backend, "c", 10).await.is_empty());
 }
@@ -115,7 +136,11 @@ pub async fn a_delayed_message_comes_later(kind: Kind) {
 pub async fn bodies_are_not_touched(kind: Kind) {
     let f = kind.open().await;
     let large = "x".repeat(1 << 20);
-    for body in ["", "li2e2:r12:h1e", "日本 \u{1f980}", "'; DROP TABLE ready; --", "a\0b", &large] {
+    let mut texts = vec!["li2e2:r12:h1e", "日本 \u{1f980} <&>\"\t\r\n", "'; DROP TABLE ready; --", &large[..200_000]];
+    if kind.takes_any_text() {
+        texts.extend(["", "a\0b", &large]);
+    }
+    for body in texts {
         send(&*f.backend, "t", body).await;
         let delivery = next(&*f.backend, "t").await;
         assert_eq!(delivery.body, body);

@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 pub mod aws;
+pub mod proxy;
 pub mod tree;
 
 #[path = "../../servers/mod.rs"]

@@ -39,7 +39,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Builder;
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::Store;
+use brrr_protocol::ports::{Delivery, Store};
 use tokio::time::Instant;
 
 use crate::aws;
@@ -98,6 +98,8 @@ struct Inner {
     urls: Mutex<HashMap<String, Arc<str>>>,
     held: Mutex<held::Table>,
     deletes: Mutex<HashMap<Arc<str>, Vec<delete::Waiting>>>,
+    /// Received for somebody who had given up by then.
+    spares: Mutex<HashMap<Topic, Vec<Delivery>>>,
     /// When to look into a topic's dead queue again.
     drains: Mutex<HashMap<Topic, Instant>>,
 }
@@ -136,6 +138,7 @@ impl Sqs {
             urls: Mutex::default(),
             held: Mutex::default(),
             deletes: Mutex::default(),
+            spares: Mutex::default(),
             drains: Mutex::default(),
         };
         // A prefix that no name may have is refused here, not with the first topic.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use aws_sdk_sqs::types::{Message, MessageSystemAttributeName};
 use brrr_protocol::error::Result;
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::Delivery;
+use brrr_protocol::ports::{Delivery, Receipt};
 use futures_util::future::join_all;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -21,6 +22,9 @@ use crate::aws::caught;
 /// times.
 const DRAIN: Duration = Duration::from_secs(30);
 
+/// How long a message that nobody waits for any more is kept for whoever asks next: one who asks in a loop is back by then.
+const SPARE: Duration = Duration::from_millis(500);
+
 /// Where messages come from.
 struct Source {
     url: Arc<str>,
@@ -28,24 +32,79 @@ struct Source {
     is_dead: bool,
 }
 
+/// Messages on their way to whoever asked for them, who may have gone at any moment until they are unpacked.
+struct Parcel {
+    inner: Arc<Inner>,
+    topic: Topic,
+    deliveries: Vec<Delivery>,
+}
+
+impl Parcel {
+    fn open(mut self) -> Vec<Delivery> {
+        std::mem::take(&mut self.deliveries)
+    }
+}
+
+impl Drop for Parcel {
+    fn drop(&mut self) {
+        let unwanted = std::mem::take(&mut self.deliveries);
+        if let (false, Ok(runtime)) = (unwanted.is_empty(), Handle::try_current()) {
+            let (inner, topic) = (self.inner.clone(), self.topic.clone());
+            runtime.spawn(async move { inner.keep_spare(&topic, unwanted).await });
+        }
+    }
+}
+
 impl Inner {
-    /// In a task of its own, so that whoever asks may give up at any time: what SQS then delivers goes back at once, and isn't
-    /// locked away for a whole lease. (It is when the program ends at just that moment.)
+    /// In a task of its own, so that whoever asks may give up at any time: what SQS then delivers isn't locked away for a whole
+    /// lease. (It is when the program ends at just that moment.)
     pub(super) async fn receive(self: &Arc<Self>, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
+        let spare = self.take_spare(topic, max);
+        if !spare.is_empty() {
+            return Ok(spare);
+        }
         let (inner, topic) = (self.clone(), topic.clone());
         let (mut reply, answer) = oneshot::channel();
         tokio::spawn(async move {
             let received = inner.receive_until(&topic, max, Instant::now() + wait, &mut reply).await;
-            if let Err(Ok(unwanted)) = reply.send(received) {
-                for delivery in unwanted {
-                    if let Err(error) = inner.give_back(&delivery.receipt, Duration::ZERO).await {
-                        tracing::debug!("a message that nobody took comes back only when its lease runs out: {error}");
-                    }
-                }
-            }
+            let parcel = received.map(|deliveries| Parcel { inner, topic, deliveries });
+            // What comes back is dropped, and thereby kept for whoever asks next.
+            drop(reply.send(parcel));
         });
-        // Its task has panicked, or the runtime is ending.
-        answer.await.unwrap_or_else(|_| Ok(Vec::new()))
+        match answer.await {
+            Ok(parcel) => parcel.map(Parcel::open),
+            // Its task has panicked, or the runtime is ending.
+            Err(_) => Ok(Vec::new()),
+        }
+    }
+
+    /// What was received for somebody who had given up by then.
+    fn take_spare(&self, topic: &Topic, max: usize) -> Vec<Delivery> {
+        let mut spares = lock(&self.spares);
+        let Some(spare) = spares.get_mut(topic) else { return Vec::new() };
+        let taken = spare.drain(..max.min(spare.len())).collect();
+        if spare.is_empty() {
+            spares.remove(topic);
+        }
+        taken
+    }
+
+    /// Keeps messages for whoever asks next, and gives them back if nobody does.
+    async fn keep_spare(self: &Arc<Self>, topic: &Topic, unwanted: Vec<Delivery>) {
+        let receipts: Vec<Receipt> = unwanted.iter().map(|delivery| delivery.receipt.clone()).collect();
+        lock(&self.spares).entry(topic.clone()).or_default().extend(unwanted);
+        tokio::time::sleep(SPARE.min(self.lease / 4)).await;
+        let left: Vec<Delivery> = {
+            let mut spares = lock(&self.spares);
+            spares.get_mut(topic).map_or_else(Vec::new, |spare| {
+                spare.extract_if(.., |delivery| receipts.contains(&delivery.receipt)).collect()
+            })
+        };
+        for delivery in left {
+            if let Err(error) = self.give_back(&delivery.receipt, Duration::ZERO).await {
+                tracing::debug!("a message that nobody took comes back only when its lease runs out: {error}");
+            }
+        }
     }
 
     async fn receive_until(
@@ -53,7 +112,7 @@ impl Inner {
         topic: &Topic,
         max: usize,
         deadline: Instant,
-        reply: &mut oneshot::Sender<Result<Vec<Delivery>>>,
+        reply: &mut oneshot::Sender<Result<Parcel>>,
     ) -> Result<Vec<Delivery>> {
         let queue = Source { url: self.queue(topic).await?, is_dead: false };
         let mut deliveries = self.drain(topic, max).await;

@@ -1,0 +1,271 @@
+//! What is DynamoDB's own: the layout, batches that are left undone, what fits into an item, answers that are lost.
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::primitives::Blob;
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
+};
+use brrr_backends::dynamodb::{self, DynamoDb};
+use brrr_backends::{Combined, Memory};
+use brrr_protocol::ErrorKind;
+use brrr_protocol::model::{CallHash, Root};
+use brrr_protocol::ports::{Backend, Cache as _, Key, Kind, Store as _, Swap};
+use bytes::Bytes;
+use support::aws::{config, namespace, table};
+use support::proxy::Proxy;
+use support::servers::dynamodb::shared;
+use support::tree;
+
+const TABLE: &str = "brrr-own";
+
+fn options(table: &str) -> dynamodb::Options {
+    dynamodb::Options { table: table.to_owned(), namespace: String::new() }
+}
+
+#[tokio::test]
+async fn items_are_laid_out_as_peers_have_them() {
+    let Some(server) = shared() else { return };
+    let store = table("brrr-layout", "").await;
+    let client = Client::new(&config(server.port).await);
+    let root = Root::from("r");
+    store.put(&Key::value(&"c".into()), Bytes::from_static(b"\0v")).await.unwrap();
+    store.put(&Key::failure(&"c".into(), &root), Bytes::from_static(b"f")).await.unwrap();
+    store.incr("brrr_count/r", 3).await.unwrap();
+    let items = client.scan().table_name("brrr-layout").send().await.unwrap().items.unwrap();
+    let s = |text: &str| AttributeValue::S(text.to_owned());
+    let item =
+        |pk, sk, name: &str, value| HashMap::from([("pk".into(), s(pk)), ("sk".into(), s(sk)), (name.into(), value)]);
+    let b = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
+    assert_eq!(items.len(), 3);
+    assert!(items.contains(&item("c", "value", "value", b(b"\0v"))), "{items:?}");
+    assert!(items.contains(&item("c", "failure/r", "value", b(b"f"))), "{items:?}");
+    assert!(items.contains(&item("brrr_count/r", "count", "count", AttributeValue::N("3".into()))), "{items:?}");
+    // And what a peer has put is read.
+    let put = client.put_item().table_name("brrr-layout").set_item(Some(item("p", "call", "value", b(b"x"))));
+    put.send().await.unwrap();
+    assert_eq!(store.get(&Key::call(&"p".into())).await.unwrap(), Some(Bytes::from_static(b"x")));
+    // An item of another program is not taken for a record.
+    let foreign = item("q", "call", "value", s("text"));
+    client.put_item().table_name("brrr-layout").set_item(Some(foreign)).send().await.unwrap();
+    assert_eq!(store.get(&Key::call(&"q".into())).await.unwrap_err().kind, ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn namespaces_are_apart() {
+    if shared().is_none() {
+        return;
+    }
+    let (a, b) = (table(TABLE, &namespace()).await, table(TABLE, &namespace()).await);
+    let key = Key::new("c", Kind::Job);
+    a.put(&key, Bytes::from_static(b"a")).await.unwrap();
+    a.incr("n", 1).await.unwrap();
+    assert_eq!(b.get(&key).await.unwrap(), None);
+    assert_eq!(b.incr("n", 1).await.unwrap(), 1);
+    assert_eq!(
+        (a.list(&Kind::Job, None, 9).await.unwrap().len(), b.list(&Kind::Job, None, 9).await.unwrap().len()),
+        (1, 0)
+    );
+}
+
+#[tokio::test]
+async fn what_a_batch_leaves_out_is_asked_for_again() {
+    let Some(server) = shared() else { return };
+    let proxy = Proxy::start(server.port);
+    let namespace = namespace();
+    table(TABLE, &namespace).await;
+    let options = dynamodb::Options { table: TABLE.into(), namespace };
+    let store = DynamoDb::new(options, &config(proxy.port).await).unwrap();
+    // 60 values of 390 KB: 23 MB, where one answer has at most 16.
+    let records: Vec<(Key, Bytes)> =
+        (0..60).map(|n| (Key::new(&format!("c{n}"), Kind::Value), vec![n as u8; 390 << 10].into())).collect();
+    store.put_many(&records).await.unwrap();
+    let mut keys: Vec<Key> = records.iter().map(|(key, _)| key.clone()).collect();
+    // Some twice, and one that is not there.
+    keys.extend([keys[7].clone(), Key::new("nobody", Kind::Value), keys[59].clone()]);
+    proxy.take_counts();
+    let found = store.get_many(&keys).await.unwrap();
+    for (n, (_, value)) in records.iter().enumerate() {
+        assert_eq!(found[n].as_ref(), Some(value), "{n}");
+    }
+    assert_eq!((&found[60], &found[61], &found[62]), (&found[7], &None, &found[59]));
+    assert!(proxy.take_counts()["BatchGetItem"] >= 2);
+}
+
+#[tokio::test]
+async fn more_records_than_a_request_takes() {
+    if shared().is_none() {
+        return;
+    }
+    let store = table(TABLE, &namespace()).await;
+    let mut records: Vec<(Key, Bytes)> =
+        (0..333).map(|n: u32| (Key::new(&format!("c{n}"), Kind::Call), n.to_string().into())).collect();
+    // The last one of a key counts.
+    records.push((records[5].0.clone(), Bytes::from_static(b"again")));
+    store.put_many(&records).await.unwrap();
+    records[5].1 = Bytes::from_static(b"again");
+    let keys: Vec<Key> = records.iter().map(|(key, _)| key.clone()).collect();
+    let expected: Vec<_> = records.into_iter().map(|(_, value)| Some(value)).collect();
+    assert_eq!(store.get_many(&keys).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_item_is_as_large_as_dynamodb_says() {
+    if shared().is_none() {
+        return;
+    }
+    let store = table(TABLE, "").await;
+    let call = CallHash::from("size");
+    // 400 KB, less names and key.
+    let most = (400 << 10) - "pkskvalue".len() - "size".len() - "value".len();
+    let (fits, too_large) = (Bytes::from(vec![1; most]), Bytes::from(vec![1; most + 1]));
+    let (key, failure) = (Key::value(&call), Key::failure(&call, &Root::from("r")));
+    store.put(&key, fits.clone()).await.unwrap();
+    assert_eq!(store.get(&key).await.unwrap().map(|v| v.len()), Some(most));
+    let errors = [
+        store.put(&key, too_large.clone()).await.unwrap_err(),
+        store.put_many(&[(key.clone(), too_large.clone())]).await.unwrap_err(),
+        store.swap(&key, Some(&fits), Some(too_large.clone())).await.unwrap_err(),
+        store.put_if(&failure, too_large, &key).await.unwrap_err(),
+        store.put(&Key::new(&"x".repeat(2_049), Kind::Value), Bytes::new()).await.unwrap_err(),
+        store.get(&Key::new("", Kind::Value)).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert_eq!(error.kind, ErrorKind::Limit, "{error}");
+    }
+    assert_eq!(store.get(&key).await.unwrap(), Some(fits));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_is_no_mismatch() {
+    let Some(server) = shared() else { return };
+    let proxy = Proxy::start(server.port);
+    let namespace = namespace();
+    table(TABLE, &namespace).await;
+    let store = DynamoDb::new(dynamodb::Options { table: TABLE.into(), namespace }, &config(proxy.port).await).unwrap();
+    let (key, value) = (Key::new("c", Kind::PendingReturns), Key::new("c", Kind::Value));
+    let (a, b) = (Bytes::from_static(b"a"), Bytes::from_static(b"b"));
+    proxy.lose_next("PutItem");
+    assert_eq!(store.swap(&key, None, Some(a.clone())).await.unwrap(), Swap::Done);
+    proxy.lose_next("PutItem");
+    assert_eq!(store.swap(&key, Some(&a), Some(b.clone())).await.unwrap(), Swap::Done);
+    // What somebody else has written is a mismatch, answer lost or not.
+    proxy.lose_next("PutItem");
+    assert_eq!(store.swap(&key, Some(&a), Some(a.clone())).await.unwrap(), Swap::Mismatch(Some(b.clone())));
+    proxy.lose_next("DeleteItem");
+    assert_eq!(store.swap(&key, Some(&b), None).await.unwrap(), Swap::Done);
+    assert_eq!(store.swap(&key, Some(&b), None).await.unwrap(), Swap::Mismatch(None));
+    proxy.lose_next("TransactWriteItems");
+    assert!(store.put_if(&key, a.clone(), &value).await.unwrap());
+    assert!(!store.put_if(&key, a.clone(), &value).await.unwrap());
+    assert_eq!(store.get(&key).await.unwrap(), Some(a));
+    // Each that lost its answer was made twice.
+    let counts = proxy.take_counts();
+    assert_eq!((counts["PutItem"], counts["DeleteItem"], counts["TransactWriteItems"]), (6, 3, 3), "{counts:?}");
+}
+
+#[tokio::test]
+async fn setup_makes_the_table_once() {
+    let Some(server) = shared() else { return };
+    let config = config(server.port).await;
+    let store = DynamoDb::new(options("brrr-setup"), &config).unwrap();
+    let error = store.get(&Key::new("c", Kind::Value)).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::NotSetUp);
+    assert!(error.to_string().contains("run: brrr-host setup --store dynamodb://brrr-setup"), "{error}");
+    assert_eq!(store.check().await.unwrap_err().kind, ErrorKind::NotSetUp);
+    let key = Key::new("c", Kind::Value);
+    assert_eq!(
+        store.put_if(&key, Bytes::new(), &Key::new("d", Kind::Value)).await.unwrap_err().kind,
+        ErrorKind::NotSetUp
+    );
+    assert_eq!(store.get_many(&[key.clone(), key.clone()]).await.unwrap_err().kind, ErrorKind::NotSetUp);
+    assert!(store.create().await.unwrap()[0].contains("made"));
+    assert!(store.create().await.unwrap()[0].contains("is there"));
+    store.check().await.unwrap();
+    store.put(&key, Bytes::new()).await.unwrap();
+    assert_eq!(store.get(&key).await.unwrap(), Some(Bytes::new()));
+}
+
+#[tokio::test]
+async fn a_table_of_another_layout_is_refused() {
+    let Some(server) = shared() else { return };
+    let config = config(server.port).await;
+    let attribute = AttributeDefinition::builder().attribute_name("id").attribute_type(ScalarAttributeType::N).build();
+    let element = KeySchemaElement::builder().attribute_name("id").key_type(KeyType::Hash).build();
+    let client = Client::new(&config);
+    let create = client.create_table().table_name("others").billing_mode(BillingMode::PayPerRequest);
+    create.attribute_definitions(attribute.unwrap()).key_schema(element.unwrap()).send().await.unwrap();
+    let error = DynamoDb::new(options("others"), &config).unwrap().create().await.unwrap_err();
+    assert!(error.kind == ErrorKind::Config && error.reason.contains("Choose another name"), "{error}");
+    for name in ["", "a", "a/b", &"x".repeat(256)] {
+        assert_eq!(DynamoDb::new(options(name), &config).err().map(|e| e.kind), Some(ErrorKind::Config), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_unavailable() {
+    let port = support::servers::free_port();
+    let store = DynamoDb::new(options(TABLE), &config(port).await).unwrap();
+    let key = Key::new("c", Kind::Value);
+    let asked = tokio::time::timeout(Duration::from_mins(1), store.get(&key));
+    let error = asked.await.expect("an answer").unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Unavailable, "{error}");
+    assert!(error.reason.contains("refused"), "{error}");
+}
+
+/// Records behind this port, messages and counters in memory.
+async fn with_memory(port: u16) -> Arc<dyn Backend> {
+    let namespace = namespace();
+    table(TABLE, &namespace).await;
+    let options = dynamodb::Options { table: TABLE.into(), namespace };
+    let store = Arc::new(DynamoDb::new(options, &config(port).await).unwrap());
+    let memory = Arc::new(Memory::new());
+    Arc::new(Combined { name: "test".into(), store, queue: memory.clone(), cache: memory, events: None })
+}
+
+/// Counted at the server, with what the client asks while it waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_costs_few_requests() {
+    let Some(server) = shared() else { return };
+    let proxy = Proxy::start(server.port);
+    // Children one by one, and each record on its own, made it 21 for the tree. How many wake-ups come in vain depends on what
+    // else the machine does.
+    for (payload, most) in [("fib/11/x", 17.0), ("fan/300/x", 14.0)] {
+        let backend = with_memory(proxy.port).await;
+        let worker = tokio::spawn(tree::work(backend.clone(), || ()));
+        proxy.take_counts();
+        let job = tree::schedule(&backend, payload).await;
+        tree::result(&backend, &job).await;
+        worker.abort();
+        let counts = proxy.take_counts();
+        let (requests, calls) = (counts.values().sum::<u64>() as f64, tree::count(payload) as f64);
+        eprintln!("{payload}: {:.1} requests a call, {counts:?}", requests / calls);
+        assert!(requests / calls <= most, "{payload}: {} requests a call, {counts:?}", requests / calls);
+    }
+}
+
+/// `cargo test -p brrr-backends --test dynamodb rates -- --ignored --nocapture`
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "figures, never asserted"]
+async fn rates() {
+    let Some(server) = shared() else { return };
+    for payload in ["fib/16/a", "fib/16/b", "fan/1000/a", "fan/1000/b"] {
+        let backend = with_memory(server.port).await;
+        let worker = tokio::spawn(tree::work(backend.clone(), || ()));
+        let start = std::time::Instant::now();
+        let job = tree::schedule(&backend, payload).await;
+        tree::result(&backend, &job).await;
+        worker.abort();
+        let sent = backend.cache().incr(&brrr_protocol::ports::spawn_counter(&job.0), 0).await.unwrap();
+        let (calls, time) = (tree::count(payload), start.elapsed());
+        eprintln!(
+            "{payload}: {calls} calls in {time:.2?}, {:.0} calls/s, {sent} messages",
+            calls as f64 / time.as_secs_f64()
+        );
+    }
+}

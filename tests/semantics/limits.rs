@@ -1,0 +1,69 @@
+//! What a backend can't hold fails the call that needs it, and nothing else.
+
+use brrr_protocol::model::{CallHash, Topic};
+use brrr_protocol::ports::{Key, Outgoing};
+use brrr_protocol::step::Step;
+use brrr_protocol::wire::{Message, PendingReturns, Return};
+
+use crate::native::{Native, gather, hash};
+use crate::support::Kind;
+use crate::world::World;
+
+fn parent_and_child() -> Native {
+    Native::default()
+        .task("parent", |_, replay| {
+            Box::pin(async move { Ok(gather("parent", replay, &[("child", "1".into())]).await?.concat()) })
+        })
+        .task("child", |_, _| Box::pin(async move { Ok("x".repeat(500 << 10)) }))
+}
+
+/// Thousands of parents of one child: their list no longer fits into an item of DynamoDB.
+#[tokio::test(flavor = "multi_thread")]
+async fn one_parent_too_many_fails_with_its_limit() {
+    for kind in [Kind::DynamoDb, Kind::DynamoDbSqs].into_iter().filter(|kind| kind.is_there()) {
+        let world = World::open(kind).await;
+        let child = hash("child", "1");
+        let parent =
+            |name: String| Return { root: "other".into(), parent: CallHash::from(name), topic: Topic::from("t") };
+        let mut pending = PendingReturns {
+            returns: (0..3_400).map(|n| parent(format!("{n:0100}"))).collect(),
+            scheduled_at: Some(1),
+        };
+        // What is left of 400 KB, the item's names and key taken off, is less than one more takes.
+        let left = (400 << 10) - 64 - pending.encode().len();
+        assert!((2_000..60_000).contains(&left), "{left}");
+        pending.returns.insert(parent("x".repeat(left - 26)));
+        world.backend.store().put(&Key::pending_returns(&child), pending.encode()).await.unwrap();
+        let root = world.schedule("job", "parent", "").await;
+        let handler = parent_and_child();
+        let steps = world.work_for(&root, &handler).await;
+        let failure = world.outcome(&root, "parent", "").await.unwrap().unwrap_err();
+        assert_eq!(failure.kind.as_str(), "limit", "{kind:?} {steps:?}");
+        assert!(failure.message.contains("pending_returns"), "{failure}");
+        assert_eq!(handler.runs("parent"), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_too_large_fails_its_call() {
+    for kind in [Kind::DynamoDb, Kind::DynamoDbSqs].into_iter().filter(|kind| kind.is_there()) {
+        let world = World::open(kind).await;
+        let root = world.schedule("job", "parent", "").await;
+        let handler = parent_and_child();
+        world.drain(&handler).await;
+        let failure = world.outcome(&root, "parent", "").await.unwrap().unwrap_err();
+        assert_eq!((failure.kind.as_str(), handler.runs("child")), ("limit", 1), "{failure}");
+    }
+}
+
+/// A message for a call whose name is too long for a key would come back for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_with_too_long_a_name_goes_aside() {
+    for kind in [Kind::DynamoDb, Kind::DynamoDbSqs].into_iter().filter(|kind| kind.is_there()) {
+        let world = World::open(kind).await;
+        let message = Message { root: "job".into(), call: CallHash::from("x".repeat(3_000)) };
+        world.backend.queue().send_many(&[Outgoing::now(&"t".into(), &message)]).await.unwrap();
+        let steps = world.drain(&parent_and_child()).await;
+        assert!(matches!(&steps[..], [Step::SetAside(reason)] if reason.contains("its id has")), "{kind:?} {steps:?}");
+    }
+}
