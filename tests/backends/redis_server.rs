@@ -114,9 +114,8 @@ async fn a_call_takes_few_round_trips_and_leaves_only_records() {
 
 #[tokio::test]
 async fn what_is_refused_says_why() {
-    let Some(cluster) = server(&["--cluster-enabled", "yes", "--dir", "/tmp", "--cluster-config-file", ""]) else {
-        return;
-    };
+    let folder = tempfile::tempdir().unwrap();
+    let Some(cluster) = server(&["--cluster-enabled", "yes", "--dir", folder.path().to_str().unwrap()]) else { return };
     let error = refused(url(&cluster)).await;
     assert_eq!(error.kind, ErrorKind::Config);
     assert!(error.to_string().contains("Redis Cluster"), "{error}");
@@ -137,13 +136,13 @@ async fn what_is_refused_says_why() {
 
 #[tokio::test]
 async fn a_full_server_and_foreign_keys_are_named() {
-    let Some(server) = server(&["--maxmemory", "1500000"]) else { return };
+    let Some(server) = server(&["--maxmemory", "4000000"]) else { return };
     let (redis, mut raw) = (Redis::connect(Options::new(url(&server))).await.unwrap(), raw(&server).await);
     cmd("SET").arg("brrr:call:c").arg("x").query_async::<Value>(&mut raw).await.unwrap();
     let error = redis.get(&Key::value(&"c".into())).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Corrupt, "{error}");
     let mut error = None;
-    for n in 0..50 {
+    for n in 0..200 {
         let key = Key::value(&format!("big{n}").as_str().into());
         error = redis.put(&key, vec![0; 100_000].into()).await.err();
         if error.is_some() {
