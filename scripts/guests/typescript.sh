@@ -7,6 +7,7 @@
 COMPONENTS=(
   demo=examples/demo/typescript/app.ts
   conformance=guests/typescript/conformance/app.ts
+  example=guests/typescript/example/app.ts
   smoothie=examples/smoothie/typescript/app.ts
 )
 SDK=guests/typescript/sdk
