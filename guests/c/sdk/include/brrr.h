@@ -126,12 +126,6 @@ brrr_error *brrr_retryable(const char *format, ...) __attribute__((format(printf
 brrr_error *brrr_permanent(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A child's failure, passed on: the handler fails with it and is not run again for it. NULL for NULL. */
 brrr_error *brrr_child(const brrr_failure *failure);
-/* Passes an error on to the caller. */
-#define BRRR_TRY(expression)                        \
-    do {                                            \
-        brrr_error *brrr_error_ = (expression);     \
-        if (brrr_error_ != NULL) return brrr_error_; \
-    } while (0)
 
 /* ---- Calls */
 
@@ -171,6 +165,9 @@ brrr_error *brrr_gather(brrr_call *calls, size_t count);
 size_t brrr_first(brrr_call *calls, size_t count);
 /* Waits for `need` of them; the others are not `done`. */
 void brrr_first_n(size_t need, brrr_call *calls, size_t count);
+
+/* The error of a call whose value does not fit, and why. */
+brrr_error *brrr_unfit(const brrr_call *call, const char *problem);
 
 /* ---- Handlers */
 
@@ -224,7 +221,7 @@ typedef struct brrr_task {
 } brrr_task;
 
 /* What BRRR_WORKER defines. */
-extern const brrr_task brrr_tasks[];
+extern const brrr_task *const brrr_tasks;
 extern const size_t brrr_task_count;
 
 /* ---- Output, clock, random numbers. stdio, time.h and getentropy work as well. */
@@ -270,6 +267,13 @@ const char *brrr_read_into(const brrr_json *json, brrr_target target);
 #ifdef __cplusplus
 }
 #else
+
+/* Passes an error on to the caller. */
+#define BRRR_TRY(expression)                        \
+    do {                                            \
+        brrr_error *brrr_error_ = (expression);     \
+        if (brrr_error_ != NULL) return brrr_error_; \
+    } while (0)
 
 /* A JSON value of a C value: a number, bool, text, brrr_string, or JSON itself. In C before C23 `a == b` is an int:
  * write (bool)(a == b). */
@@ -354,8 +358,9 @@ const char *brrr_read_into(const brrr_json *json, brrr_target target);
     }
 /* The tasks of this worker, once in the program: BRRR_WORKER(BRRR_TASK(hello), BRRR_TASK(fib)) */
 #define BRRR_WORKER(...)                                                                            \
-    _Pragma("GCC diagnostic push") BRRR_PRAGMA_OVERRIDE const brrr_task brrr_tasks[] = {__VA_ARGS__}; \
-    _Pragma("GCC diagnostic pop") const size_t brrr_task_count = sizeof brrr_tasks / sizeof *brrr_tasks;
+    _Pragma("GCC diagnostic push") BRRR_PRAGMA_OVERRIDE static const brrr_task brrr_list_[] = {__VA_ARGS__}; \
+    _Pragma("GCC diagnostic pop") const brrr_task *const brrr_tasks = brrr_list_;                            \
+    const size_t brrr_task_count = sizeof brrr_list_ / sizeof *brrr_list_;
 #ifdef __clang__
 #define BRRR_PRAGMA_OVERRIDE _Pragma("GCC diagnostic ignored \"-Winitializer-overrides\"")
 #else

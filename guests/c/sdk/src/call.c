@@ -97,7 +97,11 @@ brrr_error *brrr_await_into(brrr_call *call, brrr_target target) {
     const char *problem;
     const brrr_json *value = brrr_parse(call->value, &problem);
     if (value != NULL) problem = brrr_read_into(value, target);
-    return problem == NULL ? NULL : brrr_child(codec(call->task, "cannot read its value", problem));
+    return problem == NULL ? NULL : brrr_unfit(call, problem);
+}
+
+brrr_error *brrr_unfit(const brrr_call *call, const char *problem) {
+    return brrr_child(codec(call->task, "cannot read its value", problem));
 }
 
 brrr_error *brrr_child(const brrr_failure *failure) {
