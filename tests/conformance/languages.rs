@@ -48,6 +48,8 @@ pub static LANGUAGES: LazyLock<Vec<Language>> = LazyLock::new(|| {
         language("python", "example/app.py", &PYTHON),
         language("javascript", "example/app.js", &TYPESCRIPT),
         language("typescript", "example/app.ts", &TYPESCRIPT),
+        language("c", "example/app.c", &PYTHON),
+        language("cpp", "example/app.cpp", &PYTHON),
     ]
 });
 

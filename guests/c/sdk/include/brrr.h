@@ -276,9 +276,9 @@ const char *brrr_read_into(const brrr_json *json, brrr_target target);
     } while (0)
 
 /* A JSON value of a C value: a number, bool, text, brrr_string, or JSON itself. In C before C23 `a == b` is an int:
- * write (bool)(a == b). */
-#define brrr_value(x)             \
-    _Generic((x),                 \
+ * write (bool)(a == b). Variadic here and below, so that a compound literal with commas is one value. */
+#define brrr_value(...)           \
+    _Generic((__VA_ARGS__),       \
         bool: brrr_bool,          \
         signed char: brrr_int,    \
         short: brrr_int,          \
@@ -296,7 +296,7 @@ const char *brrr_read_into(const brrr_json *json, brrr_target target);
         const char *: brrr_text,  \
         brrr_string: brrr_text_n, \
         brrr_json *: brrr_self,   \
-        const brrr_json *: brrr_self)(x)
+        const brrr_json *: brrr_self)(__VA_ARGS__)
 
 /* Where a value goes, by the type of the pointer. */
 #define BRRR_TARGET(pointer)                  \
@@ -321,7 +321,7 @@ const char *brrr_read_into(const brrr_json *json, brrr_target target);
         sizeof *(pointer), (pointer)})
 
 /* One entry of an object, one argument of a call. */
-#define brrr_kv(key, x) ((brrr_pair){(key), brrr_value(x)})
+#define brrr_kv(key, ...) ((brrr_pair){(key), brrr_value(__VA_ARGS__)})
 /* brrr_object(brrr_kv("a", 1), brrr_kv("b", "x")) */
 #define brrr_object(...) brrr_object_of(BRRR_PAIRS(__VA_ARGS__))
 /* brrr_array(brrr_value(1), brrr_value("x")) */
@@ -348,7 +348,7 @@ const char *brrr_read_into(const brrr_json *json, brrr_target target);
 #define brrr_optional(name, pointer) {(name), true, BRRR_TARGET(pointer)}
 
 /* return brrr_return(app, value): what the handler gives, as JSON. */
-#define brrr_return(app, x) brrr_return_json((app), brrr_value(x))
+#define brrr_return(app, ...) brrr_return_json((app), brrr_value(__VA_ARGS__))
 
 /* One handler, as BRRR_WORKER lists it; options by name: BRRR_TASK(pay, .max_retries = 3, .timeout_ms = 10000). */
 #define BRRR_TASK(function, ...)                                                                       \

@@ -11,24 +11,43 @@
 
 /* GROW_PAGES: few, large steps. LOOK: how many freed blocks of about the right size are tried; the first almost always
  * fits. */
-enum { ALIGN = 16, PAGE = 1 << 16, CLASSES = 32, GROW_PAGES = 16, LOOK = 8 };
+enum { ALIGN = 16, PAGE = 1 << 16, GROW_PAGES = 16, LOOK = 8, CLASSES = 8 * sizeof(size_t) };
 
-/* Before each block; as large as the alignment. */
+/* Before each block. */
 typedef struct header {
-    size_t size;
+    _Alignas(ALIGN) size_t size;
     struct header *next;
-    size_t padding[2];
 } header;
 _Static_assert(sizeof(header) == ALIGN, "blocks follow headers");
 
+#ifdef __wasm__
+/* The linker's: where everything else ends. */
 extern uint8_t __heap_base;
+
+static uintptr_t memory_start(void) {
+    return (uintptr_t)&__heap_base;
+}
+
+static uintptr_t memory_end(void) {
+    return __builtin_wasm_memory_size(0) * PAGE;
+}
+
+static int memory_grow(size_t pages) {
+    return __builtin_wasm_memory_grow(0, pages) != (size_t)-1;
+}
+#else
+/* Of its test, tests/allocator.c. */
+uintptr_t memory_start(void);
+uintptr_t memory_end(void);
+int memory_grow(size_t pages);
+#endif
 
 static uintptr_t top, end;
 /* Freed blocks by the power of two that they reach. */
 static header *unused[CLASSES];
 
 static unsigned class_of(size_t size) {
-    return 31 - (unsigned)__builtin_clz((unsigned)size);
+    return (unsigned)(8 * sizeof(long) - 1) - (unsigned)__builtin_clzl(size);
 }
 
 static uintptr_t end_of(const header *block) {
@@ -38,13 +57,13 @@ static uintptr_t end_of(const header *block) {
 /* Makes sure that `size` bytes are there from `top` on. */
 static int reserve(size_t size) {
     if (top == 0) {
-        top = ((uintptr_t)&__heap_base + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1);
-        end = __builtin_wasm_memory_size(0) * PAGE;
+        top = (memory_start() + ALIGN - 1) & ~(uintptr_t)(ALIGN - 1);
+        end = memory_end();
     }
     if (size <= end - top) return 1;
     size_t pages = (size - (end - top) + PAGE - 1) / PAGE;
-    if (pages < GROW_PAGES && __builtin_wasm_memory_grow(0, GROW_PAGES) != (size_t)-1) pages = GROW_PAGES;
-    else if (__builtin_wasm_memory_grow(0, pages) == (size_t)-1) return 0;
+    if (pages < GROW_PAGES && memory_grow(GROW_PAGES)) pages = GROW_PAGES;
+    else if (!memory_grow(pages)) return 0;
     end += pages * PAGE;
     return 1;
 }
@@ -130,3 +149,14 @@ int posix_memalign(void **memory, size_t align, size_t size) {
     *memory = aligned_alloc(align, size);
     return *memory != NULL ? 0 : ENOMEM;
 }
+
+#ifdef __wasm__
+/* Other names by which the C library knows these: without them it would link its own malloc as well. */
+void *__libc_malloc(size_t size) __attribute__((alias("malloc")));
+void *__libc_calloc(size_t count, size_t each) __attribute__((alias("calloc")));
+void __libc_free(void *memory) __attribute__((alias("free")));
+
+size_t malloc_usable_size(void *memory) {
+    return memory == NULL ? 0 : ((header *)memory - 1)->size;
+}
+#endif

@@ -105,14 +105,14 @@ template <typename R, typename... P> struct Signature {
   private:
     template <typename F, std::size_t... I>
     static brrr_error *run(brrr_app *app, const Names &names, F &&handler, std::index_sequence<I...>) {
-        std::array<Json, count + 1> given{};
-        // One more than there are, as an array can't be empty.
+        // One more than there are, as an array can't be empty. Unused where a handler has no parameters.
+        [[maybe_unused]] std::array<Json, count + 1> given{};
         const brrr_parameter parameters[] = {
             {names[I], is_optional<std::decay_t<P>>, {BRRR_T_JSON, sizeof(Json), &given[I]}}..., {}};
         if (brrr_error *error = brrr_args_into(app, parameters, count)) return error;
         std::tuple<std::decay_t<P>...> arguments;
         const char *problem = nullptr, *name = nullptr;
-        auto read = [&]<typename T>(Json json, T &to, const char *parameter) {
+        [[maybe_unused]] auto read = [&]<typename T>(Json json, T &to, const char *parameter) {
             if (problem != nullptr || (is_optional<T> && json == nullptr)) return;
             problem = Codec<T>::read(json, to);
             name = parameter;
