@@ -9,15 +9,18 @@ C=$ROOT/guests/c
 OUT=$BUILD/c-test
 mkdir -p "$OUT"
 SDK=("$C"/sdk/src/{call,memory,number,parse,sha256,task,value,write}.c "$C/sdk/testing/testing.c")
-FLAGS=(-std=gnu11 -g -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all
+FLAGS=(-std=gnu11 -g -O1 -Wall -Wextra -Werror "-fsanitize=address,undefined" -fno-sanitize-recover=all
   -I"$C/sdk/include" -I"$C/sdk/testing")
 # Nothing is freed before the run ends: that is the design.
 export ASAN_OPTIONS=detect_leaks=0
 
 say "the C SDK"
+builds=()
 cc "${FLAGS[@]}" "${SDK[@]}" "$C/tests/codec.c" -o "$OUT/codec" &
+builds+=($!)
 cc "${FLAGS[@]}" -Wno-unknown-pragmas -Wno-infinite-recursion "${SDK[@]}" "$C"/conformance/*.c "$C/tests/handlers.c" \
   -o "$OUT/handlers" &
+builds+=($!)
 # Beside the C library's own.
 RENAME=()
 for function in malloc calloc realloc free aligned_alloc posix_memalign; do
@@ -27,7 +30,8 @@ done
   cc "${FLAGS[@]}" -fno-builtin "${RENAME[@]}" -c "$C/sdk/src/allocator.c" -o "$OUT/allocator.o"
   cc "${FLAGS[@]}" "$C/tests/allocator.c" "$OUT/allocator.o" -o "$OUT/allocator"
 ) &
-wait -n && wait -n && wait -n || die "the tests do not compile, see above"
+builds+=($!)
+for build in "${builds[@]}"; do wait "$build" || die "the tests do not compile, see above"; done
 # SEED repeats a failed run; the cases print theirs.
 python3 "$C/tests/cases.py" ${SEED:+"$SEED"} | "$OUT/codec"
 "$OUT/allocator" ${SEED:+"$SEED"}

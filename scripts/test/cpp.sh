@@ -7,7 +7,7 @@ C=$ROOT/guests/c CPP=$ROOT/guests/cpp
 OUT=$BUILD/cpp-test
 rm -rf "$OUT"
 mkdir -p "$OUT"
-FLAGS=(-g -O1 -Wall -Wextra -Werror -fsanitize=address,undefined -fno-sanitize-recover=all -I"$C/sdk/include" -I"$C/sdk/testing")
+FLAGS=(-g -O1 -Wall -Wextra -Werror "-fsanitize=address,undefined" -fno-sanitize-recover=all -I"$C/sdk/include" -I"$C/sdk/testing")
 # Nothing is freed before the run ends: that is the design.
 export ASAN_OPTIONS=detect_leaks=0
 

@@ -42,7 +42,9 @@ char *brrr_call_hash(const char *task, brrr_bytes payload) {
     if (!brrr_write_text(&head, (brrr_string){task, strlen(task)})) return NULL;
     brrr_put(&head, ", ", 2);
     brrr_bytes parts[] = {{(const uint8_t *)head.data, head.size}, payload, {(const uint8_t *)"]", 1}};
-    return brrr_sha256(parts, 3);
+    char *hash = brrr_sha256(parts, 3);
+    free(head.data);
+    return hash;
 }
 
 /* Those that have to be asked for. */

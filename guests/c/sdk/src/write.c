@@ -116,13 +116,15 @@ static bool write_array(buffer *out, const brrr_json *json, int depth) {
 }
 
 static void write_integer(buffer *out, const brrr_json *json) {
-    int64_t value = json->as.integer.value;
-    const char *digits = json->as.integer.digits;
-    if (digits == NULL) {
-        if (value < 0) brrr_put_char(out, '-');
-        digits = brrr_digits(value < 0 ? -(uint64_t)value : (uint64_t)value);
+    if (json->as.integer.digits != NULL) {
+        brrr_put(out, json->as.integer.digits, strlen(json->as.integer.digits));
+        return;
     }
+    int64_t value = json->as.integer.value;
+    if (value < 0) brrr_put_char(out, '-');
+    char *digits = brrr_digits(value < 0 ? -(uint64_t)value : (uint64_t)value);
     brrr_put(out, digits, strlen(digits));
+    free(digits);
 }
 
 static bool write_value(buffer *out, const brrr_json *json, int depth) {
