@@ -275,8 +275,8 @@ const char *brrr_read_into(const brrr_json *json, brrr_target target);
         if (brrr_error_ != NULL) return brrr_error_; \
     } while (0)
 
-/* A JSON value of a C value: a number, bool, text, brrr_string, or JSON itself. In C before C23 `a == b` is an int:
- * write (bool)(a == b). Variadic here and below, so that a compound literal with commas is one value. */
+/* A JSON value of a C value: a number, bool, text, brrr_string, or JSON itself. To C, comparisons are of type int, and so
+ * is `true` before C23: write (bool)(a == b). Variadic here and below, so that a compound literal is one value. */
 #define brrr_value(...)           \
     _Generic((__VA_ARGS__),       \
         bool: brrr_bool,          \
