@@ -100,3 +100,28 @@ POM
   fi
   need java "Install a Java runtime, 17 or newer."
 }
+
+digest() { if have sha256sum; then sha256sum; else shasum -a 256; fi; }
+
+# component LANGUAGE NAME INPUT… -- COMMAND…: builds build/guests/LANGUAGE/NAME.wasm by COMMAND, which gets the file to
+# write as its last argument. Skips it if the inputs (files and folders, relative to the root) are as they were.
+component() {
+  local language=$1 name=$2 inputs=() path
+  shift 2
+  while [ "$1" != -- ]; do inputs+=("$1"); shift; done
+  shift
+  local target=$GUESTS/$language/$name.wasm stamp=$GUESTS/$language/.$name.inputs hash
+  hash=$(
+    cd "$ROOT"
+    find "${inputs[@]}" -type f ! -name '*.pyc' | LC_ALL=C sort |
+      while read -r path; do echo "$path"; cat "$path"; done | digest
+  )
+  if [ -f "$target" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$hash" ]; then return; fi
+  say "building $language/$name"
+  local scratch
+  scratch=$(mktemp -d)
+  "$@" "$scratch/$name.wasm" || die "$language/$name could not be built, see above"
+  put "$scratch/$name.wasm" "$target"
+  rm -r "$scratch"
+  echo "$hash" >"$stamp"
+}

@@ -14,6 +14,7 @@ else
 fi
 if have shellcheck; then
   find scripts examples .ci -type f -name '*.sh' -exec shellcheck -x --source-path=SCRIPTDIR {} +
+  shellcheck guests/c/sdk/bin/brrr-cc
 else
   warn "skipped: shellcheck is not there (apt-get install shellcheck)"
 fi

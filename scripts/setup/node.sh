@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the TypeScript SDK's tools usable: esbuild, tsc and componentize-qjs in guests/typescript/sdk/node_modules.
+# Makes the tools of the TypeScript and JavaScript SDKs usable: esbuild, componentize-qjs and tsc, in
+# guests/typescript/sdk/node_modules. With the argument `javascript` without tsc, which JavaScript has no need of.
 . "$(dirname "$0")/../lib.sh"
 
 SDK=$ROOT/guests/typescript/sdk
@@ -12,8 +13,13 @@ node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' ||
 # Not `npm ci`: componentize-qjs names builds for platforms that were never published; npm leaves those out of the lock
 # file and then finds it incomplete. `install --no-save` takes the locked versions and leaves the lock as it is.
 if ! cmp -s "$SDK/package-lock.json" "$SDK/node_modules/.installed-lock"; then
-  say "installing the TypeScript tools"
-  (cd "$SDK" && npm install --no-save --no-progress --loglevel=error >&2) ||
+  without=
+  if [ "${1:-}" = javascript ]; then
+    if [ -d "$SDK/node_modules/componentize-qjs" ] && [ -d "$SDK/node_modules/esbuild" ]; then exit; fi
+    without=dev
+  fi
+  say "installing the JavaScript tools"
+  (cd "$SDK" && npm install --no-save --no-progress --loglevel=error ${without:+--omit=$without} >&2) ||
     die "npm could not install guests/typescript/sdk/package-lock.json; see its message above"
-  cp "$SDK/package-lock.json" "$SDK/node_modules/.installed-lock"
+  [ -n "$without" ] || cp "$SDK/package-lock.json" "$SDK/node_modules/.installed-lock"
 fi

@@ -84,6 +84,8 @@ fn cancel_stops_loops_in_every_language_on_every_worker() {
         ("rust", "rust/rust-conformance.wasm"),
         ("python", "python/conformance.wasm"),
         ("javascript", "typescript/conformance.wasm"),
+        ("c", "c/conformance.wasm"),
+        ("c++", "cpp/conformance.wasm"),
     ] {
         let env = Env::new();
         let components = [component("rust/rust-dag.wasm"), component(guest)];

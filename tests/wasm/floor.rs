@@ -38,6 +38,9 @@ async fn floor() {
 
     for (guest, task, payload) in [
         ("rust/rust-hello.wasm", "hello", &br#"[{"greetee":"John"}]"#[..]),
+        ("c/example.wasm", "hello", br#"[{"greetee":"John"}]"#),
+        ("c/conformance.wasm", "noop", br#"[{}]"#),
+        ("cpp/example.wasm", "hello", br#"[{"greetee":"John"}]"#),
         ("typescript/demo.wasm", "fib", br#"[{"n":1}]"#),
         ("python/demo.wasm", "hello", br#"[{"greetee":"John"}]"#),
     ] {

@@ -1,10 +1,14 @@
-"""One small task for each thing that a host must get right. The Rust and TypeScript guests have the same ones."""
+"""The tasks of guests/CONFORMANCE.md."""
 
 import asyncio
+import encodings.idna  # asked for by getaddrinfo, and a component can't import it later  # noqa: F401
 import logging
+import os
 import random as random_module
+import socket
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Never
 
 import brrr
@@ -16,14 +20,13 @@ async def noop() -> None:
 
 
 @brrr.handler_no_arg
-async def hello(greetee: str = "World") -> str:
+async def hello(greetee: str) -> str:
     return f"Hello, {greetee}!"
 
 
 @brrr.handler
 async def fib(app: brrr.App, n: int, salt: str | None = None) -> int:
     """A tree of calls. With a salt every call in it is another one; without, equal calls are one."""
-    n = int(n)
     if n < 2:
         return n
     left, right = (None, None) if salt is None else (salt + "l", salt + "r")
@@ -37,44 +40,68 @@ async def leaf(i: int) -> int:
 
 @brrr.handler
 async def fan_out(app: brrr.App, n: int) -> int:
-    """`n` children at once; their sum, once it is sure that their results came in order."""
-    results = await app.gather(*[app.call(leaf)(i=i) for i in range(int(n))])
-    assert results == list(range(int(n))), "the outcomes are not in the order of the calls"
-    return sum(results)
+    """`n` children at once; their sum."""
+    return sum(await app.gather(*[app.call(leaf)(i=i) for i in range(n)]))
+
+
+@brrr.handler
+async def gather(app: brrr.App, n: int) -> list[int]:
+    """The same children; their values in the order of the calls."""
+    return await app.gather(*[app.call(leaf)(i=i) for i in range(n)])
 
 
 @brrr.handler
 async def sequential(app: brrr.App, n: int) -> int:
     """`n` children, one after the other."""
     total = 0
-    for i in range(int(n)):
+    for i in range(n):
         total += await app.call(leaf)(i=i)
     return total
 
 
 @brrr.handler
-async def race(app: brrr.App, n: int = 2) -> int:
-    """The first of `n` children."""
-    return await app.first(*[app.call(leaf)(i=i) for i in range(int(n))])
+async def chains(app: brrr.App, n: int) -> list[int]:
+    """`n` chains of two calls at the same time."""
+
+    async def chain(k: int) -> int:
+        return await app.call(leaf)(i=await app.call(leaf)(i=k) + n)
+
+    return await app.gather(*[chain(k) for k in range(n)])
 
 
-@brrr.handler_no_arg
-async def fails(message: str = "boom") -> Never:
+@brrr.handler
+async def race(app: brrr.App, slow: str, gate: str) -> list[int]:
+    """A race of two topics, then a call on a third: which won, its value, and that call's."""
+    results = await app.some(1, app.call(leaf, topic=slow)(i=0), app.call(leaf)(i=1))
+    winner, value = next((i, value) for i, value in enumerate(results) if isinstance(value, int))
+    return [winner, value, await app.call(leaf, topic=gate)(i=2)]
+
+
+@brrr.handler
+async def race_of(app: brrr.App, need: int, n: int) -> list[int | None]:
+    """The values of the first `need` of `n` children, None for the others."""
+    results = await app.some(need, *[app.call(leaf)(i=i) for i in range(n)])
+    return [value if isinstance(value, int) else None for value in results]
+
+
+@brrr.handler_no_arg(max_retries=0)
+async def fails(message: str) -> Never:
     raise ValueError(message)
 
 
 @brrr.handler
-async def catches(app: brrr.App, message: str = "boom") -> str:
-    """A child's failure, caught."""
-    try:
-        await app.call(fails)(message=message)
-    except brrr.CallFailed as error:
-        return f"caught: {error.message.splitlines()[0]}"
-    return "nothing to catch"
+async def catches(app: brrr.App, message: str) -> dict[str, Any]:
+    """A child's failure, caught, beside the value of one that did not fail."""
+    failed, fine = await asyncio.gather(
+        app.call(fails)(message=message), app.call(leaf)(i=1), return_exceptions=True
+    )
+    if not isinstance(failed, brrr.CallFailed):
+        raise brrr.Permanent("the child should have failed")
+    return {"kind": failed.kind, "task": failed.task, "message": failed.message, "fine": fine}
 
 
 @brrr.handler
-async def fails_child(app: brrr.App, message: str = "boom") -> Any:
+async def fails_child(app: brrr.App, message: str) -> Any:
     """A child's failure, not caught."""
     return await app.call(fails)(message=message)
 
@@ -112,7 +139,7 @@ async def calls_always_fails(app: brrr.App, catch: bool) -> dict[str, Any]:
 async def flaky(app: brrr.App, until: int) -> dict[str, int]:
     """Fails before the attempt `until`, then says which one it is."""
     attempt = app.request.attempt
-    if attempt < int(until):
+    if attempt < until:
         raise ValueError(f"attempt {attempt} fails")
     return {"attempt": attempt}
 
@@ -166,19 +193,19 @@ async def patient(app: brrr.App) -> str:
 async def sleeper(seconds: float) -> float:
     """Really sleeps, being a leaf; the seconds by which the clock moved."""
     before = time.time()
-    await asyncio.sleep(float(seconds))
+    await asyncio.sleep(seconds)
     return time.time() - before
 
 
-@brrr.handler_no_arg
+@brrr.handler_no_arg(max_retries=0)
 async def grows() -> None:
     """Takes memory until it is stopped."""
     hoard = []
     while True:
-        hoard.append(bytearray(1 << 20))
+        hoard.append(b"x" * (1 << 20))
 
 
-@brrr.handler_no_arg
+@brrr.handler_no_arg(max_retries=0)
 async def recurses() -> int:
     sys.setrecursionlimit(1 << 30)
 
@@ -191,32 +218,133 @@ async def recurses() -> int:
 @brrr.handler_no_arg
 async def big_result(bytes: int) -> str:
     """A result of that many bytes, its two quotes included."""
-    return "x" * (int(bytes) - 2)
+    return "x" * (bytes - 2)
+
+
+@brrr.handler_raw
+async def echo(_: brrr.App, payload: bytes) -> bytes:
+    return payload
 
 
 @brrr.handler
-async def prints(app: brrr.App, lines: int = 1) -> int:
-    """Lines on every way out, some before a call and one after it, so that a replay would print them twice."""
-    for i in range(int(lines)):
-        print(f"line {i}")
-    logging.warning("a warning")
-    print("on stderr", file=sys.stderr)
-    await app.call(leaf)(i=0)
-    print("after the call")
-    return int(lines)
+async def call_raw(app: brrr.App, bytes: int) -> list[Any]:
+    """A call in bytes that are no JSON; how many came back, and whether they are the same."""
+    pattern = b"".join(i.to_bytes() for i in range(256))
+    sent = (pattern * (bytes // 256 + 1))[:bytes]
+    got = await app.call_raw(echo, sent)
+    return [len(got), got == sent]
 
 
 @brrr.handler
-async def clock(app: brrr.App) -> list[float]:
-    """The Unix time in milliseconds before and after a call: in every replay the same."""
-    before = time.time() * 1000
-    await app.call(leaf)(i=0)
-    return [before, time.time() * 1000]
+async def call_topic(app: brrr.App, topic: str, i: int) -> int:
+    return await app.call(leaf, topic=topic)(i=i)
 
 
 @brrr.handler
-async def random(app: brrr.App) -> list[float]:
-    """A random number before and after a call: in every replay the same."""
-    before = random_module.random()
-    await app.call(leaf)(i=0)
-    return [before, random_module.random()]
+async def call_hash(app: brrr.App, hash: str) -> list[int]:
+    """Two different calls that claim one identity: they share the first one's value."""
+    first = await app.call(leaf, call_hash=hash)(i=1)
+    second = await app.call(leaf, call_hash=hash)(i=2)
+    return [first, second]
+
+
+@brrr.handler
+async def relays(app: brrr.App, task: str, topic: str | None, args: dict[str, Any]) -> Any:
+    """Any call, with any arguments."""
+    return await app.call(task, topic=topic)(**args)
+
+
+@brrr.handler(timeout=30)
+async def about(app: brrr.App) -> dict[str, Any]:
+    """What a handler is told about its call."""
+    request = app.request
+    return {
+        "task": request.task,
+        "call_hash": request.call_hash,
+        "root_id": request.root_id,
+        "topic": request.topic,
+        "attempt": request.attempt,
+        "has_deadline": request.deadline_ms is not None,
+    }
+
+
+@brrr.handler
+async def prints(app: brrr.App, line: str) -> str:
+    """Lines before and after a call: each must be seen once, though the handler runs twice."""
+    print("before", line)
+    logging.warning("warning %s", line)
+    await app.call(leaf)(i=1)
+    print("after", line)
+    return line
+
+
+@brrr.handler
+async def clock(app: brrr.App) -> list[int]:
+    """The time, and the same after a replay: a clock that had moved would ask for another child."""
+    now = time.time_ns() // 1_000_000
+    return [now, await app.call(leaf)(i=now)]
+
+
+@brrr.handler
+async def sleeps(app: brrr.App, ms: int) -> int:
+    """Sleeps, then says how far the clock moved. Not a leaf, so it does not really wait."""
+    before = time.time_ns()
+    await asyncio.sleep(ms / 1000)
+    return await app.call(leaf)(i=round((time.time_ns() - before) / 1_000_000))
+
+
+@brrr.handler
+async def random(app: brrr.App) -> list[int]:
+    """A random number, the same after a replay, and another one."""
+    drawn = random_module.randrange(1 << 53)
+    return [drawn, await app.call(leaf)(i=drawn), random_module.randrange(1 << 53)]
+
+
+@brrr.handler_no_arg(leaf=True)
+async def real(ms: int) -> dict[str, int]:
+    """A leaf's clock, sleep and random numbers."""
+    before = time.time_ns() // 1_000_000
+    await asyncio.sleep(ms / 1000)
+    return {"before": before, "after": time.time_ns() // 1_000_000, "random": random_module.randrange(1 << 53)}
+
+
+@brrr.handler_no_arg
+async def forbidden(port: int, path: str) -> dict[str, Any]:
+    """Tries to reach out of its component."""
+
+    def read() -> None:
+        with open(path) as file:
+            file.read()
+
+    def write() -> None:
+        with open(f"{path}.new", "w") as file:
+            file.write("x")
+
+    def outcome(*attempts: Callable[[], Any]) -> str:
+        said = ""
+        for attempt in attempts:
+            try:
+                attempt()
+                return "got it"
+            except (OSError, NotImplementedError) as error:
+                said = f"refused: {error}"
+        return said
+
+    return {
+        "network": outcome(lambda: socket.create_connection(("127.0.0.1", port), timeout=1)),
+        "files": outcome(read, write),
+        "environment": list(os.environ),
+    }
+
+
+@brrr.handler_no_arg
+async def python_greet(name: str) -> str:
+    return f"{name} from python"
+
+
+@brrr.handler
+async def python_gather(app: brrr.App, name: str, tasks: list[str], topics: list[str | None]) -> list[str]:
+    """One child for each task, each on its topic, in one batch."""
+    return await app.gather(
+        *[app.call(task, topic=topic)(name=name) for task, topic in zip(tasks, topics, strict=True)]
+    )

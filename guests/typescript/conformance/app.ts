@@ -1,13 +1,13 @@
-/** One small task for each thing that a host must get right. The Rust and Python guests have the same ones. */
-import { CallFailed, Permanent, handler, taskFn, type App } from "brrr";
+/** The tasks of guests/CONFORMANCE.md. */
+import { CallFailed, Permanent, handler, handlerRaw, taskFn, type App } from "brrr";
 
 export const noop = taskFn("noop", () => null);
 
-export const hello = taskFn("hello", ({ greetee = "World" }: { greetee?: string }) => `Hello, ${greetee}!`);
+export const hello = taskFn("hello", ({ greetee }: { greetee: string }) => `Hello, ${greetee}!`);
 
 /** A tree of calls. With a salt every call in it is another one; without, equal calls are one. */
 export const fib = handler("fib", async (app: App, args: { n: number; salt?: string | null }): Promise<number> => {
-  const n = Number(args.n);
+  const { n } = args;
   if (n < 2) return n;
   const salted = (side: string) => (args.salt == null ? null : args.salt + side);
   const [a, b] = await Promise.all([
@@ -19,46 +19,69 @@ export const fib = handler("fib", async (app: App, args: { n: number; salt?: str
 
 export const leaf = taskFn("leaf", ({ i }: { i: number }) => i);
 
-const leaves = (app: App, n: number) => Array.from({ length: Number(n) }, (_, i) => app.call(leaf)({ i }));
+const leaves = (app: App, n: number) => Array.from({ length: n }, (_, i) => app.call(leaf)({ i }));
 
-/** `n` children at once; their sum, once it is sure that their results came in order. */
+/** `n` children at once; their sum. */
 export const fanOut = handler("fan_out", async (app: App, { n }: { n: number }) => {
-  const results = await Promise.all(leaves(app, n));
-  if (results.some((result, i) => result !== i)) throw new Error("the outcomes are not in the order of the calls");
-  return results.reduce((a, b) => a + b, 0);
+  const values = await Promise.all(leaves(app, n));
+  return values.reduce((a, b) => a + b, 0);
 });
+
+/** The same children; their values in the order of the calls. */
+export const gather = handler("gather", (app: App, { n }: { n: number }) => Promise.all(leaves(app, n)));
 
 /** `n` children, one after the other. */
 export const sequential = handler("sequential", async (app: App, { n }: { n: number }) => {
   let total = 0;
-  for (let i = 0; i < Number(n); i++) total += await app.call(leaf)({ i });
+  for (let i = 0; i < n; i++) total += await app.call(leaf)({ i });
   return total;
 });
 
-/** The first of `n` children. */
-export const race = handler("race", (app: App, { n = 2 }: { n?: number }) => app.first(...leaves(app, n)));
-
-export const fails = taskFn("fails", ({ message = "boom" }: { message?: string }): never => {
-  throw new Error(message);
+/** `n` chains of two calls at the same time. */
+export const chains = handler("chains", (app: App, { n }: { n: number }) => {
+  const chain = async (k: number) => app.call(leaf)({ i: (await app.call(leaf)({ i: k })) + n });
+  return Promise.all(Array.from({ length: n }, (_, k) => chain(k)));
 });
 
-/** A child's failure, caught. */
-export const catches = handler("catches", async (app: App, { message = "boom" }: { message?: string }) => {
-  try {
-    await app.call(fails)({ message });
-  } catch (error) {
-    if (error instanceof CallFailed) return `caught: ${error.message.split("\n")[0]}`;
-    throw error;
+/** A race of two topics, then a call on a third: which won, its value, and that call's. */
+export const race = handler("race", async (app: App, { slow, gate }: { slow: string; gate: string }) => {
+  const calls = [app.call(leaf, { topic: slow })({ i: 0 }), app.call(leaf)({ i: 1 })];
+  const [winner] = await app.some(1, ...calls);
+  return [winner!, await calls[winner!]!, await app.call(leaf, { topic: gate })({ i: 2 })];
+});
+
+/** The values of the first `need` of `n` children, null for the others. */
+export const raceOf = handler("race_of", async (app: App, { need, n }: { need: number; n: number }) => {
+  const calls = leaves(app, n);
+  const values: (number | null)[] = calls.map(() => null);
+  for (const i of await app.some(need, ...calls)) values[i] = await calls[i]!;
+  return values;
+});
+
+export const fails = taskFn(
+  "fails",
+  ({ message }: { message: string }): never => {
+    throw new Error(message);
+  },
+  { maxRetries: 0 },
+);
+
+/** A child's failure, caught, beside the value of one that did not fail. */
+export const catches = handler("catches", async (app: App, { message }: { message: string }) => {
+  const [failed, fine] = await Promise.allSettled([app.call(fails)({ message }), app.call(leaf)({ i: 1 })]);
+  if (failed.status === "fulfilled" || !(failed.reason instanceof CallFailed) || fine.status === "rejected") {
+    throw new Permanent("the first child should have failed, and only that one");
   }
-  return "nothing to catch";
+  const { kind, task, message: seen } = failed.reason;
+  return { kind, task, message: seen, fine: fine.value };
 });
 
 /** A child's failure, not caught. */
-export const failsChild = handler("fails_child", (app: App, { message = "boom" }: { message?: string }) =>
+export const failsChild = handler("fails_child", (app: App, { message }: { message: string }) =>
   app.call(fails)({ message }),
 );
 
-export const unknownChild = handler("unknown_child", (app: App) => app.call<[], unknown>("no_such_task")());
+export const unknownChild = handler("unknown_child", (app: App) => app.call<object, unknown>("no_such_task")({}));
 
 /** An error that no retry can mend, although it may be retried. */
 export const stubborn = taskFn(
@@ -99,7 +122,7 @@ export const flaky = handler(
   "flaky",
   (app: App, { until }: { until: number }) => {
     const { attempt } = app.request;
-    if (attempt < Number(until)) throw new Error(`attempt ${attempt} fails`);
+    if (attempt < until) throw new Error(`attempt ${attempt} fails`);
     return { attempt };
   },
   { maxRetries: 3, retryDelay: 0.01, backoff: "fixed" },
@@ -152,46 +175,129 @@ export const sleeper = handler(
   "sleeper",
   async (app: App, { seconds }: { seconds: number }) => {
     const before = Date.now();
-    await app.sleep(Number(seconds) * 1000);
+    await app.sleep(seconds * 1000);
     return (Date.now() - before) / 1000;
   },
   { leaf: true },
 );
 
 /** Takes memory until it is stopped. */
-export const grows = taskFn("grows", (): never => {
-  const hoard: Uint8Array[] = [];
-  for (;;) hoard.push(new Uint8Array(1 << 20).fill(1));
-});
+export const grows = taskFn(
+  "grows",
+  (): never => {
+    const hoard: Uint8Array[] = [];
+    for (;;) hoard.push(new Uint8Array(1 << 20).fill(1));
+  },
+  { maxRetries: 0 },
+);
 
-export const recurses = taskFn("recurses", () => {
-  const deeper = (n: number): number => deeper(n + 1) + 1;
-  return deeper(0);
-});
+export const recurses = taskFn(
+  "recurses",
+  () => {
+    const deeper = (n: number): number => deeper(n + 1) + 1;
+    return deeper(0);
+  },
+  { maxRetries: 0 },
+);
 
 /** A result of that many bytes, its two quotes included. */
-export const bigResult = taskFn("big_result", ({ bytes }: { bytes: number }) => "x".repeat(Number(bytes) - 2));
+export const bigResult = taskFn("big_result", ({ bytes }: { bytes: number }) => "x".repeat(bytes - 2));
 
-/** Lines on every way out, some before a call and one after it, so that a replay would print them twice. */
-export const prints = handler("prints", async (app: App, { lines = 1 }: { lines?: number }) => {
-  for (let i = 0; i < Number(lines); i++) console.log(`line ${i}`);
-  console.warn("a warning");
-  console.error("an error");
-  await app.call(leaf)({ i: 0 });
-  console.log("after the call");
-  return Number(lines);
+export const echo = handlerRaw("echo", (_app, payload) => payload);
+
+/** A call in bytes that are no JSON; how many came back, and whether they are the same. */
+export const callRaw = handler("call_raw", async (app: App, { bytes }: { bytes: number }) => {
+  const sent = Uint8Array.from({ length: bytes }, (_, i) => i % 256);
+  const got = await app.callRaw(echo, sent);
+  return [got.length, got.length === sent.length && got.every((byte, i) => byte === sent[i])];
 });
 
-/** The Unix time in milliseconds before and after a call: in every replay the same. */
+export const callTopic = handler("call_topic", (app: App, { topic, i }: { topic: string; i: number }) =>
+  app.call(leaf, { topic })({ i }),
+);
+
+/** Two different calls that claim one identity: they share the first one's value. */
+export const callHash = handler("call_hash", async (app: App, { hash }: { hash: string }) => {
+  const first = await app.call(leaf, { callHash: hash })({ i: 1 });
+  const second = await app.call(leaf, { callHash: hash })({ i: 2 });
+  return [first, second];
+});
+
+/** Any call, with any arguments. */
+export const relays = handler(
+  "relays",
+  (app: App, { task, topic, args }: { task: string; topic: string | null; args: object }) =>
+    app.call<object, unknown>(task, topic === null ? {} : { topic })(args),
+);
+
+/** What a handler is told about its call. */
+export const about = handler(
+  "about",
+  (app: App) => {
+    const { task, callHash: call_hash, rootId: root_id, topic, attempt, deadlineMs } = app.request;
+    return { task, call_hash, root_id, topic, attempt, has_deadline: deadlineMs != null };
+  },
+  { timeout: 30 },
+);
+
+/** Lines before and after a call: each must be seen once, though the handler runs twice. */
+export const prints = handler("prints", async (app: App, { line }: { line: string }) => {
+  console.log(`before ${line}`);
+  console.warn(`warning ${line}`);
+  await app.call(leaf)({ i: 1 });
+  console.log(`after ${line}`);
+  return line;
+});
+
+/** The time, and the same after a replay: a clock that had moved would ask for another child. */
 export const clock = handler("clock", async (app: App) => {
-  const before = Date.now();
-  await app.call(leaf)({ i: 0 });
-  return [before, Date.now()];
+  const now = Date.now();
+  return [now, await app.call(leaf)({ i: now })];
 });
 
-/** A random number before and after a call: in every replay the same. */
-export const random = handler("random", async (app: App) => {
-  const before = Math.random();
-  await app.call(leaf)({ i: 0 });
-  return [before, Math.random()];
+/** Sleeps, then says how far the clock moved. Not a leaf, so it does not really wait. */
+export const sleeps = handler("sleeps", async (app: App, { ms }: { ms: number }) => {
+  const before = Date.now();
+  await app.sleep(ms);
+  return app.call(leaf)({ i: Date.now() - before });
 });
+
+/** A whole number that all languages can hold. */
+const number = () => Math.floor(Math.random() * 2 ** 53);
+
+/** A random number, the same after a replay, and another one. */
+export const random = handler("random", async (app: App) => {
+  const drawn = number();
+  return [drawn, await app.call(leaf)({ i: drawn }), number()];
+});
+
+/** A leaf's clock, sleep and random numbers. */
+export const real = handler(
+  "real",
+  async (app: App, { ms }: { ms: number }) => {
+    const before = Date.now();
+    await app.sleep(ms);
+    return { before, after: Date.now(), random: number() };
+  },
+  { leaf: true },
+);
+
+/** Looks for the ways out that a JavaScript engine may offer. */
+export const forbidden = taskFn("forbidden", (_: { port: number; path: string }) => {
+  const offered = (...names: string[]) => names.filter((name) => name in globalThis);
+  const ways = (...names: string[]) => offered(...names).join(", ") || "absent";
+  return {
+    network: ways("fetch", "XMLHttpRequest", "WebSocket", "EventSource"),
+    files: ways("require", "std", "os", "Deno", "Bun", "FileReader"),
+    environment: offered("process", "scriptArgs"),
+  };
+});
+
+export const greet = taskFn("typescript_greet", ({ name }: { name: string }) => `${name} from typescript`);
+
+/** One child for each task, each on its topic, in one batch. */
+export const gatherNamed = handler(
+  "typescript_gather",
+  (app: App, { name, tasks, topics }: { name: string; tasks: string[]; topics: (string | null)[] }) =>
+    Promise.all(tasks.map((task, i) => app.call<object, string>(task, { topic: topics[i] ?? undefined })({ name }))),
+);

@@ -1,10 +1,10 @@
-//! The edges of the SDK: raw bytes, topics, hashes, the request itself, clock and random numbers.
+//! The edges of the SDK: raw bytes, topics, hashes, the request itself.
 
-use std::collections::BTreeMap;
 use std::future::pending;
-use std::time::{Duration, UNIX_EPOCH};
 
 use brrr::{App, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::graph::leaf;
 
@@ -15,18 +15,26 @@ pub fn echo(payload: Vec<u8>) -> Vec<u8> {
 }
 
 /// What a handler is told about its call.
+#[derive(Serialize, Deserialize)]
+pub struct About {
+    task: String,
+    call_hash: String,
+    root_id: String,
+    topic: String,
+    attempt: u32,
+    has_deadline: bool,
+}
+
 #[brrr::handler(timeout = "30s")]
-pub fn about(app: App) -> BTreeMap<String, String> {
-    let deadline = app.deadline_ms.is_some().to_string();
-    let facts = [
-        ("task", app.task.clone()),
-        ("call_hash", app.call_hash.clone()),
-        ("root_id", app.root_id.clone()),
-        ("topic", app.topic.clone()),
-        ("attempt", app.attempt.to_string()),
-        ("has_deadline", deadline),
-    ];
-    facts.map(|(name, fact)| (name.to_owned(), fact)).into()
+pub fn about(app: App) -> About {
+    About {
+        task: app.task.clone(),
+        call_hash: app.call_hash.clone(),
+        root_id: app.root_id.clone(),
+        topic: app.topic.clone(),
+        attempt: app.attempt,
+        has_deadline: app.deadline_ms.is_some(),
+    }
 }
 
 /// A call in bytes that are no JSON; how many came back, and whether they are the same.
@@ -51,29 +59,14 @@ pub async fn call_hash(hash: String) -> Result<(u64, u64)> {
     Ok((first, second))
 }
 
-/// The time in milliseconds before and after a child: the same in every replay.
+/// Any call, with any arguments.
 #[brrr::handler]
-pub async fn clock() -> Result<(u128, u128)> {
-    let now = || brrr::system::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    let before = now();
-    leaf(1).await?;
-    Ok((before, now()))
-}
-
-/// A random number before a child and one after it: the same in every replay.
-#[brrr::handler]
-pub async fn random() -> Result<(u64, u64)> {
-    let before = brrr::system::random();
-    leaf(1).await?;
-    Ok((before, brrr::system::random()))
-}
-
-/// Sleeps, then says how far the clock moved. Not a leaf, so it does not really wait.
-#[brrr::handler]
-pub fn sleeps(ms: u64) -> u128 {
-    let before = brrr::system::now();
-    brrr::system::sleep(Duration::from_millis(ms));
-    brrr::system::now().duration_since(before).map_or(0, |moved| moved.as_millis())
+pub async fn relays(app: App, task: String, topic: Option<String>, args: Value) -> Result<Value> {
+    let mut call = app.call::<Value>(task).args(args);
+    if let Some(topic) = topic {
+        call = call.topic(topic);
+    }
+    Ok(call.await?)
 }
 
 /// Waits for something that is no call; the SDK says so rather than hang.

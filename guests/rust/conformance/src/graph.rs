@@ -35,7 +35,13 @@ pub async fn fan_out(n: u64) -> Result<u64> {
     Ok(try_join_all((0..n).map(leaf)).await?.into_iter().sum())
 }
 
-/// `n` children, one after the other; the same sum.
+/// The same batch; its values in the order of the calls.
+#[brrr::handler]
+pub async fn gather(n: u64) -> Result<Vec<u64>> {
+    Ok(try_join_all((0..n).map(leaf)).await?)
+}
+
+/// `n` children, one after the other; the sum.
 #[brrr::handler]
 pub async fn sequential(n: u64) -> Result<u64> {
     let mut sum = 0;
@@ -45,11 +51,18 @@ pub async fn sequential(n: u64) -> Result<u64> {
     Ok(sum)
 }
 
-/// Which of two children came first, and its value.
+/// `n` chains of two calls at the same time: all first calls are one batch, all second ones another.
 #[brrr::handler]
-pub async fn race(a: u64, b: u64) -> Result<(usize, u64), Failure> {
-    let (index, value) = first([leaf(a), leaf(b)]).await;
-    Ok((index, value?))
+pub async fn chains(n: u64) -> Result<Vec<u64>> {
+    let chain = async |k| leaf(leaf(k).await? + n).await;
+    Ok(try_join_all((0..n).map(chain)).await?)
+}
+
+/// A race of two topics, then a call on a third: which won, its value, and that call's.
+#[brrr::handler]
+pub async fn race(slow: String, gate: String) -> Result<(usize, u64, u64), Failure> {
+    let (winner, value) = first([leaf(0).topic(slow), leaf(1)]).await;
+    Ok((winner, value?, leaf(2).topic(gate).await?))
 }
 
 /// The values of the first `need` of `n` children, null for the others.

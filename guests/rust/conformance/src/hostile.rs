@@ -51,16 +51,22 @@ pub async fn fails_child(message: String) -> Result<u64> {
     Ok(fails(message).await?)
 }
 
-/// A child's failure, caught: what it says, and the value of a child that did not fail.
+/// A caught failure, beside the value of a child that did not fail.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Caught {
+    pub kind: String,
+    pub task: String,
+    pub message: String,
+    pub fine: u64,
+}
+
+/// A child's failure, caught.
 #[brrr::handler]
-pub async fn catches(message: String) -> Result<BTreeMap<String, String>> {
+pub async fn catches(message: String) -> Result<Caught> {
     let (failed, fine) = brrr::join!(fails(message), leaf(1));
     match failed {
         Ok(_) => Err(Error::permanent("the child should have failed")),
-        Err(Failure { kind, task, message, .. }) => {
-            let seen = [("kind", kind), ("task", task), ("message", message), ("fine", fine?.to_string())];
-            Ok(seen.map(|(what, text)| (what.to_owned(), text)).into())
-        }
+        Err(Failure { kind, task, message, .. }) => Ok(Caught { kind, task, message, fine: fine? }),
     }
 }
 
@@ -105,14 +111,14 @@ pub fn grows() -> usize {
 
 /// Runs out of stack.
 #[brrr::handler(max_retries = 0)]
-pub fn recurses(n: u64) -> u64 {
+pub fn recurses() -> u64 {
     #[allow(unconditional_recursion, reason = "that is the point")]
     fn deeper(n: u64) -> u64 {
         let frame = black_box([n; 64]);
         // The frame is used after the call, so that this is no loop in disguise.
         deeper(n + 1) + frame[(n % 64) as usize]
     }
-    deeper(n)
+    deeper(0)
 }
 
 /// A child that nobody serves.

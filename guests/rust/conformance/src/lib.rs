@@ -1,10 +1,13 @@
-//! The tasks that the host's tests run: what a handler does when all is well (`graph`), when it is not (`hostile`),
-//! with options (`options`), and at the edges of the SDK (`edges`).
+//! The tasks of `guests/CONFORMANCE.md`: what a handler does when all is well (`graph`), when it is not (`hostile`), with
+//! options (`options`), at the edges of the SDK (`edges`), with clock, chance and system (`outside`), and among components
+//! in other languages (`mixed`). The host's other tests use some more, of which that page says nothing.
 
 mod edges;
 mod graph;
 mod hostile;
+mod mixed;
 mod options;
+mod outside;
 
 brrr::worker!(
     graph::hello,
@@ -12,7 +15,9 @@ brrr::worker!(
     graph::fib,
     graph::leaf,
     graph::fan_out,
+    graph::gather,
     graph::sequential,
+    graph::chains,
     graph::race,
     graph::race_of,
     graph::prints,
@@ -46,10 +51,15 @@ brrr::worker!(
     edges::call_raw,
     edges::call_topic,
     edges::call_hash,
-    edges::clock,
-    edges::random,
-    edges::sleeps,
+    edges::relays,
     edges::waits_for_nothing,
+    outside::clock,
+    outside::random,
+    outside::sleeps,
+    outside::real,
+    outside::forbidden,
+    mixed::rust_greet,
+    mixed::rust_gather,
 );
 
 #[cfg(test)]

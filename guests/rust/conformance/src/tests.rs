@@ -3,10 +3,11 @@
 use brrr::testing::{batches, run};
 
 use crate::edges::{call_hash, call_raw, call_topic, waits_for_nothing};
-use crate::graph::{fan_out, fib, prints, race, race_of, sequential};
+use crate::graph::{chains, fan_out, fib, gather, prints, race, race_of, sequential};
 use crate::hostile::{
     Seen, always_fails, calls_always_fails, catches, fails, fails_child, flaky, stubborn, unknown_child,
 };
+use crate::mixed::rust_gather;
 use crate::options::{full_options, patient, sleeper};
 use crate::{TASKS, graph};
 
@@ -26,13 +27,16 @@ fn what_waits_together_is_one_batch() {
     assert_eq!(batches(), [100]);
     assert_eq!(run(TASKS, sequential(4)), Ok(6));
     assert_eq!(batches(), [1; 4]);
+    assert_eq!(run(TASKS, gather(5)), Ok(vec![0, 1, 2, 3, 4]));
+    assert_eq!(run(TASKS, chains(3)), Ok(vec![3, 4, 5]));
+    assert_eq!(batches(), [3, 3]);
     assert_eq!(run(TASKS, fan_out(0)), Ok(0));
     assert!(batches().is_empty());
 }
 
 #[test]
 fn a_race_gives_what_was_needed() {
-    assert_eq!(run(TASKS, race(7, 8)), Ok((0, 7)));
+    assert_eq!(run(TASKS, race("slow".into(), "gate".into())), Ok((0, 0, 2)));
     assert_eq!(run(TASKS, race_of(2, 3)), Ok(vec![Some(0), Some(1), None]));
 }
 
@@ -46,10 +50,7 @@ fn failures_are_seen_caught_and_passed_on() {
     assert_eq!(passed.chain, ["fails_child: fails failed (error): no luck", "fails: no luck"]);
 
     let caught = run(TASKS, catches("no luck".into())).unwrap();
-    assert_eq!(
-        (caught["task"].as_str(), caught["message"].as_str(), caught["fine"].as_str()),
-        ("fails", "no luck", "1")
-    );
+    assert_eq!((caught.task.as_str(), caught.message.as_str(), caught.fine), ("fails", "no luck", 1));
 
     assert!(run(TASKS, unknown_child()).unwrap_err().message.contains("no_such_task"));
     assert!(run(TASKS, waits_for_nothing()).unwrap_err().message.contains("no call"));
@@ -92,5 +93,7 @@ fn the_rest() {
     assert_eq!(run(TASKS, prints("x".into())), Ok("x".into()));
     assert_eq!(run(TASKS, graph::hello("John".into())), Ok("Hello, John!".into()));
     assert_eq!(run(TASKS, graph::noop()), Ok(()));
+    let greetings = rust_gather("x".into(), vec!["rust_greet".into()], vec![Some("elsewhere".into())]);
+    assert_eq!(run(TASKS, greetings), Ok(vec!["x from rust".to_owned()]));
     assert_eq!(run(TASKS, graph::big_result(10)).map(|text| text.len()), Ok(8));
 }

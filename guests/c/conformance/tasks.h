@@ -1,0 +1,59 @@
+/* The tasks of this guest: guests/CONFORMANCE.md says what each does. */
+#ifndef TASKS_H
+#define TASKS_H
+
+#include <brrr.h>
+
+#define HANDLER(name) brrr_error *name(brrr_app *app)
+
+/* graph.c */
+HANDLER(noop);
+HANDLER(hello);
+HANDLER(leaf);
+HANDLER(big_result);
+HANDLER(fib);
+HANDLER(fan_out);
+HANDLER(gather);
+HANDLER(sequential);
+HANDLER(chains);
+HANDLER(race);
+HANDLER(race_of);
+
+/* failures.c */
+HANDLER(fails);
+HANDLER(catches);
+HANDLER(fails_child);
+HANDLER(unknown_child);
+HANDLER(stubborn);
+HANDLER(always_fails);
+HANDLER(calls_always_fails);
+HANDLER(flaky);
+
+/* limits.c */
+HANDLER(full_options);
+HANDLER(loops);
+HANDLER(with_options);
+HANDLER(patient);
+HANDLER(grows);
+HANDLER(recurses);
+
+/* edges.c */
+HANDLER(echo);
+HANDLER(call_raw);
+HANDLER(call_topic);
+HANDLER(call_hash);
+HANDLER(relays);
+HANDLER(about);
+HANDLER(c_greet);
+HANDLER(c_gather);
+
+/* world.c */
+HANDLER(prints);
+HANDLER(wall_clock);
+HANDLER(sleeps);
+HANDLER(random_numbers);
+HANDLER(real);
+HANDLER(sleeper);
+HANDLER(forbidden);
+
+#endif

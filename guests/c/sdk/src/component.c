@@ -1,0 +1,198 @@
+/* The component's border: what the host calls, and what it is asked, through the generated bindings. */
+#include <stdio.h>
+
+#include "../bindings/brrr_world.h"
+#include "internal.h"
+
+#define TEXT(text) ((brrr_world_string_t){(uint8_t *)(uintptr_t)(text), strlen(text)})
+
+/* Memory for what the host hands in, with a NUL behind it: so texts need no copy. Stands in for the weak one of the
+ * bindings. */
+__attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
+    (void)align;
+    uint8_t *memory = brrr_alloc(size + 1);
+    // The host only ever grows what is not full.
+    if (old_size > 0) memcpy(memory, old, old_size);
+    memory[size] = 0;
+    return memory;
+}
+
+/* Nothing is freed after a call: the instance is dropped. */
+__attribute__((export_name("cabi_post_brrr:worker/handler@0.1.0#describe"))) void
+__wasm_export_exports_brrr_worker_handler_describe_post_return(uint8_t *result) {
+    (void)result;
+}
+__attribute__((export_name("cabi_post_brrr:worker/handler@0.1.0#handle"))) void
+__wasm_export_exports_brrr_worker_handler_handle_post_return(uint8_t *result) {
+    (void)result;
+}
+
+/* The bindings want the object file that carries the world's type, which brrr-cc adds itself. */
+void __component_type_object_force_link_brrr_world(void);
+void __component_type_object_force_link_brrr_world(void) {}
+
+static const char *text_of(brrr_world_string_t text) {
+    return text.len > 0 ? (const char *)text.ptr : "";
+}
+
+static const brrr_failure *failure_of(const brrr_worker_types_failure_t *from) {
+    const char **chain = brrr_alloc(from->chain.len * sizeof *chain);
+    for (size_t i = 0; i < from->chain.len; i++) chain[i] = text_of(from->chain.ptr[i]);
+    brrr_failure *failure = brrr_alloc(sizeof *failure);
+    *failure = (brrr_failure){
+        .kind = text_of(from->kind),
+        .task = text_of(from->task),
+        .message = text_of(from->message),
+        .attempts = from->attempts,
+        .chain = chain,
+        .chain_count = from->chain.len,
+    };
+    return failure;
+}
+
+static brrr_world_list_tuple2_string_string_t pairs(const option *options, size_t count) {
+    brrr_world_tuple2_string_string_t *list = brrr_alloc(count * sizeof *list);
+    for (size_t i = 0; i < count; i++) {
+        list[i] = (brrr_world_tuple2_string_string_t){TEXT(options[i].name), TEXT(options[i].value)};
+    }
+    return (brrr_world_list_tuple2_string_string_t){list, count};
+}
+
+static brrr_world_option_string_t maybe(const char *text) {
+    brrr_world_option_string_t option = {.is_some = text != NULL};
+    if (text != NULL) option.val = TEXT(text);
+    return option;
+}
+
+void brrr_host_poll(brrr_call **calls, size_t count, const uint32_t *need) {
+    // The host may drop this instance, and what stdio still holds with it.
+    brrr_flush();
+    brrr_worker_tasks_invocation_t *list = brrr_alloc(count * sizeof *list);
+    for (size_t i = 0; i < count; i++) {
+        const brrr_call *call = calls[i];
+        option options[6];
+        list[i] = (brrr_worker_tasks_invocation_t){
+            .task = TEXT(call->task),
+            .payload = {(uint8_t *)(uintptr_t)call->payload.data, call->payload.size},
+            .topic = maybe(call->topic),
+            .call_hash = maybe(call->call_hash),
+            .options = pairs(options, brrr_call_options(call, options)),
+        };
+    }
+    brrr_worker_tasks_list_invocation_t asked = {list, count};
+    brrr_worker_tasks_list_option_outcome_t outcomes;
+    uint32_t wanted = need != NULL ? *need : 0;
+    brrr_worker_tasks_poll(&asked, need != NULL ? &wanted : NULL, &outcomes);
+    for (size_t i = 0; i < count && i < outcomes.len; i++) {
+        const brrr_worker_tasks_option_outcome_t *outcome = &outcomes.ptr[i];
+        if (!outcome->is_some) continue;
+        calls[i]->done = true;
+        if (outcome->val.is_err) calls[i]->failure = failure_of(&outcome->val.val.err);
+        else calls[i]->value = (brrr_bytes){outcome->val.val.ok.ptr, outcome->val.val.ok.len};
+    }
+}
+
+void brrr_host_log(brrr_level level, const char *message, size_t size) {
+    brrr_world_string_t text = {(uint8_t *)(uintptr_t)message, size};
+    brrr_worker_log_write((brrr_worker_log_level_t)level, &text);
+}
+
+void brrr_flush(void) {
+    fflush(NULL);
+}
+
+uint64_t brrr_time_left_ms(void) {
+    return brrr_worker_control_time_left_ms();
+}
+
+uint64_t brrr_now_ms(void) {
+    wasi_clocks_wall_clock_datetime_t now;
+    wasi_clocks_wall_clock_now(&now);
+    return now.seconds * 1000 + now.nanoseconds / 1000000;
+}
+
+void brrr_sleep_ms(uint64_t ms) {
+    uint64_t ns;
+    brrr_sleep_ns(__builtin_mul_overflow(ms, 1000000, &ns) ? UINT64_MAX : ns);
+}
+
+void brrr_sleep_ns(uint64_t ns) {
+    wasi_clocks_monotonic_clock_own_pollable_t alarm = wasi_clocks_monotonic_clock_subscribe_duration(ns);
+    wasi_io_poll_method_pollable_block(wasi_io_poll_borrow_pollable(alarm));
+    wasi_io_poll_pollable_drop_own(alarm);
+}
+
+uint64_t brrr_random(void) {
+    return wasi_random_random_get_random_u64();
+}
+
+static brrr_world_option_u64_t number(int64_t value) {
+    return (brrr_world_option_u64_t){value >= 0, (uint64_t)value};
+}
+
+void exports_brrr_worker_handler_describe(exports_brrr_worker_handler_list_task_t *tasks) {
+    tasks->len = brrr_task_count;
+    tasks->ptr = brrr_alloc(brrr_task_count * sizeof *tasks->ptr);
+    for (size_t i = 0; i < brrr_task_count; i++) {
+        const brrr_task *task = &brrr_tasks[i];
+        option extra[4];
+        brrr_world_option_u32_t retries = {task->max_retries >= 0, (uint32_t)task->max_retries};
+        tasks->ptr[i] = (exports_brrr_worker_handler_task_t){
+            .name = TEXT(task->name),
+            .options = {
+                .timeout_ms = number(task->timeout_ms),
+                .max_retries = retries,
+                .retry_delay_ms = number(task->retry_delay_ms),
+                .leaf = task->leaf,
+                .extra = pairs(extra, brrr_task_extra(task, extra)),
+            },
+        };
+    }
+}
+
+static void fail(const brrr_error *from, exports_brrr_worker_handler_handler_error_t *error) {
+    switch (from->type) {
+    case BRRR_RETRYABLE:
+        error->tag = EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_RETRYABLE;
+        error->val.retryable = TEXT(from->message);
+        return;
+    case BRRR_PERMANENT:
+        error->tag = EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_PERMANENT;
+        error->val.permanent = TEXT(from->message);
+        return;
+    case BRRR_CHILD: {
+        const brrr_failure *failure = from->failure;
+        brrr_world_string_t *chain = brrr_alloc(failure->chain_count * sizeof *chain);
+        for (size_t i = 0; i < failure->chain_count; i++) chain[i] = TEXT(failure->chain[i]);
+        error->tag = EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_CHILD;
+        error->val.child = (exports_brrr_worker_handler_failure_t){
+            TEXT(failure->kind), TEXT(failure->task), TEXT(failure->message), failure->attempts,
+            {chain, failure->chain_count},
+        };
+        return;
+    }
+    }
+}
+
+bool exports_brrr_worker_handler_handle(exports_brrr_worker_handler_request_t *request, brrr_world_list_u8_t *value,
+                                        exports_brrr_worker_handler_handler_error_t *error) {
+    brrr_app app = {
+        .task = text_of(request->task),
+        .payload = {request->payload.ptr, request->payload.len},
+        .call_hash = text_of(request->call_hash),
+        .root_id = text_of(request->root_id),
+        .topic = text_of(request->topic),
+        .attempt = request->attempt,
+        .has_deadline = request->deadline_ms.is_some,
+        .deadline_ms = request->deadline_ms.val,
+    };
+    const brrr_error *failed = brrr_dispatch(&app);
+    brrr_flush();
+    brrr_end_lines();
+    if (failed != NULL) {
+        fail(failed, error);
+        return false;
+    }
+    *value = (brrr_world_list_u8_t){(uint8_t *)(uintptr_t)app.result.data, app.result.size};
+    return true;
+}

@@ -1,0 +1,91 @@
+/* What the files of this library share. */
+#ifndef BRRR_INTERNAL_H
+#define BRRR_INTERNAL_H
+
+#include <string.h>
+
+#include "../include/brrr.h"
+
+/* How deep values may nest, read or written: the stack is small. */
+enum { MAX_DEPTH = 200 };
+
+struct brrr_json {
+    brrr_kind kind;
+    union {
+        bool boolean;
+        double number;
+        /* An integer that needs more than 64 bits and a sign has its digits in `text`. */
+        struct {
+            int64_t value;
+            const char *digits;
+        } integer;
+        brrr_string text;
+        struct {
+            /* Keys are empty in an array. */
+            struct entry *entries;
+            size_t count, capacity;
+        } list;
+    } as;
+};
+
+struct entry {
+    brrr_string key;
+    brrr_json *value;
+};
+
+/* malloc that ends the run when there is no memory. */
+void *brrr_alloc(size_t size);
+/* Text made of these; the last is NULL. */
+char *brrr_join(const char *first, ...);
+char *brrr_copy(const char *text, size_t size);
+/* The decimal digits of a number. */
+char *brrr_digits(uint64_t value);
+brrr_error *brrr_error_new(int type, const char *message);
+brrr_json *brrr_json_new(brrr_kind kind);
+void brrr_append(brrr_json *list, brrr_string key, brrr_json *value);
+
+typedef struct buffer {
+    char *data;
+    size_t size, capacity;
+} buffer;
+
+void brrr_put(buffer *out, const void *data, size_t size);
+void brrr_put_char(buffer *out, char c);
+/* False when some text is not UTF-8, or it nests too deep. */
+bool brrr_write(buffer *out, const brrr_json *json);
+bool brrr_write_text(buffer *out, brrr_string text);
+void brrr_write_double(buffer *out, double value);
+/* Decodes one code point, surrogates allowed as in Python: its length, or 0. */
+size_t brrr_utf8(const uint8_t *at, const uint8_t *end, uint32_t *code);
+
+/* 64 hex digits of SHA-256 over the parts, one after the other. */
+char *brrr_sha256(const brrr_bytes *parts, size_t count);
+/* The Python worker's hash of a call whose payload was written by this library. NULL when `task` is not UTF-8. */
+char *brrr_call_hash(const char *task, brrr_bytes payload);
+
+/* Runs the handler that `app->task` names; its value is in `app->result`. */
+brrr_error *brrr_dispatch(brrr_app *app);
+
+/* An option by its name in the WIT, with its value as text. */
+typedef struct option {
+    const char *name, *value;
+} option;
+/* What is set; returns how many. */
+size_t brrr_call_options(const brrr_call *call, option options[6]);
+size_t brrr_task_extra(const brrr_task *task, option options[4]);
+
+/* ---- The border with the host: component.c in a component, testing.c natively. */
+
+/* Asks for the outcomes of these calls, and puts them into them; `need` may be NULL: all. */
+void brrr_host_poll(brrr_call **calls, size_t count, const uint32_t *need);
+void brrr_host_log(brrr_level level, const char *message, size_t size);
+/* Shows what was printed and has not been shown. */
+void brrr_flush(void);
+
+/* ---- Of a component only. */
+
+void brrr_sleep_ns(uint64_t ns);
+/* Shows lines that have no end yet. */
+void brrr_end_lines(void);
+
+#endif

@@ -1,0 +1,109 @@
+/* Handlers: their arguments, their values, their options. */
+#include "internal.h"
+
+static brrr_error *unfit(const char *problem, const char *name) {
+    const char *message = name == NULL ? brrr_join("the arguments do not fit: ", problem, NULL)
+                                       : brrr_join("the arguments do not fit: ", name, ": ", problem, NULL);
+    // The same payload will not fit next time either.
+    return brrr_error_new(BRRR_PERMANENT, message);
+}
+
+brrr_error *brrr_arguments(const brrr_app *app, const brrr_json **arguments) {
+    const char *problem;
+    const brrr_json *payload = brrr_parse(app->payload, &problem);
+    if (payload == NULL) return unfit(problem, NULL);
+    // [{…}] by name, [] for none, […] by position, or a bare {…}.
+    if (brrr_kind_of(payload) == BRRR_ARRAY) {
+        if (brrr_count(payload) == 0) payload = brrr_object_of(NULL, 0);
+        else if (brrr_count(payload) == 1 && brrr_kind_of(brrr_at(payload, 0)) == BRRR_OBJECT) payload = brrr_at(payload, 0);
+    } else if (brrr_kind_of(payload) != BRRR_OBJECT) {
+        return unfit("expected a list or an object", NULL);
+    }
+    *arguments = payload;
+    return NULL;
+}
+
+static brrr_error *no_others(const brrr_json *arguments, const brrr_parameter *parameters, size_t count) {
+    for (size_t i = 0; i < brrr_count(arguments); i++) {
+        const char *key = brrr_key(arguments, i);
+        size_t known = 0;
+        if (key != NULL) {
+            while (known < count && strcmp(parameters[known].name, key) != 0) known++;
+        } else {
+            known = i;
+        }
+        if (known >= count) return unfit(key != NULL ? "there is no such argument" : "there are too many", key);
+    }
+    return NULL;
+}
+
+brrr_error *brrr_args_into(const brrr_app *app, const brrr_parameter *parameters, size_t count) {
+    const brrr_json *arguments;
+    BRRR_TRY(brrr_arguments(app, &arguments));
+    BRRR_TRY(no_others(arguments, parameters, count));
+    bool named = brrr_kind_of(arguments) == BRRR_OBJECT;
+    for (size_t i = 0; i < count; i++) {
+        const brrr_parameter *parameter = &parameters[i];
+        const brrr_json *value = named ? brrr_get(arguments, parameter->name) : brrr_at(arguments, i);
+        if (parameter->optional && brrr_kind_of(value) == BRRR_NULL) continue;
+        const char *problem = brrr_read_into(value, parameter->target);
+        if (problem != NULL) return unfit(problem, parameter->name);
+    }
+    return NULL;
+}
+
+brrr_error *brrr_return_json(brrr_app *app, const brrr_json *value) {
+    app->result = brrr_dumps(value);
+    if (app->result.data != NULL) return NULL;
+    return brrr_permanent("the value cannot be written as JSON: text that is not UTF-8, or nested too deep");
+}
+
+brrr_error *brrr_return_bytes(brrr_app *app, brrr_bytes value) {
+    app->result = (brrr_bytes){value.data != NULL ? value.data : (const uint8_t *)"", value.size};
+    return NULL;
+}
+
+brrr_error *brrr_dispatch(brrr_app *app) {
+    for (size_t i = 0; i < brrr_task_count; i++) {
+        if (strcmp(brrr_tasks[i].name, app->task) != 0) continue;
+        app->result = (brrr_bytes){(const uint8_t *)"null", 4};
+        return brrr_tasks[i].run(app);
+    }
+    return brrr_error_new(BRRR_PERMANENT, brrr_join("this worker has no task \"", app->task, "\"", NULL));
+}
+
+bool brrr_is_active(void) {
+    return brrr_time_left_ms() > 0;
+}
+
+static void add(option **next, const char *name, const char *value) {
+    *(*next)++ = (option){name, value};
+}
+
+static void add_number(option **next, const char *name, int64_t value) {
+    if (value >= 0) add(next, name, brrr_digits((uint64_t)value));
+}
+
+static void add_backoff(option **next, brrr_backoff backoff) {
+    if (backoff != BRRR_BACKOFF_DEFAULT) add(next, "retry-backoff", backoff == BRRR_FIXED ? "fixed" : "exponential");
+}
+
+size_t brrr_call_options(const brrr_call *call, option options[6]) {
+    option *next = options;
+    add_number(&next, "timeout-ms", call->timeout_ms);
+    add_number(&next, "max-retries", call->max_retries);
+    add_number(&next, "retry-delay-ms", call->retry_delay_ms);
+    add_number(&next, "max-retry-delay-ms", call->max_retry_delay_ms);
+    add_backoff(&next, call->backoff);
+    if (call->label != NULL) add(&next, "label", call->label);
+    return (size_t)(next - options);
+}
+
+size_t brrr_task_extra(const brrr_task *task, option options[4]) {
+    option *next = options;
+    add_backoff(&next, task->backoff);
+    add_number(&next, "max-retry-delay-ms", task->max_retry_delay_ms);
+    add_number(&next, "max-running", task->max_running);
+    add_number(&next, "memory-bytes", task->memory_bytes);
+    return (size_t)(next - options);
+}

@@ -1,0 +1,198 @@
+/*
+ * What the C library asks of WASI preview 1, on top of what the host gives: output becomes log messages, clocks and
+ * random numbers are the host's, and there are no files, arguments or environment.
+ *
+ * These stand in for the imports of the C library's own names, so that a component needs no adapter. What is not here
+ * stays an import, and brrr-cc says so.
+ */
+#include <stdio.h>
+#include <wasi/api.h>
+
+#include "../bindings/brrr_world.h"
+#include "internal.h"
+
+#define PREVIEW1(name) __imported_wasi_snapshot_preview1_##name
+/* One function of preview 1, declared as the C library declares it: all of its pointers are numbers. */
+#define PROVIDE(name, ...)               \
+    int32_t PREVIEW1(name)(__VA_ARGS__); \
+    int32_t PREVIEW1(name)(__VA_ARGS__)
+
+enum { STDIN, STDOUT, STDERR };
+
+/* Per stream, the line that has no end so far. */
+static buffer lines[3];
+
+static void show(int stream, bool unfinished) {
+    char *start = lines[stream].data, *end = start + lines[stream].size;
+    for (char *at = start; at < end; at++) {
+        if (*at == '\n') {
+            brrr_host_log(stream == STDOUT ? BRRR_INFO : BRRR_ERROR, start, (size_t)(at - start));
+            start = at + 1;
+        }
+    }
+    if (unfinished && start < end) {
+        brrr_host_log(stream == STDOUT ? BRRR_INFO : BRRR_ERROR, start, (size_t)(end - start));
+        start = end;
+    }
+    lines[stream].size = (size_t)(end - start);
+    if (start < end) memmove(lines[stream].data, start, lines[stream].size);
+}
+
+void brrr_end_lines(void) {
+    show(STDOUT, true);
+    show(STDERR, true);
+}
+
+PROVIDE(fd_write, int32_t fd, int32_t vectors, int32_t count, int32_t written) {
+    if (fd != STDOUT && fd != STDERR) return __WASI_ERRNO_BADF;
+    const __wasi_ciovec_t *parts = (const __wasi_ciovec_t *)vectors;
+    size_t size = 0;
+    for (int32_t i = 0; i < count; i++) {
+        brrr_put(&lines[fd], parts[i].buf, parts[i].buf_len);
+        size += parts[i].buf_len;
+    }
+    show(fd, false);
+    *(__wasi_size_t *)written = size;
+    return 0;
+}
+
+PROVIDE(fd_fdstat_get, int32_t fd, int32_t stat) {
+    if (fd < STDIN || fd > STDERR) return __WASI_ERRNO_BADF;
+    // A terminal, to the C library: so it writes line by line.
+    *(__wasi_fdstat_t *)stat = (__wasi_fdstat_t){.fs_filetype = __WASI_FILETYPE_CHARACTER_DEVICE};
+    return 0;
+}
+
+PROVIDE(fd_read, int32_t fd, int32_t vectors, int32_t count, int32_t read) {
+    (void)vectors, (void)count;
+    *(__wasi_size_t *)read = 0;
+    return fd == STDIN ? 0 : __WASI_ERRNO_BADF;
+}
+
+PROVIDE(fd_seek, int32_t fd, int64_t offset, int32_t whence, int32_t position) {
+    (void)offset, (void)whence, (void)position;
+    return fd <= STDERR ? __WASI_ERRNO_SPIPE : __WASI_ERRNO_BADF;
+}
+
+PROVIDE(fd_close, int32_t fd) {
+    return fd <= STDERR ? 0 : __WASI_ERRNO_BADF;
+}
+
+PROVIDE(clock_time_get, int32_t clock, int64_t precision, int32_t time) {
+    (void)precision;
+    uint64_t now;
+    if (clock == __WASI_CLOCKID_REALTIME) {
+        wasi_clocks_wall_clock_datetime_t wall;
+        wasi_clocks_wall_clock_now(&wall);
+        now = wall.seconds * 1000000000 + wall.nanoseconds;
+    } else {
+        now = wasi_clocks_monotonic_clock_now();
+    }
+    *(uint64_t *)time = now;
+    return 0;
+}
+
+PROVIDE(clock_res_get, int32_t clock, int32_t resolution) {
+    (void)clock;
+    *(uint64_t *)resolution = 1;
+    return 0;
+}
+
+/* Of all that one can wait for there is only time. */
+PROVIDE(poll_oneoff, int32_t subscriptions, int32_t events, int32_t count, int32_t happened) {
+    const __wasi_subscription_t *alarm = (const __wasi_subscription_t *)subscriptions;
+    if (count != 1 || alarm->u.tag != __WASI_EVENTTYPE_CLOCK) return __WASI_ERRNO_NOTSUP;
+    uint64_t wait = alarm->u.u.clock.timeout;
+    if (alarm->u.u.clock.flags & __WASI_SUBCLOCKFLAGS_SUBSCRIPTION_CLOCK_ABSTIME) {
+        uint64_t now;
+        PREVIEW1(clock_time_get)((int32_t)alarm->u.u.clock.id, 0, (int32_t)&now);
+        wait = wait > now ? wait - now : 0;
+    }
+    brrr_sleep_ns(wait);
+    *(__wasi_event_t *)events = (__wasi_event_t){.userdata = alarm->userdata, .type = __WASI_EVENTTYPE_CLOCK};
+    *(__wasi_size_t *)happened = 1;
+    return 0;
+}
+
+PROVIDE(random_get, int32_t memory, int32_t size) {
+    brrr_world_list_u8_t bytes;
+    wasi_random_random_get_random_bytes((uint32_t)size, &bytes);
+    memcpy((void *)memory, bytes.ptr, bytes.len);
+    free(bytes.ptr);
+    return 0;
+}
+
+PROVIDE(sched_yield, void) {
+    return 0;
+}
+
+_Noreturn void PREVIEW1(proc_exit)(int32_t code);
+_Noreturn void PREVIEW1(proc_exit)(int32_t code) {
+    brrr_end_lines();
+    const char *message = brrr_join("the handler exited with code ", brrr_digits((uint32_t)code), NULL);
+    brrr_host_log(BRRR_ERROR, message, strlen(message));
+    __builtin_trap();
+}
+
+/* ---- What there is none of. */
+
+PROVIDE(environ_sizes_get, int32_t count, int32_t size) {
+    *(__wasi_size_t *)count = 0;
+    *(__wasi_size_t *)size = 0;
+    return 0;
+}
+
+PROVIDE(environ_get, int32_t names, int32_t text) {
+    (void)names, (void)text;
+    return 0;
+}
+
+PROVIDE(args_sizes_get, int32_t count, int32_t size) {
+    return PREVIEW1(environ_sizes_get)(count, size);
+}
+
+PROVIDE(args_get, int32_t arguments, int32_t text) {
+    (void)arguments, (void)text;
+    return 0;
+}
+
+PROVIDE(fd_prestat_get, int32_t fd, int32_t stat) {
+    (void)fd, (void)stat;
+    return __WASI_ERRNO_BADF;
+}
+
+PROVIDE(fd_prestat_dir_name, int32_t fd, int32_t path, int32_t size) {
+    (void)fd, (void)path, (void)size;
+    return __WASI_ERRNO_BADF;
+}
+
+PROVIDE(fd_fdstat_set_flags, int32_t fd, int32_t flags) {
+    (void)fd, (void)flags;
+    return __WASI_ERRNO_BADF;
+}
+
+PROVIDE(path_open, int32_t fd, int32_t lookup, int32_t path, int32_t size, int32_t open, int64_t rights, int64_t inherited,
+        int32_t flags, int32_t opened) {
+    (void)fd, (void)lookup, (void)path, (void)size, (void)open, (void)rights, (void)inherited, (void)flags, (void)opened;
+    return __WASI_ERRNO_NOTCAPABLE;
+}
+
+PROVIDE(path_filestat_get, int32_t fd, int32_t lookup, int32_t path, int32_t size, int32_t stat) {
+    (void)fd, (void)lookup, (void)path, (void)size, (void)stat;
+    return __WASI_ERRNO_NOTCAPABLE;
+}
+
+PROVIDE(path_unlink_file, int32_t fd, int32_t path, int32_t size) {
+    (void)fd, (void)path, (void)size;
+    return __WASI_ERRNO_NOTCAPABLE;
+}
+
+PROVIDE(path_remove_directory, int32_t fd, int32_t path, int32_t size) {
+    (void)fd, (void)path, (void)size;
+    return __WASI_ERRNO_NOTCAPABLE;
+}
+
+PROVIDE(path_rename, int32_t fd, int32_t from, int32_t from_size, int32_t to_fd, int32_t to, int32_t to_size) {
+    (void)fd, (void)from, (void)from_size, (void)to_fd, (void)to, (void)to_size;
+    return __WASI_ERRNO_NOTCAPABLE;
+}

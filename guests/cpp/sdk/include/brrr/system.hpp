@@ -1,0 +1,43 @@
+/// Output, time and chance. std::printf, std::chrono's clocks and std::random_device work as well; the host replays
+/// them.
+#ifndef BRRR_SYSTEM_HPP
+#define BRRR_SYSTEM_HPP
+
+#include <brrr.h>
+
+#include <chrono>
+#include <string_view>
+
+namespace brrr {
+
+enum class Level { Trace = BRRR_TRACE, Debug = BRRR_DEBUG, Info = BRRR_INFO, Warn = BRRR_WARN, Error = BRRR_ERROR };
+
+/// Shows a message on the worker's output, once however often the handler is replayed.
+inline void log(Level level, std::string_view message) {
+    brrr_log(static_cast<brrr_level>(level), "%.*s", static_cast<int>(message.size()), message.data());
+}
+
+/// How long until this run is stopped, whatever it does. It differs from replay to replay, so nothing that is called or
+/// returned may depend on it, except in a leaf.
+inline std::chrono::milliseconds time_left() {
+    return std::chrono::milliseconds(brrr_time_left_ms());
+}
+
+/// Is there any time left? For work that would rather stop early by itself.
+inline bool is_active() {
+    return brrr_is_active();
+}
+
+/// Returns at once, the clock moved, except in a leaf.
+inline void sleep(std::chrono::milliseconds time) {
+    brrr_sleep_ms(static_cast<uint64_t>(time.count()));
+}
+
+/// A random number.
+inline uint64_t random() {
+    return brrr_random();
+}
+
+} // namespace brrr
+
+#endif

@@ -1,0 +1,295 @@
+/** The tasks of guests/CONFORMANCE.md. */
+import { CallFailed, Permanent, handler, handlerRaw, taskFn } from "brrr";
+
+export const noop = taskFn("noop", () => null);
+
+export const hello = taskFn("hello", ({ greetee }) => `Hello, ${greetee}!`);
+
+/** A tree of calls. With a salt every call in it is another one; without, equal calls are one. */
+export const fib = handler("fib", async (app, args) => {
+  const { n } = args;
+  if (n < 2) return n;
+  const salted = (side) => (args.salt == null ? null : args.salt + side);
+  const [a, b] = await Promise.all([
+    app.call(fib)({ n: n - 2, salt: salted("l") }),
+    app.call(fib)({ n: n - 1, salt: salted("r") }),
+  ]);
+  return a + b;
+});
+
+export const leaf = taskFn("leaf", ({ i }) => i);
+
+const leaves = (app, n) => Array.from({ length: n }, (_, i) => app.call(leaf)({ i }));
+
+/** `n` children at once; their sum. */
+export const fanOut = handler("fan_out", async (app, { n }) => {
+  const values = await Promise.all(leaves(app, n));
+  return values.reduce((a, b) => a + b, 0);
+});
+
+/** The same children; their values in the order of the calls. */
+export const gather = handler("gather", (app, { n }) => Promise.all(leaves(app, n)));
+
+/** `n` children, one after the other. */
+export const sequential = handler("sequential", async (app, { n }) => {
+  let total = 0;
+  for (let i = 0; i < n; i++) total += await app.call(leaf)({ i });
+  return total;
+});
+
+/** `n` chains of two calls at the same time. */
+export const chains = handler("chains", (app, { n }) => {
+  const chain = async (k) => app.call(leaf)({ i: (await app.call(leaf)({ i: k })) + n });
+  return Promise.all(Array.from({ length: n }, (_, k) => chain(k)));
+});
+
+/** A race of two topics, then a call on a third: which won, its value, and that call's. */
+export const race = handler("race", async (app, { slow, gate }) => {
+  const calls = [app.call(leaf, { topic: slow })({ i: 0 }), app.call(leaf)({ i: 1 })];
+  const [winner] = await app.some(1, ...calls);
+  return [winner, await calls[winner], await app.call(leaf, { topic: gate })({ i: 2 })];
+});
+
+/** The values of the first `need` of `n` children, null for the others. */
+export const raceOf = handler("race_of", async (app, { need, n }) => {
+  const calls = leaves(app, n);
+  const values = calls.map(() => null);
+  for (const i of await app.some(need, ...calls)) values[i] = await calls[i];
+  return values;
+});
+
+export const fails = taskFn(
+  "fails",
+  ({ message }) => {
+    throw new Error(message);
+  },
+  { maxRetries: 0 },
+);
+
+/** A child's failure, caught, beside the value of one that did not fail. */
+export const catches = handler("catches", async (app, { message }) => {
+  const [failed, fine] = await Promise.allSettled([app.call(fails)({ message }), app.call(leaf)({ i: 1 })]);
+  if (failed.status === "fulfilled" || !(failed.reason instanceof CallFailed) || fine.status === "rejected") {
+    throw new Permanent("the first child should have failed, and only that one");
+  }
+  const { kind, task, message: seen } = failed.reason;
+  return { kind, task, message: seen, fine: fine.value };
+});
+
+/** A child's failure, not caught. */
+export const failsChild = handler("fails_child", (app, { message }) => app.call(fails)({ message }));
+
+export const unknownChild = handler("unknown_child", (app) => app.call("no_such_task")({}));
+
+/** An error that no retry can mend, although it may be retried. */
+export const stubborn = taskFn(
+  "stubborn",
+  () => {
+    throw new Permanent("no use");
+  },
+  { maxRetries: 3 },
+);
+
+/** An error that might pass and never does. */
+export const alwaysFails = taskFn(
+  "always_fails",
+  () => {
+    throw new Error("never works");
+  },
+  { maxRetries: 2, retryDelay: 0.01 },
+);
+
+/** A child that fails after its retries: caught, or passed on. For that it is not run again itself. */
+export const callsAlwaysFails = handler(
+  "calls_always_fails",
+  async (app, args) => {
+    try {
+      await app.call(alwaysFails)();
+    } catch (error) {
+      if (!(args.catch && error instanceof CallFailed)) throw error;
+      const { kind, task, message, attempts } = error;
+      return { kind, task, message, attempts };
+    }
+    throw new Permanent("the child should have failed");
+  },
+  { maxRetries: 5 },
+);
+
+/** Fails before the attempt `until`, then says which one it is. */
+export const flaky = handler(
+  "flaky",
+  (app, { until }) => {
+    const { attempt } = app.request;
+    if (attempt < until) throw new Error(`attempt ${attempt} fails`);
+    return { attempt };
+  },
+  { maxRetries: 3, retryDelay: 0.01, backoff: "fixed" },
+);
+
+const spin = () => {
+  for (;;);
+};
+
+/** Never ends. */
+export const loops = taskFn("loops", spin);
+
+/** Never ends, and is stopped soon. */
+export const spinBrieflyLimited = taskFn("spin_briefly_limited", spin, { timeout: 0.3, maxRetries: 0 });
+
+/** Calls what never ends, with options of its own; the kind of its failure. */
+export const withOptions = handler("with_options", async (app) => {
+  try {
+    await app.call(loops, { timeout: 0.2, maxRetries: 0, label: "brief" })();
+  } catch (error) {
+    if (error instanceof CallFailed) return error.kind;
+    throw error;
+  }
+  throw new Permanent("it never ends");
+});
+
+/** Has every option that there is. */
+export const fullOptions = taskFn("full_options", () => null, {
+  timeout: 10,
+  maxRetries: 1,
+  retryDelay: 0.01,
+  backoff: "exponential",
+  maxRetryDelay: 1,
+  maxRunning: 2,
+  memory: "128MiB",
+});
+
+/** Works until its time is nearly over, and stops by itself. */
+export const patient = handler(
+  "patient",
+  async (app) => {
+    while (app.isActive() && app.timeLeft() > 0.1) await app.sleep(5);
+    return "stopped in time";
+  },
+  { leaf: true, timeout: 0.5 },
+);
+
+/** Really sleeps, being a leaf; the seconds by which the clock moved. */
+export const sleeper = handler(
+  "sleeper",
+  async (app, { seconds }) => {
+    const before = Date.now();
+    await app.sleep(seconds * 1000);
+    return (Date.now() - before) / 1000;
+  },
+  { leaf: true },
+);
+
+/** Takes memory until it is stopped. */
+export const grows = taskFn(
+  "grows",
+  () => {
+    const hoard = [];
+    for (;;) hoard.push(new Uint8Array(1 << 20).fill(1));
+  },
+  { maxRetries: 0 },
+);
+
+export const recurses = taskFn(
+  "recurses",
+  () => {
+    const deeper = (n) => deeper(n + 1) + 1;
+    return deeper(0);
+  },
+  { maxRetries: 0 },
+);
+
+/** A result of that many bytes, its two quotes included. */
+export const bigResult = taskFn("big_result", ({ bytes }) => "x".repeat(bytes - 2));
+
+export const echo = handlerRaw("echo", (_app, payload) => payload);
+
+/** A call in bytes that are no JSON; how many came back, and whether they are the same. */
+export const callRaw = handler("call_raw", async (app, { bytes }) => {
+  const sent = Uint8Array.from({ length: bytes }, (_, i) => i % 256);
+  const got = await app.callRaw(echo, sent);
+  return [got.length, got.length === sent.length && got.every((byte, i) => byte === sent[i])];
+});
+
+export const callTopic = handler("call_topic", (app, { topic, i }) => app.call(leaf, { topic })({ i }));
+
+/** Two different calls that claim one identity: they share the first one's value. */
+export const callHash = handler("call_hash", async (app, { hash }) => {
+  const first = await app.call(leaf, { callHash: hash })({ i: 1 });
+  const second = await app.call(leaf, { callHash: hash })({ i: 2 });
+  return [first, second];
+});
+
+/** Any call, with any arguments. */
+export const relays = handler("relays", (app, { task, topic, args }) =>
+  app.call(task, topic === null ? {} : { topic })(args),
+);
+
+/** What a handler is told about its call. */
+export const about = handler(
+  "about",
+  (app) => {
+    const { task, callHash: call_hash, rootId: root_id, topic, attempt, deadlineMs } = app.request;
+    return { task, call_hash, root_id, topic, attempt, has_deadline: deadlineMs != null };
+  },
+  { timeout: 30 },
+);
+
+/** Lines before and after a call: each must be seen once, though the handler runs twice. */
+export const prints = handler("prints", async (app, { line }) => {
+  console.log(`before ${line}`);
+  console.warn(`warning ${line}`);
+  await app.call(leaf)({ i: 1 });
+  console.log(`after ${line}`);
+  return line;
+});
+
+/** The time, and the same after a replay: a clock that had moved would ask for another child. */
+export const clock = handler("clock", async (app) => {
+  const now = Date.now();
+  return [now, await app.call(leaf)({ i: now })];
+});
+
+/** Sleeps, then says how far the clock moved. Not a leaf, so it does not really wait. */
+export const sleeps = handler("sleeps", async (app, { ms }) => {
+  const before = Date.now();
+  await app.sleep(ms);
+  return app.call(leaf)({ i: Date.now() - before });
+});
+
+/** A whole number that all languages can hold. */
+const number = () => Math.floor(Math.random() * 2 ** 53);
+
+/** A random number, the same after a replay, and another one. */
+export const random = handler("random", async (app) => {
+  const drawn = number();
+  return [drawn, await app.call(leaf)({ i: drawn }), number()];
+});
+
+/** A leaf's clock, sleep and random numbers. */
+export const real = handler(
+  "real",
+  async (app, { ms }) => {
+    const before = Date.now();
+    await app.sleep(ms);
+    return { before, after: Date.now(), random: number() };
+  },
+  { leaf: true },
+);
+
+/** Looks for the ways out that a JavaScript engine may offer. */
+export const forbidden = taskFn("forbidden", () => {
+  const offered = (...names) => names.filter((name) => name in globalThis);
+  const ways = (...names) => offered(...names).join(", ") || "absent";
+  return {
+    network: ways("fetch", "XMLHttpRequest", "WebSocket", "EventSource"),
+    files: ways("require", "std", "os", "Deno", "Bun", "FileReader"),
+    environment: offered("process", "scriptArgs"),
+  };
+});
+
+export const greet = taskFn("javascript_greet", ({ name }) => `${name} from javascript`);
+
+/** One child for each task, each on its topic, in one batch. */
+export const gatherNamed = handler("javascript_gather", (app, { name, tasks, topics }) =>
+  Promise.all(tasks.map((task, i) => app.call(task, { topic: topics[i] ?? undefined })({ name }))),
+);
