@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The Go SDK's tests and vet, natively: no component, no host.
+. "$(dirname "$0")/../lib.sh"
+
+"$ROOT/scripts/setup/go.sh"
+cd "$ROOT/guests/go"
+unformatted=$(gofmt -l .)
+[ -z "$unformatted" ] || die "gofmt would change: $unformatted"
+go vet ./...
+go test ./...
