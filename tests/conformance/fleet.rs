@@ -1,115 +1,178 @@
-//! One worker with one guest, in this process, on the memory backend.
+//! Workers with one language's guest, in this process, on a memory backend of their own.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use brrr_host::exit::Exit;
-use brrr_host::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, WasmHandler};
+use brrr_host::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, Stream, WasmHandler};
 use brrr_host::worker::{Options, Shutdown, Worker, now};
 use brrr_protocol::client::Client;
-use brrr_protocol::codec::{python, typescript};
 use brrr_protocol::model::{Call, CallHash, Outcome, Root, Topic};
-use brrr_protocol::ports::{Backend, NewJob, spawn_counter};
+use brrr_protocol::options::Options as RunOptions;
+use brrr_protocol::ports::{Backend, Handler, NewJob, spawn_counter};
 use brrr_protocol::step::Limits;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-/// A language, and how its guest was built.
-pub struct Language {
-    pub name: &'static str,
-    component: &'static str,
-    hash: fn(&str, &Value) -> String,
-    payload: fn(&Value) -> Vec<u8>,
+use crate::languages::{LANGUAGES, Language, root};
+
+/// Runs that are in memory at once, over all tests.
+const MAX_RUNNING: u32 = 16;
+
+/// Longer than any step here takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
+    // Shared with other runs of the tests: compiling Python takes long.
+    let cache_dir = Some(root().join("build/cache"));
+    Engine::new(&EngineOptions { max_running: MAX_RUNNING, cache_dir }).unwrap()
+});
+
+/// A component that is loaded, and what it prints.
+pub struct Program {
+    pub handler: Arc<WasmHandler>,
+    printed: Arc<Kept>,
 }
 
-pub static LANGUAGES: &[Language] = &[
-    Language {
-        name: "rust",
-        component: "rust/rust-conformance.wasm",
-        hash: python::call_hash,
-        payload: python::payload,
-    },
-    Language {
-        name: "python",
-        component: "python/conformance.wasm",
-        hash: python::call_hash,
-        payload: python::payload,
-    },
-    Language {
-        name: "typescript",
-        component: "typescript/conformance.wasm",
-        hash: |task, kwargs| typescript::call_hash(task, std::slice::from_ref(kwargs)),
-        payload: |kwargs| typescript::payload(std::slice::from_ref(kwargs)),
-    },
-];
-
-/// Keeps what guests print.
+/// Keeps what guests print: the call, the stream, the line.
 #[derive(Default)]
-struct Kept(Mutex<Vec<(String, String)>>);
+struct Kept(Mutex<Vec<(CallHash, Stream, String)>>);
 
 impl Output for Kept {
     fn write(&self, line: OutputLine<'_>) {
-        self.0.lock().unwrap().push((line.task.to_owned(), line.text.to_owned()));
+        self.0.lock().unwrap().push((line.call.clone(), line.stream, line.text.to_owned()));
+    }
+}
+
+/// Loads a component; it is compiled unless an earlier test or run did so.
+pub async fn load(component: &Path) -> Guest {
+    assert!(component.exists(), "{} is missing: run scripts/guests.sh", component.display());
+    Guest::load(&ENGINE, component, &|_| {}).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+impl Program {
+    pub async fn load(component: &Path) -> Self {
+        Self::of(vec![load(component).await])
+    }
+
+    pub fn of(guests: Vec<Guest>) -> Self {
+        let printed = Arc::new(Kept::default());
+        // Long enough for Python on a busy machine, short enough to wait for a loop.
+        let limits = RunLimits { wall: Duration::from_secs(30), ..RunLimits::default() };
+        // What the largest guest needs, and no more: so much has to be filled before it is stopped.
+        let grows = RunOptions { memory: Some(96 << 20), ..RunOptions::default() };
+        let overrides = Overrides::from([("grows".to_owned(), grows)]);
+        let handler = Arc::new(WasmHandler::new(guests, limits, &overrides, printed.clone()).unwrap());
+        Self { handler, printed }
     }
 }
 
 pub struct Fleet {
     pub language: &'static Language,
-    backend: Arc<dyn Backend>,
-    client: Client,
-    printed: Arc<Kept>,
-    worker: JoinHandle<brrr_protocol::Result<()>>,
+    pub backend: Arc<dyn Backend>,
+    pub client: Client,
+    pub program: &'static Program,
+    workers: Mutex<Vec<JoinHandle<brrr_protocol::Result<()>>>>,
     shutdown: Shutdown,
     jobs: AtomicU64,
 }
 
-impl Fleet {
-    pub async fn start(language: &'static Language) -> Self {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-        let component = root.join("build/guests").join(language.component);
-        assert!(component.exists(), "{} is missing: run scripts/guests.sh {}", component.display(), language.name);
-        // Shared by the tests: compiling Python takes long.
-        let cache_dir = Some(root.join("build/cache"));
-        let engine = Engine::new(&EngineOptions { max_running: 8, cache_dir }).unwrap();
-        let guest = Guest::load(&engine, &component, &|_| {}).await.unwrap_or_else(|e| panic!("{e}"));
-        let printed = Arc::new(Kept::default());
-        // Long enough for Python on a busy machine, short enough to wait for a loop.
-        let limits = RunLimits { wall: Duration::from_secs(10), ..RunLimits::default() };
-        let handler = Arc::new(WasmHandler::new(vec![guest], limits, &Overrides::default(), printed.clone()).unwrap());
+/// Runs a case on a fleet of a language.
+pub async fn with(language: &str, case: impl AsyncFn(&Fleet)) {
+    let language = LANGUAGES.iter().find(|known| known.name == language).expect("a row in languages.rs");
+    if language.is_left_out() {
+        eprintln!("left out by BRRR_LANGUAGE");
+        return;
+    }
+    let fleet = Fleet::start(language).await;
+    case(&fleet).await;
+    fleet.stop().await;
+}
 
+impl Fleet {
+    /// A new fleet: one worker, on the topic of the tests, with the language's conformance guest.
+    pub async fn start(language: &'static Language) -> Self {
+        let component = language.component(language.conformance);
+        let program = language.program.get_or_init(async || Program::load(&component).await).await;
+        let fleet = Self::of(language, program);
+        fleet.serve(topic(), program.handler.clone());
+        fleet
+    }
+
+    /// A fleet without workers.
+    pub fn of(language: &'static Language, program: &'static Program) -> Self {
         let backend: Arc<dyn Backend> = Arc::new(brrr_backends::Memory::new());
-        let shutdown = Shutdown::default();
-        let limits = Limits { unknown_task_grace: Duration::from_millis(300), ..Limits::default() };
-        let options = Options { max_running: 8, drain: Duration::from_secs(5), limits, observer: None };
-        let worker = Worker::new(backend.clone(), handler, topic(), options, shutdown.clone());
         Self {
             language,
             client: Client::new(backend.clone()),
             backend,
-            printed,
-            worker: tokio::spawn(worker.run()),
-            shutdown,
+            program,
+            workers: Mutex::default(),
+            shutdown: Shutdown::default(),
             jobs: AtomicU64::new(0),
+        }
+    }
+
+    /// Adds a worker on a topic.
+    pub fn serve(&self, topic: impl Into<Topic>, handler: Arc<dyn Handler>) {
+        let limits = Limits { unknown_task_grace: Duration::from_millis(300), ..Limits::default() };
+        let options = Options { max_running: 8, drain: Duration::from_secs(5), limits, observer: None };
+        let worker = Worker::new(self.backend.clone(), handler, topic.into(), options, self.shutdown.clone());
+        self.workers.lock().unwrap().push(tokio::spawn(worker.run()));
+    }
+
+    pub async fn stop(self) {
+        self.shutdown.begin(Exit::Done);
+        let workers = self.workers.into_inner().unwrap();
+        for worker in workers {
+            worker.await.unwrap().unwrap();
         }
     }
 
     /// Makes a call as a job of its own and waits for its outcome.
     pub async fn call(&self, task: &str, kwargs: Value) -> Outcome {
+        let (root, hash) = self.schedule(task, kwargs).await;
+        self.wait(&root, &hash).await
+    }
+
+    /// The value of a call that must have one, as JSON.
+    pub async fn value(&self, task: &str, kwargs: Value) -> Value {
+        json(self.call(task, kwargs).await)
+    }
+
+    /// A call with a payload that is not the codec's.
+    pub async fn call_raw(&self, task: &str, payload: &[u8]) -> Outcome {
+        let (root, hash) = self.begin(task, payload.to_vec(), CallHash::derive(task, payload)).await;
+        self.wait(&root, &hash).await
+    }
+
+    pub async fn schedule(&self, task: &str, kwargs: Value) -> (Root, CallHash) {
+        self.begin(task, (self.language.codec.payload)(&kwargs), self.hash(task, &kwargs)).await
+    }
+
+    /// The hash that the language's SDK gives a call.
+    pub fn hash(&self, task: &str, kwargs: &Value) -> CallHash {
+        (self.language.codec.hash)(task, kwargs).into()
+    }
+
+    async fn begin(&self, task: &str, payload: Vec<u8>, hash: CallHash) -> (Root, CallHash) {
         let call = Call {
-            hash: (self.language.hash)(task, &kwargs).into(),
+            hash: hash.clone(),
             task: task.into(),
-            payload: (self.language.payload)(&kwargs).into(),
+            payload: payload.into(),
             topic: topic(),
-            options: brrr_protocol::options::Options::default(),
+            options: RunOptions::default(),
         };
-        let number = self.jobs.fetch_add(1, Ordering::Relaxed) + 1;
-        let (root, hash) = (job(number), CallHash::clone(&call.hash));
+        let root = job(self.jobs.fetch_add(1, Ordering::Relaxed) + 1);
         self.client.schedule(&NewJob::new(root.clone(), call), now()).await.unwrap();
-        let waiting = self.client.wait(&root, &hash, now);
-        let outcome = tokio::time::timeout(Duration::from_secs(120), waiting).await;
-        outcome.unwrap_or_else(|_| panic!("{}: {task} has no outcome after 2 minutes", self.language.name)).unwrap()
+        (root, hash)
+    }
+
+    pub async fn wait(&self, root: &Root, hash: &CallHash) -> Outcome {
+        let outcome = tokio::time::timeout(PATIENCE, self.client.wait(root, hash, now)).await;
+        outcome.unwrap_or_else(|_| panic!("{root} has no outcome after {PATIENCE:?}")).unwrap()
     }
 
     /// Messages sent for the last job.
@@ -118,23 +181,29 @@ impl Fleet {
         self.backend.cache().incr(&spawn_counter(&root), 0).await.unwrap()
     }
 
-    /// The lines that a task printed.
-    pub fn printed(&self, task: &str) -> Vec<String> {
-        let lines = self.printed.0.lock().unwrap();
-        lines.iter().filter(|(t, _)| t == task).map(|(_, text)| text.clone()).collect()
-    }
-
-    pub fn now(&self) -> u64 {
-        now()
-    }
-
-    pub async fn stop(self) {
-        self.shutdown.begin(Exit::Done);
-        self.worker.await.unwrap().unwrap();
+    /// The lines that a call printed.
+    pub fn printed(&self, call: &CallHash) -> Vec<(Stream, String)> {
+        let lines = self.program.printed.0.lock().unwrap();
+        lines.iter().filter(|(by, ..)| by == call).map(|(_, stream, text)| (*stream, text.clone())).collect()
     }
 }
 
-fn topic() -> Topic {
+/// Waits until it is so.
+pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
+    let holds = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, holds).await.unwrap_or_else(|_| panic!("not so after {PATIENCE:?}: {what}"));
+}
+
+pub fn json(outcome: Outcome) -> Value {
+    let value = outcome.unwrap_or_else(|failure| panic!("failed: {failure}\n{}", failure.chain.join("\n")));
+    serde_json::from_slice(&value).unwrap_or_else(|e| panic!("{}: {e}", String::from_utf8_lossy(&value)))
+}
+
+pub fn topic() -> Topic {
     "conformance".into()
 }
 

@@ -4,7 +4,6 @@
 mod cache;
 mod fixture;
 mod floor;
-mod guests;
 mod limits;
 mod load;
 mod rig;

@@ -1,6 +1,7 @@
 """The tasks of guests/CONFORMANCE.md."""
 
 import asyncio
+import encodings.idna  # asked for by getaddrinfo, and a component can't import it later  # noqa: F401
 import logging
 import os
 import random as random_module

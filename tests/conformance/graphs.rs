@@ -1,0 +1,68 @@
+//! Children: batches, chains, races, and how many runs they cost. The memory backend defers and completes in one
+//! transaction, so the number of messages is exact: one for the job, one a child, one a wake-up of the parent.
+
+use serde_json::{Value, json};
+
+use crate::fleet::{Fleet, eventually};
+
+pub async fn hello(fleet: &Fleet) {
+    assert_eq!(fleet.value("hello", json!({"greetee": "John"})).await, json!("Hello, John!"));
+    assert_eq!(fleet.value("noop", json!({})).await, Value::Null);
+}
+
+pub async fn fib(fleet: &Fleet) {
+    assert_eq!(fleet.value("fib", json!({"n": 20, "salt": null})).await, json!(6765));
+    // Twenty-one calls, each of them once, and 19 parents that waited: equal calls are one.
+    assert!(fleet.messages().await <= 21 + 19 * 2, "{}", fleet.messages().await);
+    assert_eq!(fleet.value("fib", json!({"n": 9, "salt": "s"})).await, json!(34));
+}
+
+pub async fn gather_of_2000_in_order(fleet: &Fleet) {
+    let values = fleet.value("gather", json!({"n": 2000})).await;
+    assert_eq!(values, (0..2000).collect::<Value>());
+    assert_eq!(fleet.messages().await, 1 + 2000 + 1);
+    assert_eq!(fleet.value("fan_out", json!({"n": 100})).await, json!(4950));
+}
+
+pub async fn three_sequential_calls(fleet: &Fleet) {
+    assert_eq!(fleet.value("sequential", json!({"n": 3})).await, json!(3));
+    assert_eq!(fleet.messages().await, 1 + 3 + 3);
+}
+
+pub async fn chains_cost_three_runs(fleet: &Fleet) {
+    assert_eq!(fleet.value("chains", json!({"n": 10})).await, (10..20).collect::<Value>());
+    // Two wake-ups: three runs.
+    assert_eq!(fleet.messages().await, 1 + 10 + 1 + 10 + 1);
+}
+
+pub async fn some_children_are_there_already(fleet: &Fleet) {
+    for i in 3..6 {
+        assert_eq!(fleet.value("leaf", json!({"i": i})).await, json!(i));
+    }
+    assert_eq!(fleet.value("gather", json!({"n": 10})).await, (0..10).collect::<Value>());
+    assert_eq!(fleet.messages().await, 1 + 7 + 1);
+    // With all of them there, it is run once.
+    assert_eq!(fleet.value("fan_out", json!({"n": 10})).await, json!(45));
+    assert_eq!(fleet.messages().await, 1);
+}
+
+/// The second call wins as nobody serves the first one's topic. Then the first ends too, and the parent is run again.
+pub async fn a_race_has_one_winner_in_every_replay(fleet: &Fleet) {
+    let handler = || fleet.program.handler.clone();
+    let (root, race) = fleet.schedule("race", json!({"slow": "slow", "gate": "gate"})).await;
+    eventually("the race is decided", async || fleet.backend.queue().depth(&"gate".into()).await.unwrap() > 0).await;
+    let loser = fleet.hash("leaf", &json!({"i": 0}));
+    assert_eq!(fleet.client.outcome(&root, &loser).await.unwrap(), None);
+    fleet.serve("slow", handler());
+    eventually("the other child ends", async || fleet.client.outcome(&root, &loser).await.unwrap().is_some()).await;
+    fleet.serve("gate", handler());
+    assert_eq!(crate::fleet::json(fleet.wait(&root, &race).await), json!([1, 1, 2]));
+}
+
+pub async fn a_race_of_several(fleet: &Fleet) {
+    let values = fleet.value("race_of", json!({"need": 2, "n": 5})).await;
+    let values = values.as_array().unwrap();
+    let there: Vec<_> = values.iter().enumerate().filter(|(_, value)| !value.is_null()).collect();
+    assert_eq!((values.len(), there.len()), (5, 2), "{values:?}");
+    assert!(there.iter().all(|(i, value)| **value == json!(i)), "{values:?}");
+}

@@ -1,0 +1,58 @@
+//! One job over components in every language: a parent in each gathers one child in every other.
+
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use crate::fleet::{Fleet, Program, load};
+use crate::languages::{LANGUAGES, Language};
+
+/// All languages in one worker. Each serves the tasks that carry its name: the others have one name in all of them, and
+/// a worker refuses two components that claim one task.
+static ALL: OnceCell<Program> = OnceCell::const_new();
+
+async fn all() -> Program {
+    let mut guests = Vec::new();
+    for language in others(None) {
+        let mut guest = load(&language.component(language.conformance)).await;
+        guest.tasks.retain(|task| task.name.starts_with(&format!("{}_", language.name)));
+        guests.push(guest);
+    }
+    Program::of(guests)
+}
+
+/// The languages but one. By hand (`BRRR_LANGUAGE`) those that are built.
+fn others(parent: Option<&'static Language>) -> impl Iterator<Item = &'static Language> {
+    let by_hand = std::env::var_os("BRRR_LANGUAGE").is_some();
+    LANGUAGES
+        .iter()
+        .filter(move |language| parent.is_none_or(|parent| parent.name != language.name))
+        .filter(move |language| !by_hand || language.component(language.conformance).exists())
+}
+
+async fn gather(fleet: &Fleet, topics: impl Fn(&Language) -> Value) {
+    let children: Vec<_> = others(Some(fleet.language)).collect();
+    let tasks: Vec<_> = children.iter().map(|child| format!("{}_greet", child.name)).collect();
+    let topics: Vec<_> = children.iter().map(|child| topics(child)).collect();
+    let task = format!("{}_gather", fleet.language.name);
+    let greetings = fleet.value(&task, json!({"name": "Zoë", "tasks": tasks, "topics": topics})).await;
+    let expected: Vec<_> = children.iter().map(|child| format!("Zoë from {}", child.name)).collect();
+    assert_eq!(greetings, json!(expected));
+    assert_eq!(fleet.messages().await, 1 + children.len() as u64 + 1);
+}
+
+/// The parent's call to its own topic, which one worker serves with all components.
+pub async fn gathers_all_others_on_one_topic(fleet: &Fleet) {
+    let all = ALL.get_or_init(all).await;
+    fleet.serve("all", all.handler.clone());
+    gather(fleet, |_| json!("all")).await;
+}
+
+/// Each language on a topic of its own, the parent on another.
+pub async fn gathers_all_others_across_topics(fleet: &Fleet) {
+    for language in others(Some(fleet.language)) {
+        let component = language.component(language.conformance);
+        let program = language.program.get_or_init(async || Program::load(&component).await).await;
+        fleet.serve(language.name, program.handler.clone());
+    }
+    gather(fleet, |child| json!(child.name)).await;
+}

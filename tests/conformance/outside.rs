@@ -1,0 +1,82 @@
+//! The world outside a component: output, clock, chance, and what is closed to it.
+
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use brrr_host::wasm::{LogLevel, Stream};
+use brrr_host::worker::now;
+use serde_json::json;
+
+use crate::fleet::Fleet;
+
+/// The handler runs twice; each line is shown once, in its place.
+pub async fn output_appears_once(fleet: &Fleet) {
+    let (root, hash) = fleet.schedule("prints", json!({"line": "ä line"})).await;
+    assert_eq!(crate::fleet::json(fleet.wait(&root, &hash).await), json!("ä line"));
+    let lines = fleet.printed(&hash);
+    let texts: Vec<_> = lines.iter().map(|(_, text)| text.as_str()).collect();
+    assert_eq!(texts, ["before ä line", "warning ä line", "after ä line"]);
+    assert_eq!(lines[1].0, Stream::Log(LogLevel::Warn));
+}
+
+/// It asks for a child by the time that it sees: with another one in the replay it would ask for another child.
+pub async fn the_same_clock_in_every_replay(fleet: &Fleet) {
+    let before = now();
+    let clock = fleet.value("clock", json!({})).await;
+    assert_eq!(clock[0], clock[1]);
+    let seen = clock[0].as_u64().unwrap();
+    assert!((before..=now()).contains(&seen), "{seen} is not after {before}");
+}
+
+pub async fn a_sleep_returns_at_once(fleet: &Fleet) {
+    const HOUR: u64 = 3_600_000;
+    let begun = Instant::now();
+    let moved = fleet.value("sleeps", json!({"ms": HOUR})).await.as_u64().unwrap();
+    assert!((HOUR..=HOUR + 1).contains(&moved), "{moved}");
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+}
+
+pub async fn the_same_random_numbers_in_every_replay(fleet: &Fleet) {
+    let random = fleet.value("random", json!({})).await;
+    assert_eq!(random[0], random[1]);
+    assert_ne!(random[0], random[2]);
+    // They follow from job and call: another fleet that runs the same call for the same job draws the same.
+    let other = Fleet::start(fleet.language).await;
+    assert_eq!(other.value("random", json!({})).await, random);
+    other.stop().await;
+}
+
+pub async fn a_leaf_has_the_real_ones(fleet: &Fleet) {
+    const MS: u64 = 20;
+    let other = Fleet::start(fleet.language).await;
+    let mut drawn = Vec::new();
+    for fleet in [fleet, &other] {
+        let before = now();
+        let real = fleet.value("real", json!({"ms": MS})).await;
+        let (slept, woke) = (real["before"].as_u64().unwrap(), real["after"].as_u64().unwrap());
+        // A millisecond less, as both times are cut off.
+        assert!(before <= slept && slept + MS <= woke + 1 && woke <= now(), "{before}: {real}");
+        drawn.push(real["random"].as_u64().unwrap());
+    }
+    assert_ne!(drawn[0], drawn[1]);
+    other.stop().await;
+}
+
+pub async fn no_network_files_or_environment(fleet: &Fleet) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "secret").unwrap();
+
+    let tried = fleet.value("forbidden", json!({"port": port, "path": file.to_str().unwrap()})).await;
+    for way in ["network", "files"] {
+        let said = tried[way].as_str().unwrap();
+        assert!(said == "absent" || said.starts_with("refused: "), "{way}: {tried}");
+    }
+    assert_eq!(tried["environment"], json!([]), "{tried}");
+    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    assert!(!folder.path().join("file.new").exists());
+}
