@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 languages=("$@")
-[ ${#languages[@]} -gt 0 ] || languages=(rust python javascript typescript)
+[ ${#languages[@]} -gt 0 ] || languages=(rust python javascript typescript go)
 for language in "${languages[@]}"; do
   "$ROOT/scripts/guests/$language.sh"
 done

@@ -5,7 +5,7 @@
 cd "$ROOT"
 "$ROOT/scripts/setup/rust.sh"
 "$ROOT/scripts/guests.sh"
-for language in rust python javascript typescript; do
+for language in rust python javascript typescript go; do
   "$ROOT/scripts/test/$language.sh"
 done
 # One build for the demo and the tests: what the tests need besides would make cargo build some crates again.

@@ -48,6 +48,7 @@ pub static LANGUAGES: LazyLock<Vec<Language>> = LazyLock::new(|| {
         language("python", "example/app.py", &PYTHON),
         language("javascript", "example/app.js", &TYPESCRIPT),
         language("typescript", "example/app.ts", &TYPESCRIPT),
+        language("go", "example/main.go", &PYTHON),
     ]
 });
 
