@@ -35,9 +35,9 @@ func collect(t reflect.Type) []field {
 			continue
 		}
 		name, options, _ := strings.Cut(tag, ",")
-		embedded := f.Anonymous && name == "" && structure(f.Type) != nil
-		// The fields of an embedded struct stand for it.
-		if embedded || !f.IsExported() {
+		embedded := f.Anonymous && structure(f.Type) != nil
+		// The fields of an embedded struct stand for it, unless it has a name.
+		if embedded && name == "" || !embedded && !f.IsExported() {
 			continue
 		}
 		field := field{name: f.Name, index: f.Index}

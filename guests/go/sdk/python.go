@@ -93,6 +93,9 @@ var (
 // A type that writes itself, itself or (where the value has an address) by its pointer.
 func (w *pythonWriter) marshaled(out []byte, v reflect.Value) ([]byte, bool, error) {
 	t := v.Type()
+	if !v.CanInterface() {
+		return out, false, nil
+	}
 	if t.NumMethod() == 0 && (t.Name() == "" || !v.CanAddr()) {
 		return out, false, nil
 	}
@@ -230,8 +233,10 @@ func isEmpty(v reflect.Value) bool {
 }
 
 func isZero(v reflect.Value) bool {
-	if own, ok := v.Interface().(interface{ IsZero() bool }); ok {
-		return own.IsZero()
+	if v.CanInterface() {
+		if own, ok := v.Interface().(interface{ IsZero() bool }); ok {
+			return own.IsZero()
+		}
 	}
 	return v.IsZero()
 }

@@ -124,7 +124,7 @@ func panicked(cause any) error {
 // Frames that are shown: the place, and how one got there.
 const shownFrames = 6
 
-// The functions between the panic and this package, innermost first.
+// The functions between the panic and the handler, innermost first.
 func callers() string {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
@@ -135,7 +135,7 @@ func callers() string {
 		if strings.HasPrefix(frame.Function, "runtime.") {
 			inPanic = false
 		} else if !inPanic {
-			if strings.HasPrefix(frame.Function, ownPackage) {
+			if strings.HasPrefix(frame.Function, ownPackage+"Handle") || frame.Function == ownPackage+"(*registered).run" {
 				break
 			}
 			file := frame.File[strings.LastIndexByte(frame.File, '/')+1:]
