@@ -13,6 +13,8 @@ type registered struct {
 	name    string
 	options Options
 	handle  func(ctx context.Context, payload []byte) ([]byte, error)
+	// Reads and writes nothing of the types that it takes and gives.
+	types func()
 }
 
 // In the order in which they were given.
@@ -40,7 +42,7 @@ func find(name string) *registered {
 // The arguments are a struct (or a map), whose fields are the task's arguments by name, in JSON; one that the struct does
 // not have is refused. The value is anything that encoding/json can write.
 func Handle[In, Out any](name string, handler func(context.Context, In) (Out, error), options ...Options) {
-	register(&registered{name, only(options), func(ctx context.Context, payload []byte) ([]byte, error) {
+	handle := func(ctx context.Context, payload []byte) ([]byte, error) {
 		var in In
 		if err := decodeArguments(payload, &in); err != nil {
 			return nil, Permanent(fmt.Errorf("the arguments do not fit: %w", err))
@@ -54,12 +56,20 @@ func Handle[In, Out any](name string, handler func(context.Context, In) (Out, er
 			return nil, Permanent(fmt.Errorf("the value can't be written as JSON: %w", err))
 		}
 		return value, nil
-	}})
+	}
+	types := func() {
+		var in In
+		var out Out
+		_ = decodeArguments([]byte("{}"), &in)
+		_, _ = encodeArguments(in)
+		_, _ = json.Marshal(out)
+	}
+	register(&registered{name, only(options), handle, types})
 }
 
 // HandleRaw is like Handle, for a function of the payload's bytes that gives the value's.
 func HandleRaw(name string, handler func(context.Context, []byte) ([]byte, error), options ...Options) {
-	register(&registered{name, only(options), handler})
+	register(&registered{name, only(options), handler, nil})
 }
 
 // A Task is a task with the types of its arguments and its value, here or at another worker, so that calls of it are
