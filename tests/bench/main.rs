@@ -1,27 +1,39 @@
 //! `make bench`: what things cost on this machine, from one run. Nothing is asserted: machines are noisy, so compare the
 //! figures of one run with each other, by their ratios.
 //!
-//! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `memory`, `sqlite` or `binary`.
+//! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (`languages go`: one), `memory`,
+//! `sqlite` or `binary`.
 
 mod binary;
+mod languages;
 mod measure;
 mod trees;
 
 use measure::{load_average, section};
 
 fn main() {
+    let arguments: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    if let [first, language, cache] = &arguments[..]
+        && first == languages::BUSY_PROCESS
+    {
+        return runtime.block_on(languages::busy_process(language, cache));
+    }
     let guest = concat!(env!("CARGO_MANIFEST_DIR"), "/../build/guests/rust/rust-conformance.wasm");
     let guest = std::path::Path::new(guest);
     assert!(guest.exists(), "{} is missing: scripts/guests/rust.sh builds it", guest.display());
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     println!("{cores} cores, load {} at the start", load_average());
 
-    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let wants = |section: &str| wanted.as_ref().is_none_or(|wanted| wanted == section);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    let wanted = arguments.first();
+    let wants = |section: &str| wanted.is_none_or(|wanted| wanted == section);
     section("in this process: the guest, the transitions and the backend, no messages over processes");
     if wants("floor") {
         runtime.block_on(trees::floor(guest));
+    }
+    if wants("languages") {
+        section("one run in each language, no queue and no store");
+        runtime.block_on(languages::table(arguments.get(1).map(String::as_str)));
     }
     for backend in ["memory", "sqlite"] {
         if wants(backend) {

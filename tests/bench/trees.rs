@@ -20,7 +20,7 @@ use crate::measure::{Cost, cost, median, report};
 const RUNS: usize = 5;
 
 /// Discards what guests print.
-struct Quiet;
+pub struct Quiet;
 
 impl Output for Quiet {
     fn write(&self, _: OutputLine<'_>) {}

@@ -1,0 +1,242 @@
+//! What a run costs in each language, with the conformance guests: the smallest that there is, and one replay.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brrr_host::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
+use brrr_host::worker::now;
+use brrr_protocol::codec::{python, typescript};
+use brrr_protocol::model::CallHash;
+use brrr_protocol::ports::{Backend, Ended, Handler as _, Loaded, Request, Work};
+use brrr_protocol::records::RunRecord;
+use brrr_protocol::replay::Replay;
+use brrr_protocol::wire::Message;
+use serde_json::{Value, json};
+
+use crate::measure::cpu;
+use crate::trees::Quiet;
+
+/// Languages, and where their guests are under `build/guests`.
+const LANGUAGES: [(&str, &str); 7] = [
+    ("rust", "rust/rust-conformance.wasm"),
+    ("c", "c/conformance.wasm"),
+    ("cpp", "cpp/conformance.wasm"),
+    ("javascript", "javascript/conformance.wasm"),
+    ("typescript", "typescript/conformance.wasm"),
+    ("go", "go/conformance.wasm"),
+    ("python", "python/conformance.wasm"),
+];
+
+/// How long each throughput is measured.
+const BUSY: Duration = Duration::from_millis(700);
+
+/// The first argument of this program when it is one of several busy processes.
+pub const BUSY_PROCESS: &str = "busy-process";
+
+/// A guest, ready to be run without queue and store.
+struct Bench {
+    handler: WasmHandler,
+    backend: Arc<dyn Backend>,
+    hello: Call,
+    replay: Call,
+}
+
+/// A call, and what is known when it is run.
+struct Call {
+    task: &'static str,
+    payload: Vec<u8>,
+    loaded: Loaded,
+}
+
+fn path(component: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/guests").join(component)
+}
+
+fn engine(cache: Option<&Path>) -> Arc<Engine> {
+    let options = EngineOptions { max_running: 16, cache_dir: cache.map(Path::to_owned) };
+    Engine::new(&options).expect("an engine")
+}
+
+impl Bench {
+    async fn load(language: &str, component: &str, cache: Option<&Path>) -> Self {
+        let guest = Guest::load(&engine(cache), &path(component), &|_| {}).await.expect("the guest");
+        let handler = WasmHandler::new(vec![guest], RunLimits::default(), &Overrides::default(), Arc::new(Quiet));
+        let script = matches!(language, "javascript" | "typescript");
+        let payload = |kwargs: &Value| match script {
+            true => typescript::payload(std::slice::from_ref(kwargs)),
+            false => python::payload(kwargs),
+        };
+        let child = |n: u64| {
+            let kwargs = json!({"n": n, "salt": null});
+            CallHash::from(match script {
+                true => typescript::call_hash("fib", std::slice::from_ref(&kwargs)),
+                false => python::call_hash("fib", &kwargs),
+            })
+        };
+        let run = RunRecord { total: 2, need: 2, sample: vec![child(3), child(4)], ..RunRecord::default() };
+        let sample = vec![Some(Ok("2".into())), Some(Ok("3".into()))];
+        Self {
+            handler: handler.expect("one component"),
+            backend: Arc::new(brrr_backends::Memory::new()),
+            hello: Call { task: "hello", payload: payload(&json!({"greetee": "John"})), loaded: Loaded::default() },
+            replay: Call {
+                task: "fib",
+                payload: payload(&json!({"n": 5, "salt": null})),
+                loaded: Loaded { run: Some(run), sample, ..Loaded::default() },
+            },
+        }
+    }
+
+    async fn run(&self, call: &Call, memory: Option<u64>) -> Ended {
+        let message = Message { root: "r".into(), call: "c".into() };
+        let work = Work { message, topic: "bench".into(), receipt: None, ends_job: None };
+        let request = Request {
+            task: call.task.into(),
+            payload: call.payload.clone().into(),
+            call: "c".into(),
+            root: "r".into(),
+            topic: "bench".into(),
+            attempt: 1,
+            first_run: now(),
+            deadline: 0,
+            timeout: None,
+            memory,
+        };
+        let replay = Replay::new(self.backend.clone(), &work, &call.loaded);
+        self.handler.run(request, replay).await.expect("a run").0
+    }
+
+    /// The median time of a run, in µs.
+    async fn median(&self, call: &Call) -> f64 {
+        let mut times = Vec::new();
+        let begun = Instant::now();
+        while times.len() < 100 || begun.elapsed() < BUSY {
+            let run = Instant::now();
+            let ended = self.run(call, None).await;
+            times.push(run.elapsed());
+            assert!(matches!(ended, Ended::Completed(_)), "{ended:?}");
+        }
+        times.sort();
+        times[times.len() / 2].as_secs_f64() * 1e6
+    }
+
+    /// The smallest memory limit with which the replay succeeds, to 64 KiB: what a run takes at its peak.
+    async fn peak(&self) -> u64 {
+        let page = 64 << 10;
+        let (mut no, mut yes) = (0, RunLimits::default().memory / page);
+        while no + 1 < yes {
+            let middle = no.midpoint(yes);
+            match self.run(&self.replay, Some(middle * page)).await {
+                Ended::Completed(_) => yes = middle,
+                _ => no = middle,
+            }
+        }
+        yes * page
+    }
+
+    /// Runs for a while; how many there were.
+    fn busy(&self) -> u64 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let (mut runs, begun) = (0, Instant::now());
+            while begun.elapsed() < BUSY {
+                self.run(&self.hello, None).await;
+                runs += 1;
+            }
+            runs
+        })
+    }
+
+    /// Runs a second and µs of CPU a run, of so many threads.
+    fn threads(&self, count: u32) -> (f64, f64) {
+        let (begun, before) = (Instant::now(), cpu());
+        let runs: u64 = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..count).map(|_| scope.spawn(|| self.busy())).collect();
+            threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+        });
+        (runs as f64 / begun.elapsed().as_secs_f64(), (cpu() - before).as_secs_f64() * 1e6 / runs as f64)
+    }
+}
+
+/// What a busy process does: loads the guest from the cache, says that it is ready, waits for its start, counts.
+pub async fn busy_process(language: &str, cache: &str) {
+    let (_, component) = LANGUAGES.iter().find(|(name, _)| *name == language).expect("a language");
+    let bench = Bench::load(language, component, Some(Path::new(cache))).await;
+    bench.run(&bench.hello, None).await;
+    println!("ready");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("a start");
+    println!(
+        "{}",
+        tokio::task::block_in_place(|| std::thread::scope(|s| s.spawn(|| bench.busy()).join())).expect("runs")
+    );
+}
+
+/// Runs a second of so many processes, one thread each.
+fn processes(language: &str, cache: &Path, count: usize) -> f64 {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let start = || {
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.args([BUSY_PROCESS, language]).arg(cache).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("a process");
+        let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
+        assert_eq!(lines.next().expect("a line").expect("text"), "ready");
+        (child, lines)
+    };
+    let mut all: Vec<_> = (0..count).map(|_| start()).collect();
+    for (child, _) in &mut all {
+        child.stdin.take().expect("stdin").write_all(b"go\n").expect("a start");
+    }
+    let mut runs = 0;
+    for (mut child, mut lines) in all {
+        runs += lines.next().expect("a line").expect("text").parse::<u64>().expect("a number");
+        child.wait().expect("its end");
+    }
+    runs as f64 / BUSY.as_secs_f64()
+}
+
+/// One line a language; `only` names one.
+pub async fn table(only: Option<&str>) {
+    println!(
+        "{:<11} {:>8} {:>9} {:>8} {:>9} {:>9} {:>9}   two threads, processes: runs/s of one; µs CPU a run",
+        "", "size", "compile", "cached", "hello", "replay", "peak"
+    );
+    for (language, component) in LANGUAGES.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
+        let file = path(component);
+        let Ok(meta) = std::fs::metadata(&file) else {
+            println!("{language:<11} not built: scripts/guests.sh {language}");
+            continue;
+        };
+        let folder = tempfile::tempdir().expect("a folder");
+        // The folder of a cache is private to its user; a temporary folder is so already, its subfolder is made so.
+        let cache = folder.path().join("cache");
+        let timed = async || {
+            let (engine, begun) = (engine(Some(&cache)), Instant::now());
+            Guest::load(&engine, &file, &|_| {}).await.expect("the guest");
+            begun.elapsed().as_secs_f64() * 1e3
+        };
+        let (cold, cached) = (timed().await, timed().await);
+        let bench = Bench::load(language, component, Some(&cache)).await;
+        let (hello, replay) = (bench.median(&bench.hello).await, bench.median(&bench.replay).await);
+        let peak = bench.peak().await;
+        // Each pair one after the other, as the machine has other things to do; the middle one of three.
+        let mut pairs: Vec<_> = (0..3).map(|_| (bench.threads(1), bench.threads(2))).collect();
+        pairs.sort_by(|a, b| (a.1.0 / a.0.0).total_cmp(&(b.1.0 / b.0.0)));
+        let (one, two) = pairs[1];
+        let mut ratios: Vec<_> =
+            (0..3).map(|_| processes(language, &cache, 2) / processes(language, &cache, 1)).collect();
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "{language:<11} {:>5.2} MB {cold:>6.0} ms {cached:>5.1} ms {hello:>6.1} µs {replay:>6.1} µs {:>5.1} MiB   \
+             ×{:.2}, ×{:.2}; {:.1} → {:.1} with two threads",
+            meta.len() as f64 / 1e6,
+            peak as f64 / f64::from(1 << 20),
+            two.0 / one.0,
+            ratios[1],
+            one.1,
+            two.1,
+        );
+    }
+}
