@@ -26,6 +26,7 @@ const LANGUAGES: [(&str, &str); 7] = [
     ("javascript", "javascript/conformance.wasm"),
     ("typescript", "typescript/conformance.wasm"),
     ("go", "go/conformance.wasm"),
+    ("go", "go/conformance.wasm"),
     ("python", "python/conformance.wasm"),
 ];
 
