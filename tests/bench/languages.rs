@@ -26,7 +26,6 @@ const LANGUAGES: [(&str, &str); 7] = [
     ("javascript", "javascript/conformance.wasm"),
     ("typescript", "typescript/conformance.wasm"),
     ("go", "go/conformance.wasm"),
-    ("go", "go/conformance.wasm"),
     ("python", "python/conformance.wasm"),
 ];
 
