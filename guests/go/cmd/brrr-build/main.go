@@ -96,9 +96,10 @@ func (b *builder) file(name string, content []byte) string {
 
 func (b *builder) compile(folder, program string) (string, error) {
 	core := b.path("core.wasm")
+	// -trimpath, -buildvcs: the same source gives the same component, wherever it lies.
 	// -w: without DWARF, which no one reads; the names of functions stay, for traps. -checklinkname: see the SDK's
 	// reseed.go.
-	command := exec.Command("go", "build", "-C", folder, "-buildmode=c-shared", "-trimpath",
+	command := exec.Command("go", "build", "-C", folder, "-buildmode=c-shared", "-trimpath", "-buildvcs=false",
 		"-ldflags=-w -checklinkname=0", "-o", core, program)
 	command.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr

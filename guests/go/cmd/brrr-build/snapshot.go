@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"os"
+	"slices"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -29,11 +30,15 @@ func snapshot(wasm []byte) ([]byte, error) {
 		case sectionExport:
 			exports, err = parseExports(s.body)
 		case sectionStart:
-			err = fmt.Errorf("it has a start function, which no Go program has")
+			err = errors.New("it has a start function, which no Go program has")
 		}
 		if err != nil {
 			return nil, err
 		}
+	}
+	if !slices.ContainsFunc(exports, func(e export) bool { return e.name == handle }) {
+		return nil, errors.New("it handles no tasks: import github.com/brrr-host/brrr-host/guests/go/sdk and call " +
+			"its Handle in an init function")
 	}
 	visible := append([]export(nil), exports...)
 	for i := range globals {
@@ -61,6 +66,9 @@ func snapshot(wasm []byte) ([]byte, error) {
 	sections = replace(sections, sectionData, writeData(memory))
 	return writeModule(replace(sections, sectionDataCount, nil)), nil
 }
+
+// What the SDK exports.
+const handle = "brrr:worker/handler@0.1.0#handle"
 
 func globalName(index int) string { return fmt.Sprintf("global %d", index) }
 
@@ -189,7 +197,7 @@ var atBuild = map[string]func(memory api.Memory, stack []uint64){
 			at, _ := memory.ReadUint32Le(uint32(stack[1]) + 8*i)
 			length, _ := memory.ReadUint32Le(uint32(stack[1]) + 8*i + 4)
 			text, _ := memory.Read(at, length)
-			_, _ = io.Writer(os.Stderr).Write(text)
+			_, _ = os.Stderr.Write(text)
 			total += length
 		}
 		memory.WriteUint32Le(uint32(stack[3]), total)
