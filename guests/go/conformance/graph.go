@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"time"
 
 	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
 	"golang.org/x/sync/errgroup"
@@ -132,8 +133,11 @@ func sequential(ctx context.Context, in nArgs) (int, error) {
 	return sum, nil
 }
 
-// n chains at once: each calls, and calls again with what came.
+// n chains at once: each calls, and calls again with what came. A timer is pending all the while, which Go looks at
+// whenever it schedules, also while the host passes it what came.
 func chains(ctx context.Context, in nArgs) ([]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Hour)
+	defer cancel()
 	ends := make([]int, in.N)
 	group, ctx := errgroup.WithContext(ctx)
 	for k := range in.N {
