@@ -34,8 +34,8 @@ func callHash(task string, payload []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// decodeArguments reads a payload: `[{…}]` as the peers write it, or a bare `{…}`. An argument that nobody asked for is an
-// error: it would be a misspelt one.
+// decodeArguments reads a payload: `[{…}]` as the peers write it, or a bare `{…}`. An argument that nobody asked for is
+// an error: it would be a misspelt one.
 func decodeArguments(payload []byte, in any) error {
 	text := bytes.TrimSpace(payload)
 	if len(text) >= 2 && text[0] == '[' && text[len(text)-1] == ']' {

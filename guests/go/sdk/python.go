@@ -20,17 +20,13 @@ import (
 // its struct tags and its interfaces count. By hand, as encoding/json writes a float64 of 1 like an integer, and Python
 // doesn't.
 func appendPython(out []byte, value any) ([]byte, error) {
-	return appendValue(out, reflect.ValueOf(value))
+	return (&pythonWriter{}).value(out, reflect.ValueOf(value))
 }
 
-var errCycle = errors.New("it is nested too deeply")
+var errTooDeep = errors.New("it is nested too deeply")
 
-// As deep as encoding/json reads.
+// As deep as encoding/json reads. A value that contains itself is deeper.
 const maxDepth = 10_000
-
-func appendValue(out []byte, v reflect.Value) ([]byte, error) {
-	return (&pythonWriter{}).value(out, v)
-}
 
 type pythonWriter struct{ depth int }
 
@@ -39,7 +35,7 @@ func (w *pythonWriter) value(out []byte, v reflect.Value) ([]byte, error) {
 		return append(out, "null"...), nil
 	}
 	if w.depth++; w.depth > maxDepth {
-		return nil, errCycle
+		return nil, errTooDeep
 	}
 	defer func() { w.depth-- }()
 	if out, done, err := w.marshaled(out, v); done || err != nil {
