@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 
 languages=("$@")
-[ ${#languages[@]} -gt 0 ] || languages=(rust python javascript typescript c cpp)
+[ ${#languages[@]} -gt 0 ] || languages=(rust python javascript typescript go c cpp)
 for language in "${languages[@]}"; do
   "$ROOT/scripts/guests/$language.sh"
 done

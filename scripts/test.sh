@@ -8,7 +8,7 @@ for server in redis valkey dynamodb elasticmq; do
   "$ROOT/scripts/setup/$server.sh"
 done
 "$ROOT/scripts/guests.sh"
-for language in rust python javascript typescript c cpp; do
+for language in rust python javascript typescript go c cpp; do
   "$ROOT/scripts/test/$language.sh"
 done
 # One build for the demo and the tests: what the tests need besides would make cargo build some crates again.

@@ -50,6 +50,7 @@ pub static LANGUAGES: LazyLock<Vec<Language>> = LazyLock::new(|| {
         language("typescript", "example/app.ts", &TYPESCRIPT),
         language("c", "example/app.c", &PYTHON),
         language("cpp", "example/app.cpp", &PYTHON),
+        language("go", "example/main.go", &PYTHON),
     ]
 });
 

@@ -47,7 +47,7 @@ macro_rules! cases {
     };
 }
 
-suite! { rust python javascript typescript c cpp }
+suite! { rust python javascript typescript go c cpp }
 
 #[test]
 fn every_language_with_a_guest_is_tested() {

@@ -1,0 +1,4 @@
+// Conformance has the tasks of guests/CONFORMANCE.md, written as a user of Go would.
+package main
+
+func main() {}
