@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::error::LoadError;
 use super::state::State;
 use super::ticker::Ticker;
-use super::{calls, wasi};
+use super::{wasi, world};
 
 /// What an engine is built for.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ impl Engine {
         let wasmtime = wasmtime::Engine::new(&config(slots)).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         wasi::add_to_linker(&mut linker).map_err(failed)?;
-        calls::add_to_linker(&mut linker).map_err(failed)?;
+        world::add_to_linker(&mut linker).map_err(failed)?;
         let ticker = Ticker::start(wasmtime.weak()).map_err(|e| failed(e.into()))?;
         let cache = Cache::open(options.cache_dir.clone(), &wasmtime);
         Ok(Arc::new(Engine { wasmtime, linker, cache, ticker, slots: Semaphore::new(slots as usize) }))
