@@ -1,4 +1,5 @@
-//! What a run costs in each language, with the conformance guests: the smallest that there is, and one replay.
+//! What a run costs in each language, with the examples of the pages: `hello`, which greets and prints, and a replay of
+//! `fib`, which finds its two children there.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,10 +8,8 @@ use std::time::{Duration, Instant};
 
 use brrr_host::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
 use brrr_host::worker::now;
-use brrr_protocol::codec::{python, typescript};
-use brrr_protocol::model::CallHash;
+use brrr_protocol::codec::python;
 use brrr_protocol::ports::{Backend, Ended, Handler as _, Loaded, Request, Work};
-use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Replay;
 use brrr_protocol::wire::Message;
 use serde_json::{Value, json};
@@ -18,15 +17,15 @@ use serde_json::{Value, json};
 use crate::measure::cpu;
 use crate::trees::Quiet;
 
-/// Languages, and where their guests are under `build/guests`.
+/// Languages, and where their examples are under `build/guests`.
 const LANGUAGES: [(&str, &str); 7] = [
-    ("rust", "rust/rust-conformance.wasm"),
-    ("c", "c/conformance.wasm"),
-    ("cpp", "cpp/conformance.wasm"),
-    ("javascript", "javascript/conformance.wasm"),
-    ("typescript", "typescript/conformance.wasm"),
-    ("go", "go/conformance.wasm"),
-    ("python", "python/conformance.wasm"),
+    ("rust", "rust/rust-hello.wasm"),
+    ("c", "c/example.wasm"),
+    ("cpp", "cpp/example.wasm"),
+    ("javascript", "javascript/example.wasm"),
+    ("typescript", "typescript/example.wasm"),
+    ("go", "go/example.wasm"),
+    ("python", "python/example.wasm"),
 ];
 
 /// How long each throughput is measured.
@@ -60,36 +59,28 @@ fn engine(cache: Option<&Path>) -> Arc<Engine> {
 }
 
 impl Bench {
-    async fn load(language: &str, component: &str, cache: Option<&Path>) -> Self {
-        let guest = Guest::load(&engine(cache), &path(component), &|_| {}).await.expect("the guest");
+    async fn load(component: &Path, cache: Option<&Path>) -> Self {
+        let guest = Guest::load(&engine(cache), component, &|_| {}).await.expect("the guest");
         let handler = WasmHandler::new(vec![guest], RunLimits::default(), &Overrides::default(), Arc::new(Quiet));
-        let script = matches!(language, "javascript" | "typescript");
-        let payload = |kwargs: &Value| match script {
-            true => typescript::payload(std::slice::from_ref(kwargs)),
-            false => python::payload(kwargs),
-        };
-        let child = |n: u64| {
-            let kwargs = json!({"n": n, "salt": null});
-            CallHash::from(match script {
-                true => typescript::call_hash("fib", std::slice::from_ref(&kwargs)),
-                false => python::call_hash("fib", &kwargs),
-            })
-        };
-        let run = RunRecord { total: 2, need: 2, sample: vec![child(3), child(4)], ..RunRecord::default() };
-        let sample = vec![Some(Ok("2".into())), Some(Ok("3".into()))];
-        Self {
+        let call = |task, kwargs: &Value| Call { task, payload: python::payload(kwargs), loaded: Loaded::default() };
+        let mut bench = Self {
             handler: handler.expect("one component"),
             backend: Arc::new(brrr_backends::Memory::new()),
-            hello: Call { task: "hello", payload: payload(&json!({"greetee": "John"})), loaded: Loaded::default() },
-            replay: Call {
-                task: "fib",
-                payload: payload(&json!({"n": 5, "salt": null})),
-                loaded: Loaded { run: Some(run), sample, ..Loaded::default() },
-            },
-        }
+            hello: call("hello", &json!({"greetee": "John"})),
+            replay: call("fib", &json!({"n": 5})),
+        };
+        // As it stands when it is run again: waiting for two calls, both of which have their values.
+        let (ended, replay) = bench.run(&bench.replay, None).await;
+        let Some(wait) = replay.wait() else { panic!("fib of 5 waits for its children: {ended:?}") };
+        bench.replay.loaded = Loaded {
+            run: Some(replay.record(wait, now(), String::new())),
+            sample: vec![Some(Ok("2".into())), Some(Ok("3".into()))],
+            ..Loaded::default()
+        };
+        bench
     }
 
-    async fn run(&self, call: &Call, memory: Option<u64>) -> Ended {
+    async fn run(&self, call: &Call, memory: Option<u64>) -> (Ended, Replay) {
         let message = Message { root: "r".into(), call: "c".into() };
         let work = Work { message, topic: "bench".into(), receipt: None, ends_job: None };
         let request = Request {
@@ -105,7 +96,7 @@ impl Bench {
             memory,
         };
         let replay = Replay::new(self.backend.clone(), &work, &call.loaded);
-        self.handler.run(request, replay).await.expect("a run").0
+        self.handler.run(request, replay).await.expect("a run")
     }
 
     /// The median time of a run, in µs.
@@ -114,7 +105,7 @@ impl Bench {
         let begun = Instant::now();
         while times.len() < 100 || begun.elapsed() < BUSY {
             let run = Instant::now();
-            let ended = self.run(call, None).await;
+            let (ended, _) = self.run(call, None).await;
             times.push(run.elapsed());
             assert!(matches!(ended, Ended::Completed(_)), "{ended:?}");
         }
@@ -128,7 +119,7 @@ impl Bench {
         let (mut no, mut yes) = (0, RunLimits::default().memory / page);
         while no + 1 < yes {
             let middle = no.midpoint(yes);
-            match self.run(&self.replay, Some(middle * page)).await {
+            match self.run(&self.replay, Some(middle * page)).await.0 {
                 Ended::Completed(_) => yes = middle,
                 _ => no = middle,
             }
@@ -161,25 +152,24 @@ impl Bench {
 }
 
 /// What a busy process does: loads the guest from the cache, says that it is ready, waits for its start, counts.
-pub async fn busy_process(language: &str, cache: &str) {
-    let (_, component) = LANGUAGES.iter().find(|(name, _)| *name == language).expect("a language");
-    let bench = Bench::load(language, component, Some(Path::new(cache))).await;
+pub async fn busy_process(component: &str, cache: &str) {
+    let bench = Bench::load(Path::new(component), Some(Path::new(cache))).await;
     bench.run(&bench.hello, None).await;
     println!("ready");
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).expect("a start");
-    println!(
-        "{}",
-        tokio::task::block_in_place(|| std::thread::scope(|s| s.spawn(|| bench.busy()).join())).expect("runs")
-    );
+    let before = cpu();
+    let runs = tokio::task::block_in_place(|| std::thread::scope(|scope| scope.spawn(|| bench.busy()).join()));
+    let runs = runs.expect("no panic");
+    println!("{runs} {:.1}", (cpu() - before).as_secs_f64() * 1e6 / runs as f64);
 }
 
 /// Runs a second of so many processes, one thread each.
-fn processes(language: &str, cache: &Path, count: usize) -> f64 {
+fn processes(component: &Path, cache: &Path, count: usize) -> f64 {
     use std::io::{BufRead as _, BufReader, Write as _};
     let start = || {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
-        command.args([BUSY_PROCESS, language]).arg(cache).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(BUSY_PROCESS).arg(component).arg(cache).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("a process");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines();
         assert_eq!(lines.next().expect("a line").expect("text"), "ready");
@@ -191,7 +181,8 @@ fn processes(language: &str, cache: &Path, count: usize) -> f64 {
     }
     let mut runs = 0;
     for (mut child, mut lines) in all {
-        runs += lines.next().expect("a line").expect("text").parse::<u64>().expect("a number");
+        let line = lines.next().expect("a line").expect("text");
+        runs += line.split(' ').next().and_then(|runs| runs.parse::<u64>().ok()).expect("a number");
         child.wait().expect("its end");
     }
     runs as f64 / BUSY.as_secs_f64()
@@ -218,15 +209,14 @@ pub async fn table(only: Option<&str>) {
             begun.elapsed().as_secs_f64() * 1e3
         };
         let (cold, cached) = (timed().await, timed().await);
-        let bench = Bench::load(language, component, Some(&cache)).await;
+        let bench = Bench::load(&file, Some(&cache)).await;
         let (hello, replay) = (bench.median(&bench.hello).await, bench.median(&bench.replay).await);
         let peak = bench.peak().await;
         // Each pair one after the other, as the machine has other things to do; the middle one of three.
         let mut pairs: Vec<_> = (0..3).map(|_| (bench.threads(1), bench.threads(2))).collect();
         pairs.sort_by(|a, b| (a.1.0 / a.0.0).total_cmp(&(b.1.0 / b.0.0)));
         let (one, two) = pairs[1];
-        let mut ratios: Vec<_> =
-            (0..3).map(|_| processes(language, &cache, 2) / processes(language, &cache, 1)).collect();
+        let mut ratios: Vec<_> = (0..3).map(|_| processes(&file, &cache, 2) / processes(&file, &cache, 1)).collect();
         ratios.sort_by(f64::total_cmp);
         println!(
             "{language:<11} {:>5.2} MB {cold:>6.0} ms {cached:>5.1} ms {hello:>6.1} µs {replay:>6.1} µs {:>5.1} MiB   \

@@ -14,10 +14,10 @@ use measure::{load_average, section};
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    if let [first, language, cache] = &arguments[..]
+    if let [first, component, cache] = &arguments[..]
         && first == languages::BUSY_PROCESS
     {
-        return runtime.block_on(languages::busy_process(language, cache));
+        return runtime.block_on(languages::busy_process(component, cache));
     }
     let guest = concat!(env!("CARGO_MANIFEST_DIR"), "/../build/guests/rust/rust-conformance.wasm");
     let guest = std::path::Path::new(guest);

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use brrr_protocol::codec::{python, typescript};
 use brrr_protocol::model::{Failure, Outcome};
 use brrr_protocol::options::Options;
 use brrr_protocol::replay::{Invocation, Polled};
@@ -95,21 +96,36 @@ impl log::Host for State {
     }
 }
 
-fn invocation(call: tasks::Invocation) -> Result<Invocation, BadCall> {
+/// The option by which a guest leaves it to the host to derive a peer's hash: an interpreter takes 50 times as long.
+const HASH_OF: &str = "hash-of";
+
+fn invocation(mut call: tasks::Invocation) -> Result<Invocation, BadCall> {
+    let derived = derived_hash(&mut call);
     let options = Options::parse(call.options.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let options = options.and_then(|options| match options {
         // Those are for the worker to give: a guest could take more than it has.
         Options { max_running: None, memory: None, .. } => Ok(options),
         _ => Err("max-running and memory-bytes are options of a task, not of a call".to_owned()),
     });
-    let options = options.map_err(|reason| BadCall { task: call.task.clone(), reason })?;
+    let known = derived.and_then(|derived| Ok((derived, options?)));
+    let (derived, options) = known.map_err(|reason| BadCall { task: call.task.clone(), reason })?;
     Ok(Invocation {
         options,
         task: call.task,
         payload: call.payload.into(),
         topic: call.topic.map(Into::into),
-        hash: call.call_hash.map(Into::into),
+        hash: call.call_hash.or(derived).map(Into::into),
     })
+}
+
+/// Takes the option `hash-of` out of a call, and does as it says.
+fn derived_hash(call: &mut tasks::Invocation) -> Result<Option<String>, String> {
+    let Some(place) = call.options.iter().position(|(key, _)| key == HASH_OF) else { return Ok(None) };
+    match call.options.remove(place).1.as_str() {
+        "python" => Ok(Some(python::call_hash_of_payload(&call.task, &call.payload))),
+        "typescript" => Ok(Some(typescript::call_hash_of_payload(&call.task, &call.payload))),
+        other => Err(format!("{HASH_OF} is python or typescript, not {other:?}")),
+    }
 }
 
 fn outcome(outcome: Outcome) -> tasks::Outcome {
@@ -132,4 +148,32 @@ pub(super) fn failure(failure: types::Failure) -> Failure {
         chain: failure.chain,
     }
     .bounded()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(hash: Option<&str>, options: &[(&str, &str)]) -> Result<Invocation, BadCall> {
+        invocation(tasks::Invocation {
+            task: "hello".into(),
+            payload: br#"[{"a": 1}]"#.into(),
+            topic: None,
+            call_hash: hash.map(Into::into),
+            options: options.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
+        })
+    }
+
+    #[test]
+    fn a_peers_hash_is_derived_from_task_and_payload() {
+        let hash = |call: Result<Invocation, BadCall>| call.unwrap().hash.map(|hash| hash.as_str().to_owned());
+        // From tests/vectors/json_calls_python.json.
+        let of_python = "129aef7a25910918139b509dd8ad281bfa6570881fc310e5c304b7027fb6eea5";
+        assert_eq!(hash(call(None, &[("hash-of", "python")])).as_deref(), Some(of_python));
+        assert_ne!(hash(call(None, &[("hash-of", "typescript")])).as_deref(), Some(of_python));
+        assert_eq!(hash(call(Some("mine"), &[("hash-of", "python"), ("label", "x")])).as_deref(), Some("mine"));
+        assert_eq!(hash(call(None, &[])), None);
+        let error = call(None, &[("hash-of", "go")]).unwrap_err().to_string();
+        assert!(error.contains("hello") && error.contains("python or typescript"), "{error}");
+    }
 }

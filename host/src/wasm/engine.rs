@@ -11,13 +11,13 @@ use super::cache::Cache;
 use super::error::LoadError;
 use super::state::State;
 use super::ticker::Ticker;
-use super::{calls, wasi};
+use super::{wasi, world};
 
 /// What an engine is built for.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// How many runs may be in memory at once; further ones wait. Each costs address space, and up to 0.6 MB that stays
-    /// resident between runs.
+    /// How many runs may be in memory at once; further ones wait. Each costs address space, and up to 1 MB that stays
+    /// resident between runs (a guest of several memories: more).
     pub max_running: u32,
     /// Where compiled components are kept. `None`: the user's cache folder.
     pub cache_dir: Option<PathBuf>,
@@ -55,9 +55,11 @@ pub(super) const WASM_STACK: usize = 1 << 20;
 /// The whole stack of a run: the guest's part, and as much again for the host functions that it calls.
 const FIBER_STACK: usize = 2 * WASM_STACK;
 
-/// What stays mapped of a memory and a table between runs, so that a small guest's next run takes no page fault. 64 to
-/// 256 KiB were found to serve a small Rust guest alike; interpreters might gain from more (not measured here).
-const MEMORY_KEPT: usize = 128 << 10;
+/// What stays mapped of a memory and a table between runs, so that the next run takes no page fault where this one wrote.
+/// `QuickJS` writes some 60 pages in a run, and with so much kept costs less than half; 128 KiB did for Rust, and more than
+/// this changed nothing. `CPython` writes too many places (the kernel is asked for 32 of them at most) and takes its
+/// faults in any case.
+const MEMORY_KEPT: usize = 512 << 10;
 const TABLE_KEPT: usize = 64 << 10;
 
 /// A trap names its innermost frames; the rest would only make the message longer.
@@ -74,7 +76,7 @@ impl Engine {
         let wasmtime = wasmtime::Engine::new(&config(slots)).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         wasi::add_to_linker(&mut linker).map_err(failed)?;
-        calls::add_to_linker(&mut linker).map_err(failed)?;
+        world::add_to_linker(&mut linker).map_err(failed)?;
         let ticker = Ticker::start(wasmtime.weak()).map_err(|e| failed(e.into()))?;
         let cache = Cache::open(options.cache_dir.clone(), &wasmtime);
         Ok(Arc::new(Engine { wasmtime, linker, cache, ticker, slots: Semaphore::new(slots as usize) }))

@@ -13,13 +13,13 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Store, Trap};
 
-use super::bindings::WorkerPre;
 use super::bindings::exports::brrr::worker::handler;
 use super::engine::Engine;
 use super::error::LoadError;
 use super::outcome::{self, Circumstances};
 use super::output::{Output, OutputLine, Printer};
 use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick, resource_table};
+use super::world::Template;
 use super::{RunLimits, shape};
 
 /// How long a guest may take to name its tasks: a list that is mostly known before it starts.
@@ -38,7 +38,7 @@ pub struct Guest {
     /// The version of `brrr:worker` that it was built for.
     pub wit_version: String,
     pub(super) engine: Arc<Engine>,
-    pub(super) template: WorkerPre<State>,
+    pub(super) template: Template,
 }
 
 /// A task that a guest handles.
@@ -89,7 +89,7 @@ impl Guest {
             compile(engine, path, &digest, bytes).await?
         };
         let unfit = |error: wasmtime::Error| LoadError::Unfit { path: path.to_owned(), reason: format!("{error:#}") };
-        let template = engine.linker.instantiate_pre(&component).and_then(WorkerPre::new).map_err(unfit)?;
+        let template = Template::new(&engine.linker, &component).map_err(unfit)?;
         progress(LoadStage::Describing);
         let tasks = describe(engine, path, &template).await?;
         Ok(Guest {
@@ -138,7 +138,7 @@ async fn compile(engine: &Arc<Engine>, path: &Path, digest: &str, bytes: Vec<u8>
 }
 
 /// Asks a guest for its tasks, within bounds of its own.
-async fn describe(engine: &Engine, path: &Path, template: &WorkerPre<State>) -> Result<Vec<handler::Task>, LoadError> {
+async fn describe(engine: &Engine, path: &Path, template: &Template) -> Result<Vec<handler::Task>, LoadError> {
     let limits = RunLimits { wall: DESCRIBE_TIME, ..RunLimits::default() };
     let printer = Printer::new(Arc::new(Nobody), "describe".into(), CallHash::from(""), None);
     let deadline = Instant::now() + limits.wall;
@@ -159,8 +159,8 @@ async fn describe(engine: &Engine, path: &Path, template: &WorkerPre<State>) -> 
     let _running = engine.ticker.running();
     let asked = async {
         let mut store = store(engine, state, &limits);
-        let worker = template.instantiate_async(&mut store).await.map_err(|e| e.context(NotStarted))?;
-        worker.brrr_worker_handler().call_describe(&mut store).await
+        let guest = template.instantiate(&mut store).await.map_err(|e| e.context(NotStarted))?;
+        guest.describe(&mut store).await
     };
     let asked = tokio::time::timeout_at(deadline.into(), asked).await.unwrap_or_else(|_| Err(OutOfTime.into()));
     asked.map_err(|error| {

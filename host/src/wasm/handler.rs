@@ -108,8 +108,7 @@ impl WasmHandler {
     /// Makes an instance, runs the call in it, and drops it.
     async fn execute(&self, guest: &Guest, state: State, request: handler::Request) -> Returned {
         let mut store = store(&guest.engine, state, &self.limits);
-        let worker = guest.template.instantiate_async(&mut store).await?;
-        worker.brrr_worker_handler().call_handle(&mut store, &request).await
+        guest.template.instantiate(&mut store).await?.handle(&mut store, &request).await
     }
 }
 

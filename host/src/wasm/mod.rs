@@ -2,6 +2,7 @@
 //!
 //! - `engine`, `ticker`: one wasmtime engine for all guests, and the thread that lets it interrupt them
 //! - `shape`, `cache`, `guest`: from a file to a guest: look at it, compile it once, ask what tasks it has
+//! - `world`: the worlds that a guest may be built for
 //! - `handler`: one run of a call; `state`: what such a run owns; `outcome`: what its end means
 //! - `calls`: what a guest asks of us (`wit/worker.wit`); `wasi`, `clocks`, `output`: what it asks of the system
 //!
@@ -22,6 +23,7 @@ mod shape;
 mod state;
 mod ticker;
 mod wasi;
+mod world;
 
 use std::time::Duration;
 
@@ -30,9 +32,7 @@ pub use error::LoadError;
 pub use guest::{Guest, LoadStage, Task};
 pub use handler::{Overrides, WasmHandler};
 pub use output::{LogLevel, Output, OutputLine, Stream};
-
-/// The version of `brrr:worker` that this host speaks.
-pub const WIT_VERSION: &str = "0.1.0";
+pub use world::WIT_VERSION;
 
 /// What one run may use. A run that uses more fails, and nothing else does.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use wasmparser::{Chunk, ComponentExternalKind, Parser, Payload};
 
-use super::WIT_VERSION;
 use super::error::LoadError;
+use super::world::{self, HANDLER};
 
 /// The outline of a component that this host can serve.
 #[derive(Debug, PartialEq, Eq)]
@@ -57,12 +57,12 @@ pub(super) fn inspect(path: &Path, bytes: &[u8]) -> Result<Shape, LoadError> {
 
     let handler = exports.iter().find_map(|name| {
         let (interface, version) = name.split_once('@').unwrap_or((name, ""));
-        (interface == "brrr:worker/handler").then(|| version.to_owned())
+        (interface == HANDLER).then(|| version.to_owned())
     });
     let Some(wit_version) = handler else {
         return Err(LoadError::OtherWorld { path: owned(), exports });
     };
-    if !same_minor(&wit_version, WIT_VERSION) {
+    if !world::serves(&wit_version) {
         return Err(LoadError::OtherVersion { path: owned(), found: wit_version });
     }
     if let Some(import) = imports.iter().find(|name| !provided(name)) {
@@ -114,12 +114,6 @@ fn provided(import: &str) -> bool {
     PROVIDED.iter().any(|(p, v, names)| *p == package && version.starts_with(v) && names.contains(&name))
 }
 
-/// Before 1.0, the minor version is the one that promises compatibility.
-fn same_minor(a: &str, b: &str) -> bool {
-    let minor = |v: &str| v.rsplit_once('.').map(|(head, _)| head.to_owned());
-    a == b || (minor(a).is_some() && minor(a) == minor(b))
-}
-
 /// What people give by mistake.
 fn hint(bytes: &[u8]) -> Option<String> {
     let hint = if bytes.is_empty() {
@@ -137,14 +131,6 @@ fn hint(bytes: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_agree_by_their_minor() {
-        assert!(same_minor("0.1.0", "0.1.0"));
-        assert!(same_minor("0.1.7", "0.1.0"));
-        assert!(!same_minor("0.9.0", "0.1.0"));
-        assert!(!same_minor("", "0.1.0"));
-    }
 
     #[test]
     fn http_is_not_provided() {

@@ -41,12 +41,17 @@ def handle(request: Request, host: Host) -> bytes | Retryable | Lasting | ChildF
         task = registry.get(request.task)
         if task is None:
             raise Permanent(f"no handler for the task {request.task!r}")
-        return Loop(host).run(_run(task, request))
+        return run(task, request, host)
     except (Exception, KeyboardInterrupt, SystemExit) as error:
         if permanent := errors.permanent(error):
             return Lasting(str(permanent))
         failure = errors.child_failure(error)
         return ChildFailed(failure) if failure else Retryable(errors.describe(error))
+
+
+def run(task: Task[..., Any], request: Request, host: Host) -> bytes:
+    """Runs a handler: its result as bytes. Raises what it raises."""
+    return Loop(host).run(_run(task, request))
 
 
 async def _run(task: Task[..., Any], request: Request) -> bytes:

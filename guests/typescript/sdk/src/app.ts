@@ -1,7 +1,7 @@
-import { decodeResult, encodeCall } from "./codec.ts";
+import { decodeResult, encodeArgs } from "./codec.ts";
 import type { TaskFn } from "./handler.ts";
-import { host, type Invocation, type Request } from "./host.ts";
-import { callPairs, type CallOptions } from "./options.ts";
+import { host, type Request } from "./host.ts";
+import { callPairs, type CallOptions, type Pair } from "./options.ts";
 import { addTimer, enqueue, enqueueRace } from "./scheduler.ts";
 
 /** The arguments of a call by name: a tuple as it is, anything else is the one argument. */
@@ -22,8 +22,9 @@ export class App {
   call(task: string | TaskFn<never[], unknown>, options: CallOptions = {}): (...args: unknown[]) => Promise<unknown> {
     const name = taskName(task);
     return (...args) => {
-      const { payload, hash } = encodeCall(name, args);
-      return enqueue(invocation(name, payload, hash, options), decodeResult);
+      const call = invocation(name, encodeArgs(args), options);
+      if (call.callHash === null) call.options.push(PEERS_HASH);
+      return enqueue(call, decodeResult);
     };
   }
 
@@ -33,7 +34,7 @@ export class App {
     payload: Uint8Array,
     options: CallOptions = {},
   ): Promise<Uint8Array> {
-    return enqueue(invocation(taskName(task), payload, null, options), (bytes) => bytes);
+    return enqueue(invocation(taskName(task), payload, options), (bytes) => bytes);
   }
 
   /** All results in the order of the calls, like `Promise.all`, but with the calls as arguments. */
@@ -80,7 +81,10 @@ function taskName(task: string | { readonly task: string }): string {
   return typeof task === "string" ? task : task.task;
 }
 
-function invocation(task: string, payload: Uint8Array, derivedHash: string | null, options: CallOptions): Invocation {
-  const { topic = null, callHash = derivedHash } = options;
+/** Asks the host for the call hash that the TypeScript peer would give. */
+const PEERS_HASH: Pair = ["hash-of", "typescript"];
+
+function invocation(task: string, payload: Uint8Array, options: CallOptions) {
+  const { topic = null, callHash = null } = options;
   return { task, payload, topic, callHash, options: callPairs(options) };
 }

@@ -1,21 +1,15 @@
 /**
- * The JSON codec of the TypeScript peer: what a payload, a call hash and a result look like as bytes. Byte for byte
+ * The JSON codec of the TypeScript peer: what a payload and a result look like as bytes. Byte for byte
  * the peer's, so that results in a shared store are found by either (tests/vectors/json_*_typescript.json).
  */
-import { sha256 } from "js-sha256";
 import { decodeUtf8, encodeUtf8 } from "./bytes.ts";
 
-/** A call's payload and its identity. */
-export interface EncodedCall {
-  readonly payload: Uint8Array;
-  readonly hash: string;
-}
-
-/** Encodes a call of `task` with `args`. Throws what JSON.stringify throws (a BigInt, a cycle). */
-export function encodeCall(task: string, args: readonly unknown[]): EncodedCall {
-  const json = JSON.stringify(sortKeys(args));
-  // The preimage is JSON.stringify([task, args]). js-sha256 takes it as text and encodes it on the fly.
-  return { payload: encodeUtf8(json), hash: sha256(`[${JSON.stringify(task)},${json}]`) };
+/**
+ * The payload of a call with `args`. Throws what JSON.stringify throws (a BigInt, a cycle). The peer's hash of it is the
+ * host's to derive (`hash-of` in app.ts): SHA-256 in an interpreter takes longer than the rest of a run.
+ */
+export function encodeArgs(args: readonly unknown[]): Uint8Array {
+  return encodeUtf8(JSON.stringify(sortKeys(args)));
 }
 
 /** The arguments of a payload: the TypeScript peer's argument list, or Python's `[kwargs]`, which is one with one object. */

@@ -162,11 +162,13 @@ test("options go with a call and are no part of its identity", () => {
   const [plain, elsewhere, full, raw] = seen;
   assert.deepEqual([elsewhere.callHash, full.callHash, raw.callHash], [plain.callHash, plain.callHash, null]);
   assert.deepEqual([plain, elsewhere, full, raw].map(({ topic }) => topic), [null, "casino", null, null]);
+  // What asks the host for the peer's hash of a JSON call; bytes get the host's own.
+  const peers = ["hash-of", "typescript"];
   assert.equal(
     JSON.stringify([plain, elsewhere, full, raw].map(({ options }) => options)),
     JSON.stringify([
-      [],
-      [["max-retries", "0"]],
+      [peers],
+      [["max-retries", "0"], peers],
       [
         ["timeout-ms", "1500"],
         ["max-retries", "3"],
@@ -174,6 +176,7 @@ test("options go with a call and are no part of its identity", () => {
         ["max-retry-delay-ms", "60000"],
         ["retry-backoff", "exponential"],
         ["label", "throw 1"],
+        peers,
       ],
       [["timeout-ms", "2000"]],
     ]),
