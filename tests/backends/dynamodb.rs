@@ -269,3 +269,55 @@ async fn rates() {
         );
     }
 }
+
+/// What another process says that has this environment and no other; and how long it took.
+fn connect_with(environment: &[(&str, &str)]) -> (String, Duration) {
+    let start = std::time::Instant::now();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "connects_as_its_environment_says", "--ignored", "--nocapture"])
+        .env_clear()
+        .env("HOME", "/nonexistent")
+        // Nothing here asks outside this machine.
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    (String::from_utf8_lossy(&output.stdout).into_owned(), start.elapsed())
+}
+
+#[tokio::test]
+#[ignore = "run by `the_environment_says_where_and_who`, in a process of its own"]
+async fn connects_as_its_environment_says() {
+    let said = match DynamoDb::connect(options("brrr-environment")).await {
+        Ok(store) => store.create().await.map(|lines| lines.join("; ")),
+        Err(error) => Err(error),
+    };
+    println!("{}", said.unwrap_or_else(|error| format!("{:?}: {error}", error.kind)));
+}
+
+#[test]
+fn the_environment_says_where_and_who() {
+    let Some(server) = shared() else { return };
+    let endpoint = format!("http://127.0.0.1:{}", server.port);
+    let keys = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];
+    let (said, time) = connect_with(&keys);
+    assert!(said.contains("Config: dynamodb: could not connect: no AWS region is set"), "{said}");
+    assert!(time < Duration::from_secs(3), "{time:?}");
+    let (said, time) = connect_with(&[("AWS_REGION", "eu-west-1")]);
+    assert!(said.contains("Config: dynamodb: could not connect: no AWS credentials were found"), "{said}");
+    assert!(time < Duration::from_secs(3), "{time:?}");
+    for (name, other) in
+        [("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"), ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")]
+    {
+        // The other one is of another service, or less near: nobody answers there.
+        let mut environment = vec![("AWS_REGION", "eu-west-1"), (name, &*endpoint), (other, "http://127.0.0.1:1")];
+        environment.extend(keys);
+        let (said, _) = connect_with(&environment);
+        assert!(said.contains("table brrr-environment in eu-west-1: "), "{name}: {said}");
+    }
+    let mut environment = vec![("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1")];
+    environment.extend(keys);
+    environment.push(("AWS_MAX_ATTEMPTS", "1"));
+    let (said, _) = connect_with(&environment);
+    assert!(said.contains("Unavailable: ") && said.contains("no answer"), "{said}");
+}

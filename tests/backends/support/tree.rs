@@ -1,6 +1,7 @@
 //! A native handler of call trees, and a worker for it.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -74,11 +75,12 @@ impl Handler for Tree {
     }
 }
 
-/// A worker like the real one: takes as many messages as it has permits, and runs each as a task. `done` is told of
+/// A worker like the real one: takes as many messages as it has permits, and runs each as a task, one of a call at a time. `done` is told of
 /// each message.
 pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 'static) {
     let topic = Topic::from(TOPIC);
     let permits = Arc::new(Semaphore::new(PERMITS));
+    let turns: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>> = Arc::default();
     loop {
         let mut free = vec![permits.clone().acquire_owned().await.unwrap()];
         while let Ok(permit) = permits.clone().try_acquire_owned() {
@@ -87,7 +89,9 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
         let deliveries = backend.queue().receive(&topic, free.len(), Duration::from_secs(10)).await.unwrap();
         for (delivery, permit) in deliveries.into_iter().zip(free) {
             let (backend, done) = (backend.clone(), done.clone());
+            let turn = turns.lock().unwrap().entry(delivery.body.clone()).or_default().clone();
             tokio::spawn(async move {
+                let _turn = turn.lock().await;
                 let limits = Limits::default();
                 let site = Site { backend: &backend, handler: &Tree, limits: &limits, observer: None, clock: &|| 1 };
                 step(&site, &delivery, false).await.unwrap();

@@ -51,8 +51,8 @@ const TOO_LARGE: &[&str] = &[
     "ItemCollectionSizeLimitExceededException",
 ];
 
-const NO_CREDENTIALS: &str = "no AWS credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
-     AWS_PROFILE (for a server on this machine any will do)";
+const ADVICE: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (for a server on this machine any \
+     will do)";
 
 /// What a request came to that failed. `doing` says what it was for: "read the table brrr".
 pub(crate) fn caught<E>(backend: &'static str, doing: impl Into<String>, error: SdkError<E, Response>) -> Error
@@ -107,12 +107,14 @@ fn is_too_large(code: &str, message: &str) -> bool {
 /// Why there are no credentials.
 pub(super) fn of_credentials(backend: &'static str, doing: &str, error: &CredentialsError) -> Error {
     match error {
-        CredentialsError::CredentialsNotLoaded(_) => Error::new(ErrorKind::Config, backend, doing, NO_CREDENTIALS),
+        CredentialsError::CredentialsNotLoaded(_) => {
+            Error::new(ErrorKind::Config, backend, doing, format!("no AWS credentials were found; {ADVICE}"))
+        }
         CredentialsError::ProviderTimedOut(_) => {
             Error::new(ErrorKind::Unavailable, backend, doing, "whoever gives out the AWS credentials does not answer")
         }
         other => {
-            let reason = format!("the AWS credentials can't be had: {}", DisplayErrorContext(other));
+            let reason = format!("the AWS credentials can't be had: {}; {ADVICE}", root_cause(other));
             Error::new(ErrorKind::Config, backend, doing, reason)
         }
     }
