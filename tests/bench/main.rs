@@ -2,14 +2,25 @@
 //! figures of one run with each other, by their ratios.
 //!
 //! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (`languages go`: one), `memory`,
-//! `sqlite` or `binary`.
+//! `sqlite`, `redis`, `redis-dynamodb` or `binary`.
 
 mod binary;
 mod languages;
 mod measure;
+#[path = "../backends/support/proxy.rs"]
+#[allow(dead_code, reason = "shared with tests that also lose answers")]
+mod proxy;
+mod remote;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod trees;
 
 use measure::{load_average, section};
+
+/// The Rust conformance guest.
+fn guest() -> &'static std::path::Path {
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../build/guests/rust/rust-conformance.wasm").as_ref()
+}
 
 fn main() {
     let arguments: Vec<_> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
@@ -19,8 +30,12 @@ fn main() {
     {
         return runtime.block_on(languages::busy_process(component, cache));
     }
-    let guest = concat!(env!("CARGO_MANIFEST_DIR"), "/../build/guests/rust/rust-conformance.wasm");
-    let guest = std::path::Path::new(guest);
+    if let [first, redis, runs] = &arguments[..]
+        && first == remote::MEASURED
+    {
+        return runtime.block_on(remote::measured(redis, runs.parse().expect("a number")));
+    }
+    let guest = guest();
     assert!(guest.exists(), "{} is missing: scripts/guests/rust.sh builds it", guest.display());
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     println!("{cores} cores, load {} at the start", load_average());
@@ -39,6 +54,15 @@ fn main() {
         if wants(backend) {
             runtime.block_on(trees::trees(guest, backend));
         }
+    }
+    if wants("redis") || wants("redis-dynamodb") {
+        section("on servers of this machine; they take part of its cores");
+    }
+    if wants("redis") {
+        runtime.block_on(remote::redis());
+    }
+    if wants("redis-dynamodb") {
+        remote::redis_dynamodb();
     }
     if !wants("binary") {
         return;

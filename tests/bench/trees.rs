@@ -79,24 +79,37 @@ pub async fn floor(guest: &Path) {
     report("floor: instantiate + call, one thread", CALLS, median(costs));
 }
 
+/// A job that is measured.
+pub struct Job {
+    pub what: &'static str,
+    pub task: &'static str,
+    /// Without salt.
+    arguments: fn() -> Value,
+    /// In all.
+    pub calls: u64,
+}
+
+pub const FIB: Job = Job { what: "salted fib(16)", task: "fib", arguments: || json!({"n": 16}), calls: 3_193 };
+pub const FAN: Job = Job { what: "fan-out of 1,000", task: "fan_out", arguments: || json!({"n": 1_000}), calls: 1_001 };
+const SMALL_FAN: Job = Job { what: "fan-out of 100", task: "fan_out", arguments: || json!({"n": 100}), calls: 101 };
+const SEQUENCE: Job =
+    Job { what: "100 children one after the other", task: "sequential", arguments: || json!({"n": 100}), calls: 101 };
+
 /// Trees, fan-outs and a sequence on one backend, each job through a worker and a client.
 pub async fn trees(guest: &Path, name: &str) {
+    measure(guest, name, &[FIB, SMALL_FAN, FAN, SEQUENCE], RUNS, async || open(name)).await;
+}
+
+/// Each of `jobs`, `runs` times, each time on a backend that knows nothing of the times before.
+pub async fn measure<B: Opened>(guest: &Path, name: &str, jobs: &[Job], runs: usize, open: impl AsyncFn() -> B) {
     let handler: Arc<dyn Handler> = Arc::new(handler(guest).await);
-    // (what, task, arguments without salt, calls in all)
-    let jobs = [
-        ("salted fib(16)", "fib", json!({"n": 16}), 3_193),
-        ("fan-out of 100", "fan_out", json!({"n": 100}), 101),
-        ("fan-out of 1,000", "fan_out", json!({"n": 1_000}), 1_001),
-        ("100 children one after the other", "sequential", json!({"n": 100}), 101),
-    ];
-    for (what, task, arguments, calls) in jobs {
-        let mut costs: Vec<Cost> = Vec::new();
-        for run in 0..RUNS {
-            let folder = tempfile::tempdir().expect("a folder");
-            let backend = open(name, folder.path());
+    for Job { what, task, arguments, calls } in jobs {
+        let (calls, mut costs) = (*calls, Vec::<Cost>::new());
+        for run in 0..runs {
+            let opened = open().await;
+            let (backend, mut arguments) = (opened.backend(), arguments());
             let (worker, shutdown) = start(&backend, &handler);
-            let mut arguments = arguments.clone();
-            if task == "fib" {
+            if *task == "fib" {
                 arguments["salt"] = json!(format!("s{run}"));
             }
             let client = Client::new(backend.clone());
@@ -115,11 +128,30 @@ pub async fn trees(guest: &Path, name: &str) {
     }
 }
 
-fn open(name: &str, folder: &Path) -> Arc<dyn Backend> {
-    match name {
-        "memory" => Arc::new(brrr_backends::Memory::new()),
-        _ => Arc::new(brrr_backends::Sqlite::open(folder.join("state.db")).expect("a new database")),
+/// A backend, and what it needs to live.
+pub trait Opened {
+    fn backend(&self) -> Arc<dyn Backend>;
+}
+
+impl Opened for Arc<dyn Backend> {
+    fn backend(&self) -> Arc<dyn Backend> {
+        self.clone()
     }
+}
+
+impl Opened for (Arc<dyn Backend>, tempfile::TempDir) {
+    fn backend(&self) -> Arc<dyn Backend> {
+        self.0.clone()
+    }
+}
+
+fn open(name: &str) -> (Arc<dyn Backend>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let backend: Arc<dyn Backend> = match name {
+        "memory" => Arc::new(brrr_backends::Memory::new()),
+        _ => Arc::new(brrr_backends::Sqlite::open(folder.path().join("state.db")).expect("a new database")),
+    };
+    (backend, folder)
 }
 
 fn start(
@@ -128,7 +160,9 @@ fn start(
 ) -> (tokio::task::JoinHandle<brrr_protocol::Result<()>>, Shutdown) {
     let shutdown = Shutdown::default();
     let (limits, drain) = (Limits::default(), std::time::Duration::from_secs(5));
-    let options = Options { max_running: 16, drain, limits, observer: None };
+    // As many steps at once as `run` does.
+    let max_running = if backend.is_remote() { 64 } else { 16 };
+    let options = Options { max_running, drain, limits, observer: None };
     let worker = Worker::new(backend.clone(), handler.clone(), "bench".into(), options, shutdown.clone());
     (tokio::spawn(worker.run()), shutdown)
 }

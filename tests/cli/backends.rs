@@ -14,7 +14,8 @@ fn a_bad_url() {
     env.run(["call", "fib", "--backend", "state.db"]).refused(20, &["no scheme"]);
     env.run(["call", "fib", "--backend", "memory:"]).refused(20, &["memory:", "one process"]);
     let guest = guest();
-    env.run(["run", guest.to_str().expect("UTF-8"), "--backend", "redis://localhost"]).refused(20, &["redis:"]);
+    env.run(["run", guest.to_str().expect("UTF-8"), "--backend", "redis://127.0.0.1:1"])
+        .refused(21, &["redis://127.0.0.1:1"]);
 }
 
 #[test]

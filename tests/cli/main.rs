@@ -2,6 +2,7 @@
 //!
 //! Needs the Rust guest: `scripts/guests/rust.sh`.
 
+mod aws;
 mod backends;
 mod calls;
 mod components;

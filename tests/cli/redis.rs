@@ -136,7 +136,7 @@ fn a_restarted_server_is_found_again() {
     let server = Flavour::Redis.start(Some(port), &durable).expect("a server");
     assert_eq!(result(&env, &job), "1597\n");
     settled(&server);
-    assert_eq!(env.run(["call", "hello", "{\"greetee\": \"John\"}"]).ok(), "\"Hello, John!\"");
+    assert_eq!(env.run(["call", "hello", "{\"greetee\": \"John\"}"]).ok(), "Hello, John!");
     worker.stop().ok();
 }
 

@@ -241,7 +241,7 @@ pub async fn a_thousand_children_cost_two_runs(kind: Kind) {
     // Over a network registering takes longer, and more of them.
     let most = if kind.is_fused() {
         1002
-    } else if kind.is_local() {
+    } else if kind.tells_of_changes() {
         1100
     } else {
         1600

@@ -26,11 +26,6 @@ impl Kind {
         !self.is_on_dynamodb()
     }
 
-    /// Does it answer without a network?
-    pub fn is_local(self) -> bool {
-        !self.is_on_dynamodb()
-    }
-
     /// Has it a place for events?
     pub fn keeps_events(self) -> bool {
         !matches!(self, Self::DynamoDbSqs)

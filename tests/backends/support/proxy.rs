@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 struct State {
     /// Requests by operation: `PutItem`.
     counts: BTreeMap<String, u64>,
+    /// Items that those requests named, each by its partition key.
+    items: u64,
     /// The answer to the next request of this operation does not arrive.
     lose: Option<String>,
 }
@@ -41,6 +43,11 @@ impl Proxy {
         self.state.lock().unwrap().lose = Some(operation.to_owned());
     }
 
+    /// Items that requests have named since the last time.
+    pub fn take_items(&self) -> u64 {
+        std::mem::take(&mut self.state.lock().unwrap().items)
+    }
+
     /// What has passed since the last time.
     pub fn take_counts(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut self.state.lock().unwrap().counts)
@@ -56,7 +63,11 @@ fn forward(client: TcpStream, server: u16, state: &Mutex<State>) -> std::io::Res
     let (mut from_client, mut from_server) = (BufReader::new(client), BufReader::new(server));
     while let Some(request) = message(&mut from_client)? {
         let operation = operation(&request);
-        *state.lock().unwrap().counts.entry(operation.clone()).or_default() += 1;
+        {
+            let mut state = state.lock().unwrap();
+            *state.counts.entry(operation.clone()).or_default() += 1;
+            state.items += request.windows(5).filter(|bytes| bytes == b"\"pk\":").count() as u64;
+        }
         to_server.write_all(&request)?;
         let Some(answer) = message(&mut from_server)? else { break };
         let lost = state.lock().unwrap().lose.take_if(|lose| *lose == operation).is_some();

@@ -64,6 +64,10 @@ typedef struct brrr_worker_types_invocation_t {
   // `timeout-ms`, `max-retries`, `retry-delay-ms`, `max-retry-delay-ms`, `retry-backoff` (`fixed` or `exponential`),
   // and `label`, a name by which events and listings show the call. An option that the host does not know is an
   // error. Not part of the call's identity: of two parents in one job that make the same call, the first decides.
+  // 
+  // One more is about the identity: `hash-of`, `python` or `typescript`. Where there is no `call-hash`, the host
+  // derives the one that the existing worker of that language gives a call with this task and payload, its JSON codec's
+  // arguments. It spares a slow language the hashing.
   brrr_world_list_tuple2_string_string_t   options;
 } brrr_worker_types_invocation_t;
 

@@ -1,0 +1,112 @@
+//! Trees and fan-outs on servers of this machine, and what those servers were asked.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::process::Command;
+
+use brrr_backends::Places;
+use brrr_protocol::ports::Backend;
+
+use crate::guest;
+use crate::proxy::Proxy;
+use crate::servers::redis::Flavour;
+use crate::servers::{Server, dynamodb};
+use crate::trees::{FAN, FIB, measure};
+
+/// Runs of each figure.
+const RUNS: usize = 5;
+
+/// As `RUNS`, where a run takes ten times as long.
+const FEW: usize = 3;
+
+/// The argument by which this program runs itself, with the environment of AWS.
+pub const MEASURED: &str = "measured";
+
+/// The table of the peers.
+const TABLE: &str = "brrr";
+
+/// Each time in a namespace of its own: nothing is known of the time before.
+async fn open(places: Places) -> std::sync::Arc<dyn Backend> {
+    let namespace = format!("{:016x}", fastrand::u64(..));
+    Places { namespace, ..places }.open().await.expect("a backend")
+}
+
+fn url(server: &Server) -> String {
+    format!("redis://127.0.0.1:{}", server.port)
+}
+
+/// Redis alone.
+pub async fn redis() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    for job in [FIB, FAN] {
+        ask(&server, "CONFIG RESETSTAT");
+        let calls = job.calls * RUNS as u64;
+        measure(guest(), "redis", &[job], RUNS, async || open(Places::at(url(&server))).await).await;
+        print_commands(&server, calls);
+    }
+}
+
+/// What an inline command answers.
+fn ask(server: &Server, command: &str) -> String {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).expect("the server");
+    stream.write_all(format!("{command}\r\n").as_bytes()).expect("a command");
+    let mut reader = BufReader::new(stream);
+    let mut first = String::new();
+    reader.read_line(&mut first).expect("an answer");
+    let length = first.strip_prefix('$').and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+    let mut text = vec![0; length];
+    reader.read_exact(&mut text).expect("an answer");
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The server's own counts. What a script does is counted too, but travels with it.
+fn print_commands(server: &Server, calls: u64) {
+    let stats = ask(server, "INFO commandstats");
+    let mut counts: Vec<(&str, u64)> = stats
+        .lines()
+        .filter_map(|line| {
+            let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+            Some((name, rest.split(',').next()?.parse().ok()?))
+        })
+        .collect();
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let per_call = |count: u64| count as f64 / calls as f64;
+    let trips = counts.iter().filter(|(name, _)| matches!(*name, "evalsha" | "blmove")).map(|(_, count)| count).sum();
+    let all: u64 = counts.iter().map(|(_, count)| count).sum();
+    let most: Vec<String> = counts.iter().take(8).map(|(name, n)| format!("{name} {:.2}", per_call(*n))).collect();
+    println!("  a call: {:.2} round trips (scripts and waiting), {:.1} commands", per_call(trips), per_call(all));
+    println!("  {}", most.join(", "));
+}
+
+/// Messages and counters in Redis, records in DynamoDB Local: what the existing workers' fleets run.
+pub fn redis_dynamodb() {
+    let (Some(redis), Some(records)) = (Flavour::Redis.start(None, &[]), dynamodb::start()) else { return };
+    run_self(&redis, records.port, FEW);
+    // Once more through a proxy that counts, which costs time.
+    let proxy = Proxy::start(records.port);
+    println!("  the same once, counted on the way to DynamoDB:");
+    run_self(&redis, proxy.port, 1);
+    let (counts, items) = (proxy.take_counts(), proxy.take_items());
+    let calls = (FIB.calls + FAN.calls) as f64;
+    let total: u64 = counts.values().sum();
+    let each: Vec<String> = counts.iter().map(|(name, n)| format!("{name} {:.2}", *n as f64 / calls)).collect();
+    println!("  a call: {:.2} requests, {:.1} items: {}", total as f64 / calls, items as f64 / calls, each.join(", "));
+}
+
+fn run_self(redis: &Server, dynamodb: u16, runs: usize) {
+    let status = Command::new(std::env::current_exe().expect("this program"))
+        .args([MEASURED, &url(redis), &runs.to_string()])
+        .env("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{dynamodb}"))
+        // A local server takes any.
+        .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])
+        .status();
+    assert!(status.expect("this program").success());
+}
+
+/// What `redis_dynamodb` runs in a process of its own.
+pub async fn measured(redis: &str, runs: usize) {
+    let store = Some(format!("dynamodb:{TABLE}"));
+    let places = Places { queue: Some(redis.to_owned()), store, ..Places::default() };
+    places.open().await.expect("a backend").store().create().await.expect("a table");
+    measure(guest(), "redis + dynamodb", &[FIB, FAN], runs, async || open(places.clone()).await).await;
+}

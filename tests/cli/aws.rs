@@ -1,0 +1,84 @@
+//! The real binary on what speaks DynamoDB's and SQS's protocols on this machine.
+
+use rustix::process::Signal;
+
+use crate::harness::{Env, eventually};
+use crate::servers::redis::Flavour;
+use crate::servers::{Server, dynamodb, elasticmq};
+
+/// A folder whose commands keep their records in DynamoDB, in a table of its own.
+fn env_on(records: &Server) -> Env {
+    let mut env = Env::new();
+    env.set("BRRR_STORE", "dynamodb:");
+    env.set("DYNAMODB_TABLE_NAME", format!("cli-{:016x}", fastrand::u64(..)));
+    env.set("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{}", records.port));
+    for (name, value) in
+        [("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "s3cret")]
+    {
+        env.set(name, value);
+    }
+    env
+}
+
+/// Runs a tree through the death of its worker; and says what is left where.
+fn a_job_survives_its_worker(env: &Env) {
+    let lease = ["--lease", "2s", "--log-level", "debug"];
+    let first = env.worker(&lease);
+    let scheduled = env.run(["schedule", "fib", "{\"n\": 9, \"salt\": \"x\"}", "--output", "json"]).json();
+    let job = scheduled["job"].as_str().expect("a job");
+    eventually("the tree grows", || {
+        let tree = env.run(["job", job]).stdout;
+        if tree.contains("fib") && tree.lines().count() > 8 { Ok(()) } else { Err(tree) }
+    });
+    first.signal(Signal::KILL);
+    assert!(!first.stderr().contains("s3cret"));
+    drop(first);
+    let second = env.worker(&lease);
+    let answer = eventually("the job ends", || {
+        let read = env.run(["read", "--job", job]);
+        if read.code == Some(0) { Ok(read.stdout) } else { Err(format!("{read:?}")) }
+    });
+    assert_eq!(answer, "34\n");
+    let flaky = env.run(["call", "flaky", "{\"until\": 2}"]);
+    assert_eq!(flaky.ok(), "{\"attempt\":2}");
+    let aside = env.run(["dead", "list"]);
+    assert!(!aside.stdout.contains("fib"), "{aside:?}");
+    second.stop().ok();
+}
+
+#[test]
+fn redis_and_dynamodb() {
+    let (Some(records), Some(redis)) = (dynamodb::shared(), Flavour::Redis.start(None, &[])) else { return };
+    let mut env = env_on(records);
+    // Nothing is made silently.
+    env.set("BRRR_QUEUE", "redis:");
+    env.set("REDIS_URL", format!("redis://127.0.0.1:{}", redis.port));
+    let guest = crate::harness::guest();
+    env.run(["run", guest.to_str().expect("UTF-8")]).refused(27, &["brrr-host setup"]);
+    env.run(["call", "fib", "{\"n\": 1}"]).refused(27, &["brrr-host setup"]);
+    assert_eq!(env.run(["setup"]).ok().lines().count(), 1);
+    assert!(env.run(["setup"]).ok().contains("there"), "again");
+    a_job_survives_its_worker(&env);
+}
+
+#[test]
+fn sqs_and_dynamodb_without_redis() {
+    let (Some(records), Some(queues)) = (dynamodb::shared(), elasticmq::shared()) else { return };
+    let mut env = env_on(records);
+    env.set("BRRR_QUEUE", format!("sqs://q{:08x}-", fastrand::u32(..)));
+    env.set("AWS_ENDPOINT_URL_SQS", format!("http://127.0.0.1:{}", queues.port));
+    env.run(["setup", "--store", "dynamodb:"]).ok();
+    let guest = crate::harness::guest();
+    let guest = guest.to_str().expect("UTF-8");
+    // What SQS refuses is refused at the start.
+    env.run(["run", "--topic", "no/such", guest]).refused(20, &["no/such"]);
+    env.run(["run", "--timeout", "13h", guest]).refused(20, &["12"]);
+    a_job_survives_its_worker(&env);
+    // A call that the store can't hold fails, and with it nothing else.
+    let worker = env.worker(&[]);
+    let large = env.run(["call", "big_result", "{\"bytes\": 500000}"]);
+    assert_eq!(large.code, Some(30), "{large:?}");
+    assert!(large.stderr.contains("400 KB") || large.stderr.contains("limit"), "{large:?}");
+    assert_eq!(env.run(["call", "fib", "{\"n\": 6}"]).ok(), "8");
+    worker.stop().ok();
+}
