@@ -126,7 +126,10 @@ async fn what_is_refused_says_why() {
         assert_eq!(error.kind, ErrorKind::Config, "{error}");
         assert!(error.to_string().contains("password") && !error.to_string().contains("wrong@"), "{error}");
     }
-    Redis::connect(Options::new(format!("redis://:right@127.0.0.1:{}", secret.port))).await.unwrap();
+    let redis = Redis::connect(Options::new(format!("redis://:right@127.0.0.1:{}", secret.port))).await.unwrap();
+    let error = redis.check(&"brrr:leases".into(), Duration::ZERO).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Config, "{error}");
+    redis.check(&"brrr".into(), Duration::ZERO).await.unwrap();
 
     let nobody = support::servers::free_port();
     let error = refused(format!("redis://127.0.0.1:{nobody}")).await;

@@ -214,6 +214,12 @@ pub trait Queue: Send + Sync {
     /// Up to `max` messages; waits up to `wait` for the first one, and returns none after that.
     async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>>;
 
+    /// How long a worker lets `receive` wait. Longer is cheaper where every look is paid for; an idle worker takes as long to
+    /// stop.
+    fn patience(&self) -> Duration {
+        Duration::from_millis(500)
+    }
+
     /// Forgets a delivered message. One whose lease was lost meanwhile stays with its new holder.
     async fn ack(&self, receipt: &Receipt) -> Result<()>;
 

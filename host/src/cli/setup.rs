@@ -31,7 +31,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
         Format::Text if made.is_empty() => {
             say(format_args!("{} makes what it needs by itself; there is nothing to set up", backend.name()));
         }
-        Format::Text => print(&made.join("\n"))?,
+        Format::Text => print(made.join("\n"))?,
     }
     Ok(Exit::Done)
 }

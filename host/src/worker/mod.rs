@@ -34,10 +34,6 @@ use leases::Leases;
 pub use shutdown::Shutdown;
 use turns::Turns;
 
-/// How long one `receive` waits for a message. Also what stopping an idle worker takes at most: a `receive` is never
-/// cut off, because the messages that it was about to return would stay leased.
-const RECEIVE_WAIT: Duration = Duration::from_millis(500);
-
 /// How long a message may wait here for another one of the same call. Not longer: what waits takes the room of what could
 /// run.
 const TURN_WAIT: Duration = Duration::from_secs(1);
@@ -151,7 +147,8 @@ impl Worker {
             if let Ok(more) = self.held.clone().try_acquire_many_owned(available(&self.held)) {
                 room.merge(more);
             }
-            let receiving = queue.receive(&self.topic, room.num_permits(), RECEIVE_WAIT);
+            // Never cut off: the messages that it was about to return would stay leased.
+            let receiving = queue.receive(&self.topic, room.num_permits(), queue.patience());
             tokio::pin!(receiving);
             let received = tokio::select! {
                 biased;

@@ -454,6 +454,14 @@ impl Queue for Redis {
         self.try_take_dead_letter(topic, number).await.map_err(self.error("take a dead letter"))
     }
 
+    async fn check(&self, topic: &Topic, _longest_run: Duration) -> Result<()> {
+        let ours = ["brrr:", "brrr_count/"].into_iter().find(|prefix| topic.as_str().starts_with(prefix));
+        ours.map_or(Ok(()), |prefix| {
+            let reason = format!("keys that begin with {prefix:?} are brrr-host's own; take another name");
+            Err(Error::new(ErrorKind::Config, "redis", format!("work on topic {topic}"), reason))
+        })
+    }
+
     async fn depth(&self, topic: &Topic) -> Result<u64> {
         let failed = || self.error("count messages");
         let mut connection = self.0.connections.shared();

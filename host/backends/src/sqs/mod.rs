@@ -57,6 +57,10 @@ const LONGEST_LEASE: Duration = Duration::from_hours(12);
 /// The longest that a `receive` waits at SQS: its limit.
 const LONGEST_POLL: Duration = Duration::from_secs(20);
 
+/// How long an idle worker's poll is: a request every five seconds costs next to nothing, and nobody minds a worker that takes
+/// so long to stop.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Messages in one request, of any kind: SQS's limit.
 const BATCH: usize = 10;
 

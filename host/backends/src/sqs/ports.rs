@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::letters::Letter;
 use super::send::place;
-use super::{BACKEND, BATCH, Inner, LONGEST_LEASE, Sqs, lock};
+use super::{BACKEND, BATCH, Inner, LONGEST_LEASE, PATIENCE, Sqs, lock};
 use crate::aws::caught;
 use crate::now_millis;
 
@@ -131,6 +131,10 @@ impl Queue for Sqs {
         let url = self.0.queue(topic).await?;
         let attributes = self.0.attributes(&url, &names).await?;
         Ok(names.iter().filter_map(|name| attributes.get(name)?.parse::<u64>().ok()).sum())
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
     }
 
     async fn check(&self, topic: &Topic, longest_run: Duration) -> Result<()> {
