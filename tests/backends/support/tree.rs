@@ -118,6 +118,8 @@ pub async fn schedule(backend: &Arc<dyn Backend>, payload: &str) -> (Root, CallH
 
 /// Waits for a tree's result.
 pub async fn result(backend: &Arc<dyn Backend>, (root, hash): &(Root, CallHash)) -> String {
-    let outcome = Client::new(backend.clone()).wait(root, hash, || 1).await.unwrap();
+    let client = Client::new(backend.clone());
+    let outcome = tokio::time::timeout(Duration::from_mins(2), client.wait(root, hash, || 1)).await;
+    let outcome = outcome.expect("an outcome within two minutes").unwrap();
     String::from_utf8(outcome.unwrap().to_vec()).unwrap()
 }

@@ -24,7 +24,9 @@ pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
                           holds all of them (with replicas, if you like)";
             (ErrorKind::Config, reason.to_owned())
         }
-        Theirs::Server(Server::BusyLoading | Server::TryAgain | Server::MasterDown) => (ErrorKind::Unavailable, text),
+        Theirs::Server(Server::BusyLoading | Server::NoScript | Server::TryAgain | Server::MasterDown) => {
+            (ErrorKind::Unavailable, text)
+        }
         Theirs::Server(Server::ReadOnly) => (ErrorKind::ReadOnly, text),
         Theirs::Server(Server::NoPerm) => (ErrorKind::Config, format!("the server forbids it to this user: {text}")),
         _ => match error.code() {

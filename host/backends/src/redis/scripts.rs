@@ -41,6 +41,13 @@ impl Script {
     }
 }
 
+/// Tries after the first, which loads the script itself.
+const MORE_TRIES: u32 = 3;
+
+fn is_unknown(error: &redis::RedisError) -> bool {
+    error.kind() == redis::ErrorKind::Server(redis::ServerErrorKind::NoScript)
+}
+
 pub(super) struct Call<'a>(redis::ScriptInvocation<'a>);
 
 impl Call<'_> {
@@ -54,6 +61,14 @@ impl Call<'_> {
     }
 
     pub async fn run(self, connection: &mut impl ConnectionLike) -> RedisResult<Value> {
-        self.0.invoke_async(connection).await
+        let mut tries = 0;
+        loop {
+            match self.0.invoke_async(connection).await {
+                // Loaded a moment ago, and forgotten again: somebody flushes scripts, or the server was replaced just then.
+                // Nothing was done yet.
+                Err(error) if is_unknown(&error) && tries < MORE_TRIES => tries += 1,
+                answer => return answer,
+            }
+        }
     }
 }
