@@ -203,7 +203,10 @@ pub async fn outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Res
 }
 
 /// Of a value and a failure of the same job, the failure: a replay must not change its mind (R1).
-pub(crate) fn outcome(value: Option<Bytes>, failure: Option<Bytes>) -> Result<Option<Outcome>> {
+///
+/// # Errors
+/// When the failure does not decode.
+pub fn outcome(value: Option<Bytes>, failure: Option<Bytes>) -> Result<Option<Outcome>> {
     match failure {
         Some(bytes) => Ok(Some(Err(decode_failure(&bytes)?))),
         None => Ok(value.map(Ok)),

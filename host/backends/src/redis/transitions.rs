@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use brrr_protocol::error::Result;
 use brrr_protocol::model::{CallHash, Failure, Outcome, Root};
 use brrr_protocol::ports::{Backend, Cache, Deferral, Deferred, EventLog, Loaded, Queue, Store, Work};
-use brrr_protocol::records::{JobRecord, JobState, RunRecord, decode_failure, encode_failure};
+use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_failure};
 use brrr_protocol::stepwise::{self, Ports};
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
@@ -47,17 +47,9 @@ fn outcomes(flat: Value) -> Result<Vec<Option<Outcome>>> {
     let mut items = items.into_iter();
     let mut outcomes = Vec::with_capacity(items.len() / 2);
     while let (Some(value), Some(failure)) = (items.next(), items.next()) {
-        outcomes.push(outcome(bytes(value)?, bytes(failure)?)?);
+        outcomes.push(stepwise::outcome(bytes(value)?, bytes(failure)?)?);
     }
     Ok(outcomes)
-}
-
-/// Of a value and a failure of the same job, the failure (R1).
-fn outcome(value: Option<Bytes>, failure: Option<Bytes>) -> Result<Option<Outcome>> {
-    match failure {
-        Some(failure) => Ok(Some(Err(decode_failure(&failure)?))),
-        None => Ok(value.map(Ok)),
-    }
 }
 
 /// What `lua/load.lua` answers.
@@ -74,7 +66,7 @@ fn loaded(answer: Value) -> Result<Loaded> {
     Ok(Loaded {
         call: bytes(call)?.as_ref().map(CallRecord::decode).transpose()?,
         job: bytes(job)?.as_deref().map(JobRecord::decode).transpose()?.map(Box::new),
-        outcome: outcome(bytes(value)?, bytes(failure)?)?,
+        outcome: stepwise::outcome(bytes(value)?, bytes(failure)?)?,
         run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
         run_bytes,
         sample,
