@@ -9,15 +9,13 @@ VERSION=0.61.0
 BINDINGS=$ROOT/guests/c/sdk/bindings
 STAMP=$BINDINGS/inputs.sha256
 
-digest() { if have sha256sum; then sha256sum; else shasum -a 256; fi | cut -d ' ' -f 1; }
-
 # One hash of all that they are made of, and of what came out.
 fingerprint() {
   (
     cd "$ROOT"
     echo "wit-bindgen $VERSION"
     cat wit/worker.wit guests/c/sdk/wit/guest.wit guests/c/sdk/bindings/brrr_world.{h,c}
-  ) | digest
+  ) | digest | cut -d ' ' -f 1
 }
 
 case ${1:-} in

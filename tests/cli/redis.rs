@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::control::schedule;
 use crate::harness::{Env, Running, TOPIC, block_on, eventually};
 use crate::servers::redis::{Flavour, WITHOUT_SCRIPTS};
 use crate::servers::{Server, free_port};
@@ -26,12 +27,6 @@ fn url(server: &Server) -> String {
 fn depth(server: &Server) -> u64 {
     let depth = async { brrr_backends::open(&url(server)).await?.queue().depth(&TOPIC.into()).await };
     block_on(depth).expect("a depth")
-}
-
-fn schedule(env: &Env, task: &str, payload: &str) -> String {
-    let scheduled = env.run(["schedule", task, payload, "--output", "json"]);
-    assert_eq!(scheduled.code, Some(0), "{scheduled:#?}");
-    scheduled.json()["job"].as_str().expect("a job").to_owned()
 }
 
 fn result(env: &Env, job: &str) -> String {
@@ -70,7 +65,7 @@ fn a_killed_worker_loses_nothing() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let env = env_on(url(&server));
     let first = env.worker(&["--lease", "2s"]);
-    let job = schedule(&env, "fib", "{\"n\": 17, \"salt\": \"x\"}");
+    let job = schedule(&env, &["fib", "{\"n\": 17, \"salt\": \"x\"}"]);
     eventually("the tree grows", || if depth(&server) > 100 { Ok(()) } else { Err(depth(&server).to_string()) });
     first.signal(Signal::KILL);
     drop(first);
@@ -87,7 +82,7 @@ fn a_frozen_worker_loses_its_messages_and_does_no_harm() {
     let env = env_on(url(&server));
     let lease = ["--lease", "1s"];
     let frozen = env.worker(&lease);
-    let job = schedule(&env, "fib", "{\"n\": 17, \"salt\": \"x\"}");
+    let job = schedule(&env, &["fib", "{\"n\": 17, \"salt\": \"x\"}"]);
     eventually("the tree grows", || if depth(&server) > 100 { Ok(()) } else { Err(depth(&server).to_string()) });
     frozen.signal(Signal::STOP);
     let other = env.worker(&lease);
@@ -128,7 +123,7 @@ fn a_restarted_server_is_found_again() {
     let Some(server) = Flavour::Redis.start(Some(port), &durable) else { return };
     let env = env_on(url(&server));
     let worker = env.worker(&["--lease", "2s"]);
-    let job = schedule(&env, "fib", "{\"n\": 17, \"salt\": \"x\"}");
+    let job = schedule(&env, &["fib", "{\"n\": 17, \"salt\": \"x\"}"]);
     eventually("the tree grows", || if depth(&server) > 100 { Ok(()) } else { Err(depth(&server).to_string()) });
     // Killed, not shut down.
     drop(server);
@@ -142,51 +137,16 @@ fn a_restarted_server_is_found_again() {
 
 /// A certificate of an authority of our own, for this machine: files of the authority's, the server's, and its key.
 fn certificates(env: &Env) -> Option<[String; 3]> {
-    let openssl = |args: &[&str]| {
-        let mut command = Command::new("openssl");
-        command.args(args).current_dir(env.path("")).output().is_ok_and(|output| output.status.success())
+    let certify = |name: &str, subject: &str, more: &[&str]| {
+        let (key, certificate) = (format!("{name}.key"), format!("{name}.crt"));
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"]);
+        openssl.args(["-keyout", &key, "-out", &certificate, "-subj", subject]).args(more).current_dir(env.path(""));
+        openssl.output().is_ok_and(|output| output.status.success())
     };
-    let made = openssl(&[
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-        "-keyout",
-        "ca.key",
-        "-out",
-        "ca.crt",
-        "-subj",
-        "/CN=tests",
-    ]) && openssl(&[
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "1",
-        "-keyout",
-        "server.key",
-        "-out",
-        "server.crt",
-        "-subj",
-        "/CN=localhost",
-        "-addext",
-        "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        "-addext",
-        "basicConstraints=CA:FALSE",
-        "-CA",
-        "ca.crt",
-        "-CAkey",
-        "ca.key",
-    ]);
+    let names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=CA:FALSE"];
+    let signed: Vec<&str> = names.into_iter().chain(["-CA", "ca.crt", "-CAkey", "ca.key"]).collect();
+    let made = certify("ca", "/CN=tests", &[]) && certify("server", "/CN=localhost", &signed);
     made.then(|| ["ca.crt", "server.crt", "server.key"].map(|name| env.path(name).display().to_string()))
 }
 
@@ -235,7 +195,7 @@ fn cancelling_and_retries_reach_across_the_server() {
     let env = env_on(url(&server));
     let worker = env.worker(&["--publish-events"]);
     assert_eq!(env.run(["call", "flaky", "{\"until\": 3}"]).ok(), "{\"attempt\":3}");
-    let job = schedule(&env, "loops", "{}");
+    let job = schedule(&env, &["loops", "{}"]);
     eventually("it runs", || {
         let doc: Value = env.run(["job", &job, "--output", "json"]).json();
         let events = env.run(["events", "--job", &job]).stdout;

@@ -103,10 +103,13 @@ fn lease(url: &str, query: &str) -> Result<Option<Duration>> {
     Ok(lease)
 }
 
-/// The URL for people: without user and password.
+/// The URL for people: without user and password. (A path has neither.)
 pub(crate) fn without_secrets(url: &str) -> String {
-    match (url.split_once("//"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}//{host}"),
+    match (url.split_once(':'), url.rsplit_once('@')) {
+        (Some((scheme, rest)), Some((_, host))) if scheme != "sqlite" => {
+            let slashes = if rest.starts_with("//") { "//" } else { "" };
+            format!("{scheme}:{slashes}{host}")
+        }
         _ => url.to_owned(),
     }
 }
@@ -162,7 +165,10 @@ mod tests {
 
     #[test]
     fn secrets_are_not_told() {
-        let error = error("redis://user:hunter2@host?leese=1");
-        assert!(error.contains("redis://host") && !error.contains("hunter2"), "{error}");
+        for url in ["redis://user:hunter2@host?leese=1", "redis:user:hunter2@host"] {
+            let error = error(url);
+            assert!(error.contains("host") && !error.contains("hunter2"), "{error}");
+        }
+        assert_eq!(without_secrets("sqlite:/home/me@work/state.db"), "sqlite:/home/me@work/state.db");
     }
 }

@@ -36,7 +36,6 @@ mod store;
 mod transitions;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
@@ -56,14 +55,12 @@ pub struct Options {
     /// Keeps fleets on one server apart; empty: shared with peers.
     pub namespace: String,
     pub lease: Duration,
-    /// Use scripts where the server lets us. False is for tests.
-    pub scripts: bool,
 }
 
 impl Options {
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
-        Self { url: url.into(), namespace: String::new(), lease: DEFAULT_LEASE, scripts: true }
+        Self { url: url.into(), namespace: String::new(), lease: DEFAULT_LEASE }
     }
 }
 
@@ -78,7 +75,8 @@ struct Inner {
     /// Of this process, among all that share the server.
     worker: String,
     lease: Duration,
-    scripts: AtomicBool,
+    /// May this user run scripts?
+    scripts: bool,
 }
 
 impl Redis {
@@ -87,46 +85,16 @@ impl Redis {
     /// # Errors
     /// `Config` for a URL that is none, a refused password or a Redis Cluster; `Unavailable` when nobody answers.
     pub async fn connect(options: Options) -> Result<Self> {
-        let name = without_secrets(&options.url);
+        let name = name_of(&options.url);
         let connections = Connections::open(&options.url, &name).await?;
-        let inner = Inner {
-            name,
-            keys: Keys::new(&options.namespace),
-            connections,
-            worker: format!("{:016x}", fastrand::u64(..)),
-            lease: options.lease,
-            scripts: AtomicBool::new(options.scripts),
-        };
-        let redis = Self(Arc::new(inner));
-        redis.look_around().await?;
-        Ok(redis)
-    }
-
-    /// Does a harmless read of what every other access needs, and asks for the right to run scripts.
-    async fn look_around(&self) -> Result<()> {
-        let mut connection = self.0.connections.shared();
-        let read = redis::cmd("ZCARD").arg(self.0.keys.leases()).query_async::<u64>(&mut connection).await;
-        read.map_err(|e| error::of(&e, "connect to ", &self.0.name))?;
-        if self.may_script() {
-            match scripts::RECEIVE.load(&mut connection).await {
-                Ok(()) => {}
-                Err(e) if error::is_forbidden(&e) => self.without_scripts(),
-                Err(e) => return Err(error::of(&e, "load a script into ", &self.0.name)),
-            }
-        }
-        Ok(())
+        let keys = Keys::new(&options.namespace);
+        let scripts = may_script(&connections, &keys, &name).await?;
+        let worker = format!("{:016x}", fastrand::u64(..));
+        Ok(Self(Arc::new(Inner { name, keys, connections, worker, lease: options.lease, scripts })))
     }
 
     fn may_script(&self) -> bool {
-        self.0.scripts.load(Ordering::Relaxed)
-    }
-
-    fn without_scripts(&self) {
-        tracing::warn!(
-            "{} does not let this user run scripts (EVAL): every transition takes several round trips instead of one",
-            self.0.name
-        );
-        self.0.scripts.store(false, Ordering::Relaxed);
+        self.0.scripts
     }
 
     /// An error of a command.
@@ -140,12 +108,26 @@ impl Redis {
     }
 }
 
-/// The URL for people: without user, password and options.
-fn without_secrets(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return "redis".to_owned() };
-    let rest = rest.split(['?', '#']).next().unwrap_or_default();
-    let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-    format!("{scheme}://{host}")
+/// Does a harmless read of what every other access needs, and asks for the right to run scripts.
+async fn may_script(connections: &Connections, keys: &Keys, name: &str) -> Result<bool> {
+    let mut connection = connections.shared();
+    let read = redis::cmd("ZCARD").arg(keys.leases()).query_async::<u64>(&mut connection).await;
+    read.map_err(|e| error::of(&e, "connect to ", name))?;
+    match scripts::RECEIVE.load(&mut connection).await {
+        Ok(()) => Ok(true),
+        Err(e) if error::is_forbidden(&e) => {
+            tracing::warn!(
+                "{name} does not let this user run scripts (EVAL): every transition takes several round trips instead of one"
+            );
+            Ok(false)
+        }
+        Err(e) => Err(error::of(&e, "load a script into ", name)),
+    }
+}
+
+/// What it is, for people: the URL without user, password and options.
+fn name_of(url: &str) -> String {
+    crate::url::without_secrets(url).split(['?', '#']).next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -154,8 +136,8 @@ mod tests {
 
     #[test]
     fn a_name_has_no_secrets() {
-        assert_eq!(without_secrets("redis://:pass@word@host:1/2?x=secret"), "redis://host:1/2");
-        assert_eq!(without_secrets("rediss://user:pw@host"), "rediss://host");
-        assert_eq!(without_secrets("redis://127.0.0.1:6379"), "redis://127.0.0.1:6379");
+        assert_eq!(name_of("redis://:pass@word@host:1/2?x=secret"), "redis://host:1/2");
+        assert_eq!(name_of("rediss://user:pw@host"), "rediss://host");
+        assert_eq!(name_of("redis://127.0.0.1:6379"), "redis://127.0.0.1:6379");
     }
 }
