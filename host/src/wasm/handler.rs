@@ -17,6 +17,7 @@ use super::RunLimits;
 use super::bindings::exports::brrr::worker::handler;
 use super::error::LoadError;
 use super::guest::{Guest, Task, store};
+use super::http::InFlight;
 use super::outcome::{self, Circumstances, Returned};
 use super::output::{Output, Printer};
 use super::state::{Budget, OutOfTime, State, resource_table};
@@ -102,6 +103,9 @@ impl WasmHandler {
             clock: None,
             table: resource_table(),
             wasi: None,
+            access: self.guests[place.guest].access.clone(),
+            http: None,
+            in_flight: InFlight::default(),
         }
     }
 
