@@ -96,7 +96,10 @@ pub fn concerns(setting: &Setting, command: &str) -> bool {
 fn set(command: Command, setting: &Setting) -> Command {
     let flag = command.get_arguments().find(|arg| arg.get_long() == Some(&setting.key)).map(|arg| arg.get_id().clone());
     match flag {
-        Some(id) => command.mut_arg(id, |arg| arg.required(false).default_value(setting.value.clone())),
+        Some(id) => command.mut_arg(id, |arg| {
+            // A URL may have a password in it: `--help` doesn't show it.
+            arg.required(false).default_value(setting.value.clone()).hide_default_value(setting.value.contains('@'))
+        }),
         None => command,
     }
 }
