@@ -6,6 +6,7 @@ use std::time::Duration;
 use brrr_protocol::model::Topic;
 
 use crate::cli::options::{BackendArgs, duration, size, topic};
+use crate::cli::permissions::PermissionArgs;
 use crate::gateway::Address;
 
 /// Run the tasks of one or more components: a worker of a topic.
@@ -26,6 +27,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub backend: BackendArgs,
+
+    #[command(flatten)]
+    pub permissions: PermissionArgs,
 
     /// Serve its topics over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     #[arg(long, env = "BRRR_HTTP", value_name = "ADDRESS")]
