@@ -13,8 +13,11 @@ mod events;
 mod gateway;
 mod harness;
 mod help;
+#[path = "../servers/http.rs"]
+mod http_server;
 mod jobs;
 mod languages;
+mod permissions;
 mod redis;
 #[path = "../servers/mod.rs"]
 mod servers;
