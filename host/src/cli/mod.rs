@@ -92,6 +92,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     // Who only asks needs no more than the thread that it is on.
     let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match cli.command {
+        Command::Run(args) if run::is_parent(&args) => run::supervise(&args),
         Command::Run(args) => {
             let runtime = many()?;
             let ended = runtime.block_on(run::run(args));

@@ -3,6 +3,7 @@
 mod args;
 mod load;
 mod observe;
+mod processes;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -17,26 +18,34 @@ use crate::worker::{Options, Shutdown, Worker, announce};
 pub use args::Args;
 use load::load;
 use observe::observe;
+use processes::Membership;
+pub use processes::{is_parent, supervise};
 
 /// Steps at once for each run at once, where the backend is behind a network: a step runs its guest for microseconds and
 /// waits for answers for milliseconds. What they hold is a message and what was loaded for it.
 const STEPS_PER_RUN: u32 = 4;
 
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
-    let shutdown = Shutdown::on_signals(
-        |name| say(format_args!("{name}: letting running calls end; once more stops at once")),
-        |name| say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out")),
-    )?;
+    let member = Membership::find()?;
+    let shutdown = match &member {
+        Some(member) => member.shutdown()?,
+        None => Shutdown::on_signals(
+            |name| say(format_args!("{name}: letting running calls end; once more stops at once")),
+            |name| say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out")),
+        )?,
+    };
     // Whatever can be refused is refused before anything runs, the cheapest first.
     let config = args.config.load()?;
     let listener = match &args.http {
-        Some(address) => Some(address.listen().await?),
-        None => None,
+        Some(address) if member.as_ref().is_none_or(Membership::has_gateway) => Some(address.listen().await?),
+        _ => None,
     };
     let backend = args.backend.places(args.lease).open().await?;
     let (observer, outlets) = observe(&args, &backend, &shutdown)?;
-    let max_running =
-        args.max_running.or(config.worker.max_running.map(NonZeroU32::get)).unwrap_or_else(default_max_running);
+    let max_running = args
+        .max_running
+        .or(config.worker.max_running.map(NonZeroU32::get))
+        .unwrap_or_else(|| args.processes.share(default_max_running()));
     let handler = tokio::select! {
         handler = load(&args, &config, max_running, &shutdown) => handler?,
         // Compiling can take long; there is nothing to drain yet.
@@ -66,6 +75,9 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             (Gateway::new(Client::new(backend.clone()), backend.clone(), topic.clone()), shutdown.clone());
         tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
     });
+    if let Some(member) = &member {
+        member.ready();
+    }
     let worker = Worker::new(backend, Arc::new(handler), topic, options, shutdown.clone());
     // Spawned, so that it runs beside its tasks and not on the thread that only waits.
     let ended = tokio::spawn(worker.run()).await?;
