@@ -41,6 +41,7 @@ use crate::gateway::CannotListen;
 use crate::permissions::PermissionError;
 use crate::wasm::LoadError;
 use output::Format;
+pub use run::Processes;
 
 /// Runs task handlers compiled to WebAssembly components as a durable call graph.
 #[derive(Debug, Parser)]
@@ -110,6 +111,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     // Who only asks needs no more than the thread that it is on.
     let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match cli.command {
+        Command::Run(args) if run::is_parent(&args) => run::supervise(&args),
         Command::Run(args) => {
             let runtime = many()?;
             let ended = runtime.block_on(run::run(args, config));
