@@ -260,7 +260,7 @@ mod tests {
             ("[[components]]\ntopic = \"a\"", vec!["line 1", "path"]),
             (
                 "[[components]]\npath = \"a\"\n\nallow-http = [\n  \"http://x/\",\n]",
-                vec!["line 4 (allow-http", "http://"],
+                vec!["line 5", "http://x/"],
             ),
             ("[worker", vec!["line 1"]),
         ] {
