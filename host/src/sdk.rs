@@ -1,8 +1,8 @@
 //! The SDKs of all languages, carried by the binary, so that a project needs no copy of this repository.
 //!
-//! In a project they lie as in the repository, with `.brrr/sdk` for `guests` and `.brrr/wit` for `wit`: every path between
-//! them holds in both.
+//! In a project's `.brrr` they lie as in the repository, with `sdk` for `guests`: every path between them holds in both.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
@@ -44,11 +44,17 @@ struct Guests;
 #[folder = "../wit"]
 struct Wit;
 
+/// What the SDK for Rust includes of the host's own code.
+#[derive(RustEmbed)]
+#[folder = "protocol/src/codec"]
+#[include = "python.rs"]
+struct Codec;
+
 /// A file of an SDK.
 struct File {
     /// Below `.brrr`, with `/`.
     path: String,
-    bytes: std::borrow::Cow<'static, [u8]>,
+    bytes: Cow<'static, [u8]>,
     digest: [u8; 32],
 }
 
@@ -68,18 +74,20 @@ fn folders(language: Language) -> &'static [&'static str] {
 }
 
 fn files(language: Language) -> Vec<File> {
-    let of = |folder: &str| Guests::iter().filter(|path| path.starts_with(&format!("{folder}/"))).collect::<Vec<_>>();
-    let guests = folders(language).iter().flat_map(|folder| of(folder)).filter_map(|path| {
-        let file = Guests::get(&path)?;
-        Some(File { path: format!("sdk/{path}"), bytes: file.data, digest: file.metadata.sha256_hash() })
-    });
-    let wit = Wit::iter().filter_map(|path| {
-        let file = Wit::get(&path)?;
-        Some(File { path: format!("wit/{path}"), bytes: file.data, digest: file.metadata.sha256_hash() })
-    });
-    let mut all: Vec<File> = guests.chain(wit).collect();
+    let below = |folder: &&str, path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let guests = Guests::iter().filter(|path| folders(language).iter().any(|folder| below(folder, path)));
+    let mut all: Vec<File> = guests.filter_map(|path| file::<Guests>("sdk", &path)).collect();
+    all.extend(Wit::iter().filter_map(|path| file::<Wit>("wit", &path)));
+    if language == Language::Rust {
+        all.extend(Codec::iter().filter_map(|path| file::<Codec>("host/protocol/src/codec", &path)));
+    }
     all.sort_by(|a, b| a.path.cmp(&b.path));
     all
+}
+
+fn file<E: RustEmbed>(folder: &str, path: &str) -> Option<File> {
+    let file = E::get(path)?;
+    Some(File { path: format!("{folder}/{path}"), digest: file.metadata.sha256_hash(), bytes: file.data })
 }
 
 /// Names the SDK of a language as this binary has it.

@@ -83,10 +83,11 @@ pub fn build(project: &Project, options: &Options, progress: &(dyn Fn(&str) + Sy
     let inputs = stamp::inputs(project).map_err(tools.file("read", folder))?;
     // Cargo knows of sources outside of the folder, and says at once if there is nothing to do.
     let asks_its_tool = project.language == Language::Rust;
-    if !options.force && !asks_its_tool && stamp::holds(project, &component, &inputs) {
+    if options.force || !stamp::holds(project, &component, &inputs) {
+        talk.say(&format!("building {} ({})", project.name, project.language));
+    } else if !asks_its_tool {
         return Ok(Built { component, took: None });
     }
-    talk.say(&format!("building {} ({})", project.name, project.language));
     let made = match project.language {
         Language::Rust => rust::build(&tools)?,
         Language::Python => python::build(&tools, &scratch(&tools)?)?,

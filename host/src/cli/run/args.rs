@@ -10,13 +10,19 @@ use crate::gateway::Address;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host run --topic demo guest.wasm
+  brrr-host run --topic demo hello --watch
   brrr-host run --topic demo a.wasm b.wasm --http 8080 --timeout 30s --memory 64MiB
 
 Ctrl-C or SIGTERM takes no new messages and lets running calls end; a second one stops at once.")]
 pub struct Args {
-    /// The components. No two may claim the same task.
-    #[arg(required = true, value_name = "GUEST.WASM")]
+    /// The components, or the folders of projects, which are built first. No two may claim the same task.
+    #[arg(required = true, value_name = "GUEST.WASM|DIR")]
     pub guests: Vec<PathBuf>,
+
+    /// Build again when a source changes, and serve the new component without stopping: calls that run end on the old
+    /// one. A component that is not built here is watched itself.
+    #[arg(long, env = "BRRR_WATCH")]
+    pub watch: bool,
 
     #[command(flatten)]
     pub topic: TopicArgs,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Args;
+use crate::cli::build;
 use crate::cli::console::Console;
 use crate::cli::progress::{Spinner, stage};
 use crate::config::Config;
@@ -21,9 +22,10 @@ pub async fn load(args: &Args, config: &Config, max_running: u32, shutdown: &Shu
     let engine = Engine::new(&EngineOptions { max_running, ..EngineOptions::default() })?;
     let mut guests = Vec::with_capacity(args.guests.len());
     for path in &args.guests {
+        let path = build::component(path).await?;
         let name = path.display();
         let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-        let guest = Guest::load(&engine, path, &|of| spinner.say(stage(of, &name))).await?;
+        let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
         tracing::debug!("loaded {name}: {}", guest.digest);
         guests.push(guest);
     }
