@@ -18,6 +18,7 @@ mod http_server;
 mod jobs;
 mod languages;
 mod permissions;
+mod processes;
 mod redis;
 #[path = "../servers/mod.rs"]
 mod servers;
