@@ -10,6 +10,7 @@ mod config;
 mod control;
 mod dead;
 mod events;
+mod fetch;
 mod gateway;
 mod harness;
 mod help;
