@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Ended, Env, Running, eventually};
 use crate::http_server::{HttpServer, TOGETHER};
+use crate::https_server::HttpsServer;
 
 /// A worker that may send requests to this server.
 fn worker(env: &Env, server: &HttpServer, more: &[&str]) -> Running {
@@ -166,6 +167,27 @@ fn nobody_listens() {
     let _worker = env.worker(&["--allow-http", &place]);
     let said = failure(&env, "http_get", &json!({"url": format!("http://{place}/")}));
     assert!(said.contains("connection refused"), "{said}");
+}
+
+#[test]
+fn https_trusts_the_certificates_that_it_is_told_of() {
+    let (mut env, server) = (Env::new(), HttpsServer::start());
+    let allow = ["--allow-http", &format!("localhost:{}", server.port), "--allow-http", "127.0.0.1:*"];
+    let url = |host: &str| json!({"url": format!("https://{host}:{}/", server.port)});
+    let worker = env.worker(&allow);
+    let said = value(&env, "http_caught", &url("localhost"));
+    assert!(said.as_str().unwrap().contains("certificate"), "{said}");
+    worker.stop().ok();
+
+    let file = env.write("ca.pem", &server.certificate);
+    env.set("SSL_CERT_FILE", file.to_str().unwrap());
+    let worker = env.worker(&allow);
+    let got = value(&env, "http_get", &url("localhost"));
+    assert_eq!(got, json!({"status": 200, "body": "Hello!"}));
+    // Of another name, it is not this server's.
+    let said = value(&env, "http_caught", &url("127.0.0.1"));
+    assert!(said.as_str().unwrap().contains("not valid for name"), "{said}");
+    worker.stop().ok();
 }
 
 #[test]
