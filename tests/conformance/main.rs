@@ -66,7 +66,7 @@ mod allowed_in {
         };
     }
 
-    allowed! { rust c }
+    allowed! { rust c cpp }
 }
 
 #[test]
