@@ -58,5 +58,7 @@ done
 status=0
 wait "$caller" || status=$?
 caller=''
+stop
+worker='' server=''
 cat "$STATE/result.json"
 exit "$status"

@@ -60,14 +60,13 @@ impl ClocksView<'_> {
     }
 
     fn sleep(&mut self, until: impl FnOnce(u64) -> u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let in_flight = self.0.in_flight();
         let clock = self.clock();
         let now = clock.monotonic();
         let until = until(now);
         let end = tokio::time::Instant::now().checked_add(Duration::from_nanos(until.saturating_sub(now)));
         let standing = match clock {
-            Clock::Virtual(clock) => {
-                Some(Standing { clock: clock.clone(), until, in_flight: self.0.in_flight.clone() })
-            }
+            Clock::Virtual(clock) => Some(Standing { clock: clock.clone(), until, in_flight }),
             Clock::Real { .. } => None,
         };
         let timer = Timer { end, standing };

@@ -16,7 +16,7 @@ use wasmtime::{Store, Trap};
 use super::bindings::exports::brrr::worker::handler;
 use super::engine::Engine;
 use super::error::LoadError;
-use super::http::{Access, InFlight};
+use super::http::Access;
 use super::outcome::{self, Circumstances};
 use super::output::{Output, OutputLine, Printer};
 use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick, resource_table};
@@ -167,7 +167,7 @@ async fn describe(engine: &Engine, path: &Path, template: &Template) -> Result<V
         wasi: None,
         access: Arc::default(),
         http: None,
-        in_flight: InFlight::default(),
+        in_flight: None,
     };
     let _slot = engine.slots.acquire().await;
     let _running = engine.ticker.running();

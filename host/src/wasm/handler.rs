@@ -18,7 +18,6 @@ use super::RunLimits;
 use super::bindings::exports::brrr::worker::handler;
 use super::error::LoadError;
 use super::guest::{Guest, Task, store};
-use super::http::InFlight;
 use super::outcome::{self, Circumstances, Returned};
 use super::output::{Output, Printer};
 use super::state::{Budget, OutOfTime, State, resource_table};
@@ -114,7 +113,7 @@ impl WasmHandler {
             wasi: None,
             access: self.guests[place.guest].access.clone(),
             http: None,
-            in_flight: InFlight::default(),
+            in_flight: None,
         }
     }
 

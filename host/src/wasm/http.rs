@@ -117,12 +117,13 @@ impl Drop for Counted {
 
 impl WasiHttpView for State {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let in_flight = self.in_flight();
         let http = self.http.get_or_insert_with(|| {
             let sender = Sender {
                 access: self.access.clone(),
                 printer: self.printer.clone(),
                 room: Arc::new(Semaphore::new(AT_ONCE)),
-                in_flight: self.in_flight.clone(),
+                in_flight,
             };
             Box::new(Http { ctx: WasiHttpCtx::new(), sender })
         });

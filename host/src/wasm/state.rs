@@ -30,7 +30,14 @@ pub(super) struct State {
     pub wasi: Option<Box<WasiCtx>>,
     pub access: Arc<Access>,
     pub http: Option<Box<Http>>,
-    pub in_flight: InFlight,
+    pub in_flight: Option<InFlight>,
+}
+
+impl State {
+    /// The requests that this run waits for.
+    pub fn in_flight(&mut self) -> InFlight {
+        self.in_flight.get_or_insert_default().clone()
+    }
 }
 
 impl WasiView for State {
