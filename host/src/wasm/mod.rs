@@ -4,7 +4,7 @@
 //! - `shape`, `cache`, `guest`: from a file to a guest: look at it, compile it once, ask what tasks it has
 //! - `world`: the worlds that a guest may be built for
 //! - `handler`: one run of a call; `state`: what such a run owns; `outcome`: what its end means
-//! - `calls`: what a guest asks of us (`wit/worker.wit`); `wasi`, `clocks`, `output`: what it asks of the system
+//! - `calls`: what a guest asks of us (`wit/worker.wit`), `concurrent`: of us in the asynchronous world; `wasi`, `clocks`, `output`: what it asks of the system
 //!
 //! A guest is hostile until proven otherwise: it gets no files, network, environment or arguments, and its memory,
 //! time, output and results are bounded. Nothing of it outlives a run, so a run can be dropped at any point.
@@ -13,6 +13,7 @@ mod bindings;
 mod cache;
 mod calls;
 mod clocks;
+mod concurrent;
 mod engine;
 mod error;
 mod guest;
@@ -32,7 +33,7 @@ pub use error::LoadError;
 pub use guest::{Guest, LoadStage, Task};
 pub use handler::{Overrides, WasmHandler};
 pub use output::{LogLevel, Output, OutputLine, Stream};
-pub use world::WIT_VERSION;
+pub use world::World;
 
 /// What one run may use. A run that uses more fails, and nothing else does.
 #[derive(Clone, Debug)]

@@ -1,5 +1,6 @@
 //! What one run owns.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use brrr_protocol::model::{CallHash, Millis, Root};
@@ -8,6 +9,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::clocks::Clock;
+use super::concurrent::Waiting;
 use super::output::Printer;
 use super::wasi;
 
@@ -26,6 +28,8 @@ pub(super) struct State {
     pub clock: Option<Clock>,
     pub table: ResourceTable,
     pub wasi: Option<Box<WasiCtx>>,
+    /// What a guest of the asynchronous world waits for.
+    pub waiting: Option<Arc<Waiting>>,
 }
 
 impl WasiView for State {
