@@ -2,18 +2,19 @@
 //! made when the first of those is loaded.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::Cache;
+use super::client::Client;
 use super::error::LoadError;
 use super::state::State;
 use super::ticker::Ticker;
-use super::wasi;
 use super::world::World;
+use super::{http, wasi};
 
 /// What an engine is built for.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Engine {
     /// One permit a slot of a pool: a full pool makes a run wait instead of fail. Over both engines, each of which has as
     /// many slots: they are addresses, not memory.
     pub(super) slots: Semaphore,
+    /// Made when the first guest sends a request.
+    pub(super) client: Arc<OnceLock<Client>>,
 }
 
 /// A wasmtime engine, and what belongs to it.
@@ -83,7 +86,13 @@ impl Engine {
     pub fn new(options: &EngineOptions) -> Result<Arc<Engine>, LoadError> {
         let slots = Semaphore::new(options.max_running.max(1) as usize);
         let plain = Arc::new(Core::new(options, World::Plain)?);
-        Ok(Arc::new(Engine { options: options.clone(), plain, concurrent: Mutex::default(), slots }))
+        Ok(Arc::new(Engine {
+            options: options.clone(),
+            plain,
+            concurrent: Mutex::default(),
+            slots,
+            client: Arc::default(),
+        }))
     }
 
     /// What guests of this world run in.
@@ -109,6 +118,7 @@ impl Core {
         let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         wasi::add_to_linker(&mut linker).map_err(failed)?;
+        http::add_to_linker(&mut linker).map_err(failed)?;
         world.add_to_linker(&mut linker).map_err(failed)?;
         let ticker = Ticker::start(wasmtime.weak()).map_err(|e| failed(e.into()))?;
         let cache = Cache::open(options.cache_dir.clone(), &wasmtime);

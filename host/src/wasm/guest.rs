@@ -16,11 +16,13 @@ use wasmtime::{Store, Trap};
 use super::bindings::exports::brrr::worker::handler;
 use super::engine::{Core, Engine};
 use super::error::LoadError;
+use super::http::{Access, InFlight};
 use super::outcome::{self, Circumstances};
 use super::output::{Output, OutputLine, Printer};
 use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick, resource_table};
 use super::world::{Template, World};
 use super::{RunLimits, shape};
+use crate::permissions::Grants;
 
 /// How long a guest may take to name its tasks: a list that is mostly known before it starts.
 const DESCRIBE_TIME: Duration = Duration::from_secs(10);
@@ -41,6 +43,7 @@ pub struct Guest {
     pub(super) engine: Arc<Engine>,
     pub(super) core: Arc<Core>,
     pub(super) template: Template,
+    pub(super) access: Arc<Access>,
 }
 
 /// A task that a guest handles.
@@ -106,7 +109,15 @@ impl Guest {
             engine: engine.clone(),
             core,
             template,
+            access: Arc::default(),
         })
+    }
+
+    /// With leave to touch what it is granted, from now on; before this, it may touch nothing.
+    #[must_use]
+    pub fn allowing(mut self, grants: Grants) -> Self {
+        self.access = Arc::new(Access::new(grants, self.engine.client.clone()));
+        self
     }
 }
 
@@ -165,6 +176,9 @@ async fn describe(
         table: resource_table(),
         wasi: None,
         waiting: None,
+        access: Arc::default(),
+        http: None,
+        in_flight: InFlight::default(),
     };
     let _slot = engine.slots.acquire().await;
     let _running = core.ticker.running();

@@ -17,8 +17,8 @@ pub(super) struct Shape {
 
 const OURS: &str = "brrr:worker";
 
-/// What this host provides of its own package, and of WASI 0.2 (all of `wasi:cli/imports`).
-const PROVIDED: [(&str, &str, &[&str]); 7] = [
+/// What this host provides of its own package, and of WASI 0.2 (all of `wasi:cli/imports`, and requests of `wasi:http`).
+const PROVIDED: [(&str, &str, &[&str]); 8] = [
     // Of the version of the guest's own handler.
     (OURS, "0.", &["types", "tasks", "control", "log", "handler"]),
     (
@@ -39,6 +39,7 @@ const PROVIDED: [(&str, &str, &[&str]); 7] = [
     ),
     ("wasi:clocks", "0.2.", &["monotonic-clock", "wall-clock"]),
     ("wasi:filesystem", "0.2.", &["types", "preopens"]),
+    ("wasi:http", "0.2.", &["types", "outgoing-handler"]),
     ("wasi:io", "0.2.", &["error", "poll", "streams"]),
     ("wasi:random", "0.2.", &["random", "insecure", "insecure-seed"]),
     (
@@ -138,10 +139,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn http_is_not_provided() {
+    fn http_is_provided_for_requests() {
         assert!(provided("wasi:clocks/wall-clock@0.2.6", World::Plain));
         assert!(!provided("wasi:clocks/wall-clock@0.3.0", World::Plain));
-        assert!(!provided("wasi:http/types@0.2.0", World::Plain));
+        assert!(provided("wasi:http/types@0.2.0", World::Plain));
+        assert!(!provided("wasi:http/incoming-handler@0.2.0", World::Plain));
         assert!(!provided("brrr:worker/tasks@0.9.0", World::Plain));
         assert!(!provided("print", World::Plain));
         assert!(provided("brrr:worker/tasks@0.2.0", World::Concurrent));

@@ -10,6 +10,7 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::clocks::Clock;
 use super::concurrent::Waiting;
+use super::http::{Access, Http, InFlight};
 use super::output::Printer;
 use super::wasi;
 
@@ -30,6 +31,9 @@ pub(super) struct State {
     pub wasi: Option<Box<WasiCtx>>,
     /// What a guest of the asynchronous world waits for.
     pub waiting: Option<Arc<Waiting>>,
+    pub access: Arc<Access>,
+    pub http: Option<Box<Http>>,
+    pub in_flight: InFlight,
 }
 
 impl WasiView for State {

@@ -7,19 +7,22 @@ use brrr_protocol::model::Topic;
 
 use super::processes::Processes;
 use crate::cli::options::{BackendArgs, duration, size, topic};
+use crate::cli::permissions::PermissionArgs;
 use crate::gateway::Address;
 
 /// Run the tasks of one or more components: a worker of a topic.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host run --topic demo guest.wasm
+  brrr-host run --topic demo hello
   brrr-host run --topic demo a.wasm b.wasm --http 8080 --timeout 30s --memory 64MiB
   brrr-host run --topic demo guest.wasm --processes auto
 
 Ctrl-C or SIGTERM takes no new messages and lets running calls end; a second one stops at once.")]
 pub struct Args {
-    /// The components; those of brrr.toml unless given. On one topic, no two may claim the same task.
-    #[arg(value_name = "GUEST.WASM")]
+    /// The components, or the folders of projects, which are built first; those of brrr.toml unless given. On one topic,
+    /// no two may claim the same task.
+    #[arg(value_name = "GUEST.WASM|DIR")]
     pub guests: Vec<PathBuf>,
 
     /// The queue that the tasks are on. (In brrr.toml a component may have another.)
@@ -28,6 +31,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub backend: BackendArgs,
+
+    #[command(flatten)]
+    pub permissions: PermissionArgs,
 
     /// Serve its topics over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     #[arg(long, env = "BRRR_HTTP", value_name = "ADDRESS")]
