@@ -67,17 +67,20 @@ pub(super) async fn handle(guest: &Worker, store: &mut Store<State>, request: &h
         let progress = poll_fn(|context| {
             alarm.set(context.waker());
             let mut context = Context::from_waker(&waker);
-            if let Poll::Ready(returned) = run.as_mut().poll(&mut context) {
-                return Poll::Ready(Some(returned));
-            }
-            if alarm.has_rung() {
-                return Poll::Pending;
-            }
-            came_to_the_call.store(false, SeqCst);
-            match run.as_mut().poll(&mut context) {
-                Poll::Ready(returned) => Poll::Ready(Some(returned)),
-                Poll::Pending if came_to_the_call.load(SeqCst) && !alarm.has_rung() => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
+            let (mut quiet, mut again) = (false, false);
+            loop {
+                alarm.silence();
+                came_to_the_call.store(false, SeqCst);
+                if let Poll::Ready(returned) = run.as_mut().poll(&mut context) {
+                    return Poll::Ready(Some(returned));
+                }
+                match (came_to_the_call.load(SeqCst), alarm.has_rung()) {
+                    (true, false) if quiet => return Poll::Ready(None),
+                    (_, false) if !quiet => quiet = true,
+                    // New calls are looked at once, and wake for that: it need not be another turn of this thread's.
+                    (true, true) if !again => (quiet, again) = (false, true),
+                    _ => return Poll::Pending,
+                }
             }
         })
         .await;
@@ -101,6 +104,9 @@ impl Alarm {
         if known.as_ref().is_none_or(|known| !known.will_wake(sleeper)) {
             *known = Some(sleeper.clone());
         }
+    }
+
+    fn silence(&self) {
         self.rung.store(false, SeqCst);
     }
 
