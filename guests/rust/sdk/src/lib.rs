@@ -39,10 +39,11 @@
 //! | [`log`] | messages on the worker's output |
 //! | [`system`] | clock, sleep and random numbers, replayed |
 //! | [`testing`] | handlers run natively, in a unit test |
-//! | `executor` | batches: from waiting futures to one `poll` of the host |
+//! | `executor` | batches: from waiting futures to one `poll` of the host; another one for the asynchronous world |
 //! | `task`, `host` | what [`worker!`] exports |
 
 mod codec;
+#[cfg_attr(all(feature = "async-world", target_family = "wasm"), path = "concurrent.rs")]
 mod executor;
 mod host;
 mod task;
