@@ -1,5 +1,5 @@
 /** The tasks of guests/CONFORMANCE.md. */
-import { CallFailed, Permanent, handler, handlerRaw, taskFn } from "brrr";
+import { CallFailed, Permanent, env, handler, handlerRaw, readTextFile, taskFn, writeFile } from "brrr";
 
 export const noop = taskFn("noop", () => null);
 
@@ -276,16 +276,61 @@ export const real = handler(
   { leaf: true },
 );
 
-/** Looks for the ways out that a JavaScript engine may offer. */
-export const forbidden = taskFn("forbidden", () => {
-  const offered = (...names) => names.filter((name) => name in globalThis);
-  const ways = (...names) => offered(...names).join(", ") || "absent";
+/** What an attempt gives, or the text of its error. */
+async function orError(attempt, prefix = "") {
+  try {
+    return await attempt();
+  } catch (error) {
+    return prefix + error.message;
+  }
+}
+
+/** Tries to reach out of its component. */
+export const forbidden = taskFn("forbidden", async ({ port, path }) => {
+  const refused = (attempt) => orError(async () => (await attempt(), "got it"), "refused: ");
+  const files = [await refused(() => readTextFile(path)), await refused(() => writeFile(`${path}.new`, "x"))];
   return {
-    network: ways("fetch", "XMLHttpRequest", "WebSocket", "EventSource"),
-    files: ways("require", "std", "os", "Deno", "Bun", "FileReader"),
-    environment: offered("process", "scriptArgs"),
+    network: await refused(() => fetch(`http://127.0.0.1:${port}/`)),
+    files: files.find((said) => said === "got it") ?? files[0],
+    environment: Object.keys(process.env),
   };
 });
+
+/** Asks a server; any status is an answer. */
+export const httpGet = taskFn(
+  "http_get",
+  async ({ url }) => {
+    const response = await fetch(url);
+    return { status: response.status, body: await response.text() };
+  },
+  { leaf: true },
+);
+
+/** Asks several at once. */
+export const httpMany = taskFn(
+  "http_many",
+  ({ urls }) => Promise.all(urls.map(async (url) => (await fetch(url)).text())),
+  { leaf: true },
+);
+
+/** Why there is no answer. */
+export const httpError = taskFn(
+  "http_error",
+  ({ url }) => orError(async () => (await (await fetch(url)).text(), "it worked")),
+  { leaf: true },
+);
+
+export const envGet = taskFn("env_get", ({ key }) => orError(() => env(key)), { leaf: true });
+
+export const fileRead = taskFn("file_read", ({ path }) => orError(() => readTextFile(path)), {
+  leaf: true,
+});
+
+export const fileWrite = taskFn(
+  "file_write",
+  ({ path, text }) => orError(() => (writeFile(path, text), null)),
+  { leaf: true },
+);
 
 export const greet = taskFn("javascript_greet", ({ name }) => `${name} from javascript`);
 
