@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::options::{BackendArgs, ConfigArgs, TopicArgs, duration, size};
+use brrr_protocol::model::Topic;
+
+use crate::cli::options::{BackendArgs, duration, size, topic};
+use crate::cli::permissions::PermissionArgs;
 use crate::gateway::Address;
 
 /// Run the tasks of one or more components: a worker of a topic.
@@ -14,30 +17,33 @@ use crate::gateway::Address;
 
 Ctrl-C or SIGTERM takes no new messages and lets running calls end; a second one stops at once.")]
 pub struct Args {
-    /// The components. No two may claim the same task.
-    #[arg(required = true, value_name = "GUEST.WASM")]
+    /// The components; those of brrr.toml unless given. On one topic, no two may claim the same task.
+    #[arg(value_name = "GUEST.WASM")]
     pub guests: Vec<PathBuf>,
 
-    #[command(flatten)]
-    pub topic: TopicArgs,
+    /// The queue that the tasks are on. (In brrr.toml a component may have another.)
+    #[arg(long, env = "BRRR_TOPIC", value_name = "TOPIC", value_parser = topic)]
+    pub topic: Option<Topic>,
 
     #[command(flatten)]
     pub backend: BackendArgs,
 
-    /// Serve the topic over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
+    #[command(flatten)]
+    pub permissions: PermissionArgs,
+
+    /// Serve its topics over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     #[arg(long, env = "BRRR_HTTP", value_name = "ADDRESS")]
     pub http: Option<Address>,
 
-    #[command(flatten)]
-    pub config: ConfigArgs,
+    /// The memory that one run may use.
+    // What a Python guest needs several times over.
+    #[arg(long, env = "BRRR_MEMORY", default_value = "256MiB", value_name = "SIZE", value_parser = size)]
+    pub memory: u64,
 
-    /// The memory that one run may use; 256MiB unless given.
-    #[arg(long, env = "BRRR_MEMORY", value_name = "SIZE", value_parser = size)]
-    pub memory: Option<u64>,
-
-    /// The time that one run may take, unless its task says otherwise; 5m unless given.
-    #[arg(long, env = "BRRR_TIMEOUT", value_name = "TIME", value_parser = duration)]
-    pub timeout: Option<Duration>,
+    /// The time that one run may take, unless its task says otherwise.
+    // Who needs longer says so, and what hangs is found the same day.
+    #[arg(long, env = "BRRR_TIMEOUT", default_value = "5m", value_name = "TIME", value_parser = duration)]
+    pub timeout: Duration,
 
     /// The size of what one call may return.
     #[arg(long, env = "BRRR_MAX_RESULT", default_value = "16MiB", value_name = "SIZE", value_parser = size)]
