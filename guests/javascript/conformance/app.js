@@ -276,8 +276,8 @@ export const real = handler(
   { leaf: true },
 );
 
-/** What an attempt gives, or the text of its error. */
-async function orError(attempt, prefix = "") {
+/** What an attempt gives, or `prefix` and the text of its error. */
+async function orError(attempt, prefix = "error: ") {
   try {
     return await attempt();
   } catch (error) {
@@ -296,39 +296,60 @@ export const forbidden = taskFn("forbidden", async ({ port, path }) => {
   };
 });
 
-/** Asks a server; any status is an answer. */
+/** What is at a URL. */
 export const httpGet = taskFn(
   "http_get",
   async ({ url }) => {
     const response = await fetch(url);
     return { status: response.status, body: await response.text() };
   },
-  { leaf: true },
+  { leaf: true, maxRetries: 0 },
 );
 
-/** Asks several at once. */
-export const httpMany = taskFn(
-  "http_many",
+/** A request of any kind, with headers and a body. */
+export const httpSend = taskFn(
+  "http_send",
+  async ({ url, ...init }) => {
+    const response = await fetch(url, init);
+    return { status: response.status, body: await response.text() };
+  },
+  { leaf: true, maxRetries: 0 },
+);
+
+/** All at once; their bodies, in order. */
+export const httpSeveral = taskFn(
+  "http_several",
   ({ urls }) => Promise.all(urls.map(async (url) => (await fetch(url)).text())),
-  { leaf: true },
+  { leaf: true, maxRetries: 0 },
 );
 
-/** Why there is no answer. */
-export const httpError = taskFn(
-  "http_error",
-  ({ url }) => orError(async () => (await (await fetch(url)).text(), "it worked")),
-  { leaf: true },
+/** A request beside a call. */
+export const httpBeside = handler(
+  "http_beside",
+  (app, { url, i }) =>
+    Promise.all([fetch(url).then((response) => response.text()), app.call(leaf)({ i })]),
+  { maxRetries: 0 },
 );
 
+/** A request that fails is an ordinary error. */
+export const httpCaught = taskFn(
+  "http_caught",
+  ({ url }) => orError(async () => `status ${(await fetch(url)).status}`),
+  { leaf: true, maxRetries: 0 },
+);
+
+/** A variable, or why not. */
 export const envGet = taskFn("env_get", ({ key }) => orError(() => env(key)), { leaf: true });
 
+/** A file's text, or why not. */
 export const fileRead = taskFn("file_read", ({ path }) => orError(() => readTextFile(path)), {
   leaf: true,
 });
 
+/** Writes a file, and says `written` or why not. */
 export const fileWrite = taskFn(
   "file_write",
-  ({ path, text }) => orError(() => (writeFile(path, text), null)),
+  ({ path, text }) => orError(() => (writeFile(path, text), "written")),
   { leaf: true },
 );
 

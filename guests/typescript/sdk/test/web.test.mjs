@@ -123,7 +123,7 @@ test("why there is no response, without what may be secret", () => {
   const why = (cause) => web.failure(hop("http://a.example/path?token=s"), cause).message;
   assert.equal(why({ tag: "connection-refused" }), "GET http://a.example failed: connection refused");
   assert.match(why({ tag: "internal-error", val: "as the host says" }), /failed: as the host says$/);
-  assert.match(why({ tag: "HTTP-request-denied" }), /--allow-http a\.example /);
+  assert.match(why({ tag: "HTTP-request-denied" }), /--allow-http a\.example$/);
 });
 
 test("a bundle has of it what it uses", async () => {

@@ -27,8 +27,6 @@ export const processEnv: Readonly<Record<string, string | undefined>> = new Prox
 /** A variable that must be there. Throws an Error that names it, and the flag that gives it. */
 export function env(name: string): string {
   const value = all().get(name);
-  if (value === undefined) {
-    throw new Error(`the environment variable ${name} is not given to this handler; the worker's flag --env ${name} gives it`);
-  }
+  if (value === undefined) throw new Error(`the variable ${name} is not allowed: --env ${name}`);
   return value;
 }

@@ -26,6 +26,6 @@ function words(error: unknown, host: string): string {
   const { tag, val } = (error ?? { tag: "unknown error" }) as Variant;
   // The host's own words, where it has some.
   if (typeof val === "string") return val;
-  if (tag === "HTTP-request-denied") return `this handler may not ask ${host}; the worker's flag --allow-http ${host} lets it`;
+  if (tag === "HTTP-request-denied") return `HTTP to ${host} is not allowed: --allow-http ${host}`;
   return MEANINGS[tag] ?? tag.replaceAll("-", " ");
 }

@@ -81,8 +81,8 @@ const MEANINGS: Record<string, string> = {
   // WASI's answer to reading a folder.
   "bad-descriptor": "it is a folder",
   "no-entry": "no such file or folder",
-  "not-permitted": "not permitted: it is outside of what the worker's --dir opens, or read-only",
-  "read-only": "opened for reading only (the worker's flag --dir)",
+  "not-permitted": "not permitted: it is outside of what --dir opens, or only to be read",
+  "read-only": "only to be read",
 };
 
 /** The open folder that holds `path`, the longest that does, and the path in there. */
@@ -93,9 +93,7 @@ function place(path: string): [folder: Descriptor, rest: string] {
     .map(([folder, name]) => ({ folder, name: parts(name) }))
     .filter(({ name }) => name.every((part, i) => part === wanted[i]))
     .sort((a, b) => b.name.length - a.name.length)[0];
-  if (!holding) {
-    throw new Error(`${path}: no folder that holds it is open to this handler; the worker's flag --dir HOST_PATH::GUEST_PATH opens one`);
-  }
+  if (!holding) throw new Error(`${path}: not allowed: --dir HOST_PATH::/${wanted.slice(0, -1).join("/")}`);
   return [holding.folder, wanted.slice(holding.name.length).join("/") || "."];
 }
 
