@@ -14,6 +14,9 @@
 //! | 14 | component: made for another version of `brrr:worker` |
 //! | 15 | component: two components claim the same task, or one claims it twice |
 //! | 16 | component: it can't be compiled, has no tasks, or fails when asked for them |
+//! | 17 | component: it can't be built, because a tool is missing; the message says how to install it |
+//! | 18 | component: it can't be built, because a tool failed (a mistake in the sources, mostly) |
+//! | 19 | component: the folder is no project that `build` knows, or could be two |
 //! | 20 | backend: a URL or option that no backend takes |
 //! | 21 | backend: it can't be reached, or is busy |
 //! | 22 | backend: not a store of ours, or damaged |
@@ -37,6 +40,7 @@
 use brrr_protocol::model::FailureKind;
 use brrr_protocol::{Error, ErrorKind};
 
+use crate::build::BuildError;
 use crate::wasm::LoadError;
 
 /// How the program ends. The numbers are grouped by ten: usage, component, backend, call, waiting, network.
@@ -56,6 +60,9 @@ pub enum Exit {
     OtherVersion = 14,
     TaskClaimedTwice = 15,
     BrokenComponent = 16,
+    ToolMissing = 17,
+    BuildFailed = 18,
+    NotAProject = 19,
     BadBackend = 20,
     Unreachable = 21,
     NotAStore = 22,
@@ -86,6 +93,12 @@ impl Exit {
         self as u8
     }
 
+    /// The one of another process of this program.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        ALL.into_iter().find(|exit| exit.code() == code)
+    }
+
     /// The exit code for a call that failed.
     #[must_use]
     pub fn of_failure(kind: &FailureKind) -> Self {
@@ -97,6 +110,40 @@ impl Exit {
         }
     }
 }
+
+const ALL: [Exit; 31] = [
+    Exit::Done,
+    Exit::Fault,
+    Exit::Usage,
+    Exit::BadPayload,
+    Exit::BadValue,
+    Exit::NoSuchFile,
+    Exit::NotWasm,
+    Exit::CoreModule,
+    Exit::OtherWorld,
+    Exit::OtherVersion,
+    Exit::TaskClaimedTwice,
+    Exit::BrokenComponent,
+    Exit::BadBackend,
+    Exit::Unreachable,
+    Exit::NotAStore,
+    Exit::ReadOnly,
+    Exit::NewerSchema,
+    Exit::Full,
+    Exit::BackendFailed,
+    Exit::NotSetUp,
+    Exit::CallFailed,
+    Exit::NobodyHandles,
+    Exit::TimedOut,
+    Exit::Cancelled,
+    Exit::NotThere,
+    Exit::WaitedTooLong,
+    Exit::Refused,
+    Exit::CannotListen,
+    Exit::Interrupted,
+    Exit::BrokenPipe,
+    Exit::Terminated,
+];
 
 impl From<ErrorKind> for Exit {
     fn from(kind: ErrorKind) -> Self {
@@ -139,6 +186,18 @@ impl From<&LoadError> for Exit {
     }
 }
 
+impl From<&BuildError> for Exit {
+    fn from(error: &BuildError) -> Self {
+        match error {
+            BuildError::NotFound { .. } => Self::NoSuchFile,
+            BuildError::NotAProject { .. } => Self::NotAProject,
+            BuildError::Missing { .. } => Self::ToolMissing,
+            BuildError::Failed { .. } => Self::BuildFailed,
+            BuildError::File { .. } => Self::Fault,
+        }
+    }
+}
+
 /// What `brrr-host --help` says of the codes; the table above in short.
 pub const HELP: &str = "\
 Exit codes:
@@ -154,6 +213,9 @@ Exit codes:
   14   component: for another version of brrr:worker
   15   component: a task is claimed twice
   16   component: can't be compiled or described
+  17   component: a tool to build it is missing
+  18   component: the build failed
+  19   component: not a project
   20   backend: bad URL
   21   backend: unreachable
   22   backend: not a store of ours
@@ -194,8 +256,6 @@ mod tests {
             .map(|row| format!("|{row}\n"))
             .collect();
         assert!(include_str!("../../README.md").contains(&table), "README.md is to have this table:\n{table}");
-        for exit in [Exit::Done, Exit::BadPayload, Exit::BrokenComponent, Exit::Full, Exit::Terminated] {
-            assert!(documented.contains(&exit.code()), "{exit:?}");
-        }
+        assert_eq!(documented, ALL.map(Exit::code), "ALL");
     }
 }

@@ -1,5 +1,6 @@
 //! What the user types: one file a command. Data goes to stdout, talk to stderr.
 
+mod build;
 mod call;
 mod cancel;
 mod completions;
@@ -12,6 +13,7 @@ mod forget;
 mod inspect;
 mod job;
 mod jobs;
+mod new;
 mod options;
 mod outcome;
 mod output;
@@ -36,12 +38,14 @@ use brrr_protocol::Error;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::build::BuildError;
 use crate::config::{Config, ConfigError};
 use crate::exit::{self, Exit};
 use crate::gateway::CannotListen;
 use crate::permissions::PermissionError;
 use crate::wasm::LoadError;
 use output::Format;
+pub use run::Processes;
 
 /// Runs task handlers compiled to WebAssembly components as a durable call graph.
 #[derive(Debug, Parser)]
@@ -66,6 +70,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::Args),
+    Build(build::Args),
     Run(run::Args),
     Call(call::Args),
     Schedule(schedule::Args),
@@ -111,6 +117,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     // Who only asks needs no more than the thread that it is on.
     let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match cli.command {
+        Command::Run(args) if run::is_parent(&args) => run::supervise(&args),
         Command::Run(args) => {
             let runtime = many()?;
             let ended = runtime.block_on(run::run(args, config));
@@ -118,6 +125,8 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
             runtime.shutdown_background();
             ended
         }
+        Command::New(args) => new::run(args),
+        Command::Build(args) => one()?.block_on(build::run(args, format)),
         Command::Serve(args) => many()?.block_on(serve::run(args)),
         Command::Call(args) => one()?.block_on(call::run(args, format)),
         Command::Schedule(args) => one()?.block_on(schedule::run(args, format)),
@@ -186,6 +195,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             if let Some(error) = cause.downcast_ref::<LoadError>() {
                 return Some(error.into());
             }
+            if let Some(error) = cause.downcast_ref::<BuildError>() {
+                return Some(error.into());
+            }
             if cause.is::<ConfigError>() || cause.is::<PermissionError>() {
                 return Some(Exit::Usage);
             }
@@ -203,6 +215,7 @@ fn one_line(error: &anyhow::Error) -> String {
     let says_it_all = error.is::<Told>()
         || error.is::<Error>()
         || error.is::<LoadError>()
+        || error.is::<BuildError>()
         || error.is::<ConfigError>()
         || error.is::<PermissionError>()
         || error.is::<CannotListen>();

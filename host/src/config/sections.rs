@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 use super::values::{Size, Text, Time};
+use crate::cli::Processes;
 use crate::gateway::Address;
 
 /// Flags of `run`.
@@ -28,6 +29,8 @@ pub struct Worker {
     #[serde(deserialize_with = "calls_at_once")]
     #[schemars(range(min = 1, max = 10_000))]
     max_running: Option<NonZeroU32>,
+    /// Worker processes, each of which has all these settings; or `auto`: one a core.
+    processes: Option<Text<Processes>>,
     /// Messages that one job may send.
     spawn_limit: Option<u64>,
     /// How long a task that nobody here handles may wait for a worker that does, before it fails.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brrr_protocol::model::Topic;
 
+use super::processes::Processes;
 use crate::cli::options::{BackendArgs, duration, size, topic};
 use crate::cli::permissions::PermissionArgs;
 use crate::gateway::Address;
@@ -13,12 +14,15 @@ use crate::gateway::Address;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host run --topic demo guest.wasm
+  brrr-host run --topic demo hello
   brrr-host run --topic demo a.wasm b.wasm --http 8080 --timeout 30s --memory 64MiB
+  brrr-host run --topic demo guest.wasm --processes auto
 
 Ctrl-C or SIGTERM takes no new messages and lets running calls end; a second one stops at once.")]
 pub struct Args {
-    /// The components; those of brrr.toml unless given. On one topic, no two may claim the same task.
-    #[arg(value_name = "GUEST.WASM")]
+    /// The components, or the folders of projects, which are built first; those of brrr.toml unless given. On one topic,
+    /// no two may claim the same task.
+    #[arg(value_name = "GUEST.WASM|DIR")]
     pub guests: Vec<PathBuf>,
 
     /// The queue that the tasks are on. (In brrr.toml a component may have another.)
@@ -49,7 +53,12 @@ pub struct Args {
     #[arg(long, env = "BRRR_MAX_RESULT", default_value = "16MiB", value_name = "SIZE", value_parser = size)]
     pub max_result: u64,
 
-    /// Calls that run at once; 8 per core unless given.
+    /// Run so many workers, each a process of its own, started again if it dies; `auto`: one for each core. Worth it for
+    /// guests that compute: the runs of one process get into each other's way. The gateway is in one of them.
+    #[arg(long, env = "BRRR_PROCESSES", default_value = "1", value_name = "N")]
+    pub processes: Processes,
+
+    /// Calls that run at once, in each process; 8 per core, over all processes, unless given.
     #[arg(long, env = "BRRR_MAX_RUNNING", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_running: Option<u32>,
 

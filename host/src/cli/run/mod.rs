@@ -3,6 +3,7 @@
 mod args;
 mod load;
 mod observe;
+mod processes;
 mod served;
 
 use std::sync::Arc;
@@ -20,6 +21,8 @@ use crate::worker::{Options, Shutdown, Worker, announce};
 pub use args::Args;
 use load::load;
 use observe::observe;
+use processes::Membership;
+pub use processes::{Processes, is_parent, supervise};
 use served::served;
 
 /// Steps at once for each run at once, where the backend is behind a network: a step runs its guest for microseconds and
@@ -27,19 +30,23 @@ use served::served;
 const STEPS_PER_RUN: u32 = 4;
 
 pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
-    let shutdown = Shutdown::on_signals(
-        |name| say(format_args!("{name}: letting running calls end; once more stops at once")),
-        |name| say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out")),
-    )?;
+    let member = Membership::find()?;
+    let shutdown = match &member {
+        Some(member) => member.shutdown()?,
+        None => Shutdown::on_signals(
+            |name| say(format_args!("{name}: letting running calls end; once more stops at once")),
+            |name| say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out")),
+        )?,
+    };
     // Whatever can be refused is refused before anything runs, the cheapest first.
     let served = served(&args, &config)?;
     let listener = match &args.http {
-        Some(address) => Some(address.listen().await?),
-        None => None,
+        Some(address) if member.as_ref().is_none_or(Membership::has_gateway) => Some(address.listen().await?),
+        _ => None,
     };
     let backend = args.backend.places(args.lease).open().await?;
     let (observer, outlets) = observe(&args, &backend, &shutdown)?;
-    let max_running = args.max_running.unwrap_or_else(default_max_running);
+    let max_running = args.max_running.unwrap_or_else(|| args.processes.share(default_max_running()));
     let handlers = tokio::select! {
         handlers = load(&args, served, &config, max_running, &shutdown) => handlers?,
         // Compiling can take long; there is nothing to drain yet.
@@ -71,6 +78,9 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
             (Gateway::new(Client::new(backend.clone()), backend.clone(), topics), shutdown.clone());
         tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
     });
+    if let Some(member) = &member {
+        member.ready();
+    }
     // Each takes messages as if it were alone; how many guests run at once is bounded by the engine that they share.
     let workers = handlers.into_iter().map(|(topic, handler)| {
         let worker = Worker::new(backend.clone(), Arc::new(handler), topic, options.clone(), shutdown.clone());
