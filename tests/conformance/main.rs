@@ -66,7 +66,7 @@ mod allowed_in {
         };
     }
 
-    allowed! { rust }
+    allowed! { rust python javascript typescript go }
 }
 
 #[test]
