@@ -69,6 +69,17 @@ mod allowed_in {
     allowed! { rust python javascript typescript go }
 }
 
+/// The languages whose page has a second example, of requests and variables: `fetches_in::go::the_example_of_requests`.
+mod fetches_in {
+    macro_rules! fetches {
+        ($($language:ident)+) => {
+            $(cases! { $language page { the_example_of_requests } })+
+        };
+    }
+
+    fetches! { python javascript typescript go }
+}
+
 #[test]
 fn every_language_with_a_guest_is_tested() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests");
