@@ -16,6 +16,8 @@ mod harness;
 mod help;
 #[path = "../servers/http.rs"]
 mod http_server;
+#[path = "../servers/https.rs"]
+mod https_server;
 mod jobs;
 mod languages;
 mod permissions;

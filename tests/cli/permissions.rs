@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Ended, Env, Running, eventually};
 use crate::http_server::{HttpServer, TOGETHER};
+use crate::https_server::HttpsServer;
 
 /// A worker that may send requests to this server.
 fn worker(env: &Env, server: &HttpServer, more: &[&str]) -> Running {
@@ -139,6 +140,12 @@ fn a_request_has_a_time_of_its_own() {
     }
     let said = value(&env, "http_cut_short", &json!({"url": server.url("/hello"), "ms": 20_000}));
     assert_eq!(said, json!("status 200"));
+    // No leaf: its own sleeps return at once, but time passes while it waits for a request.
+    let said = value(&env, "http_patient", &json!({"url": server.url("/later?ms=300"), "ms": 20_000}));
+    assert_eq!(said, json!(["status 200", 1]));
+    let url = server.url("/never");
+    let said = value(&env, "http_patient", &json!({"url": url, "ms": 200}));
+    assert_eq!(said, json!([format!("error: GET {url}: no whole answer in its time"), 1]));
 }
 
 #[test]
@@ -166,6 +173,27 @@ fn nobody_listens() {
     let _worker = env.worker(&["--allow-http", &place]);
     let said = failure(&env, "http_get", &json!({"url": format!("http://{place}/")}));
     assert!(said.contains("connection refused"), "{said}");
+}
+
+#[test]
+fn https_trusts_the_certificates_that_it_is_told_of() {
+    let (mut env, server) = (Env::new(), HttpsServer::start());
+    let allow = ["--allow-http", &format!("localhost:{}", server.port), "--allow-http", "127.0.0.1:*"];
+    let url = |host: &str| json!({"url": format!("https://{host}:{}/", server.port)});
+    let worker = env.worker(&allow);
+    let said = value(&env, "http_caught", &url("localhost"));
+    assert!(said.as_str().unwrap().contains("certificate"), "{said}");
+    worker.stop().ok();
+
+    let file = env.write("ca.pem", &server.certificate);
+    env.set("SSL_CERT_FILE", file.to_str().unwrap());
+    let worker = env.worker(&allow);
+    let got = value(&env, "http_get", &url("localhost"));
+    assert_eq!(got, json!({"status": 200, "body": "Hello!"}));
+    // Of another name, it is not this server's.
+    let said = value(&env, "http_caught", &url("127.0.0.1"));
+    assert!(said.as_str().unwrap().contains("not valid for name"), "{said}");
+    worker.stop().ok();
 }
 
 #[test]
@@ -201,15 +229,38 @@ fn variables_are_those_that_are_allowed_and_no_log_has_their_values() {
     env.set("NOT_ALLOWED", "hunter2");
     let file = env.write("secrets.env", "# of the test\nTOKEN=\"hunter3 $x\"\nOVER=file\n");
     let file = file.to_str().unwrap();
-    let args = ["--env", "FROM_WORKER", "--env-file", file, "--env", "OVER=flag", "--log-level", "trace"];
+    let server = HttpServer::start();
+    let host = server.host();
+    let args = [
+        "--allow-http",
+        &host,
+        "--env",
+        "FROM_WORKER",
+        "--env-file",
+        file,
+        "--env",
+        "OVER=flag",
+        "--log-level",
+        "trace",
+    ];
     let worker = env.worker(&args);
     let get = |key: &str| value(&env, "env_get", &json!({"key": key}));
     assert_eq!(get("FROM_WORKER"), json!("hunter1"));
     assert_eq!(get("TOKEN"), json!("hunter3 $x"));
     assert_eq!(get("OVER"), json!("flag"));
     assert_eq!(get("NOT_ALLOWED"), json!("error: the variable NOT_ALLOWED is not allowed: --env NOT_ALLOWED"));
+    // Nor those of requests, taken or refused.
+    for server in [&server, &HttpServer::start()] {
+        let headers = json!({"authorization": "Bearer hunter4", "x-own": "hunter5"});
+        let url = server.url("/echo?key=hunter6");
+        call(&env, "http_send", &json!({"method": "POST", "url": url, "headers": headers, "body": "hunter7"}));
+    }
+    assert_eq!(server.count("/echo"), 1);
     let ended = worker.stop();
-    assert!(!(ended.stdout + &ended.stderr).contains("hunter"), "a value is in the log");
+    let log = ended.stdout + &ended.stderr;
+    assert!(log.contains("TRACE"), "{log}");
+    let told: Vec<_> = log.lines().filter(|line| line.contains("hunter")).collect();
+    assert!(told.is_empty(), "{told:?}");
 }
 
 #[test]

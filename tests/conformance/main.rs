@@ -66,7 +66,7 @@ mod allowed_in {
         };
     }
 
-    allowed! { rust python javascript typescript go }
+    allowed! { rust c cpp python javascript typescript go }
 }
 
 /// The languages whose page has a second example, of requests and variables: `fetches_in::go::the_example_of_requests`.

@@ -73,7 +73,7 @@ impl Drop for HttpServer {
 /// - `/hello`: a text; `/echo`: method, some headers and body, as JSON
 /// - `/redirect?to=URL`, `/redirect-307?to=URL`; `/loop`: a redirect to itself
 /// - `/large?bytes=N`: so many times `x`; `/together`: an answer when `TOGETHER` requests wait for it
-/// - `/never`: no answer; `/stalls`: a beginning and no end; `/cut`: a beginning, then the connection breaks
+/// - `/later?ms=N`: an answer after that time; `/never`: no answer; `/stalls`: a beginning and no end; `/cut`: a beginning, then the connection breaks
 /// - `/heads`: headers of 200 KB; `/status?is=N`: that status
 async fn answer(State(seen): State<Arc<Seen>>, request: Request) -> Response<Body> {
     let path = request.uri().path().to_owned();
@@ -98,6 +98,10 @@ async fn answer(State(seen): State<Arc<Seen>>, request: Request) -> Response<Bod
         "/together" => {
             seen.together.wait().await;
             Ok(Response::new("together".into()))
+        }
+        "/later" => {
+            tokio::time::sleep(Duration::from_millis(number as u64)).await;
+            Ok(Response::new("later".into()))
         }
         "/never" => std::future::pending().await,
         "/stalls" => Ok(Response::new(Body::from_stream(begun().chain(stream::pending())))),

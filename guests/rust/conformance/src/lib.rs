@@ -65,6 +65,7 @@ brrr::worker!(
     allowed::http_beside,
     allowed::http_caught,
     allowed::http_cut_short,
+    allowed::http_patient,
     allowed::env_get,
     allowed::file_read,
     allowed::file_write,
