@@ -111,7 +111,7 @@ impl Exit {
     }
 }
 
-const ALL: [Exit; 31] = [
+const ALL: [Exit; 34] = [
     Exit::Done,
     Exit::Fault,
     Exit::Usage,
@@ -124,6 +124,9 @@ const ALL: [Exit; 31] = [
     Exit::OtherVersion,
     Exit::TaskClaimedTwice,
     Exit::BrokenComponent,
+    Exit::ToolMissing,
+    Exit::BuildFailed,
+    Exit::NotAProject,
     Exit::BadBackend,
     Exit::Unreachable,
     Exit::NotAStore,

@@ -18,7 +18,7 @@ use brrr_protocol::step::Limits;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::languages::{LANGUAGES, Language, root};
+use crate::languages::{ASYNCHRONOUS, LANGUAGES, Language, root};
 
 /// Runs that are in memory at once, over all tests.
 const MAX_RUNNING: u32 = 16;
@@ -87,7 +87,8 @@ pub struct Fleet {
 
 /// Runs a case on a fleet of a language.
 pub async fn with(language: &str, case: impl AsyncFn(&Fleet)) {
-    let language = LANGUAGES.iter().find(|known| known.name == language).expect("a row in languages.rs");
+    let language = LANGUAGES.iter().chain(&*ASYNCHRONOUS).find(|known| known.name == language);
+    let language = language.expect("a row in languages.rs");
     if language.is_left_out() {
         eprintln!("left out by BRRR_LANGUAGE");
         return;

@@ -9,6 +9,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::clocks::Clock;
+use super::concurrent::Waiting;
 use super::http::{Access, Http, InFlight};
 use super::output::Printer;
 use super::wasi;
@@ -28,6 +29,8 @@ pub(super) struct State {
     pub clock: Option<Clock>,
     pub table: ResourceTable,
     pub wasi: Option<Box<WasiCtx>>,
+    /// What a guest of the asynchronous world waits for.
+    pub waiting: Option<Arc<Waiting>>,
     pub access: Arc<Access>,
     pub http: Option<Box<Http>>,
     pub in_flight: Option<InFlight>,

@@ -54,6 +54,8 @@ brrr::worker!(
     edges::call_hash,
     edges::relays,
     edges::waits_for_nothing,
+    edges::lets_go,
+    edges::ragged,
     outside::clock,
     outside::random,
     outside::sleeps,
