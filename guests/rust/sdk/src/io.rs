@@ -36,24 +36,28 @@ impl Future for Ready {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let waiting = &self.0;
-        if cfg!(feature = "async-world") {
-            // There the host drives the handler, and knows of no pollables: one answer after the other.
-            waiting.pollable.block();
-            return Poll::Ready(());
-        }
         if waiting.ready.get() {
             return Poll::Ready(());
         }
-        *waiting.waker.borrow_mut() = Some(context.waker().clone());
-        if !waiting.registered.replace(true) {
+        let again = waiting.registered.replace(true);
+        if !again {
             WAITING.with_borrow_mut(|all| all.push(Rc::downgrade(waiting)));
         }
+        // In the asynchronous world no executor of ours waits: whoever is polled again does, for all, once the others had
+        // their turn to begin.
+        #[cfg(feature = "async-world")]
+        {
+            if again && wait() && waiting.ready.get() {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+        }
+        *waiting.waker.borrow_mut() = Some(context.waker().clone());
         Poll::Pending
     }
 }
 
 /// Waits until something is ready; false when nothing is waited for.
-#[cfg_attr(feature = "async-world", expect(dead_code, reason = "its executor is the host"))]
 pub(crate) fn wait() -> bool {
     let waiting: Vec<_> = WAITING.take().iter().filter_map(Weak::upgrade).collect();
     if waiting.is_empty() {
