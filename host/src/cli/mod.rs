@@ -15,6 +15,7 @@ mod jobs;
 mod options;
 mod outcome;
 mod output;
+mod permissions;
 mod progress;
 mod read;
 mod retry;

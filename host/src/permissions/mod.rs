@@ -57,11 +57,13 @@ impl Permissions {
         self.http.is_empty() && self.env.is_empty() && self.dirs.is_empty()
     }
 
-    /// What these and others allow together.
+    /// What these and others allow together; where both have something to say of a variable or of a place in the guest, the
+    /// others do.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
         self.http.extend_from_slice(&other.http);
         self.env.extend_from_slice(&other.env);
+        self.dirs.retain(|rule| other.dirs.iter().all(|theirs| theirs.guest != rule.guest));
         self.dirs.extend_from_slice(&other.dirs);
         self
     }
@@ -150,6 +152,18 @@ mod tests {
         assert_eq!(grants.env(), [("B".into(), "hunter2".into()), ("A".into(), "hunter3".into())]);
         let told = format!("{permissions:?} {grants:?} {}", permissions.env[0]);
         assert!(told.contains('A') && !told.contains("hunter"), "{told}");
+    }
+
+    #[test]
+    fn the_others_have_the_last_word() {
+        let of = |env: &str, dir: &str| Permissions {
+            env: vec![env.parse().unwrap()],
+            dirs: vec![dir.parse().unwrap()],
+            ..Permissions::default()
+        };
+        let grants = of("A=1", "/tmp::/data").and(&of("A=2", "/::/data:ro")).grant().unwrap();
+        assert_eq!(grants.env(), [("A".into(), "2".into())]);
+        assert_eq!(grants.dirs(), ["/::/data:ro".parse().unwrap()]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use brrr_protocol::model::Topic;
 
 use super::processes::Processes;
 use crate::cli::options::{BackendArgs, duration, size, topic};
+use crate::cli::permissions::PermissionArgs;
 use crate::gateway::Address;
 
 /// Run the tasks of one or more components: a worker of a topic.
@@ -28,6 +29,9 @@ pub struct Args {
 
     #[command(flatten)]
     pub backend: BackendArgs,
+
+    #[command(flatten)]
+    pub permissions: PermissionArgs,
 
     /// Serve its topics over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     #[arg(long, env = "BRRR_HTTP", value_name = "ADDRESS")]

@@ -27,10 +27,10 @@ pub async fn load(
 ) -> anyhow::Result<Vec<(Topic, WasmHandler)>> {
     let engine = Engine::new(&EngineOptions { max_running, ..EngineOptions::default() })?;
     let mut topics: Vec<(Topic, Vec<Guest>)> = Vec::new();
-    for Served { path, topic, .. } in served {
+    for Served { path, topic, grants } in served {
         let name = path.display();
         let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-        let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
+        let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?.allowing(grants);
         tracing::debug!("loaded {name}: {}", guest.digest);
         match topics.iter_mut().find(|(known, _)| *known == topic) {
             Some((_, guests)) => guests.push(guest),

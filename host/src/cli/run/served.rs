@@ -9,26 +9,27 @@ use crate::cli::Told;
 use crate::cli::options::topic;
 use crate::config::{Component, Config};
 use crate::exit::Exit;
-use crate::permissions::Permissions;
+use crate::permissions::{Grants, Permissions};
 
 /// A component that is to be served.
 pub struct Served {
     pub path: PathBuf,
     pub topic: Topic,
     /// What it may touch.
-    pub permissions: Permissions,
+    pub grants: Grants,
 }
 
 /// The components to serve.
 ///
 /// # Errors
-/// When there are none, one has no topic, or the file of its environment can't be read.
+/// When there are none, one has no topic, or what it may touch is not there.
 pub fn served(args: &Args, config: &Config) -> anyhow::Result<Vec<Served>> {
+    let for_all = args.permissions.permissions()?;
     if !args.guests.is_empty() {
         let named = |path: &PathBuf| {
             // What the file says of a component holds for it however it is named.
             let known = config.components.iter().find(|component| component.path == *path);
-            one(args, path.clone(), known)
+            one(args, path.clone(), known, &for_all)
         };
         return args.guests.iter().map(named).collect();
     }
@@ -37,10 +38,11 @@ pub fn served(args: &Args, config: &Config) -> anyhow::Result<Vec<Served>> {
                     [[components]]";
         return Err(Told::new(Exit::Usage, text).into());
     }
-    config.components.iter().map(|component| one(args, component.path.clone(), Some(component))).collect()
+    let listed = |component: &Component| one(args, component.path.clone(), Some(component), &for_all);
+    config.components.iter().map(listed).collect()
 }
 
-fn one(args: &Args, path: PathBuf, known: Option<&Component>) -> anyhow::Result<Served> {
+fn one(args: &Args, path: PathBuf, known: Option<&Component>, for_all: &Permissions) -> anyhow::Result<Served> {
     let own = known.and_then(|component| component.topic.as_deref()).map(topic).transpose();
     let own = own.map_err(|text| Told::new(Exit::Usage, format!("{}: {text}", path.display())))?;
     let topic = own.or_else(|| args.topic.clone()).ok_or_else(|| {
@@ -48,5 +50,6 @@ fn one(args: &Args, path: PathBuf, known: Option<&Component>) -> anyhow::Result<
         Told::new(Exit::Usage, text)
     })?;
     let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
-    Ok(Served { path, topic, permissions })
+    let grants = permissions.and(for_all).grant()?;
+    Ok(Served { path, topic, grants })
 }
