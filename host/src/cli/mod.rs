@@ -25,6 +25,7 @@ mod serve;
 mod settings;
 mod setup;
 mod submit;
+mod test;
 mod wait;
 
 use std::ffi::OsString;
@@ -40,6 +41,7 @@ use crate::config::{Config, ConfigError};
 use crate::exit::{self, Exit};
 use crate::gateway::CannotListen;
 use crate::permissions::PermissionError;
+use crate::testing::CasesError;
 use crate::wasm::LoadError;
 use output::Format;
 pub use run::Processes;
@@ -82,6 +84,7 @@ enum Command {
     Setup(setup::Args),
     Config(config::Args),
     Inspect(inspect::Args),
+    Test(Box<test::Args>),
     Completions(completions::Args),
 }
 
@@ -134,6 +137,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Setup(args) => one()?.block_on(setup::run(args, format)),
         Command::Config(args) => config::run(&args, &config, &Cli::command(), format),
         Command::Inspect(args) => many()?.block_on(inspect::run(args, format)),
+        Command::Test(args) => many()?.block_on(test::run(*args, &config, format)),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
 }
@@ -188,7 +192,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             if let Some(error) = cause.downcast_ref::<LoadError>() {
                 return Some(error.into());
             }
-            if cause.is::<ConfigError>() || cause.is::<PermissionError>() {
+            if cause.is::<ConfigError>() || cause.is::<PermissionError>() || cause.is::<CasesError>() {
                 return Some(Exit::Usage);
             }
             if cause.is::<CannotListen>() {
@@ -207,6 +211,7 @@ fn one_line(error: &anyhow::Error) -> String {
         || error.is::<LoadError>()
         || error.is::<ConfigError>()
         || error.is::<PermissionError>()
+        || error.is::<CasesError>()
         || error.is::<CannotListen>();
     let text = if says_it_all { error.to_string() } else { format!("{error:#}") };
     text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -168,6 +168,7 @@ async fn describe(engine: &Engine, path: &Path, template: &Template) -> Result<V
         access: Arc::default(),
         http: None,
         in_flight: InFlight::default(),
+        probe: None,
     };
     let _slot = engine.slots.acquire().await;
     let _running = engine.ticker.running();
