@@ -8,7 +8,7 @@
 
 TARGET=wasm32-wasip2
 WORKSPACE=$ROOT/guests/rust
-NAMES=(conformance dag hello)
+NAMES=(conformance dag hello mistakes)
 TRIED=$BUILD/.no-$TARGET
 
 # Is the ordinary target there? Asks the compiler, not rustup: other installations can have it as well.

@@ -120,7 +120,8 @@ struct RawCase {
     output: Option<Vec<String>>,
     #[serde(default = "yes")]
     fail_children: bool,
-    #[serde(default)]
+    /// `[[case.child]]`, or a list in one place.
+    #[serde(default, alias = "children")]
     child: Vec<Spanned<RawChild>>,
 }
 

@@ -28,7 +28,7 @@ pub enum Unanswered {
     /// Nothing says what it gives.
     Nobody(Call),
     /// So many calls were asked for, and there is no end of it.
-    TooMany(usize),
+    TooMany { most: usize, last: Call },
 }
 
 /// A call that is run for real.
@@ -118,7 +118,7 @@ impl<'a> Children<'a> {
         }
         self.seen.insert(call.hash.clone(), call.clone());
         if self.seen.len() > self.most {
-            return Answer::Never(Unanswered::TooMany(self.most));
+            return Answer::Never(Unanswered::TooMany { most: self.most, last: call.clone() });
         }
         if let Some(place) = self.case.children.iter().position(|child| child.is_for(call)) {
             self.used[place] = true;

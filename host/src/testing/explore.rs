@@ -37,7 +37,8 @@ const MAX_RUNS: usize = 2_000;
 const MAX_WINNERS: usize = 8;
 const MAX_FAILING: usize = 12;
 
-/// What the guest hears of its time left, where it is not the truth.
+/// What the guest hears of its time left, in the two runs of one state: no threshold lies outside of these.
+const PLENTY: Duration = Duration::from_hours(24);
 const NO_TIME: Duration = Duration::ZERO;
 
 /// One order of arrival, from the first run to the end.
@@ -164,11 +165,8 @@ impl Explorer<'_> {
         let mut asked: HashSet<CallHash> = HashSet::new();
         for runs in 0.. {
             if runs >= MAX_RUNS {
-                verdict::no_end(
-                    &mut self.report,
-                    &history,
-                    &format!("it was run {MAX_RUNS} times and asks for more calls"),
-                );
+                let text = format!("it was run {MAX_RUNS} times, and still asks for more calls");
+                verdict::no_end(&mut self.report, &history.order, &text);
                 return Ok(history);
             }
             let Some(ran) = self.run(&life, &history, before.as_ref()).await? else { return Ok(history) };
@@ -193,7 +191,8 @@ impl Explorer<'_> {
             }
             history.asked.extend(wait.calls.iter().filter(|call| asked.insert(call.hash.clone())).cloned());
             if history.asked.len() > self.children.most() {
-                return Ok(self.unanswered(history, Unanswered::TooMany(self.children.most())));
+                let (most, last) = (self.children.most(), history.asked[self.children.most()].clone());
+                return Ok(self.unanswered(history, Unanswered::TooMany { most, last }));
             }
             // A race goes on without its losers: what is still missing is what the plan was for, or it is new.
             let missing: HashSet<&CallHash> = wait.calls.iter().map(|call| &call.hash).collect();
@@ -225,7 +224,8 @@ impl Explorer<'_> {
     /// Runs the call twice in the same state, the second time with no time left, and compares. `None`: there is no point in
     /// going on.
     async fn run(&mut self, life: &Life, history: &History, before: Option<&Trace>) -> Result<Option<Ran>> {
-        let ran = self.once(life, None).await?;
+        let leaf = self.runner.is_leaf(&life.call.task);
+        let ran = self.once(life, (!leaf).then_some(PLENTY)).await?;
         if let Some(difference) = before.and_then(|before| not_continued(before, &ran.trace)) {
             let failed = matches!(ran.end, RunEnd::TryAgain(_) | RunEnd::Ended(Err(_)));
             // A run that failed on its way has not come as far.
@@ -234,7 +234,9 @@ impl Explorer<'_> {
                 return Ok(None);
             }
         }
-        if !self.runner.is_leaf(&life.call.task) && !matches!(history.order, Order::Shuffled(_) | Order::Wins(_)) {
+        let once_is_enough =
+            leaf || ran.is_out_of_time() || matches!(history.order, Order::Shuffled(_) | Order::Wins(_));
+        if !once_is_enough {
             let again = self.once(life, Some(NO_TIME)).await?;
             let gave_up = again.asked_time_left && matches!(again.end, RunEnd::TryAgain(_) | RunEnd::Ended(Err(_)));
             if !gave_up && (again.end != ran.end || again.trace != ran.trace) {
@@ -261,8 +263,9 @@ impl Explorer<'_> {
     fn unanswered(&mut self, history: History, why: Unanswered) -> History {
         match why {
             Unanswered::Nobody(call) => verdict::nobody(&mut self.report, &history.order, &call),
-            Unanswered::TooMany(most) => {
-                verdict::no_end(&mut self.report, &history, &format!("it came to more than {most} calls"));
+            Unanswered::TooMany { most, last } => {
+                let text = format!("it came to more than {most} calls, the last one {}", show_call(&last));
+                verdict::no_end(&mut self.report, &history.order, &text);
             }
         }
         history

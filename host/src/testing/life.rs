@@ -80,6 +80,14 @@ pub enum RunEnd {
     Waits(Wait),
 }
 
+impl Ran {
+    /// Did it take all the time that it may?
+    pub fn is_out_of_time(&self) -> bool {
+        let (RunEnd::TryAgain(failure) | RunEnd::Ended(Err(failure))) = &self.end else { return false };
+        failure.kind == FailureKind::Timeout
+    }
+}
+
 impl Runner {
     pub fn new(handler: WasmHandler, lines: Arc<Lines>, timeout: Duration) -> Self {
         Self { handler, lines, timeout }

@@ -66,8 +66,14 @@ pub fn expected(report: &mut CaseReport, case: &Case, history: &History) {
             };
             report.find(Level::Error, "result", text);
         }
-        (Some(expected), Err(_)) => {
-            let text = format!("it failed\nexpected {}\ngot      {}", expected.show(), show_end(end));
+        (Some(expected), Err(failure)) => {
+            let hint = match failure.kind {
+                FailureKind::Timeout => {
+                    "\nthe clock of a handler moves only when it sleeps, so waiting in a loop has no end; --timeout gives it longer"
+                }
+                _ => "",
+            };
+            let text = format!("it failed\nexpected {}\ngot      {}{hint}", expected.show(), show_end(end));
             report.find(Level::Error, "result", text);
         }
         (Some(expected), Ok(_)) => {
@@ -139,7 +145,7 @@ pub fn same_as(
     if !accepted && !case.any_order {
         let text = format!(
             "the result depends on the order in which results arrive\n{}: {}\n{}: {}\nif it is meant to (a race), list what \
-             may come: result-any-of = […], or any-order = true; else make no use of which came first",
+             may come: result-any-of = […], or any-order = true;\nelse make no use of which came first",
             base.order,
             show_end(first),
             history.order,
@@ -158,8 +164,8 @@ pub fn other_job(report: &mut CaseReport, base: &History, other: &History) {
     if !same || parted(&up_to_a_race(&base.trace), &up_to_a_race(&other.trace)).is_some() {
         let what = if same { "its calls depend" } else { "its result depends" };
         let text = format!(
-            "{what} on the time or on random numbers. Every replay of a job sees the same ones, so this is safe; another job \
-             sees others. Here they are always the same: clock = \"…\" in the case sets the time"
+            "{what} on the clock or on random numbers\nthis is safe: every replay of a job sees the same ones. In a test they are \
+             fixed (clock = \"…\" in the case)"
         );
         report.find(Level::Note, "clock-or-random", text);
     }
@@ -169,7 +175,8 @@ pub fn other_job(report: &mut CaseReport, base: &History, other: &History) {
 pub fn after_failure(report: &mut CaseReport, call: &Call, history: &History) -> bool {
     let Some(end) = &history.end else { return false };
     let Err(failure) = end else { return true };
-    if failure.chain.iter().any(|link| link.contains(PLANTED)) || failure.message.contains(PLANTED) {
+    let told = failure.message.contains(PLANTED) || failure.chain.iter().any(|link| link.contains(PLANTED));
+    if failure.kind == FailureKind::Error && told {
         return true;
     }
     let call = show_call(call);
@@ -273,12 +280,8 @@ pub fn nobody(report: &mut CaseReport, order: &Order, call: &Call) {
 }
 
 /// There seems to be no end of calls.
-pub fn no_end(report: &mut CaseReport, history: &History, what: &str) {
-    let last: Vec<String> = history.asked.iter().rev().take(3).map(show_call).collect();
-    let text = format!(
-        "{what}: is there an end?\nthe last ones: {}\nif there is one: --max-calls N",
-        last.into_iter().rev().collect::<Vec<_>>().join(", ")
-    );
+pub fn no_end(report: &mut CaseReport, order: &Order, what: &str) {
+    let text = format!("{what}, with {order}\nis there an end? if so, allow more: --max-calls N");
     report.find(Level::Error, "no-end", text);
 }
 
@@ -311,8 +314,8 @@ pub fn unused(report: &mut CaseReport, children: &Children<'_>) {
     }
 }
 
-const RULE: &str = "a handler is run again from its beginning, and must then come to the same calls: nothing that it calls may \
-                    depend on anything but its arguments, the results of calls, the clock and random numbers";
+const RULE: &str = "a handler is run again from its beginning, and must then come to the same calls: they may depend on nothing \
+                    but\nits arguments, the results of calls, the clock and random numbers";
 
 /// "call 2 of a batch of 3", counted from 1.
 fn place(difference: &Difference) -> String {
