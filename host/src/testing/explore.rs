@@ -134,7 +134,7 @@ impl Explorer<'_> {
             let order = Order::Fails(call.hash.clone(), show_call(&call));
             (self.watch)(&order.to_string());
             let history = self.history(order).await?;
-            if !verdict::after_failure(&mut self.report, &call, &history) {
+            if !verdict::after_failure(&mut self.report, &call, base, &history) {
                 break;
             }
         }
