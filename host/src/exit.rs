@@ -14,6 +14,9 @@
 //! | 14 | component: made for another version of `brrr:worker` |
 //! | 15 | component: two components claim the same task, or one claims it twice |
 //! | 16 | component: it can't be compiled, has no tasks, or fails when asked for them |
+//! | 17 | component: it can't be built, because a tool is missing; the message says how to install it |
+//! | 18 | component: it can't be built, because a tool failed (a mistake in the sources, mostly) |
+//! | 19 | component: the folder is no project that `build` knows, or could be two |
 //! | 20 | backend: a URL or option that no backend takes |
 //! | 21 | backend: it can't be reached, or is busy |
 //! | 22 | backend: not a store of ours, or damaged |
@@ -38,6 +41,7 @@
 use brrr_protocol::model::FailureKind;
 use brrr_protocol::{Error, ErrorKind};
 
+use crate::build::BuildError;
 use crate::wasm::LoadError;
 
 /// How the program ends. The numbers are grouped by ten: usage, component, backend, call, waiting, network, tests.
@@ -57,6 +61,9 @@ pub enum Exit {
     OtherVersion = 14,
     TaskClaimedTwice = 15,
     BrokenComponent = 16,
+    ToolMissing = 17,
+    BuildFailed = 18,
+    NotAProject = 19,
     BadBackend = 20,
     Unreachable = 21,
     NotAStore = 22,
@@ -182,6 +189,18 @@ impl From<&LoadError> for Exit {
     }
 }
 
+impl From<&BuildError> for Exit {
+    fn from(error: &BuildError) -> Self {
+        match error {
+            BuildError::NotFound { .. } => Self::NoSuchFile,
+            BuildError::NotAProject { .. } => Self::NotAProject,
+            BuildError::Missing { .. } => Self::ToolMissing,
+            BuildError::Failed { .. } => Self::BuildFailed,
+            BuildError::File { .. } => Self::Fault,
+        }
+    }
+}
+
 /// What `brrr-host --help` says of the codes; the table above in short.
 pub const HELP: &str = "\
 Exit codes:
@@ -197,6 +216,9 @@ Exit codes:
   14   component: for another version of brrr:worker
   15   component: a task is claimed twice
   16   component: can't be compiled or described
+  17   component: a tool to build it is missing
+  18   component: the build failed
+  19   component: not a project
   20   backend: bad URL
   21   backend: unreachable
   22   backend: not a store of ours

@@ -1,5 +1,6 @@
 //! The host: runs task handlers that are compiled to WebAssembly components as a durable call graph.
 //!
+//! - `build`: from a project's folder to its component; `sdk`: the SDKs that it builds with
 //! - `cli`: what the user types; `config`: what `brrr.toml` says; `exit`: how the program ends
 //! - `worker`: receives messages; `disposition`: what it does about their outcome
 //! - `events`: what happens, as JSON
@@ -8,6 +9,7 @@
 //! - `wasm`: runs the guests; `gateway`: HTTP; `view`: documents that it shares with the command line; `units`: times and
 //!   sizes as people write them
 
+pub mod build;
 pub mod cli;
 pub mod config;
 pub mod disposition;
@@ -15,6 +17,7 @@ pub mod events;
 pub mod exit;
 pub mod gateway;
 pub mod permissions;
+pub mod sdk;
 pub mod testing;
 mod units;
 mod view;

@@ -193,8 +193,8 @@ fn one_gateway_serves_all_topics_of_its_worker() {
     env.write("brrr.toml", component(&one, "one") + &component(&two, "two") + "[worker]\nhttp = \"127.0.0.1:0\"\n");
     let worker = env.start(["run"]);
     let http = Http::of(&worker);
-    assert_eq!(http.post("/fib?n=2", "").status, 202);
-    http.ends_with("/fib?n=2", 200);
+    assert_eq!(http.post("/hello?greetee=John", "").status, 202);
+    http.ends_with("/hello?greetee=John", 200);
     assert_eq!(http.post("/dag", "{\"tasks\": []}").status, 202);
     let unknown = http.post("/none", "");
     assert!(unknown.status == 404 && unknown.body.contains("topic one, two"), "{}", unknown.body);

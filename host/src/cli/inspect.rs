@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde_json::json;
 
+use super::build;
 use super::output::{Format, print, print_json};
 use super::progress::{Spinner, stage};
 use crate::exit::Exit;
@@ -19,16 +20,17 @@ use crate::wasm::{Engine, EngineOptions, Guest, Task};
   brrr-host inspect guest.wasm
   brrr-host inspect guest.wasm --output json")]
 pub struct Args {
-    /// The component.
-    #[arg(value_name = "GUEST.WASM")]
+    /// The component, or the folder of a project, which is built first.
+    #[arg(value_name = "GUEST.WASM|DIR")]
     guest: PathBuf,
 }
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
-    let name = args.guest.display();
+    let path = build::component(&args.guest).await?;
+    let name = path.display();
     let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-    let guest = Guest::load(&engine, &args.guest, &|of| spinner.say(stage(of, &name))).await?;
+    let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
     drop(spinner);
     match format {
         Format::Json => print_json(&as_json(&guest))?,

@@ -1,5 +1,6 @@
 //! What the user types: one file a command. Data goes to stdout, talk to stderr.
 
+mod build;
 mod call;
 mod cancel;
 mod completions;
@@ -12,6 +13,7 @@ mod forget;
 mod inspect;
 mod job;
 mod jobs;
+mod new;
 mod options;
 mod outcome;
 mod output;
@@ -37,6 +39,7 @@ use brrr_protocol::Error;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use crate::build::BuildError;
 use crate::config::{Config, ConfigError};
 use crate::exit::{self, Exit};
 use crate::gateway::CannotListen;
@@ -69,6 +72,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::Args),
+    Build(build::Args),
     Run(run::Args),
     Call(call::Args),
     Schedule(schedule::Args),
@@ -123,6 +128,8 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
             runtime.shutdown_background();
             ended
         }
+        Command::New(args) => new::run(args),
+        Command::Build(args) => one()?.block_on(build::run(args, format)),
         Command::Serve(args) => many()?.block_on(serve::run(args)),
         Command::Call(args) => one()?.block_on(call::run(args, format)),
         Command::Schedule(args) => one()?.block_on(schedule::run(args, format)),
@@ -192,6 +199,9 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             if let Some(error) = cause.downcast_ref::<LoadError>() {
                 return Some(error.into());
             }
+            if let Some(error) = cause.downcast_ref::<BuildError>() {
+                return Some(error.into());
+            }
             if cause.is::<ConfigError>() || cause.is::<PermissionError>() || cause.is::<CasesError>() {
                 return Some(Exit::Usage);
             }
@@ -209,6 +219,7 @@ fn one_line(error: &anyhow::Error) -> String {
     let says_it_all = error.is::<Told>()
         || error.is::<Error>()
         || error.is::<LoadError>()
+        || error.is::<BuildError>()
         || error.is::<ConfigError>()
         || error.is::<PermissionError>()
         || error.is::<CasesError>()

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::output::say;
 use crate::wasm::LoadStage;
 
 /// What is being done to the component `name`.
@@ -46,6 +47,15 @@ impl Spinner {
 
     pub fn say(&self, text: String) {
         self.bar.set_message(text);
+    }
+
+    /// Tells of steps that one wants to have seen: a line each, on any stderr, and then the text that moves.
+    pub fn steps(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let bar = self.bar.clone();
+        move |step| {
+            bar.suspend(|| say(format_args!("{step}")));
+            bar.set_message(step.to_owned());
+        }
     }
 }
 

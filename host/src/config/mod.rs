@@ -258,10 +258,7 @@ mod tests {
             ("[worker]\nhttp = \"no port\"", vec!["line 2 (http = \"no port\")"]),
             ("[wroker]", vec!["line 1", "wroker", "worker"]),
             ("[[components]]\ntopic = \"a\"", vec!["line 1", "path"]),
-            (
-                "[[components]]\npath = \"a\"\n\nallow-http = [\n  \"http://x/\",\n]",
-                vec!["line 4 (allow-http", "http://"],
-            ),
+            ("[[components]]\npath = \"a\"\n\nallow-http = [\n  \"http://x/\",\n]", vec!["line 5", "http://x/"]),
             ("[worker", vec!["line 1"]),
         ] {
             let error = parse(text).unwrap_err();

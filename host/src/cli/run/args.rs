@@ -14,13 +14,15 @@ use crate::gateway::Address;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host run --topic demo guest.wasm
+  brrr-host run --topic demo hello
   brrr-host run --topic demo a.wasm b.wasm --http 8080 --timeout 30s --memory 64MiB
   brrr-host run --topic demo guest.wasm --processes auto
 
 Ctrl-C or SIGTERM takes no new messages and lets running calls end; a second one stops at once.")]
 pub struct Args {
-    /// The components; those of brrr.toml unless given. On one topic, no two may claim the same task.
-    #[arg(value_name = "GUEST.WASM")]
+    /// The components, or the folders of projects, which are built first; those of brrr.toml unless given. On one topic,
+    /// no two may claim the same task.
+    #[arg(value_name = "GUEST.WASM|DIR")]
     pub guests: Vec<PathBuf>,
 
     /// The queue that the tasks are on. (In brrr.toml a component may have another.)

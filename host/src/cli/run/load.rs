@@ -8,6 +8,7 @@ use brrr_protocol::model::Topic;
 
 use super::Args;
 use super::served::Served;
+use crate::cli::build;
 use crate::cli::console::Console;
 use crate::cli::progress::{Spinner, stage};
 use crate::config::Config;
@@ -28,6 +29,7 @@ pub async fn load(
     let engine = Engine::new(&EngineOptions { max_running, ..EngineOptions::default() })?;
     let mut topics: Vec<(Topic, Vec<Guest>)> = Vec::new();
     for Served { path, topic, grants } in served {
+        let path = build::component(&path).await?;
         let name = path.display();
         let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
         let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?.allowing(grants);

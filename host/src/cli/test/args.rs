@@ -9,7 +9,7 @@ use crate::cli::permissions::PermissionArgs;
 /// Try a component's tasks in memory: results as expected, and the same calls whatever comes when.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  brrr-host test guest.wasm
+  brrr-host test .
   brrr-host test guest.wasm cases.toml --task total --update
   brrr-host test guest.wasm --junit report.xml --output json
 
@@ -29,11 +29,11 @@ Each case is replayed wherever it could be made to wait, with the results of its
 fails when a replay asks for other calls, when the result is not the expected one or depends on the order, and when a
 failing call makes it crash. Nothing is queued or stored.")]
 pub struct Args {
-    /// The component.
-    #[arg(value_name = "GUEST.WASM")]
+    /// The component, or a project's folder or source: it is built first if it has to be.
+    #[arg(value_name = "GUEST.WASM|DIR")]
     pub component: PathBuf,
 
-    /// The cases; cases.toml beside the component unless given.
+    /// The cases; cases.toml beside it unless given.
     #[arg(value_name = "CASES.TOML")]
     pub cases: Option<PathBuf>,
 

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::model::Outcome;
 
-use super::Told;
 use super::output::{Format, print_json, say};
 use super::progress::{Spinner, stage};
+use super::{Told, build};
 use crate::config::{Component, Config};
 use crate::exit::Exit;
 use crate::testing::{CaseReport, Cases, CasesError, Change, Lines, Runner, Settings, explore, update};
@@ -52,7 +52,7 @@ impl Summary {
 /// When there is nothing to test: no component, no cases, or none that fits the filters.
 pub async fn run(args: Args, config: &Config, format: Format) -> anyhow::Result<Exit> {
     let start = Instant::now();
-    let component = resolve(&args.component)?;
+    let component = build::component(&args.component).await?;
     let lines = Arc::new(Lines::default());
     let handler = load(&args, &component, config, &lines).await?;
     let path = cases_path(&args);
@@ -110,15 +110,6 @@ pub async fn run(args: Args, config: &Config, format: Format) -> anyhow::Result<
         Format::Text => text::end(&summary)?,
     }
     Ok(if summary.failures() > 0 { Exit::TestsFailed } else { Exit::Done })
-}
-
-/// The component itself.
-fn resolve(path: &Path) -> anyhow::Result<PathBuf> {
-    if path.is_dir() {
-        let text = format!("{} is a folder: name the component in it that is to be tested", path.display());
-        return Err(Told::new(Exit::Usage, text).into());
-    }
-    Ok(path.to_owned())
 }
 
 /// The file of cases: the one named, or the one beside what is tested.

@@ -1,0 +1,37 @@
+//! Go: the standard toolchain, by the SDK's `brrr-build`.
+
+use std::path::{Path, PathBuf};
+
+use super::BuildError;
+use super::install::Tool;
+use super::tools::{Tools, find};
+use super::venv::dotted;
+use super::wasm_tools::wasm_tools;
+
+/// From this one on Go gets itself the version that the SDK's `go.mod` asks for.
+const OLDEST: [u32; 2] = [1, 21];
+
+pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
+    let go = go(tools)?;
+    let wasm_tools = wasm_tools(tools)?;
+    let builder = tools.own("bin/brrr-build");
+    let mut command = tools.command(go);
+    command.arg("build").arg("-C").arg(tools.own("sdk/go")).arg("-buildvcs=false").arg("-o").arg(&builder);
+    // For this machine, whatever the user's environment is set to.
+    command.arg("./cmd/brrr-build").env_remove("GOOS").env_remove("GOARCH").env("GOFLAGS", "");
+    tools.run("building brrr-build", &mut command)?;
+    let mut command = tools.command(builder);
+    command.arg("-C").arg(&tools.project.folder).arg("-o").arg(output).env("WASM_TOOLS", wasm_tools);
+    tools.run("the build", &mut command)?;
+    Ok(output.to_owned())
+}
+
+fn go(tools: &Tools) -> Result<PathBuf, BuildError> {
+    let needed = "Go 1.26 or newer";
+    let Some(go) = find("go") else { return Err(tools.missing(Tool::Go, needed)) };
+    match tools.version(&go, "version") {
+        Some(version) if version.as_slice() >= OLDEST.as_slice() => Ok(go),
+        Some(version) => Err(tools.missing(Tool::Go, format!("{needed} (this is {})", dotted(&version)))),
+        None => Err(tools.missing(Tool::Go, format!("{needed} ({} does not run)", go.display()))),
+    }
+}

@@ -1,0 +1,21 @@
+//! Python: componentize-py in an environment of the project's own, by `python -m brrr.build`.
+
+use std::path::{Path, PathBuf};
+
+use super::BuildError;
+use super::tools::Tools;
+use super::venv::venv;
+use crate::sdk;
+
+pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
+    let requirements = tools.project.folder.join("requirements.txt");
+    let requirements = requirements.is_file().then_some(requirements);
+    let programs = venv(tools, &[sdk::python_pin("componentize-py")], requirements.as_deref())?;
+    let mut command = tools.command(programs.join("python"));
+    command.args(["-m", "brrr.build"]).args(&tools.project.sources).arg("-o").arg(output);
+    // Nothing but sources in the project and the SDK.
+    command.env("PYTHONPATH", tools.own("sdk/python/sdk")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env_remove("PYTHONHOME");
+    tools.run("the build", &mut command)?;
+    Ok(output.to_owned())
+}

@@ -1,0 +1,118 @@
+//! Whether a component is as its sources say.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use brrr_protocol::model::hex;
+use sha2::{Digest as _, Sha256};
+
+use super::Project;
+use crate::sdk;
+
+/// Folders that no source is in: what is made by tools, what is installed, what others keep there.
+pub const NO_SOURCES: &[&str] = &[".brrr", ".git", "target", "node_modules", "__pycache__", ".venv", "venv"];
+
+/// What of the environment changes what the compilers make.
+const SETTINGS: &[&str] = &["WASI_SDK_PATH", "BRRR_CC", "BRRR_CXX", "WASM_TOOLS", "GOFLAGS", "RUSTFLAGS"];
+
+/// Is this a file that the component could be made of? The path is relative to the project.
+#[must_use]
+pub fn is_source(path: &Path) -> bool {
+    let skipped = |part: &std::ffi::OsStr| NO_SOURCES.iter().any(|name| part == *name);
+    // Editors keep their copies in files like these for a moment, and nobody's are sources.
+    let hidden =
+        |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('.') || name.to_string_lossy().ends_with('~');
+    !path.iter().any(skipped) && !path.file_name().is_some_and(hidden) && path.extension().is_none_or(|e| e != "wasm")
+}
+
+/// One digest of all that the component is made of, by the bytes of each file.
+///
+/// # Errors
+/// When a file can't be read.
+pub fn inputs(project: &Project) -> io::Result<String> {
+    let mut files = BTreeMap::new();
+    collect(&project.folder, Path::new(""), &mut files)?;
+    let mut hash = Sha256::new();
+    hash.update(sdk::digest(project.language));
+    // What is built of a folder with several, and whatever another version of this program does otherwise.
+    hash.update(format!("{} {:?}", env!("CARGO_PKG_VERSION"), project.sources));
+    for name in SETTINGS {
+        hash.update(format!("{name}={:?}\n", std::env::var_os(name)));
+    }
+    for (name, path) in files {
+        let bytes = fs::read(&path)?;
+        hash.update(format!("{} {}\n", name.display(), bytes.len()));
+        hash.update(bytes);
+    }
+    Ok(hex(&hash.finalize()))
+}
+
+fn collect(root: &Path, below: &Path, files: &mut BTreeMap<PathBuf, PathBuf>) -> io::Result<()> {
+    for entry in fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let name = below.join(entry.file_name());
+        if !is_source(&name) {
+            continue;
+        }
+        // Links are followed, but not into folders: those can go round in circles.
+        if entry.file_type()?.is_dir() {
+            collect(root, &name, files)?;
+        } else if entry.path().is_file() {
+            files.insert(name, entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Says that `component` was made of `inputs`.
+///
+/// # Errors
+/// When that can't be written.
+pub fn write(project: &Project, component: &Path, inputs: &str) -> io::Result<()> {
+    let path = stamp(project, component);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, format!("{inputs}\n{}\n", state(component)?))
+}
+
+/// Was `component` made of `inputs`, and is it still what was made?
+#[must_use]
+pub fn holds(project: &Project, component: &Path, inputs: &str) -> bool {
+    let written = fs::read_to_string(stamp(project, component)).unwrap_or_default();
+    let mut lines = written.lines();
+    lines.next() == Some(inputs) && state(component).is_ok_and(|now| lines.next() == Some(&now))
+}
+
+/// One a component: a folder can have several.
+fn stamp(project: &Project, component: &Path) -> PathBuf {
+    let path = component.to_string_lossy();
+    project.folder.join(".brrr/built").join(&hex(&Sha256::digest(path.as_bytes()))[..16])
+}
+
+/// A component of 20 MB is not read for this.
+fn state(component: &Path) -> io::Result<String> {
+    let meta = component.metadata()?;
+    let modified = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(format!("{} bytes, {} ns", meta.len(), modified.as_nanos()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tools_make_is_no_source() {
+        for path in ["app.py", "src/lib.rs", "deep/er/x.go", "Cargo.toml"] {
+            assert!(is_source(Path::new(path)), "{path}");
+        }
+        for path in
+            [".brrr/sdk/c/x.c", "target/debug/x.rs", "a/node_modules/b.js", "hello.wasm", ".app.py.swp", "app.py~"]
+        {
+            assert!(!is_source(Path::new(path)), "{path}");
+        }
+    }
+}

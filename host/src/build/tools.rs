@@ -1,0 +1,137 @@
+//! Runs the tools of a language.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+use super::install::{Tool, install};
+use super::{BuildError, Project, Talk};
+
+/// Tools at work on one project.
+pub struct Tools<'a> {
+    pub project: &'a Project,
+    pub talk: &'a Talk<'a>,
+}
+
+/// How a tool ended that could be started.
+pub struct Ended {
+    pub status: ExitStatus,
+    /// What it printed for programs, if it was asked to.
+    pub data: String,
+    /// What it printed for people; empty if the user has seen it.
+    pub output: String,
+}
+
+impl Tools<'_> {
+    /// A folder below the project's `.brrr`.
+    pub fn own(&self, path: &str) -> PathBuf {
+        self.project.folder.join(".brrr").join(path)
+    }
+
+    /// A command that runs in the project's folder.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.project.folder).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end. `what` is what it does, for people.
+    pub fn run(&self, what: &str, command: &mut Command) -> Result<(), BuildError> {
+        let ended = self.try_run(what, command, false)?;
+        if ended.status.success() { Ok(()) } else { Err(self.failed(what, ended.output)) }
+    }
+
+    /// As `run`, for who looks at the end himself. `data`: what goes to stdout is not for people.
+    pub fn try_run(&self, what: &str, command: &mut Command, data: bool) -> Result<Ended, BuildError> {
+        self.spawn(command, data).map_err(|error| {
+            let program = command.get_program().to_string_lossy();
+            self.failed(&format!("{what} ({program}: {error})"), String::new())
+        })
+    }
+
+    fn spawn(&self, command: &mut Command, data: bool) -> io::Result<Ended> {
+        // A file takes both streams in the order in which they were written, and no reader is needed.
+        let mut kept = if self.talk.verbose { None } else { Some(tempfile::NamedTempFile::new()?) };
+        let sink = |kept: &Option<tempfile::NamedTempFile>| -> io::Result<Stdio> {
+            Ok(match kept {
+                Some(file) => append(file.path())?.into(),
+                None => io::stderr().into(),
+            })
+        };
+        command.stderr(sink(&kept)?);
+        command.stdout(if data { Stdio::piped() } else { sink(&kept)? });
+        let mut child = command.spawn()?;
+        let mut data = Vec::new();
+        if let Some(mut stdout) = child.stdout.take() {
+            stdout.read_to_end(&mut data)?;
+        }
+        let status = child.wait()?;
+        let mut output = Vec::new();
+        if let Some(file) = &mut kept {
+            file.reopen()?.read_to_end(&mut output)?;
+        }
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Ended { status, data: text(&data), output: text(&output) })
+    }
+
+    pub fn failed(&self, what: &str, output: String) -> BuildError {
+        BuildError::Failed { folder: self.project.shown.clone(), what: what.to_owned(), output }
+    }
+
+    /// `needed` is a tool with its version, or what is wrong with the one that is there.
+    pub fn missing(&self, tool: Tool, needed: impl Into<String>) -> BuildError {
+        self.missing_for(needed, install(tool))
+    }
+
+    pub fn missing_for(&self, needed: impl Into<String>, install: String) -> BuildError {
+        let wanted = format!("handlers in {}", self.project.language);
+        BuildError::Missing { folder: self.project.shown.clone(), needed: needed.into(), wanted, install }
+    }
+
+    pub fn file<'p>(&self, action: &'static str, path: &'p Path) -> impl FnOnce(io::Error) -> BuildError + use<'p> {
+        move |source| BuildError::File { path: path.to_owned(), action, source }
+    }
+
+    /// The version that a tool prints, as numbers: `v20.1.0` and `go version go1.26.8 linux/amd64` alike.
+    pub fn version(&self, program: &Path, argument: &str) -> Option<Vec<u32>> {
+        let output = self.command(program).arg(argument).stderr(Stdio::null()).output().ok()?;
+        numbers(&String::from_utf8_lossy(&output.stdout))
+    }
+}
+
+fn append(path: &Path) -> io::Result<File> {
+    fs::OpenOptions::new().append(true).open(path)
+}
+
+/// The first dotted number of a text.
+fn numbers(text: &str) -> Option<Vec<u32>> {
+    let word = text.split(|c: char| !c.is_ascii_digit() && c != '.').find(|w| w.contains('.') && w.len() > 1)?;
+    word.split('.').map(|part| part.parse().ok()).collect()
+}
+
+/// The program of this name on the PATH.
+#[must_use]
+pub fn find(name: &str) -> Option<PathBuf> {
+    env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| is_program(path))
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_what_tools_say() {
+        assert_eq!(numbers("v20.20.2\n"), Some(vec![20, 20, 2]));
+        assert_eq!(numbers("go version go1.26.8 linux/amd64"), Some(vec![1, 26, 8]));
+        assert_eq!(numbers("Python 3.11.7"), Some(vec![3, 11, 7]));
+        assert_eq!(numbers("no number"), None);
+    }
+}

@@ -1,0 +1,82 @@
+//! `.brrr/venv`: Python packages, and tools that come as such, of one project.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::BuildError;
+use super::install::Tool;
+use super::tools::{Tools, find};
+
+/// componentize-py's and the SDK's own floor.
+const OLDEST: [u32; 2] = [3, 11];
+
+/// Makes the environment with these packages, and those of a `requirements.txt`; gives its folder of programs. At once if
+/// it is as it should be.
+///
+/// # Errors
+/// When there is no Python that can, or pip fails.
+pub fn venv(tools: &Tools, packages: &[String], requirements: Option<&Path>) -> Result<PathBuf, BuildError> {
+    let folder = tools.own("venv");
+    let programs = folder.join("bin");
+    let mut wanted = packages.join("\n");
+    if let Some(path) = requirements {
+        wanted += "\n";
+        wanted += &fs::read_to_string(path).map_err(tools.file("read", path))?;
+    }
+    let stamp = folder.join(".installed");
+    // The program too: it is a link, and dangles once Python itself was replaced.
+    if programs.join("python").exists() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(programs);
+    }
+    if !programs.join("python").exists() || !programs.join("pip").exists() {
+        let python = python(tools)?;
+        tools.talk.say("making .brrr/venv");
+        let mut command = tools.command(python);
+        tools.run("python3 -m venv", command.args(["-m", "venv", "--clear"]).arg(&folder))?;
+    }
+    let names: Vec<_> = packages.iter().map(|package| package.replace("==", " ")).collect();
+    let more = if requirements.is_some() { " and requirements.txt" } else { "" };
+    tools.talk.say(&format!("installing {}{more} into .brrr/venv", names.join(", ")));
+    let mut command = tools.command(programs.join("pip"));
+    command.args(["install", "--disable-pip-version-check", "--no-input"]).args(packages);
+    if let Some(path) = requirements {
+        command.arg("-r").arg(path);
+    }
+    tools.run("pip install", &mut command)?;
+    fs::write(&stamp, wanted).map_err(tools.file("written", &stamp))?;
+    Ok(programs)
+}
+
+/// A Python that is new enough and can make environments.
+fn python(tools: &Tools) -> Result<PathBuf, BuildError> {
+    let needed = format!("Python {}.{} or newer", OLDEST[0], OLDEST[1]);
+    // Newer ones by name: `python3` itself is as old as the system.
+    let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11"];
+    let mut older = None;
+    for python in names.into_iter().filter_map(find) {
+        match tools.version(&python, "--version") {
+            Some(version) if version.as_slice() >= OLDEST.as_slice() => {
+                let mut command = tools.command(&python);
+                let probe = tools.try_run("python3", command.args(["-c", "import ensurepip, venv"]), false)?;
+                if probe.status.success() {
+                    return Ok(python);
+                }
+                return Err(
+                    tools.missing(Tool::PythonVenv, format!("{} lacks its module venv, which", python.display()))
+                );
+            }
+            version => older = older.or(version),
+        }
+    }
+    Err(tools.missing(
+        Tool::Python,
+        match older {
+            Some(version) => format!("{needed} (this is {})", dotted(&version)),
+            None => needed,
+        },
+    ))
+}
+
+pub fn dotted(version: &[u32]) -> String {
+    version.iter().map(u32::to_string).collect::<Vec<_>>().join(".")
+}

