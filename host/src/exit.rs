@@ -113,7 +113,7 @@ impl Exit {
     }
 }
 
-const ALL: [Exit; 32] = [
+const ALL: [Exit; 35] = [
     Exit::Done,
     Exit::Fault,
     Exit::Usage,
@@ -126,6 +126,9 @@ const ALL: [Exit; 32] = [
     Exit::OtherVersion,
     Exit::TaskClaimedTwice,
     Exit::BrokenComponent,
+    Exit::ToolMissing,
+    Exit::BuildFailed,
+    Exit::NotAProject,
     Exit::BadBackend,
     Exit::Unreachable,
     Exit::NotAStore,
