@@ -112,7 +112,7 @@ fn update_writes_what_is_missing_or_different_and_nothing_else() {
 [[case]]
 task = "hello"   # also kept
 input = { greetee = "John" }
-result = "Hi"
+result = "Hi"   # in its place
 
 [[case]]
 task = "noop"
@@ -257,7 +257,7 @@ fn two_thousand_calls_are_sampled() {
     let cases = "[[case]]\ntask = \"fan_out\"\ninput = { n = 2000 }\nresult = 1999000\n";
     let ended = with_cases(&env, cases, &["--orders", "1"]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    contains_all(&ended, &["replayed at 24 of 2000 points"]);
+    contains_all(&ended, &["replayed at 8 of 2000 points"]);
 }
 
 /// No false alarm: the same cases in every language.
@@ -267,8 +267,7 @@ fn conformance(path: &str) {
     let document: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"));
     for case in document["cases"].as_array().expect("cases") {
         for finding in case["findings"].as_array().expect("findings") {
-            let expected = ["nothing-expected", "clock-or-random"].contains(&finding["what"].as_str().expect("a word"));
-            assert!(expected, "{path}: {}: {finding:#}", case["name"]);
+            assert!(finding["what"] == "clock-or-random", "{path}: {}: {finding:#}", case["name"]);
         }
     }
     assert_eq!(ended.code, Some(0), "{document:#}");

@@ -114,6 +114,8 @@ struct RawCase {
     result_text: Option<String>,
     result_file: Option<PathBuf>,
     result_any_of: Option<Vec<toml::Value>>,
+    #[serde(default)]
+    any_result: bool,
     error: Option<ExpectedError>,
     #[serde(default)]
     any_order: bool,
@@ -201,10 +203,14 @@ fn read(raw: RawCase, index: usize, line: usize, folder: &Path, text: &str) -> R
     let result = value(folder, "result", raw.result, raw.result_json, raw.result_text, raw.result_file)?;
     let any_of =
         raw.result_any_of.map(|all| Expected::AnyOf(all.iter().map(|one| Value::Json(of_toml(one))).collect()));
-    let mut ends = [result.map(Expected::Result), any_of, raw.error.map(Expected::Error)].into_iter().flatten();
+    let anything = raw.any_result.then_some(Expected::Anything);
+    let ends = [result.map(Expected::Result), any_of, anything, raw.error.map(Expected::Error)];
+    let mut ends = ends.into_iter().flatten();
     let expected = ends.next();
     if ends.next().is_some() {
-        return Err("a case ends one way: give one of `result`, `result-any-of` and `error`".to_owned().into());
+        return Err("a case ends one way: give one of `result`, `result-any-of`, `any-result` and `error`"
+            .to_owned()
+            .into());
     }
     let clock = match raw.clock {
         None => CLOCK.to_owned(),

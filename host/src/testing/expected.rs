@@ -11,6 +11,8 @@ pub enum Expected {
     Result(Value),
     /// One of these, whichever outcomes came first.
     AnyOf(Vec<Value>),
+    /// Any result, but no failure.
+    Anything,
     Error(ExpectedError),
 }
 
@@ -38,6 +40,7 @@ impl Expected {
         match (self, end) {
             (Self::Result(value), Ok(bytes)) => value.is(bytes),
             (Self::AnyOf(values), Ok(bytes)) => values.iter().any(|value| value.is(bytes)),
+            (Self::Anything, Ok(_)) => true,
             (Self::Error(error), Err(failure)) => error.is(failure),
             _ => false,
         }
@@ -49,6 +52,7 @@ impl Expected {
             Self::AnyOf(values) => {
                 format!("one of {}", values.iter().map(Value::show).collect::<Vec<_>>().join(", "))
             }
+            Self::Anything => "any result".to_owned(),
             Self::Error(error) => format!("an error {}", error.show()),
         }
     }

@@ -1,6 +1,6 @@
 //! A case, in every order of arrival that is worth it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use brrr_protocol::Result;
@@ -37,6 +37,9 @@ const MAX_RUNS: usize = 2_000;
 const MAX_WINNERS: usize = 8;
 const MAX_FAILING: usize = 12;
 
+/// The same where there are many, and a run takes long.
+const FAILING_OF_MANY: usize = 5;
+
 /// What the guest hears of its time left, in the two runs of one state: no threshold lies outside of these.
 const PLENTY: Duration = Duration::from_hours(24);
 const NO_TIME: Duration = Duration::ZERO;
@@ -71,6 +74,7 @@ pub async fn explore(runner: &Runner, case: &Case, settings: &Settings, watch: W
         case,
         children: Children::new(runner, case, settings.max_calls),
         report: verdict::empty(case),
+        calls: HashMap::new(),
         touched: Vec::new(),
         watch,
     };
@@ -92,6 +96,8 @@ struct Explorer<'a> {
     case: &'a Case,
     children: Children<'a>,
     report: CaseReport,
+    /// What its task has asked for in any run, to be shown.
+    calls: HashMap<CallHash, Call>,
     touched: Vec<Touch>,
     watch: Watcher<'a>,
 }
@@ -118,7 +124,7 @@ impl Explorer<'_> {
             if history.end.is_none() {
                 return Ok(());
             }
-            verdict::same_as(&mut self.report, self.case, &base, &history, &self.children.seen);
+            verdict::same_as(&mut self.report, self.case, &base, &history, &self.calls);
         }
         let other = self.history(Order::OtherJob).await?;
         verdict::other_job(&mut self.report, &base, &other);
@@ -130,7 +136,8 @@ impl Explorer<'_> {
 
     /// What if one of the calls fails?
     async fn fail_each(&mut self, base: &History) -> Result<()> {
-        for call in sample(&base.asked, MAX_FAILING) {
+        let most = if base.asked.len() > EVERY_POINT { FAILING_OF_MANY } else { MAX_FAILING };
+        for call in sample(&base.asked, most) {
             let order = Order::Fails(call.hash.clone(), show_call(&call));
             (self.watch)(&order.to_string());
             let history = self.history(order).await?;
@@ -202,8 +209,8 @@ impl Explorer<'_> {
             plan.retain(|batch| !batch.is_empty());
             if plan.iter().map(Vec::len).sum::<usize>() != wait.calls.len() {
                 plan = self::plan(&history.order, &wait).into();
-                if plan.len() == EVERY_POINT && wait.calls.len() > EVERY_POINT {
-                    self.report.sampled = Some((EVERY_POINT, wait.calls.len()));
+                if plan.len() > 1 && plan.len() < wait.calls.len() {
+                    self.report.sampled = Some((plan.len(), wait.calls.len()));
                 }
             }
             for call in plan.pop_front().unwrap_or_default() {
@@ -230,7 +237,7 @@ impl Explorer<'_> {
             let failed = matches!(ran.end, RunEnd::TryAgain(_) | RunEnd::Ended(Err(_)));
             // A run that failed on its way has not come as far.
             if !(failed && difference.now.is_none()) {
-                verdict::nondeterminism(&mut self.report, history, &difference, &self.children.seen);
+                verdict::nondeterminism(&mut self.report, history, &difference, &self.calls);
                 return Ok(None);
             }
         }
@@ -241,7 +248,7 @@ impl Explorer<'_> {
             let gave_up = again.asked_time_left && matches!(again.end, RunEnd::TryAgain(_) | RunEnd::Ended(Err(_)));
             if !gave_up && (again.end != ran.end || again.trace != ran.trace) {
                 let difference = parted(&ran.trace, &again.trace);
-                verdict::twice(&mut self.report, history, (&ran, &again), difference, &self.children.seen);
+                verdict::twice(&mut self.report, history, (&ran, &again), difference, &self.calls);
                 return Ok(None);
             }
         }
@@ -252,6 +259,11 @@ impl Explorer<'_> {
         let ran = self.runner.run(life, time_left).await?;
         self.report.runs += 1;
         self.report.memory = self.report.memory.max(ran.memory);
+        if let RunEnd::Waits(wait) = &ran.end {
+            for call in &wait.calls {
+                self.calls.entry(call.hash.clone()).or_insert_with(|| call.clone());
+            }
+        }
         for touch in &ran.touched {
             if !self.touched.contains(touch) {
                 self.touched.push(*touch);

@@ -40,8 +40,20 @@ impl fmt::Display for Order {
     }
 }
 
-/// A batch up to this size is replayed after each single arrival; of a larger one, after this many arrivals, spread evenly.
+/// A batch up to this size is replayed after each single arrival.
 pub const EVERY_POINT: usize = 24;
+
+/// A larger one is replayed so often, after about as many arrivals each time: a replay of 2,000 calls takes a slow language
+/// some ten milliseconds.
+const SOME_POINTS: usize = 8;
+
+impl Order {
+    /// Is every run to be made twice, to see whether it comes to the same? Where nothing else is new about a run, once is
+    /// enough.
+    pub fn is_worth_two_runs(&self) -> bool {
+        matches!(self, Self::AtOnce | Self::FirstToLast | Self::LastToFirst | Self::KnownBefore)
+    }
+}
 
 /// What arrives before each of the coming replays.
 pub fn plan(order: &Order, wait: &Wait) -> Vec<Vec<Call>> {
@@ -66,7 +78,8 @@ pub fn plan(order: &Order, wait: &Wait) -> Vec<Vec<Call>> {
 
 /// One at a time, or, if that would be too many replays, some at a time.
 fn points(calls: Vec<Call>) -> Vec<Vec<Call>> {
-    let (count, replays) = (calls.len(), calls.len().min(EVERY_POINT));
+    let count = calls.len();
+    let replays = if count > EVERY_POINT { SOME_POINTS } else { count };
     let mut calls = calls.into_iter();
     (0..replays)
         .map(|n| {

@@ -2,7 +2,7 @@
 
 use brrr_protocol::model::Outcome;
 use serde_json::Value as Json;
-use toml_edit::{Array, DocumentMut, InlineTable, Item, Value};
+use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
 use super::cases::Case;
 use super::expected::Expected;
@@ -39,23 +39,35 @@ pub fn update(text: &str, cases: &[Case], reports: &[CaseReport]) -> (String, Ve
         if let Some(end) = &report.end
             && (found("result") || found("nothing-expected"))
         {
-            for key in ["result", "result-json", "result-text", "result-file", "result-any-of", "error"] {
-                table.remove(key);
-            }
             let (key, value) = written(end, matches!(case.expected, Some(Expected::Error(_))));
+            let others =
+                ["result", "result-json", "result-text", "result-file", "result-any-of", "any-result", "error"];
+            others.into_iter().filter(|other| *other != key).for_each(|other| {
+                table.remove(other);
+            });
             wrote.push(format!("{key} = {value}"));
-            table.insert(key, Item::Value(value));
+            put(table, key, value);
         }
         if found("output") {
             let lines: Array = report.output.iter().map(String::as_str).collect();
             wrote.push(format!("output = {lines}"));
-            table.insert("output", Item::Value(lines.into()));
+            put(table, "output", lines.into());
         }
         if !wrote.is_empty() {
             changes.push(Change { index: report.index, wrote });
         }
     }
     (document.to_string(), changes)
+}
+
+/// In the place of what is there, with the comment beside it, or at the end.
+fn put(table: &mut Table, key: &str, mut value: Value) {
+    if let Some(old) = table.get_mut(key).and_then(Item::as_value_mut) {
+        *value.decor_mut() = old.decor().clone();
+        *old = value;
+    } else {
+        table.insert(key, Item::Value(value));
+    }
 }
 
 fn written(end: &Outcome, with_kind: bool) -> (&'static str, Value) {

@@ -89,7 +89,10 @@ pub fn expected(report: &mut CaseReport, case: &Case, history: &History) {
             report.find(Level::Error, "result", text);
         }
         (None, Ok(_)) => {
-            let text = format!("nothing is expected of it; it gave {} (--update writes that down)", show_end(end));
+            let text = format!(
+                "nothing is expected of it; it gave {}\n--update writes that down; any-result = true says that it doesn't matter",
+                show_end(end)
+            );
             report.find(Level::Warning, "nothing-expected", text);
         }
     }
@@ -121,11 +124,11 @@ pub fn same_as(
     let failed = matches!(history.end, Some(Err(_))) || matches!(base.end, Some(Err(_)));
     if let Some(difference) = parted(&before, &now).filter(|_| !failed) {
         let text = format!(
-            "the calls depend on the order in which results arrive, at {}\n{}\n- with {}\n+ with {}\n{RULE}",
-            place(&difference),
-            difference.show(seen),
+            "the calls depend on the order in which results arrive\n- with {}\n+ with {}\nin {}\n{}\n{RULE}",
             base.order,
-            history.order
+            history.order,
+            place(&difference),
+            difference.show(seen)
         );
         report.find(Level::Error, "calls-differ", text);
         return;
@@ -139,7 +142,7 @@ pub fn same_as(
         report.other_ends.push(end.clone());
     }
     let accepted = match &case.expected {
-        Some(expected @ (Expected::AnyOf(_) | Expected::Error(_))) => expected.is(end),
+        Some(expected @ (Expected::AnyOf(_) | Expected::Anything | Expected::Error(_))) => expected.is(end),
         _ => false,
     };
     if !accepted && !case.any_order {
@@ -213,7 +216,7 @@ pub fn nondeterminism(
 ) {
     let level = if difference.is_of_order() { Level::Warning } else { Level::Error };
     let text = format!(
-        "a replay asks for other calls than the run before it (-before +now), with {}, at {}\n{}\n{RULE}",
+        "a replay asks for other calls than the run before it (- before, + now)\nwith {}, in {}\n{}\n{RULE}",
         history.order,
         place(difference),
         difference.show(seen)
@@ -229,29 +232,31 @@ pub fn twice(
     difference: Option<Difference>,
     seen: &HashMap<CallHash, Call>,
 ) {
-    let (what, why) = if second.asked_time_left {
+    let effects = || first.touched.iter().chain(&second.touched).any(|touch| *touch != Touch::Env);
+    let (what, legend, why) = if second.asked_time_left {
         (
             "time-left",
-            "it asks how much time is left, which differs from run to run: only a leaf may call or return what depends on it",
+            "- with a day left, + with no time left",
+            "the time left differs from run to run: only a leaf may call or return what depends on it",
         )
-    } else if first.touched.iter().chain(&second.touched).any(|touch| *touch != Touch::Env) {
+    } else if effects() {
         (
             "effects",
+            "- a run, + the same again",
             "it uses HTTP or files, which may answer otherwise the next time: put that into a leaf task, and call it",
         )
     } else {
-        ("calls-differ", RULE)
+        ("calls-differ", "- a run, + the same again", RULE)
     };
+    let order = &history.order;
     let shown = match difference {
         Some(difference) => format!(
-            "two runs that know the same results ask for different calls, with {}, at {}\n{}",
-            history.order,
+            "two runs that know the same results ask for different calls ({legend})\nwith {order}, in {}\n{}",
             place(&difference),
             difference.show(seen)
         ),
         None => format!(
-            "two runs that know the same results end differently, with {}\none:   {}\nother: {}",
-            history.order,
+            "two runs that know the same results end differently ({legend})\nwith {order}\n- {}\n+ {}",
             show_run(&first.end),
             show_run(&second.end)
         ),
@@ -320,7 +325,7 @@ pub fn unused(report: &mut CaseReport, children: &Children<'_>) {
 const RULE: &str = "a handler is run again from its beginning, and must then come to the same calls: they may depend on nothing \
                     but\nits arguments, the results of calls, the clock and random numbers";
 
-/// "call 2 of a batch of 3", counted from 1.
+/// "batch 1 (3 calls), at call 2", counted from 1.
 fn place(difference: &Difference) -> String {
     let size = |poll: &Option<super::trace::Poll>| poll.as_ref().map(|poll| poll.calls.len());
     let (before, now) = (&difference.before, &difference.now);
@@ -329,7 +334,7 @@ fn place(difference: &Difference) -> String {
     let call = old.iter().zip(&new).position(|(a, b)| a != b).unwrap_or(old.len().min(new.len())) + 1;
     let of = size(before).or(size(now)).unwrap_or_default();
     let batch = difference.poll + 1;
-    if of == 1 { format!("wait {batch}, call {call}") } else { format!("wait {batch} (a batch of {of}), call {call}") }
+    if of == 1 { format!("batch {batch} (one call)") } else { format!("batch {batch} ({of} calls), at call {call}") }
 }
 
 fn show_run(end: &RunEnd) -> String {
