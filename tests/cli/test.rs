@@ -96,6 +96,29 @@ fn a_call_without_a_result_is_named() {
     contains_all(&ended, &["no task helo", "its tasks: hello"]);
 }
 
+/// A declared job over two languages.
+#[test]
+fn other_components_handle_what_it_calls() {
+    let env = Env::new();
+    let job = r#"{"name": "j", "context": {"fruit": ["banana"], "liquids": ["water"]}, "tasks": [
+        {"name": "dice-banana", "handler": "dice", "arguments": {"fruit": "banana"}},
+        {"name": "blend", "depends_on": ["dice-banana"]}, {"name": "garnish", "depends_on": ["blend"]}]}"#;
+    let cases =
+        env.write("cases.toml", format!("[[case]]\ntask = \"dag\"\nany-result = true\ninput-json = \'\'\'{job}\'\'\'"));
+    let dag = component("rust/rust-dag.wasm");
+    let alone = run(&env, &dag, &cases, &[]);
+    assert_eq!(alone.code, Some(60), "{alone:#?}");
+    contains_all(&alone, &["it calls dice", "banana", "[[case.child]]"]);
+    let others = ["python/smoothie.wasm", "typescript/smoothie.wasm"].map(component);
+    let with: Vec<&str> = others.iter().flat_map(|other| ["--with", other.to_str().expect("UTF-8")]).collect();
+    let ended = run(&env, &dag, &cases, &[&with[..], &["--output", "json"]].concat());
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let document: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let smoothie = document["cases"][0]["end"]["result"]["smoothie"].as_str().expect("a smoothie");
+    assert!(smoothie.starts_with("sugar + "), "{document:#}");
+    assert_eq!(document["untested"], serde_json::json!([]));
+}
+
 #[test]
 fn an_entry_that_nothing_asks_for_is_a_warning() {
     let env = Env::new();

@@ -11,7 +11,7 @@ use super::explore::{History, PLANTED};
 use super::life::{Ran, RunEnd};
 use super::orders::Order;
 use super::report::{CaseReport, Level};
-use super::trace::{Difference, diff, parted, up_to_a_race};
+use super::trace::{Difference, Poll, diff, parted, up_to_a_race};
 use super::values::same;
 use crate::wasm::{Touch, WasmHandler};
 
@@ -146,8 +146,9 @@ pub fn same_as(
         _ => false,
     };
     if !accepted && !case.any_order {
+        let race = base.trace.iter().find(|poll| poll.is_race()).map(|race| show_race(race, seen)).unwrap_or_default();
         let text = format!(
-            "the result depends on the order in which results arrive\n{}: {}\n{}: {}\nif it is meant to (a race), list what \
+            "the result depends on the order in which results arrive\n{race}{}: {}\n{}: {}\nif it is meant to (a race), list what \
              may come: result-any-of = […], or any-order = true;\nelse make no use of which came first",
             base.order,
             show_end(first),
@@ -325,11 +326,23 @@ pub fn unused(report: &mut CaseReport, children: &Children<'_>) {
 const RULE: &str = "a handler is run again from its beginning, and must then come to the same calls: they may depend on nothing \
                     but\nits arguments, the results of calls, the clock and random numbers";
 
+/// The calls of a race, and a line break.
+fn show_race(race: &Poll, seen: &HashMap<CallHash, Call>) -> String {
+    const MOST: usize = 3;
+    let calls = race.calls.iter().filter_map(|call| seen.get(call));
+    let mut shown: Vec<String> = calls.take(MOST).map(show_call).collect();
+    if race.calls.len() > MOST {
+        shown.push(format!("… of {} calls", race.calls.len()));
+    }
+    let need = if race.need == 1 { "the first".to_owned() } else { format!("the first {}", race.need) };
+    format!("it takes {need} of: {}\n", shown.join(", "))
+}
+
 /// "batch 1 (3 calls), at call 2", counted from 1.
 fn place(difference: &Difference) -> String {
-    let size = |poll: &Option<super::trace::Poll>| poll.as_ref().map(|poll| poll.calls.len());
+    let size = |poll: &Option<Poll>| poll.as_ref().map(|poll| poll.calls.len());
     let (before, now) = (&difference.before, &difference.now);
-    let calls = |poll: &Option<super::trace::Poll>| poll.as_ref().map(|poll| poll.calls.clone()).unwrap_or_default();
+    let calls = |poll: &Option<Poll>| poll.as_ref().map(|poll| poll.calls.clone()).unwrap_or_default();
     let (old, new) = (calls(before), calls(now));
     let call = old.iter().zip(&new).position(|(a, b)| a != b).unwrap_or(old.len().min(new.len())) + 1;
     let of = size(before).or(size(now)).unwrap_or_default();

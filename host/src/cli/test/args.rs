@@ -37,6 +37,10 @@ pub struct Args {
     #[arg(value_name = "CASES.TOML")]
     pub cases: Option<PathBuf>,
 
+    /// Another component that handles calls of the first one's tasks; may be given several times.
+    #[arg(long, value_name = "GUEST.WASM|DIR")]
+    pub with: Vec<PathBuf>,
+
     /// Only cases with this in their name; may be given several times.
     #[arg(long, value_name = "TEXT")]
     pub case: Vec<String>,

@@ -52,17 +52,19 @@ impl Summary {
 /// When there is nothing to test: no component, no cases, or none that fits the filters.
 pub async fn run(args: Args, config: &Config, format: Format) -> anyhow::Result<Exit> {
     let start = Instant::now();
-    let component = build::component(&args.component).await?;
     let lines = Arc::new(Lines::default());
-    let handler = load(&args, &component, config, &lines).await?;
+    let handler = load(&args, config, &lines).await?;
     let path = cases_path(&args);
     let mut file = match Cases::load(&path) {
         Ok(file) => file,
         Err(CasesError::NotFound { path }) => return Err(no_cases(&path, &handler).into()),
         Err(error) => return Err(error.into()),
     };
-    let untested: Vec<String> = handler
-        .tasks()
+    let tested = handler.guests().next();
+    let component = tested.map(|guest| guest.path.clone()).unwrap_or_default();
+    let untested: Vec<String> = tested
+        .into_iter()
+        .flat_map(|guest| &guest.tasks)
         .filter(|task| file.cases.iter().all(|case| case.call.task != task.name))
         .map(|task| task.name.clone())
         .collect();
@@ -118,18 +120,25 @@ fn cases_path(args: &Args) -> PathBuf {
     args.cases.clone().unwrap_or_else(|| folder.unwrap_or(Path::new("")).join(crate::testing::DEFAULT))
 }
 
-async fn load(args: &Args, path: &Path, config: &Config, lines: &Arc<Lines>) -> anyhow::Result<WasmHandler> {
+/// Loads the component, and the others that handle what it calls.
+async fn load(args: &Args, config: &Config, lines: &Arc<Lines>) -> anyhow::Result<WasmHandler> {
     // One run at a time: what it takes is then its own.
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
-    // What the file says of a component holds for it however it is named.
-    let known = config.components.iter().find(|component| component.path == args.component || component.path == path);
-    let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
-    let grants = permissions.and(&args.permissions.permissions()?).grant()?;
-    let name = path.display();
-    let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-    let guest = Guest::load(&engine, path, &|of| spinner.say(stage(of, &name))).await?.allowing(grants);
+    let for_all = args.permissions.permissions()?;
+    let mut guests = Vec::with_capacity(1 + args.with.len());
+    for named in [&args.component].into_iter().chain(&args.with) {
+        // What the file says of a component holds for it however it is named.
+        let known = config.components.iter().find(|component| component.path == *named);
+        let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
+        let grants = permissions.and(&for_all).grant()?;
+        let path = build::component(named).await?;
+        let name = path.display();
+        let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
+        let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
+        guests.push(guest.allowing(grants));
+    }
     let limits = RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result };
-    Ok(WasmHandler::new(vec![guest], limits, &config.tasks(), lines.clone())?)
+    Ok(WasmHandler::new(guests, limits, &config.tasks(), lines.clone())?)
 }
 
 /// Writes results into the file of cases.
