@@ -165,9 +165,20 @@ impl Fleet {
             topic: topic(),
             options: RunOptions::default(),
         };
+        (self.submit(call).await, hash)
+    }
+
+    /// Makes a call with options of its own as a job, and waits for its outcome.
+    pub async fn outcome_of(&self, call: Call) -> Outcome {
+        let hash = call.hash.clone();
+        let root = self.submit(call).await;
+        self.wait(&root, &hash).await
+    }
+
+    async fn submit(&self, call: Call) -> Root {
         let root = job(self.jobs.fetch_add(1, Ordering::Relaxed) + 1);
         self.client.schedule(&NewJob::new(root.clone(), call), now()).await.unwrap();
-        (root, hash)
+        root
     }
 
     pub async fn wait(&self, root: &Root, hash: &CallHash) -> Outcome {

@@ -4,12 +4,17 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
+use crate::allowed_in::ALLOWED;
 use crate::fleet::{Fleet, Program, topic};
 use crate::languages::root;
 
 /// The tasks of guests/CONFORMANCE.md: the code at the beginning of each row, up to its arguments.
 fn documented(language: &str) -> BTreeSet<String> {
     let page = std::fs::read_to_string(root().join("guests/CONFORMANCE.md")).unwrap();
+    let (before, allowed) = page.split_once("\n## What the host allows\n").unwrap();
+    let (allowed, after) = allowed.split_once("\n## ").unwrap();
+    let allowed = if ALLOWED.contains(&language) { allowed } else { "" };
+    let page = [before, allowed, after].join("\n");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
     let names = rows.map(|row| row.split([' ', '`']).next().unwrap());
     names.map(|name| name.strip_prefix("L_").map_or_else(|| name.into(), |name| format!("{language}_{name}"))).collect()

@@ -1,6 +1,6 @@
 /*
  * What the C library asks of WASI preview 1, on top of what the host gives: output becomes log messages, clocks and
- * random numbers are the host's, and there are no files, arguments or environment.
+ * random numbers and environment are the host's, and there are no files and arguments.
  *
  * These stand in for the imports of the C library's own names, so that a component needs no adapter. What is not here
  * stays an import, and brrr-cc says so.
@@ -134,21 +134,46 @@ _Noreturn void PREVIEW1(proc_exit)(int32_t code) {
     __builtin_trap();
 }
 
-/* ---- What there is none of. */
+/* What the host allows of it: asked once, as it does not change in a run. */
+static const brrr_world_list_tuple2_string_string_t *environment(void) {
+    static brrr_world_list_tuple2_string_string_t all;
+    static bool asked;
+    if (!asked) wasi_cli_environment_get_environment(&all);
+    asked = true;
+    return &all;
+}
 
 PROVIDE(environ_sizes_get, int32_t count, int32_t size) {
-    *(__wasi_size_t *)count = 0;
-    *(__wasi_size_t *)size = 0;
+    const brrr_world_list_tuple2_string_string_t *all = environment();
+    size_t bytes = 0;
+    // KEY=VALUE and a NUL.
+    for (size_t i = 0; i < all->len; i++) bytes += all->ptr[i].f0.len + all->ptr[i].f1.len + 2;
+    *(__wasi_size_t *)count = all->len;
+    *(__wasi_size_t *)size = bytes;
     return 0;
 }
 
 PROVIDE(environ_get, int32_t names, int32_t text) {
-    (void)names, (void)text;
+    const brrr_world_list_tuple2_string_string_t *all = environment();
+    char **entries = (char **)names, *at = (char *)text;
+    for (size_t i = 0; i < all->len; i++) {
+        brrr_world_string_t key = all->ptr[i].f0, value = all->ptr[i].f1;
+        entries[i] = at;
+        memcpy(at, key.ptr, key.len);
+        at[key.len] = '=';
+        memcpy(at + key.len + 1, value.ptr, value.len);
+        at += key.len + value.len + 1;
+        *at++ = 0;
+    }
     return 0;
 }
 
+/* ---- What there is none of. */
+
 PROVIDE(args_sizes_get, int32_t count, int32_t size) {
-    return PREVIEW1(environ_sizes_get)(count, size);
+    *(__wasi_size_t *)count = 0;
+    *(__wasi_size_t *)size = 0;
+    return 0;
 }
 
 PROVIDE(args_get, int32_t arguments, int32_t text) {

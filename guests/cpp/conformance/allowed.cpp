@@ -1,0 +1,50 @@
+/// What a handler may touch, where the host allows it: requests, environment, files.
+#include "tasks.hpp"
+
+namespace http = brrr::http;
+
+static Result<Got> got(Result<http::Response> response) {
+    if (!response) return std::unexpected(response.error());
+    return Got{response->status, response->body};
+}
+
+Result<Got> http_get(string url) {
+    return got(http::get(url).send());
+}
+
+Result<Got> http_send(string method, string url, map<string, string> headers, string body) {
+    http::Request request(method, url);
+    for (const auto &[name, value] : headers) request.header(name, value);
+    return got(request.body(body).send());
+}
+
+Result<vector<string>> http_several(vector<string> urls) {
+    vector<http::Request> requests;
+    for (const string &url : urls) requests.push_back(http::get(url));
+    vector<string> bodies;
+    for (auto &response : http::send(requests)) bodies.push_back(BRRR_TRY(std::move(response)).body);
+    return bodies;
+}
+
+Result<tuple<string, int64_t>> http_beside(string url, int64_t i) {
+    string body = BRRR_TRY(http::get(url).send()).body;
+    return tuple(body, BRRR_TRY(leaf_task(i).await()));
+}
+
+string http_caught(string url) {
+    auto response = http::get(url).send();
+    return response ? "status " + std::to_string(response->status) : string("error: ") + response.error().message();
+}
+
+string env_get(string key) {
+    auto value = brrr::env(key);
+    return value ? *value : string("error: ") + value.error().message();
+}
+
+string file_read(string) {
+    return "absent";
+}
+
+string file_write(string, string) {
+    return "absent";
+}
