@@ -66,7 +66,18 @@ mod allowed_in {
         };
     }
 
-    allowed! { rust c cpp }
+    allowed! { rust python javascript typescript go c cpp }
+}
+
+/// The languages whose page has a second example, of requests and variables: `fetches_in::go::the_example_of_requests`.
+mod fetches_in {
+    macro_rules! fetches {
+        ($($language:ident)+) => {
+            $(cases! { $language page { the_example_of_requests } })+
+        };
+    }
+
+    fetches! { python javascript typescript go }
 }
 
 #[test]

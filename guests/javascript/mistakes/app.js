@@ -1,5 +1,5 @@
 /** The mistakes of guests/TESTING.md, one a task: `brrr-host test` finds each, or the host makes it harmless. */
-import { handler, taskFn } from "brrr";
+import { handler, readTextFile, taskFn, writeFile } from "brrr";
 
 let runs = 0;
 
@@ -61,4 +61,22 @@ export const busyWait = handler("busy_wait", (app) => {
 export const noEnd = handler("no_end", async (app, { n }) => {
   const [a, b] = await Promise.all([app.call(noEnd)({ n: n + 1 }), app.call(leaf)({ i: n })]);
   return a + b;
+});
+
+/** Counts its runs in a file. */
+export const file = handler("file", (app) => {
+  let seen = 1;
+  try {
+    seen = Number(readTextFile("/data/runs")) + 1;
+  } catch {
+    // It is not there yet.
+  }
+  writeFile("/data/runs", String(seen));
+  return app.call(leaf)({ i: seen });
+});
+
+/** What a server says today. */
+export const request = handler("request", async (app, { url }) => {
+  const response = await fetch(url);
+  return app.call(leaf)({ i: Number(await response.text()) });
 });

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import brrr
+import brrr.http
 
 runs = 0
 
@@ -94,3 +95,23 @@ async def busy_wait(app: brrr.App) -> int:
 @brrr.handler
 async def no_end(app: brrr.App, n: int) -> int:
     return sum(await app.gather(app.call(no_end)(n=n + 1), app.call(leaf)(i=n)))
+
+
+@brrr.handler
+async def file(app: brrr.App) -> int:
+    """Counts its runs in a file."""
+    try:
+        with open("/data/runs") as counted:
+            seen = int(counted.read()) + 1
+    except FileNotFoundError:
+        seen = 1
+    with open("/data/runs", "w") as counted:
+        counted.write(str(seen))
+    return await app.call(leaf)(i=seen)
+
+
+@brrr.handler
+async def request(app: brrr.App, url: str) -> int:
+    """What a server says today."""
+    response = await brrr.http.get(url)
+    return await app.call(leaf)(i=int(response.text))

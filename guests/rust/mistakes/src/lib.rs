@@ -104,6 +104,21 @@ async fn no_end(n: u64) -> Result<u64> {
     Ok(a + b)
 }
 
+/// Counts its runs in a file.
+#[brrr::handler]
+async fn file() -> Result<u64> {
+    let runs = brrr::fs::read_to_string("/data/runs").unwrap_or_default().parse().unwrap_or(0) + 1;
+    brrr::fs::write("/data/runs", runs.to_string())?;
+    Ok(leaf(runs).await?)
+}
+
+/// What a server says today.
+#[brrr::handler]
+async fn request(url: String) -> Result<u64> {
+    let number = brrr::http::get(&url).send().await?.error_for_status()?.text()?.parse()?;
+    Ok(leaf(number).await?)
+}
+
 brrr::worker!(
     leaf,
     clock,
@@ -119,4 +134,6 @@ brrr::worker!(
     time_left,
     busy_wait,
     no_end,
+    file,
+    request,
 );
