@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::harness::{Ended, Env, guest};
+use crate::http_server::HttpServer;
 
 fn fixture(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/test").join(name);
@@ -328,6 +329,46 @@ fn mistakes(path: &str) {
     }
 }
 
+/// What is found where a task that calls others uses files and HTTP.
+fn effects(path: &str) {
+    let env = Env::new();
+    let server = HttpServer::start();
+    let (guest, host) = (component(path), server.host());
+    let folder = env.path("data");
+    std::fs::create_dir(&folder).expect("a folder");
+    let dir = format!("{}::/data", folder.display());
+    let request = |per: u32| {
+        let url = server.url(&format!("/turns?per={per}"));
+        format!("[[case]]\ntask = \"request\"\ninput = {{ url = \"{url}\" }}\nany-result = true\n")
+    };
+    let file = "[[case]]\ntask = \"file\"\nany-result = true\n";
+    for (cases, level, words) in [
+        // Another number in every run.
+        (file.to_owned(), "effects", vec!["know the same", "- leaf {\"i\":1}", "+ leaf {\"i\":2}", "HTTP or files"]),
+        // The same in the first two runs, and another in the replay.
+        (
+            request(2),
+            "effects",
+            vec!["a replay asks for other calls than the run before it", "- leaf", "HTTP or files"],
+        ),
+        // Always the same: it is luck.
+        (request(1_000_000), "effects-repeated", vec!["uses HTTP and calls other tasks", "leaf"]),
+    ] {
+        let cases = env.write("cases.toml", cases);
+        let ended = run(&env, &guest, &cases, &["--allow-http", &host, "--dir", &dir, "--output", "json"]);
+        let document: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"));
+        let finding = &document["cases"][0]["findings"][0];
+        assert_eq!(finding["what"], level, "{path}: {document:#}");
+        let text = finding["text"].as_str().expect("a text");
+        words.iter().for_each(|word| assert!(text.contains(word), "{path}: {word:?} is not in {text}"));
+        assert_eq!(ended.code, Some(if level == "effects" { 60 } else { 0 }), "{document:#}");
+        assert!(!ended.stderr.contains("WARN"), "told once: {ended:#?}");
+    }
+    let refused = run(&env, &guest, &env.write("cases.toml", file), &[]);
+    assert_eq!(refused.code, Some(60), "{refused:#?}");
+    contains_all(&refused, &["/data/runs"]);
+}
+
 macro_rules! languages {
     ($($name:ident: $path:literal, $what:ident;)+) => {
         $(#[test] fn $name() { $what($path); })+
@@ -345,6 +386,9 @@ languages! {
     mistakes_in_rust: "rust/rust-mistakes.wasm", mistakes;
     mistakes_in_python: "python/mistakes.wasm", mistakes;
     mistakes_in_javascript: "javascript/mistakes.wasm", mistakes;
+    effects_in_rust: "rust/rust-mistakes.wasm", effects;
+    effects_in_python: "python/mistakes.wasm", effects;
+    effects_in_javascript: "javascript/mistakes.wasm", effects;
 }
 
 /// The example of guests/TESTING.md, with the task that it is about.

@@ -237,7 +237,7 @@ impl Explorer<'_> {
             let failed = matches!(ran.end, RunEnd::TryAgain(_) | RunEnd::Ended(Err(_)));
             // A run that failed on its way has not come as far.
             if !(failed && difference.now.is_none()) {
-                verdict::nondeterminism(&mut self.report, history, &difference, &self.calls);
+                verdict::nondeterminism(&mut self.report, history, &difference, &ran.touched, &self.calls);
                 return Ok(None);
             }
         }

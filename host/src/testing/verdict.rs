@@ -213,16 +213,18 @@ pub fn nondeterminism(
     report: &mut CaseReport,
     history: &History,
     difference: &Difference,
+    touched: &[Touch],
     seen: &HashMap<CallHash, Call>,
 ) {
+    let (what, why) = if has_effects(touched) { ("effects", EFFECTS) } else { ("calls-differ", RULE) };
     let level = if difference.is_of_order() { Level::Warning } else { Level::Error };
     let text = format!(
-        "a replay asks for other calls than the run before it (- before, + now)\nwith {}, in {}\n{}\n{RULE}",
+        "a replay asks for other calls than the run before it (- before, + now)\nwith {}, in {}\n{}\n{why}",
         history.order,
         place(difference),
         difference.show(seen)
     );
-    report.find(level, "calls-differ", text);
+    report.find(level, what, text);
 }
 
 /// Two runs of the same call that knew the same came to different ends.
@@ -233,19 +235,14 @@ pub fn twice(
     difference: Option<Difference>,
     seen: &HashMap<CallHash, Call>,
 ) {
-    let effects = || first.touched.iter().chain(&second.touched).any(|touch| *touch != Touch::Env);
     let (what, legend, why) = if second.asked_time_left {
         (
             "time-left",
             "- with a day left, + with no time left",
             "the time left differs from run to run: only a leaf may call or return what depends on it",
         )
-    } else if effects() {
-        (
-            "effects",
-            "- a run, + the same again",
-            "it uses HTTP or files, which may answer otherwise the next time: put that into a leaf task, and call it",
-        )
+    } else if has_effects(&first.touched) || has_effects(&second.touched) {
+        ("effects", "- a run, + the same again", EFFECTS)
     } else {
         ("calls-differ", "- a run, + the same again", RULE)
     };
@@ -321,6 +318,13 @@ pub fn unused(report: &mut CaseReport, children: &Children<'_>) {
         let text = format!("nothing asked for the [[case.child]] {}", lines.join(", "));
         report.find(Level::Warning, "unused-child", text);
     }
+}
+
+const EFFECTS: &str =
+    "it uses HTTP or files, which may answer otherwise the next time: put that into a leaf task, and call it";
+
+fn has_effects(touched: &[Touch]) -> bool {
+    touched.iter().any(|touch| *touch != Touch::Env)
 }
 
 const RULE: &str = "a handler is run again from its beginning, and must then come to the same calls: they may depend on nothing \

@@ -156,6 +156,8 @@ impl WasmHandler {
         let _slot = guest.engine.slots.acquire().await;
         let _running = guest.engine.ticker.running();
 
+        // Who looks on is told by `Output::touched`.
+        let watched = probe.is_some();
         let wall = request.timeout.unwrap_or(self.limits.wall).min(LONGEST);
         let deadline = Instant::now() + wall;
         let printer = Printer::new(self.output.clone(), place.name.clone(), request.call.clone(), Some(replay));
@@ -187,9 +189,10 @@ impl WasmHandler {
         let ended = outcome::ended(returned, &about)?;
         if ended != Ended::Suspended {
             printer.flush();
-        } else if printer.has_effects() && !place.warned.swap(true, Ordering::Relaxed) {
+        } else if !watched && printer.has_effects() && !place.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "{}: it sends requests or uses files, and calls other tasks: every replay of a call does so again; put                  such work into a leaf task of its own",
+                "{}: it sends requests or uses files, and calls other tasks: every replay of a call does so again; put \
+                 such work into a leaf task of its own",
                 place.name
             );
         }

@@ -115,7 +115,7 @@ async fn file() -> Result<u64> {
 /// What a server says today.
 #[brrr::handler]
 async fn request(url: String) -> Result<u64> {
-    let number = brrr::http::get(&url).send().await?.error_for_status()?.text()?.parse()?;
+    let number = brrr::http::get(&url).send().await?.error_for_status()?.text().parse()?;
     Ok(leaf(number).await?)
 }
 
