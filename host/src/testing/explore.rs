@@ -241,9 +241,7 @@ impl Explorer<'_> {
                 return Ok(None);
             }
         }
-        let once_is_enough =
-            leaf || ran.is_out_of_time() || matches!(history.order, Order::Shuffled(_) | Order::Wins(_));
-        if !once_is_enough {
+        if !leaf && !ran.is_out_of_time() && history.order.is_worth_two_runs() {
             let again = self.once(life, Some(NO_TIME)).await?;
             let gave_up = again.asked_time_left && matches!(again.end, RunEnd::TryAgain(_) | RunEnd::Ended(Err(_)));
             if !gave_up && (again.end != ran.end || again.trace != ran.trace) {
