@@ -26,5 +26,6 @@ mod redis;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod signals;
+mod test;
 mod usage;
 mod workers;

@@ -27,6 +27,7 @@ mod serve;
 mod settings;
 mod setup;
 mod submit;
+mod test;
 mod wait;
 
 use std::ffi::OsString;
@@ -45,6 +46,7 @@ use crate::config::{Config, ConfigError};
 use crate::exit::{self, Exit};
 use crate::gateway::CannotListen;
 use crate::permissions::PermissionError;
+use crate::testing::CasesError;
 use crate::wasm::LoadError;
 use output::Format;
 pub use run::Processes;
@@ -89,6 +91,7 @@ enum Command {
     Setup(setup::Args),
     Config(config::Args),
     Inspect(inspect::Args),
+    Test(Box<test::Args>),
     Completions(completions::Args),
 }
 
@@ -143,6 +146,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Setup(args) => one()?.block_on(setup::run(args, format)),
         Command::Config(args) => config::run(&args, &config, &Cli::command(), format),
         Command::Inspect(args) => many()?.block_on(inspect::run(args, format)),
+        Command::Test(args) => many()?.block_on(test::run(*args, &config, format)),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
 }
@@ -208,7 +212,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             if let Some(error) = cause.downcast_ref::<BuildError>() {
                 return Some(error.into());
             }
-            if cause.is::<ConfigError>() || cause.is::<PermissionError>() {
+            if cause.is::<ConfigError>() || cause.is::<PermissionError>() || cause.is::<CasesError>() {
                 return Some(Exit::Usage);
             }
             if cause.is::<CannotListen>() {
@@ -228,6 +232,7 @@ fn one_line(error: &anyhow::Error) -> String {
         || error.is::<BuildError>()
         || error.is::<ConfigError>()
         || error.is::<PermissionError>()
+        || error.is::<CasesError>()
         || error.is::<CannotListen>();
     let text = if says_it_all { error.to_string() } else { format!("{error:#}") };
     text.split_whitespace().collect::<Vec<_>>().join(" ")
