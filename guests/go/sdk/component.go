@@ -227,7 +227,7 @@ func exportHandle(
 	}
 	abi.Release()
 	if task := find(request.Task); task != nil {
-		poll.TimePasses = task.options.Leaf
+		poll.Leaf = task.options.Leaf
 	}
 	ctx, run := newRun(context.Background(), component{}, request)
 	value, err := dispatch(ctx, &run.request)

@@ -8,6 +8,6 @@
 // transport of its own, and libraries on top of those work. Several goroutines wait at once. A request to a host that is not
 // allowed is an error that names the host and the flag.
 //
-// Requests belong in leaf tasks: elsewhere they are sent again in every replay, and no time passes, so that no timeout
-// strikes. Outside a component, in tests, all is as it was.
+// Requests belong in leaf tasks: elsewhere they are sent again in every replay. Outside a component, in tests, all is as it
+// was.
 package brrrhttp

@@ -1,5 +1,3 @@
-//go:build wasip1
-
 package brrrhttp
 
 // An error-code of wasi:http, as text. The host's own words where it has some.

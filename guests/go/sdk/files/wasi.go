@@ -3,7 +3,6 @@
 package files
 
 import (
-	"fmt"
 	"io/fs"
 	"path"
 	"runtime"
@@ -93,37 +92,6 @@ type entryResult struct {
 	some uint32
 	kind uint32
 	name abi.List
-}
-
-// WASI's error-code, in its order.
-var codes = [...]string{
-	"permission denied", "would block", "already", "bad descriptor", "busy", "deadlock", "quota exceeded", "it exists",
-	"file too large", "illegal byte sequence", "in progress", "interrupted", "invalid", "input/output error",
-	"it is a folder", "too many links", "too many links", "message size", "name too long", "no device",
-	"no such file or folder", "no lock", "insufficient memory", "no space left", "not a folder", "folder not empty",
-	"not recoverable", "not supported", "no tty", "no such device", "overflow", "not permitted", "pipe",
-	"only to be read", "invalid seek", "text file busy", "cross device",
-}
-
-type code uint8
-
-func (c code) Error() string {
-	if int(c) < len(codes) {
-		return codes[c]
-	}
-	return fmt.Sprintf("error %d of wasi:filesystem", uint8(c))
-}
-
-func (c code) Is(target error) bool {
-	switch codes[min(int(c), len(codes)-1)] {
-	case "no such file or folder":
-		return target == fs.ErrNotExist
-	case "permission denied", "not permitted", "only to be read":
-		return target == fs.ErrPermission
-	case "it exists":
-		return target == fs.ErrExist
-	}
-	return false
 }
 
 func readFile(name string) ([]byte, error) {

@@ -22,9 +22,9 @@ func dropPollable(pollable uint32)
 //go:wasmimport wasi:clocks/monotonic-clock@0.2.0 subscribe-duration
 func subscribeDuration(nanoseconds uint64) uint32
 
-// TimePasses says that the clock moves while the handler waits: in a leaf. Elsewhere a clock moves by sleeping alone, so
-// there what is waited for here comes before every timer.
-var TimePasses bool
+// Leaf says that nobody waits for calls: every timer counts. Elsewhere there may be one of 1 ns, by which the SDK learns
+// that its scheduler is idle (batches.go), and it is not: what is waited for here comes before calls.
+var Leaf bool
 
 type waiting struct {
 	pollable uint32
@@ -100,8 +100,9 @@ func resumeReady() bool {
 	for i, w := range pending {
 		pollables[i] = w.pollable
 	}
-	if next := timeSleepUntil(); TimePasses && next != math.MaxInt64 {
-		alarm := subscribeDuration(uint64(max(0, next-nanotime())))
+	next := timeSleepUntil()
+	if left := next - nanotime(); next != math.MaxInt64 && (Leaf || left > 1) {
+		alarm := subscribeDuration(uint64(max(0, left)))
 		defer dropPollable(alarm)
 		pollables = append(pollables, alarm)
 	}
