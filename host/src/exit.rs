@@ -33,6 +33,7 @@
 //! | 41 | the time given to wait ran out; the job goes on |
 //! | 42 | refused: the job is alive (`forget`, `retry`) or over (`cancel`), or nothing describes the call (`dead send`) |
 //! | 50 | the address can't be listened on: in use, or not ours |
+//! | 60 | tests: a case failed (`brrr-host test`) |
 //! | 130 | interrupted (Ctrl-C) before it was done; for a worker: twice |
 //! | 141 | nobody reads the output any more |
 //! | 143 | terminated (SIGTERM) before it was done; for a worker: twice |
@@ -43,7 +44,7 @@ use brrr_protocol::{Error, ErrorKind};
 use crate::build::BuildError;
 use crate::wasm::LoadError;
 
-/// How the program ends. The numbers are grouped by ten: usage, component, backend, call, waiting, network.
+/// How the program ends. The numbers are grouped by ten: usage, component, backend, call, waiting, network, tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Exit {
@@ -79,6 +80,7 @@ pub enum Exit {
     WaitedTooLong = 41,
     Refused = 42,
     CannotListen = 50,
+    TestsFailed = 60,
     /// 128 + SIGINT, as shells report it.
     Interrupted = 130,
     /// 128 + SIGPIPE.
@@ -111,7 +113,7 @@ impl Exit {
     }
 }
 
-const ALL: [Exit; 34] = [
+const ALL: [Exit; 35] = [
     Exit::Done,
     Exit::Fault,
     Exit::Usage,
@@ -143,6 +145,7 @@ const ALL: [Exit; 34] = [
     Exit::WaitedTooLong,
     Exit::Refused,
     Exit::CannotListen,
+    Exit::TestsFailed,
     Exit::Interrupted,
     Exit::BrokenPipe,
     Exit::Terminated,
@@ -235,6 +238,7 @@ Exit codes:
   41   waited too long
   42   refused: the job is alive, or over
   50   can't listen on the address
+  60   tests: a case failed
   130  interrupted
   141  nobody reads the output
   143  terminated";

@@ -5,6 +5,7 @@
 //! - `worker`: receives messages; `disposition`: what it does about their outcome
 //! - `events`: what happens, as JSON
 //! - `permissions`: what a handler may touch
+//! - `testing`: tries a component's calls in memory, for `test`
 //! - `wasm`: runs the guests; `gateway`: HTTP; `view`: documents that it shares with the command line; `units`: times and
 //!   sizes as people write them
 
@@ -17,6 +18,7 @@ pub mod exit;
 pub mod gateway;
 pub mod permissions;
 pub mod sdk;
+pub mod testing;
 mod units;
 mod view;
 pub mod wasm;

@@ -3,9 +3,9 @@
 . "$(dirname "$0")/../lib.sh"
 
 "$ROOT/scripts/setup/go.sh"
-for name in conformance example; do
-  component go "$name" "guests/go/$name" guests/go/{sdk,cmd,go.mod,go.sum} guests/python/requirements.txt \
+for package in conformance example example/fetch; do
+  component go "$(basename "$package")" "guests/go/$package" guests/go/{sdk,cmd,go.mod,go.sum} guests/python/requirements.txt \
     scripts/guests/go.sh -- \
-    env WASM_TOOLS="$BUILD/venv/bin/wasm-tools" "$BUILD/go/brrr-build" -C "$ROOT/guests/go/$name" -o
+    env WASM_TOOLS="$BUILD/venv/bin/wasm-tools" "$BUILD/go/brrr-build" -C "$ROOT/guests/go/$package" -o
 done
 say "the Go guests are in build/guests/go"

@@ -7,6 +7,8 @@
 COMPONENTS=(
   conformance=guests/javascript/conformance/app.js
   example=guests/javascript/example/app.js
+  mistakes=guests/javascript/mistakes/app.js
+  fetch=guests/javascript/example/fetch.js
 )
 SDK=guests/javascript/sdk
 # Whose runtime and compilers it uses.

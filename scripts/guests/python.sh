@@ -8,6 +8,8 @@ COMPONENTS=(
   demo=examples/demo/python/app.py
   conformance=guests/python/conformance/app.py
   example=guests/python/example/app.py
+  mistakes=guests/python/mistakes/app.py
+  fetch=guests/python/example/fetch.py
   smoothie=examples/smoothie/python/app.py
 )
 SDK=guests/python/sdk

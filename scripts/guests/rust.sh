@@ -8,7 +8,7 @@
 
 TARGET=wasm32-wasip2
 WORKSPACE=$ROOT/guests/rust
-NAMES=(conformance dag hello)
+NAMES=(conformance dag hello mistakes)
 # Apart from the others: in one build, its feature of the SDK would be everybody's.
 ASYNC=(conformance-async)
 TRIED=$BUILD/.no-$TARGET

@@ -8,6 +8,7 @@ COMPONENTS=(
   demo=examples/demo/typescript/app.ts
   conformance=guests/typescript/conformance/app.ts
   example=guests/typescript/example/app.ts
+  fetch=guests/typescript/example/fetch.ts
   smoothie=examples/smoothie/typescript/app.ts
 )
 SDK=guests/typescript/sdk

@@ -8,7 +8,7 @@
 C=$ROOT/guests/c
 OUT=$BUILD/c-test
 mkdir -p "$OUT"
-SDK=("$C"/sdk/src/{call,memory,number,parse,sha256,task,value,write}.c "$C/sdk/testing/testing.c")
+SDK=("$C"/sdk/src/{call,memory,number,parse,request,sha256,task,url,value,write}.c "$C/sdk/testing/testing.c")
 FLAGS=(-std=gnu11 -g -O1 -Wall -Wextra -Werror "-fsanitize=address,undefined" -fno-sanitize-recover=all
   -I"$C/sdk/include" -I"$C/sdk/testing")
 # Nothing is freed before the run ends: that is the design.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::Env;
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "run",
     "call",
     "schedule",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 14] = [
     "forget",
     "serve",
     "inspect",
+    "test",
     "completions",
 ];
 

@@ -10,15 +10,22 @@ mod config;
 mod control;
 mod dead;
 mod events;
+mod fetch;
 mod gateway;
 mod harness;
 mod help;
+#[path = "../servers/http.rs"]
+mod http_server;
+#[path = "../servers/https.rs"]
+mod https_server;
 mod jobs;
 mod languages;
+mod permissions;
 mod processes;
 mod redis;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod signals;
+mod test;
 mod usage;
 mod workers;

@@ -4,8 +4,11 @@
 //! Each pair is a test of its own, `go::gather_of_2000`. A guest that is not built, or lacks a task, is a failure, not a
 //! skip. `BRRR_LANGUAGE=go` leaves out the other languages by hand, where only one is built.
 
+mod allowed;
 mod fleet;
 mod graphs;
+#[path = "../servers/http.rs"]
+mod http_server;
 mod languages;
 mod limits;
 mod mixed;
@@ -64,6 +67,34 @@ macro_rules! cases {
 }
 
 suite! { rust python javascript typescript go c cpp; asynchronous rust_async }
+
+/// The languages whose guests have the tasks of "What the host allows": `allowed::go::http_get`.
+mod allowed_in {
+    macro_rules! allowed {
+        ($($language:ident)+) => {
+            pub const ALLOWED: &[&str] = &[$(stringify!($language)),+];
+
+            $(cases! { $language
+                allowed { a_request a_request_of_any_kind a_refused_request a_redirect_to_a_refused_host
+                    several_requests_at_once a_request_beside_a_call a_request_that_is_cut_off a_request_without_an_answer
+                    variables files }
+            })+
+        };
+    }
+
+    allowed! { rust c cpp python javascript typescript go }
+}
+
+/// The languages whose page has a second example, of requests and variables: `fetches_in::go::the_example_of_requests`.
+mod fetches_in {
+    macro_rules! fetches {
+        ($($language:ident)+) => {
+            $(cases! { $language page { the_example_of_requests } })+
+        };
+    }
+
+    fetches! { python javascript typescript go }
+}
 
 #[test]
 fn every_language_with_a_guest_is_tested() {

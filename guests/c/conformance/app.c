@@ -42,5 +42,13 @@ BRRR_WORKER(
     BRRR_TASK(real, .leaf = true),
     BRRR_TASK(sleeper, .leaf = true),
     BRRR_TASK(forbidden),
+    BRRR_TASK(http_get, .leaf = true, .max_retries = 0),
+    BRRR_TASK(http_send, .leaf = true, .max_retries = 0),
+    BRRR_TASK(http_several, .leaf = true, .max_retries = 0),
+    BRRR_TASK(http_beside, .max_retries = 0),
+    BRRR_TASK(http_caught, .leaf = true, .max_retries = 0),
+    BRRR_TASK(env_get, .leaf = true),
+    BRRR_TASK(file_read, .leaf = true),
+    BRRR_TASK(file_write, .leaf = true),
     BRRR_TASK(c_greet),
     BRRR_TASK(c_gather))

@@ -56,4 +56,14 @@ HANDLER(real);
 HANDLER(sleeper);
 HANDLER(forbidden);
 
+/* allowed.c */
+HANDLER(http_get);
+HANDLER(http_send);
+HANDLER(http_several);
+HANDLER(http_beside);
+HANDLER(http_caught);
+HANDLER(env_get);
+HANDLER(file_read);
+HANDLER(file_write);
+
 #endif

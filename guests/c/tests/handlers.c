@@ -4,6 +4,7 @@
 #include <brrr.h>
 #include <brrr_testing.h>
 
+#include "../sdk/src/internal.h"
 #include "check.h"
 
 static void reset(void) {
@@ -140,12 +141,59 @@ static void bytes_and_hashes(void) {
     CHECK(error != NULL && error->type == BRRR_CHILD && strcmp(error->failure->kind, "codec") == 0);
 }
 
+static void leads_to(const char *from, const char *reference, const char *expected) {
+    url base;
+    CHECK(brrr_url_parse(from, &base) == NULL);
+    CHECK(strcmp(brrr_url_join(&base, reference), expected) == 0);
+}
+
+static void urls(void) {
+    url parsed;
+    CHECK(brrr_url_parse("HTTPS://a.com:1?b#c", &parsed) == NULL && parsed.https);
+    CHECK(strcmp(parsed.authority, "a.com:1") == 0 && strcmp(parsed.path, "/?b") == 0);
+    CHECK(brrr_url_parse("ftp://a", &parsed) != NULL && brrr_url_parse("http://", &parsed) != NULL);
+    CHECK(brrr_url_parse("a.com", &parsed) != NULL && brrr_url_parse("http://a/b c", &parsed) != NULL);
+    leads_to("http://a/b/c?d", "https://x/y", "https://x/y");
+    leads_to("https://a/b/c", "//x/y", "https://x/y");
+    leads_to("http://a/b/c?d", "/y?z", "http://a/y?z");
+    leads_to("http://a/b/c?d", "y", "http://a/b/y");
+    leads_to("http://a/b/c", "?z", "http://a/b/c?z");
+    leads_to("http://a/b/c/d", "../../y", "http://a/y");
+    leads_to("http://a/b", "../../..", "http://a/");
+    leads_to("http://a/b/c", "./y/../z?../q", "http://a/b/z?../q");
+    leads_to("http://a", "y", "http://a/y");
+    const char *problem = brrr_request_problem("GET", "http://me:pw@a/b?secret", "no");
+    CHECK(strcmp(problem, "GET http://a/b: no") == 0);
+}
+
+static void answer(brrr_request *request) {
+    static const char body[] = "Hello!";
+    if (strstr(request->url, "refused") != NULL) {
+        request->problem = "refused";
+        return;
+    }
+    request->status = 200;
+    request->content = (brrr_bytes){(const uint8_t *)body, sizeof body - 1};
+}
+
+static void requests(void) {
+    brrr_testing_server = answer;
+    gives(brrr_call("http_get", brrr_kv("url", "http://a/")), "{\"body\": \"Hello!\", \"status\": 200}");
+    gives(brrr_call("http_caught", brrr_kv("url", "http://refused/")), "\"error: refused\"");
+    gives(brrr_call("http_several", brrr_kv("urls", brrr_array(brrr_value("http://a/"), brrr_value("http://b/")))),
+          "[\"Hello!\", \"Hello!\"]");
+    gives(brrr_call("env_get", brrr_kv("key", "BRRR_NOT_SET")),
+          "\"error: the variable BRRR_NOT_SET is not allowed: --env BRRR_NOT_SET\"");
+}
+
 int main(void) {
     batches();
     failures_and_retries();
     arguments();
     types();
     bytes_and_hashes();
+    urls();
+    requests();
     gives(brrr_call("prints", brrr_kv("line", "x")), "\"x\"");
     gives(brrr_call("patient"), "\"stopped in time\"");
     return report("handlers");

@@ -7,6 +7,7 @@
 using brrr::App;
 using brrr::Result;
 using std::int64_t;
+using std::map;
 using std::optional;
 using std::string;
 using std::tuple;
@@ -92,6 +93,21 @@ Real real(int64_t ms);
 double sleeper(double seconds);
 Forbidden forbidden(int64_t port, string path);
 
+// allowed.cpp
+struct Got {
+    int status;
+    string body;
+};
+BRRR_FIELDS(Got, status, body)
+Result<Got> http_get(string url);
+Result<Got> http_send(string method, string url, map<string, string> headers, string body);
+Result<vector<string>> http_several(vector<string> urls);
+Result<tuple<string, int64_t>> http_beside(string url, int64_t i);
+string http_caught(string url);
+string env_get(string key);
+string file_read(string path);
+string file_write(string path, string text);
+
 constexpr brrr::Task<noop> noop_task{"noop"};
 constexpr brrr::Task<hello> hello_task{"hello", {"greetee"}};
 constexpr brrr::Task<leaf> leaf_task{"leaf", {"i"}};
@@ -142,5 +158,14 @@ constexpr brrr::Task<random_numbers> random_task{"random"};
 constexpr brrr::Task<real> real_task{"real", {"ms"}, {.leaf = true}};
 constexpr brrr::Task<sleeper> sleeper_task{"sleeper", {"seconds"}, {.leaf = true}};
 constexpr brrr::Task<forbidden> forbidden_task{"forbidden", {"port", "path"}};
+constexpr brrr::Task<http_get> http_get_task{"http_get", {"url"}, {.max_retries = 0, .leaf = true}};
+constexpr brrr::Task<http_send> http_send_task{
+    "http_send", {"method", "url", "headers", "body"}, {.max_retries = 0, .leaf = true}};
+constexpr brrr::Task<http_several> http_several_task{"http_several", {"urls"}, {.max_retries = 0, .leaf = true}};
+constexpr brrr::Task<http_beside> http_beside_task{"http_beside", {"url", "i"}, {.max_retries = 0}};
+constexpr brrr::Task<http_caught> http_caught_task{"http_caught", {"url"}, {.leaf = true}};
+constexpr brrr::Task<env_get> env_get_task{"env_get", {"key"}, {.leaf = true}};
+constexpr brrr::Task<file_read> file_read_task{"file_read", {"path"}, {.leaf = true}};
+constexpr brrr::Task<file_write> file_write_task{"file_write", {"path", "text"}, {.leaf = true}};
 
 #endif

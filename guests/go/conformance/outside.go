@@ -6,11 +6,13 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"time"
 
 	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/sdk/files"
 )
 
 func init() {
@@ -104,16 +106,27 @@ func forbidden(_ context.Context, in forbiddenArgs) (world, error) {
 	if network == nil {
 		connection.Close()
 	}
-	_, files := os.ReadFile(in.Path)
-	if written := os.WriteFile(in.Path+".new", []byte("x"), 0o600); written == nil {
-		files = nil
+	if response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d", in.Port)); err == nil {
+		response.Body.Close()
+		network = nil
+	}
+	var refused error
+	for _, attempt := range []func() error{
+		func() error { _, err := os.ReadFile(in.Path); return err },
+		func() error { return os.WriteFile(in.Path+".new", []byte("x"), 0o600) },
+		func() error { _, err := files.ReadFile(in.Path); return err },
+		func() error { return files.WriteFile(in.Path+".new", []byte("x")) },
+	} {
+		if refused = attempt(); refused == nil {
+			break
+		}
 	}
 	names := []string{}
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
 		names = append(names, name)
 	}
-	return world{refusal(network), refusal(files), names}, nil
+	return world{refusal(network), refusal(refused), names}, nil
 }
 
 func refusal(err error) string {

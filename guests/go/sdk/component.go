@@ -8,6 +8,9 @@ import (
 	"structs"
 	"time"
 	"unsafe"
+
+	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/abi"
+	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/poll"
 )
 
 // What the component imports and exports, by the canonical ABI: `wit/worker.wit`, of which these are the memory layouts.
@@ -24,37 +27,11 @@ func importTimeLeftMs() uint64
 //go:wasmimport brrr:worker/log@0.1.0 write
 func importLog(level uint32, message unsafe.Pointer, length uint32)
 
-// A function of the adapter (adapter/adapter.wat): while the host passes values, Go must not ask it for the time.
-//
-//go:wasmimport wasi_snapshot_preview1 hold_clock
-func holdClock(hold uint32)
+type list = abi.List
 
-// A pointer as it lies in memory: of 32 bits, which Go's collector does not see. So what it points to is kept alive
-// otherwise, and never on a stack, which may move.
-type address uint32
+func listOf[T any](items []T) list { return abi.ListOf(items) }
 
-func addressOf(p unsafe.Pointer) address { return address(uintptr(p)) }
-
-func (a address) pointer() unsafe.Pointer { return unsafe.Pointer(uintptr(a)) }
-
-// A string or a list.
-type list struct {
-	_      structs.HostLayout
-	at     address
-	length uint32
-}
-
-func listOf[T any](items []T) list {
-	return list{at: addressOf(unsafe.Pointer(unsafe.SliceData(items))), length: uint32(len(items))}
-}
-
-func listOfString(text string) list {
-	return list{at: addressOf(unsafe.Pointer(unsafe.StringData(text))), length: uint32(len(text))}
-}
-
-func items[T any](l list) []T { return unsafe.Slice((*T)(l.at.pointer()), l.length) }
-
-func (l list) string() string { return string(items[byte](l)) }
+func listOfString(text string) list { return abi.ListOfString(text) }
 
 type optionalString struct {
 	_    structs.HostLayout
@@ -113,10 +90,10 @@ type failureRecord struct {
 
 func (f *failureRecord) failure() *Failure {
 	failure := &Failure{
-		Kind: f.kind.string(), Task: f.task.string(), Message: f.message.string(), Attempts: int(f.attempts),
+		Kind: f.kind.String(), Task: f.task.String(), Message: f.message.String(), Attempts: int(f.attempts),
 	}
-	for _, line := range items[list](f.chain) {
-		failure.Chain = append(failure.Chain, line.string())
+	for _, line := range abi.Items[list](f.chain) {
+		failure.Chain = append(failure.Chain, line.String())
 	}
 	return failure
 }
@@ -144,71 +121,27 @@ func (component) poll(calls []invocation, need int) []*outcome {
 		}
 	}
 	came := new(list)
-	holdClock(1)
-	importPoll(unsafe.Pointer(unsafe.SliceData(records)), uint32(len(records)), 1, uint32(need), came)
-	holdClock(0)
+	abi.Receive(func() {
+		importPoll(unsafe.Pointer(unsafe.SliceData(records)), uint32(len(records)), 1, uint32(need), came)
+	})
 	runtime.KeepAlive(kept)
 	runtime.KeepAlive(calls)
 	runtime.KeepAlive(records)
-	outcomes := make([]*outcome, came.length)
-	for i, record := range items[outcomeRecord](*came) {
+	outcomes := make([]*outcome, came.Length)
+	for i, record := range abi.Items[outcomeRecord](*came) {
 		switch {
 		case record.some&1 == 0:
 		case record.failed&1 == 1:
 			outcomes[i] = &outcome{failure: record.failure.failure()}
 		default:
-			outcomes[i] = &outcome{value: items[byte](record.failure.kind)}
+			outcomes[i] = &outcome{value: abi.Items[byte](record.failure.kind)}
 		}
 	}
-	received.release()
+	abi.Release()
 	return outcomes
 }
 
 func (component) timeLeftMs() uint64 { return importTimeLeftMs() }
-
-// received keeps alive what the host has put into memory, until there are Go pointers to it.
-var received arena
-
-// An arena gives memory from chunks that it keeps alive. The host makes many small allocations at a time, each through
-// the export below, where collecting garbage is better not begun.
-type arena struct {
-	chunk []byte
-	kept  [][]byte
-}
-
-// Enough for the request of an ordinary call.
-const chunkSize = 4 << 10
-
-func (a *arena) allocate(size, align uintptr) unsafe.Pointer {
-	if size > chunkSize/4 {
-		// Of 8-byte words, for their alignment.
-		words := make([]uint64, (size+7)/8)
-		block := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), size)
-		a.kept = append(a.kept, block)
-		return unsafe.Pointer(unsafe.SliceData(block))
-	}
-	start := (uintptr(unsafe.Pointer(unsafe.SliceData(a.chunk))) + align - 1) &^ (align - 1)
-	skipped := start - uintptr(unsafe.Pointer(unsafe.SliceData(a.chunk)))
-	if skipped+size > uintptr(len(a.chunk)) {
-		a.chunk = unsafe.Slice((*byte)(unsafe.Pointer(new([chunkSize / 8]uint64))), chunkSize)
-		a.kept = append(a.kept, a.chunk)
-		skipped = 0
-	}
-	block := a.chunk[skipped:]
-	a.chunk = block[size:]
-	return unsafe.Pointer(unsafe.SliceData(block))
-}
-
-func (a *arena) release() { a.kept = nil }
-
-//go:wasmexport cabi_realloc
-func exportRealloc(old unsafe.Pointer, oldSize, align, size uint32) unsafe.Pointer {
-	block := received.allocate(uintptr(size), uintptr(align))
-	if oldSize > 0 {
-		copy(unsafe.Slice((*byte)(block), size), unsafe.Slice((*byte)(old), oldSize))
-	}
-	return block
-}
 
 type optionsRecord struct {
 	_          structs.HostLayout
@@ -281,7 +214,7 @@ func exportHandle(
 	hash unsafe.Pointer, hashLength uint32, root unsafe.Pointer, rootLength uint32,
 	topic unsafe.Pointer, topicLength uint32, attempt uint32, hasDeadline uint32, deadline uint64,
 ) unsafe.Pointer {
-	holdClock(0)
+	abi.LetClockGo()
 	reseed()
 	text := func(at unsafe.Pointer, length uint32) string { return unsafe.String((*byte)(at), length) }
 	request := Request{
@@ -292,7 +225,10 @@ func exportHandle(
 	if hasDeadline != 0 {
 		request.Deadline = time.UnixMilli(int64(deadline))
 	}
-	received.release()
+	abi.Release()
+	if task := find(request.Task); task != nil {
+		poll.TimePasses = task.options.Leaf
+	}
 	ctx, run := newRun(context.Background(), component{}, request)
 	value, err := dispatch(ctx, &run.request)
 	return unsafe.Pointer(resultOf(value, err))
@@ -302,8 +238,8 @@ func resultOf(value []byte, err error) *resultRecord {
 	result := new(resultRecord)
 	returned = []any{result, value}
 	if err == nil {
-		result.word = uint32(listOf(value).at)
-		result.failure.kind.at = address(len(value))
+		result.word = uint32(listOf(value).At)
+		result.failure.kind.At = abi.Address(len(value))
 		return result
 	}
 	kind, failure := classify(err)

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/abi"
 )
 
 // brrr-build calls this before it takes its snapshot: what Go makes at its first use, and would make again in each run,
@@ -58,12 +60,13 @@ func aCall() {
 	payload, _ := encodeArguments(arguments{Text: "text", Number: 1})
 	// Its task, payload, hash, root and topic.
 	for range 5 {
-		exportRealloc(nil, 0, 1, 32)
+		abi.Realloc(nil, 0, 1, 32)
 	}
 	ctx, run := newRun(context.Background(), warmHost{}, Request{Task: "warm", Payload: payload})
 	value, err := dispatch(ctx, &run.request)
 	resultOf(value, err)
-	tasks, returned, received = before, nil, arena{}
+	tasks, returned = before, nil
+	abi.Reset()
 	// The goroutine that looks for the next batch finds that there is none.
 	time.Sleep(2)
 }

@@ -1,5 +1,5 @@
 /** The tasks of guests/CONFORMANCE.md. */
-import { CallFailed, Permanent, handler, handlerRaw, taskFn } from "brrr";
+import { CallFailed, Permanent, env, handler, handlerRaw, readTextFile, taskFn, writeFile } from "brrr";
 
 export const noop = taskFn("noop", () => null);
 
@@ -276,16 +276,82 @@ export const real = handler(
   { leaf: true },
 );
 
-/** Looks for the ways out that a JavaScript engine may offer. */
-export const forbidden = taskFn("forbidden", () => {
-  const offered = (...names) => names.filter((name) => name in globalThis);
-  const ways = (...names) => offered(...names).join(", ") || "absent";
+/** What an attempt gives, or `prefix` and the text of its error. */
+async function orError(attempt, prefix = "error: ") {
+  try {
+    return await attempt();
+  } catch (error) {
+    return prefix + error.message;
+  }
+}
+
+/** Tries to reach out of its component. */
+export const forbidden = taskFn("forbidden", async ({ port, path }) => {
+  const refused = (attempt) => orError(async () => (await attempt(), "got it"), "refused: ");
+  const files = [await refused(() => readTextFile(path)), await refused(() => writeFile(`${path}.new`, "x"))];
   return {
-    network: ways("fetch", "XMLHttpRequest", "WebSocket", "EventSource"),
-    files: ways("require", "std", "os", "Deno", "Bun", "FileReader"),
-    environment: offered("process", "scriptArgs"),
+    network: await refused(() => fetch(`http://127.0.0.1:${port}/`)),
+    files: files.find((said) => said === "got it") ?? files[0],
+    environment: Object.keys(process.env),
   };
 });
+
+/** What is at a URL. */
+export const httpGet = taskFn(
+  "http_get",
+  async ({ url }) => {
+    const response = await fetch(url);
+    return { status: response.status, body: await response.text() };
+  },
+  { leaf: true, maxRetries: 0 },
+);
+
+/** A request of any kind, with headers and a body. */
+export const httpSend = taskFn(
+  "http_send",
+  async ({ url, ...init }) => {
+    const response = await fetch(url, init);
+    return { status: response.status, body: await response.text() };
+  },
+  { leaf: true, maxRetries: 0 },
+);
+
+/** All at once; their bodies, in order. */
+export const httpSeveral = taskFn(
+  "http_several",
+  ({ urls }) => Promise.all(urls.map(async (url) => (await fetch(url)).text())),
+  { leaf: true, maxRetries: 0 },
+);
+
+/** A request beside a call. */
+export const httpBeside = handler(
+  "http_beside",
+  (app, { url, i }) =>
+    Promise.all([fetch(url).then((response) => response.text()), app.call(leaf)({ i })]),
+  { maxRetries: 0 },
+);
+
+/** A request that fails is an ordinary error. */
+export const httpCaught = taskFn(
+  "http_caught",
+  ({ url }) => orError(async () => `status ${(await fetch(url)).status}`),
+  { leaf: true, maxRetries: 0 },
+);
+
+/** A variable, or why not. */
+export const envGet = taskFn("env_get", ({ key }) => orError(() => env(key)), { leaf: true });
+
+/** A file's text, or why not. */
+export const fileRead = taskFn("file_read", ({ path }) => orError(() => readTextFile(path)), {
+  leaf: true,
+});
+
+/** Writes a file, and says `written` or why not. */
+export const fileWrite = taskFn(
+  "file_write",
+  ({ path, text }) => orError(() => (writeFile(path, text), "written")),
+  { leaf: true },
+);
 
 export const greet = taskFn("javascript_greet", ({ name }) => `${name} from javascript`);
 

@@ -9,9 +9,11 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Never
 
 import brrr
+import brrr.http
 
 
 @brrr.handler_no_arg
@@ -335,6 +337,71 @@ async def forbidden(port: int, path: str) -> dict[str, Any]:
         "files": outcome(read, write),
         "environment": list(os.environ),
     }
+
+
+@brrr.handler_no_arg(leaf=True, max_retries=0)
+async def http_get(url: str) -> dict[str, Any]:
+    """What is at a URL."""
+    response = await brrr.http.get(url)
+    return {"status": response.status, "body": response.text}
+
+
+@brrr.handler_no_arg(leaf=True, max_retries=0)
+async def http_send(method: str, url: str, headers: dict[str, str], body: str) -> dict[str, Any]:
+    """A request of any kind, with headers and a body."""
+    response = await brrr.http.request(method, url, headers=headers, content=body)
+    return {"status": response.status, "body": response.text}
+
+
+@brrr.handler_no_arg(leaf=True, max_retries=0)
+async def http_several(urls: list[str]) -> list[str]:
+    """All at once; their bodies, in order."""
+    responses = await asyncio.gather(*[brrr.http.get(url) for url in urls])
+    return [response.text for response in responses]
+
+
+@brrr.handler(max_retries=0)
+async def http_beside(app: brrr.App, url: str, i: int) -> list[Any]:
+    """A request beside a call."""
+    response, value = await asyncio.gather(brrr.http.get(url), app.call(leaf)(i=i))
+    return [response.text, value]
+
+
+@brrr.handler_no_arg(leaf=True, max_retries=0)
+async def http_caught(url: str) -> str:
+    """A request that fails is an ordinary error."""
+    try:
+        return f"status {(await brrr.http.get(url)).status}"
+    except brrr.http.HTTPError as error:
+        return f"error: {error}"
+
+
+@brrr.handler_no_arg(leaf=True)
+async def env_get(key: str) -> str:
+    """A variable, or why not."""
+    try:
+        return os.environ[key]
+    except KeyError as error:
+        return f"error: {error}"
+
+
+@brrr.handler_no_arg(leaf=True)
+async def file_read(path: str) -> str:
+    """A file's text, or why not."""
+    try:
+        return Path(path).read_text()
+    except OSError as error:
+        return f"error: {error}"
+
+
+@brrr.handler_no_arg(leaf=True)
+async def file_write(path: str, text: str) -> str:
+    """Writes a file, and says `written` or why not."""
+    try:
+        Path(path).write_text(text)
+    except OSError as error:
+        return f"error: {error}"
+    return "written"
 
 
 @brrr.handler_no_arg

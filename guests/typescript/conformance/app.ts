@@ -1,5 +1,5 @@
 /** The tasks of guests/CONFORMANCE.md. */
-import { CallFailed, Permanent, handler, handlerRaw, taskFn, type App } from "brrr";
+import { CallFailed, Permanent, env, handler, handlerRaw, readTextFile, taskFn, writeFile, type App } from "brrr";
 
 export const noop = taskFn("noop", () => null);
 
@@ -282,16 +282,82 @@ export const real = handler(
   { leaf: true },
 );
 
-/** Looks for the ways out that a JavaScript engine may offer. */
-export const forbidden = taskFn("forbidden", (_: { port: number; path: string }) => {
-  const offered = (...names: string[]) => names.filter((name) => name in globalThis);
-  const ways = (...names: string[]) => offered(...names).join(", ") || "absent";
+/** What an attempt gives, or `prefix` and the text of its error. */
+async function orError<T>(attempt: () => T | Promise<T>, prefix = "error: "): Promise<T | string> {
+  try {
+    return await attempt();
+  } catch (error) {
+    return prefix + (error as Error).message;
+  }
+}
+
+/** Tries to reach out of its component. */
+export const forbidden = taskFn("forbidden", async ({ port, path }: { port: number; path: string }) => {
+  const refused = (attempt: () => unknown) => orError(async () => (await attempt(), "got it"), "refused: ");
+  const files = [await refused(() => readTextFile(path)), await refused(() => writeFile(`${path}.new`, "x"))];
   return {
-    network: ways("fetch", "XMLHttpRequest", "WebSocket", "EventSource"),
-    files: ways("require", "std", "os", "Deno", "Bun", "FileReader"),
-    environment: offered("process", "scriptArgs"),
+    network: await refused(() => fetch(`http://127.0.0.1:${port}/`)),
+    files: files.find((said) => said === "got it") ?? files[0],
+    environment: Object.keys(process.env),
   };
 });
+
+/** What is at a URL. */
+export const httpGet = taskFn(
+  "http_get",
+  async ({ url }: { url: string }) => {
+    const response = await fetch(url);
+    return { status: response.status, body: await response.text() };
+  },
+  { leaf: true, maxRetries: 0 },
+);
+
+/** A request of any kind, with headers and a body. */
+export const httpSend = taskFn(
+  "http_send",
+  async ({ url, ...init }: { method: string; url: string; headers: Record<string, string>; body: string }) => {
+    const response = await fetch(url, init);
+    return { status: response.status, body: await response.text() };
+  },
+  { leaf: true, maxRetries: 0 },
+);
+
+/** All at once; their bodies, in order. */
+export const httpSeveral = taskFn(
+  "http_several",
+  ({ urls }: { urls: string[] }) => Promise.all(urls.map(async (url) => (await fetch(url)).text())),
+  { leaf: true, maxRetries: 0 },
+);
+
+/** A request beside a call. */
+export const httpBeside = handler(
+  "http_beside",
+  (app: App, { url, i }: { url: string; i: number }) =>
+    Promise.all([fetch(url).then((response) => response.text()), app.call(leaf)({ i })]),
+  { maxRetries: 0 },
+);
+
+/** A request that fails is an ordinary error. */
+export const httpCaught = taskFn(
+  "http_caught",
+  ({ url }: { url: string }) => orError(async () => `status ${(await fetch(url)).status}`),
+  { leaf: true, maxRetries: 0 },
+);
+
+/** A variable, or why not. */
+export const envGet = taskFn("env_get", ({ key }: { key: string }) => orError(() => env(key)), { leaf: true });
+
+/** A file's text, or why not. */
+export const fileRead = taskFn("file_read", ({ path }: { path: string }) => orError(() => readTextFile(path)), {
+  leaf: true,
+});
+
+/** Writes a file, and says `written` or why not. */
+export const fileWrite = taskFn(
+  "file_write",
+  ({ path, text }: { path: string; text: string }) => orError(() => (writeFile(path, text), "written")),
+  { leaf: true },
+);
 
 export const greet = taskFn("typescript_greet", ({ name }: { name: string }) => `${name} from typescript`);
 

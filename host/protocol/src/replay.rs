@@ -42,6 +42,13 @@ pub enum Polled {
     Suspended,
 }
 
+/// A poll as it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Poll {
+    calls: usize,
+    need: usize,
+}
+
 /// The state of one run.
 pub struct Replay {
     backend: Arc<dyn Backend>,
@@ -56,7 +63,7 @@ pub struct Replay {
     novel: Option<Call>,
     before: RunRecord,
     decisions: Vec<Decision>,
-    polls: u32,
+    polls: Vec<Poll>,
     printed: u64,
     wait: Option<Wait>,
 }
@@ -79,7 +86,7 @@ impl Replay {
             novel: None,
             decisions: before.decisions.clone(),
             before,
-            polls: 0,
+            polls: Vec::new(),
             printed: 0,
             wait: None,
         }
@@ -90,13 +97,13 @@ impl Replay {
     /// # Errors
     /// When the backend can't be read.
     pub async fn poll(&mut self, calls: Vec<Invocation>, need: Option<u32>) -> Result<Polled> {
-        let poll = self.polls;
-        self.polls += 1;
+        let poll = self.polls.len() as u32;
         let calls: Vec<Call> = calls.into_iter().map(|call| self.identify(call)).collect();
         self.asked.extend(calls.iter().map(|c| c.hash.clone()));
         self.read_unknown(&calls).await?;
 
         let need = need.map_or(calls.len(), |n| (n as usize).min(calls.len()));
+        self.polls.push(Poll { calls: calls.len(), need });
         let there: Vec<bool> = calls.iter().map(|c| self.known.contains_key(&c.hash)).collect();
         if there.iter().filter(|t| **t).count() < need {
             self.wait = Some(missing(calls, &there, need));
@@ -137,6 +144,16 @@ impl Replay {
         let left = self.before.printed.saturating_sub(self.printed);
         self.printed += bytes as u64;
         usize::try_from(left).unwrap_or(usize::MAX).min(bytes)
+    }
+
+    /// The calls of each poll of this run so far, with how many of them were needed.
+    pub fn polls(&self) -> impl Iterator<Item = (&[CallHash], usize)> {
+        let mut rest = self.asked.as_slice();
+        self.polls.iter().map(move |poll| {
+            let (calls, later) = rest.split_at(poll.calls);
+            rest = later;
+            (calls, poll.need)
+        })
     }
 
     /// What the run waits for, once a poll was answered with `Suspended`.

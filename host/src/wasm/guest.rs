@@ -179,6 +179,7 @@ async fn describe(
         access: Arc::default(),
         http: None,
         in_flight: InFlight::default(),
+        probe: None,
     };
     let _slot = engine.slots.acquire().await;
     let _running = core.ticker.running();

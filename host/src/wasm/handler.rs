@@ -21,6 +21,7 @@ use super::guest::{Guest, Task, store};
 use super::http::InFlight;
 use super::outcome::{self, Circumstances, Returned};
 use super::output::{Output, Printer};
+use super::probe::Probe;
 use super::state::{Budget, OutOfTime, State, resource_table};
 
 /// Runs the tasks of some components, each call in an instance of its own.
@@ -99,7 +100,14 @@ impl WasmHandler {
         self.tasks.values().filter_map(|place| place.task.options.timeout).max().unwrap_or(self.limits.wall)
     }
 
-    fn state(&self, place: &Place, request: &Request, printer: Printer, deadline: Instant) -> State {
+    fn state(
+        &self,
+        place: &Place,
+        request: &Request,
+        printer: Printer,
+        deadline: Instant,
+        probe: Option<Arc<Probe>>,
+    ) -> State {
         State {
             call: request.call.clone(),
             root: request.root.clone(),
@@ -107,7 +115,7 @@ impl WasmHandler {
             attempt: request.attempt,
             leaf: place.leaf,
             printer,
-            memory: Budget::new(request.memory.unwrap_or(self.limits.memory)),
+            memory: Budget::new(request.memory.unwrap_or(self.limits.memory)).watched_by(probe.clone()),
             deadline,
             clock: None,
             table: resource_table(),
@@ -116,6 +124,7 @@ impl WasmHandler {
             access: self.guests[place.guest].access.clone(),
             http: None,
             in_flight: InFlight::default(),
+            probe,
         }
     }
 
@@ -124,15 +133,17 @@ impl WasmHandler {
         let mut store = store(&guest.core, state, &self.limits);
         guest.template.instantiate(&mut store).await?.handle(&mut store, &request).await
     }
-}
 
-#[async_trait]
-impl Handler for WasmHandler {
-    fn task(&self, task: &str) -> Option<Arc<ports::Task>> {
-        Some(self.tasks.get(task)?.task.clone())
-    }
-
-    async fn run(&self, request: Request, replay: Replay) -> Result<(Ended, Replay)> {
+    /// Runs a call from its beginning, as `run` does, while somebody looks on.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub async fn run_watched(
+        &self,
+        request: Request,
+        replay: Replay,
+        probe: Option<Arc<Probe>>,
+    ) -> Result<(Ended, Replay)> {
         let Some(place) = self.tasks.get(&request.task) else {
             return Err(brrr_protocol::Error::new(
                 brrr_protocol::ErrorKind::Internal,
@@ -146,10 +157,12 @@ impl Handler for WasmHandler {
         let _slot = guest.engine.slots.acquire().await;
         let _running = guest.core.ticker.running();
 
+        // Who looks on is told by `Output::touched`.
+        let watched = probe.is_some();
         let wall = request.timeout.unwrap_or(self.limits.wall).min(LONGEST);
         let deadline = Instant::now() + wall;
         let printer = Printer::new(self.output.clone(), place.name.clone(), request.call.clone(), Some(replay));
-        let state = self.state(place, &request, printer.clone(), deadline);
+        let state = self.state(place, &request, printer.clone(), deadline, probe);
         let attempt = request.attempt;
         let run = self.execute(guest, state, to_guest(request, place, wall));
         // A guest that computes is stopped at a tick; this stops one that waits in the host.
@@ -177,14 +190,26 @@ impl Handler for WasmHandler {
         let ended = outcome::ended(returned, &about)?;
         if ended != Ended::Suspended {
             printer.flush();
-        } else if printer.has_effects() && !place.warned.swap(true, Ordering::Relaxed) {
+        } else if !watched && printer.has_effects() && !place.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                "{}: it sends requests or uses files, and calls other tasks: every replay of a call does so again; put                  such work into a leaf task of its own",
+                "{}: it sends requests or uses files, and calls other tasks: every replay of a call does so again; put \
+                 such work into a leaf task of its own",
                 place.name
             );
         }
         let Some(replay) = printer.take_replay() else { unreachable!("it was just returned") };
         Ok((ended, replay))
+    }
+}
+
+#[async_trait]
+impl Handler for WasmHandler {
+    fn task(&self, task: &str) -> Option<Arc<ports::Task>> {
+        Some(self.tasks.get(task)?.task.clone())
+    }
+
+    async fn run(&self, request: Request, replay: Replay) -> Result<(Ended, Replay)> {
+        self.run_watched(request, replay, None).await
     }
 }
 

@@ -242,7 +242,8 @@ fn of_sending(place: &str, error: &SendError) -> Error {
 }
 
 fn of_hyper(error: &hyper::Error) -> Error {
-    if error.is_incomplete_message() {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    if error.is_incomplete_message() || cause == Some(io::ErrorKind::UnexpectedEof) {
         return Error::HttpResponseIncomplete;
     }
     if error.is_parse_too_large() {

@@ -4,6 +4,7 @@
 //! - `shape`, `cache`, `guest`: from a file to a guest: look at it, compile it once, ask what tasks it has
 //! - `world`: the worlds that a guest may be built for
 //! - `handler`: one run of a call; `state`: what such a run owns; `outcome`: what its end means
+//! - `probe`: looks on, for `brrr-host test`
 //! - `calls`: what a guest asks of us (`wit/worker.wit`), `concurrent`: in the asynchronous world; `wasi`, `clocks`,
 //!   `output`: what it asks of the system; `http`, `client`: what it asks of others
 //!
@@ -23,6 +24,7 @@ mod handler;
 mod http;
 mod outcome;
 mod output;
+mod probe;
 mod shape;
 mod state;
 mod ticker;
@@ -36,6 +38,7 @@ pub use error::LoadError;
 pub use guest::{Guest, LoadStage, Task};
 pub use handler::{Overrides, WasmHandler};
 pub use output::{LogLevel, Output, OutputLine, Stream, Touch, Touched};
+pub use probe::Probe;
 pub use world::World;
 
 /// What one run may use. A run that uses more fails, and nothing else does.

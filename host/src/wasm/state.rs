@@ -12,6 +12,7 @@ use super::clocks::Clock;
 use super::concurrent::Waiting;
 use super::http::{Access, Http, InFlight};
 use super::output::Printer;
+use super::probe::Probe;
 use super::wasi;
 
 /// The data of one run's store. Made for every run, so what only some guests use is made when they do.
@@ -34,6 +35,8 @@ pub(super) struct State {
     pub access: Arc<Access>,
     pub http: Option<Box<Http>>,
     pub in_flight: InFlight,
+    /// Who looks on, where somebody does.
+    pub probe: Option<Arc<Probe>>,
 }
 
 impl WasiView for State {
@@ -82,6 +85,7 @@ pub(super) fn at_tick(store: &mut StoreContextMut<'_, State>) -> wasmtime::Resul
 pub(super) struct Budget {
     pub limit: usize,
     left: usize,
+    probe: Option<Arc<Probe>>,
 }
 
 /// What an element of a table takes.
@@ -90,7 +94,11 @@ const ELEMENT: usize = size_of::<usize>();
 impl Budget {
     pub fn new(bytes: u64) -> Self {
         let limit = usize::try_from(bytes).unwrap_or(usize::MAX);
-        Self { limit, left: limit }
+        Self { limit, left: limit, probe: None }
+    }
+
+    pub fn watched_by(self, probe: Option<Arc<Probe>>) -> Self {
+        Self { probe, ..self }
     }
 
     /// Refuses by a trap: most languages answer a refused growth by aborting, without a word about why.
@@ -98,6 +106,9 @@ impl Budget {
         match self.left.checked_sub(bytes) {
             Some(left) => {
                 self.left = left;
+                if let Some(probe) = &self.probe {
+                    probe.holds(self.limit - left);
+                }
                 Ok(true)
             }
             None => Err(OutOfMemory { limit: self.limit }.into()),

@@ -27,6 +27,16 @@ typedef struct wasi_io_poll_borrow_pollable_t {
   int32_t __handle;
 } wasi_io_poll_borrow_pollable_t;
 
+typedef struct {
+  wasi_io_poll_borrow_pollable_t *ptr;
+  size_t len;
+} wasi_io_poll_list_borrow_pollable_t;
+
+typedef struct {
+  uint32_t *ptr;
+  size_t len;
+} brrr_world_list_u32_t;
+
 typedef uint64_t wasi_clocks_monotonic_clock_instant_t;
 
 typedef uint64_t wasi_clocks_monotonic_clock_duration_t;
@@ -39,11 +49,6 @@ typedef struct {
 } brrr_world_list_u8_t;
 
 typedef struct {
-  bool is_some;
-  brrr_world_string_t val;
-} brrr_world_option_string_t;
-
-typedef struct {
   brrr_world_string_t f0;
   brrr_world_string_t f1;
 } brrr_world_tuple2_string_string_t;
@@ -52,6 +57,531 @@ typedef struct {
   brrr_world_tuple2_string_string_t *ptr;
   size_t len;
 } brrr_world_list_tuple2_string_string_t;
+
+typedef wasi_clocks_wall_clock_datetime_t wasi_filesystem_types_datetime_t;
+
+typedef uint8_t wasi_filesystem_types_descriptor_type_t;
+
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_UNKNOWN 0
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_BLOCK_DEVICE 1
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_CHARACTER_DEVICE 2
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_DIRECTORY 3
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_FIFO 4
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_SYMBOLIC_LINK 5
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_REGULAR_FILE 6
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_SOCKET 7
+
+typedef uint8_t wasi_filesystem_types_descriptor_flags_t;
+
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_READ (1 << 0)
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_WRITE (1 << 1)
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_FILE_INTEGRITY_SYNC (1 << 2)
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_DATA_INTEGRITY_SYNC (1 << 3)
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_REQUESTED_WRITE_SYNC (1 << 4)
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_MUTATE_DIRECTORY (1 << 5)
+
+typedef uint8_t wasi_filesystem_types_path_flags_t;
+
+#define WASI_FILESYSTEM_TYPES_PATH_FLAGS_SYMLINK_FOLLOW (1 << 0)
+
+typedef uint8_t wasi_filesystem_types_open_flags_t;
+
+#define WASI_FILESYSTEM_TYPES_OPEN_FLAGS_CREATE (1 << 0)
+#define WASI_FILESYSTEM_TYPES_OPEN_FLAGS_DIRECTORY (1 << 1)
+#define WASI_FILESYSTEM_TYPES_OPEN_FLAGS_EXCLUSIVE (1 << 2)
+#define WASI_FILESYSTEM_TYPES_OPEN_FLAGS_TRUNCATE (1 << 3)
+
+typedef struct {
+  bool is_some;
+  wasi_filesystem_types_datetime_t val;
+} wasi_filesystem_types_option_datetime_t;
+
+typedef struct wasi_filesystem_types_descriptor_stat_t {
+  wasi_filesystem_types_descriptor_type_t   type;
+  uint64_t   link_count;
+  uint64_t   size;
+  wasi_filesystem_types_option_datetime_t   data_access_timestamp;
+  wasi_filesystem_types_option_datetime_t   data_modification_timestamp;
+  wasi_filesystem_types_option_datetime_t   status_change_timestamp;
+} wasi_filesystem_types_descriptor_stat_t;
+
+typedef uint8_t wasi_filesystem_types_error_code_t;
+
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_ACCESS 0
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_WOULD_BLOCK 1
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_ALREADY 2
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_BAD_DESCRIPTOR 3
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_BUSY 4
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_DEADLOCK 5
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_QUOTA 6
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_EXIST 7
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_FILE_TOO_LARGE 8
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_ILLEGAL_BYTE_SEQUENCE 9
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_IN_PROGRESS 10
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_INTERRUPTED 11
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_INVALID 12
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_IO 13
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_IS_DIRECTORY 14
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_LOOP 15
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_TOO_MANY_LINKS 16
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_MESSAGE_SIZE 17
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NAME_TOO_LONG 18
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NO_DEVICE 19
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NO_ENTRY 20
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NO_LOCK 21
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_INSUFFICIENT_MEMORY 22
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_INSUFFICIENT_SPACE 23
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NOT_DIRECTORY 24
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NOT_EMPTY 25
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NOT_RECOVERABLE 26
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_UNSUPPORTED 27
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NO_TTY 28
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NO_SUCH_DEVICE 29
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_OVERFLOW 30
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NOT_PERMITTED 31
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_PIPE 32
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_READ_ONLY 33
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_INVALID_SEEK 34
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_TEXT_FILE_BUSY 35
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_CROSS_DEVICE 36
+
+typedef struct wasi_filesystem_types_own_descriptor_t {
+  int32_t __handle;
+} wasi_filesystem_types_own_descriptor_t;
+
+typedef struct wasi_filesystem_types_borrow_descriptor_t {
+  int32_t __handle;
+} wasi_filesystem_types_borrow_descriptor_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_filesystem_types_descriptor_stat_t ok;
+    wasi_filesystem_types_error_code_t err;
+  } val;
+} wasi_filesystem_types_result_descriptor_stat_error_code_t;
+
+typedef struct {
+  brrr_world_list_u8_t f0;
+  bool f1;
+} brrr_world_tuple2_list_u8_bool_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    brrr_world_tuple2_list_u8_bool_t ok;
+    wasi_filesystem_types_error_code_t err;
+  } val;
+} wasi_filesystem_types_result_tuple2_list_u8_bool_error_code_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    uint64_t ok;
+    wasi_filesystem_types_error_code_t err;
+  } val;
+} wasi_filesystem_types_result_u64_error_code_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_filesystem_types_own_descriptor_t ok;
+    wasi_filesystem_types_error_code_t err;
+  } val;
+} wasi_filesystem_types_result_own_descriptor_error_code_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_filesystem_types_error_code_t err;
+  } val;
+} wasi_filesystem_types_result_void_error_code_t;
+
+typedef wasi_filesystem_types_own_descriptor_t wasi_filesystem_preopens_own_descriptor_t;
+
+typedef struct {
+  wasi_filesystem_preopens_own_descriptor_t f0;
+  brrr_world_string_t f1;
+} wasi_filesystem_preopens_tuple2_own_descriptor_string_t;
+
+typedef struct {
+  wasi_filesystem_preopens_tuple2_own_descriptor_string_t *ptr;
+  size_t len;
+} wasi_filesystem_preopens_list_tuple2_own_descriptor_string_t;
+
+typedef struct wasi_io_error_own_error_t {
+  int32_t __handle;
+} wasi_io_error_own_error_t;
+
+typedef struct wasi_io_error_borrow_error_t {
+  int32_t __handle;
+} wasi_io_error_borrow_error_t;
+
+typedef wasi_io_error_own_error_t wasi_io_streams_own_error_t;
+
+typedef struct wasi_io_streams_stream_error_t {
+  uint8_t tag;
+  union {
+    wasi_io_streams_own_error_t     last_operation_failed;
+  } val;
+} wasi_io_streams_stream_error_t;
+
+#define WASI_IO_STREAMS_STREAM_ERROR_LAST_OPERATION_FAILED 0
+#define WASI_IO_STREAMS_STREAM_ERROR_CLOSED 1
+
+typedef struct wasi_io_streams_own_input_stream_t {
+  int32_t __handle;
+} wasi_io_streams_own_input_stream_t;
+
+typedef struct wasi_io_streams_borrow_input_stream_t {
+  int32_t __handle;
+} wasi_io_streams_borrow_input_stream_t;
+
+typedef struct wasi_io_streams_own_output_stream_t {
+  int32_t __handle;
+} wasi_io_streams_own_output_stream_t;
+
+typedef struct wasi_io_streams_borrow_output_stream_t {
+  int32_t __handle;
+} wasi_io_streams_borrow_output_stream_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    brrr_world_list_u8_t ok;
+    wasi_io_streams_stream_error_t err;
+  } val;
+} wasi_io_streams_result_list_u8_stream_error_t;
+
+typedef wasi_io_poll_own_pollable_t wasi_io_streams_own_pollable_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    uint64_t ok;
+    wasi_io_streams_stream_error_t err;
+  } val;
+} wasi_io_streams_result_u64_stream_error_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_io_streams_stream_error_t err;
+  } val;
+} wasi_io_streams_result_void_stream_error_t;
+
+typedef struct wasi_http_types_method_t {
+  uint8_t tag;
+  union {
+    brrr_world_string_t     other;
+  } val;
+} wasi_http_types_method_t;
+
+#define WASI_HTTP_TYPES_METHOD_GET 0
+#define WASI_HTTP_TYPES_METHOD_HEAD 1
+#define WASI_HTTP_TYPES_METHOD_POST 2
+#define WASI_HTTP_TYPES_METHOD_PUT 3
+#define WASI_HTTP_TYPES_METHOD_DELETE 4
+#define WASI_HTTP_TYPES_METHOD_CONNECT 5
+#define WASI_HTTP_TYPES_METHOD_OPTIONS 6
+#define WASI_HTTP_TYPES_METHOD_TRACE 7
+#define WASI_HTTP_TYPES_METHOD_PATCH 8
+#define WASI_HTTP_TYPES_METHOD_OTHER 9
+
+typedef struct wasi_http_types_scheme_t {
+  uint8_t tag;
+  union {
+    brrr_world_string_t     other;
+  } val;
+} wasi_http_types_scheme_t;
+
+#define WASI_HTTP_TYPES_SCHEME_HTTP 0
+#define WASI_HTTP_TYPES_SCHEME_HTTPS 1
+#define WASI_HTTP_TYPES_SCHEME_OTHER 2
+
+typedef struct {
+  bool is_some;
+  brrr_world_string_t val;
+} brrr_world_option_string_t;
+
+typedef struct {
+  bool is_some;
+  uint16_t val;
+} brrr_world_option_u16_t;
+
+typedef struct wasi_http_types_dns_error_payload_t {
+  brrr_world_option_string_t   rcode;
+  brrr_world_option_u16_t   info_code;
+} wasi_http_types_dns_error_payload_t;
+
+typedef struct {
+  bool is_some;
+  uint8_t val;
+} brrr_world_option_u8_t;
+
+typedef struct wasi_http_types_tls_alert_received_payload_t {
+  brrr_world_option_u8_t   alert_id;
+  brrr_world_option_string_t   alert_message;
+} wasi_http_types_tls_alert_received_payload_t;
+
+typedef struct {
+  bool is_some;
+  uint32_t val;
+} brrr_world_option_u32_t;
+
+typedef struct wasi_http_types_field_size_payload_t {
+  brrr_world_option_string_t   field_name;
+  brrr_world_option_u32_t   field_size;
+} wasi_http_types_field_size_payload_t;
+
+typedef struct {
+  bool is_some;
+  uint64_t val;
+} brrr_world_option_u64_t;
+
+typedef struct {
+  bool is_some;
+  wasi_http_types_field_size_payload_t val;
+} wasi_http_types_option_field_size_payload_t;
+
+typedef struct wasi_http_types_error_code_t {
+  uint8_t tag;
+  union {
+    wasi_http_types_dns_error_payload_t     dns_error;
+    wasi_http_types_tls_alert_received_payload_t     tls_alert_received;
+    brrr_world_option_u64_t     http_request_body_size;
+    brrr_world_option_u32_t     http_request_header_section_size;
+    wasi_http_types_option_field_size_payload_t     http_request_header_size;
+    brrr_world_option_u32_t     http_request_trailer_section_size;
+    wasi_http_types_field_size_payload_t     http_request_trailer_size;
+    brrr_world_option_u32_t     http_response_header_section_size;
+    wasi_http_types_field_size_payload_t     http_response_header_size;
+    brrr_world_option_u64_t     http_response_body_size;
+    brrr_world_option_u32_t     http_response_trailer_section_size;
+    wasi_http_types_field_size_payload_t     http_response_trailer_size;
+    brrr_world_option_string_t     http_response_transfer_coding;
+    brrr_world_option_string_t     http_response_content_coding;
+    brrr_world_option_string_t     internal_error;
+  } val;
+} wasi_http_types_error_code_t;
+
+#define WASI_HTTP_TYPES_ERROR_CODE_DNS_TIMEOUT 0
+#define WASI_HTTP_TYPES_ERROR_CODE_DNS_ERROR 1
+#define WASI_HTTP_TYPES_ERROR_CODE_DESTINATION_NOT_FOUND 2
+#define WASI_HTTP_TYPES_ERROR_CODE_DESTINATION_UNAVAILABLE 3
+#define WASI_HTTP_TYPES_ERROR_CODE_DESTINATION_IP_PROHIBITED 4
+#define WASI_HTTP_TYPES_ERROR_CODE_DESTINATION_IP_UNROUTABLE 5
+#define WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_REFUSED 6
+#define WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_TERMINATED 7
+#define WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_TIMEOUT 8
+#define WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_READ_TIMEOUT 9
+#define WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_WRITE_TIMEOUT 10
+#define WASI_HTTP_TYPES_ERROR_CODE_CONNECTION_LIMIT_REACHED 11
+#define WASI_HTTP_TYPES_ERROR_CODE_TLS_PROTOCOL_ERROR 12
+#define WASI_HTTP_TYPES_ERROR_CODE_TLS_CERTIFICATE_ERROR 13
+#define WASI_HTTP_TYPES_ERROR_CODE_TLS_ALERT_RECEIVED 14
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_DENIED 15
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_LENGTH_REQUIRED 16
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_BODY_SIZE 17
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_METHOD_INVALID 18
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_URI_INVALID 19
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_URI_TOO_LONG 20
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_HEADER_SECTION_SIZE 21
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_HEADER_SIZE 22
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_TRAILER_SECTION_SIZE 23
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_REQUEST_TRAILER_SIZE 24
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_INCOMPLETE 25
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_HEADER_SECTION_SIZE 26
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_HEADER_SIZE 27
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_BODY_SIZE 28
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_TRAILER_SECTION_SIZE 29
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_TRAILER_SIZE 30
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_TRANSFER_CODING 31
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_CONTENT_CODING 32
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_RESPONSE_TIMEOUT 33
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_UPGRADE_FAILED 34
+#define WASI_HTTP_TYPES_ERROR_CODE_HTTP_PROTOCOL_ERROR 35
+#define WASI_HTTP_TYPES_ERROR_CODE_LOOP_DETECTED 36
+#define WASI_HTTP_TYPES_ERROR_CODE_CONFIGURATION_ERROR 37
+#define WASI_HTTP_TYPES_ERROR_CODE_INTERNAL_ERROR 38
+
+typedef struct wasi_http_types_header_error_t {
+  uint8_t tag;
+} wasi_http_types_header_error_t;
+
+#define WASI_HTTP_TYPES_HEADER_ERROR_INVALID_SYNTAX 0
+#define WASI_HTTP_TYPES_HEADER_ERROR_FORBIDDEN 1
+#define WASI_HTTP_TYPES_HEADER_ERROR_IMMUTABLE 2
+
+typedef struct wasi_http_types_own_fields_t {
+  int32_t __handle;
+} wasi_http_types_own_fields_t;
+
+typedef struct wasi_http_types_borrow_fields_t {
+  int32_t __handle;
+} wasi_http_types_borrow_fields_t;
+
+typedef struct wasi_http_types_own_outgoing_request_t {
+  int32_t __handle;
+} wasi_http_types_own_outgoing_request_t;
+
+typedef struct wasi_http_types_borrow_outgoing_request_t {
+  int32_t __handle;
+} wasi_http_types_borrow_outgoing_request_t;
+
+typedef struct wasi_http_types_own_request_options_t {
+  int32_t __handle;
+} wasi_http_types_own_request_options_t;
+
+typedef struct wasi_http_types_borrow_request_options_t {
+  int32_t __handle;
+} wasi_http_types_borrow_request_options_t;
+
+typedef struct wasi_http_types_own_outgoing_body_t {
+  int32_t __handle;
+} wasi_http_types_own_outgoing_body_t;
+
+typedef struct wasi_http_types_borrow_outgoing_body_t {
+  int32_t __handle;
+} wasi_http_types_borrow_outgoing_body_t;
+
+typedef struct wasi_http_types_own_future_incoming_response_t {
+  int32_t __handle;
+} wasi_http_types_own_future_incoming_response_t;
+
+typedef struct wasi_http_types_borrow_future_incoming_response_t {
+  int32_t __handle;
+} wasi_http_types_borrow_future_incoming_response_t;
+
+typedef struct wasi_http_types_own_incoming_response_t {
+  int32_t __handle;
+} wasi_http_types_own_incoming_response_t;
+
+typedef struct wasi_http_types_borrow_incoming_response_t {
+  int32_t __handle;
+} wasi_http_types_borrow_incoming_response_t;
+
+typedef struct wasi_http_types_own_incoming_body_t {
+  int32_t __handle;
+} wasi_http_types_own_incoming_body_t;
+
+typedef struct wasi_http_types_borrow_incoming_body_t {
+  int32_t __handle;
+} wasi_http_types_borrow_incoming_body_t;
+
+typedef struct {
+  brrr_world_string_t f0;
+  brrr_world_list_u8_t f1;
+} brrr_world_tuple2_string_list_u8_t;
+
+typedef struct {
+  brrr_world_tuple2_string_list_u8_t *ptr;
+  size_t len;
+} brrr_world_list_tuple2_string_list_u8_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_http_types_own_fields_t ok;
+    wasi_http_types_header_error_t err;
+  } val;
+} wasi_http_types_result_own_fields_header_error_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_http_types_own_outgoing_body_t ok;
+  } val;
+} wasi_http_types_result_own_outgoing_body_void_t;
+
+typedef struct {
+  bool is_err;
+} wasi_http_types_result_void_void_t;
+
+typedef struct {
+  bool is_some;
+  wasi_http_types_scheme_t val;
+} wasi_http_types_option_scheme_t;
+
+typedef wasi_io_streams_own_output_stream_t wasi_http_types_own_output_stream_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_http_types_own_output_stream_t ok;
+  } val;
+} wasi_http_types_result_own_output_stream_void_t;
+
+typedef struct {
+  bool is_some;
+  wasi_http_types_own_fields_t val;
+} wasi_http_types_option_own_fields_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_http_types_error_code_t err;
+  } val;
+} wasi_http_types_result_void_error_code_t;
+
+typedef wasi_io_poll_own_pollable_t wasi_http_types_own_pollable_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_http_types_own_incoming_response_t ok;
+    wasi_http_types_error_code_t err;
+  } val;
+} wasi_http_types_result_own_incoming_response_error_code_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_http_types_result_own_incoming_response_error_code_t ok;
+  } val;
+} wasi_http_types_result_result_own_incoming_response_error_code_void_t;
+
+typedef struct {
+  bool is_some;
+  wasi_http_types_result_result_own_incoming_response_error_code_void_t val;
+} wasi_http_types_option_result_result_own_incoming_response_error_code_void_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_http_types_own_incoming_body_t ok;
+  } val;
+} wasi_http_types_result_own_incoming_body_void_t;
+
+typedef wasi_io_streams_own_input_stream_t wasi_http_types_own_input_stream_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_http_types_own_input_stream_t ok;
+  } val;
+} wasi_http_types_result_own_input_stream_void_t;
+
+typedef wasi_http_types_error_code_t wasi_http_outgoing_handler_error_code_t;
+
+typedef wasi_http_types_own_outgoing_request_t wasi_http_outgoing_handler_own_outgoing_request_t;
+
+typedef wasi_http_types_own_request_options_t wasi_http_outgoing_handler_own_request_options_t;
+
+typedef struct {
+  bool is_some;
+  wasi_http_outgoing_handler_own_request_options_t val;
+} wasi_http_outgoing_handler_option_own_request_options_t;
+
+typedef wasi_http_types_own_future_incoming_response_t wasi_http_outgoing_handler_own_future_incoming_response_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_http_outgoing_handler_own_future_incoming_response_t ok;
+    wasi_http_outgoing_handler_error_code_t err;
+  } val;
+} wasi_http_outgoing_handler_result_own_future_incoming_response_error_code_t;
 
 // A call to another task. Its identity is `call-hash`; without one the host derives it from task and payload.
 typedef struct brrr_worker_types_invocation_t {
@@ -107,11 +637,6 @@ typedef struct {
 
 typedef struct {
   bool is_some;
-  uint32_t val;
-} brrr_world_option_u32_t;
-
-typedef struct {
-  bool is_some;
   brrr_worker_tasks_outcome_t val;
 } brrr_worker_tasks_option_outcome_t;
 
@@ -129,11 +654,6 @@ typedef uint8_t brrr_worker_log_level_t;
 #define BRRR_WORKER_LOG_LEVEL_ERROR 4
 
 typedef brrr_worker_types_failure_t exports_brrr_worker_handler_failure_t;
-
-typedef struct {
-  bool is_some;
-  uint64_t val;
-} brrr_world_option_u64_t;
 
 typedef struct exports_brrr_worker_handler_options_t {
   brrr_world_option_u64_t   timeout_ms;
@@ -199,6 +719,7 @@ extern void wasi_clocks_wall_clock_now(wasi_clocks_wall_clock_datetime_t *ret);
 
 // Imported Functions from `wasi:io/poll@0.2.0`
 extern void wasi_io_poll_method_pollable_block(wasi_io_poll_borrow_pollable_t self);
+extern void wasi_io_poll_poll(wasi_io_poll_list_borrow_pollable_t *in, brrr_world_list_u32_t *ret);
 
 // Imported Functions from `wasi:clocks/monotonic-clock@0.2.0`
 extern wasi_clocks_monotonic_clock_instant_t wasi_clocks_monotonic_clock_now(void);
@@ -207,6 +728,55 @@ extern wasi_clocks_monotonic_clock_own_pollable_t wasi_clocks_monotonic_clock_su
 // Imported Functions from `wasi:random/random@0.2.0`
 extern void wasi_random_random_get_random_bytes(uint64_t len, brrr_world_list_u8_t *ret);
 extern uint64_t wasi_random_random_get_random_u64(void);
+
+// Imported Functions from `wasi:cli/environment@0.2.0`
+extern void wasi_cli_environment_get_environment(brrr_world_list_tuple2_string_string_t *ret);
+
+// Imported Functions from `wasi:filesystem/types@0.2.0`
+extern bool wasi_filesystem_types_method_descriptor_stat(wasi_filesystem_types_borrow_descriptor_t self, wasi_filesystem_types_descriptor_stat_t *ret, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_stat_at(wasi_filesystem_types_borrow_descriptor_t self, wasi_filesystem_types_path_flags_t path_flags, brrr_world_string_t *path, wasi_filesystem_types_descriptor_stat_t *ret, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_read(wasi_filesystem_types_borrow_descriptor_t self, uint64_t length, uint64_t offset, brrr_world_tuple2_list_u8_bool_t *ret, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_write(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_list_u8_t *buffer, uint64_t offset, uint64_t *ret, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_open_at(wasi_filesystem_types_borrow_descriptor_t self, wasi_filesystem_types_path_flags_t path_flags, brrr_world_string_t *path, wasi_filesystem_types_open_flags_t open_flags, wasi_filesystem_types_descriptor_flags_t flags, wasi_filesystem_types_own_descriptor_t *ret, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_create_directory_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *path, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_remove_directory_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *path, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_unlink_file_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *path, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_rename_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *old_path, wasi_filesystem_types_borrow_descriptor_t new_descriptor, brrr_world_string_t *new_path, wasi_filesystem_types_error_code_t *err);
+
+// Imported Functions from `wasi:filesystem/preopens@0.2.0`
+extern void wasi_filesystem_preopens_get_directories(wasi_filesystem_preopens_list_tuple2_own_descriptor_string_t *ret);
+
+// Imported Functions from `wasi:io/error@0.2.0`
+extern void wasi_io_error_method_error_to_debug_string(wasi_io_error_borrow_error_t self, brrr_world_string_t *ret);
+
+// Imported Functions from `wasi:io/streams@0.2.0`
+extern bool wasi_io_streams_method_input_stream_read(wasi_io_streams_borrow_input_stream_t self, uint64_t len, brrr_world_list_u8_t *ret, wasi_io_streams_stream_error_t *err);
+extern wasi_io_streams_own_pollable_t wasi_io_streams_method_input_stream_subscribe(wasi_io_streams_borrow_input_stream_t self);
+extern bool wasi_io_streams_method_output_stream_check_write(wasi_io_streams_borrow_output_stream_t self, uint64_t *ret, wasi_io_streams_stream_error_t *err);
+extern bool wasi_io_streams_method_output_stream_write(wasi_io_streams_borrow_output_stream_t self, brrr_world_list_u8_t *contents, wasi_io_streams_stream_error_t *err);
+extern bool wasi_io_streams_method_output_stream_flush(wasi_io_streams_borrow_output_stream_t self, wasi_io_streams_stream_error_t *err);
+extern wasi_io_streams_own_pollable_t wasi_io_streams_method_output_stream_subscribe(wasi_io_streams_borrow_output_stream_t self);
+
+// Imported Functions from `wasi:http/types@0.2.0`
+extern bool wasi_http_types_static_fields_from_list(brrr_world_list_tuple2_string_list_u8_t *entries, wasi_http_types_own_fields_t *ret, wasi_http_types_header_error_t *err);
+extern void wasi_http_types_method_fields_entries(wasi_http_types_borrow_fields_t self, brrr_world_list_tuple2_string_list_u8_t *ret);
+extern wasi_http_types_own_outgoing_request_t wasi_http_types_constructor_outgoing_request(wasi_http_types_own_fields_t headers);
+extern bool wasi_http_types_method_outgoing_request_body(wasi_http_types_borrow_outgoing_request_t self, wasi_http_types_own_outgoing_body_t *ret);
+extern bool wasi_http_types_method_outgoing_request_set_method(wasi_http_types_borrow_outgoing_request_t self, wasi_http_types_method_t *method);
+extern bool wasi_http_types_method_outgoing_request_set_path_with_query(wasi_http_types_borrow_outgoing_request_t self, brrr_world_string_t *maybe_path_with_query);
+extern bool wasi_http_types_method_outgoing_request_set_scheme(wasi_http_types_borrow_outgoing_request_t self, wasi_http_types_scheme_t *maybe_scheme);
+extern bool wasi_http_types_method_outgoing_request_set_authority(wasi_http_types_borrow_outgoing_request_t self, brrr_world_string_t *maybe_authority);
+extern bool wasi_http_types_method_outgoing_body_write(wasi_http_types_borrow_outgoing_body_t self, wasi_http_types_own_output_stream_t *ret);
+extern bool wasi_http_types_static_outgoing_body_finish(wasi_http_types_own_outgoing_body_t this_, wasi_http_types_own_fields_t *maybe_trailers, wasi_http_types_error_code_t *err);
+extern wasi_http_types_own_pollable_t wasi_http_types_method_future_incoming_response_subscribe(wasi_http_types_borrow_future_incoming_response_t self);
+extern bool wasi_http_types_method_future_incoming_response_get(wasi_http_types_borrow_future_incoming_response_t self, wasi_http_types_result_result_own_incoming_response_error_code_void_t *ret);
+extern uint16_t wasi_http_types_method_incoming_response_status(wasi_http_types_borrow_incoming_response_t self);
+extern wasi_http_types_own_fields_t wasi_http_types_method_incoming_response_headers(wasi_http_types_borrow_incoming_response_t self);
+extern bool wasi_http_types_method_incoming_response_consume(wasi_http_types_borrow_incoming_response_t self, wasi_http_types_own_incoming_body_t *ret);
+extern bool wasi_http_types_method_incoming_body_stream(wasi_http_types_borrow_incoming_body_t self, wasi_http_types_own_input_stream_t *ret);
+
+// Imported Functions from `wasi:http/outgoing-handler@0.2.0`
+extern bool wasi_http_outgoing_handler_handle(wasi_http_outgoing_handler_own_outgoing_request_t request, wasi_http_outgoing_handler_own_request_options_t *maybe_options, wasi_http_outgoing_handler_own_future_incoming_response_t *ret, wasi_http_outgoing_handler_error_code_t *err);
 
 // Imported Functions from `brrr:worker/tasks@0.1.0`
 // Asks for the outcomes of `calls`. Returns one entry per call, in their order, with exactly `need` of them
@@ -238,13 +808,167 @@ extern void wasi_io_poll_pollable_drop_borrow(wasi_io_poll_borrow_pollable_t han
 
 extern wasi_io_poll_borrow_pollable_t wasi_io_poll_borrow_pollable(wasi_io_poll_own_pollable_t handle);
 
-void brrr_world_list_u8_free(brrr_world_list_u8_t *ptr);
+void wasi_io_poll_list_borrow_pollable_free(wasi_io_poll_list_borrow_pollable_t *ptr);
 
-void brrr_world_option_string_free(brrr_world_option_string_t *ptr);
+void brrr_world_list_u32_free(brrr_world_list_u32_t *ptr);
+
+void brrr_world_list_u8_free(brrr_world_list_u8_t *ptr);
 
 void brrr_world_tuple2_string_string_free(brrr_world_tuple2_string_string_t *ptr);
 
 void brrr_world_list_tuple2_string_string_free(brrr_world_list_tuple2_string_string_t *ptr);
+
+void wasi_filesystem_types_option_datetime_free(wasi_filesystem_types_option_datetime_t *ptr);
+
+void wasi_filesystem_types_descriptor_stat_free(wasi_filesystem_types_descriptor_stat_t *ptr);
+
+extern void wasi_filesystem_types_descriptor_drop_own(wasi_filesystem_types_own_descriptor_t handle);
+
+extern void wasi_filesystem_types_descriptor_drop_borrow(wasi_filesystem_types_borrow_descriptor_t handle);
+
+extern wasi_filesystem_types_borrow_descriptor_t wasi_filesystem_types_borrow_descriptor(wasi_filesystem_types_own_descriptor_t handle);
+
+void wasi_filesystem_types_result_descriptor_stat_error_code_free(wasi_filesystem_types_result_descriptor_stat_error_code_t *ptr);
+
+void wasi_filesystem_types_result_tuple2_list_u8_bool_error_code_free(wasi_filesystem_types_result_tuple2_list_u8_bool_error_code_t *ptr);
+
+void wasi_filesystem_types_result_u64_error_code_free(wasi_filesystem_types_result_u64_error_code_t *ptr);
+
+void wasi_filesystem_types_result_own_descriptor_error_code_free(wasi_filesystem_types_result_own_descriptor_error_code_t *ptr);
+
+void wasi_filesystem_types_result_void_error_code_free(wasi_filesystem_types_result_void_error_code_t *ptr);
+
+void wasi_filesystem_preopens_tuple2_own_descriptor_string_free(wasi_filesystem_preopens_tuple2_own_descriptor_string_t *ptr);
+
+void wasi_filesystem_preopens_list_tuple2_own_descriptor_string_free(wasi_filesystem_preopens_list_tuple2_own_descriptor_string_t *ptr);
+
+extern void wasi_io_error_error_drop_own(wasi_io_error_own_error_t handle);
+
+extern void wasi_io_error_error_drop_borrow(wasi_io_error_borrow_error_t handle);
+
+extern wasi_io_error_borrow_error_t wasi_io_error_borrow_error(wasi_io_error_own_error_t handle);
+
+void wasi_io_streams_stream_error_free(wasi_io_streams_stream_error_t *ptr);
+
+extern void wasi_io_streams_input_stream_drop_own(wasi_io_streams_own_input_stream_t handle);
+
+extern void wasi_io_streams_input_stream_drop_borrow(wasi_io_streams_borrow_input_stream_t handle);
+
+extern wasi_io_streams_borrow_input_stream_t wasi_io_streams_borrow_input_stream(wasi_io_streams_own_input_stream_t handle);
+
+extern void wasi_io_streams_output_stream_drop_own(wasi_io_streams_own_output_stream_t handle);
+
+extern void wasi_io_streams_output_stream_drop_borrow(wasi_io_streams_borrow_output_stream_t handle);
+
+extern wasi_io_streams_borrow_output_stream_t wasi_io_streams_borrow_output_stream(wasi_io_streams_own_output_stream_t handle);
+
+void wasi_io_streams_result_list_u8_stream_error_free(wasi_io_streams_result_list_u8_stream_error_t *ptr);
+
+void wasi_io_streams_result_u64_stream_error_free(wasi_io_streams_result_u64_stream_error_t *ptr);
+
+void wasi_io_streams_result_void_stream_error_free(wasi_io_streams_result_void_stream_error_t *ptr);
+
+void wasi_http_types_method_free(wasi_http_types_method_t *ptr);
+
+void wasi_http_types_scheme_free(wasi_http_types_scheme_t *ptr);
+
+void brrr_world_option_string_free(brrr_world_option_string_t *ptr);
+
+void brrr_world_option_u16_free(brrr_world_option_u16_t *ptr);
+
+void wasi_http_types_dns_error_payload_free(wasi_http_types_dns_error_payload_t *ptr);
+
+void brrr_world_option_u8_free(brrr_world_option_u8_t *ptr);
+
+void wasi_http_types_tls_alert_received_payload_free(wasi_http_types_tls_alert_received_payload_t *ptr);
+
+void brrr_world_option_u32_free(brrr_world_option_u32_t *ptr);
+
+void wasi_http_types_field_size_payload_free(wasi_http_types_field_size_payload_t *ptr);
+
+void brrr_world_option_u64_free(brrr_world_option_u64_t *ptr);
+
+void wasi_http_types_option_field_size_payload_free(wasi_http_types_option_field_size_payload_t *ptr);
+
+void wasi_http_types_error_code_free(wasi_http_types_error_code_t *ptr);
+
+void wasi_http_types_header_error_free(wasi_http_types_header_error_t *ptr);
+
+extern void wasi_http_types_fields_drop_own(wasi_http_types_own_fields_t handle);
+
+extern void wasi_http_types_fields_drop_borrow(wasi_http_types_borrow_fields_t handle);
+
+extern wasi_http_types_borrow_fields_t wasi_http_types_borrow_fields(wasi_http_types_own_fields_t handle);
+
+extern void wasi_http_types_outgoing_request_drop_own(wasi_http_types_own_outgoing_request_t handle);
+
+extern void wasi_http_types_outgoing_request_drop_borrow(wasi_http_types_borrow_outgoing_request_t handle);
+
+extern wasi_http_types_borrow_outgoing_request_t wasi_http_types_borrow_outgoing_request(wasi_http_types_own_outgoing_request_t handle);
+
+extern void wasi_http_types_request_options_drop_own(wasi_http_types_own_request_options_t handle);
+
+extern void wasi_http_types_request_options_drop_borrow(wasi_http_types_borrow_request_options_t handle);
+
+extern wasi_http_types_borrow_request_options_t wasi_http_types_borrow_request_options(wasi_http_types_own_request_options_t handle);
+
+extern void wasi_http_types_outgoing_body_drop_own(wasi_http_types_own_outgoing_body_t handle);
+
+extern void wasi_http_types_outgoing_body_drop_borrow(wasi_http_types_borrow_outgoing_body_t handle);
+
+extern wasi_http_types_borrow_outgoing_body_t wasi_http_types_borrow_outgoing_body(wasi_http_types_own_outgoing_body_t handle);
+
+extern void wasi_http_types_future_incoming_response_drop_own(wasi_http_types_own_future_incoming_response_t handle);
+
+extern void wasi_http_types_future_incoming_response_drop_borrow(wasi_http_types_borrow_future_incoming_response_t handle);
+
+extern wasi_http_types_borrow_future_incoming_response_t wasi_http_types_borrow_future_incoming_response(wasi_http_types_own_future_incoming_response_t handle);
+
+extern void wasi_http_types_incoming_response_drop_own(wasi_http_types_own_incoming_response_t handle);
+
+extern void wasi_http_types_incoming_response_drop_borrow(wasi_http_types_borrow_incoming_response_t handle);
+
+extern wasi_http_types_borrow_incoming_response_t wasi_http_types_borrow_incoming_response(wasi_http_types_own_incoming_response_t handle);
+
+extern void wasi_http_types_incoming_body_drop_own(wasi_http_types_own_incoming_body_t handle);
+
+extern void wasi_http_types_incoming_body_drop_borrow(wasi_http_types_borrow_incoming_body_t handle);
+
+extern wasi_http_types_borrow_incoming_body_t wasi_http_types_borrow_incoming_body(wasi_http_types_own_incoming_body_t handle);
+
+void brrr_world_tuple2_string_list_u8_free(brrr_world_tuple2_string_list_u8_t *ptr);
+
+void brrr_world_list_tuple2_string_list_u8_free(brrr_world_list_tuple2_string_list_u8_t *ptr);
+
+void wasi_http_types_result_own_fields_header_error_free(wasi_http_types_result_own_fields_header_error_t *ptr);
+
+void wasi_http_types_result_own_outgoing_body_void_free(wasi_http_types_result_own_outgoing_body_void_t *ptr);
+
+void wasi_http_types_result_void_void_free(wasi_http_types_result_void_void_t *ptr);
+
+void wasi_http_types_option_scheme_free(wasi_http_types_option_scheme_t *ptr);
+
+void wasi_http_types_result_own_output_stream_void_free(wasi_http_types_result_own_output_stream_void_t *ptr);
+
+void wasi_http_types_option_own_fields_free(wasi_http_types_option_own_fields_t *ptr);
+
+void wasi_http_types_result_void_error_code_free(wasi_http_types_result_void_error_code_t *ptr);
+
+void wasi_http_types_result_own_incoming_response_error_code_free(wasi_http_types_result_own_incoming_response_error_code_t *ptr);
+
+void wasi_http_types_result_result_own_incoming_response_error_code_void_free(wasi_http_types_result_result_own_incoming_response_error_code_void_t *ptr);
+
+void wasi_http_types_option_result_result_own_incoming_response_error_code_void_free(wasi_http_types_option_result_result_own_incoming_response_error_code_void_t *ptr);
+
+void wasi_http_types_result_own_incoming_body_void_free(wasi_http_types_result_own_incoming_body_void_t *ptr);
+
+void wasi_http_types_result_own_input_stream_void_free(wasi_http_types_result_own_input_stream_void_t *ptr);
+
+void wasi_http_outgoing_handler_error_code_free(wasi_http_outgoing_handler_error_code_t *ptr);
+
+void wasi_http_outgoing_handler_option_own_request_options_free(wasi_http_outgoing_handler_option_own_request_options_t *ptr);
+
+void wasi_http_outgoing_handler_result_own_future_incoming_response_error_code_free(wasi_http_outgoing_handler_result_own_future_incoming_response_error_code_t *ptr);
 
 void brrr_worker_types_invocation_free(brrr_worker_types_invocation_t *ptr);
 
@@ -260,17 +984,11 @@ void brrr_worker_tasks_outcome_free(brrr_worker_tasks_outcome_t *ptr);
 
 void brrr_worker_tasks_list_invocation_free(brrr_worker_tasks_list_invocation_t *ptr);
 
-void brrr_world_option_u32_free(brrr_world_option_u32_t *ptr);
-
 void brrr_worker_tasks_option_outcome_free(brrr_worker_tasks_option_outcome_t *ptr);
 
 void brrr_worker_tasks_list_option_outcome_free(brrr_worker_tasks_list_option_outcome_t *ptr);
 
 void exports_brrr_worker_handler_failure_free(exports_brrr_worker_handler_failure_t *ptr);
-
-void brrr_world_option_u64_free(brrr_world_option_u64_t *ptr);
-
-void exports_brrr_worker_handler_options_free(exports_brrr_worker_handler_options_t *ptr);
 
 void exports_brrr_worker_handler_task_free(exports_brrr_worker_handler_task_t *ptr);
 

@@ -241,6 +241,43 @@ uint64_t brrr_now_ms(void);
 void brrr_sleep_ms(uint64_t ms);
 uint64_t brrr_random(void);
 
+/* ---- What the worker lets it touch: brrr-host run --allow-http, --env. Each run of a handler does it again, so it belongs
+ * into a leaf. */
+
+typedef struct brrr_header {
+    const char *name, *value;
+} brrr_header;
+
+/* A request: made by brrr_http_get or brrr_http_request, then its fields may be set. */
+typedef struct brrr_request {
+    const char *method, *url;
+    const brrr_header *headers;
+    size_t header_count;
+    brrr_bytes body;
+    /* It fails unless the whole response is there in this time; -1: the run's own time ends it. */
+    int64_t timeout_ms;
+    /* Redirects that it follows, 10 at first. Each is asked of the worker. */
+    int redirects;
+    /* What came back, of any status; or, where `problem` is not NULL, why nothing did. */
+    uint16_t status;
+    const brrr_header *response_headers;
+    size_t response_header_count;
+    /* Its body, with a NUL behind it. */
+    brrr_bytes content;
+    const char *problem;
+} brrr_request;
+
+brrr_request brrr_http_get(const char *url);
+brrr_request brrr_http_request(const char *method, const char *url);
+/* Sends all of them at once and waits for all. Gives the first problem in their order, which names host and flag where the
+ * worker refused it; each request has its own all the same. */
+brrr_error *brrr_http_send(brrr_request *requests, size_t count);
+/* The value of the response's first header of this name; NULL when there is none. */
+const char *brrr_http_header(const brrr_request *request, const char *name);
+
+/* The variable's value, or an error that names the flag that would allow it. getenv works as well. */
+brrr_error *brrr_env(const char *key, const char **value);
+
 /* ---- Where types meet: what the macros below call. */
 
 typedef enum brrr_type { BRRR_T_BOOL, BRRR_T_INT, BRRR_T_UINT, BRRR_T_DOUBLE, BRRR_T_FLOAT, BRRR_T_TEXT, BRRR_T_STRING,

@@ -66,6 +66,19 @@ char *brrr_call_hash(const char *task, brrr_bytes payload);
 /* Runs the handler that `app->task` names; its value is in `app->result`. */
 brrr_error *brrr_dispatch(brrr_app *app);
 
+/* A URL's parts: `path` with its query. */
+typedef struct url {
+    bool https;
+    const char *authority, *path;
+} url;
+/* NULL, or why it is none. */
+const char *brrr_url_parse(const char *text, url *parsed);
+/* Where a reference in a document from `base` leads. */
+const char *brrr_url_join(const url *base, const char *reference);
+bool brrr_url_same_origin(const url *a, const url *b);
+/* The message about a request. */
+const char *brrr_request_problem(const char *method, const char *url, const char *problem);
+
 /* An option by its name in the WIT, with its value as text. */
 typedef struct option {
     const char *name, *value;
@@ -79,10 +92,29 @@ size_t brrr_task_extra(const brrr_task *task, option options[4]);
 /* Asks for the outcomes of these calls, and puts them into them; `need` may be NULL: all. */
 void brrr_host_poll(brrr_call **calls, size_t count, const uint32_t *need);
 void brrr_host_log(brrr_level level, const char *message, size_t size);
+/* Sends these requests, and puts into them what came of it. */
+void brrr_host_send(brrr_request *requests, size_t count);
 /* Shows what was printed and has not been shown. */
 void brrr_flush(void);
 
 /* ---- Of a component only. */
+
+#define PREVIEW1(name) __imported_wasi_snapshot_preview1_##name
+/* One function of preview 1, declared as the C library declares it: all of its pointers are numbers. */
+#define PROVIDE(name, ...)               \
+    int32_t PREVIEW1(name)(__VA_ARGS__); \
+    int32_t PREVIEW1(name)(__VA_ARGS__)
+
+/* What files add to the functions that stdio always uses; as those of preview 1. */
+typedef struct file_functions {
+    int32_t (*read)(int32_t fd, int32_t vectors, int32_t count, int32_t read);
+    int32_t (*write)(int32_t fd, int32_t vectors, int32_t count, int32_t written);
+    int32_t (*seek)(int32_t fd, int64_t offset, int32_t whence, int32_t position);
+    int32_t (*close)(int32_t fd);
+    int32_t (*fdstat)(int32_t fd, int32_t stat);
+} file_functions;
+/* NULL in a program that opens none. */
+extern const file_functions *brrr_files;
 
 void brrr_sleep_ns(uint64_t ns);
 /* Shows lines that have no end yet. */

@@ -71,6 +71,15 @@ void brrr_host_log(brrr_level level, const char *message, size_t size) {
     fprintf(stderr, "%s: %.*s\n", names[level], (int)size, message);
 }
 
+void (*brrr_testing_server)(brrr_request *request);
+
+void brrr_host_send(brrr_request *requests, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (brrr_testing_server != NULL) brrr_testing_server(&requests[i]);
+        else requests[i].problem = "nothing answers in this test: set brrr_testing_server";
+    }
+}
+
 void brrr_flush(void) {
     fflush(stdout);
 }

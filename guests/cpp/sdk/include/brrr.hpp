@@ -17,6 +17,7 @@
 /// | brrr/codec.hpp | what is written as JSON and read from it; BRRR_FIELDS for types of your own |
 /// | brrr/call.hpp | Call and its options, gather, first |
 /// | brrr/task.hpp | Task, Options, BRRR_WORKER |
+/// | brrr/http.hpp | requests, one or several at once; env: variables |
 /// | brrr/system.hpp | log, clock, sleep, random numbers, time left |
 #ifndef BRRR_HPP
 #define BRRR_HPP
@@ -24,6 +25,7 @@
 #include <brrr/call.hpp>
 #include <brrr/codec.hpp>
 #include <brrr/error.hpp>
+#include <brrr/http.hpp>
 #include <brrr/system.hpp>
 #include <brrr/task.hpp>
 

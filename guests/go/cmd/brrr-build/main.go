@@ -26,6 +26,11 @@ var adapterWorld []byte
 //go:embed worker.wit
 var workerWorld []byte
 
+// What a program may ask of the host besides. Of a world a component imports what its program uses.
+//
+//go:embed program.wit
+var programWorld []byte
+
 func main() {
 	output := flag.String("o", "app.wasm", "the `file` to write")
 	folder := flag.String("C", ".", "the `folder` in which the package is looked for")
@@ -94,6 +99,12 @@ func (b *builder) file(name string, content []byte) string {
 	return b.path(name)
 }
 
+func (b *builder) folder(name string) {
+	if b.err == nil {
+		b.err = os.MkdirAll(b.path(name), 0o700)
+	}
+}
+
 func (b *builder) compile(folder, program string) (string, error) {
 	core := b.path("core.wasm")
 	// -trimpath, -buildvcs: the same source gives the same component, wherever it lies.
@@ -115,7 +126,10 @@ func (b *builder) component(program, output string) error {
 	adapter, embedded := b.path("adapter.wasm"), b.path("embedded.wasm")
 	b.run("parse", b.file("adapter.wat", adapterSource), "-o", b.path("plain.wasm"))
 	b.run("component", "embed", "-w", "adapter", b.file("adapter.wit", adapterWorld), b.path("plain.wasm"), "-o", adapter)
-	b.run("component", "embed", "-w", "worker", b.file("worker.wit", workerWorld), program, "-o", embedded)
+	b.folder("wit/deps")
+	b.file("wit/program.wit", programWorld)
+	b.file("wit/deps/worker.wit", workerWorld)
+	b.run("component", "embed", "-w", "program", b.path("wit"), program, "-o", embedded)
 	b.run("component", "new", embedded, "--adapt", "wasi_snapshot_preview1="+adapter, "-o", output)
 	return b.err
 }

@@ -124,10 +124,23 @@ func writeMemory(pages uint32) []byte {
 // A shorter run of zeros is cheaper written than left out: a segment of its own takes about as much.
 const gap = 16
 
-// The segments that make a memory, which begins as zeros, look like this.
+// Validators take no more segments than this.
+const maxSegments = 100_000
+
+// The segments that make a memory, which begins as zeros.
 func writeData(memory []byte) []byte {
+	// A large program (net/http) has more gaps than there may be segments: then only wider ones are left out.
+	for width := gap; ; width *= 2 {
+		if count, segments := segmentsOf(memory, width); count <= maxSegments {
+			return append(binary.AppendUvarint(nil, uint64(count)), segments...)
+		}
+	}
+}
+
+// The segments between runs of so many zeros, and how many they are.
+func segmentsOf(memory []byte, gap int) (int, []byte) {
 	var segments []byte
-	count := uint64(0)
+	count := 0
 	for at := 0; at < len(memory); {
 		if memory[at] == 0 {
 			at++
@@ -148,7 +161,7 @@ func writeData(memory []byte) []byte {
 		count++
 		at = end
 	}
-	return append(binary.AppendUvarint(nil, count), segments...)
+	return count, segments
 }
 
 func appendBytes(out, bytes []byte) []byte {

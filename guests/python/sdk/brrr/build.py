@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import modulefinder
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,14 @@ SDK = Path(__file__).resolve().parent
 WIT_FOLDERS = (SDK, SDK.parents[3] / "wit") if len(SDK.parents) > 3 else (SDK,)
 """Where worker.wit is: packed with the SDK, or in the repository that the SDK is part of."""
 
+WORLDS = {"brrr.http": "http"}
+"""Modules of the SDK that need a world of wit/guest.wit besides `guest`. Each has a module `wasi`, which uses it."""
+
+NAMES = {"brrr:worker/types@0.1.0": "types", "wasi:http/types@0.2.12": "http_types"}
+"""What Python calls interfaces of which another one has the same name."""
+
 ENTRY = """\
-import {module}
+import {modules}
 from brrr.component import Handler
 """
 
@@ -54,22 +61,41 @@ def build(module: Path, output: Path, paths: list[Path], wit: Path | None = None
         raise BuildError(f"{module.name} can't be imported: a module's file is called like app.py")
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="brrr-build-") as folder:
-        (Path(folder) / "brrr_entry.py").write_text(ENTRY.format(module=module.stem))
-        wit_folder = _wit_folder(wit, Path(folder) / "wit")
-        command = [_componentize_py(), "--quiet", "-d", str(wit_folder), "-w", "worker", "componentize"]
-        command += ["brrr_entry", "-o", str(output)]
+        used = _imported(module, paths) & WORLDS.keys()
+        modules = [module.stem, *(f"{name}.wasi" for name in used)]
+        (Path(folder) / "brrr_entry.py").write_text(ENTRY.format(modules=", ".join(modules)))
+        wit_folder = _wit_folder(wit, Path(folder) / "wit", ["guest", *(WORLDS[name] for name in used)])
+        command = [_componentize_py(), "--quiet", "-d", str(wit_folder), "-w", "component"]
+        for interface, name in NAMES.items():
+            command += ["--import-interface-name", f"{interface}={name}"]
+        command += ["componentize", "brrr_entry", "-o", str(output)]
         for path in [Path(folder), module.resolve().parent, *paths, SDK.parent, *_site_packages()]:
             command += ["-p", str(path)]
         if subprocess.run(command).returncode != 0:
             raise BuildError(f"componentize-py could not compile {module} (its message is above)")
 
 
-def _wit_folder(given: Path | None, scratch: Path) -> Path:
+def _imported(module: Path, paths: list[Path]) -> set[str]:
+    """The modules that a handler's module imports, itself or through others: a component has no more than it uses."""
+    finder = modulefinder.ModuleFinder([str(path) for path in (module.resolve().parent, *paths, SDK.parent)])
+    try:
+        finder.run_script(str(module))
+    except SyntaxError:
+        # The component's Python may be newer than this one: it has the last word on the syntax.
+        return set(WORLDS)
+    return set(finder.modules)
+
+
+def _wit_folder(given: Path | None, scratch: Path, worlds: list[str]) -> Path:
+    """A folder with the world `component`, which has those worlds in it."""
     for folder in (given, *WIT_FOLDERS):
         if folder is not None and (folder / "worker.wit").is_file():
-            # Alone in its folder: beside it there may be Python files.
-            scratch.mkdir()
-            shutil.copy(folder / "worker.wit", scratch)
+            shutil.copytree(SDK / "wit", scratch)
+            (scratch / "deps" / "worker").mkdir()
+            shutil.copy(folder / "worker.wit", scratch / "deps" / "worker")
+            # Not as several worlds for componentize-py to merge: it panics where they share a resource.
+            includes = "".join(f"  include {world};\n" for world in worlds)
+            (scratch / "component.wit").write_text(f"package brrr:python;\n\nworld component {{\n{includes}}}\n")
             return scratch
     raise BuildError("worker.wit not found; name its folder with --wit")
 

@@ -1,7 +1,7 @@
 """An event loop that waits for calls.
 
-It runs the handler's coroutines until all of them wait, then asks for every call that is waited for in one `poll`, and
-so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes the same batches. Because it is an
+It runs the handler's coroutines until all of them wait, then waits for what WASI has for them, then asks for every call
+that is waited for in one `poll`, and so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes the same batches. Because it is an
 asyncio loop, `asyncio.gather`, `TaskGroup`, `timeout`, locks and queues all work.
 """
 
@@ -21,6 +21,8 @@ from brrr.host import Host, Invocation, Outcome
 
 T = TypeVar("T")
 _Waiting = tuple[Invocation, "asyncio.Future[Outcome]"]
+_Select = Callable[[Sequence[Any], float | None], Sequence[int]]
+"""Waits until some of WASI's pollables are ready, or for so many seconds; gives their indices."""
 _Race = tuple[Sequence[Invocation], int, "asyncio.Future[Sequence[Outcome | None]]"]
 
 
@@ -29,7 +31,7 @@ _AnyLoop: Any = asyncio.AbstractEventLoop
 
 
 class Loop(_AnyLoop):  # type: ignore[misc]
-    """One handler's event loop. There is nothing to wait for but calls and timers: no sockets, no threads."""
+    """One handler's event loop. There is nothing to wait for but calls, timers and HTTP: no sockets, no threads."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -38,6 +40,8 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         self._timer_order = itertools.count()
         self._calls: list[_Waiting] = []
         self._races: list[_Race] = []
+        self._pollables: list[tuple[Any, asyncio.Future[None]]] = []
+        self._select: _Select | None = None
         self._tasks: list[asyncio.Task[Any]] = []
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
@@ -66,6 +70,13 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         self._races.append((invocations, need, future))
         return future
 
+    def wait_until_ready(self, pollable: Any, select: _Select) -> asyncio.Future[None]:
+        """Waits for something of WASI."""
+        future: asyncio.Future[None] = self.create_future()
+        self._pollables.append((pollable, future))
+        self._select = select
+        return future
+
     def time_left(self) -> float:
         """Seconds until the host stops this run."""
         return self._host.time_left()
@@ -75,6 +86,8 @@ class Loop(_AnyLoop):  # type: ignore[misc]
             handle = self._ready.popleft()
             if not handle.cancelled():
                 handle._run()
+        elif self._pollables:
+            self._resume_ready()
         elif self._drop_cancelled():
             # Calls before timers: with virtual time a timer would otherwise always win, and every timeout would strike.
             self._poll()
@@ -88,6 +101,21 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         self._calls = [entry for entry in self._calls if not entry[1].done()]
         self._races = [entry for entry in self._races if not entry[2].done()]
         return bool(self._calls or self._races)
+
+    def _resume_ready(self) -> None:
+        pollables = self._pollables = [entry for entry in self._pollables if not entry[1].done()]
+        if not pollables:
+            return
+        while self._timers and self._timers[0][2].cancelled():
+            heapq.heappop(self._timers)
+        # Beside a request time passes in every handler, so that a timeout can end it.
+        until = self._timers[0][0] if self._timers else None
+        assert self._select is not None, "it came with the first pollable"
+        ready = self._select([pollable for pollable, _ in pollables], None if until is None else until - self.time())
+        for i in ready:
+            pollables[i][1].set_result(None)
+        if until is not None and self.time() >= until:
+            self._fire(heapq.heappop(self._timers))
 
     def _poll(self) -> None:
         calls, self._calls = self._calls, []

@@ -1,7 +1,8 @@
 //! The tasks of `guests/CONFORMANCE.md`: what a handler does when all is well (`graph`), when it is not (`hostile`), with
-//! options (`options`), at the edges of the SDK (`edges`), with clock, chance and system (`outside`), and among components
+//! options (`options`), with what the host allows it (`allowed`), at the edges of the SDK (`edges`), with clock, chance and system (`outside`), and among components
 //! in other languages (`mixed`). The host's other tests use some more, of which that page says nothing.
 
+mod allowed;
 mod edges;
 mod graph;
 mod hostile;
@@ -60,6 +61,16 @@ brrr::worker!(
     outside::sleeps,
     outside::real,
     outside::forbidden,
+    allowed::http_get,
+    allowed::http_send,
+    allowed::http_several,
+    allowed::http_beside,
+    allowed::http_caught,
+    allowed::http_cut_short,
+    allowed::http_patient,
+    allowed::env_get,
+    allowed::file_read,
+    allowed::file_write,
     mixed::rust_greet,
     mixed::rust_gather,
 );

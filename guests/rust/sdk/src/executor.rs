@@ -78,7 +78,7 @@ pub(crate) fn wait_race(calls: Vec<Invocation>, need: u32) -> Rc<Slot<Vec<Option
     slot
 }
 
-/// The handler waits for something that is no call: nothing could ever wake it.
+/// The handler waits for something that is no call and no request: nothing could ever wake it.
 #[derive(Debug)]
 pub(crate) struct Stuck;
 
@@ -100,8 +100,12 @@ pub(crate) fn run<F: Future>(handler: F) -> Result<F::Output, Stuck> {
     result
 }
 
-/// Makes the next batch; false when there is nothing to ask for.
+/// Waits for answers of the world, or makes the next batch; false when there is nothing to wait for.
 fn advance() -> bool {
+    #[cfg(target_family = "wasm")]
+    if crate::io::wait() {
+        return true;
+    }
     // Whoever dropped its future has dropped its share of the slot.
     let calls = WAITING.with_borrow_mut(|waiting| std::mem::take(&mut waiting.calls));
     let (calls, slots): (Vec<_>, Vec<_>) = calls.into_iter().filter(|(_, slot)| Rc::strong_count(slot) > 1).unzip();

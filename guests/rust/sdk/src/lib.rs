@@ -36,20 +36,27 @@
 //! | [`error`] | [`Error`] and [`Failure`]: retry or give up, catch or pass on |
 //! | [`join`] | [`join!`], [`try_join!`], [`join_all`], [`first`] |
 //! | [`options`] | [`Options`] of a task: time, retries, share of a worker |
+//! | [`http`] | requests to the hosts that the worker allows; [`env()`]: variables, and [`fs`]: files that it lets a component see |
 //! | [`log`] | messages on the worker's output |
 //! | [`system`] | clock, sleep and random numbers, replayed |
 //! | [`testing`] | handlers run natively, in a unit test |
-//! | `executor` | batches: from waiting futures to one `poll` of the host; another one for the asynchronous world |
+//! | `executor`, `io` | batches: from waiting futures to one `poll` of the host, and what else is waited for |
+//! | `concurrent` | the executor of the asynchronous world |
 //! | `task`, `host` | what [`worker!`] exports |
 
 mod codec;
+mod environment;
 #[cfg_attr(all(feature = "async-world", target_family = "wasm"), path = "concurrent.rs")]
 mod executor;
 mod host;
+#[cfg(target_family = "wasm")]
+mod io;
 mod task;
 
 pub mod call;
 pub mod error;
+pub mod fs;
+pub mod http;
 pub mod join;
 pub mod log;
 pub mod options;
@@ -62,6 +69,7 @@ mod allocator;
 
 pub use brrr_macros::{handler, remote};
 pub use call::{App, Call, Request};
+pub use environment::{NotAllowed, env};
 pub use error::{Error, Failure, Result};
 pub use join::{first, first_n, join_all, try_join_all};
 pub use options::{Backoff, Options};

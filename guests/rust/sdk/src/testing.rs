@@ -14,12 +14,16 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use crate::executor::Outcome;
 use crate::host::Invocation;
 use crate::log::Level;
-use crate::{Call, Error, Failure, Request, Task, task};
+use crate::{Call, Error, Failure, Request, Task, http, task};
+
+/// What answers requests in a test.
+type Server = Rc<dyn Fn(&http::Request) -> http::Response>;
 
 #[derive(Default)]
 struct Host {
@@ -33,6 +37,35 @@ struct Host {
 
 thread_local! {
     static HOST: RefCell<Host> = RefCell::default();
+    static SERVER: RefCell<Option<Server>> = RefCell::default();
+}
+
+/// From now on, the requests of handlers in this thread get these answers; nothing is sent.
+///
+/// ```
+/// use brrr::http::Response;
+///
+/// #[brrr::handler(leaf)]
+/// async fn length(url: String) -> brrr::Result<usize> {
+///     Ok(brrr::http::get(url).send().await?.body.len())
+/// }
+/// brrr::worker!(length);
+///
+/// # fn main() {
+/// brrr::testing::serve(|request| Response::new(200, request.url.as_bytes()));
+/// assert_eq!(brrr::testing::run(TASKS, length("http://a/".into())), Ok(9));
+/// # }
+/// ```
+pub fn serve(server: impl Fn(&http::Request) -> http::Response + 'static) {
+    SERVER.set(Some(Rc::new(server)));
+}
+
+pub(crate) fn answer(request: &http::Request) -> Result<http::Response, http::Error> {
+    let server = SERVER.with_borrow(Clone::clone);
+    let server = server.ok_or_else(|| {
+        http::Error::new(http::Kind::Failed, "nothing answers in this test: brrr::testing::serve(|request| …)")
+    })?;
+    Ok(server(request))
 }
 
 /// Runs a call, and all that it calls, at once, with these tasks: each once, and again after a retryable error as often

@@ -9,8 +9,12 @@ export const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 /** The runtime's own modules, which exist only inside a component. */
 export const HOST_MODULES = ["brrr:*", "wasi:*"];
 
+/** The web's names that QuickJS lacks: where a bundle uses one freely, esbuild imports it from src/web/globals.ts. */
+const WEB = ["fetch", "Headers", "Request", "Response", "AbortController", "AbortSignal", "URL", "URLSearchParams"];
+
 /**
- * One JavaScript module of the SDK, the handlers in `entry` and all they import.
+ * One JavaScript module of the SDK, the handlers in `entry` and all they import: its source, and the host's modules that
+ * it imports.
  *
  * `overrides` are esbuild options on top, for the tests, which run the very same bundle outside a component.
  */
@@ -34,11 +38,19 @@ export async function bundle(entry, overrides = {}) {
     platform: "neutral",
     // Of what a package offers, the browser's variant is the one that expects no Node.
     mainFields: ["browser", "module", "main"],
+    inject: [resolve(SDK, "src/web/globals.ts")],
+    define: {
+      ...Object.fromEntries(WEB.map((name) => [`globalThis.${name}`, name])),
+      "process.env": "__processEnv",
+      // As every bundler does; libraries look at it while they load.
+      "process.env.NODE_ENV": '"production"',
+    },
     alias: { brrr: resolve(SDK, "src/index.ts") },
     external: HOST_MODULES,
     keepNames: true,
     sourcemap: "external",
     sourcesContent: false,
+    metafile: true,
     logLevel: "warning",
     ...overrides,
   }).catch(() => {
@@ -46,7 +58,9 @@ export async function bundle(entry, overrides = {}) {
   });
   const file = (suffix) => result.outputFiles.find(({ path }) => path.endsWith(suffix)).text;
   const code = file(".js");
-  return `${code}\nvar __brrrLines = ${JSON.stringify(lineTable(code, JSON.parse(file(".map")), dirname(entry)))};\n`;
+  const lines = JSON.stringify(lineTable(code, JSON.parse(file(".map")), dirname(entry)));
+  const imports = Object.values(result.metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
+  return { source: `${code}\nvar __brrrLines = ${lines};\n`, imports };
 }
 
 /**

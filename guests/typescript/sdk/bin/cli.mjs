@@ -55,7 +55,8 @@ export async function main(language) {
 
   try {
     if (language.typeCheck && !noCheck) await language.typeCheck(entry);
-    const component = await componentize(await bundle(entry), wit);
+    const { source, imports } = await bundle(entry);
+    const component = await componentize(source, imports, wit);
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, component);
     console.error(`${basename(target)}: ${(component.length / 1e6).toFixed(1)} MB`);

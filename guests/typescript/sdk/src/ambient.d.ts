@@ -1,4 +1,9 @@
-/** The globals that a handler has beyond the language itself. Installed by globals.ts. */
+/// <reference lib="esnext.disposable" />
+/// <reference path="./wit.d.ts" />
+/**
+ * The globals that a handler has beyond the language itself. Installed by globals.ts, or, from `fetch` on, put into a bundle
+ * that uses them.
+ */
 
 interface Console {
   log(...values: unknown[]): void;
@@ -33,3 +38,25 @@ interface Crypto {
 declare var crypto: Crypto;
 
 declare var performance: { now(): number };
+
+/** Sends an HTTP request, where the worker allows it (`run --allow-http HOST`). For leaf tasks. */
+declare var fetch: typeof import("./web/fetch.ts").fetch;
+declare var Headers: typeof import("./web/headers.ts").Headers;
+type Headers = import("./web/headers.ts").Headers;
+declare var Request: typeof import("./web/request.ts").Request;
+type Request = import("./web/request.ts").Request;
+type RequestInit = import("./web/request.ts").RequestInit;
+declare var Response: typeof import("./web/response.ts").Response;
+type Response = import("./web/response.ts").Response;
+declare var AbortController: typeof import("./web/abort.ts").AbortController;
+type AbortController = import("./web/abort.ts").AbortController;
+declare var AbortSignal: typeof import("./web/abort.ts").AbortSignal;
+type AbortSignal = import("./web/abort.ts").AbortSignal;
+
+declare var URL: typeof import("./web/url.ts").URL;
+type URL = import("./web/url.ts").URL;
+declare var URLSearchParams: typeof import("./web/url.ts").URLSearchParams;
+type URLSearchParams = import("./web/url.ts").URLSearchParams;
+
+/** The environment variables that the worker gives (`run --env KEY`), and nothing else of Node's `process`. */
+declare var process: { readonly env: Readonly<Record<string, string | undefined>> };

@@ -20,6 +20,8 @@ export const handler = {
   },
 };
 
+const timer = (ms: number) => clock.subscribeDuration(Math.round(ms * NANOSECONDS));
+
 /** Only now: while the component is being built its imports are there but may not be called. */
 function connect(): void {
   setHost({
@@ -28,7 +30,8 @@ function connect(): void {
     // A BigInt where it is large.
     timeLeftMs: () => Number(control.timeLeftMs()),
     now: () => clock.now() / NANOSECONDS,
-    sleep: (ms) => clock.subscribeDuration(Math.round(ms * NANOSECONDS)).block(),
+    sleep: (ms) => timer(ms).block(),
+    timer,
     randomBytes: random.getRandomBytes,
   });
 }

@@ -36,6 +36,12 @@ export interface Request {
 
 export type Level = "trace" | "debug" | "info" | "warn" | "error";
 
+/** Something of WASI that can be waited for. */
+export interface Pollable {
+  block(): void;
+  [Symbol.dispose](): void;
+}
+
 export interface Host {
   /** WIT `tasks.poll`: does not return while fewer than `need` (null: all) outcomes are there. */
   poll(calls: readonly Invocation[], need: number | null): (Outcome | null)[];
@@ -46,6 +52,8 @@ export interface Host {
   now(): number;
   /** Returns at once in a handler that is replayed, having moved the clock; a leaf really sleeps. */
   sleep(ms: number): void;
+  /** What is ready after that time. */
+  timer(ms: number): Pollable;
   randomBytes(length: number): Uint8Array;
 }
 

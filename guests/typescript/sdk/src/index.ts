@@ -9,3 +9,5 @@ export { CallFailed, Permanent } from "./errors.ts";
 export { handler, handlerRaw, taskFn, type TaskFn } from "./handler.ts";
 export type { Failure, Request } from "./host.ts";
 export type { CallOptions, Options, RunOptions } from "./options.ts";
+export { env } from "./web/environment.ts";
+export { readDir, readFile, readTextFile, writeFile } from "./web/files.ts";

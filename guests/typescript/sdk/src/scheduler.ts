@@ -1,9 +1,10 @@
 /**
- * Runs one handler to its end: promise jobs until there are none, then one `poll` with every call that is waited for,
- * and so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes the same batches.
+ * Runs one handler to its end: promise jobs until there are none, then what WASI is waited for, then one `poll` with
+ * every call that is waited for, and so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes
+ * the same batches.
  */
 import { CallFailed, Permanent } from "./errors.ts";
-import { host, type Invocation, type Outcome } from "./host.ts";
+import { host, type Invocation, type Outcome, type Pollable } from "./host.ts";
 import { dropJobs, runJobs } from "./promise.ts";
 
 /** A call somebody may be waiting for. */
@@ -26,9 +27,20 @@ interface Timer {
   readonly callback: () => void;
 }
 
-/** Calls of the next batch, races beside it, timers. Module state: an instance runs one handler. */
+/** Something of WASI that is waited for. */
+interface Pending {
+  readonly pollable: Pollable;
+  readonly resume: () => void;
+}
+
+/** WASI's `poll`, which only a bundle that does I/O imports. */
+type Select = (pollables: Pollable[]) => ArrayLike<number>;
+
+/** Calls of the next batch, races beside it, I/O, timers. Module state: an instance runs one handler. */
 let waiting: Waiting[] = [];
 let races: Race[] = [];
+let pending: Pending[] = [];
+let select: Select;
 let timers: Timer[] = [];
 let lastTimer = 0;
 /** The promises of calls that no batch has asked for yet, so that a race can claim them. */
@@ -63,6 +75,18 @@ export function enqueueRace(calls: readonly PromiseLike<unknown>[], need: number
   return new Promise((resolve) => {
     races.push({ members, need, resolve: (finished) => resolve(finished as number[]) });
   });
+}
+
+/** Calls `resume` once `pollable` is ready, and disposes of it. Gives a function that stops waiting. */
+export function whenReady(pollable: Pollable, poll: Select, resume: () => void): () => void {
+  const entry = { pollable, resume };
+  select = poll;
+  pending.push(entry);
+  return () => {
+    if (!pending.includes(entry)) return;
+    pending = pending.filter((other) => other !== entry);
+    pollable[Symbol.dispose]();
+  };
 }
 
 export function addTimer(callback: () => void, ms: number): number {
@@ -100,11 +124,28 @@ export function run<T>(main: () => T | PromiseLike<T>): T {
 function step(running: () => boolean): boolean {
   runJobs();
   if (!running()) return false;
+  if (pending.length > 0) resumeReady(timers[0]);
   // Calls before timers: with virtual time a timer would otherwise always win, and every timeout would strike.
-  if (waiting.length > 0 || races.length > 0) poll();
+  else if (waiting.length > 0 || races.length > 0) poll();
   else if (timers.length > 0) fire(timers.shift()!);
   else throw new Permanent("the handler waits for a promise that no call or timer will ever settle");
   return true;
+}
+
+/** Waits until something pending can go on, or until a timer is due: beside a request time passes in every handler. */
+function resumeReady(timer: Timer | undefined): void {
+  const batch = pending;
+  const pollables = batch.map(({ pollable }) => pollable);
+  const alarm = timer && host().timer(Math.max(0, timer.at - host().now()));
+  const ready = new Set(Array.from(select(alarm ? [...pollables, alarm] : pollables)));
+  alarm?.[Symbol.dispose]();
+  pending = batch.filter((_, i) => !ready.has(i));
+  batch.forEach(({ pollable, resume }, i) => {
+    if (!ready.has(i)) return;
+    pollable[Symbol.dispose]();
+    resume();
+  });
+  if (ready.has(batch.length)) timers.shift()!.callback();
 }
 
 function poll(): void {
@@ -148,6 +189,7 @@ function fire({ at, callback }: Timer): void {
 function reset(): void {
   waiting = [];
   races = [];
+  pending = [];
   timers = [];
   unasked = new Map();
   dropJobs();

@@ -12,10 +12,30 @@ declare module "brrr:worker/control@0.1.0" {
   export default control;
 }
 declare module "wasi:clocks/monotonic-clock@0.2.12" {
-  const clock: { now(): number; subscribeDuration(nanoseconds: number): { block(): void } };
+  const clock: { now(): number; subscribeDuration(nanoseconds: number): import("./host.ts").Pollable };
   export default clock;
 }
 declare module "wasi:random/random@0.2.12" {
   const random: { getRandomBytes(length: number): Uint8Array };
   export default random;
+}
+declare module "wasi:io/poll@0.2.12" {
+  const io: { poll(pollables: import("./host.ts").Pollable[]): ArrayLike<number> };
+  export default io;
+}
+declare module "wasi:http/types@0.2.12" {
+  const types: import("./web/wasi.ts").Types;
+  export default types;
+}
+declare module "wasi:http/outgoing-handler@0.2.12" {
+  const handler: import("./web/wasi.ts").OutgoingHandler;
+  export default handler;
+}
+declare module "wasi:cli/environment@0.2.12" {
+  const environment: { getEnvironment(): [name: string, value: string][] };
+  export default environment;
+}
+declare module "wasi:filesystem/preopens@0.2.12" {
+  const preopens: { getDirectories(): [folder: import("./web/wasi.ts").Descriptor, path: string][] };
+  export default preopens;
 }

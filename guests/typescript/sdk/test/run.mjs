@@ -19,7 +19,7 @@ const fakeImports = {
 
 /** Bundles a module of this folder; gives a function that loads it anew, with a fake host. */
 export async function load(module) {
-  const source = await bundle(fileURLToPath(new URL(module, import.meta.url)), {
+  const { source } = await bundle(fileURLToPath(new URL(module, import.meta.url)), {
     plugins: [fakeImports],
     external: [],
     format: "iife",

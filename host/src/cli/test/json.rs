@@ -1,0 +1,55 @@
+//! The report as one JSON document.
+
+use brrr_protocol::model::Outcome;
+use serde_json::{Value, json};
+
+use super::{Summary, word};
+use crate::testing::CaseReport;
+use crate::view::FailureView;
+
+pub fn document(summary: &Summary) -> Value {
+    let cases: Vec<Value> = summary.reports.iter().map(|report| case(summary, report)).collect();
+    json!({
+        "component": summary.component.display().to_string(),
+        "cases_file": summary.cases.display().to_string(),
+        "seed": summary.seed,
+        "passed": summary.reports.len() - summary.failures(),
+        "failed": summary.failures(),
+        "seconds": summary.time.as_secs_f64(),
+        "untested": summary.untested,
+        "cases": cases,
+    })
+}
+
+fn case(summary: &Summary, report: &CaseReport) -> Value {
+    let wrote = summary.changes.iter().find(|change| change.index == report.index).map(|change| &change.wrote);
+    json!({
+        "name": report.name,
+        "task": report.task,
+        "line": report.line,
+        "passed": !summary.failed(report),
+        "ended": word(report.end.as_ref()),
+        "end": report.end.as_ref().map(end),
+        "other_ends": report.other_ends.iter().map(end).collect::<Vec<_>>(),
+        "output": report.output,
+        "findings": report.findings,
+        "wrote": wrote,
+        "orders": report.orders,
+        "runs": report.runs,
+        "child_runs": report.child_runs,
+        "calls": report.calls,
+        "replayed_at": report.sampled.map(|(points, of)| json!({"points": points, "of": of})),
+        "seconds": report.time.as_secs_f64(),
+        "peak_memory": report.memory,
+    })
+}
+
+fn end(outcome: &Outcome) -> Value {
+    match outcome {
+        Ok(bytes) => match serde_json::from_slice::<Value>(bytes) {
+            Ok(result) => json!({"result": result}),
+            Err(_) => json!({"text": String::from_utf8_lossy(bytes)}),
+        },
+        Err(failure) => json!({"failure": FailureView::from(failure)}),
+    }
+}

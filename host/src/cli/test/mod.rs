@@ -1,0 +1,182 @@
+//! `test`: tries a component's tasks in memory, as a fleet might run them.
+
+mod args;
+mod json;
+mod junit;
+mod text;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brrr_protocol::model::Outcome;
+
+use super::output::{Format, print_json, say};
+use super::progress::{Spinner, stage};
+use super::{Told, build};
+use crate::config::{Component, Config};
+use crate::exit::Exit;
+use crate::testing::{CaseReport, Cases, CasesError, Change, Lines, Runner, Settings, explore, update};
+use crate::wasm::{Engine, EngineOptions, Guest, RunLimits, WasmHandler};
+pub use args::Args;
+
+/// What a run of the tests came to.
+struct Summary {
+    component: PathBuf,
+    cases: PathBuf,
+    reports: Vec<CaseReport>,
+    /// What was written into the file of cases.
+    changes: Vec<Change>,
+    /// Tasks that no case is about.
+    untested: Vec<String>,
+    seed: u64,
+    time: Duration,
+}
+
+impl Summary {
+    /// Did this case fail? What was written into the file now is as expected.
+    fn failed(&self, report: &CaseReport) -> bool {
+        report.failed() && !self.updated(report)
+    }
+
+    fn updated(&self, report: &CaseReport) -> bool {
+        self.changes.iter().any(|change| change.index == report.index)
+    }
+
+    fn failures(&self) -> usize {
+        self.reports.iter().filter(|report| self.failed(report)).count()
+    }
+}
+
+/// # Errors
+/// When there is nothing to test: no component, no cases, or none that fits the filters.
+pub async fn run(args: Args, config: &Config, format: Format) -> anyhow::Result<Exit> {
+    let start = Instant::now();
+    let lines = Arc::new(Lines::default());
+    let handler = load(&args, config, &lines).await?;
+    let path = cases_path(&args);
+    let mut file = match Cases::load(&path) {
+        Ok(file) => file,
+        Err(CasesError::NotFound { path }) => return Err(no_cases(&path, &handler).into()),
+        Err(error) => return Err(error.into()),
+    };
+    let tested = handler.guests().next();
+    let component = tested.map(|guest| guest.path.clone()).unwrap_or_default();
+    let untested: Vec<String> = tested
+        .into_iter()
+        .flat_map(|guest| &guest.tasks)
+        .filter(|task| file.cases.iter().all(|case| case.call.task != task.name))
+        .map(|task| task.name.clone())
+        .collect();
+    let all = file.cases.clone();
+    file.cases.retain(|case| args.selects(&case.name, &case.call.task));
+    if file.cases.is_empty() {
+        return Err(nothing_selected(&file, &all).into());
+    }
+
+    let runner = Runner::new(handler, lines, args.timeout);
+    let settings = Settings { shuffles: args.orders, seed: args.seed, max_calls: args.max_calls };
+    let count = file.cases.len();
+    let mut summary = Summary {
+        component,
+        cases: path,
+        reports: Vec::new(),
+        changes: Vec::new(),
+        untested,
+        seed: args.seed,
+        time: Duration::ZERO,
+    };
+    for (n, case) in file.cases.iter().enumerate() {
+        let spinner = Spinner::after(Duration::from_millis(300), format!("[{}/{count}] {}", n + 1, case.name));
+        let watch = |order: &str| spinner.say(format!("[{}/{count}] {}: {order}", n + 1, case.name));
+        let report = explore(&runner, case, &settings, &watch).await?;
+        drop(spinner);
+        // With `--update` what is told depends on what could be written.
+        if format == Format::Text && !args.update {
+            text::case(&summary, &report)?;
+        }
+        summary.reports.push(report);
+    }
+    if args.update {
+        write(&file, &all, &mut summary)?;
+        if format == Format::Text {
+            summary.reports.iter().try_for_each(|report| text::case(&summary, report))?;
+        }
+    }
+    summary.time = start.elapsed();
+    if let Some(path) = &args.junit {
+        junit::write(path, &summary)?;
+    }
+    match format {
+        Format::Json => print_json(&json::document(&summary))?,
+        Format::Text => text::end(&summary)?,
+    }
+    Ok(if summary.failures() > 0 { Exit::TestsFailed } else { Exit::Done })
+}
+
+/// The file of cases: the one named, or the one beside what is tested.
+fn cases_path(args: &Args) -> PathBuf {
+    let folder = if args.component.is_dir() { Some(args.component.as_path()) } else { args.component.parent() };
+    args.cases.clone().unwrap_or_else(|| folder.unwrap_or(Path::new("")).join(crate::testing::DEFAULT))
+}
+
+/// Loads the component, and the others that handle what it calls.
+async fn load(args: &Args, config: &Config, lines: &Arc<Lines>) -> anyhow::Result<WasmHandler> {
+    // One run at a time: what it takes is then its own.
+    let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
+    let for_all = args.permissions.permissions()?;
+    let mut guests = Vec::with_capacity(1 + args.with.len());
+    for named in [&args.component].into_iter().chain(&args.with) {
+        // What the file says of a component holds for it however it is named.
+        let known = config.components.iter().find(|component| component.path == *named);
+        let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
+        let grants = permissions.and(&for_all).grant()?;
+        let path = build::component(named).await?;
+        let name = path.display();
+        let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
+        let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
+        guests.push(guest.allowing(grants));
+    }
+    let limits = RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result };
+    Ok(WasmHandler::new(guests, limits, &config.tasks(), lines.clone())?)
+}
+
+/// Writes results into the file of cases.
+fn write(file: &Cases, all: &[crate::testing::Case], summary: &mut Summary) -> anyhow::Result<()> {
+    let (text, changes) = update(&file.text, all, &summary.reports);
+    if !changes.is_empty() {
+        std::fs::write(&file.path, text)
+            .map_err(|error| Told::new(Exit::Fault, format!("{} can't be written: {error}", file.path.display())))?;
+    }
+    summary.changes = changes;
+    Ok(())
+}
+
+fn no_cases(path: &Path, handler: &WasmHandler) -> Told {
+    let task = handler.tasks().next().map_or("hello", |task| task.name.as_str());
+    say(format_args!(
+        "Write the calls that are to be tried into {}, such as\n\n[[case]]\ntask = \"{task}\"\ninput = {{ name = \"value\" }}\n\n\
+         and then `brrr-host test --update` adds what they give.\n",
+        path.display()
+    ));
+    Told::new(Exit::Usage, format!("{}: there is no such file, and so nothing to test", path.display()))
+}
+
+fn nothing_selected(file: &Cases, all: &[crate::testing::Case]) -> Told {
+    let names: Vec<&str> = all.iter().map(|case| case.name.as_str()).collect();
+    let path = file.path.display();
+    let text = match names.as_slice() {
+        [] => format!("{path}: there is no [[case]] in it"),
+        names => format!("{path}: no case fits --case and --task; it has: {}", names.join(", ")),
+    };
+    Told::new(Exit::Usage, text)
+}
+
+/// How a case ended, in one word.
+fn word(end: Option<&Outcome>) -> &'static str {
+    match end {
+        Some(Ok(_)) => "completed",
+        Some(Err(_)) => "failed",
+        None => "unfinished",
+    }
+}

@@ -1,0 +1,437 @@
+//! `cases.toml`: calls to try, and what is to come of them. `guests/TESTING.md` describes it for users.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use brrr_protocol::codec::{self, Arguments, python, typescript};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome};
+use brrr_protocol::options::Options;
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value as Json};
+use toml::Spanned;
+
+use super::expected::{Expected, ExpectedError, Parts};
+use super::values::{Value, brief, of_toml, same};
+use crate::units;
+
+/// The file that is read unless another one is named, beside the component.
+pub const DEFAULT: &str = "cases.toml";
+
+/// When the first run of a call begins unless its case says so: any moment does, if it is always the same one.
+const CLOCK: &str = "2026-01-01T00:00:00Z";
+
+/// The topic of a case's call.
+pub const TOPIC: &str = "test";
+
+/// What a file says.
+#[derive(Debug)]
+pub struct Cases {
+    pub path: PathBuf,
+    /// As it is in the file.
+    pub text: String,
+    pub cases: Vec<Case>,
+}
+
+/// A call, and what is to come of it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// Its place in the file, from 0.
+    pub index: usize,
+    /// Where it begins, from 1.
+    pub line: usize,
+    pub name: String,
+    pub call: Call,
+    /// The clock that its first run sees.
+    pub clock: Millis,
+    pub expected: Option<Expected>,
+    /// The result may differ by the order of arrival.
+    pub any_order: bool,
+    /// The lines that are printed, in any order of arrival.
+    pub output: Option<Vec<String>>,
+    pub children: Vec<Child>,
+    /// Try what happens when each child fails.
+    pub fail_children: bool,
+}
+
+/// What a call of the case gives.
+#[derive(Clone, Debug)]
+pub struct Child {
+    pub line: usize,
+    pub task: String,
+    /// Its arguments; `None`: any.
+    input: Option<Value>,
+    pub outcome: Outcome,
+}
+
+/// A file that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CasesError {
+    #[error("{}: there is no such file", path.display())]
+    NotFound { path: PathBuf },
+    #[error("{} can't be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{}{place}: {reason}", path.display())]
+    Wrong { path: PathBuf, place: Place, reason: String },
+}
+
+/// A line of a file, and what stands there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place(Option<(usize, String)>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some((line, text)) if !text.is_empty() => write!(f, ", line {line} ({text})"),
+            Some((line, _)) => write!(f, ", line {line}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    case: Vec<Spanned<RawCase>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawCase {
+    name: Option<String>,
+    task: String,
+    #[serde(default)]
+    codec: Codec,
+    input: Option<toml::Value>,
+    input_json: Option<String>,
+    input_text: Option<String>,
+    input_file: Option<PathBuf>,
+    clock: Option<toml::Value>,
+    result: Option<toml::Value>,
+    result_json: Option<String>,
+    result_text: Option<String>,
+    result_file: Option<PathBuf>,
+    result_any_of: Option<Vec<toml::Value>>,
+    #[serde(default)]
+    any_result: bool,
+    error: Option<ExpectedError>,
+    #[serde(default)]
+    any_order: bool,
+    output: Option<Vec<String>>,
+    #[serde(default = "yes")]
+    fail_children: bool,
+    /// `[[case.child]]`, or a list in one place.
+    #[serde(default, alias = "children")]
+    child: Vec<Spanned<RawChild>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawChild {
+    task: String,
+    input: Option<toml::Value>,
+    input_json: Option<String>,
+    input_text: Option<String>,
+    input_file: Option<PathBuf>,
+    result: Option<toml::Value>,
+    result_json: Option<String>,
+    result_text: Option<String>,
+    result_file: Option<PathBuf>,
+    error: Option<ExpectedError>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Codec {
+    #[default]
+    Python,
+    Typescript,
+    Raw,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Cases {
+    /// Reads a file; what it names is relative to its folder.
+    ///
+    /// # Errors
+    /// When it isn't there, or can't be read or understood.
+    pub fn load(path: &Path) -> Result<Self, CasesError> {
+        let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => CasesError::NotFound { path: path.to_owned() },
+            _ => CasesError::Unreadable { path: path.to_owned(), source },
+        })?;
+        Self::parse(path, text)
+    }
+
+    fn parse(path: &Path, text: String) -> Result<Self, CasesError> {
+        let wrong = |place, reason| CasesError::Wrong { path: path.to_owned(), place: Place(place), reason };
+        let file: File = toml::from_str(&text)
+            .map_err(|error| wrong(error.span().map(|s| line_at(&text, s.start)), error.message().to_owned()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut cases = Vec::with_capacity(file.case.len());
+        for (index, case) in file.case.into_iter().enumerate() {
+            let start = case.span().start;
+            let case = read(case.into_inner(), index, line_at(&text, start).0, folder, &text);
+            cases.push(case.map_err(|Bad { at, reason }| wrong(Some(line_at(&text, at.unwrap_or(start))), reason))?);
+        }
+        Ok(Self { path: path.to_owned(), text, cases })
+    }
+}
+
+/// What is wrong with a case, and at which byte of the file if not at its beginning.
+struct Bad {
+    at: Option<usize>,
+    reason: String,
+}
+
+impl From<String> for Bad {
+    fn from(reason: String) -> Self {
+        Self { at: None, reason }
+    }
+}
+
+fn read(raw: RawCase, index: usize, line: usize, folder: &Path, text: &str) -> Result<Case, Bad> {
+    let input = value(folder, "input", raw.input, raw.input_json, raw.input_text, raw.input_file)?;
+    let shown = input.as_ref().map(Value::show).unwrap_or_default();
+    let (hash, payload) = encode(raw.codec, &raw.task, input)?;
+    let call = Call { hash, task: raw.task, payload, topic: TOPIC.into(), options: Options::default() };
+    let result = value(folder, "result", raw.result, raw.result_json, raw.result_text, raw.result_file)?;
+    let any_of =
+        raw.result_any_of.map(|all| Expected::AnyOf(all.iter().map(|one| Value::Json(of_toml(one))).collect()));
+    let anything = raw.any_result.then_some(Expected::Anything);
+    let ends = [result.map(Expected::Result), any_of, anything, raw.error.map(Expected::Error)];
+    let mut ends = ends.into_iter().flatten();
+    let expected = ends.next();
+    if ends.next().is_some() {
+        return Err("a case ends one way: give one of `result`, `result-any-of`, `any-result` and `error`"
+            .to_owned()
+            .into());
+    }
+    let clock = match raw.clock {
+        None => CLOCK.to_owned(),
+        Some(toml::Value::String(text)) => text,
+        Some(toml::Value::Datetime(moment)) => moment.to_string(),
+        Some(other) => {
+            return Err(format!("`clock` is a moment such as {CLOCK}, not {}", of_toml(&other)).into());
+        }
+    };
+    let clock = units::moment(&clock).map_err(|reason| format!("`clock`: {reason}"))?;
+    let mut children = Vec::with_capacity(raw.child.len());
+    for child in raw.child {
+        let at = child.span().start;
+        let child = read_child(child.into_inner(), line_at(text, at).0, folder);
+        children.push(child.map_err(|reason| Bad { at: Some(at), reason })?);
+    }
+    Ok(Case {
+        index,
+        line,
+        name: raw.name.unwrap_or_else(|| brief(format!("{} {shown}", call.task).trim_end(), 60)),
+        call,
+        clock,
+        expected,
+        any_order: raw.any_order,
+        output: raw.output,
+        children,
+        fail_children: raw.fail_children,
+    })
+}
+
+fn read_child(raw: RawChild, line: usize, folder: &Path) -> Result<Child, String> {
+    let input = value(folder, "input", raw.input, raw.input_json, raw.input_text, raw.input_file)?;
+    let result = value(folder, "result", raw.result, raw.result_json, raw.result_text, raw.result_file)?;
+    let outcome = match (result, raw.error) {
+        (Some(value), None) => Ok(Bytes::from(value.bytes())),
+        (None, Some(ExpectedError::Text(message))) => Err(Failure::new(FailureKind::Error, &raw.task, message)),
+        (None, Some(ExpectedError::Parts(Parts { kind, task, message }))) => {
+            let kind = kind.as_deref().map_or(FailureKind::Error, FailureKind::from);
+            Err(Failure::new(kind, task.as_deref().unwrap_or(&raw.task), message.unwrap_or_default()))
+        }
+        _ => {
+            return Err(
+                "a child gives one thing: `result` or `error` (or leave the entry out: it is run for real)".into()
+            );
+        }
+    };
+    Ok(Child { line, task: raw.task, input, outcome })
+}
+
+/// The one of the four ways to write a value that was used, if any.
+fn value(
+    folder: &Path,
+    key: &str,
+    toml: Option<toml::Value>,
+    json: Option<String>,
+    text: Option<String>,
+    file: Option<PathBuf>,
+) -> Result<Option<Value>, String> {
+    let mut given = Vec::new();
+    given.extend(toml.map(|value| Value::Json(of_toml(&value))));
+    if let Some(json) = json {
+        let json = serde_json::from_str(&json).map_err(|error| format!("`{key}-json` is not JSON: {error}"))?;
+        given.push(Value::Json(json));
+    }
+    given.extend(text.map(|text| Value::Bytes(text.into_bytes())));
+    if let Some(file) = file {
+        let path = folder.join(file);
+        let bytes = std::fs::read(&path).map_err(|error| format!("`{key}-file`: {}: {error}", path.display()))?;
+        given.push(Value::Bytes(bytes));
+    }
+    if given.len() > 1 {
+        return Err(format!("give one of `{key}`, `{key}-json`, `{key}-text` and `{key}-file`"));
+    }
+    Ok(given.pop())
+}
+
+/// A call's identity and payload, as `brrr-host call` makes them of what is typed there.
+fn encode(codec: Codec, task: &str, input: Option<Value>) -> Result<(CallHash, Bytes), String> {
+    match (codec, input) {
+        // Bytes are what they are, whatever reads them.
+        (_, Some(Value::Bytes(bytes))) => Ok((CallHash::derive(task, &bytes), bytes.into())),
+        (Codec::Raw, None) => Ok((CallHash::derive(task, b""), Bytes::new())),
+        (Codec::Raw, Some(Value::Json(_))) => {
+            Err("with codec = \"raw\", write the input as `input-text` or `input-file`".to_owned())
+        }
+        (Codec::Python, input) => {
+            let kwargs = match input {
+                None => Json::Object(Map::new()),
+                Some(Value::Json(object @ Json::Object(_))) => object,
+                Some(other) => {
+                    return Err(format!(
+                        "`input` is a table of named arguments, like {{ n = 30 }}, not {}; a list of arguments is for \
+                         codec = \"typescript\"",
+                        other.show()
+                    ));
+                }
+            };
+            Ok((python::call_hash(task, &kwargs).into(), python::payload(&kwargs).into()))
+        }
+        (Codec::Typescript, input) => {
+            let list = match input {
+                None => Vec::new(),
+                Some(Value::Json(Json::Array(list))) => list,
+                Some(Value::Json(object @ Json::Object(_))) => vec![object],
+                Some(other) => {
+                    return Err(format!("`input` is a list of arguments or one table, not {}", other.show()));
+                }
+            };
+            Ok((typescript::call_hash(task, &list).into(), typescript::payload(&list).into()))
+        }
+    }
+}
+
+impl Child {
+    /// Is it about this call?
+    pub fn is_for(&self, call: &Call) -> bool {
+        self.task == call.task
+            && match &self.input {
+                None => true,
+                Some(Value::Bytes(bytes)) => call.payload == bytes,
+                Some(Value::Json(json)) => match (codec::decode(&call.payload), json) {
+                    (Ok(Arguments::Named(named)), Json::Object(_)) => same(&Json::Object(named), json),
+                    (Ok(arguments), Json::Array(_)) => same(&Json::Array(arguments.into_list()), json),
+                    _ => false,
+                },
+            }
+    }
+}
+
+/// A call for people: its task and arguments, without the list around them that codecs write.
+pub fn show_call(call: &Call) -> String {
+    let arguments = match codec::decode(&call.payload) {
+        Ok(Arguments::Named(named)) => Json::Object(named).to_string(),
+        Ok(Arguments::Positional(list)) => Json::Array(list).to_string(),
+        Err(_) => super::values::show(&call.payload),
+    };
+    brief(&format!("{} {arguments}", call.task), 160)
+}
+
+/// The line of a byte, and what stands there.
+fn line_at(text: &str, offset: usize) -> (usize, String) {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    (line, brief(text.lines().nth(line - 1).unwrap_or_default().trim(), 80))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Vec<Case>, String> {
+        Cases::parse(Path::new("cases.toml"), text.to_owned()).map(|file| file.cases).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_case_is_read() {
+        let cases = parse(
+            r#"
+[[case]]
+name = "adds"
+task = "total"
+input = { cart = "c1" }
+result-json = "null"
+output = ["one"]
+clock = 2030-01-31T18:00:00Z
+
+[[case.child]]
+task = "price"
+input = { item = "pear" }
+result = 3
+
+[[case.child]]
+task = "price"
+error = { kind = "timeout", message = "slow" }
+
+[[case]]
+task = "echo"
+codec = "raw"
+input-text = "x"
+result-text = "x"
+"#,
+        )
+        .unwrap();
+        let adds = &cases[0];
+        assert_eq!((adds.line, adds.name.as_str(), adds.clock), (2, "adds", 1_896_112_800_000));
+        assert_eq!(adds.call.payload, br#"[{"cart": "c1"}]"#.as_slice());
+        assert_eq!(adds.expected, Some(Expected::Result(Value::Json(json!(null)))));
+        let call =
+            |input: Json| Call { payload: python::payload(&input).into(), task: "price".into(), ..adds.call.clone() };
+        let which = |call: &Call| adds.children.iter().position(|child| child.is_for(call));
+        assert_eq!(which(&call(json!({"item": "pear"}))), Some(0));
+        assert_eq!(which(&call(json!({"item": "plum"}))), Some(1));
+        assert_eq!(adds.children[1].outcome.as_ref().unwrap_err().kind, FailureKind::Timeout);
+        assert_eq!(adds.children[1].line, 15);
+        assert_eq!(cases[1].name, "echo \"x\" (not JSON)");
+        assert_eq!(cases[1].expected, Some(Expected::Result(Value::Bytes(b"x".into()))));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, words) in [
+            ("[[case]]\ntsak = \"a\"", vec!["line 2", "tsak", "task"]),
+            ("[[case]]\nname = \"a\"", vec!["line 1", "task"]),
+            ("[[cases]]\ntask = \"a\"", vec!["line 1", "cases", "case"]),
+            ("[[case]]\ntask = 5", vec!["line 2 (task = 5)", "string"]),
+            ("\n[[case]]\ntask = \"a\"\ninput = [1]", vec!["line 2", "typescript"]),
+            ("[[case]]\ntask = \"a\"\nresult = 1\nerror = \"x\"", vec!["line 1", "result-any-of"]),
+            ("[[case]]\ntask = \"a\"\nresult-json = \"{\"", vec!["line 1", "result-json", "not JSON"]),
+            ("[[case]]\ntask = \"a\"\ninput-file = \"no such\"", vec!["line 1", "input-file", "no such"]),
+            ("[[case]]\ntask = \"a\"\nclock = \"noon\"", vec!["line 1", "clock", "2030-01-31"]),
+            ("[[case]]\ntask = \"a\"\n[[case.child]]\ntask = \"b\"", vec!["line 3", "result"]),
+            ("[[case]]\ntask = \"a\"\n[[case.child]]\ntask = \"b\"\nresutl = 1", vec!["line 5", "resutl"]),
+            ("[[case]]\ntask = \"a\"\ncodec = \"xml\"", vec!["line 3", "xml", "python"]),
+            ("[[case", vec!["line 1"]),
+        ] {
+            let error = parse(text).unwrap_err();
+            for word in words {
+                assert!(error.contains(word), "{word:?} is not in {error:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,306 @@
+//! A case, in every order of arrival that is worth it.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use brrr_protocol::Result;
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Outcome, Root};
+
+use super::cases::{Case, show_call};
+use super::children::{Children, Unanswered};
+use super::life::{Life, Ran, RunEnd, Runner};
+use super::orders::{EVERY_POINT, Order, plan, sample};
+use super::report::CaseReport;
+use super::trace::{Trace, not_continued, parted};
+use super::verdict;
+use crate::wasm::Touch;
+
+/// How hard to look.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Shuffled orders of arrival.
+    pub shuffles: u64,
+    /// Of the first of them.
+    pub seed: u64,
+    /// Calls that a case may come to.
+    pub max_calls: usize,
+}
+
+/// Told how far a case has come.
+pub type Watcher<'a> = &'a (dyn Fn(&str) + Sync);
+
+/// Runs of one call in one order. Each one begins again from the start and asks for all that it asked for before, so a
+/// handler that goes on one call at a time is quadratic.
+const MAX_RUNS: usize = 2_000;
+
+/// Winners of a race that are tried, and children that are made to fail.
+const MAX_WINNERS: usize = 8;
+const MAX_FAILING: usize = 12;
+
+/// The same where there are many, and a run takes long.
+const FAILING_OF_MANY: usize = 5;
+
+/// What the guest hears of its time left, in the two runs of one state: no threshold lies outside of these.
+const PLENTY: Duration = Duration::from_hours(24);
+const NO_TIME: Duration = Duration::ZERO;
+
+/// One order of arrival, from the first run to the end.
+pub(super) struct History {
+    pub order: Order,
+    /// `None`: it did not come to an end.
+    pub end: Option<Outcome>,
+    /// Of the last run.
+    pub trace: Trace,
+    pub output: Vec<String>,
+    /// The most calls that a run waited for at once.
+    pub widest: usize,
+    /// The most calls of a race, and how many of them were needed at least.
+    pub widest_race: usize,
+    /// Calls that were asked for, in this order.
+    pub asked: Vec<Call>,
+}
+
+/// Tries a case.
+///
+/// # Errors
+/// What is no doing of the case: a fault of this program.
+pub async fn explore(runner: &Runner, case: &Case, settings: &Settings, watch: Watcher<'_>) -> Result<CaseReport> {
+    let start = Instant::now();
+    if runner.task(&case.call.task).is_none() {
+        return Ok(verdict::unknown_task(case, runner.handler()));
+    }
+    let mut explorer = Explorer {
+        runner,
+        case,
+        children: Children::new(runner, case, settings.max_calls),
+        report: verdict::empty(case),
+        calls: HashMap::new(),
+        touched: Vec::new(),
+        watch,
+    };
+    explorer.all(settings).await?;
+    let Explorer { children, mut report, touched, .. } = explorer;
+    report.child_runs = children.runs;
+    report.calls = children.seen.len();
+    verdict::touched(&mut report, &touched, runner.is_leaf(&case.call.task));
+    if report.end.is_some() {
+        verdict::unused(&mut report, &children);
+    }
+    report.findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    report.time = start.elapsed();
+    Ok(report)
+}
+
+struct Explorer<'a> {
+    runner: &'a Runner,
+    case: &'a Case,
+    children: Children<'a>,
+    report: CaseReport,
+    /// What its task has asked for in any run, to be shown.
+    calls: HashMap<CallHash, Call>,
+    touched: Vec<Touch>,
+    watch: Watcher<'a>,
+}
+
+impl Explorer<'_> {
+    async fn all(&mut self, settings: &Settings) -> Result<()> {
+        let base = self.history(Order::AtOnce).await?;
+        self.report.end.clone_from(&base.end);
+        self.report.output.clone_from(&base.output);
+        verdict::expected(&mut self.report, self.case, &base);
+        // What does not end, or ran out of time or memory, would do so in each order.
+        let hopeless = match &base.end {
+            None => true,
+            Some(Err(failure)) => matches!(failure.kind, FailureKind::Timeout | FailureKind::Limit),
+            Some(Ok(_)) => false,
+        };
+        // A leaf calls nobody: there is one order.
+        if hopeless || self.runner.is_leaf(&self.case.call.task) {
+            return Ok(());
+        }
+        for order in orders(&base, settings) {
+            (self.watch)(&order.to_string());
+            let history = self.history(order).await?;
+            if history.end.is_none() {
+                return Ok(());
+            }
+            verdict::same_as(&mut self.report, self.case, &base, &history, &self.calls);
+        }
+        let other = self.history(Order::OtherJob).await?;
+        verdict::other_job(&mut self.report, &base, &other);
+        if self.case.fail_children {
+            self.fail_each(&base).await?;
+        }
+        Ok(())
+    }
+
+    /// What if one of the calls fails?
+    async fn fail_each(&mut self, base: &History) -> Result<()> {
+        let most = if base.asked.len() > EVERY_POINT { FAILING_OF_MANY } else { MAX_FAILING };
+        for call in sample(&base.asked, most) {
+            let order = Order::Fails(call.hash.clone(), show_call(&call));
+            (self.watch)(&order.to_string());
+            let history = self.history(order).await?;
+            if !verdict::after_failure(&mut self.report, &call, base, &history) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn history(&mut self, order: Order) -> Result<History> {
+        let (root, clock) = match order {
+            Order::OtherJob => (Root::from_random(2), self.case.clock + 7 * 86_400_000 + 12_345_678),
+            _ => (Root::from_random(1), self.case.clock),
+        };
+        let mut life = Life::new(self.case.call.clone(), root.clone(), clock);
+        if order == Order::KnownBefore {
+            self.children.known().for_each(|(call, outcome)| life.arrive(call, outcome.clone()));
+        }
+        self.report.orders += 1;
+        let mut history = History {
+            order,
+            end: None,
+            trace: Vec::new(),
+            output: Vec::new(),
+            widest: 0,
+            widest_race: 0,
+            asked: Vec::new(),
+        };
+        let mut plan: VecDeque<Vec<Call>> = VecDeque::new();
+        let mut before: Option<Trace> = None;
+        let mut asked: HashSet<CallHash> = HashSet::new();
+        for runs in 0.. {
+            if runs >= MAX_RUNS {
+                let text = format!("it was run {MAX_RUNS} times, and still asks for more calls");
+                verdict::no_end(&mut self.report, &history.order, &text);
+                return Ok(history);
+            }
+            let Some(ran) = self.run(&life, &history, before.as_ref()).await? else { return Ok(history) };
+            life.go_on(&ran);
+            history.output.extend(ran.lines);
+            history.trace = ran.trace;
+            before = Some(history.trace.clone());
+            let wait = match ran.end {
+                RunEnd::Ended(end) => {
+                    history.end = Some(end);
+                    return Ok(history);
+                }
+                RunEnd::TryAgain(_) => {
+                    before = None;
+                    continue;
+                }
+                RunEnd::Waits(wait) => wait,
+            };
+            history.widest = history.widest.max(wait.calls.len());
+            if let Some(race) = history.trace.last().filter(|poll| poll.is_race()) {
+                history.widest_race = history.widest_race.max(race.calls.len());
+            }
+            history.asked.extend(wait.calls.iter().filter(|call| asked.insert(call.hash.clone())).cloned());
+            if history.asked.len() > self.children.most() {
+                let (most, last) = (self.children.most(), history.asked[self.children.most()].clone());
+                return Ok(self.unanswered(history, Unanswered::TooMany { most, last }));
+            }
+            // A race goes on without its losers: what is still missing is what the plan was for, or it is new.
+            let missing: HashSet<&CallHash> = wait.calls.iter().map(|call| &call.hash).collect();
+            for batch in &mut plan {
+                batch.retain(|call| missing.contains(&call.hash));
+            }
+            plan.retain(|batch| !batch.is_empty());
+            if plan.iter().map(Vec::len).sum::<usize>() != wait.calls.len() {
+                plan = self::plan(&history.order, &wait).into();
+                if plan.len() > 1 && plan.len() < wait.calls.len() {
+                    self.report.sampled = Some((plan.len(), wait.calls.len()));
+                }
+            }
+            for call in plan.pop_front().unwrap_or_default() {
+                let outcome = match self.children.outcome(&call, &root).await? {
+                    Ok(outcome) => outcome,
+                    Err(why) => return Ok(self.unanswered(history, why)),
+                };
+                let outcome = match &history.order {
+                    Order::Fails(failing, _) if *failing == call.hash => Err(planted(&call)),
+                    _ => outcome,
+                };
+                life.arrive(&call.hash, outcome);
+            }
+        }
+        Ok(history)
+    }
+
+    /// Runs the call twice in the same state, the second time with no time left, and compares. `None`: there is no point in
+    /// going on.
+    async fn run(&mut self, life: &Life, history: &History, before: Option<&Trace>) -> Result<Option<Ran>> {
+        let leaf = self.runner.is_leaf(&life.call.task);
+        let ran = self.once(life, (!leaf).then_some(PLENTY)).await?;
+        if let Some(difference) = before.and_then(|before| not_continued(before, &ran.trace)) {
+            let failed = matches!(ran.end, RunEnd::TryAgain(_) | RunEnd::Ended(Err(_)));
+            // A run that failed on its way has not come as far.
+            if !(failed && difference.now.is_none()) {
+                verdict::nondeterminism(&mut self.report, history, &difference, &ran.touched, &self.calls);
+                return Ok(None);
+            }
+        }
+        if !leaf && !ran.is_out_of_time() && history.order.is_worth_two_runs() {
+            let again = self.once(life, Some(NO_TIME)).await?;
+            let gave_up = again.asked_time_left && matches!(again.end, RunEnd::TryAgain(_) | RunEnd::Ended(Err(_)));
+            if !gave_up && (again.end != ran.end || again.trace != ran.trace) {
+                let difference = parted(&ran.trace, &again.trace);
+                verdict::twice(&mut self.report, history, (&ran, &again), difference, &self.calls);
+                return Ok(None);
+            }
+        }
+        Ok(Some(ran))
+    }
+
+    async fn once(&mut self, life: &Life, time_left: Option<Duration>) -> Result<Ran> {
+        let ran = self.runner.run(life, time_left).await?;
+        self.report.runs += 1;
+        self.report.memory = self.report.memory.max(ran.memory);
+        if let RunEnd::Waits(wait) = &ran.end {
+            for call in &wait.calls {
+                self.calls.entry(call.hash.clone()).or_insert_with(|| call.clone());
+            }
+        }
+        for touch in &ran.touched {
+            if !self.touched.contains(touch) {
+                self.touched.push(*touch);
+            }
+        }
+        Ok(ran)
+    }
+
+    fn unanswered(&mut self, history: History, why: Unanswered) -> History {
+        match why {
+            Unanswered::Nobody(call) => verdict::nobody(&mut self.report, &history.order, &call),
+            Unanswered::TooMany { most, last } => {
+                let text = format!("it came to more than {most} calls, the last one {}", show_call(&last));
+                verdict::no_end(&mut self.report, &history.order, &text);
+            }
+        }
+        history
+    }
+}
+
+/// The orders beside the first one.
+fn orders(base: &History, settings: &Settings) -> Vec<Order> {
+    if base.asked.is_empty() {
+        return Vec::new();
+    }
+    let mut orders = vec![Order::KnownBefore];
+    // Where a run never waits for more than one call, all orders are one.
+    if base.widest > 1 {
+        orders.extend([Order::FirstToLast, Order::LastToFirst]);
+        orders.extend((0..settings.shuffles).map(|n| Order::Shuffled(settings.seed.wrapping_add(n))));
+    }
+    let winners: Vec<usize> = (0..base.widest_race).collect();
+    orders.extend(sample(&winners, MAX_WINNERS).into_iter().map(Order::Wins));
+    orders
+}
+
+/// The failure of a child that is made to fail.
+fn planted(call: &Call) -> Failure {
+    Failure::new(FailureKind::Error, &call.task, PLANTED)
+}
+
+pub(super) const PLANTED: &str = "brrr-host test made this call fail";

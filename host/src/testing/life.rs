@@ -1,0 +1,268 @@
+//! One call, run by run: what it is told arrives when the explorer says so.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use brrr_backends::Memory;
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome, Root};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Backend, Cache, Ended, Handler as _, Loaded, Queue, Request, Store, Task, Work};
+use brrr_protocol::records::RunRecord;
+use brrr_protocol::replay::{Replay, Wait};
+use brrr_protocol::wire::Message;
+use brrr_protocol::{Error, Result};
+
+use super::trace::{Poll, Trace};
+use crate::wasm::{Output, OutputLine, Probe, Touch, Touched, WasmHandler};
+
+/// What guests print and reach for, kept until it is asked for.
+#[derive(Debug, Default)]
+pub struct Lines {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    lines: Vec<String>,
+    touched: Vec<Touch>,
+}
+
+impl Lines {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Seen {
+        std::mem::take(&mut self.lock())
+    }
+}
+
+impl Output for Lines {
+    fn write(&self, line: OutputLine<'_>) {
+        self.lock().lines.push(line.text.to_owned());
+    }
+
+    fn touched(&self, touched: Touched<'_>) {
+        self.lock().touched.push(touched.what);
+    }
+}
+
+/// Runs calls, one at a time.
+pub struct Runner {
+    handler: WasmHandler,
+    lines: Arc<Lines>,
+    /// Of one run, if its task does not say less.
+    timeout: Duration,
+}
+
+/// What one run came to.
+#[derive(Debug)]
+pub struct Ran {
+    pub end: RunEnd,
+    pub trace: Trace,
+    /// What was printed that no run before had printed.
+    pub lines: Vec<String>,
+    pub touched: Vec<Touch>,
+    pub took: Duration,
+    pub memory: usize,
+    pub asked_time_left: bool,
+    /// What it leaves behind for the next run.
+    record: RunRecord,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    Ended(Outcome),
+    /// It failed, and is to be tried again.
+    TryAgain(Failure),
+    Waits(Wait),
+}
+
+impl Ran {
+    /// Did it take all the time that it may?
+    pub fn is_out_of_time(&self) -> bool {
+        let (RunEnd::TryAgain(failure) | RunEnd::Ended(Err(failure))) = &self.end else { return false };
+        failure.kind == FailureKind::Timeout
+    }
+}
+
+impl Runner {
+    pub fn new(handler: WasmHandler, lines: Arc<Lines>, timeout: Duration) -> Self {
+        Self { handler, lines, timeout }
+    }
+
+    pub fn handler(&self) -> &WasmHandler {
+        &self.handler
+    }
+
+    pub fn task(&self, name: &str) -> Option<Arc<Task>> {
+        self.handler.task(name)
+    }
+
+    pub fn is_leaf(&self, name: &str) -> bool {
+        self.handler.tasks().any(|task| task.name == name && task.leaf)
+    }
+
+    /// Runs a call once more from its beginning. What follows of it is for `Life::go_on`.
+    ///
+    /// # Errors
+    /// What is no doing of the call.
+    pub async fn run(&self, life: &Life, time_left: Option<Duration>) -> Result<Ran> {
+        let options = self.task(&life.call.task).map(|task| task.options.clone()).unwrap_or_default();
+        // As in a job: the nearer one wins.
+        let options = life.call.options.over(&options);
+        let attempt = life.record.as_ref().map_or(1, |run| run.attempt.max(1));
+        let request = Request {
+            task: life.call.task.clone(),
+            payload: life.call.payload.clone(),
+            call: life.call.hash.clone(),
+            root: life.root.clone(),
+            topic: life.call.topic.clone(),
+            attempt,
+            // A new attempt has a new clock.
+            first_run: life.clock + u64::from(attempt - 1) * 1000,
+            deadline: 0,
+            timeout: Some(options.timeout.unwrap_or(self.timeout).min(self.timeout)),
+            memory: options.memory,
+        };
+        let message = Message { root: life.root.clone(), call: life.call.hash.clone() };
+        let work = Work { message, topic: life.call.topic.clone(), receipt: None, ends_job: None };
+        let replay = Replay::new(life.known.clone(), &work, &life.loaded());
+        let probe = Arc::new(Probe::telling(time_left));
+        self.lines.take();
+        let start = Instant::now();
+        let (ended, replay) = self.handler.run_watched(request, replay, Some(probe.clone())).await?;
+        let took = start.elapsed();
+        let Seen { lines, touched } = self.lines.take();
+        let (end, record) = settle(life, ended, &replay, attempt, &options)?;
+        let poll = |(calls, need): (&[CallHash], usize)| Poll { calls: calls.to_vec(), need };
+        Ok(Ran {
+            end,
+            trace: replay.polls().map(poll).collect(),
+            lines,
+            touched,
+            took,
+            memory: probe.peak_memory(),
+            asked_time_left: probe.asked_time_left(),
+            record,
+        })
+    }
+}
+
+/// What a worker would do after the run.
+fn settle(life: &Life, ended: Ended, replay: &Replay, attempt: u32, options: &Options) -> Result<(RunEnd, RunRecord)> {
+    let task = &life.call.task;
+    match ended {
+        Ended::Completed(value) => Ok((RunEnd::Ended(Ok(value)), RunRecord::default())),
+        Ended::Failed { mut failure, retryable } => {
+            failure.attempts = attempt;
+            if retryable && attempt <= options.max_retries.unwrap_or(0) {
+                let record = replay.next_attempt(String::new(), 0, failure.to_string());
+                return Ok((RunEnd::TryAgain(failure), record));
+            }
+            Ok((RunEnd::Ended(Err(failure)), RunRecord::default()))
+        }
+        Ended::Suspended => match replay.wait() {
+            Some(wait) if wait.calls.iter().any(|call| call.hash == life.call.hash) => {
+                let failure = Failure::new(FailureKind::Cycle, task, "it waits for itself");
+                Ok((RunEnd::Ended(Err(failure)), RunRecord::default()))
+            }
+            Some(wait) => {
+                let record = replay.record(wait, life.clock, String::new());
+                Ok((RunEnd::Waits(wait.clone()), record))
+            }
+            None => Err(Error::new(
+                brrr_protocol::ErrorKind::Internal,
+                "test",
+                format!("defer a run of {task}"),
+                "the handler says that it is suspended, but it has not polled",
+            )),
+        },
+    }
+}
+
+/// A call that is being worked on.
+pub struct Life {
+    pub call: Call,
+    root: Root,
+    clock: Millis,
+    record: Option<RunRecord>,
+    known: Arc<Known>,
+}
+
+impl Life {
+    pub fn new(call: Call, root: Root, clock: Millis) -> Self {
+        Self { call, root, clock, record: None, known: Arc::default() }
+    }
+
+    /// The outcome of a call is there, from the next run on.
+    pub fn arrive(&self, call: &CallHash, outcome: Outcome) {
+        self.known.lock().insert(call.clone(), outcome);
+    }
+
+    pub fn knows(&self, call: &CallHash) -> bool {
+        self.known.lock().contains_key(call)
+    }
+
+    /// The next run follows on this one.
+    pub fn go_on(&mut self, ran: &Ran) {
+        self.record = Some(ran.record.clone());
+    }
+
+    /// What a worker loads before a run.
+    fn loaded(&self) -> Loaded {
+        let known = self.known.lock();
+        let outcomes = |calls: &[CallHash]| calls.iter().map(|call| known.get(call).cloned()).collect();
+        let Some(run) = &self.record else { return Loaded::default() };
+        Loaded {
+            sample: outcomes(&run.sample),
+            earlier: outcomes(&run.earlier),
+            run: Some(run.clone()),
+            ..Loaded::default()
+        }
+    }
+}
+
+/// The outcomes that a call may see so far, in the place of a backend.
+#[derive(Default)]
+struct Known {
+    outcomes: Mutex<HashMap<CallHash, Outcome>>,
+    /// What else a backend has; a replay asks for none of it.
+    empty: Memory,
+}
+
+impl Known {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CallHash, Outcome>> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Backend for Known {
+    fn name(&self) -> String {
+        "test".to_owned()
+    }
+
+    fn store(&self) -> &dyn Store {
+        self.empty.store()
+    }
+
+    fn queue(&self) -> &dyn Queue {
+        self.empty.queue()
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        self.empty.cache()
+    }
+
+    async fn changed(&self, version: u64, at_most: Duration) -> u64 {
+        self.empty.changed(version, at_most).await
+    }
+
+    async fn outcomes(&self, _: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+        let known = self.lock();
+        Ok(calls.iter().map(|call| known.get(call).cloned()).collect())
+    }
+}

@@ -1,0 +1,118 @@
+//! Values as `cases.toml` writes them, and as people read them.
+
+use brrr_protocol::codec::python;
+use serde_json::{Map, Value as Json};
+
+/// What a call takes or gives.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    Json(Json),
+    /// Of a task that takes or gives bytes as they are.
+    Bytes(Vec<u8>),
+}
+
+impl Value {
+    /// As a handler hands it over.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Bytes(bytes) => bytes.clone(),
+            Self::Json(json) => {
+                let mut text = String::new();
+                python::write(&mut text, json);
+                text.into_bytes()
+            }
+        }
+    }
+
+    /// Is it what these bytes say?
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Bytes(own) => own == bytes,
+            Self::Json(own) => serde_json::from_slice(bytes).is_ok_and(|other| same(own, &other)),
+        }
+    }
+
+    pub fn show(&self) -> String {
+        match self {
+            Self::Json(json) => json.to_string(),
+            Self::Bytes(bytes) => show(bytes),
+        }
+    }
+}
+
+/// Are two values the same to a language that has one kind of number?
+pub fn same(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(a), Json::Number(b)) => a == b || a.as_f64().is_some_and(|a| Some(a) == b.as_f64()),
+        (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
+}
+
+/// TOML's values as JSON. (Dates become text.)
+pub fn of_toml(value: &toml::Value) -> Json {
+    match value {
+        toml::Value::String(text) => text.as_str().into(),
+        toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) => Json::from(*number),
+        toml::Value::Boolean(truth) => (*truth).into(),
+        toml::Value::Datetime(moment) => moment.to_string().into(),
+        toml::Value::Array(items) => items.iter().map(of_toml).collect(),
+        toml::Value::Table(table) => {
+            Json::Object(table.iter().map(|(key, value)| (key.clone(), of_toml(value))).collect::<Map<_, _>>())
+        }
+    }
+}
+
+/// The most of a value that stands in one line of a report.
+const MAX_SHOWN: usize = 200;
+
+/// Bytes for people: JSON, else text, else how many there are.
+pub fn show(bytes: &[u8]) -> String {
+    let text = match serde_json::from_slice::<Json>(bytes) {
+        Ok(json) => json.to_string(),
+        Err(_) => match std::str::from_utf8(bytes) {
+            Ok(text) => format!("{text:?} (not JSON)"),
+            Err(_) => {
+                let head: Vec<String> = bytes.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+                let dots = if bytes.len() > 16 { " …" } else { "" };
+                format!("{} bytes ({}{dots})", bytes.len(), head.join(" "))
+            }
+        },
+    };
+    brief(&text, MAX_SHOWN)
+}
+
+/// At most so many bytes of a text, without control characters.
+pub fn brief(text: &str, most: usize) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if clean.len() <= most { clean } else { format!("{}…", &clean[..clean.floor_char_boundary(most)]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_compared_as_numbers() {
+        assert!(same(&json!({"a": [1, 2.5]}), &json!({"a": [1.0, 2.5]})));
+        assert!(!same(&json!([1]), &json!([1, 2])));
+        assert!(!same(&json!({"a": null}), &json!({})));
+        assert!(!same(&json!("1"), &json!(1)));
+        assert!(Value::Json(json!(7)).is(b"7.0") && !Value::Json(json!(7)).is(b"no JSON"));
+    }
+
+    #[test]
+    fn what_is_shown_is_short_and_harmless() {
+        assert_eq!(show(b"{\"a\": 1}"), r#"{"a":1}"#);
+        assert_eq!(show(b"x"), "\"x\" (not JSON)");
+        assert_eq!(show(b"\xff\x00"), "2 bytes (ff 00)");
+        assert!(brief(&"é".repeat(300), 200).len() < 210);
+        assert_eq!(brief("a\x1b[31mb", 200), "a [31mb");
+    }
+}

@@ -1,0 +1,64 @@
+//! An HTTPS server on loopback, under a certificate of its own making.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+use rustls::pki_types::PrivateKeyDer;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
+
+/// A server that answers whatever it is asked with `Hello!`.
+pub struct HttpsServer {
+    /// What a client has to trust, as PEM: a certificate for `localhost`.
+    pub certificate: String,
+    pub port: u16,
+    runtime: Option<Runtime>,
+}
+
+impl HttpsServer {
+    pub fn start() -> Self {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .expect("a certificate and its key");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.set_nonblocking(true).expect("a socket");
+        let port = listener.local_addr().expect("an address").port();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.expect("a runtime");
+        runtime.spawn(serve(listener, TlsAcceptor::from(Arc::new(config))));
+        Self { certificate: made.cert.pem(), port, runtime: Some(runtime) }
+    }
+}
+
+impl Drop for HttpsServer {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
+    let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
+    while let Ok((connection, _)) = listener.accept().await {
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            // A client that does not trust it breaks off.
+            let Ok(mut stream) = acceptor.accept(connection).await else { return };
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") && stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {}
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nHello!";
+            // One that has gone needs no answer.
+            let _ = stream.write_all(answer).await;
+            let _ = stream.shutdown().await;
+        });
+    }
+}
