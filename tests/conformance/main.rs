@@ -82,7 +82,7 @@ mod allowed_in {
         };
     }
 
-    allowed! { rust c cpp python javascript typescript go }
+    allowed! { rust rust_async c cpp python javascript typescript go }
 }
 
 /// The languages whose page has a second example, of requests and variables: `fetches_in::go::the_example_of_requests`.
