@@ -86,6 +86,7 @@ fn they_share_the_work_and_its_output() {
         assert_eq!(ended.stdout.matches(&format!("after {i}.\n")).count(), 1, "{i}: {}", ended.stdout);
     }
     assert_eq!(ended.stderr.matches("once more stops at once").count(), 1, "{ended:#?}");
+    assert!(!ended.stderr.contains("events were not written"), "{ended:#?}");
 }
 
 #[test]

@@ -78,8 +78,17 @@ pub(crate) fn dispatch(tasks: &[Task], request: Request) -> Result<Vec<u8>> {
     })
 }
 
-/// Runs the handler that the request names; the host drives it.
+/// Runs the handler that the request names; the host drives it, but for answers of the world, of which it knows nothing.
 #[cfg(all(feature = "async-world", target_family = "wasm"))]
 pub(crate) async fn dispatch(tasks: &[Task], request: Request) -> Result<Vec<u8>> {
-    (find(tasks, &request)?.run)(request).await
+    let mut handler = (find(tasks, &request)?.run)(request);
+    std::future::poll_fn(|context| {
+        loop {
+            let polled = handler.as_mut().poll(context);
+            if polled.is_ready() || !crate::io::wait() {
+                return polled;
+            }
+        }
+    })
+    .await
 }

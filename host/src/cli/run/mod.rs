@@ -89,6 +89,8 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     });
     // One that stops by itself asks the others to stop.
     let ended = join_all(workers).await;
+    // Its observer is the last one; the events end with it.
+    drop(options);
     if let Some(gateway) = gateway {
         gateway.await?;
     }

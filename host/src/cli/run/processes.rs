@@ -168,8 +168,11 @@ pub fn supervise(args: &Args) -> anyhow::Result<Exit> {
             let _ = told.send(News::Stop);
         },
         move |name| {
-            lock(&second).kill();
+            let mut fleet = lock(&second);
+            fleet.kill();
             say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out"));
+            // Kept locked to the end of the process, which is next: whoever waits for the workers must not see theirs first.
+            std::mem::forget(fleet);
         },
     )?;
     let program = std::env::current_exe()?;
