@@ -401,3 +401,18 @@ fn the_example_of_the_page() {
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert!(!ended.stdout.contains("warning"), "{ended:#?}");
 }
+
+/// Every word that a finding may have is on the page.
+#[test]
+fn the_page_lists_the_words() {
+    let page = include_str!("../../guests/TESTING.md");
+    let source = include_str!("../../host/src/testing/verdict.rs");
+    let words = source.split("Level::").skip(1).filter_map(|rest| {
+        let (_, rest) = rest.split_once(", \"")?;
+        let (word, _) = rest.split_once('"')?;
+        word.chars().all(|c| c.is_ascii_lowercase() || c == '-').then_some(word)
+    });
+    let words: Vec<&str> = words.collect();
+    assert!(words.len() > 10, "{words:?}");
+    words.iter().for_each(|word| assert!(page.contains(&format!("`{word}`")), "{word}"));
+}

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use brrr_protocol::model::{Call, CallHash, FailureKind, Outcome};
 
-use super::cases::{Case, show_call};
+use super::cases::Case;
 use super::children::Children;
 use super::expected::{Expected, show_end, show_failure};
 use super::explore::{History, PLANTED};
 use super::life::{Ran, RunEnd};
 use super::orders::Order;
+use super::payload::show_call;
 use super::report::{CaseReport, Level};
 use super::trace::{Difference, Poll, diff, parted, up_to_a_race};
 use super::values::same;
