@@ -1,8 +1,11 @@
-//! The binary as a user runs it: memory of a worker over 100,000 calls, and how long a cached `call` takes.
+//! The binary as a user runs it: memory of a worker over 100,000 calls, what a second process brings, and how long a cached
+//! `call` takes.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Calls between the two looks at a worker's memory.
 const CALLS: u64 = 100_000;
@@ -65,6 +68,41 @@ pub fn memory_of_a_worker(guest: &Path) {
     );
     let bytes = std::fs::metadata(folder.path().join(".brrr/state.db")).map_or(0, |m| m.len());
     println!("the database: {} bytes a call", bytes / done);
+}
+
+/// Calls a second of a tree whose calls are all distinct, by one process and by two, in guests that compute.
+pub fn processes() {
+    // A tree of fib(13) has 753 calls: long enough in the fastest of these, short enough in the slowest.
+    const CALLS: f64 = 753.0;
+    for language in ["javascript", "go", "python"] {
+        let guest =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/guests").join(language).join("conformance.wasm");
+        if !guest.exists() {
+            println!("{language:<11} not built: scripts/guests.sh {language}");
+            continue;
+        }
+        let rate = |processes: &str| {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut command = brrr(folder.path());
+            command.arg("run").arg(&guest).args(["--processes", processes]).stdout(Stdio::null()).stderr(Stdio::null());
+            let mut worker = Worker(command.spawn().expect("a worker"));
+            // Compiles, and gives the second process the time to come up.
+            call(folder.path(), "fib", r#"{"n": 13, "salt": "warm"}"#);
+            let mut rates: Vec<_> = (0..3)
+                .map(|salt| {
+                    let began = Instant::now();
+                    call(folder.path(), "fib", &format!(r#"{{"n": 13, "salt": "{salt}"}}"#));
+                    CALLS / began.elapsed().as_secs_f64()
+                })
+                .collect();
+            rates.sort_by(f64::total_cmp);
+            kill_process(Pid::from_child(&worker.0), Signal::TERM).expect("a signal");
+            worker.0.wait().expect("its end");
+            rates[1]
+        };
+        let (one, two) = (rate("1"), rate("2"));
+        println!("{language:<11} {one:>6.0} calls/s; with --processes 2: {two:>6.0} calls/s (×{:.2})", two / one);
+    }
 }
 
 pub fn cached_call(guest: &Path) {

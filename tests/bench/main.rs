@@ -2,7 +2,8 @@
 //! figures of one run with each other, by their ratios.
 //!
 //! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (`languages go`: one), `memory`,
-//! `sqlite`, `redis`, `redis-dynamodb` or `binary`.
+//! `sqlite`, `redis`, `redis-dynamodb`, `binary` or
+//! `processes`.
 
 mod binary;
 mod languages;
@@ -64,11 +65,15 @@ fn main() {
     if wants("redis-dynamodb") {
         remote::redis_dynamodb();
     }
-    if !wants("binary") {
-        return;
+    if wants("binary") || wants("processes") {
+        section("the binary, as a user runs it, on SQLite");
     }
-    section("the binary, as a user runs it, on SQLite");
-    binary::memory_of_a_worker(guest);
-    binary::cached_call(guest);
+    if wants("binary") {
+        binary::memory_of_a_worker(guest);
+        binary::cached_call(guest);
+    }
+    if wants("processes") {
+        binary::processes();
+    }
     println!("load {} at the end", load_average());
 }

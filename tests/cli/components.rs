@@ -42,7 +42,7 @@ fn another_version() {
         (instance $handler (instantiate $empty))
         (export "brrr:worker/handler@9.0.0" (instance $handler)))"#;
     env.write("future.wasm", wat::parse_str(text).expect("a component"));
-    run(&env, &["future.wasm"]).refused(14, &["future.wasm", "9.0.0"]);
+    run(&env, &["future.wasm"]).refused(14, &["future.wasm", "9.0.0", "0.1.0 and 0.2.0"]);
 }
 
 #[test]
@@ -63,9 +63,13 @@ fn inspect_shows_what_a_component_is() {
         assert!(text.ok().contains(word), "{word}: {text:#?}");
     }
     let json = env.run(["inspect", path, "--output", "json"]).json();
-    assert_eq!(json["wit"], "0.1.0");
+    assert_eq!((&json["wit"], &json["asynchronous"]), (&"0.1.0".into(), &false.into()));
     assert!(json["size"].as_u64().expect("a size") > 10_000);
     let names: Vec<_> = json["tasks"].as_array().expect("tasks").iter().map(|t| t["name"].clone()).collect();
     assert!(names.contains(&"fan_out".into()), "{names:?}");
     assert!(!env.path(".brrr").exists(), "inspect needs no backend");
+
+    let path = path.replace("rust-conformance.wasm", "rust-conformance-async.wasm");
+    assert!(env.run(["inspect", &path]).ok().contains("wit        brrr:worker@0.2.0, asynchronous\n"));
+    assert_eq!(env.run(["inspect", &path, "--output", "json"]).json()["asynchronous"], true);
 }

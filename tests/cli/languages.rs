@@ -83,7 +83,7 @@ fn cancel_stops_loops_in_every_language_on_every_worker() {
     for (language, guest) in [
         ("rust", "rust/rust-conformance.wasm"),
         ("python", "python/conformance.wasm"),
-        ("javascript", "typescript/conformance.wasm"),
+        ("typescript", "typescript/conformance.wasm"),
         ("c", "c/conformance.wasm"),
         ("c++", "cpp/conformance.wasm"),
     ] {

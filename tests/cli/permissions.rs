@@ -140,6 +140,12 @@ fn a_request_has_a_time_of_its_own() {
     }
     let said = value(&env, "http_cut_short", &json!({"url": server.url("/hello"), "ms": 20_000}));
     assert_eq!(said, json!("status 200"));
+    // No leaf: its own sleeps return at once, but time passes while it waits for a request.
+    let said = value(&env, "http_patient", &json!({"url": server.url("/later?ms=300"), "ms": 20_000}));
+    assert_eq!(said, json!(["status 200", 1]));
+    let url = server.url("/never");
+    let said = value(&env, "http_patient", &json!({"url": url, "ms": 200}));
+    assert_eq!(said, json!([format!("error: GET {url}: no whole answer in its time"), 1]));
 }
 
 #[test]
@@ -223,15 +229,38 @@ fn variables_are_those_that_are_allowed_and_no_log_has_their_values() {
     env.set("NOT_ALLOWED", "hunter2");
     let file = env.write("secrets.env", "# of the test\nTOKEN=\"hunter3 $x\"\nOVER=file\n");
     let file = file.to_str().unwrap();
-    let args = ["--env", "FROM_WORKER", "--env-file", file, "--env", "OVER=flag", "--log-level", "trace"];
+    let server = HttpServer::start();
+    let host = server.host();
+    let args = [
+        "--allow-http",
+        &host,
+        "--env",
+        "FROM_WORKER",
+        "--env-file",
+        file,
+        "--env",
+        "OVER=flag",
+        "--log-level",
+        "trace",
+    ];
     let worker = env.worker(&args);
     let get = |key: &str| value(&env, "env_get", &json!({"key": key}));
     assert_eq!(get("FROM_WORKER"), json!("hunter1"));
     assert_eq!(get("TOKEN"), json!("hunter3 $x"));
     assert_eq!(get("OVER"), json!("flag"));
     assert_eq!(get("NOT_ALLOWED"), json!("error: the variable NOT_ALLOWED is not allowed: --env NOT_ALLOWED"));
+    // Nor those of requests, taken or refused.
+    for server in [&server, &HttpServer::start()] {
+        let headers = json!({"authorization": "Bearer hunter4", "x-own": "hunter5"});
+        let url = server.url("/echo?key=hunter6");
+        call(&env, "http_send", &json!({"method": "POST", "url": url, "headers": headers, "body": "hunter7"}));
+    }
+    assert_eq!(server.count("/echo"), 1);
     let ended = worker.stop();
-    assert!(!(ended.stdout + &ended.stderr).contains("hunter"), "a value is in the log");
+    let log = ended.stdout + &ended.stderr;
+    assert!(log.contains("TRACE"), "{log}");
+    let told: Vec<_> = log.lines().filter(|line| line.contains("hunter")).collect();
+    assert!(told.is_empty(), "{told:?}");
 }
 
 #[test]

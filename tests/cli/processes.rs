@@ -121,6 +121,43 @@ fn one_that_is_killed_is_replaced_and_loses_nothing() {
     assert_eq!(ended.stderr.matches("ended unexpectedly").count(), 2, "{ended:#?}");
 }
 
+/// At its start it would end all of them; once they serve, the others go on.
+#[test]
+fn one_that_can_not_start_again_is_tried_again() {
+    let env = Env::new();
+    let good = std::fs::read(guest()).expect("the guest");
+    // Written whole and renamed, as builds do.
+    let put = |bytes: &[u8]| std::fs::rename(env.write("new", bytes), env.path("guest.wasm")).expect("renamed");
+    put(&good);
+    let fleet = env.start(["run", "guest.wasm", "--processes", "2", "--lease", "1s"]);
+    fleet.wait_for_stderr("2 processes serve");
+    let before = children(&fleet);
+    put(b"half of it");
+    kill_process(*before.iter().next().expect("two"), Signal::KILL).expect("killed");
+    fleet.wait_for_stderr("not WebAssembly");
+    fleet.wait_for_stderr("exit status: 11");
+    assert_eq!(env.run(["call", "fib", "{\"n\":10}"]).ok(), "55");
+    put(&good);
+    eventually("two are there again", || {
+        let serving = fleet.stderr().matches("serving topic").count();
+        if serving == 3 && children(&fleet).len() == 2 { Ok(()) } else { Err(fleet.stderr()) }
+    });
+    assert_eq!(fleet.stop().code, Some(0));
+}
+
+#[test]
+fn events_on_stdout_are_whole_lines() {
+    let env = Env::new();
+    let fleet = two(&env, &["--events", "-"]);
+    assert_eq!(env.run(["call", "fib", "{\"n\":12, \"salt\": \"x\"}"]).ok(), "144");
+    let ended = fleet.stop();
+    assert_eq!(ended.code, Some(0));
+    let lines: Vec<Value> = ended.stdout.lines().map(|l| serde_json::from_str(l).expect("a whole line")).collect();
+    // Each of its 465 calls is ready, running and completed at least once.
+    assert!(lines.len() >= 3 * 465, "{}", lines.len());
+    assert_eq!(lines.iter().map(|line| line["worker"].to_string()).collect::<HashSet<_>>().len(), 2);
+}
+
 #[test]
 fn none_outlives_its_parent() {
     let env = Env::new();

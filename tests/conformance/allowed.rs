@@ -1,7 +1,11 @@
 //! What a handler may touch where the host allows it: requests, variables, files.
 
+use std::time::Duration;
+
 use brrr_host::permissions::Permissions;
+use brrr_host::wasm::Touch;
 use brrr_protocol::model::{FailureKind, Outcome};
+use brrr_protocol::options::Options;
 use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, Program, load, topic};
@@ -70,6 +74,7 @@ pub async fn a_refused_request(fleet: &Fleet) {
     let failure = fleet.call("http_get", json!({"url": url})).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Error);
     assert!(failure.message.contains(&told), "{failure:?}");
+    assert!(fleet.touched(&fleet.hash("http_get", &json!({"url": url}))).is_empty());
     assert_eq!(server.count("/hello"), 0);
 }
 
@@ -94,8 +99,13 @@ pub async fn several_requests_at_once(fleet: &Fleet) {
 pub async fn a_request_beside_a_call(fleet: &Fleet) {
     let server = HttpServer::start();
     let fleet = with_http(fleet, &server).await;
-    let got = fleet.value("http_beside", json!({"url": server.url("/hello"), "i": 7})).await;
+    let args = json!({"url": server.url("/hello"), "i": 7});
+    let got = fleet.value("http_beside", args.clone()).await;
     assert_eq!(got, json!(["Hello!", 7]));
+    // It is no leaf: it was run twice, and each run has sent its request, of which the host took note.
+    let touched = fleet.touched(&fleet.hash("http_beside", &args));
+    assert_eq!(touched.iter().filter(|what| **what == Touch::Http).count(), server.count("/hello"));
+    assert!(touched.len() >= 2, "{touched:?}");
     fleet.stop().await;
 }
 
@@ -109,20 +119,10 @@ pub async fn a_request_that_is_cut_off(fleet: &Fleet) {
 
 /// The call ends by the timeout of its run.
 pub async fn a_request_without_an_answer(fleet: &Fleet) {
-    use brrr_protocol::model::Call;
-    use brrr_protocol::options::Options;
-
     let server = HttpServer::start();
     let fleet = with_http(fleet, &server).await;
-    let kwargs = json!({"url": server.url("/never")});
-    let call = Call {
-        hash: fleet.hash("http_get", &kwargs),
-        task: "http_get".into(),
-        payload: (fleet.language.codec.payload)(&kwargs).into(),
-        topic: topic(),
-        options: Options { timeout: Some(std::time::Duration::from_secs(2)), ..Options::default() },
-    };
-    let failure = fleet.outcome_of(call).await.unwrap_err();
+    let brief = Options { timeout: Some(Duration::from_secs(2)), ..Options::default() };
+    let failure = fleet.call_with("http_get", json!({"url": server.url("/never")}), brief).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Timeout, "{failure:?}");
     assert_eq!(server.count("/never"), 1);
     fleet.stop().await;

@@ -6,7 +6,9 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use brrr_host::exit::Exit;
-use brrr_host::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, Stream, WasmHandler};
+use brrr_host::wasm::{
+    Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, Stream, Touch, Touched, WasmHandler,
+};
 use brrr_host::worker::{Options, Shutdown, Worker, now};
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{Call, CallHash, Outcome, Root, Topic};
@@ -16,7 +18,7 @@ use brrr_protocol::step::Limits;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::languages::{LANGUAGES, Language, root};
+use crate::languages::{ASYNCHRONOUS, LANGUAGES, Language, root};
 
 /// Runs that are in memory at once, over all tests.
 const MAX_RUNNING: u32 = 16;
@@ -36,13 +38,17 @@ pub struct Program {
     printed: Arc<Kept>,
 }
 
-/// Keeps what guests print: the call, the stream, the line.
+/// Keeps what guests print: the call, the stream, the line; and what they reach for.
 #[derive(Default)]
-struct Kept(Mutex<Vec<(CallHash, Stream, String)>>);
+struct Kept(Mutex<Vec<(CallHash, Stream, String)>>, Mutex<Vec<(CallHash, Touch)>>);
 
 impl Output for Kept {
     fn write(&self, line: OutputLine<'_>) {
         self.0.lock().unwrap().push((line.call.clone(), line.stream, line.text.to_owned()));
+    }
+
+    fn touched(&self, touched: Touched<'_>) {
+        self.1.lock().unwrap().push((touched.call.clone(), touched.what));
     }
 }
 
@@ -81,7 +87,8 @@ pub struct Fleet {
 
 /// Runs a case on a fleet of a language.
 pub async fn with(language: &str, case: impl AsyncFn(&Fleet)) {
-    let language = LANGUAGES.iter().find(|known| known.name == language).expect("a row in languages.rs");
+    let language = LANGUAGES.iter().chain(&*ASYNCHRONOUS).find(|known| known.name == language);
+    let language = language.expect("a row in languages.rs");
     if language.is_left_out() {
         eprintln!("left out by BRRR_LANGUAGE");
         return;
@@ -144,12 +151,21 @@ impl Fleet {
 
     /// A call with a payload that is not the codec's.
     pub async fn call_raw(&self, task: &str, payload: &[u8]) -> Outcome {
-        let (root, hash) = self.begin(task, payload.to_vec(), CallHash::derive(task, payload)).await;
+        let (root, hash) =
+            self.begin(task, payload.to_vec(), CallHash::derive(task, payload), RunOptions::default()).await;
         self.wait(&root, &hash).await
     }
 
     pub async fn schedule(&self, task: &str, kwargs: Value) -> (Root, CallHash) {
-        self.begin(task, (self.language.codec.payload)(&kwargs), self.hash(task, &kwargs)).await
+        let payload = (self.language.codec.payload)(&kwargs);
+        self.begin(task, payload, self.hash(task, &kwargs), RunOptions::default()).await
+    }
+
+    /// As `call`, in a job whose calls are run with these options.
+    pub async fn call_with(&self, task: &str, kwargs: Value, options: RunOptions) -> Outcome {
+        let payload = (self.language.codec.payload)(&kwargs);
+        let (root, hash) = self.begin(task, payload, self.hash(task, &kwargs), options).await;
+        self.wait(&root, &hash).await
     }
 
     /// The hash that the language's SDK gives a call.
@@ -157,7 +173,7 @@ impl Fleet {
         (self.language.codec.hash)(task, kwargs).into()
     }
 
-    async fn begin(&self, task: &str, payload: Vec<u8>, hash: CallHash) -> (Root, CallHash) {
+    async fn begin(&self, task: &str, payload: Vec<u8>, hash: CallHash, options: RunOptions) -> (Root, CallHash) {
         let call = Call {
             hash: hash.clone(),
             task: task.into(),
@@ -165,20 +181,10 @@ impl Fleet {
             topic: topic(),
             options: RunOptions::default(),
         };
-        (self.submit(call).await, hash)
-    }
-
-    /// Makes a call with options of its own as a job, and waits for its outcome.
-    pub async fn outcome_of(&self, call: Call) -> Outcome {
-        let hash = call.hash.clone();
-        let root = self.submit(call).await;
-        self.wait(&root, &hash).await
-    }
-
-    async fn submit(&self, call: Call) -> Root {
         let root = job(self.jobs.fetch_add(1, Ordering::Relaxed) + 1);
-        self.client.schedule(&NewJob::new(root.clone(), call), now()).await.unwrap();
-        root
+        let job = NewJob { options, ..NewJob::new(root.clone(), call) };
+        self.client.schedule(&job, now()).await.unwrap();
+        (root, hash)
     }
 
     pub async fn wait(&self, root: &Root, hash: &CallHash) -> Outcome {
@@ -190,6 +196,12 @@ impl Fleet {
     pub async fn messages(&self) -> u64 {
         let root = job(self.jobs.load(Ordering::Relaxed));
         self.backend.cache().incr(&spawn_counter(&root), 0).await.unwrap()
+    }
+
+    /// What a call has reached for, over all its runs.
+    pub fn touched(&self, call: &CallHash) -> Vec<Touch> {
+        let touched = self.program.printed.1.lock().unwrap();
+        touched.iter().filter(|(by, _)| by == call).map(|(_, what)| *what).collect()
     }
 
     /// The lines that a call printed.

@@ -10,8 +10,9 @@ use tokio::sync::OnceCell;
 use crate::fleet::Program;
 
 pub struct Language {
-    /// Its folder under `guests` and `build/guests`.
     pub name: &'static str,
+    /// Its folder under `guests` and `build/guests`.
+    pub folder: &'static str,
     /// The components, in that folder.
     pub conformance: &'static str,
     pub example: &'static str,
@@ -54,10 +55,19 @@ pub static LANGUAGES: LazyLock<Vec<Language>> = LazyLock::new(|| {
     ]
 });
 
+/// Guests of the asynchronous world: those of a language once more.
+pub static ASYNCHRONOUS: LazyLock<Vec<Language>> = LazyLock::new(|| {
+    vec![Language {
+        folder: "rust",
+        conformance: "rust-conformance-async.wasm",
+        ..language("rust_async", "hello/src/lib.rs", &PYTHON)
+    }]
+});
+
 /// With the usual names of components.
 fn language(name: &'static str, source: &'static str, codec: &'static Codec) -> Language {
     let (conformance, example) = ("conformance.wasm", "example.wasm");
-    Language { name, conformance, example, source, codec, program: OnceCell::new() }
+    Language { name, folder: name, conformance, example, source, codec, program: OnceCell::new() }
 }
 
 pub fn root() -> PathBuf {
@@ -66,18 +76,21 @@ pub fn root() -> PathBuf {
 
 impl Language {
     pub fn component(&self, file: &str) -> PathBuf {
-        root().join("build/guests").join(self.name).join(file)
+        root().join("build/guests").join(self.folder).join(file)
     }
 
     pub fn folder(&self) -> PathBuf {
-        root().join("guests").join(self.name)
+        root().join("guests").join(self.folder)
     }
 
     /// Left out by hand.
     pub fn is_left_out(&self) -> bool {
         let Ok(only) = std::env::var("BRRR_LANGUAGE") else { return false };
         assert!(std::env::var_os("CI").is_none(), "CI tests every language; it may not set BRRR_LANGUAGE");
-        assert!(LANGUAGES.iter().any(|language| language.name == only), "BRRR_LANGUAGE={only}: no such language");
+        assert!(
+            LANGUAGES.iter().chain(&*ASYNCHRONOUS).any(|language| language.name == only),
+            "BRRR_LANGUAGE={only}: no such language"
+        );
         self.name != only
     }
 }

@@ -15,15 +15,31 @@ mod mixed;
 mod outside;
 mod page;
 mod payloads;
+mod worlds;
 
 /// A test for each language × case.
 macro_rules! suite {
-    ($($language:ident)+) => {
+    ($($language:ident)+; asynchronous $($again:ident)+) => {
         /// The languages that have tests.
         const TESTED: &[&str] = &[$(stringify!($language)),+];
 
-        $(cases! { $language
+        $(every_world! { $language
             page { every_task_is_there the_example_of_the_page }
+            mixed { gathers_all_others_on_one_topic gathers_all_others_across_topics }
+        })+
+        $(every_world! { $again
+            page { every_task_is_there }
+            mixed { two_worlds_in_one_worker }
+            worlds { a_handler_that_waits_for_nothing a_call_let_go_of_is_not_made batches_of_a_ragged_handler
+                a_leaf_that_calls more_calls_than_fit }
+        })+
+    };
+}
+
+/// The cases of any guest, and some more.
+macro_rules! every_world {
+    ($language:ident $($more:tt)+) => {
+        cases! { $language
             graphs { hello fib gather_of_2000_in_order three_sequential_calls chains_cost_three_runs
                 some_children_are_there_already a_race_has_one_winner_in_every_replay a_race_of_several }
             limits { its_own_error a_failure_caught a_failure_uncaught an_unknown_task retries options
@@ -32,8 +48,8 @@ macro_rules! suite {
                 the_peers_hashes what_it_is_told }
             outside { output_appears_once the_same_clock_in_every_replay a_sleep_returns_at_once
                 the_same_random_numbers_in_every_replay a_leaf_has_the_real_ones no_network_files_or_environment }
-            mixed { gathers_all_others_on_one_topic gathers_all_others_across_topics }
-        })+
+            $($more)+
+        }
     };
 }
 
@@ -50,7 +66,7 @@ macro_rules! cases {
     };
 }
 
-suite! { rust python javascript typescript go c cpp }
+suite! { rust python javascript typescript go c cpp; asynchronous rust_async }
 
 /// The languages whose guests have the tasks of "What the host allows": `allowed::go::http_get`.
 mod allowed_in {
@@ -66,7 +82,7 @@ mod allowed_in {
         };
     }
 
-    allowed! { rust python javascript typescript go c cpp }
+    allowed! { rust c cpp python javascript typescript go }
 }
 
 /// The languages whose page has a second example, of requests and variables: `fetches_in::go::the_example_of_requests`.

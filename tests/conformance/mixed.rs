@@ -56,3 +56,27 @@ pub async fn gathers_all_others_across_topics(fleet: &Fleet) {
     }
     gather(fleet, |child| json!(child.name)).await;
 }
+
+/// A guest of the asynchronous world and one of the plain world, in one worker: a call there and back.
+pub async fn two_worlds_in_one_worker(fleet: &Fleet) {
+    static BOTH: OnceCell<Program> = OnceCell::const_new();
+    let plain = LANGUAGES.iter().find(|language| language.name == "rust").expect("a row");
+    let both = BOTH
+        .get_or_init(async || {
+            let mut guests = Vec::new();
+            for (language, tasks) in [(plain, ["relays", "leaf"]), (fleet.language, ["chains", "rust_greet"])] {
+                let mut guest = load(&language.component(language.conformance)).await;
+                guest.tasks.retain(|task| tasks.contains(&task.name.as_str()));
+                guests.push(guest);
+            }
+            Program::of(guests)
+        })
+        .await;
+    let versions: Vec<_> = both.handler.guests().map(|guest| guest.world.version()).collect();
+    assert_eq!(versions, ["0.1.0", "0.2.0"]);
+    fleet.serve("both", both.handler.clone());
+    let relayed = json!({"task": "chains", "topic": "both", "args": {"n": 3}});
+    let outer = json!({"task": "relays", "topic": "both", "args": relayed});
+    // From the fleet's own worker to the plain guest, the asynchronous one, and its children in the plain one.
+    assert_eq!(fleet.value("relays", outer).await, json!([3, 4, 5]));
+}

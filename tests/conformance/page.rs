@@ -23,7 +23,7 @@ fn documented(language: &str) -> BTreeSet<String> {
 }
 
 pub async fn every_task_is_there(fleet: &Fleet) {
-    let documented = documented(fleet.language.name);
+    let documented = documented(fleet.language.folder);
     assert!(documented.len() > 30, "{documented:?}");
     let there: BTreeSet<_> = fleet.program.handler.tasks().map(|task| task.name.clone()).collect();
     let missing: Vec<_> = documented.difference(&there).collect();

@@ -1,4 +1,8 @@
 /* What a handler may touch, where the host allows it: requests, environment, files. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "tasks.h"
 
 static brrr_string text_of(const brrr_request *request) {
@@ -83,11 +87,20 @@ HANDLER(env_get) {
 HANDLER(file_read) {
     const char *path;
     BRRR_TRY(brrr_args(app, brrr_arg("path", &path)));
-    return brrr_return(app, "absent");
+    FILE *file = fopen(path, "r");
+    if (file == NULL) return brrr_return(app, brrr_format("error: %s", strerror(errno)));
+    char text[1000];
+    size_t size = fread(text, 1, sizeof text, file);
+    fclose(file);
+    return brrr_return(app, ((brrr_string){text, size}));
 }
 
 HANDLER(file_write) {
     const char *path, *text;
     BRRR_TRY(brrr_args(app, brrr_arg("path", &path), brrr_arg("text", &text)));
-    return brrr_return(app, "absent");
+    FILE *file = fopen(path, "w");
+    if (file == NULL) return brrr_return(app, brrr_format("error: %s", strerror(errno)));
+    bool written = fputs(text, file) >= 0;
+    written = fclose(file) == 0 && written;
+    return brrr_return(app, written ? "written" : brrr_format("error: %s", strerror(errno)));
 }

@@ -1,4 +1,9 @@
 /// What a handler may touch, where the host allows it: requests, environment, files.
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
 #include "tasks.hpp"
 
 namespace http = brrr::http;
@@ -41,10 +46,18 @@ string env_get(string key) {
     return value ? *value : string("error: ") + value.error().message();
 }
 
-string file_read(string) {
-    return "absent";
+string file_read(string path) {
+    std::unique_ptr<std::FILE, int (*)(std::FILE *)> file(std::fopen(path.c_str(), "r"), std::fclose);
+    if (!file) return string("error: ") + std::strerror(errno);
+    string text(1000, '\0');
+    text.resize(std::fread(text.data(), 1, text.size(), file.get()));
+    return text;
 }
 
-string file_write(string, string) {
-    return "absent";
+string file_write(string path, string text) {
+    std::FILE *file = std::fopen(path.c_str(), "w");
+    if (file == nullptr) return string("error: ") + std::strerror(errno);
+    bool written = std::fwrite(text.data(), 1, text.size(), file) == text.size();
+    written = std::fclose(file) == 0 && written;
+    return written ? "written" : string("error: ") + std::strerror(errno);
 }

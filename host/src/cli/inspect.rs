@@ -12,7 +12,7 @@ use super::build;
 use super::output::{Format, print, print_json};
 use super::progress::{Spinner, stage};
 use crate::exit::Exit;
-use crate::wasm::{Engine, EngineOptions, Guest, Task};
+use crate::wasm::{Engine, EngineOptions, Guest, Task, World};
 
 /// Show what a component handles, and what it asks of its host.
 #[derive(Debug, clap::Args)]
@@ -57,6 +57,7 @@ fn as_json(guest: &Guest) -> serde_json::Value {
         "size": guest.size,
         "digest": format!("sha256:{}", guest.digest),
         "wit": guest.wit_version,
+        "asynchronous": guest.world == World::Concurrent,
         "tasks": guest.tasks.iter().map(task).collect::<Vec<_>>(),
         "imports": guest.imports,
     })
@@ -68,7 +69,8 @@ fn as_text(guest: &Guest) -> String {
     let _ = writeln!(out, "component  {}", guest.path.display());
     let _ = writeln!(out, "size       {}", ByteSize(guest.size));
     let _ = writeln!(out, "digest     sha256:{}", guest.digest);
-    let _ = writeln!(out, "wit        brrr:worker@{}", guest.wit_version);
+    let world = if guest.world == World::Concurrent { ", asynchronous" } else { "" };
+    let _ = writeln!(out, "wit        brrr:worker@{}{world}", guest.wit_version);
     let _ = writeln!(out, "tasks");
     for task in &guest.tasks {
         let _ = writeln!(out, "  {}{}", task.name, options(task));

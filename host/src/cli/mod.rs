@@ -34,10 +34,12 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr as _;
 
 use brrr_protocol::Error;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{Directive, LevelFilter};
 
 use crate::build::BuildError;
 use crate::config::{Config, ConfigError};
@@ -153,6 +155,14 @@ fn start_log(level: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(level)
         .map_err(|error| Told::new(Exit::Usage, format!("--log-level {level}: {error}; try `info` or `debug`")))?;
+    // At `trace` they tell what guests hand over, secrets in URLs among it.
+    let telltales = if filter.max_level_hint() == Some(LevelFilter::TRACE) {
+        &["wasmtime_wasi", "wasmtime_wasi_http"][..]
+    } else {
+        &[]
+    };
+    let quiet = telltales.iter().map(|name| Directive::from_str(&format!("{name}=info")));
+    let filter = quiet.flatten().fold(filter, EnvFilter::add_directive);
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -106,6 +106,8 @@ fn set(command: Command, setting: &Setting) -> Command {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::Arg;
 
     use super::*;
@@ -156,6 +158,37 @@ mod tests {
         assert_eq!(queue("host run"), Some("sqs:".to_owned()));
         assert_eq!(queue("host run --backend redis:"), None);
         assert_eq!(queue("host run --backend redis: --queue memory:"), Some("memory:".to_owned()));
+    }
+
+    /// The file says what flags say, in the same words: so a new flag is a new key, or is named here with a reason.
+    #[test]
+    fn keys_and_flags_are_the_same() {
+        // Said once for all commands, or of one start alone.
+        const OF_ALL: [&str; 4] = ["config", "help", "log-level", "output"];
+        // Said of each component.
+        const OF_COMPONENTS: [&str; 4] = ["allow-http", "dir", "env", "env-file"];
+        // Said of one call.
+        const OF_A_CALL: [&str; 6] = ["codec", "deadline", "fresh", "wait", "id", "watch"];
+        let schema = serde_json::to_value(Config::schema()).unwrap();
+        let keys =
+            |of: &serde_json::Value| of["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        let top = keys(&schema);
+        let command = <super::super::Cli as clap::CommandFactory>::command();
+        for (section, names) in [("Worker", vec!["run"]), ("Job", vec!["call", "schedule"]), ("Serve", vec!["serve"])] {
+            let own = keys(&schema["$defs"][section]);
+            for name in names {
+                let flags: BTreeSet<_> =
+                    command.find_subcommand(name).unwrap().get_arguments().filter_map(Arg::get_long).collect();
+                for key in &own {
+                    assert!(flags.contains(key.as_str()), "[{section}] {key} is no flag of {name}");
+                }
+                for flag in flags {
+                    let known = own.contains(flag) || top.contains(flag);
+                    let excused = [&OF_ALL[..], &OF_COMPONENTS, &OF_A_CALL].concat().contains(&flag);
+                    assert!(known || excused, "{name} --{flag} is no key of brrr.toml");
+                }
+            }
+        }
     }
 
     #[test]

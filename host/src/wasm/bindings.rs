@@ -10,3 +10,17 @@ wasmtime::component::bindgen!({
     },
     exports: { default: async },
 });
+
+/// `wit/async/worker.wit` in Rust; its types are those above.
+pub mod concurrent {
+    wasmtime::component::bindgen!({
+        path: "../wit/async",
+        world: "worker",
+        with: { "brrr:worker/types": super::brrr::worker::types },
+        imports: {
+            "brrr:worker/tasks": async | store | trappable,
+            default: trappable,
+        },
+        exports: { default: async },
+    });
+}

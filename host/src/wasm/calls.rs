@@ -1,7 +1,5 @@
 //! What a guest asks of its host: `tasks` and `log` of `wit/worker.wit`.
 
-use std::time::Instant;
-
 use brrr_protocol::codec::{python, typescript};
 use brrr_protocol::model::{Failure, Outcome};
 use brrr_protocol::options::Options;
@@ -10,7 +8,7 @@ use wasmtime::component::{HasSelf, Linker};
 
 use super::bindings::Worker;
 use super::bindings::brrr::worker::{control, log, tasks, types};
-use super::output::LogLevel;
+use super::output::{LogLevel, Printer};
 use super::state::State;
 
 /// The run waits for other calls and is to be dropped. Not a failure: it only travels as an error.
@@ -48,59 +46,73 @@ impl tasks::Host for State {
         calls: Vec<tasks::Invocation>,
         need: Option<u32>,
     ) -> wasmtime::Result<Vec<Option<tasks::Outcome>>> {
-        if self.leaf {
-            return Err(MayNotPoll(
-                "it is a leaf, which gets the real clock and random numbers, and so may not call other tasks; \
-                 remove `leaf` from its options, or the calls from its code",
-            )
-            .into());
-        }
-        let Some(mut replay) = self.printer.take_replay() else {
-            return Err(MayNotPoll("it called another task from `describe`, where there is no call yet").into());
-        };
-        let calls = calls.into_iter().map(invocation).collect::<Result<Vec<_>, _>>();
-        let polled = match calls {
-            Ok(calls) => replay.poll(calls, need).await,
-            Err(error) => {
-                self.printer.return_replay(replay);
-                return Err(error.into());
-            }
-        };
-        self.printer.return_replay(replay);
-        match polled {
-            Ok(Polled::Ready(outcomes)) => Ok(outcomes.into_iter().map(|o| o.map(outcome)).collect()),
-            Ok(Polled::Suspended) => Err(Suspended.into()),
-            Err(error) => Err(BackendFailed(error).into()),
-        }
+        may_call(self)?;
+        let calls = calls.into_iter().map(invocation).collect::<Result<Vec<_>, _>>()?;
+        ask(&self.printer, calls, need).await
+    }
+}
+
+/// Why `describe` may not call.
+pub(super) const FROM_DESCRIBE: &str = "it called another task from `describe`, where there is no call yet";
+
+/// A leaf calls nobody.
+pub(super) fn may_call(state: &State) -> Result<(), MayNotPoll> {
+    if state.leaf {
+        return Err(MayNotPoll(
+            "it is a leaf, which gets the real clock and random numbers, and so may not call other tasks; remove `leaf` \
+             from its options, or the calls from its code",
+        ));
+    }
+    Ok(())
+}
+
+/// Asks for the outcomes of calls, on behalf of the run that the printer is of.
+pub(super) async fn ask(
+    printer: &Printer,
+    calls: Vec<Invocation>,
+    need: Option<u32>,
+) -> wasmtime::Result<Vec<Option<tasks::Outcome>>> {
+    let Some(mut replay) = printer.take_replay() else {
+        return Err(MayNotPoll(FROM_DESCRIBE).into());
+    };
+    let polled = replay.poll(calls, need).await;
+    printer.return_replay(replay);
+    match polled {
+        Ok(Polled::Ready(outcomes)) => Ok(outcomes.into_iter().map(|o| o.map(outcome)).collect()),
+        Ok(Polled::Suspended) => Err(Suspended.into()),
+        Err(error) => Err(BackendFailed(error).into()),
     }
 }
 
 impl control::Host for State {
     fn time_left_ms(&mut self) -> wasmtime::Result<u64> {
-        let told = self.probe.as_ref().and_then(|probe| probe.asks_time_left());
-        let left = told.unwrap_or_else(|| self.deadline.saturating_duration_since(Instant::now()));
-        Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+        Ok(self.left_ms())
     }
 }
 
 impl log::Host for State {
     fn write(&mut self, level: log::Level, message: String) -> wasmtime::Result<()> {
-        let level = match level {
-            log::Level::Trace => LogLevel::Trace,
-            log::Level::Debug => LogLevel::Debug,
-            log::Level::Info => LogLevel::Info,
-            log::Level::Warn => LogLevel::Warn,
-            log::Level::Error => LogLevel::Error,
-        };
-        self.printer.log(level, &message);
+        self.printer.log(level.into(), &message);
         Ok(())
+    }
+}
+
+impl From<log::Level> for LogLevel {
+    fn from(level: log::Level) -> Self {
+        match level {
+            log::Level::Trace => Self::Trace,
+            log::Level::Debug => Self::Debug,
+            log::Level::Info => Self::Info,
+            log::Level::Warn => Self::Warn,
+            log::Level::Error => Self::Error,
+        }
     }
 }
 
 /// The option by which a guest leaves it to the host to derive a peer's hash: an interpreter takes 50 times as long.
 const HASH_OF: &str = "hash-of";
 
-fn invocation(mut call: tasks::Invocation) -> Result<Invocation, BadCall> {
+pub(super) fn invocation(mut call: tasks::Invocation) -> Result<Invocation, BadCall> {
     let derived = derived_hash(&mut call);
     let options = Options::parse(call.options.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let options = options.and_then(|options| match options {

@@ -1,5 +1,5 @@
 //! `wasi:clocks`: a clock that only sleeping moves, so that every replay of a call sees the same times. A leaf, which is
-//! never replayed, gets the real one.
+//! never replayed, gets the real one. A sleep returns at once, unless requests are under way.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -63,15 +63,14 @@ impl ClocksView<'_> {
         let clock = self.clock();
         let now = clock.monotonic();
         let until = until(now);
-        let timer = match clock {
+        let end = tokio::time::Instant::now().checked_add(Duration::from_nanos(until.saturating_sub(now)));
+        let standing = match clock {
             Clock::Virtual(clock) => {
-                Timer::Virtual { clock: clock.clone(), until, in_flight: self.0.in_flight.clone() }
+                Some(Standing { clock: clock.clone(), until, in_flight: self.0.in_flight.clone() })
             }
-            Clock::Real { .. } => {
-                let left = Duration::from_nanos(until.saturating_sub(now));
-                Timer::Real { until: tokio::time::Instant::now().checked_add(left) }
-            }
+            Clock::Real { .. } => None,
         };
+        let timer = Timer { end, standing };
         let timer = self.0.table.push(timer)?;
         subscribe(&mut self.0.table, timer)
     }
@@ -124,32 +123,33 @@ impl monotonic_clock::Host for ClocksView<'_> {
 }
 
 /// What a guest that sleeps waits for.
-enum Timer {
-    /// `None`: farther away than time can tell.
-    Real {
-        until: Option<tokio::time::Instant>,
-    },
-    Virtual {
-        clock: Arc<Mutex<Virtual>>,
-        until: u64,
-        in_flight: InFlight,
-    },
+struct Timer {
+    /// By the real clock. `None`: farther away than time can tell.
+    end: Option<tokio::time::Instant>,
+    standing: Option<Standing>,
+}
+
+/// The end of a sleep by a clock that stands still.
+struct Standing {
+    clock: Arc<Mutex<Virtual>>,
+    until: u64,
+    in_flight: InFlight,
 }
 
 #[async_trait]
 impl Pollable for Timer {
     async fn ready(&mut self) {
-        match self {
-            Timer::Real { until: Some(until) } => tokio::time::sleep_until(*until).await,
-            Timer::Real { until: None } => std::future::pending().await,
-            Timer::Virtual { clock, until, in_flight } => {
-                // Beside a request, which takes the time that it takes, a sleep does too: it is what limits the request.
-                if in_flight.any() {
-                    let left = Duration::from_nanos(until.saturating_sub(lock(clock).now));
-                    tokio::time::sleep(left).await;
-                }
-                Sleep { clock, until: *until, registered: false }.await;
+        // Beside a request, which takes the time that it takes, a sleep does too: it is what limits the request.
+        if self.standing.as_ref().is_none_or(|standing| standing.in_flight.any()) {
+            match self.end {
+                // What is over is over at once.
+                Some(end) if end <= tokio::time::Instant::now() => {}
+                Some(end) => tokio::time::sleep_until(end).await,
+                None => std::future::pending().await,
             }
+        }
+        if let Some(Standing { clock, until, .. }) = &self.standing {
+            Sleep { clock, until: *until, registered: false }.await;
         }
     }
 }

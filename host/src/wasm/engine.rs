@@ -1,7 +1,8 @@
-//! One wasmtime engine for all guests of the process.
+//! The wasmtime engines of the process: one for all guests of the plain world, and one for those of the asynchronous world,
+//! made when the first of those is loaded.
 
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
@@ -12,7 +13,8 @@ use super::client::Client;
 use super::error::LoadError;
 use super::state::State;
 use super::ticker::Ticker;
-use super::{http, wasi, world};
+use super::world::World;
+use super::{http, wasi};
 
 /// What an engine is built for.
 #[derive(Clone, Debug)]
@@ -33,14 +35,22 @@ impl Default for EngineOptions {
 
 /// Compiles guests, and has the room in which they run.
 pub struct Engine {
-    pub(super) wasmtime: wasmtime::Engine,
-    pub(super) linker: Linker<State>,
-    pub(super) cache: Cache,
-    pub(super) ticker: Ticker,
-    /// One permit a slot of the pool: a full pool makes a run wait instead of fail.
+    options: EngineOptions,
+    plain: Arc<Core>,
+    concurrent: Mutex<Option<Arc<Core>>>,
+    /// One permit a slot of a pool: a full pool makes a run wait instead of fail. Over both engines, each of which has as
+    /// many slots: they are addresses, not memory.
     pub(super) slots: Semaphore,
     /// Made when the first guest sends a request.
     pub(super) client: Arc<OnceLock<Client>>,
+}
+
+/// A wasmtime engine, and what belongs to it.
+pub(super) struct Core {
+    pub wasmtime: wasmtime::Engine,
+    pub linker: Linker<State>,
+    pub cache: Cache,
+    pub ticker: Ticker,
 }
 
 /// What one guest may consist of: room for the largest that we build, `CPython` with its libraries, several times over
@@ -74,17 +84,45 @@ impl Engine {
     /// # Errors
     /// When the system refuses the address space, the thread, or this processor is not supported.
     pub fn new(options: &EngineOptions) -> Result<Arc<Engine>, LoadError> {
+        let slots = Semaphore::new(options.max_running.max(1) as usize);
+        let plain = Arc::new(Core::new(options, World::Plain)?);
+        Ok(Arc::new(Engine {
+            options: options.clone(),
+            plain,
+            concurrent: Mutex::default(),
+            slots,
+            client: Arc::default(),
+        }))
+    }
+
+    /// What guests of this world run in.
+    pub(super) fn core(&self, world: World) -> Result<Arc<Core>, LoadError> {
+        if world == World::Plain {
+            return Ok(self.plain.clone());
+        }
+        let mut core = self.concurrent.lock().unwrap_or_else(PoisonError::into_inner);
+        if core.is_none() {
+            *core = Some(Arc::new(Core::new(&self.options, world)?));
+        }
+        Ok(core.clone().unwrap_or_else(|| unreachable!("it was just made")))
+    }
+}
+
+impl Core {
+    fn new(options: &EngineOptions, world: World) -> Result<Self, LoadError> {
         let failed = |error: wasmtime::Error| LoadError::Engine { reason: format!("{error:#}") };
-        let slots = options.max_running.max(1);
-        let wasmtime = wasmtime::Engine::new(&config(slots)).map_err(failed)?;
+        let mut config = config(options.max_running.max(1));
+        // Costs every run 1.2 µs, so only those pay that need it.
+        let concurrent = world == World::Concurrent;
+        config.concurrency_support(concurrent).wasm_component_model_async(concurrent);
+        let wasmtime = wasmtime::Engine::new(&config).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         wasi::add_to_linker(&mut linker).map_err(failed)?;
         http::add_to_linker(&mut linker).map_err(failed)?;
-        world::add_to_linker(&mut linker).map_err(failed)?;
+        world.add_to_linker(&mut linker).map_err(failed)?;
         let ticker = Ticker::start(wasmtime.weak()).map_err(|e| failed(e.into()))?;
         let cache = Cache::open(options.cache_dir.clone(), &wasmtime);
-        let (slots, client) = (Semaphore::new(slots as usize), Arc::default());
-        Ok(Arc::new(Engine { wasmtime, linker, cache, ticker, slots, client }))
+        Ok(Self { wasmtime, linker, cache, ticker })
     }
 }
 
@@ -116,8 +154,6 @@ fn config(slots: u32) -> Config {
         .wasm_backtrace_max_frames(std::num::NonZeroUsize::new(BACKTRACE_FRAMES))
         // A replay on another machine must compute the same bits.
         .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true)
-        // Costs every run 1.2 µs; no guest of today's world needs it.
-        .concurrency_support(false);
+        .relaxed_simd_deterministic(true);
     config
 }

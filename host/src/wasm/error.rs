@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::WIT_VERSION;
+use super::world::Versions;
 
 /// Why a component can't be served. Every message says what, which file, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum LoadError {
     Unreadable { path: PathBuf, source: std::io::Error },
 
     #[error(
-        "{}: not WebAssembly{}; give a component built for the world brrr:worker/worker@{WIT_VERSION}",
+        "{}: not WebAssembly{}; give a component built for the world `worker` of brrr:worker {Versions}",
         path.display(),
         hint.as_deref().map(|h| format!(" ({h})")).unwrap_or_default()
     )]
@@ -36,7 +36,7 @@ pub enum LoadError {
     CoreModule { path: PathBuf },
 
     #[error(
-        "{}: a component of another world: it does not export brrr:worker/handler@{WIT_VERSION}, but {}; build it for \
+        "{}: a component of another world: it does not export brrr:worker/handler ({Versions}), but {}; build it for \
          the world `worker` of wit/worker.wit",
         path.display(),
         list(exports)
@@ -44,14 +44,14 @@ pub enum LoadError {
     OtherWorld { path: PathBuf, exports: Vec<String> },
 
     #[error(
-        "{}: built for brrr:worker {found}, but this host speaks {WIT_VERSION}; rebuild it with the SDK of this \
-         version, or run it with a host of its own",
+        "{}: built for brrr:worker {found}, but this host speaks {Versions}; rebuild it with the SDK of one of \
+         these, or run it with a host of its own",
         path.display()
     )]
     OtherVersion { path: PathBuf, found: String },
 
     #[error(
-        "{}: imports {import}, which this host does not provide; it provides brrr:worker {WIT_VERSION} and WASI 0.2 \
+        "{}: imports {import}, which this host does not provide; it provides brrr:worker {Versions} and WASI 0.2 \
          (HTTP: outgoing requests only): build the component without what needs this import",
         path.display()
     )]

@@ -14,13 +14,13 @@ use wasmtime::component::Component;
 use wasmtime::{Store, Trap};
 
 use super::bindings::exports::brrr::worker::handler;
-use super::engine::Engine;
+use super::engine::{Core, Engine};
 use super::error::LoadError;
 use super::http::{Access, InFlight};
 use super::outcome::{self, Circumstances};
 use super::output::{Output, OutputLine, Printer};
 use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick, resource_table};
-use super::world::Template;
+use super::world::{Template, World};
 use super::{RunLimits, shape};
 use crate::permissions::Grants;
 
@@ -37,9 +37,11 @@ pub struct Guest {
     pub tasks: Vec<Task>,
     /// The names of the interfaces that it imports.
     pub imports: Vec<String>,
-    /// The version of `brrr:worker` that it was built for.
+    /// The version of `brrr:worker` that it was built for, and the world of that version.
     pub wit_version: String,
+    pub world: World,
     pub(super) engine: Arc<Engine>,
+    pub(super) core: Arc<Core>,
     pub(super) template: Template,
     pub(super) access: Arc<Access>,
 }
@@ -84,17 +86,18 @@ impl Guest {
         let size = bytes.len() as u64;
         let shape = shape::inspect(path, &bytes)?;
         let digest = hex(&Sha256::digest(&bytes));
-        let component = if let Some(component) = engine.cache.load(&engine.wasmtime, &digest) {
+        let core = engine.core(shape.world)?;
+        let component = if let Some(component) = core.cache.load(&core.wasmtime, &digest) {
             progress(LoadStage::Cached);
             component
         } else {
             progress(LoadStage::Compiling { size });
-            compile(engine, path, &digest, bytes).await?
+            compile(&core, path, &digest, bytes).await?
         };
         let unfit = |error: wasmtime::Error| LoadError::Unfit { path: path.to_owned(), reason: format!("{error:#}") };
-        let template = Template::new(&engine.linker, &component).map_err(unfit)?;
+        let template = Template::new(shape.world, &core.linker, &component).map_err(unfit)?;
         progress(LoadStage::Describing);
-        let tasks = describe(engine, path, &template).await?;
+        let tasks = describe(engine, &core, path, &template).await?;
         Ok(Guest {
             path: path.to_owned(),
             digest,
@@ -102,7 +105,9 @@ impl Guest {
             tasks: check(path, tasks)?,
             imports: shape.imports,
             wit_version: shape.wit_version,
+            world: shape.world,
             engine: engine.clone(),
+            core,
             template,
             access: Arc::default(),
         })
@@ -117,8 +122,8 @@ impl Guest {
 }
 
 /// A store for one run, with its limits in force.
-pub(super) fn store(engine: &Engine, state: State, limits: &RunLimits) -> Store<State> {
-    let mut store = Store::new(&engine.wasmtime, state);
+pub(super) fn store(core: &Core, state: State, limits: &RunLimits) -> Store<State> {
+    let mut store = Store::new(&core.wasmtime, state);
     store.limiter(|state| &mut state.memory);
     store.set_epoch_deadline(1);
     store.epoch_deadline_callback(|mut store| at_tick(&mut store));
@@ -133,12 +138,12 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     })
 }
 
-async fn compile(engine: &Arc<Engine>, path: &Path, digest: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
-    let (engine, digest) = (engine.clone(), digest.to_owned());
+async fn compile(core: &Arc<Core>, path: &Path, digest: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
+    let (core, digest) = (core.clone(), digest.to_owned());
     // Seconds of pure computing: not on a thread that serves others.
     let compiled = tokio::task::spawn_blocking(move || {
-        let component = Component::new(&engine.wasmtime, &bytes)?;
-        engine.cache.store(&digest, &component);
+        let component = Component::new(&core.wasmtime, &bytes)?;
+        core.cache.store(&digest, &component);
         Ok::<_, wasmtime::Error>(component)
     });
     let invalid = |reason| LoadError::Invalid { path: path.to_owned(), reason };
@@ -149,7 +154,12 @@ async fn compile(engine: &Arc<Engine>, path: &Path, digest: &str, bytes: Vec<u8>
 }
 
 /// Asks a guest for its tasks, within bounds of its own.
-async fn describe(engine: &Engine, path: &Path, template: &Template) -> Result<Vec<handler::Task>, LoadError> {
+async fn describe(
+    engine: &Engine,
+    core: &Core,
+    path: &Path,
+    template: &Template,
+) -> Result<Vec<handler::Task>, LoadError> {
     let limits = RunLimits { wall: DESCRIBE_TIME, ..RunLimits::default() };
     let printer = Printer::new(Arc::new(Nobody), "describe".into(), CallHash::from(""), None);
     let deadline = Instant::now() + limits.wall;
@@ -165,15 +175,16 @@ async fn describe(engine: &Engine, path: &Path, template: &Template) -> Result<V
         clock: None,
         table: resource_table(),
         wasi: None,
+        waiting: None,
         access: Arc::default(),
         http: None,
         in_flight: InFlight::default(),
         probe: None,
     };
     let _slot = engine.slots.acquire().await;
-    let _running = engine.ticker.running();
+    let _running = core.ticker.running();
     let asked = async {
-        let mut store = store(engine, state, &limits);
+        let mut store = store(core, state, &limits);
         let guest = template.instantiate(&mut store).await.map_err(|e| e.context(NotStarted))?;
         guest.describe(&mut store).await
     };

@@ -120,6 +120,7 @@ impl WasmHandler {
             clock: None,
             table: resource_table(),
             wasi: None,
+            waiting: None,
             access: self.guests[place.guest].access.clone(),
             http: None,
             in_flight: InFlight::default(),
@@ -129,7 +130,7 @@ impl WasmHandler {
 
     /// Makes an instance, runs the call in it, and drops it.
     async fn execute(&self, guest: &Guest, state: State, request: handler::Request) -> Returned {
-        let mut store = store(&guest.engine, state, &self.limits);
+        let mut store = store(&guest.core, state, &self.limits);
         guest.template.instantiate(&mut store).await?.handle(&mut store, &request).await
     }
 
@@ -154,7 +155,7 @@ impl WasmHandler {
         let guest = &self.guests[place.guest];
         // The semaphore is never closed; if it were, a full pool would be the run's error.
         let _slot = guest.engine.slots.acquire().await;
-        let _running = guest.engine.ticker.running();
+        let _running = guest.core.ticker.running();
 
         // Who looks on is told by `Output::touched`.
         let watched = probe.is_some();

@@ -1,12 +1,12 @@
 //! Runs handlers that are WebAssembly components.
 //!
-//! - `engine`, `ticker`: one wasmtime engine for all guests, and the thread that lets it interrupt them
+//! - `engine`, `ticker`: a wasmtime engine for all guests of a world, and the thread that lets it interrupt them
 //! - `shape`, `cache`, `guest`: from a file to a guest: look at it, compile it once, ask what tasks it has
 //! - `world`: the worlds that a guest may be built for
 //! - `handler`: one run of a call; `state`: what such a run owns; `outcome`: what its end means
 //! - `probe`: looks on, for `brrr-host test`
-//! - `calls`: what a guest asks of us (`wit/worker.wit`); `wasi`, `clocks`, `output`: what it asks of the system;
-//!   `http`, `client`: what it asks of others
+//! - `calls`: what a guest asks of us (`wit/worker.wit`), `concurrent`: in the asynchronous world; `wasi`, `clocks`,
+//!   `output`: what it asks of the system; `http`, `client`: what it asks of others
 //!
 //! A guest is hostile until proven otherwise: it gets no files, network and environment but those that it was given
 //! ([`Grants`](crate::permissions::Grants)), and its memory, time, output and results are bounded. Nothing of it outlives a run, so a run can be dropped at any point.
@@ -16,6 +16,7 @@ mod cache;
 mod calls;
 mod client;
 mod clocks;
+mod concurrent;
 mod engine;
 mod error;
 mod guest;
@@ -38,7 +39,7 @@ pub use guest::{Guest, LoadStage, Task};
 pub use handler::{Overrides, WasmHandler};
 pub use output::{LogLevel, Output, OutputLine, Stream, Touch, Touched};
 pub use probe::Probe;
-pub use world::WIT_VERSION;
+pub use world::World;
 
 /// What one run may use. A run that uses more fails, and nothing else does.
 #[derive(Clone, Debug)]

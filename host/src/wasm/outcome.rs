@@ -12,6 +12,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::bindings::exports::brrr::worker::handler::HandlerError;
 use super::calls::{self, BackendFailed, BadCall, MayNotPoll, Suspended};
+use super::concurrent::{Stuck, TooMuch};
 use super::engine::WASM_STACK;
 use super::state::{OutOfMemory, OutOfTime};
 
@@ -43,7 +44,7 @@ pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<End
             Ok(BackendFailed(error)) => return Err(error),
             Err(error) => {
                 let (kind, message) = explain(&error, about);
-                let mistake = error.is::<MayNotPoll>() || error.is::<BadCall>();
+                let mistake = error.is::<MayNotPoll>() || error.is::<BadCall>() || error.is::<Stuck>();
                 (Failure::new(kind, about.task, message), !mistake)
             }
         },
@@ -92,6 +93,14 @@ fn summary(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, 
     }
     if let Some(error) = error.downcast_ref::<BadCall>() {
         return (FailureKind::Error, error.to_string());
+    }
+    if let Some(error) = error.downcast_ref::<Stuck>() {
+        return (FailureKind::Error, error.to_string());
+    }
+    if error.is::<TooMuch>() {
+        let text =
+            format!("it waits for more than {} of calls at once: the size limit of a result", size(about.result));
+        return (FailureKind::Limit, text);
     }
     if let Some(I32Exit(status)) = error.downcast_ref() {
         return (FailureKind::Trap, format!("it exited with status {status} instead of returning"));

@@ -5,18 +5,22 @@ use std::path::Path;
 use wasmparser::{Chunk, ComponentExternalKind, Parser, Payload};
 
 use super::error::LoadError;
-use super::world::{self, HANDLER};
+use super::world::{HANDLER, World};
 
 /// The outline of a component that this host can serve.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub imports: Vec<String>,
     pub wit_version: String,
+    pub world: World,
 }
+
+const OURS: &str = "brrr:worker";
 
 /// What this host provides of its own package, and of WASI 0.2 (all of `wasi:cli/imports`, and requests of `wasi:http`).
 const PROVIDED: [(&str, &str, &[&str]); 8] = [
-    ("brrr:worker", "0.1.", &["types", "tasks", "control", "log", "handler"]),
+    // Of the version of the guest's own handler.
+    (OURS, "0.", &["types", "tasks", "control", "log", "handler"]),
     (
         "wasi:cli",
         "0.2.",
@@ -63,13 +67,13 @@ pub(super) fn inspect(path: &Path, bytes: &[u8]) -> Result<Shape, LoadError> {
     let Some(wit_version) = handler else {
         return Err(LoadError::OtherWorld { path: owned(), exports });
     };
-    if !world::serves(&wit_version) {
+    let Some(world) = World::find(&wit_version) else {
         return Err(LoadError::OtherVersion { path: owned(), found: wit_version });
-    }
-    if let Some(import) = imports.iter().find(|name| !provided(name)) {
+    };
+    if let Some(import) = imports.iter().find(|name| !provided(name, world)) {
         return Err(LoadError::UnknownImport { path: owned(), import: import.clone() });
     }
-    Ok(Shape { imports, wit_version })
+    Ok(Shape { imports, wit_version, world })
 }
 
 /// Names of the top-level imports and exports. Nested modules and components are skipped unread.
@@ -109,10 +113,11 @@ fn outline(bytes: &[u8]) -> wasmparser::Result<(Vec<String>, Vec<String>)> {
     }
 }
 
-fn provided(import: &str) -> bool {
+fn provided(import: &str, world: World) -> bool {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     let Some((package, name)) = interface.split_once('/') else { return false };
-    PROVIDED.iter().any(|(p, v, names)| *p == package && version.starts_with(v) && names.contains(&name))
+    let fits = package != OURS || World::find(version) == Some(world);
+    fits && PROVIDED.iter().any(|(p, v, names)| *p == package && version.starts_with(v) && names.contains(&name))
 }
 
 /// What people give by mistake.
@@ -134,11 +139,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn http_is_not_provided() {
-        assert!(provided("wasi:clocks/wall-clock@0.2.6"));
-        assert!(!provided("wasi:clocks/wall-clock@0.3.0"));
-        assert!(!provided("wasi:http/types@0.2.0"));
-        assert!(!provided("brrr:worker/tasks@0.9.0"));
-        assert!(!provided("print"));
+    fn http_is_provided_for_requests() {
+        assert!(provided("wasi:clocks/wall-clock@0.2.6", World::Plain));
+        assert!(!provided("wasi:clocks/wall-clock@0.3.0", World::Plain));
+        assert!(provided("wasi:http/types@0.2.0", World::Plain));
+        assert!(!provided("wasi:http/incoming-handler@0.2.0", World::Plain));
+        assert!(!provided("brrr:worker/tasks@0.9.0", World::Plain));
+        assert!(!provided("print", World::Plain));
+        assert!(provided("brrr:worker/tasks@0.2.0", World::Concurrent));
+        assert!(!provided("brrr:worker/tasks@0.1.0", World::Concurrent));
     }
 }

@@ -9,6 +9,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::clocks::Clock;
+use super::concurrent::Waiting;
 use super::http::{Access, Http, InFlight};
 use super::output::Printer;
 use super::probe::Probe;
@@ -29,11 +30,22 @@ pub(super) struct State {
     pub clock: Option<Clock>,
     pub table: ResourceTable,
     pub wasi: Option<Box<WasiCtx>>,
+    /// What a guest of the asynchronous world waits for.
+    pub waiting: Option<Arc<Waiting>>,
     pub access: Arc<Access>,
     pub http: Option<Box<Http>>,
     pub in_flight: InFlight,
     /// Who looks on, where somebody does.
     pub probe: Option<Arc<Probe>>,
+}
+
+impl State {
+    /// Milliseconds until the run is stopped, as the guest hears of it.
+    pub fn left_ms(&self) -> u64 {
+        let told = self.probe.as_ref().and_then(|probe| probe.asks_time_left());
+        let left = told.unwrap_or_else(|| self.deadline.saturating_duration_since(Instant::now()));
+        u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl WasiView for State {

@@ -1,56 +1,108 @@
-//! The worlds that a guest may be built for. The one place to add another: a further version of `brrr:worker`, or one
-//! whose `handle` is asynchronous, is a variant here, with bindings of its own, chosen by what the component exports.
-//!
-//! Two can be linked side by side, as their interfaces differ by version. Today there is one.
+//! The worlds that a guest may be built for: the one place where versions of `brrr:worker` differ. Which one it is for
+//! shows in the version of the `handler` that it exports. Guests of all of them run side by side and call each other: a
+//! call knows nothing of them.
+
+use std::fmt;
 
 use wasmtime::Store;
 use wasmtime::component::{Component, Linker};
 
 use super::bindings::exports::brrr::worker::handler;
-use super::bindings::{Worker, WorkerPre};
-use super::calls;
+use super::bindings::{self, Worker, WorkerPre};
 use super::outcome::Returned;
 use super::state::State;
-
-/// The version of `brrr:worker` that this host speaks.
-pub const WIT_VERSION: &str = "0.1.0";
+use super::{calls, concurrent};
 
 /// The interface by which a component is known to be a guest; its version is the guest's.
 pub(super) const HANDLER: &str = "brrr:worker/handler";
 
-/// Can a guest that exports this version of [`HANDLER`] be served?
-pub(super) fn serves(version: &str) -> bool {
-    same_minor(version, WIT_VERSION)
+/// The versions of `brrr:worker` that this host speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// 0.1: the guest asks for the outcomes of calls by `poll`, and waits.
+    Plain,
+    /// 0.2: calls, and the handler itself, are asynchronous functions.
+    Concurrent,
 }
 
-/// Links what guests of every world import.
-pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    calls::add_to_linker(linker)
+impl World {
+    const ALL: [Self; 2] = [Self::Plain, Self::Concurrent];
+
+    /// The one of this version of [`HANDLER`].
+    pub(super) fn find(version: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|world| same_minor(version, world.version()))
+    }
+
+    /// The newest version of it.
+    #[must_use]
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Plain => "0.1.0",
+            Self::Concurrent => "0.2.0",
+        }
+    }
+
+    /// Links what its guests import of `brrr:worker`.
+    pub(super) fn add_to_linker(self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
+        match self {
+            Self::Plain => calls::add_to_linker(linker),
+            Self::Concurrent => concurrent::add_to_linker(linker),
+        }
+    }
+}
+
+/// All versions, for messages.
+pub(super) struct Versions;
+
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&World::ALL.map(World::version).join(" and "))
+    }
 }
 
 /// A component of one of the worlds, ready to be instantiated.
-pub(super) struct Template(WorkerPre<State>);
+pub(super) enum Template {
+    Plain(WorkerPre<State>),
+    Concurrent(bindings::concurrent::WorkerPre<State>),
+}
 
 /// An instance, in the store that it was made in.
-pub(super) struct Instance(Worker);
+pub(super) enum Instance {
+    Plain(Worker),
+    Concurrent(bindings::concurrent::Worker),
+}
 
 impl Template {
-    pub fn new(linker: &Linker<State>, component: &Component) -> wasmtime::Result<Self> {
-        linker.instantiate_pre(component).and_then(WorkerPre::new).map(Self)
+    pub fn new(world: World, linker: &Linker<State>, component: &Component) -> wasmtime::Result<Self> {
+        let component = linker.instantiate_pre(component)?;
+        Ok(match world {
+            World::Plain => Self::Plain(WorkerPre::new(component)?),
+            World::Concurrent => Self::Concurrent(bindings::concurrent::WorkerPre::new(component)?),
+        })
     }
 
     pub async fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<Instance> {
-        self.0.instantiate_async(store).await.map(Instance)
+        Ok(match self {
+            Self::Plain(template) => Instance::Plain(template.instantiate_async(store).await?),
+            Self::Concurrent(template) => Instance::Concurrent(template.instantiate_async(store).await?),
+        })
     }
 }
 
 impl Instance {
     pub async fn describe(&self, store: &mut Store<State>) -> wasmtime::Result<Vec<handler::Task>> {
-        self.0.brrr_worker_handler().call_describe(store).await
+        match self {
+            Self::Plain(guest) => guest.brrr_worker_handler().call_describe(store).await,
+            Self::Concurrent(guest) => concurrent::describe(guest, store).await,
+        }
     }
 
     pub async fn handle(&self, store: &mut Store<State>, request: &handler::Request) -> Returned {
-        self.0.brrr_worker_handler().call_handle(store, request).await
+        match self {
+            Self::Plain(guest) => guest.brrr_worker_handler().call_handle(store, request).await,
+            // Its future is large, and what a plain guest does should not carry it around.
+            Self::Concurrent(guest) => Box::pin(concurrent::handle(guest, store, request)).await,
+        }
     }
 }
 
@@ -70,5 +122,9 @@ mod tests {
         assert!(same_minor("0.1.7", "0.1.0"));
         assert!(!same_minor("0.9.0", "0.1.0"));
         assert!(!same_minor("", "0.1.0"));
+        assert_eq!(World::find("0.1.3"), Some(World::Plain));
+        assert_eq!(World::find("0.2.0"), Some(World::Concurrent));
+        assert_eq!(World::find("0.3.0"), None);
+        assert_eq!(Versions.to_string(), "0.1.0 and 0.2.0");
     }
 }

@@ -37,6 +37,40 @@ extern int64_t __wasm_import_wasi_random_random_get_random_u64(void);
 __attribute__((__import_module__("wasi:cli/environment@0.2.0"), __import_name__("get-environment")))
 extern void __wasm_import_wasi_cli_environment_get_environment(uint8_t *);
 
+// Imported Functions from `wasi:filesystem/types@0.2.0`
+
+__attribute__((__import_module__("wasi:filesystem/types@0.2.0"), __import_name__("[method]descriptor.stat")))
+extern void __wasm_import_wasi_filesystem_types_method_descriptor_stat(int32_t, uint8_t *);
+
+__attribute__((__import_module__("wasi:filesystem/types@0.2.0"), __import_name__("[method]descriptor.stat-at")))
+extern void __wasm_import_wasi_filesystem_types_method_descriptor_stat_at(int32_t, int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("wasi:filesystem/types@0.2.0"), __import_name__("[method]descriptor.read")))
+extern void __wasm_import_wasi_filesystem_types_method_descriptor_read(int32_t, int64_t, int64_t, uint8_t *);
+
+__attribute__((__import_module__("wasi:filesystem/types@0.2.0"), __import_name__("[method]descriptor.write")))
+extern void __wasm_import_wasi_filesystem_types_method_descriptor_write(int32_t, uint8_t *, size_t, int64_t, uint8_t *);
+
+__attribute__((__import_module__("wasi:filesystem/types@0.2.0"), __import_name__("[method]descriptor.open-at")))
+extern void __wasm_import_wasi_filesystem_types_method_descriptor_open_at(int32_t, int32_t, uint8_t *, size_t, int32_t, int32_t, uint8_t *);
+
+__attribute__((__import_module__("wasi:filesystem/types@0.2.0"), __import_name__("[method]descriptor.create-directory-at")))
+extern void __wasm_import_wasi_filesystem_types_method_descriptor_create_directory_at(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("wasi:filesystem/types@0.2.0"), __import_name__("[method]descriptor.remove-directory-at")))
+extern void __wasm_import_wasi_filesystem_types_method_descriptor_remove_directory_at(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("wasi:filesystem/types@0.2.0"), __import_name__("[method]descriptor.unlink-file-at")))
+extern void __wasm_import_wasi_filesystem_types_method_descriptor_unlink_file_at(int32_t, uint8_t *, size_t, uint8_t *);
+
+__attribute__((__import_module__("wasi:filesystem/types@0.2.0"), __import_name__("[method]descriptor.rename-at")))
+extern void __wasm_import_wasi_filesystem_types_method_descriptor_rename_at(int32_t, uint8_t *, size_t, int32_t, uint8_t *, size_t, uint8_t *);
+
+// Imported Functions from `wasi:filesystem/preopens@0.2.0`
+
+__attribute__((__import_module__("wasi:filesystem/preopens@0.2.0"), __import_name__("get-directories")))
+extern void __wasm_import_wasi_filesystem_preopens_get_directories(uint8_t *);
+
 // Imported Functions from `wasi:io/error@0.2.0`
 
 __attribute__((__import_module__("wasi:io/error@0.2.0"), __import_name__("[method]error.to-debug-string")))
@@ -296,6 +330,78 @@ void brrr_world_list_tuple2_string_string_free(brrr_world_list_tuple2_string_str
     brrr_world_tuple2_string_string_t *list_ptr = ptr->ptr;
     for (size_t i = 0; i < list_len; i++) {
       brrr_world_tuple2_string_string_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void wasi_filesystem_types_option_datetime_free(wasi_filesystem_types_option_datetime_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
+void wasi_filesystem_types_descriptor_stat_free(wasi_filesystem_types_descriptor_stat_t *ptr) {
+  wasi_filesystem_types_option_datetime_free(&ptr->data_access_timestamp);
+  wasi_filesystem_types_option_datetime_free(&ptr->data_modification_timestamp);
+  wasi_filesystem_types_option_datetime_free(&ptr->status_change_timestamp);
+}
+
+__attribute__((__import_module__("wasi:filesystem/types@0.2.0"), __import_name__("[resource-drop]descriptor")))
+extern void __wasm_import_wasi_filesystem_types_descriptor_drop(int32_t handle);
+
+void wasi_filesystem_types_descriptor_drop_own(wasi_filesystem_types_own_descriptor_t handle) {
+  __wasm_import_wasi_filesystem_types_descriptor_drop(handle.__handle);
+}
+
+void wasi_filesystem_types_descriptor_drop_borrow(wasi_filesystem_types_borrow_descriptor_t handle) {
+  __wasm_import_wasi_filesystem_types_descriptor_drop(handle.__handle);
+}
+
+wasi_filesystem_types_borrow_descriptor_t wasi_filesystem_types_borrow_descriptor(wasi_filesystem_types_own_descriptor_t arg) {
+  return (wasi_filesystem_types_borrow_descriptor_t) { arg.__handle };
+}
+
+void wasi_filesystem_types_result_descriptor_stat_error_code_free(wasi_filesystem_types_result_descriptor_stat_error_code_t *ptr) {
+  if (!ptr->is_err) {
+    wasi_filesystem_types_descriptor_stat_free(&ptr->val.ok);
+  } else {
+  }
+}
+
+void wasi_filesystem_types_result_tuple2_list_u8_bool_error_code_free(wasi_filesystem_types_result_tuple2_list_u8_bool_error_code_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+  }
+}
+
+void wasi_filesystem_types_result_u64_error_code_free(wasi_filesystem_types_result_u64_error_code_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+  }
+}
+
+void wasi_filesystem_types_result_own_descriptor_error_code_free(wasi_filesystem_types_result_own_descriptor_error_code_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+  }
+}
+
+void wasi_filesystem_types_result_void_error_code_free(wasi_filesystem_types_result_void_error_code_t *ptr) {
+  if (!ptr->is_err) {
+  } else {
+  }
+}
+
+void wasi_filesystem_preopens_tuple2_own_descriptor_string_free(wasi_filesystem_preopens_tuple2_own_descriptor_string_t *ptr) {
+  brrr_world_string_free(&ptr->f1);
+}
+
+void wasi_filesystem_preopens_list_tuple2_own_descriptor_string_free(wasi_filesystem_preopens_list_tuple2_own_descriptor_string_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    wasi_filesystem_preopens_tuple2_own_descriptor_string_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      wasi_filesystem_preopens_tuple2_own_descriptor_string_free(&list_ptr[i]);
     }
     free(list_ptr);
   }
@@ -909,6 +1015,358 @@ void wasi_cli_environment_get_environment(brrr_world_list_tuple2_string_string_t
   uint8_t *ptr = (uint8_t *) &ret_area;
   __wasm_import_wasi_cli_environment_get_environment(ptr);
   *ret = (brrr_world_list_tuple2_string_string_t) { (brrr_world_tuple2_string_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
+}
+
+bool wasi_filesystem_types_method_descriptor_stat(wasi_filesystem_types_borrow_descriptor_t self, wasi_filesystem_types_descriptor_stat_t *ret, wasi_filesystem_types_error_code_t *err) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[104];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wasi_filesystem_types_method_descriptor_stat((self).__handle, ptr);
+  wasi_filesystem_types_result_descriptor_stat_error_code_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      wasi_filesystem_types_option_datetime_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + 32))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (wasi_clocks_wall_clock_datetime_t) {
+            (uint64_t) (uint64_t) (*((int64_t*) (ptr + 40))),
+            (uint32_t) (uint32_t) (*((int32_t*) (ptr + 48))),
+          };
+          break;
+        }
+      }
+      wasi_filesystem_types_option_datetime_t option0;
+      switch ((int32_t) *((uint8_t*) (ptr + 56))) {
+        case 0: {
+          option0.is_some = false;
+          break;
+        }
+        case 1: {
+          option0.is_some = true;
+          option0.val = (wasi_clocks_wall_clock_datetime_t) {
+            (uint64_t) (uint64_t) (*((int64_t*) (ptr + 64))),
+            (uint32_t) (uint32_t) (*((int32_t*) (ptr + 72))),
+          };
+          break;
+        }
+      }
+      wasi_filesystem_types_option_datetime_t option1;
+      switch ((int32_t) *((uint8_t*) (ptr + 80))) {
+        case 0: {
+          option1.is_some = false;
+          break;
+        }
+        case 1: {
+          option1.is_some = true;
+          option1.val = (wasi_clocks_wall_clock_datetime_t) {
+            (uint64_t) (uint64_t) (*((int64_t*) (ptr + 88))),
+            (uint32_t) (uint32_t) (*((int32_t*) (ptr + 96))),
+          };
+          break;
+        }
+      }
+
+      result.val.ok = (wasi_filesystem_types_descriptor_stat_t) {
+        (wasi_filesystem_types_descriptor_type_t) (int32_t) *((uint8_t*) (ptr + 8)),
+        (uint64_t) (uint64_t) (*((int64_t*) (ptr + 16))),
+        (uint64_t) (uint64_t) (*((int64_t*) (ptr + 24))),
+        (wasi_filesystem_types_option_datetime_t) option,
+        (wasi_filesystem_types_option_datetime_t) option0,
+        (wasi_filesystem_types_option_datetime_t) option1,
+      };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (int32_t) *((uint8_t*) (ptr + 8));
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool wasi_filesystem_types_method_descriptor_stat_at(wasi_filesystem_types_borrow_descriptor_t self, wasi_filesystem_types_path_flags_t path_flags, brrr_world_string_t *path, wasi_filesystem_types_descriptor_stat_t *ret, wasi_filesystem_types_error_code_t *err) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[104];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wasi_filesystem_types_method_descriptor_stat_at((self).__handle, path_flags, (uint8_t *) (*path).ptr, (*path).len, ptr);
+  wasi_filesystem_types_result_descriptor_stat_error_code_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      wasi_filesystem_types_option_datetime_t option;
+      switch ((int32_t) *((uint8_t*) (ptr + 32))) {
+        case 0: {
+          option.is_some = false;
+          break;
+        }
+        case 1: {
+          option.is_some = true;
+          option.val = (wasi_clocks_wall_clock_datetime_t) {
+            (uint64_t) (uint64_t) (*((int64_t*) (ptr + 40))),
+            (uint32_t) (uint32_t) (*((int32_t*) (ptr + 48))),
+          };
+          break;
+        }
+      }
+      wasi_filesystem_types_option_datetime_t option0;
+      switch ((int32_t) *((uint8_t*) (ptr + 56))) {
+        case 0: {
+          option0.is_some = false;
+          break;
+        }
+        case 1: {
+          option0.is_some = true;
+          option0.val = (wasi_clocks_wall_clock_datetime_t) {
+            (uint64_t) (uint64_t) (*((int64_t*) (ptr + 64))),
+            (uint32_t) (uint32_t) (*((int32_t*) (ptr + 72))),
+          };
+          break;
+        }
+      }
+      wasi_filesystem_types_option_datetime_t option1;
+      switch ((int32_t) *((uint8_t*) (ptr + 80))) {
+        case 0: {
+          option1.is_some = false;
+          break;
+        }
+        case 1: {
+          option1.is_some = true;
+          option1.val = (wasi_clocks_wall_clock_datetime_t) {
+            (uint64_t) (uint64_t) (*((int64_t*) (ptr + 88))),
+            (uint32_t) (uint32_t) (*((int32_t*) (ptr + 96))),
+          };
+          break;
+        }
+      }
+
+      result.val.ok = (wasi_filesystem_types_descriptor_stat_t) {
+        (wasi_filesystem_types_descriptor_type_t) (int32_t) *((uint8_t*) (ptr + 8)),
+        (uint64_t) (uint64_t) (*((int64_t*) (ptr + 16))),
+        (uint64_t) (uint64_t) (*((int64_t*) (ptr + 24))),
+        (wasi_filesystem_types_option_datetime_t) option,
+        (wasi_filesystem_types_option_datetime_t) option0,
+        (wasi_filesystem_types_option_datetime_t) option1,
+      };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (int32_t) *((uint8_t*) (ptr + 8));
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool wasi_filesystem_types_method_descriptor_read(wasi_filesystem_types_borrow_descriptor_t self, uint64_t length, uint64_t offset, brrr_world_tuple2_list_u8_bool_t *ret, wasi_filesystem_types_error_code_t *err) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(4*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wasi_filesystem_types_method_descriptor_read((self).__handle, (int64_t) (length), (int64_t) (offset), ptr);
+  wasi_filesystem_types_result_tuple2_list_u8_bool_error_code_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (brrr_world_tuple2_list_u8_bool_t) {
+        (brrr_world_list_u8_t) (brrr_world_list_u8_t) { (uint8_t*)(*((uint8_t **) (ptr + sizeof(void*)))), (*((size_t*) (ptr + (2*sizeof(void*))))) },
+        (bool) (int32_t) *((uint8_t*) (ptr + (3*sizeof(void*)))),
+      };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (int32_t) *((uint8_t*) (ptr + sizeof(void*)));
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool wasi_filesystem_types_method_descriptor_write(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_list_u8_t *buffer, uint64_t offset, uint64_t *ret, wasi_filesystem_types_error_code_t *err) {
+  __attribute__((__aligned__(8)))
+  uint8_t ret_area[16];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wasi_filesystem_types_method_descriptor_write((self).__handle, (uint8_t *) (*buffer).ptr, (*buffer).len, (int64_t) (offset), ptr);
+  wasi_filesystem_types_result_u64_error_code_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (uint64_t) (*((int64_t*) (ptr + 8)));
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (int32_t) *((uint8_t*) (ptr + 8));
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool wasi_filesystem_types_method_descriptor_open_at(wasi_filesystem_types_borrow_descriptor_t self, wasi_filesystem_types_path_flags_t path_flags, brrr_world_string_t *path, wasi_filesystem_types_open_flags_t open_flags, wasi_filesystem_types_descriptor_flags_t flags, wasi_filesystem_types_own_descriptor_t *ret, wasi_filesystem_types_error_code_t *err) {
+  __attribute__((__aligned__(4)))
+  uint8_t ret_area[8];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wasi_filesystem_types_method_descriptor_open_at((self).__handle, path_flags, (uint8_t *) (*path).ptr, (*path).len, open_flags, flags, ptr);
+  wasi_filesystem_types_result_own_descriptor_error_code_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      result.val.ok = (wasi_filesystem_types_own_descriptor_t) { *((int32_t*) (ptr + 4)) };
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (int32_t) *((uint8_t*) (ptr + 4));
+      break;
+    }
+  }
+  if (!result.is_err) {
+    *ret = result.val.ok;
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool wasi_filesystem_types_method_descriptor_create_directory_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *path, wasi_filesystem_types_error_code_t *err) {
+  __attribute__((__aligned__(1)))
+  uint8_t ret_area[2];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wasi_filesystem_types_method_descriptor_create_directory_at((self).__handle, (uint8_t *) (*path).ptr, (*path).len, ptr);
+  wasi_filesystem_types_result_void_error_code_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (int32_t) *((uint8_t*) (ptr + 1));
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool wasi_filesystem_types_method_descriptor_remove_directory_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *path, wasi_filesystem_types_error_code_t *err) {
+  __attribute__((__aligned__(1)))
+  uint8_t ret_area[2];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wasi_filesystem_types_method_descriptor_remove_directory_at((self).__handle, (uint8_t *) (*path).ptr, (*path).len, ptr);
+  wasi_filesystem_types_result_void_error_code_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (int32_t) *((uint8_t*) (ptr + 1));
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool wasi_filesystem_types_method_descriptor_unlink_file_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *path, wasi_filesystem_types_error_code_t *err) {
+  __attribute__((__aligned__(1)))
+  uint8_t ret_area[2];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wasi_filesystem_types_method_descriptor_unlink_file_at((self).__handle, (uint8_t *) (*path).ptr, (*path).len, ptr);
+  wasi_filesystem_types_result_void_error_code_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (int32_t) *((uint8_t*) (ptr + 1));
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+bool wasi_filesystem_types_method_descriptor_rename_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *old_path, wasi_filesystem_types_borrow_descriptor_t new_descriptor, brrr_world_string_t *new_path, wasi_filesystem_types_error_code_t *err) {
+  __attribute__((__aligned__(1)))
+  uint8_t ret_area[2];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wasi_filesystem_types_method_descriptor_rename_at((self).__handle, (uint8_t *) (*old_path).ptr, (*old_path).len, (new_descriptor).__handle, (uint8_t *) (*new_path).ptr, (*new_path).len, ptr);
+  wasi_filesystem_types_result_void_error_code_t result;
+  switch ((int32_t) *((uint8_t*) (ptr + 0))) {
+    case 0: {
+      result.is_err = false;
+      break;
+    }
+    case 1: {
+      result.is_err = true;
+      result.val.err = (int32_t) *((uint8_t*) (ptr + 1));
+      break;
+    }
+  }
+  if (!result.is_err) {
+    return 1;
+  } else {
+    *err = result.val.err;
+    return 0;
+  }
+}
+
+void wasi_filesystem_preopens_get_directories(wasi_filesystem_preopens_list_tuple2_own_descriptor_string_t *ret) {
+  __attribute__((__aligned__(sizeof(void*))))
+  uint8_t ret_area[(2*sizeof(void*))];
+  uint8_t *ptr = (uint8_t *) &ret_area;
+  __wasm_import_wasi_filesystem_preopens_get_directories(ptr);
+  *ret = (wasi_filesystem_preopens_list_tuple2_own_descriptor_string_t) { (wasi_filesystem_preopens_tuple2_own_descriptor_string_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
 }
 
 void wasi_io_error_method_error_to_debug_string(wasi_io_error_borrow_error_t self, brrr_world_string_t *ret) {

@@ -58,6 +58,157 @@ typedef struct {
   size_t len;
 } brrr_world_list_tuple2_string_string_t;
 
+typedef wasi_clocks_wall_clock_datetime_t wasi_filesystem_types_datetime_t;
+
+typedef uint8_t wasi_filesystem_types_descriptor_type_t;
+
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_UNKNOWN 0
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_BLOCK_DEVICE 1
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_CHARACTER_DEVICE 2
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_DIRECTORY 3
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_FIFO 4
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_SYMBOLIC_LINK 5
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_REGULAR_FILE 6
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_TYPE_SOCKET 7
+
+typedef uint8_t wasi_filesystem_types_descriptor_flags_t;
+
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_READ (1 << 0)
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_WRITE (1 << 1)
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_FILE_INTEGRITY_SYNC (1 << 2)
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_DATA_INTEGRITY_SYNC (1 << 3)
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_REQUESTED_WRITE_SYNC (1 << 4)
+#define WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_MUTATE_DIRECTORY (1 << 5)
+
+typedef uint8_t wasi_filesystem_types_path_flags_t;
+
+#define WASI_FILESYSTEM_TYPES_PATH_FLAGS_SYMLINK_FOLLOW (1 << 0)
+
+typedef uint8_t wasi_filesystem_types_open_flags_t;
+
+#define WASI_FILESYSTEM_TYPES_OPEN_FLAGS_CREATE (1 << 0)
+#define WASI_FILESYSTEM_TYPES_OPEN_FLAGS_DIRECTORY (1 << 1)
+#define WASI_FILESYSTEM_TYPES_OPEN_FLAGS_EXCLUSIVE (1 << 2)
+#define WASI_FILESYSTEM_TYPES_OPEN_FLAGS_TRUNCATE (1 << 3)
+
+typedef struct {
+  bool is_some;
+  wasi_filesystem_types_datetime_t val;
+} wasi_filesystem_types_option_datetime_t;
+
+typedef struct wasi_filesystem_types_descriptor_stat_t {
+  wasi_filesystem_types_descriptor_type_t   type;
+  uint64_t   link_count;
+  uint64_t   size;
+  wasi_filesystem_types_option_datetime_t   data_access_timestamp;
+  wasi_filesystem_types_option_datetime_t   data_modification_timestamp;
+  wasi_filesystem_types_option_datetime_t   status_change_timestamp;
+} wasi_filesystem_types_descriptor_stat_t;
+
+typedef uint8_t wasi_filesystem_types_error_code_t;
+
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_ACCESS 0
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_WOULD_BLOCK 1
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_ALREADY 2
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_BAD_DESCRIPTOR 3
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_BUSY 4
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_DEADLOCK 5
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_QUOTA 6
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_EXIST 7
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_FILE_TOO_LARGE 8
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_ILLEGAL_BYTE_SEQUENCE 9
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_IN_PROGRESS 10
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_INTERRUPTED 11
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_INVALID 12
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_IO 13
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_IS_DIRECTORY 14
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_LOOP 15
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_TOO_MANY_LINKS 16
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_MESSAGE_SIZE 17
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NAME_TOO_LONG 18
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NO_DEVICE 19
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NO_ENTRY 20
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NO_LOCK 21
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_INSUFFICIENT_MEMORY 22
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_INSUFFICIENT_SPACE 23
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NOT_DIRECTORY 24
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NOT_EMPTY 25
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NOT_RECOVERABLE 26
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_UNSUPPORTED 27
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NO_TTY 28
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NO_SUCH_DEVICE 29
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_OVERFLOW 30
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_NOT_PERMITTED 31
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_PIPE 32
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_READ_ONLY 33
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_INVALID_SEEK 34
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_TEXT_FILE_BUSY 35
+#define WASI_FILESYSTEM_TYPES_ERROR_CODE_CROSS_DEVICE 36
+
+typedef struct wasi_filesystem_types_own_descriptor_t {
+  int32_t __handle;
+} wasi_filesystem_types_own_descriptor_t;
+
+typedef struct wasi_filesystem_types_borrow_descriptor_t {
+  int32_t __handle;
+} wasi_filesystem_types_borrow_descriptor_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_filesystem_types_descriptor_stat_t ok;
+    wasi_filesystem_types_error_code_t err;
+  } val;
+} wasi_filesystem_types_result_descriptor_stat_error_code_t;
+
+typedef struct {
+  brrr_world_list_u8_t f0;
+  bool f1;
+} brrr_world_tuple2_list_u8_bool_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    brrr_world_tuple2_list_u8_bool_t ok;
+    wasi_filesystem_types_error_code_t err;
+  } val;
+} wasi_filesystem_types_result_tuple2_list_u8_bool_error_code_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    uint64_t ok;
+    wasi_filesystem_types_error_code_t err;
+  } val;
+} wasi_filesystem_types_result_u64_error_code_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_filesystem_types_own_descriptor_t ok;
+    wasi_filesystem_types_error_code_t err;
+  } val;
+} wasi_filesystem_types_result_own_descriptor_error_code_t;
+
+typedef struct {
+  bool is_err;
+  union {
+    wasi_filesystem_types_error_code_t err;
+  } val;
+} wasi_filesystem_types_result_void_error_code_t;
+
+typedef wasi_filesystem_types_own_descriptor_t wasi_filesystem_preopens_own_descriptor_t;
+
+typedef struct {
+  wasi_filesystem_preopens_own_descriptor_t f0;
+  brrr_world_string_t f1;
+} wasi_filesystem_preopens_tuple2_own_descriptor_string_t;
+
+typedef struct {
+  wasi_filesystem_preopens_tuple2_own_descriptor_string_t *ptr;
+  size_t len;
+} wasi_filesystem_preopens_list_tuple2_own_descriptor_string_t;
+
 typedef struct wasi_io_error_own_error_t {
   int32_t __handle;
 } wasi_io_error_own_error_t;
@@ -581,6 +732,20 @@ extern uint64_t wasi_random_random_get_random_u64(void);
 // Imported Functions from `wasi:cli/environment@0.2.0`
 extern void wasi_cli_environment_get_environment(brrr_world_list_tuple2_string_string_t *ret);
 
+// Imported Functions from `wasi:filesystem/types@0.2.0`
+extern bool wasi_filesystem_types_method_descriptor_stat(wasi_filesystem_types_borrow_descriptor_t self, wasi_filesystem_types_descriptor_stat_t *ret, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_stat_at(wasi_filesystem_types_borrow_descriptor_t self, wasi_filesystem_types_path_flags_t path_flags, brrr_world_string_t *path, wasi_filesystem_types_descriptor_stat_t *ret, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_read(wasi_filesystem_types_borrow_descriptor_t self, uint64_t length, uint64_t offset, brrr_world_tuple2_list_u8_bool_t *ret, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_write(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_list_u8_t *buffer, uint64_t offset, uint64_t *ret, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_open_at(wasi_filesystem_types_borrow_descriptor_t self, wasi_filesystem_types_path_flags_t path_flags, brrr_world_string_t *path, wasi_filesystem_types_open_flags_t open_flags, wasi_filesystem_types_descriptor_flags_t flags, wasi_filesystem_types_own_descriptor_t *ret, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_create_directory_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *path, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_remove_directory_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *path, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_unlink_file_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *path, wasi_filesystem_types_error_code_t *err);
+extern bool wasi_filesystem_types_method_descriptor_rename_at(wasi_filesystem_types_borrow_descriptor_t self, brrr_world_string_t *old_path, wasi_filesystem_types_borrow_descriptor_t new_descriptor, brrr_world_string_t *new_path, wasi_filesystem_types_error_code_t *err);
+
+// Imported Functions from `wasi:filesystem/preopens@0.2.0`
+extern void wasi_filesystem_preopens_get_directories(wasi_filesystem_preopens_list_tuple2_own_descriptor_string_t *ret);
+
 // Imported Functions from `wasi:io/error@0.2.0`
 extern void wasi_io_error_method_error_to_debug_string(wasi_io_error_borrow_error_t self, brrr_world_string_t *ret);
 
@@ -652,6 +817,30 @@ void brrr_world_list_u8_free(brrr_world_list_u8_t *ptr);
 void brrr_world_tuple2_string_string_free(brrr_world_tuple2_string_string_t *ptr);
 
 void brrr_world_list_tuple2_string_string_free(brrr_world_list_tuple2_string_string_t *ptr);
+
+void wasi_filesystem_types_option_datetime_free(wasi_filesystem_types_option_datetime_t *ptr);
+
+void wasi_filesystem_types_descriptor_stat_free(wasi_filesystem_types_descriptor_stat_t *ptr);
+
+extern void wasi_filesystem_types_descriptor_drop_own(wasi_filesystem_types_own_descriptor_t handle);
+
+extern void wasi_filesystem_types_descriptor_drop_borrow(wasi_filesystem_types_borrow_descriptor_t handle);
+
+extern wasi_filesystem_types_borrow_descriptor_t wasi_filesystem_types_borrow_descriptor(wasi_filesystem_types_own_descriptor_t handle);
+
+void wasi_filesystem_types_result_descriptor_stat_error_code_free(wasi_filesystem_types_result_descriptor_stat_error_code_t *ptr);
+
+void wasi_filesystem_types_result_tuple2_list_u8_bool_error_code_free(wasi_filesystem_types_result_tuple2_list_u8_bool_error_code_t *ptr);
+
+void wasi_filesystem_types_result_u64_error_code_free(wasi_filesystem_types_result_u64_error_code_t *ptr);
+
+void wasi_filesystem_types_result_own_descriptor_error_code_free(wasi_filesystem_types_result_own_descriptor_error_code_t *ptr);
+
+void wasi_filesystem_types_result_void_error_code_free(wasi_filesystem_types_result_void_error_code_t *ptr);
+
+void wasi_filesystem_preopens_tuple2_own_descriptor_string_free(wasi_filesystem_preopens_tuple2_own_descriptor_string_t *ptr);
+
+void wasi_filesystem_preopens_list_tuple2_own_descriptor_string_free(wasi_filesystem_preopens_list_tuple2_own_descriptor_string_t *ptr);
 
 extern void wasi_io_error_error_drop_own(wasi_io_error_own_error_t handle);
 

@@ -99,6 +99,23 @@ void brrr_flush(void);
 
 /* ---- Of a component only. */
 
+#define PREVIEW1(name) __imported_wasi_snapshot_preview1_##name
+/* One function of preview 1, declared as the C library declares it: all of its pointers are numbers. */
+#define PROVIDE(name, ...)               \
+    int32_t PREVIEW1(name)(__VA_ARGS__); \
+    int32_t PREVIEW1(name)(__VA_ARGS__)
+
+/* What files add to the functions that stdio always uses; as those of preview 1. */
+typedef struct file_functions {
+    int32_t (*read)(int32_t fd, int32_t vectors, int32_t count, int32_t read);
+    int32_t (*write)(int32_t fd, int32_t vectors, int32_t count, int32_t written);
+    int32_t (*seek)(int32_t fd, int64_t offset, int32_t whence, int32_t position);
+    int32_t (*close)(int32_t fd);
+    int32_t (*fdstat)(int32_t fd, int32_t stat);
+} file_functions;
+/* NULL in a program that opens none. */
+extern const file_functions *brrr_files;
+
 void brrr_sleep_ns(uint64_t ns);
 /* Shows lines that have no end yet. */
 void brrr_end_lines(void);

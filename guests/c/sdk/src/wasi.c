@@ -1,6 +1,6 @@
 /*
  * What the C library asks of WASI preview 1, on top of what the host gives: output becomes log messages, clocks and
- * random numbers and environment are the host's, and there are no files and arguments.
+ * random numbers and environment are the host's, files are in files.c, and there are no arguments.
  *
  * These stand in for the imports of the C library's own names, so that a component needs no adapter. What is not here
  * stays an import, and brrr-cc says so.
@@ -11,13 +11,11 @@
 #include "../bindings/brrr_world.h"
 #include "internal.h"
 
-#define PREVIEW1(name) __imported_wasi_snapshot_preview1_##name
-/* One function of preview 1, declared as the C library declares it: all of its pointers are numbers. */
-#define PROVIDE(name, ...)               \
-    int32_t PREVIEW1(name)(__VA_ARGS__); \
-    int32_t PREVIEW1(name)(__VA_ARGS__)
-
 enum { STDIN, STDOUT, STDERR };
+
+const file_functions *brrr_files;
+/* What files do, in a program that has some. */
+#define FILES(function, ...) (brrr_files != NULL ? brrr_files->function(__VA_ARGS__) : __WASI_ERRNO_BADF)
 
 /* Per stream, the line that has no end so far. */
 static buffer lines[3];
@@ -44,6 +42,7 @@ void brrr_end_lines(void) {
 }
 
 PROVIDE(fd_write, int32_t fd, int32_t vectors, int32_t count, int32_t written) {
+    if (fd > STDERR) return FILES(write, fd, vectors, count, written);
     if (fd != STDOUT && fd != STDERR) return __WASI_ERRNO_BADF;
     const __wasi_ciovec_t *parts = (const __wasi_ciovec_t *)vectors;
     size_t size = 0;
@@ -57,25 +56,25 @@ PROVIDE(fd_write, int32_t fd, int32_t vectors, int32_t count, int32_t written) {
 }
 
 PROVIDE(fd_fdstat_get, int32_t fd, int32_t stat) {
-    if (fd < STDIN || fd > STDERR) return __WASI_ERRNO_BADF;
+    if (fd > STDERR) return FILES(fdstat, fd, stat);
+    if (fd < STDIN) return __WASI_ERRNO_BADF;
     // A terminal, to the C library: so it writes line by line.
     *(__wasi_fdstat_t *)stat = (__wasi_fdstat_t){.fs_filetype = __WASI_FILETYPE_CHARACTER_DEVICE};
     return 0;
 }
 
 PROVIDE(fd_read, int32_t fd, int32_t vectors, int32_t count, int32_t read) {
-    (void)vectors, (void)count;
+    if (fd > STDERR) return FILES(read, fd, vectors, count, read);
     *(__wasi_size_t *)read = 0;
     return fd == STDIN ? 0 : __WASI_ERRNO_BADF;
 }
 
 PROVIDE(fd_seek, int32_t fd, int64_t offset, int32_t whence, int32_t position) {
-    (void)offset, (void)whence, (void)position;
-    return fd <= STDERR ? __WASI_ERRNO_SPIPE : __WASI_ERRNO_BADF;
+    return fd > STDERR ? FILES(seek, fd, offset, whence, position) : __WASI_ERRNO_SPIPE;
 }
 
 PROVIDE(fd_close, int32_t fd) {
-    return fd <= STDERR ? 0 : __WASI_ERRNO_BADF;
+    return fd > STDERR ? FILES(close, fd) : 0;
 }
 
 PROVIDE(clock_time_get, int32_t clock, int64_t precision, int32_t time) {
@@ -179,45 +178,4 @@ PROVIDE(args_sizes_get, int32_t count, int32_t size) {
 PROVIDE(args_get, int32_t arguments, int32_t text) {
     (void)arguments, (void)text;
     return 0;
-}
-
-PROVIDE(fd_prestat_get, int32_t fd, int32_t stat) {
-    (void)fd, (void)stat;
-    return __WASI_ERRNO_BADF;
-}
-
-PROVIDE(fd_prestat_dir_name, int32_t fd, int32_t path, int32_t size) {
-    (void)fd, (void)path, (void)size;
-    return __WASI_ERRNO_BADF;
-}
-
-PROVIDE(fd_fdstat_set_flags, int32_t fd, int32_t flags) {
-    (void)fd, (void)flags;
-    return __WASI_ERRNO_BADF;
-}
-
-PROVIDE(path_open, int32_t fd, int32_t lookup, int32_t path, int32_t size, int32_t open, int64_t rights, int64_t inherited,
-        int32_t flags, int32_t opened) {
-    (void)fd, (void)lookup, (void)path, (void)size, (void)open, (void)rights, (void)inherited, (void)flags, (void)opened;
-    return __WASI_ERRNO_NOTCAPABLE;
-}
-
-PROVIDE(path_filestat_get, int32_t fd, int32_t lookup, int32_t path, int32_t size, int32_t stat) {
-    (void)fd, (void)lookup, (void)path, (void)size, (void)stat;
-    return __WASI_ERRNO_NOTCAPABLE;
-}
-
-PROVIDE(path_unlink_file, int32_t fd, int32_t path, int32_t size) {
-    (void)fd, (void)path, (void)size;
-    return __WASI_ERRNO_NOTCAPABLE;
-}
-
-PROVIDE(path_remove_directory, int32_t fd, int32_t path, int32_t size) {
-    (void)fd, (void)path, (void)size;
-    return __WASI_ERRNO_NOTCAPABLE;
-}
-
-PROVIDE(path_rename, int32_t fd, int32_t from, int32_t from_size, int32_t to_fd, int32_t to, int32_t to_size) {
-    (void)fd, (void)from, (void)from_size, (void)to_fd, (void)to, (void)to_size;
-    return __WASI_ERRNO_NOTCAPABLE;
 }

@@ -33,9 +33,8 @@ _AnyLoop: Any = asyncio.AbstractEventLoop
 class Loop(_AnyLoop):  # type: ignore[misc]
     """One handler's event loop. There is nothing to wait for but calls, timers and HTTP: no sockets, no threads."""
 
-    def __init__(self, host: Host, *, leaf: bool = False) -> None:
+    def __init__(self, host: Host) -> None:
         self._host = host
-        self._leaf = leaf
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timer_order = itertools.count()
@@ -90,7 +89,7 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         elif self._pollables:
             self._resume_ready()
         elif self._drop_cancelled():
-            # Calls and I/O before timers: with virtual time a timer would otherwise always win, and every timeout would strike.
+            # Calls before timers: with virtual time a timer would otherwise always win, and every timeout would strike.
             self._poll()
         elif self._timers:
             self._fire(heapq.heappop(self._timers))
@@ -109,8 +108,8 @@ class Loop(_AnyLoop):  # type: ignore[misc]
             return
         while self._timers and self._timers[0][2].cancelled():
             heapq.heappop(self._timers)
-        # Only a leaf's clock moves while it waits.
-        until = self._timers[0][0] if self._leaf and self._timers else None
+        # Beside a request time passes in every handler, so that a timeout can end it.
+        until = self._timers[0][0] if self._timers else None
         assert self._select is not None, "it came with the first pollable"
         ready = self._select([pollable for pollable, _ in pollables], None if until is None else until - self.time())
         for i in ready:

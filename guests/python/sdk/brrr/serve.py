@@ -51,7 +51,7 @@ def handle(request: Request, host: Host) -> bytes | Retryable | Lasting | ChildF
 
 def run(task: Task[..., Any], request: Request, host: Host) -> bytes:
     """Runs a handler: its result as bytes. Raises what it raises."""
-    return Loop(host, leaf=bool(task.options.leaf)).run(_run(task, request))
+    return Loop(host).run(_run(task, request))
 
 
 async def _run(task: Task[..., Any], request: Request) -> bytes:

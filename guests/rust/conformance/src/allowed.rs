@@ -67,6 +67,16 @@ pub async fn http_cut_short(url: String, ms: u64) -> String {
     }
 }
 
+/// The same in a handler that may call, whose sleeps return at once: not beside a request.
+#[brrr::handler(max_retries = 0)]
+pub async fn http_patient(url: String, ms: u64) -> Result<(String, u64)> {
+    let said = match http::get(url).timeout(Duration::from_millis(ms)).send().await {
+        Ok(response) => format!("status {}", response.status),
+        Err(error) => format!("error: {error}"),
+    };
+    Ok((said, leaf(1).await?))
+}
+
 /// A variable, or why not.
 #[brrr::handler(leaf)]
 pub fn env_get(key: String) -> String {

@@ -1,8 +1,10 @@
 //! The edges of the SDK: raw bytes, topics, hashes, the request itself.
 
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
 
-use brrr::{App, Result};
+use brrr::{App, Failure, Result, first, join};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -73,4 +75,33 @@ pub async fn relays(app: App, task: String, topic: Option<String>, args: Value) 
 #[brrr::handler(max_retries = 0)]
 pub async fn waits_for_nothing() {
     pending().await
+}
+
+/// Begins to wait for a call, and lets go of it: it is not made.
+#[brrr::handler]
+pub async fn lets_go() -> Result<u64> {
+    {
+        let mut dropped = pin!(leaf(7));
+        poll_fn(|context| {
+            assert!(dropped.as_mut().poll(context).is_pending(), "no outcome is there before all of it waits");
+            Poll::Ready(())
+        })
+        .await;
+    }
+    Ok(leaf(8).await?)
+}
+
+/// Chains of one, two and three calls, and a race beside them.
+#[brrr::handler]
+pub async fn ragged() -> Result<(Vec<u64>, u64), Failure> {
+    let chain = async |length: u64| {
+        let mut sum = 0;
+        for i in 0..length {
+            sum += leaf(10 * length + i).await? % 10 + 1;
+        }
+        Ok::<_, Failure>(sum)
+    };
+    let race = async { first([leaf(1), leaf(1)]).await.1 };
+    let (one, two, three, won) = join!(chain(1), chain(2), chain(3), race);
+    Ok((vec![0, one?, two?, three?], won?))
 }

@@ -32,9 +32,7 @@ macro_rules! worker {
                     $crate::__private::describe(TASKS)
                 }
 
-                fn handle(request: wit::Request) -> ::std::result::Result<::std::vec::Vec<u8>, wit::HandlerError> {
-                    $crate::__private::handle(TASKS, request)
-                }
+                $crate::__handle!(wit);
             }
 
             $crate::__private::bindings::export!(Component with_types_in $crate::__private::bindings);
@@ -42,13 +40,39 @@ macro_rules! worker {
     };
 }
 
+#[doc(hidden)]
+#[macro_export]
+#[cfg(not(feature = "async-world"))]
+macro_rules! __handle {
+    ($wit:ident) => {
+        fn handle(request: $wit::Request) -> ::std::result::Result<::std::vec::Vec<u8>, $wit::HandlerError> {
+            $crate::__private::handle(TASKS, request)
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+#[cfg(feature = "async-world")]
+macro_rules! __handle {
+    ($wit:ident) => {
+        async fn handle(request: $wit::Request) -> ::std::result::Result<::std::vec::Vec<u8>, $wit::HandlerError> {
+            $crate::__private::handle(TASKS, request).await
+        }
+    };
+}
+
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::{log, poll, time_left_ms};
 
+#[cfg(all(target_family = "wasm", not(feature = "async-world")))]
+pub(crate) use component::poll;
 #[cfg(target_family = "wasm")]
 pub use component::{bindings, describe, handle};
+#[cfg(all(target_family = "wasm", feature = "async-world"))]
+pub(crate) use component::{call, race};
 #[cfg(target_family = "wasm")]
-pub(crate) use component::{log, poll, time_left_ms};
+pub(crate) use component::{log, time_left_ms};
 
 #[cfg(target_family = "wasm")]
 mod component {
@@ -62,13 +86,33 @@ mod component {
     #[doc(hidden)]
     #[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
     pub mod bindings {
+        #[cfg(not(feature = "async-world"))]
         wit_bindgen::generate!({
             path: "../../../wit",
             world: "worker",
             pub_export_macro: true,
         });
+
+        #[cfg(feature = "async-world")]
+        wit_bindgen::generate!({
+            path: "../../../wit/async",
+            world: "worker",
+            pub_export_macro: true,
+        });
     }
 
+    #[cfg(feature = "async-world")]
+    pub(crate) async fn call(call: Invocation) -> Outcome {
+        wit_tasks::call(call.into()).await.map_err(Into::into)
+    }
+
+    #[cfg(feature = "async-world")]
+    pub(crate) async fn race(calls: Vec<Invocation>, need: u32) -> Vec<Option<Outcome>> {
+        let outcomes = wit_tasks::race(calls.into_iter().map(Into::into).collect(), need).await;
+        outcomes.into_iter().map(|outcome| outcome.map(|o| o.map_err(Into::into))).collect()
+    }
+
+    #[cfg(not(feature = "async-world"))]
     pub(crate) fn poll(calls: Vec<Invocation>, need: Option<u32>) -> Vec<Option<Outcome>> {
         let calls: Vec<_> = calls.into_iter().map(Into::into).collect();
         wit_tasks::poll(&calls, need).into_iter().map(|outcome| outcome.map(|o| o.map_err(Into::into))).collect()
@@ -105,14 +149,31 @@ mod component {
             .collect()
     }
 
+    #[cfg(not(feature = "async-world"))]
     pub fn handle(tasks: &[Task], request: wit::Request) -> Result<Vec<u8>, wit::HandlerError> {
-        // A panic aborts the instance, and the host sees no more than a trap: say why first.
+        tell_panics();
+        task::dispatch(tasks, request.into()).map_err(Into::into)
+    }
+
+    #[cfg(feature = "async-world")]
+    pub async fn handle(tasks: &[Task], request: wit::Request) -> Result<Vec<u8>, wit::HandlerError> {
+        tell_panics();
+        task::dispatch(tasks, request.into()).await.map_err(Into::into)
+    }
+
+    /// A panic aborts the instance, and the host sees no more than a trap: say why first.
+    fn tell_panics() {
         std::panic::set_hook(Box::new(|panic| crate::log::write(Level::Error, format_args!("{panic}"))));
-        task::dispatch(tasks, request.into()).map_err(|error| match error {
-            Error::Retryable(message) => wit::HandlerError::Retryable(message),
-            Error::Permanent(message) => wit::HandlerError::Permanent(message),
-            Error::Child(failure) => wit::HandlerError::Child(failure.into()),
-        })
+    }
+
+    impl From<Error> for wit::HandlerError {
+        fn from(error: Error) -> Self {
+            match error {
+                Error::Retryable(message) => Self::Retryable(message),
+                Error::Permanent(message) => Self::Permanent(message),
+                Error::Child(failure) => Self::Child(failure.into()),
+            }
+        }
     }
 
     impl From<Invocation> for wit_tasks::Invocation {

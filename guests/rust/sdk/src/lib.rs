@@ -41,10 +41,12 @@
 //! | [`system`] | clock, sleep and random numbers, replayed |
 //! | [`testing`] | handlers run natively, in a unit test |
 //! | `executor`, `io` | batches: from waiting futures to one `poll` of the host, and what else is waited for |
+//! | `concurrent` | the executor of the asynchronous world |
 //! | `task`, `host` | what [`worker!`] exports |
 
 mod codec;
 mod environment;
+#[cfg_attr(all(feature = "async-world", target_family = "wasm"), path = "concurrent.rs")]
 mod executor;
 mod host;
 #[cfg(target_family = "wasm")]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::call::{App, Request};
 use crate::options::Options;
-use crate::{Error, Result, executor};
+use crate::{Error, Result};
 
 /// A handler under way.
 pub type Future = Pin<Box<dyn std::future::Future<Output = Result<Vec<u8>>>>>;
@@ -63,12 +63,23 @@ pub fn start(request: Request) -> App {
     App::new(request)
 }
 
+/// The handler that the request names.
+fn find(tasks: &[Task], request: &Request) -> Result<Task> {
+    let task = tasks.iter().find(|task| task.name == request.task);
+    task.copied().ok_or_else(|| Error::permanent(format!("this worker has no task {:?}", request.task)))
+}
+
 /// Runs the handler that the request names.
+#[cfg(not(all(feature = "async-world", target_family = "wasm")))]
 pub(crate) fn dispatch(tasks: &[Task], request: Request) -> Result<Vec<u8>> {
-    let Some(task) = tasks.iter().find(|task| task.name == request.task) else {
-        return Err(Error::permanent(format!("this worker has no task {:?}", request.task)));
-    };
-    executor::run((task.run)(request)).unwrap_or_else(|executor::Stuck| {
+    let task = find(tasks, &request)?;
+    crate::executor::run((task.run)(request)).unwrap_or_else(|crate::executor::Stuck| {
         Err(Error::permanent(format!("{} waits for something that is no call, and nothing could wake it", task.name)))
     })
+}
+
+/// Runs the handler that the request names; the host drives it.
+#[cfg(all(feature = "async-world", target_family = "wasm"))]
+pub(crate) async fn dispatch(tasks: &[Task], request: Request) -> Result<Vec<u8>> {
+    (find(tasks, &request)?.run)(request).await
 }

@@ -101,8 +101,8 @@ export function removeTimer(id: number | undefined): void {
   timers = timers.filter((timer) => timer.id !== id);
 }
 
-/** Runs `main` to its end. Gives what it returned or throws what it threw. In a leaf, timers really take their time. */
-export function run<T>(main: () => T | PromiseLike<T>, leaf: boolean): T {
+/** Runs `main` to its end. Gives what it returned or throws what it threw. */
+export function run<T>(main: () => T | PromiseLike<T>): T {
   reset();
   let state: "running" | "done" | "failed" = "running";
   let value: unknown;
@@ -111,7 +111,7 @@ export function run<T>(main: () => T | PromiseLike<T>, leaf: boolean): T {
     (reason) => ([state, value] = ["failed", reason]),
   );
   try {
-    while (step(() => state === "running", leaf));
+    while (step(() => state === "running"));
   } finally {
     // A call that nobody waited for before the end is not made.
     reset();
@@ -121,18 +121,18 @@ export function run<T>(main: () => T | PromiseLike<T>, leaf: boolean): T {
 }
 
 /** One round: all jobs, then what may let the handler go on. False at its end. */
-function step(running: () => boolean, leaf: boolean): boolean {
+function step(running: () => boolean): boolean {
   runJobs();
   if (!running()) return false;
-  // Calls and I/O before timers: with virtual time a timer would otherwise always win, and every timeout would strike.
-  if (pending.length > 0) resumeReady(leaf ? timers[0] : undefined);
+  if (pending.length > 0) resumeReady(timers[0]);
+  // Calls before timers: with virtual time a timer would otherwise always win, and every timeout would strike.
   else if (waiting.length > 0 || races.length > 0) poll();
   else if (timers.length > 0) fire(timers.shift()!);
   else throw new Permanent("the handler waits for a promise that no call or timer will ever settle");
   return true;
 }
 
-/** Waits until something pending can go on, or until a timer is due. */
+/** Waits until something pending can go on, or until a timer is due: beside a request time passes in every handler. */
 function resumeReady(timer: Timer | undefined): void {
   const batch = pending;
   const pollables = batch.map(({ pollable }) => pollable);

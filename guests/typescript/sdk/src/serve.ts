@@ -32,7 +32,7 @@ export function handle(request: Request): Uint8Array {
 function runHandler(found: Registered, request: Request): Uint8Array {
   const app = new App(request);
   const args = found.raw ? [request.payload] : permanentIfBad("the payload is not a JSON list of arguments", () => decodeArgs(request.payload));
-  const result = run(() => found.run(app, ...args), found.options.leaf ?? false);
+  const result = run(() => found.run(app, ...args));
   if (!found.raw) return permanentIfBad("the result is not JSON", () => encodeResult(result));
   if (!(result instanceof Uint8Array)) throw new Permanent("a raw handler must return a Uint8Array");
   return result;

@@ -12,7 +12,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::str::FromStr;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -273,10 +273,7 @@ impl Parent {
     /// The next news; `None`: a worker is due.
     fn next(&self, news: &Receiver<News>) -> Option<News> {
         let Some(due) = self.due.iter().map(|(at, ..)| *at).min() else { return news.recv().ok() };
-        match news.recv_timeout(due.saturating_duration_since(Instant::now())) {
-            Ok(news) => Some(news),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        news.recv_timeout(due.saturating_duration_since(Instant::now())).ok()
     }
 
     fn start_due(&mut self) -> anyhow::Result<()> {

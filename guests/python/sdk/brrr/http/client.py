@@ -17,7 +17,7 @@ from brrr.http.response import Response
 class Exchange(Protocol):
     """One request and its response, without redirects. Raises HTTPError."""
 
-    def __call__(self, hop: Hop, timeout: float | None, /) -> Awaitable[tuple[int, Headers, bytes]]: ...
+    def __call__(self, hop: Hop, /) -> Awaitable[tuple[int, Headers, bytes]]: ...
 
 
 exchange: Exchange | None = None
@@ -39,8 +39,7 @@ class RequestOptions(TypedDict, total=False):
     json: Any
     """In place of it: a value as JSON."""
     timeout: float
-    """Seconds from here to the end of the body, redirects included; the task's own timeout counts as well. In a handler
-    that is not a leaf, where no time passes: seconds to connect, to the first byte, and between bytes."""
+    """Seconds from here to the end of the body, redirects included; the task's own timeout counts as well."""
     follow_redirects: bool
     """True without it; False gives a redirect as the response."""
 
@@ -84,18 +83,18 @@ async def request(method: str, url: str, **options: Unpack[RequestOptions]) -> R
     hop = _first_hop(method, url, options)
     try:
         async with asyncio.timeout(timeout):
-            return await _follow(hop, timeout, options.get("follow_redirects", True))
+            return await _follow(hop, options.get("follow_redirects", True))
     except TimeoutError as error:
         if isinstance(error, HTTPTimeout):
             raise
         raise HTTPTimeout(f"{hop.method} {hop.url.origin} took longer than {timeout} s") from error
 
 
-async def _follow(hop: Hop, timeout: float | None, follow: bool) -> Response:
+async def _follow(hop: Hop, follow: bool) -> Response:
     if exchange is None:
         raise RuntimeError("brrr.http works in a component that brrr-build has built, and there is none here")
     for _ in range(MAX_REDIRECTS + 1):
-        status, headers, content = await exchange(hop, timeout)
+        status, headers, content = await exchange(hop)
         after = next_hop(hop, status, headers.get("location")) if follow else None
         if after is None:
             return Response(status, headers, content, str(hop.url))

@@ -53,7 +53,7 @@ _MEANINGS = {
 """Where the names of WASI's `error-code` and `header-error` don't say it."""
 
 
-async def exchange(hop: Hop, timeout: float | None) -> tuple[int, Headers, bytes]:
+async def exchange(hop: Hop) -> tuple[int, Headers, bytes]:
     """One request and its response. Raises HTTPError."""
 
     def attempt(action: Callable[[], T]) -> T:
@@ -65,7 +65,7 @@ async def exchange(hop: Hop, timeout: float | None) -> tuple[int, Headers, bytes
     request, body = attempt(lambda: _prepare(hop))
     # Beside the response: a server may answer before it has read everything.
     sending = None
-    with attempt(lambda: outgoing_handler.handle(request, _options(timeout))) as future:
+    with attempt(lambda: outgoing_handler.handle(request, None)) as future:
         if body is not None:
             assert hop.body is not None
             sending = asyncio.ensure_future(_send(body, hop.body))
@@ -97,16 +97,6 @@ def _prepare(hop: Hop) -> tuple[Any, Any]:
     request.set_authority(hop.url.host)
     request.set_path_with_query(hop.url.path)
     return request, request.body() if hop.body else None
-
-
-def _options(timeout: float | None) -> Any:
-    if timeout is None:
-        return None
-    options = types.RequestOptions()
-    duration = round(timeout * _NANOSECONDS)
-    for limit in (options.set_connect_timeout, options.set_first_byte_timeout, options.set_between_bytes_timeout):
-        limit(duration)
-    return options
 
 
 async def _send(body: Any, content: bytes) -> None:

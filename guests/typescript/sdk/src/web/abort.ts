@@ -21,7 +21,7 @@ export class AbortSignal {
     return signal;
   }
 
-  /** Gives the signal after `ms`: in a leaf. In a handler that is replayed, I/O comes before every timer. */
+  /** Gives the signal after `ms`. */
   static timeout(ms: number): AbortSignal {
     const signal = new AbortSignal();
     addTimer(() => abort(signal, exception("TimeoutError", `it took longer than ${ms} ms`)), ms);
