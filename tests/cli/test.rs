@@ -217,6 +217,8 @@ fn a_file_that_is_wrong_is_named_with_its_line() {
     assert_eq!(ended.code, Some(2), "{ended:#?}");
     contains_all(&ended, &["no such file", "[[case]]", "task = \"hello\""]);
     assert_eq!(env.run(["test", "nothing.wasm"]).code, Some(10));
+    // This folder, which is no project.
+    assert_eq!(env.run(["test"]).code, Some(19));
 }
 
 #[test]
@@ -383,6 +385,7 @@ languages! {
     no_alarm_in_go: "go/conformance.wasm", conformance;
     no_alarm_in_c: "c/conformance.wasm", conformance;
     no_alarm_in_cpp: "cpp/conformance.wasm", conformance;
+    no_alarm_in_the_asynchronous_world: "rust/rust-conformance-async.wasm", conformance;
     mistakes_in_rust: "rust/rust-mistakes.wasm", mistakes;
     mistakes_in_python: "python/mistakes.wasm", mistakes;
     mistakes_in_javascript: "javascript/mistakes.wasm", mistakes;

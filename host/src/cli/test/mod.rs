@@ -117,7 +117,8 @@ pub async fn run(args: Args, config: &Config, format: Format) -> anyhow::Result<
 /// The file of cases: the one named, or the one beside what is tested.
 fn cases_path(args: &Args) -> PathBuf {
     let folder = if args.component.is_dir() { Some(args.component.as_path()) } else { args.component.parent() };
-    args.cases.clone().unwrap_or_else(|| folder.unwrap_or(Path::new("")).join(crate::testing::DEFAULT))
+    let folder = folder.filter(|folder| *folder != Path::new(".")).unwrap_or(Path::new(""));
+    args.cases.clone().unwrap_or_else(|| folder.join(crate::testing::DEFAULT))
 }
 
 /// Loads the component, and the others that handle what it calls.
