@@ -73,7 +73,8 @@ impl Drop for HttpServer {
 /// - `/hello`: a text; `/echo`: method, some headers and body, as JSON
 /// - `/redirect?to=URL`, `/redirect-307?to=URL`; `/loop`: a redirect to itself
 /// - `/large?bytes=N`: so many times `x`; `/together`: an answer when `TOGETHER` requests wait for it
-/// - `/later?ms=N`: an answer after that time; `/never`: no answer; `/stalls`: a beginning and no end; `/cut`: a beginning, then the connection breaks
+/// - `/later?ms=N`: an answer after that time
+/// - `/never`: no answer; `/stalls`: a beginning and no end; `/cut`: a beginning, then the connection breaks
 /// - `/turns?per=N`: how many times N requests have come before this one
 /// - `/heads`: headers of 200 KB; `/status?is=N`: that status
 async fn answer(State(seen): State<Arc<Seen>>, request: Request) -> Response<Body> {
@@ -100,13 +101,13 @@ async fn answer(State(seen): State<Arc<Seen>>, request: Request) -> Response<Bod
             seen.together.wait().await;
             Ok(Response::new("together".into()))
         }
-        "/turns" => {
-            let before = seen.requests.lock().expect("no panic").iter().filter(|path| *path == "/turns").count() - 1;
-            Ok(Response::new((before / number.max(1)).to_string().into()))
-        }
         "/later" => {
             tokio::time::sleep(Duration::from_millis(number as u64)).await;
             Ok(Response::new("later".into()))
+        }
+        "/turns" => {
+            let before = seen.requests.lock().expect("no panic").iter().filter(|path| *path == "/turns").count() - 1;
+            Ok(Response::new((before / number.max(1)).to_string().into()))
         }
         "/never" => std::future::pending().await,
         "/stalls" => Ok(Response::new(Body::from_stream(begun().chain(stream::pending())))),

@@ -108,7 +108,8 @@ impl Explorer<'_> {
         let base = self.history(Order::AtOnce).await?;
         self.report.end.clone_from(&base.end);
         self.report.output.clone_from(&base.output);
-        verdict::expected(&mut self.report, self.case, &base);
+        let leaf = self.runner.is_leaf(&self.case.call.task);
+        verdict::expected(&mut self.report, self.case, &base, leaf);
         // What does not end, or ran out of time or memory, would do so in each order.
         let hopeless = match &base.end {
             None => true,
@@ -119,7 +120,7 @@ impl Explorer<'_> {
             Some(Ok(_)) => false,
         };
         // A leaf calls nobody: there is one order.
-        if hopeless || self.runner.is_leaf(&self.case.call.task) {
+        if hopeless || leaf {
             return Ok(());
         }
         for order in orders(&base, settings) {

@@ -13,13 +13,13 @@ use crate::testing::{CaseReport, Finding, Level};
 /// One case: a line, and below it what was found.
 pub fn case(summary: &Summary, report: &CaseReport) -> anyhow::Result<()> {
     let word = if summary.updated(report) {
-        paint("36", "new ")
+        paint("36", "wrote")
     } else if summary.failed(report) {
-        paint("1;31", "FAIL")
+        paint("1;31", "FAIL ")
     } else {
-        paint("32", "ok  ")
+        paint("32", "ok   ")
     };
-    let mut out = format!("{word}  {}", report.name);
+    let mut out = format!("{word} {}", report.name);
     if !report.name.contains(&report.task) {
         let _ = write!(out, " ({})", report.task);
     }
