@@ -192,6 +192,7 @@ fn json_and_junit_say_the_same() {
     assert_eq!((&document["passed"], &document["failed"]), (&2.into(), &1.into()), "{document:#}");
     assert_eq!(found(&document, "<wrong>"), [("error", "result")]);
     assert!(document["cases"][1]["peak_memory"].as_u64().is_some_and(|bytes| bytes > 1000), "{document:#}");
+    assert_eq!(document["tasks"]["gather"]["runs"], document["cases"][1]["runs"], "{document:#}");
     assert_eq!(document["cases"][1]["end"]["result"], serde_json::json!([0, 10, 2]));
     let xml = std::fs::read_to_string(env.path("report.xml")).expect("a report");
     let read = quick_junit::Report::deserialize_from_str(&xml).expect("a report in JUnit's form");
@@ -302,7 +303,7 @@ fn conformance(path: &str) {
 /// What is found in each mistake. Those without an error are made harmless by the host, which the result shows.
 fn mistakes(path: &str) {
     let env = Env::new();
-    let more = ["--output", "json", "--timeout", "1s", "--max-calls", "500"];
+    let more = ["--output", "json", "--timeout", "2s", "--max-calls", "500"];
     let ended = run(&env, &component(path), &fixture("mistakes.toml"), &more);
     assert_eq!(ended.code, Some(60), "{ended:#?}");
     let document: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"));

@@ -5,6 +5,7 @@ mod json;
 mod junit;
 mod text;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,15 @@ struct Summary {
     time: Duration,
 }
 
+#[derive(Default)]
+struct Effort {
+    cases: usize,
+    runs: usize,
+    time: Duration,
+    /// The most that one run had, in bytes.
+    memory: usize,
+}
+
 impl Summary {
     /// Did this case fail? What was written into the file now is as expected.
     fn failed(&self, report: &CaseReport) -> bool {
@@ -41,6 +51,19 @@ impl Summary {
 
     fn updated(&self, report: &CaseReport) -> bool {
         self.changes.iter().any(|change| change.index == report.index)
+    }
+
+    /// What the cases of each task took together.
+    fn tasks(&self) -> BTreeMap<&str, Effort> {
+        let mut tasks: BTreeMap<&str, Effort> = BTreeMap::new();
+        for report in &self.reports {
+            let effort = tasks.entry(&report.task).or_default();
+            effort.cases += 1;
+            effort.runs += report.runs;
+            effort.time += report.time;
+            effort.memory = effort.memory.max(report.memory);
+        }
+        tasks
     }
 
     fn failures(&self) -> usize {

@@ -1,12 +1,11 @@
 //! The report as people read it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::Summary;
+use super::{Effort, Summary};
 use crate::cli::output::{colour_on_stdout, print, table};
 use crate::testing::{CaseReport, Finding, Level};
 
@@ -83,23 +82,9 @@ fn finding(out: &mut String, found: &Finding) {
 
 /// What the tasks took, what was left out, and the sum.
 pub fn end(summary: &Summary) -> anyhow::Result<()> {
-    let mut tasks: BTreeMap<&str, (usize, usize, Duration, usize)> = BTreeMap::new();
-    for report in &summary.reports {
-        let (cases, runs, time, memory) = tasks.entry(&report.task).or_default();
-        *cases += 1;
-        *runs += report.runs;
-        *time += report.time;
-        *memory = (*memory).max(report.memory);
-    }
     let mut rows = vec![["TASK", "CASES", "RUNS", "TIME", "PEAK MEMORY"].map(str::to_owned).to_vec()];
-    rows.extend(tasks.iter().map(|(task, (cases, runs, spent, memory))| {
-        vec![
-            (*task).to_owned(),
-            cases.to_string(),
-            runs.to_string(),
-            time(*spent),
-            ByteSize(*memory as u64).to_string(),
-        ]
+    rows.extend(summary.tasks().into_iter().map(|(task, Effort { cases, runs, time: spent, memory })| {
+        vec![task.to_owned(), cases.to_string(), runs.to_string(), time(spent), ByteSize(memory as u64).to_string()]
     }));
     print(format_args!("\n{}", table(&rows)?))?;
     if !summary.untested.is_empty() {
