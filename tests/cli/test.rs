@@ -192,6 +192,7 @@ fn json_and_junit_say_the_same() {
     assert_eq!((&document["passed"], &document["failed"]), (&2.into(), &1.into()), "{document:#}");
     assert_eq!(found(&document, "<wrong>"), [("error", "result")]);
     assert!(document["cases"][1]["peak_memory"].as_u64().is_some_and(|bytes| bytes > 1000), "{document:#}");
+    assert_eq!(document["tasks"]["gather"]["runs"], document["cases"][1]["runs"], "{document:#}");
     assert_eq!(document["cases"][1]["end"]["result"], serde_json::json!([0, 10, 2]));
     let xml = std::fs::read_to_string(env.path("report.xml")).expect("a report");
     let read = quick_junit::Report::deserialize_from_str(&xml).expect("a report in JUnit's form");
@@ -217,6 +218,8 @@ fn a_file_that_is_wrong_is_named_with_its_line() {
     assert_eq!(ended.code, Some(2), "{ended:#?}");
     contains_all(&ended, &["no such file", "[[case]]", "task = \"hello\""]);
     assert_eq!(env.run(["test", "nothing.wasm"]).code, Some(10));
+    // This folder, which is no project.
+    assert_eq!(env.run(["test"]).code, Some(19));
 }
 
 #[test]
@@ -300,7 +303,7 @@ fn conformance(path: &str) {
 /// What is found in each mistake. Those without an error are made harmless by the host, which the result shows.
 fn mistakes(path: &str) {
     let env = Env::new();
-    let more = ["--output", "json", "--timeout", "1s", "--max-calls", "500"];
+    let more = ["--output", "json", "--timeout", "2s", "--max-calls", "500"];
     let ended = run(&env, &component(path), &fixture("mistakes.toml"), &more);
     assert_eq!(ended.code, Some(60), "{ended:#?}");
     let document: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"));
@@ -383,6 +386,7 @@ languages! {
     no_alarm_in_go: "go/conformance.wasm", conformance;
     no_alarm_in_c: "c/conformance.wasm", conformance;
     no_alarm_in_cpp: "cpp/conformance.wasm", conformance;
+    no_alarm_in_the_asynchronous_world: "rust/rust-conformance-async.wasm", conformance;
     mistakes_in_rust: "rust/rust-mistakes.wasm", mistakes;
     mistakes_in_python: "python/mistakes.wasm", mistakes;
     mistakes_in_javascript: "javascript/mistakes.wasm", mistakes;
@@ -400,4 +404,19 @@ fn the_example_of_the_page() {
     let ended = run(&env, &component("rust/rust-hello.wasm"), &env.write("cases.toml", example), &[]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
     assert!(!ended.stdout.contains("warning"), "{ended:#?}");
+}
+
+/// Every word that a finding may have is on the page.
+#[test]
+fn the_page_lists_the_words() {
+    let page = include_str!("../../guests/TESTING.md");
+    let source = include_str!("../../host/src/testing/verdict.rs");
+    let words = source.split("Level::").skip(1).filter_map(|rest| {
+        let (_, rest) = rest.split_once(", \"")?;
+        let (word, _) = rest.split_once('"')?;
+        word.chars().all(|c| c.is_ascii_lowercase() || c == '-').then_some(word)
+    });
+    let words: Vec<&str> = words.collect();
+    assert!(words.len() > 10, "{words:?}");
+    words.iter().for_each(|word| assert!(page.contains(&format!("`{word}`")), "{word}"));
 }

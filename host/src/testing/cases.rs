@@ -4,16 +4,15 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use brrr_protocol::codec::{self, Arguments, python, typescript};
-use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome};
+use brrr_protocol::model::{Call, Failure, FailureKind, Millis, Outcome};
 use brrr_protocol::options::Options;
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
 use toml::Spanned;
 
 use super::expected::{Expected, ExpectedError, Parts};
-use super::values::{Value, brief, of_toml, same};
+use super::payload::{Codec, encode, is_input};
+use super::values::{Value, brief, of_toml};
 use crate::units;
 
 /// The file that is read unless another one is named, beside the component.
@@ -140,15 +139,6 @@ struct RawChild {
     result_text: Option<String>,
     result_file: Option<PathBuf>,
     error: Option<ExpectedError>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Codec {
-    #[default]
-    Python,
-    Typescript,
-    Raw,
 }
 
 fn yes() -> bool {
@@ -287,67 +277,11 @@ fn value(
     Ok(given.pop())
 }
 
-/// A call's identity and payload, as `brrr-host call` makes them of what is typed there.
-fn encode(codec: Codec, task: &str, input: Option<Value>) -> Result<(CallHash, Bytes), String> {
-    match (codec, input) {
-        // Bytes are what they are, whatever reads them.
-        (_, Some(Value::Bytes(bytes))) => Ok((CallHash::derive(task, &bytes), bytes.into())),
-        (Codec::Raw, None) => Ok((CallHash::derive(task, b""), Bytes::new())),
-        (Codec::Raw, Some(Value::Json(_))) => {
-            Err("with codec = \"raw\", write the input as `input-text` or `input-file`".to_owned())
-        }
-        (Codec::Python, input) => {
-            let kwargs = match input {
-                None => Json::Object(Map::new()),
-                Some(Value::Json(object @ Json::Object(_))) => object,
-                Some(other) => {
-                    return Err(format!(
-                        "`input` is a table of named arguments, like {{ n = 30 }}, not {}; a list of arguments is for \
-                         codec = \"typescript\"",
-                        other.show()
-                    ));
-                }
-            };
-            Ok((python::call_hash(task, &kwargs).into(), python::payload(&kwargs).into()))
-        }
-        (Codec::Typescript, input) => {
-            let list = match input {
-                None => Vec::new(),
-                Some(Value::Json(Json::Array(list))) => list,
-                Some(Value::Json(object @ Json::Object(_))) => vec![object],
-                Some(other) => {
-                    return Err(format!("`input` is a list of arguments or one table, not {}", other.show()));
-                }
-            };
-            Ok((typescript::call_hash(task, &list).into(), typescript::payload(&list).into()))
-        }
-    }
-}
-
 impl Child {
     /// Is it about this call?
     pub fn is_for(&self, call: &Call) -> bool {
-        self.task == call.task
-            && match &self.input {
-                None => true,
-                Some(Value::Bytes(bytes)) => call.payload == bytes,
-                Some(Value::Json(json)) => match (codec::decode(&call.payload), json) {
-                    (Ok(Arguments::Named(named)), Json::Object(_)) => same(&Json::Object(named), json),
-                    (Ok(arguments), Json::Array(_)) => same(&Json::Array(arguments.into_list()), json),
-                    _ => false,
-                },
-            }
+        self.task == call.task && self.input.as_ref().is_none_or(|input| is_input(input, call))
     }
-}
-
-/// A call for people: its task and arguments, without the list around them that codecs write.
-pub fn show_call(call: &Call) -> String {
-    let arguments = match codec::decode(&call.payload) {
-        Ok(Arguments::Named(named)) => Json::Object(named).to_string(),
-        Ok(Arguments::Positional(list)) => Json::Array(list).to_string(),
-        Err(_) => super::values::show(&call.payload),
-    };
-    brief(&format!("{} {arguments}", call.task), 160)
 }
 
 /// The line of a byte, and what stands there.
@@ -359,7 +293,8 @@ fn line_at(text: &str, offset: usize) -> (usize, String) {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use brrr_protocol::codec::python;
+    use serde_json::{Value as Json, json};
 
     use super::*;
 

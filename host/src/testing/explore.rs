@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use brrr_protocol::Result;
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Outcome, Root};
 
-use super::cases::{Case, show_call};
+use super::cases::Case;
 use super::children::{Children, Unanswered};
 use super::life::{Life, Ran, RunEnd, Runner};
 use super::orders::{EVERY_POINT, Order, plan, sample};
+use super::payload::show_call;
 use super::report::CaseReport;
 use super::trace::{Trace, not_continued, parted};
 use super::verdict;
@@ -54,7 +55,7 @@ pub(super) struct History {
     pub output: Vec<String>,
     /// The most calls that a run waited for at once.
     pub widest: usize,
-    /// The most calls of a race, and how many of them were needed at least.
+    /// The most calls of a race.
     pub widest_race: usize,
     /// Calls that were asked for, in this order.
     pub asked: Vec<Call>,
@@ -107,15 +108,19 @@ impl Explorer<'_> {
         let base = self.history(Order::AtOnce).await?;
         self.report.end.clone_from(&base.end);
         self.report.output.clone_from(&base.output);
-        verdict::expected(&mut self.report, self.case, &base);
+        let leaf = self.runner.is_leaf(&self.case.call.task);
+        verdict::expected(&mut self.report, self.case, &base, leaf);
         // What does not end, or ran out of time or memory, would do so in each order.
         let hopeless = match &base.end {
             None => true,
-            Some(Err(failure)) => matches!(failure.kind, FailureKind::Timeout | FailureKind::Limit),
+            // Its own, and not a call's.
+            Some(Err(failure)) => {
+                matches!(failure.kind, FailureKind::Timeout | FailureKind::Limit) && failure.chain.len() <= 1
+            }
             Some(Ok(_)) => false,
         };
         // A leaf calls nobody: there is one order.
-        if hopeless || self.runner.is_leaf(&self.case.call.task) {
+        if hopeless || leaf {
             return Ok(());
         }
         for order in orders(&base, settings) {

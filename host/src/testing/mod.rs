@@ -1,6 +1,6 @@
 //! `brrr-host test`: runs calls of a component in memory, again and again as a fleet might, and says what it must not do.
 //!
-//! - `cases`, `expected`, `values`: what `cases.toml` says; `update`: writes results into it
+//! - `cases`, `expected`, `payload`, `values`: what `cases.toml` says; `update`: writes results into it
 //! - `life`: one call, run by run, with outcomes that arrive as they are given
 //! - `children`: what its calls give: what the case says, or what this component makes of them
 //! - `orders`: in which order outcomes arrive; `explore`: a case, in all orders
@@ -16,6 +16,7 @@ mod expected;
 mod explore;
 mod life;
 mod orders;
+mod payload;
 mod report;
 mod trace;
 mod update;

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use brrr_protocol::model::{Call, CallHash};
 use similar::{ChangeTag, TextDiff};
 
-use super::cases::show_call;
+use super::payload::show_call;
 
 /// What a run asked for at once.
 #[derive(Clone, Debug, PartialEq, Eq)]

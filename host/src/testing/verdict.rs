@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use brrr_protocol::model::{Call, CallHash, FailureKind, Outcome};
 
-use super::cases::{Case, show_call};
+use super::cases::Case;
 use super::children::Children;
 use super::expected::{Expected, show_end, show_failure};
 use super::explore::{History, PLANTED};
 use super::life::{Ran, RunEnd};
 use super::orders::Order;
+use super::payload::show_call;
 use super::report::{CaseReport, Level};
 use super::trace::{Difference, Poll, diff, parted, up_to_a_race};
 use super::values::same;
@@ -46,7 +47,7 @@ pub fn unknown_task(case: &Case, handler: &WasmHandler) -> CaseReport {
 }
 
 /// Is the result, or the failure, what the case expects? And the output?
-pub fn expected(report: &mut CaseReport, case: &Case, history: &History) {
+pub fn expected(report: &mut CaseReport, case: &Case, history: &History, leaf: bool) {
     let Some(end) = &history.end else { return };
     match (&case.expected, end) {
         (Some(expected), end) if expected.is(end) => {}
@@ -68,7 +69,7 @@ pub fn expected(report: &mut CaseReport, case: &Case, history: &History) {
         }
         (Some(expected), Err(failure)) => {
             let hint = match failure.kind {
-                FailureKind::Timeout => {
+                FailureKind::Timeout if !leaf => {
                     "\nthe clock of a handler moves only when it sleeps, so waiting in a loop has no end; --timeout gives it longer"
                 }
                 _ => "",

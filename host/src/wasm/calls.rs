@@ -1,7 +1,5 @@
 //! What a guest asks of its host: `tasks` and `log` of `wit/worker.wit`.
 
-use std::time::Instant;
-
 use brrr_protocol::codec::{python, typescript};
 use brrr_protocol::model::{Failure, Outcome};
 use brrr_protocol::options::Options;
@@ -88,9 +86,7 @@ pub(super) async fn ask(
 
 impl control::Host for State {
     fn time_left_ms(&mut self) -> wasmtime::Result<u64> {
-        let told = self.probe.as_ref().and_then(|probe| probe.asks_time_left());
-        let left = told.unwrap_or_else(|| self.deadline.saturating_duration_since(Instant::now()));
-        Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+        Ok(self.left_ms())
     }
 }
 

@@ -13,7 +13,6 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::Instant;
 
 use brrr_protocol::replay::Invocation;
 use wasmtime::Store;
@@ -274,8 +273,7 @@ impl tasks::Host for State {}
 
 impl control::Host for State {
     fn time_left_ms(&mut self) -> wasmtime::Result<u64> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        Ok(u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+        Ok(self.left_ms())
     }
 }
 

@@ -44,6 +44,13 @@ impl State {
     pub fn in_flight(&mut self) -> InFlight {
         self.in_flight.get_or_insert_default().clone()
     }
+
+    /// Milliseconds until the run is stopped, as the guest hears of it.
+    pub fn left_ms(&self) -> u64 {
+        let told = self.probe.as_ref().and_then(|probe| probe.asks_time_left());
+        let left = told.unwrap_or_else(|| self.deadline.saturating_duration_since(Instant::now()));
+        u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
+    }
 }
 
 impl WasiView for State {

@@ -9,7 +9,7 @@ use crate::cli::permissions::PermissionArgs;
 /// Try a component's tasks in memory: results as expected, and the same calls whatever comes when.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  brrr-host test .
+  brrr-host test
   brrr-host test guest.wasm cases.toml --task total --update
   brrr-host test guest.wasm --junit report.xml --output json
 
@@ -30,7 +30,7 @@ fails when a replay asks for other calls, when the result is not the expected on
 failing call makes it crash. Nothing is queued or stored.")]
 pub struct Args {
     /// The component, or a project's folder or source: it is built first if it has to be.
-    #[arg(value_name = "GUEST.WASM|DIR")]
+    #[arg(value_name = "GUEST.WASM|DIR", default_value = ".")]
     pub component: PathBuf,
 
     /// The cases; cases.toml beside it unless given.

@@ -1,14 +1,17 @@
 //! The report as one JSON document.
 
+use std::collections::BTreeMap;
+
 use brrr_protocol::model::Outcome;
 use serde_json::{Value, json};
 
-use super::{Summary, word};
+use super::{Effort, Summary, word};
 use crate::testing::CaseReport;
 use crate::view::FailureView;
 
 pub fn document(summary: &Summary) -> Value {
     let cases: Vec<Value> = summary.reports.iter().map(|report| case(summary, report)).collect();
+    let tasks: BTreeMap<_, _> = summary.tasks().into_iter().map(|(task, effort)| (task, of_task(&effort))).collect();
     json!({
         "component": summary.component.display().to_string(),
         "cases_file": summary.cases.display().to_string(),
@@ -17,7 +20,17 @@ pub fn document(summary: &Summary) -> Value {
         "failed": summary.failures(),
         "seconds": summary.time.as_secs_f64(),
         "untested": summary.untested,
+        "tasks": tasks,
         "cases": cases,
+    })
+}
+
+fn of_task(effort: &Effort) -> Value {
+    json!({
+        "cases": effort.cases,
+        "runs": effort.runs,
+        "seconds": effort.time.as_secs_f64(),
+        "peak_memory": effort.memory,
     })
 }
 

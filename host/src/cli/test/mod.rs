@@ -5,6 +5,7 @@ mod json;
 mod junit;
 mod text;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,6 +34,15 @@ struct Summary {
     time: Duration,
 }
 
+#[derive(Default)]
+struct Effort {
+    cases: usize,
+    runs: usize,
+    time: Duration,
+    /// The most that one run had, in bytes.
+    memory: usize,
+}
+
 impl Summary {
     /// Did this case fail? What was written into the file now is as expected.
     fn failed(&self, report: &CaseReport) -> bool {
@@ -41,6 +51,19 @@ impl Summary {
 
     fn updated(&self, report: &CaseReport) -> bool {
         self.changes.iter().any(|change| change.index == report.index)
+    }
+
+    /// What the cases of each task took together.
+    fn tasks(&self) -> BTreeMap<&str, Effort> {
+        let mut tasks: BTreeMap<&str, Effort> = BTreeMap::new();
+        for report in &self.reports {
+            let effort = tasks.entry(&report.task).or_default();
+            effort.cases += 1;
+            effort.runs += report.runs;
+            effort.time += report.time;
+            effort.memory = effort.memory.max(report.memory);
+        }
+        tasks
     }
 
     fn failures(&self) -> usize {
@@ -117,7 +140,8 @@ pub async fn run(args: Args, config: &Config, format: Format) -> anyhow::Result<
 /// The file of cases: the one named, or the one beside what is tested.
 fn cases_path(args: &Args) -> PathBuf {
     let folder = if args.component.is_dir() { Some(args.component.as_path()) } else { args.component.parent() };
-    args.cases.clone().unwrap_or_else(|| folder.unwrap_or(Path::new("")).join(crate::testing::DEFAULT))
+    let folder = folder.filter(|folder| *folder != Path::new(".")).unwrap_or(Path::new(""));
+    args.cases.clone().unwrap_or_else(|| folder.join(crate::testing::DEFAULT))
 }
 
 /// Loads the component, and the others that handle what it calls.

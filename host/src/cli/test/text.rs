@@ -1,25 +1,24 @@
 //! The report as people read it.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use super::Summary;
+use super::{Effort, Summary};
 use crate::cli::output::{colour_on_stdout, print, table};
 use crate::testing::{CaseReport, Finding, Level};
 
 /// One case: a line, and below it what was found.
 pub fn case(summary: &Summary, report: &CaseReport) -> anyhow::Result<()> {
     let word = if summary.updated(report) {
-        paint("36", "new ")
+        paint("36", "wrote")
     } else if summary.failed(report) {
-        paint("1;31", "FAIL")
+        paint("1;31", "FAIL ")
     } else {
-        paint("32", "ok  ")
+        paint("32", "ok   ")
     };
-    let mut out = format!("{word}  {}", report.name);
+    let mut out = format!("{word} {}", report.name);
     if !report.name.contains(&report.task) {
         let _ = write!(out, " ({})", report.task);
     }
@@ -83,23 +82,9 @@ fn finding(out: &mut String, found: &Finding) {
 
 /// What the tasks took, what was left out, and the sum.
 pub fn end(summary: &Summary) -> anyhow::Result<()> {
-    let mut tasks: BTreeMap<&str, (usize, usize, Duration, usize)> = BTreeMap::new();
-    for report in &summary.reports {
-        let (cases, runs, time, memory) = tasks.entry(&report.task).or_default();
-        *cases += 1;
-        *runs += report.runs;
-        *time += report.time;
-        *memory = (*memory).max(report.memory);
-    }
     let mut rows = vec![["TASK", "CASES", "RUNS", "TIME", "PEAK MEMORY"].map(str::to_owned).to_vec()];
-    rows.extend(tasks.iter().map(|(task, (cases, runs, spent, memory))| {
-        vec![
-            (*task).to_owned(),
-            cases.to_string(),
-            runs.to_string(),
-            time(*spent),
-            ByteSize(*memory as u64).to_string(),
-        ]
+    rows.extend(summary.tasks().into_iter().map(|(task, Effort { cases, runs, time: spent, memory })| {
+        vec![task.to_owned(), cases.to_string(), runs.to_string(), time(spent), ByteSize(memory as u64).to_string()]
     }));
     print(format_args!("\n{}", table(&rows)?))?;
     if !summary.untested.is_empty() {
