@@ -4,6 +4,7 @@
 //! - `cli`: what the user types; `config`: what `brrr.toml` says; `exit`: how the program ends
 //! - `worker`: receives messages; `disposition`: what it does about their outcome
 //! - `events`: what happens, as JSON
+//! - `permissions`: what a handler may touch
 //! - `wasm`: runs the guests; `gateway`: HTTP; `view`: documents that it shares with the command line; `units`: times and
 //!   sizes as people write them
 
@@ -14,6 +15,7 @@ pub mod disposition;
 pub mod events;
 pub mod exit;
 pub mod gateway;
+pub mod permissions;
 pub mod sdk;
 mod units;
 mod view;

@@ -2,6 +2,18 @@
 
 use crate::harness::{Ended, Env, Running, guest};
 
+/// The words of a table, line by line.
+fn rows(text: &str) -> Vec<Vec<&str>> {
+    text.lines().map(|line| line.split_whitespace().collect()).collect()
+}
+
+/// A command whose topic is for the file to say.
+fn without_topic(env: &Env, args: &[&str]) -> Running {
+    let mut command = env.command(args);
+    command.env_remove("BRRR_TOPIC");
+    Running::start(command)
+}
+
 fn flaky(env: &Env, more: &[&str]) -> Ended {
     env.run(["call", "flaky", "{\"until\": 2}", "--fresh"].iter().chain(more))
 }
@@ -77,11 +89,14 @@ fn a_broken_file_stops_who_reads_it() {
     let env = Env::new();
     env.write("brrr.toml", "[tasks.flaky]\nmax-retrys = 1\n");
     let guest = guest();
-    for args in [vec!["run", guest.to_str().expect("UTF-8")], vec!["call", "fib"], vec!["schedule", "fib"]] {
+    let run = vec!["run", guest.to_str().expect("UTF-8")];
+    for args in [run, vec!["call", "fib"], vec!["schedule", "fib"], vec!["jobs"], vec!["config"]] {
         env.run(&args).refused(2, &["brrr.toml, line 2", "max-retrys", "max-retries"]);
     }
     assert!(!env.path(".brrr").exists(), "refused before anything was touched");
-    assert_eq!(env.run(["jobs"]).code, Some(0), "who doesn't read it doesn't mind");
+    for args in [vec!["completions", "bash"], vec!["run", "--help"], vec!["--version"]] {
+        assert_eq!(env.run(args).code, Some(0), "who doesn't need it doesn't mind");
+    }
     env.write("good.toml", "");
     assert_eq!(env.run(["schedule", "fib", "--config", "good.toml"]).code, Some(0));
     let mut command = env.command(["schedule", "fib"]);
@@ -90,4 +105,99 @@ fn a_broken_file_stops_who_reads_it() {
     env.run(["schedule", "fib", "--config", "none.toml"]).refused(2, &["none.toml", "no such file"]);
     std::fs::create_dir(env.path("folder.toml")).expect("a folder");
     env.run(["schedule", "fib", "--config", "folder.toml"]).refused(2, &["folder.toml", "can't be read"]);
+}
+
+#[test]
+fn a_project_says_it_all_once() {
+    let env = Env::new();
+    std::fs::create_dir(env.path("parts")).expect("a folder");
+    std::fs::copy(guest(), env.path("parts/app.wasm")).expect("a copy");
+    let file = "topic = \"one\"\nbackend = \"sqlite:here.db\"\n
+        [worker]\nhttp = \"127.0.0.1:0\"\n
+        [[components]]\npath = \"parts/app.wasm\"\n
+        [[components]]\npath = \"parts/app.wasm\"\ntopic = \"two\"\n";
+    env.write("brrr.toml", file);
+    let worker = without_topic(&env, &["run"]);
+    worker.wait_for_stderr("gateway on");
+    assert!(worker.stderr().contains("serving topic one") && worker.stderr().contains("serving topic two"));
+    assert_eq!(without_topic(&env, &["call", "fib", "{\"n\": 10}"]).end().ok(), "55");
+    // Under a flag the file's topic is not asked.
+    assert_eq!(env.run(["call", "fib", "{\"n\": 11}", "--topic", "two"]).ok(), "89");
+    assert!(env.path("here.db").exists() && !env.path(".brrr").exists());
+    worker.stop().ok();
+}
+
+#[test]
+fn a_flag_that_names_a_backend_means_all_of_it() {
+    let env = Env::new();
+    env.write("brrr.toml", "queue = \"sqlite:a.db\"\nstore = \"sqlite:b.db\"\n");
+    env.run(["schedule", "fib"]).ok();
+    assert!(env.path("a.db").exists() && env.path("b.db").exists());
+    env.run(["schedule", "fib", "--backend", "sqlite:c.db"]).ok();
+    let jobs =
+        |url: &str| env.run(["jobs", "--output", "json", "--backend", url]).json()["jobs"].as_array().map(Vec::len);
+    assert_eq!((jobs("sqlite:b.db"), jobs("sqlite:c.db")), (Some(1), Some(1)));
+}
+
+#[test]
+fn what_run_lacks_is_said() {
+    let env = Env::new();
+    env.run(["run"]).refused(2, &["which component", "brrr.toml", "[[components]]"]);
+    let guest = guest();
+    without_topic(&env, &["run", guest.to_str().expect("UTF-8")]).end().refused(2, &["--topic", "brrr.toml"]);
+    env.write("brrr.toml", "[[components]]\npath = \"none.wasm\"\n");
+    env.run(["run"]).refused(10, &["none.wasm"]);
+    env.write("brrr.toml", "[[components]]\npath = \"none.wasm\"\nenv = [\"A KEY=hunter2\"]\n");
+    let ended = env.run(["run"]);
+    ended.refused(2, &["brrr.toml, line 3", "KEY=VALUE"]);
+    assert!(!ended.stderr.contains("hunter2"), "{ended:#?}");
+}
+
+#[test]
+fn config_says_what_is_in_force_and_from_where() {
+    let env = Env::new();
+    let file = "topic = \"mine\"\nbackend = \"redis://:hunter2@host\"\n\n[worker]\ntimeout = \"1m\"\nmax-running = 3\n
+        [[components]]\npath = \"app.wasm\"\nallow-http = [\"example.com\"]\nenv = [\"TOKEN=hunter2\"]\n
+        [tasks.blend]\nmax-retries = 3\n";
+    env.write("brrr.toml", file);
+    let mut command = env.command(["config", "run", "--memory", "1MiB"]);
+    command.env("BRRR_DRAIN", "7s");
+    let ended = Running::start(command).end();
+    let rows = rows(ended.ok());
+    for row in [
+        "file brrr.toml",
+        "topic demo BRRR_TOPIC",
+        "backend redis://host brrr.toml, line 2",
+        "timeout 1m brrr.toml, line 5",
+        "max-running 3 brrr.toml, line 6",
+        "memory 1MiB flag",
+        "drain 7s BRRR_DRAIN",
+        "max-result 16MiB default",
+        "app.wasm allow-http example.com, env TOKEN=…",
+        "blend max-retries=3",
+    ] {
+        assert!(rows.contains(&row.split(' ').collect()), "{row:?} is not in {rows:#?}");
+    }
+    assert!(!ended.stdout.contains("hunter2"), "{ended:#?}");
+
+    let json = env.run(["config", "--output", "json"]).json();
+    let setting = |command: &str, name: &str| {
+        let all = json["settings"].as_array().expect("a list");
+        all.iter().find(|s| s["command"] == command && s["name"] == name).expect("a setting").clone()
+    };
+    assert_eq!(setting("run", "timeout")["line"], 5);
+    assert_eq!(setting("call", "backend")["value"], "redis://host");
+    assert_eq!(setting("serve", "http")["from"], "default");
+    assert_eq!(json["components"][0]["permissions"][0], "allow-http example.com");
+    assert!(!json.to_string().contains("hunter2"));
+
+    let ended = env.run(["config", "nothing"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("nothing"), "{ended:#?}");
+}
+
+#[test]
+fn the_form_of_the_file_can_be_had() {
+    let schema = Env::new().run(["config", "--schema"]).json();
+    assert_eq!(schema["properties"]["topic"]["description"], "The queue that the tasks are on.");
+    assert!(schema["properties"]["components"].is_object());
 }

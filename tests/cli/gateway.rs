@@ -183,3 +183,20 @@ fn slow_and_oversized_requests_harm_nobody() {
     let _ = slow.read_to_end(&mut rest);
     worker.stop().ok();
 }
+
+#[test]
+fn one_gateway_serves_all_topics_of_its_worker() {
+    let env = Env::new();
+    let two = crate::harness::guest();
+    let one = two.with_file_name("rust-dag.wasm");
+    let component = |path: &std::path::Path, topic| format!("[[components]]\npath = {path:?}\ntopic = {topic:?}\n");
+    env.write("brrr.toml", component(&one, "one") + &component(&two, "two") + "[worker]\nhttp = \"127.0.0.1:0\"\n");
+    let worker = env.start(["run"]);
+    let http = Http::of(&worker);
+    assert_eq!(http.post("/hello?greetee=John", "").status, 202);
+    http.ends_with("/hello?greetee=John", 200);
+    assert_eq!(http.post("/dag", "{\"tasks\": []}").status, 202);
+    let unknown = http.post("/none", "");
+    assert!(unknown.status == 404 && unknown.body.contains("topic one, two"), "{}", unknown.body);
+    worker.stop().ok();
+}

@@ -194,8 +194,12 @@ impl Running {
         });
     }
 
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).expect("a signal");
+        kill_process(self.id(), signal).expect("a signal");
     }
 
     /// Waits for the end.

@@ -15,6 +15,7 @@ mod harness;
 mod help;
 mod jobs;
 mod languages;
+mod processes;
 mod redis;
 #[path = "../servers/mod.rs"]
 mod servers;

@@ -9,7 +9,6 @@ fn unknown_flags_and_missing_arguments_are_usage() {
     let env = Env::new();
     for (args, word) in [
         (vec!["run", "--bogus", "x.wasm"], "--bogus"),
-        (vec!["run"], "GUEST.WASM"),
         (vec!["frobnicate"], "frobnicate"),
         (vec!["run", "x.wasm", "--memory", "lots"], "16MiB"),
         (vec!["run", "x.wasm", "--timeout", "5"], "30s"),

@@ -43,6 +43,7 @@ pub use sqlite::Sqlite;
 #[cfg(feature = "sqs")]
 pub use sqs::Sqs;
 pub use stepwise::Stepwise;
+pub use url::without_secrets;
 
 /// How long a delivered message is leased by default. Work of a worker that was killed waits at most so long; a worker
 /// that is merely slow extends at half of it, and 2.5 s is ample for one write. Shorter would make a laptop that was

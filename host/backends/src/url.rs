@@ -104,7 +104,8 @@ fn lease(url: &str, query: &str) -> Result<Option<Duration>> {
 }
 
 /// The URL for people: without user and password. (A path has neither.)
-pub(crate) fn without_secrets(url: &str) -> String {
+#[must_use]
+pub fn without_secrets(url: &str) -> String {
     match (url.split_once(':'), url.rsplit_once('@')) {
         (Some((scheme, rest)), Some((_, host))) if scheme != "sqlite" => {
             let slashes = if rest.starts_with("//") { "//" } else { "" };

@@ -4,6 +4,7 @@ mod build;
 mod call;
 mod cancel;
 mod completions;
+mod config;
 mod console;
 mod dead;
 mod encode;
@@ -16,29 +17,35 @@ mod new;
 mod options;
 mod outcome;
 mod output;
+mod permissions;
 mod progress;
 mod read;
 mod retry;
 mod run;
 mod schedule;
 mod serve;
+mod settings;
 mod setup;
 mod submit;
 mod wait;
 
+use std::ffi::OsString;
 use std::fmt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use brrr_protocol::Error;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::build::BuildError;
-use crate::config::ConfigError;
+use crate::config::{Config, ConfigError};
 use crate::exit::{self, Exit};
 use crate::gateway::CannotListen;
+use crate::permissions::PermissionError;
 use crate::wasm::LoadError;
 use output::Format;
+pub use run::Processes;
 
 /// Runs task handlers compiled to WebAssembly components as a durable call graph.
 #[derive(Debug, Parser)]
@@ -54,6 +61,11 @@ struct Cli {
     /// The form of what is printed on stdout.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
+
+    /// The project's settings; `brrr.toml` of this folder unless given, if there is one.
+    // Read by `settings`, before the rest.
+    #[arg(long, global = true, env = settings::CONFIG_ENV, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,6 +85,7 @@ enum Command {
     Forget(forget::Args),
     Serve(serve::Args),
     Setup(setup::Args),
+    Config(config::Args),
     Inspect(inspect::Args),
     Completions(completions::Args),
 }
@@ -80,26 +93,34 @@ enum Command {
 /// The whole program. Never panics for anything that a user can do.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let exit = start_log(&cli.log_level).and_then(|()| run(cli)).unwrap_or_else(|error| {
-        let exit = exit_of(&error);
-        if exit != Exit::BrokenPipe {
-            output::say(format_args!("{} {}", output::emphasis("error:"), one_line(&error)));
-        }
-        exit
-    });
+    let args: Vec<OsString> = std::env::args_os().collect();
+    let exit = settings::parse(&Cli::command(), &args)
+        .map_err(anyhow::Error::from)
+        .and_then(|parsed| {
+            let cli = Cli::from_arg_matches(&parsed.matches).unwrap_or_else(|error| error.exit());
+            start_log(&cli.log_level)?;
+            run(cli, parsed.config)
+        })
+        .unwrap_or_else(|error| {
+            let exit = exit_of(&error);
+            if exit != Exit::BrokenPipe {
+                output::say(format_args!("{} {}", output::emphasis("error:"), one_line(&error)));
+            }
+            exit
+        });
     ExitCode::from(exit.code())
 }
 
-fn run(cli: Cli) -> anyhow::Result<Exit> {
+fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     let format = cli.output;
     let many = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     // Who only asks needs no more than the thread that it is on.
     let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match cli.command {
+        Command::Run(args) if run::is_parent(&args) => run::supervise(&args),
         Command::Run(args) => {
             let runtime = many()?;
-            let ended = runtime.block_on(run::run(args));
+            let ended = runtime.block_on(run::run(args, config));
             // A guest in the middle of something, or a file being read, must not hold up the end.
             runtime.shutdown_background();
             ended
@@ -118,6 +139,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Events(args) => one()?.block_on(events::run(args)),
         Command::Forget(args) => one()?.block_on(forget::run(args, format)),
         Command::Setup(args) => one()?.block_on(setup::run(args, format)),
+        Command::Config(args) => config::run(&args, &config, &Cli::command(), format),
         Command::Inspect(args) => many()?.block_on(inspect::run(args, format)),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
@@ -176,7 +198,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
             if let Some(error) = cause.downcast_ref::<BuildError>() {
                 return Some(error.into());
             }
-            if cause.is::<ConfigError>() {
+            if cause.is::<ConfigError>() || cause.is::<PermissionError>() {
                 return Some(Exit::Usage);
             }
             if cause.is::<CannotListen>() {
@@ -195,6 +217,7 @@ fn one_line(error: &anyhow::Error) -> String {
         || error.is::<LoadError>()
         || error.is::<BuildError>()
         || error.is::<ConfigError>()
+        || error.is::<PermissionError>()
         || error.is::<CannotListen>();
     let text = if says_it_all { error.to_string() } else { format!("{error:#}") };
     text.split_whitespace().collect::<Vec<_>>().join(" ")

@@ -1,6 +1,5 @@
 //! Arguments that several commands share, and how they are read.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,6 @@ use brrr_protocol::model::{CallHash, Root, Topic};
 use brrr_protocol::ports::Backend;
 
 use super::Told;
-use crate::config::{Config, ConfigError};
 use crate::exit::Exit;
 pub use crate::units::{duration, moment, size};
 
@@ -92,22 +90,6 @@ pub struct TopicArgs {
 /// A topic by its name.
 pub fn topic(text: &str) -> Result<Topic, String> {
     if text.is_empty() { Err("a topic has a name".to_owned()) } else { Ok(text.into()) }
-}
-
-/// The settings of the project.
-#[derive(Debug, clap::Args)]
-pub struct ConfigArgs {
-    /// The project's settings; `brrr.toml` of this folder unless given, if there is one.
-    #[arg(long, env = "BRRR_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl ConfigArgs {
-    /// # Errors
-    /// When the file named is not there, or what is there can't be read or understood.
-    pub fn load(&self) -> Result<Config, ConfigError> {
-        Config::load(self.config.as_deref())
-    }
 }
 
 /// A call by its hash.

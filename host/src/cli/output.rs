@@ -94,17 +94,24 @@ pub fn state(state: State) -> String {
     if colour_on_stdout() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
 }
 
-/// Writes rows to stdout, their cells in columns; the first row is the heading.
+/// Rows as lines, their cells in columns.
 ///
 /// # Errors
-/// As `print`.
-pub fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
+/// None that happens: it is written to memory.
+pub fn table(rows: &[Vec<String>]) -> anyhow::Result<String> {
     let mut table = TabWriter::new(Vec::new()).padding(2).ansi(true);
     for row in rows {
         writeln!(table, "{}", row.join("\t"))?;
     }
     table.flush()?;
     let text = String::from_utf8_lossy(&table.into_inner()?).into_owned();
-    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
-    Ok(print(lines.join("\n"))?)
+    Ok(text.lines().map(|line| format!("{}\n", line.trim_end())).collect())
+}
+
+/// Writes rows to stdout, their cells in columns; the first row is the heading.
+///
+/// # Errors
+/// As `print`.
+pub fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
+    Ok(print(table(rows)?.trim_end_matches('\n'))?)
 }

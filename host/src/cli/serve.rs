@@ -36,6 +36,6 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     let listener = args.http.listen().await?;
     let backend = args.backend.open_shared().await?;
     tracing::info!("serving topic {} of {} on http://{}", args.topic.topic, backend.name(), listener.local_addr()?);
-    Gateway::new(Client::new(backend.clone()), backend, args.topic.topic).serve(listener, &shutdown).await;
+    Gateway::new(Client::new(backend.clone()), backend, vec![args.topic.topic]).serve(listener, &shutdown).await;
     Ok(Exit::Done)
 }

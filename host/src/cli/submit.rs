@@ -12,9 +12,9 @@ use brrr_protocol::ports::{NewJob, Scheduled};
 
 use super::Told;
 use super::encode::{self, CallArgs, Encoded};
-use super::options::{BackendArgs, ConfigArgs, TopicArgs, duration, moment, new_root};
+use super::options::{BackendArgs, TopicArgs, duration, moment, new_root};
 use super::output::say;
-use crate::config::{Job as Defaults, RetryBackoff};
+use crate::config::RetryBackoff;
 use crate::exit::Exit;
 use crate::worker::now;
 
@@ -39,9 +39,6 @@ pub struct SubmitArgs {
 
     #[command(flatten)]
     pub backend: BackendArgs,
-
-    #[command(flatten)]
-    config: ConfigArgs,
 
     #[command(flatten)]
     conditions: ConditionArgs,
@@ -112,10 +109,10 @@ pub struct Job {
 
 impl SubmitArgs {
     /// # Errors
-    /// When the settings or the payload can't be read, or make no sense.
+    /// When the payload can't be read, or something makes no sense.
     pub fn request(&self) -> anyhow::Result<Request> {
-        let (defaults, at) = (self.config.load()?.job, now());
-        let conditions = self.conditions.over(&defaults, at).map_err(|text| Told::new(Exit::Usage, text))?;
+        let at = now();
+        let conditions = self.conditions.from(at).map_err(|text| Told::new(Exit::Usage, text))?;
         Ok(Request { encoded: self.call.encode()?, conditions, at })
     }
 
@@ -141,23 +138,22 @@ impl SubmitArgs {
 }
 
 impl ConditionArgs {
-    /// These, and where they say nothing, the defaults.
-    fn over(&self, defaults: &Defaults, now: Millis) -> std::result::Result<Conditions, String> {
-        let timeout = self.timeout.or(defaults.timeout);
-        let after = timeout.map(|time| now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+    /// Those of a job that begins now.
+    fn from(&self, now: Millis) -> std::result::Result<Conditions, String> {
+        let after = self.timeout.map(|time| now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
         if self.deadline.is_some_and(|at| at <= now) {
             return Err("--deadline: that moment has passed; a job can't end before it begins".to_owned());
         }
         Ok(Conditions {
             // What an `i64` of a record can't hold is for ever.
             deadline: after.into_iter().chain(self.deadline).min().filter(|at| i64::try_from(*at).is_ok()).unwrap_or(0),
-            spawn_limit: self.spawn_limit.or(defaults.spawn_limit).map_or(0, |n| n.get().into()),
+            spawn_limit: self.spawn_limit.map_or(0, |n| n.get().into()),
             options: Options {
-                timeout: self.task_timeout.or(defaults.task_timeout),
-                max_retries: self.max_retries.or(defaults.max_retries),
-                retry_delay: self.retry_delay.or(defaults.retry_delay),
-                max_retry_delay: self.max_retry_delay.or(defaults.max_retry_delay),
-                backoff: self.retry_backoff.or(defaults.retry_backoff).map(Backoff::from),
+                timeout: self.task_timeout,
+                max_retries: self.max_retries,
+                retry_delay: self.retry_delay,
+                max_retry_delay: self.max_retry_delay,
+                backoff: self.retry_backoff.map(Backoff::from),
                 ..Options::default()
             },
         })
@@ -211,7 +207,7 @@ mod tests {
         let second = Some(Duration::from_secs(1));
         let deadline = |timeout, deadline| {
             let args = ConditionArgs { timeout, deadline, ..args() };
-            args.over(&Defaults::default(), 5000).map(|conditions| conditions.deadline)
+            args.from(5000).map(|conditions| conditions.deadline)
         };
         assert_eq!(deadline(None, None), Ok(0));
         assert_eq!(deadline(second, None), Ok(6000));
@@ -219,13 +215,5 @@ mod tests {
         assert_eq!(deadline(second, Some(9000)), Ok(6000));
         assert_eq!(deadline(Some(Duration::MAX), None), Ok(0));
         assert!(deadline(None, Some(5000)).is_err());
-    }
-
-    #[test]
-    fn flags_go_before_the_file() {
-        let file = Defaults { max_retries: Some(5), spawn_limit: NonZeroU32::new(7), ..Defaults::default() };
-        let args = ConditionArgs { max_retries: Some(0), ..args() };
-        let conditions = args.over(&file, 0).unwrap();
-        assert_eq!((conditions.options.max_retries, conditions.spawn_limit), (Some(0), 7));
     }
 }

@@ -6,7 +6,7 @@
 //! | `GET /{task}?k=v…` | 200 with the result; 404 while it is not there; 500 with the failure of its last job |
 //! | `GET /jobs/{id}` | 200 with the state of that job: `pending`, `ok`, `failed` or `forgotten` |
 //!
-//! A task that no worker of the topic has announced is 404. Where *nothing* was announced every task is accepted: the
+//! A task that no worker of its topics has announced is 404. Where *nothing* was announced every task is accepted: a
 //! topic's workers may be others than ours, who announce nothing, or may start later. (Who listens on a topic must
 //! handle every call there, so once one of ours has announced, its list is what the topic handles.)
 
@@ -45,7 +45,7 @@ const BODY: usize = 16 << 20;
 /// How long a request may take, its body included: everything here is one or two accesses of the backend.
 const REQUEST: Duration = Duration::from_secs(30);
 
-/// The gateway of one topic.
+/// The gateway of some topics.
 #[derive(Clone)]
 pub struct Gateway {
     shared: Arc<Shared>,
@@ -54,13 +54,14 @@ pub struct Gateway {
 struct Shared {
     client: Client,
     backend: Arc<dyn Backend>,
-    topic: Topic,
+    topics: Vec<Topic>,
 }
 
 impl Gateway {
+    /// A gateway of these topics. A task that several of them have is the first one's.
     #[must_use]
-    pub fn new(client: Client, backend: Arc<dyn Backend>, topic: Topic) -> Self {
-        Self { shared: Arc::new(Shared { client, backend, topic }) }
+    pub fn new(client: Client, backend: Arc<dyn Backend>, topics: Vec<Topic>) -> Self {
+        Self { shared: Arc::new(Shared { client, backend, topics }) }
     }
 
     /// Serves until it is asked to stop.
@@ -135,16 +136,16 @@ async fn arguments(task: &str, query: Pairs, body: Body) -> std::result::Result<
 
 impl Gateway {
     async fn schedule(&self, task: String, arguments: Arguments) -> Result<Response> {
-        if let Some(refusal) = self.refuse_unknown(&task).await? {
-            return Ok(refusal);
-        }
+        let topic = match self.topic_of(&task).await? {
+            Ok(topic) => topic,
+            Err(refusal) => return Ok(*refusal),
+        };
         let mut bits = [0; 16];
         if getrandom::fill(&mut bits).is_err() {
             return Ok(reply::refused(StatusCode::SERVICE_UNAVAILABLE, "no random bits for a job's id"));
         }
         let root = Root::from_random(u128::from_be_bytes(bits));
         let Arguments { hash, payload } = arguments;
-        let topic = self.shared.topic.clone();
         let call = Call { hash: hash.clone(), task, payload, topic, options: Options::default() };
         self.shared.client.schedule(&NewJob::new(root.clone(), call), now()).await?;
         Ok(reply::accepted(&root, &hash))
@@ -156,8 +157,8 @@ impl Gateway {
             Known::Failed(failure) => return Ok(reply::failed(StatusCode::INTERNAL_SERVER_ERROR, &failure)),
             Known::Nothing => {}
         }
-        if let Some(refusal) = self.refuse_unknown(task).await? {
-            return Ok(refusal);
+        if let Err(refusal) = self.topic_of(task).await? {
+            return Ok(*refusal);
         }
         let asked_for = self.shared.backend.store().get(&Key::latest(&arguments.hash)).await?.is_some();
         Ok(if asked_for {
@@ -179,15 +180,23 @@ impl Gateway {
         })
     }
 
-    /// 404 for a task that the workers of the topic have not announced.
-    async fn refuse_unknown(&self, task: &str) -> Result<Option<Response>> {
-        let found = self.shared.backend.store().get(&Key::tasks(&self.shared.topic)).await?;
-        // A list that this version can't read is as good as none.
-        let Some(Ok(tasks)) = found.map(|bytes| decode_tasks(&bytes)) else { return Ok(None) };
-        if tasks.contains(task) {
-            return Ok(None);
+    /// The topic of a task, or 404 if the workers of all topics have announced others.
+    async fn topic_of(&self, task: &str) -> Result<std::result::Result<Topic, Box<Response>>> {
+        let (mut silent, mut known) = (None, Vec::new());
+        for topic in &self.shared.topics {
+            let found = self.shared.backend.store().get(&Key::tasks(topic)).await?;
+            // A list that this version can't read is as good as none.
+            match found.map(|bytes| decode_tasks(&bytes)) {
+                Some(Ok(tasks)) if tasks.contains(task) => return Ok(Ok(topic.clone())),
+                Some(Ok(tasks)) => known.extend(tasks),
+                _ => silent = silent.or(Some(topic)),
+            }
         }
-        let (topic, known) = (&self.shared.topic, tasks.into_iter().collect::<Vec<_>>().join(", "));
-        Ok(Some(reply::not_found(&format!("no worker of topic {topic} handles the task {task}; they handle {known}"))))
+        if let Some(topic) = silent {
+            return Ok(Ok(topic.clone()));
+        }
+        let topics = self.shared.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join(", ");
+        let text = format!("no worker of topic {topics} handles the task {task}; they handle {}", known.join(", "));
+        Ok(Err(Box::new(reply::not_found(&text))))
     }
 }

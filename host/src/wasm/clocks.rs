@@ -12,6 +12,7 @@ use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
+use super::http::InFlight;
 use super::state::State;
 
 /// A run's clock. Times are nanoseconds, since the Unix epoch for the virtual one.
@@ -63,7 +64,9 @@ impl ClocksView<'_> {
         let now = clock.monotonic();
         let until = until(now);
         let timer = match clock {
-            Clock::Virtual(clock) => Timer::Virtual { clock: clock.clone(), until },
+            Clock::Virtual(clock) => {
+                Timer::Virtual { clock: clock.clone(), until, in_flight: self.0.in_flight.clone() }
+            }
             Clock::Real { .. } => {
                 let left = Duration::from_nanos(until.saturating_sub(now));
                 Timer::Real { until: tokio::time::Instant::now().checked_add(left) }
@@ -129,6 +132,7 @@ enum Timer {
     Virtual {
         clock: Arc<Mutex<Virtual>>,
         until: u64,
+        in_flight: InFlight,
     },
 }
 
@@ -138,7 +142,14 @@ impl Pollable for Timer {
         match self {
             Timer::Real { until: Some(until) } => tokio::time::sleep_until(*until).await,
             Timer::Real { until: None } => std::future::pending().await,
-            Timer::Virtual { clock, until } => Sleep { clock, until: *until, registered: false }.await,
+            Timer::Virtual { clock, until, in_flight } => {
+                // Beside a request, which takes the time that it takes, a sleep does too: it is what limits the request.
+                if in_flight.any() {
+                    let left = Duration::from_nanos(until.saturating_sub(lock(clock).now));
+                    tokio::time::sleep(left).await;
+                }
+                Sleep { clock, until: *until, registered: false }.await;
+            }
         }
     }
 }

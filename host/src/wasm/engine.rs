@@ -1,17 +1,18 @@
 //! One wasmtime engine for all guests of the process.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::Cache;
+use super::client::Client;
 use super::error::LoadError;
 use super::state::State;
 use super::ticker::Ticker;
-use super::{wasi, world};
+use super::{http, wasi, world};
 
 /// What an engine is built for.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Engine {
     pub(super) ticker: Ticker,
     /// One permit a slot of the pool: a full pool makes a run wait instead of fail.
     pub(super) slots: Semaphore,
+    /// Made when the first guest sends a request.
+    pub(super) client: Arc<OnceLock<Client>>,
 }
 
 /// What one guest may consist of: room for the largest that we build, `CPython` with its libraries, several times over
@@ -76,10 +79,12 @@ impl Engine {
         let wasmtime = wasmtime::Engine::new(&config(slots)).map_err(failed)?;
         let mut linker = Linker::new(&wasmtime);
         wasi::add_to_linker(&mut linker).map_err(failed)?;
+        http::add_to_linker(&mut linker).map_err(failed)?;
         world::add_to_linker(&mut linker).map_err(failed)?;
         let ticker = Ticker::start(wasmtime.weak()).map_err(|e| failed(e.into()))?;
         let cache = Cache::open(options.cache_dir.clone(), &wasmtime);
-        Ok(Arc::new(Engine { wasmtime, linker, cache, ticker, slots: Semaphore::new(slots as usize) }))
+        let (slots, client) = (Semaphore::new(slots as usize), Arc::default());
+        Ok(Arc::new(Engine { wasmtime, linker, cache, ticker, slots, client }))
     }
 }
 

@@ -52,7 +52,7 @@ pub enum LoadError {
 
     #[error(
         "{}: imports {import}, which this host does not provide; it provides brrr:worker {WIT_VERSION} and WASI 0.2 \
-         without HTTP: build the component without what needs this import",
+         (HTTP: outgoing requests only): build the component without what needs this import",
         path.display()
     )]
     UnknownImport { path: PathBuf, import: String },

@@ -16,11 +16,13 @@ use wasmtime::{Store, Trap};
 use super::bindings::exports::brrr::worker::handler;
 use super::engine::Engine;
 use super::error::LoadError;
+use super::http::{Access, InFlight};
 use super::outcome::{self, Circumstances};
 use super::output::{Output, OutputLine, Printer};
 use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick, resource_table};
 use super::world::Template;
 use super::{RunLimits, shape};
+use crate::permissions::Grants;
 
 /// How long a guest may take to name its tasks: a list that is mostly known before it starts.
 const DESCRIBE_TIME: Duration = Duration::from_secs(10);
@@ -39,6 +41,7 @@ pub struct Guest {
     pub wit_version: String,
     pub(super) engine: Arc<Engine>,
     pub(super) template: Template,
+    pub(super) access: Arc<Access>,
 }
 
 /// A task that a guest handles.
@@ -101,7 +104,15 @@ impl Guest {
             wit_version: shape.wit_version,
             engine: engine.clone(),
             template,
+            access: Arc::default(),
         })
+    }
+
+    /// With leave to touch what it is granted, from now on; before this, it may touch nothing.
+    #[must_use]
+    pub fn allowing(mut self, grants: Grants) -> Self {
+        self.access = Arc::new(Access::new(grants, self.engine.client.clone()));
+        self
     }
 }
 
@@ -154,6 +165,9 @@ async fn describe(engine: &Engine, path: &Path, template: &Template) -> Result<V
         clock: None,
         table: resource_table(),
         wasi: None,
+        access: Arc::default(),
+        http: None,
+        in_flight: InFlight::default(),
     };
     let _slot = engine.slots.acquire().await;
     let _running = engine.ticker.running();

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -17,6 +18,7 @@ use super::RunLimits;
 use super::bindings::exports::brrr::worker::handler;
 use super::error::LoadError;
 use super::guest::{Guest, Task, store};
+use super::http::InFlight;
 use super::outcome::{self, Circumstances, Returned};
 use super::output::{Output, Printer};
 use super::state::{Budget, OutOfTime, State, resource_table};
@@ -35,6 +37,8 @@ struct Place {
     name: Arc<str>,
     task: Arc<ports::Task>,
     leaf: bool,
+    /// The worker's log has said that its effects are repeated.
+    warned: AtomicBool,
 }
 
 /// What the host wants of tasks whatever their components say, by their names; `*`: of all, where their own entry says
@@ -61,7 +65,13 @@ impl WasmHandler {
                 let levels = [overrides.get(name), overrides.get("*"), Some(&told), Some(&defaults)];
                 let options = levels.into_iter().flatten().fold(Options::default(), |near, far| near.over(far));
                 let task = Arc::new(ports::Task::new(guest.digest.clone(), options));
-                let place = Place { guest: index, name: name.as_str().into(), task, leaf: *leaf };
+                let place = Place {
+                    guest: index,
+                    name: name.as_str().into(),
+                    task,
+                    leaf: *leaf,
+                    warned: AtomicBool::new(false),
+                };
                 if let Some(first) = tasks.insert(name.clone(), place) {
                     return Err(LoadError::TaskClaimedByTwo {
                         task: name.clone(),
@@ -102,6 +112,9 @@ impl WasmHandler {
             clock: None,
             table: resource_table(),
             wasi: None,
+            access: self.guests[place.guest].access.clone(),
+            http: None,
+            in_flight: InFlight::default(),
         }
     }
 
@@ -163,6 +176,11 @@ impl Handler for WasmHandler {
         let ended = outcome::ended(returned, &about)?;
         if ended != Ended::Suspended {
             printer.flush();
+        } else if printer.has_effects() && !place.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "{}: it sends requests or uses files, and calls other tasks: every replay of a call does so again; put                  such work into a leaf task of its own",
+                place.name
+            );
         }
         let Some(replay) = printer.take_replay() else { unreachable!("it was just returned") };
         Ok((ended, replay))

@@ -4,19 +4,22 @@
 //! - `shape`, `cache`, `guest`: from a file to a guest: look at it, compile it once, ask what tasks it has
 //! - `world`: the worlds that a guest may be built for
 //! - `handler`: one run of a call; `state`: what such a run owns; `outcome`: what its end means
-//! - `calls`: what a guest asks of us (`wit/worker.wit`); `wasi`, `clocks`, `output`: what it asks of the system
+//! - `calls`: what a guest asks of us (`wit/worker.wit`); `wasi`, `clocks`, `output`: what it asks of the system;
+//!   `http`, `client`: what it asks of others
 //!
-//! A guest is hostile until proven otherwise: it gets no files, network, environment or arguments, and its memory,
-//! time, output and results are bounded. Nothing of it outlives a run, so a run can be dropped at any point.
+//! A guest is hostile until proven otherwise: it gets no files, network and environment but those that it was given
+//! ([`Grants`](crate::permissions::Grants)), and its memory, time, output and results are bounded. Nothing of it outlives a run, so a run can be dropped at any point.
 
 mod bindings;
 mod cache;
 mod calls;
+mod client;
 mod clocks;
 mod engine;
 mod error;
 mod guest;
 mod handler;
+mod http;
 mod outcome;
 mod output;
 mod shape;
@@ -31,7 +34,7 @@ pub use engine::{Engine, EngineOptions};
 pub use error::LoadError;
 pub use guest::{Guest, LoadStage, Task};
 pub use handler::{Overrides, WasmHandler};
-pub use output::{LogLevel, Output, OutputLine, Stream};
+pub use output::{LogLevel, Output, OutputLine, Stream, Touch, Touched};
 pub use world::WIT_VERSION;
 
 /// What one run may use. A run that uses more fails, and nothing else does.

@@ -26,6 +26,29 @@ const MAX_TAIL: usize = 1 << 10;
 pub trait Output: Send + Sync {
     /// Shows one line.
     fn write(&self, line: OutputLine<'_>);
+
+    /// Takes note that a run reached for something outside of it that it is allowed: once for each kind, in each run of a
+    /// call. Of a call that is no leaf, each replay does so again. By default nothing.
+    fn touched(&self, _: Touched<'_>) {}
+}
+
+/// What a run reached for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touched<'a> {
+    pub task: &'a str,
+    pub call: &'a CallHash,
+    pub what: Touch,
+}
+
+/// What lies outside of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Touch {
+    /// It sent a request.
+    Http,
+    /// It asked for its environment, and there is some.
+    Env,
+    /// It asked for its directories, and there are some.
+    Dirs,
 }
 
 /// One complete line that a guest printed, without its end.
@@ -71,6 +94,7 @@ struct Inner {
     stderr: Vec<u8>,
     printed: usize,
     tail: String,
+    touched: Vec<Touch>,
 }
 
 impl Printer {
@@ -84,6 +108,7 @@ impl Printer {
             stderr: Vec::new(),
             printed: 0,
             tail: String::new(),
+            touched: Vec::new(),
         })))
     }
 
@@ -112,6 +137,24 @@ impl Printer {
                 inner.line(stream, &rest);
             }
         }
+    }
+
+    /// Tells that the run reached for something.
+    pub fn touch(&self, what: Touch) {
+        let mut inner = self.lock();
+        if !inner.touched.contains(&what) {
+            inner.touched.push(what);
+            inner.output.touched(Touched { task: &inner.task, call: &inner.call, what });
+        }
+    }
+
+    /// Has the run done something that a replay does again?
+    pub fn has_effects(&self) -> bool {
+        self.lock().touched.iter().any(|what| matches!(what, Touch::Http | Touch::Dirs))
+    }
+
+    pub fn task(&self) -> Arc<str> {
+        self.lock().task.clone()
     }
 
     /// Shows nothing any more.

@@ -14,8 +14,8 @@ pub(super) struct Shape {
     pub wit_version: String,
 }
 
-/// What this host provides of its own package, and of WASI 0.2 (all of `wasi:cli/imports`).
-const PROVIDED: [(&str, &str, &[&str]); 7] = [
+/// What this host provides of its own package, and of WASI 0.2 (all of `wasi:cli/imports`, and requests of `wasi:http`).
+const PROVIDED: [(&str, &str, &[&str]); 8] = [
     ("brrr:worker", "0.1.", &["types", "tasks", "control", "log", "handler"]),
     (
         "wasi:cli",
@@ -35,6 +35,7 @@ const PROVIDED: [(&str, &str, &[&str]); 7] = [
     ),
     ("wasi:clocks", "0.2.", &["monotonic-clock", "wall-clock"]),
     ("wasi:filesystem", "0.2.", &["types", "preopens"]),
+    ("wasi:http", "0.2.", &["types", "outgoing-handler"]),
     ("wasi:io", "0.2.", &["error", "poll", "streams"]),
     ("wasi:random", "0.2.", &["random", "insecure", "insecure-seed"]),
     (

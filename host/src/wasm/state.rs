@@ -1,5 +1,6 @@
 //! What one run owns.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use brrr_protocol::model::{CallHash, Millis, Root};
@@ -8,6 +9,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::clocks::Clock;
+use super::http::{Access, Http, InFlight};
 use super::output::Printer;
 use super::wasi;
 
@@ -26,6 +28,9 @@ pub(super) struct State {
     pub clock: Option<Clock>,
     pub table: ResourceTable,
     pub wasi: Option<Box<WasiCtx>>,
+    pub access: Arc<Access>,
+    pub http: Option<Box<Http>>,
+    pub in_flight: InFlight,
 }
 
 impl WasiView for State {

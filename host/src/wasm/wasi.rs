@@ -1,14 +1,18 @@
 //! WASI 0.2 for guests whose language's library wants it, with nothing behind it that a replay could see differ, and
-//! nothing that reaches out of the guest.
+//! nothing that reaches out of the guest but what it was granted.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Linker;
-use wasmtime_wasi::{WasiCtx, WasiCtxBuilder};
+use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView, WasiCliView as _};
+use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView as _};
+use wasmtime_wasi::p2::bindings::cli::environment;
+use wasmtime_wasi::p2::bindings::filesystem::types;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use super::clocks;
-use super::output::{Pipe, Stream};
+use super::output::{Pipe, Stream, Touch};
 use super::state::State;
 
 /// Bytes of randomness that a guest may ask for at once: it is made in the host's memory, and nobody needs so much.
@@ -19,11 +23,30 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     wasmtime_wasi::p2::add_to_linker_async(linker)?;
     linker.allow_shadowing(true);
     clocks::add_to_linker(linker)?;
+    environment::add_to_linker::<State, WasiCli>(linker, environment)?;
+    types::add_to_linker::<State, WasiFilesystem>(linker, files)?;
     linker.allow_shadowing(false);
     Ok(())
 }
 
-/// A system without files, arguments, environment and network. Its clocks are ours and are not in here.
+/// The environment, with a note of who asks for it.
+fn environment(state: &mut State) -> WasiCliCtxView<'_> {
+    if !state.access.grants.env().is_empty() {
+        state.printer.touch(Touch::Env);
+    }
+    state.cli()
+}
+
+/// The directories, as above.
+fn files(state: &mut State) -> WasiFilesystemCtxView<'_> {
+    if !state.access.grants.dirs().is_empty() {
+        state.printer.touch(Touch::Dirs);
+    }
+    state.filesystem()
+}
+
+/// A system without arguments and network (requests go by `wasi:http`), and with no more files and environment than were
+/// granted. Its clocks are ours and are not in here.
 pub(super) fn context(state: &State) -> WasiCtx {
     let pipe = |stream| Pipe { printer: state.printer.clone(), stream };
     let mut builder = WasiCtxBuilder::new();
@@ -33,7 +56,15 @@ pub(super) fn context(state: &State) -> WasiCtx {
         .allow_tcp(false)
         .allow_udp(false)
         .allow_ip_name_lookup(false)
-        .max_random_size(MAX_RANDOM);
+        .max_random_size(MAX_RANDOM)
+        .envs(state.access.grants.env());
+    for rule in state.access.grants.dirs() {
+        let perms = if rule.read_only { FsPerms::ReadOnly } else { FsPerms::ReadWrite };
+        // It was there when the worker started; a guest finds out by itself that it is gone.
+        if let Err(error) = builder.preopened_dir(&rule.host, &rule.guest, perms) {
+            tracing::warn!("--dir {rule}: {error:#}");
+        }
+    }
     if !state.leaf {
         builder
             .secure_random(random(state, "secure"))

@@ -33,29 +33,29 @@ impl Shutdown {
     ) -> std::io::Result<Self> {
         let shutdown = Self::default();
         let told = shutdown.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-        // Registered before anybody can rely on it, not whenever the thread gets to run.
-        let (mut interrupt, mut terminate) = {
-            let _guard = runtime.enter();
-            (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
-        };
-        thread::Builder::new().name("brrr-signals".into()).spawn(move || {
-            runtime.block_on(async {
-                let mut next = async || {
-                    tokio::select! {
-                        _ = interrupt.recv() => ("Ctrl-C", Exit::Interrupted),
-                        _ = terminate.recv() => ("SIGTERM", Exit::Terminated),
-                    }
-                };
-                let (name, exit) = next().await;
+        let mut begun = false;
+        listen(move |name, exit| {
+            if !begun {
+                begun = true;
                 first(name);
                 told.begin(exit);
-                let (name, exit) = next().await;
+            } else {
                 second(name);
                 // Nothing is lost: what was being worked on comes back when its lease runs out.
                 std::process::exit(exit.code().into());
-            });
+            }
         })?;
+        Ok(shutdown)
+    }
+
+    /// One that takes a further signal for the same request: for a process that somebody else watches over.
+    ///
+    /// # Errors
+    /// As `on_signals`.
+    pub fn on_any_signal() -> std::io::Result<Self> {
+        let shutdown = Self::default();
+        let told = shutdown.clone();
+        listen(move |_, exit| told.begin(exit))?;
         Ok(shutdown)
     }
 
@@ -84,4 +84,26 @@ impl Shutdown {
             Err(_) => Exit::Fault,
         }
     }
+}
+
+/// Calls `heard` at each signal, with its name and the exit code that stands for it.
+fn listen(mut heard: impl FnMut(&str, Exit) + Send + 'static) -> std::io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    // Registered before anybody can rely on it, not whenever the thread gets to run.
+    let (mut interrupt, mut terminate) = {
+        let _guard = runtime.enter();
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+    };
+    thread::Builder::new().name("brrr-signals".into()).spawn(move || {
+        runtime.block_on(async {
+            loop {
+                let (name, exit) = tokio::select! {
+                    _ = interrupt.recv() => ("Ctrl-C", Exit::Interrupted),
+                    _ = terminate.recv() => ("SIGTERM", Exit::Terminated),
+                };
+                heard(name, exit);
+            }
+        });
+    })?;
+    Ok(())
 }

@@ -3,7 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::cli::options::{BackendArgs, ConfigArgs, TopicArgs, duration, size};
+use brrr_protocol::model::Topic;
+
+use super::processes::Processes;
+use crate::cli::options::{BackendArgs, duration, size, topic};
+use crate::cli::permissions::PermissionArgs;
 use crate::gateway::Address;
 
 /// Run the tasks of one or more components: a worker of a topic.
@@ -12,11 +16,13 @@ use crate::gateway::Address;
   brrr-host run --topic demo guest.wasm
   brrr-host run --topic demo hello --watch
   brrr-host run --topic demo a.wasm b.wasm --http 8080 --timeout 30s --memory 64MiB
+  brrr-host run --topic demo guest.wasm --processes auto
 
 Ctrl-C or SIGTERM takes no new messages and lets running calls end; a second one stops at once.")]
 pub struct Args {
-    /// The components, or the folders of projects, which are built first. No two may claim the same task.
-    #[arg(required = true, value_name = "GUEST.WASM|DIR")]
+    /// The components, or folders of projects, which are built first; those of brrr.toml unless given. On one topic, no two
+    /// may claim the same task.
+    #[arg(value_name = "GUEST.WASM|DIR")]
     pub guests: Vec<PathBuf>,
 
     /// Build again when a source changes, and serve the new component without stopping: calls that run end on the old
@@ -24,32 +30,40 @@ pub struct Args {
     #[arg(long, env = "BRRR_WATCH")]
     pub watch: bool,
 
-    #[command(flatten)]
-    pub topic: TopicArgs,
+    /// The queue that the tasks are on. (In brrr.toml a component may have another.)
+    #[arg(long, env = "BRRR_TOPIC", value_name = "TOPIC", value_parser = topic)]
+    pub topic: Option<Topic>,
 
     #[command(flatten)]
     pub backend: BackendArgs,
 
-    /// Serve the topic over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
+    #[command(flatten)]
+    pub permissions: PermissionArgs,
+
+    /// Serve its topics over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     #[arg(long, env = "BRRR_HTTP", value_name = "ADDRESS")]
     pub http: Option<Address>,
 
-    #[command(flatten)]
-    pub config: ConfigArgs,
+    /// The memory that one run may use.
+    // What a Python guest needs several times over.
+    #[arg(long, env = "BRRR_MEMORY", default_value = "256MiB", value_name = "SIZE", value_parser = size)]
+    pub memory: u64,
 
-    /// The memory that one run may use; 256MiB unless given.
-    #[arg(long, env = "BRRR_MEMORY", value_name = "SIZE", value_parser = size)]
-    pub memory: Option<u64>,
-
-    /// The time that one run may take, unless its task says otherwise; 5m unless given.
-    #[arg(long, env = "BRRR_TIMEOUT", value_name = "TIME", value_parser = duration)]
-    pub timeout: Option<Duration>,
+    /// The time that one run may take, unless its task says otherwise.
+    // Who needs longer says so, and what hangs is found the same day.
+    #[arg(long, env = "BRRR_TIMEOUT", default_value = "5m", value_name = "TIME", value_parser = duration)]
+    pub timeout: Duration,
 
     /// The size of what one call may return.
     #[arg(long, env = "BRRR_MAX_RESULT", default_value = "16MiB", value_name = "SIZE", value_parser = size)]
     pub max_result: u64,
 
-    /// Calls that run at once; 8 per core unless given.
+    /// Run so many workers, each a process of its own, started again if it dies; `auto`: one for each core. Worth it for
+    /// guests that compute: the runs of one process get into each other's way. The gateway is in one of them.
+    #[arg(long, env = "BRRR_PROCESSES", default_value = "1", value_name = "N")]
+    pub processes: Processes,
+
+    /// Calls that run at once, in each process; 8 per core, over all processes, unless given.
     #[arg(long, env = "BRRR_MAX_RUNNING", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub max_running: Option<u32>,
 

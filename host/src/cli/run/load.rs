@@ -1,40 +1,64 @@
-//! From the components named to one handler.
+//! From the components named to handlers, one a topic.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use brrr_protocol::model::Topic;
+
 use super::Args;
+use super::served::Served;
 use crate::cli::build;
 use crate::cli::console::Console;
 use crate::cli::progress::{Spinner, stage};
 use crate::config::Config;
-use crate::wasm::{Engine, EngineOptions, Guest, RunLimits, WasmHandler};
+use crate::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
 use crate::worker::Shutdown;
 
-/// The memory that one run may use: what a Python guest needs several times over.
-const MEMORY: u64 = 256 << 20;
+/// Makes handlers of components, all on one engine.
+pub struct Loader {
+    engine: Arc<Engine>,
+    limits: RunLimits,
+    tasks: Overrides,
+    output: Arc<Console>,
+}
 
-/// The time that one run may take: who needs longer says so, and what hangs is found the same day.
-const TIMEOUT: Duration = Duration::from_mins(5);
-
-pub async fn load(args: &Args, config: &Config, max_running: u32, shutdown: &Shutdown) -> anyhow::Result<WasmHandler> {
-    let engine = Engine::new(&EngineOptions { max_running, ..EngineOptions::default() })?;
-    let mut guests = Vec::with_capacity(args.guests.len());
-    for path in &args.guests {
-        let path = build::component(path).await?;
-        let name = path.display();
-        let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-        let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
-        tracing::debug!("loaded {name}: {}", guest.digest);
-        guests.push(guest);
+impl Loader {
+    /// # Errors
+    /// When there is no engine to be had here.
+    pub fn new(args: &Args, config: &Config, max_running: u32, shutdown: &Shutdown) -> anyhow::Result<Self> {
+        let to_stdout = args.events.as_deref() != Some(Path::new("-"));
+        let console = if to_stdout { Console::stdout(shutdown.clone()) } else { Console::stderr(shutdown.clone()) };
+        Ok(Self {
+            engine: Engine::new(&EngineOptions { max_running, ..EngineOptions::default() })?,
+            limits: RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result },
+            tasks: config.tasks(),
+            output: Arc::new(console),
+        })
     }
-    let limits = RunLimits {
-        memory: args.memory.or(config.worker.memory).unwrap_or(MEMORY),
-        wall: args.timeout.or(config.worker.timeout).unwrap_or(TIMEOUT),
-        result: args.max_result,
-    };
-    let to_stdout = args.events.as_deref() != Some(Path::new("-"));
-    let console = if to_stdout { Console::stdout(shutdown.clone()) } else { Console::stderr(shutdown.clone()) };
-    Ok(WasmHandler::new(guests, limits, &config.tasks(), Arc::new(console))?)
+
+    /// Loads the components, building those that are projects, and joins those of each topic to one handler.
+    ///
+    /// # Errors
+    /// When one of them can't be built or served, or two on one topic claim the same task.
+    pub async fn load(&self, served: &[Served]) -> anyhow::Result<Vec<(Topic, WasmHandler)>> {
+        let mut topics: Vec<(Topic, Vec<Guest>)> = Vec::new();
+        for Served { path, topic, grants } in served {
+            let path = build::component(path).await?;
+            let name = path.display();
+            let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
+            let guest = Guest::load(&self.engine, &path, &|of| spinner.say(stage(of, &name))).await?;
+            tracing::debug!("loaded {name}: {}", guest.digest);
+            let guest = guest.allowing(grants.clone());
+            match topics.iter_mut().find(|(known, _)| known == topic) {
+                Some((_, guests)) => guests.push(guest),
+                None => topics.push((topic.clone(), vec![guest])),
+            }
+        }
+        let handler = |(topic, guests)| {
+            let handler = WasmHandler::new(guests, self.limits.clone(), &self.tasks, self.output.clone())?;
+            Ok((topic, handler))
+        };
+        topics.into_iter().map(handler).collect()
+    }
 }

@@ -1,52 +1,61 @@
-//! `run`: a worker, with a gateway beside it if asked for.
+//! `run`: a worker of each topic, with a gateway beside them if asked for.
 
 mod args;
 mod load;
 mod observe;
-
-use std::num::NonZeroU32;
-use std::sync::Arc;
+mod processes;
+mod served;
+mod watch;
 
 use brrr_protocol::client::Client;
+use brrr_protocol::model::Topic;
 use brrr_protocol::step::Limits;
+use futures_util::future::join_all;
 
 use super::output::say;
+use crate::config::Config;
 use crate::exit::Exit;
 use crate::gateway::Gateway;
 use crate::worker::{Options, Shutdown, Worker, announce};
 pub use args::Args;
-use load::load;
+use load::Loader;
 use observe::observe;
+use processes::Membership;
+pub use processes::{Processes, is_parent, supervise};
+use served::served;
+use watch::{Serving, Watch};
 
 /// Steps at once for each run at once, where the backend is behind a network: a step runs its guest for microseconds and
 /// waits for answers for milliseconds. What they hold is a message and what was loaded for it.
 const STEPS_PER_RUN: u32 = 4;
 
-pub async fn run(args: Args) -> anyhow::Result<Exit> {
-    let shutdown = Shutdown::on_signals(
-        |name| say(format_args!("{name}: letting running calls end; once more stops at once")),
-        |name| say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out")),
-    )?;
+pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
+    let member = Membership::find()?;
+    let shutdown = match &member {
+        Some(member) => member.shutdown()?,
+        None => Shutdown::on_signals(
+            |name| say(format_args!("{name}: letting running calls end; once more stops at once")),
+            |name| say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out")),
+        )?,
+    };
     // Whatever can be refused is refused before anything runs, the cheapest first.
-    let config = args.config.load()?;
+    let served = served(&args, &config)?;
     let listener = match &args.http {
-        Some(address) => Some(address.listen().await?),
-        None => None,
+        Some(address) if member.as_ref().is_none_or(Membership::has_gateway) => Some(address.listen().await?),
+        _ => None,
     };
     let backend = args.backend.places(args.lease).open().await?;
     let (observer, outlets) = observe(&args, &backend, &shutdown)?;
-    let max_running =
-        args.max_running.or(config.worker.max_running.map(NonZeroU32::get)).unwrap_or_else(default_max_running);
-    let handler = tokio::select! {
-        handler = load(&args, &config, max_running, &shutdown) => handler?,
+    let max_running = args.max_running.unwrap_or_else(|| args.processes.share(default_max_running()));
+    // Before anything is read: what changes from then on is seen.
+    let watch = args.watch.then(|| Watch::start(&served)).transpose()?;
+    let loader = Loader::new(&args, &config, max_running, &shutdown)?;
+    let handlers = tokio::select! {
+        handlers = loader.load(&served) => handlers?,
         // Compiling can take long; there is nothing to drain yet.
         why = shutdown.wait() => return Ok(why),
     };
 
-    let topic = args.topic.topic.clone();
-    backend.queue().check(&topic, handler.longest_run()).await?;
-    let tasks: Vec<String> = handler.tasks().map(|task| task.name.clone()).collect();
-    announce(&*backend, &topic, &tasks).await?;
     let options = Options {
         max_running: if backend.is_remote() { max_running.saturating_mul(STEPS_PER_RUN) } else { max_running },
         drain: args.drain,
@@ -57,23 +66,44 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         },
         observer,
     };
-    tracing::info!("serving topic {topic} of {}: {}", backend.name(), tasks.join(", "));
+    for (topic, handler) in &handlers {
+        backend.queue().check(topic, handler.longest_run()).await?;
+        let tasks: Vec<String> = handler.tasks().map(|task| task.name.clone()).collect();
+        announce(&*backend, topic, &tasks).await?;
+        tracing::info!("serving topic {topic} of {}: {}", backend.name(), tasks.join(", "));
+    }
+    let topics: Vec<Topic> = handlers.iter().map(|(topic, _)| topic.clone()).collect();
     let gateway = listener.map(|listener| {
         if let Ok(address) = listener.local_addr() {
             tracing::info!("gateway on http://{address}");
         }
         let (gateway, shutdown) =
-            (Gateway::new(Client::new(backend.clone()), backend.clone(), topic.clone()), shutdown.clone());
+            (Gateway::new(Client::new(backend.clone()), backend.clone(), topics), shutdown.clone());
         tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
     });
-    let worker = Worker::new(backend, Arc::new(handler), topic, options, shutdown.clone());
-    // Spawned, so that it runs beside its tasks and not on the thread that only waits.
-    let ended = tokio::spawn(worker.run()).await?;
+    if let Some(member) = &member {
+        member.ready();
+    }
+    // Each takes messages as if it were alone; how many guests run at once is bounded by the engine that they share.
+    let serving: Vec<_> = handlers.into_iter().map(|(topic, handler)| Serving::new(topic, handler)).collect();
+    let start = |Serving { topic, handler, .. }: &Serving| {
+        let worker = Worker::new(backend.clone(), handler.clone(), topic.clone(), options.clone(), shutdown.clone());
+        // Spawned, so that it runs beside its tasks and not on the thread that only waits.
+        tokio::spawn(worker.run())
+    };
+    let workers: Vec<_> = serving.iter().map(start).collect();
+    if let Some(watch) = watch {
+        tokio::spawn(watch.serve(loader, served, serving, backend.clone(), shutdown.clone()));
+    }
+    // One that stops by itself asks the others to stop.
+    let ended = join_all(workers).await;
     if let Some(gateway) = gateway {
         gateway.await?;
     }
     outlets.finish().await;
-    ended?;
+    for worker in ended {
+        worker??;
+    }
     Ok(match shutdown.begun() {
         Some(Exit::BrokenPipe) => Exit::BrokenPipe,
         // Asked to stop, and did.

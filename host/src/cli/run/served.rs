@@ -1,0 +1,55 @@
+//! Which components a worker serves, and on which topics: those named on the command line, or else those of `brrr.toml`.
+
+use std::path::PathBuf;
+
+use brrr_protocol::model::Topic;
+
+use super::Args;
+use crate::cli::Told;
+use crate::cli::options::topic;
+use crate::config::{Component, Config};
+use crate::exit::Exit;
+use crate::permissions::{Grants, Permissions};
+
+/// A component that is to be served.
+pub struct Served {
+    pub path: PathBuf,
+    pub topic: Topic,
+    /// What it may touch.
+    pub grants: Grants,
+}
+
+/// The components to serve.
+///
+/// # Errors
+/// When there are none, one has no topic, or what it may touch is not there.
+pub fn served(args: &Args, config: &Config) -> anyhow::Result<Vec<Served>> {
+    let for_all = args.permissions.permissions()?;
+    if !args.guests.is_empty() {
+        let named = |path: &PathBuf| {
+            // What the file says of a component holds for it however it is named.
+            let known = config.components.iter().find(|component| component.path == *path);
+            one(args, path.clone(), known, &for_all)
+        };
+        return args.guests.iter().map(named).collect();
+    }
+    if config.components.is_empty() {
+        let text = "which component? name it (brrr-host run --topic demo guest.wasm), or list it in brrr.toml under \
+                    [[components]]";
+        return Err(Told::new(Exit::Usage, text).into());
+    }
+    let listed = |component: &Component| one(args, component.path.clone(), Some(component), &for_all);
+    config.components.iter().map(listed).collect()
+}
+
+fn one(args: &Args, path: PathBuf, known: Option<&Component>, for_all: &Permissions) -> anyhow::Result<Served> {
+    let own = known.and_then(|component| component.topic.as_deref()).map(topic).transpose();
+    let own = own.map_err(|text| Told::new(Exit::Usage, format!("{}: {text}", path.display())))?;
+    let topic = own.or_else(|| args.topic.clone()).ok_or_else(|| {
+        let text = format!("{}: on which topic? --topic TOPIC, or `topic` in brrr.toml", path.display());
+        Told::new(Exit::Usage, text)
+    })?;
+    let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
+    let grants = permissions.and(for_all).grant()?;
+    Ok(Served { path, topic, grants })
+}

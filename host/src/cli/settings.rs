@@ -1,0 +1,167 @@
+//! `brrr.toml` under the flags: what it says becomes the default of the flag of that name, so that for every flag of every
+//! command the order is flag, environment, file, default.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Command};
+
+use crate::config::{Config, ConfigError, Setting};
+
+/// The environment variable of `--config`.
+pub const CONFIG_ENV: &str = "BRRR_CONFIG";
+
+/// Commands that a file which can't be read is no concern of.
+const INDEPENDENT: [&str; 4] = ["completions", "help", "inspect", "new"];
+
+/// The parts that `--backend` stands for.
+const PARTS: [&str; 3] = ["queue", "store", "cache"];
+
+/// What the user typed, over what the environment says, over what the file says.
+pub struct Parsed {
+    pub matches: ArgMatches,
+    pub config: Config,
+}
+
+/// Reads the file and the command line. Of a bad command line clap says so itself, and ends the program.
+///
+/// # Errors
+/// When the file can't be read or understood, and the command has a use for it.
+pub fn parse(command: &Command, args: &[OsString]) -> Result<Parsed, ConfigError> {
+    match Config::load(named_file(args).as_deref()) {
+        Ok(config) => Ok(Parsed { matches: under(command, &config.settings, args), config }),
+        Err(error) => {
+            // `--help` and `--version` are answered here.
+            let bare = command.clone().try_get_matches_from(args);
+            let independent =
+                |matches: &ArgMatches| matches.subcommand_name().is_some_and(|c| INDEPENDENT.contains(&c));
+            match bare {
+                Ok(matches) if independent(&matches) => Ok(Parsed { matches, config: Config::default() }),
+                Err(help) if !help.use_stderr() => help.exit(),
+                _ => Err(error),
+            }
+        }
+    }
+}
+
+/// The file that `--config` names: it has to be known before the rest can be read.
+fn named_file(args: &[OsString]) -> Option<PathBuf> {
+    let mut args = args.iter().skip(1).take_while(|arg| *arg != "--");
+    while let Some(arg) = args.next() {
+        if arg == "--config" {
+            return args.next().map(PathBuf::from);
+        }
+        if let Some(path) = arg.to_str().and_then(|arg| arg.strip_prefix("--config=")) {
+            return Some(path.into());
+        }
+    }
+    std::env::var_os(CONFIG_ENV).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn under(command: &Command, settings: &[Setting], args: &[OsString]) -> ArgMatches {
+    let matches = with_defaults(command.clone(), settings).get_matches_from(args);
+    // A backend that is named nearer is a whole one: the file's parts don't go into it.
+    let named = matches.subcommand().is_some_and(|(_, of)| is_given(of, "backend"));
+    if named && settings.iter().any(is_part) {
+        let others: Vec<_> = settings.iter().filter(|setting| !is_part(setting)).cloned().collect();
+        return with_defaults(command.clone(), &others).get_matches_from(args);
+    }
+    matches
+}
+
+fn is_part(setting: &Setting) -> bool {
+    setting.section.commands().is_none() && PARTS.contains(&setting.key.as_str())
+}
+
+fn is_given(matches: &ArgMatches, id: &str) -> bool {
+    // Not every command has a backend; `value_source` must only be asked for what is there.
+    matches.try_contains_id(id).is_ok()
+        && matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+}
+
+/// The commands, with the file's words as defaults of their flags.
+pub fn with_defaults(command: Command, settings: &[Setting]) -> Command {
+    command.mut_subcommands(|of| {
+        let name = of.get_name().to_owned();
+        settings.iter().filter(|setting| concerns(setting, &name)).fold(of, set)
+    })
+}
+
+/// Is a setting one of the flags of this command?
+pub fn concerns(setting: &Setting, command: &str) -> bool {
+    setting.section.commands().is_none_or(|commands| commands.contains(&command))
+}
+
+fn set(command: Command, setting: &Setting) -> Command {
+    let flag = command.get_arguments().find(|arg| arg.get_long() == Some(&setting.key)).map(|arg| arg.get_id().clone());
+    match flag {
+        Some(id) => command.mut_arg(id, |arg| {
+            // A URL may have a password in it: `--help` doesn't show it.
+            arg.required(false).default_value(setting.value.clone()).hide_default_value(setting.value.contains('@'))
+        }),
+        None => command,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Arg;
+
+    use super::*;
+    use crate::config::Section;
+
+    fn args(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    fn setting(section: Section, key: &str, value: &str) -> Setting {
+        Setting { section, key: key.to_owned(), value: value.to_owned(), line: 1 }
+    }
+
+    fn command() -> Command {
+        let flag = |name: &'static str| Arg::new(name).long(name);
+        Command::new("host").subcommand(Command::new("run").args([
+            flag("topic").required(true),
+            flag("backend"),
+            flag("queue"),
+            flag("timeout"),
+        ]))
+    }
+
+    #[test]
+    fn the_file_gives_what_flags_leave_open() {
+        let file = [
+            setting(Section::Top, "topic", "a"),
+            setting(Section::Worker, "timeout", "1s"),
+            setting(Section::Job, "timeout", "2s"),
+        ];
+        let of = |line: &str| {
+            let matches = under(&command(), &file, &args(line));
+            let run = matches.subcommand_matches("run").unwrap();
+            ["topic", "timeout"].map(|id| run.get_one::<String>(id).unwrap().clone())
+        };
+        assert_eq!(of("host run"), ["a", "1s"]);
+        assert_eq!(of("host run --timeout 3s"), ["a", "3s"]);
+        assert_eq!(of("host run --topic b"), ["b", "1s"]);
+    }
+
+    #[test]
+    fn a_backend_on_the_command_line_is_a_whole_one() {
+        let file = [setting(Section::Top, "topic", "a"), setting(Section::Top, "queue", "sqs:")];
+        let queue = |line: &str| {
+            let matches = under(&command(), &file, &args(line));
+            matches.subcommand_matches("run").unwrap().get_one::<String>("queue").cloned()
+        };
+        assert_eq!(queue("host run"), Some("sqs:".to_owned()));
+        assert_eq!(queue("host run --backend redis:"), None);
+        assert_eq!(queue("host run --backend redis: --queue memory:"), Some("memory:".to_owned()));
+    }
+
+    #[test]
+    fn the_file_is_known_first() {
+        assert_eq!(named_file(&args("host run --config a.toml x.wasm")), Some("a.toml".into()));
+        assert_eq!(named_file(&args("host --config=b.toml run")), Some("b.toml".into()));
+        assert_eq!(named_file(&args("host call t -- --config c.toml")), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! `[[components]]`: what a worker serves, where, and what it may touch.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::values::Text;
+use crate::permissions::{DirRule, EnvRule, HttpRule, PermissionError, Permissions, read_env_file};
+
+/// A component that `run` serves when none is named on its command line.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Component {
+    /// The component, or a folder that `build` makes one of; relative to this file.
+    pub path: PathBuf,
+    /// The topic that its tasks are on, in place of the file's.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub topic: Option<String>,
+    /// Where it may send HTTP requests: `HOST[:PORT]`.
+    #[serde(default)]
+    allow_http: Vec<Text<HttpRule>>,
+    /// What it sees of the environment: `KEY`, as it is at the worker, or `KEY=VALUE`.
+    #[serde(default)]
+    env: Vec<Text<EnvRule>>,
+    /// A file of lines `KEY=VALUE` that it sees as its environment; relative to this file.
+    #[serde(default)]
+    env_file: Option<PathBuf>,
+    /// Folders that it may use: `HOST_PATH::GUEST_PATH`, with `:ro` at the end to read only; relative to this file.
+    #[serde(default)]
+    dirs: Vec<Text<DirRule>>,
+}
+
+impl Component {
+    /// What it may touch.
+    ///
+    /// # Errors
+    /// When the file of its environment can't be read.
+    pub fn permissions(&self) -> Result<Permissions, PermissionError> {
+        let mut env = self.env_file.as_deref().map(read_env_file).transpose()?.unwrap_or_default();
+        // Later ones hold: what is said here is nearer than what a file says.
+        env.extend(self.env.iter().map(|rule| rule.0.clone()));
+        Ok(Permissions {
+            http: self.allow_http.iter().map(|rule| rule.0.clone()).collect(),
+            env,
+            dirs: self.dirs.iter().map(|rule| rule.0.clone()).collect(),
+        })
+    }
+
+    /// What it may touch, for people: without values of variables.
+    pub fn grants(&self) -> Vec<String> {
+        let http = self.allow_http.iter().map(|rule| format!("allow-http {}", rule.0));
+        let env = self.env.iter().map(|rule| format!("env {}", rule.0));
+        let file = self.env_file.iter().map(|path| format!("env-file {}", path.display()));
+        let dirs = self.dirs.iter().map(|rule| format!("dir {}", rule.0));
+        http.chain(env).chain(file).chain(dirs).collect()
+    }
+
+    /// With its relative paths taken from this folder on.
+    pub(super) fn relative_to(mut self, folder: &Path) -> Self {
+        self.path = folder.join(self.path);
+        self.env_file = self.env_file.map(|path| folder.join(path));
+        for rule in &mut self.dirs {
+            rule.0.host = folder.join(&rule.0.host);
+        }
+        self
+    }
+}

@@ -1,0 +1,300 @@
+//! `brrr.toml`: what a project says once instead of at every command.
+//!
+//! ```toml
+//! topic = "demo"           # as --topic of every command
+//! backend = "redis:"       # as --backend; or `queue`, `store` and `cache`; and `namespace`
+//!
+//! [[components]]           # what `run` serves, unless its command line names components
+//! path = "app.wasm"        # or a folder that `brrr-host build` makes one of; relative to this file
+//! allow-http = ["api.example.com", "127.0.0.1:8080"]
+//! env = ["API_TOKEN", "MODE=fast"]
+//! env-file = "secrets.env"
+//! dirs = ["data::/data:ro"]
+//!
+//! [[components]]
+//! path = "other.wasm"
+//! topic = "other"          # on a topic of its own
+//!
+//! [worker]                 # flags of `run`
+//! http = "8080"
+//! max-running = 16         # calls at once
+//! timeout = "1m"           # of one run, unless its task says otherwise
+//! memory = "128MiB"        # of one run
+//!
+//! [serve]                  # flags of `serve`
+//! http = "8080"
+//!
+//! [job]                    # flags of `call` and `schedule`
+//! timeout = "1h"           # of the whole job
+//! task-timeout = "30s"     # of one run of any of its tasks; then as in `tasks`
+//! spawn-limit = 10000
+//! max-retries = 3
+//!
+//! [tasks.blend]            # for `run`, whatever the component says of this task
+//! timeout = "10s"
+//! max-retries = 3
+//! retry-delay = "1s"
+//! retry-backoff = "fixed"  # or "exponential"
+//! max-retry-delay = "1m"
+//! max-running = 2
+//! memory = "64MiB"
+//!
+//! [tasks."*"]              # of all, where their own entry says nothing
+//! max-retries = 1
+//! ```
+//!
+//! Flag over environment over file; what is said of a call: its job over its caller over this file over its
+//! component. `brrr-host config` shows what is in force; `host/brrr.schema.json` describes the file for editors.
+//!
+//! - `settings`: the keys that stand for flags; `sections`: their types; `component`, `task`: the rest
+//! - `values`: how times, sizes and the like are written
+
+mod component;
+mod sections;
+mod settings;
+mod task;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use brrr_protocol::options::Options;
+use schemars::{JsonSchema, Schema, schema_for};
+use serde::Deserialize;
+
+pub use component::Component;
+pub use sections::RetryBackoff;
+use sections::{Job, Serve, Worker};
+pub use settings::{Section, Setting};
+use task::Task;
+
+/// The file that is read unless another one is named.
+pub const DEFAULT: &str = "brrr.toml";
+
+/// The settings of a project.
+#[derive(Debug, Default, PartialEq)]
+pub struct Config {
+    /// Where they are from, if there is a file.
+    pub path: Option<PathBuf>,
+    /// What stands for flags.
+    pub settings: Vec<Setting>,
+    /// Paths in it are relative to the folder where the program was started.
+    pub components: Vec<Component>,
+    tasks: BTreeMap<String, Task>,
+}
+
+/// The settings of a project that uses brrr-host.
+#[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "brrr.toml")]
+struct File {
+    /// The queue that the tasks are on.
+    #[schemars(length(min = 1))]
+    topic: Option<String>,
+    /// Where calls are queued and stored: `sqlite:PATH`, `redis://HOST`, `memory:`.
+    backend: Option<String>,
+    /// The messages, if they are elsewhere.
+    queue: Option<String>,
+    /// The records, if they are elsewhere.
+    store: Option<String>,
+    /// The counters, if they are elsewhere.
+    cache: Option<String>,
+    /// Keeps fleets apart that share a server.
+    namespace: Option<String>,
+    worker: Worker,
+    job: Job,
+    serve: Serve,
+    /// What `run` serves, unless its command line names components.
+    components: Vec<Component>,
+    /// How tasks are run, whatever their components say, by their names; `*`: all others.
+    tasks: BTreeMap<String, Task>,
+}
+
+/// A file that can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{}: there is no such file", path.display())]
+    NotFound { path: PathBuf },
+    #[error("{} can't be read: {source}", path.display())]
+    Unreadable { path: PathBuf, source: io::Error },
+    #[error("{}{place}: {reason}", path.display())]
+    Wrong { path: PathBuf, place: Place, reason: String },
+}
+
+/// A line of a file, and what stands there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Place(Option<(usize, String)>);
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some((line, text)) => write!(f, ", line {line} ({text})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file named, or else the one that may be in this folder.
+    ///
+    /// # Errors
+    /// When the file named is not there, or what is there can't be read or understood.
+    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = named.unwrap_or(Path::new(DEFAULT));
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match named {
+                Some(_) => Err(ConfigError::NotFound { path: path.to_owned() }),
+                None => Ok(Self::default()),
+            },
+            Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let file: File = toml::from_str(text).map_err(|error| ConfigError::Wrong {
+            path: path.to_owned(),
+            place: Place(error.span().map(|span| line_at(text, span.start))),
+            reason: without_secrets(error.message()),
+        })?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(Self {
+            path: Some(path.to_owned()),
+            settings: settings::settings(text),
+            components: file.components.into_iter().map(|component| component.relative_to(folder)).collect(),
+            tasks: file.tasks,
+        })
+    }
+
+    /// How tasks are to be run, whatever their components say, by their names; `*`: all others.
+    #[must_use]
+    pub fn tasks(&self) -> BTreeMap<String, Options> {
+        self.tasks.iter().map(|(name, task)| (name.clone(), task.options())).collect()
+    }
+
+    /// What a file may say, for editors.
+    #[must_use]
+    pub fn schema() -> Schema {
+        schema_for!(File)
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> (usize, String) {
+    let line = settings::line_of(text, offset);
+    (line, without_secrets(text.lines().nth(line - 1).unwrap_or_default().trim()))
+}
+
+/// Without what is in quotes after a `=` or before an `@`: values of variables, passwords in URLs.
+fn without_secrets(line: &str) -> String {
+    let mut parts: Vec<&str> = line.split('"').collect();
+    // Every second part is in quotes.
+    for part in parts.iter_mut().skip(1).step_by(2).filter(|part| part.contains(['=', '@'])) {
+        *part = "…";
+    }
+    parts.join("\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use brrr_protocol::options::Backoff;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(Path::new("brrr.toml"), text).map_err(|error| error.to_string())
+    }
+
+    /// The example at the top of this file.
+    fn example() -> String {
+        let lines = include_str!("mod.rs").lines().skip_while(|line| *line != "//! ```toml").skip(1);
+        let lines = lines.take_while(|line| *line != "//! ```");
+        lines.map(|line| line.trim_start_matches("//!").to_owned() + "\n").collect()
+    }
+
+    #[test]
+    fn the_example_is_read() {
+        let config = parse(&example()).unwrap();
+        let setting = |section, key| {
+            let found = config.settings.iter().find(|s| s.section == section && s.key == key);
+            found.map(|s| s.value.as_str())
+        };
+        assert_eq!(setting(Section::Top, "topic"), Some("demo"));
+        assert_eq!(setting(Section::Worker, "memory"), Some("128MiB"));
+        assert_eq!(setting(Section::Job, "spawn-limit"), Some("10000"));
+        assert_eq!(setting(Section::Serve, "http"), Some("8080"));
+        assert_eq!(config.components[1].topic.as_deref(), Some("other"));
+        let tasks = config.tasks();
+        assert_eq!(tasks["*"].max_retries, Some(1));
+        assert_eq!(
+            tasks["blend"],
+            Options {
+                timeout: Some(Duration::from_secs(10)),
+                max_retries: Some(3),
+                retry_delay: Some(Duration::from_secs(1)),
+                max_retry_delay: Some(Duration::from_secs(60)),
+                backoff: Some(Backoff::Fixed),
+                max_running: Some(2),
+                memory: Some(64 << 20),
+                label: None,
+            }
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, words) in [
+            ("\n[worker]\nmax-runing = 1", vec!["brrr.toml, line 3", "max-runing", "max-running"]),
+            ("[tasks.a]\ntimeout = \"5\"", vec!["line 2 (timeout = \"5\")", "30s"]),
+            ("[tasks.a]\ntimeout = 5", vec!["line 2 (timeout = 5)", "expected a string"]),
+            ("[worker]\nmemory = \"lots\"", vec!["line 2", "16MiB"]),
+            ("[worker]\nmemory = 0", vec!["line 2", "more than 0"]),
+            ("[job]\nmax-retries = -1", vec!["line 2", "-1"]),
+            ("[job]\nretry-backoff = \"linear\"", vec!["line 2", "linear", "exponential"]),
+            ("[worker]\nmax-running = 0", vec!["line 2", "0"]),
+            ("[worker]\nhttp = \"no port\"", vec!["line 2 (http = \"no port\")"]),
+            ("[wroker]", vec!["line 1", "wroker", "worker"]),
+            ("[[components]]\ntopic = \"a\"", vec!["line 1", "path"]),
+            ("[[components]]\npath = \"a\"\n\nallow-http = [\n  \"http://x/\",\n]", vec!["line 5", "http://x/"]),
+            ("[worker", vec!["line 1"]),
+        ] {
+            let error = parse(text).unwrap_err();
+            for word in words {
+                assert!(error.contains(word), "{word:?} is not in {error:?}");
+            }
+        }
+        assert_eq!(parse("").unwrap().settings, []);
+    }
+
+    #[test]
+    fn secrets_are_not_told() {
+        for text in
+            ["[worker]\nbackend = \"redis://:hunter2@host\"", "[[components]]\npath = \"a\"\nenv = \"TOKEN=hunter2\""]
+        {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains("line ") && !error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let text = "[[components]]\npath = \"a.wasm\"\n[[components]]\npath = \"/b.wasm\"";
+        let config = Config::parse(Path::new("project/brrr.toml"), text).unwrap();
+        let paths: Vec<_> = config.components.iter().map(|component| component.path.as_path()).collect();
+        assert_eq!(paths, [Path::new("project/a.wasm"), Path::new("/b.wasm")]);
+    }
+
+    /// `UPDATE=1 cargo test --workspace --lib -- schema` writes it.
+    #[test]
+    fn the_schema_is_the_one_that_is_published() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("brrr.schema.json");
+        let schema = serde_json::to_string_pretty(&Config::schema()).unwrap() + "\n";
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&path, &schema).unwrap();
+        }
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), schema);
+    }
+}

@@ -1,0 +1,94 @@
+//! What the file says in place of flags, key by key, with its line.
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// A key that stands for a flag of the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting {
+    pub section: Section,
+    pub key: String,
+    /// As the flag takes it.
+    pub value: String,
+    /// Counted from 1.
+    pub line: usize,
+}
+
+/// Whose flags a section has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    /// Every command that has the flag.
+    Top,
+    Worker,
+    Job,
+    Serve,
+}
+
+impl Section {
+    const NAMED: [(&'static str, Self); 3] = [("worker", Self::Worker), ("job", Self::Job), ("serve", Self::Serve)];
+
+    /// The commands whose flags it has; none: all.
+    #[must_use]
+    pub fn commands(self) -> Option<&'static [&'static str]> {
+        match self {
+            Self::Top => None,
+            Self::Worker => Some(&["run"]),
+            Self::Job => Some(&["call", "schedule"]),
+            Self::Serve => Some(&["serve"]),
+        }
+    }
+}
+
+/// The settings of a file that was found right.
+pub(super) fn settings(text: &str) -> Vec<Setting> {
+    let Ok(table) = DeTable::parse(text) else { return Vec::new() };
+    let mut settings = of_table(text, Section::Top, table.get_ref());
+    for (name, section) in Section::NAMED {
+        if let Some(DeValue::Table(table)) = table.get_ref().get(name).map(Spanned::get_ref) {
+            settings.extend(of_table(text, section, table));
+        }
+    }
+    settings
+}
+
+fn of_table(text: &str, section: Section, table: &DeTable<'_>) -> Vec<Setting> {
+    let scalar = |value: &DeValue<'_>| match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(i128::from_str_radix(number.as_str(), number.radix()).ok()?.to_string()),
+        DeValue::Boolean(yes) => Some(yes.to_string()),
+        _ => None,
+    };
+    let mut settings: Vec<_> = table
+        .iter()
+        .filter_map(|(key, value)| {
+            let (key, line) = (key.get_ref().to_string(), line_of(text, key.span().start));
+            Some(Setting { section, key, value: scalar(value.get_ref())?, line })
+        })
+        .collect();
+    settings.sort_by_key(|setting| setting.line);
+    settings
+}
+
+/// The line, from 1, of a place in a text.
+pub(super) fn line_of(text: &str, offset: usize) -> usize {
+    text[..offset.min(text.len())].matches('\n').count() + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_key_is_found_with_its_line() {
+        let text = "topic = \"demo\"\n\n[worker]\n# a word\nmax-running = 1_000\npublish-events = true\n[tasks.a]\ntimeout = \"1s\"\n";
+        let found: Vec<_> = settings(text).into_iter().map(|s| (s.section, s.key, s.value, s.line)).collect();
+        assert_eq!(
+            found,
+            [
+                (Section::Top, "topic".to_owned(), "demo".to_owned(), 1),
+                (Section::Worker, "max-running".to_owned(), "1000".to_owned(), 5),
+                (Section::Worker, "publish-events".to_owned(), "true".to_owned(), 6),
+            ]
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! What a handler may touch outside of itself: nothing, but for what its host says.
+//!
+//! [`Permissions`] are rules, as flags and `brrr.toml` write them; [`Permissions::grant`] takes them for what they mean on
+//! this machine now. The values of variables are in no text that these types make of themselves.
+
+mod dirs;
+mod env;
+mod http;
+
+use std::path::PathBuf;
+
+pub use dirs::DirRule;
+pub use env::{EnvRule, looks_secret, read_env_file};
+pub use http::HttpRule;
+
+/// What is allowed. `default()`: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Permissions {
+    pub http: Vec<HttpRule>,
+    /// Of two of the same key, the later one holds.
+    pub env: Vec<EnvRule>,
+    pub dirs: Vec<DirRule>,
+}
+
+/// Rules taken at their word: variables with their values, directories that are there.
+#[derive(Clone, Default)]
+pub struct Grants {
+    http: Vec<HttpRule>,
+    env: Vec<(String, String)>,
+    dirs: Vec<DirRule>,
+}
+
+/// A rule that can't be read, or that can't be granted here.
+#[derive(Debug, thiserror::Error)]
+pub enum PermissionError {
+    #[error("{0}")]
+    Rule(String),
+    #[error(
+        "--env {key}: this process has no such variable to pass on; set it for `brrr-host`, or give its value in a file \
+         (--env-file)"
+    )]
+    MissingVariable { key: String },
+    #[error("--env {key}: its value is not UTF-8, which is all that a guest can take")]
+    NotText { key: String },
+    #[error("--env-file {}: {source}", path.display())]
+    EnvFile { path: PathBuf, source: std::io::Error },
+    #[error("--env-file {}, line {line}: {reason}", path.display())]
+    EnvLine { path: PathBuf, line: usize, reason: String },
+    #[error("--dir {rule}: {reason}")]
+    Dir { rule: DirRule, reason: String },
+}
+
+impl Permissions {
+    /// Is nothing allowed?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.http.is_empty() && self.env.is_empty() && self.dirs.is_empty()
+    }
+
+    /// What these and others allow together; where both have something to say of a variable or of a place in the guest, the
+    /// others do.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        self.http.extend_from_slice(&other.http);
+        self.env.extend_from_slice(&other.env);
+        self.dirs.retain(|rule| other.dirs.iter().all(|theirs| theirs.guest != rule.guest));
+        self.dirs.extend_from_slice(&other.dirs);
+        self
+    }
+
+    /// Reads the variables that are passed on, and looks whether the directories are there.
+    ///
+    /// # Errors
+    /// When one of them isn't, or two directories claim the same place in the guest.
+    pub fn grant(&self) -> Result<Grants, PermissionError> {
+        let mut env: Vec<(String, String)> = Vec::with_capacity(self.env.len());
+        for rule in &self.env {
+            let value = rule.value()?;
+            env.retain(|(key, _)| key != rule.key());
+            env.push((rule.key().to_owned(), value));
+        }
+        for (index, rule) in self.dirs.iter().enumerate() {
+            rule.check()?;
+            if self.dirs[..index].iter().any(|first| first.guest == rule.guest) {
+                let reason = format!("another --dir has {} already", rule.guest);
+                return Err(PermissionError::Dir { rule: rule.clone(), reason });
+            }
+        }
+        Ok(Grants { http: self.http.clone(), env, dirs: self.dirs.clone() })
+    }
+}
+
+impl Grants {
+    /// May a request go there? The host as a URL has it (`example.com`, `[::1]`).
+    ///
+    /// # Errors
+    /// A message for the guest: what was refused, and the flag that allows it.
+    pub fn check_http(&self, tls: bool, host: &str, port: u16) -> Result<(), String> {
+        if self.http.iter().any(|rule| rule.allows(tls, host, port)) {
+            return Ok(());
+        }
+        let standard = port == if tls { 443 } else { 80 };
+        let flag = if standard { host.to_owned() } else { format!("{host}:{port}") };
+        Err(format!("HTTP to {host}:{port} is not allowed: --allow-http {flag}"))
+    }
+
+    /// The variables that the guest sees, each key once.
+    #[must_use]
+    pub fn env(&self) -> &[(String, String)] {
+        &self.env
+    }
+
+    /// The directories that the guest sees.
+    #[must_use]
+    pub fn dirs(&self) -> &[DirRule] {
+        &self.dirs
+    }
+}
+
+impl std::fmt::Debug for Grants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let keys: Vec<&str> = self.env.iter().map(|(key, _)| key.as_str()).collect();
+        f.debug_struct("Grants").field("http", &self.http).field("env", &keys).field("dirs", &self.dirs).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_allowed_by_default() {
+        let nothing = Permissions::default();
+        assert!(nothing.is_empty());
+        let grants = nothing.grant().unwrap();
+        assert!(grants.env().is_empty() && grants.dirs().is_empty());
+        let refused = grants.check_http(true, "example.com", 443).unwrap_err();
+        assert_eq!(refused, "HTTP to example.com:443 is not allowed: --allow-http example.com");
+        let refused = grants.check_http(false, "[::1]", 8080).unwrap_err();
+        assert_eq!(refused, "HTTP to [::1]:8080 is not allowed: --allow-http [::1]:8080");
+        // The flag that it names does allow it.
+        let rule: HttpRule = "[::1]:8080".parse().unwrap();
+        let grants = Permissions { http: vec![rule], ..Permissions::default() }.grant().unwrap();
+        assert_eq!(grants.check_http(false, "[::1]", 8080), Ok(()));
+    }
+
+    #[test]
+    fn the_later_of_two_values_holds_and_none_is_told() {
+        let rules = ["A=hunter1", "B=hunter2", "A=hunter3"].map(|rule| rule.parse().unwrap());
+        let permissions = Permissions { env: rules.into(), ..Permissions::default() };
+        let grants = permissions.grant().unwrap();
+        assert_eq!(grants.env(), [("B".into(), "hunter2".into()), ("A".into(), "hunter3".into())]);
+        let told = format!("{permissions:?} {grants:?} {}", permissions.env[0]);
+        assert!(told.contains('A') && !told.contains("hunter"), "{told}");
+    }
+
+    #[test]
+    fn the_others_have_the_last_word() {
+        let of = |env: &str, dir: &str| Permissions {
+            env: vec![env.parse().unwrap()],
+            dirs: vec![dir.parse().unwrap()],
+            ..Permissions::default()
+        };
+        let grants = of("A=1", "/tmp::/data").and(&of("A=2", "/::/data:ro")).grant().unwrap();
+        assert_eq!(grants.env(), [("A".into(), "2".into())]);
+        assert_eq!(grants.dirs(), ["/::/data:ro".parse().unwrap()]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let env = vec!["BRRR_TEST_OF_NOTHING".parse().unwrap()];
+        let error = Permissions { env, ..Permissions::default() }.grant().unwrap_err().to_string();
+        assert!(error.contains("--env BRRR_TEST_OF_NOTHING"), "{error}");
+        let dirs = vec!["/no/such/folder::/data:ro".parse().unwrap()];
+        let error = Permissions { dirs, ..Permissions::default() }.grant().unwrap_err().to_string();
+        assert!(error.starts_with("--dir /no/such/folder::/data:ro: "), "{error}");
+        let dirs = vec!["/::/data".parse().unwrap(), "/tmp::/data:ro".parse().unwrap()];
+        let error = Permissions { dirs, ..Permissions::default() }.grant().unwrap_err().to_string();
+        assert!(error.starts_with("--dir /tmp::/data:ro: another"), "{error}");
+    }
+}

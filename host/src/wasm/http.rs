@@ -1,0 +1,254 @@
+//! `wasi:http`: requests of guests, to where their permissions let them.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::{Request, Response, Uri};
+use hyper_util::client::legacy::Error as SendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use wasmtime::component::Linker;
+use wasmtime_wasi_http::{
+    Error, RequestOptions, Result, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+use super::client::{self, CONNECT, Client};
+use super::output::{Printer, Touch};
+use super::state::State;
+use crate::permissions::Grants;
+
+/// Requests of one run that are under way at once; further ones wait. What browsers and clients allow themselves, and all
+/// runs of a worker together stay below the usual limit of open files.
+const AT_ONCE: usize = 32;
+
+/// What a guest may hand over at once of a body: it is copied into the host's memory.
+const PIECE: usize = 64 << 10;
+
+/// Refused hosts that the log names; whoever asks for more of them is making them up.
+const TOLD: usize = 100;
+
+/// Links `wasi:http`, so that a component that imports it can be loaded whatever it may do.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+}
+
+/// What the runs of one component may touch, and how they get there.
+#[derive(Default)]
+pub(super) struct Access {
+    pub grants: Grants,
+    client: Arc<OnceLock<Client>>,
+    /// Hosts that were refused and named in the log.
+    told: Mutex<Vec<String>>,
+}
+
+impl Access {
+    /// Runs of all components share the client, and so its connections.
+    pub fn new(grants: Grants, client: Arc<OnceLock<Client>>) -> Self {
+        Self { grants, client, told: Mutex::default() }
+    }
+
+    /// May a request go there? What is refused is in the log too, once a host.
+    fn check(&self, uri: &Uri, task: &str) -> Result<()> {
+        let refused = |text: String| Err(Error::InternalError(Some(text)));
+        let (Some(authority), Some(host)) = (uri.authority(), uri.host().filter(|host| !host.is_empty())) else {
+            return refused("the request names no host".to_owned());
+        };
+        if authority.as_str().contains('@') {
+            return refused("a URL with a user in it is not sent; use the header `authorization`".to_owned());
+        }
+        let tls = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        self.grants.check_http(tls, host, port).or_else(|text| {
+            let place = format!("{host}:{port}");
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if told.len() < TOLD && !told.contains(&place) {
+                tracing::warn!("{task}: {text}");
+                told.push(place);
+            }
+            refused(text)
+        })
+    }
+}
+
+/// A run's part in `wasi:http`.
+pub(super) struct Http {
+    ctx: WasiHttpCtx,
+    sender: Sender,
+}
+
+struct Sender {
+    access: Arc<Access>,
+    printer: Printer,
+    room: Arc<Semaphore>,
+    in_flight: InFlight,
+}
+
+/// How many requests a run waits for: as long as there are some, time passes for it as it does outside.
+#[derive(Clone, Default)]
+pub(super) struct InFlight(Arc<AtomicUsize>);
+
+impl InFlight {
+    pub fn any(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+
+    fn one(&self) -> Counted {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Counted(self.clone())
+    }
+}
+
+struct Counted(InFlight);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        let http = self.http.get_or_insert_with(|| {
+            let sender = Sender {
+                access: self.access.clone(),
+                printer: self.printer.clone(),
+                room: Arc::new(Semaphore::new(AT_ONCE)),
+                in_flight: self.in_flight.clone(),
+            };
+            Box::new(Http { ctx: WasiHttpCtx::new(), sender })
+        });
+        WasiHttpCtxView { ctx: &mut http.ctx, table: &mut self.table, hooks: &mut http.sender }
+    }
+}
+
+/// What comes of a request: a response, and a task that drives the connection, of which the client has its own.
+type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<()>> + Send>)>;
+
+impl WasiHttpHooks for Sender {
+    fn send_request(
+        &mut self,
+        request: Request<WasiBody>,
+        options: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<()>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        if let Err(refused) = self.access.check(request.uri(), &self.printer.task()) {
+            return Box::new(async { Err(refused) });
+        }
+        self.printer.touch(Touch::Http);
+        let client = self.access.client.get_or_init(client::new).clone();
+        let (room, counted) = (self.room.clone(), self.in_flight.one());
+        Box::new(async move {
+            let permit = room.acquire_owned().await.map_err(|_| Error::ConnectionLimitReached)?;
+            let response = send(&client, request, options.unwrap_or_default(), (permit, counted)).await?;
+            Ok((response, Box::new(async { Ok(()) }) as Box<dyn Future<Output = Result<()>> + Send>))
+        })
+    }
+
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        PIECE
+    }
+}
+
+/// What a request holds until the last of its answer is read or given up.
+type Hold = (OwnedSemaphorePermit, Counted);
+
+async fn send(
+    client: &Client,
+    request: Request<WasiBody>,
+    options: RequestOptions,
+    hold: Hold,
+) -> Result<Response<WasiBody>> {
+    let place = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+    let answer = client.request(request);
+    // Without a limit of the guest's own, it is the run's time that ends.
+    let answer = match options.first_byte_timeout {
+        Some(wait) => {
+            // A connection that is there already is used, so connecting has no time that could be told apart.
+            let wait = wait.saturating_add(options.connect_timeout.unwrap_or(CONNECT));
+            tokio::time::timeout(wait, answer).await.map_err(|_| Error::HttpResponseTimeout)?
+        }
+        None => answer.await,
+    };
+    let response = answer.map_err(|error| of_sending(&place, &error))?;
+    let idle = options.between_bytes_timeout.map(|idle| (idle, Box::pin(tokio::time::sleep(idle))));
+    Ok(response.map(|body| Received { body, idle, _hold: hold }.boxed_unsync()))
+}
+
+/// The body of a response, as it comes.
+struct Received {
+    body: Incoming,
+    idle: Option<(Duration, Pin<Box<tokio::time::Sleep>>)>,
+    _hold: Hold,
+}
+
+impl Body for Received {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.body).poll_frame(cx) {
+            Poll::Ready(frame) => {
+                if let Some((wait, timer)) = &mut this.idle {
+                    timer.as_mut().reset(Instant::now() + *wait);
+                }
+                Poll::Ready(frame.map(|frame| frame.map_err(|error| of_hyper(&error))))
+            }
+            Poll::Pending => match &mut this.idle {
+                Some((_, timer)) => timer.as_mut().poll(cx).map(|()| Some(Err(Error::ConnectionReadTimeout))),
+                None => Poll::Pending,
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// In words, where WASI's codes have none: a guest shows them to its author.
+fn of_sending(place: &str, error: &SendError) -> Error {
+    let mut cause = error.source();
+    let mut last = error.to_string();
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<hyper::Error>() {
+            return of_hyper(error);
+        }
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            match error.kind() {
+                io::ErrorKind::ConnectionRefused => return Error::ConnectionRefused,
+                io::ErrorKind::TimedOut => return Error::ConnectionTimeout,
+                _ => {}
+            }
+        }
+        last = error.to_string();
+        cause = error.source();
+    }
+    let what = if error.is_connect() { "no connection to " } else { "" };
+    Error::InternalError(Some(format!("{what}{place}: {last}")))
+}
+
+fn of_hyper(error: &hyper::Error) -> Error {
+    if error.is_incomplete_message() {
+        return Error::HttpResponseIncomplete;
+    }
+    if error.is_parse_too_large() {
+        return Error::HttpResponseHeaderSectionSize(u32::try_from(client::HEAD).ok());
+    }
+    // Of a body cut short, the cause says more: "connection reset by peer".
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    Error::InternalError(Some(format!("{error}{cause}")))
+}
