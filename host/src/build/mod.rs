@@ -21,7 +21,8 @@ mod tools;
 mod venv;
 mod wasm_tools;
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -79,6 +80,8 @@ pub fn build(project: &Project, options: &Options, progress: &(dyn Fn(&str) + Sy
         None => project.component(),
     };
     let folder = &project.folder;
+    // Two workers may be started with the same project.
+    let _lock = lock(folder).map_err(tools.file("locked", &folder.join(LOCK)))?;
     sdk::write(folder, project.language).map_err(tools.file("written", &folder.join(".brrr")))?;
     let inputs = stamp::inputs(project).map_err(tools.file("read", folder))?;
     // Cargo knows of sources outside of the folder, and says at once if there is nothing to do.
@@ -103,19 +106,30 @@ pub fn build(project: &Project, options: &Options, progress: &(dyn Fn(&str) + Sy
     Ok(Built { component, took: changed.then(|| start.elapsed()) })
 }
 
+/// Who builds the project holds it.
+const LOCK: &str = ".brrr/build.lock";
+
+/// Waits for its turn; it is over when the file is dropped, however the process ends.
+fn lock(folder: &Path) -> io::Result<File> {
+    let path = folder.join(LOCK);
+    fs::create_dir_all(folder.join(".brrr"))?;
+    let file = File::options().create(true).append(true).open(path)?;
+    file.lock()?;
+    Ok(file)
+}
+
 /// The file that a tool is told to write.
 fn scratch(tools: &Tools) -> Result<PathBuf, BuildError> {
     let folder = tools.own("built");
     fs::create_dir_all(&folder).map_err(tools.file("written", &folder))?;
-    // Of this process: two may be building the same.
-    Ok(folder.join(format!("{}-{}.wasm", tools.project.name, std::process::id())))
+    Ok(folder.join("new.wasm"))
 }
 
 /// Copied and renamed: who reads the old component keeps it whole.
 fn put(tools: &Tools, made: &Path, component: &Path) -> Result<(), BuildError> {
-    let mut new = component.as_os_str().to_owned();
-    new.push(format!(".new-{}", std::process::id()));
-    let new = PathBuf::from(new);
+    let name = component.file_name().unwrap_or_default().to_string_lossy();
+    // Hidden, so that nobody takes it for a source.
+    let new = component.with_file_name(format!(".{name}.new-{}", std::process::id()));
     let placed = fs::copy(made, &new).and_then(|_| fs::rename(&new, component));
     if placed.is_err() {
         // What is half there helps nobody; if it can't be removed there is nothing else to do.

@@ -78,7 +78,7 @@ pub async fn component(path: &Path) -> anyhow::Result<PathBuf> {
 pub fn is_component(path: &Path) -> bool {
     let source =
         || path.extension().is_some_and(|e| ["py", "js", "mjs", "ts", "mts", "c", "cpp", "cc"].iter().any(|s| e == *s));
-    !path.is_dir() && !(path.is_file() && source())
+    !(path.is_dir() || path.is_file() && source())
 }
 
 /// Builds, and says so.

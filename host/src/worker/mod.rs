@@ -1,11 +1,13 @@
 //! The worker: receives messages, runs each in a task of its own, and drains when it is asked to stop.
 //!
 //! - `in_flight`: what this worker holds; `leases`: keeps it held; `preempt`: stops what nobody wants any more
-//! - `turns`: one run of a call at a time; `shutdown`: signals; `announce`: says what it handles
+//! - `turns`: one run of a call at a time; `shutdown`: signals; `announce`: says what it handles;
+//!   `current`: the handler, which may be replaced
 //!
 //! What becomes of a message is decided in `brrr_protocol::step`, and what the worker does about that in `disposition`.
 
 mod announce;
+mod current;
 mod in_flight;
 mod leases;
 mod preempt;
@@ -19,7 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use brrr_protocol::events::Observer;
 use brrr_protocol::model::{Failure, Millis, Topic};
-use brrr_protocol::ports::{Backend, Delivery, Handler};
+use brrr_protocol::ports::{Backend, Delivery};
 use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
 use brrr_protocol::{Error, ErrorKind, Result};
@@ -29,6 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::disposition::{Disposition, backoff};
 use crate::exit::Exit;
 pub use announce::announce;
+pub use current::Current;
 use in_flight::{Id, InFlight};
 use leases::Leases;
 pub use shutdown::Shutdown;
@@ -64,7 +67,7 @@ pub struct Worker {
 /// What the tasks of a worker share.
 struct Shared {
     backend: Arc<dyn Backend>,
-    handler: Arc<dyn Handler>,
+    handler: Current,
     limits: Limits,
     observer: Option<Arc<dyn Observer>>,
     /// One permit for each call that may run. Closed when the worker drains.
@@ -82,7 +85,7 @@ impl Worker {
     #[must_use]
     pub fn new(
         backend: Arc<dyn Backend>,
-        handler: Arc<dyn Handler>,
+        handler: impl Into<Current>,
         topic: Topic,
         options: Options,
         shutdown: Shutdown,
@@ -93,7 +96,7 @@ impl Worker {
         let capacity = permits + prefetch;
         let shared = Shared {
             backend,
-            handler,
+            handler: handler.into(),
             limits: options.limits,
             observer: options.observer,
             running: Semaphore::new(permits as usize),
@@ -223,9 +226,10 @@ impl Shared {
     }
 
     async fn step(&self, delivery: &Delivery, id: Id) -> Result<Step> {
+        let handler = self.handler.get();
         let site = Site {
             backend: &self.backend,
-            handler: &*self.handler,
+            handler: &*handler,
             limits: &self.limits,
             observer: self.observer.as_deref(),
             clock: &now,

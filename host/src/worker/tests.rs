@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{Call, CallHash, Root};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Ended, NewJob, Receipt, Request, Task};
+use brrr_protocol::ports::{Ended, Handler, NewJob, Receipt, Request, Task};
 use brrr_protocol::replay::Replay;
 
 use super::*;

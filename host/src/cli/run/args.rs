@@ -14,16 +14,21 @@ use crate::gateway::Address;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host run --topic demo guest.wasm
-  brrr-host run --topic demo hello
+  brrr-host run --topic demo hello --watch
   brrr-host run --topic demo a.wasm b.wasm --http 8080 --timeout 30s --memory 64MiB
   brrr-host run --topic demo guest.wasm --processes auto
 
 Ctrl-C or SIGTERM takes no new messages and lets running calls end; a second one stops at once.")]
 pub struct Args {
-    /// The components, or the folders of projects, which are built first; those of brrr.toml unless given. On one topic,
-    /// no two may claim the same task.
+    /// The components, or folders of projects, which are built first; those of brrr.toml unless given. On one topic, no two
+    /// may claim the same task.
     #[arg(value_name = "GUEST.WASM|DIR")]
     pub guests: Vec<PathBuf>,
+
+    /// Build again when a source changes, and serve the new component without stopping: calls that run end on the old
+    /// one. A component that is not built here is watched itself.
+    #[arg(long, env = "BRRR_WATCH")]
+    pub watch: bool,
 
     /// The queue that the tasks are on. (In brrr.toml a component may have another.)
     #[arg(long, env = "BRRR_TOPIC", value_name = "TOPIC", value_parser = topic)]

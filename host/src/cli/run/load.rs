@@ -12,40 +12,53 @@ use crate::cli::build;
 use crate::cli::console::Console;
 use crate::cli::progress::{Spinner, stage};
 use crate::config::Config;
-use crate::wasm::{Engine, EngineOptions, Guest, RunLimits, WasmHandler};
+use crate::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
 use crate::worker::Shutdown;
 
-/// Loads the components, and joins those of each topic to one handler.
-///
-/// # Errors
-/// When one of them can't be served, or two on one topic claim the same task.
-pub async fn load(
-    args: &Args,
-    served: Vec<Served>,
-    config: &Config,
-    max_running: u32,
-    shutdown: &Shutdown,
-) -> anyhow::Result<Vec<(Topic, WasmHandler)>> {
-    let engine = Engine::new(&EngineOptions { max_running, ..EngineOptions::default() })?;
-    let mut topics: Vec<(Topic, Vec<Guest>)> = Vec::new();
-    for Served { path, topic, grants } in served {
-        let path = build::component(&path).await?;
-        let name = path.display();
-        let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
-        let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?.allowing(grants);
-        tracing::debug!("loaded {name}: {}", guest.digest);
-        match topics.iter_mut().find(|(known, _)| *known == topic) {
-            Some((_, guests)) => guests.push(guest),
-            None => topics.push((topic, vec![guest])),
-        }
+/// Makes handlers of components, all on one engine.
+pub struct Loader {
+    engine: Arc<Engine>,
+    limits: RunLimits,
+    tasks: Overrides,
+    output: Arc<Console>,
+}
+
+impl Loader {
+    /// # Errors
+    /// When there is no engine to be had here.
+    pub fn new(args: &Args, config: &Config, max_running: u32, shutdown: &Shutdown) -> anyhow::Result<Self> {
+        let to_stdout = args.events.as_deref() != Some(Path::new("-"));
+        let console = if to_stdout { Console::stdout(shutdown.clone()) } else { Console::stderr(shutdown.clone()) };
+        Ok(Self {
+            engine: Engine::new(&EngineOptions { max_running, ..EngineOptions::default() })?,
+            limits: RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result },
+            tasks: config.tasks(),
+            output: Arc::new(console),
+        })
     }
-    let limits = RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result };
-    let to_stdout = args.events.as_deref() != Some(Path::new("-"));
-    let console =
-        Arc::new(if to_stdout { Console::stdout(shutdown.clone()) } else { Console::stderr(shutdown.clone()) });
-    let handler = |(topic, guests)| {
-        let handler = WasmHandler::new(guests, limits.clone(), &config.tasks(), console.clone())?;
-        Ok((topic, handler))
-    };
-    topics.into_iter().map(handler).collect()
+
+    /// Loads the components, building those that are projects, and joins those of each topic to one handler.
+    ///
+    /// # Errors
+    /// When one of them can't be built or served, or two on one topic claim the same task.
+    pub async fn load(&self, served: &[Served]) -> anyhow::Result<Vec<(Topic, WasmHandler)>> {
+        let mut topics: Vec<(Topic, Vec<Guest>)> = Vec::new();
+        for Served { path, topic, grants } in served {
+            let path = build::component(path).await?;
+            let name = path.display();
+            let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
+            let guest = Guest::load(&self.engine, &path, &|of| spinner.say(stage(of, &name))).await?;
+            tracing::debug!("loaded {name}: {}", guest.digest);
+            let guest = guest.allowing(grants.clone());
+            match topics.iter_mut().find(|(known, _)| known == topic) {
+                Some((_, guests)) => guests.push(guest),
+                None => topics.push((topic.clone(), vec![guest])),
+            }
+        }
+        let handler = |(topic, guests)| {
+            let handler = WasmHandler::new(guests, self.limits.clone(), &self.tasks, self.output.clone())?;
+            Ok((topic, handler))
+        };
+        topics.into_iter().map(handler).collect()
+    }
 }

@@ -5,8 +5,7 @@ mod load;
 mod observe;
 mod processes;
 mod served;
-
-use std::sync::Arc;
+mod watch;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
@@ -19,11 +18,12 @@ use crate::exit::Exit;
 use crate::gateway::Gateway;
 use crate::worker::{Options, Shutdown, Worker, announce};
 pub use args::Args;
-use load::load;
+use load::Loader;
 use observe::observe;
 use processes::Membership;
 pub use processes::{Processes, is_parent, supervise};
 use served::served;
+use watch::{Serving, Watch};
 
 /// Steps at once for each run at once, where the backend is behind a network: a step runs its guest for microseconds and
 /// waits for answers for milliseconds. What they hold is a message and what was loaded for it.
@@ -47,8 +47,11 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     let backend = args.backend.places(args.lease).open().await?;
     let (observer, outlets) = observe(&args, &backend, &shutdown)?;
     let max_running = args.max_running.unwrap_or_else(|| args.processes.share(default_max_running()));
+    // Before anything is read: what changes from then on is seen.
+    let watch = args.watch.then(|| Watch::start(&served)).transpose()?;
+    let loader = Loader::new(&args, &config, max_running, &shutdown)?;
     let handlers = tokio::select! {
-        handlers = load(&args, served, &config, max_running, &shutdown) => handlers?,
+        handlers = loader.load(&served) => handlers?,
         // Compiling can take long; there is nothing to drain yet.
         why = shutdown.wait() => return Ok(why),
     };
@@ -82,11 +85,16 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
         member.ready();
     }
     // Each takes messages as if it were alone; how many guests run at once is bounded by the engine that they share.
-    let workers = handlers.into_iter().map(|(topic, handler)| {
-        let worker = Worker::new(backend.clone(), Arc::new(handler), topic, options.clone(), shutdown.clone());
+    let serving: Vec<_> = handlers.into_iter().map(|(topic, handler)| Serving::new(topic, handler)).collect();
+    let start = |Serving { topic, handler, .. }: &Serving| {
+        let worker = Worker::new(backend.clone(), handler.clone(), topic.clone(), options.clone(), shutdown.clone());
         // Spawned, so that it runs beside its tasks and not on the thread that only waits.
         tokio::spawn(worker.run())
-    });
+    };
+    let workers: Vec<_> = serving.iter().map(start).collect();
+    if let Some(watch) = watch {
+        tokio::spawn(watch.serve(loader, served, serving, backend.clone(), shutdown.clone()));
+    }
     // One that stops by itself asks the others to stop.
     let ended = join_all(workers).await;
     // Its observer is the last one; the events end with it.

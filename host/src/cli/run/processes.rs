@@ -151,8 +151,12 @@ pub fn is_parent(args: &Args) -> bool {
 /// Keeps so many workers running until it is told to stop.
 ///
 /// # Errors
-/// When they could share no backend, or the first can't be started.
+/// When they could share no backend, are to watch, or the first can't be started.
 pub fn supervise(args: &Args) -> anyhow::Result<Exit> {
+    if args.watch {
+        let text = "--watch is for one process: with --processes each would build by itself; leave one of them out";
+        return Err(Told::new(Exit::Usage, text).into());
+    }
     if args.backend.places(args.lease).is_of_one_process() {
         let text = "`memory:` is of one process alone: several would share nothing; use sqlite:PATH, or --processes 1";
         return Err(Told::new(Exit::BadBackend, text).into());

@@ -1,0 +1,261 @@
+//! `run --watch`: when a source or a component changes, the new component takes the old one's place.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::Backend;
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use tokio::sync::mpsc;
+
+use super::load::Loader;
+use super::served::Served;
+use crate::build::{Project, is_source};
+use crate::cli::build::is_component;
+use crate::cli::{Told, one_line};
+use crate::exit::Exit;
+use crate::wasm::WasmHandler;
+use crate::worker::{Current, Shutdown, announce};
+
+/// For how long nothing more must change: editors and compilers write a file in several steps.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// What is served on a topic.
+pub struct Serving {
+    pub topic: Topic,
+    pub handler: Current,
+    /// Of the components, and their tasks.
+    version: Version,
+}
+
+#[derive(PartialEq, Eq)]
+struct Version {
+    digests: Vec<String>,
+    tasks: Vec<String>,
+}
+
+impl Version {
+    fn of(handler: &WasmHandler) -> Self {
+        Self {
+            digests: handler.guests().map(|guest| guest.digest.clone()).collect(),
+            tasks: handler.tasks().map(|task| task.name.clone()).collect(),
+        }
+    }
+}
+
+impl Serving {
+    pub fn new(topic: Topic, handler: WasmHandler) -> Self {
+        let version = Version::of(&handler);
+        Self { topic, handler: Arc::new(handler).into(), version }
+    }
+}
+
+/// Where changes are looked for.
+struct Root {
+    /// Without links: as the system reports what is in it.
+    folder: PathBuf,
+    /// The component that counts; `None`: the folder has sources.
+    component: Option<OsString>,
+}
+
+impl Root {
+    fn of(path: &Path) -> Option<Self> {
+        if !is_component(path) {
+            return Some(Self { folder: Project::find(path).ok()?.folder, component: None });
+        }
+        // Its folder and not the file: a new one takes its place.
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Some(Self { folder: parent.canonicalize().ok()?, component: Some(path.file_name()?.to_owned()) })
+    }
+
+    /// The name, below the folder, of what changed if it counts.
+    fn counts(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.folder).ok()?;
+        let counts = match &self.component {
+            Some(name) => below.as_os_str() == name,
+            None => !below.as_os_str().is_empty() && is_source(below),
+        };
+        counts.then(|| below.to_owned())
+    }
+
+    /// The folders in which something that counts can be.
+    fn folders(&self) -> Vec<PathBuf> {
+        let mut found = vec![self.folder.clone()];
+        let mut next = 0;
+        // Not by the watcher itself: it would descend into everything that is installed and built in there.
+        while self.component.is_none() && next < found.len() {
+            let entries = found[next].read_dir().into_iter().flatten().flatten();
+            let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            let more: Vec<_> = folders.map(|entry| entry.path()).filter(|path| self.counts(path).is_some()).collect();
+            found.extend(more);
+            next += 1;
+        }
+        found
+    }
+}
+
+/// Sees what changes.
+pub struct Watch {
+    roots: Vec<Root>,
+    watcher: RecommendedWatcher,
+    watched: HashSet<PathBuf>,
+    changes: mpsc::UnboundedReceiver<PathBuf>,
+}
+
+impl Watch {
+    /// From now on.
+    ///
+    /// # Errors
+    /// When the system can't watch.
+    pub fn start(served: &[Served]) -> anyhow::Result<Self> {
+        let (sender, changes) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            let Ok(event) = event else { return };
+            // Reading is no change; the end of writing is.
+            if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) {
+                return;
+            }
+            for path in event.paths {
+                // Fails only when nobody listens any more.
+                let _ = sender.send(path);
+            }
+        });
+        let watcher = watcher.map_err(|error| cannot(&error))?;
+        let roots = served.iter().filter_map(|one| Root::of(&one.path)).collect();
+        let mut watch = Self { roots, watcher, watched: HashSet::new(), changes };
+        watch.look_everywhere()?;
+        Ok(watch)
+    }
+
+    /// Also into folders that are new.
+    fn look_everywhere(&mut self) -> anyhow::Result<()> {
+        self.watched.retain(|folder| folder.exists());
+        for folder in self.roots.iter().flat_map(Root::folders) {
+            if self.watched.insert(folder.clone()) {
+                self.watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(|error| cannot(&error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until something that counts has changed and nothing changes any more; names it.
+    async fn changed(&mut self) -> BTreeSet<PathBuf> {
+        let mut all = BTreeSet::new();
+        loop {
+            // The sender lives as long as the watcher.
+            let more = if all.is_empty() {
+                self.changes.recv().await
+            } else {
+                tokio::time::timeout(QUIET, self.changes.recv()).await.unwrap_or_default()
+            };
+            match more {
+                Some(path) => all.extend(self.roots.iter().find_map(|root| root.counts(&path))),
+                None => return all,
+            }
+        }
+    }
+
+    /// Builds and serves what changes, until the worker stops.
+    pub async fn serve(
+        mut self,
+        loader: Loader,
+        served: Vec<Served>,
+        mut serving: Vec<Serving>,
+        backend: Arc<dyn Backend>,
+        shutdown: Shutdown,
+    ) {
+        loop {
+            let changed = tokio::select! {
+                changed = self.changed() => changed,
+                _ = shutdown.wait() => return,
+            };
+            if let Err(error) = self.look_everywhere() {
+                tracing::warn!("{}", one_line(&error));
+            }
+            let changed = name(&changed);
+            let renewed = tokio::select! {
+                renewed = renew(&loader, &served, &mut serving, &*backend, &changed) => renewed,
+                _ = shutdown.wait() => return,
+            };
+            if let Err(error) = renewed {
+                tracing::error!("{}", one_line(&error));
+                tracing::warn!("{changed} changed: not served; what was there before goes on");
+            }
+        }
+    }
+}
+
+/// Serves the components as they are now.
+async fn renew(
+    loader: &Loader,
+    served: &[Served],
+    serving: &mut [Serving],
+    backend: &dyn Backend,
+    changed: &str,
+) -> anyhow::Result<()> {
+    for (topic, handler) in loader.load(served).await? {
+        let Some(old) = serving.iter_mut().find(|serving| serving.topic == topic) else { continue };
+        let version = Version::of(&handler);
+        if version == old.version {
+            continue;
+        }
+        backend.queue().check(&topic, handler.longest_run()).await?;
+        old.handler.replace(Arc::new(handler));
+        let tasks = difference(&old.version.tasks, &version.tasks);
+        tracing::info!("{changed} changed: serving topic {topic} anew: {tasks}");
+        old.version = version;
+        // It only helps gateways, and the next change tries again.
+        if let Err(error) = announce(backend, &topic, &old.version.tasks).await {
+            tracing::warn!("the tasks of topic {topic} are not announced: {error}");
+        }
+    }
+    Ok(())
+}
+
+/// The tasks that there are now, and what became of the others.
+fn difference(before: &[String], now: &[String]) -> String {
+    let gone: Vec<&str> = before.iter().filter(|task| !now.contains(task)).map(String::as_str).collect();
+    let mark = |task: &String| if before.contains(task) { task.clone() } else { format!("{task} (new)") };
+    let now = now.iter().map(mark).collect::<Vec<_>>().join(", ");
+    if gone.is_empty() { now } else { format!("{now}; gone: {}", gone.join(", ")) }
+}
+
+fn name(changed: &BTreeSet<PathBuf>) -> String {
+    match changed.first() {
+        Some(one) if changed.len() == 1 => one.display().to_string(),
+        Some(one) => format!("{} and {} more", one.display(), changed.len() - 1),
+        None => String::new(),
+    }
+}
+
+fn cannot(error: &notify::Error) -> Told {
+    Told::new(Exit::Fault, format!("--watch: files can't be watched: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_that_come_and_go_are_named() {
+        let tasks = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(difference(&tasks(&["a", "b"]), &tasks(&["b", "c"])), "b, c (new); gone: a");
+        assert_eq!(difference(&tasks(&["a"]), &tasks(&["a"])), "a");
+    }
+
+    #[test]
+    fn of_a_component_its_file_counts_and_of_a_project_its_sources() {
+        let component = Root { folder: "/w".into(), component: Some("a.wasm".into()) };
+        assert!(component.counts(Path::new("/w/a.wasm")).is_some());
+        assert!(component.counts(Path::new("/w/b.wasm")).is_none());
+        let project = Root { folder: "/w".into(), component: None };
+        assert_eq!(project.counts(Path::new("/w/src/lib.rs")), Some("src/lib.rs".into()));
+        for path in ["/w/w.wasm", "/w/.brrr/sdk/x.rs", "/w/target/x.rs", "/w", "/elsewhere/x.rs"] {
+            assert!(project.counts(Path::new(path)).is_none(), "{path}");
+        }
+    }
+}
