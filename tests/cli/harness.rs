@@ -70,13 +70,19 @@ impl Env {
     pub fn become_user(&mut self, user: u32) {
         use std::os::unix::fs::PermissionsExt as _;
         let open = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
+        self.leave_home();
+        open(self.folder.path());
+        open(&self.program);
+        self.user = Some(user);
+    }
+
+    /// From now on commands run from a copy of the binary, in this folder.
+    pub fn leave_home(&mut self) {
         let copy = self.path("brrr-host");
         // By another process: a file that this one has open for writing, or a fork of it by another test, can't be run.
         let copied = Command::new("cp").arg(&self.program).arg(&copy).status().expect("cp");
         assert!(copied.success(), "a copy of the binary");
-        open(self.folder.path());
-        open(&copy);
-        (self.program, self.user) = (copy, Some(user));
+        self.program = copy;
     }
 
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
@@ -203,13 +209,17 @@ impl Running {
     }
 
     /// Waits for the end.
-    pub fn end(mut self) -> Ended {
+    pub fn end(self) -> Ended {
+        self.end_within(PATIENCE)
+    }
+
+    pub fn end_within(mut self, patience: Duration) -> Ended {
         let start = Instant::now();
         let code = loop {
             match self.child.try_wait().expect("a status") {
                 Some(status) => break status.code(),
-                None if start.elapsed() > PATIENCE => {
-                    panic!("still running after {PATIENCE:?}:\n{}\n{}", self.stdout(), self.stderr())
+                None if start.elapsed() > patience => {
+                    panic!("still running after {patience:?}:\n{}\n{}", self.stdout(), self.stderr())
                 }
                 None => thread::sleep(Duration::from_millis(2)),
             }

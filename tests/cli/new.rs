@@ -1,0 +1,166 @@
+//! From nothing to a printed result, in an empty folder with the binary alone: `new`, `build`, `test`, `run`, `call`.
+//!
+//! Needs the languages' tools and their registries, as the guests of this repository do.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::harness::{Ended, Env, Running};
+
+/// What a build may take: it fetches tools, and compiles a standard library where there is none.
+const BUILD: Duration = Duration::from_mins(10);
+
+/// An empty folder, and the binary.
+fn newcomer() -> Env {
+    let mut env = Env::new();
+    env.leave_home();
+    env
+}
+
+/// Runs what may take as long as a build.
+fn build(env: &Env, args: &[&str]) -> Ended {
+    let mut command = env.command(args);
+    // What cargo tells its tests is about this repository.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_") && text != "CARGO_HOME" {
+            command.env_remove(name);
+        }
+    }
+    // Go's own cache: its standard library need not be compiled once more.
+    if let Some(home) = std::env::var_os("HOME") {
+        command.env("GOCACHE", Path::new(&home).join(".cache/go-build"));
+    }
+    Running::start(command).end_within(BUILD)
+}
+
+fn from_nothing_to_a_result(language: &str, source: &str) {
+    let env = newcomer();
+    env.run(["new", "--lang", language, "hello"]).ok();
+    let built = build(&env, &["build", "hello"]);
+    assert_eq!(built.ok(), "hello/hello.wasm");
+    assert!(built.stderr.contains("built hello/hello.wasm"), "{built:#?}");
+    let again = build(&env, &["build", "hello"]);
+    assert_eq!(again.ok(), "hello/hello.wasm");
+    assert!(again.stderr.contains("is up to date"), "{again:#?}");
+
+    let tested = build(&env, &["test", "hello"]);
+    assert!(tested.ok().contains("2 cases: 2 passed"), "{tested:#?}");
+
+    let worker = env.start(["run", "--topic", "demo", "hello"]);
+    worker.wait_for_stderr("serving topic demo");
+    assert_eq!(env.run(["call", "--topic", "demo", "hello", "{\"greetee\": \"John\"}"]).ok(), "Hello, John!");
+    worker.wait_for_stdout("Hello, John!");
+    let dice = env.run(["call", "--topic", "demo", "dice", "{\"count\": 3}"]);
+    let dice: serde_json::Value = serde_json::from_str(dice.ok()).expect("JSON");
+    assert_eq!(dice["rolls"].as_array().map(Vec::len), Some(3), "{dice}");
+    worker.stop().ok();
+
+    // A mistake is shown as its compiler shows it, and costs nothing.
+    let before = std::fs::read(env.path("hello/hello.wasm")).expect("a component");
+    let source = format!("hello/{source}");
+    let right = std::fs::read_to_string(env.path(&source)).expect("a source");
+    env.write(&source, format!("{right}\n(((\n"));
+    let failed = build(&env, &["build", "hello"]);
+    assert_eq!((failed.code, failed.stdout.as_str()), (Some(18), ""), "{failed:#?}");
+    assert!(failed.stderr.lines().count() > 2, "what the compiler said is missing: {failed:#?}");
+    assert!(failed.stderr.contains("error: hello: "), "{failed:#?}");
+    assert!(std::fs::read(env.path("hello/hello.wasm")).is_ok_and(|now| now == before), "the old component is kept");
+}
+
+#[test]
+fn in_rust() {
+    from_nothing_to_a_result("rust", "src/lib.rs");
+}
+
+#[test]
+fn in_python() {
+    from_nothing_to_a_result("python", "app.py");
+}
+
+#[test]
+fn in_javascript() {
+    from_nothing_to_a_result("javascript", "app.js");
+}
+
+#[test]
+fn in_typescript() {
+    from_nothing_to_a_result("typescript", "app.ts");
+}
+
+#[test]
+fn in_go() {
+    from_nothing_to_a_result("go", "main.go");
+}
+
+#[test]
+fn in_c() {
+    from_nothing_to_a_result("c", "app.c");
+}
+
+#[test]
+fn in_cpp() {
+    from_nothing_to_a_result("cpp", "app.cpp");
+}
+
+#[test]
+fn a_missing_tool_is_named_with_the_line_that_installs_it() {
+    for (language, words) in [
+        ("rust", ["cargo", "rustup"]),
+        ("python", ["Python", "install"]),
+        ("javascript", ["Node", "node"]),
+        ("typescript", ["Node", "node"]),
+        ("go", ["Go", "go"]),
+        ("c", ["clang", "install"]),
+        ("cpp", ["clang", "install"]),
+    ] {
+        let env = newcomer();
+        env.run(["new", "--lang", language, "hello"]).ok();
+        let nowhere = env.path("nowhere");
+        std::fs::create_dir(&nowhere).expect("a folder");
+        let mut command = env.command(["build", "hello"]);
+        command.env("PATH", &nowhere);
+        let ended = Running::start(command).end();
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(17), ""), "{language}: {ended:#?}");
+        let error = ended.stderr.lines().find(|line| line.starts_with("error: ")).expect("an error");
+        for word in words {
+            assert!(error.contains(word), "{language}: {word:?} is not in {error:?}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_project_is_told() {
+    let env = newcomer();
+    std::fs::create_dir(env.path("empty")).expect("a folder");
+    for command in ["build", "test", "inspect"] {
+        env.run([command, "empty"]).refused(19, &["empty", "app.py (Python)", "brrr-host new"]);
+    }
+    env.run(["run", "empty"]).refused(19, &["empty", "brrr-host new"]);
+    std::fs::create_dir(env.path("both")).expect("a folder");
+    env.write("both/app.py", "");
+    env.write("both/app.js", "");
+    env.run(["build", "both"]).refused(19, &["app.py (Python) and app.js (JavaScript)", "both/app.py"]);
+    env.run(["build", "none"]).refused(10, &["none", "no such file or folder"]);
+    env.write("notes.txt", "");
+    env.run(["build", "notes.txt"]).refused(19, &["notes.txt"]);
+}
+
+#[test]
+fn new_overwrites_nothing() {
+    let env = newcomer();
+    env.run(["new", "--lang", "c", "hello"]).ok();
+    let file = env.path("hello/app.c");
+    std::fs::write(&file, "// mine").expect("a file");
+    env.run(["new", "--lang", "c", "hello"]).refused(2, &["hello", "not empty"]);
+    assert_eq!(std::fs::read_to_string(&file).expect("a file"), "// mine");
+    for name in ["Hello", "1st", "a b", ".."] {
+        let ended = env.run(["new", "--lang", "c", name]);
+        assert!(ended.code == Some(2) && ended.stderr.contains(name), "{ended:#?}");
+    }
+    let ended = env.run(["new", "--lang", "klingon", "other"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("typescript"), "{ended:#?}");
+    let ended = env.run(["new", "other"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("--lang"), "{ended:#?}");
+    assert!(!env.path("other").exists());
+}

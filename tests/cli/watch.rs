@@ -1,0 +1,121 @@
+//! `run --watch`: what changes is built and served, under running calls.
+
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Env, Running, eventually, guest};
+
+/// The conformance guest of another language: the same tasks, another component.
+fn other_guest() -> PathBuf {
+    let path = guest().with_file_name("../typescript/conformance.wasm");
+    path.canonicalize().expect("the TypeScript guests: scripts/guests/typescript.sh")
+}
+
+/// Puts a file in another one's place, as compilers do.
+fn put(env: &Env, from: &Path, to: &str) {
+    let new = env.path("new");
+    std::fs::copy(from, &new).expect("a copy");
+    std::fs::rename(&new, env.path(to)).expect("a rename");
+}
+
+fn greet(env: &Env, name: &str) -> String {
+    env.run(["call", "hello", &format!("{{\"greetee\": \"{name}\"}}")]).ok().to_owned()
+}
+
+/// Waits until the worker has told so many times that it serves something anew, or that it does not.
+fn told(worker: &Running, text: &str, times: usize) {
+    eventually(&format!("{text:?}, {times} times"), || {
+        let stderr = worker.stderr();
+        if stderr.matches(text).count() >= times { Ok(()) } else { Err(stderr) }
+    });
+}
+
+#[test]
+fn a_project_is_built_again_when_a_source_changes() {
+    let env = Env::new();
+    env.run(["new", "--lang", "javascript", "app"]).ok();
+    let worker = env.start(["run", "--watch", "app"]);
+    told(&worker, "serving topic", 1);
+    assert_eq!(greet(&env, "A"), "Hello, A!");
+
+    let source = std::fs::read_to_string(env.path("app/app.js")).expect("a source");
+    env.write("app/app.js", source.replace("Hello, ", "Goodbye, "));
+    told(&worker, "serving topic demo anew", 1);
+    assert_eq!(greet(&env, "B"), "Goodbye, B!");
+
+    env.write("app/app.js", format!("{source}\n((("));
+    told(&worker, "what was there before goes on", 1);
+    assert!(worker.stderr().contains("Unexpected end of file"), "{}", worker.stderr());
+    assert_eq!(greet(&env, "C"), "Goodbye, C!");
+
+    // What is no source, and what a build makes, starts none: the next change is the next build.
+    env.write("app/.brrr/note.js", "");
+    env.write("app/app.js", source.replace("Hello, ", "Welcome, "));
+    told(&worker, "serving topic demo anew", 2);
+    assert_eq!(greet(&env, "D"), "Welcome, D!");
+    let stderr = worker.stop().stderr;
+    assert_eq!(stderr.matches("building app").count(), 4, "{stderr}");
+}
+
+#[test]
+fn calls_outlive_the_component_that_they_began_on() {
+    let env = Env::new();
+    put(&env, &guest(), "app.wasm");
+    let worker = env.start(["run", "--watch", "app.wasm", "--events", "events"]);
+    told(&worker, "serving topic", 1);
+    let events = || std::fs::read_to_string(env.path("events")).unwrap_or_default();
+    let happened = |task: &str, to: &str| {
+        events().lines().any(|line| {
+            let event: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            event["task"] == task && event["to"] == to
+        })
+    };
+    let until = |task: &str, to: &str| {
+        eventually(&format!("{task} is {to}"), || if happened(task, to) { Ok(()) } else { Err(events()) });
+    };
+
+    // One that runs on the old component, and one that was dropped there, as nobody serves its child yet.
+    let running = env.start(["call", "sleeper", "{\"seconds\": 15}"]);
+    let waiting = env.start(["call", "call_topic", "{\"topic\": \"elsewhere\", \"i\": 7}"]);
+    until("sleeper", "running");
+    until("call_topic", "deferred");
+    put(&env, &other_guest(), "app.wasm");
+    told(&worker, "serving topic demo anew", 1);
+    assert!(!happened("sleeper", "completed"), "the swap came while it ran");
+
+    let app = env.path("app.wasm");
+    let elsewhere = env.start(["run", app.to_str().expect("UTF-8"), "--topic", "elsewhere"]);
+    assert_eq!(waiting.end().ok(), "7");
+    let slept: f64 = running.end().ok().parse().expect("seconds");
+    assert!((15.0..60.0).contains(&slept), "{slept}");
+    // Each ran to its end once.
+    assert!(!events().contains("\"to\":\"failed\""), "{}", events());
+    elsewhere.stop().ok();
+    worker.stop().ok();
+}
+
+#[test]
+fn a_component_that_is_no_good_is_not_served() {
+    let env = Env::new();
+    put(&env, &guest().with_file_name("rust-hello.wasm"), "app.wasm");
+    let worker = env.start(["run", "--watch", "app.wasm"]);
+    told(&worker, "serving topic", 1);
+    let broken = env.write("broken", "not a component");
+    put(&env, &broken, "app.wasm");
+    told(&worker, "what was there before goes on", 1);
+    assert!(worker.stderr().contains("app.wasm: not WebAssembly"), "{}", worker.stderr());
+    assert_eq!(greet(&env, "A"), "Hello, A!");
+
+    put(&env, &guest(), "app.wasm");
+    told(&worker, "serving topic demo anew", 1);
+    assert!(worker.stderr().contains("fan_out (new)"), "{}", worker.stderr());
+    assert_eq!(env.run(["call", "fan_out", "{\"n\": 3}"]).ok(), "3");
+    worker.stop().ok();
+}
+
+#[test]
+fn several_processes_do_not_watch() {
+    let env = Env::new();
+    let guest = guest();
+    let args = ["run", guest.to_str().expect("UTF-8"), "--watch", "--processes", "2"];
+    env.run(args).refused(2, &["--watch", "--processes"]);
+}
