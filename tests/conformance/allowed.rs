@@ -161,7 +161,11 @@ pub async fn files(fleet: &Fleet) {
             ("file_read", json!({"path": "/etc/hostname"})),
         ] {
             let said = fleet.value(task, args.clone()).await;
-            assert!(said.as_str().is_some_and(|said| said.starts_with("error: ")), "{args}: {said}");
+            let said = said.as_str().unwrap_or_default();
+            assert!(said.starts_with("error: "), "{args}: {said}");
+            // C's errors are numbers: there is no room for words.
+            let speaks = !["c", "cpp"].contains(&fleet.language.name);
+            assert!(!speaks || said.contains("--dir"), "{args}: {said}");
         }
     }
     assert!(!path("in/b").exists());

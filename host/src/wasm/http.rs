@@ -244,13 +244,16 @@ fn of_sending(place: &str, error: &SendError) -> Error {
 
 fn of_hyper(error: &hyper::Error) -> Error {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
-    if error.is_incomplete_message() || cause == Some(io::ErrorKind::UnexpectedEof) {
+    let cut = matches!(
+        cause,
+        Some(io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted)
+    );
+    if cut || error.is_incomplete_message() {
         return Error::HttpResponseIncomplete;
     }
     if error.is_parse_too_large() {
         return Error::HttpResponseHeaderSectionSize(u32::try_from(client::HEAD).ok());
     }
-    // Of a body cut short, the cause says more: "connection reset by peer".
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     Error::InternalError(Some(format!("{error}{cause}")))
 }

@@ -16,7 +16,7 @@ from wit_world import exports  # type: ignore[import-not-found]
 from wit_world.exports import handler as wit  # type: ignore[import-not-found]
 from wit_world.imports import control, log, tasks, types  # type: ignore[import-not-found]
 
-from brrr import environment, serve, warm
+from brrr import environment, files, serve, warm
 from brrr.handlers import registry
 from brrr.host import Failure, Invocation, Outcome, Request
 from brrr.options import milliseconds
@@ -117,4 +117,5 @@ for _stream in (sys.stdout, sys.stderr):
     _stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
 
 environment.install()
+files.install()
 warm.up()

@@ -145,6 +145,10 @@ mod system {
             ErrorCode::NotDirectory => ErrorKind::NotADirectory,
             _ => ErrorKind::Other,
         };
+        // In a directory that is open, this is what its rule says.
+        if code == ErrorCode::NotPermitted {
+            return Error::new(kind, "not permitted: it is outside of what --dir opens, or only to be read");
+        }
         Error::new(kind, code.message())
     }
 }
