@@ -47,16 +47,16 @@
 //! component. `brrr-host config` shows what is in force; `host/brrr.schema.json` describes the file for editors.
 //!
 //! - `settings`: the keys that stand for flags; `sections`: their types; `component`, `task`: the rest
-//! - `values`: how times, sizes and the like are written
+//! - `values`: how times, sizes and the like are written; `place`: where something wrong stands
 
 mod component;
+mod place;
 mod sections;
 mod settings;
 mod task;
 mod values;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -65,6 +65,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 
 pub use component::Component;
+pub use place::{Place, line_of};
 pub use sections::RetryBackoff;
 use sections::{Job, Serve, Worker};
 pub use settings::{Section, Setting};
@@ -123,19 +124,6 @@ pub enum ConfigError {
     Wrong { path: PathBuf, place: Place, reason: String },
 }
 
-/// A line of a file, and what stands there.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Place(Option<(usize, String)>);
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some((line, text)) => write!(f, ", line {line} ({text})"),
-            None => Ok(()),
-        }
-    }
-}
-
 impl Config {
     /// Reads the file named, or else the one that may be in this folder.
     ///
@@ -156,7 +144,7 @@ impl Config {
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError::Wrong {
             path: path.to_owned(),
-            place: Place(error.span().map(|span| line_at(text, span.start))),
+            place: Place::at(text, error.span().map(|span| span.start)).map(without_secrets),
             reason: without_secrets(error.message()),
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -179,11 +167,6 @@ impl Config {
     pub fn schema() -> Schema {
         schema_for!(File)
     }
-}
-
-fn line_at(text: &str, offset: usize) -> (usize, String) {
-    let line = settings::line_of(text, offset);
-    (line, without_secrets(text.lines().nth(line - 1).unwrap_or_default().trim()))
 }
 
 /// Without what is in quotes after a `=` or before an `@`: values of variables, passwords in URLs.

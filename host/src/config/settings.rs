@@ -3,6 +3,8 @@
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::line_of;
+
 /// A key that stands for a flag of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
@@ -67,11 +69,6 @@ fn of_table(text: &str, section: Section, table: &DeTable<'_>) -> Vec<Setting> {
         .collect();
     settings.sort_by_key(|setting| setting.line);
     settings
-}
-
-/// The line, from 1, of a place in a text.
-pub(super) fn line_of(text: &str, offset: usize) -> usize {
-    text[..offset.min(text.len())].matches('\n').count() + 1
 }
 
 #[cfg(test)]

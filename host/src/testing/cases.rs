@@ -1,6 +1,5 @@
 //! `cases.toml`: calls to try, and what is to come of them. `guests/TESTING.md` describes it for users.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +12,7 @@ use toml::Spanned;
 use super::expected::{Expected, ExpectedError, Parts};
 use super::payload::{Codec, encode, is_input};
 use super::values::{Value, brief, of_toml};
+use crate::config::{Place, line_of};
 use crate::units;
 
 /// The file that is read unless another one is named, beside the component.
@@ -73,20 +73,6 @@ pub enum CasesError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{}{place}: {reason}", path.display())]
     Wrong { path: PathBuf, place: Place, reason: String },
-}
-
-/// A line of a file, and what stands there.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Place(Option<(usize, String)>);
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some((line, text)) if !text.is_empty() => write!(f, ", line {line} ({text})"),
-            Some((line, _)) => write!(f, ", line {line}"),
-            None => Ok(()),
-        }
-    }
 }
 
 #[derive(Deserialize)]
@@ -159,15 +145,15 @@ impl Cases {
     }
 
     fn parse(path: &Path, text: String) -> Result<Self, CasesError> {
-        let wrong = |place, reason| CasesError::Wrong { path: path.to_owned(), place: Place(place), reason };
+        let wrong = |at, reason| CasesError::Wrong { path: path.to_owned(), place: Place::at(&text, at), reason };
         let file: File = toml::from_str(&text)
-            .map_err(|error| wrong(error.span().map(|s| line_at(&text, s.start)), error.message().to_owned()))?;
+            .map_err(|error| wrong(error.span().map(|span| span.start), error.message().to_owned()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
         let mut cases = Vec::with_capacity(file.case.len());
         for (index, case) in file.case.into_iter().enumerate() {
             let start = case.span().start;
-            let case = read(case.into_inner(), index, line_at(&text, start).0, folder, &text);
-            cases.push(case.map_err(|Bad { at, reason }| wrong(Some(line_at(&text, at.unwrap_or(start))), reason))?);
+            let case = read(case.into_inner(), index, line_of(&text, start), folder, &text);
+            cases.push(case.map_err(|Bad { at, reason }| wrong(at.or(Some(start)), reason))?);
         }
         Ok(Self { path: path.to_owned(), text, cases })
     }
@@ -214,7 +200,7 @@ fn read(raw: RawCase, index: usize, line: usize, folder: &Path, text: &str) -> R
     let mut children = Vec::with_capacity(raw.child.len());
     for child in raw.child {
         let at = child.span().start;
-        let child = read_child(child.into_inner(), line_at(text, at).0, folder);
+        let child = read_child(child.into_inner(), line_of(text, at), folder);
         children.push(child.map_err(|reason| Bad { at: Some(at), reason })?);
     }
     Ok(Case {
@@ -282,13 +268,6 @@ impl Child {
     pub fn is_for(&self, call: &Call) -> bool {
         self.task == call.task && self.input.as_ref().is_none_or(|input| is_input(input, call))
     }
-}
-
-/// The line of a byte, and what stands there.
-fn line_at(text: &str, offset: usize) -> (usize, String) {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    (line, brief(text.lines().nth(line - 1).unwrap_or_default().trim(), 80))
 }
 
 #[cfg(test)]
