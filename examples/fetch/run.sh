@@ -36,7 +36,8 @@ trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# It takes a free port, and says which.
+# It takes a free port, and says which. The file is there before anybody reads it.
+: >"$STATE/server.log"
 python3 -u -m http.server --bind 127.0.0.1 --directory "$HERE/site" 0 >"$STATE/server.log" 2>&1 &
 server=$!
 port=''
