@@ -125,6 +125,12 @@ fn a_project_says_it_all_once() {
     assert_eq!(env.run(["call", "fib", "{\"n\": 11}", "--topic", "two"]).ok(), "89");
     assert!(env.path("here.db").exists() && !env.path(".brrr").exists());
     worker.stop().ok();
+
+    // What the file says of a component holds for it however it is named.
+    env.write("brrr.toml", "[[components]]\npath = \"parts/app.wasm\"\ntopic = \"two\"\n");
+    let worker = env.start(["run", "./parts/../parts/app.wasm"]);
+    worker.wait_for_stderr("serving topic two");
+    worker.stop().ok();
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Which components a worker serves, and on which topics: those named on the command line, or else those of `brrr.toml`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use brrr_protocol::model::Topic;
 
@@ -28,7 +28,7 @@ pub fn served(args: &Args, config: &Config) -> anyhow::Result<Vec<Served>> {
     if !args.guests.is_empty() {
         let named = |path: &PathBuf| {
             // What the file says of a component holds for it however it is named.
-            let known = config.components.iter().find(|component| component.path == *path);
+            let known = config.components.iter().find(|component| is_same(&component.path, path));
             one(args, path.clone(), known, &for_all)
         };
         return args.guests.iter().map(named).collect();
@@ -52,4 +52,9 @@ fn one(args: &Args, path: PathBuf, known: Option<&Component>, for_all: &Permissi
     let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
     let grants = permissions.and(for_all).grant()?;
     Ok(Served { path, topic, grants })
+}
+
+/// Do they name the same file or folder, written in whatever way?
+fn is_same(a: &Path, b: &Path) -> bool {
+    a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }
