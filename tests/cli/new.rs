@@ -100,6 +100,15 @@ fn in_c() {
 }
 
 #[test]
+fn a_component_is_written_where_it_is_wanted() {
+    let env = newcomer();
+    env.run(["new", "--lang", "javascript", "hello"]).ok();
+    let built = build(&env, &["build", "hello", "-o", "out/there/app.wasm"]);
+    assert!(built.ok().ends_with("out/there/app.wasm"), "{built:#?}");
+    assert!(env.path("out/there/app.wasm").is_file());
+}
+
+#[test]
 fn in_cpp() {
     from_nothing_to_a_result("cpp", "app.cpp");
 }

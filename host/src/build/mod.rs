@@ -130,7 +130,9 @@ fn put(tools: &Tools, made: &Path, component: &Path) -> Result<(), BuildError> {
     let name = component.file_name().unwrap_or_default().to_string_lossy();
     // Hidden, so that nobody takes it for a source.
     let new = component.with_file_name(format!(".{name}.new-{}", std::process::id()));
-    let placed = fs::copy(made, &new).and_then(|_| fs::rename(&new, component));
+    let folder = component.parent().unwrap_or(Path::new("."));
+    let placed =
+        fs::create_dir_all(folder).and_then(|()| fs::copy(made, &new)).and_then(|_| fs::rename(&new, component));
     if placed.is_err() {
         // What is half there helps nobody; if it can't be removed there is nothing else to do.
         let _ = fs::remove_file(&new);
