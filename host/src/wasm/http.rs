@@ -26,8 +26,8 @@ use super::output::{Printer, Touch};
 use super::state::State;
 use crate::permissions::Grants;
 
-/// Requests of one run that are under way at once; further ones wait. What browsers and clients allow themselves, and all
-/// runs of a worker together stay below the usual limit of open files.
+/// Requests of one run that are under way at once; further ones wait. What browsers and clients allow themselves. There
+/// is no bound over all runs: who lets very many run at once raises the limit of open files.
 const AT_ONCE: usize = 32;
 
 /// What a guest may hand over at once of a body: it is copied into the host's memory.

@@ -14,7 +14,8 @@ from typing import Any, ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_OF_OS = ("listdir", "mkdir", "open", "remove", "rename", "rmdir", "scandir", "stat", "unlink")
+_OF_OS = ("listdir", "mkdir", "open", "remove", "rename", "replace", "rmdir", "scandir", "stat", "unlink")
+_OF_FOLDERS = ("listdir", "scandir")
 
 _stat = os.stat
 
@@ -31,29 +32,29 @@ def _reachable(path: str) -> bool:
     return False
 
 
-def why(error: OSError) -> str | None:
-    """What the error is about, if it is about what the worker allows."""
+def why(error: OSError, folder: bool = False) -> str | None:
+    """What the error is about, if it is about what the worker allows. `folder`: what was wanted is a folder itself."""
     if error.errno not in (errno.ENOENT, errno.EPERM) or not isinstance(error.filename, (str, os.PathLike)):
         return None
     path = posixpath.normpath(posixpath.join("/", os.fspath(error.filename)))
     if not isinstance(path, str):
         return None
     if not _reachable(path):
-        return f"not allowed: --dir HOST_PATH::{posixpath.dirname(path)}"
+        return f"not allowed: --dir HOST_PATH::{path if folder else posixpath.dirname(path)}"
     # In there nothing is forbidden but to write.
     return "only to be read, by the `:ro` of its --dir" if error.errno == errno.EPERM else None
 
 
-def _saying_why(function: Callable[P, R]) -> Callable[P, R]:
+def _saying_why(function: Callable[P, R], folder: bool = False) -> Callable[P, R]:
     @functools.wraps(function)
     def named(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return function(*args, **kwargs)
         except OSError as error:
-            text = why(error)
+            text = why(error, folder)
             if text is None:
                 raise
-            raise type(error)(error.errno, text, error.filename) from None
+            raise type(error)(error.errno, text, error.filename, None, error.filename2) from None
 
     return named
 
@@ -61,6 +62,6 @@ def _saying_why(function: Callable[P, R]) -> Callable[P, R]:
 def install() -> None:
     """Changes the functions that others are made of: pathlib and shutil call these."""
     for name in _OF_OS:
-        setattr(os, name, _saying_why(getattr(os, name)))
+        setattr(os, name, _saying_why(getattr(os, name), name in _OF_FOLDERS))
     anything: Any = _saying_why(io.open)
     io.open = builtins.open = anything
