@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make demo`, then `make test`. `make help` lists the rest.
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench guests lint
+.PHONY: help demo test bench fuzz guests lint
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -13,6 +13,9 @@ test: ## every test, from nothing
 
 bench: ## figures of this machine, from one run
 	@scripts/bench.sh
+
+fuzz: ## coverage-guided fuzzing of every decoder (SECONDS=60 for each, TARGET=name, MINIMISE=1)
+	@FUZZ_SECONDS="$(SECONDS)" TARGET="$(TARGET)" MINIMISE="$(MINIMISE)" scripts/fuzz.sh
 
 guests: ## the components of all languages, into build/guests
 	@scripts/guests.sh
