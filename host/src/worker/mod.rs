@@ -261,7 +261,8 @@ impl Shared {
                 tracing::debug!("{}: dropped, because the job is over ({})", subject(delivery), state.as_str());
             }
             Disposition::ReportSetAside(reason) => {
-                tracing::error!("set aside a message of topic {}: {reason}", delivery.topic);
+                let topic = &delivery.topic;
+                tracing::error!("set aside a message of topic {topic}: {reason}; `brrr-host dead list --topic {topic}` lists it");
             }
             Disposition::GiveBack(error) => {
                 let delay = self.failed();

@@ -19,7 +19,9 @@ use crate::model::Root;
 use crate::options::Options;
 use crate::wire::{dict, entry, text, wrong_type};
 
-pub use dead::{dead_letter_id, dead_letter_ids_of, decode_dead_letter, encode_dead_letter, is_dead_letter_of};
+pub use dead::{
+    dead_letter_id, dead_letter_ids_of, dead_letter_time, decode_dead_letter, encode_dead_letter, is_dead_letter_of,
+};
 pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
 pub use run::{Decision, RunRecord, SAMPLE};

@@ -3,9 +3,8 @@
 use arbitrary::Unstructured;
 use brrr_protocol::bencode::{self, Encoder, Reader};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::Key;
 use brrr_protocol::records::{
-    JobRecord, RunRecord, Waiting, dead_letter_id, decode_dead_letter, decode_failure, decode_latest, decode_tasks,
+    JobRecord, RunRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure, decode_latest, decode_tasks,
     encode_dead_letter, encode_failure, encode_latest, encode_tasks, is_dead_letter_of,
 };
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
@@ -149,8 +148,8 @@ pub fn dead_letter(data: &[u8]) {
     let id = dead_letter_id(&topic.into(), data.len() as u64, unique);
     assert!(is_dead_letter_of(&topic.into(), &id));
     assert!(!is_dead_letter_of(&format!("{topic}/").as_str().into(), &id), "of that topic alone");
-    let _ = is_dead_letter_of(&topic.into(), unique);
-    let _ = Key::new(&id, brrr_protocol::ports::Kind::Dead);
+    assert_eq!(dead_letter_time(&id), Some(data.len() as u64 / 1000));
+    let _ = (is_dead_letter_of(&topic.into(), unique), dead_letter_time(unique));
 }
 
 /// Pairs of lines.

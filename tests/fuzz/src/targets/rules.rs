@@ -41,10 +41,9 @@ pub fn permissions(data: &[u8]) {
         shows_what_it_reads(&rule);
     }
     if let Ok(rule) = first.parse::<EnvRule>() {
-        let shown = format!("{rule} {rule:?}");
-        let value = first.split_once('=').map_or("", |(_, value)| value);
-        assert!(value.len() < 8 || !shown.contains(value) || rule.key().contains(value), "{shown}");
         let _ = looks_secret(rule.key());
+        let secret = format!("{}={SECRET}", rule.key()).parse::<EnvRule>().expect("it has that key");
+        assert_eq!(format!("{secret} {secret:?}"), format!("{0}=… EnvRule({0}=…)", rule.key()));
     }
 }
 
