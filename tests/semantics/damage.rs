@@ -223,9 +223,9 @@ fn handlers(backend: &Arc<dyn Backend>, plans: &Plans) -> Native {
             })
         })
         .task("other", |request, replay| {
-            Box::pin(async move {
-                Ok(gather("other", replay, &[("shared", payload(request).to_owned())]).await?.concat())
-            })
+            Box::pin(
+                async move { Ok(gather("other", replay, &[("shared", payload(request).to_owned())]).await?.concat()) },
+            )
         })
         .task("shared", move |request, _| {
             let damaged = in_call(request.call.clone());

@@ -216,9 +216,7 @@ impl Stage<'_> {
             // What a backend can't hold, it can't hold the next time either: a call with too long a name, say.
             ErrorKind::Malformed | ErrorKind::Limit => true,
             // A newer worker may be the next to get it. It comes back with its lease, which counts as a delivery.
-            ErrorKind::NewerRecord | ErrorKind::Internal => {
-                self.delivery.receives > self.site.limits.max_deliveries
-            }
+            ErrorKind::NewerRecord | ErrorKind::Internal => self.delivery.receives > self.site.limits.max_deliveries,
             _ => false,
         }
     }

@@ -208,12 +208,7 @@ pub async fn outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Res
 ///
 /// # Errors
 /// As `read_failure`.
-pub fn outcome(
-    root: &Root,
-    call: &CallHash,
-    value: Option<Bytes>,
-    failure: Option<Bytes>,
-) -> Result<Option<Outcome>> {
+pub fn outcome(root: &Root, call: &CallHash, value: Option<Bytes>, failure: Option<Bytes>) -> Result<Option<Outcome>> {
     match failure {
         Some(bytes) => Ok(Some(Err(read_failure(&Key::failure(call, root), &bytes)?))),
         None => Ok(value.map(Ok)),

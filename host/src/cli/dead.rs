@@ -316,7 +316,10 @@ impl Letter {
         let old = match client.job(&message.root).await {
             // It may be why the message is here, and has nothing to do with the call.
             Err(error) if error.is_unreadable() => {
-                say(format_args!("the conditions of job {} are left out: {error}", output::line(message.root.as_str())));
+                say(format_args!(
+                    "the conditions of job {} are left out: {error}",
+                    output::line(message.root.as_str())
+                ));
                 None
             }
             old => old?,

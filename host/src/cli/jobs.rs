@@ -1,12 +1,12 @@
 //! `jobs`: the jobs of a backend, newest first.
 
+use brrr_protocol::Error;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::State;
 use brrr_protocol::model::{Millis, Root};
 use brrr_protocol::ports::{Backend, Key, Kind, spawn_counter};
 use brrr_protocol::records::{JobEnd, JobRecord, JobState};
 use brrr_protocol::wire::CallRecord;
-use brrr_protocol::Error;
 use clap::ValueEnum;
 use serde::Serialize;
 

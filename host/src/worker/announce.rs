@@ -1,9 +1,9 @@
 //! Writes down which tasks the workers of a topic handle, for gateways that have no worker beside them.
 
+use brrr_protocol::Result;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{Backend, Key, Swap};
 use brrr_protocol::records::{decode_tasks, encode_tasks};
-use brrr_protocol::Result;
 
 /// Adds `tasks` to what is announced for the topic. Nothing is ever taken away: another worker may handle it.
 ///

@@ -262,7 +262,9 @@ impl Shared {
             }
             Disposition::ReportSetAside(reason) => {
                 let topic = &delivery.topic;
-                tracing::error!("set aside a message of topic {topic}: {reason}; `brrr-host dead list --topic {topic}` lists it");
+                tracing::error!(
+                    "set aside a message of topic {topic}: {reason}; `brrr-host dead list --topic {topic}` lists it"
+                );
             }
             Disposition::GiveBack(error) => {
                 let delay = self.failed();

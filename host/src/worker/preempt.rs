@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Root;
 use brrr_protocol::ports::{Backend, Key};
 use brrr_protocol::records::JobRecord;
-use brrr_protocol::Result;
 
 use super::in_flight::InFlight;
 use super::now;

@@ -49,4 +49,3 @@ pub fn peak_of(work: impl FnOnce()) -> usize {
     work();
     PEAK.get().unsigned_abs()
 }
-

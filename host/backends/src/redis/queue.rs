@@ -369,7 +369,11 @@ impl Queue for Redis {
                 pipe.cmd("RPUSH").arg(self.0.keys.topic(topic)).arg(body).ignore();
             } else {
                 let set = self.0.keys.delayed(topic.as_str());
-                pipe.cmd("ZADD").arg(set).arg(now.saturating_add(millis(*delay))).arg(delayed(0, body.as_bytes())).ignore();
+                pipe.cmd("ZADD")
+                    .arg(set)
+                    .arg(now.saturating_add(millis(*delay)))
+                    .arg(delayed(0, body.as_bytes()))
+                    .ignore();
             }
         }
         pipe.exec_async(&mut connection).await.map_err(failed())

@@ -42,11 +42,7 @@ fn ended(work: &Work) -> String {
 }
 
 /// Pairs of value and failure of `calls`; of none, if they were not looked at.
-fn outcomes<'c>(
-    root: &Root,
-    calls: impl Iterator<Item = &'c CallHash>,
-    flat: Value,
-) -> Result<Vec<Option<Outcome>>> {
+fn outcomes<'c>(root: &Root, calls: impl Iterator<Item = &'c CallHash>, flat: Value) -> Result<Vec<Option<Outcome>>> {
     let Value::Array(items) = flat else { return Err(Redis::unexpected("read outcomes", &flat)) };
     let mut items = items.into_iter();
     let mut outcomes = Vec::with_capacity(items.len() / 2);

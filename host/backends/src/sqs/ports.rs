@@ -32,7 +32,8 @@ fn read_letter(topic: &Topic, id: &str, bytes: &[u8]) -> (DeadLetter, Option<Err
         Err(error) => error.of(&Key::new(id, Kind::Dead)),
     };
     let at = dead_letter_time(id).unwrap_or(0);
-    let letter = DeadLetter { id: id.to_owned(), topic: topic.clone(), body: String::new(), reason: error.to_string(), at };
+    let letter =
+        DeadLetter { id: id.to_owned(), topic: topic.clone(), body: String::new(), reason: error.to_string(), at };
     (letter, Some(error))
 }
 

@@ -15,7 +15,10 @@ pub fn http_arguments(data: &[u8]) {
     match arguments::read("task", query, body) {
         Ok(read) => {
             let Ok(Arguments::Named(named)) = codec::decode(&read.payload) else { panic!("the payload has no names") };
-            assert!(names.iter().all(|name| named.get(name).is_some_and(Value::is_string)), "a query's values are texts");
+            assert!(
+                names.iter().all(|name| named.get(name).is_some_and(Value::is_string)),
+                "a query's values are texts"
+            );
             let hash = python::call_hash_of_payload("task", &read.payload);
             assert_eq!(read.hash.as_str(), hash, "the hash is the payload's");
         }

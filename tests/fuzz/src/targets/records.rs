@@ -4,8 +4,8 @@ use arbitrary::Unstructured;
 use brrr_protocol::bencode::{self, Encoder, Reader};
 use brrr_protocol::options::Options;
 use brrr_protocol::records::{
-    JobRecord, RunRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure, decode_latest, decode_tasks,
-    encode_dead_letter, encode_failure, encode_latest, encode_tasks, is_dead_letter_of,
+    JobRecord, RunRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure, decode_latest,
+    decode_tasks, encode_dead_letter, encode_failure, encode_latest, encode_tasks, is_dead_letter_of,
 };
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
