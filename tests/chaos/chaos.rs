@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::clients::Clients;
 use crate::faults::{self, Blows, WORKERS};
-use crate::fleet::{Worker, brrr};
+use crate::fleet::{Worker, brrr, install};
 use crate::ledger::{Ledger, Runs};
 use crate::place::{Durability, Kind, Place};
 use crate::verdict::Rest;
@@ -42,6 +42,7 @@ pub fn run(kind: Kind) {
     println!("chaos on {} for {length:?}, BRRR_SEED={seed}", kind.name());
     // Kept unless all is well.
     let folder = tempfile::Builder::new().prefix("brrr-chaos-").disable_cleanup(true).tempdir().expect("a folder");
+    install(folder.path());
     let Some(place) = Place::start(kind, folder.path(), Durability::Disk) else { return };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");

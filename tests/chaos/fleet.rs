@@ -11,9 +11,21 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::ledger::Ledger;
 use crate::place::{Ports, Way};
 
-/// The binary, in a folder, with nothing of the caller's own settings.
+/// The binary in a folder of its own: a build that begins meanwhile must not change what is started there again and again.
+pub fn install(folder: &Path) {
+    let (built, here) = (env!("CARGO_BIN_EXE_brrr-host"), folder.join(PROGRAM));
+    if std::fs::hard_link(built, &here).is_err() {
+        // By another process: a file that this one has open for writing, or a fork of it, can't be run.
+        let copied = Command::new("cp").arg(built).arg(&here).status().expect("cp");
+        assert!(copied.success(), "a copy of the binary");
+    }
+}
+
+const PROGRAM: &str = "brrr-host";
+
+/// The binary, as `install` put it into the folder, with nothing of the caller's own settings.
 pub fn brrr(folder: &Path, ports: &Ports) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_brrr-host"));
+    let mut command = Command::new(folder.join(PROGRAM));
     command.current_dir(folder).stdin(Stdio::null());
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();

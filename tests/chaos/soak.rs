@@ -12,7 +12,7 @@ use fastrand::Rng;
 use serde_json::json;
 
 use crate::clients::now;
-use crate::fleet::{brrr, guests};
+use crate::fleet::{brrr, guests, install};
 use crate::place::{Durability, Kind, Place};
 use crate::shapes::{self, Shape};
 
@@ -30,6 +30,12 @@ const SAMPLES: u64 = 20;
 
 /// Jobs at once.
 const CLIENTS: u64 = 16;
+
+/// More guests than a worker runs at once: eight a core, in its own settings.
+const SLEEPERS: usize = 64;
+
+/// Bytes that a slot keeps resident of the memory of its guests (`wasm/engine.rs`).
+const KEPT: usize = 512 << 10;
 
 struct Killed(Child);
 
@@ -56,6 +62,7 @@ pub fn run(kind: Kind) {
     let seed: u64 = crate::setting("BRRR_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("soak on {} for {total} calls, BRRR_SEED={seed}", kind.name());
     let folder = tempfile::Builder::new().prefix("brrr-soak-").tempdir().expect("a folder");
+    install(folder.path());
     let Some(place) = Place::start(kind, folder.path(), Durability::Memory) else { return };
     let log = std::fs::File::create(folder.path().join("worker.log")).expect("a log");
     let mut command = brrr(folder.path(), &place.straight());
@@ -66,6 +73,7 @@ pub fn run(kind: Kind) {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let client = Client::new(runtime.block_on(place.straight().open()));
     let done = Arc::new(AtomicU64::new(0));
+    runtime.block_on(fill(&client));
     let clients: Vec<_> =
         (0..CLIENTS).map(|number| runtime.spawn(submit(client.clone(), seed, number, total, done.clone()))).collect();
 
@@ -101,6 +109,25 @@ pub fn run(kind: Kind) {
     judge(kind, &samples, begun.elapsed());
 }
 
+/// Holds a guest in every slot at once, with more memory than a slot keeps: each keeps what was touched in it, up to a bound,
+/// and by itself the last one might come to that after hours.
+async fn fill(client: &Client) {
+    let mut shape = shapes::sleeper(0.5);
+    // JSON, and large in the guest's memory.
+    shape.padding = KEPT + KEPT / 4;
+    let sleepers = (0..SLEEPERS).map(|_| settle(client, shape.clone()));
+    futures_util::future::join_all(sleepers).await;
+}
+
+async fn settle(client: &Client, shape: Shape) {
+    let root = Root::from_random(fastrand::u128(..));
+    let call = shape.call(&root);
+    let hash = call.hash.clone();
+    client.schedule(&NewJob::new(root.clone(), call), now()).await.expect("accepted");
+    let outcome = client.wait(&root, &hash, now).await.expect("an outcome");
+    assert!(shape.is_met_by(&outcome), "{shape:?}: {outcome:?}");
+}
+
 /// Job after job until there were enough calls.
 async fn submit(client: Client, seed: u64, number: u64, total: u64, done: Arc<AtomicU64>) {
     let mut rng = Rng::with_seed(seed.wrapping_add(number));
@@ -109,13 +136,9 @@ async fn submit(client: Client, seed: u64, number: u64, total: u64, done: Arc<At
             return;
         }
         let shape = some(&mut rng, &format!("{seed:x}-{number}-{n}-"));
-        let root = Root::from_random(fastrand::u128(..));
-        let call = shape.call(&root);
-        let hash = call.hash.clone();
-        client.schedule(&NewJob::new(root.clone(), call), now()).await.expect("accepted");
-        let outcome = client.wait(&root, &hash, now).await.expect("an outcome");
-        assert!(shape.is_met_by(&outcome), "{shape:?}: {outcome:?}");
-        done.fetch_add(shape.calls, Ordering::Relaxed);
+        let calls = shape.calls;
+        settle(&client, shape).await;
+        done.fetch_add(calls, Ordering::Relaxed);
     }
 }
 
