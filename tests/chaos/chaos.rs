@@ -22,12 +22,18 @@ const SHORT: Duration = Duration::from_secs(20);
 /// For everything to come to rest after the blows: what is queued is worked off, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(3);
 
+/// One job of so many may end as a dead letter: delivered ten times, and its worker was killed each time.
+const MOST_DEAD: u64 = 200;
+
+/// A job that takes so long is worth a look.
+const SLOW: Duration = Duration::from_secs(30);
+
 /// Clients at once: so many jobs are open.
 fn clients(kind: Kind) -> u64 {
     match kind {
         Kind::Sqlite | Kind::Redis => 32,
         // Some hundred calls a second are what the servers of this kind do here.
-        Kind::AwsLocal => 12,
+        Kind::AwsLocal => 8,
     }
 }
 
@@ -147,8 +153,10 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
             clients.complain(format!("{}: {line}", worker.name));
         }
     }
-    for letter in rest.dead_letters().await {
-        clients.complain(letter);
+    let letters = rest.dead_letters().await;
+    let (dead, ended) = (clients.counts.dead.load(Ordering::Relaxed), clients.ended.lock().expect("no panic").len());
+    if dead > ended as u64 / MOST_DEAD || letters.len() as u64 > dead {
+        clients.complain(format!("{dead} of {ended} jobs ended as dead letters:\n{}", letters.join("\n")));
     }
     let ended = std::mem::take(&mut *clients.ended.lock().expect("no panic"));
     for complaint in rest.replaced(&ended).await {
@@ -163,6 +171,11 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
         clients.complain(format!("{left} {name} are left"));
     }
     let (_, jobs_in_store) = rest.jobs().await;
+    let slowest = clients.slowest.lock().expect("no panic").clone();
+    if let Some(root) = slowest.root.filter(|_| slowest.took > SLOW) {
+        let tree = brrr(&folder, &rest.ports).args(["job", root.as_str()]).output().expect("the binary");
+        println!("what took so long:\n{}", String::from_utf8_lossy(&tree.stdout));
+    }
     let ways = workers.iter().map(|worker| &worker.way).chain([&way]);
     let connections_cut = ways.flat_map(|way| &way.proxies).map(|proxy| proxy.count()).sum();
     let wrong = clients.wrong.lock().expect("no panic").clone();
@@ -186,6 +199,7 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
 impl Report {
     fn rows(&self) -> Vec<(&'static str, Value)> {
         let (blows, counts) = (&self.blows, &self.clients.counts);
+        let slowest = self.clients.slowest.lock().expect("no panic");
         let get = |counter: &std::sync::atomic::AtomicU64| json!(counter.load(Ordering::Relaxed));
         let ended = self.clients.ended.lock().expect("no panic").len();
         let open = self.clients.open.lock().expect("no panic").len();
@@ -211,7 +225,8 @@ impl Report {
             ("calls", get(&counts.calls)),
             ("runs", json!(self.runs.all)),
             ("extra runs", json!(self.runs.extra)),
-            ("slowest job, ms", get(&counts.longest_ms)),
+            ("ended as dead letters", get(&counts.dead)),
+            ("slowest job", json!(format!("{:.1} s, {}", slowest.took.as_secs_f64(), slowest.shape))),
             ("seconds until all was at rest", json!((self.drained.as_secs_f64() * 10.0).round() / 10.0)),
             ("registrations left by jobs that are over", json!(self.left_registrations)),
             ("wrong", json!(self.wrong.len())),

@@ -43,6 +43,15 @@ pub struct Clients {
     pub ended: Mutex<HashMap<Root, Accepted>>,
     pub wrong: Mutex<Vec<String>>,
     pub counts: Counts,
+    /// The job that took longest.
+    pub slowest: Mutex<Slowest>,
+}
+
+#[derive(Clone, Default)]
+pub struct Slowest {
+    pub took: Duration,
+    pub shape: &'static str,
+    pub root: Option<Root>,
 }
 
 #[derive(Default)]
@@ -55,7 +64,8 @@ pub struct Counts {
     pub unknown: AtomicU64,
     /// Errors of the backend that clients saw, and tried again after.
     pub errors: AtomicU64,
-    pub longest_ms: AtomicU64,
+    /// Jobs that ended as dead letters, see `Clients::check`.
+    pub dead: AtomicU64,
     /// Calls that the ended jobs made.
     pub calls: AtomicU64,
 }
@@ -91,6 +101,7 @@ impl Clients {
             ended: Mutex::default(),
             wrong: Mutex::default(),
             counts: Counts::default(),
+            slowest: Mutex::default(),
         })
     }
 
@@ -265,8 +276,12 @@ impl Clients {
         let outcome = self.persist(|| self.client.wait(root, call, now)).await?;
         let accepted = Accepted { call: call.clone(), shape: shape.name, digest: digest(&outcome) };
         let begun = self.open.lock().expect("no panic").remove(root);
-        let took = begun.map_or(0, |(_, at)| u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX));
-        self.counts.longest_ms.fetch_max(took, Ordering::Relaxed);
+        let took = begun.map_or(Duration::ZERO, |(_, at)| at.elapsed());
+        let mut slowest = self.slowest.lock().expect("no panic");
+        if took > slowest.took {
+            *slowest = Slowest { took, shape: shape.name, root: Some(root.clone()) };
+        }
+        drop(slowest);
         self.counts.calls.fetch_add(shape.calls, Ordering::Relaxed);
         self.ended.lock().expect("no panic").insert(root.clone(), accepted);
         Ok(outcome)
@@ -288,8 +303,12 @@ impl Clients {
         }
     }
 
+    /// A message that was delivered ten times and never settled is taken for one that kills its workers: so that can happen
+    /// to any that is in work as long as workers live here. It is an end, and recorded; `chaos` bounds how many there are.
     fn check(&self, root: &Root, shape: &Shape, is_fine: bool, outcome: &Outcome) {
-        if !is_fine {
+        if is(outcome, &FailureKind::DeadLetter) {
+            count(&self.counts.dead);
+        } else if !is_fine {
             let got = outcome.as_ref().map(|value| String::from_utf8_lossy(value));
             let (task, arguments) = (shape.task, &shape.arguments);
             self.complain(format!(

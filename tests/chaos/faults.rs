@@ -65,7 +65,7 @@ pub fn deal(
     let mut kill = Timer::new(rng, 0.5, 1.5);
     let mut freeze = Timer::new(rng, 3.0, 7.0);
     let mut cut = Timer::new(rng, 0.5, 2.5);
-    let mut restart = Timer::new(rng, 6.0, 14.0);
+    let mut restart = Timer::new(rng, 8.0, 20.0);
     let mut thaw: Option<(usize, Instant)> = None;
     let mut revival: Option<Instant> = None;
     while Instant::now() < until {

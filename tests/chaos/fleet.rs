@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -52,6 +53,10 @@ pub fn guests() -> [PathBuf; 2] {
     })
 }
 
+/// Before a worker is started again that ended by itself: as who supervises one would do, not to keep a server busy that is
+/// just coming up.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
 /// A worker, whichever process it is at the moment.
 pub struct Worker {
     pub name: String,
@@ -60,14 +65,15 @@ pub struct Worker {
     lease: String,
     ledger: Arc<Ledger>,
     process: Option<(Child, JoinHandle<()>)>,
-    pub is_stopped: bool,
+    /// When it last ended by itself.
+    ended: Option<Instant>,
 }
 
 impl Worker {
-    pub fn start(name: String, way: Way, folder: &Path, lease: std::time::Duration, ledger: Arc<Ledger>) -> Self {
+    pub fn start(name: String, way: Way, folder: &Path, lease: Duration, ledger: Arc<Ledger>) -> Self {
         let lease = format!("{}ms", lease.as_millis());
         let folder = folder.to_owned();
-        let mut worker = Self { name, way, folder, lease, ledger, process: None, is_stopped: false };
+        let mut worker = Self { name, way, folder, lease, ledger, process: None, ended: None };
         worker.begin();
         worker
     }
@@ -83,7 +89,6 @@ impl Worker {
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("a worker");
         let (events, ledger) = (child.stdout.take().expect("stdout"), self.ledger.clone());
         self.process = Some((child, std::thread::spawn(move || ledger.read(events))));
-        self.is_stopped = false;
     }
 
     fn signal(&self, signal: Signal) {
@@ -101,21 +106,23 @@ impl Worker {
 
     pub fn stop(&mut self) {
         self.signal(Signal::STOP);
-        self.is_stopped = true;
     }
 
     pub fn go_on(&mut self) {
         self.signal(Signal::CONT);
-        self.is_stopped = false;
     }
 
-    /// Starts it again if it ended by itself; how it did.
+    /// How it ended, if it did so by itself; a moment later this starts it again.
     pub fn tend(&mut self) -> Option<ExitStatus> {
-        let (child, _) = self.process.as_mut()?;
+        let Some((child, _)) = &mut self.process else {
+            if self.ended.is_none_or(|at| at.elapsed() >= RESTART_PAUSE) {
+                self.begin();
+            }
+            return None;
+        };
         child.try_wait().expect("a status")?;
-        let status = self.end();
-        self.begin();
-        status
+        self.ended = Some(Instant::now());
+        self.end()
     }
 
     /// Asks it to end, and waits for that.

@@ -25,8 +25,6 @@ pub struct Shape {
     pub arguments: Value,
     /// Under a hash of its own: the call is one that others make too.
     pub fresh: bool,
-    /// Spaces behind the arguments.
-    pub padding: usize,
     /// Calls that it makes for the first time, itself included.
     pub calls: u64,
     pub expected: Expected,
@@ -34,7 +32,7 @@ pub struct Shape {
 
 impl Shape {
     fn new(name: &'static str, task: &'static str, arguments: Value, calls: u64, value: Value) -> Self {
-        Self { name, task, arguments, fresh: false, padding: 0, calls, expected: Expected::Value(value) }
+        Self { name, task, arguments, fresh: false, calls, expected: Expected::Value(value) }
     }
 
     fn fresh(self) -> Self {
@@ -48,12 +46,10 @@ impl Shape {
     /// The call as the job `root` makes it.
     pub fn call(&self, root: &Root) -> Call {
         let hash = CallHash::from(python::call_hash(self.task, &self.arguments));
-        let mut payload = python::payload(&self.arguments);
-        payload.resize(payload.len() + self.padding, b' ');
         Call {
             hash: if self.fresh { CallHash::derive(root.as_str(), hash.as_str().as_bytes()) } else { hash },
             task: self.task.to_owned(),
-            payload: payload.into(),
+            payload: python::payload(&self.arguments).into(),
             topic: TOPIC.into(),
             options: Options::default(),
         }
@@ -170,4 +166,9 @@ pub fn sleeper(seconds: f64) -> Shape {
 pub fn greeting(text: &str) -> Shape {
     let name = "greeting";
     Shape::new(name, "hello", json!({"greetee": text}), 1, json!(format!("Hello, {text}!")))
+}
+
+/// A value of so many bytes, quotes included.
+pub fn large(bytes: usize) -> Shape {
+    Shape::new("large", "big_result", json!({"bytes": bytes}), 1, json!("x".repeat(bytes - 2))).fresh()
 }

@@ -31,8 +31,11 @@ const SAMPLES: u64 = 20;
 /// Jobs at once.
 const CLIENTS: u64 = 16;
 
-/// More guests than a worker runs at once: eight a core, in its own settings.
-const SLEEPERS: usize = 64;
+/// Guests that a worker runs at once on each core, unless it is told otherwise.
+const SLOTS: usize = 8;
+
+/// Times that every slot has its turn: which one a guest gets is for the engine to say.
+const ROUNDS: usize = 3;
 
 /// Bytes that a slot keeps resident of the memory of its guests (`wasm/engine.rs`).
 const KEPT: usize = 512 << 10;
@@ -109,14 +112,20 @@ pub fn run(kind: Kind) {
     judge(kind, &samples, begun.elapsed());
 }
 
-/// Holds a guest in every slot at once, with more memory than a slot keeps: each keeps what was touched in it, up to a bound,
-/// and by itself the last one might come to that after hours.
+/// Runs a guest in every slot that touches as much memory as a slot keeps: by itself the last one might be used so for the first
+/// time after hours. So many slots are held by guests that sleep, one fewer each time, and the large one takes what is left.
 async fn fill(client: &Client) {
-    let mut shape = shapes::sleeper(0.5);
-    // JSON, and large in the guest's memory.
-    shape.padding = KEPT + KEPT / 4;
-    let sleepers = (0..SLEEPERS).map(|_| settle(client, shape.clone()));
-    futures_util::future::join_all(sleepers).await;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    for held in (0..SLOTS * cores).rev().cycle().take(ROUNDS * SLOTS * cores) {
+        let sleepers = (0..held).map(|_| settle(client, shapes::sleeper(0.3)));
+        let large = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            for _ in 0..3 {
+                settle(client, shapes::large(KEPT)).await;
+            }
+        };
+        futures_util::future::join(futures_util::future::join_all(sleepers), large).await;
+    }
 }
 
 async fn settle(client: &Client, shape: Shape) {
