@@ -128,8 +128,11 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
             clients.complain(error);
         }
         if calm.elapsed() > PATIENCE {
-            clients
-                .complain(format!("after {PATIENCE:?} of rest {} jobs are open and {depth} messages left", open.len()));
+            let waited_for = clients.open.lock().expect("no panic").len();
+            clients.complain(format!(
+                "after {PATIENCE:?} of rest clients wait for {waited_for} jobs, {} are open and {depth} messages left",
+                open.len()
+            ));
             break open;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brrr_backends::dynamodb::{self, DynamoDb};
 use brrr_backends::sqs::{self, Sqs};
 use brrr_backends::{Combined, Places, aws};
+use brrr_protocol::Result;
 use brrr_protocol::ports::{Backend, Queue as _, Store as _};
 
 use crate::proxy::Proxy;
@@ -39,6 +40,9 @@ impl Kind {
         }
     }
 }
+
+/// For a server to read its files.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The table, and what the names of the queues begin with.
 const NAME: &str = "chaos";
@@ -166,16 +170,35 @@ impl Ports {
         self.folder.join("state.db")
     }
 
+    /// A server that was just started may still be reading its files.
     pub async fn open(&self) -> Arc<dyn Backend> {
+        let begun = Instant::now();
+        loop {
+            match self.try_open().await {
+                Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                opened => return opened.expect("the backend"),
+            }
+        }
+    }
+
+    async fn try_open(&self) -> Result<Arc<dyn Backend>> {
         let lease = Some(self.kind.lease());
-        let at = |url| async move { Places { lease, ..Places::at(url) }.open().await.expect("the backend") };
+        let at = |url| async move { Places { lease, ..Places::at(url) }.open().await };
         match self.kind {
             Kind::Sqlite => at(format!("sqlite:{}", self.file().display())).await,
             Kind::Redis => at(format!("redis://127.0.0.1:{}", self.ports[0])).await,
             Kind::AwsLocal => {
                 let (store, queue) = self.aws().await;
                 let name = self.kind.name().to_owned();
-                Arc::new(Combined { name, store: store.clone(), queue: Arc::new(queue), cache: store, events: None })
+                Ok(Arc::new(Combined {
+                    name,
+                    store: store.clone(),
+                    queue: Arc::new(queue),
+                    cache: store,
+                    events: None,
+                }))
             }
         }
     }
