@@ -320,6 +320,10 @@ impl Cache for View {
         })
         .await
     }
+
+    async fn forget(&self, keys: &[String]) -> Result<()> {
+        self.access(|s| keys.iter().for_each(|key| drop(s.counters.remove(key)))).await
+    }
 }
 
 #[async_trait]
