@@ -322,7 +322,7 @@ impl Cache for View {
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {
-        self.access(|s| keys.iter().for_each(|key| drop(s.counters.remove(key)))).await
+        self.access(|s| s.counters.retain(|name, _| !keys.contains(name))).await
     }
 }
 

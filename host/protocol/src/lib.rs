@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod fused;
+pub mod gc;
 pub mod model;
 pub mod options;
 pub mod ports;

@@ -518,6 +518,15 @@ pub trait Backend: Send + Sync {
     async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
         stepwise::end_job(self.store(), root, failure, now).await
     }
+
+    /// Removes what calls have left for all jobs: their values, and which job asked for them last. Not of one that somebody
+    /// waits for, or that another job than `root` asked for last. Returns of how many. Only `gc` does this.
+    ///
+    /// Where this is one transaction their descriptions go as well. Step by step they stay: somebody may have sent a message
+    /// for the call and be about to say so.
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+        stepwise::forget_calls(self.store(), root, calls).await
+    }
 }
 
 /// What a handler is asked to do.

@@ -319,4 +319,8 @@ impl Backend for Memory {
     async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
         self.transact(|tx| fused::end_job(tx, root, failure, now))
     }
+
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+        self.transact(|tx| fused::forget_calls(tx, root, calls))
+    }
 }

@@ -274,4 +274,9 @@ impl Backend for Sqlite {
         let (root, failure) = (root.clone(), failure.clone());
         self.writer.run(Mode::Durable, move |tx| fused::end_job(tx, &root, &failure, now)).await
     }
+
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+        let (root, calls) = (root.clone(), calls.to_vec());
+        self.writer.run(Mode::Write, move |tx| fused::forget_calls(tx, &root, &calls)).await
+    }
 }

@@ -185,8 +185,9 @@ impl Session {
     }
 
     fn remove_statements(&self, keys: &[Key]) -> rusqlite::Result<()> {
-        let mut record =
-            self.conn.prepare_cached("DELETE FROM record WHERE n = (SELECT n FROM name WHERE id = ?1) AND kind = ?2")?;
+        let mut record = self
+            .conn
+            .prepare_cached("DELETE FROM record WHERE n = (SELECT n FROM name WHERE id = ?1) AND kind = ?2")?;
         let mut name = self.conn.prepare_cached(
             "DELETE FROM name WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM record WHERE record.n = name.n)",
         )?;
@@ -198,9 +199,10 @@ impl Session {
     }
 
     pub fn forget_counters(&mut self, names: &[String]) -> Result<()> {
-        let forgotten = self.conn.prepare_cached("DELETE FROM counter WHERE name = ?1").and_then(|mut delete| {
-            names.iter().try_for_each(|name| delete.execute([name]).map(drop))
-        });
+        let forgotten = self
+            .conn
+            .prepare_cached("DELETE FROM counter WHERE name = ?1")
+            .and_then(|mut delete| names.iter().try_for_each(|name| delete.execute([name]).map(drop)));
         self.counters.retain(|name, _| !names.contains(name));
         self.check(forgotten)
     }

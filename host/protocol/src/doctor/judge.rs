@@ -123,7 +123,9 @@ impl<'a> Judge<'a> {
         }
         let keys: Vec<Key> = all
             .iter()
-            .flat_map(|f| f.live.iter().flat_map(|root| [Key::failure(&f.case.call, root), Key::run(&f.case.call, root)]))
+            .flat_map(|f| {
+                f.live.iter().flat_map(|root| [Key::failure(&f.case.call, root), Key::run(&f.case.call, root)])
+            })
             .collect();
         let mut found = self.get_many(&keys).await?.into_iter().zip(keys);
         for facts in &mut all {
@@ -197,18 +199,24 @@ impl<'a> Judge<'a> {
             if self.will_be_woken(call, root, run).await? {
                 return Ok(None);
             }
-            return self.lost(facts, root, &topics, Why::NotWoken).await.map(Some);
+            return self.lost(facts, root, &topics, Why::NotWoken, !may_be_queued).await.map(Some);
         }
-        let why = if may_be_queued { Why::MaybeQueued } else { Why::NotQueued };
-        self.lost(facts, root, &topics, why).await.map(Some)
+        self.lost(facts, root, &topics, Why::NotQueued, !may_be_queued).await.map(Some)
     }
 
-    async fn lost(&mut self, facts: &Facts, root: &Root, topics: &BTreeSet<Topic>, why: Why) -> Result<Finding> {
+    async fn lost(
+        &mut self,
+        facts: &Facts,
+        root: &Root,
+        topics: &BTreeSet<Topic>,
+        why: Why,
+        certain: bool,
+    ) -> Result<Finding> {
         let call = &facts.case.call;
         let own = facts.case.tops.iter().find(|(top, ..)| top == root).or(facts.case.tops.first());
         let (task, home) = self.home(call, topics).await?;
         let topic = own.map(|(_, topic, _)| topic.clone()).or(home);
-        Ok(Finding::Lost(Lost { call: call.clone(), root: root.clone(), task, topic, why }))
+        Ok(Finding::Lost(Lost { call: call.clone(), root: root.clone(), task, topic, why, certain }))
     }
 
     /// A call's task, and the topic on which it is run.

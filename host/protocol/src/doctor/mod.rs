@@ -14,6 +14,8 @@ mod queued;
 mod repair;
 mod survey;
 
+pub(crate) use queued::bits;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,6 +91,8 @@ pub struct Lost {
     /// Where to queue it; `None`: no record tells, and a guess might fail it.
     pub topic: Option<Topic>,
     pub why: Why,
+    /// False: this queue can't be looked through, and is not empty. So a message may be there after all.
+    pub certain: bool,
 }
 
 /// Why nobody will run a call.
@@ -96,8 +100,6 @@ pub struct Lost {
 pub enum Why {
     /// It has no message.
     NotQueued,
-    /// It has none that is known of, but this queue can't be looked through, and is not empty.
-    MaybeQueued,
     /// It waits for calls that have all ended or don't know of it.
     NotWoken,
 }
