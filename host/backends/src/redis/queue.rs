@@ -82,7 +82,7 @@ fn unpacked(held: &str) -> Option<(u32, &str, &str)> {
 }
 
 /// `unique:receives:body`: a message that is delayed, as it is kept. Two alike must not become one.
-fn delayed(receives: u32, body: &str) -> String {
+pub(super) fn delayed(receives: u32, body: &str) -> String {
     format!("{:016x}:{receives}:{body}", fastrand::u64(..))
 }
 
@@ -92,7 +92,7 @@ async fn server_time(connection: &mut impl ConnectionLike) -> RedisResult<u64> {
     Ok(seconds * 1000 + micros / 1000)
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
