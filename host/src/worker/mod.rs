@@ -2,7 +2,8 @@
 //!
 //! - `in_flight`: what this worker holds; `leases`: keeps it held; `preempt`: stops what nobody wants any more
 //! - `turns`: one run of a call at a time; `shutdown`: signals; `announce`: says what it handles;
-//!   `current`: the handler, which may be replaced; `trouble`: how long a backend that fails is left alone
+//!   `current`: the handler, which may be replaced; `redrive`: looks for stuck work; `trouble`: how long a backend that
+//!   fails is left alone
 //!
 //! What becomes of a message is decided in `brrr_protocol::step`, and what the worker does about that in `disposition`.
 
@@ -11,6 +12,7 @@ mod current;
 mod in_flight;
 mod leases;
 mod preempt;
+mod redrive;
 mod shutdown;
 mod trouble;
 mod turns;
@@ -34,6 +36,7 @@ pub use announce::announce;
 pub use current::Current;
 use in_flight::{Id, InFlight};
 use leases::Leases;
+pub use redrive::{Redrive, redrive};
 pub use shutdown::Shutdown;
 use trouble::Trouble;
 use turns::Turns;

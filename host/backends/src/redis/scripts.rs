@@ -25,6 +25,7 @@ scripts! {
     FAIL: "lua/fail.lua";
     DISCHARGE: "lua/discharge.lua";
     RECEIVE: "lua/receive.lua";
+    FORGET: "lua/forget.lua";
     SCHEDULE: "lua/schedule.lua";
 }
 

@@ -217,4 +217,15 @@ impl Backend for Redis {
         let script = script.arg(work.topic.as_str()).arg(end.as_str()).arg(ended(work));
         self.run(self.acknowledging(script, work), "discharge a call").await.map(drop)
     }
+
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+        if !self.may_script() {
+            return stepwise::forget_calls(self, root, calls).await;
+        }
+        let script = scripts::FORGET.call(&self.0.keys).arg(root.as_str()).args(calls.iter().map(CallHash::as_str));
+        match self.run(script, "forget calls").await? {
+            Value::Int(count) => Ok(count.unsigned_abs()),
+            other => Err(Redis::unexpected("forget calls", &other)),
+        }
+    }
 }
