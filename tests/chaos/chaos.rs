@@ -1,5 +1,6 @@
 //! Chaos: blows for a while, then rest, then the verdict.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::clients::Clients;
 use crate::faults::{self, Blows, WORKERS};
 use crate::fleet::{Worker, brrr, install};
 use crate::ledger::{Ledger, Runs};
-use crate::place::{Durability, Kind, Place};
+use crate::place::{Durability, Kind, Place, Ports};
 use crate::verdict::Rest;
 
 /// How long the blows go on unless `BRRR_CHAOS_MINUTES` says otherwise.
@@ -109,20 +110,24 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
     tokio::pin!(all);
     let mut clients_ended = false;
     // At rest: the clients have their answers, every job is over, nothing is queued.
-    // What commands began that were killed is nobody's to wait for, where a job is not scheduled in one step.
+    // What a command began that was killed is nobody's to wait for; where a job is not scheduled in one step it may have no
+    // message, and then it is for `doctor`.
     let is_known = |root: &Root| clients.open.lock().expect("no panic").contains_key(root) || clients.has_ended(root);
-    let mut orphans;
+    let mut orphans = 0;
     let restless = loop {
         if !clients_ended {
             clients_ended = tokio::time::timeout(Duration::from_millis(100), &mut all).await.is_ok();
         }
-        let (mut open, _) = rest.jobs().await;
+        let (open, _) = rest.jobs().await;
         let depth = rest.depth().await;
-        let all_open = open.len();
-        open.retain(is_known);
-        orphans = all_open - open.len();
-        if clients_ended && open.is_empty() && depth == 0 {
-            break Vec::new();
+        if clients_ended && depth == 0 && !open.iter().any(is_known) {
+            if open.is_empty() {
+                break Vec::new();
+            }
+            if orphans == 0 {
+                orphans = open.len();
+                doctor(&folder, &rest.ports, &["--fix"]).unwrap_or_else(|found| clients.complain(found));
+            }
         }
         if let Err(error) = faults::tend(&mut workers) {
             clients.complain(error);
@@ -156,6 +161,7 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
             clients.complain(format!("{}: {line}", worker.name));
         }
     }
+    doctor(&folder, &rest.ports, &[]).unwrap_or_else(|found| clients.complain(found));
     let letters = rest.dead_letters().await;
     let (dead, ended) = (clients.counts.dead.load(Ordering::Relaxed), clients.ended.lock().expect("no panic").len());
     if dead > ended as u64 / MOST_DEAD || letters.len() as u64 > dead {
@@ -199,6 +205,15 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
     }
 }
 
+/// `brrr-host doctor`, on what is at rest.
+///
+/// # Errors
+/// What it found and did not repair.
+fn doctor(folder: &Path, ports: &Ports, more: &[&str]) -> Result<(), String> {
+    let output = brrr(folder, ports).args(["doctor", "--older-than", "0s"]).args(more).output().expect("the binary");
+    if output.status.success() { Ok(()) } else { Err(format!("brrr-host doctor: {output:?}")) }
+}
+
 impl Report {
     fn rows(&self) -> Vec<(&'static str, Value)> {
         let (blows, counts) = (&self.blows, &self.clients.counts);
@@ -219,7 +234,7 @@ impl Report {
             ("jobs accepted", json!(ended + open)),
             ("jobs ended", json!(ended)),
             ("jobs in the store", json!(self.jobs_in_store)),
-            ("of those, of commands that died before", json!(self.orphans)),
+            ("of those, begun by killed commands and ended by doctor", json!(self.orphans)),
             ("cancelled", get(&counts.cancels)),
             ("with a deadline", get(&counts.deadlines)),
             ("tried again", get(&counts.retries)),
@@ -239,7 +254,7 @@ impl Report {
     fn print(&self) {
         let rows = self.rows();
         for (name, value) in &rows {
-            println!("{name:<42} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+            println!("{name:<56} {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         }
         let object: serde_json::Map<String, Value> =
             rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();

@@ -86,6 +86,8 @@ impl Worker {
         let log = File::options().create(true).append(true).open(self.log()).expect("a log");
         let mut command = brrr(&self.folder, &self.way.ports());
         command.arg("run").args(guests()).args(["--lease", &self.lease, "--events", "-"]);
+        // Nothing may be lost that would have to be found.
+        command.args(["--redrive", "off"]);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("a worker");
         let (events, ledger) = (child.stdout.take().expect("stdout"), self.ledger.clone());
         self.process = Some((child, std::thread::spawn(move || ledger.read(events))));
