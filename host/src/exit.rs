@@ -162,7 +162,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::Unavailable => Self::Unreachable,
             ErrorKind::Corrupt => Self::NotAStore,
             ErrorKind::ReadOnly => Self::ReadOnly,
-            ErrorKind::NewerSchema => Self::NewerSchema,
+            ErrorKind::NewerSchema | ErrorKind::NewerRecord => Self::NewerSchema,
             ErrorKind::Full => Self::Full,
             ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => Self::BackendFailed,
         }

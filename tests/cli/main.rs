@@ -8,6 +8,7 @@ mod calls;
 mod components;
 mod config;
 mod control;
+mod damage;
 mod dead;
 mod doctor;
 mod events;

@@ -36,7 +36,7 @@ pub use announce::announce;
 pub use current::Current;
 use in_flight::{Id, InFlight};
 use leases::Leases;
-pub use redrive::{Redrive, redrive};
+pub use redrive::redrive;
 pub use shutdown::Shutdown;
 use trouble::Trouble;
 use turns::Turns;
@@ -261,7 +261,10 @@ impl Shared {
                 tracing::debug!("{}: dropped, because the job is over ({})", subject(delivery), state.as_str());
             }
             Disposition::ReportSetAside(reason) => {
-                tracing::error!("set aside a message of topic {}: {reason}", delivery.topic);
+                let topic = &delivery.topic;
+                tracing::error!(
+                    "set aside a message of topic {topic}: {reason}; `brrr-host dead list --topic {topic}` lists it"
+                );
             }
             Disposition::GiveBack(error) => {
                 let delay = self.trouble.failed(Instant::now());

@@ -16,7 +16,8 @@ use super::output::say;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::gateway::Gateway;
-use crate::worker::{Options, Redrive, Shutdown, Worker, announce, redrive};
+use crate::units::Interval;
+use crate::worker::{Options, Shutdown, Worker, announce, redrive};
 pub use args::Args;
 use load::Loader;
 use observe::observe;
@@ -95,7 +96,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     if let Some(watch) = watch {
         tokio::spawn(watch.serve(loader, served, serving, backend.clone(), shutdown.clone()));
     }
-    if let Redrive(Some(interval)) = args.redrive {
+    if let Interval(Some(interval)) = args.redrive {
         tokio::spawn(redrive(backend.clone(), interval, shutdown.clone()));
     }
     // One that stops by itself asks the others to stop.
