@@ -405,7 +405,7 @@ fn wake_in_job(tx: &mut impl Transaction, call: &CallHash, root: &Root, topic: &
     let Some(pending) = pending(tx, call)? else { return Ok(()) };
     let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
     wake(tx, mine)?;
-    let Some(other) = kept.first() else { return tx.delete(&key) };
+    let Some(other) = PendingReturns::next_in_turn(&kept, root) else { return tx.delete(&key) };
     send(tx, topic, &Message { root: other.root.clone(), call: call.clone() })?;
     let kept = PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at };
     tx.put(&key, &kept.encode())

@@ -637,7 +637,7 @@ async fn wake_in_job(
         let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
         let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
         wake_new(p, call, mine, &mut handled).await?;
-        if let (Some(other), false) = (kept.first(), passed_on) {
+        if let (Some(other), false) = (PendingReturns::next_in_turn(&kept, root), passed_on) {
             p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
             passed_on = true;
         }

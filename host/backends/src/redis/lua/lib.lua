@@ -231,7 +231,7 @@ local function wake_all(hash, write)
 end
 
 -- Who waits under `root` for a call that failed there, or is about to. The others stay, and the call is queued again
--- under one of their jobs (R2).
+-- under one of their jobs (R2): the next one in turn, see `PendingReturns::next_in_turn`.
 local function wake_in_job(hash, root, topic, write)
   local p = pending(hash)
   local mine, kept = {}, {}
@@ -246,8 +246,15 @@ local function wake_in_job(hash, root, topic, write)
   if #kept == 0 then
     call('HDEL', record(hash), 'pending_returns')
   else
-    count(kept[1].root, 1)
-    send(topic, kept[1].root, hash)
+    local turn = kept[1].root
+    for _, e in ipairs(kept) do
+      if before(root, e.root) then
+        turn = e.root
+        break
+      end
+    end
+    count(turn, 1)
+    send(topic, turn, hash)
     put_pending(hash, { entries = kept, scheduled = p.scheduled })
   end
 end
