@@ -12,8 +12,10 @@ mod dead;
 mod events;
 mod fetch;
 mod gateway;
+mod gateway_limits;
 mod harness;
 mod help;
+mod hostile;
 #[path = "../servers/http.rs"]
 mod http_server;
 #[path = "../servers/https.rs"]

@@ -60,18 +60,18 @@ fn loaded(answer: Value) -> Result<Loaded> {
     let Value::Array(found) = found else { return Err(wrong(&found)) };
     let Ok([call, value, failure, run, job]) = <[Value; 5]>::try_from(found) else { return Err(wrong(&Value::Nil)) };
     let run_bytes = bytes(run)?;
-    // The record names the last one first; a sample has it last.
-    let mut sample = outcomes(sample)?;
-    sample.reverse();
-    Ok(Loaded {
+    let mut loaded = Loaded {
         call: bytes(call)?.as_ref().map(CallRecord::decode).transpose()?,
         job: bytes(job)?.as_deref().map(JobRecord::decode).transpose()?.map(Box::new),
         outcome: stepwise::outcome(bytes(value)?, bytes(failure)?)?,
         run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
         run_bytes,
-        sample,
         earlier: outcomes(earlier)?,
-    })
+        ..Loaded::default()
+    };
+    // The record names the last one first.
+    loaded.take_sample(outcomes(sample)?);
+    Ok(loaded)
 }
 
 /// What `lua/defer.lua` answers; `None`: the job is over.
