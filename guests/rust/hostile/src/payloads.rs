@@ -6,7 +6,7 @@ use brrr::{Call, Error, Result, try_join_all};
 #[brrr::handler(raw)]
 pub fn result(payload: Vec<u8>) -> Vec<u8> {
     let text = std::str::from_utf8(&payload).unwrap_or_default();
-    let number = text.split(' ').next_back().and_then(|n| n.parse().ok());
+    let number = text.trim_matches(['[', ']']).split(' ').next_back().and_then(|n| n.parse().ok());
     vec![b'1'; number.unwrap_or(0)]
 }
 
