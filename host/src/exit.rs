@@ -188,6 +188,7 @@ impl From<&LoadError> for Exit {
             | LoadError::Unfit { .. }
             | LoadError::DescribeFailed { .. }
             | LoadError::DescribeTimeout { .. }
+            | LoadError::BadName { .. }
             | LoadError::BadOption { .. }
             | LoadError::NoTasks { .. } => Self::BrokenComponent,
             LoadError::Engine { .. } => Self::Fault,

@@ -14,8 +14,10 @@ mod doctor;
 mod events;
 mod fetch;
 mod gateway;
+mod gateway_limits;
 mod harness;
 mod help;
+mod hostile;
 #[path = "../servers/http.rs"]
 mod http_server;
 #[path = "../servers/https.rs"]

@@ -9,8 +9,10 @@ use bytes::Bytes;
 
 use crate::cycle::Walk;
 use crate::error::Result;
-use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
-use crate::ports::{Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter};
+use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, size_of_outcome};
+use crate::ports::{
+    Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter,
+};
 use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, encode_failure, encode_latest, read_failure};
 use crate::release::{Release, Todo};
 use crate::stepwise::{
@@ -141,9 +143,10 @@ pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
         ..Loaded::default()
     };
     if let (Some(run), None) = (&loaded.run, &loaded.outcome) {
-        loaded.sample = outcomes(tx, root, &run.sample)?;
+        let (named, earlier) = (run.sample.iter().rev().cloned().collect::<Vec<_>>(), run.earlier.clone());
+        loaded.take_sample(outcomes(tx, root, &named)?);
         if loaded.ready() {
-            loaded.earlier = outcomes(tx, root, &run.earlier)?;
+            loaded.earlier = outcomes(tx, root, &earlier)?;
         }
     }
     Ok(loaded)
@@ -154,7 +157,16 @@ pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
 /// # Errors
 /// When the backend fails or a record does not decode.
 pub fn outcomes(tx: &mut impl Snapshot, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
-    calls.iter().map(|call| read_outcome(tx, root, call)).collect()
+    let (mut bytes, mut outcomes) = (0, Vec::with_capacity(calls.len()));
+    for call in calls {
+        let outcome = read_outcome(tx, root, call)?;
+        bytes += outcome.as_ref().map_or(0, size_of_outcome);
+        outcomes.push(outcome);
+        if bytes > MOST_AT_ONCE {
+            break;
+        }
+    }
+    Ok(outcomes)
 }
 
 fn read_outcome(tx: &mut impl Snapshot, root: &Root, call: &CallHash) -> Result<Option<Outcome>> {

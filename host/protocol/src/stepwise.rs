@@ -12,9 +12,10 @@ use bytes::Bytes;
 use crate::concurrent::{Access, all};
 use crate::cycle::Walk;
 use crate::error::Result;
-use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
+use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, size_of_outcome};
 use crate::ports::{
-    Cache, Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Queue, Scheduled, Store, Swap, Work, spawn_counter,
+    Cache, Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Queue, Scheduled, Store, Swap, Work,
+    spawn_counter,
 };
 use crate::records::{
     JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_latest, encode_failure, encode_latest, read_failure,
@@ -165,9 +166,10 @@ pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
             loaded.sample = vec![None; sampled];
             return Ok(loaded);
         }
-        let calls: Vec<CallHash> = run.sample.iter().chain(&run.earlier).cloned().collect();
-        loaded.sample = outcomes(store, root, &calls).await?;
-        let earlier = loaded.sample.split_off(sampled);
+        let calls: Vec<CallHash> = run.sample.iter().rev().chain(&run.earlier).cloned().collect();
+        let mut sample = outcomes(store, root, &calls).await?;
+        let earlier = sample.split_off(sampled.min(sample.len()));
+        loaded.take_sample(sample);
         if loaded.ready() {
             loaded.earlier = earlier;
         }
@@ -196,9 +198,22 @@ const LAST_FEW: usize = 4;
 /// # Errors
 /// When the store fails or a record does not decode.
 pub async fn outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
-    if calls.is_empty() {
-        return Ok(Vec::new());
+    let (mut bytes, mut found) = (0, Vec::with_capacity(calls.len()));
+    for some in calls.chunks(FEW) {
+        let outcomes = some_outcomes(store, root, some).await?;
+        bytes += outcomes.iter().flatten().map(size_of_outcome).sum::<usize>();
+        found.extend(outcomes);
+        if bytes > MOST_AT_ONCE {
+            break;
+        }
     }
+    Ok(found)
+}
+
+/// Calls whose outcomes are asked for before their size is known: 200 MB of DynamoDB's largest items.
+const FEW: usize = 512;
+
+async fn some_outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
     // All values first, then all failures: a failure is put only while there is no value, so this order never misses
     // one that an earlier reader saw (R1). Not together as in `load`: here most calls have a value, and so would be read again.
     let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;

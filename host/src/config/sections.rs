@@ -20,6 +20,8 @@ use crate::units::Interval;
 pub struct Worker {
     /// Serve the topic over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     http: Option<Text<Address>>,
+    /// The file with the token that the gateway's clients must send.
+    http_token_file: Option<PathBuf>,
     /// The memory that one run may use.
     memory: Option<Size>,
     /// The time that one run may take, unless its task says otherwise.
@@ -74,6 +76,8 @@ pub struct Job {
 pub struct Serve {
     /// Where to listen: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     http: Option<Text<Address>>,
+    /// The file with the token that its clients must send.
+    http_token_file: Option<PathBuf>,
 }
 
 /// How the pauses before retries grow, as flags and files write it.

@@ -68,18 +68,14 @@ fn loaded(message: &Message, answer: Value) -> Result<Loaded> {
     let run_bytes = bytes(run)?;
     let run = run_bytes.as_deref().map(RunRecord::decode).transpose().map_err(|e| e.of(&Key::run(hash, root)))?;
     let named = run.as_ref().map(|run| (&run.sample[..], &run.earlier[..])).unwrap_or_default();
-    // The record names the last one first; a sample has it last.
-    let mut sample = outcomes(root, named.0.iter().rev(), sample)?;
-    sample.reverse();
-    Ok(Loaded {
-        call,
-        job: job.map(Box::new),
-        outcome: stepwise::outcome(root, hash, bytes(value)?, bytes(failure)?)?,
-        sample,
-        earlier: outcomes(root, named.1.iter(), earlier)?,
-        run,
-        run_bytes,
-    })
+    // The record names the last one first.
+    let sample = outcomes(root, named.0.iter().rev(), sample)?;
+    let earlier = outcomes(root, named.1.iter(), earlier)?;
+    let outcome = stepwise::outcome(root, hash, bytes(value)?, bytes(failure)?)?;
+    let job = job.map(Box::new);
+    let mut loaded = Loaded { call, job, outcome, run, run_bytes, earlier, ..Loaded::default() };
+    loaded.take_sample(sample);
+    Ok(loaded)
 }
 
 /// What `lua/defer.lua` answers; `None`: the job is over.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use brrr_protocol::model::Topic;
 
 use super::processes::Processes;
-use crate::cli::options::{BackendArgs, duration, size, topic};
+use crate::cli::options::{BackendArgs, TokenArgs, duration, size, topic};
 use crate::cli::permissions::PermissionArgs;
 use crate::gateway::Address;
 use crate::units::Interval;
@@ -44,6 +44,9 @@ pub struct Args {
     /// Serve its topics over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     #[arg(long, env = "BRRR_HTTP", value_name = "ADDRESS")]
     pub http: Option<Address>,
+
+    #[command(flatten)]
+    pub token: TokenArgs,
 
     /// The memory that one run may use.
     // What a Python guest needs several times over.

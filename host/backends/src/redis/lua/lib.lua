@@ -8,6 +8,11 @@ local call, byte, sub, find = redis.call, string.byte, string.sub, string.find
 local function record(hash) return P .. 'brrr:call:' .. hash end
 local function job_record(root) return P .. 'brrr:job:' .. root end
 
+-- Bytes of outcomes that are read at once: `ports::MOST_AT_ONCE`.
+local MOST_AT_ONCE = 67108864
+
+local function size(pair) return (pair[1] and #pair[1] or 0) + (pair[2] and #pair[2] or 0) end
+
 -- Bencode ---------------------------------------------------------------------------------------------------------
 
 -- What is being read, for the message about damage.
