@@ -9,6 +9,7 @@ mod components;
 mod config;
 mod control;
 mod dead;
+mod doctor;
 mod events;
 mod fetch;
 mod gateway;

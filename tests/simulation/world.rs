@@ -320,6 +320,10 @@ impl Cache for View {
         })
         .await
     }
+
+    async fn forget(&self, keys: &[String]) -> Result<()> {
+        self.access(|s| s.counters.retain(|name, _| !keys.contains(name))).await
+    }
 }
 
 #[async_trait]

@@ -13,7 +13,7 @@ use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
 use crate::ports::{Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter};
 use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_failure, encode_failure, encode_latest};
 use crate::release::{Release, Todo};
-use crate::stepwise::{is_first_of_job, must_send, outcome, over_what_no_run_wrote, run_with_options};
+use crate::stepwise::{is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, run_with_options};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
 /// Reads of one consistent state.
@@ -437,4 +437,23 @@ fn send(tx: &mut impl Transaction, topic: &Topic, message: &Message) -> Result<(
 
 fn ack(tx: &mut impl Transaction, work: &Work) -> Result<()> {
     work.receipt.as_ref().map_or(Ok(()), |receipt| tx.ack(receipt))
+}
+
+/// See `Backend::forget_calls`.
+///
+/// # Errors
+/// When the backend fails or a record does not decode.
+pub fn forget_calls(tx: &mut impl Transaction, root: &Root, calls: &[CallHash]) -> Result<u64> {
+    let mut forgotten = 0;
+    for call in calls {
+        let is_awaited = tx.has(&Key::pending_returns(call))?;
+        let latest = tx.get(&Key::latest(call))?;
+        if may_forget(root, is_awaited, latest.as_deref())? {
+            forgotten += 1;
+            for key in [Key::value(call), Key::call(call), Key::latest(call)] {
+                tx.delete(&key)?;
+            }
+        }
+    }
+    Ok(forgotten)
 }

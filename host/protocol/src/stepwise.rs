@@ -16,7 +16,9 @@ use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
 use crate::ports::{
     Cache, Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Queue, Scheduled, Store, Swap, Work, spawn_counter,
 };
-use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_failure, encode_failure, encode_latest};
+use crate::records::{
+    JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_failure, decode_latest, encode_failure, encode_latest,
+};
 use crate::release::{Release, Todo};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
@@ -67,6 +69,8 @@ impl<'a> Ports<'a> {
 /// When a port fails; safe to repeat under the same root.
 pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Scheduled> {
     let call = &job.call;
+    // First, so that nobody takes the call for one that is no longer needed and forgets what is written next.
+    p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
     p.store.put(&Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload)).await?;
     let key = Key::job(&job.root);
     let mut record = job.record(now);
@@ -74,7 +78,6 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
     if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {
         record = JobRecord::decode(&found)?;
     }
-    p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
     if record.is_over() {
         return Ok(Scheduled::AlreadyDone);
     }
@@ -696,4 +699,26 @@ async fn is_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -
         }
         looks = (2 * looks).min(MAX_LOOKS);
     }
+}
+
+/// See `Backend::forget_calls`.
+///
+/// # Errors
+/// When the store fails or a record does not decode; safe to repeat.
+pub async fn forget_calls(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<u64> {
+    let keys: Vec<Key> = calls.iter().flat_map(|call| [Key::pending_returns(call), Key::latest(call)]).collect();
+    let found = store.get_many(&keys).await?;
+    let mut free = Vec::with_capacity(calls.len());
+    for (call, found) in calls.iter().zip(found.chunks(2)) {
+        if may_forget(root, found[0].is_some(), found[1].as_deref())? {
+            free.push(call);
+        }
+    }
+    store.remove_many(&free.iter().map(|call| Key::value(call)).collect::<Vec<_>>()).await?;
+    Ok(free.len() as u64)
+}
+
+/// May a call be forgotten that only `root` asked for, as far as anybody knows?
+pub(crate) fn may_forget(root: &Root, is_awaited: bool, latest: Option<&[u8]>) -> Result<bool> {
+    Ok(!is_awaited && latest.map(decode_latest).transpose()?.is_none_or(|latest| latest == *root))
 }

@@ -18,7 +18,7 @@ fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "task", "the job was cancelled")
 }
 
-async fn end(backend: &Arc<dyn Backend>, root: &str) -> Option<JobState> {
+pub(super) async fn end(backend: &Arc<dyn Backend>, root: &str) -> Option<JobState> {
     let job = backend.end_job(&root.into(), &cancelled(), 2_000).await.unwrap()?;
     Some(job.end.unwrap().state)
 }
@@ -29,7 +29,7 @@ async fn job(backend: &Arc<dyn Backend>, root: &str) -> JobRecord {
 }
 
 /// What waits to be worked on, as `root:call`, sorted; takes it.
-async fn queued(backend: &Arc<dyn Backend>) -> Vec<String> {
+pub(super) async fn queued(backend: &Arc<dyn Backend>) -> Vec<String> {
     let mut found = Vec::new();
     for delivery in take(&**backend, "t", 100).await {
         let Message { root, call } = Message::decode(delivery.body.as_bytes()).unwrap();
@@ -41,7 +41,7 @@ async fn queued(backend: &Arc<dyn Backend>) -> Vec<String> {
 }
 
 /// Who waits for a call, as `root:parent`.
-async fn waiting(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
+pub(super) async fn waiting(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
     let bytes = backend.store().get(&Key::pending_returns(&name.into())).await.unwrap();
     let pending = bytes.map_or_else(PendingReturns::default, |bytes| PendingReturns::decode(&bytes).unwrap());
     pending.returns.into_iter().map(|r| format!("{}:{}", r.root, r.parent)).collect()

@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
-use brrr_protocol::model::{CallHash, Failure, Outcome, Root};
-use brrr_protocol::ports::{Backend, Cache, Deferral, Deferred, EventLog, Loaded, Queue, Store, Work};
-use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_failure};
+use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
+use brrr_protocol::ports::{
+    Backend, Cache, Deferral, Deferred, EventLog, Loaded, NewJob, Queue, Scheduled, Store, Work,
+};
+use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_failure, encode_latest};
 use brrr_protocol::stepwise::{self, Ports};
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
 use redis::Value;
 
 use super::Redis;
-use super::queue::Held;
+use super::queue::{Held, delayed, millis};
 use super::scripts::{self, Call};
 use super::store::bytes;
 use crate::poll;
@@ -126,6 +128,27 @@ impl Backend for Redis {
         poll::changed(version, at_most).await
     }
 
+    async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
+        if !self.may_script() {
+            return stepwise::schedule(&self.ports(), job, now).await;
+        }
+        let call = &job.call;
+        let script = scripts::SCHEDULE.call(&self.0.keys).arg(call.hash.as_str()).arg(job.root.as_str());
+        let script = script.arg(call.topic.as_str()).arg(&CallRecord::encode(&call.task, &call.payload)[..]);
+        let script = script.arg(&job.record(now).encode()[..]).arg(&encode_latest(&job.root)[..]).arg(now);
+        // The first message is sent at once; the second one, of a job with a deadline, at that.
+        let script = match job.messages(now).get(1) {
+            Some(last) => script.arg(millis(last.delay)).arg(delayed(0, &last.body)),
+            None => script.arg("").arg(""),
+        };
+        let answer = self.run(script, "schedule a job").await?;
+        match redis::from_redis_value::<String>(answer.clone()).as_deref() {
+            Ok("queued") => Ok(Scheduled::Queued),
+            Ok("done") => Ok(Scheduled::AlreadyDone),
+            _ => Err(Self::unexpected("schedule a job", &answer)),
+        }
+    }
+
     async fn load(&self, work: &Work) -> Result<Loaded> {
         if !self.may_script() {
             return stepwise::load(self, work).await;
@@ -193,5 +216,16 @@ impl Backend for Redis {
         let script = scripts::DISCHARGE.call(&self.0.keys).arg(call.as_str()).arg(root.as_str());
         let script = script.arg(work.topic.as_str()).arg(end.as_str()).arg(ended(work));
         self.run(self.acknowledging(script, work), "discharge a call").await.map(drop)
+    }
+
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+        if !self.may_script() {
+            return stepwise::forget_calls(self, root, calls).await;
+        }
+        let script = scripts::FORGET.call(&self.0.keys).arg(root.as_str()).args(calls.iter().map(CallHash::as_str));
+        match self.run(script, "forget calls").await? {
+            Value::Int(count) => Ok(count.unsigned_abs()),
+            other => Err(Redis::unexpected("forget calls", &other)),
+        }
     }
 }

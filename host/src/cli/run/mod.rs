@@ -16,7 +16,7 @@ use super::output::say;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::gateway::Gateway;
-use crate::worker::{Options, Shutdown, Worker, announce};
+use crate::worker::{Options, Redrive, Shutdown, Worker, announce, redrive};
 pub use args::Args;
 use load::Loader;
 use observe::observe;
@@ -94,6 +94,9 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     let workers: Vec<_> = serving.iter().map(start).collect();
     if let Some(watch) = watch {
         tokio::spawn(watch.serve(loader, served, serving, backend.clone(), shutdown.clone()));
+    }
+    if let Redrive(Some(interval)) = args.redrive {
+        tokio::spawn(redrive(backend.clone(), interval, shutdown.clone()));
     }
     // One that stops by itself asks the others to stop.
     let ended = join_all(workers).await;
