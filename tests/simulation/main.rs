@@ -3,7 +3,7 @@
 //!
 //! Exhaustive first: every fault at every access, and pairs of them, in every graph. Then random histories; each prints
 //! its seed when it fails: `BRRR_SEED=n cargo test -p brrr-protocol --test simulation` runs that one alone,
-//! `BRRR_HISTORIES=n` sets how many. `BRRR_ALL=1` makes every pair where otherwise a part of them is made.
+//! `BRRR_HISTORIES=n` sets how many (with a seed: from that one on). `BRRR_ALL=1` makes every pair where otherwise a part of them is made.
 
 mod graph;
 mod peer;
@@ -11,13 +11,18 @@ mod run;
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use graph::{GRAPHS, Graph, Node};
 use run::{Errand, Event, Plan, What, run};
 use world::Crash;
 
+/// Histories run so far, by this process.
+static HISTORIES: AtomicU64 = AtomicU64::new(0);
+
 fn check(graph: &Arc<Graph>, plan: Plan, what: impl FnOnce() -> String) -> run::History {
-    run(graph, plan).unwrap_or_else(|e| panic!("{}: {}: {e}", graph.name, what()))
+    let count = HISTORIES.fetch_add(1, Ordering::Relaxed) + 1;
+    run(graph, plan).unwrap_or_else(|e| panic!("{}: {}: {e} (history {count})", graph.name, what()))
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -213,7 +218,7 @@ fn two_ends_are_as_good_as_one() {
 #[test]
 fn random_histories_end() {
     let (first, count) = match number("BRRR_SEED") {
-        Some(seed) => (seed, 1),
+        Some(seed) => (seed, number("BRRR_HISTORIES").unwrap_or(1)),
         None => (fastrand::u64(..u64::MAX / 2), number("BRRR_HISTORIES").unwrap_or(20_000)),
     };
     let graphs: Vec<Arc<Graph>> = graphs().map(|(graph, _)| graph).collect();
@@ -227,12 +232,12 @@ fn random_histories_end() {
 
 fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
     let peers = if peers_can_run(graph) { random.usize(..3) } else { 0 };
-    let crashes = (0..random.usize(..6)).map(|_| Crash(random.i64(..25))).collect();
+    let crashes = (0..random.usize(..6)).map(|_| Crash(random.i64(0..25))).collect();
     let mut errands = Vec::new();
     let errand = |random: &mut fastrand::Rng, what, latest| Errand {
         step: random.usize(..latest),
         what,
-        crash: (random.u8(..3) == 0).then(|| Crash(random.i64(..8))),
+        crash: (random.u8(..3) == 0).then(|| Crash(random.i64(0..8))),
         gives_up: matches!(what, What::Cancel(_)) && random.u8(..3) == 0,
     };
     for job in 0..graph.roots.len() {
