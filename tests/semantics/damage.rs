@@ -262,8 +262,14 @@ async fn cases(kind: Backends, hows: &[How]) {
             When::InCall => plans.lock().unwrap().insert(case.shared(), *case),
             When::InParent => plans.lock().unwrap().insert(case.parent(), *case),
         };
-        world.schedule(case.root().as_str(), "parent", &case.id()).await;
-        world.schedule(case.other_root().as_str(), "other", &case.id()).await;
+        let mut jobs = [(case.root(), "parent"), (case.other_root(), "other")];
+        if case.what == What::Pending && case.when == When::InParent {
+            // Who waits for a call that nobody has described yet is not looked at.
+            jobs.reverse();
+        }
+        for (root, task) in jobs {
+            world.schedule(root.as_str(), task, &case.id()).await;
+        }
     }
     // Parents first, until all of them wait.
     let mut steps = Steps { world: &world, handler: &handler, left: 40 * cases.len() };

@@ -506,11 +506,9 @@ impl Stage<'_> {
 
     /// Fails the call, so that nobody waits for it in vain, and sets the message aside.
     async fn bury(&self, task: &str, reason: &str) -> Result<Step> {
-        let ends_job = match self.work.ends_job {
-            // What does not decode may have kept us from knowing.
-            None if self.job().await?.is_some_and(|job| job.call == self.work.message.call) => Some(self.now()),
-            known => known,
-        };
+        // Looked at anew: what does not decode may have kept us from knowing, or may be the job's own record by now.
+        let is_top = self.job().await?.is_some_and(|job| job.call == self.work.message.call);
+        let ends_job = is_top.then(|| self.now());
         let work = Work { receipt: None, ends_job, ..self.work.clone() };
         let failure = Failure::new(FailureKind::DeadLetter, task, reason);
         match self.backend().fail(&work, &failure).await {

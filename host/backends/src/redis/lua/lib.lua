@@ -40,6 +40,42 @@ local function text(s, i)
   return sub(s, colon + 1, colon + length), colon + length + 1
 end
 
+-- Of UTF-8 (RFC 3629): a first byte from which on this holds, how many more there are, the least and the most that the
+-- second one may be.
+local SEQUENCES = {
+  { 194, 1, 128, 191 }, { 224, 2, 160, 191 }, { 225, 2, 128, 191 }, { 237, 2, 128, 159 }, { 238, 2, 128, 191 },
+  { 240, 3, 144, 191 }, { 241, 3, 128, 191 }, { 244, 3, 128, 143 }, { 245 },
+}
+
+local function is_utf8(s)
+  local i = find(s, '[\128-\255]')
+  while i and i <= #s do
+    local c, more, least, most = byte(s, i), 0, nil, nil
+    if c >= 128 then
+      local sequence = {}
+      for _, from in ipairs(SEQUENCES) do
+        if c >= from[1] then sequence = from end
+      end
+      more, least, most = sequence[2], sequence[3], sequence[4]
+      if not more then return false end
+    end
+    for n = 1, more do
+      local b = byte(s, i + n) or 0
+      if b < least or b > most then return false end
+      least, most = 128, 191
+    end
+    i = i + more + 1
+  end
+  return true
+end
+
+-- As `text`; a name of a job, a call or a topic.
+local function name(s, i)
+  local found, after = text(s, i)
+  if not is_utf8(found) then damaged('a name is not UTF-8 at byte ' .. i) end
+  return found, after
+end
+
 -- The integer that begins at `i`, and where the next value begins.
 local function int(s, i)
   local _, stop, digits = find(s, '^i(%-?%d+)e', i)
@@ -120,9 +156,9 @@ local function pending(hash)
   while byte(s, i) ~= 101 do
     if sub(s, i, i + 3) ~= 'li1e' then damaged('an entry is not [1, root, parent, topic]') end
     local root, parent, topic
-    root, i = text(s, i + 4)
-    parent, i = text(s, i)
-    topic, i = text(s, i)
+    root, i = name(s, i + 4)
+    parent, i = name(s, i)
+    topic, i = name(s, i)
     if byte(s, i) ~= 101 then damaged('an entry is not [1, root, parent, topic]') end
     i = i + 1
     entries[#entries + 1] = waiter(root, parent, topic)
@@ -196,7 +232,7 @@ local function may_be_ready(parent, ended)
   local left, allowed = named, total - need
   while names and allowed >= 0 and left > allowed and byte(s, names) ~= 101 do
     local hash
-    hash, names = text(s, names)
+    hash, names = name(s, names)
     left = left - 1
     if hash ~= ended and not has_outcome(hash, parent.root) then allowed = allowed - 1 end
   end
