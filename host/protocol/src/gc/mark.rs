@@ -98,6 +98,8 @@ impl Collector {
     }
 
     async fn mark_job(&self, marks: &mut Marks, root: &Root, job: JobRecord, until: Option<Millis>) -> Result<()> {
+        // Of an old one too: of a job that was cancelled messages may be left, and nobody may have announced its topic.
+        marks.topics.insert(job.topic);
         // Where nobody wrote down when it ended, that was after it began.
         let ended = job.end.map(|end| end.at.max(job.created));
         if let (Some(ended), Some(until)) = (ended, until)
@@ -106,7 +108,6 @@ impl Collector {
             marks.old.push(Old { root: root.clone(), top: job.call });
             return Ok(());
         }
-        marks.topics.insert(job.topic);
         let calls = self.calls(root, &job.call).await?;
         marks.calls.extend(calls.all.iter().map(|call| bits(call.as_str())));
         if calls.unnamed && ended.is_none() {
