@@ -77,9 +77,7 @@ fn a_fault_costs_no_more_than_it_must() {
         for at in 0..=length {
             for event in [
                 Event::Crash,
-                Event::Preempt,
                 Event::Zombie,
-                Event::Pause,
                 Event::Unanswered(Answer::Lost),
                 Event::Unanswered(Answer::Refused),
                 Event::Does(crate::errand::What::Repair),

@@ -11,9 +11,12 @@ use crate::{check, events, graphs, stride};
 /// More accesses than any of these takes.
 const ACCESSES: i64 = 14;
 
+/// When all jobs are over, whatever befell them.
+pub const LONG_AFTER: i64 = 10_000;
+
 /// Where they begin.
 fn places(length: i64) -> impl Iterator<Item = i64> {
-    (0..=length + 1).step_by(stride().min(13))
+    (0..=length + 1).step_by(stride().min(29))
 }
 
 fn each(graph: &Arc<Graph>, length: i64, what: What, again: bool) -> usize {
@@ -73,11 +76,8 @@ fn who_tries_a_job_again_may_die_and_do_it_again() {
                         &[(at, before), (at + 5, Event::Dies(retry, accesses)), (at + 15, Event::Does(retry))],
                     );
                     events(&graph, &[(at, before), (at + 5, Event::Begins(retry, accesses)), (at + 9, Event::Switch)]);
-                    let plan = [
-                        (at, before),
-                        (length + 50, Event::Begins(retry, accesses)),
-                        (length + 60, Event::Does(retry)),
-                    ];
+                    let plan =
+                        [(at, before), (LONG_AFTER, Event::Begins(retry, accesses)), (LONG_AFTER, Event::Does(retry))];
                     let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
                     let new = crate::errand::again(&"R0".into());
                     assert!(history.world.state().watch.accepted.contains(&new), "{}: {plan:?}", graph.name);
@@ -110,7 +110,7 @@ fn who_forgets_may_die_or_take_long() {
                 forgotten += history.world.state().watch.removed;
                 histories += 1;
             }
-            let plan = [(length + 100, Event::Does(what))];
+            let plan = [(LONG_AFTER, Event::Does(what))];
             forgotten += check(&graph, Plan::of(&plan), || format!("{plan:?}")).world.state().watch.removed;
             histories += 1;
         }
