@@ -69,8 +69,11 @@ fn loaded(answer: Value) -> Result<Loaded> {
         earlier: outcomes(earlier)?,
         ..Loaded::default()
     };
-    // The record names the last one first.
-    loaded.take_sample(outcomes(sample)?);
+    // What has ended waits for nothing any more, and then none was read.
+    if loaded.outcome.is_none() {
+        // The record names the last one first.
+        loaded.take_sample(outcomes(sample)?);
+    }
     Ok(loaded)
 }
 
