@@ -74,7 +74,10 @@ fn loaded(message: &Message, answer: Value) -> Result<Loaded> {
     let outcome = stepwise::outcome(root, hash, bytes(value)?, bytes(failure)?)?;
     let job = job.map(Box::new);
     let mut loaded = Loaded { call, job, outcome, run, run_bytes, earlier, ..Loaded::default() };
-    loaded.take_sample(sample);
+    // What has ended waits for nothing any more, and then none was read.
+    if loaded.outcome.is_none() {
+        loaded.take_sample(sample);
+    }
     Ok(loaded)
 }
 
