@@ -112,6 +112,23 @@ async fn a_call_takes_few_round_trips_and_leaves_only_records() {
     worker.abort();
 }
 
+/// Between two steps a client could die, and leave a job that nobody runs.
+#[tokio::test]
+async fn a_job_is_scheduled_in_one_step() {
+    let Some(server) = server(&[]) else { return };
+    let (backend, mut raw) = (brrr_backends::open(&url(&server)).await.unwrap(), raw(&server).await);
+    // The server knows the script from here on.
+    tree::schedule(&backend, "fib/1/x").await;
+    cmd("CONFIG").arg("RESETSTAT").query_async::<Value>(&mut raw).await.unwrap();
+    tree::schedule(&backend, "fib/1/y").await;
+    let stats: String = cmd("INFO").arg("commandstats").query_async(&mut raw).await.unwrap();
+    let script = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:"));
+    assert!(script.is_some_and(|line| line.contains("calls=1,")), "{stats}");
+    // Steps that are safe from others are taken so.
+    assert!(!stats.contains("cmdstat_multi") && !stats.contains("cmdstat_watch"), "{stats}");
+    assert_eq!(backend.queue().depth(&tree::TOPIC.into()).await.unwrap(), 2);
+}
+
 #[tokio::test]
 async fn what_is_refused_says_why() {
     let folder = tempfile::tempdir().unwrap();

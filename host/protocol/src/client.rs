@@ -248,7 +248,7 @@ impl Client {
     }
 
     /// Has the job no outcome yet? Writes down that it is over, so that forgetting its value revives nothing.
-    async fn is_alive(&self, root: &Root, now: Millis) -> Result<bool> {
+    pub(crate) async fn is_alive(&self, root: &Root, now: Millis) -> Result<bool> {
         self.end_if_overdue(root, now).await?;
         let store = self.backend.store();
         let key = Key::job(root);

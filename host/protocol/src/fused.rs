@@ -9,11 +9,15 @@ use bytes::Bytes;
 
 use crate::cycle::Walk;
 use crate::error::Result;
-use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
-use crate::ports::{Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter};
+use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, size_of_outcome};
+use crate::ports::{
+    Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter,
+};
 use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, encode_failure, encode_latest, read_failure};
 use crate::release::{Release, Todo};
-use crate::stepwise::{is_first_of_job, must_send, outcome, over_what_no_run_wrote, read_pending, run_with_options};
+use crate::stepwise::{
+    is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, run_with_options,
+};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
 /// Reads of one consistent state.
@@ -139,9 +143,10 @@ pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
         ..Loaded::default()
     };
     if let (Some(run), None) = (&loaded.run, &loaded.outcome) {
-        loaded.sample = outcomes(tx, root, &run.sample)?;
+        let (named, earlier) = (run.sample.iter().rev().cloned().collect::<Vec<_>>(), run.earlier.clone());
+        loaded.take_sample(outcomes(tx, root, &named)?);
         if loaded.ready() {
-            loaded.earlier = outcomes(tx, root, &run.earlier)?;
+            loaded.earlier = outcomes(tx, root, &earlier)?;
         }
     }
     Ok(loaded)
@@ -152,7 +157,16 @@ pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
 /// # Errors
 /// When the backend fails or a record does not decode.
 pub fn outcomes(tx: &mut impl Snapshot, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
-    calls.iter().map(|call| read_outcome(tx, root, call)).collect()
+    let (mut bytes, mut outcomes) = (0, Vec::with_capacity(calls.len()));
+    for call in calls {
+        let outcome = read_outcome(tx, root, call)?;
+        bytes += outcome.as_ref().map_or(0, size_of_outcome);
+        outcomes.push(outcome);
+        if bytes > MOST_AT_ONCE {
+            break;
+        }
+    }
+    Ok(outcomes)
 }
 
 fn read_outcome(tx: &mut impl Snapshot, root: &Root, call: &CallHash) -> Result<Option<Outcome>> {
@@ -403,7 +417,7 @@ fn wake_in_job(tx: &mut impl Transaction, call: &CallHash, root: &Root, topic: &
     let Some(pending) = pending(tx, call)? else { return Ok(()) };
     let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
     wake(tx, mine)?;
-    let Some(other) = kept.first() else { return tx.delete(&key) };
+    let Some(other) = PendingReturns::next_in_turn(&kept, root) else { return tx.delete(&key) };
     send(tx, topic, &Message { root: other.root.clone(), call: call.clone() })?;
     let kept = PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at };
     tx.put(&key, &kept.encode())
@@ -450,4 +464,23 @@ fn send(tx: &mut impl Transaction, topic: &Topic, message: &Message) -> Result<(
 
 fn ack(tx: &mut impl Transaction, work: &Work) -> Result<()> {
     work.receipt.as_ref().map_or(Ok(()), |receipt| tx.ack(receipt))
+}
+
+/// See `Backend::forget_calls`.
+///
+/// # Errors
+/// When the backend fails or a record does not decode.
+pub fn forget_calls(tx: &mut impl Transaction, root: &Root, calls: &[CallHash]) -> Result<u64> {
+    let mut forgotten = 0;
+    for call in calls {
+        let is_awaited = tx.has(&Key::pending_returns(call))?;
+        let latest = tx.get(&Key::latest(call))?;
+        if may_forget(root, is_awaited, latest.as_deref())? {
+            forgotten += 1;
+            for key in [Key::value(call), Key::call(call), Key::latest(call)] {
+                tx.delete(&key)?;
+            }
+        }
+    }
+    Ok(forgotten)
 }

@@ -12,11 +12,14 @@ use bytes::Bytes;
 use crate::concurrent::{Access, all};
 use crate::cycle::Walk;
 use crate::error::Result;
-use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
+use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, size_of_outcome};
 use crate::ports::{
-    Cache, Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Queue, Scheduled, Store, Swap, Work, spawn_counter,
+    Cache, Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Queue, Scheduled, Store, Swap, Work,
+    spawn_counter,
 };
-use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, encode_failure, encode_latest, read_failure};
+use crate::records::{
+    JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_latest, encode_failure, encode_latest, read_failure,
+};
 use crate::release::{Release, Todo};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
@@ -67,6 +70,8 @@ impl<'a> Ports<'a> {
 /// When a port fails; safe to repeat under the same root.
 pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Scheduled> {
     let call = &job.call;
+    // First, so that nobody takes the call for one that is no longer needed and forgets what is written next.
+    p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
     p.store.put(&Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload)).await?;
     let key = Key::job(&job.root);
     let mut record = job.record(now);
@@ -74,7 +79,6 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
     if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {
         record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;
     }
-    p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
     if record.is_over() {
         return Ok(Scheduled::AlreadyDone);
     }
@@ -162,9 +166,10 @@ pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
             loaded.sample = vec![None; sampled];
             return Ok(loaded);
         }
-        let calls: Vec<CallHash> = run.sample.iter().chain(&run.earlier).cloned().collect();
-        loaded.sample = outcomes(store, root, &calls).await?;
-        let earlier = loaded.sample.split_off(sampled);
+        let calls: Vec<CallHash> = run.sample.iter().rev().chain(&run.earlier).cloned().collect();
+        let mut sample = outcomes(store, root, &calls).await?;
+        let earlier = sample.split_off(sampled.min(sample.len()));
+        loaded.take_sample(sample);
         if loaded.ready() {
             loaded.earlier = earlier;
         }
@@ -193,9 +198,22 @@ const LAST_FEW: usize = 4;
 /// # Errors
 /// When the store fails or a record does not decode.
 pub async fn outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
-    if calls.is_empty() {
-        return Ok(Vec::new());
+    let (mut bytes, mut found) = (0, Vec::with_capacity(calls.len()));
+    for some in calls.chunks(FEW) {
+        let outcomes = some_outcomes(store, root, some).await?;
+        bytes += outcomes.iter().flatten().map(size_of_outcome).sum::<usize>();
+        found.extend(outcomes);
+        if bytes > MOST_AT_ONCE {
+            break;
+        }
     }
+    Ok(found)
+}
+
+/// Calls whose outcomes are asked for before their size is known: 200 MB of DynamoDB's largest items.
+const FEW: usize = 512;
+
+async fn some_outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
     // All values first, then all failures: a failure is put only while there is no value, so this order never misses
     // one that an earlier reader saw (R1). Not together as in `load`: here most calls have a value, and so would be read again.
     let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
@@ -634,7 +652,7 @@ async fn wake_in_job(
         let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
         let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
         wake_new(p, call, mine, &mut handled).await?;
-        if let (Some(other), false) = (kept.first(), passed_on) {
+        if let (Some(other), false) = (PendingReturns::next_in_turn(&kept, root), passed_on) {
             p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
             passed_on = true;
         }
@@ -711,4 +729,26 @@ async fn may_be_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash
         }
         looks = (2 * looks).min(MAX_LOOKS);
     }
+}
+
+/// See `Backend::forget_calls`.
+///
+/// # Errors
+/// When the store fails or a record does not decode; safe to repeat.
+pub async fn forget_calls(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<u64> {
+    let keys: Vec<Key> = calls.iter().flat_map(|call| [Key::pending_returns(call), Key::latest(call)]).collect();
+    let found = store.get_many(&keys).await?;
+    let mut free = Vec::with_capacity(calls.len());
+    for (call, found) in calls.iter().zip(found.chunks(2)) {
+        if may_forget(root, found[0].is_some(), found[1].as_deref())? {
+            free.push(call);
+        }
+    }
+    store.remove_many(&free.iter().map(|call| Key::value(call)).collect::<Vec<_>>()).await?;
+    Ok(free.len() as u64)
+}
+
+/// May a call be forgotten that only `root` asked for, as far as anybody knows?
+pub(crate) fn may_forget(root: &Root, is_awaited: bool, latest: Option<&[u8]>) -> Result<bool> {
+    Ok(!is_awaited && latest.map(decode_latest).transpose()?.is_none_or(|latest| latest == *root))
 }

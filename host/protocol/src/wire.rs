@@ -170,6 +170,13 @@ impl PendingReturns {
         found
     }
 
+    /// Of parents in order, the one under whose job a call that failed under `root` is tried next: jobs take turns, or one
+    /// could be overtaken for ever by new ones whose ids come before its own.
+    #[must_use]
+    pub fn next_in_turn<'a>(kept: &'a [Return], root: &Root) -> Option<&'a Return> {
+        kept.iter().find(|entry| entry.root > *root).or(kept.first())
+    }
+
     /// Has this parent registered, but only under other jobs? Then its call is being tried again under a new job, and
     /// the child's message may have left with the old one.
     #[must_use]

@@ -7,9 +7,11 @@ mod completions;
 mod config;
 mod console;
 mod dead;
+mod doctor;
 mod encode;
 mod events;
 mod forget;
+mod gc;
 mod inspect;
 mod job;
 mod jobs;
@@ -87,6 +89,8 @@ enum Command {
     Dead(dead::Args),
     Events(events::Args),
     Forget(forget::Args),
+    Doctor(doctor::Args),
+    Gc(gc::Args),
     Serve(serve::Args),
     Setup(setup::Args),
     Config(config::Args),
@@ -118,6 +122,9 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     let format = cli.output;
+    if matches!(cli.command, Command::Run(_) | Command::Serve(_)) {
+        open_more_files();
+    }
     let many = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     // Who only asks needs no more than the thread that it is on.
     let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -143,12 +150,23 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Dead(args) => one()?.block_on(dead::run(args, format)),
         Command::Events(args) => one()?.block_on(events::run(args)),
         Command::Forget(args) => one()?.block_on(forget::run(args, format)),
+        Command::Doctor(args) => one()?.block_on(doctor::run(args, format)),
+        Command::Gc(args) => one()?.block_on(gc::run(args, format)),
         Command::Setup(args) => one()?.block_on(setup::run(args, format)),
         Command::Config(args) => config::run(&args, &config, &Cli::command(), format),
         Command::Inspect(args) => many()?.block_on(inspect::run(args, format)),
         Command::Test(args) => many()?.block_on(test::run(*args, &config, format)),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
+}
+
+/// Lets this process have as many files and connections open as the system allows it, as Go's and Java's programs do. The
+/// usual 1,024 are for programs that can't have more; a worker's guests alone may want more connections.
+fn open_more_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Refused where the system counts in another way (macOS); then it stays as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 fn start_log(level: &str) -> anyhow::Result<()> {
@@ -235,7 +253,7 @@ fn one_line(error: &anyhow::Error) -> String {
         || error.is::<CasesError>()
         || error.is::<CannotListen>();
     let text = if says_it_all { error.to_string() } else { format!("{error:#}") };
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    output::line(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]

@@ -150,7 +150,7 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         Ok(Self {
             path: Some(path.to_owned()),
-            settings: settings::settings(text),
+            settings: settings::settings(text).into_iter().map(|setting| setting.relative_to(folder)).collect(),
             components: file.components.into_iter().map(|component| component.relative_to(folder)).collect(),
             tasks: file.tasks,
         })

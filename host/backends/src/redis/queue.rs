@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Queue, Receipt};
+use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Place, Queue, Receipt, Visit};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{FromRedisValue, RedisResult, Value, cmd, pipe};
 use tokio::runtime::Handle;
@@ -89,7 +89,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
 }
 
 /// `unique:receives:body`: a message that is delayed, as it is kept. Two alike must not become one.
-fn delayed(receives: u32, body: &[u8]) -> Vec<u8> {
+pub(super) fn delayed(receives: u32, body: &[u8]) -> Vec<u8> {
     [format!("{:016x}:{receives}:", fastrand::u64(..)).as_bytes(), body].concat()
 }
 
@@ -106,7 +106,7 @@ async fn server_time(connection: &mut impl ConnectionLike) -> RedisResult<u64> {
     Ok(seconds * 1000 + micros / 1000)
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -177,9 +177,13 @@ fn taken(topic: &Topic, answer: Value) -> Result<(Option<Duration>, Vec<Delivery
     Ok((u64::try_from(due).ok().map(Duration::from_millis), deliveries.collect()))
 }
 
+/// What is not text is no message of anybody's; like this it can be shown.
+fn text(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).into_owned()
+}
+
 fn delivery(topic: &Topic, number: &str, receives: u32, body: &[u8]) -> Delivery {
-    // What is not text is no message of anybody's; like this it can be shown.
-    let body = String::from_utf8_lossy(body).into_owned();
+    let body = text(body);
     Delivery { topic: topic.clone(), receipt: Held::receipt(number, topic, receives, &body), body, receives }
 }
 
@@ -486,20 +490,77 @@ impl Queue for Redis {
         let mut connection = self.0.connections.shared();
         let mut look = pipe();
         look.cmd("LLEN").arg(self.0.keys.topic(topic)).cmd("ZCARD").arg(self.0.keys.delayed(topic.as_str()));
-        look.cmd("ZRANGE").arg(self.0.keys.leases()).arg(0).arg(-1);
-        let (ready, delayed, leases): (u64, u64, Vec<String>) =
-            look.query_async(&mut connection).await.map_err(failed())?;
-        let mut depth = ready + delayed;
-        for chunk in leases.chunks(1000) {
+        let (ready, delayed): (u64, u64) = look.query_async(&mut connection).await.map_err(failed())?;
+        let held = self.held(&mut connection).await.map_err(failed())?;
+        Ok(ready + delayed + held.iter().filter(|(of, ..)| of == topic.as_str()).count() as u64)
+    }
+
+    async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
+        self.try_look_through(topic, visit).await.map_err(self.error("look through a topic"))?;
+        Ok(true)
+    }
+}
+
+/// How many messages one look at a topic's list reads.
+const PAGE: isize = 1000;
+
+impl Redis {
+    /// What is ready. From the end: what is taken meanwhile moves the rest towards the beginning, where it is yet to be read.
+    async fn look_through_ready(
+        &self,
+        topic: &Topic,
+        connection: &mut impl ConnectionLike,
+        visit: &mut Visit<'_>,
+    ) -> RedisResult<()> {
+        let list = self.0.keys.topic(topic);
+        let mut end: isize = cmd("LLEN").arg(&list).query_async(connection).await?;
+        while end > 0 {
+            let start = (end - PAGE).max(0);
+            let mut page = cmd("LRANGE");
+            page.arg(&list).arg(start).arg(end - 1);
+            let bodies: Vec<Vec<u8>> = page.query_async(connection).await?;
+            bodies.iter().for_each(|body| visit(&text(body), Place::Ready));
+            end = start;
+        }
+        Ok(())
+    }
+
+    /// Topic and body of what this and other workers hold, and whether the lease has run out.
+    async fn held(&self, connection: &mut impl ConnectionLike) -> RedisResult<Vec<(String, String, bool)>> {
+        let now = server_time(connection).await?;
+        let mut look = cmd("ZRANGE");
+        look.arg(self.0.keys.leases()).arg(0).arg(-1).arg("WITHSCORES");
+        let leases: Vec<(String, f64)> = look.query_async(connection).await?;
+        let mut found = Vec::with_capacity(leases.len());
+        for chunk in leases.chunks(PAGE as usize) {
             let mut look = pipe();
-            for (worker, number) in chunk.iter().filter_map(|member| member.rsplit_once('/')) {
+            for (member, _) in chunk {
+                let (worker, number) = member.rsplit_once('/').unwrap_or((member, ""));
                 look.cmd("HGET").arg(self.0.keys.held(worker)).arg(number);
             }
-            let held: Vec<Option<Vec<u8>>> = look.query_async(&mut connection).await.map_err(failed())?;
-            let of_topic = |held: &&Vec<u8>| unpacked(held).is_some_and(|(_, of, _)| of == topic.as_str());
-            depth += held.iter().flatten().filter(of_topic).count() as u64;
+            let held: Vec<Option<Vec<u8>>> = look.query_async(connection).await?;
+            for ((_, until), held) in chunk.iter().zip(held) {
+                if let Some((_, topic, body)) = held.as_deref().and_then(unpacked) {
+                    found.push((topic.to_owned(), text(body), *until <= now as f64));
+                }
+            }
         }
-        Ok(depth)
+        Ok(found)
+    }
+
+    async fn try_look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> RedisResult<()> {
+        let mut connection = self.0.connections.shared();
+        self.look_through_ready(topic, &mut connection, visit).await?;
+        let mut look = cmd("ZRANGE");
+        look.arg(self.0.keys.delayed(topic.as_str())).arg(0).arg(-1);
+        let delayed: Vec<Vec<u8>> = look.query_async(&mut connection).await?;
+        delayed.iter().for_each(|member| visit(&text(ripe(member).1), Place::Delayed));
+        for (of, body, expired) in self.held(&mut connection).await? {
+            if of == topic.as_str() {
+                visit(&body, if expired { Place::Expired } else { Place::InWork });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -509,6 +570,5 @@ fn dead_letter(topic: &Topic, letter: &[u8]) -> Option<DeadLetter> {
     let (at, rest) = number(rest)?;
     let (length, rest) = number(rest)?;
     let (reason, body) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Some(DeadLetter { id: id.to_string(), topic: topic.clone(), body: text(body), reason: text(reason), at })
 }

@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
-use brrr_protocol::model::{CallHash, Failure, Outcome, Root};
-use brrr_protocol::ports::{Backend, Cache, Deferral, Deferred, EventLog, Key, Loaded, Queue, Store, Work};
-use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_failure};
+use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
+use brrr_protocol::ports::{
+    Backend, Cache, Deferral, Deferred, EventLog, Key, Loaded, NewJob, Queue, Scheduled, Store, Work,
+};
+use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_failure, encode_latest};
 use brrr_protocol::stepwise::{self, Ports};
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
 use redis::Value;
 
 use super::Redis;
-use super::queue::Held;
+use super::queue::{Held, delayed, millis};
 use super::scripts::{self, Call};
 use super::store::bytes;
 use crate::poll;
@@ -66,18 +68,17 @@ fn loaded(message: &Message, answer: Value) -> Result<Loaded> {
     let run_bytes = bytes(run)?;
     let run = run_bytes.as_deref().map(RunRecord::decode).transpose().map_err(|e| e.of(&Key::run(hash, root)))?;
     let named = run.as_ref().map(|run| (&run.sample[..], &run.earlier[..])).unwrap_or_default();
-    // The record names the last one first; a sample has it last.
-    let mut sample = outcomes(root, named.0.iter().rev(), sample)?;
-    sample.reverse();
-    Ok(Loaded {
-        call,
-        job: job.map(Box::new),
-        outcome: stepwise::outcome(root, hash, bytes(value)?, bytes(failure)?)?,
-        sample,
-        earlier: outcomes(root, named.1.iter(), earlier)?,
-        run,
-        run_bytes,
-    })
+    // The record names the last one first.
+    let sample = outcomes(root, named.0.iter().rev(), sample)?;
+    let earlier = outcomes(root, named.1.iter(), earlier)?;
+    let outcome = stepwise::outcome(root, hash, bytes(value)?, bytes(failure)?)?;
+    let job = job.map(Box::new);
+    let mut loaded = Loaded { call, job, outcome, run, run_bytes, earlier, ..Loaded::default() };
+    // What has ended waits for nothing any more, and then none was read.
+    if loaded.outcome.is_none() {
+        loaded.take_sample(sample);
+    }
+    Ok(loaded)
 }
 
 /// What `lua/defer.lua` answers; `None`: the job is over.
@@ -130,6 +131,27 @@ impl Backend for Redis {
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         poll::changed(version, at_most).await
+    }
+
+    async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
+        if !self.may_script() {
+            return stepwise::schedule(&self.ports(), job, now).await;
+        }
+        let call = &job.call;
+        let script = scripts::SCHEDULE.call(&self.0.keys).arg(call.hash.as_str()).arg(job.root.as_str());
+        let script = script.arg(call.topic.as_str()).arg(&CallRecord::encode(&call.task, &call.payload)[..]);
+        let script = script.arg(&job.record(now).encode()[..]).arg(&encode_latest(&job.root)[..]).arg(now);
+        // The first message is sent at once; the second one, of a job with a deadline, at that.
+        let script = match job.messages(now).get(1) {
+            Some(last) => script.arg(millis(last.delay)).arg(delayed(0, last.body.as_bytes())),
+            None => script.arg("").arg(""),
+        };
+        let answer = self.run(script, "schedule a job").await?;
+        match redis::from_redis_value::<String>(answer.clone()).as_deref() {
+            Ok("queued") => Ok(Scheduled::Queued),
+            Ok("done") => Ok(Scheduled::AlreadyDone),
+            _ => Err(Self::unexpected("schedule a job", &answer)),
+        }
     }
 
     async fn load(&self, work: &Work) -> Result<Loaded> {
@@ -199,5 +221,16 @@ impl Backend for Redis {
         let script = scripts::DISCHARGE.call(&self.0.keys).arg(call.as_str()).arg(root.as_str());
         let script = script.arg(work.topic.as_str()).arg(end.as_str()).arg(ended(work));
         self.run(self.acknowledging(script, work), "discharge a call").await.map(drop)
+    }
+
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+        if !self.may_script() {
+            return stepwise::forget_calls(self, root, calls).await;
+        }
+        let script = scripts::FORGET.call(&self.0.keys).arg(root.as_str()).args(calls.iter().map(CallHash::as_str));
+        match self.run(script, "forget calls").await? {
+            Value::Int(count) => Ok(count.unsigned_abs()),
+            other => Err(Redis::unexpected("forget calls", &other)),
+        }
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 use brrr_protocol::model::Topic;
 
 use super::processes::Processes;
-use crate::cli::options::{BackendArgs, duration, size, topic};
+use crate::cli::options::{BackendArgs, TokenArgs, duration, size, topic};
 use crate::cli::permissions::PermissionArgs;
 use crate::gateway::Address;
+use crate::units::Interval;
 
 /// Run the tasks of one or more components: a worker of a topic.
 #[derive(Debug, clap::Args)]
@@ -44,6 +45,9 @@ pub struct Args {
     #[arg(long, env = "BRRR_HTTP", value_name = "ADDRESS")]
     pub http: Option<Address>,
 
+    #[command(flatten)]
+    pub token: TokenArgs,
+
     /// The memory that one run may use.
     // What a Python guest needs several times over.
     #[arg(long, env = "BRRR_MEMORY", default_value = "256MiB", value_name = "SIZE", value_parser = size)]
@@ -78,6 +82,11 @@ pub struct Args {
     /// After how long the messages of a worker that fell silent are delivered again; the backend's own unless given.
     #[arg(long, env = "BRRR_LEASE", value_name = "TIME", value_parser = duration)]
     pub lease: Option<Duration>,
+
+    /// Look for stuck work so often, and queue it again, as `doctor --fix` does: one worker of a fleet each time, which
+    /// reads the whole store. `off`: never.
+    #[arg(long, env = "BRRR_REDRIVE", default_value = "10m", value_name = "TIME|off")]
+    pub redrive: Interval,
 
     /// How long running calls may go on after the worker was asked to stop; what remains is given back.
     #[arg(long, env = "BRRR_DRAIN", default_value = "30s", value_name = "TIME", value_parser = duration)]

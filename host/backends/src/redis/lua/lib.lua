@@ -8,6 +8,11 @@ local call, byte, sub, find = redis.call, string.byte, string.sub, string.find
 local function record(hash) return P .. 'brrr:call:' .. hash end
 local function job_record(root) return P .. 'brrr:job:' .. root end
 
+-- Bytes of outcomes that are read at once: `ports::MOST_AT_ONCE`.
+local MOST_AT_ONCE = 67108864
+
+local function size(pair) return (pair[1] and #pair[1] or 0) + (pair[2] and #pair[2] or 0) end
+
 -- Bencode ---------------------------------------------------------------------------------------------------------
 
 -- What is being read, for the message about damage.
@@ -267,7 +272,7 @@ local function wake_all(hash, write)
 end
 
 -- Who waits under `root` for a call that failed there, or is about to. The others stay, and the call is queued again
--- under one of their jobs (R2).
+-- under one of their jobs (R2): the next one in turn, see `PendingReturns::next_in_turn`.
 local function wake_in_job(hash, root, topic, write)
   local p = pending(hash)
   local mine, kept = {}, {}
@@ -282,8 +287,15 @@ local function wake_in_job(hash, root, topic, write)
   if #kept == 0 then
     call('HDEL', record(hash), 'pending_returns')
   else
-    count(kept[1].root, 1)
-    send(topic, kept[1].root, hash)
+    local turn = kept[1].root
+    for _, e in ipairs(kept) do
+      if before(root, e.root) then
+        turn = e.root
+        break
+      end
+    end
+    count(turn, 1)
+    send(topic, turn, hash)
     put_pending(hash, { entries = kept, scheduled = p.scheduled })
   end
 end
