@@ -162,7 +162,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::Unavailable => Self::Unreachable,
             ErrorKind::Corrupt => Self::NotAStore,
             ErrorKind::ReadOnly => Self::ReadOnly,
-            ErrorKind::NewerSchema => Self::NewerSchema,
+            ErrorKind::NewerSchema | ErrorKind::NewerRecord => Self::NewerSchema,
             ErrorKind::Full => Self::Full,
             ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => Self::BackendFailed,
         }
@@ -188,6 +188,7 @@ impl From<&LoadError> for Exit {
             | LoadError::Unfit { .. }
             | LoadError::DescribeFailed { .. }
             | LoadError::DescribeTimeout { .. }
+            | LoadError::BadName { .. }
             | LoadError::BadOption { .. }
             | LoadError::NoTasks { .. } => Self::BrokenComponent,
             LoadError::Engine { .. } => Self::Fault,

@@ -8,9 +8,9 @@
 
 TARGET=wasm32-wasip2
 WORKSPACE=$ROOT/guests/rust
-NAMES=(conformance dag hello mistakes)
+NAMES=(conformance dag hello hostile mistakes)
 # Apart from the others: in one build, its feature of the SDK would be everybody's.
-ASYNC=(conformance-async)
+ASYNC=(conformance-async hostile-async)
 TRIED=$BUILD/.no-$TARGET
 
 # Is the ordinary target there? Asks the compiler, not rustup: other installations can have it as well.

@@ -80,6 +80,7 @@ macro_rules! contract_for {
                 a_job_ends_as_its_call_did
                 who_is_let_go_leaves_nothing
                 a_live_job_gets_what_a_dead_one_lets_go
+                jobs_take_turns_at_a_call_that_fails
                 a_parent_is_let_go_with_its_child
                 a_job_that_is_over_waits_for_nothing_more
                 options_of_a_call_wait_for_its_first_run;

@@ -8,12 +8,16 @@ mod calls;
 mod components;
 mod config;
 mod control;
+mod damage;
 mod dead;
+mod doctor;
 mod events;
 mod fetch;
 mod gateway;
+mod gateway_limits;
 mod harness;
 mod help;
+mod hostile;
 #[path = "../servers/http.rs"]
 mod http_server;
 #[path = "../servers/https.rs"]

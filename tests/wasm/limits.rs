@@ -136,7 +136,8 @@ async fn resources_of_the_host_are_limited() {
     let fixture = Fixture { name: "system", world: "system", tasks: &tasks, ..Fixture::default() };
     let rig = Rig::new(&fixture, RunLimits::default()).await;
     let failure = rig.failure("system", b"m").await;
-    assert!(failure.message.contains("resource table"), "{failure}");
+    assert_eq!(failure.kind, FailureKind::Limit, "{failure}");
+    assert!(failure.message.contains("more than 10000 things of its host"), "{failure}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

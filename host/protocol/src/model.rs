@@ -151,7 +151,11 @@ impl Failure {
     #[must_use]
     pub fn bounded(self) -> Self {
         let chain = self.chain.into_iter().take(MAX_CHAIN).map(|link| cut(link, 2 * MAX_LINK)).collect();
-        Self { message: cut(self.message, MAX_MESSAGE), task: cut(self.task, MAX_LINK), chain, ..self }
+        let kind = match self.kind {
+            FailureKind::Other(word) => FailureKind::Other(cut(word, MAX_KIND)),
+            known => known,
+        };
+        Self { kind, message: cut(self.message, MAX_MESSAGE), task: cut(self.task, MAX_LINK), chain, ..self }
     }
 }
 
@@ -160,6 +164,9 @@ const MAX_MESSAGE: usize = 16 << 10;
 
 /// Bytes that a line of a chain has for what went wrong.
 const MAX_LINK: usize = 500;
+
+/// Bytes of a kind that no version of ours knows: a word.
+const MAX_KIND: usize = 50;
 
 /// Calls in a chain.
 const MAX_CHAIN: usize = 1_000;
@@ -240,6 +247,38 @@ impl fmt::Display for FailureKind {
 /// How a call ended, as its parents in one job see it.
 pub type Outcome = std::result::Result<Bytes, Failure>;
 
+/// Bytes that it takes, about.
+#[must_use]
+pub fn size_of_outcome(outcome: &Outcome) -> usize {
+    match outcome {
+        Ok(value) => value.len(),
+        Err(failure) => {
+            let links: usize = failure.chain.iter().map(String::len).sum();
+            failure.task.len() + failure.message.len() + links
+        }
+    }
+}
+
+/// Bytes of the name of a task, topic, call or label. They are in keys, queues' names, logs and listings: DynamoDB has keys of
+/// 2,048 bytes, and people read them.
+pub const LONGEST_NAME: usize = 1_000;
+
+/// Is a text fit to name something? Whoever chooses it may be hostile, and many people and systems will see it.
+///
+/// # Errors
+/// What is wrong with it; the text itself is not repeated.
+pub fn check_name(what: &str, name: &str) -> std::result::Result<(), String> {
+    if name.is_empty() {
+        Err(format!("{what} is empty"))
+    } else if name.len() > LONGEST_NAME {
+        Err(format!("{what} has {} bytes; at most {LONGEST_NAME} are allowed", name.len()))
+    } else if let Some(control) = name.chars().find(|c| c.is_control()) {
+        Err(format!("{what} has a control character ({})", control.escape_default()))
+    } else {
+        Ok(())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,6 +304,19 @@ mod tests {
         let made_up = Failure { chain: vec![long.clone(); 2 * MAX_CHAIN], task: long, ..failure }.bounded();
         assert!(made_up.chain.len() == MAX_CHAIN && made_up.chain[0].len() < 2 * MAX_LINK + 4);
         assert!(made_up.task.len() < MAX_LINK + 4);
+        let kind = FailureKind::Other("é".repeat(MAX_MESSAGE));
+        assert!(Failure { kind, ..made_up }.bounded().kind.as_str().len() < MAX_KIND + 4);
+    }
+
+    #[test]
+    fn names_are_short_and_plain() {
+        assert_eq!(check_name("a task", "fetch/é 1"), Ok(()));
+        for (name, why) in
+            [("", "empty"), (&*"x".repeat(1_001), "1001 bytes"), ("a\x1b[2J", "\\u{1b}"), ("\0", "control")]
+        {
+            let error = check_name("a task", name).unwrap_err();
+            assert!(error.contains(why) && error.len() < 100, "{error}");
+        }
     }
 
     #[test]

@@ -355,7 +355,22 @@ pub struct Loaded {
     pub earlier: Vec<Option<Outcome>>,
 }
 
+/// Bytes of outcomes that are read at once. Handlers decide how large they are and how many a call waits for, so a worker
+/// must not read all that is there before it knows: that would be gigabytes of its memory.
+pub const MOST_AT_ONCE: usize = 64 << 20;
+
 impl Loaded {
+    /// Takes what was read of the sample, the last call first. Where that is not all, because it is too large to be read at
+    /// once, the `run` record names no more than that from now on: what it doesn't name counts as there, and is read when it
+    /// is asked for.
+    pub fn take_sample(&mut self, outcomes: impl IntoIterator<Item = Option<Outcome>>) {
+        self.sample = outcomes.into_iter().collect();
+        self.sample.reverse();
+        if let Some(run) = &mut self.run {
+            run.sample.drain(..run.sample.len().saturating_sub(self.sample.len()));
+        }
+    }
+
     /// Are enough outcomes there for running the call to be worth it?
     #[must_use]
     pub fn ready(&self) -> bool {
@@ -482,7 +497,8 @@ pub trait Backend: Send + Sync {
         stepwise::load(self.store(), work).await
     }
 
-    /// The outcomes of `calls` as the job `root` sees them: of a value and a failure of that job, the failure.
+    /// The outcomes of `calls` as the job `root` sees them: of a value and a failure of that job, the failure. Of at least
+    /// the first of them; of no more than those that come to [`MOST_AT_ONCE`].
     async fn outcomes(&self, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
         stepwise::outcomes(self.store(), root, calls).await
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::error::Result;
-use crate::model::{Call, CallHash, Millis, Outcome, Root, Topic};
+use crate::error::{Error, ErrorKind, Result};
+use crate::model::{Call, CallHash, Millis, Outcome, Root, Topic, size_of_outcome};
 use crate::options::Options;
 use crate::ports::{Backend, Loaded, Work};
 use crate::records::{Decision, RunRecord, SAMPLE};
@@ -66,7 +66,13 @@ pub struct Replay {
     polls: Vec<Poll>,
     printed: u64,
     wait: Option<Wait>,
+    /// Bytes that all this takes, about, and may take.
+    kept: usize,
+    room: usize,
 }
+
+/// What a call that was asked for takes beside its hash.
+const ASKED: usize = 64;
 
 impl Replay {
     #[must_use]
@@ -76,11 +82,15 @@ impl Replay {
         before.earlier.truncate(loaded.earlier.len());
         let outcomes = before.sample.iter().cloned().zip(loaded.sample.iter().cloned());
         let earlier = before.earlier.iter().cloned().zip(loaded.earlier.iter().cloned());
+        let known: HashMap<CallHash, Outcome> =
+            outcomes.chain(earlier).filter_map(|(call, outcome)| Some((call, outcome?))).collect();
         Self {
             backend,
             root: work.message.root.clone(),
             topic: work.topic.clone(),
-            known: outcomes.chain(earlier).filter_map(|(call, outcome)| Some((call, outcome?))).collect(),
+            kept: known.values().map(size_of_outcome).sum(),
+            room: usize::MAX,
+            known,
             expected: before.sample.clone(),
             asked: Vec::new(),
             novel: None,
@@ -92,13 +102,30 @@ impl Replay {
         }
     }
 
+    /// So many bytes are all that the run may make its host remember: the outcomes that it was given, and what it asked
+    /// for. A guest could poll for ever, or wait for results that are each small enough and together are not.
+    #[must_use]
+    pub fn with_room(self, bytes: u64) -> Self {
+        Self { room: usize::try_from(bytes).unwrap_or(usize::MAX), ..self }
+    }
+
+    fn keep(&mut self, bytes: usize) -> Result<()> {
+        self.kept = self.kept.saturating_add(bytes);
+        if self.kept <= self.room {
+            return Ok(());
+        }
+        let why = "the calls that it asks for and their results take more memory than it may have";
+        Err(Error::new(ErrorKind::Limit, "protocol", "give a run what it asks for", why))
+    }
+
     /// Answers a poll: `need` outcomes (`None`: all) of `calls`, the same in every run.
     ///
     /// # Errors
-    /// When the backend can't be read.
+    /// When the backend can't be read; `Limit` where the run has no room for what it asks for.
     pub async fn poll(&mut self, calls: Vec<Invocation>, need: Option<u32>) -> Result<Polled> {
         let poll = self.polls.len() as u32;
         let calls: Vec<Call> = calls.into_iter().map(|call| self.identify(call)).collect();
+        self.keep(ASKED + calls.iter().map(|c| ASKED + c.hash.as_str().len()).sum::<usize>())?;
         self.asked.extend(calls.iter().map(|c| c.hash.clone()));
         self.read_unknown(&calls).await?;
 
@@ -110,6 +137,9 @@ impl Replay {
             return Ok(Polled::Suspended);
         }
         let chosen = self.choose(poll, &there, need);
+        if need < there.len() {
+            self.keep(ASKED + need * size_of::<u32>())?;
+        }
         let outcome = |(place, call): (usize, Call)| {
             chosen.get(place).copied().unwrap_or(false).then(|| self.known.get(&call.hash).cloned()).flatten()
         };
@@ -239,8 +269,15 @@ impl Replay {
         if self.novel.is_none() && !self.expected.is_empty() {
             self.novel = unknown.first().and_then(|hash| calls.iter().find(|call| call.hash == *hash)).cloned();
         }
-        let outcomes = self.backend.outcomes(&self.root, &unknown).await?;
-        self.known.extend(unknown.into_iter().zip(outcomes).filter_map(|(call, o)| Some((call, o?))));
+        let mut unknown = unknown.as_slice();
+        while !unknown.is_empty() {
+            // Of the first ones, if they are large: room is asked for before more is read.
+            let outcomes = self.backend.outcomes(&self.root, unknown).await?;
+            let (read, rest) = unknown.split_at(outcomes.len().clamp(1, unknown.len()));
+            self.keep(outcomes.iter().flatten().map(size_of_outcome).sum())?;
+            self.known.extend(read.iter().cloned().zip(outcomes).filter_map(|(call, o)| Some((call, o?))));
+            unknown = rest;
+        }
         Ok(())
     }
 }

@@ -316,7 +316,18 @@ impl Letter {
         let call = Call { hash, task, payload, topic, options: Options::default() };
         let root = new_root()?;
         let mut new = NewJob { retry_of: Some(message.root.clone()), ..NewJob::new(root.clone(), call) };
-        if let Some(old) = client.job(&message.root).await? {
+        let old = match client.job(&message.root).await {
+            // It may be why the message is here, and has nothing to do with the call.
+            Err(error) if error.is_unreadable() => {
+                say(format_args!(
+                    "the conditions of job {} are left out: {error}",
+                    output::line(message.root.as_str())
+                ));
+                None
+            }
+            old => old?,
+        };
+        if let Some(old) = old {
             // As much time as the old job had.
             let time = old.deadline.saturating_sub(old.created);
             new.deadline = if old.deadline > 0 { now().saturating_add(time) } else { 0 };

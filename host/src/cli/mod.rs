@@ -122,6 +122,9 @@ pub fn main() -> ExitCode {
 
 fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     let format = cli.output;
+    if matches!(cli.command, Command::Run(_) | Command::Serve(_)) {
+        open_more_files();
+    }
     let many = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
     // Who only asks needs no more than the thread that it is on.
     let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -155,6 +158,15 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Test(args) => many()?.block_on(test::run(*args, &config, format)),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
+}
+
+/// Lets this process have as many files and connections open as the system allows it, as Go's and Java's programs do. The
+/// usual 1,024 are for programs that can't have more; a worker's guests alone may want more connections.
+fn open_more_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Refused where the system counts in another way (macOS); then it stays as it is.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 fn start_log(level: &str) -> anyhow::Result<()> {
@@ -241,7 +253,7 @@ fn one_line(error: &anyhow::Error) -> String {
         || error.is::<CasesError>()
         || error.is::<CannotListen>();
     let text = if says_it_all { error.to_string() } else { format!("{error:#}") };
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    output::line(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]

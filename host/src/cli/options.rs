@@ -1,5 +1,6 @@
 //! Arguments that several commands share, and how they are read.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use brrr_protocol::ports::Backend;
 
 use super::Told;
 use crate::exit::Exit;
+use crate::gateway::Token;
 pub use crate::units::{duration, moment, size};
 
 /// Where calls are queued and stored.
@@ -90,6 +92,23 @@ pub struct TopicArgs {
 /// A topic by its name.
 pub fn topic(text: &str) -> Result<Topic, String> {
     if text.is_empty() { Err("a topic has a name".to_owned()) } else { Ok(text.into()) }
+}
+
+/// Who may use the gateway.
+#[derive(Debug, clap::Args)]
+pub struct TokenArgs {
+    /// Answer only requests with the header `authorization: Bearer TOKEN`, of the token in this file. (Or in the variable
+    /// BRRR_HTTP_TOKEN; a command line can be read by others.)
+    #[arg(long, env = "BRRR_HTTP_TOKEN_FILE", value_name = "FILE")]
+    http_token_file: Option<PathBuf>,
+}
+
+impl TokenArgs {
+    /// # Errors
+    /// When there is one that can't be used.
+    pub fn find(&self) -> anyhow::Result<Option<Token>> {
+        Token::find(self.http_token_file.as_deref()).map_err(|error| Told::new(Exit::Usage, error.to_string()).into())
+    }
 }
 
 /// A call by its hash.

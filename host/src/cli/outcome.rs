@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Told;
 use super::encode::Codec;
-use super::output::{Format, emphasis, print, print_bytes, print_json, say};
+use super::output::{Format, emphasis, line, print, print_bytes, print_json, print_text, say};
 use crate::exit::Exit;
 use crate::view::FailureView;
 
@@ -52,7 +52,7 @@ impl Show<'_> {
             Format::Json => print_json(&View { result: Some(result), ..self.view("ok") })?,
             // A text is shown as itself: quotes are for machines.
             Format::Text => match serde_json::from_str::<String>(result.get()) {
-                Ok(text) => print(text)?,
+                Ok(text) => print_text(&text)?,
                 Err(_) => print(result.get())?,
             },
         }
@@ -69,15 +69,15 @@ impl Show<'_> {
             if failure.attempts > 1 { format!(" after {} attempts", failure.attempts) } else { String::new() };
         let kind = match &failure.kind {
             FailureKind::Error => String::new(),
-            kind => format!(" ({kind})"),
+            kind => format!(" ({})", line(kind.as_str())),
         };
-        say(format_args!("{} {} failed{kind}{attempts}", emphasis("error:"), failure.task));
+        say(format_args!("{} {} failed{kind}{attempts}", emphasis("error:"), line(&failure.task)));
         for (depth, link) in failure.chain.iter().enumerate() {
-            say(format_args!("  {:indent$}{link}", "", indent = depth * 2));
+            say(format_args!("  {:indent$}{}", "", line(link), indent = depth * 2));
         }
         // A chain has one line a call; the whole of the first cause is in the message.
-        for line in failure.message.lines().skip(1) {
-            say(format_args!("    {line}"));
+        for more in failure.message.lines().skip(1) {
+            say(format_args!("    {}", line(more)));
         }
         Ok(Exit::of_failure(&failure.kind))
     }

@@ -28,6 +28,19 @@ pub fn print(data: impl fmt::Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes a text of a guest and a line break to stdout: as it is, but for what would do something to a terminal there.
+///
+/// # Errors
+/// As `print`.
+pub fn print_text(text: &str) -> io::Result<()> {
+    if io::stdout().is_terminal() { print(harmless(text)) } else { print(text) }
+}
+
+/// Without control characters but line breaks and tabs.
+fn harmless(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+}
+
 /// Writes bytes to stdout, as they are.
 ///
 /// # Errors
@@ -114,4 +127,13 @@ pub fn table(rows: &[Vec<String>]) -> anyhow::Result<String> {
 /// As `print`.
 pub fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
     Ok(print(table(rows)?.trim_end_matches('\n'))?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_text_does_nothing_to_a_terminal() {
+        assert_eq!(super::harmless("a\x1b[31m\tb\r\n\u{9b}c\x07"), "a[31m\tb\nc");
+        assert_eq!(super::line("a\x1b[31m\tb\r\nc"), "a[31m b");
+    }
 }

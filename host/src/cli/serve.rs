@@ -2,7 +2,7 @@
 
 use brrr_protocol::client::Client;
 
-use super::options::{BackendArgs, TopicArgs};
+use super::options::{BackendArgs, TokenArgs, TopicArgs};
 use super::output::say;
 use crate::exit::Exit;
 use crate::gateway::{Address, Gateway};
@@ -25,6 +25,9 @@ pub struct Args {
     http: Address,
 
     #[command(flatten)]
+    token: TokenArgs,
+
+    #[command(flatten)]
     backend: BackendArgs,
 }
 
@@ -33,9 +36,10 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         |name| say(format_args!("{name}: finishing the requests that are open; once more stops at once")),
         |name| say(format_args!("{name}: stopped")),
     )?;
-    let listener = args.http.listen().await?;
+    let token = args.token.find()?;
+    let listener = args.http.listen(token.is_some()).await?;
     let backend = args.backend.open_shared().await?;
     tracing::info!("serving topic {} of {} on http://{}", args.topic.topic, backend.name(), listener.local_addr()?);
-    Gateway::new(Client::new(backend.clone()), backend, vec![args.topic.topic]).serve(listener, &shutdown).await;
+    Gateway::new(Client::new(backend.clone()), backend, vec![args.topic.topic], token).serve(listener, &shutdown).await;
     Ok(Exit::Done)
 }

@@ -141,7 +141,7 @@ impl Config {
         }
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError::Wrong {
             path: path.to_owned(),
             place: Place::at(text, error.span().map(|span| span.start)).map(without_secrets),
@@ -150,7 +150,7 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         Ok(Self {
             path: Some(path.to_owned()),
-            settings: settings::settings(text),
+            settings: settings::settings(text).into_iter().map(|setting| setting.relative_to(folder)).collect(),
             components: file.components.into_iter().map(|component| component.relative_to(folder)).collect(),
             tasks: file.tasks,
         })

@@ -12,7 +12,7 @@ use serde::de::{self, Deserializer};
 use super::values::{Size, Text, Time};
 use crate::cli::Processes;
 use crate::gateway::Address;
-use crate::worker::Redrive;
+use crate::units::Interval;
 
 /// Flags of `run`.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -20,6 +20,8 @@ use crate::worker::Redrive;
 pub struct Worker {
     /// Serve the topic over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     http: Option<Text<Address>>,
+    /// The file with the token that the gateway's clients must send.
+    http_token_file: Option<PathBuf>,
     /// The memory that one run may use.
     memory: Option<Size>,
     /// The time that one run may take, unless its task says otherwise.
@@ -39,7 +41,7 @@ pub struct Worker {
     /// After how long the messages of a worker that fell silent are delivered again.
     lease: Option<Time>,
     /// Look for stuck work so often, and queue it again; or `off`.
-    redrive: Option<Text<Redrive>>,
+    redrive: Option<Text<Interval>>,
     /// How long running calls may go on after the worker was asked to stop.
     drain: Option<Time>,
     /// The file that what happens to calls and jobs is written to.
@@ -74,6 +76,8 @@ pub struct Job {
 pub struct Serve {
     /// Where to listen: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     http: Option<Text<Address>>,
+    /// The file with the token that its clients must send.
+    http_token_file: Option<PathBuf>,
 }
 
 /// How the pauses before retries grow, as flags and files write it.

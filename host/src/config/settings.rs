@@ -1,5 +1,7 @@
 //! What the file says in place of flags, key by key, with its line.
 
+use std::path::Path;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -14,6 +16,19 @@ pub struct Setting {
     pub value: String,
     /// Counted from 1.
     pub line: usize,
+}
+
+impl Setting {
+    /// The keys whose values are paths.
+    const PATHS: [&'static str; 2] = ["events", "http-token-file"];
+
+    /// With a relative path taken from this folder on. (`-` is stdout.)
+    pub(super) fn relative_to(mut self, folder: &Path) -> Self {
+        if Self::PATHS.contains(&self.key.as_str()) && self.value != "-" {
+            self.value = folder.join(&self.value).to_string_lossy().into_owned();
+        }
+        self
+    }
 }
 
 /// Whose flags a section has.
@@ -74,6 +89,17 @@ fn of_table(text: &str, section: Section, table: &DeTable<'_>) -> Vec<Setting> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn paths_begin_at_the_file() {
+        let of = |key: &str, value: &str| {
+            let setting = Setting { section: Section::Worker, key: key.to_owned(), value: value.to_owned(), line: 1 };
+            setting.relative_to(Path::new("project")).value
+        };
+        assert_eq!(of("http-token-file", "secret"), "project/secret");
+        assert_eq!(of("events", "/var/log/events"), "/var/log/events");
+        assert_eq!([of("events", "-"), of("http", "8080")], ["-", "8080"]);
+    }
 
     #[test]
     fn each_key_is_found_with_its_line() {

@@ -47,11 +47,11 @@ pub struct CannotListen {
 }
 
 impl Address {
-    /// Listens. Warns when other machines can connect: whoever does may run any task.
+    /// Listens. Warns when other machines can connect: whoever does may run any task, or may read the token on its way.
     ///
     /// # Errors
     /// When the address is in use, or not one of this machine.
-    pub async fn listen(&self) -> Result<TcpListener, CannotListen> {
+    pub async fn listen(&self, has_token: bool) -> Result<TcpListener, CannotListen> {
         let listener = TcpListener::bind((self.host.as_str(), self.port)).await.map_err(|source| CannotListen {
             address: self.clone(),
             reason: match source.kind() {
@@ -66,13 +66,23 @@ impl Address {
         if let Ok(address) = listener.local_addr()
             && !is_loopback(address)
         {
-            tracing::warn!("http://{address} is open to other machines: whoever can reach it may run any task");
+            if has_token {
+                tracing::warn!(
+                    "http://{address} is open to other machines and not encrypted: put it behind a proxy that is, or into a \
+                     network where nobody listens"
+                );
+            } else {
+                tracing::warn!(
+                    "http://{address} is open to other machines: whoever can reach it may run any task; a token keeps others \
+                     out (--http-token-file)"
+                );
+            }
         }
         Ok(listener)
     }
 }
 
-fn is_loopback(address: SocketAddr) -> bool {
+pub(super) fn is_loopback(address: SocketAddr) -> bool {
     match address.ip() {
         IpAddr::V4(ip) => ip.is_loopback(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback()),

@@ -12,35 +12,43 @@
 
 mod address;
 mod arguments;
+mod body;
+mod guard;
 mod reply;
 mod serve;
+mod token;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use brrr_protocol::Result;
 use brrr_protocol::client::{Client, Known};
-use brrr_protocol::model::{Call, Root, Topic};
+use brrr_protocol::model::{Call, Root, Topic, check_name};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Key, NewJob};
 use brrr_protocol::records::decode_tasks;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 pub use address::{Address, CannotListen};
 use arguments::Arguments;
+use body::Room;
+use guard::Guard;
+pub use token::{TOKEN_ENV, Token, TokenError};
 
 use crate::worker::{Shutdown, now};
 
-/// The largest body: as large as a result may be unless told otherwise, so that one can be handed on.
-const BODY: usize = 16 << 20;
+/// A body that is larger is read as JSON on a thread of its own, one at a time: that takes up to a second, and up to forty times
+/// its size (16 MiB of `[0,0,…]`).
+const LARGE: usize = 256 << 10;
 
 /// How long a request may take, its body included: everything here is one or two accesses of the backend.
 const REQUEST: Duration = Duration::from_secs(30);
@@ -55,27 +63,32 @@ struct Shared {
     client: Client,
     backend: Arc<dyn Backend>,
     topics: Vec<Topic>,
+    token: Option<Token>,
+    bodies: Room,
+    large: Semaphore,
 }
 
 impl Gateway {
-    /// A gateway of these topics. A task that several of them have is the first one's.
+    /// A gateway of these topics, for those who know the token. A task that several of them have is the first one's.
     #[must_use]
-    pub fn new(client: Client, backend: Arc<dyn Backend>, topics: Vec<Topic>) -> Self {
-        Self { shared: Arc::new(Shared { client, backend, topics }) }
+    pub fn new(client: Client, backend: Arc<dyn Backend>, topics: Vec<Topic>, token: Option<Token>) -> Self {
+        let (bodies, large) = (Room::default(), Semaphore::new(1));
+        Self { shared: Arc::new(Shared { client, backend, topics, token, bodies, large }) }
     }
 
     /// Serves until it is asked to stop.
     pub async fn serve(self, listener: TcpListener, shutdown: &Shutdown) {
-        serve::serve(listener, self.router(), shutdown).await;
+        let guard = Guard::new(self.shared.token.clone(), listener.local_addr().ok());
+        serve::serve(listener, self.router(guard), shutdown).await;
     }
 
-    fn router(self) -> Router {
+    fn router(self, guard: Guard) -> Router {
         Router::new()
             .route("/{task}", get(read).post(schedule))
             .route("/jobs/{id}", get(job))
             .fallback(async || reply::not_found("there are /TASK and /jobs/ID"))
             .layer(middleware::from_fn(in_time))
-            .layer(middleware::from_fn(same_origin))
+            .layer(middleware::from_fn_with_state(Arc::new(guard), guard::guard))
             .with_state(self)
     }
 }
@@ -88,26 +101,10 @@ async fn in_time(request: Request, next: Next) -> Response {
     }
 }
 
-/// Refuses what a page of another site makes a browser send: listening on loopback alone does not keep that out.
-async fn same_origin(request: Request, next: Next) -> Response {
-    if request.method() == Method::GET || request.method() == Method::HEAD || is_same_origin(request.headers()) {
-        next.run(request).await
-    } else {
-        reply::refused(StatusCode::FORBIDDEN, "requests of web pages of other sites are refused")
-    }
-}
-
-fn is_same_origin(headers: &HeaderMap) -> bool {
-    let Some(origin) = headers.get(header::ORIGIN) else { return true };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let origin = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
-    origin.is_some() && origin == host
-}
-
 type Pairs = std::result::Result<Query<Vec<(String, String)>>, QueryRejection>;
 
 async fn schedule(State(gateway): State<Gateway>, Path(task): Path<String>, query: Pairs, body: Body) -> Response {
-    let arguments = match arguments(&task, query, body).await {
+    let arguments = match gateway.arguments(&task, query, body).await {
         Ok(arguments) => arguments,
         Err(refusal) => return *refusal,
     };
@@ -115,7 +112,7 @@ async fn schedule(State(gateway): State<Gateway>, Path(task): Path<String>, quer
 }
 
 async fn read(State(gateway): State<Gateway>, Path(task): Path<String>, query: Pairs, body: Body) -> Response {
-    let arguments = match arguments(&task, query, body).await {
+    let arguments = match gateway.arguments(&task, query, body).await {
         Ok(arguments) => arguments,
         Err(refusal) => return *refusal,
     };
@@ -123,18 +120,28 @@ async fn read(State(gateway): State<Gateway>, Path(task): Path<String>, query: P
 }
 
 async fn job(State(gateway): State<Gateway>, Path(id): Path<String>) -> Response {
+    if let Err(text) = check_name("the job's id", &id) {
+        return reply::refused(StatusCode::BAD_REQUEST, &text);
+    }
     gateway.job(&Root::from(id)).await.unwrap_or_else(|error| reply::backend_failed(&error))
 }
 
-async fn arguments(task: &str, query: Pairs, body: Body) -> std::result::Result<Arguments, Box<Response>> {
-    let Query(query) = query.map_err(|error| reply::refused(StatusCode::BAD_REQUEST, &error.body_text()))?;
-    let body = to_bytes(body, BODY)
-        .await
-        .map_err(|_| reply::refused(StatusCode::PAYLOAD_TOO_LARGE, "the body was cut off, or is larger than 16 MiB"))?;
-    Ok(arguments::read(task, query, &body).map_err(|text| reply::refused(StatusCode::BAD_REQUEST, &text))?)
-}
-
 impl Gateway {
+    async fn arguments(&self, task: &str, query: Pairs, body: Body) -> std::result::Result<Arguments, Box<Response>> {
+        let refused = |text: &str| Box::new(reply::refused(StatusCode::BAD_REQUEST, text));
+        check_name("the task's name", task).map_err(|text| refused(&text))?;
+        let Query(query) = query.map_err(|error| refused(&error.body_text()))?;
+        let held = self.shared.bodies.read(body).await.map_err(|(status, text)| reply::refused(status, text))?;
+        if held.bytes.len() <= LARGE {
+            return arguments::read(task, query, &held.bytes).map_err(|text| refused(&text));
+        }
+        // Never closed.
+        let _one = self.shared.large.acquire().await;
+        let task = task.to_owned();
+        let read = tokio::task::spawn_blocking(move || arguments::read(&task, query, &held.bytes)).await;
+        read.unwrap_or_else(|error| Err(error.to_string())).map_err(|text| refused(&text))
+    }
+
     async fn schedule(&self, task: String, arguments: Arguments) -> Result<Response> {
         let topic = match self.topic_of(&task).await? {
             Ok(topic) => topic,

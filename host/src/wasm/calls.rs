@@ -1,7 +1,8 @@
 //! What a guest asks of its host: `tasks` and `log` of `wit/worker.wit`.
 
+use brrr_protocol::ErrorKind;
 use brrr_protocol::codec::{python, typescript};
-use brrr_protocol::model::{Failure, Outcome};
+use brrr_protocol::model::{Failure, Outcome, check_name};
 use brrr_protocol::options::Options;
 use brrr_protocol::replay::{Invocation, Polled};
 use wasmtime::component::{HasSelf, Linker};
@@ -20,6 +21,11 @@ pub(super) struct Suspended;
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub(super) struct BackendFailed(pub brrr_protocol::Error);
+
+/// A guest asked for more than the host may keep for it.
+#[derive(Debug, thiserror::Error)]
+#[error("no room for what it asks for")]
+pub(super) struct NoRoom;
 
 /// A guest polled where it may not; why, in words.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +86,7 @@ pub(super) async fn ask(
     match polled {
         Ok(Polled::Ready(outcomes)) => Ok(outcomes.into_iter().map(|o| o.map(outcome)).collect()),
         Ok(Polled::Suspended) => Err(Suspended.into()),
+        Err(error) if error.kind == ErrorKind::Limit => Err(NoRoom.into()),
         Err(error) => Err(BackendFailed(error).into()),
     }
 }
@@ -120,8 +127,8 @@ pub(super) fn invocation(mut call: tasks::Invocation) -> Result<Invocation, BadC
         Options { max_running: None, memory: None, .. } => Ok(options),
         _ => Err("max-running and memory-bytes are options of a task, not of a call".to_owned()),
     });
-    let known = derived.and_then(|derived| Ok((derived, options?)));
-    let (derived, options) = known.map_err(|reason| BadCall { task: call.task.clone(), reason })?;
+    let known = named(&call).and(derived).and_then(|derived| Ok((derived, options?)));
+    let (derived, options) = known.map_err(|reason| BadCall { task: shown(&call.task), reason })?;
     Ok(Invocation {
         options,
         task: call.task,
@@ -129,6 +136,20 @@ pub(super) fn invocation(mut call: tasks::Invocation) -> Result<Invocation, BadC
         topic: call.topic.map(Into::into),
         hash: call.call_hash.or(derived).map(Into::into),
     })
+}
+
+/// Are all its names fit for records, queues, logs and people?
+fn named(call: &tasks::Invocation) -> Result<(), String> {
+    check_name("the task's name", &call.task)?;
+    call.topic.as_deref().map_or(Ok(()), |topic| check_name("its topic", topic))?;
+    call.call_hash.as_deref().map_or(Ok(()), |hash| check_name("its hash", hash))?;
+    let label = call.options.iter().find(|(key, _)| key == "label");
+    label.map_or(Ok(()), |(_, label)| check_name("its label", label))
+}
+
+/// The name of a task, as far as it can be shown.
+fn shown(task: &str) -> String {
+    task.chars().filter(|c| !c.is_control()).take(60).collect()
 }
 
 /// Takes the option `hash-of` out of a call, and does as it says.
@@ -186,6 +207,10 @@ mod tests {
         assert_ne!(hash(call(None, &[("hash-of", "typescript")])).as_deref(), Some(of_python));
         assert_eq!(hash(call(Some("mine"), &[("hash-of", "python"), ("label", "x")])).as_deref(), Some("mine"));
         assert_eq!(hash(call(None, &[])), None);
+        let error = call(Some("\x1b[2J"), &[]).unwrap_err().to_string();
+        assert!(error.contains("its hash has a control character"), "{error}");
+        let error = call(None, &[("label", "")]).unwrap_err().to_string();
+        assert!(error.contains("its label is empty"), "{error}");
         let error = call(None, &[("hash-of", "go")]).unwrap_err().to_string();
         assert!(error.contains("hello") && error.contains("python or typescript"), "{error}");
     }

@@ -77,6 +77,9 @@ pub enum LoadError {
     #[error("{}: says of the task {task:?} what can't be: {reason}", path.display())]
     BadOption { path: PathBuf, task: String, reason: String },
 
+    #[error("{}: has a task by which nobody could call it: {reason}", path.display())]
+    BadName { path: PathBuf, reason: String },
+
     #[error("{}: claims the task {task:?} twice; give one of the two handlers another name", path.display())]
     TaskTwice { path: PathBuf, task: String },
 

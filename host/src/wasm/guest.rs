@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brrr_protocol::model::{CallHash, Root, hex};
+use brrr_protocol::model::{CallHash, Root, check_name, hex};
 use brrr_protocol::options::{LONGEST, Options};
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
@@ -203,6 +203,7 @@ async fn describe(
             task: "describe",
             attempt: 1,
             wall: limits.wall,
+            memory: limits.memory,
             result: limits.result,
             stderr: printer.tail(),
         };
@@ -217,6 +218,9 @@ fn check(path: &Path, tasks: Vec<handler::Task>) -> Result<Vec<Task>, LoadError>
     let mut names = HashSet::new();
     if let Some(twice) = tasks.iter().find(|task| !names.insert(task.name.as_str())) {
         return Err(LoadError::TaskTwice { path: path.to_owned(), task: twice.name.clone() });
+    }
+    for task in &tasks {
+        check_name("its name", &task.name).map_err(|reason| LoadError::BadName { path: path.to_owned(), reason })?;
     }
     tasks.into_iter().map(|told| task(path, told)).collect()
 }

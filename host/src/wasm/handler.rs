@@ -160,6 +160,8 @@ impl WasmHandler {
         let watched = probe.is_some();
         let wall = request.timeout.unwrap_or(self.limits.wall).min(LONGEST);
         let deadline = Instant::now() + wall;
+        let memory = request.memory.unwrap_or(self.limits.memory);
+        let replay = replay.with_room(memory);
         let printer = Printer::new(self.output.clone(), place.name.clone(), request.call.clone(), Some(replay));
         let state = self.state(place, &request, printer.clone(), deadline, probe);
         let attempt = request.attempt;
@@ -183,6 +185,7 @@ impl WasmHandler {
             task: &place.name,
             attempt,
             wall,
+            memory,
             result: self.limits.result,
             stderr: if returned.is_err() { printer.tail() } else { String::new() },
         };

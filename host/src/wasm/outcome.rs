@@ -7,14 +7,15 @@ use brrr_protocol::model::{Failure, FailureKind};
 use brrr_protocol::ports::Ended;
 use brrr_protocol::{Error, ErrorKind};
 use bytes::Bytes;
+use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
 use super::bindings::exports::brrr::worker::handler::HandlerError;
-use super::calls::{self, BackendFailed, BadCall, MayNotPoll, Suspended};
+use super::calls::{self, BackendFailed, BadCall, MayNotPoll, NoRoom, Suspended};
 use super::concurrent::{Stuck, TooMuch};
 use super::engine::WASM_STACK;
-use super::state::{OutOfMemory, OutOfTime};
+use super::state::{OutOfMemory, OutOfTime, RESOURCES};
 
 /// How a guest's function came back: with its own answer, or not at all.
 pub(super) type Returned = wasmtime::Result<Result<Vec<u8>, HandlerError>>;
@@ -24,6 +25,7 @@ pub(super) struct Circumstances<'a> {
     pub task: &'a str,
     pub attempt: u32,
     pub wall: Duration,
+    pub memory: u64,
     pub result: u64,
     /// The last that the guest wrote to stderr.
     pub stderr: String,
@@ -84,6 +86,18 @@ pub(super) fn explain(error: &wasmtime::Error, about: &Circumstances<'_>) -> (Fa
 fn summary(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, String) {
     if let Some(OutOfMemory { limit }) = error.downcast_ref() {
         return (FailureKind::Limit, format!("it needs more than the memory limit of {}", size(*limit as u64)));
+    }
+    if error.is::<NoRoom>() {
+        let text = format!(
+            "the calls that it asks for and their results take more than its memory limit of {}: return less from each, or \
+             let calls of their own add up parts of them",
+            size(about.memory)
+        );
+        return (FailureKind::Limit, text);
+    }
+    if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
+        let text = format!("it holds more than {RESOURCES} things of its host at once: timers, streams, requests");
+        return (FailureKind::Limit, text);
     }
     if error.is::<OutOfTime>() {
         return (FailureKind::Timeout, format!("it ran longer than its time limit of {:?}", about.wall));

@@ -65,7 +65,7 @@ impl WasiView for State {
 
 /// How many of the host's things (streams, timers, errors) a run may hold at once. They lie in the host's memory, beyond
 /// the guest's limit; a thousand sleeping tasks of an interpreter still fit.
-const RESOURCES: usize = 10_000;
+pub(super) const RESOURCES: usize = 10_000;
 
 /// Where a run's things are kept.
 pub(super) fn resource_table() -> ResourceTable {

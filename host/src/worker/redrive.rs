@@ -3,7 +3,6 @@
 //! On a thread for blocking work: a look at a large SQLite file takes seconds, and must not hold up guests.
 
 use std::collections::HashSet;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,29 +12,7 @@ use brrr_protocol::ports::Backend;
 use tokio::runtime::Handle;
 
 use super::{Shutdown, now};
-use crate::units::duration;
 use crate::view::finding_text;
-
-/// How often to look; `None`: never.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Redrive(pub Option<Duration>);
-
-impl FromStr for Redrive {
-    type Err = String;
-
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        if text == "off" {
-            return Ok(Self(None));
-        }
-        let interval = duration(text).map_err(|error| format!("{error}, or `off`"))?;
-        // Each look reads the whole store.
-        if interval < Duration::from_secs(1) {
-            Err("1s or more, or `off`".to_owned())
-        } else {
-            Ok(Self(Some(interval)))
-        }
-    }
-}
 
 /// How much later it is looked again whether what looked stuck still does: a tenth of the interval, within these.
 const SECOND_LOOK: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));

@@ -220,6 +220,26 @@ pub async fn a_live_job_gets_what_a_dead_one_lets_go(kind: Kind) {
     assert_eq!(queued(b).await, ["y:c"]);
 }
 
+pub async fn jobs_take_turns_at_a_call_that_fails(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    for (root, parent) in [("r1", "p1"), ("r2", "p2"), ("r3", "p3")] {
+        schedule(b, root, parent).await;
+    }
+    for parent in take(&**b, "t", 3).await {
+        assert!(matches!(defer(b, &work(&parent), &["c"]).await, Deferred::Waiting { .. }));
+    }
+    queued(b).await;
+    let failure = Failure::new(FailureKind::Error, "task", "no");
+    // Not the first one again, which new jobs could always be.
+    b.fail(&direct("r2", "c"), &failure).await.unwrap();
+    assert_eq!(queued(b).await, ["r2:p2", "r3:c"]);
+    b.fail(&direct("r3", "c"), &failure).await.unwrap();
+    assert_eq!(queued(b).await, ["r1:c", "r3:p3"]);
+    b.fail(&direct("r1", "c"), &failure).await.unwrap();
+    assert_eq!((queued(b).await, waiting(b, "c").await), (vec!["r1:p1".to_owned()], Vec::new()));
+}
+
 pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;

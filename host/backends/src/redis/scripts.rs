@@ -26,6 +26,7 @@ scripts! {
     DISCHARGE: "lua/discharge.lua";
     RECEIVE: "lua/receive.lua";
     FORGET: "lua/forget.lua";
+    SCHEDULE: "lua/schedule.lua";
 }
 
 impl Script {

@@ -52,7 +52,9 @@ pub(super) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection> 
 /// Opens a file that `writer` has prepared, for reading only.
 pub(super) fn reader(path: &Path) -> Result<Connection> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    conn.execute_batch("PRAGMA cache_size = -8192").map_err(|e| translate(path, "open", e))?;
+    // What many ask for is read by the writer. Small, because under load there is one of these for each thread, each with a
+    // cache of its own that fills up in the course of hours.
+    conn.execute_batch("PRAGMA cache_size = -2048").map_err(|e| translate(path, "open", e))?;
     Ok(conn)
 }
 

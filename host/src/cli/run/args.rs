@@ -6,10 +6,10 @@ use std::time::Duration;
 use brrr_protocol::model::Topic;
 
 use super::processes::Processes;
-use crate::cli::options::{BackendArgs, duration, size, topic};
+use crate::cli::options::{BackendArgs, TokenArgs, duration, size, topic};
 use crate::cli::permissions::PermissionArgs;
 use crate::gateway::Address;
-use crate::worker::Redrive;
+use crate::units::Interval;
 
 /// Run the tasks of one or more components: a worker of a topic.
 #[derive(Debug, clap::Args)]
@@ -44,6 +44,9 @@ pub struct Args {
     /// Serve its topics over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     #[arg(long, env = "BRRR_HTTP", value_name = "ADDRESS")]
     pub http: Option<Address>,
+
+    #[command(flatten)]
+    pub token: TokenArgs,
 
     /// The memory that one run may use.
     // What a Python guest needs several times over.
@@ -83,7 +86,7 @@ pub struct Args {
     /// Look for stuck work so often, and queue it again, as `doctor --fix` does: one worker of a fleet each time, which
     /// reads the whole store. `off`: never.
     #[arg(long, env = "BRRR_REDRIVE", default_value = "10m", value_name = "TIME|off")]
-    pub redrive: Redrive,
+    pub redrive: Interval,
 
     /// How long running calls may go on after the worker was asked to stop; what remains is given back.
     #[arg(long, env = "BRRR_DRAIN", default_value = "30s", value_name = "TIME", value_parser = duration)]

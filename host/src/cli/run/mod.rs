@@ -16,7 +16,8 @@ use super::output::say;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::gateway::Gateway;
-use crate::worker::{Options, Redrive, Shutdown, Worker, announce, redrive};
+use crate::units::Interval;
+use crate::worker::{Options, Shutdown, Worker, announce, redrive};
 pub use args::Args;
 use load::Loader;
 use observe::observe;
@@ -40,8 +41,11 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     };
     // Whatever can be refused is refused before anything runs, the cheapest first.
     let served = served(&args, &config)?;
+    let token = args.token.find()?;
     let listener = match &args.http {
-        Some(address) if member.as_ref().is_none_or(Membership::has_gateway) => Some(address.listen().await?),
+        Some(address) if member.as_ref().is_none_or(Membership::has_gateway) => {
+            Some((address.listen(token.is_some()).await?, token))
+        }
         _ => None,
     };
     let backend = args.backend.places(args.lease).open().await?;
@@ -73,12 +77,12 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
         tracing::info!("serving topic {topic} of {}: {}", backend.name(), tasks.join(", "));
     }
     let topics: Vec<Topic> = handlers.iter().map(|(topic, _)| topic.clone()).collect();
-    let gateway = listener.map(|listener| {
+    let gateway = listener.map(|(listener, token)| {
         if let Ok(address) = listener.local_addr() {
             tracing::info!("gateway on http://{address}");
         }
-        let (gateway, shutdown) =
-            (Gateway::new(Client::new(backend.clone()), backend.clone(), topics), shutdown.clone());
+        let gateway = Gateway::new(Client::new(backend.clone()), backend.clone(), topics, token);
+        let shutdown = shutdown.clone();
         tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
     });
     if let Some(member) = &member {
@@ -95,7 +99,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     if let Some(watch) = watch {
         tokio::spawn(watch.serve(loader, served, serving, backend.clone(), shutdown.clone()));
     }
-    if let Redrive(Some(interval)) = args.redrive {
+    if let Interval(Some(interval)) = args.redrive {
         tokio::spawn(redrive(backend.clone(), interval, shutdown.clone()));
     }
     // One that stops by itself asks the others to stop.

@@ -1,10 +1,12 @@
--- `Backend::outcomes`: root, hash… -> flat: value, failure of each.
+-- `Backend::outcomes`: root, hash… -> flat: value, failure of each, up to MOST_AT_ONCE bytes.
 
 local failure = 'failure/' .. ARGV[2]
-local flat = {}
+local flat, bytes = {}, 0
 for n = 3, #ARGV do
   local pair = call('HMGET', record(ARGV[n]), 'value', failure)
   flat[#flat + 1] = pair[1]
   flat[#flat + 1] = pair[2]
+  bytes = bytes + size(pair)
+  if bytes > MOST_AT_ONCE then break end
 end
 return flat

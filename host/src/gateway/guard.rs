@@ -1,0 +1,154 @@
+//! Who may ask. In this order: a request that is short enough and means one thing; of the right host; of no page of another
+//! site; with the token.
+//!
+//! A gateway that listens on loopback is still reached by every page that the user's browser shows: by a plain form (hence
+//! `Origin`), and, once the page's own name is made to lead to 127.0.0.1, as if it were of the same site (hence `Host`). A
+//! token keeps out both, because a page does not know it; then any host name will do, as a proxy sends it.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::address::is_loopback;
+use super::reply;
+use super::token::Token;
+
+/// Bytes of a request's target. More arguments than that belong into a body; every proxy on the way has such a bound.
+const TARGET: usize = 16 << 10;
+
+/// What is asked of every request.
+#[derive(Debug)]
+pub struct Guard {
+    token: Option<Token>,
+    loopback: bool,
+}
+
+impl Guard {
+    /// Of a gateway that listens there.
+    pub fn new(token: Option<Token>, address: Option<SocketAddr>) -> Self {
+        Self { token, loopback: address.is_some_and(is_loopback) }
+    }
+
+    fn refusal(&self, request: &Request) -> Option<Response> {
+        let headers = request.headers();
+        if request.uri().path_and_query().is_some_and(|target| target.as_str().len() > TARGET) {
+            let text = format!("the URL is longer than {} KiB; arguments can be in a JSON body", TARGET >> 10);
+            return Some(reply::refused(StatusCode::URI_TOO_LONG, &text));
+        }
+        let host = match host(request) {
+            Ok(host) => host,
+            Err(text) => return Some(reply::refused(StatusCode::BAD_REQUEST, text)),
+        };
+        if self.token.is_none() && self.loopback && host.as_ref().is_some_and(|host| !is_this_machine(host)) {
+            let text = "this gateway serves its own machine, as localhost; for requests to another name give it a token \
+                        (--http-token-file)";
+            return Some(reply::refused(StatusCode::MISDIRECTED_REQUEST, text));
+        }
+        let reads = request.method() == Method::GET || request.method() == Method::HEAD;
+        if !reads && !is_same_origin(headers, host.as_ref()) {
+            return Some(reply::refused(StatusCode::FORBIDDEN, "requests of web pages of other sites are refused"));
+        }
+        match &self.token {
+            Some(token) if !token.is_in(headers) => {
+                let mut response =
+                    reply::refused(StatusCode::UNAUTHORIZED, "the header `authorization: Bearer TOKEN` is needed");
+                let challenge = HeaderValue::from_static("Bearer realm=\"brrr-host\"");
+                response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+                Some(response)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Lets a request in, or not.
+pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    match guard.refusal(&request) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+/// The host that a request is for, with its port; `None`: an old client doesn't say.
+fn host(request: &Request) -> Result<Option<Authority>, &'static str> {
+    let mut named = request.headers().get_all(header::HOST).iter();
+    let header = match (named.next(), named.next()) {
+        (Some(_), Some(_)) => return Err("a request has one header `host`"),
+        (Some(host), None) => match Authority::try_from(host.as_bytes()) {
+            Ok(host) if !host.as_str().contains('@') => Some(host),
+            _ => return Err("the header `host` names no host"),
+        },
+        (None, _) if request.version() < Version::HTTP_11 => None,
+        (None, _) => return Err("a request has a header `host`"),
+    };
+    // Where the target has one as well, as for a proxy, that one counts.
+    Ok(request.uri().authority().cloned().or(header))
+}
+
+/// A name that no other machine can have: browsers look up `localhost` nowhere.
+fn is_this_machine(host: &Authority) -> bool {
+    let name = host.host().trim_start_matches('[').trim_end_matches(']');
+    let address = name.parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost")
+        || name.to_ascii_lowercase().ends_with(".localhost")
+        || address.is_ok_and(|ip| is_loopback(SocketAddr::new(ip, 0)))
+}
+
+fn is_same_origin(headers: &HeaderMap, host: Option<&Authority>) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let origin = origin.to_str().ok().and_then(|origin| Some(origin.split_once("://")?.1));
+    origin.is_some() && origin == host.map(Authority::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn of(method: &str, headers: &[(&str, &str)]) -> Request {
+        let request = Request::builder().method(method).uri("/t");
+        headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value))
+            .body(Body::empty())
+            .unwrap()
+    }
+
+    fn status(guard: &Guard, request: &Request) -> u16 {
+        guard.refusal(request).map_or(200, |refusal| refusal.status().as_u16())
+    }
+
+    #[test]
+    fn a_page_whose_name_leads_here_is_refused() {
+        let guard = Guard::new(None, "127.0.0.1:80".parse().ok());
+        for host in ["localhost", "LOCALHOST:8080", "app.localhost", "127.0.0.1:1", "127.9.9.9", "[::1]:8080"] {
+            assert_eq!(status(&guard, &of("GET", &[("host", host)])), 200, "{host}");
+        }
+        for host in
+            ["evil.example", "localhost.evil.example", "10.0.0.1", "evillocalhost", "[::2]", "127.0.0.1.evil.example"]
+        {
+            assert_eq!(status(&guard, &of("GET", &[("host", host)])), 421, "{host}");
+        }
+        for headers in [&[][..], &[("host", "a b")], &[("host", "")], &[("host", "localhost"), ("host", "localhost")]] {
+            assert_eq!(status(&guard, &of("GET", headers)), 400, "{headers:?}");
+        }
+        // Open to others: their names are not ours to know.
+        assert_eq!(status(&Guard::new(None, "0.0.0.0:80".parse().ok()), &of("GET", &[("host", "a.example")])), 200);
+    }
+
+    #[test]
+    fn a_page_of_another_site_starts_nothing() {
+        let guard = Guard::new(None, "127.0.0.1:80".parse().ok());
+        let post = |origin| of("POST", &[("host", "localhost:80"), ("origin", origin)]);
+        assert_eq!(status(&guard, &post("http://localhost:80")), 200);
+        for origin in ["null", "", "http://localhost:81", "https://evil.example", "http://localhost:80.evil.example"] {
+            assert_eq!(status(&guard, &post(origin)), 403, "{origin}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The bearer token that a gateway may ask for.
+
+use std::env::{self, VarError};
+use std::fmt;
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use axum::http::{HeaderMap, header};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+/// The variable that a token may be in. There is no flag for it: every user of a machine sees the arguments of a process.
+pub const TOKEN_ENV: &str = "BRRR_HTTP_TOKEN";
+
+/// A shorter one can be guessed by asking.
+const SHORTEST: usize = 16;
+
+/// A longer one would not fit a request's head beside the rest of it.
+const LONGEST: usize = 4 << 10;
+
+/// What a client must know. Only its digest is kept: digests are of one length, so comparing them tells nothing about it.
+#[derive(Clone)]
+pub struct Token([u8; 32]);
+
+/// A token that can't be used. It is not repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    #[error("both --http-token-file and {TOKEN_ENV} give a token; use one of them")]
+    Twice,
+    #[error("can't read the token from {}: {source}", path.display())]
+    Unreadable { path: PathBuf, source: std::io::Error },
+    #[error("the token of {place} {reason}; make one with `openssl rand -hex 32`")]
+    Unfit { place: String, reason: String },
+}
+
+impl Token {
+    /// The token of this file or else of the environment; `None`: none is asked for.
+    ///
+    /// # Errors
+    /// When it can't be read, or is none that could be sent, or that could be guessed.
+    pub fn find(file: Option<&Path>) -> Result<Option<Self>, TokenError> {
+        let of_env = match env::var(TOKEN_ENV) {
+            Ok(text) => Some(text),
+            Err(VarError::NotPresent) => None,
+            Err(VarError::NotUnicode(_)) => return Err(unfit(TOKEN_ENV, "is not text")),
+        };
+        match (file, of_env) {
+            (Some(_), Some(_)) => Err(TokenError::Twice),
+            (Some(path), None) => Self::read(path).map(Some),
+            (None, Some(text)) => Self::of(TOKEN_ENV, &text).map(Some),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn read(path: &Path) -> Result<Self, TokenError> {
+        let unreadable = |source| TokenError::Unreadable { path: path.to_owned(), source };
+        let mut text = Vec::new();
+        File::open(path).and_then(|file| file.take(2 * LONGEST as u64).read_to_end(&mut text)).map_err(unreadable)?;
+        let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
+        // Not refused: secrets are mounted so into containers.
+        if mode & 0o004 != 0 {
+            let path = path.display();
+            tracing::warn!("every user of this machine can read the token in {path}: chmod 600 {path}");
+        }
+        let text = String::from_utf8(text).map_err(|_| unfit(&path.display().to_string(), "is not text"))?;
+        Self::of(&path.display().to_string(), text.trim_end_matches(['\r', '\n']))
+    }
+
+    fn of(place: &str, text: &str) -> Result<Self, TokenError> {
+        if text.is_empty() {
+            return Err(unfit(place, "is empty"));
+        }
+        if !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(unfit(
+                place,
+                "has characters that no header can carry: spaces, line breaks or others than ASCII",
+            ));
+        }
+        if text.len() < SHORTEST {
+            return Err(unfit(
+                place,
+                &format!("has {} characters and can be guessed; at least {SHORTEST} are needed", text.len()),
+            ));
+        }
+        if text.len() > LONGEST {
+            return Err(unfit(place, &format!("has more than {LONGEST} characters")));
+        }
+        Ok(Self(digest(text.as_bytes())))
+    }
+
+    /// Does the request carry it? In a time that depends on what the client sent alone.
+    pub fn is_in(&self, headers: &HeaderMap) -> bool {
+        let mut given = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(given), None) = (given.next(), given.next()) else { return false };
+        let Some((scheme, token)) = given.to_str().ok().and_then(|text| text.split_once(' ')) else { return false };
+        scheme.eq_ignore_ascii_case("bearer") && bool::from(digest(token.trim().as_bytes()).ct_eq(&self.0))
+    }
+}
+
+/// Without the digest.
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+fn unfit(place: &str, reason: &str) -> TokenError {
+    TokenError::Unfit { place: place.to_owned(), reason: reason.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    const TEXT: &str = "0123456789abcdef";
+
+    #[test]
+    fn the_very_token_opens_and_nothing_else() {
+        let token = Token::of("x", TEXT).unwrap();
+        let opens = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, HeaderValue::from_str(value).unwrap());
+            }
+            token.is_in(&headers)
+        };
+        assert!(opens(&["Bearer 0123456789abcdef"]) && opens(&["bearer  0123456789abcdef "]));
+        let wrong = [
+            &[][..],
+            &[""],
+            &["Bearer"],
+            &["Bearer "],
+            &["Bearer 0123456789abcde"],
+            &["Bearer 0123456789abcdef0"],
+            &["Bearer 0123456789ABCDEF"],
+            &["Basic 0123456789abcdef"],
+            &["0123456789abcdef"],
+            // Which of them would be meant?
+            &["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"],
+        ];
+        for values in wrong {
+            assert!(!opens(values), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn what_could_be_guessed_or_not_be_sent_is_refused() {
+        for (text, why) in [("", "is empty"), ("short", "5 characters"), ("0123456789abcd f", "spaces"), ("ä", "ASCII")]
+        {
+            let error = Token::of("FILE", text).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("FILE") && error.contains("openssl"), "{error}");
+        }
+        assert_eq!(format!("{:?}", Token::of("x", TEXT).unwrap()), "Token");
+    }
+}

@@ -1,0 +1,306 @@
+//! The gateway against clients that mean harm or are merely broken, by raw sockets.
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::harness::{Env, Running, eventually};
+
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// Where it listens, once it does.
+fn address(running: &Running) -> String {
+    eventually("an address", || {
+        let stderr = running.stderr();
+        let found = stderr.split_once("on http://").and_then(|(_, rest)| rest.split_whitespace().next());
+        found.map(str::to_owned).ok_or(stderr.clone())
+    })
+}
+
+fn serve(env: &Env, more: &[&str]) -> (Running, String) {
+    let running = env.start(["serve", "--http", "127.0.0.1:0"].iter().chain(more));
+    let address = address(&running);
+    (running, address)
+}
+
+fn connect(address: &str) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("a connection");
+    stream.set_read_timeout(Some(Duration::from_secs(50))).expect("a timeout");
+    stream
+}
+
+/// What the server says until it hangs up, or the connection is cut.
+fn rest(mut stream: TcpStream) -> String {
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+/// One request on a connection of its own.
+fn ask(address: &str, request: &[u8]) -> String {
+    let mut stream = connect(address);
+    // It may hang up before it has read all; or keep the connection, and say no more.
+    let _ = stream.write_all(request);
+    stream.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");
+    rest(stream)
+}
+
+/// The status of each answer in what a server said.
+fn statuses(answers: &str) -> Vec<u16> {
+    answers.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok()).collect()
+}
+
+/// The status of a request by its first line and its other headers.
+fn status(address: &str, first: &str, headers: &str) -> u16 {
+    let answer = ask(address, format!("{first}\r\nconnection: close\r\n{headers}\r\n").as_bytes());
+    *statuses(&answer).first().unwrap_or_else(|| panic!("no answer to {first}: {answer:?}"))
+}
+
+const GET: &str = "GET /hello?greetee=x HTTP/1.1";
+const LOCAL: &str = "host: localhost\r\n";
+
+#[test]
+fn it_listens_on_loopback_unless_told_otherwise() {
+    let env = Env::new();
+    let serve = env.start(["serve", "--http", "0"]);
+    let address = address(&serve);
+    assert!(address.starts_with("127.0.0.1:"), "{address}");
+    assert!(!serve.stderr().contains("open to other machines"), "{}", serve.stderr());
+    serve.stop().ok();
+    for (more, warning) in [(None, "a token keeps others out (--http-token-file)"), (Some(TOKEN), "not encrypted")] {
+        let mut env = Env::new();
+        if let Some(token) = more {
+            env.set("BRRR_HTTP_TOKEN", token);
+        }
+        let open = env.start(["serve", "--http", "0.0.0.0:0"]);
+        open.wait_for_stderr("open to other machines");
+        assert!(open.stderr().contains(warning), "{}", open.stderr());
+        assert!(!open.stderr().contains(TOKEN));
+        open.stop().ok();
+    }
+    let ended = env.run(["serve", "--http", "8080x"]);
+    assert!(ended.code == Some(2) && ended.stderr.contains("127.0.0.1:8080"), "{ended:?}");
+    env.run(["serve", "--http", "192.0.2.1:0"]).refused(50, &["192.0.2.1"]);
+}
+
+#[test]
+fn who_does_not_know_the_token_gets_nothing() {
+    let mut env = Env::new();
+    let file = env.write("token", format!("{TOKEN}\n"));
+    env.write("brrr.toml", "[serve]\nhttp-token-file = \"token\"\n");
+    let (serve_one, address) = serve(&env, &[]);
+    // Written as most files are: for all to read.
+    serve_one.wait_for_stderr("chmod 600");
+    let with = |header: &str| status(&address, GET, &format!("{LOCAL}{header}"));
+    assert_eq!(
+        with(&format!("authorization: Bearer {TOKEN}\r\n")),
+        404,
+        "nothing is known of this call, and it says so"
+    );
+    for header in [
+        String::new(),
+        "authorization: Bearer x\r\n".to_owned(),
+        format!("authorization: Basic {TOKEN}\r\n"),
+        format!("authorization: Bearer {}\r\n", &TOKEN[1..]),
+        format!("authorization: Bearer {TOKEN}\r\nauthorization: Bearer x\r\n"),
+    ] {
+        assert_eq!(with(&header), 401, "{header}");
+    }
+    let answer = ask(&address, format!("POST /hello HTTP/1.1\r\n{LOCAL}\r\n").as_bytes());
+    assert!(answer.contains("www-authenticate: Bearer realm=\"brrr-host\""), "{answer}");
+    // A proxy in front of it may send any name.
+    let header = format!("host: api.example.com\r\nauthorization: Bearer {TOKEN}\r\n");
+    assert_eq!(status(&address, GET, &header), 404);
+    for told in [serve_one.stderr(), answer] {
+        assert!(!told.contains(TOKEN), "{told}");
+    }
+    serve_one.stop().ok();
+
+    let file = file.to_str().expect("UTF-8");
+    env.write("empty", "\n");
+    env.write("short", "hunter2\n");
+    env.run(["serve", "--http-token-file", "empty"]).refused(2, &["empty", "openssl"]);
+    env.run(["serve", "--http-token-file", "short"]).refused(2, &["short", "7 characters", "16"]);
+    env.run(["serve", "--http-token-file", "nowhere"]).refused(2, &["nowhere"]);
+    env.set("BRRR_HTTP_TOKEN", "");
+    env.run(["serve", "--http-token-file", file]).refused(2, &["--http-token-file", "BRRR_HTTP_TOKEN"]);
+}
+
+#[test]
+fn pages_in_a_browser_of_this_machine_can_do_nothing() {
+    let env = Env::new();
+    let (_serve, address) = serve(&env, &[]);
+    let (post, host) = ("POST /hello?greetee=x HTTP/1.1", format!("host: {address}\r\n"));
+    assert_eq!(status(&address, post, &host), 202);
+    assert_eq!(status(&address, post, &format!("{host}origin: http://{address}\r\n")), 202);
+    // A form of another page; one in a sandbox; one of another port.
+    for origin in ["https://evil.example", "null", "http://localhost:1"] {
+        assert_eq!(status(&address, post, &format!("{host}origin: {origin}\r\n")), 403, "{origin}");
+    }
+    // A page whose name has been made to lead here: also what it reads is none of its business.
+    for first in [GET, post, "GET /jobs/x HTTP/1.1"] {
+        assert_eq!(status(&address, first, "host: evil.example\r\norigin: http://evil.example\r\n"), 421, "{first}");
+    }
+    assert_eq!(status(&address, "GET http://evil.example/hello HTTP/1.1", LOCAL), 421);
+    // What a browser would ask first.
+    assert_eq!(status(&address, "OPTIONS /hello HTTP/1.1", &format!("{host}origin: https://evil.example\r\n")), 403);
+}
+
+#[test]
+fn what_is_too_long_is_refused_by_name() {
+    let env = Env::new();
+    let (serve, address) = serve(&env, &[]);
+    let url = |n: usize| format!("GET /hello?greetee={} HTTP/1.1", "x".repeat(n));
+    assert_eq!(status(&address, &url(10_000), LOCAL), 404);
+    assert_eq!(status(&address, &url(20_000), LOCAL), 414);
+    assert_eq!(status(&address, &format!("GET /{} HTTP/1.1", "x".repeat(1_001)), LOCAL), 400);
+    assert_eq!(status(&address, "GET /a%1b%5B2J HTTP/1.1", LOCAL), 400);
+    assert_eq!(status(&address, &format!("GET /jobs/{} HTTP/1.1", "x".repeat(5_000)), LOCAL), 400);
+    let headers = |n: usize| {
+        (0..n).fold(LOCAL.to_owned(), |mut all, n| {
+            write!(all, "x-{n}: y\r\n").expect("memory");
+            all
+        })
+    };
+    assert_eq!(status(&address, GET, &headers(50)), 404);
+    assert_eq!(status(&address, GET, &headers(200)), 431, "too many");
+    assert_eq!(status(&address, GET, &format!("{LOCAL}x: {}\r\n", "y".repeat(1_000_000))), 431, "too long");
+    // Announced, and not announced.
+    let post = |length: &str| ask(&address, format!("POST /hello HTTP/1.1\r\n{LOCAL}{length}\r\n").as_bytes());
+    assert_eq!(statuses(&post("content-length: 99000000\r\n")), [413]);
+    let mut stream = connect(&address);
+    let chunk = [b"100000\r\n", [b' '; 1 << 20].as_slice(), b"\r\n"].concat();
+    stream
+        .write_all(format!("POST /hello HTTP/1.1\r\n{LOCAL}transfer-encoding: chunked\r\n\r\n").as_bytes())
+        .expect("written");
+    let _ = (0..20).try_for_each(|_| stream.write_all(&chunk));
+    let answer = rest(stream);
+    // Whoever still sends when the other side hangs up may lose its answer.
+    assert!(answer.is_empty() || statuses(&answer) == [413], "{answer}");
+    // Deep as no argument is.
+    let deep = "[".repeat(100_000);
+    let request = format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: {}\r\n\r\n{{\"a\":{deep}", deep.len() + 5);
+    assert_eq!(statuses(&ask(&address, request.as_bytes())), [400]);
+    serve.stop().ok();
+}
+
+#[test]
+fn a_request_means_one_thing_or_is_refused() {
+    let env = Env::new();
+    let (serve, address) = serve(&env, &[]);
+    let smuggled = "GET /jobs/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let refused = [
+        // Two lengths, in each way that proxies have been led astray.
+        format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: 0\r\ncontent-length: 51\r\n\r\n{smuggled}"),
+        format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: +0\r\n\r\n{smuggled}"),
+        format!("POST /hello HTTP/1.1\r\n{LOCAL}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n{smuggled}"),
+        format!("POST /hello HTTP/1.1\r\n{LOCAL}transfer-encoding : chunked\r\n\r\n0\r\n\r\n{smuggled}"),
+        format!("POST /hello HTTP/1.1\r\n{LOCAL}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{smuggled}"),
+        format!("GET /hello HTTP/1.1\r\nhost: localhost\r\nhost: evil.example\r\n\r\n{smuggled}"),
+        format!("GET /hello HTTP/1.1\r\n\r\n{smuggled}"),
+        "GET /hello\r\n\r\n".to_owned(),
+        "\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n".to_owned(),
+        "GET /a b HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned(),
+    ];
+    for request in refused {
+        let answer = ask(&address, request.as_bytes());
+        let first = statuses(&answer).first().copied();
+        assert!(first.is_none_or(|status| status == 400 || status == 501), "{request:?}: {answer}");
+        // What was hidden in it is no request of its own, unless the first one ended before it for everybody.
+        let lengths = request.contains("content-length") || request.contains("transfer-encoding");
+        assert!(!lengths || !answer.contains("no such job"), "{request:?}: {answer}");
+    }
+    // Where both lengths are there, the chunks count (RFC 9112, 6.3), and the connection ends with them.
+    let both = "content-length: 4\r\ntransfer-encoding: chunked\r\n";
+    let answer = ask(&address, format!("POST /hello HTTP/1.1\r\n{LOCAL}{both}\r\n0\r\n\r\n{smuggled}").as_bytes());
+    assert!(statuses(&answer).len() == 1 && answer.contains("connection: close"), "{answer}");
+    // Several requests at once are each answered, in order.
+    let two = format!("{GET}\r\n{LOCAL}\r\nGET /jobs/none HTTP/1.1\r\nconnection: close\r\n{LOCAL}\r\n");
+    let answers = ask(&address, two.as_bytes());
+    assert_eq!(statuses(&answers), [404, 404], "{answers}");
+    assert!(answers.find("nobody has asked") < answers.find("no such job"), "{answers}");
+    serve.stop().ok();
+}
+
+/// Slow ones of every kind, all at once: each is hung up on in its time, and others are answered meanwhile.
+#[test]
+fn slow_clients_hold_nobody_up() {
+    let env = Env::new();
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let address = address(&worker);
+    let begun = Instant::now();
+    let begin = |request: &str| {
+        let mut stream = connect(&address);
+        stream.write_all(request.as_bytes()).expect("written");
+        stream
+    };
+    let head = begin(&format!("{GET}\r\n{LOCAL}x: "));
+    let body = begin(&format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: 100\r\n\r\n{{"));
+    let silent = connect(&address);
+    let mut idle = begin(&format!("{GET}\r\n{LOCAL}\r\n"));
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).expect("an answer");
+    assert_eq!(&answer, b"HTTP/1.1 404");
+    while begun.elapsed() < Duration::from_secs(8) {
+        assert_eq!(status(&address, GET, LOCAL), 404);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let ends = |stream: TcpStream, within: u64| {
+        let answer = rest(stream);
+        let took = begun.elapsed();
+        assert!(took >= Duration::from_secs(8) && took < Duration::from_secs(within), "{took:?}: {answer}");
+        answer
+    };
+    ends(head, 20);
+    ends(silent, 20);
+    ends(idle, 30);
+    assert_eq!(statuses(&ends(body, 45)), [408]);
+    worker.stop().ok();
+}
+
+/// More connections than it may have files: the worker goes on with its work, and answers again once they are gone.
+#[test]
+fn a_flood_of_connections_stops_no_worker() {
+    let env = Env::new();
+    let mut command = std::process::Command::new("sh");
+    let worker = env.command(["run", crate::harness::guest().to_str().expect("UTF-8"), "--http", "127.0.0.1:0"]);
+    command.args(["-c", "ulimit -n 100; exec \"$0\" \"$@\""]).arg(worker.get_program()).args(worker.get_args());
+    command.current_dir(worker.get_current_dir().expect("a folder"));
+    for (name, value) in worker.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let worker = Running::start(command);
+    let address = address(&worker);
+    let many: Vec<TcpStream> = (0..200).map(|_| connect(&address)).collect();
+    env.run(["call", "fib", "{\"n\": 12}"]).ok();
+    let begun = Instant::now();
+    drop(many);
+    assert_eq!(status(&address, GET, LOCAL), 404);
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+    worker.stop().ok();
+}
+
+/// Who takes an answer of megabytes and reads none of it is hung up on, and costs what it asked for only so long.
+#[test]
+fn who_reads_nothing_is_hung_up_on() {
+    let env = Env::new();
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let address = address(&worker);
+    let arguments = "{\"bytes\": 15000000}";
+    env.run(["call", "big_result", arguments]).ok();
+    let request = format!("GET /big_result HTTP/1.1\r\n{LOCAL}content-length: {}\r\n\r\n{arguments}", arguments.len());
+    let mut stream = connect(&address);
+    stream.write_all(request.as_bytes()).expect("written");
+    // Long enough for the server to lose patience; what it wrote before is in the buffers of the system.
+    std::thread::sleep(Duration::from_secs(18));
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(!answer.is_empty() && answer.len() < 15_000_000, "{} bytes came", answer.len());
+    // Who reads gets it all.
+    assert!(ask(&address, request.as_bytes()).len() > 15_000_000);
+    worker.stop().ok();
+}

@@ -1,0 +1,282 @@
+//! Guests that attack their host (`guests/rust/hostile`): each attack ends as a clear failure of its own call, while well-behaved
+//! calls of the same worker go on, and the worker's memory is afterwards what it was.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use brrr_host::worker::now;
+use brrr_protocol::client::Client;
+use brrr_protocol::codec::python;
+use brrr_protocol::model::{Call, Failure, Outcome, Root};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::NewJob;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+use crate::harness::{Env, Running, TOPIC, guest};
+
+/// The limits of the worker under attack: small, so that attacks reach them soon.
+const LIMITS: &[&str] = &[
+    "--memory",
+    "64MiB",
+    "--max-result",
+    "4MiB",
+    "--spawn-limit",
+    "2000",
+    "--max-running",
+    "16",
+    "--unknown-task-grace",
+    "1s",
+];
+
+/// Those that would never end by themselves get three seconds; the others as long as a busy machine makes them take.
+const ENDLESS: [&str; 12] = [
+    "spin",
+    "spin_on_the_clock",
+    "spin_on_random",
+    "spin_on_one_call",
+    "spin_on_races",
+    "stdout",
+    "stderr",
+    "log",
+    "one_line",
+    "sleep",
+    "never_ready",
+    "request",
+];
+
+/// Of the worker's sixteen slots, so many are under attack at once.
+const AT_ONCE: usize = 12;
+
+/// An attack: task, arguments, the kind of its failure, and what its message says.
+type Attack = (&'static str, Value, &'static str, &'static str);
+
+fn attacks(silent: &str) -> Vec<Attack> {
+    let nothing = || json!({});
+    let named = |name: &str, value: &str, n: usize| {
+        let mut arguments = json!({"task": "quiet", "topic": "", "hash": "", "n": 1});
+        arguments[name] = value.repeat(n).into();
+        arguments
+    };
+    vec![
+        ("spin", nothing(), "timeout", "its time limit of 3s"),
+        ("spin_on_the_clock", nothing(), "timeout", "its time limit of 3s"),
+        ("spin_on_random", nothing(), "timeout", "its time limit of 3s"),
+        ("spin_on_one_call", nothing(), "timeout|limit", "limit of"),
+        ("spin_on_races", nothing(), "timeout|limit", "limit of"),
+        ("grow", nothing(), "limit", "the memory limit of 64 MiB"),
+        ("crumbs", nothing(), "limit", "the memory limit of 64 MiB"),
+        ("four_gib", nothing(), "limit", "the memory limit of 64 MiB"),
+        ("recurse", nothing(), "trap", "its stack of 1 MiB overflowed"),
+        ("recurse_in_host", nothing(), "trap", "its stack of 1 MiB overflowed"),
+        ("many", json!({"n": 10_000}), "limit", "the job has sent its limit of 2000 messages"),
+        ("many", json!({"n": 100_000}), "limit", "more than 4 MiB at once|more than 4 MiB of calls at once"),
+        ("many", json!({"n": 1_000_000}), "limit", "limit of"),
+        ("same", json!({"n": 1_000_000}), "limit", "limit of"),
+        ("tree", json!({"id": 1}), "limit", "the job has sent its limit of 2000 messages"),
+        ("itself", json!({"n": 1}), "cycle", "itself"),
+        ("mutual", json!({"n": 0, "of": 20}), "cycle", "mutual"),
+        ("chain", json!({"n": 50}), "error", "the bottom"),
+        ("result", json!(100_000_000), "limit", "64 MiB"),
+        ("results", json!({"calls": 24, "megabytes_each": 3}), "limit", "64 MiB"),
+        (
+            "results_in_turn",
+            json!({"calls": 24, "megabytes_each": 3}),
+            "limit",
+            "their results take more than its memory limit",
+        ),
+        ("payload", json!({"bytes": 8_000_000}), "limit", "more than 4 MiB at once"),
+        ("message", json!({"bytes": 3_000_000}), "error", "no no"),
+        ("message", json!({"bytes": 30_000_000}), "limit", "more than 4 MiB at once"),
+        ("made_up_failure", json!({"bytes": 300_000, "links": 3}), "x", "xxx"),
+        ("made_up_failure", json!({"bytes": 100, "links": 100_000}), "limit", "more than 4 MiB at once"),
+        ("named", named("task", "x", 1_000_000), "error", "at most 1000 are allowed"),
+        ("named", named("topic", "x", 1_000_000), "error", "at most 1000 are allowed"),
+        ("named", named("hash", "x", 1_000_000), "error", "at most 1000 are allowed"),
+        ("named", named("task", "\u{1b}[2J", 1), "error", "control character"),
+        ("named", named("topic", "a\0", 1), "error", "control character"),
+        ("named", named("hash", "\n", 1), "error", "control character"),
+        ("named", named("task", "", 1), "error", "name is empty"),
+        ("named", named("task", "nobody", 1), "unknown-task", "has handled this task"),
+        ("labelled", json!({"label": "x", "n": 100_000}), "error", "at most 1000 are allowed"),
+        ("stdout", nothing(), "timeout", "its time limit of 3s"),
+        ("stderr", nothing(), "timeout", "its time limit of 3s"),
+        ("log", nothing(), "timeout", "its time limit of 3s"),
+        ("one_line", nothing(), "timeout", "its time limit of 3s"),
+        ("escapes", nothing(), "error", "gone"),
+        ("sleep", nothing(), "timeout", "no answer|its time limit of 3s"),
+        ("never_ready", nothing(), "timeout", "its time limit of 3s"),
+        ("request", json!({"url": silent}), "timeout", "its time limit of 3s"),
+        ("timers", nothing(), "limit", "more than 10000 things of its host"),
+    ]
+}
+
+/// Calls, as clients make them.
+struct Fleet {
+    client: Client,
+    calls: AtomicU64,
+}
+
+impl Fleet {
+    /// A call of its own, however often the same is asked for.
+    async fn call(&self, task: &str, arguments: &Value) -> Outcome {
+        let n = self.calls.fetch_add(1, Ordering::Relaxed);
+        let hash = format!("{}-{n}", python::call_hash(task, arguments)).as_str().into();
+        let root = Root::from(format!("{:032x}", fastrand::u128(..)).as_str());
+        let payload = python::payload(arguments).into();
+        let call = Call { hash, task: task.to_owned(), payload, topic: TOPIC.into(), options: Options::default() };
+        let hash = call.hash.clone();
+        self.client.schedule(&NewJob::new(root.clone(), call), now()).await.expect("accepted");
+        let ended = tokio::time::timeout(Duration::from_mins(2), self.client.wait(&root, &hash, now)).await;
+        ended.unwrap_or_else(|_| panic!("{task} {arguments} has no end")).expect("an outcome")
+    }
+
+    /// A well-behaved call with two runs of its own and three children.
+    async fn neighbour(&self) -> Duration {
+        let (begun, n) = (Instant::now(), self.calls.fetch_add(1, Ordering::Relaxed));
+        let value = self.call("fib", &json!({"n": 2, "salt": n.to_string()})).await;
+        assert_eq!(value.as_deref(), Ok(&b"1"[..]), "a neighbour's value");
+        begun.elapsed()
+    }
+}
+
+/// Neighbours, one after the other, until told to stop and as many as asked for.
+async fn neighbours(fleet: &Fleet, at_least: usize, go_on: impl Fn() -> bool) -> Vec<Duration> {
+    let mut took = Vec::new();
+    while took.len() < at_least || go_on() {
+        took.push(fleet.neighbour().await);
+    }
+    took.sort_unstable();
+    took
+}
+
+fn figures(what: &str, took: &[Duration]) {
+    let at = |percent: usize| took[(took.len() * percent / 100).min(took.len() - 1)];
+    println!("neighbours {what}: {} calls, p50 {:.1?}, p99 {:.1?}, max {:.1?}", took.len(), at(50), at(99), at(100));
+}
+
+/// MiB that the worker has resident.
+fn resident(worker: &Running) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.id().as_raw_nonzero())).unwrap_or_default();
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
+    kib.unwrap_or(0) / 1024
+}
+
+fn expect(attack: &Attack, outcome: Outcome) -> Result<(), String> {
+    let (task, arguments, kinds, words) = attack;
+    let arguments: String = arguments.to_string().chars().take(60).collect();
+    let Failure { kind, message, chain, task: failed, .. } = match outcome {
+        Ok(value) => return Err(format!("{task} {arguments} got through: {} bytes", value.len())),
+        Err(failure) => failure,
+    };
+    let short: String = message.chars().take(200).collect();
+    let told = format!("{task} {arguments}: {kind}: {short}");
+    let bytes = message.len() + failed.len() + kind.as_str().len() + chain.iter().map(String::len).sum::<usize>();
+    if !kinds.split('|').any(|k| if k == "x" { kind.as_str().starts_with('x') } else { kind.as_str() == k }) {
+        Err(format!("not {kinds}: {told}"))
+    } else if !words.split('|').any(|w| message.contains(w)) {
+        Err(format!("not a word of {words:?}: {told}"))
+    } else if bytes > 100_000 {
+        Err(format!("a failure of {bytes} bytes: {told}"))
+    } else {
+        Ok(())
+    }
+}
+
+fn component(name: &str) -> PathBuf {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../build/guests/rust/rust-{name}.wasm"));
+    assert!(path.exists(), "{} is missing: build it with scripts/guests/rust.sh (or `make guests`)", path.display());
+    path.canonicalize().expect("a path")
+}
+
+/// Accepts connections and never answers.
+fn silent_server() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    std::thread::spawn(move || {
+        let _kept: Vec<_> = listener.incoming().collect();
+    });
+    format!("http://{address}/")
+}
+
+/// All attacks, as many at once as there are slots for, each several times; neighbours beside them.
+fn under_attack(name: &str, rounds: usize) {
+    let env = Env::new();
+    let (hostile, decent) = (component(name), guest());
+    let paths = [hostile.to_str().expect("UTF-8"), decent.to_str().expect("UTF-8")];
+    let times: String = ENDLESS.iter().map(|task| format!("[tasks.{task}]\ntimeout = \"3s\"\n")).collect();
+    env.write("brrr.toml", times);
+    let silent = silent_server();
+    let allowed = silent.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let more = ["--allow-http", &allowed, "--log-level", "error"];
+    let worker = env.start(["run"].iter().chain(&paths).chain(LIMITS).chain(&more));
+    // What it logs at this level is no sign of its being ready: the first call is.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let fleet = Arc::new(Fleet { client: Client::new(env.backend()), calls: AtomicU64::new(0) });
+    runtime.block_on(async {
+        let attacks = Arc::new(attacks(&silent));
+        neighbours(&fleet, 20, || false).await;
+        let alone = neighbours(&fleet, 200, || false).await;
+        figures("alone", &alone);
+        let before = resident(&worker);
+
+        let mut rss = Vec::new();
+        for round in 1..=rounds {
+            let room = Arc::new(Semaphore::new(AT_ONCE));
+            let left = Arc::new(AtomicU64::new(attacks.len() as u64));
+            let storm: Vec<_> = (0..attacks.len())
+                .map(|n| {
+                    let (fleet, attacks, room, left) = (fleet.clone(), attacks.clone(), room.clone(), left.clone());
+                    tokio::spawn(async move {
+                        let _room = room.acquire().await;
+                        let (task, arguments, ..) = &attacks[n];
+                        let outcome = fleet.call(task, arguments).await;
+                        left.fetch_sub(1, Ordering::Relaxed);
+                        expect(&attacks[n], outcome)
+                    })
+                })
+                .collect();
+            let beside = neighbours(&fleet, 20, || left.load(Ordering::Relaxed) > 0).await;
+            figures(&format!("under attack, round {round}"), &beside);
+            let mut wrong = Vec::new();
+            for attack in storm {
+                wrong.extend(attack.await.expect("no panic").err());
+            }
+            assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+            // Far below what a slot that is lost for as long as an attack lasts would cost them.
+            let half = beside[beside.len() / 2];
+            assert!(half < Duration::from_secs(2), "neighbours wait {half:?}");
+            rss.push(resident(&worker));
+        }
+        println!("resident: {before} MiB before, {rss:?} MiB after each round");
+        let after = neighbours(&fleet, 100, || false).await;
+        figures("afterwards", &after);
+        let last = rss[rounds - 1];
+        assert!(last <= rss[0] + 48, "it grows with each attack: {rss:?}");
+        // Sixteen slots keep half a megabyte each; the rest is what the allocator keeps of the largest results.
+        assert!(last <= before + 160, "{before} MiB before, {rss:?} after");
+    });
+    let ended = worker.stop();
+    ended.ok();
+    assert!(!ended.stderr.contains("panicked"), "{}", ended.stderr);
+    for (stream, text) in [("stdout", &ended.stdout), ("stderr", &ended.stderr)] {
+        let control = text.chars().find(|c| c.is_control() && *c != '\n' && *c != '\t');
+        assert_eq!(control, None, "{stream} of the worker has control characters of a guest");
+        let longest = text.lines().map(str::len).max().unwrap_or(0);
+        assert!(longest < 70_000, "a line of {longest} bytes on {stream}");
+    }
+}
+
+#[test]
+fn a_guest_that_attacks_costs_its_own_calls_only() {
+    under_attack("hostile", 2);
+}
+
+#[test]
+fn so_does_one_of_the_asynchronous_world() {
+    under_attack("hostile-async", 1);
+}
