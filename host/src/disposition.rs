@@ -50,9 +50,12 @@ impl From<Result<Step>> for Disposition {
                 | ErrorKind::Corrupt
                 | ErrorKind::NewerSchema
                 | ErrorKind::NotSetUp => Self::Stop((&error).into(), error),
-                ErrorKind::Config | ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => {
-                    Self::LetLeaseRunOut(error)
-                }
+                // A newer worker may be the next to get it.
+                ErrorKind::Config
+                | ErrorKind::Malformed
+                | ErrorKind::NewerRecord
+                | ErrorKind::Limit
+                | ErrorKind::Internal => Self::LetLeaseRunOut(error),
             },
         }
     }

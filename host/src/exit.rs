@@ -32,6 +32,7 @@
 //! | 40 | not there: no outcome yet, or nobody asked for it; no such job, dead letter or call |
 //! | 41 | the time given to wait ran out; the job goes on |
 //! | 42 | refused: the job is alive (`forget`, `retry`) or over (`cancel`), or nothing describes the call (`dead send`) |
+//! | 43 | stuck work was found, and is not repaired (`doctor`) |
 //! | 50 | the address can't be listened on: in use, or not ours |
 //! | 60 | tests: a case failed (`brrr-host test`) |
 //! | 130 | interrupted (Ctrl-C) before it was done; for a worker: twice |
@@ -79,6 +80,7 @@ pub enum Exit {
     NotThere = 40,
     WaitedTooLong = 41,
     Refused = 42,
+    StuckWork = 43,
     CannotListen = 50,
     TestsFailed = 60,
     /// 128 + SIGINT, as shells report it.
@@ -113,7 +115,7 @@ impl Exit {
     }
 }
 
-const ALL: [Exit; 35] = [
+const ALL: [Exit; 36] = [
     Exit::Done,
     Exit::Fault,
     Exit::Usage,
@@ -144,6 +146,7 @@ const ALL: [Exit; 35] = [
     Exit::NotThere,
     Exit::WaitedTooLong,
     Exit::Refused,
+    Exit::StuckWork,
     Exit::CannotListen,
     Exit::TestsFailed,
     Exit::Interrupted,
@@ -159,7 +162,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::Unavailable => Self::Unreachable,
             ErrorKind::Corrupt => Self::NotAStore,
             ErrorKind::ReadOnly => Self::ReadOnly,
-            ErrorKind::NewerSchema => Self::NewerSchema,
+            ErrorKind::NewerSchema | ErrorKind::NewerRecord => Self::NewerSchema,
             ErrorKind::Full => Self::Full,
             ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => Self::BackendFailed,
         }
@@ -238,6 +241,7 @@ Exit codes:
   40   not there (yet)
   41   waited too long
   42   refused: the job is alive, or over
+  43   stuck work was found (doctor)
   50   can't listen on the address
   60   tests: a case failed
   130  interrupted

@@ -1,5 +1,6 @@
 //! Times and sizes as people write and read them.
 
+use std::str::FromStr;
 use std::time::Duration;
 
 use brrr_protocol::model::Millis;
@@ -14,6 +15,26 @@ use jiff::Timestamp;
 pub fn duration(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 30s, 5m or 1h"))?;
     if time > LONGEST { Err("longer than 100 years".to_owned()) } else { Ok(time) }
+}
+
+/// How often something is done that costs: `10m`; `off`, `None`: never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval(pub Option<Duration>);
+
+impl FromStr for Interval {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let interval = duration(text).map_err(|error| format!("{error}, or `off`"))?;
+        if interval < Duration::from_secs(1) {
+            Err("1s or more, or `off`".to_owned())
+        } else {
+            Ok(Self(Some(interval)))
+        }
+    }
 }
 
 /// `256MiB`, `1GB`, `65536`.

@@ -1,7 +1,9 @@
 //! Documents that the command line and the gateway both show.
 
+use brrr_protocol::doctor::{Finding, Lost, Why};
 use brrr_protocol::model::Failure;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 /// A failure as JSON.
 #[derive(Debug, Serialize)]
@@ -21,6 +23,51 @@ impl<'a> From<&'a Failure> for FailureView<'a> {
             message: &failure.message,
             attempts: failure.attempts,
             chain: &failure.chain,
+        }
+    }
+}
+
+/// What was found, in a line.
+#[must_use]
+pub fn finding_text(finding: &Finding) -> String {
+    match finding {
+        Finding::Lost(Lost { topic: None, why: Why::NotQueued, .. }) => {
+            "it is waited for and has no message, and no record tells its topic; make its job anew".to_owned()
+        }
+        Finding::Lost(lost) => {
+            let maybe = if lost.certain { "" } else { ", as far as can be seen" };
+            match lost.why {
+                Why::NotQueued => format!("it is waited for, and has no message{maybe}"),
+                Why::NotWoken => format!("what it waits for will not wake it{maybe}"),
+            }
+        }
+        Finding::Unwoken { .. } => "it has ended, and who waits for it was not woken".to_owned(),
+        Finding::Abandoned { .. } => "only jobs that are over wait for it".to_owned(),
+        Finding::Overdue { .. } => "its deadline has passed, and nobody has ended it".to_owned(),
+        Finding::Unended { .. } => "its call has ended, and its record says that it runs".to_owned(),
+        Finding::Damaged { key, reason } => {
+            format!("the record `{}` of {} is damaged: {reason}", key.kind.name(), key.id)
+        }
+    }
+}
+
+/// As a document.
+#[must_use]
+pub fn finding_json(finding: &Finding) -> Value {
+    match finding {
+        Finding::Lost(lost) => json!({
+            "kind": match lost.why { Why::NotQueued => "not-queued", Why::NotWoken => "not-woken" },
+            "certain": lost.certain, "call": lost.call.as_str(), "job": lost.root.as_str(), "task": lost.task,
+            "topic": lost.topic.as_ref().map(brrr_protocol::model::Topic::as_str),
+        }),
+        Finding::Unwoken { call, root, .. } => json!({"kind": "unwoken", "call": call.as_str(), "job": root.as_str()}),
+        Finding::Abandoned { call, root, .. } => {
+            json!({"kind": "abandoned", "call": call.as_str(), "job": root.as_str()})
+        }
+        Finding::Overdue { root } => json!({"kind": "overdue", "job": root.as_str()}),
+        Finding::Unended { root } => json!({"kind": "unended", "job": root.as_str()}),
+        Finding::Damaged { key, reason } => {
+            json!({"kind": "damaged", "record": key.kind.name(), "id": &*key.id, "reason": reason})
         }
     }
 }

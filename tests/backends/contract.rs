@@ -32,7 +32,8 @@ macro_rules! contract_for {
                 of_two_who_exclude_each_other_one_wins
                 concurrent_swaps_lose_nothing
                 a_list_comes_in_pages
-                what_is_known_of_the_time_of_writing_is_right;
+                what_is_known_of_the_time_of_writing_is_right
+                what_is_removed_is_gone_and_nothing_else;
             queue:
                 messages_come_in_order
                 a_receiver_gets_as_many_as_it_asks_for
@@ -48,7 +49,8 @@ macro_rules! contract_for {
                 dead_letters_are_kept_with_their_reason
                 a_dead_letter_is_taken_once
                 a_dead_letter_keeps_its_id_to_itself
-                of_many_who_take_a_dead_letter_one_gets_it;
+                of_many_who_take_a_dead_letter_one_gets_it
+                who_looks_through_a_topic_sees_all_of_it;
             leases:
                 a_lease_that_ends_returns_the_message
                 an_extended_lease_holds
@@ -59,6 +61,7 @@ macro_rules! contract_for {
                 a_waiting_receiver_gets_what_another_lost;
             backend:
                 counters_add_up
+                a_counter_that_is_forgotten_begins_anew
                 a_waiter_is_told_of_a_change
                 a_job_goes_its_way
                 the_first_value_stays
@@ -77,9 +80,31 @@ macro_rules! contract_for {
                 a_job_ends_as_its_call_did
                 who_is_let_go_leaves_nothing
                 a_live_job_gets_what_a_dead_one_lets_go
+                jobs_take_turns_at_a_call_that_fails
                 a_parent_is_let_go_with_its_child
                 a_job_that_is_over_waits_for_nothing_more
                 options_of_a_call_wait_for_its_first_run;
+            doctor:
+                what_will_be_run_is_no_finding
+                a_lost_message_is_sent_again
+                a_lost_wake_up_is_made_up_for
+                a_parent_that_its_children_do_not_know_is_run_again
+                who_was_not_woken_is
+                a_failure_that_woke_nobody_does
+                what_only_dead_jobs_wait_for_is_let_go
+                a_job_that_nobody_ended_is_ended
+                what_is_young_is_left_alone
+                damage_is_told_and_left_alone;
+            gc:
+                an_ended_job_leaves_nothing
+                what_a_live_job_needs_stays
+                what_two_jobs_share_stays_until_both_have_gone
+                what_is_young_or_alive_stays
+                a_job_with_messages_stays
+                what_is_queued_again_stays
+                a_dry_run_removes_nothing
+                peers_keep_values
+                what_no_record_names_keeps_everything;
             events:
                 events_come_in_order_from_any_place
                 two_readers_of_events_are_apart

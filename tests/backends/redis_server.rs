@@ -112,6 +112,23 @@ async fn a_call_takes_few_round_trips_and_leaves_only_records() {
     worker.abort();
 }
 
+/// Between two steps a client could die, and leave a job that nobody runs.
+#[tokio::test]
+async fn a_job_is_scheduled_in_one_step() {
+    let Some(server) = server(&[]) else { return };
+    let (backend, mut raw) = (brrr_backends::open(&url(&server)).await.unwrap(), raw(&server).await);
+    // The server knows the script from here on.
+    tree::schedule(&backend, "fib/1/x").await;
+    cmd("CONFIG").arg("RESETSTAT").query_async::<Value>(&mut raw).await.unwrap();
+    tree::schedule(&backend, "fib/1/y").await;
+    let stats: String = cmd("INFO").arg("commandstats").query_async(&mut raw).await.unwrap();
+    let script = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:"));
+    assert!(script.is_some_and(|line| line.contains("calls=1,")), "{stats}");
+    // Steps that are safe from others are taken so.
+    assert!(!stats.contains("cmdstat_multi") && !stats.contains("cmdstat_watch"), "{stats}");
+    assert_eq!(backend.queue().depth(&tree::TOPIC.into()).await.unwrap(), 2);
+}
+
 #[tokio::test]
 async fn what_is_refused_says_why() {
     let folder = tempfile::tempdir().unwrap();
@@ -207,4 +224,50 @@ async fn who_may_not_script_works_step_by_step() {
     worker.abort();
     let stats: String = cmd("INFO").arg("commandstats").query_async(&mut raw).await.unwrap();
     assert!(!stats.contains("cmdstat_evalsha:calls"), "{stats}");
+}
+
+/// What is no text, or has not the form of ours, holds nobody up.
+#[tokio::test]
+async fn whatever_stands_in_a_topic_is_delivered() {
+    let Some(server) = server(&[]) else { return };
+    let mut raw = raw(&server).await;
+    let user = format!("{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@");
+    for (place, user) in ["", &*user].into_iter().enumerate() {
+        let namespace = format!("n{place}");
+        let url = format!("redis://{user}127.0.0.1:{}", server.port);
+        let lease = Duration::from_millis(200);
+        let options = Options { namespace: namespace.clone(), lease, ..Options::new(url) };
+        let (redis, topic) = (Redis::connect(options).await.unwrap(), Topic::from("t"));
+        redis.send_many(&[Outgoing { topic: topic.clone(), body: "later".into(), delay: lease }]).await.unwrap();
+        // As the keys of a namespace are named.
+        let all = keys(&mut raw).await;
+        let delayed = all.iter().find(|key| key.starts_with(&namespace)).expect("a delayed message").clone();
+        let named = |what: &str| delayed.replace("brrr:delayed:t", what);
+        for body in [&b"\xff\xfe"[..], b"li2e1:r2:\xc3e", b"fine"] {
+            cmd("RPUSH").arg(named("t")).arg(body).query_async::<Value>(&mut raw).await.unwrap();
+        }
+        cmd("ZADD").arg(&delayed).arg(1).arg(&b"no form \xff"[..]).query_async::<Value>(&mut raw).await.unwrap();
+        // One lease of something that is not held as we hold it, and one of nothing.
+        cmd("HSET").arg(named("brrr:held:w")).arg(7).arg("no form").query_async::<Value>(&mut raw).await.unwrap();
+        for member in ["w/7", "w/8", "no form"] {
+            cmd("ZADD").arg(named("brrr:leases")).arg(1).arg(member).query_async::<Value>(&mut raw).await.unwrap();
+        }
+        let mut bodies = Vec::new();
+        while bodies.len() < 5 {
+            for delivery in redis.receive(&topic, 10, Duration::from_secs(10)).await.unwrap() {
+                // Each of them is left to its lease once: what is held is kept byte by byte.
+                if delivery.receives > 1 {
+                    redis.set_aside(&delivery, "no message").await.unwrap();
+                    bodies.push(delivery.body);
+                }
+            }
+        }
+        bodies.sort();
+        assert_eq!(bodies, ["fine", "later", "li2e1:r2:\u{fffd}e", "no form \u{fffd}", "\u{fffd}\u{fffd}"]);
+        let letters = redis.dead_letters(&topic, 10).await.unwrap();
+        assert_eq!(letters.len(), 5, "{letters:?}");
+        assert!(redis.take_dead_letter(&topic, &letters[0].id).await.unwrap().is_some());
+        let kept: Vec<u8> = cmd("HGET").arg(named("brrr:held:w")).arg(7).query_async(&mut raw).await.unwrap();
+        assert_eq!(kept, b"no form");
+    }
 }

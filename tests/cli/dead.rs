@@ -15,14 +15,14 @@ fn list(env: &Env) -> Vec<Value> {
     listed["dead"].as_array().expect("a list").clone()
 }
 
-fn lists(env: &Env, n: usize) -> Vec<Value> {
+pub fn lists(env: &Env, n: usize) -> Vec<Value> {
     eventually(&format!("{n} are aside"), || {
         let dead = list(env);
         if dead.len() == n { Ok(dead) } else { Err(format!("{dead:?}")) }
     })
 }
 
-fn id(letter: &Value) -> String {
+pub fn id(letter: &Value) -> String {
     letter["id"].as_str().expect("an id").to_owned()
 }
 

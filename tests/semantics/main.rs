@@ -1,5 +1,6 @@
 //! What the scheduler promises, on every backend, fused and stepwise, with handlers in Rust closures.
 
+mod damage;
 mod events;
 mod failures;
 mod fan_out;

@@ -47,7 +47,14 @@ pub async fn on_every_backend<F: Future<Output = ()>>(test: impl Fn(World) -> F)
 
 impl World {
     pub async fn open(kind: Backends) -> Self {
-        let fixture = kind.open().await;
+        Self::of(kind, kind.open().await)
+    }
+
+    pub async fn open_with(kind: Backends, lease: Duration) -> Self {
+        Self::of(kind, kind.open_with(lease).await)
+    }
+
+    fn of(kind: Backends, fixture: Fixture) -> Self {
         let backend = fixture.backend.clone();
         let client = Client::new(backend.clone());
         Self { kind, backend, client, limits: Limits::default(), told: Told::default(), _fixture: fixture }
@@ -68,6 +75,10 @@ impl World {
     }
 
     pub async fn step(&self, handler: &Native, delivery: &Delivery) -> Step {
+        self.try_step(handler, delivery).await.unwrap()
+    }
+
+    pub async fn try_step(&self, handler: &Native, delivery: &Delivery) -> Result<Step> {
         work(&self.backend, handler, delivery, &self.limits, Some(&self.told)).await
     }
 
@@ -123,7 +134,7 @@ impl World {
                 while backend.queue().depth(&topic()).await.unwrap() > 0 {
                     let batch = backend.queue().receive(&topic(), 4, Duration::from_millis(5)).await.unwrap();
                     for delivery in batch {
-                        work(&backend, &handler, &delivery, &limits, None).await;
+                        work(&backend, &handler, &delivery, &limits, None).await.unwrap();
                     }
                 }
             });
@@ -156,10 +167,10 @@ async fn work(
     delivery: &Delivery,
     limits: &Limits,
     told: Option<&Told>,
-) -> Step {
+) -> Result<Step> {
     let observer = told.map(|told| told as &dyn Observer);
     let site = Site { backend, handler, limits, observer, clock: &now };
-    step(&site, delivery, false).await.unwrap()
+    step(&site, delivery, false).await
 }
 
 pub fn call(task: &str, payload: &str) -> Call {

@@ -1,23 +1,48 @@
 //! Nothing lost, nothing stuck: the stepwise transitions in a world where a worker can die before and after every
 //! single access, messages come twice and in any order, jobs are cancelled and run out of time, and peers take part.
 //!
-//! Exhaustive first: every fault at every access, and pairs of them, in every graph. Then random histories; each prints
-//! its seed when it fails: `BRRR_SEED=n cargo test -p brrr-protocol --test simulation` runs that one alone,
-//! `BRRR_HISTORIES=n` sets how many. `BRRR_ALL=1` makes every pair where otherwise a part of them is made.
+//! Exhaustive first: every fault at every access, and pairs of them, in every graph. `BRRR_ALL=1` makes every pair where
+//! otherwise a part of them is made. Then random histories (`random`); each prints its seed when it fails.
+//!
+//! - `world`: the store, the queue and the counters, access by access; `run`: whose turn it is; `plan`: what befalls them
+//! - `graph`, `graphs`, `handler`, `peer`, `errand`: what workers, peers and clients do
+//! - `watch`: what no write may do; `oracle`: what must have come of it all
+//! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`, `removal`, `bounds`,
+//!   `random`
 
+mod bounds;
+mod clients;
+mod errand;
 mod graph;
+mod graphs;
+mod handler;
+mod letters;
+mod oracle;
 mod peer;
+mod peers;
+mod plan;
+mod random;
+mod removal;
 mod run;
+mod unanswered;
+mod watch;
 mod world;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use graph::{GRAPHS, Graph, Node};
-use run::{Errand, Event, Plan, What, run};
-use world::Crash;
+use errand::What;
+use graph::{Graph, Node};
+use graphs::{GRAPHS, SMALL};
+use plan::{Event, Plan};
+use run::run;
+
+/// Histories run so far, by this process.
+static HISTORIES: AtomicU64 = AtomicU64::new(0);
 
 fn check(graph: &Arc<Graph>, plan: Plan, what: impl FnOnce() -> String) -> run::History {
-    run(graph, plan).unwrap_or_else(|e| panic!("{}: {}: {e}", graph.name, what()))
+    let count = HISTORIES.fetch_add(1, Ordering::Relaxed) + 1;
+    run(graph, plan).unwrap_or_else(|e| panic!("{}: {}: {e} (history {count})", graph.name, what()))
 }
 
 fn number(name: &str) -> Option<u64> {
@@ -37,7 +62,8 @@ fn graphs() -> impl Iterator<Item = (Arc<Graph>, i64)> {
 /// How a job can be ended from outside, in one go or by a client that dies between its two writes.
 fn ends(graph: &Graph) -> Vec<Event> {
     let jobs = 0..graph.roots.len();
-    let mut events: Vec<Event> = jobs.flat_map(|n| [Event::Cancel(n), Event::CancelPart(n, 4)]).collect();
+    let cancel = |n| [Event::Does(What::Cancel(n)), Event::Dies(What::Cancel(n), 4)];
+    let mut events: Vec<Event> = jobs.flat_map(cancel).collect();
     if graph.deadline > 0 {
         events.push(Event::Late);
     }
@@ -77,7 +103,15 @@ fn every_fault_heals() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for at in 0..=length {
-            for event in [Event::Crash, Event::Preempt, Event::Zombie, Event::Late] {
+            for event in [
+                Event::Crash,
+                Event::Preempt,
+                Event::Zombie,
+                Event::Pause,
+                Event::Late,
+                Event::Early,
+                Event::NoCounters,
+            ] {
                 events(&graph, &[(at, event)]);
                 histories += 1;
             }
@@ -91,21 +125,65 @@ const WINDOW: i64 = 40;
 
 /// Where pairs are many, every so manieth of them: all of them (`BRRR_ALL=1`) take some minutes.
 fn stride() -> usize {
-    if number("BRRR_ALL").is_some() { 1 } else { 11 }
+    if number("BRRR_ALL").is_some() { 1 } else { 31 }
 }
 
+/// In small graphs however far apart.
 #[test]
 fn every_pair_of_crashes_heals() {
-    let mut histories = 0;
+    let (mut histories, mut points) = (0, 0);
+    assert!(SMALL.iter().all(|name| GRAPHS.iter().any(|graph| graph.name == *name)), "a graph has another name now");
     for (graph, length) in graphs() {
+        let window = if SMALL.contains(&graph.name) { length } else { WINDOW };
+        points += length + 1;
         for first in 0..=length {
-            for second in first..=first + WINDOW {
+            for second in first..=first + window {
                 events(&graph, &[(first, Event::Crash), (second, Event::Crash)]);
                 histories += 1;
             }
         }
     }
-    println!("{histories} histories with two crashes");
+    println!("{points} crash points, {histories} histories with two crashes");
+}
+
+/// A job is cancelled, and two workers die.
+#[test]
+fn every_pair_of_crashes_heals_beside_a_cancellation() {
+    let (mut histories, stride) = (0, stride());
+    for (graph, length) in graphs().filter(|(graph, _)| SMALL.contains(&graph.name)) {
+        for first in 0..=length {
+            let cancel = [Event::Does(What::Cancel(0)), Event::Dies(What::Cancel(0), 4)];
+            for (end, cancel) in (0..=length).step_by(stride).flat_map(|end| cancel.map(|cancel| (end, cancel))) {
+                for second in (first + first % stride as i64..=first + WINDOW).step_by(stride) {
+                    let mut plan = vec![(end, cancel), (first, Event::Crash), (second, Event::Crash)];
+                    plan.sort_by_key(|(at, _)| *at);
+                    events(&graph, &plan);
+                    histories += 1;
+                }
+            }
+        }
+    }
+    println!("{histories} histories of a job that is cancelled and two crashes");
+}
+
+/// A worker is slow in the middle of something, a client dies while it ends the job, and then both go on: what the worker
+/// read before and what it reads after need not go together.
+#[test]
+fn a_slow_worker_sees_a_job_end() {
+    let mut histories = 0;
+    for (graph, length) in graphs() {
+        for at in 0..=length {
+            for job in 0..graph.roots.len() {
+                for cancel in [4, 5].map(|accesses| Event::Dies(What::Cancel(job), accesses)) {
+                    for slow in [Event::Pause, Event::Zombie] {
+                        events(&graph, &[(at, slow), (at, cancel)]);
+                        histories += 1;
+                    }
+                }
+            }
+        }
+    }
+    println!("{histories} histories of a slow worker and a job that ends");
 }
 
 /// A worker that does not know that it has lost its lease, and goes on in the middle of what its successor does; or
@@ -210,63 +288,8 @@ fn two_ends_are_as_good_as_one() {
     println!("{histories} histories of two ends");
 }
 
+/// The one test of random histories that other tests of this crate rely on; see `random`.
 #[test]
 fn random_histories_end() {
-    let (first, count) = match number("BRRR_SEED") {
-        Some(seed) => (seed, 1),
-        None => (fastrand::u64(..u64::MAX / 2), number("BRRR_HISTORIES").unwrap_or(20_000)),
-    };
-    let graphs: Vec<Arc<Graph>> = graphs().map(|(graph, _)| graph).collect();
-    for seed in first..first + count {
-        let mut random = fastrand::Rng::with_seed(seed);
-        let graph = &graphs[random.usize(..graphs.len())];
-        check(graph, random_plan(graph, random), || format!("BRRR_SEED={seed}"));
-    }
-    println!("{count} random histories from seed {first}");
-}
-
-fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
-    let peers = if peers_can_run(graph) { random.usize(..3) } else { 0 };
-    let crashes = (0..random.usize(..6)).map(|_| Crash(random.i64(..25))).collect();
-    let mut errands = Vec::new();
-    let errand = |random: &mut fastrand::Rng, what, latest| Errand {
-        step: random.usize(..latest),
-        what,
-        crash: (random.u8(..3) == 0).then(|| Crash(random.i64(..8))),
-        gives_up: matches!(what, What::Cancel(_)) && random.u8(..3) == 0,
-    };
-    for job in 0..graph.roots.len() {
-        errands.push(errand(&mut random, What::Schedule(job), 150));
-        if random.u8(..3) == 0 {
-            errands.push(errand(&mut random, What::Cancel(job), 500));
-        }
-    }
-    Plan { workers: random.usize(1..4), peers, crashes, errands, events: Vec::new(), random: Some(random) }
-}
-
-/// A peer knows neither failures nor races, and waits for ever in a cycle.
-fn peers_can_run(graph: &Graph) -> bool {
-    let is_plain = |name: &str| matches!(graph.node(name), Node::All(_) | Node::Each(_));
-    let plain = graph.nodes.iter().all(|(name, _)| *name == graph::LAST || is_plain(name));
-    plain && graph.roots.iter().all(|root| !graph.expected(root).contains(&None))
-}
-
-/// N children: about two runs, N+1 messages, reads that grow as N.
-#[test]
-fn a_fan_out_costs_no_more_than_it_must() {
-    const NAMES: &[&str] = &[
-        "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c10", "c11", "c12", "c13", "c14", "c15", "c16",
-        "c17", "c18", "c19",
-    ];
-    let nodes: Vec<(&'static str, Node)> =
-        std::iter::once(("a", Node::All(NAMES))).chain(NAMES.iter().map(|name| (*name, Node::All(&[])))).collect();
-    let graph = Graph { name: "fan-out", nodes: nodes.leak(), ..GRAPHS[0].clone() };
-    let graph = Arc::new(graph.complete());
-    let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
-    let n = NAMES.len();
-    let state = history.world.state();
-    let runs: u32 = state.runs.iter().filter(|((root, _), _)| root.as_str() == "R0").map(|(_, runs)| runs).sum();
-    assert_eq!(state.counters["brrr_count/R0"] as usize, n + 2, "N children, the job, and one wake-up");
-    assert_eq!(runs as usize, n + 2, "each child once, the parent twice");
-    assert!(state.value_reads <= 10 * n, "{} value reads for {n} children", state.value_reads);
+    random::histories_end();
 }

@@ -1,13 +1,15 @@
 //! A peer worker, modelled from the protocol: at most once, every wake-up sent, the last writer of a value wins, the
-//! record before the message. It knows no failures, no `run` records, and it never crashes here (a crash of a peer
-//! loses its message, which no worker of ours can heal).
+//! record before the message, reads that may be stale. It knows no failures and no `run` records. Where it dies its message is
+//! gone, which no worker of ours can heal.
 
 use std::collections::HashSet;
 
-use brrr_protocol::Result;
 use brrr_protocol::model::CallHash;
 use brrr_protocol::ports::{Backend, Delivery, Key, Outgoing, Store, Swap};
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
+use brrr_protocol::{Error, ErrorKind, Result};
+
+use bytes::Bytes;
 
 use crate::graph::{Graph, Node, topic};
 use crate::world::View;
@@ -41,7 +43,8 @@ async fn register(view: &View, parent: &Message, child: &CallHash) -> Result<()>
     view.put(&Key::call(child), CallRecord::encode(child.as_str(), b"")).await?;
     let me = Return { root: parent.root.clone(), parent: parent.call.clone(), topic: topic() };
     let key = Key::pending_returns(child);
-    loop {
+    // As often as they do.
+    for _ in 0..100 {
         let bytes = view.get(&key).await?;
         let (mut pending, send) = match &bytes {
             None => (PendingReturns { scheduled_at: Some(1), ..PendingReturns::default() }, true),
@@ -52,7 +55,7 @@ async fn register(view: &View, parent: &Message, child: &CallHash) -> Result<()>
             }
         };
         pending.returns.insert(me.clone());
-        if view.swap(&key, bytes.as_ref(), Some(pending.encode())).await? == Swap::Done {
+        if view.swap(&key, bytes.as_ref(), Some(encode(&pending))).await? == Swap::Done {
             if send {
                 let message = Message { root: me.root, call: child.clone() };
                 view.queue().send_many(&[Outgoing::now(&topic(), &message)]).await?;
@@ -60,6 +63,7 @@ async fn register(view: &View, parent: &Message, child: &CallHash) -> Result<()>
             return Ok(());
         }
     }
+    Err(Error::new(ErrorKind::Unavailable, "simulation", "register", "it did not succeed in 100 times"))
 }
 
 async fn complete(view: &View, message: &Message, value: String) -> Result<()> {
@@ -77,4 +81,14 @@ async fn complete(view: &View, message: &Message, value: String) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// As a peer writes it: the entries in an order that is not ours.
+fn encode(pending: &PendingReturns) -> Bytes {
+    let text = |text: &str| format!("{}:{text}", text.len());
+    let entry =
+        |r: &Return| format!("li1e{}{}{}e", text(r.root.as_str()), text(r.parent.as_str()), text(r.topic.as_str()));
+    let returns: String = pending.returns.iter().rev().map(entry).collect();
+    let sent = pending.scheduled_at.map_or(String::new(), |at| format!("12:scheduled_ati{at}e"));
+    format!("d7:returnsl{returns}e{sent}e").into()
 }

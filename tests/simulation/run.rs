@@ -4,98 +4,55 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use brrr_protocol::Result;
-use brrr_protocol::client::Client;
-use brrr_protocol::model::{Failure, FailureKind, Millis, Root};
-use brrr_protocol::ports::{Backend, Delivery, Key, NewJob};
-use brrr_protocol::records::{JobRecord, JobState, decode_failure};
+use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
+use brrr_protocol::model::{Millis, Root};
+use brrr_protocol::ports::{Backend, Delivery, NewJob};
 use brrr_protocol::step::{Limits, Site, Step, step};
 
-use crate::graph::{Graph, GraphHandler, LAST, Node, call};
+use crate::errand::{self, Errand, What};
+use crate::graph::{Graph, LAST, call};
+use crate::handler::GraphHandler;
 use crate::peer;
-use crate::world::{Crash, View, World};
+use crate::plan::{Event, Plan};
+use crate::watch::Who;
+use crate::world::{Answer, Crash, View, World};
 
-/// No history here takes so many steps; one that does goes round in circles.
+/// No history of a small graph takes so many steps, and none of a large one so many a call; one that does goes round in
+/// circles.
 const MAX_STEPS: usize = 50_000;
+const MAX_STEPS_PER_CALL: usize = 300;
 
-/// What befalls a history from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// Who is at work dies.
-    Crash,
-    /// The run at work is stopped, and its worker goes on with the same delivery.
-    Preempt,
-    /// The lease of the run at work is lost, and the worker does not know it: the message goes to another one. The first
-    /// one goes on when nothing else is to do.
-    Zombie,
-    /// Whoever lost its lease goes on now, and who is at work afterwards.
-    Switch,
-    /// A client cancels this job.
-    Cancel(usize),
-    /// A client begins to cancel this job, and dies before its n-th access.
-    CancelPart(usize, i64),
-    /// The clock goes past every deadline and delay.
-    Late,
-}
-
-/// How a history goes.
-#[derive(Default)]
-pub struct Plan {
-    /// Our workers, all of them busy at once.
-    pub workers: usize,
-    /// Peers beside them: at most once, N+1 wake-ups.
-    pub peers: usize,
-    /// Whose turn it is; also which message is delivered, how the clock goes, which leases run out too early, and which
-    /// runs are stopped.
-    pub random: Option<fastrand::Rng>,
-    /// Deaths in store: each new worker takes the next.
-    pub crashes: Vec<Crash>,
-    /// What happens after how many accesses in all, in order.
-    pub events: Vec<(i64, Event)>,
-    /// What clients do when.
-    pub errands: Vec<Errand>,
-}
-
-/// What a client does at some step of a random history. It may die over it, and then does it again.
-#[derive(Clone, Copy, Debug)]
-pub struct Errand {
-    pub step: usize,
-    pub what: What,
-    pub crash: Option<Crash>,
-    /// Somebody who cancels may leave it at that.
-    pub gives_up: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    Schedule(usize),
-    Cancel(usize),
-}
-
-impl Plan {
-    /// One worker, who is never in a hurry.
-    pub fn of(events: &[(i64, Event)]) -> Self {
-        Self { workers: 1, events: events.to_vec(), ..Self::default() }
-    }
-
-    fn cancels(&self, job: usize) -> bool {
-        self.errands.iter().any(|errand| errand.what == What::Cancel(job))
-            || self.events.iter().any(|(_, event)| match event {
-                Event::Cancel(n) | Event::CancelPart(n, _) => *n == job,
-                _ => false,
-            })
-    }
-}
+/// What peers leave behind, one repair after the other sets going again; each brings at least one call further.
+const MAX_REPAIRS: usize = 50;
 
 /// What a history came to.
 pub struct History {
     pub world: Arc<World>,
-    /// Each job, and whether somebody cancels it.
-    pub jobs: Vec<(NewJob, bool)>,
+    /// The jobs that somebody cancels.
+    pub cancelled: Vec<Root>,
     /// Accesses by all, until nothing was left to do.
     pub length: i64,
-    with_peers: bool,
+    /// Messages sent until then, and runs.
+    pub sent: usize,
+    pub runs: u32,
+    /// Jobs that would not have ended without a repair.
+    pub stranded: usize,
+    /// What this history may have come to beside the usual.
+    pub may: May,
+}
+
+/// What a history may have come to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct May {
+    /// A peer that completes a job's call does not write down that the job is over.
+    pub with_peers: bool,
+    /// Calls may be dead letters.
+    pub with_letters: bool,
+    /// Records may be gone.
+    pub with_removals: bool,
 }
 
 type Running = Pin<Box<dyn Future<Output = Result<Option<Step>>>>>;
@@ -130,6 +87,7 @@ struct Run {
     /// Those who don't know that their lease is lost, until another worker has dealt with their message.
     zombies: Vec<Busy>,
     steps: usize,
+    deliveries: u32,
 }
 
 /// Runs until nothing is queued and nobody works, and checks what came of it. Then one more job, without faults, for every
@@ -138,55 +96,78 @@ struct Run {
 /// # Errors
 /// What is wrong; or a history without an end.
 pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, String> {
-    let world = Arc::new(World::default());
+    let world = World::new(graph);
     let jobs = graph.jobs();
-    let cancels: Vec<bool> = (0..jobs.len()).map(|n| plan.cancels(n)).collect();
+    let is_cancelled = |(n, job): (usize, &NewJob)| plan.cancels(n).then(|| job.root.clone());
+    let mut history = History {
+        world: world.clone(),
+        cancelled: jobs.iter().enumerate().filter_map(is_cancelled).collect(),
+        length: 0,
+        sent: 0,
+        runs: 0,
+        stranded: 0,
+        may: May {
+            with_peers: plan.peers > 0 || plan.peer_turns.is_some(),
+            with_letters: plan.has_letters() || graph.is_ill(),
+            with_removals: plan.removes(),
+        },
+    };
+    if let (true, Some(random)) = (plan.bad_peers, &plan.random) {
+        world.state().staleness = Some(random.clone());
+    }
     let mut run = Run {
         graph: graph.clone(),
         world: world.clone(),
-        jobs: jobs.clone(),
+        jobs,
         busy: Vec::new(),
         zombies: Vec::new(),
         steps: 0,
+        deliveries: 0,
         plan,
     };
-    for (n, job) in jobs.iter().enumerate() {
-        if !run.plan.errands.iter().any(|errand| errand.what == What::Schedule(n)) {
-            schedule(&world, job)?;
+    for n in 0..run.jobs.len() {
+        if !run.plan.schedules(n) {
+            run.does(What::Schedule(n), None)?;
         }
     }
+    world.state().watch.lenient = history.may.with_letters;
+    world.state().in_turn = run.plan.is_in_turn();
     world.state().accesses = 0;
     run.go_to_the_end()?;
-    let length = world.state().accesses;
-    let jobs = jobs.into_iter().zip(cancels).collect();
-    let mut history = History { world, jobs, length, with_peers: run.plan.peers > 0 };
+    history.length = world.state().accesses;
+    history.sent = world.state().sent;
+    history.runs = world.state().runs.values().sum();
+    if run.plan.repair || run.plan.bad_peers {
+        history.stranded = history.unended();
+        run.repair_all()?;
+    } else {
+        run.nothing_is_stuck(&history)?;
+    }
     history.check(graph)?;
 
-    let last = NewJob::new("LAST".into(), call(LAST));
-    schedule(&history.world, &last)?;
-    history.jobs.push((last, false));
+    run.jobs.push(NewJob::new("LAST".into(), call(LAST)));
     run.plan = Plan::of(&[]);
+    run.does(What::Schedule(run.jobs.len() - 1), None)?;
     run.go_to_the_end()?;
     history.check(graph).map_err(|e| format!("in the end, {e}"))?;
     Ok(history)
-}
-
-fn schedule(world: &Arc<World>, job: &NewJob) -> std::result::Result<(), String> {
-    let now = world.now();
-    finish(world, View::new(world, None).schedule(job, now)).map(drop).map_err(|e| e.to_string())
 }
 
 impl Run {
     fn go_to_the_end(&mut self) -> std::result::Result<(), String> {
         loop {
             self.steps += 1;
-            if self.steps > MAX_STEPS {
-                return Err(format!("no end after {MAX_STEPS} steps"));
+            if self.steps > MAX_STEPS + MAX_STEPS_PER_CALL * self.graph.nodes.len() {
+                return Err(format!("no end after {} steps", self.steps));
+            }
+            if let Some(wrong) = self.world.state().watch.wrong.take() {
+                return Err(wrong);
             }
             self.happen();
             let ready = self.world.state().ready.len();
             let workers = self.busy.iter().filter(|b| !matches!(b.actor, Actor::Client(_))).count();
             let all_busy = workers >= self.plan.workers + self.plan.peers;
+            // (With turns for peers there is one at work at a time.)
             let take = ready > 0 && !all_busy && (self.busy.is_empty() || self.pick(3) == 0);
             if take {
                 let busy = self.deliver(ready);
@@ -196,6 +177,7 @@ impl Run {
             } else if let Some(zombie) = self.zombies.pop() {
                 self.busy.push(zombie);
             } else if !self.world.sleep() && !self.skip() {
+                self.world.state().answer = None;
                 return Ok(());
             }
         }
@@ -231,6 +213,9 @@ impl Run {
             let by = self.pick(3_000) as Millis;
             self.world.advance(by);
         }
+        if self.plan.random.is_some() && self.pick(100) == 1 {
+            self.world.hurry();
+        }
     }
 
     fn befall(&mut self, event: Event) {
@@ -245,22 +230,91 @@ impl Run {
                     self.zombies.push(busy);
                 }
             }
+            Event::Pause => self.zombies.append(&mut self.busy),
             Event::Switch => {
                 let zombies = std::mem::take(&mut self.zombies);
                 self.zombies = std::mem::replace(&mut self.busy, zombies);
             }
-            Event::Cancel(job) => self.cancel(job, None),
-            Event::CancelPart(job, accesses) => self.cancel(job, Some(Crash(accesses))),
+            Event::Unanswered(answer) => self.world.state().answer = Some(answer),
+            Event::StaleRead(n) => self.world.state().fresh_reads = n + 1,
+            // Its death is no error here.
+            Event::Does(what) => drop(self.does(what, None)),
+            Event::Dies(what, accesses) => drop(self.does(what, Some(Crash(accesses)))),
+            Event::Begins(what, accesses) => self.begin(what, accesses),
             Event::Late => self.world.advance(3_600_000),
+            Event::Early => self.world.hurry(),
+            Event::NoCounters => self.world.state().counters.clear(),
+            Event::Comes(body) => self.world.send(body),
+            Event::SendAgain => {
+                let dead = std::mem::take(&mut self.world.state().dead);
+                dead.iter().for_each(|(body, _)| self.world.send(body));
+            }
+            Event::Cure => self.world.state().cured = true,
         }
     }
 
-    fn cancel(&mut self, job: usize, crash: Option<Crash>) {
-        // In one go: nobody else comes between, and it does not count as time. Its death is no error here.
+    /// A client does something in one go: nobody else comes between, and it does not count as time.
+    fn does(&mut self, what: What, crash: Option<Crash>) -> std::result::Result<(), String> {
         let accesses = self.world.state().accesses;
-        let client = Client::new(View::new(&self.world, crash));
-        let _ = finish(&self.world, client.cancel(&self.jobs[job].root, self.world.now()));
+        let errand = errand::run(self.world.clone(), self.jobs.clone(), what, crash);
+        let done = finish(&self.world, errand);
         self.world.state().accesses = accesses;
+        done.map_err(|e| e.to_string())
+    }
+
+    /// A client begins something, and is put aside.
+    fn begin(&mut self, what: What, accesses: i64) {
+        let before = self.world.state().accesses;
+        let mut client = self.client(Errand { step: 0, what, crash: None, gives_up: true });
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            let done = self.world.state().accesses - before;
+            if done >= accesses {
+                self.zombies.push(client);
+                break;
+            }
+            self.world.give_turn(0);
+            if client.running.as_mut().poll(&mut context).is_ready() {
+                break;
+            }
+        }
+        self.world.state().accesses = before;
+    }
+
+    /// Repairs until nothing looks wrong.
+    fn repair_all(&mut self) -> std::result::Result<(), String> {
+        for _ in 0..MAX_REPAIRS {
+            let view = View::new(&self.world, Who::Ours, None);
+            if finish(&self.world, errand::repair(view, &self.world)).map_err(|e| e.to_string())?.is_empty() {
+                return Ok(());
+            }
+            self.go_to_the_end()?;
+        }
+        Err(format!("there is something to repair after {MAX_REPAIRS} repairs"))
+    }
+
+    /// Without peers nothing is left that is to be repaired, but for what jobs that are over have left behind.
+    fn nothing_is_stuck(&self, history: &History) -> std::result::Result<(), String> {
+        if history.may.with_peers {
+            return Ok(());
+        }
+        let view: Arc<dyn Backend> = View::new(&self.world, Who::Ours, None);
+        let look = Look { now: self.world.now(), older_than: Duration::ZERO };
+        let doctor = Doctor::new(view);
+        let survey = finish(&self.world, doctor.survey(&look)).map_err(|e| e.to_string())?;
+        // A job that its client did not bring to its end was not accepted, and need not end.
+        let accepted = self.world.state().watch.accepted.clone();
+        let is_wrong = |finding: &&Finding| match finding {
+            Finding::Lost(Lost { root, .. }) | Finding::Overdue { root } | Finding::Unended { root } => {
+                accepted.contains(root)
+            }
+            Finding::Unwoken { .. } | Finding::Damaged { .. } => true,
+            Finding::Abandoned { .. } => false,
+        };
+        match survey.findings.iter().find(is_wrong) {
+            Some(finding) => Err(format!("something is stuck: {finding:?}")),
+            None => Ok(()),
+        }
     }
 
     /// Stops a run at its next access.
@@ -275,12 +329,17 @@ impl Run {
         let delivery = self.world.deliver(place);
         let ours = self.busy.iter().filter(|b| b.delivery().is_some()).count();
         let peers = self.busy.iter().filter(|b| matches!(b.actor, Actor::Peer)).count();
-        let is_peer = ours >= self.plan.workers || (self.plan.peers > peers && self.pick(2) == 0);
+        let is_peer = match self.plan.peer_turns {
+            Some(turns) => turns >> self.deliveries.min(63) & 1 == 1,
+            None => ours >= self.plan.workers || (self.plan.peers > peers && self.pick(2) == 0),
+        };
+        self.deliveries += 1;
         if !is_peer {
             let crash = self.plan.crashes.pop();
             return self.work(delivery, crash, false);
         }
-        let (peer, graph) = (View::new(&self.world, None), self.graph.clone());
+        let crash = (self.plan.bad_peers && self.pick(8) == 1).then(|| Crash(self.pick(12) as i64));
+        let (peer, graph) = (View::new(&self.world, Who::Peer, crash), self.graph.clone());
         self.world.state().in_flight.remove(&delivery.receipt.0);
         let running: Running = Box::pin(async move { peer::handle(&peer, &graph, &delivery).await.map(|()| None) });
         Busy { running, actor: Actor::Peer }
@@ -288,11 +347,12 @@ impl Run {
 
     fn work(&self, delivery: Delivery, crash: Option<Crash>, running: bool) -> Busy {
         let actor = Actor::Worker(delivery.clone());
-        let (backend, world): (Arc<dyn Backend>, _) = (View::new(&self.world, crash), self.world.clone());
+        let (backend, world): (Arc<dyn Backend>, _) = (View::new(&self.world, Who::Ours, crash), self.world.clone());
         let handler = GraphHandler::new(&self.graph, &world);
+        // Else they are not counted: a history of many crashes is no poison.
+        let max_deliveries = self.plan.max_deliveries.unwrap_or(if self.graph.is_ill() { 3 } else { u32::MAX });
         let running: Running = Box::pin(async move {
-            // Deliveries are not counted: a history of many crashes is no poison.
-            let limits = Limits { max_deliveries: u32::MAX, ..Limits::default() };
+            let limits = Limits { max_deliveries, ..Limits::default() };
             let clock = move || world.now();
             let site = Site { backend: &backend, handler: &handler, limits: &limits, observer: None, clock: &clock };
             step(&site, &delivery, running).await.map(Some)
@@ -301,14 +361,8 @@ impl Run {
     }
 
     fn client(&self, errand: Errand) -> Busy {
-        let (client, world) = (Client::new(View::new(&self.world, errand.crash)), self.world.clone());
-        let jobs = self.jobs.clone();
-        let running: Running = Box::pin(async move {
-            match errand.what {
-                What::Schedule(n) => client.schedule(&jobs[n], world.now()).await.map(|_| None),
-                What::Cancel(n) => client.cancel(&jobs[n].root, world.now()).await.map(|_| None),
-            }
-        });
+        let errand_run = errand::run(self.world.clone(), self.jobs.clone(), errand.what, errand.crash);
+        let running: Running = Box::pin(async move { errand_run.await.map(|()| None) });
         Busy { running, actor: Actor::Client(errand) }
     }
 
@@ -324,6 +378,9 @@ impl Run {
                 1 => self.preempt(turn),
                 _ => {}
             }
+        }
+        if self.plan.unanswered && self.pick(50) == 1 {
+            self.world.state().answer = Some(if self.pick(2) == 0 { Answer::Lost } else { Answer::Refused });
         }
         // Now and then another one goes first of those that it has under way. (It may have just the one; then it waits.)
         let behind = if is_random && self.pick(3) == 0 { self.pick(4) } else { 0 };
@@ -358,85 +415,5 @@ pub fn finish<T>(world: &World, future: impl Future<Output = T>) -> T {
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return value;
         }
-    }
-}
-
-impl History {
-    /// Every job has ended, rightly, and nothing is left behind.
-    fn check(&self, graph: &Graph) -> std::result::Result<(), String> {
-        let state = self.world.state();
-        if !state.dead.is_empty() {
-            return Err(format!("dead letters: {:?}", state.dead));
-        }
-        if !state.in_flight.is_empty() {
-            return Err(format!("{} messages were never settled", state.in_flight.len()));
-        }
-        drop(state);
-        for (job, cancelled) in &self.jobs {
-            self.check_job(graph, job, *cancelled).map_err(|e| format!("job {} ({}): {e}", job.root, job.call.task))?;
-        }
-        self.check_attempts(graph)
-    }
-
-    /// A failure as recorded under a job.
-    pub fn failure(&self, root: &Root, name: &str) -> Option<Failure> {
-        let state = self.world.state();
-        state.records.get(&Key::failure(&name.into(), root)).map(|bytes| decode_failure(bytes).unwrap())
-    }
-
-    fn check_job(&self, graph: &Graph, job: &NewJob, cancelled: bool) -> std::result::Result<(), String> {
-        let name = job.call.task.as_str();
-        let failure = self.failure(&job.root, name);
-        let state = self.world.state();
-        let value = state.records.get(&Key::value(&job.call.hash));
-        let ended = match (value, &failure) {
-            (_, Some(failure)) => Err(failure),
-            (Some(value), None) => Ok(String::from_utf8_lossy(value).into_owned()),
-            (None, None) => return Err("it is stuck: its call has no outcome".to_owned()),
-        };
-        let expected = graph.expected(name);
-        let is_right = match &ended {
-            Ok(value) => expected.contains(&Some(value.clone())),
-            Err(failure) => match failure.kind {
-                FailureKind::Cancelled => cancelled,
-                FailureKind::Timeout => job.deadline > 0,
-                FailureKind::Limit => job.spawn_limit > 0,
-                FailureKind::Error | FailureKind::Cycle => expected.contains(&None),
-                _ => false,
-            },
-        };
-        if !is_right {
-            return Err(format!("it came to {ended:?}, expected one of {expected:?}"));
-        }
-        let bytes = state.records.get(&Key::job(&job.root)).ok_or("it has no record")?;
-        let record = JobRecord::decode(bytes).map_err(|e| e.to_string())?;
-        let end = JobState::of(ended.as_ref().map(|_| ()).map_err(|failure| &failure.kind));
-        match record.end {
-            Some(found) if found.state == end => Ok(()),
-            // A peer that completes a job's call does not write that down.
-            None if self.with_peers => Ok(()),
-            found => Err(format!("its call came to {ended:?}, and its record says {found:?}")),
-        }
-    }
-
-    /// What failed for good was tried as often as it had to be, and not said to have been tried oftener.
-    fn check_attempts(&self, graph: &Graph) -> std::result::Result<(), String> {
-        for (job, _) in &self.jobs {
-            for (name, node) in graph.nodes {
-                let Some(failure) = self.failure(&job.root, name) else { continue };
-                let Node::Flaky(times, _) = node else { continue };
-                if failure.kind != FailureKind::Error || *times <= graph.retries {
-                    continue;
-                }
-                let runs = self.world.state().runs.get(&(job.root.clone(), (*name).to_owned())).copied().unwrap_or(0);
-                if failure.attempts != graph.retries + 1 || runs < failure.attempts {
-                    return Err(format!(
-                        "{name} failed after {} attempts and {runs} runs: {failure:?}",
-                        failure.attempts
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 }

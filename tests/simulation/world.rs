@@ -11,9 +11,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::model::{Millis, Root, Topic};
-use brrr_protocol::ports::{Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Queue, Receipt, Store, Swap};
+use brrr_protocol::ports::{
+    Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Place, Queue, Receipt, Request, Store, Swap, Visit,
+};
+use brrr_protocol::records::RunRecord;
 use brrr_protocol::{Error, ErrorKind, Result};
 use bytes::Bytes;
+
+use crate::graph::{Graph, topic};
+use crate::watch::{Watch, Who};
 
 /// When every history begins.
 pub const START: Millis = 1_000_000;
@@ -23,10 +29,13 @@ pub struct World {
     state: Mutex<State>,
 }
 
-impl Default for World {
-    fn default() -> Self {
-        Self { state: Mutex::new(State { now: START, ..State::default() }) }
-    }
+/// What becomes of an access whose answer is an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It took effect.
+    Lost,
+    /// It did not.
+    Refused,
 }
 
 #[derive(Default)]
@@ -44,14 +53,68 @@ pub struct State {
     /// One access may take effect, behind so many who ask for it before.
     turn: Option<usize>,
     pub sent: usize,
+    pub sent_for: BTreeMap<Root, usize>,
     pub value_reads: usize,
     /// Accesses by whomever.
     pub accesses: i64,
     /// Runs of a handler, by job and task.
     pub runs: BTreeMap<(Root, String), u32>,
+    /// The next access of ours comes to this.
+    pub answer: Option<Answer>,
+    /// What the record was before it was last written: what a stale read finds.
+    previous: BTreeMap<Key, Option<Bytes>>,
+    /// So many reads of peers are fresh before one is stale; negative: all are.
+    pub fresh_reads: i64,
+    /// The seed of which reads of peers are stale, where many are.
+    pub staleness: Option<fastrand::Rng>,
+    pub stale_reads: usize,
+    /// Workers take their turns: nobody acts on what was read before another one wrote.
+    pub in_turn: bool,
+    /// Poison kills no more, and what nobody handled is handled.
+    pub cured: bool,
+    pub watch: Watch,
 }
 
 impl State {
+    /// Every change of a record.
+    fn write(&mut self, who: Who, key: &Key, new: Option<Bytes>) {
+        let old = self.records.get(key).cloned();
+        self.watch.look(who, key, old.as_ref(), new.as_ref(), &self.records);
+        match new {
+            Some(new) => self.records.insert(key.clone(), new),
+            None => self.records.remove(key),
+        };
+        self.previous.insert(key.clone(), old);
+    }
+
+    /// A run begins. Not before its time; who acts on an old record may not know it.
+    pub fn note_run(&mut self, request: &Request) {
+        let bytes = self.records.get(&Key::run(&request.call, &request.root)).filter(|_| self.in_turn);
+        let not_before = bytes.map_or(0, |bytes| RunRecord::decode(bytes).map_or(0, |run| run.not_before));
+        if not_before > self.now {
+            self.watch.wrong.get_or_insert(format!("{} is run at {}, before {not_before}", request.task, self.now));
+        }
+    }
+
+    fn read(&mut self, who: Who, key: &Key) -> Option<Bytes> {
+        if who == Who::Peer
+            && self.is_stale()
+            && let Some(old) = self.previous.get(key)
+        {
+            self.stale_reads += 1;
+            return old.clone();
+        }
+        self.records.get(key).cloned()
+    }
+
+    fn is_stale(&mut self) -> bool {
+        if let Some(random) = &mut self.staleness {
+            return random.u8(..6) == 0;
+        }
+        self.fresh_reads = (self.fresh_reads - 1).max(-1);
+        self.fresh_reads == 0
+    }
+
     fn send(&mut self, message: Message, delay: Duration) {
         if delay.is_zero() {
             self.ready.push(message);
@@ -78,8 +141,19 @@ pub struct Message {
 }
 
 impl World {
+    pub fn new(graph: &Arc<Graph>) -> Arc<Self> {
+        let state = State { now: START, fresh_reads: -1, watch: Watch::new(graph), ..State::default() };
+        Arc::new(Self { state: Mutex::new(state) })
+    }
+
     pub fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap()
+    }
+
+    /// A message from nobody knows where.
+    pub fn send(&self, body: &str) {
+        let message = Message { topic: topic(), body: body.to_owned(), receives: 0 };
+        self.state().send(message, Duration::ZERO);
     }
 
     /// Takes the ready message at `place`, leased.
@@ -120,6 +194,13 @@ impl World {
         state.set_clock(now);
     }
 
+    /// The queue's clock is ahead: what is delayed comes now.
+    pub fn hurry(&self) {
+        let mut state = self.state();
+        let delayed = std::mem::take(&mut state.delayed);
+        state.ready.extend(delayed.into_iter().map(|(_, message)| message));
+    }
+
     /// Waits for the next delayed message; false: there is none.
     pub fn sleep(&self) -> bool {
         let mut state = self.state();
@@ -143,13 +224,18 @@ pub struct Crash(pub i64);
 /// One worker's view of the world.
 pub struct View {
     world: Arc<World>,
+    who: Who,
     /// Accesses left until the crash; negative: it has happened.
     left: AtomicI64,
 }
 
 impl View {
-    pub fn new(world: &Arc<World>, crash: Option<Crash>) -> Arc<Self> {
-        Arc::new(Self { world: world.clone(), left: AtomicI64::new(crash.map_or(i64::MAX, |Crash(access)| access)) })
+    pub fn new(world: &Arc<World>, who: Who, crash: Option<Crash>) -> Arc<Self> {
+        Arc::new(Self {
+            world: world.clone(),
+            who,
+            left: AtomicI64::new(crash.map_or(i64::MAX, |Crash(access)| access)),
+        })
     }
 
     /// One access: the scheduler may let others go first; the worker may die before it or after it.
@@ -160,7 +246,17 @@ impl View {
         }
         let mut state = self.world.state();
         state.accesses += 1;
-        Ok(op(&mut state))
+        // A peer that meets an error dies, and its message is gone: see `Event::Crash`.
+        let answer = if self.who == Who::Peer { None } else { state.answer.take() };
+        let error = || Err(Error::new(ErrorKind::Unavailable, "simulation", "go on", "no answer"));
+        match answer {
+            Some(Answer::Refused) => error(),
+            Some(Answer::Lost) => {
+                op(&mut state);
+                error()
+            }
+            None => Ok(op(&mut state)),
+        }
     }
 }
 
@@ -189,7 +285,7 @@ impl Store for View {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         self.access(|s| {
             s.value_reads += usize::from(key.kind == Kind::Value);
-            s.records.get(key).cloned()
+            s.read(self.who, key)
         })
         .await
     }
@@ -205,10 +301,7 @@ impl Store for View {
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        self.access(|s| {
-            s.records.insert(key.clone(), value);
-        })
-        .await
+        self.access(|s| s.write(self.who, key, Some(value))).await
     }
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
@@ -217,10 +310,7 @@ impl Store for View {
             if found.as_ref() != expected {
                 return Swap::Mismatch(found);
             }
-            match new {
-                Some(value) => s.records.insert(key.clone(), value),
-                None => s.records.remove(key),
-            };
+            s.write(self.who, key, new);
             Swap::Done
         })
         .await
@@ -230,7 +320,7 @@ impl Store for View {
         self.access(|s| {
             let free = !s.records.contains_key(key) && !s.records.contains_key(absent);
             if free {
-                s.records.insert(key.clone(), value);
+                s.write(self.who, key, Some(value));
             }
             free
         })
@@ -253,6 +343,9 @@ impl Queue for View {
         for m in messages {
             self.access(|s| {
                 s.sent += 1;
+                if let Ok(message) = brrr_protocol::wire::Message::decode(m.body.as_bytes()) {
+                    *s.sent_for.entry(message.root).or_default() += 1;
+                }
                 s.send(Message { topic: m.topic.clone(), body: m.body.clone(), receives: 0 }, m.delay);
             })
             .await?;
@@ -297,12 +390,32 @@ impl Queue for View {
         .await
     }
 
-    async fn dead_letters(&self, _: &Topic, _: usize) -> Result<Vec<DeadLetter>> {
-        unreachable!("the oracle looks at the state")
+    async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
+        self.access(|s| {
+            let letter = |(n, (body, reason)): (usize, &(String, String))| DeadLetter {
+                id: n.to_string(),
+                topic: topic.clone(),
+                body: body.clone(),
+                reason: reason.clone(),
+                at: START,
+            };
+            s.dead.iter().enumerate().take(limit).map(letter).collect()
+        })
+        .await
     }
 
     async fn take_dead_letter(&self, _: &Topic, _: &str) -> Result<Option<DeadLetter>> {
-        unreachable!("nobody looks after dead letters here")
+        unreachable!("see `Event::SendAgain`")
+    }
+
+    async fn look_through(&self, _: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
+        self.access(|s| {
+            s.ready.iter().for_each(|m| visit(&m.body, Place::Ready));
+            s.delayed.iter().for_each(|(_, m)| visit(&m.body, Place::Delayed));
+            s.in_flight.values().for_each(|m| visit(&m.body, Place::InWork));
+            true
+        })
+        .await
     }
 
     async fn depth(&self, _: &Topic) -> Result<u64> {
@@ -319,6 +432,10 @@ impl Cache for View {
             *sum
         })
         .await
+    }
+
+    async fn forget(&self, keys: &[String]) -> Result<()> {
+        self.access(|s| s.counters.retain(|name, _| !keys.contains(name))).await
     }
 }
 

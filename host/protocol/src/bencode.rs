@@ -180,6 +180,11 @@ impl<'a> Reader<'a> {
         Ok(Self(decoder))
     }
 
+    /// Reads on from somewhere within a value.
+    pub(crate) fn within(input: &'a [u8]) -> Self {
+        Self(Decoder { input, at: 0 })
+    }
+
     /// The next key; its value is to be read or skipped. `None`: the end.
     ///
     /// # Errors

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome, Root, Topic};
 use crate::options::Options;
 use crate::ports::{Backend, Key, Kind, NewJob, Scheduled, Swap};
-use crate::records::{JobEnd, JobRecord, JobState, decode_failure, decode_latest};
+use crate::records::{JobEnd, JobRecord, JobState, decode_latest, read_failure};
 use crate::step::overdue;
 use crate::wire::CallRecord;
 
@@ -157,8 +157,9 @@ impl Client {
     /// # Errors
     /// When the backend can't be read or the record does not decode.
     pub async fn call(&self, hash: &CallHash, topic: &Topic) -> Result<Option<Call>> {
-        let bytes = self.backend.store().get(&Key::call(hash)).await?;
-        let record = bytes.as_ref().map(CallRecord::decode).transpose()?;
+        let key = Key::call(hash);
+        let bytes = self.backend.store().get(&key).await?;
+        let record = bytes.as_ref().map(CallRecord::decode).transpose().map_err(|e| e.of(&key))?;
         Ok(record.map(|CallRecord { task, payload }| Call {
             hash: hash.clone(),
             task,
@@ -186,9 +187,10 @@ impl Client {
             return Ok(Known::Value(value));
         }
         let Some(latest) = store.get(&Key::latest(call)).await? else { return Ok(Known::Nothing) };
-        let failure = store.get(&Key::failure(call, &decode_latest(&latest)?)).await?;
-        Ok(match failure {
-            Some(bytes) => Known::Failed(decode_failure(&bytes)?),
+        let latest = decode_latest(&latest).map_err(|e| e.of(&Key::latest(call)))?;
+        let key = Key::failure(call, &latest);
+        Ok(match store.get(&key).await? {
+            Some(bytes) => Known::Failed(read_failure(&key, &bytes)?),
             None => Known::Nothing,
         })
     }
@@ -198,8 +200,9 @@ impl Client {
     /// # Errors
     /// When the backend can't be read or the record does not decode.
     pub async fn job(&self, root: &Root) -> Result<Option<JobRecord>> {
-        let bytes = self.backend.store().get(&Key::job(root)).await?;
-        bytes.as_deref().map(JobRecord::decode).transpose()
+        let key = Key::job(root);
+        let bytes = self.backend.store().get(&key).await?;
+        bytes.as_deref().map(JobRecord::decode).transpose().map_err(|e| e.of(&key))
     }
 
     /// How a job's call ended in that job; `None`: not yet.
@@ -227,8 +230,14 @@ impl Client {
             let Some(last) = page.last().cloned() else { break };
             for id in page {
                 let root = Root::from(id);
-                if self.is_alive(&root, now).await? {
-                    return Ok(Forgotten::InUse(root));
+                match self.is_alive(&root, now).await {
+                    Ok(false) => {}
+                    Ok(true) => return Ok(Forgotten::InUse(root)),
+                    // Whatever it was, nothing of it is run any more: its messages are set aside.
+                    Err(error) if error.kind == ErrorKind::Malformed => {
+                        tracing::warn!("job {root} is not asked about: {error}");
+                    }
+                    Err(error) => return Err(error),
                 }
             }
             after = Some(last);
@@ -239,12 +248,12 @@ impl Client {
     }
 
     /// Has the job no outcome yet? Writes down that it is over, so that forgetting its value revives nothing.
-    async fn is_alive(&self, root: &Root, now: Millis) -> Result<bool> {
+    pub(crate) async fn is_alive(&self, root: &Root, now: Millis) -> Result<bool> {
         self.end_if_overdue(root, now).await?;
         let store = self.backend.store();
         let key = Key::job(root);
         let Some(bytes) = store.get(&key).await? else { return Ok(false) };
-        let job = JobRecord::decode(&bytes)?;
+        let job = JobRecord::decode(&bytes).map_err(|e| e.of(&key))?;
         if job.is_over() {
             return Ok(false);
         }

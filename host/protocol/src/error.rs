@@ -3,6 +3,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
+use crate::model::brief;
+use crate::ports::Key;
+
 /// What went wrong, as far as a caller can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -22,6 +25,8 @@ pub enum ErrorKind {
     NotSetUp,
     /// A record or message that does not decode.
     Malformed,
+    /// A record that a newer version of this program wrote.
+    NewerRecord,
     /// Something is larger than the backend can hold.
     Limit,
     /// None of the above: a fault of this program, or of the backend.
@@ -65,6 +70,19 @@ impl Error {
     #[must_use]
     pub fn malformed(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::new(ErrorKind::Malformed, "protocol", format!("read {}", what.into()), reason)
+    }
+
+    /// The error of a decoder, about this record.
+    #[must_use]
+    pub fn of(mut self, key: &Key) -> Self {
+        self.operation = format!("{} ({} of {})", self.operation, brief(&key.kind.name()), brief(&key.id));
+        self
+    }
+
+    /// Is there a record that can't be read? Then every attempt finds the same.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self.kind, ErrorKind::Malformed | ErrorKind::NewerRecord)
     }
 
     /// May the same operation succeed if it is simply tried again?

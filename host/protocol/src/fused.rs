@@ -13,9 +13,11 @@ use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, size_o
 use crate::ports::{
     Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter,
 };
-use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_failure, encode_failure, encode_latest};
+use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, encode_failure, encode_latest, read_failure};
 use crate::release::{Release, Todo};
-use crate::stepwise::{is_first_of_job, must_send, outcome, over_what_no_run_wrote, run_with_options};
+use crate::stepwise::{
+    is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, run_with_options,
+};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
 /// Reads of one consistent state.
@@ -87,11 +89,13 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
 }
 
 fn read_job(tx: &mut impl Snapshot, root: &Root) -> Result<Option<JobRecord>> {
-    tx.get(&Key::job(root))?.as_deref().map(JobRecord::decode).transpose()
+    let key = Key::job(root);
+    tx.get(&key)?.as_deref().map(JobRecord::decode).transpose().map_err(|e| e.of(&key))
 }
 
 fn is_over(tx: &mut impl Snapshot, root: &Root) -> Result<bool> {
-    tx.get(&Key::job(root))?.as_deref().map_or(Ok(false), JobRecord::is_over_in)
+    let key = Key::job(root);
+    tx.get(&key)?.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&key))
 }
 
 fn mark_over(tx: &mut impl Transaction, root: &Root, end: JobEnd) -> Result<Option<JobRecord>> {
@@ -128,12 +132,13 @@ pub fn end_job(tx: &mut impl Transaction, root: &Root, failure: &Failure, now: M
 /// When the backend fails or a record does not decode.
 pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
     let Message { root, call } = &work.message;
-    let run_bytes = tx.get(&Key::run(call, root))?;
+    let (call_key, run_key) = (Key::call(call), Key::run(call, root));
+    let run_bytes = tx.get(&run_key)?;
     let mut loaded = Loaded {
-        call: tx.get(&Key::call(call))?.as_ref().map(CallRecord::decode).transpose()?,
+        call: tx.get(&call_key)?.as_ref().map(CallRecord::decode).transpose().map_err(|e| e.of(&call_key))?,
         job: read_job(tx, root)?.map(Box::new),
         outcome: read_outcome(tx, root, call)?,
-        run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
+        run: run_bytes.as_deref().map(RunRecord::decode).transpose().map_err(|e| e.of(&run_key))?,
         run_bytes,
         ..Loaded::default()
     };
@@ -165,7 +170,8 @@ pub fn outcomes(tx: &mut impl Snapshot, root: &Root, calls: &[CallHash]) -> Resu
 }
 
 fn read_outcome(tx: &mut impl Snapshot, root: &Root, call: &CallHash) -> Result<Option<Outcome>> {
-    outcome(tx.get(&Key::value(call))?, tx.get(&Key::failure(call, root))?)
+    let (value, failure) = (tx.get(&Key::value(call))?, tx.get(&Key::failure(call, root))?);
+    outcome(root, call, value, failure)
 }
 
 /// See `Backend::defer`.
@@ -242,8 +248,7 @@ impl<'a> Child<'a> {
         if !tx.has(&Key::call(&call.hash))? {
             return Ok(Self { call, known: false, pending: None, must_send: true, ended: None });
         }
-        let bytes = tx.get(&Key::pending_returns(&call.hash))?;
-        let pending = bytes.as_deref().map(PendingReturns::decode).transpose()?;
+        let pending = pending(tx, &call.hash)?;
         let ended = if tx.has(&Key::failure(&call.hash, &me.root))? {
             Some(ChildEnd::Failure)
         } else {
@@ -300,8 +305,8 @@ fn find_cycle(tx: &mut impl Snapshot, start: &CallHash, targets: HashSet<CallHas
     }
     let mut walk = Walk::new(start, targets);
     while let Some(call) = walk.next_unread() {
-        if let Some(bytes) = tx.get(&Key::pending_returns(&call))?
-            && let Some(cycle) = walk.read(&call, &PendingReturns::decode(&bytes)?)
+        if let Some(pending) = pending(tx, &call)?
+            && let Some(cycle) = walk.read(&call, &pending)
         {
             return Ok(Some(cycle));
         }
@@ -329,7 +334,8 @@ pub fn complete(tx: &mut impl Transaction, work: &Work, value: &[u8]) -> Result<
 
 /// How a call that has an outcome ended in a job: a failure counts even if a value came after it (R1).
 fn end_in_job(tx: &mut impl Snapshot, root: &Root, call: &CallHash) -> Result<JobState> {
-    let failure = tx.get(&Key::failure(call, root))?.as_deref().map(decode_failure).transpose()?;
+    let key = Key::failure(call, root);
+    let failure = tx.get(&key)?.map(|bytes| read_failure(&key, &bytes)).transpose()?;
     Ok(failure.map_or(JobState::Completed, |failure| JobState::of(Err(&failure.kind))))
 }
 
@@ -372,11 +378,10 @@ pub fn release(tx: &mut impl Transaction, work: &Work) -> Result<()> {
     let mut release = Release::new(&work.message.call, &work.topic);
     while let Some((call, topic)) = release.next_call() {
         let key = Key::pending_returns(&call);
-        let Some(bytes) = tx.get(&key)? else {
+        let Some(pending) = pending(tx, &call)? else {
             release.done();
             continue;
         };
-        let pending = PendingReturns::decode(&bytes)?;
         for root in release.unknown_roots(&pending) {
             let over = is_over(tx, &root)?;
             release.found(root, over);
@@ -395,22 +400,24 @@ pub fn release(tx: &mut impl Transaction, work: &Work) -> Result<()> {
     ack(tx, work)
 }
 
+fn pending(tx: &mut impl Snapshot, call: &CallHash) -> Result<Option<PendingReturns>> {
+    read_pending(call, tx.get(&Key::pending_returns(call))?.as_deref())
+}
+
 fn wake_all(tx: &mut impl Transaction, call: &CallHash) -> Result<()> {
-    let key = Key::pending_returns(call);
-    if let Some(bytes) = tx.get(&key)? {
-        wake(tx, PendingReturns::decode(&bytes)?.returns)?;
-        tx.delete(&key)?;
+    if let Some(pending) = pending(tx, call)? {
+        wake(tx, pending.returns)?;
+        tx.delete(&Key::pending_returns(call))?;
     }
     Ok(())
 }
 
 fn wake_in_job(tx: &mut impl Transaction, call: &CallHash, root: &Root, topic: &Topic) -> Result<()> {
     let key = Key::pending_returns(call);
-    let Some(bytes) = tx.get(&key)? else { return Ok(()) };
-    let pending = PendingReturns::decode(&bytes)?;
+    let Some(pending) = pending(tx, call)? else { return Ok(()) };
     let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
     wake(tx, mine)?;
-    let Some(other) = kept.first() else { return tx.delete(&key) };
+    let Some(other) = PendingReturns::next_in_turn(&kept, root) else { return tx.delete(&key) };
     send(tx, topic, &Message { root: other.root.clone(), call: call.clone() })?;
     let kept = PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at };
     tx.put(&key, &kept.encode())
@@ -431,7 +438,15 @@ fn wake(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) ->
     Ok(())
 }
 
+/// See `stepwise`: also where nobody can tell.
 fn is_ready(tx: &mut impl Snapshot, entry: &Return) -> Result<bool> {
+    match may_be_ready(tx, entry) {
+        Err(error) if error.is_unreadable() => Ok(true),
+        known => known,
+    }
+}
+
+fn may_be_ready(tx: &mut impl Snapshot, entry: &Return) -> Result<bool> {
     let Some(bytes) = tx.get(&Key::run(&entry.parent, &entry.root))? else { return Ok(true) };
     let mut waiting = Waiting::decode(&bytes)?;
     while let Some(call) = waiting.next_call()?.map(CallHash::from) {
@@ -449,4 +464,23 @@ fn send(tx: &mut impl Transaction, topic: &Topic, message: &Message) -> Result<(
 
 fn ack(tx: &mut impl Transaction, work: &Work) -> Result<()> {
     work.receipt.as_ref().map_or(Ok(()), |receipt| tx.ack(receipt))
+}
+
+/// See `Backend::forget_calls`.
+///
+/// # Errors
+/// When the backend fails or a record does not decode.
+pub fn forget_calls(tx: &mut impl Transaction, root: &Root, calls: &[CallHash]) -> Result<u64> {
+    let mut forgotten = 0;
+    for call in calls {
+        let is_awaited = tx.has(&Key::pending_returns(call))?;
+        let latest = tx.get(&Key::latest(call))?;
+        if may_forget(root, is_awaited, latest.as_deref())? {
+            forgotten += 1;
+            for key in [Key::value(call), Key::call(call), Key::latest(call)] {
+                tx.delete(&key)?;
+            }
+        }
+    }
+    Ok(forgotten)
 }

@@ -6,6 +6,7 @@
 //! - `stepwise`, `fused`: the transitions from small ports, and in one transaction
 //! - `concurrent`: several accesses of a stepwise transition at once
 //! - `cycle`, `release`: what walks up from a call to those that wait for it
+//! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
 //! - `replay`: one run of a call; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
 pub mod bencode;
@@ -13,9 +14,11 @@ pub mod client;
 pub mod codec;
 mod concurrent;
 pub mod cycle;
+pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod fused;
+pub mod gc;
 pub mod model;
 pub mod options;
 pub mod ports;

@@ -147,6 +147,20 @@ pub trait Store: Send + Sync {
     /// Puts `key` if neither it nor `absent` is there, in one atomic step (rule R1). Says whether it did.
     async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool>;
 
+    /// Removes records, whatever is in them, in any order. On an `Err` any of them may be gone.
+    async fn remove_many(&self, keys: &[Key]) -> Result<()> {
+        for key in keys {
+            let mut found = self.get(key).await?;
+            while let Some(bytes) = found {
+                match self.swap(key, Some(&bytes), None).await? {
+                    Swap::Done => break,
+                    Swap::Mismatch(other) => found = other,
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// When each of these records was first written, where it is there and the store knows. For people's commands.
     async fn written(&self, keys: &[Key]) -> Result<Vec<Option<Millis>>> {
         Ok(vec![None; keys.len()])
@@ -203,6 +217,20 @@ pub struct DeadLetter {
     pub at: Millis,
 }
 
+/// Where a message is that a topic has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Ready,
+    Delayed,
+    /// Leased to a worker.
+    InWork,
+    /// Its lease has run out, and nobody has looked since: the next `receive` makes it ready.
+    Expired,
+}
+
+/// Who looks through a topic.
+pub type Visit<'a> = dyn FnMut(&str, Place) + Send + 'a;
+
 /// Topics with at-least-once delivery, in about the order of sending.
 ///
 /// A delivered message is *leased*: it comes back on its own when its lease runs out. The worker extends the leases of
@@ -211,7 +239,8 @@ pub struct DeadLetter {
 pub trait Queue: Send + Sync {
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()>;
 
-    /// Up to `max` messages; waits up to `wait` for the first one, and returns none after that.
+    /// Up to `max` messages; waits up to `wait` for the first one, and returns none after that. Even with a `max` of 0 it
+    /// makes ready whose delay or lease has run out.
     async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>>;
 
     /// How long a worker lets `receive` wait. Longer is cheaper where every look is paid for; an idle worker takes as long to
@@ -243,6 +272,13 @@ pub trait Queue: Send + Sync {
 
     /// How many messages wait or are in work; for people and tests.
     async fn depth(&self, topic: &Topic) -> Result<u64>;
+
+    /// Shows `visit` the body of every message of a topic, and where it is; false: this queue can't be looked through. What
+    /// moves meanwhile may be missed, or be shown twice. For people and repairs, never for work.
+    async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
+        let _ = (topic, visit);
+        Ok(false)
+    }
 
     /// Can a worker listen on this topic, whose calls run for so long at the most? For its start, so that it doesn't find
     /// out at its first message.
@@ -279,6 +315,9 @@ pub const EVENTS_KEPT_FOR: Duration = Duration::from_hours(24);
 pub trait Cache: Send + Sync {
     /// Adds `by` and returns the sum.
     async fn incr(&self, key: &str, by: u64) -> Result<u64>;
+
+    /// Forgets counters.
+    async fn forget(&self, keys: &[String]) -> Result<()>;
 }
 
 /// The counter of messages sent for a job, shared with peers.
@@ -494,6 +533,15 @@ pub trait Backend: Send + Sync {
     /// Returns the job as it then is; `None`: no job of ours.
     async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
         stepwise::end_job(self.store(), root, failure, now).await
+    }
+
+    /// Removes what calls have left for all jobs: their values, and which job asked for them last. Not of one that somebody
+    /// waits for, or that another job than `root` asked for last. Returns of how many. Only `gc` does this.
+    ///
+    /// Where this is one transaction their descriptions go as well. Step by step they stay: somebody may have sent a message
+    /// for the call and be about to say so.
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+        stepwise::forget_calls(self.store(), root, calls).await
     }
 }
 

@@ -5,15 +5,19 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, Observer, State, Subject};
 use crate::model::{Call, CallHash, Failure, FailureKind, Millis, brief};
 use crate::options::Options;
-use crate::ports::{Backend, Deferral, Deferred, Delivery, Ended, Handler, Key, Loaded, Request, Swap, Task, Work};
+use crate::ports::{
+    Backend, Deferral, Deferred, Delivery, Ended, Handler, Key, Loaded, Outgoing, Request, Swap, Task, Work,
+};
 use crate::records::{JobRecord, JobState, RunRecord};
 use crate::replay::{Replay, Wait};
 use crate::stepwise::find_cycle;
-use crate::wire::{CallRecord, Message};
+use crate::wire::{CallRecord, Message, PendingReturns};
 
 /// What bounds a call beyond its own run.
 #[derive(Clone, Debug)]
@@ -101,10 +105,7 @@ pub async fn step(site: &Site<'_>, delivery: &Delivery, running: bool) -> Result
         before: if running { State::Running } else { State::Ready },
     };
     match stage.run().await {
-        // What a backend can't hold, it can't hold the next time either: a call with too long a name, say.
-        Err(error) if matches!(error.kind, ErrorKind::Malformed | ErrorKind::Limit) => {
-            stage.bury("?", &error.to_string()).await
-        }
+        Err(error) if stage.is_hopeless(&error) => stage.bury("?", &error.to_string()).await,
         other => other,
     }
 }
@@ -209,6 +210,17 @@ impl Stage<'_> {
         Ok(job.and_then(|job| job.end).map(|end| end.state))
     }
 
+    /// Will the message never come to anything, because of this error?
+    fn is_hopeless(&self, error: &Error) -> bool {
+        match error.kind {
+            // What a backend can't hold, it can't hold the next time either: a call with too long a name, say.
+            ErrorKind::Malformed | ErrorKind::Limit => true,
+            // A newer worker may be the next to get it. It comes back with its lease, which counts as a delivery.
+            ErrorKind::NewerRecord | ErrorKind::Internal => self.delivery.receives > self.site.limits.max_deliveries,
+            _ => false,
+        }
+    }
+
     async fn release(&self, loaded: &Loaded, state: JobState, from: State) -> Result<Step> {
         // Also of the top call: its outcome was put when the job was ended, and what waits for it in other jobs must not
         // take that for theirs.
@@ -251,7 +263,13 @@ impl Stage<'_> {
             tracing::warn!(task = call.task, "a new version of the component asks for other calls: {text}");
         }
         match ended {
-            Ended::Completed(value) => match self.backend().complete(&self.work_now(), value).await {
+            Ended::Completed(value) => match self.backend().complete(&self.work_now(), value.clone()).await {
+                // Who waits can't be told, which ends the job (`bury`). The value is what the call came to all the same.
+                Err(error) if error.is_unreadable() => {
+                    let key = Key::value(&self.work.message.call);
+                    self.backend().store().swap(&key, None, Some(value)).await?;
+                    Err(error)
+                }
                 Ok(()) => {
                     self.tell(loaded, Subject::Task, State::Running, State::Completed, |_| {});
                     self.tell_ended(loaded, JobState::Completed);
@@ -366,8 +384,7 @@ impl Stage<'_> {
     }
 
     async fn state_of_job(&self) -> Result<JobState> {
-        let bytes = self.backend().store().get(&Key::job(&self.work.message.root)).await?;
-        let job = bytes.as_deref().map(JobRecord::decode).transpose()?;
+        let job = self.job().await?;
         Ok(job.and_then(|job| job.end).map_or(JobState::Cancelled, |end| end.state))
     }
 
@@ -411,10 +428,23 @@ impl Stage<'_> {
 
     /// The task of a call, for people; `?` where no record tells.
     async fn task_of(&self, call: &CallHash) -> Result<String> {
-        let bytes = self.backend().store().get(&Key::call(call)).await?;
         // A damaged record must not keep anybody from ending the job that it belongs to.
+        let bytes = self.if_readable(&Key::call(call)).await?;
         let record = bytes.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok());
         Ok(record.map_or_else(|| "?".to_owned(), |record| record.task))
+    }
+
+    /// The job's record; `None`: it is no job of ours, or nobody can read that.
+    async fn job(&self) -> Result<Option<JobRecord>> {
+        let bytes = self.if_readable(&Key::job(&self.work.message.root)).await?;
+        Ok(bytes.and_then(|bytes| JobRecord::decode(&bytes).ok()))
+    }
+
+    async fn if_readable(&self, key: &Key) -> Result<Option<Bytes>> {
+        match self.backend().store().get(key).await {
+            Err(error) if error.is_unreadable() => Ok(None),
+            read => read,
+        }
     }
 
     async fn fail_cycle(&self, loaded: &Loaded, call: &CallRecord, path: &[CallHash]) -> Result<Step> {
@@ -478,32 +508,48 @@ impl Stage<'_> {
     async fn bury(&self, task: &str, reason: &str) -> Result<Step> {
         let ends_job = match self.work.ends_job {
             // What does not decode may have kept us from knowing.
-            None if self.is_top_call().await? => Some(self.now()),
+            None if self.job().await?.is_some_and(|job| job.call == self.work.message.call) => Some(self.now()),
             known => known,
         };
         let work = Work { receipt: None, ends_job, ..self.work.clone() };
         let failure = Failure::new(FailureKind::DeadLetter, task, reason);
         match self.backend().fail(&work, &failure).await {
             Ok(()) => set_aside(self.backend(), self.delivery, reason.to_owned()).await,
-            // Its record of waiting parents is damaged too, or has no place: nobody can be told.
-            Err(error) if matches!(error.kind, ErrorKind::Malformed | ErrorKind::Limit) => {
-                set_aside(self.backend(), self.delivery, format!("{reason}; {error}")).await
+            Err(error) if error.is_unreadable() || error.kind == ErrorKind::Limit => {
+                self.end_untold(&failure).await?;
+                let error = error.to_string();
+                let reason = if reason == error { error } else { format!("{reason}; {error}") };
+                set_aside(self.backend(), self.delivery, reason).await
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn is_top_call(&self) -> Result<bool> {
-        let job = self.backend().store().get(&Key::job(&self.work.message.root)).await?;
-        Ok(job.is_some_and(|bytes| JobRecord::decode(&bytes).is_ok_and(|job| job.call == self.work.message.call)))
+    /// The record of who waits for the call is damaged, so nobody can tell them that it has ended. Its job ends instead,
+    /// because one of its calls would wait for ever. Whom the record still names is woken: in this job to be let go, in
+    /// another one to find out.
+    async fn end_untold(&self, failure: &Failure) -> Result<()> {
+        let Message { root, call } = &self.work.message;
+        if let Some(job) = self.job().await? {
+            let top = match job.call == *call {
+                true => failure.clone(),
+                false => Failure::of_parent(&self.task_of(&job.call).await?, failure),
+            };
+            match self.backend().end_job(root, &top, self.now()).await {
+                Err(error) if error.is_unreadable() => {}
+                ended => drop(ended?),
+            }
+        }
+        let bytes = self.if_readable(&Key::pending_returns(call)).await?;
+        let waiting = bytes.map(|bytes| PendingReturns::salvage(&bytes)).unwrap_or_default();
+        let wake: Vec<Outgoing> = waiting.iter().map(|entry| Outgoing::now(&entry.topic, &entry.message())).collect();
+        if wake.is_empty() { Ok(()) } else { self.backend().queue().send_many(&wake).await }
     }
 
     async fn difference(&self, old: &CallHash, new: Option<&Call>) -> Result<String> {
-        let old = match self.backend().store().get(&Key::call(old)).await? {
-            Some(bytes) => {
-                let record = CallRecord::decode(&bytes)?;
-                describe(&record.task, &record.payload, old)
-            }
+        let bytes = self.if_readable(&Key::call(old)).await?;
+        let old = match bytes.and_then(|bytes| CallRecord::decode(&bytes).ok()) {
+            Some(record) => describe(&record.task, &record.payload, old),
             None => format!("a call that no record describes ({})", old.short()),
         };
         let new = new.map_or_else(

@@ -17,7 +17,9 @@ use crate::ports::{
     Cache, Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Queue, Scheduled, Store, Swap, Work,
     spawn_counter,
 };
-use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_failure, encode_failure, encode_latest};
+use crate::records::{
+    JobEnd, JobRecord, JobState, RunRecord, Waiting, decode_latest, encode_failure, encode_latest, read_failure,
+};
 use crate::release::{Release, Todo};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
@@ -68,14 +70,15 @@ impl<'a> Ports<'a> {
 /// When a port fails; safe to repeat under the same root.
 pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Scheduled> {
     let call = &job.call;
+    // First, so that nobody takes the call for one that is no longer needed and forgets what is written next.
+    p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
     p.store.put(&Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload)).await?;
     let key = Key::job(&job.root);
     let mut record = job.record(now);
     // Never replaced: a client that repeats itself must not revive a job that is over.
     if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {
-        record = JobRecord::decode(&found)?;
+        record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;
     }
-    p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
     if record.is_over() {
         return Ok(Scheduled::AlreadyDone);
     }
@@ -95,7 +98,7 @@ async fn mark_over(store: &dyn Store, root: &Root, end: JobEnd) -> Result<Option
     let key = Key::job(root);
     let mut found = store.get(&key).await?;
     while let Some(bytes) = found {
-        let job = JobRecord::decode(&bytes)?;
+        let job = JobRecord::decode(&bytes).map_err(|e| e.of(&key))?;
         if job.is_over() {
             return Ok(Some(job));
         }
@@ -114,8 +117,9 @@ async fn mark_over(store: &dyn Store, root: &Root, end: JobEnd) -> Result<Option
 /// # Errors
 /// When the store fails or a record does not decode; safe to repeat.
 pub async fn end_job(store: &dyn Store, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
-    let Some(bytes) = store.get(&Key::job(root)).await? else { return Ok(None) };
-    let job = JobRecord::decode(&bytes)?;
+    let key = Key::job(root);
+    let Some(bytes) = store.get(&key).await? else { return Ok(None) };
+    let job = JobRecord::decode(&bytes).map_err(|e| e.of(&key))?;
     if job.is_over() {
         return Ok(Some(job));
     }
@@ -149,10 +153,10 @@ pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
         failure = store.get(&keys[2]).await?;
     }
     let mut loaded = Loaded {
-        call: call_bytes.as_ref().map(CallRecord::decode).transpose()?,
-        job: job.as_deref().map(JobRecord::decode).transpose()?.map(Box::new),
-        outcome: outcome(value, failure)?,
-        run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
+        call: call_bytes.as_ref().map(CallRecord::decode).transpose().map_err(|e| e.of(&keys[0]))?,
+        job: job.as_deref().map(JobRecord::decode).transpose().map_err(|e| e.of(&keys[4]))?.map(Box::new),
+        outcome: outcome(root, call, value, failure)?,
+        run: run_bytes.as_deref().map(RunRecord::decode).transpose().map_err(|e| e.of(&keys[3]))?,
         run_bytes,
         ..Loaded::default()
     };
@@ -214,16 +218,17 @@ async fn some_outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Re
     // one that an earlier reader saw (R1). Not together as in `load`: here most calls have a value, and so would be read again.
     let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
     let failures = store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?;
-    values.into_iter().zip(failures).map(|(value, failure)| outcome(value, failure)).collect()
+    let found = values.into_iter().zip(failures).zip(calls);
+    found.map(|((value, failure), call)| outcome(root, call, value, failure)).collect()
 }
 
-/// Of a value and a failure of the same job, the failure: a replay must not change its mind (R1).
+/// Of the value and the failure of a call in a job, the failure: a replay must not change its mind (R1).
 ///
 /// # Errors
-/// When the failure does not decode.
-pub fn outcome(value: Option<Bytes>, failure: Option<Bytes>) -> Result<Option<Outcome>> {
+/// As `read_failure`.
+pub fn outcome(root: &Root, call: &CallHash, value: Option<Bytes>, failure: Option<Bytes>) -> Result<Option<Outcome>> {
     match failure {
-        Some(bytes) => Ok(Some(Err(decode_failure(&bytes)?))),
+        Some(bytes) => Ok(Some(Err(read_failure(&Key::failure(call, root), &bytes)?))),
         None => Ok(value.map(Ok)),
     }
 }
@@ -239,7 +244,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     let keys: Vec<Key> = d.wait.calls.iter().map(|c| Key::pending_returns(&c.hash)).chain([Key::job(root)]).collect();
     let mut found = p.store.get_many(&keys).await?;
     let job = found.pop().flatten();
-    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in)? {
+    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {
         release(p, d.work).await?;
         return Ok(Deferred::JobOver);
     }
@@ -308,7 +313,7 @@ struct Child<'a> {
 
 impl<'a> Child<'a> {
     fn new(call: &'a Call, bytes: Option<Bytes>, me: &Return) -> Result<Self> {
-        let pending = bytes.as_deref().map(PendingReturns::decode).transpose()?;
+        let pending = read_pending(&call.hash, bytes.as_deref())?;
         let (sent, first_of_job) = (must_send(pending.as_ref(), me), is_first_of_job(pending.as_ref(), me));
         Ok(Self { call, was_there: bytes.is_some(), bytes, sent, first_of_job })
     }
@@ -329,10 +334,7 @@ impl<'a> Child<'a> {
     /// Adds `me` by compare-and-swap; without `scheduled_at` if the message was sent by us, until that is certain.
     async fn register(&mut self, p: &Ports<'_>, me: &Return) -> Result<()> {
         loop {
-            let mut pending = match &self.bytes {
-                Some(bytes) => PendingReturns::decode(bytes)?,
-                None => PendingReturns::default(),
-            };
+            let mut pending = read_pending(&self.call.hash, self.bytes.as_deref())?.unwrap_or_default();
             // The record may have gone meanwhile, with its call completed and nobody told of us.
             if !self.sent && must_send(self.bytes.as_ref().map(|_| &pending), me) {
                 self.put_options(p, &me.root).await?;
@@ -376,8 +378,7 @@ impl<'a> Child<'a> {
             // may believe that they are on their way.
             None if job_over => release_call(p, call, &self.call.topic).await,
             None => {
-                if let Some(bytes) = &self.bytes {
-                    let mut pending = PendingReturns::decode(bytes)?;
+                if let (Some(bytes), Some(mut pending)) = (&self.bytes, read_pending(call, self.bytes.as_deref())?) {
                     pending.scheduled_at = Some(d.now / 1000);
                     // On a mismatch somebody else registered; then the next one who does sends once more.
                     p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;
@@ -419,9 +420,15 @@ pub(crate) fn is_first_of_job(pending: Option<&PendingReturns>, me: &Return) -> 
 /// What a run that waits writes where it finds a record that was not there at its start: over one that no run has written
 /// its own, with the options that were left there. `None`: another run of the call has written it, and that is as good.
 pub(crate) fn over_what_no_run_wrote(found: &[u8], d: &Deferral<'_>) -> Result<Option<Bytes>> {
-    let found = RunRecord::decode(found)?;
+    let Message { root, call } = &d.work.message;
+    let found = RunRecord::decode(found).map_err(|e| e.of(&Key::run(call, root)))?;
     let ours = d.run_before.is_none() && found.was_never_run();
     Ok(ours.then(|| RunRecord { options: found.options, ..d.run_after.clone() }.encode()))
+}
+
+/// Who waits for a call, by the record of that.
+pub(crate) fn read_pending(call: &CallHash, bytes: Option<&[u8]>) -> Result<Option<PendingReturns>> {
+    bytes.map(PendingReturns::decode).transpose().map_err(|error| error.of(&Key::pending_returns(call)))
 }
 
 /// Must a parent that registers send the child's message? No record, or nobody knows whether it was sent, or this very
@@ -459,10 +466,11 @@ async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> R
             failures[n] = failure;
         }
     }
+    let outcomes = values.into_iter().zip(failures).zip(sent);
     Ok(Seen {
         deferred: found.iter().map(Option::is_some).collect(),
-        outcomes: values.into_iter().zip(failures).map(|(v, f)| outcome(v, f)).collect::<Result<_>>()?,
-        job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?,
+        outcomes: outcomes.map(|((v, f), call)| outcome(root, call, v, f)).collect::<Result<_>>()?,
+        job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))?,
     })
 }
 
@@ -507,8 +515,9 @@ pub async fn find_cycle(
     }
     let mut walk = Walk::new(start, targets);
     while let Some(call) = walk.next_unread() {
-        if let Some(bytes) = store.get(&Key::pending_returns(&call)).await?
-            && let Some(cycle) = walk.read(&call, &PendingReturns::decode(&bytes)?)
+        let bytes = store.get(&Key::pending_returns(&call)).await?;
+        if let Some(pending) = read_pending(&call, bytes.as_deref())?
+            && let Some(cycle) = walk.read(&call, &pending)
         {
             return Ok(Some(cycle));
         }
@@ -535,8 +544,8 @@ pub async fn complete(p: &Ports<'_>, work: &Work, value: Bytes) -> Result<()> {
 /// How a call that has an outcome ended in a job. A failure counts even if a value came after it (R1): somebody who ends
 /// the job may have put one in the very moment in which the call completed.
 async fn end_in_job(store: &dyn Store, root: &Root, call: &CallHash) -> Result<JobState> {
-    let failure = store.get(&Key::failure(call, root)).await?;
-    let failure = failure.as_deref().map(decode_failure).transpose()?;
+    let key = Key::failure(call, root);
+    let failure = store.get(&key).await?.map(|bytes| read_failure(&key, &bytes)).transpose()?;
     Ok(failure.map_or(JobState::Completed, |failure| JobState::of(Err(&failure.kind))))
 }
 
@@ -590,12 +599,13 @@ async fn release_call(p: &Ports<'_>, call: &CallHash, topic: &Topic) -> Result<(
             release.done();
             continue;
         };
-        let pending = PendingReturns::decode(&bytes)?;
+        let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
         let roots: Vec<Root> = release.unknown_roots(&pending).into_iter().collect();
         let jobs = p.store.get_many(&roots.iter().map(Key::job).collect::<Vec<_>>()).await?;
         for (root, job) in roots.into_iter().zip(jobs) {
             // A root without a record is a peer's job, and alive.
-            release.found(root, job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?);
+            let over = job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(&root)))?;
+            release.found(root, over);
         }
         let Todo::Settle { send, new, keep } = release.decide(&pending) else { continue };
         // Sent first, removed after: the other way round a crash would strand the live ones.
@@ -616,7 +626,8 @@ async fn wake_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSet<Return>) 
     let key = Key::pending_returns(call);
     let mut found = p.store.get(&key).await?;
     while let Some(bytes) = found {
-        wake_new(p, call, PendingReturns::decode(&bytes)?.returns, &mut handled).await?;
+        let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
+        wake_new(p, call, pending.returns, &mut handled).await?;
         match p.store.swap(&key, Some(&bytes), None).await? {
             Swap::Done => break,
             Swap::Mismatch(other) => found = other,
@@ -638,10 +649,10 @@ async fn wake_in_job(
     let mut passed_on = false;
     let mut found = p.store.get(&key).await?;
     while let Some(bytes) = found {
-        let pending = PendingReturns::decode(&bytes)?;
+        let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
         let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
         wake_new(p, call, mine, &mut handled).await?;
-        if let (Some(other), false) = (kept.first(), passed_on) {
+        if let (Some(other), false) = (PendingReturns::next_in_turn(&kept, root), passed_on) {
             p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
             passed_on = true;
         }
@@ -680,9 +691,16 @@ async fn wake_new(
 /// The most calls that are looked at in one request; two records each, and a request of DynamoDB reads a hundred.
 const MAX_LOOKS: usize = 50;
 
-/// Has the parent enough outcomes to be worth running? Without a `run` record nobody knows: yes. `ended`: a call of which it is
-/// known that it has one.
+/// Has the parent enough outcomes to be worth running? Without a `run` record nobody knows: yes. Nor with one that can't be
+/// read: it is the parent's, whose own message then finds and reports it. `ended`: a call of which it is known that it has one.
 async fn is_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<bool> {
+    match may_be_ready(store, entry, ended).await {
+        Err(error) if error.is_unreadable() => Ok(true),
+        known => known,
+    }
+}
+
+async fn may_be_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<bool> {
     let Some(bytes) = store.get(&Key::run(&entry.parent, &entry.root)).await? else {
         return Ok(true);
     };
@@ -711,4 +729,26 @@ async fn is_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -
         }
         looks = (2 * looks).min(MAX_LOOKS);
     }
+}
+
+/// See `Backend::forget_calls`.
+///
+/// # Errors
+/// When the store fails or a record does not decode; safe to repeat.
+pub async fn forget_calls(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<u64> {
+    let keys: Vec<Key> = calls.iter().flat_map(|call| [Key::pending_returns(call), Key::latest(call)]).collect();
+    let found = store.get_many(&keys).await?;
+    let mut free = Vec::with_capacity(calls.len());
+    for (call, found) in calls.iter().zip(found.chunks(2)) {
+        if may_forget(root, found[0].is_some(), found[1].as_deref())? {
+            free.push(call);
+        }
+    }
+    store.remove_many(&free.iter().map(|call| Key::value(call)).collect::<Vec<_>>()).await?;
+    Ok(free.len() as u64)
+}
+
+/// May a call be forgotten that only `root` asked for, as far as anybody knows?
+pub(crate) fn may_forget(root: &Root, is_awaited: bool, latest: Option<&[u8]>) -> Result<bool> {
+    Ok(!is_awaited && latest.map(decode_latest).transpose()?.is_none_or(|latest| latest == *root))
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
-use crate::bencode::{self, Encoder, Value};
+use crate::bencode::{self, Encoder, Reader, Value};
 use crate::error::{Error, Result};
 use crate::model::{CallHash, Root, Topic};
 
@@ -150,6 +150,31 @@ impl PendingReturns {
             Some(other) => return Err(wrong_type(what, "scheduled_at", other, "an integer")),
         };
         Ok(Self { returns, scheduled_at })
+    }
+
+    /// Who waits, as far as a record that does not decode still says so: whatever looks like an entry. Who does not wait at
+    /// all can be woken without harm.
+    #[must_use]
+    pub fn salvage(bytes: &[u8]) -> BTreeSet<Return> {
+        let mut found = BTreeSet::new();
+        let tag = format!("li{RETURN_TAG}e").into_bytes();
+        let mut at = 0;
+        while let Some(start) = bytes[at..].windows(tag.len()).position(|window| window == tag) {
+            at += start + tag.len();
+            let mut reader = Reader::within(&bytes[at..]);
+            let mut field = || reader.next_string().ok().flatten().and_then(|text| std::str::from_utf8(text).ok());
+            if let (Some(root), Some(parent), Some(topic)) = (field(), field(), field()) {
+                found.insert(Return { root: root.into(), parent: parent.into(), topic: topic.into() });
+            }
+        }
+        found
+    }
+
+    /// Of parents in order, the one under whose job a call that failed under `root` is tried next: jobs take turns, or one
+    /// could be overtaken for ever by new ones whose ids come before its own.
+    #[must_use]
+    pub fn next_in_turn<'a>(kept: &'a [Return], root: &Root) -> Option<&'a Return> {
+        kept.iter().find(|entry| entry.root > *root).or(kept.first())
     }
 
     /// Has this parent registered, but only under other jobs? Then its call is being tried again under a new job, and

@@ -120,7 +120,7 @@ struct View<'a> {
 }
 
 /// What became of a message that was sent again.
-enum Sent {
+pub(super) enum Sent {
     AsNewJob(Root, Scheduled),
     AsItIs,
     /// Its call has failed, and no record describes the call any more.
@@ -190,36 +190,39 @@ async fn send(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
     let client = Client::new(backend.clone());
     let (mut sent, mut refused) = (Vec::new(), 0);
     for letter in chosen(&*backend, args).await? {
-        let letter = Letter::read(&*backend, letter).await?;
-        let id = output::line(&letter.letter.id);
-        let job = match letter.send(&*backend, &client).await? {
-            Sent::AsNewJob(job, Scheduled::Queued) => {
-                say(format_args!("{id}: sent as job {job}"));
-                Some(job)
-            }
-            Sent::AsNewJob(job, Scheduled::AlreadyDone) => {
-                say(format_args!("{id}: the value of its call is there; nothing was sent"));
-                Some(job)
-            }
-            Sent::AsItIs => {
-                say(format_args!("{id}: sent again as it is"));
-                None
-            }
-            Sent::NotDescribed => {
-                say(format_args!(
-                    "{id}: its call has failed and no record describes it: there is nothing to send; drop it"
-                ));
-                refused += 1;
-                continue;
-            }
-        };
-        backend.queue().take_dead_letter(&letter.letter.topic, &letter.letter.id).await?;
-        sent.push(json!({"id": letter.letter.id, "job": job.as_ref().map(Root::as_str)}));
+        let id = letter.id.clone();
+        match send_again(&*backend, &client, letter).await? {
+            Sent::AsNewJob(job, _) => sent.push(json!({"id": id, "job": job.as_str()})),
+            Sent::AsItIs => sent.push(json!({"id": id, "job": null})),
+            Sent::NotDescribed => refused += 1,
+        }
     }
     if format == Format::Json {
         print_json(&json!({"sent": sent, "refused": refused}))?;
     }
     Ok(if refused > 0 { Exit::Refused } else { Exit::Done })
+}
+
+/// Sends one again, says what became of it, and takes it off the list.
+pub(super) async fn send_again(backend: &dyn Backend, client: &Client, letter: DeadLetter) -> anyhow::Result<Sent> {
+    let letter = Letter::read(backend, letter).await?;
+    let id = output::line(&letter.letter.id);
+    let sent = letter.send(backend, client).await?;
+    match &sent {
+        Sent::AsNewJob(job, Scheduled::Queued) => say(format_args!("{id}: sent as job {job}")),
+        Sent::AsNewJob(_, Scheduled::AlreadyDone) => {
+            say(format_args!("{id}: the value of its call is there; nothing was sent"));
+        }
+        Sent::AsItIs => say(format_args!("{id}: sent again as it is")),
+        Sent::NotDescribed => {
+            say(format_args!(
+                "{id}: its call has failed and no record describes it: there is nothing to send; drop it"
+            ));
+            return Ok(sent);
+        }
+    }
+    backend.queue().take_dead_letter(&letter.letter.topic, &letter.letter.id).await?;
+    Ok(sent)
 }
 
 async fn drop_letters(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
@@ -313,7 +316,18 @@ impl Letter {
         let call = Call { hash, task, payload, topic, options: Options::default() };
         let root = new_root()?;
         let mut new = NewJob { retry_of: Some(message.root.clone()), ..NewJob::new(root.clone(), call) };
-        if let Some(old) = client.job(&message.root).await? {
+        let old = match client.job(&message.root).await {
+            // It may be why the message is here, and has nothing to do with the call.
+            Err(error) if error.is_unreadable() => {
+                say(format_args!(
+                    "the conditions of job {} are left out: {error}",
+                    output::line(message.root.as_str())
+                ));
+                None
+            }
+            old => old?,
+        };
+        if let Some(old) = old {
             // As much time as the old job had.
             let time = old.deadline.saturating_sub(old.created);
             new.deadline = if old.deadline > 0 { now().saturating_add(time) } else { 0 };

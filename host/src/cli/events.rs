@@ -54,7 +54,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
         let text = format!("{} has no place for events; see `brrr-host run --events FILE`", backend.name());
         return Err(Told::new(Exit::BadBackend, text).into());
     };
-    let (mut place, mut version, mut printed) = (args.since, 0, false);
+    let (mut place, mut version, mut printed, mut damaged) = (args.since, 0, false, 0);
     loop {
         version = backend.changed(version, LOOK_AGAIN).await;
         loop {
@@ -62,9 +62,13 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             let Some((last, _)) = events.last() else { break };
             place = *last;
             for (place, event) in &events {
-                if let Some(line) = line(*place, event, args.job.as_ref()) {
-                    print(line)?;
-                    printed = true;
+                match line(*place, event, args.job.as_ref()) {
+                    Some(Some(line)) => {
+                        print(line)?;
+                        printed = true;
+                    }
+                    Some(None) => {}
+                    None => damaged += 1,
                 }
             }
         }
@@ -72,20 +76,23 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             break;
         }
     }
+    if damaged > 0 {
+        say(format_args!("{damaged} entries are left out, which are no events of ours"));
+    }
     if !printed && args.since == 0 {
         say(format_args!("no events; workers tell them if run with --publish-events"));
     }
     Ok(Exit::Done)
 }
 
-/// The event with its place before all else; `None`: it is not wanted, or no event.
-fn line(place: u64, event: &[u8], job: Option<&Root>) -> Option<String> {
+/// The event with its place before all else; `Some(None)`: it is not wanted, `None`: it is no event.
+fn line(place: u64, event: &[u8], job: Option<&Root>) -> Option<Option<String>> {
     let text = std::str::from_utf8(event).ok()?;
     let head: Head<'_> = serde_json::from_str(text).ok()?;
     if job.is_some_and(|job| job.as_str() != head.job) {
-        return None;
+        return Some(None);
     }
-    Some(format!("{{\"place\":{place},{}", text.trim_start().strip_prefix('{')?))
+    Some(Some(format!("{{\"place\":{place},{}", text.trim_start().strip_prefix('{')?)))
 }
 
 #[cfg(test)]
@@ -95,9 +102,9 @@ mod tests {
     #[test]
     fn a_line_is_the_event_with_its_place() {
         let event = br#"{"v":1,"job":"a\"b"}"#;
-        assert_eq!(line(7, event, None).unwrap(), r#"{"place":7,"v":1,"job":"a\"b"}"#);
-        assert!(line(7, event, Some(&"a\"b".into())).is_some());
-        assert!(line(7, event, Some(&"other".into())).is_none());
+        assert_eq!(line(7, event, None).unwrap().unwrap(), r#"{"place":7,"v":1,"job":"a\"b"}"#);
+        assert!(line(7, event, Some(&"a\"b".into())).unwrap().is_some());
+        assert!(line(7, event, Some(&"other".into())).unwrap().is_none());
         assert!(line(7, b"garbage", None).is_none());
     }
 }

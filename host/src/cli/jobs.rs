@@ -1,12 +1,12 @@
 //! `jobs`: the jobs of a backend, newest first.
 
+use brrr_protocol::Error;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::State;
 use brrr_protocol::model::{Millis, Root};
 use brrr_protocol::ports::{Backend, Key, Kind, spawn_counter};
 use brrr_protocol::records::{JobEnd, JobRecord, JobState};
 use brrr_protocol::wire::CallRecord;
-use brrr_protocol::{Error, ErrorKind};
 use clap::ValueEnum;
 use serde::Serialize;
 
@@ -153,7 +153,7 @@ async fn all(backend: &dyn Backend, client: &Client, now: Millis) -> anyhow::Res
             match bytes.map(|bytes| JobRecord::decode(&bytes)).transpose() {
                 Ok(Some(job)) => match as_it_is(backend, client, &root, job.clone(), now).await {
                     Ok(job) => jobs.push((root, job)),
-                    Err(error) if error.downcast_ref::<Error>().is_some_and(|e| e.kind == ErrorKind::Malformed) => {
+                    Err(error) if error.downcast_ref::<Error>().is_some_and(Error::is_unreadable) => {
                         tracing::warn!("job {root} is shown as it was last written: {error}");
                         jobs.push((root, job));
                     }

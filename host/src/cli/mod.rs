@@ -7,9 +7,11 @@ mod completions;
 mod config;
 mod console;
 mod dead;
+mod doctor;
 mod encode;
 mod events;
 mod forget;
+mod gc;
 mod inspect;
 mod job;
 mod jobs;
@@ -87,6 +89,8 @@ enum Command {
     Dead(dead::Args),
     Events(events::Args),
     Forget(forget::Args),
+    Doctor(doctor::Args),
+    Gc(gc::Args),
     Serve(serve::Args),
     Setup(setup::Args),
     Config(config::Args),
@@ -146,6 +150,8 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Dead(args) => one()?.block_on(dead::run(args, format)),
         Command::Events(args) => one()?.block_on(events::run(args)),
         Command::Forget(args) => one()?.block_on(forget::run(args, format)),
+        Command::Doctor(args) => one()?.block_on(doctor::run(args, format)),
+        Command::Gc(args) => one()?.block_on(gc::run(args, format)),
         Command::Setup(args) => one()?.block_on(setup::run(args, format)),
         Command::Config(args) => config::run(&args, &config, &Cli::command(), format),
         Command::Inspect(args) => many()?.block_on(inspect::run(args, format)),

@@ -141,7 +141,7 @@ impl Config {
         }
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError::Wrong {
             path: path.to_owned(),
             place: Place::at(text, error.span().map(|span| span.start)).map(without_secrets),

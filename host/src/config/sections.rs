@@ -12,6 +12,7 @@ use serde::de::{self, Deserializer};
 use super::values::{Size, Text, Time};
 use crate::cli::Processes;
 use crate::gateway::Address;
+use crate::units::Interval;
 
 /// Flags of `run`.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -39,6 +40,8 @@ pub struct Worker {
     unknown_task_grace: Option<Time>,
     /// After how long the messages of a worker that fell silent are delivered again.
     lease: Option<Time>,
+    /// Look for stuck work so often, and queue it again; or `off`.
+    redrive: Option<Text<Interval>>,
     /// How long running calls may go on after the worker was asked to stop.
     drain: Option<Time>,
     /// The file that what happens to calls and jobs is written to.

@@ -89,10 +89,14 @@ pub fn looks_secret(key: &str) -> bool {
 pub fn read_env_file(path: &Path) -> Result<Vec<EnvRule>, PermissionError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| PermissionError::EnvFile { path: path.to_owned(), source })?;
-    parse_lines(&text).map_err(|(line, reason)| PermissionError::EnvLine { path: path.to_owned(), line, reason })
+    parse_env_lines(&text).map_err(|(line, reason)| PermissionError::EnvLine { path: path.to_owned(), line, reason })
 }
 
-fn parse_lines(text: &str) -> Result<Vec<EnvRule>, (usize, String)> {
+/// Reads the text of such a file.
+///
+/// # Errors
+/// The number of the line that is wrong, and why.
+pub fn parse_env_lines(text: &str) -> Result<Vec<EnvRule>, (usize, String)> {
     let mut rules = Vec::new();
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim();
@@ -121,7 +125,7 @@ mod tests {
     #[test]
     fn a_file_is_literal_but_for_comments_and_quotes() {
         let text = "\u{feff}# secrets\n\nTOKEN=a#b$c=d\n export NAME = \"two words\" \r\nQ='x'\nPATH\nEMPTY=\nONE=\"\n";
-        let rules = parse_lines(text).unwrap();
+        let rules = parse_env_lines(text).unwrap();
         let told: Vec<_> = rules.iter().map(|rule| (rule.key(), rule.value.as_deref())).collect();
         let expected = [
             ("TOKEN", Some("a#b$c=d")),
@@ -136,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named_by_its_number_alone() {
-        let (line, reason) = parse_lines("A=1\n\nmy secret is hunter2\n").unwrap_err();
+        let (line, reason) = parse_env_lines("A=1\n\nmy secret is hunter2\n").unwrap_err();
         assert_eq!(line, 3);
         assert!(!reason.contains("hunter2"), "{reason}");
         assert!("=hunter2".parse::<EnvRule>().is_err_and(|error| !error.to_string().contains("hunter2")));

@@ -10,7 +10,7 @@ mod http;
 use std::path::PathBuf;
 
 pub use dirs::DirRule;
-pub use env::{EnvRule, looks_secret, read_env_file};
+pub use env::{EnvRule, looks_secret, parse_env_lines, read_env_file};
 pub use http::HttpRule;
 
 /// What is allowed. `default()`: nothing.

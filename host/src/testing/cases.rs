@@ -144,7 +144,7 @@ impl Cases {
         Self::parse(path, text)
     }
 
-    fn parse(path: &Path, text: String) -> Result<Self, CasesError> {
+    pub(crate) fn parse(path: &Path, text: String) -> Result<Self, CasesError> {
         let wrong = |at, reason| CasesError::Wrong { path: path.to_owned(), place: Place::at(&text, at), reason };
         let file: File = toml::from_str(&text)
             .map_err(|error| wrong(error.span().map(|span| span.start), error.message().to_owned()))?;

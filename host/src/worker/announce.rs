@@ -1,9 +1,9 @@
 //! Writes down which tasks the workers of a topic handle, for gateways that have no worker beside them.
 
+use brrr_protocol::Result;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{Backend, Key, Swap};
 use brrr_protocol::records::{decode_tasks, encode_tasks};
-use brrr_protocol::{ErrorKind, Result};
 
 /// Adds `tasks` to what is announced for the topic. Nothing is ever taken away: another worker may handle it.
 ///
@@ -13,10 +13,10 @@ pub async fn announce(backend: &dyn Backend, topic: &Topic, tasks: &[String]) ->
     let key = Key::tasks(topic);
     let mut found = backend.store().get(&key).await?;
     loop {
-        let mut all = match found.as_deref().map(decode_tasks).transpose() {
+        let mut all = match found.as_deref().map(decode_tasks).transpose().map_err(|e| e.of(&key)) {
             Ok(all) => all.unwrap_or_default(),
             // Damaged, or of a newer version: not ours to replace, and no reason not to work. It only helps gateways.
-            Err(error) if error.kind == ErrorKind::Malformed => {
+            Err(error) if error.is_unreadable() => {
                 tracing::warn!("the tasks of topic {topic} are not announced: {error}");
                 return Ok(());
             }

@@ -2,7 +2,8 @@
 //!
 //! - `in_flight`: what this worker holds; `leases`: keeps it held; `preempt`: stops what nobody wants any more
 //! - `turns`: one run of a call at a time; `shutdown`: signals; `announce`: says what it handles;
-//!   `current`: the handler, which may be replaced
+//!   `current`: the handler, which may be replaced; `redrive`: looks for stuck work; `trouble`: how long a backend that
+//!   fails is left alone
 //!
 //! What becomes of a message is decided in `brrr_protocol::step`, and what the worker does about that in `disposition`.
 
@@ -11,13 +12,14 @@ mod current;
 mod in_flight;
 mod leases;
 mod preempt;
+mod redrive;
 mod shutdown;
+mod trouble;
 mod turns;
 
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use brrr_protocol::events::Observer;
 use brrr_protocol::model::{Failure, Millis, Topic};
@@ -28,13 +30,15 @@ use brrr_protocol::{Error, ErrorKind, Result};
 use futures_util::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::disposition::{Disposition, backoff};
+use crate::disposition::Disposition;
 use crate::exit::Exit;
 pub use announce::announce;
 pub use current::Current;
 use in_flight::{Id, InFlight};
 use leases::Leases;
+pub use redrive::redrive;
 pub use shutdown::Shutdown;
+use trouble::Trouble;
 use turns::Turns;
 
 /// How long a message may wait here for another one of the same call. Not longer: what waits takes the room of what could
@@ -74,8 +78,7 @@ struct Shared {
     running: Semaphore,
     in_flight: Arc<InFlight>,
     turns: Turns,
-    /// Failures of the backend in a row.
-    failures: AtomicU32,
+    trouble: Trouble,
     shutdown: Shutdown,
     /// The error that made the worker stop.
     fatal: Mutex<Option<Error>>,
@@ -102,7 +105,7 @@ impl Worker {
             running: Semaphore::new(permits as usize),
             in_flight: Arc::default(),
             turns: Turns::default(),
-            failures: AtomicU32::new(0),
+            trouble: Trouble::default(),
             shutdown,
             fatal: Mutex::new(None),
         };
@@ -246,10 +249,7 @@ impl Shared {
 
     async fn settle(&self, delivery: &Delivery, result: Result<Step>) {
         if result.is_ok() {
-            // Not a plain store: the line is shared by all threads and nearly always 0 already.
-            if self.failures.load(Ordering::Relaxed) != 0 {
-                self.failures.store(0, Ordering::Relaxed);
-            }
+            self.trouble.is_over();
         }
         match result.into() {
             Disposition::Nothing => {}
@@ -261,10 +261,13 @@ impl Shared {
                 tracing::debug!("{}: dropped, because the job is over ({})", subject(delivery), state.as_str());
             }
             Disposition::ReportSetAside(reason) => {
-                tracing::error!("set aside a message of topic {}: {reason}", delivery.topic);
+                let topic = &delivery.topic;
+                tracing::error!(
+                    "set aside a message of topic {topic}: {reason}; `brrr-host dead list --topic {topic}` lists it"
+                );
             }
             Disposition::GiveBack(error) => {
-                let delay = self.failed();
+                let delay = self.trouble.failed(Instant::now());
                 tracing::warn!("{}: {error}; trying again in {delay:?}", subject(delivery));
                 self.give_back(delivery, delay).await;
             }
@@ -282,7 +285,7 @@ impl Shared {
         match Err(error).into() {
             Disposition::Stop(exit, error) => self.stop(exit, error),
             Disposition::GiveBack(error) | Disposition::LetLeaseRunOut(error) => {
-                let delay = self.failed();
+                let delay = self.trouble.failed(Instant::now());
                 tracing::warn!("receiving from topic {topic}: {error}; trying again in {delay:?}");
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}
@@ -301,11 +304,6 @@ impl Shared {
     fn stop(&self, exit: Exit, error: Error) {
         self.fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.shutdown.begin(exit);
-    }
-
-    /// Counts a failure of the backend; says how long to leave it alone.
-    fn failed(&self) -> Duration {
-        backoff(self.failures.fetch_add(1, Ordering::Relaxed).saturating_add(1))
     }
 
     async fn give_back(&self, delivery: &Delivery, delay: Duration) {

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Root;
 use brrr_protocol::ports::{Backend, Key};
 use brrr_protocol::records::JobRecord;
-use brrr_protocol::{ErrorKind, Result};
 
 use super::in_flight::InFlight;
 use super::now;
@@ -43,7 +43,7 @@ async fn over(backend: &Arc<dyn Backend>, roots: &[Root]) -> Result<Vec<Root>> {
     for (root, bytes) in roots.iter().zip(records) {
         let job = match bytes.as_deref().map(JobRecord::decode).transpose() {
             // Whoever delivers its next message reports it.
-            Err(error) if error.kind == ErrorKind::Malformed => None,
+            Err(error) if error.is_unreadable() => None,
             job => job?,
         };
         let Some(mut job) = job else { continue };

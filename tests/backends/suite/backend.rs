@@ -88,6 +88,19 @@ pub async fn counters_add_up(kind: Kind) {
     assert_eq!(f.backend.cache().incr("b", 7).await.unwrap(), 7);
 }
 
+pub async fn a_counter_that_is_forgotten_begins_anew(kind: Kind) {
+    let f = kind.open().await;
+    let cache = f.backend.cache();
+    for name in ["a", "b", "c"] {
+        cache.incr(name, 5).await.unwrap();
+    }
+    cache.forget(&["a".to_owned(), "c".to_owned(), "nobody".to_owned()]).await.unwrap();
+    cache.forget(&[]).await.unwrap();
+    let sums =
+        [cache.incr("a", 1).await.unwrap(), cache.incr("b", 1).await.unwrap(), cache.incr("c", 0).await.unwrap()];
+    assert_eq!(sums, [1, 6, 0]);
+}
+
 pub async fn a_waiter_is_told_of_a_change(kind: Kind) {
     let f = kind.open().await;
     let version = f.backend.changed(0, Duration::from_secs(60)).await;

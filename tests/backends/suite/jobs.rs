@@ -18,7 +18,7 @@ fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "task", "the job was cancelled")
 }
 
-async fn end(backend: &Arc<dyn Backend>, root: &str) -> Option<JobState> {
+pub(super) async fn end(backend: &Arc<dyn Backend>, root: &str) -> Option<JobState> {
     let job = backend.end_job(&root.into(), &cancelled(), 2_000).await.unwrap()?;
     Some(job.end.unwrap().state)
 }
@@ -29,7 +29,7 @@ async fn job(backend: &Arc<dyn Backend>, root: &str) -> JobRecord {
 }
 
 /// What waits to be worked on, as `root:call`, sorted; takes it.
-async fn queued(backend: &Arc<dyn Backend>) -> Vec<String> {
+pub(super) async fn queued(backend: &Arc<dyn Backend>) -> Vec<String> {
     let mut found = Vec::new();
     for delivery in take(&**backend, "t", 100).await {
         let Message { root, call } = Message::decode(delivery.body.as_bytes()).unwrap();
@@ -41,7 +41,7 @@ async fn queued(backend: &Arc<dyn Backend>) -> Vec<String> {
 }
 
 /// Who waits for a call, as `root:parent`.
-async fn waiting(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
+pub(super) async fn waiting(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
     let bytes = backend.store().get(&Key::pending_returns(&name.into())).await.unwrap();
     let pending = bytes.map_or_else(PendingReturns::default, |bytes| PendingReturns::decode(&bytes).unwrap());
     pending.returns.into_iter().map(|r| format!("{}:{}", r.root, r.parent)).collect()
@@ -218,6 +218,26 @@ pub async fn a_live_job_gets_what_a_dead_one_lets_go(kind: Kind) {
     b.release(&direct("r", "c")).await.unwrap();
     assert_eq!(waiting(b, "c").await, ["y:q", "z:s"]);
     assert_eq!(queued(b).await, ["y:c"]);
+}
+
+pub async fn jobs_take_turns_at_a_call_that_fails(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    for (root, parent) in [("r1", "p1"), ("r2", "p2"), ("r3", "p3")] {
+        schedule(b, root, parent).await;
+    }
+    for parent in take(&**b, "t", 3).await {
+        assert!(matches!(defer(b, &work(&parent), &["c"]).await, Deferred::Waiting { .. }));
+    }
+    queued(b).await;
+    let failure = Failure::new(FailureKind::Error, "task", "no");
+    // Not the first one again, which new jobs could always be.
+    b.fail(&direct("r2", "c"), &failure).await.unwrap();
+    assert_eq!(queued(b).await, ["r2:p2", "r3:c"]);
+    b.fail(&direct("r3", "c"), &failure).await.unwrap();
+    assert_eq!(queued(b).await, ["r1:c", "r3:p3"]);
+    b.fail(&direct("r1", "c"), &failure).await.unwrap();
+    assert_eq!((queued(b).await, waiting(b, "c").await), (vec!["r1:p1".to_owned()], Vec::new()));
 }
 
 pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {

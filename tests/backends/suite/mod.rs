@@ -1,7 +1,9 @@
 //! The contract, one file a port.
 
 pub mod backend;
+pub mod doctor;
 pub mod events;
+pub mod gc;
 pub mod jobs;
 pub mod leases;
 pub mod queue;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Backend, Delivery, Outgoing};
+use brrr_protocol::ports::{Backend, Delivery, Outgoing, Place};
 
 use crate::support::{Kind, until};
 
@@ -310,4 +310,39 @@ pub async fn of_many_who_take_a_dead_letter_one_gets_it(kind: Kind) {
         got += usize::from(taker.await.unwrap().is_some());
     }
     assert_eq!(got, 1);
+}
+
+pub async fn who_looks_through_a_topic_sees_all_of_it(kind: Kind) {
+    let f = kind.open().await;
+    let queue = f.backend.queue();
+    let delayed = Outgoing { delay: Duration::from_secs(600), ..outgoing("t", "delayed") };
+    let many = (0..2_500).map(|n| outgoing("t", &format!("ready {n}")));
+    queue.send_many(&many.chain([delayed, outgoing("u", "elsewhere")]).collect::<Vec<_>>()).await.unwrap();
+    let held = next(&*f.backend, "t").await;
+    let mut seen = Vec::new();
+    let looked = queue.look_through(&"t".into(), &mut |body, place| seen.push((body.to_owned(), place))).await.unwrap();
+    assert_eq!(looked, kind.can_be_looked_through());
+    if !looked {
+        return;
+    }
+    assert_eq!(seen.len(), 2_501);
+    assert!(seen.contains(&("delayed".to_owned(), Place::Delayed)));
+    assert!(seen.contains(&(held.body.clone(), Place::InWork)));
+    let ready: std::collections::BTreeSet<&str> =
+        seen.iter().filter(|(_, place)| *place == Place::Ready).map(|(body, _)| &**body).collect();
+    assert_eq!(ready.len(), 2_499);
+
+    // Its lease runs out, and nobody looks; then somebody does, without taking anything.
+    let f = kind.open_with(Duration::from_millis(100)).await;
+    let queue = f.backend.queue();
+    send(&*f.backend, "t", "x").await;
+    next(&*f.backend, "t").await;
+    let place = || async {
+        let mut found = Vec::new();
+        queue.look_through(&"t".into(), &mut |_, place| found.push(place)).await.unwrap();
+        found
+    };
+    until("its lease runs out", || async { (place().await == [Place::Expired]).then_some(()) }).await;
+    queue.receive(&"t".into(), 0, Duration::ZERO).await.unwrap();
+    assert_eq!(place().await, [Place::Ready]);
 }

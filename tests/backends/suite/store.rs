@@ -224,3 +224,27 @@ pub async fn what_is_known_of_the_time_of_writing_is_right(kind: Kind) {
     assert_eq!(store.written(&keys).await.unwrap(), first);
     assert_eq!(store.written(&[]).await.unwrap(), []);
 }
+
+pub async fn what_is_removed_is_gone_and_nothing_else(kind: Kind) {
+    let f = kind.open().await;
+    let store = f.backend.store();
+    let keys: Vec<Key> =
+        (0..30).flat_map(|n| [Record::Value, Record::Call].map(|k| Key::new(&n.to_string(), k))).collect();
+    for key in &keys {
+        store.put(key, bytes("x")).await.unwrap();
+    }
+    // One of each call, one that was never there, one twice.
+    let mut gone: Vec<Key> = keys.iter().step_by(2).cloned().collect();
+    gone.extend([Key::new("nobody", Record::Value), keys[0].clone()]);
+    store.remove_many(&gone).await.unwrap();
+    store.remove_many(&[]).await.unwrap();
+    for (n, found) in store.get_many(&keys).await.unwrap().into_iter().enumerate() {
+        assert_eq!(found.is_some(), n % 2 == 1, "{:?}", keys[n]);
+    }
+    // The last record of an id, and then a first one again.
+    store.remove_many(&keys).await.unwrap();
+    assert_eq!(store.get(&keys[1]).await.unwrap(), None);
+    store.put(&keys[1], bytes("y")).await.unwrap();
+    assert_eq!(store.get(&keys[1]).await.unwrap(), Some(bytes("y")));
+    assert_eq!(store.list(&Record::Call, None, 10).await.unwrap(), ["0"]);
+}

@@ -74,6 +74,11 @@ impl Kind {
         matches!(self, Self::Memory | Self::MemoryStepwise | Self::Sqlite | Self::SqliteStepwise)
     }
 
+    /// Does its queue show what is in it?
+    pub fn can_be_looked_through(self) -> bool {
+        self != Self::DynamoDbSqs
+    }
+
     /// Can it be had here? If not, that has been said.
     pub fn is_there(self) -> bool {
         let redis = self.flavour().is_none_or(|flavour| flavour.shared().is_some());

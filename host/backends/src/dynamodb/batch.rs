@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, PutRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, KeysAndAttributes, PutRequest, WriteRequest};
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::ports::Key;
 use bytes::Bytes;
@@ -86,7 +86,21 @@ impl DynamoDb {
             let put = PutRequest::builder().set_item(Some(item)).build().map_err(|e| self.faulty("write to", &e))?;
             Ok(WriteRequest::builder().put_request(put).build())
         });
-        let requests: Vec<WriteRequest> = requests.collect::<Result<_>>()?;
+        self.write_requests(requests.collect::<Result<_>>()?).await
+    }
+
+    pub(super) async fn delete_many(&self, places: Vec<Item>) -> Result<()> {
+        // Once each, as above.
+        let places: HashMap<Place, Item> = places.into_iter().map(|item| (place(&item), item)).collect();
+        let requests = places.into_values().map(|item| {
+            let delete = DeleteRequest::builder().set_key(Some(item)).build();
+            let delete = delete.map_err(|e| self.faulty("remove from", &e))?;
+            Ok(WriteRequest::builder().delete_request(delete).build())
+        });
+        self.write_requests(requests.collect::<Result<_>>()?).await
+    }
+
+    async fn write_requests(&self, requests: Vec<WriteRequest>) -> Result<()> {
         let batches: Vec<Vec<WriteRequest>> = requests.chunks(MAX_WRITE).map(<[WriteRequest]>::to_vec).collect();
         let writes = batches.into_iter().map(|batch| self.write_batch(batch));
         stream::iter(writes).buffer_unordered(AT_ONCE).try_collect().await

@@ -51,7 +51,8 @@ impl DynamoDb {
         match item.get(VALUE) {
             Some(AttributeValue::B(blob)) => Ok(Bytes::copy_from_slice(blob.as_ref())),
             _ => Err(Error::new(
-                ErrorKind::Corrupt,
+                // Of this record: the others may well be ours.
+                ErrorKind::Malformed,
                 BACKEND,
                 self.doing(&format!("read {} of {:?} in", key.kind.name(), key.id)),
                 "its item has no binary attribute `value`; is this table another program's?",

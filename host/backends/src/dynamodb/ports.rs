@@ -111,6 +111,11 @@ impl Store for DynamoDb {
         Err(self.contended())
     }
 
+    async fn remove_many(&self, keys: &[Key]) -> Result<()> {
+        let places = keys.iter().map(|key| self.key(key)).collect::<Result<Vec<_>>>()?;
+        self.delete_many(places).await
+    }
+
     async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
         // A scan comes in no order, so all of it is read.
         let mut ids = Vec::new();
@@ -149,8 +154,7 @@ impl Cache for DynamoDb {
             .client
             .update_item()
             .table_name(&self.table)
-            .key(PK, AttributeValue::S(format!("{}{key}", self.prefix)))
-            .key(SK, AttributeValue::S(COUNT.to_owned()))
+            .set_key(Some(self.counter(key)))
             .update_expression("ADD #count :by")
             .expression_attribute_names("#count", COUNT)
             .expression_attribute_values(":by", AttributeValue::N(by.to_string()))
@@ -159,9 +163,18 @@ impl Cache for DynamoDb {
         let sum = answer.attributes.as_ref().and_then(|item| item.get(COUNT)).and_then(|n| n.as_n().ok());
         sum.and_then(|n| n.parse().ok()).ok_or_else(|| self.faulty("count in", &"the answer has no sum"))
     }
+
+    async fn forget(&self, keys: &[String]) -> Result<()> {
+        self.delete_many(keys.iter().map(|key| self.counter(key)).collect()).await
+    }
 }
 
 impl DynamoDb {
+    fn counter(&self, name: &str) -> Item {
+        let pk = AttributeValue::S(format!("{}{name}", self.prefix));
+        Item::from([(PK.to_owned(), pk), (SK.to_owned(), AttributeValue::S(COUNT.to_owned()))])
+    }
+
     async fn put_item(&self, key: &Key, expected: Option<&Bytes>, new: &Bytes, attempts: &Attempts) -> Result<Written> {
         let request = self
             .client

@@ -17,7 +17,7 @@ use brrr_protocol::fused;
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
 use brrr_protocol::ports::{
     Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing, Queue,
-    Receipt, Scheduled, Store, Swap, Work,
+    Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use bytes::Bytes;
@@ -138,6 +138,13 @@ impl Store for Memory {
         })
     }
 
+    async fn remove_many(&self, keys: &[Key]) -> Result<()> {
+        self.transact(|tx| {
+            keys.iter().for_each(|key| tx.write(key, None));
+            Ok(())
+        })
+    }
+
     async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
         let state = self.state();
         let behind = |key: &&Key| key.kind == *kind && after.is_none_or(|after| &*key.id > after);
@@ -213,6 +220,11 @@ impl Queue for Memory {
     async fn depth(&self, topic: &Topic) -> Result<u64> {
         Ok(self.state().queues.depth(topic))
     }
+
+    async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
+        self.state().queues.look_through(topic, Instant::now(), visit);
+        Ok(true)
+    }
 }
 
 #[async_trait]
@@ -222,6 +234,14 @@ impl Cache for Memory {
         let sum = state.counters.entry(key.to_owned()).or_default();
         *sum += by;
         Ok(*sum)
+    }
+
+    async fn forget(&self, keys: &[String]) -> Result<()> {
+        let mut state = self.state();
+        for key in keys {
+            state.counters.remove(key);
+        }
+        Ok(())
     }
 }
 
@@ -298,5 +318,9 @@ impl Backend for Memory {
 
     async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
         self.transact(|tx| fused::end_job(tx, root, failure, now))
+    }
+
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+        self.transact(|tx| fused::forget_calls(tx, root, calls))
     }
 }

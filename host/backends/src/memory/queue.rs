@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Receipt};
+use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Place, Receipt, Visit};
 use tokio::time::Instant;
 
 use crate::now_millis;
@@ -153,5 +153,18 @@ impl Queues {
         let waiting = self.topics.get(topic).map_or(0, |q| q.ready.len() + q.delayed.len());
         let in_work = self.in_work.values().filter(|l| l.topic == *topic).count();
         (waiting + in_work) as u64
+    }
+
+    pub fn look_through(&self, topic: &Topic, now: Instant, visit: &mut Visit<'_>) {
+        let queue = self.topics.get(topic).into_iter();
+        let waiting = queue.flat_map(|queue| {
+            let ready = queue.ready.iter().map(|message| (message, Place::Ready));
+            ready.chain(queue.delayed.values().map(|message| (message, Place::Delayed)))
+        });
+        let leased = self.in_work.values().filter(|leased| leased.topic == *topic).map(|leased| {
+            let place = if leased.until <= now { Place::Expired } else { Place::InWork };
+            (&leased.message, place)
+        });
+        waiting.chain(leased).for_each(|(message, place)| visit(&message.body, place));
     }
 }

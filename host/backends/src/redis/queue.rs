@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Queue, Receipt};
+use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Place, Queue, Receipt, Visit};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{RedisResult, Value, cmd, pipe};
+use redis::{FromRedisValue, RedisResult, Value, cmd, pipe};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -69,21 +69,35 @@ impl Drop for Taken {
     }
 }
 
-/// `receives:length:topic` and body: a message in work, as it is kept.
-fn packed(receives: u32, topic: &str, body: &str) -> String {
-    format!("{receives}:{}:{topic}{body}", topic.len())
+/// `receives:length:topic` and body: a message in work, as it is kept. Bodies are bytes here: whatever somebody has put into a
+/// topic is delivered, and set aside.
+fn packed(receives: u32, topic: &str, body: &[u8]) -> Vec<u8> {
+    [format!("{receives}:{}:{topic}", topic.len()).as_bytes(), body].concat()
 }
 
-fn unpacked(held: &str) -> Option<(u32, &str, &str)> {
-    let (receives, rest) = held.split_once(':')?;
-    let (length, rest) = rest.split_once(':')?;
-    let (topic, body) = rest.split_at_checked(length.parse().ok()?)?;
-    Some((receives.parse().ok()?, topic, body))
+fn unpacked(held: &[u8]) -> Option<(u32, &str, &[u8])> {
+    let (receives, rest) = number(held)?;
+    let (length, rest) = number(rest)?;
+    let (topic, body) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    Some((u32::try_from(receives).ok()?, std::str::from_utf8(topic).ok()?, body))
+}
+
+/// A number and a colon, and what is behind them.
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let colon = bytes.iter().position(|byte| *byte == b':')?;
+    Some((std::str::from_utf8(&bytes[..colon]).ok()?.parse().ok()?, &bytes[colon + 1..]))
 }
 
 /// `unique:receives:body`: a message that is delayed, as it is kept. Two alike must not become one.
-fn delayed(receives: u32, body: &str) -> String {
-    format!("{:016x}:{receives}:{body}", fastrand::u64(..))
+pub(super) fn delayed(receives: u32, body: &[u8]) -> Vec<u8> {
+    [format!("{:016x}:{receives}:", fastrand::u64(..)).as_bytes(), body].concat()
+}
+
+/// The receives and the body of such a message. What has not this form is a message that nobody can read; who works on it
+/// sets it aside.
+fn ripe(member: &[u8]) -> (u64, &[u8]) {
+    let unique = member.iter().position(|byte| *byte == b':').map(|colon| &member[colon + 1..]);
+    unique.and_then(number).unwrap_or((0, member))
 }
 
 /// The server's clock, which all share.
@@ -92,7 +106,7 @@ async fn server_time(connection: &mut impl ConnectionLike) -> RedisResult<u64> {
     Ok(seconds * 1000 + micros / 1000)
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -147,7 +161,7 @@ impl Redis {
 
 /// What `lua/receive.lua` answers.
 fn taken(topic: &Topic, answer: Value) -> Result<(Option<Duration>, Vec<Delivery>)> {
-    let (due, messages): (i64, Vec<(String, u32, String)>) = match &answer {
+    let (due, messages): (i64, Vec<(String, u32, Vec<u8>)>) = match &answer {
         Value::Array(items) => {
             let read = |n: usize| items.get(n).cloned().map(redis::from_redis_value::<i64>);
             let messages = items.get(1..).unwrap_or_default().chunks_exact(3);
@@ -159,11 +173,17 @@ fn taken(topic: &Topic, answer: Value) -> Result<(Option<Duration>, Vec<Delivery
         }
         _ => return Err(Redis::unexpected("receive messages", &answer)),
     };
-    let deliveries = messages.into_iter().map(|(number, receives, body)| delivery(topic, &number, receives, body));
+    let deliveries = messages.into_iter().map(|(number, receives, body)| delivery(topic, &number, receives, &body));
     Ok((u64::try_from(due).ok().map(Duration::from_millis), deliveries.collect()))
 }
 
-fn delivery(topic: &Topic, number: &str, receives: u32, body: String) -> Delivery {
+/// What is not text is no message of anybody's; like this it can be shown.
+fn text(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).into_owned()
+}
+
+fn delivery(topic: &Topic, number: &str, receives: u32, body: &[u8]) -> Delivery {
+    let body = text(body);
     Delivery { topic: topic.clone(), receipt: Held::receipt(number, topic, receives, &body), body, receives }
 }
 
@@ -184,16 +204,15 @@ impl Redis {
         let receives_of = self.0.keys.receives(topic.as_str());
         let mut watch = self.watch(vec![set.clone()]).await?;
         loop {
-            let due = due(watch.connection(), &set, now).await?;
+            let due: Vec<Vec<u8>> = due(watch.connection(), &set, now).await?;
             if due.is_empty() {
                 return watch.leave().await;
             }
             let mut pipe = pipe();
             for member in &due {
-                let Some((_, rest)) = member.split_once(':') else { continue };
-                let Some((receives, body)) = rest.split_once(':') else { continue };
+                let (receives, body) = ripe(member);
                 pipe.cmd("RPUSH").arg(&list).arg(body).cmd("ZREM").arg(&set).arg(member);
-                if receives != "0" {
+                if receives > 0 {
                     pipe.cmd("HSET").arg(&receives_of).arg(body).arg(receives);
                 }
             }
@@ -208,7 +227,7 @@ impl Redis {
         let leases = self.0.keys.leases();
         let mut watch = self.watch(vec![leases.clone()]).await?;
         loop {
-            let members = due(watch.connection(), &leases, now).await?;
+            let members: Vec<String> = due(watch.connection(), &leases, now).await?;
             if members.is_empty() {
                 return watch.leave().await;
             }
@@ -220,7 +239,7 @@ impl Redis {
                 // The lease goes with what is held, in one transaction; so it is there if the lease is.
                 let mut look = cmd("HGET");
                 look.arg(&held).arg(number);
-                let found: Option<String> = look.query_async(watch.connection()).await?;
+                let found: Option<Vec<u8>> = look.query_async(watch.connection()).await?;
                 let Some((receives, topic, body)) = found.as_deref().and_then(unpacked) else { continue };
                 pipe.cmd("RPUSH").arg(self.0.keys.topic(&topic.into())).arg(body);
                 pipe.cmd("HSET").arg(self.0.keys.receives(topic)).arg(body).arg(receives);
@@ -242,7 +261,7 @@ impl Redis {
         loop {
             let mut look = cmd("LRANGE");
             look.arg(&list).arg(0).arg(max - 1);
-            let bodies: Vec<String> = look.query_async(watch.connection()).await?;
+            let bodies: Vec<Vec<u8>> = look.query_async(watch.connection()).await?;
             if bodies.is_empty() {
                 watch.leave().await?;
                 return Ok(Vec::new());
@@ -260,7 +279,7 @@ impl Redis {
                 pipe.cmd("HSET").arg(&held).arg(number).arg(packed(receives, topic.as_str(), &body));
                 let member = format!("{}/{number}", self.0.worker);
                 pipe.cmd("ZADD").arg(&leases).arg(now + millis(self.0.lease)).arg(member);
-                deliveries.push(delivery(topic, &number.to_string(), receives, body));
+                deliveries.push(delivery(topic, &number.to_string(), receives, &body));
             }
             if watch.commit(pipe).await? {
                 return Ok(deliveries);
@@ -270,7 +289,7 @@ impl Redis {
 }
 
 /// Some of what is due in a sorted set.
-async fn due(connection: &mut MultiplexedConnection, set: &str, now: u64) -> RedisResult<Vec<String>> {
+async fn due<T: FromRedisValue>(connection: &mut MultiplexedConnection, set: &str, now: u64) -> RedisResult<Vec<T>> {
     let mut look = cmd("ZRANGEBYSCORE");
     look.arg(set).arg("-inf").arg(now).arg("LIMIT").arg(0).arg(100);
     look.query_async(connection).await
@@ -282,14 +301,14 @@ impl Redis {
     async fn release(
         &self,
         receipt: &Receipt,
-        add: impl Fn(&mut redis::Pipeline, u32, &str, &str) + Send + Sync,
+        add: impl Fn(&mut redis::Pipeline, u32, &str, &[u8]) + Send + Sync,
     ) -> RedisResult<()> {
         let (held, number) = (self.0.keys.held(&self.0.worker), Held::of(receipt).number);
         let mut watch = self.watch(vec![held.clone()]).await?;
         loop {
             let mut look = cmd("HGET");
             look.arg(&held).arg(number);
-            let found: Option<String> = look.query_async(watch.connection()).await?;
+            let found: Option<Vec<u8>> = look.query_async(watch.connection()).await?;
             let Some((receives, topic, body)) = found.as_deref().and_then(unpacked) else {
                 return watch.leave().await;
             };
@@ -309,7 +328,7 @@ impl Redis {
         loop {
             let mut look = cmd("ZRANGEBYSCORE");
             look.arg(&set).arg(number).arg(number);
-            let found: Vec<String> = look.query_async(watch.connection()).await?;
+            let found: Vec<Vec<u8>> = look.query_async(watch.connection()).await?;
             let Some(letter) = found.first() else {
                 watch.leave().await?;
                 return Ok(None);
@@ -354,7 +373,11 @@ impl Queue for Redis {
                 pipe.cmd("RPUSH").arg(self.0.keys.topic(topic)).arg(body).ignore();
             } else {
                 let set = self.0.keys.delayed(topic.as_str());
-                pipe.cmd("ZADD").arg(set).arg(now.saturating_add(millis(*delay))).arg(delayed(0, body)).ignore();
+                pipe.cmd("ZADD")
+                    .arg(set)
+                    .arg(now.saturating_add(millis(*delay)))
+                    .arg(delayed(0, body.as_bytes()))
+                    .ignore();
             }
         }
         pipe.exec_async(&mut connection).await.map_err(failed())
@@ -407,7 +430,7 @@ impl Queue for Redis {
             true => 0,
             false => server_time(&mut self.0.connections.shared()).await.map_err(failed())? + millis(delay),
         };
-        let add = |pipe: &mut redis::Pipeline, receives: u32, topic: &str, body: &str| {
+        let add = |pipe: &mut redis::Pipeline, receives: u32, topic: &str, body: &[u8]| {
             // It does not count as a delivery.
             let receives = receives.saturating_sub(1);
             let of_topic = self.0.keys.receives(topic);
@@ -430,9 +453,9 @@ impl Queue for Redis {
         let mut connection = self.0.connections.shared();
         let id: u64 = cmd("INCR").arg(self.0.keys.letters()).query_async(&mut connection).await.map_err(failed())?;
         let at = now_millis();
-        let add = |pipe: &mut redis::Pipeline, _: u32, topic: &str, body: &str| {
+        let add = |pipe: &mut redis::Pipeline, _: u32, topic: &str, body: &[u8]| {
             // The id makes two alike differ.
-            let letter = format!("{id}:{at}:{}:{reason}{body}", reason.len());
+            let letter = [format!("{id}:{at}:{}:{reason}", reason.len()).as_bytes(), body].concat();
             pipe.cmd("ZADD").arg(self.0.keys.dead(&topic.into())).arg(id).arg(letter).ignore();
             pipe.cmd("HDEL").arg(self.0.keys.receives(topic)).arg(body).ignore();
         };
@@ -443,7 +466,7 @@ impl Queue for Redis {
         let Some(last) = limit.min(i64::MAX as usize).checked_sub(1) else { return Ok(Vec::new()) };
         let mut range = cmd("ZRANGE");
         range.arg(self.0.keys.dead(topic)).arg(0).arg(last);
-        let found: Vec<String> =
+        let found: Vec<Vec<u8>> =
             range.query_async(&mut self.0.connections.shared()).await.map_err(self.error("list dead letters"))?;
         Ok(found.iter().filter_map(|letter| dead_letter(topic, letter)).collect())
     }
@@ -467,34 +490,85 @@ impl Queue for Redis {
         let mut connection = self.0.connections.shared();
         let mut look = pipe();
         look.cmd("LLEN").arg(self.0.keys.topic(topic)).cmd("ZCARD").arg(self.0.keys.delayed(topic.as_str()));
-        look.cmd("ZRANGE").arg(self.0.keys.leases()).arg(0).arg(-1);
-        let (ready, delayed, leases): (u64, u64, Vec<String>) =
-            look.query_async(&mut connection).await.map_err(failed())?;
-        let mut depth = ready + delayed;
-        for chunk in leases.chunks(1000) {
+        let (ready, delayed): (u64, u64) = look.query_async(&mut connection).await.map_err(failed())?;
+        let held = self.held(&mut connection).await.map_err(failed())?;
+        Ok(ready + delayed + held.iter().filter(|(of, ..)| of == topic.as_str()).count() as u64)
+    }
+
+    async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
+        self.try_look_through(topic, visit).await.map_err(self.error("look through a topic"))?;
+        Ok(true)
+    }
+}
+
+/// How many messages one look at a topic's list reads.
+const PAGE: isize = 1000;
+
+impl Redis {
+    /// What is ready. From the end: what is taken meanwhile moves the rest towards the beginning, where it is yet to be read.
+    async fn look_through_ready(
+        &self,
+        topic: &Topic,
+        connection: &mut impl ConnectionLike,
+        visit: &mut Visit<'_>,
+    ) -> RedisResult<()> {
+        let list = self.0.keys.topic(topic);
+        let mut end: isize = cmd("LLEN").arg(&list).query_async(connection).await?;
+        while end > 0 {
+            let start = (end - PAGE).max(0);
+            let mut page = cmd("LRANGE");
+            page.arg(&list).arg(start).arg(end - 1);
+            let bodies: Vec<Vec<u8>> = page.query_async(connection).await?;
+            bodies.iter().for_each(|body| visit(&text(body), Place::Ready));
+            end = start;
+        }
+        Ok(())
+    }
+
+    /// Topic and body of what this and other workers hold, and whether the lease has run out.
+    async fn held(&self, connection: &mut impl ConnectionLike) -> RedisResult<Vec<(String, String, bool)>> {
+        let now = server_time(connection).await?;
+        let mut look = cmd("ZRANGE");
+        look.arg(self.0.keys.leases()).arg(0).arg(-1).arg("WITHSCORES");
+        let leases: Vec<(String, f64)> = look.query_async(connection).await?;
+        let mut found = Vec::with_capacity(leases.len());
+        for chunk in leases.chunks(PAGE as usize) {
             let mut look = pipe();
-            for (worker, number) in chunk.iter().filter_map(|member| member.rsplit_once('/')) {
+            for (member, _) in chunk {
+                let (worker, number) = member.rsplit_once('/').unwrap_or((member, ""));
                 look.cmd("HGET").arg(self.0.keys.held(worker)).arg(number);
             }
-            let held: Vec<Option<String>> = look.query_async(&mut connection).await.map_err(failed())?;
-            let of_topic = |held: &&String| unpacked(held).is_some_and(|(_, of, _)| of == topic.as_str());
-            depth += held.iter().flatten().filter(of_topic).count() as u64;
+            let held: Vec<Option<Vec<u8>>> = look.query_async(connection).await?;
+            for ((_, until), held) in chunk.iter().zip(held) {
+                if let Some((_, topic, body)) = held.as_deref().and_then(unpacked) {
+                    found.push((topic.to_owned(), text(body), *until <= now as f64));
+                }
+            }
         }
-        Ok(depth)
+        Ok(found)
+    }
+
+    async fn try_look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> RedisResult<()> {
+        let mut connection = self.0.connections.shared();
+        self.look_through_ready(topic, &mut connection, visit).await?;
+        let mut look = cmd("ZRANGE");
+        look.arg(self.0.keys.delayed(topic.as_str())).arg(0).arg(-1);
+        let delayed: Vec<Vec<u8>> = look.query_async(&mut connection).await?;
+        delayed.iter().for_each(|member| visit(&text(ripe(member).1), Place::Delayed));
+        for (of, body, expired) in self.held(&mut connection).await? {
+            if of == topic.as_str() {
+                visit(&body, if expired { Place::Expired } else { Place::InWork });
+            }
+        }
+        Ok(())
     }
 }
 
 /// `id:at:length:reason` and body.
-fn dead_letter(topic: &Topic, letter: &str) -> Option<DeadLetter> {
-    let (id, rest) = letter.split_once(':')?;
-    let (at, rest) = rest.split_once(':')?;
-    let (length, rest) = rest.split_once(':')?;
-    let (reason, body) = rest.split_at_checked(length.parse().ok()?)?;
-    Some(DeadLetter {
-        id: id.to_owned(),
-        topic: topic.clone(),
-        body: body.to_owned(),
-        reason: reason.to_owned(),
-        at: at.parse().ok()?,
-    })
+fn dead_letter(topic: &Topic, letter: &[u8]) -> Option<DeadLetter> {
+    let (id, rest) = number(letter)?;
+    let (at, rest) = number(rest)?;
+    let (length, rest) = number(rest)?;
+    let (reason, body) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+    Some(DeadLetter { id: id.to_string(), topic: topic.clone(), body: text(body), reason: text(reason), at })
 }

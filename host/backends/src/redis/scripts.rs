@@ -25,6 +25,8 @@ scripts! {
     FAIL: "lua/fail.lua";
     DISCHARGE: "lua/discharge.lua";
     RECEIVE: "lua/receive.lua";
+    FORGET: "lua/forget.lua";
+    SCHEDULE: "lua/schedule.lua";
 }
 
 impl Script {

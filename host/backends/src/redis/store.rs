@@ -56,6 +56,18 @@ impl Store for Redis {
         self.try_put_if(key, &value, absent).await.map_err(self.error("write a record"))
     }
 
+    async fn remove_many(&self, keys: &[Key]) -> Result<()> {
+        for some in keys.chunks(SCAN) {
+            let mut remove = pipe();
+            for key in some {
+                remove.cmd("HDEL").arg(self.0.keys.record(key)).arg(&*key.kind.name()).ignore();
+            }
+            let removed = remove.exec_async(&mut self.0.connections.shared()).await;
+            removed.map_err(self.error("remove records"))?;
+        }
+        Ok(())
+    }
+
     async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
         let failed = || self.error("list records");
         let (prefix, field) = (self.0.keys.records(kind), kind.name());
@@ -146,5 +158,14 @@ impl Cache for Redis {
         let mut incr = cmd("INCRBY");
         incr.arg(self.0.keys.counter(key)).arg(by);
         incr.query_async(&mut self.0.connections.shared()).await.map_err(self.error("count"))
+    }
+
+    async fn forget(&self, keys: &[String]) -> Result<()> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let mut del = cmd("DEL");
+        del.arg(keys.iter().map(|key| self.0.keys.counter(key)).collect::<Vec<_>>());
+        del.exec_async(&mut self.0.connections.shared()).await.map_err(self.error("forget counters"))
     }
 }

@@ -4,16 +4,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
-use brrr_protocol::model::{CallHash, Failure, Outcome, Root};
-use brrr_protocol::ports::{Backend, Cache, Deferral, Deferred, EventLog, Loaded, Queue, Store, Work};
-use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_failure};
+use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
+use brrr_protocol::ports::{
+    Backend, Cache, Deferral, Deferred, EventLog, Key, Loaded, NewJob, Queue, Scheduled, Store, Work,
+};
+use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_failure, encode_latest};
 use brrr_protocol::stepwise::{self, Ports};
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
 use redis::Value;
 
 use super::Redis;
-use super::queue::Held;
+use super::queue::{Held, delayed, millis};
 use super::scripts::{self, Call};
 use super::store::bytes;
 use crate::poll;
@@ -41,38 +43,40 @@ fn ended(work: &Work) -> String {
     work.ends_job.map(|at| at.to_string()).unwrap_or_default()
 }
 
-/// Pairs of value and failure.
-fn outcomes(flat: Value) -> Result<Vec<Option<Outcome>>> {
+/// Pairs of value and failure of `calls`; of none, if they were not looked at.
+fn outcomes<'c>(root: &Root, calls: impl Iterator<Item = &'c CallHash>, flat: Value) -> Result<Vec<Option<Outcome>>> {
     let Value::Array(items) = flat else { return Err(Redis::unexpected("read outcomes", &flat)) };
     let mut items = items.into_iter();
     let mut outcomes = Vec::with_capacity(items.len() / 2);
-    while let (Some(value), Some(failure)) = (items.next(), items.next()) {
-        outcomes.push(stepwise::outcome(bytes(value)?, bytes(failure)?)?);
+    for call in calls {
+        let (Some(value), Some(failure)) = (items.next(), items.next()) else { break };
+        outcomes.push(stepwise::outcome(root, call, bytes(value)?, bytes(failure)?)?);
     }
     Ok(outcomes)
 }
 
 /// What `lua/load.lua` answers.
-fn loaded(answer: Value) -> Result<Loaded> {
+fn loaded(message: &Message, answer: Value) -> Result<Loaded> {
+    let Message { root, call: hash } = message;
     let wrong = |answer: &Value| Redis::unexpected("load a call", answer);
     let Value::Array(parts) = answer else { return Err(wrong(&answer)) };
     let Ok([found, sample, earlier]) = <[Value; 3]>::try_from(parts) else { return Err(wrong(&Value::Nil)) };
     let Value::Array(found) = found else { return Err(wrong(&found)) };
     let Ok([call, value, failure, run, job]) = <[Value; 5]>::try_from(found) else { return Err(wrong(&Value::Nil)) };
+    let call = bytes(call)?.as_ref().map(CallRecord::decode).transpose().map_err(|e| e.of(&Key::call(hash)))?;
+    let job = bytes(job)?.as_deref().map(JobRecord::decode).transpose().map_err(|e| e.of(&Key::job(root)))?;
     let run_bytes = bytes(run)?;
-    let mut loaded = Loaded {
-        call: bytes(call)?.as_ref().map(CallRecord::decode).transpose()?,
-        job: bytes(job)?.as_deref().map(JobRecord::decode).transpose()?.map(Box::new),
-        outcome: stepwise::outcome(bytes(value)?, bytes(failure)?)?,
-        run: run_bytes.as_deref().map(RunRecord::decode).transpose()?,
-        run_bytes,
-        earlier: outcomes(earlier)?,
-        ..Loaded::default()
-    };
+    let run = run_bytes.as_deref().map(RunRecord::decode).transpose().map_err(|e| e.of(&Key::run(hash, root)))?;
+    let named = run.as_ref().map(|run| (&run.sample[..], &run.earlier[..])).unwrap_or_default();
+    // The record names the last one first.
+    let sample = outcomes(root, named.0.iter().rev(), sample)?;
+    let earlier = outcomes(root, named.1.iter(), earlier)?;
+    let outcome = stepwise::outcome(root, hash, bytes(value)?, bytes(failure)?)?;
+    let job = job.map(Box::new);
+    let mut loaded = Loaded { call, job, outcome, run, run_bytes, earlier, ..Loaded::default() };
     // What has ended waits for nothing any more, and then none was read.
     if loaded.outcome.is_none() {
-        // The record names the last one first.
-        loaded.take_sample(outcomes(sample)?);
+        loaded.take_sample(sample);
     }
     Ok(loaded)
 }
@@ -129,13 +133,34 @@ impl Backend for Redis {
         poll::changed(version, at_most).await
     }
 
+    async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
+        if !self.may_script() {
+            return stepwise::schedule(&self.ports(), job, now).await;
+        }
+        let call = &job.call;
+        let script = scripts::SCHEDULE.call(&self.0.keys).arg(call.hash.as_str()).arg(job.root.as_str());
+        let script = script.arg(call.topic.as_str()).arg(&CallRecord::encode(&call.task, &call.payload)[..]);
+        let script = script.arg(&job.record(now).encode()[..]).arg(&encode_latest(&job.root)[..]).arg(now);
+        // The first message is sent at once; the second one, of a job with a deadline, at that.
+        let script = match job.messages(now).get(1) {
+            Some(last) => script.arg(millis(last.delay)).arg(delayed(0, last.body.as_bytes())),
+            None => script.arg("").arg(""),
+        };
+        let answer = self.run(script, "schedule a job").await?;
+        match redis::from_redis_value::<String>(answer.clone()).as_deref() {
+            Ok("queued") => Ok(Scheduled::Queued),
+            Ok("done") => Ok(Scheduled::AlreadyDone),
+            _ => Err(Self::unexpected("schedule a job", &answer)),
+        }
+    }
+
     async fn load(&self, work: &Work) -> Result<Loaded> {
         if !self.may_script() {
             return stepwise::load(self, work).await;
         }
         let Message { root, call } = &work.message;
         let script = scripts::LOAD.call(&self.0.keys).arg(call.as_str()).arg(root.as_str());
-        loaded(self.run(script, "load a call").await?)
+        loaded(&work.message, self.run(script, "load a call").await?)
     }
 
     async fn outcomes(&self, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
@@ -143,7 +168,7 @@ impl Backend for Redis {
             return stepwise::outcomes(self, root, calls).await;
         }
         let script = scripts::OUTCOMES.call(&self.0.keys).arg(root.as_str()).args(calls.iter().map(CallHash::as_str));
-        outcomes(self.run(script, "read outcomes").await?)
+        outcomes(root, calls.iter(), self.run(script, "read outcomes").await?)
     }
 
     async fn defer(&self, d: &Deferral<'_>) -> Result<Deferred> {
@@ -196,5 +221,16 @@ impl Backend for Redis {
         let script = scripts::DISCHARGE.call(&self.0.keys).arg(call.as_str()).arg(root.as_str());
         let script = script.arg(work.topic.as_str()).arg(end.as_str()).arg(ended(work));
         self.run(self.acknowledging(script, work), "discharge a call").await.map(drop)
+    }
+
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+        if !self.may_script() {
+            return stepwise::forget_calls(self, root, calls).await;
+        }
+        let script = scripts::FORGET.call(&self.0.keys).arg(root.as_str()).args(calls.iter().map(CallHash::as_str));
+        match self.run(script, "forget calls").await? {
+            Value::Int(count) => Ok(count.unsigned_abs()),
+            other => Err(Redis::unexpected("forget calls", &other)),
+        }
     }
 }

@@ -8,7 +8,7 @@ use brrr_protocol::fused;
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
 use brrr_protocol::ports::{
     Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing, Queue,
-    Receipt, Scheduled, Store, Swap, Work,
+    Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use bytes::Bytes;
@@ -56,6 +56,11 @@ impl Store for Sqlite {
             Ok(free)
         };
         self.writer.run(Mode::Write, body).await
+    }
+
+    async fn remove_many(&self, keys: &[Key]) -> Result<()> {
+        let keys = keys.to_vec();
+        self.writer.run(Mode::Write, move |tx| tx.session().remove(&keys)).await
     }
 
     async fn written(&self, keys: &[Key]) -> Result<Vec<Option<Millis>>> {
@@ -125,6 +130,11 @@ impl Queue for Sqlite {
     async fn depth(&self, topic: &Topic) -> Result<u64> {
         self.readers.with(|conn| queue::depth(conn, topic))
     }
+
+    async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
+        self.readers.with(|conn| queue::look_through(conn, topic, visit))?;
+        Ok(true)
+    }
 }
 
 #[async_trait]
@@ -132,6 +142,11 @@ impl Cache for Sqlite {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         let key = key.to_owned();
         self.writer.run(Mode::Write, move |tx| fused::Transaction::add(tx, &key, by)).await
+    }
+
+    async fn forget(&self, keys: &[String]) -> Result<()> {
+        let keys = keys.to_vec();
+        self.writer.run(Mode::Write, move |tx| tx.session().forget_counters(&keys)).await
     }
 }
 
@@ -258,5 +273,10 @@ impl Backend for Sqlite {
     async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
         let (root, failure) = (root.clone(), failure.clone());
         self.writer.run(Mode::Durable, move |tx| fused::end_job(tx, &root, &failure, now)).await
+    }
+
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+        let (root, calls) = (root.clone(), calls.to_vec());
+        self.writer.run(Mode::Write, move |tx| fused::forget_calls(tx, &root, &calls)).await
     }
 }

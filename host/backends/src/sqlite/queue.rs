@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use brrr_protocol::error::Result;
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, Receipt};
+use brrr_protocol::ports::{DeadLetter, Delivery, Place, Receipt, Visit};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::session::Session;
@@ -226,6 +226,26 @@ pub(super) fn depth(conn: &Connection, topic: &Topic) -> rusqlite::Result<u64> {
     )?
     .query_row([topic.as_str()], |row| row.get::<_, i64>(0))
     .map(|depth| depth as u64)
+}
+
+pub(super) fn look_through(conn: &Connection, topic: &Topic, visit: &mut Visit<'_>) -> rusqlite::Result<()> {
+    // One statement: what a worker moves meanwhile is in the one place or in the other.
+    let mut select = conn.prepare_cached(
+        "SELECT body, NULL, 0 FROM ready WHERE topic = ?1
+         UNION ALL SELECT body, NULL, 1 FROM delayed WHERE topic = ?1
+         UNION ALL SELECT body, until <= ?2, 2 FROM leased WHERE topic = ?1",
+    )?;
+    let mut rows = select.query((topic.as_str(), now_millis() as i64))?;
+    while let Some(row) = rows.next()? {
+        let place = match (row.get::<_, i64>(2)?, row.get::<_, Option<bool>>(1)?) {
+            (0, _) => Place::Ready,
+            (1, _) => Place::Delayed,
+            (_, Some(true)) => Place::Expired,
+            _ => Place::InWork,
+        };
+        visit(row.get_ref(0)?.as_str()?, place);
+    }
+    Ok(())
 }
 
 pub(super) fn dead_letters(conn: &Connection, topic: &Topic, limit: usize) -> rusqlite::Result<Vec<DeadLetter>> {

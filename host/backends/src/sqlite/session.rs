@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use brrr_protocol::error::{Error, Result};
 use brrr_protocol::model::{Millis, Topic};
+use brrr_protocol::ports::Key;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::{copy, translate};
@@ -32,6 +33,8 @@ pub(super) struct Session {
     data_version: i64,
     /// Is the connection set to wait for the disk at each commit?
     synced: bool,
+    /// Records were written before the end of this transaction.
+    wrote_early: bool,
     /// A statement failed in this transaction, so that it must not be committed.
     failed: Option<Error>,
 }
@@ -78,6 +81,7 @@ impl Session {
             counters: HashMap::new(),
             data_version: 0,
             synced: false,
+            wrote_early: false,
             failed: None,
         };
         // What was written until now is no news.
@@ -140,7 +144,7 @@ impl Session {
     /// Writes everything that is to be written.
     pub fn flush(&mut self) -> Result<Effects> {
         let wrote = self.rows.flush(&self.conn, now_millis());
-        let wrote = self.check(wrote)?;
+        let wrote = self.check(wrote)? | std::mem::take(&mut self.wrote_early);
         let counted = self.flush_counters();
         self.check(counted)?;
         let topics = self.flush_outbox();
@@ -168,6 +172,39 @@ impl Session {
         self.rows.forget();
         self.counters.clear();
         self.next_due = 0;
+    }
+
+    /// Removes records, and the names of those that have none any more.
+    pub fn remove(&mut self, keys: &[Key]) -> Result<()> {
+        // Others have written in this transaction, and nobody may remember a name's number that is gone.
+        let flushed = self.rows.flush(&self.conn, now_millis());
+        self.wrote_early |= self.check(flushed)?;
+        self.rows.forget();
+        let removed = self.remove_statements(keys);
+        self.check(removed)
+    }
+
+    fn remove_statements(&self, keys: &[Key]) -> rusqlite::Result<()> {
+        let mut record = self
+            .conn
+            .prepare_cached("DELETE FROM record WHERE n = (SELECT n FROM name WHERE id = ?1) AND kind = ?2")?;
+        let mut name = self.conn.prepare_cached(
+            "DELETE FROM name WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM record WHERE record.n = name.n)",
+        )?;
+        for key in keys {
+            record.execute((&*key.id, &*key.kind.name()))?;
+            name.execute([&*key.id])?;
+        }
+        Ok(())
+    }
+
+    pub fn forget_counters(&mut self, names: &[String]) -> Result<()> {
+        let forgotten = self
+            .conn
+            .prepare_cached("DELETE FROM counter WHERE name = ?1")
+            .and_then(|mut delete| names.iter().try_for_each(|name| delete.execute([name]).map(drop)));
+        self.counters.retain(|name, _| !names.contains(name));
+        self.check(forgotten)
     }
 
     /// Adds to a counter; returns what it was, and the sum.

@@ -10,7 +10,7 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{DeadLetter, Delivery, Key, Kind, Outgoing, Queue, Receipt, Swap};
 use brrr_protocol::records::{
-    dead_letter_id, dead_letter_ids_of, decode_dead_letter, encode_dead_letter, is_dead_letter_of,
+    dead_letter_id, dead_letter_ids_of, dead_letter_time, decode_dead_letter, encode_dead_letter, is_dead_letter_of,
 };
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
@@ -23,6 +23,19 @@ use crate::now_millis;
 
 /// Bytes of a body that a dead letter keeps: what any store takes. A message of ours has far fewer.
 const MAX_LETTER: usize = 256 << 10;
+
+/// A letter by its record. One that can't be read is listed too, with what is known of it and why, so that it can be dropped
+/// and hides no others. It has no body, which no queue takes.
+fn read_letter(topic: &Topic, id: &str, bytes: &[u8]) -> (DeadLetter, Option<Error>) {
+    let error = match decode_dead_letter(id, bytes) {
+        Ok(letter) => return (letter, None),
+        Err(error) => error.of(&Key::new(id, Kind::Dead)),
+    };
+    let at = dead_letter_time(id).unwrap_or(0);
+    let letter =
+        DeadLetter { id: id.to_owned(), topic: topic.clone(), body: String::new(), reason: error.to_string(), at };
+    (letter, Some(error))
+}
 
 #[async_trait]
 impl Queue for Sqs {
@@ -104,7 +117,7 @@ impl Queue for Sqs {
             let keys: Vec<Key> = ids.iter().map(|id| Key::new(id, Kind::Dead)).collect();
             for (id, bytes) in ids.into_iter().zip(self.0.letters.get_many(&keys).await?) {
                 // Somebody may have taken it meanwhile.
-                letters.extend(bytes.map(|bytes| decode_dead_letter(id, &bytes)).transpose()?);
+                letters.extend(bytes.map(|bytes| read_letter(topic, id, &bytes).0));
             }
         }
         letters.truncate(limit);
@@ -117,7 +130,11 @@ impl Queue for Sqs {
         }
         let key = Key::new(id, Kind::Dead);
         let Some(bytes) = self.0.letters.get(&key).await? else { return Ok(None) };
-        let letter = decode_dead_letter(id, &bytes)?;
+        let (letter, error) = read_letter(topic, id, &bytes);
+        // What a newer version wrote is for that to take.
+        if let Some(error) = error.filter(|error| error.kind == ErrorKind::NewerRecord) {
+            return Err(error);
+        }
         let taken = self.0.letters.swap(&key, Some(&bytes), None).await? == Swap::Done;
         Ok(taken.then_some(letter))
     }

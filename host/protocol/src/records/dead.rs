@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{VERSION, int, string, unsigned, versioned, write_dict};
 use crate::error::Result;
-use crate::model::Topic;
+use crate::model::{Millis, Topic};
 use crate::ports::DeadLetter;
 use crate::wire::{entry, text};
 
@@ -30,6 +30,13 @@ pub fn dead_letter_ids_of(topic: &Topic) -> String {
 #[must_use]
 pub fn is_dead_letter_of(topic: &Topic, id: &str) -> bool {
     id.rsplit_once('/').is_some_and(|(of, _)| of == topic.as_str())
+}
+
+/// When the letter of this id was set aside, in milliseconds.
+#[must_use]
+pub fn dead_letter_time(id: &str) -> Option<Millis> {
+    let (time, _) = id.rsplit_once('/')?.1.split_once('-')?;
+    time.parse().ok().map(|micros: u64| micros / 1000)
 }
 
 #[must_use]
@@ -67,6 +74,8 @@ mod tests {
         let id = dead_letter_id(&topic, 7, "m/1");
         let letter = DeadLetter { id: id.clone(), topic, body: "b\n".into(), reason: "r".into(), at: 9 };
         assert_eq!(decode_dead_letter(&id, &encode_dead_letter(&letter)).unwrap(), letter);
+        assert_eq!(dead_letter_time(&dead_letter_id(&"a/b".into(), 7_999, "m-1")), Some(7));
+        assert_eq!(dead_letter_time("t/soon-1"), None);
     }
 
     #[test]

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{VERSION, int, items, list, string, unsigned, versioned, write_dict};
-use crate::error::Result;
+use super::{VERSION, int, items, list, small, string, versioned, write_dict};
+use crate::error::{ErrorKind, Result};
 use crate::model::{Failure, FailureKind};
+use crate::ports::Key;
 use crate::wire::{entry, text};
 
 const FAILURE: &str = "a failure record";
@@ -31,7 +32,7 @@ pub fn decode_failure(bytes: &[u8]) -> Result<Failure> {
         kind: FailureKind::from(field("kind")?.as_str()),
         task: field("task")?,
         message: field("message")?,
-        attempts: unsigned(FAILURE, &value, "attempts")? as u32,
+        attempts: small(FAILURE, &value, "attempts")?,
         chain: items(FAILURE, &value, "chain")?
             .iter()
             .map(|v| text(FAILURE, "chain", v).map(str::to_owned))
@@ -39,9 +40,30 @@ pub fn decode_failure(bytes: &[u8]) -> Result<Failure> {
     })
 }
 
+/// The failure that a record tells of. One that is damaged tells of one all the same: that the call has failed is decided,
+/// and every replay must see the same of it.
+///
+/// # Errors
+/// `NewerRecord`: what a newer version wrote a newer worker can read, and a replay there would see something else.
+pub fn read_failure(key: &Key, bytes: &[u8]) -> Result<Failure> {
+    decode_failure(bytes).map_err(|error| error.of(key)).or_else(|error| match error.kind {
+        ErrorKind::Malformed => Ok(Failure::new(FailureKind::DeadLetter, "?", error.to_string())),
+        _ => Err(error),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_damaged_failure_is_one_and_a_newer_one_is_not_guessed_at() {
+        let key = Key::failure(&"c".into(), &"r".into());
+        let failure = read_failure(&key, b"garbage").unwrap();
+        assert_eq!(failure.kind, FailureKind::DeadLetter);
+        assert!(failure.message.contains("a failure record (failure/r of c): not bencode"), "{failure}");
+        assert_eq!(read_failure(&key, b"d1:vi2ee").unwrap_err().kind, ErrorKind::NewerRecord);
+    }
 
     #[test]
     fn a_failure_round_trips() {

@@ -14,13 +14,15 @@ mod waiting;
 use bytes::Bytes;
 
 use crate::bencode::{Encoder, Value};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::model::Root;
 use crate::options::Options;
 use crate::wire::{dict, entry, text, wrong_type};
 
-pub use dead::{dead_letter_id, dead_letter_ids_of, decode_dead_letter, encode_dead_letter, is_dead_letter_of};
-pub use failure::{decode_failure, encode_failure};
+pub use dead::{
+    dead_letter_id, dead_letter_ids_of, dead_letter_time, decode_dead_letter, encode_dead_letter, is_dead_letter_of,
+};
+pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
 pub use run::{Decision, RunRecord, SAMPLE};
 pub use waiting::Waiting;
@@ -89,9 +91,22 @@ fn versioned<'a>(what: &str, bytes: &'a [u8]) -> Result<Value<'a>> {
     let value = dict(what, bytes)?;
     match entry(what, &value, "v")? {
         Value::Int(v) if (1..=VERSION).contains(v) => Ok(value),
-        Value::Int(v) => Err(Error::malformed(what, format!("its version is {v}; this program knows {VERSION}"))),
+        Value::Int(v) => Err(other_version(what, *v)),
         other => Err(wrong_type(what, "v", other, "an integer")),
     }
+}
+
+/// A record of another version than those that are known. It may have any form, but for its `v`.
+fn other_version(what: &str, v: i64) -> Error {
+    let kind = if v > VERSION { ErrorKind::NewerRecord } else { ErrorKind::Malformed };
+    let reason = format!("its version is {v}; this program knows {VERSION}");
+    Error { kind, ..Error::malformed(what, reason) }
+}
+
+/// A small number that is 0 where the record leaves it out.
+fn small(what: &str, value: &Value<'_>, key: &str) -> Result<u32> {
+    let number = unsigned(what, value, key)?;
+    u32::try_from(number).map_err(|_| Error::malformed(what, format!("`{key}` is {number}, beyond 32 bits")))
 }
 
 /// A number that is 0 where the record leaves it out.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    VERSION, decode_options, encode_options, int, items, list, optional_text, string, unknown_entries, unsigned,
+    VERSION, decode_options, encode_options, int, items, list, optional_text, small, string, unknown_entries, unsigned,
     versioned, write_dict,
 };
 use crate::bencode::{Encoder, Value};
@@ -132,22 +132,29 @@ impl RunRecord {
     /// `Malformed`, with what is wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let value = versioned(RUN, bytes)?;
-        Ok(Self {
+        let record = Self {
             first: unsigned(RUN, &value, "first")?,
-            attempt: unsigned(RUN, &value, "attempt")? as u32,
+            attempt: small(RUN, &value, "attempt")?,
             last_failure: optional_text(RUN, &value, "last_failure")?,
             options: decode_options(RUN, &value)?,
             not_before: unsigned(RUN, &value, "not_before")?,
             digest: optional_text(RUN, &value, "digest")?,
             printed: unsigned(RUN, &value, "printed")?,
-            total: unsigned(RUN, &value, "total")? as u32,
-            need: unsigned(RUN, &value, "need")? as u32,
+            total: small(RUN, &value, "total")?,
+            need: small(RUN, &value, "need")?,
             sample: calls(&value, WAITS)?.rev().collect::<Result<_>>()?,
             earlier: calls(&value, WAS_ASKED)?.collect::<Result<_>>()?,
             decisions: items(RUN, &value, "decisions")?.iter().map(Decision::decode).collect::<Result<_>>()?,
             unknown_since: unsigned(RUN, &value, "unknown_since")?,
             extra: unknown_entries(&value, &RUN_KEYS),
-        })
+        };
+        // Such a call would never be run again, or at once and for ever.
+        let (total, named) = (u64::from(record.total), record.sample.len() as u64);
+        if record.need > record.total || named > total || unsigned(RUN, &value, "named")? != named {
+            let reason = format!("it needs {} of {total} calls and names {named}", record.need);
+            return Err(Error::malformed(RUN, reason));
+        }
+        Ok(record)
     }
 }
 

@@ -3,8 +3,8 @@
 //! The record names the calls that it waits for, the last one first: calls end in about the order in which they were
 //! queued, so the last one is the likeliest to be missing. (The other way round, N children cost N²/2 looks.)
 
-use super::VERSION;
 use super::run::{RUN, WAITS};
+use super::{VERSION, other_version};
 use crate::bencode::{Reader, SyntaxError};
 use crate::error::{Error, Result};
 
@@ -32,8 +32,7 @@ impl<'a> Waiting<'a> {
                 b"v" => {
                     let v = reader.int().map_err(damaged)?;
                     if !(1..=VERSION).contains(&v) {
-                        let reason = format!("its version is {v}; this program knows {VERSION}");
-                        return Err(Error::malformed(RUN, reason));
+                        return Err(other_version(RUN, v));
                     }
                 }
                 _ if key == WAITS.as_bytes() => {
@@ -43,6 +42,9 @@ impl<'a> Waiting<'a> {
                 }
                 _ => reader.skip().map_err(damaged)?,
             }
+        }
+        if need > total {
+            return Err(Error::malformed(RUN, format!("it needs {need} of {total} calls")));
         }
         // What is not named counts as there: better one run too many than one too few.
         Ok(Self { names, left: u64::try_from(named).unwrap_or(0), allowed: total.saturating_sub(need) })

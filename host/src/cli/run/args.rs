@@ -9,6 +9,7 @@ use super::processes::Processes;
 use crate::cli::options::{BackendArgs, TokenArgs, duration, size, topic};
 use crate::cli::permissions::PermissionArgs;
 use crate::gateway::Address;
+use crate::units::Interval;
 
 /// Run the tasks of one or more components: a worker of a topic.
 #[derive(Debug, clap::Args)]
@@ -81,6 +82,11 @@ pub struct Args {
     /// After how long the messages of a worker that fell silent are delivered again; the backend's own unless given.
     #[arg(long, env = "BRRR_LEASE", value_name = "TIME", value_parser = duration)]
     pub lease: Option<Duration>,
+
+    /// Look for stuck work so often, and queue it again, as `doctor --fix` does: one worker of a fleet each time, which
+    /// reads the whole store. `off`: never.
+    #[arg(long, env = "BRRR_REDRIVE", default_value = "10m", value_name = "TIME|off")]
+    pub redrive: Interval,
 
     /// How long running calls may go on after the worker was asked to stop; what remains is given back.
     #[arg(long, env = "BRRR_DRAIN", default_value = "30s", value_name = "TIME", value_parser = duration)]

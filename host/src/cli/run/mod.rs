@@ -16,7 +16,8 @@ use super::output::say;
 use crate::config::Config;
 use crate::exit::Exit;
 use crate::gateway::Gateway;
-use crate::worker::{Options, Shutdown, Worker, announce};
+use crate::units::Interval;
+use crate::worker::{Options, Shutdown, Worker, announce, redrive};
 pub use args::Args;
 use load::Loader;
 use observe::observe;
@@ -97,6 +98,9 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     let workers: Vec<_> = serving.iter().map(start).collect();
     if let Some(watch) = watch {
         tokio::spawn(watch.serve(loader, served, serving, backend.clone(), shutdown.clone()));
+    }
+    if let Interval(Some(interval)) = args.redrive {
+        tokio::spawn(redrive(backend.clone(), interval, shutdown.clone()));
     }
     // One that stops by itself asks the others to stop.
     let ended = join_all(workers).await;

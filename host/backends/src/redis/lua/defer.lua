@@ -89,7 +89,7 @@ if found == run_before then
   call('HSET', run_key, run_field, run_after)
 elseif found ~= '' and run_before == '' then
   -- What a parent left there with its options, before any run of this call.
-  reading = 'a run record'
+  read('a run record', run_field, parent)
   local function zero(name)
     local at = entry(found, name)
     return not at or int(found, at) == 0

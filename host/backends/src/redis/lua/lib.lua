@@ -20,28 +20,44 @@ local reading = ''
 
 local function damaged(why) error('MALFORMED ' .. reading .. ': ' .. why, 0) end
 
--- The text that begins at `i`, and where the next value begins.
+-- Says which record is read, as `Error::of` does.
+local function read(what, kind, id) reading = what .. ' (' .. kind .. ' of ' .. id .. ')' end
+
+-- What `look` returns; `otherwise`, if a record that it reads is damaged.
+local function unless_damaged(otherwise, look, ...)
+  local found, answer = pcall(look, ...)
+  if found then return answer end
+  if type(answer) == 'string' and sub(answer, 1, 10) == 'MALFORMED ' then return otherwise end
+  error(answer, 0)
+end
+
+-- The text that begins at `i`, and where the next value begins. Digits alone are a length: with a sign, for one, reading
+-- would go back and never end, and the server with it.
 local function text(s, i)
-  local colon = find(s, ':', i, true)
-  local length = colon and tonumber(sub(s, i, colon - 1))
+  local _, colon, digits = find(s, '^(%d+):', i)
+  local length = colon and tonumber(digits)
   if not length or colon + length > #s then damaged('no text at byte ' .. i) end
   return sub(s, colon + 1, colon + length), colon + length + 1
 end
 
 -- The integer that begins at `i`, and where the next value begins.
 local function int(s, i)
-  local stop = byte(s, i) == 105 and find(s, 'e', i, true)
-  local n = stop and tonumber(sub(s, i + 1, stop - 1))
-  if not n then damaged('no integer at byte ' .. i) end
-  return n, stop + 1
+  local _, stop, digits = find(s, '^i(%-?%d+)e', i)
+  if not stop then damaged('no integer at byte ' .. i) end
+  return tonumber(digits), stop + 1
 end
 
+-- As deep as `bencode.rs` goes.
+local MAX_DEPTH = 16
+
 -- Where the value behind the one at `i` begins.
-local function skip(s, i)
+local function skip(s, i, depth)
   local c = byte(s, i)
   if c == 108 or c == 100 then -- l, d
+    depth = (depth or 0) + 1
+    if depth > MAX_DEPTH then damaged('nested too deeply at byte ' .. i) end
     i = i + 1
-    while byte(s, i) ~= 101 do i = skip(s, i) end
+    while byte(s, i) ~= 101 do i = skip(s, i, depth) end
     return i + 1
   end
   local _, after
@@ -96,7 +112,7 @@ end
 local function pending(hash)
   local s = call('HGET', record(hash), 'pending_returns')
   if not s then return nil end
-  reading = 'a pending_returns record'
+  read('a pending_returns record', 'pending_returns', hash)
   local i = entry(s, 'returns')
   if not i or byte(s, i) ~= 108 then damaged('`returns` is not a list') end
   local entries = {}
@@ -150,10 +166,10 @@ local function has_outcome(hash, root)
 end
 
 -- Has a parent enough outcomes to be worth running? `ended`: a call that is about to have one. See `records/waiting.rs`.
-local function is_ready(parent, ended)
+local function may_be_ready(parent, ended)
   local s = call('HGET', record(parent.parent), 'run/' .. parent.root)
   if not s then return true end
-  reading = 'a run record'
+  read('a run record', 'run/' .. parent.root, parent.parent)
   if byte(s, 1) ~= 100 then damaged('no dictionary') end
   local total, need, named, names = 0, 0, 0, nil
   local i = 2
@@ -176,6 +192,7 @@ local function is_ready(parent, ended)
       i = skip(s, i)
     end
   end
+  if need > total then damaged('it needs ' .. need .. ' of ' .. total .. ' calls') end
   local left, allowed = named, total - need
   while names and allowed >= 0 and left > allowed and byte(s, names) ~= 101 do
     local hash
@@ -185,6 +202,9 @@ local function is_ready(parent, ended)
   end
   return allowed >= 0
 end
+
+-- A record that can't be read says nothing: it is the parent's, whose own message then finds and reports it.
+local function is_ready(parent, ended) return unless_damaged(true, may_be_ready, parent, ended) end
 
 -- Those of `entries` who have enough outcomes.
 local function ready_ones(entries, ended)
@@ -216,7 +236,7 @@ local function wake_all(hash, write)
 end
 
 -- Who waits under `root` for a call that failed there, or is about to. The others stay, and the call is queued again
--- under one of their jobs (R2).
+-- under one of their jobs (R2): the next one in turn, see `PendingReturns::next_in_turn`.
 local function wake_in_job(hash, root, topic, write)
   local p = pending(hash)
   local mine, kept = {}, {}
@@ -231,8 +251,15 @@ local function wake_in_job(hash, root, topic, write)
   if #kept == 0 then
     call('HDEL', record(hash), 'pending_returns')
   else
-    count(kept[1].root, 1)
-    send(topic, kept[1].root, hash)
+    local turn = kept[1].root
+    for _, e in ipairs(kept) do
+      if before(root, e.root) then
+        turn = e.root
+        break
+      end
+    end
+    count(turn, 1)
+    send(topic, turn, hash)
     put_pending(hash, { entries = kept, scheduled = p.scheduled })
   end
 end
@@ -241,22 +268,23 @@ end
 local function end_in_job(hash, root)
   local failure = call('HGET', record(hash), 'failure/' .. root)
   if not failure then return 'completed' end
-  reading = 'a failure record'
-  local at = entry(failure, 'kind')
-  local kind = at and text(failure, at)
+  local kind = unless_damaged(nil, function()
+    local at = entry(failure, 'kind')
+    return at and text(failure, at)
+  end)
   return kind == 'cancelled' and 'cancelled' or kind == 'timeout' and 'timed-out' or 'failed'
 end
 
 local function is_over(root)
   local job = call('HGET', job_record(root), 'job')
-  reading = 'a job record'
+  read('a job record', 'job', root)
   return job and entry(job, 'state') ~= nil
 end
 
 -- Writes down how a job ended, if it is one of ours and alive.
 local function mark_over(root, state, at)
   local job = call('HGET', job_record(root), 'job')
-  reading = 'a job record'
+  read('a job record', 'job', root)
   if not job or entry(job, 'state') then return end
   job = with(with(job, 'state', encoded(state)), 'ended', 'i' .. at .. 'e')
   call('HSET', job_record(root), 'job', job)

@@ -22,7 +22,10 @@ end
 local sample, earlier = {}, {}
 local run = found[4]
 if run and not found[2] and not found[3] then
-  reading = 'a run record'
+  read('a run record', 'run/' .. root, hash)
+  local version = entry(run, 'v')
+  -- Who asked says what is wrong with it.
+  if not version or int(run, version) ~= 1 then return { found, sample, earlier } end
   local waits, asked = entry(run, 'waits'), entry(run, 'was_asked')
   local total, need = entry(run, 'total'), entry(run, 'need')
   local there, named = 0, 0

@@ -11,22 +11,26 @@ local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 for _, member in ipairs(call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, some)) do
+  -- What has not this form is a message that nobody can read; who works on it sets it aside.
   local _, _, receives, start = find(member, '^[^:]*:(%d+):()')
-  local body = sub(member, start)
+  local body = sub(member, start or 1)
   call('RPUSH', list, body)
-  if receives ~= '0' then call('HSET', receives_of .. topic, body, receives) end
+  if receives and receives ~= '0' then call('HSET', receives_of .. topic, body, receives) end
   call('ZREM', delayed, member)
 end
 
 for _, member in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, some)) do
   local holder, number = string.match(member, '^(.*)/(%d+)$')
-  local held = call('HGET', P .. 'brrr:held:' .. holder, number)
+  local held = holder and call('HGET', P .. 'brrr:held:' .. holder, number)
   if held then
     local _, _, receives, length, start = find(held, '^(%d+):(%d+):()')
-    local of, body = sub(held, start, start + length - 1), sub(held, start + length)
-    call('RPUSH', P .. of, body)
-    call('HSET', receives_of .. of, body, receives)
-    call('HDEL', P .. 'brrr:held:' .. holder, number)
+    -- Nobody can say of what topic it is otherwise; it stays where it is held.
+    if start then
+      local of, body = sub(held, start, start + length - 1), sub(held, start + length)
+      call('RPUSH', P .. of, body)
+      call('HSET', receives_of .. of, body, receives)
+      call('HDEL', P .. 'brrr:held:' .. holder, number)
+    end
   end
   call('ZREM', leases, member)
 end

@@ -1,0 +1,167 @@
+//! What stays.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
+
+use super::calls::PAGE;
+use super::{Collector, MESSAGE_LIFE, Plan, Reason};
+use crate::doctor::bits;
+use crate::error::Result;
+use crate::model::{CallHash, Millis, Root, Topic};
+use crate::ports::{Key, Kind};
+use crate::records::JobRecord;
+use crate::wire::{Message, PendingReturns};
+
+/// Ids that one look at the store lists. Some stores go through all of their records for each.
+const LIST: usize = 20_000;
+
+/// Dead letters of a topic whose calls stay, so that they can be sent again.
+const DEAD: usize = 10_000;
+
+/// A job that ended long ago.
+pub(super) struct Old {
+    pub root: Root,
+    pub top: CallHash,
+}
+
+/// What stays, and what may go. Calls and jobs by 64 bits of their names: two that share these both stay.
+#[derive(Default)]
+pub(super) struct Marks {
+    pub old: Vec<Old>,
+    /// The calls that stay.
+    pub calls: HashSet<u64>,
+    /// Jobs of which a message or a waiting call is left.
+    pub busy: HashSet<u64>,
+    pub reason: Option<Reason>,
+    /// The jobs that were looked at.
+    known: HashSet<u64>,
+    topics: BTreeSet<Topic>,
+}
+
+impl Marks {
+    /// A reason that keeps everything goes over one that keeps values.
+    fn because(&mut self, reason: Reason) {
+        if self.reason.is_none() || matches!(self.reason, Some(Reason::Peers(_))) {
+            self.reason = Some(reason);
+        }
+    }
+
+    /// Must everything stay?
+    pub fn keep_all(&self) -> bool {
+        matches!(self.reason, Some(Reason::Unnamed(_) | Reason::Damaged(_)))
+    }
+}
+
+impl Collector {
+    /// Finds what stays. Jobs first: what they come to need while the rest is looked at is looked at once more, see `mark_new`.
+    pub(super) async fn mark(&self, plan: &Plan) -> Result<Marks> {
+        let mut marks = Marks::default();
+        marks.topics.extend(self.ids(&Kind::Tasks, None).await?.into_iter().map(Topic::from));
+        // Of any topic: whether there is one doesn't matter.
+        let can_look = self.backend.queue().look_through(&Topic::from("-"), &mut |_, _| ()).await?;
+        let least = if can_look { Duration::ZERO } else { MESSAGE_LIFE };
+        let age = u64::try_from(plan.older_than.max(least).as_millis()).unwrap_or(u64::MAX);
+        self.mark_jobs(&mut marks, plan.now.checked_sub(age)).await?;
+        self.mark_waiting(&mut marks).await?;
+        self.mark_queued(&mut marks).await?;
+        Ok(marks)
+    }
+
+    /// Marks what jobs need that began since the last look.
+    pub(super) async fn mark_new(&self, marks: &mut Marks) -> Result<()> {
+        self.mark_jobs(marks, None).await
+    }
+
+    async fn ids(&self, kind: &Kind, after: Option<&str>) -> Result<Vec<String>> {
+        self.backend.store().list(kind, after, LIST).await
+    }
+
+    /// `until`: what had ended by then may go.
+    async fn mark_jobs(&self, marks: &mut Marks, until: Option<Millis>) -> Result<()> {
+        let mut after: Option<String> = None;
+        loop {
+            let ids = self.ids(&Kind::Job, after.as_deref()).await?;
+            let Some(last) = ids.last().cloned() else { return Ok(()) };
+            let new: Vec<Root> = ids.into_iter().filter(|id| marks.known.insert(bits(id))).map(Root::from).collect();
+            for page in new.chunks(PAGE) {
+                let keys: Vec<Key> = page.iter().map(Key::job).collect();
+                for (root, bytes) in page.iter().zip(self.backend.store().get_many(&keys).await?) {
+                    let Some(bytes) = bytes else { continue };
+                    match JobRecord::decode(&bytes) {
+                        Ok(job) => self.mark_job(marks, root, job, until).await?,
+                        Err(_) => marks.because(Reason::Damaged(root.clone())),
+                    }
+                }
+            }
+            after = Some(last);
+        }
+    }
+
+    async fn mark_job(&self, marks: &mut Marks, root: &Root, job: JobRecord, until: Option<Millis>) -> Result<()> {
+        // Of an old one too: of a job that was cancelled messages may be left, and nobody may have announced its topic.
+        marks.topics.insert(job.topic);
+        // Where nobody wrote down when it ended, that was after it began.
+        let ended = job.end.map(|end| end.at.max(job.created));
+        if let (Some(ended), Some(until)) = (ended, until)
+            && ended <= until
+        {
+            marks.old.push(Old { root: root.clone(), top: job.call });
+            return Ok(());
+        }
+        let calls = self.calls(root, &job.call).await?;
+        marks.calls.extend(calls.all.iter().map(|call| bits(call.as_str())));
+        if calls.unnamed && ended.is_none() {
+            marks.because(Reason::Unnamed(root.clone()));
+        }
+        Ok(())
+    }
+
+    /// What somebody waits for stays, and the jobs for which.
+    async fn mark_waiting(&self, marks: &mut Marks) -> Result<()> {
+        let store = self.backend.store();
+        let mut jobs: HashMap<Root, bool> = HashMap::new();
+        let mut after: Option<String> = None;
+        loop {
+            let ids = self.ids(&Kind::PendingReturns, after.as_deref()).await?;
+            let Some(last) = ids.last().cloned() else { return Ok(()) };
+            for page in ids.chunks(PAGE) {
+                marks.calls.extend(page.iter().map(|id| bits(id)));
+                let keys: Vec<Key> = page.iter().map(|id| Key::new(id, Kind::PendingReturns)).collect();
+                for bytes in store.get_many(&keys).await?.into_iter().flatten() {
+                    // Whoever waits in one that does not decode is found by nobody else either.
+                    let Ok(pending) = PendingReturns::decode(&bytes) else { continue };
+                    for entry in pending.returns {
+                        marks.busy.insert(bits(entry.root.as_str()));
+                        marks.calls.insert(bits(entry.parent.as_str()));
+                        marks.topics.insert(entry.topic);
+                        if !jobs.contains_key(&entry.root) {
+                            let ours = store.get(&Key::job(&entry.root)).await?.is_some();
+                            jobs.insert(entry.root.clone(), ours);
+                            if !ours {
+                                marks.because(Reason::Peers(entry.root));
+                            }
+                        }
+                    }
+                }
+            }
+            after = Some(last);
+        }
+    }
+
+    /// What has a message stays, and its job; what has a dead letter too.
+    async fn mark_queued(&self, marks: &mut Marks) -> Result<()> {
+        let queue = self.backend.queue();
+        for topic in marks.topics.clone() {
+            let (calls, busy) = (&mut marks.calls, &mut marks.busy);
+            let mut visit = |body: &str| {
+                if let Ok(message) = Message::decode(body.as_bytes()) {
+                    calls.insert(bits(message.call.as_str()));
+                    busy.insert(bits(message.root.as_str()));
+                }
+            };
+            queue.look_through(&topic, &mut |body, _| visit(body)).await?;
+            queue.dead_letters(&topic, DEAD).await?.iter().for_each(|letter| visit(&letter.body));
+        }
+        Ok(())
+    }
+}

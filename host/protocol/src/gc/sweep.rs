@@ -1,0 +1,80 @@
+//! What goes.
+
+use super::calls::PAGE;
+use super::mark::{Marks, Old};
+use super::{Collected, Collector, Plan, Reason};
+use crate::doctor::bits;
+use crate::error::Result;
+use crate::model::{CallHash, Root};
+use crate::ports::{Key, spawn_counter};
+use crate::records::decode_latest;
+
+/// Jobs that are removed before it is looked again which have begun meanwhile.
+const BATCH: usize = 500;
+
+impl Collector {
+    /// Removes what is not needed any more. `progress` is told of jobs: how many are done of how many.
+    ///
+    /// # Errors
+    /// When the backend fails; what is left is taken up by the next collection.
+    pub async fn collect(&self, plan: &Plan, mut progress: impl FnMut(u64, u64)) -> Result<Collected> {
+        let mut marks = self.mark(plan).await?;
+        let old = std::mem::take(&mut marks.old);
+        let (mut collected, mut done) = (Collected::default(), 0);
+        for batch in old.chunks(BATCH) {
+            self.mark_new(&mut marks).await?;
+            if marks.keep_all() {
+                break;
+            }
+            for job in batch {
+                done += 1;
+                progress(done, old.len() as u64);
+                if marks.busy.contains(&bits(job.root.as_str())) {
+                    collected.left += 1;
+                } else {
+                    self.remove_job(job, &marks, plan, &mut collected).await?;
+                }
+            }
+        }
+        collected.values_stay = marks.reason;
+        Ok(collected)
+    }
+
+    async fn remove_job(&self, job: &Old, marks: &Marks, plan: &Plan, collected: &mut Collected) -> Result<()> {
+        let calls = self.calls(&job.root, &job.top).await?.all;
+        if !matches!(marks.reason, Some(Reason::Peers(_))) {
+            let free = |call: &&CallHash| !marks.calls.contains(&bits(call.as_str()));
+            let free: Vec<CallHash> = calls.iter().filter(free).cloned().collect();
+            for page in free.chunks(PAGE) {
+                collected.calls +=
+                    if plan.dry_run { page.len() as u64 } else { self.backend.forget_calls(&job.root, page).await? };
+            }
+        }
+        collected.jobs += 1;
+        if plan.dry_run {
+            return Ok(());
+        }
+        let store = self.backend.store();
+        // From the leaves up: what names others goes after them.
+        let mut records = Vec::with_capacity(2 * PAGE);
+        for page in calls.rchunks(PAGE) {
+            records.clear();
+            records.extend(page.iter().rev().flat_map(|c| [Key::run(c, &job.root), Key::failure(c, &job.root)]));
+            store.remove_many(&records).await?;
+        }
+        self.forget_latest(&job.root, &job.top).await?;
+        self.backend.cache().forget(&[spawn_counter(&job.root)]).await?;
+        store.remove_many(&[Key::job(&job.root)]).await
+    }
+
+    /// Of a call that stays: that this job asked for it last.
+    async fn forget_latest(&self, root: &Root, top: &CallHash) -> Result<()> {
+        let (store, key) = (self.backend.store(), Key::latest(top));
+        if let Some(bytes) = store.get(&key).await?
+            && decode_latest(&bytes).is_ok_and(|latest| latest == *root)
+        {
+            store.swap(&key, Some(&bytes), None).await?;
+        }
+        Ok(())
+    }
+}

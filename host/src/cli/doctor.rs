@@ -1,0 +1,197 @@
+//! `doctor`: finds stuck work, and sets it going again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_protocol::client::Client;
+use brrr_protocol::doctor::{Doctor, Finding, Look, MAX_DEAD, Repaired, Survey, TopicState};
+use brrr_protocol::ports::Backend;
+use serde_json::{Value, json};
+
+use super::dead;
+use super::options::{BackendArgs, duration};
+use super::output::{self, Format, print_json, print_table, say};
+use crate::exit::Exit;
+use crate::view::{finding_json, finding_text};
+use crate::worker::now;
+
+/// Find stuck work: calls that somebody waits for and nobody will run, parents that nobody woke, jobs that nobody ended,
+/// records that don't decode; leases that ran out and dead letters. Workers do so on their own, see `run --redrive`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  brrr-host doctor
+  brrr-host doctor --fix
+  brrr-host doctor --fix --dead-letters
+  brrr-host doctor --output json
+
+Exits with 43 if something is found and not repaired. A repair is safe to repeat, and at worst runs a call once more.
+Damaged records are left alone. It reads the whole store once or twice.")]
+pub struct Args {
+    /// Queue stuck work again, and write down the end of jobs that are over.
+    #[arg(long)]
+    fix: bool,
+
+    /// Send all dead letters again as well, as `dead send --all` does.
+    #[arg(long, requires = "fix")]
+    dead_letters: bool,
+
+    /// Leave alone what has waited for less: a brrr worker of another kind may have it in work, which nobody can see.
+    #[arg(long, default_value = "1m", value_name = "TIME", value_parser = duration)]
+    older_than: Duration,
+
+    #[command(flatten)]
+    backend: BackendArgs,
+}
+
+pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+    let backend = args.backend.open_shared().await?;
+    let doctor = Doctor::new(backend.clone());
+    let look = || Look { now: now(), older_than: args.older_than };
+    let mut survey = doctor.survey(&look()).await?;
+    let mut rows = Vec::with_capacity(survey.findings.len());
+    if args.fix {
+        for finding in std::mem::take(&mut survey.findings) {
+            let repaired = repair(&doctor, &finding).await;
+            rows.push((finding, repaired));
+        }
+        return_expired(&*backend, &survey.topics).await?;
+        if args.dead_letters {
+            send_dead_letters(&backend, &survey.topics).await?;
+        }
+    } else {
+        rows.extend(survey.findings.drain(..).map(|finding| (finding, State::Found)));
+    }
+    match format {
+        Format::Json => print_json(&document(&survey, &rows))?,
+        Format::Text => tell(&survey, &rows, &args)?,
+    }
+    let all_well = rows.iter().all(|(_, state)| matches!(state, State::Repaired));
+    Ok(if all_well { Exit::Done } else { Exit::StuckWork })
+}
+
+/// What became of a finding.
+enum State {
+    Found,
+    Repaired,
+    Left,
+    Failed(String),
+}
+
+impl State {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Found => "found",
+            Self::Repaired => "repaired",
+            Self::Left => "left alone",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// One that can't be repaired must not keep the others from it.
+async fn repair(doctor: &Doctor, finding: &Finding) -> State {
+    match doctor.repair(finding, now()).await {
+        Ok(Repaired::Done) => State::Repaired,
+        Ok(Repaired::LeftAlone) => State::Left,
+        Err(error) => State::Failed(error.to_string()),
+    }
+}
+
+/// Who asks for no messages makes ready again what workers that fell silent held.
+async fn return_expired(backend: &dyn Backend, topics: &[TopicState]) -> anyhow::Result<()> {
+    for state in topics.iter().filter(|state| state.expired.is_some_and(|n| n > 0)) {
+        backend.queue().receive(&state.topic, 0, Duration::ZERO).await?;
+    }
+    Ok(())
+}
+
+async fn send_dead_letters(backend: &Arc<dyn Backend>, topics: &[TopicState]) -> anyhow::Result<()> {
+    let client = Client::new(backend.clone());
+    for state in topics.iter().filter(|state| state.dead > 0) {
+        for letter in backend.queue().dead_letters(&state.topic, usize::MAX).await? {
+            dead::send_again(&**backend, &client, letter).await?;
+        }
+    }
+    Ok(())
+}
+
+fn document(survey: &Survey, rows: &[(Finding, State)]) -> Value {
+    let findings: Vec<Value> = rows
+        .iter()
+        .map(|(finding, state)| {
+            let mut view = finding_json(finding);
+            view["state"] = state.word().into();
+            if let State::Failed(error) = state {
+                view["error"] = error.as_str().into();
+            }
+            view
+        })
+        .collect();
+    let topics: Vec<Value> = survey
+        .topics
+        .iter()
+        .map(|t| {
+            json!({"topic": t.topic.as_str(), "messages": t.depth, "expired_leases": t.expired, "dead_letters": t.dead})
+        })
+        .collect();
+    json!({"findings": findings, "topics": topics, "running_jobs": survey.jobs, "waiting_calls": survey.waiting})
+}
+
+fn tell(survey: &Survey, rows: &[(Finding, State)], args: &Args) -> anyhow::Result<()> {
+    if !rows.is_empty() {
+        let headings = ["STATE", "WHAT", "TASK", "CALL", "JOB"].map(str::to_owned).to_vec();
+        let cells = rows.iter().map(|(finding, state)| cells(finding, state));
+        print_table(&std::iter::once(headings).chain(cells).collect::<Vec<_>>())?;
+    }
+    for (_, state) in rows {
+        if let State::Failed(error) = state {
+            say(format_args!("not repaired: {error}"));
+        }
+    }
+    for TopicState { topic, expired, dead, .. } in &survey.topics {
+        let topic = output::line(topic.as_str());
+        match expired {
+            Some(n) if *n > 0 && args.fix => {
+                say(format_args!("topic {topic}: {n} messages of silent workers returned"))
+            }
+            Some(n) if *n > 0 => say(format_args!(
+                "topic {topic}: {n} messages of workers that fell silent; the next worker of any topic returns them, or \
+                 --fix"
+            )),
+            _ => {}
+        }
+        let many = if *dead >= MAX_DEAD as u64 { " or more" } else { "" };
+        match dead {
+            0 => {}
+            n if args.dead_letters => say(format_args!("topic {topic}: {n}{many} dead letters sent again")),
+            n => say(format_args!("topic {topic}: {n}{many} dead letters; `brrr-host dead list --topic {topic}`")),
+        }
+    }
+    let messages: u64 = survey.topics.iter().map(|state| state.depth).sum();
+    let count = |wanted: fn(&State) -> bool| rows.iter().filter(|(_, state)| wanted(state)).count();
+    let repaired = count(|state| matches!(state, State::Repaired));
+    let stuck = rows.len() - repaired;
+    let hint = if stuck > 0 && !args.fix { "; --fix sets it going again" } else { "" };
+    say(format_args!(
+        "{} running jobs, {} calls that somebody waits for, {messages} messages: {stuck} stuck, {repaired} repaired{hint}",
+        survey.jobs, survey.waiting
+    ));
+    Ok(())
+}
+
+fn cells(finding: &Finding, state: &State) -> Vec<String> {
+    let dash = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), output::line);
+    let (task, call, root) = match finding {
+        Finding::Lost(lost) => (lost.task.as_deref(), Some(&lost.call), Some(&lost.root)),
+        Finding::Unwoken { call, root, .. } | Finding::Abandoned { call, root, .. } => (None, Some(call), Some(root)),
+        Finding::Overdue { root } | Finding::Unended { root } => (None, None, Some(root)),
+        Finding::Damaged { .. } => (None, None, None),
+    };
+    vec![
+        state.word().to_owned(),
+        output::line(&finding_text(finding)),
+        dash(task),
+        dash(call.map(|call| call.short())),
+        dash(root.map(|root| root.as_str())),
+    ]
+}

@@ -1,0 +1,230 @@
+//! Stuck work: what is found, and what becomes of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_protocol::doctor::{Doctor, Finding, Look, Lost, Repaired, Why};
+use brrr_protocol::model::{Failure, FailureKind, Millis};
+use brrr_protocol::ports::{Backend, Key, NewJob};
+use brrr_protocol::records::{JobRecord, JobState, encode_failure};
+use bytes::Bytes;
+
+use crate::suite::backend::{call, defer, schedule, work};
+use crate::suite::jobs::{end, queued, waiting};
+use crate::suite::queue::next;
+use crate::support::{Kind, until};
+
+/// Behind everything that the other suites of this program write.
+const NOW: Millis = 100_000;
+
+/// What is certain: of a queue that can't be looked through and is not empty, nothing about messages is.
+async fn survey(backend: &Arc<dyn Backend>) -> Vec<Finding> {
+    let look = Look { now: NOW, older_than: Duration::ZERO };
+    let mut findings = Doctor::new(backend.clone()).survey(&look).await.unwrap().findings;
+    findings.retain(|finding| !matches!(finding, Finding::Lost(Lost { certain: false, .. })));
+    findings
+}
+
+/// Exactly this is found; then nothing more, once it is repaired.
+async fn repair(backend: &Arc<dyn Backend>, expected: &Finding) {
+    let found = survey(backend).await;
+    assert_eq!(found, [expected.clone()]);
+    assert_eq!(Doctor::new(backend.clone()).repair(expected, NOW).await.unwrap(), Repaired::Done);
+}
+
+fn lost(call: &str, why: Why) -> Finding {
+    let (task, topic) = (Some("task".to_owned()), Some("t".into()));
+    Finding::Lost(Lost { call: call.into(), root: "r".into(), task, topic, why, certain: true })
+}
+
+/// A job whose call waits for these children; their messages are left.
+async fn job_that_waits(backend: &Arc<dyn Backend>, children: &[&str]) {
+    schedule(backend, "r", "p").await;
+    let parent = work(&next(&**backend, "t").await);
+    defer(backend, &parent, children).await;
+}
+
+pub async fn what_will_be_run_is_no_finding(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    assert_eq!(survey(b).await, []);
+    schedule(b, "r", "p").await;
+    assert_eq!(survey(b).await, [], "it is queued");
+    let parent = work(&next(&**b, "t").await);
+    assert_eq!(survey(b).await, [], "it is in work");
+    defer(b, &parent, &["c", "d"]).await;
+    assert_eq!(survey(b).await, [], "its children are queued");
+    let first = next(&**b, "t").await;
+    assert_eq!(survey(b).await, []);
+    b.complete(&work(&first), Bytes::from_static(b"v")).await.unwrap();
+    assert_eq!(survey(b).await, [], "one child is left");
+    b.complete(&work(&next(&**b, "t").await), Bytes::from_static(b"v")).await.unwrap();
+    assert_eq!(survey(b).await, [], "it is woken");
+    let mut parent = work(&next(&**b, "t").await);
+    parent.ends_job = Some(5);
+    b.complete(&parent, Bytes::from_static(b"v")).await.unwrap();
+    assert_eq!(survey(b).await, [], "it is over");
+}
+
+pub async fn a_lost_message_is_sent_again(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    schedule(b, "r", "p").await;
+    // Somebody takes it and dies, as a peer does.
+    assert_eq!(queued(b).await, ["r:p"]);
+    until_empty(b).await;
+    repair(b, &lost("p", Why::NotQueued)).await;
+    let parent = work(&next(&**b, "t").await);
+    defer(b, &parent, &["c"]).await;
+    assert_eq!(queued(b).await, ["r:c"]);
+    until_empty(b).await;
+    repair(b, &lost("c", Why::NotQueued)).await;
+    assert_eq!(survey(b).await, []);
+    assert_eq!(queued(b).await, ["r:c"]);
+}
+
+/// Queues that count about.
+async fn until_empty(backend: &Arc<dyn Backend>) {
+    let depth = || async { (backend.queue().depth(&"t".into()).await.unwrap() == 0).then_some(()) };
+    until("the queue is empty", depth).await;
+}
+
+pub async fn a_lost_wake_up_is_made_up_for(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job_that_waits(b, &["c"]).await;
+    b.complete(&work(&next(&**b, "t").await), Bytes::from_static(b"v")).await.unwrap();
+    assert_eq!(queued(b).await, ["r:p"]);
+    until_empty(b).await;
+    repair(b, &lost("p", Why::NotWoken)).await;
+    assert_eq!(survey(b).await, []);
+    let parent = work(&next(&**b, "t").await);
+    let loaded = b.load(&parent).await.unwrap();
+    assert!(loaded.ready());
+    assert_eq!(loaded.sample, [Some(Ok(Bytes::from_static(b"v")))]);
+}
+
+pub async fn a_parent_that_its_children_do_not_know_is_run_again(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job_that_waits(b, &["c"]).await;
+    b.store().remove_many(&[Key::pending_returns(&"c".into())]).await.unwrap();
+    queued(b).await;
+    until_empty(b).await;
+    repair(b, &lost("p", Why::NotWoken)).await;
+    let parent = work(&next(&**b, "t").await);
+    assert!(b.load(&parent).await.unwrap().ready(), "it asks again");
+    defer(b, &parent, &["c"]).await;
+    assert_eq!(waiting(b, "c").await, ["r:p"]);
+    assert_eq!(queued(b).await, ["r:c"]);
+}
+
+pub async fn who_was_not_woken_is(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job_that_waits(b, &["c"]).await;
+    // A peer that reads a stale store.
+    b.store().put(&Key::value(&"c".into()), Bytes::from_static(b"v")).await.unwrap();
+    queued(b).await;
+    until_empty(b).await;
+    let found = survey(b).await;
+    let (call, root, topic) = ("c".into(), "r".into(), "t".into());
+    assert!(found.contains(&Finding::Unwoken { call, root, topic, end: JobState::Completed }), "{found:?}");
+    for finding in &found {
+        Doctor::new(b.clone()).repair(finding, NOW).await.unwrap();
+    }
+    assert_eq!(waiting(b, "c").await, [""; 0]);
+    assert!(queued(b).await.contains(&"r:p".to_owned()));
+}
+
+pub async fn a_failure_that_woke_nobody_does(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job_that_waits(b, &["c"]).await;
+    let failure = encode_failure(&Failure::new(FailureKind::Error, "task", "no"));
+    b.store().put(&Key::failure(&"c".into(), &"r".into()), failure).await.unwrap();
+    queued(b).await;
+    until_empty(b).await;
+    let (call, root, topic) = ("c".into(), "r".into(), "t".into());
+    repair(b, &Finding::Unwoken { call, root, topic, end: JobState::Failed }).await;
+    assert_eq!(queued(b).await, ["r:p"]);
+    assert_eq!(waiting(b, "c").await, [""; 0]);
+}
+
+pub async fn what_only_dead_jobs_wait_for_is_let_go(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job_that_waits(b, &["c"]).await;
+    end(b, "r").await;
+    if kind.can_be_looked_through() {
+        assert_eq!(survey(b).await, [], "a message is left that does it");
+    }
+    queued(b).await;
+    until_empty(b).await;
+    repair(b, &Finding::Abandoned { call: "c".into(), root: "r".into(), topic: "t".into() }).await;
+    assert_eq!(survey(b).await, []);
+    assert_eq!(waiting(b, "c").await, [""; 0]);
+}
+
+pub async fn a_job_that_nobody_ended_is_ended(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    let late = NewJob { deadline: 2_000, ..NewJob::new("late".into(), call("l")) };
+    b.schedule(&late, 1_000).await.unwrap();
+    schedule(b, "peers", "p").await;
+    queued(b).await;
+    // A peer that completes a job of ours.
+    b.store().put(&Key::value(&"p".into()), Bytes::from_static(b"v")).await.unwrap();
+    // The message at the deadline came as well, by now or soon.
+    until("nothing is queued", || async {
+        queued(b).await;
+        (b.queue().depth(&"t".into()).await.unwrap() == 0).then_some(())
+    })
+    .await;
+    let found = survey(b).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    for finding in &found {
+        Doctor::new(b.clone()).repair(finding, NOW).await.unwrap();
+    }
+    let state = |root: &'static str| async move {
+        let bytes = b.store().get(&Key::job(&root.into())).await.unwrap().unwrap();
+        JobRecord::decode(&bytes).unwrap().end.unwrap().state
+    };
+    assert_eq!((state("late").await, state("peers").await), (JobState::TimedOut, JobState::Completed));
+    assert_eq!(survey(b).await, []);
+}
+
+pub async fn what_is_young_is_left_alone(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    schedule(b, "r", "p").await;
+    queued(b).await;
+    until_empty(b).await;
+    let look = Look { now: 1_500, older_than: Duration::from_millis(501) };
+    assert_eq!(Doctor::new(b.clone()).survey(&look).await.unwrap().findings, []);
+    let look = Look { older_than: Duration::from_millis(500), ..look };
+    assert_eq!(Doctor::new(b.clone()).survey(&look).await.unwrap().findings, [lost("p", Why::NotQueued)]);
+}
+
+pub async fn damage_is_told_and_left_alone(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    let keys = [
+        Key::job(&"x".into()),
+        Key::pending_returns(&"y".into()),
+        Key::tasks(&"z".into()),
+        Key::run(&"p".into(), &"r".into()),
+    ];
+    schedule(b, "r", "p").await;
+    for key in &keys {
+        b.store().put(key, Bytes::from_static(b"damage")).await.unwrap();
+    }
+    let found = survey(b).await;
+    for key in &keys {
+        let is_this = |finding: &&Finding| matches!(finding, Finding::Damaged { key: found, .. } if found == key);
+        let told: Vec<&Finding> = found.iter().filter(is_this).collect();
+        assert_eq!(told.len(), 1, "{key:?}: {found:?}");
+        assert_eq!(Doctor::new(b.clone()).repair(told[0], NOW).await.unwrap(), Repaired::LeftAlone);
+        assert_eq!(b.store().get(key).await.unwrap().as_deref(), Some(&b"damage"[..]));
+    }
+}

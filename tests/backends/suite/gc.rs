@@ -1,0 +1,192 @@
+//! What a collection removes, and what it must not.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_protocol::gc::{Collected, Collector, Plan, Reason};
+use brrr_protocol::model::Millis;
+use brrr_protocol::ports::{Backend, Key, Work, spawn_counter};
+use brrr_protocol::records::RunRecord;
+use brrr_protocol::wire::{PendingReturns, Return};
+use bytes::Bytes;
+
+use crate::suite::backend::{call, defer, direct, schedule, work};
+use crate::suite::jobs::end;
+use crate::suite::queue::next;
+use crate::support::Kind;
+
+/// When the jobs here end.
+const ENDED: Millis = 10_000;
+
+/// How old they are then: so old that even a queue that can't be looked through has nothing of them left.
+const AGE: Duration = Duration::from_hours(14 * 24);
+const NOW: Millis = ENDED + AGE.as_millis() as Millis;
+
+fn plan() -> Plan {
+    Plan { now: NOW, older_than: AGE, dry_run: false }
+}
+
+async fn collect(backend: &Arc<dyn Backend>) -> Collected {
+    collect_as(backend, plan()).await
+}
+
+async fn collect_as(backend: &Arc<dyn Backend>, plan: Plan) -> Collected {
+    Collector::new(backend.clone()).collect(&plan, |_, _| {}).await.unwrap()
+}
+
+fn removed(jobs: u64, calls: u64) -> Collected {
+    Collected { jobs, calls, left: 0, values_stay: None }
+}
+
+async fn complete(backend: &Arc<dyn Backend>, ends_job: bool) {
+    let work = Work { ends_job: ends_job.then_some(ENDED), ..work(&next(&**backend, "t").await) };
+    backend.complete(&work, Bytes::from_static(b"v")).await.unwrap();
+}
+
+/// A job for a parent with children, from its beginning to its end. Children that have a value are not run.
+async fn job(backend: &Arc<dyn Backend>, root: &str, parent: &str, children: &[&str]) {
+    schedule(backend, root, parent).await;
+    defer(backend, &work(&next(&**backend, "t").await), children).await;
+    for _ in children {
+        complete(backend, false).await;
+    }
+    complete(backend, true).await;
+}
+
+async fn has(backend: &Arc<dyn Backend>, key: &Key) -> bool {
+    backend.store().get(key).await.unwrap().is_some()
+}
+
+async fn has_value(backend: &Arc<dyn Backend>, name: &str) -> bool {
+    has(backend, &Key::value(&name.into())).await
+}
+
+pub async fn an_ended_job_leaves_nothing(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job(b, "r", "p", &["c", "d"]).await;
+    assert_eq!(collect(b).await, removed(1, 3));
+    let (p, c, r) = ("p".into(), "c".into(), "r".into());
+    for key in [Key::value(&p), Key::value(&c), Key::run(&p, &r), Key::latest(&p), Key::job(&r)] {
+        assert!(!has(b, &key).await, "{key:?}");
+    }
+    // Where a record is put and a message sent one after the other, a description may have been put for one that comes.
+    assert_eq!(has(b, &Key::call(&c)).await, !kind.is_fused());
+    assert_eq!(b.cache().incr(&spawn_counter(&r), 0).await.unwrap(), 0);
+    // And it can be asked for again.
+    job(b, "s", "p", &["c"]).await;
+    assert!(has_value(b, "p").await && has_value(b, "c").await);
+}
+
+pub async fn what_a_live_job_needs_stays(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job(b, "r", "p", &["c", "d"]).await;
+    // Another one has used `c`, and waits for `e`: its record says so.
+    schedule(b, "live", "q").await;
+    let parent = work(&next(&**b, "t").await);
+    defer(b, &parent, &["e"]).await;
+    let key = Key::run(&"q".into(), &"live".into());
+    let run = RunRecord::decode(&b.store().get(&key).await.unwrap().unwrap()).unwrap();
+    let run = RunRecord { earlier: vec!["c".into()], ..run };
+    b.store().put(&key, run.encode()).await.unwrap();
+    assert_eq!(collect(b).await, removed(1, 2));
+    assert!(has_value(b, "c").await && has(b, &Key::call(&"e".into())).await);
+    assert!(!has_value(b, "d").await && !has_value(b, "p").await);
+    assert!(has(b, &Key::job(&"live".into())).await && has(b, &key).await);
+}
+
+pub async fn what_two_jobs_share_stays_until_both_have_gone(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job(b, "r", "p", &["c"]).await;
+    schedule(b, "s", "p").await;
+    // The second one ended when it was scheduled, at 1,000. So it goes first.
+    let before = NOW - ENDED + 1_000;
+    assert_eq!(collect_as(b, Plan { now: before - 1, ..plan() }).await, removed(0, 0));
+    assert_eq!(collect_as(b, Plan { now: before, ..plan() }).await, removed(1, 0));
+    assert!(has_value(b, "p").await && has_value(b, "c").await);
+    assert_eq!(collect(b).await.calls, 2);
+    assert!(!has_value(b, "p").await && !has_value(b, "c").await);
+}
+
+pub async fn what_is_young_or_alive_stays(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job(b, "r", "p", &["c"]).await;
+    schedule(b, "live", "q").await;
+    assert_eq!(collect_as(b, Plan { now: NOW - 1, ..plan() }).await, removed(0, 0));
+    // Where the queue does not show what is in it, a job stays as long as a message can live.
+    let sooner = Plan { now: ENDED + 60_000, older_than: Duration::from_secs(60), dry_run: true };
+    assert_eq!(collect_as(b, sooner).await.jobs, u64::from(kind.can_be_looked_through()));
+    assert!(has_value(b, "p").await && has_value(b, "c").await && has(b, &Key::latest(&"p".into())).await);
+    assert!(has(b, &Key::call(&"q".into())).await);
+}
+
+pub async fn a_job_with_messages_stays(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    schedule(b, "r", "p").await;
+    defer(b, &work(&next(&**b, "t").await), &["c"]).await;
+    end(b, "r").await;
+    // Its child is still queued and registered; both leave with the message.
+    let left = Collected { left: 1, ..Collected::default() };
+    assert_eq!(collect(b).await, left, "{kind:?}");
+    b.release(&work(&next(&**b, "t").await)).await.unwrap();
+    assert_eq!(collect(b).await.jobs, 1);
+    assert!(!has(b, &Key::failure(&"p".into(), &"r".into())).await);
+}
+
+pub async fn what_is_queued_again_stays(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job(b, "r", "p", &["c"]).await;
+    // Somebody is about to wait for `c`: its value is gone, and it is registered.
+    b.store().remove_many(&[Key::value(&"c".into())]).await.unwrap();
+    schedule(b, "live", "q").await;
+    defer(b, &work(&next(&**b, "t").await), &["c"]).await;
+    collect(b).await;
+    assert!(has(b, &Key::call(&"c".into())).await);
+    // A call that another job has just asked for, which the collection has not seen.
+    b.complete(&direct("x", "z"), Bytes::from_static(b"v")).await.unwrap();
+    schedule(b, "new", "z").await;
+    assert_eq!(b.forget_calls(&"r".into(), &["z".into(), "c".into(), "nobody".into()]).await.unwrap(), 1);
+    assert!(has_value(b, "z").await && has(b, &Key::call(&"z".into())).await);
+}
+
+pub async fn a_dry_run_removes_nothing(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job(b, "r", "p", &["c"]).await;
+    assert_eq!(collect_as(b, Plan { dry_run: true, ..plan() }).await, removed(1, 2));
+    assert_eq!(collect(b).await, removed(1, 2));
+}
+
+pub async fn peers_keep_values(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job(b, "r", "p", &["c"]).await;
+    let entry = Return { root: "theirs".into(), parent: call("x").hash, topic: "t".into() };
+    let pending = PendingReturns { returns: [entry].into(), scheduled_at: Some(1) };
+    b.store().put(&Key::pending_returns(&"y".into()), pending.encode()).await.unwrap();
+    let expected = Collected { values_stay: Some(Reason::Peers("theirs".into())), ..removed(1, 0) };
+    assert_eq!(collect(b).await, expected);
+    assert!(has_value(b, "p").await && has_value(b, "c").await);
+    assert!(!has(b, &Key::run(&"p".into(), &"r".into())).await);
+}
+
+pub async fn what_no_record_names_keeps_everything(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job(b, "r", "p", &["c"]).await;
+    schedule(b, "live", "q").await;
+    let run = RunRecord { total: 3, need: 3, sample: vec!["d".into()], attempt: 1, first: 1, ..RunRecord::default() };
+    b.store().put(&Key::run(&"q".into(), &"live".into()), run.encode()).await.unwrap();
+    let expected = Collected { values_stay: Some(Reason::Unnamed("live".into())), ..Collected::default() };
+    assert_eq!(collect(b).await, expected);
+    b.store().put(&Key::run(&"q".into(), &"live".into()), Bytes::from_static(b"damage")).await.unwrap();
+    assert_eq!(collect(b).await, expected);
+    b.store().put(&Key::job(&"live".into()), Bytes::from_static(b"damage")).await.unwrap();
+    assert_eq!(collect(b).await.values_stay, Some(Reason::Damaged("live".into())));
+    assert!(has_value(b, "p").await);
+}

@@ -1,0 +1,340 @@
+//! Clients that submit jobs of mixed shape without pause, and look at what comes of each.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use brrr_protocol::client::{Cancelled, Client, Retried};
+use brrr_protocol::model::{CallHash, FailureKind, Millis, Outcome, Root};
+use brrr_protocol::ports::NewJob;
+use brrr_protocol::records::JobState;
+use brrr_protocol::{Error, Result};
+use fastrand::Rng;
+use serde_json::Value;
+
+use crate::fleet::brrr;
+use crate::place::Ports;
+use crate::shapes::{self, Expected, Shape};
+
+/// Before the next try of what the backend did not answer.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A job that was accepted, and what came of it.
+pub struct Accepted {
+    pub call: CallHash,
+    pub shape: &'static str,
+    /// Of its outcome, which is to stay what it is.
+    pub digest: u64,
+}
+
+pub struct Clients {
+    client: Client,
+    /// For the commands, which take the same way.
+    ports: Ports,
+    folder: PathBuf,
+    seed: u64,
+    pub stopping: AtomicBool,
+    /// Jobs that have not ended yet.
+    pub open: Mutex<BTreeMap<Root, (&'static str, Instant)>>,
+    pub ended: Mutex<HashMap<Root, Accepted>>,
+    pub wrong: Mutex<Vec<String>>,
+    pub counts: Counts,
+    /// The job that took longest.
+    pub slowest: Mutex<Slowest>,
+}
+
+#[derive(Clone, Default)]
+pub struct Slowest {
+    pub took: Duration,
+    pub shape: &'static str,
+    pub root: Option<Root>,
+}
+
+#[derive(Default)]
+pub struct Counts {
+    pub cancels: AtomicU64,
+    pub deadlines: AtomicU64,
+    pub retries: AtomicU64,
+    pub commands: AtomicU64,
+    /// Commands that were killed, or that say that the backend was away: what became of their jobs is not known to them.
+    pub unknown: AtomicU64,
+    /// Errors of the backend that clients saw, and tried again after.
+    pub errors: AtomicU64,
+    /// Jobs that ended as dead letters, see `Clients::check`.
+    pub dead: AtomicU64,
+    /// Calls that the ended jobs made.
+    pub calls: AtomicU64,
+}
+
+pub fn now() -> Millis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
+    u64::try_from(since.as_millis()).expect("before the end of time")
+}
+
+pub fn digest(outcome: &Outcome) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    match outcome {
+        Ok(value) => value.hash(&mut hasher),
+        Err(failure) => (failure.kind.as_str(), &failure.message, &failure.chain).hash(&mut hasher),
+    }
+    hasher.finish()
+}
+
+/// Adds one.
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+impl Clients {
+    pub fn new(client: Client, ports: Ports, folder: PathBuf, seed: u64) -> Arc<Self> {
+        Arc::new(Self {
+            client,
+            ports,
+            folder,
+            seed,
+            stopping: AtomicBool::new(false),
+            open: Mutex::default(),
+            ended: Mutex::default(),
+            wrong: Mutex::default(),
+            counts: Counts::default(),
+            slowest: Mutex::default(),
+        })
+    }
+
+    pub fn has_ended(&self, root: &Root) -> bool {
+        self.ended.lock().expect("no panic").contains_key(root)
+    }
+
+    pub fn complain(&self, what: String) {
+        eprintln!("WRONG: {what}");
+        self.wrong.lock().expect("no panic").push(what);
+    }
+
+    /// One client: job after job until it is told to stop.
+    pub async fn run(self: Arc<Self>, number: u64) {
+        let mut rng = Rng::with_seed(self.seed.wrapping_add(number));
+        for n in 0.. {
+            if self.stopping.load(Ordering::Relaxed) {
+                return;
+            }
+            let salt = format!("{:x}-{number}-{n}-", self.seed);
+            if let Err(error) = self.one(&mut rng, &salt).await {
+                self.complain(format!("client {number}, job {n}: {error}"));
+            }
+        }
+    }
+
+    async fn one(&self, rng: &mut Rng, salt: &str) -> Result<()> {
+        match rng.u32(0..100) {
+            0..60 => drop(self.plain(&some(rng, salt)).await?),
+            60..70 => self.cancelled(rng, salt).await?,
+            70..78 => self.shared(rng, salt).await?,
+            78..86 => self.in_time(rng, salt).await?,
+            86..90 => self.retried(rng, salt).await?,
+            _ => self.command(rng, salt).await?,
+        }
+        Ok(())
+    }
+
+    /// A job to its end.
+    async fn plain(&self, shape: &Shape) -> Result<Root> {
+        let (root, call) = self.submit(shape, 0).await?;
+        let outcome = self.settle(&root, &call, shape).await?;
+        self.check(&root, shape, shape.is_met_by(&outcome), &outcome);
+        Ok(root)
+    }
+
+    async fn cancelled(&self, rng: &mut Rng, salt: &str) -> Result<()> {
+        let shape = if rng.bool() { shapes::sleeper(20.0) } else { some(rng, salt) };
+        let (root, call) = self.submit(&shape, 0).await?;
+        tokio::time::sleep(Duration::from_millis(rng.u64(0..400))).await;
+        self.cancel(&root, &call, &shape).await
+    }
+
+    async fn cancel(&self, root: &Root, call: &CallHash, shape: &Shape) -> Result<()> {
+        count(&self.counts.cancels);
+        let cancelled = self.persist(|| self.client.cancel(root, now())).await?;
+        let outcome = self.settle(root, call, shape).await?;
+        // A repeated one may find what the first did.
+        let is_fine = match cancelled {
+            Cancelled::Done | Cancelled::Already(JobState::Cancelled) => is(&outcome, &FailureKind::Cancelled),
+            Cancelled::Already(_) => shape.is_met_by(&outcome),
+            Cancelled::Unknown => false,
+        };
+        self.check(root, shape, is_fine, &outcome);
+        Ok(())
+    }
+
+    /// Two jobs for one tree; the first one may be cancelled.
+    async fn shared(&self, rng: &mut Rng, salt: &str) -> Result<()> {
+        let (shape, below) = (shapes::tree(rng.u64(5..9), salt), shapes::tree(4, &format!("{salt}r")));
+        let (first, call) = self.submit(&shape, 0).await?;
+        let second = if rng.bool() { &shape } else { &below };
+        let (second_root, second_call) = self.submit(second, 0).await?;
+        if rng.bool() {
+            tokio::time::sleep(Duration::from_millis(rng.u64(0..200))).await;
+            self.cancel(&first, &call, &shape).await?;
+        } else {
+            let outcome = self.settle(&first, &call, &shape).await?;
+            self.check(&first, &shape, shape.is_met_by(&outcome), &outcome);
+        }
+        let outcome = self.settle(&second_root, &second_call, second).await?;
+        self.check(&second_root, second, second.is_met_by(&outcome), &outcome);
+        Ok(())
+    }
+
+    /// A job with a deadline, which it may keep or not.
+    async fn in_time(&self, rng: &mut Rng, salt: &str) -> Result<()> {
+        count(&self.counts.deadlines);
+        let shape = if rng.bool() { shapes::sleeper(20.0) } else { some(rng, salt) };
+        // Short: the message that ends it stays queued until then.
+        let (root, call) = self.submit(&shape, now() + rng.u64(300..4_000)).await?;
+        let outcome = self.settle(&root, &call, &shape).await?;
+        self.check(&root, &shape, shape.is_met_by(&outcome) || is(&outcome, &FailureKind::Timeout), &outcome);
+        Ok(())
+    }
+
+    /// A job that is cancelled and tried again.
+    async fn retried(&self, rng: &mut Rng, salt: &str) -> Result<()> {
+        count(&self.counts.retries);
+        let shape = shapes::tree(rng.u64(6..10), salt);
+        let (root, call) = self.submit(&shape, 0).await?;
+        tokio::time::sleep(Duration::from_millis(rng.u64(0..300))).await;
+        self.cancel(&root, &call, &shape).await?;
+        let new = self.begin(&shape);
+        let retried = self.persist(|| self.client.retry(&root, new.clone(), now())).await?;
+        if !matches!(retried, Retried::As(..)) {
+            self.complain(format!("retry of {root} as {new}: {retried:?}"));
+            return Ok(());
+        }
+        let outcome = self.settle(&new, &call, &shape).await?;
+        self.check(&new, &shape, shape.is_met_by(&outcome), &outcome);
+        Ok(())
+    }
+
+    /// `brrr-host call`, which may be killed itself.
+    async fn command(&self, rng: &mut Rng, salt: &str) -> Result<()> {
+        count(&self.counts.commands);
+        let shape = match rng.u32(0..4) {
+            0 => shapes::chain(rng.u64(1..8), salt),
+            1 => shapes::broken_mesh(rng, salt),
+            _ => shapes::tree(rng.u64(2..8), salt),
+        };
+        let mut command = brrr(&self.folder, &self.ports);
+        command.args(["call", "--log-level", "error", shape.task, &shape.arguments.to_string()]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let dies_after = (rng.u32(0..4) == 0).then(|| Duration::from_millis(rng.u64(5..500)));
+        let run = move || {
+            let mut child = command.spawn().expect("the binary");
+            if let Some(after) = dies_after {
+                std::thread::sleep(after);
+                // It may have ended.
+                let _ = child.kill();
+            }
+            child.wait_with_output().expect("its end")
+        };
+        let output = tokio::task::spawn_blocking(run).await.expect("no panic");
+        let is_fine = match (output.status.code(), &shape.expected) {
+            // Killed; or: the backend can't be reached.
+            (None | Some(21), _) => {
+                count(&self.counts.unknown);
+                return Ok(());
+            }
+            (Some(0), Expected::Value(value)) => {
+                serde_json::from_slice::<Value>(&output.stdout).is_ok_and(|got| got == *value)
+            }
+            (Some(30), Expected::Failure(_)) => true,
+            _ => false,
+        };
+        if !is_fine {
+            self.complain(format!("brrr-host call {} {}: {output:?}", shape.task, shape.arguments));
+        }
+        Ok(())
+    }
+
+    fn begin(&self, shape: &Shape) -> Root {
+        let root = Root::from_random(fastrand::u128(..));
+        self.open.lock().expect("no panic").insert(root.clone(), (shape.name, Instant::now()));
+        root
+    }
+
+    /// Schedules until that was answered, under one root.
+    async fn submit(&self, shape: &Shape, deadline: Millis) -> Result<(Root, CallHash)> {
+        let root = self.begin(shape);
+        let call = shape.call(&root);
+        let hash = call.hash.clone();
+        let job = NewJob { deadline, ..NewJob::new(root.clone(), call) };
+        self.persist(|| self.client.schedule(&job, now())).await?;
+        Ok((root, hash))
+    }
+
+    async fn settle(&self, root: &Root, call: &CallHash, shape: &Shape) -> Result<Outcome> {
+        let outcome = self.persist(|| self.client.wait(root, call, now)).await?;
+        let accepted = Accepted { call: call.clone(), shape: shape.name, digest: digest(&outcome) };
+        let begun = self.open.lock().expect("no panic").remove(root);
+        let took = begun.map_or(Duration::ZERO, |(_, at)| at.elapsed());
+        let mut slowest = self.slowest.lock().expect("no panic");
+        if took > slowest.took {
+            *slowest = Slowest { took, shape: shape.name, root: Some(root.clone()) };
+        }
+        drop(slowest);
+        self.counts.calls.fetch_add(shape.calls, Ordering::Relaxed);
+        self.ended.lock().expect("no panic").insert(root.clone(), accepted);
+        Ok(outcome)
+    }
+
+    /// Until the backend answers; a backend that is away is what this is about.
+    async fn persist<T, F: Future<Output = Result<T>>>(
+        &self,
+        attempt: impl Fn() -> F,
+    ) -> std::result::Result<T, Error> {
+        loop {
+            match attempt().await {
+                Err(error) if error.is_transient() => {
+                    count(&self.counts.errors);
+                    tokio::time::sleep(PAUSE).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// A message that was delivered ten times and never settled is taken for one that kills its workers: so that can happen
+    /// to any that is in work as long as workers live here. It is an end, and recorded; `chaos` bounds how many there are.
+    fn check(&self, root: &Root, shape: &Shape, is_fine: bool, outcome: &Outcome) {
+        if is(outcome, &FailureKind::DeadLetter) {
+            count(&self.counts.dead);
+        } else if !is_fine {
+            let got = outcome.as_ref().map(|value| String::from_utf8_lossy(value));
+            let (task, arguments) = (shape.task, &shape.arguments);
+            self.complain(format!(
+                "job {root}, {} ({task} {arguments}): {:?}, and not {got:?}",
+                shape.name, shape.expected
+            ));
+        }
+    }
+}
+
+fn is(outcome: &Outcome, kind: &FailureKind) -> bool {
+    outcome.as_ref().is_err_and(|failure| failure.kind == *kind)
+}
+
+/// Any shape that ends by itself.
+fn some(rng: &mut Rng, salt: &str) -> Shape {
+    match rng.u32(0..100) {
+        0..25 => shapes::tree(rng.u64(3..10), salt),
+        25..40 => shapes::chain(rng.u64(2..10), salt),
+        40..55 => shapes::fan(rng.u64(2..50), salt),
+        55..70 => shapes::mesh(rng, salt),
+        70..80 => shapes::broken_mesh(rng, salt),
+        80..87 => shapes::flaky(rng.u32(2..5)),
+        87..93 => shapes::hopeless(rng.bool()),
+        93..95 => shapes::spin(),
+        95..98 => shapes::greeting(&format!("{salt}{}", "x".repeat(rng.usize(0..60_000)))),
+        _ => shapes::sleeper(rng.f64()),
+    }
+}

@@ -1,0 +1,151 @@
+//! Workers of the real binary, which are killed, stopped and started again.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::ledger::Ledger;
+use crate::place::{Ports, Way};
+
+/// The binary in a folder of its own: a build that begins meanwhile must not change what is started there again and again.
+pub fn install(folder: &Path) {
+    let (built, here) = (env!("CARGO_BIN_EXE_brrr-host"), folder.join(PROGRAM));
+    if std::fs::hard_link(built, &here).is_err() {
+        // By another process: a file that this one has open for writing, or a fork of it, can't be run.
+        let copied = Command::new("cp").arg(built).arg(&here).status().expect("cp");
+        assert!(copied.success(), "a copy of the binary");
+    }
+}
+
+const PROGRAM: &str = "brrr-host";
+
+/// The binary, as `install` put it into the folder, with nothing of the caller's own settings.
+pub fn brrr(folder: &Path, ports: &Ports) -> Command {
+    let mut command = Command::new(folder.join(PROGRAM));
+    command.current_dir(folder).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if ["BRRR_", "REDIS_", "AWS_", "DYNAMODB_"].iter().any(|prefix| text.starts_with(prefix)) {
+            command.env_remove(name);
+        }
+    }
+    // Compiled once, and not into the user's cache.
+    command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
+    command.env_remove("RUST_BACKTRACE").envs(ports.environment());
+    command
+}
+
+/// The guests that the jobs are made for.
+pub fn guests() -> [PathBuf; 2] {
+    ["rust-conformance", "rust-dag"].map(|name| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../build/guests/rust/{name}.wasm"));
+        assert!(
+            path.exists(),
+            "{} is missing: build it with scripts/guests/rust.sh (or `make guests`)",
+            path.display()
+        );
+        path.canonicalize().expect("a path")
+    })
+}
+
+/// Before a worker is started again that ended by itself: as who supervises one would do, not to keep a server busy that is
+/// just coming up.
+const RESTART_PAUSE: Duration = Duration::from_millis(500);
+
+/// A worker, whichever process it is at the moment.
+pub struct Worker {
+    pub name: String,
+    pub way: Way,
+    folder: PathBuf,
+    lease: String,
+    ledger: Arc<Ledger>,
+    process: Option<(Child, JoinHandle<()>)>,
+    /// When it last ended by itself.
+    ended: Option<Instant>,
+}
+
+impl Worker {
+    pub fn start(name: String, way: Way, folder: &Path, lease: Duration, ledger: Arc<Ledger>) -> Self {
+        let lease = format!("{}ms", lease.as_millis());
+        let folder = folder.to_owned();
+        let mut worker = Self { name, way, folder, lease, ledger, process: None, ended: None };
+        worker.begin();
+        worker
+    }
+
+    pub fn log(&self) -> PathBuf {
+        self.folder.join(format!("{}.log", self.name))
+    }
+
+    fn begin(&mut self) {
+        let log = File::options().create(true).append(true).open(self.log()).expect("a log");
+        let mut command = brrr(&self.folder, &self.way.ports());
+        command.arg("run").args(guests()).args(["--lease", &self.lease, "--events", "-"]);
+        // Nothing may be lost that would have to be found.
+        command.args(["--redrive", "off"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("a worker");
+        let (events, ledger) = (child.stdout.take().expect("stdout"), self.ledger.clone());
+        self.process = Some((child, std::thread::spawn(move || ledger.read(events))));
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some((child, _)) = &self.process {
+            kill_process(Pid::from_child(child), signal).expect("a signal to a process that was not waited for");
+        }
+    }
+
+    /// `kill -9`, and started again.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.end();
+        self.begin();
+    }
+
+    pub fn stop(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn go_on(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// How it ended, if it did so by itself; a moment later this starts it again.
+    pub fn tend(&mut self) -> Option<ExitStatus> {
+        let Some((child, _)) = &mut self.process else {
+            if self.ended.is_none_or(|at| at.elapsed() >= RESTART_PAUSE) {
+                self.begin();
+            }
+            return None;
+        };
+        child.try_wait().expect("a status")?;
+        self.ended = Some(Instant::now());
+        self.end()
+    }
+
+    /// Asks it to end, and waits for that.
+    pub fn finish(&mut self) -> Option<ExitStatus> {
+        self.signal(Signal::TERM);
+        self.end()
+    }
+
+    fn end(&mut self) -> Option<ExitStatus> {
+        let (mut child, reader) = self.process.take()?;
+        let status = child.wait().expect("its end");
+        reader.join().expect("its events could be read");
+        Some(status)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            self.signal(Signal::KILL);
+            self.end();
+        }
+    }
+}

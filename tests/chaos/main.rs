@@ -1,0 +1,54 @@
+//! The real binary as users run it, for long and under blows.
+//!
+//! - `chaos`: workers that are killed, frozen and cut off, and a server that is restarted, while clients submit jobs
+//!   (`make chaos BACKEND=redis MINUTES=10`; the tests do it for a few seconds)
+//! - `soak`: one worker and very many calls (`make soak`)
+
+mod ask;
+mod chaos;
+mod clients;
+mod faults;
+mod fleet;
+mod ledger;
+mod place;
+mod proxy;
+#[path = "../servers/mod.rs"]
+mod servers;
+mod shapes;
+mod soak;
+mod verdict;
+
+use place::Kind;
+
+#[test]
+fn sqlite() {
+    chaos::run(Kind::Sqlite);
+}
+
+#[test]
+fn redis() {
+    chaos::run(Kind::Redis);
+}
+
+#[test]
+fn aws_local() {
+    chaos::run(Kind::AwsLocal);
+}
+
+#[test]
+#[ignore = "takes minutes: make soak"]
+fn soak_sqlite() {
+    soak::run(Kind::Sqlite);
+}
+
+#[test]
+#[ignore = "takes minutes: make soak"]
+fn soak_redis() {
+    soak::run(Kind::Redis);
+}
+
+/// A number that is set in the environment.
+fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}

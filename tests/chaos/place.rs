@@ -1,0 +1,221 @@
+//! Where a fleet keeps what it shares: a file, or servers that this starts, each reached through proxies.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use brrr_backends::dynamodb::{self, DynamoDb};
+use brrr_backends::sqs::{self, Sqs};
+use brrr_backends::{Combined, Places, aws};
+use brrr_protocol::Result;
+use brrr_protocol::ports::{Backend, Queue as _, Store as _};
+
+use crate::proxy::Proxy;
+use crate::servers::redis::Flavour;
+use crate::servers::{Server, dynamodb as dynamodb_local, elasticmq, free_port};
+use crate::shapes::TOPIC;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Sqlite,
+    Redis,
+    /// SQS and `DynamoDB`, of this machine.
+    AwsLocal,
+}
+
+impl Kind {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Redis => "redis",
+            Self::AwsLocal => "aws-local",
+        }
+    }
+
+    /// Short, so that what a worker held that was killed is soon another's. SQS counts in seconds.
+    pub fn lease(self) -> Duration {
+        match self {
+            Self::Sqlite | Self::Redis => Duration::from_millis(1500),
+            Self::AwsLocal => Duration::from_secs(3),
+        }
+    }
+}
+
+/// For a server to read its files.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The table, and what the names of the queues begin with.
+const NAME: &str = "chaos";
+
+/// What Redis keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Nothing.
+    Memory,
+    /// All that it answered.
+    Disk,
+}
+
+pub struct Place {
+    pub kind: Kind,
+    pub folder: PathBuf,
+    durability: Durability,
+    /// On the port of its first start, whenever it is started again.
+    redis: Option<Server>,
+    /// Where Redis is; or `DynamoDB` and SQS.
+    pub ports: Vec<u16>,
+    _aws: Vec<Server>,
+}
+
+impl Place {
+    /// `None`: its server can't be had here.
+    pub fn start(kind: Kind, folder: &Path, durability: Durability) -> Option<Self> {
+        let mut place =
+            Self { kind, folder: folder.to_owned(), durability, redis: None, ports: Vec::new(), _aws: Vec::new() };
+        match kind {
+            Kind::Sqlite => {}
+            Kind::Redis => {
+                place.ports = vec![free_port()];
+                place.redis = Some(place.start_redis()?);
+            }
+            Kind::AwsLocal => {
+                place._aws = vec![dynamodb_local::start()?, elasticmq::start()?];
+                place.ports = place._aws.iter().map(|server| server.port).collect();
+            }
+        }
+        Some(place)
+    }
+
+    fn start_redis(&self) -> Option<Server> {
+        let folder = self.folder.to_str().expect("UTF-8");
+        let durable = ["--appendonly", "yes", "--appendfsync", "always", "--dir", folder];
+        let more = if self.durability == Durability::Disk { &durable[..] } else { &[] };
+        Flavour::Redis.start(Some(self.ports[0]), more)
+    }
+
+    /// Kills Redis; says whether there is one.
+    pub fn kill_redis(&mut self) -> bool {
+        self.redis.take().is_some()
+    }
+
+    /// Starts Redis again.
+    pub fn revive_redis(&mut self) {
+        self.redis = self.start_redis();
+    }
+
+    /// A way for one process, through proxies of its own.
+    pub fn way(&self) -> Way {
+        let proxies = self.ports.iter().map(|port| Proxy::start(*port)).collect();
+        Way { kind: self.kind, folder: self.folder.clone(), proxies }
+    }
+
+    /// A way without proxies.
+    pub fn straight(&self) -> Ports {
+        Ports { kind: self.kind, folder: self.folder.clone(), ports: self.ports.clone() }
+    }
+
+    /// Makes what has to be there: the table and the queue.
+    pub async fn prepare(&self) {
+        if self.kind == Kind::AwsLocal {
+            let (table, queue) = self.straight().aws().await;
+            table.create().await.expect("a table");
+            queue.create(&[TOPIC.into()]).await.expect("a queue");
+        }
+    }
+}
+
+/// How one process reaches a place.
+pub struct Way {
+    kind: Kind,
+    folder: PathBuf,
+    pub proxies: Vec<Proxy>,
+}
+
+impl Way {
+    pub fn ports(&self) -> Ports {
+        let ports = self.proxies.iter().map(|proxy| proxy.port).collect();
+        Ports { kind: self.kind, folder: self.folder.clone(), ports }
+    }
+}
+
+/// A place by its ports.
+#[derive(Clone)]
+pub struct Ports {
+    pub kind: Kind,
+    folder: PathBuf,
+    pub ports: Vec<u16>,
+}
+
+impl Ports {
+    /// The environment of a command that is to use it.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![("BRRR_TOPIC", TOPIC.to_owned())];
+        match self.kind {
+            Kind::Sqlite => all.push(("BRRR_BACKEND", format!("sqlite:{}", self.file().display()))),
+            Kind::Redis => all.push(("BRRR_BACKEND", format!("redis://127.0.0.1:{}", self.ports[0]))),
+            Kind::AwsLocal => all.extend([
+                ("BRRR_STORE", format!("dynamodb://{NAME}")),
+                ("BRRR_QUEUE", format!("sqs://{NAME}-")),
+                ("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{}", self.ports[0])),
+                ("AWS_ENDPOINT_URL_SQS", format!("http://127.0.0.1:{}", self.ports[1])),
+                ("AWS_REGION", "us-east-1".to_owned()),
+                ("AWS_ACCESS_KEY_ID", "local".to_owned()),
+                ("AWS_SECRET_ACCESS_KEY", "local".to_owned()),
+            ]),
+        }
+        all
+    }
+
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("state.db")
+    }
+
+    /// A server that was just started may still be reading its files.
+    pub async fn open(&self) -> Arc<dyn Backend> {
+        let begun = Instant::now();
+        loop {
+            match self.try_open().await {
+                Err(error) if error.is_transient() && begun.elapsed() < PATIENCE => {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+                opened => return opened.expect("the backend"),
+            }
+        }
+    }
+
+    async fn try_open(&self) -> Result<Arc<dyn Backend>> {
+        let lease = Some(self.kind.lease());
+        let at = |url| async move { Places { lease, ..Places::at(url) }.open().await };
+        match self.kind {
+            Kind::Sqlite => at(format!("sqlite:{}", self.file().display())).await,
+            Kind::Redis => at(format!("redis://127.0.0.1:{}", self.ports[0])).await,
+            Kind::AwsLocal => {
+                let (store, queue) = self.aws().await;
+                let name = self.kind.name().to_owned();
+                Ok(Arc::new(Combined {
+                    name,
+                    store: store.clone(),
+                    queue: Arc::new(queue),
+                    cache: store,
+                    events: None,
+                }))
+            }
+        }
+    }
+
+    async fn aws(&self) -> (Arc<DynamoDb>, Sqs) {
+        use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
+        // From here, not from whoever runs the tests.
+        let profile = "[default]\naws_access_key_id=local\naws_secret_access_key=local\n";
+        let files = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Credentials, profile).build();
+        let config = |port: u16| {
+            let loader = aws::loader().region("us-east-1").profile_files(files.clone()).profile_name("default");
+            loader.endpoint_url(format!("http://127.0.0.1:{port}")).load()
+        };
+        let options = dynamodb::Options { table: NAME.to_owned(), namespace: String::new() };
+        let table = Arc::new(DynamoDb::new(options, &config(self.ports[0]).await).expect("a table's client"));
+        let options = sqs::Options { prefix: format!("{NAME}-"), namespace: String::new(), lease: self.kind.lease() };
+        let queue = Sqs::new(options, &config(self.ports[1]).await, table.clone()).expect("a queue's client");
+        (table, queue)
+    }
+}

@@ -1,0 +1,132 @@
+//! What must be so once the faults have stopped and everything has come to rest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use brrr_protocol::client::Client;
+use brrr_protocol::model::{Root, Topic};
+use brrr_protocol::ports::{Backend, Key, Kind as RecordKind};
+use brrr_protocol::records::JobRecord;
+use brrr_protocol::wire::PendingReturns;
+use futures_util::{StreamExt as _, stream};
+
+use crate::clients::{Accepted, digest};
+use crate::place::{Kind, Ports};
+use crate::shapes::TOPIC;
+
+/// Records that a page of a listing has.
+const PAGE: usize = 1_000;
+
+/// Reads at once.
+const AT_ONCE: usize = 16;
+
+pub struct Rest {
+    pub backend: Arc<dyn Backend>,
+    pub ports: Ports,
+}
+
+impl Rest {
+    /// The ids of all records of a kind.
+    async fn all(&self, kind: &RecordKind) -> Vec<String> {
+        let mut ids: Vec<String> = Vec::new();
+        loop {
+            let page = self.backend.store().list(kind, ids.last().map(String::as_str), PAGE).await.expect("a page");
+            if page.is_empty() {
+                return ids;
+            }
+            ids.extend(page);
+        }
+    }
+
+    /// Jobs that are not over, and how many there are in all.
+    pub async fn jobs(&self) -> (Vec<Root>, usize) {
+        let ids = self.all(&RecordKind::Job).await;
+        let (mut open, all) = (Vec::new(), ids.len());
+        for page in ids.chunks(100) {
+            let keys: Vec<Key> = page.iter().map(|id| Key::new(id, RecordKind::Job)).collect();
+            let records = self.backend.store().get_many(&keys).await.expect("jobs");
+            for (id, record) in page.iter().zip(records) {
+                let job = JobRecord::decode(&record.expect("a job that was listed")).expect("a job record");
+                if !job.is_over() {
+                    open.push(Root::from(id.clone()));
+                }
+            }
+        }
+        (open, all)
+    }
+
+    /// Messages that wait or are in work.
+    pub async fn depth(&self) -> u64 {
+        self.backend.queue().depth(&Topic::from(TOPIC)).await.expect("a depth")
+    }
+
+    pub async fn dead_letters(&self) -> Vec<String> {
+        let letters = self.backend.queue().dead_letters(&Topic::from(TOPIC), 100).await.expect("dead letters");
+        letters.into_iter().map(|letter| format!("dead letter {}: {}", letter.body, letter.reason)).collect()
+    }
+
+    /// Accepted jobs whose outcome is not what it was, or is gone.
+    pub async fn replaced(&self, accepted: &HashMap<Root, Accepted>) -> Vec<String> {
+        let client = Client::new(self.backend.clone());
+        let looks = stream::iter(accepted).map(|(root, job)| {
+            let client = &client;
+            async move {
+                let found = client.outcome(root, &job.call).await.expect("an outcome can be read");
+                (found.as_ref().map(digest) != Some(job.digest))
+                    .then(|| format!("job {root} ({}): its outcome is another one now: {found:?}", job.shape))
+            }
+        });
+        looks.buffer_unordered(AT_ONCE).filter_map(async |complaint| complaint).collect().await
+    }
+
+    /// Parents that are registered with calls: those of live jobs, and how many there are of jobs that are over.
+    pub async fn registrations(&self) -> (Vec<String>, usize) {
+        let client = Client::new(self.backend.clone());
+        let (mut live, mut over) = (Vec::new(), 0);
+        for id in self.all(&RecordKind::PendingReturns).await {
+            let key = Key::new(&id, RecordKind::PendingReturns);
+            let Some(bytes) = self.backend.store().get(&key).await.expect("registrations") else { continue };
+            for entry in PendingReturns::decode(&bytes).expect("registrations").returns {
+                let job = client.job(&entry.root).await.expect("a job");
+                if job.is_some_and(|job| job.is_over()) {
+                    over += 1;
+                } else {
+                    live.push(format!("{entry:?} waits for {id}"));
+                }
+            }
+        }
+        (live, over)
+    }
+
+    /// What is left of messages in the backend's own terms: name and number of each, which is to be 0.
+    pub fn remains(&self) -> Vec<(String, u64)> {
+        let remains = match self.ports.kind {
+            Kind::Sqlite => self.in_tables(),
+            Kind::Redis => self.in_keys(),
+            // What `depth` counts is all that SQS tells.
+            Kind::AwsLocal => Vec::new(),
+        };
+        remains.into_iter().filter(|(_, left)| *left > 0).collect()
+    }
+
+    fn in_tables(&self) -> Vec<(String, u64)> {
+        let file = rusqlite::Connection::open(self.ports.file()).expect("the file");
+        let count = |table: &str| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            file.query_row(&sql, [], |row| row.get::<_, i64>(0)).expect("a count").cast_unsigned()
+        };
+        ["ready", "delayed", "leased", "dead_letter"].map(|table| (table.to_owned(), count(table))).to_vec()
+    }
+
+    fn in_keys(&self) -> Vec<(String, u64)> {
+        // In a namespace of their own would be other names; there is none.
+        let script = format!(
+            "return {{redis.call('LLEN', '{TOPIC}'), redis.call('ZCARD', 'brrr:leases'), \
+             redis.call('ZCARD', 'brrr:delayed:{TOPIC}'), redis.call('HLEN', 'brrr:receives:{TOPIC}'), \
+             redis.call('ZCARD', 'brrr:dead:{TOPIC}'), #redis.call('KEYS', 'brrr:held:*')}}"
+        );
+        let names = ["ready", "leases", "delayed", "receives", "dead letters", "held"];
+        let numbers = crate::ask::numbers(self.ports.ports[0], &["EVAL", &script, "0"]);
+        names.map(str::to_owned).into_iter().zip(numbers).collect()
+    }
+}

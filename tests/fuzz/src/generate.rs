@@ -1,0 +1,115 @@
+//! Records made of arbitrary bytes: right ones, whatever is in them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use brrr_protocol::bencode::Encoder;
+use brrr_protocol::model::{CallHash, Failure, FailureKind};
+use brrr_protocol::options::{Backoff, LONGEST, Options};
+use brrr_protocol::ports::DeadLetter;
+use brrr_protocol::records::{Decision, JobEnd, JobRecord, JobState, RunRecord};
+use brrr_protocol::wire::{PendingReturns, Return};
+
+/// Times and counts as records hold them: bencode's integers are of 63 bits.
+fn number(u: &mut Unstructured<'_>) -> Result<u64> {
+    Ok(u64::arbitrary(u)? & i64::MAX.unsigned_abs())
+}
+
+fn texts<T: From<String>>(u: &mut Unstructured<'_>) -> Result<Vec<T>> {
+    Ok(Vec::<String>::arbitrary(u)?.into_iter().map(T::from).collect())
+}
+
+/// Whole milliseconds, as records have them.
+fn time(u: &mut Unstructured<'_>) -> Result<Option<Duration>> {
+    Ok(Option::<u64>::arbitrary(u)?.map(|ms| Duration::from_millis(ms).min(LONGEST)))
+}
+
+pub fn options(u: &mut Unstructured<'_>) -> Result<Options> {
+    Ok(Options {
+        timeout: time(u)?,
+        max_retries: u.arbitrary()?,
+        retry_delay: time(u)?,
+        max_retry_delay: time(u)?,
+        backoff: Option::<bool>::arbitrary(u)?.map(|fixed| if fixed { Backoff::Fixed } else { Backoff::Exponential }),
+        max_running: u.arbitrary()?,
+        memory: u.arbitrary()?,
+        label: u.arbitrary()?,
+    })
+}
+
+/// Entries of a later version: their keys differ from each other's and ours.
+fn extra(u: &mut Unstructured<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let names: BTreeSet<u8> = u.arbitrary()?;
+    let entry = |name: u8| {
+        let value = Vec::<u8>::arbitrary(u)?;
+        let mut e = Encoder::new();
+        e.bytes(&value);
+        Ok((vec![b'x', name], e.finish()))
+    };
+    names.into_iter().map(entry).collect()
+}
+
+pub fn run(u: &mut Unstructured<'_>) -> Result<RunRecord> {
+    let sample: Vec<CallHash> = texts(u)?;
+    let total = u.int_in_range(sample.len() as u32..=u32::MAX)?;
+    Ok(RunRecord {
+        first: number(u)?,
+        attempt: u.arbitrary()?,
+        last_failure: u.arbitrary()?,
+        options: options(u)?,
+        not_before: number(u)?,
+        digest: u.arbitrary()?,
+        printed: number(u)?,
+        total,
+        need: u.int_in_range(0..=total)?,
+        sample,
+        earlier: texts(u)?,
+        decisions: Vec::<(u32, Vec<u32>)>::arbitrary(u)?
+            .into_iter()
+            .map(|(poll, chosen)| Decision { poll, chosen })
+            .collect(),
+        unknown_since: number(u)?,
+        extra: extra(u)?,
+    })
+}
+
+pub fn job(u: &mut Unstructured<'_>) -> Result<JobRecord> {
+    let states = [JobState::Completed, JobState::Failed, JobState::Cancelled, JobState::TimedOut];
+    let plain = JobRecord::new(u.arbitrary::<String>()?.into(), u.arbitrary::<String>()?.into(), number(u)?);
+    Ok(JobRecord {
+        deadline: number(u)?,
+        spawn_limit: number(u)?,
+        options: options(u)?,
+        retry_of: Option::<String>::arbitrary(u)?.map(Into::into),
+        end: if u.arbitrary()? { Some(JobEnd { state: *u.choose(&states)?, at: number(u)? }) } else { None },
+        extra: extra(u)?,
+        ..plain
+    })
+}
+
+pub fn failure(u: &mut Unstructured<'_>) -> Result<Failure> {
+    Ok(Failure {
+        kind: FailureKind::from(u.arbitrary::<&str>()?),
+        task: u.arbitrary()?,
+        message: u.arbitrary()?,
+        attempts: u.arbitrary()?,
+        chain: u.arbitrary()?,
+    })
+}
+
+pub fn pending_returns(u: &mut Unstructured<'_>) -> Result<PendingReturns> {
+    let returns = Vec::<(String, String, String)>::arbitrary(u)?.into_iter().map(|(root, parent, topic)| Return {
+        root: root.into(),
+        parent: parent.into(),
+        topic: topic.into(),
+    });
+    // 0 is written by those who don't know.
+    let scheduled_at = Some(number(u)?).filter(|at| *at > 0);
+    Ok(PendingReturns { returns: returns.collect(), scheduled_at })
+}
+
+pub fn dead_letter(u: &mut Unstructured<'_>) -> Result<DeadLetter> {
+    let (id, topic) = (u.arbitrary()?, u.arbitrary::<String>()?.into());
+    Ok(DeadLetter { id, topic, body: u.arbitrary()?, reason: u.arbitrary()?, at: number(u)? })
+}

@@ -1,0 +1,51 @@
+//! The targets: each takes bytes and panics when the decoder that it is about breaks a promise.
+
+mod files;
+mod json;
+mod records;
+mod rules;
+
+use crate::allocation::peak_of;
+
+/// The name of each target, which is also that of its corpus and of its program, and what it does with an input.
+pub const TARGETS: [(&str, fn(&[u8])); 22] = [
+    ("bencode", records::bencode),
+    ("built_records", records::built),
+    ("call", records::call),
+    ("dead_letter", records::dead_letter),
+    ("failure", records::failure),
+    ("job", records::job),
+    ("latest", records::latest),
+    ("message", records::message),
+    ("options", records::options),
+    ("pending_returns", records::pending_returns),
+    ("run", records::run),
+    ("tasks", records::tasks),
+    ("http_arguments", json::http_arguments),
+    ("json_codecs", json::codecs),
+    ("job_file", json::job_file),
+    ("brrr_toml", files::brrr_toml),
+    ("cases_toml", files::cases_toml),
+    ("component", files::component),
+    ("env_file", files::env_file),
+    ("backend_url", rules::backend_url),
+    ("permissions", rules::permissions),
+    ("units", rules::units),
+];
+
+/// Bytes that a decoder may have allocated at once: so many in any case (a parser's tables, an error with its text), and so
+/// many for each byte that it was given. Parsed values are larger than their text (a TOML value of two bytes is a node of 200
+/// with its place), and some targets hold several forms of one input.
+const ANYWAY: usize = 128 << 10;
+const FOR_EACH_BYTE: usize = 1_024;
+
+/// Gives an input to a target.
+///
+/// # Panics
+/// When a promise is broken, or there is no such target.
+pub fn run(name: &str, data: &[u8]) {
+    let (_, target) = TARGETS.iter().find(|(of, _)| *of == name).expect("a target of this name");
+    let peak = peak_of(|| target(data));
+    let most = ANYWAY + FOR_EACH_BYTE * data.len();
+    assert!(peak <= most, "{peak} bytes were allocated at once for an input of {}", data.len());
+}

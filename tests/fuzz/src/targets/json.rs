@@ -1,0 +1,70 @@
+//! What is read as JSON: arguments over HTTP, the peers' codecs, job files.
+
+use brrr_protocol::codec::{self, Arguments, python, typescript};
+use serde_json::Value;
+
+use crate::gateway::arguments;
+use crate::job::Job;
+
+/// A query, and behind the first line break a body.
+pub fn http_arguments(data: &[u8]) {
+    let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let (query, body) = (&data[..at], data.get(at + 1..).unwrap_or_default());
+    let Ok(query) = serde_urlencoded::from_bytes::<Vec<(String, String)>>(query) else { return };
+    let names: Vec<String> = query.iter().map(|(name, _)| name.clone()).collect();
+    match arguments::read("task", query, body) {
+        Ok(read) => {
+            let Ok(Arguments::Named(named)) = codec::decode(&read.payload) else { panic!("the payload has no names") };
+            assert!(
+                names.iter().all(|name| named.get(name).is_some_and(Value::is_string)),
+                "a query's values are texts"
+            );
+            let hash = python::call_hash_of_payload("task", &read.payload);
+            assert_eq!(read.hash.as_str(), hash, "the hash is the payload's");
+        }
+        Err(told) => assert!(told.len() < 1_000 + 2 * data.len(), "{told}"),
+    }
+}
+
+/// What a codec writes, it reads as the same, and then writes the same again: otherwise one call would have two hashes.
+pub fn codecs(data: &[u8]) {
+    if codec::decode(data).is_err() {
+        return;
+    }
+    let value: Value = serde_json::from_slice(data).expect("arguments are JSON");
+    let mut python = String::new();
+    python::write(&mut python, &value);
+    assert!(python.is_ascii(), "ensure_ascii: {python}");
+    // Python writes what no JSON parser but its own reads: numbers beyond a float.
+    if let Ok(again) = serde_json::from_str::<Value>(&python) {
+        let mut twice = String::new();
+        python::write(&mut twice, &again);
+        assert_eq!(twice, python);
+    } else {
+        assert!(python.contains("Infinity"), "{python}");
+    }
+    let mut typescript = String::new();
+    typescript::write(&mut typescript, &value);
+    let again: Value = serde_json::from_str(&typescript).expect("JSON");
+    let mut twice = String::new();
+    typescript::write(&mut twice, &again);
+    assert_eq!(twice, typescript);
+
+    let list = codec::decode(data).expect("as before").into_list();
+    assert_eq!(typescript::call_hash_of_payload("t", &typescript::payload(&list)), typescript::call_hash("t", &list));
+}
+
+/// What is not refused can be run: its order is one, and nothing in it points beyond it.
+pub fn job_file(data: &[u8]) {
+    let Ok(file) = serde_json::from_slice::<Value>(data) else { return };
+    match Job::read(file) {
+        Ok(job) => {
+            assert!(!job.tasks.is_empty());
+            for (place, task) in job.tasks.iter().enumerate() {
+                assert!(task.depends_on.iter().all(|before| *before < place), "{:?} comes too early", task.name);
+                assert!(task.depends_on.is_sorted_by(|a, b| a < b), "each once");
+            }
+        }
+        Err(refused) => assert!(!refused.to_string().is_empty()),
+    }
+}

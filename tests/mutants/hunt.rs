@@ -1,0 +1,137 @@
+//! Runs the simulation as one mutant after the other, and reads from its output what it found.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::list::Mutant;
+
+/// Where to look for any mutant, the cheapest first. Enumerated crash points and the like are slow, so a mutant that only they
+/// find names the test that does.
+const TESTS: [&str; 4] = [
+    "every_graph_ends_without_faults",
+    "what_fails_is_tried_as_often_as_it_may_be",
+    "a_fan_out_costs_no_more_than_it_must",
+    "random_histories_end",
+];
+
+/// Random histories that a mutant gets, and what is right: always the same ones, so that what is found today is found tomorrow.
+const RANDOM: [(&str, &str); 2] = [("BRRR_SEED", "1"), ("BRRR_HISTORIES", "3000")];
+
+/// How long one test may take for one mutant. Many times of what it does take, on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+pub struct Hunt {
+    simulation: PathBuf,
+}
+
+pub enum Verdict {
+    Found {
+        test: String,
+        message: String,
+    },
+    /// All tests passed.
+    Missed {
+        after: Duration,
+    },
+    /// The simulation did not fail by what it checks.
+    Broken(String),
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Found { test, message } => write!(f, "found by {test}: {message}"),
+            Self::Missed { after } => write!(f, "NOT found, in {after:.0?}"),
+            Self::Broken(what) => write!(f, "the simulation itself broke: {what}"),
+        }
+    }
+}
+
+impl Hunt {
+    /// Builds the simulation of the copy in `target`.
+    pub fn build(target: &Path) -> Self {
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args([
+            "test",
+            "--offline",
+            "--no-run",
+            "--test",
+            "simulation",
+            "--message-format",
+            "json-render-diagnostics",
+        ]);
+        cargo.current_dir(target).env("CARGO_TARGET_DIR", target.join("target"));
+        // What the outer build was told about its own profile and flags.
+        for (name, _) in
+            std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PROFILE_") || name == "CARGO_INCREMENTAL")
+        {
+            cargo.env_remove(name);
+        }
+        let built = cargo.stderr(Stdio::inherit()).output().expect("cargo can be run");
+        assert!(built.status.success(), "the copy with the mutants does not compile: see cargo's message above");
+        let text = String::from_utf8_lossy(&built.stdout);
+        let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let simulation = messages.filter_map(|m| m["executable"].as_str().map(PathBuf::from)).next_back();
+        Self { simulation: simulation.expect("cargo names the test that it built") }
+    }
+
+    /// Without any mutant nothing is found: what fails, fails for its mutant.
+    pub fn spares_what_is_right(&self) {
+        for test in TESTS {
+            let verdict = self.run("", test);
+            assert!(verdict.is_none(), "without a mutant: {}", verdict.unwrap());
+        }
+    }
+
+    pub fn hunt(&self, mutant: &Mutant) -> Verdict {
+        let begun = Instant::now();
+        let named = Some(mutant.look).filter(|look| !look.is_empty());
+        let found = named.into_iter().chain(TESTS).find_map(|test| self.run(mutant.name, test));
+        found.unwrap_or_else(|| Verdict::Missed { after: begun.elapsed() })
+    }
+
+    /// `None`: the test passes.
+    fn run(&self, mutant: &str, test: &str) -> Option<Verdict> {
+        let mut command = Command::new(&self.simulation);
+        command.args([test, "--exact", "--test-threads", "1"]);
+        command.env("BRRR_MUTANT", mutant).envs(RANDOM).env("RUST_BACKTRACE", "0");
+        match wait(command) {
+            None => Some(Verdict::Broken(format!("{test} had no end after {PATIENCE:?}"))),
+            Some(output) if output.status.success() => {
+                let text = String::from_utf8_lossy(&output.stdout).into_owned();
+                (!text.contains("1 passed")).then(|| Verdict::Broken(format!("there is no test {test}")))
+            }
+            Some(output) => Some(read(test, &String::from_utf8_lossy(&output.stdout))),
+        }
+    }
+}
+
+/// The output of a test that was found to fail: the place of its panic, and what it says.
+fn read(test: &str, output: &str) -> Verdict {
+    let broken = || Verdict::Broken(format!("{test}: {output}"));
+    let Some((_, panic)) = output.split_once("panicked at ") else { return broken() };
+    let Some((place, message)) = panic.split_once('\n') else { return broken() };
+    if !place.contains("simulation") {
+        return broken();
+    }
+    let message = message.split("\nnote: ").next().unwrap_or_default().trim().to_owned();
+    Verdict::Found { test: test.to_owned(), message }
+}
+
+/// The output of a process that ends in time; one that does not is stopped.
+fn wait(mut command: Command) -> Option<Output> {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the simulation can be run");
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > PATIENCE {
+            child.kill().unwrap();
+            child.wait().unwrap();
+            return None;
+        }
+        // A process tells nobody when it ends that waits with a bound.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    Some(child.wait_with_output().unwrap())
+}

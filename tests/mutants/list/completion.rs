@@ -1,0 +1,120 @@
+//! Completing a call and waking who waits: protocol.md 2 to 5.
+
+use super::{Mutant, breaks};
+
+const VALUE_THEN_WAKE: &str = "    p.store.swap(&Key::value(call), None, Some(value)).await?;
+    wake_all(p, call, HashSet::new()).await?;";
+
+pub fn all() -> Vec<Mutant> {
+    vec![
+        breaks("woken-before-the-value", "protocol.md 2: who waits is read after the value is durable").edit(
+            "stepwise.rs",
+            VALUE_THEN_WAKE,
+            "wake_all(p, call, HashSet::new()).await?;
+             p.store.swap(&Key::value(call), None, Some(value)).await?;",
+        ),
+        breaks("absent-before-the-value", "protocol.md 2: that nobody waits is read after the value is durable")
+            .edit(
+                "stepwise.rs",
+                VALUE_THEN_WAKE,
+                "let nobody = p.store.get(&Key::pending_returns(call)).await?.is_none();
+             p.store.swap(&Key::value(call), None, Some(value)).await?;
+             if !nobody { wake_all(p, call, HashSet::new()).await?; }",
+            )
+            .harmless("who creates the record meanwhile has sent a message before (R4), and that message wakes him"),
+        breaks("delete-then-send", "protocol.md 3: wake-ups are sent before the record of who waits is deleted").edit(
+            "stepwise.rs",
+            "        wake_new(p, call, PendingReturns::decode(&bytes)?.returns, &mut handled).await?;
+        match p.store.swap(&key, Some(&bytes), None).await? {
+            Swap::Done => break,
+            Swap::Mismatch(other) => found = other,
+        }",
+            "match p.store.swap(&key, Some(&bytes), None).await? {
+                Swap::Done => {
+                    wake_new(p, call, PendingReturns::decode(&bytes)?.returns, &mut handled).await?;
+                    break;
+                }
+                Swap::Mismatch(other) => found = other,
+            }",
+        ),
+        breaks("record-deleted-as-it-is", "pending_returns is deleted only if its bytes are those that were read")
+            .edit(
+                "stepwise.rs",
+                "p.store.swap(&key, Some(&bytes), None).await?",
+                "p.store.swap(&key, p.store.get(&key).await?.as_ref(), None).await?",
+            ),
+        breaks("swapped-by-a-new-encoding", "pending_returns is compared by the very bytes that were read")
+            .edit(
+                "stepwise.rs",
+                "p.store.swap(&key, Some(&bytes), None).await?",
+                "p.store.swap(&key, Some(&PendingReturns::decode(&bytes)?.encode()), None).await?",
+            )
+            .open("peers of the simulation write the same bytes as we do"),
+        breaks("value-replaced", "4.2: the first value wins")
+            .edit(
+                "stepwise.rs",
+                "p.store.swap(&Key::value(call), None, Some(value)).await?;",
+                "p.store.put(&Key::value(call), value).await?;",
+            )
+            .open("an oracle that sees a value written over another"),
+        breaks("ended-call-runs-again", "protocol.md 4: a call that has its outcome is not run again").edit(
+            "step.rs",
+            "        if let Some(outcome) = &loaded.outcome {",
+            "if !$on && let Some(outcome) = &loaded.outcome {",
+        ),
+        breaks("ended-call-wakes-nobody", "4.2: a message for a call with an outcome wakes who still waits").edit(
+            "step.rs",
+            "            self.backend().discharge(&self.work, end).await?;",
+            "self.ack().await?;",
+        ),
+        breaks("completion-wakes-nobody", "A call that completes wakes who waits").edit(
+            "stepwise.rs",
+            VALUE_THEN_WAKE,
+            "p.store.swap(&Key::value(call), None, Some(value)).await?;",
+        ),
+        breaks("woken-by-every-child", "protocol.md 5: who ends a child wakes a parent only when enough has ended")
+            .edit("stepwise.rs", "store.get(&Key::run(&entry.parent, &entry.root)).await?", "None"),
+        breaks("run-by-every-wake-up", "protocol.md 5: a woken parent that is not ready is not run")
+            .edit("stepwise.rs", "store.get(&Key::run(&entry.parent, &entry.root)).await?", "None")
+            .edit("step.rs", "!loaded.ready()", "false"),
+        breaks("not-ready-is-run", "4.3: a woken parent looks itself whether it is ready")
+            .edit("step.rs", "!loaded.ready()", "false")
+            .open("a bound on runs where messages come in vain"),
+        breaks("woken-only-by-the-last", "4.3: a parent is woken when enough of what it waits for has ended")
+            .edit(
+                "records/waiting.rs",
+                "allowed: total.saturating_sub(need)",
+                "allowed: if $on { 0 } else { total.saturating_sub(need) }",
+            )
+            .open("a race whose loser ends much later"),
+        breaks("counts-itself-as-missing", "4.3: the call that has just ended counts as ended").edit(
+            "stepwise.rs",
+            "                waiting.found(true);",
+            "waiting.found(false);",
+        ),
+        breaks("acknowledged-before-the-value", "Acknowledge last: a completed call's value is durable before").edit(
+            "stepwise.rs",
+            VALUE_THEN_WAKE,
+            "p.ack(work).await?;
+             $right",
+        ),
+        breaks("acknowledged-before-waking", "Acknowledge last: who waits was woken before").edit(
+            "stepwise.rs",
+            VALUE_THEN_WAKE,
+            "p.store.swap(&Key::value(call), None, Some(value)).await?;
+             p.ack(work).await?;
+             wake_all(p, call, HashSet::new()).await?;",
+        ),
+        breaks(
+            "completed-job-not-written-down",
+            "4.5: a job whose top call has its outcome is over, and its record says so",
+        )
+        .edit(
+            "stepwise.rs",
+            "    if let Some(at) = work.ends_job {
+        let state = end_in_job",
+            "if let (Some(at), false) = (work.ends_job, $on) {
+        let state = end_in_job",
+        ),
+    ]
+}

@@ -1,0 +1,160 @@
+//! Failures: R1 and R2.
+
+use super::{Mutant, breaks};
+
+const SETTLE: &str = "        wake_new(p, call, mine, &mut handled).await?;
+        if let (Some(other), false) = (kept.first(), passed_on) {
+            p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
+            passed_on = true;
+        }
+        let new = (!kept.is_empty()).then(|| {
+            PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at }.encode()
+        });
+        if new.as_ref() == Some(&bytes) {
+            break;
+        }
+        match p.store.swap(&key, Some(&bytes), new).await? {
+            Swap::Done => break,
+            Swap::Mismatch(other) => found = other,
+        }";
+
+pub fn all() -> Vec<Mutant> {
+    vec![
+        breaks("failure-of-all-jobs", "R1: a failure counts only in its job").edit(
+            "ports.rs",
+            "Kind::Failure(root.clone())",
+            "{ let _ = root; Kind::Failure(\"any\".into()) }",
+        ),
+        breaks("failure-beside-a-value", "R1: a failure is put only where there is no value").edit(
+            "stepwise.rs",
+            "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
+            "p.store.put_if(&key, encode_failure(failure), &key).await?",
+        ).open("a call that fails in one job and succeeds in another, and an oracle of replays"),
+        breaks("end-of-job-beside-a-value", "R1: a job that is ended fails its top call only where there is no value").edit(
+            "stepwise.rs",
+            "store.put_if(&key, encode_failure(failure), &value).await?",
+            "store.put_if(&key, encode_failure(failure), &key).await?",
+        ),
+        breaks("failure-not-in-one-step", "R1: value and failure are looked at and written in one atomic step").edit(
+            "stepwise.rs",
+            "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
+            "p.store.get(&Key::value(call)).await?.is_none() && p.store.swap(&key, None, Some(encode_failure(failure))).await? == Swap::Done",
+        ).open("a call that fails in one job and succeeds in another, and an oracle of replays"),
+        breaks("failure-replaced", "R1: a failure is never replaced").edit(
+            "stepwise.rs",
+            "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
+            "{ p.store.put(&key, encode_failure(failure)).await?; true }",
+        ),
+        breaks("failure-deleted", "R1: a failure is never deleted").edit(
+            "stepwise.rs",
+            "        wake_in_job(p, call, root, &work.topic, HashSet::new()).await?;",
+            "$right
+             if let Some(bytes) = p.store.get(&Key::failure(call, root)).await? {
+                 p.store.swap(&Key::failure(call, root), Some(&bytes), None).await?;
+             }",
+        ),
+        breaks("failure-read-before-the-value", "R1: a reader reads the value first, then the failure").edit(
+            "stepwise.rs",
+            "    let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
+    let failures = store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?;",
+            "let (values, failures) = if $on {
+                let failures = store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?;
+                (store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?, failures)
+             } else {
+                let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
+                (values, store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?)
+             };",
+        ).open("a call that fails in one job and succeeds in another, and an oracle of replays"),
+        breaks("no-second-look-in-load", "R1: after a value without a failure, the failure is read again").edit(
+            "stepwise.rs",
+            "    if value.is_some() && failure.is_none() {",
+            "if !$on && value.is_some() && failure.is_none() {",
+        ).open("a call that fails in one job and succeeds in another, and an oracle of replays"),
+        breaks("no-second-look-at-failures", "R1: as above, of the children at a parent's second look").edit(
+            "stepwise.rs",
+            "    if !doubtful.is_empty() {",
+            "if !$on && !doubtful.is_empty() {",
+        ).open("a call that fails in one job and succeeds in another, and an oracle of replays"),
+        breaks("value-wins", "R1: of a value and a failure of the same job the failure counts").edit(
+            "stepwise.rs",
+            "    match failure {
+        Some(bytes) => Ok(Some(Err(decode_failure(&bytes)?))),",
+            "match failure.filter(|_| !($on && value.is_some())) {
+        Some(bytes) => Ok(Some(Err(decode_failure(&bytes)?))),",
+        ),
+        breaks("failure-wakes-other-jobs", "R2: a failure wakes parents of its own job only").edit(
+            "stepwise.rs",
+            "partition(|r| r.root == *root)",
+            "partition(|r| $on || r.root == *root)",
+        ),
+        breaks("failure-passes-nothing-on", "R2: a call that failed is queued again for another job that waits for it").edit(
+            "stepwise.rs",
+            "        if let (Some(other), false) = (kept.first(), passed_on) {",
+            "if let (Some(other), false) = (kept.first(), passed_on || $on) {",
+        ),
+        breaks("failure-passed-on-in-vain", "R2: it is queued again under that job, not under the one where it failed").edit(
+            "stepwise.rs",
+            "Message { root: other.root.clone(), call: call.clone() }",
+            "Message { root: if $on { root.clone() } else { other.root.clone() }, call: call.clone() }",
+        ),
+        breaks("failure-passed-on-every-time", "R2: it is queued again once, not once for every look at the record").edit(
+            "stepwise.rs",
+            "            passed_on = true;",
+            "passed_on = false;",
+        ).open("a bound on messages"),
+        breaks("failure-forgets-other-jobs", "R2: parents of other jobs stay registered").edit(
+            "stepwise.rs",
+            "        let new = (!kept.is_empty()).then(|| {",
+            "let new = (!$on && !kept.is_empty()).then(|| {",
+        ),
+        breaks("failure-deletes-then-sends", "R2: wake-ups and messages are sent before the record changes").edit(
+            "stepwise.rs",
+            SETTLE,
+            "let other = kept.first().map(|other| other.root.clone());
+             let new = (!kept.is_empty()).then(|| {
+                 PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at }.encode()
+             });
+             let swapped = if new.as_ref() == Some(&bytes) { Swap::Done } else { p.store.swap(&key, Some(&bytes), new).await? };
+             if let Swap::Mismatch(other) = swapped { found = other; continue; }
+             wake_new(p, call, mine, &mut handled).await?;
+             if let Some(root) = other { p.send(topic, &Message { root, call: call.clone() }).await?; }
+             break;",
+        ),
+        breaks("failure-swaps-what-is-there", "R2: entries are removed from the very bytes that were read").edit(
+            "stepwise.rs",
+            "p.store.swap(&key, Some(&bytes), new).await?",
+            "p.store.swap(&key, p.store.get(&key).await?.as_ref(), new).await?",
+        ),
+        breaks("failure-wakes-nobody", "4.4: a failure wakes the parents of its job like a value does").edit(
+            "stepwise.rs",
+            "        wake_in_job(p, call, root, &work.topic, HashSet::new()).await?;",
+            "",
+        ),
+        breaks("repeated-failure-wakes-nobody", "R1: a message for a call that failed in its job repeats R2").edit(
+            "step.rs",
+            "            self.backend().discharge(&self.work, end).await?;",
+            "if outcome.is_err() { self.ack().await?; } else { $right }",
+        ),
+        breaks("acknowledged-before-failing", "Acknowledge last: a failure is durable before").edit(
+            "stepwise.rs",
+            "    let key = Key::failure(call, root);
+    let end = if p.store.put_if(",
+            "if $on { p.ack(work).await?; }
+            $right",
+        ),
+        breaks("acknowledged-before-discharging", "Acknowledge last: who waits for what failed was woken before").edit(
+            "stepwise.rs",
+            "    if end == JobState::Completed {
+        wake_all(",
+            "if $on { p.ack(work).await?; }
+            $right",
+        ),
+        breaks("failed-job-not-written-down", "4.5: a job whose top call failed is over, and its record says so").edit(
+            "stepwise.rs",
+            "    if let Some(at) = work.ends_job {
+        mark_over(",
+            "if let (Some(at), false) = (work.ends_job, $on) {
+        mark_over(",
+        ),
+    ]
+}

@@ -1,0 +1,83 @@
+//! What clients do: schedule, cancel, forget.
+
+use super::{Mutant, breaks};
+
+pub fn all() -> Vec<Mutant> {
+    vec![
+        breaks("schedule-replaces-the-job", "4.5: who schedules a job again does not revive one that is over").edit(
+            "stepwise.rs",
+            "    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
+            "if $on { p.store.put(&key, record.encode()).await?; } else if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
+        ).open("an oracle of the end of a job, which stays"),
+        breaks("schedule-repeated-sends-nothing", "4.4: a client that is not sure repeats, and that must queue the job").edit(
+            "stepwise.rs",
+            "        record = JobRecord::decode(&found)?;
+    }
+    p.store.put(&Key::latest",
+            "if $on { return Ok(Scheduled::Queued); }
+             record = JobRecord::decode(&found)?;
+    }
+    p.store.put(&Key::latest",
+        ),
+        breaks("schedule-sends-first", "A job has its record before its message can be worked on").edit(
+            "stepwise.rs",
+            "    let key = Key::job(&job.root);
+    let mut record = job.record(now);",
+            "if $on { p.queue.send_many(&job.messages(now)).await?; }
+            $right",
+        ).open("a job without a record for a moment"),
+        breaks("schedule-over-a-value-leaves-the-job-alive", "A job whose call has its value is over").edit(
+            "stepwise.rs",
+            "        mark_over(p.store, &job.root, JobEnd { state, at: now }).await?;
+        return Ok(Scheduled::AlreadyDone);",
+            "if !$on { mark_over(p.store, &job.root, JobEnd { state, at: now }).await?; }
+        return Ok(Scheduled::AlreadyDone);",
+        ),
+        breaks("no-message-at-the-deadline", "A job with a deadline ends then even if nothing else happens").edit(
+            "ports.rs",
+            "if self.deadline > 0 { vec![first, last] }",
+            "if !$on && self.deadline > 0 { vec![first, last] }",
+        ).open("a job that waits for what nobody runs"),
+        breaks("state-before-the-failure", "4.5: who ends a job writes the failure first, then its state").edit(
+            "stepwise.rs",
+            "    let state = if store.put_if(&key, encode_failure(failure), &value).await? {",
+            "if $on { mark_over(store, root, JobEnd { state: JobState::of(Err(&failure.kind)), at: now }).await?; }
+            $right",
+        ),
+        breaks("cancelled-without-a-failure", "4.5: a job that is ended fails its top call").edit(
+            "stepwise.rs",
+            "store.put_if(&key, encode_failure(failure), &value).await?",
+            "true",
+        ),
+        breaks("end-of-a-job-replaced", "4.5: a job that is over stays so").edit(
+            "stepwise.rs",
+            "        if job.is_over() {
+            return Ok(Some(job));
+        }
+        let over",
+            "if !$on && job.is_over() {
+            return Ok(Some(job));
+        }
+        let over",
+        ).open("an oracle of the end of a job, which stays"),
+        breaks("end-of-a-job-by-put", "4.5: a job's end is written by compare-and-swap").edit(
+            "stepwise.rs",
+            "        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
+            Swap::Done => return Ok(Some(over)),",
+            "match (if $on { store.put(&key, over.encode()).await?; Swap::Done } else { store.swap(&key, Some(&bytes), Some(over.encode())).await? }) {
+            Swap::Done => return Ok(Some(over)),",
+        ).open("an oracle of the end of a job, which stays"),
+        breaks("forgotten-while-in-use", "4.2: a value is not forgotten while a job lives that may have used it").edit(
+            "client.rs",
+            "                if self.is_alive(&root, now).await? {",
+            "if !$on && self.is_alive(&root, now).await? {",
+        ).open("clients that forget"),
+        breaks("forgetting-revives", "4.5: the record itself says done, so that forgetting a value revives nothing").edit(
+            "client.rs",
+            "        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
+            Swap::Done => Ok(false),",
+            "if $on { return Ok(false); }
+            $right",
+        ).open("clients that forget"),
+    ]
+}

@@ -1,0 +1,98 @@
+//! Letting go of the calls of jobs that are over: R3.
+
+use super::{Mutant, breaks};
+
+pub fn all() -> Vec<Mutant> {
+    vec![
+        breaks("no-release", "R3: a call of a job that is over is let go").edit(
+            "stepwise.rs",
+            "    let mut release = Release::new(call, topic);",
+            "if $on { return Ok(()); }
+            $right",
+        ),
+        breaks("over-job-s-messages-acknowledged", "R3: a message of a job that is over is not simply acknowledged").edit(
+            "stepwise.rs",
+            "    release_call(p, &work.message.call, &work.topic).await?;",
+            "",
+        ),
+        breaks("over-job-s-calls-run", "4.5: a message of a job that is over runs nothing").edit(
+            "step.rs",
+            "        if let Some(job) = &loaded.job
+            && let",
+            "if !$on && let Some(job) = &loaded.job
+            && let",
+        ),
+        breaks("removed-before-parents", "R3: who waited is let go first, and only then forgotten")
+            .edit(
+                "release.rs",
+                "                self.stack.push((entry.parent.clone(), entry.topic.clone()));",
+                "self.stack.insert(0, (entry.parent.clone(), entry.topic.clone()));",
+            )
+            .edit("release.rs", "        if self.stack.len() > before {", "if !$on && self.stack.len() > before {"),
+        breaks("parents-not-released", "R3: who waited for the call in jobs that are over is let go too").edit(
+            "release.rs",
+            "self.visited.insert(entry.parent.clone())", "(!$on && $right)",
+        ),
+        breaks("release-goes-round", "R3: a release visits each call once").edit(
+            "release.rs",
+            "self.visited.insert(entry.parent.clone())", "($on || $right)",
+        ),
+        breaks("release-sends-nothing", "R3: a call that a live job waits for is queued again under that job").edit(
+            "release.rs",
+            "live.first().filter(|_| self.sent.insert(call))",
+            "$right.filter(|_| !$on)",
+        ),
+        breaks("release-sends-under-a-dead-job", "R3: nothing is sent under a job that is over").edit(
+            "release.rs",
+            "live.first().filter(|_| self.sent.insert(call))",
+            "(if $on { dead.first().or(live.first()).filter(|_| self.sent.insert(call)) } else { $right })",
+        ),
+        breaks("release-forgets-the-living", "R3: only entries of jobs that are over are removed").edit(
+            "release.rs",
+            "        let new = (!live.is_empty()).then(|| PendingReturns {",
+            "let new = (!$on && !live.is_empty()).then(|| PendingReturns {",
+        ),
+        breaks("release-forgets-nobody", "R3: entries of jobs that are over are removed").edit(
+            "release.rs",
+            "let keep = dead.is_empty();",
+            "let keep = $on || dead.is_empty();",
+        ),
+        breaks("release-deletes-then-sends", "R3: the message is sent before the entries are removed").edit(
+            "stepwise.rs",
+            "        if let Some(root) = send {
+            p.send(&topic, &Message { root, call: call.clone() }).await?;
+        }
+        // On a mismatch it is read again.
+        if keep || p.store.swap(&key, Some(&bytes), new.map(|pending| pending.encode())).await? == Swap::Done {
+            release.done();
+        }",
+            "let swapped = keep || p.store.swap(&key, Some(&bytes), new.map(|pending| pending.encode())).await? == Swap::Done;
+             if let Some(root) = send {
+                 p.send(&topic, &Message { root, call: call.clone() }).await?;
+             }
+             if swapped { release.done(); }",
+        ).open("under search"),
+        breaks("release-swaps-what-is-there", "R3: entries are removed from the very bytes that were read").edit(
+            "stepwise.rs",
+            "        if keep || p.store.swap(&key, Some(&bytes), new.map",
+            "let bytes = if $on { p.store.get(&key).await?.unwrap_or(bytes) } else { bytes };
+             $right",
+        ),
+        breaks("release-takes-all-for-dead", "R3: an entry of a live job is no dead one").edit(
+            "stepwise.rs",
+            "            release.found(root, job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?);",
+            "release.found(root, true);",
+        ),
+        breaks("release-takes-all-for-alive", "R3: a job whose record says that it is over is dead").edit(
+            "stepwise.rs",
+            "            release.found(root, job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?);",
+            "release.found(root, false);",
+        ),
+        breaks("acknowledged-before-release", "Acknowledge last: a call is let go before").edit(
+            "stepwise.rs",
+            "    release_call(p, &work.message.call, &work.topic).await?;",
+            "p.ack(work).await?;
+             $right",
+        ),
+    ]
+}

@@ -1,0 +1,151 @@
+//! Runs: retries, races, replays.
+
+use super::{Mutant, breaks};
+
+pub fn all() -> Vec<Mutant> {
+    vec![
+        breaks("retry-by-put", "4.4: the count of attempts is raised by compare-and-swap").edit(
+            "step.rs",
+            "        let swapped = self
+            .backend()
+            .store()
+            .swap(&Key::run(call, root), job.loaded.run_bytes.as_ref(), Some(record.encode()))
+            .await;",
+            "let swapped = if $on {
+                 self.backend().store().put(&Key::run(call, root), record.encode()).await.map(|()| Swap::Done)
+             } else {
+                 self.backend().store().swap(&Key::run(call, root), job.loaded.run_bytes.as_ref(), Some(record.encode())).await
+             };",
+        ).open("under search"),
+        breaks("attempts-not-counted", "4.4: each retry raises the count of attempts").edit(
+            "replay.rs",
+            "self.before.attempt.max(1).saturating_add(1)",
+            "self.before.attempt.max(1)",
+        ),
+        breaks("attempts-forgotten-by-a-wait", "4.4: a run that waits keeps the count of attempts").edit(
+            "replay.rs",
+            "            attempt: self.before.attempt.max(1),",
+            "attempt: if $on { 1 } else { self.before.attempt.max(1) },",
+        ).open("under search"),
+        breaks("attempts-counted-twice", "4.4: each retry counts once").edit(
+            "replay.rs",
+            "self.before.attempt.max(1).saturating_add(1)",
+            "self.before.attempt.max(1).saturating_add(2)",
+        ),
+        breaks("never-retried", "4.4: a failure that may pass is tried again as often as the options say").edit(
+            "step.rs",
+            ".filter(|_| retryable)",
+            ".filter(|_| !$on && retryable)",
+        ),
+        breaks("not-before-is-dropped", "4.4: a message that comes before its time is returned, never dropped").edit(
+            "step.rs",
+            "            return self.give_back(Duration::from_millis(run.not_before - now)).await;",
+            "self.ack().await?; return Ok(Step::NotReady);",
+        ),
+        breaks("not-before-is-ignored", "4.4: a call is not tried again before its time").edit(
+            "step.rs",
+            "            && run.not_before > now",
+            "&& !$on && run.not_before > now",
+        ).open("an oracle of the time of runs"),
+        breaks("retry-lost-to-another-run", "Invariant 7: the message goes back on a mismatch too: it may be the only one").edit(
+            "step.rs",
+            "            // else brings the call back: so it is looked at again, as that run left it.
+            return self.give_back(Duration::ZERO).await;",
+            "if $on { self.ack().await?; return Ok(Step::NotReady); }
+            $right",
+        ),
+        breaks("retry-sent-before-its-record", "Invariant 7: the message goes back after the record was swapped").edit(
+            "step.rs",
+            "        let record = replay.next_attempt(",
+            "if $on { self.backend().queue().give_back(&self.delivery.receipt, after).await?; }
+            $right",
+        ).open("under search"),
+        breaks("retry-acknowledged", "4.4: a call that is to be tried again has a message").edit(
+            "step.rs",
+            "        self.backend().queue().give_back(&self.delivery.receipt, after).await?;
+        self.tell",
+            "if $on { self.ack().await?; } else { self.backend().queue().give_back(&self.delivery.receipt, after).await?; }
+        self.tell",
+        ),
+        breaks("race-needs-all", "4.3: a race waits for as many as it asked for").edit(
+            "replay.rs",
+            "    Wait { calls: distinct, need: need as u32 }",
+            "let need = if $on { distinct.len() } else { need };
+             $right",
+        ).open("a race whose loser ends much later"),
+        breaks("gather-needs-one", "4.3: who gathers waits for all").edit(
+            "replay.rs",
+            "    Wait { calls: distinct, need: need as u32 }",
+            "let need = if $on { need.min(1) } else { need };
+             $right",
+        ),
+        breaks("race-decided-anew", "4.8: whatever a run chose, every later run gets the same").edit(
+            "replay.rs",
+            "            decisions: self.decisions.clone(),
+            not_before",
+            "decisions: if $on { Vec::new() } else { self.decisions.clone() },
+            not_before",
+        ).open("an oracle of replays"),
+        breaks("replay-ends-without-its-outcomes", "A poll is answered when enough is there").edit(
+            "replay.rs",
+            "        if there.iter().filter(|t| **t).count() < need {",
+            "if there.iter().filter(|t| **t).count() < if $on { need.min(1) } else { need } {",
+        ),
+        breaks("nobody-ends-an-overdue-job", "4.5: whoever sees that a job's deadline has passed ends it").edit(
+            "step.rs",
+            "        if !job.is_overdue(now) {",
+            "if $on || !job.is_overdue(now) {",
+        ),
+        breaks("spawn-limit-ignored", "4.9: a job that sends more messages than it may fails").edit(
+            "stepwise.rs",
+            "        if count > d.spawn_limit {",
+            "if !$on && count > d.spawn_limit {",
+        ).open("a bound on messages"),
+        breaks("spawn-limit-leaves-messages-out", "4.9: a message over the limit fails the job, it is never left out")
+            .edit("stepwise.rs", "let messages: Vec<Outgoing> = children", "let mut /* $on */ messages: Vec<Outgoing> = children")
+            .edit("stepwise.rs", "            return Ok(Deferred::OverSpawnLimit);", "messages.clear();"),
+        breaks("spawn-limit-fails-one-call", "4.9: over the limit the job's top call fails, not only the one at hand").edit(
+            "step.rs",
+            "            Some(record) if record.call != self.work.message.call => {",
+            "Some(record) if !$on && record.call != self.work.message.call => {",
+        ).open("a parent that catches the failure over the limit"),
+        breaks("spawn-limit-releases-nothing", "4.9: over the limit the call at hand is let go").edit(
+            "step.rs",
+            "                self.backend().end_job(root, &top, self.now()).await?;
+                self.backend().release(&self.work).await?;",
+            "self.backend().end_job(root, &top, self.now()).await?;
+             if $on { self.ack().await?; } else { self.backend().release(&self.work).await?; }",
+        ),
+        breaks("dead-letter-fails-nothing", "4.6: a message that is set aside fails its call first").edit(
+            "step.rs",
+            "        match self.backend().fail(&work, &failure).await {",
+            "match if $on { Ok(()) } else { self.backend().fail(&work, &failure).await } {",
+        ).open("dead letters"),
+        breaks("unknown-task-dead-at-once", "4.6: a task that nobody handles has a grace").edit(
+            "step.rs",
+            "waited >= self.site.limits.unknown_task_grace",
+            "true",
+        ).open("a worker that does not know every task"),
+        breaks("unknown-task-for-ever", "4.6: a task that nobody handles fails after its grace").edit(
+            "step.rs",
+            "waited >= self.site.limits.unknown_task_grace",
+            "false",
+        ).open("a worker that does not know every task"),
+        breaks("unknown-task-dropped", "4.6: the message of a task that nobody handles is returned").edit(
+            "step.rs",
+            "        let left = self.site.limits.unknown_task_grace - waited;",
+            "if $on { self.ack().await?; return Ok(Step::NotReady); }
+            $right",
+        ).open("a worker that does not know every task"),
+        breaks("too-many-deliveries-allowed", "4.6: a message that kills its workers is set aside").edit(
+            "step.rs",
+            "        if self.delivery.receives > self.site.limits.max_deliveries {",
+            "if !$on && self.delivery.receives > self.site.limits.max_deliveries {",
+        ).open("dead letters"),
+        breaks("early-message-dropped-at-a-deadline", "A message at a job's deadline that comes early is returned").edit(
+            "step.rs",
+            "        if let Some(deadline) = deadline {",
+            "if let (Some(deadline), false) = (deadline, $on) {",
+        ).open("a queue whose clock runs ahead"),
+    ]
+}

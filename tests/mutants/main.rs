@@ -1,0 +1,80 @@
+//! A test of the test: each rule of the protocol is broken on purpose, one at a time, and the simulation must find it.
+//!
+//! The mutants are in `list`. `copy` writes the protocol crate with all of them in it, each behind a switch; that and the
+//! unchanged simulation are built once, and the simulation is run once a mutant until it fails. It must fail by what it checks
+//! itself: a panic in the protocol or a run without an end finds nothing.
+//!
+//! `BRRR_MUTANT=name cargo test -p brrr-protocol --test mutants` runs that one alone.
+
+mod copy;
+mod hunt;
+mod list;
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use hunt::{Hunt, Verdict};
+use list::{Claim, Mutant};
+
+#[test]
+fn the_simulation_finds_every_broken_rule() {
+    let begun = Instant::now();
+    let mutants = list::all();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
+    copy::write(&root, &target, &mutants).unwrap_or_else(|e| panic!("{e}"));
+    let hunt = Hunt::build(&target);
+    let built = begun.elapsed();
+
+    let only = std::env::var("BRRR_MUTANT").ok();
+    if only.is_none() {
+        hunt.spares_what_is_right();
+    }
+    let chosen: Vec<&Mutant> = mutants.iter().filter(|m| only.as_deref().is_none_or(|name| m.name == name)).collect();
+    assert!(!chosen.is_empty(), "there is no mutant {only:?}");
+    let (found, wrong) = run(&hunt, &chosen);
+    let count = |is: fn(&Claim) -> bool| chosen.iter().filter(|m| is(&m.claim)).count();
+    println!(
+        "{} mutants: {found} found; of the others {} are harmless, {} are found by other tests, {} are open; built in {built:.0?}, all in {:.0?}",
+        chosen.len(),
+        count(|claim| matches!(claim, Claim::Harmless(_))),
+        count(|claim| matches!(claim, Claim::Elsewhere(_))),
+        count(|claim| matches!(claim, Claim::Open(_))),
+        begun.elapsed()
+    );
+    assert!(wrong.is_empty(), "{} of {} mutants:\n{}", wrong.len(), chosen.len(), wrong.join("\n"));
+}
+
+/// As many at once as there are cores. Returns how many were found, and those that did not come to what they ought to.
+fn run(hunt: &Hunt, mutants: &[&Mutant]) -> (usize, Vec<String>) {
+    let (next, found, wrong) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(mutant) = mutants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let verdict = hunt.hunt(mutant);
+                    found.fetch_add(usize::from(matches!(verdict, Verdict::Found { .. })), Ordering::Relaxed);
+                    let (is_right, claim) = judge(&verdict, mutant.claim);
+                    println!("{}\n    {}\n    {verdict}{claim}", mutant.name, mutant.rule);
+                    if !is_right {
+                        wrong.lock().unwrap().push(format!("{}: {verdict}{claim}", mutant.name));
+                    }
+                }
+            });
+        }
+    });
+    (found.into_inner(), wrong.into_inner().unwrap())
+}
+
+/// Does a verdict agree with what is said of the mutant? What is said, besides.
+fn judge(verdict: &Verdict, claim: Claim) -> (bool, String) {
+    let (is_found, is_missed) = (matches!(verdict, Verdict::Found { .. }), matches!(verdict, Verdict::Missed { .. }));
+    match claim {
+        Claim::Found => (is_found, String::new()),
+        Claim::Harmless(why) => (is_missed, format!("; it is said to be harmless: {why}")),
+        Claim::Elsewhere(test) => (is_missed || is_found, format!("; found elsewhere: {test}")),
+        Claim::Open(wanted) => (is_missed || is_found, format!("; open: {wanted}")),
+    }
+}

@@ -1,0 +1,145 @@
+//! What a job costs: without faults exactly so much, and with a fault at most so much more.
+
+use std::sync::Arc;
+
+use brrr_protocol::model::{FailureKind, Root};
+
+use crate::graph::{Graph, Node};
+use crate::graphs::{GRAPHS, ILL};
+use crate::plan::{Event, Plan};
+use crate::world::{Answer, START};
+use crate::{check, graphs};
+
+/// N children: about two runs, N+1 messages, reads that grow as N.
+#[test]
+fn a_fan_out_costs_no_more_than_it_must() {
+    const NAMES: &[&str] = &[
+        "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c10", "c11", "c12", "c13", "c14", "c15", "c16",
+        "c17", "c18", "c19",
+    ];
+    let nodes: Vec<(&'static str, Node)> =
+        std::iter::once(("a", Node::All(NAMES))).chain(NAMES.iter().map(|name| (*name, Node::All(&[])))).collect();
+    let graph = Graph { name: "fan-out", nodes: nodes.leak(), ..GRAPHS[0].clone() };
+    let graph = Arc::new(graph.complete());
+    let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+    let n = NAMES.len();
+    let state = history.world.state();
+    let runs: u32 = state.runs.iter().filter(|((root, _), _)| root.as_str() == "R0").map(|(_, runs)| runs).sum();
+    assert_eq!(state.counters["brrr_count/R0"] as usize, n + 2, "N children, the job, and one wake-up");
+    assert_eq!(runs as usize, n + 2, "each child once, the parent twice");
+    assert!(state.value_reads <= 10 * n, "{} value reads for {n} children", state.value_reads);
+}
+
+/// More children than a `run` record names.
+fn large() -> Arc<Graph> {
+    let names: Vec<&'static str> = (0..1_100).map(|n| &*format!("c{n:04}").leak()).collect();
+    let names: &'static [&'static str] = names.leak();
+    let nodes: Vec<(&'static str, Node)> =
+        std::iter::once(("a", Node::All(names))).chain(names.iter().map(|name| (*name, Node::All(&[])))).collect();
+    Arc::new(Graph { name: "more than a record names", nodes: nodes.leak(), ..GRAPHS[0].clone() }.complete())
+}
+
+#[test]
+fn a_record_that_does_not_name_all_strands_nobody() {
+    let graph = large();
+    let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+    let n = graph.nodes.len() - 2;
+    // What the record does not name counts as there, so the last few children wake the parent in vain; never more than those.
+    let unnamed = n - 1024;
+    assert!(history.sent <= n + 2 + unnamed, "{} messages", history.sent);
+    let mut histories = 1;
+    for at in (0..=history.length).step_by(history.length as usize / 12) {
+        for event in [Event::Crash, Event::Unanswered(Answer::Lost)] {
+            check(&graph, Plan::of(&[(at, event)]), || format!("{at}, {event:?}"));
+            histories += 1;
+        }
+    }
+    println!("{histories} histories of {n} children, each of {} accesses", history.length);
+}
+
+/// What one fault may add: every call's message once more, and a wake-up for each that waits for another.
+fn most_more(graph: &Graph) -> usize {
+    let children = |node: &Node| match node {
+        Node::All(c) | Node::Each(c) | Node::Catch(c) | Node::Flaky(_, c) | Node::Moody(c) => c.len(),
+        Node::Race(a, b) | Node::CatchThen(a, b) => a.len() + b.len(),
+        Node::Fail | Node::Poison | Node::Unknown => 0,
+    };
+    let nodes = graph.nodes.iter().filter(|(name, _)| *name != crate::graph::LAST);
+    nodes.map(|(_, node)| 1 + children(node)).sum()
+}
+
+#[test]
+fn a_fault_costs_no_more_than_it_must() {
+    let (mut histories, mut worst) = (0, (0, 0));
+    for (graph, length) in graphs() {
+        let before = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+        let most = most_more(&graph);
+        for at in 0..=length {
+            for event in [
+                Event::Crash,
+                Event::Preempt,
+                Event::Zombie,
+                Event::Pause,
+                Event::Unanswered(Answer::Lost),
+                Event::Unanswered(Answer::Refused),
+                Event::Does(crate::errand::What::Repair),
+            ] {
+                let history = check(&graph, Plan::of(&[(at, event)]), || format!("{at}, {event:?}"));
+                let sent = history.sent.saturating_sub(before.sent);
+                let runs = history.runs.saturating_sub(before.runs) as usize;
+                let is_bounded = sent <= most && runs <= most;
+                assert!(is_bounded, "{}: {at}, {event:?}: {sent} messages and {runs} runs more", graph.name);
+                worst = (worst.0.max(sent), worst.1.max(runs));
+                histories += 1;
+            }
+        }
+    }
+    println!("{histories} histories: one fault costs up to {} messages and {} runs more", worst.0, worst.1);
+}
+
+/// Without faults a call is run once, and once more for each time that it waited.
+#[test]
+fn nothing_is_run_in_vain() {
+    for (graph, _) in graphs() {
+        let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+        for ((root, task), runs) in &history.world.state().runs {
+            let waits = |children: &[&str]| usize::from(!children.is_empty());
+            let most = match graph.node(task) {
+                Node::All(c) | Node::Catch(c) | Node::Moody(c) => 1 + waits(c),
+                Node::Each(c) => 1 + c.len(),
+                Node::CatchThen(first, then) => 1 + waits(first) + then.len(),
+                Node::Race(first, then) => 1 + waits(first) + waits(then),
+                Node::Flaky(times, c) => (1 + waits(c)) * ((*times).min(graph.retries) + 1) as usize,
+                Node::Fail | Node::Poison | Node::Unknown => 1,
+            };
+            assert!(*runs as usize <= most, "{}: {runs} runs of {task} in {root}, {most} expected", graph.name);
+        }
+    }
+}
+
+/// Nobody waits longer than he must, and a job that sends too much fails as a whole.
+#[test]
+fn a_job_ends_when_it_should() {
+    let ends = |name: &str| {
+        let graph = GRAPHS.iter().chain(ILL).find(|graph| graph.name == name).unwrap_or_else(|| panic!("no {name}"));
+        let history = check(&Arc::new(graph.complete()), Plan::of(&[]), || "no faults".to_owned());
+        let end = history.world.state().watch.jobs[&"R0".into()].end.unwrap();
+        (end.at - START, history.failure(&"R0".into(), graph.roots[0]).map(|failure| failure.kind))
+    };
+    assert_eq!(ends("the fast one wins"), (0, None), "the slow one is tried again later");
+    assert_eq!(ends("nobody handles it in time"), (2_000, Some(FailureKind::Timeout)));
+    for name in ["too many calls", "too many children", "too many calls below who catches"] {
+        assert_eq!(ends(name), (0, Some(FailureKind::Limit)), "{name}");
+    }
+}
+
+/// A job that may send so many messages sends hardly more: what one run asks for at once, and wake-ups, at the most.
+#[test]
+fn a_spawn_limit_holds() {
+    for (graph, _) in graphs().filter(|(graph, _)| graph.spawn_limit > 0) {
+        let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+        let state = history.world.state();
+        let sent = state.sent_for.get(&Root::from("R0")).copied().unwrap_or(0);
+        assert!(sent <= graph.spawn_limit as usize + 1, "{}: {sent} messages", graph.name);
+    }
+}

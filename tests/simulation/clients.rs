@@ -1,0 +1,120 @@
+//! Clients that die at every access of what they do, and do it again or leave it at that; or stop in the middle of it,
+//! and go on when all else is over.
+
+use std::sync::Arc;
+
+use crate::errand::What;
+use crate::graph::Graph;
+use crate::plan::{Event, Plan};
+use crate::{check, events, graphs, stride};
+
+/// More accesses than any of these takes.
+const ACCESSES: i64 = 14;
+
+/// Where they begin.
+fn places(length: i64) -> impl Iterator<Item = i64> {
+    (0..=length + 1).step_by(stride().min(13))
+}
+
+fn each(graph: &Arc<Graph>, length: i64, what: What, again: bool) -> usize {
+    let mut histories = 0;
+    for at in places(length) {
+        for accesses in 0..ACCESSES {
+            let dies = Event::Dies(what, accesses);
+            if again {
+                events(graph, &[(at, dies), (at + 15, Event::Does(what))]);
+                events(graph, &[(at, dies), (at + 15, Event::Crash), (at + 30, Event::Does(what))]);
+            } else {
+                events(graph, &[(at, dies)]);
+                events(graph, &[(at, dies), (at + 3, Event::Crash)]);
+            }
+            events(graph, &[(at, Event::Begins(what, accesses))]);
+            events(graph, &[(at, Event::Begins(what, accesses)), (at + 10, Event::Switch), (at + 13, Event::Switch)]);
+            histories += 4;
+        }
+    }
+    histories
+}
+
+/// A job is there once, however often its client repeats itself.
+#[test]
+fn who_schedules_may_die_and_do_it_again() {
+    let mut histories = 0;
+    for (graph, length) in graphs() {
+        for job in 0..graph.roots.len() {
+            histories += each(&graph, length, What::Schedule(job), true);
+        }
+    }
+    println!("{histories} histories of clients that die when they schedule");
+}
+
+#[test]
+fn who_cancels_may_die_or_take_long() {
+    let mut histories = 0;
+    for (graph, length) in graphs() {
+        for job in 0..graph.roots.len() {
+            histories += each(&graph, length, What::Cancel(job), false);
+        }
+    }
+    println!("{histories} histories of clients that die when they cancel");
+}
+
+/// A failed job is tried again as a new one, and so is a cancelled one; one that lives is not.
+#[test]
+fn who_tries_a_job_again_may_die_and_do_it_again() {
+    let mut histories = 0;
+    for (graph, length) in graphs() {
+        for before in [Event::Does(What::Cancel(0)), Event::NoCounters] {
+            for at in (0..=length + 1).step_by(stride()) {
+                for accesses in 0..ACCESSES + 5 {
+                    let retry = What::Retry(0);
+                    events(
+                        &graph,
+                        &[(at, before), (at + 5, Event::Dies(retry, accesses)), (at + 15, Event::Does(retry))],
+                    );
+                    events(&graph, &[(at, before), (at + 5, Event::Begins(retry, accesses)), (at + 9, Event::Switch)]);
+                    let plan = [
+                        (at, before),
+                        (length + 50, Event::Begins(retry, accesses)),
+                        (length + 60, Event::Does(retry)),
+                    ];
+                    let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
+                    let new = crate::errand::again(&"R0".into());
+                    assert!(history.world.state().watch.accepted.contains(&new), "{}: {plan:?}", graph.name);
+                    histories += 3;
+                }
+            }
+        }
+    }
+    println!("{histories} histories of clients that die when they try a job again");
+}
+
+/// A value is forgotten while no job lives, and never under a job that does.
+#[test]
+fn who_forgets_may_die_or_take_long() {
+    let (mut histories, mut forgotten) = (0, 0);
+    for (graph, length) in graphs() {
+        for name in [graph.roots[0], graph.nodes[graph.nodes.len() - 2].0] {
+            let what = What::Forget(name);
+            histories += each(&graph, length, what, false);
+            // The first job is over, and another one begins while the value is forgotten, or after.
+            for accesses in 0..ACCESSES {
+                let last = graph.roots.len() - 1;
+                let plan = [
+                    (length, Event::Begins(what, accesses)),
+                    (length, Event::Does(What::Schedule(last))),
+                    (length + 9, Event::Switch),
+                    (length + 12, Event::Switch),
+                ];
+                let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
+                forgotten += history.world.state().watch.removed;
+                histories += 1;
+            }
+            let plan = [(length + 100, Event::Does(what))];
+            forgotten += check(&graph, Plan::of(&plan), || format!("{plan:?}")).world.state().watch.removed;
+            histories += 1;
+        }
+    }
+    assert!(forgotten > 0);
+    println!("{histories} histories of clients that forget, {forgotten} values forgotten");
+}

@@ -1,0 +1,94 @@
+//! What clients do, and who repairs and tidies up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_protocol::Result;
+use brrr_protocol::client::{Client, Forgotten, Retried};
+use brrr_protocol::doctor::{Doctor, Finding, Look};
+use brrr_protocol::gc::{Collector, Plan};
+use brrr_protocol::model::{CallHash, Root};
+use brrr_protocol::ports::{Backend, NewJob};
+
+use crate::watch::Who;
+use crate::world::{Crash, View, World};
+
+/// What a client does at some step of a random history. It may die over it, and then does it again.
+#[derive(Clone, Copy, Debug)]
+pub struct Errand {
+    pub step: usize,
+    pub what: What,
+    pub crash: Option<Crash>,
+    /// Who does something that nobody needs may leave it at that.
+    pub gives_up: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Schedule(usize),
+    Cancel(usize),
+    /// Tries a job again, as a new one.
+    Retry(usize),
+    /// Makes a call be run again by the next job.
+    Forget(&'static str),
+    /// Looks for stuck work, and repairs what it finds.
+    Repair,
+    /// Removes what no live job can reach.
+    Collect,
+}
+
+/// The job that tries this one again.
+pub fn again(root: &Root) -> Root {
+    format!("{root}-again").into()
+}
+
+/// Does an errand; on an error it may have been done in part.
+pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, what: What, crash: Option<Crash>) -> Result<()> {
+    let note = || {
+        let mut state = world.state();
+        let state = &mut *state;
+        state.watch.note(&state.records)
+    };
+    let who = match what {
+        What::Forget(_) => Who::Forgetter(note()),
+        What::Collect => Who::Collector(note()),
+        _ => Who::Ours,
+    };
+    let view: Arc<dyn Backend> = View::new(&world, who, crash);
+    let client = Client::new(view.clone());
+    match what {
+        What::Schedule(n) => {
+            client.schedule(&jobs[n], world.now()).await?;
+            world.state().watch.accepted.insert(jobs[n].root.clone());
+        }
+        What::Cancel(n) => drop(client.cancel(&jobs[n].root, world.now()).await?),
+        What::Retry(n) => {
+            let new = again(&jobs[n].root);
+            if let Retried::As(..) = client.retry(&jobs[n].root, new.clone(), world.now()).await? {
+                world.state().watch.accepted.insert(new);
+            }
+        }
+        What::Forget(name) => {
+            let done = client.forget(&CallHash::from(name), world.now()).await? == Forgotten::Done;
+            world.state().watch.removed += usize::from(done);
+        }
+        What::Repair => drop(repair(view, &world).await?),
+        What::Collect => {
+            let plan = Plan { now: world.now(), older_than: Duration::ZERO, dry_run: false };
+            let collected = Collector::new(view).collect(&plan, |_, _| ()).await?;
+            world.state().watch.removed += collected.jobs as usize;
+        }
+    }
+    Ok(())
+}
+
+/// Repairs everything that looks wrong, however young; what that was.
+pub async fn repair(view: Arc<dyn Backend>, world: &World) -> Result<Vec<Finding>> {
+    let doctor = Doctor::new(view);
+    let look = Look { now: world.now(), older_than: Duration::ZERO };
+    let findings = doctor.survey(&look).await?.findings;
+    for finding in &findings {
+        doctor.repair(finding, world.now()).await?;
+    }
+    Ok(findings)
+}

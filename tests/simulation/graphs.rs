@@ -1,0 +1,193 @@
+//! The graphs that every history is about.
+
+use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Moody, Poison, Race, Unknown};
+use crate::graph::{Graph, graph};
+
+pub static GRAPHS: &[Graph] = &[
+    graph("one child", &[("a", All(&["b"])), ("b", All(&[]))], &["a"]),
+    graph("two children", &[("a", All(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))], &["a"]),
+    graph("one after the other", &[("a", Each(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))], &["a"]),
+    graph("chain", &[("a", All(&["b"])), ("b", All(&["c"])), ("c", All(&[]))], &["a"]),
+    graph("diamond", &[("a", All(&["b", "c"])), ("b", All(&["d"])), ("c", All(&["d"])), ("d", All(&[]))], &["a"]),
+    graph("a child of two parents", &[("a", All(&["b", "c"])), ("b", All(&["c"])), ("c", All(&[]))], &["a"]),
+    graph("two jobs share a child", &[("a", All(&["c"])), ("b", All(&["c"])), ("c", All(&[]))], &["a", "b"]),
+    graph(
+        "two jobs share a chain",
+        &[("a", All(&["c"])), ("b", All(&["c"])), ("c", All(&["d"])), ("d", All(&[]))],
+        &["a", "b"],
+    ),
+    graph(
+        "two jobs meet at two heights",
+        &[("a", All(&["c"])), ("b", All(&["d"])), ("c", All(&["d", "e"])), ("d", All(&["e"])), ("e", All(&[]))],
+        &["a", "b"],
+    ),
+    graph(
+        "three jobs share a diamond",
+        &[("a", All(&["c", "d"])), ("b", All(&["c"])), ("c", All(&["e"])), ("d", All(&["e"])), ("e", All(&[]))],
+        &["a", "b", "d"],
+    ),
+    graph("two jobs, one call", &[("a", All(&["b"])), ("b", All(&[]))], &["a", "a"]),
+    graph("a job's call is another's child", &[("a", All(&["b"])), ("b", All(&["c"])), ("c", All(&[]))], &["a", "b"]),
+    graph("failure", &[("a", All(&["b"])), ("b", Fail)], &["a"]),
+    graph("failure caught", &[("a", Catch(&["b", "c"])), ("b", Fail), ("c", All(&[]))], &["a"]),
+    graph(
+        "two jobs share a failure",
+        &[("a", All(&["c"])), ("b", Catch(&["c"])), ("c", All(&["d"])), ("d", Fail)],
+        &["a", "b"],
+    ),
+    graph("race", &[("a", Race(&["b", "c"], &["d"])), ("b", All(&[])), ("c", All(&["d"])), ("d", All(&[]))], &["a"]),
+    graph(
+        "a job that is over before its calls",
+        &[("a", Race(&["b", "c"], &[])), ("b", All(&[])), ("c", All(&["d", "e"])), ("d", All(&[])), ("e", All(&[]))],
+        &["a"],
+    ),
+    graph(
+        "another job wants the loser",
+        &[
+            ("a", Race(&["c", "b"], &[])),
+            ("b", All(&[])),
+            ("c", All(&["d"])),
+            ("d", All(&["e"])),
+            ("e", All(&[])),
+            ("x", All(&["c"])),
+        ],
+        &["a", "x"],
+    ),
+    graph(
+        "a failure wins the race",
+        &[("a", Race(&["c", "b"], &[])), ("b", Fail), ("c", All(&["d"])), ("d", All(&[])), ("x", All(&["d"]))],
+        &["a", "x"],
+    ),
+    Graph { retries: 2, ..graph("tried again", &[("a", All(&["b"])), ("b", Flaky(1, &[]))], &["a"]) },
+    Graph { retries: 2, ..graph("tried too often", &[("a", Catch(&["b"])), ("b", Flaky(9, &[]))], &["a"]) },
+    Graph {
+        retries: 2,
+        ..graph(
+            "tried again after its children",
+            &[("a", Flaky(1, &["b", "c"])), ("b", Flaky(2, &["c"])), ("c", All(&[]))],
+            &["a"],
+        )
+    },
+    Graph {
+        retries: 1,
+        ..graph(
+            "two jobs share what is tried again",
+            &[
+                ("a", All(&["c"])),
+                ("b", Catch(&["c", "f"])),
+                ("c", Flaky(1, &["d"])),
+                ("d", Flaky(1, &[])),
+                ("f", Flaky(3, &[])),
+            ],
+            &["a", "b"],
+        )
+    },
+    Graph {
+        deadline: 2_000,
+        retries: 3,
+        ..graph(
+            "a deadline",
+            &[("a", All(&["b"])), ("b", Flaky(2, &["c"])), ("c", All(&[])), ("x", All(&["c"]))],
+            &["a", "x"],
+        )
+    },
+    Graph {
+        deadline: 1,
+        ..graph(
+            "hardly any time",
+            &[("a", All(&["c"])), ("b", All(&["c"])), ("c", All(&["d"])), ("d", All(&[]))],
+            &["a", "b"],
+        )
+    },
+    Graph {
+        spawn_limit: 3,
+        ..graph(
+            "too many calls",
+            &[("a", All(&["b", "c"])), ("b", All(&["d"])), ("c", All(&["d"])), ("d", All(&[])), ("x", All(&["b"]))],
+            &["a", "x"],
+        )
+    },
+    Graph {
+        spawn_limit: 2,
+        ..graph("too many children", &[("a", All(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))], &["a"])
+    },
+    Graph {
+        spawn_limit: 3,
+        ..graph(
+            "too many calls below who catches",
+            &[("a", Catch(&["b"])), ("b", All(&["c", "d", "e"])), ("c", All(&[])), ("d", All(&[])), ("e", All(&[]))],
+            &["a"],
+        )
+    },
+    Graph {
+        retries: 1,
+        ..graph(
+            "tried too often after its children",
+            &[("a", Catch(&["b"])), ("b", Flaky(9, &["c"])), ("c", All(&[]))],
+            &["a"],
+        )
+    },
+    Graph {
+        retries: 2,
+        ..graph("the fast one wins", &[("a", Race(&["s", "f"], &[])), ("s", Flaky(1, &[])), ("f", All(&[]))], &["a"])
+    },
+    graph(
+        "what fails in one job alone",
+        &[
+            ("a", CatchThen(&["m"], &["c", "d"])),
+            ("b", CatchThen(&["m"], &["d", "c"])),
+            ("m", Moody(&["e"])),
+            ("c", All(&[])),
+            ("d", All(&["e"])),
+            ("e", All(&[])),
+        ],
+        &["a", "b"],
+    ),
+    graph("a job that fails where another does not", &[("m", Moody(&["e"])), ("e", All(&[]))], &["m", "m"]),
+    graph("self", &[("a", All(&["a"]))], &["a"]),
+    graph("cycle below", &[("r", All(&["a"])), ("a", All(&["b"])), ("b", All(&["a"]))], &["r"]),
+    graph(
+        "cycle of three",
+        &[("a", All(&["b", "x"])), ("b", All(&["c"])), ("c", All(&["a"])), ("x", All(&[]))],
+        &["a"],
+    ),
+    graph(
+        "a cycle that two jobs wait for",
+        &[("x", All(&["b"])), ("y", All(&["a"])), ("a", All(&["b"])), ("b", All(&["a"]))],
+        &["x", "y", "a"],
+    ),
+    graph("cycle of two jobs", &[("a", All(&["b"])), ("b", All(&["a"]))], &["a", "b"]),
+];
+
+/// The graphs of which every pair of crash points is made, however far apart. A job of each is cancelled too, while it runs.
+pub const SMALL: &[&str] = &[
+    "one child",
+    "two children",
+    "a child of two parents",
+    "chain",
+    "diamond",
+    "tried again",
+    "a deadline",
+    "two jobs share a child",
+];
+
+/// Calls that end among the dead letters, until somebody mends what is wrong with them and tries their job again.
+pub static ILL: &[Graph] = &[
+    graph("poison", &[("a", All(&["b"])), ("b", Poison)], &["a"]),
+    graph("poison at the top", &[("a", Poison)], &["a"]),
+    graph(
+        "poison that two jobs take",
+        &[("a", All(&["c", "d"])), ("b", Catch(&["c"])), ("c", Poison), ("d", All(&[]))],
+        &["a", "b"],
+    ),
+    Graph {
+        deadline: 2_000,
+        ..graph("nobody handles it in time", &[("a", All(&["b", "c"])), ("b", Unknown), ("c", All(&[]))], &["a"])
+    },
+    graph("nobody handles it", &[("a", All(&["b", "c"])), ("b", Unknown), ("c", All(&[]))], &["a"]),
+    graph(
+        "nobody handles what two jobs want",
+        &[("a", All(&["c"])), ("b", Catch(&["c"])), ("c", Unknown)],
+        &["a", "b"],
+    ),
+];

@@ -1,0 +1,149 @@
+//! The handler that runs the calls of a graph.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use brrr_protocol::model::{CallHash, Failure, FailureKind, Outcome};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Ended, Handler, Request, Task};
+use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::{Error, ErrorKind, Result};
+use bytes::Bytes;
+
+use crate::graph::Graph;
+use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Moody, Poison, Race, Unknown};
+use crate::world::World;
+
+/// Runs the calls of a graph, and counts the runs.
+pub struct GraphHandler {
+    graph: Arc<Graph>,
+    world: Arc<World>,
+    task: Arc<Task>,
+}
+
+/// How a run leaves its body early.
+enum Leave {
+    Suspended,
+    Failed { failure: Failure, retryable: bool },
+}
+
+fn join(task: &str, outcomes: Vec<Outcome>, on_failure: Option<&str>) -> std::result::Result<String, Leave> {
+    let mut text = String::new();
+    for outcome in outcomes {
+        match (outcome, on_failure) {
+            (Ok(value), _) => text.push_str(std::str::from_utf8(&value).unwrap()),
+            (Err(_), Some(instead)) => text.push_str(instead),
+            (Err(failure), None) => {
+                return Err(Leave::Failed { failure: Failure::of_parent(task, &failure), retryable: false });
+            }
+        }
+    }
+    Ok(text)
+}
+
+impl GraphHandler {
+    pub fn new(graph: &Arc<Graph>, world: &Arc<World>) -> Self {
+        let options = Options { max_retries: Some(graph.retries), ..Options::default() };
+        Self { graph: graph.clone(), world: world.clone(), task: Arc::new(Task::new("graph", options)) }
+    }
+
+    /// Asks for these calls, and notes what it is told: no later run may be told otherwise.
+    async fn ask(
+        &self,
+        request: &Request,
+        replay: &mut Replay,
+        names: &[&str],
+        need: Option<u32>,
+    ) -> Result<std::result::Result<Vec<Outcome>, Leave>> {
+        let calls = names.iter().map(|name| Invocation {
+            task: (*name).to_owned(),
+            payload: Bytes::new(),
+            topic: None,
+            hash: Some(CallHash::from(*name)),
+            options: Options::default(),
+        });
+        let outcomes = match replay.poll(calls.collect(), need).await? {
+            Polled::Ready(outcomes) => outcomes,
+            Polled::Suspended => return Ok(Err(Leave::Suspended)),
+        };
+        let told = outcomes.iter().zip(names).map(|(outcome, name)| match outcome {
+            Some(Ok(value)) => format!("{name}: {}", String::from_utf8_lossy(value)),
+            Some(Err(failure)) => format!("{name}: failed, {failure}"),
+            None => format!("{name}: not chosen"),
+        });
+        let (told, poll) = (told.collect::<Vec<_>>().join(", "), names.join(" "));
+        if need.is_none() {
+            self.world.state().watch.told(request, poll, told);
+        }
+        Ok(Ok(outcomes.into_iter().flatten().collect()))
+    }
+
+    async fn body(&self, request: &Request, replay: &mut Replay) -> Result<std::result::Result<String, Leave>> {
+        macro_rules! go {
+            ($e:expr) => {
+                match $e {
+                    Ok(value) => value,
+                    Err(leave) => return Ok(Err(leave)),
+                }
+            };
+        }
+        let task = &request.task;
+        let fails =
+            |retryable| Leave::Failed { failure: Failure::new(FailureKind::Error, task, "as planned"), retryable };
+        Ok(Ok(match self.graph.node(task) {
+            All(children) => go!(join(task, go!(self.ask(request, replay, children, None).await?), None)),
+            Each(children) => {
+                let mut text = String::new();
+                for child in *children {
+                    text += &go!(join(task, go!(self.ask(request, replay, &[child], None).await?), None));
+                }
+                text
+            }
+            Catch(children) => go!(join(task, go!(self.ask(request, replay, children, None).await?), Some("failed"))),
+            CatchThen(first, then) => {
+                let mut text = go!(join(task, go!(self.ask(request, replay, first, None).await?), Some("failed")));
+                for child in *then {
+                    text += &go!(join(task, go!(self.ask(request, replay, &[child], None).await?), None));
+                }
+                text
+            }
+            Moody(_) if request.root.as_str() == "R0" => return Ok(Err(fails(false))),
+            Moody(children) => go!(join(task, go!(self.ask(request, replay, children, None).await?), None)),
+            Race(first, then) => {
+                let first = go!(join(task, go!(self.ask(request, replay, first, Some(1)).await?), None));
+                first + &go!(join(task, go!(self.ask(request, replay, then, None).await?), None))
+            }
+            Fail => return Ok(Err(fails(false))),
+            Poison if !self.world.state().cured => {
+                return Err(Error::new(ErrorKind::Unavailable, "simulation", "run", "the worker was killed"));
+            }
+            Poison | Unknown => String::new(),
+            Flaky(times, children) => {
+                let text = go!(join(task, go!(self.ask(request, replay, children, None).await?), None));
+                if request.attempt <= *times {
+                    return Ok(Err(fails(true)));
+                }
+                text
+            }
+        }))
+    }
+}
+
+#[async_trait]
+impl Handler for GraphHandler {
+    fn task(&self, task: &str) -> Option<Arc<Task>> {
+        let is_handled = !matches!(self.graph.node(task), Unknown) || self.world.state().cured;
+        is_handled.then(|| self.task.clone())
+    }
+
+    async fn run(&self, request: Request, mut replay: Replay) -> Result<(Ended, Replay)> {
+        self.world.state().note_run(&request);
+        *self.world.state().runs.entry((request.root.clone(), request.task.clone())).or_default() += 1;
+        let ended = match self.body(&request, &mut replay).await? {
+            Ok(text) => Ended::Completed(format!("{}({text})", request.task).into()),
+            Err(Leave::Suspended) => Ended::Suspended,
+            Err(Leave::Failed { failure, retryable }) => Ended::Failed { failure, retryable },
+        };
+        Ok((ended, replay))
+    }
+}

@@ -1,0 +1,112 @@
+//! Dead letters: messages that kill their workers, that nobody can read, for calls that nobody describes or handles. Each
+//! fails its call, so that nobody waits in vain, and can be sent again.
+
+use std::sync::Arc;
+
+use brrr_protocol::model::FailureKind;
+
+use crate::errand::{What, again};
+use crate::graph::Graph;
+use crate::graphs::ILL;
+use crate::plan::{Event, Plan};
+use crate::world::Answer;
+use crate::{WINDOW, check, events, graphs, stride};
+
+fn ill() -> impl Iterator<Item = (Arc<Graph>, i64)> {
+    ILL.iter().map(|graph| {
+        let graph = Arc::new(graph.complete());
+        let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
+        (graph, length)
+    })
+}
+
+#[test]
+fn what_kills_its_workers_or_has_none_fails() {
+    for (graph, _) in ill() {
+        let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+        let failure = history.failure(&"R0".into(), graph.roots[0]).unwrap_or_else(|| panic!("{}", graph.name));
+        if graph.deadline > 0 {
+            assert_eq!(failure.kind, FailureKind::Timeout);
+            continue;
+        }
+        let is_poison = graph.has(|node| matches!(node, crate::graph::Node::Poison));
+        assert_eq!(failure.kind, if is_poison { FailureKind::DeadLetter } else { FailureKind::UnknownTask });
+        assert_eq!(history.world.state().dead.is_empty(), !is_poison, "{}", graph.name);
+    }
+}
+
+#[test]
+fn every_fault_heals_beside_a_dead_letter() {
+    let (mut histories, stride) = (0, stride().min(3));
+    for (graph, length) in ill() {
+        for first in 0..=length {
+            for event in [
+                Event::Crash,
+                Event::Preempt,
+                Event::Zombie,
+                Event::Pause,
+                Event::Unanswered(Answer::Lost),
+                Event::Unanswered(Answer::Refused),
+                Event::Does(What::Cancel(0)),
+                Event::Cure,
+                Event::SendAgain,
+                Event::Late,
+            ] {
+                events(&graph, &[(first, event)]);
+                for second in (first + first % stride as i64..=first + WINDOW).step_by(stride) {
+                    events(&graph, &[(first, event), (second, Event::Crash)]);
+                    events(&graph, &[(first, Event::Crash), (second, event)]);
+                    histories += 2;
+                }
+                histories += 1;
+            }
+        }
+    }
+    println!("{histories} histories with dead letters");
+}
+
+/// Once what was wrong is mended, the job is tried again as a new one, and comes to its value.
+#[test]
+fn a_dead_letter_is_sent_again_as_a_new_job() {
+    let mut histories = 0;
+    for (graph, length) in ill() {
+        let end = length + 50;
+        for accesses in 0..20 {
+            let retry = What::Retry(0);
+            let plan = [
+                (end, Event::Cure),
+                (end, Event::SendAgain),
+                (end + 20, Event::Dies(retry, accesses)),
+                (end + 30, Event::Does(retry)),
+            ];
+            let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
+            let state = history.world.state();
+            let new = &state.watch.jobs[&again(&"R0".into())];
+            assert_eq!(new.end.unwrap().state.as_str(), "completed", "{}: {plan:?}", graph.name);
+            assert!(state.dead.is_empty(), "{}: {plan:?}", graph.name);
+            histories += 1;
+        }
+    }
+    println!("{histories} histories of dead letters that are sent again");
+}
+
+/// What can't be read is set aside and harms nobody; a call that nobody describes fails.
+#[test]
+fn what_nobody_can_read_is_set_aside() {
+    let mut histories = 0;
+    for (graph, length) in graphs() {
+        for at in (0..=length).step_by(3) {
+            for body in ["not a message", "li2e2:R07:nowheree", "li2e4:none7:nowheree", "li2e2:R01:ae"] {
+                for other in [Event::Crash, Event::Unanswered(Answer::Lost), Event::Does(What::Cancel(0))] {
+                    let plan = [(at, Event::Comes(body)), (at + 4, other)];
+                    let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
+                    // A call of the graph is none of them.
+                    let is_real = body.ends_with("1:ae");
+                    assert_eq!(history.world.state().dead.is_empty(), is_real, "{}: {plan:?}", graph.name);
+                    histories += 1;
+                }
+            }
+        }
+    }
+    println!("{histories} histories with messages from nowhere");
+}

@@ -1,0 +1,147 @@
+//! What a history must have come to.
+
+use std::result::Result;
+
+use brrr_protocol::model::{Failure, FailureKind, Root};
+use brrr_protocol::ports::{Key, Kind};
+use brrr_protocol::records::{JobRecord, JobState, decode_failure};
+use brrr_protocol::wire::{Message, PendingReturns};
+
+use crate::graph::{Graph, Node};
+use crate::run::History;
+
+impl History {
+    /// Every job has ended, rightly, and nothing is left behind.
+    pub fn check(&self, graph: &Graph) -> Result<(), String> {
+        self.check_queue()?;
+        let jobs = self.world.state().watch.jobs.clone();
+        let accepted = self.world.state().watch.accepted.clone();
+        for root in &accepted {
+            let job = jobs.get(root).ok_or_else(|| format!("job {root} was accepted and has no record"))?;
+            self.check_job(graph, root, job).map_err(|e| format!("job {root} ({}): {e}", job.call))?;
+        }
+        self.check_waiting()?;
+        self.check_attempts(graph)
+    }
+
+    /// Jobs that were accepted and have not ended.
+    pub fn unended(&self) -> usize {
+        let state = self.world.state();
+        let has = |key| state.records.contains_key(&key);
+        let ended = |root: &Root, job: &JobRecord| {
+            job.is_over() || has(Key::value(&job.call)) || has(Key::failure(&job.call, root))
+        };
+        let accepted = state.watch.accepted.iter().filter_map(|root| Some((root, state.watch.jobs.get(root)?)));
+        accepted.filter(|(root, job)| !ended(root, job)).count()
+    }
+
+    fn check_queue(&self) -> Result<(), String> {
+        let state = self.world.state();
+        if let Some(wrong) = &state.watch.wrong {
+            return Err(wrong.clone());
+        }
+        if !state.in_flight.is_empty() {
+            return Err(format!("{} messages were never settled", state.in_flight.len()));
+        }
+        if !state.dead.is_empty() && !self.may.with_letters {
+            return Err(format!("dead letters: {:?}", state.dead));
+        }
+        // What is set aside has failed, or has its value: nobody waits for it.
+        for (body, reason) in &state.dead {
+            let Ok(Message { root, call }) = Message::decode(body.as_bytes()) else { continue };
+            let has_outcome =
+                [Key::value(&call), Key::failure(&call, &root)].iter().any(|k| state.records.contains_key(k));
+            if !has_outcome {
+                return Err(format!("{call} of {root} was set aside ({reason}), and has no outcome"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody waits in a live job for a call without an outcome there: no message would come for it.
+    fn check_waiting(&self) -> Result<(), String> {
+        let state = self.world.state();
+        for (key, bytes) in state.records.iter().filter(|(key, _)| key.kind == Kind::PendingReturns) {
+            if state.records.contains_key(&Key::new(&key.id, Kind::Value)) {
+                continue;
+            }
+            for entry in PendingReturns::decode(bytes).map_err(|e| e.to_string())?.returns {
+                let is_over = state.watch.jobs.get(&entry.root).is_some_and(JobRecord::is_over);
+                let failed = state.records.contains_key(&Key::new(&key.id, Kind::Failure(entry.root.clone())));
+                let accepted = state.watch.accepted.contains(&entry.root);
+                if accepted && !is_over && !failed {
+                    return Err(format!("{entry:?} waits for {}, which nobody will run", key.id));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A failure as recorded under a job.
+    pub fn failure(&self, root: &Root, name: &str) -> Option<Failure> {
+        let state = self.world.state();
+        state.records.get(&Key::failure(&name.into(), root)).map(|bytes| decode_failure(bytes).unwrap())
+    }
+
+    fn check_job(&self, graph: &Graph, root: &Root, job: &JobRecord) -> Result<(), String> {
+        let name = job.call.as_str();
+        let failure = self.failure(root, name);
+        let state = self.world.state();
+        if self.may.with_removals && job.is_over() {
+            // Its outcome was looked at when it was written, and may be gone.
+            return Ok(());
+        }
+        let value = state.records.get(&Key::value(&job.call));
+        let ended = match (value, &failure) {
+            (_, Some(failure)) => Err(failure),
+            (Some(value), None) => Ok(String::from_utf8_lossy(value).into_owned()),
+            (None, None) => return Err("it is stuck: its call has no outcome".to_owned()),
+        };
+        let expected = graph.expected(name);
+        let is_right = match &ended {
+            Ok(value) if self.may.with_letters && value.contains("failed") => true,
+            Ok(value) => expected.contains(&Some(value.clone())),
+            Err(failure) => match failure.kind {
+                FailureKind::Cancelled => self.cancelled.contains(root),
+                FailureKind::Timeout => job.deadline > 0,
+                FailureKind::Limit => job.spawn_limit > 0,
+                FailureKind::Error | FailureKind::Cycle => expected.contains(&None),
+                FailureKind::DeadLetter | FailureKind::UnknownTask => self.may.with_letters,
+                _ => false,
+            },
+        };
+        if !is_right {
+            return Err(format!("it came to {ended:?}, expected one of {expected:?}"));
+        }
+        let end = JobState::of(ended.as_ref().map(|_| ()).map_err(|failure| &failure.kind));
+        match job.end {
+            Some(found) if found.state == end => Ok(()),
+            None if self.may.with_peers => Ok(()),
+            found => Err(format!("its call came to {ended:?}, and its record says {found:?}")),
+        }
+    }
+
+    /// What failed for good was tried as often as it had to be, and not said to have been tried oftener.
+    fn check_attempts(&self, graph: &Graph) -> Result<(), String> {
+        let state = self.world.state();
+        for (key, bytes) in &state.records {
+            let Kind::Failure(root) = &key.kind else { continue };
+            if !graph.has_call(&key.id) {
+                continue;
+            }
+            let Node::Flaky(times, _) = graph.node(&key.id) else { continue };
+            let failure = decode_failure(bytes).map_err(|e| e.to_string())?;
+            if failure.kind != FailureKind::Error || *times <= graph.retries {
+                continue;
+            }
+            let runs = state.runs.get(&(root.clone(), key.id.to_string())).copied().unwrap_or(0);
+            if failure.attempts != graph.retries + 1 || runs < failure.attempts {
+                return Err(format!(
+                    "{} failed after {} attempts and {runs} runs: {failure:?}",
+                    key.id, failure.attempts
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! Peers: each subset of the first deliveries goes to one; they die at every access and read what is stale. A message
+//! that they lose is gone, and who reads that nobody waits wakes nobody: that is for `doctor` to find.
+
+use std::sync::Arc;
+
+use crate::errand::What;
+use crate::graph::Graph;
+use crate::plan::{Event, Plan};
+use crate::random::peers_can_run;
+use crate::{check, graphs, stride};
+
+/// Of so many deliveries each goes to a peer or not; those after them, to the first few of which each history comes, as the
+/// first ones do.
+const TURNS: u32 = 6;
+
+fn turns() -> impl Iterator<Item = u64> {
+    (1..1_u64 << TURNS).map(|bits| (0..10).fold(0, |all, n| all | bits << (n * TURNS)))
+}
+
+fn plan(turns: u64, bad_peers: bool, events: &[(i64, Event)]) -> Plan {
+    Plan { peer_turns: Some(turns), bad_peers, ..Plan::of(events) }
+}
+
+fn plain() -> impl Iterator<Item = Arc<Graph>> {
+    graphs().map(|(graph, _)| graph).filter(|graph| peers_can_run(graph))
+}
+
+#[test]
+fn whoever_gets_a_message_all_jobs_end() {
+    let mut histories = 0;
+    for graph in plain() {
+        for turns in turns() {
+            check(&graph, plan(turns, false, &[]), || format!("turns {turns:b}"));
+            histories += 1;
+        }
+    }
+    println!("{histories} histories of who gets which message");
+}
+
+/// A crash, of a worker of ours or of a peer, at every access.
+#[test]
+fn what_peers_that_die_leave_behind_is_repaired() {
+    let (mut histories, mut stranded, stride) = (0, 0, stride());
+    for graph in plain() {
+        for turns in turns().step_by(stride.min(5)) {
+            let length = check(&graph, plan(turns, true, &[]), || format!("turns {turns:b}")).length;
+            for at in 0..=length {
+                let plan = plan(turns, true, &[(at, Event::Crash)]);
+                let history = check(&graph, plan, || format!("turns {turns:b}, crash at {at}"));
+                stranded += usize::from(history.stranded > 0);
+                histories += 1;
+            }
+        }
+    }
+    println!("{histories} histories of peers that die: {stranded} would not have ended without a repair");
+}
+
+#[test]
+fn what_peers_that_read_what_is_stale_leave_behind_is_repaired() {
+    let (mut histories, mut stranded, mut stale, stride) = (0, 0, 0, stride());
+    for graph in plain() {
+        for turns in turns().step_by(stride.min(5)) {
+            for read in 0.. {
+                let plan = plan(turns, true, &[(0, Event::StaleRead(read))]);
+                let history = check(&graph, plan, || format!("turns {turns:b}, read {read}"));
+                stranded += usize::from(history.stranded > 0);
+                histories += 1;
+                let state = history.world.state();
+                stale += state.stale_reads;
+                if state.fresh_reads > 0 {
+                    break;
+                }
+            }
+        }
+    }
+    println!(
+        "{histories} histories with one read of a peer that may be stale, {stale} are: {stranded} would not have ended \
+         without a repair"
+    );
+}
+
+/// Who looks for stuck work while nothing is wrong, at every access, and stops in the middle: costs messages, and no harm.
+#[test]
+fn a_repair_harms_nobody() {
+    let mut histories = 0;
+    for (graph, length) in graphs() {
+        for at in 0..=length {
+            for accesses in (0..60).step_by(stride().min(7)) {
+                let what = What::Repair;
+                for events in [
+                    [(at, Event::Begins(what, accesses)), (at, Event::NoCounters)],
+                    [(at, Event::Begins(what, accesses)), (at + 9, Event::Switch)],
+                    [(at, Event::Dies(what, accesses)), (at + 2, Event::Crash)],
+                ] {
+                    check(&graph, Plan::of(&events), || format!("{events:?}"));
+                    histories += 1;
+                }
+            }
+        }
+    }
+    println!("{histories} histories with somebody who repairs what is not broken");
+}

@@ -1,0 +1,96 @@
+//! Histories in which everything happens at random. Each prints its seed when it fails.
+//!
+//! `BRRR_SEED=n` runs that one alone, `BRRR_HISTORIES=n` so many (from the seed on, if there is one), `BRRR_SECONDS=n` so long.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::errand::{Errand, What};
+use crate::graph::{Graph, LAST, Node};
+use crate::graphs::ILL;
+use crate::plan::Plan;
+use crate::world::Crash;
+use crate::{check, graphs, number};
+
+/// Without a wish.
+const HISTORIES: u64 = 12_000;
+
+pub fn histories_end() {
+    let seed = number("BRRR_SEED");
+    let until = number("BRRR_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let alone = if seed.is_some() { 1 } else { HISTORIES };
+    let most = number("BRRR_HISTORIES").unwrap_or(if until.is_some() { u64::MAX } else { alone });
+    let first = seed.unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
+    println!("random histories from BRRR_SEED={first}");
+    let mut all: Vec<Arc<Graph>> = graphs().map(|(graph, _)| graph).collect();
+    all.extend(ILL.iter().map(|graph| Arc::new(graph.complete())));
+    let (mut count, mut with_bad_peers, mut with_stranded) = (0, 0, 0);
+    let (mut sent, mut runs, mut stale, mut removed, mut accesses) = (0, 0, 0, 0, 0);
+    while count < most && until.is_none_or(|until| Instant::now() < until) {
+        let seed = first + count;
+        let mut random = fastrand::Rng::with_seed(seed);
+        let graph = &all[random.usize(..all.len())];
+        let plan = random_plan(graph, random);
+        with_bad_peers += u64::from(plan.bad_peers);
+        let history = check(graph, plan, || format!("BRRR_SEED={seed}"));
+        count += 1;
+        with_stranded += u64::from(history.stranded > 0);
+        let state = history.world.state();
+        sent += history.sent;
+        runs += u64::from(history.runs);
+        stale += state.stale_reads;
+        removed += state.watch.removed;
+        accesses += history.length;
+    }
+    println!(
+        "{count} random histories, {accesses} accesses, {sent} messages, {runs} runs, {removed} jobs and values removed; \
+         {with_bad_peers} with peers that die and read what is stale ({stale} times), in {with_stranded} of which jobs \
+         would not have ended without a repair"
+    );
+}
+
+fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
+    let peers = if peers_can_run(graph) { random.usize(..3) } else { 0 };
+    let bad_peers = peers > 0 && random.bool();
+    let crashes = (0..random.usize(..6)).map(|_| Crash(random.i64(0..25))).collect();
+    let mut errands = Vec::new();
+    let errand = |random: &mut fastrand::Rng, what, latest| Errand {
+        step: random.usize(..latest),
+        what,
+        crash: (random.u8(..3) == 0).then(|| Crash(random.i64(0..if what == What::Collect { 60 } else { 10 }))),
+        gives_up: !matches!(what, What::Schedule(_)) && random.u8(..3) == 0,
+    };
+    for job in 0..graph.roots.len() {
+        errands.push(errand(&mut random, What::Schedule(job), 150));
+        if random.u8(..3) == 0 {
+            errands.push(errand(&mut random, What::Cancel(job), 500));
+        }
+        if random.u8(..3) == 0 {
+            errands.push(errand(&mut random, What::Retry(job), 800));
+        }
+    }
+    for what in [What::Forget(graph.nodes[random.usize(..graph.nodes.len())].0), What::Repair, What::Collect] {
+        // A peer keeps no record of what it asked for: what it uses can't be told from what nobody needs.
+        if random.u8(..4) == 0 && (what == What::Repair || peers == 0) {
+            errands.push(errand(&mut random, what, 600));
+        }
+    }
+    Plan {
+        workers: random.usize(1..4),
+        peers,
+        bad_peers,
+        crashes,
+        errands,
+        unanswered: random.u8(..3) == 0,
+        max_deliveries: (random.u8(..8) == 0).then(|| random.u32(2..5)),
+        random: Some(random),
+        ..Plan::default()
+    }
+}
+
+/// A peer knows neither failures nor races, and waits for ever in a cycle.
+pub fn peers_can_run(graph: &Graph) -> bool {
+    let is_plain = |name: &str| matches!(graph.node(name), Node::All(_) | Node::Each(_));
+    let plain = graph.nodes.iter().all(|(name, _)| *name == LAST || is_plain(name));
+    plain && graph.roots.iter().all(|root| !graph.expected(root).contains(&None))
+}

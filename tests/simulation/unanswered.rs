@@ -1,0 +1,89 @@
+//! An access that gets no answer: it may have taken effect or not, and its worker lives on. The message stays leased and
+//! comes again; the client does it again.
+
+use crate::errand::What;
+use crate::plan::{Event, Plan};
+use crate::world::Answer;
+use crate::{WINDOW, check, ends, events, graphs, stride};
+
+const ANSWERS: [Event; 2] = [Event::Unanswered(Answer::Lost), Event::Unanswered(Answer::Refused)];
+
+#[test]
+fn every_access_without_an_answer_heals() {
+    let mut histories = 0;
+    for (graph, length) in graphs() {
+        for at in 0..=length {
+            for event in ANSWERS {
+                events(&graph, &[(at, event)]);
+                histories += 1;
+            }
+        }
+    }
+    println!("{histories} histories with one access without an answer");
+}
+
+#[test]
+fn every_access_without_an_answer_heals_beside_another_fault() {
+    let (mut histories, stride) = (0, stride());
+    for (graph, length) in graphs() {
+        for first in 0..=length {
+            for second in (first + first % stride as i64..=first + WINDOW).step_by(stride) {
+                for event in ANSWERS {
+                    for other in [Event::Crash, Event::Zombie, ANSWERS[0], ANSWERS[1]] {
+                        events(&graph, &[(first, event), (second, other)]);
+                        histories += 1;
+                    }
+                    events(&graph, &[(first, Event::Crash), (second, event)]);
+                    events(&graph, &[(first, Event::Zombie), (second, event)]);
+                    histories += 2;
+                }
+            }
+        }
+    }
+    println!("{histories} histories with one access without an answer, and another fault");
+}
+
+#[test]
+fn every_access_without_an_answer_heals_beside_a_job_that_ends() {
+    let (mut histories, stride) = (0, stride());
+    for (graph, length) in graphs() {
+        for end in ends(&graph) {
+            for first in 0..=length {
+                for second in (first + first % stride as i64..=first + WINDOW).step_by(stride) {
+                    for event in ANSWERS {
+                        events(&graph, &[(first, event), (second, end)]);
+                        events(&graph, &[(first, end), (second, event)]);
+                        histories += 2;
+                    }
+                }
+            }
+        }
+    }
+    println!("{histories} histories with one access without an answer, and a job that ends");
+}
+
+/// A client that gets no answer does it again: nothing is done twice.
+#[test]
+fn a_client_without_an_answer_does_it_again() {
+    let mut histories = 0;
+    for (graph, length) in graphs() {
+        for at in (0..=length).step_by(7) {
+            for what in [What::Schedule(0), What::Cancel(0), What::Retry(0)] {
+                // Into the n-th access of the client itself.
+                for accesses in 0..9 {
+                    for answer in ANSWERS {
+                        let plan = [
+                            (at, Event::Begins(what, accesses)),
+                            (at, answer),
+                            (at, Event::Switch),
+                            (at + 20, Event::Does(what)),
+                        ];
+                        check(&graph, Plan::of(&plan), || format!("{plan:?}"));
+                        histories += 1;
+                    }
+                }
+            }
+        }
+    }
+    println!("{histories} histories of a client without an answer");
+}
