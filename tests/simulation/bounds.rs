@@ -57,7 +57,8 @@ fn a_record_that_does_not_name_all_strands_nobody() {
     println!("{histories} histories of {n} children, each of {} accesses", history.length);
 }
 
-/// What one fault may add: every call's message once more, and a wake-up for each that waits for another.
+/// What one fault may add: in every job (a failure counts in its own alone) every call's message once more, and a wake-up for
+/// each that waits for another.
 fn most_more(graph: &Graph) -> usize {
     let children = |node: &Node| match node {
         Node::All(c) | Node::Each(c) | Node::Catch(c) | Node::Flaky(_, c) | Node::Moody(c) => c.len(),
@@ -65,7 +66,7 @@ fn most_more(graph: &Graph) -> usize {
         Node::Fail | Node::Poison | Node::Unknown => 0,
     };
     let nodes = graph.nodes.iter().filter(|(name, _)| *name != crate::graph::LAST);
-    nodes.map(|(_, node)| 1 + children(node)).sum()
+    graph.roots.len() * nodes.map(|(_, node)| 1 + children(node)).sum::<usize>()
 }
 
 #[test]
