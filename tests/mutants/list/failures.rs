@@ -78,9 +78,9 @@ pub fn all() -> Vec<Mutant> {
         breaks("value-wins", "R1: of a value and a failure of the same job the failure counts").edit(
             "stepwise.rs",
             "    match failure {
-        Some(bytes) => Ok(Some(Err(decode_failure(&bytes)?))),",
+        Some(bytes) => Ok(Some(Err(read_failure(&Key::failure(call, root), &bytes)?))),",
             "match failure.filter(|_| !($on && value.is_some())) {
-        Some(bytes) => Ok(Some(Err(decode_failure(&bytes)?))),",
+        Some(bytes) => Ok(Some(Err(read_failure(&Key::failure(call, root), &bytes)?))),",
         ),
         breaks("failure-wakes-other-jobs", "R2: a failure wakes parents of its own job only").edit(
             "stepwise.rs",

@@ -11,11 +11,11 @@ pub fn all() -> Vec<Mutant> {
         ).open("an oracle of the end of a job, which stays"),
         breaks("schedule-repeated-sends-nothing", "4.4: a client that is not sure repeats, and that must queue the job").edit(
             "stepwise.rs",
-            "        record = JobRecord::decode(&found)?;
+            "        record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;
     }
     p.store.put(&Key::latest",
             "if $on { return Ok(Scheduled::Queued); }
-             record = JobRecord::decode(&found)?;
+             record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;
     }
     p.store.put(&Key::latest",
         ),
@@ -69,8 +69,9 @@ pub fn all() -> Vec<Mutant> {
         ).open("an oracle of the end of a job, which stays"),
         breaks("forgotten-while-in-use", "4.2: a value is not forgotten while a job lives that may have used it").edit(
             "client.rs",
-            "                if self.is_alive(&root, now).await? {",
-            "if !$on && self.is_alive(&root, now).await? {",
+            "                    Ok(true) => return Ok(Forgotten::InUse(root)),",
+            "Ok(true) if !$on => return Ok(Forgotten::InUse(root)),
+             Ok(true) => {}",
         ).open("clients that forget"),
         breaks("forgetting-revives", "4.5: the record itself says done, so that forgetting a value revives nothing").edit(
             "client.rs",

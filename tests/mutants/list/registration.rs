@@ -42,10 +42,10 @@ pub fn all() -> Vec<Mutant> {
         ).open("under search"),
         breaks("no-second-look", "R4: after registering, a parent looks whether its children have ended meanwhile").edit(
             "stepwise.rs",
-            "outcomes: values.into_iter().zip(failures).map(|(v, f)| outcome(v, f)).collect::<Result<_>>()?,
-        job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?,",
-            "outcomes: values.into_iter().zip(failures).map(|(v, f)| if $on { Ok(None) } else { outcome(v, f) }).collect::<Result<_>>()?,
-        job_over: !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?,",
+            "outcomes: outcomes.map(|((v, f), call)| outcome(root, call, v, f)).collect::<Result<_>>()?,
+        job_over: job.as_deref()",
+            "outcomes: outcomes.map(|((v, f), call)| if $on { Ok(None) } else { outcome(root, call, v, f) }).collect::<Result<_>>()?,
+        job_over: !$on && job.as_deref()",
         ),
         breaks("second-look-misses-values", "R4: a value that is there at the second look wakes who else waits for it").edit(
             "stepwise.rs",
@@ -93,9 +93,9 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("over-job-registers", "R3: a run of a job that is over registers nowhere").edit(
             "stepwise.rs",
-            "    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in)? {
+            "    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {
         release(p, d.work)",
-            "if !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in)? {
+            "if !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {
         release(p, d.work)",
         ).open("under search"),
         breaks("call-record-last", "R4: a call is described before its message is sent")
