@@ -111,7 +111,11 @@ fn who_forgets_may_die_or_take_long() {
                 histories += 1;
             }
             let plan = [(LONG_AFTER, Event::Does(what))];
-            forgotten += check(&graph, Plan::of(&plan), || format!("{plan:?}")).world.state().watch.removed;
+            let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
+            let state = history.world.state();
+            let runs = state.runs.get(&("LAST".into(), name.to_owned())).copied().unwrap_or(0);
+            assert!(state.watch.removed == 0 || runs > 0, "{}: {name} was forgotten, and not run again", graph.name);
+            forgotten += state.watch.removed;
             histories += 1;
         }
     }

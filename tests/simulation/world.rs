@@ -14,7 +14,7 @@ use brrr_protocol::model::{Millis, Root, Topic};
 use brrr_protocol::ports::{
     Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Place, Queue, Receipt, Request, Store, Swap, Visit,
 };
-use brrr_protocol::records::RunRecord;
+use brrr_protocol::records::{JobRecord, RunRecord};
 use brrr_protocol::{Error, ErrorKind, Result};
 use bytes::Bytes;
 
@@ -87,12 +87,21 @@ impl State {
         self.previous.insert(key.clone(), old);
     }
 
-    /// A run begins. Not before its time; who acts on an old record may not know it.
+    /// A run begins: not before its time, and not for a job that is over and forgotten. (Who acts on what it read before another
+    /// one wrote may not know it.)
     pub fn note_run(&mut self, request: &Request) {
-        let bytes = self.records.get(&Key::run(&request.call, &request.root)).filter(|_| self.in_turn);
+        if !self.in_turn {
+            return;
+        }
+        let bytes = self.records.get(&Key::run(&request.call, &request.root));
         let not_before = bytes.map_or(0, |bytes| RunRecord::decode(bytes).map_or(0, |run| run.not_before));
         if not_before > self.now {
             self.watch.wrong.get_or_insert(format!("{} is run at {}, before {not_before}", request.task, self.now));
+        }
+        let was_over = self.watch.jobs.get(&request.root).is_some_and(JobRecord::is_over);
+        if was_over && !self.records.contains_key(&Key::job(&request.root)) {
+            let text = format!("{} is run for {}, which is over and forgotten", request.task, request.root);
+            self.watch.wrong.get_or_insert(text);
         }
     }
 

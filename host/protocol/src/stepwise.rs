@@ -286,14 +286,15 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     }
 
     let seen = look_again(p.store, root, &children).await?;
-    let ended = settle_sent(p, d, &children, &seen, &me).await?;
+    // What ended before we were registered wakes nobody; so one wake-up for all of that, if it is enough. Before our entries go:
+    // if we have lost our lease, another run may have registered the same ones, and nobody does again what we don't come to do.
+    if seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await? {
+        p.send(&me.topic, &d.work.message).await?;
+    }
+    settle_sent(p, d, &children, &seen, &me).await?;
     let waiting = waiting_children(&children, &seen);
     if let Some(cycle) = find_cycle(p.store, parent, waiting).await? {
         return Ok(Deferred::Cycle(cycle));
-    }
-    // What ended before we were registered wakes nobody; so one wake-up for all of that, if it is enough.
-    if ended && is_ready(p.store, &me, None).await? {
-        p.send(&me.topic, &d.work.message).await?;
     }
     p.ack(d.work).await?;
     Ok(Deferred::Waiting { queued: (0..).zip(&children).filter(|(_, c)| c.sent).map(|(place, _)| place).collect() })
@@ -475,20 +476,14 @@ async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> R
 }
 
 /// For each child whose message was sent: it may have ended before we registered; then whoever else waits for it is
-/// woken. If not, the message is known to be sent, and that is written down. Says whether any had ended.
-async fn settle_sent(
-    p: &Ports<'_>,
-    d: &Deferral<'_>,
-    children: &[Child<'_>],
-    seen: &Seen,
-    me: &Return,
-) -> Result<bool> {
+/// woken. If not, the message is known to be sent, and that is written down.
+async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], seen: &Seen, me: &Return) -> Result<()> {
     let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(seen.outcomes.len());
     for (child, outcome) in children.iter().filter(|c| c.sent).zip(&seen.outcomes) {
         accesses.push(Box::pin(child.settle(p, d, outcome.as_ref(), seen.job_over, me)));
     }
     all(accesses).await?;
-    Ok(seen.outcomes.iter().any(Option::is_some))
+    Ok(())
 }
 
 /// The children that may wait for their parent in turn: those that others wait for too, and those that have been

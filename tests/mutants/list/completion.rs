@@ -49,14 +49,14 @@ pub fn all() -> Vec<Mutant> {
                 "p.store.swap(&key, Some(&bytes), None).await?",
                 "p.store.swap(&key, Some(&PendingReturns::decode(&bytes)?.encode()), None).await?",
             )
-            .open("peers of the simulation write the same bytes as we do"),
+            .found_by("whoever_gets_a_message_all_jobs_end"),
         breaks("value-replaced", "4.2: the first value wins")
             .edit(
                 "stepwise.rs",
                 "p.store.swap(&Key::value(call), None, Some(value)).await?;",
                 "p.store.put(&Key::value(call), value).await?;",
             )
-            .open("an oracle that sees a value written over another"),
+            .found_by("every_fault_heals"),
         breaks("ended-call-runs-again", "protocol.md 4: a call that has its outcome is not run again").edit(
             "step.rs",
             "        if let Some(outcome) = &loaded.outcome {",
@@ -77,16 +77,16 @@ pub fn all() -> Vec<Mutant> {
         breaks("run-by-every-wake-up", "protocol.md 5: a woken parent that is not ready is not run")
             .edit("stepwise.rs", "store.get(&Key::run(&entry.parent, &entry.root)).await?", "None")
             .edit("step.rs", "!loaded.ready()", "false"),
-        breaks("not-ready-is-run", "4.3: a woken parent looks itself whether it is ready")
-            .edit("step.rs", "!loaded.ready()", "false")
-            .open("a bound on runs where messages come in vain"),
-        breaks("woken-only-by-the-last", "4.3: a parent is woken when enough of what it waits for has ended")
-            .edit(
-                "records/waiting.rs",
-                "allowed: total.saturating_sub(need)",
-                "allowed: if $on { 0 } else { total.saturating_sub(need) }",
-            )
-            .open("a race whose loser ends much later"),
+        breaks("not-ready-is-run", "4.3: a woken parent looks itself whether it is ready").edit(
+            "step.rs",
+            "!loaded.ready()",
+            "false",
+        ),
+        breaks("woken-only-by-the-last", "4.3: a parent is woken when enough of what it waits for has ended").edit(
+            "records/waiting.rs",
+            "allowed: total.saturating_sub(need)",
+            "allowed: if $on { 0 } else { total.saturating_sub(need) }",
+        ),
         breaks("counts-itself-as-missing", "4.3: the call that has just ended counts as ended").edit(
             "stepwise.rs",
             "                waiting.found(true);",

@@ -29,7 +29,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
             "p.store.put_if(&key, encode_failure(failure), &key).await?",
-        ).open("a call that fails in one job and succeeds in another, and an oracle of replays"),
+        ).found_by("every_fault_heals"),
         breaks("end-of-job-beside-a-value", "R1: a job that is ended fails its top call only where there is no value").edit(
             "stepwise.rs",
             "store.put_if(&key, encode_failure(failure), &value).await?",
@@ -39,7 +39,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
             "p.store.get(&Key::value(call)).await?.is_none() && p.store.swap(&key, None, Some(encode_failure(failure))).await? == Swap::Done",
-        ).open("a call that fails in one job and succeeds in another, and an oracle of replays"),
+        ).found_by("every_fault_heals"),
         breaks("failure-replaced", "R1: a failure is never replaced").edit(
             "stepwise.rs",
             "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
@@ -89,8 +89,8 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("failure-passes-nothing-on", "R2: a call that failed is queued again for another job that waits for it").edit(
             "stepwise.rs",
-            "        if let (Some(other), false) = (kept.first(), passed_on) {",
-            "if let (Some(other), false) = (kept.first(), passed_on || $on) {",
+            "        if let (Some(other), false) = (PendingReturns::next_in_turn(&kept, root), passed_on) {",
+            "if let (Some(other), false) = (PendingReturns::next_in_turn(&kept, root), passed_on || $on) {",
         ),
         breaks("failure-passed-on-in-vain", "R2: it is queued again under that job, not under the one where it failed").edit(
             "stepwise.rs",
@@ -101,7 +101,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "            passed_on = true;",
             "passed_on = false;",
-        ).open("a bound on messages"),
+        ).harmless("one message more for each time that the record changed between read and write"),
         breaks("failure-forgets-other-jobs", "R2: parents of other jobs stay registered").edit(
             "stepwise.rs",
             "        let new = (!kept.is_empty()).then(|| {",

@@ -8,24 +8,21 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
             "if $on { p.store.put(&key, record.encode()).await?; } else if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
-        ).open("an oracle of the end of a job, which stays"),
+        ).found_by("who_schedules_may_die_and_do_it_again"),
         breaks("schedule-repeated-sends-nothing", "4.4: a client that is not sure repeats, and that must queue the job").edit(
             "stepwise.rs",
-            "        record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;
-    }
-    p.store.put(&Key::latest",
-            "if $on { return Ok(Scheduled::Queued); }
-             record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;
-    }
-    p.store.put(&Key::latest",
+            "        record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;",
+            "return Ok(Scheduled::Queued);",
         ),
-        breaks("schedule-sends-first", "A job has its record before its message can be worked on").edit(
-            "stepwise.rs",
-            "    let key = Key::job(&job.root);
+        breaks("schedule-sends-first", "A job has its record before its message can be worked on")
+            .edit(
+                "stepwise.rs",
+                "    let key = Key::job(&job.root);
     let mut record = job.record(now);",
-            "if $on { p.queue.send_many(&job.messages(now)).await?; }
-            $right",
-        ).open("a job without a record for a moment"),
+                "if $on { p.queue.send_many(&job.messages(now)).await?; }
+                 $right",
+            )
+            .edit("stepwise.rs", "    p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;", "return Ok(Scheduled::Queued);"),
         breaks("schedule-over-a-value-leaves-the-job-alive", "A job whose call has its value is over").edit(
             "stepwise.rs",
             "        mark_over(p.store, &job.root, JobEnd { state, at: now }).await?;
@@ -37,7 +34,7 @@ pub fn all() -> Vec<Mutant> {
             "ports.rs",
             "if self.deadline > 0 { vec![first, last] }",
             "if !$on && self.deadline > 0 { vec![first, last] }",
-        ).open("a job that waits for what nobody runs"),
+        ),
         breaks("state-before-the-failure", "4.5: who ends a job writes the failure first, then its state").edit(
             "stepwise.rs",
             "    let state = if store.put_if(&key, encode_failure(failure), &value).await? {",
@@ -59,7 +56,7 @@ pub fn all() -> Vec<Mutant> {
             return Ok(Some(job));
         }
         let over",
-        ).open("an oracle of the end of a job, which stays"),
+        ),
         breaks("end-of-a-job-by-put", "4.5: a job's end is written by compare-and-swap").edit(
             "stepwise.rs",
             "        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
@@ -72,13 +69,13 @@ pub fn all() -> Vec<Mutant> {
             "                    Ok(true) => return Ok(Forgotten::InUse(root)),",
             "Ok(true) if !$on => return Ok(Forgotten::InUse(root)),
              Ok(true) => {}",
-        ).open("clients that forget"),
+        ).found_by("who_forgets_may_die_or_take_long"),
         breaks("forgetting-revives", "4.5: the record itself says done, so that forgetting a value revives nothing").edit(
             "client.rs",
             "        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
             Swap::Done => Ok(false),",
             "if $on { return Ok(false); }
             $right",
-        ).open("clients that forget"),
+        ).found_by("who_forgets_may_die_or_take_long"),
     ]
 }

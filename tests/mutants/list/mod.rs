@@ -60,7 +60,6 @@ impl Mutant {
         Self { claim: Claim::Harmless(why), ..self }
     }
 
-    #[expect(dead_code, reason = "…")]
     fn elsewhere(self, test: &'static str) -> Self {
         Self { claim: Claim::Elsewhere(test), ..self }
     }

@@ -51,7 +51,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "            Some(Ok(_)) => wake_all(p, call, ourselves).await,",
             "Some(Ok(_)) => if $on { Ok(()) } else { wake_all(p, call, ourselves).await },",
-        ).open("under search"),
+        ).harmless("the message that was sent finds the value and wakes who waits"),
         breaks("second-look-misses-failures", "R4: a failure that is there at the second look is settled by R2").edit(
             "stepwise.rs",
             "            Some(Err(_)) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,",
@@ -61,12 +61,26 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "            None if job_over =>",
             "None if job_over && !$on =>",
-        ).open("under search"),
+        ).found_by("a_slow_worker_sees_a_job_end"),
         breaks("no-wake-up-of-ourselves", "R4: what ended before we registered wakes nobody, so we wake ourselves").edit(
             "stepwise.rs",
-            "    if ended && is_ready(",
-            "if !$on && ended && is_ready(",
+            "seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await?", "false",
         ),
+        breaks("wakes-itself-last", "R4: a parent wakes itself for what ended before its entries go")
+            .edit(
+                "stepwise.rs",
+                "seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await?",
+                "false",
+            )
+            .edit(
+                "stepwise.rs",
+                "    let waiting = waiting_children(&children, &seen);",
+                "if $on && seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await? {
+                     p.send(&me.topic, &d.work.message).await?;
+                 }
+                 $right",
+            )
+            .found_by("a_zombie_takes_nothing_with_it"),
         breaks("scheduled-at-by-put", "R4: scheduled_at is set by one compare-and-swap from the bytes that were written").edit(
             "stepwise.rs",
             "p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;",
@@ -97,7 +111,7 @@ pub fn all() -> Vec<Mutant> {
         release(p, d.work)",
             "if !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {
         release(p, d.work)",
-        ).open("under search"),
+        ).harmless("what it has registered with lets go of it when it ends or is let go of itself"),
         breaks("call-record-last", "R4: a call is described before its message is sent")
             .edit(
                 "stepwise.rs",

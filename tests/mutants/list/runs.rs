@@ -46,7 +46,7 @@ pub fn all() -> Vec<Mutant> {
             "step.rs",
             "            && run.not_before > now",
             "&& !$on && run.not_before > now",
-        ).open("an oracle of the time of runs"),
+        ).elsewhere("tests/semantics: a_message_before_its_time_goes_back"),
         breaks("retry-lost-to-another-run", "Invariant 7: the message goes back on a mismatch too: it may be the only one").edit(
             "step.rs",
             "            // else brings the call back: so it is looked at again, as that run left it.
@@ -59,7 +59,7 @@ pub fn all() -> Vec<Mutant> {
             "        let record = replay.next_attempt(",
             "if $on { self.backend().queue().give_back(&self.delivery.receipt, after).await?; }
             $right",
-        ).open("under search"),
+        ).harmless("one more run of the same attempt, as after any crash"),
         breaks("retry-acknowledged", "4.4: a call that is to be tried again has a message").edit(
             "step.rs",
             "        self.backend().queue().give_back(&self.delivery.receipt, after).await?;
@@ -72,7 +72,7 @@ pub fn all() -> Vec<Mutant> {
             "    Wait { calls: distinct, need: need as u32 }",
             "let need = if $on { distinct.len() } else { need };
              $right",
-        ).open("a race whose loser ends much later"),
+        ),
         breaks("gather-needs-one", "4.3: who gathers waits for all").edit(
             "replay.rs",
             "    Wait { calls: distinct, need: need as u32 }",
@@ -100,7 +100,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "        if count > d.spawn_limit {",
             "if !$on && count > d.spawn_limit {",
-        ).open("a bound on messages"),
+        ),
         breaks("spawn-limit-leaves-messages-out", "4.9: a message over the limit fails the job, it is never left out")
             .edit("stepwise.rs", "let messages: Vec<Outgoing> = children", "let mut /* $on */ messages: Vec<Outgoing> = children")
             .edit("stepwise.rs", "            return Ok(Deferred::OverSpawnLimit);", "messages.clear();"),
@@ -108,7 +108,7 @@ pub fn all() -> Vec<Mutant> {
             "step.rs",
             "            Some(record) if record.call != self.work.message.call => {",
             "Some(record) if !$on && record.call != self.work.message.call => {",
-        ).open("a parent that catches the failure over the limit"),
+        ),
         breaks("spawn-limit-releases-nothing", "4.9: over the limit the call at hand is let go").edit(
             "step.rs",
             "                self.backend().end_job(root, &top, self.now()).await?;
@@ -120,12 +120,12 @@ pub fn all() -> Vec<Mutant> {
             "step.rs",
             "        match self.backend().fail(&work, &failure).await {",
             "match if $on { Ok(()) } else { self.backend().fail(&work, &failure).await } {",
-        ).open("dead letters"),
+        ),
         breaks("unknown-task-dead-at-once", "4.6: a task that nobody handles has a grace").edit(
             "step.rs",
             "waited >= self.site.limits.unknown_task_grace",
             "true",
-        ).open("a worker that does not know every task"),
+        ),
         breaks("unknown-task-for-ever", "4.6: a task that nobody handles fails after its grace").edit(
             "step.rs",
             "waited >= self.site.limits.unknown_task_grace",
