@@ -442,7 +442,8 @@ impl Stage<'_> {
 
     async fn if_readable(&self, key: &Key) -> Result<Option<Bytes>> {
         match self.backend().store().get(key).await {
-            Err(error) if error.is_unreadable() => Ok(None),
+            // A key that is too long has no record.
+            Err(error) if error.is_unreadable() || error.kind == ErrorKind::Limit => Ok(None),
             read => read,
         }
     }

@@ -24,14 +24,14 @@ pub fn all() -> Vec<Mutant> {
             .harmless("who creates the record meanwhile has sent a message before (R4), and that message wakes him"),
         breaks("delete-then-send", "protocol.md 3: wake-ups are sent before the record of who waits is deleted").edit(
             "stepwise.rs",
-            "        wake_new(p, call, PendingReturns::decode(&bytes)?.returns, &mut handled).await?;
+            "        wake_new(p, call, pending.returns, &mut handled).await?;
         match p.store.swap(&key, Some(&bytes), None).await? {
             Swap::Done => break,
             Swap::Mismatch(other) => found = other,
         }",
             "match p.store.swap(&key, Some(&bytes), None).await? {
                 Swap::Done => {
-                    wake_new(p, call, PendingReturns::decode(&bytes)?.returns, &mut handled).await?;
+                    wake_new(p, call, pending.returns, &mut handled).await?;
                     break;
                 }
                 Swap::Mismatch(other) => found = other,

@@ -3,7 +3,7 @@
 use super::{Mutant, breaks};
 
 const SETTLE: &str = "        wake_new(p, call, mine, &mut handled).await?;
-        if let (Some(other), false) = (kept.first(), passed_on) {
+        if let (Some(other), false) = (PendingReturns::next_in_turn(&kept, root), passed_on) {
             p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
             passed_on = true;
         }
@@ -78,9 +78,9 @@ pub fn all() -> Vec<Mutant> {
         breaks("value-wins", "R1: of a value and a failure of the same job the failure counts").edit(
             "stepwise.rs",
             "    match failure {
-        Some(bytes) => Ok(Some(Err(decode_failure(&bytes)?))),",
+        Some(bytes) => Ok(Some(Err(read_failure(",
             "match failure.filter(|_| !($on && value.is_some())) {
-        Some(bytes) => Ok(Some(Err(decode_failure(&bytes)?))),",
+        Some(bytes) => Ok(Some(Err(read_failure(",
         ),
         breaks("failure-wakes-other-jobs", "R2: a failure wakes parents of its own job only").edit(
             "stepwise.rs",
@@ -89,8 +89,8 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("failure-passes-nothing-on", "R2: a call that failed is queued again for another job that waits for it").edit(
             "stepwise.rs",
-            "        if let (Some(other), false) = (kept.first(), passed_on) {",
-            "if let (Some(other), false) = (kept.first(), passed_on || $on) {",
+            "PendingReturns::next_in_turn(&kept, root), passed_on)",
+            "PendingReturns::next_in_turn(&kept, root), passed_on || $on)",
         ),
         breaks("failure-passed-on-in-vain", "R2: it is queued again under that job, not under the one where it failed").edit(
             "stepwise.rs",
@@ -110,7 +110,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("failure-deletes-then-sends", "R2: wake-ups and messages are sent before the record changes").edit(
             "stepwise.rs",
             SETTLE,
-            "let other = kept.first().map(|other| other.root.clone());
+            "let other = PendingReturns::next_in_turn(&kept, root).map(|other| other.root.clone());
              let new = (!kept.is_empty()).then(|| {
                  PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at }.encode()
              });

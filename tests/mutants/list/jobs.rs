@@ -11,7 +11,7 @@ pub fn all() -> Vec<Mutant> {
         ).found_by("who_schedules_may_die_and_do_it_again"),
         breaks("schedule-repeated-sends-nothing", "4.4: a client that is not sure repeats, and that must queue the job").edit(
             "stepwise.rs",
-            "        record = JobRecord::decode(&found)?;",
+            "        record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;",
             "return Ok(Scheduled::Queued);",
         ),
         breaks("schedule-sends-first", "A job has its record before its message can be worked on")
@@ -66,8 +66,8 @@ pub fn all() -> Vec<Mutant> {
         ).open("an oracle of the end of a job, which stays"),
         breaks("forgotten-while-in-use", "4.2: a value is not forgotten while a job lives that may have used it").edit(
             "client.rs",
-            "                if self.is_alive(&root, now).await? {",
-            "if !$on && self.is_alive(&root, now).await? {",
+            "                    Ok(true) => return Ok(Forgotten::InUse(root)),",
+            "Ok(true) if $on => {} $right",
         ).found_by("who_forgets_may_die_or_take_long"),
         breaks("forgetting-revives", "4.5: the record itself says done, so that forgetting a value revives nothing").edit(
             "client.rs",

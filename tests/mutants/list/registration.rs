@@ -40,13 +40,10 @@ pub fn all() -> Vec<Mutant> {
             "p.scheduled_at.is_none() || p.only_under_other_roots(me)",
             "p.scheduled_at.is_none()",
         ).open("under search"),
-        breaks("no-second-look", "R4: after registering, a parent looks whether its children have ended meanwhile").edit(
-            "stepwise.rs",
-            "outcomes: values.into_iter().zip(failures).map(|(v, f)| outcome(v, f)).collect::<Result<_>>()?,
-        job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?,",
-            "outcomes: values.into_iter().zip(failures).map(|(v, f)| if $on { Ok(None) } else { outcome(v, f) }).collect::<Result<_>>()?,
-        job_over: !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?,",
-        ),
+        breaks("no-second-look", "R4: after registering, a parent looks whether its children have ended meanwhile")
+            .edit("stepwise.rs", "outcome(root, call, v, f)).collect::<Result<_>>()?,
+        job_over: job", "if $on { Ok(None) } else { outcome(root, call, v, f) }).collect::<Result<_>>()?,
+        job_over: !$on && job"),
         breaks("second-look-misses-values", "R4: a value that is there at the second look wakes who else waits for it").edit(
             "stepwise.rs",
             "            Some(Ok(_)) => wake_all(p, call, ourselves).await,",
@@ -107,10 +104,8 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("over-job-registers", "R3: a run of a job that is over registers nowhere").edit(
             "stepwise.rs",
-            "    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in)? {
-        release(p, d.work)",
-            "if !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in)? {
-        release(p, d.work)",
+            "    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {",
+            "if !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {",
         ).harmless("what it has registered with lets go of it when it ends or is let go of itself"),
         breaks("call-record-last", "R4: a call is described before its message is sent")
             .edit(

@@ -78,16 +78,8 @@ pub fn all() -> Vec<Mutant> {
             "let bytes = if $on { p.store.get(&key).await?.unwrap_or(bytes) } else { bytes };
              $right",
         ),
-        breaks("release-takes-all-for-dead", "R3: an entry of a live job is no dead one").edit(
-            "stepwise.rs",
-            "            release.found(root, job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?);",
-            "release.found(root, true);",
-        ),
-        breaks("release-takes-all-for-alive", "R3: a job whose record says that it is over is dead").edit(
-            "stepwise.rs",
-            "            release.found(root, job.as_deref().map_or(Ok(false), JobRecord::is_over_in)?);",
-            "release.found(root, false);",
-        ),
+        breaks("release-takes-all-for-dead", "R3: an entry of a live job is no dead one").edit("stepwise.rs", "            release.found(root, over);", "release.found(root, true);"),
+        breaks("release-takes-all-for-alive", "R3: a job whose record says that it is over is dead").edit("stepwise.rs", "            release.found(root, over);", "release.found(root, false);"),
         breaks("acknowledged-before-release", "Acknowledge last: a call is let go before").edit(
             "stepwise.rs",
             "    release_call(p, &work.message.call, &work.topic).await?;",
