@@ -28,7 +28,7 @@ async fn survey(backend: &Arc<dyn Backend>) -> Vec<Finding> {
 /// Exactly this is found; then nothing more, once it is repaired.
 async fn repair(backend: &Arc<dyn Backend>, expected: &Finding) {
     let found = survey(backend).await;
-    assert_eq!(found, [expected.clone()]);
+    assert_eq!(found, std::slice::from_ref(expected));
     assert_eq!(Doctor::new(backend.clone()).repair(expected, NOW).await.unwrap(), Repaired::Done);
 }
 
