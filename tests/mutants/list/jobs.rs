@@ -63,7 +63,7 @@ pub fn all() -> Vec<Mutant> {
             Swap::Done => return Ok(Some(over)),",
             "match (if $on { store.put(&key, over.encode()).await?; Swap::Done } else { store.swap(&key, Some(&bytes), Some(over.encode())).await? }) {
             Swap::Done => return Ok(Some(over)),",
-        ).open("an oracle of the end of a job, which stays"),
+        ),
         breaks("forgotten-while-in-use", "4.2: a value is not forgotten while a job lives that may have used it").edit(
             "client.rs",
             "                    Ok(true) => return Ok(Forgotten::InUse(root)),",

@@ -15,6 +15,8 @@ pub struct Mutant {
     pub edits: Vec<Edit>,
     /// The test of the simulation that finds it, if those that are tried anyhow don't.
     pub look: &'static str,
+    /// Random histories that it gets.
+    pub histories: u32,
     pub claim: Claim,
 }
 
@@ -41,9 +43,12 @@ pub struct Edit {
     pub broken: &'static str,
 }
 
+/// Most mutants are found in the first thousand.
+pub const HISTORIES: u32 = 3_000;
+
 /// A mutant to which its edits are added.
 const fn breaks(name: &'static str, rule: &'static str) -> Mutant {
-    Mutant { name, rule, edits: Vec::new(), look: "", claim: Claim::Found }
+    Mutant { name, rule, edits: Vec::new(), look: "", histories: HISTORIES, claim: Claim::Found }
 }
 
 impl Mutant {
@@ -54,6 +59,11 @@ impl Mutant {
 
     fn found_by(self, look: &'static str) -> Self {
         Self { look, ..self }
+    }
+
+    /// Random histories find it late.
+    fn found_late(self) -> Self {
+        Self { histories: 5 * HISTORIES, ..self }
     }
 
     fn harmless(self, why: &'static str) -> Self {

@@ -27,7 +27,7 @@ pub fn all() -> Vec<Mutant> {
                 REGISTERED,
                 "if $on && !messages.is_empty() { p.queue.send_many(&messages).await?; }
                  $right",
-            ),
+            ).found_late(),
         breaks("scheduled-at-once", "R4: an entry is without scheduled_at until it is certain that the call will be run")
             .edit("stepwise.rs", "                pending.scheduled_at = None;", "pending.scheduled_at = Some(1);"),
         breaks("missing-scheduled-at-ignored", "R4: where there is no scheduled_at, whoever comes next sends again").edit(
@@ -39,7 +39,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "p.scheduled_at.is_none() || p.only_under_other_roots(me)",
             "p.scheduled_at.is_none()",
-        ).open("under search"),
+        ).open("a peer that lost the message of the job before; between workers of ours R3 brings the call back"),
         breaks("no-second-look", "R4: after registering, a parent looks whether its children have ended meanwhile")
             .edit("stepwise.rs", "outcome(root, call, v, f)).collect::<Result<_>>()?,
         job_over: job", "if $on { Ok(None) } else { outcome(root, call, v, f) }).collect::<Result<_>>()?,
@@ -53,7 +53,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "            Some(Err(_)) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,",
             "Some(Err(_)) => if $on { Ok(()) } else { wake_in_job(p, call, root, &self.call.topic, ourselves).await },",
-        ).open("under search"),
+        ).open("a peer that registers with a call that failed while one of our jobs registered; our own workers send again"),
         breaks("second-look-misses-the-job-s-end", "R4: a child of a job that ended while it registered is let go").edit(
             "stepwise.rs",
             "            None if job_over =>",
@@ -96,7 +96,7 @@ pub fn all() -> Vec<Mutant> {
             "async fn write(&self, p: &Ports<'_>, new: Bytes) -> Result<Option<Swap>> {
         let (key, value) = (Key::pending_returns(&self.call.hash), Key::value(&self.call.hash));
         if $on || self.bytes.is_some() {",
-        ).open("under search"),
+        ),
         breaks("record-gone-while-registering", "R4: a record that went while we registered told nobody of us: we send").edit(
             "stepwise.rs",
             "            if !self.sent && must_send(",
@@ -132,7 +132,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             WRITE_RUN,
             "p.store.put(&key, d.run_after.encode()).await?; Swap::Done",
-        ).open("under search"),
+        ),
         breaks("no-run-record", "4.3: a run that waits says what for, so that one wake-up is enough").edit(
             "stepwise.rs",
             WRITE_RUN,
@@ -163,12 +163,12 @@ pub fn all() -> Vec<Mutant> {
                 "stepwise.rs",
                 "find_cycle(p.store, parent, waiting).await?",
                 "match early { Some(early) => early, None => find_cycle(p.store, parent, waiting).await? }",
-            ).open("under search"),
+            ).open("a cycle whose parents register at the same moment, and no message for either comes later"),
         breaks("cycle-only-through-shared-calls", "4.7: a child that was deferred in this job may wait for its parent").edit(
             "stepwise.rs",
             "child.was_there || **deferred",
             "child.was_there",
-        ).open("under search"),
+        ).open("a cycle whose parents register at the same moment, and no message for either comes later"),
         breaks("early-message-looks-for-no-cycle", "4.7: a message for a call that is not ready is the other sign of a cycle")
             .edit(
                 "step.rs",

@@ -28,7 +28,7 @@ pub fn all() -> Vec<Mutant> {
                 "                self.stack.push((entry.parent.clone(), entry.topic.clone()));",
                 "self.stack.insert(0, (entry.parent.clone(), entry.topic.clone()));",
             )
-            .edit("release.rs", "        if self.stack.len() > before {", "if !$on && self.stack.len() > before {"),
+            .edit("release.rs", "        if self.stack.len() > before {", "if !$on && self.stack.len() > before {").found_late(),
         breaks("parents-not-released", "R3: who waited for the call in jobs that are over is let go too").edit(
             "release.rs",
             "self.visited.insert(entry.parent.clone())", "(!$on && $right)",
@@ -77,7 +77,7 @@ pub fn all() -> Vec<Mutant> {
             "        if keep || p.store.swap(&key, Some(&bytes), new.map",
             "let bytes = if $on { p.store.get(&key).await?.unwrap_or(bytes) } else { bytes };
              $right",
-        ),
+        ).found_late(),
         breaks("release-takes-all-for-dead", "R3: an entry of a live job is no dead one").edit("stepwise.rs", "            release.found(root, over);", "release.found(root, true);"),
         breaks("release-takes-all-for-alive", "R3: a job whose record says that it is over is dead").edit("stepwise.rs", "            release.found(root, over);", "release.found(root, false);"),
         breaks("acknowledged-before-release", "Acknowledge last: a call is let go before").edit(

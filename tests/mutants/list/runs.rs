@@ -16,7 +16,7 @@ pub fn all() -> Vec<Mutant> {
              } else {
                  self.backend().store().swap(&Key::run(call, root), job.loaded.run_bytes.as_ref(), Some(record.encode())).await
              };",
-        ).open("under search"),
+        ).open("two runs at once of a call that is to be tried again, and a bound on its runs"),
         breaks("attempts-not-counted", "4.4: each retry raises the count of attempts").edit(
             "replay.rs",
             "self.before.attempt.max(1).saturating_add(1)",
@@ -26,7 +26,7 @@ pub fn all() -> Vec<Mutant> {
             "replay.rs",
             "            attempt: self.before.attempt.max(1),",
             "attempt: if $on { 1 } else { self.before.attempt.max(1) },",
-        ).open("under search"),
+        ).open("a call that asks for another one in its second attempt"),
         breaks("attempts-counted-twice", "4.4: each retry counts once").edit(
             "replay.rs",
             "self.before.attempt.max(1).saturating_add(1)",
@@ -85,7 +85,7 @@ pub fn all() -> Vec<Mutant> {
             not_before",
             "decisions: if $on { Vec::new() } else { self.decisions.clone() },
             not_before",
-        ).open("an oracle of replays"),
+        ).open("a race both of whose contestants end before the replay after the decision"),
         breaks("replay-ends-without-its-outcomes", "A poll is answered when enough is there").edit(
             "replay.rs",
             "        if there.iter().filter(|t| **t).count() < need {",
@@ -130,18 +130,18 @@ pub fn all() -> Vec<Mutant> {
             "step.rs",
             "waited >= self.site.limits.unknown_task_grace",
             "false",
-        ).open("a worker that does not know every task"),
+        ),
         breaks("unknown-task-dropped", "4.6: the message of a task that nobody handles is returned").edit(
             "step.rs",
             "        let left = self.site.limits.unknown_task_grace - waited;",
             "if $on { self.ack().await?; return Ok(Step::NotReady); }
             $right",
-        ).open("a worker that does not know every task"),
+        ),
         breaks("too-many-deliveries-allowed", "4.6: a message that kills its workers is set aside").edit(
             "step.rs",
             "        if self.delivery.receives > self.site.limits.max_deliveries {",
             "if !$on && self.delivery.receives > self.site.limits.max_deliveries {",
-        ).open("dead letters"),
+        ),
         breaks("early-message-dropped-at-a-deadline", "A message at a job's deadline that comes early is returned").edit(
             "step.rs",
             "        if let Some(deadline) = deadline {",
