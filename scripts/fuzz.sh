@@ -67,7 +67,7 @@ for target in $targets; do
   if [ -n "${MINIMISE:-}" ] && [ ${#failed[@]} -eq 0 ]; then
     rm -rf "$work/minimal"
     mkdir -p "$work/minimal"
-    fuzz run "$target" "$work/minimal" "${folders[@]}" -- -set_cover_merge=1 -max_len=8192 >"$log.merge" 2>&1 ||
+    fuzz run "$target" "$work/minimal" "${folders[@]}" -- -set_cover_merge=1 -use_counters=0 -max_len=8192 >"$log.merge" 2>&1 ||
       die "$target could not be minimised, see $log.merge"
     # Named by their contents, as libFuzzer does: a file that stays keeps its name.
     rm -rf "${kept:?}/corpus/$target" "$work/corpus/$target"
