@@ -6,7 +6,7 @@
 //!
 //! The decoders of the host and of the guest `dag` are compiled in by their files: the crates that they are in bring a
 //! compiler (wasmtime) or WebAssembly bindings along, and an instrumented build of those would take a quarter of an hour.
-//! The three small things that they need of the rest stand in here, marked *stand-in*.
+//! The two small things that they need of the rest stand in here, marked *stand-in*.
 
 // Each of those files is used in part.
 #![allow(dead_code, unused_imports)]
