@@ -7,7 +7,7 @@
 //! - `world`: the store, the queue and the counters, access by access; `run`: whose turn it is; `plan`: what befalls them
 //! - `graph`, `graphs`, `handler`, `peer`, `errand`: what workers, peers and clients do
 //! - `watch`: what no write may do; `oracle`: what must have come of it all
-//! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`, `removal`, `bounds`,
+//! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`, `minds`, `removal`, `bounds`,
 //!   `random`
 
 mod bounds;
@@ -17,6 +17,7 @@ mod graph;
 mod graphs;
 mod handler;
 mod letters;
+mod minds;
 mod oracle;
 mod peer;
 mod peers;

@@ -64,17 +64,17 @@ pub fn all() -> Vec<Mutant> {
                 let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
                 (values, store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?)
              };",
-        ).open("a call that fails in one job while it completes in another between two reads"),
+        ).found_by("a_slow_reader_sees_what_others_saw"),
         breaks("no-second-look-in-load", "R1: after a value without a failure, the failure is read again").edit(
             "stepwise.rs",
             "    if value.is_some() && failure.is_none() {",
             "if !$on && value.is_some() && failure.is_none() {",
-        ).open("a call that fails in one job while it completes in another between two reads"),
+        ).found_by("a_job_ends_as_its_call_did"),
         breaks("no-second-look-at-failures", "R1: as above, of the children at a parent's second look").edit(
             "stepwise.rs",
             "    if !doubtful.is_empty() {",
             "if !$on && !doubtful.is_empty() {",
-        ).open("a call that fails in one job while it completes in another between two reads"),
+        ).harmless("there is a value, so all that wait may be woken; each of them looks at the failure of its job itself"),
         breaks("value-wins", "R1: of a value and a failure of the same job the failure counts").edit(
             "stepwise.rs",
             "    match failure {

@@ -1,0 +1,58 @@
+//! A job never changes its mind: what it was told of a call that fails for it and not for another job, it is told again, however
+//! slow the reader was.
+
+use std::sync::Arc;
+
+use crate::errand::What;
+use crate::graph::Node::{All, Catch, CatchThen, Moody};
+use crate::graph::{Graph, graph};
+use crate::plan::{Event, Plan};
+use crate::{check, events};
+
+/// `m` fails in the first job. The other one comes to it late, so that it is tried for the first one before; then it has a
+/// value as well. Of those who ask for it in the first job `p` asks for something more and so is run again.
+fn shared() -> Arc<Graph> {
+    let nodes = [
+        ("a", All(&["p", "q"])),
+        ("p", CatchThen(&["m"], &["d"])),
+        ("q", Catch(&["m"])),
+        ("d", All(&["e"])),
+        ("b", All(&["b2"])),
+        ("b2", All(&["b3"])),
+        ("b3", All(&["m"])),
+        ("m", Moody(&[])),
+        ("e", All(&[])),
+    ];
+    Arc::new(graph("a slow reader", Vec::from(nodes).leak(), &["a", "b"]).complete())
+}
+
+#[test]
+fn a_slow_reader_sees_what_others_saw() {
+    let (graph, mut histories) = (shared(), 0);
+    let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
+    for at in 0..=length {
+        for then in at..=at + 40 {
+            events(&graph, &[(at, Event::Pause), (then, Event::Switch)]);
+            histories += 1;
+        }
+    }
+    println!("{histories} histories of a slow reader");
+}
+
+/// A worker that has lost its lease looks whether its job's own call has failed, and then whether it has a value. In between it
+/// fails in that job, whose end is yet to be written down, and completes in another one that has just begun.
+#[test]
+fn a_job_ends_as_its_call_did() {
+    let graph = Arc::new(graph("ends twice", &[("m", Moody(&[]))], &["m", "m"]).complete());
+    let mut histories = 0;
+    for lost in 0..=12 {
+        for slow in lost..=lost + 20 {
+            for on in slow..=slow + 30 {
+                let other = Event::Does(What::Schedule(1));
+                events(&graph, &[(lost, Event::Zombie), (slow, Event::Pause), (slow, other), (on, Event::Switch)]);
+                histories += 1;
+            }
+        }
+    }
+    println!("{histories} histories of a job that could end in two ways");
+}
