@@ -72,9 +72,11 @@ impl GraphHandler {
             None => format!("{name}: not chosen"),
         });
         let (told, poll) = (told.collect::<Vec<_>>().join(", "), names.join(" "));
-        if need.is_none() {
-            self.world.state().watch.told(request, poll, told);
+        let mut state = self.world.state();
+        if need.is_none() || state.watch.faultless {
+            state.watch.told(request, poll, told);
         }
+        drop(state);
         Ok(Ok(outcomes.into_iter().flatten().collect()))
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::errand::What;
-use crate::graph::Node::{All, Catch, CatchThen, Moody};
+use crate::graph::Node::{All, Catch, CatchThen, Moody, Race};
 use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
 use crate::{check, events};
@@ -55,4 +55,19 @@ fn a_job_ends_as_its_call_did() {
         }
     }
     println!("{histories} histories of a job that could end in two ways");
+}
+
+/// The loser of a race ends before the winner's parent is run again, and stands before it in the list.
+#[test]
+fn a_race_is_decided_once() {
+    let nodes = &[
+        ("a", Race(&["c", "b"], &["d"])),
+        ("b", All(&[])),
+        ("c", All(&["e"])),
+        ("d", All(&["f"])),
+        ("e", All(&[])),
+        ("f", All(&[])),
+    ];
+    let graph = Arc::new(graph("the loser is there as well", nodes, &["a"]).complete());
+    check(&graph, Plan::of(&[]), || "no faults".to_owned());
 }

@@ -131,6 +131,7 @@ pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, Strin
         }
     }
     world.state().watch.lenient = history.may.with_letters;
+    world.state().watch.faultless = run.plan.random.is_none() && run.plan.events.is_empty();
     world.state().in_turn = run.plan.is_in_turn();
     world.state().accesses = 0;
     run.go_to_the_end()?;

@@ -37,6 +37,8 @@ pub struct Watch {
     before: Vec<BTreeMap<Root, BTreeSet<String>>>,
     /// What the runs of a call were told of what they asked for: by job, call and poll.
     told: BTreeMap<(Root, String, String), String>,
+    /// Every run leaves behind what it chose, so that races are decided once.
+    pub faultless: bool,
     /// Calls may be dead letters, and so fail that need not: who catches that comes to another value.
     pub lenient: bool,
     /// Jobs and values that were removed.

@@ -85,7 +85,7 @@ pub fn all() -> Vec<Mutant> {
             not_before",
             "decisions: if $on { Vec::new() } else { self.decisions.clone() },
             not_before",
-        ).open("a race both of whose contestants end before the replay after the decision"),
+        ).found_by("a_race_is_decided_once"),
         breaks("replay-ends-without-its-outcomes", "A poll is answered when enough is there").edit(
             "replay.rs",
             "        if there.iter().filter(|t| **t).count() < need {",
