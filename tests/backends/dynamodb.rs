@@ -53,7 +53,7 @@ async fn items_are_laid_out_as_peers_have_them() {
     // An item of another program is not taken for a record.
     let foreign = item("q", "call", "value", s("text"));
     client.put_item().table_name("brrr-layout").set_item(Some(foreign)).send().await.unwrap();
-    assert_eq!(store.get(&Key::call(&"q".into())).await.unwrap_err().kind, ErrorKind::Corrupt);
+    assert_eq!(store.get(&Key::call(&"q".into())).await.unwrap_err().kind, ErrorKind::Malformed);
 }
 
 #[tokio::test]
