@@ -161,7 +161,14 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
             clients.complain(format!("{}: {line}", worker.name));
         }
     }
-    doctor(&folder, &rest.ports, &[]).unwrap_or_else(|found| clients.complain(found));
+    let (live, left_registrations) = rest.registrations().await;
+    for what in stuck(&folder, &rest.ports) {
+        clients.complain(what);
+    }
+    // What jobs that are over left registered is in nobody's way, and goes when somebody looks.
+    for more in [&["--fix"][..], &[]] {
+        doctor(&folder, &rest.ports, more).unwrap_or_else(|found| clients.complain(found));
+    }
     let letters = rest.dead_letters().await;
     let (dead, ended) = (clients.counts.dead.load(Ordering::Relaxed), clients.ended.lock().expect("no panic").len());
     if dead > ended as u64 / MOST_DEAD || letters.len() as u64 > dead {
@@ -172,7 +179,6 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
         clients.complain(complaint);
     }
     *clients.ended.lock().expect("no panic") = ended;
-    let (live, left_registrations) = rest.registrations().await;
     for entry in live {
         clients.complain(format!("nobody will wake it: {entry}"));
     }
@@ -203,6 +209,15 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
         orphans,
         wrong,
     }
+}
+
+/// What `brrr-host doctor` finds of what is at rest, but for what only jobs that are over wait for.
+fn stuck(folder: &Path, ports: &Ports) -> Vec<String> {
+    let look = ["doctor", "--older-than", "0s", "--output", "json"];
+    let output = brrr(folder, ports).args(look).output().expect("the binary");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let Some(findings) = found["findings"].as_array() else { return vec![format!("brrr-host doctor: {output:?}")] };
+    findings.iter().filter(|finding| finding["kind"] != "abandoned").map(|f| format!("stuck: {f}")).collect()
 }
 
 /// `brrr-host doctor`, on what is at rest.
