@@ -255,10 +255,10 @@ fn under_attack(name: &str, rounds: usize) {
         println!("resident: {before} MiB before, {rss:?} MiB after each round");
         let after = neighbours(&fleet, 100, || false).await;
         figures("afterwards", &after);
+        // The most that it can keep, however often it is attacked: a stack and a memory for each of its sixteen slots (2 MiB and
+        // 512 KiB), the stacks of its threads, and what the allocator has not given back yet. To lose 64 MiB a round is more.
         let last = rss[rounds - 1];
-        assert!(last <= rss[0] + 48, "it grows with each attack: {rss:?}");
-        // Sixteen slots keep half a megabyte each; the rest is what the allocator keeps of the largest results.
-        assert!(last <= before + 160, "{before} MiB before, {rss:?} after");
+        assert!(last <= before + 128, "{before} MiB before, {rss:?} after each round");
     });
     let ended = worker.stop();
     ended.ok();
@@ -273,7 +273,7 @@ fn under_attack(name: &str, rounds: usize) {
 
 #[test]
 fn a_guest_that_attacks_costs_its_own_calls_only() {
-    under_attack("hostile", 2);
+    under_attack("hostile", 3);
 }
 
 #[test]
