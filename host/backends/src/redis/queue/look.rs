@@ -1,0 +1,73 @@
+//! Looking through a topic without taking anything.
+
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{Place, Visit};
+use redis::aio::ConnectionLike;
+use redis::{RedisResult, cmd, pipe};
+
+use super::super::Redis;
+use super::packed::{ripe, text, unpacked};
+use super::server_time;
+
+/// How many messages one look at a topic's list reads.
+const PAGE: isize = 1000;
+
+impl Redis {
+    /// What is ready. From the end: what is taken meanwhile moves the rest towards the beginning, where it is yet to be read.
+    async fn look_through_ready(
+        &self,
+        topic: &Topic,
+        connection: &mut impl ConnectionLike,
+        visit: &mut Visit<'_>,
+    ) -> RedisResult<()> {
+        let list = self.0.keys.topic(topic);
+        let mut end: isize = cmd("LLEN").arg(&list).query_async(connection).await?;
+        while end > 0 {
+            let start = (end - PAGE).max(0);
+            let mut page = cmd("LRANGE");
+            page.arg(&list).arg(start).arg(end - 1);
+            let bodies: Vec<Vec<u8>> = page.query_async(connection).await?;
+            bodies.iter().for_each(|body| visit(&text(body), Place::Ready));
+            end = start;
+        }
+        Ok(())
+    }
+
+    /// Topic and body of what this and other workers hold, and whether the lease has run out.
+    pub(super) async fn held(&self, connection: &mut impl ConnectionLike) -> RedisResult<Vec<(String, String, bool)>> {
+        let now = server_time(connection).await?;
+        let mut look = cmd("ZRANGE");
+        look.arg(self.0.keys.leases()).arg(0).arg(-1).arg("WITHSCORES");
+        let leases: Vec<(String, f64)> = look.query_async(connection).await?;
+        let mut found = Vec::with_capacity(leases.len());
+        for chunk in leases.chunks(PAGE as usize) {
+            let mut look = pipe();
+            for (member, _) in chunk {
+                let (worker, number) = member.rsplit_once('/').unwrap_or((member, ""));
+                look.cmd("HGET").arg(self.0.keys.held(worker)).arg(number);
+            }
+            let held: Vec<Option<Vec<u8>>> = look.query_async(connection).await?;
+            for ((_, until), held) in chunk.iter().zip(held) {
+                if let Some((_, topic, body)) = held.as_deref().and_then(unpacked) {
+                    found.push((topic.to_owned(), text(body), *until <= now as f64));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn try_look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> RedisResult<()> {
+        let mut connection = self.0.connections.shared();
+        self.look_through_ready(topic, &mut connection, visit).await?;
+        let mut look = cmd("ZRANGE");
+        look.arg(self.0.keys.delayed(topic.as_str())).arg(0).arg(-1);
+        let delayed: Vec<Vec<u8>> = look.query_async(&mut connection).await?;
+        delayed.iter().for_each(|member| visit(&text(ripe(member).1), Place::Delayed));
+        for (of, body, expired) in self.held(&mut connection).await? {
+            if of == topic.as_str() {
+                visit(&body, if expired { Place::Expired } else { Place::InWork });
+            }
+        }
+        Ok(())
+    }
+}

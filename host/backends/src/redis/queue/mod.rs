@@ -1,0 +1,195 @@
+//! Topics, leases and dead letters.
+
+mod look;
+mod packed;
+mod steps;
+mod take;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Queue, Receipt, Visit};
+use redis::aio::ConnectionLike;
+use redis::{RedisResult, cmd, pipe};
+use tokio::time::Instant;
+
+use self::packed::dead_letter;
+pub(super) use self::packed::{Held, delayed};
+use super::Redis;
+use crate::now_millis;
+
+/// Leases that begin and messages that are delayed while a receiver waits are told to nobody; so it looks this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The server's clock, which all share.
+async fn server_time(connection: &mut impl ConnectionLike) -> RedisResult<u64> {
+    let (seconds, micros): (u64, u64) = cmd("TIME").query_async(connection).await?;
+    Ok(seconds * 1000 + micros / 1000)
+}
+
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Redis {
+    /// Renews leases over the heartbeat's own connection.
+    async fn renew(&self, members: &[String]) -> RedisResult<Vec<Option<f64>>> {
+        let mut connection = self.0.connections.heartbeat().await?;
+        let until = server_time(&mut connection).await? + millis(self.0.lease);
+        let leases = self.0.keys.leases();
+        let mut pipe = pipe();
+        pipe.atomic().cmd("ZADD").arg(&leases).arg("XX");
+        for member in members {
+            pipe.arg(until).arg(member);
+        }
+        pipe.ignore().cmd("ZMSCORE").arg(&leases).arg(members);
+        let (scores,) = pipe.query_async::<(Vec<Option<f64>>,)>(&mut connection).await?;
+        Ok(scores)
+    }
+}
+
+#[async_trait]
+impl Queue for Redis {
+    async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
+        if messages.is_empty() {
+            return Ok(());
+        }
+        let failed = || self.error("send messages");
+        let mut connection = self.0.connections.shared();
+        let delays = messages.iter().any(|message| !message.delay.is_zero());
+        let now = if delays { server_time(&mut connection).await.map_err(failed())? } else { 0 };
+        let mut pipe = pipe();
+        for Outgoing { topic, body, delay } in messages {
+            if delay.is_zero() {
+                pipe.cmd("RPUSH").arg(self.0.keys.topic(topic)).arg(body).ignore();
+            } else {
+                let set = self.0.keys.delayed(topic.as_str());
+                pipe.cmd("ZADD")
+                    .arg(set)
+                    .arg(now.saturating_add(millis(*delay)))
+                    .arg(delayed(0, body.as_bytes()))
+                    .ignore();
+            }
+        }
+        pipe.exec_async(&mut connection).await.map_err(failed())
+    }
+
+    async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
+        let deadline = Instant::now() + wait;
+        loop {
+            let taken = self.take(topic, max).await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !taken.deliveries.is_empty() || left.is_zero() || max == 0 {
+                return Ok(taken.accept());
+            }
+            let due = taken.due.unwrap_or(LOOK_AGAIN).min(LOOK_AGAIN).min(self.0.lease / 4);
+            self.wait_for_message(topic, due.min(left)).await;
+        }
+    }
+
+    async fn ack(&self, receipt: &Receipt) -> Result<()> {
+        let Held { number, again } = Held::of(receipt);
+        let mut pipe = pipe();
+        pipe.atomic().cmd("HDEL").arg(self.0.keys.held(&self.0.worker)).arg(number).ignore();
+        pipe.cmd("ZREM").arg(self.0.keys.leases()).arg(format!("{}/{number}", self.0.worker)).ignore();
+        if let Some((topic, body)) = again {
+            pipe.cmd("HDEL").arg(self.0.keys.receives(topic)).arg(body).ignore();
+        }
+        pipe.exec_async(&mut self.0.connections.shared()).await.map_err(self.error("acknowledge a message"))
+    }
+
+    async fn extend(&self, receipts: &[Receipt]) -> Result<Vec<bool>> {
+        if receipts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let member = |receipt| format!("{}/{}", self.0.worker, Held::of(receipt).number);
+        let members: Vec<String> = receipts.iter().map(member).collect();
+        let scores = self.renew(&members).await.map_err(|error| {
+            self.0.connections.drop_heartbeat();
+            self.error("renew leases")(error)
+        })?;
+        Ok(scores.iter().map(Option::is_some).collect())
+    }
+
+    fn lease(&self) -> Duration {
+        self.0.lease
+    }
+
+    async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+        let failed = || self.error("give back a message");
+        let due = match delay.is_zero() {
+            true => 0,
+            false => server_time(&mut self.0.connections.shared()).await.map_err(failed())? + millis(delay),
+        };
+        let add = |pipe: &mut redis::Pipeline, receives: u32, topic: &str, body: &[u8]| {
+            // It does not count as a delivery.
+            let receives = receives.saturating_sub(1);
+            let of_topic = self.0.keys.receives(topic);
+            if due > 0 {
+                pipe.cmd("HDEL").arg(of_topic).arg(body).ignore();
+                pipe.cmd("ZADD").arg(self.0.keys.delayed(topic)).arg(due).arg(delayed(receives, body)).ignore();
+                return;
+            }
+            match receives {
+                0 => pipe.cmd("HDEL").arg(of_topic).arg(body).ignore(),
+                _ => pipe.cmd("HSET").arg(of_topic).arg(body).arg(receives).ignore(),
+            };
+            pipe.cmd("RPUSH").arg(self.0.keys.topic(&topic.into())).arg(body).ignore();
+        };
+        self.release(receipt, add).await.map_err(failed())
+    }
+
+    async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+        let failed = || self.error("set a message aside");
+        let mut connection = self.0.connections.shared();
+        let id: u64 = cmd("INCR").arg(self.0.keys.letters()).query_async(&mut connection).await.map_err(failed())?;
+        let at = now_millis();
+        let add = |pipe: &mut redis::Pipeline, _: u32, topic: &str, body: &[u8]| {
+            // The id makes two alike differ.
+            let letter = [format!("{id}:{at}:{}:{reason}", reason.len()).as_bytes(), body].concat();
+            pipe.cmd("ZADD").arg(self.0.keys.dead(&topic.into())).arg(id).arg(letter).ignore();
+            pipe.cmd("HDEL").arg(self.0.keys.receives(topic)).arg(body).ignore();
+        };
+        self.release(&delivery.receipt, add).await.map_err(failed())
+    }
+
+    async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
+        let Some(last) = limit.min(i64::MAX as usize).checked_sub(1) else { return Ok(Vec::new()) };
+        let mut range = cmd("ZRANGE");
+        range.arg(self.0.keys.dead(topic)).arg(0).arg(last);
+        let found: Vec<Vec<u8>> =
+            range.query_async(&mut self.0.connections.shared()).await.map_err(self.error("list dead letters"))?;
+        Ok(found.iter().filter_map(|letter| dead_letter(topic, letter)).collect())
+    }
+
+    async fn take_dead_letter(&self, topic: &Topic, id: &str) -> Result<Option<DeadLetter>> {
+        // Ids are whole numbers, and a score holds them exactly up to 2^53.
+        let Some(number) = id.parse::<u64>().ok().filter(|n| *n < 1 << 53) else { return Ok(None) };
+        self.try_take_dead_letter(topic, number).await.map_err(self.error("take a dead letter"))
+    }
+
+    async fn check(&self, topic: &Topic, _longest_run: Duration) -> Result<()> {
+        let ours = ["brrr:", "brrr_count/"].into_iter().find(|prefix| topic.as_str().starts_with(prefix));
+        ours.map_or(Ok(()), |prefix| {
+            let reason = format!("keys that begin with {prefix:?} are brrr-host's own; take another name");
+            Err(Error::new(ErrorKind::Config, "redis", format!("work on topic {topic}"), reason))
+        })
+    }
+
+    async fn depth(&self, topic: &Topic) -> Result<u64> {
+        let failed = || self.error("count messages");
+        let mut connection = self.0.connections.shared();
+        let mut look = pipe();
+        look.cmd("LLEN").arg(self.0.keys.topic(topic)).cmd("ZCARD").arg(self.0.keys.delayed(topic.as_str()));
+        let (ready, delayed): (u64, u64) = look.query_async(&mut connection).await.map_err(failed())?;
+        let held = self.held(&mut connection).await.map_err(failed())?;
+        Ok(ready + delayed + held.iter().filter(|(of, ..)| of == topic.as_str()).count() as u64)
+    }
+
+    async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
+        self.try_look_through(topic, visit).await.map_err(self.error("look through a topic"))?;
+        Ok(true)
+    }
+}

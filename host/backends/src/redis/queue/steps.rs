@@ -1,0 +1,167 @@
+//! Where scripts are forbidden, and where none is worth its while: `WATCH`, look, `MULTI`.
+
+use std::time::Duration;
+
+use brrr_protocol::error::Result;
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{DeadLetter, Delivery, Receipt};
+use redis::aio::MultiplexedConnection;
+use redis::{FromRedisValue, RedisResult, cmd, pipe};
+
+use super::super::Redis;
+use super::packed::{Held, dead_letter, delivery, packed, ripe, unpacked};
+use super::take::Taken;
+use super::{millis, server_time};
+
+impl Redis {
+    /// What `lua/receive.lua` does.
+    pub(super) async fn take_by_steps(&self, topic: &Topic, max: usize) -> Result<Taken> {
+        let failed = || self.error("receive messages");
+        let now = server_time(&mut self.0.connections.shared()).await.map_err(failed())?;
+        self.ripen(topic, now).await.map_err(failed())?;
+        self.return_expired(now).await.map_err(failed())?;
+        let deliveries = self.pop(topic, max, now).await.map_err(failed())?;
+        Ok(Taken { redis: self.clone(), deliveries, due: Some(Duration::from_millis(50)) })
+    }
+
+    /// Moves what was delayed until now into the topic.
+    async fn ripen(&self, topic: &Topic, now: u64) -> RedisResult<()> {
+        let (set, list) = (self.0.keys.delayed(topic.as_str()), self.0.keys.topic(topic));
+        let receives_of = self.0.keys.receives(topic.as_str());
+        let mut watch = self.watch(vec![set.clone()]).await?;
+        loop {
+            let due: Vec<Vec<u8>> = due(watch.connection(), &set, now).await?;
+            if due.is_empty() {
+                return watch.leave().await;
+            }
+            let mut pipe = pipe();
+            for member in &due {
+                let (receives, body) = ripe(member);
+                pipe.cmd("RPUSH").arg(&list).arg(body).cmd("ZREM").arg(&set).arg(member);
+                if receives > 0 {
+                    pipe.cmd("HSET").arg(&receives_of).arg(body).arg(receives);
+                }
+            }
+            if watch.commit(pipe).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Returns what was leased and neither acknowledged nor renewed.
+    async fn return_expired(&self, now: u64) -> RedisResult<()> {
+        let leases = self.0.keys.leases();
+        let mut watch = self.watch(vec![leases.clone()]).await?;
+        loop {
+            let members: Vec<String> = due(watch.connection(), &leases, now).await?;
+            if members.is_empty() {
+                return watch.leave().await;
+            }
+            let mut pipe = pipe();
+            for member in &members {
+                pipe.cmd("ZREM").arg(&leases).arg(member);
+                let Some((worker, number)) = member.rsplit_once('/') else { continue };
+                let held = self.0.keys.held(worker);
+                // The lease goes with what is held, in one transaction; so it is there if the lease is.
+                let mut look = cmd("HGET");
+                look.arg(&held).arg(number);
+                let found: Option<Vec<u8>> = look.query_async(watch.connection()).await?;
+                let Some((receives, topic, body)) = found.as_deref().and_then(unpacked) else { continue };
+                pipe.cmd("RPUSH").arg(self.0.keys.topic(&topic.into())).arg(body);
+                pipe.cmd("HSET").arg(self.0.keys.receives(topic)).arg(body).arg(receives);
+                pipe.cmd("HDEL").arg(&held).arg(number);
+            }
+            if watch.commit(pipe).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn pop(&self, topic: &Topic, max: usize, now: u64) -> RedisResult<Vec<Delivery>> {
+        let list = self.0.keys.topic(topic);
+        let (held, leases) = (self.0.keys.held(&self.0.worker), self.0.keys.leases());
+        if max == 0 {
+            return Ok(Vec::new());
+        }
+        let mut watch = self.watch(vec![list.clone()]).await?;
+        loop {
+            let mut look = cmd("LRANGE");
+            look.arg(&list).arg(0).arg(max - 1);
+            let bodies: Vec<Vec<u8>> = look.query_async(watch.connection()).await?;
+            if bodies.is_empty() {
+                watch.leave().await?;
+                return Ok(Vec::new());
+            }
+            let count = bodies.len();
+            let mut look = pipe();
+            look.cmd("HMGET").arg(self.0.keys.receives(topic.as_str())).arg(&bodies);
+            look.cmd("INCRBY").arg(self.0.keys.deliveries()).arg(count);
+            let (receives, last): (Vec<Option<u32>>, u64) = look.query_async(watch.connection()).await?;
+            let mut pipe = pipe();
+            pipe.cmd("LTRIM").arg(&list).arg(count).arg(-1);
+            let mut deliveries = Vec::with_capacity(count);
+            for ((number, body), receives) in (last + 1 - count as u64..).zip(bodies).zip(receives) {
+                let receives = receives.unwrap_or(0) + 1;
+                pipe.cmd("HSET").arg(&held).arg(number).arg(packed(receives, topic.as_str(), &body));
+                let member = format!("{}/{number}", self.0.worker);
+                pipe.cmd("ZADD").arg(&leases).arg(now + millis(self.0.lease)).arg(member);
+                deliveries.push(delivery(topic, &number.to_string(), receives, &body));
+            }
+            if watch.commit(pipe).await? {
+                return Ok(deliveries);
+            }
+        }
+    }
+
+    /// Ends a lease; `add` says what becomes of the message instead, of its receives, topic and body. Nothing, if the lease
+    /// was lost.
+    pub(super) async fn release(
+        &self,
+        receipt: &Receipt,
+        add: impl Fn(&mut redis::Pipeline, u32, &str, &[u8]) + Send + Sync,
+    ) -> RedisResult<()> {
+        let (held, number) = (self.0.keys.held(&self.0.worker), Held::of(receipt).number);
+        let mut watch = self.watch(vec![held.clone()]).await?;
+        loop {
+            let mut look = cmd("HGET");
+            look.arg(&held).arg(number);
+            let found: Option<Vec<u8>> = look.query_async(watch.connection()).await?;
+            let Some((receives, topic, body)) = found.as_deref().and_then(unpacked) else {
+                return watch.leave().await;
+            };
+            let mut pipe = pipe();
+            pipe.cmd("HDEL").arg(&held).arg(number);
+            pipe.cmd("ZREM").arg(self.0.keys.leases()).arg(format!("{}/{number}", self.0.worker));
+            add(&mut pipe, receives, topic, body);
+            if watch.commit(pipe).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    pub(super) async fn try_take_dead_letter(&self, topic: &Topic, number: u64) -> RedisResult<Option<DeadLetter>> {
+        let set = self.0.keys.dead(topic);
+        let mut watch = self.watch(vec![set.clone()]).await?;
+        loop {
+            let mut look = cmd("ZRANGEBYSCORE");
+            look.arg(&set).arg(number).arg(number);
+            let found: Vec<Vec<u8>> = look.query_async(watch.connection()).await?;
+            let Some(letter) = found.first() else {
+                watch.leave().await?;
+                return Ok(None);
+            };
+            let mut pipe = pipe();
+            pipe.cmd("ZREM").arg(&set).arg(letter);
+            if watch.commit(pipe).await? {
+                return Ok(dead_letter(topic, letter));
+            }
+        }
+    }
+}
+
+/// Some of what is due in a sorted set.
+async fn due<T: FromRedisValue>(connection: &mut MultiplexedConnection, set: &str, now: u64) -> RedisResult<Vec<T>> {
+    let mut look = cmd("ZRANGEBYSCORE");
+    look.arg(set).arg("-inf").arg(now).arg("LIMIT").arg(0).arg(100);
+    look.query_async(connection).await
+}

@@ -1,0 +1,107 @@
+//! Taking messages out of a topic.
+
+use std::time::Duration;
+
+use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{Delivery, Queue};
+use redis::{RedisResult, Value, cmd};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::super::{Redis, scripts};
+use super::millis;
+use super::packed::delivery;
+
+/// What a look at a topic found. Messages that nobody accepts are given back: whoever asked has gone away.
+pub(super) struct Taken {
+    pub redis: Redis,
+    pub deliveries: Vec<Delivery>,
+    /// When something more is due that is known of now.
+    pub due: Option<Duration>,
+}
+
+impl Taken {
+    pub fn accept(mut self) -> Vec<Delivery> {
+        std::mem::take(&mut self.deliveries)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let (redis, deliveries) = (self.redis.clone(), std::mem::take(&mut self.deliveries));
+        // Without a runtime their leases bring them back.
+        if let (false, Ok(runtime)) = (deliveries.is_empty(), Handle::try_current()) {
+            runtime.spawn(async move {
+                for delivery in deliveries {
+                    let _ = redis.give_back(&delivery.receipt, Duration::ZERO).await;
+                }
+            });
+        }
+    }
+}
+
+impl Redis {
+    /// Takes what is there. In a task of its own: cut off in the middle, nobody would know what was taken.
+    pub(super) async fn take(&self, topic: &Topic, max: usize) -> Result<Taken> {
+        let (answer, answered) = oneshot::channel();
+        let (redis, topic) = (self.clone(), topic.clone());
+        tokio::spawn(async move {
+            let taken = if redis.may_script() {
+                redis.take_by_script(&topic, max).await
+            } else {
+                redis.take_by_steps(&topic, max).await
+            };
+            // If nobody waits any more, what was taken is dropped, see there.
+            let _ = answer.send(taken);
+        });
+        answered.await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Internal, "redis", "receive messages", "the task that receives has ended"))
+        })
+    }
+
+    async fn take_by_script(&self, topic: &Topic, max: usize) -> Result<Taken> {
+        let call = scripts::RECEIVE.call(&self.0.keys).arg(topic.as_str()).arg(max);
+        let call = call.arg(&self.0.worker).arg(millis(self.0.lease));
+        let answer = call.run(&mut self.0.connections.shared()).await.map_err(self.error("receive messages"))?;
+        let (due, deliveries) = taken(topic, answer)?;
+        Ok(Taken { redis: self.clone(), deliveries, due })
+    }
+
+    /// Waits until something may be in the topic, and leaves it there: a move from an end of the list to the same end.
+    pub(super) async fn wait_for_message(&self, topic: &Topic, at_most: Duration) {
+        if let Err(error) = self.block(&self.0.keys.topic(topic), at_most).await {
+            // The next look says what is wrong, if it still is.
+            tracing::debug!("waiting for a message of topic {topic}: {error}");
+            tokio::time::sleep(at_most.min(Duration::from_millis(50))).await;
+        }
+    }
+
+    async fn block(&self, list: &str, at_most: Duration) -> RedisResult<()> {
+        let mut alone = self.0.connections.alone().await?;
+        let mut block = cmd("BLMOVE");
+        // 0 would be for ever.
+        block.arg(list).arg(list).arg("RIGHT").arg("RIGHT").arg(at_most.as_secs_f64().max(0.001));
+        block.query_async::<Value>(&mut *alone).await?;
+        alone.clean(true);
+        Ok(())
+    }
+}
+
+/// What `lua/receive.lua` answers.
+fn taken(topic: &Topic, answer: Value) -> Result<(Option<Duration>, Vec<Delivery>)> {
+    let (due, messages): (i64, Vec<(String, u32, Vec<u8>)>) = match &answer {
+        Value::Array(items) => {
+            let read = |n: usize| items.get(n).cloned().map(redis::from_redis_value::<i64>);
+            let messages = items.get(1..).unwrap_or_default().chunks_exact(3);
+            let messages = messages.map(|m| redis::from_redis_value(Value::Array(m.to_vec())));
+            match (read(0), messages.collect::<std::result::Result<_, _>>()) {
+                (Some(Ok(due)), Ok(messages)) => (due, messages),
+                _ => return Err(Redis::unexpected("receive messages", &answer)),
+            }
+        }
+        _ => return Err(Redis::unexpected("receive messages", &answer)),
+    };
+    let deliveries = messages.into_iter().map(|(number, receives, body)| delivery(topic, &number, receives, &body));
+    Ok((u64::try_from(due).ok().map(Duration::from_millis), deliveries.collect()))
+}
