@@ -54,6 +54,31 @@ fn a_killed_worker_loses_nothing() {
 }
 
 #[test]
+fn what_kills_its_workers_is_set_aside() {
+    let env = Env::new();
+    let limits = ["--lease", "1s", "--max-deliveries", "2", "--events", "-"];
+    let job = env.run(["schedule", "loops", "--output", "json"]).json()["job"].as_str().expect("a job").to_owned();
+    for delivery in 1..=2 {
+        let worker = env.worker(&limits);
+        // Not merely delivered: its handler runs.
+        eventually(&format!("delivery {delivery}"), || match worker.stdout() {
+            text if text.contains("\"to\":\"running\"") => Ok(()),
+            text => Err(text),
+        });
+        worker.signal(Signal::KILL);
+    }
+    let worker = env.worker(&limits);
+    let failed = eventually("it is set aside", || match env.run(["read", "--job", &job]) {
+        ended if ended.code == Some(40) => Err(ended.stderr),
+        ended => Ok(ended),
+    });
+    assert_eq!(failed.code, Some(30), "{failed:#?}");
+    assert!(failed.stderr.contains("dead-letter: delivered 2 times without being settled"), "{failed:#?}");
+    assert_eq!(worker.stdout().matches("\"to\":\"running\"").count(), 0, "it is not run once more");
+    worker.stop().ok();
+}
+
+#[test]
 fn garbage_goes_aside_and_the_worker_goes_on() {
     let env = Env::new();
     let worker = env.worker(&[]);

@@ -38,6 +38,8 @@ pub struct Worker {
     spawn_limit: Option<u64>,
     /// How long a task that nobody here handles may wait for a worker that does, before it fails.
     unknown_task_grace: Option<Time>,
+    /// Deliveries of one message after which it is set aside: each of them ended with its worker's death.
+    max_deliveries: Option<NonZeroU32>,
     /// After how long the messages of a worker that fell silent are delivered again.
     lease: Option<Time>,
     /// Look for stuck work so often, and queue it again; or `off`.

@@ -79,6 +79,11 @@ pub struct Args {
     #[arg(long, env = "BRRR_UNKNOWN_TASK_GRACE", default_value = "60s", value_name = "TIME", value_parser = duration)]
     pub unknown_task_grace: Duration,
 
+    /// Deliveries of one message after which it is set aside, and its call fails: each of them ended with its worker's death.
+    // Fewer could be accidents, more keep a fleet busy with what kills it.
+    #[arg(long, env = "BRRR_MAX_DELIVERIES", default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_deliveries: u32,
+
     /// After how long the messages of a worker that fell silent are delivered again; the backend's own unless given.
     #[arg(long, env = "BRRR_LEASE", value_name = "TIME", value_parser = duration)]
     pub lease: Option<Duration>,

@@ -66,7 +66,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
         limits: Limits {
             spawn_limit: args.spawn_limit,
             unknown_task_grace: args.unknown_task_grace,
-            ..Limits::default()
+            max_deliveries: args.max_deliveries,
         },
         observer,
     };
