@@ -2,8 +2,7 @@
 //! figures of one run with each other, by their ratios.
 //!
 //! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (`languages go`: one), `memory`,
-//! `sqlite`, `redis`, `redis-dynamodb`, `binary` or
-//! `processes`.
+//! `sqlite`, `redis`, `redis-dynamodb`, `binary` or `processes`.
 
 mod binary;
 mod languages;
@@ -17,6 +16,10 @@ mod servers;
 mod trees;
 
 use measure::{load_average, section};
+
+// What the binary has.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The Rust conformance guest.
 fn guest() -> &'static std::path::Path {
