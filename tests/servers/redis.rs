@@ -1,9 +1,11 @@
 //! Redis and Valkey.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use super::{Server, free_port, installed, listens, missing};
+use super::{Server, free_port, installed, missing};
 
 /// The same protocol, two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,5 +54,17 @@ fn start(program: &Path, port: u16, more: &[&str]) -> Server {
     args.extend(["--user", WITHOUT_SCRIPTS, "on", &plain, "~*", "&*", "+@all", "-@scripting"]);
     args.extend(more);
     let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
-    Server::start(port, program, &args, listens)
+    Server::start(port, program, &args, answers)
+}
+
+/// Does a server answer there? One that reads its files, or wants a password, does.
+fn answers(port: u16) -> bool {
+    let ping = || {
+        let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        server.write_all(b"PING\r\n")?;
+        let mut first = [0];
+        server.read_exact(&mut first)?;
+        std::io::Result::Ok(first)
+    };
+    ping().is_ok_and(|first| first == *b"+" || first == *b"-")
 }
