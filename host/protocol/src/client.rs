@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::{ErrorKind, Result};
+use crate::listing::Listing;
 use crate::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome, Root, Topic};
 use crate::options::Options;
 use crate::ports::{Backend, Key, Kind, NewJob, Scheduled, Swap};
@@ -15,9 +16,6 @@ use crate::wire::CallRecord;
 
 /// How long a wait may sleep before it looks again, should a backend's notice get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
-
-/// How many jobs a listing reads at once.
-const PAGE: usize = 500;
 
 /// A client of one backend.
 #[derive(Clone)]
@@ -224,10 +222,8 @@ impl Client {
         let store = self.backend.store();
         let key = Key::value(call);
         let Some(value) = store.get(&key).await? else { return Ok(Forgotten::Absent) };
-        let mut after: Option<String> = None;
-        loop {
-            let page = store.list(&Kind::Job, after.as_deref(), PAGE).await?;
-            let Some(last) = page.last().cloned() else { break };
+        let mut jobs = Listing::of(store, Kind::Job);
+        while let Some(page) = jobs.next().await? {
             for id in page {
                 let root = Root::from(id);
                 match self.is_alive(&root, now).await {
@@ -240,7 +236,6 @@ impl Client {
                     Err(error) => return Err(error),
                 }
             }
-            after = Some(last);
         }
         // Whoever changed the value meanwhile has forgotten it too: the first value is never replaced.
         store.swap(&key, Some(&value), None).await?;

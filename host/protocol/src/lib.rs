@@ -19,6 +19,7 @@ pub mod error;
 pub mod events;
 pub mod fused;
 pub mod gc;
+pub mod listing;
 pub mod model;
 pub mod options;
 pub mod ports;

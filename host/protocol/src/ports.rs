@@ -166,8 +166,8 @@ pub trait Store: Send + Sync {
         Ok(vec![None; keys.len()])
     }
 
-    /// Up to `limit` ids that have a record of this kind, ascending, from behind `after`. May be slow: for people's
-    /// commands, never for work.
+    /// Up to `limit` ids that have a record of this kind, ascending, from behind `after`; fewer only if there are no more. May
+    /// go through all records: for people's commands, never for work.
     async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>>;
 
     /// Makes what the store needs on its server (a table), if it isn't there; a line of text for each thing made or found.

@@ -3,6 +3,7 @@
 use brrr_protocol::Error;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::State;
+use brrr_protocol::listing::Listing;
 use brrr_protocol::model::{Millis, Root};
 use brrr_protocol::ports::{Backend, Key, Kind, spawn_counter};
 use brrr_protocol::records::{JobEnd, JobRecord, JobState};
@@ -143,19 +144,22 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
 /// Every job of ours, as it is at this moment.
 async fn all(backend: &dyn Backend, client: &Client, now: Millis) -> anyhow::Result<Vec<(Root, JobRecord)>> {
     let store = backend.store();
-    let (mut jobs, mut after): (Vec<(Root, JobRecord)>, Option<String>) = Default::default();
-    loop {
-        let ids = store.list(&Kind::Job, after.as_deref(), PAGE).await?;
-        let roots: Vec<Root> = ids.iter().map(|id| Root::from(id.as_str())).collect();
-        let records = store.get_many(&roots.iter().map(Key::job).collect::<Vec<_>>()).await?;
-        for (root, bytes) in roots.into_iter().zip(records) {
+    let mut jobs = Vec::new();
+    let mut listing = Listing::of(store, Kind::Job);
+    let mut roots = Vec::new();
+    while let Some(ids) = listing.next().await? {
+        roots.extend(ids.into_iter().map(Root::from));
+    }
+    for page in roots.chunks(PAGE) {
+        let records = store.get_many(&page.iter().map(Key::job).collect::<Vec<_>>()).await?;
+        for (root, bytes) in page.iter().zip(records) {
             // One that can't be read must not hide the others.
             match bytes.map(|bytes| JobRecord::decode(&bytes)).transpose() {
-                Ok(Some(job)) => match as_it_is(backend, client, &root, job.clone(), now).await {
-                    Ok(job) => jobs.push((root, job)),
+                Ok(Some(job)) => match as_it_is(backend, client, root, job.clone(), now).await {
+                    Ok(job) => jobs.push((root.clone(), job)),
                     Err(error) if error.downcast_ref::<Error>().is_some_and(Error::is_unreadable) => {
                         tracing::warn!("job {root} is shown as it was last written: {error}");
-                        jobs.push((root, job));
+                        jobs.push((root.clone(), job));
                     }
                     Err(error) => return Err(error),
                 },
@@ -163,11 +167,8 @@ async fn all(backend: &dyn Backend, client: &Client, now: Millis) -> anyhow::Res
                 Err(error) => tracing::warn!("job {root} is left out: {error}"),
             }
         }
-        match ids.into_iter().next_back() {
-            Some(last) => after = Some(last),
-            None => return Ok(jobs),
-        }
     }
+    Ok(jobs)
 }
 
 /// The job with its end, if it has come to it: its deadline may have passed, or its call may have an outcome, without

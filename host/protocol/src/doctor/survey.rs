@@ -7,12 +7,10 @@ use super::judge::{Case, Judge};
 use super::queued::Queued;
 use super::{Doctor, Finding, Look, Survey};
 use crate::error::Result;
+use crate::listing::Listing;
 use crate::model::{CallHash, Root, Topic};
 use crate::ports::{Key, Kind};
 use crate::records::{JobRecord, decode_tasks};
-
-/// Ids that one look at the store lists. Some stores go through all of their records for each.
-const LIST: usize = 20_000;
 
 /// Records that one look reads.
 pub(super) const PAGE: usize = 200;
@@ -53,28 +51,25 @@ impl Doctor {
     /// What the workers of each topic announced.
     async fn homes(&self, survey: &mut Survey) -> Result<Homes> {
         let mut homes = Homes::default();
-        for topic in self.ids(&Kind::Tasks, None).await? {
-            let key = Key::tasks(&Topic::from(topic.as_str()));
-            let Some(bytes) = self.backend.store().get(&key).await? else { continue };
-            match decode_tasks(&bytes) {
-                Ok(tasks) => drop(homes.0.insert(topic.into(), tasks)),
-                Err(error) => survey.findings.push(Finding::Damaged { key, reason: error.reason }),
+        let mut topics = Listing::of(self.backend.store(), Kind::Tasks);
+        while let Some(page) = topics.next().await? {
+            for topic in page {
+                let key = Key::tasks(&Topic::from(topic.as_str()));
+                let Some(bytes) = self.backend.store().get(&key).await? else { continue };
+                match decode_tasks(&bytes) {
+                    Ok(tasks) => drop(homes.0.insert(topic.into(), tasks)),
+                    Err(error) => survey.findings.push(Finding::Damaged { key, reason: error.reason }),
+                }
             }
         }
         Ok(homes)
     }
 
-    async fn ids(&self, kind: &Kind, after: Option<&str>) -> Result<Vec<String>> {
-        self.backend.store().list(kind, after, LIST).await
-    }
-
     /// The calls of all live jobs.
     async fn jobs(&self, look: &Look, survey: &mut Survey, topics: &mut BTreeSet<Topic>) -> Result<Vec<Case>> {
         let mut tops: HashMap<CallHash, Case> = HashMap::new();
-        let mut after: Option<String> = None;
-        loop {
-            let ids = self.ids(&Kind::Job, after.as_deref()).await?;
-            let Some(last) = ids.last().cloned() else { break };
+        let mut jobs = Listing::of(self.backend.store(), Kind::Job);
+        while let Some(ids) = jobs.next().await? {
             for page in ids.chunks(PAGE) {
                 let roots: Vec<Root> = page.iter().map(|id| Root::from(id.as_str())).collect();
                 let keys: Vec<Key> = roots.iter().map(Key::job).collect();
@@ -101,7 +96,6 @@ impl Doctor {
                     }
                 }
             }
-            after = Some(last);
         }
         Ok(tops.into_values().collect())
     }
@@ -117,17 +111,14 @@ impl Doctor {
     ) -> Result<Vec<Case>> {
         let mut suspects = Vec::new();
         let mut tops: HashMap<CallHash, Case> = tops.into_iter().map(|case| (case.call.clone(), case)).collect();
-        let mut after: Option<String> = None;
-        loop {
-            let ids = self.ids(&Kind::PendingReturns, after.as_deref()).await?;
-            let Some(last) = ids.last().cloned() else { break };
+        let mut waited_for = Listing::of(self.backend.store(), Kind::PendingReturns);
+        while let Some(ids) = waited_for.next().await? {
             survey.waiting += ids.len() as u64;
             for page in ids.chunks(PAGE) {
                 let calls = page.iter().map(|id| CallHash::from(id.as_str()));
                 let cases = calls.map(|call| tops.remove(&call).unwrap_or_else(|| Case::new(call)));
                 suspects.extend(judge.suspects(cases.collect(), queued, topics).await?);
             }
-            after = Some(last);
         }
         // The jobs whose own call nobody else waits for.
         let rest: Vec<Case> = tops.into_values().collect();

@@ -7,13 +7,11 @@ use super::calls::PAGE;
 use super::{Collector, MESSAGE_LIFE, Plan, Reason};
 use crate::doctor::bits;
 use crate::error::Result;
+use crate::listing::Listing;
 use crate::model::{CallHash, Millis, Root, Topic};
 use crate::ports::{Key, Kind};
 use crate::records::JobRecord;
 use crate::wire::{Message, PendingReturns};
-
-/// Ids that one look at the store lists. Some stores go through all of their records for each.
-const LIST: usize = 20_000;
 
 /// Dead letters of a topic whose calls stay, so that they can be sent again.
 const DEAD: usize = 10_000;
@@ -56,7 +54,10 @@ impl Collector {
     /// Finds what stays. Jobs first: what they come to need while the rest is looked at is looked at once more, see `mark_new`.
     pub(super) async fn mark(&self, plan: &Plan) -> Result<Marks> {
         let mut marks = Marks::default();
-        marks.topics.extend(self.ids(&Kind::Tasks, None).await?.into_iter().map(Topic::from));
+        let mut topics = Listing::of(self.backend.store(), Kind::Tasks);
+        while let Some(page) = topics.next().await? {
+            marks.topics.extend(page.into_iter().map(Topic::from));
+        }
         // Of any topic: whether there is one doesn't matter.
         let can_look = self.backend.queue().look_through(&Topic::from("-"), &mut |_, _| ()).await?;
         let least = if can_look { Duration::ZERO } else { MESSAGE_LIFE };
@@ -72,16 +73,10 @@ impl Collector {
         self.mark_jobs(marks, None).await
     }
 
-    async fn ids(&self, kind: &Kind, after: Option<&str>) -> Result<Vec<String>> {
-        self.backend.store().list(kind, after, LIST).await
-    }
-
     /// `until`: what had ended by then may go.
     async fn mark_jobs(&self, marks: &mut Marks, until: Option<Millis>) -> Result<()> {
-        let mut after: Option<String> = None;
-        loop {
-            let ids = self.ids(&Kind::Job, after.as_deref()).await?;
-            let Some(last) = ids.last().cloned() else { return Ok(()) };
+        let mut jobs = Listing::of(self.backend.store(), Kind::Job);
+        while let Some(ids) = jobs.next().await? {
             let new: Vec<Root> = ids.into_iter().filter(|id| marks.known.insert(bits(id))).map(Root::from).collect();
             for page in new.chunks(PAGE) {
                 let keys: Vec<Key> = page.iter().map(Key::job).collect();
@@ -93,8 +88,8 @@ impl Collector {
                     }
                 }
             }
-            after = Some(last);
         }
+        Ok(())
     }
 
     async fn mark_job(&self, marks: &mut Marks, root: &Root, job: JobRecord, until: Option<Millis>) -> Result<()> {
@@ -120,10 +115,8 @@ impl Collector {
     async fn mark_waiting(&self, marks: &mut Marks) -> Result<()> {
         let store = self.backend.store();
         let mut jobs: HashMap<Root, bool> = HashMap::new();
-        let mut after: Option<String> = None;
-        loop {
-            let ids = self.ids(&Kind::PendingReturns, after.as_deref()).await?;
-            let Some(last) = ids.last().cloned() else { return Ok(()) };
+        let mut waited_for = Listing::of(store, Kind::PendingReturns);
+        while let Some(ids) = waited_for.next().await? {
             for page in ids.chunks(PAGE) {
                 marks.calls.extend(page.iter().map(|id| bits(id)));
                 let keys: Vec<Key> = page.iter().map(|id| Key::new(id, Kind::PendingReturns)).collect();
@@ -144,8 +137,8 @@ impl Collector {
                     }
                 }
             }
-            after = Some(last);
         }
+        Ok(())
     }
 
     /// What has a message stays, and its job; what has a dead letter too.
