@@ -10,8 +10,9 @@ use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{CallHash, Root};
 use brrr_protocol::ports::{Backend, NewJob};
 
+use crate::transactions::backend;
 use crate::watch::Who;
-use crate::world::{Crash, View, World};
+use crate::world::{Crash, World};
 
 /// What a client does at some step of a random history. It may die over it, and then does it again.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +55,7 @@ pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, what: What, crash: Option
         What::Collect => Who::Collector(note()),
         _ => Who::Ours,
     };
-    let view: Arc<dyn Backend> = View::new(&world, who, crash);
+    let view = backend(&world, who, crash);
     let client = Client::new(view.clone());
     match what {
         What::Schedule(n) => {

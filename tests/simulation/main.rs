@@ -7,11 +7,12 @@
 //! - `world`: the store, the queue and the counters, access by access; `run`: whose turn it is; `plan`: what befalls them
 //! - `graph`, `graphs`, `handler`, `peer`, `errand`: what workers, peers and clients do
 //! - `watch`: what no write may do; `oracle`: what must have come of it all
-//! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`, `minds`, `removal`, `bounds`,
-//!   `random`
+//! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`,
+//!   `minds`, `cycles`, `removal`, `bounds`, `random`
 
 mod bounds;
 mod clients;
+mod cycles;
 mod errand;
 mod graph;
 mod graphs;
@@ -25,6 +26,7 @@ mod plan;
 mod random;
 mod removal;
 mod run;
+mod transactions;
 mod unanswered;
 mod watch;
 mod world;

@@ -44,12 +44,16 @@ pub enum Event {
 /// How a history goes.
 #[derive(Default)]
 pub struct Plan {
+    /// Each transition is one access, see `transactions`.
+    pub fused: bool,
     /// Our workers, all of them busy at once.
     pub workers: usize,
     /// Peers beside them: at most once, N+1 wake-ups.
     pub peers: usize,
     /// With one at work at a time: the deliveries that go to a peer, as bits, the first one lowest.
     pub peer_turns: Option<u64>,
+    /// As `peer_turns`: a peer gets the messages for these calls.
+    pub peer_calls: &'static [&'static str],
     /// Peers die, and read what is stale. What they strand is repaired at the end.
     pub bad_peers: bool,
     /// Now and then an access of ours gets no answer.
@@ -73,6 +77,10 @@ impl Plan {
     /// One worker, who is never in a hurry.
     pub fn of(events: &[(i64, Event)]) -> Self {
         Self { workers: 1, events: events.to_vec(), ..Self::default() }
+    }
+
+    pub fn fused(self) -> Self {
+        Self { fused: true, ..self }
     }
 
     fn clients(&self) -> impl Iterator<Item = What> + '_ {
