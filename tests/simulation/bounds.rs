@@ -61,7 +61,9 @@ fn a_record_that_does_not_name_all_strands_nobody() {
 /// each that waits for another.
 fn most_more(graph: &Graph) -> usize {
     let children = |node: &Node| match node {
-        Node::All(c) | Node::Each(c) | Node::Catch(c) | Node::Flaky(_, c) | Node::Greedy(_, c) | Node::Moody(c) => c.len(),
+        Node::All(c) | Node::Each(c) | Node::Catch(c) | Node::Flaky(_, c) | Node::Greedy(_, c) | Node::Moody(c) => {
+            c.len()
+        }
         Node::Race(a, b) | Node::CatchThen(a, b) => a.len() + b.len(),
         Node::Fail | Node::Poison | Node::Unknown => 0,
     };
@@ -147,7 +149,8 @@ fn a_spawn_limit_holds() {
 /// What ends a job at its deadline comes too early, because the queue's clock is ahead: it comes again.
 #[test]
 fn a_deadline_holds_however_early_its_message_comes() {
-    let graph = ILL.iter().find(|graph| graph.name == "nobody handles it in time").expect("a graph has another name now");
+    let graph =
+        ILL.iter().find(|graph| graph.name == "nobody handles it in time").expect("a graph has another name now");
     let graph = Arc::new(graph.complete());
     let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
     for at in 0..=length {

@@ -21,9 +21,11 @@ fn the_last_to_register_finds_the_cycle() {
     let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
     for peer_turns in [None, Some(0b100)] {
         for slow in 0..=length {
-            check(&graph, Plan { peer_turns, ..Plan::of(&[(slow, Event::Pause)]) }, || format!("{peer_turns:?}, {slow}"));
+            check(&graph, Plan { peer_turns, ..Plan::of(&[(slow, Event::Pause)]) }, || {
+                format!("{peer_turns:?}, {slow}")
+            });
             histories += 1;
-            for other in (slow..=slow + WINDOW).step_by(stride().min(3)) {
+            for other in (slow..=slow + WINDOW).step_by(stride().min(7)) {
                 for event in [Event::Pause, Event::Switch] {
                     let plan = Plan { peer_turns, ..Plan::of(&[(slow, Event::Pause), (other, event)]) };
                     check(&graph, plan, || format!("{peer_turns:?}, {slow}, {other}, {event:?}"));

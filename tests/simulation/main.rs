@@ -8,7 +8,7 @@
 //! - `graph`, `graphs`, `handler`, `peer`, `errand`: what workers, peers and clients do
 //! - `watch`: what no write may do; `oracle`: what must have come of it all
 //! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`,
-//!   `minds`, `cycles`, `removal`, `bounds`, `random`
+//!   `minds`, `cycles`, `removal`, `repairs`, `bounds`, `random`
 
 mod bounds;
 mod clients;
@@ -25,6 +25,7 @@ mod peers;
 mod plan;
 mod random;
 mod removal;
+mod repairs;
 mod run;
 mod transactions;
 mod unanswered;
@@ -321,5 +322,11 @@ fn two_ends_are_as_good_as_one() {
 /// The one test of random histories that other tests of this crate rely on; see `random`.
 #[test]
 fn random_histories_end() {
-    random::histories_end();
+    random::histories_end(false);
+}
+
+/// The same where each transition is one access.
+#[test]
+fn random_histories_of_transactions_end() {
+    random::histories_end(true);
 }

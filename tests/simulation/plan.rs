@@ -46,6 +46,8 @@ pub enum Event {
 pub struct Plan {
     /// Each transition is one access, see `transactions`.
     pub fused: bool,
+    /// Nobody can look through the queue, as with SQS.
+    pub opaque: bool,
     /// Our workers, all of them busy at once.
     pub workers: usize,
     /// Peers beside them: at most once, N+1 wake-ups.
@@ -79,10 +81,6 @@ impl Plan {
         Self { workers: 1, events: events.to_vec(), ..Self::default() }
     }
 
-    pub fn fused(self) -> Self {
-        Self { fused: true, ..self }
-    }
-
     fn clients(&self) -> impl Iterator<Item = What> + '_ {
         let of_event = |(_, event): &(i64, Event)| match event {
             Event::Does(what) | Event::Dies(what, _) | Event::Begins(what, _) => Some(*what),
@@ -109,7 +107,7 @@ impl Plan {
 
     /// May records go, and values come twice?
     pub fn removes(&self) -> bool {
-        self.clients().any(|what| matches!(what, What::Collect | What::Forget(_)))
+        self.clients().any(|what| matches!(what, What::Collect | What::CollectOlder(_) | What::Forget(_)))
     }
 
     pub fn has_letters(&self) -> bool {

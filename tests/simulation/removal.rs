@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use brrr_protocol::ports::Kind;
+
+use crate::clients::LONG_AFTER;
 use crate::errand::What;
 use crate::graph::Graph;
 use crate::plan::{Event, Plan};
@@ -72,4 +75,76 @@ fn what_was_cancelled_is_not_run_again() {
         }
     }
     println!("{histories} histories of removal after a cancellation");
+}
+
+/// A job was cancelled, so that some of its calls have no value. Another one begins while the first one is removed, and asks for
+/// the same calls: it gets their values, and waits for none that is gone again.
+#[test]
+fn what_comes_while_others_go_stays() {
+    let mut histories = 0;
+    let graphs = graphs().filter(|(graph, _)| ["two jobs, one call", "two jobs share a chain"].contains(&graph.name));
+    for ((graph, _), fused) in graphs.flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
+        let plan = |events: &[(i64, Event)]| Plan { fused, ..Plan::of(events) };
+        let cancel = (4, Event::Does(What::Cancel(0)));
+        let begun = check(&graph, plan(&[cancel, (500, Event::Does(What::Schedule(1)))]), || "no removal".to_owned());
+        let first = check(&graph, plan(&[cancel, (500, Event::Dies(What::Schedule(1), 0))]), || "one job".to_owned());
+        for accesses in 0..ACCESSES {
+            for then in (0..=begun.length - first.length).step_by(stride().min(3)) {
+                let at = first.length;
+                let events = [
+                    cancel,
+                    (at, Event::Begins(What::Collect, accesses)),
+                    (at, Event::Does(What::Schedule(1))),
+                    (at + then, Event::Switch),
+                ];
+                check(&graph, plan(&events), || format!("{fused}, {events:?}"));
+                histories += 1;
+            }
+        }
+    }
+    println!("{histories} histories of removal while another job begins");
+}
+
+const HOUR: u64 = 3_600_000;
+
+/// Only what ended so long ago goes; where nobody can see whether the queue has messages, only what no message can be left of.
+#[test]
+fn what_is_young_stays() {
+    for ((graph, _), fused) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
+        let removed = |opaque, events: &[Event]| {
+            let events: Vec<(i64, Event)> = events.iter().map(|event| (LONG_AFTER, *event)).collect();
+            let plan = Plan { fused, opaque, ..Plan::of(&events) };
+            check(&graph, plan, || format!("{fused}, {opaque}, {events:?}")).world.state().watch.removed
+        };
+        let (early, late) = (Event::Does(What::CollectOlder(HOUR)), Event::Does(What::CollectOlder(HOUR / 2)));
+        assert_eq!(removed(false, &[early]), 0, "{}", graph.name);
+        assert_eq!(removed(false, &[Event::Late, late]), graph.roots.len(), "{}", graph.name);
+        assert_eq!(removed(true, &[Event::Late, late]), 0, "{}", graph.name);
+        let weeks = [Event::Late; 2 * 7 * 24 + 1];
+        assert_eq!(removed(true, &[weeks.as_slice(), &[late]].concat()), graph.roots.len(), "{}", graph.name);
+    }
+}
+
+/// A collection that dies leaves nothing that the next one does not find. (Step by step a call's description stays.)
+#[test]
+fn a_collection_that_dies_is_taken_up() {
+    let mut histories = 0;
+    for ((graph, _), fused) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
+        let history = check(&graph, Plan { fused, ..Plan::of(&[]) }, || "no removal".to_owned());
+        for cancel in [None, Some((history.length / 2, Event::Does(What::Cancel(0))))] {
+            for accesses in (0..2 * ACCESSES).step_by(stride().min(5)) {
+                let mut events = Vec::from_iter(cancel);
+                events.push((LONG_AFTER, Event::Dies(What::Collect, accesses)));
+                events.push((LONG_AFTER, Event::Does(What::Collect)));
+                let history = check(&graph, Plan { fused, ..Plan::of(&events) }, || format!("{fused}, {events:?}"));
+                let state = history.world.state();
+                let left: Vec<_> = state.left.iter().filter(|key| fused || key.kind != Kind::Call).collect();
+                let jobs = state.counters.keys().filter(|name| !name.ends_with("LAST")).collect::<Vec<_>>();
+                let is_clean = left.is_empty() && jobs.is_empty();
+                assert!(is_clean, "{}: {fused}, {events:?}: {left:?} are left, counters {jobs:?}", graph.name);
+                histories += 1;
+            }
+        }
+    }
+    println!("{histories} histories of a collection that dies");
 }

@@ -100,6 +100,7 @@ struct Run {
 pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, String> {
     let world = World::new(graph);
     world.state().fused = plan.fused;
+    world.state().opaque = plan.opaque;
     let jobs = graph.jobs();
     let is_cancelled = |(n, job): (usize, &NewJob)| plan.cancels(n).then(|| job.root.clone());
     let mut history = History {

@@ -5,17 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use brrr_protocol::Result;
 use brrr_protocol::fused::{self, Snapshot, Transaction};
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
 use brrr_protocol::ports::{
     Backend, Cache, Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Queue, Receipt, Scheduled, Store, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
-use brrr_protocol::Result;
 use bytes::Bytes;
 
+use crate::graphs::{GRAPHS, ILL};
+use crate::plan::{Event, Plan};
 use crate::watch::Who;
-use crate::world::{Crash, State, View, World};
+use crate::world::{Answer, Crash, State, View, World};
+use crate::{WINDOW, check, ends, stride};
 
 /// What a worker, a client or who repairs sees of this world.
 pub fn backend(world: &Arc<World>, who: Who, crash: Option<Crash>) -> Arc<dyn Backend> {
@@ -130,7 +133,43 @@ impl Backend for Fused {
         self.transact(|tx| fused::end_job(tx, root, failure, now)).await
     }
 
-    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
-        self.transact(|tx| fused::forget_calls(tx, root, calls)).await
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+        self.transact(|tx| fused::forget_calls(tx, root, calls, had_value)).await
     }
+}
+
+/// Each of these at every access, with and without a crash or another turn later on.
+#[test]
+fn every_fault_heals_between_transactions() {
+    let (mut histories, stride) = (0, stride().min(19));
+    let all = GRAPHS.iter().chain(ILL).map(|graph| Arc::new(graph.complete()));
+    for graph in all {
+        let of = |events: &[(i64, Event)]| {
+            check(&graph, Plan { fused: true, ..Plan::of(events) }, || format!("transactions, {events:?}"))
+        };
+        let length = of(&[]).length;
+        let faults = [
+            Event::Crash,
+            Event::Preempt,
+            Event::Zombie,
+            Event::Pause,
+            Event::Late,
+            Event::Early,
+            Event::Unanswered(Answer::Lost),
+            Event::Unanswered(Answer::Refused),
+        ];
+        for event in faults.into_iter().chain(ends(&graph)) {
+            for first in 0..=length {
+                of(&[(first, event)]);
+                histories += 1;
+                for second in (first + first % stride as i64..=first + WINDOW / 2).step_by(stride) {
+                    of(&[(first, event), (second, Event::Crash)]);
+                    of(&[(first, Event::Zombie), (second, event)]);
+                    of(&[(first, event), (second, Event::Switch)]);
+                    histories += 3;
+                }
+            }
+        }
+    }
+    println!("{histories} histories of transactions with one fault or two");
 }

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use brrr_protocol::doctor::Finding;
 use brrr_protocol::model::{Millis, Root, Topic};
 use brrr_protocol::ports::{
     Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Place, Queue, Receipt, Request, Store, Swap, Visit,
@@ -74,6 +75,12 @@ pub struct State {
     pub cured: bool,
     /// Queue and store share a transaction, see `transactions`.
     pub fused: bool,
+    /// Nobody can look through the queue.
+    pub opaque: bool,
+    /// What those found who looked for stuck work.
+    pub findings: Vec<Finding>,
+    /// The records that the last collection left.
+    pub left: Vec<Key>,
     pub watch: Watch,
 }
 
@@ -429,6 +436,9 @@ impl Queue for View {
 
     async fn look_through(&self, _: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
         self.access(|s| {
+            if s.opaque {
+                return false;
+            }
             s.ready.iter().for_each(|m| visit(&m.body, Place::Ready));
             s.delayed.iter().for_each(|(_, m)| visit(&m.body, Place::Delayed));
             s.in_flight.values().for_each(|m| visit(&m.body, Place::InWork));
@@ -438,7 +448,7 @@ impl Queue for View {
     }
 
     async fn depth(&self, _: &Topic) -> Result<u64> {
-        unreachable!("the oracle looks at the state")
+        self.access(|s| (s.ready.len() + s.delayed.len() + s.in_flight.len()) as u64).await
     }
 }
 
