@@ -45,7 +45,7 @@ pub fn all() -> Vec<Mutant> {
                 "let ready = RunRecord { need: 0, ..run };",
                 "let ready = RunRecord { need: if $on { run.need } else { 0 }, ..run };",
             )
-            .found_by(STALE),
+            .elsewhere("tests/backends: a_parent_that_its_children_do_not_know_is_run_again"),
         breaks("repair-by-put", "A repair changes a run record only from what was read")
             .edit(
                 "doctor/repair.rs",
@@ -69,12 +69,10 @@ pub fn all() -> Vec<Mutant> {
         breaks("young-calls-look-lost", "What has waited for less than it may is left alone")
             .edit("doctor/judge.rs", "        if young {", "if !$on && young {")
             .found_by("what_is_young_is_left_alone"),
-        breaks("dead-jobs-look-alive", "Nothing is queued again for a job that is over")
-            .edit(
-                "doctor/judge.rs",
-                "JobRecord::decode(&bytes).is_ok_and(|job| !job.is_over())",
-                "JobRecord::decode(&bytes).is_ok()",
-            )
-            .elsewhere("tests/backends: what_only_dead_jobs_wait_for_is_let_go"),
+        breaks("dead-jobs-look-alive", "Nothing is queued again for a job that is over").edit(
+            "doctor/judge.rs",
+            "JobRecord::decode(&bytes).is_ok_and(|job| !job.is_over())",
+            "JobRecord::decode(&bytes).is_ok()",
+        ),
     ]
 }

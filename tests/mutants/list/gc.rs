@@ -34,13 +34,13 @@ pub fn all() -> Vec<Mutant> {
             .found_by(NEEDED),
         breaks("jobs-that-began-meanwhile-ignored", "What a job needs that began meanwhile stays")
             .edit("gc/sweep.rs", "            self.mark_new(&mut marks).await?;", "")
-            .open("a job that began after the marks, and has used a value by the time that it is removed"),
+            .open("a job that began meanwhile, has used a value and has it computed again: no oracle looks at what is told it then"),
         breaks("values-that-came-meanwhile-removed", "A value that came after the look is somebody's who waits for it")
             .edit("gc/sweep.rs", "marks.removable.contains(&bits(call.as_str()))", "($on || $right)")
             .found_by(MEANWHILE),
         breaks("values-removed-again", "A value that comes again after it was removed is somebody's who waits for it")
             .edit("gc/sweep.rs", "                    marks.removable.remove(&bits(call.as_str()));", "")
-            .open("two old jobs that share a call which a live one asks for between them"),
+            .found_by(MEANWHILE),
         breaks("messages-ignored", "A job stays of which a message is left")
             .edit("gc/mark.rs", "                    busy.insert(bits(message.root.as_str()));", "")
             .found_by(CANCELLED),
