@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use brrr_protocol::model::{FailureKind, Root};
 
-use crate::graph::{Graph, Node};
+use crate::graph::{Graph, Node, graph};
 use crate::graphs::{GRAPHS, ILL};
 use crate::plan::{Event, Plan};
 use crate::world::{Answer, START};
@@ -61,7 +61,9 @@ fn a_record_that_does_not_name_all_strands_nobody() {
 /// each that waits for another.
 fn most_more(graph: &Graph) -> usize {
     let children = |node: &Node| match node {
-        Node::All(c) | Node::Each(c) | Node::Catch(c) | Node::Flaky(_, c) | Node::Moody(c) => c.len(),
+        Node::All(c) | Node::Each(c) | Node::Catch(c) | Node::Flaky(_, c) | Node::Greedy(_, c) | Node::Moody(c) => {
+            c.len()
+        }
         Node::Race(a, b) | Node::CatchThen(a, b) => a.len() + b.len(),
         Node::Fail | Node::Poison | Node::Unknown => 0,
     };
@@ -108,6 +110,7 @@ fn nothing_is_run_in_vain() {
                 Node::Each(c) => 1 + c.len(),
                 Node::CatchThen(first, then) => 1 + waits(first) + then.len(),
                 Node::Race(first, then) => 1 + waits(first) + waits(then),
+                Node::Greedy(times, _) => 2 * ((*times).min(graph.retries) + 1) as usize,
                 Node::Flaky(times, c) => (1 + waits(c)) * ((*times).min(graph.retries) + 1) as usize,
                 Node::Fail | Node::Poison | Node::Unknown => 1,
             };
@@ -140,5 +143,39 @@ fn a_spawn_limit_holds() {
         let state = history.world.state();
         let sent = state.sent_for.get(&Root::from("R0")).copied().unwrap_or(0);
         assert!(sent <= graph.spawn_limit as usize + 1, "{}: {sent} messages", graph.name);
+    }
+}
+
+/// What ends a job at its deadline comes too early, because the queue's clock is ahead: it comes again.
+#[test]
+fn a_deadline_holds_however_early_its_message_comes() {
+    let graph =
+        ILL.iter().find(|graph| graph.name == "nobody handles it in time").expect("a graph has another name now");
+    let graph = Arc::new(graph.complete());
+    let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
+    for at in 0..=length {
+        let history = check(&graph, Plan::of(&[(at, Event::Early)]), || format!("{at}, early"));
+        let end = history.world.state().watch.jobs[&"R0".into()].end.unwrap();
+        assert_eq!(end.at - START, graph.deadline, "its message came early at {at}");
+    }
+}
+
+/// A call asks for one thing more in each of its attempts: a run that waits goes on with the same attempt.
+#[test]
+fn an_attempt_that_waits_stays_the_same() {
+    let nodes = &[
+        ("a", Node::All(&["b"])),
+        ("b", Node::Greedy(2, &["c", "d", "e"])),
+        ("c", Node::All(&[])),
+        ("d", Node::All(&["c"])),
+        ("e", Node::All(&[])),
+    ];
+    let graph = Arc::new(Graph { retries: 2, ..graph("it asks for more each time", nodes, &["a"]) }.complete());
+    let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+    assert_eq!(history.world.state().runs[&("R0".into(), "b".to_owned())], 6, "each attempt waits once");
+    for at in 0..=history.length {
+        for event in [Event::Crash, Event::Zombie, Event::Unanswered(Answer::Lost)] {
+            check(&graph, Plan::of(&[(at, event)]), || format!("{at}, {event:?}"));
+        }
     }
 }

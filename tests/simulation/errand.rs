@@ -10,8 +10,9 @@ use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{CallHash, Root};
 use brrr_protocol::ports::{Backend, NewJob};
 
+use crate::transactions::backend;
 use crate::watch::Who;
-use crate::world::{Crash, View, World};
+use crate::world::{Crash, World};
 
 /// What a client does at some step of a random history. It may die over it, and then does it again.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +34,12 @@ pub enum What {
     Forget(&'static str),
     /// Looks for stuck work, and repairs what it finds.
     Repair,
+    /// Looks for stuck work that is so old (in ms), and notes what it finds.
+    Look(u64),
     /// Removes what no live job can reach.
     Collect,
+    /// As above, of jobs that ended so long ago (in ms).
+    CollectOlder(u64),
 }
 
 /// The job that tries this one again.
@@ -51,10 +56,10 @@ pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, what: What, crash: Option
     };
     let who = match what {
         What::Forget(_) => Who::Forgetter(note()),
-        What::Collect => Who::Collector(note()),
+        What::Collect | What::CollectOlder(_) => Who::Collector(note()),
         _ => Who::Ours,
     };
-    let view: Arc<dyn Backend> = View::new(&world, who, crash);
+    let view = backend(&world, who, crash);
     let client = Client::new(view.clone());
     match what {
         What::Schedule(n) => {
@@ -73,12 +78,23 @@ pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, what: What, crash: Option
             world.state().watch.removed += usize::from(done);
         }
         What::Repair => drop(repair(view, &world).await?),
-        What::Collect => {
-            let plan = Plan { now: world.now(), older_than: Duration::ZERO, dry_run: false };
-            let collected = Collector::new(view).collect(&plan, |_, _| ()).await?;
-            world.state().watch.removed += collected.jobs as usize;
+        What::Look(age) => {
+            let look = Look { now: world.now(), older_than: Duration::from_millis(age) };
+            let findings = Doctor::new(view).survey(&look).await?.findings;
+            world.state().findings.extend(findings);
         }
+        What::Collect => collect(view, &world, 0).await?,
+        What::CollectOlder(age) => collect(view, &world, age).await?,
     }
+    Ok(())
+}
+
+async fn collect(view: Arc<dyn Backend>, world: &World, age: u64) -> Result<()> {
+    let plan = Plan { now: world.now(), older_than: Duration::from_millis(age), dry_run: false };
+    let collected = Collector::new(view).collect(&plan, |_, _| ()).await?;
+    let mut state = world.state();
+    state.watch.removed += collected.jobs as usize;
+    state.left = state.records.keys().cloned().collect();
     Ok(())
 }
 

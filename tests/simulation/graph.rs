@@ -23,6 +23,8 @@ pub enum Node {
     Fail,
     /// Gathers these, and then fails so many times before it succeeds.
     Flaky(u32, &'static [&'static str]),
+    /// Gathers in its n-th attempt the first n of these, and fails so many times before it succeeds.
+    Greedy(u32, &'static [&'static str]),
     /// Gathers the first, where a failure counts as the text "failed", and then waits for the others one after the other.
     CatchThen(&'static [&'static str], &'static [&'static str]),
     /// Fails in the job `R0`, and gathers these in every other one.
@@ -56,7 +58,7 @@ pub const fn graph(
     Graph { name, nodes, roots, retries: 0, deadline: 0, spawn_limit: 0, values: None }
 }
 
-use Node::{All, Catch, CatchThen, Each, Fail, Flaky, Moody, Poison, Race, Unknown};
+use Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Unknown};
 
 /// The call of the job that comes after all others: it waits for every call of the graph.
 pub const LAST: &str = "last";
@@ -135,8 +137,9 @@ impl Graph {
             texts
         };
         let inner = match self.node(name) {
-            Flaky(times, _) if *times > self.retries => vec![None],
+            Flaky(times, _) | Greedy(times, _) if *times > self.retries => vec![None],
             All(children) | Each(children) | Flaky(_, children) => join(children, None),
+            Greedy(times, children) => join(&children[..=*times as usize], None),
             Catch(children) => join(children, Some("failed")),
             CatchThen(first, then) => {
                 let (first, then) = (join(first, Some("failed")), join(then, None));

@@ -11,7 +11,7 @@ use brrr_protocol::{Error, ErrorKind, Result};
 use bytes::Bytes;
 
 use crate::graph::Graph;
-use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Moody, Poison, Race, Unknown};
+use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Unknown};
 use crate::world::World;
 
 /// Runs the calls of a graph, and counts the runs.
@@ -120,6 +120,14 @@ impl GraphHandler {
                 return Err(Error::new(ErrorKind::Unavailable, "simulation", "run", "the worker was killed"));
             }
             Poison | Unknown => String::new(),
+            Greedy(times, children) => {
+                let asked = &children[..request.attempt as usize];
+                let text = go!(join(task, go!(self.ask(request, replay, asked, None).await?), None));
+                if request.attempt <= *times {
+                    return Ok(Err(fails(true)));
+                }
+                text
+            }
             Flaky(times, children) => {
                 let text = go!(join(task, go!(self.ask(request, replay, children, None).await?), None));
                 if request.attempt <= *times {

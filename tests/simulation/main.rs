@@ -7,11 +7,12 @@
 //! - `world`: the store, the queue and the counters, access by access; `run`: whose turn it is; `plan`: what befalls them
 //! - `graph`, `graphs`, `handler`, `peer`, `errand`: what workers, peers and clients do
 //! - `watch`: what no write may do; `oracle`: what must have come of it all
-//! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`, `minds`, `removal`, `bounds`,
-//!   `random`
+//! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`,
+//!   `minds`, `cycles`, `removal`, `repairs`, `bounds`, `random`
 
 mod bounds;
 mod clients;
+mod cycles;
 mod errand;
 mod graph;
 mod graphs;
@@ -24,7 +25,9 @@ mod peers;
 mod plan;
 mod random;
 mod removal;
+mod repairs;
 mod run;
+mod transactions;
 mod unanswered;
 mod watch;
 mod world;
@@ -319,5 +322,11 @@ fn two_ends_are_as_good_as_one() {
 /// The one test of random histories that other tests of this crate rely on; see `random`.
 #[test]
 fn random_histories_end() {
-    random::histories_end();
+    random::histories_end(false);
+}
+
+/// The same where each transition is one access.
+#[test]
+fn random_histories_of_transactions_end() {
+    random::histories_end(true);
 }

@@ -3,8 +3,10 @@
 
 use std::sync::Arc;
 
+use crate::clients::LONG_AFTER;
 use crate::errand::What;
-use crate::graph::Graph;
+use crate::graph::Node::{All, Catch, Moody};
+use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
 use crate::random::peers_can_run;
 use crate::{check, graphs, stride};
@@ -77,6 +79,39 @@ fn what_peers_that_read_what_is_stale_leave_behind_is_repaired() {
         "{histories} histories with one read of a peer that may be stale, {stale} are: {stranded} would not have ended \
          without a repair"
     );
+}
+
+/// A peer dies before it sends a child's message, or over the child. Another job for the same call goes to a worker of ours, which sends the child's message
+/// again: the parent is registered, but under another job only. Nobody has to repair anything.
+#[test]
+fn what_a_peer_lost_is_sent_again_by_the_next_job() {
+    let graph = graphs().find(|(graph, _)| graph.name == "two jobs, one call").expect("a graph has another name now").0;
+    let mut histories = 0;
+    // A peer gets the parent, or its child as well; what comes after them comes to us.
+    for (turns, at) in [0b1, 0b11].into_iter().flat_map(|turns| (0..=20).map(move |at| (turns, at))) {
+        let events = [(at, Event::Crash), (LONG_AFTER, Event::Does(What::Schedule(1)))];
+        let history = check(&graph, plan(turns, true, &events), || format!("turns {turns:b}, crash at {at}"));
+        assert_eq!(history.stranded, 0, "turns {turns:b}, after a crash at {at}");
+        histories += 1;
+    }
+    println!("{histories} histories of a message that a peer lost, and another job for the same call");
+}
+
+/// A child fails while its parent registers with it. Nothing is left of that by which a peer, who comes for it in another job
+/// later, takes the child's message for sent.
+#[test]
+fn a_failure_is_settled_before_a_peer_comes() {
+    let nodes = &[("a", Catch(&["m"])), ("m", Moody(&[])), ("q", All(&["m"]))];
+    let graph = Arc::new(graph("a peer comes after a failure", nodes, &["a", "q"]).complete());
+    let mut histories = 0;
+    for at in 0..=40 {
+        for slow in [Event::Pause, Event::Zombie] {
+            let events = [(at, slow), (LONG_AFTER, Event::Does(What::Schedule(1)))];
+            check(&graph, Plan { peer_calls: &["q"], ..Plan::of(&events) }, || format!("{events:?}"));
+            histories += 1;
+        }
+    }
+    println!("{histories} histories of a failure that a peer comes after");
 }
 
 /// Who looks for stuck work while nothing is wrong, at every access, and stops in the middle: costs messages, and no harm.

@@ -44,12 +44,18 @@ pub enum Event {
 /// How a history goes.
 #[derive(Default)]
 pub struct Plan {
+    /// Each transition is one access, see `transactions`.
+    pub fused: bool,
+    /// Nobody can look through the queue, as with SQS.
+    pub opaque: bool,
     /// Our workers, all of them busy at once.
     pub workers: usize,
     /// Peers beside them: at most once, N+1 wake-ups.
     pub peers: usize,
     /// With one at work at a time: the deliveries that go to a peer, as bits, the first one lowest.
     pub peer_turns: Option<u64>,
+    /// As `peer_turns`: a peer gets the messages for these calls.
+    pub peer_calls: &'static [&'static str],
     /// Peers die, and read what is stale. What they strand is repaired at the end.
     pub bad_peers: bool,
     /// Now and then an access of ours gets no answer.
@@ -101,7 +107,7 @@ impl Plan {
 
     /// May records go, and values come twice?
     pub fn removes(&self) -> bool {
-        self.clients().any(|what| matches!(what, What::Collect | What::Forget(_)))
+        self.clients().any(|what| matches!(what, What::Collect | What::CollectOlder(_) | What::Forget(_)))
     }
 
     pub fn has_letters(&self) -> bool {

@@ -15,13 +15,15 @@ use crate::{check, graphs, number};
 /// Without a wish.
 const HISTORIES: u64 = 12_000;
 
-pub fn histories_end() {
+pub fn histories_end(fused: bool) {
     let seed = number("BRRR_SEED");
     let until = number("BRRR_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let alone = if seed.is_some() { 1 } else { HISTORIES };
+    let many = if fused { HISTORIES / 3 } else { HISTORIES };
+    let alone = if seed.is_some() { 1 } else { many };
     let most = number("BRRR_HISTORIES").unwrap_or(if until.is_some() { u64::MAX } else { alone });
     let first = seed.unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
-    println!("random histories from BRRR_SEED={first}");
+    let kind = if fused { "random histories of transactions" } else { "random histories" };
+    println!("{kind} from BRRR_SEED={first}");
     let mut all: Vec<Arc<Graph>> = graphs().map(|(graph, _)| graph).collect();
     all.extend(ILL.iter().map(|graph| Arc::new(graph.complete())));
     let (mut count, mut with_bad_peers, mut with_stranded) = (0, 0, 0);
@@ -30,7 +32,7 @@ pub fn histories_end() {
         let seed = first + count;
         let mut random = fastrand::Rng::with_seed(seed);
         let graph = &all[random.usize(..all.len())];
-        let plan = random_plan(graph, random);
+        let plan = Plan { fused, ..random_plan(graph, random) };
         with_bad_peers += u64::from(plan.bad_peers);
         let history = check(graph, plan, || format!("BRRR_SEED={seed}"));
         count += 1;
@@ -43,7 +45,7 @@ pub fn histories_end() {
         accesses += history.length;
     }
     println!(
-        "{count} random histories, {accesses} accesses, {sent} messages, {runs} runs, {removed} jobs and values removed; \
+        "{count} {kind}, {accesses} accesses, {sent} messages, {runs} runs, {removed} jobs and values removed; \
          {with_bad_peers} with peers that die and read what is stale ({stale} times), in {with_stranded} of which jobs \
          would not have ended without a repair"
     );

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use brrr_protocol::ports::Kind;
+
+use crate::clients::LONG_AFTER;
 use crate::errand::What;
-use crate::graph::Graph;
+use crate::graph::Node::All;
+use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
 use crate::{check, graphs, stride};
 
@@ -72,4 +76,90 @@ fn what_was_cancelled_is_not_run_again() {
         }
     }
     println!("{histories} histories of removal after a cancellation");
+}
+
+/// Three jobs, each with a call of its own, that share one; the third one comes when the others are over.
+fn sharing() -> Graph {
+    let nodes = &[("a", All(&["c"])), ("b", All(&["c"])), ("x", All(&["c", "d"])), ("c", All(&[])), ("d", All(&[]))];
+    graph("three jobs share a call", nodes, &["a", "b", "x"]).complete()
+}
+
+/// While jobs that are over are removed another one begins, and asks for the same calls. One whose job was cancelled, and that has
+/// no value yet, or whose value has just been removed: it gets a value that stays, or it would be waited for in vain.
+#[test]
+fn what_comes_while_others_go_stays() {
+    let (mut histories, stride) = (0, stride().min(3));
+    let graph = Arc::new(sharing());
+    let last = graph.roots.len() - 1;
+    for fused in [false, true] {
+        let check = |events: &[(i64, Event)]| {
+            check(&graph, Plan { fused, ..Plan::of(events) }, || format!("{fused}, {events:?}"))
+        };
+        let (never, then) = ((500, Event::Dies(What::Schedule(last), 0)), (500, Event::Does(What::Schedule(last))));
+        let length = check(&[never]).length;
+        for cancel in [None].into_iter().chain((0..=length).step_by(if fused { 1 } else { 16 }).map(Some)) {
+            let cancel = Vec::from_iter(cancel.map(|at| (at, Event::Does(What::Cancel(0)))));
+            let begin = check(&[cancel.as_slice(), &[never]].concat()).length;
+            let all = check(&[cancel.as_slice(), &[then]].concat()).length;
+            for accesses in (0..ACCESSES).step_by(stride) {
+                for on in (begin + accesses % stride as i64..=all).step_by(stride) {
+                    let events = [
+                        (begin, Event::Begins(What::Collect, accesses)),
+                        (begin, Event::Does(What::Schedule(last))),
+                        (on, Event::Switch),
+                    ];
+                    let mut events = [cancel.as_slice(), &events].concat();
+                    events.sort_by_key(|(at, _)| *at);
+                    check(&events);
+                    histories += 1;
+                }
+            }
+        }
+    }
+    println!("{histories} histories of removal while another job begins");
+}
+
+/// In ms; less than the clock shows at the beginning, and than `Event::Late` adds.
+const AGE: u64 = 900_000;
+
+/// Only what ended so long ago goes; where nobody can see whether the queue has messages, only what no message can be left of.
+#[test]
+fn what_is_young_stays() {
+    for ((graph, _), fused) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
+        let removed = |opaque, events: &[Event]| {
+            let events: Vec<(i64, Event)> = events.iter().map(|event| (LONG_AFTER, *event)).collect();
+            let plan = Plan { fused, opaque, ..Plan::of(&events) };
+            check(&graph, plan, || format!("{fused}, {opaque}, {events:?}")).world.state().watch.removed
+        };
+        let late = Event::Does(What::CollectOlder(AGE));
+        assert_eq!(removed(false, &[late]), 0, "{}", graph.name);
+        assert_eq!(removed(false, &[Event::Late, late]), graph.roots.len(), "{}", graph.name);
+        assert_eq!(removed(true, &[Event::Late, late]), 0, "{}", graph.name);
+        let weeks = [Event::Late; 2 * 7 * 24 + 1];
+        assert_eq!(removed(true, &[weeks.as_slice(), &[late]].concat()), graph.roots.len(), "{}", graph.name);
+    }
+}
+
+/// A collection that dies leaves nothing that the next one does not find. (Step by step a call's description stays.)
+#[test]
+fn a_collection_that_dies_is_taken_up() {
+    let mut histories = 0;
+    for ((graph, _), fused) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
+        let history = check(&graph, Plan { fused, ..Plan::of(&[]) }, || "no removal".to_owned());
+        for cancel in [None, Some((history.length / 2, Event::Does(What::Cancel(0))))] {
+            for accesses in (0..2 * ACCESSES).step_by(stride().min(5)) {
+                let mut events = Vec::from_iter(cancel);
+                events.push((LONG_AFTER, Event::Dies(What::Collect, accesses)));
+                events.push((LONG_AFTER, Event::Does(What::Collect)));
+                let history = check(&graph, Plan { fused, ..Plan::of(&events) }, || format!("{fused}, {events:?}"));
+                let state = history.world.state();
+                let left: Vec<_> = state.left.iter().filter(|key| fused || key.kind != Kind::Call).collect();
+                let jobs = state.counters.keys().filter(|name| !name.ends_with("LAST")).collect::<Vec<_>>();
+                let is_clean = left.is_empty() && jobs.is_empty();
+                assert!(is_clean, "{}: {fused}, {events:?}: {left:?} are left, counters {jobs:?}", graph.name);
+                histories += 1;
+            }
+        }
+    }
+    println!("{histories} histories of a collection that dies");
 }

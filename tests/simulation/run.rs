@@ -9,14 +9,16 @@ use std::time::Duration;
 use brrr_protocol::Result;
 use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
 use brrr_protocol::model::{Millis, Root};
-use brrr_protocol::ports::{Backend, Delivery, NewJob};
+use brrr_protocol::ports::{Delivery, NewJob};
 use brrr_protocol::step::{Limits, Site, Step, step};
+use brrr_protocol::wire::Message;
 
 use crate::errand::{self, Errand, What};
 use crate::graph::{Graph, LAST, call};
 use crate::handler::GraphHandler;
 use crate::peer;
 use crate::plan::{Event, Plan};
+use crate::transactions::backend;
 use crate::watch::Who;
 use crate::world::{Answer, Crash, View, World};
 
@@ -97,6 +99,8 @@ struct Run {
 /// What is wrong; or a history without an end.
 pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, String> {
     let world = World::new(graph);
+    world.state().fused = plan.fused;
+    world.state().opaque = plan.opaque;
     let jobs = graph.jobs();
     let is_cancelled = |(n, job): (usize, &NewJob)| plan.cancels(n).then(|| job.root.clone());
     let mut history = History {
@@ -107,7 +111,7 @@ pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, Strin
         runs: 0,
         stranded: 0,
         may: May {
-            with_peers: plan.peers > 0 || plan.peer_turns.is_some(),
+            with_peers: plan.peers > 0 || plan.peer_turns.is_some() || !plan.peer_calls.is_empty(),
             with_letters: plan.has_letters() || graph.is_ill(),
             with_removals: plan.removes(),
         },
@@ -285,7 +289,7 @@ impl Run {
     /// Repairs until nothing looks wrong.
     fn repair_all(&mut self) -> std::result::Result<(), String> {
         for _ in 0..MAX_REPAIRS {
-            let view = View::new(&self.world, Who::Ours, None);
+            let view = backend(&self.world, Who::Ours, None);
             if finish(&self.world, errand::repair(view, &self.world)).map_err(|e| e.to_string())?.is_empty() {
                 return Ok(());
             }
@@ -299,7 +303,7 @@ impl Run {
         if history.may.with_peers {
             return Ok(());
         }
-        let view: Arc<dyn Backend> = View::new(&self.world, Who::Ours, None);
+        let view = backend(&self.world, Who::Ours, None);
         let look = Look { now: self.world.now(), older_than: Duration::ZERO };
         let doctor = Doctor::new(view);
         let survey = finish(&self.world, doctor.survey(&look)).map_err(|e| e.to_string())?;
@@ -330,7 +334,9 @@ impl Run {
         let delivery = self.world.deliver(place);
         let ours = self.busy.iter().filter(|b| b.delivery().is_some()).count();
         let peers = self.busy.iter().filter(|b| matches!(b.actor, Actor::Peer)).count();
+        let for_peer = |message: Message| self.plan.peer_calls.contains(&message.call.as_str());
         let is_peer = match self.plan.peer_turns {
+            _ if Message::decode(delivery.body.as_bytes()).is_ok_and(for_peer) => true,
             Some(turns) => turns >> self.deliveries.min(63) & 1 == 1,
             None => ours >= self.plan.workers || (self.plan.peers > peers && self.pick(2) == 0),
         };
@@ -348,7 +354,7 @@ impl Run {
 
     fn work(&self, delivery: Delivery, crash: Option<Crash>, running: bool) -> Busy {
         let actor = Actor::Worker(delivery.clone());
-        let (backend, world): (Arc<dyn Backend>, _) = (View::new(&self.world, Who::Ours, crash), self.world.clone());
+        let (backend, world) = (backend(&self.world, Who::Ours, crash), self.world.clone());
         let handler = GraphHandler::new(&self.graph, &world);
         // Else they are not counted: a history of many crashes is no poison.
         let max_deliveries = self.plan.max_deliveries.unwrap_or(if self.graph.is_ill() { 3 } else { u32::MAX });

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use brrr_protocol::doctor::Finding;
 use brrr_protocol::model::{Millis, Root, Topic};
 use brrr_protocol::ports::{
     Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Place, Queue, Receipt, Request, Store, Swap, Visit,
@@ -72,12 +73,20 @@ pub struct State {
     pub in_turn: bool,
     /// Poison kills no more, and what nobody handled is handled.
     pub cured: bool,
+    /// Queue and store share a transaction, see `transactions`.
+    pub fused: bool,
+    /// Nobody can look through the queue.
+    pub opaque: bool,
+    /// What those found who looked for stuck work.
+    pub findings: Vec<Finding>,
+    /// The records that the last collection left.
+    pub left: Vec<Key>,
     pub watch: Watch,
 }
 
 impl State {
     /// Every change of a record.
-    fn write(&mut self, who: Who, key: &Key, new: Option<Bytes>) {
+    pub fn write(&mut self, who: Who, key: &Key, new: Option<Bytes>) {
         let old = self.records.get(key).cloned();
         self.watch.look(who, key, old.as_ref(), new.as_ref(), &self.records);
         match new {
@@ -122,6 +131,21 @@ impl State {
         }
         self.fresh_reads = (self.fresh_reads - 1).max(-1);
         self.fresh_reads == 0
+    }
+
+    pub fn add(&mut self, counter: &str, by: u64) -> u64 {
+        let sum = self.counters.entry(counter.to_owned()).or_default();
+        *sum += by;
+        *sum
+    }
+
+    /// A message that was not there before.
+    pub fn send_new(&mut self, m: &Outgoing) {
+        self.sent += 1;
+        if let Ok(message) = brrr_protocol::wire::Message::decode(m.body.as_bytes()) {
+            *self.sent_for.entry(message.root).or_default() += 1;
+        }
+        self.send(Message { topic: m.topic.clone(), body: m.body.clone(), receives: 0 }, m.delay);
     }
 
     fn send(&mut self, message: Message, delay: Duration) {
@@ -233,7 +257,7 @@ pub struct Crash(pub i64);
 /// One worker's view of the world.
 pub struct View {
     world: Arc<World>,
-    who: Who,
+    pub who: Who,
     /// Accesses left until the crash; negative: it has happened.
     left: AtomicI64,
 }
@@ -248,7 +272,7 @@ impl View {
     }
 
     /// One access: the scheduler may let others go first; the worker may die before it or after it.
-    async fn access<T>(&self, op: impl FnOnce(&mut State) -> T) -> Result<T> {
+    pub async fn access<T>(&self, op: impl FnOnce(&mut State) -> T) -> Result<T> {
         Turn { world: &self.world, asked: false }.await;
         if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
             return Err(Error::new(ErrorKind::Unavailable, "simulation", "go on", "the worker has died"));
@@ -350,14 +374,7 @@ impl Queue for View {
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
         // Each message on its own: a batch may get through in part.
         for m in messages {
-            self.access(|s| {
-                s.sent += 1;
-                if let Ok(message) = brrr_protocol::wire::Message::decode(m.body.as_bytes()) {
-                    *s.sent_for.entry(message.root).or_default() += 1;
-                }
-                s.send(Message { topic: m.topic.clone(), body: m.body.clone(), receives: 0 }, m.delay);
-            })
-            .await?;
+            self.access(|s| s.send_new(m)).await?;
         }
         Ok(())
     }
@@ -419,6 +436,9 @@ impl Queue for View {
 
     async fn look_through(&self, _: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
         self.access(|s| {
+            if s.opaque {
+                return false;
+            }
             s.ready.iter().for_each(|m| visit(&m.body, Place::Ready));
             s.delayed.iter().for_each(|(_, m)| visit(&m.body, Place::Delayed));
             s.in_flight.values().for_each(|m| visit(&m.body, Place::InWork));
@@ -428,19 +448,14 @@ impl Queue for View {
     }
 
     async fn depth(&self, _: &Topic) -> Result<u64> {
-        unreachable!("the oracle looks at the state")
+        self.access(|s| (s.ready.len() + s.delayed.len() + s.in_flight.len()) as u64).await
     }
 }
 
 #[async_trait]
 impl Cache for View {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
-        self.access(|s| {
-            let sum = s.counters.entry(key.to_owned()).or_default();
-            *sum += by;
-            *sum
-        })
-        .await
+        self.access(|s| s.add(key, by)).await
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {

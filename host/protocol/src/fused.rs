@@ -470,13 +470,14 @@ fn ack(tx: &mut impl Transaction, work: &Work) -> Result<()> {
 ///
 /// # Errors
 /// When the backend fails or a record does not decode.
-pub fn forget_calls(tx: &mut impl Transaction, root: &Root, calls: &[CallHash]) -> Result<u64> {
-    let mut forgotten = 0;
+pub fn forget_calls(tx: &mut impl Transaction, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+    let mut forgotten = Vec::with_capacity(calls.len());
     for call in calls {
         let is_awaited = tx.has(&Key::pending_returns(call))?;
         let latest = tx.get(&Key::latest(call))?;
-        if may_forget(root, is_awaited, latest.as_deref())? {
-            forgotten += 1;
+        let is_free = may_forget(root, is_awaited, latest.as_deref())? && (had_value || !tx.has(&Key::value(call))?);
+        forgotten.push(is_free);
+        if is_free {
             for key in [Key::value(call), Key::call(call), Key::latest(call)] {
                 tx.delete(&key)?;
             }

@@ -536,12 +536,14 @@ pub trait Backend: Send + Sync {
     }
 
     /// Removes what calls have left for all jobs: their values, and which job asked for them last. Not of one that somebody
-    /// waits for, or that another job than `root` asked for last. Returns of how many. Only `gc` does this.
+    /// waits for, or that another job than `root` asked for last. Says of each whether it did. Only `gc` does this.
+    ///
+    /// `had_value`: they had one before it was looked who needs them. Else nothing is removed of those that have one by now.
     ///
     /// Where this is one transaction their descriptions go as well. Step by step they stay: somebody may have sent a message
     /// for the call and be about to say so.
-    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
-        stepwise::forget_calls(self.store(), root, calls).await
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+        stepwise::forget_calls(self.store(), root, calls, had_value).await
     }
 }
 

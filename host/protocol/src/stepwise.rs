@@ -730,17 +730,17 @@ async fn may_be_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash
 ///
 /// # Errors
 /// When the store fails or a record does not decode; safe to repeat.
-pub async fn forget_calls(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<u64> {
+pub async fn forget_calls(store: &dyn Store, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+    if !had_value {
+        return Ok(vec![false; calls.len()]);
+    }
     let keys: Vec<Key> = calls.iter().flat_map(|call| [Key::pending_returns(call), Key::latest(call)]).collect();
     let found = store.get_many(&keys).await?;
-    let mut free = Vec::with_capacity(calls.len());
-    for (call, found) in calls.iter().zip(found.chunks(2)) {
-        if may_forget(root, found[0].is_some(), found[1].as_deref())? {
-            free.push(call);
-        }
-    }
-    store.remove_many(&free.iter().map(|call| Key::value(call)).collect::<Vec<_>>()).await?;
-    Ok(free.len() as u64)
+    let free = found.chunks(2).map(|found| may_forget(root, found[0].is_some(), found[1].as_deref()));
+    let free: Vec<bool> = free.collect::<Result<_>>()?;
+    let values = calls.iter().zip(&free).filter(|(_, free)| **free).map(|(call, _)| Key::value(call));
+    store.remove_many(&values.collect::<Vec<_>>()).await?;
+    Ok(free)
 }
 
 /// May a call be forgotten that only `root` asked for, as far as anybody knows?

@@ -1,11 +1,14 @@
 //! The mutants: what each breaks, and how.
 
 mod completion;
+mod doctor;
 mod failures;
+mod gc;
 mod jobs;
 mod registration;
 mod release;
 mod runs;
+mod transactions;
 
 /// One rule, broken.
 pub struct Mutant {
@@ -81,8 +84,18 @@ impl Mutant {
 
 /// Every mutant.
 pub fn all() -> Vec<Mutant> {
-    [registration::all(), completion::all(), failures::all(), release::all(), runs::all(), jobs::all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        registration::all(),
+        completion::all(),
+        failures::all(),
+        release::all(),
+        runs::all(),
+        jobs::all(),
+        doctor::all(),
+        gc::all(),
+        transactions::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

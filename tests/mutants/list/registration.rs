@@ -39,7 +39,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "p.scheduled_at.is_none() || p.only_under_other_roots(me)",
             "p.scheduled_at.is_none()",
-        ).open("a peer that lost the message of the job before; between workers of ours R3 brings the call back"),
+        ).found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
         breaks("no-second-look", "R4: after registering, a parent looks whether its children have ended meanwhile")
             .edit("stepwise.rs", "outcome(root, call, v, f)).collect::<Result<_>>()?,
         job_over: job", "if $on { Ok(None) } else { outcome(root, call, v, f) }).collect::<Result<_>>()?,
@@ -53,7 +53,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise.rs",
             "            Some(Err(_)) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,",
             "Some(Err(_)) => if $on { Ok(()) } else { wake_in_job(p, call, root, &self.call.topic, ourselves).await },",
-        ).open("a peer that registers with a call that failed while one of our jobs registered; our own workers send again"),
+        ).found_by("a_failure_is_settled_before_a_peer_comes"),
         breaks("second-look-misses-the-job-s-end", "R4: a child of a job that ended while it registered is let go").edit(
             "stepwise.rs",
             "            None if job_over =>",
@@ -163,12 +163,12 @@ pub fn all() -> Vec<Mutant> {
                 "stepwise.rs",
                 "find_cycle(p.store, parent, waiting).await?",
                 "match early { Some(early) => early, None => find_cycle(p.store, parent, waiting).await? }",
-            ).open("a cycle whose parents register at the same moment, and no message for either comes later"),
+            ).found_by("the_last_to_register_finds_the_cycle"),
         breaks("cycle-only-through-shared-calls", "4.7: a child that was deferred in this job may wait for its parent").edit(
             "stepwise.rs",
             "child.was_there || **deferred",
             "child.was_there",
-        ).open("a cycle whose parents register at the same moment, and no message for either comes later"),
+        ).found_by("the_last_to_register_finds_the_cycle"),
         breaks("early-message-looks-for-no-cycle", "4.7: a message for a call that is not ready is the other sign of a cycle")
             .edit(
                 "step.rs",

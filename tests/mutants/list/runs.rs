@@ -16,7 +16,7 @@ pub fn all() -> Vec<Mutant> {
              } else {
                  self.backend().store().swap(&Key::run(call, root), job.loaded.run_bytes.as_ref(), Some(record.encode())).await
              };",
-        ).open("two runs at once of a call that is to be tried again, and a bound on its runs"),
+        ).found_by("what_is_tried_again_is_counted_once"),
         breaks("attempts-not-counted", "4.4: each retry raises the count of attempts").edit(
             "replay.rs",
             "self.before.attempt.max(1).saturating_add(1)",
@@ -26,7 +26,7 @@ pub fn all() -> Vec<Mutant> {
             "replay.rs",
             "            attempt: self.before.attempt.max(1),",
             "attempt: if $on { 1 } else { self.before.attempt.max(1) },",
-        ).open("a call that asks for another one in its second attempt"),
+        ).found_by("an_attempt_that_waits_stays_the_same"),
         breaks("attempts-counted-twice", "4.4: each retry counts once").edit(
             "replay.rs",
             "self.before.attempt.max(1).saturating_add(1)",
@@ -146,6 +146,6 @@ pub fn all() -> Vec<Mutant> {
             "step.rs",
             "        if let Some(deadline) = deadline {",
             "if let (Some(deadline), false) = (deadline, $on) {",
-        ).open("a queue whose clock runs ahead"),
+        ).found_by("a_deadline_holds_however_early_its_message_comes"),
     ]
 }

@@ -320,7 +320,7 @@ impl Backend for Memory {
         self.transact(|tx| fused::end_job(tx, root, failure, now))
     }
 
-    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
-        self.transact(|tx| fused::forget_calls(tx, root, calls))
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+        self.transact(|tx| fused::forget_calls(tx, root, calls, had_value))
     }
 }

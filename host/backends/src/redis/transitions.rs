@@ -223,13 +223,15 @@ impl Backend for Redis {
         self.run(self.acknowledging(script, work), "discharge a call").await.map(drop)
     }
 
-    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
         if !self.may_script() {
-            return stepwise::forget_calls(self, root, calls).await;
+            return stepwise::forget_calls(self, root, calls, had_value).await;
         }
-        let script = scripts::FORGET.call(&self.0.keys).arg(root.as_str()).args(calls.iter().map(CallHash::as_str));
-        match self.run(script, "forget calls").await? {
-            Value::Int(count) => Ok(count.unsigned_abs()),
+        let script = scripts::FORGET.call(&self.0.keys).arg(root.as_str()).arg(u8::from(had_value));
+        match self.run(script.args(calls.iter().map(CallHash::as_str)), "forget calls").await? {
+            Value::Array(forgotten) if forgotten.len() == calls.len() => {
+                Ok(forgotten.iter().map(|forgotten| *forgotten == Value::Int(1)).collect())
+            }
             other => Err(Redis::unexpected("forget calls", &other)),
         }
     }

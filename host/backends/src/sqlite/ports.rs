@@ -275,8 +275,8 @@ impl Backend for Sqlite {
         self.writer.run(Mode::Durable, move |tx| fused::end_job(tx, &root, &failure, now)).await
     }
 
-    async fn forget_calls(&self, root: &Root, calls: &[CallHash]) -> Result<u64> {
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
         let (root, calls) = (root.clone(), calls.to_vec());
-        self.writer.run(Mode::Write, move |tx| fused::forget_calls(tx, &root, &calls)).await
+        self.writer.run(Mode::Write, move |tx| fused::forget_calls(tx, &root, &calls, had_value)).await
     }
 }

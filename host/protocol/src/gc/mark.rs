@@ -28,6 +28,8 @@ pub(super) struct Marks {
     pub old: Vec<Old>,
     /// The calls that stay.
     pub calls: HashSet<u64>,
+    /// Calls of old jobs that had their value before it was looked what lives. No other one is removed, see `note_values`.
+    pub removable: HashSet<u64>,
     /// Jobs of which a message or a waiting call is left.
     pub busy: HashSet<u64>,
     pub reason: Option<Reason>,
@@ -51,7 +53,7 @@ impl Marks {
 }
 
 impl Collector {
-    /// Finds what stays. Jobs first: what they come to need while the rest is looked at is looked at once more, see `mark_new`.
+    /// Finds what stays. Jobs first: those that begin while the rest is looked at are looked at once more, see `mark_new`.
     pub(super) async fn mark(&self, plan: &Plan) -> Result<Marks> {
         let mut marks = Marks::default();
         let mut topics = Listing::of(self.backend.store(), Kind::Tasks);
@@ -62,7 +64,12 @@ impl Collector {
         let can_look = self.backend.queue().look_through(&Topic::from("-"), &mut |_, _| ()).await?;
         let least = if can_look { Duration::ZERO } else { MESSAGE_LIFE };
         let age = u64::try_from(plan.older_than.max(least).as_millis()).unwrap_or(u64::MAX);
-        self.mark_jobs(&mut marks, plan.now.checked_sub(age)).await?;
+        let until = plan.now.checked_sub(age);
+        let live = self.sort_jobs(&mut marks, until).await?;
+        self.note_values(&mut marks).await?;
+        for (root, job) in live {
+            self.mark_job(&mut marks, &root, &job).await?;
+        }
         self.mark_waiting(&mut marks).await?;
         self.mark_queued(&mut marks).await?;
         Ok(marks)
@@ -70,11 +77,34 @@ impl Collector {
 
     /// Marks what jobs need that began since the last look.
     pub(super) async fn mark_new(&self, marks: &mut Marks) -> Result<()> {
-        self.mark_jobs(marks, None).await
+        for (root, job) in self.sort_jobs(marks, None).await? {
+            self.mark_job(marks, &root, &job).await?;
+        }
+        Ok(())
     }
 
-    /// `until`: what had ended by then may go.
-    async fn mark_jobs(&self, marks: &mut Marks, until: Option<Millis>) -> Result<()> {
+    /// Notes which calls of old jobs have a value, before it is looked what lives.
+    ///
+    /// A call that has none yet may be asked for by a live job after that was looked at, and get its value for it; who waits
+    /// for that must find it. One that has its value by now is waited for by nobody who is not seen then.
+    async fn note_values(&self, marks: &mut Marks) -> Result<()> {
+        let mut seen = HashSet::new();
+        for job in &marks.old {
+            let calls = self.calls(&job.root, &job.top).await?.all;
+            let new: Vec<CallHash> = calls.into_iter().filter(|call| seen.insert(bits(call.as_str()))).collect();
+            for page in new.chunks(PAGE) {
+                let keys: Vec<Key> = page.iter().map(Key::value).collect();
+                let found = self.backend.store().get_many(&keys).await?;
+                let there = page.iter().zip(found).filter(|(_, value)| value.is_some());
+                marks.removable.extend(there.map(|(call, _)| bits(call.as_str())));
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the jobs that had ended by `until` among the old ones; the others that were not looked at before.
+    async fn sort_jobs(&self, marks: &mut Marks, until: Option<Millis>) -> Result<Vec<(Root, JobRecord)>> {
+        let mut others = Vec::new();
         let mut jobs = Listing::of(self.backend.store(), Kind::Job);
         while let Some(ids) = jobs.next().await? {
             let new: Vec<Root> = ids.into_iter().filter(|id| marks.known.insert(bits(id))).map(Root::from).collect();
@@ -82,30 +112,28 @@ impl Collector {
                 let keys: Vec<Key> = page.iter().map(Key::job).collect();
                 for (root, bytes) in page.iter().zip(self.backend.store().get_many(&keys).await?) {
                     let Some(bytes) = bytes else { continue };
-                    match JobRecord::decode(&bytes) {
-                        Ok(job) => self.mark_job(marks, root, job, until).await?,
-                        Err(_) => marks.because(Reason::Damaged(root.clone())),
+                    let Ok(job) = JobRecord::decode(&bytes) else {
+                        marks.because(Reason::Damaged(root.clone()));
+                        continue;
+                    };
+                    // Of an old one too: of a job that was cancelled messages may be left, and nobody may have announced its topic.
+                    marks.topics.insert(job.topic.clone());
+                    match (ended(&job), until) {
+                        (Some(ended), Some(until)) if ended <= until => {
+                            marks.old.push(Old { root: root.clone(), top: job.call });
+                        }
+                        _ => others.push((root.clone(), job)),
                     }
                 }
             }
         }
-        Ok(())
+        Ok(others)
     }
 
-    async fn mark_job(&self, marks: &mut Marks, root: &Root, job: JobRecord, until: Option<Millis>) -> Result<()> {
-        // Of an old one too: of a job that was cancelled messages may be left, and nobody may have announced its topic.
-        marks.topics.insert(job.topic);
-        // Where nobody wrote down when it ended, that was after it began.
-        let ended = job.end.map(|end| end.at.max(job.created));
-        if let (Some(ended), Some(until)) = (ended, until)
-            && ended <= until
-        {
-            marks.old.push(Old { root: root.clone(), top: job.call });
-            return Ok(());
-        }
+    async fn mark_job(&self, marks: &mut Marks, root: &Root, job: &JobRecord) -> Result<()> {
         let calls = self.calls(root, &job.call).await?;
         marks.calls.extend(calls.all.iter().map(|call| bits(call.as_str())));
-        if calls.unnamed && ended.is_none() {
+        if calls.unnamed && ended(job).is_none() {
             marks.because(Reason::Unnamed(root.clone()));
         }
         Ok(())
@@ -157,4 +185,9 @@ impl Collector {
         }
         Ok(())
     }
+}
+
+/// When a job ended. Where nobody wrote that down, it was after it began.
+fn ended(job: &JobRecord) -> Option<Millis> {
+    job.end.map(|end| end.at.max(job.created))
 }

@@ -1,12 +1,13 @@
 //! Removes what no live job can reach: what jobs that ended a while ago have left in the store.
 //!
 //! What a live job needs is what its `run` records name, and everything that somebody waits for or that has a message.
-//! - `mark`: finds that; `sweep`: removes what ended jobs have left beside it, from the leaves up and the job's own record
+//! - `mark`: finds that, after it was noted which values are there; `sweep`: removes what ended jobs have left beside it, from the leaves up and the job's own record
 //!   last, so that a collection that dies is taken up by the next one
 //! - `calls`: the calls of one job
 //!
 //! A run that is in progress while the value of a call is removed that no live job had asked for before, and that asks for
-//! it, may find it in one replay and have it computed again for the next. (Not for a call that it waits for.)
+//! it, may find it in one replay and have it computed again for the next. Not for a call that it waits for: only values go that
+//! were there before it was looked what lives, and each once in a collection.
 
 mod calls;
 mod mark;

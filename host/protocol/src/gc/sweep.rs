@@ -32,7 +32,7 @@ impl Collector {
                 if marks.busy.contains(&bits(job.root.as_str())) {
                     collected.left += 1;
                 } else {
-                    self.remove_job(job, &marks, plan, &mut collected).await?;
+                    self.remove_job(job, &mut marks, plan, &mut collected).await?;
                 }
             }
         }
@@ -40,14 +40,25 @@ impl Collector {
         Ok(collected)
     }
 
-    async fn remove_job(&self, job: &Old, marks: &Marks, plan: &Plan, collected: &mut Collected) -> Result<()> {
+    async fn remove_job(&self, job: &Old, marks: &mut Marks, plan: &Plan, collected: &mut Collected) -> Result<()> {
         let calls = self.calls(&job.root, &job.top).await?.all;
         if !matches!(marks.reason, Some(Reason::Peers(_))) {
-            let free = |call: &&CallHash| !marks.calls.contains(&bits(call.as_str()));
-            let free: Vec<CallHash> = calls.iter().filter(free).cloned().collect();
-            for page in free.chunks(PAGE) {
-                collected.calls +=
-                    if plan.dry_run { page.len() as u64 } else { self.backend.forget_calls(&job.root, page).await? };
+            let free = calls.iter().filter(|call| !marks.calls.contains(&bits(call.as_str()))).cloned();
+            let (had_value, others): (Vec<CallHash>, Vec<CallHash>) =
+                free.partition(|call| marks.removable.contains(&bits(call.as_str())));
+            for page in had_value.chunks(PAGE) {
+                let gone = match plan.dry_run {
+                    true => vec![true; page.len()],
+                    false => self.backend.forget_calls(&job.root, page, true).await?,
+                };
+                for (call, _) in page.iter().zip(gone).filter(|(_, gone)| *gone) {
+                    // Once: if it gets its value again, that is somebody's who is not marked.
+                    marks.removable.remove(&bits(call.as_str()));
+                    collected.calls += 1;
+                }
+            }
+            for page in others.chunks(PAGE).filter(|_| !plan.dry_run) {
+                self.backend.forget_calls(&job.root, page, false).await?;
             }
         }
         collected.jobs += 1;

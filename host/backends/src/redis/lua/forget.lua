@@ -1,14 +1,14 @@
--- `Backend::forget_calls`: root, hashes -> of how many calls something was removed.
+-- `Backend::forget_calls`: root, whether they had a value, hashes -> of each whether something was removed.
 
-local root, forgotten = ARGV[2], 0
-for n = 3, #ARGV do
+local root, had_value, forgotten = ARGV[2], ARGV[3] == '1', {}
+for n = 4, #ARGV do
   local key = record(ARGV[n])
   local latest = call('HGET', key, 'latest')
   reading = 'a latest-job record'
   local place = latest and entry(latest, 'root')
-  if call('HEXISTS', key, 'pending_returns') == 0 and (not place or text(latest, place) == root) then
-    call('HDEL', key, 'value', 'call', 'latest')
-    forgotten = forgotten + 1
-  end
+  local is_free = call('HEXISTS', key, 'pending_returns') == 0 and (not place or text(latest, place) == root)
+    and (had_value or call('HEXISTS', key, 'value') == 0)
+  if is_free then call('HDEL', key, 'value', 'call', 'latest') end
+  forgotten[#forgotten + 1] = is_free and 1 or 0
 end
 return forgotten

@@ -1,0 +1,78 @@
+//! Who looks for stuck work and repairs it.
+
+use super::{Mutant, breaks};
+
+const DIE: &str = "what_peers_that_die_leave_behind_is_repaired";
+const STALE: &str = "what_peers_that_read_what_is_stale_leave_behind_is_repaired";
+const RIGHT: &str = "nothing_looks_wrong_that_is_right";
+
+pub fn all() -> Vec<Mutant> {
+    vec![
+        breaks("repair-misses-lost-calls", "A call that a live job waits for and that has no message is found")
+            .edit(
+                "doctor/judge.rs",
+                "self.lost(facts, root, &topics, Why::NotQueued, !may_be_queued).await.map(Some)",
+                "Ok(None)",
+            )
+            .found_by(DIE),
+        breaks(
+            "repair-misses-who-was-not-woken",
+            "A parent whose calls have all ended, and that nobody has woken, is found",
+        )
+        .edit(
+            "doctor/judge.rs",
+            "return self.lost(facts, root, &topics, Why::NotWoken, !may_be_queued).await.map(Some);",
+            "return Ok(None);",
+        )
+        .found_by(STALE),
+        breaks("repair-misses-values-that-woke-nobody", "Who waits for a call that has its value is found")
+            .edit(
+                "doctor/judge.rs",
+                "            if let Some(entry) = first {",
+                "if let Some(entry) = first.filter(|_| !$on) {",
+            )
+            .found_by(DIE),
+        breaks("repair-sends-nothing", "A call that is lost is queued again")
+            .edit(
+                "doctor/repair.rs",
+                "        self.backend.queue().send_many(&[Outgoing::now(topic, &message)]).await?;",
+                "",
+            )
+            .found_by(DIE),
+        breaks("repair-makes-nothing-ready", "A parent that nobody will wake is run, whatever it waits for")
+            .edit(
+                "doctor/repair.rs",
+                "let ready = RunRecord { need: 0, ..run };",
+                "let ready = RunRecord { need: if $on { run.need } else { 0 }, ..run };",
+            )
+            .elsewhere("tests/backends: a_parent_that_its_children_do_not_know_is_run_again"),
+        breaks("repair-by-put", "A repair changes a run record only from what was read")
+            .edit(
+                "doctor/repair.rs",
+                "Ok(store.swap(&key, Some(&bytes), Some(ready.encode())).await? == Swap::Done)",
+                "{ store.put(&key, ready.encode()).await?; Ok(true) }",
+            )
+            .open("a repair of what was stuck and goes on while it is repaired"),
+        breaks("queued-calls-look-lost", "A call that has a message is not lost")
+            .edit("doctor/queued.rs", "            self.calls.insert(bits(message.call.as_str()));", "")
+            .found_by(RIGHT),
+        breaks("calls-in-work-look-lost", "A call that a worker has in work is not lost")
+            .edit(
+                "doctor/queued.rs",
+                "&mut |body, _| queued.add(body)",
+                "&mut |body, place| if !($on && place == Place::InWork) { queued.add(body) }",
+            )
+            .found_by(RIGHT),
+        breaks("waiting-calls-look-lost", "A parent that a call it waits for will wake is not stuck")
+            .edit("doctor/judge.rs", "self.will_be_woken(call, root, run).await?", "false")
+            .found_by(RIGHT),
+        breaks("young-calls-look-lost", "What has waited for less than it may is left alone")
+            .edit("doctor/judge.rs", "        if young {", "if !$on && young {")
+            .found_by("what_is_young_is_left_alone"),
+        breaks("dead-jobs-look-alive", "Nothing is queued again for a job that is over").edit(
+            "doctor/judge.rs",
+            "JobRecord::decode(&bytes).is_ok_and(|job| !job.is_over())",
+            "JobRecord::decode(&bytes).is_ok()",
+        ),
+    ]
+}

@@ -1,0 +1,54 @@
+//! Transitions as one transaction. What they leave and send is held against the stepwise ones by `tests/backends`, equivalence.
+
+use super::{Mutant, breaks};
+
+const FAULTS: &str = "every_fault_heals_between_transactions";
+
+pub fn all() -> Vec<Mutant> {
+    vec![
+        breaks("transaction-wakes-nobody", "A call that completes wakes who waits, in the same transaction")
+            .edit(
+                "fused.rs",
+                "    wake_all(tx, call)?;
+    if let Some(at) = work.ends_job {
+        let state",
+                "if !$on { wake_all(tx, call)?; }
+    if let Some(at) = work.ends_job {
+        let state",
+            )
+            .found_by(FAULTS),
+        breaks("transaction-sends-no-wake-up", "Who has enough outcomes is sent a message")
+            .edit("fused.rs", "            tx.send(&entry.topic, &entry.message())?;", "")
+            .found_by(FAULTS),
+        breaks("transaction-keeps-entries", "Who was woken is forgotten")
+            .edit("fused.rs", "        tx.delete(&Key::pending_returns(call))?;", "")
+            .found_by(FAULTS),
+        breaks("transaction-forgets-other-jobs", "R2: parents of other jobs stay registered")
+            .edit("fused.rs", "    tx.put(&key, &kept.encode())\n", "if $on { tx.delete(&key) } else { tx.put(&key, &kept.encode()) }\n")
+            .found_by(FAULTS),
+        breaks("transaction-passes-nothing-on", "R2: a call that failed is queued again for another job that waits for it")
+            .edit(
+                "fused.rs",
+                "    send(tx, topic, &Message { root: other.root.clone(), call: call.clone() })?;",
+                "",
+            )
+            .found_by(FAULTS),
+        breaks("transaction-sends-no-child", "R4: a child that nobody has queued is queued")
+            .edit("fused.rs", "                    tx.send(&self.call.topic, &Message { root: me.root.clone(), call: hash.clone() })?;", "")
+            .found_by(FAULTS),
+        breaks("transaction-does-not-wake-itself", "R4: what ended before we registered wakes nobody, so we wake ourselves")
+            .edit("fused.rs", "    if ended > 0 && ended >= d.wait.need as usize {", "if !$on && ended > 0 && ended >= d.wait.need as usize {")
+            .found_by(FAULTS),
+        breaks("transaction-finds-no-cycle", "protocol.md 6: a cycle of calls is an error and not a hang")
+            .edit("fused.rs", "    if let Some(cycle) = find_cycle(tx, parent, waiting)? {", "if let Some(cycle) = find_cycle(tx, parent, if $on { HashSet::new() } else { waiting })? {")
+            .found_by(FAULTS),
+        breaks("transaction-replaces-values", "4.2: the first value wins")
+            .edit("fused.rs", "    if !tx.has(&key)? {
+        tx.put(&key, value)?;
+    }", "tx.put(&key, value)?;")
+            .found_by(FAULTS),
+        breaks("transaction-lets-nobody-go", "R3: a call that a live job waits for is queued again under that job")
+            .edit("fused.rs", "            send(tx, &topic, &Message { root, call: call.clone() })?;", "let _ = root;")
+            .found_by(FAULTS),
+    ]
+}

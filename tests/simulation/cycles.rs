@@ -1,0 +1,38 @@
+//! Cycles that nothing but the last look of one of their calls can find: the message that would find them too came too early, or
+//! a peer took it.
+
+use std::sync::Arc;
+
+use crate::graph::Node::All;
+use crate::graph::{Graph, graph};
+use crate::plan::{Event, Plan};
+use crate::{WINDOW, check, stride};
+
+/// The call of the job is part of the cycle, and nobody else waits for it.
+fn circle() -> Arc<Graph> {
+    Arc::new(graph("a circle", &[("a", All(&["b"])), ("b", All(&["a"]))], &["a"]).complete())
+}
+
+/// `b` asks for `a` while that one is slow in registering with it. What `b` sends for that is taken by a peer, who knows nothing
+/// of cycles, or comes to a worker before `b` has registered. So none but the last of the two can see the whole of it.
+#[test]
+fn the_last_to_register_finds_the_cycle() {
+    let (graph, mut histories) = (circle(), 0);
+    let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
+    for peer_turns in [None, Some(0b100)] {
+        for slow in 0..=length {
+            check(&graph, Plan { peer_turns, ..Plan::of(&[(slow, Event::Pause)]) }, || {
+                format!("{peer_turns:?}, {slow}")
+            });
+            histories += 1;
+            for other in (slow..=slow + WINDOW).step_by(stride().min(7)) {
+                for event in [Event::Pause, Event::Switch] {
+                    let plan = Plan { peer_turns, ..Plan::of(&[(slow, Event::Pause), (other, event)]) };
+                    check(&graph, plan, || format!("{peer_turns:?}, {slow}, {other}, {event:?}"));
+                    histories += 1;
+                }
+            }
+        }
+    }
+    println!("{histories} histories of a cycle whose calls register at the same moment");
+}

@@ -1,0 +1,56 @@
+//! Who looks for stuck work finds none where nothing is stuck, whenever he looks, and leaves alone what is young.
+
+use brrr_protocol::doctor::{Finding, Lost};
+
+use crate::clients::LONG_AFTER;
+use crate::errand::What;
+use crate::graph::Node::{Fail, Flaky, Moody, Race};
+use crate::plan::{Event, Plan};
+use crate::random::peers_can_run;
+use crate::{check, graphs, stride};
+
+/// After every single access somebody looks; a worker dies, or none does.
+#[test]
+fn nothing_looks_wrong_that_is_right() {
+    let (mut looks, look) = (0, Event::Does(What::Look(0)));
+    for ((graph, length), fused) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
+        // A call that waits in a job that is over comes back when what it waits for is let go: that is nothing that he sees.
+        let ends_early = graph.has(|node| matches!(node, Race(..) | Fail | Flaky(..) | Moody(_)));
+        if graph.deadline > 0 || graph.spawn_limit > 0 || (graph.roots.len() > 1 && ends_early) {
+            continue;
+        }
+        for crash in std::iter::once(None).chain((0..=length).step_by(stride().min(9)).map(Some)) {
+            let mut events: Vec<(i64, Event)> = (0..=length + 20).map(|at| (at, look)).collect();
+            events.extend(crash.map(|at| (at, Event::Crash)));
+            events.sort_by_key(|(at, _)| *at);
+            let history = check(&graph, Plan { fused, ..Plan::of(&events) }, || format!("{fused}, crash at {crash:?}"));
+            // What jobs that are over wait for is to be let go, which happens in its own time.
+            let state = history.world.state();
+            let found = state.findings.iter().find(|finding| !matches!(finding, Finding::Abandoned { .. }));
+            assert!(found.is_none(), "{}: {fused}, crash at {crash:?}: {found:?}", graph.name);
+            looks += events.len();
+        }
+    }
+    println!("{looks} looks");
+}
+
+/// Peers lost something: it is found, but not while it is young, because a peer could have it in work.
+#[test]
+fn what_is_young_is_left_alone() {
+    let mut found = 0;
+    for (graph, length) in graphs().filter(|(graph, _)| peers_can_run(graph)) {
+        for at in 0..=length {
+            let look = |age| {
+                let events = [(at, Event::Crash), (LONG_AFTER, Event::Does(What::Look(age)))];
+                let plan = Plan { peer_turns: Some(u64::MAX), bad_peers: true, ..Plan::of(&events) };
+                let history = check(&graph, plan, || format!("crash at {at}"));
+                let state = history.world.state();
+                state.findings.iter().filter(|finding| matches!(finding, Finding::Lost(Lost { .. }))).count()
+            };
+            found += look(0);
+            assert_eq!(look(1_000_000), 0, "{}: crash at {at}", graph.name);
+        }
+    }
+    assert!(found > 0);
+    println!("{found} lost calls");
+}

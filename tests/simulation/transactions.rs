@@ -1,0 +1,175 @@
+//! The same world where queue and store share a transaction: each transition is one access, which takes effect as a whole or not
+//! at all. What is no transition (a retry, a client's look, a repair) is still made step by step.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brrr_protocol::Result;
+use brrr_protocol::fused::{self, Snapshot, Transaction};
+use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
+use brrr_protocol::ports::{
+    Backend, Cache, Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Queue, Receipt, Scheduled, Store, Work,
+};
+use brrr_protocol::records::{JobRecord, JobState};
+use bytes::Bytes;
+
+use crate::graphs::{GRAPHS, ILL};
+use crate::plan::{Event, Plan};
+use crate::watch::Who;
+use crate::world::{Answer, Crash, State, View, World};
+use crate::{WINDOW, check, ends, stride};
+
+/// What a worker, a client or who repairs sees of this world.
+pub fn backend(world: &Arc<World>, who: Who, crash: Option<Crash>) -> Arc<dyn Backend> {
+    let view = View::new(world, who, crash);
+    if world.state().fused { Arc::new(Fused(view)) } else { view }
+}
+
+struct Fused(Arc<View>);
+
+struct Tx<'a> {
+    state: &'a mut State,
+    who: Who,
+}
+
+impl Snapshot for Tx<'_> {
+    fn get(&mut self, key: &Key) -> Result<Option<Bytes>> {
+        Ok(self.state.records.get(key).cloned())
+    }
+}
+
+impl Transaction for Tx<'_> {
+    fn put(&mut self, key: &Key, value: &[u8]) -> Result<()> {
+        self.state.write(self.who, key, Some(Bytes::copy_from_slice(value)));
+        Ok(())
+    }
+
+    fn delete(&mut self, key: &Key) -> Result<()> {
+        if self.state.records.contains_key(key) {
+            self.state.write(self.who, key, None);
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self, message: Outgoing) -> Result<()> {
+        self.state.send_new(&message);
+        Ok(())
+    }
+
+    fn add(&mut self, counter: &str, by: u64) -> Result<u64> {
+        Ok(self.state.add(counter, by))
+    }
+
+    fn ack(&mut self, receipt: &Receipt) -> Result<()> {
+        self.state.in_flight.remove(&receipt.0);
+        Ok(())
+    }
+}
+
+impl Fused {
+    /// No record is damaged here, so no transaction is ever taken back.
+    async fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        let who = self.0.who;
+        self.0.access(|state| body(&mut Tx { state, who }).expect("no record is damaged")).await
+    }
+}
+
+#[async_trait]
+impl Backend for Fused {
+    fn name(&self) -> String {
+        self.0.name()
+    }
+
+    fn store(&self) -> &dyn Store {
+        &*self.0
+    }
+
+    fn queue(&self) -> &dyn Queue {
+        &*self.0
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        &*self.0
+    }
+
+    async fn changed(&self, version: u64, at_most: Duration) -> u64 {
+        self.0.changed(version, at_most).await
+    }
+
+    async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
+        self.transact(|tx| fused::schedule(tx, job, now)).await
+    }
+
+    async fn load(&self, work: &Work) -> Result<Loaded> {
+        self.transact(|tx| fused::load(tx, work)).await
+    }
+
+    async fn outcomes(&self, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+        self.transact(|tx| fused::outcomes(tx, root, calls)).await
+    }
+
+    async fn defer(&self, deferral: &Deferral<'_>) -> Result<Deferred> {
+        self.transact(|tx| fused::defer(tx, deferral)).await
+    }
+
+    async fn complete(&self, work: &Work, value: Bytes) -> Result<()> {
+        self.transact(|tx| fused::complete(tx, work, &value)).await
+    }
+
+    async fn fail(&self, work: &Work, failure: &Failure) -> Result<()> {
+        self.transact(|tx| fused::fail(tx, work, failure)).await
+    }
+
+    async fn discharge(&self, work: &Work, end: JobState) -> Result<()> {
+        self.transact(|tx| fused::discharge(tx, work, end)).await
+    }
+
+    async fn release(&self, work: &Work) -> Result<()> {
+        self.transact(|tx| fused::release(tx, work)).await
+    }
+
+    async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+        self.transact(|tx| fused::end_job(tx, root, failure, now)).await
+    }
+
+    async fn forget_calls(&self, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+        self.transact(|tx| fused::forget_calls(tx, root, calls, had_value)).await
+    }
+}
+
+/// Each of these at every access, with and without a crash or another turn later on.
+#[test]
+fn every_fault_heals_between_transactions() {
+    let (mut histories, stride) = (0, stride().min(19));
+    let all = GRAPHS.iter().chain(ILL).map(|graph| Arc::new(graph.complete()));
+    for graph in all {
+        let of = |events: &[(i64, Event)]| {
+            check(&graph, Plan { fused: true, ..Plan::of(events) }, || format!("transactions, {events:?}"))
+        };
+        let length = of(&[]).length;
+        let faults = [
+            Event::Crash,
+            Event::Preempt,
+            Event::Zombie,
+            Event::Pause,
+            Event::Late,
+            Event::Early,
+            Event::Unanswered(Answer::Lost),
+            Event::Unanswered(Answer::Refused),
+        ];
+        for event in faults.into_iter().chain(ends(&graph)) {
+            for first in 0..=length {
+                of(&[(first, event)]);
+                histories += 1;
+                for second in (first + first % stride as i64..=first + WINDOW / 2).step_by(stride) {
+                    of(&[(first, event), (second, Event::Crash)]);
+                    of(&[(first, Event::Zombie), (second, event)]);
+                    of(&[(first, event), (second, Event::Switch)]);
+                    histories += 3;
+                }
+            }
+        }
+    }
+    println!("{histories} histories of transactions with one fault or two");
+}
