@@ -67,10 +67,12 @@ pub fn write(root: &Path, target: &Path, mutants: &[Mutant]) -> Result<(), Strin
     if !stale.is_empty() {
         return Err(format!("these mutants do not fit host/protocol/src any more:\n{}", stale.join("\n")));
     }
-    let simulation = root.join("tests/simulation");
+    let (simulation, simulation_to) = (root.join("tests/simulation"), target.join("tests/simulation"));
     for path in files(&simulation) {
-        put(&target.join("tests/simulation").join(path.strip_prefix(&simulation).unwrap()), &read(&path));
+        put(&simulation_to.join(path.strip_prefix(&simulation).unwrap()), &read(&path));
     }
+    remove_others(&source.join("src"), &crate_to.join("src"));
+    remove_others(&simulation, &simulation_to);
     put(&crate_to.join("Cargo.toml"), &crate_manifest(&read(&source.join("Cargo.toml"))));
     put(&target.join("Cargo.toml"), &workspace_manifest(&read(&root.join("Cargo.toml")))?);
     put(&target.join("Cargo.lock"), &read(&root.join("Cargo.lock")));
@@ -118,6 +120,15 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Removes from a copy of an earlier time what the original has no longer.
+fn remove_others(original: &Path, copy: &Path) {
+    for path in files(copy) {
+        if !original.join(path.strip_prefix(copy).unwrap()).exists() {
+            fs::remove_file(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        }
+    }
 }
 
 fn read(path: &Path) -> String {

@@ -26,27 +26,27 @@ pub fn all() -> Vec<Mutant> {
             "{ let _ = root; Kind::Failure(\"any\".into()) }",
         ),
         breaks("failure-beside-a-value", "R1: a failure is put only where there is no value").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
             "p.store.put_if(&key, encode_failure(failure), &key).await?",
         ).found_by("every_fault_heals"),
         breaks("end-of-job-beside-a-value", "R1: a job that is ended fails its top call only where there is no value").edit(
-            "stepwise.rs",
+            "stepwise/jobs.rs",
             "store.put_if(&key, encode_failure(failure), &value).await?",
             "store.put_if(&key, encode_failure(failure), &key).await?",
         ),
         breaks("failure-not-in-one-step", "R1: value and failure are looked at and written in one atomic step").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
             "p.store.get(&Key::value(call)).await?.is_none() && p.store.swap(&key, None, Some(encode_failure(failure))).await? == Swap::Done",
         ).found_by("every_fault_heals"),
         breaks("failure-replaced", "R1: a failure is never replaced").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
             "{ p.store.put(&key, encode_failure(failure)).await?; true }",
         ),
         breaks("failure-deleted", "R1: a failure is never deleted").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "        wake_in_job(p, call, root, &work.topic, HashSet::new()).await?;",
             "$right
              if let Some(bytes) = p.store.get(&Key::failure(call, root)).await? {
@@ -54,7 +54,7 @@ pub fn all() -> Vec<Mutant> {
              }",
         ),
         breaks("failure-read-before-the-value", "R1: a reader reads the value first, then the failure").edit(
-            "stepwise.rs",
+            "stepwise/load.rs",
             "    let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
     let failures = store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?;",
             "let (values, failures) = if $on {
@@ -66,49 +66,49 @@ pub fn all() -> Vec<Mutant> {
              };",
         ).found_by("a_slow_reader_sees_what_others_saw"),
         breaks("no-second-look-in-load", "R1: after a value without a failure, the failure is read again").edit(
-            "stepwise.rs",
+            "stepwise/load.rs",
             "    if value.is_some() && failure.is_none() {",
             "if !$on && value.is_some() && failure.is_none() {",
         ).found_by("a_job_ends_as_its_call_did"),
         breaks("no-second-look-at-failures", "R1: as above, of the children at a parent's second look").edit(
-            "stepwise.rs",
+            "stepwise/defer.rs",
             "    if !doubtful.is_empty() {",
             "if !$on && !doubtful.is_empty() {",
         ).harmless("there is a value, so all that wait may be woken; each of them looks at the failure of its job itself"),
         breaks("value-wins", "R1: of a value and a failure of the same job the failure counts").edit(
-            "stepwise.rs",
+            "stepwise/load.rs",
             "    match failure {
         Some(bytes) => Ok(Some(Err(read_failure(",
             "match failure.filter(|_| !($on && value.is_some())) {
         Some(bytes) => Ok(Some(Err(read_failure(",
         ),
         breaks("failure-wakes-other-jobs", "R2: a failure wakes parents of its own job only").edit(
-            "stepwise.rs",
+            "stepwise/wake.rs",
             "partition(|r| r.root == *root)",
             "partition(|r| $on || r.root == *root)",
         ),
         breaks("failure-passes-nothing-on", "R2: a call that failed is queued again for another job that waits for it").edit(
-            "stepwise.rs",
+            "stepwise/wake.rs",
             "PendingReturns::next_in_turn(&kept, root), passed_on)",
             "PendingReturns::next_in_turn(&kept, root), passed_on || $on)",
         ),
         breaks("failure-passed-on-in-vain", "R2: it is queued again under that job, not under the one where it failed").edit(
-            "stepwise.rs",
+            "stepwise/wake.rs",
             "Message { root: other.root.clone(), call: call.clone() }",
             "Message { root: if $on { root.clone() } else { other.root.clone() }, call: call.clone() }",
         ),
         breaks("failure-passed-on-every-time", "R2: it is queued again once, not once for every look at the record").edit(
-            "stepwise.rs",
+            "stepwise/wake.rs",
             "            passed_on = true;",
             "passed_on = false;",
         ).harmless("one message more for each time that the record changed between read and write"),
         breaks("failure-forgets-other-jobs", "R2: parents of other jobs stay registered").edit(
-            "stepwise.rs",
+            "stepwise/wake.rs",
             "        let new = (!kept.is_empty()).then(|| {",
             "let new = (!$on && !kept.is_empty()).then(|| {",
         ),
         breaks("failure-deletes-then-sends", "R2: wake-ups and messages are sent before the record changes").edit(
-            "stepwise.rs",
+            "stepwise/wake.rs",
             SETTLE,
             "let other = PendingReturns::next_in_turn(&kept, root).map(|other| other.root.clone());
              let new = (!kept.is_empty()).then(|| {
@@ -121,12 +121,12 @@ pub fn all() -> Vec<Mutant> {
              break;",
         ),
         breaks("failure-swaps-what-is-there", "R2: entries are removed from the very bytes that were read").edit(
-            "stepwise.rs",
+            "stepwise/wake.rs",
             "p.store.swap(&key, Some(&bytes), new).await?",
             "p.store.swap(&key, p.store.get(&key).await?.as_ref(), new).await?",
         ),
         breaks("failure-wakes-nobody", "4.4: a failure wakes the parents of its job like a value does").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "        wake_in_job(p, call, root, &work.topic, HashSet::new()).await?;",
             "",
         ),
@@ -136,21 +136,21 @@ pub fn all() -> Vec<Mutant> {
             "if outcome.is_err() { self.ack().await?; } else { $right }",
         ),
         breaks("acknowledged-before-failing", "Acknowledge last: a failure is durable before").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "    let key = Key::failure(call, root);
     let end = if p.store.put_if(",
             "if $on { p.ack(work).await?; }
             $right",
         ),
         breaks("acknowledged-before-discharging", "Acknowledge last: who waits for what failed was woken before").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "    if end == JobState::Completed {
         wake_all(",
             "if $on { p.ack(work).await?; }
             $right",
         ),
         breaks("failed-job-not-written-down", "4.5: a job whose top call failed is over, and its record says so").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "    if let Some(at) = work.ends_job {
         mark_over(",
             "if let (Some(at), false) = (work.ends_job, $on) {

@@ -5,26 +5,26 @@ use super::{Mutant, breaks};
 pub fn all() -> Vec<Mutant> {
     vec![
         breaks("schedule-replaces-the-job", "4.5: who schedules a job again does not revive one that is over").edit(
-            "stepwise.rs",
+            "stepwise/jobs.rs",
             "    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
             "if $on { p.store.put(&key, record.encode()).await?; } else if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
         ).found_by("who_schedules_may_die_and_do_it_again"),
         breaks("schedule-repeated-sends-nothing", "4.4: a client that is not sure repeats, and that must queue the job").edit(
-            "stepwise.rs",
+            "stepwise/jobs.rs",
             "        record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;",
             "return Ok(Scheduled::Queued);",
         ),
         breaks("schedule-sends-first", "A job has its record before its message can be worked on")
             .edit(
-                "stepwise.rs",
+                "stepwise/jobs.rs",
                 "    let key = Key::job(&job.root);
     let mut record = job.record(now);",
                 "if $on { p.queue.send_many(&job.messages(now)).await?; }
                  $right",
             )
-            .edit("stepwise.rs", "    p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;", "return Ok(Scheduled::Queued);"),
+            .edit("stepwise/jobs.rs", "    p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;", "return Ok(Scheduled::Queued);"),
         breaks("schedule-over-a-value-leaves-the-job-alive", "A job whose call has its value is over").edit(
-            "stepwise.rs",
+            "stepwise/jobs.rs",
             "        mark_over(p.store, &job.root, JobEnd { state, at: now }).await?;
         return Ok(Scheduled::AlreadyDone);",
             "if !$on { mark_over(p.store, &job.root, JobEnd { state, at: now }).await?; }
@@ -36,18 +36,18 @@ pub fn all() -> Vec<Mutant> {
             "if !$on && self.deadline > 0 { vec![first, last] }",
         ),
         breaks("state-before-the-failure", "4.5: who ends a job writes the failure first, then its state").edit(
-            "stepwise.rs",
+            "stepwise/jobs.rs",
             "    let state = if store.put_if(&key, encode_failure(failure), &value).await? {",
             "if $on { mark_over(store, root, JobEnd { state: JobState::of(Err(&failure.kind)), at: now }).await?; }
             $right",
         ),
         breaks("cancelled-without-a-failure", "4.5: a job that is ended fails its top call").edit(
-            "stepwise.rs",
+            "stepwise/jobs.rs",
             "store.put_if(&key, encode_failure(failure), &value).await?",
             "true",
         ),
         breaks("end-of-a-job-replaced", "4.5: a job that is over stays so").edit(
-            "stepwise.rs",
+            "stepwise/jobs.rs",
             "        if job.is_over() {
             return Ok(Some(job));
         }
@@ -58,7 +58,7 @@ pub fn all() -> Vec<Mutant> {
         let over",
         ),
         breaks("end-of-a-job-by-put", "4.5: a job's end is written by compare-and-swap").edit(
-            "stepwise.rs",
+            "stepwise/jobs.rs",
             "        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
             Swap::Done => return Ok(Some(over)),",
             "match (if $on { store.put(&key, over.encode()).await?; Swap::Done } else { store.swap(&key, Some(&bytes), Some(over.encode())).await? }) {

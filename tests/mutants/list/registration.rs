@@ -12,65 +12,65 @@ const WRITE_RUN: &str = "p.store.swap(&key, d.run_before, Some(d.run_after.encod
 pub fn all() -> Vec<Mutant> {
     vec![
         breaks("record-before-message", "protocol.md 1: a child's message is sent before its record says that it was")
-            .edit("stepwise.rs", SEND, "")
+            .edit("stepwise/defer.rs", SEND, "")
             .edit(
-                "stepwise.rs",
+                "stepwise/defer.rs",
                 REGISTERED,
                 "if $on && !messages.is_empty() { p.queue.send_many(&messages).await?; }
                  $right",
             )
-            .edit("stepwise.rs", "                pending.scheduled_at = None;", "pending.scheduled_at = Some(1);"),
+            .edit("stepwise/child.rs", "                pending.scheduled_at = None;", "pending.scheduled_at = Some(1);"),
         breaks("message-after-the-entry", "R4: the message first, then the entry: a peer sees an entry and sends nothing")
-            .edit("stepwise.rs", SEND, "")
+            .edit("stepwise/defer.rs", SEND, "")
             .edit(
-                "stepwise.rs",
+                "stepwise/defer.rs",
                 REGISTERED,
                 "if $on && !messages.is_empty() { p.queue.send_many(&messages).await?; }
                  $right",
             ).found_late(),
         breaks("scheduled-at-once", "R4: an entry is without scheduled_at until it is certain that the call will be run")
-            .edit("stepwise.rs", "                pending.scheduled_at = None;", "pending.scheduled_at = Some(1);"),
+            .edit("stepwise/child.rs", "                pending.scheduled_at = None;", "pending.scheduled_at = Some(1);"),
         breaks("missing-scheduled-at-ignored", "R4: where there is no scheduled_at, whoever comes next sends again").edit(
-            "stepwise.rs",
+            "stepwise/child.rs",
             "p.scheduled_at.is_none() || p.only",
             "(!$on && p.scheduled_at.is_none()) || p.only",
         ),
         breaks("own-entry-of-another-job-ignored", "R4: a parent that waits under another job only sends again").edit(
-            "stepwise.rs",
+            "stepwise/child.rs",
             "p.scheduled_at.is_none() || p.only_under_other_roots(me)",
             "p.scheduled_at.is_none()",
         ).found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
         breaks("no-second-look", "R4: after registering, a parent looks whether its children have ended meanwhile")
-            .edit("stepwise.rs", "outcome(root, call, v, f)).collect::<Result<_>>()?,
+            .edit("stepwise/defer.rs", "outcome(root, call, v, f)).collect::<Result<_>>()?,
         job_over: job", "if $on { Ok(None) } else { outcome(root, call, v, f) }).collect::<Result<_>>()?,
         job_over: !$on && job"),
         breaks("second-look-misses-values", "R4: a value that is there at the second look wakes who else waits for it").edit(
-            "stepwise.rs",
+            "stepwise/child.rs",
             "            Some(Ok(_)) => wake_all(p, call, ourselves).await,",
             "Some(Ok(_)) => if $on { Ok(()) } else { wake_all(p, call, ourselves).await },",
         ).harmless("the message that was sent finds the value and wakes who waits"),
         breaks("second-look-misses-failures", "R4: a failure that is there at the second look is settled by R2").edit(
-            "stepwise.rs",
+            "stepwise/child.rs",
             "            Some(Err(_)) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,",
             "Some(Err(_)) => if $on { Ok(()) } else { wake_in_job(p, call, root, &self.call.topic, ourselves).await },",
         ).found_by("a_failure_is_settled_before_a_peer_comes"),
         breaks("second-look-misses-the-job-s-end", "R4: a child of a job that ended while it registered is let go").edit(
-            "stepwise.rs",
+            "stepwise/child.rs",
             "            None if job_over =>",
             "None if job_over && !$on =>",
         ).found_by("a_slow_worker_sees_a_job_end"),
         breaks("no-wake-up-of-ourselves", "R4: what ended before we registered wakes nobody, so we wake ourselves").edit(
-            "stepwise.rs",
+            "stepwise/defer.rs",
             "seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await?", "false",
         ),
         breaks("wakes-itself-last", "R4: a parent wakes itself for what ended before its entries go")
             .edit(
-                "stepwise.rs",
+                "stepwise/defer.rs",
                 "seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await?",
                 "false",
             )
             .edit(
-                "stepwise.rs",
+                "stepwise/defer.rs",
                 "    let waiting = waiting_children(&children, &seen);",
                 "if $on && seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await? {
                      p.send(&me.topic, &d.work.message).await?;
@@ -79,17 +79,17 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by("a_zombie_takes_nothing_with_it"),
         breaks("scheduled-at-by-put", "R4: scheduled_at is set by one compare-and-swap from the bytes that were written").edit(
-            "stepwise.rs",
+            "stepwise/child.rs",
             "p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;",
             "p.store.put(&Key::pending_returns(call), pending.encode()).await?;",
         ),
         breaks("entry-by-put", "pending_returns is only ever compared and swapped").edit(
-            "stepwise.rs",
+            "stepwise/child.rs",
             "            return p.store.swap(&key, self.bytes.as_ref(), Some(new)).await.map(Some);",
             "p.store.put(&key, new).await?; return Ok(Some(Swap::Done));",
         ),
         breaks("entry-beside-a-value", "R4: an entry is only created where there is no value").edit(
-            "stepwise.rs",
+            "stepwise/child.rs",
             "    async fn write(&self, p: &Ports<'_>, new: Bytes) -> Result<Option<Swap>> {
         let (key, value) = (Key::pending_returns(&self.call.hash), Key::value(&self.call.hash));
         if self.bytes.is_some() {",
@@ -98,60 +98,60 @@ pub fn all() -> Vec<Mutant> {
         if $on || self.bytes.is_some() {",
         ),
         breaks("record-gone-while-registering", "R4: a record that went while we registered told nobody of us: we send").edit(
-            "stepwise.rs",
+            "stepwise/child.rs",
             "            if !self.sent && must_send(",
             "if !$on && !self.sent && must_send(",
         ),
         breaks("over-job-registers", "R3: a run of a job that is over registers nowhere").edit(
-            "stepwise.rs",
+            "stepwise/defer.rs",
             "    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {",
             "if !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {",
         ).harmless("what it has registered with lets go of it when it ends or is let go of itself"),
         breaks("call-record-last", "R4: a call is described before its message is sent")
             .edit(
-                "stepwise.rs",
+                "stepwise/defer.rs",
                 "    p.store.put_many(&described.collect::<Vec<_>>()).await?;",
                 "let described: Vec<_> = described.collect();
                  if !$on { p.store.put_many(&described).await?; }",
             )
             .edit(
-                "stepwise.rs",
+                "stepwise/defer.rs",
                 REGISTERED,
                 "if $on { p.store.put_many(&described).await?; }
                  $right",
             ),
         breaks("run-record-before-sending", "4.3: nothing suppresses wake-ups that was written before everything was sent")
             .edit(
-                "stepwise.rs",
+                "stepwise/defer.rs",
                 "    // Messages first: a peer that gets a redelivery",
                 "if $on { p.store.swap(&Key::run(parent, root), d.run_before, Some(d.run_after.encode())).await?; }
                  $right",
             )
-            .edit("stepwise.rs", WRITE_RUN, "Swap::Done"),
+            .edit("stepwise/defer.rs", WRITE_RUN, "Swap::Done"),
         breaks("run-record-by-put", "4.3: the run record is written by compare-and-swap from what the run began with").edit(
-            "stepwise.rs",
+            "stepwise/defer.rs",
             WRITE_RUN,
             "p.store.put(&key, d.run_after.encode()).await?; Swap::Done",
         ),
         breaks("no-run-record", "4.3: a run that waits says what for, so that one wake-up is enough").edit(
-            "stepwise.rs",
+            "stepwise/defer.rs",
             WRITE_RUN,
             "Swap::Done",
         ),
         breaks("acknowledged-before-registered", "Acknowledge last: a run that waits has registered before").edit(
-            "stepwise.rs",
+            "stepwise/defer.rs",
             "    // Messages first: a peer that gets a redelivery",
             "if $on { p.ack(d.work).await?; }
             $right",
         ),
         breaks("no-walk-for-cycles", "protocol.md 6: a cycle of calls is an error and not a hang").edit(
-            "stepwise.rs",
+            "stepwise/defer.rs",
             "    if targets.is_empty() {\n        return Ok(None);",
             "if $on || targets.is_empty() {\n        return Ok(None);",
         ),
         breaks("cycle-looked-for-too-early", "4.7: a cycle is looked for after the parent's own run record is written")
             .edit(
-                "stepwise.rs",
+                "stepwise/defer.rs",
                 REGISTERED,
                 "let early = if $on {
                      let seen = look_again(p.store, root, &children).await?;
@@ -160,12 +160,12 @@ pub fn all() -> Vec<Mutant> {
                  $right",
             )
             .edit(
-                "stepwise.rs",
+                "stepwise/defer.rs",
                 "find_cycle(p.store, parent, waiting).await?",
                 "match early { Some(early) => early, None => find_cycle(p.store, parent, waiting).await? }",
             ).found_by("the_last_to_register_finds_the_cycle"),
         breaks("cycle-only-through-shared-calls", "4.7: a child that was deferred in this job may wait for its parent").edit(
-            "stepwise.rs",
+            "stepwise/defer.rs",
             "child.was_there || **deferred",
             "child.was_there",
         ).found_by("the_last_to_register_finds_the_cycle"),

@@ -5,13 +5,13 @@ use super::{Mutant, breaks};
 pub fn all() -> Vec<Mutant> {
     vec![
         breaks("no-release", "R3: a call of a job that is over is let go").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "    let mut release = Release::new(call, topic);",
             "if $on { return Ok(()); }
             $right",
         ),
         breaks("over-job-s-messages-acknowledged", "R3: a message of a job that is over is not simply acknowledged").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "    release_call(p, &work.message.call, &work.topic).await?;",
             "",
         ),
@@ -58,7 +58,7 @@ pub fn all() -> Vec<Mutant> {
             "let keep = $on || dead.is_empty();",
         ),
         breaks("release-deletes-then-sends", "R3: the message is sent before the entries are removed").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "        if let Some(root) = send {
             p.send(&topic, &Message { root, call: call.clone() }).await?;
         }
@@ -73,15 +73,15 @@ pub fn all() -> Vec<Mutant> {
              if swapped { release.done(); }",
         ).harmless("a redelivery finds the live entries and sends for them"),
         breaks("release-swaps-what-is-there", "R3: entries are removed from the very bytes that were read").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "        if keep || p.store.swap(&key, Some(&bytes), new.map",
             "let bytes = if $on { p.store.get(&key).await?.unwrap_or(bytes) } else { bytes };
              $right",
         ).found_late(),
-        breaks("release-takes-all-for-dead", "R3: an entry of a live job is no dead one").edit("stepwise.rs", "            release.found(root, over);", "release.found(root, true);"),
-        breaks("release-takes-all-for-alive", "R3: a job whose record says that it is over is dead").edit("stepwise.rs", "            release.found(root, over);", "release.found(root, false);"),
+        breaks("release-takes-all-for-dead", "R3: an entry of a live job is no dead one").edit("stepwise/settle.rs", "            release.found(root, over);", "release.found(root, true);"),
+        breaks("release-takes-all-for-alive", "R3: a job whose record says that it is over is dead").edit("stepwise/settle.rs", "            release.found(root, over);", "release.found(root, false);"),
         breaks("acknowledged-before-release", "Acknowledge last: a call is let go before").edit(
-            "stepwise.rs",
+            "stepwise/settle.rs",
             "    release_call(p, &work.message.call, &work.topic).await?;",
             "p.ack(work).await?;
              $right",

@@ -97,13 +97,13 @@ pub fn all() -> Vec<Mutant> {
             "if $on || !job.is_overdue(now) {",
         ),
         breaks("spawn-limit-ignored", "4.9: a job that sends more messages than it may fails").edit(
-            "stepwise.rs",
+            "stepwise/defer.rs",
             "        if count > d.spawn_limit {",
             "if !$on && count > d.spawn_limit {",
         ),
         breaks("spawn-limit-leaves-messages-out", "4.9: a message over the limit fails the job, it is never left out")
-            .edit("stepwise.rs", "let messages: Vec<Outgoing> = children", "let mut /* $on */ messages: Vec<Outgoing> = children")
-            .edit("stepwise.rs", "            return Ok(Deferred::OverSpawnLimit);", "messages.clear();"),
+            .edit("stepwise/defer.rs", "let messages: Vec<Outgoing> = children", "let mut /* $on */ messages: Vec<Outgoing> = children")
+            .edit("stepwise/defer.rs", "            return Ok(Deferred::OverSpawnLimit);", "messages.clear();"),
         breaks("spawn-limit-fails-one-call", "4.9: over the limit the job's top call fails, not only the one at hand").edit(
             "step.rs",
             "            Some(record) if record.call != self.work.message.call => {",

@@ -1,0 +1,176 @@
+//! A call that waits for others.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+
+use super::Ports;
+use super::child::{Child, read_pending};
+use super::load::outcome;
+use super::settle::release;
+use super::wake::is_ready;
+use crate::concurrent::{Access, all};
+use crate::cycle::Walk;
+use crate::error::Result;
+use crate::model::{CallHash, Outcome, Root};
+use crate::ports::{Deferral, Deferred, Key, Outgoing, Store, Swap, spawn_counter};
+use crate::records::{JobRecord, RunRecord};
+use crate::wire::{CallRecord, Message, Return};
+
+/// See `Backend::defer`. Rule R4.
+///
+/// # Errors
+/// When a port fails or a record does not decode; safe to repeat.
+pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
+    let Message { root, call: parent } = &d.work.message;
+    let me = Return { root: root.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
+
+    let keys: Vec<Key> = d.wait.calls.iter().map(|c| Key::pending_returns(&c.hash)).chain([Key::job(root)]).collect();
+    let mut found = p.store.get_many(&keys).await?;
+    let job = found.pop().flatten();
+    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {
+        release(p, d.work).await?;
+        return Ok(Deferred::JobOver);
+    }
+    let described = d.wait.calls.iter().map(|c| (Key::call(&c.hash), CallRecord::encode(&c.task, &c.payload)));
+    p.store.put_many(&described.collect::<Vec<_>>()).await?;
+
+    // Messages first: a peer that gets a redelivery sees a record and sends nothing.
+    let mut children = Vec::with_capacity(keys.len());
+    for (child, bytes) in d.wait.calls.iter().zip(found) {
+        children.push(Child::new(child, bytes, &me)?);
+    }
+    let messages: Vec<Outgoing> = children.iter().filter(|c| c.sent).map(|c| c.message(root)).collect();
+    if !messages.is_empty() {
+        let count = p.cache.incr(&spawn_counter(root), messages.len() as u64).await?;
+        if count > d.spawn_limit {
+            return Ok(Deferred::OverSpawnLimit);
+        }
+    }
+    let mut accesses: Vec<Access<'_, ()>> = Vec::new();
+    for child in children.iter().filter(|c| c.first_of_job) {
+        accesses.push(Box::pin(child.put_options(p, root)));
+    }
+    all(accesses).await?;
+    if !messages.is_empty() {
+        p.queue.send_many(&messages).await?;
+    }
+    let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(children.len());
+    // The last one first: meanwhile the children are run, in about their order. One that ends before it is registered wakes
+    // nobody, and one that ends after, while others are still being registered, wakes in vain.
+    for child in children.iter_mut().rev() {
+        accesses.push(Box::pin(child.register(p, &me)));
+    }
+    all(accesses).await?;
+    let key = Key::run(parent, root);
+    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, d.run_before, Some(d.run_after.encode())).await?
+        && let Some(new) = over_what_no_run_wrote(&found, d)?
+    {
+        p.store.swap(&key, Some(&found), Some(new)).await?;
+    }
+
+    let seen = look_again(p.store, root, &children).await?;
+    // What ended before we were registered wakes nobody; so one wake-up for all of that, if it is enough. Before our entries go:
+    // if we have lost our lease, another run may have registered the same ones, and nobody does again what we don't come to do.
+    if seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await? {
+        p.send(&me.topic, &d.work.message).await?;
+    }
+    settle_sent(p, d, &children, &seen, &me).await?;
+    let waiting = waiting_children(&children, &seen);
+    if let Some(cycle) = find_cycle(p.store, parent, waiting).await? {
+        return Ok(Deferred::Cycle(cycle));
+    }
+    p.ack(d.work).await?;
+    Ok(Deferred::Waiting { queued: (0..).zip(&children).filter(|(_, c)| c.sent).map(|(place, _)| place).collect() })
+}
+
+/// What a run that waits writes where it finds a record that was not there at its start: over one that no run has written
+/// its own, with the options that were left there. `None`: another run of the call has written it, and that is as good.
+pub(crate) fn over_what_no_run_wrote(found: &[u8], d: &Deferral<'_>) -> Result<Option<Bytes>> {
+    let Message { root, call } = &d.work.message;
+    let found = RunRecord::decode(found).map_err(|e| e.of(&Key::run(call, root)))?;
+    let ours = d.run_before.is_none() && found.was_never_run();
+    Ok(ours.then(|| RunRecord { options: found.options, ..d.run_after.clone() }.encode()))
+}
+
+/// What is there after the parent has registered and its own `run` record is written.
+struct Seen {
+    /// The children that were deferred in this job themselves.
+    deferred: Vec<bool>,
+    /// Of those whose message was sent, in their order.
+    outcomes: Vec<Option<Outcome>>,
+    job_over: bool,
+}
+
+/// Reads all of it at once; see `load` for values and failures.
+async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> Result<Seen> {
+    let mut keys: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, root)).collect();
+    let sent: Vec<&CallHash> = children.iter().filter(|c| c.sent).map(|c| &c.call.hash).collect();
+    keys.extend(sent.iter().map(|call| Key::value(call)));
+    keys.extend(sent.iter().map(|call| Key::failure(call, root)));
+    if !sent.is_empty() {
+        keys.push(Key::job(root));
+    }
+    let mut found = store.get_many(&keys).await?;
+    let job = if sent.is_empty() { None } else { found.pop().flatten() };
+    let mut failures = found.split_off(children.len() + sent.len());
+    let values = found.split_off(children.len());
+    let doubtful: Vec<usize> = (0..sent.len()).filter(|n| values[*n].is_some() && failures[*n].is_none()).collect();
+    if !doubtful.is_empty() {
+        let again: Vec<Key> = doubtful.iter().map(|n| Key::failure(sent[*n], root)).collect();
+        for (n, failure) in doubtful.into_iter().zip(store.get_many(&again).await?) {
+            failures[n] = failure;
+        }
+    }
+    let outcomes = values.into_iter().zip(failures).zip(sent);
+    Ok(Seen {
+        deferred: found.iter().map(Option::is_some).collect(),
+        outcomes: outcomes.map(|((v, f), call)| outcome(root, call, v, f)).collect::<Result<_>>()?,
+        job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))?,
+    })
+}
+
+/// For each child whose message was sent: it may have ended before we registered; then whoever else waits for it is
+/// woken. If not, the message is known to be sent, and that is written down.
+async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], seen: &Seen, me: &Return) -> Result<()> {
+    let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(seen.outcomes.len());
+    for (child, outcome) in children.iter().filter(|c| c.sent).zip(&seen.outcomes) {
+        accesses.push(Box::pin(child.settle(p, d, outcome.as_ref(), seen.job_over, me)));
+    }
+    all(accesses).await?;
+    Ok(())
+}
+
+/// The children that may wait for their parent in turn: those that others wait for too, and those that have been
+/// deferred in this job themselves.
+///
+/// Looked at only after the parent's own `run` record was written: of the parents of a cycle, each then either sees its
+/// child's record or is seen by it, so that the last one finds the whole cycle, in whatever order they register.
+fn waiting_children(children: &[Child<'_>], seen: &Seen) -> HashSet<CallHash> {
+    let waiting = children.iter().zip(&seen.deferred).filter(|(child, deferred)| child.was_there || **deferred);
+    waiting.map(|(child, _)| child.call.hash.clone()).collect()
+}
+
+/// Walks up from `start` looking for one of `targets`; the cycle from a call down to itself.
+///
+/// # Errors
+/// When the store fails or a record does not decode.
+pub async fn find_cycle(
+    store: &dyn Store,
+    start: &CallHash,
+    targets: HashSet<CallHash>,
+) -> Result<Option<Vec<CallHash>>> {
+    if targets.is_empty() {
+        return Ok(None);
+    }
+    let mut walk = Walk::new(start, targets);
+    while let Some(call) = walk.next_unread() {
+        let bytes = store.get(&Key::pending_returns(&call)).await?;
+        if let Some(pending) = read_pending(&call, bytes.as_deref())?
+            && let Some(cycle) = walk.read(&call, &pending)
+        {
+            return Ok(Some(cycle));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,89 @@
+//! Jobs: how they begin and end.
+
+use super::Ports;
+use super::load::outcomes;
+use crate::error::Result;
+use crate::model::{CallHash, Failure, Millis, Root};
+use crate::ports::{Key, NewJob, Scheduled, Store, Swap, spawn_counter};
+use crate::records::{JobEnd, JobRecord, JobState, encode_failure, encode_latest, read_failure};
+use crate::wire::CallRecord;
+
+/// See `Backend::schedule`.
+///
+/// # Errors
+/// When a port fails; safe to repeat under the same root.
+pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Scheduled> {
+    let call = &job.call;
+    // First, so that nobody takes the call for one that is no longer needed and forgets what is written next.
+    p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
+    p.store.put(&Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload)).await?;
+    let key = Key::job(&job.root);
+    let mut record = job.record(now);
+    // Never replaced: a client that repeats itself must not revive a job that is over.
+    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {
+        record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;
+    }
+    if record.is_over() {
+        return Ok(Scheduled::AlreadyDone);
+    }
+    if p.store.get(&Key::value(&call.hash)).await?.is_some() {
+        let state = end_in_job(p.store, &job.root, &call.hash).await?;
+        mark_over(p.store, &job.root, JobEnd { state, at: now }).await?;
+        return Ok(Scheduled::AlreadyDone);
+    }
+    let messages = job.messages(now);
+    p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;
+    p.queue.send_many(&messages).await?;
+    Ok(Scheduled::Queued)
+}
+
+/// Writes down how a job ended, if it is one of ours and alive. Returns the job as it then is.
+pub(super) async fn mark_over(store: &dyn Store, root: &Root, end: JobEnd) -> Result<Option<JobRecord>> {
+    let key = Key::job(root);
+    let mut found = store.get(&key).await?;
+    while let Some(bytes) = found {
+        let job = JobRecord::decode(&bytes).map_err(|e| e.of(&key))?;
+        if job.is_over() {
+            return Ok(Some(job));
+        }
+        let over = JobRecord { end: Some(end), ..job };
+        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
+            Swap::Done => return Ok(Some(over)),
+            Swap::Mismatch(other) => found = other,
+        }
+    }
+    Ok(None)
+}
+
+/// See `Backend::end_job`. The failure first: a crash after it leaves a job whose top call has its outcome, which the
+/// next message for that call, or whoever repeats this, finds and writes down.
+///
+/// # Errors
+/// When the store fails or a record does not decode; safe to repeat.
+pub async fn end_job(store: &dyn Store, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+    let key = Key::job(root);
+    let Some(bytes) = store.get(&key).await? else { return Ok(None) };
+    let job = JobRecord::decode(&bytes).map_err(|e| e.of(&key))?;
+    if job.is_over() {
+        return Ok(Some(job));
+    }
+    let (key, value) = (Key::failure(&job.call, root), Key::value(&job.call));
+    let state = if store.put_if(&key, encode_failure(failure), &value).await? {
+        JobState::of(Err(&failure.kind))
+    } else {
+        // It has its outcome, so that is how it ended.
+        match outcomes(store, root, std::slice::from_ref(&job.call)).await?.first() {
+            Some(Some(outcome)) => JobState::of_outcome(outcome),
+            _ => JobState::of(Err(&failure.kind)),
+        }
+    };
+    mark_over(store, root, JobEnd { state, at: now }).await
+}
+
+/// How a call that has an outcome ended in a job. A failure counts even if a value came after it (R1): somebody who ends
+/// the job may have put one in the very moment in which the call completed.
+pub(super) async fn end_in_job(store: &dyn Store, root: &Root, call: &CallHash) -> Result<JobState> {
+    let key = Key::failure(call, root);
+    let failure = store.get(&key).await?.map(|bytes| read_failure(&key, &bytes)).transpose()?;
+    Ok(failure.map_or(JobState::Completed, |failure| JobState::of(Err(&failure.kind))))
+}
