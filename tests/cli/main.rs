@@ -4,6 +4,7 @@
 
 mod aws;
 mod backends;
+mod bad_components;
 mod calls;
 mod components;
 mod config;
@@ -13,6 +14,8 @@ mod dead;
 mod doctor;
 mod events;
 mod fetch;
+#[path = "../wasm/fixture.rs"]
+mod fixture;
 mod gateway;
 mod gateway_limits;
 mod harness;

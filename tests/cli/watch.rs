@@ -1,7 +1,9 @@
 //! `run --watch`: what changes is built and served, under running calls.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use crate::fixture::Fixture;
 use crate::harness::{Env, Running, eventually, guest};
 
 /// The conformance guest of another language: the same tasks, another component.
@@ -109,6 +111,52 @@ fn a_component_that_is_no_good_is_not_served() {
     assert!(worker.stderr().contains("fan_out (new)"), "{}", worker.stderr());
     assert_eq!(env.run(["call", "fan_out", "{\"n\": 3}"]).ok(), "3");
     worker.stop().ok();
+}
+
+#[test]
+fn a_component_that_attacks_is_not_served() {
+    let env = Env::new();
+    put(&env, &guest(), "app.wasm");
+    // One slot, which a component that is looked at does not take from those that run.
+    let worker = env.start(["run", "--watch", "app.wasm", "--max-running", "1", "--events", "events"]);
+    told(&worker, "serving topic", 1);
+    assert_eq!(greet(&env, "A"), "Hello, A!");
+    let before = worker.memory("VmRSS");
+    let attack = |describe: &str, cut: usize, reason: &str, times: usize| {
+        let component = Fixture { describe: Some(describe), ..Fixture::default() }.component();
+        let new = env.write("hostile", &component[..component.len() - cut]);
+        let loads = worker.stderr().matches("loading app.wasm").count();
+        put(&env, &new, "app.wasm");
+        if times == 1 {
+            // Ten seconds pass before it is given up.
+            told(&worker, "loading app.wasm", loads + 1);
+            let start = Instant::now();
+            assert_eq!(greet(&env, "B"), "Hello, B!");
+            assert!(start.elapsed() < Duration::from_secs(8), "{:?}", start.elapsed());
+            assert!(!worker.stderr().contains("goes on"), "it was over before it could do harm");
+        }
+        told(&worker, "what was there before goes on", times);
+        let stderr = worker.stderr();
+        assert!(stderr.lines().any(|line| line.contains("app.wasm: ") && line.contains(reason)), "{stderr}");
+        assert_eq!(greet(&env, &format!("C{times}")), format!("Hello, C{times}!"));
+    };
+    attack("(loop $forever (br $forever)) (unreachable)", 0, "within 10 s", 1);
+    attack("(unreachable)", 0, "it gave up", 2);
+    attack("(loop $more (drop (memory.grow (i32.const 16))) (br $more)) (unreachable)", 0, "memory limit", 3);
+    attack("(unreachable)", 40, "could not be compiled", 4);
+    let after = worker.memory("VmRSS");
+    assert!(after < before + 100, "{before} MiB before, {after} after");
+
+    // And a call that has the only slot does not keep a good one from being looked at.
+    let long = env.start(["call", "sleeper", "{\"seconds\": 600}"]);
+    eventually("it runs", || {
+        let events = std::fs::read_to_string(env.path("events")).expect("events");
+        let runs = |line: &str| line.contains("\"sleeper\"") && line.contains("\"to\":\"running\"");
+        if events.lines().any(runs) { Ok(()) } else { Err(events) }
+    });
+    put(&env, &guest().with_file_name("rust-hello.wasm"), "app.wasm");
+    told(&worker, "serving topic demo anew", 1);
+    drop(long);
 }
 
 #[test]
