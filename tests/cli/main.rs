@@ -5,6 +5,7 @@
 mod aws;
 mod backends;
 mod bad_components;
+mod bad_servers;
 mod calls;
 mod components;
 mod config;
