@@ -87,6 +87,7 @@ async fn traps_say_what_happened() {
     for (how, text) in [
         (b"u", "it gave up"),
         (b"r", "its stack of 1 MiB overflowed"),
+        (b"r", "at fixture!recurse\n"),
         (b"o", "out of bounds memory access"),
         (b"z", "integer divide by zero"),
         (b"x", "out of bounds"),
