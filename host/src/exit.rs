@@ -190,7 +190,8 @@ impl From<&LoadError> for Exit {
             | LoadError::DescribeTimeout { .. }
             | LoadError::BadName { .. }
             | LoadError::BadOption { .. }
-            | LoadError::NoTasks { .. } => Self::BrokenComponent,
+            | LoadError::NoTasks { .. }
+            | LoadError::TooManyTasks { .. } => Self::BrokenComponent,
             LoadError::Engine { .. } => Self::Fault,
         }
     }

@@ -41,6 +41,8 @@ pub struct Env {
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
+    /// The most MiB that it had resident, as far as that was seen.
+    pub peak: u64,
     pub stdout: String,
     pub stderr: String,
 }
@@ -123,10 +125,14 @@ impl Env {
         worker
     }
 
+    /// Where the commands' store is, unless they are told otherwise.
+    pub fn url(&self) -> String {
+        format!("sqlite:{}", self.path(".brrr/state.db").display())
+    }
+
     /// The store that the commands use unless told otherwise.
     pub fn backend(&self) -> Arc<dyn Backend> {
-        let url = format!("sqlite:{}", self.path(".brrr/state.db").display());
-        block_on(brrr_backends::open(&url)).expect("the backend")
+        block_on(brrr_backends::open(&self.url())).expect("the backend")
     }
 }
 
@@ -208,14 +214,22 @@ impl Running {
         kill_process(self.id(), signal).expect("a signal");
     }
 
+    /// MiB that it has (`VmRSS`) or had at most (`VmHWM`) resident; 0 after its end.
+    pub fn memory(&self, of: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(of)?.strip_prefix(':'));
+        line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
+    }
+
     /// Waits for the end.
     pub fn end(self) -> Ended {
         self.end_within(PATIENCE)
     }
 
     pub fn end_within(mut self, patience: Duration) -> Ended {
-        let start = Instant::now();
+        let (start, mut peak) = (Instant::now(), 0);
         let code = loop {
+            peak = self.memory("VmHWM").max(peak);
             match self.child.try_wait().expect("a status") {
                 Some(status) => break status.code(),
                 None if start.elapsed() > patience => {
@@ -224,7 +238,7 @@ impl Running {
                 None => thread::sleep(Duration::from_millis(2)),
             }
         };
-        Ended { code, stdout: self.stdout.all(), stderr: self.stderr.all() }
+        Ended { code, peak, stdout: self.stdout.all(), stderr: self.stderr.all() }
     }
 
     pub fn stop(self) -> Ended {

@@ -15,7 +15,9 @@ use brrr_protocol::ports::NewJob;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::harness::{Env, Running, TOPIC, guest};
+use crate::harness::{Env, TOPIC, guest};
+use crate::redis;
+use crate::servers::redis::Flavour;
 
 /// The limits of the worker under attack: small, so that attacks reach them soon.
 const LIMITS: &[&str] = &[
@@ -32,7 +34,7 @@ const LIMITS: &[&str] = &[
 ];
 
 /// Those that would never end by themselves get three seconds; the others as long as a busy machine makes them take.
-const ENDLESS: [&str; 12] = [
+const ENDLESS: [&str; 13] = [
     "spin",
     "spin_on_the_clock",
     "spin_on_random",
@@ -45,6 +47,7 @@ const ENDLESS: [&str; 12] = [
     "sleep",
     "never_ready",
     "request",
+    "requests",
 ];
 
 /// Of the worker's sixteen slots, so many are under attack at once.
@@ -58,6 +61,11 @@ fn attacks(silent: &str) -> Vec<Attack> {
     let named = |name: &str, value: &str, n: usize| {
         let mut arguments = json!({"task": "quiet", "topic": "", "hash": "", "n": 1});
         arguments[name] = value.repeat(n).into();
+        arguments
+    };
+    let request_line = |part: &str| {
+        let mut arguments = json!({"url": silent, "path": 0, "method": 0, "host": 0});
+        arguments[part] = 1_000_000.into();
         arguments
     };
     vec![
@@ -110,6 +118,17 @@ fn attacks(silent: &str) -> Vec<Attack> {
         ("never_ready", nothing(), "timeout", "its time limit of 3s"),
         ("request", json!({"url": silent}), "timeout", "its time limit of 3s"),
         ("timers", nothing(), "limit", "more than 10000 things of its host"),
+        ("headers", json!({"url": silent, "n": 10, "bytes": 10_000}), "limit", "requests take more than 32 KiB"),
+        ("headers", json!({"url": silent, "n": 50_000, "bytes": 1}), "limit", "requests take more than 32 KiB"),
+        ("headers", json!({"url": silent, "n": 10, "bytes": 1_000_000}), "limit", "more than 4 MiB at once"),
+        ("request_line", request_line("path"), "error", "the path is not what HTTP takes"),
+        ("request_line", request_line("method"), "error", "the method is not what HTTP takes"),
+        ("request_line", request_line("host"), "error", "the host is not what HTTP takes"),
+        ("requests", json!({"url": silent, "n": 1_000}), "timeout", "its time limit of 3s"),
+        ("requests", json!({"url": silent, "n": 10_000}), "limit|timeout", "10000 things|its time limit of 3s"),
+        ("parts", json!({"bytes": 500_000}), "error", "the host took 0 parts"),
+        ("kept_headers", nothing(), "limit", "more than 10000 things of its host"),
+        ("kept_bodies", nothing(), "limit", "more than 10000 things of its host"),
     ]
 }
 
@@ -157,14 +176,6 @@ fn figures(what: &str, took: &[Duration]) {
     println!("neighbours {what}: {} calls, p50 {:.1?}, p99 {:.1?}, max {:.1?}", took.len(), at(50), at(99), at(100));
 }
 
-/// MiB that the worker has resident.
-fn resident(worker: &Running) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.id().as_raw_nonzero())).unwrap_or_default();
-    let kib =
-        status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<u64>().ok());
-    kib.unwrap_or(0) / 1024
-}
-
 fn expect(attack: &Attack, outcome: Outcome) -> Result<(), String> {
     let (task, arguments, kinds, words) = attack;
     let arguments: String = arguments.to_string().chars().take(60).collect();
@@ -202,9 +213,29 @@ fn silent_server() -> String {
     format!("http://{address}/")
 }
 
-/// All attacks, as many at once as there are slots for, each several times; neighbours beside them.
-fn under_attack(name: &str, rounds: usize) {
-    let env = Env::new();
+/// What the attacks go to.
+struct Target<'a> {
+    env: Env,
+    /// Of the store that the commands of `env` use.
+    url: String,
+    /// The hostile component.
+    guest: &'a str,
+    rounds: usize,
+    /// The attacks by name; none: all.
+    only: &'a [&'a str],
+}
+
+impl<'a> Target<'a> {
+    fn sqlite(guest: &'a str, rounds: usize) -> Self {
+        let env = Env::new();
+        let url = env.url();
+        Self { env, url, guest, rounds, only: &[] }
+    }
+}
+
+/// The attacks, as many at once as there are slots for, each several times; neighbours beside them.
+fn under_attack(target: &Target<'_>) {
+    let &Target { ref env, ref url, guest: name, rounds, only } = target;
     let (hostile, decent) = (component(name), guest());
     let paths = [hostile.to_str().expect("UTF-8"), decent.to_str().expect("UTF-8")];
     let times: String = ENDLESS.iter().map(|task| format!("[tasks.{task}]\ntimeout = \"3s\"\n")).collect();
@@ -216,13 +247,16 @@ fn under_attack(name: &str, rounds: usize) {
     // What it logs at this level is no sign of its being ready: the first call is.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let fleet = Arc::new(Fleet { client: Client::new(env.backend()), calls: AtomicU64::new(0) });
     runtime.block_on(async {
-        let attacks = Arc::new(attacks(&silent));
+        let backend = brrr_backends::open(url).await.expect("the backend");
+        let fleet = Arc::new(Fleet { client: Client::new(backend), calls: AtomicU64::new(0) });
+        let mut attacks = attacks(&silent);
+        attacks.retain(|(task, ..)| only.is_empty() || only.contains(task));
+        let attacks = Arc::new(attacks);
         neighbours(&fleet, 20, || false).await;
         let alone = neighbours(&fleet, 200, || false).await;
         figures("alone", &alone);
-        let before = resident(&worker);
+        let before = worker.memory("VmRSS");
 
         let mut rss = Vec::new();
         for round in 1..=rounds {
@@ -250,7 +284,7 @@ fn under_attack(name: &str, rounds: usize) {
             // Far below what a slot that is lost for as long as an attack lasts would cost them.
             let half = beside[beside.len() / 2];
             assert!(half < Duration::from_secs(2), "neighbours wait {half:?}");
-            rss.push(resident(&worker));
+            rss.push(worker.memory("VmRSS"));
         }
         println!("resident: {before} MiB before, {rss:?} MiB after each round");
         let after = neighbours(&fleet, 100, || false).await;
@@ -273,10 +307,39 @@ fn under_attack(name: &str, rounds: usize) {
 
 #[test]
 fn a_guest_that_attacks_costs_its_own_calls_only() {
-    under_attack("hostile", 3);
+    under_attack(&Target::sqlite("hostile", 3));
 }
 
 #[test]
 fn so_does_one_of_the_asynchronous_world() {
-    under_attack("hostile-async", 1);
+    under_attack(&Target::sqlite("hostile-async", 1));
+}
+
+/// Those that reach the store: too many calls and messages, too large ones, and names that may become keys and queues there.
+const OF_THE_STORE: [&str; 18] = [
+    "spin_on_races",
+    "many",
+    "same",
+    "tree",
+    "itself",
+    "mutual",
+    "chain",
+    "result",
+    "results",
+    "results_in_turn",
+    "payload",
+    "message",
+    "made_up_failure",
+    "named",
+    "labelled",
+    "stdout",
+    "log",
+    "escapes",
+];
+
+#[test]
+fn redis_takes_no_harm_either() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    let url = redis::url(&server);
+    under_attack(&Target { env: redis::env_on(&url), url, guest: "hostile", rounds: 1, only: &OF_THE_STORE });
 }

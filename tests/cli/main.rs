@@ -4,6 +4,8 @@
 
 mod aws;
 mod backends;
+mod bad_components;
+mod bad_servers;
 mod calls;
 mod components;
 mod config;
@@ -13,6 +15,8 @@ mod dead;
 mod doctor;
 mod events;
 mod fetch;
+#[path = "../wasm/fixture.rs"]
+mod fixture;
 mod gateway;
 mod gateway_limits;
 mod harness;

@@ -12,14 +12,15 @@ use crate::servers::redis::{Flavour, WITHOUT_SCRIPTS};
 use crate::servers::{Server, free_port};
 
 /// A folder whose commands use this server.
-fn env_on(url: impl Into<String>) -> Env {
+pub fn env_on(url: impl Into<String>) -> Env {
     let mut env = Env::new();
     env.set("BRRR_BACKEND", "redis:");
     env.set("REDIS_URL", url);
     env
 }
 
-fn url(server: &Server) -> String {
+/// As `BRRR_BACKEND` has it.
+pub fn url(server: &Server) -> String {
     format!("redis://127.0.0.1:{}", server.port)
 }
 

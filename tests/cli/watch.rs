@@ -1,8 +1,10 @@
 //! `run --watch`: what changes is built and served, under running calls.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use crate::harness::{Env, Running, eventually, guest};
+use crate::fixture::Fixture;
+use crate::harness::{Env, PATIENCE, Running, eventually, guest};
 
 /// The conformance guest of another language: the same tasks, another component.
 fn other_guest() -> PathBuf {
@@ -109,6 +111,51 @@ fn a_component_that_is_no_good_is_not_served() {
     assert!(worker.stderr().contains("fan_out (new)"), "{}", worker.stderr());
     assert_eq!(env.run(["call", "fan_out", "{\"n\": 3}"]).ok(), "3");
     worker.stop().ok();
+}
+
+#[test]
+fn a_component_that_attacks_is_not_served() {
+    let env = Env::new();
+    put(&env, &guest(), "app.wasm");
+    // One slot, which a component that is looked at does not take from those that run.
+    let worker = env.start(["run", "--watch", "app.wasm", "--max-running", "1", "--events", "events"]);
+    told(&worker, "serving topic", 1);
+    assert_eq!(greet(&env, "A"), "Hello, A!");
+    let before = worker.memory("VmRSS");
+    let attack = |describe: &str, cut: usize, reason: &str| {
+        let component = Fixture { describe: Some(describe), ..Fixture::default() }.component();
+        let new = env.write("hostile", &component[..component.len() - cut]);
+        put(&env, &new, "app.wasm");
+        // Meanwhile calls are served as if nothing was.
+        let refused = || worker.stderr().lines().any(|line| line.contains("app.wasm: ") && line.contains(reason));
+        let (begun, mut calls) = (Instant::now(), 0);
+        while !refused() {
+            assert!(begun.elapsed() < PATIENCE, "{}", worker.stderr());
+            let start = Instant::now();
+            assert_eq!(greet(&env, &format!("{reason} {calls}")), format!("Hello, {reason} {calls}!"));
+            assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+            calls += 1;
+        }
+        assert_eq!(greet(&env, reason), format!("Hello, {reason}!"));
+    };
+    attack("(loop $forever (br $forever)) (unreachable)", 0, "within 10 s");
+    attack("(unreachable)", 0, "it gave up");
+    attack("(loop $more (drop (memory.grow (i32.const 16))) (br $more)) (unreachable)", 0, "memory limit");
+    attack("(unreachable)", 40, "could not be compiled");
+    assert!(worker.stderr().contains("what was there before goes on"), "{}", worker.stderr());
+    let after = worker.memory("VmRSS");
+    assert!(after < before + 100, "{before} MiB before, {after} after");
+
+    // And a call that has the only slot does not keep a good one from being looked at.
+    let long = env.start(["call", "sleeper", "{\"seconds\": 600}"]);
+    eventually("it runs", || {
+        let events = std::fs::read_to_string(env.path("events")).expect("events");
+        let runs = |line: &str| line.contains("\"sleeper\"") && line.contains("\"to\":\"running\"");
+        if events.lines().any(runs) { Ok(()) } else { Err(events) }
+    });
+    put(&env, &guest().with_file_name("rust-hello.wasm"), "app.wasm");
+    told(&worker, "serving topic demo anew", 1);
+    drop(long);
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl Fixture<'_> {
     /// The bytes of the component.
     pub fn component(&self) -> Vec<u8> {
         let (_, text) = TEXTS.iter().find(|(name, _)| *name == self.name).unwrap();
-        let text = format!("(module\n{IMPORTS}\n{text}\n{HELPERS}\n{}\n)", self.describe());
+        let text = format!("(module $fixture\n{IMPORTS}\n{text}\n{HELPERS}\n{}\n)", self.describe());
         encode(&text, self.world, self.version)
     }
 

@@ -63,6 +63,18 @@ async fn memory_is_limited() {
 }
 
 #[tokio::test]
+async fn tables_are_limited() {
+    // They are memory too; and what is asked for in vain, beyond the 50,000 that there is room for, counts.
+    for memory in [256 << 10, RunLimits::default().memory] {
+        let limits = RunLimits { memory, ..RunLimits::default() };
+        let fixture = Fixture { name: "rude", tasks: &[("rude", false, None)], ..Fixture::default() };
+        let failure = Rig::new(&fixture, limits).await.failure("rude", b"t").await;
+        assert_eq!(failure.kind, FailureKind::Limit, "{failure}");
+        assert!(failure.message.contains("the memory limit"), "{failure}");
+    }
+}
+
+#[tokio::test]
 async fn results_are_limited() {
     let failure = rude().await.failure("rude", b"b").await;
     assert_eq!(failure.kind, FailureKind::Limit);
@@ -75,6 +87,7 @@ async fn traps_say_what_happened() {
     for (how, text) in [
         (b"u", "it gave up"),
         (b"r", "its stack of 1 MiB overflowed"),
+        (b"r", "at fixture!recurse\n"),
         (b"o", "out of bounds memory access"),
         (b"z", "integer divide by zero"),
         (b"x", "out of bounds"),

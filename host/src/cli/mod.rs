@@ -40,6 +40,7 @@ use std::str::FromStr as _;
 
 use brrr_protocol::Error;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use tokio::runtime::Runtime;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::{Directive, LevelFilter};
 
@@ -130,13 +131,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match cli.command {
         Command::Run(args) if run::is_parent(&args) => run::supervise(&args),
-        Command::Run(args) => {
-            let runtime = many()?;
-            let ended = runtime.block_on(run::run(args, config));
-            // A guest in the middle of something, or a file being read, must not hold up the end.
-            runtime.shutdown_background();
-            ended
-        }
+        Command::Run(args) => at_once(many()?, run::run(args, config)),
         Command::New(args) => new::run(args),
         Command::Build(args) => one()?.block_on(build::run(args, format)),
         Command::Serve(args) => many()?.block_on(serve::run(args)),
@@ -154,10 +149,18 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Gc(args) => one()?.block_on(gc::run(args, format)),
         Command::Setup(args) => one()?.block_on(setup::run(args, format)),
         Command::Config(args) => config::run(&args, &config, &Cli::command(), format),
-        Command::Inspect(args) => many()?.block_on(inspect::run(args, format)),
-        Command::Test(args) => many()?.block_on(test::run(*args, &config, format)),
+        Command::Inspect(args) => at_once(many()?, inspect::run(args, format)),
+        Command::Test(args) => at_once(many()?, test::run(*args, &config, format)),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
+}
+
+/// Runs a command that works with guests: one in the middle of something, one that is compiled, or a file being read must not
+/// hold up the end.
+fn at_once(runtime: Runtime, command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
+    let ended = runtime.block_on(command);
+    runtime.shutdown_background();
+    ended
 }
 
 /// Lets this process have as many files and connections open as the system allows it, as Go's and Java's programs do. The

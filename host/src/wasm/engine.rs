@@ -41,6 +41,8 @@ pub struct Engine {
     /// One permit a slot of a pool: a full pool makes a run wait instead of fail. Over both engines, each of which has as
     /// many slots: they are addresses, not memory.
     pub(super) slots: Semaphore,
+    /// Of one more slot, for a guest that is asked for its tasks.
+    pub(super) describing: Semaphore,
     /// Made when the first guest sends a request.
     pub(super) client: Arc<OnceLock<Client>>,
 }
@@ -91,6 +93,7 @@ impl Engine {
             plain,
             concurrent: Mutex::default(),
             slots,
+            describing: Semaphore::new(1),
             client: Arc::default(),
         }))
     }
@@ -111,7 +114,7 @@ impl Engine {
 impl Core {
     fn new(options: &EngineOptions, world: World) -> Result<Self, LoadError> {
         let failed = |error: wasmtime::Error| LoadError::Engine { reason: format!("{error:#}") };
-        let mut config = config(options.max_running.max(1));
+        let mut config = config(options.max_running.max(1).saturating_add(1));
         // Costs every run 1.2 µs, so only those pay that need it.
         let concurrent = world == World::Concurrent;
         config.concurrency_support(concurrent).wasm_component_model_async(concurrent);

@@ -74,6 +74,9 @@ pub enum LoadError {
     #[error("{}: has no tasks; register at least one handler in it", path.display())]
     NoTasks { path: PathBuf },
 
+    #[error("{}: has {tasks} tasks; a component may have {most}: split it", path.display())]
+    TooManyTasks { path: PathBuf, tasks: usize, most: usize },
+
     #[error("{}: says of the task {task:?} what can't be: {reason}", path.display())]
     BadOption { path: PathBuf, task: String, reason: String },
 
@@ -91,12 +94,20 @@ pub enum LoadError {
     TaskClaimedByTwo { task: String, first: PathBuf, second: PathBuf },
 }
 
+/// What a component says, in a message: no more of it than can be read.
+pub(super) fn short(text: &str) -> String {
+    // Longer than any name or reason that is meant well.
+    const SHOWN: usize = 500;
+    if text.len() <= SHOWN { text.to_owned() } else { format!("{}…", &text[..text.floor_char_boundary(SHOWN)]) }
+}
+
 fn list(names: &[String]) -> String {
     // A world with more exports than this is recognised by the first ones.
     const SHOWN: usize = 8;
+    let shown = names.iter().take(SHOWN).map(|name| short(name)).collect::<Vec<_>>().join(", ");
     match names.len() {
         0 => "nothing".to_owned(),
-        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
-        _ => names.join(", "),
+        n if n > SHOWN => format!("{shown} and {} more", n - SHOWN),
+        _ => shown,
     }
 }

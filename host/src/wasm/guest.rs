@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ use wasmtime::{Store, Trap};
 
 use super::bindings::exports::brrr::worker::handler;
 use super::engine::{Core, Engine};
-use super::error::LoadError;
+use super::error::{LoadError, short};
 use super::http::Access;
 use super::outcome::{self, Circumstances};
 use super::output::{Output, OutputLine, Printer};
@@ -26,6 +26,19 @@ use crate::permissions::Grants;
 
 /// How long a guest may take to name its tasks: a list that is mostly known before it starts.
 const DESCRIBE_TIME: Duration = Duration::from_secs(10);
+
+/// Bytes of a component, ten times those of `CPython` with its libraries: it is read and compiled in the host's memory.
+const LARGEST: u64 = 256 << 20;
+
+/// How long compiling may take: the largest that we know, minutes on a slow and busy machine. After that, `--watch` looks at
+/// the next change.
+const COMPILE_TIME: Duration = Duration::from_mins(10);
+
+/// Tasks of one component: a worker's log, gateways and the store list them all.
+const MOST_TASKS: usize = 1_000;
+
+/// Options of one task besides those with a type; there are seven that this version knows.
+const MOST_OPTIONS: usize = 100;
 
 /// A component that is ready to run, and what it said of itself.
 pub struct Guest {
@@ -82,7 +95,7 @@ impl Guest {
         progress: &(dyn Fn(LoadStage) + Sync),
     ) -> Result<Guest, LoadError> {
         progress(LoadStage::Reading);
-        let bytes = read(path)?;
+        let bytes = read(path).await?;
         let size = bytes.len() as u64;
         let shape = shape::inspect(path, &bytes)?;
         let digest = hex(&Sha256::digest(&bytes));
@@ -94,7 +107,8 @@ impl Guest {
             progress(LoadStage::Compiling { size });
             compile(&core, path, &digest, bytes).await?
         };
-        let unfit = |error: wasmtime::Error| LoadError::Unfit { path: path.to_owned(), reason: format!("{error:#}") };
+        let unfit =
+            |error: wasmtime::Error| LoadError::Unfit { path: path.to_owned(), reason: short(&format!("{error:#}")) };
         let template = Template::new(shape.world, &core.linker, &component).map_err(unfit)?;
         progress(LoadStage::Describing);
         let tasks = describe(engine, &core, path, &template).await?;
@@ -131,11 +145,32 @@ pub(super) fn store(core: &Core, state: State, limits: &RunLimits) -> Store<Stat
     store
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    fs::read(path).map_err(|source| match source.kind() {
+async fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let file = path.to_owned();
+    // A pipe to which nobody writes must not hold up an interrupt.
+    let read = tokio::task::spawn_blocking(move || read_bounded(&file)).await;
+    read.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => LoadError::NotFound { path: path.to_owned() },
         _ => LoadError::Unreadable { path: path.to_owned(), source },
     })
+}
+
+/// All of a file, or, if it is no WebAssembly, enough to tell what it is: a device may have no end.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let too_large = || io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20));
+    let mut file = fs::File::open(path)?;
+    if file.metadata()?.len() > LARGEST {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    file.by_ref().take(shape::HEAD).read_to_end(&mut bytes)?;
+    if shape::is_wasm(&bytes) {
+        file.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    }
+    if bytes.len() as u64 > LARGEST {
+        return Err(too_large());
+    }
+    Ok(bytes)
 }
 
 async fn compile(core: &Arc<Core>, path: &Path, digest: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
@@ -147,9 +182,11 @@ async fn compile(core: &Arc<Core>, path: &Path, digest: &str, bytes: Vec<u8>) ->
         Ok::<_, wasmtime::Error>(component)
     });
     let invalid = |reason| LoadError::Invalid { path: path.to_owned(), reason };
-    match compiled.await {
-        Ok(compiled) => compiled.map_err(|error| invalid(format!("{error:#}"))),
-        Err(panic) => Err(invalid(format!("the compiler failed on it ({panic})"))),
+    match tokio::time::timeout(COMPILE_TIME, compiled).await {
+        Ok(Ok(compiled)) => compiled.map_err(|error| invalid(short(&format!("{error:#}")))),
+        Ok(Err(panic)) => Err(invalid(format!("the compiler failed on it ({panic})"))),
+        // Its thread can't be stopped; it ends with the process at the latest.
+        Err(_) => Err(invalid(format!("it takes more than {} minutes", COMPILE_TIME.as_secs() / 60))),
     }
 }
 
@@ -162,6 +199,8 @@ async fn describe(
 ) -> Result<Vec<handler::Task>, LoadError> {
     let limits = RunLimits { wall: DESCRIBE_TIME, ..RunLimits::default() };
     let printer = Printer::new(Arc::new(Nobody), "describe".into(), CallHash::from(""), None);
+    // A slot of its own: runs of what is served meanwhile neither wait for it nor make it wait.
+    let _slot = engine.describing.acquire().await;
     let deadline = Instant::now() + limits.wall;
     let state = State {
         call: CallHash::from(""),
@@ -181,7 +220,6 @@ async fn describe(
         in_flight: None,
         probe: None,
     };
-    let _slot = engine.slots.acquire().await;
     let _running = core.ticker.running();
     let asked = async {
         let mut store = store(core, state, &limits);
@@ -196,7 +234,7 @@ async fn describe(
         }
         // Not the guest's doing: its functions have other types than they should, or it is too large for the pool.
         if error.is::<NotStarted>() && !error.is::<Trap>() && !error.is::<OutOfMemory>() {
-            return LoadError::Unfit { path, reason: error.root_cause().to_string() };
+            return LoadError::Unfit { path, reason: short(&error.root_cause().to_string()) };
         }
         printer.flush();
         let about = Circumstances {
@@ -215,24 +253,28 @@ fn check(path: &Path, tasks: Vec<handler::Task>) -> Result<Vec<Task>, LoadError>
     if tasks.is_empty() {
         return Err(LoadError::NoTasks { path: path.to_owned() });
     }
-    let mut names = HashSet::new();
-    if let Some(twice) = tasks.iter().find(|task| !names.insert(task.name.as_str())) {
-        return Err(LoadError::TaskTwice { path: path.to_owned(), task: twice.name.clone() });
+    if tasks.len() > MOST_TASKS {
+        return Err(LoadError::TooManyTasks { path: path.to_owned(), tasks: tasks.len(), most: MOST_TASKS });
     }
+    let mut names = HashSet::new();
     for task in &tasks {
         check_name("its name", &task.name).map_err(|reason| LoadError::BadName { path: path.to_owned(), reason })?;
+        if !names.insert(task.name.as_str()) {
+            return Err(LoadError::TaskTwice { path: path.to_owned(), task: task.name.clone() });
+        }
     }
     tasks.into_iter().map(|told| task(path, told)).collect()
 }
 
 fn task(path: &Path, told: handler::Task) -> Result<Task, LoadError> {
     let handler::Options { timeout_ms, max_retries, retry_delay_ms, leaf, extra } = told.options;
-    let (known, extra): (Vec<_>, Vec<_>) = extra.into_iter().partition(|(key, _)| Options::knows(key));
-    let options = Options::parse(known.iter().map(|(key, value)| (key.as_str(), value.as_str())));
-    let options = options.map_err(|reason| {
+    let bad = |reason: String| {
         let (path, task) = (path.to_owned(), told.name.clone());
-        LoadError::BadOption { path, task, reason }
-    })?;
+        LoadError::BadOption { path, task, reason: short(&reason) }
+    };
+    check_extra(&extra).map_err(bad)?;
+    let (known, extra): (Vec<_>, Vec<_>) = extra.into_iter().partition(|(key, _)| Options::knows(key));
+    let options = Options::parse(known.iter().map(|(key, value)| (key.as_str(), value.as_str()))).map_err(bad)?;
     let typed = Options {
         timeout: timeout_ms.map(|ms| Duration::from_millis(ms).min(LONGEST)),
         max_retries,
@@ -240,6 +282,17 @@ fn task(path: &Path, told: handler::Task) -> Result<Task, LoadError> {
         ..Options::default()
     };
     Ok(Task { name: told.name, options: typed.over(&options), leaf, extra })
+}
+
+/// Options that are not known are kept and shown, and a label is a name.
+fn check_extra(extra: &[(String, String)]) -> Result<(), String> {
+    if extra.len() > MOST_OPTIONS {
+        return Err(format!("it has {} options; at most {MOST_OPTIONS} are allowed", extra.len()));
+    }
+    extra.iter().try_for_each(|(key, value)| {
+        check_name("the name of an option", key)?;
+        if value.is_empty() { Ok(()) } else { check_name(&format!("the option {key}"), value) }
+    })
 }
 
 /// Marks an error as one of making the instance.

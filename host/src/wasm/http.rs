@@ -22,6 +22,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::client::{self, CONNECT, Client};
+use super::http_limits;
 use super::output::{Printer, Touch};
 use super::state::State;
 use crate::permissions::Grants;
@@ -30,15 +31,17 @@ use crate::permissions::Grants;
 /// is no bound over all runs: who lets very many run at once raises the limit of open files.
 const AT_ONCE: usize = 32;
 
-/// What a guest may hand over at once of a body: it is copied into the host's memory.
-const PIECE: usize = 64 << 10;
+/// What a guest may hand over at once of a body: it is copied into the host's memory. Two of them wait in each body that
+/// nobody takes, of which a run may have thousands.
+const PIECE: usize = 16 << 10;
 
 /// Refused hosts that the log names; whoever asks for more of them is making them up.
 const TOLD: usize = 100;
 
 /// Links `wasi:http`, so that a component that imports it can be loaded whatever it may do.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
+    http_limits::add_to_linker(linker)
 }
 
 /// What the runs of one component may touch, and how they get there.
@@ -125,7 +128,9 @@ impl WasiHttpView for State {
                 room: Arc::new(Semaphore::new(AT_ONCE)),
                 in_flight,
             };
-            Box::new(Http { ctx: WasiHttpCtx::new(), sender })
+            let mut ctx = WasiHttpCtx::new();
+            ctx.set_field_size_limit(http_limits::FIELDS);
+            Box::new(Http { ctx, sender })
         });
         WasiHttpCtxView { ctx: &mut http.ctx, table: &mut self.table, hooks: &mut http.sender }
     }

@@ -3,10 +3,10 @@
 //! - `engine`, `ticker`: a wasmtime engine for all guests of a world, and the thread that lets it interrupt them
 //! - `shape`, `cache`, `guest`: from a file to a guest: look at it, compile it once, ask what tasks it has
 //! - `world`: the worlds that a guest may be built for
-//! - `handler`: one run of a call; `state`: what such a run owns; `outcome`: what its end means
+//! - `handler`: one run of a call; `state`: what such a run owns; `outcome`, `frames`: what its end means
 //! - `probe`: looks on, for `brrr-host test`
 //! - `calls`: what a guest asks of us (`wit/worker.wit`), `concurrent`: in the asynchronous world; `wasi`, `clocks`,
-//!   `output`: what it asks of the system; `http`, `client`: what it asks of others
+//!   `output`: what it asks of the system; `http`, `http_limits`, `client`: what it asks of others
 //!
 //! A guest is hostile until proven otherwise: it gets no files, network and environment but those that it was given
 //! ([`Grants`](crate::permissions::Grants)), and its memory, time, output and results are bounded. Nothing of it outlives a run, so a run can be dropped at any point.
@@ -19,9 +19,11 @@ mod clocks;
 mod concurrent;
 mod engine;
 mod error;
+mod frames;
 mod guest;
 mod handler;
 mod http;
+mod http_limits;
 mod outcome;
 mod output;
 mod probe;

@@ -10,11 +10,14 @@ use bytes::Bytes;
 use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::FieldMapError;
 
 use super::bindings::exports::brrr::worker::handler::HandlerError;
 use super::calls::{self, BackendFailed, BadCall, MayNotPoll, NoRoom, Suspended};
 use super::concurrent::{Stuck, TooMuch};
 use super::engine::WASM_STACK;
+use super::frames;
+use super::http_limits;
 use super::state::{OutOfMemory, OutOfTime, RESOURCES};
 
 /// How a guest's function came back: with its own answer, or not at all.
@@ -72,12 +75,8 @@ pub(super) fn explain(error: &wasmtime::Error, about: &Circumstances<'_>) -> (Fa
     if kind != FailureKind::Error
         && let Some(trace) = error.downcast_ref::<WasmBacktrace>()
     {
-        // "  0: 0x1234 - module!function": the offsets mean nothing to the author of a handler.
-        for line in trace.to_string().lines() {
-            // Nor does a function without a name.
-            if let Some((_, function)) = line.split_once(" - ").filter(|(_, f)| !f.contains("<unknown>")) {
-                let _ = write!(message, "\n  at {}", function.trim());
-            }
+        for function in frames::names(trace) {
+            let _ = write!(message, "\n  at {function}");
         }
     }
     (kind, message)
@@ -97,6 +96,10 @@ fn summary(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, 
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
         let text = format!("it holds more than {RESOURCES} things of its host at once: timers, streams, requests");
+        return (FailureKind::Limit, text);
+    }
+    if matches!(error.downcast_ref(), Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields)) {
+        let text = format!("the headers of one of its requests take more than {}", size(http_limits::FIELDS as u64));
         return (FailureKind::Limit, text);
     }
     if error.is::<OutOfTime>() {

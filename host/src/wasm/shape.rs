@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use wasmparser::{Chunk, ComponentExternalKind, Parser, Payload};
+use wasmparser::{ComponentExternalKind, Parser, Payload};
 
-use super::error::LoadError;
+use super::error::{LoadError, short};
 use super::world::{HANDLER, World};
 
 /// The outline of a component that this host can serve.
@@ -49,16 +49,23 @@ const PROVIDED: [(&str, &str, &[&str]); 8] = [
     ),
 ];
 
+/// Bytes of a file that tell whether it is WebAssembly, and what it is if not.
+pub(super) const HEAD: u64 = 16;
+
+pub(super) fn is_wasm(head: &[u8]) -> bool {
+    head.starts_with(b"\0asm")
+}
+
 /// Looks at a file's outline.
 pub(super) fn inspect(path: &Path, bytes: &[u8]) -> Result<Shape, LoadError> {
     let owned = || path.to_owned();
-    if !bytes.starts_with(b"\0asm") {
+    if !is_wasm(bytes) {
         return Err(LoadError::NotWasm { path: owned(), hint: hint(bytes) });
     }
     if Parser::is_core_wasm(bytes) {
         return Err(LoadError::CoreModule { path: owned() });
     }
-    let (imports, exports) = outline(bytes).map_err(|e| LoadError::Invalid { path: owned(), reason: e.to_string() })?;
+    let (imports, exports) = outline(bytes).map_err(|e| LoadError::Invalid { path: owned(), reason: short(&e) })?;
 
     let handler = exports.iter().find_map(|name| {
         let (interface, version) = name.split_once('@').unwrap_or((name, ""));
@@ -68,49 +75,45 @@ pub(super) fn inspect(path: &Path, bytes: &[u8]) -> Result<Shape, LoadError> {
         return Err(LoadError::OtherWorld { path: owned(), exports });
     };
     let Some(world) = World::find(&wit_version) else {
-        return Err(LoadError::OtherVersion { path: owned(), found: wit_version });
+        return Err(LoadError::OtherVersion { path: owned(), found: short(&wit_version) });
     };
     if let Some(import) = imports.iter().find(|name| !provided(name, world)) {
-        return Err(LoadError::UnknownImport { path: owned(), import: import.clone() });
+        return Err(LoadError::UnknownImport { path: owned(), import: short(import) });
     }
     Ok(Shape { imports, wit_version, world })
 }
 
-/// Names of the top-level imports and exports. Nested modules and components are skipped unread.
-fn outline(bytes: &[u8]) -> wasmparser::Result<(Vec<String>, Vec<String>)> {
-    let (mut imports, mut exports) = (Vec::new(), Vec::new());
-    let mut parser = Parser::new(0);
-    let mut rest = bytes;
-    loop {
-        let (payload, consumed) = match parser.parse(rest, true)? {
-            Chunk::Parsed { payload, consumed } => (payload, consumed),
-            Chunk::NeedMoreData(_) => return Ok((imports, exports)),
-        };
-        let skip = match payload {
-            Payload::ModuleSection { unchecked_range, .. } | Payload::ComponentSection { unchecked_range, .. } => {
-                unchecked_range.len()
+/// Components within each other: those that tools compose nest two or three deep. The compiler keeps a copy of each, with all
+/// that are in it.
+const NESTED: usize = 50;
+
+/// Names of the top-level imports and exports.
+fn outline(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {
+    let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0_usize);
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.map_err(|e| e.to_string())? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } if depth == NESTED => {
+                return Err(format!("components nest more than {NESTED} deep in it"));
             }
-            Payload::ComponentImportSection(section) => {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentImportSection(section) if depth == 0 => {
                 for import in section {
-                    imports.push(import?.name.name.to_owned());
+                    imports.push(import.map_err(|e| e.to_string())?.name.name.to_owned());
                 }
-                0
             }
-            Payload::ComponentExportSection(section) => {
+            Payload::ComponentExportSection(section) if depth == 0 => {
                 for export in section {
-                    let export = export?;
+                    let export = export.map_err(|e| e.to_string())?;
                     if export.kind != ComponentExternalKind::Type {
                         exports.push(export.name.name.to_owned());
                     }
                 }
-                0
             }
-            Payload::End(_) => return Ok((imports, exports)),
-            _ => 0,
-        };
-        // A length that runs past the end is the compiler's to complain about.
-        rest = rest.get(consumed + skip..).unwrap_or_default();
+            _ => {}
+        }
     }
+    Ok((imports, exports))
 }
 
 fn provided(import: &str, world: World) -> bool {

@@ -6,6 +6,7 @@ mod floods;
 mod loops;
 mod memory;
 mod payloads;
+mod requests;
 
 /// A call without harm, which gives what it got: what the others call.
 #[brrr::handler(raw)]
@@ -52,4 +53,10 @@ brrr::worker!(
     blocked::request,
     blocked::stdin,
     blocked::timers,
+    requests::headers,
+    requests::request_line,
+    requests::requests,
+    requests::parts,
+    requests::kept_headers,
+    requests::kept_bodies,
 );

@@ -44,8 +44,17 @@ impl Error {
             (Some(scheme), Some(at)) if scheme < at => format!("{}{}", &bare[..scheme + 3], &bare[at + 1..]),
             _ => bare.to_owned(),
         };
-        self.request = if method.is_empty() { bare } else { format!("{method} {bare}") };
+        self.request = short(if method.is_empty() { bare } else { format!("{method} {bare}") });
         self
+    }
+}
+
+/// No more of a request than can be read: what is wrong with it comes after.
+fn short(request: String) -> String {
+    const SHOWN: usize = 300;
+    match request.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &request[..end]),
+        None => request,
     }
 }
 
@@ -69,5 +78,11 @@ mod tests {
     fn it_names_the_request_without_its_secrets() {
         let error = Error::new(Kind::Timeout, "too slow").of("GET", "https://me:pw@a.com/b?token=secret#x");
         assert_eq!(error.to_string(), "GET https://a.com/b: too slow");
+    }
+
+    #[test]
+    fn a_long_url_does_not_hide_what_is_wrong() {
+        let error = Error::new(Kind::Invalid, "too long").of("GET", &format!("https://a.com/{}", "ü".repeat(10_000)));
+        assert!(error.to_string().ends_with("üü…: too long") && error.to_string().len() < 1000, "{error}");
     }
 }

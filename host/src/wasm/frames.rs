@@ -1,0 +1,84 @@
+//! The functions in which a guest was when it trapped, as its author knows them. Their names are the guest's: wasmtime's own
+//! text of them is not used, because 300 bytes of a mangled C++ name can stand for more text than there is memory.
+
+use std::fmt::{self, Write};
+
+use cpp_demangle::{DemangleOptions, ParseOptions, Symbol};
+use wasmtime::WasmBacktrace;
+
+/// Bytes of a function's name that are shown; those of deeply generic code are longer, and nobody reads them.
+const SHOWN: usize = 300;
+
+/// A longer name is not demangled: parsing takes time too.
+const MANGLED: usize = 2_000;
+
+/// How deep a C++ name may nest: enough for templates of templates. It bounds the work for names that come to no text.
+const DEPTH: u32 = 64;
+
+/// The innermost ones first: "module!function".
+pub(super) fn names(trace: &WasmBacktrace) -> impl Iterator<Item = String> {
+    // The offset of one without a name means nothing to the author of a handler.
+    trace.frames().iter().filter_map(|frame| Some(name(frame.module().name()?, frame.func_name()?)))
+}
+
+fn name(module: &str, function: &str) -> String {
+    let mut text = Text::default();
+    // Fails only where it is cut.
+    let _ = write!(text, "{module}!").and_then(|()| demangle(&mut text, function));
+    text.0
+}
+
+fn demangle(text: &mut Text, function: &str) -> fmt::Result {
+    if function.len() <= MANGLED {
+        if let Ok(rust) = rustc_demangle::try_demangle(function) {
+            return write!(text, "{rust:#}");
+        }
+        let options = ParseOptions::default().recursion_limit(DEPTH);
+        if let Ok(cpp) = Symbol::new_with_options(function, &options) {
+            let options = DemangleOptions::default().recursion_limit(DEPTH);
+            return cpp.structured_demangle(text, &options);
+        }
+    }
+    text.write_str(function)
+}
+
+/// A text that takes so much and no more.
+#[derive(Default)]
+struct Text(String);
+
+impl Write for Text {
+    fn write_str(&mut self, more: &str) -> fmt::Result {
+        for c in more.chars() {
+            if self.0.len() >= SHOWN {
+                self.0.push('…');
+                return Err(fmt::Error);
+            }
+            self.0.push(if c.is_control() { '\u{fffd}' } else { c });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_sources() {
+        assert_eq!(name("m", "_ZN3app4fail17h0123456789abcdefE"), "m!app::fail");
+        assert_eq!(name("m", "_Z3fibi"), "m!fib(int)");
+        assert_eq!(name("m", "main.Fail"), "m!main.Fail");
+    }
+
+    #[test]
+    fn a_name_is_no_longer_than_can_be_read() {
+        // Each `A` is of two of those before it, so the whole has 2^60 of them.
+        let doubled: String = (0..36)
+            .map(|n| char::from_digit(n, 36).unwrap_or('0').to_ascii_uppercase())
+            .fold("_Z1f1AIiiE".to_owned(), |name, n| name + &format!("S_IS{n}_S{n}_E"));
+        for long in [doubled, "x".repeat(10_000_000), "\u{1b}[2J".repeat(1000)] {
+            let name = name("m", &long);
+            assert!(name.len() < SHOWN + 10 && !name.contains('\u{1b}'), "{name}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! How large the parts of a request may be. They lie in the host's memory from when the guest says them until it drops them,
+//! and it may hold [`RESOURCES`](super::state::RESOURCES) of them without sending one.
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{Linker, Resource};
+use wasmtime_wasi_http::WasiHttpView as _;
+use wasmtime_wasi_http::p2::bindings::http::types::{HostOutgoingRequest as _, Method, Scheme};
+use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
+
+use super::state::State;
+
+/// Bytes of all headers of a request, with what keeping each of them takes (76 bytes): four times what servers accept.
+pub(super) const FIELDS: usize = 32 << 10;
+
+/// Bytes of path and query: several times what servers accept.
+const PATH: usize = 32 << 10;
+
+/// Bytes of the other parts. A host's name has 253; methods and schemes are words.
+const PART: usize = 300;
+
+/// What wasmtime-wasi-http links; guests of other versions 0.2 are linked to it too.
+const TYPES: &str = "wasi:http/types@0.2.12";
+
+type Request = Resource<HostOutgoingRequest>;
+/// As of a text that is no method, path, scheme or host.
+type Set = Result<(Result<(), ()>,), wasmtime::Error>;
+
+/// Puts a limit before each function that takes a part of a request.
+pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    linker.allow_shadowing(true);
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut store: StoreContextMut<'_, State>, (request, method): (Request, Method)| -> Set {
+            let fits = !matches!(&method, Method::Other(other) if other.len() > PART);
+            Ok((if fits { store.data_mut().http().set_method(request, method)? } else { Err(()) },))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-scheme",
+        |mut store: StoreContextMut<'_, State>, (request, scheme): (Request, Option<Scheme>)| -> Set {
+            let fits = !matches!(&scheme, Some(Scheme::Other(other)) if other.len() > PART);
+            Ok((if fits { store.data_mut().http().set_scheme(request, scheme)? } else { Err(()) },))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        |mut store: StoreContextMut<'_, State>, (request, authority): (Request, Option<String>)| -> Set {
+            let fits = authority.as_ref().is_none_or(|text| text.len() <= PART);
+            Ok((if fits { store.data_mut().http().set_authority(request, authority)? } else { Err(()) },))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-path-with-query",
+        |mut store: StoreContextMut<'_, State>, (request, path): (Request, Option<String>)| -> Set {
+            let fits = path.as_ref().is_none_or(|text| text.len() <= PATH);
+            Ok((if fits { store.data_mut().http().set_path_with_query(request, path)? } else { Err(()) },))
+        },
+    )?;
+    linker.allow_shadowing(false);
+    Ok(())
+}
