@@ -7,7 +7,7 @@ use brrr_protocol::gc::{Collected, Collector, Plan, Reason};
 use brrr_protocol::model::Millis;
 use brrr_protocol::ports::{Backend, Key, Work, spawn_counter};
 use brrr_protocol::records::RunRecord;
-use brrr_protocol::wire::{PendingReturns, Return};
+use brrr_protocol::wire::{CallRecord, PendingReturns, Return};
 use bytes::Bytes;
 
 use crate::suite::backend::{call, defer, direct, schedule, work};
@@ -152,6 +152,12 @@ pub async fn what_is_queued_again_stays(kind: Kind) {
     schedule(b, "new", "z").await;
     let calls = ["z".into(), "c".into(), "nobody".into()];
     assert_eq!(b.forget_calls(&"r".into(), &calls, true).await.unwrap(), [false, false, true]);
+    // One that has got its value since it was looked what lives, and one that has none.
+    let (z, old) = ("z".into(), Key::call(&"old".into()));
+    b.store().put(&old, CallRecord::encode("task", b"")).await.unwrap();
+    let forgotten = b.forget_calls(&"new".into(), &[z, "old".into()], false).await.unwrap();
+    assert_eq!(forgotten, [false, kind.is_fused()]);
+    assert_eq!(has(b, &old).await, !kind.is_fused());
     assert!(has_value(b, "z").await && has(b, &Key::call(&"z".into())).await);
 }
 
