@@ -61,8 +61,8 @@ for target in $targets; do
   # libFuzzer: `#123 DONE cov: 45 ft: …`; INITED is what the corpus reached before.
   before=$(sed -n 's/.*INITED *cov: \([0-9]*\).*/\1/p' "$log" | head -1)
   after=$(sed -n 's/.* cov: \([0-9]*\).*/\1/p' "$log" | tail -1)
-  inputs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
-  printf '%-16s %12s %9s %9s %7s\n' "$target" "${inputs:-?}" "${after:-?}" "$((${after:-0} - ${before:-0}))" \
+  executed=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
+  printf '%-16s %12s %9s %9s %7s\n' "$target" "${executed:-?}" "${after:-?}" "$((${after:-0} - ${before:-0}))" \
     "$(find "$work/corpus/$target" "$kept/corpus/$target" -type f | wc -l)"
   if [ -n "${MINIMISE:-}" ] && [ ${#failed[@]} -eq 0 ]; then
     rm -rf "$work/minimal"
