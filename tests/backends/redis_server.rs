@@ -171,7 +171,8 @@ async fn a_full_server_and_foreign_keys_are_named() {
     }
     let error = error.expect("no room");
     assert_eq!(error.kind, ErrorKind::Full, "{error}");
-    // Nor by a script, and what it would have done is not half done.
+    // Nor by a script, and what it would have done is not half done. Whatever buffers the server gives back meanwhile.
+    cmd("CONFIG").arg("SET").arg("maxmemory").arg("1mb").query_async::<Value>(&mut raw).await.unwrap();
     let work = brrr_protocol::ports::Work {
         message: Message { root: "r".into(), call: "late".into() },
         topic: "t".into(),

@@ -131,6 +131,16 @@ pub trait Store: Send + Sync {
         Ok(found)
     }
 
+    /// Which of `keys` have a record, in their order; without reading more than a few of them at once, which may be large.
+    async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
+        const FEW: usize = 8;
+        let mut found = Vec::with_capacity(keys.len());
+        for few in keys.chunks(FEW) {
+            found.extend(self.get_many(few).await?.iter().map(Option::is_some));
+        }
+        Ok(found)
+    }
+
     async fn put(&self, key: &Key, value: Bytes) -> Result<()>;
 
     /// Puts records that have nothing to do with each other, in any order. On an `Err` any of them may be there.

@@ -75,6 +75,8 @@ pub async fn many_are_got_in_order(kind: Kind) {
     let expected: Vec<_> = order.iter().map(|n| (n % 2 == 0).then(|| bytes(&n.to_string()))).collect();
     assert_eq!(store.get_many(&keys).await.unwrap(), expected);
     assert_eq!(store.get_many(&[]).await.unwrap(), Vec::<Option<Bytes>>::new());
+    assert_eq!(store.has_many(&keys).await.unwrap(), order.map(|n| n % 2 == 0));
+    assert_eq!(store.has_many(&[]).await.unwrap(), Vec::<bool>::new());
 }
 
 pub async fn swap_creates_replaces_and_deletes(kind: Kind) {

@@ -23,8 +23,50 @@ const AT_ONCE: usize = 8;
 /// Where a record is: `pk` and `sk`.
 type Place = (String, String);
 
+/// What of an item is sent.
+#[derive(Clone, Copy)]
+enum Part {
+    All,
+    Place,
+}
+
+impl Part {
+    fn expression(self) -> Option<String> {
+        match self {
+            Self::All => None,
+            Self::Place => Some(format!("{PK}, {SK}")),
+        }
+    }
+}
+
 impl DynamoDb {
     pub(super) async fn read_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        let mut found = vec![None; keys.len()];
+        let read = |n: usize, item: &Item| {
+            found[n] = Some(self.value(&keys[n], item)?);
+            Ok(())
+        };
+        self.visit(keys, Part::All, read).await?;
+        Ok(found)
+    }
+
+    pub(super) async fn look_for_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
+        let mut found = vec![false; keys.len()];
+        let note = |n: usize, _: &Item| {
+            found[n] = true;
+            Ok(())
+        };
+        self.visit(keys, Part::Place, note).await?;
+        Ok(found)
+    }
+
+    /// Shows what is there, and where in `keys` its key is.
+    async fn visit(
+        &self,
+        keys: &[Key],
+        part: Part,
+        mut show: impl FnMut(usize, &Item) -> Result<()> + Send,
+    ) -> Result<()> {
         // Once each: DynamoDB refuses a batch that names a key twice.
         let mut places: HashMap<Place, Vec<usize>> = HashMap::with_capacity(keys.len());
         let mut wanted = Vec::with_capacity(keys.len());
@@ -37,23 +79,21 @@ impl DynamoDb {
             same.push(n);
         }
         let batches: Vec<Vec<Item>> = wanted.chunks(MAX_READ).map(<[Item]>::to_vec).collect();
-        let requests = batches.into_iter().map(|batch| self.read_batch(batch));
+        let requests = batches.into_iter().map(|batch| self.read_batch(batch, part));
         let items: Vec<Vec<Item>> = stream::iter(requests).buffer_unordered(AT_ONCE).try_collect().await?;
-        let mut found = vec![None; keys.len()];
         for item in items.iter().flatten() {
-            for n in places.get(&place(item)).into_iter().flatten() {
-                found[*n] = Some(self.value(&keys[*n], item)?);
-            }
+            places.get(&place(item)).into_iter().flatten().try_for_each(|n| show(*n, item))?;
         }
-        Ok(found)
+        Ok(())
     }
 
-    async fn read_batch(&self, mut wanted: Vec<Item>) -> Result<Vec<Item>> {
+    async fn read_batch(&self, mut wanted: Vec<Item>, part: Part) -> Result<Vec<Item>> {
         let (mut found, mut tried) = (Vec::with_capacity(wanted.len()), 0);
         loop {
             let keys = KeysAndAttributes::builder()
                 .set_keys(Some(wanted))
                 .consistent_read(true)
+                .set_projection_expression(part.expression())
                 .build()
                 .map_err(|e| self.faulty("read", &e))?;
             let answer = self

@@ -47,6 +47,10 @@ impl Store for DynamoDb {
         }
     }
 
+    async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
+        self.look_for_many(keys).await
+    }
+
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let item = self.item(key, value)?;
         for tried in 0..TRIES {

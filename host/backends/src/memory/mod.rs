@@ -110,6 +110,11 @@ impl Store for Memory {
         Ok(keys.iter().map(|key| state.records.get(key).cloned()).collect())
     }
 
+    async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
+        let state = self.state();
+        Ok(keys.iter().map(|key| state.records.contains_key(key)).collect())
+    }
+
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         self.transact(|tx| {
             tx.write(key, Some(value));

@@ -40,6 +40,17 @@ impl Store for Redis {
         found.map_err(self.error("read records"))?.into_iter().map(bytes).collect()
     }
 
+    async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = pipe();
+        for key in keys {
+            pipe.cmd("HEXISTS").arg(self.0.keys.record(key)).arg(&*key.kind.name());
+        }
+        pipe.query_async(&mut self.0.connections.shared()).await.map_err(self.error("look for records"))
+    }
+
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let mut connection = self.0.connections.shared();
         let mut put = cmd("HSET");

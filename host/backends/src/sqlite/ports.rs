@@ -28,6 +28,10 @@ impl Store for Sqlite {
         self.readers.snapshot(|view| keys.iter().map(|key| fused::Snapshot::get(view, key)).collect())
     }
 
+    async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
+        self.readers.snapshot(|view| keys.iter().map(|key| fused::Snapshot::has(view, key)).collect())
+    }
+
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let key = key.clone();
         self.writer.run(Mode::Write, move |tx| tx.write(&key, Some(value.clone()))).await

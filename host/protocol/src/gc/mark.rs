@@ -94,8 +94,8 @@ impl Collector {
             let new: Vec<CallHash> = calls.into_iter().filter(|call| seen.insert(bits(call.as_str()))).collect();
             for page in new.chunks(PAGE) {
                 let keys: Vec<Key> = page.iter().map(Key::value).collect();
-                let found = self.backend.store().get_many(&keys).await?;
-                let there = page.iter().zip(found).filter(|(_, value)| value.is_some());
+                let found = self.backend.store().has_many(&keys).await?;
+                let there = page.iter().zip(found).filter(|(_, there)| *there);
                 marks.removable.extend(there.map(|(call, _)| bits(call.as_str())));
             }
         }
