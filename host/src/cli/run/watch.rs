@@ -100,9 +100,10 @@ impl Root {
 
 /// Sees what changes.
 pub struct Watch {
-    roots: Vec<Root>,
+    roots: Arc<[Root]>,
     watcher: RecommendedWatcher,
     watched: HashSet<PathBuf>,
+    /// The names of what changed and counts. What else is in a folder may change all the time: a log, a store.
     changes: mpsc::UnboundedReceiver<PathBuf>,
 }
 
@@ -112,7 +113,9 @@ impl Watch {
     /// # Errors
     /// When the system can't watch.
     pub fn start(served: &[Served]) -> anyhow::Result<Self> {
+        let roots: Arc<[Root]> = served.iter().filter_map(|one| Root::of(&one.path)).collect();
         let (sender, changes) = mpsc::unbounded_channel();
+        let seen_by = roots.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
             // Reading is no change; the end of writing is.
@@ -120,12 +123,13 @@ impl Watch {
                 return;
             }
             for path in event.paths {
-                // Fails only when nobody listens any more.
-                let _ = sender.send(path);
+                if let Some(name) = seen_by.iter().find_map(|root| root.counts(&path)) {
+                    // Fails only when nobody listens any more.
+                    let _ = sender.send(name);
+                }
             }
         });
         let watcher = watcher.map_err(|error| cannot(&error))?;
-        let roots = served.iter().filter_map(|one| Root::of(&one.path)).collect();
         let mut watch = Self { roots, watcher, watched: HashSet::new(), changes };
         watch.look_everywhere()?;
         Ok(watch)
@@ -153,7 +157,9 @@ impl Watch {
                 tokio::time::timeout(QUIET, self.changes.recv()).await.unwrap_or_default()
             };
             match more {
-                Some(path) => all.extend(self.roots.iter().find_map(|root| root.counts(&path))),
+                Some(name) => {
+                    all.insert(name);
+                }
                 None => return all,
             }
         }
