@@ -31,10 +31,10 @@ pub(super) async fn wake_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSe
 async fn wake_unnotified(p: &Ports<'_>, call: &CallHash, handled: &mut HashSet<Return>) -> Result<()> {
     let key = Key::unnotified(call);
     let mut found = p.store.get(&key).await?;
-    while let Some(bytes) = found {
-        let parents = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?.returns;
+    while let Some(record) = found {
+        let parents = PendingReturns::decode(&record).map_err(|e| e.of(&key))?.returns;
         wake_new(p, call, parents, handled).await?;
-        match p.store.swap(&key, Some(&bytes), None).await? {
+        match p.store.swap(&key, Some(&record), None).await? {
             Swap::Done => break,
             Swap::Mismatch(other) => found = other,
         }
