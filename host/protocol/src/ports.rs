@@ -31,6 +31,8 @@ pub enum Kind {
     Call,
     Value,
     PendingReturns,
+    /// Parents that a failure did not notify, because no `run` record says what they wait for.
+    Unnotified,
     Run(Root),
     Failure(Root),
     /// Of a root instead of a call.
@@ -50,6 +52,7 @@ impl Kind {
             Kind::Call => "call".into(),
             Kind::Value => "value".into(),
             Kind::PendingReturns => "pending_returns".into(),
+            Kind::Unnotified => "unnotified".into(),
             Kind::Run(root) => format!("run/{root}").into(),
             Kind::Failure(root) => format!("failure/{root}").into(),
             Kind::Job => "job".into(),
@@ -79,6 +82,11 @@ impl Key {
     #[must_use]
     pub fn pending_returns(call: &CallHash) -> Self {
         Self::new(call.as_str(), Kind::PendingReturns)
+    }
+
+    #[must_use]
+    pub fn unnotified(call: &CallHash) -> Self {
+        Self::new(call.as_str(), Kind::Unnotified)
     }
 
     #[must_use]
