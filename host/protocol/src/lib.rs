@@ -4,8 +4,9 @@
 //! - `options`: how a call is run; `events`: what is told about it
 //! - `ports`: the traits that backends and handlers implement
 //! - `stepwise`, `fused`: the transitions from small ports, and in one transaction
+//! - `identity`: a call hash stands for one task with one payload
 //! - `concurrent`: several accesses of a stepwise transition at once
-//! - `cycle`, `release`: what walks up from a call to those that wait for it
+//! - `cycle`, `release`: what walks up from a call to those that wait for it; the first with a bound
 //! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
 //! - `replay`: one run of a call; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
@@ -19,6 +20,7 @@ pub mod error;
 pub mod events;
 pub mod fused;
 pub mod gc;
+pub mod identity;
 pub mod listing;
 pub mod model;
 pub mod options;

@@ -13,6 +13,8 @@ pub struct Waiting<'a> {
     /// Stands in the list of the calls.
     names: Option<Reader<'a>>,
     left: u64,
+    /// How many calls the run waits for.
+    total: i64,
     /// So many of the named ones may still be missing.
     allowed: i64,
 }
@@ -47,7 +49,7 @@ impl<'a> Waiting<'a> {
             return Err(Error::malformed(RUN, format!("it needs {need} of {total} calls")));
         }
         // What is not named counts as there: better one run too many than one too few.
-        Ok(Self { names, left: u64::try_from(named).unwrap_or(0), allowed: total.saturating_sub(need) })
+        Ok(Self { names, left: u64::try_from(named).unwrap_or(0), total, allowed: total.saturating_sub(need) })
     }
 
     /// The call to look at next; `None`: it is decided, see `ready`.
@@ -77,6 +79,11 @@ impl<'a> Waiting<'a> {
     pub fn ready(&self) -> bool {
         self.allowed >= 0
     }
+}
+
+/// Does a `run` record say that its call waits for others? One that does not decode may say so.
+pub fn is_waiting(bytes: &[u8]) -> bool {
+    Waiting::decode(bytes).map_or(true, |waiting| waiting.total > 0)
 }
 
 fn damaged(error: SyntaxError) -> Error {

@@ -18,7 +18,6 @@ pub(super) struct Child<'a> {
     pub call: &'a Call,
     /// The record's bytes as last seen or written.
     pub bytes: Option<Bytes>,
-    pub was_there: bool,
     /// Its message was sent by this deferral.
     pub sent: bool,
     /// Nobody else waits for it in this job, so that it is run as this parent wants it.
@@ -29,11 +28,16 @@ impl<'a> Child<'a> {
     pub fn new(call: &'a Call, bytes: Option<Bytes>, me: &Return) -> Result<Self> {
         let pending = read_pending(&call.hash, bytes.as_deref())?;
         let (sent, first_of_job) = (must_send(pending.as_ref(), me), is_first_of_job(pending.as_ref(), me));
-        Ok(Self { call, was_there: bytes.is_some(), bytes, sent, first_of_job })
+        Ok(Self { call, bytes, sent, first_of_job })
     }
 
     pub fn message(&self, root: &Root) -> Outgoing {
         Outgoing::now(&self.call.topic, &Message { root: root.clone(), call: self.call.hash.clone() })
+    }
+
+    /// Who waits for it, as last seen or written.
+    pub fn pending(&self) -> Result<Option<PendingReturns>> {
+        read_pending(&self.call.hash, self.bytes.as_deref())
     }
 
     /// Leaves word of how the call is to be run, for its first run in this job. Before its message is sent, and also if

@@ -1,7 +1,8 @@
 -- `Backend::defer`: root, parent, topic, now in s, spawn limit, run record before or '', run record after, need, what
 -- `ack` takes, then hash, topic, call record, run record with options or '' of each child.
 --
--- Returns { 'over' }, { 'limit' }, { 'cycle', hash… } or { 'waiting', place of each child that was queued… }.
+-- Returns { 'over' }, { 'limit' }, { 'other', place of a child whose hash stands for another call, that call's task },
+-- { 'cycle', hash… } or { 'waiting', place of each child that was queued… }.
 
 local root, parent, topic, now, limit = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local run_before, run_after, need = ARGV[7], ARGV[8], tonumber(ARGV[9])
@@ -34,7 +35,10 @@ local children, messages = {}, 0
 for at = FIRST, #ARGV, EACH do
   local child = { hash = ARGV[at], topic = ARGV[at + 1], record = ARGV[at + 2], run = ARGV[at + 3] }
   local key = record(child.hash)
-  child.known = call('HEXISTS', key, 'call') == 1
+  local found, task = compare(child.hash, child.record)
+  if found == 'other' then return { 'other', tostring((at - FIRST) / EACH), task } end
+  child.described = found == 'same'
+  child.known = child.described or call('HEXISTS', key, 'call') == 1
   if child.known then
     child.pending = pending(child.hash)
     if call('HEXISTS', key, 'failure/' .. root) == 1 then
@@ -51,7 +55,7 @@ if messages > 0 and count(root, messages) > limit then return { 'limit' } end
 
 local function register(child)
   local key = record(child.hash)
-  if not child.known then call('HSET', key, 'call', child.record) end
+  if not child.described then call('HSET', key, 'call', child.record) end
   local p = child.pending or { entries = {} }
   local place, added, first_of_job = #p.entries + 1, true, true
   for n = #p.entries, 1, -1 do
@@ -76,11 +80,9 @@ end
 
 local queued, ended, targets, any_target = { 'waiting' }, 0, {}, false
 for n, child in ipairs(children) do
-  local was_pending = child.pending ~= nil
   register(child)
   if child.send and not child.ended then queued[#queued + 1] = n - 1 end
   if child.ended then ended = ended + 1 end
-  child.was_pending = was_pending
 end
 
 local run_key, run_field = record(parent), 'run/' .. root
@@ -100,18 +102,27 @@ elseif found ~= '' and run_before == '' then
   end
 end
 
--- A call that waits for itself. Only children that wait too can lead back here.
+-- Is somebody of another job waiting for the child?
+local function has_other_jobs(child)
+  for _, e in ipairs(child.pending and child.pending.entries or {}) do
+    if e.root ~= root then return true end
+  end
+  return false
+end
+
+-- A call that waits for itself. Only children that may wait too can lead back here: `cycle.rs`, `may_wait`.
 for _, child in ipairs(children) do
-  if child.known and (child.was_pending or call('HEXISTS', record(child.hash), 'run/' .. root) == 1) then
+  if child.known and (is_waiting(child.hash, root) or has_other_jobs(child)) then
     targets[child.hash], any_target = true, true
   end
 end
 if any_target then
   -- As far as `cycle.rs` walks, and in its order.
-  local MAX_VISITED = 10000
-  local unread, below, visited = { parent }, {}, 0
-  while #unread > 0 and visited <= MAX_VISITED do
-    local child = table.remove(unread)
+  local MAX_READ = 64
+  local unread, below, read_so_far = { parent }, {}, 0
+  while read_so_far < #unread and read_so_far < MAX_READ do
+    read_so_far = read_so_far + 1
+    local child = unread[read_so_far]
     local p = pending(child)
     for _, e in ipairs(p and p.entries or {}) do
       if targets[e.parent] then
@@ -125,7 +136,6 @@ if any_target then
       end
       if not below[e.parent] then
         below[e.parent] = child
-        visited = visited + 1
         unread[#unread + 1] = e.parent
       end
     end
