@@ -170,7 +170,7 @@ impl Client {
     }
 
     /// The task of a call, for people; `?` where no record tells.
-    async fn task_of(&self, call: &CallHash) -> Result<String> {
+    pub(crate) async fn task_of(&self, call: &CallHash) -> Result<String> {
         let bytes = self.backend.store().get(&Key::call(call)).await?;
         // A damaged record must not keep anybody from ending the job that it belongs to.
         let record = bytes.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok());
