@@ -74,5 +74,12 @@ pub fn all() -> Vec<Mutant> {
             "JobRecord::decode(&bytes).is_ok_and(|job| !job.is_over())",
             "JobRecord::decode(&bytes).is_ok()",
         ),
+        breaks("no-look-for-long-cycles", "A cycle that is too long for the walk at registration is found by who looks for stuck work")
+            .edit("doctor/survey.rs", "self.cycles(std::mem::take(&mut judge.waits), &topics).await?", "if $on { Vec::new() } else { $right }")
+            .found_by("a_long_cycle_is_found_by_who_looks_for_stuck_work"),
+        breaks("queued-calls-count-as-stuck-cycles", "A cycle of which a call has a message is about to be seen by that call")
+            .edit("doctor/judge.rs", "            if queued.holds(&facts.case.call) {\n                continue;", "if !$on && queued.holds(&facts.case.call) {\n                continue;")
+            .edit("doctor/cycles.rs", "            if calls.iter().any(|call| queued.holds(call)) {", "if !$on && calls.iter().any(|call| queued.holds(call)) {")
+            .found_by("nothing_looks_wrong_that_is_right"),
     ]
 }
