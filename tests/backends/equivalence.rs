@@ -17,7 +17,7 @@ use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, NewJob, Work};
 use brrr_protocol::records::{JobRecord, JobState, RunRecord};
 use brrr_protocol::replay::Wait;
-use brrr_protocol::wire::{Message, PendingReturns, Return};
+use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
 use support::{Fixture, Kind};
 
@@ -91,6 +91,7 @@ impl Side {
         let mut keys: Vec<Key> = roots.iter().map(Key::job).collect();
         for call in (0..calls).map(hash) {
             keys.extend([Key::call(&call), Key::value(&call), Key::pending_returns(&call), Key::latest(&call)]);
+            keys.push(Key::unnotified(&call));
             keys.extend(roots.iter().flat_map(|root| [Key::run(&call, root), Key::failure(&call, root)]));
         }
         let found = self.backend().store().get_many(&keys).await.unwrap();
@@ -109,9 +110,18 @@ impl Side {
 
 /// Who waits, and for what.
 fn registered(records: &Records) -> BTreeSet<(CallHash, Return)> {
+    entries(records, &brrr_protocol::ports::Kind::PendingReturns)
+}
+
+/// Who a failure did not notify, and of what.
+fn unnotified(records: &Records) -> BTreeSet<(CallHash, Return)> {
+    entries(records, &brrr_protocol::ports::Kind::Unnotified)
+}
+
+fn entries(records: &Records, kind: &brrr_protocol::ports::Kind) -> BTreeSet<(CallHash, Return)> {
     records
         .iter()
-        .filter(|(key, _)| key.kind == brrr_protocol::ports::Kind::PendingReturns)
+        .filter(|(key, _)| key.kind == *kind)
         .flat_map(|(key, bytes)| {
             let call = CallHash::from(&*key.id);
             PendingReturns::decode(bytes).unwrap().returns.into_iter().map(move |r| (call.clone(), r))
@@ -148,7 +158,32 @@ impl History {
             .collect();
         let roots = (0..rng.usize(1..4)).map(|n| Root::from(format!("r{n}"))).collect();
         let (stepwise, fused) = (Side::new(stepwise).await, Side::new(fused).await);
-        Self { rng, stepwise, fused, roots, graph, runs: Vec::new(), now: 1_000_000, log: String::new() }
+        let mut history =
+            Self { rng, stepwise, fused, roots, graph, runs: Vec::new(), now: 1_000_000, log: String::new() };
+        if history.rng.u8(..3) == 0 {
+            history.crowd().await;
+        }
+        history
+    }
+
+    /// Begins with a call for which about as many parents wait as a backend may keep in one record.
+    async fn crowd(&mut self) {
+        let n = self.rng.usize(..self.graph.len());
+        let parents = self.rng.usize(60..70);
+        let returns = (0..parents).map(|parent| Return {
+            root: self.roots[parent % self.roots.len()].clone(),
+            parent: format!("{:0width$}", parent, width = parent % 12).into(),
+            topic: topic(parent),
+        });
+        let pending = PendingReturns { returns: returns.collect(), scheduled_at: self.rng.bool().then_some(1_000) };
+        let call = call(n);
+        let _ = writeln!(self.log, "{parents} parents wait for c{n}: {pending:?}");
+        for side in [&self.stepwise, &self.fused] {
+            let store = side.backend().store();
+            store.put(&Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload)).await.unwrap();
+            store.put(&Key::pending_returns(&call.hash), pending.encode()).await.unwrap();
+        }
+        self.check(Made::Other).await;
     }
 
     async fn play(&mut self, steps: usize) {
@@ -374,7 +409,16 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
         Made::Deferral(work, wait) => Some((*work, *wait)),
         _ => None,
     };
-    for (call, entry) in before.difference(&after) {
+    let (kept_before, kept) = (unnotified(&side.before), unnotified(&side.after));
+    for (call, entry) in kept.difference(&kept_before) {
+        let run = side.after.get(&Key::run(&entry.parent, &entry.root)).map(|run| RunRecord::decode(run).unwrap());
+        assert!(run.is_none_or(|run| run.was_never_run()), "{name}: {entry:?} was not told of {call:?}");
+        assert!(side.after.contains_key(&Key::failure(call, &entry.root)), "{name}: {call:?} has not failed");
+    }
+    for (call, entry) in before.difference(&after).chain(kept_before.difference(&kept)) {
+        if kept.contains(&(call.clone(), entry.clone())) {
+            continue;
+        }
         let message = entry.message();
         let itself = deferred.is_some_and(|(work, _)| work.message == message);
         if !itself && is_ready(&side.after, &message.root, &message.call) {

@@ -40,8 +40,11 @@ async fn reads_grow_as_a_chain_of_shared_calls() {
     let mut reads = Vec::new();
     for n in [100, 200, 400] {
         let mut world = World::open(Kind::Memory).await;
-        let counted =
-            Arc::new(Counted { inner: world.backend.clone(), value_reads: AtomicU64::new(0), reads: AtomicU64::new(0) });
+        let counted = Arc::new(Counted {
+            inner: world.backend.clone(),
+            value_reads: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+        });
         world.backend = counted.clone();
         world.client = Client::new(counted.clone());
         let root = world.schedule("job", "fibm", &n.to_string()).await;

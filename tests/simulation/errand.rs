@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_protocol::{ErrorKind, Result};
 use brrr_protocol::client::{Client, Forgotten, Retried};
 use brrr_protocol::doctor::{Doctor, Finding, Look};
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{CallHash, Root};
 use brrr_protocol::ports::{Backend, NewJob};
+use brrr_protocol::{ErrorKind, Result};
 
 use crate::transactions::backend;
 use crate::watch::Who;

@@ -9,8 +9,8 @@ use brrr_protocol::ports::{Ended, Handler, Request, Task};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 use brrr_protocol::{Error, ErrorKind, Result};
 
-use crate::graph::{Graph, call, name_of};
 use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Unknown};
+use crate::graph::{Graph, call, name_of};
 use crate::world::World;
 
 /// Runs the calls of a graph, and counts the runs.

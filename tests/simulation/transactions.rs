@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use brrr_protocol::{ErrorKind, Result};
 use brrr_protocol::fused::{self, Snapshot, Transaction};
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
 use brrr_protocol::ports::{
     Backend, Cache, Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Queue, Receipt, Scheduled, Store, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
+use brrr_protocol::{ErrorKind, Result};
 use bytes::Bytes;
 
 use crate::graphs::{GRAPHS, ILL};

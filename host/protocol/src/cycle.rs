@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::{CallHash, Root};
+use crate::model::CallHash;
 use crate::records::is_waiting;
 use crate::wire::PendingReturns;
 
@@ -16,8 +16,8 @@ pub const MAX_READ: usize = 64;
 /// May a child wait for other calls, so that a cycle may lead through it? A child that was deferred in this job (`run` is its
 /// record there) may; so may one that another job waits for, because it may have been deferred there. Any other child registers
 /// later, and looks for itself then. (A child that only a peer has run has no `run` record; the doctor finds its cycles.)
-pub(crate) fn may_wait(root: &Root, run: Option<&[u8]>, pending: Option<&PendingReturns>) -> bool {
-    run.is_some_and(is_waiting) || pending.is_some_and(|pending| pending.returns.iter().any(|r| r.root != *root))
+pub(crate) fn may_wait(run: Option<&[u8]>, in_other_jobs: bool) -> bool {
+    run.is_some_and(is_waiting) || in_other_jobs
 }
 
 /// A walk from a call up to those that wait for it, looking for one of its targets.

@@ -48,7 +48,11 @@ pub fn conflict(hash: &CallHash, task: &str, there: &str) -> Error {
 /// The error of a run that asks for two different calls under one hash.
 #[must_use]
 pub(crate) fn conflict_in_run(hash: &CallHash, task: &str) -> Error {
-    of(hash, task, "the same run has asked for another task or payload under this call hash; use a hash for each call".to_owned())
+    of(
+        hash,
+        task,
+        "the same run has asked for another task or payload under this call hash; use a hash for each call".to_owned(),
+    )
 }
 
 fn of(hash: &CallHash, task: &str, reason: String) -> Error {

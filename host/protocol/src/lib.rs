@@ -6,9 +6,10 @@
 //! - `stepwise`, `fused`: the transitions from small ports, and in one transaction
 //! - `identity`: a call hash stands for one task with one payload
 //! - `concurrent`: several accesses of a stepwise transition at once
+//! - `registration`: a parent that adds itself to those that wait for a call
 //! - `cycle`, `release`: what walks up from a call to those that wait for it; the first with a bound
 //! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
-//! - `replay`: one run of a call; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
+//! - `replay`: one run of a call; `gate`: when it may start; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
 pub mod bencode;
 pub mod client;
@@ -19,6 +20,7 @@ pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod fused;
+pub mod gate;
 pub mod gc;
 pub mod identity;
 pub mod listing;
@@ -26,6 +28,7 @@ pub mod model;
 pub mod options;
 pub mod ports;
 pub mod records;
+pub mod registration;
 pub mod release;
 pub mod replay;
 pub mod step;

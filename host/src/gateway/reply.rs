@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use brrr_protocol::{Error, ErrorKind};
 use brrr_protocol::model::{CallHash, Failure, Root};
+use brrr_protocol::{Error, ErrorKind};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;

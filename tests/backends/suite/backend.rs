@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_protocol::{ErrorKind, Result};
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Delivery, Key, NewJob, Scheduled, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Wait;
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns};
+use brrr_protocol::{ErrorKind, Result};
 use bytes::Bytes;
 
 use crate::suite::queue::{next, take};

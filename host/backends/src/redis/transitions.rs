@@ -97,7 +97,8 @@ fn deferred(d: &Deferral<'_>, answer: Value) -> Result<Option<Deferred>> {
         "limit" => Some(Deferred::OverSpawnLimit),
         "other" => {
             let [place, there] = rest else { return Err(wrong(&answer)) };
-            let call = place.parse().ok().and_then(|place: usize| d.wait.calls.get(place)).ok_or_else(|| wrong(&answer))?;
+            let call =
+                place.parse().ok().and_then(|place: usize| d.wait.calls.get(place)).ok_or_else(|| wrong(&answer))?;
             return Err(conflict(&call.hash, &call.task, there));
         }
         "cycle" => Some(Deferred::Cycle(rest.iter().map(|hash| CallHash::from(hash.as_str())).collect())),

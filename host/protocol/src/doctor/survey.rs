@@ -32,6 +32,7 @@ impl Doctor {
         // A first look at the queues, so that most of what waits there is not remembered by name.
         let queued = self.queued(&topics).await?;
         let mut judge = Judge::new(self, look, homes);
+        self.unnotified(&mut judge, &mut survey).await?;
         let suspects = self.suspects(tops, &queued, &mut judge, &mut survey, &mut topics).await?;
         survey.findings.extend(self.cycles(std::mem::take(&mut judge.waits), &topics).await?);
         if !suspects.is_empty() {
@@ -43,6 +44,7 @@ impl Doctor {
             }
         }
         survey.findings.append(&mut judge.damaged);
+        survey.peer_jobs = judge.peers.len() as u64;
         for topic in &topics {
             survey.topics.push(self.topic_state(topic).await?);
         }

@@ -166,11 +166,51 @@ local function waiter(root, parent, topic)
   return { root = root, parent = parent, topic = topic, raw = 'li1e' .. encoded(root) .. encoded(parent) .. encoded(topic) .. 'e' }
 end
 
--- The record `pending_returns` of a call; nil: nobody waits.
-local function pending(hash)
-  local s = call('HGET', record(hash), 'pending_returns')
+-- Does `a` stand before `b` in the record?
+local function sorted_before(a, b)
+  if a.root ~= b.root then return before(a.root, b.root) end
+  if a.parent ~= b.parent then return before(a.parent, b.parent) end
+  return before(a.topic, b.topic)
+end
+
+-- The most parents that the record `pending_returns` itself lists. Of a call with more, the record is '*' and `scheduled_at`,
+-- and the parents are members of a sorted set. So it costs no more to add one when there are more. Each is there twice: 'r',
+-- root, parent, topic, in the order of the record; and 'p', parent, topic, root. `store.rs` shows the record in its usual form.
+local MOST_LISTED = 64
+
+local function parents(hash) return P .. 'brrr:parents:' .. hash end
+
+-- The calls of which a sorted set of parents was seen.
+local has_set = {}
+
+local function by_root(root, parent, topic) return 'r' .. root .. '\0' .. parent .. '\0' .. topic end
+local function by_parent(root, parent, topic) return 'p' .. parent .. '\0' .. topic .. '\0' .. root end
+
+-- Can these names be told apart in a member of the set?
+local function fits(e) return not find(e.raw, '\0', 1, true) end
+
+-- Of a record that begins with '*': the time at which the call's message was sent, if that is known.
+local function long_scheduled(s) return tonumber(sub(s, 2)) end
+
+local function listed(hash)
+  has_set[hash] = true
+  local entries = {}
+  for n, member in ipairs(call('ZRANGEBYLEX', parents(hash), '[r', '(s')) do
+    local first = find(member, '\0', 2, true)
+    local second = find(member, '\0', first + 1, true)
+    entries[n] = waiter(sub(member, 2, first - 1), sub(member, first + 1, second - 1), sub(member, second + 1))
+  end
+  if #entries == 0 then damaged('the list of the parents is gone') end
+  return entries
+end
+
+-- The record `pending_returns` of a call, or that of another kind with the same contents; nil: nobody waits.
+local function pending(hash, kind)
+  kind = kind or 'pending_returns'
+  local s = call('HGET', record(hash), kind)
   if not s then return nil end
-  read('a pending_returns record', 'pending_returns', hash)
+  read('a pending_returns record', kind, hash)
+  if kind == 'pending_returns' and byte(s, 1) == 42 then return { entries = listed(hash), scheduled = long_scheduled(s) } end
   local i = entry(s, 'returns')
   if not i or byte(s, i) ~= 108 then damaged('`returns` is not a list') end
   local entries = {}
@@ -192,11 +232,49 @@ local function pending(hash)
   return { entries = entries, scheduled = scheduled }
 end
 
-local function put_pending(hash, p)
+-- The bytes of the record, as peers write them.
+local function encoded_pending(p)
   local raw = {}
   for n, e in ipairs(p.entries) do raw[n] = e.raw end
   local scheduled = p.scheduled and ('12:scheduled_ati' .. string.format('%d', p.scheduled) .. 'e') or ''
-  call('HSET', record(hash), 'pending_returns', 'd7:returnsl' .. table.concat(raw) .. 'e' .. scheduled .. 'e')
+  return 'd7:returnsl' .. table.concat(raw) .. 'e' .. scheduled .. 'e'
+end
+
+local function put_long(hash, scheduled)
+  call('HSET', record(hash), 'pending_returns', '*' .. (scheduled and string.format('%d', scheduled) or ''))
+end
+
+local function add_to_set(hash, entries)
+  for from = 1, #entries, 1000 do
+    local members = {}
+    for n = from, math.min(from + 999, #entries) do
+      local e = entries[n]
+      members[#members + 1], members[#members + 2] = 0, by_root(e.root, e.parent, e.topic)
+      members[#members + 1], members[#members + 2] = 0, by_parent(e.root, e.parent, e.topic)
+    end
+    call('ZADD', parents(hash), unpack(members))
+  end
+end
+
+-- Removes the set of a call's parents, if there is one. `pending` was read before.
+local function drop_set(hash)
+  if has_set[hash] then call('UNLINK', parents(hash)) end
+  has_set[hash] = nil
+end
+
+local function put_pending(hash, p, kind)
+  if kind then return call('HSET', record(hash), kind, encoded_pending(p)) end
+  drop_set(hash)
+  local is_long = #p.entries > MOST_LISTED
+  for _, e in ipairs(is_long and p.entries or {}) do is_long = is_long and fits(e) end
+  if not is_long then return call('HSET', record(hash), 'pending_returns', encoded_pending(p)) end
+  put_long(hash, p.scheduled)
+  add_to_set(hash, p.entries)
+end
+
+local function remove_pending(hash, ...)
+  call('HDEL', record(hash), 'pending_returns', ...)
+  drop_set(hash)
 end
 
 -- Messages and counters -------------------------------------------------------------------------------------------
@@ -233,18 +311,23 @@ local function is_waiting(hash, root)
   end)
 end
 
--- Has a parent enough outcomes to be worth running? `ended`: a call that is about to have one. See `records/waiting.rs`.
-local function may_be_ready(parent, ended)
+-- Has a parent enough outcomes to be worth running? nil: no run has written a record. `ended`: a call that is about to have
+-- an outcome. See `records/waiting.rs`.
+local function by_record(parent, ended)
   local s = call('HGET', record(parent.parent), 'run/' .. parent.root)
-  if not s then return true end
+  if not s then return nil end
   read('a run record', 'run/' .. parent.root, parent.parent)
   if byte(s, 1) ~= 100 then damaged('no dictionary') end
-  local total, need, named, names = 0, 0, 0, nil
+  local total, need, named, names, was_run = 0, 0, 0, nil, false
   local i = 2
   while not names and byte(s, i) ~= 101 do
     local key
     key, i = text(s, i)
-    if key == 'named' then
+    if key == 'attempt' or key == 'first' then
+      local n
+      n, i = int(s, i)
+      was_run = was_run or n ~= 0
+    elseif key == 'named' then
       named, i = int(s, i)
     elseif key == 'need' then
       need, i = int(s, i)
@@ -268,19 +351,22 @@ local function may_be_ready(parent, ended)
     left = left - 1
     if hash ~= ended and not has_outcome(hash, parent.root) then allowed = allowed - 1 end
   end
+  if not was_run and total == 0 then return nil end
   return allowed >= 0
 end
 
--- A record that can't be read says nothing: it is the parent's, whose own message then finds and reports it.
-local function is_ready(parent, ended) return unless_damaged(true, may_be_ready, parent, ended) end
+-- A record that can't be read: it is the parent's, whose own message then finds and reports it.
+local function is_ready(parent, ended) return unless_damaged(true, by_record, parent, ended) end
 
--- Those of `entries` who have enough outcomes.
+-- Those of `entries` who have enough outcomes, and those that no record tells of.
 local function ready_ones(entries, ended)
-  local ready = {}
+  local ready, unknown = {}, {}
   for _, parent in ipairs(entries) do
-    if is_ready(parent, ended) then ready[#ready + 1] = parent end
+    local is = is_ready(parent, ended)
+    if is then ready[#ready + 1] = parent end
+    if is == nil then unknown[#unknown + 1] = parent end
   end
-  return ready
+  return ready, unknown
 end
 
 local function wake(ready)
@@ -294,30 +380,52 @@ end
 
 -- Everybody who waits for a call that has its value, or is about to. Reads all before it writes.
 local function wake_all(hash, write)
-  local p = pending(hash)
-  local ready = p and ready_ones(p.entries, hash)
-  if write then write() end
-  if p then
-    wake(ready)
-    call('HDEL', record(hash), 'pending_returns')
+  local ready = {}
+  for _, kind in ipairs({ 'pending_returns', 'unnotified' }) do
+    local p = pending(hash, kind)
+    if p then
+      local known, unknown = ready_ones(p.entries, hash)
+      ready[#ready + 1], ready[#ready + 2] = known, unknown
+    end
   end
+  if write then write() end
+  if #ready == 0 then return end
+  for _, parents in ipairs(ready) do wake(parents) end
+  remove_pending(hash, 'unnotified')
+end
+
+-- Adds parents to those that a failure of the call did not notify.
+local function keep_unnotified(kept, hash, parents)
+  local entries = kept and kept.entries or {}
+  for _, parent in ipairs(parents) do
+    local place, is_new = #entries + 1, true
+    for n = #entries, 1, -1 do
+      if entries[n].raw == parent.raw then is_new = false end
+      if sorted_before(parent, entries[n]) then place = n end
+    end
+    if is_new then table.insert(entries, place, parent) end
+  end
+  put_pending(hash, { entries = entries }, 'unnotified')
 end
 
 -- Who waits under `root` for a call that failed there, or is about to. The others stay, and the call is queued again
--- under one of their jobs (R2): the next one in turn, see `PendingReturns::next_in_turn`.
-local function wake_in_job(hash, root, topic, write)
+-- under one of their jobs (R2): the next one in turn, see `PendingReturns::next_in_turn`. Parents that no record tells of are
+-- kept for a later value, see `stepwise/wake.rs`; but for `ourselves`, who sees to itself.
+local function wake_in_job(hash, root, topic, write, ourselves)
   local p = pending(hash)
   local mine, kept = {}, {}
   for _, e in ipairs(p and p.entries or {}) do
     local side = e.root == root and mine or kept
-    side[#side + 1] = e
+    if not ourselves or e.raw ~= ourselves.raw then side[#side + 1] = e end
   end
-  local ready = ready_ones(mine, hash)
+  local ready, unknown = ready_ones(mine, hash)
+  local unnotified = #unknown > 0 and pending(hash, 'unnotified')
   if write then write() end
   if not p then return end
   wake(ready)
+  if #unknown > 0 then keep_unnotified(unnotified, hash, unknown) end
   if #kept == 0 then
-    call('HDEL', record(hash), 'pending_returns')
+    remove_pending(hash)
   else
     local turn = kept[1].root
     for _, e in ipairs(kept) do
