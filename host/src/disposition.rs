@@ -55,6 +55,7 @@ impl From<Result<Step>> for Disposition {
                 | ErrorKind::Malformed
                 | ErrorKind::NewerRecord
                 | ErrorKind::Limit
+                | ErrorKind::Conflict
                 | ErrorKind::Internal => Self::LetLeaseRunOut(error),
             },
         }

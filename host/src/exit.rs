@@ -31,7 +31,7 @@
 //! | 33 | the job was cancelled |
 //! | 40 | not there: no outcome yet, or nobody asked for it; no such job, dead letter or call |
 //! | 41 | the time given to wait ran out; the job goes on |
-//! | 42 | refused: the job is alive (`forget`, `retry`) or over (`cancel`), or nothing describes the call (`dead send`) |
+//! | 42 | refused: the job is alive (`forget`, `retry`) or over (`cancel`), nothing describes the call (`dead send`), or the call hash stands for another call |
 //! | 43 | stuck work was found, and is not repaired (`doctor`) |
 //! | 50 | the address can't be listened on: in use, or not ours |
 //! | 60 | tests: a case failed (`brrr-host test`) |
@@ -164,6 +164,7 @@ impl From<ErrorKind> for Exit {
             ErrorKind::ReadOnly => Self::ReadOnly,
             ErrorKind::NewerSchema | ErrorKind::NewerRecord => Self::NewerSchema,
             ErrorKind::Full => Self::Full,
+            ErrorKind::Conflict => Self::Refused,
             ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => Self::BackendFailed,
         }
     }
@@ -241,7 +242,7 @@ Exit codes:
   33   cancelled
   40   not there (yet)
   41   waited too long
-  42   refused: the job is alive, or over
+  42   refused: the job is alive or over, or the call hash stands for another call
   43   stuck work was found (doctor)
   50   can't listen on the address
   60   tests: a case failed

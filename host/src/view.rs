@@ -43,6 +43,7 @@ pub fn finding_text(finding: &Finding) -> String {
         }
         Finding::Unwoken { .. } => "it has ended, and who waits for it was not woken".to_owned(),
         Finding::Abandoned { .. } => "only jobs that are over wait for it".to_owned(),
+        Finding::Cycle { calls, .. } => format!("it waits for itself, through {} calls", calls.len()),
         Finding::Overdue { .. } => "its deadline has passed, and nobody has ended it".to_owned(),
         Finding::Unended { .. } => "its call has ended, and its record says that it runs".to_owned(),
         Finding::Damaged { key, reason } => {
@@ -63,6 +64,10 @@ pub fn finding_json(finding: &Finding) -> Value {
         Finding::Unwoken { call, root, .. } => json!({"kind": "unwoken", "call": call.as_str(), "job": root.as_str()}),
         Finding::Abandoned { call, root, .. } => {
             json!({"kind": "abandoned", "call": call.as_str(), "job": root.as_str()})
+        }
+        Finding::Cycle { calls, root, .. } => {
+            let calls: Vec<&str> = calls.iter().map(brrr_protocol::model::CallHash::as_str).collect();
+            json!({"kind": "cycle", "calls": calls, "job": root.as_str()})
         }
         Finding::Overdue { root } => json!({"kind": "overdue", "job": root.as_str()}),
         Finding::Unended { root } => json!({"kind": "unended", "job": root.as_str()}),

@@ -69,7 +69,9 @@ macro_rules! contract_for {
                 the_first_outcome_stays
                 large_values_are_outcomes_too
                 a_failing_transition_spoils_no_other
-                a_thousand_children_cost_two_runs;
+                a_thousand_children_cost_two_runs
+                a_hash_stands_for_one_call
+                of_two_who_claim_a_hash_one_gets_it;
             jobs:
                 a_job_that_is_over_is_not_scheduled_again
                 a_scheduled_job_is_recorded_as_it_was_asked_for
@@ -94,6 +96,7 @@ macro_rules! contract_for {
                 who_was_not_woken_is
                 a_failure_that_woke_nobody_does
                 what_only_dead_jobs_wait_for_is_let_go
+                a_cycle_is_found_and_fails
                 a_job_that_nobody_ended_is_ended
                 what_is_young_is_left_alone
                 no_repair_wakes_a_parent_that_sees_no_failures

@@ -112,6 +112,28 @@ async fn a_call_takes_few_round_trips_and_leaves_only_records() {
     worker.abort();
 }
 
+/// A chain of shared calls: what the server does for it grows as the chain.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shared_calls_cost_no_more_than_others() {
+    let Some(server) = server(&[]) else { return };
+    let (backend, mut raw) = (brrr_backends::open(&url(&server)).await.unwrap(), raw(&server).await);
+    let worker = tokio::spawn(tree::work(backend.clone(), || ()));
+    let mut reads = Vec::new();
+    for n in [100, 200, 400] {
+        cmd("CONFIG").arg("RESETSTAT").query_async::<Value>(&mut raw).await.unwrap();
+        let job = tree::schedule(&backend, &format!("fibm/{n}/{n}")).await;
+        tree::result(&backend, &job).await;
+        let stats: String = cmd("INFO").arg("commandstats").query_async(&mut raw).await.unwrap();
+        let calls = stats.lines().filter(|l| ["hget:", "hexists:", "hmget:"].iter().any(|name| l.contains(name)));
+        let calls = calls.filter_map(|l| l.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
+        reads.push(calls.sum::<u64>());
+    }
+    worker.abort();
+    eprintln!("reads of 100, 200, 400 shared calls: {reads:?}");
+    // Twice as much, and something for chance: which calls are under way at once differs.
+    assert!(reads[1] < 3 * reads[0] && reads[2] < 5 * reads[1] / 2 && reads[2] < 400 * 60, "{reads:?}");
+}
+
 /// Between two steps a client could die, and leave a job that nobody runs.
 #[tokio::test]
 async fn a_job_is_scheduled_in_one_step() {

@@ -54,7 +54,11 @@ async fn value_reads_grow_as_n() {
     let mut per_child = Vec::new();
     for n in [50_u64, 1_000] {
         let mut world = World::open(Kind::Memory).await;
-        let counted = Arc::new(Counted { inner: world.backend.clone(), value_reads: AtomicU64::new(0) });
+        let counted = Arc::new(Counted {
+            inner: world.backend.clone(),
+            value_reads: AtomicU64::new(0),
+            reads: AtomicU64::new(0),
+        });
         world.backend = counted.clone();
         world.client = Client::new(counted.clone());
         let handler = fan();

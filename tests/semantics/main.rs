@@ -1,5 +1,7 @@
 //! What the scheduler promises, on every backend, fused and stepwise, with handlers in Rust closures.
 
+mod conflicts;
+mod cycles;
 mod damage;
 mod events;
 mod failures;

@@ -220,12 +220,15 @@ impl Observer for Told {
 pub struct Counted {
     pub inner: Arc<dyn Backend>,
     pub value_reads: AtomicU64,
+    /// Reads of any record.
+    pub reads: AtomicU64,
 }
 
 #[async_trait]
 impl Store for Counted {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         self.value_reads.fetch_add(u64::from(key.kind == Kind::Value), Ordering::Relaxed);
+        self.reads.fetch_add(1, Ordering::Relaxed);
         self.inner.store().get(key).await
     }
 

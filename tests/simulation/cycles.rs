@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::graph::Node::All;
+use crate::graph::Node::{self, All};
 use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
 use crate::{WINDOW, check, stride};
@@ -35,4 +35,27 @@ fn the_last_to_register_finds_the_cycle() {
         }
     }
     println!("{histories} histories of a cycle whose calls register at the same moment");
+}
+
+/// A cycle that is longer than the walk at registration.
+fn ring() -> Arc<Graph> {
+    let names: Vec<&'static str> = (0..70).map(|n| &*format!("c{n:02}").leak()).collect();
+    let names: &'static [&'static str] = names.leak();
+    let next = |n: usize| &names[(n + 1) % names.len()..][..1];
+    let nodes: Vec<(&'static str, Node)> = names.iter().enumerate().map(|(n, name)| (*name, All(next(n)))).collect();
+    Arc::new(graph("a long ring", nodes.leak(), &names[..1]).complete())
+}
+
+/// Who looks for stuck work finds it, and its jobs fail.
+#[test]
+fn a_long_cycle_is_found_by_who_looks_for_stuck_work() {
+    let graph = ring();
+    for fused in [false, true] {
+        let plan = |events: &[(i64, Event)]| Plan { repair: true, fused, ..Plan::of(events) };
+        let history = check(&graph, plan(&[]), || format!("{fused}, no faults"));
+        assert_eq!(history.stranded, 1, "nobody else finds it");
+        for at in (0..=history.length).step_by(history.length as usize / 12) {
+            check(&graph, plan(&[(at, Event::Crash)]), || format!("{fused}, {at}"));
+        }
+    }
 }

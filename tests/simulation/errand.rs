@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_protocol::Result;
 use brrr_protocol::client::{Client, Forgotten, Retried};
 use brrr_protocol::doctor::{Doctor, Finding, Look};
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{CallHash, Root};
 use brrr_protocol::ports::{Backend, NewJob};
+use brrr_protocol::{ErrorKind, Result};
 
 use crate::transactions::backend;
 use crate::watch::Who;
@@ -63,7 +63,11 @@ pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, what: What, crash: Option
     let client = Client::new(view.clone());
     match what {
         What::Schedule(n) => {
-            client.schedule(&jobs[n], world.now()).await?;
+            match client.schedule(&jobs[n], world.now()).await {
+                // A call of another payload has the hash.
+                Err(error) if error.kind == ErrorKind::Conflict => return Ok(()),
+                scheduled => drop(scheduled?),
+            }
             world.state().watch.accepted.insert(jobs[n].root.clone());
         }
         What::Cancel(n) => drop(client.cancel(&jobs[n].root, world.now()).await?),

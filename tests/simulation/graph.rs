@@ -67,20 +67,45 @@ pub fn topic() -> Topic {
     "t".into()
 }
 
+/// A call by its name. `c=1` is the call of the task `c` with the payload `1`, under the hash `c`: so that calls can claim one hash.
 pub fn call(name: &str) -> Call {
-    Call { hash: name.into(), task: name.into(), payload: Bytes::new(), topic: topic(), options: Options::default() }
+    let (task, payload) = name.split_once('=').unwrap_or((name, ""));
+    let payload = Bytes::copy_from_slice(payload.as_bytes());
+    Call { hash: task.into(), task: task.into(), payload, topic: topic(), options: Options::default() }
+}
+
+/// The name of such a call.
+pub fn name_of(task: &str, payload: &[u8]) -> String {
+    if payload.is_empty() { task.to_owned() } else { format!("{task}={}", String::from_utf8_lossy(payload)) }
 }
 
 impl Graph {
     /// The graph with its last call.
     pub fn complete(&self) -> Graph {
-        let names: Vec<&'static str> = self.nodes.iter().map(|(name, _)| *name).collect();
+        // Those whose hash others claim are asked for by them alone.
+        let names = self.nodes.iter().map(|(name, _)| *name).filter(|name| self.claims(name).is_empty());
+        let names: Vec<&'static str> = names.collect();
         let mut nodes = self.nodes.to_vec();
         nodes.push((LAST, Catch(names.leak())));
         let mut graph = Graph { nodes: nodes.leak(), ..self.clone() };
-        let values = graph.nodes.iter().map(|(name, _)| (*name, graph.eval(name, &mut Vec::new()))).collect();
+        let values = graph.nodes.iter().map(|(name, _)| {
+            let claims = graph.claims(name);
+            let names = if claims.is_empty() { vec![*name] } else { claims };
+            (*name, names.iter().flat_map(|name| graph.eval(name, &mut Vec::new())).collect())
+        });
+        let values = values.collect();
         graph.values = Some(Box::leak(Box::new(values)));
         graph
+    }
+
+    /// The calls that claim this hash, each with a payload of its own.
+    pub fn claims(&self, hash: &str) -> Vec<&'static str> {
+        let asked = self.nodes.iter().flat_map(|(_, node)| match node {
+            All(c) | Each(c) | Catch(c) => *c,
+            _ => &[],
+        });
+        let asked = asked.chain(self.roots).copied();
+        asked.filter(|name| name.split_once('=').is_some_and(|(task, _)| task == hash)).collect()
     }
 
     /// Is any of its calls of this kind?
@@ -107,7 +132,8 @@ impl Graph {
     }
 
     pub fn node(&self, name: &str) -> &Node {
-        &self.nodes.iter().find(|(n, _)| *n == name).unwrap_or_else(|| panic!("no node {name}")).1
+        let task = name.split('=').next().unwrap_or(name);
+        &self.nodes.iter().find(|(n, _)| *n == task).unwrap_or_else(|| panic!("no node {name}")).1
     }
 
     /// The values that `name` may have; `None`: it fails.
@@ -161,6 +187,9 @@ impl Graph {
             Poison | Unknown => vec![None, Some(String::new())],
         };
         path.pop();
+        // Another one may have the hash.
+        let refused = name.contains('=').then_some(None);
+        let inner: Vec<_> = inner.into_iter().chain(refused.map(|_: Option<()>| None)).collect();
         inner.into_iter().map(|text| Some(format!("{name}({})", text?))).collect()
     }
 }

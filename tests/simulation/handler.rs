@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use brrr_protocol::model::{CallHash, Failure, FailureKind, Outcome};
+use brrr_protocol::model::{Failure, FailureKind, Outcome};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 use brrr_protocol::{Error, ErrorKind, Result};
-use bytes::Bytes;
 
-use crate::graph::Graph;
 use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Unknown};
+use crate::graph::{Graph, call, name_of};
 use crate::world::World;
 
 /// Runs the calls of a graph, and counts the runs.
@@ -55,11 +54,11 @@ impl GraphHandler {
         names: &[&str],
         need: Option<u32>,
     ) -> Result<std::result::Result<Vec<Outcome>, Leave>> {
-        let calls = names.iter().map(|name| Invocation {
-            task: (*name).to_owned(),
-            payload: Bytes::new(),
+        let calls = names.iter().map(|name| call(name)).map(|call| Invocation {
+            task: call.task,
+            payload: call.payload,
             topic: None,
-            hash: Some(CallHash::from(*name)),
+            hash: Some(call.hash),
             options: Options::default(),
         });
         let outcomes = match replay.poll(calls.collect(), need).await? {
@@ -150,7 +149,7 @@ impl Handler for GraphHandler {
         self.world.state().note_run(&request);
         *self.world.state().runs.entry((request.root.clone(), request.task.clone())).or_default() += 1;
         let ended = match self.body(&request, &mut replay).await? {
-            Ok(text) => Ended::Completed(format!("{}({text})", request.task).into()),
+            Ok(text) => Ended::Completed(format!("{}({text})", name_of(&request.task, &request.payload)).into()),
             Err(Leave::Suspended) => Ended::Suspended,
             Err(Leave::Failed { failure, retryable }) => Ended::Failed { failure, retryable },
         };

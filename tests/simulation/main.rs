@@ -8,9 +8,10 @@
 //! - `graph`, `graphs`, `handler`, `peer`, `errand`: what workers, peers and clients do
 //! - `watch`: what no write may do; `oracle`: what must have come of it all
 //! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`,
-//!   `minds`, `cycles`, `removal`, `repairs`, `bounds`, `random`
+//!   `minds`, `cycles`, `claims`, `removal`, `repairs`, `bounds`, `random`
 
 mod bounds;
+mod claims;
 mod clients;
 mod cycles;
 mod errand;

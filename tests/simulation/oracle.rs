@@ -107,7 +107,7 @@ impl History {
                 FailureKind::Cancelled => self.cancelled.contains(root),
                 FailureKind::Timeout => job.deadline > 0,
                 FailureKind::Limit => job.spawn_limit > 0,
-                FailureKind::Error | FailureKind::Cycle => expected.contains(&None),
+                FailureKind::Error | FailureKind::Cycle | FailureKind::Conflict => expected.contains(&None),
                 FailureKind::DeadLetter | FailureKind::UnknownTask => self.may.with_letters,
                 _ => false,
             },

@@ -153,9 +153,13 @@ pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, Strin
     history.check(graph)?;
 
     run.jobs.push(NewJob::new("LAST".into(), call(LAST)));
+    let repair = run.plan.repair;
     run.plan = Plan::of(&[]);
     run.does(What::Schedule(run.jobs.len() - 1), None)?;
     run.go_to_the_end()?;
+    if repair {
+        run.repair_all()?;
+    }
     history.check(graph).map_err(|e| format!("in the end, {e}"))?;
     Ok(history)
 }
@@ -315,7 +319,7 @@ impl Run {
             Finding::Lost(Lost { root, .. }) | Finding::Overdue { root } | Finding::Unended { root } => {
                 accepted.contains(root)
             }
-            Finding::Unwoken { .. } | Finding::Damaged { .. } => true,
+            Finding::Unwoken { .. } | Finding::Cycle { .. } | Finding::Damaged { .. } => true,
             Finding::Abandoned { .. } => false,
         };
         match survey.findings.iter().find(is_wrong) {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use brrr_protocol::Result;
 use brrr_protocol::fused::{self, Snapshot, Transaction};
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
 use brrr_protocol::ports::{
     Backend, Cache, Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Queue, Receipt, Scheduled, Store, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
+use brrr_protocol::{ErrorKind, Result};
 use bytes::Bytes;
 
 use crate::graphs::{GRAPHS, ILL};
@@ -68,10 +68,13 @@ impl Transaction for Tx<'_> {
 }
 
 impl Fused {
-    /// No record is damaged here, so no transaction is ever taken back.
+    /// No record is damaged here, and a call hash that stands for another call is found before anything is written: no transaction
+    /// is ever taken back.
     async fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         let who = self.0.who;
-        self.0.access(|state| body(&mut Tx { state, who }).expect("no record is damaged")).await
+        let done = self.0.access(|state| body(&mut Tx { state, who })).await?;
+        assert!(done.as_ref().err().is_none_or(|e| e.kind == ErrorKind::Conflict), "a record is damaged");
+        done
     }
 }
 

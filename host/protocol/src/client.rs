@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::error::{ErrorKind, Result};
+use crate::identity::compare;
 use crate::listing::Listing;
 use crate::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome, Root, Topic};
 use crate::options::Options;
@@ -73,7 +74,8 @@ impl Client {
     /// Schedules a job. Durable when it returns; safe to repeat under the same root.
     ///
     /// # Errors
-    /// When the backend fails: whether the job was accepted is then unknown.
+    /// When the backend fails: whether the job was accepted is then unknown. `Conflict` when the call hash stands for another
+    /// task or payload: nothing was changed.
     pub async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
         self.backend.schedule(job, now).await
     }
@@ -195,11 +197,23 @@ impl Client {
     }
 
     /// The task of a call, for people; `?` where no record tells.
-    async fn task_of(&self, call: &CallHash) -> Result<String> {
+    pub(crate) async fn task_of(&self, call: &CallHash) -> Result<String> {
         let bytes = self.backend.store().get(&Key::call(call)).await?;
         // A damaged record must not keep anybody from ending the job that it belongs to.
         let record = bytes.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok());
         Ok(record.map_or_else(|| "?".to_owned(), |record| record.task))
+    }
+
+    /// Compares a call with the `call` record under its hash, for a client that was given an outcome by the hash alone. No record
+    /// is no difference.
+    ///
+    /// # Errors
+    /// `Conflict` when the record describes another task or payload; else when the backend can't be read.
+    pub async fn compare(&self, hash: &CallHash, task: &str, payload: &[u8]) -> Result<()> {
+        match self.backend.store().get(&Key::call(hash)).await? {
+            Some(found) => compare(hash, task, payload, &found).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// What is known of a call: its value, else the failure of the last job for it.

@@ -29,6 +29,8 @@ pub enum ErrorKind {
     NewerRecord,
     /// Something is larger than the backend can hold.
     Limit,
+    /// A call was asked for under a call hash that stands for another task or payload. Nothing was changed.
+    Conflict,
     /// None of the above: a fault of this program, or of the backend.
     Internal,
 }

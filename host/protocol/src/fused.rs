@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 
-use crate::cycle::Walk;
+use crate::cycle::{Walk, may_wait};
 use crate::error::Result;
+use crate::identity::{Described, compare};
 use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, size_of_outcome};
 use crate::ports::{
     Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter,
@@ -68,10 +69,12 @@ pub trait Transaction: Snapshot {
 /// See `Backend::schedule`.
 ///
 /// # Errors
-/// When the backend fails.
+/// When the backend fails. `Conflict` where the call hash stands for another call; nothing was written then.
 pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<Scheduled> {
     let call = &job.call;
-    tx.put(&Key::call(&call.hash), &CallRecord::encode(&call.task, &call.payload))?;
+    if found_call(tx, call)? != Some(Described::Same) {
+        tx.put(&Key::call(&call.hash), &CallRecord::encode(&call.task, &call.payload))?;
+    }
     let before = read_job(tx, &job.root)?;
     if before.is_none() {
         tx.put(&Key::job(&job.root), &job.record(now).encode())?;
@@ -90,6 +93,12 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
         tx.enqueue(message)?;
     }
     Ok(Scheduled::Queued)
+}
+
+/// Compares a call with its record; `None`: it has none.
+fn found_call(tx: &mut impl Snapshot, call: &Call) -> Result<Option<Described>> {
+    let found = tx.get(&Key::call(&call.hash))?;
+    found.map(|found| compare(&call.hash, &call.task, &call.payload, &found)).transpose()
 }
 
 fn read_job(tx: &mut impl Snapshot, root: &Root) -> Result<Option<JobRecord>> {
@@ -181,7 +190,8 @@ fn read_outcome(tx: &mut impl Snapshot, root: &Root, call: &CallHash) -> Result<
 /// See `Backend::defer`.
 ///
 /// # Errors
-/// When the backend fails or a record does not decode; the caller then drops the transaction.
+/// When the backend fails or a record does not decode; the caller then drops the transaction. `Conflict` where a call hash stands
+/// for another call; nothing was written then.
 pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     let Message { root, call: parent } = &d.work.message;
     let me = Return { root: root.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
@@ -214,7 +224,9 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     }
     let mut waiting = HashSet::new();
     for child in children.iter().filter(|c| c.known) {
-        if child.pending.is_some() || tx.has(&Key::run(&child.call.hash, root))? {
+        let run = tx.get(&Key::run(&child.call.hash, root))?;
+        let in_other_jobs = child.pending.as_ref().is_some_and(Registered::is_awaited_in_other_jobs);
+        if may_wait(run.as_deref(), in_other_jobs) {
             waiting.insert(child.call.hash.clone());
         }
     }
@@ -242,6 +254,8 @@ struct Child<'a> {
     call: &'a Call,
     /// Somebody has asked for the call before. Most calls are new, and need none of the other reads.
     known: bool,
+    /// Its `call` record must be written.
+    undescribed: bool,
     pending: Option<Registered>,
     must_send: bool,
     ended: Option<ChildEnd>,
@@ -249,21 +263,22 @@ struct Child<'a> {
 
 impl<'a> Child<'a> {
     fn read(tx: &mut impl Snapshot, call: &'a Call, me: &Return) -> Result<Self> {
-        if !tx.has(&Key::call(&call.hash))? {
-            return Ok(Self { call, known: false, pending: None, must_send: true, ended: None });
-        }
+        let Some(described) = found_call(tx, call)? else {
+            return Ok(Self { call, known: false, undescribed: true, pending: None, must_send: true, ended: None });
+        };
         let pending = registered(&call.hash, tx.get(&Key::pending_returns(&call.hash))?.as_ref(), me)?;
         let ended = if tx.has(&Key::failure(&call.hash, &me.root))? {
             Some(ChildEnd::Failure)
         } else {
             tx.has(&Key::value(&call.hash))?.then_some(ChildEnd::Value)
         };
-        Ok(Self { call, known: true, must_send: must_send(pending.as_ref()), pending, ended })
+        let (undescribed, must_send) = (described == Described::Unreadable, must_send(pending.as_ref()));
+        Ok(Self { call, known: true, undescribed, must_send, pending, ended })
     }
 
     fn register(&self, tx: &mut impl Transaction, me: &Return, now: Millis) -> Result<()> {
         let hash = &self.call.hash;
-        if !self.known {
+        if self.undescribed {
             tx.put(&Key::call(hash), &CallRecord::encode(&self.call.task, &self.call.payload))?;
         }
         if is_first_of_job(self.pending.as_ref())
@@ -305,14 +320,19 @@ fn find_cycle(tx: &mut impl Snapshot, start: &CallHash, targets: HashSet<CallHas
         return Ok(None);
     }
     let mut walk = Walk::new(start, targets);
-    while let Some(call) = walk.next_unread() {
-        if let Some(pending) = pending(tx, &call)?
-            && let Some(cycle) = walk.read(&call, &pending)
-        {
-            return Ok(Some(cycle));
+    loop {
+        let calls = walk.next_unread();
+        if calls.is_empty() {
+            return Ok(None);
+        }
+        for call in calls {
+            if let Some(pending) = pending(tx, &call)?
+                && let Some(cycle) = walk.read(&call, &pending)
+            {
+                return Ok(Some(cycle));
+            }
         }
     }
-    Ok(None)
 }
 
 /// See `Backend::complete`.

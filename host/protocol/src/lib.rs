@@ -4,9 +4,10 @@
 //! - `options`: how a call is run; `events`: what is told about it
 //! - `ports`: the traits that backends and handlers implement
 //! - `stepwise`, `fused`: the transitions from small ports, and in one transaction
+//! - `identity`: a call hash stands for one task with one payload
 //! - `concurrent`: several accesses of a stepwise transition at once
 //! - `registration`: a parent that adds itself to those that wait for a call
-//! - `cycle`, `release`: what walks up from a call to those that wait for it
+//! - `cycle`, `release`: what walks up from a call to those that wait for it; the first with a bound
 //! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
 //! - `replay`: one run of a call; `gate`: when it may start; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
@@ -21,6 +22,7 @@ pub mod events;
 pub mod fused;
 pub mod gate;
 pub mod gc;
+pub mod identity;
 pub mod listing;
 pub mod model;
 pub mod options;

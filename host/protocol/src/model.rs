@@ -204,6 +204,8 @@ pub enum FailureKind {
     Nondeterminism,
     Cycle,
     UnknownTask,
+    /// It asked for a call under a call hash that stands for another call.
+    Conflict,
     /// Set aside after too many deliveries, or because its record does not decode.
     DeadLetter,
     Other(String),
@@ -211,7 +213,7 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Each kind with the word that stands for it in records and in the WIT.
-    const WORDS: [(FailureKind, &'static str); 9] = [
+    const WORDS: [(FailureKind, &'static str); 10] = [
         (FailureKind::Error, "error"),
         (FailureKind::Trap, "trap"),
         (FailureKind::Timeout, "timeout"),
@@ -220,6 +222,7 @@ impl FailureKind {
         (FailureKind::Nondeterminism, "nondeterminism"),
         (FailureKind::Cycle, "cycle"),
         (FailureKind::UnknownTask, "unknown-task"),
+        (FailureKind::Conflict, "conflict"),
         (FailureKind::DeadLetter, "dead-letter"),
     ];
 

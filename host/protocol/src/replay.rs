@@ -1,14 +1,17 @@
 //! What one run of a call asks for, and what it is told: the same in every replay.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::identity::{compare, conflict_in_run};
 use crate::model::{Call, CallHash, Millis, Outcome, Root, Topic, size_of_outcome};
 use crate::options::Options;
-use crate::ports::{Backend, Loaded, Work};
+use crate::ports::{Backend, Key, Loaded, Work};
 use crate::records::{Decision, RunRecord, SAMPLE};
 
 /// A call as a guest asks for it.
@@ -61,6 +64,11 @@ pub struct Replay {
     /// The first call of a replay that the run before had not asked for and that has no outcome: new, or instead of
     /// another one.
     novel: Option<Call>,
+    /// What this run asked for under each call hash: a digest of task and payload.
+    identities: HashMap<CallHash, u64>,
+    digests: RandomState,
+    /// Calls that had no outcome when this run first asked for them: they were not compared with their `call` records.
+    uncompared: HashSet<CallHash>,
     before: RunRecord,
     decisions: Vec<Decision>,
     polls: Vec<Poll>,
@@ -73,6 +81,9 @@ pub struct Replay {
 
 /// What a call that was asked for takes beside its hash.
 const ASKED: usize = 64;
+
+/// `call` records that are read at once. Others chose how large they are.
+const COMPARED_AT_ONCE: usize = 16;
 
 impl Replay {
     #[must_use]
@@ -94,6 +105,9 @@ impl Replay {
             expected: before.sample.clone(),
             asked: Vec::new(),
             novel: None,
+            identities: HashMap::new(),
+            digests: RandomState::new(),
+            uncompared: HashSet::new(),
             decisions: before.decisions.clone(),
             before,
             polls: Vec::new(),
@@ -121,11 +135,13 @@ impl Replay {
     /// Answers a poll: `need` outcomes (`None`: all) of `calls`, the same in every run.
     ///
     /// # Errors
-    /// When the backend can't be read; `Limit` where the run has no room for what it asks for.
+    /// When the backend can't be read; `Limit` where the run has no room for what it asks for; `Conflict` where a call hash
+    /// stands for another call.
     pub async fn poll(&mut self, calls: Vec<Invocation>, need: Option<u32>) -> Result<Polled> {
         let poll = self.polls.len() as u32;
         let calls: Vec<Call> = calls.into_iter().map(|call| self.identify(call)).collect();
         self.keep(ASKED + calls.iter().map(|c| ASKED + c.hash.as_str().len()).sum::<usize>())?;
+        self.note_identities(&calls)?;
         self.asked.extend(calls.iter().map(|c| c.hash.clone()));
         self.read_unknown(&calls).await?;
 
@@ -206,7 +222,8 @@ impl Replay {
     #[must_use]
     pub fn next_attempt(&self, digest: String, not_before: Millis, why: String) -> RunRecord {
         let mut seen = HashSet::new();
-        let known = self.before.sample.iter().chain(&self.before.earlier).chain(&self.asked);
+        let asked = self.asked.iter().filter(|call| !self.uncompared.contains(*call));
+        let known = self.before.sample.iter().chain(&self.before.earlier).chain(asked);
         RunRecord {
             attempt: self.before.attempt.max(1).saturating_add(1),
             digest,
@@ -224,7 +241,9 @@ impl Replay {
     pub fn record(&self, wait: &Wait, first: u64, digest: String) -> RunRecord {
         let tail = wait.calls.len().saturating_sub(SAMPLE);
         let mut seen: HashSet<&CallHash> = wait.calls.iter().map(|c| &c.hash).collect();
-        let earlier = self.asked.iter().filter(|call| seen.insert(call)).take(SAMPLE).cloned().collect();
+        // The outcomes of earlier calls are loaded without comparing those calls again.
+        let asked = self.asked.iter().filter(|call| !self.uncompared.contains(*call));
+        let earlier = asked.filter(|call| seen.insert(call)).take(SAMPLE).cloned().collect();
         RunRecord {
             first,
             attempt: self.before.attempt.max(1),
@@ -254,6 +273,36 @@ impl Replay {
         }
     }
 
+    /// One run asks for one call under one hash: outcomes are remembered by hash alone.
+    fn note_identities(&mut self, calls: &[Call]) -> Result<()> {
+        for call in calls {
+            let identity = self.digests.hash_one((&call.task, &call.payload));
+            match self.identities.entry(call.hash.clone()) {
+                Entry::Occupied(asked) if *asked.get() != identity => {
+                    return Err(conflict_in_run(&call.hash, &call.task));
+                }
+                Entry::Occupied(_) => {}
+                Entry::Vacant(new) => drop(new.insert(identity)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares calls whose outcomes are there with their `call` records. Calls that have no outcome are compared when the run
+    /// registers with them.
+    async fn compare(&self, calls: &[Call], ended: &[CallHash]) -> Result<()> {
+        let asked: HashMap<&CallHash, &Call> = calls.iter().map(|call| (&call.hash, call)).collect();
+        for some in ended.chunks(COMPARED_AT_ONCE) {
+            let found = self.backend.store().get_many(&some.iter().map(Key::call).collect::<Vec<_>>()).await?;
+            for (hash, found) in some.iter().zip(found) {
+                if let (Some(call), Some(found)) = (asked.get(hash), found) {
+                    compare(hash, &call.task, &call.payload, &found)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn read_unknown(&mut self, calls: &[Call]) -> Result<()> {
         // What was read and not there at the start of the run stays so to its end.
         let mut seen: HashSet<&CallHash> = self.expected.iter().chain(&self.before.earlier).collect();
@@ -275,6 +324,14 @@ impl Replay {
             let outcomes = self.backend.outcomes(&self.root, unknown).await?;
             let (read, rest) = unknown.split_at(outcomes.len().clamp(1, unknown.len()));
             self.keep(outcomes.iter().flatten().map(size_of_outcome).sum())?;
+            let (ended, missing): (Vec<_>, Vec<_>) =
+                read.iter().zip(&outcomes).partition(|(_, outcome)| outcome.is_some());
+            let ended: Vec<CallHash> = ended.into_iter().map(|(call, _)| call.clone()).collect();
+            self.compare(calls, &ended).await?;
+            for call in &ended {
+                self.uncompared.remove(call);
+            }
+            self.uncompared.extend(missing.into_iter().map(|(call, _)| call.clone()));
             self.known.extend(read.iter().cloned().zip(outcomes).filter_map(|(call, o)| Some((call, o?))));
             unknown = rest;
         }

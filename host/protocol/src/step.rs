@@ -246,9 +246,13 @@ impl Stage<'_> {
         };
         self.tell_running(job);
         let replay = Replay::new(self.backend().clone(), &self.work, loaded);
-        let (ended, replay) = self.site.handler.run(request, replay).await?;
+        let ran = self.site.handler.run(request, replay).await;
         // What follows is the backend's work: another guest may run meanwhile.
         drop(running);
+        let (ended, replay) = match ran {
+            Err(error) if error.kind == ErrorKind::Conflict => return self.limit(job, error).await,
+            ran => ran?,
+        };
 
         if !matches!(ended, Ended::Failed { .. })
             && let Some((old, new)) = replay.first_difference()
@@ -463,12 +467,14 @@ impl Stage<'_> {
         Ok(Step::Failed(failure))
     }
 
-    /// What the backend can't hold fails the call; any other error stays one.
+    /// What the backend can't hold, or a call hash that stands for another call, fails the call; any other error stays one.
     async fn limit(&self, job: &Job<'_>, error: Error) -> Result<Step> {
-        if error.kind != ErrorKind::Limit {
-            return Err(error);
-        }
-        self.fail(job.loaded, Failure::new(FailureKind::Limit, &job.call.task, error.to_string())).await
+        let kind = match error.kind {
+            ErrorKind::Limit => FailureKind::Limit,
+            ErrorKind::Conflict => FailureKind::Conflict,
+            _ => return Err(error),
+        };
+        self.fail(job.loaded, Failure::new(kind, &job.call.task, error.to_string())).await
     }
 
     async fn give_back(&self, delay: Duration) -> Result<Step> {

@@ -222,6 +222,7 @@ fn cells(finding: &Finding, state: &State) -> Vec<String> {
     let (task, call, root) = match finding {
         Finding::Lost(lost) => (lost.task.as_deref(), Some(&lost.call), Some(&lost.root)),
         Finding::Unwoken { call, root, .. } | Finding::Abandoned { call, root, .. } => (None, Some(call), Some(root)),
+        Finding::Cycle { calls, root, .. } => (None, calls.first(), Some(root)),
         Finding::Overdue { root } | Finding::Unended { root } => (None, None, Some(root)),
         Finding::Damaged { .. } => (None, None, None),
     };

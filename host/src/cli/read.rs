@@ -4,7 +4,7 @@ use brrr_protocol::client::{Client, Known};
 use brrr_protocol::model::{CallHash, Root};
 
 use super::Told;
-use super::encode::{CallArgs, Codec};
+use super::encode::{CallArgs, Codec, Encoded};
 use super::options::{BackendArgs, call_hash, root};
 use super::outcome::Show;
 use super::output::Format;
@@ -60,21 +60,32 @@ impl Subject {
         if self.hash.is_some() {
             return Ok(self.hash.clone());
         }
+        Ok(self.named()?.map(|(_, call)| call.hash))
+    }
+
+    /// The task that was named, and the call as it is encoded.
+    fn named(&self) -> anyhow::Result<Option<(String, Encoded)>> {
         let Some(task) = self.task.clone() else { return Ok(None) };
-        let call = CallArgs { task, payload: self.payload.clone(), codec: self.codec };
-        Ok(Some(call.encode()?.hash))
+        let call = CallArgs { task: task.clone(), payload: self.payload.clone(), codec: self.codec };
+        Ok(Some((task, call.encode()?)))
     }
 }
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
-    let hash = args.subject.hash()?;
+    // Once: the payload may come from stdin.
+    let named = args.subject.named()?;
+    let hash = args.subject.hash.clone().or_else(|| named.as_ref().map(|(_, call)| call.hash.clone()));
     let client = Client::new(args.backend.open_shared().await?);
     let codec = args.subject.codec;
     match (args.job, hash) {
         (Some(root), _) => read_job(&client, &root, codec, format).await,
         (None, Some(hash)) => {
             let show = Show { format, codec, job: None, call: &hash };
-            match client.read(&hash).await? {
+            let known = client.read(&hash).await?;
+            if let (Some((task, call)), true) = (&named, known != Known::Nothing) {
+                client.compare(&hash, task, &call.payload).await?;
+            }
+            match known {
                 Known::Value(value) => show.value(&value),
                 Known::Failed(failure) => show.failure(&failure),
                 Known::Nothing => show.pending(

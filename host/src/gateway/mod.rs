@@ -159,7 +159,11 @@ impl Gateway {
     }
 
     async fn read(&self, task: &str, arguments: &Arguments) -> Result<Response> {
-        match self.shared.client.read(&arguments.hash).await? {
+        let known = self.shared.client.read(&arguments.hash).await?;
+        if known != Known::Nothing {
+            self.shared.client.compare(&arguments.hash, task, &arguments.payload).await?;
+        }
+        match known {
             Known::Value(value) => return Ok(reply::value(value)),
             Known::Failed(failure) => return Ok(reply::failed(StatusCode::INTERNAL_SERVER_ERROR, &failure)),
             Known::Nothing => {}

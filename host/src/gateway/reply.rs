@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use brrr_protocol::Error;
 use brrr_protocol::model::{CallHash, Failure, Root};
+use brrr_protocol::{Error, ErrorKind};
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -86,8 +86,12 @@ pub fn refused(status: StatusCode, message: &str) -> Response {
     say(status, "refused", message)
 }
 
-/// The backend failed: 503 if trying again may help. What exactly failed is for our log, not for clients.
+/// The backend failed: 503 if trying again may help. What exactly failed is for our log, not for clients. 409: the call hash stands
+/// for another call.
 pub fn backend_failed(error: &Error) -> Response {
+    if error.kind == ErrorKind::Conflict {
+        return refused(StatusCode::CONFLICT, &error.to_string());
+    }
     tracing::error!("{error}");
     let status = if error.is_transient() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::INTERNAL_SERVER_ERROR };
     say(status, "unavailable", "the backend failed; the log of the gateway says why")

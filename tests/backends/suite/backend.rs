@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_protocol::ErrorKind;
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Delivery, Key, NewJob, Scheduled, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Wait;
-use brrr_protocol::wire::{Message, PendingReturns};
+use brrr_protocol::wire::{CallRecord, Message, PendingReturns};
+use brrr_protocol::{ErrorKind, Result};
 use bytes::Bytes;
 
 use crate::suite::queue::{next, take};
@@ -48,6 +48,10 @@ pub(super) async fn defer(backend: &Arc<dyn Backend>, work: &Work, children: &[&
 }
 
 pub(super) async fn defer_calls(backend: &Arc<dyn Backend>, work: &Work, children: Vec<Call>) -> Deferred {
+    try_defer(backend, work, children).await.unwrap()
+}
+
+async fn try_defer(backend: &Arc<dyn Backend>, work: &Work, children: Vec<Call>) -> Result<Deferred> {
     let loaded = backend.load(work).await.unwrap();
     let wait = Wait { need: children.len() as u32, calls: children.clone() };
     let run_after = RunRecord {
@@ -67,7 +71,73 @@ pub(super) async fn defer_calls(backend: &Arc<dyn Backend>, work: &Work, childre
         now: 5_000,
         spawn_limit: 1_000,
     };
-    backend.defer(&deferral).await.unwrap()
+    backend.defer(&deferral).await
+}
+
+/// The call `name` with this payload.
+fn other(name: &str, payload: &'static str) -> Call {
+    Call { payload: Bytes::from_static(payload.as_bytes()), ..call(name) }
+}
+
+/// Who asks for another call under a hash that stands for one is refused, and nothing of that one changes.
+pub async fn a_hash_stands_for_one_call(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    assert_eq!(schedule(b, "r", "c").await, Scheduled::Queued);
+    let child = work(&next(&**b, "t").await);
+    let keys = [Key::call(&"c".into()), Key::latest(&"c".into()), Key::pending_returns(&"c".into())];
+    let before = b.store().get_many(&keys).await.unwrap();
+    let asked = [other("c", "another"), Call { task: "thief".into(), ..call("c") }];
+    for asked in &asked {
+        let error = b.schedule(&NewJob::new("r2".into(), asked.clone()), 2_000).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+        assert!(error.reason.contains("task \"task\""), "{error}");
+        let error = try_defer(b, &direct("r2", "parent"), vec![asked.clone()]).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Conflict, "{error}");
+        assert!(error.operation.contains(&*asked.task) && error.operation.contains("\"c\""), "{error}");
+    }
+    assert_eq!(b.store().get_many(&keys).await.unwrap(), before);
+    assert!(b.store().get(&Key::job(&"r2".into())).await.unwrap().is_none());
+    assert!(b.store().get(&Key::run(&"parent".into(), &"r2".into())).await.unwrap().is_none());
+    assert_eq!(b.queue().receive(&"t".into(), 9, Duration::ZERO).await.unwrap(), []);
+    b.complete(&child, Bytes::from_static(b"v")).await.unwrap();
+
+    // The same call in a peer's bytes is the same call.
+    let theirs = Bytes::from_static(b"d1:ai1e7:payload7:payload9:task_name4:taske");
+    b.store().put(&Key::call(&"p".into()), theirs.clone()).await.unwrap();
+    assert_eq!(schedule(b, "r3", "p").await, Scheduled::Queued);
+    assert!(matches!(defer(b, &direct("r4", "parent"), &["p"]).await, Deferred::Waiting { .. }));
+    assert_eq!(b.store().get(&Key::call(&"p".into())).await.unwrap(), Some(theirs));
+    // What nobody can read stands for nothing.
+    b.store().put(&Key::call(&"q".into()), Bytes::from_static(b"le")).await.unwrap();
+    assert_eq!(schedule(b, "r5", "q").await, Scheduled::Queued);
+    b.store().put(&Key::call(&"s".into()), Bytes::from_static(b"le")).await.unwrap();
+    assert!(matches!(defer(b, &direct("r6", "parent"), &["s"]).await, Deferred::Waiting { .. }));
+    for name in ["q", "s"] {
+        let mended = b.store().get(&Key::call(&name.into())).await.unwrap().unwrap();
+        assert_eq!(CallRecord::decode(&mended).unwrap().task, "task");
+    }
+}
+
+/// Two parents ask for different calls under one hash in the same moment: one of them is refused.
+pub async fn of_two_who_claim_a_hash_one_gets_it(kind: Kind) {
+    let f = kind.open().await;
+    for round in 0..8 {
+        let claims = ["one", "two"].map(|payload| {
+            let (b, name) = (f.backend.clone(), format!("c{round}"));
+            tokio::spawn(async move {
+                let parent = direct(payload, &format!("parent of {name}"));
+                try_defer(&b, &parent, vec![other(&name, payload)]).await.map_err(|e| e.kind)
+            })
+        });
+        let [one, two] = claims;
+        let made = [one.await.unwrap(), two.await.unwrap()];
+        let refused: Vec<usize> = (0..2).filter(|n| made[*n] == Err(ErrorKind::Conflict)).collect();
+        assert_eq!(refused.len(), 1, "{made:?}");
+        let record = f.backend.store().get(&Key::call(&format!("c{round}").as_str().into())).await.unwrap().unwrap();
+        let payload = CallRecord::decode(&record).unwrap().payload;
+        assert_eq!(&payload[..], [&b"two"[..], b"one"][refused[0]], "the one that was not refused");
+    }
 }
 
 pub async fn counters_add_up(kind: Kind) {

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::doctor::{Doctor, Finding, Look, Lost, Repaired, Unnotified, Why};
-use brrr_protocol::model::{Failure, FailureKind, Millis};
+use brrr_protocol::model::{CallHash, Failure, FailureKind, Millis};
 use brrr_protocol::ports::{Backend, Key, NewJob};
-use brrr_protocol::records::{JobRecord, JobState, encode_failure};
+use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_failure};
+use brrr_protocol::wire::{PendingReturns, Return};
 use bytes::Bytes;
 
 use crate::suite::backend::{call, defer, direct, schedule, work};
@@ -247,4 +248,33 @@ pub async fn damage_is_told_and_left_alone(kind: Kind) {
         assert_eq!(Doctor::new(b.clone()).repair(told[0], NOW).await.unwrap(), Repaired::LeftAlone);
         assert_eq!(b.store().get(key).await.unwrap().as_deref(), Some(&b"damage"[..]));
     }
+}
+
+/// Three calls that wait for each other, as peers leave it that know nothing of cycles.
+pub async fn a_cycle_is_found_and_fails(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    schedule(b, "r", "a").await;
+    assert_eq!(queued(b).await, ["r:a"]);
+    until_empty(b).await;
+    for (child, parent) in [("b", "a"), ("c", "b"), ("a", "c")] {
+        let entry = Return { root: "r".into(), parent: parent.into(), topic: "t".into() };
+        let pending = PendingReturns { returns: [entry].into(), scheduled_at: Some(1) };
+        b.store().put(&Key::pending_returns(&child.into()), pending.encode()).await.unwrap();
+        let sample = vec![CallHash::from(child)];
+        let run = RunRecord { first: 1, attempt: 1, total: 1, need: 1, sample, ..RunRecord::default() };
+        b.store().put(&Key::run(&parent.into(), &"r".into()), run.encode()).await.unwrap();
+    }
+    let calls = ["a", "b", "c"].map(CallHash::from).to_vec();
+    let cycle = Finding::Cycle { calls, root: "r".into(), topic: "t".into() };
+    let young = Look { now: NOW, older_than: Duration::from_mins(10) };
+    assert_eq!(Doctor::new(b.clone()).survey(&young).await.unwrap().findings, []);
+    repair(b, &cycle).await;
+    let outcome = b.outcomes(&"r".into(), &["a".into()]).await.unwrap().pop().flatten();
+    let failure = outcome.expect("an outcome").unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Cycle);
+    assert!(failure.message.contains("task (a) -> ? (b) -> ? (c) -> task (a)"), "{failure}");
+    let job = b.store().get(&Key::job(&"r".into())).await.unwrap().unwrap();
+    assert_eq!(JobRecord::decode(&job).unwrap().end.map(|end| end.state), Some(JobState::Failed));
+    assert!(!survey(b).await.iter().any(|finding| matches!(finding, Finding::Cycle { .. })));
 }

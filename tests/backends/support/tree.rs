@@ -22,7 +22,7 @@ const PERMITS: usize = 32;
 /// The topic of every call here.
 pub const TOPIC: &str = "tree";
 
-/// Runs `fib/N/SALT` (a tree of which no two calls are the same), `fan/N/SALT` and `chain/N/SALT`; each returns the
+/// Runs `fib/N/SALT` (a tree of which no two calls are the same), `fan/N/SALT`, `chain/N/SALT` and `fibm/N/SALT` (the same with shared calls); each returns the
 /// number of its leaves.
 pub struct Tree;
 
@@ -33,6 +33,8 @@ fn children(payload: &str) -> Vec<String> {
     match task {
         "fib" if n > 1 => vec![format!("fib/{}/{path}l", n - 2), format!("fib/{}/{path}r", n - 1)],
         "fan" => (0..n).map(|i| format!("leaf/0/{path}{i}")).collect(),
+        // Shared: each of them is asked for twice.
+        "fibm" if n > 1 => vec![format!("fibm/{}/{path}", n - 1), format!("fibm/{}/{path}", n - 2)],
         "chain" if n > 0 => vec![format!("chain/{}/{path}", n - 1)],
         _ => Vec::new(),
     }
@@ -68,7 +70,8 @@ impl Handler for Tree {
             Polled::Suspended => Ended::Suspended,
             Polled::Ready(outcomes) => {
                 let values = outcomes.into_iter().flatten().flatten();
-                let sum: u64 = values.map(|v| String::from_utf8_lossy(&v).parse::<u64>().unwrap()).sum();
+                let leaves = values.map(|v| String::from_utf8_lossy(&v).parse::<u64>().unwrap());
+                let sum = leaves.fold(0, u64::wrapping_add);
                 Ended::Completed(sum.to_string().into())
             }
         };

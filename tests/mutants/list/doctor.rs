@@ -74,12 +74,37 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by("a_failure_that_a_peer_does_not_see_costs_few_messages"),
         breaks("young-calls-look-lost", "What has waited for less than it may is left alone")
-            .edit("doctor/judge.rs", "        if young {", "if !$on && young {")
+            .edit("doctor/judge.rs", "        if self.is_young(facts) {", "if !$on && self.is_young(facts) {")
             .found_by("what_is_young_is_left_alone"),
         breaks("dead-jobs-look-alive", "Nothing is queued again for a job that is over").edit(
             "doctor/judge.rs",
             "JobRecord::decode(&bytes).is_ok_and(|job| !job.is_over())",
             "JobRecord::decode(&bytes).is_ok()",
         ),
+        breaks(
+            "no-look-for-long-cycles",
+            "A cycle that is too long for the walk at registration is found by who looks for stuck work",
+        )
+        .edit(
+            "doctor/survey.rs",
+            "self.cycles(std::mem::take(&mut judge.waits), &topics).await?",
+            "if $on { Vec::new() } else { $right }",
+        )
+        .found_by("a_long_cycle_is_found_by_who_looks_for_stuck_work"),
+        breaks(
+            "queued-calls-count-as-stuck-cycles",
+            "A cycle of which a call has a message is about to be seen by that call",
+        )
+        .edit(
+            "doctor/judge.rs",
+            "            if queued.holds(&facts.case.call) {\n                continue;",
+            "if !$on && queued.holds(&facts.case.call) {\n                continue;",
+        )
+        .edit(
+            "doctor/cycles.rs",
+            "            if calls.iter().any(|call| queued.holds(call)) {",
+            "if !$on && calls.iter().any(|call| queued.holds(call)) {",
+        )
+        .found_by("nothing_looks_wrong_that_is_right"),
     ]
 }

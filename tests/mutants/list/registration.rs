@@ -5,6 +5,8 @@ use super::{Mutant, breaks};
 const SEND: &str = "    if !messages.is_empty() {
         p.queue.send_many(&messages).await?;
     }";
+const CLAIMS: &str = "one_of_two_claims_holds";
+
 const REGISTERED: &str = "    let key = Key::run(parent, root);";
 
 const WRITE_RUN: &str = "p.store.swap(&key, d.run_before, Some(d.run_after.encode())).await?";
@@ -118,14 +120,13 @@ pub fn all() -> Vec<Mutant> {
         breaks("call-record-last", "R4: a call is described before its message is sent")
             .edit(
                 "stepwise/defer.rs",
-                "    p.store.put_many(&described.collect::<Vec<_>>()).await?;",
-                "let described: Vec<_> = described.collect();
-                 if !$on { p.store.put_many(&described).await?; }",
+                "    describe_all(p.store, &d.wait.calls).await?;",
+                "if !$on { describe_all(p.store, &d.wait.calls).await?; }",
             )
             .edit(
                 "stepwise/defer.rs",
                 REGISTERED,
-                "if $on { p.store.put_many(&described).await?; }
+                "if $on { describe_all(p.store, &d.wait.calls).await?; }
                  $right",
             ),
         breaks("run-record-before-sending", "4.3: nothing suppresses wake-ups that was written before everything was sent")
@@ -172,11 +173,35 @@ pub fn all() -> Vec<Mutant> {
                 "find_cycle(p.store, parent, waiting).await?",
                 "match early { Some(early) => early, None => find_cycle(p.store, parent, waiting).await? }",
             ).found_by("the_last_to_register_finds_the_cycle"),
-        breaks("cycle-only-through-shared-calls", "4.7: a child that was deferred in this job may wait for its parent").edit(
-            "stepwise/defer.rs",
-            "child.was_there || **deferred",
-            "child.was_there",
+        breaks("cycle-not-through-deferred-calls", "4.7: a child that was deferred in this job may wait for its parent").edit(
+            "cycle.rs",
+            "run.is_some_and(is_waiting) || in_other_jobs",
+            "(!$on && run.is_some_and(is_waiting)) || in_other_jobs",
         ).found_by("the_last_to_register_finds_the_cycle"),
+        breaks("description-replaced", "A call hash stands for one call: a `call` record that is there stays")
+            .edit(
+                "stepwise/describe.rs",
+                "store.swap(&key, expected.as_ref(), Some(new.clone())).await?",
+                "if $on { store.put(&key, new.clone()).await?; Swap::Done } else { $right }",
+            )
+            .found_by(CLAIMS),
+        breaks("description-not-compared", "A call hash stands for one call: who registers with a call compares it with its record")
+            .edit(
+                "stepwise/describe.rs",
+                "            && compare(&call.hash, &call.task, &call.payload, found)? == Described::Same",
+                "&& ($on || compare(&call.hash, &call.task, &call.payload, found)? == Described::Same)",
+            )
+            .found_by(CLAIMS),
+        breaks("outcome-not-compared", "A call hash stands for one call: who is given an outcome compares the call with its record")
+            .edit("replay.rs", "            self.compare(calls, &ended).await?;", "")
+            .found_by(CLAIMS),
+        breaks("asked-before-it-was-there", "An outcome that is loaded without a comparison is of a call that was compared")
+            .edit("replay.rs", "            self.uncompared.extend(missing.into_iter().map(|(call, _)| call.clone()));", "")
+            .elsewhere("semantics: a_run_that_asked_before_it_was_there_is_compared_all_the_same"),
+        breaks("walk-without-a-bound", "A walk at registration reads a bounded number of records")
+            .edit("cycle.rs", "        level.truncate(self.left);
+        self.left -= level.len();", "if !$on { level.truncate(self.left); self.left -= level.len(); }")
+            .found_by("a_long_cycle_is_found_by_who_looks_for_stuck_work"),
         breaks("early-message-looks-for-no-cycle", "4.7: a message for a call that is not ready is the other sign of a cycle")
             .edit(
                 "step.rs",

@@ -58,5 +58,13 @@ pub fn all() -> Vec<Mutant> {
         breaks("transaction-lets-nobody-go", "R3: a call that a live job waits for is queued again under that job")
             .edit("fused.rs", "            send(tx, &topic, &Message { root, call: call.clone() })?;", "let _ = root;")
             .found_by(FAULTS),
+        breaks("transaction-describes-without-comparing", "A call hash stands for one call: who asks for it compares")
+            .edit(
+                "fused.rs",
+                "    found.map(|found| compare(&call.hash, &call.task, &call.payload, &found)).transpose()",
+                "if $on { return Ok(found.map(|_| Described::Same)); }
+    found.map(|found| compare(&call.hash, &call.task, &call.payload, &found)).transpose()",
+            )
+            .found_by("one_of_two_claims_holds"),
     ]
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
+use brrr_protocol::identity::conflict;
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
 use brrr_protocol::ports::{
     Backend, Cache, Deferral, Deferred, EventLog, Key, Loaded, NewJob, Queue, Scheduled, Store, Work,
@@ -82,7 +83,7 @@ fn loaded(message: &Message, answer: Value) -> Result<Loaded> {
 }
 
 /// What `lua/defer.lua` answers; `None`: the job is over.
-fn deferred(answer: Value) -> Result<Option<Deferred>> {
+fn deferred(d: &Deferral<'_>, answer: Value) -> Result<Option<Deferred>> {
     let wrong = |answer: &Value| Redis::unexpected("defer a call", answer);
     let Value::Array(items) = &answer else { return Err(wrong(&answer)) };
     let words: Vec<String> = items
@@ -94,6 +95,12 @@ fn deferred(answer: Value) -> Result<Option<Deferred>> {
     Ok(match first.as_str() {
         "over" => None,
         "limit" => Some(Deferred::OverSpawnLimit),
+        "other" => {
+            let [place, there] = rest else { return Err(wrong(&answer)) };
+            let call =
+                place.parse().ok().and_then(|place: usize| d.wait.calls.get(place)).ok_or_else(|| wrong(&answer))?;
+            return Err(conflict(&call.hash, &call.task, there));
+        }
         "cycle" => Some(Deferred::Cycle(rest.iter().map(|hash| CallHash::from(hash.as_str())).collect())),
         "waiting" => {
             let queued = rest.iter().map(|place| place.parse().map_err(|_| wrong(&answer)));
@@ -147,6 +154,11 @@ impl Backend for Redis {
             None => script.arg("").arg(""),
         };
         let answer = self.run(script, "schedule a job").await?;
+        if let Value::Array(_) = &answer
+            && let Ok((there,)) = redis::from_redis_value::<(String,)>(answer.clone())
+        {
+            return Err(conflict(&call.hash, &call.task, &there));
+        }
         match redis::from_redis_value::<String>(answer.clone()).as_deref() {
             Ok("queued") => Ok(Scheduled::Queued),
             Ok("done") => Ok(Scheduled::AlreadyDone),
@@ -186,7 +198,7 @@ impl Backend for Redis {
             script = script.arg(child.hash.as_str()).arg(child.topic.as_str());
             script = script.arg(&CallRecord::encode(&child.task, &child.payload)[..]).arg(&options[..]);
         }
-        if let Some(deferred) = deferred(self.run(script, "defer a call").await?)? {
+        if let Some(deferred) = deferred(d, self.run(script, "defer a call").await?)? {
             return Ok(deferred);
         }
         self.release(d.work).await?;

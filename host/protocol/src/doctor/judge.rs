@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bytes::Bytes;
 
+use super::cycles::Waits;
 use super::homes::Homes;
 use super::queued::Queued;
 use super::{Doctor, Finding, Look, Lost, Why};
@@ -53,12 +54,14 @@ pub(super) struct Judge<'a> {
     /// The calls that wait for one that failed, and that nobody will notify, see `Unnotified`.
     pub held: HashSet<(Root, CallHash)>,
     pub damaged: Vec<Finding>,
+    /// Who waits for the calls that were looked at and have no message.
+    pub waits: Waits,
 }
 
 impl<'a> Judge<'a> {
     pub fn new(doctor: &'a Doctor, look: &'a Look, homes: Homes) -> Self {
         let (alive, peers, held) = (HashMap::new(), HashSet::new(), HashSet::new());
-        Self { doctor, look, homes, alive, peers, held, damaged: Vec::new() }
+        Self { doctor, look, homes, alive, peers, held, damaged: Vec::new(), waits: Waits::default() }
     }
 
     /// Those of `cases` that look wrong and have no message.
@@ -71,7 +74,17 @@ impl<'a> Judge<'a> {
         let mut suspects = Vec::new();
         for facts in self.facts(cases).await? {
             topics.extend(facts.pending.returns.iter().map(|entry| entry.topic.clone()));
-            if !queued.holds(&facts.case.call) && self.finding(&facts, false).await?.is_some() {
+            if queued.holds(&facts.case.call) {
+                continue;
+            }
+            if !facts.has_value && !self.is_young(&facts) {
+                let ended = facts.live.iter().zip(&facts.failures).filter(|(_, failure)| failure.is_some());
+                let ended: HashSet<&Root> = ended.map(|(root, _)| root).collect();
+                let waits = |entry: &&Return| self.is_alive(&entry.root) && !ended.contains(&entry.root);
+                let parents = facts.pending.returns.iter().filter(waits).map(|entry| entry.parent.clone());
+                self.waits.add(&facts.case.call, parents.collect::<Vec<_>>().iter());
+            }
+            if self.finding(&facts, false).await?.is_some() {
                 suspects.push(facts.case);
             }
         }
@@ -172,11 +185,14 @@ impl<'a> Judge<'a> {
         self.alive.get(root).copied().unwrap_or(false)
     }
 
+    fn is_young(&self, facts: &Facts) -> bool {
+        self.look.now.saturating_sub(facts.since) < self.look.older_than.as_millis() as u64
+    }
+
     /// What is wrong with a call that has no message.
     async fn finding(&mut self, facts: &Facts, may_be_queued: bool) -> Result<Option<Finding>> {
         let call = &facts.case.call;
-        let young = self.look.now.saturating_sub(facts.since) < self.look.older_than.as_millis() as u64;
-        if young {
+        if self.is_young(facts) {
             return Ok(None);
         }
         let topics: BTreeSet<Topic> = facts.pending.returns.iter().map(|entry| entry.topic.clone()).collect();

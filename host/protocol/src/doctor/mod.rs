@@ -5,10 +5,12 @@
 //! stale store wakes nobody. So can a queue that loses messages, and a person who deletes some.
 //!
 //! - `survey`: looks; `judge`: what a page of calls comes to; `queued`: which calls have a message
+//! - `cycles`: calls that wait for themselves
 //! - `repair`: sets going again. Each repair is a transition that is safe to repeat, or one message too many
 //! - `unnotified`: parents that wait for a call that failed and that can't be told
 //! - `homes`: on which topic a call is run
 
+mod cycles;
 mod homes;
 mod judge;
 mod queued;
@@ -88,6 +90,8 @@ pub enum Finding {
     Unwoken { call: CallHash, root: Root, topic: Topic, end: JobState },
     /// Only jobs that are over still wait for this call.
     Abandoned { call: CallHash, root: Root, topic: Topic },
+    /// These calls wait each for the next one, and the last one for the first, which this job waits for.
+    Cycle { calls: Vec<CallHash>, root: Root, topic: Topic },
     /// The job's deadline has passed, and nobody has written down that it is over.
     Overdue { root: Root },
     /// The job's call has ended, and nobody has written down that the job is over. Peers don't.

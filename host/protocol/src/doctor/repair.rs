@@ -3,7 +3,7 @@
 use super::{Doctor, Finding, Lost, Repaired, Why};
 use crate::client::Client;
 use crate::error::Result;
-use crate::model::{CallHash, Millis, Root, Topic};
+use crate::model::{CallHash, Failure, FailureKind, Millis, Root, Topic};
 use crate::ports::{Key, Outgoing, Swap, Work, spawn_counter};
 use crate::records::RunRecord;
 use crate::wire::Message;
@@ -21,10 +21,31 @@ impl Doctor {
                 self.backend.discharge(&work(call, root, topic), *end).await?;
             }
             Finding::Abandoned { call, root, topic } => self.backend.release(&work(call, root, topic)).await?,
+            Finding::Cycle { calls, root, topic } => return self.fail_cycle(calls, root, topic, now).await,
             Finding::Overdue { root } => drop(client().end_if_overdue(root, now).await?),
             Finding::Unended { root } => drop(client().is_alive(root, now).await?),
             Finding::Damaged { .. } => return Ok(Repaired::LeftAlone),
         }
+        Ok(Repaired::Done)
+    }
+
+    /// Fails the first call of a cycle, in one job that waits for it. The other calls fail with it in that job.
+    async fn fail_cycle(&self, calls: &[CallHash], root: &Root, topic: &Topic, now: Millis) -> Result<Repaired> {
+        let stands = self.cycle_stands(calls).await?.is_some_and(|(found, _)| found == *root);
+        let (Some(first), true) = (calls.first(), stands) else { return Ok(Repaired::LeftAlone) };
+        let client = Client::new(self.backend.clone());
+        let mut names = Vec::new();
+        for call in calls.iter().take(NAMED).chain([first]) {
+            names.push(format!("{} ({})", client.task_of(call).await?, call.short()));
+        }
+        if let Some(more) = calls.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            names.insert(NAMED, format!("{more} more"));
+        }
+        let text = format!("the call waits for itself: {}", names.join(" -> "));
+        let failure = Failure::new(FailureKind::Cycle, &client.task_of(first).await?, text);
+        let is_top = client.job(root).await?.is_some_and(|job| job.call == *first);
+        let work = Work { ends_job: is_top.then_some(now), ..work(first, root, topic) };
+        self.backend.fail(&work, &failure).await?;
         Ok(Repaired::Done)
     }
 
@@ -49,6 +70,9 @@ impl Doctor {
         Ok(store.swap(&key, Some(&bytes), Some(ready.encode())).await? == Swap::Done)
     }
 }
+
+/// Calls of a cycle that its failure names.
+const NAMED: usize = 20;
 
 /// A message that nobody has sent.
 fn work(call: &CallHash, root: &Root, topic: &Topic) -> Work {

@@ -34,6 +34,7 @@ impl Doctor {
         let mut judge = Judge::new(self, look, homes);
         self.unnotified(&mut judge, &mut survey).await?;
         let suspects = self.suspects(tops, &queued, &mut judge, &mut survey, &mut topics).await?;
+        survey.findings.extend(self.cycles(std::mem::take(&mut judge.waits), &topics).await?);
         if !suspects.is_empty() {
             // Now that all topics are known, and what was on its way has arrived.
             let queued = self.queued(&topics).await?;

@@ -25,6 +25,8 @@ pub struct Waiting<'a> {
     /// Stands in the list of the calls.
     names: Option<Reader<'a>>,
     left: u64,
+    /// How many calls the run waits for.
+    total: i64,
     /// So many of the named ones may still be missing.
     allowed: i64,
     /// A run wrote the record, and not the call's parent before any run (`RunRecord::was_never_run`).
@@ -65,6 +67,7 @@ impl<'a> Waiting<'a> {
         Ok(Self {
             names,
             left: u64::try_from(named).unwrap_or(0),
+            total,
             allowed: total.saturating_sub(need),
             was_run: was_run || total != 0,
         })
@@ -107,6 +110,11 @@ impl<'a> Waiting<'a> {
             false => Readiness::NotYet,
         }
     }
+}
+
+/// Does a `run` record say that its call waits for others? One that does not decode may say so.
+pub fn is_waiting(bytes: &[u8]) -> bool {
+    Waiting::decode(bytes).map_or(true, |waiting| waiting.total > 0)
 }
 
 fn damaged(error: SyntaxError) -> Error {

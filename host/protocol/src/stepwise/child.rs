@@ -19,7 +19,8 @@ pub(super) struct Child<'a> {
     pub call: &'a Call,
     /// The record's bytes as last seen or written.
     pub bytes: Option<Bytes>,
-    pub was_there: bool,
+    /// Another job waited for it before.
+    pub in_other_jobs: bool,
     /// Its message was sent by this deferral.
     pub sent: bool,
     /// Nobody else waits for it in this job, so that it is run as this parent wants it.
@@ -30,7 +31,8 @@ impl<'a> Child<'a> {
     pub fn new(call: &'a Call, bytes: Option<Bytes>, me: &Return) -> Result<Self> {
         let found = registered(&call.hash, bytes.as_ref(), me)?;
         let (sent, first_of_job) = (must_send(found.as_ref()), is_first_of_job(found.as_ref()));
-        Ok(Self { call, was_there: bytes.is_some(), bytes, sent, first_of_job })
+        let in_other_jobs = found.is_some_and(|found| found.is_awaited_in_other_jobs());
+        Ok(Self { call, bytes, in_other_jobs, sent, first_of_job })
     }
 
     pub fn message(&self, root: &Root) -> Outgoing {

@@ -6,21 +6,23 @@ use bytes::Bytes;
 
 use super::Ports;
 use super::child::{Child, read_pending};
+use super::describe::describe_all;
 use super::load::outcome;
 use super::settle::release;
 use super::wake::readiness;
 use crate::concurrent::{Access, all};
-use crate::cycle::Walk;
+use crate::cycle::{Walk, may_wait};
 use crate::error::Result;
 use crate::model::{CallHash, Outcome, Root};
 use crate::ports::{Deferral, Deferred, Key, Outgoing, Store, Swap, spawn_counter};
 use crate::records::{JobRecord, Readiness, RunRecord};
-use crate::wire::{CallRecord, Message, Return};
+use crate::wire::{Message, Return};
 
 /// See `Backend::defer`. Rule R4.
 ///
 /// # Errors
-/// When a port fails or a record does not decode; safe to repeat.
+/// When a port fails or a record does not decode; safe to repeat. `Conflict` where a call hash stands for another call: then the
+/// parent is registered nowhere.
 pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     let Message { root, call: parent } = &d.work.message;
     let me = Return { root: root.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
@@ -32,8 +34,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
         release(p, d.work).await?;
         return Ok(Deferred::JobOver);
     }
-    let described = d.wait.calls.iter().map(|c| (Key::call(&c.hash), CallRecord::encode(&c.task, &c.payload)));
-    p.store.put_many(&described.collect::<Vec<_>>()).await?;
+    describe_all(p.store, &d.wait.calls).await?;
 
     // Messages first: a peer that gets a redelivery sees a record and sends nothing.
     let mut children = Vec::with_capacity(keys.len());
@@ -94,8 +95,8 @@ pub(crate) fn over_what_no_run_wrote(found: &[u8], d: &Deferral<'_>) -> Result<O
 
 /// What is there after the parent has registered and its own `run` record is written.
 struct Seen {
-    /// The children that were deferred in this job themselves.
-    deferred: Vec<bool>,
+    /// The children that may wait for calls of their own.
+    may_wait: Vec<bool>,
     /// Of each child. Of those whose message was not sent only failures: a value wakes whoever is registered, and a failure only
     /// those whose `run` record it finds.
     outcomes: Vec<Option<Outcome>>,
@@ -124,9 +125,10 @@ async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> R
             failures[n] = failure;
         }
     }
+    let may_wait = children.iter().zip(&found).map(|(child, run)| may_wait(run.as_deref(), child.in_other_jobs));
     let outcomes = values.into_iter().zip(failures).zip(children.iter().map(|c| &c.call.hash));
     Ok(Seen {
-        deferred: found.iter().map(Option::is_some).collect(),
+        may_wait: may_wait.collect(),
         outcomes: outcomes.map(|((v, f), call)| outcome(root, call, v, f)).collect::<Result<_>>()?,
         job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))?,
     })
@@ -143,17 +145,17 @@ async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], se
     Ok(())
 }
 
-/// The children that may wait for their parent in turn: those that others wait for too, and those that have been
-/// deferred in this job themselves.
+/// The children that may wait for their parent in turn, see [`may_wait`].
 ///
 /// Looked at only after the parent's own `run` record was written: of the parents of a cycle, each then either sees its
 /// child's record or is seen by it, so that the last one finds the whole cycle, in whatever order they register.
 fn waiting_children(children: &[Child<'_>], seen: &Seen) -> HashSet<CallHash> {
-    let waiting = children.iter().zip(&seen.deferred).filter(|(child, deferred)| child.was_there || **deferred);
+    let waiting = children.iter().zip(&seen.may_wait).filter(|(_, may_wait)| **may_wait);
     waiting.map(|(child, _)| child.call.hash.clone()).collect()
 }
 
-/// Walks up from `start` looking for one of `targets`; the cycle from a call down to itself.
+/// Walks up from `start` looking for one of `targets`; the cycle from a call down to itself. `None` also where the walk is longer
+/// than [`Walk`] goes.
 ///
 /// # Errors
 /// When the store fails or a record does not decode.
@@ -166,13 +168,18 @@ pub async fn find_cycle(
         return Ok(None);
     }
     let mut walk = Walk::new(start, targets);
-    while let Some(call) = walk.next_unread() {
-        let bytes = store.get(&Key::pending_returns(&call)).await?;
-        if let Some(pending) = read_pending(&call, bytes.as_deref())?
-            && let Some(cycle) = walk.read(&call, &pending)
-        {
-            return Ok(Some(cycle));
+    loop {
+        let calls = walk.next_unread();
+        if calls.is_empty() {
+            return Ok(None);
+        }
+        let found = store.get_many(&calls.iter().map(Key::pending_returns).collect::<Vec<_>>()).await?;
+        for (call, bytes) in calls.iter().zip(found) {
+            if let Some(pending) = read_pending(call, bytes.as_deref())?
+                && let Some(cycle) = walk.read(call, &pending)
+            {
+                return Ok(Some(cycle));
+            }
         }
     }
-    Ok(None)
 }

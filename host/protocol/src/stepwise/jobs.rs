@@ -1,22 +1,23 @@
 //! Jobs: how they begin and end.
 
 use super::Ports;
+use super::describe::describe;
 use super::load::outcomes;
 use crate::error::Result;
 use crate::model::{CallHash, Failure, Millis, Root};
 use crate::ports::{Key, NewJob, Scheduled, Store, Swap, spawn_counter};
 use crate::records::{JobEnd, JobRecord, JobState, encode_failure, encode_latest, read_failure};
-use crate::wire::CallRecord;
 
 /// See `Backend::schedule`.
 ///
 /// # Errors
-/// When a port fails; safe to repeat under the same root.
+/// When a port fails; safe to repeat under the same root. `Conflict` where the call hash stands for another call.
 pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Scheduled> {
     let call = &job.call;
-    // First, so that nobody takes the call for one that is no longer needed and forgets what is written next.
+    // Before anything else: a job that is refused changes nothing of the job that the call hash stands for.
+    describe(p.store, call).await?;
+    // Before the job, so that nobody takes the call for one that is no longer needed and forgets what is written next.
     p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
-    p.store.put(&Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload)).await?;
     let key = Key::job(&job.root);
     let mut record = job.record(now);
     // Never replaced: a client that repeats itself must not revive a job that is over.

@@ -7,6 +7,7 @@
 
 mod child;
 mod defer;
+mod describe;
 mod forget;
 mod jobs;
 mod load;

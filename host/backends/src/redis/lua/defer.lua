@@ -1,7 +1,8 @@
 -- `Backend::defer`: root, parent, topic, now in s, spawn limit, run record before or '', run record after, need, what
 -- `ack` takes, then hash, topic, call record, run record with options or '' of each child.
 --
--- Returns { 'over' }, { 'limit' }, { 'cycle', hash… } or { 'waiting', place of each child that was queued… }.
+-- Returns { 'over' }, { 'limit' }, { 'other', place of a child whose hash stands for another call, that call's task },
+-- { 'cycle', hash… } or { 'waiting', place of each child that was queued… }.
 
 local root, parent, topic, now, limit = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local run_before, run_after, need = ARGV[7], ARGV[8], tonumber(ARGV[9])
@@ -49,7 +50,10 @@ local children, messages = {}, 0
 for at = FIRST, #ARGV, EACH do
   local child = { hash = ARGV[at], topic = ARGV[at + 1], record = ARGV[at + 2], run = ARGV[at + 3] }
   local key = record(child.hash)
-  child.known = call('HEXISTS', key, 'call') == 1
+  local found, task = compare(child.hash, child.record)
+  if found == 'other' then return { 'other', tostring((at - FIRST) / EACH), task } end
+  child.described = found == 'same'
+  child.known = child.described or call('HEXISTS', key, 'call') == 1
   if child.known then
     child.pending = registered(child.hash)
     if call('HEXISTS', key, 'failure/' .. root) == 1 then
@@ -66,7 +70,7 @@ if messages > 0 and count(root, messages) > limit then return { 'limit' } end
 
 local function register(child)
   local key = record(child.hash)
-  if not child.known then call('HSET', key, 'call', child.record) end
+  if not child.described then call('HSET', key, 'call', child.record) end
   local p = child.pending or { entries = {} }
   local place, added, first_of_job = 1, true, true
   if p.is_long then
@@ -105,11 +109,9 @@ end
 
 local queued, ended, targets, any_target = { 'waiting' }, 0, {}, false
 for n, child in ipairs(children) do
-  local was_pending = child.pending ~= nil
   register(child)
   if child.send and not child.ended then queued[#queued + 1] = n - 1 end
   if child.ended then ended = ended + 1 end
-  child.was_pending = was_pending
 end
 
 local run_key, run_field = record(parent), 'run/' .. root
@@ -129,18 +131,37 @@ elseif found ~= '' then
   end
 end
 
--- A call that waits for itself. Only children that wait too can lead back here.
+-- Is somebody of another job waiting for the child?
+local function has_other_jobs(child)
+  local p = child.pending
+  if not p then return false end
+  if p.is_long then
+    -- Sorted by job: the first and the last one tell.
+    local set, of_job = parents(child.hash), 'r' .. root .. '\0'
+    local first = call('ZRANGEBYLEX', set, '[r', '(s', 'LIMIT', 0, 1)[1]
+    local last = call('ZREVRANGEBYLEX', set, '(s', '[r', 'LIMIT', 0, 1)[1]
+    local function is_other(member) return member and sub(member, 1, #of_job) ~= of_job end
+    return is_other(first) or is_other(last)
+  end
+  for _, e in ipairs(p.entries) do
+    if e.root ~= root then return true end
+  end
+  return false
+end
+
+-- A call that waits for itself. Only children that may wait too can lead back here: `cycle.rs`, `may_wait`.
 for _, child in ipairs(children) do
-  if child.known and (child.was_pending or call('HEXISTS', record(child.hash), 'run/' .. root) == 1) then
+  if child.known and (is_waiting(child.hash, root) or has_other_jobs(child)) then
     targets[child.hash], any_target = true, true
   end
 end
 if any_target then
   -- As far as `cycle.rs` walks, and in its order.
-  local MAX_VISITED = 10000
-  local unread, below, visited = { parent }, {}, 0
-  while #unread > 0 and visited <= MAX_VISITED do
-    local child = table.remove(unread)
+  local MAX_READ = 64
+  local unread, below, read_so_far = { parent }, {}, 0
+  while read_so_far < #unread and read_so_far < MAX_READ do
+    read_so_far = read_so_far + 1
+    local child = unread[read_so_far]
     local p = pending(child)
     for _, e in ipairs(p and p.entries or {}) do
       if targets[e.parent] then
@@ -154,7 +175,6 @@ if any_target then
       end
       if not below[e.parent] then
         below[e.parent] = child
-        visited = visited + 1
         unread[#unread + 1] = e.parent
       end
     end

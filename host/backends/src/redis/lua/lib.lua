@@ -138,6 +138,28 @@ local function with(s, key, value)
   return sub(s, 1, i - 1) .. encoded(key) .. value .. sub(s, i)
 end
 
+-- What a call is ------------------------------------------------------------------------------------------------
+
+local function described(s)
+  read('a call record', 'call', '')
+  local task, payload = entry(s, 'task_name'), entry(s, 'payload')
+  if not task or not payload then damaged('no task or payload') end
+  return { task = name(s, task), payload = (text(s, payload)) }
+end
+
+-- Compares the `call` record that is there with the one of a call that is asked for, see `identity.rs` -> 'new': it is to be
+-- written; 'same'; or 'other' and the task that the hash stands for.
+local function compare(hash, asked)
+  local found = call('HGET', record(hash), 'call')
+  if not found then return 'new' end
+  if found == asked then return 'same' end
+  local there = unless_damaged(nil, described, found)
+  if not there then return 'new' end
+  local wanted = described(asked)
+  if there.task == wanted.task and there.payload == wanted.payload then return 'same' end
+  return 'other', there.task
+end
+
 -- Who waits for a call --------------------------------------------------------------------------------------------
 
 local function waiter(root, parent, topic)
@@ -277,6 +299,16 @@ end
 local function has_outcome(hash, root)
   local key = record(hash)
   return call('HEXISTS', key, 'value') == 1 or call('HEXISTS', key, 'failure/' .. root) == 1
+end
+
+-- Does a run record say that its call waits for others? See `cycle.rs`.
+local function is_waiting(hash, root)
+  local s = call('HGET', record(hash), 'run/' .. root)
+  if not s then return false end
+  return unless_damaged(true, function()
+    local total = entry(s, 'total')
+    return total ~= nil and int(s, total) > 0
+  end)
 end
 
 -- Has a parent enough outcomes to be worth running? nil: no run has written a record. `ended`: a call that is about to have

@@ -1,8 +1,11 @@
 -- `Backend::schedule`: hash, root, topic, records of the call, of the job and `latest`, the client's time, how many ms until
--- the job's deadline or '' (it has none), and the message for that moment as the delayed ones are kept -> 'queued', 'done'
+-- the job's deadline or '' (it has none), and the message for that moment as the delayed ones are kept -> 'queued', 'done', or
+-- { task }: the hash stands for a call of that task
 
 local hash, root, topic, now, left, last = ARGV[2], ARGV[3], ARGV[4], ARGV[8], ARGV[9], ARGV[10]
-call('HSET', record(hash), 'call', ARGV[5])
+local found, task = compare(hash, ARGV[5])
+if found == 'other' then return { task } end
+if found == 'new' then call('HSET', record(hash), 'call', ARGV[5]) end
 -- Never replaced: a client that repeats itself must not revive a job that is over.
 call('HSETNX', job_record(root), 'job', ARGV[6])
 call('HSET', record(hash), 'latest', ARGV[7])
