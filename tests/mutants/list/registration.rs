@@ -21,7 +21,7 @@ pub fn all() -> Vec<Mutant> {
                 "if $on && !messages.is_empty() { p.queue.send_many(&messages).await?; }
                  $right",
             )
-            .edit("stepwise/child.rs", ".filter(|_| !self.sent);", ".filter(|_| !self.sent).or($on.then_some(1));"),
+            .edit("stepwise/child.rs", ".filter(|_| !self.sent);", "$right let scheduled_at = scheduled_at.or($on.then_some(1));"),
         breaks("message-after-the-entry", "R4: the message first, then the entry: a peer sees an entry and sends nothing")
             .edit("stepwise/defer.rs", SEND, "")
             .edit(
@@ -31,7 +31,7 @@ pub fn all() -> Vec<Mutant> {
                  $right",
             ).found_late(),
         breaks("scheduled-at-once", "R4: an entry is without scheduled_at until it is certain that the call will be run")
-            .edit("stepwise/child.rs", ".filter(|_| !self.sent);", ".filter(|_| !self.sent).or($on.then_some(1));"),
+            .edit("stepwise/child.rs", ".filter(|_| !self.sent);", "$right let scheduled_at = scheduled_at.or($on.then_some(1));"),
         breaks("missing-scheduled-at-ignored", "R4: where there is no scheduled_at, whoever comes next sends again").edit(
             "stepwise/child.rs",
             "found.scheduled_at().is_none() || found.only",
