@@ -124,11 +124,15 @@ async fn wake_known(
     handled: &mut HashSet<Return>,
 ) -> Result<Vec<Return>> {
     let new: Vec<Return> = entries.into_iter().filter(|entry| !handled.contains(entry)).collect();
-    let mut looks: Vec<Access<'_, Readiness>> = Vec::with_capacity(new.len());
-    for entry in &new {
-        looks.push(Box::pin(readiness(p.store, entry, Some(ended))));
+    // The answers come in no order, so each one names its parent.
+    let mut looks: Vec<Access<'_, (Return, Readiness)>> = Vec::with_capacity(new.len());
+    for entry in new {
+        looks.push(Box::pin(async move {
+            let readiness = readiness(p.store, &entry, Some(ended)).await?;
+            Ok((entry, readiness))
+        }));
     }
-    let looked: Vec<(Return, Readiness)> = all(looks).await?.into_iter().zip(new).map(|(r, entry)| (entry, r)).collect();
+    let looked = all(looks).await?;
     let ready: Vec<&Return> = looked.iter().filter(|(_, r)| *r == Readiness::Ready).map(|(entry, _)| entry).collect();
     p.wake(&ready).await?;
     let (unknown, known): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, r)| *r == Readiness::Unknown);
