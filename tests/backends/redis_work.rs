@@ -97,7 +97,8 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
         let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
         value.trim().parse().unwrap()
     };
-    let (bytes, cpu) = (number(&persistence, "aof_current_size"), number(&info(&mut raw, "cpu").await, "used_cpu_user"));
+    let (bytes, cpu) =
+        (number(&persistence, "aof_current_size"), number(&info(&mut raw, "cpu").await, "used_cpu_user"));
     eprintln!("{parents} parents: {bytes} bytes, {cpu} s of the server, of which the end took {completed:?}");
     Some(bytes)
 }
