@@ -343,5 +343,5 @@ async fn many_jobs_are_accepted_together() {
     }
     let topic = Topic::from("t");
     until("all are queued", || async { (backend.queue().depth(&topic).await.unwrap() == 100).then_some(()) }).await;
-    assert_eq!(backend.store().list(&Kind::Job, None, 1000).await.unwrap().len(), 100);
+    assert_eq!(backend.store().list(&Kind::Job, None, 1000).await.unwrap().ids.len(), 100);
 }

@@ -68,7 +68,7 @@ impl Subject {
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let hash = args.subject.hash()?;
-    let client = Client::new(args.backend.open_shared().await?);
+    let client = Client::new(args.backend.open_existing().await?);
     let codec = args.subject.codec;
     match (args.job, hash) {
         (Some(root), _) => read_job(&client, &root, codec, format).await,

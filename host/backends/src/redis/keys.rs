@@ -6,6 +6,7 @@
 //! | `brrr_count/<root>` | integer | messages sent for a job, shared with peers |
 //! | `brrr:call:<hash>` | hash | the records of a call, by kind |
 //! | `brrr:job:<root>`, `brrr:topic:<topic>` | hash | the records of a job and of a topic |
+//! | `brrr:jobs` | sorted set | jobs that have a record, by when they were accepted (µs of the server, each its own) |
 //! | `brrr:held:<worker>` | hash | number of a delivery → `receives:length:topic` and body of what that worker has in work |
 //! | `brrr:leases` | sorted set | `<worker>/<number>`, by when the lease ends (Unix ms of the server) |
 //! | `brrr:delayed:<topic>` | sorted set | `unique:receives:body`, by when it is due |
@@ -55,6 +56,11 @@ impl Keys {
             _ => "call",
         };
         format!("{}brrr:{class}:", self.prefix)
+    }
+
+    /// Jobs in the order of acceptance.
+    pub fn jobs(&self) -> String {
+        format!("{}brrr:jobs", self.prefix)
     }
 
     pub fn held(&self, worker: &str) -> String {
