@@ -11,6 +11,7 @@ use crate::now_micros;
 #[derive(Default)]
 pub(super) struct Index {
     pending_returns: BTreeSet<Arc<str>>,
+    unnotified: BTreeSet<Arc<str>>,
     tasks: BTreeSet<Arc<str>>,
     dead: BTreeSet<Arc<str>>,
     /// Places of jobs, by their ids.
@@ -24,6 +25,9 @@ impl Index {
         match key.kind {
             Kind::PendingReturns => {
                 self.pending_returns.insert(key.id.clone());
+            }
+            Kind::Unnotified => {
+                self.unnotified.insert(key.id.clone());
             }
             Kind::Tasks => {
                 self.tasks.insert(key.id.clone());
@@ -46,6 +50,9 @@ impl Index {
             Kind::PendingReturns => {
                 self.pending_returns.remove(&key.id);
             }
+            Kind::Unnotified => {
+                self.unnotified.remove(&key.id);
+            }
             Kind::Tasks => {
                 self.tasks.remove(&key.id);
             }
@@ -66,6 +73,7 @@ impl Index {
         let begin = (cursor.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let ids: Vec<String> = match kind {
             Kind::PendingReturns => texts(self.pending_returns.range::<str, _>(begin), limit),
+            Kind::Unnotified => texts(self.unnotified.range::<str, _>(begin), limit),
             Kind::Tasks => texts(self.tasks.range::<str, _>(begin), limit),
             Kind::Dead => texts(self.dead.range::<str, _>(begin), limit),
             Kind::Job => texts(self.jobs.range::<str, _>(begin).map(|(id, _)| id), limit),
