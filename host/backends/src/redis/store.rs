@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use brrr_protocol::error::Result;
 use brrr_protocol::ports::{Accepted, Cache, Key, Kind, Page, Store, Swap};
 use bytes::Bytes;
-use redis::{RedisResult, Value, cmd, pipe};
+use redis::{Pipeline, RedisResult, Value, cmd, pipe};
 
-use super::Redis;
 use super::optimistic::Watch;
+use super::{Redis, scripts};
 
 /// How many keys a step of a scan looks at, about.
 const SCAN: usize = 1000;
@@ -26,7 +26,8 @@ impl Store for Redis {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         let mut connection = self.0.connections.shared();
         let found = cmd("HGET").arg(self.0.keys.record(key)).arg(&*key.kind.name()).query_async(&mut connection).await;
-        bytes(found.map_err(self.error("read a record"))?)
+        let found = bytes(found.map_err(self.error("read a record"))?)?;
+        self.in_usual_form(key, found).await
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
@@ -38,7 +39,12 @@ impl Store for Redis {
             pipe.cmd("HGET").arg(self.0.keys.record(key)).arg(&*key.kind.name());
         }
         let found = pipe.query_async::<Vec<Value>>(&mut self.0.connections.shared()).await;
-        found.map_err(self.error("read records"))?.into_iter().map(bytes).collect()
+        let found = found.map_err(self.error("read records"))?;
+        let mut records = Vec::with_capacity(keys.len());
+        for (key, found) in keys.iter().zip(found) {
+            records.push(self.in_usual_form(key, bytes(found)?).await?);
+        }
+        Ok(records)
     }
 
     async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
@@ -53,22 +59,38 @@ impl Store for Redis {
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        let mut connection = self.0.connections.shared();
         if key.kind == Kind::Job {
             return self.put_job(key, &value).await.map_err(self.error("write a record"));
         }
+        let mut connection = self.0.connections.shared();
         let mut put = cmd("HSET");
         put.arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(&value[..]);
-        put.exec_async(&mut connection).await.map_err(self.error("write a record"))
+        let put = match key.kind {
+            Kind::PendingReturns => {
+                let mut pipe = pipe();
+                pipe.add_command(put);
+                self.drop_parents(&mut pipe, key);
+                pipe.exec_async(&mut connection).await
+            }
+            _ => put.exec_async(&mut connection).await,
+        };
+        put.map_err(self.error("write a record"))
     }
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
-        let swapped = self.try_swap(key, expected, new).await;
-        swapped.map_err(self.error("compare and swap a record"))
+        // A job that comes or goes has its place in an order.
+        match self.may_script() && key.kind != Kind::Job {
+            true => self.swap_by_script(key, expected, new.as_ref()).await,
+            false => self.try_swap(key, expected, new).await,
+        }
     }
 
     async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
-        self.try_put_if(key, &value, absent).await.map_err(self.error("write a record"))
+        let put = match self.may_script() {
+            true => self.put_if_by_script(key, &value, absent).await,
+            false => self.try_put_if(key, &value, absent).await,
+        };
+        put.map_err(self.error("write a record"))
     }
 
     async fn remove_many(&self, keys: &[Key]) -> Result<()> {
@@ -80,6 +102,7 @@ impl Store for Redis {
                     remove.cmd("ZREM").arg(self.0.keys.jobs()).arg(&*key.id).ignore();
                 }
                 remove.cmd("HDEL").arg(self.0.keys.record(key)).arg(&*key.kind.name()).ignore();
+                self.drop_parents(&mut remove, key);
             }
             let removed = remove.exec_async(&mut self.0.connections.shared()).await;
             removed.map_err(self.error("remove records"))?;
@@ -120,23 +143,56 @@ impl Store for Redis {
 }
 
 impl Redis {
-    async fn try_swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> RedisResult<Swap> {
+    /// Removes the set of a call's parents too, where its record is replaced or removed; both as one.
+    fn drop_parents(&self, pipe: &mut Pipeline, key: &Key) {
+        if key.kind == Kind::PendingReturns {
+            pipe.atomic().cmd("UNLINK").arg(self.0.keys.parents(&key.id)).ignore();
+        }
+    }
+
+    async fn swap_by_script(&self, key: &Key, expected: Option<&Bytes>, new: Option<&Bytes>) -> Result<Swap> {
+        let operation = "compare and swap a record";
+        let call = if key.kind == Kind::PendingReturns { &*key.id } else { "" };
+        let script = scripts::SWAP.call(&self.0.keys).arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(call);
+        let option = |script: scripts::Call<'static>, bytes: Option<&Bytes>| {
+            script.arg(u8::from(bytes.is_some())).arg(bytes.map(|bytes| &bytes[..]).unwrap_or_default())
+        };
+        let script = option(option(script, expected), new);
+        let answer = script.run(&mut self.0.connections.shared()).await.map_err(self.error(operation))?;
+        match answer {
+            Value::Array(items) if items.first() == Some(&Value::Int(1)) => Ok(Swap::Done),
+            Value::Array(items) => bytes(items.into_iter().nth(1).unwrap_or(Value::Nil)).map(Swap::Mismatch),
+            other => Err(Self::unexpected(operation, &other)),
+        }
+    }
+
+    async fn put_if_by_script(&self, key: &Key, value: &[u8], absent: &Key) -> RedisResult<bool> {
+        let script = scripts::PUT_IF.call(&self.0.keys).arg(self.0.keys.record(key)).arg(&*key.kind.name());
+        let script = script.arg(self.0.keys.record(absent)).arg(&*absent.kind.name()).arg(value);
+        redis::from_redis_value(script.run(&mut self.0.connections.shared()).await?).map_err(Into::into)
+    }
+
+    async fn try_swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
         let (record, kind) = (self.0.keys.record(key), key.kind.name());
+        let failed = || self.error("compare and swap a record");
+        let parents = (key.kind == Kind::PendingReturns).then(|| self.0.keys.parents(&key.id));
         // What changes the order of jobs must not miss another one that is accepted.
         let order = (key.kind == Kind::Job && expected.is_some() != new.is_some()).then(|| self.0.keys.jobs());
-        let mut watch = self.watch(std::iter::once(record.clone()).chain(order.clone()).collect()).await?;
+        let watched = [record.clone()].into_iter().chain(parents).chain(order.clone()).collect();
+        let mut watch = self.watch(watched).await.map_err(failed())?;
         loop {
             let mut look = cmd("HGET");
             look.arg(&record).arg(&*kind);
-            let found: Option<Vec<u8>> = look.query_async(watch.connection()).await?;
-            if found.as_deref() != expected.map(|bytes| &bytes[..]) {
-                watch.leave().await?;
-                return Ok(Swap::Mismatch(found.map(Bytes::from)));
+            let found: Option<Vec<u8>> = look.query_async(watch.connection()).await.map_err(failed())?;
+            let found = self.in_usual_form(key, found.map(Bytes::from)).await?;
+            if found.as_ref() != expected {
+                watch.leave().await.map_err(failed())?;
+                return Ok(Swap::Mismatch(found));
             }
             let mut write = pipe();
             match (&order, &new) {
                 (Some(order), Some(_)) => {
-                    let place = next_place(&mut watch, order).await?;
+                    let place = next_place(&mut watch, order).await.map_err(failed())?;
                     write.cmd("ZADD").arg(order).arg("NX").arg(place).arg(&*key.id);
                 }
                 (Some(order), None) => {
@@ -148,7 +204,8 @@ impl Redis {
                 Some(new) => write.cmd("HSET").arg(&record).arg(&*kind).arg(&new[..]),
                 None => write.cmd("HDEL").arg(&record).arg(&*kind),
             };
-            if watch.commit(write).await? {
+            self.drop_parents(&mut write, key);
+            if watch.commit(write).await.map_err(failed())? {
                 return Ok(Swap::Done);
             }
         }

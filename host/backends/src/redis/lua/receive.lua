@@ -36,7 +36,11 @@ for _, member in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, s
 end
 
 local answer = { -1 }
-local bodies = max > 0 and call('LPOP', list, max) or {}
+-- First what woke somebody who waited; whoever comes takes it.
+local bodies = max > 0 and call('LPOP', P .. 'brrr:arrived:' .. topic, max) or {}
+if #bodies < max then
+  for _, body in ipairs(call('LPOP', list, max - #bodies) or {}) do bodies[#bodies + 1] = body end
+end
 if #bodies > 0 then
   local last = call('INCRBY', P .. 'brrr:deliveries', #bodies) - #bodies
   local known = call('EXISTS', receives_of .. topic) == 1
