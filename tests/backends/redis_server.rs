@@ -110,7 +110,10 @@ async fn a_call_takes_few_round_trips_and_leaves_only_records() {
     eprintln!("{trips} round trips for {calls} calls:\n{stats}");
     assert!(trips <= 4 * calls, "{trips} round trips for {calls} calls");
     let left: Vec<String> = keys(&mut raw).await.into_iter().filter(|key| !key.starts_with("brrr:call:")).collect();
-    assert_eq!(left, ["brrr:deliveries", &format!("brrr:job:{}", job.0), "brrr:jobs", &format!("brrr_count/{}", job.0)]);
+    assert_eq!(
+        left,
+        ["brrr:deliveries", &format!("brrr:job:{}", job.0), "brrr:jobs", &format!("brrr_count/{}", job.0)]
+    );
     worker.abort();
 }
 
@@ -287,7 +290,13 @@ async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
     let server = server(&[])?;
     let (backend, mut raw) = (brrr_backends::open(&url(&server)).await.unwrap(), raw(&server).await);
     for n in 0..jobs {
-        let call = Call { hash: format!("c{n}").into(), task: "t".into(), payload: Bytes::new(), topic: "t".into(), options: brrr_protocol::options::Options::default() };
+        let call = Call {
+            hash: format!("c{n}").into(),
+            task: "t".into(),
+            payload: Bytes::new(),
+            topic: "t".into(),
+            options: brrr_protocol::options::Options::default(),
+        };
         backend.schedule(&NewJob::new(format!("r{n}").into(), call), 1).await.unwrap();
         let delivery = backend.queue().receive(&"t".into(), 1, Duration::ZERO).await.unwrap().remove(0);
         let message = Message::decode(delivery.body.as_bytes()).unwrap();

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use brrr_protocol::doctor::Finding;
 use brrr_protocol::model::{Millis, Root, Topic};
 use brrr_protocol::ports::{
-    Accepted, Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Page, Place, Queue, Receipt, Request, Store, Swap,
-    Visit,
+    Accepted, Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Page, Place, Queue, Receipt, Request, Store,
+    Swap, Visit,
 };
 use brrr_protocol::records::{JobRecord, RunRecord};
 use brrr_protocol::{Error, ErrorKind, Result};
@@ -369,7 +369,8 @@ impl Store for View {
     async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
         self.access(|s| {
             let ids = s.records.keys().filter(|k| k.kind == *kind).map(|k| k.id.to_string());
-            let ids: Vec<String> = ids.filter(|id| cursor.is_none_or(|after| id.as_str() > after)).take(limit).collect();
+            let ids: Vec<String> =
+                ids.filter(|id| cursor.is_none_or(|after| id.as_str() > after)).take(limit).collect();
             let next = if ids.len() < limit { None } else { ids.last().cloned() };
             Page { ids, next }
         })

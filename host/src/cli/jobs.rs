@@ -150,7 +150,10 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
                 say(format_args!("no jobs"));
             }
             if more {
-                say(format_args!("there are more jobs; list them with --limit {}", args.limit.saturating_mul(2).max(1)));
+                say(format_args!(
+                    "there are more jobs; list them with --limit {}",
+                    args.limit.saturating_mul(2).max(1)
+                ));
             }
         }
     }

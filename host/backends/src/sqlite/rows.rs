@@ -165,9 +165,8 @@ impl Rows {
              ON CONFLICT DO UPDATE SET value = excluded.value",
         )?;
         let mut delete = conn.prepare_cached("DELETE FROM record WHERE n = ?1 AND kind = ?2")?;
-        let mut accept = conn.prepare_cached(
-            "INSERT OR IGNORE INTO job SELECT max(?1, ifnull(max(place), 0) + 1), ?2 FROM job",
-        )?;
+        let mut accept =
+            conn.prepare_cached("INSERT OR IGNORE INTO job SELECT max(?1, ifnull(max(place), 0) + 1), ?2 FROM job")?;
         let mut forget = conn.prepare_cached("DELETE FROM job WHERE n = ?1")?;
         let mut wrote = false;
         for key in std::mem::take(&mut self.changed) {

@@ -235,8 +235,7 @@ impl Session {
         let mut name = self.conn.prepare_cached(
             "DELETE FROM name WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM record WHERE record.n = name.n)",
         )?;
-        let mut job =
-            self.conn.prepare_cached("DELETE FROM job WHERE n = (SELECT n FROM name WHERE id = ?1)")?;
+        let mut job = self.conn.prepare_cached("DELETE FROM job WHERE n = (SELECT n FROM name WHERE id = ?1)")?;
         for key in keys {
             record.execute((&*key.id, &*key.kind.name()))?;
             if key.kind == Kind::Job {

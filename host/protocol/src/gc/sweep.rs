@@ -55,13 +55,7 @@ impl Collector {
         Ok(collected)
     }
 
-    async fn remove_jobs(
-        &self,
-        jobs: &[Job],
-        marks: &mut Marks,
-        plan: &Plan,
-        collected: &mut Collected,
-    ) -> Result<()> {
+    async fn remove_jobs(&self, jobs: &[Job], marks: &mut Marks, plan: &Plan, collected: &mut Collected) -> Result<()> {
         let calls = self.calls(jobs).await?;
         if !matches!(marks.reason, Some(Reason::Peers(_))) {
             for (job, calls) in jobs.iter().zip(&calls) {
@@ -73,8 +67,11 @@ impl Collector {
             return Ok(());
         }
         let store = self.backend.store();
-        let calls: Vec<(&Job, CallHash)> =
-            jobs.iter().zip(calls).flat_map(|(job, calls)| calls.all.into_iter().map(move |call| (job, call))).collect();
+        let calls: Vec<(&Job, CallHash)> = jobs
+            .iter()
+            .zip(calls)
+            .flat_map(|(job, calls)| calls.all.into_iter().map(move |call| (job, call)))
+            .collect();
         // From the leaves up: what names others goes after them.
         let mut records = Vec::with_capacity(2 * PAGE);
         for page in calls.rchunks(PAGE) {

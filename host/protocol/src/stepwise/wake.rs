@@ -128,7 +128,8 @@ async fn wake_known(
     for entry in &new {
         looks.push(Box::pin(readiness(p.store, entry, Some(ended))));
     }
-    let looked: Vec<(Return, Readiness)> = all(looks).await?.into_iter().zip(new).map(|(r, entry)| (entry, r)).collect();
+    let looked: Vec<(Return, Readiness)> =
+        all(looks).await?.into_iter().zip(new).map(|(r, entry)| (entry, r)).collect();
     let ready: Vec<&Return> = looked.iter().filter(|(_, r)| *r == Readiness::Ready).map(|(entry, _)| entry).collect();
     p.wake(&ready).await?;
     let (unknown, known): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, r)| *r == Readiness::Unknown);
