@@ -97,7 +97,12 @@ impl Events {
         let file: Box<dyn Write + Send> = if path == Path::new("-") {
             Box::new(io::stdout())
         } else {
-            Box::new(File::options().create(true).append(true).open(path)?)
+            let mut options = File::options();
+            options.create(true).append(true);
+            // What calls fail with is for the eyes of the file's owner.
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            Box::new(options.open(path)?)
         };
         let (sender, lines) = mpsc::sync_channel(WAITING);
         let dropped = self.dropped.clone();

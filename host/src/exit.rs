@@ -24,7 +24,7 @@
 //! | 24 | backend: written by a newer version of this program |
 //! | 25 | backend: no room left |
 //! | 26 | backend: any other failure |
-//! | 27 | backend: a table or queue is not there (`brrr-host setup`) |
+//! | 27 | backend: a table or queue (`brrr-host setup`) or a SQLite file is not there |
 //! | 30 | the call failed |
 //! | 31 | the call failed because no worker handled its task within the grace |
 //! | 32 | the call or its job timed out |

@@ -32,6 +32,8 @@ macro_rules! contract_for {
                 of_two_who_exclude_each_other_one_wins
                 concurrent_swaps_lose_nothing
                 a_list_comes_in_pages
+                a_list_that_changes_shows_what_stayed
+                the_newest_jobs_come_first
                 what_is_known_of_the_time_of_writing_is_right
                 what_is_removed_is_gone_and_nothing_else;
             queue:

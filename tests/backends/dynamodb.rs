@@ -68,7 +68,7 @@ async fn namespaces_are_apart() {
     assert_eq!(b.get(&key).await.unwrap(), None);
     assert_eq!(b.incr("n", 1).await.unwrap(), 1);
     assert_eq!(
-        (a.list(&Kind::Job, None, 9).await.unwrap().len(), b.list(&Kind::Job, None, 9).await.unwrap().len()),
+        (a.list(&Kind::Job, None, 9).await.unwrap().ids.len(), b.list(&Kind::Job, None, 9).await.unwrap().ids.len()),
         (1, 0)
     );
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use brrr_backends::{Places, Redis, redis::Options};
 use brrr_protocol::ErrorKind;
-use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Backend, Cache, Key, Outgoing, Queue, Store, spawn_counter};
+use brrr_protocol::gc::{Collector, Plan};
+use brrr_protocol::model::{Call, Topic};
+use brrr_protocol::ports::{Backend, Cache, Key, NewJob, Outgoing, Queue, Store, Work, spawn_counter};
 use brrr_protocol::wire::Message;
+use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd};
 use support::servers::Server;
@@ -108,7 +110,10 @@ async fn a_call_takes_few_round_trips_and_leaves_only_records() {
     eprintln!("{trips} round trips for {calls} calls:\n{stats}");
     assert!(trips <= 4 * calls, "{trips} round trips for {calls} calls");
     let left: Vec<String> = keys(&mut raw).await.into_iter().filter(|key| !key.starts_with("brrr:call:")).collect();
-    assert_eq!(left, ["brrr:deliveries", &format!("brrr:job:{}", job.0), &format!("brrr_count/{}", job.0)]);
+    assert_eq!(
+        left,
+        ["brrr:deliveries", &format!("brrr:job:{}", job.0), "brrr:jobs", &format!("brrr_count/{}", job.0)]
+    );
     worker.abort();
 }
 
@@ -293,4 +298,60 @@ async fn whatever_stands_in_a_topic_is_delivered() {
         let kept: Vec<u8> = cmd("HGET").arg(named("brrr:held:w")).arg(7).query_async(&mut raw).await.unwrap();
         assert_eq!(kept, b"no form");
     }
+}
+
+/// Commands that the server has run, those of scripts too.
+async fn commands(raw: &mut MultiplexedConnection) -> u64 {
+    let stats: String = cmd("INFO").arg("commandstats").query_async(raw).await.unwrap();
+    let calls = stats.lines().filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
+    calls.sum()
+}
+
+/// `jobs` ended jobs, and what it takes to list the newest, to look what a collection would remove, and to remove it.
+async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
+    let server = server(&[])?;
+    let (backend, mut raw) = (brrr_backends::open(&url(&server)).await.unwrap(), raw(&server).await);
+    for n in 0..jobs {
+        let call = Call {
+            hash: format!("c{n}").into(),
+            task: "t".into(),
+            payload: Bytes::new(),
+            topic: "t".into(),
+            options: brrr_protocol::options::Options::default(),
+        };
+        backend.schedule(&NewJob::new(format!("r{n}").into(), call), 1).await.unwrap();
+        let delivery = backend.queue().receive(&"t".into(), 1, Duration::ZERO).await.unwrap().remove(0);
+        let message = Message::decode(delivery.body.as_bytes()).unwrap();
+        let work = Work { message, topic: delivery.topic, receipt: Some(delivery.receipt), ends_job: Some(2) };
+        backend.complete(&work, Bytes::from_static(b"v")).await.unwrap();
+    }
+    let mut costs = [0; 3];
+    let mut before = commands(&mut raw).await;
+    let mut cost = async || {
+        let after = commands(&mut raw).await;
+        after - std::mem::replace(&mut before, after)
+    };
+    let newest = backend.store().newest_jobs(None, 1).await.unwrap().expect("an order");
+    assert_eq!(newest[0].root.as_str(), format!("r{}", jobs - 1));
+    costs[0] = cost().await;
+    for (n, dry_run) in [(1, true), (2, false)] {
+        let plan = Plan { now: 1_000_000, older_than: Duration::from_secs(1), dry_run };
+        let collected = Collector::new(backend.clone()).collect(&plan, |_, _| ()).await.unwrap();
+        assert_eq!((collected.jobs, collected.calls), (jobs as u64, jobs as u64));
+        costs[n] = cost().await;
+    }
+    assert!(backend.store().newest_jobs(None, 1).await.unwrap().unwrap().is_empty());
+    Some(costs)
+}
+
+#[tokio::test]
+async fn what_is_listed_and_removed_costs_in_proportion() {
+    // More than are removed between two looks at what has begun.
+    let (Some(one), Some(two)) = (costs_of(700).await, costs_of(1_400).await) else { return };
+    eprintln!("newest, dry run, gc: {one:?} commands for 700 jobs, {two:?} for 1,400");
+    assert_eq!(one[0], two[0], "the newest job costs the same however many there are");
+    for n in [1, 2] {
+        assert!(10 * two[n] <= 22 * one[n], "twice the jobs, about twice the work: {one:?} {two:?}");
+    }
+    assert!(two[2] <= 1_400 * 40, "{two:?}");
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use brrr_backends::{Sqlite, open};
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Backend, Key, Kind, NewJob, Outgoing, Swap};
+use brrr_protocol::ports::{Backend, Key, Kind, NewJob, Outgoing, Swap, Work};
+use brrr_protocol::wire::Message;
 use brrr_protocol::{Error, ErrorKind};
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -304,20 +305,161 @@ async fn a_file_locked_by_somebody_else_is_waited_for() {
     write.await.unwrap().unwrap();
 }
 
+/// How SQLite would answer each of what lists jobs: by an index, without sorting.
 #[tokio::test]
-async fn an_old_file_with_many_jobs_is_listed_by_its_index() {
+async fn jobs_are_listed_by_an_index() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("state.db");
     drop(Sqlite::open(&path).unwrap());
     let conn = Connection::open(&path).unwrap();
-    let plan: String = conn
-        .query_row(
-            "EXPLAIN QUERY PLAN SELECT id FROM record JOIN name USING (n) WHERE kind = 'job' AND +id > 'x' ORDER BY +id",
-            [],
-            |row| row.get(3),
-        )
-        .unwrap();
-    assert!(plan.contains("INDEX job"), "{plan}");
+    for sql in [
+        "SELECT n, id FROM job JOIN name USING (n) WHERE n > 5 AND 'job' = 'job' ORDER BY n LIMIT 9",
+        "SELECT place, id FROM job JOIN name USING (n) WHERE place < 5 ORDER BY place DESC LIMIT 9",
+    ] {
+        let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let lines = explain.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        let plan = lines.collect::<Result<Vec<_>, _>>().unwrap();
+        assert!(plan.iter().all(|line| line.starts_with("SEARCH ")), "{sql}: {plan:?}");
+    }
+}
+
+/// A client repeats a `schedule` whose job's record can't be read. It fails after it has written the call's description, which
+/// is taken back: what was there before is still there, although it was never looked at.
+#[tokio::test]
+async fn a_transition_that_fails_hides_nothing() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let job = new_job("r", "c");
+    {
+        let first = Sqlite::open(&path).unwrap();
+        first.schedule(&job, 1).await.unwrap();
+        first.store().put(&Key::job(&"r".into()), Bytes::from_static(b"damage")).await.unwrap();
+    }
+    let backend = Sqlite::open(&path).unwrap();
+    let error = backend.schedule(&job, 2).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Malformed, "{error}");
+    // What the writing connection remembers.
+    let found = backend.store().swap(&Key::call(&"c".into()), None, None).await.unwrap();
+    assert!(matches!(found, Swap::Mismatch(Some(_))), "{found:?}");
+    let message = Message { root: "other".into(), call: "c".into() };
+    let work = Work { message, topic: "t".into(), receipt: None, ends_job: None };
+    assert!(backend.load(&work).await.unwrap().call.is_some());
+}
+
+/// Another program locks the file for longer than a lease: whoever holds messages can't renew his leases, and nobody else takes
+/// the messages.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn leases_outlive_a_lock_that_somebody_else_holds() {
+    const LEASE: Duration = Duration::from_millis(400);
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let open = || Arc::new(Sqlite::options().lease(LEASE).open(&path).unwrap());
+    let (mine, other) = (open(), open());
+    let topic = Topic::from("t");
+    let messages = (0..4).map(|n| Outgoing { topic: topic.clone(), body: n.to_string(), delay: Duration::ZERO });
+    mine.queue().send_many(&messages.collect::<Vec<_>>()).await.unwrap();
+    let held = mine.queue().receive(&topic, 4, Duration::ZERO).await.unwrap();
+    assert_eq!(held.len(), 4);
+    let receipts: Vec<_> = held.into_iter().map(|delivery| delivery.receipt).collect();
+    // Workers without work, in this process and in another one.
+    let idle = [mine.clone(), other].map(|backend| {
+        let topic = topic.clone();
+        tokio::spawn(async move { backend.queue().receive(&topic, 4, 8 * LEASE).await.unwrap().len() })
+    });
+    let renewing = tokio::spawn(async move {
+        for _ in 0..3 * 10 {
+            tokio::time::sleep(LEASE / 3).await;
+            assert_eq!(mine.queue().extend(&receipts).await.unwrap(), [true; 4]);
+        }
+        for receipt in &receipts {
+            mine.queue().ack(receipt).await.unwrap();
+        }
+    });
+    let lock = tokio::task::spawn_blocking(move || {
+        let locker = Connection::open(&path).unwrap();
+        locker.busy_timeout(Duration::from_secs(10)).unwrap();
+        for _ in 0..2 {
+            locker.execute_batch("BEGIN IMMEDIATE").unwrap();
+            std::thread::sleep(3 * LEASE);
+            locker.execute_batch("COMMIT").unwrap();
+            std::thread::sleep(LEASE / 2);
+        }
+    });
+    lock.await.unwrap();
+    renewing.await.unwrap();
+    for idle in idle {
+        assert_eq!(idle.await.unwrap(), 0, "messages that somebody held were delivered again");
+    }
+}
+
+#[tokio::test]
+async fn a_file_becomes_smaller_when_its_records_are_gone() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let size = || std::fs::metadata(&path).unwrap().len();
+    let keys: Vec<Key> = (0..2_000).map(|n| value(&n.to_string())).collect();
+    let backend = Sqlite::open(&path).unwrap();
+    let records: Vec<_> = keys.iter().map(|key| (key.clone(), Bytes::from(vec![7; 4_000]))).collect();
+    backend.store().put_many(&records).await.unwrap();
+    drop(backend);
+    let full = size();
+    let backend = Sqlite::open(&path).unwrap();
+    backend.store().remove_many(&keys).await.unwrap();
+    backend.store().compact().await.unwrap();
+    drop(backend);
+    assert!(10 * size() < full, "{full} bytes became {}", size());
+    let backend = Sqlite::open(&path).unwrap();
+    assert_eq!(backend.store().get(&keys[0]).await.unwrap(), None);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempdir().unwrap();
+    let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    let wide = |name: &str, mode| {
+        std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let beside = |name: &str| [name.to_owned(), format!("{name}-wal"), format!("{name}-shm")];
+    for name in ["made/for/it.db", ".brrr/state.db"] {
+        let backend = Sqlite::open(folder.path().join(name)).unwrap();
+        backend.store().put(&value("a"), Bytes::new()).await.unwrap();
+        assert!(beside(name).iter().all(|file| mode(file) == 0o600), "{:?}", beside(name).map(|file| mode(&file)));
+    }
+    assert_eq!(["made", "made/for", ".brrr"].map(mode), [0o700; 3]);
+    // What lies in a `.brrr` is ours, and is made private; elsewhere its owner may want others to read it.
+    for name in ["made/for/it.db", ".brrr/state.db"] {
+        wide(name, 0o664);
+    }
+    wide(".brrr", 0o755);
+    wide("made", 0o755);
+    for name in ["made/for/it.db", ".brrr/state.db"] {
+        drop(Sqlite::open(folder.path().join(name)).unwrap());
+    }
+    assert_eq!(["made", "made/for/it.db", ".brrr", ".brrr/state.db"].map(mode), [0o755, 0o664, 0o700, 0o600]);
+}
+
+#[tokio::test]
+async fn who_wants_no_file_to_be_made_is_told_that_there_is_none() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("a/state.db");
+    let error = Sqlite::options().must_exist(true).open(&path).err().expect("refused");
+    assert_eq!(error.kind, ErrorKind::NotSetUp, "{error}");
+    assert!(!folder.path().join("a").exists());
+    drop(Sqlite::open(&path).unwrap());
+    Sqlite::options().must_exist(true).open(&path).unwrap();
+}
+
+fn new_job(root: &str, call: &str) -> NewJob {
+    let call = brrr_protocol::model::Call {
+        hash: call.into(),
+        task: "t".into(),
+        payload: Bytes::new(),
+        topic: "t".into(),
+        options: brrr_protocol::options::Options::default(),
+    };
+    NewJob::new(root.into(), call)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -328,14 +470,7 @@ async fn many_jobs_are_accepted_together() {
     for n in 0..100 {
         let backend = backend.clone();
         runs.push(tokio::spawn(async move {
-            let call = brrr_protocol::model::Call {
-                hash: format!("c{n}").into(),
-                task: "t".into(),
-                payload: Bytes::new(),
-                topic: "t".into(),
-                options: brrr_protocol::options::Options::default(),
-            };
-            backend.schedule(&NewJob::new(format!("r{n}").into(), call), 1).await.unwrap();
+            backend.schedule(&new_job(&format!("r{n}"), &format!("c{n}")), 1).await.unwrap();
         }));
     }
     for run in runs {
@@ -343,5 +478,5 @@ async fn many_jobs_are_accepted_together() {
     }
     let topic = Topic::from("t");
     until("all are queued", || async { (backend.queue().depth(&topic).await.unwrap() == 100).then_some(()) }).await;
-    assert_eq!(backend.store().list(&Kind::Job, None, 1000).await.unwrap().len(), 100);
+    assert_eq!(backend.store().list(&Kind::Job, None, 1000).await.unwrap().ids.len(), 100);
 }

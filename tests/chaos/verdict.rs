@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use brrr_protocol::client::Client;
+use brrr_protocol::listing::Listing;
 use brrr_protocol::model::{Root, Topic};
 use brrr_protocol::ports::{Backend, Key, Kind as RecordKind};
 use brrr_protocol::records::JobRecord;
@@ -13,9 +14,6 @@ use futures_util::{StreamExt as _, stream};
 use crate::clients::{Accepted, digest};
 use crate::place::{Kind, Ports};
 use crate::shapes::TOPIC;
-
-/// Records that a page of a listing has.
-const PAGE: usize = 1_000;
 
 /// Reads at once.
 const AT_ONCE: usize = 16;
@@ -28,14 +26,11 @@ pub struct Rest {
 impl Rest {
     /// The ids of all records of a kind.
     async fn all(&self, kind: &RecordKind) -> Vec<String> {
-        let mut ids: Vec<String> = Vec::new();
-        loop {
-            let page = self.backend.store().list(kind, ids.last().map(String::as_str), PAGE).await.expect("a page");
-            if page.is_empty() {
-                return ids;
-            }
+        let (mut listing, mut ids) = (Listing::of(self.backend.store(), kind.clone()), Vec::new());
+        while let Some(page) = listing.next().await.expect("a page") {
             ids.extend(page);
         }
+        ids
     }
 
     /// Jobs that are not over, and how many there are in all.

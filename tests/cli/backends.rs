@@ -24,9 +24,9 @@ fn the_environment_names_a_backend_and_the_flag_wins() {
     let mut command = env.command(["read", "fib"]);
     command.env("BRRR_BACKEND", "oracle:x");
     crate::harness::Running::start(command).end().refused(20, &["oracle:"]);
-    let mut command = env.command(["read", "fib", "--backend", "sqlite:other.db"]);
+    let mut command = env.command(["schedule", "fib", "--backend", "sqlite:other.db"]);
     command.env("BRRR_BACKEND", "oracle:x");
-    assert_eq!(crate::harness::Running::start(command).end().code, Some(40));
+    assert_eq!(crate::harness::Running::start(command).end().code, Some(0));
     assert!(env.path("other.db").exists());
 }
 
@@ -119,4 +119,63 @@ fn a_disk_that_fills_up_stops_the_worker() {
     let ended = worker.end();
     assert_eq!(ended.code, Some(25), "{ended:#?}");
     assert!(ended.stderr.lines().any(|l| l.starts_with("error: ") && l.contains("no room left")), "{ended:#?}");
+}
+
+/// Commands that only look make neither a folder nor a file, and say that there is nothing yet.
+#[test]
+fn who_only_looks_makes_nothing() {
+    let env = Env::new();
+    let looks: [&[&str]; 12] = [
+        &["jobs"],
+        &["job", "x"],
+        &["read", "fib"],
+        &["dead", "list"],
+        &["dead", "show", "x"],
+        &["doctor"],
+        &["doctor", "--fix"],
+        &["events"],
+        &["gc", "--older-than", "1d"],
+        &["forget", "fib"],
+        &["cancel", "x"],
+        &["retry", "x"],
+    ];
+    for args in looks {
+        env.run(args).refused(27, &[".brrr/state.db", "there is no such file yet", "schedule"]);
+    }
+    env.run(["config"]).ok();
+    let left = std::fs::read_dir(env.path(".")).expect("the folder").count();
+    assert_eq!(left, 0, "nothing was made");
+    env.run(["schedule", "fib"]).ok();
+    assert!(env.run(["jobs"]).ok().contains("fib"));
+}
+
+/// The database and event files hold what users pass to their calls.
+#[cfg(unix)]
+#[test]
+fn files_are_for_their_owner_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut env = Env::new();
+    let worker = env.worker(&["--events", "events.jsonl"]);
+    env.run(["call", "fib", "{\"n\": 3}"]).ok();
+    let mode = |name: &str| {
+        let found = std::fs::metadata(env.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        found.permissions().mode() & 0o777
+    };
+    for (name, expected) in [
+        (".brrr", 0o700),
+        (".brrr/state.db", 0o600),
+        (".brrr/state.db-wal", 0o600),
+        (".brrr/state.db-shm", 0o600),
+        ("events.jsonl", 0o600),
+    ] {
+        assert_eq!(mode(name), expected, "{name}");
+    }
+    if is_root() {
+        env.become_user(NOBODY);
+        let others = env.run(["jobs"]);
+        assert!(others.code != Some(0) && !others.stdout.contains("fib"), "{others:#?}");
+    } else {
+        skip("only root can look as somebody else");
+    }
+    worker.stop().ok();
 }

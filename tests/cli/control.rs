@@ -240,7 +240,7 @@ fn a_schedule_that_may_not_have_got_through_is_repeated_under_the_same_id() {
     let ended = schedule.end();
     let id = ended.json()["job"].as_str().expect("a job").to_owned();
     assert!(ended.code == Some(0) && ended.stderr.contains(&id), "{ended:#?}");
-    assert_eq!(env.run(["jobs", "--output", "json"]).json()["counts"]["running"], 1);
+    assert_eq!(env.run(["jobs", "--counts", "--output", "json"]).json()["counts"]["running"], 1);
     assert_eq!(block_on(env.backend().queue().depth(&"demo".into())).expect("a depth"), 1);
 }
 
@@ -286,7 +286,7 @@ fn a_damaged_record_blocks_no_command() {
     let call = job(&env, &damaged)["call"].as_str().expect("a call").to_owned();
     let key = brrr_protocol::ports::Key::call(&call.as_str().into());
     block_on(env.backend().store().put(&key, "damaged".into())).expect("put");
-    let jobs = env.run(["jobs", "--output", "json"]).json();
+    let jobs = env.run(["jobs", "--counts", "--output", "json"]).json();
     assert_eq!(jobs["counts"]["running"], 2, "{jobs}");
     assert_eq!(job(&env, &damaged)["task"], Value::Null);
     env.run(["cancel", &damaged]).ok();

@@ -25,6 +25,7 @@ fn doctor(env: &Env, more: &[&str]) -> (Option<i32>, Value) {
 #[test]
 fn a_lost_message_is_found_and_sent_again() {
     let env = Env::new();
+    env.backend();
     let all_well = env.run(["doctor"]);
     assert_eq!(
         (all_well.ok(), &*all_well.stderr),
@@ -99,7 +100,7 @@ fn what_ended_jobs_leave_is_removed() {
     assert_eq!(env.run(["call", "fib", "{\"n\": 9}"]).ok(), "34");
     let failed = env.run(["call", "always_fails", "--max-retries", "0"]);
     assert_eq!(failed.code, Some(30));
-    let counts = || env.run(["jobs", "--output", "json"]).json()["counts"].clone();
+    let counts = || env.run(["jobs", "--counts", "--output", "json"]).json()["counts"].clone();
     let dry = env.run(["gc", "--older-than", "0s", "--dry-run", "--output", "json"]).json();
     assert_eq!((&dry["jobs"], &dry["values"], &dry["busy_jobs"]), (&json!(2), &json!(10), &json!(0)), "{dry}");
     assert_eq!((&counts()["completed"], &counts()["failed"]), (&json!(1), &json!(1)));

@@ -11,7 +11,7 @@ use brrr_protocol::events::{Event, Observer, Subject};
 use brrr_protocol::gate::{Always, Gate};
 use brrr_protocol::model::{Call, Outcome, Root, Topic};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, Cache, Delivery, Key, Kind, NewJob, Queue, Store, Swap, spawn_counter};
+use brrr_protocol::ports::{Backend, Cache, Delivery, Key, Kind, NewJob, Page, Queue, Store, Swap, spawn_counter};
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::step::{Limits, Site, Step, step};
 use bytes::Bytes;
@@ -244,8 +244,8 @@ impl Store for Counted {
         self.inner.store().put_if(key, value, absent).await
     }
 
-    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
-        self.inner.store().list(kind, after, limit).await
+    async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
+        self.inner.store().list(kind, cursor, limit).await
     }
 }
 

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use brrr_protocol::doctor::Finding;
 use brrr_protocol::model::{Millis, Root, Topic};
 use brrr_protocol::ports::{
-    Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Place, Queue, Receipt, Request, Store, Swap, Visit,
+    Accepted, Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Page, Place, Queue, Receipt, Request, Store,
+    Swap, Visit,
 };
 use brrr_protocol::records::{JobRecord, RunRecord};
 use brrr_protocol::{Error, ErrorKind, Result};
@@ -81,6 +82,8 @@ pub struct State {
     pub findings: Vec<Finding>,
     /// The records that the last collection left.
     pub left: Vec<Key>,
+    /// Jobs in the order in which their records came.
+    accepted: Vec<Root>,
     pub watch: Watch,
 }
 
@@ -88,6 +91,9 @@ impl State {
     /// Every change of a record.
     pub fn write(&mut self, who: Who, key: &Key, new: Option<Bytes>) {
         let old = self.records.get(key).cloned();
+        if key.kind == Kind::Job && old.is_none() && new.is_some() {
+            self.accepted.push(Root::from(&*key.id));
+        }
         self.watch.look(who, key, old.as_ref(), new.as_ref(), &self.records);
         match new {
             Some(new) => self.records.insert(key.clone(), new),
@@ -360,10 +366,27 @@ impl Store for View {
         .await
     }
 
-    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+    async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
         self.access(|s| {
             let ids = s.records.keys().filter(|k| k.kind == *kind).map(|k| k.id.to_string());
-            ids.filter(|id| after.is_none_or(|after| id.as_str() > after)).take(limit).collect()
+            let ids: Vec<String> =
+                ids.filter(|id| cursor.is_none_or(|after| id.as_str() > after)).take(limit).collect();
+            let next = if ids.len() < limit { None } else { ids.last().cloned() };
+            Page { ids, next }
+        })
+        .await
+    }
+
+    /// As every other thing, there are stores with it and stores without.
+    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
+        self.access(|s| {
+            let there = s.accepted.iter().enumerate().filter(|(_, root)| s.records.contains_key(&Key::job(root)));
+            let jobs = there.map(|(n, root)| Accepted { root: root.clone(), place: n as u64 + 1 });
+            let jobs = jobs.filter(|job| before.is_none_or(|before| job.place < before));
+            let mut jobs: Vec<Accepted> = jobs.collect();
+            jobs.reverse();
+            jobs.truncate(limit);
+            s.fused.then_some(jobs)
         })
         .await
     }

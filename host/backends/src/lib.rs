@@ -62,3 +62,8 @@ pub async fn open(url: &str) -> brrr_protocol::Result<std::sync::Arc<dyn brrr_pr
 pub(crate) fn now_millis() -> Millis {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as Millis)
 }
+
+/// As `now_millis`, in microseconds.
+pub(crate) fn now_micros() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
+}

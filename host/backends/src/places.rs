@@ -24,6 +24,8 @@ pub struct Places {
     pub namespace: String,
     /// How long a delivered message is leased; the queue's own unless given.
     pub lease: Option<Duration>,
+    /// Make nothing: a SQLite file that is missing is an error (`NotSetUp`).
+    pub must_exist: bool,
 }
 
 /// What was opened at a place: what it can be, of all three.
@@ -130,7 +132,7 @@ impl Places {
                 return Err(refuse("--namespace keeps fleets apart on a server; here another file does".to_owned()));
             }
             Place::Memory => Parts::all(place, Memory::with_lease(lease.unwrap_or(DEFAULT_LEASE))),
-            Place::Sqlite(path) => sqlite(path.clone(), lease)?,
+            Place::Sqlite(path) => sqlite(path.clone(), lease, self.must_exist).await?,
             Place::Redis(url) => redis(url.clone(), &self.namespace, lease).await?,
             Place::DynamoDb(table) => dynamodb(table.clone(), &self.namespace).await?,
             Place::Sqs(prefix) => {
@@ -144,13 +146,17 @@ impl Places {
 }
 
 #[cfg(feature = "sqlite")]
-fn sqlite(path: String, lease: Option<Duration>) -> Result<Parts> {
-    let backend = crate::Sqlite::options().lease(lease.unwrap_or(DEFAULT_LEASE)).open(&path)?;
-    Ok(Parts::all(Place::Sqlite(path), backend))
+async fn sqlite(path: String, lease: Option<Duration>, must_exist: bool) -> Result<Parts> {
+    let options = crate::Sqlite::options().lease(lease.unwrap_or(DEFAULT_LEASE)).must_exist(must_exist);
+    let (opened, place) = (path.clone(), Place::Sqlite(path));
+    // It may have to wait for another program's lock.
+    let backend = tokio::task::spawn_blocking(move || options.open(opened)).await;
+    let backend = backend.map_err(|e| Error::new(ErrorKind::Internal, "sqlite", "open the file", e.to_string()))?;
+    Ok(Parts::all(place, backend?))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn sqlite(_: String, _: Option<Duration>) -> Result<Parts> {
+async fn sqlite(_: String, _: Option<Duration>, _: bool) -> Result<Parts> {
     Err(left_out("sqlite"))
 }
 

@@ -1,23 +1,28 @@
 //! All ids of a kind.
 
+use std::collections::HashSet;
+
+use crate::doctor::bits;
 use crate::error::Result;
 use crate::ports::{Kind, Store};
 
-/// Ids that one look lists. Many: some stores go through all of their records for each look.
-const LIST: usize = 20_000;
+/// Ids that one page has, about.
+pub(crate) const LIST: usize = 1_000;
 
-/// The ids that have a record of one kind, ascending, some thousands at a time. What is written meanwhile may be missing.
+/// The ids that have a record of one kind, in any order, about a thousand at a time, each once. What is written meanwhile may be
+/// missing. (Told apart by 64 bits of their names.)
 pub struct Listing<'a> {
     store: &'a dyn Store,
     kind: Kind,
-    after: Option<String>,
+    cursor: Option<String>,
     is_over: bool,
+    seen: HashSet<u64>,
 }
 
 impl<'a> Listing<'a> {
     #[must_use]
     pub fn of(store: &'a dyn Store, kind: Kind) -> Self {
-        Self { store, kind, after: None, is_over: false }
+        Self { store, kind, cursor: None, is_over: false, seen: HashSet::new() }
     }
 
     /// The next of them; `None`: there are no more.
@@ -25,12 +30,15 @@ impl<'a> Listing<'a> {
     /// # Errors
     /// When the store fails.
     pub async fn next(&mut self) -> Result<Option<Vec<String>>> {
-        if self.is_over {
-            return Ok(None);
+        while !self.is_over {
+            let page = self.store.list(&self.kind, self.cursor.as_deref(), LIST).await?;
+            self.is_over = page.next.is_none();
+            self.cursor = page.next;
+            let new: Vec<String> = page.ids.into_iter().filter(|id| self.seen.insert(bits(id))).collect();
+            if !new.is_empty() {
+                return Ok(Some(new));
+            }
         }
-        let ids = self.store.list(&self.kind, self.after.as_deref(), LIST).await?;
-        self.is_over = ids.len() < LIST;
-        self.after = ids.last().cloned();
-        Ok(Some(ids).filter(|ids| !ids.is_empty()))
+        Ok(None)
     }
 }

@@ -123,6 +123,23 @@ pub enum Swap {
     Mismatch(Option<Bytes>),
 }
 
+/// Some ids of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    pub ids: Vec<String>,
+    /// The cursor of the next page; `None`: this was the last one.
+    pub next: Option<String>,
+}
+
+/// A job in the order in which the store accepted jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub root: Root,
+    /// Its place in that order: about the time at which it was accepted, in microseconds since 1970 by the store's clock. A
+    /// job that is accepted later has a larger one. No two jobs have the same.
+    pub place: u64,
+}
+
 /// A key-value store whose reads see every earlier write.
 #[async_trait]
 pub trait Store: Send + Sync {
@@ -183,9 +200,27 @@ pub trait Store: Send + Sync {
         Ok(vec![None; keys.len()])
     }
 
-    /// Up to `limit` ids that have a record of this kind, ascending, from behind `after`; fewer only if there are no more. May
-    /// go through all records: for people's commands, never for work.
-    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>>;
+    /// About `limit` ids that have a record of this kind, in any order, from where `cursor` says: `None` is the beginning,
+    /// then it is the `next` of the page before. An id that has its record the whole time comes at least once; one that is
+    /// written or removed meanwhile may come or not. A page may be empty although there are more, and may repeat an id.
+    ///
+    /// All pages together cost one pass over the store's records, whatever `limit` is. For people's commands and repairs,
+    /// never for work. See [`crate::listing::Listing`].
+    async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page>;
+
+    /// Up to `limit` jobs that were accepted before the place `before`, the newest first; `None`: from the newest job. Costs
+    /// what it returns, however many jobs there are. A job may be listed whose record is gone.
+    ///
+    /// The answer is `None` if the store keeps no such index: use `list`.
+    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
+        let _ = (before, limit);
+        Ok(None)
+    }
+
+    /// Gives room back to the system that removed records have left, if the store can.
+    async fn compact(&self) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes what the store needs on its server (a table), if it isn't there; a line of text for each thing made or found.
     /// Only `brrr-host setup` does this: nothing is made silently.

@@ -27,7 +27,7 @@ pub struct Args {
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let root = &args.job;
-    let client = Client::new(args.backend.open_shared().await?);
+    let client = Client::new(args.backend.open_existing().await?);
     let (exit, status, state, text) = match client.cancel(root, now()).await? {
         Cancelled::Done => {
             (Exit::Done, "cancelled", "cancelled", format!("job {root} is cancelled; what runs is being stopped"))

@@ -137,7 +137,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
 }
 
 async fn list(args: &ListArgs, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.place.backend.open_shared().await?;
+    let backend = args.place.backend.open_existing().await?;
     let topic = &args.place.topic.topic;
     let mut letters = Vec::new();
     for letter in backend.queue().dead_letters(topic, args.limit).await? {
@@ -162,7 +162,7 @@ async fn list(args: &ListArgs, format: Format) -> anyhow::Result<Exit> {
 }
 
 async fn show(args: &ShowArgs, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.place.backend.open_shared().await?;
+    let backend = args.place.backend.open_existing().await?;
     let letter = Letter::read(&*backend, find(&*backend, &args.place, &args.id).await?).await?;
     let view = letter.view(true);
     if format == Format::Json {
@@ -186,7 +186,7 @@ async fn show(args: &ShowArgs, format: Format) -> anyhow::Result<Exit> {
 }
 
 async fn send(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.place.backend.open_shared().await?;
+    let backend = args.place.backend.open_existing().await?;
     let client = Client::new(backend.clone());
     let (mut sent, mut refused) = (Vec::new(), 0);
     for letter in chosen(&*backend, args).await? {
@@ -226,7 +226,7 @@ pub(super) async fn send_again(backend: &dyn Backend, client: &Client, letter: D
 }
 
 async fn drop_letters(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.place.backend.open_shared().await?;
+    let backend = args.place.backend.open_existing().await?;
     let mut dropped = Vec::new();
     for letter in chosen(&*backend, args).await? {
         backend.queue().take_dead_letter(&letter.topic, &letter.id).await?;

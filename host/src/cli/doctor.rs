@@ -44,7 +44,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.backend.open_shared().await?;
+    let backend = args.backend.open_existing().await?;
     let doctor = Doctor::new(backend.clone());
     let look = || Look { now: now(), older_than: args.older_than };
     let mut survey = doctor.survey(&look()).await?;

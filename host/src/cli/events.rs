@@ -49,7 +49,7 @@ struct Head<'a> {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
-    let backend = args.backend.open_shared().await?;
+    let backend = args.backend.open_existing().await?;
     let Some(log) = backend.events() else {
         let text = format!("{} has no place for events; see `brrr-host run --events FILE`", backend.name());
         return Err(Told::new(Exit::BadBackend, text).into());

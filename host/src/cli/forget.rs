@@ -27,7 +27,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let Some(hash) = args.subject.hash()? else {
         return Err(Told::new(Exit::Usage, "name a task or --call").into());
     };
-    let client = Client::new(args.backend.open_shared().await?);
+    let client = Client::new(args.backend.open_existing().await?);
     let call = hash.short();
     let (exit, status, text) = match client.forget(&hash, now()).await? {
         Forgotten::Done => (Exit::Done, "forgotten", format!("forgot the value of call {call}")),

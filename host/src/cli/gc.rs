@@ -22,8 +22,8 @@ use crate::worker::now;
 
 Workers may run meanwhile. What stays: whatever a live or younger job asked for, what somebody waits for or has a message
 or a dead letter; where queues can't be looked through (SQS), jobs of the last 14 days. While calls wait for jobs of other
-kinds of brrr worker, who keep no record of what they need, all values stay. A SQLite file does not shrink; what is freed
-is used again.")]
+kinds of brrr worker, who keep no record of what they need, all values stay. A SQLite file becomes smaller when its log is
+copied into it: soon while workers run, else at once.")]
 pub struct Args {
     /// Jobs that ended longer ago than this.
     #[arg(long, value_name = "TIME", value_parser = duration)]
@@ -38,7 +38,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.backend.open_shared().await?;
+    let backend = args.backend.open_existing().await?;
     let plan = Plan { now: now(), older_than: args.older_than, dry_run: args.dry_run };
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     let progress = |done, of| {

@@ -102,7 +102,7 @@ fn is_none(n: &usize) -> bool {
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let root = &args.job;
-    let backend = args.backend.open_shared().await?;
+    let backend = args.backend.open_existing().await?;
     let client = Client::new(backend.clone());
     let Some(job) = client.job(root).await? else { return Err(no_such_job(root)) };
     let now = now();

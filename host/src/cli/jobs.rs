@@ -20,11 +20,15 @@ use crate::worker::now;
 /// How many jobs are read at once.
 const PAGE: usize = 500;
 
-/// List jobs, newest first, and count them by state. Jobs that other kinds of worker scheduled leave no record.
+/// List jobs, newest first. Jobs that other kinds of worker scheduled leave no record.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host jobs
-  brrr-host jobs --state failed --limit 1000 --output json")]
+  brrr-host jobs --state failed --limit 1000 --output json
+  brrr-host jobs --counts
+
+Only as many jobs are read as are listed; with --state also those in between that are in another state, with --counts all
+jobs. DynamoDB keeps no order of jobs, so there all are read each time.")]
 pub struct Args {
     /// Only jobs in this state.
     #[arg(long, value_enum, value_name = "STATE")]
@@ -33,6 +37,10 @@ pub struct Args {
     /// How many to list.
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
+
+    /// Also count all jobs by state. Reads all of them.
+    #[arg(long)]
+    counts: bool,
 
     #[command(flatten)]
     backend: BackendArgs,
@@ -63,7 +71,10 @@ impl Wanted {
 #[derive(Serialize)]
 struct View {
     jobs: Vec<Row>,
-    counts: Counts,
+    /// There are more jobs that would be listed.
+    more: bool,
+    /// `null`: nobody asked for them.
+    counts: Option<Counts>,
 }
 
 #[derive(Default, Serialize)]
@@ -99,62 +110,116 @@ pub struct Row {
 }
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.backend.open_shared().await?;
-    let now = now();
-    let mut jobs = all(&*backend, &Client::new(backend.clone()), now).await?;
-    jobs.sort_by(|(a_root, a), (b_root, b)| b.created.cmp(&a.created).then_with(|| a_root.cmp(b_root)));
-    let mut counts = Counts::default();
-    for (_, job) in &jobs {
-        *match Wanted::of(job.end) {
-            Wanted::Running => &mut counts.running,
-            Wanted::Completed => &mut counts.completed,
-            Wanted::Failed => &mut counts.failed,
-            Wanted::Cancelled => &mut counts.cancelled,
-            Wanted::TimedOut => &mut counts.timed_out,
-        } += 1;
-    }
-    jobs.retain(|(_, job)| args.state.is_none_or(|state| state == Wanted::of(job.end)));
-    let matching = jobs.len();
+    let backend = args.backend.open_existing().await?;
+    let look = Look { backend: &*backend, client: &Client::new(backend.clone()), now: now() };
+    let wanted = |job: &JobRecord| args.state.is_none_or(|state| state == Wanted::of(job.end));
+    // One more than are listed, to know whether there are more.
+    let enough = args.limit.saturating_add(1);
+    let newest = if args.counts { None } else { look.newest(wanted, enough).await? };
+    let (mut jobs, counts) = match newest {
+        Some(jobs) => (jobs, None),
+        None => {
+            let mut jobs = look.all().await?;
+            jobs.sort_by(|(a_root, a), (b_root, b)| b.created.cmp(&a.created).then_with(|| a_root.cmp(b_root)));
+            let counts = args.counts.then(|| Counts::of(&jobs));
+            jobs.retain(|(_, job)| wanted(job));
+            (jobs, counts)
+        }
+    };
+    let more = jobs.len() > args.limit;
     jobs.truncate(args.limit);
 
     let mut rows = Vec::with_capacity(jobs.len());
     for (root, job) in &jobs {
-        rows.push(Row::of(&*backend, root, job, now).await?);
+        rows.push(Row::of(&*backend, root, job, look.now).await?);
     }
     match format {
-        Format::Json => print_json(&View { jobs: rows, counts })?,
+        Format::Json => print_json(&View { jobs: rows, more, counts })?,
         Format::Text => {
             if !jobs.is_empty() {
-                let shown = jobs.iter().zip(&rows).map(|((_, job), row)| row.cells(job, now));
+                let shown = jobs.iter().zip(&rows).map(|((_, job), row)| row.cells(job, look.now));
                 print_table(&std::iter::once(headings()).chain(shown).collect::<Vec<_>>())?;
             }
-            let Counts { running, completed, failed, cancelled, timed_out } = counts;
-            let more = matching - jobs.len();
-            let more = if more > 0 { format!("; {more} more with --limit {matching}") } else { String::new() };
-            say(format_args!(
-                "{running} running, {completed} completed, {failed} failed, {cancelled} cancelled, {timed_out} timed \
-                 out{more}"
-            ));
+            if let Some(Counts { running, completed, failed, cancelled, timed_out }) = counts {
+                say(format_args!(
+                    "{running} running, {completed} completed, {failed} failed, {cancelled} cancelled, {timed_out} \
+                     timed out"
+                ));
+            } else if jobs.is_empty() {
+                say(format_args!("no jobs"));
+            }
+            if more {
+                say(format_args!(
+                    "there are more jobs; list them with --limit {}",
+                    args.limit.saturating_mul(2).max(1)
+                ));
+            }
         }
     }
     Ok(Exit::Done)
 }
 
-/// Every job of ours, as it is at this moment.
-async fn all(backend: &dyn Backend, client: &Client, now: Millis) -> anyhow::Result<Vec<(Root, JobRecord)>> {
-    let store = backend.store();
-    let mut jobs = Vec::new();
-    let mut listing = Listing::of(store, Kind::Job);
-    let mut roots = Vec::new();
-    while let Some(ids) = listing.next().await? {
-        roots.extend(ids.into_iter().map(Root::from));
+impl Counts {
+    fn of(jobs: &[(Root, JobRecord)]) -> Self {
+        let mut counts = Self::default();
+        for (_, job) in jobs {
+            *match Wanted::of(job.end) {
+                Wanted::Running => &mut counts.running,
+                Wanted::Completed => &mut counts.completed,
+                Wanted::Failed => &mut counts.failed,
+                Wanted::Cancelled => &mut counts.cancelled,
+                Wanted::TimedOut => &mut counts.timed_out,
+            } += 1;
+        }
+        counts
     }
-    for page in roots.chunks(PAGE) {
-        let records = store.get_many(&page.iter().map(Key::job).collect::<Vec<_>>()).await?;
-        for (root, bytes) in page.iter().zip(records) {
-            // One that can't be read must not hide the others.
+}
+
+/// A look at the jobs of a backend, at one time.
+struct Look<'a> {
+    backend: &'a dyn Backend,
+    client: &'a Client,
+    now: Millis,
+}
+
+impl Look<'_> {
+    /// The newest jobs that are wanted, up to `enough`; `None`: the store keeps no order of jobs.
+    async fn newest(
+        &self,
+        wanted: impl Fn(&JobRecord) -> bool,
+        enough: usize,
+    ) -> anyhow::Result<Option<Vec<(Root, JobRecord)>>> {
+        let (mut jobs, mut before) = (Vec::new(), None);
+        let page = enough.min(PAGE);
+        while jobs.len() < enough {
+            let Some(found) = self.backend.store().newest_jobs(before, page).await? else { return Ok(None) };
+            let Some(last) = found.last() else { break };
+            before = Some(last.place);
+            let roots: Vec<Root> = found.into_iter().map(|job| job.root).collect();
+            jobs.extend(self.read(&roots).await?.into_iter().filter(|(_, job)| wanted(job)));
+        }
+        jobs.truncate(enough);
+        Ok(Some(jobs))
+    }
+
+    async fn all(&self) -> anyhow::Result<Vec<(Root, JobRecord)>> {
+        let (mut listing, mut jobs) = (Listing::of(self.backend.store(), Kind::Job), Vec::new());
+        while let Some(ids) = listing.next().await? {
+            let roots: Vec<Root> = ids.into_iter().map(Root::from).collect();
+            for page in roots.chunks(PAGE) {
+                jobs.extend(self.read(page).await?);
+            }
+        }
+        Ok(jobs)
+    }
+
+    /// These jobs, as they are at this moment. One that can't be read must not hide the others.
+    async fn read(&self, roots: &[Root]) -> anyhow::Result<Vec<(Root, JobRecord)>> {
+        let mut jobs = Vec::with_capacity(roots.len());
+        let records = self.backend.store().get_many(&roots.iter().map(Key::job).collect::<Vec<_>>()).await?;
+        for (root, bytes) in roots.iter().zip(records) {
             match bytes.map(|bytes| JobRecord::decode(&bytes)).transpose() {
-                Ok(Some(job)) => match client.as_it_is(root, job.clone(), now).await {
+                Ok(Some(job)) => match self.client.as_it_is(root, job.clone(), self.now).await {
                     Ok(job) => jobs.push((root.clone(), job)),
                     Err(error) if error.is_unreadable() => {
                         tracing::warn!("job {root} is shown as it was last written: {error}");
@@ -166,8 +231,8 @@ async fn all(backend: &dyn Backend, client: &Client, now: Millis) -> anyhow::Res
                 Err(error) => tracing::warn!("job {root} is left out: {error}"),
             }
         }
+        Ok(jobs)
     }
-    Ok(jobs)
 }
 
 pub fn state_of(job: &JobRecord) -> State {

@@ -58,6 +58,7 @@ impl BackendArgs {
             cache: self.cache.clone(),
             namespace: self.namespace.clone(),
             lease,
+            must_exist: false,
         }
     }
 
@@ -66,7 +67,19 @@ impl BackendArgs {
     /// # Errors
     /// When the backend can't be opened, or is of this process alone: nobody would ever answer.
     pub async fn open_shared(&self) -> anyhow::Result<Arc<dyn Backend>> {
-        let places = self.places(None);
+        self.open(false).await
+    }
+
+    /// As `open_shared`, for what has nothing to do where nothing is: makes neither a file nor a folder.
+    ///
+    /// # Errors
+    /// As `open_shared`; `NotSetUp` when the file is missing.
+    pub async fn open_existing(&self) -> anyhow::Result<Arc<dyn Backend>> {
+        self.open(true).await
+    }
+
+    async fn open(&self, must_exist: bool) -> anyhow::Result<Arc<dyn Backend>> {
+        let places = Places { must_exist, ..self.places(None) };
         if places.is_of_one_process() {
             let text = "`memory:` is of one process alone: no worker would see this; use sqlite:PATH, or `run --http`";
             return Err(Told::new(Exit::BadBackend, text).into());

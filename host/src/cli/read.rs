@@ -75,7 +75,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     // Once: the payload may come from stdin.
     let named = args.subject.named()?;
     let hash = args.subject.hash.clone().or_else(|| named.as_ref().map(|(_, call)| call.hash.clone()));
-    let client = Client::new(args.backend.open_shared().await?);
+    let client = Client::new(args.backend.open_existing().await?);
     let codec = args.subject.codec;
     match (args.job, hash) {
         (Some(root), _) => read_job(&client, &root, codec, format).await,

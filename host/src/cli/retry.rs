@@ -45,7 +45,7 @@ pub struct Args {
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let (old, new) = (&args.job, new_root()?);
-    let backend = args.backend.open_shared().await?;
+    let backend = args.backend.open_existing().await?;
     let client = Client::new(backend.clone());
     let (call, scheduled) = match persist(&new, || Box::pin(client.retry(old, new.clone(), now()))).await? {
         Retried::As(call, scheduled) => (call, scheduled),

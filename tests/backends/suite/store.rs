@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use brrr_protocol::model::{CallHash, Root, Topic};
-use brrr_protocol::ports::{Backend, Key, Kind as Record, Swap};
+use brrr_protocol::ports::{Backend, Key, Kind as Record, NewJob, Store, Swap};
 use bytes::Bytes;
 
+use crate::suite::backend::call;
 use crate::support::Kind;
 
 fn bytes(text: &str) -> Bytes {
@@ -174,31 +175,110 @@ pub async fn concurrent_swaps_lose_nothing(kind: Kind) {
     assert_eq!(f.backend.store().get(&key).await.unwrap(), Some(bytes("200")));
 }
 
+/// All ids of a kind, and how many pages they came in. `between` is called after each page.
+async fn pages(store: &dyn Store, record: &Record, limit: usize, mut between: impl AsyncFnMut(usize)) -> Vec<String> {
+    let (mut found, mut cursor) = (Vec::new(), None);
+    for n in 0.. {
+        // Other tests share a server, and a page may be empty; but it ends.
+        assert!(n < 100_000, "a listing without end");
+        let page = store.list(record, cursor.as_deref(), limit).await.unwrap();
+        found.extend(page.ids);
+        between(n).await;
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    found
+}
+
 pub async fn a_list_comes_in_pages(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
     let mut expected: Vec<String> = (0..25).map(|n| format!("j{n}")).collect();
     expected.sort();
+    let kinds = [Record::Job, Record::PendingReturns, Record::Dead, Record::Value];
     for id in &expected {
-        store.put(&Key::new(id, Record::Job), bytes("x")).await.unwrap();
-        store.put(&Key::new(&format!("{id}+"), Record::Value), bytes("x")).await.unwrap();
-    }
-    for record in [Record::Job, Record::Value] {
-        let mut found: Vec<String> = Vec::new();
-        loop {
-            let page = store.list(&record, found.last().map(String::as_str), 10).await.unwrap();
-            if page.is_empty() {
-                break;
-            }
-            assert!(page.len() <= 10);
-            found.extend(page);
+        for record in &kinds {
+            store.put(&Key::new(id, record.clone()), bytes("x")).await.unwrap();
         }
-        let plain: Vec<String> = found.iter().map(|id| id.trim_end_matches('+').to_owned()).collect();
-        assert_eq!(plain.len(), 25, "{record:?}");
-        assert!(found.is_sorted(), "{found:?}");
+        store.put(&Key::new(&format!("{id}+"), Record::Latest), bytes("x")).await.unwrap();
     }
-    assert_eq!(store.list(&Record::Job, None, usize::MAX).await.unwrap(), expected);
-    assert!(store.list(&Record::Call, None, 10).await.unwrap().is_empty());
+    for (record, limit) in kinds.iter().flat_map(|record| [1, 7, 25, usize::MAX].map(|limit| (record, limit))) {
+        let mut found = pages(store, record, limit, async |_| ()).await;
+        found.sort();
+        // It may come twice.
+        found.dedup();
+        assert_eq!(found, expected, "{record:?} by {limit}");
+    }
+    assert!(pages(store, &Record::Tasks, 10, async |_| ()).await.is_empty());
+}
+
+pub async fn a_list_that_changes_shows_what_stayed(kind: Kind) {
+    let f = kind.open().await;
+    let store = f.backend.store();
+    let job = |id: String| Key::new(&id, Record::Job);
+    let staying: Vec<Key> = (0..40).map(|n| job(format!("stays{n}"))).collect();
+    let going: Vec<Key> = (0..40).map(|n| job(format!("goes{n}"))).collect();
+    for (a, b) in staying.iter().zip(&going) {
+        store.put(a, bytes("x")).await.unwrap();
+        store.put(b, bytes("x")).await.unwrap();
+    }
+    // With each page some that were there go, and others come, for as long as there are any.
+    let found = pages(store, &Record::Job, 5, async |n| {
+        if n < 20 {
+            store.remove_many(&going[2 * n..2 * n + 2]).await.unwrap();
+            store.put(&job(format!("comes{n}")), bytes("x")).await.unwrap();
+            // What stays is written again.
+            store.put(&staying[n], bytes("y")).await.unwrap();
+        }
+    });
+    let found = found.await;
+    for key in &staying {
+        assert!(found.iter().any(|id| **id == *key.id), "{} is missing in {found:?}", key.id);
+    }
+}
+
+pub async fn the_newest_jobs_come_first(kind: Kind) {
+    let f = kind.open().await;
+    let store = f.backend.store();
+    if store.newest_jobs(None, 1).await.unwrap().is_none() {
+        assert!(matches!(kind, Kind::DynamoDb | Kind::DynamoDbSqs | Kind::RedisDynamoDb), "{kind:?} keeps no order");
+        return;
+    }
+    let newest = async |before, limit| store.newest_jobs(before, limit).await.unwrap().unwrap();
+    assert!(newest(None, 5).await.is_empty());
+    let mut expected = Vec::new();
+    for n in 0..6 {
+        // A client whose clock is back by more and more.
+        let id = format!("j{}", n * 7 % 5 * 10 + n);
+        let job = NewJob::new(id.as_str().into(), call(&format!("c{n}")));
+        f.backend.schedule(&job, 10_000 - n).await.unwrap();
+        // Whoever repeats himself changes nothing.
+        f.backend.schedule(&NewJob::new(id.as_str().into(), call(&format!("c{n}"))), 20_000).await.unwrap();
+        expected.insert(0, id);
+    }
+    store.swap(&Key::new("swapped", Record::Job), None, Some(bytes("x"))).await.unwrap();
+    store.swap(&Key::new("swapped", Record::Job), Some(&bytes("x")), Some(bytes("y"))).await.unwrap();
+    store.put(&Key::new("put", Record::Job), bytes("x")).await.unwrap();
+    store.put(&Key::new("put", Record::Job), bytes("y")).await.unwrap();
+    expected.splice(0..0, ["put".to_owned(), "swapped".to_owned()]);
+    let (mut found, mut before) = (Vec::new(), None);
+    loop {
+        let page = newest(before, 3).await;
+        assert!(page.len() <= 3 && page.iter().all(|job| before.is_none_or(|before| job.place < before)));
+        let Some(last) = page.last() else { break };
+        before = Some(last.place);
+        found.extend(page.into_iter().map(|job| job.root.to_string()));
+    }
+    assert_eq!(found, expected);
+    assert_eq!(newest(None, 100).await.len(), expected.len());
+    // By whatever way it goes.
+    store.remove_many(&[Key::new("put", Record::Job), Key::new(&expected[3], Record::Job)]).await.unwrap();
+    store.swap(&Key::new("swapped", Record::Job), Some(&bytes("y")), None).await.unwrap();
+    let left: Vec<String> = newest(None, 100).await.into_iter().map(|job| job.root.to_string()).collect();
+    let expected: Vec<&String> = expected[2..].iter().filter(|id| **id != expected[3]).collect();
+    assert_eq!(left.iter().collect::<Vec<_>>(), expected);
 }
 
 pub async fn what_is_known_of_the_time_of_writing_is_right(kind: Kind) {
@@ -248,5 +328,5 @@ pub async fn what_is_removed_is_gone_and_nothing_else(kind: Kind) {
     assert_eq!(store.get(&keys[1]).await.unwrap(), None);
     store.put(&keys[1], bytes("y")).await.unwrap();
     assert_eq!(store.get(&keys[1]).await.unwrap(), Some(bytes("y")));
-    assert_eq!(store.list(&Record::Call, None, 10).await.unwrap(), ["0"]);
+    assert_eq!(pages(store, &Record::Call, 10, async |_| ()).await, ["0"]);
 }

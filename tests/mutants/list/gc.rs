@@ -20,10 +20,10 @@ pub fn all() -> Vec<Mutant> {
         .edit("gc/mark.rs", "if can_look { Duration::ZERO }", "if $on || can_look { Duration::ZERO }")
         .found_by(YOUNG),
         breaks("needs-of-live-jobs-ignored", "What a live job asked for stays")
-            .edit("gc/mark.rs", "        marks.calls.extend(calls.all.iter().map(|call| bits(call.as_str())));", "")
+            .edit("gc/mark.rs", "                marks.calls.extend(calls.all.iter().map(|call| bits(call.as_str())));", "")
             .found_by(NEEDED),
         breaks("needs-of-calls-not-followed", "What the calls of a live job asked for stays")
-            .edit("gc/calls.rs", "        while next < calls.all.len() {", "while !$on && next < calls.all.len() {")
+            .edit("gc/calls.rs", "        while !unread.is_empty() {", "while !$on && !unread.is_empty() {")
             .found_by(NEEDED),
         breaks("earlier-needs-ignored", "What a live job asked for before it came to wait stays")
             .edit(
@@ -33,13 +33,13 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by(NEEDED),
         breaks("jobs-that-began-meanwhile-ignored", "What a job needs that began meanwhile stays")
-            .edit("gc/sweep.rs", "            self.mark_new(&mut marks).await?;", "")
+            .edit("gc/sweep.rs", "let listed = self.mark_new(&mut marks).await?;", "let listed = 0;")
             .open("a job that began meanwhile, has used a value and has it computed again: no oracle looks at what is told it then"),
         breaks("values-that-came-meanwhile-removed", "A value that came after the look is somebody's who waits for it")
             .edit("gc/sweep.rs", "marks.removable.contains(&bits(call.as_str()))", "($on || $right)")
             .found_by(MEANWHILE),
         breaks("values-removed-again", "A value that comes again after it was removed is somebody's who waits for it")
-            .edit("gc/sweep.rs", "                    marks.removable.remove(&bits(call.as_str()));", "")
+            .edit("gc/sweep.rs", "                marks.removable.remove(&bits(call.as_str()));", "")
             .found_by(MEANWHILE),
         breaks("messages-ignored", "A job stays of which a message is left")
             .edit("gc/mark.rs", "                    busy.insert(bits(message.root.as_str()));", "")
@@ -48,7 +48,7 @@ pub fn all() -> Vec<Mutant> {
             .edit(
                 "gc/sweep.rs",
                 "        // From the leaves up: what names others goes after them.",
-                "if $on { store.remove_many(&[Key::job(&job.root)]).await?; }",
+                "if $on { store.remove_many(&jobs.iter().map(|job| Key::job(&job.root)).collect::<Vec<_>>()).await?; }",
             )
             .found_by(TAKEN_UP),
         breaks("from-the-top-down", "What names others goes after them")
@@ -59,10 +59,10 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by(TAKEN_UP),
         breaks("counter-stays", "Of a job that is removed nothing is left")
-            .edit("gc/sweep.rs", "        self.backend.cache().forget(&[spawn_counter(&job.root)]).await?;", "")
+            .edit("gc/sweep.rs", "        self.backend.cache().forget(&counters).await?;", "")
             .found_by(TAKEN_UP),
         breaks("who-asked-last-stays", "Of a job that is removed nothing is left")
-            .edit("gc/sweep.rs", "        self.forget_latest(&job.root, &job.top).await?;", "")
+            .edit("gc/sweep.rs", "        self.forget_latest(jobs).await?;", "")
             .found_by(TAKEN_UP),
     ]
 }

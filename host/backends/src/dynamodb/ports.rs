@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::{
     ReturnValuesOnConditionCheckFailure as Return, TransactWriteItem,
 };
 use brrr_protocol::error::{Error, ErrorKind, Result};
-use brrr_protocol::ports::{Cache, Key, Kind, Store, Swap};
+use brrr_protocol::ports::{Cache, Key, Kind, Page, Store, Swap};
 use bytes::Bytes;
 
 use super::items::{Item, PK, SK, VALUE, blob, text};
@@ -120,10 +120,11 @@ impl Store for DynamoDb {
         self.delete_many(places).await
     }
 
-    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
-        // A scan comes in no order, so all of it is read.
-        let mut ids = Vec::new();
-        let mut pages = self
+    /// What one page of a scan has of these, whatever `limit` is: DynamoDB reads 1 MiB of the table for each. There is no index
+    /// of jobs by time here: each job would cost another write.
+    async fn list(&self, kind: &Kind, cursor: Option<&str>, _: usize) -> Result<Page> {
+        let start = cursor.map(cursor_key).transpose()?;
+        let request = self
             .client
             .scan()
             .table_name(&self.table)
@@ -132,17 +133,11 @@ impl Store for DynamoDb {
             .expression_attribute_values(":kind", AttributeValue::S(kind.name().into_owned()))
             .expression_attribute_values(":prefix", AttributeValue::S(self.prefix.clone()))
             .consistent_read(true)
-            .into_paginator()
-            .items()
-            .send();
-        while let Some(item) = pages.next().await {
-            let item = item.map_err(|e| self.failed("look through", e))?;
-            let id = text(&item, PK).and_then(|pk| pk.strip_prefix(&*self.prefix));
-            ids.extend(id.filter(|id| after.is_none_or(|after| *id > after)).map(str::to_owned));
-        }
-        ids.sort_unstable();
-        ids.truncate(limit);
-        Ok(ids)
+            .set_exclusive_start_key(start);
+        let answer = request.send().await.map_err(|e| self.failed("look through", e))?;
+        let next = answer.last_evaluated_key().and_then(|key| cursor_of(key));
+        let id = |item: &Item| text(item, PK).and_then(|pk| pk.strip_prefix(&*self.prefix)).map(str::to_owned);
+        Ok(Page { ids: answer.items().iter().filter_map(id).collect(), next })
     }
 
     async fn create(&self) -> Result<Vec<String>> {
@@ -171,6 +166,27 @@ impl Cache for DynamoDb {
     async fn forget(&self, keys: &[String]) -> Result<()> {
         self.delete_many(keys.iter().map(|key| self.counter(key)).collect()).await
     }
+}
+
+/// Where a scan goes on, as text: both parts of the key, with the length of the first one before them.
+fn cursor_of(key: &Item) -> Option<String> {
+    let (pk, sk) = (text(key, PK)?, text(key, SK)?);
+    Some(format!("{}:{pk}{sk}", pk.len()))
+}
+
+/// The inverse of `cursor_of`.
+fn cursor_key(cursor: &str) -> Result<Item> {
+    let parts = || {
+        let (length, rest) = cursor.split_once(':')?;
+        rest.split_at_checked(length.parse().ok()?)
+    };
+    let (pk, sk) = parts().ok_or_else(|| {
+        Error::new(ErrorKind::Internal, BACKEND, "list records", format!("{cursor:?} is no cursor of this store"))
+    })?;
+    Ok(Item::from([
+        (PK.to_owned(), AttributeValue::S(pk.to_owned())),
+        (SK.to_owned(), AttributeValue::S(sk.to_owned())),
+    ]))
 }
 
 impl DynamoDb {

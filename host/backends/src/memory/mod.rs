@@ -4,6 +4,7 @@
 //! One mutex guards all of it; every transition is one transaction under it. Nobody awaits while holding it.
 
 mod events;
+mod index;
 mod queue;
 mod transaction;
 
@@ -16,14 +17,15 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::fused;
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
 use brrr_protocol::ports::{
-    Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing, Queue,
-    Receipt, Scheduled, Store, Swap, Visit, Work,
+    Accepted, Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing,
+    Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use self::events::Events;
+use self::index::Index;
 use self::queue::Queues;
 use self::transaction::Tx;
 use crate::wake::Wakeups;
@@ -40,9 +42,32 @@ pub struct Memory {
 struct State {
     /// Hashed by something faster than the standard library's choice, and as hard to guess: each access is a look-up here.
     records: HashMap<Key, Bytes, foldhash::quality::RandomState>,
+    index: Index,
     counters: HashMap<String, u64>,
     queues: Queues,
     events: Events,
+}
+
+impl State {
+    /// Puts (`None`: removes) a record; returns what was there.
+    fn set(&mut self, key: &Key, value: Option<Bytes>) -> Option<Bytes> {
+        match value {
+            Some(value) => {
+                let old = self.records.insert(key.clone(), value);
+                if old.is_none() {
+                    self.index.add(key);
+                }
+                old
+            }
+            None => {
+                let old = self.records.remove(key);
+                if old.is_some() {
+                    self.index.remove(key);
+                }
+                old
+            }
+        }
+    }
 }
 
 impl Default for Memory {
@@ -150,14 +175,18 @@ impl Store for Memory {
         })
     }
 
-    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+    async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
         let state = self.state();
-        let behind = |key: &&Key| key.kind == *kind && after.is_none_or(|after| &*key.id > after);
-        let mut ids: Vec<String> = state.records.keys().filter(behind).map(|key| key.id.to_string()).collect();
-        drop(state);
-        ids.sort_unstable();
-        ids.truncate(limit);
-        Ok(ids)
+        if let Some(page) = state.index.list(kind, cursor, limit) {
+            return Ok(page);
+        }
+        // A kind that only tests list: all of it at once.
+        let ids = state.records.keys().filter(|key| key.kind == *kind).map(|key| key.id.to_string());
+        Ok(Page { ids: ids.collect(), next: None })
+    }
+
+    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
+        Ok(Some(self.state().index.newest(before, limit)))
     }
 }
 

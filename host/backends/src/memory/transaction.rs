@@ -40,10 +40,7 @@ impl<'a> Tx<'a> {
     }
 
     pub fn write(&mut self, key: &Key, value: Option<Bytes>) {
-        let old = match value {
-            Some(value) => self.state.records.insert(key.clone(), value),
-            None => self.state.records.remove(key),
-        };
+        let old = self.state.set(key, value);
         self.undo.push(Undo::Record(key.clone(), old));
     }
 
@@ -66,8 +63,7 @@ impl Drop for Tx<'_> {
     fn drop(&mut self) {
         while let Some(undo) = self.undo.pop() {
             match undo {
-                Undo::Record(key, Some(old)) => drop(self.state.records.insert(key, old)),
-                Undo::Record(key, None) => drop(self.state.records.remove(&key)),
+                Undo::Record(key, old) => drop(self.state.set(&key, old)),
                 Undo::Counter(name, by) => {
                     if let Some(sum) = self.state.counters.get_mut(&name) {
                         *sum -= by;

@@ -6,6 +6,7 @@
 //! | `brrr_count/<root>` | integer | messages sent for a job, shared with peers |
 //! | `brrr:call:<hash>` | hash | the records of a call, by kind |
 //! | `brrr:job:<root>`, `brrr:topic:<topic>` | hash | the records of a job and of a topic |
+//! | `brrr:jobs` | sorted set | jobs that have a record, by when they were accepted (µs of the server, each its own) |
 //! | `brrr:parents:<hash>` | sorted set | the parents that wait for a call, if there are many: see `lua/lib.lua` |
 //! | `brrr:arrived:<topic>` | list | bodies that woke a worker that waited, until it or another one takes them |
 //! | `brrr:held:<worker>` | hash | number of a delivery → `receives:length:topic` and body of what that worker has in work |
@@ -57,6 +58,11 @@ impl Keys {
             _ => "call",
         };
         format!("{}brrr:{class}:", self.prefix)
+    }
+
+    /// Jobs in the order of acceptance.
+    pub fn jobs(&self) -> String {
+        format!("{}brrr:jobs", self.prefix)
     }
 
     /// The parents of a call, if there are many.

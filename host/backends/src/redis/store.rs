@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
-use brrr_protocol::ports::{Cache, Key, Kind, Store, Swap};
+use brrr_protocol::ports::{Accepted, Cache, Key, Kind, Page, Store, Swap};
 use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value, cmd, pipe};
 
+use super::optimistic::Watch;
 use super::{Redis, scripts};
 
 /// How many keys a step of a scan looks at, about.
@@ -58,6 +59,9 @@ impl Store for Redis {
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
+        if key.kind == Kind::Job {
+            return self.put_job(key, &value).await.map_err(self.error("write a record"));
+        }
         let mut connection = self.0.connections.shared();
         let mut put = cmd("HSET");
         put.arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(&value[..]);
@@ -74,7 +78,8 @@ impl Store for Redis {
     }
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
-        match self.may_script() {
+        // A job that comes or goes has its place in an order.
+        match self.may_script() && key.kind != Kind::Job {
             true => self.swap_by_script(key, expected, new.as_ref()).await,
             false => self.try_swap(key, expected, new).await,
         }
@@ -92,6 +97,10 @@ impl Store for Redis {
         for some in keys.chunks(SCAN) {
             let mut remove = pipe();
             for key in some {
+                if key.kind == Kind::Job {
+                    // First: of a job without its place the record is still found by who lists records.
+                    remove.cmd("ZREM").arg(self.0.keys.jobs()).arg(&*key.id).ignore();
+                }
                 remove.cmd("HDEL").arg(self.0.keys.record(key)).arg(&*key.kind.name()).ignore();
                 self.drop_parents(&mut remove, key);
             }
@@ -101,38 +110,35 @@ impl Store for Redis {
         Ok(())
     }
 
-    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
+    async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
         let failed = || self.error("list records");
         let (prefix, field) = (self.0.keys.records(kind), kind.name());
         let mut connection = self.0.connections.shared();
-        let mut ids = Vec::new();
-        let mut cursor = 0_u64;
-        loop {
-            let mut scan = cmd("SCAN");
-            scan.arg(cursor).arg("MATCH").arg(format!("{}*", escaped(&prefix))).arg("COUNT").arg(SCAN);
-            let (next, keys): (u64, Vec<String>) = scan.query_async(&mut connection).await.map_err(failed())?;
-            let behind = |key: &&String| after.is_none_or(|after| key[prefix.len()..] > *after);
-            let keys: Vec<&String> = keys.iter().filter(behind).collect();
-            if !keys.is_empty() {
-                let mut look = pipe();
-                for key in &keys {
-                    look.cmd("HEXISTS").arg(*key).arg(&*field);
-                }
-                let there: Vec<bool> = look.query_async(&mut connection).await.map_err(failed())?;
-                ids.extend(
-                    keys.iter().zip(there).filter(|(_, there)| *there).map(|(k, _)| k[prefix.len()..].to_owned()),
-                );
-            }
-            cursor = next;
-            if cursor == 0 {
-                break;
-            }
+        let mut scan = cmd("SCAN");
+        scan.arg(cursor.unwrap_or("0")).arg("MATCH").arg(format!("{}*", escaped(&prefix)));
+        scan.arg("COUNT").arg(limit.clamp(10, SCAN));
+        let (next, keys): (String, Vec<String>) = scan.query_async(&mut connection).await.map_err(failed())?;
+        let next = (next != "0").then_some(next);
+        if keys.is_empty() {
+            return Ok(Page { ids: Vec::new(), next });
         }
-        ids.sort_unstable();
-        // A scan may come by a key twice.
-        ids.dedup();
-        ids.truncate(limit);
-        Ok(ids)
+        let mut look = pipe();
+        for key in &keys {
+            look.cmd("HEXISTS").arg(key).arg(&*field);
+        }
+        let there: Vec<bool> = look.query_async(&mut connection).await.map_err(failed())?;
+        let found = keys.iter().zip(there).filter(|(_, there)| *there);
+        Ok(Page { ids: found.map(|(key, _)| key[prefix.len()..].to_owned()).collect(), next })
+    }
+
+    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
+        let mut range = cmd("ZREVRANGEBYSCORE");
+        let before = before.map_or_else(|| "+inf".to_owned(), |place| format!("({place}"));
+        range.arg(self.0.keys.jobs()).arg(before).arg("-inf").arg("WITHSCORES").arg("LIMIT").arg(0).arg(limit);
+        let found = range.query_async::<Vec<(String, f64)>>(&mut self.0.connections.shared()).await;
+        let found = found.map_err(self.error("list jobs"))?;
+        // A score is a whole number below 2^53.
+        Ok(Some(found.into_iter().map(|(id, place)| Accepted { root: id.into(), place: place as u64 }).collect()))
     }
 }
 
@@ -170,7 +176,9 @@ impl Redis {
         let (record, kind) = (self.0.keys.record(key), key.kind.name());
         let failed = || self.error("compare and swap a record");
         let parents = (key.kind == Kind::PendingReturns).then(|| self.0.keys.parents(&key.id));
-        let watched = [record.clone()].into_iter().chain(parents).collect();
+        // What changes the order of jobs must not miss another one that is accepted.
+        let order = (key.kind == Kind::Job && expected.is_some() != new.is_some()).then(|| self.0.keys.jobs());
+        let watched = [record.clone()].into_iter().chain(parents).chain(order.clone()).collect();
         let mut watch = self.watch(watched).await.map_err(failed())?;
         loop {
             let mut look = cmd("HGET");
@@ -182,6 +190,16 @@ impl Redis {
                 return Ok(Swap::Mismatch(found));
             }
             let mut write = pipe();
+            match (&order, &new) {
+                (Some(order), Some(_)) => {
+                    let place = next_place(&mut watch, order).await.map_err(failed())?;
+                    write.cmd("ZADD").arg(order).arg("NX").arg(place).arg(&*key.id);
+                }
+                (Some(order), None) => {
+                    write.cmd("ZREM").arg(order).arg(&*key.id);
+                }
+                (None, _) => {}
+            }
             match &new {
                 Some(new) => write.cmd("HSET").arg(&record).arg(&*kind).arg(&new[..]),
                 None => write.cmd("HDEL").arg(&record).arg(&*kind),
@@ -189,6 +207,21 @@ impl Redis {
             self.drop_parents(&mut write, key);
             if watch.commit(write).await.map_err(failed())? {
                 return Ok(Swap::Done);
+            }
+        }
+    }
+
+    /// Puts the record of a job, and gives the job its place if it has none.
+    async fn put_job(&self, key: &Key, value: &[u8]) -> RedisResult<()> {
+        let order = self.0.keys.jobs();
+        let mut watch = self.watch(vec![order.clone()]).await?;
+        loop {
+            let place = next_place(&mut watch, &order).await?;
+            let mut write = pipe();
+            write.cmd("ZADD").arg(&order).arg("NX").arg(place).arg(&*key.id);
+            write.cmd("HSET").arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(value);
+            if watch.commit(write).await? {
+                return Ok(());
             }
         }
     }
@@ -212,6 +245,14 @@ impl Redis {
             }
         }
     }
+}
+
+/// The place of a job that is accepted now, see `Accepted`; as `accept` in `lua/schedule.lua`.
+async fn next_place(watch: &mut Watch<'_>, order: &str) -> RedisResult<u64> {
+    let mut look = pipe();
+    look.cmd("TIME").cmd("ZREVRANGE").arg(order).arg(0).arg(0).arg("WITHSCORES");
+    let ((s, us), last): ((u64, u64), Vec<(String, f64)>) = look.query_async(watch.connection()).await?;
+    Ok((s * 1_000_000 + us).max(last.first().map_or(0, |(_, place)| *place as u64) + 1))
 }
 
 /// A text that a pattern takes as it is.

@@ -28,6 +28,7 @@ mod error;
 mod events;
 mod open;
 mod ports;
+mod private;
 mod queue;
 mod readers;
 mod rows;
@@ -56,7 +57,7 @@ pub const DEFAULT_PATH: &str = ".brrr/state.db";
 pub struct Sqlite {
     name: String,
     lease: Duration,
-    readers: Readers,
+    readers: Arc<Readers>,
     /// Dropped after the readers: the last connection to close copies the log into the file, which a reader can't.
     writer: Writer,
     wakeups: Arc<Wakeups>,
@@ -67,6 +68,7 @@ pub struct Sqlite {
 pub struct Options {
     lease: Duration,
     max_pages: Option<u32>,
+    must_exist: bool,
 }
 
 impl Options {
@@ -85,20 +87,27 @@ impl Options {
         self
     }
 
-    /// Opens the file; creates it, and its folder, where they are missing.
+    /// Creates nothing: a file that is missing is an error, `NotSetUp`.
+    #[must_use]
+    pub fn must_exist(mut self, must_exist: bool) -> Self {
+        self.must_exist = must_exist;
+        self
+    }
+
+    /// Opens the file; creates it, and its folder, where they are missing, for their owner alone.
     ///
     /// # Errors
     /// `ReadOnly`, `Full`, `Config` (a path that can't be), `Corrupt` (not a file of ours), `NewerSchema`, `Unavailable`
     /// (locked by another process for 10 s).
     pub fn open(self, path: impl AsRef<Path>) -> Result<Sqlite> {
         let path = path.as_ref();
-        let session = Session::new(open::writer(path, self.max_pages)?, path.to_owned(), self.lease)?;
+        let session = Session::new(open::writer(path, self.max_pages, self.must_exist)?, path.to_owned(), self.lease)?;
         let (writer, wakeups) = Writer::start(session)?;
         Ok(Sqlite {
             name: format!("sqlite:{}", path.display()),
             lease: self.lease,
             writer,
-            readers: Readers::new(path.to_owned()),
+            readers: Arc::new(Readers::new(path.to_owned())),
             wakeups,
         })
     }
@@ -108,7 +117,7 @@ impl Sqlite {
     /// The defaults, to be changed before opening.
     #[must_use]
     pub fn options() -> Options {
-        Options { lease: DEFAULT_LEASE, max_pages: None }
+        Options { lease: DEFAULT_LEASE, max_pages: None, must_exist: false }
     }
 
     /// Opens a file with the defaults.

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::{BACKEND, translate};
-use super::schema;
+use super::{private, schema};
 
 /// How often a locked file is tried, once a millisecond: 10 s. A commit of another worker takes a few milliseconds, a
 /// checkpoint on a slow disk a second; who waits longer is better told.
@@ -30,16 +30,26 @@ const CHECKPOINT_PAGES: u32 = 4096;
 /// Statements that a connection keeps prepared; there are about 30.
 const STATEMENTS: usize = 64;
 
-/// Opens the file for reading and writing; creates it, and its folder, where they are missing.
-pub(super) fn writer(path: &Path, max_pages: Option<u32>) -> Result<Connection> {
+/// Opens the file for reading and writing; creates it, and its folder, where they are missing and `must_exist` does not say
+/// that this is an error.
+pub(super) fn writer(path: &Path, max_pages: Option<u32>, must_exist: bool) -> Result<Connection> {
+    if must_exist && !path.exists() {
+        let reason = "there is no such file yet: the first `run`, `schedule` or `call` makes it; start one, or name another \
+                      file with sqlite:PATH";
+        return Err(Error::new(ErrorKind::NotSetUp, BACKEND, format!("open {}", path.display()), reason));
+    }
     create(path)?;
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // Of a new file: what is removed can be given back to the system, see `compact`. Has no effect on one that has tables.
+    conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL").map_err(|e| translate(path, "open", e))?;
     set_wal(&conn, path)?;
     schema::prepare(&conn, path)?;
     conn.execute_batch(&format!(
         "PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
          -- After a burst the log gives its room back.
-         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384"
+         PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384;
+         -- On macOS only these reach the disk itself; elsewhere they are without effect.
+         PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1"
     ))
     .map_err(|e| translate(path, "open", e))?;
     if let Some(pages) = max_pages {
@@ -110,15 +120,16 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes sure that there is a file and that it may be written: the system's errors say more than SQLite's.
+/// Makes sure that there is a file and that it may be written: the system's errors say more than SQLite's. What is made here is
+/// for its owner alone; SQLite makes the log and the index of the log with the file's own mode.
 fn create(path: &Path) -> Result<()> {
     let folder = folder(path);
     if !folder.exists() {
-        std::fs::create_dir_all(folder).map_err(|e| refused(path, "create the folder of", e))?;
+        private::folder(folder).map_err(|e| refused(path, "create the folder of", e))?;
         sync_parent(folder);
     }
-    let file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path);
-    match file {
+    private::tighten(path);
+    match private::file().truncate(false).open(path) {
         Ok(file) if file.metadata().is_ok_and(|m| m.is_file()) => Ok(()),
         Ok(_) => Err(refused(path, "open", io::ErrorKind::IsADirectory.into())),
         Err(e) => Err(refused(path, "open", e)),

@@ -7,8 +7,8 @@ use brrr_protocol::error::Result;
 use brrr_protocol::fused;
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
 use brrr_protocol::ports::{
-    Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing, Queue,
-    Receipt, Scheduled, Store, Swap, Visit, Work,
+    Accepted, Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing,
+    Page, Place, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use bytes::Bytes;
@@ -21,15 +21,18 @@ use super::{Sqlite, events, queue, rows};
 #[async_trait]
 impl Store for Sqlite {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        self.readers.with(|conn| rows::read(conn, key))
+        let key = key.clone();
+        self.readers.with(move |conn| rows::read(conn, &key)).await
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
-        self.readers.snapshot(|view| keys.iter().map(|key| fused::Snapshot::get(view, key)).collect())
+        let keys = keys.to_vec();
+        self.readers.snapshot(move |view| keys.iter().map(|key| fused::Snapshot::get(view, key)).collect()).await
     }
 
     async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
-        self.readers.snapshot(|view| keys.iter().map(|key| fused::Snapshot::has(view, key)).collect())
+        let keys = keys.to_vec();
+        self.readers.snapshot(move |view| keys.iter().map(|key| fused::Snapshot::has(view, key)).collect()).await
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
@@ -68,11 +71,24 @@ impl Store for Sqlite {
     }
 
     async fn written(&self, keys: &[Key]) -> Result<Vec<Option<Millis>>> {
-        self.readers.with(|conn| keys.iter().map(|key| rows::written(conn, key)).collect())
+        let keys = keys.to_vec();
+        self.readers.with(move |conn| keys.iter().map(|key| rows::written(conn, key)).collect()).await
     }
 
-    async fn list(&self, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
-        self.readers.with(|conn| rows::list(conn, kind, after, limit))
+    async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
+        let (kind, cursor) = (kind.clone(), cursor.map(str::to_owned));
+        self.readers.with(move |conn| rows::list(conn, &kind, cursor.as_deref(), limit)).await
+    }
+
+    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
+        self.readers.with(move |conn| rows::newest_jobs(conn, before, limit)).await.map(Some)
+    }
+
+    async fn compact(&self) -> Result<()> {
+        // Little at a time, so that others get their turn in between.
+        const PAGES: u32 = 500;
+        while self.writer.run(Mode::Write, |tx| tx.session().compact(PAGES)).await? {}
+        Ok(())
     }
 }
 
@@ -122,7 +138,8 @@ impl Queue for Sqlite {
     }
 
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
-        self.readers.with(|conn| queue::dead_letters(conn, topic, limit))
+        let topic = topic.clone();
+        self.readers.with(move |conn| queue::dead_letters(conn, &topic, limit)).await
     }
 
     async fn take_dead_letter(&self, topic: &Topic, id: &str) -> Result<Option<DeadLetter>> {
@@ -132,11 +149,18 @@ impl Queue for Sqlite {
     }
 
     async fn depth(&self, topic: &Topic) -> Result<u64> {
-        self.readers.with(|conn| queue::depth(conn, topic))
+        let topic = topic.clone();
+        self.readers.with(move |conn| queue::depth(conn, &topic)).await
     }
 
     async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
-        self.readers.with(|conn| queue::look_through(conn, topic, visit))?;
+        let topic = topic.clone();
+        let messages = self.readers.with(move |conn| {
+            let mut messages: Vec<(String, Place)> = Vec::new();
+            queue::look_through(conn, &topic, &mut |body, place| messages.push((body.to_owned(), place)))?;
+            Ok(messages)
+        });
+        messages.await?.iter().for_each(|(body, place)| visit(body, *place));
         Ok(true)
     }
 }
@@ -162,7 +186,7 @@ impl EventLog for Sqlite {
     }
 
     async fn events(&self, after: u64, limit: usize) -> Result<Vec<(u64, Bytes)>> {
-        self.readers.with(|conn| events::after(conn, after, limit))
+        self.readers.with(move |conn| events::after(conn, after, limit)).await
     }
 }
 
@@ -236,7 +260,10 @@ impl Backend for Sqlite {
         let body = move |tx: &mut Tx<'_>| Small::read(tx, |view| fused::load(view, &small));
         match self.writer.run(Mode::Read, body).await? {
             Some(loaded) => Ok(loaded),
-            None => self.readers.snapshot(|view| fused::load(view, work)),
+            None => {
+                let work = work.clone();
+                self.readers.snapshot(move |view| fused::load(view, &work)).await
+            }
         }
     }
 
@@ -245,7 +272,10 @@ impl Backend for Sqlite {
         let body = move |tx: &mut Tx<'_>| Small::read(tx, |view| fused::outcomes(view, &small.0, &small.1));
         match self.writer.run(Mode::Read, body).await? {
             Some(outcomes) => Ok(outcomes),
-            None => self.readers.snapshot(|view| fused::outcomes(view, root, calls)),
+            None => {
+                let (root, calls) = (root.clone(), calls.to_vec());
+                self.readers.snapshot(move |view| fused::outcomes(view, &root, &calls)).await
+            }
         }
     }
 

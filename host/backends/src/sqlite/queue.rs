@@ -93,14 +93,14 @@ impl Session {
     }
 
     fn ripen_statements(&mut self) -> rusqlite::Result<()> {
-        let now = now_millis() as i64;
-        for sql in [
-            "DELETE FROM delayed WHERE due <= ?1 RETURNING topic, body, receives, number",
-            "DELETE FROM leased WHERE until <= ?1 RETURNING topic, body, receives, number",
+        let now = now_millis();
+        for (sql, until) in [
+            ("DELETE FROM delayed WHERE due <= ?1 RETURNING topic, body, receives, number", now),
+            ("DELETE FROM leased WHERE until <= ?1 RETURNING topic, body, receives, number", self.lost_by(now)),
         ] {
             let mut statement = self.conn.prepare_cached(sql)?;
             let mut found = statement
-                .query_map([now], |row| Ok((row.get::<_, i64>(3)?, Letter::of(row)?)))?
+                .query_map([until as i64], |row| Ok((row.get::<_, i64>(3)?, Letter::of(row)?)))?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             found.sort_unstable_by_key(|(number, _)| *number);
             self.outbox.letters.extend(found.into_iter().map(|(_, letter)| letter));

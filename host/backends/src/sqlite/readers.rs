@@ -1,16 +1,17 @@
 //! Reading connections, for what a worker does not ask at every step or what is large. A reader sees every commit that was
-//! answered before it began, waits for nobody, and runs on the thread of who asks.
+//! answered before it began, and runs on a thread that may block: a large read, or a file that another program has locked, holds up
+//! nobody else.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use brrr_protocol::error::Result;
+use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::fused::Snapshot;
 use brrr_protocol::ports::Key;
 use bytes::Bytes;
 use rusqlite::Connection;
 
-use super::error::translate;
+use super::error::{BACKEND, translate};
 use super::open;
 use super::rows::Rows;
 
@@ -28,20 +29,41 @@ impl Readers {
     }
 
     /// Runs `body` on a connection.
-    pub fn with<T>(&self, body: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        self.lend(|conn| body(conn).map_err(|e| translate(&self.path, "read", e)))
+    pub async fn with<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.blocking(|readers| readers.lend(|conn| body(conn).map_err(|e| translate(&readers.path, "read", e)))).await
     }
 
     /// Runs `body` on one consistent state of all records.
-    pub fn snapshot<T>(&self, body: impl FnOnce(&mut View<'_>) -> Result<T>) -> Result<T> {
-        self.lend(|conn| {
-            let run = |sql| {
-                conn.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(|e| translate(&self.path, "read", e))
-            };
-            run("BEGIN")?;
-            let result = body(&mut View { conn, readers: self, rows: Rows::default() });
-            run("COMMIT")?;
-            result
+    pub async fn snapshot<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: impl FnOnce(&mut View<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let read = |readers: &Self| {
+            readers.lend(|conn| {
+                let run = |sql| {
+                    let done = conn.prepare_cached(sql).and_then(|mut s| s.execute([]));
+                    done.map_err(|e| translate(&readers.path, "read", e))
+                };
+                run("BEGIN")?;
+                let result = body(&mut View { conn, readers, rows: Rows::default() });
+                run("COMMIT")?;
+                result
+            })
+        };
+        self.blocking(read).await
+    }
+
+    async fn blocking<T: Send + 'static>(
+        self: &Arc<Self>,
+        body: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let readers = self.clone();
+        tokio::task::spawn_blocking(move || body(&readers)).await.unwrap_or_else(|error| {
+            let operation = format!("read {}", self.path.display());
+            Err(Error::new(ErrorKind::Internal, BACKEND, operation, error.to_string()))
         })
     }
 

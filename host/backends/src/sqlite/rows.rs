@@ -4,9 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use brrr_protocol::model::{Millis, Root};
-use brrr_protocol::ports::{Key, Kind};
+use brrr_protocol::ports::{Accepted, Key, Kind, Page};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Result};
+
+use crate::now_micros;
 
 /// Up to this size a record's bytes come with the first look at its call: most records are a few hundred bytes, and a
 /// page is 4 KiB. Larger ones are read when somebody wants them.
@@ -54,6 +56,8 @@ pub(super) struct Record {
 
 #[derive(Clone)]
 enum Content {
+    /// Nobody has looked.
+    Unknown,
     Absent,
     Bytes(Bytes),
     /// There, with so many bytes, but they were not read.
@@ -70,7 +74,7 @@ impl Rows {
     /// A record's bytes.
     pub fn get(&mut self, conn: &Connection, key: &Key) -> Result<Option<Bytes>> {
         match self.look(conn, key)? {
-            Content::Absent => Ok(None),
+            Content::Absent | Content::Unknown => Ok(None),
             Content::Bytes(bytes) => Ok(Some(bytes)),
             Content::Unread(size) => {
                 let bytes = read(conn, key)?;
@@ -103,13 +107,21 @@ impl Rows {
             self.ids.insert(key.id.clone(), id);
         }
         let id = self.ids.entry(key.id.clone()).or_default();
-        if let Some((_, record)) = id.records.iter().find(|(kind, _)| *kind == key.kind) {
-            return Ok(record.content.clone());
+        let known = id.records.iter().position(|(kind, _)| *kind == key.kind);
+        match known.map(|place| &id.records[place].1.content) {
+            // It was written and taken back, and never read.
+            Some(Content::Unknown) | None => {}
+            Some(content) => return Ok(content.clone()),
         }
         let size = if id.complete { None } else { size(conn, key)? };
         let content = size.map_or(Content::Absent, Content::Unread);
         let stored = Some(size.is_some());
-        id.records.push((key.kind.clone(), Record { content: content.clone(), stored, changed: false }));
+        let record = Record { content: content.clone(), stored, changed: false };
+        match known {
+            // `flush` still has it among what has changed, and passes over it.
+            Some(place) => id.records[place].1 = record,
+            None => id.records.push((key.kind.clone(), record)),
+        }
         Ok(content)
     }
 
@@ -136,7 +148,7 @@ impl Rows {
         }
         let records = &mut self.ids.entry(key.id.clone()).or_default().records;
         let place = records.iter().position(|(kind, _)| *kind == key.kind).unwrap_or_else(|| {
-            let unknown = Record { content: Content::Absent, stored: None, changed: false };
+            let unknown = Record { content: Content::Unknown, stored: None, changed: false };
             records.push((key.kind.clone(), unknown));
             records.len() - 1
         });
@@ -153,6 +165,9 @@ impl Rows {
              ON CONFLICT DO UPDATE SET value = excluded.value",
         )?;
         let mut delete = conn.prepare_cached("DELETE FROM record WHERE n = ?1 AND kind = ?2")?;
+        let mut accept =
+            conn.prepare_cached("INSERT OR IGNORE INTO job SELECT max(?1, ifnull(max(place), 0) + 1), ?2 FROM job")?;
+        let mut forget = conn.prepare_cached("DELETE FROM job WHERE n = ?1")?;
         let mut wrote = false;
         for key in std::mem::take(&mut self.changed) {
             let record = self.record(&key);
@@ -163,13 +178,20 @@ impl Rows {
             if matches!(content, Content::Absent) && record.stored == Some(false) {
                 continue;
             }
+            let is_new_job = key.kind == Kind::Job && record.stored != Some(true);
             record.stored = Some(!matches!(content, Content::Absent));
             wrote = true;
             let n = self.number(conn, &key.id)?;
             let Content::Bytes(bytes) = content else {
                 delete.execute((n, &*key.kind.name()))?;
+                if key.kind == Kind::Job {
+                    forget.execute([n])?;
+                }
                 continue;
             };
+            if is_new_job {
+                accept.execute((now_micros() as i64, n))?;
+            }
             put.execute((n, &*key.kind.name(), now as i64, &bytes[..]))?;
             if bytes.len() > KEEP {
                 self.record(&key).content = Content::Unread(bytes.len());
@@ -266,23 +288,36 @@ pub(super) fn written(conn: &Connection, key: &Key) -> rusqlite::Result<Option<u
         .map(|at| at.map(|at| at as u64))
 }
 
-/// Up to `limit` ids that have a record of this kind, ascending, from behind `after`.
-pub(super) fn list(conn: &Connection, kind: &Kind, after: Option<&str>, limit: usize) -> Result<Vec<String>> {
-    // The planner takes the index of jobs only where it can see that jobs are meant. The plus keeps it from going through
-    // all names instead, in their order.
+/// See `Store::list`. The cursor is the number of the last id's name.
+pub(super) fn list(conn: &Connection, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
     let sql = match kind {
-        Kind::Job => {
-            "SELECT id FROM record JOIN name USING (n) WHERE kind = 'job' AND kind = ?1 AND +id > ?2
-             ORDER BY +id LIMIT ?3"
-        }
+        Kind::Job => "SELECT n, id FROM job JOIN name USING (n) WHERE n > ?2 AND 'job' = ?1 ORDER BY n LIMIT ?3",
         _ => {
-            "SELECT id FROM name WHERE id > ?2 AND EXISTS (SELECT 1 FROM record WHERE n = name.n AND kind = ?1)
-             ORDER BY id LIMIT ?3"
+            "SELECT n, id FROM name WHERE n > ?2 AND EXISTS (SELECT 1 FROM record WHERE n = name.n AND kind = ?1)
+             ORDER BY n LIMIT ?3"
         }
     };
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    // No id is behind the empty one, and nothing is kept under it that anybody lists.
-    conn.prepare_cached(sql)?.query_map((&*kind.name(), after.unwrap_or(""), limit), |row| row.get(0))?.collect()
+    let after: i64 = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(i64::MIN);
+    let found: Vec<(i64, String)> = conn
+        .prepare_cached(sql)?
+        .query_map((&*kind.name(), after, limit_of(limit)), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_>>()?;
+    let next = if found.len() < limit { None } else { found.last().map(|(n, _)| n.to_string()) };
+    Ok(Page { ids: found.into_iter().map(|(_, id)| id).collect(), next })
+}
+
+/// See `Store::newest_jobs`.
+pub(super) fn newest_jobs(conn: &Connection, before: Option<u64>, limit: usize) -> Result<Vec<Accepted>> {
+    let before = before.and_then(|place| i64::try_from(place).ok()).unwrap_or(i64::MAX);
+    conn.prepare_cached("SELECT place, id FROM job JOIN name USING (n) WHERE place < ?1 ORDER BY place DESC LIMIT ?2")?
+        .query_map((before, limit_of(limit)), |row| {
+            Ok(Accepted { place: row.get::<_, i64>(0)? as u64, root: row.get_ref(1)?.as_str()?.into() })
+        })?
+        .collect()
+}
+
+fn limit_of(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 /// The inverse of `Kind::name`.

@@ -11,7 +11,7 @@ use super::error::{BACKEND, translate};
 const APPLICATION_ID: i64 = 0x6272_7272;
 
 /// One step a version: `MIGRATIONS[n]` makes version n + 1 out of version n. Never edited once released.
-const MIGRATIONS: [&str; 2] = [V1, V2];
+const MIGRATIONS: [&str; 3] = [V1, V2, V3];
 
 const V1: &str = "
     -- Records lie in the order in which their ids (calls, mostly) were first seen, not in that of the ids: calls that are
@@ -64,6 +64,14 @@ const V2: &str = "
     INSERT INTO dead_letter SELECT * FROM old_dead_letter;
     DROP TABLE old_dead_letter;
     CREATE INDEX dead_letter_topic ON dead_letter (topic);
+";
+
+const V3: &str = "
+    -- Jobs in the order in which they were accepted; `place` is that time, in microseconds since 1970. Written and removed
+    -- together with the record `job`.
+    DROP INDEX job;
+    CREATE TABLE job (place INTEGER PRIMARY KEY, n INTEGER NOT NULL UNIQUE);
+    INSERT INTO job SELECT created * 1000 + row_number() OVER (ORDER BY created, n), n FROM record WHERE kind = 'job';
 ";
 
 /// Makes the file one of this version: creates what is missing, migrates what is older.

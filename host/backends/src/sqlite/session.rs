@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use brrr_protocol::error::{Error, Result};
 use brrr_protocol::model::{Millis, Topic};
-use brrr_protocol::ports::Key;
+use brrr_protocol::ports::{Key, Kind};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::{copy, translate};
@@ -37,7 +37,43 @@ pub(super) struct Session {
     wrote_early: bool,
     /// A statement failed in this transaction, so that it must not be committed.
     failed: Option<Error>,
+    turns: Turns,
 }
+
+/// When this connection could write. While the file is locked by somebody else nobody can renew a lease, so one that has run
+/// out then is not taken for lost at once.
+#[derive(Default)]
+struct Turns {
+    /// The last time; in Unix ms.
+    last: Millis,
+    /// After a time without: what had run out by then is lost all the same ...
+    lost_by: Millis,
+    /// ... and nothing else before this, so that whoever holds a lease can renew it first.
+    grace_until: Millis,
+}
+
+/// A connection that had to wait for the lock, and has not written for so long before it got it, may have waited for somebody
+/// who kept all others from writing. Our own transactions are shorter.
+const KEPT_OUT: Millis = 50;
+
+impl Turns {
+    /// It is the connection's turn, at `now`; `waited`: another connection had the lock. `lease`: the length of leases.
+    fn begin(&mut self, waited: bool, now: Millis, lease: Duration) {
+        if waited && now.saturating_sub(self.last) >= KEPT_OUT {
+            self.lost_by = self.last;
+            self.grace_until = now + lease.as_millis() as u64;
+        }
+        self.last = now;
+    }
+
+    /// Leases that ran out by this time are lost.
+    fn lost_by(&self, now: Millis) -> Millis {
+        if now < self.grace_until { self.lost_by } else { now }
+    }
+}
+
+/// A lock that is free is got in less; one that is not is looked at again after this.
+const WAITED: Duration = Duration::from_micros(125);
 
 /// What a transaction is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,6 +119,7 @@ impl Session {
             synced: false,
             wrote_early: false,
             failed: None,
+            turns: Turns::default(),
         };
         // What was written until now is no news.
         session.look()?;
@@ -132,9 +169,16 @@ impl Session {
             self.check(set)?;
             self.synced = durable;
         }
+        let asked = Instant::now();
         let begun = self.execute("BEGIN IMMEDIATE");
         self.check(begun)?;
+        self.turns.begin(asked.elapsed() >= WAITED, now_millis(), self.lease);
         self.look()
+    }
+
+    /// Leases that ran out by this time are lost.
+    pub fn lost_by(&self, now: Millis) -> Millis {
+        self.turns.lost_by(now)
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
@@ -191,11 +235,32 @@ impl Session {
         let mut name = self.conn.prepare_cached(
             "DELETE FROM name WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM record WHERE record.n = name.n)",
         )?;
+        let mut job = self.conn.prepare_cached("DELETE FROM job WHERE n = (SELECT n FROM name WHERE id = ?1)")?;
         for key in keys {
             record.execute((&*key.id, &*key.kind.name()))?;
+            if key.kind == Kind::Job {
+                job.execute([&*key.id])?;
+            }
             name.execute([&*key.id])?;
         }
         Ok(())
+    }
+
+    /// Gives up to `pages` pages that are free back to the system; says whether there are more.
+    pub fn compact(&mut self, pages: u32) -> Result<bool> {
+        let compacted = self.compact_statements(pages);
+        self.check(compacted)
+    }
+
+    fn compact_statements(&self, pages: u32) -> rusqlite::Result<bool> {
+        // One row for each page.
+        let mut vacuum = self.conn.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        let mut rows = vacuum.query([])?;
+        let mut freed = 0;
+        while rows.next()?.is_some() {
+            freed += 1;
+        }
+        Ok(freed >= pages)
     }
 
     pub fn forget_counters(&mut self, names: &[String]) -> Result<()> {
@@ -235,5 +300,36 @@ impl Session {
             counter.changed = false;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn a_lease_that_runs_out_while_the_file_is_locked_is_not_lost() {
+        let mut turns = Turns::default();
+        turns.begin(false, 1_000, LEASE);
+        assert_eq!(turns.lost_by(1_100), 1_100);
+        // Somebody else had the lock for most of this time.
+        turns.begin(true, 9_000, LEASE);
+        assert_eq!(turns.lost_by(9_000), 1_000);
+        // Its holder may have its turn after many of ours, for which we may have to wait for it.
+        turns.begin(false, 9_001, LEASE);
+        turns.begin(true, 9_003, LEASE);
+        assert_eq!(turns.lost_by(9_010), 1_000);
+        assert_eq!(turns.lost_by(14_000), 14_000);
+    }
+
+    #[test]
+    fn a_neighbour_who_locks_the_file_again_and_again_keeps_no_lost_lease_alive() {
+        let mut turns = Turns::default();
+        for turn in 1..100 {
+            turns.begin(true, turn * 1_000, LEASE);
+        }
+        assert_eq!(turns.lost_by(99_000), 98_000);
     }
 }

@@ -7,10 +7,11 @@ use std::time::{Duration, UNIX_EPOCH};
 use async_trait::async_trait;
 use aws_sdk_sqs::types::{ChangeMessageVisibilityBatchRequestEntry, QueueAttributeName};
 use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::listing::Listing;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{DeadLetter, Delivery, Key, Kind, Outgoing, Queue, Receipt, Swap};
 use brrr_protocol::records::{
-    dead_letter_id, dead_letter_ids_of, dead_letter_time, decode_dead_letter, encode_dead_letter, is_dead_letter_of,
+    dead_letter_id, dead_letter_time, decode_dead_letter, encode_dead_letter, is_dead_letter_of,
 };
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
@@ -105,23 +106,18 @@ impl Queue for Sqs {
     }
 
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
-        let begin = dead_letter_ids_of(topic);
-        let (mut letters, mut after) = (Vec::new(), begin.clone());
-        while letters.len() < limit {
-            let page = self.0.letters.list(&Kind::Dead, Some(&after), limit).await?;
-            let Some(last) = page.last().filter(|_| page.first().is_some_and(|id| id.starts_with(&begin))) else {
-                break;
-            };
-            after.clone_from(last);
-            let ids: Vec<&String> = page.iter().filter(|id| is_dead_letter_of(topic, id)).collect();
-            let keys: Vec<Key> = ids.iter().map(|id| Key::new(id, Kind::Dead)).collect();
-            for (id, bytes) in ids.into_iter().zip(self.0.letters.get_many(&keys).await?) {
-                // Somebody may have taken it meanwhile.
-                letters.extend(bytes.map(|bytes| read_letter(topic, id, &bytes).0));
-            }
+        let (mut listing, mut ids) = (Listing::of(&*self.0.letters, Kind::Dead), Vec::new());
+        while let Some(page) = listing.next().await? {
+            ids.extend(page.into_iter().filter(|id| is_dead_letter_of(topic, id)));
         }
-        letters.truncate(limit);
-        Ok(letters)
+        // Their ids are in the order of time.
+        ids.sort_unstable();
+        ids.truncate(limit);
+        let keys: Vec<Key> = ids.iter().map(|id| Key::new(id, Kind::Dead)).collect();
+        let found = self.0.letters.get_many(&keys).await?;
+        // Somebody may have taken one meanwhile.
+        let letters = ids.iter().zip(found).filter_map(|(id, bytes)| Some(read_letter(topic, id, &bytes?).0));
+        Ok(letters.collect())
     }
 
     async fn take_dead_letter(&self, topic: &Topic, id: &str) -> Result<Option<DeadLetter>> {

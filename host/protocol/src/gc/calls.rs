@@ -1,6 +1,6 @@
-//! The calls of one job, as its `run` records name them.
+//! The calls of jobs, as their `run` records name them.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use super::Collector;
 use crate::error::Result;
@@ -11,31 +11,49 @@ use crate::records::{RunRecord, SAMPLE};
 /// Records that one look reads.
 pub(super) const PAGE: usize = 200;
 
+/// Jobs that are looked at together, so that small ones share their accesses.
+pub(super) const TOGETHER: usize = 100;
+
+/// A job and its top call.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub root: Root,
+    pub top: CallHash,
+}
+
 /// What a job asked for.
 pub(super) struct Calls {
     /// Each once, those that asked for others before these.
     pub all: Vec<CallHash>,
     /// There may be more that no record names.
     pub unnamed: bool,
+    seen: HashSet<CallHash>,
 }
 
 impl Collector {
-    pub(super) async fn calls(&self, root: &Root, top: &CallHash) -> Result<Calls> {
-        let mut calls = Calls { all: vec![top.clone()], unnamed: false };
-        let mut seen = HashSet::from([top.clone()]);
-        let mut next = 0;
-        while next < calls.all.len() {
-            let end = (next + PAGE).min(calls.all.len());
-            let keys: Vec<Key> = calls.all[next..end].iter().map(|call| Key::run(call, root)).collect();
-            next = end;
-            for bytes in self.backend.store().get_many(&keys).await?.into_iter().flatten() {
+    /// What each of `jobs` asked for.
+    pub(super) async fn calls(&self, jobs: &[Job]) -> Result<Vec<Calls>> {
+        let of = |job: &Job| {
+            let (all, seen) = (vec![job.top.clone()], HashSet::from([job.top.clone()]));
+            Calls { all, unnamed: false, seen }
+        };
+        let mut calls: Vec<Calls> = jobs.iter().map(of).collect();
+        let mut unread: VecDeque<(usize, CallHash)> = jobs.iter().map(|job| job.top.clone()).enumerate().collect();
+        while !unread.is_empty() {
+            let page: Vec<(usize, CallHash)> = unread.drain(..PAGE.min(unread.len())).collect();
+            let keys: Vec<Key> = page.iter().map(|(n, call)| Key::run(call, &jobs[*n].root)).collect();
+            for ((n, _), bytes) in page.into_iter().zip(self.backend.store().get_many(&keys).await?) {
+                let (Some(bytes), calls) = (bytes, &mut calls[n]) else { continue };
                 let Ok(run) = RunRecord::decode(&bytes) else {
                     calls.unnamed = true;
                     continue;
                 };
                 calls.unnamed |= run.total as usize > run.sample.len() || run.earlier.len() >= SAMPLE;
                 let asked = run.earlier.into_iter().chain(run.sample);
-                calls.all.extend(asked.filter(|call| seen.insert(call.clone())));
+                for call in asked.filter(|call| calls.seen.insert(call.clone())) {
+                    calls.all.push(call.clone());
+                    unread.push_back((n, call));
+                }
             }
         }
         Ok(calls)

@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use super::calls::PAGE;
+use super::calls::{Job, PAGE, TOGETHER};
 use super::{Collector, MESSAGE_LIFE, Plan, Reason};
 use crate::doctor::bits;
 use crate::error::Result;
-use crate::listing::Listing;
+use crate::listing::{LIST, Listing};
 use crate::model::{CallHash, Millis, Root, Topic};
 use crate::ports::{Key, Kind};
 use crate::records::JobRecord;
@@ -16,16 +16,11 @@ use crate::wire::{Message, PendingReturns};
 /// Dead letters of a topic whose calls stay, so that they can be sent again.
 const DEAD: usize = 10_000;
 
-/// A job that ended long ago.
-pub(super) struct Old {
-    pub root: Root,
-    pub top: CallHash,
-}
-
 /// What stays, and what may go. Calls and jobs by 64 bits of their names: two that share these both stay.
 #[derive(Default)]
 pub(super) struct Marks {
-    pub old: Vec<Old>,
+    /// Jobs that ended long ago.
+    pub old: Vec<Job>,
     /// The calls that stay.
     pub calls: HashSet<u64>,
     /// Calls of old jobs that had their value before it was looked what lives. No other one is removed, see `note_values`.
@@ -36,6 +31,8 @@ pub(super) struct Marks {
     /// The jobs that were looked at.
     known: HashSet<u64>,
     topics: BTreeSet<Topic>,
+    /// The newest job that was looked at, in the store's order; `None`: the store keeps no such order.
+    newest: Option<u64>,
 }
 
 impl Marks {
@@ -65,22 +62,42 @@ impl Collector {
         let least = if can_look { Duration::ZERO } else { MESSAGE_LIFE };
         let age = u64::try_from(plan.older_than.max(least).as_millis()).unwrap_or(u64::MAX);
         let until = plan.now.checked_sub(age);
-        let live = self.sort_jobs(&mut marks, until).await?;
+        // Before the jobs are listed: what begins after this is looked at by `mark_new`.
+        let newest = self.backend.store().newest_jobs(None, 1).await?;
+        marks.newest = newest.map(|jobs| jobs.first().map_or(0, |job| job.place));
+        let live = self.sort_all(&mut marks, until).await?;
         self.note_values(&mut marks).await?;
-        for (root, job) in live {
-            self.mark_job(&mut marks, &root, &job).await?;
-        }
+        self.mark_jobs(&mut marks, &live).await?;
         self.mark_waiting(&mut marks).await?;
         self.mark_queued(&mut marks).await?;
         Ok(marks)
     }
 
-    /// Marks what jobs need that began since the last look.
-    pub(super) async fn mark_new(&self, marks: &mut Marks) -> Result<()> {
-        for (root, job) in self.sort_jobs(marks, None).await? {
-            self.mark_job(marks, &root, &job).await?;
+    /// Marks what jobs need that began since the last look. Returns how many jobs were listed for that.
+    pub(super) async fn mark_new(&self, marks: &mut Marks) -> Result<usize> {
+        let Some(newest) = marks.newest else {
+            let new = self.sort_all(marks, None).await?;
+            self.mark_jobs(marks, &new).await?;
+            return Ok(marks.known.len());
+        };
+        let (mut before, mut listed) = (None, 0);
+        loop {
+            let Some(page) = self.backend.store().newest_jobs(before, LIST).await? else { break };
+            let full = page.len() >= LIST;
+            let new: Vec<_> = page.into_iter().take_while(|job| job.place > newest).collect();
+            let (Some(first), Some(last)) = (new.first(), new.last()) else { break };
+            marks.newest = marks.newest.max(Some(first.place));
+            before = Some(last.place);
+            let more = full && new.len() >= LIST;
+            listed += new.len();
+            let ids = new.into_iter().map(|job| job.root.to_string()).collect();
+            let others = self.sort(marks, ids, None).await?;
+            self.mark_jobs(marks, &others).await?;
+            if !more {
+                break;
+            }
         }
-        Ok(())
+        Ok(listed)
     }
 
     /// Notes which calls of old jobs have a value, before it is looked what lives.
@@ -89,9 +106,9 @@ impl Collector {
     /// for that must find it. One that has its value by now is waited for by nobody who is not seen then.
     async fn note_values(&self, marks: &mut Marks) -> Result<()> {
         let mut seen = HashSet::new();
-        for job in &marks.old {
-            let calls = self.calls(&job.root, &job.top).await?.all;
-            let new: Vec<CallHash> = calls.into_iter().filter(|call| seen.insert(bits(call.as_str()))).collect();
+        for jobs in marks.old.chunks(TOGETHER) {
+            let calls = self.calls(jobs).await?.into_iter().flat_map(|calls| calls.all);
+            let new: Vec<CallHash> = calls.filter(|call| seen.insert(bits(call.as_str()))).collect();
             for page in new.chunks(PAGE) {
                 let keys: Vec<Key> = page.iter().map(Key::value).collect();
                 let found = self.backend.store().has_many(&keys).await?;
@@ -102,39 +119,51 @@ impl Collector {
         Ok(())
     }
 
-    /// Puts the jobs that had ended by `until` among the old ones; the others that were not looked at before.
-    async fn sort_jobs(&self, marks: &mut Marks, until: Option<Millis>) -> Result<Vec<(Root, JobRecord)>> {
+    /// As `sort`, of all jobs.
+    async fn sort_all(&self, marks: &mut Marks, until: Option<Millis>) -> Result<Vec<Other>> {
         let mut others = Vec::new();
         let mut jobs = Listing::of(self.backend.store(), Kind::Job);
         while let Some(ids) = jobs.next().await? {
-            let new: Vec<Root> = ids.into_iter().filter(|id| marks.known.insert(bits(id))).map(Root::from).collect();
-            for page in new.chunks(PAGE) {
-                let keys: Vec<Key> = page.iter().map(Key::job).collect();
-                for (root, bytes) in page.iter().zip(self.backend.store().get_many(&keys).await?) {
-                    let Some(bytes) = bytes else { continue };
-                    let Ok(job) = JobRecord::decode(&bytes) else {
-                        marks.because(Reason::Damaged(root.clone()));
-                        continue;
-                    };
-                    // Of an old one too: of a job that was cancelled messages may be left, and nobody may have announced its topic.
-                    marks.topics.insert(job.topic.clone());
-                    match (ended(&job), until) {
-                        (Some(ended), Some(until)) if ended <= until => {
-                            marks.old.push(Old { root: root.clone(), top: job.call });
-                        }
-                        _ => others.push((root.clone(), job)),
-                    }
+            others.extend(self.sort(marks, ids, until).await?);
+        }
+        Ok(others)
+    }
+
+    /// Puts the jobs that had ended by `until` among the old ones; returns the others. Passes over those that were looked at
+    /// before.
+    async fn sort(&self, marks: &mut Marks, ids: Vec<String>, until: Option<Millis>) -> Result<Vec<Other>> {
+        let mut others = Vec::new();
+        let new: Vec<String> = ids.into_iter().filter(|id| marks.known.insert(bits(id))).collect();
+        for page in new.chunks(PAGE) {
+            let keys: Vec<Key> = page.iter().map(|id| Key::new(id, Kind::Job)).collect();
+            for (id, bytes) in page.iter().zip(self.backend.store().get_many(&keys).await?) {
+                let Some(bytes) = bytes else { continue };
+                let Ok(record) = JobRecord::decode(&bytes) else {
+                    marks.because(Reason::Damaged(id.as_str().into()));
+                    continue;
+                };
+                // Of an old one too: of a job that was cancelled messages may be left, and nobody may have announced its topic.
+                marks.topics.insert(record.topic.clone());
+                let ended = ended(&record);
+                let job = Job { root: id.as_str().into(), top: record.call };
+                match (ended, until) {
+                    (Some(ended), Some(until)) if ended <= until => marks.old.push(job),
+                    _ => others.push(Other { job, is_over: ended.is_some() }),
                 }
             }
         }
         Ok(others)
     }
 
-    async fn mark_job(&self, marks: &mut Marks, root: &Root, job: &JobRecord) -> Result<()> {
-        let calls = self.calls(root, &job.call).await?;
-        marks.calls.extend(calls.all.iter().map(|call| bits(call.as_str())));
-        if calls.unnamed && ended(job).is_none() {
-            marks.because(Reason::Unnamed(root.clone()));
+    async fn mark_jobs(&self, marks: &mut Marks, others: &[Other]) -> Result<()> {
+        for others in others.chunks(TOGETHER) {
+            let jobs: Vec<Job> = others.iter().map(|other| other.job.clone()).collect();
+            for (other, calls) in others.iter().zip(self.calls(&jobs).await?) {
+                marks.calls.extend(calls.all.iter().map(|call| bits(call.as_str())));
+                if calls.unnamed && !other.is_over {
+                    marks.because(Reason::Unnamed(other.job.root.clone()));
+                }
+            }
         }
         Ok(())
     }
@@ -185,6 +214,12 @@ impl Collector {
         }
         Ok(())
     }
+}
+
+/// A job that stays.
+struct Other {
+    job: Job,
+    is_over: bool,
 }
 
 /// When a job ended. Where nobody wrote that down, it was after it began.

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 
-use super::calls::PAGE;
-use super::mark::{Marks, Old};
+use super::calls::{Job, PAGE, TOGETHER};
+use super::mark::Marks;
 use super::{Collected, Collector, Plan, Reason};
+use crate::concurrent::{self, Access};
 use crate::doctor::bits;
 use crate::error::Result;
 use crate::listing::Listing;
@@ -13,8 +14,12 @@ use crate::ports::{Key, Kind, spawn_counter};
 use crate::records::{JobRecord, decode_latest};
 use crate::wire::PendingReturns;
 
-/// Jobs that are removed before it is looked again which have begun meanwhile.
+/// Jobs that are removed at least before it is looked again which have begun meanwhile.
 const BATCH: usize = 500;
+
+/// Where such a look lists all jobs, because the store keeps no order of them, one job is removed for so many that are
+/// listed: so the looks never cost more than the removal.
+const LISTED_FOR_ONE: usize = 8;
 
 impl Collector {
     /// Removes what is not needed any more. `progress` is told of jobs: how many are done of how many.
@@ -28,61 +33,86 @@ impl Collector {
         let mut marks = self.mark(plan).await?;
         let old = std::mem::take(&mut marks.old);
         let (mut collected, mut done) = (Collected::default(), 0);
-        for batch in old.chunks(BATCH) {
-            self.mark_new(&mut marks).await?;
+        while done < old.len() {
+            let listed = self.mark_new(&mut marks).await?;
             if marks.keep_all() {
                 break;
             }
-            for job in batch {
-                done += 1;
-                progress(done, old.len() as u64);
-                if marks.busy.contains(&bits(job.root.as_str())) {
-                    collected.left += 1;
-                } else {
-                    self.remove_job(job, &mut marks, plan, &mut collected).await?;
-                }
+            let batch = BATCH.max(listed / LISTED_FOR_ONE).min(old.len() - done);
+            for jobs in old[done..done + batch].chunks(TOGETHER) {
+                let is_free = |job: &&Job| !marks.busy.contains(&bits(job.root.as_str()));
+                let free: Vec<Job> = jobs.iter().filter(is_free).cloned().collect();
+                collected.left += (jobs.len() - free.len()) as u64;
+                self.remove_jobs(&free, &mut marks, plan, &mut collected).await?;
+                done += jobs.len();
+                progress(done as u64, old.len() as u64);
             }
+        }
+        if collected.jobs > 0 && !plan.dry_run {
+            self.backend.store().compact().await?;
         }
         collected.values_stay = marks.reason;
         Ok(collected)
     }
 
-    async fn remove_job(&self, job: &Old, marks: &mut Marks, plan: &Plan, collected: &mut Collected) -> Result<()> {
-        let calls = self.calls(&job.root, &job.top).await?.all;
+    async fn remove_jobs(&self, jobs: &[Job], marks: &mut Marks, plan: &Plan, collected: &mut Collected) -> Result<()> {
+        let calls = self.calls(jobs).await?;
         if !matches!(marks.reason, Some(Reason::Peers(_))) {
-            let free = calls.iter().filter(|call| !marks.calls.contains(&bits(call.as_str()))).cloned();
-            let (had_value, others): (Vec<CallHash>, Vec<CallHash>) =
-                free.partition(|call| marks.removable.contains(&bits(call.as_str())));
-            for page in had_value.chunks(PAGE) {
-                let gone = match plan.dry_run {
-                    true => vec![true; page.len()],
-                    false => self.backend.forget_calls(&job.root, page, true).await?,
-                };
-                for (call, _) in page.iter().zip(gone).filter(|(_, gone)| *gone) {
-                    // Once: if it gets its value again, that is somebody's who is not marked.
-                    marks.removable.remove(&bits(call.as_str()));
-                    collected.calls += 1;
-                }
-            }
-            for page in others.chunks(PAGE).filter(|_| !plan.dry_run) {
-                self.backend.forget_calls(&job.root, page, false).await?;
+            for (job, calls) in jobs.iter().zip(&calls) {
+                self.forget_calls(job, &calls.all, marks, plan, collected).await?;
             }
         }
-        collected.jobs += 1;
+        collected.jobs += jobs.len() as u64;
         if plan.dry_run {
             return Ok(());
         }
         let store = self.backend.store();
+        let calls: Vec<(&Job, CallHash)> = jobs
+            .iter()
+            .zip(calls)
+            .flat_map(|(job, calls)| calls.all.into_iter().map(move |call| (job, call)))
+            .collect();
         // From the leaves up: what names others goes after them.
         let mut records = Vec::with_capacity(2 * PAGE);
         for page in calls.rchunks(PAGE) {
             records.clear();
-            records.extend(page.iter().rev().flat_map(|c| [Key::run(c, &job.root), Key::failure(c, &job.root)]));
+            let of = |(job, call): &(&Job, CallHash)| [Key::run(call, &job.root), Key::failure(call, &job.root)];
+            records.extend(page.iter().rev().flat_map(of));
             store.remove_many(&records).await?;
         }
-        self.forget_latest(&job.root, &job.top).await?;
-        self.backend.cache().forget(&[spawn_counter(&job.root)]).await?;
-        store.remove_many(&[Key::job(&job.root)]).await
+        self.forget_latest(jobs).await?;
+        let counters: Vec<String> = jobs.iter().map(|job| spawn_counter(&job.root)).collect();
+        self.backend.cache().forget(&counters).await?;
+        store.remove_many(&jobs.iter().map(|job| Key::job(&job.root)).collect::<Vec<_>>()).await
+    }
+
+    /// Removes those of a job's calls that nobody else needs.
+    async fn forget_calls(
+        &self,
+        job: &Job,
+        calls: &[CallHash],
+        marks: &mut Marks,
+        plan: &Plan,
+        collected: &mut Collected,
+    ) -> Result<()> {
+        let free = calls.iter().filter(|call| !marks.calls.contains(&bits(call.as_str()))).cloned();
+        let (had_value, others): (Vec<CallHash>, Vec<CallHash>) =
+            free.partition(|call| marks.removable.contains(&bits(call.as_str())));
+        for page in had_value.chunks(PAGE) {
+            let gone = match plan.dry_run {
+                true => vec![true; page.len()],
+                false => self.backend.forget_calls(&job.root, page, true).await?,
+            };
+            for (call, _) in page.iter().zip(gone).filter(|(_, gone)| *gone) {
+                // Once: if it gets its value again, that is somebody's who is not marked.
+                marks.removable.remove(&bits(call.as_str()));
+                collected.calls += 1;
+            }
+        }
+        for page in others.chunks(PAGE).filter(|_| !plan.dry_run) {
+            self.backend.forget_calls(&job.root, page, false).await?;
+        }
+        Ok(())
     }
 
     /// Forgets the parents of jobs that are over among those that no failure notifies.
@@ -109,14 +139,19 @@ impl Collector {
         Ok(())
     }
 
-    /// Of a call that stays: that this job asked for it last.
-    async fn forget_latest(&self, root: &Root, top: &CallHash) -> Result<()> {
-        let (store, key) = (self.backend.store(), Key::latest(top));
-        if let Some(bytes) = store.get(&key).await?
-            && decode_latest(&bytes).is_ok_and(|latest| latest == *root)
-        {
-            store.swap(&key, Some(&bytes), None).await?;
+    /// Of calls that stay: that one of these jobs asked for them last.
+    async fn forget_latest(&self, jobs: &[Job]) -> Result<()> {
+        let store = self.backend.store();
+        let keys: Vec<Key> = jobs.iter().map(|job| Key::latest(&job.top)).collect();
+        let found = store.get_many(&keys).await?;
+        let mut removals: Vec<Access<'_, ()>> = Vec::new();
+        for ((job, key), bytes) in jobs.iter().zip(&keys).zip(found) {
+            if let Some(bytes) = bytes
+                && decode_latest(&bytes).is_ok_and(|latest| latest == job.root)
+            {
+                removals.push(Box::pin(async move { store.swap(key, Some(&bytes), None).await.map(drop) }));
+            }
         }
-        Ok(())
+        concurrent::all(removals).await.map(drop)
     }
 }

@@ -7,7 +7,13 @@ local found, task = compare(hash, ARGV[5])
 if found == 'other' then return { task } end
 if found == 'new' then call('HSET', record(hash), 'call', ARGV[5]) end
 -- Never replaced: a client that repeats itself must not revive a job that is over.
-call('HSETNX', job_record(root), 'job', ARGV[6])
+if call('HSETNX', job_record(root), 'job', ARGV[6]) == 1 then
+  -- Its place in the order of acceptance: microseconds, and behind all others. (As text: numbers lose digits in Lua.)
+  local time, jobs = call('TIME'), P .. 'brrr:jobs'
+  local place, last = time[1] * 1000000 + time[2], call('ZREVRANGE', jobs, 0, 0, 'WITHSCORES')
+  if last[2] and tonumber(last[2]) >= place then place = tonumber(last[2]) + 1 end
+  call('ZADD', jobs, 'NX', string.format('%.0f', place), root)
+end
 call('HSET', record(hash), 'latest', ARGV[7])
 if is_over(root) then return 'done' end
 if call('HEXISTS', record(hash), 'value') == 1 then

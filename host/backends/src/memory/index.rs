@@ -1,0 +1,95 @@
+//! What the records in memory are listed by: the ids of the kinds that somebody lists, and jobs in the order of acceptance.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use brrr_protocol::ports::{Accepted, Key, Kind, Page};
+
+use crate::now_micros;
+
+#[derive(Default)]
+pub(super) struct Index {
+    pending_returns: BTreeSet<Arc<str>>,
+    unnotified: BTreeSet<Arc<str>>,
+    tasks: BTreeSet<Arc<str>>,
+    dead: BTreeSet<Arc<str>>,
+    /// Places of jobs, by their ids.
+    jobs: BTreeMap<Arc<str>, u64>,
+    accepted: BTreeMap<u64, Arc<str>>,
+}
+
+impl Index {
+    /// A record was written that was not there before.
+    pub fn add(&mut self, key: &Key) {
+        match key.kind {
+            Kind::PendingReturns => {
+                self.pending_returns.insert(key.id.clone());
+            }
+            Kind::Unnotified => {
+                self.unnotified.insert(key.id.clone());
+            }
+            Kind::Tasks => {
+                self.tasks.insert(key.id.clone());
+            }
+            Kind::Dead => {
+                self.dead.insert(key.id.clone());
+            }
+            Kind::Job => {
+                let last = self.accepted.last_key_value().map_or(0, |(place, _)| *place);
+                let place = now_micros().max(last + 1);
+                self.accepted.insert(place, key.id.clone());
+                self.jobs.insert(key.id.clone(), place);
+            }
+            _ => {}
+        }
+    }
+
+    pub fn remove(&mut self, key: &Key) {
+        match key.kind {
+            Kind::PendingReturns => {
+                self.pending_returns.remove(&key.id);
+            }
+            Kind::Unnotified => {
+                self.unnotified.remove(&key.id);
+            }
+            Kind::Tasks => {
+                self.tasks.remove(&key.id);
+            }
+            Kind::Dead => {
+                self.dead.remove(&key.id);
+            }
+            Kind::Job => {
+                if let Some(place) = self.jobs.remove(&key.id) {
+                    self.accepted.remove(&place);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// See `Store::list`; `None`: ids of this kind are not kept.
+    pub fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Option<Page> {
+        let begin = (cursor.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
+        let ids: Vec<String> = match kind {
+            Kind::PendingReturns => texts(self.pending_returns.range::<str, _>(begin), limit),
+            Kind::Unnotified => texts(self.unnotified.range::<str, _>(begin), limit),
+            Kind::Tasks => texts(self.tasks.range::<str, _>(begin), limit),
+            Kind::Dead => texts(self.dead.range::<str, _>(begin), limit),
+            Kind::Job => texts(self.jobs.range::<str, _>(begin).map(|(id, _)| id), limit),
+            _ => return None,
+        };
+        let next = if ids.len() < limit { None } else { ids.last().cloned() };
+        Some(Page { ids, next })
+    }
+
+    /// See `Store::newest_jobs`.
+    pub fn newest(&self, before: Option<u64>, limit: usize) -> Vec<Accepted> {
+        let jobs = self.accepted.range(..before.unwrap_or(u64::MAX)).rev().take(limit);
+        jobs.map(|(place, id)| Accepted { root: (&**id).into(), place: *place }).collect()
+    }
+}
+
+fn texts<'a>(ids: impl Iterator<Item = &'a Arc<str>>, limit: usize) -> Vec<String> {
+    ids.take(limit).map(ToString::to_string).collect()
+}
