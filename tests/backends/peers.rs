@@ -18,6 +18,7 @@ use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{Call, CallHash, Root};
 use brrr_protocol::options::Options;
+use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task, spawn_counter};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 use brrr_protocol::step::{Limits, Site, step};
@@ -94,10 +95,18 @@ fn number(value: &[u8]) -> u64 {
 }
 
 async fn work(backend: Arc<dyn Backend>) {
+    let outcomes = OutcomeCache::default();
     loop {
         for delivery in backend.queue().receive(&"ours".into(), 8, Duration::from_secs(1)).await.unwrap() {
             let limits = Limits::default();
-            let site = Site { backend: &backend, handler: &Ours, limits: &limits, observer: None, clock: &|| 1_000 };
+            let site = Site {
+                backend: &backend,
+                handler: &Ours,
+                limits: &limits,
+                outcomes: &outcomes,
+                observer: None,
+                clock: &|| 1_000,
+            };
             step(&site, &delivery, false).await.unwrap();
         }
     }

@@ -93,3 +93,46 @@ async fn the_spawn_limit_fails_a_job_of_one_call() {
     })
     .await;
 }
+
+/// `chain(n)` adds up n leaves, one after the other.
+fn chain() -> Native {
+    fan().task("chain", |request, replay| {
+        Box::pin(async move {
+            let mut sum = 0;
+            for i in 0..number(request) {
+                sum += gather("chain", replay, &[("leaf", i.to_string())]).await?[0].parse::<u64>().unwrap();
+            }
+            Ok(sum.to_string())
+        })
+    })
+}
+
+#[tokio::test]
+async fn n_calls_one_after_the_other_read_n_values() {
+    let mut per_call = Vec::new();
+    for n in [50_u64, 400] {
+        let mut world = World::open(Kind::Memory).await;
+        let counted = Arc::new(Counted { inner: world.backend.clone(), value_reads: AtomicU64::new(0) });
+        world.backend = counted.clone();
+        world.client = Client::new(counted.clone());
+        let handler = chain();
+        let root = world.schedule("job", "chain", &n.to_string()).await;
+        world.drain(&handler).await;
+        assert_eq!(handler.runs("chain"), n + 1);
+        per_call.push(counted.value_reads.load(Ordering::Relaxed) / n);
+        assert_eq!(world.value(&root, "chain", &n.to_string()).await, (n * (n - 1) / 2).to_string());
+    }
+    assert!(per_call[1] <= per_call[0], "{per_call:?} reads of values a call");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_workers_run_a_chain() {
+    on_every_backend(async |world: World| {
+        let handler = Arc::new(chain());
+        let root = world.schedule("job", "chain", "40").await;
+        world.drain_by(3, &handler).await;
+        assert_eq!(world.value(&root, "chain", "40").await, "780");
+        assert_eq!(handler.runs("leaf"), 40);
+    })
+    .await;
+}

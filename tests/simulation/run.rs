@@ -9,6 +9,7 @@ use std::time::Duration;
 use brrr_protocol::Result;
 use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
 use brrr_protocol::model::{Millis, Root};
+use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Delivery, NewJob};
 use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
@@ -90,6 +91,8 @@ struct Run {
     zombies: Vec<Busy>,
     steps: usize,
     deliveries: u32,
+    /// Of each process; a message goes to one of them, so that a call's runs follow on each other in one or in several.
+    outcomes: [Arc<OutcomeCache>; 2],
 }
 
 /// Runs until nothing is queued and nobody works, and checks what came of it. Then one more job, without faults, for every
@@ -127,6 +130,7 @@ pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, Strin
         zombies: Vec::new(),
         steps: 0,
         deliveries: 0,
+        outcomes: Default::default(),
         plan,
     };
     for n in 0..run.jobs.len() {
@@ -356,12 +360,20 @@ impl Run {
         let actor = Actor::Worker(delivery.clone());
         let (backend, world) = (backend(&self.world, Who::Ours, crash), self.world.clone());
         let handler = GraphHandler::new(&self.graph, &world);
+        let outcomes = self.outcomes[self.deliveries as usize / 3 % self.outcomes.len()].clone();
         // Else they are not counted: a history of many crashes is no poison.
         let max_deliveries = self.plan.max_deliveries.unwrap_or(if self.graph.is_ill() { 3 } else { u32::MAX });
         let running: Running = Box::pin(async move {
             let limits = Limits { max_deliveries, ..Limits::default() };
             let clock = move || world.now();
-            let site = Site { backend: &backend, handler: &handler, limits: &limits, observer: None, clock: &clock };
+            let site = Site {
+                backend: &backend,
+                handler: &handler,
+                limits: &limits,
+                outcomes: &outcomes,
+                observer: None,
+                clock: &clock,
+            };
             step(&site, &delivery, running).await.map(Some)
         });
         Busy { running, actor }

@@ -7,7 +7,7 @@
 //! - `concurrent`: several accesses of a stepwise transition at once
 //! - `cycle`, `release`: what walks up from a call to those that wait for it
 //! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
-//! - `replay`: one run of a call; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
+//! - `replay`: one run of a call; `outcome_cache`: what its runs before were told; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
 pub mod bencode;
 pub mod client;
@@ -22,6 +22,7 @@ pub mod gc;
 pub mod listing;
 pub mod model;
 pub mod options;
+pub mod outcome_cache;
 pub mod ports;
 pub mod records;
 pub mod release;

@@ -61,18 +61,18 @@ pub fn all() -> Vec<Mutant> {
         ).found_by("a_slow_worker_sees_a_job_end"),
         breaks("no-wake-up-of-ourselves", "R4: what ended before we registered wakes nobody, so we wake ourselves").edit(
             "stepwise/defer.rs",
-            "seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await?", "false",
+            "seen.ended.iter().any(Option::is_some) && is_ready(p.store, &me, None).await?", "false",
         ),
         breaks("wakes-itself-last", "R4: a parent wakes itself for what ended before its entries go")
             .edit(
                 "stepwise/defer.rs",
-                "seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await?",
+                "seen.ended.iter().any(Option::is_some) && is_ready(p.store, &me, None).await?",
                 "false",
             )
             .edit(
                 "stepwise/defer.rs",
                 "    let waiting = waiting_children(&children, &seen);",
-                "if $on && seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await? {
+                "if $on && seen.ended.iter().any(Option::is_some) && is_ready(p.store, &me, None).await? {
                      p.send(&me.topic, &d.work.message).await?;
                  }
                  $right",

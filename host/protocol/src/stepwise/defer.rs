@@ -5,14 +5,13 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::Ports;
-use super::child::{Child, read_pending};
-use super::load::outcome;
+use super::child::{Child, ChildEnd, read_pending};
 use super::settle::release;
 use super::wake::is_ready;
 use crate::concurrent::{Access, all};
 use crate::cycle::Walk;
 use crate::error::Result;
-use crate::model::{CallHash, Outcome, Root};
+use crate::model::{CallHash, Root};
 use crate::ports::{Deferral, Deferred, Key, Outgoing, Store, Swap, spawn_counter};
 use crate::records::{JobRecord, RunRecord};
 use crate::wire::{CallRecord, Message, Return};
@@ -72,7 +71,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     let seen = look_again(p.store, root, &children).await?;
     // What ended before we were registered wakes nobody; so one wake-up for all of that, if it is enough. Before our entries go:
     // if we have lost our lease, another run may have registered the same ones, and nobody does again what we don't come to do.
-    if seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await? {
+    if seen.ended.iter().any(Option::is_some) && is_ready(p.store, &me, None).await? {
         p.send(&me.topic, &d.work.message).await?;
     }
     settle_sent(p, d, &children, &seen, &me).await?;
@@ -98,34 +97,35 @@ struct Seen {
     /// The children that were deferred in this job themselves.
     deferred: Vec<bool>,
     /// Of those whose message was sent, in their order.
-    outcomes: Vec<Option<Outcome>>,
+    ended: Vec<Option<ChildEnd>>,
     job_over: bool,
 }
 
-/// Reads all of it at once; see `load` for values and failures.
+/// Looks at all of it at once, without reading what the children came to; see `load` for values and failures.
 async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> Result<Seen> {
     let mut keys: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, root)).collect();
     let sent: Vec<&CallHash> = children.iter().filter(|c| c.sent).map(|c| &c.call.hash).collect();
     keys.extend(sent.iter().map(|call| Key::value(call)));
     keys.extend(sent.iter().map(|call| Key::failure(call, root)));
-    if !sent.is_empty() {
-        keys.push(Key::job(root));
-    }
-    let mut found = store.get_many(&keys).await?;
-    let job = if sent.is_empty() { None } else { found.pop().flatten() };
-    let mut failures = found.split_off(children.len() + sent.len());
-    let values = found.split_off(children.len());
-    let doubtful: Vec<usize> = (0..sent.len()).filter(|n| values[*n].is_some() && failures[*n].is_none()).collect();
+    let mut deferred = store.has_many(&keys).await?;
+    let job = if sent.is_empty() { None } else { store.get(&Key::job(root)).await? };
+    let mut failures = deferred.split_off(children.len() + sent.len());
+    let values = deferred.split_off(children.len());
+    let doubtful: Vec<usize> = (0..sent.len()).filter(|n| values[*n] && !failures[*n]).collect();
     if !doubtful.is_empty() {
         let again: Vec<Key> = doubtful.iter().map(|n| Key::failure(sent[*n], root)).collect();
-        for (n, failure) in doubtful.into_iter().zip(store.get_many(&again).await?) {
+        for (n, failure) in doubtful.into_iter().zip(store.has_many(&again).await?) {
             failures[n] = failure;
         }
     }
-    let outcomes = values.into_iter().zip(failures).zip(sent);
+    let ended = values.into_iter().zip(failures).map(|(value, failure)| match (value, failure) {
+        (_, true) => Some(ChildEnd::Failure),
+        (true, false) => Some(ChildEnd::Value),
+        (false, false) => None,
+    });
     Ok(Seen {
-        deferred: found.iter().map(Option::is_some).collect(),
-        outcomes: outcomes.map(|((v, f), call)| outcome(root, call, v, f)).collect::<Result<_>>()?,
+        deferred,
+        ended: ended.collect(),
         job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))?,
     })
 }
@@ -133,9 +133,9 @@ async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> R
 /// For each child whose message was sent: it may have ended before we registered; then whoever else waits for it is
 /// woken. If not, the message is known to be sent, and that is written down.
 async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], seen: &Seen, me: &Return) -> Result<()> {
-    let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(seen.outcomes.len());
-    for (child, outcome) in children.iter().filter(|c| c.sent).zip(&seen.outcomes) {
-        accesses.push(Box::pin(child.settle(p, d, outcome.as_ref(), seen.job_over, me)));
+    let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(seen.ended.len());
+    for (child, ended) in children.iter().filter(|c| c.sent).zip(&seen.ended) {
+        accesses.push(Box::pin(child.settle(p, d, *ended, seen.job_over, me)));
     }
     all(accesses).await?;
     Ok(())

@@ -110,9 +110,9 @@ async fn may_be_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash
         }
         // In any order: what is missed here was put after we began, by somebody who then looks himself.
         let keys: Vec<Key> = calls.iter().flat_map(|c| [Key::value(c), Key::failure(c, &entry.root)]).collect();
-        let found = if keys.is_empty() { Vec::new() } else { store.get_many(&keys).await? };
+        let found = if keys.is_empty() { Vec::new() } else { store.has_many(&keys).await? };
         for outcome in found.chunks(2) {
-            waiting.found(outcome.iter().any(Option::is_some));
+            waiting.found(outcome.contains(&true));
         }
         if calls.len() < looks {
             return Ok(waiting.ready());
