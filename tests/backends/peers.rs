@@ -16,6 +16,7 @@ use brrr_backends::redis::Options as RedisOptions;
 use brrr_backends::{Combined, Redis};
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
+use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Call, CallHash, Root};
 use brrr_protocol::options::Options;
 use brrr_protocol::outcome_cache::OutcomeCache;
@@ -104,6 +105,7 @@ async fn work(backend: Arc<dyn Backend>) {
                 handler: &Ours,
                 limits: &limits,
                 outcomes: &outcomes,
+                gate: &Always,
                 observer: None,
                 clock: &|| 1_000,
             };

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::{Event, Observer, Subject};
+use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Call, Outcome, Root, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::outcome_cache::OutcomeCache;
@@ -182,7 +183,7 @@ async fn work(
     told: Option<&Told>,
 ) -> Result<Step> {
     let observer = told.map(|told| told as &dyn Observer);
-    let site = Site { backend, handler, limits, outcomes, observer, clock: &now };
+    let site = Site { backend, handler, limits, outcomes, gate: &Always, observer, clock: &now };
     step(&site, delivery, false).await
 }
 

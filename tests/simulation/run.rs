@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use brrr_protocol::Result;
 use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
+use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Millis, Root};
 use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Delivery, NewJob};
@@ -371,6 +372,7 @@ impl Run {
                 handler: &handler,
                 limits: &limits,
                 outcomes: &outcomes,
+                gate: &Always,
                 observer: None,
                 clock: &clock,
             };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brrr_protocol::client::Client;
 use brrr_protocol::error::Result;
+use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Call, CallHash, Root, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::outcome_cache::OutcomeCache;
@@ -100,6 +101,7 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
                     handler: &Tree,
                     limits: &limits,
                     outcomes: &outcomes,
+                    gate: &Always,
                     observer: None,
                     clock: &|| 1,
                 };
