@@ -82,7 +82,7 @@ type Names = GaiResolver;
 /// Resolves names, and keeps of their addresses those that a request may go to. What is left is what is connected to, so
 /// that a name can't have another address then.
 #[derive(Clone)]
-struct Within {
+pub(super) struct Within {
     reach: Reach,
     names: Names,
 }
