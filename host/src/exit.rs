@@ -186,6 +186,7 @@ impl From<&LoadError> for Exit {
             LoadError::OtherVersion { .. } => Self::OtherVersion,
             LoadError::TaskTwice { .. } | LoadError::TaskClaimedByTwo { .. } => Self::TaskClaimedTwice,
             LoadError::Invalid { .. }
+            | LoadError::TooMuchToCompile { .. }
             | LoadError::Unfit { .. }
             | LoadError::DescribeFailed { .. }
             | LoadError::DescribeTimeout { .. }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use brrr_protocol::client::Client;
+use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::step::Limits;
 
 use crate::native::{Native, gather, number};
 use crate::support::Kind;
-use crate::world::{Counted, World, on_every_backend};
+use crate::world::{Counted, World, on_every_backend, topic};
 
 /// `fan(n)` adds up n leaves.
 fn fan() -> Native {
@@ -94,6 +96,54 @@ async fn the_spawn_limit_fails_a_job_of_one_call() {
         assert_eq!(failure.kind.as_str(), "limit");
         assert!(failure.message.contains("20 messages"), "{failure}");
         assert_eq!(handler.runs("leaf"), 0);
+    })
+    .await;
+}
+
+/// `chain(n)` adds up n leaves, one after the other.
+fn chain() -> Native {
+    fan().task("chain", |request, replay| {
+        Box::pin(async move {
+            let mut sum = 0;
+            for i in 0..number(request) {
+                sum += gather("chain", replay, &[("leaf", i.to_string())]).await?[0].parse::<u64>().unwrap();
+            }
+            Ok(sum.to_string())
+        })
+    })
+}
+
+#[tokio::test]
+async fn n_calls_one_after_the_other_read_n_values() {
+    let mut per_call = Vec::new();
+    for n in [50_u64, 400] {
+        let mut world = World::open(Kind::Memory).await;
+        let counted = Arc::new(Counted { inner: world.backend.clone(), value_reads: AtomicU64::new(0) });
+        world.backend = counted.clone();
+        world.client = Client::new(counted.clone());
+        let handler = chain();
+        let root = world.schedule("job", "chain", &n.to_string()).await;
+        world.drain(&handler).await;
+        assert_eq!(handler.runs("chain"), n + 1);
+        per_call.push(counted.value_reads.load(Ordering::Relaxed) / n);
+        assert_eq!(world.value(&root, "chain", &n.to_string()).await, (n * (n - 1) / 2).to_string());
+    }
+    assert!(per_call[1] <= per_call[0], "{per_call:?} reads of values a call");
+}
+
+#[tokio::test]
+async fn two_workers_run_a_chain_in_turn() {
+    on_every_backend(async |mut world: World| {
+        let (handler, mut of_other) = (chain(), OutcomeCache::default());
+        let root = world.schedule("job", "chain", "20").await;
+        let call = world.job(&root).await.call;
+        while world.client.outcome(&root, &call).await.unwrap().is_none() {
+            for delivery in world.backend.queue().receive(&topic(), 1, Duration::from_secs(30)).await.unwrap() {
+                world.step(&handler, &delivery).await;
+                std::mem::swap(&mut world.outcomes, &mut of_other);
+            }
+        }
+        assert_eq!(world.value(&root, "chain", "20").await, "190");
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use brrr_protocol::ports::Outgoing;
+use brrr_protocol::ports::{Key, Outgoing};
 use brrr_protocol::step::Step;
 use brrr_protocol::wire::Message;
 
@@ -135,6 +135,30 @@ async fn the_clock_is_that_of_the_first_run_and_output_is_new_once() {
         assert!(seen.iter().all(|(clock, _)| *clock == seen[0].0), "{seen:?}");
         // Three runs: 10; (10), 5; (10), (5).
         assert_eq!(seen.iter().map(|(_, new)| *new).collect::<Vec<_>>(), [10, 0, 5, 0, 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_replay_is_told_what_the_run_before_was_told() {
+    on_every_backend(async |world: World| {
+        let handler = Native::default()
+            .task("p", |_, replay| {
+                Box::pin(async move {
+                    let first = gather("p", replay, &[("c", "1".into())]).await?.concat();
+                    Ok(first + &gather("p", replay, &[("c", "2".into())]).await?.concat())
+                })
+            })
+            .task("c", |request, _| Box::pin(async move { Ok(number(request).to_string()) }));
+        let root = world.schedule("job", "p", "").await;
+        while handler.runs("p") < 2 {
+            let next = world.backend.queue().receive(&topic(), 1, std::time::Duration::ZERO).await.unwrap();
+            world.step(&handler, &next[0]).await;
+        }
+        // The parent was told of the first call and waits for the second. A peer overwrites the first one's value.
+        world.backend.store().put(&Key::value(&hash("c", "1")), "9".into()).await.unwrap();
+        world.drain(&handler).await;
+        assert_eq!(world.value(&root, "p", "").await, "12");
     })
     .await;
 }

@@ -11,6 +11,7 @@ use brrr_protocol::events::{Event, Observer, Subject};
 use brrr_protocol::gate::{Always, Gate};
 use brrr_protocol::model::{Call, Outcome, Root, Topic};
 use brrr_protocol::options::Options;
+use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Cache, Delivery, Key, Kind, NewJob, Page, Queue, Store, Swap, spawn_counter};
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::step::{Limits, Site, Step, step};
@@ -25,6 +26,8 @@ pub struct World {
     pub backend: Arc<dyn Backend>,
     pub client: Client,
     pub limits: Limits,
+    /// Of its one worker.
+    pub outcomes: OutcomeCache,
     /// What its workers told.
     pub told: Told,
     _fixture: Fixture,
@@ -58,7 +61,15 @@ impl World {
     fn of(kind: Backends, fixture: Fixture) -> Self {
         let backend = fixture.backend.clone();
         let client = Client::new(backend.clone());
-        Self { kind, backend, client, limits: Limits::default(), told: Told::default(), _fixture: fixture }
+        Self {
+            kind,
+            backend,
+            client,
+            limits: Limits::default(),
+            outcomes: OutcomeCache::default(),
+            told: Told::default(),
+            _fixture: fixture,
+        }
     }
 
     pub fn is_stepwise(&self) -> bool {
@@ -80,13 +91,13 @@ impl World {
     }
 
     pub async fn try_step(&self, handler: &Native, delivery: &Delivery) -> Result<Step> {
-        work(&self.backend, handler, delivery, &self.limits, Some(&self.told)).await
+        work(&self.backend, handler, delivery, &self.limits, &self.outcomes, Some(&self.told)).await
     }
 
     /// A step in a worker with this gate.
     pub async fn step_at(&self, gate: &dyn Gate, handler: &Native, delivery: &Delivery) -> Step {
         let (backend, limits) = (&self.backend, &self.limits);
-        let site = Site { backend, handler, limits, gate, observer: Some(&self.told), clock: &now };
+        let site = Site { backend, handler, limits, outcomes: &self.outcomes, gate, observer: Some(&self.told), clock: &now };
         step(&site, delivery, false).await.unwrap()
     }
 
@@ -139,10 +150,11 @@ impl World {
         for _ in 0..workers {
             let (backend, handler, limits) = (self.backend.clone(), handler.clone(), self.limits.clone());
             tasks.spawn(async move {
+                let outcomes = OutcomeCache::default();
                 while backend.queue().depth(&topic()).await.unwrap() > 0 {
                     let batch = backend.queue().receive(&topic(), 4, Duration::from_millis(5)).await.unwrap();
                     for delivery in batch {
-                        work(&backend, &handler, &delivery, &limits, None).await.unwrap();
+                        work(&backend, &handler, &delivery, &limits, &outcomes, None).await.unwrap();
                     }
                 }
             });
@@ -174,10 +186,11 @@ async fn work(
     handler: &Native,
     delivery: &Delivery,
     limits: &Limits,
+    outcomes: &OutcomeCache,
     told: Option<&Told>,
 ) -> Result<Step> {
     let observer = told.map(|told| told as &dyn Observer);
-    let site = Site { backend, handler, limits, gate: &Always, observer, clock: &now };
+    let site = Site { backend, handler, limits, outcomes, gate: &Always, observer, clock: &now };
     step(&site, delivery, false).await
 }
 
@@ -216,7 +229,7 @@ impl Observer for Told {
     }
 }
 
-/// A stepwise backend that counts reads of values.
+/// A stepwise backend that counts reads of values. To look whether one is there is no read.
 pub struct Counted {
     pub inner: Arc<dyn Backend>,
     pub value_reads: AtomicU64,
@@ -230,6 +243,10 @@ impl Store for Counted {
         self.value_reads.fetch_add(u64::from(key.kind == Kind::Value), Ordering::Relaxed);
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.inner.store().get(key).await
+    }
+
+    async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
+        self.inner.store().has_many(keys).await
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {

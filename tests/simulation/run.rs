@@ -11,6 +11,7 @@ use brrr_protocol::Result;
 use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
 use brrr_protocol::gate::{Always, Entry, Gate};
 use brrr_protocol::model::{Millis, Root};
+use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Delivery, NewJob, Task};
 use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
@@ -92,6 +93,8 @@ struct Run {
     zombies: Vec<Busy>,
     steps: usize,
     deliveries: u32,
+    /// Of each process; a message goes to one of them, so that a call's runs follow on each other in one or in several.
+    outcomes: [Arc<OutcomeCache>; 2],
 }
 
 /// Runs until nothing is queued and nobody works, and checks what came of it. Then one more job, without faults, for every
@@ -129,6 +132,7 @@ pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, Strin
         zombies: Vec::new(),
         steps: 0,
         deliveries: 0,
+        outcomes: Default::default(),
         plan,
     };
     for n in 0..run.jobs.len() {
@@ -362,6 +366,7 @@ impl Run {
         let actor = Actor::Worker(delivery.clone());
         let (backend, world) = (backend(&self.world, Who::Ours, crash), self.world.clone());
         let handler = GraphHandler::new(&self.graph, &world);
+        let outcomes = self.outcomes[self.deliveries as usize / 3 % self.outcomes.len()].clone();
         // Else they are not counted: a history of many crashes is no poison.
         let max_deliveries = self.plan.max_deliveries.unwrap_or(if self.graph.is_ill() { 3 } else { u32::MAX });
         // Now and then a worker has no room for the run.
@@ -373,6 +378,7 @@ impl Run {
                 backend: &backend,
                 handler: &handler,
                 limits: &limits,
+                outcomes: &outcomes,
                 gate: &gate,
                 observer: None,
                 clock: &clock,

@@ -13,11 +13,12 @@ const WORLDS: &str = include_str!("../fixtures/wasm/worlds.wit");
 const WORKER: &str = include_str!("../../wit/worker.wit");
 
 /// What each fixture adds to imports and helpers.
-const TEXTS: [(&str, &str); 5] = [
+const TEXTS: [(&str, &str); 6] = [
     ("echo", include_str!("../fixtures/wasm/echo.wat")),
     ("rude", include_str!("../fixtures/wasm/rude.wat")),
     ("parent", include_str!("../fixtures/wasm/parent.wat")),
     ("system", include_str!("../fixtures/wasm/system.wat")),
+    ("files", include_str!("../fixtures/wasm/files.wat")),
     ("teapot", include_str!("../fixtures/wasm/teapot.wat")),
 ];
 

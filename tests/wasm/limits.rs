@@ -3,11 +3,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+use brrr_backends::memory::Memory;
 use brrr_host::wasm::{Output, OutputLine, RunLimits};
-use brrr_protocol::model::FailureKind;
+use brrr_protocol::Result;
+use brrr_protocol::model::{CallHash, FailureKind, Outcome, Root};
+use brrr_protocol::ports::{Backend, Cache, Ended, Queue, Store};
 
 use crate::fixture::Fixture;
-use crate::rig::{Rig, load};
+use crate::rig::{Rig, Run, load};
 
 async fn rude() -> Rig {
     let limits = RunLimits { wall: Duration::from_millis(200), ..RunLimits::default() };
@@ -167,4 +171,58 @@ async fn more_runs_than_slots_wait_for_their_turn() {
         completed += u32::from(matches!(run.await.unwrap(), brrr_protocol::ports::Ended::Completed(_)));
     }
     assert_eq!(completed, 90);
+}
+
+/// A backend that answers no question about outcomes, and one whose code panics over it.
+struct Mute {
+    inner: Memory,
+    panics: bool,
+}
+
+#[async_trait]
+impl Backend for Mute {
+    fn name(&self) -> String {
+        "mute".to_owned()
+    }
+
+    fn store(&self) -> &dyn Store {
+        self.inner.store()
+    }
+
+    fn queue(&self) -> &dyn Queue {
+        self.inner.queue()
+    }
+
+    fn cache(&self) -> &dyn Cache {
+        self.inner.cache()
+    }
+
+    async fn changed(&self, version: u64, at_most: Duration) -> u64 {
+        self.inner.changed(version, at_most).await
+    }
+
+    async fn outcomes(&self, _: &Root, _: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+        assert!(!self.panics, "on purpose");
+        std::future::pending().await
+    }
+}
+
+#[tokio::test]
+async fn a_run_whose_time_ends_while_the_backend_is_read_has_timed_out() {
+    let limits = RunLimits { wall: Duration::from_millis(100), ..RunLimits::default() };
+    let fixture = Fixture { name: "parent", tasks: &[("parent", false, None)], ..Fixture::default() };
+    let mut rig = Rig::new(&fixture, limits).await;
+    rig.backend = Arc::new(Mute { inner: Memory::new(), panics: false });
+    let run = Run { task: "parent", payload: &[0, 255, 0], call: "call", before: None, outcomes: Vec::new() };
+    let (ended, replay) = rig.run_after(run).await.unwrap();
+    let Ended::Failed { failure, retryable } = ended else { panic!("{ended:?}") };
+    assert_eq!((failure.kind, retryable), (FailureKind::Timeout, true));
+    // What it had asked for is known to its next attempt.
+    assert_eq!(replay.next_attempt("digest".into(), 0, String::new()).attempt, 2);
+
+    // A panic says nothing about the call.
+    rig.backend = Arc::new(Mute { inner: Memory::new(), panics: true });
+    let run = Run { task: "parent", payload: &[0, 255, 0], call: "call", before: None, outcomes: Vec::new() };
+    let error = rig.run_after(run).await.err().unwrap();
+    assert!(error.to_string().contains("panicked"), "{error}");
 }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use brrr_host::permissions::Permissions;
 use brrr_host::wasm::RunLimits;
 use brrr_protocol::model::FailureKind;
 use brrr_protocol::ports::Ended;
@@ -119,4 +120,76 @@ async fn an_exit_is_a_failure() {
 #[tokio::test]
 async fn there_is_no_environment() {
     assert_eq!(system(Duration::from_mins(1)).await.value("system", b"v").await, [0u8; 4][..]);
+}
+
+/// A guest that is granted a folder with a file and a pipe.
+#[cfg(unix)]
+async fn files(folder: &std::path::Path, limits: RunLimits) -> Rig {
+    let fixture = Fixture { name: "files", world: "files", tasks: &[("files", true, None)], ..Fixture::default() };
+    let guest = crate::rig::load(&fixture.write(folder)).await.unwrap();
+    let dirs = vec![format!("{}::/data", folder.display()).parse().unwrap()];
+    let grants = Permissions { dirs, ..Permissions::default() }.grant().unwrap();
+    std::fs::write(folder.join("file"), b"x").unwrap();
+    let made = std::process::Command::new("mkfifo").arg(folder.join("pipe")).status().unwrap();
+    assert!(made.success());
+    Rig::of(vec![guest.allowing(grants)], limits)
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_pipe_in_a_folder_is_not_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = files(folder.path(), RunLimits { wall: Duration::from_secs(20), ..RunLimits::default() }).await;
+    // `not-permitted` is error 31 of 37; the file beside it can be opened.
+    let value = rig.value("files", b"p").await;
+    assert_eq!((value[0], value[4]), (1, 31));
+    assert_eq!(rig.value("files", b"f").await[0], 0);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_run_holds_so_many_files_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = files(folder.path(), RunLimits::default()).await;
+    for _ in 0..3 {
+        let failure = rig.failure("files", b"o").await;
+        assert_eq!(failure.kind, FailureKind::Limit, "{failure}");
+        assert!(failure.message.contains("more than 256 files"), "{failure}");
+    }
+    assert_eq!(rig.value("files", b"f").await[0], 0);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_list_of_a_folder_is_memory_of_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = files(folder.path(), RunLimits { memory: 1 << 20, ..RunLimits::default() }).await;
+    for n in 0..97 {
+        std::fs::write(folder.path().join(format!("{n}{}", "long".repeat(50))), b"").unwrap();
+    }
+    // A thousand lists one after the other: file, pipe, component and 97 more.
+    assert_eq!(rig.value("files", b"c").await[0], 100);
+    let failure = rig.failure("files", b"l").await;
+    assert_eq!(failure.kind, FailureKind::Limit, "{failure}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn no_run_goes_without_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let rig = files(folder.path(), RunLimits::default()).await;
+    std::fs::remove_dir_all(folder.path()).unwrap();
+    let run = Run { task: "files", payload: b"f", call: "call", before: None, outcomes: vec![] };
+    let error = rig.run_after(run).await.err().unwrap();
+    assert_eq!(error.kind, brrr_protocol::ErrorKind::Unavailable);
+    assert!(error.to_string().contains("--dir "), "{error}");
+}
+
+#[tokio::test]
+async fn a_run_with_little_memory_holds_few_things_of_its_host() {
+    let tasks = [("system", false, None)];
+    let fixture = Fixture { name: "system", world: "system", tasks: &tasks, ..Fixture::default() };
+    let rig = Rig::new(&fixture, RunLimits { memory: 1 << 20, ..RunLimits::default() }).await;
+    let failure = rig.failure("system", b"m").await;
+    assert!(failure.message.contains("more than 39 things of its host"), "{failure}");
 }

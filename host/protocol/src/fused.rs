@@ -20,7 +20,7 @@ use crate::records::{
 use crate::registration::Registered;
 use crate::release::{Release, Todo};
 use crate::stepwise::{
-    is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, registered,
+    ChildEnd, is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, registered,
     run_with_options, with_me,
 };
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
@@ -156,11 +156,8 @@ pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
         ..Loaded::default()
     };
     if let (Some(run), None) = (&loaded.run, &loaded.outcome) {
-        let (named, earlier) = (run.sample.iter().rev().cloned().collect::<Vec<_>>(), run.earlier.clone());
+        let named: Vec<CallHash> = run.sample.iter().rev().cloned().collect();
         loaded.take_sample(outcomes(tx, root, &named)?);
-        if loaded.ready() {
-            loaded.earlier = outcomes(tx, root, &earlier)?;
-        }
     }
     Ok(loaded)
 }
@@ -241,13 +238,6 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     ack(tx, d.work)?;
     let queued = (0..).zip(&children).filter(|(_, c)| c.must_send && c.ended.is_none()).map(|(place, _)| place);
     Ok(Deferred::Waiting { queued: queued.collect() })
-}
-
-/// How a child ended before its parent could register.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ChildEnd {
-    Value,
-    Failure,
 }
 
 struct Child<'a> {

@@ -9,7 +9,8 @@
 //! - `registration`: a parent that adds itself to those that wait for a call
 //! - `cycle`, `release`: what walks up from a call to those that wait for it; the first with a bound
 //! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
-//! - `replay`: one run of a call; `gate`: when it may start; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
+//! - `replay`: one run of a call; `outcome_cache`: what its runs before were told; `gate`: when it may start
+//! - `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
 pub mod bencode;
 pub mod client;
@@ -26,6 +27,7 @@ pub mod identity;
 pub mod listing;
 pub mod model;
 pub mod options;
+pub mod outcome_cache;
 pub mod ports;
 pub mod records;
 pub mod registration;

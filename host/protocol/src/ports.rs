@@ -403,8 +403,6 @@ pub struct Loaded {
     pub run: Option<RunRecord>,
     /// Outcomes of the calls in the run's sample, in its order.
     pub sample: Vec<Option<Outcome>>,
-    /// Outcomes of the run's earlier calls, in its order.
-    pub earlier: Vec<Option<Outcome>>,
 }
 
 /// Bytes of outcomes that are read at once. Handlers decide how large they are and how many a call waits for, so a worker

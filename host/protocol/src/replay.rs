@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{compare, conflict_in_run};
 use crate::model::{Call, CallHash, Millis, Outcome, Root, Topic, size_of_outcome};
 use crate::options::Options;
+use crate::outcome_cache::KnownOutcomes;
 use crate::ports::{Backend, Key, Loaded, Work};
 use crate::records::{Decision, RunRecord, SAMPLE};
 
@@ -57,9 +58,14 @@ pub struct Replay {
     backend: Arc<dyn Backend>,
     root: Root,
     topic: Topic,
-    known: HashMap<CallHash, Outcome>,
-    /// The calls that the run before was left waiting for; this run must ask for each of them.
-    expected: Vec<CallHash>,
+    known: KnownOutcomes,
+    /// Calls that were looked for in this run and had no outcome. They have none to its end.
+    absent: HashSet<CallHash>,
+    /// Calls that the runs before asked for and whose outcomes this one has not read: they are read together, at the first
+    /// need, because a replay asks for all of them.
+    ahead: Vec<CallHash>,
+    /// Of the calls that the run before was left waiting for, those that this run has not asked for yet; it must.
+    expected: HashSet<CallHash>,
     asked: Vec<CallHash>,
     /// The first call of a replay that the run before had not asked for and that has no outcome: new, or instead of
     /// another one.
@@ -88,21 +94,17 @@ const COMPARED_AT_ONCE: usize = 16;
 impl Replay {
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, work: &Work, loaded: &Loaded) -> Self {
-        let mut before = loaded.run.clone().unwrap_or_default();
-        // What was not loaded is read when it is asked for.
-        before.earlier.truncate(loaded.earlier.len());
-        let outcomes = before.sample.iter().cloned().zip(loaded.sample.iter().cloned());
-        let earlier = before.earlier.iter().cloned().zip(loaded.earlier.iter().cloned());
-        let known: HashMap<CallHash, Outcome> =
-            outcomes.chain(earlier).filter_map(|(call, outcome)| Some((call, outcome?))).collect();
-        Self {
+        let before = loaded.run.clone().unwrap_or_default();
+        let mut replay = Self {
             backend,
             root: work.message.root.clone(),
             topic: work.topic.clone(),
-            kept: known.values().map(size_of_outcome).sum(),
+            kept: 0,
             room: usize::MAX,
-            known,
-            expected: before.sample.clone(),
+            known: KnownOutcomes::default(),
+            absent: HashSet::new(),
+            ahead: before.earlier.clone(),
+            expected: before.sample.iter().cloned().collect(),
             asked: Vec::new(),
             novel: None,
             identities: HashMap::new(),
@@ -113,6 +115,35 @@ impl Replay {
             polls: Vec::new(),
             printed: 0,
             wait: None,
+        };
+        for (call, outcome) in replay.before.sample.clone().into_iter().zip(&loaded.sample) {
+            replay.learn(call, outcome.clone());
+        }
+        replay.kept = replay.known.bytes();
+        replay
+    }
+
+    /// The run knows from its beginning what an earlier run of the same attempt was told.
+    #[must_use]
+    pub fn with_known(mut self, known: KnownOutcomes) -> Self {
+        let loaded = std::mem::replace(&mut self.known, known);
+        for (call, outcome) in loaded {
+            self.known.insert(call, outcome);
+        }
+        self.kept = self.known.bytes();
+        self
+    }
+
+    /// What the run knows, for the next run of the same attempt.
+    #[must_use]
+    pub fn into_known(self) -> KnownOutcomes {
+        self.known
+    }
+
+    fn learn(&mut self, call: CallHash, outcome: Option<Outcome>) {
+        match outcome {
+            Some(outcome) => self.known.insert(call, outcome),
+            None => drop(self.absent.insert(call)),
         }
     }
 
@@ -142,12 +173,15 @@ impl Replay {
         let calls: Vec<Call> = calls.into_iter().map(|call| self.identify(call)).collect();
         self.keep(ASKED + calls.iter().map(|c| ASKED + c.hash.as_str().len()).sum::<usize>())?;
         self.note_identities(&calls)?;
-        self.asked.extend(calls.iter().map(|c| c.hash.clone()));
+        for call in &calls {
+            self.expected.remove(&call.hash);
+            self.asked.push(call.hash.clone());
+        }
         self.read_unknown(&calls).await?;
 
         let need = need.map_or(calls.len(), |n| (n as usize).min(calls.len()));
         self.polls.push(Poll { calls: calls.len(), need });
-        let there: Vec<bool> = calls.iter().map(|c| self.known.contains_key(&c.hash)).collect();
+        let there: Vec<bool> = calls.iter().map(|c| self.known.contains(&c.hash)).collect();
         if there.iter().filter(|t| **t).count() < need {
             self.wait = Some(missing(calls, &there, need));
             return Ok(Polled::Suspended);
@@ -208,12 +242,16 @@ impl Replay {
         self.wait.as_ref()
     }
 
+    /// As `wait`, for who then has no more use for the replay.
+    pub fn take_wait(&mut self) -> Option<Wait> {
+        self.wait.take()
+    }
+
     /// The first call that the run before was left waiting for and that this one did not ask for, with the first one
     /// that this run asked for instead.
     #[must_use]
     pub fn first_difference(&self) -> Option<(&CallHash, Option<&Call>)> {
-        let asked: HashSet<_> = self.asked.iter().collect();
-        let old = self.expected.iter().find(|call| !asked.contains(call))?;
+        let old = self.before.sample.iter().find(|call| self.expected.contains(*call))?;
         Some((old, self.novel.as_ref()))
     }
 
@@ -303,38 +341,44 @@ impl Replay {
         Ok(())
     }
 
+    /// Reads the outcomes of those of `calls` of which nothing is known yet.
     async fn read_unknown(&mut self, calls: &[Call]) -> Result<()> {
-        // What was read and not there at the start of the run stays so to its end.
-        let mut seen: HashSet<&CallHash> = self.expected.iter().chain(&self.before.earlier).collect();
-        let unknown: Vec<CallHash> = calls
-            .iter()
-            .map(|c| &c.hash)
-            .filter(|hash| !self.known.contains_key(*hash) && seen.insert(hash))
-            .cloned()
-            .collect();
-        if unknown.is_empty() {
+        let is_new = |call: &&Call| !self.known.contains(&call.hash) && !self.absent.contains(&call.hash);
+        // Mostly there are none: a replay asks for what the runs before were told.
+        if !calls.iter().any(|call| is_new(&call)) {
             return Ok(());
         }
-        if self.novel.is_none() && !self.expected.is_empty() {
-            self.novel = unknown.first().and_then(|hash| calls.iter().find(|call| call.hash == *hash)).cloned();
+        let mut seen = HashSet::new();
+        let mut unknown: Vec<CallHash> =
+            calls.iter().filter(is_new).map(|c| &c.hash).filter(|hash| seen.insert(*hash)).cloned().collect();
+        // What the runs before asked for was compared with its `call` record then.
+        let compared: HashSet<CallHash> = self.ahead.iter().cloned().collect();
+        if self.novel.is_none() && !self.before.sample.is_empty() {
+            self.novel = calls.iter().filter(is_new).find(|call| !compared.contains(&call.hash)).cloned();
         }
+        let mut needed = unknown.len();
+        unknown.extend(self.ahead.iter().filter(|c| !self.known.contains(c) && seen.insert(*c)).cloned());
+        self.ahead.clear();
         let mut unknown = unknown.as_slice();
-        while !unknown.is_empty() {
+        while needed > 0 {
             // Of the first ones, if they are large: room is asked for before more is read.
             let outcomes = self.backend.outcomes(&self.root, unknown).await?;
             let (read, rest) = unknown.split_at(outcomes.len().clamp(1, unknown.len()));
             self.keep(outcomes.iter().flatten().map(size_of_outcome).sum())?;
-            let (ended, missing): (Vec<_>, Vec<_>) =
-                read.iter().zip(&outcomes).partition(|(_, outcome)| outcome.is_some());
-            let ended: Vec<CallHash> = ended.into_iter().map(|(call, _)| call.clone()).collect();
-            self.compare(calls, &ended).await?;
-            for call in &ended {
-                self.uncompared.remove(call);
+            let mut ended = Vec::new();
+            for (call, outcome) in read.iter().zip(&outcomes).filter(|(call, _)| !compared.contains(*call)) {
+                match outcome {
+                    Some(_) => ended.push(call.clone()),
+                    None => drop(self.uncompared.insert(call.clone())),
+                }
             }
-            self.uncompared.extend(missing.into_iter().map(|(call, _)| call.clone()));
-            self.known.extend(read.iter().cloned().zip(outcomes).filter_map(|(call, o)| Some((call, o?))));
-            unknown = rest;
+            self.compare(calls, &ended).await?;
+            for (call, outcome) in read.iter().zip(outcomes) {
+                self.learn(call.clone(), outcome);
+            }
+            (unknown, needed) = (rest, needed.saturating_sub(read.len()));
         }
+        self.ahead = unknown.to_vec();
         Ok(())
     }
 }

@@ -12,6 +12,7 @@ use crate::events::{Event, Observer, State, Subject};
 use crate::gate::{Entry, Gate};
 use crate::model::{Call, CallHash, Failure, FailureKind, Millis, brief};
 use crate::options::Options;
+use crate::outcome_cache::{KnownOutcomes, OutcomeCache};
 use crate::ports::{
     Backend, Deferral, Deferred, Delivery, Ended, Handler, Key, Loaded, Outgoing, Request, Swap, Task, Work,
 };
@@ -75,6 +76,8 @@ pub struct Site<'a> {
     pub backend: &'a Arc<dyn Backend>,
     pub handler: &'a dyn Handler,
     pub limits: &'a Limits,
+    /// What runs of calls were told on this worker, for their next runs.
+    pub outcomes: &'a OutcomeCache,
     /// Says when a run may start.
     pub gate: &'a dyn Gate,
     /// Told of what happens.
@@ -245,11 +248,12 @@ impl Stage<'_> {
             memory: job.options.memory,
         };
         self.tell_running(job);
-        let replay = Replay::new(self.backend().clone(), &self.work, loaded);
+        let known = before.map(|run| self.site.outcomes.take(&self.work.message, run)).unwrap_or_default();
+        let replay = Replay::new(self.backend().clone(), &self.work, loaded).with_known(known);
         let ran = self.site.handler.run(request, replay).await;
         // What follows is the backend's work: another guest may run meanwhile.
         drop(running);
-        let (ended, replay) = match ran {
+        let (ended, mut replay) = match ran {
             Err(error) if error.kind == ErrorKind::Conflict => return self.limit(job, error).await,
             ran => ran?,
         };
@@ -280,10 +284,10 @@ impl Stage<'_> {
                 Err(error) => self.limit(job, error).await,
             },
             Ended::Failed { failure, retryable } => self.try_again_or_fail(job, &replay, failure, retryable).await,
-            Ended::Suspended => match replay.wait() {
+            Ended::Suspended => match replay.take_wait() {
                 Some(wait) => {
-                    let record = replay.record(wait, first_run, job.task.digest.clone());
-                    self.defer(job, wait, &record).await
+                    let record = replay.record(&wait, first_run, job.task.digest.clone());
+                    self.defer(job, &wait, &record, replay.into_known()).await
                 }
                 None => Err(Error::new(
                     ErrorKind::Internal,
@@ -341,7 +345,7 @@ impl Stage<'_> {
         Ok(Step::Retried { failure, attempt: attempt + 1, after })
     }
 
-    async fn defer(&self, job: &Job<'_>, wait: &Wait, run_after: &RunRecord) -> Result<Step> {
+    async fn defer(&self, job: &Job<'_>, wait: &Wait, run_after: &RunRecord, known: KnownOutcomes) -> Result<Step> {
         let spawn_limit = job.spawn_limit(self.site.limits);
         let deferral = Deferral {
             work: &self.work,
@@ -353,6 +357,7 @@ impl Stage<'_> {
         };
         match self.backend().defer(&deferral).await {
             Ok(Deferred::Waiting { queued }) => {
+                self.site.outcomes.put(&self.work.message, run_after, known);
                 self.tell_deferred(job.loaded, wait, &queued);
                 Ok(Step::Deferred { waiting: wait.calls.len() })
             }

@@ -249,22 +249,22 @@ async fn read_page(backend: &dyn Backend, root: &Root, nodes: &[Node]) -> Result
     let written = store.written(&dated).await?;
     let keys: Vec<Key> = nodes
         .iter()
-        .flat_map(|Node { call, .. }| {
-            [Key::call(call), Key::failure(call, root), Key::run(call, root), Key::pending_returns(call)]
-        })
+        .flat_map(|Node { call, .. }| [Key::call(call), Key::failure(call, root), Key::run(call, root)])
         .collect();
     let records = store.get_many(&keys).await?;
+    // Those two may be large, and nobody looks at what is in them here.
+    let keys = nodes.iter().flat_map(|Node { call, .. }| [Key::value(call), Key::pending_returns(call)]);
+    let there = store.has_many(&keys.collect::<Vec<_>>()).await?;
     let mut found = Vec::with_capacity(nodes.len());
-    for ((node, records), written) in nodes.iter().zip(records.chunks_exact(4)).zip(written.chunks_exact(3)) {
-        let [call, failure, run, pending] = [0, 1, 2, 3].map(|place| records[place].as_ref());
+    for ((there, records), written) in there.chunks_exact(2).zip(records.chunks_exact(3)).zip(written.chunks_exact(3)) {
+        let [call, failure, run] = [0, 1, 2].map(|place| records[place].as_ref());
         found.push(Found {
             // A damaged record must not hide the rest of the tree.
             call: call.and_then(|bytes| CallRecord::decode(bytes).ok()),
-            // A value may be large, and nobody looks at it here: it is read only if the store can't date it.
-            has_value: written[1].is_some() || store.get(&Key::value(&node.call)).await?.is_some(),
+            has_value: there[0],
             failure: failure.map(|bytes: &Bytes| decode_failure(bytes).unwrap_or_else(|e| unreadable(&e))),
             run: run.and_then(|bytes: &Bytes| RunRecord::decode(bytes).ok()),
-            is_awaited: pending.is_some(),
+            is_awaited: there[1],
             written: [written[0], written[1], written[2]],
         });
     }

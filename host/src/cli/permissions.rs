@@ -9,7 +9,8 @@ use crate::permissions::{DirRule, EnvRule, HttpRule, PermissionError, Permission
 #[command(next_help_heading = "What the components may touch")]
 pub struct PermissionArgs {
     /// Let them send HTTP requests to this host (`*.example.com`: to all below it): to its ports 80 (http) and 443 (https),
-    /// or to the port given (`*`: all).
+    /// or to the port given (`*`: all). `+private` behind it: also where the name leads to this machine or to a private
+    /// network.
     #[arg(long, value_name = "HOST[:PORT]")]
     allow_http: Vec<HttpRule>,
 

@@ -7,12 +7,26 @@ use std::str::FromStr;
 use super::PermissionError;
 
 /// `HOST[:PORT]`. The host is a name, `*.example.com` (all below it, not itself), an address (`[::1]`), or `*`. Without a
-/// port: 80 for http and 443 for https; `:*` is every port.
+/// port: 80 for http and 443 for https; `:*` is every port. `+private` behind it: also where the name leads to an address of
+/// this machine or of the networks around it. An address says so itself, and so does `localhost`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRule {
     host: Host,
     port: Port,
+    private: bool,
 }
+
+/// How far a request may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// To addresses on the Internet.
+    Outside,
+    /// To any address.
+    Anywhere,
+}
+
+/// What is written behind a rule that allows private addresses.
+const PRIVATE: &str = "+private";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
@@ -41,6 +55,20 @@ impl HttpRule {
             Port::Is(only) => port == only,
         };
         port_fits && self.host.is(host)
+    }
+
+    /// How far the requests go that it allows.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        let says_so = match &self.host {
+            Host::Any => false,
+            Host::Below(parent) => parent == "localhost",
+            Host::Named(name) => {
+                name == "localhost" || name.ends_with(".localhost") || name.parse::<Ipv4Addr>().is_ok()
+            }
+            Host::V6(_) => true,
+        };
+        if says_so || self.private { Reach::Anywhere } else { Reach::Outside }
     }
 }
 
@@ -80,6 +108,7 @@ impl FromStr for HttpRule {
 }
 
 fn parse(text: &str) -> Result<HttpRule, String> {
+    let (text, private) = text.strip_suffix(PRIVATE).map_or((text, false), |text| (text, true));
     if let Some((scheme, rest)) = text.split_once("://") {
         let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let host = host.rsplit('@').next().unwrap_or_default();
@@ -105,7 +134,7 @@ fn parse(text: &str) -> Result<HttpRule, String> {
             None => (named(text)?, Port::Standard),
         },
     };
-    Ok(HttpRule { host, port })
+    Ok(HttpRule { host, port, private })
 }
 
 fn v6(address: &str) -> Result<Host, String> {
@@ -167,7 +196,8 @@ impl fmt::Display for HttpRule {
             Port::Standard => Ok(()),
             Port::Any => write!(f, ":*"),
             Port::Is(port) => write!(f, ":{port}"),
-        }
+        }?;
+        if self.private { write!(f, "{PRIVATE}") } else { Ok(()) }
     }
 }
 
@@ -218,8 +248,21 @@ mod tests {
 
     #[test]
     fn they_are_written_as_they_are_read() {
-        for text in ["example.com", "*.example.com:8443", "*", "*:*", "127.0.0.1:80", "[::1]", "[fe80::1]:*"] {
+        let texts = ["example.com", "*.example.com:8443", "*", "*:*", "127.0.0.1:80", "[::1]", "[fe80::1]:*"];
+        for text in texts.into_iter().chain(["api+private", "api:8080+private", "*:*+private"]) {
             assert_eq!(rule(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_address_and_localhost_may_lie_inside_and_a_name_must_say_so() {
+        for text in
+            ["127.0.0.1", "10.0.0.1:*", "[fd00::1]", "localhost:80", "a.localhost", "api:80+private", "*+private"]
+        {
+            assert_eq!(rule(text).reach(), Reach::Anywhere, "{text}");
+        }
+        for text in ["api:80", "*", "*.example.com", "localhost.example.com"] {
+            assert_eq!(rule(text).reach(), Reach::Outside, "{text}");
         }
     }
 

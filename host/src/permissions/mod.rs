@@ -3,15 +3,17 @@
 //! [`Permissions`] are rules, as flags and `brrr.toml` write them; [`Permissions::grant`] takes them for what they mean on
 //! this machine now. The values of variables are in no text that these types make of themselves.
 
+mod address;
 mod dirs;
 mod env;
 mod http;
 
 use std::path::PathBuf;
 
+pub use address::is_inside;
 pub use dirs::DirRule;
 pub use env::{EnvRule, looks_secret, parse_env_lines, read_env_file};
-pub use http::HttpRule;
+pub use http::{HttpRule, Reach};
 
 /// What is allowed. `default()`: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,17 +93,23 @@ impl Permissions {
 }
 
 impl Grants {
-    /// May a request go there? The host as a URL has it (`example.com`, `[::1]`).
+    /// May a request go there, and to what addresses? The host as a URL has it (`example.com`, `[::1]`).
     ///
     /// # Errors
     /// A message for the guest: what was refused, and the flag that allows it.
-    pub fn check_http(&self, tls: bool, host: &str, port: u16) -> Result<(), String> {
-        if self.http.iter().any(|rule| rule.allows(tls, host, port)) {
-            return Ok(());
+    pub fn check_http(&self, tls: bool, host: &str, port: u16) -> Result<Reach, String> {
+        let flag = flag(tls, host, port);
+        let allowing = self.http.iter().filter(|rule| rule.allows(tls, host, port)).map(HttpRule::reach);
+        let Some(reach) = allowing.max() else {
+            return Err(format!("HTTP to {host}:{port} is not allowed: --allow-http {flag}"));
+        };
+        // Of a name it is known when it is resolved.
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+        if reach == Reach::Outside && address.is_ok_and(is_inside) {
+            let text = "an address of this machine or of the networks around it must be named by itself";
+            return Err(format!("HTTP to {host}:{port} is not allowed: {text}: --allow-http {flag}"));
         }
-        let standard = port == if tls { 443 } else { 80 };
-        let flag = if standard { host.to_owned() } else { format!("{host}:{port}") };
-        Err(format!("HTTP to {host}:{port} is not allowed: --allow-http {flag}"))
+        Ok(reach)
     }
 
     /// The variables that the guest sees, each key once.
@@ -115,6 +123,22 @@ impl Grants {
     pub fn dirs(&self) -> &[DirRule] {
         &self.dirs
     }
+}
+
+/// The rule that allows just this.
+fn flag(tls: bool, host: &str, port: u16) -> String {
+    let standard = port == if tls { 443 } else { 80 };
+    if standard { host.to_owned() } else { format!("{host}:{port}") }
+}
+
+/// What is said of a request to a name that leads to an address inside.
+#[must_use]
+pub fn leads_inside(tls: bool, host: &str, port: u16, address: std::net::IpAddr) -> String {
+    format!(
+        "HTTP to {host}:{port} is not allowed: the name leads to {address}, which is this machine or in the networks around \
+         it: --allow-http {}+private",
+        flag(tls, host, port)
+    )
 }
 
 impl std::fmt::Debug for Grants {
@@ -141,7 +165,22 @@ mod tests {
         // The flag that it names does allow it.
         let rule: HttpRule = "[::1]:8080".parse().unwrap();
         let grants = Permissions { http: vec![rule], ..Permissions::default() }.grant().unwrap();
-        assert_eq!(grants.check_http(false, "[::1]", 8080), Ok(()));
+        assert_eq!(grants.check_http(false, "[::1]", 8080), Ok(Reach::Anywhere));
+    }
+
+    #[test]
+    fn a_star_is_no_leave_to_go_inside() {
+        let grants = |rules: &[&str]| {
+            let http = rules.iter().map(|rule| rule.parse().unwrap()).collect();
+            Permissions { http, ..Permissions::default() }.grant().unwrap()
+        };
+        let star = grants(&["*"]);
+        assert_eq!(star.check_http(true, "example.com", 443), Ok(Reach::Outside));
+        for host in ["169.254.169.254", "127.0.0.1", "[::1]", "[::ffff:10.0.0.1]"] {
+            let refused = star.check_http(false, host, 80).unwrap_err();
+            assert!(refused.ends_with(&format!("--allow-http {host}")), "{refused}");
+            assert_eq!(grants(&["*", host]).check_http(false, host, 80), Ok(Reach::Anywhere));
+        }
     }
 
     #[test]

@@ -216,12 +216,7 @@ impl Life {
         let known = self.known.lock();
         let outcomes = |calls: &[CallHash]| calls.iter().map(|call| known.get(call).cloned()).collect();
         let Some(run) = &self.record else { return Loaded::default() };
-        Loaded {
-            sample: outcomes(&run.sample),
-            earlier: outcomes(&run.earlier),
-            run: Some(run.clone()),
-            ..Loaded::default()
-        }
+        Loaded { sample: outcomes(&run.sample), run: Some(run.clone()), ..Loaded::default() }
     }
 }
 

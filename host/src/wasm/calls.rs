@@ -78,11 +78,11 @@ pub(super) async fn ask(
     calls: Vec<Invocation>,
     need: Option<u32>,
 ) -> wasmtime::Result<Vec<Option<tasks::Outcome>>> {
-    let Some(mut replay) = printer.take_replay() else {
+    let Some(mut replay) = printer.lend_replay() else {
         return Err(MayNotPoll(FROM_DESCRIBE).into());
     };
     let polled = replay.poll(calls, need).await;
-    printer.return_replay(replay);
+    drop(replay);
     match polled {
         Ok(Polled::Ready(outcomes)) => Ok(outcomes.into_iter().map(|o| o.map(outcome)).collect()),
         Ok(Polled::Suspended) => Err(Suspended.into()),

@@ -1,19 +1,25 @@
 //! The client that carries requests of guests: one a process, with connections that are used again.
 
 use std::error::Error;
+use std::future::Future;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use std::vec;
 
 use hyper::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use tower_service::Service;
 use wasmtime_wasi_http::WasiBody;
+
+use crate::permissions::{Reach, is_inside};
 
 /// How long name, connection and TLS may take together: a host that takes longer is not there.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
@@ -28,25 +34,95 @@ const IDLE: Duration = Duration::from_secs(30);
 
 pub(super) type Client = hyper_util::client::legacy::Client<Timed, WasiBody>;
 
-/// Reads the certificates of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others), once.
-pub(super) fn new() -> Client {
-    let mut http = HttpConnector::new();
+/// The clients of a process: one a reach, because a connection that one component may use must not carry another's
+/// requests to where that may not go.
+#[derive(Default)]
+pub(super) struct Clients(Mutex<[Option<Client>; 2]>);
+
+impl Clients {
+    /// The client for requests that may go so far; made when it is first asked for.
+    ///
+    /// # Errors
+    /// When the certificates can't be read just now. The next one who asks tries again.
+    pub fn get(&self, reach: Reach) -> io::Result<Client> {
+        let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = &mut clients[reach as usize];
+        if let Some(client) = known {
+            return Ok(client.clone());
+        }
+        let client = new(reach, GaiResolver::new())?;
+        *known = Some(client.clone());
+        Ok(client)
+    }
+}
+
+/// Reads the certificates of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
+fn new(reach: Reach, names: Names) -> io::Result<Client> {
+    let mut http = HttpConnector::new_with_resolver(Within { reach, names });
     http.enforce_http(false);
     http.set_nodelay(true);
-    let https = HttpsConnectorBuilder::new().with_tls_config(tls()).https_or_http().enable_http1().wrap_connector(http);
-    hyper_util::client::legacy::Client::builder(TokioExecutor::new())
+    let tls = tls()?;
+    let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(http);
+    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .pool_idle_timeout(IDLE)
         .pool_timer(TokioTimer::new())
         .http1_max_buf_size(HEAD)
-        .build(Timed(https))
+        .build(Timed(https));
+    Ok(client)
 }
 
-fn tls() -> ClientConfig {
+/// A name leads to where a request may not go.
+#[derive(Debug, thiserror::Error)]
+#[error("the name leads to {0}")]
+pub(super) struct LeadsInside(pub IpAddr);
+
+type Names = GaiResolver;
+
+/// Resolves names, and keeps of their addresses those that a request may go to. What is left is what is connected to, so
+/// that a name can't have another address then.
+#[derive(Clone)]
+pub(super) struct Within {
+    reach: Reach,
+    names: Names,
+}
+
+impl Service<Name> for Within {
+    type Response = vec::IntoIter<SocketAddr>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Service::<Name>::poll_ready(&mut self.names, cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let (resolving, reach) = (self.names.call(name), self.reach);
+        Box::pin(async move { Ok(within(reach, resolving.await?)?.into_iter()) })
+    }
+}
+
+/// Those of a name's addresses that a request may go to.
+fn within(reach: Reach, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, LeadsInside> {
+    let (inside, outside): (Vec<_>, Vec<_>) = found.partition(|address| is_inside(address.ip()));
+    match (reach, inside.first()) {
+        (Reach::Anywhere, _) => Ok(inside.into_iter().chain(outside).collect()),
+        (Reach::Outside, Some(first)) if outside.is_empty() => Err(LeadsInside(first.ip())),
+        (Reach::Outside, _) => Ok(outside),
+    }
+}
+
+fn tls() -> io::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
     roots.add_parsable_certificates(native.certs);
     for error in native.errors {
+        // A machine without certificates has none; one that can't open their files just now may have them in a moment.
+        if let rustls_native_certs::ErrorKind::Io { inner, .. } = &error.kind
+            && passes(inner)
+        {
+            return Err(io::Error::new(inner.kind(), format!("certificates: {error}")));
+        }
         tracing::warn!("certificates: {error}");
     }
     if roots.is_empty() {
@@ -57,14 +133,31 @@ fn tls() -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let Ok(config) = config else { unreachable!("ring has the default versions") };
-    config.with_root_certificates(roots).with_no_client_auth()
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Is it an error of a machine that has no room at the moment?
+fn passes(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+        let code = error.raw_os_error();
+        [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::IO, Errno::INTR]
+            .iter()
+            .any(|e| code == Some(e.raw_os_error()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = error;
+        false
+    }
 }
 
 /// Connects in bounded time.
 #[derive(Clone)]
-pub(super) struct Timed(HttpsConnector<HttpConnector>);
+pub(super) struct Timed(HttpsConnector<HttpConnector<Within>>);
 
-type Connected = <HttpsConnector<HttpConnector> as Service<Uri>>::Response;
+type Connected = <HttpsConnector<HttpConnector<Within>> as Service<Uri>>::Response;
 type BoxError = Box<dyn Error + Send + Sync>;
 
 impl Service<Uri> for Timed {
@@ -83,5 +176,50 @@ impl Service<Uri> for Timed {
                 .await
                 .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(texts: &[&str]) -> impl Iterator<Item = SocketAddr> {
+        texts.iter().map(|text| SocketAddr::new(text.parse().unwrap(), 80)).collect::<Vec<_>>().into_iter()
+    }
+
+    #[test]
+    fn a_name_that_leads_inside_is_refused_unless_that_is_granted() {
+        let refused = within(Reach::Outside, addresses(&["127.0.0.1", "::1"])).unwrap_err();
+        assert_eq!(refused.0, IpAddr::from([127, 0, 0, 1]));
+        // Of a name that has both, the ones outside.
+        let found = within(Reach::Outside, addresses(&["10.0.0.1", "1.1.1.1"])).unwrap();
+        assert_eq!(found, addresses(&["1.1.1.1"]).collect::<Vec<_>>());
+        assert_eq!(within(Reach::Anywhere, addresses(&["10.0.0.1", "1.1.1.1"])).unwrap().len(), 2);
+        // A name without addresses is for the connector to report.
+        assert!(within(Reach::Outside, addresses(&[])).unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_client_asks_its_own_resolver() {
+        // Every machine knows this name, and that it leads to itself.
+        let get = async |reach| {
+            let client = Clients::default().get(reach).unwrap();
+            let uri: Uri = "http://localhost:9/".parse().unwrap();
+            let body = http_body_util::BodyExt::boxed_unsync(http_body_util::BodyExt::map_err(
+                http_body_util::Empty::new(),
+                |never| match never {},
+            ));
+            let request = hyper::Request::builder().uri(uri).body(body).unwrap();
+            let error = client.request(request).await.unwrap_err();
+            let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+            std::iter::from_fn(|| {
+                let this = cause?;
+                cause = this.source();
+                Some(this.is::<LeadsInside>())
+            })
+            .any(|inside| inside)
+        };
+        assert!(get(Reach::Outside).await);
+        assert!(!get(Reach::Anywhere).await);
     }
 }

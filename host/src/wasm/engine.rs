@@ -2,14 +2,14 @@
 //! made when the first of those is loaded.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 use wasmtime::component::Linker;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use super::cache::Cache;
-use super::client::Client;
+use super::client::Clients;
 use super::error::LoadError;
 use super::state::State;
 use super::ticker::Ticker;
@@ -44,7 +44,7 @@ pub struct Engine {
     /// Of one more slot, for a guest that is asked for its tasks.
     pub(super) describing: Semaphore,
     /// Made when the first guest sends a request.
-    pub(super) client: Arc<OnceLock<Client>>,
+    pub(super) clients: Arc<Clients>,
 }
 
 /// A wasmtime engine, and what belongs to it.
@@ -94,7 +94,7 @@ impl Engine {
             concurrent: Mutex::default(),
             slots,
             describing: Semaphore::new(1),
-            client: Arc::default(),
+            clients: Arc::default(),
         }))
     }
 

@@ -61,6 +61,10 @@ pub enum LoadError {
     #[error("{}: could not be compiled: {reason}; if the file is whole, its toolchain is newer than this host", path.display())]
     Invalid { path: PathBuf, reason: String },
 
+    /// It would take gigabytes or minutes: see `effort`.
+    #[error("{}: would take too much memory and time to compile: {reason}; build it with optimisation, or split it", path.display())]
+    TooMuchToCompile { path: PathBuf, reason: String },
+
     /// It has the right names, but other types, or it is larger than one run's room.
     #[error("{}: does not fit this host: {reason}", path.display())]
     Unfit { path: PathBuf, reason: String },

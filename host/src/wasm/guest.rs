@@ -16,12 +16,13 @@ use wasmtime::{Store, Trap};
 use super::bindings::exports::brrr::worker::handler;
 use super::engine::{Core, Engine};
 use super::error::{LoadError, short};
+use super::files::OpenFiles;
 use super::http::Access;
 use super::outcome::{self, Circumstances};
 use super::output::{Output, OutputLine, Printer};
 use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick, resource_table};
 use super::world::{Template, World};
-use super::{RunLimits, shape};
+use super::{RunLimits, effort, shape};
 use crate::permissions::Grants;
 
 /// How long a guest may take to name its tasks: a list that is mostly known before it starts.
@@ -130,7 +131,7 @@ impl Guest {
     /// With leave to touch what it is granted, from now on; before this, it may touch nothing.
     #[must_use]
     pub fn allowing(mut self, grants: Grants) -> Self {
-        self.access = Arc::new(Access::new(grants, self.engine.client.clone()));
+        self.access = Arc::new(Access::new(grants, self.engine.clients.clone()));
         self
     }
 }
@@ -174,16 +175,18 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 async fn compile(core: &Arc<Core>, path: &Path, digest: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
-    let (core, digest) = (core.clone(), digest.to_owned());
+    let (core, digest, of) = (core.clone(), digest.to_owned(), path.to_owned());
     // Seconds of pure computing: not on a thread that serves others.
     let compiled = tokio::task::spawn_blocking(move || {
-        let component = Component::new(&core.wasmtime, &bytes)?;
+        effort::check(&bytes).map_err(|reason| LoadError::TooMuchToCompile { path: of.clone(), reason })?;
+        let invalid = |error| LoadError::Invalid { path: of.clone(), reason: short(&format!("{error:#}")) };
+        let component = Component::new(&core.wasmtime, &bytes).map_err(invalid)?;
         core.cache.store(&digest, &component);
-        Ok::<_, wasmtime::Error>(component)
+        Ok(component)
     });
     let invalid = |reason| LoadError::Invalid { path: path.to_owned(), reason };
     match tokio::time::timeout(COMPILE_TIME, compiled).await {
-        Ok(Ok(compiled)) => compiled.map_err(|error| invalid(short(&format!("{error:#}")))),
+        Ok(Ok(compiled)) => compiled,
         Ok(Err(panic)) => Err(invalid(format!("the compiler failed on it ({panic})"))),
         // Its thread can't be stopped; it ends with the process at the latest.
         Err(_) => Err(invalid(format!("it takes more than {} minutes", COMPILE_TIME.as_secs() / 60))),
@@ -212,8 +215,9 @@ async fn describe(
         memory: Budget::new(limits.memory),
         deadline,
         clock: None,
-        table: resource_table(),
+        table: resource_table(limits.memory),
         wasi: None,
+        open_files: OpenFiles::default(),
         waiting: None,
         access: Arc::default(),
         http: None,

@@ -17,11 +17,13 @@ use futures_util::FutureExt as _;
 use super::RunLimits;
 use super::bindings::exports::brrr::worker::handler;
 use super::error::LoadError;
+use super::files::OpenFiles;
 use super::guest::{Guest, Task, store};
 use super::outcome::{self, Circumstances, Returned};
 use super::output::{Output, Printer};
 use super::probe::Probe;
 use super::state::{Budget, OutOfTime, State, resource_table};
+use super::wasi;
 
 /// Runs the tasks of some components, each call in an instance of its own.
 pub struct WasmHandler {
@@ -107,6 +109,7 @@ impl WasmHandler {
         deadline: Instant,
         probe: Option<Arc<Probe>>,
     ) -> State {
+        let memory = request.memory.unwrap_or(self.limits.memory);
         State {
             call: request.call.clone(),
             root: request.root.clone(),
@@ -114,11 +117,12 @@ impl WasmHandler {
             attempt: request.attempt,
             leaf: place.leaf,
             printer,
-            memory: Budget::new(request.memory.unwrap_or(self.limits.memory)).watched_by(probe.clone()),
+            memory: Budget::new(memory).watched_by(probe.clone()),
             deadline,
             clock: None,
-            table: resource_table(),
+            table: resource_table(memory),
             wasi: None,
+            open_files: OpenFiles::default(),
             waiting: None,
             access: self.guests[place.guest].access.clone(),
             http: None,
@@ -163,24 +167,25 @@ impl WasmHandler {
         let memory = request.memory.unwrap_or(self.limits.memory);
         let replay = replay.with_room(memory);
         let printer = Printer::new(self.output.clone(), place.name.clone(), request.call.clone(), Some(replay));
-        let state = self.state(place, &request, printer.clone(), deadline, probe);
+        let mut state = self.state(place, &request, printer.clone(), deadline, probe);
+        wasi::open_folders(&mut state).map_err(|error| outcome::not_begun(&error))?;
         let attempt = request.attempt;
         let run = self.execute(guest, state, to_guest(request, place, wall));
         // A guest that computes is stopped at a tick; this stops one that waits in the host.
         let run = tokio::time::timeout_at(deadline.into(), run);
-        let (returned, lost) = match AssertUnwindSafe(run).catch_unwind().await {
-            Ok(Ok(returned)) => (returned, "the handler ended while the backend was read"),
-            Ok(Err(_)) => (Err(OutOfTime.into()), "no answer came within the time limit of the run"),
+        let returned = match AssertUnwindSafe(run).catch_unwind().await {
+            Ok(Ok(returned)) => returned,
+            // Also where it was the backend that took so long: this run's time is up all the same.
+            Ok(Err(_)) => Err(OutOfTime.into()),
             Err(panic) => {
                 // If it was the output that panicked, it would do so again.
                 printer.close();
-                (Err(host_panic(&*panic)), "the backend's code panicked")
+                Err(host_panic(&*panic))
             }
         };
-        let Some(replay) = printer.take_replay() else {
-            return Err(outcome::lost_in_backend(lost));
-        };
-        printer.return_replay(replay);
+        if !printer.has_replay() {
+            return Err(outcome::lost_in_backend());
+        }
         let about = Circumstances {
             task: &place.name,
             attempt,
@@ -199,7 +204,7 @@ impl WasmHandler {
                 place.name
             );
         }
-        let Some(replay) = printer.take_replay() else { unreachable!("it was just returned") };
+        let Some(replay) = printer.take_replay() else { unreachable!("it was just there") };
         Ok((ended, replay))
     }
 }

@@ -3,9 +3,10 @@
 use std::error::Error as _;
 use std::future::Future;
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,11 +22,11 @@ use wasmtime_wasi_http::{
     Error, RequestOptions, Result, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-use super::client::{self, CONNECT, Client};
+use super::client::{self, CONNECT, Client, Clients, LeadsInside};
 use super::http_limits;
 use super::output::{Printer, Touch};
 use super::state::State;
-use crate::permissions::Grants;
+use crate::permissions::{Grants, Reach, leads_inside};
 
 /// Requests of one run that are under way at once; further ones wait. What browsers and clients allow themselves. There
 /// is no bound over all runs: who lets very many run at once raises the limit of open files.
@@ -48,19 +49,19 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 #[derive(Default)]
 pub(super) struct Access {
     pub grants: Grants,
-    client: Arc<OnceLock<Client>>,
+    clients: Arc<Clients>,
     /// Hosts that were refused and named in the log.
     told: Mutex<Vec<String>>,
 }
 
 impl Access {
-    /// Runs of all components share the client, and so its connections.
-    pub fn new(grants: Grants, client: Arc<OnceLock<Client>>) -> Self {
-        Self { grants, client, told: Mutex::default() }
+    /// Runs of all components share the clients, and so their connections.
+    pub fn new(grants: Grants, clients: Arc<Clients>) -> Self {
+        Self { grants, clients, told: Mutex::default() }
     }
 
-    /// May a request go there? What is refused is in the log too, once a host.
-    fn check(&self, uri: &Uri, task: &str) -> Result<()> {
+    /// May a request go there, and how far?
+    fn check(&self, uri: &Uri, task: &str) -> Result<Target> {
         let refused = |text: String| Err(Error::InternalError(Some(text)));
         let (Some(authority), Some(host)) = (uri.authority(), uri.host().filter(|host| !host.is_empty())) else {
             return refused("the request names no host".to_owned());
@@ -70,16 +71,28 @@ impl Access {
         }
         let tls = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
-        self.grants.check_http(tls, host, port).or_else(|text| {
-            let place = format!("{host}:{port}");
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            if told.len() < TOLD && !told.contains(&place) {
-                tracing::warn!("{task}: {text}");
-                told.push(place);
-            }
-            refused(text)
-        })
+        let target = |reach| Target { tls, host: host.to_owned(), port, reach };
+        self.grants.check_http(tls, host, port).map(target).map_err(|text| self.refused(host, port, task, text))
     }
+
+    /// What is refused is in the log too, once a host.
+    fn refused(&self, host: &str, port: u16, task: &str, text: String) -> Error {
+        let place = format!("{host}:{port}");
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TOLD && !told.contains(&place) {
+            tracing::warn!("{task}: {text}");
+            told.push(place);
+        }
+        Error::InternalError(Some(text))
+    }
+}
+
+/// Where a request goes.
+struct Target {
+    tls: bool,
+    host: String,
+    port: u16,
+    reach: Reach,
 }
 
 /// A run's part in `wasi:http`.
@@ -146,15 +159,27 @@ impl WasiHttpHooks for Sender {
         options: Option<RequestOptions>,
         _: Box<dyn Future<Output = Result<()>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        if let Err(refused) = self.access.check(request.uri(), &self.printer.task()) {
-            return Box::new(async { Err(refused) });
-        }
+        let (access, task) = (self.access.clone(), self.printer.task());
+        let target = match access.check(request.uri(), &task) {
+            Ok(target) => target,
+            Err(refused) => return Box::new(async { Err(refused) }),
+        };
         self.printer.touch(Touch::Http);
-        let client = self.access.client.get_or_init(client::new).clone();
+        let client = match access.clients.get(target.reach) {
+            Ok(client) => client,
+            Err(error) => return Box::new(async move { Err(Error::InternalError(Some(error.to_string()))) }),
+        };
         let (room, counted) = (self.room.clone(), self.in_flight.one());
         Box::new(async move {
             let permit = room.acquire_owned().await.map_err(|_| Error::ConnectionLimitReached)?;
-            let response = send(&client, request, options.unwrap_or_default(), (permit, counted)).await?;
+            let sent = send(&client, request, options.unwrap_or_default(), (permit, counted)).await;
+            let response = sent.map_err(|failed| match failed {
+                Failed::LeadsInside(address) => {
+                    let Target { tls, host, port, .. } = &target;
+                    access.refused(host, *port, &task, leads_inside(*tls, host, *port, address))
+                }
+                Failed::Otherwise(error) => error,
+            })?;
             Ok((response, Box::new(async { Ok(()) }) as Box<dyn Future<Output = Result<()>> + Send>))
         })
     }
@@ -167,12 +192,25 @@ impl WasiHttpHooks for Sender {
 /// What a request holds until the last of its answer is read or given up.
 type Hold = (OwnedSemaphorePermit, Counted);
 
+/// Why a request was not sent, or not answered.
+enum Failed {
+    /// The host's name has this address, to which the request may not go.
+    LeadsInside(IpAddr),
+    Otherwise(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Otherwise(error)
+    }
+}
+
 async fn send(
     client: &Client,
     request: Request<WasiBody>,
     options: RequestOptions,
     hold: Hold,
-) -> Result<Response<WasiBody>> {
+) -> std::result::Result<Response<WasiBody>, Failed> {
     let place = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     let answer = client.request(request);
     // Without a limit of the guest's own, it is the run's time that ends.
@@ -226,7 +264,18 @@ impl Body for Received {
 }
 
 /// In words, where WASI's codes have none: a guest shows them to its author.
-fn of_sending(place: &str, error: &SendError) -> Error {
+fn of_sending(place: &str, error: &SendError) -> Failed {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(LeadsInside(address)) = error.downcast_ref() {
+            return Failed::LeadsInside(*address);
+        }
+        cause = error.source();
+    }
+    in_words(place, error).into()
+}
+
+fn in_words(place: &str, error: &SendError) -> Error {
     let mut cause = error.source();
     let mut last = error.to_string();
     while let Some(error) = cause {

@@ -1,5 +1,5 @@
 //! How large the parts of a request may be. They lie in the host's memory from when the guest says them until it drops them,
-//! and it may hold [`RESOURCES`](super::state::RESOURCES) of them without sending one.
+//! and it may hold thousands of them without sending one: see [`resources`](super::state::resources).
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
@@ -9,14 +9,17 @@ use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 
 use super::state::State;
 
-/// Bytes of all headers of a request, with what keeping each of them takes (76 bytes): four times what servers accept.
-pub(super) const FIELDS: usize = 32 << 10;
+/// Bytes of all headers of a request, with what keeping each of them takes (76 bytes): twice what most servers accept.
+pub(super) const FIELDS: usize = 16 << 10;
 
-/// Bytes of path and query: several times what servers accept.
-const PATH: usize = 32 << 10;
+/// Bytes of path and query: what most servers accept.
+const PATH: usize = 8 << 10;
 
 /// Bytes of the other parts. A host's name has 253; methods and schemes are words.
 const PART: usize = 300;
+
+/// Bytes of a whole request without its body.
+pub(super) const REQUEST: usize = FIELDS + PATH + 3 * PART;
 
 /// What wasmtime-wasi-http links; guests of other versions 0.2 are linked to it too.
 const TYPES: &str = "wasi:http/types@0.2.12";

@@ -16,9 +16,11 @@ use super::bindings::exports::brrr::worker::handler::HandlerError;
 use super::calls::{self, BackendFailed, BadCall, MayNotPoll, NoRoom, Suspended};
 use super::concurrent::{Stuck, TooMuch};
 use super::engine::WASM_STACK;
+use super::files::{NoHandles, OPEN_FILES, TooManyFiles};
 use super::frames;
 use super::http_limits;
-use super::state::{OutOfMemory, OutOfTime, RESOURCES};
+use super::state::{OutOfMemory, OutOfTime, resources};
+use super::wasi::NoFolder;
 
 /// How a guest's function came back: with its own answer, or not at all.
 pub(super) type Returned = wasmtime::Result<Result<Vec<u8>, HandlerError>>;
@@ -47,6 +49,10 @@ pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<End
         Err(error) if error.is::<Suspended>() => return Ok(Ended::Suspended),
         Err(error) => match error.downcast::<BackendFailed>() {
             Ok(BackendFailed(error)) => return Err(error),
+            // The others' doing: nothing is known about this call.
+            Err(error) if error.is::<NoHandles>() => {
+                return Err(of_host("open a file for a running handler", error.to_string()));
+            }
             Err(error) => {
                 let (kind, message) = explain(&error, about);
                 let mistake = error.is::<MayNotPoll>() || error.is::<BadCall>() || error.is::<Stuck>();
@@ -58,10 +64,19 @@ pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<End
     Ok(Ended::Failed { failure, retryable })
 }
 
-/// A run that the host itself stopped, in the middle of a host call that took too long or panicked. Without its replay,
-/// it was reading the backend.
-pub(super) fn lost_in_backend(reason: &str) -> Error {
-    Error::new(ErrorKind::Unavailable, "worker", "read the outcomes of calls for a running handler", reason)
+/// A run that could not begin, because this host can't give it what it was granted.
+pub(super) fn not_begun(error: &NoFolder) -> Error {
+    of_host("open the folders that a handler was granted", error.to_string())
+}
+
+fn of_host(operation: &str, reason: String) -> Error {
+    Error::new(ErrorKind::Unavailable, "worker", operation, reason)
+}
+
+/// A run without its replay: the backend's code panicked while it was read.
+pub(super) fn lost_in_backend() -> Error {
+    let operation = "read the outcomes of calls for a running handler";
+    Error::new(ErrorKind::Unavailable, "worker", operation, "the backend's code panicked")
 }
 
 /// The kind of failure, and a message whose first line stands for itself.
@@ -95,12 +110,16 @@ fn summary(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, 
         return (FailureKind::Limit, text);
     }
     if matches!(error.downcast_ref(), Some(ResourceTableError::Full)) {
-        let text = format!("it holds more than {RESOURCES} things of its host at once: timers, streams, requests");
+        let most = resources(about.memory);
+        let text = format!("it holds more than {most} things of its host at once: timers, streams, requests");
         return (FailureKind::Limit, text);
     }
     if matches!(error.downcast_ref(), Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields)) {
         let text = format!("the headers of one of its requests take more than {}", size(http_limits::FIELDS as u64));
         return (FailureKind::Limit, text);
+    }
+    if error.is::<TooManyFiles>() {
+        return (FailureKind::Limit, format!("it holds more than {OPEN_FILES} files and streams open at once"));
     }
     if error.is::<OutOfTime>() {
         return (FailureKind::Timeout, format!("it ran longer than its time limit of {:?}", about.wall));

@@ -6,8 +6,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use brrr_protocol::Result;
 use brrr_protocol::model::CallHash;
-use brrr_protocol::replay::Replay;
+use brrr_protocol::replay::{Invocation, Polled, Replay};
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -88,7 +89,7 @@ struct Inner {
     output: Arc<dyn Output>,
     task: Arc<str>,
     call: CallHash,
-    /// `None` while a poll has it, and for runs that are no call's.
+    /// `None` while a poll has it, and for runs that are no call's. See `Lent`.
     replay: Option<Replay>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
@@ -112,13 +113,20 @@ impl Printer {
         })))
     }
 
-    /// Lends the replay to a poll, during which a guest can't print.
+    /// Lends the replay to a poll, during which a guest can't print. It comes back also from a poll that is dropped half-way,
+    /// because the run's time is up.
+    pub fn lend_replay(&self) -> Option<Lent<'_>> {
+        let replay = self.lock().replay.take()?;
+        Some(Lent { printer: self, replay: Some(replay) })
+    }
+
+    /// The replay, for who has no more use for the printer. `None`: of no call, or a poll panicked.
     pub fn take_replay(&self) -> Option<Replay> {
         self.lock().replay.take()
     }
 
-    pub fn return_replay(&self, replay: Replay) {
-        self.lock().replay = Some(replay);
+    pub fn has_replay(&self) -> bool {
+        self.lock().replay.is_some()
     }
 
     pub fn log(&self, level: LogLevel, message: &str) {
@@ -173,6 +181,28 @@ impl Printer {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // What a panic left behind here is at worst half a line.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A replay while a poll has it.
+pub(super) struct Lent<'p> {
+    printer: &'p Printer,
+    replay: Option<Replay>,
+}
+
+impl Lent<'_> {
+    pub async fn poll(&mut self, calls: Vec<Invocation>, need: Option<u32>) -> Result<Polled> {
+        let Some(replay) = &mut self.replay else { unreachable!("only dropping takes it") };
+        replay.poll(calls, need).await
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        // Nobody knows in what state a panic has left it.
+        if !std::thread::panicking() {
+            self.printer.lock().replay = self.replay.take();
+        }
     }
 }
 

@@ -10,7 +10,9 @@ use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::clocks::Clock;
 use super::concurrent::Waiting;
+use super::files::OpenFiles;
 use super::http::{Access, Http, InFlight};
+use super::http_limits;
 use super::output::Printer;
 use super::probe::Probe;
 use super::wasi;
@@ -30,6 +32,7 @@ pub(super) struct State {
     pub clock: Option<Clock>,
     pub table: ResourceTable,
     pub wasi: Option<Box<WasiCtx>>,
+    pub open_files: OpenFiles,
     /// What a guest of the asynchronous world waits for.
     pub waiting: Option<Arc<Waiting>>,
     pub access: Arc<Access>,
@@ -56,21 +59,31 @@ impl State {
 impl WasiView for State {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         if self.wasi.is_none() {
-            self.wasi = Some(Box::new(wasi::context(self)));
+            self.wasi = Some(Box::new(wasi::context_without_folders(self)));
         }
         let Some(ctx) = &mut self.wasi else { unreachable!("it was just made") };
         WasiCtxView { ctx, table: &mut self.table }
     }
 }
 
-/// How many of the host's things (streams, timers, errors) a run may hold at once. They lie in the host's memory, beyond
-/// the guest's limit; a thousand sleeping tasks of an interpreter still fit.
-pub(super) const RESOURCES: usize = 10_000;
+/// How many of the host's things (streams, timers, requests) a run may hold at once, however much memory it has; a
+/// thousand sleeping tasks of an interpreter still fit.
+const RESOURCES: usize = 10_000;
+
+/// Bytes that one of them takes at the most: a request with a long path and full headers (`http_limits`), or a body of two
+/// pieces, which is two of them.
+const RESOURCE: u64 = (http_limits::REQUEST + 1024) as u64;
+
+/// How many of the host's things a run with so many bytes of memory may hold at once. They lie in the host's memory, and so
+/// take at the most as much again as the guest may have.
+pub(super) fn resources(memory: u64) -> usize {
+    usize::try_from(memory / RESOURCE).unwrap_or(usize::MAX).min(RESOURCES)
+}
 
 /// Where a run's things are kept.
-pub(super) fn resource_table() -> ResourceTable {
+pub(super) fn resource_table(memory: u64) -> ResourceTable {
     let mut table = ResourceTable::new();
-    table.set_max_capacity(RESOURCES);
+    table.set_max_capacity(resources(memory));
     table
 }
 
@@ -116,7 +129,7 @@ impl Budget {
     }
 
     /// Refuses by a trap: most languages answer a refused growth by aborting, without a word about why.
-    fn take(&mut self, bytes: usize) -> wasmtime::Result<bool> {
+    pub fn take(&mut self, bytes: usize) -> wasmtime::Result<bool> {
         match self.left.checked_sub(bytes) {
             Some(left) => {
                 self.left = left;
@@ -127,6 +140,13 @@ impl Budget {
             }
             None => Err(OutOfMemory { limit: self.limit }.into()),
         }
+    }
+}
+
+impl Budget {
+    /// What was taken and is free again.
+    pub fn give_back(&mut self, bytes: usize) {
+        self.left = self.left.saturating_add(bytes).min(self.limit);
     }
 }
 

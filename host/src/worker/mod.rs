@@ -25,6 +25,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use brrr_protocol::events::Observer;
 use brrr_protocol::model::{Failure, Millis, Topic};
+use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Delivery};
 use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
@@ -73,6 +74,7 @@ struct Shared {
     backend: Arc<dyn Backend>,
     handler: Current,
     limits: Limits,
+    outcomes: OutcomeCache,
     observer: Option<Arc<dyn Observer>>,
     admission: Arc<Admission>,
     in_flight: Arc<InFlight>,
@@ -96,6 +98,7 @@ impl Worker {
             backend,
             handler: handler.into(),
             limits: options.limits,
+            outcomes: OutcomeCache::default(),
             observer: options.observer,
             admission: options.admission,
             in_flight: Arc::default(),
@@ -221,6 +224,7 @@ impl Shared {
             backend: &self.backend,
             handler: &*handler,
             limits: &self.limits,
+            outcomes: &self.outcomes,
             gate: ticket,
             observer: self.observer.as_deref(),
             clock: &now,

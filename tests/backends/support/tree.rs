@@ -10,6 +10,7 @@ use brrr_protocol::error::Result;
 use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Call, CallHash, Root, Topic};
 use brrr_protocol::options::Options;
+use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 use brrr_protocol::step::{Limits, Site, step};
@@ -84,6 +85,7 @@ impl Handler for Tree {
 pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 'static) {
     let topic = Topic::from(TOPIC);
     let permits = Arc::new(Semaphore::new(PERMITS));
+    let outcomes = Arc::new(OutcomeCache::default());
     let turns: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>> = Arc::default();
     loop {
         let mut free = vec![permits.clone().acquire_owned().await.unwrap()];
@@ -92,7 +94,7 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
         }
         let deliveries = backend.queue().receive(&topic, free.len(), Duration::from_secs(10)).await.unwrap();
         for (delivery, permit) in deliveries.into_iter().zip(free) {
-            let (backend, done) = (backend.clone(), done.clone());
+            let (backend, done, outcomes) = (backend.clone(), done.clone(), outcomes.clone());
             let turn = turns.lock().unwrap().entry(delivery.body.clone()).or_default().clone();
             tokio::spawn(async move {
                 let _turn = turn.lock().await;
@@ -101,6 +103,7 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
                     backend: &backend,
                     handler: &Tree,
                     limits: &limits,
+                    outcomes: &outcomes,
                     gate: &Always,
                     observer: None,
                     clock: &|| 1,

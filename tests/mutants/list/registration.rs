@@ -43,24 +43,24 @@ pub fn all() -> Vec<Mutant> {
             "found.scheduled_at().is_none()",
         ).found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
         breaks("no-second-look", "R4: after registering, a parent looks whether its children have ended meanwhile")
-            .edit("stepwise/defer.rs", "outcome(root, call, v, f)).collect::<Result<_>>()?,
-        job_over: job", "if $on { Ok(None) } else { outcome(root, call, v, f) }).collect::<Result<_>>()?,
+            .edit("stepwise/defer.rs", "        ended: ended.collect(),
+        job_over: job", "ended: ended.map(|end| end.filter(|_| !$on)).collect(),
         job_over: !$on && job"),
         breaks("second-look-misses-values", "R4: a value that is there at the second look wakes who else waits for it").edit(
             "stepwise/child.rs",
-            "            Some(Ok(_)) => wake_all(p, call, ourselves).await,",
-            "Some(Ok(_)) => if $on { Ok(()) } else { wake_all(p, call, ourselves).await },",
+            "            Some(ChildEnd::Value) => wake_all(p, call, ourselves).await,",
+            "Some(ChildEnd::Value) => if $on { Ok(()) } else { wake_all(p, call, ourselves).await },",
         ).harmless("the message that was sent finds the value and wakes who waits"),
         breaks("second-look-misses-failures", "R4: a failure that is there at the second look is settled by R2").edit(
             "stepwise/child.rs",
-            "            Some(Err(_)) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,",
-            "Some(Err(_)) => if $on { Ok(()) } else { wake_in_job(p, call, root, &self.call.topic, ourselves).await },",
+            "            Some(ChildEnd::Failure) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,",
+            "Some(ChildEnd::Failure) => if $on { Ok(()) } else { wake_in_job(p, call, root, &self.call.topic, ourselves).await },",
         ).found_by("a_failure_is_settled_before_a_peer_comes"),
         breaks("second-look-misses-failures-of-others", "R4: a parent looks for failures of calls that others have queued, too")
             .edit(
                 "stepwise/defer.rs",
-                "    let outcomes = values.into_iter().zip(failures).zip(children",
-                "let failures = failures.into_iter().zip(children).map(|(f, c)| f.filter(|_| !$on || c.sent));
+                "    let ended = values.into_iter().zip(failures).map(",
+                "let failures = failures.into_iter().zip(children).map(|(failed, child)| failed && (!$on || child.sent));
                  $right",
             )
             .found_by("every_fault_heals"),
@@ -71,18 +71,18 @@ pub fn all() -> Vec<Mutant> {
         ).found_by("a_slow_worker_sees_a_job_end"),
         breaks("no-wake-up-of-ourselves", "R4: what ended before we registered wakes nobody, so we wake ourselves").edit(
             "stepwise/defer.rs",
-            "seen.outcomes.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet", "false",
+            "seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet", "false",
         ),
         breaks("wakes-itself-last", "R4: a parent wakes itself for what ended before its entries go")
             .edit(
                 "stepwise/defer.rs",
-                "seen.outcomes.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet",
+                "seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet",
                 "false",
             )
             .edit(
                 "stepwise/defer.rs",
                 "    let waiting = waiting_children(&children, &seen);",
-                "if $on && seen.outcomes.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet {
+                "if $on && seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet {
                      p.send(&me.topic, &d.work.message).await?;
                  }
                  $right",

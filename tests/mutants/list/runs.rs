@@ -94,6 +94,15 @@ pub fn all() -> Vec<Mutant> {
             "decisions: if $on { Vec::new() } else { self.decisions.clone() },
             not_before",
         ).found_by("a_race_is_decided_once"),
+        breaks("outcomes-kept-for-another-job", "What a run was told is kept for the next run of the same attempt in the same job").edit(
+            "outcome_cache.rs",
+            "Self { root: root.clone(), call: call.clone(), attempt: run.attempt, first: run.first }",
+            "if $on {
+                 Self { root: Root::from(\"any\"), call: call.clone(), attempt: 0, first: 0 }
+             } else {
+                 Self { root: root.clone(), call: call.clone(), attempt: run.attempt, first: run.first }
+             }",
+        ),
         breaks("replay-ends-without-its-outcomes", "A poll is answered when enough is there").edit(
             "replay.rs",
             "        if there.iter().filter(|t| **t).count() < need {",

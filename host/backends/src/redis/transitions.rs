@@ -61,20 +61,19 @@ fn loaded(message: &Message, answer: Value) -> Result<Loaded> {
     let Message { root, call: hash } = message;
     let wrong = |answer: &Value| Redis::unexpected("load a call", answer);
     let Value::Array(parts) = answer else { return Err(wrong(&answer)) };
-    let Ok([found, sample, earlier]) = <[Value; 3]>::try_from(parts) else { return Err(wrong(&Value::Nil)) };
+    let Ok([found, sample]) = <[Value; 2]>::try_from(parts) else { return Err(wrong(&Value::Nil)) };
     let Value::Array(found) = found else { return Err(wrong(&found)) };
     let Ok([call, value, failure, run, job]) = <[Value; 5]>::try_from(found) else { return Err(wrong(&Value::Nil)) };
     let call = bytes(call)?.as_ref().map(CallRecord::decode).transpose().map_err(|e| e.of(&Key::call(hash)))?;
     let job = bytes(job)?.as_deref().map(JobRecord::decode).transpose().map_err(|e| e.of(&Key::job(root)))?;
     let run_bytes = bytes(run)?;
     let run = run_bytes.as_deref().map(RunRecord::decode).transpose().map_err(|e| e.of(&Key::run(hash, root)))?;
-    let named = run.as_ref().map(|run| (&run.sample[..], &run.earlier[..])).unwrap_or_default();
+    let named = run.as_ref().map(|run| &run.sample[..]).unwrap_or_default();
     // The record names the last one first.
-    let sample = outcomes(root, named.0.iter().rev(), sample)?;
-    let earlier = outcomes(root, named.1.iter(), earlier)?;
+    let sample = outcomes(root, named.iter().rev(), sample)?;
     let outcome = stepwise::outcome(root, hash, bytes(value)?, bytes(failure)?)?;
     let job = job.map(Box::new);
-    let mut loaded = Loaded { call, job, outcome, run, run_bytes, earlier, ..Loaded::default() };
+    let mut loaded = Loaded { call, job, outcome, run, run_bytes, ..Loaded::default() };
     // What has ended waits for nothing any more, and then none was read.
     if loaded.outcome.is_none() {
         loaded.take_sample(sample);

@@ -119,21 +119,20 @@ impl<'a> Judge<'a> {
     }
 
     async fn facts(&mut self, cases: Vec<Case>) -> Result<Vec<Facts>> {
-        let keys: Vec<Key> =
-            cases.iter().flat_map(|case| [Key::pending_returns(&case.call), Key::value(&case.call)]).collect();
-        let found = self.get_many(&keys).await?;
+        let keys: Vec<Key> = cases.iter().map(|case| Key::pending_returns(&case.call)).collect();
+        let values: Vec<Key> = cases.iter().map(|case| Key::value(&case.call)).collect();
+        let (found, values) = (self.get_many(&keys).await?, self.doctor.backend.store().has_many(&values).await?);
         let mut all = Vec::with_capacity(cases.len());
-        for ((case, records), keys) in cases.into_iter().zip(found.chunks(2)).zip(keys.chunks(2)) {
-            let pending = self.decode(&keys[0], records[0].as_ref(), PendingReturns::decode);
-            let is_damaged = pending.is_none() && records[0].is_some();
+        for (((case, record), key), has_value) in cases.into_iter().zip(found).zip(&keys).zip(values) {
+            let pending = self.decode(key, record.as_ref(), PendingReturns::decode);
+            let is_damaged = pending.is_none() && record.is_some();
             if is_damaged || (pending.is_none() && case.tops.is_empty()) {
                 continue;
             }
             let pending = pending.unwrap_or_default();
             let created = case.tops.iter().map(|(.., created)| *created).max();
             let since = pending.scheduled_at.map(|at| at * 1000).into_iter().chain(created).max().unwrap_or(0);
-            let (has_value, live) = (records[1].is_some(), Vec::new());
-            let (failures, runs) = (Vec::new(), Vec::new());
+            let (live, failures, runs) = (Vec::new(), Vec::new(), Vec::new());
             all.push(Facts { case, pending, has_value, since, live, is_held: false, failures, runs });
         }
         let roots = |f: &Facts| {

@@ -8,11 +8,18 @@ use super::Ports;
 use super::settle::release_call;
 use super::wake::{wake_all, wake_in_job};
 use crate::error::Result;
-use crate::model::{Call, CallHash, Outcome, Root};
+use crate::model::{Call, CallHash, Root};
 use crate::ports::{Deferral, Key, Outgoing, Swap};
 use crate::records::RunRecord;
 use crate::registration::Registered;
 use crate::wire::{Message, PendingReturns, Return};
+
+/// How a child ended before its parent had registered, in the parent's job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ChildEnd {
+    Value,
+    Failure,
+}
 
 /// A child while its parent registers with it.
 pub(super) struct Child<'a> {
@@ -79,15 +86,15 @@ impl<'a> Child<'a> {
         &self,
         p: &Ports<'_>,
         d: &Deferral<'_>,
-        outcome: Option<&Outcome>,
+        ended: Option<ChildEnd>,
         job_over: bool,
         me: &Return,
     ) -> Result<()> {
         let (call, root) = (&self.call.hash, &me.root);
         let ourselves = HashSet::from([me.clone()]);
-        match outcome {
-            Some(Ok(_)) => wake_all(p, call, ourselves).await,
-            Some(Err(_)) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,
+        match ended {
+            Some(ChildEnd::Value) => wake_all(p, call, ourselves).await,
+            Some(ChildEnd::Failure) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,
             // A job that ended while its messages were sent: they may have been dropped before we were registered. So nobody
             // may believe that they are on their way.
             None if job_over => release_call(p, call, &self.call.topic).await,

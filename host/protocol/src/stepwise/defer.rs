@@ -5,15 +5,14 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::Ports;
-use super::child::{Child, read_pending};
+use super::child::{Child, ChildEnd, read_pending};
 use super::describe::describe_all;
-use super::load::outcome;
 use super::settle::release;
 use super::wake::readiness;
 use crate::concurrent::{Access, all};
 use crate::cycle::{Walk, may_wait};
 use crate::error::Result;
-use crate::model::{CallHash, Outcome, Root};
+use crate::model::{CallHash, Root};
 use crate::ports::{Deferral, Deferred, Key, Outgoing, Store, Swap, spawn_counter};
 use crate::records::{JobRecord, Readiness, RunRecord};
 use crate::wire::{Message, Return};
@@ -73,7 +72,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     let seen = look_again(p.store, root, &children).await?;
     // What ended before we were registered wakes nobody; so one wake-up for all of that, if it is enough. Before our entries go:
     // if we have lost our lease, another run may have registered the same ones, and nobody does again what we don't come to do.
-    if seen.outcomes.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet {
+    if seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet {
         p.send(&me.topic, &d.work.message).await?;
     }
     settle_sent(p, d, &children, &seen, &me).await?;
@@ -99,37 +98,41 @@ struct Seen {
     may_wait: Vec<bool>,
     /// Of each child. Of those whose message was not sent only failures: a value wakes whoever is registered, and a failure only
     /// those whose `run` record it finds.
-    outcomes: Vec<Option<Outcome>>,
+    ended: Vec<Option<ChildEnd>>,
     job_over: bool,
 }
 
-/// Reads all of it at once; see `load` for values and failures.
+/// Looks at all of it at once, without reading what the children came to; see `load` for values and failures.
 async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> Result<Seen> {
-    let mut keys: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, root)).collect();
+    let mut read: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, root)).collect();
     let sent: Vec<&CallHash> = children.iter().filter(|c| c.sent).map(|c| &c.call.hash).collect();
-    keys.extend(sent.iter().map(|call| Key::value(call)));
-    keys.extend(children.iter().map(|c| Key::failure(&c.call.hash, root)));
     if !sent.is_empty() {
-        keys.push(Key::job(root));
+        read.push(Key::job(root));
     }
-    let mut found = store.get_many(&keys).await?;
-    let job = if sent.is_empty() { None } else { found.pop().flatten() };
-    let mut failures = found.split_off(children.len() + sent.len());
-    let mut of_sent = found.split_off(children.len()).into_iter();
-    let values: Vec<Option<Bytes>> =
-        children.iter().map(|c| if c.sent { of_sent.next().flatten() } else { None }).collect();
-    let doubtful: Vec<usize> = (0..children.len()).filter(|n| values[*n].is_some() && failures[*n].is_none()).collect();
+    let mut runs = store.get_many(&read).await?;
+    let job = if sent.is_empty() { None } else { runs.pop().flatten() };
+    let failed = children.iter().map(|c| Key::failure(&c.call.hash, root));
+    let looked: Vec<Key> = sent.iter().map(|call| Key::value(call)).chain(failed).collect();
+    let mut of_sent = store.has_many(&looked).await?;
+    let mut failures = of_sent.split_off(sent.len());
+    let mut of_sent = of_sent.into_iter();
+    let values: Vec<bool> = children.iter().map(|c| c.sent && of_sent.next().unwrap_or_default()).collect();
+    let doubtful: Vec<usize> = (0..children.len()).filter(|n| values[*n] && !failures[*n]).collect();
     if !doubtful.is_empty() {
         let again: Vec<Key> = doubtful.iter().map(|n| Key::failure(&children[*n].call.hash, root)).collect();
-        for (n, failure) in doubtful.into_iter().zip(store.get_many(&again).await?) {
+        for (n, failure) in doubtful.into_iter().zip(store.has_many(&again).await?) {
             failures[n] = failure;
         }
     }
-    let may_wait = children.iter().zip(&found).map(|(child, run)| may_wait(run.as_deref(), child.in_other_jobs));
-    let outcomes = values.into_iter().zip(failures).zip(children.iter().map(|c| &c.call.hash));
+    let may_wait = children.iter().zip(&runs).map(|(child, run)| may_wait(run.as_deref(), child.in_other_jobs));
+    let ended = values.into_iter().zip(failures).map(|(value, failure)| match (value, failure) {
+        (_, true) => Some(ChildEnd::Failure),
+        (true, false) => Some(ChildEnd::Value),
+        (false, false) => None,
+    });
     Ok(Seen {
         may_wait: may_wait.collect(),
-        outcomes: outcomes.map(|((v, f), call)| outcome(root, call, v, f)).collect::<Result<_>>()?,
+        ended: ended.collect(),
         job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))?,
     })
 }
@@ -137,9 +140,9 @@ async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> R
 /// For each child whose message was sent: it may have ended before we registered; then whoever else waits for it is
 /// woken. If not, the message is known to be sent, and that is written down.
 async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], seen: &Seen, me: &Return) -> Result<()> {
-    let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(seen.outcomes.len());
-    for (child, outcome) in children.iter().zip(&seen.outcomes).filter(|(child, _)| child.sent) {
-        accesses.push(Box::pin(child.settle(p, d, outcome.as_ref(), seen.job_over, me)));
+    let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(seen.ended.len());
+    for (child, ended) in children.iter().zip(&seen.ended).filter(|(child, _)| child.sent) {
+        accesses.push(Box::pin(child.settle(p, d, *ended, seen.job_over, me)));
     }
     all(accesses).await?;
     Ok(())

@@ -39,13 +39,8 @@ pub async fn load(store: &dyn Store, work: &Work) -> Result<Loaded> {
             loaded.sample = vec![None; sampled];
             return Ok(loaded);
         }
-        let calls: Vec<CallHash> = run.sample.iter().rev().chain(&run.earlier).cloned().collect();
-        let mut sample = outcomes(store, root, &calls).await?;
-        let earlier = sample.split_off(sampled.min(sample.len()));
-        loaded.take_sample(sample);
-        if loaded.ready() {
-            loaded.earlier = earlier;
-        }
+        let calls: Vec<CallHash> = run.sample.iter().rev().cloned().collect();
+        loaded.take_sample(outcomes(store, root, &calls).await?);
     }
     Ok(loaded)
 }
@@ -58,8 +53,8 @@ async fn is_far_from_ready(store: &dyn Store, root: &Root, run: &RunRecord) -> R
     }
     let last = &run.sample[run.sample.len() - LAST_FEW..];
     let keys: Vec<Key> = last.iter().flat_map(|c| [Key::value(c), Key::failure(c, root)]).collect();
-    let found = store.get_many(&keys).await?;
-    let missing = found.chunks(2).filter(|outcome| outcome.iter().all(Option::is_none)).count();
+    let found = store.has_many(&keys).await?;
+    let missing = found.chunks(2).filter(|outcome| !outcome.contains(&true)).count();
     Ok(missing as u64 > u64::from(run.total.saturating_sub(run.need)))
 }
 

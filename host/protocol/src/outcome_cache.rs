@@ -1,0 +1,211 @@
+//! Outcomes that earlier runs of a call were told, so that its next replay need not read them again.
+//!
+//! A handler that makes N calls one after the other is run N times, and each run asks for everything that the runs before
+//! asked for: without this a worker reads N²/2 outcomes.
+//!
+//! An entry belongs to one *attempt* of one call in one job: it is used only by a run whose `run` record has the same
+//! `attempt` and `first` as the run that left it. So nothing that `forget`, `gc`, a retry or another job does meanwhile can
+//! reach a run through the cache, and where a peer overwrote a value, the replay sees what the run before saw.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::model::{CallHash, Millis, Outcome, Root, size_of_outcome};
+use crate::records::RunRecord;
+use crate::wire::Message;
+
+/// Bytes that a worker keeps: a thousand calls in flight with thirty results of 1 KiB each.
+const DEFAULT_BYTES: usize = 32 << 20;
+
+/// What an outcome takes beside its own bytes and its call's hash: its place in a map, and two allocations.
+const OVERHEAD: usize = 160;
+
+/// The outcomes that one run knows.
+#[derive(Debug, Default)]
+pub struct KnownOutcomes {
+    outcomes: HashMap<CallHash, Outcome>,
+    bytes: usize,
+}
+
+impl KnownOutcomes {
+    #[must_use]
+    pub fn get(&self, call: &CallHash) -> Option<&Outcome> {
+        self.outcomes.get(call)
+    }
+
+    #[must_use]
+    pub fn contains(&self, call: &CallHash) -> bool {
+        self.outcomes.contains_key(call)
+    }
+
+    /// The first outcome of a call stays: a replay must not be told another one.
+    pub fn insert(&mut self, call: CallHash, outcome: Outcome) {
+        let bytes = size_of_outcome(&outcome);
+        self.outcomes.entry(call).or_insert_with(|| {
+            self.bytes += bytes;
+            outcome
+        });
+    }
+
+    /// Bytes of all outcomes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    fn cost(&self) -> usize {
+        let hash = self.outcomes.keys().next().map_or(0, |call| call.as_str().len());
+        self.bytes + self.outcomes.len() * (OVERHEAD + hash)
+    }
+}
+
+impl IntoIterator for KnownOutcomes {
+    type Item = (CallHash, Outcome);
+    type IntoIter = std::collections::hash_map::IntoIter<CallHash, Outcome>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.outcomes.into_iter()
+    }
+}
+
+/// Outcomes of calls that are waiting, for their next run. Bounded in bytes; the calls that have waited longest go first.
+#[derive(Debug)]
+pub struct OutcomeCache {
+    inner: Mutex<Inner>,
+    /// The most bytes that it keeps.
+    most: usize,
+}
+
+impl Default for OutcomeCache {
+    fn default() -> Self {
+        Self::with_bytes(DEFAULT_BYTES)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    entries: HashMap<Owner, (u64, KnownOutcomes)>,
+    /// The owners, by when their entry was put.
+    order: BTreeMap<u64, Owner>,
+    next: u64,
+    bytes: usize,
+}
+
+/// One attempt of one call in one job.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Owner {
+    root: Root,
+    call: CallHash,
+    attempt: u32,
+    first: Millis,
+}
+
+impl Owner {
+    fn new(message: &Message, run: &RunRecord) -> Self {
+        let Message { root, call } = message;
+        Self { root: root.clone(), call: call.clone(), attempt: run.attempt, first: run.first }
+    }
+}
+
+impl OutcomeCache {
+    /// A cache that keeps at most so many bytes; with 0 it keeps nothing.
+    #[must_use]
+    pub fn with_bytes(most: usize) -> Self {
+        Self { inner: Mutex::default(), most }
+    }
+
+    /// Takes out what the run that left this record knew; nothing, if it is not there. It is not kept while the call runs.
+    #[must_use]
+    pub fn take(&self, message: &Message, run: &RunRecord) -> KnownOutcomes {
+        self.lock().remove(&Owner::new(message, run)).unwrap_or_default()
+    }
+
+    /// Keeps what a run knew that left this record behind.
+    pub fn put(&self, message: &Message, run: &RunRecord, known: KnownOutcomes) {
+        let (owner, cost) = (Owner::new(message, run), known.cost());
+        let mut inner = self.lock();
+        inner.remove(&owner);
+        if cost > self.most || known.outcomes.is_empty() {
+            return;
+        }
+        while inner.bytes + cost > self.most
+            && let Some((_, oldest)) = inner.order.first_key_value()
+        {
+            let oldest = oldest.clone();
+            inner.remove(&oldest);
+        }
+        let turn = inner.next;
+        inner.next += 1;
+        inner.bytes += cost;
+        inner.order.insert(turn, owner.clone());
+        inner.entries.insert(owner, (turn, known));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn remove(&mut self, owner: &Owner) -> Option<KnownOutcomes> {
+        let (turn, known) = self.entries.remove(owner)?;
+        self.order.remove(&turn);
+        self.bytes -= known.cost();
+        Some(known)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn message(call: &str) -> Message {
+        Message { root: "job".into(), call: call.into() }
+    }
+
+    fn known(bytes: usize) -> KnownOutcomes {
+        let mut known = KnownOutcomes::default();
+        known.insert("c".into(), Ok(Bytes::from(vec![0; bytes])));
+        known
+    }
+
+    fn run(attempt: u32, first: Millis) -> RunRecord {
+        RunRecord { attempt, first, ..RunRecord::default() }
+    }
+
+    #[test]
+    fn only_the_same_attempt_gets_what_a_run_knew() {
+        let cache = OutcomeCache::default();
+        cache.put(&message("p"), &run(1, 5), known(10));
+        for (call, other) in [("q", run(1, 5)), ("p", run(2, 5)), ("p", run(1, 6))] {
+            assert!(!cache.take(&message(call), &other).contains(&"c".into()));
+        }
+        assert!(cache.take(&message("p"), &run(1, 5)).contains(&"c".into()));
+        assert!(!cache.take(&message("p"), &run(1, 5)).contains(&"c".into()), "taken out");
+        assert_eq!(cache.lock().bytes, 0);
+    }
+
+    #[test]
+    fn it_is_bounded_and_the_oldest_go_first() {
+        let cache = OutcomeCache::with_bytes(10_000);
+        for call in ["a", "b", "c"] {
+            cache.put(&message(call), &run(1, 1), known(4_000));
+        }
+        assert!(cache.lock().bytes <= 10_000);
+        let there = ["a", "b", "c"].map(|call| cache.take(&message(call), &run(1, 1)).contains(&"c".into()));
+        assert_eq!(there, [false, true, true]);
+        cache.put(&message("large"), &run(1, 1), known(20_000));
+        assert!(!cache.take(&message("large"), &run(1, 1)).contains(&"c".into()));
+        assert!(cache.lock().entries.is_empty() && cache.lock().order.is_empty());
+    }
+
+    #[test]
+    fn the_first_outcome_of_a_call_stays() {
+        let mut known = known(3);
+        known.insert("c".into(), Ok(Bytes::from_static(b"another")));
+        assert_eq!(known.get(&"c".into()), Some(&Ok(Bytes::from_static(&[0; 3]))));
+        assert_eq!(known.bytes(), 3);
+    }
+}
