@@ -7,7 +7,7 @@
 //! - `concurrent`: several accesses of a stepwise transition at once
 //! - `cycle`, `release`: what walks up from a call to those that wait for it
 //! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
-//! - `replay`: one run of a call; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
+//! - `replay`: one run of a call; `gate`: when it may start; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
 pub mod bencode;
 pub mod client;
@@ -18,6 +18,7 @@ pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod fused;
+pub mod gate;
 pub mod gc;
 pub mod listing;
 pub mod model;

@@ -11,6 +11,7 @@ use brrr_protocol::model::{Call, CallHash, Root, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::gate::Always;
 use brrr_protocol::step::{Limits, Site, step};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -93,7 +94,7 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
             tokio::spawn(async move {
                 let _turn = turn.lock().await;
                 let limits = Limits::default();
-                let site = Site { backend: &backend, handler: &Tree, limits: &limits, observer: None, clock: &|| 1 };
+                let site = Site { backend: &backend, handler: &Tree, limits: &limits, gate: &Always, observer: None, clock: &|| 1 };
                 step(&site, &delivery, false).await.unwrap();
                 drop(permit);
                 done();
