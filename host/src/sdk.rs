@@ -12,8 +12,8 @@ use brrr_protocol::model::hex;
 use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
-use crate::trust;
 use crate::build::Language;
+use crate::trust;
 
 // `build.rs` names the same folders: cargo has to look for new files there.
 #[derive(RustEmbed)]

@@ -46,7 +46,8 @@ pub fn check_own_folder(project: &Path) -> io::Result<()> {
 /// # Errors
 /// When it would lead out of the folder, or through a link.
 pub fn below(folder: &Path, path: &Path) -> io::Result<PathBuf> {
-    let refused = |reason| Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{}: {reason}", path.display())));
+    let refused =
+        |reason| Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{}: {reason}", path.display())));
     let mut whole = folder.to_owned();
     for part in path.components() {
         let Component::Normal(part) = part else { return refused("it leads out of its folder") };

@@ -386,7 +386,9 @@ fn unlike_bytes_are_no_one_call_and_no_answer_is_guessed_at() {
     for query in ["greetee=%ff", "greetee=%fe", "%ff=x", "greetee=%C3"] {
         assert_eq!(status(&address, &format!("POST /hello?{query} HTTP/1.1"), LOCAL), 400, "{query}");
     }
-    for first in [GET, "POST /hello?greetee=%ff HTTP/1.1", "GET /jobs/none HTTP/1.1", "PUT /hello HTTP/1.1", "GET / HTTP/1.1"] {
+    for first in
+        [GET, "POST /hello?greetee=%ff HTTP/1.1", "GET /jobs/none HTTP/1.1", "PUT /hello HTTP/1.1", "GET / HTTP/1.1"]
+    {
         let answer = ask(&address, format!("{first}\r\nconnection: close\r\n{LOCAL}\r\n").as_bytes());
         assert!(answer.contains("\r\nx-content-type-options: nosniff\r\n"), "{first}: {answer}");
     }

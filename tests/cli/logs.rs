@@ -32,7 +32,10 @@ fn a_guests_text_forges_no_line() {
     }
     let ended = worker.stop();
     tells_nothing_of_its_own("the worker", &ended.stderr);
-    assert!(ended.stderr.lines().any(|line| line.contains("failed:") && line.contains(r"x\r\n2026-01-01")), "{ended:?}");
+    assert!(
+        ended.stderr.lines().any(|line| line.contains("failed:") && line.contains(r"x\r\n2026-01-01")),
+        "{ended:?}"
+    );
 }
 
 /// What it prints counts over all attempts, and so does what is said of them.

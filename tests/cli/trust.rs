@@ -89,7 +89,8 @@ fn a_found_file_sends_events_nowhere_else() {
     let (env, elsewhere) = (Env::new(), Env::new());
     std::fs::copy(guest(), env.path("app.wasm")).expect("a copy");
     let outside = elsewhere.path("events");
-    let file = |events: &std::path::Path| format!("[worker]\nevents = {events:?}\n[[components]]\npath = \"app.wasm\"\n");
+    let file =
+        |events: &std::path::Path| format!("[worker]\nevents = {events:?}\n[[components]]\npath = \"app.wasm\"\n");
     env.write("brrr.toml", file(&outside));
     env.run(["run"]).refused(2, &["brrr.toml", "outside of its folder", "--config"]);
     symlink(&outside, env.path("link")).expect("a link");

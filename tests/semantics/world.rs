@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::{Event, Observer, Subject};
+use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Call, Outcome, Root, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Cache, Delivery, Key, Kind, NewJob, Queue, Store, Swap, spawn_counter};
 use brrr_protocol::records::{JobRecord, JobState};
-use brrr_protocol::gate::Always;
 use brrr_protocol::step::{Limits, Site, Step, step};
 use bytes::Bytes;
 

@@ -118,8 +118,7 @@ impl Budgets {
             calls.spent.retain(|_, budget| budget.left_to_pay(now) > 0);
             calls.full_at = CALLS.max(2 * calls.spent.len());
         }
-        let budget =
-            calls.spent.entry(call.clone()).or_insert_with(|| Budget { spent: 0, at: now, muted: false });
+        let budget = calls.spent.entry(call.clone()).or_insert_with(|| Budget { spent: 0, at: now, muted: false });
         (budget.spent, budget.at) = (budget.left_to_pay(now), now);
         if budget.muted && budget.spent > BURST / 2 {
             return Spent::Nothing;

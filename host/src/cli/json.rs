@@ -127,7 +127,10 @@ fn mark(text: &str) -> Result<Option<String>, String> {
     out.push_str(&text[from..]);
     let is_marked = |text: &str| text.chars().any(|c| MARKS.contains(&c));
     // An escaped one is found as well: `\udbfc` begins it.
-    if is_marked(text) || text.to_ascii_lowercase().contains("\\udbfc\\u") || text.to_ascii_lowercase().contains("\\udbfd\\u") {
+    if is_marked(text)
+        || text.to_ascii_lowercase().contains("\\udbfc\\u")
+        || text.to_ascii_lowercase().contains("\\udbfd\\u")
+    {
         return Err("the payload has half a surrogate pair beside characters of U+10F000 to U+10F7FF".to_owned());
     }
     Ok(Some(out))
@@ -160,7 +163,7 @@ enum Open {
 fn deep(text: &str) -> Result<Value, Stop> {
     let bytes = text.as_bytes();
     let skip = |at: usize| at + bytes[at.min(bytes.len())..].iter().take_while(|b| b" \t\r\n".contains(b)).count();
-    let name = |at: usize| {
+    let name = |at: usize| -> Result<(String, usize), Stop> {
         let end = end_of_scalar(bytes, at);
         let name: String = serde_json::from_str(&text[at..end]).map_err(|_| Stop::At(at))?;
         let colon = skip(end);

@@ -35,7 +35,6 @@ pub struct Held {
     _room: Option<OwnedSemaphorePermit>,
 }
 
-
 impl Room {
     /// Room for bodies whose clients keep this pace.
     pub fn new(pace: Pace) -> Self {

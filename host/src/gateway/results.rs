@@ -49,9 +49,9 @@ struct Held {
 }
 
 /// What `Bytes` owns of it.
-struct Copy(Arc<Held>);
+struct Owner(Arc<Held>);
 
-impl AsRef<[u8]> for Copy {
+impl AsRef<[u8]> for Owner {
     fn as_ref(&self) -> &[u8] {
         &self.0.value
     }
@@ -65,12 +65,7 @@ pub struct Sendable {
 
 impl Results {
     fn of(bytes: usize) -> Self {
-        Self {
-            reads: Semaphore::new(READS),
-            room: Arc::new(Semaphore::new(bytes)),
-            bytes,
-            sending: Mutex::default(),
-        }
+        Self { reads: Semaphore::new(READS), room: Arc::new(Semaphore::new(bytes)), bytes, sending: Mutex::default() }
     }
 
     /// Waits for its turn to read a result from the backend. Whoever has it keeps it until the result has its room.
@@ -115,7 +110,7 @@ fn json_in(value: &Bytes) -> Option<Range<usize>> {
 impl Sendable {
     fn of(held: Arc<Held>) -> Self {
         let json = held.json.clone();
-        Self { value: Bytes::from_owner(Copy(held)), json }
+        Self { value: Bytes::from_owner(Owner(held)), json }
     }
 
     /// Is it JSON?

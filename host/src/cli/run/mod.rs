@@ -132,7 +132,9 @@ fn check_events(args: &Args, config: &Config) -> anyhow::Result<()> {
     let outside = !trust::is_inside(path.parent().unwrap_or(Path::new("")), events);
     if events.as_os_str() != "-" && outside && config.settings.iter().any(of_file) {
         let (path, events) = (path.display(), events.display());
-        let text = format!("{path}: its events go to {events}, outside of its folder; name the file (--config {path}) to allow it");
+        let text = format!(
+            "{path}: its events go to {events}, outside of its folder; name the file (--config {path}) to allow it"
+        );
         return Err(Told::new(Exit::Usage, text).into());
     }
     Ok(())

@@ -89,7 +89,12 @@ impl Folder {
     pub fn remove_older_than(&self, age: Duration) {
         let Ok(files) = Dir::read_from(&self.folder) else { return };
         for entry in files.flatten() {
-            let file = openat(&self.folder, entry.file_name(), OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty());
+            let file = openat(
+                &self.folder,
+                entry.file_name(),
+                OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
+                Mode::empty(),
+            );
             let Ok(file) = file.map(File::from) else { continue };
             let touched = file.metadata().and_then(|found| found.modified());
             if touched.is_ok_and(|at| at.elapsed().is_ok_and(|since| since > age)) {
@@ -129,16 +134,12 @@ fn enter(folder: impl AsFd, name: &Path) -> rustix::io::Result<OwnedFd> {
     }
 }
 
-const WRITABLE_BY_ALL: u32 = 0o002;
-const WRITABLE_BY_OTHERS: u32 = 0o022;
-const STICKY: u32 = 0o1000;
-
 /// A folder above ours. Many systems give each user a group of their own, so a group may write it.
 fn check_above(found: &Stat) -> Result<(), &'static str> {
-    let (owner, mode) = (found.st_uid, found.st_mode as u32);
+    let (owner, mode) = (found.st_uid, Mode::from_raw_mode(found.st_mode));
     if owner != geteuid().as_raw() && owner != 0 {
         Err("belongs to another user")
-    } else if mode & WRITABLE_BY_ALL != 0 && mode & STICKY == 0 {
+    } else if mode.contains(Mode::WOTH) && !mode.contains(Mode::SVTX) {
         Err("can be written by other users")
     } else {
         Ok(())
@@ -148,7 +149,7 @@ fn check_above(found: &Stat) -> Result<(), &'static str> {
 fn check_own(found: &Stat) -> Result<(), &'static str> {
     if found.st_uid != geteuid().as_raw() {
         Err("belongs to another user")
-    } else if found.st_mode as u32 & WRITABLE_BY_OTHERS != 0 {
+    } else if Mode::from_raw_mode(found.st_mode).intersects(Mode::WGRP | Mode::WOTH) {
         Err("can be written by other users (chmod 700 it)")
     } else {
         Ok(())
