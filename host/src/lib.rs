@@ -7,7 +7,8 @@
 //! - `permissions`: what a handler may touch
 //! - `testing`: tries a component's calls in memory, for `test`
 //! - `wasm`: runs the guests; `gateway`: HTTP; `view`: documents that it shares with the command line; `units`: times and
-//!   sizes as people write them
+//!   sizes as people write them; `text`: what guests chose, fit for logs and
+//!   terminals; `trust`: whose files are followed
 
 pub mod build;
 pub mod cli;
@@ -19,6 +20,8 @@ pub mod gateway;
 pub mod permissions;
 pub mod sdk;
 pub mod testing;
+mod text;
+mod trust;
 mod units;
 mod view;
 pub mod wasm;

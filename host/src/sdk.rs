@@ -13,6 +13,7 @@ use rust_embed::RustEmbed;
 use sha2::{Digest as _, Sha256};
 
 use crate::build::Language;
+use crate::trust;
 
 // `build.rs` names the same folders: cargo has to look for new files there.
 #[derive(RustEmbed)]
@@ -121,9 +122,12 @@ pub fn cargo_lock() -> Option<Vec<u8>> {
 /// # Errors
 /// When a file can't be written.
 pub fn write(folder: &Path, language: Language) -> io::Result<()> {
-    let root = folder.join(".brrr");
+    trust::check_own_folder(folder)?;
+    let root = folder.join(trust::OWN_FOLDER);
+    // The folder may come from somebody else: what lies in it leads nowhere else.
+    let own = |path: &str| trust::below(&root, Path::new(path));
     // The digest, then the files, a line each.
-    let stamp = root.join("sdk").join(format!("{}.written", language.name()));
+    let stamp = own(&format!("sdk/{}.written", language.name()))?;
     let before = fs::read_to_string(&stamp).unwrap_or_default();
     let mut before = before.lines();
     let digest = digest(language);
@@ -133,14 +137,14 @@ pub fn write(folder: &Path, language: Language) -> io::Result<()> {
     let files = files(language);
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     // What an older binary wrote and this one no longer has. Not whole folders: compilers are installed among them.
-    for stale in before.filter(|path| !paths.contains(path) && !path.contains("..")) {
-        match fs::remove_file(root.join(stale)) {
+    for stale in before.filter(|path| !paths.contains(path)) {
+        match fs::remove_file(own(stale)?) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
     }
     for file in &files {
-        let path = root.join(&file.path);
+        let path = own(&file.path)?;
         // Only where the bytes differ, so that no compiler does its work again for a new date.
         if fs::read(&path).is_ok_and(|bytes| *bytes == *file.bytes) {
             continue;
@@ -151,7 +155,7 @@ pub fn write(folder: &Path, language: Language) -> io::Result<()> {
         fs::write(path, &file.bytes)?;
     }
     // Even where the project has no such line of its own, nobody wants this in a commit.
-    fs::write(root.join(".gitignore"), "*\n")?;
+    fs::write(own(".gitignore")?, "*\n")?;
     // Last: what was cut off is written again.
     let list: Vec<&str> = paths.into_iter().collect();
     fs::write(stamp, format!("{digest}\n{}\n", list.join("\n")))
@@ -201,5 +205,25 @@ mod tests {
         write(folder.path(), Language::C).expect("written");
         assert_eq!(fs::read(&header).expect("a header"), whole);
         assert!(!path("sdk/gone.c").exists());
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_costs_no_file_outside_of_it() {
+        let (folder, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        let precious = other.path().join("precious");
+        fs::write(&precious, "mine").expect("a file");
+        let sdk = folder.path().join(".brrr/sdk");
+        fs::create_dir_all(&sdk).expect("a folder");
+        for named in [precious.to_str().expect("UTF-8"), "../../precious", "up/precious"] {
+            std::os::unix::fs::symlink(other.path(), folder.path().join(".brrr/up")).ok();
+            fs::write(sdk.join("c.written"), format!("another digest\n{named}\n")).expect("a file");
+            write(folder.path(), Language::C).expect_err("refused");
+        }
+        fs::remove_file(sdk.join("c.written")).expect("a file");
+        // Nor is a file written through a link.
+        let link = folder.path().join(".brrr/.gitignore");
+        std::os::unix::fs::symlink(&precious, link).expect("a link");
+        write(folder.path(), Language::C).expect_err("refused");
+        assert_eq!(fs::read(&precious).expect("it is there"), b"mine");
     }
 }

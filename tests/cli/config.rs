@@ -133,6 +133,17 @@ fn a_project_says_it_all_once() {
     worker.stop().ok();
 }
 
+/// (That each command takes what the file says is held beside `cli/settings.rs`, for all of them.)
+#[test]
+fn dead_letters_are_those_of_the_files_topic_and_backend() {
+    let env = Env::new();
+    env.write("brrr.toml", "topic = \"one\"\nbackend = \"sqlite:here.db\"\n");
+    without_topic(&env, &["schedule", "fib"]).end().ok();
+    without_topic(&env, &["dead", "list"]).end().ok();
+    without_topic(&env, &["dead", "show", "7"]).end().refused(40, &["one"]);
+    assert!(env.path("here.db").exists() && !env.path(".brrr").exists());
+}
+
 #[test]
 fn a_flag_that_names_a_backend_means_all_of_it() {
     let env = Env::new();

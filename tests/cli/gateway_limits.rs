@@ -304,3 +304,93 @@ fn who_reads_nothing_is_hung_up_on() {
     assert!(ask(&address, request.as_bytes()).len() > 15_000_000);
     worker.stop().ok();
 }
+
+/// Reads of 15 MB each, by clients that read their first bytes and then nothing for a while.
+fn slow_readers(address: &str, sizes: impl Iterator<Item = usize>) -> Vec<(TcpStream, u16)> {
+    let read = |bytes: usize| {
+        let arguments = format!("{{\"bytes\": {bytes}}}");
+        let length = arguments.len();
+        let request = format!("GET /big_result HTTP/1.1\r\n{LOCAL}content-length: {length}\r\n\r\n{arguments}");
+        let mut stream = connect(address);
+        stream.write_all(request.as_bytes()).expect("written");
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).expect("an answer");
+        (stream, statuses(&String::from_utf8_lossy(&first))[0])
+    };
+    sizes.map(read).collect()
+}
+
+/// What slow readers hold is bounded, whether they read the same or each its own.
+#[test]
+fn slow_readers_share_what_they_read() {
+    const BYTES: usize = 15_000_000;
+    let env = Env::new();
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let address = address(&worker);
+    for n in 0..12 {
+        env.run(["schedule", "big_result", &format!("{{\"bytes\": {}}}", BYTES + n)]).ok();
+    }
+    for n in 0..12 {
+        env.run(["call", "big_result", &format!("{{\"bytes\": {}}}", BYTES + n)]).ok();
+    }
+    let before = worker.memory("VmRSS");
+    let same = slow_readers(&address, std::iter::repeat_n(BYTES, 60));
+    assert!(same.iter().all(|(_, status)| *status == 200), "{same:?}");
+    let others = slow_readers(&address, (1..12).map(|n| BYTES + n));
+    assert!(others.iter().any(|(_, status)| *status == 503), "{others:?}");
+    let grown = worker.memory("VmRSS").saturating_sub(before);
+    assert!(grown < 400, "{grown} MiB for {} readers", same.len() + others.len());
+    // Small results are still answered; and who goes on gets all.
+    assert_eq!(status(&address, GET, LOCAL), 404);
+    let (last, _) = same.into_iter().next_back().expect("a reader");
+    let (mut last, mut got) = (last.take(BYTES as u64), 0);
+    let mut buffer = vec![0; 1 << 20];
+    while let n @ 1.. = last.read(&mut buffer).expect("more") {
+        got += n;
+    }
+    assert_eq!(got, BYTES);
+    worker.stop().ok();
+}
+
+/// A few large bodies that don't end take the room of large ones only.
+#[test]
+fn slow_writers_keep_out_no_small_request() {
+    let env = Env::new();
+    let (serve, address) = serve(&env, &[]);
+    let head = format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: {}\r\n\r\n", 16 << 20);
+    let slow: Vec<TcpStream> = (0..5)
+        .map(|_| {
+            let mut stream = connect(&address);
+            stream.set_write_timeout(Some(Duration::from_secs(2))).expect("a timeout");
+            // All but its last byte, or as much of it as is taken.
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b' '; (16 << 20) - 1]));
+            stream
+        })
+        .collect();
+    let large = format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: 200000\r\n\r\n{}", " ".repeat(200_000));
+    assert_eq!(statuses(&ask(&address, large.as_bytes())), [503], "the room of large ones is taken");
+    let small = "{\"greetee\": \"x\"}";
+    for _ in 0..3 {
+        let request = format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: {}\r\n\r\n{small}", small.len());
+        assert_eq!(statuses(&ask(&address, request.as_bytes())), [202]);
+    }
+    drop(slow);
+    serve.stop().ok();
+}
+
+#[test]
+fn unlike_bytes_are_no_one_call_and_no_answer_is_guessed_at() {
+    let env = Env::new();
+    let (serve, address) = serve(&env, &[]);
+    assert_eq!(status(&address, "GET /hello?greetee=%C3%B6 HTTP/1.1", LOCAL), 404);
+    for query in ["greetee=%ff", "greetee=%fe", "%ff=x", "greetee=%C3"] {
+        assert_eq!(status(&address, &format!("POST /hello?{query} HTTP/1.1"), LOCAL), 400, "{query}");
+    }
+    for first in
+        [GET, "POST /hello?greetee=%ff HTTP/1.1", "GET /jobs/none HTTP/1.1", "PUT /hello HTTP/1.1", "GET / HTTP/1.1"]
+    {
+        let answer = ask(&address, format!("{first}\r\nconnection: close\r\n{LOCAL}\r\n").as_bytes());
+        assert!(answer.contains("\r\nx-content-type-options: nosniff\r\n"), "{first}: {answer}");
+    }
+    serve.stop().ok();
+}

@@ -99,6 +99,8 @@ impl Env {
         }
         // Compiled once for all tests, and not into the user's cache.
         command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
+        // What the tests' own files grant is not asked about, and nothing is kept of the user's.
+        command.env("BRRR_YES", "1").env("XDG_STATE_HOME", self.folder.path().join(".state"));
         command.env_remove("RUST_BACKTRACE").env("BRRR_TOPIC", TOPIC);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         if let Some(user) = self.user {

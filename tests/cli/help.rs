@@ -38,7 +38,10 @@ fn help_is_as_recorded() {
         parts.push(format!("$ brrr-host dead {action} --help\n{}", env.run(["dead", action, "--help"]).ok()));
     }
     // The environment of a test is not the user's, and clap shows it.
-    let all = parts.join("\n\n").replace("[env: BRRR_TOPIC=demo]", "[env: BRRR_TOPIC=]") + "\n";
+    let all = parts.join("\n\n");
+    let all =
+        all.replace("[env: BRRR_TOPIC=demo]", "[env: BRRR_TOPIC=]").replace("[env: BRRR_YES=1]", "[env: BRRR_YES=]")
+            + "\n";
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/cli/help.txt");
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &all).expect("help.txt");

@@ -76,3 +76,45 @@ async fn without_a_folder_it_compiles() {
     assert!(!cached(&engine, &path).await);
     assert!(!cached(&engine, &path).await);
 }
+
+/// What lies in a folder of another user is theirs to choose, at any moment: also a folder that is ours for now.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_in_a_folder_of_another_user_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let path = Fixture::default().write(folder.path());
+    let theirs = folder.path().join("theirs");
+    let cache = theirs.join("deeper").join("cache");
+    assert!(!cached(&engine(&cache), &path).await);
+    assert!(cached(&engine(&cache), &path).await);
+    fs::set_permissions(&theirs, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(!cached(&engine(&cache), &path).await, "others can rename what is in it");
+    fs::set_permissions(&theirs, fs::Permissions::from_mode(0o1777)).unwrap();
+    assert!(cached(&engine(&cache), &path).await, "as /tmp");
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&theirs, Some(65_534), None).unwrap();
+        assert!(!cached(&engine(&cache), &path).await, "belongs to another user");
+    } else {
+        eprintln!("SKIPPED: only root can give a folder to another user");
+    }
+}
+
+/// The folder that was checked is the one that is read, whatever is put in its place.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_folder_that_is_swapped_afterwards_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Fixture::default().write(folder.path());
+    let (cache, away) = (folder.path().join("cache"), folder.path().join("away"));
+    assert!(!cached(&engine(&cache), &path).await);
+    let opened = engine(&cache);
+    fs::rename(&cache, &away).unwrap();
+    fs::create_dir(&cache).unwrap();
+    // A stranger's: all of it damaged, and never looked at.
+    for file in fs::read_dir(&away).unwrap() {
+        fs::write(cache.join(file.unwrap().file_name()), "native code of a stranger").unwrap();
+    }
+    assert!(cached(&opened, &path).await, "from the folder that was opened");
+    assert!(!cached(&engine(&cache), &path).await);
+}

@@ -32,7 +32,7 @@ pub use project::Project;
 pub use stamp::is_source;
 use tools::Tools;
 
-use crate::sdk;
+use crate::{sdk, trust};
 
 /// How a build is done.
 #[derive(Clone, Debug, Default)]
@@ -111,8 +111,9 @@ const LOCK: &str = ".brrr/build.lock";
 
 /// Waits for its turn; it is over when the file is dropped, however the process ends.
 fn lock(folder: &Path) -> io::Result<File> {
-    let path = folder.join(LOCK);
-    fs::create_dir_all(folder.join(".brrr"))?;
+    trust::check_own_folder(folder)?;
+    let path = trust::below(folder, Path::new(LOCK))?;
+    fs::create_dir_all(folder.join(trust::OWN_FOLDER))?;
     let file = File::options().create(true).append(true).open(path)?;
     file.lock()?;
     Ok(file)
@@ -121,8 +122,9 @@ fn lock(folder: &Path) -> io::Result<File> {
 /// The file that a tool is told to write.
 fn scratch(tools: &Tools) -> Result<PathBuf, BuildError> {
     let folder = tools.own("built");
-    fs::create_dir_all(&folder).map_err(tools.file("written", &folder))?;
-    Ok(folder.join("new.wasm"))
+    let file = trust::below(&tools.project.folder, Path::new(".brrr/built/new.wasm"));
+    let made = file.and_then(|file| fs::create_dir_all(&folder).map(|()| file));
+    made.map_err(tools.file("written", &folder))
 }
 
 /// Copied and renamed: who reads the old component keeps it whole.

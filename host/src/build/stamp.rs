@@ -10,7 +10,7 @@ use brrr_protocol::model::hex;
 use sha2::{Digest as _, Sha256};
 
 use super::Project;
-use crate::sdk;
+use crate::{sdk, trust};
 
 /// Folders that no source is in: what is made by tools, what is installed, what others keep there.
 pub const NO_SOURCES: &[&str] = &[".brrr", ".git", "target", "node_modules", "__pycache__", ".venv", "venv"];
@@ -72,7 +72,7 @@ fn collect(root: &Path, below: &Path, files: &mut BTreeMap<PathBuf, PathBuf>) ->
 /// # Errors
 /// When that can't be written.
 pub fn write(project: &Project, component: &Path, inputs: &str) -> io::Result<()> {
-    let path = stamp(project, component);
+    let path = stamp(project, component)?;
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
@@ -82,15 +82,16 @@ pub fn write(project: &Project, component: &Path, inputs: &str) -> io::Result<()
 /// Was `component` made of `inputs`, and is it still what was made?
 #[must_use]
 pub fn holds(project: &Project, component: &Path, inputs: &str) -> bool {
-    let written = fs::read_to_string(stamp(project, component)).unwrap_or_default();
+    let written = stamp(project, component).and_then(fs::read_to_string).unwrap_or_default();
     let mut lines = written.lines();
     lines.next() == Some(inputs) && state(component).is_ok_and(|now| lines.next() == Some(&now))
 }
 
 /// One a component: a folder can have several.
-fn stamp(project: &Project, component: &Path) -> PathBuf {
+fn stamp(project: &Project, component: &Path) -> io::Result<PathBuf> {
     let path = component.to_string_lossy();
-    project.folder.join(".brrr/built").join(&hex(&Sha256::digest(path.as_bytes()))[..16])
+    let name = &hex(&Sha256::digest(path.as_bytes()))[..16];
+    trust::below(&project.folder, &Path::new(".brrr/built").join(name))
 }
 
 /// A component of 20 MB is not read for this.

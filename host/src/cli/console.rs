@@ -1,10 +1,16 @@
 //! What guests print, on the worker's stdout (or stderr, where stdout is for events): whole lines, each with its task and
-//! a short call hash.
+//! a short call hash. How much one call may show is bounded over all its attempts.
 
+use std::collections::HashMap;
 use std::io;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use brrr_protocol::model::CallHash;
 
 use super::output::{colour_on_stderr, colour_on_stdout};
 use crate::exit::Exit;
+use crate::text;
 use crate::wasm::{LogLevel, Output, OutputLine, Stream};
 use crate::worker::Shutdown;
 
@@ -13,21 +19,22 @@ pub struct Console {
     stderr: bool,
     colour: bool,
     shutdown: Shutdown,
+    budgets: Budgets,
 }
 
 impl Console {
     /// One that asks the worker to stop when nobody reads its output any more.
     pub fn stdout(shutdown: Shutdown) -> Self {
-        Self { stderr: false, colour: colour_on_stdout(), shutdown }
+        Self { stderr: false, colour: colour_on_stdout(), shutdown, budgets: Budgets::default() }
     }
 
     /// As `stdout`, on stderr.
     pub fn stderr(shutdown: Shutdown) -> Self {
-        Self { stderr: true, colour: colour_on_stderr(), shutdown }
+        Self { stderr: true, colour: colour_on_stderr(), shutdown, budgets: Budgets::default() }
     }
 
     fn format(&self, line: &OutputLine<'_>) -> String {
-        let (task, call) = (line.task, line.call.short());
+        let (task, call) = (text::line(line.task), text::line(line.call.short()));
         let level = match line.stream {
             Stream::Stdout => "",
             Stream::Stderr => "stderr: ",
@@ -37,8 +44,7 @@ impl Console {
             Stream::Log(LogLevel::Warn) => "warn: ",
             Stream::Log(LogLevel::Error) => "error: ",
         };
-        // A guest must not move the cursor of the terminal that it is shown on; a tab is harmless.
-        let text: String = line.text.chars().filter(|c| !c.is_control() || *c == '\t').collect();
+        let text = text::line(line.text);
         if self.colour {
             format!("\x1b[36m{task}\x1b[0m \x1b[2m{call} │\x1b[0m {level}{text}\n")
         } else {
@@ -49,12 +55,116 @@ impl Console {
 
 impl Output for Console {
     fn write(&self, line: OutputLine<'_>) {
-        let text = self.format(&line);
+        let mut text = self.format(&line);
+        match self.budgets.spend(line.call, text.len(), Instant::now()) {
+            Spent::Enough => {}
+            Spent::TheLast => {
+                let note = format!("(the output of this call is left out from here on: more than {} MiB)", BURST >> 20);
+                text = self.format(&OutputLine { text: &note, ..line });
+            }
+            Spent::Nothing => return,
+        }
         // Built first and written at once: lines of calls that run side by side don't mix.
         let write = |out: &mut dyn io::Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
         let written = if self.stderr { write(&mut io::stderr().lock()) } else { write(&mut io::stdout().lock()) };
         if written.is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
             self.shutdown.begin(Exit::BrokenPipe);
         }
+    }
+}
+
+/// Bytes that one call may show at once, all its attempts together: more than one run may print.
+const BURST: usize = 4 << 20;
+
+/// … and so many more in each second, so that a call that is tried again for days still shows what it does.
+const PER_SECOND: usize = 4 << 10;
+
+/// Calls that are kept count of before those are looked for that need none.
+const CALLS: usize = 1_000;
+
+/// What each call may still show. A call that has shown little lately needs no entry.
+struct Budgets(Mutex<Calls>);
+
+struct Calls {
+    spent: HashMap<CallHash, Budget>,
+    /// Entries at which they are looked through next.
+    full_at: usize,
+}
+
+struct Budget {
+    spent: usize,
+    at: Instant,
+    /// It has spent all, and is not heard until half of it is there again.
+    muted: bool,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Spent {
+    Enough,
+    TheLast,
+    Nothing,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Self(Mutex::new(Calls { spent: HashMap::new(), full_at: CALLS }))
+    }
+}
+
+impl Budgets {
+    fn spend(&self, call: &CallHash, bytes: usize, now: Instant) -> Spent {
+        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if calls.spent.len() >= calls.full_at {
+            calls.spent.retain(|_, budget| budget.left_to_pay(now) > 0);
+            calls.full_at = CALLS.max(2 * calls.spent.len());
+        }
+        let budget = calls.spent.entry(call.clone()).or_insert_with(|| Budget { spent: 0, at: now, muted: false });
+        (budget.spent, budget.at) = (budget.left_to_pay(now), now);
+        if budget.muted && budget.spent > BURST / 2 {
+            return Spent::Nothing;
+        }
+        budget.muted = budget.spent + bytes > BURST;
+        if budget.muted {
+            return Spent::TheLast;
+        }
+        budget.spent += bytes;
+        Spent::Enough
+    }
+}
+
+impl Budget {
+    fn left_to_pay(&self, now: Instant) -> usize {
+        let earned = now.duration_since(self.at).as_millis().saturating_mul(PER_SECOND as u128) / 1_000;
+        self.spent.saturating_sub(usize::try_from(earned).unwrap_or(usize::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_call_has_its_budget_over_all_attempts_and_gets_it_back() {
+        let (budgets, now) = (Budgets::default(), Instant::now());
+        let (call, other) = (CallHash::from("a"), CallHash::from("b"));
+        let spend = |call: &CallHash, at: Instant| budgets.spend(call, 1 << 20, at);
+        let spent: Vec<_> = (0..7).map(|_| spend(&call, now)).collect();
+        assert!(spent[..4].iter().all(|spent| *spent == Spent::Enough), "{spent:?}");
+        assert_eq!(spent[4..], [Spent::TheLast, Spent::Nothing, Spent::Nothing]);
+        assert_eq!(spend(&other, now), Spent::Enough);
+        assert_eq!(spend(&call, now + Duration::from_mins(1)), Spent::Nothing, "said once");
+        assert_eq!(spend(&call, now + Duration::from_mins(10)), Spent::Enough);
+    }
+
+    #[test]
+    fn calls_that_show_little_are_forgotten() {
+        let (budgets, begun) = (Budgets::default(), Instant::now());
+        for n in 0..50_000_u32 {
+            let call = CallHash::from(n.to_string().as_str());
+            budgets.spend(&call, 40, begun + n * Duration::from_millis(1));
+        }
+        assert!(budgets.0.lock().unwrap().spent.len() <= 2 * CALLS);
     }
 }

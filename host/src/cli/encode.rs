@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::Told;
+use super::json::{self, Json};
 use crate::exit::Exit;
 
 /// How a payload is written, and with that which workers share the result.
@@ -71,52 +72,40 @@ fn encode(codec: Codec, task: &str, given: Vec<u8>) -> Result<Encoded, String> {
     match codec {
         Codec::Python => {
             let kwargs = match json(&given)? {
-                None => Value::Object(Map::new()),
-                Some(object @ Value::Object(_)) => object,
-                Some(other) => {
+                None => Json::of(Value::Object(Map::new())),
+                Some(json) if json.value.is_object() => json,
+                Some(Json { value, .. }) => {
                     return Err(format!(
                         "the payload is {}; the python codec takes a JSON object of named arguments, like {{\"n\": 30}}",
-                        kind(&other)
+                        kind(&value)
                     ));
                 }
             };
-            Ok(Encoded { hash: python::call_hash(task, &kwargs).into(), payload: python::payload(&kwargs).into() })
+            let payload = kwargs.written(python::payload(&kwargs.value));
+            Ok(Encoded { hash: python::call_hash_of_payload(task, &payload).into(), payload: payload.into() })
         }
         Codec::Typescript => {
-            let list = match json(&given)? {
-                None => Vec::new(),
-                Some(Value::Array(list)) => list,
-                Some(object @ Value::Object(_)) => vec![object],
-                Some(other) => {
+            let mut arguments = json(&given)?.unwrap_or_else(|| Json::of(Value::Array(Vec::new())));
+            let list = match arguments.value.take() {
+                Value::Array(list) => list,
+                object @ Value::Object(_) => vec![object],
+                other => {
                     return Err(format!(
                         "the payload is {}; the typescript codec takes a JSON list of arguments, or an object as the only one",
                         kind(&other)
                     ));
                 }
             };
-            Ok(Encoded { hash: typescript::call_hash(task, &list).into(), payload: typescript::payload(&list).into() })
+            let payload = arguments.written(typescript::payload(&list));
+            Ok(Encoded { hash: typescript::call_hash_of_payload(task, &payload).into(), payload: payload.into() })
         }
         Codec::Raw => Ok(Encoded { hash: CallHash::derive(task, &given), payload: given.into() }),
     }
 }
 
 /// The JSON that was given, if any; otherwise where it stops being JSON.
-fn json(given: &[u8]) -> Result<Option<Value>, String> {
-    if given.trim_ascii().is_empty() {
-        return Ok(None);
-    }
-    serde_json::from_slice(given).map(Some).map_err(|error| {
-        let text = String::from_utf8_lossy(given);
-        let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
-        // serde_json counts columns in bytes, from 1.
-        let mut cut = error.column().saturating_sub(1).min(line.len());
-        while !line.is_char_boundary(cut) {
-            cut -= 1;
-        }
-        let before: String = line[..cut].chars().rev().take(20).collect::<Vec<_>>().into_iter().rev().collect();
-        let after: String = line[cut..].chars().take(20).collect();
-        format!("the payload is not JSON: {error}: {before}>>>{after}")
-    })
+fn json(given: &[u8]) -> Result<Option<Json>, String> {
+    if given.trim_ascii().is_empty() { Ok(None) } else { json::read(given).map(Some) }
 }
 
 fn kind(value: &Value) -> &'static str {
@@ -148,6 +137,26 @@ mod tests {
         assert_eq!(encoded(Codec::Typescript, "{\"n\":30}"), "[{\"n\":30}]");
         assert_eq!(encoded(Codec::Typescript, "[1, 2]"), "[1,2]");
         assert_eq!(encoded(Codec::Raw, "x y"), "x y");
+    }
+
+    /// What the peers wrote, also where `serde_json` does not hold it.
+    #[test]
+    fn halves_of_pairs_have_the_peers_bytes_and_hashes() {
+        for (file, codec) in [("python", Codec::Python), ("typescript", Codec::Typescript)] {
+            let path = format!("{}/../tests/vectors/json_calls_{file}.json", env!("CARGO_MANIFEST_DIR"));
+            let vectors: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let mut found = 0;
+            for vector in vectors.iter().filter(|vector| text(&vector["payload"]["text"]).contains("\\ud800\"")) {
+                let payload = text(&vector["payload"]["text"]);
+                let given = payload.trim_start_matches('[').trim_end_matches(']');
+                let encoded = encode(codec, &text(&vector["task_name"]), given.into()).unwrap();
+                assert_eq!(encoded.payload, payload.as_bytes());
+                assert_eq!(encoded.hash.as_str(), text(&vector["call_hash"]));
+                found += 1;
+            }
+            assert!(found > 0, "{file}");
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::Told;
 use super::options::{BackendArgs, root};
 use super::output::{print, say};
 use crate::exit::Exit;
+use crate::text;
 
 /// How many events are read at once.
 const PAGE: usize = 1000;
@@ -64,7 +65,7 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
             for (place, event) in &events {
                 match line(*place, event, args.job.as_ref()) {
                     Some(Some(line)) => {
-                        print(line)?;
+                        print(text::json(&line))?;
                         printed = true;
                     }
                     Some(None) => {}

@@ -1,5 +1,6 @@
 //! What the user types: one file a command. Data goes to stdout, talk to stderr.
 
+mod approval;
 mod build;
 mod call;
 mod cancel;
@@ -15,6 +16,8 @@ mod gc;
 mod inspect;
 mod job;
 mod jobs;
+mod json;
+mod log;
 mod new;
 mod options;
 mod outcome;
@@ -36,13 +39,10 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr as _;
 
 use brrr_protocol::Error;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::{Directive, LevelFilter};
 
 use crate::build::BuildError;
 use crate::config::{Config, ConfigError};
@@ -108,7 +108,7 @@ pub fn main() -> ExitCode {
         .map_err(anyhow::Error::from)
         .and_then(|parsed| {
             let cli = Cli::from_arg_matches(&parsed.matches).unwrap_or_else(|error| error.exit());
-            start_log(&cli.log_level)?;
+            log::start(&cli.log_level)?;
             run(cli, parsed.config)
         })
         .unwrap_or_else(|error| {
@@ -130,7 +130,10 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     // Who only asks needs no more than the thread that it is on.
     let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match cli.command {
-        Command::Run(args) if run::is_parent(&args) => run::supervise(&args),
+        Command::Run(args) if run::is_parent(&args) => {
+            approval::check(&config, args.permissions.yes)?;
+            run::supervise(&args)
+        }
         Command::Run(args) => at_once(many()?, run::run(args, config)),
         Command::New(args) => new::run(args),
         Command::Build(args) => one()?.block_on(build::run(args, format)),
@@ -170,29 +173,6 @@ fn open_more_files() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // Refused where the system counts in another way (macOS); then it stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-}
-
-fn start_log(level: &str) -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
-        .parse(level)
-        .map_err(|error| Told::new(Exit::Usage, format!("--log-level {level}: {error}; try `info` or `debug`")))?;
-    // At `trace` they tell what guests hand over, secrets in URLs among it.
-    let telltales = if filter.max_level_hint() == Some(LevelFilter::TRACE) {
-        &["wasmtime_wasi", "wasmtime_wasi_http"][..]
-    } else {
-        &[]
-    };
-    let quiet = telltales.iter().map(|name| Directive::from_str(&format!("{name}=info")));
-    let filter = quiet.flatten().fold(filter, EnvFilter::add_directive);
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(output::colour_on_stderr())
-        .with_target(false)
-        // It would report a stderr that is gone on stderr, and panic.
-        .log_internal_errors(false)
-        .init();
-    Ok(())
 }
 
 /// An error that knows its exit code.

@@ -1,6 +1,6 @@
 //! Arguments that several commands share, and how they are read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use brrr_protocol::ports::Backend;
 use super::Told;
 use crate::exit::Exit;
 use crate::gateway::Token;
+use crate::trust;
 pub use crate::units::{duration, moment, size};
 
 /// Where calls are queued and stored.
@@ -84,7 +85,20 @@ impl BackendArgs {
             let text = "`memory:` is of one process alone: no worker would see this; use sqlite:PATH, or `run --http`";
             return Err(Told::new(Exit::BadBackend, text).into());
         }
-        Ok(places.open().await?)
+        self.open(None).await
+    }
+
+    /// Opens the backend, with leases of another length if given.
+    ///
+    /// # Errors
+    /// When it can't be opened, or is in this folder's `.brrr` and that is not this user's.
+    pub async fn open(&self, lease: Option<Duration>) -> anyhow::Result<Arc<dyn Backend>> {
+        let named = [&self.backend, &self.queue, &self.store].into_iter().flatten();
+        if named.clone().count() == 0 || named.clone().any(|url| url == "sqlite:") {
+            trust::check_own_folder(Path::new(""))
+                .map_err(|error| Told::new(Exit::BadBackend, format!("{}: {error}", trust::OWN_FOLDER)))?;
+        }
+        Ok(self.places(lease).open().await?)
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::Told;
 use super::encode::Codec;
-use super::output::{Format, emphasis, line, print, print_bytes, print_json, print_text, say};
+use super::output::{Format, emphasis, line, print_bytes, print_json, print_text, say};
 use crate::exit::Exit;
 use crate::view::FailureView;
 
@@ -53,7 +53,7 @@ impl Show<'_> {
             // A text is shown as itself: quotes are for machines.
             Format::Text => match serde_json::from_str::<String>(result.get()) {
                 Ok(text) => print_text(&text)?,
-                Err(_) => print(result.get())?,
+                Err(_) => print_text(result.get())?,
             },
         }
         Ok(Exit::Done)

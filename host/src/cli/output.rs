@@ -8,6 +8,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tabwriter::TabWriter;
 
+use crate::text;
+
 /// The form of data on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -33,12 +35,7 @@ pub fn print(data: impl fmt::Display) -> io::Result<()> {
 /// # Errors
 /// As `print`.
 pub fn print_text(text: &str) -> io::Result<()> {
-    if io::stdout().is_terminal() { print(harmless(text)) } else { print(text) }
-}
-
-/// Without control characters but line breaks and tabs.
-fn harmless(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
+    if io::stdout().is_terminal() { print(text::lines(text)) } else { print(text) }
 }
 
 /// Writes bytes to stdout, as they are.
@@ -51,12 +48,12 @@ pub fn print_bytes(data: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes one JSON document and a line break to stdout.
+/// Writes one JSON document and a line break to stdout. Characters that would do something to a terminal are escaped in it.
 ///
 /// # Errors
 /// As `print`.
 pub fn print_json(data: &impl Serialize) -> anyhow::Result<()> {
-    Ok(print(serde_json::to_string(data)?)?)
+    Ok(print(text::json(&serde_json::to_string(data)?))?)
 }
 
 /// Says something to a person. Nobody listening is no error.
@@ -85,13 +82,7 @@ fn colour_wanted() -> bool {
 
 /// Text of a guest or a message as one line that does nothing to a terminal.
 pub fn line(text: &str) -> String {
-    text.lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .map(|c| if c == '\t' { ' ' } else { c })
-        .filter(|c| !c.is_control())
-        .collect()
+    text::line(text.lines().next().unwrap_or_default()).replace('\t', " ")
 }
 
 /// The word for a state, in its colour where stdout can show that.
@@ -133,7 +124,6 @@ pub fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
 mod tests {
     #[test]
     fn a_text_does_nothing_to_a_terminal() {
-        assert_eq!(super::harmless("a\x1b[31m\tb\r\n\u{9b}c\x07"), "a[31m\tb\nc");
-        assert_eq!(super::line("a\x1b[31m\tb\r\nc"), "a[31m b");
+        assert_eq!(super::line("a\x1b[31m\tb\r\nc"), "a\\u{1b}[31m b");
     }
 }

@@ -26,6 +26,10 @@ pub struct PermissionArgs {
     /// Let them read and write this directory (`:ro`: only read), under the name that follows.
     #[arg(long, value_name = "HOST_PATH::GUEST_PATH[:ro]")]
     dir: Vec<DirRule>,
+
+    /// Don't ask about what brrr.toml grants the components beyond its folder. (A file named by --config is not asked about.)
+    #[arg(long, env = "BRRR_YES")]
+    pub yes: bool,
 }
 
 impl PermissionArgs {

@@ -2,12 +2,15 @@
 //! command the order is flag, environment, file, default.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Command};
 
-use crate::config::{Config, ConfigError, Setting};
+use crate::config::{self, Config, ConfigError, Setting};
+use crate::trust;
 
 /// The environment variable of `--config`.
 pub const CONFIG_ENV: &str = "BRRR_CONFIG";
@@ -29,7 +32,7 @@ pub struct Parsed {
 /// # Errors
 /// When the file can't be read or understood, and the command has a use for it.
 pub fn parse(command: &Command, args: &[OsString]) -> Result<Parsed, ConfigError> {
-    match Config::load(named_file(args).as_deref()) {
+    match load(named_file(args).as_deref()) {
         Ok(config) => Ok(Parsed { matches: under(command, &config.settings, args), config }),
         Err(error) => {
             // `--help` and `--version` are answered here.
@@ -43,6 +46,30 @@ pub fn parse(command: &Command, args: &[OsString]) -> Result<Parsed, ConfigError
             }
         }
     }
+}
+
+/// Reads the file named, or else the one that may be in this folder, if it belongs to this user.
+fn load(named: Option<&Path>) -> Result<Config, ConfigError> {
+    let path = named.unwrap_or(Path::new(config::DEFAULT));
+    let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return named.map_or(Ok(Config::default()), |path| Err(ConfigError::NotFound { path: path.to_owned() }));
+        }
+        Err(error) => return Err(unreadable(error)),
+    };
+    if named.is_none() {
+        let of_folder = fs::metadata(".").map_err(unreadable)?;
+        trust::check_owner(&file.metadata().map_err(unreadable)?)
+            .and_then(|()| trust::check_owner(&of_folder).map_err(|reason| format!("its folder: {reason}")))
+            .map_err(|reason| ConfigError::NotYours { path: path.to_owned(), reason })?;
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(unreadable)?;
+    let mut config = Config::parse(path, &text)?;
+    config.is_named = named.is_some();
+    Ok(config)
 }
 
 /// The file that `--config` names: it has to be known before the rest can be read.
@@ -62,12 +89,17 @@ fn named_file(args: &[OsString]) -> Option<PathBuf> {
 fn under(command: &Command, settings: &[Setting], args: &[OsString]) -> ArgMatches {
     let matches = with_defaults(command.clone(), settings).get_matches_from(args);
     // A backend that is named nearer is a whole one: the file's parts don't go into it.
-    let named = matches.subcommand().is_some_and(|(_, of)| is_given(of, "backend"));
+    let named = matches.subcommand().is_some_and(|(_, of)| is_given(innermost(of), "backend"));
     if named && settings.iter().any(is_part) {
         let others: Vec<_> = settings.iter().filter(|setting| !is_part(setting)).cloned().collect();
         return with_defaults(command.clone(), &others).get_matches_from(args);
     }
     matches
+}
+
+/// The matches of `list` in `dead list`.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    matches.subcommand().map_or(matches, |(_, of)| innermost(of))
 }
 
 fn is_part(setting: &Setting) -> bool {
@@ -95,6 +127,8 @@ pub fn concerns(setting: &Setting, command: &str) -> bool {
 
 fn set(command: Command, setting: &Setting) -> Command {
     let flag = command.get_arguments().find(|arg| arg.get_long() == Some(&setting.key)).map(|arg| arg.get_id().clone());
+    // `dead list` has its flags, not `dead`.
+    let command = command.mut_subcommands(|of| set(of, setting));
     match flag {
         Some(id) => command.mut_arg(id, |arg| {
             // A URL may have a password in it: `--help` doesn't show it.
@@ -164,7 +198,7 @@ mod tests {
     #[test]
     fn keys_and_flags_are_the_same() {
         // Said once for all commands, or of one start alone.
-        const OF_ALL: [&str; 4] = ["config", "help", "log-level", "output"];
+        const OF_ALL: [&str; 5] = ["config", "help", "log-level", "output", "yes"];
         // Said of each component.
         const OF_COMPONENTS: [&str; 4] = ["allow-http", "dir", "env", "env-file"];
         // Said of one call.
@@ -189,6 +223,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// Every command, and every command within one, takes what the file says of a flag that it has.
+    #[test]
+    fn each_command_reads_the_file() {
+        fn check(command: &Command, path: &str, file: &[Setting], found: &mut Vec<String>) {
+            let path = format!("{path} {}", command.get_name());
+            for setting in file {
+                let flag = command.get_arguments().find(|arg| arg.get_long() == Some(&setting.key));
+                if let Some(flag) = flag {
+                    let value: Vec<_> = flag.get_default_values().iter().map(|value| value.to_str().unwrap()).collect();
+                    assert_eq!(value, [&setting.value], "{path} --{}", setting.key);
+                    assert!(!flag.is_required_set(), "{path} --{}", setting.key);
+                    found.push(format!("{path} --{}", setting.key));
+                }
+            }
+            command.get_subcommands().for_each(|of| check(of, &path, file, found));
+        }
+        let file = ["topic", "backend", "queue", "store", "cache", "namespace"]
+            .map(|key| setting(Section::Top, key, "from-the-file"));
+        let command = <super::super::Cli as clap::CommandFactory>::command();
+        let mut found = Vec::new();
+        check(&with_defaults(command.clone(), &file), "", &file, &mut found);
+        for of in ["run --topic", "jobs --backend", "dead list --topic", "dead show --store", "dead send --queue"] {
+            assert!(found.contains(&format!(" brrr-host {of}")), "{of} is not in {found:?}");
+        }
+        // Also where they are required.
+        let matches = under(&command, &file, &args("brrr-host dead list"));
+        let list = innermost(&matches);
+        assert_eq!(list.get_one::<String>("backend").map(String::as_str), Some("from-the-file"));
+        let parts = [setting(Section::Top, "queue", "sqs:")];
+        let matches = under(&command, &parts, &args("brrr-host dead list --topic a --backend redis:"));
+        assert_eq!(innermost(&matches).get_one::<String>("queue"), None);
     }
 
     #[test]

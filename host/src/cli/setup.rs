@@ -23,7 +23,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.backend.places(None).open().await?;
+    let backend = args.backend.open(None).await?;
     let mut made = backend.store().create().await?;
     made.extend(backend.queue().create(&args.topics).await?);
     match format {

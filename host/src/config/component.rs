@@ -57,6 +57,18 @@ impl Component {
         http.chain(env).chain(file).chain(dirs).collect()
     }
 
+    /// What of that lies outside of the component and of this folder: the network, the environment, other folders.
+    pub fn reach(&self, is_inside: impl Fn(&Path) -> bool) -> Vec<String> {
+        let http = self.allow_http.iter().map(|rule| format!("HTTP to {}", rule.0));
+        let passed_on = self.env.iter().filter(|rule| !rule.0.has_value());
+        let env = passed_on.map(|rule| format!("the variable {}", rule.0));
+        let file =
+            self.env_file.iter().filter(|path| !is_inside(path)).map(|path| format!("the file {}", path.display()));
+        let dirs =
+            self.dirs.iter().filter(|rule| !is_inside(&rule.0.host)).map(|rule| format!("the folder {}", rule.0));
+        http.chain(env).chain(file).chain(dirs).collect()
+    }
+
     /// With its relative paths taken from this folder on.
     pub(super) fn relative_to(mut self, folder: &Path) -> Self {
         self.path = folder.join(self.path);

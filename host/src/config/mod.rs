@@ -79,6 +79,8 @@ pub const DEFAULT: &str = "brrr.toml";
 pub struct Config {
     /// Where they are from, if there is a file.
     pub path: Option<PathBuf>,
+    /// The user named that file; otherwise it was found in the folder where the program was started.
+    pub is_named: bool,
     /// What stands for flags.
     pub settings: Vec<Setting>,
     /// Paths in it are relative to the folder where the program was started.
@@ -120,27 +122,17 @@ pub enum ConfigError {
     NotFound { path: PathBuf },
     #[error("{} can't be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("{}: {reason}; it could have this command connect, read and write where it likes. Name it (--config {}) to use it all the same", path.display(), path.display())]
+    NotYours { path: PathBuf, reason: String },
     #[error("{}{place}: {reason}", path.display())]
     Wrong { path: PathBuf, place: Place, reason: String },
 }
 
 impl Config {
-    /// Reads the file named, or else the one that may be in this folder.
+    /// Understands what such a file says. Relative paths in it begin at the file.
     ///
     /// # Errors
-    /// When the file named is not there, or what is there can't be read or understood.
-    pub fn load(named: Option<&Path>) -> Result<Self, ConfigError> {
-        let path = named.unwrap_or(Path::new(DEFAULT));
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(path, &text),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match named {
-                Some(_) => Err(ConfigError::NotFound { path: path.to_owned() }),
-                None => Ok(Self::default()),
-            },
-            Err(source) => Err(ConfigError::Unreadable { path: path.to_owned(), source }),
-        }
-    }
-
+    /// When something in it is wrong: where, and what.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError::Wrong {
             path: path.to_owned(),
@@ -150,6 +142,7 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         Ok(Self {
             path: Some(path.to_owned()),
+            is_named: false,
             settings: settings::settings(text).into_iter().map(|setting| setting.relative_to(folder)).collect(),
             components: file.components.into_iter().map(|component| component.relative_to(folder)).collect(),
             tasks: file.tasks,

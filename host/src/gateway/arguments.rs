@@ -1,6 +1,6 @@
 //! The named arguments of a call, from a query and a body.
 
-use brrr_protocol::codec::python;
+use brrr_protocol::codec::{self, python};
 use brrr_protocol::model::CallHash;
 use bytes::Bytes;
 use serde_json::{Map, Value};
@@ -32,12 +32,14 @@ pub fn read(task: &str, query: Vec<(String, String)>, body: &[u8]) -> Result<Arg
         }
     }
     let named = Value::Object(named);
+    if let Some(number) = codec::beyond_floats(&named) {
+        return Err(format!("the body has {number}, which is beyond the range of numbers; give it as a text"));
+    }
     Ok(Arguments { hash: python::call_hash(task, &named).into(), payload: python::payload(&named).into() })
 }
 
 #[cfg(test)]
 mod tests {
-
     #[test]
     fn query_values_stay_texts_and_meet_the_body() {
         let read = |query: &[(&str, &str)], body: &str| {
@@ -48,5 +50,6 @@ mod tests {
         assert_eq!(read(&[("a", "1")], r#"{"n": 11}"#), Ok(r#"[{"a": "1", "n": 11}]"#.to_owned()));
         assert!(read(&[("n", "1"), ("n", "2")], "").unwrap_err().contains("`n` is given twice"));
         assert!(read(&[], "[1]").is_err() && read(&[], "{").is_err());
+        assert!(read(&[], "{\"a\": [1e400]}").unwrap_err().contains(".a[0]"));
     }
 }

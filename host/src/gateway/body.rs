@@ -1,4 +1,5 @@
-//! The bodies of requests: each bounded, and all of them together, because many clients may send at once what one may.
+//! The bodies of requests: each is bounded, and all of them together, because many clients may send at once what one may. A
+//! client that sends slowly keeps its room, so it has to make progress; and a small body needs no room at all.
 
 use std::sync::Arc;
 
@@ -7,6 +8,9 @@ use axum::http::StatusCode;
 use bytes::BytesMut;
 use http_body_util::BodyExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::pace::Pace;
 
 /// The largest body: as large as a result may be unless told otherwise, so that one can be handed on.
 pub const BODY: usize = 16 << 20;
@@ -14,9 +18,16 @@ pub const BODY: usize = 16 << 20;
 /// Bytes of all bodies that are held at once: some of the largest.
 const BODIES: usize = 64 << 20;
 
+/// The first bytes of each body take no room: the number of connections bounds those. So a few large bodies don't keep out
+/// the small ones.
+const SMALL: usize = 64 << 10;
+
 /// Room for bodies.
 #[derive(Clone)]
-pub struct Room(Arc<Semaphore>);
+pub struct Room {
+    bytes: Arc<Semaphore>,
+    pace: Pace,
+}
 
 /// A body, with the room that it takes.
 pub struct Held {
@@ -24,17 +35,16 @@ pub struct Held {
     _room: Option<OwnedSemaphorePermit>,
 }
 
-impl Default for Room {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(BODIES)))
-    }
-}
-
 impl Room {
+    /// Room for bodies whose clients keep this pace.
+    pub fn new(pace: Pace) -> Self {
+        Self { bytes: Arc::new(Semaphore::new(BODIES)), pace }
+    }
+
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// A status, and what is wrong in words: the body is too large, there is no room, or it was cut off.
+    /// A status, and what is wrong in words: the body is too large, there is no room, it came too slowly or was cut off.
     pub async fn read(&self, body: Body) -> Result<Held, (StatusCode, &'static str)> {
         const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 16 MiB");
         let mut body = body;
@@ -43,14 +53,21 @@ impl Room {
             return Err(TOO_LARGE);
         }
         let mut held = Held { bytes: BytesMut::new(), _room: None };
-        while let Some(frame) = body.frame().await {
+        let (mut last_progress, mut came) = (Instant::now(), 0);
+        loop {
+            let Ok(frame) = tokio::time::timeout_at(last_progress + self.pace.within, body.frame()).await else {
+                return Err((StatusCode::REQUEST_TIMEOUT, "the body came too slowly"));
+            };
+            let Some(frame) = frame else { return Ok(held) };
             let frame = frame.map_err(|_| (StatusCode::BAD_REQUEST, "the body was cut off"))?;
             let Ok(data) = frame.into_data() else { continue };
             if held.bytes.len() + data.len() > BODY {
                 return Err(TOO_LARGE);
             }
-            let length = u32::try_from(data.len()).unwrap_or(u32::MAX);
-            let Ok(more) = self.0.clone().try_acquire_many_owned(length) else {
+            let beyond = |length: usize| length.saturating_sub(SMALL);
+            let more = beyond(held.bytes.len() + data.len()) - beyond(held.bytes.len());
+            let more = u32::try_from(more).unwrap_or(u32::MAX);
+            let Ok(more) = self.bytes.clone().try_acquire_many_owned(more) else {
                 return Err((StatusCode::SERVICE_UNAVAILABLE, "too many large requests at once; try again later"));
             };
             match &mut held._room {
@@ -58,30 +75,58 @@ impl Room {
                 none => *none = Some(more),
             }
             held.bytes.extend_from_slice(&data);
+            came += data.len();
+            if came >= self.pace.bytes {
+                (last_progress, came) = (Instant::now(), 0);
+            }
         }
-        Ok(held)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
+    const PACE: Pace = Pace { bytes: 1_000, within: Duration::from_secs(1) };
+
     #[tokio::test]
-    async fn bodies_share_their_room_and_give_it_back() {
-        let room = Room(Arc::new(Semaphore::new(10)));
-        let read = async |text: &'static str| room.read(Body::from(text)).await.map(|held| held.bytes.len());
-        let held = room.read(Body::from("123456")).await.ok().unwrap();
-        assert_eq!(read("12345").await.unwrap_err().0, StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(read("1234").await, Ok(4));
-        drop(held);
-        assert_eq!(read("1234567890").await, Ok(10));
-        assert_eq!(read("").await, Ok(0));
+    async fn large_bodies_share_their_room_and_small_ones_need_none() {
+        let room = Room { bytes: Arc::new(Semaphore::new(10)), pace: PACE };
+        let read = async |beyond: usize| {
+            let body = Body::from(vec![b' '; SMALL + beyond]);
+            room.read(body).await.map_err(|(status, _)| status)
+        };
+        let held = read(6).await.ok().unwrap();
+        assert_eq!(read(5).await.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+        let rest = read(4).await.ok().unwrap();
+        assert_eq!(read(1).await.err(), Some(StatusCode::SERVICE_UNAVAILABLE));
+        assert_eq!(read(0).await.ok().unwrap().bytes.len(), SMALL, "small ones are let in");
+        drop((held, rest));
+        assert!(read(10).await.is_ok());
     }
 
     #[tokio::test]
     async fn one_that_is_too_large_is_refused() {
-        let refused = Room::default().read(Body::from(vec![b' '; BODY + 1])).await.err().unwrap();
+        let refused = Room::new(PACE).read(Body::from(vec![b' '; BODY + 1])).await.err().unwrap();
         assert_eq!(refused.0, StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    /// Pieces of a size, one each 50 ms.
+    fn slow(size: usize, pieces: u32) -> Body {
+        let stream = futures_util::stream::unfold(0, move |n| async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            (n < pieces).then(|| (Ok::<_, std::convert::Infallible>(vec![b' '; size]), n + 1))
+        });
+        Body::from_stream(stream)
+    }
+
+    #[tokio::test]
+    async fn progress_counts_and_not_the_time_in_all() {
+        let room = Room::new(PACE);
+        let (steady, trickle) = tokio::join!(room.read(slow(200, 40)), room.read(slow(1, 40)));
+        assert_eq!(steady.map_err(|(status, _)| status).ok().unwrap().bytes.len(), 8_000);
+        assert_eq!(trickle.err().unwrap().0, StatusCode::REQUEST_TIMEOUT);
     }
 }

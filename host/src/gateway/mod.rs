@@ -14,7 +14,9 @@ mod address;
 mod arguments;
 mod body;
 mod guard;
+mod pace;
 mod reply;
+mod results;
 mod serve;
 mod token;
 
@@ -24,14 +26,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::StatusCode;
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::Response;
 use axum::routing::get;
 use brrr_protocol::Result;
 use brrr_protocol::client::{Client, Known};
-use brrr_protocol::model::{Call, Root, Topic, check_name};
+use brrr_protocol::model::{Call, CallHash, Root, Topic, check_name};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Key, NewJob};
 use brrr_protocol::records::decode_tasks;
@@ -40,8 +42,11 @@ use tokio::sync::Semaphore;
 
 pub use address::{Address, CannotListen};
 use arguments::Arguments;
-use body::Room;
+use body::{Held, Room};
+use bytes::Bytes;
 use guard::Guard;
+use results::Results;
+use serve::Bounds;
 pub use token::{TOKEN_ENV, Token, TokenError};
 
 use crate::worker::{Shutdown, now};
@@ -50,7 +55,7 @@ use crate::worker::{Shutdown, now};
 /// its size (16 MiB of `[0,0,…]`).
 const LARGE: usize = 256 << 10;
 
-/// How long a request may take, its body included: everything here is one or two accesses of the backend.
+/// How long a request may take once its body is there: everything here is one or two accesses of the backend.
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// The gateway of some topics.
@@ -66,20 +71,21 @@ struct Shared {
     token: Option<Token>,
     bodies: Room,
     large: Semaphore,
+    results: Results,
 }
 
 impl Gateway {
     /// A gateway of these topics, for those who know the token. A task that several of them have is the first one's.
     #[must_use]
     pub fn new(client: Client, backend: Arc<dyn Backend>, topics: Vec<Topic>, token: Option<Token>) -> Self {
-        let (bodies, large) = (Room::default(), Semaphore::new(1));
-        Self { shared: Arc::new(Shared { client, backend, topics, token, bodies, large }) }
+        let (bodies, large, results) = (Room::new(serve::PACE), Semaphore::new(1), Results::default());
+        Self { shared: Arc::new(Shared { client, backend, topics, token, bodies, large, results }) }
     }
 
     /// Serves until it is asked to stop.
     pub async fn serve(self, listener: TcpListener, shutdown: &Shutdown) {
         let guard = Guard::new(self.shared.token.clone(), listener.local_addr().ok());
-        serve::serve(listener, self.router(guard), shutdown).await;
+        serve::serve(listener, self.router(guard), shutdown, Bounds::default()).await;
     }
 
     fn router(self, guard: Guard) -> Router {
@@ -87,59 +93,106 @@ impl Gateway {
             .route("/{task}", get(read).post(schedule))
             .route("/jobs/{id}", get(job))
             .fallback(async || reply::not_found("there are /TASK and /jobs/ID"))
-            .layer(middleware::from_fn(in_time))
             .layer(middleware::from_fn_with_state(Arc::new(guard), guard::guard))
             .with_state(self)
     }
 }
 
-/// Ends requests of clients that are too slow.
-async fn in_time(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(REQUEST, next.run(request)).await {
-        Ok(response) => response,
+/// Ends requests that take too long. How long a client takes to send or to read is for `pace` to say.
+async fn in_time(answering: impl Future<Output = Answer>) -> Response {
+    match tokio::time::timeout(REQUEST, answering).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(refusal)) => *refusal,
         Err(_) => reply::refused(StatusCode::REQUEST_TIMEOUT, "the request took too long"),
     }
 }
 
-type Pairs = std::result::Result<Query<Vec<(String, String)>>, QueryRejection>;
+/// The answer, or the answer that refuses.
+type Answer = std::result::Result<Response, Box<Response>>;
 
-async fn schedule(State(gateway): State<Gateway>, Path(task): Path<String>, query: Pairs, body: Body) -> Response {
-    let arguments = match gateway.arguments(&task, query, body).await {
-        Ok(arguments) => arguments,
-        Err(refusal) => return *refusal,
-    };
-    gateway.schedule(task, arguments).await.unwrap_or_else(|error| reply::backend_failed(&error))
+fn answered(result: Result<Response>) -> Answer {
+    Ok(result.unwrap_or_else(|error| reply::backend_failed(&error)))
 }
 
-async fn read(State(gateway): State<Gateway>, Path(task): Path<String>, query: Pairs, body: Body) -> Response {
-    let arguments = match gateway.arguments(&task, query, body).await {
-        Ok(arguments) => arguments,
-        Err(refusal) => return *refusal,
+type Pairs = std::result::Result<Query<Vec<(String, String)>>, QueryRejection>;
+
+async fn schedule(
+    State(gateway): State<Gateway>,
+    Path(task): Path<String>,
+    RawQuery(raw): RawQuery,
+    query: Pairs,
+    body: Body,
+) -> Response {
+    let body = match gateway.shared.bodies.read(body).await {
+        Ok(body) => body,
+        Err((status, text)) => return reply::refused(status, text),
     };
-    gateway.read(&task, &arguments).await.unwrap_or_else(|error| reply::backend_failed(&error))
+    in_time(async {
+        let arguments = gateway.arguments(&task, raw, query, body).await?;
+        answered(gateway.schedule(task, arguments).await)
+    })
+    .await
+}
+
+async fn read(
+    State(gateway): State<Gateway>,
+    Path(task): Path<String>,
+    RawQuery(raw): RawQuery,
+    query: Pairs,
+    body: Body,
+) -> Response {
+    let body = match gateway.shared.bodies.read(body).await {
+        Ok(body) => body,
+        Err((status, text)) => return reply::refused(status, text),
+    };
+    in_time(async {
+        let arguments = gateway.arguments(&task, raw, query, body).await?;
+        answered(gateway.read(&task, &arguments).await)
+    })
+    .await
 }
 
 async fn job(State(gateway): State<Gateway>, Path(id): Path<String>) -> Response {
     if let Err(text) = check_name("the job's id", &id) {
         return reply::refused(StatusCode::BAD_REQUEST, &text);
     }
-    gateway.job(&Root::from(id)).await.unwrap_or_else(|error| reply::backend_failed(&error))
+    in_time(async { answered(gateway.job(&Root::from(id)).await) }).await
 }
 
 impl Gateway {
-    async fn arguments(&self, task: &str, query: Pairs, body: Body) -> std::result::Result<Arguments, Box<Response>> {
+    async fn arguments(
+        &self,
+        task: &str,
+        raw: Option<String>,
+        query: Pairs,
+        body: Held,
+    ) -> std::result::Result<Arguments, Box<Response>> {
         let refused = |text: &str| Box::new(reply::refused(StatusCode::BAD_REQUEST, text));
         check_name("the task's name", task).map_err(|text| refused(&text))?;
+        // The extractor would put U+FFFD in their place, so that unlike bytes would be the same call.
+        if !is_text(raw.as_deref().unwrap_or_default()) {
+            return Err(refused("the query is not UTF-8; other bytes can be sent in a JSON body, encoded as text"));
+        }
         let Query(query) = query.map_err(|error| refused(&error.body_text()))?;
-        let held = self.shared.bodies.read(body).await.map_err(|(status, text)| reply::refused(status, text))?;
-        if held.bytes.len() <= LARGE {
-            return arguments::read(task, query, &held.bytes).map_err(|text| refused(&text));
+        if body.bytes.len() <= LARGE {
+            return arguments::read(task, query, &body.bytes).map_err(|text| refused(&text));
         }
         // Never closed.
         let _one = self.shared.large.acquire().await;
         let task = task.to_owned();
-        let read = tokio::task::spawn_blocking(move || arguments::read(&task, query, &held.bytes)).await;
+        let read = tokio::task::spawn_blocking(move || arguments::read(&task, query, &body.bytes)).await;
         read.unwrap_or_else(|error| Err(error.to_string())).map_err(|text| refused(&text))
+    }
+
+    /// A result, if there is room for it.
+    fn value(&self, call: &CallHash, value: Bytes) -> Response {
+        match self.shared.results.room_for(call, value) {
+            Some(value) => reply::value(value),
+            None => reply::refused(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too many large results are being read at once; try again later",
+            ),
+        }
     }
 
     async fn schedule(&self, task: String, arguments: Arguments) -> Result<Response> {
@@ -159,15 +212,17 @@ impl Gateway {
     }
 
     async fn read(&self, task: &str, arguments: &Arguments) -> Result<Response> {
+        let turn = self.shared.results.turn().await;
         let known = self.shared.client.read(&arguments.hash).await?;
         if known != Known::Nothing {
             self.shared.client.compare(&arguments.hash, task, &arguments.payload).await?;
         }
         match known {
-            Known::Value(value) => return Ok(reply::value(value)),
+            Known::Value(value) => return Ok(self.value(&arguments.hash, value)),
             Known::Failed(failure) => return Ok(reply::failed(StatusCode::INTERNAL_SERVER_ERROR, &failure)),
             Known::Nothing => {}
         }
+        drop(turn);
         if let Err(refusal) = self.topic_of(task).await? {
             return Ok(*refusal);
         }
@@ -183,8 +238,9 @@ impl Gateway {
         let Some(job) = self.shared.client.end_if_overdue(root, now()).await? else {
             return Ok(reply::not_found("there is no such job"));
         };
+        let _turn = self.shared.results.turn().await;
         Ok(match self.shared.client.outcome(root, &job.call).await? {
-            Some(Ok(value)) => reply::value(value),
+            Some(Ok(value)) => self.value(&job.call, value),
             Some(Err(failure)) => reply::failed(StatusCode::OK, &failure),
             None if job.is_over() => reply::forgotten(),
             None => reply::pending(StatusCode::OK),
@@ -209,5 +265,23 @@ impl Gateway {
         let topics = self.shared.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join(", ");
         let text = format!("no worker of topic {topics} handles the task {task}; they handle {}", known.join(", "));
         Ok(Err(Box::new(reply::not_found(&text))))
+    }
+}
+
+/// Is a query UTF-8 once it is decoded? (`&`, `=` and `+` are ASCII, so they end no character.)
+fn is_text(query: &str) -> bool {
+    percent_encoding::percent_decode_str(query).decode_utf8().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_query_is_utf_8() {
+        for query in ["", "a=b&c=%C3%B6&d=100%", "a=%zz", "ö=+"] {
+            assert!(super::is_text(query), "{query}");
+        }
+        for query in ["a=%ff", "%C3&%B6", "a=%ED%A0%80", "a=%C3=%B6"] {
+            assert!(!super::is_text(query), "{query}");
+        }
     }
 }

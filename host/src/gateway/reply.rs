@@ -1,14 +1,12 @@
 //! What the gateway answers: JSON with a `status` in every case, and the HTTP status that goes with it.
 
-use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use brrr_protocol::model::{CallHash, Failure, Root};
 use brrr_protocol::{Error, ErrorKind};
-use bytes::Bytes;
 use serde::Serialize;
-use serde_json::value::RawValue;
 
+use super::results::Sendable;
 use crate::view::FailureView;
 
 /// Every answer that is not a value.
@@ -48,17 +46,11 @@ pub fn accepted(root: &Root, call: &CallHash) -> Response {
 }
 
 /// 200: the value as it is stored, if that is JSON; no digit of a number is touched.
-pub fn value(value: Bytes) -> Response {
-    match serde_json::from_slice::<&RawValue>(&value) {
-        Ok(json) => {
-            let body = format!(r#"{{"status":"ok","result":{}}}"#, json.get());
-            (StatusCode::OK, [(header::CONTENT_TYPE, "application/json")], body).into_response()
-        }
-        // Of a task that doesn't speak JSON: as it is.
-        Err(_) => {
-            (StatusCode::OK, [(header::CONTENT_TYPE, "application/octet-stream")], Body::from(value)).into_response()
-        }
-    }
+pub fn value(value: Sendable) -> Response {
+    // Of a task that doesn't speak JSON: as it is.
+    let of = if value.is_json() { "application/json" } else { "application/octet-stream" };
+    let body = value.into_body(r#"{"status":"ok","result":"#, "}");
+    (StatusCode::OK, [(header::CONTENT_TYPE, of)], body).into_response()
 }
 
 /// A failed call: 500 where the call was asked for; 200 where the question was how a job is.
@@ -81,9 +73,13 @@ pub fn forgotten() -> Response {
     reply(StatusCode::OK, &Answer { status: "forgotten", ..Answer::default() })
 }
 
-/// A request that can't be done as it is.
+/// A request that can't be done as it is, or not now.
 pub fn refused(status: StatusCode, message: &str) -> Response {
-    say(status, "refused", message)
+    let mut response = say(status, "refused", message);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 /// The backend failed: 503 if trying again may help. What exactly failed is for our log, not for clients. 409: the call hash stands

@@ -8,6 +8,7 @@ mod dirs;
 mod env;
 mod http;
 
+use std::fmt;
 use std::path::PathBuf;
 
 pub use address::is_inside;
@@ -89,6 +90,17 @@ impl Permissions {
             }
         }
         Ok(Grants { http: self.http.clone(), env, dirs: self.dirs.clone() })
+    }
+}
+
+/// For people: without values of variables.
+impl fmt::Display for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let http = self.http.iter().map(|rule| format!("HTTP {rule}"));
+        let env = self.env.iter().map(|rule| format!("env {rule}"));
+        let dirs = self.dirs.iter().map(|rule| format!("dir {rule}"));
+        let all: Vec<String> = http.chain(env).chain(dirs).collect();
+        f.write_str(&all.join(", "))
     }
 }
 

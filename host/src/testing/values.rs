@@ -86,9 +86,9 @@ pub fn show(bytes: &[u8]) -> String {
     brief(&text, MAX_SHOWN)
 }
 
-/// At most so many bytes of a text, without control characters.
+/// At most so many bytes of a text, on one line.
 pub fn brief(text: &str, most: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean = crate::text::line(&text.replace(['\n', '\r', '\t'], " ")).into_owned();
     if clean.len() <= most { clean } else { format!("{}…", &clean[..clean.floor_char_boundary(most)]) }
 }
 
@@ -113,6 +113,6 @@ mod tests {
         assert_eq!(show(b"x"), "\"x\" (not JSON)");
         assert_eq!(show(b"\xff\x00"), "2 bytes (ff 00)");
         assert!(brief(&"é".repeat(300), 200).len() < 210);
-        assert_eq!(brief("a\x1b[31mb", 200), "a [31mb");
+        assert_eq!(brief("a\x1b[31m\nb", 200), "a\\u{1b}[31m b");
     }
 }

@@ -1,19 +1,23 @@
 //! Compiled components, kept in the user's cache folder.
 //!
-//! A compiled component is native code that wasmtime runs as it is, so only this program writes that folder, only files
-//! of this user in a folder that nobody else can enter are read, and each is checked against its digest. An entry is two
-//! files: `KEY` names, by its digest, the artifact `DIGEST.cwasm`; it is written last.
+//! A compiled component is native code that wasmtime runs as it is, so only this program writes that folder, and only files of
+//! this user in a folder that nobody else can write are read. `folder` holds that folder open: whoever owns a folder above it
+//! can't put another one in its place. Each artifact is checked against its digest, so that a damaged one is not run. An entry
+//! is two files: `KEY` names, by its digest, the artifact `DIGEST.cwasm`; it is written last.
 
-use std::fs;
+mod folder;
+
 use std::hash::{Hash as _, Hasher};
-use std::io::{self, Write as _};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use brrr_protocol::model::hex;
 use etcetera::BaseStrategy as _;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
+
+use folder::Folder;
 
 /// An entry that nobody has used for so long is of an old version of a guest or of this program.
 const UNUSED: Duration = Duration::from_hours(30 * 24);
@@ -21,7 +25,7 @@ const UNUSED: Duration = Duration::from_hours(30 * 24);
 /// The folder of compiled components.
 pub(super) struct Cache {
     /// `None`: there is no folder to trust, and every start compiles.
-    folder: Option<PathBuf>,
+    folder: Option<Folder>,
     /// What wasmtime says that an artifact depends on: its version, settings and this processor.
     compatibility: String,
 }
@@ -31,10 +35,7 @@ impl Cache {
     pub fn open(folder: Option<PathBuf>, engine: &wasmtime::Engine) -> Self {
         let mut digest = Digest(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut digest);
-        let folder = folder.map_or_else(default_folder, Ok).and_then(|folder| {
-            prepare(&folder).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", folder.display())))?;
-            Ok(folder)
-        });
+        let folder = folder.map_or_else(default_folder, Ok).and_then(|path| Folder::open(&path));
         let folder = folder
             .inspect_err(|error| {
                 tracing::warn!("compiled components are not kept, so every start compiles them again: {error}");
@@ -45,55 +46,57 @@ impl Cache {
 
     /// The compiled form of a component, if it is here and whole.
     pub fn load(&self, engine: &wasmtime::Engine, wasm: &str) -> Option<Component> {
-        let entry = self.entry(wasm)?;
-        let artifact = fs::read_to_string(&entry).ok()?;
-        let path = entry.with_file_name(artifact_name(&artifact)?);
-        if !is_ours(&path) || sha256_of_file(&path).ok()? != artifact {
-            tracing::warn!("{}: damaged or not written by this user; compiling again", path.display());
+        let folder = self.folder.as_ref()?;
+        let entry = self.entry(wasm);
+        let mut digest = String::new();
+        let mut entry = folder.read(&entry).ok()?;
+        // An entry is 64 bytes.
+        entry.by_ref().take(100).read_to_string(&mut digest).ok()?;
+        let name = artifact_name(&digest)?;
+        let code = folder.read(&name).and_then(|mut file| {
+            let mut code = Vec::new();
+            file.read_to_end(&mut code)?;
+            Ok((file, code))
+        });
+        let unusable = |why: &dyn std::fmt::Display| {
+            tracing::warn!("{}: {why}; compiling again", folder.shown(&name).display());
+        };
+        let (file, code) = code.inspect_err(|error| unusable(error)).ok()?;
+        if hex(&Sha256::digest(&code)) != digest {
+            unusable(&"damaged");
             return None;
         }
-        touch(&entry);
-        touch(&path);
-        // SAFETY: the file is an artifact of `Component::serialize` by this program: it lies in a folder that only this
-        // user can write, belongs to this user, and has the digest under which it was written. Whether it is of this
-        // very version and configuration, wasmtime checks itself.
+        folder::touch(&entry);
+        folder::touch(&file);
+        // SAFETY: these bytes are an artifact of `Component::serialize` by this program: they were read, once, from a file
+        // that belongs to this user and that nobody else can write, in a folder of which the same is true and that was held
+        // open; and they have the digest under which they were written. Whether they are of this very version and
+        // configuration, wasmtime checks itself.
         #[allow(unsafe_code, reason = "wasmtime has no safe way to load what it has compiled")]
-        let component = unsafe { Component::deserialize_file(engine, &path) };
-        component
-            .inspect_err(|error| tracing::warn!("{}: not usable ({error:#}); compiling again", path.display()))
-            .ok()
+        let component = unsafe { Component::deserialize(engine, &code) };
+        component.inspect_err(|error| unusable(&format!("not usable ({error:#})"))).ok()
     }
 
     /// Keeps a compiled component. That it can't is worth a warning, not an error.
     pub fn store(&self, wasm: &str, component: &Component) {
-        let Some(entry) = self.entry(wasm) else { return };
-        if let Err(error) = write_entry(&entry, component) {
-            tracing::warn!("the compiled component could not be kept in {}: {error}", entry.display());
+        let Some(folder) = &self.folder else { return };
+        let entry = self.entry(wasm);
+        if let Err(error) = write_entry(folder, &entry, component) {
+            tracing::warn!("the compiled component could not be kept in {}: {error}", folder.shown(&entry).display());
         }
     }
 
-    fn entry(&self, wasm: &str) -> Option<PathBuf> {
-        let key = Sha256::digest(format!("{wasm}\n{}", self.compatibility));
-        Some(self.folder.as_ref()?.join(hex(&key)))
+    fn entry(&self, wasm: &str) -> String {
+        hex(&Sha256::digest(format!("{wasm}\n{}", self.compatibility)))
     }
 }
 
-fn write_entry(entry: &Path, component: &Component) -> io::Result<()> {
-    let folder = entry.parent().unwrap_or(Path::new("."));
+fn write_entry(folder: &Folder, entry: &str, component: &Component) -> io::Result<()> {
     let code = component.serialize().map_err(io::Error::other)?;
     let digest = hex(&Sha256::digest(&code));
-    remove_unused(folder);
-    write_whole(&folder.join(format!("{digest}.cwasm")), &code)?;
-    write_whole(entry, digest.as_bytes())
-}
-
-/// Writes a file so that nobody ever sees a part of it.
-fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
-    file.write_all(bytes)?;
-    // Not synced: a file that a power cut left half written has not its digest, and is made again.
-    file.persist(path)?;
-    Ok(())
+    folder.remove_older_than(UNUSED);
+    folder.write(&format!("{digest}.cwasm"), &code)?;
+    folder.write(entry, digest.as_bytes())
 }
 
 fn artifact_name(digest: &str) -> Option<String> {
@@ -101,79 +104,9 @@ fn artifact_name(digest: &str) -> Option<String> {
     is_digest.then(|| format!("{digest}.cwasm"))
 }
 
-fn sha256_of_file(path: &Path) -> io::Result<String> {
-    let mut digest = Sha256::new();
-    let mut file = fs::File::open(path)?;
-    // Read in pieces: an artifact of CPython is 60 MB, which need not all be in memory at once.
-    let mut piece = vec![0; 256 << 10];
-    loop {
-        match io::Read::read(&mut file, &mut piece)? {
-            0 => return Ok(hex(&digest.finalize())),
-            n => digest.update(&piece[..n]),
-        }
-    }
-}
-
-fn touch(path: &Path) {
-    // Only keeps it from being removed; if that can't be, it is compiled again some day.
-    let _ = fs::File::options().append(true).open(path).and_then(|f| f.set_modified(SystemTime::now()));
-}
-
-fn remove_unused(folder: &Path) {
-    let Ok(files) = fs::read_dir(folder) else { return };
-    for file in files.flatten() {
-        let age = file.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
-        if age.is_some_and(|age| age > UNUSED) {
-            let _ = fs::remove_file(file.path());
-        }
-    }
-}
-
 fn default_folder() -> io::Result<PathBuf> {
     let base = etcetera::choose_base_strategy().map_err(io::Error::other)?;
     Ok(base.cache_dir().join("brrr-host").join("components"))
-}
-
-#[cfg(unix)]
-fn prepare(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
-    if let Some(parent) = folder.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    match fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let found = fs::symlink_metadata(folder)?;
-    let problem = if !found.is_dir() {
-        "is not a folder (a link is not followed)"
-    } else if found.uid() != rustix::process::geteuid().as_raw() {
-        "belongs to another user"
-    } else if found.mode() & 0o022 != 0 {
-        "can be written by other users (chmod 700 it)"
-    } else {
-        return Ok(());
-    };
-    Err(io::Error::new(io::ErrorKind::PermissionDenied, problem))
-}
-
-#[cfg(not(unix))]
-fn prepare(folder: &Path) -> io::Result<()> {
-    // The user's own cache folder has the rights of the user's profile.
-    fs::create_dir_all(folder)
-}
-
-#[cfg(unix)]
-fn is_ours(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    fs::symlink_metadata(path).is_ok_and(|found| {
-        found.is_file() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0
-    })
-}
-
-#[cfg(not(unix))]
-fn is_ours(path: &Path) -> bool {
-    path.is_file()
 }
 
 /// Feeds what wasmtime hashes into a digest that is the same in every process.

@@ -149,7 +149,7 @@ fn named(call: &tasks::Invocation) -> Result<(), String> {
 
 /// The name of a task, as far as it can be shown.
 fn shown(task: &str) -> String {
-    task.chars().filter(|c| !c.is_control()).take(60).collect()
+    crate::text::line(&task.chars().take(60).collect::<String>()).into_owned()
 }
 
 /// Takes the option `hash-of` out of a call, and does as it says.

@@ -247,7 +247,10 @@ impl Shared {
             Disposition::Nothing => {}
             Disposition::ReportFailure(failure) => report(delivery, &failure),
             Disposition::ReportRetry { failure, attempt, after } => {
-                tracing::warn!("{}: {failure}; attempt {attempt} in {after:.1?}", subject(delivery));
+                // One that is tried again at once, thousands of times, must not fill a disk of logs.
+                if after >= Duration::from_secs(1) || attempt <= 10 || attempt.is_power_of_two() {
+                    tracing::warn!("{}: {failure}; attempt {attempt} in {after:.1?}", subject(delivery));
+                }
             }
             Disposition::ReportReleased(state) => {
                 tracing::debug!("{}: dropped, because the job is over ({})", subject(delivery), state.as_str());

@@ -24,6 +24,8 @@ pub use targets::{TARGETS, run};
 mod config;
 #[path = "../../../host/src/permissions/mod.rs"]
 mod permissions;
+#[path = "../../../host/src/text.rs"]
+mod text;
 #[path = "../../../host/src/units.rs"]
 mod units;
 

@@ -33,6 +33,31 @@ impl Arguments {
     }
 }
 
+/// The first number that is beyond the range of floats, and where it is: `1e400 at .a[3]`. Python reads it as an infinity, and
+/// writes that as `Infinity`; JavaScript writes `null`.
+pub fn beyond_floats(value: &Value) -> Option<String> {
+    fn find(value: &Value) -> Option<(String, String)> {
+        match value {
+            Value::Number(number) => {
+                let text = number.to_string();
+                let is_float = text.contains(['.', 'e', 'E']);
+                let fits = text.parse::<f64>().is_ok_and(f64::is_finite);
+                (is_float && !fits).then(|| (text, String::new()))
+            }
+            Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+                let (number, path) = find(item)?;
+                Some((number, format!("[{index}]{path}")))
+            }),
+            Value::Object(map) => map.iter().find_map(|(key, item)| {
+                let (number, path) = find(item)?;
+                Some((number, format!(".{key}{path}")))
+            }),
+            _ => None,
+        }
+    }
+    find(value).map(|(number, path)| format!("{number} at {}", if path.is_empty() { "its top" } else { &path }))
+}
+
 /// Why a payload is not arguments.
 #[derive(Debug)]
 pub enum Error {

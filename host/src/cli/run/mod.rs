@@ -7,15 +7,19 @@ mod processes;
 mod served;
 mod watch;
 
+use std::path::Path;
+
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
 use brrr_protocol::step::Limits;
 use futures_util::future::join_all;
 
 use super::output::say;
-use crate::config::Config;
+use super::{Told, approval};
+use crate::config::{Config, Section, Setting};
 use crate::exit::Exit;
 use crate::gateway::Gateway;
+use crate::trust;
 use crate::units::Interval;
 use crate::worker::{Admission, Options, Shutdown, Worker, announce, redrive};
 pub use args::Args;
@@ -36,6 +40,10 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
         )?,
     };
     // Whatever can be refused is refused before anything runs, the cheapest first.
+    if member.is_none() {
+        approval::check(&config, args.permissions.yes)?;
+    }
+    check_events(&args, &config)?;
     let served = served(&args, &config)?;
     let token = args.token.find()?;
     let listener = match &args.http {
@@ -44,7 +52,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
         }
         _ => None,
     };
-    let backend = args.backend.places(args.lease).open().await?;
+    let backend = args.backend.open(args.lease).await?;
     let (observer, outlets) = observe(&args, &backend, &shutdown)?;
     let max_running = args.max_running.unwrap_or_else(|| args.processes.share(default_max_running()));
     // Before anything is read: what changes from then on is seen.
@@ -113,6 +121,23 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
         // Asked to stop, and did.
         _ => Exit::Done,
     })
+}
+
+/// A file that was found names no file of events outside of its folder: whoever wrote it could have one overgrown.
+fn check_events(args: &Args, config: &Config) -> anyhow::Result<()> {
+    let (Some(path), Some(events), false) = (&config.path, &args.events, config.is_named) else { return Ok(()) };
+    let of_file = |setting: &Setting| {
+        setting.section == Section::Worker && setting.key == "events" && Path::new(&setting.value) == events
+    };
+    let outside = !trust::is_inside(path.parent().unwrap_or(Path::new("")), events);
+    if events.as_os_str() != "-" && outside && config.settings.iter().any(of_file) {
+        let (path, events) = (path.display(), events.display());
+        let text = format!(
+            "{path}: its events go to {events}, outside of its folder; name the file (--config {path}) to allow it"
+        );
+        return Err(Told::new(Exit::Usage, text).into());
+    }
+    Ok(())
 }
 
 /// A small multiple of the cores: a call that waits for the backend's next commit leaves the core to others.

@@ -50,7 +50,11 @@ fn one(args: &Args, path: PathBuf, known: Option<&Component>, for_all: &Permissi
         Told::new(Exit::Usage, text)
     })?;
     let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
-    let grants = permissions.and(for_all).grant()?;
+    let permissions = permissions.and(for_all);
+    let grants = permissions.grant()?;
+    if !permissions.is_empty() {
+        tracing::info!("{} may reach: {permissions}", path.display());
+    }
     Ok(Served { path, topic, grants })
 }
 

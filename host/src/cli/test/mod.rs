@@ -14,7 +14,7 @@ use brrr_protocol::model::Outcome;
 
 use super::output::{Format, print_json, say};
 use super::progress::{Spinner, stage};
-use super::{Told, build};
+use super::{Told, approval, build};
 use crate::config::{Component, Config};
 use crate::exit::Exit;
 use crate::testing::{CaseReport, Cases, CasesError, Change, Lines, Runner, Settings, explore, update};
@@ -148,6 +148,7 @@ fn cases_path(args: &Args) -> PathBuf {
 async fn load(args: &Args, config: &Config, lines: &Arc<Lines>) -> anyhow::Result<WasmHandler> {
     // One run at a time: what it takes is then its own.
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
+    approval::check(config, args.permissions.yes)?;
     let for_all = args.permissions.permissions()?;
     let mut guests = Vec::with_capacity(1 + args.with.len());
     for named in [&args.component].into_iter().chain(&args.with) {

@@ -124,7 +124,7 @@ fn time(span: Duration) -> String {
 
 /// What a guest wrote must do nothing to a terminal.
 fn clean(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || *c == '\t').collect()
+    crate::text::line(text).into_owned()
 }
 
 fn paint(colour: &str, text: &str) -> String {

@@ -1,0 +1,315 @@
+//! JSON as a user types it, and nothing of it lost: what the peers' codecs pass on and `serde_json` does not hold is read here.
+//! That is half of a surrogate pair (`"\ud83d"`, which Python and JavaScript write for a text that was cut in two), and nesting
+//! beyond 127.
+
+use brrr_protocol::codec;
+use serde_json::{Map, Value};
+
+/// The deepest nesting: all that writes or drops a value calls itself once for each level.
+const DEEPEST: usize = 2_000;
+
+/// While a document is worked on, half a surrogate pair is one of these characters, which are nobody's.
+const MARKS: std::ops::RangeInclusive<char> = '\u{10f000}'..='\u{10f7ff}';
+const FIRST_MARK: u32 = 0x10_f000;
+const FIRST_SURROGATE: u16 = 0xd800;
+
+/// A document.
+#[derive(Debug)]
+pub struct Json {
+    pub value: Value,
+    /// It has marks in it.
+    is_marked: bool,
+}
+
+impl Json {
+    /// Without anything in it.
+    pub fn of(value: Value) -> Self {
+        Self { value, is_marked: false }
+    }
+
+    /// What a codec wrote of it, with the halves of surrogate pairs in their place.
+    pub fn written(&self, bytes: Vec<u8>) -> Vec<u8> {
+        if !self.is_marked {
+            return bytes;
+        }
+        // Codecs write UTF-8.
+        let Ok(text) = String::from_utf8(bytes) else { return Vec::new() };
+        let (mut out, mut rest) = (String::with_capacity(text.len()), text.as_str());
+        while let Some(c) = rest.chars().next() {
+            // Python's writes ASCII alone, TypeScript's the character.
+            let (mark, length) = match rest.get(..12).and_then(pair) {
+                Some(mark) => (mark, 12),
+                None if c == '\\' => ('\\', 2),
+                None => (c, c.len_utf8()),
+            };
+            if MARKS.contains(&mark) {
+                let unit = u32::from(mark) - FIRST_MARK + u32::from(FIRST_SURROGATE);
+                out.push_str(&format!("\\u{unit:04x}"));
+            } else {
+                out.push_str(rest.get(..length).unwrap_or(rest));
+            }
+            rest = rest.get(length..).unwrap_or_default();
+        }
+        out.into_bytes()
+    }
+}
+
+/// The character of two escapes.
+fn pair(escapes: &str) -> Option<char> {
+    let (high, low) = (unit(escapes)?, unit(escapes.get(6..)?)?);
+    char::decode_utf16([high, low]).next()?.ok()
+}
+
+/// The unit of an escape `\uXXXX` at the beginning of a text.
+fn unit(text: &str) -> Option<u16> {
+    let digits = text.strip_prefix("\\u")?.get(..4)?;
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok()).flatten()
+}
+
+/// Reads a document.
+///
+/// # Errors
+/// Where it stops being JSON, or which number no float can hold.
+pub fn read(given: &[u8]) -> Result<Json, String> {
+    let text = std::str::from_utf8(given).map_err(|error| format!("the payload is not UTF-8: {error}"))?;
+    let marked = mark(text)?;
+    let value = match serde_json::from_str(marked.as_deref().unwrap_or(text)) {
+        Err(error) if error.to_string().starts_with("recursion limit") => {
+            let text = marked.as_deref().unwrap_or(text);
+            deep(text).map_err(|at| match at {
+                Stop::TooDeep => format!("the payload is nested deeper than {DEEPEST}"),
+                Stop::At(at) => format!("the payload is not JSON: at byte {at}: {}", around(text, at)),
+            })?
+        }
+        read => read.map_err(|error| {
+            let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
+            // serde_json counts columns in bytes, from 1.
+            format!("the payload is not JSON: {error}: {}", around(line, error.column().saturating_sub(1)))
+        })?,
+    };
+    if let Some(number) = codec::beyond_floats(&value) {
+        return Err(format!("the payload has {number}; the peers would read another number. Give it as a text"));
+    }
+    if marked.is_some() && has_marked_key(&value) {
+        return Err("the payload has half a surrogate pair in the name of an argument or field".to_owned());
+    }
+    Ok(Json { value, is_marked: marked.is_some() })
+}
+
+fn around(text: &str, at: usize) -> String {
+    let cut = text.floor_char_boundary(at);
+    let before: String = text[..cut].chars().rev().take(20).collect::<Vec<_>>().into_iter().rev().collect();
+    let after: String = text[cut..].chars().take(20).collect();
+    format!("{before}>>>{after}")
+}
+
+/// The text with marks for what is half a surrogate pair; `None`: nothing is.
+fn mark(text: &str) -> Result<Option<String>, String> {
+    let (mut out, mut from, mut at) = (String::new(), 0, 0);
+    while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
+        at += found;
+        let rest = &text[at..];
+        let escape = unit(rest).filter(|unit| (0xd800..0xe000).contains(unit));
+        match escape {
+            None => at += 2,
+            Some(_) if rest.get(..12).and_then(pair).is_some() => at += 12,
+            Some(unit) => {
+                out.push_str(&text[from..at]);
+                out.extend(char::from_u32(FIRST_MARK + u32::from(unit - FIRST_SURROGATE)));
+                at += 6;
+                from = at;
+            }
+        }
+    }
+    if from == 0 {
+        return Ok(None);
+    }
+    out.push_str(&text[from..]);
+    let is_marked = |text: &str| text.chars().any(|c| MARKS.contains(&c));
+    // An escaped one is found as well: `\udbfc` begins it.
+    if is_marked(text)
+        || text.to_ascii_lowercase().contains("\\udbfc\\u")
+        || text.to_ascii_lowercase().contains("\\udbfd\\u")
+    {
+        return Err("the payload has half a surrogate pair beside characters of U+10F000 to U+10F7FF".to_owned());
+    }
+    Ok(Some(out))
+}
+
+/// Their order among other names would be that of the marks.
+fn has_marked_key(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_marked_key),
+        Value::Object(map) => {
+            map.iter().any(|(key, value)| key.chars().any(|c| MARKS.contains(&c)) || has_marked_key(value))
+        }
+        _ => false,
+    }
+}
+
+/// Why a deep document can't be read.
+enum Stop {
+    At(usize),
+    TooDeep,
+}
+
+/// What has begun and not ended.
+enum Open {
+    List(Vec<Value>),
+    Object(Map<String, Value>, String),
+}
+
+/// Reads a document without calling itself.
+fn deep(text: &str) -> Result<Value, Stop> {
+    let bytes = text.as_bytes();
+    let skip = |at: usize| at + bytes[at.min(bytes.len())..].iter().take_while(|b| b" \t\r\n".contains(b)).count();
+    let name = |at: usize| -> Result<(String, usize), Stop> {
+        let end = end_of_scalar(bytes, at);
+        let name: String = serde_json::from_str(&text[at..end]).map_err(|_| Stop::At(at))?;
+        let colon = skip(end);
+        if bytes.get(colon) == Some(&b':') { Ok((name, colon + 1)) } else { Err(Stop::At(colon)) }
+    };
+    let (mut open, mut at) = (Vec::new(), 0);
+    loop {
+        at = skip(at);
+        let begun = bytes.get(at).copied();
+        let mut value = match begun {
+            Some(b'[' | b'{') => {
+                let inside = skip(at + 1);
+                let is_list = begun == Some(b'[');
+                if bytes.get(inside) == Some(if is_list { &b']' } else { &b'}' }) {
+                    at = inside + 1;
+                    if is_list { Value::Array(Vec::new()) } else { Value::Object(Map::new()) }
+                } else if open.len() >= DEEPEST {
+                    return Err(Stop::TooDeep);
+                } else {
+                    let (begun, next) = if is_list {
+                        (Open::List(Vec::new()), inside)
+                    } else {
+                        let (name, next) = name(inside)?;
+                        (Open::Object(Map::new(), name), next)
+                    };
+                    open.push(begun);
+                    at = next;
+                    continue;
+                }
+            }
+            _ => {
+                let end = end_of_scalar(bytes, at);
+                let value = serde_json::from_str(&text[at..end]).map_err(|_| Stop::At(at))?;
+                at = end;
+                value
+            }
+        };
+        // It may end what it is in, and that again.
+        loop {
+            at = skip(at);
+            let next = bytes.get(at).copied();
+            value = match (open.pop(), next) {
+                (None, None) => return Ok(value),
+                (Some(Open::List(mut items)), Some(b',' | b']')) => {
+                    items.push(value);
+                    at += 1;
+                    if next == Some(b',') {
+                        open.push(Open::List(items));
+                        break;
+                    }
+                    Value::Array(items)
+                }
+                (Some(Open::Object(mut map, key)), Some(b',' | b'}')) => {
+                    map.insert(key, value);
+                    at += 1;
+                    if next == Some(b',') {
+                        let (name, after) = name(skip(at))?;
+                        open.push(Open::Object(map, name));
+                        at = after;
+                        break;
+                    }
+                    Value::Object(map)
+                }
+                _ => return Err(Stop::At(at)),
+            };
+        }
+    }
+}
+
+/// Where a string, number or word ends that begins here.
+fn end_of_scalar(bytes: &[u8], at: usize) -> usize {
+    let rest = &bytes[at.min(bytes.len())..];
+    if rest.first() != Some(&b'"') {
+        return at + rest.iter().take_while(|b| !b",:]}[{\" \t\r\n".contains(b)).count();
+    }
+    let mut end = 1;
+    while end < rest.len() && rest[end] != b'"' {
+        end += if rest[end] == b'\\' { 2 } else { 1 };
+    }
+    at + (end + 1).min(rest.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use brrr_protocol::codec::{python, typescript};
+
+    use super::*;
+
+    fn both(text: &str) -> (String, String) {
+        let json = read(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let (mut py, mut ts) = (String::new(), String::new());
+        python::write(&mut py, &json.value);
+        typescript::write(&mut ts, &json.value);
+        let text = |written: String| String::from_utf8(json.written(written.into_bytes())).unwrap();
+        (text(py), text(ts))
+    }
+
+    /// Expected: `json.dumps(json.loads(text))` by `CPython`, `JSON.stringify(JSON.parse(text))` by V8.
+    #[test]
+    fn halves_of_pairs_stay_as_the_peers_write_them() {
+        for (text, py, ts) in [
+            (r#"["\ud83d"]"#, r#"["\ud83d"]"#, r#"["\ud83d"]"#),
+            (r#"["a\uD800b", "\udfff\udc00"]"#, r#"["a\ud800b", "\udfff\udc00"]"#, r#"["a\ud800b","\udfff\udc00"]"#),
+            (r#"["\ud83d\ude00 \ud83d\ud83d\ude00"]"#, r#"["\ud83d\ude00 \ud83d\ud83d\ude00"]"#, r#"["😀 \ud83d😀"]"#),
+            (r#"["\\ud83d \\\ud83d"]"#, r#"["\\ud83d \\\ud83d"]"#, r#"["\\ud83d \\\ud83d"]"#),
+            (r#"["\\udbfc\\udc00", "\ud800"]"#, "", ""),
+            ("[9007199254740993]", "[9007199254740993]", "[9007199254740992]"),
+        ] {
+            if py.is_empty() {
+                // It looks like what is used as a mark, so it is refused and not changed.
+                assert!(read(text.as_bytes()).is_err() || both(text).0 == text, "{text}");
+                continue;
+            }
+            assert_eq!(both(text), (py.to_owned(), ts.to_owned()), "{text}");
+        }
+        for text in [r#"{"\ud83d": 1}"#, "[\"\\ud83d\u{10f000}\"]", r#"["\ud83d", "\udbfc\udc00"]"#] {
+            assert!(read(text.as_bytes()).is_err(), "{text}");
+        }
+        assert_eq!(both("[\"\u{10f000}\"]").1, "[\"\u{10f000}\"]");
+    }
+
+    #[test]
+    fn deep_documents_are_read_to_a_bound() {
+        let nested = |depth: usize, open: &str, inner: &str, close: &str| {
+            [open.repeat(depth), inner.to_owned(), close.repeat(depth)].concat()
+        };
+        for depth in [1, 127, 128, 1_500, 2_000] {
+            let lists = nested(depth, "[", "1, \"a]\\\"\"", "]");
+            assert_eq!(both(&lists).0, lists);
+            let objects = nested(depth, "{\"a\":[", "null", "],\"b\":{}}");
+            assert_eq!(read(objects.as_bytes()).is_ok(), 2 * depth <= DEEPEST, "{depth}");
+        }
+        for wrong in ["[1,]", "[1 2]", "{\"a\" 1}", "{\"a\":1,}", "[\"", "[", "[]]", "{1:2}", "[nul]", "[1]x"] {
+            let text = nested(200, "[", wrong, "]");
+            let error = read(text.as_bytes()).unwrap_err();
+            assert!(error.contains("not JSON") && error.contains(">>>"), "{wrong}: {error}");
+        }
+        let far = nested(1_000_000, "[", "", "]");
+        assert!(read(far.as_bytes()).unwrap_err().contains("deeper than 2000"));
+    }
+
+    #[test]
+    fn a_number_stays_that_number_or_is_refused_where_it_is() {
+        assert_eq!(both("[1e308, 123456789012345678901234567890]").0, "[1e+308, 123456789012345678901234567890]");
+        let error = read(br#"{"a": [1, {"b": -1e400}]}"#).unwrap_err();
+        assert!(error.contains("-1e400") || error.contains("-1e+400"), "{error}");
+        assert!(error.contains(".a[1].b"), "{error}");
+    }
+}

@@ -1,0 +1,59 @@
+//! What guests and their failures may do to the logs and tables of people.
+
+use serde_json::json;
+
+use crate::harness::{Env, guest};
+
+/// Begins a line of its own, turns the direction, and is seen by nobody.
+const FORGED: &str = "x\r\n2026-01-01T00:00:00Z ERROR all is lost\u{202e}\u{200b}\u{2028}\u{1b}[2J";
+
+#[track_caller]
+fn tells_nothing_of_its_own(what: &str, text: &str) {
+    let hidden = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202e}' | '\u{200b}' | '\u{2028}' | '\u{1b}')
+    };
+    assert!(!text.chars().any(hidden), "{what}: {text:?}");
+    assert!(!text.lines().any(|line| line.starts_with("2026-01-01T00:00:00Z")), "{what}: {text}");
+}
+
+#[test]
+fn a_guests_text_forges_no_line() {
+    let env = Env::new();
+    let worker = env.worker(&[]);
+    let arguments = json!({"message": FORGED}).to_string();
+    let called = env.run(["call", "fails", &arguments]);
+    assert_eq!(called.code, Some(30), "{called:#?}");
+    tells_nothing_of_its_own("call", &called.stderr);
+    worker.wait_for_stderr("all is lost");
+    let jobs = env.run(["jobs", "--output", "json"]).json();
+    let job = jobs["jobs"][0]["job"].as_str().expect("a job");
+    for args in [&["job", job][..], &["job", job, "--output", "json"], &["jobs"], &["jobs", "--output", "json"]] {
+        tells_nothing_of_its_own(args[0], env.run(args).ok());
+    }
+    let ended = worker.stop();
+    tells_nothing_of_its_own("the worker", &ended.stderr);
+    assert!(
+        ended.stderr.lines().any(|line| line.contains("failed:") && line.contains(r"x\r\n2026-01-01")),
+        "{ended:?}"
+    );
+}
+
+/// What it prints counts over all attempts, and so does what is said of them.
+#[test]
+fn a_call_that_is_tried_again_for_ever_fills_no_disk() {
+    let env = Env::new();
+    let hostile = guest().with_file_name("rust-hostile.wasm");
+    env.write(
+        "brrr.toml",
+        "[tasks.stdout]\ntimeout = \"50ms\"\nmax-retries = 4000000000\nretry-delay = \"0s\"\nretry-backoff = \"fixed\"\n",
+    );
+    let worker = env.start(["run", hostile.to_str().expect("UTF-8")]);
+    worker.wait_for_stderr("serving topic");
+    env.run(["schedule", "stdout"]).ok();
+    worker.wait_for_stderr("attempt 32 in");
+    let (printed, logged) = (worker.stdout(), worker.stderr());
+    assert!(printed.contains("left out from here on"), "{} bytes", printed.len());
+    assert!(printed.len() < (5 << 20), "{} bytes", printed.len());
+    let told = logged.lines().filter(|line| line.contains("attempt")).count();
+    assert!(told <= 13, "{logged}");
+}

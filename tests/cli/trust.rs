@@ -1,0 +1,104 @@
+//! Folders and files that belong to somebody else, or came from somebody else.
+
+use std::os::unix::fs::{chown, symlink};
+
+use crate::harness::{Env, Running, guest, is_root, skip};
+
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn a_file_of_another_user_is_not_followed_unless_it_is_named() {
+    if !is_root() {
+        return skip("only root can give a file to another user");
+    }
+    let env = Env::new();
+    let file = env.write("brrr.toml", "topic = \"theirs\"\nbackend = \"redis://192.0.2.1\"\n");
+    env.run(["config"]).ok();
+    chown(&file, Some(NOBODY), None).expect("chown");
+    let guest = guest();
+    for args in [vec!["config"], vec!["jobs"], vec!["run", guest.to_str().expect("UTF-8")], vec!["dead", "list"]] {
+        env.run(&args).refused(2, &["brrr.toml", "another user (uid 65534)", "--config brrr.toml"]);
+    }
+    let named = env.run(["config", "--config", "brrr.toml"]);
+    assert!(named.ok().contains("192.0.2.1"), "{named:?}");
+    // Nor is one of ours, in a folder where they could put another one in its place.
+    chown(&file, Some(0), None).expect("chown");
+    chown(env.path(""), Some(NOBODY), None).expect("chown");
+    env.run(["config"]).refused(2, &["its folder", "another user"]);
+    std::fs::remove_file(file).expect("removed");
+    // And what is kept there would be theirs.
+    std::fs::create_dir(env.path(".brrr")).expect("a folder");
+    chown(env.path(".brrr"), Some(NOBODY), None).expect("chown");
+    env.run(["schedule", "fib"]).refused(20, &[".brrr", "another user"]);
+}
+
+#[test]
+fn a_folder_of_state_that_is_a_link_is_not_followed() {
+    let (env, elsewhere) = (Env::new(), Env::new());
+    symlink(elsewhere.path(""), env.path(".brrr")).expect("a link");
+    env.run(["schedule", "fib"]).refused(20, &[".brrr", "a link"]);
+    assert!(!elsewhere.path("state.db").exists());
+    let url = elsewhere.url();
+    env.run(["schedule", "fib", "--backend", &url]).ok();
+}
+
+/// `run` as it is without what the tests say for all commands.
+fn run(env: &Env, more: &[&str]) -> Running {
+    let mut command = env.command(["run"].iter().chain(more));
+    command.env_remove("BRRR_YES");
+    Running::start(command)
+}
+
+#[test]
+fn what_a_found_file_grants_beyond_its_folder_is_asked_about() {
+    let env = Env::new();
+    std::fs::copy(guest(), env.path("app.wasm")).expect("a copy");
+    std::fs::create_dir(env.path("data")).expect("a folder");
+    let component = "[[components]]\npath = \"app.wasm\"\n";
+    for (grant, word) in [
+        ("allow-http = [\"example.com\"]", "HTTP to example.com"),
+        ("env = [\"HOME\"]", "the variable HOME"),
+        ("dirs = [\"/usr::/data:ro\"]", "the folder /usr::/data:ro"),
+        ("dirs = [\"data/../..::/data:ro\"]", "the folder data/../..::/data:ro"),
+        ("env-file = \"/etc/hostname\"", "the file /etc/hostname"),
+    ] {
+        env.write("brrr.toml", format!("{component}{grant}\n"));
+        run(&env, &[]).end().refused(2, &["brrr.toml", "app.wasm", word, "--yes"]);
+    }
+    run(&env, &["--processes", "2"]).end().refused(2, &["--yes"]);
+    // What stays inside is not asked about; nor is what the user says by flags, or by naming the file.
+    let inside = format!("{component}dirs = [\"data::/data\"]\nenv = [\"MODE=fast\"]\n");
+    let asked = format!("{component}allow-http = [\"example.com\"]\n");
+    for (file, more) in [
+        (&inside, &[][..]),
+        (&inside, &["--allow-http", "example.com"]),
+        (&asked, &["--yes"]),
+        (&asked, &["--config", "brrr.toml"]),
+    ] {
+        env.write("brrr.toml", file);
+        let worker = run(&env, more);
+        worker.wait_for_stderr("serving topic");
+        let told = if *file == inside { "may reach: " } else { "may reach: HTTP example.com" };
+        assert!(worker.stderr().contains(told), "{}", worker.stderr());
+        worker.stop().ok();
+    }
+}
+
+#[test]
+fn a_found_file_sends_events_nowhere_else() {
+    let (env, elsewhere) = (Env::new(), Env::new());
+    std::fs::copy(guest(), env.path("app.wasm")).expect("a copy");
+    let outside = elsewhere.path("events");
+    let file =
+        |events: &std::path::Path| format!("[worker]\nevents = {events:?}\n[[components]]\npath = \"app.wasm\"\n");
+    env.write("brrr.toml", file(&outside));
+    env.run(["run"]).refused(2, &["brrr.toml", "outside of its folder", "--config"]);
+    symlink(&outside, env.path("link")).expect("a link");
+    env.write("brrr.toml", file(std::path::Path::new("link")));
+    env.run(["run"]).refused(2, &["outside of its folder"]);
+    assert!(!outside.exists());
+    env.write("brrr.toml", file(std::path::Path::new("events")));
+    let worker = env.start(["run"]);
+    worker.wait_for_stderr("serving topic");
+    worker.stop().ok();
+}
