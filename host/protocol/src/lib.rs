@@ -7,6 +7,7 @@
 //! - `concurrent`: several accesses of a stepwise transition at once
 //! - `cycle`, `release`: what walks up from a call to those that wait for it
 //! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
+//! - `topics`: where calls may be sent to
 //! - `replay`: one run of a call; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
 pub mod bencode;
@@ -28,6 +29,7 @@ pub mod release;
 pub mod replay;
 pub mod step;
 pub mod stepwise;
+pub mod topics;
 pub mod tree;
 pub mod wire;
 

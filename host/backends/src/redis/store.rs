@@ -3,10 +3,13 @@
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
 use brrr_protocol::ports::{Cache, Key, Kind, Store, Swap};
+use brrr_protocol::wire::FOREIGN;
 use bytes::Bytes;
 use redis::{RedisResult, Value, cmd, pipe};
 
 use super::Redis;
+use super::error::{self, OF_OTHERS};
+use super::keys::Keys;
 
 /// How many keys a step of a scan looks at, about.
 const SCAN: usize = 1000;
@@ -20,12 +23,22 @@ pub(super) fn bytes(value: Value) -> Result<Option<Bytes>> {
     }
 }
 
+/// What stands for a record whose key holds something else: see `wire::FOREIGN`. A value is not decoded, so there is none.
+fn record(keys: &Keys, key: &Key, found: Value) -> Result<Option<Bytes>> {
+    match found {
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok((key.kind != Kind::Value).then(|| {
+            let words = format!("the key {} holds no records: {OF_OTHERS}", keys.record(key));
+            [&[FOREIGN], words.as_bytes()].concat().into()
+        })),
+        Value::ServerError(error) => Err(error::of(&error.into(), "read records", "")),
+        found => bytes(found),
+    }
+}
+
 #[async_trait]
 impl Store for Redis {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        let mut connection = self.0.connections.shared();
-        let found = cmd("HGET").arg(self.0.keys.record(key)).arg(&*key.kind.name()).query_async(&mut connection).await;
-        bytes(found.map_err(self.error("read a record"))?)
+        Ok(self.get_many(std::slice::from_ref(key)).await?.pop().flatten())
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
@@ -36,8 +49,9 @@ impl Store for Redis {
         for key in keys {
             pipe.cmd("HGET").arg(self.0.keys.record(key)).arg(&*key.kind.name());
         }
-        let found = pipe.query_async::<Vec<Value>>(&mut self.0.connections.shared()).await;
-        found.map_err(self.error("read records"))?.into_iter().map(bytes).collect()
+        let found = pipe.ignore_errors().query_async::<Vec<Value>>(&mut self.0.connections.shared()).await;
+        let found = found.map_err(self.error("read records"))?;
+        keys.iter().zip(found).map(|(key, found)| record(&self.0.keys, key, found)).collect()
     }
 
     async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
@@ -48,23 +62,29 @@ impl Store for Redis {
         for key in keys {
             pipe.cmd("HEXISTS").arg(self.0.keys.record(key)).arg(&*key.kind.name());
         }
-        pipe.query_async(&mut self.0.connections.shared()).await.map_err(self.error("look for records"))
+        let found = pipe.ignore_errors().query_async::<Vec<Value>>(&mut self.0.connections.shared()).await;
+        let found = found.map_err(self.error("look for records"))?;
+        let is_there = |(key, found): (&Key, Value)| match found {
+            Value::Int(n) => Ok(n == 1),
+            found => record(&self.0.keys, key, found).map(|found| found.is_some()),
+        };
+        keys.iter().zip(found).map(is_there).collect()
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
         let mut connection = self.0.connections.shared();
         let mut put = cmd("HSET");
         put.arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(&value[..]);
-        put.exec_async(&mut connection).await.map_err(self.error("write a record"))
+        put.exec_async(&mut connection).await.map_err(self.record_error("write a record", key))
     }
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
         let swapped = self.try_swap(key, expected, new).await;
-        swapped.map_err(self.error("compare and swap a record"))
+        swapped.map_err(self.record_error("compare and swap a record", key))
     }
 
     async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
-        self.try_put_if(key, &value, absent).await.map_err(self.error("write a record"))
+        self.try_put_if(key, &value, absent).await.map_err(self.record_error("write a record", key))
     }
 
     async fn remove_many(&self, keys: &[Key]) -> Result<()> {
@@ -96,9 +116,18 @@ impl Store for Redis {
                 for key in &keys {
                     look.cmd("HEXISTS").arg(*key).arg(&*field);
                 }
-                let there: Vec<bool> = look.query_async(&mut connection).await.map_err(failed())?;
+                let there: Vec<Value> = look.ignore_errors().query_async(&mut connection).await.map_err(failed())?;
+                // What stands where records would be is listed with them, so that whoever reads it says what is wrong. (No
+                // value: see `record`.)
+                let is_there = |found: &Value| match found {
+                    Value::ServerError(_) => *kind != Kind::Value,
+                    found => *found == Value::Int(1),
+                };
                 ids.extend(
-                    keys.iter().zip(there).filter(|(_, there)| *there).map(|(k, _)| k[prefix.len()..].to_owned()),
+                    keys.iter()
+                        .zip(there)
+                        .filter(|(_, there)| is_there(there))
+                        .map(|(k, _)| k[prefix.len()..].to_owned()),
                 );
             }
             cursor = next;
@@ -168,7 +197,16 @@ impl Cache for Redis {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         let mut incr = cmd("INCRBY");
         incr.arg(self.0.keys.counter(key)).arg(by);
-        incr.query_async(&mut self.0.connections.shared()).await.map_err(self.error("count"))
+        match incr.query_async(&mut self.0.connections.shared()).await {
+            // A counter that is none is replaced: it may be lost without harm, and no call fails for it.
+            Err(error) if error::is_no_number(&error) => {
+                let mut set = cmd("SET");
+                set.arg(self.0.keys.counter(key)).arg(by);
+                set.exec_async(&mut self.0.connections.shared()).await.map_err(self.error("count"))?;
+                Ok(by)
+            }
+            counted => counted.map_err(self.error("count")),
+        }
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {

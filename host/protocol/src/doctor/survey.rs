@@ -43,7 +43,7 @@ impl Doctor {
         }
         survey.findings.append(&mut judge.damaged);
         for topic in &topics {
-            survey.topics.push(self.topic_state(topic).await?);
+            survey.topics.extend(self.topic_state(topic).await?);
         }
         Ok(survey)
     }

@@ -2,8 +2,8 @@
 -- of each call that the run record names, in its order, up to MOST_AT_ONCE bytes.
 
 local hash, root = ARGV[2], ARGV[3]
-local found = call('HMGET', record(hash), 'call', 'value', 'failure/' .. root, 'run/' .. root)
-found[5] = call('HGET', job_record(root), 'job')
+local found = fields(record(hash), 'call', 'value', 'failure/' .. root, 'run/' .. root)
+found[5] = fields(job_record(root), 'job')[1]
 
 local function outcomes(s, i)
   local flat, there, n, bytes = {}, 0, 0, 0
@@ -11,7 +11,7 @@ local function outcomes(s, i)
   while byte(s, i) ~= 101 and bytes <= MOST_AT_ONCE do
     local name
     name, i = text(s, i)
-    local pair = call('HMGET', record(name), 'value', 'failure/' .. root)
+    local pair = fields(record(name), 'value', 'failure/' .. root)
     flat[2 * n + 1], flat[2 * n + 2] = pair[1], pair[2]
     n, bytes = n + 1, bytes + size(pair)
     if pair[1] or pair[2] then there = there + 1 end

@@ -2,6 +2,11 @@
 -- the job's deadline or '' (it has none), and the message for that moment as the delayed ones are kept -> 'queued', 'done'
 
 local hash, root, topic, now, left, last = ARGV[2], ARGV[3], ARGV[4], ARGV[8], ARGV[9], ARGV[10]
+-- Whatever may be wrong is found before anything is written.
+check_topic(topic)
+call('HEXISTS', record(hash), 'value')
+is_over(root)
+if left ~= '' then call('ZCARD', P .. 'brrr:delayed:' .. topic) end
 call('HSET', record(hash), 'call', ARGV[5])
 -- Never replaced: a client that repeats itself must not revive a job that is over.
 call('HSETNX', job_record(root), 'job', ARGV[6])
