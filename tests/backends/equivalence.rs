@@ -91,6 +91,7 @@ impl Side {
         let mut keys: Vec<Key> = roots.iter().map(Key::job).collect();
         for call in (0..calls).map(hash) {
             keys.extend([Key::call(&call), Key::value(&call), Key::pending_returns(&call), Key::latest(&call)]);
+            keys.push(Key::unnotified(&call));
             keys.extend(roots.iter().flat_map(|root| [Key::run(&call, root), Key::failure(&call, root)]));
         }
         let found = self.backend().store().get_many(&keys).await.unwrap();
@@ -109,9 +110,18 @@ impl Side {
 
 /// Who waits, and for what.
 fn registered(records: &Records) -> BTreeSet<(CallHash, Return)> {
+    entries(records, &brrr_protocol::ports::Kind::PendingReturns)
+}
+
+/// Who a failure did not notify, and of what.
+fn unnotified(records: &Records) -> BTreeSet<(CallHash, Return)> {
+    entries(records, &brrr_protocol::ports::Kind::Unnotified)
+}
+
+fn entries(records: &Records, kind: &brrr_protocol::ports::Kind) -> BTreeSet<(CallHash, Return)> {
     records
         .iter()
-        .filter(|(key, _)| key.kind == brrr_protocol::ports::Kind::PendingReturns)
+        .filter(|(key, _)| key.kind == *kind)
         .flat_map(|(key, bytes)| {
             let call = CallHash::from(&*key.id);
             PendingReturns::decode(bytes).unwrap().returns.into_iter().map(move |r| (call.clone(), r))
@@ -374,7 +384,16 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
         Made::Deferral(work, wait) => Some((*work, *wait)),
         _ => None,
     };
-    for (call, entry) in before.difference(&after) {
+    let (kept_before, kept) = (unnotified(&side.before), unnotified(&side.after));
+    for (call, entry) in kept.difference(&kept_before) {
+        let run = side.after.get(&Key::run(&entry.parent, &entry.root)).map(|run| RunRecord::decode(run).unwrap());
+        assert!(run.is_none_or(|run| run.was_never_run()), "{name}: {entry:?} was not told of {call:?}");
+        assert!(side.after.contains_key(&Key::failure(call, &entry.root)), "{name}: {call:?} has not failed");
+    }
+    for (call, entry) in before.difference(&after).chain(kept_before.difference(&kept)) {
+        if kept.contains(&(call.clone(), entry.clone())) {
+            continue;
+        }
         let message = entry.message();
         let itself = deferred.is_some_and(|(work, _)| work.message == message);
         if !itself && is_ready(&side.after, &message.root, &message.call) {

@@ -16,6 +16,7 @@ use brrr_backends::redis::Options as RedisOptions;
 use brrr_backends::{Combined, Redis};
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
+use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Call, CallHash, Root};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task, spawn_counter};
@@ -97,7 +98,14 @@ async fn work(backend: Arc<dyn Backend>) {
     loop {
         for delivery in backend.queue().receive(&"ours".into(), 8, Duration::from_secs(1)).await.unwrap() {
             let limits = Limits::default();
-            let site = Site { backend: &backend, handler: &Ours, limits: &limits, observer: None, clock: &|| 1_000 };
+            let site = Site {
+                backend: &backend,
+                handler: &Ours,
+                limits: &limits,
+                gate: &Always,
+                observer: None,
+                clock: &|| 1_000,
+            };
             step(&site, &delivery, false).await.unwrap();
         }
     }

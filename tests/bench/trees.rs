@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use brrr_host::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, WasmHandler};
-use brrr_host::worker::{Options, Shutdown, Worker, now};
+use brrr_host::worker::{Admission, Options, Shutdown, Worker, now};
 use brrr_protocol::client::Client;
 use brrr_protocol::codec::python;
 use brrr_protocol::model::{Call, Root};
@@ -19,6 +19,9 @@ use crate::measure::{Cost, cost, median, report};
 /// Runs of each figure; the one in the middle is printed.
 const RUNS: usize = 5;
 
+/// Runs at once.
+const RUNNING: u32 = 16;
+
 /// Discards what guests print.
 pub struct Quiet;
 
@@ -27,7 +30,7 @@ impl Output for Quiet {
 }
 
 async fn handler(guest: &Path) -> WasmHandler {
-    let options = EngineOptions { max_running: 16, ..EngineOptions::default() };
+    let options = EngineOptions { max_running: RUNNING, ..EngineOptions::default() };
     let engine = Engine::new(&options).expect("an engine");
     let guest = Guest::load(&engine, guest, &|_| {}).await.expect("the Rust guest");
     WasmHandler::new(vec![guest], RunLimits::default(), &Overrides::default(), Arc::new(Quiet)).expect("one component")
@@ -160,9 +163,8 @@ fn start(
 ) -> (tokio::task::JoinHandle<brrr_protocol::Result<()>>, Shutdown) {
     let shutdown = Shutdown::default();
     let (limits, drain) = (Limits::default(), std::time::Duration::from_secs(5));
-    // As many steps at once as `run` does.
-    let max_running = if backend.is_remote() { 64 } else { 16 };
-    let options = Options { max_running, drain, limits, observer: None };
+    let admission = Admission::new(RUNNING, backend.is_remote());
+    let options = Options { admission, drain, limits, observer: None };
     let worker = Worker::new(backend.clone(), handler.clone(), "bench".into(), options, shutdown.clone());
     (tokio::spawn(worker.run()), shutdown)
 }

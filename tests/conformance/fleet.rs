@@ -9,7 +9,7 @@ use brrr_host::exit::Exit;
 use brrr_host::wasm::{
     Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, Stream, Touch, Touched, WasmHandler,
 };
-use brrr_host::worker::{Options, Shutdown, Worker, now};
+use brrr_host::worker::{Admission, Options, Shutdown, Worker, now};
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{Call, CallHash, Outcome, Root, Topic};
 use brrr_protocol::options::Options as RunOptions;
@@ -125,7 +125,8 @@ impl Fleet {
     /// Adds a worker on a topic.
     pub fn serve(&self, topic: impl Into<Topic>, handler: Arc<dyn Handler>) {
         let limits = Limits { unknown_task_grace: Duration::from_millis(300), ..Limits::default() };
-        let options = Options { max_running: 8, drain: Duration::from_secs(5), limits, observer: None };
+        let options =
+            Options { admission: Admission::new(8, false), drain: Duration::from_secs(5), limits, observer: None };
         let worker = Worker::new(self.backend.clone(), handler, topic.into(), options, self.shutdown.clone());
         self.workers.lock().unwrap().push(tokio::spawn(worker.run()));
     }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::{Event, Observer, Subject};
+use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Call, Outcome, Root, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Cache, Delivery, Key, Kind, NewJob, Queue, Store, Swap, spawn_counter};
@@ -169,7 +170,7 @@ async fn work(
     told: Option<&Told>,
 ) -> Result<Step> {
     let observer = told.map(|told| told as &dyn Observer);
-    let site = Site { backend, handler, limits, observer, clock: &now };
+    let site = Site { backend, handler, limits, gate: &Always, observer, clock: &now };
     step(&site, delivery, false).await
 }
 

@@ -31,6 +31,11 @@ pub static GRAPHS: &[Graph] = &[
     graph("failure", &[("a", All(&["b"])), ("b", Fail)], &["a"]),
     graph("failure caught", &[("a", Catch(&["b", "c"])), ("b", Fail), ("c", All(&[]))], &["a"]),
     graph(
+        "two parents of a failure",
+        &[("a", Catch(&["b", "c"])), ("b", Catch(&["f"])), ("c", Catch(&["f"])), ("f", Fail)],
+        &["a"],
+    ),
+    graph(
         "two jobs share a failure",
         &[("a", All(&["c"])), ("b", Catch(&["c"])), ("c", All(&["d"])), ("d", Fail)],
         &["a", "b"],

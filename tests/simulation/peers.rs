@@ -9,6 +9,7 @@ use crate::graph::Node::{All, Catch, Moody};
 use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
 use crate::random::peers_can_run;
+use crate::world::Answer;
 use crate::{check, graphs, stride};
 
 /// Of so many deliveries each goes to a peer or not; those after them, to the first few of which each history comes, as the
@@ -112,6 +113,60 @@ fn a_failure_is_settled_before_a_peer_comes() {
         }
     }
     println!("{histories} histories of a failure that a peer comes after");
+}
+
+/// A peer waits for two calls, of which one fails in its job: it sees no failures. Later another job computes that call, and then
+/// the peer goes on.
+fn unseen_failure() -> Arc<Graph> {
+    let nodes = &[("a", All(&["m", "n"])), ("m", Moody(&[])), ("n", All(&[])), ("q", All(&["m"]))];
+    Arc::new(graph("a peer does not see a failure", nodes, &["a", "q"]).complete())
+}
+
+/// Who runs the parents `a` and `q`.
+const PEERS: [&[&str]; 2] = [&["a"], &["a", "q"]];
+
+#[test]
+fn a_failure_that_a_peer_does_not_see_costs_few_messages() {
+    let graph = unseen_failure();
+    for (peer_calls, fused) in PEERS.into_iter().flat_map(|calls| [(calls, false), (calls, true)]) {
+        let later = (LONG_AFTER, Event::Does(What::Schedule(1)));
+        let (look, repair) = ((LONG_AFTER, Event::Does(What::Look(0))), (LONG_AFTER, Event::Does(What::Repair)));
+        let mut sent = Vec::new();
+        for events in [&[later][..], &[look, repair, repair, repair, look, later]] {
+            let plan = Plan { peer_calls, fused, ..Plan::of(events) };
+            let history = check(&graph, plan, || format!("{peer_calls:?}, {fused}, {events:?}"));
+            let findings = history.world.state().findings.clone();
+            assert!(findings.is_empty(), "{peer_calls:?}, {fused}: {findings:?}");
+            sent.push(history.sent);
+        }
+        // A message for each job and each of its three calls, a wake-up for each of these, and one message by which the peer
+        // asks for the failed call again, when it was woken for the other one.
+        assert!(sent[0] <= 10, "{peer_calls:?}, {fused}: {} messages", sent[0]);
+        assert_eq!(sent[0], sent[1], "{peer_calls:?}, {fused}: a repair sends nothing");
+    }
+}
+
+/// The same, and somebody dies, or is slow, at every access.
+#[test]
+fn a_failure_that_a_peer_does_not_see_is_no_loop_whatever_happens() {
+    let (graph, mut histories, mut worst) = (unseen_failure(), 0, 0);
+    for (peer_calls, fused) in PEERS.into_iter().flat_map(|calls| [(calls, false), (calls, true)]) {
+        for at in 0..=70 {
+            for fault in [Event::Crash, Event::Pause, Event::Unanswered(Answer::Lost)] {
+                // Later it would befall the client of the other job, and nobody would compute the call.
+                if fault == Event::Unanswered(Answer::Lost) && (fused || at > 45) {
+                    continue;
+                }
+                let events = [(at, fault), (LONG_AFTER, Event::Does(What::Schedule(1)))];
+                let plan = Plan { peer_calls, fused, bad_peers: fault == Event::Crash, ..Plan::of(&events) };
+                let history = check(&graph, plan, || format!("{peer_calls:?}, {fused}, {events:?}"));
+                worst = worst.max(history.sent);
+                histories += 1;
+            }
+        }
+    }
+    assert!(worst <= 14, "{worst} messages");
+    println!("{histories} histories of a failure that a peer does not see, of up to {worst} messages");
 }
 
 /// Who looks for stuck work while nothing is wrong, at every access, and stops in the middle: costs messages, and no harm.

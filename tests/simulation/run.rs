@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use brrr_protocol::Result;
 use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
+use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Millis, Root};
 use brrr_protocol::ports::{Delivery, NewJob};
 use brrr_protocol::step::{Limits, Site, Step, step};
@@ -361,7 +362,14 @@ impl Run {
         let running: Running = Box::pin(async move {
             let limits = Limits { max_deliveries, ..Limits::default() };
             let clock = move || world.now();
-            let site = Site { backend: &backend, handler: &handler, limits: &limits, observer: None, clock: &clock };
+            let site = Site {
+                backend: &backend,
+                handler: &handler,
+                limits: &limits,
+                gate: &Always,
+                observer: None,
+                clock: &clock,
+            };
             step(&site, &delivery, running).await.map(Some)
         });
         Busy { running, actor }

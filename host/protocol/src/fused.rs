@@ -13,7 +13,9 @@ use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, size_o
 use crate::ports::{
     Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter,
 };
-use crate::records::{JobEnd, JobRecord, JobState, RunRecord, Waiting, encode_failure, encode_latest, read_failure};
+use crate::records::{
+    JobEnd, JobRecord, JobState, Readiness, RunRecord, Waiting, encode_failure, encode_latest, read_failure,
+};
 use crate::release::{Release, Todo};
 use crate::stepwise::{
     is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, run_with_options,
@@ -280,7 +282,7 @@ impl<'a> Child<'a> {
                         let unsure = PendingReturns { scheduled_at: None, ..pending.clone() };
                         tx.put(&Key::pending_returns(hash), &unsure.encode())?;
                     }
-                    return wake_in_job(tx, hash, &me.root, &self.call.topic);
+                    return wake_in_job(tx, hash, &me.root, &self.call.topic, Some(me));
                 }
                 None => {
                     tx.send(&self.call.topic, &Message { root: me.root.clone(), call: hash.clone() })?;
@@ -362,7 +364,7 @@ pub fn discharge(tx: &mut impl Transaction, work: &Work, end: JobState) -> Resul
     if end == JobState::Completed {
         wake_all(tx, call)?;
     } else {
-        wake_in_job(tx, call, root, &work.topic)?;
+        wake_in_job(tx, call, root, &work.topic, None)?;
     }
     if let Some(at) = work.ends_job {
         mark_over(tx, root, JobEnd { state: end, at })?;
@@ -409,51 +411,91 @@ fn wake_all(tx: &mut impl Transaction, call: &CallHash) -> Result<()> {
         wake(tx, pending.returns)?;
         tx.delete(&Key::pending_returns(call))?;
     }
+    if let Some(unnotified) = unnotified(tx, call)? {
+        wake(tx, unnotified.returns)?;
+        tx.delete(&Key::unnotified(call))?;
+    }
     Ok(())
 }
 
-fn wake_in_job(tx: &mut impl Transaction, call: &CallHash, root: &Root, topic: &Topic) -> Result<()> {
+/// The parents that a failure of the call did not notify.
+fn unnotified(tx: &mut impl Snapshot, call: &CallHash) -> Result<Option<PendingReturns>> {
+    let key = Key::unnotified(call);
+    tx.get(&key)?.as_deref().map(PendingReturns::decode).transpose().map_err(|e| e.of(&key))
+}
+
+/// See `stepwise`. `ourselves`: whoever sees to itself.
+fn wake_in_job(
+    tx: &mut impl Transaction,
+    call: &CallHash,
+    root: &Root,
+    topic: &Topic,
+    ourselves: Option<&Return>,
+) -> Result<()> {
     let key = Key::pending_returns(call);
     let Some(pending) = pending(tx, call)? else { return Ok(()) };
     let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
-    wake(tx, mine)?;
+    let unknown = wake_known(tx, mine.into_iter().filter(|entry| Some(entry) != ourselves))?;
+    if !unknown.is_empty() {
+        let parents = unnotified(tx, call)?.unwrap_or_default().and(&unknown);
+        tx.put(&Key::unnotified(call), &parents.encode())?;
+    }
     let Some(other) = PendingReturns::next_in_turn(&kept, root) else { return tx.delete(&key) };
     send(tx, topic, &Message { root: other.root.clone(), call: call.clone() })?;
     let kept = PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at };
     tx.put(&key, &kept.encode())
 }
 
-/// Wakes those of `entries` who have enough outcomes by now.
+/// Wakes those of `entries` who have enough outcomes by now, and those of whom nobody knows.
 fn wake(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<()> {
-    let mut counts = BTreeMap::<Root, u64>::new();
+    let unknown = wake_known(tx, entries)?;
+    notify(tx, &unknown)
+}
+
+/// Wakes those of `entries` whose `run` record says that they have enough outcomes by now. Returns those that have no such
+/// record.
+fn wake_known(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<Vec<Return>> {
+    let (mut ready, mut unknown) = (Vec::new(), Vec::new());
     for entry in entries {
-        if is_ready(tx, &entry)? {
-            tx.send(&entry.topic, &entry.message())?;
-            *counts.entry(entry.root).or_default() += 1;
+        match readiness(tx, &entry)? {
+            Readiness::Ready => ready.push(entry),
+            Readiness::Unknown => unknown.push(entry),
+            Readiness::NotYet => {}
         }
     }
+    notify(tx, &ready)?;
+    Ok(unknown)
+}
+
+/// Counts and sends the messages of parents.
+fn notify(tx: &mut impl Transaction, parents: &[Return]) -> Result<()> {
+    let mut counts = BTreeMap::<&Root, u64>::new();
+    for entry in parents {
+        tx.send(&entry.topic, &entry.message())?;
+        *counts.entry(&entry.root).or_default() += 1;
+    }
     for (root, count) in counts {
-        tx.add(&spawn_counter(&root), count)?;
+        tx.add(&spawn_counter(root), count)?;
     }
     Ok(())
 }
 
-/// See `stepwise`: also where nobody can tell.
-fn is_ready(tx: &mut impl Snapshot, entry: &Return) -> Result<bool> {
-    match may_be_ready(tx, entry) {
-        Err(error) if error.is_unreadable() => Ok(true),
+/// See `stepwise`.
+fn readiness(tx: &mut impl Snapshot, entry: &Return) -> Result<Readiness> {
+    match by_record(tx, entry) {
+        Err(error) if error.is_unreadable() => Ok(Readiness::Ready),
         known => known,
     }
 }
 
-fn may_be_ready(tx: &mut impl Snapshot, entry: &Return) -> Result<bool> {
-    let Some(bytes) = tx.get(&Key::run(&entry.parent, &entry.root))? else { return Ok(true) };
+fn by_record(tx: &mut impl Snapshot, entry: &Return) -> Result<Readiness> {
+    let Some(bytes) = tx.get(&Key::run(&entry.parent, &entry.root))? else { return Ok(Readiness::Unknown) };
     let mut waiting = Waiting::decode(&bytes)?;
     while let Some(call) = waiting.next_call()?.map(CallHash::from) {
         let there = tx.has(&Key::value(&call))? || tx.has(&Key::failure(&call, &entry.root))?;
         waiting.found(there);
     }
-    Ok(waiting.ready())
+    Ok(waiting.readiness())
 }
 
 /// Counts and sends one message.

@@ -8,7 +8,7 @@
 //! - `cycle`, `release`: what walks up from a call to those that wait for it
 //! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
 //! - `topics`: where calls may be sent to
-//! - `replay`: one run of a call; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
+//! - `replay`: one run of a call; `gate`: when it may start; `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
 pub mod bencode;
 pub mod client;
@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod fused;
+pub mod gate;
 pub mod gc;
 pub mod listing;
 pub mod model;

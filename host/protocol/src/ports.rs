@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +31,8 @@ pub enum Kind {
     Call,
     Value,
     PendingReturns,
+    /// Parents that a failure did not notify, because no `run` record says what they wait for.
+    Unnotified,
     Run(Root),
     Failure(Root),
     /// Of a root instead of a call.
@@ -51,6 +52,7 @@ impl Kind {
             Kind::Call => "call".into(),
             Kind::Value => "value".into(),
             Kind::PendingReturns => "pending_returns".into(),
+            Kind::Unnotified => "unnotified".into(),
             Kind::Run(root) => format!("run/{root}").into(),
             Kind::Failure(root) => format!("failure/{root}").into(),
             Kind::Job => "job".into(),
@@ -80,6 +82,11 @@ impl Key {
     #[must_use]
     pub fn pending_returns(call: &CallHash) -> Self {
         Self::new(call.as_str(), Kind::PendingReturns)
+    }
+
+    #[must_use]
+    pub fn unnotified(call: &CallHash) -> Self {
+        Self::new(call.as_str(), Kind::Unnotified)
     }
 
     #[must_use]
@@ -598,40 +605,12 @@ pub struct Task {
     pub digest: String,
     /// As the component and its worker want it to be run.
     pub options: Options,
-    running: AtomicU32,
-    /// Runs that were refused since one was let in.
-    refused: AtomicU32,
 }
-
-/// A run of a task, counted while this lives.
-#[derive(Debug)]
-pub struct Slot<'a>(&'a Task);
 
 impl Task {
     #[must_use]
     pub fn new(digest: impl Into<String>, options: Options) -> Self {
-        Self { digest: digest.into(), options, running: AtomicU32::new(0), refused: AtomicU32::new(0) }
-    }
-
-    /// Counts a run of the task.
-    ///
-    /// # Errors
-    /// When there are as many as it wants at once: how many were refused for that since one was let in.
-    pub fn enter(&self) -> std::result::Result<Slot<'_>, u32> {
-        let before = self.running.fetch_add(1, Ordering::Relaxed);
-        let slot = Slot(self);
-        let Some(max) = self.options.max_running else { return Ok(slot) };
-        if before < max.max(1) {
-            self.refused.store(0, Ordering::Relaxed);
-            return Ok(slot);
-        }
-        Err(self.refused.fetch_add(1, Ordering::Relaxed) / max.max(1))
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        Self { digest: digest.into(), options }
     }
 }
 

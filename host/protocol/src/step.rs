@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Event, Observer, State, Subject};
+use crate::gate::{Entry, Gate};
 use crate::model::{Call, CallHash, Failure, FailureKind, Millis, brief};
 use crate::options::Options;
 use crate::ports::{
@@ -46,12 +47,6 @@ impl Default for Limits {
     }
 }
 
-/// When to look again whether a task that runs as often as it wants has room for one more run.
-const TASK_IS_FULL: Duration = Duration::from_millis(200);
-
-/// The same, at the latest.
-const TASK_STAYS_FULL: Duration = Duration::from_secs(10);
-
 /// What became of one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -85,6 +80,8 @@ pub struct Site<'a> {
     pub backend: &'a Arc<dyn Backend>,
     pub handler: &'a dyn Handler,
     pub limits: &'a Limits,
+    /// Says when a run may start.
+    pub gate: &'a dyn Gate,
     /// Told of what happens.
     pub observer: Option<&'a dyn Observer>,
     /// The time. Read when it is needed: a run may take long.
@@ -188,10 +185,9 @@ impl Stage<'_> {
         let Some(task) = self.site.handler.task(&call.task) else {
             return self.unknown_task(call, &loaded).await;
         };
-        let _slot = match task.enter() {
-            Ok(slot) => slot,
-            // The longer the queue, the later each looks again.
-            Err(refused) => return self.give_back(TASK_IS_FULL.saturating_mul(refused + 1).min(TASK_STAYS_FULL)).await,
+        let running = match self.site.gate.enter(&call.task, &task).await {
+            Entry::Granted(running) => running,
+            Entry::NotNow(delay) => return self.give_back(delay).await,
         };
         let job = loaded.job.as_ref().map(|job| &job.options);
         let of_call = loaded.run.as_ref().map(|run| &run.options);
@@ -199,7 +195,7 @@ impl Stage<'_> {
             .into_iter()
             .flatten()
             .fold(job.cloned().unwrap_or_default(), |near, far| near.over(far));
-        self.run_handler(&Job { call, loaded: &loaded, task: &task, options }).await
+        self.run_handler(&Job { call, loaded: &loaded, task: &task, options }, running).await
     }
 
     /// How the job ended; `None`: it is alive. A job whose deadline has passed is ended here and now.
@@ -234,7 +230,7 @@ impl Stage<'_> {
         Ok(Step::Released(state))
     }
 
-    async fn run_handler(&self, job: &Job<'_>) -> Result<Step> {
+    async fn run_handler(&self, job: &Job<'_>, running: Box<dyn Send>) -> Result<Step> {
         let Job { call, loaded, .. } = *job;
         let before = loaded.run.as_ref();
         let now = self.now();
@@ -256,6 +252,8 @@ impl Stage<'_> {
         self.tell_running(job);
         let replay = Replay::new(self.backend().clone(), &self.work, loaded);
         let (ended, replay) = self.site.handler.run(request, replay).await?;
+        // What follows is the backend's work: another guest may run meanwhile.
+        drop(running);
 
         if !matches!(ended, Ended::Failed { .. })
             && let Some((old, new)) = replay.first_difference()

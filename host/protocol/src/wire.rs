@@ -152,6 +152,13 @@ impl PendingReturns {
         Ok(Self { returns, scheduled_at })
     }
 
+    /// The record with these entries as well.
+    #[must_use]
+    pub fn and(mut self, parents: &[Return]) -> Self {
+        self.returns.extend(parents.iter().cloned());
+        self
+    }
+
     /// Who waits, as far as a record that does not decode still says so: whatever looks like an entry. Who does not wait at
     /// all can be woken without harm.
     #[must_use]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::client::Client;
-use brrr_protocol::doctor::{Doctor, Finding, Look, MAX_DEAD, Repaired, Survey, TopicState};
+use brrr_protocol::doctor::{Doctor, Finding, Look, MAX_DEAD, Repaired, Survey, TopicState, Unnotified};
 use brrr_protocol::ports::Backend;
 use serde_json::{Value, json};
 
@@ -134,7 +134,19 @@ fn document(survey: &Survey, rows: &[(Finding, State)]) -> Value {
             json!({"topic": t.topic.as_str(), "messages": t.depth, "expired_leases": t.expired, "dead_letters": t.dead})
         })
         .collect();
-    json!({"findings": findings, "topics": topics, "running_jobs": survey.jobs, "waiting_calls": survey.waiting})
+    let unnotified: Vec<Value> = survey
+        .unnotified
+        .iter()
+        .map(|u| json!({"call": u.call.as_str(), "parent": u.parent.as_str(), "job": u.root.as_str()}))
+        .collect();
+    json!({
+        "findings": findings,
+        "topics": topics,
+        "running_jobs": survey.jobs,
+        "waiting_calls": survey.waiting,
+        "unnotified_parents": unnotified,
+        "jobs_of_other_sdks": survey.peer_jobs,
+    })
 }
 
 fn tell(survey: &Survey, rows: &[(Finding, State)], args: &Args) -> anyhow::Result<()> {
@@ -167,6 +179,7 @@ fn tell(survey: &Survey, rows: &[(Finding, State)], args: &Args) -> anyhow::Resu
             n => say(format_args!("topic {topic}: {n}{many} dead letters; `brrr-host dead list --topic {topic}`")),
         }
     }
+    tell_of_peers(survey);
     let messages: u64 = survey.topics.iter().map(|state| state.depth).sum();
     let count = |wanted: fn(&State) -> bool| rows.iter().filter(|(_, state)| wanted(state)).count();
     let repaired = count(|state| matches!(state, State::Repaired));
@@ -177,6 +190,31 @@ fn tell(survey: &Survey, rows: &[(Finding, State)], args: &Args) -> anyhow::Resu
         survey.jobs, survey.waiting
     ));
     Ok(())
+}
+
+/// Parents that are told of one by one.
+const MOST_TOLD: usize = 10;
+
+/// What no repair mends, and what can't be seen, of workers of other SDKs.
+fn tell_of_peers(survey: &Survey) {
+    for Unnotified { call, parent, root } in survey.unnotified.iter().take(MOST_TOLD) {
+        say(format_args!(
+            "call {} failed in job {}, and its parent {} is run by a worker of another SDK, which does not see failures: it \
+             waits until another job computes the call",
+            call.short(),
+            output::line(root.as_str()),
+            parent.short()
+        ));
+    }
+    if survey.unnotified.len() > MOST_TOLD {
+        say(format_args!("{} more parents wait for calls that failed", survey.unnotified.len() - MOST_TOLD));
+    }
+    if survey.peer_jobs > 0 {
+        say(format_args!(
+            "{} jobs of other SDKs wait for calls; these jobs leave no record, so one whose own message was lost can't be found",
+            survey.peer_jobs
+        ));
+    }
 }
 
 fn cells(finding: &Finding, state: &State) -> Vec<String> {

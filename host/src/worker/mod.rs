@@ -1,5 +1,6 @@
 //! The worker: receives messages, runs each in a task of its own, and drains when it is asked to stop.
 //!
+//! - `admission`: what is received, what starts, what waits
 //! - `in_flight`: what this worker holds; `leases`: keeps it held; `preempt`: stops what nobody wants any more
 //! - `turns`: one run of a call at a time; `shutdown`: signals; `announce`: says what it handles;
 //!   `current`: the handler, which may be replaced; `redrive`: looks for stuck work; `trouble`: how long a backend that
@@ -7,6 +8,7 @@
 //!
 //! What becomes of a message is decided in `brrr_protocol::step`, and what the worker does about that in `disposition`.
 
+mod admission;
 mod announce;
 mod current;
 mod in_flight;
@@ -28,10 +30,12 @@ use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
 use brrr_protocol::{Error, ErrorKind, Result};
 use futures_util::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::mpsc;
 
 use crate::disposition::Disposition;
 use crate::exit::Exit;
+pub use admission::Admission;
+use admission::Ticket;
 pub use announce::announce;
 pub use current::Current;
 use in_flight::{Id, InFlight};
@@ -48,8 +52,8 @@ const TURN_WAIT: Duration = Duration::from_secs(1);
 /// What a worker may do at once, and for how long.
 #[derive(Clone)]
 pub struct Options {
-    /// Calls that are worked on at once. How many guests run at once is for the handler to say.
-    pub max_running: u32,
+    /// Says what is received and what starts. The workers of a process share it.
+    pub admission: Arc<Admission>,
     /// How long running calls may go on after the worker was asked to stop.
     pub drain: Duration,
     pub limits: Limits,
@@ -62,10 +66,6 @@ pub struct Worker {
     shared: Arc<Shared>,
     topic: Topic,
     drain: Duration,
-    /// One permit for each message that may be held.
-    held: Arc<Semaphore>,
-    prefetch: u32,
-    capacity: u32,
 }
 
 /// What the tasks of a worker share.
@@ -74,8 +74,7 @@ struct Shared {
     handler: Current,
     limits: Limits,
     observer: Option<Arc<dyn Observer>>,
-    /// One permit for each call that may run. Closed when the worker drains.
-    running: Semaphore,
+    admission: Arc<Admission>,
     in_flight: Arc<InFlight>,
     turns: Turns,
     trouble: Trouble,
@@ -93,30 +92,19 @@ impl Worker {
         options: Options,
         shutdown: Shutdown,
     ) -> Self {
-        let permits = options.max_running.max(1);
-        // So that the next batch is at hand when a call ends; few, because another worker might be idle.
-        let prefetch = (permits / 2).max(1);
-        let capacity = permits + prefetch;
         let shared = Shared {
             backend,
             handler: handler.into(),
             limits: options.limits,
             observer: options.observer,
-            running: Semaphore::new(permits as usize),
+            admission: options.admission,
             in_flight: Arc::default(),
             turns: Turns::default(),
             trouble: Trouble::default(),
             shutdown,
             fatal: Mutex::new(None),
         };
-        Self {
-            shared: Arc::new(shared),
-            topic,
-            drain: options.drain,
-            held: Arc::new(Semaphore::new(capacity as usize)),
-            prefetch,
-            capacity,
-        }
+        Self { shared: Arc::new(shared), topic, drain: options.drain }
     }
 
     /// Works until it is asked to stop and what it held is finished or given back.
@@ -129,47 +117,40 @@ impl Worker {
             Leases::start(self.shared.backend.clone(), self.shared.in_flight.clone(), queue.lease()).map_err(|e| {
                 Error::new(ErrorKind::Internal, "worker", "start the thread that renews leases", e.to_string())
             })?;
-        self.receive_until_stopped().await;
-        self.finish().await;
+        // Every task holds a sender, so the end of the stream is the end of them all.
+        let (working, all_done) = mpsc::channel(1);
+        self.receive_until_stopped(working).await;
+        self.finish(all_done).await;
         drop(leases);
         let fatal = self.shared.fatal.lock().unwrap_or_else(PoisonError::into_inner).take();
         fatal.map_or(Ok(()), Err)
     }
 
-    async fn receive_until_stopped(&self) {
+    async fn receive_until_stopped(&self, working: mpsc::Sender<()>) {
         let queue = self.shared.backend.queue();
+        let admission = &self.shared.admission;
         let stopped = self.shared.shutdown.wait();
         tokio::pin!(stopped);
         loop {
-            // Room for a batch, not for one: under load a `receive` is shared by several messages.
-            let mut room = tokio::select! {
+            let room = tokio::select! {
                 biased;
                 _ = &mut stopped => return,
-                room = self.held.clone().acquire_many_owned(self.prefetch) => match room {
-                    Ok(room) => room,
-                    Err(_) => return,
-                },
+                room = admission.room() => room,
             };
-            if let Ok(more) = self.held.clone().try_acquire_many_owned(available(&self.held)) {
-                room.merge(more);
-            }
             // Never cut off: the messages that it was about to return would stay leased.
-            let receiving = queue.receive(&self.topic, room.num_permits(), queue.patience());
+            let receiving = queue.receive(&self.topic, room, queue.patience());
             tokio::pin!(receiving);
             let received = tokio::select! {
                 biased;
                 received = &mut receiving => received,
                 _ = &mut stopped => {
-                    self.shared.running.close();
+                    // What waits goes back at once, not when this look at the queue has ended.
+                    admission.close();
                     receiving.await
                 }
             };
             match received {
-                Ok(deliveries) => {
-                    for delivery in deliveries {
-                        self.start(delivery, room.split(1));
-                    }
-                }
+                Ok(deliveries) => deliveries.into_iter().for_each(|delivery| self.start(delivery, working.clone())),
                 Err(error) => self.shared.receive_failed(error, &self.topic).await,
             }
             if self.shared.shutdown.begun().is_some() {
@@ -178,31 +159,30 @@ impl Worker {
         }
     }
 
-    /// Hands the message to a task of its own. The permit goes with it.
-    fn start(&self, delivery: Delivery, permit: Option<OwnedSemaphorePermit>) {
+    /// Hands the message to a task of its own.
+    fn start(&self, delivery: Delivery, working: mpsc::Sender<()>) {
         let shared = self.shared.clone();
         let entry = self.shared.in_flight.enter(delivery.receipt.clone());
-        let id = entry.id();
+        let (id, ticket) = (entry.id(), self.shared.admission.hold());
         let task = tokio::spawn(async move {
             // Moved in, so that they are given up however the task ends.
-            let (entry, _permit) = (entry, permit);
-            shared.work(&delivery, entry.id()).await;
+            let (entry, _working) = (entry, working);
+            shared.work(&delivery, entry.id(), ticket).await;
         });
         self.shared.in_flight.can_be_aborted(id, task.abort_handle());
     }
 
     /// Waits for what is running, within the grace; gives back what is not.
-    async fn finish(&self) {
-        // Whoever still waits for a permit gives its message back.
-        self.shared.running.close();
-        let all_gone = self.held.acquire_many(self.capacity);
-        if tokio::time::timeout(self.drain, all_gone).await.is_ok() {
+    async fn finish(&self, mut all_done: mpsc::Receiver<()>) {
+        // Whatever has not started gives its message back.
+        self.shared.admission.close();
+        if tokio::time::timeout(self.drain, all_done.recv()).await.is_ok() {
             return;
         }
         let receipts = self.shared.in_flight.abort_all();
         tracing::warn!("{} calls did not end within {:?}; they are given back", receipts.len(), self.drain);
         // They stop at their next await; a guest is interrupted for that.
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.held.acquire_many(self.capacity)).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), all_done.recv()).await;
         for receipt in receipts {
             if let Err(error) = self.shared.backend.queue().give_back(&receipt, Duration::ZERO).await {
                 tracing::warn!("a message comes back only when its lease runs out: {error}");
@@ -212,15 +192,22 @@ impl Worker {
 }
 
 impl Shared {
-    async fn work(&self, delivery: &Delivery, id: Id) {
-        let Ok(_turn) = tokio::time::timeout(TURN_WAIT, self.turns.wait(&delivery.body)).await else {
+    async fn work(&self, delivery: &Delivery, id: Id, ticket: Ticket) {
+        let received = Instant::now();
+        let turn = tokio::select! {
+            biased;
+            turn = tokio::time::timeout(TURN_WAIT, self.turns.wait(&delivery.body)) => turn,
+            _ = self.shutdown.wait() => return self.give_back(delivery, Duration::ZERO).await,
+        };
+        let Ok(_turn) = turn else {
             return self.give_back(delivery, TURN_WAIT).await;
         };
-        let Ok(_running) = self.running.acquire().await else {
+        if self.admission.is_closed() {
             return self.give_back(delivery, Duration::ZERO).await;
-        };
+        }
+        ticket.waited(received.elapsed());
         // Nothing that a panic could leave half done is used again: the run is dropped, what is shared is atomic.
-        if let Ok(result) = AssertUnwindSafe(self.step(delivery, id)).catch_unwind().await {
+        if let Ok(result) = AssertUnwindSafe(self.step(delivery, id, &ticket)).catch_unwind().await {
             self.settle(delivery, result).await;
         } else {
             // The panic hook has printed where. It counts as a delivery, as for any error that we don't understand.
@@ -228,12 +215,13 @@ impl Shared {
         }
     }
 
-    async fn step(&self, delivery: &Delivery, id: Id) -> Result<Step> {
+    async fn step(&self, delivery: &Delivery, id: Id, ticket: &Ticket) -> Result<Step> {
         let handler = self.handler.get();
         let site = Site {
             backend: &self.backend,
             handler: &*handler,
             limits: &self.limits,
+            gate: ticket,
             observer: self.observer.as_deref(),
             clock: &now,
         };
@@ -243,7 +231,7 @@ impl Shared {
             result = step(&site, delivery, false) => result,
             // The run is dropped where it stands; every transition is safe to repeat. What is left to do about a call
             // whose job is over takes no guest. Boxed: seldom needed, and large.
-            () = preempted.notified() => Box::pin(step(&site, delivery, true)).await,
+            () = preempted.notified() => Box::pin(step(&site, delivery, ticket.has_started())).await,
         }
     }
 
@@ -330,10 +318,6 @@ fn subject(delivery: &Delivery) -> String {
         Ok(message) => format!("call {} of job {}", message.call.short(), message.root),
         Err(_) => format!("a message of topic {}", delivery.topic),
     }
-}
-
-fn available(semaphore: &Semaphore) -> u32 {
-    u32::try_from(semaphore.available_permits()).unwrap_or(u32::MAX)
 }
 
 /// The time, as the protocol counts it.

@@ -1,4 +1,6 @@
-//! Ctrl-C and SIGTERM: the first one asks to drain, the second one ends the process at once.
+//! Ctrl-C and SIGTERM: the first one asks to drain, the second one ends the process at once. SIGHUP, which a terminal sends
+//! when it closes, asks to drain as well, however often it comes: the terminal and its shell may both send it. A process
+//! that was started to ignore it (`nohup`) does.
 
 use std::thread;
 
@@ -34,15 +36,18 @@ impl Shutdown {
         let shutdown = Self::default();
         let told = shutdown.clone();
         let mut begun = false;
-        listen(move |name, exit| {
+        let mut asked = false;
+        listen(move |signal| {
+            let again = asked;
+            asked |= signal.is_asked_for();
             if !begun {
                 begun = true;
-                first(name);
-                told.begin(exit);
-            } else {
-                second(name);
+                first(signal.name());
+                told.begin(signal.exit());
+            } else if again && signal.is_asked_for() {
+                second(signal.name());
                 // Nothing is lost: what was being worked on comes back when its lease runs out.
-                std::process::exit(exit.code().into());
+                std::process::exit(signal.exit().code().into());
             }
         })?;
         Ok(shutdown)
@@ -55,7 +60,7 @@ impl Shutdown {
     pub fn on_any_signal() -> std::io::Result<Self> {
         let shutdown = Self::default();
         let told = shutdown.clone();
-        listen(move |_, exit| told.begin(exit))?;
+        listen(move |signal| told.begin(signal.exit()))?;
         Ok(shutdown)
     }
 
@@ -86,24 +91,68 @@ impl Shutdown {
     }
 }
 
-/// Calls `heard` at each signal, with its name and the exit code that stands for it.
-fn listen(mut heard: impl FnMut(&str, Exit) + Send + 'static) -> std::io::Result<()> {
+/// What asks a process to end.
+#[derive(Clone, Copy)]
+enum Asked {
+    Interrupt,
+    Terminate,
+    HangUp,
+}
+
+impl Asked {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Interrupt => "Ctrl-C",
+            Self::Terminate => "SIGTERM",
+            Self::HangUp => "SIGHUP",
+        }
+    }
+
+    /// The exit code that stands for it.
+    fn exit(self) -> Exit {
+        match self {
+            Self::Interrupt => Exit::Interrupted,
+            Self::Terminate | Self::HangUp => Exit::Terminated,
+        }
+    }
+
+    /// Does somebody mean it a second time when it comes a second time?
+    fn is_asked_for(self) -> bool {
+        !matches!(self, Self::HangUp)
+    }
+}
+
+/// Calls `heard` at each signal.
+fn listen(mut heard: impl FnMut(Asked) + Send + 'static) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     // Registered before anybody can rely on it, not whenever the thread gets to run.
-    let (mut interrupt, mut terminate) = {
+    let (mut interrupt, mut terminate, mut hang_up) = {
         let _guard = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        let hang_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, hang_up)
     };
     thread::Builder::new().name("brrr-signals".into()).spawn(move || {
         runtime.block_on(async {
             loop {
-                let (name, exit) = tokio::select! {
-                    _ = interrupt.recv() => ("Ctrl-C", Exit::Interrupted),
-                    _ = terminate.recv() => ("SIGTERM", Exit::Terminated),
+                let signal = tokio::select! {
+                    _ = interrupt.recv() => Asked::Interrupt,
+                    _ = terminate.recv() => Asked::Terminate,
+                    Some(_) = async { hang_up.as_mut()?.recv().await } => Asked::HangUp,
                 };
-                heard(name, exit);
+                heard(signal);
             }
         });
     })?;
     Ok(())
+}
+
+/// Was this process started with SIGHUP ignored? To listen to a signal would end that.
+fn ignores_hang_up() -> bool {
+    let mut found = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    #[allow(unsafe_code, reason = "neither the standard library nor rustix can ask for a signal's disposition")]
+    // SAFETY: nothing is changed, and `found` is only read if the call has filled it.
+    unsafe {
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), found.as_mut_ptr()) == 0
+            && found.assume_init().sa_sigaction == libc::SIG_IGN
+    }
 }

@@ -10,6 +10,7 @@ use brrr_protocol::ports::{Ended, Handler, NewJob, Receipt, Request, Task};
 use brrr_protocol::replay::Replay;
 
 use super::*;
+use tokio::sync::Semaphore;
 
 /// Panics in its first run; after that it ends when it is told to.
 struct Fragile {
@@ -51,7 +52,12 @@ impl Setup {
     async fn start(handler: Fragile, max_running: u32, drain: Duration) -> Self {
         let backend = brrr_backends::open("memory:?lease=200ms").await.expect("a backend");
         let (handler, shutdown) = (Arc::new(handler), Shutdown::default());
-        let options = super::Options { max_running, drain, limits: Limits::default(), observer: None };
+        let options = super::Options {
+            admission: Admission::new(max_running, false),
+            drain,
+            limits: Limits::default(),
+            observer: None,
+        };
         let worker = Worker::new(backend.clone(), handler.clone(), "t".into(), options, shutdown.clone());
         Self { backend, handler, shutdown, worker: tokio::spawn(worker.run()) }
     }

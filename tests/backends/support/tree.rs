@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brrr_protocol::client::Client;
 use brrr_protocol::error::Result;
+use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Call, CallHash, Root, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task};
@@ -93,7 +94,14 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
             tokio::spawn(async move {
                 let _turn = turn.lock().await;
                 let limits = Limits::default();
-                let site = Site { backend: &backend, handler: &Tree, limits: &limits, observer: None, clock: &|| 1 };
+                let site = Site {
+                    backend: &backend,
+                    handler: &Tree,
+                    limits: &limits,
+                    gate: &Always,
+                    observer: None,
+                    clock: &|| 1,
+                };
                 step(&site, &delivery, false).await.unwrap();
                 drop(permit);
                 done();

@@ -84,7 +84,11 @@ impl Store for Redis {
     }
 
     async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
-        self.try_put_if(key, &value, absent).await.map_err(self.record_error("write a record", key))
+        match self.try_put_if(key, &value, absent).await {
+            // There is no room for a record, so there is something: whoever looks reads what, see `record`.
+            Err(error) if error::is_wrong_type(&error) => Ok(false),
+            put => put.map_err(self.error("write a record")),
+        }
     }
 
     async fn remove_many(&self, keys: &[Key]) -> Result<()> {

@@ -291,6 +291,7 @@ fn kind(name: &str) -> Option<Kind> {
         "call" => Kind::Call,
         "value" => Kind::Value,
         "pending_returns" => Kind::PendingReturns,
+        "unnotified" => Kind::Unnotified,
         "job" => Kind::Job,
         "latest" => Kind::Latest,
         "tasks" => Kind::Tasks,

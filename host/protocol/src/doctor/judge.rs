@@ -35,6 +35,8 @@ struct Facts {
     /// When its message was sent, as far as that is known; 0: it is not.
     since: Millis,
     live: Vec<Root>,
+    /// In a live job beside these it waits for a call that failed there, see `Unnotified`.
+    is_held: bool,
     /// How it failed in a live job, and what it waits for in one: in the order of `live`.
     failures: Vec<Option<JobState>>,
     runs: Vec<Option<RunRecord>>,
@@ -46,12 +48,17 @@ pub(super) struct Judge<'a> {
     look: &'a Look,
     homes: Homes,
     alive: HashMap<Root, bool>,
+    /// The jobs of other SDKs.
+    pub peers: HashSet<Root>,
+    /// The calls that wait for one that failed, and that nobody will notify, see `Unnotified`.
+    pub held: HashSet<(Root, CallHash)>,
     pub damaged: Vec<Finding>,
 }
 
 impl<'a> Judge<'a> {
     pub fn new(doctor: &'a Doctor, look: &'a Look, homes: Homes) -> Self {
-        Self { doctor, look, homes, alive: HashMap::new(), damaged: Vec::new() }
+        let (alive, peers, held) = (HashMap::new(), HashSet::new(), HashSet::new());
+        Self { doctor, look, homes, alive, peers, held, damaged: Vec::new() }
     }
 
     /// Those of `cases` that look wrong and have no message.
@@ -83,12 +90,12 @@ impl<'a> Judge<'a> {
         Ok(findings)
     }
 
-    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+    pub async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
         self.doctor.backend.store().get_many(keys).await
     }
 
     /// Reads a record, or notes that it is damaged.
-    fn decode<T>(&mut self, key: &Key, bytes: Option<&Bytes>, decode: impl Fn(&[u8]) -> Result<T>) -> Option<T> {
+    pub fn decode<T>(&mut self, key: &Key, bytes: Option<&Bytes>, decode: impl Fn(&[u8]) -> Result<T>) -> Option<T> {
         match decode(bytes?) {
             Ok(record) => Some(record),
             Err(error) => {
@@ -113,13 +120,20 @@ impl<'a> Judge<'a> {
             let created = case.tops.iter().map(|(.., created)| *created).max();
             let since = pending.scheduled_at.map(|at| at * 1000).into_iter().chain(created).max().unwrap_or(0);
             let (has_value, live) = (records[1].is_some(), Vec::new());
-            all.push(Facts { case, pending, has_value, since, live, failures: Vec::new(), runs: Vec::new() });
+            let (failures, runs) = (Vec::new(), Vec::new());
+            all.push(Facts { case, pending, has_value, since, live, is_held: false, failures, runs });
         }
-        self.read_jobs(&all).await?;
+        let roots = |f: &Facts| {
+            let entries = f.pending.returns.iter().map(|entry| entry.root.clone());
+            entries.chain(f.case.tops.iter().map(|(root, ..)| root.clone())).collect::<Vec<_>>()
+        };
+        self.read_jobs(all.iter().flat_map(roots).collect()).await?;
         for facts in &mut all {
             let roots = facts.pending.returns.iter().map(|entry| &entry.root);
             let roots: BTreeSet<&Root> = roots.chain(facts.case.tops.iter().map(|(root, ..)| root)).collect();
-            facts.live = roots.into_iter().filter(|root| self.is_alive(root)).cloned().collect();
+            let alive = roots.into_iter().filter(|root| self.is_alive(root)).cloned();
+            let (held, live) = alive.partition(|root| self.held.contains(&(root.clone(), facts.case.call.clone())));
+            (facts.is_held, facts.live) = (!Vec::is_empty(&held), live);
         }
         let keys: Vec<Key> = all
             .iter()
@@ -139,23 +153,22 @@ impl<'a> Judge<'a> {
         Ok(all)
     }
 
-    async fn read_jobs(&mut self, all: &[Facts]) -> Result<()> {
-        let unknown: HashSet<&Root> = all
-            .iter()
-            .flat_map(|f| f.pending.returns.iter().map(|e| &e.root).chain(f.case.tops.iter().map(|(r, ..)| r)))
-            .filter(|root| !self.alive.contains_key(*root))
-            .collect();
-        let unknown: Vec<Root> = unknown.into_iter().cloned().collect();
+    /// Looks which of these jobs are alive.
+    pub async fn read_jobs(&mut self, roots: HashSet<Root>) -> Result<()> {
+        let unknown: Vec<Root> = roots.into_iter().filter(|root| !self.alive.contains_key(root)).collect();
         let jobs = self.get_many(&unknown.iter().map(Key::job).collect::<Vec<_>>()).await?;
         for (root, bytes) in unknown.into_iter().zip(jobs) {
             // A root without a record is a peer's job, and alive. One that does not decode is told of where jobs are read.
+            if bytes.is_none() {
+                self.peers.insert(root.clone());
+            }
             let alive = bytes.is_none_or(|bytes| JobRecord::decode(&bytes).is_ok_and(|job| !job.is_over()));
             self.alive.insert(root, alive);
         }
         Ok(())
     }
 
-    fn is_alive(&self, root: &Root) -> bool {
+    pub fn is_alive(&self, root: &Root) -> bool {
         self.alive.get(root).copied().unwrap_or(false)
     }
 
@@ -190,6 +203,9 @@ impl<'a> Judge<'a> {
             }
         }
         let Some(root) = facts.live.first() else {
+            if facts.is_held {
+                return Ok(None);
+            }
             let root = first.map(|entry| entry.root.clone());
             let topic = self.home(call, &topics).await?.1.unwrap_or(topic);
             return Ok(root.map(|root| Finding::Abandoned { call: call.clone(), root, topic }));

@@ -6,6 +6,7 @@
 //!
 //! - `survey`: looks; `judge`: what a page of calls comes to; `queued`: which calls have a message
 //! - `repair`: sets going again. Each repair is a transition that is safe to repeat, or one message too many
+//! - `unnotified`: parents that wait for a call that failed and that can't be told
 //! - `homes`: on which topic a call is run
 
 mod homes;
@@ -13,6 +14,7 @@ mod judge;
 mod queued;
 mod repair;
 mod survey;
+mod unnotified;
 
 pub(crate) use queued::bits;
 
@@ -45,7 +47,20 @@ pub struct Survey {
     pub jobs: u64,
     /// Calls that somebody waits for.
     pub waiting: u64,
+    /// Parents that will not be notified of a call that has failed. No repair helps them.
+    pub unnotified: Vec<Unnotified>,
+    /// Jobs of other SDKs that calls wait for. They leave no record: one whose own message was lost can't be found.
+    pub peer_jobs: u64,
     pub topics: Vec<TopicState>,
+}
+
+/// A parent that waits for a call that has failed in its job, and that no failure notifies: it is run by a worker of another
+/// SDK, which sees no failures. It goes on when another job gives the call its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unnotified {
+    pub call: CallHash,
+    pub parent: CallHash,
+    pub root: Root,
 }
 
 /// Messages of a topic.

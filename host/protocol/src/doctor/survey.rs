@@ -32,6 +32,7 @@ impl Doctor {
         // A first look at the queues, so that most of what waits there is not remembered by name.
         let queued = self.queued(&topics).await?;
         let mut judge = Judge::new(self, look, homes);
+        self.unnotified(&mut judge, &mut survey).await?;
         let suspects = self.suspects(tops, &queued, &mut judge, &mut survey, &mut topics).await?;
         if !suspects.is_empty() {
             // Now that all topics are known, and what was on its way has arrived.
@@ -42,6 +43,7 @@ impl Doctor {
             }
         }
         survey.findings.append(&mut judge.damaged);
+        survey.peer_jobs = judge.peers.len() as u64;
         for topic in &topics {
             survey.topics.extend(self.topic_state(topic).await?);
         }

@@ -1,13 +1,17 @@
 //! What goes.
 
+use bytes::Bytes;
+
 use super::calls::PAGE;
 use super::mark::{Marks, Old};
 use super::{Collected, Collector, Plan, Reason};
 use crate::doctor::bits;
 use crate::error::Result;
+use crate::listing::Listing;
 use crate::model::{CallHash, Root};
-use crate::ports::{Key, spawn_counter};
-use crate::records::decode_latest;
+use crate::ports::{Key, Kind, spawn_counter};
+use crate::records::{JobRecord, decode_latest};
+use crate::wire::PendingReturns;
 
 /// Jobs that are removed before it is looked again which have begun meanwhile.
 const BATCH: usize = 500;
@@ -18,6 +22,9 @@ impl Collector {
     /// # Errors
     /// When the backend fails; what is left is taken up by the next collection.
     pub async fn collect(&self, plan: &Plan, mut progress: impl FnMut(u64, u64)) -> Result<Collected> {
+        if !plan.dry_run {
+            self.forget_unnotified().await?;
+        }
         let mut marks = self.mark(plan).await?;
         let old = std::mem::take(&mut marks.old);
         let (mut collected, mut done) = (Collected::default(), 0);
@@ -76,6 +83,30 @@ impl Collector {
         self.forget_latest(&job.root, &job.top).await?;
         self.backend.cache().forget(&[spawn_counter(&job.root)]).await?;
         store.remove_many(&[Key::job(&job.root)]).await
+    }
+
+    /// Forgets the parents of jobs that are over among those that no failure notifies.
+    async fn forget_unnotified(&self) -> Result<()> {
+        let store = self.backend.store();
+        let mut calls = Listing::of(store, Kind::Unnotified);
+        while let Some(ids) = calls.next().await? {
+            for id in ids {
+                let key = Key::new(&id, Kind::Unnotified);
+                let Some(bytes) = store.get(&key).await? else { continue };
+                let Ok(pending) = PendingReturns::decode(&bytes) else { continue };
+                let roots: Vec<Root> = pending.returns.iter().map(|entry| entry.root.clone()).collect();
+                let jobs = store.get_many(&roots.iter().map(Key::job).collect::<Vec<_>>()).await?;
+                let is_over = |job: Option<Bytes>| job.is_some_and(|job| JobRecord::is_over_in(&job).unwrap_or(false));
+                let parents = pending.returns.into_iter().zip(jobs).filter(|(_, job)| !is_over(job.clone()));
+                let left = PendingReturns { returns: parents.map(|(entry, _)| entry).collect(), scheduled_at: None };
+                let new = (!left.returns.is_empty()).then(|| left.encode());
+                if new.as_ref() != Some(&bytes) {
+                    // Changed meanwhile: the next collection looks again.
+                    store.swap(&key, Some(&bytes), new).await?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Of a call that stays: that this job asked for it last.

@@ -25,7 +25,7 @@ pub use dead::{
 pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
 pub use run::{Decision, RunRecord, SAMPLE};
-pub use waiting::Waiting;
+pub use waiting::{Readiness, Waiting};
 
 /// Version of every record here; a reader refuses a higher one.
 const VERSION: i64 = 1;

@@ -8,6 +8,18 @@ use super::{VERSION, other_version};
 use crate::bencode::{Reader, SyntaxError};
 use crate::error::{Error, Result};
 
+/// What a parent's `run` record says about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Enough of the calls that it waits for have an outcome.
+    Ready,
+    /// Too few of them have.
+    NotYet,
+    /// No run has written a record. The parent is one of ours that has yet to write it (and then looks at its calls itself),
+    /// or it is run by a worker of another SDK.
+    Unknown,
+}
+
 /// Decides whether enough outcomes are there.
 pub struct Waiting<'a> {
     /// Stands in the list of the calls.
@@ -15,17 +27,20 @@ pub struct Waiting<'a> {
     left: u64,
     /// So many of the named ones may still be missing.
     allowed: i64,
+    /// A run wrote the record, and not the call's parent before any run (`RunRecord::was_never_run`).
+    was_run: bool,
 }
 
 impl<'a> Waiting<'a> {
     /// # Errors
     /// `Malformed`, with what is wrong.
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
-        let (mut total, mut need, mut named) = (0, 0, 0);
+        let (mut total, mut need, mut named, mut was_run) = (0, 0, 0, false);
         let mut reader = Reader::dict(bytes).map_err(damaged)?;
         let mut names = None;
         while let Some(key) = reader.key().map_err(damaged)? {
             match key {
+                b"attempt" | b"first" => was_run |= reader.int().map_err(damaged)? != 0,
                 b"named" => named = reader.int().map_err(damaged)?,
                 b"need" => need = reader.int().map_err(damaged)?,
                 b"total" => total = reader.int().map_err(damaged)?,
@@ -47,7 +62,8 @@ impl<'a> Waiting<'a> {
             return Err(Error::malformed(RUN, format!("it needs {need} of {total} calls")));
         }
         // What is not named counts as there: better one run too many than one too few.
-        Ok(Self { names, left: u64::try_from(named).unwrap_or(0), allowed: total.saturating_sub(need) })
+        let (left, allowed) = (u64::try_from(named).unwrap_or(0), total.saturating_sub(need));
+        Ok(Self { names, left, allowed, was_run: was_run || total != 0 })
     }
 
     /// The call to look at next; `None`: it is decided, see `ready`.
@@ -76,6 +92,16 @@ impl<'a> Waiting<'a> {
     #[must_use]
     pub fn ready(&self) -> bool {
         self.allowed >= 0
+    }
+
+    /// What the record comes to, once `next_call` has no more calls to look at.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        match self.ready() {
+            _ if !self.was_run => Readiness::Unknown,
+            true => Readiness::Ready,
+            false => Readiness::NotYet,
+        }
     }
 }
 

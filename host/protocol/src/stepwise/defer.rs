@@ -8,13 +8,13 @@ use super::Ports;
 use super::child::{Child, read_pending};
 use super::load::outcome;
 use super::settle::release;
-use super::wake::is_ready;
+use super::wake::readiness;
 use crate::concurrent::{Access, all};
 use crate::cycle::Walk;
 use crate::error::Result;
 use crate::model::{CallHash, Outcome, Root};
 use crate::ports::{Deferral, Deferred, Key, Outgoing, Store, Swap, spawn_counter};
-use crate::records::{JobRecord, RunRecord};
+use crate::records::{JobRecord, Readiness, RunRecord};
 use crate::wire::{CallRecord, Message, Return};
 
 /// See `Backend::defer`. Rule R4.
@@ -72,7 +72,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     let seen = look_again(p.store, root, &children).await?;
     // What ended before we were registered wakes nobody; so one wake-up for all of that, if it is enough. Before our entries go:
     // if we have lost our lease, another run may have registered the same ones, and nobody does again what we don't come to do.
-    if seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await? {
+    if seen.outcomes.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet {
         p.send(&me.topic, &d.work.message).await?;
     }
     settle_sent(p, d, &children, &seen, &me).await?;
@@ -89,15 +89,15 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
 pub(crate) fn over_what_no_run_wrote(found: &[u8], d: &Deferral<'_>) -> Result<Option<Bytes>> {
     let Message { root, call } = &d.work.message;
     let found = RunRecord::decode(found).map_err(|e| e.of(&Key::run(call, root)))?;
-    let ours = d.run_before.is_none() && found.was_never_run();
-    Ok(ours.then(|| RunRecord { options: found.options, ..d.run_after.clone() }.encode()))
+    Ok(found.was_never_run().then(|| RunRecord { options: found.options, ..d.run_after.clone() }.encode()))
 }
 
 /// What is there after the parent has registered and its own `run` record is written.
 struct Seen {
     /// The children that were deferred in this job themselves.
     deferred: Vec<bool>,
-    /// Of those whose message was sent, in their order.
+    /// Of each child. Of those whose message was not sent only failures: a value wakes whoever is registered, and a failure only
+    /// those whose `run` record it finds.
     outcomes: Vec<Option<Outcome>>,
     job_over: bool,
 }
@@ -107,22 +107,24 @@ async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> R
     let mut keys: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, root)).collect();
     let sent: Vec<&CallHash> = children.iter().filter(|c| c.sent).map(|c| &c.call.hash).collect();
     keys.extend(sent.iter().map(|call| Key::value(call)));
-    keys.extend(sent.iter().map(|call| Key::failure(call, root)));
+    keys.extend(children.iter().map(|c| Key::failure(&c.call.hash, root)));
     if !sent.is_empty() {
         keys.push(Key::job(root));
     }
     let mut found = store.get_many(&keys).await?;
     let job = if sent.is_empty() { None } else { found.pop().flatten() };
     let mut failures = found.split_off(children.len() + sent.len());
-    let values = found.split_off(children.len());
-    let doubtful: Vec<usize> = (0..sent.len()).filter(|n| values[*n].is_some() && failures[*n].is_none()).collect();
+    let mut of_sent = found.split_off(children.len()).into_iter();
+    let values: Vec<Option<Bytes>> =
+        children.iter().map(|c| if c.sent { of_sent.next().flatten() } else { None }).collect();
+    let doubtful: Vec<usize> = (0..children.len()).filter(|n| values[*n].is_some() && failures[*n].is_none()).collect();
     if !doubtful.is_empty() {
-        let again: Vec<Key> = doubtful.iter().map(|n| Key::failure(sent[*n], root)).collect();
+        let again: Vec<Key> = doubtful.iter().map(|n| Key::failure(&children[*n].call.hash, root)).collect();
         for (n, failure) in doubtful.into_iter().zip(store.get_many(&again).await?) {
             failures[n] = failure;
         }
     }
-    let outcomes = values.into_iter().zip(failures).zip(sent);
+    let outcomes = values.into_iter().zip(failures).zip(children.iter().map(|c| &c.call.hash));
     Ok(Seen {
         deferred: found.iter().map(Option::is_some).collect(),
         outcomes: outcomes.map(|((v, f), call)| outcome(root, call, v, f)).collect::<Result<_>>()?,
@@ -134,7 +136,7 @@ async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> R
 /// woken. If not, the message is known to be sent, and that is written down.
 async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], seen: &Seen, me: &Return) -> Result<()> {
     let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(seen.outcomes.len());
-    for (child, outcome) in children.iter().filter(|c| c.sent).zip(&seen.outcomes) {
+    for (child, outcome) in children.iter().zip(&seen.outcomes).filter(|(child, _)| child.sent) {
         accesses.push(Box::pin(child.settle(p, d, outcome.as_ref(), seen.job_over, me)));
     }
     all(accesses).await?;

@@ -7,7 +7,7 @@ use crate::concurrent::{Access, all};
 use crate::error::Result;
 use crate::model::{CallHash, Root, Topic};
 use crate::ports::{Key, Store, Swap};
-use crate::records::Waiting;
+use crate::records::{Readiness, Waiting};
 use crate::wire::{Message, PendingReturns, Return};
 
 /// Wakes everybody, but for those `handled`, who waits for a call that has its value. Sends first and deletes after: the other
@@ -23,11 +23,32 @@ pub(super) async fn wake_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSe
             Swap::Mismatch(other) => found = other,
         }
     }
+    wake_unnotified(p, call, &mut handled).await
+}
+
+/// Wakes the parents that a failure of the call did not notify. Read after `pending_returns`: a failure writes an entry here
+/// before it removes it there, so this order misses none.
+async fn wake_unnotified(p: &Ports<'_>, call: &CallHash, handled: &mut HashSet<Return>) -> Result<()> {
+    let key = Key::unnotified(call);
+    let mut found = p.store.get(&key).await?;
+    while let Some(bytes) = found {
+        let parents = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?.returns;
+        wake_new(p, call, parents, handled).await?;
+        match p.store.swap(&key, Some(&bytes), None).await? {
+            Swap::Done => break,
+            Swap::Mismatch(other) => found = other,
+        }
+    }
     Ok(())
 }
 
 /// Wakes those who wait under `root` for a call that failed there. The parents of other jobs stay, and the call is
 /// queued again under one of theirs (R2).
+///
+/// A parent that no `run` record tells of is not woken. If it is ours, it has yet to write that record, and then looks for
+/// failures itself (R4). A worker of another SDK sees no failures: woken, it would register and send the call's message once
+/// more, for ever. So it is kept for a later value. Not in `pending_returns`: the next peer that comes for the call in
+/// another job would take the record for a sign that the call's message is on its way.
 pub(super) async fn wake_in_job(
     p: &Ports<'_>,
     call: &CallHash,
@@ -41,7 +62,10 @@ pub(super) async fn wake_in_job(
     while let Some(bytes) = found {
         let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
         let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
-        wake_new(p, call, mine, &mut handled).await?;
+        let unknown = wake_known(p, call, mine, &mut handled).await?;
+        if !unknown.is_empty() {
+            keep_unnotified(p, call, &unknown).await?;
+        }
         if let (Some(other), false) = (PendingReturns::next_in_turn(&kept, root), passed_on) {
             p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
             passed_on = true;
@@ -60,39 +84,74 @@ pub(super) async fn wake_in_job(
     Ok(())
 }
 
-/// Wakes those of `entries` that were not handled yet, and are worth running now that `ended` has its outcome.
+/// Adds parents to those that a failure of the call did not notify.
+async fn keep_unnotified(p: &Ports<'_>, call: &CallHash, parents: &[Return]) -> Result<()> {
+    let key = Key::unnotified(call);
+    let mut found = p.store.get(&key).await?;
+    loop {
+        let kept = found.as_deref().map(PendingReturns::decode).transpose().map_err(|e| e.of(&key))?;
+        let new = kept.unwrap_or_default().and(parents).encode();
+        if found.as_ref() == Some(&new) {
+            return Ok(());
+        }
+        match p.store.swap(&key, found.as_ref(), Some(new)).await? {
+            Swap::Done => return Ok(()),
+            Swap::Mismatch(other) => found = other,
+        }
+    }
+}
+
+/// Wakes those of `entries` that were not handled yet, and are worth running now that `ended` has its value. Also where
+/// nobody knows whether they are.
 async fn wake_new(
     p: &Ports<'_>,
     ended: &CallHash,
     entries: impl IntoIterator<Item = Return>,
     handled: &mut HashSet<Return>,
 ) -> Result<()> {
-    let new: Vec<Return> = entries.into_iter().filter(|entry| !handled.contains(entry)).collect();
-    let mut looks: Vec<Access<'_, Option<&Return>>> = Vec::with_capacity(new.len());
-    for entry in &new {
-        looks.push(Box::pin(async move { Ok(is_ready(p.store, entry, Some(ended)).await?.then_some(entry)) }));
-    }
-    let ready: Vec<&Return> = all(looks).await?.into_iter().flatten().collect();
-    p.wake(&ready).await?;
-    handled.extend(new);
+    let unknown = wake_known(p, ended, entries, handled).await?;
+    p.wake(&unknown.iter().collect::<Vec<_>>()).await?;
+    handled.extend(unknown);
     Ok(())
+}
+
+/// Wakes those of `entries` that were not handled yet and whose `run` record says that they are worth running now that
+/// `ended` has its outcome. Returns those that have no such record.
+async fn wake_known(
+    p: &Ports<'_>,
+    ended: &CallHash,
+    entries: impl IntoIterator<Item = Return>,
+    handled: &mut HashSet<Return>,
+) -> Result<Vec<Return>> {
+    let new: Vec<Return> = entries.into_iter().filter(|entry| !handled.contains(entry)).collect();
+    let mut looks: Vec<Access<'_, Readiness>> = Vec::with_capacity(new.len());
+    for entry in &new {
+        looks.push(Box::pin(readiness(p.store, entry, Some(ended))));
+    }
+    let looked: Vec<(Return, Readiness)> =
+        all(looks).await?.into_iter().zip(new).map(|(r, entry)| (entry, r)).collect();
+    let ready: Vec<&Return> = looked.iter().filter(|(_, r)| *r == Readiness::Ready).map(|(entry, _)| entry).collect();
+    p.wake(&ready).await?;
+    let (unknown, known): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, r)| *r == Readiness::Unknown);
+    handled.extend(known.into_iter().map(|(entry, _)| entry));
+    Ok(unknown.into_iter().map(|(entry, _)| entry).collect())
 }
 
 /// The most calls that are looked at in one request; two records each, and a request of DynamoDB reads a hundred.
 pub(super) const MAX_LOOKS: usize = 50;
 
-/// Has the parent enough outcomes to be worth running? Without a `run` record nobody knows: yes. Nor with one that can't be
-/// read: it is the parent's, whose own message then finds and reports it. `ended`: a call of which it is known that it has one.
-pub(super) async fn is_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<bool> {
-    match may_be_ready(store, entry, ended).await {
-        Err(error) if error.is_unreadable() => Ok(true),
+/// Has the parent enough outcomes to be worth running? With a `run` record that can't be read, yes: it is the parent's, whose
+/// own message then finds and reports it. `ended`: a call of which it is known that it has one.
+pub(super) async fn readiness(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<Readiness> {
+    match by_record(store, entry, ended).await {
+        Err(error) if error.is_unreadable() => Ok(Readiness::Ready),
         known => known,
     }
 }
 
-async fn may_be_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<bool> {
+async fn by_record(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<Readiness> {
     let Some(bytes) = store.get(&Key::run(&entry.parent, &entry.root)).await? else {
-        return Ok(true);
+        return Ok(Readiness::Unknown);
     };
     let mut waiting = Waiting::decode(&bytes)?;
     // One first, because mostly one is enough to know; then more and more, so that a thousand cost a few requests.
@@ -115,7 +174,7 @@ async fn may_be_ready(store: &dyn Store, entry: &Return, ended: Option<&CallHash
             waiting.found(outcome.iter().any(Option::is_some));
         }
         if calls.len() < looks {
-            return Ok(waiting.ready());
+            return Ok(waiting.readiness());
         }
         looks = (2 * looks).min(MAX_LOOKS);
     }

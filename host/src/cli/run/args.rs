@@ -19,7 +19,7 @@ use crate::units::Interval;
   brrr-host run --topic demo a.wasm b.wasm --http 8080 --timeout 30s --memory 64MiB
   brrr-host run --topic demo guest.wasm --processes auto
 
-Ctrl-C or SIGTERM takes no new messages and lets running calls end; a second one stops at once.")]
+Ctrl-C, SIGTERM or SIGHUP takes no new messages and lets running calls end; a second Ctrl-C or SIGTERM stops at once.")]
 pub struct Args {
     /// The components, or folders of projects, which are built first; those of brrr.toml unless given. On one topic, no two
     /// may claim the same task.
@@ -100,7 +100,8 @@ pub struct Args {
     pub redrive: Interval,
 
     /// How long running calls may go on after the worker was asked to stop; what remains is given back.
-    #[arg(long, env = "BRRR_DRAIN", default_value = "30s", value_name = "TIME", value_parser = duration)]
+    // Less than the 30 s after which Kubernetes kills, so that there is time to give back.
+    #[arg(long, env = "BRRR_DRAIN", default_value = "25s", value_name = "TIME", value_parser = duration)]
     pub drain: Duration,
 
     /// Write what happens to calls and jobs to the end of this file, one JSON object a line; `-`: to stdout, and what

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::gateway::Gateway;
 use crate::units::Interval;
-use crate::worker::{Options, Shutdown, Worker, announce, redrive};
+use crate::worker::{Admission, Options, Shutdown, Worker, announce, redrive};
 pub use args::Args;
 use load::Loader;
 use observe::observe;
@@ -27,10 +27,6 @@ use processes::Membership;
 pub use processes::{Processes, is_parent, supervise};
 use served::served;
 use watch::{Serving, Watch};
-
-/// Steps at once for each run at once, where the backend is behind a network: a step runs its guest for microseconds and
-/// waits for answers for milliseconds. What they hold is a message and what was loaded for it.
-const STEPS_PER_RUN: u32 = 4;
 
 pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     let member = Membership::find()?;
@@ -63,7 +59,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     };
 
     let options = Options {
-        max_running: if backend.is_remote() { max_running.saturating_mul(STEPS_PER_RUN) } else { max_running },
+        admission: Admission::new(max_running, backend.is_remote()),
         drain: args.drain,
         limits: Limits {
             spawn_limit: args.spawn_limit,
@@ -91,7 +87,6 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     if let Some(member) = &member {
         member.ready();
     }
-    // Each takes messages as if it were alone; how many guests run at once is bounded by the engine that they share.
     let serving: Vec<_> = handlers.into_iter().map(|(topic, handler)| Serving::new(topic, handler)).collect();
     let start = |Serving { topic, handler, .. }: &Serving| {
         let worker = Worker::new(backend.clone(), handler.clone(), topic.clone(), options.clone(), shutdown.clone());

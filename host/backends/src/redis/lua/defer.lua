@@ -14,13 +14,6 @@ call('HLEN', record(parent))
 
 local me = waiter(root, parent, topic)
 
--- Does `a` stand before `b` in the record?
-local function sorted_before(a, b)
-  if a.root ~= b.root then return before(a.root, b.root) end
-  if a.parent ~= b.parent then return before(a.parent, b.parent) end
-  return before(a.topic, b.topic)
-end
-
 -- Must the child's message be sent? Nobody waits, or nobody knows whether it was sent, or this very parent waits already
 -- but under another job.
 local function must_send(p)
@@ -69,7 +62,7 @@ local function register(child)
     if child.ended == 'value' then return wake_all(child.hash) end
     if child.ended == 'failure' then
       if child.pending then put_pending(child.hash, { entries = p.entries }) end
-      return wake_in_job(child.hash, root, child.topic)
+      return wake_in_job(child.hash, root, child.topic, nil, me)
     end
     send(child.topic, root, child.hash)
   end
@@ -91,7 +84,7 @@ local run_key, run_field = record(parent), 'run/' .. root
 local found = call('HGET', run_key, run_field) or ''
 if found == run_before then
   call('HSET', run_key, run_field, run_after)
-elseif found ~= '' and run_before == '' then
+elseif found ~= '' then
   -- What a parent left there with its options, before any run of this call.
   read('a run record', run_field, parent)
   local function zero(name)

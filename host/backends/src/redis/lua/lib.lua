@@ -171,11 +171,19 @@ local function waiter(root, parent, topic)
   return { root = root, parent = parent, topic = topic, raw = 'li1e' .. encoded(root) .. encoded(parent) .. encoded(topic) .. 'e' }
 end
 
--- The record `pending_returns` of a call; nil: nobody waits.
-local function pending(hash)
-  local s = call('HGET', record(hash), 'pending_returns')
+-- Does `a` stand before `b` in the record?
+local function sorted_before(a, b)
+  if a.root ~= b.root then return before(a.root, b.root) end
+  if a.parent ~= b.parent then return before(a.parent, b.parent) end
+  return before(a.topic, b.topic)
+end
+
+-- The record `pending_returns` of a call, or that of another kind with the same contents; nil: nobody waits.
+local function pending(hash, kind)
+  kind = kind or 'pending_returns'
+  local s = call('HGET', record(hash), kind)
   if not s then return nil end
-  read('a pending_returns record', 'pending_returns', hash)
+  read('a pending_returns record', kind, hash)
   local i = entry(s, 'returns')
   if not i or byte(s, i) ~= 108 then damaged('`returns` is not a list') end
   local entries = {}
@@ -197,11 +205,11 @@ local function pending(hash)
   return { entries = entries, scheduled = scheduled }
 end
 
-local function put_pending(hash, p)
+local function put_pending(hash, p, kind)
   local raw = {}
   for n, e in ipairs(p.entries) do raw[n] = e.raw end
   local scheduled = p.scheduled and ('12:scheduled_ati' .. string.format('%d', p.scheduled) .. 'e') or ''
-  call('HSET', record(hash), 'pending_returns', 'd7:returnsl' .. table.concat(raw) .. 'e' .. scheduled .. 'e')
+  call('HSET', record(hash), kind or 'pending_returns', 'd7:returnsl' .. table.concat(raw) .. 'e' .. scheduled .. 'e')
 end
 
 -- Messages and counters -------------------------------------------------------------------------------------------
@@ -265,18 +273,23 @@ local function has_outcome(hash, root)
   return call('HEXISTS', key, 'value') == 1 or call('HEXISTS', key, 'failure/' .. root) == 1
 end
 
--- Has a parent enough outcomes to be worth running? `ended`: a call that is about to have one. See `records/waiting.rs`.
-local function may_be_ready(parent, ended)
+-- Has a parent enough outcomes to be worth running? nil: no run has written a record. `ended`: a call that is about to have
+-- an outcome. See `records/waiting.rs`.
+local function by_record(parent, ended)
   local s = call('HGET', record(parent.parent), 'run/' .. parent.root)
-  if not s then return true end
+  if not s then return nil end
   read('a run record', 'run/' .. parent.root, parent.parent)
   if byte(s, 1) ~= 100 then damaged('no dictionary') end
-  local total, need, named, names = 0, 0, 0, nil
+  local total, need, named, names, was_run = 0, 0, 0, nil, false
   local i = 2
   while not names and byte(s, i) ~= 101 do
     local key
     key, i = text(s, i)
-    if key == 'named' then
+    if key == 'attempt' or key == 'first' then
+      local n
+      n, i = int(s, i)
+      was_run = was_run or n ~= 0
+    elseif key == 'named' then
       named, i = int(s, i)
     elseif key == 'need' then
       need, i = int(s, i)
@@ -300,19 +313,22 @@ local function may_be_ready(parent, ended)
     left = left - 1
     if hash ~= ended and not has_outcome(hash, parent.root) then allowed = allowed - 1 end
   end
+  if not was_run and total == 0 then return nil end
   return allowed >= 0
 end
 
--- A record that can't be read says nothing: it is the parent's, whose own message then finds and reports it.
-local function is_ready(parent, ended) return unless_damaged(true, may_be_ready, parent, ended) end
+-- A record that can't be read: it is the parent's, whose own message then finds and reports it.
+local function is_ready(parent, ended) return unless_damaged(true, by_record, parent, ended) end
 
--- Those of `entries` who have enough outcomes.
+-- Those of `entries` who have enough outcomes, and those that no record tells of.
 local function ready_ones(entries, ended)
-  local ready = {}
+  local ready, unknown = {}, {}
   for _, parent in ipairs(entries) do
-    if is_ready(parent, ended) then ready[#ready + 1] = parent end
+    local is = is_ready(parent, ended)
+    if is then ready[#ready + 1] = parent end
+    if is == nil then unknown[#unknown + 1] = parent end
   end
-  return ready
+  return ready, unknown
 end
 
 local function wake(ready)
@@ -326,28 +342,50 @@ end
 
 -- Everybody who waits for a call that has its value, or is about to. Reads all before it writes.
 local function wake_all(hash, write)
-  local p = pending(hash)
-  local ready = p and ready_ones(p.entries, hash)
-  if write then write() end
-  if p then
-    wake(ready)
-    call('HDEL', record(hash), 'pending_returns')
+  local ready = {}
+  for _, kind in ipairs({ 'pending_returns', 'unnotified' }) do
+    local p = pending(hash, kind)
+    if p then
+      local known, unknown = ready_ones(p.entries, hash)
+      ready[#ready + 1], ready[#ready + 2] = known, unknown
+    end
   end
+  if write then write() end
+  if #ready == 0 then return end
+  for _, parents in ipairs(ready) do wake(parents) end
+  call('HDEL', record(hash), 'pending_returns', 'unnotified')
+end
+
+-- Adds parents to those that a failure of the call did not notify.
+local function keep_unnotified(kept, hash, parents)
+  local entries = kept and kept.entries or {}
+  for _, parent in ipairs(parents) do
+    local place, is_new = #entries + 1, true
+    for n = #entries, 1, -1 do
+      if entries[n].raw == parent.raw then is_new = false end
+      if sorted_before(parent, entries[n]) then place = n end
+    end
+    if is_new then table.insert(entries, place, parent) end
+  end
+  put_pending(hash, { entries = entries }, 'unnotified')
 end
 
 -- Who waits under `root` for a call that failed there, or is about to. The others stay, and the call is queued again
--- under one of their jobs (R2): the next one in turn, see `PendingReturns::next_in_turn`.
-local function wake_in_job(hash, root, topic, write)
+-- under one of their jobs (R2): the next one in turn, see `PendingReturns::next_in_turn`. Parents that no record tells of are
+-- kept for a later value, see `stepwise/wake.rs`; but for `ourselves`, who sees to itself.
+local function wake_in_job(hash, root, topic, write, ourselves)
   local p = pending(hash)
   local mine, kept = {}, {}
   for _, e in ipairs(p and p.entries or {}) do
     local side = e.root == root and mine or kept
-    side[#side + 1] = e
+    if not ourselves or e.raw ~= ourselves.raw then side[#side + 1] = e end
   end
-  local ready = ready_ones(mine, hash)
+  local ready, unknown = ready_ones(mine, hash)
+  local unnotified = #unknown > 0 and pending(hash, 'unnotified')
   if write then write() end
   if not p then return end
   wake(ready)
+  if #unknown > 0 then keep_unnotified(unnotified, hash, unknown) end
   if #kept == 0 then
     call('HDEL', record(hash), 'pending_returns')
   else

@@ -1,0 +1,328 @@
+//! Admission: what a worker receives, what starts, and what waits. The one place that decides this, for all topics of a
+//! process.
+//!
+//! - *Received* is what can start within a moment (`room`): a message for each run that may be at once, and as many more
+//!   as runs are expected to end meanwhile, by how long they took lately. Of long runs that is none, so that what waits is
+//!   left to other workers. Of quick ones it is up to `AHEAD` for each run, because a backend behind a network answers in
+//!   milliseconds, and then a worker must work on many messages to run a few.
+//! - *Started* is a run when it has a place (`enter`): one of its task, where that has a `max-running`, and one of the
+//!   worker. Both are given in the order of asking. Everything else about a message, reading and settling it, takes none.
+//! - *Waiting* for a place ends after a moment if it can no longer be expected soon: the message goes back, for whoever is
+//!   idle. So a run that turns out to be long holds up nobody. Messages of a task that runs as often as it may go back
+//!   at once, beyond a few, and not at once again (`task`).
+//! - *Closed*, nothing starts any more, and what waits goes back.
+
+mod lane;
+mod task;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use brrr_protocol::gate::{Entry, Gate};
+use brrr_protocol::ports::Task;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use lane::{Lane, MOMENT, Mean};
+use task::Limited;
+
+/// Messages that may wait for each run that may be at once, if runs are quick. Behind a network a step runs its guest for
+/// microseconds and waits for answers for milliseconds; in this process and its files it waits for a commit at most.
+const AHEAD_OF_REMOTE: usize = 5;
+const AHEAD: usize = 1;
+
+/// Answers of the backend that take longer than this are an outage, and no reason to receive more.
+const SLOWEST_BACKEND: Duration = Duration::from_millis(500);
+
+/// Limited tasks that are kept in mind; those that are not used are forgotten first.
+const MANY_TASKS: usize = 1_000;
+
+/// See the module.
+pub struct Admission {
+    /// A permit for each run that may start.
+    places: Arc<Semaphore>,
+    state: Mutex<State>,
+    /// There may be more room.
+    more_room: Notify,
+}
+
+struct State {
+    /// All runs.
+    all: Lane,
+    tasks: HashMap<String, Limited>,
+    /// What a message takes beside its run: reading, settling, answers that are waited for.
+    beside: Mean,
+    /// Messages that are worked on, wait or run.
+    held: usize,
+    /// Who waits for room.
+    receivers: usize,
+}
+
+/// A place in line, of all runs or of those of a task.
+#[derive(Clone, Copy)]
+enum Line<'a> {
+    All,
+    Of(&'a str),
+}
+
+impl State {
+    fn beside(&self) -> Duration {
+        self.beside.get().unwrap_or_default().min(SLOWEST_BACKEND)
+    }
+
+    /// How many messages may be received now, and how many make a batch that is worth the asking.
+    fn room(&mut self, now: Instant) -> (usize, usize) {
+        let ahead = self.all.ahead(now, self.beside());
+        let room = (self.all.max() + ahead).saturating_sub(self.held);
+        (room, (ahead / 2).max(1))
+    }
+
+    fn has_room(&mut self, now: Instant) -> Option<usize> {
+        let (room, batch) = self.room(now);
+        (room >= batch).then_some(room)
+    }
+
+    fn lane(&mut self, line: Line<'_>) -> Option<&mut Lane> {
+        match line {
+            Line::All => Some(&mut self.all),
+            Line::Of(task) => self.tasks.get_mut(task).map(|limited| &mut limited.lane),
+        }
+    }
+
+    /// Can everything that waits in this line be expected to start soon?
+    fn flows(&mut self, line: Line<'_>, now: Instant, one_more: usize) -> bool {
+        let beside = self.beside();
+        self.lane(line).is_none_or(|lane| lane.waiting + one_more <= lane.ahead(now, beside))
+    }
+
+    /// The places of a task. Another version of its component may have another bound.
+    fn places_of(&mut self, task: &str, max: usize, now: Instant) -> Arc<Semaphore> {
+        if let Some(known) = self.tasks.get(task).filter(|known| known.lane.max() == max.max(1)) {
+            return known.places.clone();
+        }
+        if self.tasks.len() >= MANY_TASKS {
+            self.tasks.retain(|_, limited| !limited.is_unused(now));
+        }
+        let limited = Limited::new(max, self.all.max(), self.all.mean());
+        let places = limited.places.clone();
+        self.tasks.insert(task.to_owned(), limited);
+        places
+    }
+}
+
+impl Admission {
+    /// `max_running`: runs at once. `remote`: the backend is behind a network.
+    #[must_use]
+    pub fn new(max_running: u32, remote: bool) -> Arc<Self> {
+        let max = max_running.max(1) as usize;
+        let most_ahead = max * if remote { AHEAD_OF_REMOTE } else { AHEAD };
+        let state = State {
+            all: Lane::new(max, most_ahead),
+            tasks: HashMap::new(),
+            beside: Mean::default(),
+            held: 0,
+            receivers: 0,
+        };
+        Arc::new(Self { places: Arc::new(Semaphore::new(max)), state: Mutex::new(state), more_room: Notify::new() })
+    }
+
+    /// Waits until messages may be received; how many.
+    pub async fn room(&self) -> usize {
+        loop {
+            let more = self.more_room.notified();
+            tokio::pin!(more);
+            more.as_mut().enable();
+            {
+                let mut state = self.state();
+                if let Some(room) = state.has_room(Instant::now()) {
+                    return room;
+                }
+                state.receivers += 1;
+            }
+            let _waiting = Undo(|| self.state().receivers -= 1);
+            // How much may wait changes with time too.
+            let _ = tokio::time::timeout(MOMENT, more).await;
+        }
+    }
+
+    /// A message was received; it counts until what is returned is dropped.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>) -> Ticket {
+        self.state().held += 1;
+        Ticket(Arc::new(Held {
+            admission: self.clone(),
+            begun: Instant::now(),
+            not_beside: AtomicU64::new(0),
+            started: AtomicBool::new(false),
+        }))
+    }
+
+    /// From now on nothing starts, and what waits is refused.
+    pub fn close(&self) {
+        self.places.close();
+        self.state().tasks.values().for_each(|limited| limited.places.close());
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.places.is_closed()
+    }
+
+    /// Takes a place in this line as soon as there is one, as long as that can be expected soon. `None`: not soon, or
+    /// never again.
+    async fn place(&self, places: &Arc<Semaphore>, line: Line<'_>, at_once: bool) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        {
+            let mut state = self.state();
+            if at_once && !state.flows(line, Instant::now(), 1) {
+                return None;
+            }
+            state.lane(line)?.waiting += 1;
+        }
+        let _waiting = Undo(|| {
+            if let Some(lane) = self.state().lane(line) {
+                lane.waiting = lane.waiting.saturating_sub(1);
+            }
+        });
+        let place = places.clone().acquire_owned();
+        tokio::pin!(place);
+        loop {
+            match tokio::time::timeout(MOMENT, &mut place).await {
+                Ok(place) => return place.ok(),
+                Err(_) if self.state().flows(line, Instant::now(), 0) => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The gate for one message that a worker holds.
+pub struct Ticket(Arc<Held>);
+
+struct Held {
+    admission: Arc<Admission>,
+    begun: Instant,
+    /// Nanoseconds that it waited or ran.
+    not_beside: AtomicU64,
+    started: AtomicBool,
+}
+
+impl Ticket {
+    /// Has its call been started?
+    pub fn has_started(&self) -> bool {
+        self.0.started.load(Ordering::Relaxed)
+    }
+
+    /// This time was not spent on reading or settling the message.
+    pub fn waited(&self, time: Duration) {
+        self.0.waited(time);
+    }
+}
+
+impl Held {
+    fn waited(&self, time: Duration) {
+        self.not_beside.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let waited = Duration::from_nanos(*self.not_beside.get_mut());
+        let beside = self.begun.elapsed().saturating_sub(waited);
+        let mut state = self.admission.state();
+        state.held -= 1;
+        if *self.started.get_mut() {
+            state.beside.add(beside);
+        }
+        let wake = state.receivers > 0 && state.has_room(Instant::now()).is_some();
+        drop(state);
+        if wake {
+            self.admission.more_room.notify_waiters();
+        }
+    }
+}
+
+#[async_trait]
+impl Gate for Ticket {
+    async fn enter(&self, name: &str, task: &Task) -> Entry {
+        let (admission, asked) = (&self.0.admission, Instant::now());
+        if admission.is_closed() {
+            return Entry::NotNow(Duration::ZERO);
+        }
+        let mut of_task = None;
+        if let Some(max) = task.options.max_running {
+            let places = admission.state().places_of(name, max as usize, asked);
+            let Some(place) = admission.place(&places, Line::Of(name), true).await else {
+                if admission.is_closed() {
+                    return Entry::NotNow(Duration::ZERO);
+                }
+                let mut state = admission.state();
+                let back = state.tasks.get_mut(name).map(|limited| limited.goes_back(Instant::now()));
+                return Entry::NotNow(back.unwrap_or_default());
+            };
+            of_task = Some((name.to_owned(), places, place));
+        }
+        let Some(place) = admission.place(&admission.places, Line::All, false).await else {
+            return Entry::NotNow(Duration::ZERO);
+        };
+        let now = Instant::now();
+        self.waited(now - asked);
+        self.0.started.store(true, Ordering::Relaxed);
+        let mut state = admission.state();
+        let number = state.all.begin(now);
+        let of_task = of_task.map(|(name, places, place)| {
+            // A new version of the task may have taken the place of the one that was asked.
+            let limited = state.tasks.get_mut(&name).filter(|limited| Arc::ptr_eq(&limited.places, &places));
+            let number = limited.map(|limited| limited.lane.begin(now));
+            TaskRun { name, number, places, _place: place }
+        });
+        drop(state);
+        Entry::Granted(Box::new(Run { held: self.0.clone(), began: now, number, of_task, _place: place }))
+    }
+}
+
+/// A run; its places are free when this is dropped.
+struct Run {
+    held: Arc<Held>,
+    began: Instant,
+    number: u64,
+    of_task: Option<TaskRun>,
+    _place: OwnedSemaphorePermit,
+}
+
+struct TaskRun {
+    name: String,
+    number: Option<u64>,
+    places: Arc<Semaphore>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let now = Instant::now();
+        self.held.waited(now - self.began);
+        let mut state = self.held.admission.state();
+        state.all.end(self.number, now);
+        if let Some(TaskRun { name, number: Some(number), places, .. }) = &self.of_task
+            && let Some(limited) = state.tasks.get_mut(name).filter(|limited| Arc::ptr_eq(&limited.places, places))
+        {
+            limited.lane.end(*number, now);
+        }
+    }
+}
+
+/// Does something when it is dropped.
+struct Undo<F: Fn()>(F);
+
+impl<F: Fn()> Drop for Undo<F> {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}

@@ -1,0 +1,121 @@
+//! A task that may run only so often at once: whose messages wait here, and when the others are to come again.
+//!
+//! No worker can see how many messages of a task its queue holds: they come between those of other tasks. So the few
+//! that will start within a moment wait here, and the others go back, each for half of the time after which its turn
+//! would come if this worker ran all of them. Half, because other workers take some. So a message that goes back often
+//! does so a number of times that grows with the logarithm of the time it has to wait.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+
+use super::lane::{Lane, MOMENT};
+
+/// The longest time for which a message goes back: a worker that starts finds work after that at the latest.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Messages that went back are counted up to this number; more could not be run within `LONGEST` anyway.
+const MOST_COUNTED: usize = 10_000;
+
+/// The runs of one task.
+pub(super) struct Limited {
+    pub lane: Lane,
+    /// A permit for each run that may start.
+    pub places: Arc<Semaphore>,
+    /// When the messages come that went back.
+    gone: BinaryHeap<Reverse<Instant>>,
+}
+
+impl Limited {
+    /// `all`: runs of all tasks at once. A task leaves at least half of the worker's room to others. `guess`: how long a run
+    /// may take, until one has ended.
+    pub fn new(max: usize, all: usize, guess: Option<Duration>) -> Self {
+        let max = max.max(1);
+        Self {
+            lane: Lane::new(max, (all / 2).max(1)).guessing(guess.unwrap_or(MOMENT)),
+            places: Arc::new(Semaphore::new(max)),
+            gone: BinaryHeap::new(),
+        }
+    }
+
+    /// A message goes back: for how long.
+    pub fn goes_back(&mut self, now: Instant) -> Duration {
+        while self.gone.peek().is_some_and(|Reverse(due)| *due <= now) {
+            self.gone.pop();
+        }
+        let before = self.lane.waiting + self.gone.len() + 1;
+        let turn = self.lane.expected(now).mul_f64(before as f64 / self.lane.max() as f64);
+        let delay = (turn / 2).clamp(MOMENT, LONGEST);
+        if self.gone.len() < MOST_COUNTED {
+            self.gone.push(Reverse(now + delay));
+        }
+        delay
+    }
+
+    /// Nothing is lost when this is forgotten.
+    pub fn is_unused(&self, now: Instant) -> bool {
+        self.lane.is_unused() && self.gone.iter().all(|Reverse(due)| *due <= now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    /// One worker alone that is offered all messages again and again: how often they go back, and when all have run.
+    fn work_off(calls: usize, run: Duration, max: usize) -> (usize, Duration) {
+        let start = Instant::now();
+        let (mut now, mut bounces) = (start, 0);
+        let mut task = Limited::new(max, 16, None);
+        let mut queue: BinaryHeap<Reverse<Instant>> = (0..calls).map(|_| Reverse(start)).collect();
+        let mut running: Vec<(u64, Instant)> = Vec::new();
+        while !queue.is_empty() || !running.is_empty() || task.lane.waiting > 0 {
+            for (number, _) in running.extract_if(.., |(_, began)| *began + run <= now) {
+                task.lane.end(number, now);
+            }
+            while queue.peek().is_some_and(|Reverse(due)| *due <= now)
+                && task.lane.waiting < task.lane.ahead(now, Duration::ZERO).max(max - running.len())
+            {
+                queue.pop();
+                task.lane.waiting += 1;
+            }
+            while running.len() < max && task.lane.waiting > 0 {
+                task.lane.waiting -= 1;
+                running.push((task.lane.begin(now), now));
+            }
+            while queue.peek().is_some_and(|Reverse(due)| *due <= now) {
+                queue.pop();
+                bounces += 1;
+                queue.push(Reverse(now + task.goes_back(now)));
+            }
+            now += MS;
+        }
+        (bounces, now - start)
+    }
+
+    #[test]
+    fn messages_go_back_a_few_times_each_and_no_place_stays_free() {
+        for (calls, run, max) in [(100, 5 * MS, 1), (3_000, 20 * MS, 1), (1_000, 20 * MS, 4)] {
+            let (bounces, took) = work_off(calls, run, max);
+            assert!(bounces < 12 * calls, "{bounces} for {calls}");
+            let ideal = run * u32::try_from(calls / max).unwrap();
+            assert!(took < ideal.mul_f64(1.3) + 3 * MOMENT, "{took:?} instead of {ideal:?}");
+        }
+    }
+
+    #[test]
+    fn one_long_run_sends_the_others_away_for_longer_and_longer() {
+        let start = Instant::now();
+        let mut task = Limited::new(1, 16, None);
+        task.lane.begin(start);
+        assert_eq!(task.goes_back(start), MOMENT, "nobody knows yet");
+        assert_eq!(task.goes_back(start + 100 * MS), 50 * MS);
+        assert_eq!(task.goes_back(start + 2_000 * MS), 1_000 * MS);
+        assert_eq!(task.goes_back(start + Duration::from_mins(1)), LONGEST);
+    }
+}
