@@ -17,7 +17,7 @@ use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, NewJob, Work};
 use brrr_protocol::records::{JobRecord, JobState, RunRecord};
 use brrr_protocol::replay::Wait;
-use brrr_protocol::wire::{Message, PendingReturns, Return};
+use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
 use support::{Fixture, Kind};
 
@@ -158,7 +158,32 @@ impl History {
             .collect();
         let roots = (0..rng.usize(1..4)).map(|n| Root::from(format!("r{n}"))).collect();
         let (stepwise, fused) = (Side::new(stepwise).await, Side::new(fused).await);
-        Self { rng, stepwise, fused, roots, graph, runs: Vec::new(), now: 1_000_000, log: String::new() }
+        let mut history =
+            Self { rng, stepwise, fused, roots, graph, runs: Vec::new(), now: 1_000_000, log: String::new() };
+        if history.rng.u8(..3) == 0 {
+            history.crowd().await;
+        }
+        history
+    }
+
+    /// Begins with a call for which about as many parents wait as a backend may keep in one record.
+    async fn crowd(&mut self) {
+        let n = self.rng.usize(..self.graph.len());
+        let parents = self.rng.usize(60..70);
+        let returns = (0..parents).map(|parent| Return {
+            root: self.roots[parent % self.roots.len()].clone(),
+            parent: format!("{:0width$}", parent, width = parent % 12).into(),
+            topic: topic(parent),
+        });
+        let pending = PendingReturns { returns: returns.collect(), scheduled_at: self.rng.bool().then_some(1_000) };
+        let call = call(n);
+        let _ = writeln!(self.log, "{parents} parents wait for c{n}: {pending:?}");
+        for side in [&self.stepwise, &self.fused] {
+            let store = side.backend().store();
+            store.put(&Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload)).await.unwrap();
+            store.put(&Key::pending_returns(&call.hash), pending.encode()).await.unwrap();
+        }
+        self.check(Made::Other).await;
     }
 
     async fn play(&mut self, steps: usize) {

@@ -16,9 +16,11 @@ use crate::ports::{
 use crate::records::{
     JobEnd, JobRecord, JobState, Readiness, RunRecord, Waiting, encode_failure, encode_latest, read_failure,
 };
+use crate::registration::Registered;
 use crate::release::{Release, Todo};
 use crate::stepwise::{
-    is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, run_with_options,
+    is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, registered,
+    run_with_options, with_me,
 };
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
@@ -240,7 +242,7 @@ struct Child<'a> {
     call: &'a Call,
     /// Somebody has asked for the call before. Most calls are new, and need none of the other reads.
     known: bool,
-    pending: Option<PendingReturns>,
+    pending: Option<Registered>,
     must_send: bool,
     ended: Option<ChildEnd>,
 }
@@ -250,13 +252,13 @@ impl<'a> Child<'a> {
         if !tx.has(&Key::call(&call.hash))? {
             return Ok(Self { call, known: false, pending: None, must_send: true, ended: None });
         }
-        let pending = pending(tx, &call.hash)?;
+        let pending = registered(&call.hash, tx.get(&Key::pending_returns(&call.hash))?.as_ref(), me)?;
         let ended = if tx.has(&Key::failure(&call.hash, &me.root))? {
             Some(ChildEnd::Failure)
         } else {
             tx.has(&Key::value(&call.hash))?.then_some(ChildEnd::Value)
         };
-        Ok(Self { call, known: true, must_send: must_send(pending.as_ref(), me), pending, ended })
+        Ok(Self { call, known: true, must_send: must_send(pending.as_ref()), pending, ended })
     }
 
     fn register(&self, tx: &mut impl Transaction, me: &Return, now: Millis) -> Result<()> {
@@ -264,7 +266,7 @@ impl<'a> Child<'a> {
         if !self.known {
             tx.put(&Key::call(hash), &CallRecord::encode(&self.call.task, &self.call.payload))?;
         }
-        if is_first_of_job(self.pending.as_ref(), me)
+        if is_first_of_job(self.pending.as_ref())
             && let Some(run) = run_with_options(self.call)
         {
             let key = Key::run(hash, &me.root);
@@ -279,8 +281,7 @@ impl<'a> Child<'a> {
                 Some(ChildEnd::Value) => return wake_all(tx, hash),
                 Some(ChildEnd::Failure) => {
                     if let Some(pending) = &self.pending {
-                        let unsure = PendingReturns { scheduled_at: None, ..pending.clone() };
-                        tx.put(&Key::pending_returns(hash), &unsure.encode())?;
+                        tx.put(&Key::pending_returns(hash), &pending.scheduled(None))?;
                     }
                     return wake_in_job(tx, hash, &me.root, &self.call.topic, Some(me));
                 }
@@ -289,13 +290,11 @@ impl<'a> Child<'a> {
                 }
             }
         }
-        let mut pending = self.pending.clone().unwrap_or_default();
-        let added = pending.returns.insert(me.clone());
-        if self.must_send {
-            pending.scheduled_at = Some(now / 1000);
-        }
-        if added || self.must_send {
-            tx.put(&Key::pending_returns(hash), &pending.encode())?;
+        let pending = self.pending.as_ref();
+        if self.must_send || !pending.is_some_and(Registered::has_me) {
+            let scheduled_at =
+                if self.must_send { Some(now / 1000) } else { pending.and_then(Registered::scheduled_at) };
+            tx.put(&Key::pending_returns(hash), &with_me(pending, me, scheduled_at))?;
         }
         Ok(())
     }

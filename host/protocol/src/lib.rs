@@ -5,6 +5,7 @@
 //! - `ports`: the traits that backends and handlers implement
 //! - `stepwise`, `fused`: the transitions from small ports, and in one transaction
 //! - `concurrent`: several accesses of a stepwise transition at once
+//! - `registration`: a parent that adds itself to those that wait for a call
 //! - `cycle`, `release`: what walks up from a call to those that wait for it
 //! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
 //! - `topics`: where calls may be sent to
@@ -26,6 +27,7 @@ pub mod model;
 pub mod options;
 pub mod ports;
 pub mod records;
+pub mod registration;
 pub mod release;
 pub mod replay;
 pub mod step;

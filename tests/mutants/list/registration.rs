@@ -19,7 +19,7 @@ pub fn all() -> Vec<Mutant> {
                 "if $on && !messages.is_empty() { p.queue.send_many(&messages).await?; }
                  $right",
             )
-            .edit("stepwise/child.rs", "                pending.scheduled_at = None;", "pending.scheduled_at = Some(1);"),
+            .edit("stepwise/child.rs", ".filter(|_| !self.sent);", ".filter(|_| !self.sent).or($on.then_some(1));"),
         breaks("message-after-the-entry", "R4: the message first, then the entry: a peer sees an entry and sends nothing")
             .edit("stepwise/defer.rs", SEND, "")
             .edit(
@@ -29,16 +29,16 @@ pub fn all() -> Vec<Mutant> {
                  $right",
             ).found_late(),
         breaks("scheduled-at-once", "R4: an entry is without scheduled_at until it is certain that the call will be run")
-            .edit("stepwise/child.rs", "                pending.scheduled_at = None;", "pending.scheduled_at = Some(1);"),
+            .edit("stepwise/child.rs", ".filter(|_| !self.sent);", ".filter(|_| !self.sent).or($on.then_some(1));"),
         breaks("missing-scheduled-at-ignored", "R4: where there is no scheduled_at, whoever comes next sends again").edit(
             "stepwise/child.rs",
-            "p.scheduled_at.is_none() || p.only",
-            "(!$on && p.scheduled_at.is_none()) || p.only",
+            "found.scheduled_at().is_none() || found.only",
+            "(!$on && found.scheduled_at().is_none()) || found.only",
         ),
         breaks("own-entry-of-another-job-ignored", "R4: a parent that waits under another job only sends again").edit(
             "stepwise/child.rs",
-            "p.scheduled_at.is_none() || p.only_under_other_roots(me)",
-            "p.scheduled_at.is_none()",
+            "found.scheduled_at().is_none() || found.only_under_other_roots()",
+            "found.scheduled_at().is_none()",
         ).found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
         breaks("no-second-look", "R4: after registering, a parent looks whether its children have ended meanwhile")
             .edit("stepwise/defer.rs", "outcome(root, call, v, f)).collect::<Result<_>>()?,

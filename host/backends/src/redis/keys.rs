@@ -6,6 +6,8 @@
 //! | `brrr_count/<root>` | integer | messages sent for a job, shared with peers |
 //! | `brrr:call:<hash>` | hash | the records of a call, by kind |
 //! | `brrr:job:<root>`, `brrr:topic:<topic>` | hash | the records of a job and of a topic |
+//! | `brrr:parents:<hash>` | sorted set | the parents that wait for a call, if there are many: see `lua/lib.lua` |
+//! | `brrr:arrived:<topic>` | list | bodies that woke a worker that waited, until it or another one takes them |
 //! | `brrr:held:<worker>` | hash | number of a delivery → `receives:length:topic` and body of what that worker has in work |
 //! | `brrr:leases` | sorted set | `<worker>/<number>`, by when the lease ends (Unix ms of the server) |
 //! | `brrr:delayed:<topic>` | sorted set | `unique:receives:body`, by when it is due |
@@ -55,6 +57,16 @@ impl Keys {
             _ => "call",
         };
         format!("{}brrr:{class}:", self.prefix)
+    }
+
+    /// The parents of a call, if there are many.
+    pub fn parents(&self, call: &str) -> String {
+        format!("{}brrr:parents:{call}", self.prefix)
+    }
+
+    /// Messages of a topic that woke a worker, and that nobody has taken yet.
+    pub fn arrived(&self, topic: &Topic) -> String {
+        format!("{}brrr:arrived:{topic}", self.prefix)
     }
 
     pub fn held(&self, worker: &str) -> String {

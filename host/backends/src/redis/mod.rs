@@ -1,7 +1,7 @@
 //! Redis 6.2 and newer, and Valkey: queue, store and counters on one server.
 //!
 //! - `keys`: what is where; `connections`: how it is reached; `error`: what went wrong
-//! - `store`, `queue`, `events`: the ports; `optimistic`: what needs several commands to be one
+//! - `store`, `parents`, `queue`, `events`: the ports; `optimistic`: what needs several commands to be one
 //! - `scripts`, `lua/`: the transitions, one round trip each; `transitions`: calls them
 //!
 //! **Topics are the peers'**: lists, `RPUSH` at one end, `LPOP`/`BLPOP` at the other, bodies as they are. Everything else is
@@ -31,6 +31,7 @@ mod events;
 mod keys;
 mod memory;
 mod optimistic;
+mod parents;
 mod queue;
 mod scripts;
 mod store;

@@ -1,5 +1,7 @@
 //! Several commands as one, without a script: look, decide, and write only if nobody wrote meanwhile.
 
+use std::time::Duration;
+
 use redis::aio::MultiplexedConnection;
 use redis::{Pipeline, RedisResult, Value, cmd};
 
@@ -11,11 +13,21 @@ use super::connections::Alone;
 pub(super) struct Watch<'a> {
     alone: Alone<'a>,
     keys: Vec<String>,
+    /// Commits that came to nothing.
+    failures: u32,
+}
+
+/// The most that whoever was too late waits before it looks again. Half of it on average, after one failure a sixteenth.
+const MOST_BACK_OFF: Duration = Duration::from_millis(64);
+
+fn back_off(failures: u32) -> Duration {
+    let most = MOST_BACK_OFF / 8 * (1 << failures.clamp(1, 4)) / 2;
+    most.mul_f64(fastrand::f64())
 }
 
 impl Redis {
     pub(super) async fn watch(&self, keys: Vec<String>) -> RedisResult<Watch<'_>> {
-        let mut watch = Watch { alone: self.0.connections.alone().await?, keys };
+        let mut watch = Watch { alone: self.0.connections.alone().await?, keys, failures: 0 };
         match watch.begin().await {
             // One that was kept may be dead since; nothing was done on it yet, so a new one may take its place.
             Err(error) if error.is_io_error() => {
@@ -39,11 +51,14 @@ impl Watch<'_> {
     }
 
     /// Does all of `pipe` if none of the keys was written since they were watched; else nothing, and watches them again.
-    /// Somebody else's write is what makes it fail, so somebody always gets on.
+    /// Somebody else's write is what makes it fail, so somebody always gets on; the others wait a moment, the longer the more
+    /// often they were too late.
     pub async fn commit(&mut self, mut pipe: Pipeline) -> RedisResult<bool> {
         // An aborted transaction answers nil.
         let done = pipe.atomic().query_async::<Option<Value>>(&mut *self.alone).await?.is_some();
         if !done {
+            self.failures += 1;
+            tokio::time::sleep(back_off(self.failures)).await;
             self.begin().await?;
         }
         self.alone.clean(done);

@@ -26,6 +26,9 @@ scripts! {
     DISCHARGE: "lua/discharge.lua";
     RECEIVE: "lua/receive.lua";
     FORGET: "lua/forget.lua";
+    RELEASE: "lua/release.lua";
+    SWAP: "lua/swap.lua";
+    PUT_IF: "lua/put_if.lua";
     SCHEDULE: "lua/schedule.lua";
 }
 

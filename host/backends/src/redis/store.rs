@@ -5,11 +5,11 @@ use brrr_protocol::error::Result;
 use brrr_protocol::ports::{Cache, Key, Kind, Store, Swap};
 use brrr_protocol::wire::FOREIGN;
 use bytes::Bytes;
-use redis::{RedisResult, Value, cmd, pipe};
+use redis::{Pipeline, RedisResult, Value, cmd, pipe};
 
-use super::Redis;
 use super::error::{self, OF_OTHERS};
 use super::keys::Keys;
+use super::{Redis, scripts};
 
 /// How many keys a step of a scan looks at, about.
 const SCAN: usize = 1000;
@@ -51,7 +51,11 @@ impl Store for Redis {
         }
         let found = pipe.ignore_errors().query_async::<Vec<Value>>(&mut self.0.connections.shared()).await;
         let found = found.map_err(self.error("read records"))?;
-        keys.iter().zip(found).map(|(key, found)| record(&self.0.keys, key, found)).collect()
+        let mut records = Vec::with_capacity(keys.len());
+        for (key, found) in keys.iter().zip(found) {
+            records.push(self.in_usual_form(key, record(&self.0.keys, key, found)?).await?);
+        }
+        Ok(records)
     }
 
     async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
@@ -75,18 +79,33 @@ impl Store for Redis {
         let mut connection = self.0.connections.shared();
         let mut put = cmd("HSET");
         put.arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(&value[..]);
-        put.exec_async(&mut connection).await.map_err(self.record_error("write a record", key))
+        let put = match key.kind {
+            Kind::PendingReturns => {
+                let mut pipe = pipe();
+                pipe.add_command(put);
+                self.drop_parents(&mut pipe, key);
+                pipe.exec_async(&mut connection).await
+            }
+            _ => put.exec_async(&mut connection).await,
+        };
+        put.map_err(self.record_error("write a record", key))
     }
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
-        let swapped = self.try_swap(key, expected, new).await;
-        swapped.map_err(self.record_error("compare and swap a record", key))
+        match self.may_script() {
+            true => self.swap_by_script(key, expected, new.as_ref()).await,
+            false => self.try_swap(key, expected, new).await,
+        }
     }
 
     async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
-        match self.try_put_if(key, &value, absent).await {
+        let put = match self.may_script() {
+            true => self.put_if_by_script(key, &value, absent).await,
+            false => self.try_put_if(key, &value, absent).await,
+        };
+        match put {
             // There is no room for a record, so there is something: whoever looks reads what, see `record`.
-            Err(error) if error::is_wrong_type(&error) => Ok(false),
+            Err(error) if error::is_wrong_type(&error) || error.to_string().contains("MALFORMED ") => Ok(false),
             put => put.map_err(self.error("write a record")),
         }
     }
@@ -96,6 +115,7 @@ impl Store for Redis {
             let mut remove = pipe();
             for key in some {
                 remove.cmd("HDEL").arg(self.0.keys.record(key)).arg(&*key.kind.name()).ignore();
+                self.drop_parents(&mut remove, key);
             }
             let removed = remove.exec_async(&mut self.0.connections.shared()).await;
             removed.map_err(self.error("remove records"))?;
@@ -148,23 +168,57 @@ impl Store for Redis {
 }
 
 impl Redis {
-    async fn try_swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> RedisResult<Swap> {
+    /// Removes the set of a call's parents too, where its record is replaced or removed; both as one.
+    fn drop_parents(&self, pipe: &mut Pipeline, key: &Key) {
+        if key.kind == Kind::PendingReturns {
+            pipe.atomic().cmd("UNLINK").arg(self.0.keys.parents(&key.id)).ignore();
+        }
+    }
+
+    async fn swap_by_script(&self, key: &Key, expected: Option<&Bytes>, new: Option<&Bytes>) -> Result<Swap> {
+        let operation = "compare and swap a record";
+        let call = if key.kind == Kind::PendingReturns { &*key.id } else { "" };
+        let script = scripts::SWAP.call(&self.0.keys).arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(call);
+        let option = |script: scripts::Call<'static>, bytes: Option<&Bytes>| {
+            script.arg(u8::from(bytes.is_some())).arg(bytes.map(|bytes| &bytes[..]).unwrap_or_default())
+        };
+        let script = option(option(script, expected), new);
+        let answer = script.run(&mut self.0.connections.shared()).await.map_err(self.error(operation))?;
+        match answer {
+            Value::Array(items) if items.first() == Some(&Value::Int(1)) => Ok(Swap::Done),
+            Value::Array(items) => bytes(items.into_iter().nth(1).unwrap_or(Value::Nil)).map(Swap::Mismatch),
+            other => Err(Self::unexpected(operation, &other)),
+        }
+    }
+
+    async fn put_if_by_script(&self, key: &Key, value: &[u8], absent: &Key) -> RedisResult<bool> {
+        let script = scripts::PUT_IF.call(&self.0.keys).arg(self.0.keys.record(key)).arg(&*key.kind.name());
+        let script = script.arg(self.0.keys.record(absent)).arg(&*absent.kind.name()).arg(value);
+        redis::from_redis_value(script.run(&mut self.0.connections.shared()).await?).map_err(Into::into)
+    }
+
+    async fn try_swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
         let (record, kind) = (self.0.keys.record(key), key.kind.name());
-        let mut watch = self.watch(vec![record.clone()]).await?;
+        let failed = || self.record_error("compare and swap a record", key);
+        let parents = (key.kind == Kind::PendingReturns).then(|| self.0.keys.parents(&key.id));
+        let watched = [record.clone()].into_iter().chain(parents).collect();
+        let mut watch = self.watch(watched).await.map_err(failed())?;
         loop {
             let mut look = cmd("HGET");
             look.arg(&record).arg(&*kind);
-            let found: Option<Vec<u8>> = look.query_async(watch.connection()).await?;
-            if found.as_deref() != expected.map(|bytes| &bytes[..]) {
-                watch.leave().await?;
-                return Ok(Swap::Mismatch(found.map(Bytes::from)));
+            let found: Option<Vec<u8>> = look.query_async(watch.connection()).await.map_err(failed())?;
+            let found = self.in_usual_form(key, found.map(Bytes::from)).await?;
+            if found.as_ref() != expected {
+                watch.leave().await.map_err(failed())?;
+                return Ok(Swap::Mismatch(found));
             }
             let mut write = pipe();
             match &new {
                 Some(new) => write.cmd("HSET").arg(&record).arg(&*kind).arg(&new[..]),
                 None => write.cmd("HDEL").arg(&record).arg(&*kind),
             };
-            if watch.commit(write).await? {
+            self.drop_parents(&mut write, key);
+            if watch.commit(write).await.map_err(failed())? {
                 return Ok(Swap::Done);
             }
         }

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::model::{Call, CallHash, Outcome, Root};
 use crate::ports::{Deferral, Key, Outgoing, Swap};
 use crate::records::RunRecord;
+use crate::registration::Registered;
 use crate::wire::{Message, PendingReturns, Return};
 
 /// A child while its parent registers with it.
@@ -27,8 +28,8 @@ pub(super) struct Child<'a> {
 
 impl<'a> Child<'a> {
     pub fn new(call: &'a Call, bytes: Option<Bytes>, me: &Return) -> Result<Self> {
-        let pending = read_pending(&call.hash, bytes.as_deref())?;
-        let (sent, first_of_job) = (must_send(pending.as_ref(), me), is_first_of_job(pending.as_ref(), me));
+        let found = registered(&call.hash, bytes.as_ref(), me)?;
+        let (sent, first_of_job) = (must_send(found.as_ref()), is_first_of_job(found.as_ref()));
         Ok(Self { call, was_there: bytes.is_some(), bytes, sent, first_of_job })
     }
 
@@ -48,21 +49,18 @@ impl<'a> Child<'a> {
     /// Adds `me` by compare-and-swap; without `scheduled_at` if the message was sent by us, until that is certain.
     pub async fn register(&mut self, p: &Ports<'_>, me: &Return) -> Result<()> {
         loop {
-            let mut pending = read_pending(&self.call.hash, self.bytes.as_deref())?.unwrap_or_default();
+            let found = registered(&self.call.hash, self.bytes.as_ref(), me)?;
             // The record may have gone meanwhile, with its call completed and nobody told of us.
-            if !self.sent && must_send(self.bytes.as_ref().map(|_| &pending), me) {
+            if !self.sent && must_send(found.as_ref()) {
                 self.put_options(p, &me.root).await?;
                 p.send(&self.call.topic, &Message { root: me.root.clone(), call: self.call.hash.clone() }).await?;
                 self.sent = true;
             }
-            let added = pending.returns.insert(me.clone());
-            if !added && !self.sent {
+            if !self.sent && found.as_ref().is_some_and(Registered::has_me) {
                 return Ok(());
             }
-            if self.sent {
-                pending.scheduled_at = None;
-            }
-            let new = pending.encode();
+            let scheduled_at = found.as_ref().and_then(Registered::scheduled_at).filter(|_| !self.sent);
+            let new = with_me(found.as_ref(), me, scheduled_at);
             match self.write(p, new.clone()).await? {
                 Some(Swap::Done) => {
                     self.bytes = Some(new);
@@ -127,8 +125,22 @@ pub fn run_with_options(call: &Call) -> Option<RunRecord> {
 }
 
 /// Does nobody wait for the call in this job yet?
-pub(crate) fn is_first_of_job(pending: Option<&PendingReturns>, me: &Return) -> bool {
-    pending.is_none_or(|pending| pending.returns.iter().all(|r| r.root != me.root))
+pub(crate) fn is_first_of_job(found: Option<&Registered>) -> bool {
+    found.is_none_or(|found| !found.is_awaited_in_job())
+}
+
+/// Who waits for a call, as the parent `me` sees it that registers.
+pub(crate) fn registered(call: &CallHash, bytes: Option<&Bytes>, me: &Return) -> Result<Option<Registered>> {
+    let read = bytes.map(|bytes| Registered::read(bytes, me)).transpose();
+    read.map_err(|error| error.of(&Key::pending_returns(call)))
+}
+
+/// The record with the parent `me`, for which it was read, in its list.
+pub(crate) fn with_me(found: Option<&Registered>, me: &Return, scheduled_at: Option<u64>) -> Bytes {
+    match found {
+        Some(found) => found.with(me, scheduled_at),
+        None => PendingReturns { returns: [me.clone()].into(), scheduled_at }.encode(),
+    }
 }
 
 /// Who waits for a call, by the record of that.
@@ -138,6 +150,6 @@ pub(crate) fn read_pending(call: &CallHash, bytes: Option<&[u8]>) -> Result<Opti
 
 /// Must a parent that registers send the child's message? No record, or nobody knows whether it was sent, or this very
 /// parent waits already but under another job.
-pub(crate) fn must_send(pending: Option<&PendingReturns>, me: &Return) -> bool {
-    pending.is_none_or(|p| p.scheduled_at.is_none() || p.only_under_other_roots(me))
+pub(crate) fn must_send(found: Option<&Registered>) -> bool {
+    found.is_none_or(|found| found.scheduled_at().is_none() || found.only_under_other_roots())
 }

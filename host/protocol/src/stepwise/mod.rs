@@ -21,7 +21,7 @@ use crate::ports::{Cache, Outgoing, Queue, Store, Work, spawn_counter};
 use crate::wire::{Message, Return};
 
 pub use self::child::run_with_options;
-pub(crate) use self::child::{is_first_of_job, must_send, read_pending};
+pub(crate) use self::child::{is_first_of_job, must_send, read_pending, registered, with_me};
 pub(crate) use self::defer::over_what_no_run_wrote;
 pub use self::defer::{defer, find_cycle};
 pub use self::forget::forget_calls;

@@ -18,12 +18,34 @@ local me = waiter(root, parent, topic)
 -- but under another job.
 local function must_send(p)
   if not p or not p.scheduled then return true end
+  if p.is_long then return not p.has_me and p.elsewhere end
   local elsewhere = false
   for _, e in ipairs(p.entries) do
     if e.raw == me.raw then return false end
     if e.parent == parent and e.topic == topic then elsewhere = true end
   end
   return elsewhere
+end
+
+-- What registering needs to know of the record; of a long one without reading the list.
+local function registered(hash)
+  local s = call('HGET', record(hash), 'pending_returns')
+  if not s or byte(s, 1) ~= 42 or not fits(me) then return pending(hash) end
+  has_set[hash] = true
+  local set, mine = parents(hash), by_parent(root, parent, topic)
+  local found = { is_long = true, scheduled = long_scheduled(s), has_me = false, elsewhere = false }
+  local same = sub(mine, 1, #mine - #root)
+  found.has_me = call('ZSCORE', set, mine) and true
+  for _, member in ipairs(call('ZRANGEBYLEX', set, '[' .. same, '(' .. sub(same, 1, -2) .. '\1', 'LIMIT', 0, 2)) do
+    found.elsewhere = found.elsewhere or member ~= mine
+  end
+  return found
+end
+
+-- Does nobody wait for the call in this job yet?
+local function is_first_of_job(hash)
+  local of_job = 'r' .. root
+  return #call('ZRANGEBYLEX', parents(hash), '[' .. of_job .. '\0', '(' .. of_job .. '\1', 'LIMIT', 0, 1) == 0
 end
 
 local children, messages = {}, 0
@@ -33,7 +55,7 @@ for at = FIRST, #ARGV, EACH do
   check_topic(child.topic)
   child.known = call('HEXISTS', key, 'call') == 1
   if child.known then
-    child.pending = pending(child.hash)
+    child.pending = registered(child.hash)
     if call('HEXISTS', key, 'failure/' .. root) == 1 then
       child.ended = 'failure'
     elseif call('HEXISTS', key, 'value') == 1 then
@@ -50,23 +72,37 @@ local function register(child)
   local key = record(child.hash)
   if not child.known then call('HSET', key, 'call', child.record) end
   local p = child.pending or { entries = {} }
-  local place, added, first_of_job = #p.entries + 1, true, true
-  for n = #p.entries, 1, -1 do
-    local e = p.entries[n]
-    if e.root == root then first_of_job = false end
-    if e.raw == me.raw then added = false end
-    if sorted_before(me, e) then place = n end
+  local place, added, first_of_job = 1, true, true
+  if p.is_long then
+    added, first_of_job = not p.has_me, child.run ~= '' and is_first_of_job(child.hash)
+  else
+    place = #p.entries + 1
+    for n = #p.entries, 1, -1 do
+      local e = p.entries[n]
+      if e.root == root then first_of_job = false end
+      if e.raw == me.raw then added = false end
+      if sorted_before(me, e) then place = n end
+    end
   end
   if first_of_job and child.run ~= '' then call('HSETNX', key, 'run/' .. root, child.run) end
   if child.send then
     if child.ended == 'value' then return wake_all(child.hash) end
     if child.ended == 'failure' then
-      if child.pending then put_pending(child.hash, { entries = p.entries }) end
+      if p.is_long then
+        put_long(child.hash)
+      elseif child.pending then
+        put_pending(child.hash, { entries = p.entries })
+      end
       return wake_in_job(child.hash, root, child.topic, nil, me)
     end
     send(child.topic, root, child.hash)
   end
   local scheduled = child.send and now or p.scheduled
+  if p.is_long then
+    if added then add_to_set(child.hash, { me }) end
+    if child.send then put_long(child.hash, scheduled) end
+    return
+  end
   if added then table.insert(p.entries, place, me) end
   if added or child.send then put_pending(child.hash, { entries = p.entries, scheduled = scheduled }) end
 end

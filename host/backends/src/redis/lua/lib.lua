@@ -9,9 +9,10 @@ local byte, sub, find = string.byte, string.sub, string.find
 local OF_OTHERS = 'another program has put something else there; look at it, and delete the key'
 
 -- A command. An error names its key: the server's own says only that the type is wrong.
-local function call(command, key, ...)
-  local answer = redis.pcall(command, key, ...)
+local function call(...)
+  local answer = redis.pcall(...)
   if type(answer) ~= 'table' or not answer.err then return answer end
+  local _, key = ...
   if not find(answer.err, 'WRONGTYPE', 1, true) then error(answer.err, 0) end
   if find(key, '^brrr:call:', #P + 1) or find(key, '^brrr:job:', #P + 1) then
     error('MALFORMED the records at the key ' .. key .. ': ' .. OF_OTHERS, 0)
@@ -178,12 +179,44 @@ local function sorted_before(a, b)
   return before(a.topic, b.topic)
 end
 
+-- The most parents that the record `pending_returns` itself lists. Of a call with more, the record is '*' and `scheduled_at`,
+-- and the parents are members of a sorted set. So it costs no more to add one when there are more. Each is there twice: 'r',
+-- root, parent, topic, in the order of the record; and 'p', parent, topic, root. `store.rs` shows the record in its usual form.
+local MOST_LISTED = 64
+
+local function parents(hash) return P .. 'brrr:parents:' .. hash end
+
+-- The calls of which a sorted set of parents was seen.
+local has_set = {}
+
+local function by_root(root, parent, topic) return 'r' .. root .. '\0' .. parent .. '\0' .. topic end
+local function by_parent(root, parent, topic) return 'p' .. parent .. '\0' .. topic .. '\0' .. root end
+
+-- Can these names be told apart in a member of the set?
+local function fits(e) return not find(e.raw, '\0', 1, true) end
+
+-- Of a record that begins with '*': the time at which the call's message was sent, if that is known.
+local function long_scheduled(s) return tonumber(sub(s, 2)) end
+
+local function listed(hash)
+  has_set[hash] = true
+  local entries = {}
+  for n, member in ipairs(call('ZRANGEBYLEX', parents(hash), '[r', '(s')) do
+    local first = find(member, '\0', 2, true)
+    local second = find(member, '\0', first + 1, true)
+    entries[n] = waiter(sub(member, 2, first - 1), sub(member, first + 1, second - 1), sub(member, second + 1))
+  end
+  if #entries == 0 then damaged('the list of the parents is gone') end
+  return entries
+end
+
 -- The record `pending_returns` of a call, or that of another kind with the same contents; nil: nobody waits.
 local function pending(hash, kind)
   kind = kind or 'pending_returns'
   local s = call('HGET', record(hash), kind)
   if not s then return nil end
   read('a pending_returns record', kind, hash)
+  if kind == 'pending_returns' and byte(s, 1) == 42 then return { entries = listed(hash), scheduled = long_scheduled(s) } end
   local i = entry(s, 'returns')
   if not i or byte(s, i) ~= 108 then damaged('`returns` is not a list') end
   local entries = {}
@@ -205,11 +238,49 @@ local function pending(hash, kind)
   return { entries = entries, scheduled = scheduled }
 end
 
-local function put_pending(hash, p, kind)
+-- The bytes of the record, as peers write them.
+local function encoded_pending(p)
   local raw = {}
   for n, e in ipairs(p.entries) do raw[n] = e.raw end
   local scheduled = p.scheduled and ('12:scheduled_ati' .. string.format('%d', p.scheduled) .. 'e') or ''
-  call('HSET', record(hash), kind or 'pending_returns', 'd7:returnsl' .. table.concat(raw) .. 'e' .. scheduled .. 'e')
+  return 'd7:returnsl' .. table.concat(raw) .. 'e' .. scheduled .. 'e'
+end
+
+local function put_long(hash, scheduled)
+  call('HSET', record(hash), 'pending_returns', '*' .. (scheduled and string.format('%d', scheduled) or ''))
+end
+
+local function add_to_set(hash, entries)
+  for from = 1, #entries, 1000 do
+    local members = {}
+    for n = from, math.min(from + 999, #entries) do
+      local e = entries[n]
+      members[#members + 1], members[#members + 2] = 0, by_root(e.root, e.parent, e.topic)
+      members[#members + 1], members[#members + 2] = 0, by_parent(e.root, e.parent, e.topic)
+    end
+    call('ZADD', parents(hash), unpack(members))
+  end
+end
+
+-- Removes the set of a call's parents, if there is one. `pending` was read before.
+local function drop_set(hash)
+  if has_set[hash] then call('UNLINK', parents(hash)) end
+  has_set[hash] = nil
+end
+
+local function put_pending(hash, p, kind)
+  if kind then return call('HSET', record(hash), kind, encoded_pending(p)) end
+  drop_set(hash)
+  local is_long = #p.entries > MOST_LISTED
+  for _, e in ipairs(is_long and p.entries or {}) do is_long = is_long and fits(e) end
+  if not is_long then return call('HSET', record(hash), 'pending_returns', encoded_pending(p)) end
+  put_long(hash, p.scheduled)
+  add_to_set(hash, p.entries)
+end
+
+local function remove_pending(hash, ...)
+  call('HDEL', record(hash), 'pending_returns', ...)
+  drop_set(hash)
 end
 
 -- Messages and counters -------------------------------------------------------------------------------------------
@@ -353,7 +424,7 @@ local function wake_all(hash, write)
   if write then write() end
   if #ready == 0 then return end
   for _, parents in ipairs(ready) do wake(parents) end
-  call('HDEL', record(hash), 'pending_returns', 'unnotified')
+  remove_pending(hash, 'unnotified')
 end
 
 -- Adds parents to those that a failure of the call did not notify.
@@ -387,7 +458,7 @@ local function wake_in_job(hash, root, topic, write, ourselves)
   wake(ready)
   if #unknown > 0 then keep_unnotified(unnotified, hash, unknown) end
   if #kept == 0 then
-    call('HDEL', record(hash), 'pending_returns')
+    remove_pending(hash)
   else
     local turn = kept[1].root
     for _, e in ipairs(kept) do

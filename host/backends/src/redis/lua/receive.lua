@@ -51,10 +51,15 @@ for _, member in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, s
 end
 
 local answer = { -1 }
-local ready = math.min(max, call('LLEN', list))
+-- First what woke somebody who waited; whoever comes takes it.
+local arrived = P .. 'brrr:arrived:' .. topic
+local ready = math.min(max, call('LLEN', arrived) + call('LLEN', list))
 if ready > 0 then
   local last = call('INCRBY', P .. 'brrr:deliveries', ready) - ready
-  local bodies = call('LPOP', list, ready)
+  local bodies = call('LPOP', arrived, ready) or {}
+  if #bodies < ready then
+    for _, body in ipairs(call('LPOP', list, ready - #bodies) or {}) do bodies[#bodies + 1] = body end
+  end
   local known = call('EXISTS', receives_of .. topic) == 1
   local prefix = ':' .. #topic .. ':' .. topic
   for n, body in ipairs(bodies) do

@@ -20,8 +20,19 @@ impl Redis {
         connection: &mut impl ConnectionLike,
         visit: &mut Visit<'_>,
     ) -> RedisResult<()> {
-        let list = self.0.keys.topic(topic);
-        let mut end: isize = match cmd("LLEN").arg(&list).query_async(connection).await {
+        for list in [self.0.keys.arrived(topic), self.0.keys.topic(topic)] {
+            self.look_through_list(&list, connection, visit).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_through_list(
+        &self,
+        list: &str,
+        connection: &mut impl ConnectionLike,
+        visit: &mut Visit<'_>,
+    ) -> RedisResult<()> {
+        let mut end: isize = match cmd("LLEN").arg(list).query_async(connection).await {
             // What another program has put there is no message.
             Err(error) if error::is_wrong_type(&error) => 0,
             length => length?,
@@ -29,12 +40,34 @@ impl Redis {
         while end > 0 {
             let start = (end - PAGE).max(0);
             let mut page = cmd("LRANGE");
-            page.arg(&list).arg(start).arg(end - 1);
+            page.arg(list).arg(start).arg(end - 1);
             let bodies: Vec<Vec<u8>> = page.query_async(connection).await?;
             bodies.iter().for_each(|body| visit(&text(body), Place::Ready));
             end = start;
         }
         Ok(())
+    }
+
+    /// What is delayed, a page at a time, by when it is due.
+    async fn look_through_delayed(
+        &self,
+        topic: &Topic,
+        connection: &mut impl ConnectionLike,
+        visit: &mut Visit<'_>,
+    ) -> RedisResult<()> {
+        // From which time on, and how many of that time were seen.
+        let (mut from, mut seen) = ("-inf".to_owned(), 0);
+        loop {
+            let mut look = cmd("ZRANGEBYSCORE");
+            look.arg(self.0.keys.delayed(topic.as_str())).arg(&from).arg("+inf").arg("WITHSCORES");
+            look.arg("LIMIT").arg(seen).arg(PAGE);
+            let page: Vec<(Vec<u8>, String)> = look.query_async(connection).await?;
+            page.iter().for_each(|(member, _)| visit(&text(ripe(member).1), Place::Delayed));
+            let Some((_, last)) = page.last().filter(|_| page.len() == PAGE as usize) else { return Ok(()) };
+            let of_last = page.iter().filter(|(_, due)| due == last).count();
+            seen = if *last == from { seen + of_last } else { of_last };
+            from.clone_from(last);
+        }
     }
 
     /// Topic and body of what this and other workers hold, and whether the lease has run out.
@@ -63,10 +96,7 @@ impl Redis {
     pub(super) async fn try_look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> RedisResult<()> {
         let mut connection = self.0.connections.shared();
         self.look_through_ready(topic, &mut connection, visit).await?;
-        let mut look = cmd("ZRANGE");
-        look.arg(self.0.keys.delayed(topic.as_str())).arg(0).arg(-1);
-        let delayed: Vec<Vec<u8>> = look.query_async(&mut connection).await?;
-        delayed.iter().for_each(|member| visit(&text(ripe(member).1), Place::Delayed));
+        self.look_through_delayed(topic, &mut connection, visit).await?;
         for (of, body, expired) in self.held(&mut connection).await? {
             if of == topic.as_str() {
                 visit(&body, if expired { Place::Expired } else { Place::InWork });

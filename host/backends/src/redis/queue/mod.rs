@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use self::packed::dead_letter;
 pub(super) use self::packed::{Held, delayed};
-use super::{Redis, error};
+use super::{Redis, error, scripts};
 use crate::now_millis;
 
 /// Leases that begin and messages that are delayed while a receiver waits are told to nobody; so it looks this often.
@@ -40,6 +40,12 @@ fn may_be_a_topic(topic: &Topic) -> bool {
 }
 
 impl Redis {
+    /// What `lua/release.lua` does.
+    async fn release_by_script(&self, receipt: &Receipt, how: [&str; 3]) -> RedisResult<()> {
+        let call = scripts::RELEASE.call(&self.0.keys).arg(&self.0.worker).arg(Held::of(receipt).number);
+        call.args(how).run(&mut self.0.connections.shared()).await.map(drop)
+    }
+
     /// Renews leases over the heartbeat's own connection.
     async fn renew(&self, members: &[String]) -> RedisResult<Vec<Option<f64>>> {
         let mut connection = self.0.connections.heartbeat().await?;
@@ -133,41 +139,23 @@ impl Queue for Redis {
     }
 
     async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
-        let failed = || self.error("give back a message");
-        let due = match delay.is_zero() {
-            true => 0,
-            false => server_time(&mut self.0.connections.shared()).await.map_err(failed())? + millis(delay),
+        let released = if self.may_script() {
+            let unique = format!("{:016x}", fastrand::u64(..));
+            self.release_by_script(receipt, ["back", &millis(delay).to_string(), &unique]).await
+        } else {
+            self.try_give_back(receipt, delay).await
         };
-        let add = |pipe: &mut redis::Pipeline, receives: u32, topic: &str, body: &[u8]| {
-            // It does not count as a delivery.
-            let receives = receives.saturating_sub(1);
-            let of_topic = self.0.keys.receives(topic);
-            if due > 0 {
-                pipe.cmd("HDEL").arg(of_topic).arg(body).ignore();
-                pipe.cmd("ZADD").arg(self.0.keys.delayed(topic)).arg(due).arg(delayed(receives, body)).ignore();
-                return;
-            }
-            match receives {
-                0 => pipe.cmd("HDEL").arg(of_topic).arg(body).ignore(),
-                _ => pipe.cmd("HSET").arg(of_topic).arg(body).arg(receives).ignore(),
-            };
-            pipe.cmd("RPUSH").arg(self.0.keys.topic(&topic.into())).arg(body).ignore();
-        };
-        self.release(receipt, add).await.map_err(failed())
+        released.map_err(self.error("give back a message"))
     }
 
     async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Result<()> {
-        let failed = || self.error("set a message aside");
-        let mut connection = self.0.connections.shared();
-        let id: u64 = cmd("INCR").arg(self.0.keys.letters()).query_async(&mut connection).await.map_err(failed())?;
-        let at = now_millis();
-        let add = |pipe: &mut redis::Pipeline, _: u32, topic: &str, body: &[u8]| {
-            // The id makes two alike differ.
-            let letter = [format!("{id}:{at}:{}:{reason}", reason.len()).as_bytes(), body].concat();
-            pipe.cmd("ZADD").arg(self.0.keys.dead(&topic.into())).arg(id).arg(letter).ignore();
-            pipe.cmd("HDEL").arg(self.0.keys.receives(topic)).arg(body).ignore();
+        let (receipt, at) = (&delivery.receipt, now_millis());
+        let released = if self.may_script() {
+            self.release_by_script(receipt, ["aside", &at.to_string(), reason]).await
+        } else {
+            self.try_set_aside(receipt, at, reason).await
         };
-        self.release(&delivery.receipt, add).await.map_err(failed())
+        released.map_err(self.error("set a message aside"))
     }
 
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
@@ -210,12 +198,13 @@ impl Queue for Redis {
         let mut connection = self.0.connections.shared();
         let mut look = pipe();
         look.cmd("LLEN").arg(self.0.keys.topic(topic)).cmd("ZCARD").arg(self.0.keys.delayed(topic.as_str()));
+        look.cmd("LLEN").arg(self.0.keys.arrived(topic));
         let found: Vec<Value> = look.ignore_errors().query_async(&mut connection).await.map_err(failed())?;
         // What holds something else has no messages.
         let count = |n: usize| if let Some(Value::Int(n)) = found.get(n) { u64::try_from(*n).unwrap_or(0) } else { 0 };
-        let (ready, delayed) = (count(0), count(1));
+        let (ready, delayed, arrived) = (count(0), count(1), count(2));
         let held = self.held(&mut connection).await.map_err(failed())?;
-        Ok(ready + delayed + held.iter().filter(|(of, ..)| of == topic.as_str()).count() as u64)
+        Ok(ready + delayed + arrived + held.iter().filter(|(of, ..)| of == topic.as_str()).count() as u64)
     }
 
     async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {

@@ -9,7 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, cmd, pipe};
 
 use super::super::Redis;
-use super::packed::{Held, dead_letter, delivery, packed, ripe, unpacked};
+use super::packed::{Held, dead_letter, delayed, delivery, packed, ripe, unpacked};
 use super::take::Taken;
 use super::{millis, server_time};
 
@@ -126,9 +126,44 @@ impl Redis {
         }
     }
 
+    pub(super) async fn try_give_back(&self, receipt: &Receipt, delay: Duration) -> RedisResult<()> {
+        let due = match delay.is_zero() {
+            true => 0,
+            false => server_time(&mut self.0.connections.shared()).await? + millis(delay),
+        };
+        let add = |pipe: &mut redis::Pipeline, receives: u32, topic: &str, body: &[u8]| {
+            // It does not count as a delivery.
+            let receives = receives.saturating_sub(1);
+            let of_topic = self.0.keys.receives(topic);
+            if due > 0 {
+                pipe.cmd("HDEL").arg(of_topic).arg(body).ignore();
+                pipe.cmd("ZADD").arg(self.0.keys.delayed(topic)).arg(due).arg(delayed(receives, body)).ignore();
+                return;
+            }
+            match receives {
+                0 => pipe.cmd("HDEL").arg(of_topic).arg(body).ignore(),
+                _ => pipe.cmd("HSET").arg(of_topic).arg(body).arg(receives).ignore(),
+            };
+            pipe.cmd("RPUSH").arg(self.0.keys.topic(&topic.into())).arg(body).ignore();
+        };
+        self.release(receipt, add).await
+    }
+
+    pub(super) async fn try_set_aside(&self, receipt: &Receipt, at: u64, reason: &str) -> RedisResult<()> {
+        let mut connection = self.0.connections.shared();
+        let id: u64 = cmd("INCR").arg(self.0.keys.letters()).query_async(&mut connection).await?;
+        let add = |pipe: &mut redis::Pipeline, _: u32, topic: &str, body: &[u8]| {
+            // The id makes two alike differ.
+            let letter = [format!("{id}:{at}:{}:{reason}", reason.len()).as_bytes(), body].concat();
+            pipe.cmd("ZADD").arg(self.0.keys.dead(&topic.into())).arg(id).arg(letter).ignore();
+            pipe.cmd("HDEL").arg(self.0.keys.receives(topic)).arg(body).ignore();
+        };
+        self.release(receipt, add).await
+    }
+
     /// Ends a lease; `add` says what becomes of the message instead, of its receives, topic and body. Nothing, if the lease
     /// was lost.
-    pub(super) async fn release(
+    async fn release(
         &self,
         receipt: &Receipt,
         add: impl Fn(&mut redis::Pipeline, u32, &str, &[u8]) + Send + Sync,

@@ -68,20 +68,27 @@ impl Redis {
         Ok(Taken { redis: self.clone(), deliveries, due })
     }
 
-    /// Waits until something may be in the topic, and leaves it there: a move from an end of the list to the same end.
+    /// Waits until a message comes, and moves it to where whoever looks at the topic next takes it first. So a message wakes one
+    /// of those who wait, not all; and if that one dies, another one takes it when it looks again.
     pub(super) async fn wait_for_message(&self, topic: &Topic, at_most: Duration) {
-        if let Err(error) = self.block(&self.0.keys.topic(topic), at_most).await {
+        if let Err(error) = self.block(topic, at_most).await {
             // The next look says what is wrong, if it still is.
             tracing::debug!("waiting for a message of topic {topic}: {error}");
             tokio::time::sleep(at_most.min(Duration::from_millis(50))).await;
         }
     }
 
-    async fn block(&self, list: &str, at_most: Duration) -> RedisResult<()> {
+    async fn block(&self, topic: &Topic, at_most: Duration) -> RedisResult<()> {
+        let list = self.0.keys.topic(topic);
+        // Step by step nothing is taken from there; a move to the same end of the same list then wakes all who wait.
+        let (to, from, end) = match self.may_script() {
+            true => (self.0.keys.arrived(topic), "LEFT", "RIGHT"),
+            false => (list.clone(), "RIGHT", "RIGHT"),
+        };
         let mut alone = self.0.connections.alone().await?;
         let mut block = cmd("BLMOVE");
         // 0 would be for ever.
-        block.arg(list).arg(list).arg("RIGHT").arg("RIGHT").arg(at_most.as_secs_f64().max(0.001));
+        block.arg(list).arg(to).arg(from).arg(end).arg(at_most.as_secs_f64().max(0.001));
         block.query_async::<Value>(&mut *alone).await?;
         alone.clean(true);
         Ok(())

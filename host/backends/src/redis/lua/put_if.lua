@@ -1,0 +1,6 @@
+-- `Store::put_if`: key and field, key and field of what must be absent too, value -> whether it was put.
+
+local key, field = ARGV[2], ARGV[3]
+if call('HEXISTS', key, field) == 1 or call('HEXISTS', ARGV[4], ARGV[5]) == 1 then return 0 end
+call('HSET', key, field, ARGV[6])
+return 1

@@ -1,0 +1,31 @@
+-- `Queue::give_back` and `Queue::set_aside`: worker, number, then 'back', ms until it is due, a random word, or 'aside', time,
+-- reason. Nothing happens if the lease was lost.
+
+local worker, number, what = ARGV[2], ARGV[3], ARGV[4]
+local held = call('HGET', P .. 'brrr:held:' .. worker, number)
+local _, _, receives, length, start = find(held or '', '^(%d+):(%d+):()')
+if not start then return end
+local topic, body = sub(held, start, start + length - 1), sub(held, start + length)
+local receives_of = P .. 'brrr:receives:' .. topic
+-- What is given back does not count as a delivery.
+receives = math.max(receives - 1, 0)
+
+-- First where it goes, then where it was: a script that fails in between must not lose it.
+if what == 'aside' then
+  -- The id makes two alike differ.
+  local id = call('INCR', P .. 'brrr:letters')
+  call('ZADD', P .. 'brrr:dead:' .. topic, id, id .. ':' .. ARGV[5] .. ':' .. #ARGV[6] .. ':' .. ARGV[6] .. body)
+elseif ARGV[5] == '0' then
+  call('RPUSH', P .. topic, body)
+else
+  local time = call('TIME')
+  local due = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[5]
+  call('ZADD', P .. 'brrr:delayed:' .. topic, due, ARGV[6] .. ':' .. receives .. ':' .. body)
+end
+if what == 'back' and ARGV[5] == '0' and receives > 0 then
+  remember_receives(topic, body, receives)
+else
+  call('HDEL', receives_of, body)
+end
+call('HDEL', P .. 'brrr:held:' .. worker, number)
+call('ZREM', P .. 'brrr:leases', worker .. '/' .. number)

@@ -1,0 +1,12 @@
+-- `Store::swap`: key, field, call of a `pending_returns` record or '', then '1' and what is expected or '0' and '', then '1' and
+-- what is to be put or '0' and '' -> whether it was done, and what was found.
+
+local key, field, hash, expected, new = ARGV[2], ARGV[3], ARGV[4], nil, nil
+if ARGV[5] == '1' then expected = ARGV[6] end
+if ARGV[7] == '1' then new = ARGV[8] end
+local found = call('HGET', key, field) or nil
+if found and hash ~= '' and byte(found, 1) == 42 then found = unless_damaged(found, function() return encoded_pending(pending(hash)) end) end
+if found ~= expected then return { 0, found } end
+if new then call('HSET', key, field, new) else call('HDEL', key, field) end
+if hash ~= '' then drop_set(hash) end
+return { 1 }

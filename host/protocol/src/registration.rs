@@ -1,0 +1,224 @@
+//! What a parent that registers with a call needs to know of its `pending_returns`, and the record with that parent added.
+//!
+//! Each of a call's parents registers, and its record is as long as there are parents. So the record is read once, nothing is
+//! built of it, and the new entry is put between its bytes.
+
+use std::cmp::Ordering;
+
+use bytes::Bytes;
+
+use crate::bencode::Encoder;
+use crate::error::{Error, Result};
+use crate::wire::{PendingReturns, Return};
+
+/// A call's `pending_returns`, as a parent sees it that registers.
+#[derive(Debug)]
+pub struct Registered {
+    /// As we write it. What stands in the store may be in another order.
+    bytes: Bytes,
+    facts: Facts,
+}
+
+#[derive(Debug, Default)]
+struct Facts {
+    has_me: bool,
+    elsewhere: bool,
+    in_job: bool,
+    in_other_jobs: bool,
+    scheduled_at: Option<u64>,
+    /// Where the parent's entry belongs.
+    place: usize,
+    /// Where the list has its end.
+    end: usize,
+}
+
+impl Registered {
+    /// Reads the record for the parent `me`.
+    ///
+    /// # Errors
+    /// `Malformed`, as of `PendingReturns::decode`.
+    pub fn read(bytes: &Bytes, me: &Return) -> Result<Self> {
+        if let Some(facts) = scan(bytes, me) {
+            return Ok(Self { bytes: bytes.clone(), facts });
+        }
+        // It is damaged, or a peer has written it in another order.
+        let bytes = PendingReturns::decode(bytes)?.encode();
+        let facts =
+            scan(&bytes, me).ok_or_else(|| Error::malformed("a pending_returns record", "it can't be extended"))?;
+        Ok(Self { bytes, facts })
+    }
+
+    /// Is the parent itself in the list?
+    #[must_use]
+    pub fn has_me(&self) -> bool {
+        self.facts.has_me
+    }
+
+    /// See `PendingReturns::scheduled_at`.
+    #[must_use]
+    pub fn scheduled_at(&self) -> Option<u64> {
+        self.facts.scheduled_at
+    }
+
+    /// Does anybody wait for the call in the parent's job?
+    #[must_use]
+    pub fn is_awaited_in_job(&self) -> bool {
+        self.facts.in_job
+    }
+
+    /// Does anybody wait for the call in another job?
+    #[must_use]
+    pub fn is_awaited_in_other_jobs(&self) -> bool {
+        self.facts.in_other_jobs
+    }
+
+    /// See `PendingReturns::only_under_other_roots`.
+    #[must_use]
+    pub fn only_under_other_roots(&self) -> bool {
+        self.facts.elsewhere && !self.facts.has_me
+    }
+
+    /// The record with another `scheduled_at`.
+    #[must_use]
+    pub fn scheduled(&self, scheduled_at: Option<u64>) -> Bytes {
+        self.spliced(&[], scheduled_at)
+    }
+
+    /// The record with the parent `me`, for which it was read, in its list.
+    #[must_use]
+    pub fn with(&self, me: &Return, scheduled_at: Option<u64>) -> Bytes {
+        let mut entry = Encoder::new();
+        if !self.facts.has_me {
+            entry.list().int(1).str(me.root.as_str()).str(me.parent.as_str()).str(me.topic.as_str()).end();
+        }
+        self.spliced(&entry.finish(), scheduled_at)
+    }
+
+    fn spliced(&self, entry: &[u8], scheduled_at: Option<u64>) -> Bytes {
+        let mut rest = Encoder::new();
+        if let Some(at) = scheduled_at {
+            rest.str("scheduled_at").int(at as i64);
+        }
+        rest.end();
+        let (before, after) = self.bytes[..=self.facts.end].split_at(self.facts.place);
+        [before, entry, after, &rest.finish()].concat().into()
+    }
+}
+
+/// Reads a record that is exactly as we write it; `None`: it is not.
+fn scan(bytes: &[u8], me: &Return) -> Option<Facts> {
+    let mut rest = bytes.strip_prefix(b"d7:returnsl")?;
+    let at = |rest: &[u8]| bytes.len() - rest.len();
+    let mine = [me.root.as_str(), me.parent.as_str(), me.topic.as_str()];
+    let mut facts = Facts::default();
+    let (mut last, mut place) = (None, None);
+    while let Some(entry) = rest.strip_prefix(b"li1e") {
+        let start = at(rest);
+        let (root, entry) = text(entry)?;
+        let (parent, entry) = text(entry)?;
+        let (topic, entry) = text(entry)?;
+        let names = [root, parent, topic];
+        if last.is_some_and(|last| last >= names) {
+            return None;
+        }
+        match names.cmp(&mine) {
+            Ordering::Less => {}
+            Ordering::Equal => (facts.has_me, place) = (true, place.or(Some(start))),
+            Ordering::Greater => place = place.or(Some(start)),
+        }
+        facts.in_job |= root == mine[0];
+        facts.in_other_jobs |= root != mine[0];
+        facts.elsewhere |= names[1..] == mine[1..] && root != mine[0];
+        (last, rest) = (Some(names), entry.strip_prefix(b"e")?);
+    }
+    facts.end = at(rest);
+    facts.place = place.unwrap_or(facts.end);
+    rest = rest.strip_prefix(b"e")?;
+    if let Some(time) = rest.strip_prefix(b"12:scheduled_ati") {
+        let (time, behind) = number(time)?;
+        facts.scheduled_at = Some(time).filter(|time| *time > 0 && i64::try_from(*time).is_ok());
+        facts.scheduled_at?;
+        rest = behind.strip_prefix(b"e")?;
+    }
+    (rest == b"e").then_some(facts)
+}
+
+/// Digits, and what is behind them.
+fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
+    let (digits, rest) = bytes.split_at(bytes.iter().take_while(|byte| byte.is_ascii_digit()).count());
+    let has_zero = digits.len() > 1 && digits[0] == b'0';
+    let number = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    (!has_zero).then_some((number, rest))
+}
+
+/// A text, and what is behind it.
+fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (length, rest) = number(bytes)?;
+    let (text, rest) = rest.strip_prefix(b":")?.split_at_checked(usize::try_from(length).ok()?)?;
+    Some((std::str::from_utf8(text).ok()?, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some_return(rng: &mut fastrand::Rng) -> Return {
+        // Lengths of one and two digits, texts that look like an entry, and those that Unicode sorts otherwise than UTF-16.
+        let names = ["", "a", "b", "ab", "li1e1:ae", "0123456789", "\u{ff5e}", "😀", "e", "i1e"];
+        let mut name = || *rng.choice(&names[..]).unwrap();
+        Return { root: name().into(), parent: name().into(), topic: name().into() }
+    }
+
+    /// The same as reading, adding and writing; whatever the record.
+    #[test]
+    fn a_spliced_record_is_the_one_that_is_built() {
+        let seed = std::env::var("BRRR_SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
+        eprintln!("BRRR_SEED={seed}");
+        let mut rng = fastrand::Rng::with_seed(seed);
+        for _ in 0..3_000 {
+            let returns: std::collections::BTreeSet<_> = (0..rng.usize(..8)).map(|_| some_return(&mut rng)).collect();
+            let scheduled_at = rng.bool().then(|| rng.u64(1..1 << 40));
+            let pending = PendingReturns { returns, scheduled_at };
+            let (me, then) = (some_return(&mut rng), rng.bool().then(|| rng.u64(1..1 << 40)));
+            let mut bytes = pending.encode().to_vec();
+            match rng.u8(..4) {
+                // As TypeScript may sort.
+                0 => {
+                    let entries = pending.returns.iter().rev();
+                    let entry =
+                        |r: &Return| PendingReturns { returns: [r.clone()].into(), scheduled_at: None }.encode();
+                    let list: Vec<u8> =
+                        entries.flat_map(|r| entry(r)[11..].split_last_chunk::<2>().unwrap().0.to_vec()).collect();
+                    let time = scheduled_at.map(|at| format!("12:scheduled_ati{at}e")).unwrap_or_default();
+                    bytes = [b"d7:returnsl", &list[..], b"e", time.as_bytes(), b"e"].concat();
+                    assert_eq!(PendingReturns::decode(&bytes).unwrap(), pending);
+                }
+                // Damage.
+                1 => {
+                    let place = rng.usize(..bytes.len());
+                    bytes[place] = rng.u8(..);
+                }
+                2 => bytes.truncate(rng.usize(..bytes.len())),
+                _ => {}
+            }
+            let bytes = Bytes::from(bytes);
+            let expected = PendingReturns::decode(&bytes).map_err(|error| error.to_string());
+            let found = Registered::read(&bytes, &me).map_err(|error| error.to_string());
+            let (Ok(expected), Ok(found)) = (&expected, &found) else {
+                assert_eq!(expected.map(drop), found.map(drop), "{bytes:?}");
+                continue;
+            };
+            let in_job = expected.returns.iter().any(|r| r.root == me.root);
+            assert_eq!(found.has_me(), expected.returns.contains(&me), "{bytes:?} {me:?}");
+            assert_eq!(found.is_awaited_in_job(), in_job, "{bytes:?} {me:?}");
+            let in_other_jobs = expected.returns.iter().any(|r| r.root != me.root);
+            assert_eq!(found.is_awaited_in_other_jobs(), in_other_jobs, "{bytes:?} {me:?}");
+            assert_eq!(found.only_under_other_roots(), expected.only_under_other_roots(&me), "{bytes:?} {me:?}");
+            assert_eq!(found.scheduled_at(), expected.scheduled_at);
+            let mut new = PendingReturns { scheduled_at: then, ..expected.clone() };
+            assert_eq!(found.scheduled(then), new.encode(), "{bytes:?} {me:?}");
+            new.returns.insert(me.clone());
+            assert_eq!(found.with(&me, then), new.encode(), "{bytes:?} {me:?}");
+        }
+    }
+}

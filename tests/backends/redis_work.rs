@@ -1,0 +1,307 @@
+//! How much a Redis has to do: work that must not grow with what is there.
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_backends::{Redis, redis::Options as RedisOptions};
+use brrr_protocol::model::{Call, CallHash};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, Outgoing, Place, Queue, Store, Swap, Work};
+use brrr_protocol::records::RunRecord;
+use brrr_protocol::replay::Wait;
+use brrr_protocol::wire::{Message, PendingReturns};
+use bytes::Bytes;
+use redis::aio::MultiplexedConnection;
+use redis::{Value, cmd};
+use support::servers::Server;
+use support::servers::redis::Flavour;
+
+fn server(more: &[&str]) -> Option<Server> {
+    Flavour::Redis.start(None, more)
+}
+
+fn url(server: &Server) -> String {
+    format!("redis://127.0.0.1:{}", server.port)
+}
+
+async fn open(server: &Server) -> Redis {
+    Redis::connect(RedisOptions::new(url(server))).await.unwrap()
+}
+
+async fn raw(server: &Server) -> MultiplexedConnection {
+    redis::Client::open(url(server)).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+async fn reset(raw: &mut MultiplexedConnection) {
+    cmd("CONFIG").arg("RESETSTAT").query_async::<Value>(raw).await.unwrap();
+}
+
+async fn info(raw: &mut MultiplexedConnection, section: &str) -> String {
+    cmd("INFO").arg(section).query_async(raw).await.unwrap()
+}
+
+/// How often the server was asked for a command.
+fn calls(stats: &str, name: &str) -> u64 {
+    let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:")));
+    line.and_then(|line| line.split_once("calls=")?.1.split(',').next()?.parse().ok()).unwrap_or(0)
+}
+
+async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
+    let work = Work {
+        message: Message { root: "root".into(), call: parent.into() },
+        topic: "t".into(),
+        receipt: None,
+        ends_job: None,
+    };
+    let call = Call {
+        hash: child.into(),
+        task: "task".into(),
+        payload: Bytes::new(),
+        topic: "t".into(),
+        options: Options::default(),
+    };
+    let run_after =
+        RunRecord { first: 1, attempt: 1, total: 1, need: 1, sample: vec![child.into()], ..RunRecord::default() };
+    let wait = Wait { calls: vec![call], need: 1 };
+    let (run_before, run_after) = (None, &run_after);
+    let d = Deferral { work: &work, wait: &wait, run_before, run_after, now: 1_000_000, spawn_limit: u64::MAX };
+    redis.defer(&d).await.unwrap()
+}
+
+/// The bytes that a server writes down while so many parents begin to wait for one call, and it ends.
+async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let server = server(&["--appendonly", "yes", "--appendfsync", "no", "--dir", dir])?;
+    let (redis, mut raw) = (open(&server).await, raw(&server).await);
+    for n in 0..parents {
+        wait_for(&redis, &format!("parent {n}"), "child").await;
+    }
+    let bytes = redis.get(&Key::pending_returns(&"child".into())).await.unwrap().unwrap();
+    let pending = PendingReturns::decode(&bytes).unwrap();
+    assert_eq!((pending.returns.len(), pending.scheduled_at), (parents, Some(1_000)));
+    assert_eq!(pending.encode(), bytes);
+    let message = Message { root: "root".into(), call: "child".into() };
+    let work = Work { message, topic: "t".into(), receipt: None, ends_job: None };
+    redis.complete(&work, Bytes::new()).await.unwrap();
+    // The child's message, and each parent's.
+    assert_eq!(redis.depth(&"t".into()).await.unwrap(), parents as u64 + 1);
+    let left: u64 = cmd("EXISTS").arg("brrr:parents:child").query_async(&mut raw).await.unwrap();
+    assert_eq!((left, redis.get(&Key::pending_returns(&"child".into())).await.unwrap()), (0, None));
+    let persistence = info(&mut raw, "persistence").await;
+    let size = persistence.lines().find_map(|line| line.strip_prefix("aof_current_size:")).unwrap();
+    Some(size.trim().parse().unwrap())
+}
+
+#[tokio::test]
+async fn twice_as_many_parents_of_a_call_are_twice_the_work() {
+    let (Some(some), Some(twice)) = (bytes_of_shared_call(300).await, bytes_of_shared_call(600).await) else { return };
+    assert!(twice < 2.5 * some, "300 parents: {some} bytes, 600 parents: {twice} bytes");
+}
+
+/// A list of parents that was put into a set of its own is a record like any other to those who read and replace it.
+#[tokio::test]
+async fn a_long_list_of_parents_is_replaced_and_removed_like_a_record() {
+    let Some(server) = server(&[]) else { return };
+    let (redis, mut raw) = (open(&server).await, raw(&server).await);
+    let (child, short) = (CallHash::from("child"), PendingReturns::default().encode());
+    let key = Key::pending_returns(&child);
+    let set = "brrr:parents:child";
+    let is_set = async |raw: &mut MultiplexedConnection| cmd("EXISTS").arg(set).query_async::<bool>(raw).await.unwrap();
+    let fill = async || {
+        for n in 0..70 {
+            wait_for(&redis, &format!("parent {n}"), "child").await;
+        }
+        redis.get(&key).await.unwrap().unwrap()
+    };
+    let long = fill().await;
+    assert!(is_set(&mut raw).await);
+    assert_eq!(redis.get_many(&[Key::value(&child), key.clone()]).await.unwrap(), [None, Some(long.clone())]);
+    assert_eq!(redis.swap(&key, Some(&short), None).await.unwrap(), Swap::Mismatch(Some(long.clone())));
+    assert_eq!(redis.swap(&key, None, Some(short.clone())).await.unwrap(), Swap::Mismatch(Some(long.clone())));
+    assert!(!redis.put_if(&key, short.clone(), &Key::value(&child)).await.unwrap());
+    assert_eq!(redis.swap(&key, Some(&long), Some(short.clone())).await.unwrap(), Swap::Done);
+    assert_eq!((redis.get(&key).await.unwrap(), is_set(&mut raw).await), (Some(short.clone()), false));
+    fill().await;
+    redis.put(&key, short.clone()).await.unwrap();
+    assert_eq!((redis.get(&key).await.unwrap(), is_set(&mut raw).await), (Some(short), false));
+    let long = fill().await;
+    assert_eq!(redis.swap(&key, Some(&long), None).await.unwrap(), Swap::Done);
+    assert_eq!((redis.get(&key).await.unwrap(), is_set(&mut raw).await), (None, false));
+    fill().await;
+    redis.remove_many(std::slice::from_ref(&key)).await.unwrap();
+    assert_eq!((redis.get(&key).await.unwrap(), is_set(&mut raw).await), (None, false));
+    // Without its set the record is damaged, and a name that does not fit into the set keeps the list in the record.
+    fill().await;
+    cmd("DEL").arg(set).query_async::<Value>(&mut raw).await.unwrap();
+    let damaged = redis.get(&key).await.unwrap().unwrap();
+    assert!(PendingReturns::decode(&damaged).is_err());
+    redis.remove_many(std::slice::from_ref(&key)).await.unwrap();
+    fill().await;
+    wait_for(&redis, "a \0 parent", "child").await;
+    let bytes = redis.get(&key).await.unwrap().unwrap();
+    assert_eq!((PendingReturns::decode(&bytes).unwrap().returns.len(), is_set(&mut raw).await), (71, false));
+}
+
+fn some_messages(n: usize) -> Vec<Outgoing> {
+    (0..n).map(|n| Outgoing { topic: "t".into(), body: format!("body {n}"), delay: Duration::ZERO }).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_many_do_at_once_is_one_command_each() {
+    let Some(server) = server(&[]) else { return };
+    let (redis, mut raw) = (open(&server).await, raw(&server).await);
+    let topic = "t".into();
+    // The server knows the scripts from here on.
+    for delay in [Duration::ZERO, Duration::from_secs(3_600)] {
+        redis.send_many(&some_messages(1)).await.unwrap();
+        let delivery = redis.receive(&topic, 1, Duration::ZERO).await.unwrap().pop().unwrap();
+        redis.give_back(&delivery.receipt, delay).await.unwrap();
+    }
+    redis.swap(&Key::value(&"v".into()), None, None).await.unwrap();
+    redis.put_if(&Key::value(&"v".into()), Bytes::new(), &Key::value(&"w".into())).await.unwrap();
+    let again = redis.receive(&topic, 9, Duration::ZERO).await.unwrap();
+    for delivery in again {
+        redis.ack(&delivery.receipt).await.unwrap();
+    }
+    let n = 24;
+    redis.send_many(&some_messages(3 * n)).await.unwrap();
+    let deliveries = redis.receive(&topic, 3 * n, Duration::ZERO).await.unwrap();
+    assert_eq!(deliveries.len(), 3 * n);
+    reset(&mut raw).await;
+    let redis = Arc::new(redis);
+    let mut tasks = Vec::new();
+    for (number, delivery) in deliveries.into_iter().enumerate() {
+        let redis = redis.clone();
+        tasks.push(tokio::spawn(async move {
+            match number % 3 {
+                0 => redis.give_back(&delivery.receipt, Duration::ZERO).await.unwrap(),
+                1 => redis.give_back(&delivery.receipt, Duration::from_secs(3_600)).await.unwrap(),
+                _ => redis.set_aside(&delivery, "a reason").await.unwrap(),
+            }
+            let (key, other) = (Key::value(&"shared".into()), Key::value(&"other".into()));
+            redis.swap(&key, Some(&Bytes::from_static(b"x")), Some(Bytes::from_static(b"y"))).await.unwrap();
+            redis.put_if(&other, Bytes::from_static(b"z"), &key).await.unwrap()
+        }));
+    }
+    let mut first = 0;
+    for task in tasks {
+        first += usize::from(task.await.unwrap());
+    }
+    assert_eq!(first, 1);
+    let stats = info(&mut raw, "commandstats").await;
+    assert_eq!(calls(&stats, "evalsha"), 3 * 3 * n as u64, "{stats}");
+    assert!(calls(&stats, "watch") + calls(&stats, "exec") == 0, "{stats}");
+    assert_eq!(redis.receive(&topic, 99, Duration::ZERO).await.unwrap().len(), n);
+    let letters = redis.dead_letters(&topic, 99).await.unwrap();
+    assert_eq!((letters.len(), letters[0].reason.as_str()), (n, "a reason"));
+    // Those that were given back, those delayed now, and the one delayed before.
+    assert_eq!(redis.depth(&topic).await.unwrap(), 2 * n as u64 + 1);
+}
+
+/// A message that comes wakes one of those who wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_wakes_one_worker() {
+    let Some(server) = server(&[]) else { return };
+    let (idle, messages) = (20, 20);
+    let mut raw = raw(&server).await;
+    let (received, mut arrivals) = tokio::sync::mpsc::channel(1);
+    for _ in 0..idle {
+        let (redis, received) = (open(&server).await, received.clone());
+        tokio::spawn(async move {
+            loop {
+                for delivery in redis.receive(&"t".into(), 1, Duration::from_secs(60)).await.unwrap() {
+                    redis.ack(&delivery.receipt).await.unwrap();
+                    received.send(delivery.body).await.unwrap();
+                }
+            }
+        });
+    }
+    let sender = open(&server).await;
+    let all_wait = async |raw: &mut MultiplexedConnection| {
+        let clients = info(raw, "clients").await;
+        clients.lines().any(|line| line == format!("blocked_clients:{idle}")).then_some(())
+    };
+    let mut looks = 0;
+    for message in some_messages(messages) {
+        loop {
+            if all_wait(&mut raw).await.is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        reset(&mut raw).await;
+        sender.send_many(std::slice::from_ref(&message)).await.unwrap();
+        assert_eq!(arrivals.recv().await, Some(message.body));
+        looks += calls(&info(&mut raw, "commandstats").await, "evalsha");
+    }
+    // All of them look once a second anyway. If a message woke all there were twenty looks for each.
+    eprintln!("{looks} looks for {messages} messages");
+    assert!(looks <= 5 * messages as u64, "{looks} looks for {messages} messages");
+}
+
+/// What woke a worker that then died is there for the next one.
+#[tokio::test]
+async fn what_woke_somebody_who_is_gone_is_not_lost() {
+    let Some(server) = server(&[]) else { return };
+    let (redis, mut raw) = (open(&server).await, raw(&server).await);
+    redis.send_many(&some_messages(2)).await.unwrap();
+    cmd("BLMOVE")
+        .arg("t")
+        .arg("brrr:arrived:t")
+        .arg("LEFT")
+        .arg("RIGHT")
+        .arg(1)
+        .query_async::<Value>(&mut raw)
+        .await
+        .unwrap();
+    assert_eq!(redis.depth(&"t".into()).await.unwrap(), 2);
+    let mut seen = Vec::new();
+    redis
+        .look_through(&"t".into(), &mut |body, place| seen.push((body.to_owned(), place == Place::Ready)))
+        .await
+        .unwrap();
+    assert_eq!(seen, [("body 0".to_owned(), true), ("body 1".to_owned(), true)]);
+    let bodies = redis.receive(&"t".into(), 9, Duration::ZERO).await.unwrap().into_iter().map(|d| d.body);
+    assert_eq!(bodies.collect::<Vec<_>>(), ["body 0", "body 1"]);
+}
+
+/// Delayed messages that are not due cost nothing, and are looked through in pages, also where many are due at one time.
+#[tokio::test]
+async fn delayed_messages_are_read_in_pages() {
+    let Some(server) = server(&[]) else { return };
+    let (redis, mut raw) = (open(&server).await, raw(&server).await);
+    let far = 1_u64 << 45;
+    let mut add = redis::pipe();
+    for n in 0..10_000_u64 {
+        let due = far + n / 2_500;
+        add.cmd("ZADD").arg("brrr:delayed:t").arg(due).arg(format!("{n:016x}:0:body {n}")).ignore();
+    }
+    add.cmd("ZADD").arg("brrr:delayed:t").arg(1).arg("x:0:due").ignore();
+    add.exec_async(&mut raw).await.unwrap();
+    let before = info(&mut raw, "stats").await;
+    let sent = |stats: &str| -> u64 {
+        let line = stats.lines().find_map(|line| line.strip_prefix("total_net_output_bytes:"));
+        line.unwrap().trim().parse().unwrap()
+    };
+    let got = redis.receive(&"t".into(), 99, Duration::ZERO).await.unwrap();
+    assert_eq!(got.iter().map(|d| d.body.as_str()).collect::<Vec<_>>(), ["due"]);
+    let bytes = sent(&info(&mut raw, "stats").await) - sent(&before);
+    assert!(bytes < 20_000, "{bytes} bytes were read for one message");
+    let mut seen = std::collections::HashSet::new();
+    let mut looks = 0;
+    reset(&mut raw).await;
+    redis
+        .look_through(&"t".into(), &mut |body, place| {
+            if place == Place::Delayed {
+                looks += 1;
+                seen.insert(body.to_owned());
+            }
+        })
+        .await
+        .unwrap();
+    assert_eq!((looks, seen.len()), (10_000, 10_000));
+    assert_eq!(calls(&info(&mut raw, "commandstats").await, "zrangebyscore"), 11);
+}
