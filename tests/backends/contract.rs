@@ -81,6 +81,8 @@ macro_rules! contract_for {
                 who_is_let_go_leaves_nothing
                 a_live_job_gets_what_a_dead_one_lets_go
                 jobs_take_turns_at_a_call_that_fails
+                a_parent_without_a_record_is_kept_for_a_later_value
+                who_looks_writes_down_that_a_job_is_over
                 a_parent_is_let_go_with_its_child
                 a_job_that_is_over_waits_for_nothing_more
                 options_of_a_call_wait_for_its_first_run;
@@ -94,6 +96,7 @@ macro_rules! contract_for {
                 what_only_dead_jobs_wait_for_is_let_go
                 a_job_that_nobody_ended_is_ended
                 what_is_young_is_left_alone
+                no_repair_wakes_a_parent_that_sees_no_failures
                 damage_is_told_and_left_alone;
             gc:
                 an_ended_job_leaves_nothing
@@ -104,6 +107,7 @@ macro_rules! contract_for {
                 what_is_queued_again_stays
                 a_dry_run_removes_nothing
                 peers_keep_values
+                an_ended_job_s_parents_wait_for_no_later_value
                 what_no_record_names_keeps_everything;
             events:
                 events_come_in_order_from_any_place

@@ -16,8 +16,9 @@ use brrr_backends::redis::Options as RedisOptions;
 use brrr_backends::{Combined, Redis};
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
+use brrr_protocol::doctor::{Doctor, Look};
 use brrr_protocol::gate::Always;
-use brrr_protocol::model::{Call, CallHash, Root};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task, spawn_counter};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
@@ -55,6 +56,9 @@ fn arguments(payload: &[u8]) -> (u64, String) {
     (n.parse().expect("a number"), salt.to_owned())
 }
 
+/// Jobs whose ids begin so are those in which our leaves fail.
+const FAILS: &str = "fails";
+
 /// Our side.
 struct Ours;
 
@@ -76,6 +80,10 @@ impl Handler for Ours {
                 options: Options::default(),
             })
             .collect();
+        if request.root.as_str().starts_with(FAILS) && calls.is_empty() {
+            let failure = Failure::new(FailureKind::Error, "fib", "it fails in this job");
+            return Ok((Ended::Failed { failure, retryable: false }, replay));
+        }
         if calls.is_empty() {
             return Ok((Ended::Completed(n.to_string().into()), replay));
         }
@@ -343,5 +351,40 @@ async fn as_parents_children_and_clients_of_ours() {
             pending.await;
         }
     }
+    fleet.check().await;
+}
+
+/// `fib(2)` is run by a peer, which waits for `fib(1)` of another peer, and for our `fib(0)`, which fails in its job.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_failure_that_a_peer_does_not_see_costs_a_handful_of_messages() {
+    let Some(mut fleet) = Fleet::start().await else { return };
+    let call = |n: u64| Call {
+        hash: hash(n, "unseen"),
+        task: "fib".into(),
+        payload: format!("{n}/unseen").into(),
+        topic: TOPICS[(n % 3) as usize].into(),
+        options: Options::default(),
+    };
+    let (backend, root) = (fleet.backend.clone(), Root::from(format!("{FAILS}-in-this-one")));
+    let messages = || async { backend.cache().incr(&spawn_counter(&root), 0).await.unwrap() };
+    let mut peer = fleet.peer.clone();
+    peer.schedule(&root, &call(2)).await;
+    let doctor = Doctor::new(backend.clone());
+    until("the parent is kept for a later value, and no repair would wake it", || async {
+        let survey = doctor.survey(&Look { now: 1_000_000, older_than: Duration::ZERO }).await.unwrap();
+        // The other call has woken it by then.
+        let is_idle = messages().await >= 4 && survey.findings.is_empty();
+        (is_idle && survey.unnotified.len() == 1).then_some(())
+    })
+    .await;
+
+    // Another job computes the call, and the parent goes on.
+    let other = Root::from_random(fastrand::u128(..));
+    Client::new(backend.clone()).schedule(&NewJob::new(other, call(0)), 1_000).await.unwrap();
+    let value = until("the value", || async { peer.get(&hash(2, "unseen"), "value").await }).await;
+    assert_eq!(number(&value), 1);
+    // The job's, one for each child, a wake-up for each, and one by which the parent asked for the failed call again.
+    let sent = messages().await;
+    assert!(sent <= 6, "{sent} messages");
     fleet.check().await;
 }

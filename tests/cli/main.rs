@@ -28,6 +28,7 @@ mod http_server;
 mod https_server;
 mod jobs;
 mod languages;
+mod makespan;
 mod new;
 mod permissions;
 mod processes;

@@ -1,26 +1,23 @@
-//! Ctrl-C and SIGTERM, once and twice; and a reader that goes away.
+//! Ctrl-C and SIGTERM, once and twice; SIGHUP; and a reader that goes away.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::harness::{Env, TOPIC, block_on, depth, eventually};
+use crate::harness::{Env, Running, TOPIC, block_on, depth, eventually, guest};
 
-/// Waits until a worker has taken the only message.
-fn taken(env: &Env) {
-    // What a worker holds is part of the depth, so look at what is free for others.
-    eventually("the message is taken", || {
-        let backend = env.backend();
-        let free = block_on(backend.queue().receive(&TOPIC.into(), 1, Duration::ZERO)).expect("a queue");
-        match free.first() {
-            None => Ok(()),
-            Some(message) => {
-                block_on(backend.queue().give_back(&message.receipt, Duration::ZERO)).expect("given back");
-                Err("it is still there".to_owned())
-            }
-        }
+/// A worker that writes its events, with further arguments.
+fn worker(env: &Env, more: &[&str]) -> Running {
+    env.worker(&[&["--events", "events"], more].concat())
+}
+
+/// Waits until a handler runs. A message that was only taken goes back at once when the worker is to stop.
+fn started(env: &Env) {
+    eventually("a handler runs", || {
+        let text = std::fs::read_to_string(env.path("events")).unwrap_or_default();
+        if text.contains("\"to\":\"running\"") { Ok(()) } else { Err(text) }
     });
 }
 
@@ -40,9 +37,9 @@ fn an_idle_worker_stops_soon() {
 #[test]
 fn running_calls_end_before_the_worker_does() {
     let env = Env::new();
-    let worker = env.worker(&["--timeout", "2s"]);
+    let worker = worker(&env, &["--timeout", "2s"]);
     env.run(["schedule", "loops"]).ok();
-    taken(&env);
+    started(&env);
     worker.signal(Signal::TERM);
     sleep(Duration::from_millis(200));
     // No new messages from now on.
@@ -55,12 +52,52 @@ fn running_calls_end_before_the_worker_does() {
     assert_eq!(depth(&env), 1, "the new message is left");
 }
 
+/// A terminal that closes sends it, and its shell may send it once more.
+#[test]
+fn a_terminal_that_closes_lets_running_calls_end() {
+    let env = Env::new();
+    let worker = worker(&env, &["--timeout", "2s"]);
+    env.run(["schedule", "loops"]).ok();
+    started(&env);
+    worker.signal(Signal::HUP);
+    worker.wait_for_stderr("SIGHUP: letting running calls end");
+    worker.signal(Signal::HUP);
+    let ended = worker.end();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let read = env.run(["read", "loops"]);
+    assert_eq!(read.code, Some(32), "it ran to its end, a timeout: {read:#?}");
+}
+
+#[test]
+fn a_worker_that_was_started_to_ignore_hang_ups_does() {
+    let env = Env::new();
+    let guest = guest();
+    let plain = env.command(["run", guest.to_str().expect("UTF-8")]);
+    // As `nohup` does it.
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    command.current_dir(env.path("")).stdin(Stdio::null());
+    for (name, value) in plain.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let worker = Running::start(command);
+    worker.wait_for_stderr("serving topic");
+    worker.signal(Signal::HUP);
+    assert_eq!(env.run(["call", "fib", "{\"n\":10}"]).ok(), "55");
+    let ended = worker.stop();
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    assert!(!ended.stderr.contains("SIGHUP"), "{ended:#?}");
+}
+
 #[test]
 fn what_does_not_end_in_time_is_given_back() {
     let env = Env::new();
-    let worker = env.worker(&["--drain", "300ms"]);
+    let worker = worker(&env, &["--drain", "300ms"]);
     env.run(["schedule", "loops"]).ok();
-    taken(&env);
+    started(&env);
     worker.signal(Signal::TERM);
     let ended = worker.end();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -74,9 +111,9 @@ fn what_does_not_end_in_time_is_given_back() {
 fn a_second_signal_stops_at_once() {
     for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
         let env = Env::new();
-        let worker = env.worker(&[]);
+        let worker = worker(&env, &[]);
         env.run(["schedule", "loops"]).ok();
-        taken(&env);
+        started(&env);
         worker.signal(signal);
         worker.wait_for_stderr("once more stops at once");
         let start = Instant::now();

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use brrr_protocol::client::{Cancelled, Forgotten, Retried};
+use brrr_protocol::gate::{Entry, Gate};
 use brrr_protocol::model::FailureKind;
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Key, NewJob, Outgoing, Scheduled};
+use brrr_protocol::ports::{Key, NewJob, Outgoing, Scheduled, Task};
 use brrr_protocol::records::{JobState, RunRecord};
 use brrr_protocol::step::Step;
 use brrr_protocol::wire::Message;
@@ -248,32 +250,29 @@ async fn who_lost_a_race_is_dropped_with_its_job() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_task_runs_as_often_at_once_as_it_wants() {
+/// A gate behind which there is no room for now.
+struct Shut;
+
+#[async_trait]
+impl Gate for Shut {
+    async fn enter(&self, name: &str, _: &Task) -> Entry {
+        assert_eq!(name, "task");
+        Entry::NotNow(Duration::from_millis(20))
+    }
+}
+
+#[tokio::test]
+async fn a_message_for_whose_run_there_is_no_room_goes_back_for_a_while() {
     on_every_backend(async |world: World| {
-        let (now_running, most) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
-        let (running, highest) = (now_running.clone(), most.clone());
-        let two = Options { max_running: Some(2), ..Options::default() };
-        let handler = Native::default()
-            .task("fan", |_, replay| {
-                Box::pin(async move {
-                    let calls: Vec<_> = (0..8).map(|i| ("few", i.to_string())).collect();
-                    Ok(gather("fan", replay, &calls).await?.len().to_string())
-                })
-            })
-            .task_with("few", two, move |_, _| {
-                let (running, highest) = (running.clone(), highest.clone());
-                Box::pin(async move {
-                    highest.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    tokio::time::sleep(Duration::from_millis(10)).await;
-                    running.fetch_sub(1, Ordering::SeqCst);
-                    Ok(String::new())
-                })
-            });
-        let root = world.schedule("job", "fan", "").await;
-        world.drain_by(4, &Arc::new(handler)).await;
-        assert_eq!(world.value(&root, "fan", "").await, "8");
-        assert_eq!(most.load(Ordering::SeqCst), 2);
+        let handler = Native::default().task("task", |_, _| Box::pin(async { Ok(String::new()) }));
+        let root = world.schedule("job", "task", "").await;
+        let first = world.receive().await.remove(0);
+        assert_eq!(world.step_at(&Shut, &handler, &first).await, Step::GivenBack(Duration::from_millis(20)));
+        assert_eq!((handler.runs("task"), world.told.take()), (0, vec![]), "it has not begun to run");
+        let again = world.backend.queue().receive(&topic(), 1, Duration::from_secs(30)).await.unwrap().remove(0);
+        assert_eq!(again.receives, 1, "it was no delivery");
+        world.step(&handler, &again).await;
+        assert_eq!(world.value(&root, "task", "").await, "");
     })
     .await;
 }

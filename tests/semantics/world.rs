@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::{Event, Observer, Subject};
-use brrr_protocol::gate::Always;
+use brrr_protocol::gate::{Always, Gate};
 use brrr_protocol::model::{Call, Outcome, Root, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Cache, Delivery, Key, Kind, NewJob, Queue, Store, Swap, spawn_counter};
@@ -81,6 +81,13 @@ impl World {
 
     pub async fn try_step(&self, handler: &Native, delivery: &Delivery) -> Result<Step> {
         work(&self.backend, handler, delivery, &self.limits, Some(&self.told)).await
+    }
+
+    /// A step in a worker with this gate.
+    pub async fn step_at(&self, gate: &dyn Gate, handler: &Native, delivery: &Delivery) -> Step {
+        let (backend, limits) = (&self.backend, &self.limits);
+        let site = Site { backend, handler, limits, gate, observer: Some(&self.told), clock: &now };
+        step(&site, delivery, false).await.unwrap()
     }
 
     /// The next messages, as many as there are by now.

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use brrr_protocol::Result;
 use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
-use brrr_protocol::gate::Always;
+use brrr_protocol::gate::{Always, Entry, Gate};
 use brrr_protocol::model::{Millis, Root};
-use brrr_protocol::ports::{Delivery, NewJob};
+use brrr_protocol::ports::{Delivery, NewJob, Task};
 use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
 
@@ -353,12 +354,14 @@ impl Run {
         Busy { running, actor: Actor::Peer }
     }
 
-    fn work(&self, delivery: Delivery, crash: Option<Crash>, running: bool) -> Busy {
+    fn work(&mut self, delivery: Delivery, crash: Option<Crash>, running: bool) -> Busy {
         let actor = Actor::Worker(delivery.clone());
         let (backend, world) = (backend(&self.world, Who::Ours, crash), self.world.clone());
         let handler = GraphHandler::new(&self.graph, &world);
         // Else they are not counted: a history of many crashes is no poison.
         let max_deliveries = self.plan.max_deliveries.unwrap_or(if self.graph.is_ill() { 3 } else { u32::MAX });
+        // Now and then a worker has no room for the run.
+        let gate = if self.pick(8) == 1 { Door::Shut } else { Door::Open };
         let running: Running = Box::pin(async move {
             let limits = Limits { max_deliveries, ..Limits::default() };
             let clock = move || world.now();
@@ -366,7 +369,7 @@ impl Run {
                 backend: &backend,
                 handler: &handler,
                 limits: &limits,
-                gate: &Always,
+                gate: &gate,
                 observer: None,
                 clock: &clock,
             };
@@ -429,6 +432,22 @@ pub fn finish<T>(world: &World, future: impl Future<Output = T>) -> T {
         world.give_turn(0);
         if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
             return value;
+        }
+    }
+}
+
+/// The gate of a worker that has room for a run, or has none.
+enum Door {
+    Open,
+    Shut,
+}
+
+#[async_trait]
+impl Gate for Door {
+    async fn enter(&self, name: &str, task: &Task) -> Entry {
+        match self {
+            Self::Open => Always.enter(name, task).await,
+            Self::Shut => Entry::NotNow(Duration::ZERO),
         }
     }
 }

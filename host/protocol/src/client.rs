@@ -111,6 +111,33 @@ impl Client {
         self.backend.end_job(root, &failure, now).await
     }
 
+    /// The job as it is at this moment: its deadline may have passed, or its call may have an outcome, without anybody having
+    /// written down that it is over. (Workers of other SDKs do not.) Writes it down.
+    ///
+    /// # Errors
+    /// When the backend can't be read, or a record does not decode.
+    pub async fn as_it_is(&self, root: &Root, job: JobRecord, now: Millis) -> Result<JobRecord> {
+        let mut job = job;
+        if job.is_overdue(now)
+            && let Some(ended) = self.end_if_overdue(root, now).await?
+        {
+            job = ended;
+        }
+        if job.is_over() {
+            return Ok(job);
+        }
+        let Some(outcome) = self.outcome(root, &job.call).await? else { return Ok(job) };
+        let (store, key) = (self.backend.store(), Key::job(root));
+        let of_outcome = if outcome.is_ok() { Key::value(&job.call) } else { Key::failure(&job.call, root) };
+        let at = store.written(&[of_outcome]).await?.into_iter().flatten().next().unwrap_or(0);
+        let over = JobRecord { end: Some(JobEnd { state: JobState::of_outcome(&outcome), at }), ..job.clone() };
+        // Somebody may have written it down meanwhile. And who may only read can still look.
+        if let Err(error) = store.swap(&key, Some(&job.encode()), Some(over.encode())).await {
+            tracing::debug!("that job {root} is over is not written down: {error}");
+        }
+        Ok(over)
+    }
+
     /// Cancels a job: its running handlers are stopped soon, its queued calls dropped when their turn comes.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use brrr_protocol::tree::{Bounds, Node, Tree};
 use serde::Serialize;
 
 use super::cancel::no_such_job;
-use super::jobs::{Row, as_it_is, state_of};
+use super::jobs::{Row, state_of};
 use super::options::{BackendArgs, root};
 use super::output::{self, Format, print, print_json};
 use crate::events::time;
@@ -106,7 +106,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let client = Client::new(backend.clone());
     let Some(job) = client.job(root).await? else { return Err(no_such_job(root)) };
     let now = now();
-    let job = as_it_is(&*backend, &client, root, job, now).await?;
+    let job = client.as_it_is(root, job, now).await?;
     let row = Row::of(&*backend, root, &job, now).await?;
     let bounds = Bounds { depth: args.depth.into(), lines: LINES };
     let tree = Tree::read(&*backend, root, &job, now, bounds).await?;

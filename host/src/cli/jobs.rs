@@ -1,6 +1,5 @@
 //! `jobs`: the jobs of a backend, newest first.
 
-use brrr_protocol::Error;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::State;
 use brrr_protocol::listing::Listing;
@@ -155,13 +154,13 @@ async fn all(backend: &dyn Backend, client: &Client, now: Millis) -> anyhow::Res
         for (root, bytes) in page.iter().zip(records) {
             // One that can't be read must not hide the others.
             match bytes.map(|bytes| JobRecord::decode(&bytes)).transpose() {
-                Ok(Some(job)) => match as_it_is(backend, client, root, job.clone(), now).await {
+                Ok(Some(job)) => match client.as_it_is(root, job.clone(), now).await {
                     Ok(job) => jobs.push((root.clone(), job)),
-                    Err(error) if error.downcast_ref::<Error>().is_some_and(Error::is_unreadable) => {
+                    Err(error) if error.is_unreadable() => {
                         tracing::warn!("job {root} is shown as it was last written: {error}");
                         jobs.push((root.clone(), job));
                     }
-                    Err(error) => return Err(error),
+                    Err(error) => return Err(error.into()),
                 },
                 Ok(None) => {}
                 Err(error) => tracing::warn!("job {root} is left out: {error}"),
@@ -169,33 +168,6 @@ async fn all(backend: &dyn Backend, client: &Client, now: Millis) -> anyhow::Res
         }
     }
     Ok(jobs)
-}
-
-/// The job with its end, if it has come to it: its deadline may have passed, or its call may have an outcome, without
-/// anybody having written that down yet.
-pub async fn as_it_is(
-    backend: &dyn Backend,
-    client: &Client,
-    root: &Root,
-    mut job: JobRecord,
-    now: Millis,
-) -> anyhow::Result<JobRecord> {
-    if job.is_over() {
-        return Ok(job);
-    }
-    if job.is_overdue(now)
-        && let Some(ended) = client.end_if_overdue(root, now).await?
-    {
-        job = ended;
-    }
-    if !job.is_over()
-        && let Some(outcome) = client.outcome(root, &job.call).await?
-    {
-        let key = if outcome.is_ok() { Key::value(&job.call) } else { Key::failure(&job.call, root) };
-        let at = backend.store().written(&[key]).await?.into_iter().flatten().next();
-        job.end = Some(JobEnd { state: JobState::of_outcome(&outcome), at: at.unwrap_or(0) });
-    }
-    Ok(job)
 }
 
 pub fn state_of(job: &JobRecord) -> State {

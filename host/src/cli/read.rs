@@ -89,9 +89,10 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
 }
 
 async fn read_job(client: &Client, root: &Root, codec: Codec, format: Format) -> anyhow::Result<Exit> {
-    let Some(job) = client.end_if_overdue(root, now()).await? else {
+    let Some(job) = client.job(root).await? else {
         return Err(Told::new(Exit::NotThere, format!("there is no job {root} in this backend")).into());
     };
+    let job = client.as_it_is(root, job, now()).await?;
     let show = Show { format, codec, job: Some(root), call: &job.call };
     match client.outcome(root, &job.call).await? {
         Some(Ok(value)) => show.value(&value),

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_protocol::doctor::{Doctor, Finding, Look, Lost, Repaired, Why};
+use brrr_protocol::doctor::{Doctor, Finding, Look, Lost, Repaired, Unnotified, Why};
 use brrr_protocol::model::{Failure, FailureKind, Millis};
 use brrr_protocol::ports::{Backend, Key, NewJob};
 use brrr_protocol::records::{JobRecord, JobState, encode_failure};
 use bytes::Bytes;
 
-use crate::suite::backend::{call, defer, schedule, work};
-use crate::suite::jobs::{end, queued, waiting};
+use crate::suite::backend::{call, defer, direct, schedule, work};
+use crate::suite::jobs::{end, queued, register_peers, waiting};
 use crate::suite::queue::next;
 use crate::support::{Kind, until};
 
@@ -204,6 +204,26 @@ pub async fn what_is_young_is_left_alone(kind: Kind) {
     assert_eq!(Doctor::new(b.clone()).survey(&look).await.unwrap().findings, []);
     let look = Look { older_than: Duration::from_millis(500), ..look };
     assert_eq!(Doctor::new(b.clone()).survey(&look).await.unwrap().findings, [lost("p", Why::NotQueued)]);
+}
+
+/// A worker of another SDK runs `p`, which waits for a call that failed in its job: our job waits for `p`, and nothing is found.
+pub async fn no_repair_wakes_a_parent_that_sees_no_failures(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job_that_waits(b, &["q"]).await;
+    queued(b).await;
+    register_peers(b, "c", &["r:q"]).await;
+    b.fail(&direct("r", "c"), &Failure::new(FailureKind::Error, "task", "no")).await.unwrap();
+    until_empty(b).await;
+    let look = Look { now: NOW, older_than: Duration::ZERO };
+    let found = Doctor::new(b.clone()).survey(&look).await.unwrap();
+    assert_eq!(found.findings, []);
+    assert_eq!(found.unnotified, [Unnotified { call: "c".into(), parent: "q".into(), root: "r".into() }]);
+    // A worker of another SDK computes it, and knows nothing of that record.
+    b.store().put(&Key::value(&"c".into()), Bytes::from_static(b"v")).await.unwrap();
+    let (root, topic, end) = ("r".into(), "t".into(), JobState::Completed);
+    repair(b, &Finding::Unwoken { call: "c".into(), root, topic, end }).await;
+    assert_eq!(queued(b).await, ["r:q"]);
 }
 
 pub async fn damage_is_told_and_left_alone(kind: Kind) {

@@ -182,6 +182,22 @@ pub async fn peers_keep_values(kind: Kind) {
     assert!(!has(b, &Key::run(&"p".into(), &"r".into())).await);
 }
 
+pub async fn an_ended_job_s_parents_wait_for_no_later_value(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    job(b, "r", "p", &["c"]).await;
+    let entry = |root: &str| Return { root: root.into(), parent: call("x").hash, topic: "t".into() };
+    let [only, both] = ["only", "both"].map(|call| Key::unnotified(&call.into()));
+    for (key, roots) in [(&only, &["r"][..]), (&both, &["r", "theirs"])] {
+        let parents = PendingReturns { returns: roots.iter().map(|root| entry(root)).collect(), scheduled_at: None };
+        b.store().put(key, parents.encode()).await.unwrap();
+    }
+    assert_eq!(collect(b).await, removed(1, 2));
+    let left = PendingReturns { returns: [entry("theirs")].into(), scheduled_at: None };
+    assert_eq!(b.store().get(&only).await.unwrap(), None);
+    assert_eq!(b.store().get(&both).await.unwrap(), Some(left.encode()));
+}
+
 pub async fn what_no_record_names_keeps_everything(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;

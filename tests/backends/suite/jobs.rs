@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use brrr_protocol::client::Client;
 use brrr_protocol::model::{CallHash, Failure, FailureKind, Root};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, Deferred, Key, NewJob, Scheduled, Work};
+use brrr_protocol::ports::{Backend, Deferred, Key, NewJob, Scheduled, Swap, Work};
 use brrr_protocol::records::{JobEnd, JobRecord, JobState, RunRecord};
-use brrr_protocol::wire::{Message, PendingReturns};
+use brrr_protocol::wire::{Message, PendingReturns, Return};
 use bytes::Bytes;
 
 use crate::suite::backend::{call, defer, defer_calls, direct, schedule, work};
@@ -238,6 +239,62 @@ pub async fn jobs_take_turns_at_a_call_that_fails(kind: Kind) {
     assert_eq!(queued(b).await, ["r1:c", "r3:p3"]);
     b.fail(&direct("r1", "c"), &failure).await.unwrap();
     assert_eq!((queued(b).await, waiting(b, "c").await), (vec!["r1:p1".to_owned()], Vec::new()));
+}
+
+/// What a worker of another SDK leaves, and ours in the middle of registering: no run record.
+pub async fn a_parent_without_a_record_is_kept_for_a_later_value(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    defer(b, &direct("r", "ours"), &["c"]).await;
+    register_peers(b, "c", &["r:p", "r:q"]).await;
+    queued(b).await;
+    let failure = Failure::new(FailureKind::Error, "task", "no");
+    b.fail(&direct("r", "c"), &failure).await.unwrap();
+    assert_eq!(queued(b).await, ["r:ours"], "its record says that it is worth it");
+    assert_eq!(waiting(b, "c").await, [""; 0], "who comes for it in another job must send its message");
+    assert_eq!(unnotified(b, "c").await, ["r:p", "r:q"]);
+    // A peer that was woken for something else comes again.
+    register_peers(b, "c", &["r:p"]).await;
+    b.discharge(&direct("r", "c"), JobState::Failed).await.unwrap();
+    assert_eq!(queued(b).await, [""; 0]);
+    assert_eq!((waiting(b, "c").await, unnotified(b, "c").await), (vec![], vec!["r:p".to_owned(), "r:q".into()]));
+    // Under another job it succeeds.
+    b.complete(&direct("y", "c"), Bytes::new()).await.unwrap();
+    assert_eq!(queued(b).await, ["r:p", "r:q"]);
+    assert_eq!(unnotified(b, "c").await, [""; 0]);
+}
+
+/// As workers of other SDKs do: these parents, as `root:parent`, wait for a call.
+pub(super) async fn register_peers(backend: &Arc<dyn Backend>, name: &str, parents: &[&str]) {
+    let key = Key::pending_returns(&name.into());
+    let found = backend.store().get(&key).await.unwrap();
+    let mut pending = found.as_deref().map(|bytes| PendingReturns::decode(bytes).unwrap()).unwrap_or_default();
+    for (root, parent) in parents.iter().map(|parent| parent.split_once(':').unwrap()) {
+        pending.returns.insert(Return { root: root.into(), parent: parent.into(), topic: "t".into() });
+    }
+    pending.scheduled_at = Some(1);
+    assert_eq!(backend.store().swap(&key, found.as_ref(), Some(pending.encode())).await.unwrap(), Swap::Done);
+}
+
+/// Who a failure of a call did not notify, as `root:parent`.
+pub(super) async fn unnotified(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
+    let bytes = backend.store().get(&Key::unnotified(&name.into())).await.unwrap();
+    let parents = bytes.map_or_else(PendingReturns::default, |bytes| PendingReturns::decode(&bytes).unwrap());
+    parents.returns.into_iter().map(|r| format!("{}:{}", r.root, r.parent)).collect()
+}
+
+/// A worker of another SDK completes a job's call and writes down nothing else.
+pub async fn who_looks_writes_down_that_a_job_is_over(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    schedule(b, "r", "c").await;
+    let client = Client::new(b.clone());
+    let before = job(b, "r").await;
+    assert_eq!(client.as_it_is(&"r".into(), before.clone(), 2_000).await.unwrap(), before);
+    b.store().put(&Key::value(&"c".into()), Bytes::from_static(b"v")).await.unwrap();
+    let seen = client.as_it_is(&"r".into(), before, 2_000).await.unwrap();
+    assert_eq!(seen.end.map(|end| end.state), Some(JobState::Completed));
+    assert_eq!(job(b, "r").await, seen);
 }
 
 pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {

@@ -66,6 +66,13 @@ pub fn all() -> Vec<Mutant> {
         breaks("waiting-calls-look-lost", "A parent that a call it waits for will wake is not stuck")
             .edit("doctor/judge.rs", "self.will_be_woken(call, root, run).await?", "false")
             .found_by(RIGHT),
+        breaks("calls-that-see-no-failure-look-lost", "A call that waits for one that failed, and can't be told, is not stuck")
+            .edit(
+                "doctor/judge.rs",
+                "self.held.contains(&(root.clone(), facts.case.call.clone()))",
+                "!$on && self.held.contains(&(root.clone(), facts.case.call.clone()))",
+            )
+            .found_by("a_failure_that_a_peer_does_not_see_costs_few_messages"),
         breaks("young-calls-look-lost", "What has waited for less than it may is left alone")
             .edit("doctor/judge.rs", "        if young {", "if !$on && young {")
             .found_by("what_is_young_is_left_alone"),

@@ -2,7 +2,12 @@
 
 use super::{Mutant, breaks};
 
-const SETTLE: &str = "        wake_new(p, call, mine, &mut handled).await?;
+const UNSEEN: &str = "a_failure_that_a_peer_does_not_see_costs_few_messages";
+
+const SETTLE: &str = "        let unknown = wake_known(p, call, mine, &mut handled).await?;
+        if !unknown.is_empty() {
+            keep_unnotified(p, call, &unknown).await?;
+        }
         if let (Some(other), false) = (PendingReturns::next_in_turn(&kept, root), passed_on) {
             p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
             passed_on = true;
@@ -116,7 +121,8 @@ pub fn all() -> Vec<Mutant> {
              });
              let swapped = if new.as_ref() == Some(&bytes) { Swap::Done } else { p.store.swap(&key, Some(&bytes), new).await? };
              if let Swap::Mismatch(other) = swapped { found = other; continue; }
-             wake_new(p, call, mine, &mut handled).await?;
+             let unknown = wake_known(p, call, mine, &mut handled).await?;
+             if !unknown.is_empty() { keep_unnotified(p, call, &unknown).await?; }
              if let Some(root) = other { p.send(topic, &Message { root, call: call.clone() }).await?; }
              break;",
         ),
@@ -125,6 +131,24 @@ pub fn all() -> Vec<Mutant> {
             "p.store.swap(&key, Some(&bytes), new).await?",
             "p.store.swap(&key, p.store.get(&key).await?.as_ref(), new).await?",
         ),
+        breaks("failure-wakes-who-sees-none", "R2: a failure does not wake a parent that no run record tells of")
+            .edit(
+                "stepwise/wake.rs",
+                "        let unknown = wake_known(p, call, mine, &mut handled).await?;",
+                "let mut unknown = wake_known(p, call, mine, &mut handled).await?;
+                 if $on { p.wake(&unknown.iter().collect::<Vec<_>>()).await?; unknown.clear(); }",
+            )
+            .found_by(UNSEEN),
+        breaks("failure-forgets-who-sees-none", "R2: such a parent is kept for a later value")
+            .edit("stepwise/wake.rs", "            keep_unnotified(p, call, &unknown).await?;", "if !$on { $right }")
+            .found_by(UNSEEN),
+        breaks("value-wakes-nobody-who-saw-no-failure", "R2: such a parent is woken by a later value")
+            .edit(
+                "stepwise/wake.rs",
+                "    wake_unnotified(p, call, &mut handled).await\n",
+                "if $on { Ok(()) } else { wake_unnotified(p, call, &mut handled).await }\n",
+            )
+            .found_by(UNSEEN),
         breaks("failure-wakes-nobody", "4.4: a failure wakes the parents of its job like a value does").edit(
             "stepwise/settle.rs",
             "        wake_in_job(p, call, root, &work.topic, HashSet::new()).await?;",

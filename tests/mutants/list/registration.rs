@@ -54,6 +54,14 @@ pub fn all() -> Vec<Mutant> {
             "            Some(Err(_)) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,",
             "Some(Err(_)) => if $on { Ok(()) } else { wake_in_job(p, call, root, &self.call.topic, ourselves).await },",
         ).found_by("a_failure_is_settled_before_a_peer_comes"),
+        breaks("second-look-misses-failures-of-others", "R4: a parent looks for failures of calls that others have queued, too")
+            .edit(
+                "stepwise/defer.rs",
+                "    let outcomes = values.into_iter().zip(failures).zip(children",
+                "let failures = failures.into_iter().zip(children).map(|(f, c)| f.filter(|_| !$on || c.sent));
+                 $right",
+            )
+            .found_by("every_fault_heals"),
         breaks("second-look-misses-the-job-s-end", "R4: a child of a job that ended while it registered is let go").edit(
             "stepwise/child.rs",
             "            None if job_over =>",
@@ -61,18 +69,18 @@ pub fn all() -> Vec<Mutant> {
         ).found_by("a_slow_worker_sees_a_job_end"),
         breaks("no-wake-up-of-ourselves", "R4: what ended before we registered wakes nobody, so we wake ourselves").edit(
             "stepwise/defer.rs",
-            "seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await?", "false",
+            "seen.outcomes.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet", "false",
         ),
         breaks("wakes-itself-last", "R4: a parent wakes itself for what ended before its entries go")
             .edit(
                 "stepwise/defer.rs",
-                "seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await?",
+                "seen.outcomes.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet",
                 "false",
             )
             .edit(
                 "stepwise/defer.rs",
                 "    let waiting = waiting_children(&children, &seen);",
-                "if $on && seen.outcomes.iter().any(Option::is_some) && is_ready(p.store, &me, None).await? {
+                "if $on && seen.outcomes.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet {
                      p.send(&me.topic, &d.work.message).await?;
                  }
                  $right",

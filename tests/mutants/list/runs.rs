@@ -4,6 +4,14 @@ use super::{Mutant, breaks};
 
 pub fn all() -> Vec<Mutant> {
     vec![
+        breaks("no-room-is-dropped", "Invariant 15: a message for whose run there is no room goes back, never away").edit(
+            "step.rs",
+            "            Entry::NotNow(delay) => return self.give_back(delay).await,",
+            "Entry::NotNow(delay) => {
+                 if $on { self.ack().await?; return Ok(Step::NotReady); }
+                 return self.give_back(delay).await;
+             }",
+        ),
         breaks("retry-by-put", "4.4: the count of attempts is raised by compare-and-swap").edit(
             "step.rs",
             "        let swapped = self

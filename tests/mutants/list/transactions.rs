@@ -18,8 +18,16 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by(FAULTS),
         breaks("transaction-sends-no-wake-up", "Who has enough outcomes is sent a message")
-            .edit("fused.rs", "            tx.send(&entry.topic, &entry.message())?;", "")
+            .edit("fused.rs", "        tx.send(&entry.topic, &entry.message())?;", "")
             .found_by(FAULTS),
+        breaks("transaction-wakes-who-sees-no-failure", "R2: a failure does not wake a parent that no run record tells of")
+            .edit(
+                "fused.rs",
+                "            Readiness::Unknown => unknown.push(entry),",
+                "Readiness::Unknown if $on => ready.push(entry),
+                 $right",
+            )
+            .found_by("a_failure_that_a_peer_does_not_see_costs_few_messages"),
         breaks("transaction-keeps-entries", "Who was woken is forgotten")
             .edit("fused.rs", "        tx.delete(&Key::pending_returns(call))?;", "")
             .found_by(FAULTS),

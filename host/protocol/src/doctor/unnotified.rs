@@ -37,6 +37,8 @@ impl Doctor {
             if has_value {
                 let (root, topic, end) = (first.root.clone(), first.topic.clone(), JobState::Completed);
                 survey.findings.push(Finding::Unwoken { call: call.clone(), root, topic, end });
+                // That repair wakes them all.
+                judge.held.extend(pending.returns.into_iter().map(|entry| (entry.root, entry.parent)));
                 continue;
             }
             entries.extend(pending.returns.into_iter().map(|entry| (call, entry)));

@@ -62,8 +62,12 @@ impl<'a> Waiting<'a> {
             return Err(Error::malformed(RUN, format!("it needs {need} of {total} calls")));
         }
         // What is not named counts as there: better one run too many than one too few.
-        let (left, allowed) = (u64::try_from(named).unwrap_or(0), total.saturating_sub(need));
-        Ok(Self { names, left, allowed, was_run: was_run || total != 0 })
+        Ok(Self {
+            names,
+            left: u64::try_from(named).unwrap_or(0),
+            allowed: total.saturating_sub(need),
+            was_run: was_run || total != 0,
+        })
     }
 
     /// The call to look at next; `None`: it is decided, see `ready`.

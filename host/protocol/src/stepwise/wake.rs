@@ -31,10 +31,10 @@ pub(super) async fn wake_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSe
 async fn wake_unnotified(p: &Ports<'_>, call: &CallHash, handled: &mut HashSet<Return>) -> Result<()> {
     let key = Key::unnotified(call);
     let mut found = p.store.get(&key).await?;
-    while let Some(bytes) = found {
-        let parents = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?.returns;
+    while let Some(record) = found {
+        let parents = PendingReturns::decode(&record).map_err(|e| e.of(&key))?.returns;
         wake_new(p, call, parents, handled).await?;
-        match p.store.swap(&key, Some(&bytes), None).await? {
+        match p.store.swap(&key, Some(&record), None).await? {
             Swap::Done => break,
             Swap::Mismatch(other) => found = other,
         }
@@ -124,12 +124,15 @@ async fn wake_known(
     handled: &mut HashSet<Return>,
 ) -> Result<Vec<Return>> {
     let new: Vec<Return> = entries.into_iter().filter(|entry| !handled.contains(entry)).collect();
-    let mut looks: Vec<Access<'_, Readiness>> = Vec::with_capacity(new.len());
-    for entry in &new {
-        looks.push(Box::pin(readiness(p.store, entry, Some(ended))));
+    let mut looks: Vec<Access<'_, (Return, Readiness)>> = Vec::with_capacity(new.len());
+    for entry in new {
+        looks.push(Box::pin(async move {
+            let found = readiness(p.store, &entry, Some(ended)).await?;
+            Ok((entry, found))
+        }));
     }
-    let looked: Vec<(Return, Readiness)> =
-        all(looks).await?.into_iter().zip(new).map(|(r, entry)| (entry, r)).collect();
+    // In no order.
+    let looked = all(looks).await?;
     let ready: Vec<&Return> = looked.iter().filter(|(_, r)| *r == Readiness::Ready).map(|(entry, _)| entry).collect();
     p.wake(&ready).await?;
     let (unknown, known): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, r)| *r == Readiness::Unknown);

@@ -37,6 +37,8 @@ pub struct Lane {
     /// At most so many may wait, however quick the runs are.
     most_ahead: usize,
     mean: Mean,
+    /// What is believed instead, until a run has ended.
+    guess: Option<Duration>,
     /// When each run began, by its number.
     runs: BTreeMap<u64, Instant>,
     next: u64,
@@ -53,6 +55,7 @@ impl Lane {
             max: max.max(1),
             most_ahead,
             mean: Mean::default(),
+            guess: None,
             runs: BTreeMap::new(),
             next: 0,
             long: 0,
@@ -63,15 +66,27 @@ impl Lane {
 
     /// With what is believed before a run was measured.
     pub fn guessing(self, run: Duration) -> Self {
-        Self { mean: Mean(Some(run.as_secs_f64())), ..self }
+        Self { guess: Some(run), ..self }
     }
 
+    /// How long a run takes, if that is known or believed.
     pub fn mean(&self) -> Option<Duration> {
-        self.mean.get()
+        self.mean.get().or(self.guess)
+    }
+
+    /// Has a run ended?
+    pub fn is_measured(&self) -> bool {
+        self.mean.get().is_some()
     }
 
     pub fn max(&self) -> usize {
         self.max
+    }
+
+    /// How many run.
+    #[cfg(test)]
+    pub fn runs(&self) -> usize {
+        self.runs.len()
     }
 
     pub fn is_unused(&self) -> bool {
@@ -103,7 +118,7 @@ impl Lane {
             self.counted_below = number + 1;
             self.long += 1;
         }
-        let Some(mean) = self.mean.get() else { return 0 };
+        let Some(mean) = self.mean() else { return 0 };
         let quick = self.max.saturating_sub(self.long);
         // A microsecond: no run is quicker, and it is no division by 0.
         let each = (MOMENT + delay).as_secs_f64() / mean.as_secs_f64().max(1e-6);
@@ -116,7 +131,7 @@ impl Lane {
     /// How long a run may take, by those that have ended and the one that began last. Before anything is known: a moment.
     pub fn expected(&self, now: Instant) -> Duration {
         let youngest = self.runs.last_key_value().map(|(_, began)| now.saturating_duration_since(*began));
-        self.mean.get().unwrap_or(MOMENT).max(youngest.filter(|_| self.runs.len() >= self.max).unwrap_or_default())
+        self.mean().unwrap_or(MOMENT).max(youngest.filter(|_| self.runs.len() >= self.max).unwrap_or_default())
     }
 }
 

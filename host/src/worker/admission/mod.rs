@@ -326,3 +326,6 @@ impl<F: Fn()> Drop for Undo<F> {
         (self.0)();
     }
 }
+
+#[cfg(test)]
+mod tests;

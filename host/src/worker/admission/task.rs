@@ -1,9 +1,9 @@
 //! A task that may run only so often at once: whose messages wait here, and when the others are to come again.
 //!
 //! No worker can see how many messages of a task its queue holds: they come between those of other tasks. So the few
-//! that will start within a moment wait here, and the others go back, each for half of the time after which its turn
-//! would come if this worker ran all of them. Half, because other workers take some. So a message that goes back often
-//! does so a number of times that grows with the logarithm of the time it has to wait.
+//! that will start within a moment wait here, and the others go back, spread over half of the time that this worker
+//! would need for all of them. Half, so that there are always enough, for this worker and for one that comes to help: a
+//! message goes back a number of times that grows with the logarithm of the time that it has to wait.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -27,6 +27,8 @@ pub(super) struct Limited {
     pub places: Arc<Semaphore>,
     /// When the messages come that went back.
     gone: BinaryHeap<Reverse<Instant>>,
+    /// How many have gone back.
+    count: u32,
 }
 
 impl Limited {
@@ -38,6 +40,7 @@ impl Limited {
             lane: Lane::new(max, (all / 2).max(1)).guessing(guess.unwrap_or(MOMENT)),
             places: Arc::new(Semaphore::new(max)),
             gone: BinaryHeap::new(),
+            count: 0,
         }
     }
 
@@ -46,13 +49,21 @@ impl Limited {
         while self.gone.peek().is_some_and(|Reverse(due)| *due <= now) {
             self.gone.pop();
         }
-        let before = self.lane.waiting + self.gone.len() + 1;
-        let turn = self.lane.expected(now).mul_f64(before as f64 / self.lane.max() as f64);
-        let delay = (turn / 2).clamp(MOMENT, LONGEST);
+        // A guess is not multiplied: all would be away for long before the first run has ended.
+        let before = if self.lane.is_measured() { self.lane.waiting + self.gone.len() + 1 } else { self.lane.max() };
+        let all = self.lane.expected(now).mul_f64(before as f64 / self.lane.max() as f64);
+        let delay = (all / 2).min(LONGEST).mul_f64(self.share()).max(MOMENT);
         if self.gone.len() < MOST_COUNTED {
             self.gone.push(Reverse(now + delay));
         }
         delay
+    }
+
+    /// The next one of a sequence of numbers from 0 to 1, every part of which is spread evenly: multiples of the golden
+    /// ratio.
+    fn share(&mut self) -> f64 {
+        self.count = self.count.wrapping_add(1);
+        (f64::from(self.count) * 0.618_033_988_749_895).fract()
     }
 
     /// Nothing is lost when this is forgotten.
@@ -114,8 +125,10 @@ mod tests {
         let mut task = Limited::new(1, 16, None);
         task.lane.begin(start);
         assert_eq!(task.goes_back(start), MOMENT, "nobody knows yet");
-        assert_eq!(task.goes_back(start + 100 * MS), 50 * MS);
-        assert_eq!(task.goes_back(start + 2_000 * MS), 1_000 * MS);
-        assert_eq!(task.goes_back(start + Duration::from_mins(1)), LONGEST);
+        let mut longest = |elapsed: Duration| (0..20).map(|_| task.goes_back(start + elapsed)).max();
+        for (elapsed, most) in [(100 * MS, 50 * MS), (2_000 * MS, 1_000 * MS), (Duration::from_mins(1), LONGEST)] {
+            let longest = longest(elapsed).unwrap();
+            assert!(longest <= most && longest > most / 2, "{longest:?} after {elapsed:?}");
+        }
     }
 }

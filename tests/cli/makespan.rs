@@ -1,0 +1,146 @@
+//! How soon a fleet is done: what an idle worker could do does not wait in a busy one. On SQLite and Redis.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
+
+use brrr_protocol::client::Client;
+use brrr_protocol::codec::python;
+use brrr_protocol::model::{Call, Root};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Backend, NewJob};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::harness::{Env, Running, TOPIC, block_on, eventually, skip};
+use crate::redis::{env_on, url};
+use crate::servers::Server;
+use crate::servers::redis::Flavour;
+
+/// A folder whose commands use one of the backends, which this one is.
+struct Place {
+    env: Env,
+    backend: String,
+    server: Option<Server>,
+}
+
+fn everywhere(test: impl Fn(&Place)) {
+    let env = Env::new();
+    let backend = env.url();
+    test(&Place { env, backend, server: None });
+    match Flavour::Redis.start(None, &[]) {
+        Some(server) => {
+            let url = url(&server);
+            test(&Place { env: env_on(&url), backend: url, server: Some(server) });
+        }
+        None => skip("no Redis"),
+    }
+}
+
+impl Place {
+    /// Schedules a job for each of these calls, from here: a command each would take most of the time.
+    fn schedule(&self, task: &str, payloads: impl IntoIterator<Item = Value>) {
+        block_on(async {
+            let backend: Arc<dyn Backend> = brrr_backends::open(&self.backend).await.expect("a backend");
+            let client = Client::new(backend);
+            for kwargs in payloads {
+                let hash = python::call_hash(task, &kwargs);
+                let call = Call {
+                    hash: hash.as_str().into(),
+                    task: task.into(),
+                    payload: python::payload(&kwargs).into(),
+                    topic: TOPIC.into(),
+                    options: Options::default(),
+                };
+                let job = NewJob::new(Root::from(hash.as_str()), call);
+                client.schedule(&job, brrr_host::worker::now()).await.expect("scheduled");
+            }
+        });
+    }
+
+    /// A worker that writes its events to this file.
+    fn worker(&self, events: &str, more: &[&str]) -> Running {
+        self.env.worker(&[&["--events", events], more].concat())
+    }
+
+    /// How often this file says that a call of the task came to this.
+    fn count(&self, events: &str, task: &str, state: &str) -> usize {
+        let text = std::fs::read_to_string(self.env.path(events)).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        lines.filter(|e| e["subject"] == "task" && e["task"] == *task && e["to"] == *state).count()
+    }
+
+    fn until(&self, what: &str, files: &[&str], task: &str, state: &str, count: usize) {
+        eventually(what, || {
+            let counts: Vec<_> = files.iter().map(|file| self.count(file, task, state)).collect();
+            if counts.iter().sum::<usize>() >= count { Ok(()) } else { Err(format!("{}: {counts:?}", self.backend)) }
+        });
+    }
+
+    /// How often the server did this, scripts included; `None`: there is no server that counts.
+    fn commands(&self, name: &str) -> Option<usize> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server.as_ref()?.port)).expect("the server");
+        stream.write_all(b"INFO commandstats\r\n").expect("a command");
+        let mut reader = BufReader::new(stream);
+        let mut length = String::new();
+        reader.read_line(&mut length).expect("an answer");
+        let mut text = vec![0; length.trim().trim_start_matches('$').parse().expect("a length")];
+        reader.read_exact(&mut text).expect("an answer");
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let line =
+            text.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")).map(str::to_owned));
+        let count = line.and_then(|line| line.split(',').next()?.parse().ok());
+        Some(count.unwrap_or(0))
+    }
+}
+
+fn naps(count: usize, seconds: f64) -> impl Iterator<Item = Value> {
+    (0..count).map(move |i| json!({ "seconds": seconds + i as f64 / 1e6 }))
+}
+
+#[test]
+fn a_worker_that_starts_later_gets_its_share() {
+    everywhere(|place| {
+        place.schedule("sleeper", naps(18, 0.5));
+        let first = place.worker("first", &["--max-running", "3"]);
+        place.until("the first worker is busy", &["first"], "sleeper", "running", 3);
+        let second = place.worker("second", &["--max-running", "3"]);
+        place.until("all are done", &["first", "second"], "sleeper", "completed", 18);
+        let share = place.count("second", "sleeper", "completed");
+        assert!(share >= 3, "{}: the second worker ran {share}", place.backend);
+        first.stop().ok();
+        second.stop().ok();
+    });
+}
+
+#[test]
+fn a_long_call_holds_up_no_other() {
+    everywhere(|place| {
+        place.schedule("sleeper", naps(1, 600.0));
+        place.schedule("hello", (0..5).map(|i| json!({ "greetee": i.to_string() })));
+        let workers = ["first", "second"].map(|events| place.worker(events, &["--max-running", "1"]));
+        place.until("the quick ones are done", &["first", "second"], "hello", "completed", 5);
+        place.until("the long one runs", &["first", "second"], "sleeper", "running", 1);
+        assert_eq!(place.count("first", "sleeper", "completed") + place.count("second", "sleeper", "completed"), 0);
+        workers.iter().for_each(|worker| worker.signal(Signal::KILL));
+    });
+}
+
+#[test]
+fn a_task_that_runs_one_at_a_time_costs_a_bounded_number_of_commands() {
+    everywhere(|place| {
+        let calls = 100;
+        place.env.write("brrr.toml", "[tasks.sleeper]\nmax-running = 1\n");
+        place.schedule("sleeper", naps(calls, 0.005));
+        let before = place.commands("zadd");
+        let worker = place.worker("events", &[]);
+        place.until("all are done", &["events"], "sleeper", "completed", calls);
+        assert_eq!(place.count("events", "sleeper", "running"), calls, "what waits is not said to run");
+        // One for each lease, and one for each time that a message goes back for a while.
+        if let Some(used) = place.commands("zadd").zip(before).map(|(after, before)| after - before) {
+            eprintln!("{used} for {calls} calls");
+            assert!(used < 12 * calls, "{used}");
+        }
+        worker.stop().ok();
+    });
+}
