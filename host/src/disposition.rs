@@ -45,6 +45,8 @@ impl From<Result<Step>> for Disposition {
             },
             Err(error) => match error.kind {
                 ErrorKind::Unavailable => Self::GiveBack(error),
+                // A server makes room or fails over while its workers wait. A file waits for a person.
+                ErrorKind::Full | ErrorKind::ReadOnly if error.backend == "redis" => Self::GiveBack(error),
                 ErrorKind::Full
                 | ErrorKind::ReadOnly
                 | ErrorKind::Corrupt
@@ -83,6 +85,11 @@ mod tests {
     fn only_what_a_person_must_see_to_stops_the_worker() {
         assert!(matches!(of(ErrorKind::Unavailable), Disposition::GiveBack(_)));
         assert!(matches!(of(ErrorKind::Full), Disposition::Stop(Exit::Full, _)));
+        for kind in [ErrorKind::Full, ErrorKind::ReadOnly] {
+            let of_a_server = Disposition::from(Err(Error::new(kind, "redis", "do it", "it broke")));
+            assert!(matches!(of_a_server, Disposition::GiveBack(_)), "{kind:?}");
+        }
+        assert!(matches!(of(ErrorKind::Limit), Disposition::LetLeaseRunOut(_)), "a topic that can't take messages");
         assert!(matches!(of(ErrorKind::NewerSchema), Disposition::Stop(Exit::NewerSchema, _)));
         assert!(matches!(of(ErrorKind::Internal), Disposition::LetLeaseRunOut(_)));
     }

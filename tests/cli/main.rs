@@ -34,6 +34,7 @@ mod new;
 mod permissions;
 mod processes;
 mod redis;
+mod redis_keys;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod signals;

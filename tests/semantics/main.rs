@@ -14,4 +14,5 @@ mod replays;
 mod retries;
 #[path = "../backends/support/mod.rs"]
 mod support;
+mod topics;
 mod world;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::model::check_namespace;
 use brrr_protocol::ports::{Backend, Cache, EventLog, Queue, Store};
 
 use crate::url::{DEFAULT_URL, Location, Place};
@@ -73,6 +74,7 @@ impl Places {
     /// # Errors
     /// `Config` when that can't be, else whatever keeps a part from opening.
     pub async fn open(&self) -> Result<Arc<dyn Backend>> {
+        check_namespace(&self.namespace).map_err(refuse)?;
         let apart = [&self.queue, &self.store, &self.cache].into_iter().any(Option::is_some);
         let backend = match (&self.backend, apart) {
             (Some(url), _) => Some(Location::parse(url)?),

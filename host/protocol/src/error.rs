@@ -27,7 +27,8 @@ pub enum ErrorKind {
     Malformed,
     /// A record that a newer version of this program wrote.
     NewerRecord,
-    /// Something is larger than the backend can hold.
+    /// Something is larger than the backend can hold, or a topic can't take messages: it has a name that the backend has no
+    /// queue for, or another program has put something else there. It concerns what was asked for, not the whole backend.
     Limit,
     /// A call was asked for under a call hash that stands for another task or payload. Nothing was changed.
     Conflict,

@@ -9,6 +9,7 @@
 //! - `registration`: a parent that adds itself to those that wait for a call
 //! - `cycle`, `release`: what walks up from a call to those that wait for it; the first with a bound
 //! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
+//! - `topics`: where calls may be sent to
 //! - `replay`: one run of a call; `outcome_cache`: what its runs before were told; `gate`: when it may start
 //! - `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
 
@@ -35,6 +36,7 @@ pub mod release;
 pub mod replay;
 pub mod step;
 pub mod stepwise;
+pub mod topics;
 pub mod tree;
 pub mod wire;
 

@@ -282,9 +282,60 @@ pub fn check_name(what: &str, name: &str) -> std::result::Result<(), String> {
     }
 }
 
+/// Bytes of a topic: a queue's name in SQS has at most 80, and `-dead` is put behind it.
+pub const LONGEST_TOPIC: usize = 75;
+
+/// May we listen on this topic, or send calls to it? A topic is a key in Redis and a queue's name in SQS, so it is made of what
+/// both take, and nothing in it separates: `a` with `b:c` would be `a:b` with `c`. Peers may use other names. Those are read, and a
+/// parent there is woken, but no call of ours goes there.
+///
+/// # Errors
+/// What is wrong with it, and what is allowed.
+pub fn check_topic(topic: &str) -> std::result::Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if !topic.is_empty() && topic.len() <= LONGEST_TOPIC && topic.chars().all(plain) {
+        return Ok(());
+    }
+    let shown: String = topic.chars().take(LONGEST_TOPIC).flat_map(char::escape_debug).collect();
+    Err(format!(
+        "the topic \"{shown}\" can't be used: a topic has 1 to {LONGEST_TOPIC} letters (a-z, A-Z), digits, `-` and `_`"
+    ))
+}
+
+/// Can this namespace keep a fleet apart? Empty: there is none. It stands before keys and queues' names, with a separator that
+/// it must not have itself.
+///
+/// # Errors
+/// What is wrong with it, and what is allowed.
+pub fn check_namespace(namespace: &str) -> std::result::Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if namespace.len() > 30 || !namespace.chars().all(plain) {
+        return Err("a namespace has up to 30 letters (a-z, A-Z), digits, `-` and `_`".to_owned());
+    }
+    if namespace == "brrr" {
+        return Err("the namespace brrr is the prefix of our own keys; take another one".to_owned());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn topics_and_namespaces_have_nothing_that_separates() {
+        for topic in ["a", "brrr-py-demo", "A_1", &"x".repeat(75)] {
+            assert_eq!(check_topic(topic), Ok(()));
+        }
+        for topic in ["", "brrr:leases", "app:session:1", "brrr_count/x", "a.b", "é", "a b", "a\n", &"x".repeat(76)] {
+            let error = check_topic(topic).unwrap_err();
+            assert!(error.contains("letters") && !error.contains('\n'), "{error}");
+        }
+        assert_eq!(check_namespace("").and(check_namespace("team-1")), Ok(()));
+        for namespace in ["brrr", "a:b", "a/b", &"x".repeat(31)] {
+            assert!(check_namespace(namespace).is_err(), "{namespace}");
+        }
+    }
 
     #[test]
     fn a_derived_hash_separates_task_and_payload() {

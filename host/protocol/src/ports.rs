@@ -289,6 +289,8 @@ pub type Visit<'a> = dyn FnMut(&str, Place) + Send + 'a;
 /// what it works on; the receipt stays the same.
 #[async_trait]
 pub trait Queue: Send + Sync {
+    /// Sends messages. An error of kind `Limit` says that a topic can't take messages (its name, or what another program has put
+    /// there); the messages of all other topics were sent.
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()>;
 
     /// Up to `max` messages; waits up to `wait` for the first one, and returns none after that. Even with a `max` of 0 it

@@ -19,6 +19,8 @@ use crate::ports::{
 use crate::records::{JobRecord, JobState, RunRecord};
 use crate::replay::{Replay, Wait};
 use crate::stepwise::find_cycle;
+pub use crate::topics::CallTopics;
+use crate::topics::Callable;
 use crate::wire::{CallRecord, Message, PendingReturns};
 
 /// What bounds a call beyond its own run.
@@ -30,6 +32,8 @@ pub struct Limits {
     pub unknown_task_grace: Duration,
     /// A message delivered more often than this is set aside: whatever it is, it kills workers.
     pub max_deliveries: u32,
+    /// Where calls may be sent to.
+    pub call_topics: Arc<CallTopics>,
 }
 
 impl Default for Limits {
@@ -39,6 +43,7 @@ impl Default for Limits {
             unknown_task_grace: Duration::from_secs(60),
             // Crashed workers return their messages; ten in a row are no accident.
             max_deliveries: 10,
+            call_topics: Arc::new(CallTopics::any()),
         }
     }
 }
@@ -346,6 +351,9 @@ impl Stage<'_> {
     }
 
     async fn defer(&self, job: &Job<'_>, wait: &Wait, run_after: &RunRecord, known: KnownOutcomes) -> Result<Step> {
+        if let Some(step) = self.check_topics(job, wait, run_after).await? {
+            return Ok(step);
+        }
         let spawn_limit = job.spawn_limit(self.site.limits);
         let deferral = Deferral {
             work: &self.work,
@@ -370,6 +378,67 @@ impl Stage<'_> {
             Ok(Deferred::Cycle(path)) => self.fail_cycle(job.loaded, job.call, &path).await,
             Err(error) => self.limit(job, error).await,
         }
+    }
+
+    /// A run that asks for a call on a topic that may not be called does not defer. If workers may yet announce the topic (they
+    /// start in any order), the run is made again a little later, up to the grace; else it fails.
+    async fn check_topics(&self, job: &Job<'_>, wait: &Wait, run_after: &RunRecord) -> Result<Option<Step>> {
+        let mut checked = HashSet::from([&self.work.topic]);
+        for call in &wait.calls {
+            if !checked.insert(&call.topic) {
+                continue;
+            }
+            match self.site.limits.call_topics.judge(&**self.backend(), &call.topic).await? {
+                Callable::Yes => {}
+                Callable::Never(reason) => {
+                    let text = format!("its call of {} can't be made: {reason}", brief(&call.task));
+                    return self
+                        .fail(job.loaded, Failure::new(FailureKind::Limit, &job.call.task, text))
+                        .await
+                        .map(Some);
+                }
+                Callable::Unannounced => return self.unannounced(job, call, run_after).await.map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Nobody has announced the topic of a call.
+    async fn unannounced(&self, job: &Job<'_>, call: &Call, run_after: &RunRecord) -> Result<Step> {
+        // A call that has not run yet was waiting for its own task.
+        let before = job.loaded.run.as_ref().filter(|run| run.first > 0).map_or(0, |run| run.unknown_since);
+        let since = if before > 0 { before } else { self.now() };
+        let delay = match self.until_next_look(since) {
+            Ok(delay) => delay,
+            Err(waited) => {
+                let text = format!(
+                    "its call of {} can't be made: no worker has announced the topic {:?} for {} s; start one, or name the \
+                     topic to this worker: run --call-topic {}",
+                    brief(&call.task),
+                    call.topic.as_str(),
+                    waited.as_secs(),
+                    call.topic
+                );
+                return self.fail(job.loaded, Failure::new(FailureKind::UnknownTask, &job.call.task, text)).await;
+            }
+        };
+        // It waits for no call: what it asks for is not registered yet.
+        let run = RunRecord { total: 0, need: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };
+        let key = Key::run(&self.work.message.call, &self.work.message.root);
+        let swap = self.backend().store().swap(&key, job.loaded.run_bytes.as_ref(), Some(run.encode())).await?;
+        self.tell(job.loaded, Subject::Task, State::Running, State::Ready, |_| {});
+        self.give_back(if swap == Swap::Done { delay } else { Duration::ZERO }).await
+    }
+
+    /// How long until it is looked again for something that has been unknown since then: soon at first, then more and more
+    /// rarely, but not past the grace. If the grace is over: how long it took.
+    fn until_next_look(&self, since: Millis) -> std::result::Result<Duration, Duration> {
+        let waited = Duration::from_millis(self.now().saturating_sub(since));
+        if waited >= self.site.limits.unknown_task_grace {
+            return Err(waited);
+        }
+        let left = self.site.limits.unknown_task_grace - waited;
+        Ok((waited / 2).clamp(Duration::from_millis(200), Duration::from_secs(5)).min(left))
     }
 
     /// The job has sent too many messages: all of it fails, not only the call that happened to send the last one.
@@ -499,18 +568,17 @@ impl Stage<'_> {
                 return self.give_back(Duration::ZERO).await;
             }
         }
-        let waited = Duration::from_millis(self.now().saturating_sub(run.unknown_since));
-        if waited >= self.site.limits.unknown_task_grace {
-            let text = format!(
-                "no worker of topic {:?} has handled this task for {} s",
-                self.work.topic.as_str(),
-                waited.as_secs()
-            );
-            return self.fail(loaded, Failure::new(FailureKind::UnknownTask, &call.task, text)).await;
-        }
-        // Soon at first, then more and more rarely, but not past the grace.
-        let left = self.site.limits.unknown_task_grace - waited;
-        let delay = (waited / 2).clamp(Duration::from_millis(200), Duration::from_secs(5)).min(left);
+        let delay = match self.until_next_look(run.unknown_since) {
+            Ok(delay) => delay,
+            Err(waited) => {
+                let text = format!(
+                    "no worker of topic {:?} has handled this task for {} s",
+                    self.work.topic.as_str(),
+                    waited.as_secs()
+                );
+                return self.fail(loaded, Failure::new(FailureKind::UnknownTask, &call.task, text)).await;
+            }
+        };
         self.give_back(delay).await
     }
 
@@ -551,7 +619,11 @@ impl Stage<'_> {
         let bytes = self.if_readable(&Key::pending_returns(call)).await?;
         let waiting = bytes.map(|bytes| PendingReturns::salvage(&bytes)).unwrap_or_default();
         let wake: Vec<Outgoing> = waiting.iter().map(|entry| Outgoing::now(&entry.topic, &entry.message())).collect();
-        if wake.is_empty() { Ok(()) } else { self.backend().queue().send_many(&wake).await }
+        match self.backend().queue().send_many(&wake).await {
+            // All others were sent.
+            Err(error) if error.kind == ErrorKind::Limit => Ok(()),
+            sent => sent,
+        }
     }
 
     async fn difference(&self, old: &CallHash, new: Option<&Call>) -> Result<String> {

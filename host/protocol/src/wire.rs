@@ -211,7 +211,15 @@ fn decode_return(what: &str, n: usize, item: &Value<'_>) -> Result<Return> {
     }
 }
 
+/// What a store returns in place of a record that it can't have, because another program has put something else where it
+/// would be: this byte, which no record of ours or of peers begins with, and what is there in words. It does not decode, so that
+/// it costs whoever needs the record, like any damage, and nobody else. (No value: a value is not decoded.)
+pub const FOREIGN: u8 = 0xff;
+
 pub(crate) fn parse<'a>(what: &str, bytes: &'a [u8]) -> Result<Value<'a>> {
+    if let [FOREIGN, words @ ..] = bytes {
+        return Err(Error::malformed(what, String::from_utf8_lossy(words)));
+    }
     bencode::decode(bytes).map_err(|e| Error::malformed(what, e.to_string()))
 }
 

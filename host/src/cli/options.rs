@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_backends::Places;
-use brrr_protocol::model::{CallHash, Root, Topic};
+use brrr_protocol::model::{CallHash, Root, Topic, check_namespace, check_topic};
 use brrr_protocol::ports::Backend;
 
 use super::Told;
@@ -103,9 +103,7 @@ impl BackendArgs {
 }
 
 fn namespace(text: &str) -> Result<String, String> {
-    // What every server takes in its names.
-    let fits = text.len() <= 30 && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
-    if fits { Ok(text.to_owned()) } else { Err("up to 30 letters, digits, `-` and `_`".to_owned()) }
+    check_namespace(text).map(|()| text.to_owned())
 }
 
 /// The queue of the tasks.
@@ -118,7 +116,7 @@ pub struct TopicArgs {
 
 /// A topic by its name.
 pub fn topic(text: &str) -> Result<Topic, String> {
-    if text.is_empty() { Err("a topic has a name".to_owned()) } else { Ok(text.into()) }
+    check_topic(text).map(|()| text.into())
 }
 
 /// Who may use the gateway.

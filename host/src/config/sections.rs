@@ -36,7 +36,10 @@ pub struct Worker {
     processes: Option<Text<Processes>>,
     /// Messages that one job may send.
     spawn_limit: Option<u64>,
-    /// How long a task that nobody here handles may wait for a worker that does, before it fails.
+    /// Topics that the tasks may call, beside their own and those that workers have announced.
+    call_topic: Vec<String>,
+    /// How long a call may wait for a worker that handles its task, or for one that announces the topic that it calls, before it
+    /// fails.
     unknown_task_grace: Option<Time>,
     /// Deliveries of one message after which it is set aside: each of them ended with its worker's death.
     max_deliveries: Option<NonZeroU32>,

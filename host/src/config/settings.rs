@@ -73,6 +73,12 @@ fn of_table(text: &str, section: Section, table: &DeTable<'_>) -> Vec<Setting> {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) => Some(i128::from_str_radix(number.as_str(), number.radix()).ok()?.to_string()),
         DeValue::Boolean(yes) => Some(yes.to_string()),
+        // Of names, which have no comma in them.
+        DeValue::Array(items) => {
+            let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(str::to_owned);
+            let texts: Option<Vec<String>> = items.iter().map(text).collect();
+            texts.filter(|texts| !texts.is_empty()).map(|texts| texts.join(","))
+        }
         _ => None,
     };
     let mut settings: Vec<_> = table

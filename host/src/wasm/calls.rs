@@ -2,7 +2,7 @@
 
 use brrr_protocol::ErrorKind;
 use brrr_protocol::codec::{python, typescript};
-use brrr_protocol::model::{Failure, Outcome, check_name};
+use brrr_protocol::model::{Failure, Outcome, check_name, check_topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::replay::{Invocation, Polled};
 use wasmtime::component::{HasSelf, Linker};
@@ -141,7 +141,7 @@ pub(super) fn invocation(mut call: tasks::Invocation) -> Result<Invocation, BadC
 /// Are all its names fit for records, queues, logs and people?
 fn named(call: &tasks::Invocation) -> Result<(), String> {
     check_name("the task's name", &call.task)?;
-    call.topic.as_deref().map_or(Ok(()), |topic| check_name("its topic", topic))?;
+    call.topic.as_deref().map_or(Ok(()), check_topic)?;
     call.call_hash.as_deref().map_or(Ok(()), |hash| check_name("its hash", hash))?;
     let label = call.options.iter().find(|(key, _)| key == "label");
     label.map_or(Ok(()), |(_, label)| check_name("its label", label))
@@ -209,6 +209,19 @@ mod tests {
         assert_eq!(hash(call(None, &[])), None);
         let error = call(Some("\x1b[2J"), &[]).unwrap_err().to_string();
         assert!(error.contains("its hash has a control character"), "{error}");
+        let call_on = |topic: &str| {
+            let call = tasks::Invocation {
+                task: "hello".into(),
+                payload: Vec::new(),
+                topic: Some(topic.into()),
+                call_hash: None,
+                options: Vec::new(),
+            };
+            invocation(call).map(drop).map_err(|error| error.to_string())
+        };
+        assert_eq!(call_on("other-demo"), Ok(()));
+        let error = call_on("brrr:leases").unwrap_err();
+        assert!(error.contains("hello") && error.contains("brrr:leases") && error.contains("letters"), "{error}");
         let error = call(None, &[("label", "")]).unwrap_err().to_string();
         assert!(error.contains("its label is empty"), "{error}");
         let error = call(None, &[("hash-of", "go")]).unwrap_err().to_string();

@@ -150,10 +150,25 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("unknown-task-dropped", "4.6: the message of a task that nobody handles is returned").edit(
             "step.rs",
-            "        let left = self.site.limits.unknown_task_grace - waited;",
+            "        self.give_back(delay).await",
             "if $on { self.ack().await?; return Ok(Step::NotReady); }
             $right",
         ),
+        breaks("call-to-a-topic-of-nobody", "A call goes only to topics that are announced or named").edit(
+            "step.rs",
+            "                Callable::Unannounced => return self.unannounced(job, call, run_after).await.map(Some),",
+            "Callable::Unannounced => {}",
+        ).elsewhere("semantics: topics"),
+        breaks("unfit-topic-called", "A call goes only to topics that have a fit name").edit(
+            "topics.rs",
+            "        if let Err(reason) = check_topic(topic.as_str()) {",
+            "if let (Err(reason), false) = (check_topic(topic.as_str()), $on) {",
+        ).elsewhere("semantics: topics"),
+        breaks("waits-for-what-is-not-registered", "A run that waits for a topic waits for no call").edit(
+            "step.rs",
+            "        let run = RunRecord { total: 0, need: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };",
+            "let run = RunRecord { unknown_since: since, ..run_after.clone() };",
+        ).elsewhere("semantics: topics"),
         breaks("too-many-deliveries-allowed", "4.6: a message that kills its workers is set aside").edit(
             "step.rs",
             "        if self.delivery.receives > self.site.limits.max_deliveries {",

@@ -25,7 +25,8 @@ const TRIES: usize = 5;
 
 pub(super) struct Connections {
     client: Client,
-    shared: ConnectionManager,
+    shared: Mutex<ConnectionManager>,
+    config: ConnectionManagerConfig,
     heartbeat: Mutex<Option<(Id, MultiplexedConnection)>>,
     idle: Mutex<Vec<MultiplexedConnection>>,
 }
@@ -52,13 +53,28 @@ impl Connections {
             .set_min_delay(RECONNECT.0)
             .set_max_delay(RECONNECT.1)
             .set_number_of_retries(TRIES);
-        let shared = client.get_connection_manager_with_config(config).await.map_err(failed)?;
-        Ok(Self { client, shared, heartbeat: Mutex::default(), idle: Mutex::new(vec![first]) })
+        let shared = client.get_connection_manager_with_config(config.clone()).await.map_err(failed)?;
+        Ok(Self {
+            client,
+            shared: Mutex::new(shared),
+            config,
+            heartbeat: Mutex::default(),
+            idle: Mutex::new(vec![first]),
+        })
     }
 
     /// The one that all share: commands of many tasks travel together. It connects again by itself.
     pub fn shared(&self) -> ConnectionManager {
-        self.shared.clone()
+        lock(&self.shared).clone()
+    }
+
+    /// From now on all connections are new: the server that the old ones lead to takes no writes any more, and its address may
+    /// lead to another one by now. Nothing that is under way is cut off.
+    pub fn renew(&self) {
+        let Ok(new) = ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone()) else { return };
+        *lock(&self.shared) = new;
+        lock(&self.idle).clear();
+        self.drop_heartbeat();
     }
 
     /// One that is driven by the runtime that asks for it, so that the heartbeat is never behind what others do.

@@ -6,6 +6,32 @@ use redis::{ErrorKind as Theirs, RedisError, ServerErrorKind as Server};
 /// How a script says that a record does not decode; see `lua/lib.lua`.
 const MALFORMED: &str = "MALFORMED ";
 
+/// How a script says that a key holds something else than it should; see `lua/lib.lua`.
+const WRONG_KEY: &str = "WRONGKEY ";
+
+/// What to do about a key that holds something else than it should. Scripts say the same (`OF_OTHERS` in `lua/lib.lua`).
+pub(super) const OF_OTHERS: &str = "another program has put something else there; look at it, and delete the key";
+
+/// Did a command find something of another type than it needs?
+pub(super) fn is_wrong_type(error: &impl std::fmt::Display) -> bool {
+    error.to_string().contains("WRONGTYPE")
+}
+
+/// Did a command find something that can't be counted up?
+pub(super) fn is_no_number(error: &RedisError) -> bool {
+    let text = error.to_string();
+    ["WRONGTYPE", "not an integer", "overflow"].iter().any(|said| text.contains(said))
+}
+
+/// A key that holds something else than it should. What all share concerns the whole backend; the others, a topic's, concern
+/// those who use them.
+pub(super) fn of_wrong_key(key: &str, operation: &str) -> Error {
+    let shared = ["brrr:leases", "brrr:deliveries", "brrr:letters", "brrr:events"];
+    let is_shared = shared.iter().any(|name| key.ends_with(name)) || key.contains("brrr:held:");
+    let kind = if is_shared { ErrorKind::Corrupt } else { ErrorKind::Limit };
+    Error::new(kind, "redis", operation, format!("the key {key} can't be used: {OF_OTHERS}"))
+}
+
 pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
     let text = error.to_string();
     let operation = format!("{operation}{name}");
@@ -14,6 +40,9 @@ pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
         let told = told.split(" script: ").next().unwrap_or(told);
         let (what, reason) = told.split_once(": ").unwrap_or(("a record", told));
         return Error::malformed(what, reason);
+    }
+    if let Some((_, told)) = text.split_once(WRONG_KEY) {
+        return of_wrong_key(told.split(" script: ").next().unwrap_or(told), &operation);
     }
     let (kind, reason) = match error.kind() {
         Theirs::AuthenticationFailed => (ErrorKind::Config, "the server refuses the user or the password".to_owned()),
@@ -27,7 +56,7 @@ pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
         Theirs::Server(Server::BusyLoading | Server::NoScript | Server::TryAgain | Server::MasterDown) => {
             (ErrorKind::Unavailable, text)
         }
-        Theirs::Server(Server::ReadOnly) => (ErrorKind::ReadOnly, text),
+        Theirs::Server(Server::ReadOnly) => (ErrorKind::ReadOnly, replica(&text)),
         Theirs::Server(Server::NoPerm) => (ErrorKind::Config, format!("the server forbids it to this user: {text}")),
         _ => match error.code() {
             Some("OOM") => (ErrorKind::Full, "the server is at its `maxmemory`".to_owned()),
@@ -39,7 +68,8 @@ pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
             Some("BUSY") => (ErrorKind::Unavailable, text),
             // What a script met carries the code inside.
             _ if text.contains("OOM command") => (ErrorKind::Full, "the server is at its `maxmemory`".to_owned()),
-            _ if text.contains("READONLY") => (ErrorKind::ReadOnly, text),
+            _ if text.contains("MISCONF") => (ErrorKind::Full, format!("the server can't save to its disk: {text}")),
+            _ if text.contains("READONLY") => (ErrorKind::ReadOnly, replica(&text)),
             _ if text.contains("WRONGTYPE") => {
                 (ErrorKind::Corrupt, format!("a key of that name is of another program: {text}"))
             }
@@ -50,6 +80,15 @@ pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
         },
     };
     Error::new(kind, "redis", operation, reason).with_source(error.clone())
+}
+
+fn replica(text: &str) -> String {
+    format!("the server is a replica, which takes no writes; during a failover that passes: {text}")
+}
+
+/// Is it the server's word that it takes no writes? After a failover the connection may still lead to the old primary.
+pub(super) fn is_read_only(error: &RedisError) -> bool {
+    error.kind() == Theirs::Server(Server::ReadOnly) || error.to_string().contains("READONLY")
 }
 
 /// Is it the server's word that this user may not do that?

@@ -16,8 +16,8 @@
 //! `appendfsync everysec` (the usual setting): a crash of the machine loses up to about a second; with it go messages and
 //! records together, each transition whole or not at all, so that jobs of that second may have to be scheduled again. A
 //! crash of Redis alone loses nothing then. Without AOF: all since the last snapshot. Replication is asynchronous: a
-//! failover may lose what the old primary had not sent yet. `maxmemory-policy` must be `noeviction`: anything else deletes
-//! records of jobs.
+//! failover may lose what the old primary had not sent yet. With a `maxmemory`, its policy must be `noeviction`: anything else deletes
+//! records of jobs, and is refused (`memory`).
 //!
 //! **Cluster.** A transition touches the keys of several calls, so Redis Cluster (several slots' owners) can't run it; it is
 //! refused by name. One primary with replicas behind Sentinel's or a provider's stable address works.
@@ -29,6 +29,7 @@ mod connections;
 mod error;
 mod events;
 mod keys;
+mod memory;
 mod optimistic;
 mod parents;
 mod queue;
@@ -40,6 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::ports::Key;
 
 use self::connections::Connections;
 use self::keys::Keys;
@@ -90,6 +92,7 @@ impl Redis {
         let connections = Connections::open(&options.url, &name).await?;
         let keys = Keys::new(&options.namespace);
         let scripts = may_script(&connections, &keys, &name).await?;
+        memory::check(&mut connections.shared(), &name).await?;
         let worker = format!("{:016x}", fastrand::u64(..));
         Ok(Self(Arc::new(Inner { name, keys, connections, worker, lease: options.lease, scripts })))
     }
@@ -101,7 +104,25 @@ impl Redis {
     /// An error of a command.
     fn error(&self, operation: impl Into<String>) -> impl FnOnce(redis::RedisError) -> Error {
         let operation = operation.into();
-        move |e| error::of(&e, &operation, "")
+        let connections = &self.0.connections;
+        move |e| {
+            if error::is_read_only(&e) {
+                connections.renew();
+            }
+            error::of(&e, &operation, "")
+        }
+    }
+
+    /// An error of a command on the key of a record.
+    fn record_error(&self, operation: &str, key: &Key) -> impl FnOnce(redis::RedisError) -> Error {
+        let failed = self.error(operation);
+        move |e| {
+            if error::is_wrong_type(&e) {
+                let reason = format!("the key {} holds no records: {}", self.0.keys.record(key), error::OF_OTHERS);
+                return Error::malformed("a record", reason).of(key);
+            }
+            failed(e)
+        }
     }
 
     fn unexpected(operation: &str, answer: &redis::Value) -> Error {
@@ -113,7 +134,10 @@ impl Redis {
 async fn may_script(connections: &Connections, keys: &Keys, name: &str) -> Result<bool> {
     let mut connection = connections.shared();
     let read = redis::cmd("ZCARD").arg(keys.leases()).query_async::<u64>(&mut connection).await;
-    read.map_err(|e| error::of(&e, "connect to ", name))?;
+    read.map_err(|e| match error::is_wrong_type(&e) {
+        true => error::of_wrong_key(&keys.leases(), &format!("connect to {name}")),
+        false => error::of(&e, "connect to ", name),
+    })?;
     match scripts::RECEIVE.load(&mut connection).await {
         Ok(()) => Ok(true),
         Err(e) if error::is_forbidden(&e) => {

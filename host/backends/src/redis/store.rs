@@ -3,9 +3,12 @@
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
 use brrr_protocol::ports::{Accepted, Cache, Key, Kind, Page, Store, Swap};
+use brrr_protocol::wire::FOREIGN;
 use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value, cmd, pipe};
 
+use super::error::{self, OF_OTHERS};
+use super::keys::Keys;
 use super::optimistic::Watch;
 use super::{Redis, scripts};
 
@@ -21,13 +24,22 @@ pub(super) fn bytes(value: Value) -> Result<Option<Bytes>> {
     }
 }
 
+/// What stands for a record whose key holds something else: see `wire::FOREIGN`. A value is not decoded, so there is none.
+fn record(keys: &Keys, key: &Key, found: Value) -> Result<Option<Bytes>> {
+    match found {
+        Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok((key.kind != Kind::Value).then(|| {
+            let words = format!("the key {} holds no records: {OF_OTHERS}", keys.record(key));
+            [&[FOREIGN], words.as_bytes()].concat().into()
+        })),
+        Value::ServerError(error) => Err(error::of(&error.into(), "read records", "")),
+        found => bytes(found),
+    }
+}
+
 #[async_trait]
 impl Store for Redis {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        let mut connection = self.0.connections.shared();
-        let found = cmd("HGET").arg(self.0.keys.record(key)).arg(&*key.kind.name()).query_async(&mut connection).await;
-        let found = bytes(found.map_err(self.error("read a record"))?)?;
-        self.in_usual_form(key, found).await
+        Ok(self.get_many(std::slice::from_ref(key)).await?.pop().flatten())
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
@@ -38,11 +50,11 @@ impl Store for Redis {
         for key in keys {
             pipe.cmd("HGET").arg(self.0.keys.record(key)).arg(&*key.kind.name());
         }
-        let found = pipe.query_async::<Vec<Value>>(&mut self.0.connections.shared()).await;
+        let found = pipe.ignore_errors().query_async::<Vec<Value>>(&mut self.0.connections.shared()).await;
         let found = found.map_err(self.error("read records"))?;
         let mut records = Vec::with_capacity(keys.len());
         for (key, found) in keys.iter().zip(found) {
-            records.push(self.in_usual_form(key, bytes(found)?).await?);
+            records.push(self.in_usual_form(key, record(&self.0.keys, key, found)?).await?);
         }
         Ok(records)
     }
@@ -55,7 +67,13 @@ impl Store for Redis {
         for key in keys {
             pipe.cmd("HEXISTS").arg(self.0.keys.record(key)).arg(&*key.kind.name());
         }
-        pipe.query_async(&mut self.0.connections.shared()).await.map_err(self.error("look for records"))
+        let found = pipe.ignore_errors().query_async::<Vec<Value>>(&mut self.0.connections.shared()).await;
+        let found = found.map_err(self.error("look for records"))?;
+        let is_there = |(key, found): (&Key, Value)| match found {
+            Value::Int(n) => Ok(n == 1),
+            found => record(&self.0.keys, key, found).map(|found| found.is_some()),
+        };
+        keys.iter().zip(found).map(is_there).collect()
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
@@ -74,7 +92,7 @@ impl Store for Redis {
             }
             _ => put.exec_async(&mut connection).await,
         };
-        put.map_err(self.error("write a record"))
+        put.map_err(self.record_error("write a record", key))
     }
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
@@ -90,7 +108,11 @@ impl Store for Redis {
             true => self.put_if_by_script(key, &value, absent).await,
             false => self.try_put_if(key, &value, absent).await,
         };
-        put.map_err(self.error("write a record"))
+        match put {
+            // There is no room for a record, so there is something: whoever looks reads what, see `record`.
+            Err(error) if error::is_wrong_type(&error) || error.to_string().contains("MALFORMED ") => Ok(false),
+            put => put.map_err(self.error("write a record")),
+        }
     }
 
     async fn remove_many(&self, keys: &[Key]) -> Result<()> {
@@ -126,8 +148,14 @@ impl Store for Redis {
         for key in &keys {
             look.cmd("HEXISTS").arg(key).arg(&*field);
         }
-        let there: Vec<bool> = look.query_async(&mut connection).await.map_err(failed())?;
-        let found = keys.iter().zip(there).filter(|(_, there)| *there);
+        let there: Vec<Value> = look.ignore_errors().query_async(&mut connection).await.map_err(failed())?;
+        // What stands where records would be is listed with them, so that whoever reads it says what is wrong. (No value:
+        // see `record`.)
+        let is_there = |found: &Value| match found {
+            Value::ServerError(_) => *kind != Kind::Value,
+            found => *found == Value::Int(1),
+        };
+        let found = keys.iter().zip(there).filter(|(_, there)| is_there(there));
         Ok(Page { ids: found.map(|(key, _)| key[prefix.len()..].to_owned()).collect(), next })
     }
 
@@ -174,7 +202,7 @@ impl Redis {
 
     async fn try_swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
         let (record, kind) = (self.0.keys.record(key), key.kind.name());
-        let failed = || self.error("compare and swap a record");
+        let failed = || self.record_error("compare and swap a record", key);
         let parents = (key.kind == Kind::PendingReturns).then(|| self.0.keys.parents(&key.id));
         // What changes the order of jobs must not miss another one that is accepted.
         let order = (key.kind == Kind::Job && expected.is_some() != new.is_some()).then(|| self.0.keys.jobs());
@@ -265,7 +293,16 @@ impl Cache for Redis {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         let mut incr = cmd("INCRBY");
         incr.arg(self.0.keys.counter(key)).arg(by);
-        incr.query_async(&mut self.0.connections.shared()).await.map_err(self.error("count"))
+        match incr.query_async(&mut self.0.connections.shared()).await {
+            // A counter that is none is replaced: it may be lost without harm, and no call fails for it.
+            Err(error) if error::is_no_number(&error) => {
+                let mut set = cmd("SET");
+                set.arg(self.0.keys.counter(key)).arg(by);
+                set.exec_async(&mut self.0.connections.shared()).await.map_err(self.error("count"))?;
+                Ok(by)
+            }
+            counted => counted.map_err(self.error("count")),
+        }
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use super::{Doctor, MAX_DEAD, TopicState};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::model::{CallHash, Topic};
 use crate::ports::Place;
 use crate::wire::Message;
@@ -41,14 +41,16 @@ impl Doctor {
         let mut queued = Queued::default();
         for topic in topics {
             let queue = self.backend.queue();
-            if !queue.look_through(topic, &mut |body, _| queued.add(body)).await? {
-                queued.may_hold_others |= queue.depth(topic).await? > 0;
+            let seen = queue.look_through(topic, &mut |body, _| queued.add(body)).await?;
+            if !seen && let Some(depth) = if_it_can_be(queue.depth(topic).await)? {
+                queued.may_hold_others |= depth > 0;
             }
         }
         Ok(queued)
     }
 
-    pub(super) async fn topic_state(&self, topic: &Topic) -> Result<TopicState> {
+    /// `None`: it is a topic that has no messages here.
+    pub(super) async fn topic_state(&self, topic: &Topic) -> Result<Option<TopicState>> {
         let queue = self.backend.queue();
         let (mut depth, mut expired) = (0, 0);
         let mut visit = |_: &str, place| {
@@ -57,7 +59,15 @@ impl Doctor {
         };
         let seen = queue.look_through(topic, &mut visit).await?;
         let dead = queue.dead_letters(topic, MAX_DEAD).await?.len() as u64;
-        let depth = if seen { depth } else { queue.depth(topic).await? };
-        Ok(TopicState { topic: topic.clone(), depth, expired: seen.then_some(expired), dead })
+        let depth = if seen { Some(depth) } else { if_it_can_be(queue.depth(topic).await)? };
+        Ok(depth.map(|depth| TopicState { topic: topic.clone(), depth, expired: seen.then_some(expired), dead }))
+    }
+}
+
+/// What was found of a topic; `None`: the backend has no queue of this name. A peer's record can name any topic.
+fn if_it_can_be<T>(found: Result<T>) -> Result<Option<T>> {
+    match found {
+        Err(error) if matches!(error.kind, ErrorKind::Config | ErrorKind::NotSetUp | ErrorKind::Limit) => Ok(None),
+        found => found.map(Some),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Doctor, Finding, Lost, Repaired, Why};
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::model::{CallHash, Failure, FailureKind, Millis, Root, Topic};
 use crate::ports::{Key, Outgoing, Swap, Work, spawn_counter};
 use crate::records::RunRecord;
@@ -56,8 +56,10 @@ impl Doctor {
         }
         let message = Message { root: lost.root.clone(), call: lost.call.clone() };
         self.backend.cache().incr(&spawn_counter(&lost.root), 1).await?;
-        self.backend.queue().send_many(&[Outgoing::now(topic, &message)]).await?;
-        Ok(Repaired::Done)
+        match self.backend.queue().send_many(&[Outgoing::now(topic, &message)]).await {
+            Err(error) if error.kind == ErrorKind::Limit => Ok(Repaired::LeftAlone),
+            sent => sent.map(|()| Repaired::Done),
+        }
     }
 
     /// Lets the call be run at its next message, whatever it waits for: some of that may not know of it any more, and is told

@@ -46,7 +46,7 @@ impl Doctor {
         survey.findings.append(&mut judge.damaged);
         survey.peer_jobs = judge.peers.len() as u64;
         for topic in &topics {
-            survey.topics.push(self.topic_state(topic).await?);
+            survey.topics.extend(self.topic_state(topic).await?);
         }
         Ok(survey)
     }

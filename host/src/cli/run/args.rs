@@ -75,7 +75,13 @@ pub struct Args {
     #[arg(long, env = "BRRR_SPAWN_LIMIT", default_value_t = 1_000_000, value_name = "N")]
     pub spawn_limit: u64,
 
-    /// How long a task that nobody here handles may wait for a worker that does, before it fails.
+    /// Let the tasks call this topic too. They may call their own topic and those that workers have announced; workers of other
+    /// brrr SDKs announce none. Repeat it for several.
+    #[arg(long, env = "BRRR_CALL_TOPIC", value_name = "TOPIC", value_parser = topic, value_delimiter = ',')]
+    pub call_topic: Vec<Topic>,
+
+    /// How long a call may wait for a worker that handles its task, or for one that announces the topic that it calls, before it
+    /// fails.
     #[arg(long, env = "BRRR_UNKNOWN_TASK_GRACE", default_value = "60s", value_name = "TIME", value_parser = duration)]
     pub unknown_task_grace: Duration,
 

@@ -8,10 +8,11 @@ mod served;
 mod watch;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::model::Topic;
-use brrr_protocol::step::Limits;
+use brrr_protocol::step::{CallTopics, Limits};
 use futures_util::future::join_all;
 
 use super::output::say;
@@ -71,6 +72,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
             spawn_limit: args.spawn_limit,
             unknown_task_grace: args.unknown_task_grace,
             max_deliveries: args.max_deliveries,
+            call_topics: Arc::new(CallTopics::announced(args.call_topic.iter().cloned())),
         },
         observer,
     };

@@ -9,6 +9,9 @@ local run_before, run_after, need = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local FIRST, EACH = 14, 4
 
 if is_over(root) then return { 'over' } end
+-- Whatever may be wrong is found before anything is written.
+check_topic(topic)
+call('HLEN', record(parent))
 
 local me = waiter(root, parent, topic)
 
@@ -50,6 +53,7 @@ local children, messages = {}, 0
 for at = FIRST, #ARGV, EACH do
   local child = { hash = ARGV[at], topic = ARGV[at + 1], record = ARGV[at + 2], run = ARGV[at + 3] }
   local key = record(child.hash)
+  check_topic(child.topic)
   local found, task = compare(child.hash, child.record)
   if found == 'other' then return { 'other', tostring((at - FIRST) / EACH), task } end
   child.described = found == 'same'

@@ -1,6 +1,7 @@
 -- `Backend::fail` (R1, R2): hash, root, topic, failure, time of the job's end or '', then what `ack` takes.
 
 local hash, root, topic, failure, ended = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+check_job(root, ended)
 local key = record(hash)
 local has_value = call('HEXISTS', key, 'value') == 1
 if has_value and call('HEXISTS', key, 'failure/' .. root) == 0 then

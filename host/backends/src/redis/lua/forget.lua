@@ -4,7 +4,7 @@ local root, had_value, forgotten = ARGV[2], ARGV[3] == '1', {}
 for n = 4, #ARGV do
   local key = record(ARGV[n])
   local latest = call('HGET', key, 'latest')
-  reading = 'a latest-job record'
+  read('a latest-job record', 'latest', ARGV[n])
   local place = latest and entry(latest, 'root')
   local is_free = call('HEXISTS', key, 'pending_returns') == 0 and (not place or text(latest, place) == root)
     and (had_value or call('HEXISTS', key, 'value') == 0)

@@ -3,13 +3,41 @@
 -- ARGV[1] is the namespace's prefix of every key; the script's own arguments begin at ARGV[2].
 
 local P = ARGV[1]
-local call, byte, sub, find = redis.call, string.byte, string.sub, string.find
+local byte, sub, find = string.byte, string.sub, string.find
+
+-- What stands in `error.rs` too.
+local OF_OTHERS = 'another program has put something else there; look at it, and delete the key'
+
+-- A command. An error names its key: the server's own says only that the type is wrong.
+local function call(...)
+  local answer = redis.pcall(...)
+  if type(answer) ~= 'table' or not answer.err then return answer end
+  local _, key = ...
+  if not find(answer.err, 'WRONGTYPE', 1, true) then error(answer.err, 0) end
+  if find(key, '^brrr:call:', #P + 1) or find(key, '^brrr:job:', #P + 1) then
+    error('MALFORMED the records at the key ' .. key .. ': ' .. OF_OTHERS, 0)
+  end
+  error('WRONGKEY ' .. key, 0)
+end
 
 local function record(hash) return P .. 'brrr:call:' .. hash end
 local function job_record(root) return P .. 'brrr:job:' .. root end
 
 -- Bytes of outcomes that are read at once: `ports::MOST_AT_ONCE`.
 local MOST_AT_ONCE = 67108864
+
+-- Fields of the records of a call; what `get` in `store.rs` returns where another program has put something else: nothing
+-- that decodes, and no value.
+local function fields(key, ...)
+  local found = redis.pcall('HMGET', key, ...)
+  if not found.err then return found end
+  if not find(found.err, 'WRONGTYPE', 1, true) then error(found.err, 0) end
+  local foreign = {}
+  for n, name in ipairs({ ... }) do
+    foreign[n] = name ~= 'value' and '\255' .. 'the key ' .. key .. ' holds no records: ' .. OF_OTHERS
+  end
+  return foreign
+end
 
 local function size(pair) return (pair[1] and #pair[1] or 0) + (pair[2] and #pair[2] or 0) end
 
@@ -279,12 +307,49 @@ end
 
 -- Messages and counters -------------------------------------------------------------------------------------------
 
-local function send(topic, root, hash)
-  call('RPUSH', P .. topic, 'li2e' .. encoded(root) .. encoded(hash) .. 'e')
+-- May messages go to a topic? What peers' records name may be a key of ours, or hold what another program has put there.
+local destinations = {}
+local function takes_messages(topic)
+  if destinations[topic] == nil then
+    local of_ours = find(topic, 'brrr:', 1, true) or find(topic, 'brrr_count/', 1, true)
+    local held = not of_ours and call('TYPE', P .. topic).ok
+    destinations[topic] = held == 'list' or held == 'none'
+  end
+  return destinations[topic]
 end
 
--- Counts messages of a job; returns how many there are by now.
-local function count(root, n) return call('INCRBY', P .. 'brrr_count/' .. root, n) end
+-- Before anything is written: may messages go to a topic that a call or a client chose?
+local function check_topic(topic)
+  if not takes_messages(topic) then error('WRONGKEY ' .. P .. topic, 0) end
+end
+
+-- Where no message can go none is sent: that must not keep a call from ending.
+local function send(topic, root, hash)
+  if takes_messages(topic) then call('RPUSH', P .. topic, 'li2e' .. encoded(root) .. encoded(hash) .. 'e') end
+end
+
+-- Counts messages of a job; returns how many there are by now. A counter that is none is replaced: it may be lost without
+-- harm, and a transition must not end in its middle.
+local function count(root, n)
+  local key = P .. 'brrr_count/' .. root
+  local counted = redis.pcall('INCRBY', key, n)
+  if type(counted) == 'number' then return counted end
+  local err = counted.err
+  if not (find(err, 'WRONGTYPE', 1, true) or find(err, 'not an integer', 1, true) or find(err, 'overflow', 1, true)) then
+    error(err, 0)
+  end
+  call('SET', key, n)
+  return n
+end
+
+-- How often a message came back, for its next delivery. A peer may be the next to take it, and tells nobody: so this is kept
+-- for a day, and thrown away when there is too much of it.
+local function remember_receives(topic, body, receives)
+  local key = P .. 'brrr:receives:' .. topic
+  if call('HLEN', key) >= 10000 then call('DEL', key) end
+  call('HSET', key, body, receives)
+  call('EXPIRE', key, 86400)
+end
 
 -- Forgets a delivered message: of this worker, of this number, and what is remembered of its earlier deliveries.
 local function ack(worker, number, topic, body)
@@ -455,6 +520,11 @@ local function is_over(root)
   local job = call('HGET', job_record(root), 'job')
   read('a job record', 'job', root)
   return job and entry(job, 'state') ~= nil
+end
+
+-- Before anything is written: can the job's record be read? `ended`: '', if the script has no use for it.
+local function check_job(root, ended)
+  if ended ~= '' then is_over(root) end
 end
 
 -- Writes down how a job ended, if it is one of ours and alive.

@@ -2,8 +2,8 @@
 -- that the run record waits for, in its order, up to MOST_AT_ONCE bytes.
 
 local hash, root = ARGV[2], ARGV[3]
-local found = call('HMGET', record(hash), 'call', 'value', 'failure/' .. root, 'run/' .. root)
-found[5] = call('HGET', job_record(root), 'job')
+local found = fields(record(hash), 'call', 'value', 'failure/' .. root, 'run/' .. root)
+found[5] = fields(job_record(root), 'job')[1]
 
 local sample = {}
 local run = found[4]
@@ -16,7 +16,7 @@ if run and not found[2] and not found[3] then
   while i and byte(run, i) ~= 101 and bytes <= MOST_AT_ONCE do
     local name
     name, i = text(run, i)
-    local pair = call('HMGET', record(name), 'value', 'failure/' .. root)
+    local pair = fields(record(name), 'value', 'failure/' .. root)
     sample[2 * n + 1], sample[2 * n + 2] = pair[1], pair[2]
     n, bytes = n + 1, bytes + size(pair)
   end

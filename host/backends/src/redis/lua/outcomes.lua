@@ -3,7 +3,7 @@
 local failure = 'failure/' .. ARGV[2]
 local flat, bytes = {}, 0
 for n = 3, #ARGV do
-  local pair = call('HMGET', record(ARGV[n]), 'value', failure)
+  local pair = fields(record(ARGV[n]), 'value', failure)
   flat[#flat + 1] = pair[1]
   flat[#flat + 1] = pair[2]
   bytes = bytes + size(pair)

@@ -7,42 +7,59 @@ local receives_of = P .. 'brrr:receives:'
 -- So many at a time: the next one who comes does the rest.
 local some = 1000
 
+local function holds_receives(of)
+  local held = call('TYPE', receives_of .. of).ok
+  return held == 'hash' or held == 'none'
+end
+
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- Whatever may be wrong is found before anything is written.
+check_topic(topic)
+call('HLEN', receives_of .. topic)
+call('HLEN', P .. 'brrr:held:' .. worker)
 
 for _, member in ipairs(call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, some)) do
   -- What has not this form is a message that nobody can read; who works on it sets it aside.
   local _, _, receives, start = find(member, '^[^:]*:(%d+):()')
   local body = sub(member, start or 1)
   call('RPUSH', list, body)
-  if receives and receives ~= '0' then call('HSET', receives_of .. topic, body, receives) end
+  if receives and receives ~= '0' then remember_receives(topic, body, receives) end
   call('ZREM', delayed, member)
 end
 
 for _, member in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, some)) do
   local holder, number = string.match(member, '^(.*)/(%d+)$')
-  local held = holder and call('HGET', P .. 'brrr:held:' .. holder, number)
-  if held then
+  local held = holder and redis.pcall('HGET', P .. 'brrr:held:' .. holder, number)
+  local later = false
+  if type(held) == 'string' then
     local _, _, receives, length, start = find(held, '^(%d+):(%d+):()')
     -- Nobody can say of what topic it is otherwise; it stays where it is held.
     if start then
       local of, body = sub(held, start, start + length - 1), sub(held, start + length)
-      call('RPUSH', P .. of, body)
-      call('HSET', receives_of .. of, body, receives)
-      call('HDEL', P .. 'brrr:held:' .. holder, number)
+      later = not takes_messages(of) or not holds_receives(of)
+      if not later then
+        call('RPUSH', P .. of, body)
+        remember_receives(of, body, receives)
+        call('HDEL', P .. 'brrr:held:' .. holder, number)
+      end
     end
   end
-  call('ZREM', leases, member)
+  -- Of another topic whose keys hold something else: it waits where it is held, and keeps nobody from working.
+  if later then call('ZADD', leases, now + 60000, member) else call('ZREM', leases, member) end
 end
 
 local answer = { -1 }
 -- First what woke somebody who waited; whoever comes takes it.
-local bodies = max > 0 and call('LPOP', P .. 'brrr:arrived:' .. topic, max) or {}
-if #bodies < max then
-  for _, body in ipairs(call('LPOP', list, max - #bodies) or {}) do bodies[#bodies + 1] = body end
-end
-if #bodies > 0 then
-  local last = call('INCRBY', P .. 'brrr:deliveries', #bodies) - #bodies
+local arrived = P .. 'brrr:arrived:' .. topic
+local ready = math.min(max, call('LLEN', arrived) + call('LLEN', list))
+if ready > 0 then
+  local last = call('INCRBY', P .. 'brrr:deliveries', ready) - ready
+  local bodies = call('LPOP', arrived, ready) or {}
+  if #bodies < ready then
+    for _, body in ipairs(call('LPOP', list, ready - #bodies) or {}) do bodies[#bodies + 1] = body end
+  end
   local known = call('EXISTS', receives_of .. topic) == 1
   local prefix = ':' .. #topic .. ':' .. topic
   for n, body in ipairs(bodies) do

@@ -23,7 +23,7 @@ else
   call('ZADD', P .. 'brrr:delayed:' .. topic, due, ARGV[6] .. ':' .. receives .. ':' .. body)
 end
 if what == 'back' and ARGV[5] == '0' and receives > 0 then
-  call('HSET', receives_of, body, receives)
+  remember_receives(topic, body, receives)
 else
   call('HDEL', receives_of, body)
 end

@@ -3,8 +3,13 @@
 -- { task }: the hash stands for a call of that task
 
 local hash, root, topic, now, left, last = ARGV[2], ARGV[3], ARGV[4], ARGV[8], ARGV[9], ARGV[10]
+-- Whatever may be wrong is found before anything is written.
+check_topic(topic)
 local found, task = compare(hash, ARGV[5])
 if found == 'other' then return { task } end
+call('HEXISTS', record(hash), 'value')
+is_over(root)
+if left ~= '' then call('ZCARD', P .. 'brrr:delayed:' .. topic) end
 if found == 'new' then call('HSET', record(hash), 'call', ARGV[5]) end
 -- Never replaced: a client that repeats itself must not revive a job that is over.
 if call('HSETNX', job_record(root), 'job', ARGV[6]) == 1 then

@@ -5,7 +5,7 @@ use brrr_protocol::ports::{Place, Visit};
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, cmd, pipe};
 
-use super::super::Redis;
+use super::super::{Redis, error};
 use super::packed::{ripe, text, unpacked};
 use super::server_time;
 
@@ -32,7 +32,11 @@ impl Redis {
         connection: &mut impl ConnectionLike,
         visit: &mut Visit<'_>,
     ) -> RedisResult<()> {
-        let mut end: isize = cmd("LLEN").arg(list).query_async(connection).await?;
+        let mut end: isize = match cmd("LLEN").arg(list).query_async(connection).await {
+            // What another program has put there is no message.
+            Err(error) if error::is_wrong_type(&error) => 0,
+            length => length?,
+        };
         while end > 0 {
             let start = (end - PAGE).max(0);
             let mut page = cmd("LRANGE");

@@ -12,12 +12,12 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Queue, Receipt, Visit};
 use redis::aio::ConnectionLike;
-use redis::{RedisResult, cmd, pipe};
+use redis::{RedisResult, Value, cmd, pipe};
 use tokio::time::Instant;
 
 use self::packed::dead_letter;
 pub(super) use self::packed::{Held, delayed};
-use super::{Redis, scripts};
+use super::{Redis, error, scripts};
 use crate::now_millis;
 
 /// Leases that begin and messages that are delayed while a receiver waits are told to nobody; so it looks this often.
@@ -31,6 +31,12 @@ async fn server_time(connection: &mut impl ConnectionLike) -> RedisResult<u64> {
 
 pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Can the key of this topic be a list of messages? Peers choose their topics as they like, but not among our keys, in whatever
+/// namespace. (`lua/lib.lua` says the same.)
+fn may_be_a_topic(topic: &Topic) -> bool {
+    !topic.as_str().contains("brrr:") && !topic.as_str().contains("brrr_count/")
 }
 
 impl Redis {
@@ -66,20 +72,29 @@ impl Queue for Redis {
         let mut connection = self.0.connections.shared();
         let delays = messages.iter().any(|message| !message.delay.is_zero());
         let now = if delays { server_time(&mut connection).await.map_err(failed())? } else { 0 };
+        let (fit, unfit): (Vec<_>, Vec<_>) = messages.iter().partition(|message| may_be_a_topic(&message.topic));
         let mut pipe = pipe();
-        for Outgoing { topic, body, delay } in messages {
+        for Outgoing { topic, body, delay } in &fit {
             if delay.is_zero() {
-                pipe.cmd("RPUSH").arg(self.0.keys.topic(topic)).arg(body).ignore();
+                pipe.cmd("RPUSH").arg(self.0.keys.topic(topic)).arg(body);
             } else {
                 let set = self.0.keys.delayed(topic.as_str());
-                pipe.cmd("ZADD")
-                    .arg(set)
-                    .arg(now.saturating_add(millis(*delay)))
-                    .arg(delayed(0, body.as_bytes()))
-                    .ignore();
+                pipe.cmd("ZADD").arg(set).arg(now.saturating_add(millis(*delay))).arg(delayed(0, body.as_bytes()));
             }
         }
-        pipe.exec_async(&mut connection).await.map_err(failed())
+        let sent: Vec<Value> = pipe.ignore_errors().query_async(&mut connection).await.map_err(failed())?;
+        // One that goes where something else is must not keep the others from being sent.
+        let mut wrong = unfit.first().map(|message| self.0.keys.topic(&message.topic));
+        for (message, sent) in fit.iter().zip(sent) {
+            match sent {
+                Value::ServerError(error) if error.code() == "WRONGTYPE" => {
+                    wrong = Some(self.0.keys.topic(&message.topic))
+                }
+                Value::ServerError(error) => return Err(failed()(error.into())),
+                _ => {}
+            }
+        }
+        wrong.map_or(Ok(()), |key| Err(error::of_wrong_key(&key, "send messages")))
     }
 
     async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
@@ -159,11 +174,23 @@ impl Queue for Redis {
     }
 
     async fn check(&self, topic: &Topic, _longest_run: Duration) -> Result<()> {
-        let ours = ["brrr:", "brrr_count/"].into_iter().find(|prefix| topic.as_str().starts_with(prefix));
-        ours.map_or(Ok(()), |prefix| {
-            let reason = format!("keys that begin with {prefix:?} are brrr-host's own; take another name");
-            Err(Error::new(ErrorKind::Config, "redis", format!("work on topic {topic}"), reason))
-        })
+        let doing = format!("work on topic {topic}");
+        if !may_be_a_topic(topic) {
+            let reason = "keys with `brrr:` or `brrr_count/` are brrr-host's own; take another name";
+            return Err(Error::new(ErrorKind::Config, "redis", doing, reason));
+        }
+        let (keys, name) = (&self.0.keys, topic.as_str());
+        let of_topic = [(keys.topic(topic), "list"), (keys.delayed(name), "zset"), (keys.receives(name), "hash")];
+        let mut look = pipe();
+        for (key, _) in &of_topic {
+            look.cmd("TYPE").arg(key);
+        }
+        let found: Vec<String> =
+            look.query_async(&mut self.0.connections.shared()).await.map_err(self.error(doing.as_str()))?;
+        match of_topic.iter().zip(found).find(|((_, wanted), found)| found != wanted && found != "none") {
+            Some(((key, _), _)) => Err(error::of_wrong_key(key, &doing)),
+            None => Ok(()),
+        }
     }
 
     async fn depth(&self, topic: &Topic) -> Result<u64> {
@@ -172,7 +199,10 @@ impl Queue for Redis {
         let mut look = pipe();
         look.cmd("LLEN").arg(self.0.keys.topic(topic)).cmd("ZCARD").arg(self.0.keys.delayed(topic.as_str()));
         look.cmd("LLEN").arg(self.0.keys.arrived(topic));
-        let (ready, delayed, arrived): (u64, u64, u64) = look.query_async(&mut connection).await.map_err(failed())?;
+        let found: Vec<Value> = look.ignore_errors().query_async(&mut connection).await.map_err(failed())?;
+        // What holds something else has no messages.
+        let count = |n: usize| if let Some(Value::Int(n)) = found.get(n) { u64::try_from(*n).unwrap_or(0) } else { 0 };
+        let (ready, delayed, arrived) = (count(0), count(1), count(2));
         let held = self.held(&mut connection).await.map_err(failed())?;
         Ok(ready + delayed + arrived + held.iter().filter(|(of, ..)| of == topic.as_str()).count() as u64)
     }

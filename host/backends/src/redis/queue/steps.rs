@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use brrr_protocol::error::Result;
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, Receipt};
+use brrr_protocol::ports::{DeadLetter, Delivery, Queue, Receipt};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, cmd, pipe};
 
@@ -13,10 +13,16 @@ use super::packed::{Held, dead_letter, delayed, delivery, packed, ripe, unpacked
 use super::take::Taken;
 use super::{millis, server_time};
 
+/// Seconds for which it is remembered how often messages of a topic came back: a peer may be the next to take one, and tells
+/// nobody. Each return begins them anew. (`remember_receives` in `lua/lib.lua` does the same.)
+pub(super) const RECEIVES_KEPT: u32 = 86_400;
+
 impl Redis {
     /// What `lua/receive.lua` does.
     pub(super) async fn take_by_steps(&self, topic: &Topic, max: usize) -> Result<Taken> {
         let failed = || self.error("receive messages");
+        // A transaction does all that it can, even if one of its commands meets a key of another type.
+        self.check(topic, Duration::ZERO).await?;
         let now = server_time(&mut self.0.connections.shared()).await.map_err(failed())?;
         self.ripen(topic, now).await.map_err(failed())?;
         self.return_expired(now).await.map_err(failed())?;
@@ -40,6 +46,7 @@ impl Redis {
                 pipe.cmd("RPUSH").arg(&list).arg(body).cmd("ZREM").arg(&set).arg(member);
                 if receives > 0 {
                     pipe.cmd("HSET").arg(&receives_of).arg(body).arg(receives);
+                    pipe.cmd("EXPIRE").arg(&receives_of).arg(RECEIVES_KEPT);
                 }
             }
             if watch.commit(pipe).await? {
@@ -67,8 +74,14 @@ impl Redis {
                 look.arg(&held).arg(number);
                 let found: Option<Vec<u8>> = look.query_async(watch.connection()).await?;
                 let Some((receives, topic, body)) = found.as_deref().and_then(unpacked) else { continue };
+                if self.check(&topic.into(), Duration::ZERO).await.is_err() {
+                    // It waits where it is held, and keeps nobody from working.
+                    pipe.cmd("ZADD").arg(&leases).arg(now + 60_000).arg(member);
+                    continue;
+                }
+                let of_topic = self.0.keys.receives(topic);
                 pipe.cmd("RPUSH").arg(self.0.keys.topic(&topic.into())).arg(body);
-                pipe.cmd("HSET").arg(self.0.keys.receives(topic)).arg(body).arg(receives);
+                pipe.cmd("HSET").arg(&of_topic).arg(body).arg(receives).cmd("EXPIRE").arg(&of_topic).arg(RECEIVES_KEPT);
                 pipe.cmd("HDEL").arg(&held).arg(number);
             }
             if watch.commit(pipe).await? {
