@@ -28,7 +28,7 @@ pub struct PermissionArgs {
     dir: Vec<DirRule>,
 
     /// Don't ask about what brrr.toml grants the components beyond its folder. (A file named by --config is not asked about.)
-    #[arg(long, env = "BRRR_YES")]
+    #[arg(long, env = "BRRR_YES", value_parser = clap::builder::BoolishValueParser::new())]
     pub yes: bool,
 }
 
