@@ -20,6 +20,7 @@ use brrr_protocol::doctor::{Doctor, Look};
 use brrr_protocol::gate::Always;
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
 use brrr_protocol::options::Options;
+use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task, spawn_counter};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 use brrr_protocol::step::{Limits, Site, step};
@@ -103,6 +104,7 @@ fn number(value: &[u8]) -> u64 {
 }
 
 async fn work(backend: Arc<dyn Backend>) {
+    let outcomes = OutcomeCache::default();
     loop {
         for delivery in backend.queue().receive(&"ours".into(), 8, Duration::from_secs(1)).await.unwrap() {
             let limits = Limits::default();
@@ -110,6 +112,7 @@ async fn work(backend: Arc<dyn Backend>) {
                 backend: &backend,
                 handler: &Ours,
                 limits: &limits,
+                outcomes: &outcomes,
                 gate: &Always,
                 observer: None,
                 clock: &|| 1_000,

@@ -10,7 +10,7 @@ use brrr_protocol::ErrorKind;
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{Call, Topic};
 use brrr_protocol::ports::{Backend, Cache, Key, NewJob, Outgoing, Queue, Store, Work, spawn_counter};
-use brrr_protocol::wire::Message;
+use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
 use redis::{Value, cmd};
@@ -186,8 +186,10 @@ async fn a_full_server_and_foreign_keys_are_named() {
     let Some(server) = server(&["--maxmemory", "4000000"]) else { return };
     let (redis, mut raw) = (Redis::connect(Options::new(url(&server))).await.unwrap(), raw(&server).await);
     cmd("SET").arg("brrr:call:c").arg("x").query_async::<Value>(&mut raw).await.unwrap();
-    let error = redis.get(&Key::value(&"c".into())).await.unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Corrupt, "{error}");
+    assert_eq!(redis.get(&Key::value(&"c".into())).await.unwrap(), None);
+    let found = redis.get(&Key::call(&"c".into())).await.unwrap().expect("something");
+    let error = CallRecord::decode(&found).unwrap_err();
+    assert!(error.kind == ErrorKind::Malformed && error.to_string().contains("the key brrr:call:c"), "{error}");
     let mut error = None;
     for n in 0..200 {
         let key = Key::value(&format!("big{n}").as_str().into());

@@ -118,7 +118,11 @@ async fn n_calls_one_after_the_other_read_n_values() {
     let mut per_call = Vec::new();
     for n in [50_u64, 400] {
         let mut world = World::open(Kind::Memory).await;
-        let counted = Arc::new(Counted { inner: world.backend.clone(), value_reads: AtomicU64::new(0) });
+        let counted = Arc::new(Counted {
+            inner: world.backend.clone(),
+            reads: AtomicU64::new(0),
+            value_reads: AtomicU64::new(0),
+        });
         world.backend = counted.clone();
         world.client = Client::new(counted.clone());
         let handler = chain();

@@ -97,7 +97,8 @@ impl World {
     /// A step in a worker with this gate.
     pub async fn step_at(&self, gate: &dyn Gate, handler: &Native, delivery: &Delivery) -> Step {
         let (backend, limits) = (&self.backend, &self.limits);
-        let site = Site { backend, handler, limits, outcomes: &self.outcomes, gate, observer: Some(&self.told), clock: &now };
+        let site =
+            Site { backend, handler, limits, outcomes: &self.outcomes, gate, observer: Some(&self.told), clock: &now };
         step(&site, delivery, false).await.unwrap()
     }
 

@@ -213,7 +213,7 @@ async fn a_run_whose_time_ends_while_the_backend_is_read_has_timed_out() {
     let fixture = Fixture { name: "parent", tasks: &[("parent", false, None)], ..Fixture::default() };
     let mut rig = Rig::new(&fixture, limits).await;
     rig.backend = Arc::new(Mute { inner: Memory::new(), panics: false });
-    let run = Run { task: "parent", payload: &[0, 255, 0], call: "call", before: None, outcomes: Vec::new() };
+    let run = Run { task: "parent", payload: &[1, 255, 0], call: "call", before: None, outcomes: Vec::new() };
     let (ended, replay) = rig.run_after(run).await.unwrap();
     let Ended::Failed { failure, retryable } = ended else { panic!("{ended:?}") };
     assert_eq!((failure.kind, retryable), (FailureKind::Timeout, true));
@@ -222,7 +222,7 @@ async fn a_run_whose_time_ends_while_the_backend_is_read_has_timed_out() {
 
     // A panic says nothing about the call.
     rig.backend = Arc::new(Mute { inner: Memory::new(), panics: true });
-    let run = Run { task: "parent", payload: &[0, 255, 0], call: "call", before: None, outcomes: Vec::new() };
+    let run = Run { task: "parent", payload: &[1, 255, 0], call: "call", before: None, outcomes: Vec::new() };
     let error = rig.run_after(run).await.err().unwrap();
     assert!(error.to_string().contains("panicked"), "{error}");
 }

@@ -68,7 +68,7 @@ impl BackendArgs {
     /// # Errors
     /// When the backend can't be opened, or is of this process alone: nobody would ever answer.
     pub async fn open_shared(&self) -> anyhow::Result<Arc<dyn Backend>> {
-        self.open(false).await
+        self.open_for_others(false).await
     }
 
     /// As `open_shared`, for what has nothing to do where nothing is: makes neither a file nor a folder.
@@ -76,16 +76,17 @@ impl BackendArgs {
     /// # Errors
     /// As `open_shared`; `NotSetUp` when the file is missing.
     pub async fn open_existing(&self) -> anyhow::Result<Arc<dyn Backend>> {
-        self.open(true).await
+        self.open_for_others(true).await
     }
 
-    async fn open(&self, must_exist: bool) -> anyhow::Result<Arc<dyn Backend>> {
+    async fn open_for_others(&self, must_exist: bool) -> anyhow::Result<Arc<dyn Backend>> {
         let places = Places { must_exist, ..self.places(None) };
         if places.is_of_one_process() {
             let text = "`memory:` is of one process alone: no worker would see this; use sqlite:PATH, or `run --http`";
             return Err(Told::new(Exit::BadBackend, text).into());
         }
-        self.open(None).await
+        self.check_folder()?;
+        Ok(places.open().await?)
     }
 
     /// Opens the backend, with leases of another length if given.
@@ -93,12 +94,18 @@ impl BackendArgs {
     /// # Errors
     /// When it can't be opened, or is in this folder's `.brrr` and that is not this user's.
     pub async fn open(&self, lease: Option<Duration>) -> anyhow::Result<Arc<dyn Backend>> {
+        self.check_folder()?;
+        Ok(self.places(lease).open().await?)
+    }
+
+    /// Refuses this folder's `.brrr`, where the backend is in it, if it is not this user's.
+    fn check_folder(&self) -> anyhow::Result<()> {
         let named = [&self.backend, &self.queue, &self.store].into_iter().flatten();
         if named.clone().count() == 0 || named.clone().any(|url| url == "sqlite:") {
             trust::check_own_folder(Path::new(""))
                 .map_err(|error| Told::new(Exit::BadBackend, format!("{}: {error}", trust::OWN_FOLDER)))?;
         }
-        Ok(self.places(lease).open().await?)
+        Ok(())
     }
 }
 

@@ -35,8 +35,8 @@ pub fn all() -> Vec<Mutant> {
         breaks("repair-sends-nothing", "A call that is lost is queued again")
             .edit(
                 "doctor/repair.rs",
-                "        self.backend.queue().send_many(&[Outgoing::now(topic, &message)]).await?;",
-                "",
+                "        match self.backend.queue().send_many(&[Outgoing::now(topic, &message)]).await {",
+                "match if $on { Ok(()) } else { self.backend.queue().send_many(&[Outgoing::now(topic, &message)]).await } {",
             )
             .found_by(DIE),
         breaks("repair-makes-nothing-ready", "A parent that nobody will wake is run, whatever it waits for")

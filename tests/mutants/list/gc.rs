@@ -33,7 +33,7 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by(NEEDED),
         breaks("jobs-that-began-meanwhile-ignored", "What a job needs that began meanwhile stays")
-            .edit("gc/sweep.rs", "let listed = self.mark_new(&mut marks).await?;", "let listed = 0;")
+            .edit("gc/sweep.rs", "self.mark_new(&mut marks).await?", "0")
             .open("a job that began meanwhile, has used a value and has it computed again: no oracle looks at what is told it then"),
         breaks("values-that-came-meanwhile-removed", "A value that came after the look is somebody's who waits for it")
             .edit("gc/sweep.rs", "marks.removable.contains(&bits(call.as_str()))", "($on || $right)")

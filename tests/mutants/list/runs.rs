@@ -157,7 +157,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("call-to-a-topic-of-nobody", "A call goes only to topics that are announced or named").edit(
             "step.rs",
             "                Callable::Unannounced => return self.unannounced(job, call, run_after).await.map(Some),",
-            "Callable::Unannounced => {}",
+            "Callable::Unannounced if $on => {} $right",
         ).elsewhere("semantics: topics"),
         breaks("unfit-topic-called", "A call goes only to topics that have a fit name").edit(
             "topics.rs",
@@ -167,7 +167,10 @@ pub fn all() -> Vec<Mutant> {
         breaks("waits-for-what-is-not-registered", "A run that waits for a topic waits for no call").edit(
             "step.rs",
             "        let run = RunRecord { total: 0, need: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };",
-            "let run = RunRecord { unknown_since: since, ..run_after.clone() };",
+            "let run = match (RunRecord { unknown_since: since, ..run_after.clone() }) {
+                 run if $on => run,
+                 run => RunRecord { total: 0, need: 0, sample: Vec::new(), ..run },
+             };",
         ).elsewhere("semantics: topics"),
         breaks("too-many-deliveries-allowed", "4.6: a message that kills its workers is set aside").edit(
             "step.rs",
