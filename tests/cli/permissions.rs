@@ -288,7 +288,9 @@ fn a_secret_on_the_command_line_is_warned_of() {
     let worker = env.worker(&["--env", "API_TOKEN=hunter2", "--env", "COLOUR=red"]);
     worker.wait_for_stderr("can read the value of API_TOKEN");
     let stderr = worker.stop().stderr;
-    assert!(!stderr.contains("COLOUR") && !stderr.contains("hunter2"), "{stderr}");
+    let warned = |key: &str| stderr.lines().any(|line| line.contains("WARN") && line.contains(key));
+    assert!(!warned("COLOUR") && !stderr.contains("hunter2"), "{stderr}");
+    assert!(stderr.contains("may reach: env API_TOKEN=…, env COLOUR=…"), "{stderr}");
 }
 
 #[test]
