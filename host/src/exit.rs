@@ -17,7 +17,7 @@
 //! | 17 | component: it can't be built, because a tool is missing; the message says how to install it |
 //! | 18 | component: it can't be built, because a tool failed (a mistake in the sources, mostly) |
 //! | 19 | component: the folder is no project that `build` knows, or could be two |
-//! | 20 | backend: a URL or option that no backend takes |
+//! | 20 | backend: a URL or option that no backend takes; a Redis that evicts keys |
 //! | 21 | backend: it can't be reached, or is busy |
 //! | 22 | backend: not a store of ours, or damaged |
 //! | 23 | backend: it is read-only |

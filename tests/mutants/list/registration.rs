@@ -141,7 +141,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise/defer.rs",
             WRITE_RUN,
             "p.store.put(&key, d.run_after.encode()).await?; Swap::Done",
-        ),
+        ).found_by("every_fault_heals"),
         breaks("no-run-record", "4.3: a run that waits says what for, so that one wake-up is enough").edit(
             "stepwise/defer.rs",
             WRITE_RUN,
