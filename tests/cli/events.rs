@@ -62,9 +62,10 @@ fn events_on_stdout_are_nothing_but_events() {
 #[test]
 fn published_events_are_followed_from_elsewhere() {
     let env = Env::new();
+    env.run(["events"]).refused(27, &["no such file"]);
+    let id = schedule(&env, &["calls_always_fails", "{\"catch\": false}"]);
     let none = env.run(["events"]);
     assert!(none.ok().is_empty() && none.stderr.contains("--publish-events"), "{none:#?}");
-    let id = schedule(&env, &["calls_always_fails", "{\"catch\": false}"]);
     let follow = env.start(["events", "--follow", "--job", &id]);
     let worker = env.worker(&["--max-running", "1", "--publish-events"]);
     env.run(["call", "fib", "{\"n\": 3}"]).ok();

@@ -62,7 +62,7 @@ fn calls_outlive_the_component_that_they_began_on() {
     // Compiled by now, so that the swap takes no time to speak of.
     env.run([std::ffi::OsStr::new("inspect"), other_guest().as_os_str()]).ok();
     put(&env, &guest(), "app.wasm");
-    let worker = env.start(["run", "--watch", "app.wasm", "--events", "events"]);
+    let worker = env.start(["run", "--watch", "app.wasm", "--events", "events", "--call-topic", "elsewhere"]);
     told(&worker, "serving topic", 1);
     let events = || std::fs::read_to_string(env.path("events")).unwrap_or_default();
     let happened = |task: &str, to: &str| {

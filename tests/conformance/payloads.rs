@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use brrr_protocol::model::hex;
+use brrr_protocol::model::{FailureKind, hex};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
 use brrr_protocol::replay::Replay;
@@ -62,7 +62,8 @@ pub async fn another_topic(fleet: &Fleet) {
 }
 
 pub async fn an_explicit_hash(fleet: &Fleet) {
-    assert_eq!(fleet.value("call_hash", json!({"hash": "my own"})).await, json!([1, 1]));
+    let failure = fleet.call("call_hash", json!({"hash": "my own"})).await.unwrap_err();
+    assert_eq!((failure.kind, failure.attempts), (FailureKind::Conflict, 1));
     let call = fleet.client.call(&"my own".into(), &topic()).await.unwrap().unwrap();
     assert_eq!(
         (call.task.as_str(), &call.payload[..]),

@@ -48,6 +48,10 @@ pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<End
         Ok(Err(HandlerError::Child(child))) => (Failure::of_parent(about.task, &calls::failure(child)), false),
         Err(error) if error.is::<Suspended>() => return Ok(Ended::Suspended),
         Err(error) => match error.downcast::<BackendFailed>() {
+            // A call hash that stands for another call is the mistake of who asked.
+            Ok(BackendFailed(error)) if error.kind == ErrorKind::Conflict => {
+                (Failure::new(FailureKind::Conflict, about.task, error.to_string()), false)
+            }
             Ok(BackendFailed(error)) => return Err(error),
             // The others' doing: nothing is known about this call.
             Err(error) if error.is::<NoHandles>() => {

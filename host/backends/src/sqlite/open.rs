@@ -40,8 +40,7 @@ pub(super) fn writer(path: &Path, max_pages: Option<u32>, must_exist: bool) -> R
     }
     create(path)?;
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // Of a new file: what is removed can be given back to the system, see `compact`. Has no effect on one that has tables.
-    conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL").map_err(|e| translate(path, "open", e))?;
+    set_auto_vacuum(&conn).map_err(|e| translate(path, "open", e))?;
     set_wal(&conn, path)?;
     schema::prepare(&conn, path)?;
     conn.execute_batch(&format!(
@@ -114,6 +113,13 @@ fn set_wal(conn: &Connection, path: &Path) -> Result<()> {
             Err(e) => return Err(translate(path, "open", e)),
         }
     }
+}
+
+/// Of a new file: what is removed can be given back to the system, see `compact`. Not of one that has tables: there it has no
+/// effect, and would wait for a writer elsewhere.
+fn set_auto_vacuum(conn: &Connection) -> rusqlite::Result<()> {
+    let pages: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if pages == 0 { conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL") } else { Ok(()) }
 }
 
 fn folder(path: &Path) -> &Path {
