@@ -129,8 +129,8 @@ mod tests {
     fn a_part_of_a_line_has_an_end() {
         let mut text = String::new();
         let mut writer = Escaping::one_line(&mut text, 4);
-        write!(writer, "a{}", "b\nc").unwrap();
-        write!(writer, "defg").unwrap();
+        writer.write_str("ab\nc").unwrap();
+        writer.write_str("defg").unwrap();
         assert_eq!(text, "ab\\nc…");
     }
 }
