@@ -77,6 +77,15 @@ impl Place {
         });
     }
 
+    /// Waits until so many jobs have completed, as the store says.
+    fn until_ended(&self, count: usize) {
+        eventually("all jobs have completed", || {
+            let jobs = self.env.run(["jobs", "--counts", "--output", "json"]).json();
+            let completed = jobs["counts"]["completed"] == count;
+            if completed { Ok(()) } else { Err(format!("{}: {jobs}", self.backend)) }
+        });
+    }
+
     /// How often the server did this, scripts included; `None`: there is no server that counts.
     fn commands(&self, name: &str) -> Option<usize> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server.as_ref()?.port)).expect("the server");
@@ -105,7 +114,7 @@ fn a_worker_that_starts_later_gets_its_share() {
         let first = place.worker("first", &["--max-running", "3"]);
         place.until("the first worker is busy", &["first"], "sleeper", "running", 3);
         let second = place.worker("second", &["--max-running", "3"]);
-        place.until("all are done", &["first", "second"], "sleeper", "completed", 18);
+        place.until_ended(18);
         let share = place.count("second", "sleeper", "completed");
         assert!(share >= 3, "{}: the second worker ran {share}", place.backend);
         first.stop().ok();

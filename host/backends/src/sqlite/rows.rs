@@ -337,3 +337,31 @@ fn kind(name: &str) -> Option<Kind> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is written without a look at what is there, and then taken back, hides nothing.
+    #[test]
+    fn a_record_that_was_taken_back_and_never_read_is_still_there() {
+        let conn = Connection::open_in_memory().unwrap();
+        super::super::schema::prepare(&conn, std::path::Path::new(":memory:")).unwrap();
+        let (there, absent) = (Key::new("c", Kind::Call), Key::new("c", Kind::Value));
+        let mut rows = Rows::default();
+        rows.set(&there, Some(Bytes::from_static(b"old")));
+        rows.flush(&conn, 1).unwrap();
+
+        let mut rows = Rows::default();
+        for key in [&there, &absent] {
+            let before = rows.set(key, Some(Bytes::from_static(b"new")));
+            rows.restore(key, before);
+        }
+        for _ in 0..2 {
+            assert_eq!(rows.get(&conn, &there).unwrap(), Some(Bytes::from_static(b"old")));
+            assert!(rows.has(&conn, &there).unwrap() && !rows.has(&conn, &absent).unwrap());
+            // Nothing has changed.
+            assert!(!rows.flush(&conn, 2).unwrap());
+        }
+    }
+}
