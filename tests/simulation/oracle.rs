@@ -71,7 +71,8 @@ impl History {
                 let is_over = state.watch.jobs.get(&entry.root).is_some_and(JobRecord::is_over);
                 let failed = state.records.contains_key(&Key::new(&key.id, Kind::Failure(entry.root.clone())));
                 let accepted = state.watch.accepted.contains(&entry.root);
-                if accepted && !is_over && !failed {
+                let unnotified = state.records.iter().any(|(key, record)| is_unnotified(key, record, &entry.root));
+                if accepted && !is_over && !failed && !unnotified {
                     return Err(format!("{entry:?} waits for {}, which nobody will run", key.id));
                 }
             }
