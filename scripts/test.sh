@@ -20,4 +20,4 @@ for backend in sqlite aws-local; do
 done
 # Last, so that its summary is what one sees.
 say "the host"
-cargo test --workspace --locked
+cargo test --workspace --locked --no-fail-fast

@@ -197,7 +197,8 @@ mod tests {
         assert_eq!(cycles(&[(2, 3), (1, 2), (3, 1), (3, 9), (5, 1)]), [[1, 2, 3]]);
         assert_eq!(cycles(&[(1, 2), (2, 1), (3, 4), (4, 3), (4, 1)]), [[1, 2], [3, 4]], "one leads to the other");
         assert_eq!(cycles(&[(1, 2), (2, 1), (3, 4), (4, 3), (2, 3)]), [[1, 2], [3, 4]], "and the other way round");
-        let chain: Vec<(u64, u64)> = (0..100).flat_map(|n| [(2 * n, 2 * n + 1), (2 * n + 1, 2 * n), (2 * n + 2, 2 * n)]).collect();
+        let chain: Vec<(u64, u64)> =
+            (0..100).flat_map(|n| [(2 * n, 2 * n + 1), (2 * n + 1, 2 * n), (2 * n + 2, 2 * n)]).collect();
         assert!((SEARCHES..=100).contains(&cycles(&chain).len()), "a chain of cycles");
         let long: Vec<(u64, u64)> = (0..10_000).map(|n| (n, (n + 1) % 10_000)).collect();
         assert_eq!(cycles(&long)[0].len(), 10_000);
