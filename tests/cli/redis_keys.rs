@@ -96,7 +96,11 @@ fn a_topic_may_be_announced_after_it_is_called() {
     let other = env.worker(&["--topic", "later"]);
     eventually("the job ends", || {
         let read = env.run(["read", "--job", &job]);
-        if read.code == Some(0) { Ok(assert_eq!(read.stdout, "5\n")) } else { Err(format!("{read:?}")) }
+        if read.code != Some(0) {
+            return Err(format!("{read:?}"));
+        }
+        assert_eq!(read.stdout, "5\n");
+        Ok(())
     });
     other.stop().ok();
     worker.stop().ok();

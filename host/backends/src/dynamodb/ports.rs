@@ -135,7 +135,7 @@ impl Store for DynamoDb {
             .consistent_read(true)
             .set_exclusive_start_key(start);
         let answer = request.send().await.map_err(|e| self.failed("look through", e))?;
-        let next = answer.last_evaluated_key().and_then(|key| cursor_of(key));
+        let next = answer.last_evaluated_key().and_then(cursor_of);
         let id = |item: &Item| text(item, PK).and_then(|pk| pk.strip_prefix(&*self.prefix)).map(str::to_owned);
         Ok(Page { ids: answer.items().iter().filter_map(id).collect(), next })
     }
