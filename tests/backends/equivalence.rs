@@ -15,7 +15,7 @@ use std::time::Duration;
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, NewJob, Work};
-use brrr_protocol::records::{JobRecord, JobState, RunRecord};
+use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_tasks};
 use brrr_protocol::replay::Wait;
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
@@ -46,8 +46,8 @@ struct Run {
 /// What a transition was, as far as its messages depend on it.
 enum Made<'a> {
     Deferral(&'a Work, &'a Wait),
-    /// Of this call, in a job that is over.
-    Release(&'a CallHash),
+    /// Of this call, for a job that is over.
+    Release(&'a Message),
     Other,
 }
 
@@ -160,10 +160,23 @@ impl History {
         let (stepwise, fused) = (Side::new(stepwise).await, Side::new(fused).await);
         let mut history =
             Self { rng, stepwise, fused, roots, graph, runs: Vec::new(), now: 1_000_000, log: String::new() };
+        if history.rng.u8(..4) > 0 {
+            history.announce().await;
+        }
         if history.rng.u8(..3) == 0 {
             history.crowd().await;
         }
         history
+    }
+
+    /// Workers have announced the task, so that jobs may join calls that are on their way.
+    async fn announce(&self) {
+        for topic in TOPICS {
+            let tasks = encode_tasks(&["another".to_owned(), "task".to_owned()].into());
+            for side in [&self.stepwise, &self.fused] {
+                side.backend().store().put(&Key::tasks(&topic.into()), tasks.clone()).await.unwrap();
+            }
+        }
     }
 
     /// Begins with a call for which about as many parents wait as a backend may keep in one record.
@@ -274,7 +287,7 @@ impl History {
             let _ = writeln!(self.log, "release {:?}", work.message);
             self.stepwise.backend().release(&work).await.unwrap();
             self.fused.backend().release(&work).await.unwrap();
-            return self.check(Made::Release(&work.message.call)).await;
+            return self.check(Made::Release(&work.message)).await;
         }
         match self.rng.u8(..11) {
             10 => self.try_again(run).await,
@@ -357,7 +370,7 @@ impl History {
         }
         let made = match b {
             Deferred::Waiting { .. } => Made::Deferral(&run.work, &wait),
-            Deferred::JobOver => Made::Release(&run.work.message.call),
+            Deferred::JobOver => Made::Release(&run.work.message),
             _ => Made::Other,
         };
         self.check(made).await;
@@ -391,7 +404,11 @@ impl History {
 fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
     let (before, after) = (registered(&side.before), registered(&side.after));
     if let Made::Release(released) = made {
-        let let_go = before.difference(&after).map(|(_, entry)| &entry.parent).chain([*released]);
+        // If the job had only joined the call, another job has the call's message.
+        let had_joined = |(call, entry): &(CallHash, Return)| *call == released.call && entry.message() == **released;
+        let itself = (!before.iter().any(had_joined)).then_some(&released.call);
+        let let_go = before.difference(&after).filter(|entry| !had_joined(entry)).map(|(_, entry)| &entry.parent);
+        let let_go = let_go.chain(itself);
         for call in let_go {
             let mut wanted = after.iter().filter(|(c, entry)| c == call && !is_over(&side.after, &entry.root));
             let queued = side.sent.iter().any(|m| m.call == *call && !is_over(&side.after, &m.root));
@@ -401,7 +418,12 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
             );
         }
         for (call, entry) in before.difference(&after) {
-            assert!(is_over(&side.after, &entry.root), "{name}: {entry:?}, alive, no longer waits for {call:?}");
+            // A job that had joined the call and has its message now.
+            let is_passed_on = entry.parent == *call && side.sent.contains(&entry.message());
+            assert!(
+                is_passed_on || is_over(&side.after, &entry.root),
+                "{name}: {entry:?}, alive, no longer waits for {call:?}"
+            );
         }
         return;
     }
@@ -421,6 +443,10 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
         }
         let message = entry.message();
         let itself = deferred.is_some_and(|(work, _)| work.message == message);
+        // A job that had joined the call, and in which it has failed now.
+        if entry.parent == *call && side.after.contains_key(&Key::failure(call, &entry.root)) {
+            continue;
+        }
         if !itself && is_ready(&side.after, &message.root, &message.call) {
             assert!(side.sent.contains(&message), "{name}: {message:?} no longer waits for {call:?}; nobody wakes it");
         }

@@ -7,7 +7,7 @@ use brrr_protocol::client::{Client, Forgotten, Retried};
 use brrr_protocol::doctor::{Doctor, Finding, Look};
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{CallHash, Root};
-use brrr_protocol::ports::{Backend, NewJob};
+use brrr_protocol::ports::{Backend, Kind, NewJob};
 use brrr_protocol::{ErrorKind, Result};
 
 use crate::transactions::backend;
@@ -98,7 +98,8 @@ async fn collect(view: Arc<dyn Backend>, world: &World, age: u64) -> Result<()> 
     let collected = Collector::new(view).collect(&plan, |_, _| ()).await?;
     let mut state = world.state();
     state.watch.removed += collected.jobs as usize;
-    state.left = state.records.keys().cloned().collect();
+    // What workers have announced stays.
+    state.left = state.records.keys().filter(|key| key.kind != Kind::Tasks).cloned().collect();
     Ok(())
 }
 

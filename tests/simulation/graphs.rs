@@ -27,6 +27,7 @@ pub static GRAPHS: &[Graph] = &[
         &["a", "b", "d"],
     ),
     graph("two jobs, one call", &[("a", All(&["b"])), ("b", All(&[]))], &["a", "a"]),
+    graph("three jobs, one call", &[("a", All(&["b"])), ("b", All(&[]))], &["a", "a", "a"]),
     graph("a job's call is another's child", &[("a", All(&["b"])), ("b", All(&["c"])), ("c", All(&[]))], &["a", "b"]),
     graph("failure", &[("a", All(&["b"])), ("b", Fail)], &["a"]),
     graph("failure caught", &[("a", Catch(&["b", "c"])), ("b", Fail), ("c", All(&[]))], &["a"]),
@@ -149,6 +150,7 @@ pub static GRAPHS: &[Graph] = &[
         &["a", "b"],
     ),
     graph("a job that fails where another does not", &[("m", Moody(&["e"])), ("e", All(&[]))], &["m", "m"]),
+    graph("a call that fails in one of three jobs", &[("m", Moody(&["e"])), ("e", All(&[]))], &["m", "m", "m"]),
     graph("self", &[("a", All(&["a"]))], &["a"]),
     graph("cycle below", &[("r", All(&["a"])), ("a", All(&["b"])), ("b", All(&["a"]))], &["r"]),
     graph(

@@ -8,7 +8,7 @@
 //! - `graph`, `graphs`, `handler`, `peer`, `errand`: what workers, peers and clients do
 //! - `watch`: what no write may do; `oracle`: what must have come of it all
 //! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`,
-//!   `minds`, `cycles`, `claims`, `removal`, `repairs`, `bounds`, `random`
+//!   `minds`, `cycles`, `claims`, `joining`, `removal`, `repairs`, `bounds`, `random`
 
 mod bounds;
 mod claims;
@@ -18,6 +18,7 @@ mod errand;
 mod graph;
 mod graphs;
 mod handler;
+mod joining;
 mod letters;
 mod minds;
 mod oracle;

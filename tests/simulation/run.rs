@@ -12,12 +12,13 @@ use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
 use brrr_protocol::gate::{Always, Entry, Gate};
 use brrr_protocol::model::{Millis, Root};
 use brrr_protocol::outcome_cache::OutcomeCache;
-use brrr_protocol::ports::{Delivery, NewJob, Task};
+use brrr_protocol::ports::{Delivery, Key, NewJob, Task};
+use brrr_protocol::records::encode_tasks;
 use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
 
 use crate::errand::{self, Errand, What};
-use crate::graph::{Graph, LAST, call};
+use crate::graph::{Graph, LAST, call, topic};
 use crate::handler::GraphHandler;
 use crate::peer;
 use crate::plan::{Event, Plan};
@@ -102,7 +103,7 @@ struct Run {
 ///
 /// # Errors
 /// What is wrong; or a history without an end.
-pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, String> {
+pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, String> {
     let world = World::new(graph);
     world.state().fused = plan.fused;
     world.state().opaque = plan.opaque;
@@ -123,6 +124,13 @@ pub fn run(graph: &Arc<Graph>, plan: Plan) -> std::result::Result<History, Strin
     };
     if let (true, Some(random)) = (plan.bad_peers, &plan.random) {
         world.state().staleness = Some(random.clone());
+    }
+    // Peers may lose what they take, so no job may count on a call of theirs. But where that is repaired, some do.
+    if !history.may.with_peers
+        || (plan.repair || plan.bad_peers) && plan.random.as_mut().is_some_and(|random| random.bool())
+    {
+        let tasks = graph.nodes.iter().map(|(name, _)| call(name).task).collect();
+        world.state().records.insert(Key::tasks(&topic()), encode_tasks(&tasks));
     }
     let mut run = Run {
         graph: graph.clone(),

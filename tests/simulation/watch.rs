@@ -33,6 +33,8 @@ pub struct Watch {
     pub jobs: BTreeMap<Root, JobRecord>,
     /// The jobs of which a client was told that they are accepted.
     pub accepted: BTreeSet<Root>,
+    /// The messages that were sent so far.
+    pub sent: BTreeSet<String>,
     /// What the jobs that lived needed when somebody began to remove records, by who that is.
     before: Vec<BTreeMap<Root, BTreeSet<String>>>,
     /// What the runs of a call were told of what they asked for: by job, call and poll.
@@ -186,8 +188,8 @@ impl Watch {
         }
     }
 
-    /// Who waits in a live job is forgotten only once the call has its outcome there; and we make no record that nobody
-    /// will look at.
+    /// Who waits in a live job is forgotten only once the call has its outcome there, or once the call's message was sent for that
+    /// job, which had joined the call; and we make no record that nobody will look at.
     fn pending(
         &self,
         who: Who,
@@ -208,7 +210,8 @@ impl Watch {
         let new = new.map(decode).transpose()?.unwrap_or_default();
         for entry in decode(old)?.returns.difference(&new.returns) {
             let lives = self.jobs.get(&entry.root).is_none_or(|job| !job.is_over());
-            if lives && !records.contains_key(&Key::new(&key.id, Kind::Failure(entry.root.clone()))) {
+            let is_passed_on = *entry.parent.as_str() == *key.id && self.sent.contains(&entry.message().encode());
+            if lives && !is_passed_on && !records.contains_key(&Key::new(&key.id, Kind::Failure(entry.root.clone()))) {
                 return Err(format!("{entry:?} waits still"));
             }
         }

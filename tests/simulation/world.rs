@@ -155,6 +155,7 @@ impl State {
     }
 
     fn send(&mut self, message: Message, delay: Duration) {
+        self.watch.sent.insert(message.body.clone());
         if delay.is_zero() {
             self.ready.push(message);
         } else {

@@ -11,7 +11,7 @@ use crate::listing::Listing;
 use crate::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome, Root, Topic};
 use crate::options::Options;
 use crate::ports::{Backend, Key, Kind, NewJob, Scheduled, Swap};
-use crate::records::{JobEnd, JobRecord, JobState, decode_latest, read_failure};
+use crate::records::{JobEnd, JobRecord, JobState, Latest, read_failure};
 use crate::step::overdue;
 use crate::wire::CallRecord;
 
@@ -226,7 +226,7 @@ impl Client {
             return Ok(Known::Value(value));
         }
         let Some(latest) = store.get(&Key::latest(call)).await? else { return Ok(Known::Nothing) };
-        let latest = decode_latest(&latest).map_err(|e| e.of(&Key::latest(call)))?;
+        let latest = Latest::decode(&latest).map_err(|e| e.of(&Key::latest(call)))?.root;
         let key = Key::failure(call, &latest);
         Ok(match store.get(&key).await? {
             Some(bytes) => Known::Failed(read_failure(&key, &bytes)?),

@@ -6,7 +6,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::model::CallHash;
+use crate::joining::has_joined;
+use crate::model::{Call, CallHash};
 use crate::records::is_waiting;
 use crate::wire::PendingReturns;
 
@@ -18,6 +19,12 @@ pub const MAX_READ: usize = 64;
 /// later, and looks for itself then. (A child that only a peer has run has no `run` record; the doctor finds its cycles.)
 pub(crate) fn may_wait(run: Option<&[u8]>, in_other_jobs: bool) -> bool {
     run.is_some_and(is_waiting) || in_other_jobs
+}
+
+/// The cycle of a call that is about to wait for itself directly. Found before it registers: its entry would be that of a job that
+/// has joined the call.
+pub(crate) fn direct(parent: &CallHash, children: &[Call]) -> Option<Vec<CallHash>> {
+    children.iter().any(|child| child.hash == *parent).then(|| vec![parent.clone(), parent.clone()])
 }
 
 /// A walk from a call up to those that wait for it, looking for one of its targets.
@@ -46,7 +53,7 @@ impl Walk {
 
     /// Takes what was read of `child`. Returns the cycle once there is one: from a call down to itself.
     pub fn read(&mut self, child: &CallHash, pending: &PendingReturns) -> Option<Vec<CallHash>> {
-        for parent in pending.returns.iter().map(|r| &r.parent) {
+        for parent in pending.returns.iter().filter(|entry| !has_joined(entry, child)).map(|entry| &entry.parent) {
             if self.targets.contains(parent) {
                 return Some(self.path(parent, child));
             }
@@ -126,7 +133,7 @@ mod tests {
 
     #[test]
     fn finds_cycles_and_names_them_from_the_top_down() {
-        assert_eq!(walk(&[("a", &["a"])], "a", &["a"]).unwrap(), "a>a");
+        assert_eq!(walk(&[("a", &["a"])], "a", &["a"]), None, "a job has joined the call");
         assert_eq!(walk(&[("b", &["a"]), ("a", &["b"])], "a", &["a"]).unwrap(), "a>b>a");
         // c is about to wait for a, which waits for b, which waits for c.
         assert_eq!(walk(&[("c", &["b"]), ("b", &["a"])], "c", &["a"]).unwrap(), "a>b>c>a");

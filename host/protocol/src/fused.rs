@@ -7,15 +7,16 @@ use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 
-use crate::cycle::{Walk, may_wait};
+use crate::cycle::{self, Walk, may_wait};
 use crate::error::Result;
 use crate::identity::{Described, compare};
+use crate::joining::{self, Start, has_joined, is_on_its_way, pass_on, topic_of};
 use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, size_of_outcome};
 use crate::ports::{
     Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter,
 };
 use crate::records::{
-    JobEnd, JobRecord, JobState, Readiness, RunRecord, Waiting, encode_failure, encode_latest, read_failure,
+    JobEnd, JobRecord, JobState, Latest, Readiness, RunRecord, Waiting, encode_failure, read_failure,
 };
 use crate::registration::Registered;
 use crate::release::{Release, Todo};
@@ -79,20 +80,68 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
     if before.is_none() {
         tx.put(&Key::job(&job.root), &job.record(now).encode())?;
     }
-    tx.put(&Key::latest(&call.hash), &encode_latest(&job.root))?;
-    if before.is_some_and(|job| job.is_over()) {
+    let key = Key::latest(&call.hash);
+    let latest = tx.get(&key)?;
+    let mut new = Latest { root: job.root.clone(), is_on_its_way: false };
+    if before.as_ref().is_some_and(JobRecord::is_over) {
+        tx.put(&key, &new.encode())?;
         return Ok(Scheduled::AlreadyDone);
     }
     if tx.has(&Key::value(&call.hash))? {
+        tx.put(&key, &new.encode())?;
         let state = end_in_job(tx, &job.root, &call.hash)?;
         mark_over(tx, &job.root, JobEnd { state, at: now })?;
         return Ok(Scheduled::AlreadyDone);
     }
-    for message in job.messages(now) {
+    new.is_on_its_way = true;
+    tx.put(&key, &new.encode())?;
+    let start = join(tx, job, before.is_none(), latest.as_deref(), now)?;
+    for message in job.messages(now).into_iter().skip(usize::from(start == Start::Joins)) {
         tx.add(&spawn_counter(&job.root), 1)?;
         tx.enqueue(message)?;
     }
+    if start == Start::SendsAndLeaves {
+        leave(tx, job)?;
+    }
     Ok(Scheduled::Queued)
+}
+
+/// See `stepwise`.
+fn join(tx: &mut impl Transaction, job: &NewJob, is_new: bool, latest: Option<&[u8]>, now: Millis) -> Result<Start> {
+    let (call, me) = (&job.call, joining::entry_of(job));
+    let key = Key::pending_returns(&call.hash);
+    // A damaged record costs the call when its message comes.
+    let Ok(pending) = registered(&call.hash, tx.get(&key)?.as_ref(), &me) else { return Ok(Start::Sends) };
+    if pending.as_ref().is_some_and(Registered::has_me) {
+        return Ok(if is_on_its_way(pending.as_ref()) { Start::Joins } else { Start::SendsAndLeaves });
+    }
+    if !is_new || !is_on_its_way(pending.as_ref()) && !latest_carries(tx, job, latest, now)? {
+        return Ok(Start::Sends);
+    }
+    if !joining::is_announced(tx.get(&Key::tasks(&call.topic))?.as_deref(), &call.task) {
+        return Ok(Start::Sends);
+    }
+    let scheduled_at = pending.as_ref().and_then(Registered::scheduled_at).or(Some(now / 1000));
+    tx.put(&key, &with_me(pending.as_ref(), &me, scheduled_at))?;
+    Ok(Start::Joins)
+}
+
+fn leave(tx: &mut impl Transaction, job: &NewJob) -> Result<()> {
+    let (me, key) = (joining::entry_of(job), Key::pending_returns(&job.call.hash));
+    let pending = registered(&job.call.hash, tx.get(&key)?.as_ref(), &me)?;
+    match pending.and_then(|pending| pending.without(&me)) {
+        Some(bytes) => tx.put(&key, &bytes),
+        None => tx.delete(&key),
+    }
+}
+
+/// Does the job that was started for the call before this one have its message?
+fn latest_carries(tx: &mut impl Snapshot, new: &NewJob, latest: Option<&[u8]>, now: Millis) -> Result<bool> {
+    let Some(root) = joining::carrier(latest, &new.root) else { return Ok(false) };
+    let call = &new.call;
+    let (job, run) = (tx.get(&Key::job(&root))?, tx.get(&Key::run(&call.hash, &root))?);
+    Ok(joining::may_be_joined(job.as_deref(), run.as_deref(), call, now)
+        && !tx.has(&Key::failure(&call.hash, &root))?)
 }
 
 /// Compares a call with its record; `None`: it has none.
@@ -196,6 +245,9 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     if is_over(tx, root)? {
         release(tx, d.work)?;
         return Ok(Deferred::JobOver);
+    }
+    if let Some(cycle) = cycle::direct(parent, &d.wait.calls) {
+        return Ok(Deferred::Cycle(cycle));
     }
     let mut children = Vec::with_capacity(d.wait.calls.len());
     for call in &d.wait.calls {
@@ -386,8 +438,8 @@ pub fn discharge(tx: &mut impl Transaction, work: &Work, end: JobState) -> Resul
 /// # Errors
 /// When the backend fails or a record does not decode.
 pub fn release(tx: &mut impl Transaction, work: &Work) -> Result<()> {
-    let mut release = Release::new(&work.message.call, &work.topic);
-    while let Some((call, topic)) = release.next_call() {
+    let mut release = Release::new(&work.message.root, &work.message.call, &work.topic);
+    while let Some(call) = release.next_call() {
         let key = Key::pending_returns(&call);
         let Some(pending) = pending(tx, &call)? else {
             release.done();
@@ -398,7 +450,7 @@ pub fn release(tx: &mut impl Transaction, work: &Work) -> Result<()> {
             release.found(root, over);
         }
         let Todo::Settle { send: live, new, keep } = release.decide(&pending) else { continue };
-        if let Some(root) = live {
+        if let Some((root, topic)) = live {
             send(tx, &topic, &Message { root, call: call.clone() })?;
         }
         match new {
@@ -444,13 +496,19 @@ fn wake_in_job(
     let key = Key::pending_returns(call);
     let Some(pending) = pending(tx, call)? else { return Ok(()) };
     let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
-    let unknown = wake_known(tx, mine.into_iter().filter(|entry| Some(entry) != ourselves))?;
+    let parents = mine.into_iter().filter(|entry| Some(entry) != ourselves && !has_joined(entry, call));
+    let unknown = wake_known(tx, parents)?;
     if !unknown.is_empty() {
         let parents = unnotified(tx, call)?.unwrap_or_default().and(&unknown);
         tx.put(&Key::unnotified(call), &parents.encode())?;
     }
     let Some(other) = PendingReturns::next_in_turn(&kept, root) else { return tx.delete(&key) };
-    send(tx, topic, &Message { root: other.root.clone(), call: call.clone() })?;
+    let root = other.root.clone();
+    send(tx, topic_of(other, call, topic), &Message { root: root.clone(), call: call.clone() })?;
+    let kept = pass_on(kept, call, &root);
+    if kept.is_empty() {
+        return tx.delete(&key);
+    }
     let kept = PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at };
     tx.put(&key, &kept.encode())
 }

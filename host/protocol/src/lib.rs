@@ -25,6 +25,7 @@ pub mod fused;
 pub mod gate;
 pub mod gc;
 pub mod identity;
+mod joining;
 pub mod listing;
 pub mod model;
 pub mod options;

@@ -1,16 +1,20 @@
 //! Rule R3: letting go of a call on behalf of jobs that are over.
 //!
 //! Whoever waited for it in such a job is let go first, and only then forgotten: so a crash in between finds the way up
-//! again. If a live job waits for a call, one message brings the call back under that job. Pure: who drives it reads and
+//! again. If a live job waits for a call, one message brings the call back under that job. It is not needed if the job that is over
+//! had only joined the call: then another job has its message. Pure: who drives it reads and
 //! writes, step by step or in a transaction.
 
 use std::collections::{HashMap, HashSet};
 
+use crate::joining::{has_joined, pass_on, topic_of};
 use crate::model::{CallHash, Root, Topic};
-use crate::wire::PendingReturns;
+use crate::wire::{PendingReturns, Return};
 
 /// One release, from a call up to all that waited for it only in jobs that are over.
 pub struct Release {
+    /// The job that is over, and the call whose message came for it.
+    released: (Root, CallHash),
     /// The call at hand is the last; those below it wait until it is done.
     stack: Vec<(CallHash, Topic)>,
     visited: HashSet<CallHash>,
@@ -24,14 +28,16 @@ pub struct Release {
 pub enum Todo {
     /// Others come first: ask for the next call.
     Others,
-    /// Send a message under `send`, then replace the record by `new` (`None`: delete it; `keep`: leave it), then `done`.
-    Settle { send: Option<Root>, new: Option<PendingReturns>, keep: bool },
+    /// Send a message to `send` (a job and a topic), then replace the record by `new` (`None`: delete it; `keep`: leave it), then
+    /// `done`.
+    Settle { send: Option<(Root, Topic)>, new: Option<PendingReturns>, keep: bool },
 }
 
 impl Release {
     #[must_use]
-    pub fn new(call: &CallHash, topic: &Topic) -> Self {
+    pub fn new(root: &Root, call: &CallHash, topic: &Topic) -> Self {
         Self {
+            released: (root.clone(), call.clone()),
             stack: vec![(call.clone(), topic.clone())],
             visited: HashSet::from([call.clone()]),
             over: HashMap::new(),
@@ -39,10 +45,10 @@ impl Release {
         }
     }
 
-    /// The call whose `pending_returns` to read next, and the topic that it is on; `None`: it is over.
+    /// The call whose `pending_returns` to read next; `None`: it is over.
     #[must_use]
-    pub fn next_call(&self) -> Option<(CallHash, Topic)> {
-        self.stack.last().cloned()
+    pub fn next_call(&self) -> Option<CallHash> {
+        self.stack.last().map(|(call, _)| call.clone())
     }
 
     /// The call at hand is settled: nobody waits for it, or the record was replaced.
@@ -63,7 +69,7 @@ impl Release {
 
     /// What to do about the call at hand.
     pub fn decide(&mut self, pending: &PendingReturns) -> Todo {
-        let Some((call, _)) = self.stack.last().cloned() else { return Todo::Others };
+        let Some((call, topic)) = self.stack.last().cloned() else { return Todo::Others };
         let (dead, live): (Vec<_>, Vec<_>) =
             pending.returns.iter().partition(|r| self.over.get(&r.root).copied().unwrap_or(false));
         let before = self.stack.len();
@@ -75,13 +81,21 @@ impl Release {
         if self.stack.len() > before {
             return Todo::Others;
         }
-        let send = live.first().filter(|_| self.sent.insert(call)).map(|r| r.root.clone());
-        let keep = dead.is_empty();
-        let new = (!live.is_empty()).then(|| PendingReturns {
-            returns: live.into_iter().cloned().collect(),
-            scheduled_at: pending.scheduled_at,
-        });
-        Todo::Settle { send, new, keep }
+        let had_joined =
+            |entry: &&Return| has_joined(entry, &call) && (&entry.root, &call) == (&self.released.0, &self.released.1);
+        let is_elsewhere = dead.iter().any(had_joined);
+        let mut keep = dead.is_empty();
+        let mut live: Vec<Return> = live.into_iter().cloned().collect();
+        let mut send = None;
+        if let Some(next) = live.first().cloned().filter(|_| !is_elsewhere && self.sent.insert(call.clone())) {
+            send = Some((next.root.clone(), topic_of(&next, &call, &topic).clone()));
+            let before = live.len();
+            live = pass_on(live, &call, &next.root);
+            keep &= live.len() == before;
+        }
+        let returns = live.into_iter().collect();
+        let new = PendingReturns { returns, scheduled_at: pending.scheduled_at };
+        Todo::Settle { send, new: (!new.returns.is_empty()).then_some(new), keep }
     }
 }
 
@@ -105,8 +119,8 @@ mod tests {
             })
             .collect();
         let mut sent = Vec::new();
-        let mut release = Release::new(&call.into(), &"t".into());
-        while let Some((call, _)) = release.next_call() {
+        let mut release = Release::new(&"r".into(), &call.into(), &"t".into());
+        while let Some(call) = release.next_call() {
             let Some(pending) = records.get(call.as_str()).cloned() else {
                 release.done();
                 continue;
@@ -116,7 +130,7 @@ mod tests {
                 release.found(root, over);
             }
             if let Todo::Settle { send, new, keep } = release.decide(&pending) {
-                sent.extend(send.map(|root| format!("{root}:{call}")));
+                sent.extend(send.map(|(root, _)| format!("{root}:{call}")));
                 match new {
                     Some(pending) => records.insert(call.to_string(), pending),
                     None if keep => None,
@@ -146,6 +160,20 @@ mod tests {
         let (sent, left) = release(&[("c", &[("Y", "p"), ("Z", "q")])], "c");
         assert_eq!(sent, ["Y:c"]);
         assert_eq!(left["c"].len(), 2);
+    }
+
+    #[test]
+    fn a_call_is_passed_on_to_a_job_that_has_joined_it() {
+        let (sent, left) = release(&[("c", &[("Y", "c"), ("Z", "c"), ("r", "p")])], "c");
+        assert_eq!(sent, ["Y:c"]);
+        assert_eq!(left["c"], ["Z:c"], "the one that it was passed on to does not wait any more");
+    }
+
+    #[test]
+    fn a_job_that_had_only_joined_passes_nothing_on() {
+        let (sent, left) = release(&[("c", &[("Y", "c"), ("r", "c")])], "c");
+        assert!(sent.is_empty(), "{sent:?}");
+        assert_eq!(left["c"], ["Y:c"]);
     }
 
     #[test]

@@ -4,14 +4,19 @@ use super::{Mutant, breaks};
 
 const UNSEEN: &str = "a_failure_that_a_peer_does_not_see_costs_few_messages";
 
-const SETTLE: &str = "        let unknown = wake_known(p, call, mine, &mut handled).await?;
+const SETTLE: &str = "        let unknown = wake_known(p, call, parents, &mut handled).await?;
         if !unknown.is_empty() {
             keep_unnotified(p, call, &unknown).await?;
         }
-        if let (Some(other), false) = (PendingReturns::next_in_turn(&kept, root), passed_on) {
-            p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
-            passed_on = true;
+        if let (Some(other), None) = (PendingReturns::next_in_turn(&kept, root), &passed_on) {
+            let message = Message { root: other.root.clone(), call: call.clone() };
+            p.send(topic_of(other, call, topic), &message).await?;
+            passed_on = Some(message.root);
         }
+        let kept = match &passed_on {
+            Some(root) => pass_on(kept, call, root),
+            None => kept,
+        };
         let new = (!kept.is_empty()).then(|| {
             PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at }.encode()
         });
@@ -94,8 +99,8 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("failure-passes-nothing-on", "R2: a call that failed is queued again for another job that waits for it").edit(
             "stepwise/wake.rs",
-            "PendingReturns::next_in_turn(&kept, root), passed_on)",
-            "PendingReturns::next_in_turn(&kept, root), passed_on || $on)",
+            "PendingReturns::next_in_turn(&kept, root), &passed_on)",
+            "PendingReturns::next_in_turn(&kept, root).filter(|_| !$on), &passed_on)",
         ),
         breaks("failure-passed-on-in-vain", "R2: it is queued again under that job, not under the one where it failed").edit(
             "stepwise/wake.rs",
@@ -104,8 +109,8 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("failure-passed-on-every-time", "R2: it is queued again once, not once for every look at the record").edit(
             "stepwise/wake.rs",
-            "            passed_on = true;",
-            "passed_on = false;",
+            "            passed_on = Some(message.root);",
+            "passed_on = Some(message.root).filter(|_| !$on);",
         ).harmless("one message more for each time that the record changed between read and write"),
         breaks("failure-forgets-other-jobs", "R2: parents of other jobs stay registered").edit(
             "stepwise/wake.rs",
@@ -116,12 +121,16 @@ pub fn all() -> Vec<Mutant> {
             "stepwise/wake.rs",
             SETTLE,
             "let other = PendingReturns::next_in_turn(&kept, root).map(|other| other.root.clone());
+             let kept = match &other {
+                 Some(root) => pass_on(kept, call, root),
+                 None => kept,
+             };
              let new = (!kept.is_empty()).then(|| {
                  PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at }.encode()
              });
              let swapped = if new.as_ref() == Some(&bytes) { Swap::Done } else { p.store.swap(&key, Some(&bytes), new).await? };
              if let Swap::Mismatch(other) = swapped { found = other; continue; }
-             let unknown = wake_known(p, call, mine, &mut handled).await?;
+             let unknown = wake_known(p, call, parents, &mut handled).await?;
              if !unknown.is_empty() { keep_unnotified(p, call, &unknown).await?; }
              if let Some(root) = other { p.send(topic, &Message { root, call: call.clone() }).await?; }
              break;",
@@ -134,8 +143,8 @@ pub fn all() -> Vec<Mutant> {
         breaks("failure-wakes-who-sees-none", "R2: a failure does not wake a parent that no run record tells of")
             .edit(
                 "stepwise/wake.rs",
-                "        let unknown = wake_known(p, call, mine, &mut handled).await?;",
-                "let mut unknown = wake_known(p, call, mine, &mut handled).await?;
+                "        let unknown = wake_known(p, call, parents, &mut handled).await?;",
+                "let mut unknown = wake_known(p, call, parents, &mut handled).await?;
                  if $on { p.wake(&unknown.iter().collect::<Vec<_>>()).await?; unknown.clear(); }",
             )
             .found_by(UNSEEN),

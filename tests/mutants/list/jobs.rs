@@ -11,18 +11,18 @@ pub fn all() -> Vec<Mutant> {
         ).found_by("who_schedules_may_die_and_do_it_again"),
         breaks("schedule-repeated-sends-nothing", "4.4: a client that is not sure repeats, and that must queue the job").edit(
             "stepwise/jobs.rs",
-            "        record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;",
+            "        (record, is_new) = (JobRecord::decode(&found).map_err(|e| e.of(&key))?, false);",
             "return Ok(Scheduled::Queued);",
         ),
         breaks("schedule-sends-first", "A job has its record before its message can be worked on")
             .edit(
                 "stepwise/jobs.rs",
                 "    let key = Key::job(&job.root);
-    let mut record = job.record(now);",
+    let (mut record, mut is_new) = (job.record(now), true);",
                 "if $on { p.queue.send_many(&job.messages(now)).await?; }
                  $right",
             )
-            .edit("stepwise/jobs.rs", "    p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;", "return Ok(Scheduled::Queued);"),
+            .edit("stepwise/jobs.rs", "        p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;", "return Ok(Scheduled::Queued);"),
         breaks("schedule-over-a-value-leaves-the-job-alive", "A job whose call has its value is over").edit(
             "stepwise/jobs.rs",
             "        mark_over(p.store, &job.root, JobEnd { state, at: now }).await?;

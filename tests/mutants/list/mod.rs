@@ -5,6 +5,7 @@ mod doctor;
 mod failures;
 mod gc;
 mod jobs;
+mod joining;
 mod registration;
 mod release;
 mod runs;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Mutant> {
         release::all(),
         runs::all(),
         jobs::all(),
+        joining::all(),
         doctor::all(),
         gc::all(),
         transactions::all(),

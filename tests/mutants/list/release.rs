@@ -6,13 +6,13 @@ pub fn all() -> Vec<Mutant> {
     vec![
         breaks("no-release", "R3: a call of a job that is over is let go").edit(
             "stepwise/settle.rs",
-            "    let mut release = Release::new(call, topic);",
+            "    let mut release = Release::new(root, call, topic);",
             "if $on { return Ok(()); }
             $right",
         ),
         breaks("over-job-s-messages-acknowledged", "R3: a message of a job that is over is not simply acknowledged").edit(
             "stepwise/settle.rs",
-            "    release_call(p, &work.message.call, &work.topic).await?;",
+            "    release_call(p, &work.message.root, &work.message.call, &work.topic).await?;",
             "",
         ),
         breaks("over-job-s-calls-run", "4.5: a message of a job that is over runs nothing").edit(
@@ -39,27 +39,27 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("release-sends-nothing", "R3: a call that a live job waits for is queued again under that job").edit(
             "release.rs",
-            "live.first().filter(|_| self.sent.insert(call))",
+            "live.first().cloned().filter(|_| !is_elsewhere && self.sent.insert(call.clone()))",
             "$right.filter(|_| !$on)",
         ),
         breaks("release-sends-under-a-dead-job", "R3: nothing is sent under a job that is over").edit(
             "release.rs",
-            "live.first().filter(|_| self.sent.insert(call))",
-            "(if $on { dead.first().or(live.first()).filter(|_| self.sent.insert(call)) } else { $right })",
+            "live.first().cloned().filter(|_| !is_elsewhere && self.sent.insert(call.clone()))",
+            "(if $on { dead.first().copied().cloned().or(live.first().cloned()).filter(|_| self.sent.insert(call.clone())) } else { $right })",
         ),
         breaks("release-forgets-the-living", "R3: only entries of jobs that are over are removed").edit(
             "release.rs",
-            "        let new = (!live.is_empty()).then(|| PendingReturns {",
-            "let new = (!$on && !live.is_empty()).then(|| PendingReturns {",
+            "        Todo::Settle { send, new: (!new.returns.is_empty()).then_some(new), keep }",
+            "Todo::Settle { send, new: (!$on && !new.returns.is_empty()).then_some(new), keep }",
         ),
         breaks("release-forgets-nobody", "R3: entries of jobs that are over are removed").edit(
             "release.rs",
-            "let keep = dead.is_empty();",
-            "let keep = $on || dead.is_empty();",
+            "let mut keep = dead.is_empty();",
+            "let mut keep = $on || dead.is_empty();",
         ),
         breaks("release-deletes-then-sends", "R3: the message is sent before the entries are removed").edit(
             "stepwise/settle.rs",
-            "        if let Some(root) = send {
+            "        if let Some((root, topic)) = send {
             p.send(&topic, &Message { root, call: call.clone() }).await?;
         }
         // On a mismatch it is read again.
@@ -67,7 +67,7 @@ pub fn all() -> Vec<Mutant> {
             release.done();
         }",
             "let swapped = keep || p.store.swap(&key, Some(&bytes), new.map(|pending| pending.encode())).await? == Swap::Done;
-             if let Some(root) = send {
+             if let Some((root, topic)) = send {
                  p.send(&topic, &Message { root, call: call.clone() }).await?;
              }
              if swapped { release.done(); }",
@@ -82,7 +82,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("release-takes-all-for-alive", "R3: a job whose record says that it is over is dead").edit("stepwise/settle.rs", "            release.found(root, over);", "release.found(root, false);"),
         breaks("acknowledged-before-release", "Acknowledge last: a call is let go before").edit(
             "stepwise/settle.rs",
-            "    release_call(p, &work.message.call, &work.topic).await?;",
+            "    release_call(p, &work.message.root, &work.message.call, &work.topic).await?;",
             "p.ack(work).await?;
              $right",
         ),

@@ -37,7 +37,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("transaction-passes-nothing-on", "R2: a call that failed is queued again for another job that waits for it")
             .edit(
                 "fused.rs",
-                "    send(tx, topic, &Message { root: other.root.clone(), call: call.clone() })?;",
+                "    send(tx, topic_of(other, call, topic), &Message { root: root.clone(), call: call.clone() })?;",
                 "",
             )
             .found_by(FAULTS),
@@ -56,7 +56,7 @@ pub fn all() -> Vec<Mutant> {
     }", "tx.put(&key, value)?;")
             .found_by(FAULTS),
         breaks("transaction-lets-nobody-go", "R3: a call that a live job waits for is queued again under that job")
-            .edit("fused.rs", "            send(tx, &topic, &Message { root, call: call.clone() })?;", "let _ = root;")
+            .edit("fused.rs", "            send(tx, &topic, &Message { root, call: call.clone() })?;", "let _ = (root, topic);")
             .found_by(FAULTS),
         breaks("transaction-describes-without-comparing", "A call hash stands for one call: who asks for it compares")
             .edit(

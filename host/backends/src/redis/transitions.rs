@@ -9,7 +9,7 @@ use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
 use brrr_protocol::ports::{
     Backend, Cache, Deferral, Deferred, EventLog, Key, Loaded, NewJob, Queue, Scheduled, Store, Work,
 };
-use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_failure, encode_latest};
+use brrr_protocol::records::{JobRecord, JobState, Latest, RunRecord, encode_failure};
 use brrr_protocol::stepwise::{self, Ports};
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
@@ -146,7 +146,10 @@ impl Backend for Redis {
         let call = &job.call;
         let script = scripts::SCHEDULE.call(&self.0.keys).arg(call.hash.as_str()).arg(job.root.as_str());
         let script = script.arg(call.topic.as_str()).arg(&CallRecord::encode(&call.task, &call.payload)[..]);
-        let script = script.arg(&job.record(now).encode()[..]).arg(&encode_latest(&job.root)[..]).arg(now);
+        let mut latest = Latest { root: job.root.clone(), is_on_its_way: false };
+        let script = script.arg(&job.record(now).encode()[..]).arg(&latest.encode()[..]);
+        latest.is_on_its_way = true;
+        let script = script.arg(&latest.encode()[..]).arg(now);
         // The first message is sent at once; the second one, of a job with a deadline, at that.
         let script = match job.messages(now).get(1) {
             Some(last) => script.arg(millis(last.delay)).arg(delayed(0, last.body.as_bytes())),

@@ -9,6 +9,7 @@ use super::homes::Homes;
 use super::queued::Queued;
 use super::{Doctor, Finding, Look, Lost, Why};
 use crate::error::Result;
+use crate::joining::has_joined;
 use crate::model::{CallHash, Millis, Root, Topic};
 use crate::ports::Key;
 use crate::records::{JobRecord, JobState, RunRecord, decode_failure};
@@ -80,7 +81,10 @@ impl<'a> Judge<'a> {
             if !facts.has_value && !self.is_young(&facts) {
                 let ended = facts.live.iter().zip(&facts.failures).filter(|(_, failure)| failure.is_some());
                 let ended: HashSet<&Root> = ended.map(|(root, _)| root).collect();
-                let waits = |entry: &&Return| self.is_alive(&entry.root) && !ended.contains(&entry.root);
+                // A job that has joined its call is no parent. (Of a peer's job it is a call that waits for itself.)
+                let joined = |entry: &Return| has_joined(entry, &facts.case.call) && !self.peers.contains(&entry.root);
+                let waits =
+                    |entry: &&Return| self.is_alive(&entry.root) && !ended.contains(&entry.root) && !joined(entry);
                 let parents = facts.pending.returns.iter().filter(waits).map(|entry| entry.parent.clone());
                 self.waits.add(&facts.case.call, parents.collect::<Vec<_>>().iter());
             }

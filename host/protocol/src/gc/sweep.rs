@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::listing::Listing;
 use crate::model::{CallHash, Root};
 use crate::ports::{Key, Kind, spawn_counter};
-use crate::records::{JobRecord, decode_latest};
+use crate::records::{JobRecord, Latest};
 use crate::wire::PendingReturns;
 
 /// Jobs that are removed at least before it is looked again which have begun meanwhile.
@@ -147,7 +147,7 @@ impl Collector {
         let mut removals: Vec<Access<'_, ()>> = Vec::new();
         for ((job, key), bytes) in jobs.iter().zip(&keys).zip(found) {
             if let Some(bytes) = bytes
-                && decode_latest(&bytes).is_ok_and(|latest| latest == job.root)
+                && Latest::decode(&bytes).is_ok_and(|latest| latest.root == job.root)
             {
                 removals.push(Box::pin(async move { store.swap(key, Some(&bytes), None).await.map(drop) }));
             }

@@ -45,18 +45,34 @@ pub fn decode_tasks(bytes: &[u8]) -> Result<std::collections::BTreeSet<String>> 
     items(TASKS, &value, "tasks")?.iter().map(|v| text(TASKS, "tasks", v).map(str::to_owned)).collect()
 }
 
-/// The record `latest` of a call: the job that last scheduled it, so that its failure can be found by the call.
-#[must_use]
-pub fn encode_latest(root: &Root) -> Bytes {
-    write_dict(vec![(b"root", string(root.as_str())), (b"v", int(VERSION as u64))])
+/// The record `latest` of a call: the job that was last started for it, so that its failure can be found by the call, and
+/// others can join it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Latest {
+    pub root: Root,
+    /// The job's message is known to be sent, or the job to have joined another one.
+    pub is_on_its_way: bool,
 }
 
-/// # Errors
-/// `Malformed`, with what is wrong.
-pub fn decode_latest(bytes: &[u8]) -> Result<Root> {
-    let what = "a latest-job record";
-    let value = versioned(what, bytes)?;
-    Ok(text(what, "root", entry(what, &value, "root")?)?.into())
+impl Latest {
+    #[must_use]
+    pub fn encode(&self) -> Bytes {
+        let mut fields: Vec<(&[u8], Vec<u8>)> =
+            vec![(b"root", string(self.root.as_str())), (b"v", int(VERSION as u64))];
+        if self.is_on_its_way {
+            fields.push((b"sent", int(1)));
+        }
+        write_dict(fields)
+    }
+
+    /// # Errors
+    /// `Malformed`, with what is wrong.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        let what = "a latest-job record";
+        let value = versioned(what, bytes)?;
+        let root = text(what, "root", entry(what, &value, "root")?)?.into();
+        Ok(Self { root, is_on_its_way: unsigned(what, &value, "sent")? > 0 })
+    }
 }
 
 /// Options as a dictionary of texts.

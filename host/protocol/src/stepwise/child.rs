@@ -97,7 +97,7 @@ impl<'a> Child<'a> {
             Some(ChildEnd::Failure) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,
             // A job that ended while its messages were sent: they may have been dropped before we were registered. So nobody
             // may believe that they are on their way.
-            None if job_over => release_call(p, call, &self.call.topic).await,
+            None if job_over => release_call(p, root, call, &self.call.topic).await,
             None => {
                 if let (Some(bytes), Some(mut pending)) = (&self.bytes, read_pending(call, self.bytes.as_deref())?) {
                     pending.scheduled_at = Some(d.now / 1000);

@@ -10,7 +10,7 @@ use super::describe::describe_all;
 use super::settle::release;
 use super::wake::readiness;
 use crate::concurrent::{Access, all};
-use crate::cycle::{Walk, may_wait};
+use crate::cycle::{self, Walk, may_wait};
 use crate::error::Result;
 use crate::model::{CallHash, Root};
 use crate::ports::{Deferral, Deferred, Key, Outgoing, Store, Swap, spawn_counter};
@@ -32,6 +32,9 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {
         release(p, d.work).await?;
         return Ok(Deferred::JobOver);
+    }
+    if let Some(cycle) = cycle::direct(parent, &d.wait.calls) {
+        return Ok(Deferred::Cycle(cycle));
     }
     describe_all(p.store, &d.wait.calls).await?;
 

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::model::{CallHash, Root};
 use crate::ports::{Key, Store};
-use crate::records::decode_latest;
+use crate::records::Latest;
 
 /// See `Backend::forget_calls`.
 ///
@@ -24,5 +24,5 @@ pub async fn forget_calls(store: &dyn Store, root: &Root, calls: &[CallHash], ha
 
 /// May a call be forgotten that only `root` asked for, as far as anybody knows?
 pub(crate) fn may_forget(root: &Root, is_awaited: bool, latest: Option<&[u8]>) -> Result<bool> {
-    Ok(!is_awaited && latest.map(decode_latest).transpose()?.is_none_or(|latest| latest == *root))
+    Ok(!is_awaited && latest.map(Latest::decode).transpose()?.is_none_or(|latest| latest.root == *root))
 }

@@ -1,12 +1,16 @@
 //! Jobs: how they begin and end.
 
+use bytes::Bytes;
+
 use super::Ports;
 use super::describe::describe;
+use super::join::{join, leave};
 use super::load::outcomes;
 use crate::error::Result;
+use crate::joining::Start;
 use crate::model::{CallHash, Failure, Millis, Root};
 use crate::ports::{Key, NewJob, Scheduled, Store, Swap, spawn_counter};
-use crate::records::{JobEnd, JobRecord, JobState, encode_failure, encode_latest, read_failure};
+use crate::records::{JobEnd, JobRecord, JobState, Latest, encode_failure, read_failure};
 
 /// See `Backend::schedule`.
 ///
@@ -17,25 +21,47 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
     // Before anything else: a job that is refused changes nothing of the job that the call hash stands for.
     describe(p.store, call).await?;
     // Before the job, so that nobody takes the call for one that is no longer needed and forgets what is written next.
-    p.store.put(&Key::latest(&call.hash), encode_latest(&job.root)).await?;
+    let mut latest = Latest { root: job.root.clone(), is_on_its_way: false };
+    let latest_before = replace(p.store, &Key::latest(&call.hash), latest.encode()).await?;
     let key = Key::job(&job.root);
-    let mut record = job.record(now);
+    let (mut record, mut is_new) = (job.record(now), true);
     // Never replaced: a client that repeats itself must not revive a job that is over.
     if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {
-        record = JobRecord::decode(&found).map_err(|e| e.of(&key))?;
+        (record, is_new) = (JobRecord::decode(&found).map_err(|e| e.of(&key))?, false);
     }
     if record.is_over() {
         return Ok(Scheduled::AlreadyDone);
     }
-    if p.store.get(&Key::value(&call.hash)).await?.is_some() {
+    let mut found = p.store.get_many(&[Key::pending_returns(&call.hash), Key::value(&call.hash)]).await?;
+    if found.pop().flatten().is_some() {
         let state = end_in_job(p.store, &job.root, &call.hash).await?;
         mark_over(p.store, &job.root, JobEnd { state, at: now }).await?;
         return Ok(Scheduled::AlreadyDone);
     }
-    let messages = job.messages(now);
-    p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;
-    p.queue.send_many(&messages).await?;
+    let pending = found.pop().flatten();
+    let start = join(p, job, is_new, pending, latest_before.as_deref(), now).await?;
+    let messages: Vec<_> = job.messages(now).into_iter().skip(usize::from(start == Start::Joins)).collect();
+    if !messages.is_empty() {
+        p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;
+        p.queue.send_many(&messages).await?;
+    }
+    if start == Start::SendsAndLeaves {
+        leave(p, job).await?;
+    }
+    // Only now may others join this job. If another one is the latest by now, they join that one.
+    let unsent = latest.encode();
+    latest.is_on_its_way = true;
+    p.store.swap(&Key::latest(&call.hash), Some(&unsent), Some(latest.encode())).await?;
     Ok(Scheduled::Queued)
+}
+
+/// Puts a record, and returns the one that was there.
+async fn replace(store: &dyn Store, key: &Key, new: Bytes) -> Result<Option<Bytes>> {
+    let mut expected = None;
+    while let Swap::Mismatch(found) = store.swap(key, expected.as_ref(), Some(new.clone())).await? {
+        expected = found;
+    }
+    Ok(expected)
 }
 
 /// Writes down how a job ended, if it is one of ours and alive. Returns the job as it then is.

@@ -10,6 +10,7 @@ mod defer;
 mod describe;
 mod forget;
 mod jobs;
+mod join;
 mod load;
 mod settle;
 mod wake;

@@ -67,14 +67,14 @@ pub async fn discharge(p: &Ports<'_>, work: &Work, end: JobState) -> Result<()> 
 /// # Errors
 /// When a port fails or a record does not decode; safe to repeat.
 pub async fn release(p: &Ports<'_>, work: &Work) -> Result<()> {
-    release_call(p, &work.message.call, &work.topic).await?;
+    release_call(p, &work.message.root, &work.message.call, &work.topic).await?;
     p.ack(work).await
 }
 
 /// Lets go of a call, and of those above it that waited for it in jobs that are over.
-pub(super) async fn release_call(p: &Ports<'_>, call: &CallHash, topic: &Topic) -> Result<()> {
-    let mut release = Release::new(call, topic);
-    while let Some((call, topic)) = release.next_call() {
+pub(super) async fn release_call(p: &Ports<'_>, root: &Root, call: &CallHash, topic: &Topic) -> Result<()> {
+    let mut release = Release::new(root, call, topic);
+    while let Some(call) = release.next_call() {
         let key = Key::pending_returns(&call);
         let Some(bytes) = p.store.get(&key).await? else {
             release.done();
@@ -90,7 +90,7 @@ pub(super) async fn release_call(p: &Ports<'_>, call: &CallHash, topic: &Topic) 
         }
         let Todo::Settle { send, new, keep } = release.decide(&pending) else { continue };
         // Sent first, removed after: the other way round a crash would strand the live ones.
-        if let Some(root) = send {
+        if let Some((root, topic)) = send {
             p.send(&topic, &Message { root, call: call.clone() }).await?;
         }
         // On a mismatch it is read again.

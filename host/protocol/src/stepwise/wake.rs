@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use super::Ports;
 use crate::concurrent::{Access, all};
 use crate::error::Result;
+use crate::joining::{has_joined, pass_on, topic_of};
 use crate::model::{CallHash, Root, Topic};
 use crate::ports::{Key, Store, Swap};
 use crate::records::{Readiness, Waiting};
@@ -57,19 +58,25 @@ pub(super) async fn wake_in_job(
     mut handled: HashSet<Return>,
 ) -> Result<()> {
     let key = Key::pending_returns(call);
-    let mut passed_on = false;
+    let mut passed_on: Option<Root> = None;
     let mut found = p.store.get(&key).await?;
     while let Some(bytes) = found {
         let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
         let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
-        let unknown = wake_known(p, call, mine, &mut handled).await?;
+        let parents = mine.into_iter().filter(|entry| !has_joined(entry, call));
+        let unknown = wake_known(p, call, parents, &mut handled).await?;
         if !unknown.is_empty() {
             keep_unnotified(p, call, &unknown).await?;
         }
-        if let (Some(other), false) = (PendingReturns::next_in_turn(&kept, root), passed_on) {
-            p.send(topic, &Message { root: other.root.clone(), call: call.clone() }).await?;
-            passed_on = true;
+        if let (Some(other), None) = (PendingReturns::next_in_turn(&kept, root), &passed_on) {
+            let message = Message { root: other.root.clone(), call: call.clone() };
+            p.send(topic_of(other, call, topic), &message).await?;
+            passed_on = Some(message.root);
         }
+        let kept = match &passed_on {
+            Some(root) => pass_on(kept, call, root),
+            None => kept,
+        };
         let new = (!kept.is_empty()).then(|| {
             PendingReturns { returns: kept.into_iter().collect(), scheduled_at: pending.scheduled_at }.encode()
         });

@@ -15,6 +15,11 @@ call('HLEN', record(parent))
 
 local me = waiter(root, parent, topic)
 
+-- A call that waits for itself directly: found before it registers, see `cycle.rs`.
+for at = FIRST, #ARGV, EACH do
+  if ARGV[at] == parent then return { 'cycle', parent, parent } end
+end
+
 -- Must the child's message be sent? Nobody waits, or nobody knows whether it was sent, or this very parent waits already
 -- but under another job.
 local function must_send(p)
@@ -168,7 +173,9 @@ if any_target then
     local child = unread[read_so_far]
     local p = pending(child)
     for _, e in ipairs(p and p.entries or {}) do
-      if targets[e.parent] then
+      -- That of a job that has joined the call tells of no parent.
+      local is_parent = e.parent ~= child
+      if is_parent and targets[e.parent] then
         local path, seen, at = { 'cycle', e.parent }, { [e.parent] = true }, child
         while at and (#path == 2 or not seen[at]) do
           path[#path + 1], seen[at] = at, true
@@ -177,7 +184,7 @@ if any_target then
         if path[#path] ~= e.parent then path[#path + 1] = e.parent end
         return path
       end
-      if not below[e.parent] then
+      if is_parent and not below[e.parent] then
         below[e.parent] = child
         unread[#unread + 1] = e.parent
       end

@@ -483,7 +483,11 @@ local function wake_in_job(hash, root, topic, write, ourselves)
     local side = e.root == root and mine or kept
     if not ourselves or e.raw ~= ourselves.raw then side[#side + 1] = e end
   end
-  local ready, unknown = ready_ones(mine, hash)
+  local parents_of_job = {}
+  for _, e in ipairs(mine) do
+    if e.parent ~= hash then parents_of_job[#parents_of_job + 1] = e end
+  end
+  local ready, unknown = ready_ones(parents_of_job, hash)
   local unnotified = #unknown > 0 and pending(hash, 'unnotified')
   if write then write() end
   if not p then return end
@@ -492,16 +496,25 @@ local function wake_in_job(hash, root, topic, write, ourselves)
   if #kept == 0 then
     remove_pending(hash)
   else
-    local turn = kept[1].root
+    local turn = kept[1]
     for _, e in ipairs(kept) do
       if before(root, e.root) then
-        turn = e.root
+        turn = e
         break
       end
     end
-    count(turn, 1)
-    send(topic, turn, hash)
-    put_pending(hash, { entries = kept, scheduled = p.scheduled })
+    count(turn.root, 1)
+    -- A job that had joined the call has its message now, and does not wait any more: `joining.rs`.
+    send(turn.parent == hash and turn.topic or topic, turn.root, hash)
+    local left = {}
+    for _, e in ipairs(kept) do
+      if e.root ~= turn.root or e.parent ~= hash then left[#left + 1] = e end
+    end
+    if #left == 0 then
+      remove_pending(hash)
+    else
+      put_pending(hash, { entries = left, scheduled = p.scheduled })
+    end
   end
 end
 

@@ -1,8 +1,8 @@
--- `Backend::schedule`: hash, root, topic, records of the call, of the job and `latest`, the client's time, how many ms until
--- the job's deadline or '' (it has none), and the message for that moment as the delayed ones are kept -> 'queued', 'done', or
--- { task }: the hash stands for a call of that task
+-- `Backend::schedule`: hash, root, topic, records of the call, of the job and `latest` (before its message is sent, and after),
+-- the client's time, how many ms until the job's deadline or '' (it has none), and the message for that moment as the delayed
+-- ones are kept -> 'queued', 'done', or { task }: the hash stands for a call of that task
 
-local hash, root, topic, now, left, last = ARGV[2], ARGV[3], ARGV[4], ARGV[8], ARGV[9], ARGV[10]
+local hash, root, topic, now, left, last = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[9]), ARGV[10], ARGV[11]
 -- Whatever may be wrong is found before anything is written.
 check_topic(topic)
 local found, task = compare(hash, ARGV[5])
@@ -10,7 +10,64 @@ if found == 'other' then return { task } end
 call('HEXISTS', record(hash), 'value')
 is_over(root)
 if left ~= '' then call('ZCARD', P .. 'brrr:delayed:' .. topic) end
+
+-- Joining a call that is on its way already: `joining.rs`.
+local me = waiter(root, hash, topic)
+local set, mine = parents(hash), by_parent(root, hash, topic)
+
+-- What joining needs to know of the call's `pending_returns`; of a long one without reading the list. Damage costs the call when
+-- its message comes.
+local function registered()
+  local s = call('HGET', record(hash), 'pending_returns')
+  if s and byte(s, 1) == 42 and fits(me) then
+    has_set[hash] = true
+    return { is_long = true, scheduled = long_scheduled(s), has_me = call('ZSCORE', set, mine) and true }
+  end
+  local p = pending(hash) or { entries = {} }
+  for _, e in ipairs(p.entries) do p.has_me = p.has_me or e.raw == me.raw end
+  return p
+end
+
+-- Does the job that was started for the call before this one have its message?
+local function latest_carries(latest)
+  local other = latest and entry(latest, 'sent') and entry(latest, 'root')
+  other = other and text(latest, other)
+  if not other or other == root then return false end
+  local job = call('HGET', job_record(other), 'job')
+  if not job or entry(job, 'state') then return false end
+  local deadline, of, on = entry(job, 'deadline'), entry(job, 'call'), entry(job, 'topic')
+  if deadline and int(job, deadline) > 0 and int(job, deadline) <= now then return false end
+  if not of or not on or text(job, of) ~= hash or text(job, on) ~= topic then return false end
+  local run = call('HGET', record(hash), 'run/' .. other)
+  local not_before = run and entry(run, 'not_before')
+  if not_before and int(run, not_before) > now then return false end
+  return call('HEXISTS', record(hash), 'failure/' .. other) == 0
+end
+
+-- Do workers of ours handle the task on its topic?
+local function is_announced()
+  local tasks = redis.pcall('HGET', P .. 'brrr:topic:' .. topic, 'tasks')
+  if type(tasks) ~= 'string' then return false end
+  local task, i = described(ARGV[5]).task, entry(tasks, 'tasks')
+  i = i and byte(tasks, i) == 108 and i + 1 or #tasks
+  while byte(tasks, i) ~= 101 do
+    local name
+    name, i = text(tasks, i)
+    if name == task then return true end
+  end
+  return false
+end
+
+local p = unless_damaged(nil, registered)
+local latest = call('HGET', record(hash), 'latest')
+local carried = unless_damaged(false, latest_carries, latest)
+
+local function put_latest(is_on_its_way)
+  call('HSET', record(hash), 'latest', is_on_its_way and ARGV[8] or ARGV[7])
+end
+
 if found == 'new' then call('HSET', record(hash), 'call', ARGV[5]) end
+local is_new = false
 -- Never replaced: a client that repeats itself must not revive a job that is over.
 if call('HSETNX', job_record(root), 'job', ARGV[6]) == 1 then
   -- Its place in the order of acceptance: microseconds, and behind all others. (As text: numbers lose digits in Lua.)
@@ -18,15 +75,45 @@ if call('HSETNX', job_record(root), 'job', ARGV[6]) == 1 then
   local place, last = time[1] * 1000000 + time[2], call('ZREVRANGE', jobs, 0, 0, 'WITHSCORES')
   if last[2] and tonumber(last[2]) >= place then place = tonumber(last[2]) + 1 end
   call('ZADD', jobs, 'NX', string.format('%.0f', place), root)
+  is_new = true
 end
-call('HSET', record(hash), 'latest', ARGV[7])
-if is_over(root) then return 'done' end
-if call('HEXISTS', record(hash), 'value') == 1 then
-  mark_over(root, end_in_job(hash, root), now)
+if is_over(root) then
+  put_latest(false)
   return 'done'
 end
-count(root, left == '' and 1 or 2)
-send(topic, root, hash)
+if call('HEXISTS', record(hash), 'value') == 1 then
+  put_latest(false)
+  mark_over(root, end_in_job(hash, root), ARGV[9])
+  return 'done'
+end
+put_latest(true)
+
+local has_joined = p and p.has_me and p.scheduled
+if p and p.has_me and not p.scheduled then
+  -- An earlier attempt, step by step, got as far as this. The job gets the call's message, so it does not wait for another one's.
+  local left = {}
+  for _, e in ipairs(pending(hash).entries) do
+    if e.raw ~= me.raw then left[#left + 1] = e end
+  end
+  if #left == 0 then remove_pending(hash) else put_pending(hash, { entries = left }) end
+elseif p and not has_joined and is_new and (p.scheduled or carried) and unless_damaged(false, is_announced) then
+  has_joined = true
+  local scheduled = p.scheduled or math.floor(now / 1000)
+  if p.is_long then
+    add_to_set(hash, { me })
+    if not p.scheduled then put_long(hash, scheduled) end
+  else
+    local place = #p.entries + 1
+    for n = #p.entries, 1, -1 do
+      if sorted_before(me, p.entries[n]) then place = n end
+    end
+    table.insert(p.entries, place, me)
+    put_pending(hash, { entries = p.entries, scheduled = scheduled })
+  end
+end
+local messages = (has_joined and 0 or 1) + (left == '' and 0 or 1)
+if messages > 0 then count(root, messages) end
+if not has_joined then send(topic, root, hash) end
 if left == '0' then
   send(topic, root, hash)
 elseif left ~= '' then

@@ -1,0 +1,111 @@
+//! Jobs that join a call which is on its way already.
+
+use super::{Mutant, breaks};
+
+const FAULTS: &str = "every_fault_heals_between_transactions";
+const ONCE: &str = "a_call_that_is_on_its_way_is_run_once";
+
+pub fn all() -> Vec<Mutant> {
+    vec![
+        breaks("nobody-joins", "A job for a call that is on its way joins it")
+            .edit(
+                "joining.rs",
+                "    latest_is_another.then_some(latest.root)",
+                "(!$on && latest_is_another).then_some(latest.root)",
+            )
+            .found_by(ONCE),
+        breaks("joins-what-is-over", "A job that is over has no message that others could count on").edit(
+            "joining.rs",
+            "    let is_alive = !job.is_over() && !job.is_overdue(now);",
+            "let is_alive = $on || (!job.is_over() && !job.is_overdue(now));",
+        ),
+        breaks("joins-what-failed", "A call that failed in another job has no message there any more")
+            .edit(
+                "stepwise/join.rs",
+                "(may_be_joined && failure.is_none())",
+                "(may_be_joined && ($on || failure.is_none()))",
+            )
+            .harmless("the look after joining finds the failure too"),
+        breaks(
+            "joins-what-was-not-sent",
+            "A job that has not sent its message yet may never do so: its client may die",
+        )
+        .edit(
+            "joining.rs",
+            "let latest_is_another = latest.is_on_its_way &&",
+            "let latest_is_another = ($on || latest.is_on_its_way) &&",
+        ),
+        breaks("joins-unseen", "Who joins looks once more at what it has joined: that may have ended before").edit(
+            "stepwise/join.rs",
+            "                    look_again(p, job, carrier, &new, now).await?;",
+            "let _ = carrier;",
+        ),
+        breaks("joined-before-it-is-certain", "R4: scheduled_at says that a message is certain to be on its way")
+            .edit(
+                "stepwise/join.rs",
+                "with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at))",
+                "with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at).or($on.then_some(now / 1000)))",
+            )
+            .found_late(),
+        breaks("joins-where-nobody-sent", "A record without scheduled_at does not say that a message is on its way")
+            .edit(
+                "joining.rs",
+                "    pending.is_some_and(|pending| pending.scheduled_at().is_some())",
+                "pending.is_some_and(|pending| $on || pending.scheduled_at().is_some())",
+            ),
+        breaks("joins-what-peers-take", "Only what workers of ours have announced is joined: peers may lose a message")
+            .edit(
+                "joining.rs",
+                "    tasks.and_then(|tasks| decode_tasks(tasks).ok())",
+                "if $on { return true; }
+                 $right",
+            )
+            .found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
+        breaks(
+            "joined-is-told-of-its-failure",
+            "A job that has joined a call is no parent: its own failure notifies nobody",
+        )
+        .edit(
+            "stepwise/wake.rs",
+            "filter(|entry| !has_joined(entry, call))",
+            "filter(|entry| $on || !has_joined(entry, call))",
+        ),
+        breaks("joined-stays-when-passed-on", "A job that the call is passed on to does not wait for it any more")
+            .edit(
+                "joining.rs",
+                "filter(|entry| !(has_joined(entry, call) && entry.root == *to))",
+                "filter(|entry| $on || !(has_joined(entry, call) && entry.root == *to))",
+            ),
+        breaks(
+            "released-joined-passes-on",
+            "A job that had only joined leaves the call to the job that has its message",
+        )
+        .edit(
+            "release.rs",
+            "        let is_elsewhere = dead.iter().any(had_joined);",
+            "let is_elsewhere = !$on && dead.iter().any(had_joined);",
+        ),
+        breaks("joined-taken-for-a-cycle", "A job that has joined a call is no parent of it, so no cycle").edit(
+            "cycle.rs",
+            "pending.returns.iter().filter(|entry| !has_joined(entry, child))",
+            "pending.returns.iter().filter(|entry| $on || !has_joined(entry, child))",
+        ),
+        breaks("call-of-itself-not-found", "A call that waits for itself fails before it registers").edit(
+            "cycle.rs",
+            "    children.iter().any(|child| child.hash == *parent).then(",
+            "children.iter().any(|child| !$on && child.hash == *parent).then(",
+        ),
+        breaks("joined-again", "A client that repeats itself finds that its job has joined").edit(
+            "stepwise/join.rs",
+            "if is_on_its_way(pending.as_ref()) { Start::Joins } else { Start::SendsAndLeaves }",
+            "if is_on_its_way(pending.as_ref()) && !$on { Start::Joins } else { Start::SendsAndLeaves }",
+        ),
+        breaks("transaction-joins-what-failed", "A call that failed in another job has no message there any more")
+            .edit(
+                "fused.rs",
+                "&& !tx.has(&Key::failure(&call.hash, &root))?)",
+                "&& ($on || !tx.has(&Key::failure(&call.hash, &root))?))",
+            )
+            .found_by(FAULTS),
+    ]
+}
