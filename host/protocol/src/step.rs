@@ -475,6 +475,11 @@ impl Stage<'_> {
         if let Some(deadline) = deadline {
             return self.give_back(Duration::from_millis(deadline.saturating_sub(self.now()))).await;
         }
+        // What it waits for may be missing because it was there and is forgotten, and then the job is over by now. A message that is
+        // dropped would leave the call behind as one that is still waited for.
+        if let Some(end) = self.job().await?.and_then(|job| job.end) {
+            return self.release(loaded, end.state, self.before).await;
+        }
         self.ack().await?;
         Ok(Step::NotReady)
     }

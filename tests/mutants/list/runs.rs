@@ -4,6 +4,9 @@ use super::{Mutant, breaks};
 
 pub fn all() -> Vec<Mutant> {
     vec![
+        breaks("dropped-though-over", "R3: a call whose job is over is let go, also if what it waits for was forgotten")
+            .edit("step.rs", "self.job().await?.and_then(|job| job.end) {", "self.job().await?.and_then(|job| job.end).filter(|_| !$on) {")
+            .open("about one of 160,000 random histories; a history in which `forget` comes between two reads of `load`"),
         breaks("no-room-is-dropped", "Invariant 15: a message for whose run there is no room goes back, never away").edit(
             "step.rs",
             "            Entry::NotNow(delay) => return self.give_back(delay).await,",
