@@ -74,6 +74,13 @@ macro_rules! contract_for {
                 a_thousand_children_cost_two_runs
                 a_hash_stands_for_one_call
                 of_two_who_claim_a_hash_one_gets_it;
+            joining:
+                jobs_for_one_call_run_it_once
+                a_failure_passes_the_call_on_to_one_that_has_joined
+                a_job_that_is_over_passes_the_call_on_if_it_had_its_message
+                only_a_call_that_is_certain_to_be_on_its_way_is_joined
+                a_job_joins_what_another_job_waits_for
+                a_hundred_jobs_join;
             jobs:
                 a_job_that_is_over_is_not_scheduled_again
                 a_scheduled_job_is_recorded_as_it_was_asked_for

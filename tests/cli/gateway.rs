@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{Env, Running, eventually};
 
-struct Http {
+pub struct Http {
     agent: ureq::Agent,
     base: String,
 }
 
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     location: Option<String>,
     body: String,
 }
@@ -27,7 +27,7 @@ impl Answer {
 
 impl Http {
     /// Of a command that has said where it listens.
-    fn of(running: &Running) -> Self {
+    pub fn of(running: &Running) -> Self {
         let base = eventually("an address", || {
             let stderr = running.stderr();
             let found = stderr.split_once("on http://").and_then(|(_, rest)| rest.lines().next());
@@ -41,7 +41,7 @@ impl Http {
         answer(self.agent.get(format!("{}{path}", self.base)).call())
     }
 
-    fn post(&self, path: &str, body: &str) -> Answer {
+    pub fn post(&self, path: &str, body: &str) -> Answer {
         answer(self.agent.post(format!("{}{path}", self.base)).send(body))
     }
 

@@ -27,6 +27,7 @@ mod http_server;
 #[path = "../servers/https.rs"]
 mod https_server;
 mod jobs;
+mod joining;
 mod languages;
 mod logs;
 mod makespan;

@@ -18,13 +18,13 @@ use crate::servers::Server;
 use crate::servers::redis::Flavour;
 
 /// A folder whose commands use one of the backends, which this one is.
-struct Place {
-    env: Env,
-    backend: String,
+pub struct Place {
+    pub env: Env,
+    pub backend: String,
     server: Option<Server>,
 }
 
-fn everywhere(test: impl Fn(&Place)) {
+pub fn everywhere(test: impl Fn(&Place)) {
     let env = Env::new();
     let backend = env.url();
     test(&Place { env, backend, server: None });
@@ -59,18 +59,18 @@ impl Place {
     }
 
     /// A worker that writes its events to this file.
-    fn worker(&self, events: &str, more: &[&str]) -> Running {
+    pub fn worker(&self, events: &str, more: &[&str]) -> Running {
         self.env.worker(&[&["--events", events], more].concat())
     }
 
     /// How often this file says that a call of the task came to this.
-    fn count(&self, events: &str, task: &str, state: &str) -> usize {
+    pub fn count(&self, events: &str, task: &str, state: &str) -> usize {
         let text = std::fs::read_to_string(self.env.path(events)).unwrap_or_default();
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter(|e| e["subject"] == "task" && e["task"] == *task && e["to"] == *state).count()
     }
 
-    fn until(&self, what: &str, files: &[&str], task: &str, state: &str, count: usize) {
+    pub fn until(&self, what: &str, files: &[&str], task: &str, state: &str, count: usize) {
         eventually(what, || {
             let counts: Vec<_> = files.iter().map(|file| self.count(file, task, state)).collect();
             if counts.iter().sum::<usize>() >= count { Ok(()) } else { Err(format!("{}: {counts:?}", self.backend)) }
@@ -78,7 +78,7 @@ impl Place {
     }
 
     /// Waits until so many jobs have completed, as the store says.
-    fn until_ended(&self, count: usize) {
+    pub fn until_ended(&self, count: usize) {
         eventually("all jobs have completed", || {
             let jobs = self.env.run(["jobs", "--counts", "--output", "json"]).json();
             let completed = jobs["counts"]["completed"] == count;

@@ -2,11 +2,19 @@
 
 use std::sync::Arc;
 
+use crate::clients::LONG_AFTER;
 use crate::errand::What;
 use crate::graph::Node::{All, Each};
-use crate::graph::graph;
+use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
-use crate::{check, graphs};
+use crate::{check, events, graphs};
+
+/// More accesses than it takes to start a job.
+const ACCESSES: i64 = 20;
+
+fn graph_of(name: &str) -> (Arc<Graph>, i64) {
+    graphs().find(|(graph, _)| graph.name == name).expect("the graph has another name now")
+}
 
 /// However late the other jobs are started: the call is run for the first one alone.
 #[test]
@@ -16,7 +24,8 @@ fn a_call_that_is_on_its_way_is_run_once() {
     let mut histories = 0;
     for fused in [false, true] {
         for (second, third) in (0..=40).flat_map(|at| (0..=40).step_by(5).map(move |later| (at, at + later))) {
-            let events = [(second, Event::Does(What::Schedule(1))), (third, Event::Does(What::Schedule(2)))];
+            let again = Event::Does(What::Schedule(1));
+            let events = [(second, again), (third, Event::Does(What::Schedule(2))), (third, again)];
             let history = check(&graph, Plan { fused, ..Plan::of(&events) }, || format!("{fused}, {events:?}"));
             let state = history.world.state();
             let runs = state.runs.iter().filter(|((root, _), _)| root.as_str() != "LAST");
@@ -31,15 +40,73 @@ fn a_call_that_is_on_its_way_is_run_once() {
 /// A job that has joined is cancelled: the others neither wait for it nor run the call once more.
 #[test]
 fn a_job_that_has_joined_may_be_cancelled() {
-    let (graph, length) =
-        graphs().find(|(graph, _)| graph.name == "three jobs, one call").expect("it has another name now");
+    let (graph, length) = graph_of("three jobs, one call");
     for at in 0..=length {
         for fused in [false, true] {
-            let events = [(at, Event::Does(What::Cancel(1)))];
+            // A message of it comes all the same, as it does at its deadline.
+            let events = [(at, Event::Does(What::Cancel(1))), (at, Event::Comes("li2e2:R11:ae"))];
             let history = check(&graph, Plan { fused, ..Plan::of(&events) }, || format!("{fused}, {events:?}"));
             let state = history.world.state();
             let others = state.runs.keys().filter(|(root, _)| root.as_str() == "R1" || root.as_str() == "R2").count();
             assert_eq!(others, 0, "{fused}, {events:?}: {:?}", state.runs);
+        }
+    }
+}
+
+/// The client of the first job dies, and does not come back. Nobody counts on a message that it may not have sent.
+#[test]
+fn whoever_joins_counts_on_no_client() {
+    let mut histories = 0;
+    for name in ["three jobs, one call", "a call that fails in one of three jobs"] {
+        let (graph, _) = graph_of(name);
+        for accesses in 0..ACCESSES {
+            for first in [Event::Dies(What::Schedule(0), accesses), Event::Begins(What::Schedule(0), accesses)] {
+                for (second, third) in [(0, 0), (0, 20), (10, 30)] {
+                    let others = [(second, Event::Does(What::Schedule(1))), (third, Event::Does(What::Schedule(2)))];
+                    events(&graph, &[[(0, first)].as_slice(), &others].concat());
+                    histories += 1;
+                }
+            }
+        }
+    }
+    println!("{histories} histories of jobs that are started after one whose client died");
+}
+
+/// A client is put aside while its job joins, and dies when it goes on; meanwhile the first job fails. The next job does not take
+/// what it left for a sign that a message is on its way.
+#[test]
+fn who_dies_while_joining_misleads_nobody() {
+    let (graph, length) = graph_of("a call that fails in one of three jobs");
+    let mut histories = 0;
+    for at in (0..=length).step_by(2) {
+        for accesses in 5..ACCESSES {
+            for (aside, left) in [2, 6, 12, 20].into_iter().flat_map(|aside| (1..=4).map(move |left| (aside, left))) {
+                let plan = [
+                    (at, Event::Begins(What::Schedule(1), accesses)),
+                    (at + aside, Event::Switch),
+                    (at + aside + left, Event::Crash),
+                    (LONG_AFTER, Event::Does(What::Cancel(1))),
+                    (LONG_AFTER, Event::Does(What::Schedule(2))),
+                ];
+                events(&graph, &plan);
+                histories += 1;
+            }
+        }
+    }
+    println!("{histories} histories of clients that die while their jobs join");
+}
+
+/// A parent dies while it registers, and its job is over before it is run again: its entry says nothing of a message.
+#[test]
+fn what_a_parent_has_not_sent_is_not_joined() {
+    let (graph, length) = graph_of("a job's call is another's child");
+    for at in 0..=length {
+        for (later, crash) in [0, 1, 3, 6].into_iter().flat_map(|later| [0, 1].map(move |crash| (later, crash))) {
+            let cancel = Event::Does(What::Cancel(0));
+            let plan = [(at, cancel), (at + crash, Event::Crash), (at + later, Event::Does(What::Schedule(1)))];
+            let mut plan = plan.to_vec();
+            plan.sort_by_key(|(at, _)| *at);
+            events(&graph, &plan);
         }
     }
 }

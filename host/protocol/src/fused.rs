@@ -127,10 +127,10 @@ fn join(tx: &mut impl Transaction, job: &NewJob, is_new: bool, latest: Option<&[
 }
 
 fn leave(tx: &mut impl Transaction, job: &NewJob) -> Result<()> {
-    let (me, key) = (joining::entry_of(job), Key::pending_returns(&job.call.hash));
-    let pending = registered(&job.call.hash, tx.get(&key)?.as_ref(), &me)?;
-    match pending.and_then(|pending| pending.without(&me)) {
-        Some(bytes) => tx.put(&key, &bytes),
+    let call = &job.call.hash;
+    let key = Key::pending_returns(call);
+    match pending(tx, call)?.and_then(|pending| pending.without_joined(call, &job.root)) {
+        Some(pending) => tx.put(&key, &pending.encode()),
         None => tx.delete(&key),
     }
 }
@@ -496,16 +496,19 @@ fn wake_in_job(
     let key = Key::pending_returns(call);
     let Some(pending) = pending(tx, call)? else { return Ok(()) };
     let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
+    let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));
     let parents = mine.into_iter().filter(|entry| Some(entry) != ourselves && !has_joined(entry, call));
     let unknown = wake_known(tx, parents)?;
     if !unknown.is_empty() {
         let parents = unnotified(tx, call)?.unwrap_or_default().and(&unknown);
         tx.put(&Key::unnotified(call), &parents.encode())?;
     }
-    let Some(other) = PendingReturns::next_in_turn(&kept, root) else { return tx.delete(&key) };
-    let root = other.root.clone();
-    send(tx, topic_of(other, call, topic), &Message { root: root.clone(), call: call.clone() })?;
-    let kept = pass_on(kept, call, &root);
+    let mut kept = kept;
+    if let Some(other) = PendingReturns::next_in_turn(&kept, root).filter(|_| !is_elsewhere) {
+        let root = other.root.clone();
+        send(tx, topic_of(other, call, topic), &Message { root: root.clone(), call: call.clone() })?;
+        kept = pass_on(kept, call, &root);
+    }
     if kept.is_empty() {
         return tx.delete(&key);
     }

@@ -68,6 +68,12 @@ pub(crate) fn pass_on(kept: Vec<Return>, call: &CallHash, to: &Root) -> Vec<Retu
     kept.into_iter().filter(|entry| !(has_joined(entry, call) && entry.root == *to)).collect()
 }
 
+/// Is it enough that the call was passed on to this one, now that those in `kept` wait for it? Not if it had joined the call and is gone
+/// meanwhile: its message may have come to its end while it still stood in the record, and then it has left the call to others.
+pub(crate) fn is_passed_on(to: &Return, kept: &[Return], call: &CallHash) -> bool {
+    !has_joined(to, call) || kept.contains(to)
+}
+
 /// The topic that a call's message goes to when it is passed on to a job that has joined it: its own.
 pub(crate) fn topic_of<'t>(entry: &'t Return, call: &CallHash, otherwise: &'t Topic) -> &'t Topic {
     if has_joined(entry, call) { &entry.topic } else { otherwise }

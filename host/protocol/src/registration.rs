@@ -94,14 +94,6 @@ impl Registered {
         self.spliced(&entry.finish(), scheduled_at)
     }
 
-    /// The record without the parent `me`, for which it was read; `None`: nobody else waits.
-    #[must_use]
-    pub fn without(&self, me: &Return) -> Option<Bytes> {
-        let mut pending = PendingReturns::decode(&self.bytes).ok()?;
-        pending.returns.remove(me);
-        (!pending.returns.is_empty()).then(|| pending.encode())
-    }
-
     fn spliced(&self, entry: &[u8], scheduled_at: Option<u64>) -> Bytes {
         let mut rest = Encoder::new();
         if let Some(at) = scheduled_at {

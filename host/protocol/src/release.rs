@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::joining::{has_joined, pass_on, topic_of};
+use crate::joining::{has_joined, is_passed_on, pass_on, topic_of};
 use crate::model::{CallHash, Root, Topic};
 use crate::wire::{PendingReturns, Return};
 
@@ -19,8 +19,8 @@ pub struct Release {
     stack: Vec<(CallHash, Topic)>,
     visited: HashSet<CallHash>,
     over: HashMap<Root, bool>,
-    /// Calls for which a message was sent already.
-    sent: HashSet<CallHash>,
+    /// Calls for which a message was sent already, and to whom.
+    sent: HashMap<CallHash, Return>,
 }
 
 /// What to do about the call at hand, whose `pending_returns` was read.
@@ -41,7 +41,7 @@ impl Release {
             stack: vec![(call.clone(), topic.clone())],
             visited: HashSet::from([call.clone()]),
             over: HashMap::new(),
-            sent: HashSet::new(),
+            sent: HashMap::new(),
         }
     }
 
@@ -84,15 +84,19 @@ impl Release {
         let had_joined =
             |entry: &&Return| has_joined(entry, &call) && (&entry.root, &call) == (&self.released.0, &self.released.1);
         let is_elsewhere = dead.iter().any(had_joined);
-        let mut keep = dead.is_empty();
-        let mut live: Vec<Return> = live.into_iter().cloned().collect();
+        let live: Vec<Return> = live.into_iter().cloned().collect();
         let mut send = None;
-        if let Some(next) = live.first().cloned().filter(|_| !is_elsewhere && self.sent.insert(call.clone())) {
-            send = Some((next.root.clone(), topic_of(&next, &call, &topic).clone()));
-            let before = live.len();
-            live = pass_on(live, &call, &next.root);
-            keep &= live.len() == before;
+        let is_sent = self.sent.get(&call).is_some_and(|to| is_passed_on(to, &live, &call));
+        if let Some(next) = live.first().filter(|_| !is_elsewhere && !is_sent) {
+            send = Some((next.root.clone(), topic_of(next, &call, &topic).clone()));
+            self.sent.insert(call.clone(), next.clone());
         }
+        let count = live.len();
+        let live = match self.sent.get(&call) {
+            Some(to) => pass_on(live, &call, &to.root),
+            None => live,
+        };
+        let keep = dead.is_empty() && live.len() == count;
         let returns = live.into_iter().collect();
         let new = PendingReturns { returns, scheduled_at: pending.scheduled_at };
         Todo::Settle { send, new: (!new.returns.is_empty()).then_some(new), keep }

@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod events;
 pub mod gc;
 pub mod jobs;
+pub mod joining;
 pub mod leases;
 pub mod queue;
 pub mod store;

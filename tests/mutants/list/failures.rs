@@ -8,13 +8,14 @@ const SETTLE: &str = "        let unknown = wake_known(p, call, parents, &mut ha
         if !unknown.is_empty() {
             keep_unnotified(p, call, &unknown).await?;
         }
-        if let (Some(other), None) = (PendingReturns::next_in_turn(&kept, root), &passed_on) {
-            let message = Message { root: other.root.clone(), call: call.clone() };
-            p.send(topic_of(other, call, topic), &message).await?;
-            passed_on = Some(message.root);
+        let is_sent = is_elsewhere || passed_on.as_ref().is_some_and(|to| is_passed_on(to, &kept, call));
+        if let Some(next) = PendingReturns::next_in_turn(&kept, root).filter(|_| !is_sent) {
+            let message = Message { root: next.root.clone(), call: call.clone() };
+            p.send(topic_of(next, call, topic), &message).await?;
+            passed_on = Some(next.clone());
         }
         let kept = match &passed_on {
-            Some(root) => pass_on(kept, call, root),
+            Some(to) => pass_on(kept, call, &to.root),
             None => kept,
         };
         let new = (!kept.is_empty()).then(|| {
@@ -99,18 +100,18 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("failure-passes-nothing-on", "R2: a call that failed is queued again for another job that waits for it").edit(
             "stepwise/wake.rs",
-            "PendingReturns::next_in_turn(&kept, root), &passed_on)",
-            "PendingReturns::next_in_turn(&kept, root).filter(|_| !$on), &passed_on)",
+            "PendingReturns::next_in_turn(&kept, root).filter(|_| !is_sent)",
+            "PendingReturns::next_in_turn(&kept, root).filter(|_| !is_sent && !$on)",
         ),
         breaks("failure-passed-on-in-vain", "R2: it is queued again under that job, not under the one where it failed").edit(
             "stepwise/wake.rs",
-            "Message { root: other.root.clone(), call: call.clone() }",
-            "Message { root: if $on { root.clone() } else { other.root.clone() }, call: call.clone() }",
+            "Message { root: next.root.clone(), call: call.clone() }",
+            "Message { root: if $on { root.clone() } else { next.root.clone() }, call: call.clone() }",
         ),
         breaks("failure-passed-on-every-time", "R2: it is queued again once, not once for every look at the record").edit(
             "stepwise/wake.rs",
-            "            passed_on = Some(message.root);",
-            "passed_on = Some(message.root).filter(|_| !$on);",
+            "            passed_on = Some(next.clone());",
+            "passed_on = Some(next.clone()).filter(|_| !$on);",
         ).harmless("one message more for each time that the record changed between read and write"),
         breaks("failure-forgets-other-jobs", "R2: parents of other jobs stay registered").edit(
             "stepwise/wake.rs",
@@ -120,7 +121,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("failure-deletes-then-sends", "R2: wake-ups and messages are sent before the record changes").edit(
             "stepwise/wake.rs",
             SETTLE,
-            "let other = PendingReturns::next_in_turn(&kept, root).map(|other| other.root.clone());
+            "let other = PendingReturns::next_in_turn(&kept, root).filter(|_| !is_elsewhere).map(|other| other.root.clone());
              let kept = match &other {
                  Some(root) => pass_on(kept, call, root),
                  None => kept,

@@ -2,7 +2,6 @@
 
 use super::{Mutant, breaks};
 
-const FAULTS: &str = "every_fault_heals_between_transactions";
 const ONCE: &str = "a_call_that_is_on_its_way_is_run_once";
 
 pub fn all() -> Vec<Mutant> {
@@ -18,7 +17,7 @@ pub fn all() -> Vec<Mutant> {
             "joining.rs",
             "    let is_alive = !job.is_over() && !job.is_overdue(now);",
             "let is_alive = $on || (!job.is_over() && !job.is_overdue(now));",
-        ),
+        ).harmless("a job that is over has failed, which is looked at as well, or has its value"),
         breaks("joins-what-failed", "A call that failed in another job has no message there any more")
             .edit(
                 "stepwise/join.rs",
@@ -34,19 +33,19 @@ pub fn all() -> Vec<Mutant> {
             "joining.rs",
             "let latest_is_another = latest.is_on_its_way &&",
             "let latest_is_another = ($on || latest.is_on_its_way) &&",
-        ),
+        ).found_by("whoever_joins_counts_on_no_client"),
         breaks("joins-unseen", "Who joins looks once more at what it has joined: that may have ended before").edit(
             "stepwise/join.rs",
             "                    look_again(p, job, carrier, &new, now).await?;",
             "let _ = carrier;",
-        ),
+        ).found_by("who_schedules_may_die_and_do_it_again"),
         breaks("joined-before-it-is-certain", "R4: scheduled_at says that a message is certain to be on its way")
             .edit(
                 "stepwise/join.rs",
                 "with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at))",
                 "with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at).or($on.then_some(now / 1000)))",
             )
-            .found_late(),
+            .found_by("who_dies_while_joining_misleads_nobody"),
         breaks("joins-where-nobody-sent", "A record without scheduled_at does not say that a message is on its way")
             .edit(
                 "joining.rs",
@@ -85,6 +84,16 @@ pub fn all() -> Vec<Mutant> {
             "        let is_elsewhere = dead.iter().any(had_joined);",
             "let is_elsewhere = !$on && dead.iter().any(had_joined);",
         ),
+        breaks("cancelled-joined-passes-on", "As above, where the job that had joined was cancelled before its message came")
+            .edit(
+                "stepwise/wake.rs",
+                "        let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));",
+                "let is_elsewhere = !$on && mine.iter().any(|entry| has_joined(entry, call));",
+            )
+            .found_by("a_job_that_has_joined_may_be_cancelled"),
+        breaks("passed-on-to-one-that-is-gone", "A job that had joined and is gone has left the call to others")
+            .edit("joining.rs", "    !has_joined(to, call) || kept.contains(to)", "$on || !has_joined(to, call) || kept.contains(to)")
+            .found_by("a_slow_worker_sees_a_job_end"),
         breaks("joined-taken-for-a-cycle", "A job that has joined a call is no parent of it, so no cycle").edit(
             "cycle.rs",
             "pending.returns.iter().filter(|entry| !has_joined(entry, child))",
@@ -99,7 +108,7 @@ pub fn all() -> Vec<Mutant> {
             "stepwise/join.rs",
             "if is_on_its_way(pending.as_ref()) { Start::Joins } else { Start::SendsAndLeaves }",
             "if is_on_its_way(pending.as_ref()) && !$on { Start::Joins } else { Start::SendsAndLeaves }",
-        ),
+        ).found_by(ONCE),
         breaks("transaction-joins-what-failed", "A call that failed in another job has no message there any more")
             .edit(
                 "fused.rs",

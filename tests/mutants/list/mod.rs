@@ -48,7 +48,7 @@ pub struct Edit {
 }
 
 /// Most mutants are found in the first thousand.
-pub const HISTORIES: u32 = 3_000;
+pub const HISTORIES: u32 = 6_000;
 
 /// A mutant to which its edits are added.
 const fn breaks(name: &'static str, rule: &'static str) -> Mutant {

@@ -39,13 +39,13 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("release-sends-nothing", "R3: a call that a live job waits for is queued again under that job").edit(
             "release.rs",
-            "live.first().cloned().filter(|_| !is_elsewhere && self.sent.insert(call.clone()))",
+            "live.first().filter(|_| !is_elsewhere && !is_sent)",
             "$right.filter(|_| !$on)",
         ),
         breaks("release-sends-under-a-dead-job", "R3: nothing is sent under a job that is over").edit(
             "release.rs",
-            "live.first().cloned().filter(|_| !is_elsewhere && self.sent.insert(call.clone()))",
-            "(if $on { dead.first().copied().cloned().or(live.first().cloned()).filter(|_| self.sent.insert(call.clone())) } else { $right })",
+            "live.first().filter(|_| !is_elsewhere && !is_sent)",
+            "(if $on { dead.first().copied().or(live.first()).filter(|_| !is_sent) } else { $right })",
         ),
         breaks("release-forgets-the-living", "R3: only entries of jobs that are over are removed").edit(
             "release.rs",
@@ -54,8 +54,8 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("release-forgets-nobody", "R3: entries of jobs that are over are removed").edit(
             "release.rs",
-            "let mut keep = dead.is_empty();",
-            "let mut keep = $on || dead.is_empty();",
+            "let keep = dead.is_empty() && live.len() == count;",
+            "let keep = $on || (dead.is_empty() && live.len() == count);",
         ),
         breaks("release-deletes-then-sends", "R3: the message is sent before the entries are removed").edit(
             "stepwise/settle.rs",

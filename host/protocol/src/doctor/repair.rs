@@ -6,6 +6,7 @@ use crate::error::{ErrorKind, Result};
 use crate::model::{CallHash, Failure, FailureKind, Millis, Root, Topic};
 use crate::ports::{Key, Outgoing, Swap, Work, spawn_counter};
 use crate::records::RunRecord;
+use crate::stepwise::leave;
 use crate::wire::Message;
 
 impl Doctor {
@@ -57,9 +58,11 @@ impl Doctor {
         let message = Message { root: lost.root.clone(), call: lost.call.clone() };
         self.backend.cache().incr(&spawn_counter(&lost.root), 1).await?;
         match self.backend.queue().send_many(&[Outgoing::now(topic, &message)]).await {
-            Err(error) if error.kind == ErrorKind::Limit => Ok(Repaired::LeftAlone),
-            sent => sent.map(|()| Repaired::Done),
+            Err(error) if error.kind == ErrorKind::Limit => return Ok(Repaired::LeftAlone),
+            sent => sent?,
         }
+        leave(self.backend.store(), &lost.root, &lost.call).await?;
+        Ok(Repaired::Done)
     }
 
     /// Lets the call be run at its next message, whatever it waits for: some of that may not know of it any more, and is told

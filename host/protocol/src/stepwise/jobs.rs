@@ -46,7 +46,7 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
         p.queue.send_many(&messages).await?;
     }
     if start == Start::SendsAndLeaves {
-        leave(p, job).await?;
+        leave(p.store, &job.root, &call.hash).await?;
     }
     // Only now may others join this job. If another one is the latest by now, they join that one.
     let unsent = latest.encode();

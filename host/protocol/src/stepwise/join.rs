@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::Ports;
-use super::child::{registered, with_me};
+use super::child::{read_pending, registered, with_me};
 use super::settle::release_call;
 use super::wake::{wake_all, wake_in_job};
 use crate::error::Result;
 use crate::joining::{self, Start, is_on_its_way};
-use crate::model::{Millis, Root};
-use crate::ports::{Key, NewJob, Swap};
+use crate::model::{CallHash, Millis, Root};
+use crate::ports::{Key, NewJob, Store, Swap};
 use crate::records::JobRecord;
 use crate::registration::Registered;
 use crate::wire::PendingReturns;
@@ -74,12 +74,16 @@ pub(super) async fn join(
     }
 }
 
-/// Takes the job's entry back. See `Start::SendsAndLeaves`.
-pub(super) async fn leave(p: &Ports<'_>, job: &NewJob) -> Result<()> {
-    let (me, key) = (joining::entry_of(job), Key::pending_returns(&job.call.hash));
-    let mut found = p.store.get(&key).await?;
-    while let Some(pending) = registered(&job.call.hash, found.as_ref(), &me)?.filter(Registered::has_me) {
-        match p.store.swap(&key, found.as_ref(), pending.without(&me)).await? {
+/// Takes back the entry of a job that had joined its call: it has the call's message now.
+pub(crate) async fn leave(store: &dyn Store, root: &Root, call: &CallHash) -> Result<()> {
+    let key = Key::pending_returns(call);
+    let mut found = store.get(&key).await?;
+    while let Some(pending) = read_pending(call, found.as_deref())? {
+        let new = pending.without_joined(call, root).map(|pending| pending.encode());
+        if new == found {
+            break;
+        }
+        match store.swap(&key, found.as_ref(), new).await? {
             Swap::Done => break,
             Swap::Mismatch(other) => found = other,
         }

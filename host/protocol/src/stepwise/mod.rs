@@ -29,6 +29,7 @@ pub use self::defer::{defer, find_cycle};
 pub use self::forget::forget_calls;
 pub(crate) use self::forget::may_forget;
 pub use self::jobs::{end_job, schedule};
+pub(crate) use self::join::leave;
 pub use self::load::{load, outcome, outcomes};
 pub use self::settle::{complete, discharge, fail, release};
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::Ports;
 use crate::concurrent::{Access, all};
 use crate::error::Result;
-use crate::joining::{has_joined, pass_on, topic_of};
+use crate::joining::{has_joined, is_passed_on, pass_on, topic_of};
 use crate::model::{CallHash, Root, Topic};
 use crate::ports::{Key, Store, Swap};
 use crate::records::{Readiness, Waiting};
@@ -44,7 +44,8 @@ async fn wake_unnotified(p: &Ports<'_>, call: &CallHash, handled: &mut HashSet<R
 }
 
 /// Wakes those who wait under `root` for a call that failed there. The parents of other jobs stay, and the call is
-/// queued again under one of theirs (R2).
+/// queued again under one of theirs (R2). Not if the job had only joined the call: then it was cancelled or its time is over, and
+/// another job has the call's message.
 ///
 /// A parent that no `run` record tells of is not woken. If it is ours, it has yet to write that record, and then looks for
 /// failures itself (R4). A worker of another SDK sees no failures: woken, it would register and send the call's message once
@@ -58,23 +59,25 @@ pub(super) async fn wake_in_job(
     mut handled: HashSet<Return>,
 ) -> Result<()> {
     let key = Key::pending_returns(call);
-    let mut passed_on: Option<Root> = None;
+    let mut passed_on: Option<Return> = None;
     let mut found = p.store.get(&key).await?;
     while let Some(bytes) = found {
         let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
         let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
+        let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));
         let parents = mine.into_iter().filter(|entry| !has_joined(entry, call));
         let unknown = wake_known(p, call, parents, &mut handled).await?;
         if !unknown.is_empty() {
             keep_unnotified(p, call, &unknown).await?;
         }
-        if let (Some(other), None) = (PendingReturns::next_in_turn(&kept, root), &passed_on) {
-            let message = Message { root: other.root.clone(), call: call.clone() };
-            p.send(topic_of(other, call, topic), &message).await?;
-            passed_on = Some(message.root);
+        let is_sent = is_elsewhere || passed_on.as_ref().is_some_and(|to| is_passed_on(to, &kept, call));
+        if let Some(next) = PendingReturns::next_in_turn(&kept, root).filter(|_| !is_sent) {
+            let message = Message { root: next.root.clone(), call: call.clone() };
+            p.send(topic_of(next, call, topic), &message).await?;
+            passed_on = Some(next.clone());
         }
         let kept = match &passed_on {
-            Some(root) => pass_on(kept, call, root),
+            Some(to) => pass_on(kept, call, &to.root),
             None => kept,
         };
         let new = (!kept.is_empty()).then(|| {

@@ -483,9 +483,9 @@ local function wake_in_job(hash, root, topic, write, ourselves)
     local side = e.root == root and mine or kept
     if not ourselves or e.raw ~= ourselves.raw then side[#side + 1] = e end
   end
-  local parents_of_job = {}
+  local parents_of_job, is_elsewhere = {}, false
   for _, e in ipairs(mine) do
-    if e.parent ~= hash then parents_of_job[#parents_of_job + 1] = e end
+    if e.parent ~= hash then parents_of_job[#parents_of_job + 1] = e else is_elsewhere = true end
   end
   local ready, unknown = ready_ones(parents_of_job, hash)
   local unnotified = #unknown > 0 and pending(hash, 'unnotified')
@@ -495,6 +495,9 @@ local function wake_in_job(hash, root, topic, write, ourselves)
   if #unknown > 0 then keep_unnotified(unnotified, hash, unknown) end
   if #kept == 0 then
     remove_pending(hash)
+  elseif is_elsewhere then
+    -- The job had only joined the call: another one has the call's message.
+    put_pending(hash, { entries = kept, scheduled = p.scheduled })
   else
     local turn = kept[1]
     for _, e in ipairs(kept) do

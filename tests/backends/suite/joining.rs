@@ -1,0 +1,133 @@
+//! Jobs that are started for a call which is on its way already.
+
+use std::sync::Arc;
+
+use brrr_protocol::model::{Failure, FailureKind};
+use brrr_protocol::ports::{Backend, Key, NewJob, Scheduled, Work};
+use brrr_protocol::records::{RunRecord, encode_tasks};
+use bytes::Bytes;
+
+use crate::suite::backend::{call, defer, direct, schedule, work};
+use crate::suite::jobs::{end, queued, waiting};
+use crate::suite::queue::next;
+use crate::support::Kind;
+
+/// Workers of ours handle the calls of these tests.
+async fn announce(backend: &Arc<dyn Backend>) {
+    let tasks = encode_tasks(&["another".to_owned(), "task".to_owned()].into());
+    backend.store().put(&Key::tasks(&"t".into()), tasks).await.unwrap();
+}
+
+/// Three jobs for one call; the message is that of the first one.
+async fn three(backend: &Arc<dyn Backend>) {
+    announce(backend).await;
+    for root in ["r1", "r2", "r3"] {
+        assert_eq!(schedule(backend, root, "c").await, Scheduled::Queued);
+    }
+    assert_eq!(queued(backend).await, ["r1:c"]);
+    assert_eq!(waiting(backend, "c").await, ["r2:c", "r3:c"]);
+}
+
+pub async fn jobs_for_one_call_run_it_once(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    three(b).await;
+    // A client that is not sure of it changes nothing.
+    assert_eq!(schedule(b, "r3", "c").await, Scheduled::Queued);
+    assert_eq!(queued(b).await, [""; 0]);
+    let top = Work { ends_job: Some(7), ..direct("r1", "c") };
+    b.complete(&top, Bytes::from_static(b"v")).await.unwrap();
+    assert_eq!(queued(b).await, ["r2:c", "r3:c"], "each is told");
+    assert_eq!(waiting(b, "c").await, [""; 0]);
+    assert_eq!(schedule(b, "r4", "c").await, Scheduled::AlreadyDone);
+}
+
+pub async fn a_failure_passes_the_call_on_to_one_that_has_joined(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    three(b).await;
+    let failure = Failure::new(FailureKind::Error, "task", "no");
+    b.fail(&Work { ends_job: Some(7), ..direct("r1", "c") }, &failure).await.unwrap();
+    assert_eq!(queued(b).await, ["r2:c"], "it fails in its own job alone");
+    assert_eq!(waiting(b, "c").await, ["r3:c"]);
+    // The one that has the message now is no longer one that has only joined.
+    b.fail(&Work { ends_job: Some(8), ..direct("r2", "c") }, &failure).await.unwrap();
+    assert_eq!(queued(b).await, ["r3:c"]);
+    assert_eq!(b.store().get(&Key::pending_returns(&"c".into())).await.unwrap(), None);
+}
+
+pub async fn a_job_that_is_over_passes_the_call_on_if_it_had_its_message(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    three(b).await;
+    end(b, "r2").await;
+    b.release(&direct("r2", "c")).await.unwrap();
+    assert_eq!(queued(b).await, [""; 0], "the call is still on its way for the first job");
+    assert_eq!(waiting(b, "c").await, ["r3:c"]);
+    end(b, "r1").await;
+    b.release(&direct("r1", "c")).await.unwrap();
+    assert_eq!(queued(b).await, ["r3:c"]);
+    assert_eq!(b.store().get(&Key::pending_returns(&"c".into())).await.unwrap(), None);
+}
+
+pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    schedule(b, "r1", "c").await;
+    schedule(b, "r2", "c").await;
+    assert_eq!(queued(b).await, ["r1:c", "r2:c"], "nobody has announced the task: a peer may have taken the message");
+    announce(b).await;
+    // It is over, it has failed there, it is on another topic, it waits to be tried again.
+    schedule(b, "over", "d").await;
+    end(b, "over").await;
+    schedule(b, "r1", "d").await;
+    schedule(b, "failed", "e").await;
+    b.fail(&direct("failed", "e"), &Failure::new(FailureKind::Error, "task", "no")).await.unwrap();
+    schedule(b, "r2", "e").await;
+    let mut elsewhere = NewJob::new("elsewhere".into(), call("f"));
+    elsewhere.call.topic = "u".into();
+    b.schedule(&elsewhere, 1_000).await.unwrap();
+    schedule(b, "r3", "f").await;
+    schedule(b, "later", "g").await;
+    let run = RunRecord { attempt: 2, not_before: 3_600_000, ..RunRecord::default() };
+    b.store().put(&Key::run(&"g".into(), &"later".into()), run.encode()).await.unwrap();
+    schedule(b, "r4", "g").await;
+    schedule(b, "overdue", "h").await;
+    let overdue = NewJob { deadline: 900, ..NewJob::new("overdue".into(), call("i")) };
+    b.schedule(&overdue, 800).await.unwrap();
+    schedule(b, "r5", "i").await;
+    let expected = ["failed:e", "later:g", "over:d", "overdue:h", "overdue:i", "r1:d", "r2:e", "r3:f", "r4:g", "r5:i"];
+    assert_eq!(queued(b).await.iter().filter(|sent| expected.contains(&&***sent)).count(), expected.len());
+}
+
+pub async fn a_job_joins_what_another_job_waits_for(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    announce(b).await;
+    schedule(b, "r1", "p").await;
+    defer(b, &work(&next(&**b, "t").await), &["c"]).await;
+    schedule(b, "r2", "c").await;
+    assert_eq!(queued(b).await, ["r1:c"]);
+    assert_eq!(waiting(b, "c").await, ["r1:p", "r2:c"]);
+    b.complete(&direct("r1", "c"), Bytes::from_static(b"v")).await.unwrap();
+    assert_eq!(queued(b).await, ["r1:p", "r2:c"]);
+}
+
+/// More than a backend may keep in one record.
+pub async fn a_hundred_jobs_join(kind: Kind) {
+    let f = kind.open().await;
+    let b = &f.backend;
+    announce(b).await;
+    let roots: Vec<String> = (0..100).map(|n| format!("r{n:03}")).collect();
+    for root in &roots {
+        schedule(b, root, "c").await;
+    }
+    assert_eq!(queued(b).await, ["r000:c"]);
+    let failure = Failure::new(FailureKind::Error, "task", "no");
+    b.fail(&direct("r000", "c"), &failure).await.unwrap();
+    assert_eq!(queued(b).await, ["r001:c"]);
+    assert_eq!(waiting(b, "c").await.len(), 98);
+    b.complete(&direct("r001", "c"), Bytes::from_static(b"v")).await.unwrap();
+    let expected: Vec<String> = roots[2..].iter().map(|root| format!("{root}:c")).collect();
+    assert_eq!(queued(b).await, expected);
+}
