@@ -13,15 +13,13 @@ pub fn all() -> Vec<Mutant> {
             "wake_all(p, call, HashSet::new()).await?;
              p.store.swap(&Key::value(call), None, Some(value)).await?;",
         ),
-        breaks("absent-before-the-value", "protocol.md 2: that nobody waits is read after the value is durable")
-            .edit(
-                "stepwise/settle.rs",
-                VALUE_THEN_WAKE,
-                "let nobody = p.store.get(&Key::pending_returns(call)).await?.is_none();
+        breaks("absent-before-the-value", "protocol.md 2: that nobody waits is read after the value is durable").edit(
+            "stepwise/settle.rs",
+            VALUE_THEN_WAKE,
+            "let nobody = p.store.get(&Key::pending_returns(call)).await?.is_none();
              p.store.swap(&Key::value(call), None, Some(value)).await?;
              if !nobody { wake_all(p, call, HashSet::new()).await?; }",
-            )
-            .harmless("who creates the record meanwhile has sent a message before (R4), and that message wakes him"),
+        ),
         breaks("delete-then-send", "protocol.md 3: wake-ups are sent before the record of who waits is deleted").edit(
             "stepwise/wake.rs",
             "        wake_new(p, call, pending.returns, &mut handled).await?;

@@ -68,13 +68,15 @@ pub fn all() -> Vec<Mutant> {
             "stepwise/wake.rs",
             "filter(|entry| !has_joined(entry, call))",
             "filter(|entry| $on || !has_joined(entry, call))",
-        ),
+        )
+        .harmless("such a job has its own message by then, and what it is told it knows"),
         breaks("joined-stays-when-passed-on", "A job that the call is passed on to does not wait for it any more")
             .edit(
                 "joining.rs",
                 "filter(|entry| !(has_joined(entry, call) && entry.root == *to))",
                 "filter(|entry| $on || !(has_joined(entry, call) && entry.root == *to))",
-            ),
+            )
+            .found_by("two_ends_are_as_good_as_one"),
         breaks(
             "released-joined-passes-on",
             "A job that had only joined leaves the call to the job that has its message",
@@ -83,7 +85,8 @@ pub fn all() -> Vec<Mutant> {
             "release.rs",
             "        let is_elsewhere = dead.iter().any(had_joined);",
             "let is_elsewhere = !$on && dead.iter().any(had_joined);",
-        ),
+        )
+        .elsewhere("tests/backends: a_job_that_is_over_passes_the_call_on_if_it_had_its_message"),
         breaks("cancelled-joined-passes-on", "As above, where the job that had joined was cancelled before its message came")
             .edit(
                 "stepwise/wake.rs",
@@ -115,6 +118,6 @@ pub fn all() -> Vec<Mutant> {
                 "&& !tx.has(&Key::failure(&call.hash, &root))?)",
                 "&& ($on || !tx.has(&Key::failure(&call.hash, &root))?))",
             )
-            .found_by(FAULTS),
+            .harmless("in one transaction a job is over with its failure, which is looked at as well"),
     ]
 }

@@ -71,7 +71,7 @@ pub fn all() -> Vec<Mutant> {
                  p.send(&topic, &Message { root, call: call.clone() }).await?;
              }
              if swapped { release.done(); }",
-        ).harmless("a redelivery finds the live entries and sends for them"),
+        ),
         breaks("release-swaps-what-is-there", "R3: entries are removed from the very bytes that were read").edit(
             "stepwise/settle.rs",
             "        if keep || p.store.swap(&key, Some(&bytes), new.map",
