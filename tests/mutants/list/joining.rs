@@ -59,7 +59,7 @@ pub fn all() -> Vec<Mutant> {
                 "if $on { return true; }
                  $right",
             )
-            .found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
+            .elsewhere("tests/backends: only_a_call_that_is_certain_to_be_on_its_way_is_joined"),
         breaks(
             "joined-is-told-of-its-failure",
             "A job that has joined a call is no parent: its own failure notifies nobody",
