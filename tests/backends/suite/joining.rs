@@ -5,6 +5,7 @@ use std::sync::Arc;
 use brrr_protocol::model::{Failure, FailureKind};
 use brrr_protocol::ports::{Backend, Key, NewJob, Scheduled, Work};
 use brrr_protocol::records::{RunRecord, encode_tasks};
+use brrr_protocol::wire::{PendingReturns, Return};
 use bytes::Bytes;
 
 use crate::suite::backend::{call, defer, direct, schedule, work};
@@ -96,7 +97,13 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     let overdue = NewJob { deadline: 900, ..NewJob::new("overdue".into(), call("i")) };
     b.schedule(&overdue, 800).await.unwrap();
     schedule(b, "r5", "i").await;
-    let expected = ["failed:e", "later:g", "over:d", "overdue:h", "overdue:i", "r1:d", "r2:e", "r3:f", "r4:g", "r5:i"];
+    // A parent waits for it, and nobody knows whether the message was sent.
+    let parent = Return { root: "x".into(), parent: "p".into(), topic: "t".into() };
+    let pending = PendingReturns { returns: [parent].into(), scheduled_at: None };
+    b.store().put(&Key::pending_returns(&"j".into()), pending.encode()).await.unwrap();
+    schedule(b, "r6", "j").await;
+    let expected =
+        ["failed:e", "later:g", "over:d", "overdue:h", "overdue:i", "r1:d", "r2:e", "r3:f", "r4:g", "r5:i", "r6:j"];
     assert_eq!(queued(b).await.iter().filter(|sent| expected.contains(&&***sent)).count(), expected.len());
 }
 

@@ -51,7 +51,8 @@ pub fn all() -> Vec<Mutant> {
                 "joining.rs",
                 "    pending.is_some_and(|pending| pending.scheduled_at().is_some())",
                 "pending.is_some_and(|pending| $on || pending.scheduled_at().is_some())",
-            ),
+            )
+            .elsewhere("tests/backends: only_a_call_that_is_certain_to_be_on_its_way_is_joined"),
         breaks("joins-what-peers-take", "Only what workers of ours have announced is joined: peers may lose a message")
             .edit(
                 "joining.rs",
@@ -59,7 +60,7 @@ pub fn all() -> Vec<Mutant> {
                 "if $on { return true; }
                  $right",
             )
-            .elsewhere("tests/backends: only_a_call_that_is_certain_to_be_on_its_way_is_joined"),
+            .found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
         breaks(
             "joined-is-told-of-its-failure",
             "A job that has joined a call is no parent: its own failure notifies nobody",
