@@ -1,7 +1,6 @@
 //! Jobs that are started for a call while it runs. On SQLite and Redis.
 
 use crate::gateway::Http;
-use crate::harness::block_on;
 use crate::makespan::everywhere;
 
 #[test]
