@@ -4,8 +4,8 @@
 
 cd "$ROOT"
 "$ROOT/scripts/setup/rust.sh"
-for server in redis valkey dynamodb elasticmq; do
-  "$ROOT/scripts/setup/$server.sh"
+for tool in redis valkey dynamodb elasticmq faketime; do
+  "$ROOT/scripts/setup/$tool.sh"
 done
 "$ROOT/scripts/guests.sh"
 for language in rust python javascript typescript go c cpp; do

@@ -6,9 +6,9 @@
 //! - `events`: what happens, as JSON
 //! - `permissions`: what a handler may touch
 //! - `testing`: tries a component's calls in memory, for `test`
-//! - `wasm`: runs the guests; `gateway`: HTTP; `view`: documents that it shares with the command line; `units`: times and
-//!   sizes as people write them; `text`: what guests chose, fit for logs and
-//!   terminals; `trust`: whose files are followed
+//! - `wasm`: runs the guests; `gateway`: HTTP; `json` and `view`: what it reads and shows as the command line does
+//! - `units`: times and sizes as people write them; `text`: what guests chose, fit for logs and terminals; `trust`: whose
+//!   files are followed
 
 pub mod build;
 pub mod cli;
@@ -17,6 +17,7 @@ pub mod disposition;
 pub mod events;
 pub mod exit;
 pub mod gateway;
+mod json;
 pub mod permissions;
 pub mod sdk;
 pub mod testing;

@@ -7,7 +7,7 @@ use crate::servers::redis::Flavour;
 use crate::servers::{Server, dynamodb, elasticmq};
 
 /// A folder whose commands keep their records in DynamoDB, in a table of its own.
-fn env_on(records: &Server) -> Env {
+pub fn env_on(records: &Server) -> Env {
     let mut env = Env::new();
     env.set("BRRR_STORE", "dynamodb:");
     env.set("DYNAMODB_TABLE_NAME", format!("cli-{:016x}", fastrand::u64(..)));

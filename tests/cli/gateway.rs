@@ -4,9 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use brrr_protocol::client::Client;
+use brrr_protocol::ports::Key;
+use brrr_protocol::records::JobState;
+use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::harness::{Env, Running, eventually};
+use crate::harness::{Env, Running, block_on, eventually};
 
 pub struct Http {
     agent: ureq::Agent,
@@ -101,6 +105,91 @@ fn a_body_says_what_a_query_cannot() {
     assert_eq!(http.post("/fib", "{\"n\": ").status, 400);
     assert_eq!(http.post("/fib?n=1", "{\"n\": 1}").status, 400);
     assert_eq!(http.post("/fib", "[11]").status, 400);
+}
+
+/// As a worker of another SDK does: it stores a call's value, and writes nothing else down.
+fn complete(env: &Env, call: &str, value: &str) {
+    let (backend, value) = (env.backend(), Bytes::copy_from_slice(value.as_bytes()));
+    block_on(backend.store().put(&Key::value(&call.into()), value)).expect("stored");
+}
+
+#[test]
+fn a_body_is_all_that_the_command_line_takes() {
+    let env = Env::new();
+    let serve = env.start(["serve", "--http", "127.0.0.1:0"]);
+    let http = Http::of(&serve);
+    let nested = |depth: usize, open: &str, inner: &str, close: &str| {
+        format!("{{\"x\":{}{inner}{}}}", open.repeat(depth), close.repeat(depth))
+    };
+    for (query, body, typed) in [
+        ("", r#"{"text": "cut \uD83D off"}"#.to_owned(), None),
+        ("", nested(1_000, "[", "", "]"), None),
+        ("", nested(1_500, "{\"a\":", "\"\\ud83d\"", "}"), None),
+        ("?b=%C3%B6", r#"{"a": "\udc00"}"#.to_owned(), Some(r#"{"a": "\udc00", "b": "ö"}"#)),
+        // What stands for half of a pair inside of the host may be in any other text.
+        ("?a=%F4%8F%80%80", String::new(), Some("{\"a\": \"\u{10f000}\"}")),
+    ] {
+        let typed = typed.unwrap_or(&body);
+        let accepted = http.post(&format!("/hello{query}"), &body);
+        assert_eq!(accepted.status, 202, "{typed}: {}", accepted.body);
+        let call = accepted.json()["call"].as_str().expect("a call").to_owned();
+        let scheduled = env.run(["schedule", "hello", typed, "--output", "json"]);
+        assert_eq!(
+            (&scheduled.json()["call"], &scheduled.json()["status"]),
+            (&json!(call), &json!("queued")),
+            "{typed}"
+        );
+
+        // Results of this kind are shown as they are.
+        complete(&env, &call, typed);
+        assert_eq!(env.run(["read", "hello", typed]).ok(), typed);
+        let shown = format!("{{\"status\":\"ok\",\"result\":{typed}}}");
+        assert_eq!(http.get(accepted.location.as_deref().expect("a location")).body, shown);
+        let asked = http.agent.get(format!("{}/hello{query}", http.base)).force_send_body().send(&body);
+        assert_eq!(answer(asked).body, shown);
+        let scheduled = env.run(["schedule", "hello", typed, "--output", "json"]);
+        assert_eq!(scheduled.json()["status"], "done", "{typed}");
+    }
+    for (query, body, why) in [
+        ("", "{\"n\": 1e400}".to_owned(), "would read another number"),
+        ("", "{\"n\": [{\"m\": -1e400}]}".to_owned(), ".n[0].m"),
+        ("", r#"{"\ud83d": 1}"#.to_owned(), "in the name of an argument"),
+        ("", nested(2_000, "[", "1", "]"), "nested deeper than 2000"),
+        ("", nested(1_000_000, "{\"a\":", "1", "}"), "nested deeper than 2000"),
+        ("", nested(1_000, "[", "1 2", "]"), "not JSON"),
+        ("?b=%F4%8F%80%80", r#"{"a": "\ud83d"}"#.to_owned(), "U+10F000"),
+    ] {
+        let refused = http.post(&format!("/hello{query}"), &body);
+        let message = refused.json()["message"].as_str().expect("a message").to_owned();
+        assert!(refused.status == 400 && message.contains(why), "{why}: {} {message}", refused.status);
+        if query.is_empty() {
+            env.write("body.json", &body);
+            let typed = env.run(["schedule", "hello", "@body.json"]);
+            typed.refused(3, &[&message.replacen("the body", "the payload", 1)]);
+        }
+    }
+    serve.stop().ok();
+}
+
+#[test]
+fn who_asks_for_a_job_writes_down_that_it_is_over() {
+    let env = Env::new();
+    let serve = env.start(["serve", "--http", "127.0.0.1:0"]);
+    let http = Http::of(&serve);
+    let accepted = http.post("/hello?greetee=x", "").json();
+    let (id, call) = (accepted["job"].as_str().expect("a job"), accepted["call"].as_str().expect("a call"));
+    let end = || {
+        let job = block_on(Client::new(env.backend()).job(&id.into())).expect("a record");
+        job.expect("a job").end.map(|end| end.state)
+    };
+    let path = format!("/jobs/{id}");
+    assert_eq!((&http.get(&path).json()["status"], end()), (&json!("pending"), None));
+    complete(&env, call, "\"done elsewhere\"");
+    assert_eq!(end(), None);
+    assert_eq!(http.get(&path).json(), json!({"status": "ok", "result": "done elsewhere"}));
+    assert_eq!(end(), Some(JobState::Completed));
+    assert_eq!(http.get(&path).json()["result"], "done elsewhere");
+    serve.stop().ok();
 }
 
 #[test]

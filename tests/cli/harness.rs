@@ -58,6 +58,11 @@ impl Env {
         self.settings.push((name.to_owned(), value.into()));
     }
 
+    /// Another folder with the same settings.
+    pub fn again(&self) -> Self {
+        Self { settings: self.settings.clone(), ..Self::new() }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

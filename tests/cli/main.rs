@@ -7,6 +7,7 @@ mod backends;
 mod bad_components;
 mod bad_servers;
 mod calls;
+mod clocks;
 mod components;
 mod config;
 mod control;

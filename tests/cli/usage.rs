@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 
-use crate::harness::{Env, guest};
+use crate::harness::{Env, Running, guest};
 
 #[test]
 fn unknown_flags_and_missing_arguments_are_usage() {
@@ -34,8 +34,42 @@ fn unknown_flags_and_missing_arguments_are_usage() {
     }
     let mut command = env.command(["call", "fib"]);
     command.env_remove("BRRR_TOPIC");
-    let ended = crate::harness::Running::start(command).end();
+    let ended = Running::start(command).end();
     assert!(ended.code == Some(2) && ended.stderr.contains("--topic"), "{ended:#?}");
+}
+
+/// `run` with a component that isn't there ends as soon as its arguments are understood.
+#[test]
+fn a_flag_in_the_environment_is_switched_on_and_off_in_the_usual_words() {
+    let env = Env::new();
+    let with = |variable: &str, value: &str, args: &[&str]| {
+        let mut command = env.command(args);
+        command.env(variable, value);
+        Running::start(command).end()
+    };
+    for variable in ["BRRR_WATCH", "BRRR_PUBLISH_EVENTS", "BRRR_YES"] {
+        for value in ["1", "true", "on", "yes", "0", "false", "off", "no"] {
+            let ended = with(variable, value, &["run", "none.wasm"]);
+            assert!(ended.code == Some(10) && ended.stderr.contains("none.wasm"), "{variable}={value}: {ended:#?}");
+        }
+        let ended = with(variable, "perhaps", &["run", "none.wasm"]);
+        assert!(ended.code == Some(2) && ended.stderr.contains("perhaps"), "{variable}: {ended:#?}");
+    }
+}
+
+#[test]
+fn a_flag_in_the_environment_does_what_it_says() {
+    let env = Env::new();
+    let guest = guest();
+    for (value, publishes) in [("0", false), ("1", true)] {
+        let mut command = env.command(["run", guest.to_str().expect("UTF-8")]);
+        command.env("BRRR_PUBLISH_EVENTS", value);
+        let worker = Running::start(command);
+        worker.wait_for_stderr("serving topic");
+        env.run(["call", "fib", "{\"n\": 3}", "--fresh"]).ok();
+        worker.stop().ok();
+        assert_eq!(env.run(["events"]).ok().contains("\"task\":\"fib\""), publishes, "BRRR_PUBLISH_EVENTS={value}");
+    }
 }
 
 #[test]

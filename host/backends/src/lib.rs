@@ -11,6 +11,8 @@
 
 #[cfg(feature = "aws")]
 pub mod aws;
+#[cfg(any(feature = "redis", feature = "dynamodb"))]
+mod clock;
 pub mod combined;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
@@ -28,8 +30,6 @@ pub mod url;
 mod wake;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use brrr_protocol::model::Millis;
 
 pub use combined::Combined;
 #[cfg(feature = "dynamodb")]
@@ -59,9 +59,7 @@ pub async fn open(url: &str) -> brrr_protocol::Result<std::sync::Arc<dyn brrr_pr
 }
 
 /// The wall clock: the only one that several processes, and their successors after a reboot, share.
-pub(crate) fn now_millis() -> Millis {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as Millis)
-}
+pub(crate) use brrr_protocol::model::system_now as now_millis;
 
 /// As `now_millis`, in microseconds.
 pub(crate) fn now_micros() -> u64 {

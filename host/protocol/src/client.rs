@@ -71,6 +71,12 @@ impl Client {
         Self { backend }
     }
 
+    /// The time that jobs go by, see `Store::now`.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.backend.now()
+    }
+
     /// Schedules a job. Durable when it returns; safe to repeat under the same root.
     ///
     /// # Errors

@@ -112,6 +112,14 @@ pub struct Call {
 /// Milliseconds since the Unix epoch.
 pub type Millis = u64;
 
+/// The time by the clock of this machine.
+#[must_use]
+pub fn system_now() -> Millis {
+    // A clock before 1970 is nobody's; 0 is harmless.
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
+}
+
 /// A call that ended without a value. It counts only within its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

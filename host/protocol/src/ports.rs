@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::error::Result;
-use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic};
+use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, system_now};
 use crate::options::Options;
 use crate::records::{JobRecord, JobState, RunRecord};
 use crate::replay::{Replay, Wait};
@@ -143,6 +143,12 @@ pub struct Accepted {
 /// A key-value store whose reads see every earlier write.
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// The time by the clock that all who share the store go by: the server's, where there is one and it tells; else this
+    /// machine's.
+    fn now(&self) -> Millis {
+        system_now()
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Bytes>>;
 
     /// The records of `keys`, in their order. They are read one by one, in any order: together they need never have been
@@ -523,6 +529,11 @@ pub trait Backend: Send + Sync {
     fn store(&self) -> &dyn Store;
     fn queue(&self) -> &dyn Queue;
     fn cache(&self) -> &dyn Cache;
+
+    /// See `Store::now`.
+    fn now(&self) -> Millis {
+        self.store().now()
+    }
 
     /// `None`: this backend has no place for events.
     fn events(&self) -> Option<&dyn EventLog> {

@@ -8,7 +8,6 @@ use super::Told;
 use super::options::{BackendArgs, root};
 use super::output::{Format, print_json, say};
 use crate::exit::Exit;
-use crate::worker::now;
 
 /// End a job now: its running handlers are stopped within 2 s on every worker, and what it has queued is dropped.
 #[derive(Debug, clap::Args)]
@@ -28,7 +27,7 @@ pub struct Args {
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let root = &args.job;
     let client = Client::new(args.backend.open_existing().await?);
-    let (exit, status, state, text) = match client.cancel(root, now()).await? {
+    let (exit, status, state, text) = match client.cancel(root, client.now()).await? {
         Cancelled::Done => {
             (Exit::Done, "cancelled", "cancelled", format!("job {root} is cancelled; what runs is being stopped"))
         }

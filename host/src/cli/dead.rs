@@ -19,7 +19,6 @@ use crate::events::time;
 use crate::exit::Exit;
 use crate::units::brief;
 use crate::view::FailureView;
-use crate::worker::now;
 
 /// Messages that were set aside because nobody can work on them: list, show, send again or drop them.
 #[derive(Debug, clap::Args)]
@@ -148,7 +147,7 @@ async fn list(args: &ListArgs, format: Format) -> anyhow::Result<Exit> {
             print_json(&json!({"dead": letters.iter().map(|letter| letter.view(false)).collect::<Vec<_>>()}))?;
         }
         Format::Text => {
-            let now = now();
+            let now = backend.now();
             if !letters.is_empty() {
                 let rows = letters.iter().map(|letter| letter.cells(now));
                 let headings = ["ID", "AGE", "TASK", "CALL", "JOB", "REASON"].map(str::to_owned).to_vec();
@@ -330,10 +329,10 @@ impl Letter {
         if let Some(old) = old {
             // As much time as the old job had.
             let time = old.deadline.saturating_sub(old.created);
-            new.deadline = if old.deadline > 0 { now().saturating_add(time) } else { 0 };
+            new.deadline = if old.deadline > 0 { client.now().saturating_add(time) } else { 0 };
             (new.spawn_limit, new.options) = (old.spawn_limit, old.options);
         }
-        let scheduled = persist(&root, || Box::pin(client.schedule(&new, now()))).await?;
+        let scheduled = persist(&root, || Box::pin(client.schedule(&new, client.now()))).await?;
         Ok(Sent::AsNewJob(root, scheduled))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::doctor::{Doctor, Finding, Look, MAX_DEAD, Repaired, Survey, TopicState, Unnotified};
+use brrr_protocol::model::Millis;
 use brrr_protocol::ports::Backend;
 use serde_json::{Value, json};
 
@@ -13,7 +14,6 @@ use super::options::{BackendArgs, duration};
 use super::output::{self, Format, print_json, print_table, say};
 use crate::exit::Exit;
 use crate::view::{finding_json, finding_text};
-use crate::worker::now;
 
 /// Find stuck work: calls that somebody waits for and nobody will run, parents that nobody woke, jobs that nobody ended,
 /// records that don't decode; leases that ran out and dead letters. Workers do so on their own, see `run --redrive`.
@@ -46,12 +46,12 @@ pub struct Args {
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let backend = args.backend.open_existing().await?;
     let doctor = Doctor::new(backend.clone());
-    let look = || Look { now: now(), older_than: args.older_than };
+    let look = || Look { now: backend.now(), older_than: args.older_than };
     let mut survey = doctor.survey(&look()).await?;
     let mut rows = Vec::with_capacity(survey.findings.len());
     if args.fix {
         for finding in std::mem::take(&mut survey.findings) {
-            let repaired = repair(&doctor, &finding).await;
+            let repaired = repair(&doctor, &finding, backend.now()).await;
             rows.push((finding, repaired));
         }
         return_expired(&*backend, &survey.topics).await?;
@@ -89,8 +89,8 @@ impl State {
 }
 
 /// One that can't be repaired must not keep the others from it.
-async fn repair(doctor: &Doctor, finding: &Finding) -> State {
-    match doctor.repair(finding, now()).await {
+async fn repair(doctor: &Doctor, finding: &Finding, now: Millis) -> State {
+    match doctor.repair(finding, now).await {
         Ok(Repaired::Done) => State::Repaired,
         Ok(Repaired::LeftAlone) => State::Left,
         Err(error) => State::Failed(error.to_string()),

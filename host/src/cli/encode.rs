@@ -10,8 +10,8 @@ use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::Told;
-use super::json::{self, Json};
 use crate::exit::Exit;
+use crate::json::{self, Json};
 
 /// How a payload is written, and with that which workers share the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -105,7 +105,7 @@ fn encode(codec: Codec, task: &str, given: Vec<u8>) -> Result<Encoded, String> {
 
 /// The JSON that was given, if any; otherwise where it stops being JSON.
 fn json(given: &[u8]) -> Result<Option<Json>, String> {
-    if given.trim_ascii().is_empty() { Ok(None) } else { json::read(given).map(Some) }
+    if given.trim_ascii().is_empty() { Ok(None) } else { json::read("the payload", given).map(Some) }
 }
 
 fn kind(value: &Value) -> &'static str {

@@ -8,7 +8,6 @@ use super::options::BackendArgs;
 use super::output::{Format, print_json, say};
 use super::read::Subject;
 use crate::exit::Exit;
-use crate::worker::now;
 
 /// Remove the value of a call, so that the next job for it runs it again. Refused while any job is alive.
 #[derive(Debug, clap::Args)]
@@ -29,7 +28,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     };
     let client = Client::new(args.backend.open_existing().await?);
     let call = hash.short();
-    let (exit, status, text) = match client.forget(&hash, now()).await? {
+    let (exit, status, text) = match client.forget(&hash, client.now()).await? {
         Forgotten::Done => (Exit::Done, "forgotten", format!("forgot the value of call {call}")),
         Forgotten::Absent => (Exit::NotThere, "absent", format!("call {call} has no value")),
         Forgotten::InUse(root) => (

@@ -11,7 +11,6 @@ use super::options::{BackendArgs, duration};
 use super::output::{self, Format, print_json, say};
 use crate::exit::Exit;
 use crate::units::brief;
-use crate::worker::now;
 
 /// Remove what jobs that ended a while ago have left in the store and no live job can reach: their records, and the values
 /// of their calls. What is removed is computed again when somebody asks for it.
@@ -39,7 +38,7 @@ pub struct Args {
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let backend = args.backend.open_existing().await?;
-    let plan = Plan { now: now(), older_than: args.older_than, dry_run: args.dry_run };
+    let plan = Plan { now: backend.now(), older_than: args.older_than, dry_run: args.dry_run };
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     let progress = |done, of| {
         bar.set_length(of);

@@ -17,7 +17,6 @@ use crate::events::time;
 use crate::exit::Exit;
 use crate::units::brief;
 use crate::view::FailureView;
-use crate::worker::now;
 
 /// Lines of a tree: more is not for people, and a job of a million calls must not fill this process's memory.
 const LINES: usize = 10_000;
@@ -105,7 +104,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let backend = args.backend.open_existing().await?;
     let client = Client::new(backend.clone());
     let Some(job) = client.job(root).await? else { return Err(no_such_job(root)) };
-    let now = now();
+    let now = backend.now();
     let job = client.as_it_is(root, job, now).await?;
     let row = Row::of(&*backend, root, &job, now).await?;
     let bounds = Bounds { depth: args.depth.into(), lines: LINES };

@@ -15,7 +15,6 @@ use super::output::{self, Format, print_json, print_table, say};
 use crate::events::time;
 use crate::exit::Exit;
 use crate::units::brief;
-use crate::worker::now;
 
 /// How many jobs are read at once.
 const PAGE: usize = 500;
@@ -111,7 +110,7 @@ pub struct Row {
 
 pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let backend = args.backend.open_existing().await?;
-    let look = Look { backend: &*backend, client: &Client::new(backend.clone()), now: now() };
+    let look = Look { backend: &*backend, client: &Client::new(backend.clone()), now: backend.now() };
     let wanted = |job: &JobRecord| args.state.is_none_or(|state| state == Wanted::of(job.end));
     // One more than are listed, to know whether there are more.
     let enough = args.limit.saturating_add(1);

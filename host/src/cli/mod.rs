@@ -16,7 +16,6 @@ mod gc;
 mod inspect;
 mod job;
 mod jobs;
-mod json;
 mod log;
 mod new;
 mod options;
@@ -246,5 +245,21 @@ mod tests {
     #[test]
     fn the_commands_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// By itself clap takes `true` and `false` alone, not `1`.
+    #[test]
+    fn flags_in_the_environment_take_the_usual_words() {
+        fn check(command: &clap::Command) -> usize {
+            let of_env =
+                |arg: &&clap::Arg| matches!(arg.get_action(), clap::ArgAction::SetTrue) && arg.get_env().is_some();
+            let flags: Vec<_> = command.get_arguments().filter(of_env).collect();
+            for flag in &flags {
+                let parser = format!("{:?}", flag.get_value_parser());
+                assert_ne!(parser, format!("{:?}", clap::ValueParser::bool()), "{} {flag}", command.get_name());
+            }
+            flags.len() + command.get_subcommands().map(check).sum::<usize>()
+        }
+        assert!(check(&Cli::command()) >= 3);
     }
 }

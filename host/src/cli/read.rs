@@ -9,7 +9,6 @@ use super::options::{BackendArgs, call_hash, root};
 use super::outcome::Show;
 use super::output::Format;
 use crate::exit::Exit;
-use crate::worker::now;
 
 /// Print the result of a call or a job if it is there; never queues anything.
 #[derive(Debug, clap::Args)]
@@ -103,7 +102,7 @@ async fn read_job(client: &Client, root: &Root, codec: Codec, format: Format) ->
     let Some(job) = client.job(root).await? else {
         return Err(Told::new(Exit::NotThere, format!("there is no job {root} in this backend")).into());
     };
-    let job = client.as_it_is(root, job, now()).await?;
+    let job = client.as_it_is(root, job, client.now()).await?;
     let show = Show { format, codec, job: Some(root), call: &job.call };
     match client.outcome(root, &job.call).await? {
         Some(Ok(value)) => show.value(&value),

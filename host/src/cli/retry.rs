@@ -15,7 +15,6 @@ use super::schedule;
 use super::submit::{Job, persist};
 use super::wait::Waiting;
 use crate::exit::Exit;
-use crate::worker::now;
 
 /// Try a job that is over again, as a new job: what succeeded is not run again. Prints the new job's id.
 #[derive(Debug, clap::Args)]
@@ -47,7 +46,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let (old, new) = (&args.job, new_root()?);
     let backend = args.backend.open_existing().await?;
     let client = Client::new(backend.clone());
-    let (call, scheduled) = match persist(&new, || Box::pin(client.retry(old, new.clone(), now()))).await? {
+    let (call, scheduled) = match persist(&new, || Box::pin(client.retry(old, new.clone(), client.now()))).await? {
         Retried::As(call, scheduled) => (call, scheduled),
         Retried::Alive => {
             let text = format!("job {old} is not over yet; `brrr-host cancel {old}` ends it");

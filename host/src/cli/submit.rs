@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{Call, CallHash, Millis, Root};
+use brrr_protocol::model::{Call, CallHash, Millis, Root, system_now};
 use brrr_protocol::options::{Backoff, Options};
 use brrr_protocol::ports::{NewJob, Scheduled};
 
@@ -16,7 +16,6 @@ use super::options::{BackendArgs, TopicArgs, duration, moment, new_root};
 use super::output::say;
 use crate::config::RetryBackoff;
 use crate::exit::Exit;
-use crate::worker::now;
 
 /// How long a client goes on that can't reach its backend, from its first failure.
 const PERSISTENCE: Duration = Duration::from_secs(5);
@@ -95,9 +94,6 @@ struct Conditions {
 /// A call as it was asked for, checked, before anything was touched.
 pub struct Request {
     pub encoded: Encoded,
-    conditions: Conditions,
-    /// When it was asked for: the job's time runs from here.
-    at: Millis,
 }
 
 /// A job that was handed to the backend.
@@ -111,18 +107,23 @@ impl SubmitArgs {
     /// # Errors
     /// When the payload can't be read, or something makes no sense.
     pub fn request(&self) -> anyhow::Result<Request> {
-        let at = now();
-        let conditions = self.conditions.from(at).map_err(|text| Told::new(Exit::Usage, text))?;
-        Ok(Request { encoded: self.call.encode()?, conditions, at })
+        self.conditions_at(system_now())?;
+        Ok(Request { encoded: self.call.encode()? })
     }
 
-    /// Schedules the call as a new job.
+    fn conditions_at(&self, now: Millis) -> anyhow::Result<Conditions> {
+        Ok(self.conditions.from(now).map_err(|text| Told::new(Exit::Usage, text))?)
+    }
+
+    /// Schedules the call as a new job. Its time runs from now, by the backend's clock.
     ///
     /// # Errors
+    /// When its deadline has passed by that clock.
     /// When the backend fails: whether the job was accepted is then unknown.
     pub async fn submit(&self, client: &Client, request: Request) -> anyhow::Result<Job> {
-        let root = new_root()?;
-        let Request { encoded, conditions: Conditions { deadline, spawn_limit, options }, at } = request;
+        let (root, at) = (new_root()?, client.now());
+        let Request { encoded } = request;
+        let Conditions { deadline, spawn_limit, options } = self.conditions_at(at)?;
         let hash = if self.fresh { encode::fresh(&encoded.hash, &root) } else { encoded.hash };
         let call = Call {
             hash: hash.clone(),

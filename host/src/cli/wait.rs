@@ -14,7 +14,6 @@ use super::outcome::Show;
 use super::output::say;
 use super::progress::Spinner;
 use crate::exit::Exit;
-use crate::worker::now;
 
 /// A job that somebody waits for.
 pub struct Waiting<'a> {
@@ -43,7 +42,7 @@ impl Waiting<'_> {
     /// When the backend can't be read, or stdout not be written.
     pub async fn show(&self, show: &Show<'_>) -> anyhow::Result<Exit> {
         let ended = tokio::select! {
-            outcome = self.client.wait(self.root, show.call, now) => outcome.map_or_else(Ended::Lost, Ended::Outcome),
+            outcome = self.client.wait(self.root, show.call, || self.client.now()) => outcome.map_or_else(Ended::Lost, Ended::Outcome),
             () = sleep(self.at_most) => Ended::Timeout(self.at_most.unwrap_or_default()),
             exit = interrupted() => Ended::Signal(exit?),
             never = self.entertain() => match never {},

@@ -1,9 +1,11 @@
 //! The named arguments of a call, from a query and a body.
 
-use brrr_protocol::codec::{self, python};
+use brrr_protocol::codec::python;
 use brrr_protocol::model::CallHash;
 use bytes::Bytes;
 use serde_json::{Map, Value};
+
+use crate::json::{self, Json};
 
 /// A call as a request asks for it, in the form that all Python workers and most SDKs share.
 #[derive(Debug)]
@@ -17,25 +19,21 @@ pub struct Arguments {
 /// # Errors
 /// What is wrong, for the client.
 pub fn read(task: &str, query: Vec<(String, String)>, body: &[u8]) -> Result<Arguments, String> {
-    let mut named = if body.trim_ascii().is_empty() {
-        Map::new()
-    } else {
-        match serde_json::from_slice(body) {
-            Ok(Value::Object(named)) => named,
-            Ok(_) => return Err("the body must be a JSON object of named arguments".to_owned()),
-            Err(error) => return Err(format!("the body is not JSON: {error}")),
-        }
+    let mut named =
+        if body.trim_ascii().is_empty() { Json::of(Value::Object(Map::new())) } else { json::read("the body", body)? };
+    if query.iter().any(|(name, value)| named.clashes_with(name) || named.clashes_with(value)) {
+        return Err("the query has characters of U+10F000 to U+10F7FF, and the body half a surrogate pair".to_owned());
+    }
+    let Value::Object(map) = &mut named.value else {
+        return Err("the body must be a JSON object of named arguments".to_owned());
     };
     for (name, value) in query {
-        if named.insert(name.clone(), Value::String(value)).is_some() {
+        if map.insert(name.clone(), Value::String(value)).is_some() {
             return Err(format!("the argument `{name}` is given twice"));
         }
     }
-    let named = Value::Object(named);
-    if let Some(number) = codec::beyond_floats(&named) {
-        return Err(format!("the body has {number}, which is beyond the range of numbers; give it as a text"));
-    }
-    Ok(Arguments { hash: python::call_hash(task, &named).into(), payload: python::payload(&named).into() })
+    let payload = named.written(python::payload(&named.value));
+    Ok(Arguments { hash: python::call_hash_of_payload(task, &payload).into(), payload: payload.into() })
 }
 
 #[cfg(test)]
@@ -50,6 +48,18 @@ mod tests {
         assert_eq!(read(&[("a", "1")], r#"{"n": 11}"#), Ok(r#"[{"a": "1", "n": 11}]"#.to_owned()));
         assert!(read(&[("n", "1"), ("n", "2")], "").unwrap_err().contains("`n` is given twice"));
         assert!(read(&[], "[1]").is_err() && read(&[], "{").is_err());
-        assert!(read(&[], "{\"a\": [1e400]}").unwrap_err().contains(".a[0]"));
+        assert!(read(&[], "{\"a\": [1e400]}").unwrap_err().starts_with("the body has 1e"));
+    }
+
+    /// As Python writes them.
+    #[test]
+    fn halves_of_pairs_stay_and_no_query_is_taken_for_one() {
+        let read = |query: &str, body: &str| {
+            let query = vec![("q".to_owned(), query.to_owned())];
+            super::read("t", query, body.as_bytes()).map(|a| String::from_utf8(a.payload.to_vec()).unwrap())
+        };
+        assert_eq!(read("é", r#"{"a": "\uD83D"}"#), Ok(r#"[{"a": "\ud83d", "q": "\u00e9"}]"#.to_owned()));
+        assert_eq!(read("\u{10f000}", r#"{"a": "b"}"#), Ok(r#"[{"a": "b", "q": "\udbfc\udc00"}]"#.to_owned()));
+        assert!(read("\u{10f000}", r#"{"a": "\ud83d"}"#).unwrap_err().contains("U+10F000"));
     }
 }

@@ -49,7 +49,7 @@ use results::Results;
 use serve::Bounds;
 pub use token::{TOKEN_ENV, Token, TokenError};
 
-use crate::worker::{Shutdown, now};
+use crate::worker::Shutdown;
 
 /// A body that is larger is read as JSON on a thread of its own, one at a time: that takes up to a second, and up to forty times
 /// its size (16 MiB of `[0,0,…]`).
@@ -207,7 +207,7 @@ impl Gateway {
         let root = Root::from_random(u128::from_be_bytes(bits));
         let Arguments { hash, payload } = arguments;
         let call = Call { hash: hash.clone(), task, payload, topic, options: Options::default() };
-        self.shared.client.schedule(&NewJob::new(root.clone(), call), now()).await?;
+        self.shared.client.schedule(&NewJob::new(root.clone(), call), self.shared.client.now()).await?;
         Ok(reply::accepted(&root, &hash))
     }
 
@@ -235,11 +235,16 @@ impl Gateway {
     }
 
     async fn job(&self, root: &Root) -> Result<Response> {
-        let Some(job) = self.shared.client.end_if_overdue(root, now()).await? else {
+        let Some(job) = self.shared.client.end_if_overdue(root, self.shared.client.now()).await? else {
             return Ok(reply::not_found("there is no such job"));
         };
         let _turn = self.shared.results.turn().await;
-        Ok(match self.shared.client.outcome(root, &job.call).await? {
+        let outcome = self.shared.client.outcome(root, &job.call).await?;
+        // Workers of other SDKs complete calls, and don't write down that a job is over.
+        if outcome.is_some() && !job.is_over() {
+            self.shared.client.as_it_is(root, job.clone(), self.shared.client.now()).await?;
+        }
+        Ok(match outcome {
             Some(Ok(value)) => self.value(&job.call, value),
             Some(Err(failure)) => reply::failed(StatusCode::OK, &failure),
             None if job.is_over() => reply::forgotten(),

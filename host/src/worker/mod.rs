@@ -21,10 +21,10 @@ mod turns;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use brrr_protocol::events::Observer;
-use brrr_protocol::model::{Failure, Millis, Topic};
+use brrr_protocol::model::{Failure, Topic};
 use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Delivery};
 use brrr_protocol::step::{Limits, Site, Step, step};
@@ -227,7 +227,7 @@ impl Shared {
             outcomes: &self.outcomes,
             gate: ticket,
             observer: self.observer.as_deref(),
-            clock: &now,
+            clock: &|| self.backend.now(),
         };
         let preempted = self.in_flight.runs(id, &delivery.body);
         tokio::select! {
@@ -327,13 +327,8 @@ fn subject(delivery: &Delivery) -> String {
     }
 }
 
-/// The time, as the protocol counts it.
-#[must_use]
-pub fn now() -> Millis {
-    // A clock before 1970 is nobody's; 0 is harmless.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
+/// The time by the clock of this machine. What jobs go by is `Store::now`.
+pub use brrr_protocol::model::system_now as now;
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,6 @@ use brrr_protocol::ports::{Backend, Key};
 use brrr_protocol::records::JobRecord;
 
 use super::in_flight::InFlight;
-use super::now;
 
 /// How often to look, and how long a call may run before anybody does. A job that ends stops its calls within two of
 /// these.
@@ -47,8 +46,8 @@ async fn over(backend: &Arc<dyn Backend>, roots: &[Root]) -> Result<Vec<Root>> {
             job => job?,
         };
         let Some(mut job) = job else { continue };
-        if job.is_overdue(now()) {
-            match Client::new(backend.clone()).end_if_overdue(root, now()).await {
+        if job.is_overdue(backend.now()) {
+            match Client::new(backend.clone()).end_if_overdue(root, backend.now()).await {
                 Ok(Some(ended)) => job = ended,
                 Ok(None) => continue,
                 // The others are still to be looked at.

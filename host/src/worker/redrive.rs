@@ -11,7 +11,7 @@ use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
 use brrr_protocol::ports::Backend;
 use tokio::runtime::Handle;
 
-use super::{Shutdown, now};
+use super::Shutdown;
 use crate::view::finding_text;
 
 /// How much later it is looked again whether what looked stuck still does: a tenth of the interval, within these.
@@ -43,7 +43,7 @@ async fn look_and_repair(backend: &Arc<dyn Backend>, interval: Duration, shutdow
         return Ok(());
     }
     let doctor = Doctor::new(backend.clone());
-    let look = || Look { now: now(), older_than: interval };
+    let look = || Look { now: backend.now(), older_than: interval };
     let first: HashSet<Finding> = doctor.survey(&look()).await?.findings.into_iter().collect();
     if first.is_empty() {
         return Ok(());
@@ -60,7 +60,7 @@ async fn look_and_repair(backend: &Arc<dyn Backend>, interval: Duration, shutdow
                 continue;
             }
         }
-        match doctor.repair(finding, now()).await {
+        match doctor.repair(finding, backend.now()).await {
             Ok(_) if matches!(finding, Finding::Damaged { .. }) => tracing::warn!("{}", finding_text(finding)),
             Ok(_) => tracing::warn!("stuck work was set going again: {}", finding_text(finding)),
             Err(error) => tracing::warn!("{}: {error}", finding_text(finding)),
@@ -72,7 +72,7 @@ async fn look_and_repair(backend: &Arc<dyn Backend>, interval: Duration, shutdow
 /// Is this the first worker that looks in this interval? A counter for each, of which the one before is forgotten.
 async fn is_first(backend: &dyn Backend, interval: Duration) -> Result<bool> {
     let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(1);
-    let turn = now() / millis;
+    let turn = backend.now() / millis;
     let counter = |turn: u64| format!("brrr:redrive:{millis}:{turn}");
     let first = backend.cache().incr(&counter(turn), 1).await? == 1;
     if first {

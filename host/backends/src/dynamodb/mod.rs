@@ -1,22 +1,27 @@
 //! Records in a DynamoDB table, laid out as the peers do: `pk` (S) is the id, `sk` (S) the kind, `value` (B) the bytes.
 //!
 //! - `items`: keys and records as items, and what fits; `batch`: many at a time; `retry`: how often the SDK tried
-//! - `ports`: `Store` and `Cache`; `setup`: makes the table
+//! - `ports`: `Store` and `Cache`; `setup`: makes the table; `clock`: the server's time
 //!
 //! Every read is strongly consistent: the protocol's rules rest on it. Counters are items too (`pk` the counter's name, `sk`
 //! `count`, `count` (N)), for fleets without Redis.
 
 mod batch;
+mod clock;
 mod items;
 mod ports;
 mod retry;
 mod setup;
 
+use std::sync::Arc;
+
 use aws_config::SdkConfig;
 use aws_sdk_dynamodb::Client;
 use brrr_protocol::error::{Error, ErrorKind, Result};
 
+use self::clock::ReadDate;
 use crate::aws;
+use crate::clock::ServerClock;
 
 /// For errors.
 const BACKEND: &str = "dynamodb";
@@ -45,15 +50,18 @@ pub struct DynamoDb {
     /// What every `pk` begins with.
     prefix: String,
     region: String,
+    clock: Arc<ServerClock>,
 }
 
 impl DynamoDb {
-    /// Connects as the environment says. Asks no table: whether it is there shows at the first access, or by `check`.
+    /// Connects as the environment says. Whether the table is there shows at the first access, or by `check`.
     ///
     /// # Errors
     /// `Config` when there is no region, there are no credentials, or the name can't be a table's.
     pub async fn connect(options: Options) -> Result<Self> {
-        Self::new(options, &aws::config(BACKEND).await?)
+        let table = Self::new(options, &aws::config(BACKEND).await?)?;
+        table.read_clock().await;
+        Ok(table)
     }
 
     /// # Errors
@@ -67,7 +75,9 @@ impl DynamoDb {
         }
         let prefix = if namespace.is_empty() { namespace } else { namespace + "/" };
         let region = config.region().map_or_else(String::new, ToString::to_string);
-        Ok(Self { client: Client::new(config), table, prefix, region })
+        let clock = Arc::<ServerClock>::default();
+        let config = aws_sdk_dynamodb::config::Builder::from(config).interceptor(ReadDate(clock.clone())).build();
+        Ok(Self { client: Client::from_conf(config), table, prefix, region, clock })
     }
 
     /// What it is, for messages.

@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::{
     ReturnValuesOnConditionCheckFailure as Return, TransactWriteItem,
 };
 use brrr_protocol::error::{Error, ErrorKind, Result};
+use brrr_protocol::model::Millis;
 use brrr_protocol::ports::{Cache, Key, Kind, Page, Store, Swap};
 use bytes::Bytes;
 
@@ -32,6 +33,10 @@ enum Written {
 
 #[async_trait]
 impl Store for DynamoDb {
+    fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         let request =
             self.client.get_item().table_name(&self.table).set_key(Some(self.key(key)?)).consistent_read(true);

@@ -1,6 +1,6 @@
 //! Redis 6.2 and newer, and Valkey: queue, store and counters on one server.
 //!
-//! - `keys`: what is where; `connections`: how it is reached; `error`: what went wrong
+//! - `keys`: what is where; `connections`: how it is reached; `error`: what went wrong; `clock`: the server's time
 //! - `store`, `parents`, `queue`, `events`: the ports; `optimistic`: what needs several commands to be one
 //! - `scripts`, `lua/`: the transitions, one round trip each; `transitions`: calls them
 //!
@@ -25,6 +25,7 @@
 //! **Without `EVAL`** (an ACL without `@scripting`) every transition is made step by step over `WATCH`/`MULTI`, with more
 //! round trips and the same guarantees; the worker says so once.
 
+mod clock;
 mod connections;
 mod error;
 mod events;
@@ -45,6 +46,7 @@ use brrr_protocol::ports::Key;
 
 use self::connections::Connections;
 use self::keys::Keys;
+use crate::clock::ServerClock;
 
 /// How long a delivered message is leased by default. Long enough for a network that stutters, short enough that what a
 /// killed worker held is back well within half a minute.
@@ -78,6 +80,7 @@ struct Inner {
     /// Of this process, among all that share the server.
     worker: String,
     lease: Duration,
+    clock: ServerClock,
     /// May this user run scripts?
     scripts: bool,
 }
@@ -94,7 +97,10 @@ impl Redis {
         let scripts = may_script(&connections, &keys, &name).await?;
         memory::check(&mut connections.shared(), &name).await?;
         let worker = format!("{:016x}", fastrand::u64(..));
-        Ok(Self(Arc::new(Inner { name, keys, connections, worker, lease: options.lease, scripts })))
+        let (lease, clock) = (options.lease, ServerClock::default());
+        let redis = Self(Arc::new(Inner { name, keys, connections, worker, lease, clock, scripts }));
+        redis.read_clock().await.map_err(redis.error("ask for the time"))?;
+        Ok(redis)
     }
 
     fn may_script(&self) -> bool {

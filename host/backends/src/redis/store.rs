@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
+use brrr_protocol::model::Millis;
 use brrr_protocol::ports::{Accepted, Cache, Key, Kind, Page, Store, Swap};
 use brrr_protocol::wire::FOREIGN;
 use bytes::Bytes;
@@ -38,6 +39,10 @@ fn record(keys: &Keys, key: &Key, found: Value) -> Result<Option<Bytes>> {
 
 #[async_trait]
 impl Store for Redis {
+    fn now(&self) -> Millis {
+        self.server_now()
+    }
+
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         Ok(self.get_many(std::slice::from_ref(key)).await?.pop().flatten())
     }

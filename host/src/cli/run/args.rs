@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use brrr_protocol::model::Topic;
+use clap::builder::BoolishValueParser;
 
 use super::processes::Processes;
 use crate::cli::options::{BackendArgs, TokenArgs, duration, size, topic};
@@ -28,7 +29,7 @@ pub struct Args {
 
     /// Build again when a source changes, and serve the new component without stopping: calls that run end on the old
     /// one. A component that is not built here is watched itself.
-    #[arg(long, env = "BRRR_WATCH")]
+    #[arg(long, env = "BRRR_WATCH", value_parser = BoolishValueParser::new())]
     pub watch: bool,
 
     /// The queue that the tasks are on. (In brrr.toml a component may have another.)
@@ -110,6 +111,6 @@ pub struct Args {
     pub events: Option<PathBuf>,
 
     /// Tell the backend what happens to calls and jobs, for `brrr-host events`. It keeps the last 10000, for a day.
-    #[arg(long, env = "BRRR_PUBLISH_EVENTS")]
+    #[arg(long, env = "BRRR_PUBLISH_EVENTS", value_parser = BoolishValueParser::new())]
     pub publish_events: bool,
 }

@@ -1,4 +1,4 @@
-//! JSON as a user types it, and nothing of it lost: what the peers' codecs pass on and `serde_json` does not hold is read here.
+//! JSON as a user types it or sends it over HTTP, and nothing of it lost: what the peers' codecs pass on and `serde_json` does not hold is read here.
 //! That is half of a surrogate pair (`"\ud83d"`, which Python and JavaScript write for a text that was cut in two), and nesting
 //! beyond 127.
 
@@ -25,6 +25,11 @@ impl Json {
     /// Without anything in it.
     pub fn of(value: Value) -> Self {
         Self { value, is_marked: false }
+    }
+
+    /// Would this text, put into the document, be taken for what is marked there?
+    pub fn clashes_with(&self, text: &str) -> bool {
+        self.is_marked && has_marks(text)
     }
 
     /// What a codec wrote of it, with the halves of surrogate pairs in their place.
@@ -66,32 +71,38 @@ fn unit(text: &str) -> Option<u16> {
     digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// Reads a document.
+/// Does a text have characters that are used as marks?
+fn has_marks(text: &str) -> bool {
+    text.chars().any(|c| MARKS.contains(&c))
+}
+
+/// Reads a document; `what` names it in errors.
 ///
 /// # Errors
 /// Where it stops being JSON, or which number no float can hold.
-pub fn read(given: &[u8]) -> Result<Json, String> {
-    let text = std::str::from_utf8(given).map_err(|error| format!("the payload is not UTF-8: {error}"))?;
-    let marked = mark(text)?;
+pub fn read(what: &str, given: &[u8]) -> Result<Json, String> {
+    let text = std::str::from_utf8(given).map_err(|error| format!("{what} is not UTF-8: {error}"))?;
+    let marked = mark(text)
+        .ok_or_else(|| format!("{what} has half a surrogate pair beside characters of U+10F000 to U+10F7FF"))?;
     let value = match serde_json::from_str(marked.as_deref().unwrap_or(text)) {
         Err(error) if error.to_string().starts_with("recursion limit") => {
             let text = marked.as_deref().unwrap_or(text);
             deep(text).map_err(|at| match at {
-                Stop::TooDeep => format!("the payload is nested deeper than {DEEPEST}"),
-                Stop::At(at) => format!("the payload is not JSON: at byte {at}: {}", around(text, at)),
+                Stop::TooDeep => format!("{what} is nested deeper than {DEEPEST}"),
+                Stop::At(at) => format!("{what} is not JSON: at byte {at}: {}", around(text, at)),
             })?
         }
         read => read.map_err(|error| {
             let line = text.lines().nth(error.line().saturating_sub(1)).unwrap_or_default();
             // serde_json counts columns in bytes, from 1.
-            format!("the payload is not JSON: {error}: {}", around(line, error.column().saturating_sub(1)))
+            format!("{what} is not JSON: {error}: {}", around(line, error.column().saturating_sub(1)))
         })?,
     };
     if let Some(number) = codec::beyond_floats(&value) {
-        return Err(format!("the payload has {number}; the peers would read another number. Give it as a text"));
+        return Err(format!("{what} has {number}; the peers would read another number. Give it as a text"));
     }
     if marked.is_some() && has_marked_key(&value) {
-        return Err("the payload has half a surrogate pair in the name of an argument or field".to_owned());
+        return Err(format!("{what} has half a surrogate pair in the name of an argument or field"));
     }
     Ok(Json { value, is_marked: marked.is_some() })
 }
@@ -103,8 +114,8 @@ fn around(text: &str, at: usize) -> String {
     format!("{before}>>>{after}")
 }
 
-/// The text with marks for what is half a surrogate pair; `None`: nothing is.
-fn mark(text: &str) -> Result<Option<String>, String> {
+/// The text with marks for what is half a surrogate pair, if anything is; `None`: it has such characters already.
+fn mark(text: &str) -> Option<Option<String>> {
     let (mut out, mut from, mut at) = (String::new(), 0, 0);
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
         at += found;
@@ -122,27 +133,24 @@ fn mark(text: &str) -> Result<Option<String>, String> {
         }
     }
     if from == 0 {
-        return Ok(None);
+        return Some(None);
     }
     out.push_str(&text[from..]);
-    let is_marked = |text: &str| text.chars().any(|c| MARKS.contains(&c));
     // An escaped one is found as well: `\udbfc` begins it.
-    if is_marked(text)
+    if has_marks(text)
         || text.to_ascii_lowercase().contains("\\udbfc\\u")
         || text.to_ascii_lowercase().contains("\\udbfd\\u")
     {
-        return Err("the payload has half a surrogate pair beside characters of U+10F000 to U+10F7FF".to_owned());
+        return None;
     }
-    Ok(Some(out))
+    Some(Some(out))
 }
 
 /// Their order among other names would be that of the marks.
 fn has_marked_key(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(has_marked_key),
-        Value::Object(map) => {
-            map.iter().any(|(key, value)| key.chars().any(|c| MARKS.contains(&c)) || has_marked_key(value))
-        }
+        Value::Object(map) => map.iter().any(|(key, value)| has_marks(key) || has_marked_key(value)),
         _ => false,
     }
 }
@@ -253,7 +261,7 @@ mod tests {
     use super::*;
 
     fn both(text: &str) -> (String, String) {
-        let json = read(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let json = read("it", text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
         let (mut py, mut ts) = (String::new(), String::new());
         python::write(&mut py, &json.value);
         typescript::write(&mut ts, &json.value);
@@ -274,13 +282,13 @@ mod tests {
         ] {
             if py.is_empty() {
                 // It looks like what is used as a mark, so it is refused and not changed.
-                assert!(read(text.as_bytes()).is_err() || both(text).0 == text, "{text}");
+                assert!(read("it", text.as_bytes()).is_err() || both(text).0 == text, "{text}");
                 continue;
             }
             assert_eq!(both(text), (py.to_owned(), ts.to_owned()), "{text}");
         }
         for text in [r#"{"\ud83d": 1}"#, "[\"\\ud83d\u{10f000}\"]", r#"["\ud83d", "\udbfc\udc00"]"#] {
-            assert!(read(text.as_bytes()).is_err(), "{text}");
+            assert!(read("it", text.as_bytes()).is_err(), "{text}");
         }
         assert_eq!(both("[\"\u{10f000}\"]").1, "[\"\u{10f000}\"]");
     }
@@ -294,21 +302,39 @@ mod tests {
             let lists = nested(depth, "[", "1, \"a]\\\"\"", "]");
             assert_eq!(both(&lists).0, lists);
             let objects = nested(depth, "{\"a\":[", "null", "],\"b\":{}}");
-            assert_eq!(read(objects.as_bytes()).is_ok(), 2 * depth <= DEEPEST, "{depth}");
+            assert_eq!(read("it", objects.as_bytes()).is_ok(), 2 * depth <= DEEPEST, "{depth}");
         }
         for wrong in ["[1,]", "[1 2]", "{\"a\" 1}", "{\"a\":1,}", "[\"", "[", "[]]", "{1:2}", "[nul]", "[1]x"] {
             let text = nested(200, "[", wrong, "]");
-            let error = read(text.as_bytes()).unwrap_err();
+            let error = read("it", text.as_bytes()).unwrap_err();
             assert!(error.contains("not JSON") && error.contains(">>>"), "{wrong}: {error}");
         }
         let far = nested(1_000_000, "[", "", "]");
-        assert!(read(far.as_bytes()).unwrap_err().contains("deeper than 2000"));
+        assert!(read("it", far.as_bytes()).unwrap_err().contains("deeper than 2000"));
+    }
+
+    /// The gateway reads on threads of 2 MiB, and a client must not be able to end its process.
+    #[test]
+    fn the_deepest_document_takes_less_than_half_of_such_a_stack() {
+        for (open, close) in [("{\"a\":", "}"), ("[", "]"), ("[0,[0],", "]"), ("{\"a\":{},\"b\":", "}")] {
+            let text = [&open.repeat(DEEPEST), "\"\\ud83d\"", &close.repeat(DEEPEST)].concat();
+            let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || both(&text).0.len());
+            assert!(thread.unwrap().join().unwrap() > DEEPEST, "{open}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_looks_like_a_mark_clashes_with_marks() {
+        let clashes = |document: &str, text| read("it", document.as_bytes()).unwrap().clashes_with(text);
+        assert!(clashes(r#"["\ud83d"]"#, "a\u{10f03d}") && clashes(r#"["\udfff"]"#, "\u{10f000}"));
+        assert!(!clashes(r#"["\ud83d"]"#, "a\u{10efff}\u{10f800}"));
+        assert!(!clashes(r#"["a"]"#, "\u{10f03d}"), "where nothing is marked, nothing is replaced");
     }
 
     #[test]
     fn a_number_stays_that_number_or_is_refused_where_it_is() {
         assert_eq!(both("[1e308, 123456789012345678901234567890]").0, "[1e+308, 123456789012345678901234567890]");
-        let error = read(br#"{"a": [1, {"b": -1e400}]}"#).unwrap_err();
+        let error = read("the payload", br#"{"a": [1, {"b": -1e400}]}"#).unwrap_err();
         assert!(error.contains("-1e400") || error.contains("-1e+400"), "{error}");
         assert!(error.contains(".a[1].b"), "{error}");
     }

@@ -1,0 +1,52 @@
+//! The server's time, as the header `date` of its answers tells it: in whole seconds.
+
+use std::sync::Arc;
+
+use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use aws_smithy_types::date_time::{DateTime, Format};
+use brrr_protocol::model::{CallHash, system_now};
+use brrr_protocol::ports::Key;
+
+use super::DynamoDb;
+use crate::clock::ServerClock;
+
+/// Reads the time of each answer.
+#[derive(Debug)]
+pub(super) struct ReadDate(pub Arc<ServerClock>);
+
+impl Intercept for ReadDate {
+    fn name(&self) -> &'static str {
+        "ReadDate"
+    }
+
+    fn read_before_deserialization(
+        &self,
+        context: &BeforeDeserializationInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let date = context.response().headers().get("date");
+        let told = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+        if let Some(told) = told.and_then(|told| u64::try_from(told.secs()).ok()) {
+            let here = system_now();
+            self.0.tell(here, here, told * 1_000, 1_000);
+        }
+        Ok(())
+    }
+}
+
+impl DynamoDb {
+    /// Asks for anything, because the answer tells the time. Where nobody answers, the first access says so.
+    pub(super) async fn read_clock(&self) {
+        let key = Key::value(&CallHash::from("time"));
+        let Ok(key) = self.key(&key) else { return };
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key));
+        let once = Builder::new().retry_config(RetryConfig::disabled());
+        if let Err(error) = request.customize().config_override(once).send().await {
+            tracing::debug!("could not ask DynamoDB for the time: {error}");
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The server's time. It is asked for when the server is connected to, and once a minute from then on.
+
+use brrr_protocol::model::{Millis, system_now};
+use redis::{RedisResult, cmd};
+use tokio::runtime::Handle;
+
+use super::Redis;
+
+impl Redis {
+    /// The server's time, by what it has told last.
+    pub(super) fn server_now(&self) -> Millis {
+        if self.0.clock.is_due() {
+            match Handle::try_current() {
+                Ok(runtime) => {
+                    let redis = self.clone();
+                    drop(runtime.spawn(async move {
+                        if let Err(error) = redis.read_clock().await {
+                            tracing::debug!("could not ask Redis for the time: {error}");
+                        }
+                    }));
+                }
+                Err(_) => self.0.clock.measured(),
+            }
+        }
+        self.0.clock.now()
+    }
+
+    /// Asks the server for the time.
+    pub(super) async fn read_clock(&self) -> RedisResult<()> {
+        let asked = system_now();
+        let told = cmd("TIME").query_async::<(u64, u64)>(&mut self.0.connections.shared()).await;
+        self.0.clock.measured();
+        let (seconds, micros) = told?;
+        self.0.clock.tell(asked, system_now(), seconds * 1_000 + micros / 1_000, 0);
+        Ok(())
+    }
+}
