@@ -2,9 +2,10 @@
 //! figures of one run with each other, by their ratios.
 //!
 //! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (`languages go`: one), `memory`,
-//! `sqlite`, `redis`, `redis-dynamodb`, `binary` or `processes`.
+//! `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `binary` or `processes`.
 
 mod binary;
+mod graphs;
 mod languages;
 mod measure;
 #[path = "../backends/support/proxy.rs"]
@@ -67,6 +68,10 @@ fn main() {
     }
     if wants("redis-dynamodb") {
         remote::redis_dynamodb();
+    }
+    if wants("graphs") {
+        section("how costs grow with the shape and the size of a job, without a guest");
+        runtime.block_on(graphs::graphs());
     }
     if wants("binary") || wants("processes") {
         section("the binary, as a user runs it, on SQLite");

@@ -26,12 +26,12 @@ pub const MEASURED: &str = "measured";
 const TABLE: &str = "brrr";
 
 /// Each time in a namespace of its own: nothing is known of the time before.
-async fn open(places: Places) -> std::sync::Arc<dyn Backend> {
+pub async fn open(places: Places) -> std::sync::Arc<dyn Backend> {
     let namespace = format!("{:016x}", fastrand::u64(..));
     Places { namespace, ..places }.open().await.expect("a backend")
 }
 
-fn url(server: &Server) -> String {
+pub fn url(server: &Server) -> String {
     format!("redis://127.0.0.1:{}", server.port)
 }
 

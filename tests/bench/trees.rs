@@ -20,7 +20,10 @@ use crate::measure::{Cost, cost, median, report};
 const RUNS: usize = 5;
 
 /// Runs at once.
-const RUNNING: u32 = 16;
+pub const RUNNING: u32 = 16;
+
+/// The topic of every call.
+pub const TOPIC: &str = "bench";
 
 /// Discards what guests print.
 pub struct Quiet;
@@ -41,7 +44,7 @@ fn call(task: &str, kwargs: &Value) -> Call {
         hash: python::call_hash(task, kwargs).into(),
         task: task.into(),
         payload: python::payload(kwargs).into(),
-        topic: "bench".into(),
+        topic: TOPIC.into(),
         options: brrr_protocol::options::Options::default(),
     }
 }
@@ -111,7 +114,7 @@ pub async fn measure<B: Opened>(guest: &Path, name: &str, jobs: &[Job], runs: us
         for run in 0..runs {
             let opened = open().await;
             let (backend, mut arguments) = (opened.backend(), arguments());
-            let (worker, shutdown) = start(&backend, &handler);
+            let (worker, shutdown) = start(&backend, &handler, RUNNING);
             if *task == "fib" {
                 arguments["salt"] = json!(format!("s{run}"));
             }
@@ -148,7 +151,7 @@ impl Opened for (Arc<dyn Backend>, tempfile::TempDir) {
     }
 }
 
-fn open(name: &str) -> (Arc<dyn Backend>, tempfile::TempDir) {
+pub fn open(name: &str) -> (Arc<dyn Backend>, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let backend: Arc<dyn Backend> = match name {
         "memory" => Arc::new(brrr_backends::Memory::new()),
@@ -157,14 +160,15 @@ fn open(name: &str) -> (Arc<dyn Backend>, tempfile::TempDir) {
     (backend, folder)
 }
 
-fn start(
+pub fn start(
     backend: &Arc<dyn Backend>,
     handler: &Arc<dyn Handler>,
+    running: u32,
 ) -> (tokio::task::JoinHandle<brrr_protocol::Result<()>>, Shutdown) {
     let shutdown = Shutdown::default();
     let (limits, drain) = (Limits::default(), std::time::Duration::from_secs(5));
-    let admission = Admission::new(RUNNING, backend.is_remote());
+    let admission = Admission::new(running, backend.is_remote());
     let options = Options { admission, drain, limits, observer: None };
-    let worker = Worker::new(backend.clone(), handler.clone(), "bench".into(), options, shutdown.clone());
+    let worker = Worker::new(backend.clone(), handler.clone(), TOPIC.into(), options, shutdown.clone());
     (tokio::spawn(worker.run()), shutdown)
 }

@@ -1,0 +1,217 @@
+//! How the cost of a call grows with the shape and the size of its job. The handlers are Rust functions, without a guest,
+//! so the figures show the engine and the backend. A ratio compares a size with the one before it: a ratio of 1 means that
+//! the cost of one call does not depend on the size of its job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brrr_backends::Places;
+use brrr_host::exit::Exit;
+use brrr_host::worker::now;
+use brrr_protocol::Result;
+use brrr_protocol::client::Client;
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Backend, Ended, Handler, Key, NewJob, Request, Task, spawn_counter};
+use brrr_protocol::records::JobRecord;
+use brrr_protocol::replay::{Invocation, Polled, Replay};
+
+use crate::measure::{Cost, cost, median};
+use crate::remote;
+use crate::servers::redis::Flavour;
+use crate::trees::{self, Opened, RUNNING, start};
+
+/// Runs of each figure; the one in the middle is printed.
+const RUNS: usize = 3;
+
+/// Listings and schedulings that are measured among many jobs.
+const LOOKS: usize = 21;
+
+/// Calls at once, where calls are long.
+const SLOTS: u32 = 4;
+const LONG_CALLS: u64 = 24;
+const LONG: Duration = Duration::from_millis(200);
+
+/// The same figures on each backend.
+pub async fn graphs() {
+    for backend in ["memory", "sqlite"] {
+        measure(backend, async || trees::open(backend)).await;
+    }
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    measure("redis", async || remote::open(Places::at(remote::url(&server))).await).await;
+}
+
+async fn measure<B: Opened>(name: &str, open: impl AsyncFn() -> B) {
+    let mut before = None;
+    for n in [200, 400] {
+        let cost = job(&open, RUNNING, "pair", &n.to_string()).await;
+        before = Some(line(&format!("{name}: chain of {n} shared calls"), "call", n + 1, cost, before));
+    }
+    let mut before = None;
+    for n in [250, 500, 1_000] {
+        let cost = job(&open, RUNNING, "all", &format!("parent {n}")).await;
+        before = Some(line(&format!("{name}: one child of {n} parents"), "parent", n, cost, before));
+    }
+
+    let cost = job(&open, SLOTS, "all", &format!("long {LONG_CALLS}")).await;
+    let ideal = LONG.as_secs_f64() * LONG_CALLS as f64 / f64::from(SLOTS);
+    let took = cost.wall.as_secs_f64();
+    let what = format!("{name}: {LONG_CALLS} calls of {:.1} s, {SLOTS} at once", LONG.as_secs_f64());
+    println!("{what:<44} {:>8.1} ms   {:.3} times the ideal of {:.0} ms", took * 1e3, took / ideal, ideal * 1e3);
+
+    let (mut listing, mut scheduling) = (None, None);
+    for n in [200, 2_000] {
+        let (list, schedule) = among_jobs(&open, n).await;
+        listing = Some(line(&format!("{name}: list 50 of {n} ended jobs"), "listing", 1, list, listing));
+        scheduling = Some(line(&format!("{name}: schedule after {n} ended jobs"), "job", 1, schedule, scheduling));
+    }
+
+    // A share of the parent's work is in each figure; it is spread over three times the runs in the second one.
+    let at_once = job(&open, RUNNING, "all", "leaf 200").await;
+    let before = line(&format!("{name}: 200 calls that succeed at once"), "run", 200, at_once, None);
+    let with_retries = job(&open, RUNNING, "all", "stumble 200").await;
+    line(&format!("{name}: 200 calls that fail twice first"), "run", 600, with_retries, Some(before));
+}
+
+/// Prints what `units` took, for one unit, and its ratio to the unit of the line before. Returns the cost of one unit.
+fn line(name: &str, unit: &str, units: u64, cost: Cost, before: Option<Cost>) -> Cost {
+    let one = |time: Duration| Duration::from_secs_f64(time.as_secs_f64() / units as f64);
+    let each = Cost { wall: one(cost.wall), cpu: one(cost.cpu) };
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    let ratio = before.map_or_else(String::new, |before| {
+        let ratio = |now: Duration, before: Duration| now.as_secs_f64() / before.as_secs_f64();
+        format!("   ratio {:.2}, of CPU {:.2}", ratio(each.wall, before.wall), ratio(each.cpu, before.cpu))
+    });
+    let wall = cost.wall.as_secs_f64() * 1e3;
+    println!(
+        "{name:<44} {wall:>8.1} ms   {:>7.1} µs, {:>6.1} µs CPU a {unit}{ratio}",
+        micros(each.wall),
+        micros(each.cpu)
+    );
+    each
+}
+
+/// What a job takes on a worker with `slots`, each time on a new backend.
+async fn job<B: Opened>(open: &impl AsyncFn() -> B, slots: u32, task: &str, payload: &str) -> Cost {
+    let mut costs = Vec::new();
+    for _ in 0..RUNS {
+        let opened = open().await;
+        let backend = opened.backend();
+        let (worker, shutdown) = start(&backend, &handler(), slots);
+        let client = Client::new(backend);
+        costs.push(
+            cost(async {
+                let (root, call) = schedule(&client, task, payload).await;
+                client.wait(&root, &call, now).await.expect("an outcome").expect("a value");
+            })
+            .await,
+        );
+        shutdown.begin(Exit::Done);
+        worker.await.expect("no panic").expect("a clean end");
+    }
+    median(costs)
+}
+
+/// Runs `n` quick jobs to their ends. Then, without a worker: what it takes to list the newest 50, and to schedule one more.
+async fn among_jobs<B: Opened>(open: &impl AsyncFn() -> B, n: u64) -> (Cost, Cost) {
+    let opened = open().await;
+    let backend = opened.backend();
+    let (worker, shutdown) = start(&backend, &handler(), RUNNING);
+    let client = Client::new(backend.clone());
+    let mut jobs = Vec::new();
+    for i in 0..n {
+        jobs.push(schedule(&client, "leaf", &i.to_string()).await);
+    }
+    for (root, call) in jobs {
+        client.wait(&root, &call, now).await.expect("an outcome").expect("a value");
+    }
+    shutdown.begin(Exit::Done);
+    worker.await.expect("no panic").expect("a clean end");
+
+    let (mut listings, mut schedulings) = (Vec::new(), Vec::new());
+    for _ in 0..LOOKS {
+        listings.push(cost(list(&*backend, &client)).await);
+    }
+    for i in 0..LOOKS {
+        let payload = format!("more {i}");
+        schedulings.push(cost(async { drop(schedule(&client, "leaf", &payload).await) }).await);
+    }
+    (median(listings), median(schedulings))
+}
+
+/// Reads what `jobs --limit 50` reads: 51 jobs, to know whether there are more, and for each of 50 its call and its messages.
+async fn list(backend: &dyn Backend, client: &Client) {
+    let newest = backend.store().newest_jobs(None, 51).await.expect("an answer").expect("an index of jobs");
+    let keys: Vec<Key> = newest.iter().map(|job| Key::job(&job.root)).collect();
+    let records = backend.store().get_many(&keys).await.expect("records");
+    assert_eq!(records.len(), 51);
+    for (job, record) in newest.iter().zip(records).take(50) {
+        let record = JobRecord::decode(&record.expect("a record")).expect("a job");
+        let job_now = client.as_it_is(&job.root, record, now()).await.expect("a job");
+        backend.store().get(&Key::call(&job_now.call)).await.expect("an answer").expect("a call");
+        backend.cache().incr(&spawn_counter(&job.root), 0).await.expect("a count");
+    }
+}
+
+async fn schedule(client: &Client, task: &str, payload: &str) -> (Root, CallHash) {
+    let hash = CallHash::derive(task, payload.as_bytes());
+    let call = Call {
+        hash: hash.clone(),
+        task: task.into(),
+        payload: payload.to_owned().into(),
+        topic: trees::TOPIC.into(),
+        options: Options::default(),
+    };
+    let root = Root::from_random(fastrand::u128(..));
+    client.schedule(&NewJob::new(root.clone(), call), now()).await.expect("accepted");
+    (root, hash)
+}
+
+/// The tasks: `pair n` calls the two pairs before it, `all "task n"` calls a task n times, each `parent` calls the same
+/// leaf, `long` takes its time, `stumble` succeeds at its third run.
+struct Shapes(Arc<Task>);
+
+fn handler() -> Arc<dyn Handler> {
+    let retries = Options { max_retries: Some(2), retry_delay: Some(Duration::ZERO), ..Options::default() };
+    Arc::new(Shapes(Arc::new(Task::new("native", retries))))
+}
+
+fn children(task: &str, payload: &str) -> Vec<Invocation> {
+    let call = |task: &str, n: u64| {
+        let (task, payload, options) = (task.to_owned(), n.to_string().into(), Options::default());
+        Invocation { task, payload, topic: None, hash: None, options }
+    };
+    let number = |text: &str| text.parse::<u64>().expect("a number");
+    match task {
+        "pair" if number(payload) > 1 => vec![call("pair", number(payload) - 1), call("pair", number(payload) - 2)],
+        "all" => {
+            let (task, n) = payload.split_once(' ').expect("a task and a number");
+            (0..number(n)).map(|i| call(task, i)).collect()
+        }
+        "parent" => vec![call("leaf", 0)],
+        _ => Vec::new(),
+    }
+}
+
+#[async_trait]
+impl Handler for Shapes {
+    fn task(&self, _: &str) -> Option<Arc<Task>> {
+        Some(self.0.clone())
+    }
+
+    async fn run(&self, request: Request, mut replay: Replay) -> Result<(Ended, Replay)> {
+        if request.task == "stumble" && request.attempt < 3 {
+            let failure = Failure::new(FailureKind::Error, &request.task, "not yet");
+            return Ok((Ended::Failed { failure, retryable: true }, replay));
+        }
+        if request.task == "long" {
+            tokio::time::sleep(LONG).await;
+        }
+        let calls = children(&request.task, std::str::from_utf8(&request.payload).expect("text"));
+        if !calls.is_empty() && replay.poll(calls, None).await? == Polled::Suspended {
+            return Ok((Ended::Suspended, replay));
+        }
+        Ok((Ended::Completed("1".into()), replay))
+    }
+}
