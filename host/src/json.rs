@@ -316,7 +316,7 @@ mod tests {
     /// The gateway reads on threads of 2 MiB, and a client must not be able to end its process.
     #[test]
     fn the_deepest_document_takes_less_than_half_of_such_a_stack() {
-        for (open, close) in [("{\"a\":", "}"), ("[", "]"), ("[0,[0],", "]"), ("{\"a\":{},\"b\":", "}")] {
+        for (open, close) in [("{\"a\":", "}"), ("[", "]"), ("[0,[],", "]"), ("{\"a\":{},\"b\":", "}")] {
             let text = [&open.repeat(DEEPEST), "\"\\ud83d\"", &close.repeat(DEEPEST)].concat();
             let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || both(&text).0.len());
             assert!(thread.unwrap().join().unwrap() > DEEPEST, "{open}");

@@ -22,6 +22,8 @@ pub use targets::{TARGETS, run};
 
 #[path = "../../../host/src/config/mod.rs"]
 mod config;
+#[path = "../../../host/src/json.rs"]
+mod json;
 #[path = "../../../host/src/permissions/mod.rs"]
 mod permissions;
 #[path = "../../../host/src/text.rs"]
