@@ -49,7 +49,7 @@ async fn measure<B: Opened>(name: &str, open: impl AsyncFn() -> B) {
         before = Some(line(&format!("{name}: chain of {n} shared calls"), "call", n + 1, cost, before));
     }
     let mut before = None;
-    for n in [250, 500, 1_000] {
+    for n in [250, 500, 1_000, 4_000] {
         let cost = job(&open, RUNNING, "all", &format!("parent {n}")).await;
         before = Some(line(&format!("{name}: one child of {n} parents"), "parent", n, cost, before));
     }
