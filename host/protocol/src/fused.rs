@@ -562,7 +562,9 @@ fn by_record(tx: &mut impl Snapshot, entry: &Return) -> Result<Readiness> {
     let Some(bytes) = tx.get(&Key::run(&entry.parent, &entry.root))? else { return Ok(Readiness::Unknown) };
     let mut waiting = Waiting::decode(&bytes)?;
     while let Some(call) = waiting.next_call()?.map(CallHash::from) {
-        let there = tx.has(&Key::value(&call))? || tx.has(&Key::failure(&call, &entry.root))?;
+        let has_outcome = tx.has(&Key::value(&call))? || tx.has(&Key::failure(&call, &entry.root))?;
+        // See `stepwise`.
+        let there = has_outcome || !tx.has(&Key::pending_returns(&call))?;
         waiting.found(there);
     }
     Ok(waiting.readiness())

@@ -161,6 +161,21 @@ pub trait Store: Send + Sync {
         Ok(found)
     }
 
+    /// As `get_many`, of at least the first of `keys`, and of no more of them than come to so many bytes: what is left out is asked
+    /// for again. For records that may be large.
+    async fn get_some(&self, keys: &[Key], bytes: usize) -> Result<Vec<Option<Bytes>>> {
+        let (mut found, mut sum) = (Vec::new(), 0);
+        for key in keys {
+            let record = self.get(key).await?;
+            sum += record.as_ref().map_or(0, Bytes::len);
+            found.push(record);
+            if sum >= bytes {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
     /// Which of `keys` have a record, in their order; without reading more than a few of them at once, which may be large.
     async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
         const FEW: usize = 8;

@@ -66,15 +66,17 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("failure-read-before-the-value", "R1: a reader reads the value first, then the failure").edit(
             "stepwise/load.rs",
-            "    let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
+            "    let values = store.get_some(&calls.iter().map(Key::value).collect::<Vec<_>>(), bytes).await?;
+    let calls = &calls[..values.len()];
     let failures = store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?;",
             "let (values, failures) = if $on {
                 let failures = store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?;
-                (store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?, failures)
+                (store.get_some(&calls.iter().map(Key::value).collect::<Vec<_>>(), bytes).await?, failures)
              } else {
-                let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
+                let values = store.get_some(&calls.iter().map(Key::value).collect::<Vec<_>>(), bytes).await?;
                 (values, store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?)
-             };",
+             };
+             let calls = &calls[..values.len()];",
         ).found_by("a_slow_reader_sees_what_others_saw"),
         breaks("no-second-look-in-load", "R1: after a value without a failure, the failure is read again").edit(
             "stepwise/load.rs",

@@ -64,6 +64,29 @@ impl Store for Redis {
         Ok(records)
     }
 
+    async fn get_some(&self, keys: &[Key], bytes: usize) -> Result<Vec<Option<Bytes>>> {
+        if keys.len() < 2 {
+            return self.get_many(keys).await;
+        }
+        let mut pipe = pipe();
+        for key in keys {
+            pipe.cmd("HSTRLEN").arg(self.0.keys.record(key)).arg(&*key.kind.name());
+        }
+        let lengths = pipe.ignore_errors().query_async::<Vec<Value>>(&mut self.0.connections.shared()).await;
+        let (mut sum, mut count) = (0_usize, 0);
+        for length in lengths.map_err(self.error("look for records"))? {
+            count += 1;
+            // What is no length is read like any other record, which says what is wrong.
+            if let Value::Int(length) = length {
+                sum = sum.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
+            }
+            if sum >= bytes {
+                break;
+            }
+        }
+        self.get_many(&keys[..count]).await
+    }
+
     async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
         if keys.is_empty() {
             return Ok(Vec::new());

@@ -67,24 +67,25 @@ const LAST_FEW: usize = 4;
 /// When the store fails or a record does not decode.
 pub async fn outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
     let (mut bytes, mut found) = (0, Vec::with_capacity(calls.len()));
-    for some in calls.chunks(FEW) {
-        let outcomes = some_outcomes(store, root, some).await?;
+    while found.len() < calls.len() && bytes < MOST_AT_ONCE {
+        let outcomes = some_outcomes(store, root, &calls[found.len()..], MOST_AT_ONCE - bytes).await?;
         bytes += outcomes.iter().flatten().map(size_of_outcome).sum::<usize>();
         found.extend(outcomes);
-        if bytes > MOST_AT_ONCE {
-            break;
-        }
     }
     Ok(found)
 }
 
-/// Calls whose outcomes are asked for before their size is known: 200 MB of DynamoDB's largest items.
-const FEW: usize = 512;
-
-async fn some_outcomes(store: &dyn Store, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+/// The outcomes of the first of `calls`, whose values come to about so many bytes.
+async fn some_outcomes(
+    store: &dyn Store,
+    root: &Root,
+    calls: &[CallHash],
+    bytes: usize,
+) -> Result<Vec<Option<Outcome>>> {
     // All values first, then all failures: a failure is put only while there is no value, so this order never misses
     // one that an earlier reader saw (R1). Not together as in `load`: here most calls have a value, and so would be read again.
-    let values = store.get_many(&calls.iter().map(Key::value).collect::<Vec<_>>()).await?;
+    let values = store.get_some(&calls.iter().map(Key::value).collect::<Vec<_>>(), bytes).await?;
+    let calls = &calls[..values.len()];
     let failures = store.get_many(&calls.iter().map(|c| Key::failure(c, root)).collect::<Vec<_>>()).await?;
     let found = values.into_iter().zip(failures).zip(calls);
     found.map(|((value, failure), call)| outcome(root, call, value, failure)).collect()
