@@ -20,7 +20,8 @@ pub async fn fib(fleet: &Fleet) {
 pub async fn gather_of_2000_in_order(fleet: &Fleet) {
     let values = fleet.value("gather", json!({"n": 2000})).await;
     assert_eq!(values, (0..2000).collect::<Value>());
-    assert_eq!(fleet.messages().await, 1 + 2000 + 1);
+    // A record names the last 1,024 children alone: one of the others that ends last costs a wake-up more.
+    assert!((2002..=2010).contains(&fleet.messages().await), "{}", fleet.messages().await);
     assert_eq!(fleet.value("fan_out", json!({"n": 100})).await, json!(4950));
 }
 

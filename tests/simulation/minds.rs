@@ -31,7 +31,7 @@ fn a_slow_reader_sees_what_others_saw() {
     let (graph, mut histories) = (shared(), 0);
     let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
     for at in 0..=length {
-        for then in at..=at + 80 {
+        for then in (at..=at + 150).step_by(2) {
             events(&graph, &[(at, Event::Pause), (then, Event::Switch)]);
             histories += 1;
         }
