@@ -26,6 +26,7 @@ macro_rules! contract_for {
                 a_record_is_what_was_put
                 records_of_all_kinds_are_apart
                 many_are_got_in_order
+                some_are_got_within_a_budget
                 swap_creates_replaces_and_deletes
                 a_mismatch_returns_what_is_there
                 put_if_wants_both_absent

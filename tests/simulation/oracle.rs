@@ -1,11 +1,13 @@
 //! What a history must have come to.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::result::Result;
 
 use brrr_protocol::model::{Failure, FailureKind, Root};
 use brrr_protocol::ports::{Key, Kind};
 use brrr_protocol::records::{JobRecord, JobState, decode_failure};
 use brrr_protocol::wire::{Message, PendingReturns};
+use bytes::Bytes;
 
 use crate::graph::{Graph, Node};
 use crate::run::History;
@@ -71,7 +73,7 @@ impl History {
                 let is_over = state.watch.jobs.get(&entry.root).is_some_and(JobRecord::is_over);
                 let failed = state.records.contains_key(&Key::new(&key.id, Kind::Failure(entry.root.clone())));
                 let accepted = state.watch.accepted.contains(&entry.root);
-                let unnotified = state.records.iter().any(|(key, record)| is_unnotified(key, record, &entry.root));
+                let unnotified = unnotified(&state.records, &entry.root).contains(&*key.id);
                 if accepted && !is_over && !failed && !unnotified {
                     return Err(format!("{entry:?} waits for {}, which nobody will run", key.id));
                 }
@@ -99,7 +101,7 @@ impl History {
             (_, Some(failure)) => Err(failure),
             (Some(value), None) => Ok(String::from_utf8_lossy(value).into_owned()),
             // A peer runs a parent of a call that failed: it sees no failures, and nobody can tell it.
-            (None, None) if state.records.iter().any(|(key, record)| is_unnotified(key, record, root)) => return Ok(()),
+            (None, None) if unnotified(&state.records, root).contains(name) => return Ok(()),
             (None, None) => return Err("it is stuck: its call has no outcome".to_owned()),
         };
         let expected = graph.expected(name);
@@ -151,8 +153,21 @@ impl History {
     }
 }
 
-/// Does the record tell of a parent in this job that a failure did not notify?
-fn is_unnotified(key: &Key, record: &[u8], root: &Root) -> bool {
-    key.kind == Kind::Unnotified
-        && PendingReturns::decode(record).is_ok_and(|parents| parents.returns.iter().any(|parent| parent.root == *root))
+/// The calls of a job that wait for ever: a peer runs a parent of a call that failed in the job, sees no failures, and nobody can tell
+/// it; and whatever waits for such a parent.
+fn unnotified(records: &BTreeMap<Key, Bytes>, root: &Root) -> BTreeSet<String> {
+    let parents = |kind: Kind, of: &dyn Fn(&str) -> bool| -> Vec<String> {
+        let those = records.iter().filter(|(key, _)| key.kind == kind && of(&key.id));
+        let entries = those.flat_map(|(_, record)| PendingReturns::decode(record).unwrap_or_default().returns);
+        entries.filter(|entry| entry.root == *root).map(|entry| entry.parent.to_string()).collect()
+    };
+    let no_value = |call: &str| !records.contains_key(&Key::new(call, Kind::Value));
+    let mut found = BTreeSet::from_iter(parents(Kind::Unnotified, &no_value));
+    let mut count = 0;
+    while count < found.len() {
+        count = found.len();
+        let more = parents(Kind::PendingReturns, &|call| found.contains(call));
+        found.extend(more);
+    }
+    found
 }

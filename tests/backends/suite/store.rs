@@ -64,6 +64,29 @@ pub async fn records_of_all_kinds_are_apart(kind: Kind) {
     }
 }
 
+pub async fn some_are_got_within_a_budget(kind: Kind) {
+    let f = kind.open().await;
+    let store = f.backend.store();
+    const SIZE: usize = 100_000;
+    let key = |n: u8| Key::new(&format!("c{n}"), Record::Value);
+    let keys: Vec<Key> = (0..8).map(key).collect();
+    for n in [0, 1, 3, 4, 5, 6, 7] {
+        store.put(&key(n), Bytes::from(vec![n; SIZE])).await.unwrap();
+    }
+    // At least the first one; then as many as come to so much, and none of a store whose records can't be large.
+    for bytes in [1, 3 * SIZE, usize::MAX] {
+        let found = store.get_some(&keys, bytes).await.unwrap();
+        assert!(!found.is_empty());
+        for (n, record) in (0..).zip(&found) {
+            assert_eq!(record.as_ref().map(|bytes| bytes[0]), (n != 2).then_some(n));
+        }
+        let sum = found.iter().flatten().map(Bytes::len).sum::<usize>();
+        assert!(kind.largest_value() < 1 << 20 || sum < bytes.saturating_add(SIZE), "{sum} for {bytes}");
+        assert!(found.len() == keys.len() || sum >= bytes, "{sum} for {bytes}");
+    }
+    assert_eq!(store.get_some(&[], 1).await.unwrap(), []);
+}
+
 pub async fn many_are_got_in_order(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
