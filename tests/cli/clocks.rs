@@ -1,7 +1,7 @@
 //! Workers and clients whose clocks are wrong: all go by the clock of the server that they share. On Redis, and on DynamoDB with
 //! Redis.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::aws;
@@ -18,7 +18,7 @@ fn library() -> Option<PathBuf> {
 }
 
 /// From now on the clock of what this starts is so many seconds ahead.
-fn shift(env: &mut Env, library: &PathBuf, seconds: i64) {
+fn shift(env: &mut Env, library: &Path, seconds: i64) {
     env.set("LD_PRELOAD", library.to_str().expect("UTF-8"));
     env.set("FAKETIME", format!("{seconds:+}"));
     // Only the time of day is wrong. What measures how long something takes is not.
