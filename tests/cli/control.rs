@@ -221,9 +221,10 @@ fn a_replay_that_asks_for_something_else_is_told_with_both() {
     assert_eq!((told("- before:"), told("+ now:")), (1, 1), "{ended:#?}");
 }
 
-/// Keeps a client from writing until it is dropped.
-fn lock(env: &Env) -> rusqlite::Connection {
+/// Keeps everybody else from writing until it is dropped.
+pub fn lock(env: &Env) -> rusqlite::Connection {
     let db = rusqlite::Connection::open(env.path(".brrr/state.db")).expect("the database");
+    db.busy_timeout(Duration::from_secs(10)).expect("patience");
     db.execute_batch("BEGIN IMMEDIATE").expect("the lock");
     db
 }

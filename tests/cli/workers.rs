@@ -6,6 +6,7 @@ use std::time::Duration;
 use brrr_protocol::ports::Outgoing;
 use rustix::process::Signal;
 
+use crate::control::lock;
 use crate::harness::{Env, TOPIC, block_on, depth, eventually};
 
 #[test]
@@ -123,5 +124,32 @@ fn hostile_calls_cost_only_themselves() {
     }
     assert_eq!(env.run(["call", "panics", "{\"message\": \"oh\"}"]).code, Some(30));
     assert_eq!(env.run(["call", "fib", "{\"n\":21}"]).ok(), "10946");
+    worker.stop().ok();
+}
+
+/// Another program locks the database for longer than a lease. What runs goes on, and is run once.
+#[test]
+fn runs_outlast_a_lock_that_another_program_holds() {
+    let env = Env::new();
+    let worker = env.worker(&["--max-running", "8", "--events", "events"]);
+    for n in 0..8 {
+        env.run(["schedule", "sleeper", &format!("{{\"seconds\": 9.{n}}}")]).ok();
+    }
+    let count = |state: &str| {
+        let text = std::fs::read_to_string(env.path("events")).unwrap_or_default();
+        let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        lines.filter(|event| event["subject"] == "task" && event["to"] == state).count()
+    };
+    let reaches = |state: &str| match count(state) {
+        8 => Ok(()),
+        other => Err(format!("{other} are {state}")),
+    };
+    eventually("all run", || reaches("running"));
+    let locked = lock(&env);
+    // The lock itself: a lease is 5 s.
+    std::thread::sleep(Duration::from_secs(7));
+    drop(locked);
+    eventually("all have completed", || reaches("completed"));
+    assert_eq!(count("running"), 8, "each is run once: {}", worker.stderr());
     worker.stop().ok();
 }

@@ -333,6 +333,12 @@ pub trait Queue: Send + Sync {
     /// How long a lease lasts; half of it is a good time to extend after.
     fn lease(&self) -> Duration;
 
+    /// May others take a message whose lease has run out while this worker could not reach the queue? Not where what keeps one of them
+    /// out keeps out all, as a file that another program has locked.
+    fn others_go_on(&self) -> bool {
+        true
+    }
+
     /// Returns a message to its queue, to be delivered again after `delay`; doesn't count as a delivery.
     async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()>;
 

@@ -57,7 +57,9 @@ async fn keep(backend: &Arc<dyn Backend>, in_flight: &Arc<InFlight>, lease: Dura
         tokio::time::sleep(lease / 3).await;
         while let Err(error) = renew(backend, in_flight, lease).await {
             tracing::warn!("could not renew the leases of running calls: {error}");
-            give_up_the_lost(in_flight, lease);
+            if backend.queue().others_go_on() {
+                give_up_the_lost(in_flight, lease);
+            }
             tokio::time::sleep(lease / 20).await;
         }
     }

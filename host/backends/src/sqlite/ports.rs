@@ -127,6 +127,11 @@ impl Queue for Sqlite {
         self.lease
     }
 
+    fn others_go_on(&self) -> bool {
+        // See `session::Turns`: after a lock nobody takes for lost what has run out meanwhile.
+        false
+    }
+
     async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
         let number = number(receipt)?;
         self.writer.run(Mode::Write, move |tx| tx.session().give_back(number, delay)).await
