@@ -67,6 +67,24 @@ async fn topics_and_counters_are_the_peers() {
     assert_eq!(keys(&mut raw).await, ["brrr:deliveries", "brrr_count/r"]);
 }
 
+/// How often a message came back is remembered beside its topic, for a day: a peer that takes it tells nobody.
+#[tokio::test]
+async fn what_is_remembered_of_deliveries_is_forgotten() {
+    let Some(server) = server(&[]) else { return };
+    let (redis, mut raw) = (Redis::connect(Options::new(url(&server))).await.unwrap(), raw(&server).await);
+    let topic = Topic::from("t");
+    redis.send_many(&[Outgoing::now(&topic, &Message { root: "r".into(), call: "c".into() })]).await.unwrap();
+    // The first return does not count as a delivery; the lease of the second one runs out.
+    let short =
+        Redis::connect(Options { lease: Duration::from_millis(50), ..Options::new(url(&server)) }).await.unwrap();
+    short.receive(&topic, 1, Duration::from_secs(10)).await.unwrap();
+    let again = redis.receive(&topic, 1, Duration::from_secs(10)).await.unwrap().pop().expect("it came back");
+    assert_eq!(again.receives, 2);
+    redis.give_back(&again.receipt, Duration::ZERO).await.unwrap();
+    let left = cmd("TTL").arg("brrr:receives:t").query_async::<i64>(&mut raw).await.unwrap();
+    assert!((86_000..=86_400).contains(&left), "{left}");
+}
+
 #[tokio::test]
 async fn namespaces_are_apart() {
     let Some(server) = server(&[]) else { return };

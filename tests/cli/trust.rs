@@ -1,6 +1,11 @@
 //! Folders and files that belong to somebody else, or came from somebody else.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{chown, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal};
 
 use crate::harness::{Env, Running, guest, is_root, skip};
 
@@ -82,6 +87,55 @@ fn what_a_found_file_grants_beyond_its_folder_is_asked_about() {
         assert!(worker.stderr().contains(told), "{}", worker.stderr());
         worker.stop().ok();
     }
+}
+
+/// In a terminal somebody is asked once, and what they say is kept; until the file grants something else.
+#[test]
+fn who_starts_a_found_file_in_a_terminal_is_asked_once() {
+    let env = Env::new();
+    std::fs::copy(guest(), env.path("app.wasm")).expect("a copy");
+    let grant =
+        |what: &str| env.write("brrr.toml", format!("[[components]]\npath = \"app.wasm\"\nenv = [\"{what}\"]\n"));
+    grant("HOME");
+    let program = env!("CARGO_BIN_EXE_brrr-host");
+    // `script` runs a command in a terminal of its own, whose output it shows.
+    let start = |answer: &str| {
+        let mut command = Command::new("script");
+        command.args(["-qec", &format!("{program} run"), "/dev/null"]);
+        let ours = env.command(["run"]);
+        let set = ours.get_envs().filter(|(name, _)| *name != "BRRR_YES");
+        command.envs(set.filter_map(|(name, value)| Some((name, value?)))).env_remove("BRRR_YES");
+        command.current_dir(env.path("")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env("TERM", "dumb").process_group(0);
+        let mut child = command.spawn().expect("script, of the package bsdutils");
+        writeln!(child.stdin.as_mut().expect("its input"), "{answer}").expect("an answer");
+        child
+    };
+    let ends = |answer: &str| {
+        let ended = start(answer).wait_with_output().expect("its end");
+        (ended.status.code(), String::from_utf8_lossy(&ended.stdout).into_owned())
+    };
+    let serves = |answer: &str| {
+        let mut child = start(answer);
+        let mut shown = String::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        while !shown.contains("serving topic") {
+            shown += &lines.next().unwrap_or_else(|| panic!("it ended: {shown}")).expect("a line");
+        }
+        rustix::process::kill_process_group(Pid::from_child(&child), Signal::TERM).expect("a signal");
+        child.wait().expect("its end");
+        shown
+    };
+    for _ in 0..2 {
+        let (code, shown) = ends("n");
+        assert!(code == Some(2) && shown.contains("the variable HOME") && shown.contains("not allowed"), "{shown}");
+    }
+    assert!(serves("y").contains("[y/N]"));
+    let again = serves("");
+    assert!(!again.contains("[y/N]"), "{again}");
+    grant("SECRET");
+    let (code, shown) = ends("n");
+    assert!(code == Some(2) && shown.contains("the variable SECRET"), "{shown}");
 }
 
 #[test]
