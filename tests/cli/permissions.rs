@@ -1,10 +1,12 @@
 //! What handlers may touch, through the real binary: `--allow-http`, `--env`, `--env-file`, `--dir`.
 
 use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::fixture::Fixture;
 use crate::harness::{Ended, Env, Running, eventually};
 use crate::http_server::{HttpServer, TOGETHER};
 use crate::https_server::HttpsServer;
@@ -325,4 +327,33 @@ fn directories_are_those_that_are_allowed() {
     let absolute = env.path("secret/b");
     let said = read(absolute.to_str().unwrap());
     assert!(said.as_str().unwrap().contains("not allowed: --dir HOST_PATH::/"), "{said}");
+}
+
+/// A worker with few handles: one run would take more than half of them. It waits for its turn instead, the log says what to do,
+/// and other runs have their folder.
+#[test]
+fn all_runs_together_leave_handles_to_the_process() {
+    let env = Env::new();
+    let folder = env.path("data");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(folder.join("file"), "x").expect("a file");
+    let fixture = Fixture { name: "files", world: "files", tasks: &[("files", true, None)], ..Fixture::default() };
+    fixture.write(&env.path(""));
+    let plain = env.command(["run", "files.wasm", "--dir", "data::/data", "--max-running", "2"]);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -n 240; exec \"$@\"", "sh"]).arg(plain.get_program()).args(plain.get_args());
+    limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited.current_dir(env.path("")).stdin(Stdio::null());
+    let worker = Running::start(limited);
+    worker.wait_for_stderr("serving topic");
+    // It opens the file a thousand times.
+    env.write("many", "o");
+    env.run(["schedule", "files", "@many", "--codec", "raw"]).ok();
+    worker.wait_for_stderr("`ulimit -n`");
+    env.write("one", "f");
+    let read = env.run(["call", "files", "@one", "--codec", "raw"]);
+    assert!(read.code == Some(0) && read.stdout.starts_with('\0'), "{read:?}");
+    let jobs = env.run(["jobs", "--counts", "--output", "json"]).json();
+    assert_eq!(jobs["counts"]["failed"], 0, "{jobs}");
+    worker.signal(rustix::process::Signal::KILL);
 }

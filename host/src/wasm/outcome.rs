@@ -53,11 +53,11 @@ pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<End
                 (Failure::new(FailureKind::Conflict, about.task, error.to_string()), false)
             }
             Ok(BackendFailed(error)) => return Err(error),
-            // The others' doing: nothing is known about this call.
-            Err(error) if error.is::<NoHandles>() => {
-                return Err(of_host("open a file for a running handler", error.to_string()));
-            }
             Err(error) => {
+                // The others' doing: nothing is known about this call. (The error's own words are where the guest was.)
+                if let Some(why) = error.downcast_ref::<NoHandles>() {
+                    return Err(of_host("open a file for a running handler", why.to_string()));
+                }
                 let (kind, message) = explain(&error, about);
                 let mistake = error.is::<MayNotPoll>() || error.is::<BadCall>() || error.is::<Stuck>();
                 (Failure::new(kind, about.task, message), !mistake)
