@@ -198,6 +198,27 @@ fn https_trusts_the_certificates_that_it_is_told_of() {
     worker.stop().ok();
 }
 
+/// The certificates can't be read at the first request. That request fails, and the next one reads them.
+#[cfg(target_os = "linux")]
+#[test]
+fn certificates_that_could_not_be_read_are_read_again() {
+    let (mut env, server) = (Env::new(), HttpsServer::start());
+    let certificates = env.path("certificates.pem");
+    env.set("SSL_CERT_FILE", certificates.display().to_string());
+    // To read its first byte is an error of the machine: EIO.
+    symlink("/proc/self/mem", &certificates).expect("a link");
+    let host = format!("localhost:{}", server.port);
+    let worker = env.worker(&["--allow-http", &host]);
+    let get =
+        |path: &str| call(&env, "http_get", &json!({ "url": format!("https://localhost:{}/{path}", server.port) }));
+    let first = get("first");
+    assert!(first.code == Some(30) && first.stdout.contains("certificates"), "{first:?}");
+    std::fs::remove_file(&certificates).expect("the link");
+    std::fs::write(&certificates, &server.certificate).expect("a file");
+    assert!(get("second").json()["result"].to_string().contains("Hello!"));
+    worker.stop().ok();
+}
+
 #[test]
 fn several_requests_are_under_way_at_once() {
     let (env, server) = (Env::new(), HttpServer::start());
