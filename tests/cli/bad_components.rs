@@ -157,6 +157,17 @@ fn all() -> Vec<(&'static str, Vec<u8>, i32, &'static str)> {
             16,
             "the memory limit of 256 MiB",
         ),
+        (
+            // It would take the compiler gigabytes and minutes.
+            "40,000 variables in 100,000 blocks",
+            describing(&format!(
+                "(local {}) {} (i32.const 4096)",
+                "i32 ".repeat(40_000),
+                "(if (local.get 0) (then (local.set 1 (i32.const 1))))".repeat(100_000)
+            )),
+            16,
+            "too many variables",
+        ),
         ("no tasks", tasks(&[]), 16, "has no tasks"),
         ("a task twice", tasks(&[("a", false, None), ("a", false, None)]), 15, "claims the task \"a\" twice"),
         ("a name of control characters", tasks(&[(escapes, false, None)]), 16, "a control character"),
