@@ -5,7 +5,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_backends::{Places, Redis, redis::Options};
+use brrr_backends::{BackendConfig, Redis, redis::Options};
 use brrr_protocol::ErrorKind;
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{Call, Topic};
@@ -90,8 +90,8 @@ async fn namespaces_are_apart() {
     let Some(server) = server(&[]) else { return };
     let mut fleets = Vec::new();
     for namespace in ["", "a", "b"] {
-        let places = Places { namespace: namespace.to_owned(), ..Places::at(url(&server)) };
-        fleets.push(places.open().await.unwrap());
+        let config = BackendConfig { namespace: namespace.to_owned(), ..BackendConfig::at(url(&server)) };
+        fleets.push(config.open().await.unwrap());
     }
     for (n, fleet) in fleets.iter().enumerate() {
         fleet.store().put(&Key::value(&"c".into()), n.to_string().into()).await.unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use brrr_backends::Places;
+use brrr_backends::BackendConfig;
 use brrr_host::exit::Exit;
 use brrr_host::worker::now;
 use brrr_protocol::Result;
@@ -39,7 +39,7 @@ pub async fn graphs() {
         measure(backend, async || trees::open(backend)).await;
     }
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
-    measure("redis", async || remote::open(Places::at(remote::url(&server))).await).await;
+    measure("redis", async || remote::open(BackendConfig::at(remote::url(&server))).await).await;
 }
 
 async fn measure<B: Opened>(name: &str, open: impl AsyncFn() -> B) {

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
 use std::process::Command;
 
-use brrr_backends::Places;
+use brrr_backends::BackendConfig;
 use brrr_protocol::ports::Backend;
 
 use crate::guest;
@@ -26,9 +26,9 @@ pub const MEASURED: &str = "measured";
 const TABLE: &str = "brrr";
 
 /// Each time in a namespace of its own: nothing is known of the time before.
-pub async fn open(places: Places) -> std::sync::Arc<dyn Backend> {
+pub async fn open(config: BackendConfig) -> std::sync::Arc<dyn Backend> {
     let namespace = format!("{:016x}", fastrand::u64(..));
-    Places { namespace, ..places }.open().await.expect("a backend")
+    BackendConfig { namespace, ..config }.open().await.expect("a backend")
 }
 
 pub fn url(server: &Server) -> String {
@@ -41,7 +41,7 @@ pub async fn redis() {
     for job in [FIB, FAN] {
         ask(&server, "CONFIG RESETSTAT");
         let calls = job.calls * RUNS as u64;
-        measure(guest(), "redis", &[job], RUNS, async || open(Places::at(url(&server))).await).await;
+        measure(guest(), "redis", &[job], RUNS, async || open(BackendConfig::at(url(&server))).await).await;
         print_commands(&server, calls);
     }
 }
@@ -106,7 +106,7 @@ fn run_self(redis: &Server, dynamodb: u16, runs: usize) {
 /// What `redis_dynamodb` runs in a process of its own.
 pub async fn measured(redis: &str, runs: usize) {
     let store = Some(format!("dynamodb:{TABLE}"));
-    let places = Places { queue: Some(redis.to_owned()), store, ..Places::default() };
-    places.open().await.expect("a backend").store().create().await.expect("a table");
-    measure(guest(), "redis + dynamodb", &[FIB, FAN], runs, async || open(places.clone()).await).await;
+    let config = BackendConfig { queue: Some(redis.to_owned()), store, ..BackendConfig::default() };
+    config.open().await.expect("a backend").store().create().await.expect("a table");
+    measure(guest(), "redis + dynamodb", &[FIB, FAN], runs, async || open(config.clone()).await).await;
 }

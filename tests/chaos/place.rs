@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use brrr_backends::dynamodb::{self, DynamoDb};
 use brrr_backends::sqs::{self, Sqs};
-use brrr_backends::{Combined, Places, aws};
+use brrr_backends::{BackendConfig, Combined, aws};
 use brrr_protocol::Result;
 use brrr_protocol::ports::{Backend, Queue as _, Store as _};
 
@@ -185,7 +185,7 @@ impl Ports {
 
     async fn try_open(&self) -> Result<Arc<dyn Backend>> {
         let lease = Some(self.kind.lease());
-        let at = |url| async move { Places { lease, ..Places::at(url) }.open().await };
+        let at = |url| async move { BackendConfig { lease, ..BackendConfig::at(url) }.open().await };
         match self.kind {
             Kind::Sqlite => at(format!("sqlite:{}", self.file().display())).await,
             Kind::Redis => at(format!("redis://127.0.0.1:{}", self.ports[0])).await,

@@ -1,6 +1,6 @@
 //! The backends: where records, messages and counters live.
 //!
-//! - `places`: where a fleet keeps what it shares, opened; `url`: a URL to a place
+//! - `config`: which backend to open, and opens it; `url`: what a URL says
 //! - `memory`: everything in this process; gone with it
 //! - `redis`: everything on a Redis or Valkey server
 //! - `sqlite`: everything in one file, shared by the processes of one machine
@@ -14,10 +14,10 @@ pub mod aws;
 #[cfg(any(feature = "redis", feature = "dynamodb"))]
 mod clock;
 pub mod combined;
+pub mod config;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
 pub mod memory;
-pub mod places;
 mod poll;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -32,10 +32,10 @@ mod wake;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use combined::Combined;
+pub use config::BackendConfig;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDb;
 pub use memory::Memory;
-pub use places::Places;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 #[cfg(feature = "sqlite")]
@@ -53,9 +53,9 @@ pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
 /// Opens a backend that is all at one place.
 ///
 /// # Errors
-/// As [`Places::open`].
+/// As [`BackendConfig::open`].
 pub async fn open(url: &str) -> brrr_protocol::Result<std::sync::Arc<dyn brrr_protocol::ports::Backend>> {
-    Places::at(url).open().await
+    BackendConfig::at(url).open().await
 }
 
 /// The wall clock: the only one that several processes, and their successors after a reboot, share.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_backends::Places;
+use brrr_backends::BackendConfig;
 use brrr_protocol::model::{CallHash, Root, Topic, check_namespace, check_topic};
 use brrr_protocol::ports::Backend;
 
@@ -43,7 +43,7 @@ pub struct BackendArgs {
 
 impl BackendArgs {
     /// What was named, with leases of another length if given.
-    pub fn places(&self, lease: Option<Duration>) -> Places {
+    pub fn config(&self, lease: Option<Duration>) -> BackendConfig {
         for url in [&self.backend, &self.queue, &self.store, &self.cache].into_iter().flatten() {
             if url.contains('@') && std::env::args().any(|arg| arg.contains(url.as_str())) {
                 tracing::warn!(
@@ -52,7 +52,7 @@ impl BackendArgs {
                 );
             }
         }
-        Places {
+        BackendConfig {
             backend: self.backend.clone(),
             queue: self.queue.clone(),
             store: self.store.clone(),
@@ -80,13 +80,13 @@ impl BackendArgs {
     }
 
     async fn open_for_others(&self, must_exist: bool) -> anyhow::Result<Arc<dyn Backend>> {
-        let places = Places { must_exist, ..self.places(None) };
-        if places.is_of_one_process() {
+        let config = BackendConfig { must_exist, ..self.config(None) };
+        if config.is_of_one_process() {
             let text = "`memory:` is of one process alone: no worker would see this; use sqlite:PATH, or `run --http`";
             return Err(Told::new(Exit::BadBackend, text).into());
         }
         self.check_folder()?;
-        Ok(places.open().await?)
+        Ok(config.open().await?)
     }
 
     /// Opens the backend, with leases of another length if given.
@@ -95,7 +95,7 @@ impl BackendArgs {
     /// When it can't be opened, or is in this folder's `.brrr` and that is not this user's.
     pub async fn open(&self, lease: Option<Duration>) -> anyhow::Result<Arc<dyn Backend>> {
         self.check_folder()?;
-        Ok(self.places(lease).open().await?)
+        Ok(self.config(lease).open().await?)
     }
 
     /// Refuses this folder's `.brrr`, where the backend is in it, if it is not this user's.

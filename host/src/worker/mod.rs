@@ -2,22 +2,22 @@
 //!
 //! - `admission`: what is received, what starts, what waits
 //! - `in_flight`: what this worker holds; `leases`: keeps it held; `preempt`: stops what nobody wants any more
-//! - `turns`: one run of a call at a time; `shutdown`: signals; `announce`: says what it handles;
-//!   `current`: the handler, which may be replaced; `redrive`: looks for stuck work; `trouble`: how long a backend that
-//!   fails is left alone
+//! - `keyed_mutex`: one message of a call in a job at a time; `shutdown`: signals; `announce`: says which tasks the worker handles;
+//!   `swappable_handler`: the handler, which may be replaced; `redrive`: looks for stuck work; `backoff`: how long to wait after the
+//!   backend has failed
 //!
 //! What becomes of a message is decided in `brrr_protocol::step`, and what the worker does about that in `disposition`.
 
 mod admission;
 mod announce;
-mod current;
+mod backoff;
 mod in_flight;
+mod keyed_mutex;
 mod leases;
 mod preempt;
 mod redrive;
 mod shutdown;
-mod trouble;
-mod turns;
+mod swappable_handler;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,17 +38,17 @@ use crate::exit::Exit;
 pub use admission::Admission;
 use admission::Ticket;
 pub use announce::announce;
-pub use current::Current;
+use backoff::SharedBackoff;
 use in_flight::{Id, InFlight};
+use keyed_mutex::KeyedMutex;
 use leases::Leases;
 pub use redrive::redrive;
 pub use shutdown::Shutdown;
-use trouble::Trouble;
-use turns::Turns;
+pub use swappable_handler::SwappableHandler;
 
 /// How long a message may wait here for another one of the same call. Not longer: what waits takes the room of what could
 /// run.
-const TURN_WAIT: Duration = Duration::from_secs(1);
+const KEY_WAIT: Duration = Duration::from_secs(1);
 
 /// What a worker may do at once, and for how long.
 #[derive(Clone)]
@@ -72,14 +72,14 @@ pub struct Worker {
 /// What the tasks of a worker share.
 struct Shared {
     backend: Arc<dyn Backend>,
-    handler: Current,
+    handler: SwappableHandler,
     limits: Limits,
     outcomes: OutcomeCache,
     observer: Option<Arc<dyn Observer>>,
     admission: Arc<Admission>,
     in_flight: Arc<InFlight>,
-    turns: Turns,
-    trouble: Trouble,
+    running: KeyedMutex,
+    backoff: SharedBackoff,
     shutdown: Shutdown,
     /// The error that made the worker stop.
     fatal: Mutex<Option<Error>>,
@@ -89,7 +89,7 @@ impl Worker {
     #[must_use]
     pub fn new(
         backend: Arc<dyn Backend>,
-        handler: impl Into<Current>,
+        handler: impl Into<SwappableHandler>,
         topic: Topic,
         options: Options,
         shutdown: Shutdown,
@@ -102,8 +102,8 @@ impl Worker {
             observer: options.observer,
             admission: options.admission,
             in_flight: Arc::default(),
-            turns: Turns::default(),
-            trouble: Trouble::default(),
+            running: KeyedMutex::default(),
+            backoff: SharedBackoff::default(),
             shutdown,
             fatal: Mutex::new(None),
         };
@@ -197,13 +197,13 @@ impl Worker {
 impl Shared {
     async fn work(&self, delivery: &Delivery, id: Id, ticket: Ticket) {
         let received = Instant::now();
-        let turn = tokio::select! {
+        let guard = tokio::select! {
             biased;
-            turn = tokio::time::timeout(TURN_WAIT, self.turns.wait(&delivery.body)) => turn,
+            guard = tokio::time::timeout(KEY_WAIT, self.running.lock(&delivery.body)) => guard,
             _ = self.shutdown.wait() => return self.give_back(delivery, Duration::ZERO).await,
         };
-        let Ok(_turn) = turn else {
-            return self.give_back(delivery, TURN_WAIT).await;
+        let Ok(_guard) = guard else {
+            return self.give_back(delivery, KEY_WAIT).await;
         };
         if self.admission.is_closed() {
             return self.give_back(delivery, Duration::ZERO).await;
@@ -241,7 +241,7 @@ impl Shared {
 
     async fn settle(&self, delivery: &Delivery, result: Result<Step>) {
         if result.is_ok() {
-            self.trouble.is_over();
+            self.backoff.reset();
         }
         match result.into() {
             Disposition::Nothing => {}
@@ -262,7 +262,7 @@ impl Shared {
                 );
             }
             Disposition::GiveBack(error) => {
-                let delay = self.trouble.failed(Instant::now());
+                let delay = self.backoff.failed(Instant::now());
                 tracing::warn!("{}: {error}; trying again in {delay:?}", subject(delivery));
                 self.give_back(delivery, delay).await;
             }
@@ -280,7 +280,7 @@ impl Shared {
         match Err(error).into() {
             Disposition::Stop(exit, error) => self.stop(exit, error),
             Disposition::GiveBack(error) | Disposition::LetLeaseRunOut(error) => {
-                let delay = self.trouble.failed(Instant::now());
+                let delay = self.backoff.failed(Instant::now());
                 tracing::warn!("receiving from topic {topic}: {error}; trying again in {delay:?}");
                 tokio::select! {
                     () = tokio::time::sleep(delay) => {}

@@ -157,7 +157,7 @@ pub fn supervise(args: &Args) -> anyhow::Result<Exit> {
         let text = "--watch is for one process: with --processes each would build by itself; leave one of them out";
         return Err(Told::new(Exit::Usage, text).into());
     }
-    if args.backend.places(args.lease).is_of_one_process() {
+    if args.backend.config(args.lease).is_of_one_process() {
         let text = "`memory:` is of one process alone: several would share nothing; use sqlite:PATH, or --processes 1";
         return Err(Told::new(Exit::BadBackend, text).into());
     }

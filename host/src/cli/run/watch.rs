@@ -19,7 +19,7 @@ use crate::cli::build::is_component;
 use crate::cli::{Told, one_line};
 use crate::exit::Exit;
 use crate::wasm::WasmHandler;
-use crate::worker::{Current, Shutdown, announce};
+use crate::worker::{Shutdown, SwappableHandler, announce};
 
 /// For how long nothing more must change: editors and compilers write a file in several steps.
 const QUIET: Duration = Duration::from_millis(100);
@@ -27,7 +27,7 @@ const QUIET: Duration = Duration::from_millis(100);
 /// What is served on a topic.
 pub struct Serving {
     pub topic: Topic,
-    pub handler: Current,
+    pub handler: SwappableHandler,
     /// Of the components, and their tasks.
     version: Version,
 }

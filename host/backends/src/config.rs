@@ -12,7 +12,7 @@ use crate::{Combined, DEFAULT_LEASE, Memory};
 
 /// Where a fleet keeps what it shares. What is named apart goes before what is named for all.
 #[derive(Clone, Debug, Default)]
-pub struct Places {
+pub struct BackendConfig {
     /// All that is not named apart. `sqlite:.brrr/state.db`, if nothing is named at all.
     pub backend: Option<String>,
     /// Messages.
@@ -55,7 +55,7 @@ impl Parts {
     }
 }
 
-impl Places {
+impl BackendConfig {
     /// Everything at one place.
     #[must_use]
     pub fn at(url: impl Into<String>) -> Self {
@@ -234,8 +234,8 @@ fn left_out(feature: &str) -> Error {
 mod tests {
     use super::*;
 
-    async fn error(places: Places) -> String {
-        let error = places.open().await.err().expect("refused");
+    async fn error(config: BackendConfig) -> String {
+        let error = config.open().await.err().expect("refused");
         assert_eq!(error.kind, ErrorKind::Config);
         error.to_string()
     }
@@ -246,20 +246,20 @@ mod tests {
 
     #[tokio::test]
     async fn one_place_is_a_backend_of_its_own() {
-        let backend = Places::at("memory:?lease=250ms").open().await.unwrap();
+        let backend = BackendConfig::at("memory:?lease=250ms").open().await.unwrap();
         assert_eq!((backend.name().as_str(), backend.queue().lease()), ("memory:", Duration::from_millis(250)));
-        let places = Places { queue: some("memory:"), store: some("memory:"), ..Places::default() };
-        assert_eq!(places.open().await.unwrap().name(), "memory:");
-        let places = Places { lease: Some(Duration::from_secs(7)), ..Places::at("memory:?lease=1s") };
-        assert_eq!(places.open().await.unwrap().queue().lease(), Duration::from_secs(7));
+        let config = BackendConfig { queue: some("memory:"), store: some("memory:"), ..BackendConfig::default() };
+        assert_eq!(config.open().await.unwrap().name(), "memory:");
+        let config = BackendConfig { lease: Some(Duration::from_secs(7)), ..BackendConfig::at("memory:?lease=1s") };
+        assert_eq!(config.open().await.unwrap().queue().lease(), Duration::from_secs(7));
     }
 
     #[tokio::test]
     async fn what_can_not_be_says_what_could() {
-        let half = Places { store: some("memory:"), ..Places::default() };
+        let half = BackendConfig { store: some("memory:"), ..BackendConfig::default() };
         assert!(error(half).await.contains("--queue URL"));
-        assert!(error(Places::at("sqs:")).await.contains("--store dynamodb:"));
-        let apart = Places { namespace: "a".into(), ..Places::at("memory:") };
+        assert!(error(BackendConfig::at("sqs:")).await.contains("--store dynamodb:"));
+        let apart = BackendConfig { namespace: "a".into(), ..BackendConfig::at("memory:") };
         assert!(error(apart).await.contains("--namespace"));
     }
 
@@ -268,9 +268,9 @@ mod tests {
     async fn parts_are_joined() {
         let folder = tempfile::tempdir().unwrap();
         let store = format!("sqlite:{}", folder.path().join("state.db").display());
-        let places = Places { store: Some(store.clone()), ..Places::at("memory:") };
-        let backend = places.open().await.unwrap();
+        let config = BackendConfig { store: Some(store.clone()), ..BackendConfig::at("memory:") };
+        let backend = config.open().await.unwrap();
         assert_eq!(backend.name(), format!("memory: with records in {store} and counters in memory:"));
-        assert!(backend.events().is_some() && places.is_of_one_process());
+        assert!(backend.events().is_some() && config.is_of_one_process());
     }
 }

@@ -1,17 +1,17 @@
-//! The handler of a worker, which another one may replace while it works.
+//! The handler of a worker. Another one may replace it while the worker runs.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use brrr_protocol::ports::Handler;
 
-/// The handler that a worker uses for the next message. Clones are one and the same.
+/// The handler that a worker uses for the next message. Its clones share the handler.
 ///
-/// A message is worked on with the handler that was there when it came, to its end: what it is told of a task and what
-/// runs it are of one version.
+/// A message is worked on to its end with the handler that was there when it came. So the task's options and the code that runs are of
+/// one version.
 #[derive(Clone)]
-pub struct Current(Arc<RwLock<Arc<dyn Handler>>>);
+pub struct SwappableHandler(Arc<RwLock<Arc<dyn Handler>>>);
 
-impl Current {
+impl SwappableHandler {
     #[must_use]
     pub fn get(&self) -> Arc<dyn Handler> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -23,13 +23,13 @@ impl Current {
     }
 }
 
-impl From<Arc<dyn Handler>> for Current {
+impl From<Arc<dyn Handler>> for SwappableHandler {
     fn from(handler: Arc<dyn Handler>) -> Self {
         Self(Arc::new(RwLock::new(handler)))
     }
 }
 
-impl<H: Handler + 'static> From<Arc<H>> for Current {
+impl<H: Handler + 'static> From<Arc<H>> for SwappableHandler {
     fn from(handler: Arc<H>) -> Self {
         Self::from(handler as Arc<dyn Handler>)
     }
