@@ -129,7 +129,7 @@ fn join(tx: &mut impl Transaction, job: &NewJob, is_new: bool, latest: Option<&[
 fn leave(tx: &mut impl Transaction, job: &NewJob) -> Result<()> {
     let call = &job.call.hash;
     let key = Key::pending_returns(call);
-    match pending(tx, call)?.and_then(|pending| pending.without_joined(call, &job.root)) {
+    match pending(tx, call)?.and_then(|pending| joining::left_by(pending, call, &job.root)) {
         Some(pending) => tx.put(&key, &pending.encode()),
         None => tx.delete(&key),
     }
@@ -495,7 +495,7 @@ fn wake_in_job(
 ) -> Result<()> {
     let key = Key::pending_returns(call);
     let Some(pending) = pending(tx, call)? else { return Ok(()) };
-    let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
+    let (mine, mut kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
     let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));
     let parents = mine.into_iter().filter(|entry| Some(entry) != ourselves && !has_joined(entry, call));
     let unknown = wake_known(tx, parents)?;
@@ -503,7 +503,6 @@ fn wake_in_job(
         let parents = unnotified(tx, call)?.unwrap_or_default().and(&unknown);
         tx.put(&Key::unnotified(call), &parents.encode())?;
     }
-    let mut kept = kept;
     if let Some(other) = PendingReturns::next_in_turn(&kept, root).filter(|_| !is_elsewhere) {
         let root = other.root.clone();
         send(tx, topic_of(other, call, topic), &Message { root: root.clone(), call: call.clone() })?;

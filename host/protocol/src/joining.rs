@@ -11,7 +11,7 @@ use crate::model::{Call, CallHash, Millis, Root, Topic};
 use crate::ports::NewJob;
 use crate::records::{JobRecord, Latest, RunRecord, decode_tasks};
 use crate::registration::Registered;
-use crate::wire::Return;
+use crate::wire::{PendingReturns, Return};
 
 /// What becomes of a job that is started.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -66,6 +66,12 @@ pub(crate) fn may_be_joined(job: Option<&[u8]>, run: Option<&[u8]>, call: &Call,
 /// The entries that stay when the call is passed on to a job: that job does not wait any more but has the call's message.
 pub(crate) fn pass_on(kept: Vec<Return>, call: &CallHash, to: &Root) -> Vec<Return> {
     kept.into_iter().filter(|entry| !(has_joined(entry, call) && entry.root == *to)).collect()
+}
+
+/// The record after a job that had joined the call was given its message; `None`: nobody else waits.
+pub(crate) fn left_by(pending: PendingReturns, call: &CallHash, root: &Root) -> Option<PendingReturns> {
+    let kept = pass_on(pending.returns.into_iter().collect(), call, root);
+    (!kept.is_empty()).then(|| PendingReturns { returns: kept.into_iter().collect(), ..pending })
 }
 
 /// Is it enough that the call was passed on to this one, now that those in `kept` wait for it? Not if it had joined the call and is gone

@@ -159,13 +159,6 @@ impl PendingReturns {
         self
     }
 
-    /// The record without the entry by which a job has joined the call; `None`: nobody else waits. See `joining`.
-    #[must_use]
-    pub fn without_joined(mut self, call: &CallHash, root: &Root) -> Option<Self> {
-        self.returns.retain(|entry| entry.parent != *call || entry.root != *root);
-        (!self.returns.is_empty()).then_some(self)
-    }
-
     /// Who waits, as far as a record that does not decode still says so: whatever looks like an entry. Who does not wait at
     /// all can be woken without harm.
     #[must_use]

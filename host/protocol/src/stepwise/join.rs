@@ -9,7 +9,7 @@ use super::child::{read_pending, registered, with_me};
 use super::settle::release_call;
 use super::wake::{wake_all, wake_in_job};
 use crate::error::Result;
-use crate::joining::{self, Start, is_on_its_way};
+use crate::joining::{self, Start, is_on_its_way, left_by};
 use crate::model::{CallHash, Millis, Root};
 use crate::ports::{Key, NewJob, Store, Swap};
 use crate::records::JobRecord;
@@ -79,7 +79,7 @@ pub(crate) async fn leave(store: &dyn Store, root: &Root, call: &CallHash) -> Re
     let key = Key::pending_returns(call);
     let mut found = store.get(&key).await?;
     while let Some(pending) = read_pending(call, found.as_deref())? {
-        let new = pending.without_joined(call, root).map(|pending| pending.encode());
+        let new = left_by(pending, call, root).map(|pending| pending.encode());
         if new == found {
             break;
         }
