@@ -54,7 +54,8 @@ fn a_worker_with_a_wrong_clock_ends_jobs_in_time() {
             read if read.code == Some(32) => Ok(()),
             read => Err(format!("{read:?}")),
         });
-        assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
+        // DynamoDB tells whole seconds, so a worker that has just begun knows its time to half a second.
+        assert!(begun.elapsed() >= Duration::from_millis(1_500), "{:?}", begun.elapsed());
         worker.stop().ok();
         // Ahead: it must not end a job that has time left.
         let mut ahead = env();

@@ -29,12 +29,17 @@ impl ServerClock {
 
     /// A server that was asked at `asked`, and has answered at `answered`, has told the time. `resolution`: it cuts off what is
     /// less than that.
+    ///
+    /// One answer gives a range of differences that explain it. What earlier answers said stays as far as it lies in that range, so
+    /// many answers of a server that tells whole seconds are more exact than one, and the time does not jump with each of them.
     pub fn tell(&self, asked: Millis, answered: Millis, told: Millis, resolution: Millis) {
         let signed = |time: Millis| i64::try_from(time).unwrap_or(i64::MAX);
-        let ahead = signed(told + resolution / 2) - signed(asked.midpoint(answered));
-        // A coarse clock says nothing of a small difference.
-        let known = if ahead.unsigned_abs() <= resolution { 0 } else { ahead };
-        self.ahead.store(known, Ordering::Relaxed);
+        let least = signed(told) - signed(answered);
+        let most = (signed(told + resolution) - signed(asked)).max(least);
+        let known = self.ahead.load(Ordering::Relaxed);
+        let is_near = (least - signed(resolution)..=most + signed(resolution)).contains(&known);
+        let ahead = if is_near { known.clamp(least, most) } else { i64::midpoint(least, most) };
+        self.ahead.store(ahead, Ordering::Relaxed);
     }
 
     /// Says once that it is time to measure anew; `measured` is to follow, whatever comes of it.
@@ -64,8 +69,23 @@ mod tests {
         clock.tell(here, here + 10, here - 59_995, 0);
         assert!(clock.now().abs_diff(system_now() - 60_000) < 1_000);
         // A server that tells whole seconds may be as exact as this machine.
+        let clock = ServerClock::default();
         clock.tell(here, here, here - 900, 1_000);
         assert!(clock.now().abs_diff(system_now()) < 300);
+    }
+
+    #[test]
+    fn many_coarse_answers_are_more_exact_than_one() {
+        let (clock, ahead) = (ServerClock::default(), 3_600_700);
+        let here = system_now();
+        for asked in (0..3_000).step_by(70).map(|passed| here + passed) {
+            let told = (asked + 5 + ahead) / 1_000 * 1_000;
+            clock.tell(asked, asked + 10, told, 1_000);
+            let known = clock.ahead.load(Ordering::Relaxed);
+            assert!(known.abs_diff(3_600_700) <= 510, "{known}");
+        }
+        let known = clock.ahead.load(Ordering::Relaxed);
+        assert!(known.abs_diff(3_600_700) <= 80, "{known}");
     }
 
     #[test]

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::config::interceptors::BeforeDeserializationInterceptorContextRef;
+use aws_sdk_dynamodb::config::interceptors::{
+    BeforeDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextRef,
+};
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::{Builder, ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_dynamodb::error::BoxError;
+use aws_smithy_types::config_bag::{Storable, StoreReplace};
 use aws_smithy_types::date_time::{DateTime, Format};
-use brrr_protocol::model::{CallHash, system_now};
+use brrr_protocol::model::{CallHash, Millis, system_now};
 use brrr_protocol::ports::Key;
 
 use super::DynamoDb;
@@ -17,22 +20,41 @@ use crate::clock::ServerClock;
 #[derive(Debug)]
 pub(super) struct ReadDate(pub Arc<ServerClock>);
 
+/// When a request was sent.
+#[derive(Debug)]
+struct Asked(Millis);
+
+impl Storable for Asked {
+    type Storer = StoreReplace<Self>;
+}
+
 impl Intercept for ReadDate {
     fn name(&self) -> &'static str {
         "ReadDate"
+    }
+
+    fn read_before_transmit(
+        &self,
+        _: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        request: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        request.interceptor_state().store_put(Asked(system_now()));
+        Ok(())
     }
 
     fn read_before_deserialization(
         &self,
         context: &BeforeDeserializationInterceptorContextRef<'_>,
         _: &RuntimeComponents,
-        _: &mut ConfigBag,
+        request: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let date = context.response().headers().get("date");
         let told = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
         if let Some(told) = told.and_then(|told| u64::try_from(told.secs()).ok()) {
-            let here = system_now();
-            self.0.tell(here, here, told * 1_000, 1_000);
+            let answered = system_now();
+            let asked = request.load::<Asked>().map_or(answered, |asked| asked.0);
+            self.0.tell(asked, answered, told * 1_000, 1_000);
         }
         Ok(())
     }
