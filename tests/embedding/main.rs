@@ -65,10 +65,8 @@ async fn rust_handlers_call_each_other_and_are_replayed() {
                 let random = call.random();
                 seen.lock().unwrap().insert((call.now(), random, call.random()));
                 // Two calls in one batch, then one that depends on them.
-                let (a, b): (u64, u64) = tokio::try_join!(
-                    call.call("double", json!({"n": 1})),
-                    call.call("double", json!({"n": 2}))
-                )?;
+                let (a, b): (u64, u64) =
+                    tokio::try_join!(call.call("double", json!({"n": 1})), call.call("double", json!({"n": 2})))?;
                 let c: u64 = call.call("double", json!({"n": a + b})).await?;
                 Ok(json!({"sum": c, "task": call.task(), "attempt": call.attempt()}))
             }

@@ -56,12 +56,12 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by("every_fault_heals"),
         breaks("ended-call-runs-again", "protocol.md 4: a call that has its outcome is not run again").edit(
-            "step.rs",
+            "step/mod.rs",
             "        if let Some(outcome) = &loaded.outcome {",
             "if !$on && let Some(outcome) = &loaded.outcome {",
         ),
         breaks("ended-call-wakes-nobody", "4.2: a message for a call with an outcome wakes who still waits").edit(
-            "step.rs",
+            "step/mod.rs",
             "            self.backend().discharge(&self.work, end).await?;",
             "self.ack().await?;",
         ),
@@ -74,9 +74,9 @@ pub fn all() -> Vec<Mutant> {
             .edit("stepwise/wake.rs", "store.get(&Key::run(&entry.parent, &entry.root)).await?", "None"),
         breaks("run-by-every-wake-up", "protocol.md 5: a woken parent that is not ready is not run")
             .edit("stepwise/wake.rs", "store.get(&Key::run(&entry.parent, &entry.root)).await?", "None")
-            .edit("step.rs", "!loaded.ready()", "false"),
+            .edit("step/mod.rs", "!loaded.ready()", "false"),
         breaks("not-ready-is-run", "4.3: a woken parent looks itself whether it is ready").edit(
-            "step.rs",
+            "step/mod.rs",
             "!loaded.ready()",
             "false",
         ),

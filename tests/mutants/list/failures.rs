@@ -167,7 +167,7 @@ pub fn all() -> Vec<Mutant> {
             "",
         ),
         breaks("repeated-failure-wakes-nobody", "R1: a message for a call that failed in its job repeats R2").edit(
-            "step.rs",
+            "step/mod.rs",
             "            self.backend().discharge(&self.work, end).await?;",
             "if outcome.is_err() { self.ack().await?; } else { $right }",
         ),

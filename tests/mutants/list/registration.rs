@@ -204,7 +204,7 @@ pub fn all() -> Vec<Mutant> {
             .found_by("a_long_cycle_is_found_by_who_looks_for_stuck_work"),
         breaks("early-message-looks-for-no-cycle", "4.7: a message for a call that is not ready is the other sign of a cycle")
             .edit(
-                "step.rs",
+                "step/abandoned.rs",
                 "find_cycle(self.backend().store(), me, HashSet::from([me.clone()])).await?",
                 "None::<Vec<CallHash>>",
             ),

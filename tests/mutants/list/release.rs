@@ -16,7 +16,7 @@ pub fn all() -> Vec<Mutant> {
             "",
         ),
         breaks("over-job-s-calls-run", "4.5: a message of a job that is over runs nothing").edit(
-            "step.rs",
+            "step/mod.rs",
             "        if let Some(job) = &loaded.job
             && let",
             "if !$on && let Some(job) = &loaded.job

@@ -5,10 +5,10 @@ use super::{Mutant, breaks};
 pub fn all() -> Vec<Mutant> {
     vec![
         breaks("dropped-though-over", "R3: a call whose job is over is let go, also if what it waits for was forgotten")
-            .edit("step.rs", "self.job().await?.and_then(|job| job.end) {", "self.job().await?.and_then(|job| job.end).filter(|_| !$on) {")
+            .edit("step/abandoned.rs", "self.job().await?.and_then(|job| job.end) {", "self.job().await?.and_then(|job| job.end).filter(|_| !$on) {")
             .open("about one of 160,000 random histories; a history in which `forget` comes between two reads of `load`"),
         breaks("no-room-is-dropped", "Invariant 15: a message for whose run there is no room goes back, never away").edit(
-            "step.rs",
+            "step/mod.rs",
             "            Entry::NotNow(delay) => return self.give_back(delay).await,",
             "Entry::NotNow(delay) => {
                  if $on { self.ack().await?; return Ok(Step::NotReady); }
@@ -16,7 +16,7 @@ pub fn all() -> Vec<Mutant> {
              }",
         ),
         breaks("retry-by-put", "4.4: the count of attempts is raised by compare-and-swap").edit(
-            "step.rs",
+            "step/failed.rs",
             "        let swapped = self
             .backend()
             .store()
@@ -44,35 +44,35 @@ pub fn all() -> Vec<Mutant> {
             "self.before.attempt.max(1).saturating_add(2)",
         ),
         breaks("never-retried", "4.4: a failure that may pass is tried again as often as the options say").edit(
-            "step.rs",
+            "step/failed.rs",
             ".filter(|_| retryable)",
             ".filter(|_| !$on && retryable)",
         ),
         breaks("not-before-is-dropped", "4.4: a message that comes before its time is returned, never dropped").edit(
-            "step.rs",
+            "step/mod.rs",
             "            return self.give_back(Duration::from_millis(run.not_before - now)).await;",
             "self.ack().await?; return Ok(Step::NotReady);",
         ),
         breaks("not-before-is-ignored", "4.4: a call is not tried again before its time").edit(
-            "step.rs",
+            "step/mod.rs",
             "            && run.not_before > now",
             "&& !$on && run.not_before > now",
         ).elsewhere("tests/semantics: a_message_before_its_time_goes_back"),
         breaks("retry-lost-to-another-run", "Invariant 7: the message goes back on a mismatch too: it may be the only one").edit(
-            "step.rs",
+            "step/failed.rs",
             "            // else brings the call back: so it is looked at again, as that run left it.
             return self.give_back(Duration::ZERO).await;",
             "if $on { self.ack().await?; return Ok(Step::NotReady); }
             $right",
         ),
         breaks("retry-sent-before-its-record", "Invariant 7: the message goes back after the record was swapped").edit(
-            "step.rs",
+            "step/failed.rs",
             "        let record = replay.next_attempt(",
             "if $on { self.backend().queue().give_back(&self.delivery.receipt, after).await?; }
             $right",
         ).harmless("one more run of the same attempt, as after any crash"),
         breaks("retry-acknowledged", "4.4: a call that is to be tried again has a message").edit(
-            "step.rs",
+            "step/failed.rs",
             "        self.backend().queue().give_back(&self.delivery.receipt, after).await?;
         self.tell",
             "if $on { self.ack().await?; } else { self.backend().queue().give_back(&self.delivery.receipt, after).await?; }
@@ -112,7 +112,7 @@ pub fn all() -> Vec<Mutant> {
             "if there.iter().filter(|t| **t).count() < if $on { need.min(1) } else { need } {",
         ),
         breaks("nobody-ends-an-overdue-job", "4.5: whoever sees that a job's deadline has passed ends it").edit(
-            "step.rs",
+            "step/abandoned.rs",
             "        if !job.is_overdue(now) {",
             "if $on || !job.is_overdue(now) {",
         ),
@@ -125,40 +125,40 @@ pub fn all() -> Vec<Mutant> {
             .edit("stepwise/defer.rs", "let messages: Vec<Outgoing> = children", "let mut /* $on */ messages: Vec<Outgoing> = children")
             .edit("stepwise/defer.rs", "            return Ok(Deferred::OverSpawnLimit);", "messages.clear();"),
         breaks("spawn-limit-fails-one-call", "4.9: over the limit the job's top call fails, not only the one at hand").edit(
-            "step.rs",
+            "step/failed.rs",
             "            Some(record) if record.call != self.work.message.call => {",
             "Some(record) if !$on && record.call != self.work.message.call => {",
         ),
         breaks("spawn-limit-releases-nothing", "4.9: over the limit the call at hand is let go").edit(
-            "step.rs",
+            "step/failed.rs",
             "                self.backend().end_job(root, &top, self.now()).await?;
                 self.backend().release(&self.work).await?;",
             "self.backend().end_job(root, &top, self.now()).await?;
              if $on { self.ack().await?; } else { self.backend().release(&self.work).await?; }",
         ),
         breaks("dead-letter-fails-nothing", "4.6: a message that is set aside fails its call first").edit(
-            "step.rs",
+            "step/dead_letter.rs",
             "        match self.backend().fail(&work, &failure).await {",
             "match if $on { Ok(()) } else { self.backend().fail(&work, &failure).await } {",
         ),
         breaks("unknown-task-dead-at-once", "4.6: a task that nobody handles has a grace").edit(
-            "step.rs",
+            "step/unknown_task.rs",
             "waited >= self.site.limits.unknown_task_grace",
             "true",
         ),
         breaks("unknown-task-for-ever", "4.6: a task that nobody handles fails after its grace").edit(
-            "step.rs",
+            "step/unknown_task.rs",
             "waited >= self.site.limits.unknown_task_grace",
             "false",
         ),
         breaks("unknown-task-dropped", "4.6: the message of a task that nobody handles is returned").edit(
-            "step.rs",
+            "step/unknown_task.rs",
             "        self.give_back(delay).await",
             "if $on { self.ack().await?; return Ok(Step::NotReady); }
             $right",
         ),
         breaks("call-to-a-topic-of-nobody", "A call goes only to topics that are announced or named").edit(
-            "step.rs",
+            "step/deferred.rs",
             "                Callable::Unannounced => return self.unannounced(job, call, run_after).await.map(Some),",
             "Callable::Unannounced if $on => {} $right",
         ).elsewhere("semantics: topics"),
@@ -168,7 +168,7 @@ pub fn all() -> Vec<Mutant> {
             "if let (Err(reason), false) = (check_topic(topic.as_str()), $on) {",
         ).elsewhere("semantics: topics"),
         breaks("waits-for-what-is-not-registered", "A run that waits for a topic waits for no call").edit(
-            "step.rs",
+            "step/deferred.rs",
             "        let run = RunRecord { total: 0, need: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };",
             "let run = match (RunRecord { unknown_since: since, ..run_after.clone() }) {
                  run if $on => run,
@@ -176,12 +176,12 @@ pub fn all() -> Vec<Mutant> {
              };",
         ).elsewhere("semantics: topics"),
         breaks("too-many-deliveries-allowed", "4.6: a message that kills its workers is set aside").edit(
-            "step.rs",
+            "step/mod.rs",
             "        if self.delivery.receives > self.site.limits.max_deliveries {",
             "if !$on && self.delivery.receives > self.site.limits.max_deliveries {",
         ),
         breaks("early-message-dropped-at-a-deadline", "A message at a job's deadline that comes early is returned").edit(
-            "step.rs",
+            "step/abandoned.rs",
             "        if let Some(deadline) = deadline {",
             "if let (Some(deadline), false) = (deadline, $on) {",
         ).found_by("a_deadline_holds_however_early_its_message_comes"),

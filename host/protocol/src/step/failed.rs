@@ -1,0 +1,105 @@
+//! A call that has failed: it is tried again, or it fails for good.
+
+use std::time::Duration;
+
+use super::{Job, Stage, Step};
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::{State, Subject};
+use crate::model::{CallHash, Failure, FailureKind, brief};
+use crate::ports::{Key, Loaded, Swap};
+use crate::records::JobState;
+use crate::replay::Replay;
+use crate::wire::{CallRecord, Message};
+
+impl Stage<'_> {
+    /// A failure that may pass is tried again later, if the options say so: the message goes back to the queue, which
+    /// brings it in time, and no worker waits.
+    pub(super) async fn try_again_or_fail(
+        &self,
+        job: &Job<'_>,
+        replay: &Replay,
+        mut failure: Failure,
+        retryable: bool,
+    ) -> Result<Step> {
+        let (attempt, now) = (job.attempt(), self.now());
+        failure.attempts = attempt;
+        if let Some(record) = &job.loaded.job
+            && let Some(state) = self.ended(record, now).await?
+        {
+            return self.release(job.loaded, state, State::Running).await;
+        }
+        let Message { root, call } = &self.work.message;
+        let Some(after) = job.options.retry_after(attempt, root, call).filter(|_| retryable) else {
+            return self.fail(job.loaded, failure).await;
+        };
+        let not_before = now.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
+        let why = brief(failure.to_string().lines().next().unwrap_or_default());
+        let record = replay.next_attempt(job.task.digest.clone(), not_before, why);
+        let swapped = self
+            .backend()
+            .store()
+            .swap(&Key::run(call, root), job.loaded.run_bytes.as_ref(), Some(record.encode()))
+            .await;
+        let swapped = match swapped {
+            Ok(swapped) => swapped,
+            Err(error) => return self.limit(job, error).await,
+        };
+        if swapped != Swap::Done {
+            // Another run of the call has come as far. It may have lost its lease of this very message, and then nobody
+            // else brings the call back: so it is looked at again, as that run left it.
+            return self.give_back(Duration::ZERO).await;
+        }
+        self.backend().queue().give_back(&self.delivery.receipt, after).await?;
+        self.tell(job.loaded, Subject::Task, State::Running, State::Ready, |event| {
+            event.attempt = attempt + 1;
+            event.failure = Some(&failure);
+            event.retry_in = Some(after);
+        });
+        Ok(Step::Retried { failure, attempt: attempt + 1, after })
+    }
+
+    pub(super) async fn fail(&self, loaded: &Loaded, failure: Failure) -> Result<Step> {
+        self.backend().fail(&self.work_now(), &failure).await?;
+        let to = State::of_failure(&failure.kind);
+        self.tell(loaded, Subject::Task, State::Running, to, |event| event.failure = Some(&failure));
+        self.tell_ended(loaded, JobState::of(Err(&failure.kind)));
+        Ok(Step::Failed(failure))
+    }
+
+    /// What the backend can't hold, or a call hash that stands for another call, fails the call; any other error stays one.
+    pub(super) async fn limit(&self, job: &Job<'_>, error: Error) -> Result<Step> {
+        let kind = match error.kind {
+            ErrorKind::Limit => FailureKind::Limit,
+            ErrorKind::Conflict => FailureKind::Conflict,
+            _ => return Err(error),
+        };
+        self.fail(job.loaded, Failure::new(kind, &job.call.task, error.to_string())).await
+    }
+
+    pub(super) async fn fail_cycle(&self, loaded: &Loaded, call: &CallRecord, path: &[CallHash]) -> Result<Step> {
+        let mut names = Vec::with_capacity(path.len());
+        for hash in path {
+            names.push(format!("{} ({})", self.task_of(hash).await?, hash.short()));
+        }
+        let text = format!("the call waits for itself: {}", names.join(" -> "));
+        self.fail(loaded, Failure::new(FailureKind::Cycle, &call.task, text)).await
+    }
+
+    /// The job has sent too many messages: all of it fails, not only the call that happened to send the last one.
+    pub(super) async fn fail_job(&self, job: &Job<'_>, spawn_limit: u64) -> Result<Step> {
+        let text = format!("the job has sent its limit of {spawn_limit} messages");
+        let root = &self.work.message.root;
+        let failure = Failure::new(FailureKind::Limit, &job.call.task, text);
+        match &job.loaded.job {
+            Some(record) if record.call != self.work.message.call => {
+                let top = Failure::of_parent(&self.task_of(&record.call).await?, &failure);
+                self.backend().end_job(root, &top, self.now()).await?;
+                self.backend().release(&self.work).await?;
+                self.tell(job.loaded, Subject::Task, State::Running, State::Failed, |e| e.failure = Some(&failure));
+                self.tell_job_over(job.loaded, JobState::Failed).await;
+                Ok(Step::Failed(failure))
+            }
+            _ => self.fail(job.loaded, failure).await,
+        }
+    }
+}
