@@ -61,16 +61,18 @@ impl<'a> Tx<'a> {
     /// Takes everything back.
     pub fn undo(mut self) {
         for undo in std::mem::take(&mut self.undo).into_iter().rev() {
-            // The error of a statement is kept by `Session::check`; then the whole transaction is rolled back.
-            let _ = match undo {
-                Undo::Record(key, before) => Ok(self.session.rows.restore(&key, before)),
-                Undo::Counter(name, before) => Ok(self.session.restore_counter(name, before)),
+            match undo {
+                Undo::Record(key, before) => self.session.rows.restore(&key, before),
+                Undo::Counter(name, before) => self.session.restore_counter(name, before),
+                // `Session::check` keeps the error of a statement, and then the whole transaction is rolled back.
                 Undo::Parent(call, parent) => {
                     let removed = parents::remove(&self.session.conn, &call, &parent);
-                    self.session.check(removed)
+                    let _ = self.session.check(removed);
                 }
-                Undo::Parents(call, parents) => parents.iter().try_for_each(|parent| self.insert(&call, parent)),
-            };
+                Undo::Parents(call, parents) => {
+                    let _ = parents.iter().try_for_each(|parent| self.insert(&call, parent));
+                }
+            }
         }
         self.session.outbox.letters.truncate(self.sends_before);
         self.session.outbox.acks.truncate(self.acks_before);
