@@ -75,6 +75,10 @@ macro_rules! contract_for {
                 a_thousand_children_cost_two_runs
                 a_hash_stands_for_one_call
                 of_two_who_claim_a_hash_one_gets_it;
+            parents:
+                many_parents_register_as_few_do
+                a_record_of_many_parents_is_replaced_like_any_other
+                a_transition_that_fails_changes_no_parent;
             joining:
                 jobs_for_one_call_run_it_once
                 a_failure_passes_the_call_on_to_one_that_has_joined

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use brrr_backends::{Sqlite, open};
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Backend, Key, Kind, NewJob, Outgoing, Swap, Work};
+use brrr_protocol::ports::{Backend, Deferral, Key, Kind, NewJob, Outgoing, Swap, Work};
+use brrr_protocol::records::RunRecord;
+use brrr_protocol::replay::Wait;
 use brrr_protocol::wire::Message;
 use brrr_protocol::{Error, ErrorKind};
 use bytes::Bytes;
@@ -481,4 +483,38 @@ async fn many_jobs_are_accepted_together() {
     let topic = Topic::from("t");
     until("all are queued", || async { (backend.queue().depth(&topic).await.unwrap() == 100).then_some(()) }).await;
     assert_eq!(backend.store().list(&Kind::Job, None, 1000).await.unwrap().ids.len(), 100);
+}
+
+/// The bytes that are written into the file's log while so many parents begin to wait for one call, and it ends.
+async fn bytes_of_shared_call(parents: usize) -> u64 {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let backend = Sqlite::open(&path).unwrap();
+    // Nothing that was written after a reader has begun may be written over.
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT count(*) FROM name").unwrap();
+    let work = |call: &str| {
+        let message = Message { root: "root".into(), call: call.into() };
+        Work { message, topic: "t".into(), receipt: None, ends_job: None }
+    };
+    let child = new_job("root", "child").call;
+    let run = RunRecord { total: 1, need: 1, sample: vec![child.hash.clone()], ..RunRecord::default() };
+    let wait = Wait { calls: vec![child], need: 1 };
+    for n in 0..parents {
+        let work = work(&format!("parent {n:057}"));
+        let (run_before, run_after) = (None, &run);
+        let d = Deferral { work: &work, wait: &wait, run_before, run_after, now: 1_000_000, spawn_limit: u64::MAX };
+        backend.defer(&d).await.unwrap();
+    }
+    backend.complete(&work("child"), Bytes::new()).await.unwrap();
+    assert_eq!(backend.queue().depth(&"t".into()).await.unwrap(), parents as u64 + 1);
+    let bytes = std::fs::metadata(path.with_extension("db-wal")).unwrap().len();
+    eprintln!("{parents} parents: {bytes} bytes");
+    bytes
+}
+
+#[tokio::test]
+async fn twice_as_many_parents_of_a_call_are_twice_the_work() {
+    let (some, twice) = (bytes_of_shared_call(400).await, bytes_of_shared_call(800).await);
+    assert!(twice < some * 9 / 4, "400 parents: {some} bytes, twice as many: {twice} bytes");
 }

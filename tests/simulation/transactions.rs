@@ -1,6 +1,7 @@
 //! The same world where queue and store share a transaction: each transition is one access, which takes effect as a whole or not
 //! at all. What is no transition (a retry, a client's look, a repair) is still made step by step.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +9,12 @@ use async_trait::async_trait;
 use brrr_protocol::fused::{self, Snapshot, Transaction};
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
 use brrr_protocol::ports::{
-    Backend, Cache, Deferral, Deferred, Key, Loaded, NewJob, Outgoing, Queue, Receipt, Scheduled, Store, Work,
+    Backend, Cache, Deferral, Deferred, Key, Kind, Loaded, NewJob, Outgoing, Queue, Receipt, Scheduled, Store, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
+use brrr_protocol::registration::Facts;
+use brrr_protocol::transaction::{read_row_of_many, row_of_many};
+use brrr_protocol::wire::{PendingReturns, Return};
 use brrr_protocol::{ErrorKind, Result};
 use bytes::Bytes;
 
@@ -31,24 +35,75 @@ struct Fused(Arc<View>);
 struct Tx<'a> {
     state: &'a mut State,
     who: Who,
+    /// Parents that were added to a record which has yet to say that they are kept one by one.
+    added: BTreeSet<Return>,
+}
+
+impl Tx<'_> {
+    /// Who waits for a call, if there are so many that they are kept one by one. The world has every record in its usual form,
+    /// because whatever is no transition reads it there.
+    fn many(&self, key: &Key) -> Option<PendingReturns> {
+        let found = self.state.records.get(key).filter(|_| key.kind == Kind::PendingReturns)?;
+        let pending = PendingReturns::decode(found).expect("no record is damaged here");
+        (pending.returns.len() > Self::MOST_LISTED).then_some(pending)
+    }
 }
 
 impl Snapshot for Tx<'_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Bytes>> {
-        Ok(self.state.records.get(key).cloned())
+    fn row(&mut self, key: &Key) -> Result<Option<Bytes>> {
+        let many = self.many(key).map(|pending| row_of_many(pending.scheduled_at));
+        Ok(many.or_else(|| self.state.records.get(key).cloned()))
+    }
+
+    fn parents(&mut self, call: &CallHash) -> Result<BTreeSet<Return>> {
+        Ok(self.many(&Key::pending_returns(call)).unwrap_or_default().returns)
     }
 }
 
 impl Transaction for Tx<'_> {
-    fn put(&mut self, key: &Key, value: &[u8]) -> Result<()> {
-        self.state.write(self.who, key, Some(Bytes::copy_from_slice(value)));
+    /// So that calls of small graphs have many parents.
+    const MOST_LISTED: usize = 1;
+
+    fn set_row(&mut self, key: &Key, row: Option<Bytes>) -> Result<()> {
+        let record = match row.as_ref().and_then(|row| read_row_of_many(key, row)) {
+            Some(scheduled_at) => {
+                let mut returns = self.many(key).unwrap_or_default().returns;
+                returns.append(&mut self.added);
+                Some(PendingReturns { returns, scheduled_at }.encode())
+            }
+            None => row,
+        };
+        if record.is_some() || self.state.records.contains_key(key) {
+            self.state.write(self.who, key, record);
+        }
         Ok(())
     }
 
-    fn delete(&mut self, key: &Key) -> Result<()> {
-        if self.state.records.contains_key(key) {
-            self.state.write(self.who, key, None);
+    fn look_for(&mut self, call: &CallHash, me: &Return) -> Result<Facts> {
+        let parents = self.parents(call)?;
+        Ok(Facts {
+            has_me: parents.contains(me),
+            elsewhere: parents.iter().any(|r| r.root != me.root && (&r.parent, &r.topic) == (&me.parent, &me.topic)),
+            in_job: parents.iter().any(|r| r.root == me.root),
+            in_other_jobs: parents.iter().any(|r| r.root != me.root),
+            scheduled_at: None,
+        })
+    }
+
+    fn add_parent(&mut self, call: &CallHash, parent: &Return) -> Result<()> {
+        let key = Key::pending_returns(call);
+        match self.many(&key) {
+            Some(mut pending) => {
+                assert!(pending.returns.insert(parent.clone()), "{parent:?} waits for {call} already");
+                self.state.write(self.who, &key, Some(pending.encode()));
+            }
+            None => drop(self.added.insert(parent.clone())),
         }
+        Ok(())
+    }
+
+    /// What is put next replaces them.
+    fn remove_parents(&mut self, _: &CallHash) -> Result<()> {
         Ok(())
     }
 
@@ -72,7 +127,7 @@ impl Fused {
     /// is ever taken back.
     async fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         let who = self.0.who;
-        let done = self.0.access(|state| body(&mut Tx { state, who })).await?;
+        let done = self.0.access(|state| body(&mut Tx { state, who, added: BTreeSet::new() })).await?;
         assert!(done.as_ref().err().is_none_or(|e| e.kind == ErrorKind::Conflict), "a record is damaged");
         done
     }

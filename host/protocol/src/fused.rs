@@ -5,67 +5,22 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use bytes::Bytes;
-
 use crate::cycle::{self, Walk, may_wait};
 use crate::error::Result;
 use crate::identity::{Described, compare};
 use crate::joining::{self, Start, has_joined, is_on_its_way, pass_on, topic_of};
 use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, size_of_outcome};
-use crate::ports::{
-    Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Receipt, Scheduled, Work, spawn_counter,
-};
+use crate::ports::{Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Scheduled, Work, spawn_counter};
 use crate::records::{
     JobEnd, JobRecord, JobState, Latest, Readiness, RunRecord, Waiting, encode_failure, read_failure,
 };
 use crate::registration::Registered;
 use crate::release::{Release, Todo};
 use crate::stepwise::{
-    ChildEnd, is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, registered,
-    run_with_options, with_me,
+    ChildEnd, is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, run_with_options,
 };
+pub use crate::transaction::{Snapshot, Transaction};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
-
-/// Reads of one consistent state.
-pub trait Snapshot {
-    /// # Errors
-    /// When the backend fails.
-    fn get(&mut self, key: &Key) -> Result<Option<Bytes>>;
-
-    /// Is there such a record? Worth overriding where its bytes cost.
-    ///
-    /// # Errors
-    /// When the backend fails.
-    fn has(&mut self, key: &Key) -> Result<bool> {
-        Ok(self.get(key)?.is_some())
-    }
-}
-
-/// Reads and writes that become visible and durable together.
-pub trait Transaction: Snapshot {
-    /// # Errors
-    /// When the backend fails; nothing of the transaction is then kept.
-    fn put(&mut self, key: &Key, value: &[u8]) -> Result<()>;
-    /// # Errors
-    /// As `put`.
-    fn delete(&mut self, key: &Key) -> Result<()>;
-    /// # Errors
-    /// As `put`.
-    fn enqueue(&mut self, message: Outgoing) -> Result<()>;
-    /// # Errors
-    /// As `put`.
-    fn send(&mut self, topic: &Topic, message: &Message) -> Result<()> {
-        self.enqueue(Outgoing::now(topic, message))
-    }
-    /// Adds to a counter and returns the sum.
-    ///
-    /// # Errors
-    /// As `put`.
-    fn add(&mut self, counter: &str, by: u64) -> Result<u64>;
-    /// # Errors
-    /// As `put`.
-    fn ack(&mut self, receipt: &Receipt) -> Result<()>;
-}
 
 /// See `Backend::schedule`.
 ///
@@ -109,9 +64,11 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
 /// See `stepwise`.
 fn join(tx: &mut impl Transaction, job: &NewJob, is_new: bool, latest: Option<&[u8]>, now: Millis) -> Result<Start> {
     let (call, me) = (&job.call, joining::entry_of(job));
-    let key = Key::pending_returns(&call.hash);
-    // A damaged record costs the call when its message comes.
-    let Ok(pending) = registered(&call.hash, tx.get(&key)?.as_ref(), &me) else { return Ok(Start::Sends) };
+    let pending = match tx.registered(&call.hash, &me) {
+        // A damaged record costs the call when its message comes.
+        Err(error) if error.is_unreadable() => return Ok(Start::Sends),
+        found => found?,
+    };
     if pending.as_ref().is_some_and(Registered::has_me) {
         return Ok(if is_on_its_way(pending.as_ref()) { Start::Joins } else { Start::SendsAndLeaves });
     }
@@ -122,7 +79,7 @@ fn join(tx: &mut impl Transaction, job: &NewJob, is_new: bool, latest: Option<&[
         return Ok(Start::Sends);
     }
     let scheduled_at = pending.as_ref().and_then(Registered::scheduled_at).or(Some(now / 1000));
-    tx.put(&key, &with_me(pending.as_ref(), &me, scheduled_at))?;
+    tx.register(&call.hash, pending.as_ref(), &me, scheduled_at)?;
     Ok(Start::Joins)
 }
 
@@ -304,11 +261,11 @@ struct Child<'a> {
 }
 
 impl<'a> Child<'a> {
-    fn read(tx: &mut impl Snapshot, call: &'a Call, me: &Return) -> Result<Self> {
+    fn read(tx: &mut impl Transaction, call: &'a Call, me: &Return) -> Result<Self> {
         let Some(described) = found_call(tx, call)? else {
             return Ok(Self { call, known: false, undescribed: true, pending: None, must_send: true, ended: None });
         };
-        let pending = registered(&call.hash, tx.get(&Key::pending_returns(&call.hash))?.as_ref(), me)?;
+        let pending = tx.registered(&call.hash, me)?;
         let ended = if tx.has(&Key::failure(&call.hash, &me.root))? {
             Some(ChildEnd::Failure)
         } else {
@@ -337,8 +294,9 @@ impl<'a> Child<'a> {
                 // discharge alone.
                 Some(ChildEnd::Value) => return wake_all(tx, hash),
                 Some(ChildEnd::Failure) => {
-                    if let Some(pending) = &self.pending {
-                        tx.put(&Key::pending_returns(hash), &pending.scheduled(None))?;
+                    if let Some(mut pending) = pending(tx, hash)? {
+                        pending.scheduled_at = None;
+                        tx.put(&Key::pending_returns(hash), &pending.encode())?;
                     }
                     return wake_in_job(tx, hash, &me.root, &self.call.topic, Some(me));
                 }
@@ -351,7 +309,7 @@ impl<'a> Child<'a> {
         if self.must_send || !pending.is_some_and(Registered::has_me) {
             let scheduled_at =
                 if self.must_send { Some(now / 1000) } else { pending.and_then(Registered::scheduled_at) };
-            tx.put(&Key::pending_returns(hash), &with_me(pending, me, scheduled_at))?;
+            tx.register(hash, pending, me, scheduled_at)?;
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! - `model`: the nouns; `wire`: what peers read and write; `records`: what only we do; `bencode`, `codec`: encodings
 //! - `options`: how a call is run; `events`: what is told about it
 //! - `ports`: the traits that backends and handlers implement
-//! - `stepwise`, `fused`: the transitions from small ports, and in one transaction
+//! - `stepwise`, `fused`: the transitions from small ports, and in one transaction (`transaction`)
 //! - `identity`: a call hash stands for one task with one payload
 //! - `concurrent`: several accesses of a stepwise transition at once
 //! - `registration`: a parent that adds itself to those that wait for a call
@@ -38,6 +38,7 @@ pub mod replay;
 pub mod step;
 pub mod stepwise;
 pub mod topics;
+pub mod transaction;
 pub mod tree;
 pub mod wire;
 

@@ -14,18 +14,32 @@ use crate::wire::{PendingReturns, Return};
 /// A call's `pending_returns`, as a parent sees it that registers.
 #[derive(Debug)]
 pub struct Registered {
-    /// As we write it. What stands in the store may be in another order.
-    bytes: Bytes,
     facts: Facts,
+    /// The record as we write it. What stands in the store may be in another order. Empty where the parents are kept one by one.
+    bytes: Bytes,
+    list: List,
 }
 
+/// What a call's parents tell one that registers.
 #[derive(Debug, Default)]
-struct Facts {
-    has_me: bool,
-    elsewhere: bool,
-    in_job: bool,
-    in_other_jobs: bool,
-    scheduled_at: Option<u64>,
+pub struct Facts {
+    /// The parent itself is there.
+    pub has_me: bool,
+    /// It is there under another job.
+    pub elsewhere: bool,
+    /// Somebody waits in its job.
+    pub in_job: bool,
+    /// Somebody waits in another job.
+    pub in_other_jobs: bool,
+    /// See `PendingReturns::scheduled_at`.
+    pub scheduled_at: Option<u64>,
+}
+
+/// The record's list of parents.
+#[derive(Debug, Default)]
+struct List {
+    /// How many there are.
+    count: usize,
     /// Where the parent's entry belongs.
     place: usize,
     /// Where the list has its end.
@@ -38,14 +52,29 @@ impl Registered {
     /// # Errors
     /// `Malformed`, as of `PendingReturns::decode`.
     pub fn read(bytes: &Bytes, me: &Return) -> Result<Self> {
-        if let Some(facts) = scan(bytes, me) {
-            return Ok(Self { bytes: bytes.clone(), facts });
+        if let Some((facts, list)) = scan(bytes, me) {
+            return Ok(Self { facts, bytes: bytes.clone(), list });
         }
         // It is damaged, or a peer has written it in another order.
         let bytes = PendingReturns::decode(bytes)?.encode();
-        let facts =
+        let (facts, list) =
             scan(&bytes, me).ok_or_else(|| Error::malformed("a pending_returns record", "it can't be extended"))?;
-        Ok(Self { bytes, facts })
+        Ok(Self { facts, bytes, list })
+    }
+
+    /// What is known of a call whose parents are kept one by one.
+    pub(crate) fn one_by_one(facts: Facts) -> Self {
+        Self { facts, bytes: Bytes::new(), list: List::default() }
+    }
+
+    /// Are the call's parents kept one by one? See `transaction.rs`. Such a record is not extended by `with`.
+    pub(crate) fn is_one_by_one(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// How many parents the record lists.
+    pub(crate) fn listed(&self) -> usize {
+        self.list.count
     }
 
     /// Is the parent itself in the list?
@@ -78,12 +107,6 @@ impl Registered {
         self.facts.elsewhere && !self.facts.has_me
     }
 
-    /// The record with another `scheduled_at`.
-    #[must_use]
-    pub fn scheduled(&self, scheduled_at: Option<u64>) -> Bytes {
-        self.spliced(&[], scheduled_at)
-    }
-
     /// The record with the parent `me`, for which it was read, in its list.
     #[must_use]
     pub fn with(&self, me: &Return, scheduled_at: Option<u64>) -> Bytes {
@@ -91,26 +114,22 @@ impl Registered {
         if !self.facts.has_me {
             entry.list().int(1).str(me.root.as_str()).str(me.parent.as_str()).str(me.topic.as_str()).end();
         }
-        self.spliced(&entry.finish(), scheduled_at)
-    }
-
-    fn spliced(&self, entry: &[u8], scheduled_at: Option<u64>) -> Bytes {
         let mut rest = Encoder::new();
         if let Some(at) = scheduled_at {
             rest.str("scheduled_at").int(at as i64);
         }
         rest.end();
-        let (before, after) = self.bytes[..=self.facts.end].split_at(self.facts.place);
-        [before, entry, after, &rest.finish()].concat().into()
+        let (before, after) = self.bytes[..=self.list.end].split_at(self.list.place);
+        [before, &entry.finish(), after, &rest.finish()].concat().into()
     }
 }
 
 /// Reads a record that is exactly as we write it; `None`: it is not.
-fn scan(bytes: &[u8], me: &Return) -> Option<Facts> {
+fn scan(bytes: &[u8], me: &Return) -> Option<(Facts, List)> {
     let mut rest = bytes.strip_prefix(b"d7:returnsl")?;
     let at = |rest: &[u8]| bytes.len() - rest.len();
     let mine = [me.root.as_str(), me.parent.as_str(), me.topic.as_str()];
-    let mut facts = Facts::default();
+    let (mut facts, mut list) = (Facts::default(), List::default());
     let (mut last, mut place) = (None, None);
     while let Some(entry) = rest.strip_prefix(b"li1e") {
         let start = at(rest);
@@ -129,10 +148,11 @@ fn scan(bytes: &[u8], me: &Return) -> Option<Facts> {
         facts.in_job |= root == mine[0];
         facts.in_other_jobs |= root != mine[0];
         facts.elsewhere |= names[1..] == mine[1..] && root != mine[0];
+        list.count += 1;
         (last, rest) = (Some(names), entry.strip_prefix(b"e")?);
     }
-    facts.end = at(rest);
-    facts.place = place.unwrap_or(facts.end);
+    list.end = at(rest);
+    list.place = place.unwrap_or(list.end);
     rest = rest.strip_prefix(b"e")?;
     if let Some(time) = rest.strip_prefix(b"12:scheduled_ati") {
         let (time, behind) = number(time)?;
@@ -140,7 +160,7 @@ fn scan(bytes: &[u8], me: &Return) -> Option<Facts> {
         facts.scheduled_at?;
         rest = behind.strip_prefix(b"e")?;
     }
-    (rest == b"e").then_some(facts)
+    (rest == b"e").then_some((facts, list))
 }
 
 /// Digits, and what is behind them.
@@ -215,8 +235,8 @@ mod tests {
             assert_eq!(found.is_awaited_in_other_jobs(), in_other_jobs, "{bytes:?} {me:?}");
             assert_eq!(found.only_under_other_roots(), expected.only_under_other_roots(&me), "{bytes:?} {me:?}");
             assert_eq!(found.scheduled_at(), expected.scheduled_at);
+            assert_eq!(found.listed(), expected.returns.len(), "{bytes:?} {me:?}");
             let mut new = PendingReturns { scheduled_at: then, ..expected.clone() };
-            assert_eq!(found.scheduled(then), new.encode(), "{bytes:?} {me:?}");
             new.returns.insert(me.clone());
             assert_eq!(found.with(&me, then), new.encode(), "{bytes:?} {me:?}");
         }

@@ -7,5 +7,6 @@ pub mod gc;
 pub mod jobs;
 pub mod joining;
 pub mod leases;
+pub mod parents;
 pub mod queue;
 pub mod store;

@@ -66,5 +66,22 @@ pub fn all() -> Vec<Mutant> {
     found.map(|found| compare(&call.hash, &call.task, &call.payload, &found)).transpose()",
             )
             .found_by("one_of_two_claims_holds"),
+        breaks("transaction-forgets-the-listed-parents", "Parents that the record has listed are kept one by one with the next one")
+            .edit(
+                "transaction.rs",
+                "                for parent in &with_me.returns {",
+                "for parent in with_me.returns.iter().filter(|parent| !$on || *parent == me) {",
+            )
+            .found_by(FAULTS),
+        breaks("transaction-adds-no-further-parent", "A parent is added to those that are kept one by one")
+            .edit("transaction.rs", "                if !found.has_me() {", "if !$on && !found.has_me() {")
+            .found_by(FAULTS),
+        breaks("transaction-forgets-that-it-sent", "R4: a parent that has sent the call's message says so, also where parents are kept one by one")
+            .edit(
+                "transaction.rs",
+                "                if found.scheduled_at() != scheduled_at {",
+                "if !$on && found.scheduled_at() != scheduled_at {",
+            )
+            .elsewhere("tests/backends: equivalence; whoever comes next sends once more, which the simulation allows"),
     ]
 }

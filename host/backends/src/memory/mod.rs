@@ -5,6 +5,7 @@
 
 mod events;
 mod index;
+mod parents;
 mod queue;
 mod transaction;
 
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::error::{Error, ErrorKind, Result};
-use brrr_protocol::fused;
+use brrr_protocol::fused::{self, Snapshot, Transaction};
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
 use brrr_protocol::ports::{
     Accepted, Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing,
@@ -26,6 +27,7 @@ use tokio::time::Instant;
 
 use self::events::Events;
 use self::index::Index;
+use self::parents::Parents;
 use self::queue::Queues;
 use self::transaction::Tx;
 use crate::wake::Wakeups;
@@ -42,6 +44,8 @@ pub struct Memory {
 struct State {
     /// Hashed by something faster than the standard library's choice, and as hard to guess: each access is a look-up here.
     records: HashMap<Key, Bytes, foldhash::quality::RandomState>,
+    /// Of calls that have many.
+    parents: HashMap<CallHash, Parents>,
     index: Index,
     counters: HashMap<String, u64>,
     queues: Queues,
@@ -127,12 +131,13 @@ fn number(receipt: &Receipt) -> Result<u64> {
 #[async_trait]
 impl Store for Memory {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        Ok(self.state().records.get(key).cloned())
+        Tx::new(&mut self.state()).get(key)
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
-        let state = self.state();
-        Ok(keys.iter().map(|key| state.records.get(key).cloned()).collect())
+        let mut state = self.state();
+        let mut tx = Tx::new(&mut state);
+        keys.iter().map(|key| tx.get(key)).collect()
     }
 
     async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
@@ -141,38 +146,32 @@ impl Store for Memory {
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        self.transact(|tx| {
-            tx.write(key, Some(value));
-            Ok(())
-        })
+        self.transact(|tx| tx.write(key, Some(value)))
     }
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
         self.transact(|tx| {
-            let found = tx.read(key);
+            let found = tx.get(key)?;
             if found.as_ref() != expected {
                 return Ok(Swap::Mismatch(found));
             }
-            tx.write(key, new);
+            tx.write(key, new)?;
             Ok(Swap::Done)
         })
     }
 
     async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
         self.transact(|tx| {
-            let free = tx.read(key).is_none() && tx.read(absent).is_none();
+            let free = !tx.has(key)? && !tx.has(absent)?;
             if free {
-                tx.write(key, Some(value));
+                tx.write(key, Some(value))?;
             }
             Ok(free)
         })
     }
 
     async fn remove_many(&self, keys: &[Key]) -> Result<()> {
-        self.transact(|tx| {
-            keys.iter().for_each(|key| tx.write(key, None));
-            Ok(())
-        })
+        self.transact(|tx| keys.iter().try_for_each(|key| tx.delete(key)))
     }
 
     async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
@@ -193,7 +192,7 @@ impl Store for Memory {
 #[async_trait]
 impl Queue for Memory {
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
-        self.transact(|tx| messages.iter().cloned().try_for_each(|message| fused::Transaction::enqueue(tx, message)))
+        self.transact(|tx| messages.iter().cloned().try_for_each(|message| tx.enqueue(message)))
     }
 
     async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {

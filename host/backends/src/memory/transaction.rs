@@ -1,14 +1,17 @@
 //! A transaction over the state in memory: writes at once, remembers how to take it back.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use brrr_protocol::error::Result;
 use brrr_protocol::fused::{Snapshot, Transaction};
-use brrr_protocol::model::Topic;
+use brrr_protocol::model::{CallHash, Topic};
 use brrr_protocol::ports::{Key, Outgoing, Receipt};
+use brrr_protocol::registration::Facts;
+use brrr_protocol::wire::Return;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::parents::Parents;
 use super::{State, number};
 
 /// A transaction under the state's mutex. Dropped without `commit`, it leaves nothing.
@@ -22,6 +25,8 @@ pub(super) struct Tx<'a> {
 enum Undo {
     Record(Key, Option<Bytes>),
     Counter(String, u64),
+    Parent(CallHash, Return),
+    Parents(CallHash, Parents),
 }
 
 /// What others need to be told of.
@@ -33,15 +38,6 @@ pub(super) struct Effects {
 impl<'a> Tx<'a> {
     pub fn new(state: &'a mut State) -> Self {
         Self { state, undo: Vec::new(), sends: Vec::new(), acks: Vec::new() }
-    }
-
-    pub fn read(&self, key: &Key) -> Option<Bytes> {
-        self.state.records.get(key).cloned()
-    }
-
-    pub fn write(&mut self, key: &Key, value: Option<Bytes>) {
-        let old = self.state.set(key, value);
-        self.undo.push(Undo::Record(key.clone(), old));
     }
 
     pub fn commit(mut self) -> Effects {
@@ -69,14 +65,24 @@ impl Drop for Tx<'_> {
                         *sum -= by;
                     }
                 }
+                Undo::Parent(call, parent) => {
+                    if let Some(parents) = self.state.parents.get_mut(&call) {
+                        parents.remove(&parent);
+                    }
+                }
+                Undo::Parents(call, parents) => drop(self.state.parents.insert(call, parents)),
             }
         }
     }
 }
 
 impl Snapshot for Tx<'_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Bytes>> {
-        Ok(self.read(key))
+    fn row(&mut self, key: &Key) -> Result<Option<Bytes>> {
+        Ok(self.state.records.get(key).cloned())
+    }
+
+    fn parents(&mut self, call: &CallHash) -> Result<BTreeSet<Return>> {
+        Ok(self.state.parents.get(call).map(Parents::all).unwrap_or_default())
     }
 
     fn has(&mut self, key: &Key) -> Result<bool> {
@@ -85,13 +91,26 @@ impl Snapshot for Tx<'_> {
 }
 
 impl Transaction for Tx<'_> {
-    fn put(&mut self, key: &Key, value: &[u8]) -> Result<()> {
-        self.write(key, Some(Bytes::copy_from_slice(value)));
+    fn set_row(&mut self, key: &Key, row: Option<Bytes>) -> Result<()> {
+        let old = self.state.set(key, row);
+        self.undo.push(Undo::Record(key.clone(), old));
         Ok(())
     }
 
-    fn delete(&mut self, key: &Key) -> Result<()> {
-        self.write(key, None);
+    fn look_for(&mut self, call: &CallHash, me: &Return) -> Result<Facts> {
+        Ok(self.state.parents.get(call).map(|parents| parents.look_for(me)).unwrap_or_default())
+    }
+
+    fn add_parent(&mut self, call: &CallHash, parent: &Return) -> Result<()> {
+        self.state.parents.entry(call.clone()).or_default().add(parent);
+        self.undo.push(Undo::Parent(call.clone(), parent.clone()));
+        Ok(())
+    }
+
+    fn remove_parents(&mut self, call: &CallHash) -> Result<()> {
+        if let Some(parents) = self.state.parents.remove(call) {
+            self.undo.push(Undo::Parents(call.clone(), parents));
+        }
         Ok(())
     }
 

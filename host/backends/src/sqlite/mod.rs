@@ -27,6 +27,7 @@
 mod error;
 mod events;
 mod open;
+mod parents;
 mod ports;
 mod private;
 mod queue;

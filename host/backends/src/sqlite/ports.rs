@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
-use brrr_protocol::fused;
+use brrr_protocol::fused::{self, Snapshot, Transaction};
 use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
 use brrr_protocol::ports::{
     Accepted, Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing,
@@ -22,17 +22,21 @@ use super::{Sqlite, events, queue, rows};
 impl Store for Sqlite {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         let key = key.clone();
-        self.readers.with(move |conn| rows::read(conn, &key)).await
+        match key.kind {
+            // Its row may not be all of it.
+            Kind::PendingReturns => self.readers.snapshot(move |view| view.get(&key)).await,
+            _ => self.readers.with(move |conn| rows::read(conn, &key)).await,
+        }
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
         let keys = keys.to_vec();
-        self.readers.snapshot(move |view| keys.iter().map(|key| fused::Snapshot::get(view, key)).collect()).await
+        self.readers.snapshot(move |view| keys.iter().map(|key| view.get(key)).collect()).await
     }
 
     async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
         let keys = keys.to_vec();
-        self.readers.snapshot(move |view| keys.iter().map(|key| fused::Snapshot::has(view, key)).collect()).await
+        self.readers.snapshot(move |view| keys.iter().map(|key| view.has(key)).collect()).await
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
@@ -43,7 +47,7 @@ impl Store for Sqlite {
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
         let (key, expected) = (key.clone(), expected.cloned());
         let body = move |tx: &mut Tx<'_>| {
-            let found = tx.read(&key)?;
+            let found = tx.get(&key)?;
             if found != expected {
                 return Ok(Swap::Mismatch(found));
             }
@@ -56,7 +60,7 @@ impl Store for Sqlite {
     async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
         let (key, absent) = (key.clone(), absent.clone());
         let body = move |tx: &mut Tx<'_>| {
-            let free = !fused::Snapshot::has(tx, &key)? && !fused::Snapshot::has(tx, &absent)?;
+            let free = !tx.has(&key)? && !tx.has(&absent)?;
             if free {
                 tx.write(&key, Some(value.clone()))?;
             }
@@ -96,7 +100,7 @@ impl Store for Sqlite {
 impl Queue for Sqlite {
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
         let messages = messages.to_vec();
-        let body = move |tx: &mut Tx<'_>| messages.iter().try_for_each(|m| fused::Transaction::enqueue(tx, m.clone()));
+        let body = move |tx: &mut Tx<'_>| messages.iter().try_for_each(|m| tx.enqueue(m.clone()));
         self.writer.run(Mode::Write, body).await
     }
 
@@ -115,7 +119,7 @@ impl Queue for Sqlite {
 
     async fn ack(&self, receipt: &Receipt) -> Result<()> {
         let receipt = receipt.clone();
-        self.writer.run(Mode::Write, move |tx| fused::Transaction::ack(tx, &receipt)).await
+        self.writer.run(Mode::Write, move |tx| tx.ack(&receipt)).await
     }
 
     async fn extend(&self, receipts: &[Receipt]) -> Result<Vec<bool>> {
@@ -174,7 +178,7 @@ impl Queue for Sqlite {
 impl Cache for Sqlite {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         let key = key.to_owned();
-        self.writer.run(Mode::Write, move |tx| fused::Transaction::add(tx, &key, by)).await
+        self.writer.run(Mode::Write, move |tx| tx.add(&key, by)).await
     }
 
     async fn forget(&self, keys: &[String]) -> Result<()> {

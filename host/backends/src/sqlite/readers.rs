@@ -2,18 +2,21 @@
 //! answered before it began, and runs on a thread that may block: a large read, or a file that another program has locked, holds up
 //! nobody else.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::fused::Snapshot;
+use brrr_protocol::model::CallHash;
 use brrr_protocol::ports::Key;
+use brrr_protocol::wire::Return;
 use bytes::Bytes;
 use rusqlite::Connection;
 
 use super::error::{BACKEND, translate};
-use super::open;
 use super::rows::Rows;
+use super::{open, parents};
 
 /// More idle connections than this are closed; there are seldom more readers at once than threads.
 const IDLE: usize = 8;
@@ -94,8 +97,12 @@ pub(super) struct View<'a> {
 }
 
 impl Snapshot for View<'_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Bytes>> {
+    fn row(&mut self, key: &Key) -> Result<Option<Bytes>> {
         self.rows.get(self.conn, key).map_err(|e| translate(&self.readers.path, "read", e))
+    }
+
+    fn parents(&mut self, call: &CallHash) -> Result<BTreeSet<Return>> {
+        parents::all(self.conn, call).map_err(|e| translate(&self.readers.path, "read", e))
     }
 
     fn has(&mut self, key: &Key) -> Result<bool> {

@@ -201,7 +201,7 @@ impl Rows {
     }
 
     /// The number of an id, given to it now if it has none.
-    fn number(&mut self, conn: &Connection, id: &Arc<str>) -> Result<i64> {
+    pub fn number(&mut self, conn: &Connection, id: &Arc<str>) -> Result<i64> {
         let known = self.ids.entry(id.clone()).or_default();
         if let Some(n) = known.n {
             return Ok(n);

@@ -11,7 +11,7 @@ use super::error::{BACKEND, translate};
 const APPLICATION_ID: i64 = 0x6272_7272;
 
 /// One step a version: `MIGRATIONS[n]` makes version n + 1 out of version n. Never edited once released.
-const MIGRATIONS: [&str; 3] = [V1, V2, V3];
+const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
 
 const V1: &str = "
     -- Records lie in the order in which their ids (calls, mostly) were first seen, not in that of the ids: calls that are
@@ -72,6 +72,15 @@ const V3: &str = "
     DROP INDEX job;
     CREATE TABLE job (place INTEGER PRIMARY KEY, n INTEGER NOT NULL UNIQUE);
     INSERT INTO job SELECT created * 1000 + row_number() OVER (ORDER BY created, n), n FROM record WHERE kind = 'job';
+";
+
+const V4: &str = "
+    -- The parents of a call that has many, each by itself. The row of the call's record `pending_returns` says so.
+    CREATE TABLE parent (
+        n INTEGER NOT NULL, root TEXT NOT NULL, parent TEXT NOT NULL, topic TEXT NOT NULL,
+        PRIMARY KEY (n, root, parent, topic)
+    ) WITHOUT ROWID;
+    CREATE INDEX parent_elsewhere ON parent (n, parent, topic);
 ";
 
 /// Makes the file one of this version: creates what is missing, migrates what is older.

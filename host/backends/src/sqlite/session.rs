@@ -10,6 +10,7 @@ use brrr_protocol::ports::{Key, Kind};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::error::{copy, translate};
+use super::parents;
 use super::queue::Outbox;
 use super::rows::Rows;
 use crate::now_millis;
@@ -240,6 +241,9 @@ impl Session {
             record.execute((&*key.id, &*key.kind.name()))?;
             if key.kind == Kind::Job {
                 job.execute([&*key.id])?;
+            }
+            if key.kind == Kind::PendingReturns {
+                parents::remove_all(&self.conn, &key.id)?;
             }
             name.execute([&*key.id])?;
         }

@@ -1,12 +1,18 @@
 //! One operation inside the writer's transaction: what it changes is taken back if it fails, and its neighbours' changes
 //! stay.
 
+use std::collections::BTreeSet;
+
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::fused::{Snapshot, Transaction};
+use brrr_protocol::model::CallHash;
 use brrr_protocol::ports::{Key, Outgoing, Receipt};
+use brrr_protocol::registration::Facts;
+use brrr_protocol::wire::Return;
 use bytes::Bytes;
 
 use super::error::BACKEND;
+use super::parents;
 use super::queue::Letter;
 use super::rows::{Record, Seen};
 use super::session::{Counter, Session};
@@ -25,6 +31,8 @@ pub(super) struct Tx<'a> {
 enum Undo {
     Record(Key, Record),
     Counter(String, Counter),
+    Parent(CallHash, Return),
+    Parents(CallHash, BTreeSet<Return>),
 }
 
 impl<'a> Tx<'a> {
@@ -42,31 +50,28 @@ impl<'a> Tx<'a> {
         self.session
     }
 
-    pub fn read(&mut self, key: &Key) -> Result<Option<Bytes>> {
-        let found = self.session.rows.get(&self.session.conn, key);
-        self.session.check(found)
-    }
-
-    pub fn write(&mut self, key: &Key, value: Option<Bytes>) -> Result<()> {
-        if let Some(size) = value.as_ref().map(Bytes::len).filter(|size| *size > MAX_VALUE) {
-            return Err(Error::new(
-                ErrorKind::Limit,
-                BACKEND,
-                format!("store the {} of {}", key.kind.name(), key.id),
-                format!("it has {size} bytes, and a record can have {MAX_VALUE}; store it elsewhere and pass its name"),
-            ));
-        }
-        let before = self.session.rows.set(key, value);
-        self.undo.push(Undo::Record(key.clone(), before));
-        Ok(())
+    fn insert(&mut self, call: &CallHash, parent: &Return) -> Result<()> {
+        let session = &mut *self.session;
+        let n = session.rows.number(&session.conn, &call.as_str().into());
+        let n = session.check(n)?;
+        let added = parents::add(&session.conn, n, parent);
+        session.check(added)
     }
 
     /// Takes everything back.
-    pub fn undo(self) {
-        for undo in self.undo.into_iter().rev() {
+    pub fn undo(mut self) {
+        for undo in std::mem::take(&mut self.undo).into_iter().rev() {
             match undo {
                 Undo::Record(key, before) => self.session.rows.restore(&key, before),
                 Undo::Counter(name, before) => self.session.restore_counter(name, before),
+                // `Session::check` keeps the error of a statement, and then the whole transaction is rolled back.
+                Undo::Parent(call, parent) => {
+                    let removed = parents::remove(&self.session.conn, &call, &parent);
+                    let _ = self.session.check(removed);
+                }
+                Undo::Parents(call, parents) => {
+                    let _ = parents.iter().try_for_each(|parent| self.insert(&call, parent));
+                }
             }
         }
         self.session.outbox.letters.truncate(self.sends_before);
@@ -75,8 +80,14 @@ impl<'a> Tx<'a> {
 }
 
 impl Snapshot for Tx<'_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Bytes>> {
-        self.read(key)
+    fn row(&mut self, key: &Key) -> Result<Option<Bytes>> {
+        let found = self.session.rows.get(&self.session.conn, key);
+        self.session.check(found)
+    }
+
+    fn parents(&mut self, call: &CallHash) -> Result<BTreeSet<Return>> {
+        let found = parents::all(&self.session.conn, call);
+        self.session.check(found)
     }
 
     fn has(&mut self, key: &Key) -> Result<bool> {
@@ -101,7 +112,7 @@ impl<'a, 'b> Small<'a, 'b> {
 }
 
 impl Snapshot for Small<'_, '_> {
-    fn get(&mut self, key: &Key) -> Result<Option<Bytes>> {
+    fn row(&mut self, key: &Key) -> Result<Option<Bytes>> {
         let session = &mut *self.tx.session;
         let seen = session.rows.get_small(&session.conn, key);
         match session.check(seen)? {
@@ -113,18 +124,47 @@ impl Snapshot for Small<'_, '_> {
         }
     }
 
+    fn parents(&mut self, call: &CallHash) -> Result<BTreeSet<Return>> {
+        self.tx.parents(call)
+    }
+
     fn has(&mut self, key: &Key) -> Result<bool> {
         self.tx.has(key)
     }
 }
 
 impl Transaction for Tx<'_> {
-    fn put(&mut self, key: &Key, value: &[u8]) -> Result<()> {
-        self.write(key, Some(Bytes::copy_from_slice(value)))
+    fn set_row(&mut self, key: &Key, row: Option<Bytes>) -> Result<()> {
+        if let Some(size) = row.as_ref().map(Bytes::len).filter(|size| *size > MAX_VALUE) {
+            return Err(Error::new(
+                ErrorKind::Limit,
+                BACKEND,
+                format!("store the {} of {}", key.kind.name(), key.id),
+                format!("it has {size} bytes, and a record can have {MAX_VALUE}; store it elsewhere and pass its name"),
+            ));
+        }
+        let before = self.session.rows.set(key, row);
+        self.undo.push(Undo::Record(key.clone(), before));
+        Ok(())
     }
 
-    fn delete(&mut self, key: &Key) -> Result<()> {
-        self.write(key, None)
+    fn look_for(&mut self, call: &CallHash, me: &Return) -> Result<Facts> {
+        let found = parents::look_for(&self.session.conn, call, me);
+        self.session.check(found)
+    }
+
+    fn add_parent(&mut self, call: &CallHash, parent: &Return) -> Result<()> {
+        self.insert(call, parent)?;
+        self.undo.push(Undo::Parent(call.clone(), parent.clone()));
+        Ok(())
+    }
+
+    fn remove_parents(&mut self, call: &CallHash) -> Result<()> {
+        let before = self.parents(call)?;
+        let removed = parents::remove_all(&self.session.conn, call.as_str());
+        self.session.check(removed)?;
+        self.undo.push(Undo::Parents(call.clone(), before));
+        Ok(())
     }
 
     fn enqueue(&mut self, message: Outgoing) -> Result<()> {
