@@ -41,9 +41,10 @@
 
 use brrr_protocol::model::FailureKind;
 use brrr_protocol::{Error, ErrorKind};
+use brrr_worker::topic_worker::StopReason;
+use brrr_worker::wasm::LoadError;
 
 use crate::build::BuildError;
-use crate::wasm::LoadError;
 
 /// How the program ends. The numbers are grouped by ten: usage, component, backend, call, waiting, network, tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -153,6 +154,18 @@ const ALL: [Exit; 36] = [
     Exit::BrokenPipe,
     Exit::Terminated,
 ];
+
+impl From<StopReason> for Exit {
+    fn from(reason: StopReason) -> Self {
+        match reason {
+            StopReason::Interrupt => Self::Interrupted,
+            StopReason::Terminate | StopReason::HangUp => Self::Terminated,
+            StopReason::OutputClosed => Self::BrokenPipe,
+            StopReason::Requested => Self::Done,
+            StopReason::Failed => Self::Fault,
+        }
+    }
+}
 
 impl From<ErrorKind> for Exit {
     fn from(kind: ErrorKind) -> Self {

@@ -7,8 +7,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_backends::BackendConfig;
-use brrr_host::exit::Exit;
-use brrr_host::worker::now;
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
@@ -16,6 +14,8 @@ use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Ended, Handler, Key, NewJob, Request, Task, spawn_counter};
 use brrr_protocol::records::JobRecord;
 use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_worker::topic_worker::StopReason;
+use brrr_worker::topic_worker::now;
 
 use crate::measure::{Cost, cost, median};
 use crate::remote;
@@ -107,7 +107,7 @@ async fn job<B: Opened>(open: &impl AsyncFn() -> B, slots: u32, task: &str, payl
             })
             .await,
         );
-        shutdown.begin(Exit::Done);
+        shutdown.begin(StopReason::Requested);
         worker.await.expect("no panic").expect("a clean end");
     }
     median(costs)
@@ -126,7 +126,7 @@ async fn among_jobs<B: Opened>(open: &impl AsyncFn() -> B, n: u64) -> (Cost, Cos
     for (root, call) in jobs {
         client.wait(&root, &call, now).await.expect("an outcome").expect("a value");
     }
-    shutdown.begin(Exit::Done);
+    shutdown.begin(StopReason::Requested);
     worker.await.expect("no panic").expect("a clean end");
 
     let (mut listings, mut schedulings) = (Vec::new(), Vec::new());

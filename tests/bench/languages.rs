@@ -6,12 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brrr_host::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
-use brrr_host::worker::now;
 use brrr_protocol::codec::python;
 use brrr_protocol::ports::{Backend, Ended, Handler as _, Loaded, Request, Work};
 use brrr_protocol::replay::Replay;
 use brrr_protocol::wire::Message;
+use brrr_worker::topic_worker::now;
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
 use serde_json::{Value, json};
 
 use crate::measure::cpu;

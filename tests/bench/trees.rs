@@ -3,8 +3,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use brrr_host::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, WasmHandler};
-use brrr_host::worker::{Admission, Options, Shutdown, Worker, now};
 use brrr_protocol::client::Client;
 use brrr_protocol::codec::python;
 use brrr_protocol::model::{Call, Root};
@@ -12,6 +10,8 @@ use brrr_protocol::ports::{Backend, Ended, Handler, Loaded, NewJob, Request, Wor
 use brrr_protocol::replay::Replay;
 use brrr_protocol::step::Limits;
 use brrr_protocol::wire::Message;
+use brrr_worker::topic_worker::{Admission, Shutdown, TopicWorker, WorkerOptions, now};
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, WasmHandler};
 use serde_json::{Value, json};
 
 use crate::measure::{Cost, cost, median, report};
@@ -127,7 +127,7 @@ pub async fn measure<B: Opened>(guest: &Path, name: &str, jobs: &[Job], runs: us
                 })
                 .await,
             );
-            shutdown.begin(brrr_host::exit::Exit::Done);
+            shutdown.begin(brrr_worker::topic_worker::StopReason::Requested);
             worker.await.expect("no panic").expect("a clean end");
         }
         report(&format!("{name}: {what}"), calls, median(costs));
@@ -169,6 +169,6 @@ pub fn start(
     let (limits, drain) = (Limits::default(), std::time::Duration::from_secs(5));
     let admission = Admission::new(running, backend.is_remote());
     let options = Options { admission, drain, limits, observer: None };
-    let worker = Worker::new(backend.clone(), handler.clone(), TOPIC.into(), options, shutdown.clone());
+    let worker = TopicWorker::new(backend.clone(), handler.clone(), TOPIC.into(), options, shutdown.clone());
     (tokio::spawn(worker.run()), shutdown)
 }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use brrr_host::worker::now;
 use brrr_protocol::client::Client;
 use brrr_protocol::codec::python;
 use brrr_protocol::model::{Call, Failure, Outcome, Root};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::NewJob;
+use brrr_worker::topic_worker::now;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 

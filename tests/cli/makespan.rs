@@ -53,7 +53,7 @@ impl Place {
                     options: Options::default(),
                 };
                 let job = NewJob::new(Root::from(hash.as_str()), call);
-                client.schedule(&job, brrr_host::worker::now()).await.expect("scheduled");
+                client.schedule(&job, brrr_worker::topic_worker::now()).await.expect("scheduled");
             }
         });
     }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use brrr_host::permissions::Permissions;
-use brrr_host::wasm::Touch;
 use brrr_protocol::model::{FailureKind, Outcome};
 use brrr_protocol::options::Options;
+use brrr_worker::permissions::Permissions;
+use brrr_worker::wasm::Touch;
 use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, Program, load, topic};

@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
-use brrr_host::exit::Exit;
-use brrr_host::wasm::{
-    Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, Stream, Touch, Touched, WasmHandler,
-};
-use brrr_host::worker::{Admission, Options, Shutdown, Worker, now};
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{Call, CallHash, Outcome, Root, Topic};
 use brrr_protocol::options::Options as RunOptions;
 use brrr_protocol::ports::{Backend, Handler, NewJob, spawn_counter};
 use brrr_protocol::step::Limits;
+use brrr_worker::topic_worker::StopReason;
+use brrr_worker::topic_worker::{Admission, Shutdown, TopicWorker, WorkerOptions, now};
+use brrr_worker::wasm::{
+    Engine, EngineOptions, Guest, Output, OutputLine, Overrides, RunLimits, Stream, Touch, Touched, WasmHandler,
+};
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
@@ -125,14 +125,18 @@ impl Fleet {
     /// Adds a worker on a topic.
     pub fn serve(&self, topic: impl Into<Topic>, handler: Arc<dyn Handler>) {
         let limits = Limits { unknown_task_grace: Duration::from_millis(300), ..Limits::default() };
-        let options =
-            Options { admission: Admission::new(8, false), drain: Duration::from_secs(5), limits, observer: None };
-        let worker = Worker::new(self.backend.clone(), handler, topic.into(), options, self.shutdown.clone());
+        let options = Options {
+            admission: Admission::new(8, false),
+            shutdown_timeout: Duration::from_secs(5),
+            limits,
+            observer: None,
+        };
+        let worker = TopicWorker::new(self.backend.clone(), handler, topic.into(), options, self.shutdown.clone());
         self.workers.lock().unwrap().push(tokio::spawn(worker.run()));
     }
 
     pub async fn stop(self) {
-        self.shutdown.begin(Exit::Done);
+        self.shutdown.begin(StopReason::Requested);
         let workers = self.workers.into_inner().unwrap();
         for worker in workers {
             worker.await.unwrap().unwrap();

@@ -4,8 +4,8 @@ use std::io::ErrorKind;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use brrr_host::wasm::{LogLevel, Stream};
-use brrr_host::worker::now;
+use brrr_worker::topic_worker::now;
+use brrr_worker::wasm::{LogLevel, Stream};
 use serde_json::json;
 
 use crate::fleet::Fleet;

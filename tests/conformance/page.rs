@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use brrr_host::permissions::Permissions;
+use brrr_worker::permissions::Permissions;
 use serde_json::json;
 
 use crate::allowed_in::ALLOWED;

@@ -134,6 +134,14 @@ pub async fn ask_with(
     }
 }
 
+/// The run prints so many bytes. Returns how many of them an earlier run has shown.
+pub fn print(replay: &mut Replay, bytes: usize) -> usize {
+    let mut printed = replay.printed();
+    let shown = printed.already_printed(bytes);
+    replay.has_printed(printed);
+    shown
+}
+
 /// All values, or the first failure, uncaught.
 pub async fn gather(
     task: &str,

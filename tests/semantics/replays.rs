@@ -7,7 +7,7 @@ use brrr_protocol::ports::{Key, Outgoing};
 use brrr_protocol::step::Step;
 use brrr_protocol::wire::Message;
 
-use crate::native::{Native, ask, gather, hash, number};
+use crate::native::{Native, ask, gather, hash, number, print};
 use crate::world::{World, on_every_backend, topic};
 
 #[tokio::test]
@@ -119,10 +119,10 @@ async fn the_clock_is_that_of_the_first_run_and_output_is_new_once() {
             .task("p", move |request, replay| {
                 let log = log.clone();
                 Box::pin(async move {
-                    let old = replay.already_printed(10);
+                    let old = print(replay, 10);
                     log.lock().unwrap().push((request.first_run, 10 - old));
                     gather("p", replay, &[("c", "1".into())]).await?;
-                    let old = replay.already_printed(5);
+                    let old = print(replay, 5);
                     log.lock().unwrap().push((request.first_run, 5 - old));
                     gather("p", replay, &[("c", "2".into())]).await?;
                     Ok(String::new())

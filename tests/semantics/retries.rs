@@ -11,7 +11,7 @@ use brrr_protocol::records::{JobState, RunRecord};
 use brrr_protocol::step::Step;
 use brrr_protocol::wire::Message;
 
-use crate::native::{Native, fail, gather, hash, number, stumble};
+use crate::native::{Native, fail, gather, hash, number, print, stumble};
 use crate::world::{World, call, now, on_every_backend, topic};
 
 const SOON: Duration = Duration::from_millis(2);
@@ -233,7 +233,7 @@ async fn an_attempt_has_its_own_clock_and_output() {
             .task_with("p", retries(1), move |request, replay| {
                 let log = log.clone();
                 Box::pin(async move {
-                    let new = 10 - replay.already_printed(10);
+                    let new = 10 - print(replay, 10);
                     log.lock().unwrap().push((request.attempt, request.first_run, new));
                     gather("p", replay, &[("c", String::new())]).await?;
                     if request.attempt == 1 { stumble("p", "no") } else { Ok(String::new()) }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use brrr_host::wasm::{Engine, EngineOptions, Guest, LoadStage};
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, LoadStage};
 
 use crate::fixture::Fixture;
 

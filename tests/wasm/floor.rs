@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use brrr_host::wasm::RunLimits;
 use brrr_protocol::ports::Ended;
+use brrr_worker::wasm::RunLimits;
 
 use crate::fixture::Fixture;
 use crate::rig::{Rig, load};

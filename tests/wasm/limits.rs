@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use brrr_backends::memory::Memory;
-use brrr_host::wasm::{Output, OutputLine, RunLimits};
 use brrr_protocol::Result;
 use brrr_protocol::model::{CallHash, FailureKind, Outcome, Root};
 use brrr_protocol::ports::{Backend, Cache, Ended, Queue, Store};
+use brrr_worker::wasm::{Output, OutputLine, RunLimits};
 
 use crate::fixture::Fixture;
 use crate::rig::{Rig, Run, load};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use brrr_host::wasm::{LoadError, Overrides, RunLimits, WasmHandler};
+use brrr_worker::wasm::{LoadError, Overrides, RunLimits, WasmHandler};
 
 use crate::fixture::{Fixture, other_world};
 use crate::rig::{Lines, load};

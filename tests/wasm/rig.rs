@@ -4,14 +4,14 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use brrr_backends::memory::Memory;
-use brrr_host::wasm::{
-    Engine, EngineOptions, Guest, LoadError, Output, OutputLine, Overrides, RunLimits, Stream, WasmHandler,
-};
 use brrr_protocol::model::{CallHash, Failure, Outcome};
 use brrr_protocol::ports::{Backend, Ended, Handler as _, Loaded, Request, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Replay;
 use brrr_protocol::wire::Message;
+use brrr_worker::wasm::{
+    Engine, EngineOptions, Guest, LoadError, Output, OutputLine, Overrides, RunLimits, Stream, WasmHandler,
+};
 use bytes::Bytes;
 
 use crate::fixture::Fixture;

@@ -1,10 +1,10 @@
 //! Polling, suspending, and what is printed once.
 
-use brrr_host::wasm::RunLimits;
 use brrr_protocol::model::{CallHash, Failure, FailureKind, Outcome};
 use brrr_protocol::ports::{Ended, Key};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Replay;
+use brrr_worker::wasm::RunLimits;
 use bytes::Bytes;
 
 use crate::fixture::Fixture;

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use brrr_host::permissions::Permissions;
-use brrr_host::wasm::RunLimits;
 use brrr_protocol::model::FailureKind;
 use brrr_protocol::ports::Ended;
+use brrr_worker::permissions::Permissions;
+use brrr_worker::wasm::RunLimits;
 use bytes::Bytes;
 
 use crate::fixture::Fixture;

@@ -192,6 +192,8 @@ fn cut(mut text: String, most: usize) -> String {
     text
 }
 
+impl std::error::Error for Failure {}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.task, self.kind, self.message)

@@ -53,6 +53,22 @@ struct Poll {
     need: usize,
 }
 
+/// How many bytes of output a call has shown. A replay prints again what an earlier run has printed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Printed {
+    before: u64,
+    now: u64,
+}
+
+impl Printed {
+    /// Counts `bytes` more bytes of output, and returns how many of them an earlier run has shown.
+    pub fn already_printed(&mut self, bytes: usize) -> usize {
+        let left = self.before.saturating_sub(self.now);
+        self.now += bytes as u64;
+        usize::try_from(left).unwrap_or(usize::MAX).min(bytes)
+    }
+}
+
 /// The state of one run.
 pub struct Replay {
     backend: Arc<dyn Backend>,
@@ -219,11 +235,15 @@ impl Replay {
         chosen
     }
 
-    /// How many of `bytes` more bytes of output were shown by an earlier run already.
-    pub fn already_printed(&mut self, bytes: usize) -> usize {
-        let left = self.before.printed.saturating_sub(self.printed);
-        self.printed += bytes as u64;
-        usize::try_from(left).unwrap_or(usize::MAX).min(bytes)
+    /// How far the output has come: nothing yet of this run.
+    #[must_use]
+    pub fn printed(&self) -> Printed {
+        Printed { before: self.before.printed, now: self.printed }
+    }
+
+    /// Takes note of what the run has printed.
+    pub fn has_printed(&mut self, printed: Printed) {
+        self.printed = printed.now;
     }
 
     /// The calls of each poll of this run so far, with how many of them were needed.

@@ -7,6 +7,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use brrr_protocol::model::hex;
+use brrr_worker::text::line;
 use etcetera::BaseStrategy as _;
 use sha2::{Digest as _, Sha256};
 
@@ -14,7 +15,6 @@ use super::Told;
 use super::output::say;
 use crate::config::Config;
 use crate::exit::Exit;
-use crate::text::line;
 use crate::trust;
 
 /// Finds out whether the user allows what the file grants.

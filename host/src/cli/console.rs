@@ -7,12 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use brrr_protocol::model::CallHash;
+use brrr_worker::text;
+use brrr_worker::topic_worker::{Shutdown, StopReason};
+use brrr_worker::wasm::{LogLevel, Output, OutputLine, Stream};
 
 use super::output::{colour_on_stderr, colour_on_stdout};
-use crate::exit::Exit;
-use crate::text;
-use crate::wasm::{LogLevel, Output, OutputLine, Stream};
-use crate::worker::Shutdown;
 
 /// The worker's stdout or stderr.
 pub struct Console {
@@ -68,7 +67,7 @@ impl Output for Console {
         let write = |out: &mut dyn io::Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
         let written = if self.stderr { write(&mut io::stderr().lock()) } else { write(&mut io::stdout().lock()) };
         if written.is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
-            self.shutdown.begin(Exit::BrokenPipe);
+            self.shutdown.begin(StopReason::OutputClosed);
         }
     }
 }

@@ -6,6 +6,8 @@ use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, DeadLetter, Key, NewJob, Outgoing, Scheduled};
 use brrr_protocol::records::decode_failure;
 use brrr_protocol::wire::{CallRecord, Message};
+use brrr_worker::events::time;
+use brrr_worker::view::FailureView;
 use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
@@ -15,10 +17,8 @@ use super::Told;
 use super::options::{BackendArgs, TopicArgs, new_root};
 use super::output::{self, Format, print, print_json, print_table, say};
 use super::submit::persist;
-use crate::events::time;
 use crate::exit::Exit;
 use crate::units::brief;
-use crate::view::FailureView;
 
 /// Messages that were set aside because nobody can work on them: list, show, send again or drop them.
 #[derive(Debug, clap::Args)]

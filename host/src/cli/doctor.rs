@@ -7,13 +7,13 @@ use brrr_protocol::client::Client;
 use brrr_protocol::doctor::{Doctor, Finding, Look, MAX_DEAD, Repaired, Survey, TopicState, Unnotified};
 use brrr_protocol::model::Millis;
 use brrr_protocol::ports::Backend;
+use brrr_worker::view::{finding_json, finding_text};
 use serde_json::{Value, json};
 
 use super::dead;
 use super::options::{BackendArgs, duration};
 use super::output::{self, Format, print_json, print_table, say};
 use crate::exit::Exit;
-use crate::view::{finding_json, finding_text};
 
 /// Find stuck work: calls that somebody waits for and nobody will run, parents that nobody woke, jobs that nobody ended,
 /// records that don't decode; leases that ran out and dead letters. Workers do so on their own, see `run --redrive`.

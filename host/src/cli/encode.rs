@@ -5,13 +5,13 @@ use std::io::Read as _;
 use anyhow::Context as _;
 use brrr_protocol::codec::{python, typescript};
 use brrr_protocol::model::{CallHash, Root};
+use brrr_worker::json::{self, Json};
 use bytes::Bytes;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
 use super::Told;
 use crate::exit::Exit;
-use crate::json::{self, Json};
 
 /// How a payload is written, and with that which workers share the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

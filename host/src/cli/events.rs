@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use brrr_protocol::model::Root;
+use brrr_worker::text;
 use serde::Deserialize;
 
 use super::Told;
 use super::options::{BackendArgs, root};
 use super::output::{print, say};
 use crate::exit::Exit;
-use crate::text;
 
 /// How many events are read at once.
 const PAGE: usize = 1000;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, Task, World};
 use bytesize::ByteSize;
 use serde_json::json;
 
@@ -12,7 +13,6 @@ use super::build;
 use super::output::{Format, print, print_json};
 use super::progress::{Spinner, stage};
 use crate::exit::Exit;
-use crate::wasm::{Engine, EngineOptions, Guest, Task, World};
 
 /// Show what a component handles, and what it asks of its host.
 #[derive(Debug, clap::Args)]

@@ -7,16 +7,16 @@ use brrr_protocol::client::Client;
 use brrr_protocol::events::State;
 use brrr_protocol::model::{Failure, FailureKind, Millis, Root};
 use brrr_protocol::tree::{Bounds, Node, Tree};
+use brrr_worker::events::time;
+use brrr_worker::view::FailureView;
 use serde::Serialize;
 
 use super::cancel::no_such_job;
 use super::jobs::{Row, state_of};
 use super::options::{BackendArgs, root};
 use super::output::{self, Format, print, print_json};
-use crate::events::time;
 use crate::exit::Exit;
 use crate::units::brief;
-use crate::view::FailureView;
 
 /// Lines of a tree: more is not for people, and a job of a million calls must not fill this process's memory.
 const LINES: usize = 10_000;

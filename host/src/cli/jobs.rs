@@ -7,12 +7,12 @@ use brrr_protocol::model::{Millis, Root};
 use brrr_protocol::ports::{Backend, Key, Kind, spawn_counter};
 use brrr_protocol::records::{JobEnd, JobRecord, JobState};
 use brrr_protocol::wire::CallRecord;
+use brrr_worker::events::time;
 use clap::ValueEnum;
 use serde::Serialize;
 
 use super::options::BackendArgs;
 use super::output::{self, Format, print_json, print_table, say};
-use crate::events::time;
 use crate::exit::Exit;
 use crate::units::brief;
 

@@ -7,6 +7,7 @@ use std::str::FromStr as _;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use brrr_worker::text::Escaping;
 use tracing::field::Field;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::field::MakeExt as _;
@@ -17,7 +18,6 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::{Told, output};
 use crate::exit::Exit;
-use crate::text::Escaping;
 
 /// Bytes of one text in the log. A failure's message may be much longer; `job` shows it.
 const LONGEST: usize = 8 << 10;

@@ -30,6 +30,7 @@ mod schedule;
 mod serve;
 mod settings;
 mod setup;
+mod signals;
 mod submit;
 mod test;
 mod wait;
@@ -40,16 +41,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use brrr_protocol::Error;
+use brrr_worker::gateway::CannotListen;
+use brrr_worker::permissions::PermissionError;
+use brrr_worker::wasm::LoadError;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::runtime::Runtime;
 
 use crate::build::BuildError;
 use crate::config::{Config, ConfigError};
 use crate::exit::{self, Exit};
-use crate::gateway::CannotListen;
-use crate::permissions::PermissionError;
 use crate::testing::CasesError;
-use crate::wasm::LoadError;
 use output::Format;
 pub use run::Processes;
 

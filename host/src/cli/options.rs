@@ -7,10 +7,10 @@ use std::time::Duration;
 use brrr_backends::BackendConfig;
 use brrr_protocol::model::{CallHash, Root, Topic, check_namespace, check_topic};
 use brrr_protocol::ports::Backend;
+use brrr_worker::gateway::Token;
 
 use super::Told;
 use crate::exit::Exit;
-use crate::gateway::Token;
 use crate::trust;
 pub use crate::units::{duration, moment, size};
 

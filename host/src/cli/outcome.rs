@@ -1,6 +1,7 @@
 //! How the end of a call is shown, by `call` and `read` alike.
 
 use brrr_protocol::model::{CallHash, Failure, FailureKind, Root};
+use brrr_worker::view::FailureView;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -9,7 +10,6 @@ use super::Told;
 use super::encode::Codec;
 use super::output::{Format, emphasis, line, print_bytes, print_json, print_text, say};
 use crate::exit::Exit;
-use crate::view::FailureView;
 
 /// The document that `--output json` prints of a call.
 #[derive(Debug, Serialize)]

@@ -4,11 +4,10 @@ use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use brrr_protocol::events::State;
+use brrr_worker::text;
 use clap::ValueEnum;
 use serde::Serialize;
 use tabwriter::TabWriter;
-
-use crate::text;
 
 /// The form of data on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::permissions::{DirRule, EnvRule, HttpRule, PermissionError, Permissions, looks_secret, read_env_file};
+use brrr_worker::permissions::{DirRule, EnvRule, HttpRule, PermissionError, Permissions, looks_secret, read_env_file};
 
 /// Nothing, but for what is given here.
 #[derive(Debug, Default, clap::Args)]

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use brrr_worker::wasm::LoadStage;
 use bytesize::ByteSize;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::say;
-use crate::wasm::LoadStage;
 
 /// What is being done to the component `name`.
 pub fn stage(stage: LoadStage, name: &impl fmt::Display) -> String {

@@ -1,12 +1,12 @@
 //! `serve`: the HTTP gateway alone.
 
 use brrr_protocol::client::Client;
+use brrr_worker::gateway::{Address, Gateway};
 
 use super::options::{BackendArgs, TokenArgs, TopicArgs};
 use super::output::say;
+use super::signals::on_signals;
 use crate::exit::Exit;
-use crate::gateway::{Address, Gateway};
-use crate::worker::Shutdown;
 
 /// Serve a topic over HTTP, without a worker.
 #[derive(Debug, clap::Args)]
@@ -32,7 +32,7 @@ pub struct Args {
 }
 
 pub async fn run(args: Args) -> anyhow::Result<Exit> {
-    let shutdown = Shutdown::on_signals(
+    let shutdown = on_signals(
         |name| say(format_args!("{name}: finishing the requests that are open; once more stops at once")),
         |name| say(format_args!("{name}: stopped")),
     )?;

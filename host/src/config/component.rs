@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use brrr_worker::permissions::{DirRule, EnvRule, HttpRule, PermissionError, Permissions, read_env_file};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::values::Text;
-use crate::permissions::{DirRule, EnvRule, HttpRule, PermissionError, Permissions, read_env_file};
 
 /// A component that `run` serves when none is named on its command line.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]

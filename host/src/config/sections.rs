@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use brrr_protocol::options::Backoff;
+use brrr_worker::gateway::Address;
 use clap::ValueEnum;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,7 +12,6 @@ use serde::de::{self, Deserializer};
 
 use super::values::{Size, Text, Time};
 use crate::cli::Processes;
-use crate::gateway::Address;
 use crate::units::Interval;
 
 /// Flags of `run`.

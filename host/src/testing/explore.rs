@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::Result;
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Outcome, Root};
+use brrr_worker::wasm::Touch;
 
 use super::cases::Case;
 use super::children::{Children, Unanswered};
@@ -14,7 +15,6 @@ use super::payload::show_call;
 use super::report::CaseReport;
 use super::trace::{Trace, not_continued, parted};
 use super::verdict;
-use crate::wasm::Touch;
 
 /// How hard to look.
 #[derive(Clone, Copy, Debug)]

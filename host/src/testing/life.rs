@@ -13,9 +13,9 @@ use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::{Replay, Wait};
 use brrr_protocol::wire::Message;
 use brrr_protocol::{Error, Result};
+use brrr_worker::wasm::{Output, OutputLine, Probe, Touch, Touched, WasmHandler};
 
 use super::trace::{Poll, Trace};
-use crate::wasm::{Output, OutputLine, Probe, Touch, Touched, WasmHandler};
 
 /// What guests print and reach for, kept until it is asked for.
 #[derive(Debug, Default)]

@@ -88,7 +88,7 @@ pub fn show(bytes: &[u8]) -> String {
 
 /// At most so many bytes of a text, on one line.
 pub fn brief(text: &str, most: usize) -> String {
-    let clean = crate::text::line(&text.replace(['\n', '\r', '\t'], " ")).into_owned();
+    let clean = brrr_worker::text::line(&text.replace(['\n', '\r', '\t'], " ")).into_owned();
     if clean.len() <= most { clean } else { format!("{}…", &clean[..clean.floor_char_boundary(most)]) }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use brrr_protocol::model::{Call, CallHash, FailureKind, Outcome};
+use brrr_worker::wasm::{Touch, WasmHandler};
 
 use super::cases::Case;
 use super::children::Children;
@@ -14,7 +15,6 @@ use super::payload::show_call;
 use super::report::{CaseReport, Level};
 use super::trace::{Difference, Poll, diff, parted, up_to_a_race};
 use super::values::same;
-use crate::wasm::{Touch, WasmHandler};
 
 /// The report of a case before its first run.
 pub fn empty(case: &Case) -> CaseReport {

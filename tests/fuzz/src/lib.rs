@@ -13,6 +13,9 @@
 // They are linted where they belong.
 #![allow(clippy::all, clippy::pedantic)]
 
+// The files of `brrr-host` that are compiled in name the files of `brrr-worker` that are compiled in beside them.
+extern crate self as brrr_worker;
+
 pub mod allocation;
 mod generate;
 mod properties;
@@ -22,20 +25,20 @@ pub use targets::{TARGETS, run};
 
 #[path = "../../../host/src/config/mod.rs"]
 mod config;
-#[path = "../../../host/src/json.rs"]
+#[path = "../../../host/worker/src/json.rs"]
 mod json;
-#[path = "../../../host/src/permissions/mod.rs"]
+#[path = "../../../host/worker/src/permissions/mod.rs"]
 mod permissions;
-#[path = "../../../host/src/text.rs"]
+#[path = "../../../host/worker/src/text.rs"]
 mod text;
 #[path = "../../../host/src/units.rs"]
 mod units;
 
 #[path = "."]
 mod gateway {
-    #[path = "../../../host/src/gateway/address.rs"]
+    #[path = "../../../host/worker/src/gateway/address.rs"]
     mod address;
-    #[path = "../../../host/src/gateway/arguments.rs"]
+    #[path = "../../../host/worker/src/gateway/arguments.rs"]
     pub mod arguments;
 
     pub use address::Address;
@@ -69,9 +72,9 @@ mod testing {
 
 #[path = "."]
 mod wasm {
-    #[path = "../../../host/src/wasm/error.rs"]
+    #[path = "../../../host/worker/src/wasm/error.rs"]
     mod error;
-    #[path = "../../../host/src/wasm/shape.rs"]
+    #[path = "../../../host/worker/src/wasm/shape.rs"]
     mod shape;
 
     pub fn inspect(path: &std::path::Path, bytes: &[u8]) -> Result<(), error::LoadError> {

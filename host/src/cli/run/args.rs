@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use brrr_protocol::model::Topic;
+use brrr_worker::gateway::Address;
 use clap::builder::BoolishValueParser;
 
 use super::processes::Processes;
 use crate::cli::options::{BackendArgs, TokenArgs, duration, size, topic};
 use crate::cli::permissions::PermissionArgs;
-use crate::gateway::Address;
 use crate::units::Interval;
 
 /// Run the tasks of one or more components: a worker of a topic.

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::model::Topic;
+use brrr_worker::topic_worker::Shutdown;
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
 
 use super::Args;
 use super::served::Served;
@@ -12,8 +14,6 @@ use crate::cli::build;
 use crate::cli::console::Console;
 use crate::cli::progress::{Spinner, stage};
 use crate::config::Config;
-use crate::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
-use crate::worker::Shutdown;
 
 /// Makes handlers of components, all on one engine.
 pub struct Loader {

@@ -8,21 +8,17 @@ mod served;
 mod watch;
 
 use std::path::Path;
-use std::sync::Arc;
 
-use brrr_protocol::client::Client;
-use brrr_protocol::model::Topic;
-use brrr_protocol::step::{CallTopics, Limits};
-use futures_util::future::join_all;
+use brrr_protocol::step::Limits;
+use brrr_worker::builder::default_max_running;
+use brrr_worker::{StopReason, Worker, WorkerError};
 
 use super::output::say;
+use super::signals::on_signals;
 use super::{Told, approval};
 use crate::config::{Config, Section, Setting};
 use crate::exit::Exit;
-use crate::gateway::Gateway;
 use crate::trust;
-use crate::units::Interval;
-use crate::worker::{Admission, Options, Shutdown, Worker, announce, redrive};
 pub use args::Args;
 use load::Loader;
 use observe::observe;
@@ -35,7 +31,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     let member = Membership::find()?;
     let shutdown = match &member {
         Some(member) => member.shutdown()?,
-        None => Shutdown::on_signals(
+        None => on_signals(
             |name| say(format_args!("{name}: letting running calls end; once more stops at once")),
             |name| say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out")),
         )?,
@@ -62,67 +58,59 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     let handlers = tokio::select! {
         handlers = loader.load(&served) => handlers?,
         // Compiling can take long; there is nothing to drain yet.
-        why = shutdown.wait() => return Ok(why),
+        why = shutdown.wait() => return Ok(why.into()),
     };
 
-    let options = Options {
-        admission: Admission::new(max_running, backend.is_remote()),
-        drain: args.drain,
-        limits: Limits {
+    let mut builder = Worker::builder()
+        .open_backend(backend.clone())
+        .max_running(max_running)
+        .call_limits(Limits {
             spawn_limit: args.spawn_limit,
             unknown_task_grace: args.unknown_task_grace,
             max_deliveries: args.max_deliveries,
-            call_topics: Arc::new(CallTopics::announced(args.call_topic.iter().cloned())),
-        },
-        observer,
-    };
-    for (topic, handler) in &handlers {
-        backend.queue().check(topic, handler.longest_run()).await?;
-        let tasks: Vec<String> = handler.tasks().map(|task| task.name.clone()).collect();
-        announce(&*backend, topic, &tasks).await?;
-        tracing::info!("serving topic {topic} of {}: {}", backend.name(), tasks.join(", "));
+            ..Limits::default()
+        })
+        .shutdown_timeout(args.drain)
+        .repair_interval(args.redrive.0)
+        .observer(observer)
+        .shutdown(shutdown.clone());
+    for topic in &args.call_topic {
+        builder = builder.call_topic(topic.as_str());
     }
-    let topics: Vec<Topic> = handlers.iter().map(|(topic, _)| topic.clone()).collect();
-    let gateway = listener.map(|(listener, token)| {
-        if let Ok(address) = listener.local_addr() {
-            tracing::info!("gateway on http://{address}");
-        }
-        let gateway = Gateway::new(Client::new(backend.clone()), backend.clone(), topics, token);
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
-    });
+    if let Some((listener, token)) = listener {
+        builder = builder.gateway(listener, token);
+    }
+    let mut serving = Vec::new();
+    for (topic, handler) in handlers {
+        let (topic, known) = Serving::new(topic, handler);
+        serving.push(known);
+        builder = builder.serve(topic);
+    }
+    let worker = builder.build().await.map_err(plain)?;
     if let Some(member) = &member {
         member.ready();
     }
-    let serving: Vec<_> = handlers.into_iter().map(|(topic, handler)| Serving::new(topic, handler)).collect();
-    let start = |Serving { topic, handler, .. }: &Serving| {
-        let worker = Worker::new(backend.clone(), handler.clone(), topic.clone(), options.clone(), shutdown.clone());
-        // Spawned, so that it runs beside its tasks and not on the thread that only waits.
-        tokio::spawn(worker.run())
-    };
-    let workers: Vec<_> = serving.iter().map(start).collect();
     if let Some(watch) = watch {
         tokio::spawn(watch.serve(loader, served, serving, backend.clone(), shutdown.clone()));
     }
-    if let Interval(Some(interval)) = args.redrive {
-        tokio::spawn(redrive(backend.clone(), interval, shutdown.clone()));
-    }
-    // One that stops by itself asks the others to stop.
-    let ended = join_all(workers).await;
-    // Its observer is the last one; the events end with it.
-    drop(options);
-    if let Some(gateway) = gateway {
-        gateway.await?;
-    }
+    let ended = worker.run().await;
     outlets.finish().await;
-    for worker in ended {
-        worker??;
-    }
+    ended.map_err(plain)?;
     Ok(match shutdown.begun() {
-        Some(Exit::BrokenPipe) => Exit::BrokenPipe,
+        Some(StopReason::OutputClosed) => Exit::BrokenPipe,
         // Asked to stop, and did.
         _ => Exit::Done,
     })
+}
+
+/// The error itself, which has its exit code.
+fn plain(error: WorkerError) -> anyhow::Error {
+    match error {
+        WorkerError::Backend(error) => error.into(),
+        WorkerError::Component(error) => error.into(),
+        WorkerError::Permission(error) => error.into(),
+        other @ (WorkerError::Setup(_) | WorkerError::System(_)) => other.into(),
+    }
 }
 
 /// A file that was found names no file of events outside of its folder: whoever wrote it could have one overgrown.
@@ -140,10 +128,4 @@ fn check_events(args: &Args, config: &Config) -> anyhow::Result<()> {
         return Err(Told::new(Exit::Usage, text).into());
     }
     Ok(())
-}
-
-/// A small multiple of the cores: a call that waits for the backend's next commit leaves the core to others.
-fn default_max_running() -> u32 {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    u32::try_from(cores).unwrap_or(1).saturating_mul(8).clamp(8, 512)
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use brrr_protocol::events::Observer;
 use brrr_protocol::model::hex;
 use brrr_protocol::ports::Backend;
+use brrr_worker::events::{Events, Outlets};
+use brrr_worker::topic_worker::Shutdown;
 
 use super::Args;
 use crate::cli::Told;
-use crate::events::{Events, Outlets};
 use crate::exit::Exit;
-use crate::worker::Shutdown;
 
 /// Where events go, if anywhere, and what takes them there.
 pub fn observe(

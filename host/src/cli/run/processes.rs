@@ -17,11 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use brrr_worker::topic_worker::{Shutdown, StopReason};
+
 use super::Args;
 use crate::cli::Told;
 use crate::cli::output::say;
+use crate::cli::signals::on_signals;
 use crate::exit::Exit;
-use crate::worker::Shutdown;
 
 /// More than the cores of any machine that this is for; a larger number is a slip.
 const MOST: u32 = 512;
@@ -88,7 +90,7 @@ impl Membership {
             if parent.read(&mut [0]).unwrap_or(0) == 0 && told.begun().is_none() {
                 tracing::warn!("the process that started this worker is gone: letting running calls end");
             }
-            told.begin(Exit::Terminated);
+            told.begin(StopReason::Terminate);
         })?;
         Ok(shutdown)
     }
@@ -164,7 +166,7 @@ pub fn supervise(args: &Args) -> anyhow::Result<Exit> {
     let fleet = Arc::new(Mutex::new(Fleet::default()));
     let (sender, news) = mpsc::channel();
     let (first, second, told) = (fleet.clone(), fleet.clone(), sender.clone());
-    Shutdown::on_signals(
+    on_signals(
         move |name| {
             say(format_args!("{name}: letting running calls end; once more stops at once"));
             lock(&first).stop();

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use brrr_protocol::model::Topic;
+use brrr_worker::permissions::{Grants, Permissions};
 
 use super::Args;
 use crate::cli::Told;
 use crate::cli::options::topic;
 use crate::config::{Component, Config};
 use crate::exit::Exit;
-use crate::permissions::{Grants, Permissions};
 
 /// A component that is to be served.
 pub struct Served {

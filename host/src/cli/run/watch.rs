@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
+use brrr_worker::ServedTopic;
+use brrr_worker::topic_worker::{Shutdown, SwappableHandler, announce};
+use brrr_worker::wasm::WasmHandler;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
@@ -18,8 +21,6 @@ use crate::build::{Project, is_source};
 use crate::cli::build::is_component;
 use crate::cli::{Told, one_line};
 use crate::exit::Exit;
-use crate::wasm::WasmHandler;
-use crate::worker::{Shutdown, SwappableHandler, announce};
 
 /// For how long nothing more must change: editors and compilers write a file in several steps.
 const QUIET: Duration = Duration::from_millis(100);
@@ -48,9 +49,12 @@ impl Version {
 }
 
 impl Serving {
-    pub fn new(topic: Topic, handler: WasmHandler) -> Self {
+    /// What the worker is to serve, and what is kept of it here.
+    pub fn new(topic: Topic, handler: WasmHandler) -> (ServedTopic, Self) {
         let version = Version::of(&handler);
-        Self { topic, handler: Arc::new(handler).into(), version }
+        let served = ServedTopic::of_components(topic, handler);
+        let serving = Self { topic: served.topic.clone(), handler: served.handler.clone(), version };
+        (served, serving)
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use brrr_protocol::model::Outcome;
+use brrr_worker::view::FailureView;
 use serde_json::{Value, json};
 
 use super::{Effort, Summary, word};
 use crate::testing::CaseReport;
-use crate::view::FailureView;
 
 pub fn document(summary: &Summary) -> Value {
     let cases: Vec<Value> = summary.reports.iter().map(|report| case(summary, report)).collect();

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brrr_protocol::model::Outcome;
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, RunLimits, WasmHandler};
 
 use super::output::{Format, print_json, say};
 use super::progress::{Spinner, stage};
@@ -18,7 +19,6 @@ use super::{Told, approval, build};
 use crate::config::{Component, Config};
 use crate::exit::Exit;
 use crate::testing::{CaseReport, Cases, CasesError, Change, Lines, Runner, Settings, explore, update};
-use crate::wasm::{Engine, EngineOptions, Guest, RunLimits, WasmHandler};
 pub use args::Args;
 
 /// What a run of the tests came to.

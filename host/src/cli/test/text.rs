@@ -124,7 +124,7 @@ fn time(span: Duration) -> String {
 
 /// What a guest wrote must do nothing to a terminal.
 fn clean(text: &str) -> String {
-    crate::text::line(text).into_owned()
+    brrr_worker::text::line(text).into_owned()
 }
 
 fn paint(colour: &str, text: &str) -> String {

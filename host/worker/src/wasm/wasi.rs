@@ -3,7 +3,6 @@
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
-use sha2::{Digest as _, Sha256};
 use wasmtime::component::Linker;
 use wasmtime_wasi::cli::{WasiCli, WasiCliCtxView, WasiCliView as _};
 use wasmtime_wasi::filesystem::{WasiFilesystem, WasiFilesystemCtxView, WasiFilesystemView as _};
@@ -108,16 +107,7 @@ fn random(state: &State, purpose: &str) -> ChaCha20Rng {
 }
 
 fn seed(state: &State, purpose: &str) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    for part in [purpose, state.root.as_str(), state.call.as_str()] {
-        digest.update((part.len() as u64).to_be_bytes());
-        digest.update(part);
-    }
-    // Another attempt is another run of luck.
-    if state.attempt > 1 {
-        digest.update(state.attempt.to_be_bytes());
-    }
-    digest.finalize().into()
+    crate::seed::seed(purpose, &state.root, &state.call, state.attempt)
 }
 
 fn first_half(bytes: &[u8; 32]) -> [u8; 16] {

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use tower_service::Service as _;
 
 use super::pace::{Pace, Paced};
-use crate::worker::Shutdown;
+use crate::topic_worker::Shutdown;
 
 /// Each costs a task and some buffers; more wait in the system's backlog.
 const CONNECTIONS: u64 = 1024;

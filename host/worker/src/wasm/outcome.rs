@@ -14,13 +14,14 @@ use wasmtime_wasi_http::FieldMapError;
 
 use super::bindings::exports::brrr::worker::handler::HandlerError;
 use super::calls::{self, BackendFailed, BadCall, MayNotPoll, NoRoom, Suspended};
-use super::concurrent::{Stuck, TooMuch};
+use super::concurrent::Stuck;
 use super::engine::WASM_STACK;
 use super::files::{NoHandles, OPEN_FILES, TooManyFiles};
 use super::frames;
 use super::http_limits;
 use super::state::{OutOfMemory, OutOfTime, resources};
 use super::wasi::NoFolder;
+use crate::batch::TooMuch;
 
 /// How a guest's function came back: with its own answer, or not at all.
 pub(super) type Returned = wasmtime::Result<Result<Vec<u8>, HandlerError>>;

@@ -1,7 +1,7 @@
 //! `wit/worker.wit` in Rust.
 
 wasmtime::component::bindgen!({
-    path: "../wit",
+    path: "../../wit",
     world: "worker",
     imports: {
         // `poll` reads the backend, and stops the run by an error.
@@ -14,7 +14,7 @@ wasmtime::component::bindgen!({
 /// `wit/async/worker.wit` in Rust; its types are those above.
 pub mod concurrent {
     wasmtime::component::bindgen!({
-        path: "../wit/async",
+        path: "../../wit/async",
         world: "worker",
         with: { "brrr:worker/types": super::brrr::worker::types },
         imports: {

@@ -19,9 +19,8 @@ use bytes::Bytes;
 use serde::Serialize;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::exit::Exit;
+use crate::topic_worker::{Shutdown, StopReason};
 use crate::view::FailureView;
-use crate::worker::Shutdown;
 
 /// Ends of calls and jobs that are remembered as told.
 const ENDS_KEPT: usize = 1_000;
@@ -216,7 +215,7 @@ fn write(mut file: Box<dyn Write + Send>, lines: &mpsc::Receiver<Vec<u8>>, dropp
         match file.write_all(&line).and_then(|()| file.flush()) {
             Ok(()) => failing = false,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                shutdown.begin(Exit::BrokenPipe);
+                shutdown.begin(StopReason::OutputClosed);
                 return;
             }
             Err(error) => {

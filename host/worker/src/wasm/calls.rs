@@ -1,15 +1,15 @@
 //! What a guest asks of its host: `tasks` and `log` of `wit/worker.wit`.
 
-use brrr_protocol::ErrorKind;
 use brrr_protocol::codec::{python, typescript};
 use brrr_protocol::model::{Failure, Outcome, check_name, check_topic};
 use brrr_protocol::options::Options;
-use brrr_protocol::replay::{Invocation, Polled};
+use brrr_protocol::replay::Invocation;
 use wasmtime::component::{HasSelf, Linker};
 
+use super::asking::ask;
 use super::bindings::Worker;
 use super::bindings::brrr::worker::{control, log, tasks, types};
-use super::output::{LogLevel, Printer};
+use super::output::LogLevel;
 use super::state::State;
 
 /// The run waits for other calls and is to be dropped. Not a failure: it only travels as an error.
@@ -54,7 +54,7 @@ impl tasks::Host for State {
     ) -> wasmtime::Result<Vec<Option<tasks::Outcome>>> {
         may_call(self)?;
         let calls = calls.into_iter().map(invocation).collect::<Result<Vec<_>, _>>()?;
-        ask(&self.printer, calls, need).await
+        ask(&self.replay, calls, need).await
     }
 }
 
@@ -70,25 +70,6 @@ pub(super) fn may_call(state: &State) -> Result<(), MayNotPoll> {
         ));
     }
     Ok(())
-}
-
-/// Asks for the outcomes of calls, on behalf of the run that the printer is of.
-pub(super) async fn ask(
-    printer: &Printer,
-    calls: Vec<Invocation>,
-    need: Option<u32>,
-) -> wasmtime::Result<Vec<Option<tasks::Outcome>>> {
-    let Some(mut replay) = printer.lend_replay() else {
-        return Err(MayNotPoll(FROM_DESCRIBE).into());
-    };
-    let polled = replay.poll(calls, need).await;
-    drop(replay);
-    match polled {
-        Ok(Polled::Ready(outcomes)) => Ok(outcomes.into_iter().map(|o| o.map(outcome)).collect()),
-        Ok(Polled::Suspended) => Err(Suspended.into()),
-        Err(error) if error.kind == ErrorKind::Limit => Err(NoRoom.into()),
-        Err(error) => Err(BackendFailed(error).into()),
-    }
 }
 
 impl control::Host for State {
@@ -162,7 +143,7 @@ fn derived_hash(call: &mut tasks::Invocation) -> Result<Option<String>, String> 
     }
 }
 
-fn outcome(outcome: Outcome) -> tasks::Outcome {
+pub(super) fn outcome(outcome: Outcome) -> tasks::Outcome {
     outcome.map(Into::into).map_err(|failure| types::Failure {
         kind: failure.kind.as_str().to_owned(),
         task: failure.task,

@@ -15,6 +15,7 @@ use brrr_protocol::replay::Replay;
 use futures_util::FutureExt as _;
 
 use super::RunLimits;
+use super::asking::RunReplay;
 use super::bindings::exports::brrr::worker::handler;
 use super::error::LoadError;
 use super::files::OpenFiles;
@@ -105,7 +106,7 @@ impl WasmHandler {
         &self,
         place: &Place,
         request: &Request,
-        printer: Printer,
+        (printer, replay): (Printer, RunReplay),
         deadline: Instant,
         probe: Option<Arc<Probe>>,
     ) -> State {
@@ -117,6 +118,7 @@ impl WasmHandler {
             attempt: request.attempt,
             leaf: place.leaf,
             printer,
+            replay,
             memory: Budget::new(memory).watched_by(probe.clone()),
             deadline,
             clock: None,
@@ -166,8 +168,9 @@ impl WasmHandler {
         let deadline = Instant::now() + wall;
         let memory = request.memory.unwrap_or(self.limits.memory);
         let replay = replay.with_room(memory);
-        let printer = Printer::new(self.output.clone(), place.name.clone(), request.call.clone(), Some(replay));
-        let mut state = self.state(place, &request, printer.clone(), deadline, probe);
+        let printer = Printer::new(self.output.clone(), place.name.clone(), request.call.clone(), replay.printed());
+        let replay = RunReplay::new(replay);
+        let mut state = self.state(place, &request, (printer.clone(), replay.clone()), deadline, probe);
         wasi::open_folders(&mut state).map_err(|error| outcome::not_begun(&error))?;
         let attempt = request.attempt;
         let run = self.execute(guest, state, to_guest(request, place, wall));
@@ -183,7 +186,7 @@ impl WasmHandler {
                 Err(host_panic(&*panic))
             }
         };
-        if !printer.has_replay() {
+        if !replay.is_there() {
             return Err(outcome::lost_in_backend());
         }
         let about = Circumstances {
@@ -204,7 +207,8 @@ impl WasmHandler {
                 place.name
             );
         }
-        let Some(replay) = printer.take_replay() else { unreachable!("it was just there") };
+        let Some(mut replay) = replay.take() else { unreachable!("it was just there") };
+        replay.has_printed(printer.progress());
         Ok((ended, replay))
     }
 }

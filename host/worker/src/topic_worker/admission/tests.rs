@@ -13,8 +13,7 @@ use brrr_protocol::step::Limits;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::exit::Exit;
-use crate::worker::{self, Shutdown, Worker, now};
+use crate::topic_worker::{self, Shutdown, StopReason, TopicWorker, now};
 
 /// Nothing here takes so long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -96,13 +95,13 @@ impl Fleet {
     /// A worker that works on several messages for each run.
     fn worker(&mut self, tasks: &Arc<Tasks>, max_running: u32) -> Arc<Admission> {
         let admission = Admission::new(max_running, true);
-        let options = worker::Options {
+        let options = topic_worker::WorkerOptions {
             admission: admission.clone(),
-            drain: PATIENCE,
+            shutdown_timeout: PATIENCE,
             limits: Limits::default(),
             observer: Some(tasks.clone()),
         };
-        let worker = Worker::new(self.backend.clone(), tasks.clone(), "t".into(), options, self.shutdown.clone());
+        let worker = TopicWorker::new(self.backend.clone(), tasks.clone(), "t".into(), options, self.shutdown.clone());
         self.workers.push(tokio::spawn(worker.run()));
         admission
     }
@@ -132,7 +131,7 @@ impl Fleet {
     }
 
     async fn stop(self) {
-        self.shutdown.begin(Exit::Terminated);
+        self.shutdown.begin(StopReason::Requested);
         for worker in self.workers {
             worker.await.expect("no panic").expect("no error");
         }
@@ -184,7 +183,7 @@ async fn what_waits_behind_a_long_run_is_left_to_an_idle_worker() {
 async fn nothing_starts_once_the_worker_is_to_stop_and_what_waits_goes_back_at_once() {
     let (mut fleet, tasks) = (Fleet::new().await, Tasks::new());
     let (_, behind) = surprised(&mut fleet, &tasks).await;
-    fleet.shutdown.begin(Exit::Terminated);
+    fleet.shutdown.begin(StopReason::Requested);
     let runs = tasks.runs();
     let mut free = 0;
     while free < behind.len() {

@@ -49,7 +49,7 @@ use results::Results;
 use serve::Bounds;
 pub use token::{TOKEN_ENV, Token, TokenError};
 
-use crate::worker::Shutdown;
+use crate::topic_worker::Shutdown;
 
 /// A body that is larger is read as JSON on a thread of its own, one at a time: that takes up to a second, and up to forty times
 /// its size (16 MiB of `[0,0,…]`).

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::model::{CallHash, Root, check_name, hex};
 use brrr_protocol::options::{LONGEST, Options};
+use brrr_protocol::replay::Printed;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Store, Trap};
 
+use super::asking::RunReplay;
 use super::bindings::exports::brrr::worker::handler;
 use super::engine::{Core, Engine};
 use super::error::{LoadError, short};
@@ -201,7 +203,7 @@ async fn describe(
     template: &Template,
 ) -> Result<Vec<handler::Task>, LoadError> {
     let limits = RunLimits { wall: DESCRIBE_TIME, ..RunLimits::default() };
-    let printer = Printer::new(Arc::new(Nobody), "describe".into(), CallHash::from(""), None);
+    let printer = Printer::new(Arc::new(Nobody), "describe".into(), CallHash::from(""), Printed::default());
     // A slot of its own: runs of what is served meanwhile neither wait for it nor make it wait.
     let _slot = engine.describing.acquire().await;
     let deadline = Instant::now() + limits.wall;
@@ -212,6 +214,7 @@ async fn describe(
         attempt: 1,
         leaf: false,
         printer: printer.clone(),
+        replay: RunReplay::default(),
         memory: Budget::new(limits.memory),
         deadline,
         clock: None,

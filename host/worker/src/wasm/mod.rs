@@ -5,12 +5,13 @@
 //! - `world`: the worlds that a guest may be built for
 //! - `handler`: one run of a call; `state`: what such a run owns; `outcome`, `frames`: what its end means
 //! - `probe`: looks on, for `brrr-host test`
-//! - `calls`: what a guest asks of us (`wit/worker.wit`), `concurrent`: in the asynchronous world; `wasi`, `clocks`,
+//! - `calls`, `asking`: what a guest asks of us (`wit/worker.wit`), `concurrent`: in the asynchronous world; `wasi`, `clocks`,
 //!   `output`: what it asks of the system; `http`, `http_limits`, `client`: what it asks of others
 //!
 //! A guest is hostile until proven otherwise: it gets no files, network and environment but those that it was given
 //! ([`Grants`](crate::permissions::Grants)), and its memory, time, output and results are bounded. Nothing of it outlives a run, so a run can be dropped at any point.
 
+mod asking;
 mod bindings;
 mod cache;
 mod calls;
@@ -41,7 +42,7 @@ pub use engine::{Engine, EngineOptions};
 pub use error::LoadError;
 pub use guest::{Guest, LoadStage, Task};
 pub use handler::{Overrides, WasmHandler};
-pub use output::{LogLevel, Output, OutputLine, Stream, Touch, Touched};
+pub use output::{LogLevel, Output, OutputLine, Stream, Touch, Touched, TracingOutput};
 pub use probe::Probe;
 pub use world::World;
 

@@ -1,4 +1,4 @@
-//! The worker: receives messages, runs each in a task of its own, and drains when it is asked to stop.
+//! The worker: receives messages, runs each in a task of its own, and lets running calls end when it is asked to stop.
 //!
 //! - `admission`: what is received, what starts, what waits
 //! - `in_flight`: what this worker holds; `leases`: keeps it held; `preempt`: stops what nobody wants any more
@@ -34,7 +34,6 @@ use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
 use crate::disposition::Disposition;
-use crate::exit::Exit;
 pub use admission::Admission;
 use admission::Ticket;
 pub use announce::announce;
@@ -43,7 +42,7 @@ use in_flight::{Id, InFlight};
 use keyed_mutex::KeyedMutex;
 use leases::Leases;
 pub use redrive::redrive;
-pub use shutdown::Shutdown;
+pub use shutdown::{Shutdown, StopReason};
 pub use swappable_handler::SwappableHandler;
 
 /// How long a message may wait here for another one of the same call. Not longer: what waits takes the room of what could
@@ -52,21 +51,21 @@ const KEY_WAIT: Duration = Duration::from_secs(1);
 
 /// What a worker may do at once, and for how long.
 #[derive(Clone)]
-pub struct Options {
+pub struct WorkerOptions {
     /// Says what is received and what starts. The workers of a process share it.
     pub admission: Arc<Admission>,
     /// How long running calls may go on after the worker was asked to stop.
-    pub drain: Duration,
+    pub shutdown_timeout: Duration,
     pub limits: Limits,
     /// Told of what happens to calls and jobs.
     pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// A worker of one topic.
-pub struct Worker {
+pub struct TopicWorker {
     shared: Arc<Shared>,
     topic: Topic,
-    drain: Duration,
+    shutdown_timeout: Duration,
 }
 
 /// What the tasks of a worker share.
@@ -85,13 +84,13 @@ struct Shared {
     fatal: Mutex<Option<Error>>,
 }
 
-impl Worker {
+impl TopicWorker {
     #[must_use]
     pub fn new(
         backend: Arc<dyn Backend>,
         handler: impl Into<SwappableHandler>,
         topic: Topic,
-        options: Options,
+        options: WorkerOptions,
         shutdown: Shutdown,
     ) -> Self {
         let shared = Shared {
@@ -107,7 +106,7 @@ impl Worker {
             shutdown,
             fatal: Mutex::new(None),
         };
-        Self { shared: Arc::new(shared), topic, drain: options.drain }
+        Self { shared: Arc::new(shared), topic, shutdown_timeout: options.shutdown_timeout }
     }
 
     /// Works until it is asked to stop and what it held is finished or given back.
@@ -179,11 +178,11 @@ impl Worker {
     async fn finish(&self, mut all_done: mpsc::Receiver<()>) {
         // Whatever has not started gives its message back.
         self.shared.admission.close();
-        if tokio::time::timeout(self.drain, all_done.recv()).await.is_ok() {
+        if tokio::time::timeout(self.shutdown_timeout, all_done.recv()).await.is_ok() {
             return;
         }
         let receipts = self.shared.in_flight.abort_all();
-        tracing::warn!("{} calls did not end within {:?}; they are given back", receipts.len(), self.drain);
+        tracing::warn!("{} calls did not end within {:?}; they are given back", receipts.len(), self.shutdown_timeout);
         // They stop at their next await; a guest is interrupted for that.
         let _ = tokio::time::timeout(Duration::from_secs(1), all_done.recv()).await;
         for receipt in receipts {
@@ -269,8 +268,8 @@ impl Shared {
             Disposition::LetLeaseRunOut(error) => {
                 tracing::error!("{}: {error}; it comes back when its lease runs out", subject(delivery));
             }
-            Disposition::Stop(exit, error) => {
-                self.stop(exit, error);
+            Disposition::Stop(error) => {
+                self.stop(error);
                 self.give_back(delivery, Duration::ZERO).await;
             }
         }
@@ -278,7 +277,7 @@ impl Shared {
 
     async fn receive_failed(&self, error: Error, topic: &Topic) {
         match Err(error).into() {
-            Disposition::Stop(exit, error) => self.stop(exit, error),
+            Disposition::Stop(error) => self.stop(error),
             Disposition::GiveBack(error) | Disposition::LetLeaseRunOut(error) => {
                 let delay = self.backoff.failed(Instant::now());
                 tracing::warn!("receiving from topic {topic}: {error}; trying again in {delay:?}");
@@ -296,9 +295,9 @@ impl Shared {
         }
     }
 
-    fn stop(&self, exit: Exit, error: Error) {
+    fn stop(&self, error: Error) {
         self.fatal.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.shutdown.begin(exit);
+        self.shutdown.begin(StopReason::Failed);
     }
 
     async fn give_back(&self, delivery: &Delivery, delay: Duration) {

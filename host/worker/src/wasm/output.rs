@@ -6,9 +6,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use brrr_protocol::Result;
 use brrr_protocol::model::CallHash;
-use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::replay::Printed;
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
@@ -31,6 +30,23 @@ pub trait Output: Send + Sync {
     /// Takes note that a run reached for something outside of it that it is allowed: once for each kind, in each run of a
     /// call. Of a call that is no leaf, each replay does so again. By default nothing.
     fn touched(&self, _: Touched<'_>) {}
+}
+
+/// Passes what guests print on to `tracing`, with the task and the call.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TracingOutput;
+
+impl Output for TracingOutput {
+    fn write(&self, line: OutputLine<'_>) {
+        let (task, call, text) = (line.task, line.call.short(), crate::text::line(line.text));
+        match line.stream {
+            Stream::Log(LogLevel::Trace) => tracing::trace!(task, call, "{text}"),
+            Stream::Log(LogLevel::Debug) => tracing::debug!(task, call, "{text}"),
+            Stream::Log(LogLevel::Warn) => tracing::warn!(task, call, "{text}"),
+            Stream::Log(LogLevel::Error) => tracing::error!(task, call, "{text}"),
+            Stream::Stdout | Stream::Stderr | Stream::Log(LogLevel::Info) => tracing::info!(task, call, "{text}"),
+        }
+    }
 }
 
 /// What a run reached for.
@@ -80,8 +96,7 @@ pub enum LogLevel {
     Error,
 }
 
-/// What a run prints, and its replay, which knows what was printed before. Shared with the streams that WASI has handed
-/// to the guest.
+/// What a run prints. Shared with the streams that WASI has handed to the guest.
 #[derive(Clone)]
 pub(super) struct Printer(Arc<Mutex<Inner>>);
 
@@ -89,8 +104,7 @@ struct Inner {
     output: Arc<dyn Output>,
     task: Arc<str>,
     call: CallHash,
-    /// `None` while a poll has it, and for runs that are no call's. See `Lent`.
-    replay: Option<Replay>,
+    progress: Printed,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     printed: usize,
@@ -99,12 +113,12 @@ struct Inner {
 }
 
 impl Printer {
-    pub fn new(output: Arc<dyn Output>, task: Arc<str>, call: CallHash, replay: Option<Replay>) -> Self {
+    pub fn new(output: Arc<dyn Output>, task: Arc<str>, call: CallHash, progress: Printed) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             output,
             task,
             call,
-            replay,
+            progress,
             stdout: Vec::new(),
             stderr: Vec::new(),
             printed: 0,
@@ -113,20 +127,9 @@ impl Printer {
         })))
     }
 
-    /// Lends the replay to a poll, during which a guest can't print. It comes back also from a poll that is dropped half-way,
-    /// because the run's time is up.
-    pub fn lend_replay(&self) -> Option<Lent<'_>> {
-        let replay = self.lock().replay.take()?;
-        Some(Lent { printer: self, replay: Some(replay) })
-    }
-
-    /// The replay, for who has no more use for the printer. `None`: of no call, or a poll panicked.
-    pub fn take_replay(&self) -> Option<Replay> {
-        self.lock().replay.take()
-    }
-
-    pub fn has_replay(&self) -> bool {
-        self.lock().replay.is_some()
+    /// How far the output has come, for the replay to remember.
+    pub fn progress(&self) -> Printed {
+        self.lock().progress
     }
 
     pub fn log(&self, level: LogLevel, message: &str) {
@@ -184,28 +187,6 @@ impl Printer {
     }
 }
 
-/// A replay while a poll has it.
-pub(super) struct Lent<'p> {
-    printer: &'p Printer,
-    replay: Option<Replay>,
-}
-
-impl Lent<'_> {
-    pub async fn poll(&mut self, calls: Vec<Invocation>, need: Option<u32>) -> Result<Polled> {
-        let Some(replay) = &mut self.replay else { unreachable!("only dropping takes it") };
-        replay.poll(calls, need).await
-    }
-}
-
-impl Drop for Lent<'_> {
-    fn drop(&mut self) {
-        // Nobody knows in what state a panic has left it.
-        if !std::thread::panicking() {
-            self.printer.lock().replay = self.replay.take();
-        }
-    }
-}
-
 impl Inner {
     fn partial(&mut self, stream: Stream) -> &mut Vec<u8> {
         if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr }
@@ -252,7 +233,7 @@ impl Inner {
             self.remember(line);
         }
         let length = line.len() + 1;
-        let before = self.replay.as_mut().map_or(0, |replay| replay.already_printed(length));
+        let before = self.progress.already_printed(length);
         if before >= length {
             return;
         }

@@ -7,8 +7,6 @@ use brrr_protocol::records::JobState;
 use brrr_protocol::step::Step;
 use brrr_protocol::{Error, ErrorKind, Result};
 
-use crate::exit::Exit;
-
 /// What is left to do after a step.
 #[derive(Debug)]
 pub enum Disposition {
@@ -28,7 +26,7 @@ pub enum Disposition {
     /// that a message which always does this ends among the dead letters.
     LetLeaseRunOut(Error),
     /// No message can succeed until a person has seen to the backend.
-    Stop(Exit, Error),
+    Stop(Error),
 }
 
 impl From<Result<Step>> for Disposition {
@@ -51,7 +49,7 @@ impl From<Result<Step>> for Disposition {
                 | ErrorKind::ReadOnly
                 | ErrorKind::Corrupt
                 | ErrorKind::NewerSchema
-                | ErrorKind::NotSetUp => Self::Stop((&error).into(), error),
+                | ErrorKind::NotSetUp => Self::Stop(error),
                 // A newer worker may be the next to get it.
                 ErrorKind::Config
                 | ErrorKind::Malformed
@@ -84,13 +82,13 @@ mod tests {
     #[test]
     fn only_what_a_person_must_see_to_stops_the_worker() {
         assert!(matches!(of(ErrorKind::Unavailable), Disposition::GiveBack(_)));
-        assert!(matches!(of(ErrorKind::Full), Disposition::Stop(Exit::Full, _)));
+        assert!(matches!(of(ErrorKind::Full), Disposition::Stop(_)));
         for kind in [ErrorKind::Full, ErrorKind::ReadOnly] {
             let of_a_server = Disposition::from(Err(Error::new(kind, "redis", "do it", "it broke")));
             assert!(matches!(of_a_server, Disposition::GiveBack(_)), "{kind:?}");
         }
         assert!(matches!(of(ErrorKind::Limit), Disposition::LetLeaseRunOut(_)), "a topic that can't take messages");
-        assert!(matches!(of(ErrorKind::NewerSchema), Disposition::Stop(Exit::NewerSchema, _)));
+        assert!(matches!(of(ErrorKind::NewerSchema), Disposition::Stop(_)));
         assert!(matches!(of(ErrorKind::Internal), Disposition::LetLeaseRunOut(_)));
     }
 

@@ -49,12 +49,12 @@ struct Setup {
 }
 
 impl Setup {
-    async fn start(handler: Fragile, max_running: u32, drain: Duration) -> Self {
+    async fn start(handler: Fragile, max_running: u32, shutdown_timeout: Duration) -> Self {
         let backend = brrr_backends::open("memory:?lease=200ms").await.expect("a backend");
         let (handler, shutdown) = (Arc::new(handler), Shutdown::default());
         let admission = Admission::new(max_running, false);
         let options = super::Options { admission, drain, limits: Limits::default(), observer: None };
-        let worker = Worker::new(backend.clone(), handler.clone(), "t".into(), options, shutdown.clone());
+        let worker = TopicWorker::new(backend.clone(), handler.clone(), "t".into(), options, shutdown.clone());
         Self { backend, handler, shutdown, worker: tokio::spawn(worker.run()) }
     }
 
@@ -79,7 +79,7 @@ async fn a_panic_costs_one_delivery() {
     let outcome = Client::new(it.backend.clone()).wait(&root, &hash, now).await.expect("an outcome");
     assert_eq!(outcome, Ok("1".into()));
     assert_eq!(it.handler.runs.load(Ordering::SeqCst), 2);
-    it.shutdown.begin(Exit::Terminated);
+    it.shutdown.begin(StopReason::Requested);
     it.worker.await.expect("no panic").expect("no error");
 }
 
@@ -93,7 +93,7 @@ async fn no_more_is_held_than_can_soon_be_run() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(it.handler.runs.load(Ordering::SeqCst), 2);
     assert_eq!(it.free().await, 20 - 2, "only those that run");
-    it.shutdown.begin(Exit::Terminated);
+    it.shutdown.begin(StopReason::Requested);
     (&mut it.worker).await.expect("no panic").expect("no error");
     assert_eq!(it.free().await, 2, "given back at once");
 }
@@ -112,7 +112,7 @@ async fn a_run_whose_job_is_over_is_stopped_and_nothing_of_it_is_left() {
     while it.backend.queue().depth(&"t".into()).await.expect("a queue") > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    it.shutdown.begin(Exit::Terminated);
+    it.shutdown.begin(StopReason::Requested);
     (&mut it.worker).await.expect("no panic").expect("no error");
     assert_eq!(it.handler.runs.load(Ordering::SeqCst), 1);
 }

@@ -8,14 +8,16 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
+use super::asking::RunReplay;
+use super::bindings::brrr::worker::tasks;
 use super::clocks::Clock;
-use super::concurrent::Waiting;
 use super::files::OpenFiles;
 use super::http::{Access, Http, InFlight};
 use super::http_limits;
 use super::output::Printer;
 use super::probe::Probe;
 use super::wasi;
+use crate::batch::AwaitedCalls;
 
 /// The data of one run's store. Made for every run, so what only some guests use is made when they do.
 pub(super) struct State {
@@ -27,6 +29,7 @@ pub(super) struct State {
     /// Calls nobody, and so never runs again from the start: gets the real clock and random numbers.
     pub leaf: bool,
     pub printer: Printer,
+    pub replay: RunReplay,
     pub memory: Budget,
     pub deadline: Instant,
     pub clock: Option<Clock>,
@@ -34,7 +37,7 @@ pub(super) struct State {
     pub wasi: Option<Box<WasiCtx>>,
     pub open_files: OpenFiles,
     /// What a guest of the asynchronous world waits for.
-    pub waiting: Option<Arc<Waiting>>,
+    pub waiting: Option<Arc<AwaitedCalls<tasks::Outcome>>>,
     pub access: Arc<Access>,
     pub http: Option<Box<Http>>,
     pub in_flight: Option<InFlight>,

@@ -7,38 +7,30 @@
 //! Outcomes come back in the order in which the calls were made; since the guest runs on one thread, and everything else
 //! that it sees is replayed, so is what it does next.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
-use brrr_protocol::replay::Invocation;
 use wasmtime::Store;
 use wasmtime::component::{Accessor, HasSelf, Linker};
 
+use super::asking::ask;
 use super::bindings::concurrent::Worker;
 use super::bindings::concurrent::brrr::worker::{control, log, tasks};
 use super::bindings::concurrent::exports::brrr::worker::handler as theirs;
 use super::bindings::exports::brrr::worker::handler;
-use super::calls::{ask, invocation, may_call};
+use super::calls::{invocation, may_call};
 use super::outcome::Returned;
-use super::output::{LogLevel, Printer};
+use super::output::LogLevel;
 use super::state::State;
+use crate::batch::{Alarm, AwaitedCalls, Batch};
 
 /// All of the handler waits, but for no call: nothing could ever wake it.
 #[derive(Debug, thiserror::Error)]
 #[error("it waits for something that is no call, and nothing could wake it")]
 pub(super) struct Stuck;
-
-/// What a guest waits for takes more of the host's memory than it may hand over at once.
-#[derive(Debug, thiserror::Error)]
-#[error("it waits for more calls at once than fit")]
-pub(super) struct TooMuch;
-
-/// What a call takes beside its payload: a bound for the memory of calls without one.
-const CALL: usize = 256;
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Worker::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
@@ -46,9 +38,9 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 
 /// Runs a call to its end, or to where it waits.
 pub(super) async fn handle(guest: &Worker, store: &mut Store<State>, request: &handler::Request) -> Returned {
-    let waiting = Arc::new(Waiting::new(store.hostcall_fuel()));
+    let waiting = Arc::new(AwaitedCalls::new(store.hostcall_fuel()));
     store.data_mut().waiting = Some(waiting.clone());
-    let printer = store.data().printer.clone();
+    let replay = store.data().replay.clone();
     let request = to_guest(request);
     let came_to_the_call = AtomicBool::new(false);
     let run = store.run_concurrent(async |accessor| {
@@ -85,167 +77,16 @@ pub(super) async fn handle(guest: &Worker, store: &mut Store<State>, request: &h
         .await;
         match progress {
             Some(returned) => return Ok(returned??.map_err(from_guest)),
-            None => waiting.answer(&printer).await?,
-        }
-    }
-}
-
-/// Wakes whoever polls, and remembers it.
-#[derive(Default)]
-struct Alarm {
-    rung: AtomicBool,
-    sleeper: Mutex<Option<Waker>>,
-}
-
-impl Alarm {
-    fn set(&self, sleeper: &Waker) {
-        let mut known = self.sleeper.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.as_ref().is_none_or(|known| !known.will_wake(sleeper)) {
-            *known = Some(sleeper.clone());
-        }
-    }
-
-    fn silence(&self) {
-        self.rung.store(false, SeqCst);
-    }
-
-    fn has_rung(&self) -> bool {
-        self.rung.load(SeqCst)
-    }
-}
-
-impl Wake for Alarm {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.rung.store(true, SeqCst);
-        if let Some(sleeper) = &*self.sleeper.lock().unwrap_or_else(PoisonError::into_inner) {
-            sleeper.wake_by_ref();
-        }
-    }
-}
-
-/// What a run waits for.
-pub(super) struct Waiting {
-    inner: Mutex<Inner>,
-    /// Bytes of calls that may wait at once.
-    most: usize,
-}
-
-#[derive(Default)]
-struct Inner {
-    calls: Vec<(Invocation, Arc<Slot<tasks::Outcome>>)>,
-    races: VecDeque<Race>,
-    bytes: usize,
-}
-
-struct Race {
-    calls: Vec<Invocation>,
-    need: u32,
-    slot: Arc<Slot<Outcomes>>,
-}
-
-type Outcomes = Vec<Option<tasks::Outcome>>;
-
-impl Waiting {
-    fn new(most: usize) -> Self {
-        Self { inner: Mutex::default(), most }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Room for these calls.
-    fn reserve(&self, calls: &[Invocation]) -> Result<MutexGuard<'_, Inner>, TooMuch> {
-        let mut inner = self.lock();
-        inner.bytes += calls.iter().map(|call| CALL + call.task.len() + call.payload.len()).sum::<usize>();
-        if inner.bytes > self.most { Err(TooMuch) } else { Ok(inner) }
-    }
-
-    fn call(&self, call: Invocation) -> Result<Arc<Slot<tasks::Outcome>>, TooMuch> {
-        let slot = Arc::new(Slot::default());
-        self.reserve(std::slice::from_ref(&call))?.calls.push((call, slot.clone()));
-        Ok(slot)
-    }
-
-    fn race(&self, calls: Vec<Invocation>, need: u32) -> Result<Arc<Slot<Outcomes>>, TooMuch> {
-        let slot = Arc::new(Slot::default());
-        self.reserve(&calls)?.races.push_back(Race { calls, need, slot: slot.clone() });
-        Ok(slot)
-    }
-
-    /// Asks for all that is waited for, and lets the guest know.
-    ///
-    /// # Errors
-    /// `Suspended` when not all of it has ended.
-    async fn answer(&self, printer: &Printer) -> wasmtime::Result<()> {
-        let calls = {
-            let mut inner = self.lock();
-            if inner.races.is_empty() {
-                inner.bytes = 0;
-            }
-            std::mem::take(&mut inner.calls)
-        };
-        // What the guest has let go of has one owner left.
-        let (calls, slots): (Vec<_>, Vec<_>) =
-            calls.into_iter().filter(|(_, slot)| Arc::strong_count(slot) > 1).unzip();
-        if !calls.is_empty() {
-            for (slot, outcome) in slots.iter().zip(ask(printer, calls, None).await?) {
-                // All were asked for, so all are there.
-                if let Some(outcome) = outcome {
-                    slot.fill(outcome);
-                }
-            }
-            return Ok(());
-        }
-        loop {
-            let Some(race) = self.lock().races.pop_front() else { return Err(Stuck.into()) };
-            if Arc::strong_count(&race.slot) > 1 {
-                race.slot.fill(ask(printer, race.calls, Some(race.need)).await?);
-                return Ok(());
+            None => {
+                let Batch { calls, need, slots } = waiting.next().ok_or(Stuck)?;
+                slots.fill(ask(&replay, calls, need).await?);
             }
         }
-    }
-}
-
-/// Where a call of the guest finds what it waits for.
-struct Slot<T>(Mutex<(Option<T>, Option<Waker>)>);
-
-impl<T> Default for Slot<T> {
-    fn default() -> Self {
-        Self(Mutex::new((None, None)))
-    }
-}
-
-impl<T> Slot<T> {
-    fn fill(&self, outcome: T) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.0 = Some(outcome);
-        if let Some(waker) = slot.1.take() {
-            waker.wake();
-        }
-    }
-
-    async fn filled(&self) -> T {
-        poll_fn(|context| {
-            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match slot.0.take() {
-                Some(outcome) => Poll::Ready(outcome),
-                None => {
-                    slot.1 = Some(context.waker().clone());
-                    Poll::Pending
-                }
-            }
-        })
-        .await
     }
 }
 
 /// Where calls of this run wait.
-fn waiting(state: &State) -> wasmtime::Result<Arc<Waiting>> {
+fn waiting(state: &State) -> wasmtime::Result<Arc<AwaitedCalls<tasks::Outcome>>> {
     may_call(state)?;
     state.waiting.clone().ok_or_else(|| super::calls::MayNotPoll(super::calls::FROM_DESCRIBE).into())
 }
@@ -261,7 +102,7 @@ impl<T: Send> tasks::HostWithStore<T> for HasSelf<State> {
         accessor: &Accessor<T, Self>,
         calls: Vec<tasks::Invocation>,
         need: u32,
-    ) -> wasmtime::Result<Outcomes> {
+    ) -> wasmtime::Result<Vec<Option<tasks::Outcome>>> {
         let waiting = accessor.with(|mut store| waiting(store.get()))?;
         let calls = calls.into_iter().map(invocation).collect::<Result<Vec<_>, _>>()?;
         let slot = waiting.race(calls, need)?;

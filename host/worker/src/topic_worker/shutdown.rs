@@ -7,13 +7,46 @@ use std::thread;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::exit::Exit;
+/// Why a worker stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// Ctrl-C (SIGINT).
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+    /// SIGHUP.
+    HangUp,
+    /// The program that the worker is part of asked for it.
+    Requested,
+    /// Nobody reads the worker's output any more.
+    OutputClosed,
+    /// The backend needs a person. The worker returns the error.
+    Failed,
+}
+
+impl StopReason {
+    /// The signal's name, if it was one.
+    #[must_use]
+    pub fn signal(self) -> Option<&'static str> {
+        match self {
+            Self::Interrupt => Some("Ctrl-C"),
+            Self::Terminate => Some("SIGTERM"),
+            Self::HangUp => Some("SIGHUP"),
+            Self::Requested | Self::OutputClosed | Self::Failed => None,
+        }
+    }
+
+    /// Does a second one mean that the process is to stop at once?
+    fn counts_twice(self) -> bool {
+        self != Self::HangUp
+    }
+}
 
 /// Something that can be told to stop, and waited for.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     // The sender is kept in every clone, so that waiting never ends because the other side went away.
-    sender: watch::Sender<Option<Exit>>,
+    sender: watch::Sender<Option<StopReason>>,
 }
 
 impl Default for Shutdown {
@@ -23,15 +56,16 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// One that listens to signals. `first` is called at the first one, `second` just before the process ends.
+    /// One that listens to signals. `first` is called at the first one. `second` is called at the second one, and may end the
+    /// process: nothing is lost, because what is being worked on comes back when its lease runs out.
     ///
     /// A thread of its own listens: a runtime whose threads are all busy with guests would hear a signal late.
     ///
     /// # Errors
     /// When the operating system refuses the thread or the handlers.
     pub fn on_signals(
-        first: impl Fn(&str) + Send + 'static,
-        second: impl Fn(&str) + Send + 'static,
+        first: impl Fn(StopReason) + Send + 'static,
+        second: impl Fn(StopReason) + Send + 'static,
     ) -> std::io::Result<Self> {
         let shutdown = Self::default();
         let told = shutdown.clone();
@@ -39,15 +73,13 @@ impl Shutdown {
         let mut asked = false;
         listen(move |signal| {
             let again = asked;
-            asked |= signal.is_asked_for();
+            asked |= signal.counts_twice();
             if !begun {
                 begun = true;
-                first(signal.name());
-                told.begin(signal.exit());
-            } else if again && signal.is_asked_for() {
-                second(signal.name());
-                // Nothing is lost: what was being worked on comes back when its lease runs out.
-                std::process::exit(signal.exit().code().into());
+                first(signal);
+                told.begin(signal);
+            } else if again && signal.counts_twice() {
+                second(signal);
             }
         })?;
         Ok(shutdown)
@@ -60,12 +92,12 @@ impl Shutdown {
     pub fn on_any_signal() -> std::io::Result<Self> {
         let shutdown = Self::default();
         let told = shutdown.clone();
-        listen(move |signal| told.begin(signal.exit()))?;
+        listen(move |signal| told.begin(signal))?;
         Ok(shutdown)
     }
 
     /// Asks to stop; the first reason stands.
-    pub fn begin(&self, why: Exit) {
+    pub fn begin(&self, why: StopReason) {
         self.sender.send_if_modified(|reason| {
             reason.is_none() && {
                 *reason = Some(why);
@@ -76,54 +108,23 @@ impl Shutdown {
 
     /// Why it was asked to stop; `None`: it was not.
     #[must_use]
-    pub fn begun(&self) -> Option<Exit> {
+    pub fn begun(&self) -> Option<StopReason> {
         *self.sender.borrow()
     }
 
     /// Returns once it was asked to stop, with the reason.
-    pub async fn wait(&self) -> Exit {
+    pub async fn wait(&self) -> StopReason {
         let mut receiver = self.sender.subscribe();
         match receiver.wait_for(Option::is_some).await {
-            Ok(reason) => reason.unwrap_or(Exit::Fault),
+            Ok(reason) => reason.unwrap_or(StopReason::Requested),
             // Can't be: `self` holds a sender.
-            Err(_) => Exit::Fault,
+            Err(_) => StopReason::Requested,
         }
-    }
-}
-
-/// What asks a process to end.
-#[derive(Clone, Copy)]
-enum Asked {
-    Interrupt,
-    Terminate,
-    HangUp,
-}
-
-impl Asked {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Interrupt => "Ctrl-C",
-            Self::Terminate => "SIGTERM",
-            Self::HangUp => "SIGHUP",
-        }
-    }
-
-    /// The exit code that stands for it.
-    fn exit(self) -> Exit {
-        match self {
-            Self::Interrupt => Exit::Interrupted,
-            Self::Terminate | Self::HangUp => Exit::Terminated,
-        }
-    }
-
-    /// Does somebody mean it a second time when it comes a second time?
-    fn is_asked_for(self) -> bool {
-        !matches!(self, Self::HangUp)
     }
 }
 
 /// Calls `heard` at each signal.
-fn listen(mut heard: impl FnMut(Asked) + Send + 'static) -> std::io::Result<()> {
+fn listen(mut heard: impl FnMut(StopReason) + Send + 'static) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     // Registered before anybody can rely on it, not whenever the thread gets to run.
     let (mut interrupt, mut terminate, mut hang_up) = {
@@ -135,9 +136,9 @@ fn listen(mut heard: impl FnMut(Asked) + Send + 'static) -> std::io::Result<()> 
         runtime.block_on(async {
             loop {
                 let signal = tokio::select! {
-                    _ = interrupt.recv() => Asked::Interrupt,
-                    _ = terminate.recv() => Asked::Terminate,
-                    Some(_) = async { hang_up.as_mut()?.recv().await } => Asked::HangUp,
+                    _ = interrupt.recv() => StopReason::Interrupt,
+                    _ = terminate.recv() => StopReason::Terminate,
+                    Some(_) = async { hang_up.as_mut()?.recv().await } => StopReason::HangUp,
                 };
                 heard(signal);
             }

@@ -1,0 +1,199 @@
+//! Calls that a run awaits one by one and that are asked for together, when none of the run can go on.
+//!
+//! Each awaited call has a slot. Whoever drives the run finds out that all of it waits, asks its replay for everything that has a
+//! slot, and fills the slots.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Wake, Waker};
+
+use brrr_protocol::replay::Invocation;
+
+/// What a call takes beside its payload: a bound for the memory of calls without one.
+const CALL: usize = 256;
+
+/// The calls that a run waits for take more of the host's memory than it may hand over at once.
+#[derive(Debug, thiserror::Error)]
+#[error("it waits for more calls at once than fit")]
+pub(crate) struct TooMuch;
+
+/// The calls that a run waits for. `O` is what a call comes to.
+pub(crate) struct AwaitedCalls<O> {
+    inner: Mutex<Inner<O>>,
+    /// Bytes of calls that may wait at once.
+    most: usize,
+}
+
+struct Inner<O> {
+    calls: Vec<(Invocation, Arc<Slot<O>>)>,
+    races: VecDeque<Race<O>>,
+    bytes: usize,
+}
+
+struct Race<O> {
+    calls: Vec<Invocation>,
+    need: u32,
+    slot: Arc<Slot<Vec<Option<O>>>>,
+}
+
+impl<O> AwaitedCalls<O> {
+    pub fn new(most: usize) -> Self {
+        let inner = Inner { calls: Vec::new(), races: VecDeque::new(), bytes: 0 };
+        Self { inner: Mutex::new(inner), most }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner<O>> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Room for these calls.
+    fn reserve(&self, calls: &[Invocation]) -> Result<MutexGuard<'_, Inner<O>>, TooMuch> {
+        let mut inner = self.lock();
+        inner.bytes += calls.iter().map(|call| CALL + call.task.len() + call.payload.len()).sum::<usize>();
+        if inner.bytes > self.most { Err(TooMuch) } else { Ok(inner) }
+    }
+
+    /// Adds a call.
+    pub fn call(&self, call: Invocation) -> Result<Arc<Slot<O>>, TooMuch> {
+        let slot = Arc::new(Slot::default());
+        self.reserve(std::slice::from_ref(&call))?.calls.push((call, slot.clone()));
+        Ok(slot)
+    }
+
+    /// Adds calls of which `need` are waited for.
+    pub fn race(&self, calls: Vec<Invocation>, need: u32) -> Result<Arc<Slot<Vec<Option<O>>>>, TooMuch> {
+        let slot = Arc::new(Slot::default());
+        self.reserve(&calls)?.races.push_back(Race { calls, need, slot: slot.clone() });
+        Ok(slot)
+    }
+
+    /// Is any call waited for?
+    pub fn is_empty(&self) -> bool {
+        let inner = self.lock();
+        inner.calls.is_empty() && inner.races.is_empty()
+    }
+
+    /// What is to be asked for next: all calls that are waited for, or else one race. `None`: nothing is.
+    pub fn next(&self) -> Option<Batch<O>> {
+        let mut inner = self.lock();
+        if inner.races.is_empty() {
+            inner.bytes = 0;
+        }
+        // The slot of a call that the run has dropped has one owner left.
+        let calls = std::mem::take(&mut inner.calls);
+        let (calls, slots): (Vec<_>, Vec<_>) =
+            calls.into_iter().filter(|(_, slot)| Arc::strong_count(slot) > 1).unzip();
+        if !calls.is_empty() {
+            return Some(Batch { calls, need: None, slots: Slots::Each(slots) });
+        }
+        loop {
+            let Race { calls, need, slot } = inner.races.pop_front()?;
+            if Arc::strong_count(&slot) > 1 {
+                return Some(Batch { calls, need: Some(need), slots: Slots::Race(slot) });
+            }
+        }
+    }
+}
+
+/// Calls that are asked for together.
+pub(crate) struct Batch<O> {
+    pub calls: Vec<Invocation>,
+    /// How many outcomes are needed; `None`: all.
+    pub need: Option<u32>,
+    pub slots: Slots<O>,
+}
+
+/// Where the outcomes of a batch go.
+pub(crate) enum Slots<O> {
+    Each(Vec<Arc<Slot<O>>>),
+    Race(Arc<Slot<Vec<Option<O>>>>),
+}
+
+impl<O> Slots<O> {
+    /// Hands over the outcomes, in the order of the calls.
+    pub fn fill(self, outcomes: Vec<Option<O>>) {
+        match self {
+            // All were asked for, so all are there.
+            Self::Each(slots) => {
+                for (slot, outcome) in slots.iter().zip(outcomes) {
+                    if let Some(outcome) = outcome {
+                        slot.fill(outcome);
+                    }
+                }
+            }
+            Self::Race(slot) => slot.fill(outcomes),
+        }
+    }
+}
+
+/// Where an awaited call finds its outcome.
+pub(crate) struct Slot<T>(Mutex<(Option<T>, Option<Waker>)>);
+
+impl<T> Default for Slot<T> {
+    fn default() -> Self {
+        Self(Mutex::new((None, None)))
+    }
+}
+
+impl<T> Slot<T> {
+    pub fn fill(&self, outcome: T) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.0 = Some(outcome);
+        if let Some(waker) = slot.1.take() {
+            waker.wake();
+        }
+    }
+
+    pub async fn filled(&self) -> T {
+        poll_fn(|context| {
+            let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            match slot.0.take() {
+                Some(outcome) => Poll::Ready(outcome),
+                None => {
+                    slot.1 = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// A waker that passes the wake-up on, and remembers it.
+#[derive(Default)]
+pub(crate) struct Alarm {
+    rung: AtomicBool,
+    sleeper: Mutex<Option<Waker>>,
+}
+
+impl Alarm {
+    pub fn set(&self, sleeper: &Waker) {
+        let mut known = self.sleeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_ref().is_none_or(|known| !known.will_wake(sleeper)) {
+            *known = Some(sleeper.clone());
+        }
+    }
+
+    pub fn silence(&self) {
+        self.rung.store(false, SeqCst);
+    }
+
+    pub fn has_rung(&self) -> bool {
+        self.rung.load(SeqCst)
+    }
+}
+
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.rung.store(true, SeqCst);
+        if let Some(sleeper) = &*self.sleeper.lock().unwrap_or_else(PoisonError::into_inner) {
+            sleeper.wake_by_ref();
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! From what a program says of its worker to a worker that is ready to run.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_backends::BackendConfig;
+use brrr_protocol::events::Observer;
+use brrr_protocol::model::{Topic, check_name, check_topic};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::Backend;
+use brrr_protocol::step::{CallTopics, Limits};
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::gateway::Token;
+use crate::native::{self, Call, HandlerResult, NativeHandler};
+use crate::permissions::{PermissionError, Permissions};
+use crate::served::{HandlerSet, ServedTopic};
+use crate::topic_worker::{Admission, Shutdown, WorkerOptions, announce};
+use crate::wasm::{Engine, EngineOptions, Guest, LoadError, Output, Overrides, RunLimits, TracingOutput, WasmHandler};
+use crate::worker::{GatewayPlan, Worker};
+
+/// Why a worker can't be built, or has stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Backend(#[from] brrr_protocol::Error),
+    #[error(transparent)]
+    Component(#[from] LoadError),
+    #[error(transparent)]
+    Permission(#[from] PermissionError),
+    /// The builder was told something that can't be.
+    #[error("{0}")]
+    Setup(String),
+    /// The system refused a thread or signal handlers.
+    #[error("the system refuses what a worker needs: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// What a worker is to be. See [`Worker::builder`].
+#[must_use = "a worker runs when it is built and run"]
+pub struct WorkerBuilder {
+    backend: BackendSource,
+    topics: Vec<TopicPlan>,
+    served: Vec<ServedTopic>,
+    limits: RunLimits,
+    overrides: Overrides,
+    max_running: u32,
+    call_limits: Limits,
+    call_topics: Vec<Topic>,
+    shutdown_timeout: Duration,
+    repair_interval: Option<Duration>,
+    output: Arc<dyn Output>,
+    observer: Option<Arc<dyn Observer>>,
+    gateway: Option<GatewayPlan>,
+    shutdown: Option<Shutdown>,
+    /// The first mistake of the calls so far.
+    mistake: Option<String>,
+}
+
+enum BackendSource {
+    Config(BackendConfig),
+    Open(Arc<dyn Backend>),
+}
+
+/// A topic, and what is to handle its tasks.
+struct TopicPlan {
+    topic: Topic,
+    components: Vec<(PathBuf, Permissions)>,
+    handlers: Vec<(String, Options, native::Function)>,
+}
+
+impl Default for WorkerBuilder {
+    fn default() -> Self {
+        Self {
+            backend: BackendSource::Config(BackendConfig::default()),
+            topics: Vec::new(),
+            served: Vec::new(),
+            limits: RunLimits::default(),
+            overrides: Overrides::default(),
+            max_running: default_max_running(),
+            call_limits: Limits::default(),
+            call_topics: Vec::new(),
+            shutdown_timeout: Duration::from_secs(25),
+            repair_interval: Some(Duration::from_mins(10)),
+            output: Arc::new(TracingOutput),
+            observer: None,
+            gateway: None,
+            shutdown: None,
+            mistake: None,
+        }
+    }
+}
+
+impl WorkerBuilder {
+    /// Where messages and records are kept: `memory:`, `sqlite:app.db`, `redis://HOST`, … Unless given: `sqlite:.brrr/state.db`.
+    pub fn backend(self, url: impl Into<String>) -> Self {
+        self.backend_config(BackendConfig::at(url))
+    }
+
+    /// Where messages, records and counters are kept, one place for each.
+    pub fn backend_config(self, config: BackendConfig) -> Self {
+        Self { backend: BackendSource::Config(config), ..self }
+    }
+
+    /// A backend that is open already, to share it with the rest of the program.
+    pub fn open_backend(self, backend: Arc<dyn Backend>) -> Self {
+        Self { backend: BackendSource::Open(backend), ..self }
+    }
+
+    /// The topic that the components and handlers named from here on belong to. A worker may have several.
+    pub fn topic(mut self, topic: impl Into<String>) -> Self {
+        let topic = topic.into();
+        if let Err(reason) = check_topic(&topic) {
+            self.mistaken(reason);
+        }
+        let topic = Topic::from(topic);
+        if let Some(place) = self.topics.iter().position(|plan| plan.topic == topic) {
+            let plan = self.topics.remove(place);
+            self.topics.push(plan);
+        } else {
+            self.topics.push(TopicPlan { topic, components: Vec::new(), handlers: Vec::new() });
+        }
+        self
+    }
+
+    /// Serves the tasks of a component, which may touch nothing outside of itself.
+    pub fn component(self, path: impl AsRef<Path>) -> Self {
+        self.component_with(path, Permissions::default())
+    }
+
+    /// Serves the tasks of a component, which may touch what `permissions` say.
+    pub fn component_with(mut self, path: impl AsRef<Path>, permissions: Permissions) -> Self {
+        let path = path.as_ref().to_path_buf();
+        match self.topics.last_mut() {
+            Some(plan) => plan.components.push((path, permissions)),
+            None => self.mistaken(format!("{}: name its topic first, with `topic`", path.display())),
+        }
+        self
+    }
+
+    /// Handles a task by an async function. Its value is encoded as JSON.
+    pub fn handler<F, Running, T>(self, task: impl Into<String>, handler: F) -> Self
+    where
+        F: Fn(Call) -> Running + Send + Sync + 'static,
+        Running: Future<Output = HandlerResult<T>> + Send + 'static,
+        T: Serialize,
+    {
+        self.handler_with(task, Options::default(), handler)
+    }
+
+    /// Handles a task by an async function, with options such as its retries.
+    pub fn handler_with<F, Running, T>(mut self, task: impl Into<String>, options: Options, handler: F) -> Self
+    where
+        F: Fn(Call) -> Running + Send + Sync + 'static,
+        Running: Future<Output = HandlerResult<T>> + Send + 'static,
+        T: Serialize,
+    {
+        let task = task.into();
+        if let Err(reason) = check_name("the task's name", &task) {
+            self.mistaken(reason);
+        }
+        match self.topics.last_mut() {
+            Some(plan) => plan.handlers.push((task, options, native::function(handler))),
+            None => self.mistaken(format!("the task {task}: name its topic first, with `topic`")),
+        }
+        self
+    }
+
+    /// Serves a topic by a handler of your own.
+    pub fn serve(mut self, topic: ServedTopic) -> Self {
+        self.served.push(topic);
+        self
+    }
+
+    /// The memory, time and result that one run may take.
+    pub fn run_limits(self, limits: RunLimits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Options of tasks by their names, before those that components give; `*`: of all others.
+    pub fn task_options(self, options: Overrides) -> Self {
+        Self { overrides: options, ..self }
+    }
+
+    /// How many runs there may be at once. Unless given: eight for each core.
+    pub fn max_running(self, runs: u32) -> Self {
+        Self { max_running: runs.max(1), ..self }
+    }
+
+    /// What bounds a job beyond the runs of its calls. The topics that its calls may go to are named with `call_topic`.
+    pub fn call_limits(self, limits: Limits) -> Self {
+        Self { call_limits: limits, ..self }
+    }
+
+    /// Lets handlers call a topic that no worker has announced.
+    pub fn call_topic(mut self, topic: impl Into<String>) -> Self {
+        let topic = topic.into();
+        if let Err(reason) = check_topic(&topic) {
+            self.mistaken(reason);
+        }
+        self.call_topics.push(topic.into());
+        self
+    }
+
+    /// How long running calls may go on after the worker was asked to stop. Unless given: 25 s.
+    pub fn shutdown_timeout(self, timeout: Duration) -> Self {
+        Self { shutdown_timeout: timeout, ..self }
+    }
+
+    /// How often the worker looks for stuck work and repairs it; `None`: never. Unless given: every 10 minutes.
+    pub fn repair_interval(self, interval: Option<Duration>) -> Self {
+        Self { repair_interval: interval, ..self }
+    }
+
+    /// Takes what components print. Unless given: `tracing` does.
+    pub fn output(self, output: Arc<dyn Output>) -> Self {
+        Self { output, ..self }
+    }
+
+    /// Is told what happens to calls and jobs.
+    pub fn observer(self, observer: Option<Arc<dyn Observer>>) -> Self {
+        Self { observer, ..self }
+    }
+
+    /// Serves the topics over HTTP as well. Who knows the token may ask; `None`: everybody who can connect.
+    pub fn gateway(self, listener: TcpListener, token: Option<Token>) -> Self {
+        Self { gateway: Some(GatewayPlan { listener, token }), ..self }
+    }
+
+    /// Stops the worker when the program asks for it. Unless given, only SIGINT, SIGTERM and SIGHUP stop it.
+    pub fn shutdown(self, shutdown: Shutdown) -> Self {
+        Self { shutdown: Some(shutdown), ..self }
+    }
+
+    fn mistaken(&mut self, reason: String) {
+        self.mistake.get_or_insert(reason);
+    }
+
+    /// Opens the backend, loads the components, and announces the tasks.
+    ///
+    /// # Errors
+    /// When the builder was told something that can't be, the backend can't be opened, or a component can't be served.
+    pub async fn build(self) -> Result<Worker, WorkerError> {
+        if let Some(reason) = self.mistake {
+            return Err(WorkerError::Setup(reason));
+        }
+        let backend = match self.backend {
+            BackendSource::Open(backend) => backend,
+            BackendSource::Config(config) => config.open().await?,
+        };
+        let mut served = self.served;
+        let mut engine = None;
+        for plan in self.topics {
+            let load = Loading {
+                engine: &mut engine,
+                max_running: self.max_running,
+                limits: &self.limits,
+                overrides: &self.overrides,
+                output: &self.output,
+            };
+            served.push(load.topic(plan).await?);
+        }
+        if served.is_empty() {
+            return Err(WorkerError::Setup("a worker needs a topic with a task: see `topic` and `handler`".to_owned()));
+        }
+        for ServedTopic { topic, tasks, longest_run, .. } in &served {
+            backend.queue().check(topic, *longest_run).await?;
+            announce(&*backend, topic, tasks).await?;
+            tracing::info!("serving topic {topic} of {}: {}", backend.name(), tasks.join(", "));
+        }
+        let shutdown = match self.shutdown {
+            Some(shutdown) => shutdown,
+            None => Shutdown::on_any_signal()?,
+        };
+        let call_topics = Arc::new(CallTopics::announced(self.call_topics));
+        let options = WorkerOptions {
+            admission: Admission::new(self.max_running, backend.is_remote()),
+            shutdown_timeout: self.shutdown_timeout,
+            limits: Limits { call_topics, ..self.call_limits },
+            observer: self.observer,
+        };
+        let (gateway, repair_interval) = (self.gateway, self.repair_interval);
+        Ok(Worker { backend, served, options, gateway, repair_interval, shutdown })
+    }
+
+    /// Builds the worker, and runs it until it is asked to stop.
+    ///
+    /// # Errors
+    /// As `build` and [`Worker::run`].
+    pub async fn run(self) -> Result<(), WorkerError> {
+        self.build().await?.run().await
+    }
+}
+
+/// What topics are loaded with.
+struct Loading<'a> {
+    /// Made with the first component.
+    engine: &'a mut Option<Arc<Engine>>,
+    max_running: u32,
+    limits: &'a RunLimits,
+    overrides: &'a Overrides,
+    output: &'a Arc<dyn Output>,
+}
+
+impl Loading<'_> {
+    async fn topic(self, plan: TopicPlan) -> Result<ServedTopic, WorkerError> {
+        let mut native = NativeHandler::new(self.limits.wall, self.limits.memory);
+        for (task, options, function) in plan.handlers {
+            let levels = [self.overrides.get(&task), self.overrides.get("*"), Some(&options)];
+            let options = levels.into_iter().flatten().fold(Options::default(), |near, far| near.over(far));
+            if !native.add(&task, &options, function) {
+                return Err(twice(&plan.topic, &task));
+            }
+        }
+        let mut guests = Vec::new();
+        for (path, permissions) in plan.components {
+            if self.engine.is_none() {
+                let options = EngineOptions { max_running: self.max_running, ..EngineOptions::default() };
+                *self.engine = Some(Engine::new(&options)?);
+            }
+            let Some(engine) = self.engine.as_ref() else { unreachable!("it was just made") };
+            let guest = Guest::load(engine, &path, &|_| {}).await?;
+            guests.push(guest.allowing(permissions.grant()?));
+        }
+        let wasm = WasmHandler::new(guests, self.limits.clone(), self.overrides, self.output.clone())?;
+        if let Some(task) = wasm.tasks().find(|task| native.names().any(|name| name == task.name)) {
+            return Err(twice(&plan.topic, &task.name));
+        }
+        let set = HandlerSet { native, wasm };
+        let tasks = set.names();
+        if tasks.is_empty() {
+            return Err(WorkerError::Setup(format!("the topic {} has no task: see `handler`", plan.topic)));
+        }
+        let longest_run = set.longest_run();
+        Ok(ServedTopic { topic: plan.topic, handler: Arc::new(set).into(), tasks, longest_run })
+    }
+}
+
+fn twice(topic: &Topic, task: &str) -> WorkerError {
+    WorkerError::Setup(format!("the topic {topic} has two handlers of the task {task}"))
+}
+
+/// A small multiple of the cores: a call that waits for the backend's next commit leaves the core to others.
+#[must_use]
+pub fn default_max_running() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores).unwrap_or(1).saturating_mul(8).clamp(8, 512)
+}

@@ -1,0 +1,187 @@
+//! Starts jobs and reads what they come to, from the same or another process than the worker's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_backends::BackendConfig;
+use brrr_protocol::client::{Cancelled, Client as ProtocolClient};
+use brrr_protocol::codec::python;
+use brrr_protocol::model::{Call as ProtocolCall, CallHash, Failure, Outcome, Root, check_name, check_topic};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Backend, NewJob};
+use brrr_protocol::{Error, ErrorKind};
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// A client of one backend.
+///
+/// ```no_run
+/// use brrr_worker::Client;
+/// use serde_json::json;
+///
+/// # async fn example() -> Result<(), brrr_worker::ClientError> {
+/// let client = Client::connect("sqlite:app.db").await?;
+/// let job = client.start("demo", "double", json!({"n": 21})).await?;
+/// let doubled: u64 = job.result().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    backend: Arc<dyn Backend>,
+}
+
+/// Why a client gets no value.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The call failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    #[error(transparent)]
+    Backend(#[from] Error),
+    /// The arguments, a name or the value are not what they should be.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+/// Conditions of a job. `default()`: none.
+#[derive(Clone, Debug, Default)]
+pub struct JobOptions {
+    /// After how long the job ends, whatever has become of it.
+    pub timeout: Option<Duration>,
+    /// Messages that it may send; `None`: as many as its workers allow.
+    pub max_messages: Option<u64>,
+    /// How its calls are run, whatever their tasks say.
+    pub calls: Options,
+}
+
+impl Client {
+    #[must_use]
+    pub fn new(backend: Arc<dyn Backend>) -> Self {
+        Self { backend }
+    }
+
+    /// Opens a backend: `sqlite:app.db`, `redis://HOST`, …
+    ///
+    /// # Errors
+    /// When it can't be opened.
+    pub async fn connect(url: impl Into<String>) -> Result<Self, ClientError> {
+        Ok(Self::new(BackendConfig::at(url).open().await?))
+    }
+
+    /// Starts a job: a call of a task, with arguments by name. Durable when it returns.
+    ///
+    /// # Errors
+    /// When the arguments have no names, or the backend fails: whether the job was started is then unknown.
+    pub async fn start(
+        &self,
+        topic: impl Into<String>,
+        task: impl Into<String>,
+        arguments: impl Serialize,
+    ) -> Result<Job, ClientError> {
+        self.start_with(topic, task, arguments, JobOptions::default()).await
+    }
+
+    /// As `start`, with conditions.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_with(
+        &self,
+        topic: impl Into<String>,
+        task: impl Into<String>,
+        arguments: impl Serialize,
+        options: JobOptions,
+    ) -> Result<Job, ClientError> {
+        let (topic, task) = (topic.into(), task.into());
+        check_topic(&topic).and(check_name("the task's name", &task)).map_err(ClientError::Unfit)?;
+        let arguments = match serde_json::to_value(&arguments).map_err(|error| ClientError::Unfit(error.to_string()))? {
+            Value::Null => Value::Object(Map::new()),
+            named @ Value::Object(_) => named,
+            _ => return Err(ClientError::Unfit("the arguments have no names; pass a struct or a map".to_owned())),
+        };
+        let payload = python::payload(&arguments);
+        let hash = CallHash::from(python::call_hash_of_payload(&task, &payload));
+        let now = self.backend.now();
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let call = ProtocolCall {
+            hash: hash.clone(),
+            task,
+            payload: payload.into(),
+            topic: topic.into(),
+            options: Options::default(),
+        };
+        let root = new_root()?;
+        let job = NewJob {
+            // What an `i64` of a record can't hold is for ever.
+            deadline: options
+                .timeout
+                .map(|time| now.saturating_add(millis(time)))
+                .filter(|at| i64::try_from(*at).is_ok())
+                .unwrap_or(0),
+            spawn_limit: options.max_messages.unwrap_or(0),
+            options: options.calls,
+            ..NewJob::new(root.clone(), call)
+        };
+        self.backend.schedule(&job, now).await?;
+        Ok(Job { client: ProtocolClient::new(self.backend.clone()), root, hash })
+    }
+}
+
+fn new_root() -> Result<Root, ClientError> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits)
+        .map_err(|error| Error::new(ErrorKind::Internal, "client", "make a job's id", error.to_string()))?;
+    Ok(Root::from_random(u128::from_be_bytes(bits)))
+}
+
+/// A job that was started.
+#[derive(Clone)]
+pub struct Job {
+    client: ProtocolClient,
+    root: Root,
+    hash: CallHash,
+}
+
+impl Job {
+    /// The job's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.root.as_str()
+    }
+
+    /// Waits until the job has ended, and returns the value of its call.
+    ///
+    /// # Errors
+    /// When the call failed, its value is no JSON of this form, or the backend fails.
+    pub async fn result<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
+        let value = self.raw_result().await?;
+        serde_json::from_slice(&value).map_err(|error| ClientError::Unfit(format!("the value does not fit: {error}")))
+    }
+
+    /// As `result`: the value's bytes.
+    ///
+    /// # Errors
+    /// When the call failed, or the backend fails.
+    pub async fn raw_result(&self) -> Result<Bytes, ClientError> {
+        Ok(self.outcome().await??)
+    }
+
+    /// As `result`: the value's bytes, or the failure.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn outcome(&self) -> Result<Outcome, ClientError> {
+        Ok(self.client.wait(&self.root, &self.hash, || self.client.now()).await?)
+    }
+
+    /// Ends the job. Says whether it was still alive.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn cancel(&self) -> Result<bool, ClientError> {
+        Ok(self.client.cancel(&self.root, self.client.now()).await? == Cancelled::Done)
+    }
+}

@@ -1,0 +1,275 @@
+//! What a Rust handler sees of its call, and the calls that it makes.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use brrr_protocol::codec::python;
+use brrr_protocol::model::{Failure, FailureKind, Outcome, Topic, check_name, check_topic};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::Request;
+use brrr_protocol::replay::Invocation;
+use bytes::Bytes;
+use rand_chacha::ChaCha20Rng;
+use rand_core::{Rng as _, SeedableRng as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::error::{HandlerError, HandlerResult};
+use crate::batch::AwaitedCalls;
+use crate::seed::seed;
+
+/// The call that a handler runs for. Its clones are of the same run.
+#[derive(Clone)]
+pub struct Call {
+    run: Arc<Run>,
+}
+
+struct Run {
+    request: Request,
+    awaited: Arc<AwaitedCalls<Outcome>>,
+    random: Mutex<ChaCha20Rng>,
+}
+
+impl Call {
+    pub(super) fn new(request: Request, awaited: Arc<AwaitedCalls<Outcome>>) -> Self {
+        let seed = seed("rust", &request.root, &request.call, request.attempt);
+        Self { run: Arc::new(Run { request, awaited, random: Mutex::new(ChaCha20Rng::from_seed(seed)) }) }
+    }
+
+    /// The name of the task.
+    #[must_use]
+    pub fn task(&self) -> &str {
+        &self.run.request.task
+    }
+
+    /// The job that the call belongs to.
+    #[must_use]
+    pub fn job(&self) -> &str {
+        self.run.request.root.as_str()
+    }
+
+    /// The call's identity: calls with one hash share one value.
+    #[must_use]
+    pub fn hash(&self) -> &str {
+        self.run.request.call.as_str()
+    }
+
+    /// The attempt, from 1. It grows by one with each failure that is tried again.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.run.request.attempt
+    }
+
+    /// By when the job must have ended.
+    #[must_use]
+    pub fn deadline(&self) -> Option<SystemTime> {
+        let millis = self.run.request.deadline;
+        (millis > 0).then(|| UNIX_EPOCH + Duration::from_millis(millis))
+    }
+
+    /// The time at which this attempt was first run. It is the same in each of its replays.
+    #[must_use]
+    pub fn now(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_millis(self.run.request.first_run)
+    }
+
+    /// The next random number. Each replay of an attempt gets the same numbers.
+    #[must_use]
+    pub fn random(&self) -> u64 {
+        self.run.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64()
+    }
+
+    /// The payload's bytes.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.run.request.payload
+    }
+
+    /// All arguments by name, as a struct or map.
+    ///
+    /// # Errors
+    /// A permanent error when the payload does not fit.
+    pub fn arguments<T: DeserializeOwned>(&self) -> HandlerResult<T> {
+        let named = self.named()?;
+        serde_json::from_value(Value::Object(named)).map_err(|error| unfit(&error))
+    }
+
+    /// One argument.
+    ///
+    /// # Errors
+    /// A permanent error when it is not there or does not fit.
+    pub fn argument<T: DeserializeOwned>(&self, name: &str) -> HandlerResult<T> {
+        let value = self.named()?.remove(name);
+        let value = value.ok_or_else(|| HandlerError::permanent(format!("the argument `{name}` is missing")))?;
+        serde_json::from_value(value)
+            .map_err(|error| HandlerError::permanent(format!("the argument `{name}`: {error}")))
+    }
+
+    fn named(&self) -> HandlerResult<Map<String, Value>> {
+        let payload = self.payload();
+        // `[{…}]` is how the SDKs write arguments by name.
+        let value = if payload.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(payload) };
+        match value.map_err(|error| unfit(&error))? {
+            Value::Object(named) => Ok(named),
+            Value::Null => Ok(Map::new()),
+            Value::Array(mut list) if list.len() <= 1 => match list.pop() {
+                None => Ok(Map::new()),
+                Some(Value::Object(named)) => Ok(named),
+                Some(_) => Err(HandlerError::permanent("the arguments have no names")),
+            },
+            _ => Err(HandlerError::permanent("the arguments have no names")),
+        }
+    }
+
+    /// A call of a task, with arguments by name (a struct, a map or `json!({…})`). It is made when it is awaited. Calls that are
+    /// awaited together are made together.
+    pub fn call<T: DeserializeOwned>(&self, task: impl Into<String>, arguments: impl Serialize) -> ChildCall<T> {
+        ChildCall::new(self.run.awaited.clone(), task.into(), &arguments)
+    }
+}
+
+fn unfit(error: &serde_json::Error) -> HandlerError {
+    HandlerError::permanent(format!("the arguments do not fit: {error}"))
+}
+
+/// A value as JSON.
+pub(super) fn encode(value: &impl Serialize) -> HandlerResult<Bytes> {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(error) => Err(HandlerError::permanent(format!("the value is no JSON: {error}"))),
+    }
+}
+
+/// A call that a handler makes. Awaited, it gives the value, or the failure of the call.
+#[must_use = "a call is made when it is awaited"]
+pub struct ChildCall<T> {
+    awaited: Arc<AwaitedCalls<Outcome>>,
+    task: String,
+    invocation: Option<Result<Invocation, String>>,
+    waiting: Option<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+    returns: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned> ChildCall<T> {
+    fn new(awaited: Arc<AwaitedCalls<Outcome>>, task: String, arguments: &impl Serialize) -> Self {
+        let invocation = invocation(&task, arguments);
+        Self { awaited, task, invocation: Some(invocation), waiting: None, returns: PhantomData }
+    }
+
+    fn change(mut self, change: impl FnOnce(&mut Invocation) -> Result<(), String>) -> Self {
+        self.invocation = self.invocation.map(|invocation| {
+            let mut invocation = invocation?;
+            change(&mut invocation)?;
+            Ok(invocation)
+        });
+        self
+    }
+
+    /// The topic whose workers handle the task. Without one it is the topic of the call that makes this one.
+    pub fn topic(self, topic: &str) -> Self {
+        self.change(|call| {
+            check_topic(topic)?;
+            call.topic = Some(Topic::from(topic));
+            Ok(())
+        })
+    }
+
+    /// How it is to be run. (`max_running` and `memory` are options of a task, and mean nothing here.)
+    pub fn options(self, options: Options) -> Self {
+        self.change(|call| {
+            call.options = Options { max_running: None, memory: None, ..options };
+            Ok(())
+        })
+    }
+
+    /// What the call came to.
+    fn decode(&self, outcome: Outcome) -> Result<T, Failure> {
+        let value = outcome?;
+        serde_json::from_slice(&value).map_err(|error| self.failure(format!("its value does not fit: {error}")))
+    }
+
+    fn failure(&self, message: String) -> Failure {
+        Failure { attempts: 0, ..Failure::new(FailureKind::Error, &self.task, message) }
+    }
+}
+
+fn invocation(task: &str, arguments: &impl Serialize) -> Result<Invocation, String> {
+    check_name("the task's name", task)?;
+    let arguments = match serde_json::to_value(arguments).map_err(|error| error.to_string())? {
+        Value::Null => Value::Object(Map::new()),
+        named @ Value::Object(_) => named,
+        _ => return Err("the arguments have no names; pass a struct, a map or json!({…})".to_owned()),
+    };
+    let payload = python::payload(&arguments);
+    Ok(Invocation {
+        task: task.to_owned(),
+        hash: Some(python::call_hash_of_payload(task, &payload).into()),
+        payload: payload.into(),
+        topic: None,
+        options: Options::default(),
+    })
+}
+
+impl<T: DeserializeOwned> Future for ChildCall<T> {
+    type Output = Result<T, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some(invocation) = self.invocation.take() {
+            let slot = match invocation.map(|invocation| self.awaited.call(invocation)) {
+                Ok(Ok(slot)) => slot,
+                Ok(Err(error)) => return Poll::Ready(Err(self.failure(error.to_string()))),
+                Err(reason) => return Poll::Ready(Err(self.failure(format!("the call can't be made: {reason}")))),
+            };
+            self.waiting = Some(Box::pin(async move { slot.filled().await }));
+        }
+        let Some(waiting) = &mut self.waiting else { unreachable!("it is set above, and stays") };
+        waiting.as_mut().poll(context).map(|outcome| self.decode(outcome))
+    }
+}
+
+/// The first of these calls to have an outcome, with its place in the list.
+///
+/// # Panics
+/// When the list is empty.
+pub async fn first<T: DeserializeOwned>(calls: Vec<ChildCall<T>>) -> (usize, Result<T, Failure>) {
+    assert!(!calls.is_empty(), "a race of no calls");
+    let outcomes = first_n(1, calls).await;
+    let found = outcomes.into_iter().enumerate().find_map(|(place, outcome)| Some((place, outcome?)));
+    let Some(found) = found else { unreachable!("one was waited for") };
+    found
+}
+
+/// The first `need` of these calls to have an outcome; `None` for each of the others. What was chosen stays the same in every
+/// replay.
+pub async fn first_n<T: DeserializeOwned>(
+    need: usize,
+    mut calls: Vec<ChildCall<T>>,
+) -> Vec<Option<Result<T, Failure>>> {
+    let Some(awaited) = calls.first().map(|call| call.awaited.clone()) else { return Vec::new() };
+    let mut invocations = Vec::with_capacity(calls.len());
+    for place in 0..calls.len() {
+        match calls[place].invocation.take() {
+            Some(Ok(invocation)) => invocations.push(invocation),
+            // A call that can't be made has failed, which is an outcome.
+            other => {
+                let reason = other.and_then(Result::err).unwrap_or_else(|| "it was awaited before".to_owned());
+                let failure = calls[place].failure(format!("the call can't be made: {reason}"));
+                let mut outcomes: Vec<_> = calls.iter().map(|_| None).collect();
+                outcomes[place] = Some(Err(failure));
+                return outcomes;
+            }
+        }
+    }
+    let need = u32::try_from(need.min(calls.len())).unwrap_or(u32::MAX);
+    match awaited.race(invocations, need) {
+        Ok(slot) => {
+            let outcomes = slot.filled().await;
+            calls.iter().zip(outcomes).map(|(call, outcome)| outcome.map(|outcome| call.decode(outcome))).collect()
+        }
+        Err(error) => calls.iter().map(|call| Some(Err(call.failure(error.to_string())))).collect(),
+    }
+}

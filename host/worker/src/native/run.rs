@@ -1,0 +1,118 @@
+//! One run of a Rust handler.
+//!
+//! The handler's future is polled until it can't go on. If it then waits for calls, all of them are asked for together. A run that
+//! waits for a call without an outcome is dropped where it stands, also when it waits for something else beside that call.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use brrr_protocol::model::{Failure, FailureKind, Outcome};
+use brrr_protocol::options::LONGEST;
+use brrr_protocol::ports::{Ended, Request};
+use brrr_protocol::replay::{Polled, Replay};
+use brrr_protocol::{Error, ErrorKind, Result};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+
+use super::error::{HandlerError, HandlerResult};
+use super::{Call, Function, Running};
+use crate::batch::{Alarm, AwaitedCalls, Batch};
+
+/// What one run may take.
+pub(super) struct RunBounds {
+    pub wall: Duration,
+    /// Bytes of outcomes that it is given, and of calls that it waits for at once.
+    pub memory: u64,
+}
+
+/// Why a run can't be told what it asks for.
+enum Interrupted {
+    /// It waits for calls that have no outcome yet.
+    Suspended,
+    Backend(Error),
+}
+
+/// Runs a handler to its end, or to where it waits.
+///
+/// # Errors
+/// When the backend can't be read.
+pub(super) async fn run(
+    function: &Function,
+    request: Request,
+    replay: Replay,
+    bounds: RunBounds,
+) -> Result<(Ended, Replay)> {
+    let wall = bounds.wall.min(LONGEST);
+    let (task, attempt) = (request.task.clone(), request.attempt);
+    let most = usize::try_from(bounds.memory).unwrap_or(usize::MAX);
+    let awaited = Arc::new(AwaitedCalls::new(most));
+    let mut replay = replay.with_room(bounds.memory);
+    let call = Call::new(request, awaited.clone());
+    let driven = async { drive(function(call), &awaited, &mut replay).await };
+    let returned = tokio::time::timeout(wall, AssertUnwindSafe(driven).catch_unwind()).await;
+    let (mut failure, retryable) = match returned {
+        Ok(Ok(Ok(Ok(value)))) => return Ok((Ended::Completed(value), replay)),
+        Ok(Ok(Ok(Err(error)))) => match error {
+            HandlerError::Retryable(message) => (Failure::new(FailureKind::Error, &task, message), true),
+            HandlerError::Permanent(message) => (Failure::new(FailureKind::Error, &task, message), false),
+            HandlerError::Child(child) => (Failure::of_parent(&task, &child), false),
+        },
+        Ok(Ok(Err(Interrupted::Suspended))) => return Ok((Ended::Suspended, replay)),
+        Ok(Ok(Err(Interrupted::Backend(error)))) => match error.kind {
+            ErrorKind::Conflict => (Failure::new(FailureKind::Conflict, &task, error.to_string()), false),
+            ErrorKind::Limit => {
+                let text =
+                    format!("the calls that it asks for and their results take more than {} bytes", bounds.memory);
+                (Failure::new(FailureKind::Limit, &task, text), true)
+            }
+            _ => return Err(error),
+        },
+        Ok(Err(panic)) => (Failure::new(FailureKind::Trap, &task, panicked(&*panic)), true),
+        Err(_) => {
+            let text = format!("it ran longer than its time limit of {wall:?}");
+            (Failure::new(FailureKind::Timeout, &task, text), true)
+        }
+    };
+    failure.attempts = attempt;
+    Ok((Ended::Failed { failure, retryable }, replay))
+}
+
+/// Polls the handler, and answers the calls that it waits for, until it ends.
+async fn drive(
+    mut running: Running,
+    awaited: &AwaitedCalls<Outcome>,
+    replay: &mut Replay,
+) -> std::result::Result<HandlerResult<Bytes>, Interrupted> {
+    let alarm = Arc::new(Alarm::default());
+    let waker = Waker::from(alarm.clone());
+    loop {
+        let returned = poll_fn(|context| {
+            alarm.set(context.waker());
+            alarm.silence();
+            if let Poll::Ready(returned) = running.as_mut().poll(&mut Context::from_waker(&waker)) {
+                return Poll::Ready(Some(returned));
+            }
+            // One that has woken itself can go on, and may wait for more calls then.
+            if alarm.has_rung() || awaited.is_empty() { Poll::Pending } else { Poll::Ready(None) }
+        })
+        .await;
+        if let Some(returned) = returned {
+            return Ok(returned);
+        }
+        let Some(Batch { calls, need, slots }) = awaited.next() else { continue };
+        match replay.poll(calls, need).await {
+            Ok(Polled::Ready(outcomes)) => slots.fill(outcomes),
+            Ok(Polled::Suspended) => return Err(Interrupted::Suspended),
+            Err(error) => return Err(Interrupted::Backend(error)),
+        }
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("?"))
+}

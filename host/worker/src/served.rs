@@ -1,0 +1,69 @@
+//! A topic of a worker with the handler of its tasks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use brrr_protocol::Result;
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::{Ended, Handler, Request, Task};
+use brrr_protocol::replay::Replay;
+
+use crate::native::NativeHandler;
+use crate::topic_worker::SwappableHandler;
+use crate::wasm::WasmHandler;
+
+/// A topic that a worker serves.
+#[derive(Clone)]
+pub struct ServedTopic {
+    pub topic: Topic,
+    pub handler: SwappableHandler,
+    /// The names of the tasks, which the worker announces.
+    pub tasks: Vec<String>,
+    /// The longest that one run of any task may take, unless its job says otherwise.
+    pub longest_run: Duration,
+}
+
+impl ServedTopic {
+    /// A topic whose tasks are those of components.
+    #[must_use]
+    pub fn of_components(topic: Topic, handler: WasmHandler) -> Self {
+        let tasks = handler.tasks().map(|task| task.name.clone()).collect();
+        let longest_run = handler.longest_run();
+        Self { topic, handler: Arc::new(handler).into(), tasks, longest_run }
+    }
+}
+
+/// Rust handlers and components of one topic. No task is in both.
+pub(crate) struct HandlerSet {
+    pub native: NativeHandler,
+    pub wasm: WasmHandler,
+}
+
+impl HandlerSet {
+    pub fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.native.names().map(str::to_owned).collect();
+        names.sort();
+        names.extend(self.wasm.tasks().map(|task| task.name.clone()));
+        names
+    }
+
+    pub fn longest_run(&self) -> Duration {
+        self.native.longest_run().max(self.wasm.longest_run())
+    }
+}
+
+#[async_trait]
+impl Handler for HandlerSet {
+    fn task(&self, task: &str) -> Option<Arc<Task>> {
+        self.native.task(task).or_else(|| self.wasm.task(task))
+    }
+
+    async fn run(&self, request: Request, replay: Replay) -> Result<(Ended, Replay)> {
+        if self.native.task(&request.task).is_some() {
+            self.native.run(request, replay).await
+        } else {
+            self.wasm.run(request, replay).await
+        }
+    }
+}

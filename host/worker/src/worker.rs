@@ -1,0 +1,110 @@
+//! A worker of some topics: what the program `brrr-host run` is, and what other programs embed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use brrr_protocol::client::Client as ProtocolClient;
+use brrr_protocol::model::Topic;
+use brrr_protocol::ports::Backend;
+use futures_util::future::join_all;
+use tokio::net::TcpListener;
+
+use crate::builder::{WorkerBuilder, WorkerError};
+use crate::client::Client;
+use crate::gateway::{Gateway, Token};
+use crate::served::ServedTopic;
+use crate::topic_worker::{Shutdown, TopicWorker, WorkerOptions, redrive};
+
+/// A worker that is ready to run.
+///
+/// ```no_run
+/// use brrr_worker::{Call, Worker};
+///
+/// # async fn example() -> Result<(), brrr_worker::WorkerError> {
+/// Worker::builder()
+///     .backend("sqlite:app.db")
+///     .topic("demo")
+///     .handler("double", |call: Call| async move {
+///         let n: u64 = call.argument("n")?;
+///         Ok(2 * n)
+///     })
+///     .run()
+///     .await
+/// # }
+/// ```
+pub struct Worker {
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) served: Vec<ServedTopic>,
+    pub(crate) options: WorkerOptions,
+    pub(crate) gateway: Option<GatewayPlan>,
+    pub(crate) repair_interval: Option<Duration>,
+    pub(crate) shutdown: Shutdown,
+}
+
+/// A gateway that is to run beside the worker.
+pub(crate) struct GatewayPlan {
+    pub listener: TcpListener,
+    pub token: Option<Token>,
+}
+
+impl Worker {
+    /// Says what the worker is to be.
+    pub fn builder() -> WorkerBuilder {
+        WorkerBuilder::default()
+    }
+
+    /// A client of the worker's backend.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.backend.clone())
+    }
+
+    /// Stops the worker: `worker.shutdown().begin(StopReason::Requested)`.
+    #[must_use]
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// The topics with their handlers, which may be replaced while the worker runs.
+    #[must_use]
+    pub fn served(&self) -> &[ServedTopic] {
+        &self.served
+    }
+
+    /// Works until it is asked to stop and what runs has ended or went back to its queue.
+    ///
+    /// # Errors
+    /// When the backend needs a person: the file is read-only, the disk is full, …
+    pub async fn run(self) -> Result<(), WorkerError> {
+        let topics: Vec<Topic> = self.served.iter().map(|served| served.topic.clone()).collect();
+        let gateway = self.gateway.map(|GatewayPlan { listener, token }| {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!("gateway on http://{address}");
+            }
+            let gateway = Gateway::new(ProtocolClient::new(self.backend.clone()), self.backend.clone(), topics, token);
+            let shutdown = self.shutdown.clone();
+            tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
+        });
+        let start = |ServedTopic { topic, handler, .. }: &ServedTopic| {
+            let (options, shutdown) = (self.options.clone(), self.shutdown.clone());
+            let worker = TopicWorker::new(self.backend.clone(), handler.clone(), topic.clone(), options, shutdown);
+            // Spawned, so that it runs beside its tasks and not on the thread that only waits.
+            tokio::spawn(worker.run())
+        };
+        let workers: Vec<_> = self.served.iter().map(start).collect();
+        if let Some(interval) = self.repair_interval {
+            tokio::spawn(redrive(self.backend.clone(), interval, self.shutdown.clone()));
+        }
+        // A worker that stops by itself asks the others to stop.
+        let ended = join_all(workers).await;
+        // Its observer is the last one: nothing is observed any more.
+        drop(self.options);
+        if let Some(gateway) = gateway {
+            gateway.await.map_err(|error| WorkerError::Setup(error.to_string()))?;
+        }
+        for worker in ended {
+            worker.map_err(|error| WorkerError::Setup(error.to_string()))??;
+        }
+        Ok(())
+    }
+}

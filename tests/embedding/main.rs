@@ -1,0 +1,210 @@
+//! `brrr-worker` as another program uses it: a worker with Rust handlers and components, and a client, in one process.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use brrr_worker::{
+    Call, Client, ClientError, HandlerError, JobOptions, Options, StopReason, Worker, WorkerBuilder, WorkerError, first,
+};
+use serde_json::json;
+use tokio::task::JoinHandle;
+
+#[path = "../wasm/fixture.rs"]
+#[allow(dead_code, reason = "the suite of the wasm ring uses the rest")]
+mod fixture;
+
+/// Runs a worker until the test has ended.
+struct Running {
+    client: Client,
+    shutdown: brrr_worker::Shutdown,
+    worker: JoinHandle<Result<(), WorkerError>>,
+    _folder: tempfile::TempDir,
+}
+
+async fn run(builder: WorkerBuilder) -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("app.db").display());
+    let shutdown = brrr_worker::Shutdown::default();
+    let worker = builder.backend(url).shutdown(shutdown.clone()).build().await.unwrap();
+    let client = worker.client();
+    Running { client, shutdown, worker: tokio::spawn(worker.run()), _folder: folder }
+}
+
+impl Running {
+    async fn value(&self, task: &str, arguments: serde_json::Value) -> Result<serde_json::Value, ClientError> {
+        self.client.start("demo", task, arguments).await?.result().await
+    }
+
+    async fn stop(self) {
+        self.shutdown.begin(StopReason::Requested);
+        self.worker.await.unwrap().unwrap();
+    }
+}
+
+fn failed(result: Result<serde_json::Value, ClientError>) -> brrr_protocol::model::Failure {
+    match result {
+        Err(ClientError::Failed(failure)) => failure,
+        other => panic!("it should have failed: {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rust_handlers_call_each_other_and_are_replayed() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let seen = Arc::new(Mutex::new(BTreeSet::new()));
+    let (counted, noted) = (runs.clone(), seen.clone());
+    let builder = Worker::builder()
+        .topic("demo")
+        .handler("double", |call: Call| async move { Ok(2 * call.argument::<u64>("n")?) })
+        .handler("sum", move |call: Call| {
+            let (runs, seen) = (counted.clone(), noted.clone());
+            async move {
+                runs.fetch_add(1, SeqCst);
+                let random = call.random();
+                seen.lock().unwrap().insert((call.now(), random, call.random()));
+                // Two calls in one batch, then one that depends on them.
+                let (a, b): (u64, u64) = tokio::try_join!(
+                    call.call("double", json!({"n": 1})),
+                    call.call("double", json!({"n": 2}))
+                )?;
+                let c: u64 = call.call("double", json!({"n": a + b})).await?;
+                Ok(json!({"sum": c, "task": call.task(), "attempt": call.attempt()}))
+            }
+        });
+    let worker = run(builder).await;
+    let value = worker.value("sum", json!({})).await.unwrap();
+    assert_eq!(value, json!({"sum": 12, "task": "sum", "attempt": 1}));
+    assert_eq!(runs.load(SeqCst), 3, "one run, and one after each wait");
+    assert_eq!(seen.lock().unwrap().len(), 1, "each replay sees the same time and random numbers");
+    // The value is there: nothing runs again.
+    assert_eq!(worker.value("sum", json!({})).await.unwrap()["sum"], 12);
+    assert_eq!(runs.load(SeqCst), 3);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_tried_again_caught_and_passed_on() {
+    let retried = Options { max_retries: Some(3), retry_delay: Some(Duration::ZERO), ..Options::default() };
+    let never = Options { max_retries: Some(0), ..Options::default() };
+    let short = Options { timeout: Some(Duration::from_millis(50)), ..never.clone() };
+    let builder = Worker::builder()
+        .topic("demo")
+        .handler_with("flaky", retried.clone(), |call: Call| async move {
+            if call.attempt() < 3 {
+                return Err(format!("attempt {} fails", call.attempt()).into());
+            }
+            Ok(call.attempt())
+        })
+        .handler_with("broken", retried, |_| async { Err::<(), _>(HandlerError::permanent("never")) })
+        .handler_with("panics", never.clone(), |_| async { if true { panic!("oh no") } else { Ok(()) } })
+        .handler_with("slow", short, |_| async {
+            std::future::pending::<()>().await;
+            Ok(())
+        })
+        .handler("catches", |call: Call| async move {
+            match call.call::<()>("broken", json!({})).await {
+                Err(failure) => Ok(failure.message),
+                Ok(()) => Ok("no failure".to_owned()),
+            }
+        })
+        .handler("passes", |call: Call| async move { Ok(call.call::<()>("broken", json!({})).await?) })
+        .handler("unnamed", |call: Call| async move { Ok(call.call::<()>("broken", json!([1])).await?) })
+        .handler_with("needs", never, |call: Call| async move { Ok(call.argument::<u64>("n")?) });
+    let worker = run(builder).await;
+    assert_eq!(worker.value("flaky", json!({})).await.unwrap(), 3);
+    let broken = failed(worker.value("broken", json!({})).await);
+    assert_eq!((broken.message.as_str(), broken.attempts), ("never", 1));
+    let panicked = failed(worker.value("panics", json!({})).await);
+    assert_eq!((panicked.kind.as_str(), panicked.message.as_str()), ("trap", "it panicked: oh no"));
+    let slow = failed(worker.value("slow", json!({})).await);
+    assert_eq!(slow.kind.as_str(), "timeout");
+    assert_eq!(worker.value("catches", json!({})).await.unwrap(), "never");
+    let passed = failed(worker.value("passes", json!({})).await);
+    assert_eq!(passed.chain.len(), 2, "{passed:?}");
+    let unnamed = failed(worker.value("unnamed", json!({})).await);
+    assert!(unnamed.message.contains("have no names"), "{unnamed:?}");
+    let needs = failed(worker.value("needs", json!({"m": 1})).await);
+    assert!(needs.message.contains("`n` is missing"), "{needs:?}");
+    worker.stop().await;
+}
+
+/// The choice of a race stays as it is, though the other call has its outcome by the next replay.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_race_is_decided_once() {
+    let builder = Worker::builder()
+        .topic("demo")
+        .handler("name", |call: Call| async move { Ok(call.argument::<String>("name")?) })
+        .handler("race", |call: Call| async move {
+            let name = |name: &str| call.call::<String>("name", json!({"name": name}));
+            let (place, winner) = first(vec![name("a"), name("b")]).await;
+            let both: (String, String) = tokio::try_join!(name("a"), name("b"))?;
+            let again: String = call.call("name", json!({"name": format!("{place}{}", winner?)})).await?;
+            Ok(json!([place, again, both]))
+        });
+    let worker = run(builder).await;
+    let value = worker.value("race", json!({})).await.unwrap();
+    let place = value[0].as_u64().unwrap();
+    assert_eq!(value[1], format!("{place}{}", ["a", "b"][place as usize]));
+    assert_eq!(value[2], json!(["a", "b"]));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn handlers_of_both_kinds_and_two_topics_in_one_worker() {
+    let folder = tempfile::tempdir().unwrap();
+    let guest = fixture::Fixture::default().write(folder.path());
+    let builder = Worker::builder()
+        .topic("demo")
+        .component(&guest)
+        .handler("both", |call: Call| async move {
+            let echoed: serde_json::Value = call.call("echo", json!({"n": 1})).await?;
+            let other: u64 = call.call("count", json!({"of": [1, 2]})).topic("other").await?;
+            Ok(json!([echoed, other]))
+        })
+        .topic("other")
+        .handler("count", |call: Call| async move { Ok(call.argument::<Vec<u64>>("of")?.len()) });
+    let worker = run(builder).await;
+    let value = worker.value("both", json!({})).await.unwrap();
+    assert_eq!(value, json!([[{"n": 1}], 2]));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_ends_when_its_client_says_so() {
+    let builder = Worker::builder().topic("demo").handler("waits", |_| async {
+        std::future::pending::<()>().await;
+        Ok(())
+    });
+    let worker = run(builder).await;
+    let job = worker.client.start("demo", "waits", json!({})).await.unwrap();
+    assert!(job.cancel().await.unwrap());
+    assert_eq!(failed(job.result().await).kind.as_str(), "cancelled");
+    let options = JobOptions { timeout: Some(Duration::from_millis(100)), ..JobOptions::default() };
+    let job = worker.client.start_with("demo", "waits", json!({"again": true}), options).await.unwrap();
+    assert_eq!(failed(job.result().await).kind.as_str(), "timeout");
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn what_can_not_be_built_says_why() {
+    let nothing = |_: Call| async { Ok(()) };
+    let mistakes = [
+        (Worker::builder(), "needs a topic"),
+        (Worker::builder().handler("a", nothing), "the task a: name its topic first"),
+        (Worker::builder().component("a.wasm"), "a.wasm: name its topic first"),
+        (Worker::builder().topic("demo").handler("a", nothing).handler("a", nothing), "two handlers of the task a"),
+        (Worker::builder().topic("brrr:leases").handler("a", nothing), "letters"),
+        (Worker::builder().topic("demo").handler("a\n", nothing), "control character"),
+        (Worker::builder().topic("demo").component("not-there.wasm"), "not-there.wasm"),
+        (Worker::builder().topic("demo"), "has no task"),
+    ];
+    for (builder, reason) in mistakes {
+        let error = match builder.backend("memory:").build().await {
+            Ok(_) => panic!("it should not be built: {reason}"),
+            Err(error) => error.to_string(),
+        };
+        assert!(error.contains(reason), "{error:?} should say {reason:?}");
+    }
+}
