@@ -21,7 +21,7 @@ case $BACKEND in
     ;;
   *) die "BACKEND is 'sqlite' or 'aws-local', not '$BACKEND'" ;;
 esac
-"$ROOT/scripts/guests.sh" python typescript
+for language in python typescript; do "$ROOT/scripts/guests/$language.sh" demo; done
 HOST=${BRRR_HOST:-${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host}
 if [ -z "${BRRR_HOST:-}" ]; then
   say "building the host (several minutes the first time)"

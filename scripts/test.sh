@@ -1,9 +1,24 @@
 #!/usr/bin/env bash
-# Every test, from nothing: the guests of all languages, their own tests, the host's, and the demo.
+# Every test, from nothing: the guests of all languages, their own tests, the host's, and the demo. LINT=1: `make lint` too.
 . "$(dirname "$0")/lib.sh"
 
 cd "$ROOT"
 "$ROOT/scripts/setup/rust.sh"
+
+# The host is built beside the guests: most of their tools use one core, and wait for downloads.
+LOG=$BUILD/test/host.log
+mkdir -p "$BUILD/test"
+build_host() {
+  # One build for the demo and the tests: what the tests need besides would make cargo build some crates again.
+  cargo test --workspace --locked --no-run
+  # After it, for cargo does one thing at a time in a folder.
+  if [ -n "${LINT:-}" ]; then "$ROOT/scripts/lint.sh"; fi
+}
+say "building the host and its tests beside the guests (several minutes the first time); its output follows"
+(build_host) >"$LOG" 2>&1 &
+host=$!
+trap 'kill $host 2>/dev/null || true' EXIT
+
 for tool in redis valkey dynamodb elasticmq faketime; do
   "$ROOT/scripts/setup/$tool.sh"
 done
@@ -11,13 +26,15 @@ done
 for language in rust python javascript typescript go c cpp; do
   "$ROOT/scripts/test/$language.sh"
 done
-# One build for the demo and the tests: what the tests need besides would make cargo build some crates again.
-say "building the host and its tests (several minutes the first time)"
-cargo test --workspace --locked --no-run
+
+say "the build of the host"
+wait $host || { cat "$LOG" >&2; die "the host and its tests can't be built, see above"; }
+trap - EXIT
+cat "$LOG" >&2
 say "the demo"
 for backend in sqlite aws-local; do
   CHECK=1 BACKEND=$backend PORT=${DEMO_PORT:-18080} BRRR_HOST=${CARGO_TARGET_DIR:-$ROOT/target}/debug/brrr-host "$ROOT/scripts/demo.sh"
 done
 # Last, so that its summary is what one sees.
 say "the host"
-cargo test --workspace --locked --no-fail-fast
+"$ROOT/scripts/test/suites.py"

@@ -3,7 +3,7 @@
 # as they were.
 . "$(dirname "$0")/../lib.sh"
 
-# name=source of each component.
+# name=source of each component. With an argument, the one of that name alone.
 COMPONENTS=(
   demo=examples/demo/python/app.py
   conformance=guests/python/conformance/app.py
@@ -16,6 +16,7 @@ SDK=guests/python/sdk
 
 "$ROOT/scripts/setup/python.sh"
 for each in "${COMPONENTS[@]}"; do
+  [ "${1:-${each%%=*}}" = "${each%%=*}" ] || continue
   source=${each#*=}
   component python "${each%%=*}" wit "$SDK/brrr" "$(dirname "$source")" guests/python/requirements.txt \
     scripts/guests/python.sh -- \

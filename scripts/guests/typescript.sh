@@ -3,7 +3,7 @@
 # were.
 . "$(dirname "$0")/../lib.sh"
 
-# name=source of each component.
+# name=source of each component. With an argument, the one of that name alone.
 COMPONENTS=(
   demo=examples/demo/typescript/app.ts
   conformance=guests/typescript/conformance/app.ts
@@ -15,6 +15,7 @@ SDK=guests/typescript/sdk
 
 "$ROOT/scripts/setup/node.sh"
 for each in "${COMPONENTS[@]}"; do
+  [ "${1:-${each%%=*}}" = "${each%%=*}" ] || continue
   source=${each#*=}
   component typescript "${each%%=*}" wit "$SDK"/{src,bin,wit,package-lock.json,tsconfig.guest.json} \
     "$(dirname "$source")" scripts/guests/typescript.sh -- \

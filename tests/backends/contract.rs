@@ -3,16 +3,26 @@
 mod suite;
 mod support;
 
+use std::pin::Pin;
+
+/// One function for the futures of all tests: a runtime's code for each of a thousand would take the compiler minutes.
+fn run(kind: support::Kind, test: Pin<Box<dyn Future<Output = ()>>>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        if kind.is_there() {
+            test.await;
+        }
+    });
+}
+
 /// Calls every function of the suite for one backend.
 macro_rules! contract {
     ($name:ident, $kind:expr; $($module:ident: $($test:ident)+;)+) => {
         mod $name {
             $($(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $test() {
-                    if $kind.is_there() {
-                        crate::suite::$module::$test($kind).await;
-                    }
+                #[test]
+                fn $test() {
+                    crate::run($kind, Box::pin(crate::suite::$module::$test($kind)));
                 }
             )+)+
         }

@@ -125,7 +125,7 @@ impl Fleet {
     /// Adds a worker on a topic.
     pub fn serve(&self, topic: impl Into<Topic>, handler: Arc<dyn Handler>) {
         let limits = Limits { unknown_task_grace: Duration::from_millis(300), ..Limits::default() };
-        let options = Options {
+        let options = WorkerOptions {
             admission: Admission::new(8, false),
             shutdown_timeout: Duration::from_secs(5),
             limits,

@@ -17,6 +17,12 @@ mod page;
 mod payloads;
 mod worlds;
 
+/// One function for the futures of all tests: a runtime's code for each of some hundred would take the compiler long.
+fn run(test: std::pin::Pin<Box<dyn Future<Output = ()>>>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(test);
+}
+
 /// A test for each language × case.
 macro_rules! suite {
     ($($language:ident)+; asynchronous $($again:ident)+) => {
@@ -57,9 +63,9 @@ macro_rules! cases {
     ($language:ident $($group:ident { $($case:ident)+ })+) => {
         mod $language {
             $($(
-                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-                async fn $case() {
-                    crate::fleet::with(stringify!($language), crate::$group::$case).await;
+                #[test]
+                fn $case() {
+                    crate::run(Box::pin(crate::fleet::with(stringify!($language), crate::$group::$case)));
                 }
             )+)+
         }

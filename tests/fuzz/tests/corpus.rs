@@ -1,14 +1,12 @@
 //! Every input that is kept, through the target that it is kept for.
 
-use std::collections::BTreeSet;
-use std::fs;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Read;
 use std::panic::catch_unwind;
 use std::path::{Path, PathBuf};
 
 use brrr_fuzz::{TARGETS, run};
-
-/// `corpus`: what reaches all code that is known; `regressions`: what was wrong once.
-const FOLDERS: [&str; 2] = ["corpus", "regressions"];
 
 fn folder(of: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(of)
@@ -21,21 +19,49 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// The inputs of each target, with their names.
+type Inputs = BTreeMap<String, Vec<(String, Vec<u8>)>>;
+
+/// What reaches all code that is known. `make fuzz MINIMISE=1` writes the archive.
+fn corpus() -> Inputs {
+    let mut inputs = Inputs::new();
+    let mut archive = tar::Archive::new(File::open(folder("corpus.tar")).unwrap());
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().to_str().unwrap().to_owned();
+        let (target, name) = path.split_once('/').unwrap();
+        let mut data = Vec::new();
+        entry.read_to_end(&mut data).unwrap();
+        inputs.entry(target.to_owned()).or_default().push((name.to_owned(), data));
+    }
+    inputs
+}
+
+/// What was wrong once.
+fn regressions() -> Inputs {
+    let mut inputs = Inputs::new();
+    for target in files(&folder("regressions")) {
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let kept = files(&target).iter().map(|file| (name(file), fs::read(file).unwrap())).collect();
+        inputs.insert(name(&target), kept);
+    }
+    inputs
+}
+
 #[test]
 fn what_is_kept_breaks_no_promise() {
-    let (mut inputs, mut broken) = (0, Vec::new());
-    for (name, _) in TARGETS {
-        let kept = files(&folder("corpus").join(name));
-        assert!(!kept.is_empty(), "{name} has no corpus");
-        for file in kept.into_iter().chain(files(&folder("regressions").join(name))) {
-            let data = fs::read(&file).unwrap();
-            inputs += 1;
-            if catch_unwind(|| run(name, &data)).is_err() {
-                broken.push(file);
+    let (corpus, regressions) = (corpus(), regressions());
+    let (mut count, mut broken) = (0, Vec::new());
+    for (target, _) in TARGETS {
+        let kept = corpus.get(target).unwrap_or_else(|| panic!("{target} has no corpus"));
+        for (name, data) in kept.iter().chain(regressions.get(target).into_iter().flatten()) {
+            count += 1;
+            if catch_unwind(|| run(target, data)).is_err() {
+                broken.push(format!("{target}/{name}"));
             }
         }
     }
-    println!("{inputs} inputs");
+    println!("{count} inputs");
     assert!(broken.is_empty(), "see above for why: {broken:#?}");
 }
 
@@ -45,9 +71,8 @@ fn damaged_inputs_break_no_promise() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("SEED={seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    for (name, _) in TARGETS {
-        for file in files(&folder("corpus").join(name)) {
-            let data = fs::read(&file).unwrap();
+    for (target, inputs) in corpus() {
+        for (name, data) in inputs {
             for _ in 0..4 {
                 let mut damaged = data.clone();
                 if let Some(place) = (!data.is_empty()).then(|| random.usize(..data.len())) {
@@ -57,8 +82,8 @@ fn damaged_inputs_break_no_promise() {
                         damaged[place] = random.u8(..);
                     }
                 }
-                let broken = catch_unwind(|| run(name, &damaged)).is_err();
-                assert!(!broken, "SEED={seed}: {name}, from {}: {:?}", file.display(), damaged.escape_ascii());
+                let broken = catch_unwind(|| run(&target, &damaged)).is_err();
+                assert!(!broken, "SEED={seed}: {target}, from {name}: {:?}", damaged.escape_ascii());
             }
         }
     }
@@ -68,18 +93,15 @@ fn damaged_inputs_break_no_promise() {
 fn each_target_has_its_program_and_its_corpus_and_nothing_else_is_there() {
     let names: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
     assert_eq!(names.len(), TARGETS.len());
-    let stems = |of: &str| -> BTreeSet<String> {
-        files(&folder(of)).iter().map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect()
-    };
-    assert_eq!(stems("libfuzzer/fuzz_targets"), names);
-    assert_eq!(stems("corpus"), names);
-    assert!(stems("regressions").is_subset(&names));
-    let bytes: u64 = FOLDERS
+    let programs: BTreeSet<String> = files(&folder("libfuzzer/fuzz_targets"))
         .iter()
-        .flat_map(|of| files(&folder(of)))
-        .flat_map(|of| files(&of))
-        .map(|file| fs::metadata(file).unwrap().len())
-        .sum();
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(programs, names);
+    let (corpus, regressions) = (corpus(), regressions());
+    assert_eq!(corpus.keys().cloned().collect::<BTreeSet<_>>(), names);
+    assert!(regressions.keys().all(|target| names.contains(target)));
+    let bytes: usize = corpus.values().chain(regressions.values()).flatten().map(|(_, data)| data.len()).sum();
     assert!(bytes < 1 << 20, "{bytes} bytes are too many for a repository: make fuzz MINIMISE=1");
 }
 
