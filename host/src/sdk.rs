@@ -1,8 +1,7 @@
 //! The SDKs of all languages. The binary contains them, so a project needs no copy of this repository.
 //!
 //! The files have the same layout in a project's `.brrr` as in the repository, with `sdk` for `guests`. So every
-//! relative
-//! path between them is valid in both.
+//! relative path between them is valid in both.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -139,8 +138,7 @@ pub fn write(folder: &Path, language: Language) -> io::Result<()> {
     let files = files(language);
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
     // Removes the files that an older binary wrote and this binary does not have. It does not remove whole folders,
-    // because
-    // compilers are installed in them.
+    // because compilers are installed in them.
     for stale in before.filter(|path| !paths.contains(path)) {
         match fs::remove_file(own(stale)?) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -1,8 +1,7 @@
 //! Decides whose files this program uses: files of the user who runs it, and files of root.
 //!
 //! A folder can belong to somebody else, or come from somebody else. Its content must not make this program write or
-//! delete
-//! a file in another place.
+//! delete a file in another place.
 
 use std::fs::{self, Metadata};
 use std::io;

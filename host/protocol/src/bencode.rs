@@ -1,28 +1,28 @@
 //! Bencode, as far as the protocol uses it: integers that fit an `i64`, byte strings, lists, dictionaries.
 //!
-//! Strict where the two existing implementations are lenient in different ways: a leading zero, a negative zero,
-//! unsorted or repeated keys, trailing data. No worker writes these, so such bytes are damage, and they are refused
-//! with the offset at which they stopped making sense.
+//! This decoder is strict. The two existing implementations are lenient, each in another way, about a leading zero, a negative
+//! zero, unsorted or repeated keys, and trailing data. No worker writes these. So such bytes are damaged, and they are refused
+//! with the offset of the first wrong byte.
 
 use std::fmt;
 
-/// How deep lists and dictionaries may nest: the protocol needs 4; a hostile record must not exhaust the stack.
+/// How deep lists and dictionaries may be nested. The protocol needs 4. A hostile record must not exhaust the stack.
 const MAX_DEPTH: usize = 16;
 
-/// A decoded value that borrows its strings from the input.
+/// A decoded value. Its strings are borrowed from the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
     Int(i64),
     Bytes(&'a [u8]),
     List(Vec<Value<'a>>),
-    /// Entries, sorted by key.
+    /// The entries, sorted by key.
     Dict(Vec<(&'a [u8], Value<'a>)>),
 }
 
-/// Why bytes are not bencode, and where.
+/// What is wrong with bytes that are not bencode, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyntaxError {
-    /// Offset in bytes from the start of the input.
+    /// The offset in bytes from the start of the input.
     pub offset: usize,
     pub reason: &'static str,
 }
@@ -34,7 +34,7 @@ impl fmt::Display for SyntaxError {
 }
 
 impl<'a> Value<'a> {
-    /// What kind of value this is, for error messages.
+    /// The type of this value in words, for error messages.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -45,7 +45,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The entry of a dictionary; `None` also where this is none.
+    /// The value of this key in a dictionary. `None` if the key is missing, or if this value is not a dictionary.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&Value<'a>> {
         match self {
@@ -58,7 +58,7 @@ impl<'a> Value<'a> {
 /// Decodes exactly one value that takes up the whole input.
 ///
 /// # Errors
-/// Where the input is not bencode, ends early, or goes on behind the value.
+/// When the input is not bencode, ends early, or continues after the value.
 pub fn decode(input: &[u8]) -> Result<Value<'_>, SyntaxError> {
     let mut decoder = Decoder { input, at: 0 };
     let value = decoder.value(0)?;
@@ -141,7 +141,7 @@ impl<'a> Decoder<'a> {
         Ok(&rest[..length])
     }
 
-    /// Digits up to `end`, which is consumed.
+    /// Reads digits up to the byte `end`, and skips that byte.
     fn number(&mut self, end: u8, signed: bool) -> Result<i64, SyntaxError> {
         let start = self.at;
         if signed && self.peek()? == b'-' {
@@ -158,7 +158,7 @@ impl<'a> Decoder<'a> {
         if (text[0] == b'0' && text.len() > 1) || (text == b"0" && digits > start) {
             return Err(SyntaxError { offset: digits, reason: "a number with a leading zero" });
         }
-        // Digits and a sign are ASCII, so this is always UTF-8.
+        // Digits and a sign are ASCII, so they are always UTF-8.
         let number = std::str::from_utf8(&self.input[start..self.at])
             .ok()
             .and_then(|t| t.parse().ok())
@@ -168,10 +168,12 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Reads a dictionary entry by entry, without keeping or checking what is not asked for.
+/// Reads a dictionary entry by entry. It does not keep or check values that the caller skips.
 pub struct Reader<'a>(Decoder<'a>);
 
 impl<'a> Reader<'a> {
+    /// Starts to read a dictionary.
+    ///
     /// # Errors
     /// When the input does not begin with a dictionary.
     pub fn dict(input: &'a [u8]) -> Result<Self, SyntaxError> {
@@ -180,12 +182,12 @@ impl<'a> Reader<'a> {
         Ok(Self(decoder))
     }
 
-    /// Reads on from somewhere within a value.
+    /// Starts to read inside a value.
     pub(crate) fn within(input: &'a [u8]) -> Self {
         Self(Decoder { input, at: 0 })
     }
 
-    /// The next key; its value is to be read or skipped. `None`: the end.
+    /// The next key. The caller must then read or skip its value. `None`: the dictionary has ended.
     ///
     /// # Errors
     /// When the input is not bencode.
@@ -193,6 +195,8 @@ impl<'a> Reader<'a> {
         self.next_string()
     }
 
+    /// Reads an integer.
+    ///
     /// # Errors
     /// When the value is not an integer.
     pub fn int(&mut self) -> Result<i64, SyntaxError> {
@@ -200,16 +204,18 @@ impl<'a> Reader<'a> {
         self.0.number(b'e', true)
     }
 
+    /// Starts to read a list.
+    ///
     /// # Errors
     /// When the value is not a list.
     pub fn enter_list(&mut self) -> Result<(), SyntaxError> {
         self.0.enter(b'l', "expected a list")
     }
 
-    /// The next string of a list; `None`: the end.
+    /// The next string of a list. `None`: the list has ended.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When the next item is not a string.
     pub fn next_string(&mut self) -> Result<Option<&'a [u8]>, SyntaxError> {
         if self.0.peek()? == b'e' {
             return Ok(None);
@@ -217,7 +223,7 @@ impl<'a> Reader<'a> {
         self.0.string().map(Some)
     }
 
-    /// Passes over a value.
+    /// Skips a value.
     ///
     /// # Errors
     /// When the input is not bencode.
@@ -243,7 +249,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Writes bencode. The caller writes the keys of a dictionary in the order of their bytes.
+/// Writes bencode. The caller must write the keys of a dictionary in the order of their bytes.
 #[derive(Default)]
 pub struct Encoder {
     out: Vec<u8>,
@@ -283,13 +289,13 @@ impl Encoder {
         self
     }
 
-    /// Ends the list or dictionary begun last.
+    /// Ends the innermost open list or dictionary.
     pub fn end(&mut self) -> &mut Self {
         self.out.push(b'e');
         self
     }
 
-    /// Writes a decoded value back, a dictionary's entries in the order that they have.
+    /// Writes a decoded value. The entries of a dictionary are written in the order that they have.
     pub fn value(&mut self, value: &Value<'_>) -> &mut Self {
         match value {
             Value::Int(n) => self.int(*n),

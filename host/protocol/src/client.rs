@@ -61,7 +61,7 @@ pub enum Known {
     Value(Bytes),
     /// The last job that asked for the call failed.
     Failed(Failure),
-    /// The call has no outcome yet, or nobody has asked for it.
+    /// The call has no outcome yet, or no job has asked for it.
     Nothing,
 }
 

@@ -1,4 +1,4 @@
-//! Several accesses at once, for a store that is a network away.
+//! Makes several accesses at once, for a store behind a network.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,17 +8,18 @@ use futures_util::stream::FuturesUnordered;
 
 use crate::error::Result;
 
-/// Accesses of one transition at once. A thousand children then take about thirty round trips one after the other, and one
-/// transition doesn't take all connections from the others.
+/// The most accesses of one transition that are made at once. So a thousand children take about thirty round trips one after
+/// the other, and one transition does not take all connections from the others.
 const AT_ONCE: usize = 32;
 
-/// One access, or a few one after the other.
+/// One access, or a few accesses one after the other.
 pub(crate) type Access<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// Makes all these accesses, in no order. After an error no more are begun, and those under way are waited for: what a
-/// transition did that failed is over when it returns.
+/// Makes all these accesses, in no particular order. After an error no more accesses are started, but the function waits for
+/// those that were started. So when a failed transition returns, nothing of it is still going on.
 ///
-/// A vector, and not an iterator: the compiler can't see that one with closures over borrowed accesses may go to another thread.
+/// The parameter is a vector, not an iterator: the compiler can't prove that an iterator with closures over borrowed accesses
+/// can be sent to another thread.
 pub(crate) async fn all<T>(accesses: Vec<Access<'_, T>>) -> Result<Vec<T>> {
     let mut waiting = accesses.into_iter();
     let mut running = FuturesUnordered::new();

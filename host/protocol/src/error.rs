@@ -1,4 +1,4 @@
-//! The one error of everything behind a port.
+//! The error type of everything behind a port.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -6,45 +6,47 @@ use std::fmt;
 use crate::model::brief;
 use crate::ports::Key;
 
-/// What went wrong, as far as a caller can act on it.
+/// The kind of an error. Each kind is something that a caller can react to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
-    /// The backend can't be reached or is busy. The outcome of a write is unknown; trying again may help.
+    /// The backend can't be reached or is busy. The outcome of a write is unknown. The operation may succeed if it is tried
+    /// again.
     Unavailable,
-    /// The backend has no room left (a full disk, a memory limit). Somebody must make room.
+    /// The backend has no room left (a full disk, a memory limit). A person must make room.
     Full,
-    /// The backend may be read but not written.
+    /// The backend can be read but not written.
     ReadOnly,
-    /// What is there is not a store of ours, or is damaged.
+    /// The file or server does not hold a store of ours, or the store is damaged.
     Corrupt,
     /// The store was written by a newer version of this program.
     NewerSchema,
-    /// A URL, option or name that this backend can't take, or credentials that it does not accept.
+    /// This backend can't accept a URL, an option, a name or the credentials.
     Config,
-    /// A table or queue is not there. Somebody must make it: `brrr-host setup`.
+    /// A table or queue is missing. A person must create it with `brrr-host setup`.
     NotSetUp,
     /// A record or message that does not decode.
     Malformed,
-    /// A record that a newer version of this program wrote.
+    /// A newer version of this program wrote the record.
     NewerRecord,
-    /// Something is larger than the backend can hold, or a topic can't take messages: it has a name that the backend has no
-    /// queue for, or another program has put something else there. It concerns what was asked for, not the whole backend.
+    /// Something is larger than the backend can hold, or a topic can't take messages: the backend can't have a queue of that
+    /// name, or another program has put something else there. The error concerns only what was asked for, not the whole
+    /// backend.
     Limit,
-    /// A call was asked for under a call hash that stands for another task or payload. Nothing was changed.
+    /// The caller asked for a call under a call hash that stands for another task or payload. Nothing was changed.
     Conflict,
     /// None of the above: a fault of this program, or of the backend.
     Internal,
 }
 
-/// An operation on a backend that failed. On a write: *outcome unknown*; every transition is safe to repeat.
+/// A failed operation on a backend. If it was a write, its *outcome is unknown*. Every transition is safe to repeat.
 #[derive(Debug)]
 pub struct Error {
     pub kind: ErrorKind,
-    /// `memory`, `sqlite`, …, or `protocol` for what was read.
+    /// `memory`, `sqlite`, …; or `protocol` if the data that was read is wrong.
     pub backend: &'static str,
-    /// What was being done, in words: "open the database at .brrr/state.db".
+    /// What the operation was, in words, for example "open the database at .brrr/state.db".
     pub operation: String,
-    /// Why it failed, in words.
+    /// Why the operation failed, in words.
     pub reason: String,
     pub source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -69,26 +71,27 @@ impl Error {
         self
     }
 
-    /// Bytes that do not decode: `what` names the record or message, `reason` says what is wrong with it and where.
+    /// The error for bytes that do not decode. `what` names the record or message. `reason` says what is wrong with it and
+    /// where.
     #[must_use]
     pub fn malformed(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::new(ErrorKind::Malformed, "protocol", format!("read {}", what.into()), reason)
     }
 
-    /// The error of a decoder, about this record.
+    /// Adds the key of the record to the error of a decoder.
     #[must_use]
     pub fn of(mut self, key: &Key) -> Self {
         self.operation = format!("{} ({} of {})", self.operation, brief(&key.kind.name()), brief(&key.id));
         self
     }
 
-    /// Is there a record that can't be read? Then every attempt finds the same.
+    /// True if the error is about a record that can't be read. Then every further attempt fails in the same way.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         matches!(self.kind, ErrorKind::Malformed | ErrorKind::NewerRecord)
     }
 
-    /// May the same operation succeed if it is simply tried again?
+    /// True if the same operation may succeed if it is tried again.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         self.kind == ErrorKind::Unavailable

@@ -1,4 +1,5 @@
-//! What happens to jobs and calls, for people who watch: each change of state, as the worker sees it that makes it.
+//! Events about jobs and calls, for people who watch them. Each change of state is one event, reported by the worker that makes
+//! the change.
 
 use std::time::Duration;
 
@@ -8,12 +9,12 @@ use crate::records::JobState;
 /// The states of a call, and of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
-    /// Nobody has asked for it in this job.
+    /// No call of the job has asked for the call yet.
     Unscheduled,
-    /// Its message is queued; after a failure: for its next attempt.
+    /// The call's message is queued. After a failure it is the message for the next attempt.
     Ready,
     Running,
-    /// It waits for other calls.
+    /// The call waits for other calls.
     Deferred,
     Completed,
     Failed,
@@ -22,7 +23,7 @@ pub enum State {
 }
 
 impl State {
-    /// The word that stands for it in events and listings.
+    /// The word for this state in events and listings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +38,7 @@ impl State {
         }
     }
 
-    /// The state of a call that failed so.
+    /// The state of a call that failed with this kind of failure.
     #[must_use]
     pub fn of_failure(kind: &FailureKind) -> Self {
         JobState::of(Err(kind)).into()
@@ -55,14 +56,15 @@ impl From<JobState> for State {
     }
 }
 
-/// Whose state changed.
+/// The thing whose state changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
     Task,
     Job,
 }
 
-/// One change of state. Seen at least once: a worker that dies may leave one out, the next one says it again.
+/// One change of state. Each change is reported at least once: if a worker dies before it reports a change, the next worker
+/// reports it again.
 #[derive(Clone, Debug)]
 pub struct Event<'a> {
     pub at: Millis,
@@ -70,21 +72,21 @@ pub struct Event<'a> {
     pub from: State,
     pub to: State,
     pub job_id: &'a JobId,
-    /// The call; of a job its top call.
+    /// The call. For a job this is its top call.
     pub call: &'a CallHash,
     pub task: &'a str,
     pub label: Option<&'a str>,
     pub topic: &'a Topic,
-    /// From 1; on the way back to `Ready`, the number of the attempt to come.
+    /// The number of the attempt, from 1. When a call goes back to `Ready`, this is the number of the next attempt.
     pub attempt: u32,
     pub failure: Option<&'a Failure>,
-    /// How long until the next attempt.
+    /// The time until the next attempt.
     pub retry_in: Option<Duration>,
-    /// How many calls it waits for.
+    /// The number of calls that the call waits for.
     pub waiting: Option<usize>,
 }
 
-/// Told of every event. Called in the middle of work: it must be quick.
+/// Gets every event. It is called while a message is handled, so it must be quick.
 pub trait Observer: Send + Sync {
     fn observe(&self, event: &Event<'_>);
 }

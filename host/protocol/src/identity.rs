@@ -1,8 +1,8 @@
-//! A call hash stands for one task with one payload.
+//! Checks that a call hash stands for one task with one payload.
 //!
-//! Guests and clients may choose call hashes. A call under the hash of another call would be given that call's value, or would
-//! store its own value in that call's place, for every job and for ever. So whoever registers, schedules or reads a call compares
-//! it with the `call` record that is there.
+//! Guests and clients may choose call hashes. If a call used the hash of another call, it would get that call's value, or would
+//! store its own value in that call's place, for every job and forever. So each caller that registers, schedules or reads a
+//! call compares the call with the `call` record that is there.
 
 use bytes::Bytes;
 
@@ -10,20 +10,20 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::model::{CallHash, brief};
 use crate::wire::CallRecord;
 
-/// A `call` record that is no reason to refuse a call.
+/// The result of a comparison that gives no reason to refuse a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Described {
-    /// It describes this very call.
+    /// The record describes this same call.
     Same,
-    /// It does not decode, so it describes nothing.
+    /// The record does not decode, so it describes no call.
     Unreadable,
 }
 
-/// Compares a call with the `call` record `found` under its hash. By its decoded fields: peers may encode the same call in other
-/// bytes.
+/// Compares a call with the `call` record `found` under its hash. The decoded fields are compared, because peers may encode the
+/// same call in other bytes.
 ///
 /// # Errors
-/// `Conflict`, when the record describes another task or another payload.
+/// `Conflict` if the record describes another task or another payload.
 pub fn compare(hash: &CallHash, task: &str, payload: &[u8], found: &Bytes) -> Result<Described> {
     match CallRecord::decode(found) {
         Ok(there) if there.task == task && there.payload == payload => Ok(Described::Same),
@@ -32,8 +32,8 @@ pub fn compare(hash: &CallHash, task: &str, payload: &[u8], found: &Bytes) -> Re
     }
 }
 
-/// The error of asking for `task` under a hash that stands for a call of the task `there`. It does not show the other call's
-/// payload: who asks need not be allowed to see that.
+/// The error of a caller that asks for `task` under a hash that stands for a call of the task `there`. It does not show the
+/// payload of the other call, because the caller may not be allowed to see it.
 #[must_use]
 pub fn conflict(hash: &CallHash, task: &str, there: &str) -> Error {
     let other = if there == task { "another payload" } else { "another task" };
@@ -68,7 +68,7 @@ mod tests {
     fn records_are_compared_by_what_they_say() {
         let hash = CallHash::from("h");
         let ours = CallRecord::encode("t", b"p");
-        // A peer that adds an entry of its own.
+        // A peer may add a key of its own to the record.
         let theirs = Bytes::from_static(b"d1:ai1e7:payload1:p9:task_name1:te");
         for found in [&ours, &theirs] {
             assert_eq!(compare(&hash, "t", b"p", found).unwrap(), Described::Same);

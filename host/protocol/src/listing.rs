@@ -1,4 +1,4 @@
-//! All ids of a kind.
+//! Lists all ids that have a record of one kind.
 
 use std::collections::HashSet;
 
@@ -6,11 +6,11 @@ use crate::doctor::bits;
 use crate::error::Result;
 use crate::ports::{Kind, Store};
 
-/// Ids that one page has, about.
+/// About how many ids one page has.
 pub(crate) const LIST: usize = 1_000;
 
-/// The ids that have a record of one kind, in any order, about a thousand at a time, each once. What is written meanwhile may be
-/// missing. (Told apart by 64 bits of their names.)
+/// The ids that have a record of one kind, in any order, about a thousand at a time, each once. A record that is written
+/// meanwhile may be missing. (Ids are compared by 64 bits of a hash of their names.)
 pub struct Listing<'a> {
     store: &'a dyn Store,
     kind: Kind,
@@ -25,7 +25,7 @@ impl<'a> Listing<'a> {
         Self { store, kind, cursor: None, is_over: false, seen: HashSet::new() }
     }
 
-    /// The next of them; `None`: there are no more.
+    /// The next ids. `None`: there are no more.
     ///
     /// # Errors
     /// When the store fails.

@@ -1,36 +1,37 @@
-//! How a call is run: its time, its retries, its share of a worker. Each may be set at several levels; the nearer wins.
+//! How a call is run: its time limit, its retries, and its share of a worker. Each option may be set at several levels. The
+//! level that is nearer to the job wins.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use crate::model::{CallHash, JobId};
 
-/// Options of a task, a call or a whole job. `None`: not said here.
+/// The options of a task, a call or a whole job. `None`: the option is not set at this level.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// How long one run may take.
     pub timeout: Option<Duration>,
-    /// How often a call is run again after a failure that may pass.
+    /// How often a call is run again after failures that may pass.
     pub max_retries: Option<u32>,
-    /// The pause before the first of those.
+    /// The delay before the first retry.
     pub retry_delay: Option<Duration>,
-    /// The longest pause, where they grow.
+    /// The longest delay, if the delays grow.
     pub max_retry_delay: Option<Duration>,
     pub backoff: Option<Backoff>,
-    /// Runs of the task at once, in one worker.
+    /// The most runs of the task at the same time, in one worker.
     pub max_running: Option<u32>,
-    /// Bytes of memory of one run.
+    /// The most bytes of memory that one run may use.
     pub memory: Option<u64>,
-    /// A name by which events and listings show the call.
+    /// The name that events and listings show for the call.
     pub label: Option<String>,
 }
 
-/// How the pauses before retries grow.
+/// How the delays before retries grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backoff {
-    /// All alike.
+    /// All delays are the same.
     Fixed,
-    /// Each twice the one before.
+    /// Each delay is twice the previous one.
     #[default]
     Exponential,
 }
@@ -47,14 +48,14 @@ const KEYS: [&str; 8] = [
     "label",
 ];
 
-/// No time is longer: it must still fit a clock when it is added to now.
+/// No time may be longer than this: the sum of it and the current time must still be a valid time.
 pub const LONGEST: Duration = Duration::from_hours(24 * 365 * 100);
 
 const RETRY_DELAY: Duration = Duration::from_secs(1);
 const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
 
 impl Options {
-    /// These options, and where they say nothing, the `farther` ones.
+    /// These options. Each option that is not set here is taken from `farther`.
     #[must_use]
     pub fn over(&self, farther: &Options) -> Options {
         Options {
@@ -74,8 +75,9 @@ impl Options {
         *self == Options::default()
     }
 
-    /// The pause after the failed run number `attempt` (from 1), if there is to be another run. Spread by a quarter
-    /// either way, by call and attempt, so that what failed together does not come back together.
+    /// The delay after the failed attempt number `attempt` (from 1), if there is another retry. The delay is changed by up to a
+    /// quarter in either direction, depending on the job, the call and the attempt. So calls that failed together do not come
+    /// back together.
     #[must_use]
     pub fn retry_after(&self, attempt: u32, job_id: &JobId, call: &CallHash) -> Option<Duration> {
         if attempt > self.max_retries.unwrap_or(0) {
@@ -92,17 +94,17 @@ impl Options {
         let mut hasher = DefaultHasher::new();
         (job_id, call, attempt).hash(&mut hasher);
         let spread = 0.75 + 0.5 * (hasher.finish() as f64 / u64::MAX as f64);
-        // Bounded, because a product of floats may exceed what a duration holds.
+        // The result is limited, because a product of floats may be too large for a `Duration`.
         Some(Duration::try_from_secs_f64(delay.as_secs_f64() * spread).unwrap_or(delay).min(LONGEST))
     }
 
-    /// Is there an option of this name?
+    /// True if there is an option of this name.
     #[must_use]
     pub fn knows(key: &str) -> bool {
         KEYS.contains(&key)
     }
 
-    /// Reads options as guests and records write them: pairs of text.
+    /// Reads options in the form that guests and records use: pairs of text.
     ///
     /// # Errors
     /// What is wrong, and which options there are.
@@ -138,7 +140,7 @@ impl Options {
         Ok(())
     }
 
-    /// What `parse` reads, of the options that are set.
+    /// The options that are set, as pairs that `parse` can read.
     #[must_use]
     pub fn pairs(&self) -> Vec<(&'static str, String)> {
         let ms = |time: Duration| time.as_millis().to_string();

@@ -1,11 +1,11 @@
-//! Outcomes that earlier runs of a call were told, so that its next replay need not read them again.
+//! Outcomes that earlier runs of a call got, so that the next replay need not read them again.
 //!
-//! A handler that makes N calls one after the other is run N times, and each run asks for everything that the runs before
-//! asked for: without this a worker reads N²/2 outcomes.
+//! A handler that makes N calls one after the other is run N times, and each run asks for all calls that the earlier runs asked
+//! for. Without this cache a worker would read N²/2 outcomes.
 //!
-//! An entry belongs to one *attempt* of one call in one job: it is used only by a run whose `run` record has the same
-//! `attempt` and `first` as the run that left it. So nothing that `forget`, `gc`, a retry or another job does meanwhile can
-//! reach a run through the cache, and where a peer overwrote a value, the replay sees what the run before saw.
+//! An entry belongs to one *attempt* of one call in one job. It is used only by a run whose `run` record has the same `attempt`
+//! and `first` as the run that left the entry. So nothing that `forget`, `gc`, a retry or another job changes meanwhile can
+//! reach a run through the cache. And if a peer overwrites a value, the replay still sees the value that the earlier run saw.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,10 +14,10 @@ use crate::model::{CallHash, JobId, Millis, Outcome, size_of_outcome};
 use crate::records::RunRecord;
 use crate::wire::Message;
 
-/// Bytes that a worker keeps: a thousand calls in flight with thirty results of 1 KiB each.
+/// The number of bytes that a worker keeps. It is enough for a thousand calls in flight that have thirty results of 1 KiB each.
 const DEFAULT_BYTES: usize = 32 << 20;
 
-/// What an outcome takes beside its own bytes and its call's hash: its place in a map, and two allocations.
+/// The bytes that an outcome takes beside its own bytes and the hash of its call: its place in a map, and two allocations.
 const OVERHEAD: usize = 160;
 
 /// The outcomes that one run knows.
@@ -38,7 +38,7 @@ impl KnownOutcomes {
         self.outcomes.contains_key(call)
     }
 
-    /// The first outcome of a call stays: a replay must not be told another one.
+    /// Adds an outcome. The first outcome of a call stays, because a replay must not get another one.
     pub fn insert(&mut self, call: CallHash, outcome: Outcome) {
         let bytes = size_of_outcome(&outcome);
         self.outcomes.entry(call).or_insert_with(|| {
@@ -47,7 +47,7 @@ impl KnownOutcomes {
         });
     }
 
-    /// Bytes of all outcomes.
+    /// The number of bytes of all outcomes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
@@ -68,11 +68,12 @@ impl IntoIterator for KnownOutcomes {
     }
 }
 
-/// Outcomes of calls that are waiting, for their next run. Bounded in bytes; the calls that have waited longest go first.
+/// The outcomes that waiting calls have got, for their next runs. The cache is limited in bytes. If it is full, the outcomes of
+/// the calls that have waited longest are removed first.
 #[derive(Debug)]
 pub struct OutcomeCache {
     inner: Mutex<Inner>,
-    /// The most bytes that it keeps.
+    /// The most bytes that the cache keeps.
     most: usize,
 }
 
@@ -85,7 +86,7 @@ impl Default for OutcomeCache {
 #[derive(Debug, Default)]
 struct Inner {
     entries: HashMap<Owner, (u64, KnownOutcomes)>,
-    /// The owners, by when their entry was put.
+    /// The owners, in the order in which their entries were put.
     order: BTreeMap<u64, Owner>,
     next: u64,
     bytes: usize,
@@ -108,19 +109,20 @@ impl Owner {
 }
 
 impl OutcomeCache {
-    /// A cache that keeps at most so many bytes; with 0 it keeps nothing.
+    /// A cache that keeps at most `most` bytes. With 0 it keeps nothing.
     #[must_use]
     pub fn with_bytes(most: usize) -> Self {
         Self { inner: Mutex::default(), most }
     }
 
-    /// Takes out what the run that left this record knew; nothing, if it is not there. It is not kept while the call runs.
+    /// Removes and returns the outcomes of the run that left the record `run`. The result is empty if the cache does not
+    /// have them. The cache does not keep them while the call runs.
     #[must_use]
     pub fn take(&self, message: &Message, run: &RunRecord) -> KnownOutcomes {
         self.lock().remove(&Owner::new(message, run)).unwrap_or_default()
     }
 
-    /// Keeps what a run knew that left this record behind.
+    /// Keeps the outcomes that a run knew. `run`: the record that the run left.
     pub fn put(&self, message: &Message, run: &RunRecord, known: KnownOutcomes) {
         let (owner, cost) = (Owner::new(message, run), known.cost());
         let mut inner = self.lock();

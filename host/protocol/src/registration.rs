@@ -1,7 +1,8 @@
-//! What a parent that registers with a call needs to know of its `pending_returns`, and the record with that parent added.
+//! What a parent that registers with a call needs to know of the call's `pending_returns`, and the record with that parent
+//! added.
 //!
-//! Each of a call's parents registers, and its record is as long as there are parents. So the record is read once, nothing is
-//! built of it, and the new entry is put between its bytes.
+//! Each parent of a call registers, and the record grows with the number of parents. So the record is read only once, it is not
+//! decoded into a list, and the new entry is inserted between its bytes.
 
 use std::cmp::Ordering;
 
@@ -11,38 +12,38 @@ use crate::bencode::Encoder;
 use crate::error::{Error, Result};
 use crate::wire::{PendingReturns, Return};
 
-/// A call's `pending_returns`, as a parent sees it that registers.
+/// A call's `pending_returns`, as a registering parent sees it.
 #[derive(Debug)]
 pub struct Registered {
     facts: Facts,
-    /// The record as we write it. What stands in the store may be in another order. Empty where the parents are kept one by one.
+    /// The record as we write it. The record in the store may be in another order. Empty if the parents are kept one by one.
     bytes: Bytes,
     list: List,
 }
 
-/// What a call's parents tell one that registers.
+/// What a parent that registers needs to know of the other parents.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// The parent itself is there.
+    /// The parent itself is in the record, under its job.
     pub has_me: bool,
-    /// It is there under another job.
+    /// The parent is in the record under another job.
     pub elsewhere: bool,
-    /// Somebody waits in its job.
+    /// A parent in the same job is in the record.
     pub in_job: bool,
-    /// Somebody waits in another job.
+    /// A parent in another job is in the record.
     pub in_other_jobs: bool,
     /// See `PendingReturns::scheduled_at`.
     pub scheduled_at: Option<u64>,
 }
 
-/// The record's list of parents.
+/// The list of parents in the bytes of the record.
 #[derive(Debug, Default)]
 struct List {
-    /// How many there are.
+    /// The number of parents.
     count: usize,
-    /// Where the parent's entry belongs.
+    /// The offset at which the parent's entry belongs.
     place: usize,
-    /// Where the list has its end.
+    /// The offset of the end of the list.
     end: usize,
 }
 
@@ -50,12 +51,12 @@ impl Registered {
     /// Reads the record for the parent `me`.
     ///
     /// # Errors
-    /// `Malformed`, as of `PendingReturns::decode`.
+    /// `Malformed`, as from `PendingReturns::decode`.
     pub fn read(bytes: &Bytes, me: &Return) -> Result<Self> {
         if let Some((facts, list)) = scan(bytes, me) {
             return Ok(Self { facts, bytes: bytes.clone(), list });
         }
-        // It is damaged, or a peer has written it in another order.
+        // The record is damaged, or a peer has written it in another order.
         let bytes = PendingReturns::decode(bytes)?.encode();
         let (facts, list) =
             scan(&bytes, me).ok_or_else(|| Error::malformed("a pending_returns record", "it can't be extended"))?;
@@ -67,17 +68,17 @@ impl Registered {
         Self { facts, bytes: Bytes::new(), list: List::default() }
     }
 
-    /// Are the call's parents kept one by one? See `transaction.rs`. Such a record is not extended by `with`.
+    /// True if the call's parents are kept one by one, see `transaction.rs`. `with` can't extend such a record.
     pub(crate) fn is_one_by_one(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// How many parents the record lists.
+    /// The number of parents that the record lists.
     pub(crate) fn listed(&self) -> usize {
         self.list.count
     }
 
-    /// Is the parent itself in the list?
+    /// True if the record lists the parent itself.
     #[must_use]
     pub fn has_me(&self) -> bool {
         self.facts.has_me
@@ -89,13 +90,13 @@ impl Registered {
         self.facts.scheduled_at
     }
 
-    /// Does anybody wait for the call in the parent's job?
+    /// True if a parent in the same job waits for the call.
     #[must_use]
     pub fn is_awaited_in_job(&self) -> bool {
         self.facts.in_job
     }
 
-    /// Does anybody wait for the call in another job?
+    /// True if a parent in another job waits for the call.
     #[must_use]
     pub fn is_awaited_in_other_jobs(&self) -> bool {
         self.facts.in_other_jobs
@@ -107,7 +108,7 @@ impl Registered {
         self.facts.elsewhere && !self.facts.has_me
     }
 
-    /// The record with the parent `me`, for which it was read, in its list.
+    /// The record with the parent `me` added. The record must have been read for `me`.
     #[must_use]
     pub fn with(&self, me: &Return, scheduled_at: Option<u64>) -> Bytes {
         let mut entry = Encoder::new();
@@ -124,7 +125,7 @@ impl Registered {
     }
 }
 
-/// Reads a record that is exactly as we write it; `None`: it is not.
+/// Reads a record that is exactly as we write it. `None`: it is written in another way.
 fn scan(bytes: &[u8], me: &Return) -> Option<(Facts, List)> {
     let mut rest = bytes.strip_prefix(b"d7:returnsl")?;
     let at = |rest: &[u8]| bytes.len() - rest.len();
@@ -163,7 +164,7 @@ fn scan(bytes: &[u8], me: &Return) -> Option<(Facts, List)> {
     (rest == b"e").then_some((facts, list))
 }
 
-/// Digits, and what is behind them.
+/// A decimal number, and the bytes after it.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (digits, rest) = bytes.split_at(bytes.iter().take_while(|byte| byte.is_ascii_digit()).count());
     let has_zero = digits.len() > 1 && digits[0] == b'0';
@@ -171,7 +172,7 @@ fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     (!has_zero).then_some((number, rest))
 }
 
-/// A text, and what is behind it.
+/// A text, and the bytes after it.
 fn text(bytes: &[u8]) -> Option<(&str, &[u8])> {
     let (length, rest) = number(bytes)?;
     let (text, rest) = rest.strip_prefix(b":")?.split_at_checked(usize::try_from(length).ok()?)?;
@@ -183,13 +184,14 @@ mod tests {
     use super::*;
 
     fn some_return(rng: &mut fastrand::Rng) -> Return {
-        // Lengths of one and two digits, texts that look like an entry, and those that Unicode sorts otherwise than UTF-16.
+        // Lengths of one and two digits, texts that look like an entry, and texts whose order in UTF-16 is not their order in
+        // Unicode.
         let names = ["", "a", "b", "ab", "li1e1:ae", "0123456789", "\u{ff5e}", "😀", "e", "i1e"];
         let mut name = || *rng.choice(&names[..]).unwrap();
         Return { job_id: name().into(), parent: name().into(), topic: name().into() }
     }
 
-    /// The same as reading, adding and writing; whatever the record.
+    /// `with` gives the same bytes as decoding, adding and encoding, for every record.
     #[test]
     fn a_spliced_record_is_the_one_that_is_built() {
         let seed = std::env::var("BRRR_SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
@@ -202,7 +204,7 @@ mod tests {
             let (me, then) = (some_return(&mut rng), rng.bool().then(|| rng.u64(1..1 << 40)));
             let mut bytes = pending.encode().to_vec();
             match rng.u8(..4) {
-                // As TypeScript may sort.
+                // The order in which TypeScript may sort.
                 0 => {
                     let entries = pending.returns.iter().rev();
                     let entry =
@@ -213,7 +215,7 @@ mod tests {
                     bytes = [b"d7:returnsl", &list[..], b"e", time.as_bytes(), b"e"].concat();
                     assert_eq!(PendingReturns::decode(&bytes).unwrap(), pending);
                 }
-                // Damage.
+                // A damaged record.
                 1 => {
                     let place = rng.usize(..bytes.len());
                     bytes[place] = rng.u8(..);

@@ -1,7 +1,7 @@
-//! Which topics calls may be sent to.
+//! The topics that calls may be sent to.
 //!
-//! A topic is a key in Redis and a queue in SQS, and a guest chooses it. So a call goes only to the topic of the call that makes
-//! it, to topics whose workers have announced themselves (`tasks` records), and to those that the worker was told of.
+//! A topic is a key in Redis and a queue in SQS, and a guest chooses it. So a call may go only to the topic of the call that
+//! asks for it, to topics that workers have announced (`tasks` records), and to topics that are named in the worker's settings.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,42 +11,42 @@ use crate::error::{ErrorKind, Result};
 use crate::model::{Topic, check_topic};
 use crate::ports::{Backend, Key};
 
-/// Topics that are remembered as announced; beyond that they are looked up again.
+/// The most topics that are remembered as announced. When there are more, all are forgotten and looked up again.
 const MOST_KNOWN: usize = 10_000;
 
-/// The topics that the calls of one worker may be sent to.
+/// The topics that calls on one worker may be sent to.
 #[derive(Debug)]
 pub struct CallTopics {
     named: BTreeSet<Topic>,
     any: bool,
-    /// Announced, and found fit. An announcement is never taken back.
+    /// Topics that are announced and that the queue accepts. An announcement is never withdrawn.
     known: Mutex<BTreeSet<Topic>>,
 }
 
-/// May a call be sent to a topic?
+/// The answer whether a call may be sent to a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Callable {
     Yes,
-    /// No worker has announced the topic. One may yet.
+    /// No worker has announced the topic yet. A worker may still do so.
     Unannounced,
-    /// It can't be; why.
+    /// A call can never be sent to the topic, for this reason.
     Never(String),
 }
 
 impl CallTopics {
-    /// Any topic that has a fit name: for tests, and for programs that run only handlers of their own.
+    /// Allows any topic with a valid name. For tests, and for programs that run only their own handlers.
     #[must_use]
     pub fn any() -> Self {
         Self { any: true, ..Self::announced([]) }
     }
 
-    /// Announced topics, and `named` ones: those of peers, who announce nothing.
+    /// Allows announced topics and the topics in `named`. Topics of peers must be named, because peers do not announce topics.
     #[must_use]
     pub fn announced(named: impl IntoIterator<Item = Topic>) -> Self {
         Self { named: named.into_iter().collect(), any: false, known: Mutex::default() }
     }
 
-    /// May a call be sent to `topic`? An announced topic is looked up once.
+    /// Decides whether a call may be sent to `topic`. An announced topic is looked up only once.
     ///
     /// # Errors
     /// When the backend can't be read.
@@ -61,7 +61,7 @@ impl CallTopics {
         if !announced {
             return Ok(Callable::Unannounced);
         }
-        // A queue that is missing, or a key that holds something else, concerns this call alone.
+        // If a queue is missing, or a key holds something else, this concerns only this call.
         if let Err(error) = backend.queue().check(topic, Duration::ZERO).await {
             return match error.kind {
                 ErrorKind::Config | ErrorKind::NotSetUp | ErrorKind::Limit => Ok(Callable::Never(error.to_string())),

@@ -1,7 +1,7 @@
-//! The call tree of a job, read from its records: for people, never for work.
+//! The call tree of a job, read from its records. For people only; no transition may depend on it.
 //!
-//! It is what the records say at about one moment. A call knows its children from its `run` record, which is written
-//! when it comes to wait: what a call asked for after its last wait is not in the tree.
+//! The tree shows what the records say at about one moment. The children of a call come from its `run` record, which is written
+//! when the call begins to wait. So calls that it asked for later are not in the tree.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -15,22 +15,22 @@ use crate::ports::{Backend, Key};
 use crate::records::{JobRecord, JobState, RunRecord, decode_failure};
 use crate::wire::CallRecord;
 
-/// How many calls are read at once.
+/// The number of calls that are read at once.
 const PAGE: usize = 64;
 
-/// What bounds a tree.
+/// The limits of a tree.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Levels of calls; the job's own call is the first.
+    /// The most levels of calls. The job's own call is the first level.
     pub depth: usize,
-    /// Lines: calls, and mentions of calls that are there already.
+    /// The most lines. Each call takes a line, and so does each further mention of a call.
     pub lines: usize,
 }
 
 /// The calls of a job.
 #[derive(Clone, Debug)]
 pub struct Tree {
-    /// The first is the job's own. Each call is here once, whoever asks for it.
+    /// The first call is the job's own. Each call is in the list once, even if several calls ask for it.
     pub calls: Vec<Node>,
 }
 
@@ -38,36 +38,36 @@ pub struct Tree {
 #[derive(Clone, Debug)]
 pub struct Node {
     pub call: CallHash,
-    /// `None`: no record describes it.
+    /// The name of the call's task. `None`: no record describes the call.
     pub task: Option<String>,
     pub label: Option<String>,
     pub state: State,
-    /// The attempt that it is in, or that it ended with; from 1.
+    /// The number of the attempt that the call is in, or in which it ended. From 1.
     pub attempt: u32,
-    /// Its value was there before the job.
+    /// True if the call had its value before the job began.
     pub reused: bool,
-    /// When it was asked for in this job, where the store knows.
+    /// When the call was asked for in this job, if the store knows that.
     pub asked: Option<Millis>,
-    /// When it got its outcome, where the store knows.
+    /// When the call got its outcome, if the store knows that.
     pub ended: Option<Millis>,
-    /// How many calls it waits for.
+    /// The number of calls that the call waits for.
     pub waiting: usize,
-    /// Not to be run before; 0: at once.
+    /// The call must not run before this time. 0: it may run at once.
     pub not_before: Millis,
-    /// Why the attempt before failed; empty: there was none.
+    /// Why the previous attempt failed. Empty: there was no previous attempt.
     pub last_failure: String,
     pub failure: Option<Failure>,
-    /// Places in `Tree::calls` of what it asked for, in its order.
+    /// The calls that the call asked for, in its order, as positions in `Tree::calls`.
     pub children: Vec<usize>,
-    /// Children that the bounds keep out.
+    /// The number of children that were left out because of the bounds.
     pub left_out: usize,
-    /// Children that its record does not name, because they were too many.
+    /// The number of children that the `run` record does not name, because there are too many.
     pub unnamed: usize,
-    /// So many of what it waits for may stay without an outcome: a race.
+    /// The number of calls that may stay without an outcome while this call waits. More than 0 in a race.
     spare: usize,
 }
 
-/// What the records say of one call.
+/// The records of one call.
 #[derive(Default)]
 struct Found {
     call: Option<CallRecord>,
@@ -75,7 +75,7 @@ struct Found {
     failure: Option<Failure>,
     run: Option<RunRecord>,
     is_awaited: bool,
-    /// When its call, value and failure were written.
+    /// When the call record, the value and the failure were written.
     written: [Option<Millis>; 3],
 }
 
@@ -124,13 +124,13 @@ impl Tree {
         Ok(tree)
     }
 
-    /// Is anything left out because of the bounds?
+    /// True if calls were left out because of the bounds.
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.calls.iter().any(|node| node.left_out > 0)
     }
 
-    /// Of calls that wait: for how many still. One that has enough of them is about to be run again.
+    /// Counts, for each waiting call, how many calls it still waits for. If it has enough outcomes, it will run again soon.
     fn settle_waiting(&mut self) {
         for place in 0..self.calls.len() {
             let node = &self.calls[place];
@@ -169,13 +169,13 @@ impl Node {
         }
     }
 
-    /// Has it an outcome, or will never have one?
+    /// True if the call has an outcome, or will never have one.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         !matches!(self.state, State::Unscheduled | State::Ready | State::Running | State::Deferred)
     }
 
-    /// How long it took from being asked for to its outcome, in milliseconds, where the store knows.
+    /// The time from when the call was asked for until its outcome, in milliseconds, if the store knows it.
     #[must_use]
     pub fn took(&self) -> Option<Millis> {
         (!self.reused).then(|| Some(self.ended?.saturating_sub(self.asked?))).flatten()
@@ -185,7 +185,7 @@ impl Node {
         let [called, valued, failed] = found.written;
         self.state = found.state(job, &self.call, now);
         self.task = found.call.map(|call| call.task);
-        // A call may be older than the job: another one asked for it before.
+        // The call may be older than the job, if another job asked for it before.
         self.asked = called.map(|at| at.max(job.created));
         self.ended = if found.failure.is_some() { failed } else { valued };
         self.reused = self.state == State::Completed && self.ended.is_some_and(|at| at < job.created);
@@ -208,7 +208,7 @@ impl Node {
 }
 
 impl Found {
-    /// What the call asked for, in its order, each once.
+    /// The calls that the call asked for, in its order, each once.
     fn children(&self) -> Vec<CallHash> {
         let mut seen = HashSet::new();
         let run = self.run.iter();
@@ -227,7 +227,7 @@ impl Found {
             (Some(_), _) => State::Cancelled,
             (None, Some(run)) if run.not_before > now => State::Ready,
             (None, Some(run)) if run.total > 0 => State::Deferred,
-            // Ready, or running: a worker that runs a call writes nothing until it is done.
+            // The call is ready or running. The records can't tell which, because a worker writes nothing while it runs a call.
             (None, Some(run)) if run.first > 0 || run.attempt > 1 => State::Ready,
             (None, _) if self.is_awaited || *call == job.call => State::Ready,
             (None, _) => State::Unscheduled,
@@ -252,7 +252,7 @@ async fn read_page(backend: &dyn Backend, job_id: &JobId, nodes: &[Node]) -> Res
         .flat_map(|Node { call, .. }| [Key::call(call), Key::failure(call, job_id), Key::run(call, job_id)])
         .collect();
     let records = store.get_many(&keys).await?;
-    // Those two may be large, and nobody looks at what is in them here.
+    // Values and waiting parents may be large, and their content is not needed here.
     let keys = nodes.iter().flat_map(|Node { call, .. }| [Key::value(call), Key::pending_returns(call)]);
     let there = store.has_many(&keys.collect::<Vec<_>>()).await?;
     let mut found = Vec::with_capacity(nodes.len());
@@ -271,7 +271,7 @@ async fn read_page(backend: &dyn Backend, job_id: &JobId, nodes: &[Node]) -> Res
     Ok(found)
 }
 
-/// A call failed, and nobody can read how.
+/// The failure to show for a `failure` record that can't be read.
 fn unreadable(error: &Error) -> Failure {
     Failure::new(FailureKind::Other("unreadable".to_owned()), "?", error.to_string())
 }

@@ -129,8 +129,7 @@ fn scratch(tools: &Tools) -> Result<PathBuf, BuildError> {
 }
 
 /// Copies the component to its place, by a copy and a rename: a process that reads the old component sees no
-/// half-written
-/// file.
+/// half-written file.
 fn put(tools: &Tools, made: &Path, component: &Path) -> Result<(), BuildError> {
     let name = component.file_name().unwrap_or_default().to_string_lossy();
     // A hidden file is not taken for a source.

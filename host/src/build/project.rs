@@ -14,8 +14,7 @@ pub struct Project {
     pub shown: PathBuf,
     pub language: Language,
     /// The files that are given to the compiler, relative to the folder. C and C++ may have several; the other
-    /// languages
-    /// have one.
+    /// languages have one.
     pub sources: Vec<PathBuf>,
     /// The component's name, without `.wasm`.
     pub name: String,

@@ -38,8 +38,7 @@ pub fn inputs(project: &Project) -> io::Result<String> {
     let mut hash = Sha256::new();
     hash.update(sdk::digest(project.language));
     // A folder can have several components, so the sources are part of the digest. The version is part of the digest
-    // because
-    // another version of this program may build in another way.
+    // because another version of this program may build in another way.
     hash.update(format!("{} {:?}", env!("CARGO_PKG_VERSION"), project.sources));
     for name in SETTINGS {
         hash.update(format!("{name}={:?}\n", std::env::var_os(name)));

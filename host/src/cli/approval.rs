@@ -1,6 +1,5 @@
 //! Asks the user once about the permissions that a `brrr.toml` gives its components beyond its folder. Such a file may
-//! be
-//! part of a project of somebody else. Permissions from flags, or from a file that the user named, need no question.
+//! be part of a project of somebody else. Permissions from flags, or from a file that the user named, need no question.
 
 use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};

@@ -63,8 +63,7 @@ pub async fn run(args: BuildCommand, format: Format) -> anyhow::Result<Exit> {
 }
 
 /// The path of the component for `path`. A file is a component already. A project is built first, unless its component
-/// is
-/// up to date with its sources. Progress is reported on stderr.
+/// is up to date with its sources. Progress is reported on stderr.
 ///
 /// # Errors
 /// A `BuildError`. What a tool printed is on stderr by then.

@@ -1,6 +1,5 @@
 //! Prints the output of guests on the worker's stdout, or on stderr if stdout is used for events. It prints whole
-//! lines,
-//! each with its task and a short call hash. The output of one call is limited over all its attempts.
+//! lines, each with its task and a short call hash. The output of one call is limited over all its attempts.
 
 use std::collections::HashMap;
 use std::io;

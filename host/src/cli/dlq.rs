@@ -303,8 +303,7 @@ impl Letter {
     }
 
     /// Sends the message again, and leaves the dead letter in the queue. A call that has failed stays failed in its
-    /// job, so
-    /// it is sent in a new job.
+    /// job, so it is sent in a new job.
     async fn send(&self, backend: &dyn Backend, client: &Client) -> anyhow::Result<Sent> {
         let topic = &self.letter.topic;
         let Some(message) = self.message.as_ref().filter(|_| self.failed) else {

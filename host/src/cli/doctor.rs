@@ -16,9 +16,8 @@ use super::output::{self, Format, print_json, print_table, say};
 use crate::exit::Exit;
 
 /// Find stuck work: calls that nobody will run although a parent waits for them, parents that were not notified, jobs
-/// whose
-/// end was not recorded, and records that don't decode. Also shows expired leases and dead letters. Workers do the same
-/// on their own, see `run --repair-interval`.
+/// whose end was not recorded, and records that don't decode. Also shows expired leases and dead letters. Workers do
+/// the same on their own, see `run --repair-interval`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host doctor
@@ -100,7 +99,7 @@ async fn repair(doctor: &Doctor, finding: &Finding, now: Millis) -> State {
     }
 }
 
-/// Requests no messages from each topic. This makes the messages ready again that silent workers hold.
+/// Asks each topic for 0 messages. A backend then makes the messages ready again that silent workers held.
 async fn return_expired(backend: &dyn Backend, topics: &[TopicState]) -> anyhow::Result<()> {
     for state in topics.iter().filter(|state| state.expired.is_some_and(|n| n > 0)) {
         backend.queue().receive(&state.topic, 0, Duration::ZERO).await?;

@@ -9,7 +9,7 @@ use super::output::{Format, print_json, say};
 use super::read::Subject;
 use crate::exit::Exit;
 
-/// Remove the value of a call, so that the next job for this call runs it again. Refused while any job is running.
+/// Remove the value of a call, so that the next job for this call runs it again. Refused while any job is alive.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host forget fib '{\"n\": 30}'

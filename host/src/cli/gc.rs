@@ -12,8 +12,8 @@ use super::output::{self, Format, print_json, say};
 use crate::exit::Exit;
 use crate::units::brief;
 
-/// Remove what ended jobs have left in the store and no running job can reach: their records, and the values
-/// of their calls. A value that was removed is computed again when a job asks for it.
+/// Remove what ended jobs have left in the store and no live job can reach: their records, and the values of their
+/// calls. A value that was removed is computed again when a job asks for it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host gc --older-than 7d --dry-run

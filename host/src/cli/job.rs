@@ -19,8 +19,7 @@ use crate::exit::Exit;
 use crate::units::brief;
 
 /// The most lines of a tree. A longer tree is of no use to a reader, and a job of a million calls must not fill the
-/// memory
-/// of this process.
+/// memory of this process.
 const LINES: usize = 10_000;
 
 /// Show a job and its call tree: states, attempts, durations and errors.
@@ -156,15 +155,13 @@ fn head(row: &Row, state: State) -> String {
 }
 
 /// Goes through a tree in the order in which it is shown: the guests' order. A call is shown with its children only
-/// where it
-/// appears first.
+/// where it appears first.
 struct Walk<'a> {
     tree: &'a Tree,
     now: Millis,
     expanded: HashSet<usize>,
     /// The levels that may still be shown below. The tree was read level by level, but a call is shown with its
-    /// children where
-    /// it appears first, which may be at a deeper level.
+    /// children where it appears first, which may be at a deeper level.
     depth: u16,
     /// A call was left out because of its depth.
     cut: bool,

@@ -1,6 +1,5 @@
 //! The log, on stderr. Each event is one line of a bounded length, whatever text a guest puts into it. The number of
-//! lines
-//! from other libraries is bounded, because guests can cause them again and again.
+//! lines from other libraries is bounded, because guests can cause them again and again.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};

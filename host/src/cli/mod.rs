@@ -167,8 +167,8 @@ fn at_once(runtime: Runtime, command: impl Future<Output = anyhow::Result<Exit>>
 }
 
 /// Raises this process's limit of open files and connections to the maximum that the system allows. The runtimes of Go
-/// and
-/// Java do the same. The usual limit of 1,024 protects old programs; a worker's guests alone may need more connections.
+/// and Java do the same. The usual limit of 1,024 protects old programs; a worker's guests alone may need more
+/// connections.
 fn open_more_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);

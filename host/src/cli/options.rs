@@ -19,8 +19,7 @@ pub use crate::units::{duration, moment, size};
 #[command(next_help_heading = "Where calls are queued and stored")]
 pub struct BackendArgs {
     /// The backend for everything: `sqlite:PATH`, `redis://HOST`, or `memory:` (only this process can use it). Put a
-    /// password
-    /// into the environment: `redis:` alone takes the URL from REDIS_URL. Not given: `sqlite:.brrr/state.db`.
+    /// password into the environment: `redis:` alone takes the URL from REDIS_URL. Not given: `sqlite:.brrr/state.db`.
     #[arg(long, env = "BRRR_BACKEND", hide_env_values = true, value_name = "URL")]
     backend: Option<String>,
 
@@ -29,13 +28,12 @@ pub struct BackendArgs {
     queue: Option<String>,
 
     /// The backend of the records, if it is another one: as above, or `dynamodb://TABLE` (`dynamodb:` alone takes the
-    /// table
-    /// from DYNAMODB_TABLE_NAME, or uses `brrr`).
+    /// table from DYNAMODB_TABLE_NAME, or uses `brrr`).
     #[arg(long, env = "BRRR_STORE", hide_env_values = true, value_name = "URL")]
     store: Option<String>,
 
-    /// The backend of the counters. Not given: the backend of the messages, or the backend of the records if the former
-    /// has no counters.
+    /// The backend of the counters. Not given: the backend of the messages, or, if that can't count, the backend of the
+    /// records.
     #[arg(long, env = "BRRR_COUNTERS", hide_env_values = true, value_name = "URL")]
     counters: Option<String>,
 
@@ -75,8 +73,7 @@ impl BackendArgs {
     }
 
     /// As `open_shared`, for a command that has nothing to do when the backend does not exist yet. Creates no file and
-    /// no
-    /// folder.
+    /// no folder.
     ///
     /// # Errors
     /// As `open_shared`; `NotSetUp` when the file is missing.

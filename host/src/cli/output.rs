@@ -73,7 +73,7 @@ pub fn colour_on_stdout() -> bool {
     io::stdout().is_terminal() && colour_wanted()
 }
 
-/// See <https://no-color.org>: NO_COLOR switches colour off if it is set and not empty.
+/// See <https://no-color.org>: `NO_COLOR` switches colour off if it is set and not empty.
 fn colour_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")

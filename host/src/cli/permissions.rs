@@ -9,16 +9,13 @@ use brrr_worker::permissions::{DirRule, EnvRule, HttpRule, PermissionError, Perm
 #[command(next_help_heading = "What the components may touch")]
 pub struct PermissionArgs {
     /// Allow HTTP requests to this host (`*.example.com`: to all hosts below it): to its ports 80 (http) and 443
-    /// (https), or
-    /// to the given port (`*`: to all ports). Append `+private` to allow a host whose name leads to this machine or to
-    /// a
-    /// private network.
+    /// (https), or to the given port (`*`: to all ports). Append `+private` to allow a host whose name leads to this
+    /// machine or to a private network.
     #[arg(long, value_name = "HOST[:PORT]")]
     allow_http: Vec<HttpRule>,
 
     /// Pass this environment variable to the components, with its value here or with the given VALUE. Everybody on this
-    /// machine
-    /// can read a VALUE on the command line.
+    /// machine can read a VALUE on the command line.
     #[arg(long, value_name = "KEY[=VALUE]")]
     env: Vec<EnvRule>,
 

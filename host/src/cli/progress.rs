@@ -50,8 +50,7 @@ impl Spinner {
     }
 
     /// A callback that reports steps. Each step is printed as a line on stderr, whether or not stderr is a terminal,
-    /// and then
-    /// becomes the animated text.
+    /// and then becomes the animated text.
     pub fn steps(&self) -> impl Fn(&str) + Send + Sync + 'static {
         let bar = self.bar.clone();
         move |step| {

@@ -1,6 +1,5 @@
 //! The settings of `brrr.toml`. Each becomes the default of the flag with the same name. So the order is the same for
-//! every
-//! flag of every command: flag, environment, file, default.
+//! every flag of every command: flag, environment, file, default.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -22,7 +21,7 @@ const INDEPENDENT: [&str; 4] = ["completions", "help", "inspect", "new"];
 /// The flags that `--backend` replaces.
 const PARTS: [&str; 3] = ["queue", "store", "counters"];
 
-/// The parsed command line. Flags come before the environment, and the environment comes before the file.
+/// The parsed command line. Flags override the environment, and the environment overrides the file.
 pub struct Parsed {
     pub matches: ArgMatches,
     pub config: Config,
@@ -90,8 +89,7 @@ fn named_file(args: &[OsString]) -> Option<PathBuf> {
 fn under(command: &Command, settings: &[Setting], args: &[OsString]) -> ArgMatches {
     let matches = with_defaults(command.clone(), settings).get_matches_from(args);
     // If a flag or the environment names a backend, that backend is complete: the file's `queue`, `store` and
-    // `counters` are
-    // not added to it.
+    // `counters` are not added to it.
     let named = matches.subcommand().is_some_and(|(_, of)| is_given(innermost(of), "backend"));
     if named && settings.iter().any(is_part) {
         let others: Vec<_> = settings.iter().filter(|setting| !is_part(setting)).cloned().collect();

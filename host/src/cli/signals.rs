@@ -7,8 +7,7 @@ use brrr_worker::topic_worker::{Shutdown, StopReason};
 use crate::exit::Exit;
 
 /// Listens to signals. Each closure gets the name of the signal. `first` is called at the first signal, which asks to
-/// stop.
-/// `second` is called at the second signal, just before the process ends.
+/// stop. `second` is called at the second signal, just before the process ends.
 ///
 /// # Errors
 /// When the operating system refuses the thread or the handlers.

@@ -48,8 +48,7 @@ pub struct SubmitArgs {
 #[command(next_help_heading = "Of the job")]
 struct ConditionArgs {
     /// The longest time of the job. After it, the job ends as timed out, and its running handlers are stopped. Not
-    /// given: no
-    /// limit.
+    /// given: no limit.
     #[arg(long, env = "BRRR_JOB_TIMEOUT", hide_env = true, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
 
@@ -69,7 +68,7 @@ struct ConditionArgs {
     #[arg(long, env = "BRRR_JOB_RETRY_DELAY", hide_env = true, value_name = "TIME", value_parser = duration)]
     retry_delay: Option<Duration>,
 
-    /// How the pauses grow.
+    /// How the pauses between retries grow.
     #[arg(long, env = "BRRR_JOB_RETRY_BACKOFF", hide_env = true, value_enum, value_name = "HOW")]
     retry_backoff: Option<RetryBackoff>,
 
@@ -78,7 +77,7 @@ struct ConditionArgs {
     max_retry_delay: Option<Duration>,
 
     /// The most messages that the job may send. It replaces the limit of the workers.
-    #[arg(long, env = "BRRR_JOB_SPAWN_LIMIT", hide_env = true, value_name = "N")]
+    #[arg(long, env = "BRRR_JOB_MAX_MESSAGES", hide_env = true, value_name = "N")]
     max_messages: Option<NonZeroU32>,
 }
 
@@ -119,8 +118,8 @@ impl SubmitArgs {
     /// Schedules the call as a new job. The job's time begins now, by the backend's clock.
     ///
     /// # Errors
-    /// When the deadline has passed by that clock.
-    /// When the backend fails. Whether the job was accepted is then unknown.
+    /// When the deadline has passed by that clock, or the backend fails. After a failure of the backend it is unknown
+    /// whether the job was accepted.
     pub async fn submit(&self, client: &Client, request: Request) -> anyhow::Result<Job> {
         let (job_id, at) = (new_job_id()?, client.now());
         let Request { encoded } = request;

@@ -26,9 +26,9 @@
 //!
 //! [job]                    # flags of `call` and `schedule`
 //! timeout = "1h"           # of the whole job
-//! task-timeout = "30s"     # of one run of any of its tasks; the next four lines are as in `tasks`
+//! task-timeout = "30s"     # of one run of any of its tasks
 //! max-messages = 10000
-//! max-retries = 3
+//! max-retries = 3          # this and the other retry options are as in `tasks`
 //!
 //! [tasks.blend]            # for `run`; overrides what the component says of this task
 //! timeout = "10s"
@@ -43,10 +43,8 @@
 //! max-retries = 1
 //! ```
 //!
-//! A flag comes before the environment, and the environment comes before the file. An option of a call is taken from
-//! its
-//! job, else from its caller, else from this file, else from its component. `brrr-host config` shows the settings in
-//! force.
+//! A flag overrides the environment, and the environment overrides the file. An option of a call is taken from its job,
+//! else from its caller, else from this file, else from its component. `brrr-host config` shows the settings in force.
 //! `host/brrr.schema.json` describes the file for editors.
 //!
 //! - `settings`: the keys that stand for flags; `sections`: their types; `component`, `task`: the other keys

@@ -17,6 +17,7 @@ use crate::units::Interval;
 /// Flags of `run`.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Worker")]
 pub struct WorkerSection {
     /// Serve the topic over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     http: Option<Text<Address>>,
@@ -42,10 +43,9 @@ pub struct WorkerSection {
     /// fails.
     unknown_task_grace: Option<Time>,
     /// The most deliveries of one message. After them the message becomes a dead letter, because each delivery ended
-    /// with the
-    /// death of its worker.
+    /// with the death of its worker.
     max_deliveries: Option<NonZeroU32>,
-    /// How long after its last sign of life a worker's messages are delivered again.
+    /// How long after a worker's last sign of life its messages are delivered again.
     lease: Option<Time>,
     /// How often to look for stuck work and queue it again, or `off`.
     repair_interval: Option<Text<Interval>>,
@@ -60,6 +60,7 @@ pub struct WorkerSection {
 /// Flags of `call` and `schedule`.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[schemars(rename = "Job")]
 pub struct JobSection {
     /// The longest time of the whole job.
     timeout: Option<Time>,
@@ -69,7 +70,7 @@ pub struct JobSection {
     max_retries: Option<u32>,
     /// The pause before the first retry.
     retry_delay: Option<Time>,
-    /// How the pauses grow.
+    /// How the pauses between retries grow.
     retry_backoff: Option<RetryBackoff>,
     /// The longest pause before a retry.
     max_retry_delay: Option<Time>,

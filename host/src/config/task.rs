@@ -19,7 +19,7 @@ pub struct Task {
     max_retries: Option<u32>,
     /// The pause before the first retry.
     retry_delay: Option<Time>,
-    /// How the pauses grow.
+    /// How the pauses between retries grow.
     retry_backoff: Option<RetryBackoff>,
     /// The longest pause before a retry.
     max_retry_delay: Option<Time>,

@@ -234,8 +234,7 @@ impl Explorer<'_> {
     }
 
     /// Runs the call twice in the same state, the second time with no time left, and compares the runs. `None`: the
-    /// case
-    /// has failed, and further runs are of no use.
+    /// case has failed, and further runs are of no use.
     async fn run(&mut self, life: &Life, history: &History, before: Option<&Trace>) -> Result<Option<Ran>> {
         let leaf = self.runner.is_leaf(&life.call.task);
         let ran = self.once(life, (!leaf).then_some(PLENTY)).await?;

@@ -112,7 +112,7 @@ impl Runner {
     /// When the cause is not the call itself.
     pub async fn run(&self, life: &Life, time_left: Option<Duration>) -> Result<Ran> {
         let options = self.task(&life.call.task).map(|task| task.options.clone()).unwrap_or_default();
-        // As in a job: the call's own options come before the task's options.
+        // As in a job: the call's own options override the task's options.
         let options = life.call.options.over(&options);
         let attempt = life.record.as_ref().map_or(1, |run| run.attempt.max(1));
         let request = Request {

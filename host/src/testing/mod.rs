@@ -9,8 +9,7 @@
 //! - `report`: the report of a case
 //!
 //! There is no worker, no queue and no store, and no time passes. A run sees what it would see in a worker: the code is
-//! the
-//! same (`WasmHandler`, `Replay`, the `run` records).
+//! the same (`WasmHandler`, `Replay`, the `run` records).
 
 mod cases;
 mod children;

@@ -44,8 +44,7 @@ impl fmt::Display for Order {
 pub const EVERY_POINT: usize = 24;
 
 /// The number of replays of a larger batch, spread evenly over its arrivals. A slow language needs some ten
-/// milliseconds
-/// for a replay of 2,000 calls.
+/// milliseconds for a replay of 2,000 calls.
 const SOME_POINTS: usize = 8;
 
 impl Order {

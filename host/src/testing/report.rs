@@ -41,7 +41,7 @@ pub struct CaseReport {
     pub end: Option<Outcome>,
     /// The other ends of the case, for orders of arrival that changed its end.
     pub other_ends: Vec<Outcome>,
-    /// The output of the case, as a user would see it once.
+    /// The output of the case, without the repetitions of replays.
     pub output: Vec<String>,
     /// The number of orders of arrival that were tried.
     pub orders: usize,

@@ -47,8 +47,7 @@ impl Difference {
     }
 
     /// The difference in lines: calls that only the earlier run asked for (`-`), calls that only the later run asked
-    /// for
-    /// (`+`), and some calls of both.
+    /// for (`+`), and some calls of both.
     pub fn show(&self, known: &HashMap<CallHash, Call>) -> String {
         let lines = |poll: &Option<Poll>| {
             let Some(poll) = poll else { return String::new() };
@@ -95,8 +94,7 @@ pub fn diff(before: &str, now: &str) -> String {
 }
 
 /// The place where `now` does not continue `before`. A replay knows more outcomes than the run before it, so it may ask
-/// for
-/// more calls. It must also ask again for all calls of the run before it.
+/// for more calls. It must also ask again for all calls of the run before it.
 pub fn not_continued(before: &Trace, now: &Trace) -> Option<Difference> {
     before.iter().enumerate().find_map(|(poll, asked)| {
         let now = now.get(poll);

@@ -20,8 +20,7 @@ pub struct Change {
 /// Returns the text with missing and different results filled in, and a list of the changes.
 ///
 /// Only `result`, its other forms, `error` and `output` are changed. A case with any other finding is not changed,
-/// because
-/// a result that differs from run to run can't be expected.
+/// because a result that differs from run to run can't be expected.
 #[must_use]
 pub fn update(text: &str, cases: &[Case], reports: &[CaseReport]) -> (String, Vec<Change>) {
     let Ok(mut document) = text.parse::<DocumentMut>() else { return (text.to_owned(), Vec::new()) };

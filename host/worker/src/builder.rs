@@ -308,7 +308,7 @@ struct Loading<'a> {
 
 impl Loading<'_> {
     async fn topic(self, plan: TopicPlan) -> Result<ServedTopic, WorkerError> {
-        let mut native = NativeHandler::new(self.limits.wall, self.limits.memory);
+        let mut native = NativeHandler::new(native::of_program().await, self.limits.wall, self.limits.memory);
         for (task, options, function) in plan.handlers {
             let levels = [self.overrides.get(&task), self.overrides.get("*"), Some(&options)];
             let options = levels.into_iter().flatten().fold(Options::default(), |near, far| near.over(far));
@@ -345,8 +345,7 @@ fn twice(topic: &Topic, task: &str) -> WorkerError {
 }
 
 /// The default number of runs at once: several for each core, because a call that waits for the backend's next commit
-/// does
-/// not use its core.
+/// does not use its core.
 #[must_use]
 pub fn default_max_running() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

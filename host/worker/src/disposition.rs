@@ -22,9 +22,8 @@ pub enum Disposition {
     ReportDeadLetter(String),
     /// The backend fails for the moment. The message is given back, and delivered again a little later.
     Nack(Error),
-    /// It is unknown what is wrong with the message, so its lease runs out. Other than a nack, this counts as a
-    /// delivery.
-    /// So a message that always fails in this way becomes a dead letter.
+    /// It is unknown what is wrong with the message, so its lease runs out. Unlike a nack, this counts as a
+    /// delivery. So a message that always fails in this way becomes a dead letter.
     LetLeaseRunOut(Error),
     /// No message can succeed until a person has repaired the backend.
     Stop(Error),

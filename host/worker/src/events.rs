@@ -1,6 +1,5 @@
 //! Writes events as JSON, one object on each line, to a file. Publishes them to the event log of the backend, for
-//! readers
-//! in other processes.
+//! readers in other processes.
 //!
 //! The schema is part of the interface. `v` grows when a key changes its meaning. See the README for the keys.
 
@@ -28,8 +27,7 @@ use crate::view::FailureView;
 const ENDS_KEPT: usize = 1_000;
 
 /// The most events that may wait for the backend or the file. Further events are dropped, because work must not wait
-/// for
-/// the readers of events.
+/// for the readers of events.
 const WAITING: usize = 10_000;
 
 /// How long events are collected before they are published together.
@@ -92,8 +90,7 @@ impl Events {
     }
 
     /// Writes each event to the end of a file. `-` is stdout; the worker is then asked to stop when the reader of
-    /// stdout is
-    /// gone. A thread of its own writes, so that a slow reader does not delay the work.
+    /// stdout is gone. A thread of its own writes, so that a slow reader does not delay the work.
     ///
     /// # Errors
     /// When the file can't be opened, or the system refuses a thread.
@@ -195,8 +192,7 @@ impl Observer for Events {
 
 impl Outlets {
     /// Waits until all events are written, but not for long. Must be called after the worker has ended, because only
-    /// then no
-    /// sender of events is left.
+    /// then no sender of events is left.
     pub async fn finish(self) {
         const PATIENCE: Duration = Duration::from_secs(5);
         if let Some(publisher) = self.publisher

@@ -1,8 +1,6 @@
 //! Reads JSON that a user typed or a client sent, without a loss. The peers' codecs pass on two things that
-//! `serde_json`
-//! can't hold. The first is half of a surrogate pair (`"\ud83d"`): Python and JavaScript write it for a text that was
-//! cut
-//! inside a pair. The second is nesting beyond 127 levels.
+//! `serde_json` can't hold. The first is half of a surrogate pair (`"\ud83d"`): Python and JavaScript write it for a
+//! text that was cut inside a pair. The second is nesting beyond 127 levels.
 
 use brrr_protocol::codec;
 use serde_json::{Map, Value};
@@ -118,8 +116,7 @@ fn around(text: &str, at: usize) -> String {
 }
 
 /// The text with marks for halves of surrogate pairs. `Some(None)`: the text has no halves. `None`: the text contains
-/// the
-/// mark characters already.
+/// the mark characters already.
 fn mark(text: &str) -> Option<Option<String>> {
     let (mut out, mut from, mut at) = (String::new(), 0, 0);
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {

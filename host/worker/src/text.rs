@@ -1,10 +1,8 @@
 //! Makes text that guests, clients and peers chose safe for logs, tables and terminals.
 //!
 //! Such a text must not begin a line of its own in a log, move a terminal's cursor, or look like another text.
-//! Characters
-//! that could do so are shown as escapes (`\n`, `\u{202e}`). If they were left out, the text would look like a text
-//! without
-//! them.
+//! Characters that could do so are shown as escapes (`\n`, `\u{202e}`). If they were left out, the text would look like
+//! a text without them.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};

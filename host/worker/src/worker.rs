@@ -1,4 +1,4 @@
-//! A worker of some topics: what the program `brrr-host run` is, and what other programs embed.
+//! A worker of some topics. `brrr-host run` is such a worker, and other programs can embed one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,14 +41,14 @@ pub struct Worker {
     pub(crate) shutdown: Shutdown,
 }
 
-/// A gateway that is to run beside the worker.
+/// A gateway to run beside the worker.
 pub(crate) struct GatewayPlan {
     pub listener: TcpListener,
     pub token: Option<Token>,
 }
 
 impl Worker {
-    /// Says what the worker is to be.
+    /// Begins to configure a worker.
     pub fn builder() -> WorkerBuilder {
         WorkerBuilder::default()
     }
@@ -59,22 +59,22 @@ impl Worker {
         Client::new(self.backend.clone())
     }
 
-    /// Stops the worker: `worker.shutdown().begin(StopReason::Requested)`.
+    /// Controls the worker's end: `worker.shutdown().begin(StopReason::Requested)` stops the worker.
     #[must_use]
     pub fn shutdown(&self) -> Shutdown {
         self.shutdown.clone()
     }
 
-    /// The topics with their handlers, which may be replaced while the worker runs.
+    /// The topics with their handlers, which can be replaced while the worker runs.
     #[must_use]
     pub fn served(&self) -> &[ServedTopic] {
         &self.served
     }
 
-    /// Works until it is asked to stop and what runs has ended or went back to its queue.
+    /// Works until it is asked to stop, and then until every run has ended or its message was given back.
     ///
     /// # Errors
-    /// When the backend needs a person: the file is read-only, the disk is full, …
+    /// When the backend needs to be repaired by a person: the file is read-only, the disk is full, …
     pub async fn run(self) -> Result<(), WorkerError> {
         let topics: Vec<Topic> = self.served.iter().map(|served| served.topic.clone()).collect();
         let gateway = self.gateway.map(|GatewayPlan { listener, token }| {
@@ -88,7 +88,8 @@ impl Worker {
         let start = |ServedTopic { topic, handler, .. }: &ServedTopic| {
             let (options, shutdown) = (self.options.clone(), self.shutdown.clone());
             let worker = TopicWorker::new(self.backend.clone(), handler.clone(), topic.clone(), options, shutdown);
-            // Spawned, so that it runs beside its tasks and not on the thread that only waits.
+            // Each worker is a task of its own, so that it runs in parallel to the others and not on the thread that
+            // only waits.
             tokio::spawn(worker.run())
         };
         let workers: Vec<_> = self.served.iter().map(start).collect();
@@ -97,7 +98,7 @@ impl Worker {
         }
         // A worker that stops by itself asks the others to stop.
         let ended = join_all(workers).await;
-        // Its observer is the last one: nothing is observed any more.
+        // This drops the last observer, because no more events come.
         drop(self.options);
         if let Some(gateway) = gateway {
             gateway.await.map_err(|error| WorkerError::Setup(error.to_string()))?;

@@ -62,7 +62,7 @@ pub fn all() -> Vec<Mutant> {
             "        if let Some((job_id, topic)) = send {
             p.send(&topic, &Message { job_id, call: call.clone() }).await?;
         }
-        // On a mismatch it is read again.
+        // After a mismatch the loop reads the record again.
         if keep || p.store.swap(&key, Some(&bytes), new.map(|pending| pending.encode())).await? == Swap::Done {
             abandon.done();
         }",

@@ -32,7 +32,7 @@ const SETTLE: &str = "        let unknown = wake_known(p, call, parents, &mut ha
 pub fn all() -> Vec<Mutant> {
     vec![
         breaks("failure-of-all-jobs", "R1: a failure counts only in its job").edit(
-            "ports.rs",
+            "ports/key.rs",
             "Kind::Failure(job_id.clone())",
             "{ let _ = job_id; Kind::Failure(\"any\".into()) }",
         ),

@@ -47,7 +47,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("job-goes-first", "A job's own record goes last, so that a collection that dies is taken up")
             .edit(
                 "gc/sweep.rs",
-                "        // From the leaves up: what names others goes after them.",
+                "        // From the leaves up: a record that names other calls is removed after theirs.",
                 "if $on { store.remove_many(&jobs.iter().map(|job| Key::job(&job.job_id)).collect::<Vec<_>>()).await?; }",
             )
             .found_by(TAKEN_UP),

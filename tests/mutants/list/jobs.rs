@@ -31,7 +31,7 @@ pub fn all() -> Vec<Mutant> {
         return Ok(Scheduled::AlreadyDone);",
         ),
         breaks("no-message-at-the-deadline", "A job with a deadline ends then even if nothing else happens").edit(
-            "ports.rs",
+            "ports/transitions.rs",
             "if self.deadline > 0 { vec![first, last] }",
             "if !$on && self.deadline > 0 { vec![first, last] }",
         ),

@@ -60,7 +60,7 @@ pub fn all() -> Vec<Mutant> {
         ).elsewhere("tests/semantics: a_message_before_its_time_goes_back"),
         breaks("retry-lost-to-another-run", "Invariant 7: the message goes back on a mismatch too: it may be the only one").edit(
             "step/failed.rs",
-            "            // else brings the call back: so it is looked at again, as that run left it.
+            "            // is the only one for the call. So it is given back at once, and the next delivery reads the other run's record.
             return self.nack(Duration::ZERO).await;",
             "if $on { self.ack().await?; return Ok(Step::NotReady); }
             $right",

@@ -1,10 +1,11 @@
-//! The JSON codecs of the two existing workers: how they write a call's arguments, and the call hash that they derive.
+//! The JSON codecs of the two existing workers (Python and TypeScript): how they write the arguments of a call, and how they
+//! derive the call hash.
 //!
-//! The hash is a call's identity, so these bytes decide whether two workers share a result. The golden vectors that the
-//! existing implementations wrote are in `tests/vectors/json_calls_*.json`.
+//! The hash is a call's identity, so these bytes decide whether two workers share a result. The existing implementations wrote
+//! the test vectors in `tests/vectors/json_calls_*.json`.
 //!
-//! Numbers are read from their text. With serde_json's `arbitrary_precision` an integer of any size keeps its digits;
-//! without it `serde_json` itself turns whatever does not fit 64 bits into a float before it gets here.
+//! Numbers are read from their text. With `arbitrary_precision`, `serde_json` keeps all digits of an integer of any size.
+//! Without it, `serde_json` itself turns an integer that does not fit 64 bits into a float before this code sees it.
 
 use serde_json::{Map, Value};
 
@@ -14,12 +15,12 @@ pub mod typescript;
 #[cfg(test)]
 mod tests;
 
-/// What a payload holds, whichever worker wrote it.
+/// The content of a payload, whichever worker wrote it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Arguments {
-    /// `[{"n": 1}]`: arguments by name. Also a bare `{"n": 1}`, as people type it, and `[]`, which names none.
+    /// `[{"n": 1}]`: arguments by name. Also a bare `{"n": 1}`, as people type it, and `[]`, which has no arguments.
     Named(Map<String, Value>),
-    /// `[1, "a"]`: TypeScript's argument list, where it is not one object alone.
+    /// `[1, "a"]`: TypeScript's list of arguments, unless it is a single object.
     Positional(Vec<Value>),
 }
 
@@ -33,8 +34,8 @@ impl Arguments {
     }
 }
 
-/// The first number that is beyond the range of floats, and where it is: `1e400 at .a[3]`. Python reads it as an infinity, and
-/// writes that as `Infinity`; JavaScript writes `null`.
+/// The first number that is too large for a float, and where it is, for example `1e400 at .a[3]`. Python reads such a number as
+/// infinity and writes `Infinity`. JavaScript writes `null`.
 pub fn beyond_floats(value: &Value) -> Option<String> {
     fn find(value: &Value) -> Option<(String, String)> {
         match value {
@@ -58,12 +59,12 @@ pub fn beyond_floats(value: &Value) -> Option<String> {
     find(value).map(|(number, path)| format!("{number} at {}", if path.is_empty() { "its top" } else { &path }))
 }
 
-/// Why a payload is not arguments.
+/// Why a payload can't be read as arguments.
 #[derive(Debug)]
 pub enum Error {
-    /// It is not JSON. (Python also writes `NaN`, `Infinity` and lone surrogates, which are not.)
+    /// The payload is not JSON. (Python also writes `NaN`, `Infinity` and lone surrogates, which are not JSON.)
     Json(serde_json::Error),
-    /// It is JSON, but neither a list nor an object.
+    /// The payload is JSON, but neither a list nor an object.
     Shape(&'static str),
 }
 
@@ -88,7 +89,7 @@ impl std::error::Error for Error {
 /// Reads a payload in any of the forms of [`Arguments`].
 ///
 /// # Errors
-/// When the bytes are not JSON, or are a lone string, number, boolean or `null`.
+/// When the bytes are not JSON, or are a single string, number, boolean or `null`.
 pub fn decode(payload: &[u8]) -> Result<Arguments, Error> {
     match serde_json::from_slice(payload).map_err(Error::Json)? {
         Value::Object(named) => Ok(Arguments::Named(named)),

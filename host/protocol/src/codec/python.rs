@@ -1,7 +1,7 @@
-//! Python's form: what `json.dumps(…, sort_keys=True)` writes, to the byte.
+//! Python's format: exactly the bytes that `json.dumps(…, sort_keys=True)` writes.
 //!
-//! Free of the rest of this crate on purpose: the Rust SDK compiles this very file into every guest
-//! (`guests/rust/sdk/src/codec.rs`), where a second dependency tree would cost build time.
+//! This file must not use the rest of this crate: the Rust SDK compiles this same file into every guest
+//! (`guests/rust/sdk/src/codec.rs`), where more dependencies would cost build time.
 
 use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
@@ -20,7 +20,7 @@ pub fn call_hash(task: &str, kwargs: &Value) -> String {
     call_hash_of_payload(task, &payload(kwargs))
 }
 
-/// [`call_hash`] where the payload has been written already, by [`payload`].
+/// The same as [`call_hash`], for a payload that [`payload`] has already written.
 pub fn call_hash_of_payload(task: &str, payload: &[u8]) -> String {
     let mut head = String::with_capacity(task.len() + 5);
     head.push('[');
@@ -53,9 +53,9 @@ pub fn write(out: &mut String, value: &Value) {
 }
 
 fn write_object(out: &mut String, map: &Map<String, Value>) {
-    // Sorted here even though serde_json's map usually is: its `preserve_order` feature, which any crate in the build
-    // may switch on, would change call hashes otherwise. UTF-8 sorts as code points do, which is Python's order.
-    // By insertion, at the end in the usual case: the standard library's sort is 5 KB of a guest.
+    // The keys are sorted here, although serde_json's map usually is sorted. Any crate in the build may turn on the feature
+    // `preserve_order`, which would change call hashes. UTF-8 sorts in the order of code points, which is Python's order. The
+    // keys are sorted by insertion, usually at the end, because the standard library's sort would add 5 KB to each guest.
     let mut entries: Vec<(&String, &Value)> = Vec::with_capacity(map.len());
     for (key, value) in map {
         let at = entries.partition_point(|(before, _)| *before < key);
@@ -73,7 +73,8 @@ fn write_object(out: &mut String, map: &Map<String, Value>) {
     out.push('}');
 }
 
-/// As `ensure_ascii` does: everything outside printable ASCII is escaped, beyond the BMP as a surrogate pair.
+/// Writes a string as `ensure_ascii` does: everything outside printable ASCII is escaped, and a character beyond the BMP
+/// becomes a surrogate pair.
 fn write_string(out: &mut String, string: &str) {
     out.push('"');
     for c in string.chars() {
@@ -96,7 +97,7 @@ fn write_string(out: &mut String, string: &str) {
     out.push('"');
 }
 
-/// `\uXXXX` of one UTF-16 unit, in lower case as Python writes it.
+/// Writes one UTF-16 unit as `\uXXXX`, in lower case as Python does.
 pub(crate) fn write_escape(out: &mut String, unit: u16) {
     out.push_str("\\u");
     for shift in [12, 8, 4, 0] {
@@ -108,13 +109,13 @@ fn write_number(out: &mut String, number: &Number) {
     match Decimal::of(number) {
         Ok(decimal) => decimal.write_python(out),
         Err(Whole::Integer(text)) => out.push_str(&text),
-        // A number too large for a float is `inf` in Python, and json.dumps writes that so.
+        // A number that is too large for a float is `inf` in Python, and json.dumps writes it in this form.
         Err(Whole::Infinite { negative }) => out.push_str(if negative { "-Infinity" } else { "Infinity" }),
     }
 }
 
-/// A float as the fewest digits that read back as the same float: ±d.ddd × 10^exponent. Python and JavaScript agree on
-/// those, and differ in how they lay them out.
+/// A float as the fewest digits that read back as the same float: ±d.ddd × 10^exponent. Python and JavaScript choose the same
+/// digits, but write them in different layouts.
 #[derive(Debug)]
 pub(crate) struct Decimal {
     negative: bool,
@@ -122,12 +123,12 @@ pub(crate) struct Decimal {
     exponent: i32,
 }
 
-/// A JSON number that has no such digits.
+/// A JSON number that can't be a `Decimal`.
 #[derive(Debug)]
 pub(crate) enum Whole {
-    /// Written without point and exponent; of any size.
+    /// Written without point and exponent. It may have any size.
     Integer(String),
-    /// Beyond the range of floats.
+    /// Too large for a float.
     Infinite { negative: bool },
 }
 
@@ -138,19 +139,20 @@ impl Decimal {
             // `-0` is the integer 0 in Python.
             return Err(Whole::Integer(if text == "-0" { "0".into() } else { text }));
         }
-        // With `arbitrary_precision` a number still has the digits that somebody typed, and these may be more or fewer.
+        // With `arbitrary_precision` a number still has the digits of its text. These may be more or fewer than the fewest
+        // digits.
         match number.as_f64().and_then(Number::from_f64) {
             Some(float) => Ok(Self::parse(&float.to_string())),
             None => Err(Whole::Infinite { negative: number.to_string().starts_with('-') }),
         }
     }
 
-    /// The float that this number is to JavaScript, which has no integers.
+    /// A number as JavaScript sees it. JavaScript has no integers.
     pub(crate) fn of_float(float: f64) -> Option<Self> {
         Number::from_f64(float).map(|float| Self::parse(&float.to_string()))
     }
 
-    /// Reads what serde_json writes: always the fewest digits, in one of several layouts.
+    /// Reads a number as `serde_json` writes it: always the fewest digits, in one of several layouts.
     fn parse(text: &str) -> Self {
         let (number, exponent) = text.split_once('e').unwrap_or((text, "0"));
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
@@ -166,7 +168,8 @@ impl Decimal {
         Self { negative, digits: digits.into(), exponent: exponent.parse::<i32>().unwrap_or(0) + shift }
     }
 
-    /// `repr(float)`: decimal for exponents from -4 to 15, otherwise scientific with a sign and two digits at least.
+    /// Writes a float as `repr(float)` does: decimal for exponents from -4 to 15, otherwise scientific with a sign and at least
+    /// two digits.
     fn write_python(&self, out: &mut String) {
         if (-4..16).contains(&self.exponent) {
             self.write_plain(out);
@@ -178,10 +181,10 @@ impl Decimal {
         }
     }
 
-    /// `Number.prototype.toString`: plain from 1e-6 up to below 1e21.
+    /// Writes a number as `Number.prototype.toString` does: plain from 1e-6 to below 1e21, otherwise scientific.
     pub(crate) fn write_javascript(&self, out: &mut String) {
         if self.digits == "0" {
-            // Also for -0.
+            // This is also the form of -0.
             out.push('0');
         } else if (-6..21).contains(&self.exponent) {
             self.write_plain(out);
@@ -190,7 +193,7 @@ impl Decimal {
         }
     }
 
-    /// `-123.45`, `0.00012`, `12000`: no exponent, and no point where it is whole.
+    /// Writes `-123.45`, `0.00012` or `12000`: without an exponent, and without a point if the number is whole.
     fn write_plain(&self, out: &mut String) {
         if self.negative {
             out.push('-');
@@ -210,7 +213,7 @@ impl Decimal {
         }
     }
 
-    /// `1.5e+21`, `1e-07`: `width` is the least number of digits of the exponent.
+    /// Writes `1.5e+21` or `1e-07`. `width` is the least number of digits of the exponent.
     fn write_scientific(&self, out: &mut String, width: usize) {
         if self.negative {
             out.push('-');

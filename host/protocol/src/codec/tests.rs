@@ -1,6 +1,6 @@
 use super::*;
 
-/// Cases that `serde_json` cannot hold, by what makes them so; no worker of ours can be asked for them.
+/// Texts by which cases are recognised that `serde_json` can't hold. No worker of ours can receive such a case.
 const UNREPRESENTABLE: [&str; 3] = ["\\ud800\"", "Infinity", "NaN"];
 
 fn vectors(name: &str) -> Vec<Value> {
@@ -9,13 +9,13 @@ fn vectors(name: &str) -> Vec<Value> {
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// (task, payload, call hash) of every vector that can be told in JSON, and how many could not.
+/// (task, payload, call hash) of every vector that can be written in JSON, and the number of the other vectors.
 fn cases(name: &str) -> (Vec<(String, String, String)>, usize) {
     let text = |value: &Value| value.as_str().expect("a string").to_owned();
     let mut skipped = 0;
     let mut cases = Vec::new();
     for vector in vectors(name) {
-        // An entry without a payload records that the peer itself refused the value.
+        // An entry without a payload means that the peer itself refused the value.
         let Some(payload) = vector.get("payload") else { continue };
         let payload = text(&payload["text"]);
         if UNREPRESENTABLE.iter().any(|what| payload.contains(what)) {
@@ -27,7 +27,7 @@ fn cases(name: &str) -> (Vec<(String, String, String)>, usize) {
     (cases, skipped)
 }
 
-/// Does this build's `serde_json` keep the digits of an integer beyond 64 bits?
+/// True if `serde_json` keeps the digits of an integer beyond 64 bits in this build.
 fn big_integers() -> bool {
     let big = "10000000000000000000000000";
     serde_json::from_str::<Value>(big).expect("a number").to_string().as_bytes() == big.as_bytes()
@@ -55,7 +55,7 @@ fn typescript_vectors() {
     let (cases, skipped) = cases("json_calls_typescript.json");
     assert!(cases.len() >= 12, "only {} cases, {skipped} skipped", cases.len());
     for (task, expected, hash) in cases {
-        // Not through `decode`: to TypeScript `[]` and `[{}]` are two calls.
+        // This does not use `decode`, because `[]` and `[{}]` are two different calls in TypeScript.
         let list: Vec<Value> = serde_json::from_str(&expected).expect(&expected);
         assert_eq!(String::from_utf8(typescript::payload(&list)).expect("UTF-8"), expected);
         assert_eq!(typescript::call_hash(&task, &list), hash, "{task} {expected}");
@@ -70,7 +70,8 @@ fn both(json: &str) -> (String, String) {
     (py, ts)
 }
 
-/// Expected: `json.dumps(json.loads(text))` by `CPython`, `JSON.stringify(JSON.parse(text))` by V8.
+/// The expected results come from `json.dumps(json.loads(text))` in `CPython` and from `JSON.stringify(JSON.parse(text))` in
+/// V8.
 #[test]
 fn numbers() {
     for (json, py, ts) in [
@@ -100,7 +101,8 @@ fn numbers() {
 
 #[test]
 fn keys_are_sorted_whatever_the_map_does() {
-    // Code points against UTF-16 units: U+FFEE sorts before an emoji in Python and after it in JavaScript.
+    // Python sorts by code points, JavaScript by UTF-16 units: U+FFEE sorts before an emoji in Python and after it in
+    // JavaScript.
     let (py, ts) = both(r#"{"b":1,"￮":2,"😀":3,"10":4,"9":5,"01":6,"4294967295":7,"a":{"d":1,"c":2}}"#);
     assert_eq!(
         py,

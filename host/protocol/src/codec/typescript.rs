@@ -1,4 +1,4 @@
-//! TypeScript's form (`NaiveJsonCodec`): compact JSON as `JSON.stringify` writes it, with the keys of objects sorted.
+//! TypeScript's format (`NaiveJsonCodec`): compact JSON as `JSON.stringify` writes it, with the keys of objects sorted.
 
 use std::cmp::Ordering;
 
@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::python::{Decimal, Whole, hex, write_escape};
 
-/// The payload of a call with this argument list.
+/// The payload of a call with this list of arguments.
 pub fn payload(arguments: &[Value]) -> Vec<u8> {
     let mut out = String::with_capacity(64);
     write_list(&mut out, arguments);
@@ -19,7 +19,7 @@ pub fn call_hash(task: &str, arguments: &[Value]) -> String {
     call_hash_of_payload(task, &payload(arguments))
 }
 
-/// [`call_hash`] where the payload has been written already, by [`payload`].
+/// The same as [`call_hash`], for a payload that [`payload`] has already written.
 pub fn call_hash_of_payload(task: &str, payload: &[u8]) -> String {
     let mut head = String::from("[");
     write_string(&mut head, task);
@@ -27,7 +27,7 @@ pub fn call_hash_of_payload(task: &str, payload: &[u8]) -> String {
     hex(&Sha256::new().chain_update(head).chain_update(payload).chain_update("]").finalize())
 }
 
-/// Appends the value as that codec writes it.
+/// Appends the value as this codec writes it.
 pub fn write(out: &mut String, value: &Value) {
     match value {
         Value::Null => out.push_str("null"),
@@ -66,8 +66,9 @@ fn write_object(out: &mut String, map: &Map<String, Value>) {
     out.push('}');
 }
 
-/// By UTF-16 units, but array indices first and by value: the codec adds the sorted keys to a new object, and a
-/// JavaScript object lists its array indices before all else, whatever the order in which they were added.
+/// The order of keys: array indices come first, by value, and then the other keys, by UTF-16 units. The reason: the codec adds
+/// the sorted keys to a new object, and a JavaScript object lists its array indices before all other keys, in whatever order
+/// they were added.
 fn key_order(a: &str, b: &str) -> Ordering {
     match (array_index(a), array_index(b)) {
         (Some(a), Some(b)) => a.cmp(&b),
@@ -77,7 +78,7 @@ fn key_order(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// The value of a key that ECMAScript takes for an array index: canonical decimal, at most 2^32 - 2.
+/// The value of a key that ECMAScript treats as an array index: a decimal number in canonical form, at most 2^32 - 2.
 fn array_index(key: &str) -> Option<u32> {
     let canonical = key == "0" || (key.bytes().all(|b| b.is_ascii_digit()) && !key.starts_with('0'));
     key.parse().ok().filter(|index| canonical && *index != u32::MAX)
@@ -109,7 +110,7 @@ fn write_number(out: &mut String, number: &serde_json::Number) {
     };
     match decimal {
         Some(decimal) => decimal.write_javascript(out),
-        // What JSON.parse reads as an infinity, JSON.stringify writes as null.
+        // JSON.parse reads such a number as infinity, and JSON.stringify writes infinity as null.
         None => out.push_str("null"),
     }
 }

@@ -107,7 +107,7 @@ pub enum Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lost {
     pub call: CallHash,
-    /// A live job that waits for it.
+    /// A live job that waits for the call.
     pub job_id: JobId,
     pub task: Option<String>,
     /// The topic to queue the call on. `None`: no record says it, and on a wrong topic the call might fail.

@@ -24,7 +24,7 @@ pub(super) struct Marks {
     pub old: Vec<GcJob>,
     /// The calls that must stay.
     pub calls: HashSet<u64>,
-    /// Calls of old jobs that had their value before the live jobs were read. No value of another call is removed, see
+    /// Calls of old jobs that had their value before the calls of live jobs were read. No value of another call is removed, see
     /// `note_values`.
     pub removable: HashSet<u64>,
     /// Jobs that still have a message or a waiting call.
@@ -102,11 +102,11 @@ impl Collector {
         Ok(listed)
     }
 
-    /// Notes which calls of old jobs have a value. This is done before the live jobs are read.
+    /// Notes which calls of old jobs have a value. This is done before the calls of live jobs are read.
     ///
     /// A live job may ask later for a call that has no value yet, and the call may get its value for that job. The waiting
     /// parent must find that value. If a call already has its value here, every parent that waits for it is seen later, when
-    /// the live jobs are read.
+    /// the calls of live jobs are read.
     async fn note_values(&self, marks: &mut Marks) -> Result<()> {
         let mut seen = HashSet::new();
         for jobs in marks.old.chunks(TOGETHER) {

@@ -9,8 +9,8 @@
 //!
 //! A running call may ask for a call that no live job had asked for before, while the value of that call is removed. Then the
 //! run may find the value in one replay, and the value may have to be computed again for the next replay. This can't happen
-//! with a call that it waits for: only values are removed that were there before the live jobs were read, and each of them only
-//! once in a collection.
+//! with a call that it waits for: only values are removed that were there before the calls of live jobs were read, and each of
+//! them only once in a collection.
 
 mod calls;
 mod mark;
@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::model::{JobId, Millis};
 use crate::ports::Backend;
 
-/// Removes what no live job can reach from one backend.
+/// Removes from one backend what no live job can reach.
 #[derive(Clone)]
 pub struct Collector {
     backend: Arc<dyn Backend>,

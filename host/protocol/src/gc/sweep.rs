@@ -78,7 +78,7 @@ impl Collector {
             .zip(calls)
             .flat_map(|(job, calls)| calls.all.into_iter().map(move |call| (job, call)))
             .collect();
-        // From the leaves up: what names others goes after them.
+        // From the leaves up: a record that names other calls is removed after theirs.
         let mut records = Vec::with_capacity(2 * PAGE);
         for page in calls.rchunks(PAGE) {
             records.clear();

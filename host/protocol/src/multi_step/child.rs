@@ -1,4 +1,4 @@
-//! A child while its parent registers with it.
+//! A child, and how its parent registers with it.
 
 use std::collections::HashSet;
 

@@ -38,7 +38,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     }
     describe_all(p.store, &d.wait.calls).await?;
 
-    // Messages first: a peer that gets a redelivery sees a record and sends nothing.
+    // Messages first: a peer that gets a redelivery finds a record and sends nothing. So the messages must be sent by then.
     let mut children = Vec::with_capacity(keys.len());
     for (child, bytes) in d.wait.calls.iter().zip(found) {
         children.push(Child::new(child, bytes, &me)?);

@@ -15,7 +15,7 @@ use crate::records::{JobEnd, JobRecord, JobState, Latest, encode_failure, read_f
 /// See `Backend::schedule`.
 ///
 /// # Errors
-/// When a port fails; safe to repeat under the same job_id. `Conflict` where the call hash stands for another call.
+/// When a port fails; safe to repeat with the same `job_id`. `Conflict` if the call hash stands for another call.
 pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Scheduled> {
     let call = &job.call;
     // This comes before any other write: a job that is refused must not change anything of the call that the hash stands for.
@@ -105,8 +105,8 @@ pub async fn end_job(store: &dyn Store, job_id: &JobId, failure: &Failure, now: 
     mark_over(store, job_id, JobEnd { state, at: now }).await
 }
 
-/// How a call that has an outcome ended in a job. A failure counts even if a value came after it (R1): somebody who ends
-/// the job may have put one in the very moment in which the call completed.
+/// How a call with an outcome ended in a job. A failure counts even if a value came after it (R1): a client that ends the job
+/// may have put the failure at the moment in which the call completed.
 pub(super) async fn end_in_job(store: &dyn Store, job_id: &JobId, call: &CallHash) -> Result<JobState> {
     let key = Key::failure(call, job_id);
     let failure = store.get(&key).await?.map(|bytes| read_failure(&key, &bytes)).transpose()?;

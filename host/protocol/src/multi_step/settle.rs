@@ -94,7 +94,7 @@ pub(super) async fn abandon_call(p: &Ports<'_>, job_id: &JobId, call: &CallHash,
         if let Some((job_id, topic)) = send {
             p.send(&topic, &Message { job_id, call: call.clone() }).await?;
         }
-        // On a mismatch it is read again.
+        // After a mismatch the loop reads the record again.
         if keep || p.store.swap(&key, Some(&bytes), new.map(|pending| pending.encode())).await? == Swap::Done {
             abandon.done();
         }

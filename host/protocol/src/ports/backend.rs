@@ -58,7 +58,7 @@ pub trait Backend: BackendParts {
     /// [`MOST_AT_ONCE`] bytes.
     async fn outcomes(&self, job_id: &JobId, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>>;
 
-    /// Registers the parent with the calls that it waits for, queues those calls that nobody has queued yet, and acknowledges
+    /// Registers the parent with the calls that it waits for, queues those of the calls that are not queued yet, and acknowledges
     /// the message.
     async fn defer(&self, deferral: &Deferral<'_>) -> Result<Deferred>;
 

@@ -55,7 +55,7 @@ pub enum Place {
     Delayed,
     /// Leased to a worker.
     InWork,
-    /// The lease has run out, and nobody has called `receive` since. The next `receive` makes the message ready.
+    /// The lease has run out, and no worker has called `receive` since. The next `receive` makes the message ready.
     Expired,
 }
 

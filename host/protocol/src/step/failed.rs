@@ -45,8 +45,8 @@ impl Stage<'_> {
             Err(error) => return self.limit(job, error).await,
         };
         if swapped != Swap::Done {
-            // Another run of the call has come as far. It may have lost its lease of this very message, and then nobody
-            // else brings the call back: so it is looked at again, as that run left it.
+            // Another run of the call has written the record. It may have lost its lease of this same message. Then this message
+            // is the only one for the call. So it is given back at once, and the next delivery reads the other run's record.
             return self.nack(Duration::ZERO).await;
         }
         self.backend().queue().nack(&self.delivery.receipt, after).await?;

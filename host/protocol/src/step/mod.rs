@@ -37,8 +37,8 @@ use crate::wire::{CallRecord, Message};
 pub struct Limits {
     /// The number of messages that one job may send.
     pub max_messages: u64,
-    /// How long a task may have no handler on its workers before its call fails. During a rolling deploy a task has no handler
-    /// for a while.
+    /// How long a task may have no handler on its workers before its call fails. During a rolling deploy a task may have
+    /// no handler for a while.
     pub unknown_task_grace: Duration,
     /// A message that was delivered more often than this becomes a dead letter, because its call seems to kill workers.
     pub max_deliveries: u32,

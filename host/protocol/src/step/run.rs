@@ -1,4 +1,4 @@
-//! Runs the handler, and turns the end of the run into the end of the step.
+//! Runs the handler, and makes the transition that follows from the end of the run.
 
 use std::time::Duration;
 

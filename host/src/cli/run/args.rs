@@ -64,8 +64,8 @@ pub struct RunCommand {
     pub max_result: u64,
 
     /// Run N workers, each in its own process, and restart a worker that dies. `auto`: one for each core. This helps
-    /// guests
-    /// that need much CPU time, because runs in one process slow each other down. One of the processes has the gateway.
+    /// guests that need much CPU time, because runs in one process slow each other down. One of the processes has the
+    /// gateway.
     #[arg(long, env = "BRRR_PROCESSES", default_value = "1", value_name = "N")]
     pub processes: Processes,
 
@@ -79,8 +79,7 @@ pub struct RunCommand {
     pub max_messages: u64,
 
     /// Let the tasks call this topic too. They may call their own topic and those that workers have announced; workers
-    /// of other
-    /// brrr SDKs announce none. May be repeated.
+    /// of other brrr SDKs announce none. May be repeated.
     #[arg(long, env = "BRRR_CALL_TOPIC", value_name = "TOPIC", value_parser = topic, value_delimiter = ',')]
     pub call_topic: Vec<Topic>,
 
@@ -90,13 +89,12 @@ pub struct RunCommand {
     pub unknown_task_grace: Duration,
 
     /// The most deliveries of one message. After them the message becomes a dead letter and its call fails, because
-    /// each
-    /// delivery ended with the death of its worker.
+    /// each delivery ended with the death of its worker.
     // Fewer deliveries could be accidents. With more, a message that kills workers would keep a fleet busy.
     #[arg(long, env = "BRRR_MAX_DELIVERIES", default_value_t = 10, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub max_deliveries: u32,
 
-    /// How long after its last sign of life a worker's messages are delivered again. Not given: the backend's own time.
+    /// How long after a worker's last sign of life its messages are delivered again. Not given: the backend's own time.
     #[arg(long, env = "BRRR_LEASE", value_name = "TIME", value_parser = duration)]
     pub lease: Option<Duration>,
 
@@ -105,14 +103,14 @@ pub struct RunCommand {
     #[arg(long, env = "BRRR_REPAIR_INTERVAL", default_value = "10m", value_name = "TIME|off")]
     pub repair_interval: Interval,
 
-    /// How long running calls may go on after the worker was asked to stop. The other messages are given back then.
+    /// How long running calls may go on after the worker was asked to stop. Messages of calls that still run are given
+    /// back then.
     // Kubernetes kills after 30 s. The shorter time leaves some seconds to give the messages back.
     #[arg(long, env = "BRRR_SHUTDOWN_TIMEOUT", default_value = "25s", value_name = "TIME", value_parser = duration)]
     pub shutdown_timeout: Duration,
 
     /// Append an event for each change of a call or a job to this file, one JSON object on each line. `-`: to stdout;
-    /// the
-    /// output of guests then goes to stderr.
+    /// the output of guests then goes to stderr.
     #[arg(long, env = "BRRR_EVENTS", value_name = "FILE")]
     pub events: Option<PathBuf>,
 

@@ -1,12 +1,10 @@
 //! `run --processes N`: a parent process that keeps N workers alive. Each worker is a process with the same arguments.
 //!
 //! Parent and child hold the two ends of a socket. The child's end is its stdin. A byte from the child says that the
-//! child
-//! is serving. A byte from the parent tells the child to stop. The end of the stream says that the other side has
-//! ended.
-//! So no child outlives its parent, however the parent was killed. A child may get two requests to stop: Ctrl-C reaches
-//! every process of a terminal, and a service manager's SIGTERM every process of a service. The child does not take the
-//! second request for "stop at once".
+//! child is serving. A byte from the parent tells the child to stop. The end of the stream says that the other side has
+//! ended. So no child outlives its parent, however the parent was killed. A child may get two requests to stop: Ctrl-C
+//! reaches every process of a terminal, and a service manager's SIGTERM every process of a service. The child does not
+//! take the second request for "stop at once".
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -85,8 +83,7 @@ impl Membership {
     }
 
     /// Stops when the parent asks for it or has ended, or at a signal. Further signals change nothing: the parent
-    /// decides
-    /// when to stop waiting, and then kills the child.
+    /// decides when to stop waiting, and then kills the child.
     pub fn shutdown(&self) -> io::Result<Shutdown> {
         let shutdown = Shutdown::on_any_signal()?;
         let (told, mut parent) = (shutdown.clone(), self.parent.try_clone()?);
@@ -234,8 +231,7 @@ struct Parent {
     /// The workers to start again: when, which, and after what delay.
     due: Vec<(Instant, u32, Duration)>,
     /// The number of workers that have served once. The next worker starts when this worker serves. So the first worker
-    /// compiles
-    /// the components for all, and an error in the arguments is printed once.
+    /// compiles the components for all, and an error in the arguments is printed once.
     started: u32,
 }
 

@@ -54,7 +54,7 @@ pub struct TestCommand {
     #[arg(long)]
     pub update: bool,
 
-    /// Write a JUnit report to this file as well.
+    /// Also write a report in JUnit's format to this file.
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
 
@@ -68,8 +68,7 @@ pub struct TestCommand {
 
     /// The most calls of one case. With more, the test reports that the handler never ends.
     // Twice the number of calls that a handler usually gathers. A handler that never ends reaches it within seconds in
-    // any
-    // language.
+    // any language.
     #[arg(long, default_value_t = 5_000, value_name = "N")]
     pub max_calls: usize,
 

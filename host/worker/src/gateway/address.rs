@@ -48,8 +48,7 @@ pub struct CannotListen {
 
 impl Address {
     /// Listens on the address. Warns if other machines can connect: without a token they can run any task, and with a
-    /// token
-    /// they may read it on its way.
+    /// token they may read it on its way.
     ///
     /// # Errors
     /// When the address is in use, or does not belong to this machine.

@@ -14,9 +14,8 @@ pub struct Arguments {
     pub payload: Bytes,
 }
 
-/// Reads the arguments. Values of the query stay strings, as in the gateway of the existing Python workers. A JSON body
-/// can
-/// have other types.
+/// Reads the arguments. Values of the query stay strings, as in the gateway of the peers' workers. A JSON body
+/// can have other types.
 ///
 /// # Errors
 /// What is wrong, as a text for the client.

@@ -1,8 +1,6 @@
 //! Reads the bodies of requests, in bounded memory. There is a bound for each body and a bound for all bodies, because
-//! many
-//! clients may send bodies of the largest size at once. A client that sends slowly occupies its part of this memory, so
-//! it
-//! must make progress. A small body does not count.
+//! many clients may send bodies of the largest size at once. A client that sends slowly occupies its part of this
+//! memory, so it must make progress. A small body does not count.
 
 use std::sync::Arc;
 

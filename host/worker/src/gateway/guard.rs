@@ -1,13 +1,10 @@
 //! Decides whose requests are answered. The checks have this order: the request is short enough and unambiguous; it is
-//! for
-//! the right host; it does not come from a page of another site; it has the token.
+//! for the right host; it does not come from a page of another site; it has the token.
 //!
 //! Every page in the user's browser can reach a gateway that listens on loopback. A page can send a plain form; the
-//! check
-//! of `Origin` stops this. A page can also make its own name lead to 127.0.0.1 and then counts as the same site; the
-//! check
-//! of `Host` stops this. A token stops both, because a page does not know it. With a token every host name is accepted,
-//! because a proxy may send its own.
+//! check of `Origin` stops this. A page can also make its own name lead to 127.0.0.1 and then counts as the same site;
+//! the check of `Host` stops this. A token stops both, because a page does not know it. With a token every host name is
+//! accepted, because a proxy may send its own.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

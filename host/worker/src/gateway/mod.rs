@@ -7,10 +7,9 @@
 //! | `GET /jobs/{id}` | 200 with the state of that job: `pending`, `ok`, `failed` or `forgotten` |
 //!
 //! The answer is 404 for a task that no worker of the gateway's topics has announced. If *nothing* was announced, every
-//! task
-//! is accepted: the workers of a topic may start later, or may be workers of other SDKs, which announce nothing. (A
-//! worker
-//! must handle every call of its topic. So once a brrr-host worker has announced its tasks, its list is complete.)
+//! task is accepted: the workers of a topic may start later, or may be workers of other SDKs, which announce nothing.
+//! (A worker must handle every call of its topic. So once a brrr-host worker has announced its tasks, its list is
+//! complete.)
 
 mod address;
 mod arguments;
@@ -54,8 +53,7 @@ pub use token::{TOKEN_ENV, Token, TokenError};
 use crate::topic_worker::Shutdown;
 
 /// A larger body is parsed as JSON on a thread of its own, one body at a time. This takes up to a second, and up to
-/// forty
-/// times the memory of the body (16 MiB of `[0,0,…]`).
+/// forty times the memory of the body (16 MiB of `[0,0,…]`).
 const LARGE: usize = 256 << 10;
 
 /// How long a request may take after its body was read. Every request needs only one or two accesses to the backend.
@@ -79,8 +77,7 @@ struct GatewayState {
 
 impl Gateway {
     /// A gateway of these topics. Clients must send the token, if there is one. If several topics have the same task,
-    /// the first
-    /// topic is used.
+    /// the first topic is used.
     #[must_use]
     pub fn new(client: Client, backend: Arc<dyn Backend>, topics: Vec<Topic>, token: Option<Token>) -> Self {
         let (bodies, large, results) = (Room::new(serve::PACE), Semaphore::new(1), Results::default());

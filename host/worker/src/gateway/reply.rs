@@ -87,8 +87,7 @@ pub fn refused(status: StatusCode, message: &str) -> Response {
 }
 
 /// The backend failed: 503 if a retry may help. The details go to the worker's log, not to the client. 409: the call
-/// hash
-/// stands for another call.
+/// hash stands for another call.
 pub fn backend_failed(error: &Error) -> Response {
     if error.kind == ErrorKind::Conflict {
         return refused(StatusCode::CONFLICT, &error.to_string());

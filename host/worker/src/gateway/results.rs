@@ -1,6 +1,5 @@
 //! Holds the results that are being sent, in bounded memory: a client that reads slowly keeps its result in memory
-//! while it
-//! reads. Clients that read the same result share one copy.
+//! while it reads. Clients that read the same result share one copy.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -71,8 +70,7 @@ impl Results {
     }
 
     /// Waits for a permit to read a result from the backend. The caller keeps the permit until the result has its share
-    /// of the
-    /// memory.
+    /// of the memory.
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
         // The semaphore is never closed.
         self.reads.acquire().await.ok()

@@ -30,26 +30,23 @@ const HEADERS: Duration = Duration::from_secs(10);
 const HEADER_BYTES: usize = 64 << 10;
 
 /// The least speed at which a client must send or read: about 4 KiB/s. `bytes` must not be smaller, because a system
-/// tells
-/// its peer about free buffer space only when a large part of the buffer is free.
+/// tells its peer about free buffer space only when a large part of the buffer is free.
 pub const PACE: Pace = Pace { bytes: 64 << 10, within: Duration::from_secs(15) };
 
 /// The size of the system's send buffer of a connection. By default the buffer grows to megabytes, and the system
-/// reports
-/// free space only when a third of it is free. A client that reads steadily would then seem to make no progress.
+/// reports free space only when a third of it is free. A client that reads steadily would then seem to make no
+/// progress.
 const SEND_BUFFER: usize = 128 << 10;
 
 /// After this time a connection answers one more request and is closed. So a proxy in front of several gateways can
-/// spread
-/// its load again.
+/// spread its load again.
 const AGE: Duration = Duration::from_mins(5);
 
 /// How long open requests may continue after the gateway was asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The pause after a failure to accept. Mostly the process has no free file descriptor, and another try at once would
-/// only
-/// waste CPU time.
+/// only waste CPU time.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// The limits of connections.
@@ -110,8 +107,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown, b
 }
 
 /// Answers the requests of one connection. An old connection is closed by an answer with `connection: close`. Closing
-/// it at
-/// once could lose a request that is on its way.
+/// it at once could lose a request that is on its way.
 fn answers(
     router: Router,
     age: Duration,
@@ -132,6 +128,8 @@ fn answers(
     })
 }
 
+/// The most connections at once: at most half of the files that this process may open, so that a flood of connections
+/// does not keep the process from its backend.
 fn connections() -> u64 {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     files.map_or(CONNECTIONS, |files| (files / 2).clamp(1, CONNECTIONS))

@@ -15,15 +15,15 @@ use subtle::ConstantTimeEq as _;
 /// arguments of a process.
 pub const TOKEN_ENV: &str = "BRRR_HTTP_TOKEN";
 
-/// The least bytes of a token. A shorter token could be guessed by trying.
+/// The minimum length of a token in bytes. A shorter token could be guessed by trying.
 const SHORTEST: usize = 16;
 
-/// The most bytes of a token. A longer token would not fit into the head of a request with the other headers.
+/// The maximum length of a token in bytes. A longer token would not fit into the head of a request with the other
+/// headers.
 const LONGEST: usize = 4 << 10;
 
 /// The token that clients must send. Only its digest is kept. All digests have the same length, so the time of a
-/// comparison
-/// reveals nothing about the token.
+/// comparison reveals nothing about the token.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 

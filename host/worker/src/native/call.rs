@@ -126,8 +126,7 @@ impl Call {
     }
 
     /// A call of a task, with named arguments (a struct, a map or `json!({…})`). The call is made when it is awaited.
-    /// Calls that
-    /// are awaited together are made together.
+    /// Calls that are awaited together are made together.
     pub fn call<T: DeserializeOwned>(&self, task: impl Into<String>, arguments: impl Serialize) -> ChildCall<T> {
         ChildCall::new(self.run.awaited.clone(), task.into(), &arguments)
     }

@@ -5,12 +5,11 @@
 //! - `run`: one run of a handler
 //!
 //! These handlers make the same durable calls as components. When a handler waits for a call without an outcome, its
-//! future
-//! is dropped. A later run calls the handler again from its beginning. So everything that a handler does besides
-//! calling must
-//! have the same result in each run. Effects belong into a task that makes no calls.
+//! future is dropped. A later run calls the handler again from its beginning. So everything that a handler does besides
+//! calling must have the same result in each run. Effects belong into a task that makes no calls.
 
 mod call;
+mod digest;
 mod error;
 mod run;
 
@@ -28,10 +27,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 pub use call::{Call, ChildCall, first, first_n};
+pub(crate) use digest::of_program;
 pub use error::{HandlerError, HandlerResult};
-
-/// The version that replays compare. A handler is part of the program, and has no version of its own.
-const DIGEST: &str = "rust";
 
 /// The future of a handler. It returns the bytes of the handler's value.
 type RunningHandler = Pin<Box<dyn Future<Output = HandlerResult<Bytes>> + Send>>;
@@ -41,6 +38,7 @@ pub(crate) type Function = Arc<dyn Fn(Call) -> RunningHandler + Send + Sync>;
 
 /// The Rust handlers of a topic.
 pub(crate) struct NativeHandler {
+    digest: Arc<str>,
     tasks: HashMap<String, (Arc<Task>, Function)>,
     wall: Duration,
     memory: u64,
@@ -48,16 +46,15 @@ pub(crate) struct NativeHandler {
 
 impl NativeHandler {
     /// A handler without tasks. `wall` is the longest time of a run, and `memory` the most bytes of outcomes that a run
-    /// may get,
-    /// unless the task sets other limits.
-    pub fn new(wall: Duration, memory: u64) -> Self {
-        Self { tasks: HashMap::new(), wall, memory }
+    /// may get, unless the task sets other limits.
+    pub fn new(digest: Arc<str>, wall: Duration, memory: u64) -> Self {
+        Self { digest, tasks: HashMap::new(), wall, memory }
     }
 
     /// Adds a task. Returns whether its name was free.
     pub fn add(&mut self, name: &str, options: &Options, function: Function) -> bool {
         let defaults = Options { timeout: Some(self.wall), memory: Some(self.memory), ..Options::default() };
-        let task = Arc::new(Task::new(DIGEST, options.over(&defaults)));
+        let task = Arc::new(Task::new(&*self.digest, options.over(&defaults)));
         self.tasks.insert(name.to_owned(), (task, function)).is_none()
     }
 

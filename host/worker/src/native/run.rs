@@ -1,8 +1,7 @@
 //! One run of a Rust handler.
 //!
 //! The handler's future is polled until it can't continue. If it then waits for calls, the replay is asked for all of
-//! them
-//! together. If one of them has no outcome, the run is dropped, even if the future also waits for something else.
+//! them together. If one of them has no outcome, the run is dropped, even if the future also waits for something else.
 
 use std::any::Any;
 use std::future::poll_fn;

@@ -3,8 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Is this address not on the public Internet: loopback, link-local (clouds keep credentials there), private, or
-/// reserved?
-/// A request to a name with such an address is refused, unless its rule has `+private`.
+/// reserved? A request to a name with such an address is refused, unless its rule has `+private`.
 #[must_use]
 pub fn is_inside(address: IpAddr) -> bool {
     match address {
@@ -34,8 +33,7 @@ fn is_inside_v6(address: Ipv6Addr) -> bool {
     let v4 = |high: u16, low: u16| is_inside_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match (a, b) {
         // An IPv4 address inside an IPv6 address: mapped (::ffff:0:0/96), compatible (::/96, which includes :: and
-        // ::1), NAT64
-        // (64:ff9b::/96, and the local 64:ff9b:1::/48), and 6to4 (2002::/16).
+        // ::1), NAT64 (64:ff9b::/96, and the local 64:ff9b:1::/48), and 6to4 (2002::/16).
         (0, 0) if (c, d, e) == (0, 0, 0) && (f == 0xffff || f == 0) => v4(g, h),
         (0x64, 0xff9b) => c != 0 || v4(g, h),
         (0x2002, _) => v4(b, c),

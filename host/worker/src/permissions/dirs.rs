@@ -7,8 +7,7 @@ use std::str::FromStr;
 use super::PermissionError;
 
 /// `HOST_PATH::GUEST_PATH[:ro]`: a directory of this machine, and its name in the guest. The guest may read and write
-/// it, or
-/// only read it (`:ro`).
+/// it, or only read it (`:ro`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirRule {
     pub host: PathBuf,

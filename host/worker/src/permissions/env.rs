@@ -81,10 +81,8 @@ pub fn looks_secret(key: &str) -> bool {
 }
 
 /// Reads a file of `KEY=VALUE` lines. Empty lines and lines that begin with `#` are ignored. `KEY` alone takes the
-/// value of
-/// this process. Quotes around a whole value are removed. All other text is literal, because a password may contain a
-/// `$` or
-/// a `#`. (Crates for such files replace `$X` by other variables, and repeat lines in their errors.)
+/// value of this process. Quotes around a whole value are removed. All other text is literal, because a password may
+/// contain a `$` or a `#`. (Crates for such files replace `$X` by other variables, and repeat lines in their errors.)
 ///
 /// # Errors
 /// When the file can't be read, or a line has no key. The error has the number of the line, not its text.

@@ -7,10 +7,9 @@ use std::str::FromStr;
 use super::PermissionError;
 
 /// `HOST[:PORT]`. The host is a name, `*.example.com` (all names below it, but not the name itself), an address
-/// (`[::1]`),
-/// or `*`. Without a port, the rule allows 80 for http and 443 for https. `:*` allows every port. `+private` at the end
-/// also allows names that lead to an address of this machine or of the networks around it. A rule for an address or for
-/// `localhost` needs no `+private`.
+/// (`[::1]`), or `*`. Without a port, the rule allows 80 for http and 443 for https. `:*` allows every port. `+private`
+/// at the end also allows names that lead to an address of this machine or of the networks around it. A rule for an
+/// address or for `localhost` needs no `+private`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRule {
     host: Host,

@@ -1,8 +1,7 @@
 //! The resources outside of itself that a handler may access. By default there are none.
 //!
 //! [`Permissions`] are the rules, as flags and `brrr.toml` write them. [`Permissions::grant`] applies them to this
-//! machine at
-//! this moment. No text that these types produce contains the value of a variable.
+//! machine at this moment. No text that these types produce contains the value of a variable.
 
 mod address;
 mod dirs;

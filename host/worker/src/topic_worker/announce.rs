@@ -16,8 +16,7 @@ pub async fn announce(backend: &dyn Backend, topic: &Topic, tasks: &[String]) ->
         let mut all = match found.as_deref().map(decode_tasks).transpose().map_err(|e| e.of(&key)) {
             Ok(all) => all.unwrap_or_default(),
             // The list is damaged, or of a newer version. It must not be replaced then. The worker can work without it,
-            // because only
-            // gateways use it.
+            // because only gateways use it.
             Err(error) if error.is_unreadable() => {
                 tracing::warn!("the tasks of topic {topic} are not announced: {error}");
                 return Ok(());

@@ -3,8 +3,7 @@
 //!
 //! Two results that arrive together may both notify a parent that waits for either. If the parent ran twice at the same
 //! time, it would print lines twice that should appear once. Usually the second message has nothing left to do.
-//! (Another
-//! worker may run the same call at the same time. That is harmless, and can't be seen here.)
+//! (Another worker may run the same call at the same time. That is harmless, and can't be seen here.)
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,6 +1,5 @@
 //! Renews the leases of the messages that a worker holds, so that they are not delivered to other workers. Also stops
-//! the
-//! running calls of ended jobs (`preempt`).
+//! the running calls of ended jobs (`preempt`).
 //!
 //! This uses a thread of its own, because a runtime that is busy with guests would renew too late.
 
@@ -93,8 +92,7 @@ async fn renew(backend: &Arc<dyn Backend>, in_flight: &Arc<InFlight>, lease: Dur
 }
 
 /// Gives up the messages whose leases may have run out, because the backend has not answered for so long. Other workers
-/// may
-/// have the messages by now.
+/// may have the messages by now.
 fn give_up_the_lost(in_flight: &InFlight, lease: Duration) {
     if let Some(before) = Instant::now().checked_sub(lease) {
         abort(in_flight, in_flight.older_than(before));

@@ -1,15 +1,12 @@
 //! The worker of one topic. It receives messages, and processes each in a task of its own. When it is asked to stop, it
-//! lets
-//! running calls end.
+//! lets running calls end.
 //!
 //! - `admission`: decides what is received, what starts and what waits
 //! - `in_flight`: the messages that this worker holds; `leases`: renews their leases; `preempt`: stops calls of ended
 //!   jobs
 //! - `keyed_mutex`: one message of a call in a job at a time; `shutdown`: signals; `announce`: records the tasks of the
-//!   worker;
-//!   `swappable_handler`: the handler, which may be replaced; `repairs`: looks for stuck work; `backoff`: the delays
-//!   after the
-//!   backend has failed
+//!   worker; `swappable_handler`: the handler, which may be replaced; `repairs`: looks for stuck work; `backoff`: the
+//!   delays after the backend has failed
 //!
 //! `brrr_protocol::step` decides what happens to a message, and `disposition` decides what the worker does afterwards.
 
@@ -219,8 +216,7 @@ impl WorkerState {
             self.settle(delivery, result).await;
         } else {
             // The panic hook has printed the place. The message is not given back, so the panic counts as a delivery,
-            // as an unknown
-            // error does.
+            // as an unknown error does.
             tracing::error!("a fault of this program, please report it: {} panicked", subject(delivery));
         }
     }
@@ -241,8 +237,8 @@ impl WorkerState {
             biased;
             result = step(&site, delivery, false) => result,
             // The run is dropped in the middle, which is safe because every transition can be repeated. The step that
-            // follows for a
-            // call of an ended job needs no guest. It is boxed because it is rare and its future is large.
+            // follows for a call of an ended job needs no guest. It is boxed because it is rare and its future is
+            // large.
             () = preempted.notified() => Box::pin(step(&site, delivery, ticket.has_started())).await,
         }
     }
@@ -318,8 +314,7 @@ impl WorkerState {
 }
 
 /// Logs a failed call in one line. The call in which the failure began has logged the cause, so a parent logs only its
-/// own
-/// line.
+/// own line.
 fn report(delivery: &Delivery, failure: &Failure) {
     let hash = Message::decode(delivery.body.as_bytes()).map(|m| m.call.short().to_owned()).unwrap_or_default();
     if let [parent, _, ..] = failure.chain.as_slice() {

@@ -2,8 +2,7 @@
 //! them.
 //!
 //! Only the jobs of calls that have been running for a moment are read, so short calls cost nothing. This runs on the
-//! thread
-//! that renews leases, which guests never block. One check must take much less time than a lease.
+//! thread that renews leases, which guests never block. One check must take much less time than a lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +16,7 @@ use brrr_protocol::records::JobRecord;
 use super::in_flight::InFlight;
 
 /// The interval of the checks, and the time after which a running call is checked. When a job ends, its calls are
-/// stopped
-/// within two intervals.
+/// stopped within two intervals.
 const PERIOD: Duration = Duration::from_millis(250);
 
 /// Checks without an end.

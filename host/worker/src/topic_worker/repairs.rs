@@ -15,13 +15,11 @@ use super::Shutdown;
 use crate::view::finding_text;
 
 /// The delay before the second look. Work counts as stuck only if both looks find it. The delay is a tenth of the
-/// interval,
-/// within these limits.
+/// interval, within these limits.
 const SECOND_LOOK: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
 /// The most uncertain calls that are queued again at a time. In a queue that can't be searched, a call may still have
-/// its
-/// message. A long queue then looks like a queue that has lost all messages, and must not grow further and further.
+/// its message. A long queue then looks like a queue that has lost all messages, and must not grow further and further.
 const MOST_UNCERTAIN: usize = 100;
 
 /// Looks for stuck work every `interval`, until the worker is asked to stop.
@@ -73,8 +71,7 @@ async fn look_and_repair(backend: &Arc<dyn Backend>, interval: Duration, shutdow
 }
 
 /// Is this the first worker that looks in this interval? Each interval has a counter. The counter of the interval
-/// before is
-/// removed.
+/// before is removed.
 async fn is_first(backend: &dyn Backend, interval: Duration) -> Result<bool> {
     let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(1);
     let turn = backend.now() / millis;

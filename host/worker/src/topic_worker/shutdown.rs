@@ -1,8 +1,6 @@
 //! Handles Ctrl-C and SIGTERM: the first signal asks to drain, the second signal ends the process at once. SIGHUP,
-//! which a
-//! terminal sends when it closes, also asks to drain. Further SIGHUPs change nothing, because the terminal and its
-//! shell
-//! may both send one. A process that was started with SIGHUP ignored (`nohup`) continues to ignore it.
+//! which a terminal sends when it closes, also asks to drain. Further SIGHUPs change nothing, because the terminal and
+//! its shell may both send one. A process that was started with SIGHUP ignored (`nohup`) continues to ignore it.
 
 use std::thread;
 
@@ -59,8 +57,8 @@ impl Default for Shutdown {
 
 impl Shutdown {
     /// A `Shutdown` that listens to signals. `first` is called at the first signal. `second` is called at the second
-    /// signal, and
-    /// may end the process: no work is lost, because the held messages are delivered again when their leases run out.
+    /// signal, and may end the process: no work is lost, because the held messages are delivered again when their
+    /// leases run out.
     ///
     /// A thread of its own listens, because a runtime whose threads are busy with guests would notice a signal late.
     ///

@@ -7,8 +7,7 @@ use brrr_protocol::ports::Handler;
 /// The handler that a worker uses for the next message. All clones share the handler.
 ///
 /// A message is processed to its end with the handler that was there when the message was received. So the task's
-/// options and
-/// its code are of the same version.
+/// options and its code are of the same version.
 #[derive(Clone)]
 pub struct SwappableHandler(Arc<RwLock<Arc<dyn Handler>>>);
 

@@ -1,4 +1,4 @@
-//! What a run asks for, and the one place that has its replay.
+//! Asks for the outcomes of a run's calls. Only this module has access to the run's replay.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use brrr_protocol::replay::{Invocation, Polled, Replay};
 use super::bindings::brrr::worker::tasks;
 use super::calls::{BackendFailed, FROM_DESCRIBE, MayNotPoll, NoRoom, Suspended, outcome};
 
-/// The replay of a run. Whoever polls has it to itself meanwhile.
+/// The replay of a run. A poll takes the replay out while it uses it.
 #[derive(Clone, Default)]
 pub(super) struct RunReplay(Arc<Mutex<Option<Replay>>>);
 
@@ -21,7 +21,7 @@ impl RunReplay {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The replay. `None`: this is no run of a call, or a poll panicked.
+    /// Takes the replay. `None`: this is no run of a call, or a poll panicked.
     pub fn take(&self) -> Option<Replay> {
         self.lock().take()
     }
@@ -30,14 +30,15 @@ impl RunReplay {
         self.lock().is_some()
     }
 
-    /// Lends the replay to a poll. It comes back also from a poll that is dropped half-way, because the run's time is up.
+    /// Lends the replay to a poll. The replay is returned also if the poll is dropped early, because the run's time is
+    /// up.
     fn lend(&self) -> Option<Lent<'_>> {
         let replay = self.take()?;
         Some(Lent { owner: self, replay: Some(replay) })
     }
 }
 
-/// A replay while a poll has it.
+/// A replay that a poll uses.
 struct Lent<'r> {
     owner: &'r RunReplay,
     replay: Option<Replay>,
@@ -45,7 +46,7 @@ struct Lent<'r> {
 
 impl Drop for Lent<'_> {
     fn drop(&mut self) {
-        // Nobody knows in what state a panic has left it.
+        // After a panic the state of the replay is unknown.
         if !std::thread::panicking() {
             *self.owner.lock() = self.replay.take();
         }

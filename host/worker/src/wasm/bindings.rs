@@ -1,17 +1,17 @@
-//! `wit/worker.wit` in Rust.
+//! The Rust bindings of `wit/worker.wit`.
 
 wasmtime::component::bindgen!({
     path: "../../wit",
     world: "worker",
     imports: {
-        // `poll` reads the backend, and stops the run by an error.
+        // `poll` reads the backend, and stops the run with an error.
         "brrr:worker/tasks.poll": async | trappable,
         default: trappable,
     },
     exports: { default: async },
 });
 
-/// `wit/async/worker.wit` in Rust; its types are those above.
+/// The Rust bindings of `wit/async/worker.wit`. They use the types above.
 pub mod concurrent {
     wasmtime::component::bindgen!({
         path: "../../wit/async",

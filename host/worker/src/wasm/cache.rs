@@ -1,9 +1,10 @@
 //! Compiled components, kept in the user's cache folder.
 //!
-//! A compiled component is native code that wasmtime runs as it is, so only this program writes that folder, and only files of
-//! this user in a folder that nobody else can write are read. `folder` holds that folder open: whoever owns a folder above it
-//! can't put another one in its place. Each artifact is checked against its digest, so that a damaged one is not run. An entry
-//! is two files: `KEY` names, by its digest, the artifact `DIGEST.cwasm`; it is written last.
+//! A compiled component is native code, and wasmtime runs it as it is. So only this program writes the folder. It
+//! reads only files of this user, in a folder that nobody else can write. `folder` keeps that folder open, so that the
+//! owner of a folder above it can't replace it. Each artifact is checked against its digest, so that a damaged artifact
+//! is not run. An entry has two files: the file `KEY` contains the digest of the artifact, which is in the file
+//! `DIGEST.cwasm`. `KEY` is written last.
 
 mod folder;
 
@@ -19,19 +20,19 @@ use wasmtime::component::Component;
 
 use folder::Folder;
 
-/// An entry that nobody has used for so long is of an old version of a guest or of this program.
+/// An entry that was not used for this time belongs to an old version of a guest or of this program.
 const UNUSED: Duration = Duration::from_hours(30 * 24);
 
 /// The folder of compiled components.
 pub(super) struct Cache {
-    /// `None`: there is no folder to trust, and every start compiles.
+    /// `None`: there is no trustworthy folder, and every start compiles.
     folder: Option<Folder>,
-    /// What wasmtime says that an artifact depends on: its version, settings and this processor.
+    /// All that an artifact depends on, as reported by wasmtime: its version, its settings and this processor.
     compatibility: String,
 }
 
 impl Cache {
-    /// Opens the cache, creating its folder. Without a usable folder it warns, and is always empty.
+    /// Opens the cache, and creates its folder. Without a usable folder, this warns and the cache is always empty.
     pub fn open(folder: Option<PathBuf>, engine: &wasmtime::Engine) -> Self {
         let mut digest = Digest(Sha256::new());
         engine.precompile_compatibility_hash().hash(&mut digest);
@@ -44,13 +45,13 @@ impl Cache {
         Self { folder, compatibility: hex(&digest.0.finalize()) }
     }
 
-    /// The compiled form of a component, if it is here and whole.
+    /// The compiled form of a component, if it is in the cache and undamaged.
     pub fn load(&self, engine: &wasmtime::Engine, wasm: &str) -> Option<Component> {
         let folder = self.folder.as_ref()?;
         let entry = self.entry(wasm);
         let mut digest = String::new();
         let mut entry = folder.read(&entry).ok()?;
-        // An entry is 64 bytes.
+        // An entry has 64 bytes.
         entry.by_ref().take(100).read_to_string(&mut digest).ok()?;
         let name = artifact_name(&digest)?;
         let code = folder.read(&name).and_then(|mut file| {
@@ -68,16 +69,16 @@ impl Cache {
         }
         folder::touch(&entry);
         folder::touch(&file);
-        // SAFETY: these bytes are an artifact of `Component::serialize` by this program: they were read, once, from a file
-        // that belongs to this user and that nobody else can write, in a folder of which the same is true and that was held
-        // open; and they have the digest under which they were written. Whether they are of this very version and
-        // configuration, wasmtime checks itself.
+        // SAFETY: these bytes are an artifact of `Component::serialize` by this program. They were read once, from a
+        // file that belongs to this user and that nobody else can write. The same is true of its folder, which was held
+        // open. The bytes have the digest under which they were written. wasmtime itself checks their version and
+        // configuration.
         #[allow(unsafe_code, reason = "wasmtime has no safe way to load what it has compiled")]
         let component = unsafe { Component::deserialize(engine, &code) };
         component.inspect_err(|error| unusable(&format!("not usable ({error:#})"))).ok()
     }
 
-    /// Keeps a compiled component. That it can't is worth a warning, not an error.
+    /// Stores a compiled component. A failure causes a warning, not an error.
     pub fn store(&self, wasm: &str, component: &Component) {
         let Some(folder) = &self.folder else { return };
         let entry = self.entry(wasm);
@@ -109,7 +110,7 @@ fn default_folder() -> io::Result<PathBuf> {
     Ok(base.cache_dir().join("brrr-host").join("components"))
 }
 
-/// Feeds what wasmtime hashes into a digest that is the same in every process.
+/// A hasher that computes the same digest in every process from what wasmtime feeds into it.
 struct Digest(Sha256);
 
 impl Hasher for Digest {

@@ -1,4 +1,4 @@
-//! What a guest asks of its host: `tasks` and `log` of `wit/worker.wit`.
+//! The functions that a guest imports: `tasks` and `log` of `wit/worker.wit`.
 
 use brrr_protocol::codec::{python, typescript};
 use brrr_protocol::model::{Failure, Outcome, check_name, check_topic};
@@ -12,7 +12,7 @@ use super::bindings::brrr::worker::{control, log, tasks, types};
 use super::output::LogLevel;
 use super::state::State;
 
-/// The run waits for other calls and is to be dropped. Not a failure: it only travels as an error.
+/// The run waits for other calls and must be dropped. This is no failure, but it is passed on as an error.
 #[derive(Debug, thiserror::Error)]
 #[error("suspended")]
 pub(super) struct Suspended;
@@ -22,17 +22,17 @@ pub(super) struct Suspended;
 #[error(transparent)]
 pub(super) struct BackendFailed(pub brrr_protocol::Error);
 
-/// A guest asked for more than the host may keep for it.
+/// A guest asked for more outcomes or calls than the host may keep for it.
 #[derive(Debug, thiserror::Error)]
 #[error("no room for what it asks for")]
 pub(super) struct NoRoom;
 
-/// A guest polled where it may not; why, in words.
+/// A guest called a task where this is not allowed. The text says why.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct MayNotPoll(pub &'static str);
 
-/// A guest asked for a call as none can be made.
+/// A guest asked for a call that can't be made.
 #[derive(Debug, thiserror::Error)]
 #[error("its call of {task} can't be made: {reason}")]
 pub(super) struct BadCall {
@@ -58,10 +58,10 @@ impl tasks::Host for State {
     }
 }
 
-/// Why `describe` may not call.
+/// Why `describe` must not call.
 pub(super) const FROM_DESCRIBE: &str = "it called another task from `describe`, where there is no call yet";
 
-/// A leaf calls nobody.
+/// Refuses the calls of a leaf.
 pub(super) fn may_call(state: &State) -> Result<(), MayNotPoll> {
     if state.leaf {
         return Err(MayNotPoll(
@@ -97,14 +97,14 @@ impl From<log::Level> for LogLevel {
     }
 }
 
-/// The option by which a guest leaves it to the host to derive a peer's hash: an interpreter takes 50 times as long.
+/// With this option the host derives the hash of a peer's call. A guest in an interpreter would need 50 times as long.
 const HASH_OF: &str = "hash-of";
 
 pub(super) fn invocation(mut call: tasks::Invocation) -> Result<Invocation, BadCall> {
     let derived = derived_hash(&mut call);
     let options = Options::parse(call.options.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let options = options.and_then(|options| match options {
-        // Those are for the worker to give: a guest could take more than it has.
+        // Only the worker may set these options. Otherwise a guest could take more than it was given.
         Options { max_running: None, memory: None, .. } => Ok(options),
         _ => Err("max-running and memory-bytes are options of a task, not of a call".to_owned()),
     });
@@ -119,7 +119,7 @@ pub(super) fn invocation(mut call: tasks::Invocation) -> Result<Invocation, BadC
     })
 }
 
-/// Are all its names fit for records, queues, logs and people?
+/// Are all names of the call valid for records, queues, logs and users?
 fn named(call: &tasks::Invocation) -> Result<(), String> {
     check_name("the task's name", &call.task)?;
     call.topic.as_deref().map_or(Ok(()), check_topic)?;
@@ -128,12 +128,12 @@ fn named(call: &tasks::Invocation) -> Result<(), String> {
     label.map_or(Ok(()), |(_, label)| check_name("its label", label))
 }
 
-/// The name of a task, as far as it can be shown.
+/// The name of a task for a message. It is shortened and escaped.
 fn shown(task: &str) -> String {
     crate::text::line(&task.chars().take(60).collect::<String>()).into_owned()
 }
 
-/// Takes the option `hash-of` out of a call, and does as it says.
+/// Removes the option `hash-of` from a call, and returns the hash that it asks for.
 fn derived_hash(call: &mut tasks::Invocation) -> Result<Option<String>, String> {
     let Some(place) = call.options.iter().position(|(key, _)| key == HASH_OF) else { return Ok(None) };
     match call.options.remove(place).1.as_str() {
@@ -153,7 +153,7 @@ pub(super) fn outcome(outcome: Outcome) -> tasks::Outcome {
     })
 }
 
-/// A child's failure that the guest handed back.
+/// A child's failure that the guest returned.
 pub(super) fn failure(failure: types::Failure) -> Failure {
     Failure {
         kind: failure.kind.as_str().into(),
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_peers_hash_is_derived_from_task_and_payload() {
         let hash = |call: Result<Invocation, BadCall>| call.unwrap().hash.map(|hash| hash.as_str().to_owned());
-        // From tests/vectors/json_calls_python.json.
+        // The expected hash is from tests/vectors/json_calls_python.json.
         let of_python = "129aef7a25910918139b509dd8ad281bfa6570881fc310e5c304b7027fb6eea5";
         assert_eq!(hash(call(None, &[("hash-of", "python")])).as_deref(), Some(of_python));
         assert_ne!(hash(call(None, &[("hash-of", "typescript")])).as_deref(), Some(of_python));

@@ -1,4 +1,4 @@
-//! The client that carries requests of guests: one a process, with connections that are used again.
+//! The HTTP clients for requests of guests. All runs of the process share their connections.
 
 use std::error::Error;
 use std::future::Future;
@@ -21,29 +21,29 @@ use wasmtime_wasi_http::WasiBody;
 
 use crate::permissions::{Reach, is_inside};
 
-/// How long name, connection and TLS may take together: a host that takes longer is not there.
+/// The time limit for resolving the name, connecting and TLS together. A host that takes longer counts as unreachable.
 pub(super) const CONNECT: Duration = Duration::from_secs(10);
 
-/// The head of a response, and what is read ahead of a body: it lies in the host's memory. Servers and proxies send 8 to
-/// 32 KiB at most.
+/// The most bytes of the head of a response, and of the part of a body that is read ahead. They are in the host's
+/// memory. Servers and proxies send heads of at most 8 to 32 KiB.
 pub(super) const HEAD: usize = 64 << 10;
 
-/// Connections kept for later, and for how long: less than what servers keep theirs.
+/// The most idle connections that are kept for a host, and how long each is kept. Servers keep theirs longer.
 const IDLE_PER_HOST: usize = 16;
 const IDLE: Duration = Duration::from_secs(30);
 
 pub(super) type GuestClient = hyper_util::client::legacy::Client<Timed, WasiBody>;
 
-/// The clients of a process: one a reach, because a connection that one component may use must not carry another's
-/// requests to where that may not go.
+/// The clients of the process, one for each `Reach`. A connection of one component must not carry the requests of
+/// another component to an address that this other component may not reach.
 #[derive(Default)]
 pub(super) struct Clients(Mutex<[Option<GuestClient>; 2]>);
 
 impl Clients {
-    /// The client for requests that may go so far; made when it is first asked for.
+    /// The client for requests with this reach. It is created at its first use.
     ///
     /// # Errors
-    /// When the certificates can't be read just now. The next one who asks tries again.
+    /// When the certificates can't be read at the moment. The next call tries again.
     pub fn get(&self, reach: Reach) -> io::Result<GuestClient> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = &mut clients[reach as usize];
@@ -56,7 +56,7 @@ impl Clients {
     }
 }
 
-/// Reads the certificates of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
+/// Creates a client with the certificates of the system (or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name).
 fn new(reach: Reach, names: Names) -> io::Result<GuestClient> {
     let mut http = HttpConnector::new_with_resolver(Within { reach, names });
     http.enforce_http(false);
@@ -72,15 +72,15 @@ fn new(reach: Reach, names: Names) -> io::Result<GuestClient> {
     Ok(client)
 }
 
-/// A name leads to where a request may not go.
+/// The name has an address that the request may not reach.
 #[derive(Debug, thiserror::Error)]
 #[error("the name leads to {0}")]
 pub(super) struct LeadsInside(pub IpAddr);
 
 type Names = GaiResolver;
 
-/// Resolves names, and keeps of their addresses those that a request may go to. What is left is what is connected to, so
-/// that a name can't have another address then.
+/// Resolves names, and keeps only the addresses that a request may reach. The client connects to exactly these
+/// addresses, so a name can't get another address between check and connection.
 #[derive(Clone)]
 pub(super) struct Within {
     reach: Reach,
@@ -102,7 +102,7 @@ impl Service<Name> for Within {
     }
 }
 
-/// Those of a name's addresses that a request may go to.
+/// The addresses of a name that a request may reach.
 fn within(reach: Reach, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, LeadsInside> {
     let (inside, outside): (Vec<_>, Vec<_>) = found.partition(|address| is_inside(address.ip()));
     match (reach, inside.first()) {
@@ -117,7 +117,8 @@ fn tls() -> io::Result<ClientConfig> {
     let native = rustls_native_certs::load_native_certs();
     job_ids.add_parsable_certificates(native.certs);
     for error in native.errors {
-        // A machine without certificates has none; one that can't open their files just now may have them in a moment.
+        // A machine without certificates has no such file. If a file can't be opened at the moment, the next try may
+        // succeed.
         if let rustls_native_certs::ErrorKind::Io { inner, .. } = &error.kind
             && passes(inner)
         {
@@ -126,17 +127,17 @@ fn tls() -> io::Result<ClientConfig> {
         tracing::warn!("certificates: {error}");
     }
     if job_ids.is_empty() {
-        // A container without ca-certificates: those of Mozilla, as of this build.
+        // A container without ca-certificates uses Mozilla's certificates, as of this build.
         job_ids.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    // By name: another dependency may bring another provider, and then rustls does not choose.
+    // The provider is named, because rustls makes no choice if another dependency adds another provider.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let Ok(config) = config else { unreachable!("ring has the default versions") };
     Ok(config.with_root_certificates(job_ids).with_no_client_auth())
 }
 
-/// Is it an error of a machine that has no room at the moment?
+/// Is this an error of a machine that lacks resources at the moment?
 fn passes(error: &io::Error) -> bool {
     #[cfg(unix)]
     {
@@ -153,7 +154,7 @@ fn passes(error: &io::Error) -> bool {
     }
 }
 
-/// Connects in bounded time.
+/// A connector with a time limit.
 #[derive(Clone)]
 pub(super) struct Timed(HttpsConnector<HttpConnector<Within>>);
 
@@ -191,17 +192,17 @@ mod tests {
     fn a_name_that_leads_inside_is_refused_unless_that_is_granted() {
         let refused = within(Reach::Outside, addresses(&["127.0.0.1", "::1"])).unwrap_err();
         assert_eq!(refused.0, IpAddr::from([127, 0, 0, 1]));
-        // Of a name that has both, the ones outside.
+        // A name with internal and public addresses keeps only the public addresses.
         let found = within(Reach::Outside, addresses(&["10.0.0.1", "1.1.1.1"])).unwrap();
         assert_eq!(found, addresses(&["1.1.1.1"]).collect::<Vec<_>>());
         assert_eq!(within(Reach::Anywhere, addresses(&["10.0.0.1", "1.1.1.1"])).unwrap().len(), 2);
-        // A name without addresses is for the connector to report.
+        // The connector reports a name without addresses.
         assert!(within(Reach::Outside, addresses(&[])).unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn the_client_asks_its_own_resolver() {
-        // Every machine knows this name, and that it leads to itself.
+        // Every machine resolves this name to itself.
         let get = async |reach| {
             let client = Clients::default().get(reach).unwrap();
             let uri: Uri = "http://localhost:9/".parse().unwrap();

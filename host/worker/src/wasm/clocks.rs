@@ -1,5 +1,5 @@
-//! `wasi:clocks`: a clock that only sleeping moves, so that every replay of a call sees the same times. A leaf, which is
-//! never replayed, gets the real one. A sleep returns at once, unless requests are under way.
+//! `wasi:clocks`: a clock that only sleeping moves, so that every replay of a call sees the same times. A leaf is never
+//! replayed, so it gets the real clock. A sleep returns at once, except while the run waits for requests.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,21 +15,21 @@ use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use super::http::OpenRequests;
 use super::state::State;
 
-/// A run's clock. Times are nanoseconds, since the Unix epoch for the virtual one.
+/// A run's clock. Times are in nanoseconds. The virtual clock counts since the Unix epoch.
 #[derive(Clone)]
 pub(super) enum Clock {
     Real { start: Instant },
     Virtual(Arc<Mutex<Virtual>>),
 }
 
-/// A clock that stands still but for sleeps.
+/// A clock that only sleeping moves.
 pub(super) struct Virtual {
     now: u64,
-    /// When each of those who sleep now wants to wake.
+    /// The wake-up times of all current sleeps.
     sleepers: Vec<u64>,
 }
 
-/// Puts our clocks in front of the ones that are linked.
+/// Links these clocks in place of wasmtime's.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wall_clock::add_to_linker::<State, Clocks>(linker, view)?;
     monotonic_clock::add_to_linker::<State, Clocks>(linker, view)
@@ -78,7 +78,7 @@ impl ClocksView<'_> {
 impl Clock {
     fn monotonic(&self) -> u64 {
         match self {
-            // 584 years fit.
+            // A `u64` holds 584 years.
             Clock::Real { start } => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
             Clock::Virtual(clock) => lock(clock).now,
         }
@@ -121,14 +121,14 @@ impl monotonic_clock::Host for ClocksView<'_> {
     }
 }
 
-/// What a guest that sleeps waits for.
+/// What a guest waits for when it sleeps.
 struct Timer {
-    /// By the real clock. `None`: farther away than time can tell.
+    /// The end by the real clock. `None`: the time is too far away to be represented.
     end: Option<tokio::time::Instant>,
     standing: Option<Standing>,
 }
 
-/// The end of a sleep by a clock that stands still.
+/// The end of a sleep by the virtual clock.
 struct Standing {
     clock: Arc<Mutex<Virtual>>,
     until: u64,
@@ -138,10 +138,11 @@ struct Standing {
 #[async_trait]
 impl Pollable for Timer {
     async fn ready(&mut self) {
-        // Beside a request, which takes the time that it takes, a sleep does too: it is what limits the request.
+        // While the run waits for a request, which takes real time, a sleep takes real time too: the guest may use the
+        // sleep as a time limit for the request.
         if self.standing.as_ref().is_none_or(|standing| standing.in_flight.any()) {
             match self.end {
-                // What is over is over at once.
+                // A time that has passed needs no wait.
                 Some(end) if end <= tokio::time::Instant::now() => {}
                 Some(end) => tokio::time::sleep_until(end).await,
                 None => std::future::pending().await,
@@ -153,9 +154,9 @@ impl Pollable for Timer {
     }
 }
 
-/// Moves the clock to the earliest of the times for which a guest waits at once, and wakes who waits for that one. A
-/// guest polls several things in one go: in a first round each sleeper says when it wants to wake, and if nothing else
-/// was ready, the second round moves the clock.
+/// Moves the clock to the earliest wake-up time that the guest waits for, and ends that sleep. A guest polls several
+/// things at once. In the first round each sleep records its wake-up time. If nothing else was ready, the second round
+/// moves the clock.
 struct Sleep<'a> {
     clock: &'a Arc<Mutex<Virtual>>,
     until: u64,
@@ -181,7 +182,7 @@ impl Future for Sleep<'_> {
             clock.now = this.until;
             return Poll::Ready(());
         }
-        // An earlier sleeper of the same round ends the wait; the guest will ask again.
+        // An earlier sleep of the same round ends the guest's wait. The guest will poll again.
         Poll::Pending
     }
 }

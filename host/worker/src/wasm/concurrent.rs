@@ -1,11 +1,11 @@
-//! The asynchronous world (`wit/async/worker.wit`): a guest awaits its calls as futures of the component model, and the
-//! host asks for all of them together when none of the guest can go on.
+//! The asynchronous world (`wit/async/worker.wit`). A guest awaits its calls as futures of the component model. The
+//! host asks for all of them together when no part of the guest can continue.
 //!
-//! A run is a future that drives the guest's tasks. That it can't go on shows from outside: polled again, although nobody
-//! woke it, it comes as far as the guest's own call, and no further. (In the middle of a host function, or of a turn that
-//! the guest gave to others, it would not come there.) Then everything that is waited for is one poll of the replay.
-//! Outcomes come back in the order in which the calls were made; since the guest runs on one thread, and everything else
-//! that it sees is replayed, so is what it does next.
+//! A run is a future that drives the guest's tasks. The host detects from outside that the run can't continue: it polls
+//! the run again without a wake-up. Then the run gets as far as the guest's own call, and no further. (If a host
+//! function were running, or the guest had yielded, the run would not get there.) Then all waiting calls become one
+//! poll of the replay. Outcomes are returned in the order in which the calls were made. The guest runs on one thread,
+//! and all its other input is replayed. So its next steps are the same in every replay.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -27,7 +27,7 @@ use super::output::LogLevel;
 use super::state::State;
 use crate::batch::{Alarm, AwaitedCalls, Batch};
 
-/// All of the handler waits, but for no call: nothing could ever wake it.
+/// The handler waits, but not for a call. So nothing could ever wake it.
 #[derive(Debug, thiserror::Error)]
 #[error("it waits for something that is no call, and nothing could wake it")]
 pub(super) struct Stuck;
@@ -36,7 +36,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     Worker::add_to_linker::<State, HasSelf<State>>(linker, |state| state)
 }
 
-/// Runs a call to its end, or to where it waits.
+/// Runs a call to its end, or until it waits.
 pub(super) async fn handle(guest: &Worker, store: &mut Store<State>, request: &handler::Request) -> Returned {
     let waiting = Arc::new(AwaitedCalls::new(store.hostcall_fuel()));
     store.data_mut().waiting = Some(waiting.clone());
@@ -68,7 +68,8 @@ pub(super) async fn handle(guest: &Worker, store: &mut Store<State>, request: &h
                 match (came_to_the_call.load(SeqCst), alarm.has_rung()) {
                     (true, false) if quiet => return Poll::Ready(None),
                     (_, false) if !quiet => quiet = true,
-                    // New calls are looked at once, and wake for that: it need not be another turn of this thread's.
+                    // A new call wakes the run, so that the call is noticed at once. Then the run is polled once more
+                    // here, without another turn of the thread's scheduler.
                     (true, true) if !again => (quiet, again) = (false, true),
                     _ => return Poll::Pending,
                 }
@@ -85,7 +86,7 @@ pub(super) async fn handle(guest: &Worker, store: &mut Store<State>, request: &h
     }
 }
 
-/// Where calls of this run wait.
+/// The place where this run's calls wait.
 fn waiting(state: &State) -> wasmtime::Result<Arc<AwaitedCalls<tasks::Outcome>>> {
     may_call(state)?;
     state.waiting.clone().ok_or_else(|| super::calls::MayNotPoll(super::calls::FROM_DESCRIBE).into())
@@ -132,7 +133,7 @@ impl log::Host for State {
     }
 }
 
-/// The tasks that a guest names.
+/// The tasks that a guest declares.
 pub(super) async fn describe(guest: &Worker, store: &mut Store<State>) -> wasmtime::Result<Vec<handler::Task>> {
     let tasks = guest.brrr_worker_handler().call_describe(store).await?;
     Ok(tasks.into_iter().map(task).collect())

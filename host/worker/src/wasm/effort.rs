@@ -1,32 +1,32 @@
-//! How much a component takes to compile, told from its code before the compiler sees it.
+//! Estimates from a component's code how much memory and time its compilation needs, before the compiler sees the code.
 //!
-//! A compiler's memory and time do not only grow with the size of a function: it keeps each local and each value on the stack apart
-//! in each block, so that 1.4 MB of code with 50,000 locals can take gigabytes and minutes. What is counted here is what it
-//! keeps. The limits are far beyond what compilers of languages make: of all the guests that this project builds, `CPython`
-//! comes closest, and its figures stand beside them.
+//! A compiler's memory and time grow not only with the size of a function. The compiler keeps each local and each value
+//! on the stack separately for each block. So 1.4 MB of code with 50,000 locals can take gigabytes and minutes. This
+//! module counts what the compiler keeps. The limits are far above what the compilers of languages produce. Of all the
+//! guests that this project builds, `CPython` has the largest numbers; they are given at each limit.
 
 use wasmparser::{FuncToValidate, FuncValidatorAllocations, FunctionBody, Operator, Parser, ValidPayload, Validator};
 use wasmparser::{ValidatorResources, WasmFeatures};
 
-/// Functions of a component. `CPython`: 13,482.
+/// The most functions of a component. `CPython`: 13,482.
 const FUNCTIONS: u64 = 200_000;
 
-/// Bytes of one function. `CPython`: 430 KB.
+/// The most bytes of one function. `CPython`: 430 KB.
 const BODY: u64 = 4 << 20;
 
-/// Values that one function makes, and that it holds at once. `CPython`: under 200,000, and under 50.
+/// The most values that one function makes, and the most that it holds at once. `CPython`: under 200,000, and under 50.
 const VALUES: u64 = 2_000_000;
 const AT_ONCE: u64 = 5_000;
 
-/// Locals and values on the stack, summed over the places where the flow of one function parts or meets, and those of all
-/// functions together. `CPython`: about 200,000, and 5 million.
+/// The most locals and values on the stack, summed over the places where the control flow of one function divides or
+/// joins; and the most in all functions together. `CPython`: about 200,000, and 5 million.
 const ALIVE: u64 = 8_000_000;
 const ALIVE_IN_ALL: u64 = 200_000_000;
 
-/// Is it too much to compile, and why?
+/// Refuses a component that needs too much to compile.
 ///
 /// # Errors
-/// Why, in words. A component that is not valid is left to the compiler, whose words are better.
+/// Why, as text. A component that is not valid passes, because the compiler reports it better.
 pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     let mut validator = Validator::new_with_features(WasmFeatures::all());
     let (mut functions, mut alive_in_all) = (0, 0);
@@ -55,7 +55,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), String> {
     Ok(())
 }
 
-/// What a compiler keeps of one function.
+/// What the compiler keeps for one function.
 #[derive(Default)]
 struct Effort {
     bytes: u64,
@@ -79,7 +79,7 @@ impl Effort {
     }
 }
 
-/// Goes through a function, until it is too much.
+/// Counts through a function, until a limit is reached.
 fn look(
     function: FuncToValidate<ValidatorResources>,
     body: &FunctionBody<'_>,
@@ -142,7 +142,7 @@ mod tests {
     fn what_compilers_make_is_fine() {
         let blocks = "(if (local.get 0) (then (local.set 1 (i32.const 1))))".repeat(5_000);
         assert_eq!(check(&module(&format!("(func (local {}) {blocks})", "i32 ".repeat(300)))), Ok(()));
-        // That one is for the compiler to refuse.
+        // The compiler must refuse this component.
         assert_eq!(check(b"\0asm\x01\0\0\0junk"), Ok(()));
     }
 }

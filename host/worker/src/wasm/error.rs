@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::world::Versions;
 
-/// Why a component can't be served. Every message says what, which file, and what to do.
+/// Why a component can't be served. Every message says what is wrong, names the file, and says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The engine itself could not be started.
@@ -57,15 +57,15 @@ pub enum LoadError {
     )]
     UnknownImport { path: PathBuf, import: String },
 
-    /// The file is damaged, or uses what this engine does not know.
+    /// The file is damaged, or uses features that this engine does not know.
     #[error("{}: could not be compiled: {reason}; if the file is whole, its toolchain is newer than this host", path.display())]
     Invalid { path: PathBuf, reason: String },
 
-    /// It would take gigabytes or minutes: see `effort`.
+    /// The compilation would take gigabytes or minutes; see `effort`.
     #[error("{}: would take too much memory and time to compile: {reason}; build it with optimisation, or split it", path.display())]
     TooMuchToCompile { path: PathBuf, reason: String },
 
-    /// It has the right names, but other types, or it is larger than one run's room.
+    /// The component has the right names but other types, or it is larger than a slot.
     #[error("{}: does not fit this host: {reason}", path.display())]
     Unfit { path: PathBuf, reason: String },
 
@@ -98,15 +98,15 @@ pub enum LoadError {
     TaskClaimedByTwo { task: String, first: PathBuf, second: PathBuf },
 }
 
-/// What a component says, in a message: no more of it than can be read.
+/// Text of a component for a message, shortened to what a user can read.
 pub(super) fn short(text: &str) -> String {
-    // Longer than any name or reason that is meant well.
+    // Longer than any reasonable name or reason.
     const SHOWN: usize = 500;
     if text.len() <= SHOWN { text.to_owned() } else { format!("{}…", &text[..text.floor_char_boundary(SHOWN)]) }
 }
 
 fn list(names: &[String]) -> String {
-    // A world with more exports than this is recognised by the first ones.
+    // The first exports are enough to recognise a world.
     const SHOWN: usize = 8;
     let shown = names.iter().take(SHOWN).map(|name| short(name)).collect::<Vec<_>>().join(", ");
     match names.len() {

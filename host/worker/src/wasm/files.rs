@@ -1,8 +1,8 @@
-//! Bounds on what a run does with folders that it was granted.
+//! Limits how a run uses the folders that it was granted.
 //!
-//! An open file takes a handle of the whole process, a pipe blocks a thread until somebody opens its other end, and the list of
-//! a large folder lies in the host's memory. So each `open-at` is counted, for the run and for the process; what is
-//! neither a file nor a folder is refused; and a list counts as memory of the run until the guest drops it.
+//! An open file takes a file descriptor of the whole process. A pipe blocks a thread until another process opens its
+//! other end. The list of a large folder is in the host's memory. So each `open-at` is counted, for the run and for the
+//! process. Anything except a file or a folder is refused. A list counts as memory of the run until the guest drops it.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,16 +19,17 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsResult, ReaddirIterat
 use super::state::State;
 use super::wasi::files;
 
-/// Files and folders that one run may hold open, with its streams: what shells and language runtimes expect to be allowed.
+/// The most files and folders, with their streams, that one run may hold open. Shells and language runtimes expect this
+/// limit.
 pub(super) const OPEN_FILES: usize = 256;
 
-/// What wasmtime-wasi links; guests of other versions 0.2 are linked to it too.
+/// The version that wasmtime-wasi links. Guests of other versions 0.2 are linked to it too.
 const TYPES: &str = "wasi:filesystem/types@0.2.12";
 
-/// What an entry of a list takes beside its name.
+/// The bytes that an entry of a list takes besides its name.
 const ENTRY: usize = 48;
 
-/// All runs together leave half of the process's handles to everything else.
+/// The most open files of all runs together. They leave half of the process's descriptors to all other code.
 static MOST_OF_PROCESS: LazyLock<usize> = LazyLock::new(|| {
     #[cfg(unix)]
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -51,7 +52,7 @@ pub(super) struct TooManyFiles;
 )]
 pub(super) struct NoHandles(usize);
 
-/// The handles that are counted for one run. Dropping it gives them back.
+/// The descriptors that are counted for one run. Dropping this gives them back.
 #[derive(Debug, Default)]
 pub(super) struct OpenFiles {
     mine: usize,
@@ -66,9 +67,9 @@ impl OpenFiles {
         self.hold(folders)
     }
 
-    /// Counts one more than there are.
+    /// Counts one more open file, or refuses it.
     fn one_more(&mut self, table: &mut ResourceTable) -> wasmtime::Result<()> {
-        // A stream keeps its file open when the guest drops the descriptor.
+        // A stream keeps its file open after the guest has dropped the descriptor, so it is counted too.
         let is_file = |entry: &&mut (dyn std::any::Any + Send)| {
             entry.is::<Descriptor>() || entry.is::<DynInputStream>() || entry.is::<DynOutputStream>()
         };
@@ -97,7 +98,7 @@ impl Drop for OpenFiles {
     }
 }
 
-/// Puts the bounds before the functions of `wasi:filesystem` that need them.
+/// Puts these limits in front of the functions of `wasi:filesystem` that need them.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut types = linker.instance(TYPES)?;
@@ -133,7 +134,7 @@ async fn open_at(
     state.open_files.one_more(&mut state.table)?;
     let mut files = files(state);
     let same = Resource::new_borrow(folder.rep());
-    // What isn't there may be created, and what else is wrong is found by opening it.
+    // A file that does not exist may be created. Opening the file finds all other errors.
     if let Ok(found) = files.stat_at(same, path_flags, path.clone()).await
         && !matches!(
             found.type_,
@@ -145,7 +146,7 @@ async fn open_at(
     Ok((answer(files.open_at(folder, path_flags, path, open_flags, flags).await)?,))
 }
 
-/// A folder's entries, as far as the guest has not read them.
+/// The entries of a folder that the guest has not read yet.
 struct List {
     entries: vec::IntoIter<FsResult<DirectoryEntry>>,
     bytes: usize,
@@ -168,7 +169,7 @@ async fn read_directory(
     Ok((Ok(Resource::new_own(list.rep())),))
 }
 
-/// An error that the guest is told, or one that ends its run.
+/// Separates an error that the guest gets from an error that ends its run.
 fn answer<T>(result: FsResult<T>) -> wasmtime::Result<Result<T, ErrorCode>> {
     match result {
         Ok(value) => Ok(Ok(value)),

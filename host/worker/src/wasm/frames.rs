@@ -1,29 +1,30 @@
-//! The functions in which a guest was when it trapped, as its author knows them. Their names are the guest's: wasmtime's own
-//! text of them is not used, because 300 bytes of a mangled C++ name can stand for more text than there is memory.
+//! Names the functions in which a guest was when it trapped, as in the guest's sources. The guest chooses these names.
+//! wasmtime's own text is not used: 300 bytes of a mangled C++ name can stand for a text that does not fit into memory.
 
 use std::fmt::{self, Write};
 
 use cpp_demangle::{DemangleOptions, ParseOptions, Symbol};
 use wasmtime::WasmBacktrace;
 
-/// Bytes of a function's name that are shown; those of deeply generic code are longer, and nobody reads them.
+/// The most bytes of a function's name that are shown. Generic code can have longer names, but nobody reads them.
 const SHOWN: usize = 300;
 
-/// A longer name is not demangled: parsing takes time too.
+/// A longer name is not demangled, because parsing takes time too.
 const MANGLED: usize = 2_000;
 
-/// How deep a C++ name may nest: enough for templates of templates. It bounds the work for names that come to no text.
+/// How deep a C++ name may nest. This is enough for templates of templates. It bounds the time for names that produce
+/// no text.
 const DEPTH: u32 = 64;
 
-/// The innermost ones first: "module!function".
+/// The names as "module!function", beginning with the innermost.
 pub(super) fn names(trace: &WasmBacktrace) -> impl Iterator<Item = String> {
-    // The offset of one without a name means nothing to the author of a handler.
+    // A frame without a name is left out, because its offset means nothing to the author of a handler.
     trace.frames().iter().filter_map(|frame| Some(name(frame.module().name()?, frame.func_name()?)))
 }
 
 fn name(module: &str, function: &str) -> String {
     let mut text = Text::default();
-    // Fails only where it is cut.
+    // This fails only if the text is cut.
     let _ = write!(text, "{module}!").and_then(|()| demangle(&mut text, function));
     text.0
 }
@@ -42,7 +43,7 @@ fn demangle(text: &mut Text, function: &str) -> fmt::Result {
     text.write_str(function)
 }
 
-/// A text that takes so much and no more.
+/// A text with a length limit.
 #[derive(Default)]
 struct Text(String);
 
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_name_is_no_longer_than_can_be_read() {
-        // Each `A` is of two of those before it, so the whole has 2^60 of them.
+        // Each `A` contains the one before it twice, so the whole contains 2^60 of them.
         let doubled: String = (0..36)
             .map(|n| char::from_digit(n, 36).unwrap_or('0').to_ascii_uppercase())
             .fold("_Z1f1AIiiE".to_owned(), |name, n| name + &format!("S_IS{n}_S{n}_E"));

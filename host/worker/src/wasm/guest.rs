@@ -1,4 +1,4 @@
-//! A component that was found fit to run, and the tasks it has.
+//! A component that can be run, and its tasks.
 
 use std::collections::HashSet;
 use std::fs;
@@ -27,28 +27,29 @@ use super::world::{Template, World};
 use super::{RunLimits, effort, shape};
 use crate::permissions::Grants;
 
-/// How long a guest may take to name its tasks: a list that is mostly known before it starts.
+/// How long a guest may take to name its tasks. Most guests know this list before they start.
 const DESCRIBE_TIME: Duration = Duration::from_secs(10);
 
-/// Bytes of a component, ten times those of `CPython` with its libraries: it is read and compiled in the host's memory.
+/// The most bytes of a component, ten times the size of `CPython` with its libraries. A component is read and compiled
+/// in the host's memory.
 const LARGEST: u64 = 256 << 20;
 
-/// How long compiling may take: the largest that we know, minutes on a slow and busy machine. After that, `--watch` looks at
-/// the next change.
+/// How long compiling may take. The largest known component takes minutes on a slow and busy machine. After this time,
+/// `--watch` continues with the next change.
 const COMPILE_TIME: Duration = Duration::from_mins(10);
 
-/// Tasks of one component: a worker's log, gateways and the store list them all.
+/// The most tasks of one component. A worker's log, gateways and the store list all of them.
 const MOST_TASKS: usize = 1_000;
 
-/// Options of one task besides those with a type; there are seven that this version knows.
+/// The most options of one task besides those with a type. This version knows seven.
 const MOST_OPTIONS: usize = 100;
 
-/// A component that is ready to run, and what it said of itself.
+/// A component that is ready to run, and what it declares.
 pub struct Guest {
     pub path: PathBuf,
     /// SHA-256 of the component, in hexadecimal.
     pub digest: String,
-    /// Bytes of the component.
+    /// The size of the component in bytes.
     pub size: u64,
     pub tasks: Vec<Task>,
     /// The names of the interfaces that it imports.
@@ -66,32 +67,32 @@ pub struct Guest {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
     pub name: String,
-    /// How it wants to be run.
+    /// The options that the guest asks for.
     pub options: Options,
-    /// Calls nobody, and gets the real clock and random numbers.
+    /// The task makes no calls, and gets the real clock and random numbers.
     pub leaf: bool,
     /// Options that this version does not know.
     pub extra: Vec<(String, String)>,
 }
 
-/// What loading a guest is busy with.
+/// The stages of loading a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadStage {
     Reading,
-    /// This may take from a tenth of a second (Rust) to half a minute (an interpreter of 20 MB).
+    /// Takes from a tenth of a second (Rust) to half a minute (an interpreter of 20 MB).
     Compiling {
         size: u64,
     },
-    /// Compiled earlier; taken from the cache.
+    /// The component was compiled earlier, and is taken from the cache.
     Cached,
     Describing,
 }
 
 impl Guest {
-    /// Reads a component, compiles it unless that was done before, and asks for its tasks.
+    /// Reads a component, compiles it unless it is in the cache, and asks for its tasks.
     ///
     /// # Errors
-    /// When it can't be served by this host: see [`LoadError`].
+    /// When this host can't serve it: see [`LoadError`].
     pub async fn load(
         engine: &Arc<Engine>,
         path: &Path,
@@ -130,7 +131,7 @@ impl Guest {
         })
     }
 
-    /// With leave to touch what it is granted, from now on; before this, it may touch nothing.
+    /// Gives the guest these permissions from now on. Before this call it has none.
     #[must_use]
     pub fn allowing(mut self, grants: Grants) -> Self {
         self.access = Arc::new(Access::new(grants, self.engine.clients.clone()));
@@ -150,7 +151,7 @@ pub(super) fn store(core: &Core, state: State, limits: &RunLimits) -> Store<Stat
 
 async fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     let file = path.to_owned();
-    // A pipe to which nobody writes must not hold up an interrupt.
+    // A pipe without a writer must not delay an interrupt.
     let read = tokio::task::spawn_blocking(move || read_bounded(&file)).await;
     read.unwrap_or_else(|panic| Err(io::Error::other(panic))).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => LoadError::NotFound { path: path.to_owned() },
@@ -158,7 +159,8 @@ async fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
     })
 }
 
-/// All of a file, or, if it is no WebAssembly, enough to tell what it is: a device may have no end.
+/// Reads the whole file. If it is not WebAssembly, reads only enough to tell what it is, because a device may have no
+/// end.
 fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     let too_large = || io::Error::other(format!("it is larger than {} MiB", LARGEST >> 20));
     let mut file = fs::File::open(path)?;
@@ -178,7 +180,7 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
 
 async fn compile(core: &Arc<Core>, path: &Path, digest: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
     let (core, digest, of) = (core.clone(), digest.to_owned(), path.to_owned());
-    // Seconds of pure computing: not on a thread that serves others.
+    // Compiling takes seconds of CPU time, so it must not run on a thread of the runtime.
     let compiled = tokio::task::spawn_blocking(move || {
         effort::check(&bytes).map_err(|reason| LoadError::TooMuchToCompile { path: of.clone(), reason })?;
         let invalid = |error| LoadError::Invalid { path: of.clone(), reason: short(&format!("{error:#}")) };
@@ -190,12 +192,12 @@ async fn compile(core: &Arc<Core>, path: &Path, digest: &str, bytes: Vec<u8>) ->
     match tokio::time::timeout(COMPILE_TIME, compiled).await {
         Ok(Ok(compiled)) => compiled,
         Ok(Err(panic)) => Err(invalid(format!("the compiler failed on it ({panic})"))),
-        // Its thread can't be stopped; it ends with the process at the latest.
+        // The compiler's thread can't be stopped. It ends with the process at the latest.
         Err(_) => Err(invalid(format!("it takes more than {} minutes", COMPILE_TIME.as_secs() / 60))),
     }
 }
 
-/// Asks a guest for its tasks, within bounds of its own.
+/// Asks a guest for its tasks, with limits of its own.
 async fn describe(
     engine: &Engine,
     core: &Core,
@@ -204,7 +206,7 @@ async fn describe(
 ) -> Result<Vec<handler::Task>, LoadError> {
     let limits = RunLimits { wall: DESCRIBE_TIME, ..RunLimits::default() };
     let printer = Printer::new(Arc::new(Nobody), "describe".into(), CallHash::from(""), Printed::default());
-    // A slot of its own: runs of what is served meanwhile neither wait for it nor make it wait.
+    // This uses a slot of its own, so that it does not wait for current runs, and they don't wait for it.
     let _slot = engine.describing.acquire().await;
     let deadline = Instant::now() + limits.wall;
     let state = State {
@@ -239,7 +241,8 @@ async fn describe(
         if error.is::<OutOfTime>() {
             return LoadError::DescribeTimeout { path, limit: DESCRIBE_TIME };
         }
-        // Not the guest's doing: its functions have other types than they should, or it is too large for the pool.
+        // The guest's code is not the cause here: its functions have other types than required, or it is too large for
+        // the pool.
         if error.is::<NotStarted>() && !error.is::<Trap>() && !error.is::<OutOfMemory>() {
             return LoadError::Unfit { path, reason: short(&error.root_cause().to_string()) };
         }
@@ -291,7 +294,7 @@ fn task(path: &Path, told: handler::Task) -> Result<Task, LoadError> {
     Ok(Task { name: told.name, options: typed.over(&options), leaf, extra })
 }
 
-/// Options that are not known are kept and shown, and a label is a name.
+/// Checks the unknown options, which are kept and shown. A label must be a valid name.
 fn check_extra(extra: &[(String, String)]) -> Result<(), String> {
     if extra.len() > MOST_OPTIONS {
         return Err(format!("it has {} options; at most {MOST_OPTIONS} are allowed", extra.len()));
@@ -302,12 +305,12 @@ fn check_extra(extra: &[(String, String)]) -> Result<(), String> {
     })
 }
 
-/// Marks an error as one of making the instance.
+/// Marks an error as one of creating the instance.
 #[derive(Debug, thiserror::Error)]
 #[error("no instance could be made")]
 struct NotStarted;
 
-/// Where the output of `describe` goes: what matters of it is in the error, if there is one.
+/// Discards the output of `describe`. If `describe` fails, the error has the important part.
 struct Nobody;
 
 impl Output for Nobody {

@@ -1,4 +1,4 @@
-//! Runs calls in guests: the protocol's `Handler`.
+//! Runs calls in guests. Implements the protocol's `Handler`.
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
@@ -34,25 +34,25 @@ pub struct WasmHandler {
     output: Arc<dyn Output>,
 }
 
-/// Where a task is.
+/// The component and the index of a task.
 struct Place {
     guest: usize,
     name: Arc<str>,
     task: Arc<ports::Task>,
     leaf: bool,
-    /// The worker's log has said that its effects are repeated.
+    /// The worker's log has warned already that the task's effects are repeated.
     warned: AtomicBool,
 }
 
-/// What the host wants of tasks whatever their components say, by their names; `*`: of all, where their own entry says
-/// nothing.
+/// The host's options of tasks, by the names of the tasks. They override the options of the components. `*`: all tasks,
+/// for options that their own entries do not set.
 pub type Overrides = BTreeMap<String, Options>;
 
 impl WasmHandler {
     /// Joins components into one handler.
     ///
     /// # Errors
-    /// When two of them claim the same task.
+    /// When two of them have the same task.
     pub fn new(
         guests: Vec<Guest>,
         limits: RunLimits,
@@ -63,7 +63,7 @@ impl WasmHandler {
         let defaults = Options { timeout: Some(limits.wall), memory: Some(limits.memory), ..Options::default() };
         for (index, guest) in guests.iter().enumerate() {
             for Task { name, options, leaf, .. } in &guest.tasks {
-                // A guest may be content with less memory than the host allows; more is for the host to say.
+                // A guest may ask for less memory than the host allows. Only the host may allow more.
                 let told = Options { memory: options.memory.map(|m| m.min(limits.memory)), ..options.clone() };
                 let levels = [overrides.get(name), overrides.get("*"), Some(&told), Some(&defaults)];
                 let options = levels.into_iter().flatten().fold(Options::default(), |near, far| near.over(far));
@@ -87,7 +87,7 @@ impl WasmHandler {
         Ok(Self { guests, tasks, limits, output })
     }
 
-    /// All tasks, in the order of the components and of what they said.
+    /// All tasks, in the order of the components and of their declarations.
     pub fn tasks(&self) -> impl Iterator<Item = &Task> {
         self.guests.iter().flat_map(|guest| &guest.tasks)
     }
@@ -97,7 +97,7 @@ impl WasmHandler {
         self.guests.iter()
     }
 
-    /// The longest that one run of any task may take, unless its job says otherwise.
+    /// The longest time of one run, over all tasks, unless its job sets another time.
     pub fn longest_run(&self) -> Duration {
         self.tasks.values().filter_map(|place| place.task.options.timeout).max().unwrap_or(self.limits.wall)
     }
@@ -133,13 +133,13 @@ impl WasmHandler {
         }
     }
 
-    /// Makes an instance, runs the call in it, and drops it.
+    /// Creates an instance, runs the call in it, and drops the instance.
     async fn execute(&self, guest: &Guest, state: State, request: handler::Request) -> Returned {
         let mut store = store(&guest.core, state, &self.limits);
         guest.template.instantiate(&mut store).await?.handle(&mut store, &request).await
     }
 
-    /// Runs a call from its beginning, as `run` does, while somebody looks on.
+    /// Runs a call from its beginning as `run` does, while a probe watches.
     ///
     /// # Errors
     /// As `run`.
@@ -158,11 +158,11 @@ impl WasmHandler {
             ));
         };
         let guest = &self.guests[place.guest];
-        // The semaphore is never closed; if it were, a full pool would be the run's error.
+        // The semaphore is never closed. If it were, the run would fail when the pool is full.
         let _slot = guest.engine.slots.acquire().await;
         let _running = guest.core.ticker.running();
 
-        // Who looks on is told by `Output::touched`.
+        // A watched run reports its effects through `Output::touched`.
         let watched = probe.is_some();
         let wall = request.timeout.unwrap_or(self.limits.wall).min(LONGEST);
         let deadline = Instant::now() + wall;
@@ -174,14 +174,14 @@ impl WasmHandler {
         wasi::open_folders(&mut state).map_err(|error| outcome::not_begun(&error))?;
         let attempt = request.attempt;
         let run = self.execute(guest, state, to_guest(request, place, wall));
-        // A guest that computes is stopped at a tick; this stops one that waits in the host.
+        // A tick stops a guest that computes. This timeout stops a guest that waits in the host.
         let run = tokio::time::timeout_at(deadline.into(), run);
         let returned = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(returned)) => returned,
-            // Also where it was the backend that took so long: this run's time is up all the same.
+            // This is the result even if the backend was slow: the run's time is up in any case.
             Ok(Err(_)) => Err(OutOfTime.into()),
             Err(panic) => {
-                // If it was the output that panicked, it would do so again.
+                // If the output has panicked, it would panic again.
                 printer.close();
                 Err(host_panic(&*panic))
             }
@@ -224,7 +224,8 @@ impl Handler for WasmHandler {
     }
 }
 
-/// What the guest is told. The end of this very run only a leaf may know: it differs from replay to replay.
+/// The request as the guest gets it. Only a leaf may know when its run must end, because this time differs from replay
+/// to replay.
 fn to_guest(request: Request, place: &Place, wall: Duration) -> handler::Request {
     let of_run =
         place.leaf.then(|| (SystemTime::now() + wall).duration_since(UNIX_EPOCH)).and_then(std::result::Result::ok);
@@ -241,7 +242,7 @@ fn to_guest(request: Request, place: &Place, wall: Duration) -> handler::Request
     }
 }
 
-/// A fault of ours that a run has met. It costs that call, and nothing else.
+/// A bug of this program that a run has met. Only that call fails.
 fn host_panic(panic: &(dyn Any + Send)) -> wasmtime::Error {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     wasmtime::format_err!("brrr-host itself panicked while running it, please report this: {}", text.unwrap_or("?"))

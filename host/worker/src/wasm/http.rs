@@ -1,4 +1,4 @@
-//! `wasi:http`: requests of guests, to where their permissions let them.
+//! `wasi:http`: requests of guests, as their permissions allow.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -28,39 +28,39 @@ use super::output::{Printer, Touch};
 use super::state::State;
 use crate::permissions::{Grants, Reach, leads_inside};
 
-/// Requests of one run that are under way at once; further ones wait. What browsers and clients allow themselves. There
-/// is no bound over all runs: who lets very many run at once raises the limit of open files.
+/// The most concurrent requests of one run. Further requests wait. Browsers and clients use similar limits. There is no
+/// limit over all runs: a user with very many concurrent runs must raise the limit of open files.
 const AT_ONCE: usize = 32;
 
-/// What a guest may hand over at once of a body: it is copied into the host's memory. Two of them wait in each body that
-/// nobody takes, of which a run may have thousands.
+/// The most bytes of a body that a guest may pass at once, because they are copied into the host's memory. Each body
+/// that nobody reads holds two such pieces, and a run may have thousands of bodies.
 const PIECE: usize = 16 << 10;
 
-/// Refused hosts that the log names; whoever asks for more of them is making them up.
+/// The most refused hosts that the log names. A component that asks for more invents their names.
 const TOLD: usize = 100;
 
-/// Links `wasi:http`, so that a component that imports it can be loaded whatever it may do.
+/// Links `wasi:http` for every component, so that a component that imports it can be loaded with any permissions.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(linker)?;
     http_limits::add_to_linker(linker)
 }
 
-/// What the runs of one component may touch, and how they get there.
+/// The permissions of one component's runs, and the clients that they use.
 #[derive(Default)]
 pub(super) struct Access {
     pub grants: Grants,
     clients: Arc<Clients>,
-    /// Hosts that were refused and named in the log.
+    /// The refused hosts that the log has named already.
     told: Mutex<Vec<String>>,
 }
 
 impl Access {
-    /// Runs of all components share the clients, and so their connections.
+    /// The runs of all components share the clients, and so the connections.
     pub fn new(grants: Grants, clients: Arc<Clients>) -> Self {
         Self { grants, clients, told: Mutex::default() }
     }
 
-    /// May a request go there, and how far?
+    /// Checks whether a request may go to this host, and which addresses it may reach.
     fn check(&self, uri: &Uri, task: &str) -> Result<Target> {
         let refused = |text: String| Err(Error::InternalError(Some(text)));
         let (Some(authority), Some(host)) = (uri.authority(), uri.host().filter(|host| !host.is_empty())) else {
@@ -75,7 +75,7 @@ impl Access {
         self.grants.check_http(tls, host, port).map(target).map_err(|text| self.refused(host, port, task, text))
     }
 
-    /// What is refused is in the log too, once a host.
+    /// The error of a refused request. It is also logged, once for each host.
     fn refused(&self, host: &str, port: u16, task: &str, text: String) -> Error {
         let place = format!("{host}:{port}");
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +87,7 @@ impl Access {
     }
 }
 
-/// Where a request goes.
+/// The host that a request goes to.
 struct Target {
     tls: bool,
     host: String,
@@ -95,7 +95,7 @@ struct Target {
     reach: Reach,
 }
 
-/// A run's part in `wasi:http`.
+/// The state of a run for `wasi:http`.
 pub(super) struct Http {
     ctx: WasiHttpCtx,
     sender: Sender,
@@ -108,7 +108,7 @@ struct Sender {
     in_flight: OpenRequests,
 }
 
-/// How many requests a run waits for: as long as there are some, time passes for it as it does outside.
+/// The number of requests that a run waits for. While there are any, the run's clock follows the real time.
 #[derive(Clone, Default)]
 pub(super) struct OpenRequests(Arc<AtomicUsize>);
 
@@ -149,7 +149,8 @@ impl WasiHttpView for State {
     }
 }
 
-/// What comes of a request: a response, and a task that drives the connection, of which the client has its own.
+/// The result of a request: a response, and a task that would drive the connection. The client has its own tasks for
+/// that.
 type Sent = Result<(Response<WasiBody>, Box<dyn Future<Output = Result<()>> + Send>)>;
 
 impl WasiHttpHooks for Sender {
@@ -189,12 +190,12 @@ impl WasiHttpHooks for Sender {
     }
 }
 
-/// What a request holds until the last of its answer is read or given up.
+/// What a request holds until its answer was read or dropped.
 type Hold = (OwnedSemaphorePermit, Counted);
 
 /// Why a request was not sent, or not answered.
 enum Failed {
-    /// The host's name has this address, to which the request may not go.
+    /// The host's name has this address, which the request may not reach.
     LeadsInside(IpAddr),
     Otherwise(Error),
 }
@@ -213,10 +214,11 @@ async fn send(
 ) -> std::result::Result<Response<WasiBody>, Failed> {
     let place = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     let answer = client.request(request);
-    // Without a limit of the guest's own, it is the run's time that ends.
+    // If the guest sets no limit, the request ends with the run's time.
     let answer = match options.first_byte_timeout {
         Some(wait) => {
-            // A connection that is there already is used, so connecting has no time that could be told apart.
+            // The connection may exist already. So the time for connecting can't be measured alone, and is added to the
+            // limit.
             let wait = wait.saturating_add(options.connect_timeout.unwrap_or(CONNECT));
             tokio::time::timeout(wait, answer).await.map_err(|_| Error::HttpResponseTimeout)?
         }
@@ -227,7 +229,7 @@ async fn send(
     Ok(response.map(|body| Received { body, idle, _hold: hold }.boxed_unsync()))
 }
 
-/// The body of a response, as it comes.
+/// The body of a response while it arrives.
 struct Received {
     body: Incoming,
     idle: Option<(Duration, Pin<Box<tokio::time::Sleep>>)>,
@@ -263,7 +265,7 @@ impl Body for Received {
     }
 }
 
-/// In words, where WASI's codes have none: a guest shows them to its author.
+/// The error as text if WASI has no code for it, because guests show the text to their authors.
 fn of_sending(place: &str, error: &SendError) -> Failed {
     let mut cause = error.source();
     while let Some(error) = cause {

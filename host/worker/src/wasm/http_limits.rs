@@ -1,5 +1,5 @@
-//! How large the parts of a request may be. They lie in the host's memory from when the guest says them until it drops them,
-//! and it may hold thousands of them without sending one: see [`resources`](super::state::resources).
+//! Limits the sizes of the parts of a request. They are in the host's memory until the guest drops them, and a guest
+//! may hold thousands of them without sending any: see [`resources`](super::state::resources).
 
 use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, Resource};
@@ -9,26 +9,27 @@ use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 
 use super::state::State;
 
-/// Bytes of all headers of a request, with what keeping each of them takes (76 bytes): twice what most servers accept.
+/// The most bytes of all headers of a request, with the overhead of each header (76 bytes). This is twice what most
+/// servers accept.
 pub(super) const FIELDS: usize = 16 << 10;
 
-/// Bytes of path and query: what most servers accept.
+/// The most bytes of path and query. Most servers accept this.
 const PATH: usize = 8 << 10;
 
-/// Bytes of the other parts. A host's name has 253; methods and schemes are words.
+/// The most bytes of each other part. A host's name has at most 253; methods and schemes are words.
 const PART: usize = 300;
 
-/// Bytes of a whole request without its body.
+/// The most bytes of a whole request without its body.
 pub(super) const REQUEST: usize = FIELDS + PATH + 3 * PART;
 
-/// What wasmtime-wasi-http links; guests of other versions 0.2 are linked to it too.
+/// The version that wasmtime-wasi-http links. Guests of other versions 0.2 are linked to it too.
 const TYPES: &str = "wasi:http/types@0.2.12";
 
 type Request = Resource<HostOutgoingRequest>;
-/// As of a text that is no method, path, scheme or host.
+/// The result is an error, as for a text that is not a valid method, path, scheme or host.
 type Set = Result<(Result<(), ()>,), wasmtime::Error>;
 
-/// Puts a limit before each function that takes a part of a request.
+/// Puts a limit in front of each function that takes a part of a request.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     linker.allow_shadowing(true);
     let mut types = linker.instance(TYPES)?;

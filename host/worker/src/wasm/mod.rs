@@ -1,15 +1,18 @@
 //! Runs handlers that are WebAssembly components.
 //!
 //! - `engine`, `ticker`: a wasmtime engine for all guests of a world, and the thread that lets it interrupt them
-//! - `shape`, `cache`, `guest`: from a file to a guest: look at it, compile it once, ask what tasks it has
+//! - `shape`, `effort`, `cache`, `guest`: load a guest from a file: check it, compile it once, ask for its tasks
 //! - `world`: the worlds that a guest may be built for
-//! - `handler`: one run of a call; `state`: what such a run owns; `outcome`, `frames`: what its end means
-//! - `probe`: looks on, for `brrr-host test`
-//! - `calls`, `asking`: what a guest asks of us (`wit/worker.wit`), `concurrent`: in the asynchronous world; `wasi`, `clocks`,
-//!   `output`: what it asks of the system; `http`, `http_limits`, `client`: what it asks of others
+//! - `handler`: one run of a call; `state`: the data of such a run; `outcome`, `frames`: the meaning of its end
+//! - `probe`: watches runs, for `brrr-host test`
+//! - `calls`, `asking`: the functions of `wit/worker.wit` that a guest imports; `concurrent`: those of the asynchronous
+//!   world
+//! - `wasi`, `clocks`, `files`, `output`: the system as a guest sees it; `http`, `http_limits`, `client`: requests of
+//!   guests
 //!
-//! A guest is hostile until proven otherwise: it gets no files, network and environment but those that it was given
-//! ([`Grants`](crate::permissions::Grants)), and its memory, time, output and results are bounded. Nothing of it outlives a run, so a run can be dropped at any point.
+//! A guest is treated as hostile. It gets no files, network and environment except those that it was given
+//! ([`Grants`](crate::permissions::Grants)), and its memory, time, output and results are bounded. No state of the
+//! guest remains after a run, so a run can be dropped at any point.
 
 mod asking;
 mod bindings;
@@ -46,25 +49,26 @@ pub use output::{LogLevel, Output, OutputLine, Stream, Touch, Touched, TracingOu
 pub use probe::Probe;
 pub use world::World;
 
-/// What one run may use. A run that uses more fails, and nothing else does.
+/// The limits of one run. A run that exceeds a limit fails, and nothing else fails.
 #[derive(Clone, Debug)]
 pub struct RunLimits {
-    /// Bytes of memory, over all memories and tables of the guest. A component may ask for less of it for a task.
+    /// The most bytes of memory, over all memories and tables of the guest. A component may ask for less for a task.
     pub memory: u64,
-    /// Time from start to end, waiting for the host included, of tasks that say nothing of their own.
+    /// The time from start to end, including the time in which the run waits for the host. It holds for tasks without a
+    /// timeout of their own.
     pub wall: Duration,
-    /// Bytes that the guest may hand to the host at once: its result, or the calls of one poll.
+    /// The most bytes that the guest may pass to the host at once: its result, or the calls of one poll.
     pub result: u64,
 }
 
 impl Default for RunLimits {
     fn default() -> Self {
         Self {
-            // Five times what a small Python handler takes, and many of them still fit a laptop.
+            // Five times what a small Python handler takes. A laptop still has the memory for many such runs.
             memory: 256 << 20,
-            // Longer work belongs in several calls: what a run has done is lost with its worker.
+            // Longer work belongs into several calls, because the work of a run is lost if its worker dies.
             wall: Duration::from_mins(5),
-            // Far above what belongs in a queue's store, far below what would hurt the worker.
+            // Far above the size of values that belong into a store, and far below what would harm the worker.
             result: 16 << 20,
         }
     }

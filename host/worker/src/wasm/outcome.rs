@@ -1,4 +1,4 @@
-//! What the end of a run means for the call, in words that its author can use.
+//! Translates the end of a run into the outcome of the call, with messages for the author of the handler.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -23,24 +23,24 @@ use super::state::{OutOfMemory, OutOfTime, resources};
 use super::wasi::NoFolder;
 use crate::batch::TooMuch;
 
-/// How a guest's function came back: with its own answer, or not at all.
+/// How a guest's function returned: with its own answer, or with an error of the runtime.
 pub(super) type Returned = wasmtime::Result<Result<Vec<u8>, HandlerError>>;
 
-/// What is told about a run that ended badly.
+/// Details of a run that failed, for the message.
 pub(super) struct Circumstances<'a> {
     pub task: &'a str,
     pub attempt: u32,
     pub wall: Duration,
     pub memory: u64,
     pub result: u64,
-    /// The last that the guest wrote to stderr.
+    /// The last text that the guest wrote to stderr.
     pub stderr: String,
 }
 
-/// Sorts a run's end.
+/// Translates a run's end.
 ///
 /// # Errors
-/// The backend's, when it could not be read: nothing is known about the call then.
+/// The backend's error, when the backend could not be read. The outcome of the call is unknown then.
 pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<Ended, Error> {
     let (mut failure, retryable) = match returned {
         Ok(Ok(value)) => return Ok(Ended::Completed(Bytes::from(value))),
@@ -49,13 +49,14 @@ pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<End
         Ok(Err(HandlerError::Child(child))) => (Failure::of_parent(about.task, &calls::failure(child)), false),
         Err(error) if error.is::<Suspended>() => return Ok(Ended::Suspended),
         Err(error) => match error.downcast::<BackendFailed>() {
-            // A call hash that stands for another call is the mistake of who asked.
+            // A call hash that stands for another call is a mistake of the guest that asked for it.
             Ok(BackendFailed(error)) if error.kind == ErrorKind::Conflict => {
                 (Failure::new(FailureKind::Conflict, about.task, error.to_string()), false)
             }
             Ok(BackendFailed(error)) => return Err(error),
             Err(error) => {
-                // The others' doing: nothing is known about this call. (The error's own words are where the guest was.)
+                // Other runs are the cause, so this call has no outcome. (The text of `error` itself says where the
+                // guest was.)
                 if let Some(why) = error.downcast_ref::<NoHandles>() {
                     return Err(of_host("open a file for a running handler", why.to_string()));
                 }
@@ -69,7 +70,7 @@ pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<End
     Ok(Ended::Failed { failure, retryable })
 }
 
-/// A run that could not begin, because this host can't give it what it was granted.
+/// The error of a run that could not begin, because this host can't open a folder that the run was granted.
 pub(super) fn not_begun(error: &NoFolder) -> Error {
     of_host("open the folders that a handler was granted", error.to_string())
 }
@@ -78,17 +79,17 @@ fn of_host(operation: &str, reason: String) -> Error {
     Error::new(ErrorKind::Unavailable, "worker", operation, reason)
 }
 
-/// A run without its replay: the backend's code panicked while it was read.
+/// The error of a run that has lost its replay: the backend's code panicked while it was read.
 pub(super) fn lost_in_backend() -> Error {
     let operation = "read the outcomes of calls for a running handler";
     Error::new(ErrorKind::Unavailable, "worker", operation, "the backend's code panicked")
 }
 
-/// The kind of failure, and a message whose first line stands for itself.
+/// The kind of failure and a message. The first line of the message can be shown alone.
 pub(super) fn explain(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, String) {
     let (kind, summary) = summary(error, about);
     let mut message = summary;
-    // A guest that kept to the rules of its language said on stderr why it gave up.
+    // A language runtime that stops regularly writes the reason to stderr.
     for line in about.stderr.lines() {
         let _ = write!(message, "\n  stderr: {line}");
     }
@@ -150,7 +151,7 @@ fn summary(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, 
         return (FailureKind::Trap, trapped(*trap));
     }
     let cause = error.root_cause().to_string();
-    // wasmtime has no type for this one.
+    // wasmtime has no error type for this case.
     if cause.contains("fuel allocated for hostcalls") {
         let text = format!("it handed over more than {} at once: the size limit of a result", size(about.result));
         return (FailureKind::Limit, text);
@@ -168,7 +169,7 @@ fn trapped(trap: Trap) -> String {
     }
 }
 
-/// "256 MiB"; exact where it is round, as limits are.
+/// The size as "256 MiB". Round sizes, such as limits, are exact.
 fn size(bytes: u64) -> String {
     const UNITS: [(u32, &str); 3] = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     match UNITS.iter().find(|(shift, _)| bytes > 0 && bytes.trailing_zeros() >= *shift) {

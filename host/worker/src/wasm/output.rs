@@ -1,7 +1,7 @@
-//! What a guest prints: by lines, once per call, and not without end.
+//! The output of a guest: shown in lines, once for each call, and limited in size.
 //!
-//! A replay prints again what an earlier run printed. Only whole lines are shown and counted, so a run that suspends in
-//! the middle of one leaves it to the run that ends it; the count of what was shown is in the call's `run` record.
+//! A replay prints again what an earlier run printed. Only whole lines are shown and counted. If a run suspends in the
+//! middle of a line, the run that ends the line shows it. The count of the shown lines is in the call's `run` record.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,26 +13,26 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// Bytes that one run may print; the rest is dropped with a note. A flood must not fill a disk of logs.
+/// The most bytes that one run may print. The rest is dropped with a note, so that it can't fill a disk with logs.
 const MAX_PRINTED: usize = 1 << 20;
 
 /// A longer line is shown in pieces of this size.
 const MAX_LINE: usize = 64 << 10;
 
-/// What is kept of a run's last errors, for the message of a trap: a panic's text and some lines around it.
+/// How much of a run's last errors is kept for the message of a trap: a panic's text and some lines around it.
 const MAX_TAIL: usize = 1 << 10;
 
-/// Takes what guests print. Called from within runs: it must not block for long.
+/// Receives the output of guests. It is called within runs, so it must not block for long.
 pub trait Output: Send + Sync {
     /// Shows one line.
     fn write(&self, line: OutputLine<'_>);
 
-    /// Takes note that a run reached for something outside of it that it is allowed: once for each kind, in each run of a
-    /// call. Of a call that is no leaf, each replay does so again. By default nothing.
+    /// Called when a run uses something outside of itself that its permissions allow: once for each kind, in each run
+    /// of a call. A call that is not a leaf uses it again in each replay. The default does nothing.
     fn touched(&self, _: Touched<'_>) {}
 }
 
-/// Passes what guests print on to `tracing`, with the task and the call.
+/// Writes the output of guests to `tracing`, with the task and the call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TracingOutput;
 
@@ -49,7 +49,7 @@ impl Output for TracingOutput {
     }
 }
 
-/// What a run reached for.
+/// The use of something outside of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Touched<'a> {
     pub task: &'a str,
@@ -57,18 +57,18 @@ pub struct Touched<'a> {
     pub what: Touch,
 }
 
-/// What lies outside of a run.
+/// The kinds of things outside of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Touch {
-    /// It sent a request.
+    /// The run sent a request.
     Http,
-    /// It asked for its environment, and there is some.
+    /// The run asked for its environment, which is not empty.
     Env,
-    /// It asked for its directories, and there are some.
+    /// The run asked for its directories, and has some.
     Dirs,
 }
 
-/// One complete line that a guest printed, without its end.
+/// One complete line that a guest printed, without its line break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLine<'a> {
     pub task: &'a str,
@@ -77,7 +77,7 @@ pub struct OutputLine<'a> {
     pub text: &'a str,
 }
 
-/// Where a line came from.
+/// The source of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
     Stdout,
@@ -86,7 +86,7 @@ pub enum Stream {
     Log(LogLevel),
 }
 
-/// How much a logged line matters.
+/// The level of a logged line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
     Trace,
@@ -96,7 +96,7 @@ pub enum LogLevel {
     Error,
 }
 
-/// What a run prints. Shared with the streams that WASI has handed to the guest.
+/// Shows the output of a run. It is shared with the streams that WASI has given to the guest.
 #[derive(Clone)]
 pub(super) struct Printer(Arc<Mutex<PrinterState>>);
 
@@ -127,7 +127,7 @@ impl Printer {
         })))
     }
 
-    /// How far the output has come, for the replay to remember.
+    /// How much was shown so far. The replay records this.
     pub fn progress(&self) -> Printed {
         self.lock().progress
     }
@@ -139,7 +139,7 @@ impl Printer {
         }
     }
 
-    /// Shows lines that were not ended. For a run that has ended, not for one that waits.
+    /// Shows lines without a line break. Used after a run has ended, not when it waits.
     pub fn flush(&self) {
         let mut inner = self.lock();
         for stream in [Stream::Stdout, Stream::Stderr] {
@@ -150,7 +150,7 @@ impl Printer {
         }
     }
 
-    /// Tells that the run reached for something.
+    /// Reports that the run used something outside of itself.
     pub fn touch(&self, what: Touch) {
         let mut inner = self.lock();
         if !inner.touched.contains(&what) {
@@ -159,7 +159,7 @@ impl Printer {
         }
     }
 
-    /// Has the run done something that a replay does again?
+    /// Has the run had effects that a replay repeats?
     pub fn has_effects(&self) -> bool {
         self.lock().touched.iter().any(|what| matches!(what, Touch::Http | Touch::Dirs))
     }
@@ -168,7 +168,7 @@ impl Printer {
         self.lock().task.clone()
     }
 
-    /// Shows nothing any more.
+    /// Stops showing output.
     pub fn close(&self) {
         let mut inner = self.lock();
         inner.stdout.clear();
@@ -176,13 +176,13 @@ impl Printer {
         inner.printed = MAX_PRINTED + 1;
     }
 
-    /// The last that the run wrote to stderr or logged as an error.
+    /// The last text that the run wrote to stderr or logged as an error.
     pub fn tail(&self) -> String {
         self.lock().tail.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, PrinterState> {
-        // What a panic left behind here is at worst half a line.
+        // At worst, a panic has left half a line here.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -195,7 +195,7 @@ impl PrinterState {
     fn write(&mut self, stream: Stream, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|b| *b == b'\n') {
             let mut line = std::mem::take(self.partial(stream));
-            // So that what is dropped anyway takes no memory either.
+            // Lines over the limit are dropped, so they take no memory either.
             if self.printed <= MAX_PRINTED {
                 line.extend_from_slice(piece);
             }
@@ -207,14 +207,14 @@ impl PrinterState {
             if line.last() == Some(&b'\n') {
                 line.pop();
                 self.line(stream, &line);
-                // Keeps the buffer for the next line.
+                // Clearing keeps the buffer's memory for the next line.
                 line.clear();
             }
             *self.partial(stream) = line;
         }
     }
 
-    /// Shows a line, unless an earlier run did.
+    /// Shows a line, unless an earlier run has shown it.
     fn line(&mut self, stream: Stream, line: &[u8]) {
         if self.printed > MAX_PRINTED {
             return;
@@ -237,7 +237,7 @@ impl PrinterState {
         if before >= length {
             return;
         }
-        // Zero but after a change of the component, whose lines may end elsewhere.
+        // `before` is zero, unless the component has changed and its lines end in other places now.
         let text = String::from_utf8_lossy(&line[before.min(line.len())..]);
         let text = text.strip_suffix('\r').unwrap_or(&text);
         self.output.write(OutputLine { task: &self.task, call: &self.call, stream, text });
@@ -273,7 +273,7 @@ impl StdoutStream for Pipe {
         Box::new(self.clone())
     }
 
-    /// For WASI 0.3, which is not linked.
+    /// Needed only for WASI 0.3, which is not linked.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
         Box::new(tokio::io::sink())
     }

@@ -1,30 +1,30 @@
-//! Looks on while a task runs, for `brrr-host test`; a worker has none.
+//! Watches a run, for `brrr-host test`. A worker uses no probe.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// What one run did, and what it is told.
+/// What one run did, and the time left that its guest sees.
 #[derive(Debug, Default)]
 pub struct Probe {
-    /// What the guest hears when it asks how much time is left, in place of the truth.
+    /// The time left that the guest sees. `None`: the real time left.
     pub time_left: Option<Duration>,
     asked_time_left: AtomicBool,
     memory: AtomicUsize,
 }
 
 impl Probe {
-    /// One whose guest hears that so much time is left.
+    /// A probe whose guest sees this time left.
     #[must_use]
     pub fn telling(time_left: Option<Duration>) -> Self {
         Self { time_left, ..Self::default() }
     }
 
-    /// Did the guest ask how much time is left?
+    /// Did the guest ask for the time left?
     pub fn asked_time_left(&self) -> bool {
         self.asked_time_left.load(Ordering::Relaxed)
     }
 
-    /// The most memory that the run had, in bytes, over all memories and tables.
+    /// The most memory of the run in bytes, over all memories and tables.
     pub fn peak_memory(&self) -> usize {
         self.memory.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! What a file is, told from its outline: before the seconds that compiling it may take.
+//! Finds out what a file is from its outline, before it is compiled, which may take seconds.
 
 use std::path::Path;
 
@@ -17,9 +17,10 @@ pub(super) struct Shape {
 
 const OURS: &str = "brrr:worker";
 
-/// What this host provides of its own package, and of WASI 0.2 (all of `wasi:cli/imports`, and requests of `wasi:http`).
+/// The interfaces that this host provides: those of `brrr:worker`, and WASI 0.2 (all of `wasi:cli/imports`, and
+/// requests of `wasi:http`).
 const PROVIDED: [(&str, &str, &[&str]); 8] = [
-    // Of the version of the guest's own handler.
+    // The version must be that of the guest's own handler.
     (OURS, "0.", &["types", "tasks", "control", "log", "handler"]),
     (
         "wasi:cli",
@@ -49,14 +50,14 @@ const PROVIDED: [(&str, &str, &[&str]); 8] = [
     ),
 ];
 
-/// Bytes of a file that tell whether it is WebAssembly, and what it is if not.
+/// The number of bytes of a file that tell whether it is WebAssembly, or else what it is.
 pub(super) const HEAD: u64 = 16;
 
 pub(super) fn is_wasm(head: &[u8]) -> bool {
     head.starts_with(b"\0asm")
 }
 
-/// Looks at a file's outline.
+/// Checks a file's outline.
 pub(super) fn inspect(path: &Path, bytes: &[u8]) -> Result<Shape, LoadError> {
     let owned = || path.to_owned();
     if !is_wasm(bytes) {
@@ -83,11 +84,11 @@ pub(super) fn inspect(path: &Path, bytes: &[u8]) -> Result<Shape, LoadError> {
     Ok(Shape { imports, wit_version, world })
 }
 
-/// Components within each other: those that tools compose nest two or three deep. The compiler keeps a copy of each, with all
-/// that are in it.
+/// How deep components may nest. Composed components nest two or three levels deep. The compiler keeps a copy of each
+/// component with all components inside it.
 const NESTED: usize = 50;
 
-/// Names of the top-level imports and exports.
+/// The names of the top-level imports and exports.
 fn outline(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {
     let (mut imports, mut exports, mut depth) = (Vec::new(), Vec::new(), 0_usize);
     for payload in Parser::new(0).parse_all(bytes) {
@@ -123,7 +124,7 @@ fn provided(import: &str, world: World) -> bool {
     fits && PROVIDED.iter().any(|(p, v, names)| *p == package && version.starts_with(v) && names.contains(&name))
 }
 
-/// What people give by mistake.
+/// Recognises files that users pass by mistake.
 fn hint(bytes: &[u8]) -> Option<String> {
     let hint = if bytes.is_empty() {
         "the file is empty"

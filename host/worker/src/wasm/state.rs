@@ -1,4 +1,4 @@
-//! What one run owns.
+//! The state of one run.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -19,14 +19,15 @@ use super::probe::Probe;
 use super::wasi;
 use crate::batch::AwaitedCalls;
 
-/// The data of one run's store. Made for every run, so what only some guests use is made when they do.
+/// The data of one run's store. It is created for every run, so the parts that only some guests use are created at
+/// their first use.
 pub(super) struct State {
     pub call: CallHash,
     pub job_id: JobId,
     /// The time that the call sees at its beginning.
     pub first_run: Millis,
     pub attempt: u32,
-    /// Calls nobody, and so never runs again from the start: gets the real clock and random numbers.
+    /// The task makes no calls, so its run is never replayed. It gets the real clock and random numbers.
     pub leaf: bool,
     pub printer: Printer,
     pub replay: RunReplay,
@@ -36,12 +37,12 @@ pub(super) struct State {
     pub table: ResourceTable,
     pub wasi: Option<Box<WasiCtx>>,
     pub open_files: OpenFiles,
-    /// What a guest of the asynchronous world waits for.
+    /// The calls that a guest of the asynchronous world waits for.
     pub waiting: Option<Arc<AwaitedCalls<tasks::Outcome>>>,
     pub access: Arc<Access>,
     pub http: Option<Box<Http>>,
     pub in_flight: Option<OpenRequests>,
-    /// Who looks on, where somebody does.
+    /// The probe, if the run is watched.
     pub probe: Option<Arc<Probe>>,
 }
 
@@ -51,7 +52,7 @@ impl State {
         self.in_flight.get_or_insert_default().clone()
     }
 
-    /// Milliseconds until the run is stopped, as the guest hears of it.
+    /// Milliseconds until the run is stopped, as the guest sees it.
     pub fn left_ms(&self) -> u64 {
         let told = self.probe.as_ref().and_then(|probe| probe.asks_time_left());
         let left = told.unwrap_or_else(|| self.deadline.saturating_duration_since(Instant::now()));
@@ -69,21 +70,21 @@ impl WasiView for State {
     }
 }
 
-/// How many of the host's things (streams, timers, requests) a run may hold at once, however much memory it has; a
-/// thousand sleeping tasks of an interpreter still fit.
+/// The most resources of the host (streams, timers, requests) that a run may hold at once, however much memory it has.
+/// An interpreter with a thousand sleeping tasks needs less.
 const RESOURCES: usize = 10_000;
 
-/// Bytes that one of them takes at the most: a request with a long path and full headers (`http_limits`), or a body of two
-/// pieces, which is two of them.
+/// The most bytes of one resource: a request with a long path and full headers (`http_limits`). A body of two pieces
+/// counts as two resources.
 const RESOURCE: u64 = (http_limits::REQUEST + 1024) as u64;
 
-/// How many of the host's things a run with so many bytes of memory may hold at once. They lie in the host's memory, and so
-/// take at the most as much again as the guest may have.
+/// How many resources of the host a run with this memory may hold at once. They are in the host's memory, so they take
+/// at most as many bytes as the guest's own memory.
 pub(super) fn resources(memory: u64) -> usize {
     usize::try_from(memory / RESOURCE).unwrap_or(usize::MAX).min(RESOURCES)
 }
 
-/// Where a run's things are kept.
+/// The table of a run's resources.
 pub(super) fn resource_table(memory: u64) -> ResourceTable {
     let mut table = ResourceTable::new();
     table.set_max_capacity(resources(memory));
@@ -102,7 +103,7 @@ pub(super) struct OutOfMemory {
     pub limit: usize,
 }
 
-/// At every tick of the epoch: stop, or let others of this thread have a turn.
+/// Called at every tick of the epoch: stops the run, or lets other tasks of the thread continue.
 pub(super) fn at_tick(store: &mut StoreContextMut<'_, State>) -> wasmtime::Result<UpdateDeadline> {
     if Instant::now() >= store.data().deadline {
         return Err(OutOfTime.into());
@@ -110,15 +111,15 @@ pub(super) fn at_tick(store: &mut StoreContextMut<'_, State>) -> wasmtime::Resul
     Ok(UpdateDeadline::Yield(1))
 }
 
-/// What is left of a run's memory, over all memories and tables of the guest: a limit on each would let a guest with
-/// many have many times as much.
+/// The rest of a run's memory, over all memories and tables of the guest. With a limit on each of them, a guest with
+/// many memories could use many times as much.
 pub(super) struct Budget {
     pub limit: usize,
     left: usize,
     probe: Option<Arc<Probe>>,
 }
 
-/// What an element of a table takes.
+/// The bytes of an element of a table.
 const ELEMENT: usize = size_of::<usize>();
 
 impl Budget {
@@ -131,7 +132,7 @@ impl Budget {
         Self { probe, ..self }
     }
 
-    /// Refuses by a trap: most languages answer a refused growth by aborting, without a word about why.
+    /// Takes memory, or traps. A trap is used because most languages abort after a refused growth, without saying why.
     pub fn take(&mut self, bytes: usize) -> wasmtime::Result<bool> {
         match self.left.checked_sub(bytes) {
             Some(left) => {
@@ -147,7 +148,7 @@ impl Budget {
 }
 
 impl Budget {
-    /// What was taken and is free again.
+    /// Gives memory back that was taken.
     pub fn give_back(&mut self, bytes: usize) {
         self.left = self.left.saturating_add(bytes).min(self.limit);
     }

@@ -1,4 +1,4 @@
-//! The thread that moves the engine's epoch, at which a running guest looks whether it must stop or make room.
+//! The thread that moves the engine's epoch. At each tick a running guest checks whether it must stop or yield.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use wasmtime::EngineWeak;
 
-/// How long a guest may compute before other tasks of its thread get a turn. A turn costs about a microsecond.
+/// How long a guest may compute before other tasks of its thread can continue. Yielding costs about a microsecond.
 const TICK: Duration = Duration::from_millis(2);
 
-/// The thread sleeps for good after so many ticks without a run (0.4 s). Not at once: waking it is a system call, which a
-/// stream of short runs should not pay for each.
+/// After this many ticks without a run (0.4 s) the thread sleeps until the next run. It does not sleep earlier, because
+/// waking it is a system call, and a sequence of short runs should not pay for that each time.
 const IDLE_TICKS: u32 = 200;
 
 struct TickerState {
@@ -20,7 +20,7 @@ struct TickerState {
     stop: AtomicBool,
 }
 
-/// Moves the epoch while guests run, and costs nothing while none does.
+/// Moves the epoch while guests run. Costs nothing while no guest runs.
 pub(super) struct Ticker {
     shared: Arc<TickerState>,
     thread: Thread,
@@ -69,8 +69,8 @@ fn tick(engine: &EngineWeak, shared: &TickerState) {
         idle = if shared.running.load(SeqCst) == 0 { idle + 1 } else { 0 };
         if idle > IDLE_TICKS {
             shared.parked.store(true, SeqCst);
-            // Looked at after `parked` was set, and a run looks at `parked` after it has counted itself: one of the two
-            // sees the other.
+            // `running` is read after `parked` was set. A new run reads `parked` after it was added to `running`. So at
+            // least one of the two notices the other.
             if shared.running.load(SeqCst) == 0 && !shared.stop.load(SeqCst) {
                 thread::park();
             }
@@ -89,7 +89,7 @@ fn tick(engine: &EngineWeak, shared: &TickerState) {
 mod tests {
     use super::*;
 
-    /// Waits until it is so, for a while.
+    /// Waits for some seconds until the condition is true.
     fn soon(condition: impl Fn() -> bool) -> bool {
         (0..500).any(|_| {
             condition() || {

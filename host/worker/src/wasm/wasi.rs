@@ -1,5 +1,5 @@
-//! WASI 0.2 for guests whose language's library wants it, with nothing behind it that a replay could see differ, and
-//! nothing that reaches out of the guest but what it was granted.
+//! WASI 0.2 for guests whose language needs it. A replay sees the same values from it. It gives access to nothing
+//! outside of the guest except what was granted.
 
 use rand_chacha::ChaCha20Rng;
 use rand_core::SeedableRng as _;
@@ -16,7 +16,8 @@ use super::output::{Pipe, Stream, Touch};
 use super::state::State;
 use crate::permissions::DirRule;
 
-/// Bytes of randomness that a guest may ask for at once: it is made in the host's memory, and nobody needs so much.
+/// The most random bytes that a guest may ask for at once. They are created in the host's memory, and nobody needs
+/// more.
 const MAX_RANDOM: u64 = 1 << 20;
 
 /// Links all of `wasi:cli/imports`.
@@ -30,7 +31,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     super::files::add_to_linker(linker)
 }
 
-/// The environment, with a note of who asks for it.
+/// The environment. Its use is reported.
 fn environment(state: &mut State) -> WasiCliCtxView<'_> {
     if !state.access.grants.env().is_empty() {
         state.printer.touch(Touch::Env);
@@ -38,7 +39,7 @@ fn environment(state: &mut State) -> WasiCliCtxView<'_> {
     state.cli()
 }
 
-/// The directories, as above.
+/// The directories. Their use is reported.
 pub(super) fn files(state: &mut State) -> WasiFilesystemCtxView<'_> {
     if !state.access.grants.dirs().is_empty() {
         state.printer.touch(Touch::Dirs);
@@ -46,7 +47,7 @@ pub(super) fn files(state: &mut State) -> WasiFilesystemCtxView<'_> {
     state.filesystem()
 }
 
-/// A granted folder can't be opened. The run is not begun without it: what it then came to would be wrong.
+/// A granted folder can't be opened. The run does not begin without it, because its result would be wrong.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoFolder {
     #[error("--dir {rule}: {reason:#}")]
@@ -74,13 +75,13 @@ pub(super) fn open_folders(state: &mut State) -> Result<(), NoFolder> {
     Ok(())
 }
 
-/// For runs that were granted none.
+/// The context for runs without granted folders.
 pub(super) fn context_without_folders(state: &State) -> WasiCtx {
     context(state).build()
 }
 
-/// A system without arguments and network (requests go by `wasi:http`), and with no more environment than was granted. Its
-/// clocks are ours and are not in here.
+/// A system without arguments and network (requests use `wasi:http`), and with the granted environment only. The
+/// context's own clocks are not used; see `clocks`.
 fn context(state: &State) -> WasiCtxBuilder {
     let pipe = |stream| Pipe { printer: state.printer.clone(), stream };
     let mut builder = WasiCtxBuilder::new();
@@ -101,7 +102,7 @@ fn context(state: &State) -> WasiCtxBuilder {
     builder
 }
 
-/// `ChaCha20`, named so that no update of a library changes what a replay sees.
+/// The generator is chosen as `ChaCha20`, so that no update of a library changes what a replay sees.
 fn random(state: &State, purpose: &str) -> ChaCha20Rng {
     ChaCha20Rng::from_seed(seed(state, purpose))
 }

@@ -1,6 +1,6 @@
-//! The worlds that a guest may be built for: the one place where versions of `brrr:worker` differ. Which one it is for
-//! shows in the version of the `handler` that it exports. Guests of all of them run side by side and call each other: a
-//! call knows nothing of them.
+//! The worlds that a guest may be built for. Only this module knows how the versions of `brrr:worker` differ. The
+//! version of the exported `handler` tells the world. Guests of all worlds can run in one worker and call each other,
+//! because a call does not depend on a world.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use super::outcome::Returned;
 use super::state::State;
 use super::{calls, concurrent};
 
-/// The interface by which a component is known to be a guest; its version is the guest's.
+/// The interface that identifies a component as a guest. Its version is the guest's version.
 pub(super) const HANDLER: &str = "brrr:worker/handler";
 
-/// The versions of `brrr:worker` that this host speaks.
+/// The versions of `brrr:worker` that this host supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum World {
-    /// 0.1: the guest asks for the outcomes of calls by `poll`, and waits.
+    /// 0.1: the guest asks for the outcomes of calls with `poll`, and waits.
     Plain,
     /// 0.2: calls, and the handler itself, are asynchronous functions.
     Concurrent,
@@ -28,12 +28,12 @@ pub enum World {
 impl World {
     const ALL: [Self; 2] = [Self::Plain, Self::Concurrent];
 
-    /// The one of this version of [`HANDLER`].
+    /// The world of this version of [`HANDLER`].
     pub(super) fn find(version: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|world| same_minor(version, world.version()))
     }
 
-    /// The newest version of it.
+    /// The newest version of the world.
     #[must_use]
     pub fn version(self) -> &'static str {
         match self {
@@ -42,7 +42,7 @@ impl World {
         }
     }
 
-    /// Links what its guests import of `brrr:worker`.
+    /// Links what the world's guests import from `brrr:worker`.
     pub(super) fn add_to_linker(self, linker: &mut Linker<State>) -> wasmtime::Result<()> {
         match self {
             Self::Plain => calls::add_to_linker(linker),
@@ -100,13 +100,13 @@ impl Instance {
     pub async fn handle(&self, store: &mut Store<State>, request: &handler::Request) -> Returned {
         match self {
             Self::Plain(guest) => guest.brrr_worker_handler().call_handle(store, request).await,
-            // Its future is large, and what a plain guest does should not carry it around.
+            // This future is large. Boxing it keeps it out of the future of a plain guest.
             Self::Concurrent(guest) => Box::pin(concurrent::handle(guest, store, request)).await,
         }
     }
 }
 
-/// Before 1.0, the minor version is the one that promises compatibility.
+/// Before 1.0, versions with the same minor number are compatible.
 fn same_minor(a: &str, b: &str) -> bool {
     let minor = |v: &str| v.rsplit_once('.').map(|(head, _)| head.to_owned());
     a == b || (minor(a).is_some() && minor(a) == minor(b))

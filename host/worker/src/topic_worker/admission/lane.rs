@@ -7,8 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// A message that waits in a worker should start within this time. It is longer than a round trip to a server, so that
-/// a
-/// worker of quick calls always has the next messages. It is so short that nobody notices if another worker was idle
+/// a worker of quick calls always has the next messages. It is so short that nobody notices if another worker was idle
 /// meanwhile.
 pub const MOMENT: Duration = Duration::from_millis(30);
 
@@ -44,7 +43,7 @@ pub struct Lane {
     /// The beginning of each run, by the run's number.
     runs: BTreeMap<u64, Instant>,
     next: u64,
-    /// The number of runs that have taken longer than `MOMENT`. Runs below the number in the next field were counted.
+    /// The number of runs that have taken longer than `MOMENT`. Runs below `counted_below` were checked.
     long: usize,
     counted_below: u64,
     /// Messages that wait for a permit to run.
@@ -112,8 +111,7 @@ impl Lane {
     }
 
     /// How many messages may wait now: as many as will start within `MOMENT` and `delay`, the time that a message needs
-    /// in
-    /// addition to its run. A run that has already taken longer than `MOMENT` is not expected to end within the next
+    /// in addition to its run. A run that has already taken longer than `MOMENT` is not expected to end within the next
     /// one.
     pub fn ahead(&mut self, now: Instant, delay: Duration) -> usize {
         while let Some((number, began)) = self.runs.range(self.counted_below..).next()

@@ -1,22 +1,17 @@
 //! Admission decides what a worker receives, which calls start, and which messages wait. It decides this for all topics
-//! of
-//! a process.
+//! of a process.
 //!
 //! - *Receiving* (`room`): a worker receives a message for each run that is possible at once, and as many more as runs
-//!   are
-//!   expected to end within a moment. The estimate uses the last runs. If runs are long, there are no further messages,
-//!   so
-//!   that other workers can take them. If runs are quick, there are up to `AHEAD` for each run: a backend behind a
-//!   network
-//!   answers in milliseconds, and a worker must then process many messages at once to keep a few runs busy.
+//!   are expected to end within a moment. The estimate uses the last runs. If runs are long, there are no further
+//!   messages, so that other workers can take them. If runs are quick, there are up to `AHEAD` for each run: a backend
+//!   behind a network answers in milliseconds, and a worker must then process many messages at once to keep a few runs
+//!   busy.
 //! - *Starting* (`enter`): a run needs a place among the worker's runs. If its task has a `max-running`, the run first
 //!   needs a place among the runs of the task. Places are given in the order of asking. Reading and settling a message
 //!   need no place.
 //! - *Waiting*: a message that waits for a place is given back after a moment, if no place can be expected soon. An
-//!   idle
-//!   worker can then take the message, so a run that takes long does not block it. If a task has reached its
-//!   `max-running`,
-//!   only a few of its messages wait. The others are given back at once, with a delay (`task`).
+//!   idle worker can then take the message, so a run that takes long does not block it. If a task has reached its
+//!   `max-running`, only a few of its messages wait. The others are given back at once, with a delay (`task`).
 //! - *Closed*: no call starts any more, and waiting messages are given back.
 
 mod lane;
@@ -37,8 +32,7 @@ use task::Limited;
 
 /// The most messages that may wait, for each run that is possible at once, if runs are quick. With a backend behind a
 /// network, a step needs the guest for microseconds and waits for answers for milliseconds. With a backend in this
-/// process
-/// or in its files, a step waits for a commit at most.
+/// process or in its files, a step waits for a commit at most.
 const AHEAD_OF_REMOTE: usize = 5;
 const AHEAD: usize = 1;
 
@@ -100,7 +94,7 @@ impl AdmissionState {
         }
     }
 
-    /// Will every message that waits in this line start soon?
+    /// Is every message that waits in this line expected to start soon?
     fn flows(&mut self, line: Line<'_>, now: Instant, one_more: usize) -> bool {
         let beside = self.beside();
         self.lane(line).is_none_or(|lane| lane.waiting + one_more <= lane.ahead(now, beside))
@@ -151,7 +145,7 @@ impl Admission {
                 state.receivers += 1;
             }
             let _waiting = Undo(|| self.state().receivers -= 1);
-            // The room also changes with time, so there is no need for a notification.
+            // The room also changes with time, so the wait ends after a moment without a notification.
             let _ = tokio::time::timeout(MOMENT, more).await;
         }
     }
@@ -179,8 +173,7 @@ impl Admission {
     }
 
     /// Waits for a place in this line, while a place can be expected soon. `None`: no place can be expected soon, or
-    /// the
-    /// admission is closed.
+    /// the admission is closed.
     async fn place(&self, places: &Arc<Semaphore>, line: Line<'_>, at_once: bool) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = places.clone().try_acquire_owned() {
             return Some(place);

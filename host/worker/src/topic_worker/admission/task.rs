@@ -1,15 +1,11 @@
 //! The runs of a task with a `max-running`. Decides how many of its messages wait in the worker, and with which delay
-//! the
-//! others are given back.
+//! the others are given back.
 //!
 //! A worker can't see how many messages of a task a queue has, because they are mixed with messages of other tasks. So
-//! the
-//! few messages that will start within a moment wait in the worker. The others are given back, spread over half of the
-//! time
-//! that this worker would need for all of them. Half of the time ensures that there are always enough messages, for
-//! this
-//! worker and for another worker that starts to help. How often a message is given back grows with the logarithm of the
-//! time that it has to wait.
+//! the few messages that will start within a moment wait in the worker. The others are given back, spread over half of
+//! the time that this worker would need for all of them. Half of the time ensures that there are always enough
+//! messages, for this worker and for another worker that starts to help. How often a message is given back grows with
+//! the logarithm of the time that it has to wait.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -39,8 +35,7 @@ pub(super) struct Limited {
 
 impl Limited {
     /// `all` is the most runs of all tasks at once. A task leaves at least half of the worker's room to other tasks.
-    /// `guess` is
-    /// the assumed time of a run until one has ended.
+    /// `guess` is the assumed time of a run until one has ended.
     pub fn new(max: usize, all: usize, guess: Option<Duration>) -> Self {
         let max = max.max(1);
         Self {
@@ -87,8 +82,7 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     /// Simulates one worker that is offered all messages again and again. Returns how often they are given back, and
-    /// when all
-    /// have run.
+    /// when all have run.
     fn work_off(calls: usize, run: Duration, max: usize) -> (usize, Duration) {
         let start = Instant::now();
         let (mut now, mut bounces) = (start, 0);

@@ -1,4 +1,5 @@
-//! A folder that only this user can write, held open: every file is opened relative to it, and looked at by what was opened.
+//! A folder that only this user can write. It is held open: every file is opened relative to it, and then checked
+//! through its own descriptor.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -13,22 +14,22 @@ use rustix::process::geteuid;
 /// An open folder.
 pub struct Folder {
     folder: OwnedFd,
-    /// For messages.
+    /// The path, for messages.
     path: PathBuf,
 }
 
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Folder {
-    /// Opens a folder, and makes it if it is not there. The folders above it belong to this user or to root, too, and others
-    /// can't rename what is in them: what lies in a folder of somebody else is theirs to choose.
+    /// Opens a folder, and creates it if it does not exist. The folders above it must belong to this user or to root,
+    /// and other users must not be able to rename their content, because the owner of a folder decides what is in it.
     ///
     /// # Errors
-    /// When it can't be opened, or somebody else could write it: which folder, and why.
+    /// When the folder can't be opened, or another user could write it: which folder, and why.
     pub fn open(path: &Path) -> io::Result<Self> {
         let path = std::path::absolute(path)?;
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        // A home folder may be a link; the folder itself may not. What counts is where that leads: each of those folders is
+        // A home folder may be a link, but the cache folder may not. The resolved path counts: each of its folders is
         // opened without following links, and checked.
         let parent = resolve(path.parent().unwrap_or(Path::new("/")))?;
         let mut folder = open("/", FOLDER, Mode::empty())?;
@@ -54,9 +55,9 @@ impl Folder {
     /// Opens a file for reading.
     ///
     /// # Errors
-    /// When it is not there, or is no file that this user alone can write.
+    /// When it does not exist, or is not a file that only this user can write.
     pub fn read(&self, name: &str) -> io::Result<File> {
-        // Not blocking: a pipe would wait for whoever writes it.
+        // Opened without blocking, because opening a pipe would wait for its writer.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = openat(&self.folder, name, flags, Mode::empty())?;
         let found = fstat(&file)?;
@@ -67,7 +68,7 @@ impl Folder {
         Ok(file.into())
     }
 
-    /// Writes a file so that nobody ever sees a part of it.
+    /// Writes a file so that no process ever sees a part of it.
     ///
     /// # Errors
     /// When it can't be written.
@@ -77,7 +78,8 @@ impl Folder {
         let new = format!(".{:016x}.new", u64::from_ne_bytes(bits));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&self.folder, &new, flags, Mode::RUSR | Mode::WUSR)?);
-        // Not synced: a file that a power cut left half written has not its digest, and is made again.
+        // There is no sync: a file that a power failure left half written does not have its digest, and is created
+        // again.
         let written = file.write_all(bytes).and_then(|()| Ok(renameat(&self.folder, &new, &self.folder, name)?));
         if written.is_err() {
             let _ = unlinkat(&self.folder, &new, AtFlags::empty());
@@ -85,7 +87,7 @@ impl Folder {
         written
     }
 
-    /// Removes files that nobody has touched for so long.
+    /// Removes files that were not used for this time.
     pub fn remove_older_than(&self, age: Duration) {
         let Ok(files) = Dir::read_from(&self.folder) else { return };
         for entry in files.flatten() {
@@ -104,12 +106,12 @@ impl Folder {
     }
 }
 
-/// Keeps a file from being removed; if that can't be, it is compiled again some day.
+/// Keeps a file from being removed as unused. If this fails, the component is compiled again some day.
 pub fn touch(file: &File) {
     let _ = file.set_modified(SystemTime::now());
 }
 
-/// The path without links, as far as it is there.
+/// The path without links. Parts that do not exist stay as they are.
 fn resolve(path: &Path) -> io::Result<PathBuf> {
     match path.canonicalize() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -120,12 +122,12 @@ fn resolve(path: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Opens a folder within another one, and makes it if it is not there.
+/// Opens a folder within another folder, and creates it if it does not exist.
 fn enter(folder: impl AsFd, name: &Path) -> rustix::io::Result<OwnedFd> {
     match openat(&folder, name, FOLDER, Mode::empty()) {
         Err(Errno::NOENT) => {
             match mkdirat(&folder, name, Mode::RWXU) {
-                // Another process was faster.
+                // `EXIST`: another process has created it meanwhile.
                 Err(Errno::EXIST) | Ok(()) => openat(&folder, name, FOLDER, Mode::empty()),
                 Err(error) => Err(error),
             }
@@ -134,7 +136,8 @@ fn enter(folder: impl AsFd, name: &Path) -> rustix::io::Result<OwnedFd> {
     }
 }
 
-/// A folder above ours. Many systems give each user a group of their own, so a group may write it.
+/// Checks a folder above the cache folder. Its group may write it, because many systems give each user a group of their
+/// own.
 fn check_above(found: &Stat) -> Result<(), &'static str> {
     let (owner, mode) = (found.st_uid, Mode::from_raw_mode(found.st_mode));
     if owner != geteuid().as_raw() && owner != 0 {
