@@ -4,6 +4,8 @@
 //! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (`languages go`: one), `memory`,
 //! `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `binary` or `processes`.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod binary;
 mod graphs;
 mod languages;

@@ -166,9 +166,9 @@ pub fn start(
     running: u32,
 ) -> (tokio::task::JoinHandle<brrr_protocol::Result<()>>, Shutdown) {
     let shutdown = Shutdown::default();
-    let (limits, drain) = (Limits::default(), std::time::Duration::from_secs(5));
+    let (limits, shutdown_timeout) = (Limits::default(), std::time::Duration::from_secs(5));
     let admission = Admission::new(running, backend.is_remote());
-    let options = Options { admission, drain, limits, observer: None };
+    let options = WorkerOptions { admission, shutdown_timeout, limits, observer: None };
     let worker = TopicWorker::new(backend.clone(), handler.clone(), TOPIC.into(), options, shutdown.clone());
     (tokio::spawn(worker.run()), shutdown)
 }

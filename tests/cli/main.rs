@@ -2,6 +2,8 @@
 //!
 //! Needs the Rust guest: `scripts/guests/rust.sh`.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod aws;
 mod backends;
 mod bad_components;

@@ -1,5 +1,7 @@
 //! `brrr-worker` as another program uses it: a worker with Rust handlers and components, and a client, in one process.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};

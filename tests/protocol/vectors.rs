@@ -1,5 +1,7 @@
 //! Golden vectors: bytes that the existing Python and TypeScript implementations wrote or choked on.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 use brrr_protocol::error::ErrorKind;
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;

@@ -1,7 +1,7 @@
 //! What several suites use.
 
 // Each suite is a program of its own and uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each suite uses a part")]
 
 pub mod aws;
 pub mod proxy;

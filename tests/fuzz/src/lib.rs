@@ -8,10 +8,8 @@
 //! compiler (wasmtime) or WebAssembly bindings along, and an instrumented build of those would take a quarter of an hour.
 //! The two small things that they need of the rest stand in here, marked *stand-in*.
 
-// Each of those files is used in part.
-#![allow(dead_code, unused_imports)]
-// They are linted where they belong.
-#![allow(clippy::all, clippy::pedantic)]
+#![allow(dead_code, unused_imports, reason = "each of those files is used in part")]
+#![allow(clippy::all, clippy::pedantic, clippy::restriction, reason = "they are linted where they belong")]
 
 // The files of `brrr-host` that are compiled in name the files of `brrr-worker` that are compiled in beside them.
 extern crate self as brrr_worker;

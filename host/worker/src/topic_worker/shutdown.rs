@@ -150,7 +150,7 @@ fn listen(mut heard: impl FnMut(StopReason) + Send + 'static) -> std::io::Result
 /// Was this process started with SIGHUP ignored? To listen to a signal would end that.
 fn ignores_hang_up() -> bool {
     let mut found = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    #[allow(unsafe_code, reason = "neither the standard library nor rustix can ask for a signal's disposition")]
+    #[expect(unsafe_code, reason = "neither the standard library nor rustix can ask for a signal's disposition")]
     // SAFETY: nothing is changed, and `found` is only read if the call has filled it.
     unsafe {
         libc::sigaction(libc::SIGHUP, std::ptr::null(), found.as_mut_ptr()) == 0

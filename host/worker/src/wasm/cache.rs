@@ -72,7 +72,7 @@ impl Cache {
         // that belongs to this user and that nobody else can write, in a folder of which the same is true and that was held
         // open; and they have the digest under which they were written. Whether they are of this very version and
         // configuration, wasmtime checks itself.
-        #[allow(unsafe_code, reason = "wasmtime has no safe way to load what it has compiled")]
+        #[expect(unsafe_code, reason = "wasmtime has no safe way to load what it has compiled")]
         let component = unsafe { Component::deserialize(engine, &code) };
         component.inspect_err(|error| unusable(&format!("not usable ({error:#})"))).ok()
     }
