@@ -14,7 +14,7 @@ mod measure;
 #[allow(dead_code, reason = "shared with tests that also lose answers")]
 mod proxy;
 mod remote;
-#[path = "../servers/mod.rs"]
+#[path = "../support/servers/mod.rs"]
 mod servers;
 mod trees;
 

@@ -14,7 +14,7 @@ mod fleet;
 mod ledger;
 mod place;
 mod proxy;
-#[path = "../servers/mod.rs"]
+#[path = "../support/servers/mod.rs"]
 mod servers;
 mod shapes;
 mod soak;

@@ -9,7 +9,7 @@
 mod allowed;
 mod fleet;
 mod graphs;
-#[path = "../servers/http.rs"]
+#[path = "../support/servers/http.rs"]
 mod http_server;
 mod languages;
 mod limits;

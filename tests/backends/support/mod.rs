@@ -7,7 +7,7 @@ pub mod aws;
 pub mod proxy;
 pub mod tree;
 
-#[path = "../../servers/mod.rs"]
+#[path = "../../support/servers/mod.rs"]
 pub mod servers;
 
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! The JSON codecs of the two existing workers: how they write a call's arguments, and the call hash that they derive.
 //!
 //! The hash is a call's identity, so these bytes decide whether two workers share a result. The golden vectors that the
-//! existing implementations wrote are in `tests/vectors/json_calls_*.json`.
+//! existing implementations wrote are in `tests/support/vectors/json_calls_*.json`.
 //!
 //! Numbers are read from their text. With serde_json's `arbitrary_precision` an integer of any size keeps its digits;
 //! without it `serde_json` itself turns whatever does not fit 64 bits into a float before it gets here.

@@ -53,7 +53,7 @@ impl Setup {
         let backend = brrr_backends::open("memory:?lease=200ms").await.expect("a backend");
         let (handler, shutdown) = (Arc::new(handler), Shutdown::default());
         let admission = Admission::new(max_running, false);
-        let options = super::Options { admission, drain, limits: Limits::default(), observer: None };
+        let options = super::WorkerOptions { admission, shutdown_timeout, limits: Limits::default(), observer: None };
         let worker = TopicWorker::new(backend.clone(), handler.clone(), "t".into(), options, shutdown.clone());
         Self { backend, handler, shutdown, worker: tokio::spawn(worker.run()) }
     }
