@@ -1,7 +1,7 @@
 //! Every decoder of this project as a function of bytes that panics when a promise is broken. The fuzzer calls them
 //! (`libfuzzer/`, `make fuzz`), and `tests/corpus.rs` with all that the fuzzer has kept, in every `make test`.
 //!
-//! - [`targets`]: the decoders, by name; `properties`: what all of them promise
+//! - `targets`: the decoders, by name; `properties`: what all of them promise
 //! - `allocation`: what a decoder takes of memory, so that a length that somebody made up can't take all of it
 //!
 //! The decoders of the host and of the guest `dag` are compiled in by their files: the crates that they are in bring a
