@@ -31,7 +31,7 @@
 //! | 33 | the job was cancelled |
 //! | 40 | not there: no outcome yet, or nobody asked for it; no such job, dead letter or call |
 //! | 41 | the time given to wait ran out; the job goes on |
-//! | 42 | refused: the job is alive (`forget`, `retry`) or over (`cancel`), nothing describes the call (`dead send`), or the call hash stands for another call |
+//! | 42 | refused: the job is alive (`forget`, `retry`) or over (`cancel`), nothing describes the call (`dlq send`), or the call hash stands for another call |
 //! | 43 | stuck work was found, and is not repaired (`doctor`) |
 //! | 50 | the address can't be listened on: in use, or not ours |
 //! | 60 | tests: a case failed (`brrr-host test`) |
@@ -52,7 +52,7 @@ use crate::build::BuildError;
 pub enum Exit {
     Done = 0,
     Fault = 1,
-    /// clap's own.
+    /// clap's own code.
     Usage = 2,
     BadPayload = 3,
     BadValue = 4,
@@ -84,11 +84,11 @@ pub enum Exit {
     StuckWork = 43,
     CannotListen = 50,
     TestsFailed = 60,
-    /// 128 + SIGINT, as shells report it.
+    /// 128 + SIGINT, as in shells.
     Interrupted = 130,
-    /// 128 + SIGPIPE.
+    /// 128 + SIGPIPE, as in shells.
     BrokenPipe = 141,
-    /// 128 + SIGTERM.
+    /// 128 + SIGTERM, as in shells.
     Terminated = 143,
 }
 
@@ -98,7 +98,7 @@ impl Exit {
         self as u8
     }
 
-    /// The one of another process of this program.
+    /// The exit of another process of this program, by its code.
     #[must_use]
     pub fn from_code(code: u8) -> Option<Self> {
         ALL.into_iter().find(|exit| exit.code() == code)
@@ -224,7 +224,7 @@ impl From<&BuildError> for Exit {
     }
 }
 
-/// What `brrr-host --help` says of the codes; the table above in short.
+/// The short form of the table above, for `brrr-host --help`.
 pub const HELP: &str = "\
 Exit codes:
   0    done

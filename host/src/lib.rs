@@ -1,9 +1,9 @@
-//! The program `brrr-host`: its command line, and what it does beyond running workers.
+//! The program `brrr-host`: its command line, and all that it does besides running workers.
 //!
-//! - `cli`: what the user types; `config`: what `brrr.toml` says; `exit`: how the program ends
-//! - `build`: from a project's folder to its component; `sdk`: the SDKs that it builds with
-//! - `testing`: tries a component's calls in memory, for `test`
-//! - `units`: times and sizes as people write them; `trust`: whose files are followed
+//! - `cli`: the command line; `config`: the file `brrr.toml`; `exit`: the exit codes
+//! - `build`: builds a component from a project's folder; `sdk`: the SDKs for these builds
+//! - `testing`: tests a component's calls in memory, for `test`
+//! - `units`: times and sizes as users write them; `trust`: checks the owners of files before they are used
 
 pub mod build;
 pub mod cli;

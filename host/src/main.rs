@@ -1,9 +1,11 @@
-//! The binary `brrr-host`; everything is in the library.
+//! The binary `brrr-host`. All code is in the library.
 
 use std::process::ExitCode;
 
-// Gives back what a burst of large results took. glibc's keeps it, in as many arenas as there are threads: after each round of
-// tests/cli/hostile.rs a worker was larger, up to three times what it is with this one.
+// mimalloc returns the memory of a burst of large results to the system. The allocator of glibc keeps this memory, in
+// as
+// many arenas as there are threads: with it, a worker grew in each round of tests/cli/hostile.rs, up to three times its
+// size with mimalloc.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -1,6 +1,8 @@
-//! The SDKs of all languages, carried by the binary, so that a project needs no copy of this repository.
+//! The SDKs of all languages. The binary contains them, so a project needs no copy of this repository.
 //!
-//! In a project's `.brrr` they lie as in the repository, with `sdk` for `guests`: every path between them holds in both.
+//! The files have the same layout in a project's `.brrr` as in the repository, with `sdk` for `guests`. So every
+//! relative
+//! path between them is valid in both.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -15,7 +17,7 @@ use sha2::{Digest as _, Sha256};
 use crate::build::Language;
 use crate::trust;
 
-// `build.rs` names the same folders: cargo has to look for new files there.
+// `build.rs` names the same folders, so that cargo looks for new files there.
 #[derive(RustEmbed)]
 #[folder = "../guests"]
 #[include = "rust/Cargo.*"]
@@ -30,7 +32,7 @@ use crate::trust;
 #[include = "go/cmd/*"]
 #[include = "c/sdk/*"]
 #[include = "cpp/sdk/*"]
-// What is made there, and the SDKs' own tests.
+// Build output, and the SDKs' own tests.
 #[exclude = "*/node_modules/*"]
 #[exclude = "*/target/*"]
 #[exclude = "*/__pycache__/*"]
@@ -45,7 +47,7 @@ struct Guests;
 #[folder = "../wit"]
 struct Wit;
 
-/// What the SDK for Rust includes of the host's own code.
+/// The host's own code that the SDK for Rust includes.
 #[derive(RustEmbed)]
 #[folder = "protocol/src/codec"]
 #[include = "python.rs"]
@@ -53,23 +55,23 @@ struct Codec;
 
 /// A file of an SDK.
 struct File {
-    /// Below `.brrr`, with `/`.
+    /// The path below `.brrr`, with `/`.
     path: String,
     bytes: Cow<'static, [u8]>,
     digest: [u8; 32],
 }
 
-/// The folders of `guests` that handlers in this language are built with.
+/// The folders of `guests` that a build in this language needs.
 fn folders(language: Language) -> &'static [&'static str] {
     match language {
         Language::Rust => &["rust"],
         Language::Python => &["python"],
-        // Runtime and compilers are TypeScript's.
+        // The runtime and the compilers are those of TypeScript.
         Language::Javascript => &["javascript", "typescript"],
         Language::Typescript => &["typescript"],
         Language::Go => &["go"],
         Language::C => &["c"],
-        // A layer over C's.
+        // The SDK is a layer over the SDK of C.
         Language::Cpp => &["c", "cpp"],
     }
 }
@@ -91,7 +93,7 @@ fn file<E: RustEmbed>(folder: &str, path: &str) -> Option<File> {
     Some(File { path: format!("{folder}/{path}"), digest: file.metadata.sha256_hash(), bytes: file.data })
 }
 
-/// Names the SDK of a language as this binary has it.
+/// A digest that identifies the SDK of a language in this binary.
 #[must_use]
 pub fn digest(language: Language) -> String {
     let mut hash = Sha256::new();
@@ -117,16 +119,16 @@ pub fn cargo_lock() -> Option<Vec<u8>> {
     Some(Guests::get("rust/Cargo.lock")?.data.into_owned())
 }
 
-/// Writes the SDK of a language to `.brrr` of the project `folder`, unless it is there as this binary has it.
+/// Writes the SDK of a language to `.brrr` of the project `folder`, unless the same SDK is there already.
 ///
 /// # Errors
 /// When a file can't be written.
 pub fn write(folder: &Path, language: Language) -> io::Result<()> {
     trust::check_own_folder(folder)?;
     let root = folder.join(trust::OWN_FOLDER);
-    // The folder may come from somebody else: what lies in it leads nowhere else.
+    // The folder may come from somebody else, so no link in it may lead outside.
     let own = |path: &str| trust::below(&root, Path::new(path));
-    // The digest, then the files, a line each.
+    // The file has the digest, and then one line for each file.
     let stamp = own(&format!("sdk/{}.written", language.name()))?;
     let before = fs::read_to_string(&stamp).unwrap_or_default();
     let mut before = before.lines();
@@ -136,7 +138,9 @@ pub fn write(folder: &Path, language: Language) -> io::Result<()> {
     }
     let files = files(language);
     let paths: BTreeSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
-    // What an older binary wrote and this one no longer has. Not whole folders: compilers are installed among them.
+    // Removes the files that an older binary wrote and this binary does not have. It does not remove whole folders,
+    // because
+    // compilers are installed in them.
     for stale in before.filter(|path| !paths.contains(path)) {
         match fs::remove_file(own(stale)?) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -145,7 +149,7 @@ pub fn write(folder: &Path, language: Language) -> io::Result<()> {
     }
     for file in &files {
         let path = own(&file.path)?;
-        // Only where the bytes differ, so that no compiler does its work again for a new date.
+        // Unchanged files are not written, so that a new date does not make compilers work again.
         if fs::read(&path).is_ok_and(|bytes| *bytes == *file.bytes) {
             continue;
         }
@@ -154,9 +158,9 @@ pub fn write(folder: &Path, language: Language) -> io::Result<()> {
         }
         fs::write(path, &file.bytes)?;
     }
-    // Even where the project has no such line of its own, nobody wants this in a commit.
+    // This folder does not belong in a commit, even if the project's own `.gitignore` does not name it.
     fs::write(own(".gitignore")?, "*\n")?;
-    // Last: what was cut off is written again.
+    // The list is written last, so that an interrupted write is repeated.
     let list: Vec<&str> = paths.into_iter().collect();
     fs::write(stamp, format!("{digest}\n{}\n", list.join("\n")))
 }
@@ -220,7 +224,7 @@ mod tests {
             write(folder.path(), Language::C).expect_err("refused");
         }
         fs::remove_file(sdk.join("c.written")).expect("a file");
-        // Nor is a file written through a link.
+        // A file is not written through a link either.
         let link = folder.path().join(".brrr/.gitignore");
         std::os::unix::fs::symlink(&precious, link).expect("a link");
         write(folder.path(), Language::C).expect_err("refused");

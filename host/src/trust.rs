@@ -1,20 +1,21 @@
-//! Whose files this program follows: those of the user who runs it, and of root.
+//! Decides whose files this program uses: files of the user who runs it, and files of root.
 //!
-//! A folder can belong to somebody else, or come from somebody else. What lies in it must not make this program write or delete
-//! a file somewhere else.
+//! A folder can belong to somebody else, or come from somebody else. Its content must not make this program write or
+//! delete
+//! a file in another place.
 
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 
-/// The folder in which a project has its state and what its build needs.
+/// The folder in a project with the project's state and the tools of its build.
 pub const OWN_FOLDER: &str = ".brrr";
 
 /// Does a file belong to this user, to root, or to the user who became root by `sudo`?
 ///
 /// # Errors
-/// Whose it is, for people.
+/// The owner of the file, as text.
 pub fn check_owner(found: &Metadata) -> Result<(), String> {
     let (owner, me) = (found.uid(), rustix::process::geteuid());
     let before_sudo = || std::env::var("SUDO_UID").is_ok_and(|uid| uid == owner.to_string());
@@ -25,7 +26,7 @@ pub fn check_owner(found: &Metadata) -> Result<(), String> {
     }
 }
 
-/// The project's own folder, which may not be there yet.
+/// Checks the project's own folder, which need not exist.
 ///
 /// # Errors
 /// When it is a link, which could lead anywhere, or belongs to another user.
@@ -41,10 +42,10 @@ pub fn check_own_folder(project: &Path) -> io::Result<()> {
     check_owner(&found).or_else(refused)
 }
 
-/// A path below a folder.
+/// Joins a path to a folder.
 ///
 /// # Errors
-/// When it would lead out of the folder, or through a link.
+/// When the path would lead out of the folder, or through a link.
 pub fn below(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     let refused =
         |reason| Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("{}: {reason}", path.display())));
@@ -59,7 +60,7 @@ pub fn below(folder: &Path, path: &Path) -> io::Result<PathBuf> {
     Ok(whole)
 }
 
-/// Does a path end up below a folder, links followed? The file itself need not be there.
+/// Does a path lead to a place below a folder after all links are followed? The file itself need not exist.
 pub fn is_inside(folder: &Path, path: &Path) -> bool {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let Ok(folder) = folder.canonicalize() else { return false };

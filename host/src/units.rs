@@ -1,4 +1,4 @@
-//! Times and sizes as people write and read them.
+//! Times and sizes as users write and read them.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use brrr_protocol::options::LONGEST;
 use bytesize::ByteSize;
 use jiff::Timestamp;
 
-/// `5m`, `30s`, `250ms`, `1h 30m`.
+/// Parses a time: `5m`, `30s`, `250ms`, `1h 30m`.
 ///
 /// # Errors
-/// What is wrong, and how to write it.
+/// What is wrong, and how to write a time.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 30s, 5m or 1h"))?;
     if time > LONGEST { Err("longer than 100 years".to_owned()) } else { Ok(time) }
 }
 
-/// How often something is done that costs: `10m`; `off`, `None`: never.
+/// The interval of an expensive operation: `10m`. `None`, written `off`: never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(pub Option<Duration>);
 
@@ -37,25 +37,25 @@ impl FromStr for Interval {
     }
 }
 
-/// `256MiB`, `1GB`, `65536`.
+/// Parses a size: `256MiB`, `1GB`, `65536`.
 ///
 /// # Errors
-/// What is wrong, and how to write it.
+/// What is wrong, and how to write a size.
 pub fn size(text: &str) -> Result<u64, String> {
     let size = text.parse::<ByteSize>().map_err(|_| "not a size; write it as 16MiB, 1GiB or 65536".to_owned())?;
     if size.as_u64() == 0 { Err("must be more than 0".to_owned()) } else { Ok(size.as_u64()) }
 }
 
-/// A moment of RFC 3339: `2030-01-31T18:00:00Z`, `2030-01-31T18:00:00+01:00`.
+/// Parses a moment in RFC 3339: `2030-01-31T18:00:00Z`, `2030-01-31T18:00:00+01:00`.
 ///
 /// # Errors
-/// What is wrong, and how to write it.
+/// What is wrong, and how to write a moment.
 pub fn moment(text: &str) -> Result<Millis, String> {
     let moment = text.parse::<Timestamp>().map_err(|error| format!("{error}; write it as 2030-01-31T18:00:00Z"))?;
     u64::try_from(moment.as_millisecond()).map_err(|_| "that is before 1970".to_owned())
 }
 
-/// A span of time as a table shows it: its two largest units.
+/// A span of time as tables show it: its two largest units.
 #[must_use]
 pub fn brief(span: Millis) -> String {
     match span {

@@ -72,7 +72,7 @@ macro_rules! contract_for {
                 a_lost_lease_cannot_be_extended
                 a_late_ack_does_nothing
                 a_late_return_does_nothing
-                a_late_set_aside_does_nothing
+                a_late_move_to_dlq_does_nothing
                 a_waiting_receiver_gets_what_another_lost;
             backend:
                 counters_add_up

@@ -16,8 +16,8 @@ use aws_sdk_dynamodb::types::{
 use brrr_backends::dynamodb::{self, DynamoDb};
 use brrr_backends::{Combined, Memory};
 use brrr_protocol::ErrorKind;
-use brrr_protocol::model::{CallHash, Root};
-use brrr_protocol::ports::{Backend, Cache as _, Key, Kind, Store as _, Swap};
+use brrr_protocol::model::{CallHash, JobId};
+use brrr_protocol::ports::{Backend, Counters as _, Key, Kind, Store as _, Swap};
 use bytes::Bytes;
 use support::aws::{config, namespace, table};
 use support::proxy::Proxy;
@@ -26,8 +26,8 @@ use support::tree;
 
 const TABLE: &str = "brrr-own";
 
-fn options(table: &str) -> dynamodb::Options {
-    dynamodb::Options { table: table.to_owned(), namespace: String::new() }
+fn options(table: &str) -> dynamodb::DynamoDbOptions {
+    dynamodb::DynamoDbOptions { table: table.to_owned(), namespace: String::new() }
 }
 
 #[tokio::test]
@@ -35,9 +35,9 @@ async fn items_are_laid_out_as_peers_have_them() {
     let Some(server) = shared() else { return };
     let store = table("brrr-layout", "").await;
     let client = Client::new(&config(server.port).await);
-    let root = Root::from("r");
+    let job_id = JobId::from("r");
     store.put(&Key::value(&"c".into()), Bytes::from_static(b"\0v")).await.unwrap();
-    store.put(&Key::failure(&"c".into(), &root), Bytes::from_static(b"f")).await.unwrap();
+    store.put(&Key::failure(&"c".into(), &job_id), Bytes::from_static(b"f")).await.unwrap();
     store.incr("brrr_count/r", 3).await.unwrap();
     let items = client.scan().table_name("brrr-layout").send().await.unwrap().items.unwrap();
     let s = |text: &str| AttributeValue::S(text.to_owned());
@@ -81,7 +81,7 @@ async fn what_a_batch_leaves_out_is_asked_for_again() {
     let proxy = Proxy::start(server.port);
     let namespace = namespace();
     table(TABLE, &namespace).await;
-    let options = dynamodb::Options { table: TABLE.into(), namespace };
+    let options = dynamodb::DynamoDbOptions { table: TABLE.into(), namespace };
     let store = DynamoDb::new(options, &config(proxy.port).await).unwrap();
     // 60 values of 390 KB: 23 MB, where one answer has at most 16.
     let records: Vec<(Key, Bytes)> =
@@ -126,7 +126,7 @@ async fn an_item_is_as_large_as_dynamodb_says() {
     // 400 KB, less names and key.
     let most = (400 << 10) - "pkskvalue".len() - "size".len() - "value".len();
     let (fits, too_large) = (Bytes::from(vec![1; most]), Bytes::from(vec![1; most + 1]));
-    let (key, failure) = (Key::value(&call), Key::failure(&call, &Root::from("r")));
+    let (key, failure) = (Key::value(&call), Key::failure(&call, &JobId::from("r")));
     store.put(&key, fits.clone()).await.unwrap();
     assert_eq!(store.get(&key).await.unwrap().map(|v| v.len()), Some(most));
     let errors = [
@@ -149,7 +149,8 @@ async fn an_answer_that_is_lost_is_no_mismatch() {
     let proxy = Proxy::start(server.port);
     let namespace = namespace();
     table(TABLE, &namespace).await;
-    let store = DynamoDb::new(dynamodb::Options { table: TABLE.into(), namespace }, &config(proxy.port).await).unwrap();
+    let store =
+        DynamoDb::new(dynamodb::DynamoDbOptions { table: TABLE.into(), namespace }, &config(proxy.port).await).unwrap();
     let (key, value) = (Key::new("c", Kind::PendingReturns), Key::new("c", Kind::Value));
     let (a, b) = (Bytes::from_static(b"a"), Bytes::from_static(b"b"));
     proxy.lose_next("PutItem");
@@ -223,10 +224,10 @@ async fn a_server_that_is_away_is_unavailable() {
 /// Records behind this port, messages and counters in memory.
 async fn with_memory(port: u16, namespace: String) -> Arc<dyn Backend> {
     table(TABLE, &namespace).await;
-    let options = dynamodb::Options { table: TABLE.into(), namespace };
+    let options = dynamodb::DynamoDbOptions { table: TABLE.into(), namespace };
     let store = Arc::new(DynamoDb::new(options, &config(port).await).unwrap());
     let memory = Arc::new(Memory::new());
-    Arc::new(Combined { name: "test".into(), store, queue: memory.clone(), cache: memory, events: None })
+    Arc::new(Combined { name: "test".into(), store, queue: memory.clone(), counters: memory, events: None })
 }
 
 /// Counted at the server, with what the client asks while it waits.
@@ -265,7 +266,7 @@ async fn rates() {
         let job = tree::schedule(&backend, payload).await;
         tree::result(&backend, &job).await;
         worker.abort();
-        let sent = backend.cache().incr(&brrr_protocol::ports::spawn_counter(&job.0), 0).await.unwrap();
+        let sent = backend.counters().incr(&brrr_protocol::ports::message_counter(&job.0), 0).await.unwrap();
         let (calls, time) = (tree::count(payload), start.elapsed());
         eprintln!(
             "{payload}: {calls} calls in {time:.2?}, {:.0} calls/s, {sent} messages",

@@ -1,4 +1,4 @@
-//! A backend's fused transitions against the stepwise ones: the same random history on both, in lockstep.
+//! A backend's transactional transitions against the multi_step ones: the same random history on both, in lockstep.
 //!
 //! After every transition all records are the same. Messages may differ: a transition that nobody can look into need not
 //! send what is sent for safety. But nobody may be forgotten, see `History::check_wake_ups`.
@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root, Topic};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, NewJob, Work};
 use brrr_protocol::records::{JobRecord, JobState, RunRecord, encode_tasks};
@@ -49,15 +49,15 @@ struct Run {
 enum Made<'a> {
     Deferral(&'a Work, &'a Wait),
     /// Of this call, for a job that is over.
-    Release(&'a Message),
+    Abandon(&'a Message),
     Other,
 }
 
 struct History {
     rng: fastrand::Rng,
-    stepwise: Side,
-    fused: Side,
-    roots: Vec<Root>,
+    multi_step: Side,
+    transactional: Side,
+    job_ids: Vec<JobId>,
     /// The children of each call, by number.
     graph: Vec<Vec<usize>>,
     runs: Vec<Run>,
@@ -89,12 +89,12 @@ impl Side {
     }
 
     /// Reads everything, and takes what was sent.
-    async fn observe(&mut self, calls: usize, roots: &[Root]) {
-        let mut keys: Vec<Key> = roots.iter().map(Key::job).collect();
+    async fn observe(&mut self, calls: usize, job_ids: &[JobId]) {
+        let mut keys: Vec<Key> = job_ids.iter().map(Key::job).collect();
         for call in (0..calls).map(hash) {
             keys.extend([Key::call(&call), Key::value(&call), Key::pending_returns(&call), Key::latest(&call)]);
             keys.push(Key::unnotified(&call));
-            keys.extend(roots.iter().flat_map(|root| [Key::run(&call, root), Key::failure(&call, root)]));
+            keys.extend(job_ids.iter().flat_map(|job_id| [Key::run(&call, job_id), Key::failure(&call, job_id)]));
         }
         let found = self.backend().store().get_many(&keys).await.unwrap();
         let after = keys.into_iter().zip(found).filter_map(|(key, bytes)| Some((key, bytes?))).collect();
@@ -131,24 +131,24 @@ fn entries(records: &Records, kind: &brrr_protocol::ports::Kind) -> BTreeSet<(Ca
         .collect()
 }
 
-fn is_over(records: &Records, root: &Root) -> bool {
-    records.get(&Key::job(root)).is_some_and(|bytes| JobRecord::decode(bytes).unwrap().is_over())
+fn is_over(records: &Records, job_id: &JobId) -> bool {
+    records.get(&Key::job(job_id)).is_some_and(|bytes| JobRecord::decode(bytes).unwrap().is_over())
 }
 
-fn has_outcome(records: &Records, root: &Root, call: &CallHash) -> bool {
-    records.contains_key(&Key::value(call)) || records.contains_key(&Key::failure(call, root))
+fn has_outcome(records: &Records, job_id: &JobId, call: &CallHash) -> bool {
+    records.contains_key(&Key::value(call)) || records.contains_key(&Key::failure(call, job_id))
 }
 
 /// Has the parent, by the records, enough outcomes to be worth running? By the definition, not by the code under test.
-fn is_ready(records: &Records, root: &Root, parent: &CallHash) -> bool {
-    let Some(bytes) = records.get(&Key::run(parent, root)) else { return true };
+fn is_ready(records: &Records, job_id: &JobId, parent: &CallHash) -> bool {
+    let Some(bytes) = records.get(&Key::run(parent, job_id)) else { return true };
     let run = RunRecord::decode(bytes).unwrap();
-    let there = run.sample.iter().filter(|call| has_outcome(records, root, call)).count();
+    let there = run.sample.iter().filter(|call| has_outcome(records, job_id, call)).count();
     there + run.total as usize - run.sample.len() >= run.need as usize
 }
 
 impl History {
-    async fn new(seed: u64, stepwise: Kind, fused: Kind) -> Self {
+    async fn new(seed: u64, multi_step: Kind, transactional: Kind) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let calls = rng.usize(3..8);
         let cycles = rng.u8(..8) == 0;
@@ -158,10 +158,18 @@ impl History {
                 candidates.into_iter().filter(|_| rng.u8(..5) < 2).collect()
             })
             .collect();
-        let roots = (0..rng.usize(1..4)).map(|n| Root::from(format!("r{n}"))).collect();
-        let (stepwise, fused) = (Side::new(stepwise).await, Side::new(fused).await);
-        let mut history =
-            Self { rng, stepwise, fused, roots, graph, runs: Vec::new(), now: 1_000_000, log: String::new() };
+        let job_ids = (0..rng.usize(1..4)).map(|n| JobId::from(format!("r{n}"))).collect();
+        let (multi_step, transactional) = (Side::new(multi_step).await, Side::new(transactional).await);
+        let mut history = Self {
+            rng,
+            multi_step,
+            transactional,
+            job_ids,
+            graph,
+            runs: Vec::new(),
+            now: 1_000_000,
+            log: String::new(),
+        };
         if history.rng.u8(..4) > 0 {
             history.announce().await;
         }
@@ -175,7 +183,7 @@ impl History {
     async fn announce(&self) {
         for topic in TOPICS {
             let tasks = encode_tasks(&["another".to_owned(), "task".to_owned()].into());
-            for side in [&self.stepwise, &self.fused] {
+            for side in [&self.multi_step, &self.transactional] {
                 side.backend().store().put(&Key::tasks(&topic.into()), tasks.clone()).await.unwrap();
             }
         }
@@ -186,14 +194,14 @@ impl History {
         let n = self.rng.usize(..self.graph.len());
         let parents = self.rng.usize(60..70);
         let returns = (0..parents).map(|parent| Return {
-            root: self.roots[parent % self.roots.len()].clone(),
+            job_id: self.job_ids[parent % self.job_ids.len()].clone(),
             parent: format!("{:0width$}", parent, width = parent % 12).into(),
             topic: topic(parent),
         });
         let pending = PendingReturns { returns: returns.collect(), scheduled_at: self.rng.bool().then_some(1_000) };
         let call = call(n);
         let _ = writeln!(self.log, "{parents} parents wait for c{n}: {pending:?}");
-        for side in [&self.stepwise, &self.fused] {
+        for side in [&self.multi_step, &self.transactional] {
             let store = side.backend().store();
             store.put(&Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload)).await.unwrap();
             store.put(&Key::pending_returns(&call.hash), pending.encode()).await.unwrap();
@@ -213,8 +221,8 @@ impl History {
         }
     }
 
-    fn some_root(&mut self) -> Root {
-        self.roots[self.rng.usize(..self.roots.len())].clone()
+    fn some_root(&mut self) -> JobId {
+        self.job_ids[self.rng.usize(..self.job_ids.len())].clone()
     }
 
     async fn schedule(&mut self) {
@@ -222,41 +230,41 @@ impl History {
         // Nobody waits here until such a deadline has come.
         let deadline = if self.rng.bool() { self.now + 3_600_000 } else { 0 };
         let job = NewJob { deadline, ..NewJob::new(self.some_root(), call(n)) };
-        let _ = writeln!(self.log, "schedule {:?} c{n}", job.root);
-        let a = self.stepwise.backend().schedule(&job, self.now).await.unwrap();
-        let b = self.fused.backend().schedule(&job, self.now).await.unwrap();
+        let _ = writeln!(self.log, "schedule {:?} c{n}", job.job_id);
+        let a = self.multi_step.backend().schedule(&job, self.now).await.unwrap();
+        let b = self.transactional.backend().schedule(&job, self.now).await.unwrap();
         assert_eq!(a, b);
         self.check(Made::Other).await;
     }
 
     async fn end_job(&mut self) {
-        let root = self.some_root();
+        let job_id = self.some_root();
         let kind = if self.rng.bool() { FailureKind::Cancelled } else { FailureKind::Timeout };
         let failure = Failure::new(kind, "task", format!("at {}", self.now));
-        let _ = writeln!(self.log, "end {root:?}");
-        let a = self.stepwise.backend().end_job(&root, &failure, self.now).await.unwrap();
-        let b = self.fused.backend().end_job(&root, &failure, self.now).await.unwrap();
+        let _ = writeln!(self.log, "end {job_id:?}");
+        let a = self.multi_step.backend().end_job(&job_id, &failure, self.now).await.unwrap();
+        let b = self.transactional.backend().end_job(&job_id, &failure, self.now).await.unwrap();
         assert_eq!(a, b);
         self.check(Made::Other).await;
     }
 
     async fn load(&mut self) {
         // Messages come after the record that describes their call; without it, a worker sets them aside.
-        let described = |n: &usize| self.fused.after.contains_key(&Key::call(&hash(*n)));
+        let described = |n: &usize| self.transactional.after.contains_key(&Key::call(&hash(*n)));
         let calls: Vec<usize> = (0..self.graph.len()).filter(described).collect();
         let Some(n) = self.rng.choice(calls) else { return };
-        let message = Message { root: self.some_root(), call: hash(n) };
+        let message = Message { job_id: self.some_root(), call: hash(n) };
         let mut work = Work { message, topic: topic(n), receipt: None, ends_job: None };
-        let a = self.stepwise.backend().load(&work).await.unwrap();
-        let b = self.fused.backend().load(&work).await.unwrap();
+        let a = self.multi_step.backend().load(&work).await.unwrap();
+        let b = self.transactional.backend().load(&work).await.unwrap();
         let _ = writeln!(self.log, "load {:?}", work.message);
         assert_eq!(format!("{a:?}"), format!("{b:?}"));
         // Of a call that has its outcome, nobody asks.
-        let ready = is_ready(&self.fused.after, &work.message.root, &work.message.call);
+        let ready = is_ready(&self.transactional.after, &work.message.job_id, &work.message.call);
         assert!(a.outcome.is_some() || a.ready() == ready);
         let calls: Vec<CallHash> = self.graph[n].iter().map(|c| hash(*c)).collect();
-        let outcomes = self.fused.backend().outcomes(&work.message.root, &calls).await.unwrap();
-        assert_eq!(self.stepwise.backend().outcomes(&work.message.root, &calls).await.unwrap(), outcomes);
+        let outcomes = self.transactional.backend().outcomes(&work.message.job_id, &calls).await.unwrap();
+        assert_eq!(self.multi_step.backend().outcomes(&work.message.job_id, &calls).await.unwrap(), outcomes);
         let missing =
             self.graph[n].iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(c, _)| *c).collect();
         if a.job.as_ref().is_some_and(|job| job.call == work.message.call) {
@@ -276,20 +284,20 @@ impl History {
         if run.has_outcome {
             // How it ended is what the worker has read.
             let calls = [work.message.call.clone()];
-            let outcomes = self.fused.backend().outcomes(&work.message.root, &calls).await.unwrap();
+            let outcomes = self.transactional.backend().outcomes(&work.message.job_id, &calls).await.unwrap();
             let end = JobState::of_outcome(outcomes[0].as_ref().unwrap());
-            let _ = writeln!(self.log, "discharge {:?} {end:?}", work.message);
-            self.stepwise.backend().discharge(&work, end).await.unwrap();
-            self.fused.backend().discharge(&work, end).await.unwrap();
+            let _ = writeln!(self.log, "notify_parents {:?} {end:?}", work.message);
+            self.multi_step.backend().notify_parents(&work, end).await.unwrap();
+            self.transactional.backend().notify_parents(&work, end).await.unwrap();
             return self.check(Made::Other).await;
         }
         // A run that was stopped is let go, one that was not goes on.
-        let over = is_over(&self.fused.after, &work.message.root);
+        let over = is_over(&self.transactional.after, &work.message.job_id);
         if run.job_over || (over && self.rng.bool()) {
-            let _ = writeln!(self.log, "release {:?}", work.message);
-            self.stepwise.backend().release(&work).await.unwrap();
-            self.fused.backend().release(&work).await.unwrap();
-            return self.check(Made::Release(&work.message)).await;
+            let _ = writeln!(self.log, "abandon {:?}", work.message);
+            self.multi_step.backend().abandon(&work).await.unwrap();
+            self.transactional.backend().abandon(&work).await.unwrap();
+            return self.check(Made::Abandon(&work.message)).await;
         }
         match self.rng.u8(..11) {
             10 => self.try_again(run).await,
@@ -297,15 +305,15 @@ impl History {
             6 | 7 => {
                 let failure = Failure::new(FailureKind::Error, "task", format!("at {}", self.now));
                 let _ = writeln!(self.log, "fail {:?}", work.message);
-                self.stepwise.backend().fail(&work, &failure).await.unwrap();
-                self.fused.backend().fail(&work, &failure).await.unwrap();
+                self.multi_step.backend().fail(&work, &failure).await.unwrap();
+                self.transactional.backend().fail(&work, &failure).await.unwrap();
                 self.check(Made::Other).await;
             }
             _ => {
                 let value: Bytes = format!("at {}", self.now).into();
                 let _ = writeln!(self.log, "complete {:?}", work.message);
-                self.stepwise.backend().complete(&work, value.clone()).await.unwrap();
-                self.fused.backend().complete(&work, value).await.unwrap();
+                self.multi_step.backend().complete(&work, value.clone()).await.unwrap();
+                self.transactional.backend().complete(&work, value).await.unwrap();
                 self.check(Made::Other).await;
             }
         }
@@ -320,11 +328,11 @@ impl History {
             options: before.options,
             ..RunRecord::default()
         };
-        let Message { root, call } = &run.work.message;
+        let Message { job_id, call } = &run.work.message;
         let _ = writeln!(self.log, "try again {:?}", run.work.message);
-        let key = Key::run(call, root);
+        let key = Key::run(call, job_id);
         let mut swaps = Vec::new();
-        for side in [&self.stepwise, &self.fused] {
+        for side in [&self.multi_step, &self.transactional] {
             let store = side.backend().store();
             swaps.push(store.swap(&key, run.run_before.as_ref(), Some(record.encode())).await.unwrap());
         }
@@ -354,66 +362,75 @@ impl History {
             run_after: &run_after,
             now: self.now,
             // Counters may differ, because messages may.
-            spawn_limit: u64::MAX,
+            max_messages: u64::MAX,
         };
         let _ =
             writeln!(self.log, "defer {:?} on {:?}, need {need}, sample from {from}", run.work.message, run.missing);
-        let a = self.stepwise.backend().defer(&deferral).await.unwrap();
-        let b = self.fused.backend().defer(&deferral).await.unwrap();
+        let a = self.multi_step.backend().defer(&deferral).await.unwrap();
+        let b = self.transactional.backend().defer(&deferral).await.unwrap();
         match (&a, &b) {
-            // Stepwise also sends for calls that have ended, and finds that out afterwards.
-            (Deferred::Waiting { queued: stepwise }, Deferred::Waiting { queued: fused }) => {
-                let ended =
-                    |place: &usize| has_outcome(&self.fused.after, &run.work.message.root, &wait.calls[*place].hash);
-                let stepwise: Vec<usize> = stepwise.iter().filter(|place| !ended(place)).copied().collect();
-                assert_eq!(&stepwise, fused);
+            // MultiStep also sends for calls that have ended, and finds that out afterwards.
+            (Deferred::Waiting { queued: multi_step }, Deferred::Waiting { queued: transactional }) => {
+                let ended = |place: &usize| {
+                    has_outcome(&self.transactional.after, &run.work.message.job_id, &wait.calls[*place].hash)
+                };
+                let multi_step: Vec<usize> = multi_step.iter().filter(|place| !ended(place)).copied().collect();
+                assert_eq!(&multi_step, transactional);
             }
             (a, b) => assert_eq!(a, b),
         }
         let made = match b {
             Deferred::Waiting { .. } => Made::Deferral(&run.work, &wait),
-            Deferred::JobOver => Made::Release(&run.work.message),
+            Deferred::JobOver => Made::Abandon(&run.work.message),
             _ => Made::Other,
         };
         self.check(made).await;
     }
 
     async fn check(&mut self, made: Made<'_>) {
-        for side in [&mut self.stepwise, &mut self.fused] {
-            side.observe(self.graph.len(), &self.roots).await;
+        for side in [&mut self.multi_step, &mut self.transactional] {
+            side.observe(self.graph.len(), &self.job_ids).await;
         }
-        let _ = writeln!(self.log, "  stepwise sent {:?}\n  fused sent    {:?}", self.stepwise.sent, self.fused.sent);
-        for key in self.stepwise.after.keys().chain(self.fused.after.keys()) {
-            assert_eq!(self.stepwise.after.get(key), self.fused.after.get(key), "{key:?}: stepwise against fused");
+        let _ = writeln!(
+            self.log,
+            "  multi_step sent {:?}\n  transactional sent    {:?}",
+            self.multi_step.sent, self.transactional.sent
+        );
+        for key in self.multi_step.after.keys().chain(self.transactional.after.keys()) {
+            assert_eq!(
+                self.multi_step.after.get(key),
+                self.transactional.after.get(key),
+                "{key:?}: multi_step against transactional"
+            );
         }
-        for (side, name) in [(&self.stepwise, "stepwise"), (&self.fused, "fused")] {
+        for (side, name) in [(&self.multi_step, "multi_step"), (&self.transactional, "transactional")] {
             check_wake_ups(side, name, &made);
         }
-        // Whoever is woken by the fused transition is woken by the stepwise one, or waits on.
-        let waits: HashSet<Message> = registered(&self.stepwise.after).iter().map(|(_, r)| r.message()).collect();
-        for message in &self.fused.sent {
-            let known = self.stepwise.sent.contains(message) || waits.contains(message);
-            assert!(known, "only the fused transition sent {message:?}");
+        // Whoever is woken by the transactional transition is woken by the multi_step one, or waits on.
+        let waits: HashSet<Message> = registered(&self.multi_step.after).iter().map(|(_, r)| r.message()).collect();
+        for message in &self.transactional.sent {
+            let known = self.multi_step.sent.contains(message) || waits.contains(message);
+            assert!(known, "only the transactional transition sent {message:?}");
         }
     }
 }
 
 /// Nobody is forgotten: who was struck off a list, and by the records has enough outcomes, has a message; so has who
-/// begins to wait for what has ended already, and stepwise, which sends only for what it has found ended itself, may leave
+/// begins to wait for what has ended already, and multi_step, which sends only for what it has found ended itself, may leave
 /// that to those who are still to end.
 ///
 /// A parent whose job is over is let go instead of woken: then whoever waits for it in a job that lives gets it queued.
 fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
     let (before, after) = (registered(&side.before), registered(&side.after));
-    if let Made::Release(released) = made {
+    if let Made::Abandon(abandoned) = made {
         // If the job had only joined the call, another job has the call's message.
-        let had_joined = |(call, entry): &(CallHash, Return)| *call == released.call && entry.message() == **released;
-        let itself = (!before.iter().any(had_joined)).then_some(&released.call);
+        let had_joined = |(call, entry): &(CallHash, Return)| *call == abandoned.call && entry.message() == **abandoned;
+        let itself = (!before.iter().any(had_joined)).then_some(&abandoned.call);
         let let_go = before.difference(&after).filter(|entry| !had_joined(entry)).map(|(_, entry)| &entry.parent);
         let let_go = let_go.chain(itself);
         for call in let_go {
-            let mut wanted = after.iter().filter(|(c, entry)| c == call && !is_over(&side.after, &entry.root));
-            let queued = side.sent.iter().any(|m| m.call == *call && !is_over(&side.after, &m.root));
+            let mut wanted = after.iter().filter(|(c, entry)| c == call && !is_over(&side.after, &entry.job_id));
+            let queued = side.sent.iter().any(|m| m.call == *call && !is_over(&side.after, &m.job_id));
             assert!(
                 wanted.next().is_none() || queued,
                 "{name}: nobody has queued {call:?}, which a live job waits for"
@@ -423,7 +440,7 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
             // A job that had joined the call and has its message now.
             let is_passed_on = entry.parent == *call && side.sent.contains(&entry.message());
             assert!(
-                is_passed_on || is_over(&side.after, &entry.root),
+                is_passed_on || is_over(&side.after, &entry.job_id),
                 "{name}: {entry:?}, alive, no longer waits for {call:?}"
             );
         }
@@ -435,9 +452,9 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
     };
     let (kept_before, kept) = (unnotified(&side.before), unnotified(&side.after));
     for (call, entry) in kept.difference(&kept_before) {
-        let run = side.after.get(&Key::run(&entry.parent, &entry.root)).map(|run| RunRecord::decode(run).unwrap());
+        let run = side.after.get(&Key::run(&entry.parent, &entry.job_id)).map(|run| RunRecord::decode(run).unwrap());
         assert!(run.is_none_or(|run| run.was_never_run()), "{name}: {entry:?} was not told of {call:?}");
-        assert!(side.after.contains_key(&Key::failure(call, &entry.root)), "{name}: {call:?} has not failed");
+        assert!(side.after.contains_key(&Key::failure(call, &entry.job_id)), "{name}: {call:?} has not failed");
     }
     for (call, entry) in before.difference(&after).chain(kept_before.difference(&kept)) {
         if kept.contains(&(call.clone(), entry.clone())) {
@@ -446,22 +463,22 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
         let message = entry.message();
         let itself = deferred.is_some_and(|(work, _)| work.message == message);
         // A job that had joined the call, and in which it has failed now.
-        if entry.parent == *call && side.after.contains_key(&Key::failure(call, &entry.root)) {
+        if entry.parent == *call && side.after.contains_key(&Key::failure(call, &entry.job_id)) {
             continue;
         }
-        if !itself && is_ready(&side.after, &message.root, &message.call) {
+        if !itself && is_ready(&side.after, &message.job_id, &message.call) {
             assert!(side.sent.contains(&message), "{name}: {message:?} no longer waits for {call:?}; nobody wakes it");
         }
     }
     if let Some((work, wait)) = deferred {
-        let ended = wait.calls.iter().filter(|c| has_outcome(&side.after, &work.message.root, &c.hash)).count();
+        let ended = wait.calls.iter().filter(|c| has_outcome(&side.after, &work.message.job_id, &c.hash)).count();
         let waits = after.iter().any(|(_, r)| r.message() == work.message);
         if ended >= wait.need as usize && !side.sent.contains(&work.message) {
-            assert!(waits && name == "stepwise", "{name}: {:?} need not wait, and nobody wakes it", work.message);
+            assert!(waits && name == "multi_step", "{name}: {:?} need not wait, and nobody wakes it", work.message);
         }
         for child in &wait.calls {
             let on_list = after.iter().any(|(call, r)| *call == child.hash && r.message() == work.message);
-            let ended = has_outcome(&side.after, &work.message.root, &child.hash);
+            let ended = has_outcome(&side.after, &work.message.job_id, &child.hash);
             assert!(on_list || ended, "{name}: {:?} is not registered with {:?}", work.message, child.hash);
             let sent = side.sent.iter().any(|m| m.call == child.hash);
             let queued = side.before.contains_key(&Key::pending_returns(&child.hash));
@@ -485,8 +502,8 @@ impl Drop for Witness {
     }
 }
 
-async fn compare(stepwise: Kind, fused: Kind, histories: usize, steps: usize) {
-    if !(stepwise.is_there() && fused.is_there()) {
+async fn compare(multi_step: Kind, transactional: Kind, histories: usize, steps: usize) {
+    if !(multi_step.is_there() && transactional.is_there()) {
         return;
     }
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
@@ -497,7 +514,7 @@ async fn compare(stepwise: Kind, fused: Kind, histories: usize, steps: usize) {
     };
     for seed in seeds {
         let mut witness = Witness { seed, history: None };
-        witness.history.insert(History::new(seed, stepwise, fused).await).play(steps).await;
+        witness.history.insert(History::new(seed, multi_step, transactional).await).play(steps).await;
     }
 }
 

@@ -14,16 +14,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use brrr_backends::redis::Options as RedisOptions;
+use brrr_backends::redis::RedisOptions;
 use brrr_backends::{Combined, Redis};
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::doctor::{Doctor, Look};
 use brrr_protocol::gate::Always;
-use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId};
 use brrr_protocol::options::Options;
 use brrr_protocol::outcome_cache::OutcomeCache;
-use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task, spawn_counter};
+use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task, message_counter};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 use brrr_protocol::step::{Limits, Site, step};
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
@@ -83,7 +83,7 @@ impl Handler for Ours {
                 options: Options::default(),
             })
             .collect();
-        if request.root.as_str().starts_with(FAILS) && calls.is_empty() {
+        if request.job_id.as_str().starts_with(FAILS) && calls.is_empty() {
             let failure = Failure::new(FailureKind::Error, "fib", "it fails in this job");
             return Ok((Ended::Failed { failure, retryable: false }, replay));
         }
@@ -179,14 +179,14 @@ impl Peer {
     }
 
     async fn send(&mut self, topic: &str, message: &Message) {
-        cmd("INCR").arg(spawn_counter(&message.root)).exec_async(&mut self.redis).await.unwrap();
+        cmd("INCR").arg(message_counter(&message.job_id)).exec_async(&mut self.redis).await.unwrap();
         cmd("RPUSH").arg(topic).arg(message.encode()).exec_async(&mut self.redis).await.unwrap();
     }
 
-    /// As a client: schedules a call, as a root that no record knows.
-    async fn schedule(&mut self, root: &Root, call: &Call) {
+    /// As a client: schedules a call, as a job_id that no record knows.
+    async fn schedule(&mut self, job_id: &JobId, call: &Call) {
         self.put(&call.hash, "call", &CallRecord::encode(&call.task, &call.payload)).await;
-        self.send(call.topic.as_str(), &Message { root: root.clone(), call: call.hash.clone() }).await;
+        self.send(call.topic.as_str(), &Message { job_id: job_id.clone(), call: call.hash.clone() }).await;
     }
 
     async fn work(mut self) {
@@ -219,7 +219,7 @@ impl Peer {
     }
 
     async fn register(&mut self, message: &Message, child: &Call) {
-        let me = Return { root: message.root.clone(), parent: message.call.clone(), topic: self.topic.into() };
+        let me = Return { job_id: message.job_id.clone(), parent: message.call.clone(), topic: self.topic.into() };
         loop {
             let found = self.get(&child.hash, "pending_returns").await;
             let mut pending = found.as_deref().map(|b| PendingReturns::decode(b).unwrap()).unwrap_or_default();
@@ -230,7 +230,7 @@ impl Peer {
             let added = pending.returns.insert(me.clone());
             if !added || self.swap(&child.hash, found.as_ref(), Some(&self.encode(&pending))).await {
                 if send {
-                    let message = Message { root: me.root.clone(), call: child.hash.clone() };
+                    let message = Message { job_id: me.job_id.clone(), call: child.hash.clone() };
                     self.send(child.topic.as_str(), &message).await;
                 }
                 return;
@@ -244,11 +244,11 @@ impl Peer {
             return pending.encode().to_vec();
         }
         let mut entries: Vec<&Return> = pending.returns.iter().collect();
-        let joined = |r: &Return| format!("1,{},{},{}", r.root, r.parent, r.topic).encode_utf16().collect::<Vec<_>>();
+        let joined = |r: &Return| format!("1,{},{},{}", r.job_id, r.parent, r.topic).encode_utf16().collect::<Vec<_>>();
         entries.sort_by_key(|r| joined(r));
         let text = |text: &str| format!("{}:{text}", text.len());
         let entry = |r: &&Return| {
-            format!("li1e{}{}{}e", text(r.root.as_str()), text(r.parent.as_str()), text(r.topic.as_str()))
+            format!("li1e{}{}{}e", text(r.job_id.as_str()), text(r.parent.as_str()), text(r.topic.as_str()))
         };
         let at = pending.scheduled_at.map(|at| format!("12:scheduled_ati{at}e")).unwrap_or_default();
         format!("d7:returnsl{}e{at}e", entries.iter().map(entry).collect::<String>()).into_bytes()
@@ -291,7 +291,7 @@ impl Fleet {
             name: name.clone(),
             store: Arc::new(table),
             queue: queue.clone(),
-            cache: queue,
+            counters: queue,
             events: None,
         });
         let connection = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
@@ -330,11 +330,12 @@ async fn as_parents_children_and_clients_of_ours() {
             topic: TOPICS[(n % 3) as usize].into(),
             options: Options::default(),
         };
-        let root = Root::from_random(fastrand::u128(..));
+        let job_id = JobId::from_random(fastrand::u128(..));
         let client = Client::new(fleet.backend.clone());
         if salt == "ours" {
-            client.schedule(&NewJob::new(root.clone(), call.clone()), 1_000).await.unwrap();
-            let outcome = tokio::time::timeout(Duration::from_secs(60), client.wait(&root, &call.hash, || 1_000)).await;
+            client.schedule(&NewJob::new(job_id.clone(), call.clone()), 1_000).await.unwrap();
+            let outcome =
+                tokio::time::timeout(Duration::from_secs(60), client.wait(&job_id, &call.hash, || 1_000)).await;
             let Ok(outcome) = outcome else {
                 fleet.check().await;
                 panic!("no outcome");
@@ -342,7 +343,7 @@ async fn as_parents_children_and_clients_of_ours() {
             assert_eq!(number(&outcome.unwrap().unwrap()), expected);
         } else {
             let mut peer = fleet.peer.clone();
-            peer.schedule(&root, &call).await;
+            peer.schedule(&job_id, &call).await;
             let value = until("the value", || async { peer.get(&call.hash, "value").await }).await;
             assert_eq!(number(&value), expected);
         }
@@ -370,10 +371,10 @@ async fn a_failure_that_a_peer_does_not_see_costs_a_handful_of_messages() {
         topic: TOPICS[(n % 3) as usize].into(),
         options: Options::default(),
     };
-    let (backend, root) = (fleet.backend.clone(), Root::from(format!("{FAILS}-in-this-one")));
-    let messages = || async { backend.cache().incr(&spawn_counter(&root), 0).await.unwrap() };
+    let (backend, job_id) = (fleet.backend.clone(), JobId::from(format!("{FAILS}-in-this-one")));
+    let messages = || async { backend.counters().incr(&message_counter(&job_id), 0).await.unwrap() };
     let mut peer = fleet.peer.clone();
-    peer.schedule(&root, &call(2)).await;
+    peer.schedule(&job_id, &call(2)).await;
     let doctor = Doctor::new(backend.clone());
     until("the parent is kept for a later value, and no repair would wake it", || async {
         let survey = doctor.survey(&Look { now: 1_000_000, older_than: Duration::ZERO }).await.unwrap();
@@ -384,7 +385,7 @@ async fn a_failure_that_a_peer_does_not_see_costs_a_handful_of_messages() {
     .await;
 
     // Another job computes the call, and the parent goes on.
-    let other = Root::from_random(fastrand::u128(..));
+    let other = JobId::from_random(fastrand::u128(..));
     Client::new(backend.clone()).schedule(&NewJob::new(other, call(0)), 1_000).await.unwrap();
     let value = until("the value", || async { peer.get(&hash(2, "unseen"), "value").await }).await;
     assert_eq!(number(&value), 1);

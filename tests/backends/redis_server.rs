@@ -7,11 +7,11 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_backends::{BackendConfig, Redis, redis::Options};
+use brrr_backends::{BackendConfig, Redis, redis::RedisOptions};
 use brrr_protocol::ErrorKind;
 use brrr_protocol::gc::{Collector, Plan};
 use brrr_protocol::model::{Call, Topic};
-use brrr_protocol::ports::{Backend, Cache, Key, NewJob, Outgoing, Queue, Store, Work, spawn_counter};
+use brrr_protocol::ports::{Backend, Counters, Key, NewJob, Outgoing, Queue, Store, Work, message_counter};
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
 use redis::aio::MultiplexedConnection;
@@ -35,7 +35,7 @@ async fn raw(server: &Server) -> MultiplexedConnection {
 }
 
 async fn refused(url: String) -> brrr_protocol::Error {
-    Redis::connect(Options::new(url)).await.err().expect("refused")
+    Redis::connect(RedisOptions::new(url)).await.err().expect("refused")
 }
 
 /// Everything that stands there.
@@ -48,8 +48,8 @@ async fn keys(raw: &mut MultiplexedConnection) -> Vec<String> {
 #[tokio::test]
 async fn topics_and_counters_are_the_peers() {
     let Some(server) = server(&[]) else { return };
-    let (redis, mut raw) = (Redis::connect(Options::new(url(&server))).await.unwrap(), raw(&server).await);
-    let message = Message { root: "r".into(), call: "c".into() };
+    let (redis, mut raw) = (Redis::connect(RedisOptions::new(url(&server))).await.unwrap(), raw(&server).await);
+    let message = Message { job_id: "r".into(), call: "c".into() };
     let topic = Topic::from("brrr-py-demo");
     // Ours, taken as a peer takes it.
     redis.send_many(&[Outgoing::now(&topic, &message)]).await.unwrap();
@@ -64,7 +64,7 @@ async fn topics_and_counters_are_the_peers() {
     let delivery = waiting.await.unwrap().pop().expect("a message");
     assert_eq!((delivery.body.as_str(), delivery.receives), ("li2e1:r1:ce", 1));
     redis.ack(&delivery.receipt).await.unwrap();
-    redis.incr(&spawn_counter(&"r".into()), 3).await.unwrap();
+    redis.incr(&message_counter(&"r".into()), 3).await.unwrap();
     assert_eq!(cmd("GET").arg("brrr_count/r").query_async::<u64>(&mut raw).await.unwrap(), 3);
     assert_eq!(keys(&mut raw).await, ["brrr:deliveries", "brrr_count/r"]);
 }
@@ -73,16 +73,17 @@ async fn topics_and_counters_are_the_peers() {
 #[tokio::test]
 async fn what_is_remembered_of_deliveries_is_forgotten() {
     let Some(server) = server(&[]) else { return };
-    let (redis, mut raw) = (Redis::connect(Options::new(url(&server))).await.unwrap(), raw(&server).await);
+    let (redis, mut raw) = (Redis::connect(RedisOptions::new(url(&server))).await.unwrap(), raw(&server).await);
     let topic = Topic::from("t");
-    redis.send_many(&[Outgoing::now(&topic, &Message { root: "r".into(), call: "c".into() })]).await.unwrap();
+    redis.send_many(&[Outgoing::now(&topic, &Message { job_id: "r".into(), call: "c".into() })]).await.unwrap();
     // The first return does not count as a delivery; the lease of the second one runs out.
-    let short =
-        Redis::connect(Options { lease: Duration::from_millis(50), ..Options::new(url(&server)) }).await.unwrap();
+    let short = Redis::connect(RedisOptions { lease: Duration::from_millis(50), ..RedisOptions::new(url(&server)) })
+        .await
+        .unwrap();
     short.receive(&topic, 1, Duration::from_secs(10)).await.unwrap();
     let again = redis.receive(&topic, 1, Duration::from_secs(10)).await.unwrap().pop().expect("it came back");
     assert_eq!(again.receives, 2);
-    redis.give_back(&again.receipt, Duration::ZERO).await.unwrap();
+    redis.nack(&again.receipt, Duration::ZERO).await.unwrap();
     let left = cmd("TTL").arg("brrr:receives:t").query_async::<i64>(&mut raw).await.unwrap();
     assert!((86_000..=86_400).contains(&left), "{left}");
 }
@@ -97,13 +98,13 @@ async fn namespaces_are_apart() {
     }
     for (n, fleet) in fleets.iter().enumerate() {
         fleet.store().put(&Key::value(&"c".into()), n.to_string().into()).await.unwrap();
-        fleet.cache().incr("n", n as u64).await.unwrap();
+        fleet.counters().incr("n", n as u64).await.unwrap();
         let body = n.to_string();
         fleet.queue().send_many(&[Outgoing { topic: "t".into(), body, delay: Duration::ZERO }]).await.unwrap();
     }
     for (n, fleet) in fleets.iter().enumerate() {
         let value = fleet.store().get(&Key::value(&"c".into())).await.unwrap().unwrap();
-        assert_eq!((value, fleet.cache().incr("n", 0).await.unwrap()), (n.to_string().into(), n as u64));
+        assert_eq!((value, fleet.counters().incr("n", 0).await.unwrap()), (n.to_string().into(), n as u64));
         let got = fleet.queue().receive(&"t".into(), 9, Duration::ZERO).await.unwrap();
         assert_eq!(got.iter().map(|d| d.body.clone()).collect::<Vec<_>>(), [n.to_string()]);
     }
@@ -191,7 +192,7 @@ async fn what_is_refused_says_why() {
         assert_eq!(error.kind, ErrorKind::Config, "{error}");
         assert!(error.to_string().contains("password") && !error.to_string().contains("wrong@"), "{error}");
     }
-    let redis = Redis::connect(Options::new(format!("redis://:right@127.0.0.1:{}", secret.port))).await.unwrap();
+    let redis = Redis::connect(RedisOptions::new(format!("redis://:right@127.0.0.1:{}", secret.port))).await.unwrap();
     let error = redis.check(&"brrr:leases".into(), Duration::ZERO).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Config, "{error}");
     redis.check(&"brrr".into(), Duration::ZERO).await.unwrap();
@@ -205,7 +206,7 @@ async fn what_is_refused_says_why() {
 #[tokio::test]
 async fn a_full_server_and_foreign_keys_are_named() {
     let Some(server) = server(&["--maxmemory", "4000000"]) else { return };
-    let (redis, mut raw) = (Redis::connect(Options::new(url(&server))).await.unwrap(), raw(&server).await);
+    let (redis, mut raw) = (Redis::connect(RedisOptions::new(url(&server))).await.unwrap(), raw(&server).await);
     cmd("SET").arg("brrr:call:c").arg("x").query_async::<Value>(&mut raw).await.unwrap();
     assert_eq!(redis.get(&Key::value(&"c".into())).await.unwrap(), None);
     let found = redis.get(&Key::call(&"c".into())).await.unwrap().expect("something");
@@ -224,7 +225,7 @@ async fn a_full_server_and_foreign_keys_are_named() {
     // Nor by a script, and what it would have done is not half done. Whatever buffers the server gives back meanwhile.
     cmd("CONFIG").arg("SET").arg("maxmemory").arg("1mb").query_async::<Value>(&mut raw).await.unwrap();
     let work = brrr_protocol::ports::Work {
-        message: Message { root: "r".into(), call: "late".into() },
+        message: Message { job_id: "r".into(), call: "late".into() },
         topic: "t".into(),
         receipt: None,
         ends_job: None,
@@ -251,7 +252,7 @@ async fn a_server_that_forgets_its_scripts_is_told_them_again() {
 #[tokio::test]
 async fn a_connection_that_was_cut_is_made_again() {
     let Some(server) = server(&[]) else { return };
-    let (redis, mut raw) = (Redis::connect(Options::new(url(&server))).await.unwrap(), raw(&server).await);
+    let (redis, mut raw) = (Redis::connect(RedisOptions::new(url(&server))).await.unwrap(), raw(&server).await);
     let key = Key::value(&"c".into());
     redis.put(&key, "1".into()).await.unwrap();
     redis.swap(&key, Some(&"1".into()), Some("2".into())).await.unwrap();
@@ -267,7 +268,7 @@ async fn a_connection_that_was_cut_is_made_again() {
 async fn who_may_not_script_works_step_by_step() {
     let Some(server) = server(&[]) else { return };
     let user = format!("redis://{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@127.0.0.1:{}", server.port);
-    let backend: Arc<dyn Backend> = Arc::new(Redis::connect(Options::new(user)).await.unwrap());
+    let backend: Arc<dyn Backend> = Arc::new(Redis::connect(RedisOptions::new(user)).await.unwrap());
     let mut raw = raw(&server).await;
     let worker = tokio::spawn(tree::work(backend.clone(), || ()));
     let job = tree::schedule(&backend, "fib/6/x").await;
@@ -287,7 +288,7 @@ async fn whatever_stands_in_a_topic_is_delivered() {
         let namespace = format!("n{place}");
         let url = format!("redis://{user}127.0.0.1:{}", server.port);
         let lease = Duration::from_millis(200);
-        let options = Options { namespace: namespace.clone(), lease, ..Options::new(url) };
+        let options = RedisOptions { namespace: namespace.clone(), lease, ..RedisOptions::new(url) };
         let (redis, topic) = (Redis::connect(options).await.unwrap(), Topic::from("t"));
         redis.send_many(&[Outgoing { topic: topic.clone(), body: "later".into(), delay: lease }]).await.unwrap();
         // As the keys of a namespace are named.
@@ -308,7 +309,7 @@ async fn whatever_stands_in_a_topic_is_delivered() {
             for delivery in redis.receive(&topic, 10, Duration::from_secs(10)).await.unwrap() {
                 // Each of them is left to its lease once: what is held is kept byte by byte.
                 if delivery.receives > 1 {
-                    redis.set_aside(&delivery, "no message").await.unwrap();
+                    redis.move_to_dlq(&delivery, "no message").await.unwrap();
                     bodies.push(delivery.body);
                 }
             }
@@ -355,7 +356,7 @@ async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
         after - std::mem::replace(&mut before, after)
     };
     let newest = backend.store().newest_jobs(None, 1).await.unwrap().expect("an order");
-    assert_eq!(newest[0].root.as_str(), format!("r{}", jobs - 1));
+    assert_eq!(newest[0].job_id.as_str(), format!("r{}", jobs - 1));
     costs[0] = cost().await;
     for (n, dry_run) in [(1, true), (2, false)] {
         let plan = Plan { now: 1_000_000, older_than: Duration::from_secs(1), dry_run };

@@ -7,7 +7,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_backends::{Redis, redis::Options as RedisOptions};
+use brrr_backends::{Redis, redis::RedisOptions};
 use brrr_protocol::model::{Call, CallHash};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, Outgoing, Place, Queue, Store, Swap, Work};
@@ -52,7 +52,7 @@ fn calls(stats: &str, name: &str) -> u64 {
 
 async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
     let work = Work {
-        message: Message { root: "root".into(), call: parent.into() },
+        message: Message { job_id: "root".into(), call: parent.into() },
         topic: "t".into(),
         receipt: None,
         ends_job: None,
@@ -68,7 +68,7 @@ async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
         RunRecord { first: 1, attempt: 1, total: 1, need: 1, sample: vec![child.into()], ..RunRecord::default() };
     let wait = Wait { calls: vec![call], need: 1 };
     let (run_before, run_after) = (None, &run_after);
-    let d = Deferral { work: &work, wait: &wait, run_before, run_after, now: 1_000_000, spawn_limit: u64::MAX };
+    let d = Deferral { work: &work, wait: &wait, run_before, run_after, now: 1_000_000, max_messages: u64::MAX };
     redis.defer(&d).await.unwrap()
 }
 
@@ -85,7 +85,7 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
     let pending = PendingReturns::decode(&bytes).unwrap();
     assert_eq!((pending.returns.len(), pending.scheduled_at), (parents, Some(1_000)));
     assert_eq!(pending.encode(), bytes);
-    let message = Message { root: "root".into(), call: "child".into() };
+    let message = Message { job_id: "root".into(), call: "child".into() };
     let work = Work { message, topic: "t".into(), receipt: None, ends_job: None };
     let start = std::time::Instant::now();
     redis.complete(&work, Bytes::new()).await.unwrap();
@@ -166,7 +166,7 @@ async fn what_many_do_at_once_is_one_command_each() {
     for delay in [Duration::ZERO, Duration::from_secs(3_600)] {
         redis.send_many(&some_messages(1)).await.unwrap();
         let delivery = redis.receive(&topic, 1, Duration::ZERO).await.unwrap().pop().unwrap();
-        redis.give_back(&delivery.receipt, delay).await.unwrap();
+        redis.nack(&delivery.receipt, delay).await.unwrap();
     }
     redis.swap(&Key::value(&"v".into()), None, None).await.unwrap();
     redis.put_if(&Key::value(&"v".into()), Bytes::new(), &Key::value(&"w".into())).await.unwrap();
@@ -185,9 +185,9 @@ async fn what_many_do_at_once_is_one_command_each() {
         let redis = redis.clone();
         tasks.push(tokio::spawn(async move {
             match number % 3 {
-                0 => redis.give_back(&delivery.receipt, Duration::ZERO).await.unwrap(),
-                1 => redis.give_back(&delivery.receipt, Duration::from_secs(3_600)).await.unwrap(),
-                _ => redis.set_aside(&delivery, "a reason").await.unwrap(),
+                0 => redis.nack(&delivery.receipt, Duration::ZERO).await.unwrap(),
+                1 => redis.nack(&delivery.receipt, Duration::from_secs(3_600)).await.unwrap(),
+                _ => redis.move_to_dlq(&delivery, "a reason").await.unwrap(),
             }
             let (key, other) = (Key::value(&"shared".into()), Key::value(&"other".into()));
             redis.swap(&key, Some(&Bytes::from_static(b"x")), Some(Bytes::from_static(b"y"))).await.unwrap();

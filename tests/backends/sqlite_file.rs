@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use brrr_backends::{Sqlite, open};
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Backend, Deferral, Key, Kind, NewJob, Outgoing, Swap, Work};
+use brrr_protocol::ports::{Backend, BackendParts as _, Deferral, Key, Kind, NewJob, Outgoing, Swap, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Wait;
 use brrr_protocol::wire::Message;
@@ -70,12 +70,12 @@ async fn what_was_written_is_there_again() {
         first.put_all(&["a", "b"]).await;
         let message = Outgoing { topic: "t".into(), body: "x".into(), delay: Duration::ZERO };
         first.queue().send_many(&[message]).await.unwrap();
-        first.cache().incr("n", 3).await.unwrap();
+        first.counters().incr("n", 3).await.unwrap();
     }
     let again = Sqlite::open(&path).unwrap();
     assert_eq!(again.store().get(&value("b")).await.unwrap(), Some(Bytes::from_static(b"b")));
     assert_eq!(again.queue().depth(&"t".into()).await.unwrap(), 1);
-    assert_eq!(again.cache().incr("n", 1).await.unwrap(), 4);
+    assert_eq!(again.counters().incr("n", 1).await.unwrap(), 4);
 }
 
 trait PutAll {
@@ -268,7 +268,7 @@ async fn two_handles_see_each_others_writes_at_once() {
         let outcome = reader.outcomes(&"r".into(), &["n".into()]).await.unwrap();
         assert_eq!(outcome, [Some(Ok(new.clone()))]);
         assert_eq!(reader.store().get(&key).await.unwrap(), Some(new.clone()));
-        assert_eq!(writer.cache().incr("count", 1).await.unwrap(), n as u64 + 1);
+        assert_eq!(writer.counters().incr("count", 1).await.unwrap(), n as u64 + 1);
         before = Some(new);
     }
 }
@@ -347,7 +347,7 @@ async fn a_transition_that_fails_hides_nothing() {
     // What the writing connection remembers.
     let found = backend.store().swap(&Key::call(&"c".into()), None, None).await.unwrap();
     assert!(matches!(found, Swap::Mismatch(Some(_))), "{found:?}");
-    let message = Message { root: "other".into(), call: "c".into() };
+    let message = Message { job_id: "other".into(), call: "c".into() };
     let work = Work { message, topic: "t".into(), receipt: None, ends_job: None };
     assert!(backend.load(&work).await.unwrap().call.is_some());
 }
@@ -457,7 +457,7 @@ async fn who_wants_no_file_to_be_made_is_told_that_there_is_none() {
     Sqlite::options().must_exist(true).open(&path).unwrap();
 }
 
-fn new_job(root: &str, call: &str) -> NewJob {
+fn new_job(job_id: &str, call: &str) -> NewJob {
     let call = brrr_protocol::model::Call {
         hash: call.into(),
         task: "t".into(),
@@ -465,7 +465,7 @@ fn new_job(root: &str, call: &str) -> NewJob {
         topic: "t".into(),
         options: brrr_protocol::options::Options::default(),
     };
-    NewJob::new(root.into(), call)
+    NewJob::new(job_id.into(), call)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -496,7 +496,7 @@ async fn bytes_of_shared_call(parents: usize) -> u64 {
     let reader = Connection::open(&path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM name").unwrap();
     let work = |call: &str| {
-        let message = Message { root: "root".into(), call: call.into() };
+        let message = Message { job_id: "root".into(), call: call.into() };
         Work { message, topic: "t".into(), receipt: None, ends_job: None }
     };
     let child = new_job("root", "child").call;
@@ -505,7 +505,7 @@ async fn bytes_of_shared_call(parents: usize) -> u64 {
     for n in 0..parents {
         let work = work(&format!("parent {n:057}"));
         let (run_before, run_after) = (None, &run);
-        let d = Deferral { work: &work, wait: &wait, run_before, run_after, now: 1_000_000, spawn_limit: u64::MAX };
+        let d = Deferral { work: &work, wait: &wait, run_before, run_after, now: 1_000_000, max_messages: u64::MAX };
         backend.defer(&d).await.unwrap();
     }
     backend.complete(&work("child"), Bytes::new()).await.unwrap();

@@ -85,7 +85,7 @@ async fn child() {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     let now = counter.load(Ordering::Relaxed);
                     counting
-                        .cache()
+                        .counters()
                         .incr(&format!("done by {}", std::process::id()), (now - told) as u64)
                         .await
                         .unwrap();
@@ -135,7 +135,7 @@ async fn two_processes_share_the_work() {
     for other in &others {
         let counter = format!("done by {}", other.0.id());
         let done = until("both have told", || async {
-            let done = here.cache().incr(&counter, 0).await.unwrap();
+            let done = here.counters().incr(&counter, 0).await.unwrap();
             (done > 0).then_some(done)
         })
         .await;

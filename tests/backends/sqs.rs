@@ -77,7 +77,7 @@ async fn what_sqs_redrives_is_delivered_as_come_too_often() {
     let got = queue.receive(&topic, 5, Duration::from_secs(5)).await.unwrap();
     assert_eq!((got.len(), &*got[0].body), (1, "poison"));
     assert!(got[0].receives > 20, "{}", got[0].receives);
-    queue.set_aside(&got[0], "too often").await.unwrap();
+    queue.move_to_dlq(&got[0], "too often").await.unwrap();
     assert_eq!(queue.dead_letters(&topic, 9).await.unwrap()[0].body, "poison");
     let left = client.get_queue_attributes().queue_url(&dead).attribute_names(QueueAttributeName::All).send().await;
     let left = left.unwrap().attributes.unwrap();
@@ -90,7 +90,7 @@ async fn batches_are_of_ten() {
     let Some(server) = shared() else { return };
     let (proxy, namespace) = (Proxy::start(server.port), namespace());
     queues(&namespace, LEASE, Arc::new(Memory::new())).await.create(&["t".into()]).await.unwrap();
-    let options = sqs::Options { prefix: "brrr-".into(), namespace, lease: LEASE };
+    let options = sqs::SqsOptions { prefix: "brrr-".into(), namespace, lease: LEASE };
     let queue = Sqs::new(options, &config(proxy.port).await, Arc::new(Memory::new())).unwrap();
     let topic = Topic::from("t");
     let messages: Vec<Outgoing> = (0..50).map(|n: u32| outgoing(&n.to_string())).collect();
@@ -143,7 +143,7 @@ async fn setup_makes_what_is_missing_and_leaves_what_is_there() {
 async fn what_sqs_can_not_have_is_refused() {
     let config = config(1).await;
     let new = |prefix: &str, lease| {
-        let options = sqs::Options { prefix: prefix.to_owned(), namespace: String::new(), lease };
+        let options = sqs::SqsOptions { prefix: prefix.to_owned(), namespace: String::new(), lease };
         Sqs::new(options, &config, Arc::new(Memory::new()))
     };
     let queue = new("brrr-", LEASE).unwrap();

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use brrr_backends::BackendConfig;
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, Ended, Handler, Key, NewJob, Request, Task, spawn_counter};
+use brrr_protocol::ports::{Backend, Ended, Handler, Key, NewJob, Request, Task, message_counter};
 use brrr_protocol::records::JobRecord;
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 use brrr_worker::topic_worker::StopReason;
@@ -102,8 +102,8 @@ async fn job<B: Opened>(open: &impl AsyncFn() -> B, slots: u32, task: &str, payl
         let client = Client::new(backend);
         costs.push(
             cost(async {
-                let (root, call) = schedule(&client, task, payload).await;
-                client.wait(&root, &call, now).await.expect("an outcome").expect("a value");
+                let (job_id, call) = schedule(&client, task, payload).await;
+                client.wait(&job_id, &call, now).await.expect("an outcome").expect("a value");
             })
             .await,
         );
@@ -123,8 +123,8 @@ async fn among_jobs<B: Opened>(open: &impl AsyncFn() -> B, n: u64) -> (Cost, Cos
     for i in 0..n {
         jobs.push(schedule(&client, "leaf", &i.to_string()).await);
     }
-    for (root, call) in jobs {
-        client.wait(&root, &call, now).await.expect("an outcome").expect("a value");
+    for (job_id, call) in jobs {
+        client.wait(&job_id, &call, now).await.expect("an outcome").expect("a value");
     }
     shutdown.begin(StopReason::Requested);
     worker.await.expect("no panic").expect("a clean end");
@@ -143,18 +143,18 @@ async fn among_jobs<B: Opened>(open: &impl AsyncFn() -> B, n: u64) -> (Cost, Cos
 /// Reads what `jobs --limit 50` reads: 51 jobs, to know whether there are more, and for each of 50 its call and its messages.
 async fn list(backend: &dyn Backend, client: &Client) {
     let newest = backend.store().newest_jobs(None, 51).await.expect("an answer").expect("an index of jobs");
-    let keys: Vec<Key> = newest.iter().map(|job| Key::job(&job.root)).collect();
+    let keys: Vec<Key> = newest.iter().map(|job| Key::job(&job.job_id)).collect();
     let records = backend.store().get_many(&keys).await.expect("records");
     assert_eq!(records.len(), 51);
     for (job, record) in newest.iter().zip(records).take(50) {
         let record = JobRecord::decode(&record.expect("a record")).expect("a job");
-        let job_now = client.as_it_is(&job.root, record, now()).await.expect("a job");
+        let job_now = client.as_it_is(&job.job_id, record, now()).await.expect("a job");
         backend.store().get(&Key::call(&job_now.call)).await.expect("an answer").expect("a call");
-        backend.cache().incr(&spawn_counter(&job.root), 0).await.expect("a count");
+        backend.counters().incr(&message_counter(&job.job_id), 0).await.expect("a count");
     }
 }
 
-async fn schedule(client: &Client, task: &str, payload: &str) -> (Root, CallHash) {
+async fn schedule(client: &Client, task: &str, payload: &str) -> (JobId, CallHash) {
     let hash = CallHash::derive(task, payload.as_bytes());
     let call = Call {
         hash: hash.clone(),
@@ -163,9 +163,9 @@ async fn schedule(client: &Client, task: &str, payload: &str) -> (Root, CallHash
         topic: trees::TOPIC.into(),
         options: Options::default(),
     };
-    let root = Root::from_random(fastrand::u128(..));
-    client.schedule(&NewJob::new(root.clone(), call), now()).await.expect("accepted");
-    (root, hash)
+    let job_id = JobId::from_random(fastrand::u128(..));
+    client.schedule(&NewJob::new(job_id.clone(), call), now()).await.expect("accepted");
+    (job_id, hash)
 }
 
 /// The tasks: `pair n` calls the two pairs before it, `all "task n"` calls a task n times, each `parent` calls the same

@@ -81,13 +81,13 @@ impl Bench {
     }
 
     async fn run(&self, call: &Call, memory: Option<u64>) -> (Ended, Replay) {
-        let message = Message { root: "r".into(), call: "c".into() };
+        let message = Message { job_id: "r".into(), call: "c".into() };
         let work = Work { message, topic: "bench".into(), receipt: None, ends_job: None };
         let request = Request {
             task: call.task.into(),
             payload: call.payload.clone().into(),
             call: "c".into(),
-            root: "r".into(),
+            job_id: "r".into(),
             topic: "bench".into(),
             attempt: 1,
             first_run: now(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::codec::python;
-use brrr_protocol::model::{Call, Root};
+use brrr_protocol::model::{Call, JobId};
 use brrr_protocol::ports::{Backend, Ended, Handler, Loaded, NewJob, Request, Work};
 use brrr_protocol::replay::Replay;
 use brrr_protocol::step::Limits;
@@ -55,13 +55,13 @@ pub async fn floor(guest: &Path) {
     let handler = handler(guest).await;
     let backend: Arc<dyn Backend> = Arc::new(brrr_backends::Memory::new());
     let call = call("noop", &json!({}));
-    let message = Message { root: "r".into(), call: call.hash.clone() };
+    let message = Message { job_id: "r".into(), call: call.hash.clone() };
     let work = Work { message, topic: call.topic.clone(), receipt: None, ends_job: None };
     let request = Request {
         task: call.task,
         payload: call.payload,
         call: call.hash,
-        root: "r".into(),
+        job_id: "r".into(),
         topic: call.topic,
         attempt: 1,
         first_run: now(),
@@ -119,11 +119,11 @@ pub async fn measure<B: Opened>(guest: &Path, name: &str, jobs: &[Job], runs: us
                 arguments["salt"] = json!(format!("s{run}"));
             }
             let client = Client::new(backend.clone());
-            let (root, call) = (Root::from("r"), call(task, &arguments));
+            let (job_id, call) = (JobId::from("r"), call(task, &arguments));
             costs.push(
                 cost(async {
-                    client.schedule(&NewJob::new(root.clone(), call.clone()), now()).await.expect("accepted");
-                    client.wait(&root, &call.hash, now).await.expect("an outcome").expect("a value");
+                    client.schedule(&NewJob::new(job_id.clone(), call.clone()), now()).await.expect("accepted");
+                    client.wait(&job_id, &call.hash, now).await.expect("an outcome").expect("a value");
                 })
                 .await,
             );

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use brrr_protocol::client::Client;
-use brrr_protocol::model::Root;
+use brrr_protocol::model::JobId;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
@@ -114,7 +114,8 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
     // At rest: the clients have their answers, every job is over, nothing is queued.
     // What a command began that was killed is nobody's to wait for; where a job is not scheduled in one step it may have no
     // message, and then it is for `doctor`.
-    let is_known = |root: &Root| clients.open.lock().expect("no panic").contains_key(root) || clients.has_ended(root);
+    let is_known =
+        |job_id: &JobId| clients.open.lock().expect("no panic").contains_key(job_id) || clients.has_ended(job_id);
     let mut orphans = 0;
     let restless = loop {
         if !clients_ended {
@@ -150,10 +151,10 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
     if orphans as u64 > unknown {
         clients.complain(format!("{orphans} jobs of commands are open, and only {unknown} commands did not end"));
     }
-    for root in restless.iter().take(20) {
-        let tree = brrr(&folder, &rest.ports).args(["job", root.as_str()]).output().expect("the binary");
-        let shape = clients.open.lock().expect("no panic").get(root).map(|(shape, _)| *shape);
-        clients.complain(format!("job {root} ({shape:?}) is open:\n{}", String::from_utf8_lossy(&tree.stdout)));
+    for job_id in restless.iter().take(20) {
+        let tree = brrr(&folder, &rest.ports).args(["job", job_id.as_str()]).output().expect("the binary");
+        let shape = clients.open.lock().expect("no panic").get(job_id).map(|(shape, _)| *shape);
+        clients.complain(format!("job {job_id} ({shape:?}) is open:\n{}", String::from_utf8_lossy(&tree.stdout)));
     }
     for worker in &mut workers {
         if let Some(status) = worker.finish().filter(|status| !status.success()) {
@@ -190,8 +191,8 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
     }
     let (_, jobs_in_store) = rest.jobs().await;
     let slowest = clients.slowest.lock().expect("no panic").clone();
-    if let Some(root) = slowest.root.filter(|_| slowest.took > SLOW) {
-        let tree = brrr(&folder, &rest.ports).args(["job", root.as_str()]).output().expect("the binary");
+    if let Some(job_id) = slowest.job_id.filter(|_| slowest.took > SLOW) {
+        let tree = brrr(&folder, &rest.ports).args(["job", job_id.as_str()]).output().expect("the binary");
         println!("what took so long:\n{}", String::from_utf8_lossy(&tree.stdout));
     }
     let ways = workers.iter().map(|worker| &worker.way).chain([&way]);

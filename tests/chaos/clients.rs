@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use brrr_protocol::client::{Cancelled, Client, Retried};
-use brrr_protocol::model::{CallHash, FailureKind, Millis, Outcome, Root};
+use brrr_protocol::model::{CallHash, FailureKind, JobId, Millis, Outcome};
 use brrr_protocol::ports::NewJob;
 use brrr_protocol::records::JobState;
 use brrr_protocol::{Error, Result};
@@ -39,8 +39,8 @@ pub struct Clients {
     seed: u64,
     pub stopping: AtomicBool,
     /// Jobs that have not ended yet.
-    pub open: Mutex<BTreeMap<Root, (&'static str, Instant)>>,
-    pub ended: Mutex<HashMap<Root, Accepted>>,
+    pub open: Mutex<BTreeMap<JobId, (&'static str, Instant)>>,
+    pub ended: Mutex<HashMap<JobId, Accepted>>,
     pub wrong: Mutex<Vec<String>>,
     pub counts: Counts,
     /// The job that took longest.
@@ -51,7 +51,7 @@ pub struct Clients {
 pub struct Slowest {
     pub took: Duration,
     pub shape: &'static str,
-    pub root: Option<Root>,
+    pub job_id: Option<JobId>,
 }
 
 #[derive(Default)]
@@ -105,8 +105,8 @@ impl Clients {
         })
     }
 
-    pub fn has_ended(&self, root: &Root) -> bool {
-        self.ended.lock().expect("no panic").contains_key(root)
+    pub fn has_ended(&self, job_id: &JobId) -> bool {
+        self.ended.lock().expect("no panic").contains_key(job_id)
     }
 
     pub fn complain(&self, what: String) {
@@ -141,31 +141,31 @@ impl Clients {
     }
 
     /// A job to its end.
-    async fn plain(&self, shape: &Shape) -> Result<Root> {
-        let (root, call) = self.submit(shape, 0).await?;
-        let outcome = self.settle(&root, &call, shape).await?;
-        self.check(&root, shape, shape.is_met_by(&outcome), &outcome);
-        Ok(root)
+    async fn plain(&self, shape: &Shape) -> Result<JobId> {
+        let (job_id, call) = self.submit(shape, 0).await?;
+        let outcome = self.settle(&job_id, &call, shape).await?;
+        self.check(&job_id, shape, shape.is_met_by(&outcome), &outcome);
+        Ok(job_id)
     }
 
     async fn cancelled(&self, rng: &mut Rng, salt: &str) -> Result<()> {
         let shape = if rng.bool() { shapes::sleeper(20.0) } else { some(rng, salt) };
-        let (root, call) = self.submit(&shape, 0).await?;
+        let (job_id, call) = self.submit(&shape, 0).await?;
         tokio::time::sleep(Duration::from_millis(rng.u64(0..400))).await;
-        self.cancel(&root, &call, &shape).await
+        self.cancel(&job_id, &call, &shape).await
     }
 
-    async fn cancel(&self, root: &Root, call: &CallHash, shape: &Shape) -> Result<()> {
+    async fn cancel(&self, job_id: &JobId, call: &CallHash, shape: &Shape) -> Result<()> {
         count(&self.counts.cancels);
-        let cancelled = self.persist(|| self.client.cancel(root, now())).await?;
-        let outcome = self.settle(root, call, shape).await?;
+        let cancelled = self.persist(|| self.client.cancel(job_id, now())).await?;
+        let outcome = self.settle(job_id, call, shape).await?;
         // A repeated one may find what the first did.
         let is_fine = match cancelled {
             Cancelled::Done | Cancelled::Already(JobState::Cancelled) => is(&outcome, &FailureKind::Cancelled),
             Cancelled::Already(_) => shape.is_met_by(&outcome),
             Cancelled::Unknown => false,
         };
-        self.check(root, shape, is_fine, &outcome);
+        self.check(job_id, shape, is_fine, &outcome);
         Ok(())
     }
 
@@ -192,9 +192,9 @@ impl Clients {
         count(&self.counts.deadlines);
         let shape = if rng.bool() { shapes::sleeper(20.0) } else { some(rng, salt) };
         // Short: the message that ends it stays queued until then.
-        let (root, call) = self.submit(&shape, now() + rng.u64(300..4_000)).await?;
-        let outcome = self.settle(&root, &call, &shape).await?;
-        self.check(&root, &shape, shape.is_met_by(&outcome) || is(&outcome, &FailureKind::Timeout), &outcome);
+        let (job_id, call) = self.submit(&shape, now() + rng.u64(300..4_000)).await?;
+        let outcome = self.settle(&job_id, &call, &shape).await?;
+        self.check(&job_id, &shape, shape.is_met_by(&outcome) || is(&outcome, &FailureKind::Timeout), &outcome);
         Ok(())
     }
 
@@ -202,13 +202,13 @@ impl Clients {
     async fn retried(&self, rng: &mut Rng, salt: &str) -> Result<()> {
         count(&self.counts.retries);
         let shape = shapes::tree(rng.u64(6..10), salt);
-        let (root, call) = self.submit(&shape, 0).await?;
+        let (job_id, call) = self.submit(&shape, 0).await?;
         tokio::time::sleep(Duration::from_millis(rng.u64(0..300))).await;
-        self.cancel(&root, &call, &shape).await?;
+        self.cancel(&job_id, &call, &shape).await?;
         let new = self.begin(&shape);
-        let retried = self.persist(|| self.client.retry(&root, new.clone(), now())).await?;
+        let retried = self.persist(|| self.client.retry(&job_id, new.clone(), now())).await?;
         if !matches!(retried, Retried::As(..)) {
-            self.complain(format!("retry of {root} as {new}: {retried:?}"));
+            self.complain(format!("retry of {job_id} as {new}: {retried:?}"));
             return Ok(());
         }
         let outcome = self.settle(&new, &call, &shape).await?;
@@ -256,34 +256,34 @@ impl Clients {
         Ok(())
     }
 
-    fn begin(&self, shape: &Shape) -> Root {
-        let root = Root::from_random(fastrand::u128(..));
-        self.open.lock().expect("no panic").insert(root.clone(), (shape.name, Instant::now()));
-        root
+    fn begin(&self, shape: &Shape) -> JobId {
+        let job_id = JobId::from_random(fastrand::u128(..));
+        self.open.lock().expect("no panic").insert(job_id.clone(), (shape.name, Instant::now()));
+        job_id
     }
 
-    /// Schedules until that was answered, under one root.
-    async fn submit(&self, shape: &Shape, deadline: Millis) -> Result<(Root, CallHash)> {
-        let root = self.begin(shape);
-        let call = shape.call(&root);
+    /// Schedules until that was answered, under one job_id.
+    async fn submit(&self, shape: &Shape, deadline: Millis) -> Result<(JobId, CallHash)> {
+        let job_id = self.begin(shape);
+        let call = shape.call(&job_id);
         let hash = call.hash.clone();
-        let job = NewJob { deadline, ..NewJob::new(root.clone(), call) };
+        let job = NewJob { deadline, ..NewJob::new(job_id.clone(), call) };
         self.persist(|| self.client.schedule(&job, now())).await?;
-        Ok((root, hash))
+        Ok((job_id, hash))
     }
 
-    async fn settle(&self, root: &Root, call: &CallHash, shape: &Shape) -> Result<Outcome> {
-        let outcome = self.persist(|| self.client.wait(root, call, now)).await?;
+    async fn settle(&self, job_id: &JobId, call: &CallHash, shape: &Shape) -> Result<Outcome> {
+        let outcome = self.persist(|| self.client.wait(job_id, call, now)).await?;
         let accepted = Accepted { call: call.clone(), shape: shape.name, digest: digest(&outcome) };
-        let begun = self.open.lock().expect("no panic").remove(root);
+        let begun = self.open.lock().expect("no panic").remove(job_id);
         let took = begun.map_or(Duration::ZERO, |(_, at)| at.elapsed());
         let mut slowest = self.slowest.lock().expect("no panic");
         if took > slowest.took {
-            *slowest = Slowest { took, shape: shape.name, root: Some(root.clone()) };
+            *slowest = Slowest { took, shape: shape.name, job_id: Some(job_id.clone()) };
         }
         drop(slowest);
         self.counts.calls.fetch_add(shape.calls, Ordering::Relaxed);
-        self.ended.lock().expect("no panic").insert(root.clone(), accepted);
+        self.ended.lock().expect("no panic").insert(job_id.clone(), accepted);
         Ok(outcome)
     }
 
@@ -305,14 +305,14 @@ impl Clients {
 
     /// A message that was delivered ten times and never settled is taken for one that kills its workers: so that can happen
     /// to any that is in work as long as workers live here. It is an end, and recorded; `chaos` bounds how many there are.
-    fn check(&self, root: &Root, shape: &Shape, is_fine: bool, outcome: &Outcome) {
+    fn check(&self, job_id: &JobId, shape: &Shape, is_fine: bool, outcome: &Outcome) {
         if is(outcome, &FailureKind::DeadLetter) {
             count(&self.counts.dead);
         } else if !is_fine {
             let got = outcome.as_ref().map(|value| String::from_utf8_lossy(value));
             let (task, arguments) = (shape.task, &shape.arguments);
             self.complain(format!(
-                "job {root}, {} ({task} {arguments}): {:?}, and not {got:?}",
+                "job {job_id}, {} ({task} {arguments}): {:?}, and not {got:?}",
                 shape.name, shape.expected
             ));
         }

@@ -34,7 +34,7 @@ pub fn brrr(folder: &Path, ports: &Ports) -> Command {
             command.env_remove(name);
         }
     }
-    // Compiled once, and not into the user's cache.
+    // Compiled once, and not into the user's counters.
     command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command.env_remove("RUST_BACKTRACE").envs(ports.environment());
     command
@@ -87,7 +87,7 @@ impl Worker {
         let mut command = brrr(&self.folder, &self.way.ports());
         command.arg("run").args(guests()).args(["--lease", &self.lease, "--events", "-"]);
         // Nothing may be lost that would have to be found.
-        command.args(["--redrive", "off"]);
+        command.args(["--repair-interval", "off"]);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("a worker");
         let (events, ledger) = (child.stdout.take().expect("stdout"), self.ledger.clone());
         self.process = Some((child, std::thread::spawn(move || ledger.read(events))));

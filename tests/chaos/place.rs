@@ -196,7 +196,7 @@ impl Ports {
                     name,
                     store: store.clone(),
                     queue: Arc::new(queue),
-                    cache: store,
+                    counters: store,
                     events: None,
                 }))
             }
@@ -212,9 +212,10 @@ impl Ports {
             let loader = aws::loader().region("us-east-1").profile_files(files.clone()).profile_name("default");
             loader.endpoint_url(format!("http://127.0.0.1:{port}")).load()
         };
-        let options = dynamodb::Options { table: NAME.to_owned(), namespace: String::new() };
+        let options = dynamodb::DynamoDbOptions { table: NAME.to_owned(), namespace: String::new() };
         let table = Arc::new(DynamoDb::new(options, &config(self.ports[0]).await).expect("a table's client"));
-        let options = sqs::Options { prefix: format!("{NAME}-"), namespace: String::new(), lease: self.kind.lease() };
+        let options =
+            sqs::SqsOptions { prefix: format!("{NAME}-"), namespace: String::new(), lease: self.kind.lease() };
         let queue = Sqs::new(options, &config(self.ports[1]).await, table.clone()).expect("a queue's client");
         (table, queue)
     }

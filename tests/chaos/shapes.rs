@@ -1,7 +1,7 @@
 //! Jobs of mixed shape, of tasks of the Rust guests, each with what must come of it. No two share a call unless they mean to.
 
 use brrr_protocol::codec::python;
-use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Outcome, Root};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId, Outcome};
 use brrr_protocol::options::Options;
 use fastrand::Rng;
 use serde_json::{Map, Value, json};
@@ -43,11 +43,11 @@ impl Shape {
         Self { expected: Expected::Failure(kind), ..self }
     }
 
-    /// The call as the job `root` makes it.
-    pub fn call(&self, root: &Root) -> Call {
+    /// The call as the job `job_id` makes it.
+    pub fn call(&self, job_id: &JobId) -> Call {
         let hash = CallHash::from(python::call_hash(self.task, &self.arguments));
         Call {
-            hash: if self.fresh { CallHash::derive(root.as_str(), hash.as_str().as_bytes()) } else { hash },
+            hash: if self.fresh { CallHash::derive(job_id.as_str(), hash.as_str().as_bytes()) } else { hash },
             task: self.task.to_owned(),
             payload: python::payload(&self.arguments).into(),
             topic: TOPIC.into(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use brrr_protocol::client::Client;
-use brrr_protocol::model::Root;
+use brrr_protocol::model::JobId;
 use brrr_protocol::ports::NewJob;
 use fastrand::Rng;
 use serde_json::json;
@@ -131,11 +131,11 @@ async fn fill(client: &Client) {
 }
 
 async fn settle(client: &Client, shape: Shape) {
-    let root = Root::from_random(fastrand::u128(..));
-    let call = shape.call(&root);
+    let job_id = JobId::from_random(fastrand::u128(..));
+    let call = shape.call(&job_id);
     let hash = call.hash.clone();
-    client.schedule(&NewJob::new(root.clone(), call), now()).await.expect("accepted");
-    let outcome = client.wait(&root, &hash, now).await.expect("an outcome");
+    client.schedule(&NewJob::new(job_id.clone(), call), now()).await.expect("accepted");
+    let outcome = client.wait(&job_id, &hash, now).await.expect("an outcome");
     assert!(shape.is_met_by(&outcome), "{shape:?}: {outcome:?}");
 }
 

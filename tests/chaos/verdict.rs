@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::listing::Listing;
-use brrr_protocol::model::{Root, Topic};
+use brrr_protocol::model::{JobId, Topic};
 use brrr_protocol::ports::{Backend, Key, Kind as RecordKind};
 use brrr_protocol::records::JobRecord;
 use brrr_protocol::wire::PendingReturns;
@@ -34,7 +34,7 @@ impl Rest {
     }
 
     /// Jobs that are not over, and how many there are in all.
-    pub async fn jobs(&self) -> (Vec<Root>, usize) {
+    pub async fn jobs(&self) -> (Vec<JobId>, usize) {
         let ids = self.all(&RecordKind::Job).await;
         let (mut open, all) = (Vec::new(), ids.len());
         for page in ids.chunks(100) {
@@ -43,7 +43,7 @@ impl Rest {
             for (id, record) in page.iter().zip(records) {
                 let job = JobRecord::decode(&record.expect("a job that was listed")).expect("a job record");
                 if !job.is_over() {
-                    open.push(Root::from(id.clone()));
+                    open.push(JobId::from(id.clone()));
                 }
             }
         }
@@ -61,14 +61,14 @@ impl Rest {
     }
 
     /// Accepted jobs whose outcome is not what it was, or is gone.
-    pub async fn replaced(&self, accepted: &HashMap<Root, Accepted>) -> Vec<String> {
+    pub async fn replaced(&self, accepted: &HashMap<JobId, Accepted>) -> Vec<String> {
         let client = Client::new(self.backend.clone());
-        let looks = stream::iter(accepted).map(|(root, job)| {
+        let looks = stream::iter(accepted).map(|(job_id, job)| {
             let client = &client;
             async move {
-                let found = client.outcome(root, &job.call).await.expect("an outcome can be read");
+                let found = client.outcome(job_id, &job.call).await.expect("an outcome can be read");
                 (found.as_ref().map(digest) != Some(job.digest))
-                    .then(|| format!("job {root} ({}): its outcome is another one now: {found:?}", job.shape))
+                    .then(|| format!("job {job_id} ({}): its outcome is another one now: {found:?}", job.shape))
             }
         });
         looks.buffer_unordered(AT_ONCE).filter_map(async |complaint| complaint).collect().await
@@ -82,7 +82,7 @@ impl Rest {
             let key = Key::new(&id, RecordKind::PendingReturns);
             let Some(bytes) = self.backend.store().get(&key).await.expect("registrations") else { continue };
             for entry in PendingReturns::decode(&bytes).expect("registrations").returns {
-                let job = client.job(&entry.root).await.expect("a job");
+                let job = client.job(&entry.job_id).await.expect("a job");
                 if job.is_some_and(|job| job.is_over()) {
                     over += 1;
                 } else {

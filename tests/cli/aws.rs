@@ -41,7 +41,7 @@ fn a_job_survives_its_worker(env: &Env) {
     assert_eq!(answer, "34\n");
     let flaky = env.run(["call", "flaky", "{\"until\": 2}"]);
     assert_eq!(flaky.ok(), "{\"attempt\":2}");
-    let aside = env.run(["dead", "list"]);
+    let aside = env.run(["dlq", "list"]);
     assert!(!aside.stdout.contains("fib"), "{aside:?}");
     second.stop().ok();
 }

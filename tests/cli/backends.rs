@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::harness::{Env, guest, is_root, skip};
 
-/// Anybody but root.
+/// Anybody but job_id.
 const NOBODY: u32 = 65534;
 
 #[test]
@@ -67,7 +67,7 @@ fn a_read_only_file() {
     mode(".brrr/state.db", 0o444);
     mode(".brrr", 0o555);
     if is_root() {
-        // To root nothing is read-only.
+        // To job_id nothing is read-only.
         env.become_user(NOBODY);
     }
     env.run(["call", "fib"]).refused(23, &["state.db", "may not write"]);
@@ -129,8 +129,8 @@ fn who_only_looks_makes_nothing() {
         &["jobs"],
         &["job", "x"],
         &["read", "fib"],
-        &["dead", "list"],
-        &["dead", "show", "x"],
+        &["dlq", "list"],
+        &["dlq", "show", "x"],
         &["doctor"],
         &["doctor", "--fix"],
         &["events"],
@@ -175,7 +175,7 @@ fn files_are_for_their_owner_alone() {
         let others = env.run(["jobs"]);
         assert!(others.code != Some(0) && !others.stdout.contains("fib"), "{others:#?}");
     } else {
-        skip("only root can look as somebody else");
+        skip("only job_id can look as somebody else");
     }
     worker.stop().ok();
 }

@@ -139,8 +139,8 @@ fn dead_letters_are_those_of_the_files_topic_and_backend() {
     let env = Env::new();
     env.write("brrr.toml", "topic = \"one\"\nbackend = \"sqlite:here.db\"\n");
     without_topic(&env, &["schedule", "fib"]).end().ok();
-    without_topic(&env, &["dead", "list"]).end().ok();
-    without_topic(&env, &["dead", "show", "7"]).end().refused(40, &["one"]);
+    without_topic(&env, &["dlq", "list"]).end().ok();
+    without_topic(&env, &["dlq", "show", "7"]).end().refused(40, &["one"]);
     assert!(env.path("here.db").exists() && !env.path(".brrr").exists());
 }
 
@@ -178,7 +178,7 @@ fn config_says_what_is_in_force_and_from_where() {
         [tasks.blend]\nmax-retries = 3\n";
     env.write("brrr.toml", file);
     let mut command = env.command(["config", "run", "--memory", "1MiB"]);
-    command.env("BRRR_DRAIN", "7s");
+    command.env("BRRR_SHUTDOWN_TIMEOUT", "7s");
     let ended = Running::start(command).end();
     let rows = rows(ended.ok());
     for row in [
@@ -188,7 +188,7 @@ fn config_says_what_is_in_force_and_from_where() {
         "timeout 1m brrr.toml, line 5",
         "max-running 3 brrr.toml, line 6",
         "memory 1MiB flag",
-        "drain 7s BRRR_DRAIN",
+        "drain 7s BRRR_SHUTDOWN_TIMEOUT",
         "max-result 16MiB default",
         "app.wasm allow-http example.com, env TOKEN=…",
         "blend max-retries=3",

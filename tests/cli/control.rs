@@ -70,7 +70,7 @@ fn flags_of_the_job_go_before_what_a_task_says_of_itself() {
     assert!(ended.code == Some(30) && !ended.stderr.contains("attempts"), "{ended:#?}");
     let ended = env.run(["call", "always_fails", "--max-retries", "4", "--retry-delay", "1ms", "--fresh"]);
     assert!(ended.stderr.contains("after 5 attempts"), "{ended:#?}");
-    let ended = env.run(["call", "fan_out", "{\"n\": 20}", "--spawn-limit", "10"]);
+    let ended = env.run(["call", "fan_out", "{\"n\": 20}", "--max-messages", "10"]);
     assert_eq!(ended.code, Some(30), "{ended:#?}");
     assert!(ended.stderr.contains("its limit of 10 messages"), "{ended:#?}");
 }
@@ -301,13 +301,13 @@ fn a_damaged_record_blocks_no_command() {
         let job = job(&env, &met);
         if job["state"] == "failed" { Ok(()) } else { Err(job.to_string()) }
     });
-    let dead = env.run(["dead", "list", "--output", "json"]).json();
+    let dead = env.run(["dlq", "list", "--output", "json"]).json();
     let of_met = |letter: &Value| letter["job"] == met.as_str();
-    assert!(dead["dead"].as_array().expect("a list").iter().any(of_met), "{dead}");
-    let sent = env.run(["dead", "send", "--all", "--output", "json"]);
+    assert!(dead["dead-letters"].as_array().expect("a list").iter().any(of_met), "{dead}");
+    let sent = env.run(["dlq", "send", "--all", "--output", "json"]);
     // The cancelled job's message was set aside too.
     assert_eq!((sent.code, sent.json()), (Some(42), json!({"sent": [], "refused": 2})), "{sent:#?}");
-    assert_eq!(env.run(["dead", "drop", "--all"]).code, Some(0));
+    assert_eq!(env.run(["dlq", "drop", "--all"]).code, Some(0));
     eventually("the other job is done", || match job(&env, &other)["state"].as_str() {
         Some("completed") => Ok(()),
         state => Err(format!("{state:?}")),

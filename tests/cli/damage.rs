@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::control::{job, schedule};
-use crate::dead::{id, lists};
+use crate::dlq::{id, lists};
 use crate::harness::{Env, block_on, eventually};
 
 fn damage(env: &Env, key: &Key, bytes: &'static [u8]) {
@@ -43,7 +43,7 @@ fn a_damaged_job_is_named_and_hides_no_others() {
     let forgotten = env.run(["forget", "fib", "{\"n\": 3}"]);
     assert_eq!(forgotten.code, Some(0), "{forgotten:#?}");
     // The call has nothing to do with the damage: as a new job it goes on.
-    let sent = env.run(["dead", "send", &id(&letter), "--output", "json"]);
+    let sent = env.run(["dlq", "send", &id(&letter), "--output", "json"]);
     assert_eq!(sent.code, Some(0), "{sent:#?}");
     let again = sent.json()["sent"][0]["job"].as_str().expect("a new job").to_owned();
     eventually("it ends", || {
@@ -52,19 +52,19 @@ fn a_damaged_job_is_named_and_hides_no_others() {
     });
     let ended = worker.stop();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
-    assert!(ended.stderr.contains(&name) && ended.stderr.contains("brrr-host dead list"), "{ended:#?}");
+    assert!(ended.stderr.contains(&name) && ended.stderr.contains("brrr-host dlq list"), "{ended:#?}");
 }
 
 #[test]
 fn what_a_newer_version_wrote_is_not_touched() {
     let env = Env::new();
-    let root = schedule(&env, &["fib", "{\"n\": 5}"]);
-    let call = job(&env, &root)["call"].as_str().expect("a call").to_owned();
-    let key = Key::job(&root.as_str().into());
+    let job_id = schedule(&env, &["fib", "{\"n\": 5}"]);
+    let call = job(&env, &job_id)["call"].as_str().expect("a call").to_owned();
+    let key = Key::job(&job_id.as_str().into());
     damage(&env, &key, b"d3:new1:x1:vi2ee");
     damage(&env, &Key::latest(&call.as_str().into()), b"d1:vi2ee");
     for (command, name) in [("job", "(job of "), ("cancel", "(job of ")] {
-        let refused = env.run([command, &root]);
+        let refused = env.run([command, &job_id]);
         assert_eq!(refused.code, Some(24), "{command}: {refused:#?}");
         assert!(refused.stderr.contains(name) && refused.stderr.contains("its version is 2"), "{refused:#?}");
     }

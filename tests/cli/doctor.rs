@@ -31,13 +31,13 @@ fn a_lost_message_is_found_and_sent_again() {
         (all_well.ok(), &*all_well.stderr),
         ("", "0 running jobs, 0 calls that somebody waits for, 0 messages: 0 stuck, 0 repaired\n")
     );
-    let root = schedule(&env, &["fib", "{\"n\": 3}"]);
+    let job_id = schedule(&env, &["fib", "{\"n\": 3}"]);
     assert_eq!(doctor(&env, &[]).0, Some(0), "it is queued");
     lose_message(&env);
     assert_eq!(env.run(["doctor"]).code, Some(0), "it is not old yet");
     let (code, found) = doctor(&env, &[]);
     assert_eq!((code, &found["findings"][0]["kind"]), (Some(43), &json!("not-queued")), "{found}");
-    assert_eq!((&found["findings"][0]["job"], &found["findings"][0]["task"]), (&json!(root), &json!("fib")));
+    assert_eq!((&found["findings"][0]["job"], &found["findings"][0]["task"]), (&json!(job_id), &json!("fib")));
     let text = env.run(["doctor", "--older-than", "0s"]);
     assert!(text.stdout.contains("it is waited for, and has no message") && text.stdout.contains("fib"), "{text:#?}");
     assert!(text.stderr.ends_with("1 stuck, 0 repaired; --fix sets it going again\n"), "{text:#?}");
@@ -46,25 +46,25 @@ fn a_lost_message_is_found_and_sent_again() {
     assert_eq!(doctor(&env, &["--fix"]).1["findings"], json!([]));
     let worker = env.worker(&[]);
     assert_eq!(env.run(["call", "fib", "{\"n\": 3}"]).ok(), "2");
-    assert_eq!(job(&env, &root)["state"], "completed");
+    assert_eq!(job(&env, &job_id)["state"], "completed");
     worker.stop().ok();
 }
 
 #[test]
 fn a_worker_finds_stuck_work_by_itself() {
     let env = Env::new();
-    let root = schedule(&env, &["fib", "{\"n\": 4}"]);
+    let job_id = schedule(&env, &["fib", "{\"n\": 4}"]);
     lose_message(&env);
-    let idle = env.worker(&["--redrive", "off"]);
-    let worker = env.worker(&["--redrive", "1s"]);
+    let idle = env.worker(&["--repair-interval", "off"]);
+    let worker = env.worker(&["--repair-interval", "1s"]);
     eventually("the job ends", || {
-        let job = job(&env, &root);
+        let job = job(&env, &job_id);
         if job["state"] == "completed" { Ok(()) } else { Err(job.to_string()) }
     });
     let told = worker.stop();
     assert!(told.stderr.contains("stuck work was set going again"), "{told:#?}");
     assert!(!idle.stop().stderr.contains("stuck"), "it does not look");
-    let refused = env.run(["run", "--redrive", "0s", "x.wasm"]);
+    let refused = env.run(["run", "--repair-interval", "0s", "x.wasm"]);
     assert!(refused.code == Some(2) && refused.stderr.contains("1s or more, or `off`"), "{refused:#?}");
 }
 
@@ -78,14 +78,14 @@ fn dead_letters_are_told_and_sent_again_if_asked_for() {
         backend.queue().send_many(&[garbage]).await.expect("sent");
         for delivery in backend.queue().receive(&TOPIC.into(), 9, Duration::ZERO).await.expect("a queue") {
             match delivery.body.as_str() {
-                "garbage" => backend.queue().set_aside(&delivery, "garbage").await.expect("aside"),
-                _ => backend.queue().give_back(&delivery.receipt, Duration::ZERO).await.expect("back"),
+                "garbage" => backend.queue().move_to_dlq(&delivery, "garbage").await.expect("aside"),
+                _ => backend.queue().nack(&delivery.receipt, Duration::ZERO).await.expect("back"),
             }
         }
     });
     let text = env.run(["doctor"]);
     assert_eq!(text.code, Some(0), "they are stuck on purpose");
-    assert!(text.stderr.contains("topic demo: 1 dead letters; `brrr-host dead list --topic demo`"), "{text:#?}");
+    assert!(text.stderr.contains("topic demo: 1 dead letters; `brrr-host dlq list --topic demo`"), "{text:#?}");
     env.run(["doctor", "--fix", "--dead-letters"]).ok();
     let (_, left) = doctor(&env, &[]);
     assert_eq!((&left["topics"][0]["dead_letters"], &left["topics"][0]["messages"]), (&json!(0), &json!(2)), "{left}");

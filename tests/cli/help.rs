@@ -13,7 +13,7 @@ const COMMANDS: [&str; 15] = [
     "job",
     "cancel",
     "retry",
-    "dead",
+    "dlq",
     "events",
     "forget",
     "serve",
@@ -35,7 +35,7 @@ fn help_is_as_recorded() {
         parts.push(format!("$ brrr-host {command} --help\n{}", help.ok()));
     }
     for action in DEAD {
-        parts.push(format!("$ brrr-host dead {action} --help\n{}", env.run(["dead", action, "--help"]).ok()));
+        parts.push(format!("$ brrr-host dlq {action} --help\n{}", env.run(["dlq", action, "--help"]).ok()));
     }
     // The environment of a test is not the user's, and clap shows it.
     let all = parts.join("\n\n");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::client::Client;
 use brrr_protocol::codec::python;
-use brrr_protocol::model::{Call, Failure, Outcome, Root};
+use brrr_protocol::model::{Call, Failure, JobId, Outcome};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::NewJob;
 use brrr_worker::topic_worker::now;
@@ -25,7 +25,7 @@ const LIMITS: &[&str] = &[
     "64MiB",
     "--max-result",
     "4MiB",
-    "--spawn-limit",
+    "--max-messages",
     "2000",
     "--max-running",
     "16",
@@ -143,12 +143,12 @@ impl Fleet {
     async fn call(&self, task: &str, arguments: &Value) -> Outcome {
         let n = self.calls.fetch_add(1, Ordering::Relaxed);
         let hash = format!("{}-{n}", python::call_hash(task, arguments)).as_str().into();
-        let root = Root::from(format!("{:032x}", fastrand::u128(..)).as_str());
+        let job_id = JobId::from(format!("{:032x}", fastrand::u128(..)).as_str());
         let payload = python::payload(arguments).into();
         let call = Call { hash, task: task.to_owned(), payload, topic: TOPIC.into(), options: Options::default() };
         let hash = call.hash.clone();
-        self.client.schedule(&NewJob::new(root.clone(), call), now()).await.expect("accepted");
-        let ended = tokio::time::timeout(Duration::from_mins(2), self.client.wait(&root, &hash, now)).await;
+        self.client.schedule(&NewJob::new(job_id.clone(), call), now()).await.expect("accepted");
+        let ended = tokio::time::timeout(Duration::from_mins(2), self.client.wait(&job_id, &hash, now)).await;
         ended.unwrap_or_else(|_| panic!("{task} {arguments} has no end")).expect("an outcome")
     }
 

@@ -14,7 +14,7 @@ mod components;
 mod config;
 mod control;
 mod damage;
-mod dead;
+mod dlq;
 mod doctor;
 mod events;
 mod fetch;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::codec::python;
-use brrr_protocol::model::{Call, Root};
+use brrr_protocol::model::{Call, JobId};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, NewJob};
 use rustix::process::Signal;
@@ -52,7 +52,7 @@ impl Place {
                     topic: TOPIC.into(),
                     options: Options::default(),
                 };
-                let job = NewJob::new(Root::from(hash.as_str()), call);
+                let job = NewJob::new(JobId::from(hash.as_str()), call);
                 client.schedule(&job, brrr_worker::topic_worker::now()).await.expect("scheduled");
             }
         });

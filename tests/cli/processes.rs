@@ -162,7 +162,7 @@ fn events_on_stdout_are_whole_lines() {
 #[test]
 fn none_outlives_its_parent() {
     let env = Env::new();
-    let fleet = two(&env, &["--events", "events", "--drain", "300ms"]);
+    let fleet = two(&env, &["--events", "events", "--shutdown-timeout", "300ms"]);
     let children = children(&fleet);
     busy(&env, 2);
     fleet.signal(Signal::KILL);

@@ -8,7 +8,7 @@ use brrr_protocol::wire::{PendingReturns, Return};
 use rustix::process::Signal;
 
 use crate::control::{job, schedule};
-use crate::dead::lists;
+use crate::dlq::lists;
 use crate::harness::{Env, TOPIC, eventually};
 use crate::redis::{env_on, url};
 use crate::servers::Server;
@@ -140,11 +140,11 @@ fn what_stands_where_records_would_be_costs_those_who_need_them() {
 fn parents_on_odd_topics_are_notified_where_that_harms_nobody() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let env = env_on(url(&server));
-    let root = schedule(&env, &["fib", "{\"n\": 1, \"salt\": \"odd\"}"]);
-    let call = job(&env, &root)["call"].as_str().expect("a call").to_owned();
+    let job_id = schedule(&env, &["fib", "{\"n\": 1, \"salt\": \"odd\"}"]);
+    let call = job(&env, &job_id)["call"].as_str().expect("a call").to_owned();
     say(&server, "SET app:session:1 theirs");
     let topics = ["brrr:leases", "team:brrr:call:x", "brrr_count/x", "app:session:1", "//odd/topic"];
-    let entry = |topic: &&str| Return { root: "theirs".into(), parent: "p".into(), topic: (*topic).into() };
+    let entry = |topic: &&str| Return { job_id: "theirs".into(), parent: "p".into(), topic: (*topic).into() };
     let pending = PendingReturns { returns: topics.iter().map(entry).collect(), scheduled_at: Some(1) };
     let key = format!("brrr:call:{call}");
     ask(&server, &[b"HSET", key.as_bytes(), b"pending_returns", &pending.encode()]);
@@ -152,7 +152,7 @@ fn parents_on_odd_topics_are_notified_where_that_harms_nobody() {
     assert!(env.run(["doctor"]).code.is_some_and(|code| code == 0 || code == 43));
     let worker = env.worker(&[]);
     eventually("the job ends", || {
-        let read = env.run(["read", "--job", &root]);
+        let read = env.run(["read", "--job", &job_id]);
         if read.code == Some(0) { Ok(()) } else { Err(format!("{read:?}")) }
     });
     assert_eq!(say(&server, "LRANGE //odd/topic 0 -1"), "li2e6:theirs1:pe");

@@ -95,7 +95,7 @@ fn a_worker_that_was_started_to_ignore_hang_ups_does() {
 #[test]
 fn what_does_not_end_in_time_is_given_back() {
     let env = Env::new();
-    let worker = worker(&env, &["--drain", "300ms"]);
+    let worker = worker(&env, &["--shutdown-timeout", "300ms"]);
     env.run(["schedule", "loops"]).ok();
     started(&env);
     worker.signal(Signal::TERM);

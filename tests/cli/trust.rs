@@ -21,7 +21,7 @@ fn a_file_of_another_user_is_not_followed_unless_it_is_named() {
     env.run(["config"]).ok();
     chown(&file, Some(NOBODY), None).expect("chown");
     let guest = guest();
-    for args in [vec!["config"], vec!["jobs"], vec!["run", guest.to_str().expect("UTF-8")], vec!["dead", "list"]] {
+    for args in [vec!["config"], vec!["jobs"], vec!["run", guest.to_str().expect("UTF-8")], vec!["dlq", "list"]] {
         env.run(&args).refused(2, &["brrr.toml", "another user (uid 65534)", "--config brrr.toml"]);
     }
     let named = env.run(["config", "--config", "brrr.toml"]);

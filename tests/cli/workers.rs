@@ -55,7 +55,7 @@ fn a_killed_worker_loses_nothing() {
 }
 
 #[test]
-fn what_kills_its_workers_is_set_aside() {
+fn what_kills_its_workers_is_move_to_dlq() {
     let env = Env::new();
     let limits = ["--lease", "1s", "--max-deliveries", "2", "--events", "-"];
     let job = env.run(["schedule", "loops", "--output", "json"]).json()["job"].as_str().expect("a job").to_owned();

@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{Call, CallHash, Outcome, Root, Topic};
+use brrr_protocol::model::{Call, CallHash, JobId, Outcome, Topic};
 use brrr_protocol::options::Options as RunOptions;
-use brrr_protocol::ports::{Backend, Handler, NewJob, spawn_counter};
+use brrr_protocol::ports::{Backend, Handler, NewJob, message_counter};
 use brrr_protocol::step::Limits;
 use brrr_worker::topic_worker::StopReason;
 use brrr_worker::topic_worker::{Admission, Shutdown, TopicWorker, WorkerOptions, now};
@@ -145,8 +145,8 @@ impl Fleet {
 
     /// Makes a call as a job of its own and waits for its outcome.
     pub async fn call(&self, task: &str, kwargs: Value) -> Outcome {
-        let (root, hash) = self.schedule(task, kwargs).await;
-        self.wait(&root, &hash).await
+        let (job_id, hash) = self.schedule(task, kwargs).await;
+        self.wait(&job_id, &hash).await
     }
 
     /// The value of a call that must have one, as JSON.
@@ -156,12 +156,12 @@ impl Fleet {
 
     /// A call with a payload that is not the codec's.
     pub async fn call_raw(&self, task: &str, payload: &[u8]) -> Outcome {
-        let (root, hash) =
+        let (job_id, hash) =
             self.begin(task, payload.to_vec(), CallHash::derive(task, payload), RunOptions::default()).await;
-        self.wait(&root, &hash).await
+        self.wait(&job_id, &hash).await
     }
 
-    pub async fn schedule(&self, task: &str, kwargs: Value) -> (Root, CallHash) {
+    pub async fn schedule(&self, task: &str, kwargs: Value) -> (JobId, CallHash) {
         let payload = (self.language.codec.payload)(&kwargs);
         self.begin(task, payload, self.hash(task, &kwargs), RunOptions::default()).await
     }
@@ -169,8 +169,8 @@ impl Fleet {
     /// As `call`, in a job whose calls are run with these options.
     pub async fn call_with(&self, task: &str, kwargs: Value, options: RunOptions) -> Outcome {
         let payload = (self.language.codec.payload)(&kwargs);
-        let (root, hash) = self.begin(task, payload, self.hash(task, &kwargs), options).await;
-        self.wait(&root, &hash).await
+        let (job_id, hash) = self.begin(task, payload, self.hash(task, &kwargs), options).await;
+        self.wait(&job_id, &hash).await
     }
 
     /// The hash that the language's SDK gives a call.
@@ -178,7 +178,7 @@ impl Fleet {
         (self.language.codec.hash)(task, kwargs).into()
     }
 
-    async fn begin(&self, task: &str, payload: Vec<u8>, hash: CallHash, options: RunOptions) -> (Root, CallHash) {
+    async fn begin(&self, task: &str, payload: Vec<u8>, hash: CallHash, options: RunOptions) -> (JobId, CallHash) {
         let call = Call {
             hash: hash.clone(),
             task: task.into(),
@@ -186,21 +186,21 @@ impl Fleet {
             topic: topic(),
             options: RunOptions::default(),
         };
-        let root = job(self.jobs.fetch_add(1, Ordering::Relaxed) + 1);
-        let job = NewJob { options, ..NewJob::new(root.clone(), call) };
+        let job_id = job(self.jobs.fetch_add(1, Ordering::Relaxed) + 1);
+        let job = NewJob { options, ..NewJob::new(job_id.clone(), call) };
         self.client.schedule(&job, now()).await.unwrap();
-        (root, hash)
+        (job_id, hash)
     }
 
-    pub async fn wait(&self, root: &Root, hash: &CallHash) -> Outcome {
-        let outcome = tokio::time::timeout(PATIENCE, self.client.wait(root, hash, now)).await;
-        outcome.unwrap_or_else(|_| panic!("{root} has no outcome after {PATIENCE:?}")).unwrap()
+    pub async fn wait(&self, job_id: &JobId, hash: &CallHash) -> Outcome {
+        let outcome = tokio::time::timeout(PATIENCE, self.client.wait(job_id, hash, now)).await;
+        outcome.unwrap_or_else(|_| panic!("{job_id} has no outcome after {PATIENCE:?}")).unwrap()
     }
 
     /// Messages sent for the last job.
     pub async fn messages(&self) -> u64 {
-        let root = job(self.jobs.load(Ordering::Relaxed));
-        self.backend.cache().incr(&spawn_counter(&root), 0).await.unwrap()
+        let job_id = job(self.jobs.load(Ordering::Relaxed));
+        self.backend.counters().incr(&message_counter(&job_id), 0).await.unwrap()
     }
 
     /// What a call has reached for, over all its runs.
@@ -235,6 +235,6 @@ pub fn topic() -> Topic {
     "conformance".into()
 }
 
-fn job(number: u64) -> Root {
+fn job(number: u64) -> JobId {
     format!("job{number}").into()
 }

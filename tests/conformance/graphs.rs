@@ -50,14 +50,14 @@ pub async fn some_children_are_there_already(fleet: &Fleet) {
 /// The second call wins as nobody serves the first one's topic. Then the first ends too, and the parent is run again.
 pub async fn a_race_has_one_winner_in_every_replay(fleet: &Fleet) {
     let handler = || fleet.program.handler.clone();
-    let (root, race) = fleet.schedule("race", json!({"slow": "slow", "gate": "gate"})).await;
+    let (job_id, race) = fleet.schedule("race", json!({"slow": "slow", "gate": "gate"})).await;
     eventually("the race is decided", async || fleet.backend.queue().depth(&"gate".into()).await.unwrap() > 0).await;
     let loser = fleet.hash("leaf", &json!({"i": 0}));
-    assert_eq!(fleet.client.outcome(&root, &loser).await.unwrap(), None);
+    assert_eq!(fleet.client.outcome(&job_id, &loser).await.unwrap(), None);
     fleet.serve("slow", handler());
-    eventually("the other child ends", async || fleet.client.outcome(&root, &loser).await.unwrap().is_some()).await;
+    eventually("the other child ends", async || fleet.client.outcome(&job_id, &loser).await.unwrap().is_some()).await;
     fleet.serve("gate", handler());
-    assert_eq!(crate::fleet::json(fleet.wait(&root, &race).await), json!([1, 1, 2]));
+    assert_eq!(crate::fleet::json(fleet.wait(&job_id, &race).await), json!([1, 1, 2]));
 }
 
 pub async fn a_race_of_several(fleet: &Fleet) {

@@ -12,8 +12,8 @@ use crate::fleet::Fleet;
 
 /// The handler runs twice; each line is shown once, in its place.
 pub async fn output_appears_once(fleet: &Fleet) {
-    let (root, hash) = fleet.schedule("prints", json!({"line": "ä line"})).await;
-    assert_eq!(crate::fleet::json(fleet.wait(&root, &hash).await), json!("ä line"));
+    let (job_id, hash) = fleet.schedule("prints", json!({"line": "ä line"})).await;
+    assert_eq!(crate::fleet::json(fleet.wait(&job_id, &hash).await), json!("ä line"));
     let lines = fleet.printed(&hash);
     let texts: Vec<_> = lines.iter().map(|(_, text)| text.as_str()).collect();
     assert_eq!(texts, ["before ä line", "warning ä line", "after ä line"]);

@@ -50,8 +50,8 @@ pub async fn the_example_of_the_page(fleet: &Fleet) {
     let program = Box::leak(Box::new(Program::load(&language.component(language.example)).await));
     let fleet = Fleet::of(language, program);
     fleet.serve(topic(), program.handler.clone());
-    let (root, hello) = fleet.schedule("hello", json!({"greetee": "John"})).await;
-    assert_eq!(crate::fleet::json(fleet.wait(&root, &hello).await), json!("Hello, John!"));
+    let (job_id, hello) = fleet.schedule("hello", json!({"greetee": "John"})).await;
+    assert_eq!(crate::fleet::json(fleet.wait(&job_id, &hello).await), json!("Hello, John!"));
     let printed: Vec<_> = fleet.printed(&hello).into_iter().map(|(_, text)| text).collect();
     assert_eq!(printed, ["Hello, John!"]);
     assert_eq!(fleet.value("fib", json!({"n": 12})).await, json!(144));

@@ -120,12 +120,12 @@ fn representable(value: &Value) -> bool {
 }
 
 pub async fn what_it_is_told(fleet: &Fleet) {
-    let (root, hash) = fleet.schedule("about", json!({})).await;
-    let told = crate::fleet::json(fleet.wait(&root, &hash).await);
+    let (job_id, hash) = fleet.schedule("about", json!({})).await;
+    let told = crate::fleet::json(fleet.wait(&job_id, &hash).await);
     let expected = json!({
         "task": "about",
         "call_hash": hash.as_str(),
-        "root_id": root.as_str(),
+        "root_id": job_id.as_str(),
         "topic": topic().as_str(),
         "attempt": 1,
         "has_deadline": false,

@@ -34,7 +34,8 @@ fn cases(name: &str) -> Vec<Value> {
 #[test]
 fn messages_byte_for_byte() {
     for case in cases("schedule_message.json") {
-        let message = Message { root: str(&case["in"], "root_id").into(), call: str(&case["in"], "call_hash").into() };
+        let message =
+            Message { job_id: str(&case["in"], "root_id").into(), call: str(&case["in"], "call_hash").into() };
         assert_eq!(message.encode().as_bytes(), bytes(&case), "{case}");
         assert_eq!(message.encode(), str(&case, "queue_body"));
         assert_eq!(Message::decode(&bytes(&case)).unwrap(), message);
@@ -57,7 +58,7 @@ fn pending(case: &Value) -> PendingReturns {
     let returns = case["in"]["returns"].as_array().unwrap().iter();
     PendingReturns {
         returns: returns
-            .map(|r| Return { root: text(&r[0]).into(), parent: text(&r[1]).into(), topic: text(&r[2]).into() })
+            .map(|r| Return { job_id: text(&r[0]).into(), parent: text(&r[1]).into(), topic: text(&r[2]).into() })
             .collect(),
         // Python leaves 0 out, TypeScript writes it; to both it means the same as none.
         scheduled_at: case["in"]["scheduled_at"].as_u64().filter(|at| *at != 0),

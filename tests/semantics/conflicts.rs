@@ -60,8 +60,8 @@ fn handlers() -> Native {
         })
 }
 
-async fn conflict(world: &World, root: &str, task: &str) {
-    let failure = world.outcome(&root.into(), task, "").await.expect("an outcome").unwrap_err();
+async fn conflict(world: &World, job_id: &str, task: &str) {
+    let failure = world.outcome(&job_id.into(), task, "").await.expect("an outcome").unwrap_err();
     assert_eq!(failure.kind, FailureKind::Conflict, "{failure}");
     assert!(failure.message.contains("shared(theirs)"), "{failure}");
 }
@@ -71,11 +71,11 @@ async fn who_asks_for_another_call_under_its_hash_fails() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         // While the call has not ended, and when it has.
-        for (root, thief) in [("before", "thief"), ("after", "thief"), ("another task", "other")] {
-            let root = world.schedule(root, "owner", "").await;
-            let theirs = world.schedule(&format!("{root}: theft"), thief, "").await;
+        for (job_id, thief) in [("before", "thief"), ("after", "thief"), ("another task", "other")] {
+            let job_id = world.schedule(job_id, "owner", "").await;
+            let theirs = world.schedule(&format!("{job_id}: theft"), thief, "").await;
             world.drain(&handler).await;
-            assert_eq!(world.value(&root, "owner", "").await, "of theirs");
+            assert_eq!(world.value(&job_id, "owner", "").await, "of theirs");
             conflict(&world, theirs.as_str(), thief).await;
         }
         assert_eq!((handler.runs("shared"), handler.runs("thief")), (1, 2), "it is not tried again");
@@ -101,10 +101,10 @@ async fn who_comes_first_deceives_nobody() {
         let handler = handlers();
         world.schedule("theft", "thief", "").await;
         world.drain(&handler).await;
-        for root in ["while it is new", "once more"] {
-            world.schedule(root, "owner", "").await;
+        for job_id in ["while it is new", "once more"] {
+            world.schedule(job_id, "owner", "").await;
             world.drain(&handler).await;
-            conflict(&world, root, "owner").await;
+            conflict(&world, job_id, "owner").await;
         }
     })
     .await;

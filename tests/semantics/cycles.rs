@@ -47,9 +47,9 @@ async fn reads_grow_as_a_chain_of_shared_calls() {
         });
         world.backend = counted.clone();
         world.client = Client::new(counted.clone());
-        let root = world.schedule("job", "fibm", &n.to_string()).await;
+        let job_id = world.schedule("job", "fibm", &n.to_string()).await;
         world.drain(&handlers()).await;
-        assert_eq!(world.state(&root).await, Some(JobState::Completed));
+        assert_eq!(world.state(&job_id).await, Some(JobState::Completed));
         reads.push(counted.reads.load(Ordering::Relaxed));
     }
     eprintln!("reads of 100, 200, 400 shared calls: {reads:?}");
@@ -61,9 +61,9 @@ async fn reads_grow_as_a_chain_of_shared_calls() {
 #[tokio::test]
 async fn a_long_cycle_is_found_by_the_doctor() {
     on_every_backend(async |world: World| {
-        let root = world.schedule("job", "ring", "0").await;
+        let job_id = world.schedule("job", "ring", "0").await;
         world.drain(&handlers()).await;
-        assert_eq!(world.state(&root).await, None);
+        assert_eq!(world.state(&job_id).await, None);
         let doctor = Doctor::new(world.backend.clone());
         let look = Look { now: now() + 10_000, older_than: Duration::from_secs(1) };
         let findings = doctor.survey(&look).await.unwrap().findings;
@@ -71,8 +71,8 @@ async fn a_long_cycle_is_found_by_the_doctor() {
         assert_eq!(calls.len(), RING as usize);
         doctor.repair(finding, now()).await.unwrap();
         world.drain(&handlers()).await;
-        assert_eq!(world.state(&root).await, Some(JobState::Failed));
-        let failure = world.outcome(&root, "ring", "0").await.unwrap().unwrap_err();
+        assert_eq!(world.state(&job_id).await, Some(JobState::Failed));
+        let failure = world.outcome(&job_id, "ring", "0").await.unwrap().unwrap_err();
         assert_eq!(failure.kind, FailureKind::Cycle);
         assert!(failure.message.contains("waits for itself") && failure.message.contains("80 more"), "{failure}");
     })

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brrr_protocol::ErrorKind;
-use brrr_protocol::model::{CallHash, FailureKind, Root};
+use brrr_protocol::model::{CallHash, FailureKind, JobId};
 use brrr_protocol::ports::{Backend, Delivery, Key, Kind};
 use brrr_protocol::step::Limits;
 use brrr_protocol::wire::{Message, PendingReturns};
@@ -77,7 +77,7 @@ impl EncodeLonger for PendingReturns {
     fn encode_longer(&self) -> Vec<u8> {
         let mut text = "d7:returnsl".to_owned();
         for entry in &self.returns {
-            text += &format!("li1e{}:{}", entry.root.as_str().len(), entry.root);
+            text += &format!("li1e{}:{}", entry.job_id.as_str().len(), entry.job_id);
             text += &format!("{}:{}", entry.parent.as_str().len(), entry.parent);
             text += &format!("{}:{}4:moree", entry.topic.as_str().len(), entry.topic);
         }
@@ -143,12 +143,12 @@ impl Case {
         format!("{:?}-{:?}-{:?}", self.what, self.how, self.when)
     }
 
-    fn root(&self) -> Root {
+    fn root(&self) -> JobId {
         format!("j-{}", self.id()).into()
     }
 
     /// Of the job that waits for the shared call as well.
-    fn other_root(&self) -> Root {
+    fn other_root(&self) -> JobId {
         format!("k-{}", self.id()).into()
     }
 
@@ -161,15 +161,15 @@ impl Case {
     }
 
     fn key(&self) -> Key {
-        let (root, parent, shared) = (self.root(), self.parent(), self.shared());
+        let (job_id, parent, shared) = (self.root(), self.parent(), self.shared());
         match self.what {
             What::Call => Key::call(&shared),
             What::CallOfParent => Key::call(&parent),
             What::Pending => Key::pending_returns(&shared),
-            What::Run => Key::run(&shared, &root),
-            What::RunOfParent => Key::run(&parent, &root),
-            What::Job => Key::job(&root),
-            What::Failure => Key::failure(&shared, &root),
+            What::Run => Key::run(&shared, &job_id),
+            What::RunOfParent => Key::run(&parent, &job_id),
+            What::Job => Key::job(&job_id),
+            What::Failure => Key::failure(&shared, &job_id),
             What::Latest => Key::latest(&parent),
         }
     }
@@ -267,8 +267,8 @@ async fn cases(kind: Backends, hows: &[How]) {
             // Who waits for a call that nobody has described yet is not looked at.
             jobs.reverse();
         }
-        for (root, task) in jobs {
-            world.schedule(root.as_str(), task, &case.id()).await;
+        for (job_id, task) in jobs {
+            world.schedule(job_id.as_str(), task, &case.id()).await;
         }
     }
     // Parents first, until all of them wait.

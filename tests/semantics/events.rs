@@ -92,11 +92,11 @@ async fn a_retry() {
 #[tokio::test]
 async fn a_cancel() {
     on_every_backend(async |world: World| {
-        let root = world.schedule("job", "p", "").await;
+        let job_id = world.schedule("job", "p", "").await;
         let handler = handlers();
         world.step(&handler, &world.receive().await[0]).await;
         world.told.take();
-        world.client.cancel(&root, now()).await.unwrap();
+        world.client.cancel(&job_id, now()).await.unwrap();
         world.drain(&handler).await;
         // The parent has no message any more by which a worker would hear of it.
         assert_eq!(world.told.take(), ["c: ready > cancelled", "job of p(): running > cancelled"]);

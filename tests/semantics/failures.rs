@@ -37,9 +37,9 @@ fn said(outcome: Outcome) -> String {
 async fn an_uncaught_failure_goes_up_with_its_chain() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        let root = world.schedule("job", "top", "").await;
+        let job_id = world.schedule("job", "top", "").await;
         world.drain(&handler).await;
-        let failure = world.outcome(&root, "top", "").await.unwrap().unwrap_err();
+        let failure = world.outcome(&job_id, "top", "").await.unwrap().unwrap_err();
         assert_eq!((failure.task.as_str(), failure.message.as_str()), ("top", "no luck"));
         assert_eq!(
             failure.chain,
@@ -58,9 +58,9 @@ async fn an_uncaught_failure_goes_up_with_its_chain() {
 async fn a_caught_failure_lets_the_parent_go_on() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        let root = world.schedule("job", "catches", "").await;
+        let job_id = world.schedule("job", "catches", "").await;
         world.drain(&handler).await;
-        assert_eq!(world.value(&root, "catches", "").await, "passes said no luck, fine");
+        assert_eq!(world.value(&job_id, "catches", "").await, "passes said no luck, fine");
     })
     .await;
 }
@@ -99,14 +99,14 @@ async fn two_jobs_that_wait_for_one_failing_call_both_end() {
 async fn the_first_value_wins_and_a_finished_call_is_not_run_again() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        let root = world.schedule("first", "once", "x").await;
+        let job_id = world.schedule("first", "once", "x").await;
         world.drain(&handler).await;
         // The client's message comes again, as after an unsure schedule, and so does another job's.
         world.schedule("first", "once", "x").await;
         world.schedule("second", "once", "x").await;
         world.drain(&handler).await;
         assert_eq!(handler.runs("once"), 1);
-        assert_eq!(world.value(&root, "once", "x").await, "x");
+        assert_eq!(world.value(&job_id, "once", "x").await, "x");
     })
     .await;
 }
@@ -136,8 +136,8 @@ async fn a_value_can_be_forgotten_once_no_job_lives() {
 async fn a_job_that_is_scheduled_is_durable_and_can_be_found() {
     on_every_backend(async |world: World| {
         let before = now();
-        let root = world.schedule("job", "once", "x").await;
-        let job = world.client.job(&root).await.unwrap().unwrap();
+        let job_id = world.schedule("job", "once", "x").await;
+        let job = world.client.job(&job_id).await.unwrap().unwrap();
         assert_eq!((job.call, job.topic.as_str(), job.end), (hash("once", "x"), "t", None));
         assert!(job.created >= before);
     })

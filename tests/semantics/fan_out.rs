@@ -32,12 +32,12 @@ async fn n_children_cost_two_runs_and_n_plus_one_messages() {
             for workers in [1, 4] {
                 let handler = Arc::new(fan());
                 let world = World::open(world.kind).await;
-                let root = world.schedule("job", "fan", &n.to_string()).await;
+                let job_id = world.schedule("job", "fan", &n.to_string()).await;
                 world.drain_by(workers, &handler).await;
-                assert_eq!(world.value(&root, "fan", &n.to_string()).await, (n * (n - 1) / 2).to_string());
+                assert_eq!(world.value(&job_id, "fan", &n.to_string()).await, (n * (n - 1) / 2).to_string());
                 assert_eq!(handler.runs("leaf"), n);
                 // Besides the job's own first message.
-                let messages = world.messages(&root).await - 1;
+                let messages = world.messages(&job_id).await - 1;
                 if world.is_stepwise() {
                     assert!(handler.runs("fan") <= 4, "{} runs", handler.runs("fan"));
                     // A few wake-ups slip through while children are being registered, never one a child.
@@ -64,9 +64,9 @@ async fn value_reads_grow_as_n() {
         world.backend = counted.clone();
         world.client = Client::new(counted.clone());
         let handler = fan();
-        let root = world.schedule("job", "fan", &n.to_string()).await;
+        let job_id = world.schedule("job", "fan", &n.to_string()).await;
         world.drain(&handler).await;
-        world.value(&root, "fan", &n.to_string()).await;
+        world.value(&job_id, "fan", &n.to_string()).await;
         per_child.push(counted.value_reads.load(Ordering::Relaxed) as f64 / n as f64);
     }
     eprintln!("value reads a child: {per_child:?}");
@@ -77,9 +77,9 @@ async fn value_reads_grow_as_n() {
 async fn more_children_than_a_record_names() {
     on_every_backend(async |world: World| {
         let handler = fan();
-        let root = world.schedule("job", "fan", "2500").await;
+        let job_id = world.schedule("job", "fan", "2500").await;
         world.drain(&handler).await;
-        assert_eq!(world.value(&root, "fan", "2500").await, (2500 * 2499 / 2).to_string());
+        assert_eq!(world.value(&job_id, "fan", "2500").await, (2500 * 2499 / 2).to_string());
         assert!(handler.runs("fan") <= 4, "{} runs", handler.runs("fan"));
     })
     .await;
@@ -88,11 +88,11 @@ async fn more_children_than_a_record_names() {
 #[tokio::test]
 async fn the_spawn_limit_fails_a_job_of_one_call() {
     on_every_backend(async |mut world: World| {
-        world.limits = Limits { spawn_limit: 20, ..Limits::default() };
+        world.limits = Limits { max_messages: 20, ..Limits::default() };
         let handler = fan();
-        let root = world.schedule("job", "fan", "50").await;
+        let job_id = world.schedule("job", "fan", "50").await;
         world.drain(&handler).await;
-        let failure = world.outcome(&root, "fan", "50").await.unwrap().unwrap_err();
+        let failure = world.outcome(&job_id, "fan", "50").await.unwrap().unwrap_err();
         assert_eq!(failure.kind.as_str(), "limit");
         assert!(failure.message.contains("20 messages"), "{failure}");
         assert_eq!(handler.runs("leaf"), 0);
@@ -126,11 +126,11 @@ async fn n_calls_one_after_the_other_read_n_values() {
         world.backend = counted.clone();
         world.client = Client::new(counted.clone());
         let handler = chain();
-        let root = world.schedule("job", "chain", &n.to_string()).await;
+        let job_id = world.schedule("job", "chain", &n.to_string()).await;
         world.drain(&handler).await;
         assert_eq!(handler.runs("chain"), n + 1);
         per_call.push(counted.value_reads.load(Ordering::Relaxed) / n);
-        assert_eq!(world.value(&root, "chain", &n.to_string()).await, (n * (n - 1) / 2).to_string());
+        assert_eq!(world.value(&job_id, "chain", &n.to_string()).await, (n * (n - 1) / 2).to_string());
     }
     assert!(per_call[1] <= per_call[0], "{per_call:?} reads of values a call");
 }
@@ -139,15 +139,15 @@ async fn n_calls_one_after_the_other_read_n_values() {
 async fn two_workers_run_a_chain_in_turn() {
     on_every_backend(async |mut world: World| {
         let (handler, mut of_other) = (chain(), OutcomeCache::default());
-        let root = world.schedule("job", "chain", "20").await;
-        let call = world.job(&root).await.call;
-        while world.client.outcome(&root, &call).await.unwrap().is_none() {
+        let job_id = world.schedule("job", "chain", "20").await;
+        let call = world.job(&job_id).await.call;
+        while world.client.outcome(&job_id, &call).await.unwrap().is_none() {
             for delivery in world.backend.queue().receive(&topic(), 1, Duration::from_secs(30)).await.unwrap() {
                 world.step(&handler, &delivery).await;
                 std::mem::swap(&mut world.outcomes, &mut of_other);
             }
         }
-        assert_eq!(world.value(&root, "chain", "20").await, "190");
+        assert_eq!(world.value(&job_id, "chain", "20").await, "190");
     })
     .await;
 }

@@ -33,16 +33,16 @@ fn handlers() -> Native {
 async fn what_a_cancelled_job_has_queued_is_dropped() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        let root = world.schedule("job", "top", "").await;
+        let job_id = world.schedule("job", "top", "").await;
         world.step(&handler, &world.receive().await[0]).await;
-        assert_eq!(world.client.cancel(&root, now()).await.unwrap(), Cancelled::Done);
-        assert_eq!(world.client.cancel(&root, now()).await.unwrap(), Cancelled::Already(JobState::Cancelled));
+        assert_eq!(world.client.cancel(&job_id, now()).await.unwrap(), Cancelled::Done);
+        assert_eq!(world.client.cancel(&job_id, now()).await.unwrap(), Cancelled::Already(JobState::Cancelled));
         assert_eq!(world.client.cancel(&"nobody".into(), now()).await.unwrap(), Cancelled::Unknown);
-        let failure = world.outcome(&root, "top", "").await.unwrap().unwrap_err();
+        let failure = world.outcome(&job_id, "top", "").await.unwrap().unwrap_err();
         assert_eq!((failure.kind, failure.task.as_str()), (FailureKind::Cancelled, "top"));
-        assert_eq!(world.drain(&handler).await, [Step::Released(JobState::Cancelled)]);
+        assert_eq!(world.drain(&handler).await, [Step::Abandoned(JobState::Cancelled)]);
         assert_eq!((handler.runs("middle"), handler.runs("top")), (0, 1));
-        assert_eq!(world.state(&root).await, Some(JobState::Cancelled));
+        assert_eq!(world.state(&job_id).await, Some(JobState::Cancelled));
         // The same again, as if nothing had been.
         let again = world.schedule("again", "top", "").await;
         world.drain(&handler).await;
@@ -55,10 +55,10 @@ async fn what_a_cancelled_job_has_queued_is_dropped() {
 async fn a_job_that_is_over_cannot_be_cancelled() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        let root = world.schedule("job", "leaf", "").await;
+        let job_id = world.schedule("job", "leaf", "").await;
         world.drain(&handler).await;
-        assert_eq!(world.client.cancel(&root, now()).await.unwrap(), Cancelled::Already(JobState::Completed));
-        assert_eq!(world.value(&root, "leaf", "").await, "value");
+        assert_eq!(world.client.cancel(&job_id, now()).await.unwrap(), Cancelled::Already(JobState::Completed));
+        assert_eq!(world.value(&job_id, "leaf", "").await, "value");
     })
     .await;
 }
@@ -95,7 +95,7 @@ async fn what_ends_too_late_is_there_for_others() {
         let handler = Native::default().task("c", move |request, _| {
             let client = client.clone();
             Box::pin(async move {
-                client.cancel(&request.root, now()).await.unwrap();
+                client.cancel(&request.job_id, now()).await.unwrap();
                 Ok(payload(request).to_owned())
             })
         });
@@ -106,7 +106,7 @@ async fn what_ends_too_late_is_there_for_others() {
         assert_eq!(world.state(&first).await, Some(JobState::Cancelled));
         let second = NewJob::new("second".into(), call("c", "x"));
         assert_eq!(world.client.schedule(&second, now()).await.unwrap(), Scheduled::AlreadyDone);
-        assert_eq!(world.value(&second.root, "c", "x").await, "x");
+        assert_eq!(world.value(&second.job_id, "c", "x").await, "x");
     })
     .await;
 }
@@ -127,13 +127,13 @@ async fn a_job_ends_at_its_deadline() {
     on_every_backend(async |world: World| {
         let handler = slow();
         let deadline = now() + 300;
-        let root = world.schedule_job(NewJob { deadline, ..NewJob::new("job".into(), call("top", "")) }).await;
-        let steps = world.work_for(&root, &handler).await;
-        assert_eq!(steps.last(), Some(&Step::Released(JobState::TimedOut)), "{steps:?}");
-        let failure = world.outcome(&root, "top", "").await.unwrap().unwrap_err();
+        let job_id = world.schedule_job(NewJob { deadline, ..NewJob::new("job".into(), call("top", "")) }).await;
+        let steps = world.work_for(&job_id, &handler).await;
+        assert_eq!(steps.last(), Some(&Step::Abandoned(JobState::TimedOut)), "{steps:?}");
+        let failure = world.outcome(&job_id, "top", "").await.unwrap().unwrap_err();
         assert_eq!((failure.kind.clone(), failure.task.as_str()), (FailureKind::Timeout, "top"));
         assert!(failure.message.contains("ms"), "{failure}");
-        let end = world.job(&root).await.end.unwrap();
+        let end = world.job(&job_id).await.end.unwrap();
         assert!(end.state == JobState::TimedOut && end.at >= deadline, "{end:?} {deadline}");
     })
     .await;
@@ -144,11 +144,11 @@ async fn who_waits_for_a_job_ends_it_at_its_deadline() {
     on_every_backend(async |world: World| {
         // There is no worker.
         let job = NewJob { deadline: now() + 50, ..NewJob::new("job".into(), call("top", "")) };
-        let root = world.schedule_job(job).await;
-        let failure = world.client.wait(&root, &hash("top", ""), now).await.unwrap().unwrap_err();
+        let job_id = world.schedule_job(job).await;
+        let failure = world.client.wait(&job_id, &hash("top", ""), now).await.unwrap().unwrap_err();
         assert_eq!(failure.kind, FailureKind::Timeout);
-        assert_eq!(world.state(&root).await, Some(JobState::TimedOut));
-        assert_eq!(world.client.cancel(&root, now()).await.unwrap(), Cancelled::Already(JobState::TimedOut));
+        assert_eq!(world.state(&job_id).await, Some(JobState::TimedOut));
+        assert_eq!(world.client.cancel(&job_id, now()).await.unwrap(), Cancelled::Already(JobState::TimedOut));
     })
     .await;
 }
@@ -162,16 +162,16 @@ async fn a_run_has_no_more_time_than_its_job() {
         });
         let options = |seconds| Options { timeout: Some(Duration::from_secs(seconds)), ..Options::default() };
         let deadline = now() + 1_000_000;
-        for (root, deadline, options, expected) in [
+        for (job_id, deadline, options, expected) in [
             ("neither", 0, Options::default(), "None 0".to_owned()),
             ("time", 0, options(5), "Some(5) 0".to_owned()),
             ("both", deadline, options(5), format!("Some(5) {deadline}")),
         ] {
-            let job = NewJob { deadline, options, ..NewJob::new(root.into(), call("t", root)) };
+            let job = NewJob { deadline, options, ..NewJob::new(job_id.into(), call("t", job_id)) };
             world.schedule_job(job).await;
-            let steps = world.work_for(&root.into(), &handler).await;
+            let steps = world.work_for(&job_id.into(), &handler).await;
             assert_eq!(steps, [Step::Completed]);
-            assert_eq!(world.value(&root.into(), "t", root).await, expected);
+            assert_eq!(world.value(&job_id.into(), "t", job_id).await, expected);
         }
         let job = NewJob { deadline, options: options(5_000), ..NewJob::new("less".into(), call("t", "less")) };
         world.schedule_job(job).await;
@@ -201,15 +201,16 @@ async fn a_job_over_its_spawn_limit_fails_as_a_whole() {
                 })
             })
             .task("leaf", |_, _| Box::pin(async { Ok(String::new()) }));
-        let root = world.schedule_job(NewJob { spawn_limit: 20, ..NewJob::new("job".into(), call("top", "")) }).await;
+        let job_id =
+            world.schedule_job(NewJob { max_messages: 20, ..NewJob::new("job".into(), call("top", "")) }).await;
         world.drain(&handler).await;
-        let failure = world.outcome(&root, "top", "").await.unwrap().unwrap_err();
+        let failure = world.outcome(&job_id, "top", "").await.unwrap().unwrap_err();
         assert_eq!(failure.kind, FailureKind::Limit);
         let chain: Vec<&str> = failure.chain.iter().map(String::as_str).collect();
         let last = "fan: limit: the job has sent its limit of 20 messages";
         assert_eq!(chain, ["top: a call failed and it was not caught", last]);
         assert_eq!((handler.runs("leaf"), handler.runs("top"), handler.runs("fan")), (0, 1, 1));
-        assert_eq!(world.state(&root).await, Some(JobState::Failed));
+        assert_eq!(world.state(&job_id).await, Some(JobState::Failed));
         // It is that job's limit.
         let other = world.schedule("other", "top", "").await;
         world.drain(&handler).await;
@@ -237,10 +238,10 @@ async fn who_lost_a_race_is_dropped_with_its_job() {
                     }
                 })
             });
-        let root = world.schedule("job", "race", "").await;
+        let job_id = world.schedule("job", "race", "").await;
         let steps = world.drain(&handler).await;
-        assert_eq!(world.value(&root, "race", "").await, "0");
-        assert!(steps.contains(&Step::Released(JobState::Completed)), "{steps:?}");
+        assert_eq!(world.value(&job_id, "race", "").await, "0");
+        assert!(steps.contains(&Step::Abandoned(JobState::Completed)), "{steps:?}");
         assert!(handler.runs("long") < 4, "{} runs", handler.runs("long"));
         // Whoever wants it later finds nothing in the way.
         let other = world.schedule("other", "long", "3").await;
@@ -265,14 +266,14 @@ impl Gate for Shut {
 async fn a_message_for_whose_run_there_is_no_room_goes_back_for_a_while() {
     on_every_backend(async |world: World| {
         let handler = Native::default().task("task", |_, _| Box::pin(async { Ok(String::new()) }));
-        let root = world.schedule("job", "task", "").await;
+        let job_id = world.schedule("job", "task", "").await;
         let first = world.receive().await.remove(0);
-        assert_eq!(world.step_at(&Shut, &handler, &first).await, Step::GivenBack(Duration::from_millis(20)));
+        assert_eq!(world.step_at(&Shut, &handler, &first).await, Step::Nacked(Duration::from_millis(20)));
         assert_eq!((handler.runs("task"), world.told.take()), (0, vec![]), "it has not begun to run");
         let again = world.backend.queue().receive(&topic(), 1, Duration::from_secs(30)).await.unwrap().remove(0);
         assert_eq!(again.receives, 1, "it was no delivery");
         world.step(&handler, &again).await;
-        assert_eq!(world.value(&root, "task", "").await, "");
+        assert_eq!(world.value(&job_id, "task", "").await, "");
     })
     .await;
 }
@@ -304,11 +305,11 @@ async fn the_options_of_a_call_reach_its_handler() {
                     }
                 })
             });
-        let root = world.schedule("job", "p", "").await;
+        let job_id = world.schedule("job", "p", "").await;
         world.drain(&handler).await;
-        assert_eq!(world.value(&root, "p", "").await, "7s 1048576");
+        assert_eq!(world.value(&job_id, "p", "").await, "7s 1048576");
         assert_eq!(handler.runs("c"), 2);
-        let bytes = world.backend.store().get(&Key::run(&hash("c", ""), &root)).await.unwrap().unwrap();
+        let bytes = world.backend.store().get(&Key::run(&hash("c", ""), &job_id)).await.unwrap().unwrap();
         assert_eq!(RunRecord::decode(&bytes).unwrap().options.label.as_deref(), Some("dice"));
         assert!(world.told.take().iter().any(|line| line == "c [dice]: running > completed, attempt 2"));
     })
@@ -396,10 +397,10 @@ async fn a_late_message_of_a_job_that_is_over_harms_nobody() {
         let second = world.schedule("second", "top", "").await;
         world.step(&handler, &world.receive().await[0]).await;
         let queued = world.receive().await;
-        let late = Message { root: "first".into(), call: hash("middle", "") };
+        let late = Message { job_id: "first".into(), call: hash("middle", "") };
         world.backend.queue().send_many(&[Outgoing::now(&topic(), &late)]).await.unwrap();
         let late = world.receive().await;
-        assert_eq!(world.step(&handler, &late[0]).await, Step::Released(JobState::Completed));
+        assert_eq!(world.step(&handler, &late[0]).await, Step::Abandoned(JobState::Completed));
         for delivery in queued {
             world.step(&handler, &delivery).await;
         }

@@ -24,7 +24,7 @@ async fn one_parent_too_many_fails_with_its_limit() {
         let world = World::open(kind).await;
         let child = hash("child", "1");
         let parent =
-            |name: String| Return { root: "other".into(), parent: CallHash::from(name), topic: Topic::from("t") };
+            |name: String| Return { job_id: "other".into(), parent: CallHash::from(name), topic: Topic::from("t") };
         let mut pending = PendingReturns {
             returns: (0..3_400).map(|n| parent(format!("{n:0100}"))).collect(),
             scheduled_at: Some(1),
@@ -34,10 +34,10 @@ async fn one_parent_too_many_fails_with_its_limit() {
         assert!((2_000..60_000).contains(&left), "{left}");
         pending.returns.insert(parent("x".repeat(left - 26)));
         world.backend.store().put(&Key::pending_returns(&child), pending.encode()).await.unwrap();
-        let root = world.schedule("job", "parent", "").await;
+        let job_id = world.schedule("job", "parent", "").await;
         let handler = parent_and_child();
-        let steps = world.work_for(&root, &handler).await;
-        let failure = world.outcome(&root, "parent", "").await.unwrap().unwrap_err();
+        let steps = world.work_for(&job_id, &handler).await;
+        let failure = world.outcome(&job_id, "parent", "").await.unwrap().unwrap_err();
         assert_eq!(failure.kind.as_str(), "limit", "{kind:?} {steps:?}");
         assert!(failure.message.contains("pending_returns"), "{failure}");
         assert_eq!(handler.runs("parent"), 1);
@@ -48,10 +48,10 @@ async fn one_parent_too_many_fails_with_its_limit() {
 async fn a_value_that_is_too_large_fails_its_call() {
     for kind in [Kind::DynamoDb, Kind::DynamoDbSqs].into_iter().filter(|kind| kind.is_there()) {
         let world = World::open(kind).await;
-        let root = world.schedule("job", "parent", "").await;
+        let job_id = world.schedule("job", "parent", "").await;
         let handler = parent_and_child();
         world.drain(&handler).await;
-        let failure = world.outcome(&root, "parent", "").await.unwrap().unwrap_err();
+        let failure = world.outcome(&job_id, "parent", "").await.unwrap().unwrap_err();
         assert_eq!((failure.kind.as_str(), handler.runs("child")), ("limit", 1), "{failure}");
     }
 }
@@ -61,9 +61,12 @@ async fn a_value_that_is_too_large_fails_its_call() {
 async fn a_call_with_too_long_a_name_goes_aside() {
     for kind in [Kind::DynamoDb, Kind::DynamoDbSqs].into_iter().filter(|kind| kind.is_there()) {
         let world = World::open(kind).await;
-        let message = Message { root: "job".into(), call: CallHash::from("x".repeat(3_000)) };
+        let message = Message { job_id: "job".into(), call: CallHash::from("x".repeat(3_000)) };
         world.backend.queue().send_many(&[Outgoing::now(&"t".into(), &message)]).await.unwrap();
         let steps = world.drain(&parent_and_child()).await;
-        assert!(matches!(&steps[..], [Step::SetAside(reason)] if reason.contains("its id has")), "{kind:?} {steps:?}");
+        assert!(
+            matches!(&steps[..], [Step::DeadLettered(reason)] if reason.contains("its id has")),
+            "{kind:?} {steps:?}"
+        );
     }
 }

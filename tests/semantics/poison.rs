@@ -34,7 +34,7 @@ async fn garbage_goes_aside_and_work_goes_on() {
         send(&world, "hello").await;
         send(&world, "li2e1:r4:gonee").await;
         let steps = world.drain(&handlers()).await;
-        assert!(steps.iter().all(|s| matches!(s, Step::SetAside(_))), "{steps:?}");
+        assert!(steps.iter().all(|s| matches!(s, Step::DeadLettered(_))), "{steps:?}");
         let dead = world.backend.queue().dead_letters(&topic(), 10).await.unwrap();
         assert_eq!(dead.iter().map(|d| d.body.as_str()).collect::<Vec<_>>(), ["hello", "li2e1:r4:gonee"]);
         assert!(dead[0].reason.contains("not bencode at byte 0"), "{}", dead[0].reason);
@@ -50,9 +50,9 @@ async fn garbage_goes_aside_and_work_goes_on() {
 async fn a_damaged_record_fails_its_call_instead_of_looping() {
     on_every_backend(async |world: World| {
         world.backend.store().put(&Key::call(&"c".into()), "le".into()).await.unwrap();
-        send(&world, &Message { root: "r".into(), call: "c".into() }.encode()).await;
+        send(&world, &Message { job_id: "r".into(), call: "c".into() }.encode()).await;
         let steps = world.drain(&handlers()).await;
-        assert!(matches!(&steps[..], [Step::SetAside(reason)] if reason.contains("a call record")), "{steps:?}");
+        assert!(matches!(&steps[..], [Step::DeadLettered(reason)] if reason.contains("a call record")), "{steps:?}");
     })
     .await;
 }
@@ -63,11 +63,11 @@ async fn a_damaged_record_ends_its_job() {
         let damaged = [Key::call(&hash("a", "")), Key::run(&hash("a", ""), &"job".into())];
         for key in damaged {
             let world = World::open(world.kind).await;
-            let root = world.schedule("job", "a", "").await;
+            let job_id = world.schedule("job", "a", "").await;
             world.backend.store().put(&key, "le".into()).await.unwrap();
             world.drain(&handlers()).await;
-            assert_eq!(world.outcome(&root, "a", "").await.unwrap().unwrap_err().kind.as_str(), "dead-letter");
-            assert_eq!(world.state(&root).await, Some(JobState::Failed), "{key:?}");
+            assert_eq!(world.outcome(&job_id, "a", "").await.unwrap().unwrap_err().kind.as_str(), "dead-letter");
+            assert_eq!(world.state(&job_id).await, Some(JobState::Failed), "{key:?}");
         }
     })
     .await;
@@ -77,10 +77,10 @@ async fn a_damaged_record_ends_its_job() {
 async fn a_message_that_nobody_survives_goes_aside() {
     on_every_backend(async |mut world: World| {
         world.limits = Limits { max_deliveries: 0, ..Limits::default() };
-        let root = world.schedule("job", "a", "").await;
+        let job_id = world.schedule("job", "a", "").await;
         let steps = world.drain(&handlers()).await;
-        assert!(matches!(&steps[..], [Step::SetAside(_)]), "{steps:?}");
-        let failure = world.outcome(&root, "a", "").await.unwrap().unwrap_err();
+        assert!(matches!(&steps[..], [Step::DeadLettered(_)]), "{steps:?}");
+        let failure = world.outcome(&job_id, "a", "").await.unwrap().unwrap_err();
         assert_eq!(failure.kind.as_str(), "dead-letter");
     })
     .await;
@@ -90,10 +90,10 @@ async fn a_message_that_nobody_survives_goes_aside() {
 async fn an_unknown_task_fails_after_its_grace() {
     on_every_backend(async |mut world: World| {
         world.limits = Limits { unknown_task_grace: Duration::from_millis(300), ..Limits::default() };
-        let root = world.schedule("job", "asks", "").await;
+        let job_id = world.schedule("job", "asks", "").await;
         let steps = world.drain(&handlers()).await;
-        assert!(steps.iter().any(|s| matches!(s, Step::GivenBack(_))), "{steps:?}");
-        let failure = world.outcome(&root, "asks", "").await.unwrap().unwrap_err();
+        assert!(steps.iter().any(|s| matches!(s, Step::Nacked(_))), "{steps:?}");
+        let failure = world.outcome(&job_id, "asks", "").await.unwrap().unwrap_err();
         assert_eq!(failure.kind.as_str(), "unknown-task");
         assert!(failure.chain.last().unwrap().starts_with("nobody: unknown-task"), "{:?}", failure.chain);
     })
@@ -104,9 +104,9 @@ async fn an_unknown_task_fails_after_its_grace() {
 async fn a_cycle_is_named() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        let root = world.schedule("job", "a", "").await;
+        let job_id = world.schedule("job", "a", "").await;
         world.drain(&handler).await;
-        let failure = world.outcome(&root, "a", "").await.unwrap().unwrap_err();
+        let failure = world.outcome(&job_id, "a", "").await.unwrap().unwrap_err();
         assert_eq!(failure.kind.as_str(), "cycle");
         let named = failure.message.contains("a (a()) -> b (b()) -> a (a())")
             || failure.message.contains("b (b()) -> a (a()) -> b (b())");

@@ -20,11 +20,11 @@ async fn a_parent_with_something_missing_is_not_started() {
                 )
             })
             .task("c", |request, _| Box::pin(async move { Ok(number(request).to_string()) }));
-        let root = world.schedule("job", "p", "").await;
+        let job_id = world.schedule("job", "p", "").await;
         let first = world.backend.queue().receive(&topic(), 1, std::time::Duration::ZERO).await.unwrap();
         assert_eq!(world.step(&handler, &first[0]).await, Step::Deferred { waiting: 2 });
         // A wake-up that somebody sent too early, as peers do.
-        let wake = Message { root: root.clone(), call: hash("p", "") };
+        let wake = Message { job_id: job_id.clone(), call: hash("p", "") };
         world.backend.queue().send_many(&[Outgoing::now(&topic(), &wake)]).await.unwrap();
         let mut messages = world.backend.queue().receive(&topic(), 3, std::time::Duration::ZERO).await.unwrap();
         assert_eq!(messages.len(), 3);
@@ -36,7 +36,7 @@ async fn a_parent_with_something_missing_is_not_started() {
         }
         world.drain(&handler).await;
         assert_eq!(handler.runs("p"), 2);
-        assert_eq!(world.value(&root, "p", "").await, "12");
+        assert_eq!(world.value(&job_id, "p", "").await, "12");
     })
     .await;
 }
@@ -61,10 +61,10 @@ async fn a_race_has_the_same_winner_in_every_replay() {
                 Box::pin(async move { Ok(gather("slow", replay, &[("fast", "below".into())]).await?.concat()) })
             })
             .task("fast", |_, _| Box::pin(async { Ok("x".into()) }));
-        let root = world.schedule("job", "race", "").await;
+        let job_id = world.schedule("job", "race", "").await;
         world.drain(&handler).await;
         // By the second replay the other one is there too, and stands first in the list.
-        assert_eq!(world.value(&root, "race", "").await, "1");
+        assert_eq!(world.value(&job_id, "race", "").await, "1");
         let winners = winners.lock().unwrap();
         assert!(winners.len() >= 2 && winners.iter().all(|w| *w == 1), "{winners:?}");
     })
@@ -85,9 +85,9 @@ fn fickle(runs: Arc<AtomicU64>) -> Native {
 async fn a_replay_that_asks_for_other_calls_fails_with_the_first_difference() {
     on_every_backend(async |world: World| {
         let handler = fickle(Arc::default());
-        let root = world.schedule("job", "fickle", "").await;
+        let job_id = world.schedule("job", "fickle", "").await;
         world.drain(&handler).await;
-        let failure = world.outcome(&root, "fickle", "").await.unwrap().unwrap_err();
+        let failure = world.outcome(&job_id, "fickle", "").await.unwrap().unwrap_err();
         assert_eq!(failure.kind.as_str(), "nondeterminism");
         let lines: Vec<&str> = failure.message.lines().collect();
         assert_eq!(lines[1], "- before: c 0 (c(0))");
@@ -100,12 +100,12 @@ async fn a_replay_that_asks_for_other_calls_fails_with_the_first_difference() {
 async fn a_new_version_may_ask_for_other_calls() {
     on_every_backend(async |world: World| {
         let handler = fickle(Arc::default());
-        let root = world.schedule("job", "fickle", "").await;
+        let job_id = world.schedule("job", "fickle", "").await;
         let first = world.receive().await;
         world.step(&handler, &first[0]).await;
         handler.version.store(2, Ordering::Relaxed);
         world.drain(&handler).await;
-        assert_eq!(world.value(&root, "fickle", "").await, "1");
+        assert_eq!(world.value(&job_id, "fickle", "").await, "1");
     })
     .await;
 }
@@ -150,7 +150,7 @@ async fn a_replay_is_told_what_the_run_before_was_told() {
                 })
             })
             .task("c", |request, _| Box::pin(async move { Ok(number(request).to_string()) }));
-        let root = world.schedule("job", "p", "").await;
+        let job_id = world.schedule("job", "p", "").await;
         while handler.runs("p") < 2 {
             let next = world.backend.queue().receive(&topic(), 1, std::time::Duration::ZERO).await.unwrap();
             world.step(&handler, &next[0]).await;
@@ -158,7 +158,7 @@ async fn a_replay_is_told_what_the_run_before_was_told() {
         // The parent was told of the first call and waits for the second. A peer overwrites the first one's value.
         world.backend.store().put(&Key::value(&hash("c", "1")), "9".into()).await.unwrap();
         world.drain(&handler).await;
-        assert_eq!(world.value(&root, "p", "").await, "12");
+        assert_eq!(world.value(&job_id, "p", "").await, "12");
     })
     .await;
 }

@@ -43,10 +43,10 @@ fn handlers() -> Native {
 async fn n_retries_are_n_plus_one_runs() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        let root = world.schedule("job", "flaky", "9").await;
+        let job_id = world.schedule("job", "flaky", "9").await;
         let steps = world.drain(&handler).await;
         assert_eq!(handler.runs("flaky"), 3);
-        let failure = world.outcome(&root, "flaky", "9").await.unwrap().unwrap_err();
+        let failure = world.outcome(&job_id, "flaky", "9").await.unwrap().unwrap_err();
         assert_eq!((failure.kind.clone(), failure.attempts), (FailureKind::Error, 3));
         let attempts: Vec<u32> = steps
             .iter()
@@ -61,7 +61,7 @@ async fn n_retries_are_n_plus_one_runs() {
             .collect();
         assert_eq!(attempts, [2, 3]);
         assert_eq!(steps.last(), Some(&Step::Failed(failure)));
-        assert_eq!(world.state(&root).await, Some(JobState::Failed));
+        assert_eq!(world.state(&job_id).await, Some(JobState::Failed));
     })
     .await;
 }
@@ -70,12 +70,12 @@ async fn n_retries_are_n_plus_one_runs() {
 async fn what_succeeds_at_last_has_succeeded() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        let root = world.schedule("job", "asks", "2").await;
+        let job_id = world.schedule("job", "asks", "2").await;
         world.drain(&handler).await;
-        assert_eq!(world.value(&root, "asks", "2").await, "3");
+        assert_eq!(world.value(&job_id, "asks", "2").await, "3");
         assert_eq!((handler.runs("flaky"), handler.runs("asks")), (3, 2));
-        assert_eq!(world.messages(&root).await, 3, "a message that is given back is not a new one");
-        assert_eq!(world.state(&root).await, Some(JobState::Completed));
+        assert_eq!(world.messages(&job_id).await, 3, "a message that is given back is not a new one");
+        assert_eq!(world.state(&job_id).await, Some(JobState::Completed));
     })
     .await;
 }
@@ -84,10 +84,10 @@ async fn what_succeeds_at_last_has_succeeded() {
 async fn what_cannot_pass_is_not_tried_again() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        let root = world.schedule("job", "hopeless", "").await;
+        let job_id = world.schedule("job", "hopeless", "").await;
         world.drain(&handler).await;
         assert_eq!(handler.runs("hopeless"), 1);
-        assert_eq!(world.outcome(&root, "hopeless", "").await.unwrap().unwrap_err().attempts, 1);
+        assert_eq!(world.outcome(&job_id, "hopeless", "").await.unwrap().unwrap_err().attempts, 1);
     })
     .await;
 }
@@ -96,10 +96,10 @@ async fn what_cannot_pass_is_not_tried_again() {
 async fn a_parent_is_not_tried_again_for_its_child() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        let root = world.schedule("job", "asks", "9").await;
+        let job_id = world.schedule("job", "asks", "9").await;
         world.drain(&handler).await;
         assert_eq!((handler.runs("flaky"), handler.runs("asks")), (3, 2));
-        let failure = world.outcome(&root, "asks", "9").await.unwrap().unwrap_err();
+        let failure = world.outcome(&job_id, "asks", "9").await.unwrap().unwrap_err();
         assert_eq!(failure.chain, ["asks: a call failed and it was not caught", "flaky: error: not yet"]);
     })
     .await;
@@ -122,13 +122,13 @@ async fn a_failure_of_one_job_is_tried_afresh_by_the_next() {
 #[tokio::test]
 async fn the_options_of_a_job_are_nearer_than_those_of_a_task() {
     on_every_backend(async |world: World| {
-        for (root, max_retries, runs) in [("none", Some(0), 1), ("more", Some(4), 5), ("as the task says", None, 3)] {
+        for (job_id, max_retries, runs) in [("none", Some(0), 1), ("more", Some(4), 5), ("as the task says", None, 3)] {
             let handler = handlers();
             let options = Options { max_retries, ..Options::default() };
-            let job = NewJob { options, ..NewJob::new(root.into(), call("flaky", "9")) };
+            let job = NewJob { options, ..NewJob::new(job_id.into(), call("flaky", "9")) };
             world.schedule_job(job).await;
             world.drain(&handler).await;
-            assert_eq!(handler.runs("flaky"), runs, "{root}");
+            assert_eq!(handler.runs("flaky"), runs, "{job_id}");
         }
     })
     .await;
@@ -148,7 +148,7 @@ async fn pauses_are_as_long_as_the_options_say() {
     on_every_backend(async |world: World| {
         let first = Duration::from_millis(60);
         let growing = [first, first * 2, first * 3];
-        for (root, backoff, pauses) in [("f", Backoff::Fixed, [first; 3]), ("e", Backoff::Exponential, growing)] {
+        for (job_id, backoff, pauses) in [("f", Backoff::Fixed, [first; 3]), ("e", Backoff::Exponential, growing)] {
             let options = Options {
                 max_retries: Some(3),
                 retry_delay: Some(first),
@@ -158,14 +158,14 @@ async fn pauses_are_as_long_as_the_options_say() {
             };
             let times = Arc::default();
             let handler = timed(&times, options);
-            world.schedule(root, "t", root).await;
+            world.schedule(job_id, "t", job_id).await;
             world.drain(&handler).await;
             let times = times.lock().unwrap();
             assert_eq!(times.len(), 4);
             for (n, pause) in pauses.iter().enumerate() {
                 // Spread by a quarter; clocks of milliseconds round. A loaded machine takes longer.
                 let was = times[n + 1] - times[n] + Duration::from_millis(2);
-                assert!(was >= *pause * 3 / 4, "{root}: {was:?} before run {}, not {pause:?}", n + 2);
+                assert!(was >= *pause * 3 / 4, "{job_id}: {was:?} before run {}, not {pause:?}", n + 2);
             }
         }
     })
@@ -178,18 +178,18 @@ async fn a_message_before_its_time_goes_back() {
         let options = Options { max_retries: Some(1), retry_delay: Some(Duration::from_secs(100)), ..retries(1) };
         let times = Arc::default();
         let handler = timed(&times, options);
-        let root = world.schedule("job", "t", "").await;
+        let job_id = world.schedule("job", "t", "").await;
         let first = world.receive().await;
         assert!(matches!(world.step(&handler, &first[0]).await, Step::Retried { attempt: 2, .. }));
-        let run = world.backend.store().get(&Key::run(&hash("t", ""), &root)).await.unwrap().unwrap();
+        let run = world.backend.store().get(&Key::run(&hash("t", ""), &job_id)).await.unwrap().unwrap();
         let run = RunRecord::decode(&run).unwrap();
         assert_eq!((run.attempt, run.last_failure.as_str()), (2, "t: error: no"));
         assert!(run.not_before > now() + 70_000);
         // Somebody wakes it.
-        let wake = Message { root: root.clone(), call: hash("t", "") };
+        let wake = Message { job_id: job_id.clone(), call: hash("t", "") };
         world.backend.queue().send_many(&[Outgoing::now(&topic(), &wake)]).await.unwrap();
         let early = world.receive().await;
-        let Step::GivenBack(delay) = world.step(&handler, &early[0]).await else { panic!("run too early") };
+        let Step::Nacked(delay) = world.step(&handler, &early[0]).await else { panic!("run too early") };
         assert!((Duration::from_secs(60)..=Duration::from_secs(125)).contains(&delay), "{delay:?}");
         assert_eq!(handler.runs("t"), 1);
         assert_eq!(world.backend.queue().depth(&topic()).await.unwrap(), 2);
@@ -208,7 +208,7 @@ async fn a_call_that_two_workers_run_at_once_is_not_lost() {
             Box::pin(async move {
                 if count.fetch_add(1, Ordering::Relaxed) == 0 {
                     // What the other one leaves behind, who holds this message no more.
-                    let key = Key::run(&request.call, &request.root);
+                    let key = Key::run(&request.call, &request.job_id);
                     let record = RunRecord { attempt: 2, ..RunRecord::default() };
                     backend.store().put(&key, record.encode()).await.unwrap();
                     return stumble("t", "no");
@@ -216,9 +216,9 @@ async fn a_call_that_two_workers_run_at_once_is_not_lost() {
                 Ok(request.attempt.to_string())
             })
         });
-        let root = world.schedule("job", "t", "").await;
+        let job_id = world.schedule("job", "t", "").await;
         world.drain(&handler).await;
-        assert_eq!(world.value(&root, "t", "").await, "2");
+        assert_eq!(world.value(&job_id, "t", "").await, "2");
         assert_eq!(runs.load(Ordering::Relaxed), 2);
     })
     .await;
@@ -240,9 +240,9 @@ async fn an_attempt_has_its_own_clock_and_output() {
                 })
             })
             .task("c", |_, _| Box::pin(async { Ok(String::new()) }));
-        let root = world.schedule("job", "p", "").await;
+        let job_id = world.schedule("job", "p", "").await;
         world.drain(&handler).await;
-        assert_eq!(world.value(&root, "p", "").await, "");
+        assert_eq!(world.value(&job_id, "p", "").await, "");
         let seen = seen.lock().unwrap();
         let told: Vec<_> = seen.iter().map(|(attempt, _, new)| (*attempt, *new)).collect();
         // The child's value is there by then: the second attempt takes one run.

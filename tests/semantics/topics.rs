@@ -47,7 +47,7 @@ async fn a_call_to_a_topic_that_is_announced_later_waits() {
         world.limits = limits(Duration::from_mins(10));
         world.schedule("r", "asks", "u").await;
         let delivery = world.receive().await.remove(0);
-        assert!(matches!(world.step(&handler, &delivery).await, Step::GivenBack(_)), "nobody is there yet");
+        assert!(matches!(world.step(&handler, &delivery).await, Step::Nacked(_)), "nobody is there yet");
         let depth = world.backend.queue().depth(&"u".into()).await.unwrap();
         assert_eq!(depth, 0, "nothing was sent there");
         let tasks = encode_tasks(&["child".to_owned()].into());
@@ -75,10 +75,10 @@ async fn a_call_to_a_topic_of_nobody_fails_the_call_that_makes_it() {
                 .into_iter()
                 .enumerate()
         {
-            let root = world.schedule(&format!("r{n}"), "asks", topic).await;
-            world.work_for(&root, &handler).await;
-            let call = world.job(&root).await.call;
-            let outcome: Option<Outcome> = world.client.outcome(&root, &call).await.unwrap();
+            let job_id = world.schedule(&format!("r{n}"), "asks", topic).await;
+            world.work_for(&job_id, &handler).await;
+            let call = world.job(&job_id).await.call;
+            let outcome: Option<Outcome> = world.client.outcome(&job_id, &call).await.unwrap();
             let failure = outcome.unwrap().unwrap_err();
             assert_eq!(failure.kind, kind, "{failure}");
             assert!(failure.message.contains(topic), "{failure}");

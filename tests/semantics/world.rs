@@ -9,10 +9,13 @@ use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::{Event, Observer, Subject};
 use brrr_protocol::gate::{Always, Gate};
-use brrr_protocol::model::{Call, Outcome, Root, Topic};
+use brrr_protocol::model::{Call, JobId, Outcome, Topic};
+use brrr_protocol::multi_step::MultiStepBackend;
 use brrr_protocol::options::Options;
 use brrr_protocol::outcome_cache::OutcomeCache;
-use brrr_protocol::ports::{Backend, Cache, Delivery, Key, Kind, NewJob, Page, Queue, Store, Swap, spawn_counter};
+use brrr_protocol::ports::{
+    Backend, BackendParts, Counters, Delivery, Key, Kind, NewJob, Page, Queue, Store, Swap, message_counter,
+};
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::step::{Limits, Site, Step, step};
 use bytes::Bytes;
@@ -41,7 +44,7 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
-/// Runs `test` on each backend, fused and stepwise.
+/// Runs `test` on each backend, transactional and multi_step.
 pub async fn on_every_backend<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     for kind in Backends::ALL.into_iter().filter(|kind| kind.is_there()) {
         eprintln!("on {kind:?}");
@@ -76,14 +79,14 @@ impl World {
         !self.kind.is_fused()
     }
 
-    /// Schedules a job; its root is named after it, so that a failing test can be read.
-    pub async fn schedule(&self, root: &str, task: &str, payload: &str) -> Root {
-        self.schedule_job(NewJob::new(root.into(), call(task, payload))).await
+    /// Schedules a job; its job_id is named after it, so that a failing test can be read.
+    pub async fn schedule(&self, job_id: &str, task: &str, payload: &str) -> JobId {
+        self.schedule_job(NewJob::new(job_id.into(), call(task, payload))).await
     }
 
-    pub async fn schedule_job(&self, job: NewJob) -> Root {
+    pub async fn schedule_job(&self, job: NewJob) -> JobId {
         self.client.schedule(&job, now()).await.unwrap();
-        job.root
+        job.job_id
     }
 
     pub async fn step(&self, handler: &Native, delivery: &Delivery) -> Step {
@@ -108,10 +111,10 @@ impl World {
     }
 
     /// Works until the job has its outcome, whatever is queued for later.
-    pub async fn work_for(&self, root: &Root, handler: &Native) -> Vec<Step> {
+    pub async fn work_for(&self, job_id: &JobId, handler: &Native) -> Vec<Step> {
         let mut steps = Vec::new();
-        let call = self.job(root).await.call;
-        while self.client.outcome(root, &call).await.unwrap().is_none() {
+        let call = self.job(job_id).await.call;
+        while self.client.outcome(job_id, &call).await.unwrap().is_none() {
             for delivery in self.backend.queue().receive(&topic(), 1, Duration::from_secs(30)).await.unwrap() {
                 steps.push(self.step(handler, &delivery).await);
             }
@@ -119,13 +122,13 @@ impl World {
         steps
     }
 
-    pub async fn job(&self, root: &Root) -> JobRecord {
-        self.client.job(root).await.unwrap().unwrap()
+    pub async fn job(&self, job_id: &JobId) -> JobRecord {
+        self.client.job(job_id).await.unwrap().unwrap()
     }
 
     /// How the job ended, by its record.
-    pub async fn state(&self, root: &Root) -> Option<JobState> {
-        self.job(root).await.end.map(|end| end.state)
+    pub async fn state(&self, job_id: &JobId) -> Option<JobState> {
+        self.job(job_id).await.end.map(|end| end.state)
     }
 
     /// Works until the queue is empty; what became of each message.
@@ -163,13 +166,13 @@ impl World {
         tasks.join_all().await;
     }
 
-    pub async fn outcome(&self, root: &Root, task: &str, payload: &str) -> Option<Outcome> {
-        self.client.outcome(root, &hash(task, payload)).await.unwrap()
+    pub async fn outcome(&self, job_id: &JobId, task: &str, payload: &str) -> Option<Outcome> {
+        self.client.outcome(job_id, &hash(task, payload)).await.unwrap()
     }
 
     /// The value as text; panics where there is a failure or nothing.
-    pub async fn value(&self, root: &Root, task: &str, payload: &str) -> String {
-        let outcome = self.outcome(root, task, payload).await;
+    pub async fn value(&self, job_id: &JobId, task: &str, payload: &str) -> String {
+        let outcome = self.outcome(job_id, task, payload).await;
         match outcome {
             Some(Ok(value)) => String::from_utf8(value.to_vec()).unwrap(),
             other => panic!("{:?}: {task}({payload}) came to {other:?}", self.kind),
@@ -177,8 +180,8 @@ impl World {
     }
 
     /// Messages sent for a job so far.
-    pub async fn messages(&self, root: &Root) -> u64 {
-        self.backend.cache().incr(&spawn_counter(root), 0).await.unwrap()
+    pub async fn messages(&self, job_id: &JobId) -> u64 {
+        self.backend.counters().incr(&message_counter(job_id), 0).await.unwrap()
     }
 }
 
@@ -230,7 +233,7 @@ impl Observer for Told {
     }
 }
 
-/// A stepwise backend that counts reads of values. To look whether one is there is no read.
+/// A multi_step backend that counts reads of values. To look whether one is there is no read.
 pub struct Counted {
     pub inner: Arc<dyn Backend>,
     pub value_reads: AtomicU64,
@@ -268,7 +271,7 @@ impl Store for Counted {
 }
 
 #[async_trait]
-impl Backend for Counted {
+impl BackendParts for Counted {
     fn name(&self) -> String {
         self.inner.name()
     }
@@ -281,11 +284,13 @@ impl Backend for Counted {
         self.inner.queue()
     }
 
-    fn cache(&self) -> &dyn Cache {
-        self.inner.cache()
+    fn counters(&self) -> &dyn Counters {
+        self.inner.counters()
     }
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         self.inner.changed(version, at_most).await
     }
 }
+
+impl MultiStepBackend for Counted {}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use brrr_protocol::model::{FailureKind, Root};
+use brrr_protocol::model::{FailureKind, JobId};
 
 use crate::graph::{Graph, Node, graph};
 use crate::graphs::{GRAPHS, ILL};
@@ -24,7 +24,7 @@ fn a_fan_out_costs_no_more_than_it_must() {
     let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
     let n = NAMES.len();
     let state = history.world.state();
-    let runs: u32 = state.runs.iter().filter(|((root, _), _)| root.as_str() == "R0").map(|(_, runs)| runs).sum();
+    let runs: u32 = state.runs.iter().filter(|((job_id, _), _)| job_id.as_str() == "R0").map(|(_, runs)| runs).sum();
     assert_eq!(state.counters["brrr_count/R0"] as usize, n + 2, "N children, the job, and one wake-up");
     assert_eq!(runs as usize, n + 2, "each child once, the parent twice");
     assert!(state.value_reads <= 10 * n, "{} value reads for {n} children", state.value_reads);
@@ -68,7 +68,7 @@ fn most_more(graph: &Graph) -> usize {
         Node::Fail | Node::Poison | Node::Unknown => 0,
     };
     let nodes = graph.nodes.iter().filter(|(name, _)| *name != crate::graph::LAST);
-    graph.roots.len() * nodes.map(|(_, node)| 1 + children(node)).sum::<usize>()
+    graph.job_ids.len() * nodes.map(|(_, node)| 1 + children(node)).sum::<usize>()
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_fault_costs_no_more_than_it_must() {
 fn nothing_is_run_in_vain() {
     for (graph, _) in graphs() {
         let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
-        for ((root, task), runs) in &history.world.state().runs {
+        for ((job_id, task), runs) in &history.world.state().runs {
             let waits = |children: &[&str]| usize::from(!children.is_empty());
             let most = match graph.node(task) {
                 Node::All(c) | Node::Catch(c) | Node::Moody(c) => 1 + waits(c),
@@ -114,7 +114,7 @@ fn nothing_is_run_in_vain() {
                 Node::Flaky(times, c) => (1 + waits(c)) * ((*times).min(graph.retries) + 1) as usize,
                 Node::Fail | Node::Poison | Node::Unknown => 1,
             };
-            assert!(*runs as usize <= most, "{}: {runs} runs of {task} in {root}, {most} expected", graph.name);
+            assert!(*runs as usize <= most, "{}: {runs} runs of {task} in {job_id}, {most} expected", graph.name);
         }
     }
 }
@@ -126,7 +126,7 @@ fn a_job_ends_when_it_should() {
         let graph = GRAPHS.iter().chain(ILL).find(|graph| graph.name == name).unwrap_or_else(|| panic!("no {name}"));
         let history = check(&Arc::new(graph.complete()), Plan::of(&[]), || "no faults".to_owned());
         let end = history.world.state().watch.jobs[&"R0".into()].end.unwrap();
-        (end.at - START, history.failure(&"R0".into(), graph.roots[0]).map(|failure| failure.kind))
+        (end.at - START, history.failure(&"R0".into(), graph.job_ids[0]).map(|failure| failure.kind))
     };
     assert_eq!(ends("the fast one wins"), (0, None), "the slow one is tried again later");
     assert_eq!(ends("nobody handles it in time"), (2_000, Some(FailureKind::Timeout)));
@@ -138,11 +138,11 @@ fn a_job_ends_when_it_should() {
 /// A job that may send so many messages sends hardly more: what one run asks for at once, and wake-ups, at the most.
 #[test]
 fn a_spawn_limit_holds() {
-    for (graph, _) in graphs().filter(|(graph, _)| graph.spawn_limit > 0) {
+    for (graph, _) in graphs().filter(|(graph, _)| graph.max_messages > 0) {
         let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
         let state = history.world.state();
-        let sent = state.sent_for.get(&Root::from("R0")).copied().unwrap_or(0);
-        assert!(sent <= graph.spawn_limit as usize + 1, "{}: {sent} messages", graph.name);
+        let sent = state.sent_for.get(&JobId::from("R0")).copied().unwrap_or(0);
+        assert!(sent <= graph.max_messages as usize + 1, "{}: {sent} messages", graph.name);
     }
 }
 

@@ -46,13 +46,13 @@ fn one_has_it(history: &History, graph: &Graph, what: &str) {
     let used: Vec<&&str> = claims.iter().filter(|claim| texts.iter().any(|text| text.contains(**claim))).collect();
     assert_eq!(used.len(), 1, "{}: {what}: {texts:?}", graph.name);
     let jobs: Vec<_> =
-        state.watch.accepted.iter().map(|root| (root.clone(), state.watch.jobs[root].call.clone())).collect();
+        state.watch.accepted.iter().map(|job_id| (job_id.clone(), state.watch.jobs[job_id].call.clone())).collect();
     drop(state);
-    let failures = jobs.iter().filter_map(|(root, call)| history.failure(root, call.as_str()));
+    let failures = jobs.iter().filter_map(|(job_id, call)| history.failure(job_id, call.as_str()));
     let refused = failures.filter(|failure| failure.kind == FailureKind::Conflict).count();
-    let all = jobs.iter().filter(|(root, _)| root.as_str() != "LAST").count();
+    let all = jobs.iter().filter(|(job_id, _)| job_id.as_str() != "LAST").count();
     // (A job that came too late for its own call's hash was not accepted.)
-    assert!(refused >= 1 || all < graph.roots.len(), "{}: {what}: nobody was refused", graph.name);
+    assert!(refused >= 1 || all < graph.job_ids.len(), "{}: {what}: nobody was refused", graph.name);
 }
 
 fn look(graph: &Arc<Graph>, plan: Plan, what: &str) {
@@ -63,28 +63,32 @@ fn look(graph: &Arc<Graph>, plan: Plan, what: &str) {
 #[test]
 fn one_of_two_claims_holds() {
     let mut histories = 0;
-    for (graph, fused) in CLAIMS.iter().flat_map(|graph| [(graph, false), (graph, true)]) {
+    for (graph, transactional) in CLAIMS.iter().flat_map(|graph| [(graph, false), (graph, true)]) {
         let graph = Arc::new(graph.complete());
-        let plan = |events: &[(i64, Event)]| Plan { fused, ..Plan::of(events) };
+        let plan = |events: &[(i64, Event)]| Plan { transactional, ..Plan::of(events) };
         let length = check(&graph, plan(&[]), || "no faults".to_owned()).length;
         for at in 0..=length {
             for event in [Event::Crash, Event::Zombie, Event::Pause] {
-                look(&graph, plan(&[(at, event)]), &format!("{fused}, {at}, {event:?}"));
+                look(&graph, plan(&[(at, event)]), &format!("{transactional}, {at}, {event:?}"));
                 histories += 1;
             }
             for second in (at..=at + WINDOW).step_by(stride().min(19)) {
                 let events = [(at, Event::Pause), (second, Event::Switch)];
-                look(&graph, plan(&events), &format!("{fused}, {events:?}"));
+                look(&graph, plan(&events), &format!("{transactional}, {events:?}"));
                 histories += 1;
             }
             // The first job comes then.
-            look(&graph, plan(&[(at, Event::Does(What::Schedule(0)))]), &format!("{fused}, {at}: scheduled"));
+            look(&graph, plan(&[(at, Event::Does(What::Schedule(0)))]), &format!("{transactional}, {at}: scheduled"));
             histories += 1;
         }
         // Two workers, whose accesses come in any order.
         for seed in 0..60 {
             let random = Some(fastrand::Rng::with_seed(seed));
-            look(&graph, Plan { workers: 2, random, fused, ..Plan::of(&[]) }, &format!("{fused}, seed {seed}"));
+            look(
+                &graph,
+                Plan { workers: 2, random, transactional, ..Plan::of(&[]) },
+                &format!("{transactional}, seed {seed}"),
+            );
             histories += 1;
         }
     }

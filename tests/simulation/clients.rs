@@ -44,7 +44,7 @@ fn each(graph: &Arc<Graph>, length: i64, what: What, again: bool) -> usize {
 fn who_schedules_may_die_and_do_it_again() {
     let mut histories = 0;
     for (graph, length) in graphs() {
-        for job in 0..graph.roots.len() {
+        for job in 0..graph.job_ids.len() {
             histories += each(&graph, length, What::Schedule(job), true);
         }
     }
@@ -55,7 +55,7 @@ fn who_schedules_may_die_and_do_it_again() {
 fn who_cancels_may_die_or_take_long() {
     let mut histories = 0;
     for (graph, length) in graphs() {
-        for job in 0..graph.roots.len() {
+        for job in 0..graph.job_ids.len() {
             histories += each(&graph, length, What::Cancel(job), false);
         }
     }
@@ -94,12 +94,12 @@ fn who_tries_a_job_again_may_die_and_do_it_again() {
 fn who_forgets_may_die_or_take_long() {
     let (mut histories, mut forgotten) = (0, 0);
     for (graph, length) in graphs() {
-        for name in [graph.roots[0], graph.nodes[graph.nodes.len() - 2].0] {
+        for name in [graph.job_ids[0], graph.nodes[graph.nodes.len() - 2].0] {
             let what = What::Forget(name);
             histories += each(&graph, length, what, false);
             // The first job is over, and another one begins while the value is forgotten, or after.
             for accesses in 0..ACCESSES {
-                let last = graph.roots.len() - 1;
+                let last = graph.job_ids.len() - 1;
                 let plan = [
                     (length, Event::Begins(what, accesses)),
                     (length, Event::Does(What::Schedule(last))),

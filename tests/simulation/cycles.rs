@@ -50,12 +50,12 @@ fn ring() -> Arc<Graph> {
 #[test]
 fn a_long_cycle_is_found_by_who_looks_for_stuck_work() {
     let graph = ring();
-    for fused in [false, true] {
-        let plan = |events: &[(i64, Event)]| Plan { repair: true, fused, ..Plan::of(events) };
-        let history = check(&graph, plan(&[]), || format!("{fused}, no faults"));
+    for transactional in [false, true] {
+        let plan = |events: &[(i64, Event)]| Plan { repair: true, transactional, ..Plan::of(events) };
+        let history = check(&graph, plan(&[]), || format!("{transactional}, no faults"));
         assert_eq!(history.stranded, 1, "nobody else finds it");
         for at in (0..=history.length).step_by(history.length as usize / 12) {
-            check(&graph, plan(&[(at, Event::Crash)]), || format!("{fused}, {at}"));
+            check(&graph, plan(&[(at, Event::Crash)]), || format!("{transactional}, {at}"));
         }
     }
 }

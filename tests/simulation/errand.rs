@@ -6,7 +6,7 @@ use std::time::Duration;
 use brrr_protocol::client::{Client, Forgotten, Retried};
 use brrr_protocol::doctor::{Doctor, Finding, Look};
 use brrr_protocol::gc::{Collector, Plan};
-use brrr_protocol::model::{CallHash, Root};
+use brrr_protocol::model::{CallHash, JobId};
 use brrr_protocol::ports::{Backend, Kind, NewJob};
 use brrr_protocol::{ErrorKind, Result};
 
@@ -43,8 +43,8 @@ pub enum What {
 }
 
 /// The job that tries this one again.
-pub fn again(root: &Root) -> Root {
-    format!("{root}-again").into()
+pub fn again(job_id: &JobId) -> JobId {
+    format!("{job_id}-again").into()
 }
 
 /// Does an errand; on an error it may have been done in part.
@@ -68,12 +68,12 @@ pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, what: What, crash: Option
                 Err(error) if error.kind == ErrorKind::Conflict => return Ok(()),
                 scheduled => drop(scheduled?),
             }
-            world.state().watch.accepted.insert(jobs[n].root.clone());
+            world.state().watch.accepted.insert(jobs[n].job_id.clone());
         }
-        What::Cancel(n) => drop(client.cancel(&jobs[n].root, world.now()).await?),
+        What::Cancel(n) => drop(client.cancel(&jobs[n].job_id, world.now()).await?),
         What::Retry(n) => {
-            let new = again(&jobs[n].root);
-            if let Retried::As(..) = client.retry(&jobs[n].root, new.clone(), world.now()).await? {
+            let new = again(&jobs[n].job_id);
+            if let Retried::As(..) = client.retry(&jobs[n].job_id, new.clone(), world.now()).await? {
                 world.state().watch.accepted.insert(new);
             }
         }

@@ -35,17 +35,17 @@ pub enum Node {
     Unknown,
 }
 
-/// A graph: every call by its name, which is task and hash in one. The roots are scheduled, each as a job.
+/// A graph: every call by its name, which is task and hash in one. The job_ids are scheduled, each as a job.
 #[derive(Clone, Debug)]
 pub struct Graph {
     pub name: &'static str,
     pub nodes: &'static [(&'static str, Node)],
-    pub roots: &'static [&'static str],
+    pub job_ids: &'static [&'static str],
     /// How often a call is tried again.
     pub retries: u32,
     /// How long the first job may take, in ms (0: as long as it wants), and how many messages it may send.
     pub deadline: Millis,
-    pub spawn_limit: u64,
+    pub max_messages: u64,
     /// What each call may come to, see `expected`; filled by `complete`.
     pub values: Option<&'static HashMap<&'static str, Vec<Option<String>>>>,
 }
@@ -53,9 +53,9 @@ pub struct Graph {
 pub const fn graph(
     name: &'static str,
     nodes: &'static [(&'static str, Node)],
-    roots: &'static [&'static str],
+    job_ids: &'static [&'static str],
 ) -> Graph {
-    Graph { name, nodes, roots, retries: 0, deadline: 0, spawn_limit: 0, values: None }
+    Graph { name, nodes, job_ids, retries: 0, deadline: 0, max_messages: 0, values: None }
 }
 
 use Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Unknown};
@@ -104,7 +104,7 @@ impl Graph {
             All(c) | Each(c) | Catch(c) => *c,
             _ => &[],
         });
-        let asked = asked.chain(self.roots).copied();
+        let asked = asked.chain(self.job_ids).copied();
         asked.filter(|name| name.split_once('=').is_some_and(|(task, _)| task == hash)).collect()
     }
 
@@ -121,8 +121,8 @@ impl Graph {
     /// The graph's jobs.
     pub fn jobs(&self) -> Vec<NewJob> {
         let mut jobs: Vec<NewJob> =
-            (0..).zip(self.roots).map(|(n, name)| NewJob::new(format!("R{n}").into(), call(name))).collect();
-        jobs[0].spawn_limit = self.spawn_limit;
+            (0..).zip(self.job_ids).map(|(n, name)| NewJob::new(format!("R{n}").into(), call(name))).collect();
+        jobs[0].max_messages = self.max_messages;
         jobs[0].deadline = if self.deadline > 0 { START + self.deadline } else { 0 };
         jobs
     }

@@ -106,7 +106,7 @@ pub static GRAPHS: &[Graph] = &[
         )
     },
     Graph {
-        spawn_limit: 3,
+        max_messages: 3,
         ..graph(
             "too many calls",
             &[("a", All(&["b", "c"])), ("b", All(&["d"])), ("c", All(&["d"])), ("d", All(&[])), ("x", All(&["b"]))],
@@ -114,11 +114,11 @@ pub static GRAPHS: &[Graph] = &[
         )
     },
     Graph {
-        spawn_limit: 2,
+        max_messages: 2,
         ..graph("too many children", &[("a", All(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))], &["a"])
     },
     Graph {
-        spawn_limit: 3,
+        max_messages: 3,
         ..graph(
             "too many calls below who catches",
             &[("a", Catch(&["b"])), ("b", All(&["c", "d", "e"])), ("c", All(&[])), ("d", All(&[])), ("e", All(&[]))],

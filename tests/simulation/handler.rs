@@ -108,7 +108,7 @@ impl GraphHandler {
                 }
                 text
             }
-            Moody(_) if request.root.as_str() == "R0" => return Ok(Err(fails(false))),
+            Moody(_) if request.job_id.as_str() == "R0" => return Ok(Err(fails(false))),
             Moody(children) => go!(join(task, go!(self.ask(request, replay, children, None).await?), None)),
             Race(first, then) => {
                 let first = go!(join(task, go!(self.ask(request, replay, first, Some(1)).await?), None));
@@ -147,7 +147,7 @@ impl Handler for GraphHandler {
 
     async fn run(&self, request: Request, mut replay: Replay) -> Result<(Ended, Replay)> {
         self.world.state().note_run(&request);
-        *self.world.state().runs.entry((request.root.clone(), request.task.clone())).or_default() += 1;
+        *self.world.state().runs.entry((request.job_id.clone(), request.task.clone())).or_default() += 1;
         let ended = match self.body(&request, &mut replay).await? {
             Ok(text) => Ended::Completed(format!("{}({text})", name_of(&request.task, &request.payload)).into()),
             Err(Leave::Suspended) => Ended::Suspended,

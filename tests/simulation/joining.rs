@@ -22,15 +22,16 @@ fn a_call_that_is_on_its_way_is_run_once() {
     let nodes = &[("a", Each(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))];
     let graph = Arc::new(graph("three jobs, one call, one child after the other", nodes, &["a", "a", "a"]).complete());
     let mut histories = 0;
-    for fused in [false, true] {
+    for transactional in [false, true] {
         for (second, third) in (0..=40).flat_map(|at| (0..=40).step_by(5).map(move |later| (at, at + later))) {
             let again = Event::Does(What::Schedule(1));
             let events = [(second, again), (third, Event::Does(What::Schedule(2))), (third, again)];
-            let history = check(&graph, Plan { fused, ..Plan::of(&events) }, || format!("{fused}, {events:?}"));
+            let history =
+                check(&graph, Plan { transactional, ..Plan::of(&events) }, || format!("{transactional}, {events:?}"));
             let state = history.world.state();
-            let runs = state.runs.iter().filter(|((root, _), _)| root.as_str() != "LAST");
-            let runs: Vec<_> = runs.map(|((root, call), runs)| format!("{root} {call} {runs}")).collect();
-            assert_eq!(runs, ["R0 a 3", "R0 b 1", "R0 c 1"], "{fused}, {events:?}");
+            let runs = state.runs.iter().filter(|((job_id, _), _)| job_id.as_str() != "LAST");
+            let runs: Vec<_> = runs.map(|((job_id, call), runs)| format!("{job_id} {call} {runs}")).collect();
+            assert_eq!(runs, ["R0 a 3", "R0 b 1", "R0 c 1"], "{transactional}, {events:?}");
             histories += 1;
         }
     }
@@ -42,13 +43,15 @@ fn a_call_that_is_on_its_way_is_run_once() {
 fn a_job_that_has_joined_may_be_cancelled() {
     let (graph, length) = graph_of("three jobs, one call");
     for at in 0..=length {
-        for fused in [false, true] {
+        for transactional in [false, true] {
             // A message of it comes all the same, as it does at its deadline.
             let events = [(at, Event::Does(What::Cancel(1))), (at, Event::Comes("li2e2:R11:ae"))];
-            let history = check(&graph, Plan { fused, ..Plan::of(&events) }, || format!("{fused}, {events:?}"));
+            let history =
+                check(&graph, Plan { transactional, ..Plan::of(&events) }, || format!("{transactional}, {events:?}"));
             let state = history.world.state();
-            let others = state.runs.keys().filter(|(root, _)| root.as_str() == "R1" || root.as_str() == "R2").count();
-            assert_eq!(others, 0, "{fused}, {events:?}: {:?}", state.runs);
+            let others =
+                state.runs.keys().filter(|(job_id, _)| job_id.as_str() == "R1" || job_id.as_str() == "R2").count();
+            assert_eq!(others, 0, "{transactional}, {events:?}: {:?}", state.runs);
         }
     }
 }

@@ -25,7 +25,7 @@ fn ill() -> impl Iterator<Item = (Arc<Graph>, i64)> {
 fn what_kills_its_workers_or_has_none_fails() {
     for (graph, _) in ill() {
         let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
-        let failure = history.failure(&"R0".into(), graph.roots[0]).unwrap_or_else(|| panic!("{}", graph.name));
+        let failure = history.failure(&"R0".into(), graph.job_ids[0]).unwrap_or_else(|| panic!("{}", graph.name));
         if graph.deadline > 0 {
             assert_eq!(failure.kind, FailureKind::Timeout);
             continue;
@@ -93,7 +93,7 @@ fn a_dead_letter_is_sent_again_as_a_new_job() {
 
 /// What can't be read is set aside and harms nobody; a call that nobody describes fails.
 #[test]
-fn what_nobody_can_read_is_set_aside() {
+fn what_nobody_can_read_is_move_to_dlq() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for at in (0..=length).step_by(3) {

@@ -1,4 +1,4 @@
-//! Nothing lost, nothing stuck: the stepwise transitions in a world where a worker can die before and after every
+//! Nothing lost, nothing stuck: the multi_step transitions in a world where a worker can die before and after every
 //! single access, messages come twice and in any order, jobs are cancelled and run out of time, and peers take part.
 //!
 //! Exhaustive first: every fault at every access, and pairs of them, in every graph. `BRRR_ALL=1` makes every pair where
@@ -69,7 +69,7 @@ fn graphs() -> impl Iterator<Item = (Arc<Graph>, i64)> {
 
 /// How a job can be ended from outside, in one go or by a client that dies between its two writes.
 fn ends(graph: &Graph) -> Vec<Event> {
-    let jobs = 0..graph.roots.len();
+    let jobs = 0..graph.job_ids.len();
     let cancel = |n| [Event::Does(What::Cancel(n)), Event::Dies(What::Cancel(n), 4)];
     let mut events: Vec<Event> = jobs.flat_map(cancel).collect();
     if graph.deadline > 0 {
@@ -105,7 +105,7 @@ fn what_fails_is_tried_as_often_as_it_may_be() {
             // Once more to wait for its children, in the first attempt; less if the job ends before.
             let most = attempts + u32::from(!children.is_empty()) * attempts;
             assert!(runs <= most, "{}: {name} was run {runs} times", graph.name);
-            let may_be_over = graph.deadline > 0 || graph.roots.len() > 1 || races(&graph);
+            let may_be_over = graph.deadline > 0 || graph.job_ids.len() > 1 || races(&graph);
             assert!(may_be_over || runs >= attempts, "{}: {name}: {runs}", graph.name);
         }
     }
@@ -188,7 +188,7 @@ fn a_slow_worker_sees_a_job_end() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for at in 0..=length {
-            for job in 0..graph.roots.len() {
+            for job in 0..graph.job_ids.len() {
                 for cancel in [4, 5].map(|accesses| Event::Dies(What::Cancel(job), accesses)) {
                     for slow in [Event::Pause, Event::Zombie] {
                         events(&graph, &[(at, slow), (at, cancel)]);
@@ -256,10 +256,14 @@ fn what_is_tried_again_is_counted_once() {
             for fault in [Event::Late, Event::Switch] {
                 let plan = Plan::of(&[(first, Event::Zombie), (second, fault)]);
                 let history = check(&graph, plan, || format!("[({first}, Zombie), ({second}, {fault:?})]"));
-                for ((root, task), runs) in &history.world.state().runs {
+                for ((job_id, task), runs) in &history.world.state().runs {
                     let most = graph.retries + 2;
                     let is_bounded = *runs <= most || !leaves.contains(&task.as_str());
-                    assert!(is_bounded, "{}: {first}, {second} {fault:?}: {runs} runs of {task} in {root}", graph.name);
+                    assert!(
+                        is_bounded,
+                        "{}: {first}, {second} {fault:?}: {runs} runs of {task} in {job_id}",
+                        graph.name
+                    );
                 }
                 histories += 1;
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::result::Result;
 
-use brrr_protocol::model::{Failure, FailureKind, Root};
+use brrr_protocol::model::{Failure, FailureKind, JobId};
 use brrr_protocol::ports::{Key, Kind};
 use brrr_protocol::records::{JobRecord, JobState, decode_failure};
 use brrr_protocol::wire::{Message, PendingReturns};
@@ -18,9 +18,9 @@ impl History {
         self.check_queue()?;
         let jobs = self.world.state().watch.jobs.clone();
         let accepted = self.world.state().watch.accepted.clone();
-        for root in &accepted {
-            let job = jobs.get(root).ok_or_else(|| format!("job {root} was accepted and has no record"))?;
-            self.check_job(graph, root, job).map_err(|e| format!("job {root} ({}): {e}", job.call))?;
+        for job_id in &accepted {
+            let job = jobs.get(job_id).ok_or_else(|| format!("job {job_id} was accepted and has no record"))?;
+            self.check_job(graph, job_id, job).map_err(|e| format!("job {job_id} ({}): {e}", job.call))?;
         }
         self.check_waiting()?;
         self.check_attempts(graph)
@@ -30,11 +30,11 @@ impl History {
     pub fn unended(&self) -> usize {
         let state = self.world.state();
         let has = |key| state.records.contains_key(&key);
-        let ended = |root: &Root, job: &JobRecord| {
-            job.is_over() || has(Key::value(&job.call)) || has(Key::failure(&job.call, root))
+        let ended = |job_id: &JobId, job: &JobRecord| {
+            job.is_over() || has(Key::value(&job.call)) || has(Key::failure(&job.call, job_id))
         };
-        let accepted = state.watch.accepted.iter().filter_map(|root| Some((root, state.watch.jobs.get(root)?)));
-        accepted.filter(|(root, job)| !ended(root, job)).count()
+        let accepted = state.watch.accepted.iter().filter_map(|job_id| Some((job_id, state.watch.jobs.get(job_id)?)));
+        accepted.filter(|(job_id, job)| !ended(job_id, job)).count()
     }
 
     fn check_queue(&self) -> Result<(), String> {
@@ -50,13 +50,13 @@ impl History {
         }
         // What is set aside has failed, or has its value: nobody waits for it.
         for (body, reason) in &state.dead {
-            let Ok(Message { root, call }) = Message::decode(body.as_bytes()) else { continue };
+            let Ok(Message { job_id, call }) = Message::decode(body.as_bytes()) else { continue };
             let has_outcome =
-                [Key::value(&call), Key::failure(&call, &root)].iter().any(|k| state.records.contains_key(k));
+                [Key::value(&call), Key::failure(&call, &job_id)].iter().any(|k| state.records.contains_key(k));
             // It had one when it was set aside, and somebody has forgotten it since.
-            let is_forgotten = self.may.with_removals && state.watch.jobs.get(&root).is_some_and(JobRecord::is_over);
+            let is_forgotten = self.may.with_removals && state.watch.jobs.get(&job_id).is_some_and(JobRecord::is_over);
             if !has_outcome && !is_forgotten {
-                return Err(format!("{call} of {root} was set aside ({reason}), and has no outcome"));
+                return Err(format!("{call} of {job_id} was set aside ({reason}), and has no outcome"));
             }
         }
         Ok(())
@@ -70,10 +70,10 @@ impl History {
                 continue;
             }
             for entry in PendingReturns::decode(bytes).map_err(|e| e.to_string())?.returns {
-                let is_over = state.watch.jobs.get(&entry.root).is_some_and(JobRecord::is_over);
-                let failed = state.records.contains_key(&Key::new(&key.id, Kind::Failure(entry.root.clone())));
-                let accepted = state.watch.accepted.contains(&entry.root);
-                let unnotified = unnotified(&state.records, &entry.root).contains(&*key.id);
+                let is_over = state.watch.jobs.get(&entry.job_id).is_some_and(JobRecord::is_over);
+                let failed = state.records.contains_key(&Key::new(&key.id, Kind::Failure(entry.job_id.clone())));
+                let accepted = state.watch.accepted.contains(&entry.job_id);
+                let unnotified = unnotified(&state.records, &entry.job_id).contains(&*key.id);
                 if accepted && !is_over && !failed && !unnotified {
                     return Err(format!("{entry:?} waits for {}, which nobody will run", key.id));
                 }
@@ -83,14 +83,14 @@ impl History {
     }
 
     /// A failure as recorded under a job.
-    pub fn failure(&self, root: &Root, name: &str) -> Option<Failure> {
+    pub fn failure(&self, job_id: &JobId, name: &str) -> Option<Failure> {
         let state = self.world.state();
-        state.records.get(&Key::failure(&name.into(), root)).map(|bytes| decode_failure(bytes).unwrap())
+        state.records.get(&Key::failure(&name.into(), job_id)).map(|bytes| decode_failure(bytes).unwrap())
     }
 
-    fn check_job(&self, graph: &Graph, root: &Root, job: &JobRecord) -> Result<(), String> {
+    fn check_job(&self, graph: &Graph, job_id: &JobId, job: &JobRecord) -> Result<(), String> {
         let name = job.call.as_str();
-        let failure = self.failure(root, name);
+        let failure = self.failure(job_id, name);
         let state = self.world.state();
         if self.may.with_removals && job.is_over() {
             // Its outcome was looked at when it was written, and may be gone.
@@ -101,7 +101,7 @@ impl History {
             (_, Some(failure)) => Err(failure),
             (Some(value), None) => Ok(String::from_utf8_lossy(value).into_owned()),
             // A peer runs a parent of a call that failed: it sees no failures, and nobody can tell it.
-            (None, None) if unnotified(&state.records, root).contains(name) => return Ok(()),
+            (None, None) if unnotified(&state.records, job_id).contains(name) => return Ok(()),
             (None, None) => return Err("it is stuck: its call has no outcome".to_owned()),
         };
         let expected = graph.expected(name);
@@ -109,9 +109,9 @@ impl History {
             Ok(value) if self.may.with_letters && value.contains("failed") => true,
             Ok(value) => expected.contains(&Some(value.clone())),
             Err(failure) => match failure.kind {
-                FailureKind::Cancelled => self.cancelled.contains(root),
+                FailureKind::Cancelled => self.cancelled.contains(job_id),
                 FailureKind::Timeout => job.deadline > 0,
-                FailureKind::Limit => job.spawn_limit > 0,
+                FailureKind::Limit => job.max_messages > 0,
                 FailureKind::Error | FailureKind::Cycle | FailureKind::Conflict => expected.contains(&None),
                 FailureKind::DeadLetter | FailureKind::UnknownTask => self.may.with_letters,
                 _ => false,
@@ -132,7 +132,7 @@ impl History {
     fn check_attempts(&self, graph: &Graph) -> Result<(), String> {
         let state = self.world.state();
         for (key, bytes) in &state.records {
-            let Kind::Failure(root) = &key.kind else { continue };
+            let Kind::Failure(job_id) = &key.kind else { continue };
             if !graph.has_call(&key.id) {
                 continue;
             }
@@ -141,7 +141,7 @@ impl History {
             if failure.kind != FailureKind::Error || *times <= graph.retries {
                 continue;
             }
-            let runs = state.runs.get(&(root.clone(), key.id.to_string())).copied().unwrap_or(0);
+            let runs = state.runs.get(&(job_id.clone(), key.id.to_string())).copied().unwrap_or(0);
             if failure.attempts != graph.retries + 1 || runs < failure.attempts {
                 return Err(format!(
                     "{} failed after {} attempts and {runs} runs: {failure:?}",
@@ -155,11 +155,11 @@ impl History {
 
 /// The calls of a job that wait for ever: a peer runs a parent of a call that failed in the job, sees no failures, and nobody can tell
 /// it; and whatever waits for such a parent.
-fn unnotified(records: &BTreeMap<Key, Bytes>, root: &Root) -> BTreeSet<String> {
+fn unnotified(records: &BTreeMap<Key, Bytes>, job_id: &JobId) -> BTreeSet<String> {
     let parents = |kind: Kind, of: &dyn Fn(&str) -> bool| -> Vec<String> {
         let those = records.iter().filter(|(key, _)| key.kind == kind && of(&key.id));
         let entries = those.flat_map(|(_, record)| PendingReturns::decode(record).unwrap_or_default().returns);
-        entries.filter(|entry| entry.root == *root).map(|entry| entry.parent.to_string()).collect()
+        entries.filter(|entry| entry.job_id == *job_id).map(|entry| entry.parent.to_string()).collect()
     };
     let no_value = |call: &str| !records.contains_key(&Key::new(call, Kind::Value));
     let mut found = BTreeSet::from_iter(parents(Kind::Unnotified, &no_value));

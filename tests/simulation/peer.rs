@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use brrr_protocol::model::CallHash;
-use brrr_protocol::ports::{Backend, Delivery, Key, Outgoing, Store, Swap};
+use brrr_protocol::ports::{BackendParts as _, Delivery, Key, Outgoing, Store, Swap};
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use brrr_protocol::{Error, ErrorKind, Result};
 
@@ -41,7 +41,7 @@ pub async fn handle(view: &View, graph: &Graph, delivery: &Delivery) -> Result<(
 
 async fn register(view: &View, parent: &Message, child: &CallHash) -> Result<()> {
     view.put(&Key::call(child), CallRecord::encode(child.as_str(), b"")).await?;
-    let me = Return { root: parent.root.clone(), parent: parent.call.clone(), topic: topic() };
+    let me = Return { job_id: parent.job_id.clone(), parent: parent.call.clone(), topic: topic() };
     let key = Key::pending_returns(child);
     // As often as they do.
     for _ in 0..100 {
@@ -57,7 +57,7 @@ async fn register(view: &View, parent: &Message, child: &CallHash) -> Result<()>
         pending.returns.insert(me.clone());
         if view.swap(&key, bytes.as_ref(), Some(encode(&pending))).await? == Swap::Done {
             if send {
-                let message = Message { root: me.root, call: child.clone() };
+                let message = Message { job_id: me.job_id, call: child.clone() };
                 view.queue().send_many(&[Outgoing::now(&topic(), &message)]).await?;
             }
             return Ok(());
@@ -87,7 +87,7 @@ async fn complete(view: &View, message: &Message, value: String) -> Result<()> {
 fn encode(pending: &PendingReturns) -> Bytes {
     let text = |text: &str| format!("{}:{text}", text.len());
     let entry =
-        |r: &Return| format!("li1e{}{}{}e", text(r.root.as_str()), text(r.parent.as_str()), text(r.topic.as_str()));
+        |r: &Return| format!("li1e{}{}{}e", text(r.job_id.as_str()), text(r.parent.as_str()), text(r.topic.as_str()));
     let returns: String = pending.returns.iter().rev().map(entry).collect();
     let sent = pending.scheduled_at.map_or(String::new(), |at| format!("12:scheduled_ati{at}e"));
     format!("d7:returnsl{returns}e{sent}e").into()

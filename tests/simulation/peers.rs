@@ -128,21 +128,21 @@ const PEERS: [&[&str]; 2] = [&["a"], &["a", "q"]];
 #[test]
 fn a_failure_that_a_peer_does_not_see_costs_few_messages() {
     let graph = unseen_failure();
-    for (peer_calls, fused) in PEERS.into_iter().flat_map(|calls| [(calls, false), (calls, true)]) {
+    for (peer_calls, transactional) in PEERS.into_iter().flat_map(|calls| [(calls, false), (calls, true)]) {
         let later = (LONG_AFTER, Event::Does(What::Schedule(1)));
         let (look, repair) = ((LONG_AFTER, Event::Does(What::Look(0))), (LONG_AFTER, Event::Does(What::Repair)));
         let mut sent = Vec::new();
         for events in [&[later][..], &[look, repair, repair, repair, look, later]] {
-            let plan = Plan { peer_calls, fused, ..Plan::of(events) };
-            let history = check(&graph, plan, || format!("{peer_calls:?}, {fused}, {events:?}"));
+            let plan = Plan { peer_calls, transactional, ..Plan::of(events) };
+            let history = check(&graph, plan, || format!("{peer_calls:?}, {transactional}, {events:?}"));
             let findings = history.world.state().findings.clone();
-            assert!(findings.is_empty(), "{peer_calls:?}, {fused}: {findings:?}");
+            assert!(findings.is_empty(), "{peer_calls:?}, {transactional}: {findings:?}");
             sent.push(history.sent);
         }
         // A message for each job and each of its three calls, a wake-up for each of these, and one message by which the peer
         // asks for the failed call again, when it was woken for the other one.
-        assert!(sent[0] <= 10, "{peer_calls:?}, {fused}: {} messages", sent[0]);
-        assert_eq!(sent[0], sent[1], "{peer_calls:?}, {fused}: a repair sends nothing");
+        assert!(sent[0] <= 10, "{peer_calls:?}, {transactional}: {} messages", sent[0]);
+        assert_eq!(sent[0], sent[1], "{peer_calls:?}, {transactional}: a repair sends nothing");
     }
 }
 
@@ -150,16 +150,16 @@ fn a_failure_that_a_peer_does_not_see_costs_few_messages() {
 #[test]
 fn a_failure_that_a_peer_does_not_see_is_no_loop_whatever_happens() {
     let (graph, mut histories, mut worst) = (unseen_failure(), 0, 0);
-    for (peer_calls, fused) in PEERS.into_iter().flat_map(|calls| [(calls, false), (calls, true)]) {
+    for (peer_calls, transactional) in PEERS.into_iter().flat_map(|calls| [(calls, false), (calls, true)]) {
         for at in 0..=70 {
             for fault in [Event::Crash, Event::Pause, Event::Unanswered(Answer::Lost)] {
                 // Later it would befall the client of the other job, and nobody would compute the call.
-                if fault == Event::Unanswered(Answer::Lost) && (fused || at > 45) {
+                if fault == Event::Unanswered(Answer::Lost) && (transactional || at > 45) {
                     continue;
                 }
                 let events = [(at, fault), (LONG_AFTER, Event::Does(What::Schedule(1)))];
-                let plan = Plan { peer_calls, fused, bad_peers: fault == Event::Crash, ..Plan::of(&events) };
-                let history = check(&graph, plan, || format!("{peer_calls:?}, {fused}, {events:?}"));
+                let plan = Plan { peer_calls, transactional, bad_peers: fault == Event::Crash, ..Plan::of(&events) };
+                let history = check(&graph, plan, || format!("{peer_calls:?}, {transactional}, {events:?}"));
                 worst = worst.max(history.sent);
                 histories += 1;
             }

@@ -45,7 +45,7 @@ pub enum Event {
 #[derive(Default)]
 pub struct Plan {
     /// Each transition is one access, see `transactions`.
-    pub fused: bool,
+    pub transactional: bool,
     /// Nobody can look through the queue, as with SQS.
     pub opaque: bool,
     /// Our workers, all of them busy at once.

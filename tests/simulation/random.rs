@@ -15,14 +15,14 @@ use crate::{check, graphs, number};
 /// Without a wish.
 const HISTORIES: u64 = 12_000;
 
-pub fn histories_end(fused: bool) {
+pub fn histories_end(transactional: bool) {
     let seed = number("BRRR_SEED");
     let until = number("BRRR_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let many = if fused { HISTORIES / 3 } else { HISTORIES };
+    let many = if transactional { HISTORIES / 3 } else { HISTORIES };
     let alone = if seed.is_some() { 1 } else { many };
     let most = number("BRRR_HISTORIES").unwrap_or(if until.is_some() { u64::MAX } else { alone });
     let first = seed.unwrap_or_else(|| fastrand::u64(..u64::MAX / 2));
-    let kind = if fused { "random histories of transactions" } else { "random histories" };
+    let kind = if transactional { "random histories of transactions" } else { "random histories" };
     println!("{kind} from BRRR_SEED={first}");
     let mut all: Vec<Arc<Graph>> = graphs().map(|(graph, _)| graph).collect();
     all.extend(ILL.iter().map(|graph| Arc::new(graph.complete())));
@@ -32,7 +32,7 @@ pub fn histories_end(fused: bool) {
         let seed = first + count;
         let mut random = fastrand::Rng::with_seed(seed);
         let graph = &all[random.usize(..all.len())];
-        let plan = Plan { fused, ..random_plan(graph, random) };
+        let plan = Plan { transactional, ..random_plan(graph, random) };
         with_bad_peers += u64::from(plan.bad_peers);
         let history = check(graph, plan, || format!("BRRR_SEED={seed}"));
         count += 1;
@@ -62,7 +62,7 @@ fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
         crash: (random.u8(..3) == 0).then(|| Crash(random.i64(0..if what == What::Collect { 60 } else { 10 }))),
         gives_up: !matches!(what, What::Schedule(_)) && random.u8(..3) == 0,
     };
-    for job in 0..graph.roots.len() {
+    for job in 0..graph.job_ids.len() {
         errands.push(errand(&mut random, What::Schedule(job), 150));
         if random.u8(..3) == 0 {
             errands.push(errand(&mut random, What::Cancel(job), 500));
@@ -94,5 +94,5 @@ fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
 pub fn peers_can_run(graph: &Graph) -> bool {
     let is_plain = |name: &str| matches!(graph.node(name), Node::All(_) | Node::Each(_));
     let plain = graph.nodes.iter().all(|(name, _)| *name == LAST || is_plain(name));
-    plain && graph.roots.iter().all(|root| !graph.expected(root).contains(&None))
+    plain && graph.job_ids.iter().all(|job_id| !graph.expected(job_id).contains(&None))
 }

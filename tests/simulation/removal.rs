@@ -16,14 +16,14 @@ const ACCESSES: i64 = 90;
 
 /// The graph's jobs, and then its first one and its last one once more: what the first jobs left is removed under them.
 fn twice(graph: &Graph) -> Arc<Graph> {
-    let first = graph.roots[0];
-    let roots: Vec<&'static str> = graph.roots.iter().copied().chain([first, crate::graph::LAST]).collect();
-    Arc::new(Graph { roots: roots.leak(), ..graph.clone() })
+    let first = graph.job_ids[0];
+    let job_ids: Vec<&'static str> = graph.job_ids.iter().copied().chain([first, crate::graph::LAST]).collect();
+    Arc::new(Graph { job_ids: job_ids.leak(), ..graph.clone() })
 }
 
 /// The later jobs begin when the first ones are over.
 fn later(graph: &Graph, length: i64, events: &[(i64, Event)]) -> Plan {
-    let n = graph.roots.len();
+    let n = graph.job_ids.len();
     let mut all = vec![(length, Event::Does(What::Schedule(n - 2))), (length, Event::Does(What::Schedule(n - 1)))];
     all.extend(events);
     all.sort_by_key(|(at, _)| *at);
@@ -62,7 +62,7 @@ fn what_lives_keeps_what_it_needs() {
 fn what_was_cancelled_is_not_run_again() {
     let mut histories = 0;
     for (graph, length) in graphs() {
-        for job in 0..graph.roots.len() {
+        for job in 0..graph.job_ids.len() {
             for at in 0..=length {
                 let (cancel, collect) = (Event::Does(What::Cancel(job)), Event::Does(What::Collect));
                 for events in [[(at, cancel), (at, collect)], [(at, cancel), (at + 4, collect)]] {
@@ -90,14 +90,14 @@ fn sharing() -> Graph {
 fn what_comes_while_others_go_stays() {
     let (mut histories, stride) = (0, stride().min(3));
     let graph = Arc::new(sharing());
-    let last = graph.roots.len() - 1;
-    for fused in [false, true] {
+    let last = graph.job_ids.len() - 1;
+    for transactional in [false, true] {
         let check = |events: &[(i64, Event)]| {
-            check(&graph, Plan { fused, ..Plan::of(events) }, || format!("{fused}, {events:?}"))
+            check(&graph, Plan { transactional, ..Plan::of(events) }, || format!("{transactional}, {events:?}"))
         };
         let (never, then) = ((500, Event::Dies(What::Schedule(last), 0)), (500, Event::Does(What::Schedule(last))));
         let length = check(&[never]).length;
-        for cancel in [None].into_iter().chain((0..=length).step_by(if fused { 1 } else { 16 }).map(Some)) {
+        for cancel in [None].into_iter().chain((0..=length).step_by(if transactional { 1 } else { 16 }).map(Some)) {
             let cancel = Vec::from_iter(cancel.map(|at| (at, Event::Does(What::Cancel(0)))));
             let begin = check(&[cancel.as_slice(), &[never]].concat()).length;
             let all = check(&[cancel.as_slice(), &[then]].concat()).length;
@@ -125,18 +125,18 @@ const AGE: u64 = 900_000;
 /// Only what ended so long ago goes; where nobody can see whether the queue has messages, only what no message can be left of.
 #[test]
 fn what_is_young_stays() {
-    for ((graph, _), fused) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
+    for ((graph, _), transactional) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
         let removed = |opaque, events: &[Event]| {
             let events: Vec<(i64, Event)> = events.iter().map(|event| (LONG_AFTER, *event)).collect();
-            let plan = Plan { fused, opaque, ..Plan::of(&events) };
-            check(&graph, plan, || format!("{fused}, {opaque}, {events:?}")).world.state().watch.removed
+            let plan = Plan { transactional, opaque, ..Plan::of(&events) };
+            check(&graph, plan, || format!("{transactional}, {opaque}, {events:?}")).world.state().watch.removed
         };
         let late = Event::Does(What::CollectOlder(AGE));
         assert_eq!(removed(false, &[late]), 0, "{}", graph.name);
-        assert_eq!(removed(false, &[Event::Late, late]), graph.roots.len(), "{}", graph.name);
+        assert_eq!(removed(false, &[Event::Late, late]), graph.job_ids.len(), "{}", graph.name);
         assert_eq!(removed(true, &[Event::Late, late]), 0, "{}", graph.name);
         let weeks = [Event::Late; 2 * 7 * 24 + 1];
-        assert_eq!(removed(true, &[weeks.as_slice(), &[late]].concat()), graph.roots.len(), "{}", graph.name);
+        assert_eq!(removed(true, &[weeks.as_slice(), &[late]].concat()), graph.job_ids.len(), "{}", graph.name);
     }
 }
 
@@ -144,19 +144,21 @@ fn what_is_young_stays() {
 #[test]
 fn a_collection_that_dies_is_taken_up() {
     let mut histories = 0;
-    for ((graph, _), fused) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
-        let history = check(&graph, Plan { fused, ..Plan::of(&[]) }, || "no removal".to_owned());
+    for ((graph, _), transactional) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
+        let history = check(&graph, Plan { transactional, ..Plan::of(&[]) }, || "no removal".to_owned());
         for cancel in [None, Some((history.length / 2, Event::Does(What::Cancel(0))))] {
             for accesses in (0..2 * ACCESSES).step_by(stride().min(5)) {
                 let mut events = Vec::from_iter(cancel);
                 events.push((LONG_AFTER, Event::Dies(What::Collect, accesses)));
                 events.push((LONG_AFTER, Event::Does(What::Collect)));
-                let history = check(&graph, Plan { fused, ..Plan::of(&events) }, || format!("{fused}, {events:?}"));
+                let history = check(&graph, Plan { transactional, ..Plan::of(&events) }, || {
+                    format!("{transactional}, {events:?}")
+                });
                 let state = history.world.state();
-                let left: Vec<_> = state.left.iter().filter(|key| fused || key.kind != Kind::Call).collect();
+                let left: Vec<_> = state.left.iter().filter(|key| transactional || key.kind != Kind::Call).collect();
                 let jobs = state.counters.keys().filter(|name| !name.ends_with("LAST")).collect::<Vec<_>>();
                 let is_clean = left.is_empty() && jobs.is_empty();
-                assert!(is_clean, "{}: {fused}, {events:?}: {left:?} are left, counters {jobs:?}", graph.name);
+                assert!(is_clean, "{}: {transactional}, {events:?}: {left:?} are left, counters {jobs:?}", graph.name);
                 histories += 1;
             }
         }

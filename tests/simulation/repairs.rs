@@ -13,21 +13,23 @@ use crate::{check, graphs, stride};
 #[test]
 fn nothing_looks_wrong_that_is_right() {
     let (mut looks, look) = (0, Event::Does(What::Look(0)));
-    for ((graph, length), fused) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
+    for ((graph, length), transactional) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
         // A call that waits in a job that is over comes back when what it waits for is let go: that is nothing that he sees.
         let ends_early = graph.has(|node| matches!(node, Race(..) | Fail | Flaky(..) | Moody(_)));
-        if graph.deadline > 0 || graph.spawn_limit > 0 || (graph.roots.len() > 1 && ends_early) {
+        if graph.deadline > 0 || graph.max_messages > 0 || (graph.job_ids.len() > 1 && ends_early) {
             continue;
         }
         for crash in std::iter::once(None).chain((0..=length).step_by(stride().min(9)).map(Some)) {
             let mut events: Vec<(i64, Event)> = (0..=length + 20).map(|at| (at, look)).collect();
             events.extend(crash.map(|at| (at, Event::Crash)));
             events.sort_by_key(|(at, _)| *at);
-            let history = check(&graph, Plan { fused, ..Plan::of(&events) }, || format!("{fused}, crash at {crash:?}"));
+            let history = check(&graph, Plan { transactional, ..Plan::of(&events) }, || {
+                format!("{transactional}, crash at {crash:?}")
+            });
             // What jobs that are over wait for is to be let go, which happens in its own time.
             let state = history.world.state();
             let found = state.findings.iter().find(|finding| !matches!(finding, Finding::Abandoned { .. }));
-            assert!(found.is_none(), "{}: {fused}, crash at {crash:?}: {found:?}", graph.name);
+            assert!(found.is_none(), "{}: {transactional}, crash at {crash:?}: {found:?}", graph.name);
             looks += events.len();
         }
     }

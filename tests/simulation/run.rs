@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use brrr_protocol::Result;
 use brrr_protocol::doctor::{Doctor, Finding, Look, Lost};
 use brrr_protocol::gate::{Always, Entry, Gate};
-use brrr_protocol::model::{Millis, Root};
+use brrr_protocol::model::{JobId, Millis};
 use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Delivery, Key, NewJob, Task};
 use brrr_protocol::records::encode_tasks;
@@ -38,7 +38,7 @@ const MAX_REPAIRS: usize = 50;
 pub struct History {
     pub world: Arc<World>,
     /// The jobs that somebody cancels.
-    pub cancelled: Vec<Root>,
+    pub cancelled: Vec<JobId>,
     /// Accesses by all, until nothing was left to do.
     pub length: i64,
     /// Messages sent until then, and runs.
@@ -105,10 +105,10 @@ struct Run {
 /// What is wrong; or a history without an end.
 pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, String> {
     let world = World::new(graph);
-    world.state().fused = plan.fused;
+    world.state().transactional = plan.transactional;
     world.state().opaque = plan.opaque;
     let jobs = graph.jobs();
-    let is_cancelled = |(n, job): (usize, &NewJob)| plan.cancels(n).then(|| job.root.clone());
+    let is_cancelled = |(n, job): (usize, &NewJob)| plan.cancels(n).then(|| job.job_id.clone());
     let mut history = History {
         world: world.clone(),
         cancelled: jobs.iter().enumerate().filter_map(is_cancelled).collect(),
@@ -328,10 +328,10 @@ impl Run {
         // A job that its client did not bring to its end was not accepted, and need not end.
         let accepted = self.world.state().watch.accepted.clone();
         let is_wrong = |finding: &&Finding| match finding {
-            Finding::Lost(Lost { root, .. }) | Finding::Overdue { root } | Finding::Unended { root } => {
-                accepted.contains(root)
+            Finding::Lost(Lost { job_id, .. }) | Finding::Overdue { job_id } | Finding::Unended { job_id } => {
+                accepted.contains(job_id)
             }
-            Finding::Unwoken { .. } | Finding::Cycle { .. } | Finding::Damaged { .. } => true,
+            Finding::Unnotified { .. } | Finding::Cycle { .. } | Finding::Damaged { .. } => true,
             Finding::Abandoned { .. } => false,
         };
         match survey.findings.iter().find(is_wrong) {

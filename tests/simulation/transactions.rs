@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use brrr_protocol::fused::{self, Snapshot, Transaction};
-use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
+use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome};
 use brrr_protocol::ports::{
-    Backend, Cache, Deferral, Deferred, Key, Kind, Loaded, NewJob, Outgoing, Queue, Receipt, Scheduled, Store, Work,
+    Backend, BackendParts, Counters, Deferral, Deferred, Key, Kind, Loaded, NewJob, Outgoing, Queue, Receipt,
+    Scheduled, Store, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::registration::Facts;
 use brrr_protocol::transaction::{read_row_of_many, row_of_many};
+use brrr_protocol::transactional::{self, Snapshot, Transaction};
 use brrr_protocol::wire::{PendingReturns, Return};
 use brrr_protocol::{ErrorKind, Result};
 use bytes::Bytes;
@@ -27,10 +28,10 @@ use crate::{WINDOW, check, ends, stride};
 /// What a worker, a client or who repairs sees of this world.
 pub fn backend(world: &Arc<World>, who: Who, crash: Option<Crash>) -> Arc<dyn Backend> {
     let view = View::new(world, who, crash);
-    if world.state().fused { Arc::new(Fused(view)) } else { view }
+    if world.state().transactional { Arc::new(Transactional(view)) } else { view }
 }
 
-struct Fused(Arc<View>);
+struct Transactional(Arc<View>);
 
 struct Tx<'a> {
     state: &'a mut State,
@@ -83,9 +84,11 @@ impl Transaction for Tx<'_> {
         let parents = self.parents(call)?;
         Ok(Facts {
             has_me: parents.contains(me),
-            elsewhere: parents.iter().any(|r| r.root != me.root && (&r.parent, &r.topic) == (&me.parent, &me.topic)),
-            in_job: parents.iter().any(|r| r.root == me.root),
-            in_other_jobs: parents.iter().any(|r| r.root != me.root),
+            elsewhere: parents
+                .iter()
+                .any(|r| r.job_id != me.job_id && (&r.parent, &r.topic) == (&me.parent, &me.topic)),
+            in_job: parents.iter().any(|r| r.job_id == me.job_id),
+            in_other_jobs: parents.iter().any(|r| r.job_id != me.job_id),
             scheduled_at: None,
         })
     }
@@ -122,7 +125,7 @@ impl Transaction for Tx<'_> {
     }
 }
 
-impl Fused {
+impl Transactional {
     /// No record is damaged here, and a call hash that stands for another call is found before anything is written: no transaction
     /// is ever taken back.
     async fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
@@ -134,7 +137,7 @@ impl Fused {
 }
 
 #[async_trait]
-impl Backend for Fused {
+impl BackendParts for Transactional {
     fn name(&self) -> String {
         self.0.name()
     }
@@ -147,52 +150,55 @@ impl Backend for Fused {
         &*self.0
     }
 
-    fn cache(&self) -> &dyn Cache {
+    fn counters(&self) -> &dyn Counters {
         &*self.0
     }
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         self.0.changed(version, at_most).await
     }
+}
 
+#[async_trait]
+impl Backend for Transactional {
     async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
-        self.transact(|tx| fused::schedule(tx, job, now)).await
+        self.transact(|tx| transactional::schedule(tx, job, now)).await
     }
 
     async fn load(&self, work: &Work) -> Result<Loaded> {
-        self.transact(|tx| fused::load(tx, work)).await
+        self.transact(|tx| transactional::load(tx, work)).await
     }
 
-    async fn outcomes(&self, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
-        self.transact(|tx| fused::outcomes(tx, root, calls)).await
+    async fn outcomes(&self, job_id: &JobId, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+        self.transact(|tx| transactional::outcomes(tx, job_id, calls)).await
     }
 
     async fn defer(&self, deferral: &Deferral<'_>) -> Result<Deferred> {
-        self.transact(|tx| fused::defer(tx, deferral)).await
+        self.transact(|tx| transactional::defer(tx, deferral)).await
     }
 
     async fn complete(&self, work: &Work, value: Bytes) -> Result<()> {
-        self.transact(|tx| fused::complete(tx, work, &value)).await
+        self.transact(|tx| transactional::complete(tx, work, &value)).await
     }
 
     async fn fail(&self, work: &Work, failure: &Failure) -> Result<()> {
-        self.transact(|tx| fused::fail(tx, work, failure)).await
+        self.transact(|tx| transactional::fail(tx, work, failure)).await
     }
 
-    async fn discharge(&self, work: &Work, end: JobState) -> Result<()> {
-        self.transact(|tx| fused::discharge(tx, work, end)).await
+    async fn notify_parents(&self, work: &Work, end: JobState) -> Result<()> {
+        self.transact(|tx| transactional::notify_parents(tx, work, end)).await
     }
 
-    async fn release(&self, work: &Work) -> Result<()> {
-        self.transact(|tx| fused::release(tx, work)).await
+    async fn abandon(&self, work: &Work) -> Result<()> {
+        self.transact(|tx| transactional::abandon(tx, work)).await
     }
 
-    async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
-        self.transact(|tx| fused::end_job(tx, root, failure, now)).await
+    async fn end_job(&self, job_id: &JobId, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+        self.transact(|tx| transactional::end_job(tx, job_id, failure, now)).await
     }
 
-    async fn forget_calls(&self, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
-        self.transact(|tx| fused::forget_calls(tx, root, calls, had_value)).await
+    async fn forget_calls(&self, job_id: &JobId, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+        self.transact(|tx| transactional::forget_calls(tx, job_id, calls, had_value)).await
     }
 }
 
@@ -203,7 +209,7 @@ fn every_fault_heals_between_transactions() {
     let all = GRAPHS.iter().chain(ILL).map(|graph| Arc::new(graph.complete()));
     for graph in all {
         let of = |events: &[(i64, Event)]| {
-            check(&graph, Plan { fused: true, ..Plan::of(events) }, || format!("transactions, {events:?}"))
+            check(&graph, Plan { transactional: true, ..Plan::of(events) }, || format!("transactions, {events:?}"))
         };
         let length = of(&[]).length;
         let faults = [

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use brrr_protocol::model::Root;
+use brrr_protocol::model::JobId;
 use brrr_protocol::ports::{Key, Kind, Request};
 use brrr_protocol::records::{JobRecord, RunRecord};
 use brrr_protocol::wire::PendingReturns;
@@ -30,15 +30,15 @@ pub struct Watch {
     /// The first thing that was wrong.
     pub wrong: Option<String>,
     /// Each job as it was last written.
-    pub jobs: BTreeMap<Root, JobRecord>,
+    pub jobs: BTreeMap<JobId, JobRecord>,
     /// The jobs of which a client was told that they are accepted.
-    pub accepted: BTreeSet<Root>,
+    pub accepted: BTreeSet<JobId>,
     /// The messages that were sent so far.
     pub sent: BTreeSet<String>,
     /// What the jobs that lived needed when somebody began to remove records, by who that is.
-    before: Vec<BTreeMap<Root, BTreeSet<String>>>,
+    before: Vec<BTreeMap<JobId, BTreeSet<String>>>,
     /// What the runs of a call were told of what they asked for: by job, call and poll.
-    told: BTreeMap<(Root, String, String), String>,
+    told: BTreeMap<(JobId, String, String), String>,
     /// Every run leaves behind what it chose, so that races are decided once.
     pub faultless: bool,
     /// Calls may be dead letters, and so fail that need not: who catches that comes to another value.
@@ -54,8 +54,8 @@ impl Watch {
 
     /// Notes what is needed now; the place of that.
     pub fn note(&mut self, records: &Records) -> usize {
-        let alive = self.jobs.iter().filter(|(root, job)| is_alive(records, root, job));
-        let needs = alive.map(|(root, job)| (root.clone(), needed(records, root, job))).collect();
+        let alive = self.jobs.iter().filter(|(job_id, job)| is_alive(records, job_id, job));
+        let needs = alive.map(|(job_id, job)| (job_id.clone(), needed(records, job_id, job))).collect();
         self.before.push(needs);
         self.before.len() - 1
     }
@@ -67,7 +67,7 @@ impl Watch {
         if !self.before.is_empty() {
             return;
         }
-        let place = (request.root.clone(), request.task.clone(), poll);
+        let place = (request.job_id.clone(), request.task.clone(), poll);
         match self.told.get(&place) {
             Some(before) if *before != told => {
                 self.wrong.get_or_insert(format!("{place:?} was told {before:?}, and then {told:?}"));
@@ -79,10 +79,10 @@ impl Watch {
     pub fn look(&mut self, who: Who, key: &Key, old: Option<&Bytes>, new: Option<&Bytes>, records: &Records) {
         let wrong = match &key.kind {
             Kind::Value => self.value(who, key, old, new, records),
-            Kind::Failure(root) => self.failure(who, key, root, old, new, records),
+            Kind::Failure(job_id) => self.failure(who, key, job_id, old, new, records),
             Kind::PendingReturns => self.pending(who, key, old, new, records),
             Kind::Job => self.job(who, key, old, new),
-            Kind::Run(root) => self.run(who, root, old, new),
+            Kind::Run(job_id) => self.run(who, job_id, old, new),
             Kind::Call if old.is_some() && new.is_some() && old != new => {
                 Err("a call is described otherwise".to_owned())
             }
@@ -123,12 +123,12 @@ impl Watch {
             Who::Collector(n) => (&self.before[n], false),
             _ => return Err("it is removed".to_owned()),
         };
-        let is_needed = |(root, needs): &(&Root, &BTreeSet<String>)| {
-            let lives = self.jobs.get(*root).is_some_and(|job| is_alive(records, root, job));
+        let is_needed = |(job_id, needs): &(&JobId, &BTreeSet<String>)| {
+            let lives = self.jobs.get(*job_id).is_some_and(|job| is_alive(records, job_id, job));
             lives && (is_forgotten || needs.contains(&*key.id))
         };
         match before.iter().find(is_needed) {
-            Some((root, _)) => Err(format!("it is removed, and job {root} lives")),
+            Some((job_id, _)) => Err(format!("it is removed, and job {job_id} lives")),
             None => Ok(()),
         }
     }
@@ -138,7 +138,7 @@ impl Watch {
         &self,
         who: Who,
         key: &Key,
-        root: &Root,
+        job_id: &JobId,
         old: Option<&Bytes>,
         new: Option<&Bytes>,
         records: &Records,
@@ -148,14 +148,14 @@ impl Watch {
             (None, Some(_)) if records.contains_key(&Key::new(&key.id, Kind::Value)) => {
                 Err("it is put beside a value".to_owned())
             }
-            (_, None) => self.gone_with_its_job(who, root),
+            (_, None) => self.gone_with_its_job(who, job_id),
             _ => Ok(()),
         }
     }
 
     /// What a race came to stays so in that attempt, and attempts are counted up.
-    fn run(&self, who: Who, root: &Root, old: Option<&Bytes>, new: Option<&Bytes>) -> Result<(), String> {
-        let Some(new) = new else { return self.gone_with_its_job(who, root) };
+    fn run(&self, who: Who, job_id: &JobId, old: Option<&Bytes>, new: Option<&Bytes>) -> Result<(), String> {
+        let Some(new) = new else { return self.gone_with_its_job(who, job_id) };
         let Some(old) = old else { return Ok(()) };
         let decode = |bytes: &Bytes| RunRecord::decode(bytes).map_err(|e| e.to_string());
         let (old, new) = (decode(old)?, decode(new)?);
@@ -166,8 +166,8 @@ impl Watch {
         Ok(())
     }
 
-    fn gone_with_its_job(&self, who: Who, root: &Root) -> Result<(), String> {
-        let is_over = self.jobs.get(root).is_some_and(JobRecord::is_over);
+    fn gone_with_its_job(&self, who: Who, job_id: &JobId) -> Result<(), String> {
+        let is_over = self.jobs.get(job_id).is_some_and(JobRecord::is_over);
         match who {
             Who::Collector(_) if is_over => Ok(()),
             _ => Err("it is removed".to_owned()),
@@ -176,11 +176,11 @@ impl Watch {
 
     /// A job changes once, when it ends.
     fn job(&mut self, who: Who, key: &Key, old: Option<&Bytes>, new: Option<&Bytes>) -> Result<(), String> {
-        let root = Root::from(&*key.id);
-        let Some(new) = new else { return self.gone_with_its_job(who, &root) };
+        let job_id = JobId::from(&*key.id);
+        let Some(new) = new else { return self.gone_with_its_job(who, &job_id) };
         let new = JobRecord::decode(new).map_err(|e| e.to_string())?;
         let old = old.map(|old| JobRecord::decode(old)).transpose().map_err(|e| e.to_string())?;
-        self.jobs.insert(root, new.clone());
+        self.jobs.insert(job_id, new.clone());
         match old {
             Some(old) if old.is_over() && old != new => Err(format!("it was over: {old:?}, and now {new:?}")),
             Some(old) if (JobRecord { end: None, ..new.clone() }) != old => Err(format!("{old:?} became {new:?}")),
@@ -209,9 +209,10 @@ impl Watch {
         let decode = |bytes: &Bytes| PendingReturns::decode(bytes).map_err(|e| e.to_string());
         let new = new.map(decode).transpose()?.unwrap_or_default();
         for entry in decode(old)?.returns.difference(&new.returns) {
-            let lives = self.jobs.get(&entry.root).is_none_or(|job| !job.is_over());
+            let lives = self.jobs.get(&entry.job_id).is_none_or(|job| !job.is_over());
             let is_passed_on = *entry.parent.as_str() == *key.id && self.sent.contains(&entry.message().encode());
-            if lives && !is_passed_on && !records.contains_key(&Key::new(&key.id, Kind::Failure(entry.root.clone()))) {
+            if lives && !is_passed_on && !records.contains_key(&Key::new(&key.id, Kind::Failure(entry.job_id.clone())))
+            {
                 return Err(format!("{entry:?} waits still"));
             }
         }
@@ -220,17 +221,17 @@ impl Watch {
 }
 
 /// Has the job no end, and its call no outcome in it?
-fn is_alive(records: &Records, root: &Root, job: &JobRecord) -> bool {
+fn is_alive(records: &Records, job_id: &JobId, job: &JobRecord) -> bool {
     let has = |key| records.contains_key(&key);
-    !job.is_over() && !has(Key::value(&job.call)) && !has(Key::failure(&job.call, root))
+    !job.is_over() && !has(Key::value(&job.call)) && !has(Key::failure(&job.call, job_id))
 }
 
 /// The calls of a job, as its records name them.
-fn needed(records: &Records, root: &Root, job: &JobRecord) -> BTreeSet<String> {
+fn needed(records: &Records, job_id: &JobId, job: &JobRecord) -> BTreeSet<String> {
     let mut found = BTreeSet::from([job.call.to_string()]);
     let mut unread = vec![job.call.clone()];
     while let Some(call) = unread.pop() {
-        let Some(bytes) = records.get(&Key::run(&call, root)) else { continue };
+        let Some(bytes) = records.get(&Key::run(&call, job_id)) else { continue };
         let Ok(run) = RunRecord::decode(bytes) else { continue };
         unread.extend(run.sample.into_iter().chain(run.earlier).filter(|call| found.insert(call.to_string())));
     }

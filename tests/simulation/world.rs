@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::doctor::Finding;
-use brrr_protocol::model::{Millis, Root, Topic};
+use brrr_protocol::model::{JobId, Millis, Topic};
+use brrr_protocol::multi_step::MultiStepBackend;
 use brrr_protocol::ports::{
-    Accepted, Backend, Cache, DeadLetter, Delivery, Key, Kind, Outgoing, Page, Place, Queue, Receipt, Request, Store,
-    Swap, Visit,
+    Accepted, BackendParts, Counters, DeadLetter, Delivery, Key, Kind, Outgoing, Page, Place, Queue, Receipt, Request,
+    Store, Swap, Visit,
 };
 use brrr_protocol::records::{JobRecord, RunRecord};
 use brrr_protocol::{Error, ErrorKind, Result};
@@ -55,12 +56,12 @@ pub struct State {
     /// One access may take effect, behind so many who ask for it before.
     turn: Option<usize>,
     pub sent: usize,
-    pub sent_for: BTreeMap<Root, usize>,
+    pub sent_for: BTreeMap<JobId, usize>,
     pub value_reads: usize,
     /// Accesses by whomever.
     pub accesses: i64,
     /// Runs of a handler, by job and task.
-    pub runs: BTreeMap<(Root, String), u32>,
+    pub runs: BTreeMap<(JobId, String), u32>,
     /// The next access of ours comes to this.
     pub answer: Option<Answer>,
     /// What the record was before it was last written: what a stale read finds.
@@ -75,7 +76,7 @@ pub struct State {
     /// Poison kills no more, and what nobody handled is handled.
     pub cured: bool,
     /// Queue and store share a transaction, see `transactions`.
-    pub fused: bool,
+    pub transactional: bool,
     /// Nobody can look through the queue.
     pub opaque: bool,
     /// What those found who looked for stuck work.
@@ -83,7 +84,7 @@ pub struct State {
     /// The records that the last collection left.
     pub left: Vec<Key>,
     /// Jobs in the order in which their records came.
-    accepted: Vec<Root>,
+    accepted: Vec<JobId>,
     pub watch: Watch,
 }
 
@@ -92,7 +93,7 @@ impl State {
     pub fn write(&mut self, who: Who, key: &Key, new: Option<Bytes>) {
         let old = self.records.get(key).cloned();
         if key.kind == Kind::Job && old.is_none() && new.is_some() {
-            self.accepted.push(Root::from(&*key.id));
+            self.accepted.push(JobId::from(&*key.id));
         }
         self.watch.look(who, key, old.as_ref(), new.as_ref(), &self.records);
         match new {
@@ -108,14 +109,14 @@ impl State {
         if !self.in_turn {
             return;
         }
-        let bytes = self.records.get(&Key::run(&request.call, &request.root));
+        let bytes = self.records.get(&Key::run(&request.call, &request.job_id));
         let not_before = bytes.map_or(0, |bytes| RunRecord::decode(bytes).map_or(0, |run| run.not_before));
         if not_before > self.now {
             self.watch.wrong.get_or_insert(format!("{} is run at {}, before {not_before}", request.task, self.now));
         }
-        let was_over = self.watch.jobs.get(&request.root).is_some_and(JobRecord::is_over);
-        if was_over && !self.records.contains_key(&Key::job(&request.root)) {
-            let text = format!("{} is run for {}, which is over and forgotten", request.task, request.root);
+        let was_over = self.watch.jobs.get(&request.job_id).is_some_and(JobRecord::is_over);
+        if was_over && !self.records.contains_key(&Key::job(&request.job_id)) {
+            let text = format!("{} is run for {}, which is over and forgotten", request.task, request.job_id);
             self.watch.wrong.get_or_insert(text);
         }
     }
@@ -149,7 +150,7 @@ impl State {
     pub fn send_new(&mut self, m: &Outgoing) {
         self.sent += 1;
         if let Ok(message) = brrr_protocol::wire::Message::decode(m.body.as_bytes()) {
-            *self.sent_for.entry(message.root).or_default() += 1;
+            *self.sent_for.entry(message.job_id).or_default() += 1;
         }
         self.send(Message { topic: m.topic.clone(), body: m.body.clone(), receives: 0 }, m.delay);
     }
@@ -381,13 +382,13 @@ impl Store for View {
     /// As every other thing, there are stores with it and stores without.
     async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
         self.access(|s| {
-            let there = s.accepted.iter().enumerate().filter(|(_, root)| s.records.contains_key(&Key::job(root)));
-            let jobs = there.map(|(n, root)| Accepted { root: root.clone(), place: n as u64 + 1 });
+            let there = s.accepted.iter().enumerate().filter(|(_, job_id)| s.records.contains_key(&Key::job(job_id)));
+            let jobs = there.map(|(n, job_id)| Accepted { job_id: job_id.clone(), place: n as u64 + 1 });
             let jobs = jobs.filter(|job| before.is_none_or(|before| job.place < before));
             let mut jobs: Vec<Accepted> = jobs.collect();
             jobs.reverse();
             jobs.truncate(limit);
-            s.fused.then_some(jobs)
+            s.transactional.then_some(jobs)
         })
         .await
     }
@@ -422,7 +423,7 @@ impl Queue for View {
         Duration::from_secs(1)
     }
 
-    async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
         self.access(|s| {
             if let Some(mut message) = s.in_flight.remove(&receipt.0) {
                 message.receives -= 1;
@@ -432,7 +433,7 @@ impl Queue for View {
         .await
     }
 
-    async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+    async fn move_to_dlq(&self, delivery: &Delivery, reason: &str) -> Result<()> {
         self.access(|s| {
             s.in_flight.remove(&delivery.receipt.0);
             s.dead.push((delivery.body.clone(), reason.to_owned()));
@@ -477,7 +478,7 @@ impl Queue for View {
 }
 
 #[async_trait]
-impl Cache for View {
+impl Counters for View {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         self.access(|s| s.add(key, by)).await
     }
@@ -488,7 +489,7 @@ impl Cache for View {
 }
 
 #[async_trait]
-impl Backend for View {
+impl BackendParts for View {
     fn name(&self) -> String {
         "simulation".into()
     }
@@ -501,7 +502,7 @@ impl Backend for View {
         self
     }
 
-    fn cache(&self) -> &dyn Cache {
+    fn counters(&self) -> &dyn Counters {
         self
     }
 
@@ -509,3 +510,5 @@ impl Backend for View {
         version + 1
     }
 }
+
+impl MultiStepBackend for View {}

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use brrr_backends::memory::Memory;
 use brrr_protocol::Result;
-use brrr_protocol::model::{CallHash, FailureKind, Outcome, Root};
-use brrr_protocol::ports::{Backend, Cache, Ended, Queue, Store};
+use brrr_protocol::model::{CallHash, FailureKind, JobId, Outcome};
+use brrr_protocol::multi_step::MultiStepBackend;
+use brrr_protocol::ports::{BackendParts, Counters, Ended, Queue, Store};
 use brrr_worker::wasm::{Output, OutputLine, RunLimits};
 
 use crate::fixture::Fixture;
@@ -180,7 +181,7 @@ struct Mute {
 }
 
 #[async_trait]
-impl Backend for Mute {
+impl BackendParts for Mute {
     fn name(&self) -> String {
         "mute".to_owned()
     }
@@ -193,15 +194,18 @@ impl Backend for Mute {
         self.inner.queue()
     }
 
-    fn cache(&self) -> &dyn Cache {
-        self.inner.cache()
+    fn counters(&self) -> &dyn Counters {
+        self.inner.counters()
     }
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         self.inner.changed(version, at_most).await
     }
+}
 
-    async fn outcomes(&self, _: &Root, _: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+#[async_trait]
+impl MultiStepBackend for Mute {
+    async fn outcomes_from_parts(&self, _: &JobId, _: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
         assert!(!self.panics, "on purpose");
         std::future::pending().await
     }

@@ -1,7 +1,7 @@
-//! The clock of a server, as far as its answers tell what time it is there.
+//! The clock of a server, estimated from the times in the server's answers.
 //!
-//! Workers and clients are on many machines, and deadlines, retries and schedules pass between them. So all of them go by the clock
-//! of what they share.
+//! Workers and clients are on many machines, and exchange deadlines, retries and schedules. So all of them use the
+//! clock of the server that they share.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -9,29 +9,30 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::model::{Millis, system_now};
 
-/// How long a measurement is good for. Clocks of computers drift by some milliseconds in that time.
+/// How long a measurement is valid. The clocks of computers drift by some milliseconds in that time.
 const GOOD_FOR: Duration = Duration::from_mins(1);
 
 /// How far a server is ahead of this machine.
 #[derive(Debug, Default)]
 pub(crate) struct ServerClock {
-    /// In milliseconds; negative: behind.
+    /// In milliseconds. Negative if the server is behind.
     ahead: AtomicI64,
     measured: Mutex<Option<Instant>>,
     is_being_measured: AtomicBool,
 }
 
 impl ServerClock {
-    /// The time there. This machine's, as long as nothing was measured.
+    /// The server's time; this machine's time until the first measurement.
     pub fn now(&self) -> Millis {
         system_now().saturating_add_signed(self.ahead.load(Ordering::Relaxed))
     }
 
-    /// A server that was asked at `asked`, and has answered at `answered`, has told the time. `resolution`: it cuts off what is
-    /// less than that.
+    /// Takes a measurement: the server was asked at `asked`, it answered at `answered`, and `told` is the time in its
+    /// answer. The server rounds its time down to a multiple of `resolution`.
     ///
-    /// One answer gives a range of differences that explain it. What earlier answers said stays as far as it lies in that range, so
-    /// many answers of a server that tells whole seconds are more exact than one, and the time does not jump with each of them.
+    /// One answer is consistent with a range of differences. The known difference is only moved into that range, and is
+    /// kept if it lies in it. So many answers of a server that tells whole seconds are more exact than one answer. And
+    /// the time does not jump with each answer.
     pub fn tell(&self, asked: Millis, answered: Millis, told: Millis, resolution: Millis) {
         let signed = |time: Millis| i64::try_from(time).unwrap_or(i64::MAX);
         let least = signed(told) - signed(answered);
@@ -42,13 +43,14 @@ impl ServerClock {
         self.ahead.store(ahead, Ordering::Relaxed);
     }
 
-    /// Says once that it is time to measure anew; `measured` is to follow, whatever comes of it.
+    /// Is it time for a new measurement? Returns true to one caller only. That caller must call `measured` afterwards,
+    /// even if the measurement failed.
     pub fn is_due(&self) -> bool {
         let measured = *self.measured.lock().unwrap_or_else(PoisonError::into_inner);
         measured.is_none_or(|at| at.elapsed() >= GOOD_FOR) && !self.is_being_measured.swap(true, Ordering::Relaxed)
     }
 
-    /// A measurement that `is_due` asked for is over.
+    /// Ends a measurement that `is_due` asked for.
     pub fn measured(&self) {
         *self.measured.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.is_being_measured.store(false, Ordering::Relaxed);
@@ -68,7 +70,7 @@ mod tests {
         assert!(clock.now().abs_diff(system_now() + 3_600_000) < 1_000);
         clock.tell(here, here + 10, here - 59_995, 0);
         assert!(clock.now().abs_diff(system_now() - 60_000) < 1_000);
-        // A server that tells whole seconds may be as exact as this machine.
+        // The clock of a server that tells whole seconds can be equal to this machine's clock.
         let clock = ServerClock::default();
         clock.tell(here, here, here - 900, 1_000);
         assert!(clock.now().abs_diff(system_now()) < 300);

@@ -1,26 +1,27 @@
-//! Any store, queue and counters as one backend: every transition goes step by step.
+//! Joins any store, queue and counters into one backend. Every transition is multi-step.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use brrr_protocol::ports::{Backend, Cache, EventLog, Queue, Store};
+use brrr_protocol::multi_step::MultiStepBackend;
+use brrr_protocol::ports::{BackendParts, Counters, EventLog, Queue, Store};
 
 use crate::poll;
 
-/// Parts that know nothing of each other, as one backend.
+/// A backend of parts that know nothing of each other.
 pub struct Combined {
-    /// For messages; without secrets: `sqs: + dynamodb:brrr`.
+    /// The name in messages, without secrets. Example: `sqs: + dynamodb:brrr`.
     pub name: String,
     pub store: Arc<dyn Store>,
     pub queue: Arc<dyn Queue>,
-    pub cache: Arc<dyn Cache>,
-    /// `None`: none of the parts keeps events.
+    pub counters: Arc<dyn Counters>,
+    /// `None` if none of the parts keeps events.
     pub events: Option<Arc<dyn EventLog>>,
 }
 
 #[async_trait]
-impl Backend for Combined {
+impl BackendParts for Combined {
     fn name(&self) -> String {
         self.name.clone()
     }
@@ -33,8 +34,8 @@ impl Backend for Combined {
         &*self.queue
     }
 
-    fn cache(&self) -> &dyn Cache {
-        &*self.cache
+    fn counters(&self) -> &dyn Counters {
+        &*self.counters
     }
 
     fn events(&self) -> Option<&dyn EventLog> {
@@ -49,3 +50,5 @@ impl Backend for Combined {
         poll::changed(version, at_most).await
     }
 }
+
+impl MultiStepBackend for Combined {}

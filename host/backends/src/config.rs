@@ -1,47 +1,48 @@
-//! Where a fleet keeps its messages, records and counters: one URL for all of them, or one for each.
+//! Says where a fleet keeps its messages, records and counters: one URL for all of them, or one URL for each.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::check_namespace;
-use brrr_protocol::ports::{Backend, Cache, EventLog, Queue, Store};
+use brrr_protocol::ports::{Backend, Counters, EventLog, Queue, Store};
 
 use crate::url::{DEFAULT_URL, Location, Place};
 use crate::{Combined, DEFAULT_LEASE, Memory};
 
-/// Where a fleet keeps what it shares. What is named apart goes before what is named for all.
+/// Says where a fleet keeps its shared data. A URL for one part takes precedence over the URL for all parts.
 #[derive(Clone, Debug, Default)]
 pub struct BackendConfig {
-    /// All that is not named apart. `sqlite:.brrr/state.db`, if nothing is named at all.
+    /// The URL of all parts that have no URL of their own. `sqlite:.brrr/state.db` if no URL is given at all.
     pub backend: Option<String>,
-    /// Messages.
+    /// The URL of the messages.
     pub queue: Option<String>,
-    /// Records.
+    /// The URL of the records.
     pub store: Option<String>,
-    /// Counters. Where the queue can count, there; else in the store.
-    pub cache: Option<String>,
-    /// Keeps fleets apart that share a server; empty: none, as peers have it.
+    /// The URL of the counters. By default they are where the queue is, if that place can count; otherwise they are in
+    /// the store.
+    pub counters: Option<String>,
+    /// Separates fleets that share a server. Empty: no namespace, like peers.
     pub namespace: String,
-    /// How long a delivered message is leased; the queue's own unless given.
+    /// How long a delivered message is leased. `None`: the default of the queue.
     pub lease: Option<Duration>,
-    /// Make nothing: a SQLite file that is missing is an error (`NotSetUp`).
+    /// Create nothing: a missing SQLite file is an error (`NotSetUp`).
     pub must_exist: bool,
 }
 
-/// What was opened at a place: what it can be, of all three.
+/// An opened place. A field is `None` if the place can't take that role.
 struct Parts {
     place: Place,
     name: String,
     whole: Option<Arc<dyn Backend>>,
     store: Option<Arc<dyn Store>>,
     queue: Option<Arc<dyn Queue>>,
-    cache: Option<Arc<dyn Cache>>,
+    counters: Option<Arc<dyn Counters>>,
     events: Option<Arc<dyn EventLog>>,
 }
 
 impl Parts {
-    fn all<T: Backend + Store + Queue + Cache + EventLog + 'static>(place: Place, backend: T) -> Self {
+    fn all<T: Backend + Store + Queue + Counters + EventLog + 'static>(place: Place, backend: T) -> Self {
         let backend = Arc::new(backend);
         Self {
             place,
@@ -49,33 +50,33 @@ impl Parts {
             whole: Some(backend.clone()),
             store: Some(backend.clone()),
             queue: Some(backend.clone()),
-            cache: Some(backend.clone()),
+            counters: Some(backend.clone()),
             events: Some(backend),
         }
     }
 }
 
 impl BackendConfig {
-    /// Everything at one place.
+    /// A configuration that keeps everything at one place.
     #[must_use]
     pub fn at(url: impl Into<String>) -> Self {
         Self { backend: Some(url.into()), ..Self::default() }
     }
 
-    /// Is any of it in this process alone?
+    /// Is any part in this process only?
     #[must_use]
     pub fn is_of_one_process(&self) -> bool {
-        let urls = [&self.backend, &self.queue, &self.store, &self.cache];
+        let urls = [&self.backend, &self.queue, &self.store, &self.counters];
         urls.into_iter().flatten().any(|url| url.starts_with("memory:"))
     }
 
-    /// Opens what is named.
+    /// Opens the backend.
     ///
     /// # Errors
-    /// `Config` when that can't be, else whatever keeps a part from opening.
+    /// `Config` if the configuration is not possible; otherwise the error that a part failed to open with.
     pub async fn open(&self) -> Result<Arc<dyn Backend>> {
         check_namespace(&self.namespace).map_err(refuse)?;
-        let apart = [&self.queue, &self.store, &self.cache].into_iter().any(Option::is_some);
+        let apart = [&self.queue, &self.store, &self.counters].into_iter().any(Option::is_some);
         let backend = match (&self.backend, apart) {
             (Some(url), _) => Some(Location::parse(url)?),
             (None, true) => None,
@@ -95,29 +96,29 @@ impl BackendConfig {
         let (place, letters) = (opened[store].place.clone(), opened[store].store.clone());
         let letters = letters.ok_or_else(|| unfit(&place, "store"))?;
         let queue = self.open_at(&mut opened, &queue, Some(&letters)).await?;
-        let cache = match &self.cache {
+        let counters = match &self.counters {
             Some(url) => self.open_at(&mut opened, &Location::parse(url)?, Some(&letters)).await?,
-            None if opened[queue].cache.is_some() => queue,
+            None if opened[queue].counters.is_some() => queue,
             None => store,
         };
         if store == queue
-            && queue == cache
+            && queue == counters
             && let Some(whole) = &opened[store].whole
         {
             return Ok(whole.clone());
         }
-        let (queue, cache) = (&opened[queue], &opened[cache]);
+        let (queue, counters) = (&opened[queue], &opened[counters]);
         let store = &opened[store];
         Ok(Arc::new(Combined {
-            name: format!("{} with records in {} and counters in {}", queue.name, store.name, cache.name),
+            name: format!("{} with records in {} and counters in {}", queue.name, store.name, counters.name),
             store: letters,
             queue: queue.queue.clone().ok_or_else(|| unfit(&queue.place, "queue"))?,
-            cache: cache.cache.clone().ok_or_else(|| unfit(&cache.place, "cache"))?,
-            events: [queue, store, cache].into_iter().find_map(|parts| parts.events.clone()),
+            counters: counters.counters.clone().ok_or_else(|| unfit(&counters.place, "cache"))?,
+            events: [queue, store, counters].into_iter().find_map(|parts| parts.events.clone()),
         }))
     }
 
-    /// Opens a place, unless it is open already; says which of `opened` it is.
+    /// Opens a place, unless it is open already. Returns its index in `opened`.
     async fn open_at(
         &self,
         opened: &mut Vec<Parts>,
@@ -151,7 +152,7 @@ impl BackendConfig {
 async fn sqlite(path: String, lease: Option<Duration>, must_exist: bool) -> Result<Parts> {
     let options = crate::Sqlite::options().lease(lease.unwrap_or(DEFAULT_LEASE)).must_exist(must_exist);
     let (opened, place) = (path.clone(), Place::Sqlite(path));
-    // It may have to wait for another program's lock.
+    // Opening can wait for another program's lock.
     let backend = tokio::task::spawn_blocking(move || options.open(opened)).await;
     let backend = backend.map_err(|e| Error::new(ErrorKind::Internal, "sqlite", "open the file", e.to_string()))?;
     Ok(Parts::all(place, backend?))
@@ -164,7 +165,8 @@ async fn sqlite(_: String, _: Option<Duration>, _: bool) -> Result<Parts> {
 
 #[cfg(feature = "redis")]
 async fn redis(url: String, namespace: &str, lease: Option<Duration>) -> Result<Parts> {
-    let mut options = crate::redis::Options { namespace: namespace.to_owned(), ..crate::redis::Options::new(&url) };
+    let mut options =
+        crate::redis::RedisOptions { namespace: namespace.to_owned(), ..crate::redis::RedisOptions::new(&url) };
     options.lease = lease.unwrap_or(options.lease);
     Ok(Parts::all(Place::Redis(url), crate::Redis::connect(options).await?))
 }
@@ -176,16 +178,16 @@ async fn redis(_: String, _: &str, _: Option<Duration>) -> Result<Parts> {
 
 #[cfg(feature = "dynamodb")]
 async fn dynamodb(table: String, namespace: &str) -> Result<Parts> {
-    let options = crate::dynamodb::Options { table: table.clone(), namespace: namespace.to_owned() };
+    let options = crate::dynamodb::DynamoDbOptions { table: table.clone(), namespace: namespace.to_owned() };
     let backend = Arc::new(crate::DynamoDb::connect(options).await?);
-    let (store, cache): (Arc<dyn Store>, Arc<dyn Cache>) = (backend.clone(), backend.clone());
+    let (store, counters): (Arc<dyn Store>, Arc<dyn Counters>) = (backend.clone(), backend.clone());
     Ok(Parts {
         name: backend.name(),
         place: Place::DynamoDb(table),
         whole: None,
         store: Some(store),
         queue: None,
-        cache: Some(cache),
+        counters: Some(counters),
         events: None,
     })
 }
@@ -198,12 +200,12 @@ async fn dynamodb(_: String, _: &str) -> Result<Parts> {
 #[cfg(feature = "sqs")]
 async fn sqs(prefix: String, namespace: &str, lease: Option<Duration>, letters: Arc<dyn Store>) -> Result<Parts> {
     let mut options =
-        crate::sqs::Options { prefix: prefix.clone(), namespace: namespace.to_owned(), ..Default::default() };
+        crate::sqs::SqsOptions { prefix: prefix.clone(), namespace: namespace.to_owned(), ..Default::default() };
     options.lease = lease.unwrap_or(options.lease);
     let queue = Arc::new(crate::Sqs::connect(options, letters).await?);
     let place = Place::Sqs(prefix);
     let name = queue.name();
-    Ok(Parts { place, name, whole: None, store: None, queue: Some(queue), cache: None, events: None })
+    Ok(Parts { place, name, whole: None, store: None, queue: Some(queue), counters: None, events: None })
 }
 
 #[cfg(not(feature = "sqs"))]
@@ -211,7 +213,7 @@ async fn sqs(_: String, _: &str, _: Option<Duration>, _: Arc<dyn Store>) -> Resu
     Err(left_out("sqs"))
 }
 
-/// A place that can't be what it is asked to be.
+/// The error for a place that can't take the role that the configuration gives it.
 fn unfit(place: &Place, what: &str) -> Error {
     let (name, hint) = match place {
         Place::DynamoDb(_) => ("DynamoDB", "it holds records and counters; add --queue redis://… or --queue sqs:"),

@@ -1,13 +1,14 @@
-//! The backends: where records, messages and counters live.
+//! The backends. A backend keeps records, messages and counters.
 //!
-//! - `config`: which backend to open, and opens it; `url`: what a URL says
-//! - `memory`: everything in this process; gone with it
-//! - `redis`: everything on a Redis or Valkey server
-//! - `sqlite`: everything in one file, shared by the processes of one machine
-//! - `dynamodb`: records and counters in a table; `sqs`: messages in queues; `aws`: what both share
-//! - `combined`: any store, queue and counters as one backend
-//! - `stepwise`: any backend without its fused transitions, for tests
-//! - `wake`: how one task tells the others that there is something to look at; `poll`: how to wait where nobody tells
+//! - `config`: says which backend to open, and opens it; `url`: parses the URL of a backend
+//! - `memory`: keeps everything in this process; everything is lost when the process ends
+//! - `redis`: keeps everything on a Redis or Valkey server
+//! - `sqlite`: keeps everything in one file, which the processes of one machine share
+//! - `dynamodb`: keeps records and counters in a table; `sqs`: keeps messages in queues; `aws`: the code that both
+//!   share
+//! - `combined`: joins any store, queue and counters into one backend
+//! - `multi_step`: any backend without its transactional transitions, for tests
+//! - `wake`: how a task wakes the other tasks of this process; `poll`: how a task waits if nothing wakes it
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -18,6 +19,7 @@ pub mod config;
 #[cfg(feature = "dynamodb")]
 pub mod dynamodb;
 pub mod memory;
+pub mod multi_step;
 mod poll;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -25,7 +27,6 @@ pub mod redis;
 pub mod sqlite;
 #[cfg(feature = "sqs")]
 pub mod sqs;
-pub mod stepwise;
 pub mod url;
 mod wake;
 
@@ -36,32 +37,33 @@ pub use config::BackendConfig;
 #[cfg(feature = "dynamodb")]
 pub use dynamodb::DynamoDb;
 pub use memory::Memory;
+pub use multi_step::MultiStep;
 #[cfg(feature = "redis")]
 pub use redis::Redis;
 #[cfg(feature = "sqlite")]
 pub use sqlite::Sqlite;
 #[cfg(feature = "sqs")]
 pub use sqs::Sqs;
-pub use stepwise::Stepwise;
 pub use url::without_secrets;
 
-/// How long a delivered message is leased by default. Work of a worker that was killed waits at most so long; a worker
-/// that is merely slow extends at half of it, and 2.5 s is ample for one write. Shorter would make a laptop that was
-/// busy for a moment do work twice, longer would make `kill -9` more visible.
+/// How long a delivered message is leased by default. If a worker is killed, its messages are delivered again after at
+/// most this time. A worker that is only slow extends its leases after half of this time, and the remaining 2.5 s are
+/// ample for one write. With a shorter lease, a laptop that is busy for a moment would do work twice. With a longer
+/// lease, people would notice the delay after `kill -9`.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(5);
 
-/// Opens a backend that is all at one place.
+/// Opens a backend that keeps everything at one place.
 ///
 /// # Errors
-/// As [`BackendConfig::open`].
+/// The errors of [`BackendConfig::open`].
 pub async fn open(url: &str) -> brrr_protocol::Result<std::sync::Arc<dyn brrr_protocol::ports::Backend>> {
     BackendConfig::at(url).open().await
 }
 
-/// The wall clock: the only one that several processes, and their successors after a reboot, share.
+/// The wall clock. No other clock is shared by several processes, and by the processes that run after a reboot.
 pub(crate) use brrr_protocol::model::system_now as now_millis;
 
-/// As `now_millis`, in microseconds.
+/// The same time as `now_millis`, in microseconds.
 pub(crate) fn now_micros() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_micros() as u64)
 }

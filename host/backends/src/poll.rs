@@ -1,15 +1,16 @@
-//! Waiting for a record in a store that tells nobody of changes: look, pause, look again.
+//! Waiting for a record in a store that doesn't announce changes: look, pause, look again.
 
 use std::time::Duration;
 
-/// How long who waits for a record waits before the second look: a local store answers a short call in about that time.
+/// The pause before the second look at a record. A local store answers a short call in about that time.
 const FIRST: Duration = Duration::from_millis(2);
 
-/// The most between two looks: four a second and waiter cost next to nothing, and nobody notices a quarter of a second
-/// after having waited for longer.
+/// The longest pause between two looks. Four looks a second for each waiting task cost next to nothing. And after a
+/// longer wait, nobody notices another quarter of a second.
 const LAST: Duration = Duration::from_millis(250);
 
-/// See `Backend::changed`: that something may have changed is always true here. `version` counts the looks of who waits.
+/// See `Backend::changed`. This version can't know whether something changed. So it always reports a change, after a
+/// pause. `version` counts the looks of the waiting task.
 pub(crate) async fn changed(version: u64, at_most: Duration) -> u64 {
     if version > 0 {
         tokio::time::sleep(pause(version).min(at_most)).await;
@@ -17,7 +18,8 @@ pub(crate) async fn changed(version: u64, at_most: Duration) -> u64 {
     version.saturating_add(1)
 }
 
-/// Before look `n + 1`. Half as long again each time: what has taken a second is seen within half a second more at most.
+/// The pause before look `n + 1`. Each pause is 1.5 times as long as the one before, up to `LAST`. So a change after
+/// one second is seen at most half a second late.
 fn pause(n: u64) -> Duration {
     let growth = 1.5_f64.powi(i32::try_from(n.min(64)).unwrap_or(64) - 1);
     FIRST.mul_f64(growth).min(LAST)

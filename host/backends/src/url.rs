@@ -1,45 +1,46 @@
-//! A URL to a place.
+//! The URL of a place.
 
 use std::env;
 use std::time::Duration;
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
 
-/// What is opened where nobody names a backend.
+/// The URL to open if the user names no backend.
 pub const DEFAULT_URL: &str = "sqlite:.brrr/state.db";
 
-/// What there is, for who named something else.
+/// The known URLs, for a user who named another one.
 const KNOWN: &str = "sqlite:PATH, memory:, redis://HOST, sqs://PREFIX, dynamodb://TABLE";
 
-/// The shortest lease: below this, a busy machine extends too late.
+/// The shortest lease. With a shorter lease, a busy machine would extend it too late.
 const MIN_LEASE: Duration = Duration::from_millis(10);
 
-/// Where something is kept.
+/// Where data is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// This process.
+    /// In this process.
     Memory,
-    /// The path of a file.
+    /// In a file, at this path.
     Sqlite(String),
-    /// A URL as the server's clients take it, password and all.
+    /// On a Redis server, at this URL, in the form that Redis clients take. It can contain a password.
     Redis(String),
-    /// What the names of the queues begin with.
+    /// In SQS queues whose names begin with this prefix.
     Sqs(String),
-    /// The name of a table.
+    /// In the DynamoDB table of this name.
     DynamoDb(String),
 }
 
-/// A URL, taken apart.
+/// The parts of a URL.
 ///
-/// - `sqlite:PATH`: one file, created with its folder; `sqlite:` alone is `.brrr/state.db`
+/// - `sqlite:PATH`: one file, created with its folder; `sqlite:` alone means `.brrr/state.db`
 /// - `memory:`: this process only
-/// - `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…` for TLS, `redis+unix:///PATH`; `redis:` alone is what
-///   `REDIS_URL` says, or the server of this machine
-/// - `sqs://PREFIX`: queues whose names begin so; `sqs:` alone: with nothing before the topic, as peers have it
-/// - `dynamodb://TABLE`; `dynamodb:` alone is what `DYNAMODB_TABLE_NAME` says, or `brrr`
+/// - `redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]`, `rediss://…` for TLS, `redis+unix:///PATH`; `redis:` alone means the
+///   URL in `REDIS_URL`, or the server of this machine
+/// - `sqs://PREFIX`: queues whose names begin with the prefix; `sqs:` alone means no prefix before the topic, like
+///   peers
+/// - `dynamodb://TABLE`; `dynamodb:` alone means the table in `DYNAMODB_TABLE_NAME`, or `brrr`
 ///
-/// Those with a queue take `?lease=TIME` (`500ms`, `5s`, `2m`): after how long the message of a worker that fell silent is
-/// delivered again. A path with a `?` in it can't be written.
+/// The URL of a place with a queue can have `?lease=TIME` (`500ms`, `5s`, `2m`): if a worker falls silent, its message
+/// is delivered again after this time. A path can't contain a `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Location {
     pub place: Place,
@@ -48,14 +49,14 @@ pub(crate) struct Location {
 
 impl Location {
     /// # Errors
-    /// `Config`, when the URL says nothing that this version knows.
+    /// `Config` if this version does not understand the URL.
     pub fn parse(url: &str) -> Result<Self> {
         let (scheme, rest) = url.split_once(':').ok_or_else(|| {
             refuse(url, format!("it has no scheme; there are {KNOWN} (for a file, put `sqlite:` before its path)"))
         })?;
         let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
         let lease = lease(url, query)?;
-        // `sqlite://PATH` is a habit from other tools; both slashes are the scheme's.
+        // Other tools write `sqlite://PATH`. Both slashes then belong to the scheme, not to the path.
         let name = path.strip_prefix("//").unwrap_or(path);
         let place = match scheme {
             "memory" if path.is_empty() => Place::Memory,
@@ -103,7 +104,7 @@ fn lease(url: &str, query: &str) -> Result<Option<Duration>> {
     Ok(lease)
 }
 
-/// The URL for people: without user and password. (A path has neither.)
+/// The URL for people: without user and password. (The path of a file has neither.)
 #[must_use]
 pub fn without_secrets(url: &str) -> String {
     match (url.split_once(':'), url.rsplit_once('@')) {

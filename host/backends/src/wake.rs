@@ -1,4 +1,4 @@
-//! Wake-ups inside one process: of those who wait for a message, and of those who wait for a record.
+//! Wakes tasks inside one process: tasks that wait for a message, and tasks that wait for a record.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -9,26 +9,27 @@ use brrr_protocol::model::Topic;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-/// Who waits, and for what.
+/// The waiting tasks of this process.
 pub(crate) struct Wakeups {
-    /// Raised by every commit that wrote a record. Begins at 1: those who wait begin with 0, which returns at once.
+    /// Rises with every commit that wrote a record. It begins at 1, and a waiting task begins with 0, so its first wait
+    /// returns at once.
     version: AtomicU64,
     changed: Notify,
     topics: Mutex<HashMap<Topic, Arc<TopicWaiters>>>,
-    /// How many wait, for whatever.
+    /// How many tasks wait, for a message or for a record.
     waiting: AtomicUsize,
-    /// Called when the first one begins to wait.
+    /// Called when the number of waiting tasks rises from 0 to 1.
     on_first: Option<Box<dyn Fn() + Send + Sync>>,
 }
 
-/// Those who wait for a message of one topic.
+/// The tasks that wait for a message of one topic.
 #[derive(Default)]
 pub(crate) struct TopicWaiters {
     notify: Notify,
     waiting: AtomicUsize,
 }
 
-/// Counts somebody as waiting for as long as it lives.
+/// Counts a task as waiting until it is dropped.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl Drop for Waiting<'_> {
@@ -38,16 +39,16 @@ impl Drop for Waiting<'_> {
 }
 
 impl TopicWaiters {
-    /// Waits for a notice, at most so long. A notice given before is not lost.
+    /// Waits for a notification, but at most for `at_most`. A notification that came before this call is not lost.
     pub async fn wait(&self, all: &Wakeups, at_most: Duration) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let _topic = Waiting(&self.waiting);
         let _all = all.begin_waiting();
-        // Running out of time is no error here: the caller looks again either way.
+        // A timeout is no error here: the caller looks again in both cases.
         let _ = timeout(at_most, self.notify.notified()).await;
     }
 
-    /// Wakes one; who finds more than it takes wakes the next.
+    /// Wakes one task. If that task finds more messages than it takes, it calls this again for the next task.
     pub fn notify(&self) {
         self.notify.notify_one();
     }
@@ -64,7 +65,7 @@ impl Wakeups {
         }
     }
 
-    /// `on_first` is called when the first one begins to wait.
+    /// `on_first` is called when the number of waiting tasks rises from 0 to 1.
     #[cfg(feature = "sqlite")]
     pub fn with_hook(on_first: impl Fn() + Send + Sync + 'static) -> Self {
         Self { on_first: Some(Box::new(on_first)), ..Self::new() }
@@ -87,7 +88,7 @@ impl Wakeups {
         topics.entry(topic.clone()).or_default().clone()
     }
 
-    /// The topics that somebody waits for a message of right now.
+    /// The topics for which a task waits right now.
     #[cfg(feature = "sqlite")]
     pub fn awaited_topics(&self) -> Vec<Topic> {
         let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,13 +96,13 @@ impl Wakeups {
         awaited.map(|(topic, _)| topic.clone()).collect()
     }
 
-    /// Is anybody waiting for anything?
+    /// Does any task wait?
     #[cfg(feature = "sqlite")]
     pub fn anybody(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
     }
 
-    /// Records changed.
+    /// Says that records changed.
     pub fn bump(&self) {
         self.version.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_waiters();
@@ -109,12 +110,12 @@ impl Wakeups {
 
     /// See `Backend::changed`.
     pub async fn changed(&self, version: u64, at_most: Duration) -> u64 {
-        // Registered before the look, so that a change in between is not missed.
+        // Registered before the look, so that no change in between is missed.
         let notified = self.changed.notified();
         let now = self.version.load(Ordering::SeqCst);
         if now == version {
             let _all = self.begin_waiting();
-            // Running out of time is an answer too.
+            // A timeout is a valid result too.
             let _ = timeout(at_most, notified).await;
         }
         self.version.load(Ordering::SeqCst)

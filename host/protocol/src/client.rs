@@ -1,4 +1,4 @@
-//! Schedule a job, await or read its result, cancel it, try it again; forget a value.
+//! Schedules jobs, waits for results and reads them, cancels and retries jobs, and forgets values.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use bytes::Bytes;
 use crate::error::{ErrorKind, Result};
 use crate::identity::compare;
 use crate::listing::Listing;
-use crate::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome, Root, Topic};
+use crate::model::{Call, CallHash, Failure, FailureKind, JobId, Millis, Outcome, Topic};
 use crate::options::Options;
 use crate::ports::{Backend, Key, Kind, NewJob, Scheduled, Swap};
 use crate::records::{JobEnd, JobRecord, JobState, Latest, read_failure};
 use crate::step::overdue;
 use crate::wire::CallRecord;
 
-/// How long a wait may sleep before it looks again, should a backend's notice get lost.
+/// The longest time that a wait sleeps before it looks again. A backend's notice of a change may get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A client of one backend.
@@ -24,44 +24,44 @@ pub struct Client {
     backend: Arc<dyn Backend>,
 }
 
-/// What became of a request to forget a value.
+/// The result of a request to forget a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Forgotten {
     Done,
     /// There is no value.
     Absent,
-    /// A live job may have used it.
-    InUse(Root),
+    /// This job is alive and may have used the value.
+    InUse(JobId),
 }
 
-/// What became of a request to cancel a job.
+/// The result of a request to cancel a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
     Done,
-    /// It was over already.
+    /// The job was already over.
     Already(JobState),
-    /// No job of ours.
+    /// There is no record of the job.
     Unknown,
 }
 
-/// What became of a request to try a job again.
+/// The result of a request to retry a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Retried {
-    /// Scheduled again, as a new job for this call.
+    /// The call was scheduled again, as a new job.
     As(Box<Call>, Scheduled),
-    /// It is not over yet.
+    /// The job is not over yet.
     Alive,
-    /// No job of ours, or its call is not described any more.
+    /// There is no record of the job, or its call is not described any more.
     Unknown,
 }
 
-/// What is known of a call without a job at hand.
+/// What is known of a call, if only its hash is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
     Value(Bytes),
-    /// The last job for it failed.
+    /// The last job that asked for the call failed.
     Failed(Failure),
-    /// No outcome yet, or nobody has asked for it.
+    /// The call has no outcome yet, or nobody has asked for it.
     Nothing,
 }
 
@@ -71,93 +71,89 @@ impl Client {
         Self { backend }
     }
 
-    /// The time that jobs go by, see `Store::now`.
+    /// The time that deadlines go by, see `Store::now`.
     #[must_use]
     pub fn now(&self) -> Millis {
         self.backend.now()
     }
 
-    /// Schedules a job. Durable when it returns; safe to repeat under the same root.
+    /// Schedules a job. The job is durable when this returns. Safe to repeat with the same `job_id`.
     ///
     /// # Errors
-    /// When the backend fails: whether the job was accepted is then unknown. `Conflict` when the call hash stands for another
-    /// task or payload: nothing was changed.
+    /// When the backend fails: then it is unknown whether the job was accepted. `Conflict` if the call hash stands for another
+    /// task or payload: then nothing was changed.
     pub async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
         self.backend.schedule(job, now).await
     }
 
-    /// Waits until the job's call has its outcome, or its deadline has passed.
+    /// Waits until the job's call has its outcome. If the job's deadline passes first, ends the job, and returns the outcome
+    /// that the call then has.
     ///
     /// # Errors
-    /// When the backend can't be read, or the job's end not be written.
-    pub async fn wait(&self, root: &Root, call: &CallHash, clock: impl Fn() -> Millis) -> Result<Outcome> {
-        let deadline = self.job(root).await?.map(|job| job.deadline).filter(|deadline| *deadline > 0);
+    /// When the backend can't be read, or the end of the job can't be written.
+    pub async fn wait(&self, job_id: &JobId, call: &CallHash, clock: impl Fn() -> Millis) -> Result<Outcome> {
+        let deadline = self.job(job_id).await?.map(|job| job.deadline).filter(|deadline| *deadline > 0);
         let mut version = 0;
         loop {
             let left = deadline.map_or(LOOK_AGAIN, |at| Duration::from_millis(at.saturating_sub(clock())));
             version = self.backend.changed(version, left.min(LOOK_AGAIN)).await;
-            if let Some(outcome) = self.outcome(root, call).await? {
+            if let Some(outcome) = self.outcome(job_id, call).await? {
                 return Ok(outcome);
             }
-            // A worker may do so too, if there is one.
+            // A worker may do this too, but there may be none.
             if deadline.is_some_and(|at| at <= clock()) {
-                self.end_if_overdue(root, clock()).await?;
+                self.end_if_overdue(job_id, clock()).await?;
             }
         }
     }
 
-    /// Ends a job whose deadline has passed. Returns the job as it then is; `None`: no job of ours.
-    ///
-    /// # Errors
-    /// When the backend fails or a record does not decode.
-    pub async fn end_if_overdue(&self, root: &Root, now: Millis) -> Result<Option<JobRecord>> {
-        let Some(job) = self.job(root).await? else { return Ok(None) };
+    /// Ends a job if its deadline has passed. Returns the job as it is afterwards. `None`: there is no record of the job.
+    pub async fn end_if_overdue(&self, job_id: &JobId, now: Millis) -> Result<Option<JobRecord>> {
+        let Some(job) = self.job(job_id).await? else { return Ok(None) };
         if !job.is_overdue(now) {
             return Ok(Some(job));
         }
         let failure = overdue(&job, &self.task_of(&job.call).await?);
-        self.backend.end_job(root, &failure, now).await
+        self.backend.end_job(job_id, &failure, now).await
     }
 
-    /// The job as it is at this moment: its deadline may have passed, or its call may have an outcome, without anybody having
-    /// written down that it is over. (Workers of other SDKs do not.) Writes it down.
-    ///
-    /// # Errors
-    /// When the backend can't be read, or a record does not decode.
-    pub async fn as_it_is(&self, root: &Root, job: JobRecord, now: Millis) -> Result<JobRecord> {
+    /// The job's state at this moment. The job's deadline may have passed, or its call may have an outcome, although no worker
+    /// has written down that the job is over. (Workers of other SDKs never do that.) This function writes it down.
+    pub async fn as_it_is(&self, job_id: &JobId, job: JobRecord, now: Millis) -> Result<JobRecord> {
         let mut job = job;
         if job.is_overdue(now)
-            && let Some(ended) = self.end_if_overdue(root, now).await?
+            && let Some(ended) = self.end_if_overdue(job_id, now).await?
         {
             job = ended;
         }
         if job.is_over() {
             return Ok(job);
         }
-        let Some(outcome) = self.outcome(root, &job.call).await? else { return Ok(job) };
-        let (store, key) = (self.backend.store(), Key::job(root));
-        let of_outcome = if outcome.is_ok() { Key::value(&job.call) } else { Key::failure(&job.call, root) };
+        let Some(outcome) = self.outcome(job_id, &job.call).await? else { return Ok(job) };
+        let (store, key) = (self.backend.store(), Key::job(job_id));
+        let of_outcome = if outcome.is_ok() { Key::value(&job.call) } else { Key::failure(&job.call, job_id) };
         let at = store.written(&[of_outcome]).await?.into_iter().flatten().next().unwrap_or(0);
         let over = JobRecord { end: Some(JobEnd { state: JobState::of_outcome(&outcome), at }), ..job.clone() };
-        // Somebody may have written it down meanwhile. And who may only read can still look.
+        // Another client may have written it down meanwhile. And a client that may only read can still see the state.
         if let Err(error) = store.swap(&key, Some(&job.encode()), Some(over.encode())).await {
-            tracing::debug!("that job {root} is over is not written down: {error}");
+            tracing::debug!("that job {job_id} is over is not written down: {error}");
         }
         Ok(over)
     }
 
-    /// Cancels a job: its running handlers are stopped soon, its queued calls dropped when their turn comes.
+    /// Cancels a job. Its running handlers are stopped soon. Its queued calls are dropped when a worker receives their
+    /// messages.
     ///
     /// # Errors
-    /// When the backend fails: whether the job was cancelled is then unknown; safe to repeat.
-    pub async fn cancel(&self, root: &Root, now: Millis) -> Result<Cancelled> {
-        let Some(job) = self.job(root).await? else { return Ok(Cancelled::Unknown) };
+    /// When the backend fails: then it is unknown whether the job was cancelled. Safe to repeat.
+    pub async fn cancel(&self, job_id: &JobId, now: Millis) -> Result<Cancelled> {
+        let Some(job) = self.job(job_id).await? else { return Ok(Cancelled::Unknown) };
         if let Some(end) = job.end {
             return Ok(Cancelled::Already(end.state));
         }
         let task = self.task_of(&job.call).await?;
         let failure = Failure::new(FailureKind::Cancelled, &task, "the job was cancelled");
-        let job = self.backend.end_job(root, &failure, now).await?;
+        let job = self.backend.end_job(job_id, &failure, now).await?;
         Ok(match job.and_then(|job| job.end) {
             Some(JobEnd { state: JobState::Cancelled, .. }) => Cancelled::Done,
             Some(end) => Cancelled::Already(end.state),
@@ -165,30 +161,28 @@ impl Client {
         })
     }
 
-    /// Schedules the call of a job that is over again, as a new job linked to it. What succeeded is not run again.
+    /// Schedules the call of a job that is over again, as a new job that names the old one in `retry_of`. Calls that succeeded
+    /// are not run again.
     ///
     /// # Errors
-    /// When the backend fails; safe to repeat under the same new root.
-    pub async fn retry(&self, root: &Root, new: Root, now: Millis) -> Result<Retried> {
-        let Some(job) = self.end_if_overdue(root, now).await? else { return Ok(Retried::Unknown) };
+    /// When the backend fails; safe to repeat with the same `job_id` for the new job.
+    pub async fn retry(&self, job_id: &JobId, new: JobId, now: Millis) -> Result<Retried> {
+        let Some(job) = self.end_if_overdue(job_id, now).await? else { return Ok(Retried::Unknown) };
         if !job.is_over() {
             return Ok(Retried::Alive);
         }
         let Some(call) = self.call(&job.call, &job.topic).await? else { return Ok(Retried::Unknown) };
         let deadline = match job.deadline {
             0 => 0,
-            // As much time as it had.
+            // The new job gets as much time as the old one had.
             at => now.saturating_add(at.saturating_sub(job.created)),
         };
-        let (spawn_limit, options, retry_of) = (job.spawn_limit, job.options, Some(root.clone()));
-        let new = NewJob { root: new, call, deadline, spawn_limit, options, retry_of };
+        let (max_messages, options, retry_of) = (job.max_messages, job.options, Some(job_id.clone()));
+        let new = NewJob { job_id: new, call, deadline, max_messages, options, retry_of };
         Ok(Retried::As(Box::new(new.call.clone()), self.schedule(&new, now).await?))
     }
 
-    /// A call as it was asked for, to be asked for again; `None`: no record describes it.
-    ///
-    /// # Errors
-    /// When the backend can't be read or the record does not decode.
+    /// A call as it was asked for, so that it can be asked for again. `None`: no record describes the call.
     pub async fn call(&self, hash: &CallHash, topic: &Topic) -> Result<Option<Call>> {
         let key = Key::call(hash);
         let bytes = self.backend.store().get(&key).await?;
@@ -202,19 +196,19 @@ impl Client {
         }))
     }
 
-    /// The task of a call, for people; `?` where no record tells.
+    /// The name of a call's task, for people. `?` if no record says it.
     pub(crate) async fn task_of(&self, call: &CallHash) -> Result<String> {
         let bytes = self.backend.store().get(&Key::call(call)).await?;
-        // A damaged record must not keep anybody from ending the job that it belongs to.
+        // A damaged record must not prevent anyone from ending the job.
         let record = bytes.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok());
         Ok(record.map_or_else(|| "?".to_owned(), |record| record.task))
     }
 
-    /// Compares a call with the `call` record under its hash, for a client that was given an outcome by the hash alone. No record
-    /// is no difference.
+    /// Compares a call with the `call` record under its hash. This is for a client that got an outcome by the hash alone. If
+    /// there is no record, there is no difference.
     ///
     /// # Errors
-    /// `Conflict` when the record describes another task or payload; else when the backend can't be read.
+    /// `Conflict` if the record describes another task or payload. Any other error if the backend can't be read.
     pub async fn compare(&self, hash: &CallHash, task: &str, payload: &[u8]) -> Result<()> {
         match self.backend.store().get(&Key::call(hash)).await? {
             Some(found) => compare(hash, task, payload, &found).map(drop),
@@ -222,17 +216,14 @@ impl Client {
         }
     }
 
-    /// What is known of a call: its value, else the failure of the last job for it.
-    ///
-    /// # Errors
-    /// When the backend can't be read or a record does not decode.
+    /// What is known of a call: its value, or else the failure of the last job that asked for it.
     pub async fn read(&self, call: &CallHash) -> Result<Known> {
         let store = self.backend.store();
         if let Some(value) = store.get(&Key::value(call)).await? {
             return Ok(Known::Value(value));
         }
         let Some(latest) = store.get(&Key::latest(call)).await? else { return Ok(Known::Nothing) };
-        let latest = Latest::decode(&latest).map_err(|e| e.of(&Key::latest(call)))?.root;
+        let latest = Latest::decode(&latest).map_err(|e| e.of(&Key::latest(call)))?.job_id;
         let key = Key::failure(call, &latest);
         Ok(match store.get(&key).await? {
             Some(bytes) => Known::Failed(read_failure(&key, &bytes)?),
@@ -240,31 +231,22 @@ impl Client {
         })
     }
 
-    /// The job of a root; `None`: no job of ours has this id.
-    ///
-    /// # Errors
-    /// When the backend can't be read or the record does not decode.
-    pub async fn job(&self, root: &Root) -> Result<Option<JobRecord>> {
-        let key = Key::job(root);
+    /// The record of a job. `None`: there is no record of a job with this id.
+    pub async fn job(&self, job_id: &JobId) -> Result<Option<JobRecord>> {
+        let key = Key::job(job_id);
         let bytes = self.backend.store().get(&key).await?;
         bytes.as_deref().map(JobRecord::decode).transpose().map_err(|e| e.of(&key))
     }
 
-    /// How a job's call ended in that job; `None`: not yet.
-    ///
-    /// # Errors
-    /// When the backend can't be read or a record does not decode.
-    pub async fn outcome(&self, root: &Root, call: &CallHash) -> Result<Option<Outcome>> {
-        let found = self.backend.outcomes(root, std::slice::from_ref(call)).await?;
+    /// How a job's call ended in that job. `None`: the call has not ended yet.
+    pub async fn outcome(&self, job_id: &JobId, call: &CallHash) -> Result<Option<Outcome>> {
+        let found = self.backend.outcomes(job_id, std::slice::from_ref(call)).await?;
         Ok(found.into_iter().flatten().next())
     }
 
-    /// Removes a call's value, so that the next job for it runs it again. Refused while any job is alive: a replay of
-    /// one that used the value would find it gone. (Who used a value is not recorded, hence *any* job; peers' jobs
-    /// leave no record and can't be seen.)
-    ///
-    /// # Errors
-    /// When the backend fails or a record does not decode.
+    /// Removes a call's value, so that the next job that asks for it runs it again. Refused while any job is alive: a replay in
+    /// a job that used the value would miss it. (No record says which jobs used a value, so *every* live job counts. Jobs of
+    /// peers have no record, so they can't be seen.)
     pub async fn forget(&self, call: &CallHash, now: Millis) -> Result<Forgotten> {
         let store = self.backend.store();
         let key = Key::value(call);
@@ -272,40 +254,41 @@ impl Client {
         let mut jobs = Listing::of(store, Kind::Job);
         while let Some(page) = jobs.next().await? {
             for id in page {
-                let root = Root::from(id);
-                match self.is_alive(&root, now).await {
+                let job_id = JobId::from(id);
+                match self.is_alive(&job_id, now).await {
                     Ok(false) => {}
-                    Ok(true) => return Ok(Forgotten::InUse(root)),
-                    // Whatever it was, nothing of it is run any more: its messages are set aside.
+                    Ok(true) => return Ok(Forgotten::InUse(job_id)),
+                    // Nothing of this job will run any more: its messages become dead letters.
                     Err(error) if error.kind == ErrorKind::Malformed => {
-                        tracing::warn!("job {root} is not asked about: {error}");
+                        tracing::warn!("job {job_id} is not asked about: {error}");
                     }
                     Err(error) => return Err(error),
                 }
             }
         }
-        // Whoever changed the value meanwhile has forgotten it too: the first value is never replaced.
+        // If the value has changed meanwhile, another request has forgotten it too, because the first value is never replaced.
         store.swap(&key, Some(&value), None).await?;
         Ok(Forgotten::Done)
     }
 
-    /// Has the job no outcome yet? Writes down that it is over, so that forgetting its value revives nothing.
-    pub(crate) async fn is_alive(&self, root: &Root, now: Millis) -> Result<bool> {
-        self.end_if_overdue(root, now).await?;
+    /// True if the job has no outcome yet. Writes down that the job is over if it is, so that a forgotten value does not revive
+    /// the job.
+    pub(crate) async fn is_alive(&self, job_id: &JobId, now: Millis) -> Result<bool> {
+        self.end_if_overdue(job_id, now).await?;
         let store = self.backend.store();
-        let key = Key::job(root);
+        let key = Key::job(job_id);
         let Some(bytes) = store.get(&key).await? else { return Ok(false) };
         let job = JobRecord::decode(&bytes).map_err(|e| e.of(&key))?;
         if job.is_over() {
             return Ok(false);
         }
-        let Some(outcome) = self.outcome(root, &job.call).await? else { return Ok(true) };
-        // When that was, nobody has written down.
+        let Some(outcome) = self.outcome(job_id, &job.call).await? else { return Ok(true) };
+        // No record says when the job ended, so the time is 0.
         let end = Some(JobEnd { state: JobState::of_outcome(&outcome), at: 0 });
         let over = JobRecord { end, ..job };
         match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
             Swap::Done => Ok(false),
-            // Changed by another client in the same moment; it says the same of a job that is over.
+            // Another client has changed the record at the same moment. If the job is over, that client has written the same.
             Swap::Mismatch(found) => {
                 Ok(found.as_deref().map(JobRecord::decode).transpose()?.is_some_and(|job| !job.is_over()))
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{CallHash, Failure, FailureKind, Millis, Root, Topic};
+use crate::model::{CallHash, Failure, FailureKind, JobId, Millis, Topic};
 use crate::records::JobState;
 
 /// The states of a call, and of a job.
@@ -69,7 +69,7 @@ pub struct Event<'a> {
     pub subject: Subject,
     pub from: State,
     pub to: State,
-    pub root: &'a Root,
+    pub job_id: &'a JobId,
     /// The call; of a job its top call.
     pub call: &'a CallHash,
     pub task: &'a str,

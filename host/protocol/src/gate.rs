@@ -1,4 +1,4 @@
-//! The gate before a run: when a call has been loaded and could be run, the gate says whether its run may start.
+//! Decides when a run may start, after its call was loaded and is ready to run.
 
 use std::time::Duration;
 
@@ -6,23 +6,23 @@ use async_trait::async_trait;
 
 use crate::ports::Task;
 
-/// Lets runs start. A worker has one that counts them; see `Always` for where nothing is bounded.
+/// Decides when runs may start. A worker's gate limits how many run at once. `Always` has no limit.
 #[async_trait]
 pub trait Gate: Send + Sync {
-    /// May a run of this task start? Waits for that, but only for a moment: the caller holds the lease of a message that
-    /// another worker could work on. Dropping the future gives up the place in the line.
+    /// Asks whether a run of this task may start. Waits for a place, but only for a moment, because the caller holds the lease
+    /// of a message that another worker could work on. A caller that drops the future loses its place in the line.
     async fn enter(&self, name: &str, task: &Task) -> Entry;
 }
 
 /// The answer of a gate.
 pub enum Entry {
-    /// The run starts now, and counts as running until this is dropped.
+    /// The run may start now. It counts as running until this value is dropped.
     Granted(Box<dyn Send>),
-    /// There is no room now. The message is to be given back to its queue, to be delivered again after this time.
+    /// There is no place now. The caller must give the message back to the queue, with this delay.
     NotNow(Duration),
 }
 
-/// A gate that is always open.
+/// A gate that lets every run start at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Always;
 

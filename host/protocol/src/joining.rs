@@ -1,61 +1,63 @@
-//! Jobs that join a call which is on its way already, so that it is not run once for each of them.
+//! Jobs that join a call which is already on its way, so that the call is not run once for each of them.
 //!
-//! Only of a task that workers of ours have announced: a worker of another SDK takes a message for good before it works on it, and
-//! may lose it. Then the next job's message is what sets the call going again.
+//! A call is joined only if workers of ours have announced its task. A worker of another SDK removes a message from the queue
+//! before it works on it, and may lose it. In that case the next job's message is what starts the call again.
 //!
-//! Such a job sends no message. It is registered with the call as a parent is, but with the call itself in the parent's place: so
-//! it is notified of the value, and is next in turn after a failure, which counts in its own job alone (R1, R2). A call never waits
-//! for itself, so an entry of this form can be nothing else. (`defer` refuses a call that does.)
+//! A job that joins sends no message. It is registered with the call as a parent is, but with the call itself as the parent. So
+//! the job is notified of the value. After a failure, which counts only in its own job, the call can be queued again under the
+//! job that joined (R1, R2). A call never waits for itself, so an entry of this form can't mean anything else. (`defer` refuses
+//! a call that waits for itself.)
 
-use crate::model::{Call, CallHash, Millis, Root, Topic};
+use crate::model::{Call, CallHash, JobId, Millis, Topic};
 use crate::ports::NewJob;
 use crate::records::{JobRecord, Latest, RunRecord, decode_tasks};
 use crate::registration::Registered;
 use crate::wire::{PendingReturns, Return};
 
-/// What becomes of a job that is started.
+/// What a job that is started does.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// It has joined its call, and sends no message.
+    /// The job has joined its call, and sends no message.
     Joins,
-    /// It sends its message.
+    /// The job sends its message.
     Sends,
-    /// It sends its message, and then takes back the entry that an earlier attempt to join has left. (With it, it would be taken
-    /// for a job that has only joined.)
+    /// The job sends its message, and then removes the entry that an earlier attempt to join has left. (With the entry it would
+    /// count as a job that has only joined.)
     SendsAndLeaves,
 }
 
-/// The entry of a job that joins.
+/// The entry of a job that joins its call.
 #[must_use]
 pub fn entry_of(job: &NewJob) -> Return {
-    Return { root: job.root.clone(), parent: job.call.hash.clone(), topic: job.call.topic.clone() }
+    Return { job_id: job.job_id.clone(), parent: job.call.hash.clone(), topic: job.call.topic.clone() }
 }
 
-/// Is this the entry of a job that has joined `call`?
+/// True if this is the entry of a job that has joined `call`.
 #[must_use]
 pub fn has_joined(entry: &Return, call: &CallHash) -> bool {
     entry.parent == *call
 }
 
-/// Do workers of ours handle the task on its topic? `tasks`: the topic's record of what they have announced.
+/// True if workers of ours handle the task on its topic. `tasks`: the topic's `tasks` record, which lists the announced tasks.
 pub(crate) fn is_announced(tasks: Option<&[u8]>, task: &str) -> bool {
     tasks.and_then(|tasks| decode_tasks(tasks).ok()).is_some_and(|tasks| tasks.contains(task))
 }
 
-/// Does the record say that the call's message is on its way?
+/// True if the record says that the call's message is on its way.
 pub(crate) fn is_on_its_way(pending: Option<&Registered>) -> bool {
     pending.is_some_and(|pending| pending.scheduled_at().is_some())
 }
 
-/// The job that the call's record `latest` names, if it is another one than `me` and has sent its message.
-pub(crate) fn carrier(latest: Option<&[u8]>, me: &Root) -> Option<Root> {
+/// The job that the call's `latest` record names, if that job is not `me` and has sent its message.
+pub(crate) fn carrier(latest: Option<&[u8]>, me: &JobId) -> Option<JobId> {
     let latest = Latest::decode(latest?).ok()?;
-    let latest_is_another = latest.is_on_its_way && latest.root != *me;
-    latest_is_another.then_some(latest.root)
+    let latest_is_another = latest.is_on_its_way && latest.job_id != *me;
+    latest_is_another.then_some(latest.job_id)
 }
 
-/// May the job with these records be joined, which was started for `call` and has sent its message? Not where it is over, or waits
-/// to try again: that may take hours. A record that can't be read is its own job's trouble.
+/// True if a job can be joined that was started for `call` and has sent its message. `job` and `run` are its records. A job
+/// can't be joined if it is over, or if it waits for its next attempt, because that may take hours. A job with a record that
+/// can't be read can't be joined either.
 pub(crate) fn may_be_joined(job: Option<&[u8]>, run: Option<&[u8]>, call: &Call, now: Millis) -> bool {
     let Some(Ok(job)) = job.map(JobRecord::decode) else { return false };
     let is_alive = !job.is_over() && !job.is_overdue(now);
@@ -63,24 +65,27 @@ pub(crate) fn may_be_joined(job: Option<&[u8]>, run: Option<&[u8]>, call: &Call,
     is_alive && is_due && job.call == call.hash && job.topic == call.topic
 }
 
-/// The entries that stay when the call is passed on to a job: that job does not wait any more but has the call's message.
-pub(crate) fn pass_on(kept: Vec<Return>, call: &CallHash, to: &Root) -> Vec<Return> {
-    kept.into_iter().filter(|entry| !(has_joined(entry, call) && entry.root == *to)).collect()
+/// The entries that stay when the call is passed on to the job `to`. That job does not wait any more, because it has the call's
+/// message.
+pub(crate) fn pass_on(kept: Vec<Return>, call: &CallHash, to: &JobId) -> Vec<Return> {
+    kept.into_iter().filter(|entry| !(has_joined(entry, call) && entry.job_id == *to)).collect()
 }
 
-/// The record after a job that had joined the call was given its message; `None`: nobody else waits.
-pub(crate) fn left_by(pending: PendingReturns, call: &CallHash, root: &Root) -> Option<PendingReturns> {
-    let kept = pass_on(pending.returns.into_iter().collect(), call, root);
+/// The record after a job that had joined the call got the call's message. `None`: no other parent waits.
+pub(crate) fn left_by(pending: PendingReturns, call: &CallHash, job_id: &JobId) -> Option<PendingReturns> {
+    let kept = pass_on(pending.returns.into_iter().collect(), call, job_id);
     (!kept.is_empty()).then(|| PendingReturns { returns: kept.into_iter().collect(), ..pending })
 }
 
-/// Is it enough that the call was passed on to this one, now that those in `kept` wait for it? Not if it had joined the call and is gone
-/// meanwhile: its message may have come to its end while it still stood in the record, and then it has left the call to others.
+/// True if it was enough to pass the call on to the entry `to`, when the entries in `kept` wait now. It was not enough if `to`
+/// had joined the call and its entry was removed meanwhile. Then its message may have been handled while the entry was still in
+/// the record, and the call was left to other jobs.
 pub(crate) fn is_passed_on(to: &Return, kept: &[Return], call: &CallHash) -> bool {
     !has_joined(to, call) || kept.contains(to)
 }
 
-/// The topic that a call's message goes to when it is passed on to a job that has joined it: its own.
+/// The topic for the call's message when the call is passed on to `entry`. If the job of `entry` has joined the call, that is
+/// the entry's own topic.
 pub(crate) fn topic_of<'t>(entry: &'t Return, call: &CallHash, otherwise: &'t Topic) -> &'t Topic {
     if has_joined(entry, call) { &entry.topic } else { otherwise }
 }

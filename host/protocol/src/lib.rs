@@ -1,18 +1,26 @@
-//! The brrr protocol: records, messages, ports and transitions. No runtime, no I/O.
+//! The brrr protocol: records, messages, ports and transitions. This crate has no async runtime and does no I/O.
 //!
-//! - `model`: the nouns; `wire`: what peers read and write; `records`: what only we do; `bencode`, `codec`: encodings
-//! - `options`: how a call is run; `events`: what is told about it
+//! A *job* asks for one call, its top call. A *call* is a task with a payload. A call may ask for other calls: then it is their
+//! *parent*, and they are its *children*. A *transition* is one durable change of records and queues, for example to schedule a
+//! job. *Peers* are the workers and clients of other brrr implementations (Python, TypeScript) that use the same backend.
+//!
+//! - `model`: the basic types; `wire`: what peers read and write; `records`: the records that only this program reads;
+//!   `bencode`, `codec`: encodings
+//! - `options`: how a call is run; `events`: the changes that are reported about a call
 //! - `ports`: the traits that backends and handlers implement
-//! - `stepwise`, `fused`: the transitions from small ports, and in one transaction (`transaction`)
-//! - `identity`: a call hash stands for one task with one payload
-//! - `concurrent`: several accesses of a stepwise transition at once
-//! - `registration`: a parent that adds itself to those that wait for a call
-//! - `cycle`, `release`: what walks up from a call to those that wait for it; the first with a bound
-//! - `doctor`: finds stuck work and sets it going again; `gc`: removes what no live job can reach
-//! - `topics`: where calls may be sent to
-//! - `replay`: one run of a call; `outcome_cache`: what its runs before were told; `gate`: when it may start
-//! - `step`: one message; `client`: schedule, await and read; `tree`: the calls of a job
+//! - `multi_step`: the transitions as several steps on small ports; `transactional`: the same transitions in one transaction
+//!   (`transaction`)
+//! - `identity`: checks that a call hash stands for one task with one payload
+//! - `concurrent`: makes several accesses of a multi-step transition at once
+//! - `registration`: how a parent adds itself to the waiting parents of a call
+//! - `cycle`, `abandon`: walk up from a call to its waiting parents; the walk of `cycle` is bounded
+//! - `doctor`: finds stuck work and repairs it; `gc`: removes what no live job can reach
+//! - `topics`: the topics that calls may be sent to
+//! - `replay`: one run of a call; `outcome_cache`: the outcomes that earlier runs of a call got; `gate`: decides when a run may
+//!   start
+//! - `step`: handles one message; `client`: schedules jobs, waits for them and reads results; `tree`: the calls of a job
 
+pub mod abandon;
 pub mod bencode;
 pub mod client;
 pub mod codec;
@@ -21,24 +29,23 @@ pub mod cycle;
 pub mod doctor;
 pub mod error;
 pub mod events;
-pub mod fused;
 pub mod gate;
 pub mod gc;
 pub mod identity;
 mod joining;
 pub mod listing;
 pub mod model;
+pub mod multi_step;
 pub mod options;
 pub mod outcome_cache;
 pub mod ports;
 pub mod records;
 pub mod registration;
-pub mod release;
 pub mod replay;
 pub mod step;
-pub mod stepwise;
 pub mod topics;
 pub mod transaction;
+pub mod transactional;
 pub mod tree;
 pub mod wire;
 

@@ -1,4 +1,4 @@
-//! The nouns of the protocol: calls, jobs, topics, and how a call can end.
+//! The basic types of the protocol: calls, jobs, topics, and the outcomes of calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -48,12 +48,13 @@ macro_rules! name {
 }
 
 name! {
-    /// A call's identity (its memo key). Any text: it is the caller's codec that derives it.
+    /// A call's identity (its memo key). Any text. The codec of the caller derives it.
     CallHash
 }
 name! {
-    /// A job: the random token of one top-level schedule, carried by every message sent on its behalf.
-    Root
+    /// A job's id: a random text. Each top-level schedule makes a new one, and every message on behalf of the job carries it.
+    /// In the peers' wire format this is the root id.
+    JobId
 }
 name! {
     /// A queue's name.
@@ -61,7 +62,8 @@ name! {
 }
 
 impl CallHash {
-    /// The host's own hash, for a call whose caller gave none: SHA-256 over the length-prefixed task and payload.
+    /// The host's own hash, for a call whose caller gave no hash: SHA-256 over the task and payload, each with its length
+    /// before it.
     #[must_use]
     pub fn derive(task: &str, payload: &[u8]) -> Self {
         let mut hasher = Sha256::new();
@@ -72,15 +74,15 @@ impl CallHash {
         Self(hex(&hasher.finalize()).into())
     }
 
-    /// The first 8 characters: enough to tell calls apart on a screen.
+    /// The first 8 characters. They are enough to distinguish calls on a screen.
     #[must_use]
     pub fn short(&self) -> &str {
         self.0.char_indices().nth(8).map_or(&*self.0, |(end, _)| &self.0[..end])
     }
 }
 
-impl Root {
-    /// A root from 128 random bits, as 32 hex digits (the TypeScript peer's form; fits a W3C trace id).
+impl JobId {
+    /// A job id from 128 random bits, as 32 hex digits. The TypeScript peer uses this form, and it fits a W3C trace id.
     #[must_use]
     pub fn from_random(bits: u128) -> Self {
         Self(format!("{bits:032x}").into())
@@ -105,7 +107,7 @@ pub struct Call {
     pub task: String,
     pub payload: Bytes,
     pub topic: Topic,
-    /// How the caller wants it to be run.
+    /// How the caller wants the call to be run.
     pub options: Options,
 }
 
@@ -115,20 +117,20 @@ pub type Millis = u64;
 /// The time by the clock of this machine.
 #[must_use]
 pub fn system_now() -> Millis {
-    // A clock before 1970 is nobody's; 0 is harmless.
+    // No real clock is before 1970. If it happens, 0 does no harm.
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Millis::try_from(since.as_millis()).unwrap_or(Millis::MAX)
 }
 
-/// A call that ended without a value. It counts only within its job.
+/// The end of a call without a value. It counts only within its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub kind: FailureKind,
     pub task: String,
     pub message: String,
-    /// How often the handler was run for it.
+    /// How often the handler was run for the call.
     pub attempts: u32,
-    /// One line a call, from this one down to the first cause.
+    /// One line for each call, from this call down to the first cause.
     pub chain: Vec<String>,
 }
 
@@ -150,12 +152,12 @@ impl Failure {
     }
 
     fn link(task: &str, kind: &FailureKind, message: &str) -> String {
-        // One line a call: a stack trace in the message stays in the message.
+        // One line for each call: if the message contains a stack trace, only its first line is used here.
         let first = message.lines().next().unwrap_or_default();
         format!("{task}: {kind}: {}", brief(first))
     }
 
-    /// A failure that a guest made up, or handed on: no longer than one of ours.
+    /// The failure, cut to the limits below. For failures that a guest has made or passed on.
     #[must_use]
     pub fn bounded(self) -> Self {
         let chain = self.chain.into_iter().take(MAX_CHAIN).map(|link| cut(link, 2 * MAX_LINK)).collect();
@@ -167,19 +169,20 @@ impl Failure {
     }
 }
 
-/// Bytes of a failure's message. It is kept, told and handed on at every step of its way, whatever a guest put into it.
+/// The most bytes of a failure's message. A guest may put anything into it, and every parent stores, reports and passes on the
+/// message.
 const MAX_MESSAGE: usize = 16 << 10;
 
-/// Bytes that a line of a chain has for what went wrong.
+/// The most bytes for the cause in a line of a chain.
 const MAX_LINK: usize = 500;
 
-/// Bytes of a kind that no version of ours knows: a word.
+/// The most bytes of a kind that this version does not know. A kind is one word.
 const MAX_KIND: usize = 50;
 
-/// Calls in a chain.
+/// The most calls in a chain.
 const MAX_CHAIN: usize = 1_000;
 
-/// A text that is short enough for one line.
+/// The text, cut so that it fits one line.
 pub(crate) fn brief(text: &str) -> String {
     cut(text.to_owned(), MAX_LINK)
 }
@@ -200,7 +203,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The kinds of failure that the host itself makes. Records may hold others, from newer versions.
+/// The kinds of failure that the host itself makes. Records may hold other kinds, from newer versions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailureKind {
     /// The handler returned an error.
@@ -208,21 +211,21 @@ pub enum FailureKind {
     /// The guest trapped: a panic, an out-of-bounds access, a stack overflow.
     Trap,
     Timeout,
-    /// Memory, size of a result, spawn limit.
+    /// Too much memory, too large a result, or too many messages.
     Limit,
     Cancelled,
     Nondeterminism,
     Cycle,
     UnknownTask,
-    /// It asked for a call under a call hash that stands for another call.
+    /// The call asked for another call under a call hash that stands for a third one.
     Conflict,
-    /// Set aside after too many deliveries, or because its record does not decode.
+    /// The call's message became a dead letter after too many deliveries, or because a record does not decode.
     DeadLetter,
     Other(String),
 }
 
 impl FailureKind {
-    /// Each kind with the word that stands for it in records and in the WIT.
+    /// Each kind with its word in records and in the WIT.
     const WORDS: [(FailureKind, &'static str); 10] = [
         (FailureKind::Error, "error"),
         (FailureKind::Trap, "trap"),
@@ -257,10 +260,10 @@ impl fmt::Display for FailureKind {
     }
 }
 
-/// How a call ended, as its parents in one job see it.
+/// How a call ended, as its parents in one job see it: its value or its failure.
 pub type Outcome = std::result::Result<Bytes, Failure>;
 
-/// Bytes that it takes, about.
+/// About how many bytes the outcome takes.
 #[must_use]
 pub fn size_of_outcome(outcome: &Outcome) -> usize {
     match outcome {
@@ -272,14 +275,14 @@ pub fn size_of_outcome(outcome: &Outcome) -> usize {
     }
 }
 
-/// Bytes of the name of a task, topic, call or label. They are in keys, queues' names, logs and listings: DynamoDB has keys of
-/// 2,048 bytes, and people read them.
+/// The most bytes of the name of a task, topic, call or label. Names are in keys, queue names, logs and listings. A key of
+/// DynamoDB has at most 2,048 bytes, and people read these names.
 pub const LONGEST_NAME: usize = 1_000;
 
-/// Is a text fit to name something? Whoever chooses it may be hostile, and many people and systems will see it.
+/// Checks whether a text can be used as a name. An attacker may have chosen the text, and many people and systems will see it.
 ///
 /// # Errors
-/// What is wrong with it; the text itself is not repeated.
+/// What is wrong with the text. The error does not repeat the text.
 pub fn check_name(what: &str, name: &str) -> std::result::Result<(), String> {
     if name.is_empty() {
         Err(format!("{what} is empty"))
@@ -292,15 +295,17 @@ pub fn check_name(what: &str, name: &str) -> std::result::Result<(), String> {
     }
 }
 
-/// Bytes of a topic: a queue's name in SQS has at most 80, and `-dead` is put behind it.
+/// The most bytes of a topic. A queue's name in SQS has at most 80 bytes, and the name of the dead-letter queue is the topic
+/// with `-dead` at the end.
 pub const LONGEST_TOPIC: usize = 75;
 
-/// May we listen on this topic, or send calls to it? A topic is a key in Redis and a queue's name in SQS, so it is made of what
-/// both take, and nothing in it separates: `a` with `b:c` would be `a:b` with `c`. Peers may use other names. Those are read, and a
-/// parent there is woken, but no call of ours goes there.
+/// Checks whether we may listen on this topic and send calls to it. A topic is part of a key in Redis and of a queue's name in
+/// SQS. So only characters that both accept are allowed, and no separator is among them: otherwise `a` with `b:c` and `a:b`
+/// with `c` would make the same key. Peers may use other names. We read such names, and notify a parent there, but no call of
+/// ours goes there.
 ///
 /// # Errors
-/// What is wrong with it, and what is allowed.
+/// What is wrong with the topic, and what is allowed.
 pub fn check_topic(topic: &str) -> std::result::Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if !topic.is_empty() && topic.len() <= LONGEST_TOPIC && topic.chars().all(plain) {
@@ -312,11 +317,11 @@ pub fn check_topic(topic: &str) -> std::result::Result<(), String> {
     ))
 }
 
-/// Can this namespace keep a fleet apart? Empty: there is none. It stands before keys and queues' names, with a separator that
-/// it must not have itself.
+/// Checks whether a namespace can be used. An empty text means no namespace. The namespace is put before keys and queue names,
+/// followed by a separator. So the namespace must not contain a separator.
 ///
 /// # Errors
-/// What is wrong with it, and what is allowed.
+/// What is wrong with the namespace, and what is allowed.
 pub fn check_namespace(namespace: &str) -> std::result::Result<(), String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if namespace.len() > 30 || !namespace.chars().all(plain) {

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
-use crate::model::{CallHash, Root};
+use crate::model::{CallHash, JobId};
 
 /// Options of a task, a call or a whole job. `None`: not said here.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +77,7 @@ impl Options {
     /// The pause after the failed run number `attempt` (from 1), if there is to be another run. Spread by a quarter
     /// either way, by call and attempt, so that what failed together does not come back together.
     #[must_use]
-    pub fn retry_after(&self, attempt: u32, root: &Root, call: &CallHash) -> Option<Duration> {
+    pub fn retry_after(&self, attempt: u32, job_id: &JobId, call: &CallHash) -> Option<Duration> {
         if attempt > self.max_retries.unwrap_or(0) {
             return None;
         }
@@ -90,7 +90,7 @@ impl Options {
             }
         };
         let mut hasher = DefaultHasher::new();
-        (root, call, attempt).hash(&mut hasher);
+        (job_id, call, attempt).hash(&mut hasher);
         let spread = 0.75 + 0.5 * (hasher.finish() as f64 / u64::MAX as f64);
         // Bounded, because a product of floats may exceed what a duration holds.
         Some(Duration::try_from_secs_f64(delay.as_secs_f64() * spread).unwrap_or(delay).min(LONGEST))

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::model::{CallHash, Millis, Outcome, Root, size_of_outcome};
+use crate::model::{CallHash, JobId, Millis, Outcome, size_of_outcome};
 use crate::records::RunRecord;
 use crate::wire::Message;
 
@@ -94,7 +94,7 @@ struct Inner {
 /// One attempt of one call in one job.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Owner {
-    root: Root,
+    job_id: JobId,
     call: CallHash,
     attempt: u32,
     first: Millis,
@@ -102,8 +102,8 @@ struct Owner {
 
 impl Owner {
     fn new(message: &Message, run: &RunRecord) -> Self {
-        let Message { root, call } = message;
-        Self { root: root.clone(), call: call.clone(), attempt: run.attempt, first: run.first }
+        let Message { job_id, call } = message;
+        Self { job_id: job_id.clone(), call: call.clone(), attempt: run.attempt, first: run.first }
     }
 }
 
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     fn message(call: &str) -> Message {
-        Message { root: "job".into(), call: call.into() }
+        Message { job_id: "job".into(), call: call.into() }
     }
 
     fn known(bytes: usize) -> KnownOutcomes {

@@ -112,7 +112,7 @@ impl Registered {
     pub fn with(&self, me: &Return, scheduled_at: Option<u64>) -> Bytes {
         let mut entry = Encoder::new();
         if !self.facts.has_me {
-            entry.list().int(1).str(me.root.as_str()).str(me.parent.as_str()).str(me.topic.as_str()).end();
+            entry.list().int(1).str(me.job_id.as_str()).str(me.parent.as_str()).str(me.topic.as_str()).end();
         }
         let mut rest = Encoder::new();
         if let Some(at) = scheduled_at {
@@ -128,15 +128,15 @@ impl Registered {
 fn scan(bytes: &[u8], me: &Return) -> Option<(Facts, List)> {
     let mut rest = bytes.strip_prefix(b"d7:returnsl")?;
     let at = |rest: &[u8]| bytes.len() - rest.len();
-    let mine = [me.root.as_str(), me.parent.as_str(), me.topic.as_str()];
+    let mine = [me.job_id.as_str(), me.parent.as_str(), me.topic.as_str()];
     let (mut facts, mut list) = (Facts::default(), List::default());
     let (mut last, mut place) = (None, None);
     while let Some(entry) = rest.strip_prefix(b"li1e") {
         let start = at(rest);
-        let (root, entry) = text(entry)?;
+        let (job_id, entry) = text(entry)?;
         let (parent, entry) = text(entry)?;
         let (topic, entry) = text(entry)?;
-        let names = [root, parent, topic];
+        let names = [job_id, parent, topic];
         if last.is_some_and(|last| last >= names) {
             return None;
         }
@@ -145,9 +145,9 @@ fn scan(bytes: &[u8], me: &Return) -> Option<(Facts, List)> {
             Ordering::Equal => (facts.has_me, place) = (true, place.or(Some(start))),
             Ordering::Greater => place = place.or(Some(start)),
         }
-        facts.in_job |= root == mine[0];
-        facts.in_other_jobs |= root != mine[0];
-        facts.elsewhere |= names[1..] == mine[1..] && root != mine[0];
+        facts.in_job |= job_id == mine[0];
+        facts.in_other_jobs |= job_id != mine[0];
+        facts.elsewhere |= names[1..] == mine[1..] && job_id != mine[0];
         list.count += 1;
         (last, rest) = (Some(names), entry.strip_prefix(b"e")?);
     }
@@ -186,7 +186,7 @@ mod tests {
         // Lengths of one and two digits, texts that look like an entry, and those that Unicode sorts otherwise than UTF-16.
         let names = ["", "a", "b", "ab", "li1e1:ae", "0123456789", "\u{ff5e}", "😀", "e", "i1e"];
         let mut name = || *rng.choice(&names[..]).unwrap();
-        Return { root: name().into(), parent: name().into(), topic: name().into() }
+        Return { job_id: name().into(), parent: name().into(), topic: name().into() }
     }
 
     /// The same as reading, adding and writing; whatever the record.
@@ -228,10 +228,10 @@ mod tests {
                 assert_eq!(expected.map(drop), found.map(drop), "{bytes:?}");
                 continue;
             };
-            let in_job = expected.returns.iter().any(|r| r.root == me.root);
+            let in_job = expected.returns.iter().any(|r| r.job_id == me.job_id);
             assert_eq!(found.has_me(), expected.returns.contains(&me), "{bytes:?} {me:?}");
             assert_eq!(found.is_awaited_in_job(), in_job, "{bytes:?} {me:?}");
-            let in_other_jobs = expected.returns.iter().any(|r| r.root != me.root);
+            let in_other_jobs = expected.returns.iter().any(|r| r.job_id != me.job_id);
             assert_eq!(found.is_awaited_in_other_jobs(), in_other_jobs, "{bytes:?} {me:?}");
             assert_eq!(found.only_under_other_roots(), expected.only_under_other_roots(&me), "{bytes:?} {me:?}");
             assert_eq!(found.scheduled_at(), expected.scheduled_at);

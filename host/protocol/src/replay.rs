@@ -1,4 +1,4 @@
-//! What one run of a call asks for, and what it is told: the same in every replay.
+//! One run of a call: the calls that it asks for, and the outcomes that it gets. These are the same in every replay.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{compare, conflict_in_run};
-use crate::model::{Call, CallHash, Millis, Outcome, Root, Topic, size_of_outcome};
+use crate::model::{Call, CallHash, JobId, Millis, Outcome, Topic, size_of_outcome};
 use crate::options::Options;
 use crate::outcome_cache::KnownOutcomes;
 use crate::ports::{Backend, Key, Loaded, Work};
@@ -20,40 +20,40 @@ use crate::records::{Decision, RunRecord, SAMPLE};
 pub struct Invocation {
     pub task: String,
     pub payload: Bytes,
-    /// `None`: the topic of the asking call.
+    /// `None`: the topic of the call that asks.
     pub topic: Option<Topic>,
-    /// `None`: derived from task and payload.
+    /// `None`: the hash is derived from task and payload.
     pub hash: Option<CallHash>,
-    /// How it is to be run.
+    /// How the call is to be run.
     pub options: Options,
 }
 
-/// What a run waits for.
+/// The calls that a run waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// The calls without an outcome, each once, in the order asked for.
+    /// The calls without an outcome, each once, in the order in which the run asked for them.
     pub calls: Vec<Call>,
-    /// So many of them must have an outcome before running again is worth it.
+    /// The number of these calls that must have an outcome before it is worth running the call again.
     pub need: u32,
 }
 
 /// The answer to a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Polled {
-    /// One entry a call; exactly as many outcomes as were needed.
+    /// One entry for each call. Exactly as many entries have an outcome as the poll needed.
     Ready(Vec<Option<Outcome>>),
-    /// Not enough outcomes are there: the run is to be dropped.
+    /// There are not enough outcomes. The handler must drop the run.
     Suspended,
 }
 
-/// A poll as it was asked.
+/// The shape of one poll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Poll {
     calls: usize,
     need: usize,
 }
 
-/// How many bytes of output a call has shown. A replay prints again what an earlier run has printed.
+/// The number of bytes of output that a call has printed. A replay prints again what an earlier run has printed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Printed {
     before: u64,
@@ -61,7 +61,7 @@ pub struct Printed {
 }
 
 impl Printed {
-    /// Counts `bytes` more bytes of output, and returns how many of them an earlier run has shown.
+    /// Counts `bytes` more bytes of output. Returns how many of them an earlier run has already printed.
     pub fn already_printed(&mut self, bytes: usize) -> usize {
         let left = self.before.saturating_sub(self.now);
         self.now += bytes as u64;
@@ -72,39 +72,39 @@ impl Printed {
 /// The state of one run.
 pub struct Replay {
     backend: Arc<dyn Backend>,
-    root: Root,
+    job_id: JobId,
     topic: Topic,
     known: KnownOutcomes,
-    /// Calls that were looked for in this run and had no outcome. They have none to its end.
+    /// Calls that this run looked for and that had no outcome. For this run they have none until it ends.
     absent: HashSet<CallHash>,
-    /// Calls that the runs before asked for and whose outcomes this one has not read: they are read together, at the first
-    /// need, because a replay asks for all of them.
+    /// Calls that earlier runs asked for and whose outcomes this run has not read. A replay asks for all of them, so they are
+    /// read together when the first one is needed.
     ahead: Vec<CallHash>,
-    /// Of the calls that the run before was left waiting for, those that this run has not asked for yet; it must.
+    /// Calls that the previous run waited for at its end and that this run has not asked for yet. This run must ask for them.
     expected: HashSet<CallHash>,
     asked: Vec<CallHash>,
-    /// The first call of a replay that the run before had not asked for and that has no outcome: new, or instead of
-    /// another one.
+    /// The first call of a replay that the previous run had not asked for and that has no outcome. The run may have asked for
+    /// it in addition to the other calls, or in place of one of them.
     novel: Option<Call>,
-    /// What this run asked for under each call hash: a digest of task and payload.
+    /// A digest of the task and payload that this run asked for under each call hash.
     identities: HashMap<CallHash, u64>,
     digests: RandomState,
-    /// Calls that had no outcome when this run first asked for them: they were not compared with their `call` records.
+    /// Calls that had no outcome when this run first asked for them. They were not compared with their `call` records.
     uncompared: HashSet<CallHash>,
     before: RunRecord,
     decisions: Vec<Decision>,
     polls: Vec<Poll>,
     printed: u64,
     wait: Option<Wait>,
-    /// Bytes that all this takes, about, and may take.
+    /// The number of bytes that all this takes (about), and the number that it may take.
     kept: usize,
     room: usize,
 }
 
-/// What a call that was asked for takes beside its hash.
+/// Bytes that each call takes beside its hash.
 const ASKED: usize = 64;
 
-/// `call` records that are read at once. Others chose how large they are.
+/// The number of `call` records that are read at once. It is small because other programs decide how large these records are.
 const COMPARED_AT_ONCE: usize = 16;
 
 impl Replay {
@@ -113,7 +113,7 @@ impl Replay {
         let before = loaded.run.clone().unwrap_or_default();
         let mut replay = Self {
             backend,
-            root: work.message.root.clone(),
+            job_id: work.message.job_id.clone(),
             topic: work.topic.clone(),
             kept: 0,
             room: usize::MAX,
@@ -139,7 +139,7 @@ impl Replay {
         replay
     }
 
-    /// The run knows from its beginning what an earlier run of the same attempt was told.
+    /// Gives the run the outcomes that an earlier run of the same attempt got.
     #[must_use]
     pub fn with_known(mut self, known: KnownOutcomes) -> Self {
         let loaded = std::mem::replace(&mut self.known, known);
@@ -150,7 +150,7 @@ impl Replay {
         self
     }
 
-    /// What the run knows, for the next run of the same attempt.
+    /// The outcomes that this run got, for the next run of the same attempt.
     #[must_use]
     pub fn into_known(self) -> KnownOutcomes {
         self.known
@@ -163,8 +163,8 @@ impl Replay {
         }
     }
 
-    /// So many bytes are all that the run may make its host remember: the outcomes that it was given, and what it asked
-    /// for. A guest could poll for ever, or wait for results that are each small enough and together are not.
+    /// Limits the bytes that the run may make its host remember: the outcomes that it got, and the calls that it asked for.
+    /// Without a limit a guest could poll without end, or wait for many small results that take too much memory together.
     #[must_use]
     pub fn with_room(self, bytes: u64) -> Self {
         Self { room: usize::try_from(bytes).unwrap_or(usize::MAX), ..self }
@@ -179,11 +179,11 @@ impl Replay {
         Err(Error::new(ErrorKind::Limit, "protocol", "give a run what it asks for", why))
     }
 
-    /// Answers a poll: `need` outcomes (`None`: all) of `calls`, the same in every run.
+    /// Answers a poll: returns `need` outcomes (`None`: all) of `calls`. The answer is the same in every run.
     ///
     /// # Errors
-    /// When the backend can't be read; `Limit` where the run has no room for what it asks for; `Conflict` where a call hash
-    /// stands for another call.
+    /// When the backend can't be read. `Limit` if the run has no room for what it asks for. `Conflict` if a call hash stands
+    /// for another call.
     pub async fn poll(&mut self, calls: Vec<Invocation>, need: Option<u32>) -> Result<Polled> {
         let poll = self.polls.len() as u32;
         let calls: Vec<Call> = calls.into_iter().map(|call| self.identify(call)).collect();
@@ -212,7 +212,8 @@ impl Replay {
         Ok(Polled::Ready(calls.into_iter().enumerate().map(outcome).collect()))
     }
 
-    /// Which places of the poll the guest gets: what an earlier run chose, else the first ones that are there.
+    /// The positions of the poll whose outcomes the guest gets: the choice of an earlier run, or else the first positions that
+    /// have an outcome.
     fn choose(&mut self, poll: u32, there: &[bool], need: usize) -> Vec<bool> {
         if need == there.len() {
             return vec![true; there.len()];
@@ -235,18 +236,18 @@ impl Replay {
         chosen
     }
 
-    /// How far the output has come: nothing yet of this run.
+    /// How much output the call has printed. This run has printed nothing yet.
     #[must_use]
     pub fn printed(&self) -> Printed {
         Printed { before: self.before.printed, now: self.printed }
     }
 
-    /// Takes note of what the run has printed.
+    /// Records how much the run has printed.
     pub fn has_printed(&mut self, printed: Printed) {
         self.printed = printed.now;
     }
 
-    /// The calls of each poll of this run so far, with how many of them were needed.
+    /// The calls of each poll of this run so far, and the number of outcomes that each poll needed.
     pub fn polls(&self) -> impl Iterator<Item = (&[CallHash], usize)> {
         let mut rest = self.asked.as_slice();
         self.polls.iter().map(move |poll| {
@@ -256,27 +257,27 @@ impl Replay {
         })
     }
 
-    /// What the run waits for, once a poll was answered with `Suspended`.
+    /// What the run waits for, after a poll was answered with `Suspended`.
     #[must_use]
     pub fn wait(&self) -> Option<&Wait> {
         self.wait.as_ref()
     }
 
-    /// As `wait`, for who then has no more use for the replay.
+    /// The same as `wait`, for a caller that does not need the replay any more.
     pub fn take_wait(&mut self) -> Option<Wait> {
         self.wait.take()
     }
 
-    /// The first call that the run before was left waiting for and that this one did not ask for, with the first one
-    /// that this run asked for instead.
+    /// The first call that the previous run waited for at its end and that this run did not ask for, and the first call that
+    /// this run asked for in its place.
     #[must_use]
     pub fn first_difference(&self) -> Option<(&CallHash, Option<&Call>)> {
         let old = self.before.sample.iter().find(|call| self.expected.contains(*call))?;
         Some((old, self.novel.as_ref()))
     }
 
-    /// The `run` record that this run leaves behind when it failed and is to be tried again. A new attempt: its clock and
-    /// random numbers are its own, and what it prints is shown again.
+    /// The `run` record that a failed run leaves if the call is to be tried again. The next attempt has its own clock and
+    /// random numbers, and its output is shown from the beginning.
     #[must_use]
     pub fn next_attempt(&self, digest: String, not_before: Millis, why: String) -> RunRecord {
         let mut seen = HashSet::new();
@@ -294,19 +295,19 @@ impl Replay {
         }
     }
 
-    /// The `run` record that this run leaves behind when it waits.
+    /// The `run` record that a run leaves if it waits.
     #[must_use]
     pub fn record(&self, wait: &Wait, first: u64, digest: String) -> RunRecord {
         let tail = wait.calls.len().saturating_sub(SAMPLE);
         let mut seen: HashSet<&CallHash> = wait.calls.iter().map(|c| &c.hash).collect();
-        // The outcomes of earlier calls are loaded without comparing those calls again.
+        // The outcomes of earlier calls are loaded without another comparison. So calls that were not compared are left out.
         let asked = self.asked.iter().filter(|call| !self.uncompared.contains(*call));
         let earlier = asked.filter(|call| seen.insert(call)).take(SAMPLE).cloned().collect();
         RunRecord {
             first,
             attempt: self.before.attempt.max(1),
             digest,
-            // A replay that printed less than before must not show the rest twice.
+            // If a replay printed less than an earlier run, the rest must not be shown twice.
             printed: self.printed.max(self.before.printed),
             total: wait.calls.len() as u32,
             need: wait.need,
@@ -331,7 +332,7 @@ impl Replay {
         }
     }
 
-    /// One run asks for one call under one hash: outcomes are remembered by hash alone.
+    /// Makes sure that a run uses one hash for one call only, because outcomes are remembered by the hash alone.
     fn note_identities(&mut self, calls: &[Call]) -> Result<()> {
         for call in calls {
             let identity = self.digests.hash_one((&call.task, &call.payload));
@@ -346,7 +347,7 @@ impl Replay {
         Ok(())
     }
 
-    /// Compares calls whose outcomes are there with their `call` records. Calls that have no outcome are compared when the run
+    /// Compares calls that have an outcome with their `call` records. Calls without an outcome are compared when the run
     /// registers with them.
     async fn compare(&self, calls: &[Call], ended: &[CallHash]) -> Result<()> {
         let asked: HashMap<&CallHash, &Call> = calls.iter().map(|call| (&call.hash, call)).collect();
@@ -361,17 +362,17 @@ impl Replay {
         Ok(())
     }
 
-    /// Reads the outcomes of those of `calls` of which nothing is known yet.
+    /// Reads the outcomes of those of `calls` that this run has not looked for yet.
     async fn read_unknown(&mut self, calls: &[Call]) -> Result<()> {
         let is_new = |call: &&Call| !self.known.contains(&call.hash) && !self.absent.contains(&call.hash);
-        // Mostly there are none: a replay asks for what the runs before were told.
+        // Usually there are no such calls, because a replay asks for the same calls as the runs before.
         if !calls.iter().any(|call| is_new(&call)) {
             return Ok(());
         }
         let mut seen = HashSet::new();
         let mut unknown: Vec<CallHash> =
             calls.iter().filter(is_new).map(|c| &c.hash).filter(|hash| seen.insert(*hash)).cloned().collect();
-        // What the runs before asked for was compared with its `call` record then.
+        // Calls that earlier runs asked for were compared with their `call` records then.
         let compared: HashSet<CallHash> = self.ahead.iter().cloned().collect();
         if self.novel.is_none() && !self.before.sample.is_empty() {
             self.novel = calls.iter().filter(is_new).find(|call| !compared.contains(&call.hash)).cloned();
@@ -381,8 +382,8 @@ impl Replay {
         self.ahead.clear();
         let mut unknown = unknown.as_slice();
         while needed > 0 {
-            // Of the first ones, if they are large: room is asked for before more is read.
-            let outcomes = self.backend.outcomes(&self.root, unknown).await?;
+            // If the outcomes are large, the answer has only the first ones. So the limit is checked before more are read.
+            let outcomes = self.backend.outcomes(&self.job_id, unknown).await?;
             let (read, rest) = unknown.split_at(outcomes.len().clamp(1, unknown.len()));
             self.keep(outcomes.iter().flatten().map(size_of_outcome).sum())?;
             let mut ended = Vec::new();
@@ -403,7 +404,7 @@ impl Replay {
     }
 }
 
-/// The calls without an outcome, and how many of them are needed at least.
+/// The calls without an outcome, and the smallest number of them that is needed.
 fn missing(calls: Vec<Call>, there: &[bool], need: usize) -> Wait {
     let mut times: HashMap<CallHash, usize> = HashMap::new();
     let mut distinct = Vec::new();
@@ -415,7 +416,8 @@ fn missing(calls: Vec<Call>, there: &[bool], need: usize) -> Wait {
             distinct.push(call);
         }
     }
-    // A call that stands in the list several times fills several places at once: the fewest calls that could do.
+    // A call that is in the list several times fills several positions at once. So the calls that fill the most positions are
+    // counted first, to find the fewest calls that could be enough.
     let mut counts: Vec<usize> = times.into_values().collect();
     counts.sort_unstable_by(|a, b| b.cmp(a));
     let mut filled = have;
@@ -450,7 +452,7 @@ mod tests {
         let wait = missing(calls.clone(), &[false, true, false, false], 4);
         assert_eq!(wait.calls, [call("a"), call("c")]);
         assert_eq!(wait.need, 2);
-        // Two of four: `b` is there, and `a` alone would fill two places.
+        // Two of four are needed: `b` has its outcome, and `a` alone would fill two positions.
         assert_eq!(missing(calls, &[false, true, false, false], 2).need, 1);
     }
 }

@@ -1,8 +1,10 @@
-//! What a backend offers whose transitions are one transaction each (`fused.rs`), and how it keeps a call with many parents.
+//! What a backend must offer to make each transition in one transaction (`transactional.rs`), and how it keeps a call with many
+//! parents.
 //!
-//! The record `pending_returns` is as long as there are parents. To read and write all of it for each new parent would cost more,
-//! the more there are. So from a number on the parents are kept one by one, beside the record, and the row of the record holds
-//! only `scheduled_at`. Whoever reads or replaces the record (`get`, `put`, `delete`) sees it in its usual form all the same.
+//! The record `pending_returns` grows with the number of parents. If all of it were read and written for each new parent, each
+//! parent would cost more than the one before. So when there are many parents, they are kept one by one, beside the record.
+//! Then the row of the record holds only `scheduled_at`. The functions that read or replace the record (`get`, `put`, `delete`)
+//! nevertheless show it in its usual form.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +12,12 @@ use bytes::Bytes;
 
 use crate::error::Result;
 use crate::model::{CallHash, Topic};
+use crate::multi_step::{registered, with_me};
 use crate::ports::{Key, Kind, Outgoing, Receipt};
 use crate::registration::{Facts, Registered};
-use crate::stepwise::{registered, with_me};
 use crate::wire::{Message, PendingReturns, Return};
 
-/// What the row of a record begins with whose parents are kept one by one. Behind it stands `scheduled_at`, if it is known.
+/// The first byte of a row whose parents are kept one by one. `scheduled_at` follows, if it is known.
 const ONE_BY_ONE: u8 = b'*';
 
 /// The row of a record whose parents are kept one by one.
@@ -25,19 +27,16 @@ pub fn row_of_many(scheduled_at: Option<u64>) -> Bytes {
     [&[ONE_BY_ONE], time.as_bytes()].concat().into()
 }
 
-/// The `scheduled_at` of a record whose parents are kept one by one; `None`: the row holds the record itself.
+/// The `scheduled_at` of a record whose parents are kept one by one. `None`: the row holds the record itself.
 #[must_use]
 pub fn read_row_of_many(key: &Key, row: &[u8]) -> Option<Option<u64>> {
     let [ONE_BY_ONE, time @ ..] = row else { return None };
     (key.kind == Kind::PendingReturns).then(|| std::str::from_utf8(time).ok()?.parse().ok())
 }
 
-/// Reads of one consistent state.
+/// Reads that all see the same consistent state.
 pub trait Snapshot {
-    /// What is stored for a record: its bytes, or what `row_of_many` gives.
-    ///
-    /// # Errors
-    /// When the backend fails.
+    /// The stored row of a record: the bytes of the record, or the result of `row_of_many`.
     fn row(&mut self, key: &Key) -> Result<Option<Bytes>>;
 
     /// The parents of a call that are kept one by one.
@@ -54,14 +53,11 @@ pub trait Snapshot {
         let Some(row) = self.row(key)? else { return Ok(None) };
         let Some(scheduled_at) = read_row_of_many(key, &row) else { return Ok(Some(row)) };
         let returns = self.parents(&CallHash::from(&*key.id))?;
-        // Without parents the row is damage, and does not decode.
+        // A row without parents is damaged. Its bytes are returned, and do not decode.
         Ok(Some(if returns.is_empty() { row } else { PendingReturns { returns, scheduled_at }.encode() }))
     }
 
-    /// Is there such a record? Worth overriding where its bytes cost.
-    ///
-    /// # Errors
-    /// When the backend fails.
+    /// True if there is such a record. A backend should override this if it costs much to read the record's bytes.
     fn has(&mut self, key: &Key) -> Result<bool> {
         Ok(self.row(key)?.is_some())
     }
@@ -69,25 +65,21 @@ pub trait Snapshot {
 
 /// Reads and writes that become visible and durable together.
 pub trait Transaction: Snapshot {
-    /// A call with more parents than these has them kept one by one. Up to here it costs less to write the record anew.
+    /// If a call has more parents than this, they are kept one by one. Up to this number it costs less to write the record
+    /// again.
     const MOST_LISTED: usize = 64;
 
-    /// Puts (`None`: removes) what is stored for a record.
+    /// Puts (`None`: removes) the stored row of a record.
     ///
     /// # Errors
-    /// When the backend fails; nothing of the transaction is then kept.
+    /// When the backend fails. Then nothing of the transaction is kept.
     fn set_row(&mut self, key: &Key, row: Option<Bytes>) -> Result<()>;
 
-    /// What those parents of a call that are kept one by one tell the parent `me`. Costs the same however many there are.
-    ///
-    /// # Errors
-    /// As `set_row`.
+    /// What the parent `me` needs to know about those parents of a call that are kept one by one. The cost does not depend on
+    /// the number of parents.
     fn look_for(&mut self, call: &CallHash, me: &Return) -> Result<Facts>;
 
-    /// Adds a parent, which is not there yet, to those that are kept one by one.
-    ///
-    /// # Errors
-    /// As `set_row`.
+    /// Adds a parent to those that are kept one by one. The parent must not be among them yet.
     fn add_parent(&mut self, call: &CallHash, parent: &Return) -> Result<()>;
 
     /// Removes all parents of a call that are kept one by one.
@@ -139,10 +131,7 @@ pub trait Transaction: Snapshot {
         self.write(key, None)
     }
 
-    /// Who waits for a call, as the parent `me` sees it that registers.
-    ///
-    /// # Errors
-    /// As `set_row`, or when the record does not decode.
+    /// What the parent `me` needs to know of the call's `pending_returns` when it registers.
     fn registered(&mut self, call: &CallHash, me: &Return) -> Result<Option<Registered>> {
         let key = Key::pending_returns(call);
         let row = self.row(&key)?;
@@ -155,10 +144,7 @@ pub trait Transaction: Snapshot {
         registered(call, row.as_ref(), me)
     }
 
-    /// Adds the parent `me` to those that wait for a call; `found`: what `registered` gave.
-    ///
-    /// # Errors
-    /// As `registered`.
+    /// Adds the parent `me` to the waiting parents of a call. `found`: the result of `registered`.
     fn register(
         &mut self,
         call: &CallHash,

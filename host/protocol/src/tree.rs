@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::events::State;
-use crate::model::{CallHash, Failure, FailureKind, Millis, Root};
+use crate::model::{CallHash, Failure, FailureKind, JobId, Millis};
 use crate::ports::{Backend, Key};
 use crate::records::{JobRecord, JobState, RunRecord, decode_failure};
 use crate::wire::CallRecord;
@@ -86,7 +86,7 @@ impl Tree {
     /// When the backend can't be read or a record does not decode.
     pub async fn read(
         backend: &dyn Backend,
-        root: &Root,
+        job_id: &JobId,
         job: &JobRecord,
         now: Millis,
         bounds: Bounds,
@@ -100,7 +100,7 @@ impl Tree {
             }
             let next = level.end;
             for page in pages(&level) {
-                let found = read_page(backend, root, &tree.calls[page.clone()]).await?;
+                let found = read_page(backend, job_id, &tree.calls[page.clone()]).await?;
                 for (place, found) in page.zip(found) {
                     let asked_for = found.children();
                     tree.calls[place].fill(found, job, now);
@@ -240,16 +240,16 @@ fn pages(level: &Range<usize>) -> impl Iterator<Item = Range<usize>> + use<> {
     level.clone().step_by(PAGE).map(move |start| start..(start + PAGE).min(end))
 }
 
-async fn read_page(backend: &dyn Backend, root: &Root, nodes: &[Node]) -> Result<Vec<Found>> {
+async fn read_page(backend: &dyn Backend, job_id: &JobId, nodes: &[Node]) -> Result<Vec<Found>> {
     let store = backend.store();
     let dated: Vec<Key> = nodes
         .iter()
-        .flat_map(|node| [Key::call(&node.call), Key::value(&node.call), Key::failure(&node.call, root)])
+        .flat_map(|node| [Key::call(&node.call), Key::value(&node.call), Key::failure(&node.call, job_id)])
         .collect();
     let written = store.written(&dated).await?;
     let keys: Vec<Key> = nodes
         .iter()
-        .flat_map(|Node { call, .. }| [Key::call(call), Key::failure(call, root), Key::run(call, root)])
+        .flat_map(|Node { call, .. }| [Key::call(call), Key::failure(call, job_id), Key::run(call, job_id)])
         .collect();
     let records = store.get_many(&keys).await?;
     // Those two may be large, and nobody looks at what is in them here.

@@ -1,7 +1,7 @@
-//! What peers write and read: the message and the records `call` and `pending_returns`, byte for byte.
+//! What peers write and read: the message, and the records `call` and `pending_returns`, byte for byte.
 //!
-//! Nothing may be added to these: the Python peer drops unknown keys and crashes on a longer tuple. What we need beyond
-//! is in records of kinds of our own (`records.rs`).
+//! Nothing may be added to these formats: the Python peer drops unknown keys and crashes if a tuple has more items. Whatever
+//! else we need is in our own kinds of record (`records`).
 
 use std::collections::BTreeSet;
 
@@ -9,17 +9,17 @@ use bytes::Bytes;
 
 use crate::bencode::{self, Encoder, Reader, Value};
 use crate::error::{Error, Result};
-use crate::model::{CallHash, Root, Topic};
+use crate::model::{CallHash, JobId, Topic};
 
-/// Tag of a message's tuple.
+/// The tag of a message's tuple.
 const MESSAGE_TAG: i64 = 2;
-/// Tag of an entry of `pending_returns`.
+/// The tag of an entry of `pending_returns`.
 const RETURN_TAG: i64 = 1;
 
-/// The one message: run this call, or wake it up, on behalf of this job.
+/// The only kind of message: run this call on behalf of this job, for the first time or again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
-    pub root: Root,
+    pub job_id: JobId,
     pub call: CallHash,
 }
 
@@ -27,18 +27,20 @@ impl Message {
     /// `[2, root id, call hash]`, as the UTF-8 text that queues carry.
     #[must_use]
     pub fn encode(&self) -> String {
-        let (root, call) = (self.root.as_str(), self.call.as_str());
-        format!("li{MESSAGE_TAG}e{}:{root}{}:{call}e", root.len(), call.len())
+        let (job_id, call) = (self.job_id.as_str(), self.call.as_str());
+        format!("li{MESSAGE_TAG}e{}:{job_id}{}:{call}e", job_id.len(), call.len())
     }
 
+    /// Decodes a message.
+    ///
     /// # Errors
     /// `Malformed`, with what is wrong and where.
     pub fn decode(body: &[u8]) -> Result<Self> {
         let what = "a message";
         match &parse(what, body)? {
             Value::List(items) => match items.as_slice() {
-                [Value::Int(MESSAGE_TAG), root, call] => Ok(Self {
-                    root: text(what, "the root id", root)?.into(),
+                [Value::Int(MESSAGE_TAG), job_id, call] => Ok(Self {
+                    job_id: text(what, "the root id", job_id)?.into(),
                     call: text(what, "the call hash", call)?.into(),
                 }),
                 [] => Err(Error::malformed(what, "an empty list; expected [2, root id, call hash]")),
@@ -54,7 +56,7 @@ impl Message {
     }
 }
 
-/// The record `call`: what is to be run.
+/// The record `call`: the task and payload of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
     pub task: String,
@@ -69,6 +71,8 @@ impl CallRecord {
         e.finish().into()
     }
 
+    /// Decodes the record `call`.
+    ///
     /// # Errors
     /// `Malformed`, with what is wrong and where.
     pub fn decode(bytes: &Bytes) -> Result<Self> {
@@ -84,30 +88,30 @@ impl CallRecord {
     }
 }
 
-/// One parent that waits for a call: under this job, this parent, which listens on this topic.
+/// One parent that waits for a call: its job, its call hash, and the topic that its messages go to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Return {
-    pub root: Root,
+    pub job_id: JobId,
     pub parent: CallHash,
     pub topic: Topic,
 }
 
 impl Return {
-    /// The message that wakes the parent.
+    /// The message that notifies the parent.
     #[must_use]
     pub fn message(&self) -> Message {
-        Message { root: self.root.clone(), call: self.parent.clone() }
+        Message { job_id: self.job_id.clone(), call: self.parent.clone() }
     }
 }
 
-/// The record `pending_returns`: who waits for a call.
+/// The record `pending_returns`: the parents that wait for a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PendingReturns {
-    /// Written sorted by code points, as Python does. TypeScript sorts otherwise, so a record may only be compared and
-    /// swapped by the very bytes that were read.
+    /// The parents, sorted by code points, as Python writes them. TypeScript sorts in another way. So a compare-and-swap must
+    /// use exactly the bytes that were read.
     pub returns: BTreeSet<Return>,
-    /// Unix seconds at which the call's message was known to be sent. `None` (Python writes 0 as none): nobody can tell
-    /// whether it was, so who comes next sends again (rule R4).
+    /// When the call's message was known to be sent, in seconds since the Unix epoch. `None` (Python writes 0 for it): it is
+    /// not known whether the message was sent, so the next parent that registers sends it again (rule R4).
     pub scheduled_at: Option<u64>,
 }
 
@@ -117,7 +121,7 @@ impl PendingReturns {
         let mut e = Encoder::new();
         e.dict().str("returns").list();
         for r in &self.returns {
-            e.list().int(RETURN_TAG).str(r.root.as_str()).str(r.parent.as_str()).str(r.topic.as_str()).end();
+            e.list().int(RETURN_TAG).str(r.job_id.as_str()).str(r.parent.as_str()).str(r.topic.as_str()).end();
         }
         e.end();
         if let Some(at) = self.scheduled_at {
@@ -127,6 +131,8 @@ impl PendingReturns {
         e.finish().into()
     }
 
+    /// Decodes the record `pending_returns`.
+    ///
     /// # Errors
     /// `Malformed`, with what is wrong and where.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
@@ -152,15 +158,15 @@ impl PendingReturns {
         Ok(Self { returns, scheduled_at })
     }
 
-    /// The record with these entries as well.
+    /// The record with these parents added.
     #[must_use]
     pub fn and(mut self, parents: &[Return]) -> Self {
         self.returns.extend(parents.iter().cloned());
         self
     }
 
-    /// Who waits, as far as a record that does not decode still says so: whatever looks like an entry. Who does not wait at
-    /// all can be woken without harm.
+    /// The parents that can still be read from a record that does not decode: everything in it that looks like an entry. It
+    /// does no harm to notify a parent that does not wait.
     #[must_use]
     pub fn salvage(bytes: &[u8]) -> BTreeSet<Return> {
         let mut found = BTreeSet::new();
@@ -170,22 +176,22 @@ impl PendingReturns {
             at += start + tag.len();
             let mut reader = Reader::within(&bytes[at..]);
             let mut field = || reader.next_string().ok().flatten().and_then(|text| std::str::from_utf8(text).ok());
-            if let (Some(root), Some(parent), Some(topic)) = (field(), field(), field()) {
-                found.insert(Return { root: root.into(), parent: parent.into(), topic: topic.into() });
+            if let (Some(job_id), Some(parent), Some(topic)) = (field(), field(), field()) {
+                found.insert(Return { job_id: job_id.into(), parent: parent.into(), topic: topic.into() });
             }
         }
         found
     }
 
-    /// Of parents in order, the one under whose job a call that failed under `root` is tried next: jobs take turns, or one
-    /// could be overtaken for ever by new ones whose ids come before its own.
+    /// The entry under whose job the call is tried next after it failed under `job_id`. `kept`: the other entries, in order.
+    /// Jobs take turns. Otherwise new jobs with smaller ids could overtake a job again and again.
     #[must_use]
-    pub fn next_in_turn<'a>(kept: &'a [Return], root: &Root) -> Option<&'a Return> {
-        kept.iter().find(|entry| entry.root > *root).or(kept.first())
+    pub fn next_in_turn<'a>(kept: &'a [Return], job_id: &JobId) -> Option<&'a Return> {
+        kept.iter().find(|entry| entry.job_id > *job_id).or(kept.first())
     }
 
-    /// Has this parent registered, but only under other jobs? Then its call is being tried again under a new job, and
-    /// the child's message may have left with the old one.
+    /// True if this parent has registered, but only under other jobs. Then its call is being tried again under a new job, and
+    /// the child's message may have been dropped with the old job.
     #[must_use]
     pub fn only_under_other_roots(&self, me: &Return) -> bool {
         !self.returns.contains(me) && self.returns.iter().any(|r| r.parent == me.parent && r.topic == me.topic)
@@ -197,23 +203,24 @@ fn decode_return(what: &str, n: usize, item: &Value<'_>) -> Result<Return> {
         return Err(Error::malformed(what, format!("`returns[{n}]` is {}, not a list", item.kind())));
     };
     match fields.as_slice() {
-        [Value::Int(RETURN_TAG), root, parent, topic] => Ok(Return {
-            root: text(what, "a root id", root)?.into(),
+        [Value::Int(RETURN_TAG), job_id, parent, topic] => Ok(Return {
+            job_id: text(what, "a root id", job_id)?.into(),
             parent: text(what, "a parent hash", parent)?.into(),
             topic: text(what, "a topic", topic)?.into(),
         }),
         [Value::Int(RETURN_TAG), ..] => Err(Error::malformed(
             what,
-            format!("`returns[{n}]` has {} items; expected 4: [1, root, parent, topic]", fields.len()),
+            format!("`returns[{n}]` has {} items; expected 4: [1, job_id, parent, topic]", fields.len()),
         )),
         [] => Err(Error::malformed(what, format!("`returns[{n}]` is an empty list"))),
         [tag, ..] => Err(wrong_tag(what, tag, RETURN_TAG)),
     }
 }
 
-/// What a store returns in place of a record that it can't have, because another program has put something else where it
-/// would be: this byte, which no record of ours or of peers begins with, and what is there in words. It does not decode, so that
-/// it costs whoever needs the record, like any damage, and nobody else. (No value: a value is not decoded.)
+/// The first byte of a text that a store returns in place of a record, if another program has put something else at the
+/// record's key. The rest of the text says in words what is there. No record of ours or of peers begins with this byte, so the
+/// text does not decode. So it fails only those that need this record, as any damage does. (A store never returns it for a
+/// value, because a value is not decoded.)
 pub const FOREIGN: u8 = 0xff;
 
 pub(crate) fn parse<'a>(what: &str, bytes: &'a [u8]) -> Result<Value<'a>> {

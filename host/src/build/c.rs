@@ -1,4 +1,4 @@
-//! C and C++: clang and wasi-libc, by the SDK's `brrr-cc`.
+//! Builds C and C++ with clang and wasi-libc, through the SDK's `brrr-cc`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::tools::{Tools, find};
 use super::wasm_tools::wasm_tools;
 use super::{BuildError, Talk};
 
-/// How `brrr-cc` ends when a tool is missing: EX_UNAVAILABLE of sysexits.h.
+/// The exit code of `brrr-cc` when a tool is missing: EX_UNAVAILABLE of sysexits.h.
 const UNAVAILABLE: i32 = 69;
 
 pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
@@ -16,7 +16,7 @@ pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
     let brrr_cc = tools.own("sdk/c/sdk/bin/brrr-cc");
     let mut command = tools.command(&bash);
     command.arg(&brrr_cc).arg("--check").args(&tools.project.sources);
-    // Before wasm-tools is installed, and silently: what it says is the error.
+    // This runs before wasm-tools is installed. It runs silently, because the output of `brrr-cc` becomes the error.
     let quiet = Talk { progress: tools.talk.progress, verbose: false };
     let probe = Tools { project: tools.project, talk: &quiet }.try_run("brrr-cc", &mut command, false)?;
     if probe.status.code() == Some(UNAVAILABLE) {
@@ -32,7 +32,7 @@ pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
     Ok(output.to_owned())
 }
 
-/// The compiler's options in `compile_flags.txt`, one a line, where editors look for them as well.
+/// The compiler's options, from `compile_flags.txt`, one on each line. Editors read the same file.
 fn flags(tools: &Tools) -> Result<Vec<String>, BuildError> {
     let path = tools.project.folder.join("compile_flags.txt");
     if !path.is_file() {

@@ -1,4 +1,4 @@
-//! Go: the standard toolchain, by the SDK's `brrr-build`.
+//! Builds Go with the standard toolchain, through the SDK's `brrr-build`.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,8 @@ use super::tools::{Tools, find};
 use super::venv::dotted;
 use super::wasm_tools::wasm_tools;
 
-/// From this one on Go gets itself the version that the SDK's `go.mod` asks for.
+/// The oldest version of Go that can be used. From this version on, Go downloads the version that the SDK's `go.mod`
+/// requires.
 const OLDEST: [u32; 2] = [1, 21];
 
 pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
@@ -17,7 +18,7 @@ pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
     let builder = tools.own("bin/brrr-build");
     let mut command = tools.command(go);
     command.arg("build").arg("-C").arg(tools.own("sdk/go")).arg("-buildvcs=false").arg("-o").arg(&builder);
-    // For this machine, whatever the user's environment is set to.
+    // `brrr-build` must be compiled for this machine, even if the user's environment selects another target.
     command.arg("./cmd/brrr-build").env_remove("GOOS").env_remove("GOARCH").env("GOFLAGS", "");
     tools.run("building brrr-build", &mut command)?;
     let mut command = tools.command(builder);

@@ -1,4 +1,4 @@
-//! How a tool that is missing is installed here.
+//! Tells the user how to install a missing tool on this machine.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ pub enum Tool {
     Cargo,
     WasmTarget,
     Python,
-    /// What Debian packages apart from Python.
+    /// The part of Python that Debian has in a package of its own.
     PythonVenv,
     Node,
     Npm,
@@ -16,7 +16,7 @@ pub enum Tool {
     Bash,
 }
 
-/// The systems whose package managers are known here.
+/// The systems whose package managers this program knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Platform {
     Debian,
@@ -26,7 +26,7 @@ enum Platform {
     Other,
 }
 
-/// The line that installs it.
+/// The command line that installs the tool.
 #[must_use]
 pub fn install(tool: Tool) -> String {
     on(platform(), tool).to_owned()
@@ -39,7 +39,7 @@ fn platform() -> Platform {
     of_release(&fs::read_to_string("/etc/os-release").unwrap_or_default())
 }
 
-/// See os-release(5).
+/// Reads the text of a file `os-release`; see os-release(5).
 fn of_release(text: &str) -> Platform {
     let of =
         |key: &str| text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default().replace(['"', '\''], "");
@@ -78,7 +78,7 @@ fn on(platform: Platform, tool: Tool) -> &'static str {
         (Tool::Go, Mac) => "install it: brew install go",
         (Tool::Go, Fedora) => "install it: sudo dnf install golang",
         (Tool::Go, Arch) => "install it: sudo pacman -S go",
-        // Debian's is older as often as not.
+        // Debian's package is often too old.
         (Tool::Go, Debian | Other) => "get one from https://go.dev/dl",
         (Tool::Bash, Debian) => "install it: sudo apt-get install bash",
         (Tool::Bash, _) => "install bash by your package manager",

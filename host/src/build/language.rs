@@ -1,4 +1,4 @@
-//! The languages that projects are made and built in.
+//! The languages in which projects are created and built.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ impl Language {
     pub const ALL: [Self; 7] =
         [Self::Rust, Self::Python, Self::Javascript, Self::Typescript, Self::Go, Self::C, Self::Cpp];
 
-    /// As the command line and the folders of this repository call it.
+    /// The name of the language on the command line and in the folders of this repository.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -33,7 +33,7 @@ impl Language {
     }
 }
 
-/// For people.
+/// The name of the language as users read it.
 impl fmt::Display for Language {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

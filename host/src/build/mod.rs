@@ -1,11 +1,12 @@
-//! From a project's folder to its component, by the toolchain of its language.
+//! Builds a component from a project's folder, with the toolchain of the project's language.
 //!
-//! - `project`: what a folder is; `stamp`: whether its component is as its sources say
-//! - `rust`, `python`, `script`, `go`, `c`: the toolchains. All but Rust's are driven by the build program of the SDK
-//! - `tools`, `venv`, `install`: running them, getting them, saying how they are got
+//! - `project`: finds out what is in a folder; `stamp`: whether a component is up to date with its sources
+//! - `rust`, `python`, `script`, `go`, `c`: the toolchains. All of them except Rust's are run by the build program of
+//!   the SDK
+//! - `tools`, `venv`, `install`: run tools, install them for the project, and tell the user how to install them
 //!
-//! What a project's build makes is in its `.brrr` and its component. Nothing is installed outside of it: what can't be got
-//! as a package of the language's own registry is asked for.
+//! A build writes only into the project's `.brrr` and its component. It installs nothing outside of the project. If a
+//! tool is not available as a package of the language's own registry, the user is asked to install it.
 
 mod c;
 mod error;
@@ -34,22 +35,22 @@ use tools::Tools;
 
 use crate::{sdk, trust};
 
-/// How a build is done.
+/// The options of a build.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The file to write; unless given beside the sources, named as their folder.
+    /// The file to write. `None`: a file beside the sources, with the name of their folder.
     pub output: Option<PathBuf>,
-    /// Even if nothing has changed.
+    /// Build even if nothing has changed.
     pub force: bool,
-    /// The user sees what the tools print while they do.
+    /// Show the output of the tools while they run.
     pub verbose: bool,
 }
 
-/// How a build is talked about.
+/// How a build reports its progress.
 pub struct Talk<'a> {
-    /// Told of each step that takes time, once.
+    /// Called once for each step that takes time.
     pub progress: &'a (dyn Fn(&str) + Sync),
-    /// What tools print is seen at once; otherwise it is kept for the error.
+    /// Show the output of the tools at once. Otherwise it is kept for the error.
     pub verbose: bool,
 }
 
@@ -59,15 +60,15 @@ impl Talk<'_> {
     }
 }
 
-/// A component that is as its sources say.
+/// A component that is up to date with its sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Built {
     pub component: PathBuf,
-    /// How long it took; `None`: there was nothing to do.
+    /// How long the build took. `None`: there was nothing to build.
     pub took: Option<Duration>,
 }
 
-/// Builds a project, unless its component is as its sources say.
+/// Builds a project, unless its component is up to date with its sources.
 ///
 /// # Errors
 /// When a tool is missing or fails, or a file can't be read or written.
@@ -80,11 +81,11 @@ pub fn build(project: &Project, options: &Options, progress: &(dyn Fn(&str) + Sy
         None => project.component(),
     };
     let folder = &project.folder;
-    // Two workers may be started with the same project.
+    // Two workers may be started with the same project at the same time.
     let _lock = lock(folder).map_err(tools.file("locked", &folder.join(LOCK)))?;
     sdk::write(folder, project.language).map_err(tools.file("written", &folder.join(".brrr")))?;
     let inputs = stamp::inputs(project).map_err(tools.file("read", folder))?;
-    // Cargo knows of sources outside of the folder, and says at once if there is nothing to do.
+    // Cargo knows the sources outside of the folder too, and ends at once if there is nothing to build.
     let asks_its_tool = project.language == Language::Rust;
     if options.force || !stamp::holds(project, &component, &inputs) {
         talk.say(&format!("building {} ({})", project.name, project.language));
@@ -106,10 +107,10 @@ pub fn build(project: &Project, options: &Options, progress: &(dyn Fn(&str) + Sy
     Ok(Built { component, took: changed.then(|| start.elapsed()) })
 }
 
-/// Who builds the project holds it.
+/// A process that builds the project holds a lock on this file.
 const LOCK: &str = ".brrr/build.lock";
 
-/// Waits for its turn; it is over when the file is dropped, however the process ends.
+/// Waits for the lock of the project. The lock ends when the file is dropped, also if the process is killed.
 fn lock(folder: &Path) -> io::Result<File> {
     trust::check_own_folder(folder)?;
     let path = trust::below(folder, Path::new(LOCK))?;
@@ -119,7 +120,7 @@ fn lock(folder: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The file that a tool is told to write.
+/// The file that a tool writes the component to, before `put` copies it.
 fn scratch(tools: &Tools) -> Result<PathBuf, BuildError> {
     let folder = tools.own("built");
     let file = trust::below(&tools.project.folder, Path::new(".brrr/built/new.wasm"));
@@ -127,16 +128,18 @@ fn scratch(tools: &Tools) -> Result<PathBuf, BuildError> {
     made.map_err(tools.file("written", &folder))
 }
 
-/// Copied and renamed: who reads the old component keeps it whole.
+/// Copies the component to its place, by a copy and a rename: a process that reads the old component sees no
+/// half-written
+/// file.
 fn put(tools: &Tools, made: &Path, component: &Path) -> Result<(), BuildError> {
     let name = component.file_name().unwrap_or_default().to_string_lossy();
-    // Hidden, so that nobody takes it for a source.
+    // A hidden file is not taken for a source.
     let new = component.with_file_name(format!(".{name}.new-{}", std::process::id()));
     let folder = component.parent().unwrap_or(Path::new("."));
     let placed =
         fs::create_dir_all(folder).and_then(|()| fs::copy(made, &new)).and_then(|_| fs::rename(&new, component));
     if placed.is_err() {
-        // What is half there helps nobody; if it can't be removed there is nothing else to do.
+        // A partly written file is of no use. If it can't be removed, there is nothing else to do.
         let _ = fs::remove_file(&new);
     }
     if made.starts_with(tools.own("built")) {

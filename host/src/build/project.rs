@@ -1,25 +1,27 @@
-//! What is in a folder: which language, and where its handlers are.
+//! Finds out what is in a folder: the language, and the place of the handlers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{BuildError, Language};
 
-/// Handlers that become one component.
+/// The handlers that are built into one component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
-    /// Absolute.
+    /// The absolute path of the folder.
     pub folder: PathBuf,
-    /// As the user wrote it.
+    /// The path as the user wrote it.
     pub shown: PathBuf,
     pub language: Language,
-    /// The files that are given to the compiler, relative to the folder: one, but for C and C++.
+    /// The files that are given to the compiler, relative to the folder. C and C++ may have several; the other
+    /// languages
+    /// have one.
     pub sources: Vec<PathBuf>,
     /// The component's name, without `.wasm`.
     pub name: String,
 }
 
-/// What says that a folder is a project; the first that is there, but two of them are one too many.
+/// The files that mark a folder as a project. A folder must have the mark of one language only.
 const MARKS: &[(&str, Language)] = &[
     ("Cargo.toml", Language::Rust),
     ("go.mod", Language::Go),
@@ -28,14 +30,14 @@ const MARKS: &[(&str, Language)] = &[
     ("app.js", Language::Javascript),
 ];
 
-/// Where the files of a program in C or C++ are.
+/// The folders that may contain the sources of a program in C or C++.
 const C_FOLDERS: &[&str] = &["", "src"];
 
 impl Project {
     /// Finds out what `path` is: a project's folder, or the file of its handlers.
     ///
     /// # Errors
-    /// When it is not there, or not clear.
+    /// When `path` does not exist, or it is unclear what it is.
     pub fn find(path: &Path) -> Result<Self, BuildError> {
         let Ok(absolute) = path.canonicalize() else {
             return Err(BuildError::NotFound { path: path.to_owned() });
@@ -43,7 +45,7 @@ impl Project {
         if absolute.is_dir() { Self::of_folder(path, absolute) } else { Self::of_file(path, &absolute) }
     }
 
-    /// The file that the component goes to unless told otherwise.
+    /// The file that the component is written to, if the user names no other.
     #[must_use]
     pub fn component(&self) -> PathBuf {
         self.folder.join(format!("{}.wasm", self.name))
@@ -111,7 +113,7 @@ fn c_sources(folder: &Path) -> Vec<PathBuf> {
             }
         }
     }
-    // The order of the linker's input, and so of the component, is not to depend on the file system.
+    // The order of the linker's input decides the bytes of the component. It must not depend on the file system.
     found.sort();
     found
 }

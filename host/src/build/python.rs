@@ -1,4 +1,4 @@
-//! Python: componentize-py in an environment of the project's own, by `python -m brrr.build`.
+//! Builds Python with componentize-py in an environment of the project, through `python -m brrr.build`.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
     let programs = venv(tools, &[sdk::python_pin("componentize-py")], requirements.as_deref())?;
     let mut command = tools.command(programs.join("python"));
     command.args(["-m", "brrr.build"]).args(&tools.project.sources).arg("-o").arg(output);
-    // Nothing but sources in the project and the SDK.
+    // Python must write no compiled files into the project or the SDK.
     command.env("PYTHONPATH", tools.own("sdk/python/sdk")).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env_remove("PYTHONHOME");
     tools.run("the build", &mut command)?;

@@ -1,4 +1,4 @@
-//! Rust: cargo, for rustup's target wasm32-wasip2 or with Debian's compiler for the web.
+//! Builds Rust with cargo, either for rustup's target wasm32-wasip2 or with Debian's compiler for the web.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,13 +11,13 @@ use super::tools::{Tools, find};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Debian's packages rustc-web, cargo-web and rust-web-src: a compiler for wasm that brings the sources of its standard
-/// library. For machines that can't download rustup's target; see scripts/guests/rust.sh.
+/// Debian's packages rustc-web, cargo-web and rust-web-src contain a compiler for wasm with the sources of its standard
+/// library. They are for machines that can't download rustup's target; see scripts/guests/rust.sh.
 const WEB_CARGO: &str = "/usr/bin/cargo";
 const WEB_RUSTC: &str = "/usr/bin/rustc";
 const WEB_SOURCES: &str = "/usr/lib/rustlib/src/rust/library/Cargo.toml";
 
-/// Gives the file that cargo wrote.
+/// Builds the project and returns the path of the file that cargo wrote.
 pub fn build(tools: &Tools) -> Result<PathBuf, BuildError> {
     let cargo = find("cargo");
     let ordinary = cargo.filter(|_| sysroot(tools).is_some_and(|root| has_target(&root)));
@@ -31,7 +31,7 @@ pub fn build(tools: &Tools) -> Result<PathBuf, BuildError> {
     };
     let manifest = tools.project.folder.join("Cargo.toml");
     command.arg("--release").arg("--manifest-path").arg(&manifest);
-    // Messages for people on stderr, for us on stdout.
+    // Cargo then writes the messages for the user to stderr, and the messages for this program to stdout.
     command.arg("--message-format=json-render-diagnostics");
     let ended = tools.try_run("cargo build", &mut command, true)?;
     if !ended.status.success() {
@@ -44,7 +44,7 @@ pub fn build(tools: &Tools) -> Result<PathBuf, BuildError> {
     })
 }
 
-/// The .wasm file of this package, or the only one, among cargo's messages.
+/// The .wasm file of this package, from cargo's messages. If the messages name only one such file, it is taken.
 fn component(messages: &str, manifest: &Path) -> Option<PathBuf> {
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let made: Vec<(bool, PathBuf)> = artifacts
@@ -63,19 +63,19 @@ fn component(messages: &str, manifest: &Path) -> Option<PathBuf> {
     }
 }
 
-/// Where the compiler that this project is built with has its libraries; a project may choose another toolchain.
+/// The folder of the libraries of the compiler that builds this project. A project may choose another toolchain.
 fn sysroot(tools: &Tools) -> Option<PathBuf> {
     let output = tools.command(find("rustc")?).args(["--print", "sysroot"]).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
     output.status.success().then(|| PathBuf::from(text.trim()))
 }
 
-/// Asks the compiler's folder, not rustup: other installations can have it as well.
+/// Looks in the compiler's folder instead of asking rustup, because other installations can have the target as well.
 fn has_target(sysroot: &Path) -> bool {
     sysroot.join("lib/rustlib").join(TARGET).is_dir()
 }
 
-/// The fallback's command, or which tool is missing.
+/// The command of the fallback, or an error that names the missing tool.
 fn web(tools: &Tools) -> Result<Command, BuildError> {
     let linker = of_toolchain(tools, "wasm-component-ld");
     let wasm_ld = of_toolchain(tools, "gcc-ld/wasm-ld").or_else(|| find("wasm-ld-19")).or_else(|| find("wasm-ld"));
@@ -87,7 +87,7 @@ fn web(tools: &Tools) -> Result<Command, BuildError> {
         });
     };
     let mut command = tools.command(WEB_CARGO);
-    // RUSTC_BOOTSTRAP: -Z build-std counts as unstable. panic_abort is what the profile says.
+    // `-Z build-std` is an unstable option, so RUSTC_BOOTSTRAP is needed. The profile asks for panic_abort.
     command.args(["build", "--target", "wasm32-unknown-unknown", "-Z", "build-std=std,panic_abort"]);
     command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", WEB_RUSTC);
     command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
@@ -98,7 +98,7 @@ fn web(tools: &Tools) -> Result<Command, BuildError> {
     Ok(command)
 }
 
-/// A tool that comes with a Rust toolchain, outside the PATH.
+/// A tool that a Rust toolchain contains, outside of the PATH.
 fn of_toolchain(tools: &Tools, name: &str) -> Option<PathBuf> {
     let folders = sysroot(tools)?.join("lib/rustlib").read_dir().ok()?;
     let found = folders.flatten().map(|entry| entry.path().join("bin").join(name)).find(|path| path.exists());
@@ -123,7 +123,7 @@ mod tests {
         ]
         .join("\n");
         assert_eq!(component(&all, Path::new("/w/b/Cargo.toml")), Some("/t/b.wasm".into()));
-        // A workspace of several, and none of its root.
+        // A workspace has several packages, and none of them is at its root.
         assert_eq!(component(&all, Path::new("/w/Cargo.toml")), None);
         assert_eq!(
             component(&line("/w/a/Cargo.toml", "/t/a.wasm"), Path::new("/w/Cargo.toml")),

@@ -1,4 +1,4 @@
-//! JavaScript and TypeScript: esbuild and componentize-qjs, by the SDK's `build.mjs`.
+//! Builds JavaScript and TypeScript with esbuild and componentize-qjs, through the SDK's `build.mjs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::tools::{Tools, find};
 use super::venv::dotted;
 use super::{BuildError, Language};
 
-/// The SDK's `engines`.
+/// The oldest version of Node, as the SDK's `engines` says.
 const OLDEST: u32 = 20;
 
 pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
@@ -37,7 +37,7 @@ fn node(tools: &Tools) -> Result<PathBuf, BuildError> {
     }
 }
 
-/// What the SDK compiles with, as its lock file says, beside it.
+/// Installs the packages that the SDK compiles with, beside the SDK, in the versions of the SDK's lock file.
 fn compilers(tools: &Tools) -> Result<(), BuildError> {
     let sdk = tools.own("sdk/typescript/sdk");
     let lock = sdk.join("package-lock.json");
@@ -51,7 +51,7 @@ fn compilers(tools: &Tools) -> Result<(), BuildError> {
         return Ok(());
     }
     tools.talk.say("installing esbuild and componentize-qjs into .brrr/sdk");
-    // Not `npm ci`: see scripts/setup/node.sh.
+    // See scripts/setup/node.sh for why this is not `npm ci`.
     let mut arguments = vec!["--no-save", "--no-progress", "--loglevel=error"];
     if !types {
         arguments.push("--omit=dev");
@@ -60,12 +60,12 @@ fn compilers(tools: &Tools) -> Result<(), BuildError> {
     fs::write(&stamp, wanted).map_err(tools.file("written", &stamp))
 }
 
-/// What the project itself depends on.
+/// Installs the packages that the project itself depends on.
 fn dependencies(tools: &Tools) -> Result<(), BuildError> {
     let folder = &tools.project.folder;
     let manifest = folder.join("package.json");
     let Ok(text) = fs::read_to_string(&manifest) else { return Ok(()) };
-    // What is not JSON is for npm to say.
+    // If the file is not JSON, npm reports the error.
     let parsed: Value = serde_json::from_str(&text).unwrap_or_default();
     let has = |key: &str| parsed[key].as_object().is_some_and(|packages| !packages.is_empty());
     if !has("dependencies") && !has("devDependencies") {
@@ -79,7 +79,7 @@ fn dependencies(tools: &Tools) -> Result<(), BuildError> {
     }
     tools.talk.say("npm install");
     npm_install(tools, folder, &["--no-progress", "--loglevel=error", "--no-fund", "--no-audit"])?;
-    // After npm has written its lock file.
+    // The stamp covers npm's lock file, so it is written after npm has run.
     fs::write(&stamp, wanted(&text)).map_err(tools.file("written", &stamp))
 }
 

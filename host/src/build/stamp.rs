@@ -1,4 +1,4 @@
-//! Whether a component is as its sources say.
+//! Finds out whether a component is up to date with its sources.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,23 +12,23 @@ use sha2::{Digest as _, Sha256};
 use super::Project;
 use crate::{sdk, trust};
 
-/// Folders that no source is in: what is made by tools, what is installed, what others keep there.
+/// Folders that contain no sources: the output of tools, installed packages, and the data of other programs.
 pub const NO_SOURCES: &[&str] = &[".brrr", ".git", "target", "node_modules", "__pycache__", ".venv", "venv"];
 
-/// What of the environment changes what the compilers make.
+/// The environment variables that change what the compilers produce.
 const SETTINGS: &[&str] = &["WASI_SDK_PATH", "BRRR_CC", "BRRR_CXX", "WASM_TOOLS", "GOFLAGS", "RUSTFLAGS"];
 
-/// Is this a file that the component could be made of? The path is relative to the project.
+/// Can the component depend on this file? The path is relative to the project.
 #[must_use]
 pub fn is_source(path: &Path) -> bool {
     let skipped = |part: &std::ffi::OsStr| NO_SOURCES.iter().any(|name| part == *name);
-    // Editors keep their copies in files like these for a moment, and nobody's are sources.
+    // Editors keep copies in hidden files like these for a moment. A hidden file is no source in any language.
     let hidden =
         |name: &std::ffi::OsStr| name.to_string_lossy().starts_with('.') || name.to_string_lossy().ends_with('~');
     !path.iter().any(skipped) && !path.file_name().is_some_and(hidden) && path.extension().is_none_or(|e| e != "wasm")
 }
 
-/// One digest of all that the component is made of, by the bytes of each file.
+/// One digest of the bytes of all files that the component is made of.
 ///
 /// # Errors
 /// When a file can't be read.
@@ -37,7 +37,9 @@ pub fn inputs(project: &Project) -> io::Result<String> {
     collect(&project.folder, Path::new(""), &mut files)?;
     let mut hash = Sha256::new();
     hash.update(sdk::digest(project.language));
-    // What is built of a folder with several, and whatever another version of this program does otherwise.
+    // A folder can have several components, so the sources are part of the digest. The version is part of the digest
+    // because
+    // another version of this program may build in another way.
     hash.update(format!("{} {:?}", env!("CARGO_PKG_VERSION"), project.sources));
     for name in SETTINGS {
         hash.update(format!("{name}={:?}\n", std::env::var_os(name)));
@@ -57,7 +59,7 @@ fn collect(root: &Path, below: &Path, files: &mut BTreeMap<PathBuf, PathBuf>) ->
         if !is_source(&name) {
             continue;
         }
-        // Links are followed, but not into folders: those can go round in circles.
+        // Links to files are followed. Links to folders are not, because they can form a cycle.
         if entry.file_type()?.is_dir() {
             collect(root, &name, files)?;
         } else if entry.path().is_file() {
@@ -67,10 +69,10 @@ fn collect(root: &Path, below: &Path, files: &mut BTreeMap<PathBuf, PathBuf>) ->
     Ok(())
 }
 
-/// Says that `component` was made of `inputs`.
+/// Records that `component` was made of `inputs`.
 ///
 /// # Errors
-/// When that can't be written.
+/// When the record can't be written.
 pub fn write(project: &Project, component: &Path, inputs: &str) -> io::Result<()> {
     let path = stamp(project, component)?;
     if let Some(parent) = path.parent() {
@@ -79,7 +81,7 @@ pub fn write(project: &Project, component: &Path, inputs: &str) -> io::Result<()
     fs::write(path, format!("{inputs}\n{}\n", state(component)?))
 }
 
-/// Was `component` made of `inputs`, and is it still what was made?
+/// Was `component` made of `inputs`, and is the file unchanged since then?
 #[must_use]
 pub fn holds(project: &Project, component: &Path, inputs: &str) -> bool {
     let written = stamp(project, component).and_then(fs::read_to_string).unwrap_or_default();
@@ -87,14 +89,14 @@ pub fn holds(project: &Project, component: &Path, inputs: &str) -> bool {
     lines.next() == Some(inputs) && state(component).is_ok_and(|now| lines.next() == Some(&now))
 }
 
-/// One a component: a folder can have several.
+/// The path of the stamp. Each component has one, because a folder can have several components.
 fn stamp(project: &Project, component: &Path) -> io::Result<PathBuf> {
     let path = component.to_string_lossy();
     let name = &hex(&Sha256::digest(path.as_bytes()))[..16];
     trust::below(&project.folder, &Path::new(".brrr/built").join(name))
 }
 
-/// A component of 20 MB is not read for this.
+/// The size and the time of the file stand for its content: a component of 20 MB is too large to read each time.
 fn state(component: &Path) -> io::Result<String> {
     let meta = component.metadata()?;
     let modified = meta.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();

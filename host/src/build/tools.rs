@@ -10,23 +10,23 @@ use std::process::{Command, ExitStatus, Stdio};
 use super::install::{Tool, install};
 use super::{BuildError, Project, Talk};
 
-/// Tools at work on one project.
+/// The tools that work on one project.
 pub struct Tools<'a> {
     pub project: &'a Project,
     pub talk: &'a Talk<'a>,
 }
 
-/// How a tool ended that could be started.
-pub struct Ended {
+/// The end of a tool that could be started.
+pub struct EndedTool {
     pub status: ExitStatus,
-    /// What it printed for programs, if it was asked to.
+    /// What the tool printed on stdout as data, if its stdout is data.
     pub data: String,
-    /// What it printed for people; empty if the user has seen it.
+    /// What the tool printed for the user. Empty if the user has seen it already.
     pub output: String,
 }
 
 impl Tools<'_> {
-    /// A folder below the project's `.brrr`.
+    /// A path below the project's `.brrr`.
     pub fn own(&self, path: &str) -> PathBuf {
         self.project.folder.join(".brrr").join(path)
     }
@@ -38,22 +38,22 @@ impl Tools<'_> {
         command
     }
 
-    /// Runs a command to its end. `what` is what it does, for people.
+    /// Runs a command to its end. `what` tells the user what the command does.
     pub fn run(&self, what: &str, command: &mut Command) -> Result<(), BuildError> {
         let ended = self.try_run(what, command, false)?;
         if ended.status.success() { Ok(()) } else { Err(self.failed(what, ended.output)) }
     }
 
-    /// As `run`, for who looks at the end himself. `data`: what goes to stdout is not for people.
-    pub fn try_run(&self, what: &str, command: &mut Command, data: bool) -> Result<Ended, BuildError> {
+    /// As `run`, but the caller checks how the command ended. `data`: stdout is data, not text for the user.
+    pub fn try_run(&self, what: &str, command: &mut Command, data: bool) -> Result<EndedTool, BuildError> {
         self.spawn(command, data).map_err(|error| {
             let program = command.get_program().to_string_lossy();
             self.failed(&format!("{what} ({program}: {error})"), String::new())
         })
     }
 
-    fn spawn(&self, command: &mut Command, data: bool) -> io::Result<Ended> {
-        // A file takes both streams in the order in which they were written, and no reader is needed.
+    fn spawn(&self, command: &mut Command, data: bool) -> io::Result<EndedTool> {
+        // A file keeps both streams in the order in which they were written, and needs no thread that reads them.
         let mut kept = if self.talk.verbose { None } else { Some(tempfile::NamedTempFile::new()?) };
         let sink = |kept: &Option<tempfile::NamedTempFile>| -> io::Result<Stdio> {
             Ok(match kept {
@@ -74,14 +74,15 @@ impl Tools<'_> {
             file.reopen()?.read_to_end(&mut output)?;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(Ended { status, data: text(&data), output: text(&output) })
+        Ok(EndedTool { status, data: text(&data), output: text(&output) })
     }
 
     pub fn failed(&self, what: &str, output: String) -> BuildError {
         BuildError::Failed { folder: self.project.shown.clone(), what: what.to_owned(), output }
     }
 
-    /// `needed` is a tool with its version, or what is wrong with the one that is there.
+    /// The error for a missing tool. `needed` is the tool with its version, or what is wrong with the installed
+    /// version.
     pub fn missing(&self, tool: Tool, needed: impl Into<String>) -> BuildError {
         self.missing_for(needed, install(tool))
     }
@@ -95,7 +96,7 @@ impl Tools<'_> {
         move |source| BuildError::File { path: path.to_owned(), action, source }
     }
 
-    /// The version that a tool prints, as numbers: `v20.1.0` and `go version go1.26.8 linux/amd64` alike.
+    /// The version that a tool prints, as numbers. Reads both `v20.1.0` and `go version go1.26.8 linux/amd64`.
     pub fn version(&self, program: &Path, argument: &str) -> Option<Vec<u32>> {
         let output = self.command(program).arg(argument).stderr(Stdio::null()).output().ok()?;
         numbers(&String::from_utf8_lossy(&output.stdout))
@@ -112,7 +113,7 @@ fn numbers(text: &str) -> Option<Vec<u32>> {
     word.split('.').map(|part| part.parse().ok()).collect()
 }
 
-/// The program of this name on the PATH.
+/// Searches the PATH for a program of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<PathBuf> {
     env::split_paths(&env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| is_program(path))

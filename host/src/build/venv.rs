@@ -1,4 +1,4 @@
-//! `.brrr/venv`: Python packages, and tools that come as such, of one project.
+//! `.brrr/venv`: the Python environment of one project, with Python packages and the tools that come as such packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,14 +7,14 @@ use super::BuildError;
 use super::install::Tool;
 use super::tools::{Tools, find};
 
-/// componentize-py's and the SDK's own floor.
+/// The oldest version of Python that componentize-py and the SDK support.
 const OLDEST: [u32; 2] = [3, 11];
 
-/// Makes the environment with these packages, and those of a `requirements.txt`; gives its folder of programs. At once if
-/// it is as it should be.
+/// Creates the environment with these packages and those of a `requirements.txt`, and returns its folder of programs.
+/// Returns at once if the environment is complete.
 ///
 /// # Errors
-/// When there is no Python that can, or pip fails.
+/// When there is no Python that can create environments, or pip fails.
 pub fn venv(tools: &Tools, packages: &[String], requirements: Option<&Path>) -> Result<PathBuf, BuildError> {
     let folder = tools.own("venv");
     let programs = folder.join("bin");
@@ -24,7 +24,7 @@ pub fn venv(tools: &Tools, packages: &[String], requirements: Option<&Path>) -> 
         wanted += &fs::read_to_string(path).map_err(tools.file("read", path))?;
     }
     let stamp = folder.join(".installed");
-    // The program too: it is a link, and dangles once Python itself was replaced.
+    // The program is checked too: it is a link, and the link is broken once Python itself was replaced.
     if programs.join("python").exists() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
         return Ok(programs);
     }
@@ -47,10 +47,10 @@ pub fn venv(tools: &Tools, packages: &[String], requirements: Option<&Path>) -> 
     Ok(programs)
 }
 
-/// A Python that is new enough and can make environments.
+/// Finds a Python that is new enough and can create environments.
 fn python(tools: &Tools) -> Result<PathBuf, BuildError> {
     let needed = format!("Python {}.{} or newer", OLDEST[0], OLDEST[1]);
-    // Newer ones by name: `python3` itself is as old as the system.
+    // Newer versions are searched by their names, because `python3` is the system's version and may be old.
     let names = ["python3", "python3.14", "python3.13", "python3.12", "python3.11"];
     let mut older = None;
     for python in names.into_iter().filter_map(find) {

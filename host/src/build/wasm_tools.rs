@@ -1,4 +1,4 @@
-//! wasm-tools, which makes components of what C's and Go's compilers give.
+//! wasm-tools makes components of the output of the C and Go compilers.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,7 +8,8 @@ use super::tools::{Tools, find};
 use super::venv::venv;
 use crate::sdk;
 
-/// The user's own, or the one that the SDKs are tested with, which comes prebuilt as a Python package.
+/// The user's own wasm-tools, or else the version that the SDKs are tested with. That version is a prebuilt Python
+/// package.
 pub fn wasm_tools(tools: &Tools) -> Result<PathBuf, BuildError> {
     let told: Option<OsString> = std::env::var_os("WASM_TOOLS").filter(|path| !path.is_empty());
     if let Some(path) = told.map(PathBuf::from).or_else(|| find("wasm-tools")) {

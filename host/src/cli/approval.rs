@@ -1,5 +1,6 @@
-//! What a `brrr.toml` that was found in a folder grants its components beyond that folder: asked about once, because such a
-//! file may have come with a project of somebody else. What flags grant, or a file that the user named, is not asked about.
+//! Asks the user once about the permissions that a `brrr.toml` gives its components beyond its folder. Such a file may
+//! be
+//! part of a project of somebody else. Permissions from flags, or from a file that the user named, need no question.
 
 use std::fs;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -17,10 +18,10 @@ use crate::config::Config;
 use crate::exit::Exit;
 use crate::trust;
 
-/// Finds out whether the user allows what the file grants.
+/// Finds out whether the user allows the permissions in the file.
 ///
 /// # Errors
-/// When they don't, or can't be asked.
+/// When the user refuses, or can't be asked.
 pub fn check(config: &Config, yes: bool) -> anyhow::Result<()> {
     let Some(path) = config.path.as_deref().filter(|_| !config.is_named && !yes) else { return Ok(()) };
     let folder = path.parent().unwrap_or(Path::new(""));
@@ -61,7 +62,7 @@ pub fn check(config: &Config, yes: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The file that says what was allowed in a folder.
+/// The file that records what the user allowed in a folder.
 fn note_of(folder: &Path) -> Option<PathBuf> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let folder = folder.canonicalize().ok()?;

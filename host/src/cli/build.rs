@@ -1,4 +1,5 @@
-//! `build`: a component of a project; and what other commands do about a folder where they want a component.
+//! `build`: builds the component of a project. Other commands use this module when the user gives a folder instead of a
+//! component.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::progress::Spinner;
 use crate::build::{self, BuildError, Built, Options, Project};
 use crate::exit::Exit;
 
-/// Build a project's component, by the toolchain of its language.
+/// Build a project's component with the toolchain of its language.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host build
@@ -21,12 +22,12 @@ use crate::exit::Exit;
 A project is a folder with Cargo.toml (Rust), go.mod (Go), app.py (Python), app.ts (TypeScript), app.js (JavaScript), or
 files in C or C++. The component is written beside it, as FOLDER/NAME.wasm with the folder's name; what the tools need
 besides is installed into FOLDER/.brrr. A component that is as its sources say is left alone.")]
-pub struct Args {
+pub struct BuildCommand {
     /// The project's folder, or the file of its handlers.
     #[arg(default_value = ".", value_name = "DIR")]
     project: PathBuf,
 
-    /// The component to write.
+    /// The component file to write.
     #[arg(short, long = "out", value_name = "FILE")]
     out: Option<PathBuf>,
 
@@ -34,12 +35,12 @@ pub struct Args {
     #[arg(short, long)]
     force: bool,
 
-    /// Show what the tools print, not only when they fail.
+    /// Show the output of the tools also when they succeed.
     #[arg(short, long)]
     verbose: bool,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+pub async fn run(args: BuildCommand, format: Format) -> anyhow::Result<Exit> {
     let options = Options { output: args.out, force: args.force, verbose: args.verbose };
     let project = Project::find(&args.project)?;
     let built = project_with(project.clone(), options).await?;
@@ -61,11 +62,12 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The component that `path` is or is to become: a file is one, a project is built first unless its component is as its
-/// sources say. What is done is told on stderr.
+/// The path of the component for `path`. A file is a component already. A project is built first, unless its component
+/// is
+/// up to date with its sources. Progress is reported on stderr.
 ///
 /// # Errors
-/// A `BuildError`; what a tool printed is on stderr by then.
+/// A `BuildError`. What a tool printed is on stderr by then.
 pub async fn component(path: &Path) -> anyhow::Result<PathBuf> {
     if is_component(path) {
         return Ok(path.to_owned());
@@ -74,14 +76,14 @@ pub async fn component(path: &Path) -> anyhow::Result<PathBuf> {
     Ok(shown(&built.component))
 }
 
-/// Is it what compilers have made, or not there at all, which is for the loader to say?
+/// Is `path` a compiled component? True also if it does not exist: the loader then reports the error.
 pub fn is_component(path: &Path) -> bool {
     let source =
         || path.extension().is_some_and(|e| ["py", "js", "mjs", "ts", "mts", "c", "cpp", "cc"].iter().any(|s| e == *s));
     !(path.is_dir() || path.is_file() && source())
 }
 
-/// Builds, and says so.
+/// Builds the project, and reports the result on stderr.
 ///
 /// # Errors
 /// As `component`.
@@ -89,7 +91,7 @@ pub async fn project_with(project: Project, options: Options) -> Result<Built, B
     let spinner = Spinner::after(Duration::from_millis(300), format!("building {}", project.name));
     let tell = spinner.steps();
     let building = tokio::task::spawn_blocking(move || build::build(&project, &options, &tell));
-    // It panics only by a fault of ours, and is not aborted.
+    // The task is not aborted, so this is a panic: a bug of this program.
     let built = building.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     drop(spinner);
     if let Err(BuildError::Failed { output, .. }) = &built
@@ -108,7 +110,7 @@ fn size(path: &Path) -> u64 {
     path.metadata().map_or(0, |meta| meta.len())
 }
 
-/// As short as it gets from where the user stands.
+/// The shortest form of the path: relative to the current folder if it is in there.
 fn shown(path: &Path) -> PathBuf {
     let here = std::env::current_dir().and_then(|here| here.canonicalize()).unwrap_or_default();
     path.strip_prefix(here).map_or_else(|_| path.to_owned(), Path::to_owned)

@@ -11,7 +11,7 @@ use super::submit::{Job, SubmitArgs};
 use super::wait::Waiting;
 use crate::exit::Exit;
 
-/// Schedule a call, wait for it, and print its result. A value that is there already is printed at once.
+/// Schedule a call, wait for it, and print its result. A value that is in the store already is printed at once.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host call --topic demo fib '{\"n\": 30}'
@@ -20,8 +20,8 @@ use crate::exit::Exit;
 
 A job that times out is over (exit code 32); one that is only not waited for any longer goes on (41).
 What is of the job can also be in the environment (BRRR_JOB_TIMEOUT, BRRR_JOB_MAX_RETRIES, …) and under [job] in brrr.toml.")]
-pub struct Args {
-    /// Stop waiting after this time; the job goes on. None: wait as long as it takes.
+pub struct CallCommand {
+    /// Stop waiting after this time; the job goes on. Not given: wait without a limit.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     wait: Option<Duration>,
 
@@ -29,7 +29,7 @@ pub struct Args {
     submit: SubmitArgs,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+pub async fn run(args: CallCommand, format: Format) -> anyhow::Result<Exit> {
     let submit = &args.submit;
     let request = submit.request()?;
     let backend = submit.backend.open_shared().await?;
@@ -40,14 +40,14 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     {
         return Show { format, codec, job: None, call: &request.encoded.hash }.value(&value);
     }
-    let Job { root, hash, .. } = submit.submit(&client, request).await?;
+    let Job { job_id, hash, .. } = submit.submit(&client, request).await?;
     let waiting = Waiting {
         backend: &*backend,
         client: &client,
-        root: &root,
+        job_id: &job_id,
         topic: &submit.topic.topic,
         task: &submit.call.task,
         at_most: args.wait,
     };
-    waiting.show(&Show { format, codec, job: Some(&root), call: &hash }).await
+    waiting.show(&Show { format, codec, job: Some(&job_id), call: &hash }).await
 }

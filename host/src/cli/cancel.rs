@@ -1,50 +1,50 @@
-//! `cancel`: ends a job before its time.
+//! `cancel`: ends a job early.
 
 use brrr_protocol::client::{Cancelled, Client};
-use brrr_protocol::model::Root;
+use brrr_protocol::model::JobId;
 use serde_json::json;
 
 use super::Told;
-use super::options::{BackendArgs, root};
+use super::options::{BackendArgs, job_id};
 use super::output::{Format, print_json, say};
 use crate::exit::Exit;
 
-/// End a job now: its running handlers are stopped within 2 s on every worker, and what it has queued is dropped.
+/// End a job now. Every worker stops the job's running handlers within 2 s, and the job's queued messages are dropped.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   brrr-host cancel JOB
 
 What another live job waits for as well goes on under that job. Exits with 42 if the job is over already.")]
-pub struct Args {
-    /// The job, by its id.
-    #[arg(value_name = "JOB", value_parser = root)]
-    job: Root,
+pub struct CancelCommand {
+    /// The id of the job.
+    #[arg(value_name = "JOB", value_parser = job_id)]
+    job: JobId,
 
     #[command(flatten)]
     backend: BackendArgs,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
-    let root = &args.job;
+pub async fn run(args: CancelCommand, format: Format) -> anyhow::Result<Exit> {
+    let job_id = &args.job;
     let client = Client::new(args.backend.open_existing().await?);
-    let (exit, status, state, text) = match client.cancel(root, client.now()).await? {
+    let (exit, status, state, text) = match client.cancel(job_id, client.now()).await? {
         Cancelled::Done => {
-            (Exit::Done, "cancelled", "cancelled", format!("job {root} is cancelled; what runs is being stopped"))
+            (Exit::Done, "cancelled", "cancelled", format!("job {job_id} is cancelled; what runs is being stopped"))
         }
         Cancelled::Already(state) => {
-            let text = format!("job {root} is over already: {}; nothing was done", state.as_str());
+            let text = format!("job {job_id} is over already: {}; nothing was done", state.as_str());
             (Exit::Refused, "refused", state.as_str(), text)
         }
-        Cancelled::Unknown => return Err(no_such_job(root)),
+        Cancelled::Unknown => return Err(no_such_job(job_id)),
     };
     if format == Format::Json {
-        print_json(&json!({"status": status, "job": root.as_str(), "state": state}))?;
+        print_json(&json!({"status": status, "job": job_id.as_str(), "state": state}))?;
     }
     say(format_args!("{text}"));
     Ok(exit)
 }
 
-/// The error of every command that is given a job of which nothing is known.
-pub fn no_such_job(root: &Root) -> anyhow::Error {
-    Told::new(Exit::NotThere, format!("there is no job {root} in this backend; `brrr-host jobs` lists them")).into()
+/// The error of every command whose job is unknown.
+pub fn no_such_job(job_id: &JobId) -> anyhow::Error {
+    Told::new(Exit::NotThere, format!("there is no job {job_id} in this backend; `brrr-host jobs` lists them")).into()
 }

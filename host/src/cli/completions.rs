@@ -1,4 +1,4 @@
-//! `completions`: a script that teaches a shell the commands.
+//! `completions`: prints a script that completes commands in a shell.
 
 use clap::Command;
 use clap_complete::Shell;
@@ -6,17 +6,17 @@ use clap_complete::Shell;
 use super::output::print_bytes;
 use crate::exit::Exit;
 
-/// Print the completions for a shell.
+/// Print the completion script for a shell.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   brrr-host completions bash > ~/.local/share/bash-completion/completions/brrr-host")]
-pub struct Args {
+pub struct CompletionsCommand {
     /// The shell.
     shell: Shell,
 }
 
-pub fn run(args: &Args, command: &mut Command) -> anyhow::Result<Exit> {
-    // To memory first: the generator panics when it can't write.
+pub fn run(args: &CompletionsCommand, command: &mut Command) -> anyhow::Result<Exit> {
+    // The script is written to memory first, because the generator panics when it can't write.
     let mut script = Vec::new();
     clap_complete::generate(args.shell, command, "brrr-host", &mut script);
     print_bytes(&script)?;

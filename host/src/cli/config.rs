@@ -1,4 +1,4 @@
-//! `config`: what is in force, and from where.
+//! `config`: shows the settings in force, and their sources.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,10 +15,10 @@ use super::settings::{concerns, with_defaults};
 use crate::config::{Component, Config};
 use crate::exit::Exit;
 
-/// The commands whose flags a project says in its file.
+/// The commands whose flags `brrr.toml` can set.
 const COMMANDS: [&str; 4] = ["run", "call", "schedule", "serve"];
 
-/// Show what is in force: every setting with its value, and where that is from.
+/// Show the settings in force: each setting with its value, and the source of the value.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host config                                  # what the environment and brrr.toml say, for each command
@@ -26,17 +26,17 @@ const COMMANDS: [&str; 4] = ["run", "call", "schedule", "serve"];
   brrr-host config --schema > brrr.schema.json      # the form of brrr.toml, for editors
 
 A flag goes before its environment variable, that before brrr.toml, that before the default. Passwords are not shown.")]
-pub struct Args {
+pub struct ConfigCommand {
     /// Print the JSON schema of brrr.toml instead.
     #[arg(long)]
     schema: bool,
 
-    /// A command with its flags, as it would be started.
+    /// A command with its flags, as you would start it.
     #[arg(value_name = "COMMAND", trailing_var_arg = true, allow_hyphen_values = true)]
     command: Vec<OsString>,
 }
 
-/// A flag with its value.
+/// A flag with its value and the source of the value.
 struct InForce {
     command: String,
     name: String,
@@ -44,7 +44,7 @@ struct InForce {
     from: From,
 }
 
-/// Where a value is from.
+/// The source of a value.
 enum From {
     Flag,
     Variable(String),
@@ -52,7 +52,7 @@ enum From {
     Default,
 }
 
-pub fn run(args: &Args, config: &Config, command: &Command, format: Format) -> anyhow::Result<Exit> {
+pub fn run(args: &ConfigCommand, config: &Config, command: &Command, format: Format) -> anyhow::Result<Exit> {
     if args.schema {
         print(serde_json::to_string_pretty(&Config::schema())?)?;
         return Ok(Exit::Done);
@@ -61,7 +61,7 @@ pub fn run(args: &Args, config: &Config, command: &Command, format: Format) -> a
     let in_force = if args.command.is_empty() {
         COMMANDS.iter().flat_map(|name| of_command(&command, config, &[OsString::from(name)])).collect()
     } else {
-        // Of a line that can't be read clap says so itself, and ends the program.
+        // If the line can't be parsed, clap prints the error and ends the program.
         of_command(&command, config, &args.command)
     };
     match format {
@@ -71,9 +71,9 @@ pub fn run(args: &Args, config: &Config, command: &Command, format: Format) -> a
     Ok(Exit::Done)
 }
 
-/// The flags of a command, as this line would find them.
+/// The values of a command's flags, for this command line.
 fn of_command(command: &Command, config: &Config, line: &[OsString]) -> Vec<InForce> {
-    // What a command must be told is no concern here.
+    // Required arguments may be missing here: only the values of the flags are of interest.
     let lenient = command.clone().mut_subcommands(|of| of.mut_args(|arg| arg.required(false)));
     let matches = lenient.clone().get_matches_from(iter::once(OsString::from("brrr-host")).chain(line.iter().cloned()));
     let Some((name, matches)) = matches.subcommand() else { return Vec::new() };
@@ -84,7 +84,7 @@ fn of_command(command: &Command, config: &Config, line: &[OsString]) -> Vec<InFo
 fn in_force(command: &str, arg: &clap::Arg, matches: &ArgMatches, config: &Config) -> Option<InForce> {
     let flag = arg.get_long().filter(|flag| *flag != "config")?;
     let id = arg.get_id().as_str();
-    // Help and the like have no value.
+    // Flags such as `--help` have no value.
     if !matches!(arg.get_action(), ArgAction::Set | ArgAction::Append | ArgAction::SetTrue) {
         return None;
     }
@@ -100,10 +100,10 @@ fn in_force(command: &str, arg: &clap::Arg, matches: &ArgMatches, config: &Confi
     Some(InForce { command: command.to_owned(), name: flag.to_owned(), value, from })
 }
 
-/// Without what is nobody's business.
+/// The value of a flag, without secrets.
 fn shown(flag: &str, value: &str) -> String {
     match flag {
-        "backend" | "queue" | "store" | "cache" => without_secrets(value),
+        "backend" | "queue" | "store" | "counters" => without_secrets(value),
         "env" => value.split_once('=').map_or_else(|| value.to_owned(), |(key, _)| format!("{key}=…")),
         _ => value.to_owned(),
     }

@@ -1,5 +1,6 @@
-//! What guests print, on the worker's stdout (or stderr, where stdout is for events): whole lines, each with its task and
-//! a short call hash. How much one call may show is bounded over all its attempts.
+//! Prints the output of guests on the worker's stdout, or on stderr if stdout is used for events. It prints whole
+//! lines,
+//! each with its task and a short call hash. The output of one call is limited over all its attempts.
 
 use std::collections::HashMap;
 use std::io;
@@ -22,7 +23,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// One that asks the worker to stop when nobody reads its output any more.
+    /// A console that asks the worker to stop when the reader of its output is gone.
     pub fn stdout(shutdown: Shutdown) -> Self {
         Self { stderr: false, colour: colour_on_stdout(), shutdown, budgets: Budgets::default() }
     }
@@ -63,7 +64,7 @@ impl Output for Console {
             }
             Spent::Nothing => return,
         }
-        // Built first and written at once: lines of calls that run side by side don't mix.
+        // The lines are built first and written at once, so that the lines of concurrent calls are not mixed.
         let write = |out: &mut dyn io::Write| out.write_all(text.as_bytes()).and_then(|()| out.flush());
         let written = if self.stderr { write(&mut io::stderr().lock()) } else { write(&mut io::stdout().lock()) };
         if written.is_err_and(|e| e.kind() == io::ErrorKind::BrokenPipe) {
@@ -72,28 +73,29 @@ impl Output for Console {
     }
 }
 
-/// Bytes that one call may show at once, all its attempts together: more than one run may print.
+/// The bytes that one call may print at once. All attempts of the call share this budget, because several runs may
+/// print.
 const BURST: usize = 4 << 20;
 
-/// … and so many more in each second, so that a call that is tried again for days still shows what it does.
+/// The bytes that are added to this budget each second, so that a call that is retried for days can still print.
 const PER_SECOND: usize = 4 << 10;
 
-/// Calls that are kept count of before those are looked for that need none.
+/// The number of entries at which unneeded entries are removed.
 const CALLS: usize = 1_000;
 
-/// What each call may still show. A call that has shown little lately needs no entry.
+/// The bytes that each call may still print. A call that has printed little lately needs no entry.
 struct Budgets(Mutex<Calls>);
 
 struct Calls {
     spent: HashMap<CallHash, Budget>,
-    /// Entries at which they are looked through next.
+    /// The number of entries at which unneeded entries are looked for next.
     full_at: usize,
 }
 
 struct Budget {
     spent: usize,
     at: Instant,
-    /// It has spent all, and is not heard until half of it is there again.
+    /// The call has used its whole budget. Nothing is printed until half of the budget is available again.
     muted: bool,
 }
 

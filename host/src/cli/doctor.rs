@@ -1,4 +1,4 @@
-//! `doctor`: finds stuck work, and sets it going again.
+//! `doctor`: finds stuck work, and repairs it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,15 @@ use brrr_protocol::ports::Backend;
 use brrr_worker::view::{finding_json, finding_text};
 use serde_json::{Value, json};
 
-use super::dead;
+use super::dlq;
 use super::options::{BackendArgs, duration};
 use super::output::{self, Format, print_json, print_table, say};
 use crate::exit::Exit;
 
-/// Find stuck work: calls that somebody waits for and nobody will run, parents that nobody woke, jobs that nobody ended,
-/// records that don't decode; leases that ran out and dead letters. Workers do so on their own, see `run --redrive`.
+/// Find stuck work: calls that nobody will run although a parent waits for them, parents that were not notified, jobs
+/// whose
+/// end was not recorded, and records that don't decode. Also shows expired leases and dead letters. Workers do the same
+/// on their own, see `run --repair-interval`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host doctor
@@ -26,16 +28,17 @@ use crate::exit::Exit;
 
 Exits with 43 if something is found and not repaired. A repair is safe to repeat, and at worst runs a call once more.
 Damaged records are left alone. It reads the whole store once or twice.")]
-pub struct Args {
-    /// Queue stuck work again, and write down the end of jobs that are over.
+pub struct DoctorCommand {
+    /// Queue stuck work again, and record the end of jobs that are over.
     #[arg(long)]
     fix: bool,
 
-    /// Send all dead letters again as well, as `dead send --all` does.
+    /// Also send all dead letters again, as `dlq send --all` does.
     #[arg(long, requires = "fix")]
     dead_letters: bool,
 
-    /// Leave alone what has waited for less: a brrr worker of another kind may have it in work, which nobody can see.
+    /// Ignore work that has waited for less time: a worker of another brrr SDK may be running it, and this program
+    /// can't see that.
     #[arg(long, default_value = "1m", value_name = "TIME", value_parser = duration)]
     older_than: Duration,
 
@@ -43,7 +46,7 @@ pub struct Args {
     backend: BackendArgs,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+pub async fn run(args: DoctorCommand, format: Format) -> anyhow::Result<Exit> {
     let backend = args.backend.open_existing().await?;
     let doctor = Doctor::new(backend.clone());
     let look = || Look { now: backend.now(), older_than: args.older_than };
@@ -69,7 +72,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     Ok(if all_well { Exit::Done } else { Exit::StuckWork })
 }
 
-/// What became of a finding.
+/// What happened to a finding.
 enum State {
     Found,
     Repaired,
@@ -88,7 +91,7 @@ impl State {
     }
 }
 
-/// One that can't be repaired must not keep the others from it.
+/// Repairs one finding. A failure must not stop the repair of the other findings, so it is a state and not an error.
 async fn repair(doctor: &Doctor, finding: &Finding, now: Millis) -> State {
     match doctor.repair(finding, now).await {
         Ok(Repaired::Done) => State::Repaired,
@@ -97,7 +100,7 @@ async fn repair(doctor: &Doctor, finding: &Finding, now: Millis) -> State {
     }
 }
 
-/// Who asks for no messages makes ready again what workers that fell silent held.
+/// Requests no messages from each topic. This makes the messages ready again that silent workers hold.
 async fn return_expired(backend: &dyn Backend, topics: &[TopicState]) -> anyhow::Result<()> {
     for state in topics.iter().filter(|state| state.expired.is_some_and(|n| n > 0)) {
         backend.queue().receive(&state.topic, 0, Duration::ZERO).await?;
@@ -109,7 +112,7 @@ async fn send_dead_letters(backend: &Arc<dyn Backend>, topics: &[TopicState]) ->
     let client = Client::new(backend.clone());
     for state in topics.iter().filter(|state| state.dead > 0) {
         for letter in backend.queue().dead_letters(&state.topic, usize::MAX).await? {
-            dead::send_again(&**backend, &client, letter).await?;
+            dlq::send_again(&**backend, &client, letter).await?;
         }
     }
     Ok(())
@@ -137,7 +140,7 @@ fn document(survey: &Survey, rows: &[(Finding, State)]) -> Value {
     let unnotified: Vec<Value> = survey
         .unnotified
         .iter()
-        .map(|u| json!({"call": u.call.as_str(), "parent": u.parent.as_str(), "job": u.root.as_str()}))
+        .map(|u| json!({"call": u.call.as_str(), "parent": u.parent.as_str(), "job": u.job_id.as_str()}))
         .collect();
     json!({
         "findings": findings,
@@ -149,7 +152,7 @@ fn document(survey: &Survey, rows: &[(Finding, State)]) -> Value {
     })
 }
 
-fn tell(survey: &Survey, rows: &[(Finding, State)], args: &Args) -> anyhow::Result<()> {
+fn tell(survey: &Survey, rows: &[(Finding, State)], args: &DoctorCommand) -> anyhow::Result<()> {
     if !rows.is_empty() {
         let headings = ["STATE", "WHAT", "TASK", "CALL", "JOB"].map(str::to_owned).to_vec();
         let cells = rows.iter().map(|(finding, state)| cells(finding, state));
@@ -176,7 +179,7 @@ fn tell(survey: &Survey, rows: &[(Finding, State)], args: &Args) -> anyhow::Resu
         match dead {
             0 => {}
             n if args.dead_letters => say(format_args!("topic {topic}: {n}{many} dead letters sent again")),
-            n => say(format_args!("topic {topic}: {n}{many} dead letters; `brrr-host dead list --topic {topic}`")),
+            n => say(format_args!("topic {topic}: {n}{many} dead letters; `brrr-host dlq list --topic {topic}`")),
         }
     }
     tell_of_peers(survey);
@@ -192,17 +195,17 @@ fn tell(survey: &Survey, rows: &[(Finding, State)], args: &Args) -> anyhow::Resu
     Ok(())
 }
 
-/// Parents that are told of one by one.
+/// The number of parents that are listed one by one.
 const MOST_TOLD: usize = 10;
 
-/// What no repair mends, and what can't be seen, of workers of other SDKs.
+/// Reports what can't be repaired, and what this program can't see about workers of other SDKs.
 fn tell_of_peers(survey: &Survey) {
-    for Unnotified { call, parent, root } in survey.unnotified.iter().take(MOST_TOLD) {
+    for Unnotified { call, parent, job_id } in survey.unnotified.iter().take(MOST_TOLD) {
         say(format_args!(
             "call {} failed in job {}, and its parent {} is run by a worker of another SDK, which does not see failures: it \
              waits until another job computes the call",
             call.short(),
-            output::line(root.as_str()),
+            output::line(job_id.as_str()),
             parent.short()
         ));
     }
@@ -219,11 +222,13 @@ fn tell_of_peers(survey: &Survey) {
 
 fn cells(finding: &Finding, state: &State) -> Vec<String> {
     let dash = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), output::line);
-    let (task, call, root) = match finding {
-        Finding::Lost(lost) => (lost.task.as_deref(), Some(&lost.call), Some(&lost.root)),
-        Finding::Unwoken { call, root, .. } | Finding::Abandoned { call, root, .. } => (None, Some(call), Some(root)),
-        Finding::Cycle { calls, root, .. } => (None, calls.first(), Some(root)),
-        Finding::Overdue { root } | Finding::Unended { root } => (None, None, Some(root)),
+    let (task, call, job_id) = match finding {
+        Finding::Lost(lost) => (lost.task.as_deref(), Some(&lost.call), Some(&lost.job_id)),
+        Finding::Unnotified { call, job_id, .. } | Finding::Abandoned { call, job_id, .. } => {
+            (None, Some(call), Some(job_id))
+        }
+        Finding::Cycle { calls, job_id, .. } => (None, calls.first(), Some(job_id)),
+        Finding::Overdue { job_id } | Finding::Unended { job_id } => (None, None, Some(job_id)),
         Finding::Damaged { .. } => (None, None, None),
     };
     vec![
@@ -231,6 +236,6 @@ fn cells(finding: &Finding, state: &State) -> Vec<String> {
         output::line(&finding_text(finding)),
         dash(task),
         dash(call.map(|call| call.short())),
-        dash(root.map(|root| root.as_str())),
+        dash(job_id.map(|job_id| job_id.as_str())),
     ]
 }

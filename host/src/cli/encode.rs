@@ -1,10 +1,10 @@
-//! A call as the user types it: task and payload, in a codec's form.
+//! A call as the user types it: a task and a payload, encoded by a codec.
 
 use std::io::Read as _;
 
 use anyhow::Context as _;
 use brrr_protocol::codec::{python, typescript};
-use brrr_protocol::model::{CallHash, Root};
+use brrr_protocol::model::{CallHash, JobId};
 use brrr_worker::json::{self, Json};
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -13,34 +13,34 @@ use serde_json::{Map, Value};
 use super::Told;
 use crate::exit::Exit;
 
-/// How a payload is written, and with that which workers share the result.
+/// The encoding of a payload. It decides which workers share the result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Codec {
-    /// A JSON object of named arguments, as Python and most SDKs write it.
+    /// A JSON object of named arguments, as in Python and most other SDKs.
     #[default]
     Python,
-    /// A JSON list of arguments, or an object as the only one, as TypeScript writes it.
+    /// A JSON list of arguments, or an object as the only argument, as in TypeScript.
     Typescript,
-    /// Bytes as they are.
+    /// The bytes as they are.
     Raw,
 }
 
-/// What is called.
+/// The call: a task and its arguments.
 #[derive(Debug, clap::Args)]
 pub struct CallArgs {
     /// The task.
     pub task: String,
 
-    /// Its arguments: JSON, `@FILE`, or `-` for stdin. None: no arguments.
+    /// The arguments of the task: JSON, `@FILE`, or `-` for stdin. Not given: no arguments.
     #[arg(value_name = "JSON", allow_hyphen_values = true)]
     pub payload: Option<String>,
 
-    /// How the arguments are written, and with that which workers share the result.
+    /// How the arguments are encoded. This decides which workers share the result.
     #[arg(long, value_enum, default_value_t)]
     pub codec: Codec,
 }
 
-/// A call in its codec's form.
+/// A call, encoded by its codec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoded {
     pub hash: CallHash,
@@ -49,7 +49,7 @@ pub struct Encoded {
 
 impl CallArgs {
     /// # Errors
-    /// When the payload can't be read or is not what the codec takes.
+    /// When the payload can't be read, or the codec does not accept it.
     pub fn encode(&self) -> anyhow::Result<Encoded> {
         let payload = match self.payload.as_deref() {
             None => Vec::new(),
@@ -103,7 +103,7 @@ fn encode(codec: Codec, task: &str, given: Vec<u8>) -> Result<Encoded, String> {
     }
 }
 
-/// The JSON that was given, if any; otherwise where it stops being JSON.
+/// The given JSON, if there is any. The error says where the text stops being JSON.
 fn json(given: &[u8]) -> Result<Option<Json>, String> {
     if given.trim_ascii().is_empty() { Ok(None) } else { json::read("the payload", given).map(Some) }
 }
@@ -119,9 +119,9 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The hash of a call that is to be run again under `root`, whatever is known of it.
-pub fn fresh(hash: &CallHash, root: &Root) -> CallHash {
-    CallHash::derive(root.as_str(), hash.as_str().as_bytes())
+/// The hash of a call that is run again under `job_id`, whatever is stored for the call.
+pub fn fresh(hash: &CallHash, job_id: &JobId) -> CallHash {
+    CallHash::derive(job_id.as_str(), hash.as_str().as_bytes())
 }
 
 #[cfg(test)]
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(encoded(Codec::Raw, "x y"), "x y");
     }
 
-    /// What the peers wrote, also where `serde_json` does not hold it.
+    /// Texts that the peers wrote keep their bytes, also if `serde_json` can't hold them.
     #[test]
     fn halves_of_pairs_have_the_peers_bytes_and_hashes() {
         for (file, codec) in [("python", Codec::Python), ("typescript", Codec::Typescript)] {

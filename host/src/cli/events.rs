@@ -1,23 +1,24 @@
-//! `events`: what workers told of their calls and jobs.
+//! `events`: prints the events that workers published about their calls and jobs.
 
 use std::time::Duration;
 
-use brrr_protocol::model::Root;
+use brrr_protocol::model::JobId;
 use brrr_worker::text;
 use serde::Deserialize;
 
 use super::Told;
-use super::options::{BackendArgs, root};
+use super::options::{BackendArgs, job_id};
 use super::output::{print, say};
 use crate::exit::Exit;
 
 /// How many events are read at once.
 const PAGE: usize = 1000;
 
-/// How long a wait may sleep before it looks again, should a backend's notice get lost.
+/// The longest sleep before the events are read again. A backend's notification could get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Print what workers that run with `--publish-events` told of their calls and jobs: one JSON object a line.
+/// Print the events of workers that run with `--publish-events`: what happened to their calls and jobs, one JSON object
+/// on each line.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host events
@@ -25,16 +26,16 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
   brrr-host events --since 1234
 
 Each line has its `place`; `--since` goes on behind it. The backend keeps the last 10000 events, for a day.")]
-pub struct Args {
-    /// Go on printing as they come, until interrupted.
+pub struct EventsCommand {
+    /// Print new events as they arrive, until interrupted.
     #[arg(long, short)]
     follow: bool,
 
-    /// Only those of this job.
-    #[arg(long, value_name = "ID", value_parser = root)]
-    job: Option<Root>,
+    /// Only events of this job.
+    #[arg(long, value_name = "ID", value_parser = job_id)]
+    job: Option<JobId>,
 
-    /// Only those behind this place.
+    /// Only events after this place.
     #[arg(long, value_name = "PLACE", default_value_t = 0, hide_default_value = true)]
     since: u64,
 
@@ -42,14 +43,14 @@ pub struct Args {
     backend: BackendArgs,
 }
 
-/// What this needs to know of an event.
+/// The fields of an event that this command needs.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow)]
     job: std::borrow::Cow<'a, str>,
 }
 
-pub async fn run(args: Args) -> anyhow::Result<Exit> {
+pub async fn run(args: EventsCommand) -> anyhow::Result<Exit> {
     let backend = args.backend.open_existing().await?;
     let Some(log) = backend.events() else {
         let text = format!("{} has no place for events; see `brrr-host run --events FILE`", backend.name());
@@ -86,8 +87,9 @@ pub async fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The event with its place before all else; `Some(None)`: it is not wanted, `None`: it is no event.
-fn line(place: u64, event: &[u8], job: Option<&Root>) -> Option<Option<String>> {
+/// The event as a line, with its place as the first field. `Some(None)`: the event is not wanted. `None`: the bytes are
+/// no event.
+fn line(place: u64, event: &[u8], job: Option<&JobId>) -> Option<Option<String>> {
     let text = std::str::from_utf8(event).ok()?;
     let head: Head<'_> = serde_json::from_str(text).ok()?;
     if job.is_some_and(|job| job.as_str() != head.job) {

@@ -1,4 +1,4 @@
-//! `forget`: removes a value, so that the next job for its call runs it again.
+//! `forget`: removes a value, so that the next job for its call runs the call again.
 
 use brrr_protocol::client::{Client, Forgotten};
 use serde_json::json;
@@ -9,12 +9,12 @@ use super::output::{Format, print_json, say};
 use super::read::Subject;
 use crate::exit::Exit;
 
-/// Remove the value of a call, so that the next job for it runs it again. Refused while any job is alive.
+/// Remove the value of a call, so that the next job for this call runs it again. Refused while any job is running.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host forget fib '{\"n\": 30}'
   brrr-host forget --call HASH")]
-pub struct Args {
+pub struct ForgetCommand {
     #[command(flatten)]
     subject: Subject,
 
@@ -22,7 +22,7 @@ pub struct Args {
     backend: BackendArgs,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+pub async fn run(args: ForgetCommand, format: Format) -> anyhow::Result<Exit> {
     let Some(hash) = args.subject.hash()? else {
         return Err(Told::new(Exit::Usage, "name a task or --call").into());
     };
@@ -31,10 +31,10 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     let (exit, status, text) = match client.forget(&hash, client.now()).await? {
         Forgotten::Done => (Exit::Done, "forgotten", format!("forgot the value of call {call}")),
         Forgotten::Absent => (Exit::NotThere, "absent", format!("call {call} has no value")),
-        Forgotten::InUse(root) => (
+        Forgotten::InUse(job_id) => (
             Exit::Refused,
             "refused",
-            format!("call {call} keeps its value: job {root} is alive and may have used it; wait for it to end"),
+            format!("call {call} keeps its value: job {job_id} is alive and may have used it; wait for it to end"),
         ),
     };
     if format == Format::Json {

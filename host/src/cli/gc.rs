@@ -1,4 +1,4 @@
-//! `gc`: removes what ended jobs have left.
+//! `gc`: removes the records that ended jobs have left.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use super::output::{self, Format, print_json, say};
 use crate::exit::Exit;
 use crate::units::brief;
 
-/// Remove what jobs that ended a while ago have left in the store and no live job can reach: their records, and the values
-/// of their calls. What is removed is computed again when somebody asks for it.
+/// Remove what ended jobs have left in the store and no running job can reach: their records, and the values
+/// of their calls. A value that was removed is computed again when a job asks for it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host gc --older-than 7d --dry-run
@@ -23,12 +23,12 @@ Workers may run meanwhile. What stays: whatever a live or younger job asked for,
 or a dead letter; where queues can't be looked through (SQS), jobs of the last 14 days. While calls wait for jobs of other
 kinds of brrr worker, who keep no record of what they need, all values stay. A SQLite file becomes smaller when its log is
 copied into it: soon while workers run, else at once.")]
-pub struct Args {
-    /// Jobs that ended longer ago than this.
+pub struct GcCommand {
+    /// Only jobs that ended longer ago than this.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     older_than: Duration,
 
-    /// Only say what would be removed.
+    /// Only show what would be removed.
     #[arg(long)]
     dry_run: bool,
 
@@ -36,7 +36,7 @@ pub struct Args {
     backend: BackendArgs,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+pub async fn run(args: GcCommand, format: Format) -> anyhow::Result<Exit> {
     let backend = args.backend.open_existing().await?;
     let plan = Plan { now: backend.now(), older_than: args.older_than, dry_run: args.dry_run };
     let bar = if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
@@ -73,18 +73,18 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
 fn reason_text(reason: &Reason, dry_run: bool) -> String {
     let nothing = if dry_run { "nothing more would be removed" } else { "nothing more was removed" };
     match reason {
-        Reason::Unnamed(root) => format!(
+        Reason::Unnamed(job_id) => format!(
             "{nothing}: live job {} has a call with so many children that its record does not name all of them; try again \
              when it has ended",
-            output::line(root.as_str())
+            output::line(job_id.as_str())
         ),
-        Reason::Damaged(root) => format!(
+        Reason::Damaged(job_id) => format!(
             "{nothing}: the record of job {} does not decode, so nobody knows what it needs; see `brrr-host doctor`",
-            output::line(root.as_str())
+            output::line(job_id.as_str())
         ),
-        Reason::Peers(root) => format!(
+        Reason::Peers(job_id) => format!(
             "values stay, because calls wait for job {} of another kind of brrr worker, who keeps no record of what it needs",
-            output::line(root.as_str())
+            output::line(job_id.as_str())
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! `inspect`: what a component is and handles.
+//! `inspect`: shows a component's properties and its tasks.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,18 +14,18 @@ use super::output::{Format, print, print_json};
 use super::progress::{Spinner, stage};
 use crate::exit::Exit;
 
-/// Show what a component handles, and what it asks of its host.
+/// Show the tasks that a component handles, and what it imports from its host.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   brrr-host inspect guest.wasm
   brrr-host inspect guest.wasm --output json")]
-pub struct Args {
+pub struct InspectCommand {
     /// The component, or the folder of a project, which is built first.
     #[arg(value_name = "GUEST.WASM|DIR")]
     guest: PathBuf,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+pub async fn run(args: InspectCommand, format: Format) -> anyhow::Result<Exit> {
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
     let path = build::component(&args.guest).await?;
     let name = path.display();
@@ -65,7 +65,7 @@ fn as_json(guest: &Guest) -> serde_json::Value {
 
 fn as_text(guest: &Guest) -> String {
     let mut out = String::new();
-    // Writing to a String does not fail.
+    // Writing to a String never fails.
     let _ = writeln!(out, "component  {}", guest.path.display());
     let _ = writeln!(out, "size       {}", ByteSize(guest.size));
     let _ = writeln!(out, "digest     sha256:{}", guest.digest);

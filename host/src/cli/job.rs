@@ -1,11 +1,11 @@
-//! `job`: one job with its call tree.
+//! `job`: shows one job with its call tree.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::events::State;
-use brrr_protocol::model::{Failure, FailureKind, Millis, Root};
+use brrr_protocol::model::{Failure, FailureKind, JobId, Millis};
 use brrr_protocol::tree::{Bounds, Node, Tree};
 use brrr_worker::events::time;
 use brrr_worker::view::FailureView;
@@ -13,12 +13,14 @@ use serde::Serialize;
 
 use super::cancel::no_such_job;
 use super::jobs::{Row, state_of};
-use super::options::{BackendArgs, root};
+use super::options::{BackendArgs, job_id};
 use super::output::{self, Format, print, print_json};
 use crate::exit::Exit;
 use crate::units::brief;
 
-/// Lines of a tree: more is not for people, and a job of a million calls must not fill this process's memory.
+/// The most lines of a tree. A longer tree is of no use to a reader, and a job of a million calls must not fill the
+/// memory
+/// of this process.
 const LINES: usize = 10_000;
 
 /// Show a job and its call tree: states, attempts, durations and errors.
@@ -33,13 +35,13 @@ recorded, and of more than 1024 calls at once only the last ones are.
 The JSON is what `jobs` says of a job, with `options`, `cut` (is anything left out for its size?) and `tree`: a call with
 `task`, `call`, `state`, `label`, `attempt`, `duration_ms`, `reused`, `waiting`, `next_attempt_at`, `last_failure`,
 `failure`, `left_out` and `children`, the same again. A call that is in it already has `see_above` and no `children`.")]
-pub struct Args {
-    /// The job, by its id.
-    #[arg(value_name = "JOB", value_parser = root)]
-    job: Root,
+pub struct JobCommand {
+    /// The id of the job.
+    #[arg(value_name = "JOB", value_parser = job_id)]
+    job: JobId,
 
-    /// Levels of calls to show.
-    // 50 levels are 100 of JSON, and readers stop at 128.
+    /// How many levels of calls to show.
+    // 50 levels of calls are 100 levels of JSON, and many JSON parsers stop at 128.
     #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=500))]
     depth: u16,
 
@@ -49,17 +51,18 @@ pub struct Args {
 
 /// The document of `--output json`.
 #[derive(Serialize)]
-struct View<'a> {
+struct JobDocument<'a> {
     #[serde(flatten)]
     job: Row,
-    /// The conditions that it was given, as `brrr-host inspect` shows them.
+    /// The job's options, as `brrr-host inspect` shows them.
     options: std::collections::BTreeMap<&'static str, String>,
-    /// Is anything left out, because the tree is too deep or too large?
+    /// Is any call left out, because the tree is too deep or too large?
     cut: bool,
     tree: Branch<'a>,
 }
 
-/// A call in the document. `see_above`: it is there already, and nothing more is said here.
+/// A call in the document. `see_above`: the call is shown earlier in the document with its children, and this entry has
+/// none.
 #[derive(Serialize)]
 struct Branch<'a> {
     task: Option<&'a str>,
@@ -76,9 +79,9 @@ struct Branch<'a> {
 #[derive(Serialize)]
 struct More<'a> {
     attempt: u32,
-    /// `null`: it has no outcome, or the backend doesn't know.
+    /// `null`: the call has no outcome, or the backend does not know the duration.
     duration_ms: Option<Millis>,
-    /// Its value is older than the job.
+    /// The call's value is older than the job.
     reused: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<usize>,
@@ -89,7 +92,7 @@ struct More<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<FailureView<'a>>,
     children: Vec<Branch<'a>>,
-    /// Calls that are not shown, for the tree's size or because its record does not name them.
+    /// The number of calls that are not shown, because the tree is too large or the call's record does not name them.
     #[serde(skip_serializing_if = "is_none")]
     left_out: usize,
 }
@@ -99,22 +102,22 @@ fn is_none(n: &usize) -> bool {
     *n == 0
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
-    let root = &args.job;
+pub async fn run(args: JobCommand, format: Format) -> anyhow::Result<Exit> {
+    let job_id = &args.job;
     let backend = args.backend.open_existing().await?;
     let client = Client::new(backend.clone());
-    let Some(job) = client.job(root).await? else { return Err(no_such_job(root)) };
+    let Some(job) = client.job(job_id).await? else { return Err(no_such_job(job_id)) };
     let now = backend.now();
-    let job = client.as_it_is(root, job, now).await?;
-    let row = Row::of(&*backend, root, &job, now).await?;
+    let job = client.as_it_is(job_id, job, now).await?;
+    let row = Row::of(&*backend, job_id, &job, now).await?;
     let bounds = Bounds { depth: args.depth.into(), lines: LINES };
-    let tree = Tree::read(&*backend, root, &job, now, bounds).await?;
+    let tree = Tree::read(&*backend, job_id, &job, now, bounds).await?;
     let mut walk = Walk { tree: &tree, now, expanded: HashSet::new(), depth: args.depth - 1, cut: false };
     match format {
         Format::Json => {
             let options = job.options.pairs().into_iter().collect();
             let branches = walk.branch(0);
-            print_json(&View { job: row, options, cut: tree.is_cut() || walk.cut, tree: branches })?;
+            print_json(&JobDocument { job: row, options, cut: tree.is_cut() || walk.cut, tree: branches })?;
         }
         Format::Text => {
             let mut text = head(&row, state_of(&job));
@@ -132,7 +135,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
 fn head(row: &Row, state: State) -> String {
     let mut out = String::new();
     let mut put = |what: &str, text: &str| {
-        // Writing to a String does not fail.
+        // Writing to a String never fails.
         let _ = writeln!(out, "{what:<9} {}", output::line(text));
     };
     put("job", &row.job);
@@ -152,15 +155,18 @@ fn head(row: &Row, state: State) -> String {
     out
 }
 
-/// Goes through a tree as it is shown: in the guests' order, each call the first time with all that is under it.
+/// Goes through a tree in the order in which it is shown: the guests' order. A call is shown with its children only
+/// where it
+/// appears first.
 struct Walk<'a> {
     tree: &'a Tree,
     now: Millis,
     expanded: HashSet<usize>,
-    /// Levels that may still be gone down. The tree was read level by level, but a call is shown where it is met first,
-    /// which may be deeper.
+    /// The levels that may still be shown below. The tree was read level by level, but a call is shown with its
+    /// children where
+    /// it appears first, which may be at a deeper level.
     depth: u16,
-    /// Something is left out for its depth.
+    /// A call was left out because of its depth.
     cut: bool,
 }
 
@@ -175,7 +181,7 @@ impl<'a> Walk<'a> {
         children
     }
 
-    /// Does something one level further down.
+    /// Runs `body` one level further down.
     fn below<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
         let here = self.depth;
         self.depth = here.saturating_sub(1);
@@ -184,7 +190,7 @@ impl<'a> Walk<'a> {
         done
     }
 
-    /// Is there more to show of this call than it is shown already?
+    /// Are this call's children to be shown here? They are shown only once.
     fn expand(&mut self, place: usize) -> bool {
         self.expanded.insert(place) || self.tree.calls[place].children.is_empty()
     }
@@ -215,7 +221,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// `first` is before the call's own line, `rest` before the lines under it.
+    /// Draws a call and its children. `first` begins the call's own line, `rest` begins the lines below it.
     fn draw(&mut self, out: &mut String, place: usize, first: &str, rest: &str) {
         let node = &self.tree.calls[place];
         let line = self.line(node);
@@ -275,7 +281,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Why a call failed, in one line. What happened further down is told there.
+/// Why a call failed, in one line. If the failure began in a call further down, that call shows the details.
 fn cause(failure: &Failure) -> String {
     if let [own, _, ..] = failure.chain.as_slice() {
         let own = own.strip_prefix(&failure.task).and_then(|text| text.strip_prefix(": ")).unwrap_or(own);

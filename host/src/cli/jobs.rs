@@ -1,10 +1,10 @@
-//! `jobs`: the jobs of a backend, newest first.
+//! `jobs`: lists the jobs of a backend, newest first.
 
 use brrr_protocol::client::Client;
 use brrr_protocol::events::State;
 use brrr_protocol::listing::Listing;
-use brrr_protocol::model::{Millis, Root};
-use brrr_protocol::ports::{Backend, Key, Kind, spawn_counter};
+use brrr_protocol::model::{JobId, Millis};
+use brrr_protocol::ports::{Backend, Key, Kind, message_counter};
 use brrr_protocol::records::{JobEnd, JobRecord, JobState};
 use brrr_protocol::wire::CallRecord;
 use brrr_worker::events::time;
@@ -19,7 +19,7 @@ use crate::units::brief;
 /// How many jobs are read at once.
 const PAGE: usize = 500;
 
-/// List jobs, newest first. Jobs that other kinds of worker scheduled leave no record.
+/// List jobs, newest first. Jobs that workers of other brrr SDKs scheduled leave no record, and are not listed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host jobs
@@ -28,16 +28,16 @@ const PAGE: usize = 500;
 
 Only as many jobs are read as are listed; with --state also those in between that are in another state, with --counts all
 jobs. DynamoDB keeps no order of jobs, so there all are read each time.")]
-pub struct Args {
+pub struct JobsCommand {
     /// Only jobs in this state.
     #[arg(long, value_enum, value_name = "STATE")]
     state: Option<Wanted>,
 
-    /// How many to list.
+    /// How many jobs to list.
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: usize,
 
-    /// Also count all jobs by state. Reads all of them.
+    /// Also count all jobs by state. This reads all of them.
     #[arg(long)]
     counts: bool,
 
@@ -68,11 +68,11 @@ impl Wanted {
 
 /// The document of `--output json`.
 #[derive(Serialize)]
-struct View {
+struct JobLine {
     jobs: Vec<Row>,
-    /// There are more jobs that would be listed.
+    /// There are more jobs that could be listed.
     more: bool,
-    /// `null`: nobody asked for them.
+    /// `null`: the counts were not asked for.
     counts: Option<Counts>,
 }
 
@@ -86,33 +86,33 @@ struct Counts {
     timed_out: usize,
 }
 
-/// A job as documents have it: `jobs`, and `job` at its head.
+/// A job in JSON output: in the list of `jobs`, and at the top of the document of `job`.
 #[derive(Serialize)]
 pub struct Row {
     pub job: String,
     pub state: &'static str,
-    /// `null`: no record describes its call any more.
+    /// `null`: the record of the job's call is no longer in the store.
     pub task: Option<String>,
     pub call: String,
     pub topic: String,
     pub created: String,
-    /// `null`: it runs, or nobody knows when it ended.
+    /// `null`: the job is running, or its end has no recorded time.
     pub ended: Option<String>,
-    /// From its beginning to its end, or till now.
+    /// The time from the job's beginning to its end, or until now.
     pub duration_ms: Option<Millis>,
-    /// By when it must have ended.
+    /// The time by which the job must have ended.
     pub deadline: Option<String>,
-    /// The job that it tries again.
+    /// The job that this job retries.
     pub retry_of: Option<String>,
-    /// Messages sent for it; `null`: nobody could be asked.
+    /// The number of messages sent for the job. `null`: the backend could not be asked.
     pub messages: Option<u64>,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+pub async fn run(args: JobsCommand, format: Format) -> anyhow::Result<Exit> {
     let backend = args.backend.open_existing().await?;
     let look = Look { backend: &*backend, client: &Client::new(backend.clone()), now: backend.now() };
     let wanted = |job: &JobRecord| args.state.is_none_or(|state| state == Wanted::of(job.end));
-    // One more than are listed, to know whether there are more.
+    // One job more than will be listed, to find out whether there are more.
     let enough = args.limit.saturating_add(1);
     let newest = if args.counts { None } else { look.newest(wanted, enough).await? };
     let (mut jobs, counts) = match newest {
@@ -129,11 +129,11 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     jobs.truncate(args.limit);
 
     let mut rows = Vec::with_capacity(jobs.len());
-    for (root, job) in &jobs {
-        rows.push(Row::of(&*backend, root, job, look.now).await?);
+    for (job_id, job) in &jobs {
+        rows.push(Row::of(&*backend, job_id, job, look.now).await?);
     }
     match format {
-        Format::Json => print_json(&View { jobs: rows, more, counts })?,
+        Format::Json => print_json(&JobLine { jobs: rows, more, counts })?,
         Format::Text => {
             if !jobs.is_empty() {
                 let shown = jobs.iter().zip(&rows).map(|((_, job), row)| row.cells(job, look.now));
@@ -159,7 +159,7 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
 }
 
 impl Counts {
-    fn of(jobs: &[(Root, JobRecord)]) -> Self {
+    fn of(jobs: &[(JobId, JobRecord)]) -> Self {
         let mut counts = Self::default();
         for (_, job) in jobs {
             *match Wanted::of(job.end) {
@@ -174,7 +174,7 @@ impl Counts {
     }
 }
 
-/// A look at the jobs of a backend, at one time.
+/// The jobs of a backend at one moment.
 struct Look<'a> {
     backend: &'a dyn Backend,
     client: &'a Client,
@@ -182,52 +182,52 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// The newest jobs that are wanted, up to `enough`; `None`: the store keeps no order of jobs.
+    /// The newest jobs in the wanted state, at most `enough`. `None`: the store keeps no order of jobs.
     async fn newest(
         &self,
         wanted: impl Fn(&JobRecord) -> bool,
         enough: usize,
-    ) -> anyhow::Result<Option<Vec<(Root, JobRecord)>>> {
+    ) -> anyhow::Result<Option<Vec<(JobId, JobRecord)>>> {
         let (mut jobs, mut before) = (Vec::new(), None);
         let page = enough.min(PAGE);
         while jobs.len() < enough {
             let Some(found) = self.backend.store().newest_jobs(before, page).await? else { return Ok(None) };
             let Some(last) = found.last() else { break };
             before = Some(last.place);
-            let roots: Vec<Root> = found.into_iter().map(|job| job.root).collect();
-            jobs.extend(self.read(&roots).await?.into_iter().filter(|(_, job)| wanted(job)));
+            let job_ids: Vec<JobId> = found.into_iter().map(|job| job.job_id).collect();
+            jobs.extend(self.read(&job_ids).await?.into_iter().filter(|(_, job)| wanted(job)));
         }
         jobs.truncate(enough);
         Ok(Some(jobs))
     }
 
-    async fn all(&self) -> anyhow::Result<Vec<(Root, JobRecord)>> {
+    async fn all(&self) -> anyhow::Result<Vec<(JobId, JobRecord)>> {
         let (mut listing, mut jobs) = (Listing::of(self.backend.store(), Kind::Job), Vec::new());
         while let Some(ids) = listing.next().await? {
-            let roots: Vec<Root> = ids.into_iter().map(Root::from).collect();
-            for page in roots.chunks(PAGE) {
+            let job_ids: Vec<JobId> = ids.into_iter().map(JobId::from).collect();
+            for page in job_ids.chunks(PAGE) {
                 jobs.extend(self.read(page).await?);
             }
         }
         Ok(jobs)
     }
 
-    /// These jobs, as they are at this moment. One that can't be read must not hide the others.
-    async fn read(&self, roots: &[Root]) -> anyhow::Result<Vec<(Root, JobRecord)>> {
-        let mut jobs = Vec::with_capacity(roots.len());
-        let records = self.backend.store().get_many(&roots.iter().map(Key::job).collect::<Vec<_>>()).await?;
-        for (root, bytes) in roots.iter().zip(records) {
+    /// Reads the current records of these jobs. A job that can't be read must not hide the others.
+    async fn read(&self, job_ids: &[JobId]) -> anyhow::Result<Vec<(JobId, JobRecord)>> {
+        let mut jobs = Vec::with_capacity(job_ids.len());
+        let records = self.backend.store().get_many(&job_ids.iter().map(Key::job).collect::<Vec<_>>()).await?;
+        for (job_id, bytes) in job_ids.iter().zip(records) {
             match bytes.map(|bytes| JobRecord::decode(&bytes)).transpose() {
-                Ok(Some(job)) => match self.client.as_it_is(root, job.clone(), self.now).await {
-                    Ok(job) => jobs.push((root.clone(), job)),
+                Ok(Some(job)) => match self.client.as_it_is(job_id, job.clone(), self.now).await {
+                    Ok(job) => jobs.push((job_id.clone(), job)),
                     Err(error) if error.is_unreadable() => {
-                        tracing::warn!("job {root} is shown as it was last written: {error}");
-                        jobs.push((root.clone(), job));
+                        tracing::warn!("job {job_id} is shown as it was last written: {error}");
+                        jobs.push((job_id.clone(), job));
                     }
                     Err(error) => return Err(error.into()),
                 },
                 Ok(None) => {}
-                Err(error) => tracing::warn!("job {root} is left out: {error}"),
+                Err(error) => tracing::warn!("job {job_id} is left out: {error}"),
             }
         }
         Ok(jobs)
@@ -239,13 +239,13 @@ pub fn state_of(job: &JobRecord) -> State {
 }
 
 impl Row {
-    pub async fn of(backend: &dyn Backend, root: &Root, job: &JobRecord, now: Millis) -> anyhow::Result<Self> {
+    pub async fn of(backend: &dyn Backend, job_id: &JobId, job: &JobRecord, now: Millis) -> anyhow::Result<Self> {
         let call = backend.store().get(&Key::call(&job.call)).await?;
-        // When the end was not seen by anybody it has no time.
+        // An end that was recorded only later has no time.
         let ended = job.end.map(|end| end.at).filter(|at| *at > 0);
         let until = if job.is_over() { ended } else { Some(now) };
         Ok(Self {
-            job: root.to_string(),
+            job: job_id.to_string(),
             state: state_of(job).as_str(),
             task: call.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok()).map(|call| call.task),
             call: job.call.to_string(),
@@ -254,9 +254,9 @@ impl Row {
             ended: ended.map(time),
             duration_ms: until.map(|at| at.saturating_sub(job.created)),
             deadline: (job.deadline > 0).then(|| time(job.deadline)),
-            retry_of: job.retry_of.as_ref().map(Root::to_string),
-            // Counting by 0 is a write; a backend that may only be read can still be listed.
-            messages: backend.cache().incr(&spawn_counter(root), 0).await.ok(),
+            retry_of: job.retry_of.as_ref().map(JobId::to_string),
+            // Increasing by 0 is a write. If the backend is read-only, jobs can still be listed.
+            messages: backend.counters().incr(&message_counter(job_id), 0).await.ok(),
         })
     }
 

@@ -1,5 +1,6 @@
-//! The log, on stderr: each event is one line of a bounded length, whatever a guest put into it; and what other libraries say
-//! is bounded in number, because guests can make them say it again and again.
+//! The log, on stderr. Each event is one line of a bounded length, whatever text a guest puts into it. The number of
+//! lines
+//! from other libraries is bounded, because guests can cause them again and again.
 
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -19,18 +20,18 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::{Told, output};
 use crate::exit::Exit;
 
-/// Bytes of one text in the log. A failure's message may be much longer; `job` shows it.
+/// The most bytes of one text in the log. A failure's message may be much longer; the command `job` shows all of it.
 const LONGEST: usize = 8 << 10;
 
 /// Starts the log at a level, or with a filter such as `brrr_host=debug`.
 ///
 /// # Errors
-/// When the level is none.
+/// When the text is no level and no filter.
 pub fn start(level: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(level)
         .map_err(|error| Told::new(Exit::Usage, format!("--log-level {level}: {error}; try `info` or `debug`")))?;
-    // At `trace` they tell what guests hand over, secrets in URLs among it.
+    // At level `trace`, these libraries log what guests pass to them, such as secrets in URLs.
     let telltales = if filter.max_level_hint() == Some(LevelFilter::TRACE) {
         &["wasmtime_wasi", "wasmtime_wasi_http"][..]
     } else {
@@ -44,7 +45,7 @@ pub fn start(level: &str) -> anyhow::Result<()> {
         .with_ansi(output::colour_on_stderr())
         .with_target(false)
         .fmt_fields(debug_fn(field).delimited(" "))
-        // It would report a stderr that is gone on stderr, and panic.
+        // If stderr is closed, the library would report that error on stderr, and panic.
         .log_internal_errors(false)
         .finish()
         .with(OtherLibraries::default())
@@ -56,14 +57,14 @@ pub fn start(level: &str) -> anyhow::Result<()> {
 fn field(writer: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
     match field.name() {
         "message" => {}
-        // Of the crate `log`: where in the sources it was said.
+        // These fields of the crate `log` say where in the sources the event comes from.
         name if name.starts_with("log.") => return Ok(()),
         name => write!(writer, "{name}=")?,
     }
     write!(Escaping::one_line(writer, LONGEST), "{value:?}")
 }
 
-/// Bounds what is said by libraries that are not ours, each on its own. Who asks for `debug` or `trace` gets all of that.
+/// Bounds the lines of each foreign library. At the levels `debug` and `trace` all lines are shown.
 #[derive(Default)]
 struct OtherLibraries {
     said: Mutex<HashMap<String, Said>>,
@@ -74,15 +75,15 @@ struct Said {
     lines: u32,
 }
 
-/// So many lines of a library are shown …
+/// The most lines of one library within `WINDOW`.
 const LINES: u32 = 20;
-/// … in so much time.
+/// The time to which `LINES` applies.
 const WINDOW: Duration = Duration::from_secs(10);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     Show,
-    /// It is the first one that is left out.
+    /// This line is the first line that is left out.
     SayThatMoreIsLeftOut,
     LeaveOut,
 }

@@ -1,4 +1,4 @@
-//! What the user types: one file a command. Data goes to stdout, talk to stderr.
+//! The command line: one file for each command. Data goes to stdout, messages for the user go to stderr.
 
 mod approval;
 mod build;
@@ -7,7 +7,7 @@ mod cancel;
 mod completions;
 mod config;
 mod console;
-mod dead;
+mod dlq;
 mod doctor;
 mod encode;
 mod events;
@@ -61,46 +61,46 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
 
-    /// How much to tell on stderr: error, warn, info, debug, trace, or a filter such as `brrr_host=debug`.
+    /// How much to log on stderr: error, warn, info, debug, trace, or a filter such as `brrr_host=debug`.
     #[arg(long, global = true, env = "BRRR_LOG", default_value = "info", value_name = "LEVEL")]
     log_level: String,
 
-    /// The form of what is printed on stdout.
+    /// The format of the data on stdout.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
 
-    /// The project's settings; `brrr.toml` of this folder unless given, if there is one.
-    // Read by `settings`, before the rest.
+    /// The file with the project's settings. Not given: `brrr.toml` in this folder, if it exists.
+    // `settings` reads this flag before the others.
     #[arg(long, global = true, env = settings::CONFIG_ENV, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    New(new::Args),
-    Build(build::Args),
-    Run(run::Args),
-    Call(call::Args),
-    Schedule(schedule::Args),
-    Read(read::Args),
-    Jobs(jobs::Args),
-    Job(job::Args),
-    Cancel(cancel::Args),
-    Retry(retry::Args),
-    Dead(dead::Args),
-    Events(events::Args),
-    Forget(forget::Args),
-    Doctor(doctor::Args),
-    Gc(gc::Args),
-    Serve(serve::Args),
-    Setup(setup::Args),
-    Config(config::Args),
-    Inspect(inspect::Args),
-    Test(Box<test::Args>),
-    Completions(completions::Args),
+    New(new::NewCommand),
+    Build(build::BuildCommand),
+    Run(run::RunCommand),
+    Call(call::CallCommand),
+    Schedule(schedule::ScheduleCommand),
+    Read(read::ReadCommand),
+    Jobs(jobs::JobsCommand),
+    Job(job::JobCommand),
+    Cancel(cancel::CancelCommand),
+    Retry(retry::RetryCommand),
+    Dlq(dlq::DlqCommand),
+    Events(events::EventsCommand),
+    Forget(forget::ForgetCommand),
+    Doctor(doctor::DoctorCommand),
+    Gc(gc::GcCommand),
+    Serve(serve::ServeCommand),
+    Setup(setup::SetupCommand),
+    Config(config::ConfigCommand),
+    Inspect(inspect::InspectCommand),
+    Test(Box<test::TestCommand>),
+    Completions(completions::CompletionsCommand),
 }
 
-/// The whole program. Never panics for anything that a user can do.
+/// Runs the whole program. No input of a user may make it panic.
 #[must_use]
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -127,7 +127,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         open_more_files();
     }
     let many = || tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    // Who only asks needs no more than the thread that it is on.
+    // Commands that only read need no more than the current thread.
     let one = || tokio::runtime::Builder::new_current_thread().enable_all().build();
     match cli.command {
         Command::Run(args) if run::is_parent(&args) => {
@@ -145,7 +145,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Job(args) => one()?.block_on(job::run(args, format)),
         Command::Cancel(args) => one()?.block_on(cancel::run(args, format)),
         Command::Retry(args) => one()?.block_on(retry::run(args, format)),
-        Command::Dead(args) => one()?.block_on(dead::run(args, format)),
+        Command::Dlq(args) => one()?.block_on(dlq::run(args, format)),
         Command::Events(args) => one()?.block_on(events::run(args)),
         Command::Forget(args) => one()?.block_on(forget::run(args, format)),
         Command::Doctor(args) => one()?.block_on(doctor::run(args, format)),
@@ -158,24 +158,25 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
     }
 }
 
-/// Runs a command that works with guests: one in the middle of something, one that is compiled, or a file being read must not
-/// hold up the end.
+/// Runs a command that works with guests, and does not wait at the end for work in other threads: a running guest, a
+/// compilation, or the reading of a file.
 fn at_once(runtime: Runtime, command: impl Future<Output = anyhow::Result<Exit>>) -> anyhow::Result<Exit> {
     let ended = runtime.block_on(command);
     runtime.shutdown_background();
     ended
 }
 
-/// Lets this process have as many files and connections open as the system allows it, as Go's and Java's programs do. The
-/// usual 1,024 are for programs that can't have more; a worker's guests alone may want more connections.
+/// Raises this process's limit of open files and connections to the maximum that the system allows. The runtimes of Go
+/// and
+/// Java do the same. The usual limit of 1,024 protects old programs; a worker's guests alone may need more connections.
 fn open_more_files() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Refused where the system counts in another way (macOS); then it stays as it is.
+    // The call fails on a system with other limits (macOS). The limit then stays as it is.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
-/// An error that knows its exit code.
+/// An error with its exit code.
 #[derive(Debug)]
 struct Told {
     exit: Exit,
@@ -196,7 +197,7 @@ impl fmt::Display for Told {
 
 impl std::error::Error for Told {}
 
-/// The exit code of whatever went wrong: the first cause that has one.
+/// The exit code of an error: that of the first cause that has one.
 fn exit_of(error: &anyhow::Error) -> Exit {
     error
         .chain()
@@ -225,7 +226,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
         .unwrap_or(Exit::Fault)
 }
 
-/// What happened, in one line. Our own errors say their cause themselves.
+/// The error as one line. The project's own errors include their causes in their texts.
 fn one_line(error: &anyhow::Error) -> String {
     let says_it_all = error.is::<Told>()
         || error.is::<Error>()
@@ -248,7 +249,7 @@ mod tests {
         Cli::command().debug_assert();
     }
 
-    /// By itself clap takes `true` and `false` alone, not `1`.
+    /// Without a value parser, clap accepts only `true` and `false`, not `1`.
     #[test]
     fn flags_in_the_environment_take_the_usual_words() {
         fn check(command: &clap::Command) -> usize {

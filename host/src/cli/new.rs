@@ -1,4 +1,4 @@
-//! `new`: a small project that builds and runs as it is.
+//! `new`: creates a small project that can be built and run at once.
 
 use std::fs;
 use std::io;
@@ -12,15 +12,15 @@ use crate::build::Language;
 use crate::exit::Exit;
 use crate::sdk;
 
-/// Start a project: handlers, cases to test them with, a README.
+/// Start a project: handlers, test cases for them, and a README.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host new --lang python hello
   brrr-host run --topic demo hello
 
 The SDK is written into the project's .brrr folder, where editors find it.")]
-pub struct Args {
-    /// The folder to make; its name is the project's.
+pub struct NewCommand {
+    /// The folder to create. Its name becomes the name of the project.
     #[arg(value_name = "NAME")]
     path: PathBuf,
 
@@ -29,7 +29,7 @@ pub struct Args {
     lang: Language,
 }
 
-/// Projects as they are, named `TEMPLATE`.
+/// Projects that can be built as they are. Their names are `TEMPLATE`.
 #[derive(RustEmbed)]
 #[folder = "templates"]
 #[exclude = "*/.brrr/*"]
@@ -38,11 +38,11 @@ pub struct Args {
 #[exclude = "*.wasm"]
 struct Templates;
 
-/// What the projects of `templates` are called.
+/// The name of the projects in `templates`.
 const TEMPLATE: &str = "my-handlers";
 
-pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let Args { path, lang } = args;
+pub fn run(args: NewCommand) -> anyhow::Result<Exit> {
+    let NewCommand { path, lang } = args;
     let refuse = |text: String| Err(Told::new(Exit::Usage, text).into());
     let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_name(name)) else {
         return refuse(format!(
@@ -66,13 +66,13 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// A name that every registry takes.
+/// A name that every package registry accepts.
 fn is_name(name: &str) -> bool {
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
         && name.len() <= 50
         && !name.ends_with('-')
-        // The SDK's own, which a project depends on.
+        // The SDK has this name, and the project depends on the SDK.
         && name != "brrr"
 }
 
@@ -89,7 +89,7 @@ fn write(folder: &Path, name: &str, language: Language) -> io::Result<()> {
     if language == Language::Rust
         && let Some(lock) = sdk::cargo_lock()
     {
-        // Cargo drops what the project does not use and keeps the versions of the rest.
+        // Cargo removes the crates that the project does not use, and keeps the versions of the others.
         fs::write(folder.join("Cargo.lock"), lock)?;
     }
     sdk::write(folder, language)

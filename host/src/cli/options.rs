@@ -1,11 +1,11 @@
-//! Arguments that several commands share, and how they are read.
+//! Arguments that several commands share, and their parsers.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_backends::BackendConfig;
-use brrr_protocol::model::{CallHash, Root, Topic, check_namespace, check_topic};
+use brrr_protocol::model::{CallHash, JobId, Topic, check_namespace, check_topic};
 use brrr_protocol::ports::Backend;
 use brrr_worker::gateway::Token;
 
@@ -18,33 +18,36 @@ pub use crate::units::{duration, moment, size};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Where calls are queued and stored")]
 pub struct BackendArgs {
-    /// All of it: `sqlite:PATH`, `redis://HOST`, or `memory:` (of this process alone). A password belongs into the
-    /// environment: `redis:` alone is what REDIS_URL says. `sqlite:.brrr/state.db` unless given.
+    /// The backend for everything: `sqlite:PATH`, `redis://HOST`, or `memory:` (only this process can use it). Put a
+    /// password
+    /// into the environment: `redis:` alone takes the URL from REDIS_URL. Not given: `sqlite:.brrr/state.db`.
     #[arg(long, env = "BRRR_BACKEND", hide_env_values = true, value_name = "URL")]
     backend: Option<String>,
 
-    /// The messages, if they are elsewhere: as above, or `sqs://PREFIX`.
+    /// The backend of the messages, if it is another one: as above, or `sqs://PREFIX`.
     #[arg(long, env = "BRRR_QUEUE", hide_env_values = true, value_name = "URL")]
     queue: Option<String>,
 
-    /// The records, if they are elsewhere: as above, or `dynamodb://TABLE` (`dynamodb:` alone is what
-    /// DYNAMODB_TABLE_NAME says, or `brrr`).
+    /// The backend of the records, if it is another one: as above, or `dynamodb://TABLE` (`dynamodb:` alone takes the
+    /// table
+    /// from DYNAMODB_TABLE_NAME, or uses `brrr`).
     #[arg(long, env = "BRRR_STORE", hide_env_values = true, value_name = "URL")]
     store: Option<String>,
 
-    /// The counters, if they are not with the messages (or, where those can't count, with the records).
-    #[arg(long, env = "BRRR_CACHE", hide_env_values = true, value_name = "URL")]
-    cache: Option<String>,
+    /// The backend of the counters. Not given: the backend of the messages, or the backend of the records if the former
+    /// has no counters.
+    #[arg(long, env = "BRRR_COUNTERS", hide_env_values = true, value_name = "URL")]
+    counters: Option<String>,
 
-    /// Keeps fleets apart that share a server. Workers of brrr's own SDKs know none.
+    /// Separates fleets that share a server. Workers of other brrr SDKs use no namespace.
     #[arg(long, env = "BRRR_NAMESPACE", default_value = "", value_name = "NAME", value_parser = namespace)]
     namespace: String,
 }
 
 impl BackendArgs {
-    /// What was named, with leases of another length if given.
+    /// The configuration that the arguments describe. `lease` replaces the backend's own lease if given.
     pub fn config(&self, lease: Option<Duration>) -> BackendConfig {
-        for url in [&self.backend, &self.queue, &self.store, &self.cache].into_iter().flatten() {
+        for url in [&self.backend, &self.queue, &self.store, &self.counters].into_iter().flatten() {
             if url.contains('@') && std::env::args().any(|arg| arg.contains(url.as_str())) {
                 tracing::warn!(
                     "every user of this machine can read the password on the command line; give it by REDIS_URL (with \
@@ -56,7 +59,7 @@ impl BackendArgs {
             backend: self.backend.clone(),
             queue: self.queue.clone(),
             store: self.store.clone(),
-            cache: self.cache.clone(),
+            counters: self.counters.clone(),
             namespace: self.namespace.clone(),
             lease,
             must_exist: false,
@@ -66,12 +69,14 @@ impl BackendArgs {
     /// Opens a backend that this process shares with workers elsewhere.
     ///
     /// # Errors
-    /// When the backend can't be opened, or is of this process alone: nobody would ever answer.
+    /// When the backend can't be opened, or only this process could use it: no worker would ever answer.
     pub async fn open_shared(&self) -> anyhow::Result<Arc<dyn Backend>> {
         self.open_for_others(false).await
     }
 
-    /// As `open_shared`, for what has nothing to do where nothing is: makes neither a file nor a folder.
+    /// As `open_shared`, for a command that has nothing to do when the backend does not exist yet. Creates no file and
+    /// no
+    /// folder.
     ///
     /// # Errors
     /// As `open_shared`; `NotSetUp` when the file is missing.
@@ -89,16 +94,16 @@ impl BackendArgs {
         Ok(config.open().await?)
     }
 
-    /// Opens the backend, with leases of another length if given.
+    /// Opens the backend. `lease` replaces the backend's own lease if given.
     ///
     /// # Errors
-    /// When it can't be opened, or is in this folder's `.brrr` and that is not this user's.
+    /// When it can't be opened, or when it is in this folder's `.brrr` and `.brrr` does not belong to this user.
     pub async fn open(&self, lease: Option<Duration>) -> anyhow::Result<Arc<dyn Backend>> {
         self.check_folder()?;
         Ok(self.config(lease).open().await?)
     }
 
-    /// Refuses this folder's `.brrr`, where the backend is in it, if it is not this user's.
+    /// Refuses a backend in this folder's `.brrr` if `.brrr` does not belong to this user.
     fn check_folder(&self) -> anyhow::Result<()> {
         let named = [&self.backend, &self.queue, &self.store].into_iter().flatten();
         if named.clone().count() == 0 || named.clone().any(|url| url == "sqlite:") {
@@ -113,52 +118,53 @@ fn namespace(text: &str) -> Result<String, String> {
     check_namespace(text).map(|()| text.to_owned())
 }
 
-/// The queue of the tasks.
+/// The topic of the tasks.
 #[derive(Debug, clap::Args)]
 pub struct TopicArgs {
-    /// The queue that the tasks are on.
+    /// The topic: the queue of the tasks.
     #[arg(long, env = "BRRR_TOPIC", value_name = "TOPIC", value_parser = topic)]
     pub topic: Topic,
 }
 
-/// A topic by its name.
+/// Parses the name of a topic.
 pub fn topic(text: &str) -> Result<Topic, String> {
     check_topic(text).map(|()| text.into())
 }
 
-/// Who may use the gateway.
+/// The token of the gateway.
 #[derive(Debug, clap::Args)]
 pub struct TokenArgs {
-    /// Answer only requests with the header `authorization: Bearer TOKEN`, of the token in this file. (Or in the variable
-    /// BRRR_HTTP_TOKEN; a command line can be read by others.)
+    /// Answer only requests with the header `authorization: Bearer TOKEN`. This file contains the token. (The variable
+    /// BRRR_HTTP_TOKEN can contain it instead. Other users can read a command line, so there is no flag for the token
+    /// itself.)
     #[arg(long, env = "BRRR_HTTP_TOKEN_FILE", value_name = "FILE")]
     http_token_file: Option<PathBuf>,
 }
 
 impl TokenArgs {
     /// # Errors
-    /// When there is one that can't be used.
+    /// When there is a token that can't be used.
     pub fn find(&self) -> anyhow::Result<Option<Token>> {
         Token::find(self.http_token_file.as_deref()).map_err(|error| Told::new(Exit::Usage, error.to_string()).into())
     }
 }
 
-/// A call by its hash.
+/// Parses the hash of a call.
 pub fn call_hash(text: &str) -> Result<CallHash, String> {
     if text.is_empty() { Err("a call hash is not empty".to_owned()) } else { Ok(text.into()) }
 }
 
-/// A job by its id.
-pub fn root(text: &str) -> Result<Root, String> {
+/// Parses the id of a job.
+pub fn job_id(text: &str) -> Result<JobId, String> {
     if text.is_empty() { Err("a job's id is not empty".to_owned()) } else { Ok(text.into()) }
 }
 
 /// A new job's id, from 128 random bits.
 ///
 /// # Errors
-/// When the system has no randomness to give.
-pub fn new_root() -> anyhow::Result<Root> {
+/// When the system provides no random bits.
+pub fn new_job_id() -> anyhow::Result<JobId> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(|e| Told::new(Exit::Fault, format!("no random bits for a job's id: {e}")))?;
-    Ok(Root::from_random(u128::from_be_bytes(bits)))
+    Ok(JobId::from_random(u128::from_be_bytes(bits)))
 }

@@ -1,6 +1,6 @@
-//! How the end of a call is shown, by `call` and `read` alike.
+//! Shows the end of a call. `call` and `read` share this module.
 
-use brrr_protocol::model::{CallHash, Failure, FailureKind, Root};
+use brrr_protocol::model::{CallHash, Failure, FailureKind, JobId};
 use brrr_worker::view::FailureView;
 use bytes::Bytes;
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::exit::Exit;
 
 /// The document that `--output json` prints of a call.
 #[derive(Debug, Serialize)]
-struct View<'a> {
+struct OutcomeDocument<'a> {
     /// `ok`, `failed` or `pending`.
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -25,18 +25,18 @@ struct View<'a> {
     failure: Option<FailureView<'a>>,
 }
 
-/// Shows what a call came to.
+/// Shows the outcome of a call.
 #[derive(Debug)]
 pub struct Show<'a> {
     pub format: Format,
     pub codec: Codec,
-    pub job: Option<&'a Root>,
+    pub job: Option<&'a JobId>,
     pub call: &'a CallHash,
 }
 
 impl Show<'_> {
     /// # Errors
-    /// When stdout can't be written, or the value is not what the codec reads.
+    /// When stdout can't be written, or the codec can't read the value.
     pub fn value(&self, value: &Bytes) -> anyhow::Result<Exit> {
         if self.codec == Codec::Raw {
             print_bytes(value)?;
@@ -49,8 +49,8 @@ impl Show<'_> {
             )
         })?;
         match self.format {
-            Format::Json => print_json(&View { result: Some(result), ..self.view("ok") })?,
-            // A text is shown as itself: quotes are for machines.
+            Format::Json => print_json(&OutcomeDocument { result: Some(result), ..self.view("ok") })?,
+            // In text output, a string is shown without quotes.
             Format::Text => match serde_json::from_str::<String>(result.get()) {
                 Ok(text) => print_text(&text)?,
                 Err(_) => print_text(result.get())?,
@@ -63,7 +63,7 @@ impl Show<'_> {
     /// When stdout can't be written.
     pub fn failure(&self, failure: &Failure) -> anyhow::Result<Exit> {
         if self.format == Format::Json {
-            print_json(&View { failure: Some(failure.into()), ..self.view("failed") })?;
+            print_json(&OutcomeDocument { failure: Some(failure.into()), ..self.view("failed") })?;
         }
         let attempts =
             if failure.attempts > 1 { format!(" after {} attempts", failure.attempts) } else { String::new() };
@@ -75,14 +75,14 @@ impl Show<'_> {
         for (depth, link) in failure.chain.iter().enumerate() {
             say(format_args!("  {:indent$}{}", "", line(link), indent = depth * 2));
         }
-        // A chain has one line a call; the whole of the first cause is in the message.
+        // Each call of the chain adds one line. The message has the whole text of the first cause.
         for more in failure.message.lines().skip(1) {
             say(format_args!("    {}", line(more)));
         }
         Ok(Exit::of_failure(&failure.kind))
     }
 
-    /// No outcome; `why` for people.
+    /// Shows that there is no outcome. `why` is the reason, for the user.
     ///
     /// # Errors
     /// When stdout can't be written.
@@ -94,7 +94,13 @@ impl Show<'_> {
         Ok(exit)
     }
 
-    fn view(&self, status: &'static str) -> View<'_> {
-        View { status, job: self.job.map(Root::as_str), call: self.call.as_str(), result: None, failure: None }
+    fn view(&self, status: &'static str) -> OutcomeDocument<'_> {
+        OutcomeDocument {
+            status,
+            job: self.job.map(JobId::as_str),
+            call: self.call.as_str(),
+            result: None,
+            failure: None,
+        }
     }
 }

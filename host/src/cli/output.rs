@@ -1,4 +1,4 @@
-//! Printing: data on stdout, talk on stderr, colour only on a terminal that wants it.
+//! Printing: data on stdout, messages for the user on stderr, colour only on a terminal where the user wants it.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -9,10 +9,10 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tabwriter::TabWriter;
 
-/// The form of data on stdout.
+/// The format of data on stdout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people and for pipes.
+    /// Text for people and for pipes.
     #[default]
     Text,
     /// One JSON document.
@@ -22,14 +22,14 @@ pub enum Format {
 /// Writes data and a line break to stdout.
 ///
 /// # Errors
-/// When it can't be written; a reader that went away is among the exit codes.
+/// When stdout can't be written. A closed pipe has an exit code of its own.
 pub fn print(data: impl fmt::Display) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{data}")?;
     out.flush()
 }
 
-/// Writes a text of a guest and a line break to stdout: as it is, but for what would do something to a terminal there.
+/// Writes a guest's text and a line break to stdout. On a terminal, control characters in the text are escaped.
 ///
 /// # Errors
 /// As `print`.
@@ -47,7 +47,7 @@ pub fn print_bytes(data: &[u8]) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes one JSON document and a line break to stdout. Characters that would do something to a terminal are escaped in it.
+/// Writes one JSON document and a line break to stdout. Control characters that could affect a terminal are escaped.
 ///
 /// # Errors
 /// As `print`.
@@ -55,12 +55,12 @@ pub fn print_json(data: &impl Serialize) -> anyhow::Result<()> {
     Ok(print(text::json(&serde_json::to_string(data)?))?)
 }
 
-/// Says something to a person. Nobody listening is no error.
+/// Writes a message for the user to stderr. A closed stderr is no error.
 pub fn say(text: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// `text` so that it stands out, where stderr can show that.
+/// The text in bold, if stderr can show that.
 pub fn emphasis(text: &str) -> String {
     if colour_on_stderr() { format!("\x1b[1;31m{text}\x1b[0m") } else { text.to_owned() }
 }
@@ -73,18 +73,18 @@ pub fn colour_on_stdout() -> bool {
     io::stdout().is_terminal() && colour_wanted()
 }
 
-/// See <https://no-color.org>: set and not empty means no.
+/// See <https://no-color.org>: NO_COLOR switches colour off if it is set and not empty.
 fn colour_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Text of a guest or a message as one line that does nothing to a terminal.
+/// The text of a guest or a message as one line, with control characters escaped.
 pub fn line(text: &str) -> String {
     text::line(text.lines().next().unwrap_or_default()).replace('\t', " ")
 }
 
-/// The word for a state, in its colour where stdout can show that.
+/// The word for a state, in colour if stdout can show colour.
 pub fn state(state: State) -> String {
     let word = state.as_str();
     let colour = match state {
@@ -97,10 +97,10 @@ pub fn state(state: State) -> String {
     if colour_on_stdout() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
 }
 
-/// Rows as lines, their cells in columns.
+/// Formats rows as lines, with their cells in columns.
 ///
 /// # Errors
-/// None that happens: it is written to memory.
+/// Never in practice, because the table is written to memory.
 pub fn table(rows: &[Vec<String>]) -> anyhow::Result<String> {
     let mut table = TabWriter::new(Vec::new()).padding(2).ansi(true);
     for row in rows {
@@ -111,7 +111,7 @@ pub fn table(rows: &[Vec<String>]) -> anyhow::Result<String> {
     Ok(text.lines().map(|line| format!("{}\n", line.trim_end())).collect())
 }
 
-/// Writes rows to stdout, their cells in columns; the first row is the heading.
+/// Writes rows to stdout, with their cells in columns. The first row is the heading.
 ///
 /// # Errors
 /// As `print`.

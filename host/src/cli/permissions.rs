@@ -1,39 +1,43 @@
-//! What the components of a command may touch.
+//! Flags for what the components of a command may access.
 
 use std::path::PathBuf;
 
 use brrr_worker::permissions::{DirRule, EnvRule, HttpRule, PermissionError, Permissions, looks_secret, read_env_file};
 
-/// Nothing, but for what is given here.
+/// The components may access nothing except what these flags allow.
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "What the components may touch")]
 pub struct PermissionArgs {
-    /// Let them send HTTP requests to this host (`*.example.com`: to all below it): to its ports 80 (http) and 443 (https),
-    /// or to the port given (`*`: all). `+private` behind it: also where the name leads to this machine or to a private
-    /// network.
+    /// Allow HTTP requests to this host (`*.example.com`: to all hosts below it): to its ports 80 (http) and 443
+    /// (https), or
+    /// to the given port (`*`: to all ports). Append `+private` to allow a host whose name leads to this machine or to
+    /// a
+    /// private network.
     #[arg(long, value_name = "HOST[:PORT]")]
     allow_http: Vec<HttpRule>,
 
-    /// Let them see this variable of the environment, with the value that it has here, or another one. Everybody on this
-    /// machine can read what is given as VALUE.
+    /// Pass this environment variable to the components, with its value here or with the given VALUE. Everybody on this
+    /// machine
+    /// can read a VALUE on the command line.
     #[arg(long, value_name = "KEY[=VALUE]")]
     env: Vec<EnvRule>,
 
-    /// Let them see the variables in this file: lines of KEY=VALUE, or of KEY; `#` begins a comment.
+    /// Pass the variables in this file to the components: lines of KEY=VALUE, or of KEY. `#` begins a comment.
     #[arg(long, value_name = "FILE")]
     env_file: Vec<PathBuf>,
 
-    /// Let them read and write this directory (`:ro`: only read), under the name that follows.
+    /// Allow reading and writing this directory, under the name GUEST_PATH (`:ro`: only reading).
     #[arg(long, value_name = "HOST_PATH::GUEST_PATH[:ro]")]
     dir: Vec<DirRule>,
 
-    /// Don't ask about what brrr.toml grants the components beyond its folder. (A file named by --config is not asked about.)
+    /// Don't ask before brrr.toml gives the components permissions beyond its folder. (There is no question about a
+    /// file that --config names.)
     #[arg(long, env = "BRRR_YES", value_parser = clap::builder::BoolishValueParser::new())]
     pub yes: bool,
 }
 
 impl PermissionArgs {
-    /// What was given. Files come first, so that a variable of its own flag is over them.
+    /// The permissions that the flags give. Files come first, so that `--env` overrides them.
     ///
     /// # Errors
     /// When a file of variables can't be read.

@@ -1,4 +1,4 @@
-//! Progress on stderr, only if that is a terminal: nothing of it ends up in a log file.
+//! Progress on stderr, only if stderr is a terminal, so that no progress is written to log files.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output::say;
 
-/// What is being done to the component `name`.
+/// The text for a stage of loading the component `name`.
 pub fn stage(stage: LoadStage, name: &impl fmt::Display) -> String {
     match stage {
         LoadStage::Reading => format!("reading {name}"),
@@ -19,17 +19,17 @@ pub fn stage(stage: LoadStage, name: &impl fmt::Display) -> String {
     }
 }
 
-/// A line that moves while something takes long. Gone when dropped.
+/// A line that is animated while an operation takes long. It disappears when dropped.
 pub struct Spinner {
     bar: ProgressBar,
 }
 
 impl Spinner {
-    /// Shows `text` once `quiet` has passed without an end: what is quick needs no progress.
+    /// Shows `text` after `quiet`, unless it was dropped before: a quick operation needs no progress.
     pub fn after(quiet: Duration, text: String) -> Self {
-        // Hidden off a terminal by indicatif itself.
+        // indicatif itself hides the line if stderr is no terminal.
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        // The template is a constant, and a spinner without a style still spins.
+        // The template is a constant, so this does not fail. If it did, the spinner would work without a style.
         if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
             bar.set_style(style);
         }
@@ -49,7 +49,9 @@ impl Spinner {
         self.bar.set_message(text);
     }
 
-    /// Tells of steps that one wants to have seen: a line each, on any stderr, and then the text that moves.
+    /// A callback that reports steps. Each step is printed as a line on stderr, whether or not stderr is a terminal,
+    /// and then
+    /// becomes the animated text.
     pub fn steps(&self) -> impl Fn(&str) + Send + Sync + 'static {
         let bar = self.bar.clone();
         move |step| {

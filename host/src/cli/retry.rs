@@ -1,14 +1,14 @@
-//! `retry`: tries a job that is over again, as a new job.
+//! `retry`: retries an ended job, as a new job.
 
 use std::time::Duration;
 
 use brrr_protocol::client::{Client, Retried};
-use brrr_protocol::model::Root;
+use brrr_protocol::model::JobId;
 
 use super::Told;
 use super::cancel::no_such_job;
 use super::encode::Codec;
-use super::options::{BackendArgs, duration, new_root, root};
+use super::options::{BackendArgs, duration, job_id, new_job_id};
 use super::outcome::Show;
 use super::output::{Format, say};
 use super::schedule;
@@ -16,7 +16,7 @@ use super::submit::{Job, persist};
 use super::wait::Waiting;
 use crate::exit::Exit;
 
-/// Try a job that is over again, as a new job: what succeeded is not run again. Prints the new job's id.
+/// Retry a job that is over, as a new job. Calls that succeeded are not run again. Prints the new job's id.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   brrr-host retry JOB
@@ -24,17 +24,17 @@ use crate::exit::Exit;
   brrr-host retry JOB --wait 30s --output json
 
 The new job has the conditions of the old one, and as much time. Exits with 42 while the old one is alive.")]
-pub struct Args {
-    /// The job, by its id.
-    #[arg(value_name = "JOB", value_parser = root)]
-    job: Root,
+pub struct RetryCommand {
+    /// The id of the job.
+    #[arg(value_name = "JOB", value_parser = job_id)]
+    job: JobId,
 
-    /// Wait for the new job, at most this time, and print its result as `call` does.
+    /// Wait for the new job, at most this time if given, and print its result as `call` does.
     #[arg(long, value_name = "TIME", num_args = 0..=1, value_parser = duration)]
     #[allow(clippy::option_option, reason = "clap's form of a flag that may have a value")]
     wait: Option<Option<Duration>>,
 
-    /// How the result is written.
+    /// How the result is encoded.
     #[arg(long, value_enum, default_value_t, requires = "wait")]
     codec: Codec,
 
@@ -42,8 +42,8 @@ pub struct Args {
     backend: BackendArgs,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
-    let (old, new) = (&args.job, new_root()?);
+pub async fn run(args: RetryCommand, format: Format) -> anyhow::Result<Exit> {
+    let (old, new) = (&args.job, new_job_id()?);
     let backend = args.backend.open_existing().await?;
     let client = Client::new(backend.clone());
     let (call, scheduled) = match persist(&new, || Box::pin(client.retry(old, new.clone(), client.now()))).await? {
@@ -55,11 +55,11 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
         Retried::Unknown => return Err(no_such_job(old)),
     };
     let Some(at_most) = args.wait else {
-        schedule::show(&Job { root: new, hash: call.hash, scheduled }, format)?;
+        schedule::show(&Job { job_id: new, hash: call.hash, scheduled }, format)?;
         return Ok(Exit::Done);
     };
     say(format_args!("job {new} tries job {old} again"));
     let waiting =
-        Waiting { backend: &*backend, client: &client, root: &new, topic: &call.topic, task: &call.task, at_most };
+        Waiting { backend: &*backend, client: &client, job_id: &new, topic: &call.topic, task: &call.task, at_most };
     waiting.show(&Show { format, codec: args.codec, job: Some(&new), call: &call.hash }).await
 }

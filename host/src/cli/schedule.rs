@@ -8,27 +8,27 @@ use super::output::{Format, print, print_json, say};
 use super::submit::{Job, SubmitArgs};
 use crate::exit::Exit;
 
-/// Queue a call and return at once: prints the job's id and the call's hash.
+/// Queue a call and return at once. Prints the job's id and the call's hash.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   brrr-host schedule --topic demo fib '{\"n\": 30}' --timeout 1h
   brrr-host read --job JOB
 
 What is of the job can also be in the environment (BRRR_JOB_TIMEOUT, BRRR_JOB_MAX_RETRIES, …) and under [job] in brrr.toml.")]
-pub struct Args {
+pub struct ScheduleCommand {
     #[command(flatten)]
     submit: SubmitArgs,
 }
 
 #[derive(Serialize)]
-struct View<'a> {
-    /// `queued`, or `done` if the value was there.
+struct ScheduledDocument<'a> {
+    /// `queued`, or `done` if the value was in the store already.
     status: &'static str,
     job: &'a str,
     call: &'a str,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+pub async fn run(args: ScheduleCommand, format: Format) -> anyhow::Result<Exit> {
     let request = args.submit.request()?;
     let client = Client::new(args.submit.backend.open_shared().await?);
     let job = args.submit.submit(&client, request).await?;
@@ -39,19 +39,19 @@ pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Shows a job that was handed over.
+/// Shows a job that the backend has accepted.
 ///
 /// # Errors
 /// When stdout can't be written.
 pub fn show(job: &Job, format: Format) -> anyhow::Result<()> {
     let done = job.scheduled == Scheduled::AlreadyDone;
     match format {
-        Format::Json => print_json(&View {
+        Format::Json => print_json(&ScheduledDocument {
             status: if done { "done" } else { "queued" },
-            job: job.root.as_str(),
+            job: job.job_id.as_str(),
             call: job.hash.as_str(),
         })?,
-        Format::Text => print(format_args!("job  {}\ncall {}", job.root, job.hash))?,
+        Format::Text => print(format_args!("job  {}\ncall {}", job.job_id, job.hash))?,
     }
     if done {
         say(format_args!("nothing was queued: the value is there already"));

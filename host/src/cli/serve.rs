@@ -1,4 +1,4 @@
-//! `serve`: the HTTP gateway alone.
+//! `serve`: runs the HTTP gateway without a worker.
 
 use brrr_protocol::client::Client;
 use brrr_worker::gateway::{Address, Gateway};
@@ -16,11 +16,11 @@ use crate::exit::Exit;
   curl 'http://localhost:8080/hello?greetee=John'            # 200 with the result, 404 before
 
 A task that no worker of the topic has announced is 404. Where none has announced anything, every task is accepted.")]
-pub struct Args {
+pub struct ServeCommand {
     #[command(flatten)]
     topic: TopicArgs,
 
-    /// Where to listen: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
+    /// The address to listen on: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     #[arg(long, env = "BRRR_HTTP", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     http: Address,
 
@@ -31,7 +31,7 @@ pub struct Args {
     backend: BackendArgs,
 }
 
-pub async fn run(args: Args) -> anyhow::Result<Exit> {
+pub async fn run(args: ServeCommand) -> anyhow::Result<Exit> {
     let shutdown = on_signals(
         |name| say(format_args!("{name}: finishing the requests that are open; once more stops at once")),
         |name| say(format_args!("{name}: stopped")),

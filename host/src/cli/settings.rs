@@ -1,5 +1,6 @@
-//! `brrr.toml` under the flags: what it says becomes the default of the flag of that name, so that for every flag of every
-//! command the order is flag, environment, file, default.
+//! The settings of `brrr.toml`. Each becomes the default of the flag with the same name. So the order is the same for
+//! every
+//! flag of every command: flag, environment, file, default.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -15,27 +16,27 @@ use crate::trust;
 /// The environment variable of `--config`.
 pub const CONFIG_ENV: &str = "BRRR_CONFIG";
 
-/// Commands that a file which can't be read is no concern of.
+/// Commands that work even if the file can't be read.
 const INDEPENDENT: [&str; 4] = ["completions", "help", "inspect", "new"];
 
-/// The parts that `--backend` stands for.
-const PARTS: [&str; 3] = ["queue", "store", "cache"];
+/// The flags that `--backend` replaces.
+const PARTS: [&str; 3] = ["queue", "store", "counters"];
 
-/// What the user typed, over what the environment says, over what the file says.
+/// The parsed command line. Flags come before the environment, and the environment comes before the file.
 pub struct Parsed {
     pub matches: ArgMatches,
     pub config: Config,
 }
 
-/// Reads the file and the command line. Of a bad command line clap says so itself, and ends the program.
+/// Reads the file and the command line. For a bad command line, clap prints the error and ends the program.
 ///
 /// # Errors
-/// When the file can't be read or understood, and the command has a use for it.
+/// When the command needs the file, and the file can't be read or understood.
 pub fn parse(command: &Command, args: &[OsString]) -> Result<Parsed, ConfigError> {
     match load(named_file(args).as_deref()) {
         Ok(config) => Ok(Parsed { matches: under(command, &config.settings, args), config }),
         Err(error) => {
-            // `--help` and `--version` are answered here.
+            // `--help` and `--version` end the program here.
             let bare = command.clone().try_get_matches_from(args);
             let independent =
                 |matches: &ArgMatches| matches.subcommand_name().is_some_and(|c| INDEPENDENT.contains(&c));
@@ -48,7 +49,7 @@ pub fn parse(command: &Command, args: &[OsString]) -> Result<Parsed, ConfigError
     }
 }
 
-/// Reads the file named, or else the one that may be in this folder, if it belongs to this user.
+/// Reads the named file, or else the file of this folder, if it exists and belongs to this user.
 fn load(named: Option<&Path>) -> Result<Config, ConfigError> {
     let path = named.unwrap_or(Path::new(config::DEFAULT));
     let unreadable = |source| ConfigError::Unreadable { path: path.to_owned(), source };
@@ -72,7 +73,7 @@ fn load(named: Option<&Path>) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-/// The file that `--config` names: it has to be known before the rest can be read.
+/// The file that `--config` names. It must be known before the rest of the command line can be parsed.
 fn named_file(args: &[OsString]) -> Option<PathBuf> {
     let mut args = args.iter().skip(1).take_while(|arg| *arg != "--");
     while let Some(arg) = args.next() {
@@ -88,7 +89,9 @@ fn named_file(args: &[OsString]) -> Option<PathBuf> {
 
 fn under(command: &Command, settings: &[Setting], args: &[OsString]) -> ArgMatches {
     let matches = with_defaults(command.clone(), settings).get_matches_from(args);
-    // A backend that is named nearer is a whole one: the file's parts don't go into it.
+    // If a flag or the environment names a backend, that backend is complete: the file's `queue`, `store` and
+    // `counters` are
+    // not added to it.
     let named = matches.subcommand().is_some_and(|(_, of)| is_given(innermost(of), "backend"));
     if named && settings.iter().any(is_part) {
         let others: Vec<_> = settings.iter().filter(|setting| !is_part(setting)).cloned().collect();
@@ -97,7 +100,7 @@ fn under(command: &Command, settings: &[Setting], args: &[OsString]) -> ArgMatch
     matches
 }
 
-/// The matches of `list` in `dead list`.
+/// The matches of the innermost subcommand: of `list` in `dlq list`.
 fn innermost(matches: &ArgMatches) -> &ArgMatches {
     matches.subcommand().map_or(matches, |(_, of)| innermost(of))
 }
@@ -107,12 +110,12 @@ fn is_part(setting: &Setting) -> bool {
 }
 
 fn is_given(matches: &ArgMatches, id: &str) -> bool {
-    // Not every command has a backend; `value_source` must only be asked for what is there.
+    // Not every command has a backend, and `value_source` panics for an unknown id.
     matches.try_contains_id(id).is_ok()
         && matches!(matches.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable))
 }
 
-/// The commands, with the file's words as defaults of their flags.
+/// The commands, with the file's values as the defaults of their flags.
 pub fn with_defaults(command: Command, settings: &[Setting]) -> Command {
     command.mut_subcommands(|of| {
         let name = of.get_name().to_owned();
@@ -127,11 +130,11 @@ pub fn concerns(setting: &Setting, command: &str) -> bool {
 
 fn set(command: Command, setting: &Setting) -> Command {
     let flag = command.get_arguments().find(|arg| arg.get_long() == Some(&setting.key)).map(|arg| arg.get_id().clone());
-    // `dead list` has its flags, not `dead`.
+    // In `dlq list`, the flags belong to `list`, not to `dlq`.
     let command = command.mut_subcommands(|of| set(of, setting));
     match flag {
         Some(id) => command.mut_arg(id, |arg| {
-            // A URL may have a password in it: `--help` doesn't show it.
+            // A URL may contain a password, so `--help` must not show it.
             arg.required(false).default_value(setting.value.clone()).hide_default_value(setting.value.contains('@'))
         }),
         None => command,
@@ -194,14 +197,15 @@ mod tests {
         assert_eq!(queue("host run --backend redis: --queue memory:"), Some("memory:".to_owned()));
     }
 
-    /// The file says what flags say, in the same words: so a new flag is a new key, or is named here with a reason.
+    /// The file uses the names and the values of flags. So a new flag is also a new key, or is listed here with a
+    /// reason.
     #[test]
     fn keys_and_flags_are_the_same() {
-        // Said once for all commands, or of one start alone.
+        // Flags of all commands, or of one start only.
         const OF_ALL: [&str; 5] = ["config", "help", "log-level", "output", "yes"];
-        // Said of each component.
+        // Set for each component.
         const OF_COMPONENTS: [&str; 4] = ["allow-http", "dir", "env", "env-file"];
-        // Said of one call.
+        // Set for one call.
         const OF_A_CALL: [&str; 6] = ["codec", "deadline", "fresh", "wait", "id", "watch"];
         let schema = serde_json::to_value(Config::schema()).unwrap();
         let keys =
@@ -225,7 +229,7 @@ mod tests {
         }
     }
 
-    /// Every command, and every command within one, takes what the file says of a flag that it has.
+    /// Every command and subcommand takes the file's value for a flag that it has.
     #[test]
     fn each_command_reads_the_file() {
         fn check(command: &Command, path: &str, file: &[Setting], found: &mut Vec<String>) {
@@ -241,20 +245,20 @@ mod tests {
             }
             command.get_subcommands().for_each(|of| check(of, &path, file, found));
         }
-        let file = ["topic", "backend", "queue", "store", "cache", "namespace"]
+        let file = ["topic", "backend", "queue", "store", "counters", "namespace"]
             .map(|key| setting(Section::Top, key, "from-the-file"));
         let command = <super::super::Cli as clap::CommandFactory>::command();
         let mut found = Vec::new();
         check(&with_defaults(command.clone(), &file), "", &file, &mut found);
-        for of in ["run --topic", "jobs --backend", "dead list --topic", "dead show --store", "dead send --queue"] {
+        for of in ["run --topic", "jobs --backend", "dlq list --topic", "dlq show --store", "dlq send --queue"] {
             assert!(found.contains(&format!(" brrr-host {of}")), "{of} is not in {found:?}");
         }
-        // Also where they are required.
-        let matches = under(&command, &file, &args("brrr-host dead list"));
+        // A required flag takes the file's value too.
+        let matches = under(&command, &file, &args("brrr-host dlq list"));
         let list = innermost(&matches);
         assert_eq!(list.get_one::<String>("backend").map(String::as_str), Some("from-the-file"));
         let parts = [setting(Section::Top, "queue", "sqs:")];
-        let matches = under(&command, &parts, &args("brrr-host dead list --topic a --backend redis:"));
+        let matches = under(&command, &parts, &args("brrr-host dlq list --topic a --backend redis:"));
         assert_eq!(innermost(&matches).get_one::<String>("queue"), None);
     }
 

@@ -1,4 +1,4 @@
-//! `setup`: makes what a backend needs on its servers.
+//! `setup`: creates what a backend needs on its servers.
 
 use brrr_protocol::model::Topic;
 use serde_json::json;
@@ -7,14 +7,14 @@ use super::options::{BackendArgs, topic};
 use super::output::{Format, print, print_json, say};
 use crate::exit::Exit;
 
-/// Create what the backend needs on its servers: the table of DynamoDB, a queue of SQS for each topic.
+/// Create what the backend needs on its servers: the table of DynamoDB, and an SQS queue for each topic.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:
   brrr-host setup --queue sqs: --store dynamodb: --topic demo --topic other
 
 What is there already is left as it is, so this can be repeated. No other command creates a table or a queue.")]
-pub struct Args {
-    /// A queue that tasks will be on; may be repeated.
+pub struct SetupCommand {
+    /// A topic that needs a queue. May be repeated.
     #[arg(long = "topic", env = "BRRR_TOPIC", value_name = "TOPIC", value_parser = topic)]
     topics: Vec<Topic>,
 
@@ -22,7 +22,7 @@ pub struct Args {
     backend: BackendArgs,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+pub async fn run(args: SetupCommand, format: Format) -> anyhow::Result<Exit> {
     let backend = args.backend.open(None).await?;
     let mut made = backend.store().create().await?;
     made.extend(backend.queue().create(&args.topics).await?);

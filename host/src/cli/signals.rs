@@ -1,4 +1,4 @@
-//! What a user sees of Ctrl-C and SIGTERM.
+//! What the user sees after Ctrl-C and SIGTERM.
 
 use std::io;
 
@@ -6,8 +6,9 @@ use brrr_worker::topic_worker::{Shutdown, StopReason};
 
 use crate::exit::Exit;
 
-/// Listens to signals. Each closure gets the signal's name: `first` at the first one, which asks to stop, and `second` at the second
-/// one, just before the process ends.
+/// Listens to signals. Each closure gets the name of the signal. `first` is called at the first signal, which asks to
+/// stop.
+/// `second` is called at the second signal, just before the process ends.
 ///
 /// # Errors
 /// When the operating system refuses the thread or the handlers.

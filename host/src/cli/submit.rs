@@ -1,4 +1,4 @@
-//! What `call` and `schedule` share: a call, the conditions of its job, and getting it accepted.
+//! The code that `call` and `schedule` share: a call, the options of its job, and the submission to the backend.
 
 use std::num::NonZeroU32;
 use std::pin::Pin;
@@ -6,24 +6,24 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{Call, CallHash, Millis, Root, system_now};
+use brrr_protocol::model::{Call, CallHash, JobId, Millis, system_now};
 use brrr_protocol::options::{Backoff, Options};
 use brrr_protocol::ports::{NewJob, Scheduled};
 
 use super::Told;
 use super::encode::{self, CallArgs, Encoded};
-use super::options::{BackendArgs, TopicArgs, duration, moment, new_root};
+use super::options::{BackendArgs, TopicArgs, duration, moment, new_job_id};
 use super::output::say;
 use crate::config::RetryBackoff;
 use crate::exit::Exit;
 
-/// How long a client goes on that can't reach its backend, from its first failure.
+/// How long a client retries after its first failure to reach the backend.
 const PERSISTENCE: Duration = Duration::from_secs(5);
 
-/// Between two tries.
+/// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// A call, and the job that is to be made of it.
+/// A call, and the options of the new job.
 #[derive(Debug, clap::Args)]
 pub struct SubmitArgs {
     #[command(flatten)]
@@ -32,7 +32,7 @@ pub struct SubmitArgs {
     #[command(flatten)]
     pub topic: TopicArgs,
 
-    /// Run it again even if its value is there: under a new call hash.
+    /// Run the call again, under a new call hash, even if its value is in the store.
     #[arg(long)]
     pub fresh: bool,
 
@@ -43,28 +43,29 @@ pub struct SubmitArgs {
     conditions: ConditionArgs,
 }
 
-/// What holds for the whole job. The environment has these too, and `[job]` of brrr.toml.
+/// Options of the whole job. The environment and `[job]` of brrr.toml can set them too.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Of the job")]
 struct ConditionArgs {
-    /// The job ends as timed out after this time, and its running handlers are stopped. None: it may take as long as it
-    /// takes.
+    /// The longest time of the job. After it, the job ends as timed out, and its running handlers are stopped. Not
+    /// given: no
+    /// limit.
     #[arg(long, env = "BRRR_JOB_TIMEOUT", hide_env = true, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
 
-    /// As `--timeout`, at this moment (RFC 3339); of both the earlier.
+    /// As `--timeout`, but a moment (RFC 3339). If both are given, the earlier one holds.
     #[arg(long, value_name = "MOMENT", value_parser = moment)]
     deadline: Option<Millis>,
 
-    /// The time that one run of any of its tasks may take.
+    /// The longest time of one run of any task in the job.
     #[arg(long, env = "BRRR_JOB_TASK_TIMEOUT", hide_env = true, value_name = "TIME", value_parser = duration)]
     task_timeout: Option<Duration>,
 
-    /// How often a call that failed is run again, if its failure may pass.
+    /// How often a failed call is retried, if a retry can help.
     #[arg(long, env = "BRRR_JOB_MAX_RETRIES", hide_env = true, value_name = "N")]
     max_retries: Option<u32>,
 
-    /// The pause before the first of them.
+    /// The pause before the first retry.
     #[arg(long, env = "BRRR_JOB_RETRY_DELAY", hide_env = true, value_name = "TIME", value_parser = duration)]
     retry_delay: Option<Duration>,
 
@@ -72,40 +73,40 @@ struct ConditionArgs {
     #[arg(long, env = "BRRR_JOB_RETRY_BACKOFF", hide_env = true, value_enum, value_name = "HOW")]
     retry_backoff: Option<RetryBackoff>,
 
-    /// The longest pause.
+    /// The longest pause before a retry.
     #[arg(long, env = "BRRR_JOB_MAX_RETRY_DELAY", hide_env = true, value_name = "TIME", value_parser = duration)]
     max_retry_delay: Option<Duration>,
 
-    /// Messages that the job may send, in place of what its workers allow.
+    /// The most messages that the job may send. It replaces the limit of the workers.
     #[arg(long, env = "BRRR_JOB_SPAWN_LIMIT", hide_env = true, value_name = "N")]
-    spawn_limit: Option<NonZeroU32>,
+    max_messages: Option<NonZeroU32>,
 }
 
-/// What holds for the whole job.
+/// The options of the whole job.
 #[derive(Debug, Default, PartialEq)]
 struct Conditions {
-    /// 0: whenever.
+    /// 0: no deadline.
     deadline: Millis,
-    /// 0: as its workers allow.
-    spawn_limit: u64,
+    /// 0: the limit of the workers.
+    max_messages: u64,
     options: Options,
 }
 
-/// A call as it was asked for, checked, before anything was touched.
+/// A call with its options. They were checked before anything was written.
 pub struct Request {
     pub encoded: Encoded,
 }
 
-/// A job that was handed to the backend.
+/// A job that the backend has accepted.
 pub struct Job {
-    pub root: Root,
+    pub job_id: JobId,
     pub hash: CallHash,
     pub scheduled: Scheduled,
 }
 
 impl SubmitArgs {
     /// # Errors
-    /// When the payload can't be read, or something makes no sense.
+    /// When the payload can't be read, or the options contradict each other.
     pub fn request(&self) -> anyhow::Result<Request> {
         self.conditions_at(system_now())?;
         Ok(Request { encoded: self.call.encode()? })
@@ -115,16 +116,16 @@ impl SubmitArgs {
         Ok(self.conditions.from(now).map_err(|text| Told::new(Exit::Usage, text))?)
     }
 
-    /// Schedules the call as a new job. Its time runs from now, by the backend's clock.
+    /// Schedules the call as a new job. The job's time begins now, by the backend's clock.
     ///
     /// # Errors
-    /// When its deadline has passed by that clock.
-    /// When the backend fails: whether the job was accepted is then unknown.
+    /// When the deadline has passed by that clock.
+    /// When the backend fails. Whether the job was accepted is then unknown.
     pub async fn submit(&self, client: &Client, request: Request) -> anyhow::Result<Job> {
-        let (root, at) = (new_root()?, client.now());
+        let (job_id, at) = (new_job_id()?, client.now());
         let Request { encoded } = request;
-        let Conditions { deadline, spawn_limit, options } = self.conditions_at(at)?;
-        let hash = if self.fresh { encode::fresh(&encoded.hash, &root) } else { encoded.hash };
+        let Conditions { deadline, max_messages, options } = self.conditions_at(at)?;
+        let hash = if self.fresh { encode::fresh(&encoded.hash, &job_id) } else { encoded.hash };
         let call = Call {
             hash: hash.clone(),
             task: self.call.task.clone(),
@@ -132,23 +133,23 @@ impl SubmitArgs {
             topic: self.topic.topic.clone(),
             options: Options::default(),
         };
-        let job = NewJob { deadline, spawn_limit, options, ..NewJob::new(root.clone(), call) };
-        let scheduled = persist(&root, || Box::pin(client.schedule(&job, at))).await?;
-        Ok(Job { root, hash, scheduled })
+        let job = NewJob { deadline, max_messages, options, ..NewJob::new(job_id.clone(), call) };
+        let scheduled = persist(&job_id, || Box::pin(client.schedule(&job, at))).await?;
+        Ok(Job { job_id, hash, scheduled })
     }
 }
 
 impl ConditionArgs {
-    /// Those of a job that begins now.
+    /// The options of a job that begins now.
     fn from(&self, now: Millis) -> std::result::Result<Conditions, String> {
         let after = self.timeout.map(|time| now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
         if self.deadline.is_some_and(|at| at <= now) {
             return Err("--deadline: that moment has passed; a job can't end before it begins".to_owned());
         }
         Ok(Conditions {
-            // What an `i64` of a record can't hold is for ever.
+            // A deadline that does not fit into the `i64` of a record counts as no deadline.
             deadline: after.into_iter().chain(self.deadline).min().filter(|at| i64::try_from(*at).is_ok()).unwrap_or(0),
-            spawn_limit: self.spawn_limit.map_or(0, |n| n.get().into()),
+            max_messages: self.max_messages.map_or(0, |n| n.get().into()),
             options: Options {
                 timeout: self.task_timeout,
                 max_retries: self.max_retries,
@@ -163,17 +164,18 @@ impl ConditionArgs {
 
 type Try<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
-/// Does what makes a job, again while the backend can't be reached: under one root that does nothing twice.
+/// Submits a job, and retries while the backend can't be reached. A second submission under the same job id changes
+/// nothing.
 ///
 /// # Errors
-/// The last one, when patience is over, or the first that is of another kind.
-pub async fn persist<'a, T>(root: &Root, mut attempt: impl FnMut() -> Try<'a, T>) -> Result<T> {
+/// The last error, when the time for retries is over, or the first error of another kind.
+pub async fn persist<'a, T>(job_id: &JobId, mut attempt: impl FnMut() -> Try<'a, T>) -> Result<T> {
     let mut until = None;
     loop {
         match attempt().await {
             Err(error) if error.is_transient() => {
                 let until = *until.get_or_insert_with(|| {
-                    say(format_args!("{error}; trying again under the same job id, {root}"));
+                    say(format_args!("{error}; trying again under the same job id, {job_id}"));
                     Instant::now() + PERSISTENCE
                 });
                 if Instant::now() >= until {
@@ -199,7 +201,7 @@ mod tests {
             retry_delay: None,
             retry_backoff: None,
             max_retry_delay: None,
-            spawn_limit: None,
+            max_messages: None,
         }
     }
 

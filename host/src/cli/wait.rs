@@ -1,4 +1,4 @@
-//! Waiting for a job, and showing what it came to.
+//! Waits for a job, and shows its outcome.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use brrr_protocol::Error;
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{Outcome, Root, Topic};
+use brrr_protocol::model::{JobId, Outcome, Topic};
 use brrr_protocol::ports::{Backend, Key};
 use brrr_protocol::records::decode_tasks;
 
@@ -15,14 +15,14 @@ use super::output::say;
 use super::progress::Spinner;
 use crate::exit::Exit;
 
-/// A job that somebody waits for.
+/// A job to wait for.
 pub struct Waiting<'a> {
     pub backend: &'a dyn Backend,
     pub client: &'a Client,
-    pub root: &'a Root,
+    pub job_id: &'a JobId,
     pub topic: &'a Topic,
     pub task: &'a str,
-    /// Not longer than this; the job goes on.
+    /// The longest time to wait. The job goes on after it.
     pub at_most: Option<Duration>,
 }
 
@@ -36,20 +36,20 @@ enum Ended {
 }
 
 impl Waiting<'_> {
-    /// Waits, and shows the outcome or why there is none.
+    /// Waits, and shows the outcome, or why there is none.
     ///
     /// # Errors
-    /// When the backend can't be read, or stdout not be written.
+    /// When the backend can't be read, or stdout can't be written.
     pub async fn show(&self, show: &Show<'_>) -> anyhow::Result<Exit> {
         let ended = tokio::select! {
-            outcome = self.client.wait(self.root, show.call, || self.client.now()) => outcome.map_or_else(Ended::Lost, Ended::Outcome),
+            outcome = self.client.wait(self.job_id, show.call, || self.client.now()) => outcome.map_or_else(Ended::Lost, Ended::Outcome),
             () = sleep(self.at_most) => Ended::Timeout(self.at_most.unwrap_or_default()),
             exit = interrupted() => Ended::Signal(exit?),
             never = self.entertain() => match never {},
         };
-        let root = self.root;
+        let job_id = self.job_id;
         let goes_on = format!(
-            "job {root} goes on; `brrr-host read --job {root}` shows its result, `brrr-host cancel {root}` stops it"
+            "job {job_id} goes on; `brrr-host read --job {job_id}` shows its result, `brrr-host cancel {job_id}` stops it"
         );
         match ended {
             Ended::Outcome(Ok(value)) => show.value(&value),
@@ -66,9 +66,9 @@ impl Waiting<'_> {
         }
     }
 
-    /// Tells on a terminal what is being waited for. Never returns.
+    /// Shows on a terminal what the command waits for. Never returns.
     async fn entertain(&self) -> Infallible {
-        // Most calls are answered before anybody wonders.
+        // Most calls end within a second, and need no progress.
         tokio::time::sleep(Duration::from_secs(1)).await;
         let spinner = Spinner::after(Duration::ZERO, format!("waiting for {}", self.task));
         loop {
@@ -77,7 +77,7 @@ impl Waiting<'_> {
         }
     }
 
-    /// The likely reason, as far as the records tell.
+    /// The probable reason why there is no outcome, from the records.
     async fn why(&self) -> String {
         let (task, topic) = (self.task, self.topic);
         let found = self.backend.store().get(&Key::tasks(topic)).await;

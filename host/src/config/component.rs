@@ -1,4 +1,4 @@
-//! `[[components]]`: what a worker serves, where, and what it may touch.
+//! `[[components]]`: the components that a worker serves, their topics, and their permissions.
 
 use std::path::{Path, PathBuf};
 
@@ -8,38 +8,38 @@ use serde::Deserialize;
 
 use super::values::Text;
 
-/// A component that `run` serves when none is named on its command line.
+/// A component that `run` serves when its command line names no component.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Component {
-    /// The component, or a folder that `build` makes one of; relative to this file.
+    /// The component, or a project's folder, which is built first. Relative to this file.
     pub path: PathBuf,
-    /// The topic that its tasks are on, in place of the file's.
+    /// The topic of its tasks, in place of the file's topic.
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub topic: Option<String>,
-    /// Where it may send HTTP requests: `HOST[:PORT]`.
+    /// Hosts that it may send HTTP requests to: `HOST[:PORT]`.
     #[serde(default)]
     allow_http: Vec<Text<HttpRule>>,
-    /// What it sees of the environment: `KEY`, as it is at the worker, or `KEY=VALUE`.
+    /// Environment variables that it gets: `KEY`, with the value at the worker, or `KEY=VALUE`.
     #[serde(default)]
     env: Vec<Text<EnvRule>>,
-    /// A file of lines `KEY=VALUE` that it sees as its environment; relative to this file.
+    /// A file of lines `KEY=VALUE`, the environment variables that it gets. Relative to this file.
     #[serde(default)]
     env_file: Option<PathBuf>,
-    /// Folders that it may use: `HOST_PATH::GUEST_PATH`, with `:ro` at the end to read only; relative to this file.
+    /// Folders that it may use: `HOST_PATH::GUEST_PATH`, with `:ro` at the end for reading only. Relative to this file.
     #[serde(default)]
     dirs: Vec<Text<DirRule>>,
 }
 
 impl Component {
-    /// What it may touch.
+    /// The component's permissions.
     ///
     /// # Errors
     /// When the file of its environment can't be read.
     pub fn permissions(&self) -> Result<Permissions, PermissionError> {
         let mut env = self.env_file.as_deref().map(read_env_file).transpose()?.unwrap_or_default();
-        // Later ones hold: what is said here is nearer than what a file says.
+        // A later value replaces an earlier one, so `env` comes after `env-file`.
         env.extend(self.env.iter().map(|rule| rule.0.clone()));
         Ok(Permissions {
             http: self.allow_http.iter().map(|rule| rule.0.clone()).collect(),
@@ -48,7 +48,7 @@ impl Component {
         })
     }
 
-    /// What it may touch, for people: without values of variables.
+    /// The component's permissions as texts for the user, without the values of variables.
     pub fn grants(&self) -> Vec<String> {
         let http = self.allow_http.iter().map(|rule| format!("allow-http {}", rule.0));
         let env = self.env.iter().map(|rule| format!("env {}", rule.0));
@@ -57,7 +57,7 @@ impl Component {
         http.chain(env).chain(file).chain(dirs).collect()
     }
 
-    /// What of that lies outside of the component and of this folder: the network, the environment, other folders.
+    /// The permissions that reach beyond the component and this folder: the network, the environment, other folders.
     pub fn reach(&self, is_inside: impl Fn(&Path) -> bool) -> Vec<String> {
         let http = self.allow_http.iter().map(|rule| format!("HTTP to {}", rule.0));
         let passed_on = self.env.iter().filter(|rule| !rule.0.has_value());
@@ -69,7 +69,7 @@ impl Component {
         http.chain(env).chain(file).chain(dirs).collect()
     }
 
-    /// With its relative paths taken from this folder on.
+    /// The component with its relative paths taken from this folder.
     pub(super) fn relative_to(mut self, folder: &Path) -> Self {
         self.path = folder.join(self.path);
         self.env_file = self.env_file.map(|path| folder.join(path));

@@ -1,11 +1,11 @@
-//! `brrr.toml`: what a project says once instead of at every command.
+//! `brrr.toml`: the settings of a project. They need not be repeated at each command.
 //!
 //! ```toml
 //! topic = "demo"           # as --topic of every command
-//! backend = "redis:"       # as --backend; or `queue`, `store` and `cache`; and `namespace`
+//! backend = "redis:"       # as --backend; or `queue`, `store` and `counters`; and `namespace`
 //!
 //! [[components]]           # what `run` serves, unless its command line names components
-//! path = "app.wasm"        # or a folder that `brrr-host build` makes one of; relative to this file
+//! path = "app.wasm"        # or a project's folder, which is built first; relative to this file
 //! allow-http = ["api.example.com", "127.0.0.1:8080"]
 //! env = ["API_TOKEN", "MODE=fast"]
 //! env-file = "secrets.env"
@@ -18,7 +18,7 @@
 //! [worker]                 # flags of `run`
 //! http = "8080"
 //! max-running = 16         # calls at once
-//! timeout = "1m"           # of one run, unless its task says otherwise
+//! timeout = "1m"           # of one run, unless its task sets another timeout
 //! memory = "128MiB"        # of one run
 //!
 //! [serve]                  # flags of `serve`
@@ -26,11 +26,11 @@
 //!
 //! [job]                    # flags of `call` and `schedule`
 //! timeout = "1h"           # of the whole job
-//! task-timeout = "30s"     # of one run of any of its tasks; then as in `tasks`
-//! spawn-limit = 10000
+//! task-timeout = "30s"     # of one run of any of its tasks; the next four lines are as in `tasks`
+//! max-messages = 10000
 //! max-retries = 3
 //!
-//! [tasks.blend]            # for `run`, whatever the component says of this task
+//! [tasks.blend]            # for `run`; overrides what the component says of this task
 //! timeout = "10s"
 //! max-retries = 3
 //! retry-delay = "1s"
@@ -39,15 +39,18 @@
 //! max-running = 2
 //! memory = "64MiB"
 //!
-//! [tasks."*"]              # of all, where their own entry says nothing
+//! [tasks."*"]              # of all tasks, for options that their own entries do not set
 //! max-retries = 1
 //! ```
 //!
-//! Flag over environment over file; what is said of a call: its job over its caller over this file over its
-//! component. `brrr-host config` shows what is in force; `host/brrr.schema.json` describes the file for editors.
+//! A flag comes before the environment, and the environment comes before the file. An option of a call is taken from
+//! its
+//! job, else from its caller, else from this file, else from its component. `brrr-host config` shows the settings in
+//! force.
+//! `host/brrr.schema.json` describes the file for editors.
 //!
-//! - `settings`: the keys that stand for flags; `sections`: their types; `component`, `task`: the rest
-//! - `values`: how times, sizes and the like are written; `place`: where something wrong stands
+//! - `settings`: the keys that stand for flags; `sections`: their types; `component`, `task`: the other keys
+//! - `values`: the notation of times, sizes and other values; `place`: the place of an error in the file
 
 mod component;
 mod place;
@@ -67,23 +70,23 @@ use serde::Deserialize;
 pub use component::Component;
 pub use place::{Place, line_of};
 pub use sections::RetryBackoff;
-use sections::{Job, Serve, Worker};
+use sections::{JobSection, Serve, WorkerSection};
 pub use settings::{Section, Setting};
 use task::Task;
 
-/// The file that is read unless another one is named.
+/// The file that is read if the user names no other.
 pub const DEFAULT: &str = "brrr.toml";
 
 /// The settings of a project.
 #[derive(Debug, Default, PartialEq)]
 pub struct Config {
-    /// Where they are from, if there is a file.
+    /// The path of the file, if there is a file.
     pub path: Option<PathBuf>,
-    /// The user named that file; otherwise it was found in the folder where the program was started.
+    /// The user named the file. Otherwise it was found in the folder where the program was started.
     pub is_named: bool,
-    /// What stands for flags.
+    /// The settings that stand for flags.
     pub settings: Vec<Setting>,
-    /// Paths in it are relative to the folder where the program was started.
+    /// The components. Their paths are relative to the folder where the program was started.
     pub components: Vec<Component>,
     tasks: BTreeMap<String, Task>,
 }
@@ -93,25 +96,26 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 #[schemars(rename = "brrr.toml")]
 struct File {
-    /// The queue that the tasks are on.
+    /// The topic: the queue of the tasks.
     #[schemars(length(min = 1))]
     topic: Option<String>,
     /// Where calls are queued and stored: `sqlite:PATH`, `redis://HOST`, `memory:`.
     backend: Option<String>,
-    /// The messages, if they are elsewhere.
+    /// The backend of the messages, if it is another one.
     queue: Option<String>,
-    /// The records, if they are elsewhere.
+    /// The backend of the records, if it is another one.
     store: Option<String>,
-    /// The counters, if they are elsewhere.
-    cache: Option<String>,
-    /// Keeps fleets apart that share a server.
+    /// The backend of the counters, if it is another one.
+    counters: Option<String>,
+    /// Separates fleets that share a server.
     namespace: Option<String>,
-    worker: Worker,
-    job: Job,
+    worker: WorkerSection,
+    job: JobSection,
     serve: Serve,
-    /// What `run` serves, unless its command line names components.
+    /// The components that `run` serves, unless its command line names components.
     components: Vec<Component>,
-    /// How tasks are run, whatever their components say, by their names; `*`: all others.
+    /// The options of tasks, by the names of the tasks. They override the options of the components. `*`: all other
+    /// tasks.
     tasks: BTreeMap<String, Task>,
 }
 
@@ -129,10 +133,10 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Understands what such a file says. Relative paths in it begin at the file.
+    /// Parses the text of a file. Relative paths in it begin at the file's folder.
     ///
     /// # Errors
-    /// When something in it is wrong: where, and what.
+    /// When the text is not valid: where the error is, and what it is.
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError::Wrong {
             path: path.to_owned(),
@@ -149,23 +153,24 @@ impl Config {
         })
     }
 
-    /// How tasks are to be run, whatever their components say, by their names; `*`: all others.
+    /// The options of tasks, by the names of the tasks. They override the options of the components. `*`: all other
+    /// tasks.
     #[must_use]
     pub fn tasks(&self) -> BTreeMap<String, Options> {
         self.tasks.iter().map(|(name, task)| (name.clone(), task.options())).collect()
     }
 
-    /// What a file may say, for editors.
+    /// The schema of the file, for editors.
     #[must_use]
     pub fn schema() -> Schema {
         schema_for!(File)
     }
 }
 
-/// Without what is in quotes after a `=` or before an `@`: values of variables, passwords in URLs.
+/// The line without the values of variables and the passwords in URLs: the quoted text after a `=` or before an `@`.
 fn without_secrets(line: &str) -> String {
     let mut parts: Vec<&str> = line.split('"').collect();
-    // Every second part is in quotes.
+    // Every second part is inside quotes.
     for part in parts.iter_mut().skip(1).step_by(2).filter(|part| part.contains(['=', '@'])) {
         *part = "…";
     }
@@ -200,7 +205,7 @@ mod tests {
         };
         assert_eq!(setting(Section::Top, "topic"), Some("demo"));
         assert_eq!(setting(Section::Worker, "memory"), Some("128MiB"));
-        assert_eq!(setting(Section::Job, "spawn-limit"), Some("10000"));
+        assert_eq!(setting(Section::Job, "max-messages"), Some("10000"));
         assert_eq!(setting(Section::Serve, "http"), Some("8080"));
         assert_eq!(config.components[1].topic.as_deref(), Some("other"));
         let tasks = config.tasks();
@@ -263,10 +268,10 @@ mod tests {
         assert_eq!(paths, [Path::new("project/a.wasm"), Path::new("/b.wasm")]);
     }
 
-    /// `UPDATE=1 cargo test --workspace --lib -- schema` writes it.
+    /// `UPDATE=1 cargo test --workspace --lib -- schema` writes the file.
     #[test]
     fn the_schema_is_the_one_that_is_published() {
-        // Of the repository: the fuzzer's crate has this module too.
+        // The path of the repository is searched because the fuzzer's crate contains this module too.
         let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
         let path = folders.map(|folder| folder.join("host/brrr.schema.json")).find(|path| path.exists()).unwrap();
         let schema = serde_json::to_string_pretty(&Config::schema()).unwrap() + "\n";

@@ -1,16 +1,16 @@
-//! Where in a file something stands, for messages.
+//! A place in a file, for error messages.
 
 use std::fmt;
 
-/// More of a line would hide the message.
+/// A longer line would hide the message.
 const SHOWN: usize = 80;
 
-/// A line of a file, and what stands there; `Place(None)`: nowhere in particular.
+/// A line of a file, with its number and text. `Place(None)`: no particular line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Place(Option<(usize, String)>);
 
 impl Place {
-    /// Where a byte of a text is.
+    /// The place of a byte in a text.
     #[must_use]
     pub fn at(text: &str, offset: Option<usize>) -> Self {
         Self(offset.map(|offset| {
@@ -19,7 +19,7 @@ impl Place {
         }))
     }
 
-    /// With the text of the line changed, for who must not show all of it.
+    /// Changes the text of the line, for a message that must not show all of it.
     #[must_use]
     pub fn map(self, change: impl FnOnce(&str) -> String) -> Self {
         Self(self.0.map(|(line, text)| (line, change(&text))))
@@ -39,10 +39,10 @@ impl fmt::Display for Place {
     }
 }
 
-/// The line, from 1, of a byte of a text.
+/// The line, from 1, of a byte in a text.
 #[must_use]
 pub fn line_of(text: &str, offset: usize) -> usize {
-    // By bytes: an offset may be in the middle of a character.
+    // This counts bytes, because an offset may be in the middle of a character.
     text.as_bytes()[..offset.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
 }
 

@@ -1,4 +1,4 @@
-//! The sections whose keys are flags of commands.
+//! The sections whose keys are flags of a command.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -17,81 +17,83 @@ use crate::units::Interval;
 /// Flags of `run`.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Worker {
+pub struct WorkerSection {
     /// Serve the topic over HTTP as well: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     http: Option<Text<Address>>,
-    /// The file with the token that the gateway's clients must send.
+    /// The file with the token that clients of the gateway must send.
     http_token_file: Option<PathBuf>,
-    /// The memory that one run may use.
+    /// The most memory that one run may use.
     memory: Option<Size>,
-    /// The time that one run may take, unless its task says otherwise.
+    /// The longest time that one run may take, unless its task sets another time.
     timeout: Option<Time>,
-    /// The size of what one call may return.
+    /// The largest result of one call.
     max_result: Option<Size>,
-    /// Calls that run at once.
+    /// The most calls that run at once.
     #[serde(deserialize_with = "calls_at_once")]
     #[schemars(range(min = 1, max = 10_000))]
     max_running: Option<NonZeroU32>,
-    /// Worker processes, each of which has all these settings; or `auto`: one a core.
+    /// The number of worker processes, each of which has all these settings. `auto`: one for each core.
     processes: Option<Text<Processes>>,
-    /// Messages that one job may send.
-    spawn_limit: Option<u64>,
-    /// Topics that the tasks may call, beside their own and those that workers have announced.
+    /// The most messages that one job may send.
+    max_messages: Option<u64>,
+    /// Topics that the tasks may call, in addition to their own topic and the topics that workers have announced.
     call_topic: Vec<String>,
-    /// How long a call may wait for a worker that handles its task, or for one that announces the topic that it calls, before it
+    /// How long a call may wait for a worker that handles its task, or that announces the called topic, before the call
     /// fails.
     unknown_task_grace: Option<Time>,
-    /// Deliveries of one message after which it is set aside: each of them ended with its worker's death.
+    /// The most deliveries of one message. After them the message becomes a dead letter, because each delivery ended
+    /// with the
+    /// death of its worker.
     max_deliveries: Option<NonZeroU32>,
-    /// After how long the messages of a worker that fell silent are delivered again.
+    /// How long after its last sign of life a worker's messages are delivered again.
     lease: Option<Time>,
-    /// Look for stuck work so often, and queue it again; or `off`.
-    redrive: Option<Text<Interval>>,
+    /// How often to look for stuck work and queue it again, or `off`.
+    repair_interval: Option<Text<Interval>>,
     /// How long running calls may go on after the worker was asked to stop.
-    drain: Option<Time>,
-    /// The file that what happens to calls and jobs is written to.
+    shutdown_timeout: Option<Time>,
+    /// The file that gets an event for each change of a call or a job.
     events: Option<PathBuf>,
-    /// Tell the backend what happens to calls and jobs.
+    /// Publish events about calls and jobs to the backend.
     publish_events: Option<bool>,
 }
 
 /// Flags of `call` and `schedule`.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Job {
-    /// The whole job ends after this time.
+pub struct JobSection {
+    /// The longest time of the whole job.
     timeout: Option<Time>,
-    /// The time that one run of any of its tasks may take.
+    /// The longest time of one run of any task in the job.
     task_timeout: Option<Time>,
-    /// How often a call that failed is run again.
+    /// How often a failed call is retried.
     max_retries: Option<u32>,
-    /// The pause before the first of them.
+    /// The pause before the first retry.
     retry_delay: Option<Time>,
     /// How the pauses grow.
     retry_backoff: Option<RetryBackoff>,
-    /// The longest pause.
+    /// The longest pause before a retry.
     max_retry_delay: Option<Time>,
-    /// Messages that the job may send.
-    spawn_limit: Option<NonZeroU32>,
+    /// The most messages that the job may send.
+    max_messages: Option<NonZeroU32>,
 }
 
 /// Flags of `serve`.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Serve {
-    /// Where to listen: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
+    /// The address to listen on: `8080`, `:8080` (both on this machine only), `HOST:PORT`.
     http: Option<Text<Address>>,
-    /// The file with the token that its clients must send.
+    /// The file with the token that clients must send.
     http_token_file: Option<PathBuf>,
 }
 
-/// How the pauses before retries grow, as flags and files write it.
+/// How the pauses before retries grow, in the words of flags and files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum RetryBackoff {
-    /// All alike.
+    /// All pauses are equal.
     Fixed,
-    /// Each twice the one before.
+    /// Each pause is twice the pause before it.
     Exponential,
 }
 
@@ -104,7 +106,7 @@ impl From<RetryBackoff> for Backoff {
     }
 }
 
-/// As the flag: more is not what one process can hold.
+/// The same range as the flag's: one process can't hold more.
 fn calls_at_once<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZeroU32>, D::Error> {
     let n = NonZeroU32::deserialize(deserializer)?;
     if n.get() > 10_000 { Err(de::Error::custom("more than 10000")) } else { Ok(Some(n)) }

@@ -1,4 +1,4 @@
-//! What the file says in place of flags, key by key, with its line.
+//! The settings of the file that stand for flags, with their lines.
 
 use std::path::Path;
 
@@ -12,9 +12,9 @@ use super::line_of;
 pub struct Setting {
     pub section: Section,
     pub key: String,
-    /// As the flag takes it.
+    /// The value in the form that the flag takes.
     pub value: String,
-    /// Counted from 1.
+    /// The line in the file, from 1.
     pub line: usize,
 }
 
@@ -22,7 +22,7 @@ impl Setting {
     /// The keys whose values are paths.
     const PATHS: [&'static str; 2] = ["events", "http-token-file"];
 
-    /// With a relative path taken from this folder on. (`-` is stdout.)
+    /// The setting with a relative path taken from this folder. (`-` is stdout, and stays.)
     pub(super) fn relative_to(mut self, folder: &Path) -> Self {
         if Self::PATHS.contains(&self.key.as_str()) && self.value != "-" {
             self.value = folder.join(&self.value).to_string_lossy().into_owned();
@@ -31,10 +31,10 @@ impl Setting {
     }
 }
 
-/// Whose flags a section has.
+/// The part of the file that a setting is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// Every command that has the flag.
+    /// The top level: for every command that has the flag.
     Top,
     Worker,
     Job,
@@ -44,7 +44,7 @@ pub enum Section {
 impl Section {
     const NAMED: [(&'static str, Self); 3] = [("worker", Self::Worker), ("job", Self::Job), ("serve", Self::Serve)];
 
-    /// The commands whose flags it has; none: all.
+    /// The commands whose flags the section has. `None`: all commands.
     #[must_use]
     pub fn commands(self) -> Option<&'static [&'static str]> {
         match self {
@@ -56,7 +56,7 @@ impl Section {
     }
 }
 
-/// The settings of a file that was found right.
+/// The settings of a file that was parsed without an error.
 pub(super) fn settings(text: &str) -> Vec<Setting> {
     let Ok(table) = DeTable::parse(text) else { return Vec::new() };
     let mut settings = of_table(text, Section::Top, table.get_ref());
@@ -73,7 +73,7 @@ fn of_table(text: &str, section: Section, table: &DeTable<'_>) -> Vec<Setting> {
         DeValue::String(text) => Some(text.to_string()),
         DeValue::Integer(number) => Some(i128::from_str_radix(number.as_str(), number.radix()).ok()?.to_string()),
         DeValue::Boolean(yes) => Some(yes.to_string()),
-        // Of names, which have no comma in them.
+        // A list of names, which contain no comma.
         DeValue::Array(items) => {
             let text = |item: &Spanned<DeValue<'_>>| item.get_ref().as_str().map(str::to_owned);
             let texts: Option<Vec<String>> = items.iter().map(text).collect();

@@ -1,4 +1,4 @@
-//! `[tasks.NAME]`: how a task is run, whatever its component says.
+//! `[tasks.NAME]`: the options of a task. They override the options of its component.
 
 use std::num::NonZeroU32;
 
@@ -9,23 +9,23 @@ use serde::Deserialize;
 use super::sections::RetryBackoff;
 use super::values::{Size, Time};
 
-/// How a task is run, whatever its component says.
+/// The options of a task. They override the options of its component.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Task {
-    /// The time that one run may take.
+    /// The longest time that one run may take.
     timeout: Option<Time>,
-    /// How often a call that failed is run again.
+    /// How often a failed call is retried.
     max_retries: Option<u32>,
-    /// The pause before the first of them.
+    /// The pause before the first retry.
     retry_delay: Option<Time>,
     /// How the pauses grow.
     retry_backoff: Option<RetryBackoff>,
-    /// The longest pause.
+    /// The longest pause before a retry.
     max_retry_delay: Option<Time>,
-    /// Runs of this task at once, in each worker.
+    /// The most runs of this task at once, in each worker.
     max_running: Option<NonZeroU32>,
-    /// The memory that one run may use.
+    /// The most memory that one run may use.
     memory: Option<Size>,
 }
 

@@ -1,4 +1,4 @@
-//! Times, sizes and addresses as the file writes them: as the flags do.
+//! Times, sizes and addresses in the file, in the notation of the flags.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -20,7 +20,7 @@ pub struct Time(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
 
-/// A text, or a number, that something else is read from: an address, a rule.
+/// A text or a number that is parsed as another type, such as an address or a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<T>(pub T);
 

@@ -1,4 +1,4 @@
-//! `cases.toml`: calls to try, and what is to come of them. `guests/TESTING.md` describes it for users.
+//! `cases.toml`: calls to test, and their expected outcomes. `guests/TESTING.md` describes the file for users.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,51 +15,51 @@ use super::values::{Value, brief, of_toml};
 use crate::config::{Place, line_of};
 use crate::units;
 
-/// The file that is read unless another one is named, beside the component.
+/// The file beside the component that is read if the user names no other.
 pub const DEFAULT: &str = "cases.toml";
 
-/// When the first run of a call begins unless its case says so: any moment does, if it is always the same one.
+/// The time at which the first run of a call begins, unless the case sets another time. Any fixed time would do.
 const CLOCK: &str = "2026-01-01T00:00:00Z";
 
 /// The topic of a case's call.
 pub const TOPIC: &str = "test";
 
-/// What a file says.
+/// The content of a file of cases.
 #[derive(Debug)]
 pub struct Cases {
     pub path: PathBuf,
-    /// As it is in the file.
+    /// The text of the file.
     pub text: String,
     pub cases: Vec<Case>,
 }
 
-/// A call, and what is to come of it.
+/// A call, and its expected outcome.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// Its place in the file, from 0.
+    /// The index of the case in the file, from 0.
     pub index: usize,
-    /// Where it begins, from 1.
+    /// The line where the case begins, from 1.
     pub line: usize,
     pub name: String,
     pub call: Call,
     /// The clock that its first run sees.
     pub clock: Millis,
     pub expected: Option<Expected>,
-    /// The result may differ by the order of arrival.
+    /// The result may depend on the order in which results arrive.
     pub any_order: bool,
-    /// The lines that are printed, in any order of arrival.
+    /// The lines that are printed, the same for every order of arrival.
     pub output: Option<Vec<String>>,
     pub children: Vec<Child>,
-    /// Try what happens when each child fails.
+    /// Also test what happens when each child fails.
     pub fail_children: bool,
 }
 
-/// What a call of the case gives.
+/// The outcome of a call that the case's task makes.
 #[derive(Clone, Debug)]
 pub struct Child {
     pub line: usize,
     pub task: String,
-    /// Its arguments; `None`: any.
+    /// The arguments of the call. `None`: any arguments.
     input: Option<Value>,
     pub outcome: Outcome,
 }
@@ -132,10 +132,10 @@ fn yes() -> bool {
 }
 
 impl Cases {
-    /// Reads a file; what it names is relative to its folder.
+    /// Reads a file. Paths in it are relative to its folder.
     ///
     /// # Errors
-    /// When it isn't there, or can't be read or understood.
+    /// When the file does not exist, can't be read, or is not valid.
     pub fn load(path: &Path) -> Result<Self, CasesError> {
         let text = std::fs::read_to_string(path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => CasesError::NotFound { path: path.to_owned() },
@@ -159,7 +159,7 @@ impl Cases {
     }
 }
 
-/// What is wrong with a case, and at which byte of the file if not at its beginning.
+/// An error in a case, with its byte in the file. Without a byte, the error is shown at the beginning of the case.
 struct Bad {
     at: Option<usize>,
     reason: String,
@@ -236,7 +236,7 @@ fn read_child(raw: RawChild, line: usize, folder: &Path) -> Result<Child, String
     Ok(Child { line, task: raw.task, input, outcome })
 }
 
-/// The one of the four ways to write a value that was used, if any.
+/// The value, if one of the four ways to write a value was used.
 fn value(
     folder: &Path,
     key: &str,
@@ -264,7 +264,7 @@ fn value(
 }
 
 impl Child {
-    /// Is it about this call?
+    /// Is the entry about this call?
     pub fn is_for(&self, call: &Call) -> bool {
         self.task == call.task && self.input.as_ref().is_none_or(|input| is_input(input, call))
     }

@@ -1,58 +1,58 @@
-//! What the calls of a case give: what the case says, or else what this component makes of them.
+//! The outcomes of a case's calls. They come from the case, or else from running the calls with this component.
 
 use std::collections::HashMap;
 
 use brrr_protocol::Result;
-use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Outcome, Root};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId, Outcome};
 use brrr_protocol::replay::Wait;
 
 use super::cases::{Case, Child};
 use super::life::{Life, RunEnd, Runner};
 
-/// The outcomes of a case's calls, each found out once.
+/// The outcomes of a case's calls. Each outcome is found only once.
 pub struct Children<'a> {
     runner: &'a Runner,
     case: &'a Case,
     most: usize,
     outcomes: HashMap<CallHash, Outcome>,
-    /// What was asked for, by anybody.
+    /// All calls that were asked for, by any run.
     pub seen: HashMap<CallHash, Call>,
     used: Vec<bool>,
-    /// Runs of children.
+    /// The number of runs of children.
     pub runs: usize,
 }
 
 /// Why a call has no outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unanswered {
-    /// Nothing says what it gives.
+    /// Neither the case nor the component gives an outcome.
     Nobody(Call),
-    /// So many calls were asked for, and there is no end of it.
+    /// The case has reached the most calls, and asks for one more.
     TooMany { most: usize, last: Call },
 }
 
-/// A call that is run for real.
+/// A call that the component runs.
 struct Frame {
     life: Life,
     waits: Option<Wait>,
 }
 
 impl<'a> Children<'a> {
-    /// Those of a case, at most so many.
+    /// The outcomes of the calls of a case, for at most `most` calls.
     pub fn new(runner: &'a Runner, case: &'a Case, most: usize) -> Self {
         let used = vec![false; case.children.len()];
         Self { runner, case, most, outcomes: HashMap::new(), seen: HashMap::new(), used, runs: 0 }
     }
 
-    /// What a call gives.
+    /// The outcome of a call.
     ///
     /// # Errors
-    /// What is no doing of the call.
-    pub async fn outcome(&mut self, call: &Call, root: &Root) -> Result<std::result::Result<Outcome, Unanswered>> {
+    /// When the cause is not the call itself.
+    pub async fn outcome(&mut self, call: &Call, job_id: &JobId) -> Result<std::result::Result<Outcome, Unanswered>> {
         let mut stack = match self.answer(call) {
             Answer::Is(outcome) => return Ok(Ok(outcome)),
             Answer::Never(why) => return Ok(Err(why)),
-            Answer::Run => vec![self.frame(call, root)],
+            Answer::Run => vec![self.frame(call, job_id)],
         };
         while let Some(top) = stack.last_mut() {
             let Some(waits) = &top.waits else {
@@ -81,35 +81,35 @@ impl<'a> Children<'a> {
                 Answer::Run => {
                     let on_the_way = stack.iter().any(|frame| frame.life.call.hash == call.hash);
                     if on_the_way || call.hash == self.case.call.hash {
-                        // As in a fleet, where the call that closes the circle fails.
+                        // As in a fleet: the call that closes the cycle fails.
                         self.fail_cycle(&mut stack, call);
                     } else {
-                        stack.push(self.frame(call, root));
+                        stack.push(self.frame(call, job_id));
                     }
                 }
             }
         }
-        // The frame of the call itself was the last to be popped, and left its outcome.
+        // The frame of the call itself was popped last, and has recorded its outcome.
         Ok(Ok(self.outcomes[&call.hash].clone()))
     }
 
-    /// The most calls that there may be.
+    /// The most calls that a case may make.
     pub fn most(&self) -> usize {
         self.most
     }
 
-    /// The outcomes found out so far.
+    /// The outcomes that were found so far.
     pub fn known(&self) -> impl Iterator<Item = (&CallHash, &Outcome)> {
         self.outcomes.iter()
     }
 
-    /// Entries of the case that nothing has asked for.
+    /// Entries of the case that no run has asked for.
     pub fn unused(&self) -> impl Iterator<Item = &Child> {
         self.case.children.iter().zip(&self.used).filter(|(_, used)| !**used).map(|(child, _)| child)
     }
 
-    fn frame(&self, call: &Call, root: &Root) -> Frame {
-        Frame { life: Life::new(call.clone(), root.clone(), self.case.clock), waits: None }
+    fn frame(&self, call: &Call, job_id: &JobId) -> Frame {
+        Frame { life: Life::new(call.clone(), job_id.clone(), self.case.clock), waits: None }
     }
 
     fn answer(&mut self, call: &Call) -> Answer {

@@ -1,22 +1,22 @@
-//! How a case is to end.
+//! The expected end of a case.
 
 use brrr_protocol::model::{Failure, Outcome};
 use serde::Deserialize;
 
 use super::values::{Value, show};
 
-/// How a case is to end.
+/// The expected end of a case.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expected {
     Result(Value),
-    /// One of these, whichever outcomes came first.
+    /// One of these values. The order of arrival decides which.
     AnyOf(Vec<Value>),
     /// Any result, but no failure.
     Anything,
     Error(ExpectedError),
 }
 
-/// What is to be in a failure: a text that its message contains, or more of it.
+/// The expected failure: a text that its message contains, or several conditions.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum ExpectedError {
@@ -27,7 +27,7 @@ pub enum ExpectedError {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parts {
-    /// As `brrr-host job` names it: `error`, `trap`, `timeout`, …
+    /// The kind as `brrr-host job` prints it: `error`, `trap`, `timeout`, …
     pub kind: Option<String>,
     /// The task that failed first.
     pub task: Option<String>,
@@ -64,7 +64,7 @@ impl ExpectedError {
         match self {
             Self::Text(text) => in_message(text),
             Self::Parts(Parts { kind, task, message }) => {
-                // The last of the chain is where it began.
+                // The failure began in the last call of the chain.
                 let began = failure.chain.last().is_none_or(|link| {
                     task.as_ref()
                         .is_none_or(|task| link.strip_prefix(task.as_str()).is_some_and(|l| l.starts_with(':')))
@@ -88,7 +88,7 @@ impl ExpectedError {
     }
 }
 
-/// An end for people.
+/// The end of a call as text.
 pub fn show_end(end: &Outcome) -> String {
     match end {
         Ok(bytes) => show(bytes),
@@ -96,7 +96,7 @@ pub fn show_end(end: &Outcome) -> String {
     }
 }
 
-/// A failure in some lines: what it is, and below it the way that it took.
+/// A failure in several lines: the failure itself, and below it the calls that it passed through.
 pub fn show_failure(failure: &Failure) -> String {
     let mut text = format!("{}: {}", failure.kind, failure.message.trim_end());
     if failure.chain.len() > 1 {

@@ -1,10 +1,10 @@
-//! A case, in every order of arrival that is worth it.
+//! Runs a case in every useful order of arrival.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use brrr_protocol::Result;
-use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Outcome, Root};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId, Outcome};
 use brrr_worker::wasm::Touch;
 
 use super::cases::Case;
@@ -16,55 +16,55 @@ use super::report::CaseReport;
 use super::trace::{Trace, not_continued, parted};
 use super::verdict;
 
-/// How hard to look.
+/// The limits of the search.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Shuffled orders of arrival.
+    /// The number of shuffled orders of arrival.
     pub shuffles: u64,
-    /// Of the first of them.
+    /// The seed of the first shuffled order.
     pub seed: u64,
-    /// Calls that a case may come to.
+    /// The most calls that a case may make.
     pub max_calls: usize,
 }
 
-/// Told how far a case has come.
+/// A callback that reports the progress of a case.
 pub type Watcher<'a> = &'a (dyn Fn(&str) + Sync);
 
-/// Runs of one call in one order. Each one begins again from the start and asks for all that it asked for before, so a
-/// handler that goes on one call at a time is quadratic.
+/// The most runs of one call in one order. Each run begins from the start and asks again for all earlier calls. So the
+/// effort is quadratic for a handler that makes its calls one by one.
 const MAX_RUNS: usize = 2_000;
 
-/// Winners of a race that are tried, and children that are made to fail.
+/// The most winners of a race that are tested, and the most children that are made to fail.
 const MAX_WINNERS: usize = 8;
 const MAX_FAILING: usize = 12;
 
-/// The same where there are many, and a run takes long.
+/// The most children that are made to fail in a case with many children, because a run takes long there.
 const FAILING_OF_MANY: usize = 5;
 
-/// What the guest hears of its time left, in the two runs of one state: no threshold lies outside of these.
+/// The time left that the guest sees in the two runs of one state. Every threshold of a handler lies between the two.
 const PLENTY: Duration = Duration::from_hours(24);
 const NO_TIME: Duration = Duration::ZERO;
 
 /// One order of arrival, from the first run to the end.
 pub(super) struct History {
     pub order: Order,
-    /// `None`: it did not come to an end.
+    /// `None`: the call did not end.
     pub end: Option<Outcome>,
-    /// Of the last run.
+    /// The trace of the last run.
     pub trace: Trace,
     pub output: Vec<String>,
     /// The most calls that a run waited for at once.
     pub widest: usize,
     /// The most calls of a race.
     pub widest_race: usize,
-    /// Calls that were asked for, in this order.
+    /// The calls that were asked for, in this order.
     pub asked: Vec<Call>,
 }
 
-/// Tries a case.
+/// Tests a case.
 ///
 /// # Errors
-/// What is no doing of the case: a fault of this program.
+/// When the cause is not the case: a bug of this program.
 pub async fn explore(runner: &Runner, case: &Case, settings: &Settings, watch: Watcher<'_>) -> Result<CaseReport> {
     let start = Instant::now();
     if runner.task(&case.call.task).is_none() {
@@ -97,7 +97,7 @@ struct Explorer<'a> {
     case: &'a Case,
     children: Children<'a>,
     report: CaseReport,
-    /// What its task has asked for in any run, to be shown.
+    /// The calls that any run of the task has asked for, for messages.
     calls: HashMap<CallHash, Call>,
     touched: Vec<Touch>,
     watch: Watcher<'a>,
@@ -110,16 +110,16 @@ impl Explorer<'_> {
         self.report.output.clone_from(&base.output);
         let leaf = self.runner.is_leaf(&self.case.call.task);
         verdict::expected(&mut self.report, self.case, &base, leaf);
-        // What does not end, or ran out of time or memory, would do so in each order.
+        // If the first order does not end, or runs out of time or memory, the other orders would do the same.
         let hopeless = match &base.end {
             None => true,
-            // Its own, and not a call's.
+            // The failure began in this call, and not in a child.
             Some(Err(failure)) => {
                 matches!(failure.kind, FailureKind::Timeout | FailureKind::Limit) && failure.chain.len() <= 1
             }
             Some(Ok(_)) => false,
         };
-        // A leaf calls nobody: there is one order.
+        // A leaf makes no calls, so there is only one order.
         if hopeless || leaf {
             return Ok(());
         }
@@ -139,7 +139,7 @@ impl Explorer<'_> {
         Ok(())
     }
 
-    /// What if one of the calls fails?
+    /// Tests what happens if one of the calls fails.
     async fn fail_each(&mut self, base: &History) -> Result<()> {
         let most = if base.asked.len() > EVERY_POINT { FAILING_OF_MANY } else { MAX_FAILING };
         for call in sample(&base.asked, most) {
@@ -154,11 +154,11 @@ impl Explorer<'_> {
     }
 
     async fn history(&mut self, order: Order) -> Result<History> {
-        let (root, clock) = match order {
-            Order::OtherJob => (Root::from_random(2), self.case.clock + 7 * 86_400_000 + 12_345_678),
-            _ => (Root::from_random(1), self.case.clock),
+        let (job_id, clock) = match order {
+            Order::OtherJob => (JobId::from_random(2), self.case.clock + 7 * 86_400_000 + 12_345_678),
+            _ => (JobId::from_random(1), self.case.clock),
         };
-        let mut life = Life::new(self.case.call.clone(), root.clone(), clock);
+        let mut life = Life::new(self.case.call.clone(), job_id.clone(), clock);
         if order == Order::KnownBefore {
             self.children.known().for_each(|(call, outcome)| life.arrive(call, outcome.clone()));
         }
@@ -206,7 +206,7 @@ impl Explorer<'_> {
                 let (most, last) = (self.children.most(), history.asked[self.children.most()].clone());
                 return Ok(self.unanswered(history, Unanswered::TooMany { most, last }));
             }
-            // A race goes on without its losers: what is still missing is what the plan was for, or it is new.
+            // A race ends without its losers. A missing call is either a planned call or a new one.
             let missing: HashSet<&CallHash> = wait.calls.iter().map(|call| &call.hash).collect();
             for batch in &mut plan {
                 batch.retain(|call| missing.contains(&call.hash));
@@ -219,7 +219,7 @@ impl Explorer<'_> {
                 }
             }
             for call in plan.pop_front().unwrap_or_default() {
-                let outcome = match self.children.outcome(&call, &root).await? {
+                let outcome = match self.children.outcome(&call, &job_id).await? {
                     Ok(outcome) => outcome,
                     Err(why) => return Ok(self.unanswered(history, why)),
                 };
@@ -233,14 +233,15 @@ impl Explorer<'_> {
         Ok(history)
     }
 
-    /// Runs the call twice in the same state, the second time with no time left, and compares. `None`: there is no point in
-    /// going on.
+    /// Runs the call twice in the same state, the second time with no time left, and compares the runs. `None`: the
+    /// case
+    /// has failed, and further runs are of no use.
     async fn run(&mut self, life: &Life, history: &History, before: Option<&Trace>) -> Result<Option<Ran>> {
         let leaf = self.runner.is_leaf(&life.call.task);
         let ran = self.once(life, (!leaf).then_some(PLENTY)).await?;
         if let Some(difference) = before.and_then(|before| not_continued(before, &ran.trace)) {
             let failed = matches!(ran.end, RunEnd::TryAgain(_) | RunEnd::Ended(Err(_)));
-            // A run that failed on its way has not come as far.
+            // A run that failed may have asked for fewer calls.
             if !(failed && difference.now.is_none()) {
                 verdict::nondeterminism(&mut self.report, history, &difference, &ran.touched, &self.calls);
                 return Ok(None);
@@ -287,13 +288,13 @@ impl Explorer<'_> {
     }
 }
 
-/// The orders beside the first one.
+/// The other orders, in addition to the first order.
 fn orders(base: &History, settings: &Settings) -> Vec<Order> {
     if base.asked.is_empty() {
         return Vec::new();
     }
     let mut orders = vec![Order::KnownBefore];
-    // Where a run never waits for more than one call, all orders are one.
+    // If a run never waits for more than one call, all orders are the same.
     if base.widest > 1 {
         orders.extend([Order::FirstToLast, Order::LastToFirst]);
         orders.extend((0..settings.shuffles).map(|n| Order::Shuffled(settings.seed.wrapping_add(n))));
@@ -303,7 +304,7 @@ fn orders(base: &History, settings: &Settings) -> Vec<Order> {
     orders
 }
 
-/// The failure of a child that is made to fail.
+/// The failure of a child that is made to fail on purpose.
 fn planted(call: &Call) -> Failure {
     Failure::new(FailureKind::Error, &call.task, PLANTED)
 }

@@ -1,4 +1,4 @@
-//! One call, run by run: what it is told arrives when the explorer says so.
+//! The runs of one call. An outcome becomes visible to the runs when the explorer says so.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use brrr_backends::Memory;
-use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Millis, Outcome, Root};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId, Millis, Outcome};
+use brrr_protocol::multi_step::MultiStepBackend;
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, Cache, Ended, Handler as _, Loaded, Queue, Request, Store, Task, Work};
+use brrr_protocol::ports::{BackendParts, Counters, Ended, Handler as _, Loaded, Queue, Request, Store, Task, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::{Replay, Wait};
 use brrr_protocol::wire::Message;
@@ -17,7 +18,7 @@ use brrr_worker::wasm::{Output, OutputLine, Probe, Touch, Touched, WasmHandler};
 
 use super::trace::{Poll, Trace};
 
-/// What guests print and reach for, kept until it is asked for.
+/// The lines that guests print and the resources that they use, kept until they are read.
 #[derive(Debug, Default)]
 pub struct Lines {
     seen: Mutex<Seen>,
@@ -53,35 +54,35 @@ impl Output for Lines {
 pub struct Runner {
     handler: WasmHandler,
     lines: Arc<Lines>,
-    /// Of one run, if its task does not say less.
+    /// The time limit of one run, unless its task sets a shorter time.
     timeout: Duration,
 }
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Debug)]
 pub struct Ran {
     pub end: RunEnd,
     pub trace: Trace,
-    /// What was printed that no run before had printed.
+    /// The lines that this run printed and no earlier run had printed.
     pub lines: Vec<String>,
     pub touched: Vec<Touch>,
     pub took: Duration,
     pub memory: usize,
     pub asked_time_left: bool,
-    /// What it leaves behind for the next run.
+    /// The record that the next run gets.
     record: RunRecord,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
     Ended(Outcome),
-    /// It failed, and is to be tried again.
+    /// The run failed, and the call is to be retried.
     TryAgain(Failure),
     Waits(Wait),
 }
 
 impl Ran {
-    /// Did it take all the time that it may?
+    /// Did the run use up its time?
     pub fn is_out_of_time(&self) -> bool {
         let (RunEnd::TryAgain(failure) | RunEnd::Ended(Err(failure))) = &self.end else { return false };
         failure.kind == FailureKind::Timeout
@@ -105,20 +106,20 @@ impl Runner {
         self.handler.tasks().any(|task| task.name == name && task.leaf)
     }
 
-    /// Runs a call once more from its beginning. What follows of it is for `Life::go_on`.
+    /// Runs a call once more from its beginning. `Life::go_on` then applies the result.
     ///
     /// # Errors
-    /// What is no doing of the call.
+    /// When the cause is not the call itself.
     pub async fn run(&self, life: &Life, time_left: Option<Duration>) -> Result<Ran> {
         let options = self.task(&life.call.task).map(|task| task.options.clone()).unwrap_or_default();
-        // As in a job: the nearer one wins.
+        // As in a job: the call's own options come before the task's options.
         let options = life.call.options.over(&options);
         let attempt = life.record.as_ref().map_or(1, |run| run.attempt.max(1));
         let request = Request {
             task: life.call.task.clone(),
             payload: life.call.payload.clone(),
             call: life.call.hash.clone(),
-            root: life.root.clone(),
+            job_id: life.job_id.clone(),
             topic: life.call.topic.clone(),
             attempt,
             // A new attempt has a new clock.
@@ -127,7 +128,7 @@ impl Runner {
             timeout: Some(options.timeout.unwrap_or(self.timeout).min(self.timeout)),
             memory: options.memory,
         };
-        let message = Message { root: life.root.clone(), call: life.call.hash.clone() };
+        let message = Message { job_id: life.job_id.clone(), call: life.call.hash.clone() };
         let work = Work { message, topic: life.call.topic.clone(), receipt: None, ends_job: None };
         let replay = Replay::new(life.known.clone(), &work, &life.loaded());
         let probe = Arc::new(Probe::telling(time_left));
@@ -151,7 +152,7 @@ impl Runner {
     }
 }
 
-/// What a worker would do after the run.
+/// Does what a worker would do after the run.
 fn settle(life: &Life, ended: Ended, replay: &Replay, attempt: u32, options: &Options) -> Result<(RunEnd, RunRecord)> {
     let task = &life.call.task;
     match ended {
@@ -183,21 +184,21 @@ fn settle(life: &Life, ended: Ended, replay: &Replay, attempt: u32, options: &Op
     }
 }
 
-/// A call that is being worked on.
+/// The state of a call between its runs.
 pub struct Life {
     pub call: Call,
-    root: Root,
+    job_id: JobId,
     clock: Millis,
     record: Option<RunRecord>,
     known: Arc<Known>,
 }
 
 impl Life {
-    pub fn new(call: Call, root: Root, clock: Millis) -> Self {
-        Self { call, root, clock, record: None, known: Arc::default() }
+    pub fn new(call: Call, job_id: JobId, clock: Millis) -> Self {
+        Self { call, job_id, clock, record: None, known: Arc::default() }
     }
 
-    /// The outcome of a call is there, from the next run on.
+    /// Makes the outcome of a call visible, from the next run on.
     pub fn arrive(&self, call: &CallHash, outcome: Outcome) {
         self.known.lock().insert(call.clone(), outcome);
     }
@@ -206,7 +207,7 @@ impl Life {
         self.known.lock().contains_key(call)
     }
 
-    /// The next run follows on this one.
+    /// Continues the call after this run.
     pub fn go_on(&mut self, ran: &Ran) {
         self.record = Some(ran.record.clone());
     }
@@ -220,11 +221,11 @@ impl Life {
     }
 }
 
-/// The outcomes that a call may see so far, in the place of a backend.
+/// The outcomes that a call may see so far. This takes the place of a backend.
 #[derive(Default)]
 struct Known {
     outcomes: Mutex<HashMap<CallHash, Outcome>>,
-    /// What else a backend has; a replay asks for none of it.
+    /// The rest of a backend. A replay does not use it.
     empty: Memory,
 }
 
@@ -235,7 +236,7 @@ impl Known {
 }
 
 #[async_trait]
-impl Backend for Known {
+impl BackendParts for Known {
     fn name(&self) -> String {
         "test".to_owned()
     }
@@ -248,15 +249,18 @@ impl Backend for Known {
         self.empty.queue()
     }
 
-    fn cache(&self) -> &dyn Cache {
-        self.empty.cache()
+    fn counters(&self) -> &dyn Counters {
+        self.empty.counters()
     }
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         self.empty.changed(version, at_most).await
     }
+}
 
-    async fn outcomes(&self, _: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+#[async_trait]
+impl MultiStepBackend for Known {
+    async fn outcomes_from_parts(&self, _: &JobId, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
         let known = self.lock();
         Ok(calls.iter().map(|call| known.get(call).cloned()).collect())
     }

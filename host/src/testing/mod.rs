@@ -1,14 +1,16 @@
-//! `brrr-host test`: runs calls of a component in memory, again and again as a fleet might, and says what it must not do.
+//! `brrr-host test`: runs calls of a component in memory, repeatedly and in different orders, as a fleet might. Reports
+//! what the handler must not do.
 //!
-//! - `cases`, `expected`, `payload`, `values`: what `cases.toml` says; `update`: writes results into it
-//! - `life`: one call, run by run, with outcomes that arrive as they are given
-//! - `children`: what its calls give: what the case says, or what this component makes of them
-//! - `orders`: in which order outcomes arrive; `explore`: a case, in all orders
-//! - `trace`: the calls of a run, and where two runs differ; `verdict`: what a case comes to
-//! - `report`: what is told about it
+//! - `cases`, `expected`, `payload`, `values`: the content of `cases.toml`; `update`: writes results into it
+//! - `life`: the runs of one call, with outcomes that arrive one after the other
+//! - `children`: the outcomes of the calls: from the case, or from this component
+//! - `orders`: the orders in which outcomes arrive; `explore`: a case, in all orders
+//! - `trace`: the calls of a run, and the differences between two runs; `verdict`: the findings about a case
+//! - `report`: the report of a case
 //!
-//! There is no worker, no queue, no store and no time that passes. What a run sees is what a worker would show it: the same
-//! `WasmHandler`, the same `Replay`, the same `run` records.
+//! There is no worker, no queue and no store, and no time passes. A run sees what it would see in a worker: the code is
+//! the
+//! same (`WasmHandler`, `Replay`, the `run` records).
 
 mod cases;
 mod children;

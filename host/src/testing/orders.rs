@@ -1,4 +1,4 @@
-//! In which order the outcomes of calls arrive.
+//! The orders in which the outcomes of calls arrive.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use brrr_protocol::replay::Wait;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 
-/// An order of arrival, and what else is different in it.
+/// An order of arrival, or another condition that is different.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// All that the run waits for, then a replay.
+    /// All outcomes that the run waits for, then a replay.
     AtOnce,
     FirstToLast,
     LastToFirst,
     Shuffled(u64),
-    /// This call of a race before the others (from 0).
+    /// This call of a race (from 0) before the others.
     Wins(usize),
-    /// Nothing is missing in the first run: another job had asked for all of it.
+    /// All outcomes exist at the first run, because another job had asked for the calls.
     KnownBefore,
-    /// All at once, but this call fails.
+    /// All outcomes at once, but this call fails.
     Fails(CallHash, String),
-    /// All at once, at another time, with other random numbers.
+    /// All outcomes at once, in a job with another time and other random numbers.
     OtherJob,
 }
 
@@ -40,22 +40,22 @@ impl fmt::Display for Order {
     }
 }
 
-/// A batch up to this size is replayed after each single arrival.
+/// A batch of up to this many calls is replayed after each single arrival.
 pub const EVERY_POINT: usize = 24;
 
-/// A larger one is replayed so often, after about as many arrivals each time: a replay of 2,000 calls takes a slow language
-/// some ten milliseconds.
+/// The number of replays of a larger batch, spread evenly over its arrivals. A slow language needs some ten
+/// milliseconds
+/// for a replay of 2,000 calls.
 const SOME_POINTS: usize = 8;
 
 impl Order {
-    /// Is every run to be made twice, to see whether it comes to the same? Where nothing else is new about a run, once is
-    /// enough.
+    /// Is each run to be made twice and compared? In an order that adds no new kind of run, one run is enough.
     pub fn is_worth_two_runs(&self) -> bool {
         matches!(self, Self::AtOnce | Self::FirstToLast | Self::LastToFirst | Self::KnownBefore)
     }
 }
 
-/// What arrives before each of the coming replays.
+/// The calls whose outcomes arrive before each of the following replays.
 pub fn plan(order: &Order, wait: &Wait) -> Vec<Vec<Call>> {
     let calls = wait.calls.clone();
     let in_order = match order {
@@ -76,7 +76,7 @@ pub fn plan(order: &Order, wait: &Wait) -> Vec<Vec<Call>> {
     points(in_order)
 }
 
-/// One at a time, or, if that would be too many replays, some at a time.
+/// One call at a time. If that would need too many replays, several calls at a time.
 fn points(calls: Vec<Call>) -> Vec<Vec<Call>> {
     let count = calls.len();
     let replays = if count > EVERY_POINT { SOME_POINTS } else { count };
@@ -92,14 +92,14 @@ fn points(calls: Vec<Call>) -> Vec<Vec<Call>> {
 fn shuffled(mut calls: Vec<Call>, seed: u64) -> Vec<Call> {
     let mut random = ChaCha20Rng::seed_from_u64(seed);
     for last in (1..calls.len()).rev() {
-        // The bias of a remainder does not matter here.
+        // The remainder favours some numbers slightly, which does not matter here.
         let other = usize::try_from(random.next_u64() % (last as u64 + 1)).unwrap_or(0);
         calls.swap(last, other);
     }
     calls
 }
 
-/// At most `most` of some things: the first, the last, and others between them.
+/// At most `most` of the items: the first, the last, and some between them.
 pub fn sample<T: Clone>(all: &[T], most: usize) -> Vec<T> {
     if all.len() <= most {
         return all.to_vec();

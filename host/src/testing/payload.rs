@@ -1,4 +1,4 @@
-//! Calls as handlers get them, and as people read them.
+//! Payloads of calls, as handlers get them and as users read them.
 
 use brrr_protocol::codec::{self, Arguments, python, typescript};
 use brrr_protocol::model::{Call, CallHash};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use super::values::{Value, brief, same, show};
 
-/// How the arguments of a case are written.
+/// How the arguments of a case are encoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Codec {
@@ -18,10 +18,10 @@ pub enum Codec {
     Raw,
 }
 
-/// A call's identity and payload, as `brrr-host call` makes them of what is typed there.
+/// The hash and the payload of a call, the same as `brrr-host call` makes of this input.
 pub fn encode(codec: Codec, task: &str, input: Option<Value>) -> Result<(CallHash, Bytes), String> {
     match (codec, input) {
-        // Bytes are what they are, whatever reads them.
+        // Bytes need no encoding, whatever the codec is.
         (_, Some(Value::Bytes(bytes))) => Ok((CallHash::derive(task, &bytes), bytes.into())),
         (Codec::Raw, None) => Ok((CallHash::derive(task, b""), Bytes::new())),
         (Codec::Raw, Some(Value::Json(_))) => {
@@ -55,7 +55,7 @@ pub fn encode(codec: Codec, task: &str, input: Option<Value>) -> Result<(CallHas
     }
 }
 
-/// Are these the arguments of a call, whichever language wrote them?
+/// Are these the arguments of the call, in the notation of any language?
 pub fn is_input(input: &Value, call: &Call) -> bool {
     match input {
         Value::Bytes(bytes) => call.payload == bytes,
@@ -67,7 +67,7 @@ pub fn is_input(input: &Value, call: &Call) -> bool {
     }
 }
 
-/// A call for people: its task and arguments, without the list around them that codecs write.
+/// A call as text: its task and arguments, without the list that codecs put around the arguments.
 pub fn show_call(call: &Call) -> String {
     let arguments = match codec::decode(&call.payload) {
         Ok(Arguments::Named(named)) => Json::Object(named).to_string(),

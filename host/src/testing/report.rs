@@ -1,17 +1,17 @@
-//! What is told about a case.
+//! The report of a case.
 
 use std::time::Duration;
 
 use brrr_protocol::model::Outcome;
 use serde::Serialize;
 
-/// How much something matters.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Worth knowing; nothing is wrong.
+    /// Information only; nothing is wrong.
     Note,
-    /// Probably not as it is meant; the case passes.
+    /// Probably not what the author wants. The case passes.
     Warning,
     /// The case fails.
     Error,
@@ -21,39 +21,39 @@ pub enum Level {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub level: Level,
-    /// A word that stays, for scripts: `result`, `output`, `no-result`, `calls-differ`, …
+    /// A word for scripts, which never changes: `result`, `output`, `no-result`, `calls-differ`, …
     pub what: &'static str,
-    /// The first line stands for itself.
+    /// The text for the user. Its first line can be shown alone.
     pub text: String,
 }
 
-/// What came of a case.
+/// The result of a case.
 #[derive(Debug)]
 pub struct CaseReport {
     pub name: String,
     pub task: String,
-    /// Where it is in the file.
+    /// The line of the case in the file.
     pub line: usize,
-    /// Its place in the file, from 0.
+    /// The index of the case in the file, from 0.
     pub index: usize,
     pub findings: Vec<Finding>,
-    /// How it ended with all results at once; `None`: it did not come so far.
+    /// How the case ended when all results arrived at once. `None`: it did not end.
     pub end: Option<Outcome>,
-    /// How it ended where the order of arrival changed that, beside `end`.
+    /// The other ends of the case, for orders of arrival that changed its end.
     pub other_ends: Vec<Outcome>,
-    /// What was printed, once.
+    /// The output of the case, as a user would see it once.
     pub output: Vec<String>,
-    /// Orders of arrival that were tried.
+    /// The number of orders of arrival that were tried.
     pub orders: usize,
-    /// Runs of its task, and of the tasks that it calls.
+    /// The number of runs of the case's task, and of the tasks that it calls.
     pub runs: usize,
     pub child_runs: usize,
-    /// Calls that its task made, in all orders.
+    /// The number of calls that the task made, in all orders.
     pub calls: usize,
-    /// The largest batch was replayed after each single arrival; if not, so many points of so many.
+    /// `None`: the largest batch was replayed after each single arrival. `Some((n, of))`: at `n` of `of` points only.
     pub sampled: Option<(usize, usize)>,
     pub time: Duration,
-    /// The most memory of a run of its task, in bytes.
+    /// The most memory of one run of the task, in bytes.
     pub memory: usize,
 }
 
@@ -64,7 +64,7 @@ impl CaseReport {
 
     pub fn find(&mut self, level: Level, what: &'static str, text: impl Into<String>) {
         let finding = Finding { level, what, text: text.into() };
-        // In another order it is the same mistake.
+        // The same finding in another order is the same mistake.
         if !self.findings.iter().any(|known| known.what == finding.what && known.level == level) {
             self.findings.push(finding);
         }

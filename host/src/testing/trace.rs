@@ -1,4 +1,4 @@
-//! The calls of a run, poll by poll, and where two runs differ.
+//! The calls of a run, poll by poll, and the place where two runs differ.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -8,11 +8,11 @@ use similar::{ChangeTag, TextDiff};
 
 use super::payload::show_call;
 
-/// What a run asked for at once.
+/// The calls that a run asked for together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poll {
     pub calls: Vec<CallHash>,
-    /// So many outcomes were needed.
+    /// The number of outcomes that were needed.
     pub need: usize,
 }
 
@@ -22,20 +22,20 @@ impl Poll {
     }
 }
 
-/// What a run asked for, in order.
+/// The polls of a run, in order.
 pub type Trace = Vec<Poll>;
 
-/// Where a run asked for something else than another one.
+/// The place where two runs asked for different calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which poll, from 0.
+    /// The index of the poll, from 0.
     pub poll: usize,
     pub before: Option<Poll>,
     pub now: Option<Poll>,
 }
 
 impl Difference {
-    /// The same calls in another order?
+    /// Did both runs ask for the same calls in another order?
     pub fn is_of_order(&self) -> bool {
         let (Some(a), Some(b)) = (&self.before, &self.now) else { return false };
         let sorted = |poll: &Poll| {
@@ -46,7 +46,9 @@ impl Difference {
         a.need == b.need && sorted(a) == sorted(b)
     }
 
-    /// Lines with what was asked for before (`-`) and now (`+`), and some of what both asked for.
+    /// The difference in lines: calls that only the earlier run asked for (`-`), calls that only the later run asked
+    /// for
+    /// (`+`), and some calls of both.
     pub fn show(&self, known: &HashMap<CallHash, Call>) -> String {
         let lines = |poll: &Option<Poll>| {
             let Some(poll) = poll else { return String::new() };
@@ -65,9 +67,10 @@ impl Difference {
     }
 }
 
-/// Lines of two texts: `-` only in the first, `+` only in the second, a few of both around them.
+/// The difference between two texts in lines: `-` only in the first, `+` only in the second, and a few common lines
+/// around them.
 pub fn diff(before: &str, now: &str) -> String {
-    /// More would hide the difference rather than show it.
+    /// A longer difference would be hard to read.
     const MOST: usize = 12;
     let diff = TextDiff::from_lines(before, now);
     let mut lines = Vec::new();
@@ -91,8 +94,9 @@ pub fn diff(before: &str, now: &str) -> String {
     lines.join("\n")
 }
 
-/// Where `now` does not begin as `before` did. A replay knows more outcomes than the run before it, and so may ask for more;
-/// what that run asked for it must ask for again.
+/// The place where `now` does not continue `before`. A replay knows more outcomes than the run before it, so it may ask
+/// for
+/// more calls. It must also ask again for all calls of the run before it.
 pub fn not_continued(before: &Trace, now: &Trace) -> Option<Difference> {
     before.iter().enumerate().find_map(|(poll, asked)| {
         let now = now.get(poll);
@@ -100,7 +104,7 @@ pub fn not_continued(before: &Trace, now: &Trace) -> Option<Difference> {
     })
 }
 
-/// Where two runs that knew the same outcomes, and chose the same winners, part.
+/// The place where two runs differ that knew the same outcomes and chose the same winners.
 pub fn parted(before: &Trace, now: &Trace) -> Option<Difference> {
     not_continued(before, now).or_else(|| {
         let poll = before.len();
@@ -108,7 +112,7 @@ pub fn parted(before: &Trace, now: &Trace) -> Option<Difference> {
     })
 }
 
-/// The polls up to the first race and with it: whoever wins, they are the same.
+/// The polls up to and including the first race. They are the same for every winner.
 pub fn up_to_a_race(trace: &Trace) -> Trace {
     let end = trace.iter().position(Poll::is_race).map_or(trace.len(), |race| race + 1);
     trace[..end].to_vec()

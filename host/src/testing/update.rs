@@ -1,4 +1,4 @@
-//! Writes what came out into `cases.toml`, and leaves everything else there as it is.
+//! Writes results into `cases.toml`, and leaves the rest of the file as it is.
 
 use brrr_protocol::model::Outcome;
 use serde_json::Value as Json;
@@ -8,19 +8,20 @@ use super::cases::Case;
 use super::expected::Expected;
 use super::report::{CaseReport, Level};
 
-/// What was written for a case.
+/// The changes to a case.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The case's place in the file, from 0.
+    /// The index of the case in the file, from 0.
     pub index: usize,
-    /// The keys, with what they now say.
+    /// The keys with their new values.
     pub wrote: Vec<String>,
 }
 
-/// The file with what is missing or different in it written, and what that is.
+/// Returns the text with missing and different results filled in, and a list of the changes.
 ///
-/// Only `result`, its other forms, `error` and `output` are touched, and of a case that has more wrong with it than these,
-/// nothing: a result that changes from run to run is none to expect.
+/// Only `result`, its other forms, `error` and `output` are changed. A case with any other finding is not changed,
+/// because
+/// a result that differs from run to run can't be expected.
 #[must_use]
 pub fn update(text: &str, cases: &[Case], reports: &[CaseReport]) -> (String, Vec<Change>) {
     let Ok(mut document) = text.parse::<DocumentMut>() else { return (text.to_owned(), Vec::new()) };
@@ -60,7 +61,7 @@ pub fn update(text: &str, cases: &[Case], reports: &[CaseReport]) -> (String, Ve
     (document.to_string(), changes)
 }
 
-/// In the place of what is there, with the comment beside it, or at the end.
+/// Replaces the value and keeps the comment beside it, or adds the key at the end.
 fn put(table: &mut Table, key: &str, mut value: Value) {
     if let Some(old) = table.get_mut(key).and_then(Item::as_value_mut) {
         *value.decor_mut() = old.decor().clone();
@@ -84,7 +85,7 @@ fn written(end: &Outcome, with_kind: bool) -> (&'static str, Value) {
             },
         },
         Err(failure) => {
-            // The rest is where it was, and changes with every build.
+            // The other lines tell where the failure happened, and change with every build.
             let message = failure.message.lines().next().unwrap_or_default();
             if !with_kind && failure.kind.as_str() == "error" {
                 return ("error", message.into());
@@ -97,7 +98,7 @@ fn written(end: &Outcome, with_kind: bool) -> (&'static str, Value) {
     }
 }
 
-/// `None`: TOML can't say it.
+/// `None`: TOML can't express the value.
 fn of_json(json: &Json) -> Option<Value> {
     Some(match json {
         Json::Null => return None,

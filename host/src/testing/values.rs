@@ -1,18 +1,18 @@
-//! Values as `cases.toml` writes them, and as people read them.
+//! The notation of values in `cases.toml`, and in reports.
 
 use brrr_protocol::codec::python;
 use serde_json::{Map, Value as Json};
 
-/// What a call takes or gives.
+/// The input or the result of a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     Json(Json),
-    /// Of a task that takes or gives bytes as they are.
+    /// The bytes of a task that takes or returns bytes without an encoding.
     Bytes(Vec<u8>),
 }
 
 impl Value {
-    /// As a handler hands it over.
+    /// The bytes as a handler returns them.
     pub fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Bytes(bytes) => bytes.clone(),
@@ -24,7 +24,7 @@ impl Value {
         }
     }
 
-    /// Is it what these bytes say?
+    /// Do these bytes stand for the value?
     pub fn is(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Bytes(own) => own == bytes,
@@ -40,7 +40,7 @@ impl Value {
     }
 }
 
-/// Are two values the same to a language that has one kind of number?
+/// Are two values the same in a language that has only one type of number?
 pub fn same(a: &Json, b: &Json) -> bool {
     match (a, b) {
         (Json::Number(a), Json::Number(b)) => a == b || a.as_f64().is_some_and(|a| Some(a) == b.as_f64()),
@@ -52,7 +52,7 @@ pub fn same(a: &Json, b: &Json) -> bool {
     }
 }
 
-/// TOML's values as JSON. (Dates become text.)
+/// TOML's values as JSON. (A date becomes a string.)
 pub fn of_toml(value: &toml::Value) -> Json {
     match value {
         toml::Value::String(text) => text.as_str().into(),
@@ -67,10 +67,10 @@ pub fn of_toml(value: &toml::Value) -> Json {
     }
 }
 
-/// The most of a value that stands in one line of a report.
+/// The most bytes of a value in one line of a report.
 const MAX_SHOWN: usize = 200;
 
-/// Bytes for people: JSON, else text, else how many there are.
+/// Bytes as text for the user: as JSON, else as text, else only the number of bytes.
 pub fn show(bytes: &[u8]) -> String {
     let text = match serde_json::from_slice::<Json>(bytes) {
         Ok(json) => json.to_string(),
@@ -86,7 +86,7 @@ pub fn show(bytes: &[u8]) -> String {
     brief(&text, MAX_SHOWN)
 }
 
-/// At most so many bytes of a text, on one line.
+/// At most `most` bytes of a text, on one line.
 pub fn brief(text: &str, most: usize) -> String {
     let clean = brrr_worker::text::line(&text.replace(['\n', '\r', '\t'], " ")).into_owned();
     if clean.len() <= most { clean } else { format!("{}…", &clean[..clean.floor_char_boundary(most)]) }

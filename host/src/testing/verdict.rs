@@ -1,4 +1,4 @@
-//! What is a mistake, what is suspicious, what is only worth knowing; and the words for it.
+//! Decides which findings are errors, warnings or notes, and writes their texts.
 
 use std::collections::HashMap;
 
@@ -46,7 +46,7 @@ pub fn unknown_task(case: &Case, handler: &WasmHandler) -> CaseReport {
     report
 }
 
-/// Is the result, or the failure, what the case expects? And the output?
+/// Are the result or the failure, and the output, as the case expects?
 pub fn expected(report: &mut CaseReport, case: &Case, history: &History, leaf: bool) {
     let Some(end) = &history.end else { return };
     match (&case.expected, end) {
@@ -57,7 +57,7 @@ pub fn expected(report: &mut CaseReport, case: &Case, history: &History, leaf: b
                 json.and_then(|json| serde_json::to_string_pretty(&json).ok())
             };
             let text = match (pretty(&value.bytes()), pretty(bytes)) {
-                // Too long for two lines that an eye can compare.
+                // Two long lines are hard to compare, so the text shows only the difference.
                 (Some(expected), Some(got)) if expected.len().max(got.len()) > 60 => {
                     format!("the result is not the expected one (-expected +got):\n{}", diff(&expected, &got))
                 }
@@ -112,7 +112,7 @@ fn output(report: &mut CaseReport, case: &Case, history: &History) {
     }
 }
 
-/// Did another order of arrival come to the same?
+/// Did another order of arrival lead to the same end?
 pub fn same_as(
     report: &mut CaseReport,
     case: &Case,
@@ -120,7 +120,7 @@ pub fn same_as(
     history: &History,
     seen: &HashMap<CallHash, Call>,
 ) {
-    // What follows a race may well depend on who won; what comes before may not.
+    // The calls after a race may depend on the winner. The calls before it may not.
     let (before, now) = (up_to_a_race(&base.trace), up_to_a_race(&history.trace));
     let failed = matches!(history.end, Some(Err(_))) || matches!(base.end, Some(Err(_)));
     if let Some(difference) = parted(&before, &now).filter(|_| !failed) {
@@ -160,7 +160,7 @@ pub fn same_as(
     }
 }
 
-/// Another job has another clock and other random numbers; what depends on them is worth knowing, and no mistake.
+/// Another job has another clock and other random numbers. A case that depends on them gets a note, not an error.
 pub fn other_job(report: &mut CaseReport, base: &History, other: &History) {
     let same = match (&base.end, &other.end) {
         (Some(a), Some(b)) => same_end(a, b),
@@ -176,11 +176,11 @@ pub fn other_job(report: &mut CaseReport, base: &History, other: &History) {
     }
 }
 
-/// Is it well behaved when one of its calls fails? `false`: there is no need to try others.
+/// Does the handler behave well when one of its calls fails? `false`: the other calls need no test.
 pub fn after_failure(report: &mut CaseReport, call: &Call, base: &History, history: &History) -> bool {
     let Some(end) = &history.end else { return false };
     let Err(failure) = end else { return true };
-    // It fails with or without that call, or another one failed as well and that failure was let through.
+    // The case also fails without this failure, or another failure was passed on as well.
     if base.end.as_ref().is_some_and(|known| same_end(known, end)) || failure.chain.len() > 1 {
         return true;
     }
@@ -209,7 +209,7 @@ pub fn after_failure(report: &mut CaseReport, call: &Call, base: &History, histo
     false
 }
 
-/// A replay asked for other calls than the run before it.
+/// A replay asked for different calls than the run before it.
 pub fn nondeterminism(
     report: &mut CaseReport,
     history: &History,
@@ -228,7 +228,7 @@ pub fn nondeterminism(
     report.find(level, what, text);
 }
 
-/// Two runs of the same call that knew the same came to different ends.
+/// Two runs of the same call with the same outcomes ended differently.
 pub fn twice(
     report: &mut CaseReport,
     history: &History,
@@ -263,12 +263,12 @@ pub fn twice(
     report.find(Level::Error, what, format!("{shown}\n{why}"));
 }
 
-/// A call was asked for that nothing says the result of.
+/// A run asked for a call without any outcome.
 pub fn nobody(report: &mut CaseReport, order: &Order, call: &Call) {
     let shown = show_call(call);
     let entry = format!("[[case.child]]\ntask = \"{}\"\nresult = …", call.task);
     match order {
-        // It can't be foreseen what it asks for then.
+        // What a handler asks for in another job can't be known in advance.
         Order::OtherJob => {}
         Order::Fails(_, failing) => {
             let text = format!(
@@ -286,13 +286,13 @@ pub fn nobody(report: &mut CaseReport, order: &Order, call: &Call) {
     }
 }
 
-/// There seems to be no end of calls.
+/// The calls seem to have no end.
 pub fn no_end(report: &mut CaseReport, order: &Order, what: &str) {
     let text = format!("{what}, with {order}\nis there an end? if so, allow more: --max-calls N");
     report.find(Level::Error, "no-end", text);
 }
 
-/// Effects are for leaves, which are run once.
+/// Effects belong into leaves, because a leaf runs only once.
 pub fn touched(report: &mut CaseReport, touched: &[Touch], leaf: bool) {
     let words: Vec<&str> = touched
         .iter()
@@ -312,7 +312,7 @@ pub fn touched(report: &mut CaseReport, touched: &[Touch], leaf: bool) {
     }
 }
 
-/// Entries of the case that nothing asked for: a typing error, mostly.
+/// Entries of the case that no run asked for. Mostly they contain a typing error.
 pub fn unused(report: &mut CaseReport, children: &Children<'_>) {
     let lines: Vec<String> = children.unused().map(|child| format!("{} (line {})", child.task, child.line)).collect();
     if !lines.is_empty() {
@@ -331,7 +331,7 @@ fn has_effects(touched: &[Touch]) -> bool {
 const RULE: &str = "a handler is run again from its beginning, and must then come to the same calls: they may depend on nothing \
                     but\nits arguments, the results of calls, the clock and random numbers";
 
-/// The calls of a race, and a line break.
+/// The calls of a race, with a line break at the end.
 fn show_race(race: &Poll, seen: &HashMap<CallHash, Call>) -> String {
     const MOST: usize = 3;
     let calls = race.calls.iter().filter_map(|call| seen.get(call));
@@ -343,7 +343,7 @@ fn show_race(race: &Poll, seen: &HashMap<CallHash, Call>) -> String {
     format!("it takes {need} of: {}\n", shown.join(", "))
 }
 
-/// "batch 1 (3 calls), at call 2", counted from 1.
+/// The place as text: "batch 1 (3 calls), at call 2", counted from 1.
 fn place(difference: &Difference) -> String {
     let size = |poll: &Option<Poll>| poll.as_ref().map(|poll| poll.calls.len());
     let (before, now) = (&difference.before, &difference.now);

@@ -1,7 +1,8 @@
-//! Calls that a run awaits one by one and that are asked for together, when none of the run can go on.
+//! Collects the calls that a run awaits one by one. The host asks for them together when no part of the run can
+//! continue.
 //!
-//! Each awaited call has a slot. Whoever drives the run finds out that all of it waits, asks its replay for everything that has a
-//! slot, and fills the slots.
+//! Each awaited call has a slot. The code that polls the run notices that all of the run waits. It then asks the run's
+//! replay for every call that has a slot, and fills the slots.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -11,22 +12,22 @@ use std::task::{Poll, Wake, Waker};
 
 use brrr_protocol::replay::Invocation;
 
-/// What a call takes beside its payload: a bound for the memory of calls without one.
+/// The memory of a call without its payload, in bytes. It also bounds the number of calls with an empty payload.
 const CALL: usize = 256;
 
-/// The calls that a run waits for take more of the host's memory than it may hand over at once.
+/// The calls that a run waits for take more of the host's memory than the run may use at once.
 #[derive(Debug, thiserror::Error)]
 #[error("it waits for more calls at once than fit")]
 pub(crate) struct TooMuch;
 
-/// The calls that a run waits for. `O` is what a call comes to.
+/// The calls that a run waits for. `O` is the type of their outcomes.
 pub(crate) struct AwaitedCalls<O> {
-    inner: Mutex<Inner<O>>,
-    /// Bytes of calls that may wait at once.
+    inner: Mutex<Awaited<O>>,
+    /// The most bytes of the calls that may wait at once.
     most: usize,
 }
 
-struct Inner<O> {
+struct Awaited<O> {
     calls: Vec<(Invocation, Arc<Slot<O>>)>,
     races: VecDeque<Race<O>>,
     bytes: usize,
@@ -40,16 +41,16 @@ struct Race<O> {
 
 impl<O> AwaitedCalls<O> {
     pub fn new(most: usize) -> Self {
-        let inner = Inner { calls: Vec::new(), races: VecDeque::new(), bytes: 0 };
+        let inner = Awaited { calls: Vec::new(), races: VecDeque::new(), bytes: 0 };
         Self { inner: Mutex::new(inner), most }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner<O>> {
+    fn lock(&self) -> MutexGuard<'_, Awaited<O>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Room for these calls.
-    fn reserve(&self, calls: &[Invocation]) -> Result<MutexGuard<'_, Inner<O>>, TooMuch> {
+    /// Reserves memory for these calls.
+    fn reserve(&self, calls: &[Invocation]) -> Result<MutexGuard<'_, Awaited<O>>, TooMuch> {
         let mut inner = self.lock();
         inner.bytes += calls.iter().map(|call| CALL + call.task.len() + call.payload.len()).sum::<usize>();
         if inner.bytes > self.most { Err(TooMuch) } else { Ok(inner) }
@@ -62,26 +63,26 @@ impl<O> AwaitedCalls<O> {
         Ok(slot)
     }
 
-    /// Adds calls of which `need` are waited for.
+    /// Adds a race: calls of which the run needs only `need` outcomes.
     pub fn race(&self, calls: Vec<Invocation>, need: u32) -> Result<Arc<Slot<Vec<Option<O>>>>, TooMuch> {
         let slot = Arc::new(Slot::default());
         self.reserve(&calls)?.races.push_back(Race { calls, need, slot: slot.clone() });
         Ok(slot)
     }
 
-    /// Is any call waited for?
+    /// Does no call wait?
     pub fn is_empty(&self) -> bool {
         let inner = self.lock();
         inner.calls.is_empty() && inner.races.is_empty()
     }
 
-    /// What is to be asked for next: all calls that are waited for, or else one race. `None`: nothing is.
+    /// The calls to ask for next: all calls that are awaited one by one, or else one race. `None`: no call waits.
     pub fn next(&self) -> Option<Batch<O>> {
         let mut inner = self.lock();
         if inner.races.is_empty() {
             inner.bytes = 0;
         }
-        // The slot of a call that the run has dropped has one owner left.
+        // If the run has dropped a call, this vector is the only owner of the call's slot.
         let calls = std::mem::take(&mut inner.calls);
         let (calls, slots): (Vec<_>, Vec<_>) =
             calls.into_iter().filter(|(_, slot)| Arc::strong_count(slot) > 1).unzip();
@@ -100,22 +101,22 @@ impl<O> AwaitedCalls<O> {
 /// Calls that are asked for together.
 pub(crate) struct Batch<O> {
     pub calls: Vec<Invocation>,
-    /// How many outcomes are needed; `None`: all.
+    /// The number of outcomes that are needed. `None`: all.
     pub need: Option<u32>,
     pub slots: Slots<O>,
 }
 
-/// Where the outcomes of a batch go.
+/// The slots for the outcomes of a batch.
 pub(crate) enum Slots<O> {
     Each(Vec<Arc<Slot<O>>>),
     Race(Arc<Slot<Vec<Option<O>>>>),
 }
 
 impl<O> Slots<O> {
-    /// Hands over the outcomes, in the order of the calls.
+    /// Fills the slots with the outcomes, which are in the order of the calls.
     pub fn fill(self, outcomes: Vec<Option<O>>) {
         match self {
-            // All were asked for, so all are there.
+            // All outcomes were needed, so none is missing.
             Self::Each(slots) => {
                 for (slot, outcome) in slots.iter().zip(outcomes) {
                     if let Some(outcome) = outcome {
@@ -128,7 +129,7 @@ impl<O> Slots<O> {
     }
 }
 
-/// Where an awaited call finds its outcome.
+/// The place where an awaited call finds its outcome.
 pub(crate) struct Slot<T>(Mutex<(Option<T>, Option<Waker>)>);
 
 impl<T> Default for Slot<T> {
@@ -161,7 +162,7 @@ impl<T> Slot<T> {
     }
 }
 
-/// A waker that passes the wake-up on, and remembers it.
+/// A waker that passes a wake-up on, and records it.
 #[derive(Default)]
 pub(crate) struct Alarm {
     rung: AtomicBool,

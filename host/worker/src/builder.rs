@@ -1,4 +1,4 @@
-//! From what a program says of its worker to a worker that is ready to run.
+//! Builds a worker from the settings that a program gives.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ pub enum WorkerError {
     Component(#[from] LoadError),
     #[error(transparent)]
     Permission(#[from] PermissionError),
-    /// The builder was told something that can't be.
+    /// A setting of the builder is not valid.
     #[error("{0}")]
     Setup(String),
     /// The system refused a thread or signal handlers.
@@ -38,7 +38,7 @@ pub enum WorkerError {
     System(#[from] std::io::Error),
 }
 
-/// What a worker is to be. See [`Worker::builder`].
+/// The settings of a worker. See [`Worker::builder`].
 #[must_use = "a worker runs when it is built and run"]
 pub struct WorkerBuilder {
     backend: BackendSource,
@@ -55,7 +55,7 @@ pub struct WorkerBuilder {
     observer: Option<Arc<dyn Observer>>,
     gateway: Option<GatewayPlan>,
     shutdown: Option<Shutdown>,
-    /// The first mistake of the calls so far.
+    /// The first invalid setting so far.
     mistake: Option<String>,
 }
 
@@ -64,7 +64,7 @@ enum BackendSource {
     Open(Arc<dyn Backend>),
 }
 
-/// A topic, and what is to handle its tasks.
+/// A topic with the components and handlers of its tasks.
 struct TopicPlan {
     topic: Topic,
     components: Vec<(PathBuf, Permissions)>,
@@ -94,22 +94,23 @@ impl Default for WorkerBuilder {
 }
 
 impl WorkerBuilder {
-    /// Where messages and records are kept: `memory:`, `sqlite:app.db`, `redis://HOST`, … Unless given: `sqlite:.brrr/state.db`.
+    /// The backend of messages, records and counters: `memory:`, `sqlite:app.db`, `redis://HOST`, … The default is
+    /// `sqlite:.brrr/state.db`.
     pub fn backend(self, url: impl Into<String>) -> Self {
         self.backend_config(BackendConfig::at(url))
     }
 
-    /// Where messages, records and counters are kept, one place for each.
+    /// The backends of messages, records and counters, as one configuration.
     pub fn backend_config(self, config: BackendConfig) -> Self {
         Self { backend: BackendSource::Config(config), ..self }
     }
 
-    /// A backend that is open already, to share it with the rest of the program.
+    /// A backend that is open already. The rest of the program can share it.
     pub fn open_backend(self, backend: Arc<dyn Backend>) -> Self {
         Self { backend: BackendSource::Open(backend), ..self }
     }
 
-    /// The topic that the components and handlers named from here on belong to. A worker may have several.
+    /// The topic of the components and handlers that are added from here on. A worker may have several topics.
     pub fn topic(mut self, topic: impl Into<String>) -> Self {
         let topic = topic.into();
         if let Err(reason) = check_topic(&topic) {
@@ -125,12 +126,12 @@ impl WorkerBuilder {
         self
     }
 
-    /// Serves the tasks of a component, which may touch nothing outside of itself.
+    /// Serves the tasks of a component. The component may access nothing outside of itself.
     pub fn component(self, path: impl AsRef<Path>) -> Self {
         self.component_with(path, Permissions::default())
     }
 
-    /// Serves the tasks of a component, which may touch what `permissions` say.
+    /// Serves the tasks of a component. The component may access what `permissions` allow.
     pub fn component_with(mut self, path: impl AsRef<Path>, permissions: Permissions) -> Self {
         let path = path.as_ref().to_path_buf();
         match self.topics.last_mut() {
@@ -140,7 +141,7 @@ impl WorkerBuilder {
         self
     }
 
-    /// Handles a task by an async function. Its value is encoded as JSON.
+    /// Handles a task by an async function. The function's value is encoded as JSON.
     pub fn handler<F, Running, T>(self, task: impl Into<String>, handler: F) -> Self
     where
         F: Fn(Call) -> Running + Send + Sync + 'static,
@@ -174,22 +175,22 @@ impl WorkerBuilder {
         self
     }
 
-    /// The memory, time and result that one run may take.
+    /// The limits of one run: memory, time and result.
     pub fn run_limits(self, limits: RunLimits) -> Self {
         Self { limits, ..self }
     }
 
-    /// Options of tasks by their names, before those that components give; `*`: of all others.
+    /// Options of tasks, by the names of the tasks. They override the options of the components. `*`: all other tasks.
     pub fn task_options(self, options: Overrides) -> Self {
         Self { overrides: options, ..self }
     }
 
-    /// How many runs there may be at once. Unless given: eight for each core.
+    /// The most runs at once. The default is eight for each core.
     pub fn max_running(self, runs: u32) -> Self {
         Self { max_running: runs.max(1), ..self }
     }
 
-    /// What bounds a job beyond the runs of its calls. The topics that its calls may go to are named with `call_topic`.
+    /// The limits of a job besides the limits of single runs. `call_topic` names the topics that its calls may go to.
     pub fn call_limits(self, limits: Limits) -> Self {
         Self { call_limits: limits, ..self }
     }
@@ -204,32 +205,33 @@ impl WorkerBuilder {
         self
     }
 
-    /// How long running calls may go on after the worker was asked to stop. Unless given: 25 s.
+    /// How long running calls may continue after the worker was asked to stop. The default is 25 s.
     pub fn shutdown_timeout(self, timeout: Duration) -> Self {
         Self { shutdown_timeout: timeout, ..self }
     }
 
-    /// How often the worker looks for stuck work and repairs it; `None`: never. Unless given: every 10 minutes.
+    /// How often the worker looks for stuck work and repairs it. `None`: never. The default is every 10 minutes.
     pub fn repair_interval(self, interval: Option<Duration>) -> Self {
         Self { repair_interval: interval, ..self }
     }
 
-    /// Takes what components print. Unless given: `tracing` does.
+    /// Receives the output of components. By default it goes to `tracing`.
     pub fn output(self, output: Arc<dyn Output>) -> Self {
         Self { output, ..self }
     }
 
-    /// Is told what happens to calls and jobs.
+    /// Receives the events of calls and jobs.
     pub fn observer(self, observer: Option<Arc<dyn Observer>>) -> Self {
         Self { observer, ..self }
     }
 
-    /// Serves the topics over HTTP as well. Who knows the token may ask; `None`: everybody who can connect.
+    /// Serves the topics over HTTP as well. Clients must send the token. `None`: every client that can connect may send
+    /// requests.
     pub fn gateway(self, listener: TcpListener, token: Option<Token>) -> Self {
         Self { gateway: Some(GatewayPlan { listener, token }), ..self }
     }
 
-    /// Stops the worker when the program asks for it. Unless given, only SIGINT, SIGTERM and SIGHUP stop it.
+    /// The program can stop the worker through `shutdown`. Without it, only SIGINT, SIGTERM and SIGHUP stop the worker.
     pub fn shutdown(self, shutdown: Shutdown) -> Self {
         Self { shutdown: Some(shutdown), ..self }
     }
@@ -241,7 +243,7 @@ impl WorkerBuilder {
     /// Opens the backend, loads the components, and announces the tasks.
     ///
     /// # Errors
-    /// When the builder was told something that can't be, the backend can't be opened, or a component can't be served.
+    /// When a setting is not valid, the backend can't be opened, or a component can't be served.
     pub async fn build(self) -> Result<Worker, WorkerError> {
         if let Some(reason) = self.mistake {
             return Err(WorkerError::Setup(reason));
@@ -294,9 +296,9 @@ impl WorkerBuilder {
     }
 }
 
-/// What topics are loaded with.
+/// The state that loading the topics needs.
 struct Loading<'a> {
-    /// Made with the first component.
+    /// The engine, which is created for the first component.
     engine: &'a mut Option<Arc<Engine>>,
     max_running: u32,
     limits: &'a RunLimits,
@@ -342,7 +344,9 @@ fn twice(topic: &Topic, task: &str) -> WorkerError {
     WorkerError::Setup(format!("the topic {topic} has two handlers of the task {task}"))
 }
 
-/// A small multiple of the cores: a call that waits for the backend's next commit leaves the core to others.
+/// The default number of runs at once: several for each core, because a call that waits for the backend's next commit
+/// does
+/// not use its core.
 #[must_use]
 pub fn default_max_running() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -1,4 +1,4 @@
-//! Starts jobs and reads what they come to, from the same or another process than the worker's.
+//! Starts jobs and reads their results, from the worker's process or from another process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use brrr_backends::BackendConfig;
 use brrr_protocol::client::{Cancelled, Client as ProtocolClient};
 use brrr_protocol::codec::python;
-use brrr_protocol::model::{Call as ProtocolCall, CallHash, Failure, Outcome, Root, check_name, check_topic};
+use brrr_protocol::model::{Call as ProtocolCall, CallHash, Failure, JobId, Outcome, check_name, check_topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, NewJob};
 use brrr_protocol::{Error, ErrorKind};
@@ -33,7 +33,7 @@ pub struct Client {
     backend: Arc<dyn Backend>,
 }
 
-/// Why a client gets no value.
+/// Why a client got no value.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The call failed.
@@ -41,19 +41,19 @@ pub enum ClientError {
     Failed(#[from] Failure),
     #[error(transparent)]
     Backend(#[from] Error),
-    /// The arguments, a name or the value are not what they should be.
+    /// The arguments, a name or the value are not valid.
     #[error("{0}")]
     Unfit(String),
 }
 
-/// Conditions of a job. `default()`: none.
+/// The options of a job. `default()` sets none.
 #[derive(Clone, Debug, Default)]
 pub struct JobOptions {
-    /// After how long the job ends, whatever has become of it.
+    /// The longest time of the job. After it the job ends in any case.
     pub timeout: Option<Duration>,
-    /// Messages that it may send; `None`: as many as its workers allow.
+    /// The most messages that the job may send. `None`: the limit of the workers.
     pub max_messages: Option<u64>,
-    /// How its calls are run, whatever their tasks say.
+    /// Options of the job's calls. They override the options of the tasks.
     pub calls: Options,
 }
 
@@ -71,10 +71,11 @@ impl Client {
         Ok(Self::new(BackendConfig::at(url).open().await?))
     }
 
-    /// Starts a job: a call of a task, with arguments by name. Durable when it returns.
+    /// Starts a job: a call of a task, with named arguments. The job is durable when this method returns.
     ///
     /// # Errors
-    /// When the arguments have no names, or the backend fails: whether the job was started is then unknown.
+    /// When the arguments have no names, or the backend fails. After a failure it is unknown whether the job was
+    /// started.
     pub async fn start(
         &self,
         topic: impl Into<String>,
@@ -84,7 +85,7 @@ impl Client {
         self.start_with(topic, task, arguments, JobOptions::default()).await
     }
 
-    /// As `start`, with conditions.
+    /// As `start`, with options.
     ///
     /// # Errors
     /// As `start`.
@@ -113,35 +114,35 @@ impl Client {
             topic: topic.into(),
             options: Options::default(),
         };
-        let root = new_root()?;
+        let job_id = new_job_id()?;
         let job = NewJob {
-            // What an `i64` of a record can't hold is for ever.
+            // A deadline that does not fit into the `i64` of a record counts as no deadline.
             deadline: options
                 .timeout
                 .map(|time| now.saturating_add(millis(time)))
                 .filter(|at| i64::try_from(*at).is_ok())
                 .unwrap_or(0),
-            spawn_limit: options.max_messages.unwrap_or(0),
+            max_messages: options.max_messages.unwrap_or(0),
             options: options.calls,
-            ..NewJob::new(root.clone(), call)
+            ..NewJob::new(job_id.clone(), call)
         };
         self.backend.schedule(&job, now).await?;
-        Ok(Job { client: ProtocolClient::new(self.backend.clone()), root, hash })
+        Ok(Job { client: ProtocolClient::new(self.backend.clone()), job_id, hash })
     }
 }
 
-fn new_root() -> Result<Root, ClientError> {
+fn new_job_id() -> Result<JobId, ClientError> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits)
         .map_err(|error| Error::new(ErrorKind::Internal, "client", "make a job's id", error.to_string()))?;
-    Ok(Root::from_random(u128::from_be_bytes(bits)))
+    Ok(JobId::from_random(u128::from_be_bytes(bits)))
 }
 
 /// A job that was started.
 #[derive(Clone)]
 pub struct Job {
     client: ProtocolClient,
-    root: Root,
+    job_id: JobId,
     hash: CallHash,
 }
 
@@ -149,19 +150,19 @@ impl Job {
     /// The job's id.
     #[must_use]
     pub fn id(&self) -> &str {
-        self.root.as_str()
+        self.job_id.as_str()
     }
 
     /// Waits until the job has ended, and returns the value of its call.
     ///
     /// # Errors
-    /// When the call failed, its value is no JSON of this form, or the backend fails.
+    /// When the call failed, its value is not JSON of this type, or the backend fails.
     pub async fn result<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         let value = self.raw_result().await?;
         serde_json::from_slice(&value).map_err(|error| ClientError::Unfit(format!("the value does not fit: {error}")))
     }
 
-    /// As `result`: the value's bytes.
+    /// As `result`, but returns the value's bytes.
     ///
     /// # Errors
     /// When the call failed, or the backend fails.
@@ -169,19 +170,19 @@ impl Job {
         Ok(self.outcome().await??)
     }
 
-    /// As `result`: the value's bytes, or the failure.
+    /// As `result`, but returns the value's bytes, or the failure.
     ///
     /// # Errors
     /// When the backend fails.
     pub async fn outcome(&self) -> Result<Outcome, ClientError> {
-        Ok(self.client.wait(&self.root, &self.hash, || self.client.now()).await?)
+        Ok(self.client.wait(&self.job_id, &self.hash, || self.client.now()).await?)
     }
 
-    /// Ends the job. Says whether it was still alive.
+    /// Ends the job. Returns whether it was still alive.
     ///
     /// # Errors
     /// When the backend fails.
     pub async fn cancel(&self) -> Result<bool, ClientError> {
-        Ok(self.client.cancel(&self.root, self.client.now()).await? == Cancelled::Done)
+        Ok(self.client.cancel(&self.job_id, self.client.now()).await? == Cancelled::Done)
     }
 }

@@ -1,4 +1,4 @@
-//! What a worker does about the outcome of one message, or about an error: one exhaustive match.
+//! What a worker does after the outcome of one message, or after an error.
 
 use std::time::Duration;
 
@@ -7,25 +7,26 @@ use brrr_protocol::records::JobState;
 use brrr_protocol::step::Step;
 use brrr_protocol::{Error, ErrorKind, Result};
 
-/// What is left to do after a step.
+/// The action that is left after a step.
 #[derive(Debug)]
 pub enum Disposition {
-    /// Settled, nothing to say.
+    /// The message is settled, and there is nothing to report.
     Nothing,
-    /// Settled; people want to know that the call failed.
+    /// The message is settled, and the call's failure is reported.
     ReportFailure(Failure),
-    /// Settled; people want to know that the call failed, and is tried again.
+    /// The message is settled. The call failed and is retried, which is reported.
     ReportRetry { failure: Failure, attempt: u32, after: Duration },
-    /// Settled: its job is over.
-    ReportReleased(JobState),
-    /// Settled; people want to know that a message was set aside, and why.
-    ReportSetAside(String),
-    /// The backend has a bad moment: return the message, to be tried again a little later.
-    GiveBack(Error),
-    /// Nothing can be said about the message: let its lease run out. Unlike a return that counts as a delivery, so
-    /// that a message which always does this ends among the dead letters.
+    /// The message is settled: the call was abandoned, because its job is over.
+    ReportAbandoned(JobState),
+    /// The message is now a dead letter, for this reason.
+    ReportDeadLetter(String),
+    /// The backend fails for the moment. The message is given back, and delivered again a little later.
+    Nack(Error),
+    /// It is unknown what is wrong with the message, so its lease runs out. Other than a nack, this counts as a
+    /// delivery.
+    /// So a message that always fails in this way becomes a dead letter.
     LetLeaseRunOut(Error),
-    /// No message can succeed until a person has seen to the backend.
+    /// No message can succeed until a person has repaired the backend.
     Stop(Error),
 }
 
@@ -33,24 +34,24 @@ impl From<Result<Step>> for Disposition {
     fn from(result: Result<Step>) -> Self {
         match result {
             Ok(step) => match step {
-                Step::Completed | Step::Deferred { .. } | Step::AlreadyEnded | Step::NotReady | Step::GivenBack(_) => {
+                Step::Completed | Step::Deferred { .. } | Step::AlreadyEnded | Step::NotReady | Step::Nacked(_) => {
                     Self::Nothing
                 }
                 Step::Failed(failure) => Self::ReportFailure(failure),
                 Step::Retried { failure, attempt, after } => Self::ReportRetry { failure, attempt, after },
-                Step::Released(state) => Self::ReportReleased(state),
-                Step::SetAside(reason) => Self::ReportSetAside(reason),
+                Step::Abandoned(state) => Self::ReportAbandoned(state),
+                Step::DeadLettered(reason) => Self::ReportDeadLetter(reason),
             },
             Err(error) => match error.kind {
-                ErrorKind::Unavailable => Self::GiveBack(error),
-                // A server makes room or fails over while its workers wait. A file waits for a person.
-                ErrorKind::Full | ErrorKind::ReadOnly if error.backend == "redis" => Self::GiveBack(error),
+                ErrorKind::Unavailable => Self::Nack(error),
+                // A server can make room or fail over while its workers wait. A file needs a person.
+                ErrorKind::Full | ErrorKind::ReadOnly if error.backend == "redis" => Self::Nack(error),
                 ErrorKind::Full
                 | ErrorKind::ReadOnly
                 | ErrorKind::Corrupt
                 | ErrorKind::NewerSchema
                 | ErrorKind::NotSetUp => Self::Stop(error),
-                // A newer worker may be the next to get it.
+                // The next delivery may go to a newer worker.
                 ErrorKind::Config
                 | ErrorKind::Malformed
                 | ErrorKind::NewerRecord
@@ -62,10 +63,10 @@ impl From<Result<Step>> for Disposition {
     }
 }
 
-/// How long to wait before the backend is tried again, after so many failures in a row.
+/// How long to wait before the backend is used again, after this many failures in a row.
 #[must_use]
 pub fn backoff(failures: u32) -> Duration {
-    // 50 ms bridges a busy moment; 5 s is soon enough for a server that restarts.
+    // 50 ms is enough for a short overload. 5 s is soon enough for a server that restarts.
     let doubled = Duration::from_millis(50).saturating_mul(1 << failures.saturating_sub(1).min(10));
     doubled.min(Duration::from_secs(5))
 }
@@ -81,11 +82,11 @@ mod tests {
 
     #[test]
     fn only_what_a_person_must_see_to_stops_the_worker() {
-        assert!(matches!(of(ErrorKind::Unavailable), Disposition::GiveBack(_)));
+        assert!(matches!(of(ErrorKind::Unavailable), Disposition::Nack(_)));
         assert!(matches!(of(ErrorKind::Full), Disposition::Stop(_)));
         for kind in [ErrorKind::Full, ErrorKind::ReadOnly] {
             let of_a_server = Disposition::from(Err(Error::new(kind, "redis", "do it", "it broke")));
-            assert!(matches!(of_a_server, Disposition::GiveBack(_)), "{kind:?}");
+            assert!(matches!(of_a_server, Disposition::Nack(_)), "{kind:?}");
         }
         assert!(matches!(of(ErrorKind::Limit), Disposition::LetLeaseRunOut(_)), "a topic that can't take messages");
         assert!(matches!(of(ErrorKind::NewerSchema), Disposition::Stop(_)));

@@ -1,6 +1,8 @@
-//! Events as JSON, one object a line: to a file, and to the event log of the backend for those who follow it elsewhere.
+//! Writes events as JSON, one object on each line, to a file. Publishes them to the event log of the backend, for
+//! readers
+//! in other processes.
 //!
-//! The schema is part of the interface; `v` grows when a key changes its meaning. See the README for the keys.
+//! The schema is part of the interface. `v` grows when a key changes its meaning. See the README for the keys.
 
 use std::collections::{HashSet, VecDeque};
 use std::fs::File;
@@ -13,7 +15,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, UNIX_EPOCH};
 
 use brrr_protocol::events::{Event, Observer, State, Subject};
-use brrr_protocol::model::{CallHash, Millis, Root};
+use brrr_protocol::model::{CallHash, JobId, Millis};
 use brrr_protocol::ports::Backend;
 use bytes::Bytes;
 use serde::Serialize;
@@ -22,16 +24,18 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 use crate::topic_worker::{Shutdown, StopReason};
 use crate::view::FailureView;
 
-/// Ends of calls and jobs that are remembered as told.
+/// The number of ends of calls and jobs that are remembered, so that no end is reported twice.
 const ENDS_KEPT: usize = 1_000;
 
-/// Events that may wait for the backend or the file; more are dropped, because work must not wait for who watches.
+/// The most events that may wait for the backend or the file. Further events are dropped, because work must not wait
+/// for
+/// the readers of events.
 const WAITING: usize = 10_000;
 
-/// How long events gather before they are published together.
+/// How long events are collected before they are published together.
 const GATHER: Duration = Duration::from_millis(100);
 
-/// An event as it is written.
+/// An event in its JSON form.
 #[derive(Serialize)]
 struct View<'a> {
     v: u32,
@@ -56,7 +60,7 @@ struct View<'a> {
     worker: &'a str,
 }
 
-/// Where events go.
+/// An observer that passes events to the outlets.
 pub struct Events {
     worker: String,
     file: Option<mpsc::SyncSender<Vec<u8>>>,
@@ -71,9 +75,9 @@ struct Ends {
     order: VecDeque<End>,
 }
 
-type End = (Subject, Root, CallHash);
+type End = (Subject, JobId, CallHash);
 
-/// What writes and publishes events, until their source is gone.
+/// The tasks and threads that write and publish events, until their source is gone.
 #[derive(Default)]
 pub struct Outlets {
     writer: Option<JoinHandle<()>>,
@@ -81,14 +85,15 @@ pub struct Outlets {
 }
 
 impl Events {
-    /// `worker` tells workers apart.
+    /// `worker` is a name that identifies the worker in its events.
     #[must_use]
     pub fn new(worker: String) -> Self {
         Self { worker, file: None, publish: None, dropped: Arc::default(), ends: Mutex::default() }
     }
 
-    /// Writes each event to the end of a file; `-` is stdout, and the worker is asked to stop when nobody reads that any
-    /// more. On a thread of its own: a slow reader must not hold up the work.
+    /// Writes each event to the end of a file. `-` is stdout; the worker is then asked to stop when the reader of
+    /// stdout is
+    /// gone. A thread of its own writes, so that a slow reader does not delay the work.
     ///
     /// # Errors
     /// When the file can't be opened, or the system refuses a thread.
@@ -98,7 +103,7 @@ impl Events {
         } else {
             let mut options = File::options();
             options.create(true).append(true);
-            // What calls fail with is for the eyes of the file's owner.
+            // Only the file's owner may read it, because events contain the messages of failures.
             #[cfg(unix)]
             std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
             Box::new(options.open(path)?)
@@ -111,19 +116,19 @@ impl Events {
         Ok(())
     }
 
-    /// Publishes each event through the backend's event log; it must have one.
+    /// Publishes each event through the backend's event log. The backend must have one.
     pub fn to_backend(&mut self, backend: Arc<dyn Backend>, outlets: &mut Outlets) {
         let (sender, events) = channel(WAITING);
         self.publish = Some(sender);
         outlets.publisher = Some(tokio::spawn(publish(backend, events, self.dropped.clone())));
     }
 
-    /// Of what is dropped with its job several messages may be about, each of which tells so.
+    /// Several messages may report the same end of a call or job. Was this end reported already?
     fn is_repeated(&self, event: &Event<'_>) -> bool {
         if !matches!(event.to, State::Cancelled | State::TimedOut) {
             return false;
         }
-        let end = (event.subject, event.root.clone(), event.call.clone());
+        let end = (event.subject, event.job_id.clone(), event.call.clone());
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
         if !ends.told.insert(end.clone()) {
             return true;
@@ -142,7 +147,7 @@ impl Events {
             v: 1,
             at: time(event.at),
             subject: if event.subject == Subject::Job { "job" } else { "task" },
-            job: event.root.as_str(),
+            job: event.job_id.as_str(),
             call: event.call.as_str(),
             task: event.task,
             label: event.label,
@@ -155,7 +160,7 @@ impl Events {
             waiting: event.waiting,
             worker: &self.worker,
         };
-        // Numbers and texts: nothing in it can't be written.
+        // The view has only numbers and texts, so this never fails.
         serde_json::to_vec(&view).unwrap_or_default()
     }
 }
@@ -163,7 +168,7 @@ impl Events {
 /// RFC 3339 in UTC, with milliseconds.
 #[must_use]
 pub fn time(at: Millis) -> String {
-    // The end of the year 9999: what a damaged record may hold beyond that can't be written.
+    // The end of the year 9999. A damaged record may hold a later time, which can't be formatted.
     const LAST: Millis = 253_402_300_799_999;
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(at.min(LAST))).to_string()
 }
@@ -189,8 +194,9 @@ impl Observer for Events {
 }
 
 impl Outlets {
-    /// Waits until everything is told, for a while. To be called when the worker has ended, and with it the last one who
-    /// had something to tell.
+    /// Waits until all events are written, but not for long. Must be called after the worker has ended, because only
+    /// then no
+    /// sender of events is left.
     pub async fn finish(self) {
         const PATIENCE: Duration = Duration::from_secs(5);
         if let Some(publisher) = self.publisher
@@ -207,11 +213,11 @@ impl Outlets {
     }
 }
 
-/// Writes lines until there are no more.
+/// Writes lines until the channel is closed.
 fn write(mut file: Box<dyn Write + Send>, lines: &mpsc::Receiver<Vec<u8>>, dropped: &AtomicU64, shutdown: &Shutdown) {
     let mut failing = false;
     for line in lines {
-        // Each at once, so that lines of several workers in one file don't mix.
+        // Each line is written and flushed at once, so that the lines of several workers in one file are not mixed.
         match file.write_all(&line).and_then(|()| file.flush()) {
             Ok(()) => failing = false,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
@@ -230,7 +236,7 @@ fn write(mut file: Box<dyn Write + Send>, lines: &mpsc::Receiver<Vec<u8>>, dropp
 }
 
 fn report_dropped(dropped: &AtomicU64) {
-    // Looked at before it is changed: the line is shared with the workers' threads.
+    // The counter is read before it is changed, because the workers' threads share its cache line.
     if dropped.load(Ordering::Relaxed) > 0 {
         let lost = dropped.swap(0, Ordering::Relaxed);
         tracing::warn!("{lost} events were dropped: more happens than is taken");
@@ -262,7 +268,7 @@ mod tests {
             subject,
             from: State::Running,
             to,
-            root: &"r".into(),
+            job_id: &"r".into(),
             call: &"c".into(),
             task: "fib",
             label: None,
@@ -293,13 +299,13 @@ mod tests {
     #[test]
     fn what_is_dropped_is_told_once() {
         let events = Events::new("w".to_owned());
-        let (root, call, topic) = (Root::from("r"), "c".into(), "t".into());
+        let (job_id, call, topic) = (JobId::from("r"), "c".into(), "t".into());
         let mut event = Event {
             at: 1,
             subject: Subject::Job,
             from: State::Running,
             to: State::Cancelled,
-            root: &root,
+            job_id: &job_id,
             call: &call,
             task: "t",
             label: None,

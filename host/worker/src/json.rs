@@ -1,47 +1,50 @@
-//! JSON as a user types it or sends it over HTTP, and nothing of it lost: what the peers' codecs pass on and `serde_json` does not hold is read here.
-//! That is half of a surrogate pair (`"\ud83d"`, which Python and JavaScript write for a text that was cut in two), and nesting
-//! beyond 127.
+//! Reads JSON that a user typed or a client sent, without a loss. The peers' codecs pass on two things that
+//! `serde_json`
+//! can't hold. The first is half of a surrogate pair (`"\ud83d"`): Python and JavaScript write it for a text that was
+//! cut
+//! inside a pair. The second is nesting beyond 127 levels.
 
 use brrr_protocol::codec;
 use serde_json::{Map, Value};
 
-/// The deepest nesting: all that writes or drops a value calls itself once for each level.
+/// The deepest nesting. All code that writes or drops a value recurses once for each level.
 const DEEPEST: usize = 2_000;
 
-/// While a document is worked on, half a surrogate pair is one of these characters, which are nobody's.
+/// While a document is processed, half of a surrogate pair is replaced by one of these private-use characters.
 const MARKS: std::ops::RangeInclusive<char> = '\u{10f000}'..='\u{10f7ff}';
 const FIRST_MARK: u32 = 0x10_f000;
 const FIRST_SURROGATE: u16 = 0xd800;
 
-/// A document.
+/// A JSON document.
 #[derive(Debug)]
 pub struct Json {
     pub value: Value,
-    /// It has marks in it.
+    /// The document contains marks for halves of surrogate pairs.
     is_marked: bool,
 }
 
 impl Json {
-    /// Without anything in it.
+    /// A document without marks.
     pub fn of(value: Value) -> Self {
         Self { value, is_marked: false }
     }
 
-    /// Would this text, put into the document, be taken for what is marked there?
+    /// Would a part of this text be taken for a mark if it were put into the document?
     pub fn clashes_with(&self, text: &str) -> bool {
         self.is_marked && has_marks(text)
     }
 
-    /// What a codec wrote of it, with the halves of surrogate pairs in their place.
+    /// Takes what a codec wrote of the document, and puts the halves of surrogate pairs in place of the marks.
     pub fn written(&self, bytes: Vec<u8>) -> Vec<u8> {
         if !self.is_marked {
             return bytes;
         }
-        // Codecs write UTF-8.
+        // Codecs always write UTF-8.
         let Ok(text) = String::from_utf8(bytes) else { return Vec::new() };
         let (mut out, mut rest) = (String::with_capacity(text.len()), text.as_str());
         while let Some(c) = rest.chars().next() {
-            // Python's writes ASCII alone, TypeScript's the character.
+            // The Python codec writes a mark as two escapes, because it writes only ASCII. The TypeScript codec writes
+            // the character.
             let (mark, length) = match rest.get(..12).and_then(pair) {
                 Some(mark) => (mark, 12),
                 None if c == '\\' => ('\\', 2),
@@ -59,27 +62,27 @@ impl Json {
     }
 }
 
-/// The character of two escapes.
+/// The character of two consecutive escapes.
 fn pair(escapes: &str) -> Option<char> {
     let (high, low) = (unit(escapes)?, unit(escapes.get(6..)?)?);
     char::decode_utf16([high, low]).next()?.ok()
 }
 
-/// The unit of an escape `\uXXXX` at the beginning of a text.
+/// The UTF-16 unit of an escape `\uXXXX` at the beginning of a text.
 fn unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u16::from_str_radix(digits, 16).ok()).flatten()
 }
 
-/// Does a text have characters that are used as marks?
+/// Does a text contain characters that are used as marks?
 fn has_marks(text: &str) -> bool {
     text.chars().any(|c| MARKS.contains(&c))
 }
 
-/// Reads a document; `what` names it in errors.
+/// Reads a document. `what` names it in errors.
 ///
 /// # Errors
-/// Where it stops being JSON, or which number no float can hold.
+/// Where the text stops being JSON, or which number no float can hold.
 pub fn read(what: &str, given: &[u8]) -> Result<Json, String> {
     let text = std::str::from_utf8(given).map_err(|error| format!("{what} is not UTF-8: {error}"))?;
     let marked = mark(text)
@@ -114,7 +117,9 @@ fn around(text: &str, at: usize) -> String {
     format!("{before}>>>{after}")
 }
 
-/// The text with marks for what is half a surrogate pair, if anything is; `None`: it has such characters already.
+/// The text with marks for halves of surrogate pairs. `Some(None)`: the text has no halves. `None`: the text contains
+/// the
+/// mark characters already.
 fn mark(text: &str) -> Option<Option<String>> {
     let (mut out, mut from, mut at) = (String::new(), 0, 0);
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('\\')) {
@@ -136,7 +141,7 @@ fn mark(text: &str) -> Option<Option<String>> {
         return Some(None);
     }
     out.push_str(&text[from..]);
-    // An escaped one is found as well: `\udbfc` begins it.
+    // An escaped mark character is found as well: its escape begins with `\udbfc` or `\udbfd`.
     if has_marks(text)
         || text.to_ascii_lowercase().contains("\\udbfc\\u")
         || text.to_ascii_lowercase().contains("\\udbfd\\u")
@@ -146,7 +151,7 @@ fn mark(text: &str) -> Option<Option<String>> {
     Some(Some(out))
 }
 
-/// Their order among other names would be that of the marks.
+/// Does a key contain a mark? The codecs sort keys, and a mark does not sort like the half that it stands for.
 fn has_marked_key(value: &Value) -> bool {
     match value {
         Value::Array(items) => items.iter().any(has_marked_key),
@@ -161,13 +166,13 @@ enum Stop {
     TooDeep,
 }
 
-/// What has begun and not ended.
-enum Open {
+/// A list or an object whose end was not read yet.
+enum OpenValue {
     List(Vec<Value>),
     Object(Map<String, Value>, String),
 }
 
-/// Reads a document without calling itself.
+/// Reads a document without recursion.
 fn deep(text: &str) -> Result<Value, Stop> {
     let bytes = text.as_bytes();
     let skip = |at: usize| at + bytes[at.min(bytes.len())..].iter().take_while(|b| b" \t\r\n".contains(b)).count();
@@ -192,10 +197,10 @@ fn deep(text: &str) -> Result<Value, Stop> {
                     return Err(Stop::TooDeep);
                 } else {
                     let (begun, next) = if is_list {
-                        (Open::List(Vec::new()), inside)
+                        (OpenValue::List(Vec::new()), inside)
                     } else {
                         let (name, next) = name(inside)?;
-                        (Open::Object(Map::new(), name), next)
+                        (OpenValue::Object(Map::new(), name), next)
                     };
                     open.push(begun);
                     at = next;
@@ -209,27 +214,27 @@ fn deep(text: &str) -> Result<Value, Stop> {
                 value
             }
         };
-        // It may end what it is in, and that again.
+        // The value may end the list or object around it, and this one may end the next.
         loop {
             at = skip(at);
             let next = bytes.get(at).copied();
             value = match (open.pop(), next) {
                 (None, None) => return Ok(value),
-                (Some(Open::List(mut items)), Some(b',' | b']')) => {
+                (Some(OpenValue::List(mut items)), Some(b',' | b']')) => {
                     items.push(value);
                     at += 1;
                     if next == Some(b',') {
-                        open.push(Open::List(items));
+                        open.push(OpenValue::List(items));
                         break;
                     }
                     Value::Array(items)
                 }
-                (Some(Open::Object(mut map, key)), Some(b',' | b'}')) => {
+                (Some(OpenValue::Object(mut map, key)), Some(b',' | b'}')) => {
                     map.insert(key, value);
                     at += 1;
                     if next == Some(b',') {
                         let (name, after) = name(skip(at))?;
-                        open.push(Open::Object(map, name));
+                        open.push(OpenValue::Object(map, name));
                         at = after;
                         break;
                     }
@@ -241,7 +246,7 @@ fn deep(text: &str) -> Result<Value, Stop> {
     }
 }
 
-/// Where a string, number or word ends that begins here.
+/// The end of the string, number or word that begins here.
 fn end_of_scalar(bytes: &[u8], at: usize) -> usize {
     let rest = &bytes[at.min(bytes.len())..];
     if rest.first() != Some(&b'"') {
@@ -281,7 +286,7 @@ mod tests {
             ("[9007199254740993]", "[9007199254740993]", "[9007199254740992]"),
         ] {
             if py.is_empty() {
-                // It looks like what is used as a mark, so it is refused and not changed.
+                // The text contains a mark character, so it must be refused or stay unchanged.
                 assert!(read("it", text.as_bytes()).is_err() || both(text).0 == text, "{text}");
                 continue;
             }
@@ -313,7 +318,8 @@ mod tests {
         assert!(read("it", far.as_bytes()).unwrap_err().contains("deeper than 2000"));
     }
 
-    /// The gateway reads on threads of 2 MiB, and a client must not be able to end its process.
+    /// The gateway reads on threads with stacks of 2 MiB. A client must not be able to end the process by a stack
+    /// overflow.
     #[test]
     fn the_deepest_document_takes_less_than_half_of_such_a_stack() {
         for (open, close) in [("{\"a\":", "}"), ("[", "]"), ("[0,[],", "]"), ("{\"a\":{},\"b\":", "}")] {

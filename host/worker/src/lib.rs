@@ -1,13 +1,17 @@
-//! A worker for your own process: runs handlers that are WebAssembly components or Rust functions as durable calls.
+//! A worker for your own process. It runs handlers as durable calls. A handler is a WebAssembly component or a Rust
+//! function.
 //!
-//! [`Worker::builder`] makes a worker, [`Client`] starts jobs.
+//! [`Worker::builder`] makes a worker, and [`Client`] starts jobs.
 //!
-//! - `builder`, `worker`: a worker of some topics; `served`: a topic with its handler; `client`: starts jobs and reads results
-//! - `native`: handlers that are Rust functions; `batch`: calls that are asked for together; `seed`: replayed random numbers
-//! - `topic_worker`: receives the messages of one topic; `disposition`: what it does about the outcome of each
-//! - `wasm`: runs components; `permissions`: what a component may touch
-//! - `gateway`: starts calls and reads results over HTTP; `json` and `view`: what it reads and shows
-//! - `events`: what happens to calls and jobs, as JSON; `text`: text of guests, made safe for logs and terminals
+//! - `builder`, `worker`: a worker of some topics; `served`: a topic with its handler; `client`: starts jobs and reads
+//!   results
+//! - `native`: handlers that are Rust functions; `batch`: calls that are asked for together; `seed`: replayed random
+//!   numbers
+//! - `topic_worker`: receives the messages of one topic; `disposition`: the action after the outcome of a message
+//! - `wasm`: runs components; `permissions`: what a component may access
+//! - `gateway`: starts calls and reads results over HTTP; `json`: reads JSON without a loss; `view`: the gateway's
+//!   documents
+//! - `events`: changes of calls and jobs, as JSON; `text`: makes guests' text safe for logs and terminals
 
 mod batch;
 pub mod builder;

@@ -1,4 +1,4 @@
-//! A topic of a worker with the handler of its tasks.
+//! A topic of a worker, with the handler of its tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,12 +20,12 @@ pub struct ServedTopic {
     pub handler: SwappableHandler,
     /// The names of the tasks, which the worker announces.
     pub tasks: Vec<String>,
-    /// The longest that one run of any task may take, unless its job says otherwise.
+    /// The longest time of one run, over all tasks, unless its job sets another time.
     pub longest_run: Duration,
 }
 
 impl ServedTopic {
-    /// A topic whose tasks are those of components.
+    /// A topic whose tasks are in components.
     #[must_use]
     pub fn of_components(topic: Topic, handler: WasmHandler) -> Self {
         let tasks = handler.tasks().map(|task| task.name.clone()).collect();
@@ -34,7 +34,7 @@ impl ServedTopic {
     }
 }
 
-/// Rust handlers and components of one topic. No task is in both.
+/// The Rust handlers and the components of one topic. No task is in both.
 pub(crate) struct HandlerSet {
     pub native: NativeHandler,
     pub wasm: WasmHandler,

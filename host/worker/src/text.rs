@@ -1,12 +1,16 @@
-//! Text that guests, clients and peers chose, made fit for logs, tables and terminals.
+//! Makes text that guests, clients and peers chose safe for logs, tables and terminals.
 //!
-//! Such a text must not begin a line of its own in a log, move a terminal's cursor, or look like another text. What could do
-//! that is shown as an escape (`\n`, `\u{202e}`): left out, it could not be told from a text without it.
+//! Such a text must not begin a line of its own in a log, move a terminal's cursor, or look like another text.
+//! Characters
+//! that could do so are shown as escapes (`\n`, `\u{202e}`). If they were left out, the text would look like a text
+//! without
+//! them.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 
-/// Control characters, line breaks of Unicode, and characters that can't be seen or turn the direction of others.
+/// Control characters, line breaks of Unicode, invisible characters, and characters that change the direction of
+/// others.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -14,18 +18,18 @@ fn is_hidden(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Does `c` belong to a script or an emoji that needs it? After ASCII nothing needs a joiner.
+/// Is `c` a joiner that the script or emoji before it needs? After an ASCII character no joiner is needed.
 fn is_joiner(c: char, before: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}') && !before.is_ascii()
 }
 
-/// One line, with tabs.
+/// The text as one line. Tabs stay.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, &['\t'])
 }
 
-/// Lines, with tabs.
+/// The text as several lines. Tabs and line breaks stay.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, &['\t', '\n'])
@@ -37,12 +41,12 @@ fn escape<'a>(text: &'a str, kept: &[char]) -> Cow<'a, str> {
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     let mut writer = Escaping { to: &mut escaped, kept, left: usize::MAX, before: ' ' };
-    // To memory: it does not fail.
+    // Writing to memory never fails.
     let _ = writer.write_str(text);
     Cow::Owned(escaped)
 }
 
-/// A JSON document with the same meaning, on one line.
+/// The JSON document on one line, with the same meaning.
 #[must_use]
 pub fn json(document: &str) -> Cow<'_, str> {
     if !document.chars().any(is_hidden) {
@@ -51,7 +55,7 @@ pub fn json(document: &str) -> Cow<'_, str> {
     let mut escaped = String::with_capacity(document.len() + 16);
     for c in document.chars() {
         match c {
-            // Between its parts; within a text they are escaped already.
+            // White space between the parts of the document. Inside a string these characters are escaped already.
             '\n' | '\r' | '\t' => escaped.push(' '),
             c if is_hidden(c) => {
                 for unit in c.encode_utf16(&mut [0; 2]) {
@@ -64,7 +68,7 @@ pub fn json(document: &str) -> Cow<'_, str> {
     Cow::Owned(escaped)
 }
 
-/// Writes what is written to it as a part of one line, up to so many bytes; what is beyond is counted in no way.
+/// A writer that escapes its input as a part of one line. Input beyond a number of bytes is dropped.
 pub struct Escaping<'a, W> {
     to: &'a mut W,
     kept: &'a [char],
@@ -73,7 +77,7 @@ pub struct Escaping<'a, W> {
 }
 
 impl<'a, W: Write> Escaping<'a, W> {
-    /// To `to`, at most about `most` bytes.
+    /// Writes to `to`, at most about `most` bytes.
     pub fn one_line(to: &'a mut W, most: usize) -> Self {
         Self { to, kept: &['\t'], left: most, before: ' ' }
     }

@@ -1,4 +1,4 @@
-//! Documents that the command line and the gateway both show.
+//! The documents that both the command line and the gateway show.
 
 use brrr_protocol::doctor::{Finding, Lost, Why};
 use brrr_protocol::model::Failure;
@@ -27,7 +27,7 @@ impl<'a> From<&'a Failure> for FailureView<'a> {
     }
 }
 
-/// What was found, in a line.
+/// A finding as one line of text.
 #[must_use]
 pub fn finding_text(finding: &Finding) -> String {
     match finding {
@@ -38,10 +38,10 @@ pub fn finding_text(finding: &Finding) -> String {
             let maybe = if lost.certain { "" } else { ", as far as can be seen" };
             match lost.why {
                 Why::NotQueued => format!("it is waited for, and has no message{maybe}"),
-                Why::NotWoken => format!("what it waits for will not wake it{maybe}"),
+                Why::NotNotified => format!("what it waits for will not wake it{maybe}"),
             }
         }
-        Finding::Unwoken { .. } => "it has ended, and who waits for it was not woken".to_owned(),
+        Finding::Unnotified { .. } => "it has ended, and who waits for it was not woken".to_owned(),
         Finding::Abandoned { .. } => "only jobs that are over wait for it".to_owned(),
         Finding::Cycle { calls, .. } => format!("it waits for itself, through {} calls", calls.len()),
         Finding::Overdue { .. } => "its deadline has passed, and nobody has ended it".to_owned(),
@@ -52,25 +52,27 @@ pub fn finding_text(finding: &Finding) -> String {
     }
 }
 
-/// As a document.
+/// A finding as JSON.
 #[must_use]
 pub fn finding_json(finding: &Finding) -> Value {
     match finding {
         Finding::Lost(lost) => json!({
-            "kind": match lost.why { Why::NotQueued => "not-queued", Why::NotWoken => "not-woken" },
-            "certain": lost.certain, "call": lost.call.as_str(), "job": lost.root.as_str(), "task": lost.task,
+            "kind": match lost.why { Why::NotQueued => "not-queued", Why::NotNotified => "not-notified" },
+            "certain": lost.certain, "call": lost.call.as_str(), "job": lost.job_id.as_str(), "task": lost.task,
             "topic": lost.topic.as_ref().map(brrr_protocol::model::Topic::as_str),
         }),
-        Finding::Unwoken { call, root, .. } => json!({"kind": "unwoken", "call": call.as_str(), "job": root.as_str()}),
-        Finding::Abandoned { call, root, .. } => {
-            json!({"kind": "abandoned", "call": call.as_str(), "job": root.as_str()})
+        Finding::Unnotified { call, job_id, .. } => {
+            json!({"kind": "unnotified", "call": call.as_str(), "job": job_id.as_str()})
         }
-        Finding::Cycle { calls, root, .. } => {
+        Finding::Abandoned { call, job_id, .. } => {
+            json!({"kind": "abandoned", "call": call.as_str(), "job": job_id.as_str()})
+        }
+        Finding::Cycle { calls, job_id, .. } => {
             let calls: Vec<&str> = calls.iter().map(brrr_protocol::model::CallHash::as_str).collect();
-            json!({"kind": "cycle", "calls": calls, "job": root.as_str()})
+            json!({"kind": "cycle", "calls": calls, "job": job_id.as_str()})
         }
-        Finding::Overdue { root } => json!({"kind": "overdue", "job": root.as_str()}),
-        Finding::Unended { root } => json!({"kind": "unended", "job": root.as_str()}),
+        Finding::Overdue { job_id } => json!({"kind": "overdue", "job": job_id.as_str()}),
+        Finding::Unended { job_id } => json!({"kind": "unended", "job": job_id.as_str()}),
         Finding::Damaged { key, reason } => {
             json!({"kind": "damaged", "record": key.kind.name(), "id": &*key.id, "reason": reason})
         }

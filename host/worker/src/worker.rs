@@ -13,7 +13,7 @@ use crate::builder::{WorkerBuilder, WorkerError};
 use crate::client::Client;
 use crate::gateway::{Gateway, Token};
 use crate::served::ServedTopic;
-use crate::topic_worker::{Shutdown, TopicWorker, WorkerOptions, redrive};
+use crate::topic_worker::{Shutdown, TopicWorker, WorkerOptions, repair_periodically};
 
 /// A worker that is ready to run.
 ///
@@ -93,7 +93,7 @@ impl Worker {
         };
         let workers: Vec<_> = self.served.iter().map(start).collect();
         if let Some(interval) = self.repair_interval {
-            tokio::spawn(redrive(self.backend.clone(), interval, self.shutdown.clone()));
+            tokio::spawn(repair_periodically(self.backend.clone(), interval, self.shutdown.clone()));
         }
         // A worker that stops by itself asks the others to stop.
         let ended = join_all(workers).await;

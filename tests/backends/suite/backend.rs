@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, Root};
+use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferral, Deferred, Delivery, Key, NewJob, Scheduled, Work};
 use brrr_protocol::records::RunRecord;
@@ -25,8 +25,8 @@ pub(super) fn call(name: &str) -> Call {
     }
 }
 
-pub(super) async fn schedule(backend: &Arc<dyn Backend>, root: &str, name: &str) -> Scheduled {
-    backend.schedule(&NewJob::new(root.into(), call(name)), 1_000).await.unwrap()
+pub(super) async fn schedule(backend: &Arc<dyn Backend>, job_id: &str, name: &str) -> Scheduled {
+    backend.schedule(&NewJob::new(job_id.into(), call(name)), 1_000).await.unwrap()
 }
 
 pub(super) fn work(delivery: &Delivery) -> Work {
@@ -39,8 +39,13 @@ pub(super) fn work(delivery: &Delivery) -> Work {
 }
 
 /// Work without a message.
-pub(super) fn direct(root: &str, name: &str) -> Work {
-    Work { message: Message { root: root.into(), call: name.into() }, topic: "t".into(), receipt: None, ends_job: None }
+pub(super) fn direct(job_id: &str, name: &str) -> Work {
+    Work {
+        message: Message { job_id: job_id.into(), call: name.into() },
+        topic: "t".into(),
+        receipt: None,
+        ends_job: None,
+    }
 }
 
 pub(super) async fn defer(backend: &Arc<dyn Backend>, work: &Work, children: &[&str]) -> Deferred {
@@ -69,7 +74,7 @@ async fn try_defer(backend: &Arc<dyn Backend>, work: &Work, children: Vec<Call>)
         run_before: loaded.run_bytes.as_ref(),
         run_after: &run_after,
         now: 5_000,
-        spawn_limit: 1_000,
+        max_messages: 1_000,
     };
     backend.defer(&deferral).await
 }
@@ -147,27 +152,30 @@ pub async fn counters_add_up(kind: Kind) {
         let backend = f.backend.clone();
         runs.push(tokio::spawn(async move {
             for _ in 0..50 {
-                backend.cache().incr("a", 2).await.unwrap();
+                backend.counters().incr("a", 2).await.unwrap();
             }
         }));
     }
     for run in runs {
         run.await.unwrap();
     }
-    assert_eq!(f.backend.cache().incr("a", 0).await.unwrap(), 400);
-    assert_eq!(f.backend.cache().incr("b", 7).await.unwrap(), 7);
+    assert_eq!(f.backend.counters().incr("a", 0).await.unwrap(), 400);
+    assert_eq!(f.backend.counters().incr("b", 7).await.unwrap(), 7);
 }
 
 pub async fn a_counter_that_is_forgotten_begins_anew(kind: Kind) {
     let f = kind.open().await;
-    let cache = f.backend.cache();
+    let counters = f.backend.counters();
     for name in ["a", "b", "c"] {
-        cache.incr(name, 5).await.unwrap();
+        counters.incr(name, 5).await.unwrap();
     }
-    cache.forget(&["a".to_owned(), "c".to_owned(), "nobody".to_owned()]).await.unwrap();
-    cache.forget(&[]).await.unwrap();
-    let sums =
-        [cache.incr("a", 1).await.unwrap(), cache.incr("b", 1).await.unwrap(), cache.incr("c", 0).await.unwrap()];
+    counters.forget(&["a".to_owned(), "c".to_owned(), "nobody".to_owned()]).await.unwrap();
+    counters.forget(&[]).await.unwrap();
+    let sums = [
+        counters.incr("a", 1).await.unwrap(),
+        counters.incr("b", 1).await.unwrap(),
+        counters.incr("c", 0).await.unwrap(),
+    ];
     assert_eq!(sums, [1, 6, 0]);
 }
 
@@ -232,7 +240,7 @@ pub async fn a_failure_counts_only_in_its_job(kind: Kind) {
         assert!(matches!(defer(b, &work(&parent), &["c"]).await, Deferred::Waiting { .. }));
     }
     let first = work(&next(&**b, "t").await);
-    assert_eq!(first.message, Message { root: "r1".into(), call: "c".into() });
+    assert_eq!(first.message, Message { job_id: "r1".into(), call: "c".into() });
     let failure = Failure::new(FailureKind::Error, "task", "no");
     b.fail(&first, &failure).await.unwrap();
     let calls = [CallHash::from("c")];
@@ -240,12 +248,13 @@ pub async fn a_failure_counts_only_in_its_job(kind: Kind) {
     assert_eq!(b.outcomes(&"r2".into(), &calls).await.unwrap(), [None]);
     // The parent of the first job is woken, and the child is queued again for the second one.
     let mut sent: Vec<Message> = take(&**b, "t", 10).await.iter().map(|d| work(d).message).collect();
-    sent.sort_by(|a, b| a.root.as_str().cmp(b.root.as_str()));
-    let expected = [Message { root: "r1".into(), call: "p1".into() }, Message { root: "r2".into(), call: "c".into() }];
+    sent.sort_by(|a, b| a.job_id.as_str().cmp(b.job_id.as_str()));
+    let expected =
+        [Message { job_id: "r1".into(), call: "p1".into() }, Message { job_id: "r2".into(), call: "c".into() }];
     assert_eq!(sent, expected);
     let pending = b.store().get(&Key::pending_returns(&"c".into())).await.unwrap().unwrap();
-    let roots: Vec<Root> = PendingReturns::decode(&pending).unwrap().returns.into_iter().map(|r| r.root).collect();
-    assert_eq!(roots, [Root::from("r2")]);
+    let job_ids: Vec<JobId> = PendingReturns::decode(&pending).unwrap().returns.into_iter().map(|r| r.job_id).collect();
+    assert_eq!(job_ids, [JobId::from("r2")]);
 }
 
 pub async fn the_first_outcome_stays(kind: Kind) {
@@ -319,7 +328,7 @@ pub async fn a_thousand_children_cost_two_runs(kind: Kind) {
         (f.backend.queue().depth(&topic).await.unwrap() == 0).then_some(())
     })
     .await;
-    let sent = f.backend.cache().incr(&brrr_protocol::ports::spawn_counter(&job.0), 0).await.unwrap();
+    let sent = f.backend.counters().incr(&brrr_protocol::ports::message_counter(&job.0), 0).await.unwrap();
     // The job's own message, a thousand children, one wake-up; step by step a few more slip through.
     // Over a network registering takes longer, and more of them.
     let most = if kind.is_fused() {

@@ -35,7 +35,7 @@ async fn repair(backend: &Arc<dyn Backend>, expected: &Finding) {
 
 fn lost(call: &str, why: Why) -> Finding {
     let (task, topic) = (Some("task".to_owned()), Some("t".into()));
-    Finding::Lost(Lost { call: call.into(), root: "r".into(), task, topic, why, certain: true })
+    Finding::Lost(Lost { call: call.into(), job_id: "r".into(), task, topic, why, certain: true })
 }
 
 /// A job whose call waits for these children; their messages are left.
@@ -97,7 +97,7 @@ pub async fn a_lost_wake_up_is_made_up_for(kind: Kind) {
     b.complete(&work(&next(&**b, "t").await), Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(queued(b).await, ["r:p"]);
     until_empty(b).await;
-    repair(b, &lost("p", Why::NotWoken)).await;
+    repair(b, &lost("p", Why::NotNotified)).await;
     assert_eq!(survey(b).await, []);
     let parent = work(&next(&**b, "t").await);
     let loaded = b.load(&parent).await.unwrap();
@@ -112,7 +112,7 @@ pub async fn a_parent_that_its_children_do_not_know_is_run_again(kind: Kind) {
     b.store().remove_many(&[Key::pending_returns(&"c".into())]).await.unwrap();
     queued(b).await;
     until_empty(b).await;
-    repair(b, &lost("p", Why::NotWoken)).await;
+    repair(b, &lost("p", Why::NotNotified)).await;
     let parent = work(&next(&**b, "t").await);
     assert!(b.load(&parent).await.unwrap().ready(), "it asks again");
     defer(b, &parent, &["c"]).await;
@@ -129,8 +129,8 @@ pub async fn who_was_not_woken_is(kind: Kind) {
     queued(b).await;
     until_empty(b).await;
     let found = survey(b).await;
-    let (call, root, topic) = ("c".into(), "r".into(), "t".into());
-    assert!(found.contains(&Finding::Unwoken { call, root, topic, end: JobState::Completed }), "{found:?}");
+    let (call, job_id, topic) = ("c".into(), "r".into(), "t".into());
+    assert!(found.contains(&Finding::Unnotified { call, job_id, topic, end: JobState::Completed }), "{found:?}");
     for finding in &found {
         Doctor::new(b.clone()).repair(finding, NOW).await.unwrap();
     }
@@ -146,8 +146,8 @@ pub async fn a_failure_that_woke_nobody_does(kind: Kind) {
     b.store().put(&Key::failure(&"c".into(), &"r".into()), failure).await.unwrap();
     queued(b).await;
     until_empty(b).await;
-    let (call, root, topic) = ("c".into(), "r".into(), "t".into());
-    repair(b, &Finding::Unwoken { call, root, topic, end: JobState::Failed }).await;
+    let (call, job_id, topic) = ("c".into(), "r".into(), "t".into());
+    repair(b, &Finding::Unnotified { call, job_id, topic, end: JobState::Failed }).await;
     assert_eq!(queued(b).await, ["r:p"]);
     assert_eq!(waiting(b, "c").await, [""; 0]);
 }
@@ -162,7 +162,7 @@ pub async fn what_only_dead_jobs_wait_for_is_let_go(kind: Kind) {
     }
     queued(b).await;
     until_empty(b).await;
-    repair(b, &Finding::Abandoned { call: "c".into(), root: "r".into(), topic: "t".into() }).await;
+    repair(b, &Finding::Abandoned { call: "c".into(), job_id: "r".into(), topic: "t".into() }).await;
     assert_eq!(survey(b).await, []);
     assert_eq!(waiting(b, "c").await, [""; 0]);
 }
@@ -187,8 +187,8 @@ pub async fn a_job_that_nobody_ended_is_ended(kind: Kind) {
     for finding in &found {
         Doctor::new(b.clone()).repair(finding, NOW).await.unwrap();
     }
-    let state = |root: &'static str| async move {
-        let bytes = b.store().get(&Key::job(&root.into())).await.unwrap().unwrap();
+    let state = |job_id: &'static str| async move {
+        let bytes = b.store().get(&Key::job(&job_id.into())).await.unwrap().unwrap();
         JobRecord::decode(&bytes).unwrap().end.unwrap().state
     };
     assert_eq!((state("late").await, state("peers").await), (JobState::TimedOut, JobState::Completed));
@@ -219,11 +219,11 @@ pub async fn no_repair_wakes_a_parent_that_sees_no_failures(kind: Kind) {
     let look = Look { now: NOW, older_than: Duration::ZERO };
     let found = Doctor::new(b.clone()).survey(&look).await.unwrap();
     assert_eq!(found.findings, []);
-    assert_eq!(found.unnotified, [Unnotified { call: "c".into(), parent: "q".into(), root: "r".into() }]);
+    assert_eq!(found.unnotified, [Unnotified { call: "c".into(), parent: "q".into(), job_id: "r".into() }]);
     // A worker of another SDK computes it, and knows nothing of that record.
     b.store().put(&Key::value(&"c".into()), Bytes::from_static(b"v")).await.unwrap();
-    let (root, topic, end) = ("r".into(), "t".into(), JobState::Completed);
-    repair(b, &Finding::Unwoken { call: "c".into(), root, topic, end }).await;
+    let (job_id, topic, end) = ("r".into(), "t".into(), JobState::Completed);
+    repair(b, &Finding::Unnotified { call: "c".into(), job_id, topic, end }).await;
     assert_eq!(queued(b).await, ["r:q"]);
 }
 
@@ -258,7 +258,7 @@ pub async fn a_cycle_is_found_and_fails(kind: Kind) {
     assert_eq!(queued(b).await, ["r:a"]);
     until_empty(b).await;
     for (child, parent) in [("b", "a"), ("c", "b"), ("a", "c")] {
-        let entry = Return { root: "r".into(), parent: parent.into(), topic: "t".into() };
+        let entry = Return { job_id: "r".into(), parent: parent.into(), topic: "t".into() };
         let pending = PendingReturns { returns: [entry].into(), scheduled_at: Some(1) };
         b.store().put(&Key::pending_returns(&child.into()), pending.encode()).await.unwrap();
         let sample = vec![CallHash::from(child)];
@@ -266,7 +266,7 @@ pub async fn a_cycle_is_found_and_fails(kind: Kind) {
         b.store().put(&Key::run(&parent.into(), &"r".into()), run.encode()).await.unwrap();
     }
     let calls = ["a", "b", "c"].map(CallHash::from).to_vec();
-    let cycle = Finding::Cycle { calls, root: "r".into(), topic: "t".into() };
+    let cycle = Finding::Cycle { calls, job_id: "r".into(), topic: "t".into() };
     let young = Look { now: NOW, older_than: Duration::from_mins(10) };
     assert_eq!(Doctor::new(b.clone()).survey(&young).await.unwrap().findings, []);
     repair(b, &cycle).await;

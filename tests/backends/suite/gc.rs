@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use brrr_protocol::gc::{Collected, Collector, Plan, Reason};
 use brrr_protocol::model::Millis;
-use brrr_protocol::ports::{Backend, Key, Work, spawn_counter};
+use brrr_protocol::ports::{Backend, Key, Work, message_counter};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::wire::{CallRecord, PendingReturns, Return};
 use bytes::Bytes;
@@ -44,8 +44,8 @@ async fn complete(backend: &Arc<dyn Backend>, ends_job: bool) {
 }
 
 /// A job for a parent with children, from its beginning to its end. Children that have a value are not run.
-async fn job(backend: &Arc<dyn Backend>, root: &str, parent: &str, children: &[&str]) {
-    schedule(backend, root, parent).await;
+async fn job(backend: &Arc<dyn Backend>, job_id: &str, parent: &str, children: &[&str]) {
+    schedule(backend, job_id, parent).await;
     defer(backend, &work(&next(&**backend, "t").await), children).await;
     for _ in children {
         complete(backend, false).await;
@@ -72,7 +72,7 @@ pub async fn an_ended_job_leaves_nothing(kind: Kind) {
     }
     // Where a record is put and a message sent one after the other, a description may have been put for one that comes.
     assert_eq!(has(b, &Key::call(&c)).await, !kind.is_fused());
-    assert_eq!(b.cache().incr(&spawn_counter(&r), 0).await.unwrap(), 0);
+    assert_eq!(b.counters().incr(&message_counter(&r), 0).await.unwrap(), 0);
     // And it can be asked for again.
     job(b, "s", "p", &["c"]).await;
     assert!(has_value(b, "p").await && has_value(b, "c").await);
@@ -132,7 +132,7 @@ pub async fn a_job_with_messages_stays(kind: Kind) {
     // Its child is still queued and registered; both leave with the message.
     let left = Collected { left: 1, ..Collected::default() };
     assert_eq!(collect(b).await, left, "{kind:?}");
-    b.release(&work(&next(&**b, "t").await)).await.unwrap();
+    b.abandon(&work(&next(&**b, "t").await)).await.unwrap();
     assert_eq!(collect(b).await.jobs, 1);
     assert!(!has(b, &Key::failure(&"p".into(), &"r".into())).await);
 }
@@ -173,7 +173,7 @@ pub async fn peers_keep_values(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c"]).await;
-    let entry = Return { root: "theirs".into(), parent: call("x").hash, topic: "t".into() };
+    let entry = Return { job_id: "theirs".into(), parent: call("x").hash, topic: "t".into() };
     let pending = PendingReturns { returns: [entry].into(), scheduled_at: Some(1) };
     b.store().put(&Key::pending_returns(&"y".into()), pending.encode()).await.unwrap();
     let expected = Collected { values_stay: Some(Reason::Peers("theirs".into())), ..removed(1, 0) };
@@ -186,10 +186,11 @@ pub async fn an_ended_job_s_parents_wait_for_no_later_value(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c"]).await;
-    let entry = |root: &str| Return { root: root.into(), parent: call("x").hash, topic: "t".into() };
+    let entry = |job_id: &str| Return { job_id: job_id.into(), parent: call("x").hash, topic: "t".into() };
     let [only, both] = ["only", "both"].map(|call| Key::unnotified(&call.into()));
-    for (key, roots) in [(&only, &["r"][..]), (&both, &["r", "theirs"])] {
-        let parents = PendingReturns { returns: roots.iter().map(|root| entry(root)).collect(), scheduled_at: None };
+    for (key, job_ids) in [(&only, &["r"][..]), (&both, &["r", "theirs"])] {
+        let parents =
+            PendingReturns { returns: job_ids.iter().map(|job_id| entry(job_id)).collect(), scheduled_at: None };
         b.store().put(key, parents.encode()).await.unwrap();
     }
     assert_eq!(collect(b).await, removed(1, 2));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{CallHash, Failure, FailureKind, Root};
+use brrr_protocol::model::{CallHash, Failure, FailureKind, JobId};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Deferred, Key, NewJob, Scheduled, Swap, Work};
 use brrr_protocol::records::{JobEnd, JobRecord, JobState, RunRecord};
@@ -19,33 +19,33 @@ fn cancelled() -> Failure {
     Failure::new(FailureKind::Cancelled, "task", "the job was cancelled")
 }
 
-pub(super) async fn end(backend: &Arc<dyn Backend>, root: &str) -> Option<JobState> {
-    let job = backend.end_job(&root.into(), &cancelled(), 2_000).await.unwrap()?;
+pub(super) async fn end(backend: &Arc<dyn Backend>, job_id: &str) -> Option<JobState> {
+    let job = backend.end_job(&job_id.into(), &cancelled(), 2_000).await.unwrap()?;
     Some(job.end.unwrap().state)
 }
 
-async fn job(backend: &Arc<dyn Backend>, root: &str) -> JobRecord {
-    let bytes = backend.store().get(&Key::job(&root.into())).await.unwrap().unwrap();
+async fn job(backend: &Arc<dyn Backend>, job_id: &str) -> JobRecord {
+    let bytes = backend.store().get(&Key::job(&job_id.into())).await.unwrap().unwrap();
     JobRecord::decode(&bytes).unwrap()
 }
 
-/// What waits to be worked on, as `root:call`, sorted; takes it.
+/// What waits to be worked on, as `job_id:call`, sorted; takes it.
 pub(super) async fn queued(backend: &Arc<dyn Backend>) -> Vec<String> {
     let mut found = Vec::new();
     for delivery in take(&**backend, "t", 100).await {
-        let Message { root, call } = Message::decode(delivery.body.as_bytes()).unwrap();
-        found.push(format!("{root}:{call}"));
+        let Message { job_id, call } = Message::decode(delivery.body.as_bytes()).unwrap();
+        found.push(format!("{job_id}:{call}"));
         backend.queue().ack(&delivery.receipt).await.unwrap();
     }
     found.sort();
     found
 }
 
-/// Who waits for a call, as `root:parent`.
+/// Who waits for a call, as `job_id:parent`.
 pub(super) async fn waiting(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
     let bytes = backend.store().get(&Key::pending_returns(&name.into())).await.unwrap();
     let pending = bytes.map_or_else(PendingReturns::default, |bytes| PendingReturns::decode(&bytes).unwrap());
-    pending.returns.into_iter().map(|r| format!("{}:{}", r.root, r.parent)).collect()
+    pending.returns.into_iter().map(|r| format!("{}:{}", r.job_id, r.parent)).collect()
 }
 
 pub async fn a_job_that_is_over_is_not_scheduled_again(kind: Kind) {
@@ -58,7 +58,7 @@ pub async fn a_job_that_is_over_is_not_scheduled_again(kind: Kind) {
     end(b, "r").await;
     let over = job(b, "r").await;
     assert_eq!(over.end, Some(JobEnd { state: JobState::Cancelled, at: 2_000 }));
-    let again = NewJob { deadline: 9_000, spawn_limit: 7, ..NewJob::new("r".into(), call("c")) };
+    let again = NewJob { deadline: 9_000, max_messages: 7, ..NewJob::new("r".into(), call("c")) };
     assert_eq!(b.schedule(&again, 3_000).await.unwrap(), Scheduled::AlreadyDone);
     assert_eq!(job(b, "r").await, over);
     assert_eq!(queued(b).await, [""; 0]);
@@ -73,15 +73,15 @@ pub async fn a_scheduled_job_is_recorded_as_it_was_asked_for(kind: Kind) {
     let options = Options { max_retries: Some(3), label: Some("x".into()), ..Options::default() };
     let new = NewJob {
         deadline: 90_000,
-        spawn_limit: 7,
+        max_messages: 7,
         options: options.clone(),
         retry_of: Some("r0".into()),
         ..NewJob::new("r".into(), call("c"))
     };
     b.schedule(&new, 1_000).await.unwrap();
     let record = job(b, "r").await;
-    let told = (record.deadline, record.spawn_limit, record.created, record.options, record.retry_of);
-    assert_eq!(told, (90_000, 7, 1_000, options, Some(Root::from("r0"))));
+    let told = (record.deadline, record.max_messages, record.created, record.options, record.retry_of);
+    assert_eq!(told, (90_000, 7, 1_000, options, Some(JobId::from("r0"))));
     // The value is there before the job is.
     b.complete(&direct("x", "done"), Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(schedule(b, "late", "done").await, Scheduled::AlreadyDone);
@@ -141,20 +141,20 @@ pub async fn an_outcome_ends_its_job(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     let fails = |kind| Failure::new(kind, "task", "no");
-    for root in ["done", "failed", "late", "found", "twice", "child"] {
-        schedule(b, root, &format!("{root} call")).await;
+    for job_id in ["done", "failed", "late", "found", "twice", "child"] {
+        schedule(b, job_id, &format!("{job_id} call")).await;
     }
-    let top = |root: &str| Work { ends_job: Some(7), ..direct(root, &format!("{root} call")) };
+    let top = |job_id: &str| Work { ends_job: Some(7), ..direct(job_id, &format!("{job_id} call")) };
     b.complete(&top("done"), Bytes::from_static(b"v")).await.unwrap();
     b.fail(&top("failed"), &fails(FailureKind::Error)).await.unwrap();
     b.fail(&top("late"), &fails(FailureKind::Timeout)).await.unwrap();
-    b.discharge(&top("found"), JobState::Cancelled).await.unwrap();
+    b.notify_parents(&top("found"), JobState::Cancelled).await.unwrap();
     // The first failure is the one that counts, also for the job's state; and so is a value before any.
     b.fail(&direct("twice", "twice call"), &fails(FailureKind::Cancelled)).await.unwrap();
     b.fail(&top("twice"), &fails(FailureKind::Error)).await.unwrap();
     b.complete(&direct("child", "child call"), Bytes::new()).await.unwrap();
     b.fail(&top("child"), &fails(FailureKind::Error)).await.unwrap();
-    for (root, state) in [
+    for (job_id, state) in [
         ("done", JobState::Completed),
         ("failed", JobState::Failed),
         ("late", JobState::TimedOut),
@@ -162,7 +162,7 @@ pub async fn an_outcome_ends_its_job(kind: Kind) {
         ("twice", JobState::Cancelled),
         ("child", JobState::Completed),
     ] {
-        assert_eq!(job(b, root).await.end, Some(JobEnd { state, at: 7 }), "{root}");
+        assert_eq!(job(b, job_id).await.end, Some(JobEnd { state, at: 7 }), "{job_id}");
     }
     // A peer's job has no record, and gets none.
     b.complete(&Work { ends_job: Some(7), ..direct("peer", "c") }, Bytes::new()).await.unwrap();
@@ -189,34 +189,34 @@ pub async fn who_is_let_go_leaves_nothing(kind: Kind) {
     defer(b, &parent, &["c"]).await;
     end(b, "r").await;
     let child = work(&next(&**b, "t").await);
-    b.release(&child).await.unwrap();
+    b.abandon(&child).await.unwrap();
     assert_eq!(waiting(b, "c").await, [""; 0]);
     assert_eq!(b.store().get(&Key::pending_returns(&"c".into())).await.unwrap(), None);
     assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
     // Once more, as after a crash; and a call that nobody has heard of.
-    b.release(&direct("r", "c")).await.unwrap();
-    b.release(&direct("r", "nobody")).await.unwrap();
+    b.abandon(&direct("r", "c")).await.unwrap();
+    b.abandon(&direct("r", "nobody")).await.unwrap();
     assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
 }
 
 pub async fn a_live_job_gets_what_a_dead_one_lets_go(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
-    for (root, top) in [("r", "p"), ("y", "q"), ("z", "s")] {
-        schedule(b, root, top).await;
+    for (job_id, top) in [("r", "p"), ("y", "q"), ("z", "s")] {
+        schedule(b, job_id, top).await;
     }
     for parent in take(&**b, "t", 3).await {
         defer(b, &work(&parent), &["c"]).await;
     }
     let child = work(&next(&**b, "t").await);
-    assert_eq!(child.message.root.as_str(), "r");
+    assert_eq!(child.message.job_id.as_str(), "r");
     end(b, "r").await;
-    b.release(&child).await.unwrap();
+    b.abandon(&child).await.unwrap();
     assert_eq!(waiting(b, "c").await, ["y:q", "z:s"]);
     // One message for all of them.
     assert_eq!(queued(b).await, ["y:c"]);
-    // Nobody dead is left: it may have been released before, and its message be lost with a worker.
-    b.release(&direct("r", "c")).await.unwrap();
+    // Nobody dead is left: it may have been abandoned before, and its message be lost with a worker.
+    b.abandon(&direct("r", "c")).await.unwrap();
     assert_eq!(waiting(b, "c").await, ["y:q", "z:s"]);
     assert_eq!(queued(b).await, ["y:c"]);
 }
@@ -224,8 +224,8 @@ pub async fn a_live_job_gets_what_a_dead_one_lets_go(kind: Kind) {
 pub async fn jobs_take_turns_at_a_call_that_fails(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
-    for (root, parent) in [("r1", "p1"), ("r2", "p2"), ("r3", "p3")] {
-        schedule(b, root, parent).await;
+    for (job_id, parent) in [("r1", "p1"), ("r2", "p2"), ("r3", "p3")] {
+        schedule(b, job_id, parent).await;
     }
     for parent in take(&**b, "t", 3).await {
         assert!(matches!(defer(b, &work(&parent), &["c"]).await, Deferred::Waiting { .. }));
@@ -255,7 +255,7 @@ pub async fn a_parent_without_a_record_is_kept_for_a_later_value(kind: Kind) {
     assert_eq!(unnotified(b, "c").await, ["r:p", "r:q"]);
     // A peer that was woken for something else comes again.
     register_peers(b, "c", &["r:p"]).await;
-    b.discharge(&direct("r", "c"), JobState::Failed).await.unwrap();
+    b.notify_parents(&direct("r", "c"), JobState::Failed).await.unwrap();
     assert_eq!(queued(b).await, [""; 0]);
     assert_eq!((waiting(b, "c").await, unnotified(b, "c").await), (vec![], vec!["r:p".to_owned(), "r:q".into()]));
     // Under another job it succeeds.
@@ -264,23 +264,23 @@ pub async fn a_parent_without_a_record_is_kept_for_a_later_value(kind: Kind) {
     assert_eq!(unnotified(b, "c").await, [""; 0]);
 }
 
-/// As workers of other SDKs do: these parents, as `root:parent`, wait for a call.
+/// As workers of other SDKs do: these parents, as `job_id:parent`, wait for a call.
 pub(super) async fn register_peers(backend: &Arc<dyn Backend>, name: &str, parents: &[&str]) {
     let key = Key::pending_returns(&name.into());
     let found = backend.store().get(&key).await.unwrap();
     let mut pending = found.as_deref().map(|bytes| PendingReturns::decode(bytes).unwrap()).unwrap_or_default();
-    for (root, parent) in parents.iter().map(|parent| parent.split_once(':').unwrap()) {
-        pending.returns.insert(Return { root: root.into(), parent: parent.into(), topic: "t".into() });
+    for (job_id, parent) in parents.iter().map(|parent| parent.split_once(':').unwrap()) {
+        pending.returns.insert(Return { job_id: job_id.into(), parent: parent.into(), topic: "t".into() });
     }
     pending.scheduled_at = Some(1);
     assert_eq!(backend.store().swap(&key, found.as_ref(), Some(pending.encode())).await.unwrap(), Swap::Done);
 }
 
-/// Who a failure of a call did not notify, as `root:parent`.
+/// Who a failure of a call did not notify, as `job_id:parent`.
 pub(super) async fn unnotified(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
     let bytes = backend.store().get(&Key::unnotified(&name.into())).await.unwrap();
     let parents = bytes.map_or_else(PendingReturns::default, |bytes| PendingReturns::decode(&bytes).unwrap());
-    parents.returns.into_iter().map(|r| format!("{}:{}", r.root, r.parent)).collect()
+    parents.returns.into_iter().map(|r| format!("{}:{}", r.job_id, r.parent)).collect()
 }
 
 /// A worker of another SDK completes a job's call and writes down nothing else.
@@ -301,18 +301,18 @@ pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     // Both jobs wait for the middle; only the first one has asked for what is below.
-    for (root, top) in [("r", "p"), ("y", "q")] {
-        schedule(b, root, top).await;
+    for (job_id, top) in [("r", "p"), ("y", "q")] {
+        schedule(b, job_id, top).await;
     }
     for parent in take(&**b, "t", 2).await {
         defer(b, &work(&parent), &["middle"]).await;
     }
     let middle = work(&next(&**b, "t").await);
-    assert_eq!(middle.message.root.as_str(), "r");
+    assert_eq!(middle.message.job_id.as_str(), "r");
     defer(b, &middle, &["c", "d"]).await;
     end(b, "r").await;
     let child = work(&next(&**b, "t").await);
-    b.release(&child).await.unwrap();
+    b.abandon(&child).await.unwrap();
     // The middle has no message of its own: only so does it come back, under the job that lives.
     assert_eq!(waiting(b, "middle").await, ["y:q"]);
     assert_eq!(waiting(b, child.message.call.as_str()).await, [""; 0]);
@@ -322,8 +322,8 @@ pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {
 pub async fn a_job_that_is_over_waits_for_nothing_more(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
-    for (root, top) in [("r", "p"), ("y", "q")] {
-        schedule(b, root, top).await;
+    for (job_id, top) in [("r", "p"), ("y", "q")] {
+        schedule(b, job_id, top).await;
     }
     for parent in take(&**b, "t", 2).await {
         defer(b, &work(&parent), &["c"]).await;

@@ -22,8 +22,8 @@ async fn announce(backend: &Arc<dyn Backend>) {
 /// Three jobs for one call; the message is that of the first one.
 async fn three(backend: &Arc<dyn Backend>) {
     announce(backend).await;
-    for root in ["r1", "r2", "r3"] {
-        assert_eq!(schedule(backend, root, "c").await, Scheduled::Queued);
+    for job_id in ["r1", "r2", "r3"] {
+        assert_eq!(schedule(backend, job_id, "c").await, Scheduled::Queued);
     }
     assert_eq!(queued(backend).await, ["r1:c"]);
     assert_eq!(waiting(backend, "c").await, ["r2:c", "r3:c"]);
@@ -62,11 +62,11 @@ pub async fn a_job_that_is_over_passes_the_call_on_if_it_had_its_message(kind: K
     let b = &f.backend;
     three(b).await;
     end(b, "r2").await;
-    b.release(&direct("r2", "c")).await.unwrap();
+    b.abandon(&direct("r2", "c")).await.unwrap();
     assert_eq!(queued(b).await, [""; 0], "the call is still on its way for the first job");
     assert_eq!(waiting(b, "c").await, ["r3:c"]);
     end(b, "r1").await;
-    b.release(&direct("r1", "c")).await.unwrap();
+    b.abandon(&direct("r1", "c")).await.unwrap();
     assert_eq!(queued(b).await, ["r3:c"]);
     assert_eq!(b.store().get(&Key::pending_returns(&"c".into())).await.unwrap(), None);
 }
@@ -98,7 +98,7 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     b.schedule(&overdue, 800).await.unwrap();
     schedule(b, "r5", "i").await;
     // A parent waits for it, and nobody knows whether the message was sent.
-    let parent = Return { root: "x".into(), parent: "p".into(), topic: "t".into() };
+    let parent = Return { job_id: "x".into(), parent: "p".into(), topic: "t".into() };
     let pending = PendingReturns { returns: [parent].into(), scheduled_at: None };
     b.store().put(&Key::pending_returns(&"j".into()), pending.encode()).await.unwrap();
     schedule(b, "r6", "j").await;
@@ -125,9 +125,9 @@ pub async fn a_hundred_jobs_join(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     announce(b).await;
-    let roots: Vec<String> = (0..100).map(|n| format!("r{n:03}")).collect();
-    for root in &roots {
-        schedule(b, root, "c").await;
+    let job_ids: Vec<String> = (0..100).map(|n| format!("r{n:03}")).collect();
+    for job_id in &job_ids {
+        schedule(b, job_id, "c").await;
     }
     assert_eq!(queued(b).await, ["r000:c"]);
     let failure = Failure::new(FailureKind::Error, "task", "no");
@@ -135,6 +135,6 @@ pub async fn a_hundred_jobs_join(kind: Kind) {
     assert_eq!(queued(b).await, ["r001:c"]);
     assert_eq!(waiting(b, "c").await.len(), 98);
     b.complete(&direct("r001", "c"), Bytes::from_static(b"v")).await.unwrap();
-    let expected: Vec<String> = roots[2..].iter().map(|root| format!("{root}:c")).collect();
+    let expected: Vec<String> = job_ids[2..].iter().map(|job_id| format!("{job_id}:c")).collect();
     assert_eq!(queued(b).await, expected);
 }

@@ -66,16 +66,16 @@ pub async fn a_late_return_does_nothing(kind: Kind) {
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
     let _held = next(&*f.backend, "t").await;
-    f.backend.queue().give_back(&lost.receipt, Duration::ZERO).await.unwrap();
+    f.backend.queue().nack(&lost.receipt, Duration::ZERO).await.unwrap();
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 1);
 }
 
-pub async fn a_late_set_aside_does_nothing(kind: Kind) {
+pub async fn a_late_move_to_dlq_does_nothing(kind: Kind) {
     let f = kind.open_with(kind.short_lease()).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
     let _held = next(&*f.backend, "t").await;
-    f.backend.queue().set_aside(&lost, "late").await.unwrap();
+    f.backend.queue().move_to_dlq(&lost, "late").await.unwrap();
     assert!(f.backend.queue().dead_letters(&"t".into(), 9).await.unwrap().is_empty());
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 1);
 }

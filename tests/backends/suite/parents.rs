@@ -21,9 +21,9 @@ const MANY: usize = 70;
 
 /// The record of a call for which these parents wait in job `r`, and these others.
 fn record(parents: usize, others: &[(&str, &str)]) -> Bytes {
-    let entry = |root: &str, parent: &str| Return { root: root.into(), parent: parent.into(), topic: "t".into() };
+    let entry = |job_id: &str, parent: &str| Return { job_id: job_id.into(), parent: parent.into(), topic: "t".into() };
     let mut returns: BTreeSet<Return> = (0..parents).map(|n| entry("r", &format!("parent {n}"))).collect();
-    returns.extend(others.iter().map(|(root, parent)| entry(root, parent)));
+    returns.extend(others.iter().map(|(job_id, parent)| entry(job_id, parent)));
     PendingReturns { returns, scheduled_at: Some(5) }.encode()
 }
 
@@ -68,11 +68,11 @@ pub async fn many_parents_register_as_few_do(kind: Kind) {
 
     // Options are for the first parent of a job.
     let options = Options { label: Some("a label".into()), ..Options::default() };
-    for (root, parent, is_first) in [("r", "one more", false), ("s", "one more", true)] {
+    for (job_id, parent, is_first) in [("r", "one more", false), ("s", "one more", true)] {
         let child = Call { options: options.clone(), ..call("shared") };
-        defer_calls(&f.backend, &direct(root, parent), vec![child]).await;
-        let run = store.get(&Key::run(&"shared".into(), &root.into())).await.unwrap();
-        assert_eq!(run.is_some(), is_first, "{root}");
+        defer_calls(&f.backend, &direct(job_id, parent), vec![child]).await;
+        let run = store.get(&Key::run(&"shared".into(), &job_id.into())).await.unwrap();
+        assert_eq!(run.is_some(), is_first, "{job_id}");
     }
 
     let before = depth(&f.backend).await;
@@ -119,7 +119,7 @@ pub async fn a_transition_that_fails_changes_no_parent(kind: Kind) {
     for parents in [64, MANY] {
         let before = fill(kind, &f.backend, parents).await;
         let work = direct("r", "a parent whose record is damaged");
-        store.put(&Key::run(&work.message.call, &work.message.root), Bytes::from_static(b"garbage")).await.unwrap();
+        store.put(&Key::run(&work.message.call, &work.message.job_id), Bytes::from_static(b"garbage")).await.unwrap();
         let run_after = RunRecord { first: 1, total: 1, need: 1, sample: vec![shared.clone()], ..RunRecord::default() };
         let deferral = Deferral {
             work: &work,
@@ -127,7 +127,7 @@ pub async fn a_transition_that_fails_changes_no_parent(kind: Kind) {
             run_before: None,
             run_after: &run_after,
             now: 5_000,
-            spawn_limit: 1_000,
+            max_messages: 1_000,
         };
         assert_eq!(f.backend.defer(&deferral).await.unwrap_err().kind, ErrorKind::Malformed);
         assert_eq!(store.get(&key).await.unwrap(), Some(before.clone()));

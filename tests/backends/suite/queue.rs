@@ -224,9 +224,9 @@ pub async fn what_is_given_back_does_not_count(kind: Kind) {
     for _ in 0..3 {
         let delivery = next(&*f.backend, "t").await;
         assert_eq!((delivery.receives, &*delivery.body), (1, "x"));
-        f.backend.queue().give_back(&delivery.receipt, Duration::ZERO).await.unwrap();
+        f.backend.queue().nack(&delivery.receipt, Duration::ZERO).await.unwrap();
         // The same again is late, and does nothing.
-        f.backend.queue().give_back(&delivery.receipt, Duration::ZERO).await.unwrap();
+        f.backend.queue().nack(&delivery.receipt, Duration::ZERO).await.unwrap();
         assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 1);
     }
 }
@@ -236,7 +236,7 @@ pub async fn what_is_given_back_with_a_delay_comes_later(kind: Kind) {
     send(&*f.backend, "t", "x").await;
     let delivery = next(&*f.backend, "t").await;
     let (start, delay) = (Instant::now(), Duration::from_millis(150));
-    f.backend.queue().give_back(&delivery.receipt, delay).await.unwrap();
+    f.backend.queue().nack(&delivery.receipt, delay).await.unwrap();
     let again = f.backend.queue().receive(&"t".into(), 1, Duration::from_secs(30)).await.unwrap();
     assert_eq!(again[0].receives, 1);
     assert!(start.elapsed() + Duration::from_millis(2) >= delay, "{:?}", start.elapsed());
@@ -247,7 +247,7 @@ pub async fn dead_letters_are_kept_with_their_reason(kind: Kind) {
     for n in 0..3 {
         send(&*f.backend, "t", &format!("bad {n}")).await;
         let delivery = next(&*f.backend, "t").await;
-        f.backend.queue().set_aside(&delivery, &format!("reason {n}")).await.unwrap();
+        f.backend.queue().move_to_dlq(&delivery, &format!("reason {n}")).await.unwrap();
     }
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 0);
     assert!(take(&*f.backend, "t", 1).await.is_empty());
@@ -265,7 +265,7 @@ pub async fn a_dead_letter_is_taken_once(kind: Kind) {
     for n in 0..3 {
         send(&*f.backend, "t", &format!("bad {n}")).await;
         let delivery = next(&*f.backend, "t").await;
-        queue.set_aside(&delivery, "reason").await.unwrap();
+        queue.move_to_dlq(&delivery, "reason").await.unwrap();
     }
     let letters = queue.dead_letters(&"t".into(), 9).await.unwrap();
     for id in ["", "nobody", "-1", "0", "99999999999999999999999999"] {
@@ -286,7 +286,7 @@ pub async fn a_dead_letter_keeps_its_id_to_itself(kind: Kind) {
     for n in 0..3 {
         send(&*f.backend, "t", &format!("bad {n}")).await;
         let delivery = next(&*f.backend, "t").await;
-        queue.set_aside(&delivery, "reason").await.unwrap();
+        queue.move_to_dlq(&delivery, "reason").await.unwrap();
         let letter = queue.dead_letters(&"t".into(), 9).await.unwrap().pop().unwrap();
         assert!(queue.take_dead_letter(&"t".into(), &letter.id).await.unwrap().is_some());
         assert!(!ids.contains(&letter.id), "{ids:?}, {}", letter.id);
@@ -298,7 +298,7 @@ pub async fn of_many_who_take_a_dead_letter_one_gets_it(kind: Kind) {
     let f = kind.open().await;
     send(&*f.backend, "t", "bad").await;
     let delivery = next(&*f.backend, "t").await;
-    f.backend.queue().set_aside(&delivery, "reason").await.unwrap();
+    f.backend.queue().move_to_dlq(&delivery, "reason").await.unwrap();
     let id = f.backend.queue().dead_letters(&"t".into(), 9).await.unwrap().remove(0).id;
     let mut takers = Vec::new();
     for _ in 0..8 {

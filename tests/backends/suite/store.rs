@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use brrr_protocol::model::{CallHash, Root, Topic};
+use brrr_protocol::model::{CallHash, JobId, Topic};
 use brrr_protocol::ports::{Backend, Key, Kind as Record, NewJob, Store, Swap};
 use bytes::Bytes;
 
@@ -37,7 +37,7 @@ pub async fn records_of_all_kinds_are_apart(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
     let call = CallHash::from("c");
-    let (r1, r2) = (Root::from("r1"), Root::from("r/2"));
+    let (r1, r2) = (JobId::from("r1"), JobId::from("r/2"));
     let keys = [
         Key::call(&call),
         Key::value(&call),
@@ -47,7 +47,7 @@ pub async fn records_of_all_kinds_are_apart(kind: Kind) {
         Key::failure(&call, &r1),
         Key::failure(&call, &r2),
         Key::latest(&call),
-        Key::job(&Root::from("c")),
+        Key::job(&JobId::from("c")),
         Key::tasks(&Topic::from("c")),
     ];
     for (n, key) in keys.iter().enumerate() {
@@ -135,13 +135,13 @@ pub async fn a_mismatch_returns_what_is_there(kind: Kind) {
 pub async fn put_if_wants_both_absent(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
-    let (call, root) = (CallHash::from("c"), Root::from("r"));
-    let (failure, value) = (Key::failure(&call, &root), Key::value(&call));
+    let (call, job_id) = (CallHash::from("c"), JobId::from("r"));
+    let (failure, value) = (Key::failure(&call, &job_id), Key::value(&call));
     assert!(store.put_if(&failure, bytes("1"), &value).await.unwrap());
     assert!(!store.put_if(&failure, bytes("2"), &value).await.unwrap());
     assert_eq!(store.get(&failure).await.unwrap(), Some(bytes("1")));
     store.put(&value, bytes("v")).await.unwrap();
-    let other = Key::failure(&call, &Root::from("r2"));
+    let other = Key::failure(&call, &JobId::from("r2"));
     assert!(!store.put_if(&other, bytes("3"), &value).await.unwrap());
     assert_eq!(store.get(&other).await.unwrap(), None);
 }
@@ -292,14 +292,14 @@ pub async fn the_newest_jobs_come_first(kind: Kind) {
         assert!(page.len() <= 3 && page.iter().all(|job| before.is_none_or(|before| job.place < before)));
         let Some(last) = page.last() else { break };
         before = Some(last.place);
-        found.extend(page.into_iter().map(|job| job.root.to_string()));
+        found.extend(page.into_iter().map(|job| job.job_id.to_string()));
     }
     assert_eq!(found, expected);
     assert_eq!(newest(None, 100).await.len(), expected.len());
     // By whatever way it goes.
     store.remove_many(&[Key::new("put", Record::Job), Key::new(&expected[3], Record::Job)]).await.unwrap();
     store.swap(&Key::new("swapped", Record::Job), Some(&bytes("y")), None).await.unwrap();
-    let left: Vec<String> = newest(None, 100).await.into_iter().map(|job| job.root.to_string()).collect();
+    let left: Vec<String> = newest(None, 100).await.into_iter().map(|job| job.job_id.to_string()).collect();
     let expected: Vec<&String> = expected[2..].iter().filter(|id| **id != expected[3]).collect();
     assert_eq!(left.iter().collect::<Vec<_>>(), expected);
 }

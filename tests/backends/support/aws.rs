@@ -7,7 +7,7 @@ use brrr_backends::dynamodb::{self, DynamoDb};
 use brrr_backends::sqs::{self, Sqs};
 use brrr_backends::{Combined, Memory, aws};
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Backend, Cache, EventLog, Queue, Store};
+use brrr_protocol::ports::{Backend, Counters, EventLog, Queue, Store};
 
 use super::{Kind, servers};
 
@@ -77,7 +77,7 @@ pub async fn config(port: u16) -> aws_config::SdkConfig {
 
 pub async fn table(name: &str, namespace: &str) -> DynamoDb {
     let server = servers::dynamodb::shared().expect("a server, see `is_there`");
-    let options = dynamodb::Options { table: name.to_owned(), namespace: namespace.to_owned() };
+    let options = dynamodb::DynamoDbOptions { table: name.to_owned(), namespace: namespace.to_owned() };
     let table = DynamoDb::new(options, &config(server.port).await).unwrap();
     table.create().await.unwrap();
     table
@@ -95,11 +95,17 @@ pub async fn dynamodb_in_memory(lease: Duration) -> Arc<dyn Backend> {
 /// Records in DynamoDB, all else in `other`.
 pub async fn dynamodb_with<T>(other: T) -> Arc<dyn Backend>
 where
-    T: Backend + Queue + Cache + EventLog + 'static,
+    T: Backend + Queue + Counters + EventLog + 'static,
 {
     let (store, other) = (table(TABLE, &namespace()).await, Arc::new(other));
     let name = format!("{} + {}", other.name(), store.name());
-    Arc::new(Combined { name, store: Arc::new(store), queue: other.clone(), cache: other.clone(), events: Some(other) })
+    Arc::new(Combined {
+        name,
+        store: Arc::new(store),
+        queue: other.clone(),
+        counters: other.clone(),
+        events: Some(other),
+    })
 }
 
 /// Topics that the suites use.
@@ -111,11 +117,11 @@ pub async fn dynamodb_sqs(lease: Duration) -> Arc<dyn Backend> {
     let queue = queues(&namespace, lease, store.clone()).await;
     queue.create(&TOPICS.map(Topic::from)).await.unwrap();
     let name = format!("{} + {}", queue.name(), store.name());
-    Arc::new(Combined { name, store: store.clone(), queue: Arc::new(queue), cache: store, events: None })
+    Arc::new(Combined { name, store: store.clone(), queue: Arc::new(queue), counters: store, events: None })
 }
 
 pub async fn queues(namespace: &str, lease: Duration, letters: Arc<dyn Store>) -> Sqs {
     let server = servers::elasticmq::shared().expect("a server, see `is_there`");
-    let options = sqs::Options { prefix: "brrr-".to_owned(), namespace: namespace.to_owned(), lease };
+    let options = sqs::SqsOptions { prefix: "brrr-".to_owned(), namespace: namespace.to_owned(), lease };
     Sqs::new(options, &config(server.port).await, letters).unwrap()
 }

@@ -14,7 +14,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brrr_backends::{Memory, Redis, Sqlite, Stepwise, redis};
+use brrr_backends::{Memory, MultiStep, Redis, Sqlite, redis};
 use brrr_protocol::ports::Backend;
 use tempfile::TempDir;
 
@@ -110,10 +110,10 @@ impl Kind {
         let (backend, folder) = match self {
             Self::Memory => memory(),
             Self::Sqlite => sqlite(),
-            Self::MemoryStepwise => stepwise(memory()),
-            Self::SqliteStepwise => stepwise(sqlite()),
+            Self::MemoryStepwise => multi_step(memory()),
+            Self::SqliteStepwise => multi_step(sqlite()),
             Self::Redis | Self::Valkey | Self::RedisWithoutScripts => self.whole_redis(lease).await,
-            Self::RedisStepwise => stepwise(self.whole_redis(lease).await),
+            Self::RedisStepwise => multi_step(self.whole_redis(lease).await),
             Self::DynamoDb => (aws::dynamodb_in_memory(lease).await, None),
             Self::DynamoDbSqs => (aws::dynamodb_sqs(lease).await, None),
             Self::RedisDynamoDb => (aws::dynamodb_with(self.redis(lease).await).await, None),
@@ -135,13 +135,13 @@ impl Kind {
         // All tests share the server.
         let namespace = format!("{:016x}", fastrand::u64(..));
         let url = format!("redis://{user}127.0.0.1:{}", server.port);
-        let options = redis::Options { namespace, lease, ..redis::Options::new(url) };
+        let options = redis::RedisOptions { namespace, lease, ..redis::RedisOptions::new(url) };
         Redis::connect(options).await.unwrap()
     }
 }
 
-fn stepwise<T>((backend, folder): (Arc<dyn Backend>, T)) -> (Arc<dyn Backend>, T) {
-    (Arc::new(Stepwise(backend)), folder)
+fn multi_step<T>((backend, folder): (Arc<dyn Backend>, T)) -> (Arc<dyn Backend>, T) {
+    (Arc::new(MultiStep(backend)), folder)
 }
 
 /// Asks until there is an answer: no test waits for a fixed time and hopes.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use brrr_protocol::client::Client;
 use brrr_protocol::error::Result;
 use brrr_protocol::gate::Always;
-use brrr_protocol::model::{Call, CallHash, Root, Topic};
+use brrr_protocol::model::{Call, CallHash, JobId, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task};
@@ -117,7 +117,7 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
 }
 
 /// Schedules a tree; returns what to `result` of.
-pub async fn schedule(backend: &Arc<dyn Backend>, payload: &str) -> (Root, CallHash) {
+pub async fn schedule(backend: &Arc<dyn Backend>, payload: &str) -> (JobId, CallHash) {
     let call = Call {
         hash: CallHash::derive("tree", payload.as_bytes()),
         task: "tree".into(),
@@ -125,15 +125,15 @@ pub async fn schedule(backend: &Arc<dyn Backend>, payload: &str) -> (Root, CallH
         topic: TOPIC.into(),
         options: Options::default(),
     };
-    let (root, hash) = (Root::from_random(fastrand::u128(..)), call.hash.clone());
-    Client::new(backend.clone()).schedule(&NewJob::new(root.clone(), call), 1).await.unwrap();
-    (root, hash)
+    let (job_id, hash) = (JobId::from_random(fastrand::u128(..)), call.hash.clone());
+    Client::new(backend.clone()).schedule(&NewJob::new(job_id.clone(), call), 1).await.unwrap();
+    (job_id, hash)
 }
 
 /// Waits for a tree's result.
-pub async fn result(backend: &Arc<dyn Backend>, (root, hash): &(Root, CallHash)) -> String {
+pub async fn result(backend: &Arc<dyn Backend>, (job_id, hash): &(JobId, CallHash)) -> String {
     let client = Client::new(backend.clone());
-    let outcome = tokio::time::timeout(Duration::from_mins(2), client.wait(root, hash, || 1)).await;
+    let outcome = tokio::time::timeout(Duration::from_mins(2), client.wait(job_id, hash, || 1)).await;
     let outcome = outcome.expect("an outcome within two minutes").unwrap();
     String::from_utf8(outcome.unwrap().to_vec()).unwrap()
 }

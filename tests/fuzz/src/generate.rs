@@ -79,7 +79,7 @@ pub fn job(u: &mut Unstructured<'_>) -> Result<JobRecord> {
     let plain = JobRecord::new(u.arbitrary::<String>()?.into(), u.arbitrary::<String>()?.into(), number(u)?);
     Ok(JobRecord {
         deadline: number(u)?,
-        spawn_limit: number(u)?,
+        max_messages: number(u)?,
         options: options(u)?,
         retry_of: Option::<String>::arbitrary(u)?.map(Into::into),
         end: if u.arbitrary()? { Some(JobEnd { state: *u.choose(&states)?, at: number(u)? }) } else { None },
@@ -99,8 +99,8 @@ pub fn failure(u: &mut Unstructured<'_>) -> Result<Failure> {
 }
 
 pub fn pending_returns(u: &mut Unstructured<'_>) -> Result<PendingReturns> {
-    let returns = Vec::<(String, String, String)>::arbitrary(u)?.into_iter().map(|(root, parent, topic)| Return {
-        root: root.into(),
+    let returns = Vec::<(String, String, String)>::arbitrary(u)?.into_iter().map(|(job_id, parent, topic)| Return {
+        job_id: job_id.into(),
         parent: parent.into(),
         topic: topic.into(),
     });

@@ -115,7 +115,7 @@ mod backends {
     pub mod url;
 }
 
-// Of the guest `dag`, whose files name each other from its root.
+// Of the guest `dag`, whose files name each other from its job_id.
 #[path = "../../../guests/dag/src/fields.rs"]
 mod fields;
 #[path = "../../../guests/dag/src/job.rs"]

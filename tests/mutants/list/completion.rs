@@ -8,20 +8,20 @@ const VALUE_THEN_WAKE: &str = "    p.store.swap(&Key::value(call), None, Some(va
 pub fn all() -> Vec<Mutant> {
     vec![
         breaks("woken-before-the-value", "protocol.md 2: who waits is read after the value is durable").edit(
-            "stepwise/settle.rs",
+            "multi_step/settle.rs",
             VALUE_THEN_WAKE,
             "wake_all(p, call, HashSet::new()).await?;
              p.store.swap(&Key::value(call), None, Some(value)).await?;",
         ),
         breaks("absent-before-the-value", "protocol.md 2: that nobody waits is read after the value is durable").edit(
-            "stepwise/settle.rs",
+            "multi_step/settle.rs",
             VALUE_THEN_WAKE,
             "let nobody = p.store.get(&Key::pending_returns(call)).await?.is_none();
              p.store.swap(&Key::value(call), None, Some(value)).await?;
              if !nobody { wake_all(p, call, HashSet::new()).await?; }",
         ),
         breaks("delete-then-send", "protocol.md 3: wake-ups are sent before the record of who waits is deleted").edit(
-            "stepwise/wake.rs",
+            "multi_step/wake.rs",
             "        wake_new(p, call, pending.returns, &mut handled).await?;
         match p.store.swap(&key, Some(&bytes), None).await? {
             Swap::Done => break,
@@ -37,20 +37,20 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("record-deleted-as-it-is", "pending_returns is deleted only if its bytes are those that were read")
             .edit(
-                "stepwise/wake.rs",
+                "multi_step/wake.rs",
                 "p.store.swap(&key, Some(&bytes), None).await?",
                 "p.store.swap(&key, p.store.get(&key).await?.as_ref(), None).await?",
             ),
         breaks("swapped-by-a-new-encoding", "pending_returns is compared by the very bytes that were read")
             .edit(
-                "stepwise/wake.rs",
+                "multi_step/wake.rs",
                 "p.store.swap(&key, Some(&bytes), None).await?",
                 "p.store.swap(&key, Some(&PendingReturns::decode(&bytes)?.encode()), None).await?",
             )
             .found_by("whoever_gets_a_message_all_jobs_end"),
         breaks("value-replaced", "4.2: the first value wins")
             .edit(
-                "stepwise/settle.rs",
+                "multi_step/settle.rs",
                 "p.store.swap(&Key::value(call), None, Some(value)).await?;",
                 "p.store.put(&Key::value(call), value).await?;",
             )
@@ -62,18 +62,18 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("ended-call-wakes-nobody", "4.2: a message for a call with an outcome wakes who still waits").edit(
             "step/mod.rs",
-            "            self.backend().discharge(&self.work, end).await?;",
+            "            self.backend().notify_parents(&self.work, end).await?;",
             "self.ack().await?;",
         ),
         breaks("completion-wakes-nobody", "A call that completes wakes who waits").edit(
-            "stepwise/settle.rs",
+            "multi_step/settle.rs",
             VALUE_THEN_WAKE,
             "p.store.swap(&Key::value(call), None, Some(value)).await?;",
         ),
         breaks("woken-by-every-child", "protocol.md 5: who ends a child wakes a parent only when enough has ended")
-            .edit("stepwise/wake.rs", "store.get(&Key::run(&entry.parent, &entry.root)).await?", "None"),
+            .edit("multi_step/wake.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None"),
         breaks("run-by-every-wake-up", "protocol.md 5: a woken parent that is not ready is not run")
-            .edit("stepwise/wake.rs", "store.get(&Key::run(&entry.parent, &entry.root)).await?", "None")
+            .edit("multi_step/wake.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None")
             .edit("step/mod.rs", "!loaded.ready()", "false"),
         breaks("not-ready-is-run", "4.3: a woken parent looks itself whether it is ready").edit(
             "step/mod.rs",
@@ -86,18 +86,18 @@ pub fn all() -> Vec<Mutant> {
             "allowed: if $on { 0 } else { total.saturating_sub(need) }",
         ),
         breaks("counts-itself-as-missing", "4.3: the call that has just ended counts as ended").edit(
-            "stepwise/wake.rs",
+            "multi_step/wake.rs",
             "                waiting.found(true);",
             "waiting.found(false);",
         ),
         breaks("acknowledged-before-the-value", "Acknowledge last: a completed call's value is durable before").edit(
-            "stepwise/settle.rs",
+            "multi_step/settle.rs",
             VALUE_THEN_WAKE,
             "p.ack(work).await?;
              $right",
         ),
         breaks("acknowledged-before-waking", "Acknowledge last: who waits was woken before").edit(
-            "stepwise/settle.rs",
+            "multi_step/settle.rs",
             VALUE_THEN_WAKE,
             "p.store.swap(&Key::value(call), None, Some(value)).await?;
              p.ack(work).await?;
@@ -108,7 +108,7 @@ pub fn all() -> Vec<Mutant> {
             "4.5: a job whose top call has its outcome is over, and its record says so",
         )
         .edit(
-            "stepwise/settle.rs",
+            "multi_step/settle.rs",
             "    if let Some(at) = work.ends_job {
         let state = end_in_job",
             "if let (Some(at), false) = (work.ends_job, $on) {

@@ -11,7 +11,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("repair-misses-lost-calls", "A call that a live job waits for and that has no message is found")
             .edit(
                 "doctor/judge.rs",
-                "self.lost(facts, root, &topics, Why::NotQueued, !may_be_queued).await.map(Some)",
+                "self.lost(facts, job_id, &topics, Why::NotQueued, !may_be_queued).await.map(Some)",
                 "Ok(None)",
             )
             .found_by(DIE),
@@ -21,7 +21,7 @@ pub fn all() -> Vec<Mutant> {
         )
         .edit(
             "doctor/judge.rs",
-            "return self.lost(facts, root, &topics, Why::NotWoken, !may_be_queued).await.map(Some);",
+            "return self.lost(facts, job_id, &topics, Why::NotNotified, !may_be_queued).await.map(Some);",
             "return Ok(None);",
         )
         .found_by(STALE),
@@ -64,7 +64,7 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by(RIGHT),
         breaks("waiting-calls-look-lost", "A parent that a call it waits for will wake is not stuck")
-            .edit("doctor/judge.rs", "self.will_be_woken(call, root, run).await?", "false")
+            .edit("doctor/judge.rs", "self.will_be_woken(call, job_id, run).await?", "false")
             .found_by(RIGHT),
         breaks(
             "calls-that-see-no-failure-look-lost",
@@ -72,8 +72,8 @@ pub fn all() -> Vec<Mutant> {
         )
         .edit(
             "doctor/judge.rs",
-            "self.held.contains(&(root.clone(), facts.case.call.clone()))",
-            "!$on && self.held.contains(&(root.clone(), facts.case.call.clone()))",
+            "self.held.contains(&(job_id.clone(), facts.case.call.clone()))",
+            "!$on && self.held.contains(&(job_id.clone(), facts.case.call.clone()))",
         )
         .found_by("a_failure_that_a_peer_does_not_see_costs_few_messages"),
         breaks("young-calls-look-lost", "What has waited for less than it may is left alone")

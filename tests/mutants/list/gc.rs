@@ -42,13 +42,13 @@ pub fn all() -> Vec<Mutant> {
             .edit("gc/sweep.rs", "                marks.removable.remove(&bits(call.as_str()));", "")
             .found_by(MEANWHILE),
         breaks("messages-ignored", "A job stays of which a message is left")
-            .edit("gc/mark.rs", "                    busy.insert(bits(message.root.as_str()));", "")
+            .edit("gc/mark.rs", "                    busy.insert(bits(message.job_id.as_str()));", "")
             .found_by(CANCELLED),
         breaks("job-goes-first", "A job's own record goes last, so that a collection that dies is taken up")
             .edit(
                 "gc/sweep.rs",
                 "        // From the leaves up: what names others goes after them.",
-                "if $on { store.remove_many(&jobs.iter().map(|job| Key::job(&job.root)).collect::<Vec<_>>()).await?; }",
+                "if $on { store.remove_many(&jobs.iter().map(|job| Key::job(&job.job_id)).collect::<Vec<_>>()).await?; }",
             )
             .found_by(TAKEN_UP),
         breaks("from-the-top-down", "What names others goes after them")
@@ -59,7 +59,7 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by(TAKEN_UP),
         breaks("counter-stays", "Of a job that is removed nothing is left")
-            .edit("gc/sweep.rs", "        self.backend.cache().forget(&counters).await?;", "")
+            .edit("gc/sweep.rs", "        self.backend.counters().forget(&counters).await?;", "")
             .found_by(TAKEN_UP),
         breaks("who-asked-last-stays", "Of a job that is removed nothing is left")
             .edit("gc/sweep.rs", "        self.forget_latest(jobs).await?;", "")

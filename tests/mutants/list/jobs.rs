@@ -5,29 +5,29 @@ use super::{Mutant, breaks};
 pub fn all() -> Vec<Mutant> {
     vec![
         breaks("schedule-replaces-the-job", "4.5: who schedules a job again does not revive one that is over").edit(
-            "stepwise/jobs.rs",
+            "multi_step/jobs.rs",
             "    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
             "if $on { p.store.put(&key, record.encode()).await?; } else if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
         ).found_by("who_schedules_may_die_and_do_it_again"),
         breaks("schedule-repeated-sends-nothing", "4.4: a client that is not sure repeats, and that must queue the job").edit(
-            "stepwise/jobs.rs",
+            "multi_step/jobs.rs",
             "        (record, is_new) = (JobRecord::decode(&found).map_err(|e| e.of(&key))?, false);",
             "return Ok(Scheduled::Queued);",
         ),
         breaks("schedule-sends-first", "A job has its record before its message can be worked on")
             .edit(
-                "stepwise/jobs.rs",
-                "    let key = Key::job(&job.root);
+                "multi_step/jobs.rs",
+                "    let key = Key::job(&job.job_id);
     let (mut record, mut is_new) = (job.record(now), true);",
                 "if $on { p.queue.send_many(&job.messages(now)).await?; }
                  $right",
             )
-            .edit("stepwise/jobs.rs", "        p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;", "return Ok(Scheduled::Queued);"),
+            .edit("multi_step/jobs.rs", "        p.counters.incr(&message_counter(&job.job_id), messages.len() as u64).await?;", "return Ok(Scheduled::Queued);"),
         breaks("schedule-over-a-value-leaves-the-job-alive", "A job whose call has its value is over").edit(
-            "stepwise/jobs.rs",
-            "        mark_over(p.store, &job.root, JobEnd { state, at: now }).await?;
+            "multi_step/jobs.rs",
+            "        mark_over(p.store, &job.job_id, JobEnd { state, at: now }).await?;
         return Ok(Scheduled::AlreadyDone);",
-            "if !$on { mark_over(p.store, &job.root, JobEnd { state, at: now }).await?; }
+            "if !$on { mark_over(p.store, &job.job_id, JobEnd { state, at: now }).await?; }
         return Ok(Scheduled::AlreadyDone);",
         ),
         breaks("no-message-at-the-deadline", "A job with a deadline ends then even if nothing else happens").edit(
@@ -36,18 +36,18 @@ pub fn all() -> Vec<Mutant> {
             "if !$on && self.deadline > 0 { vec![first, last] }",
         ),
         breaks("state-before-the-failure", "4.5: who ends a job writes the failure first, then its state").edit(
-            "stepwise/jobs.rs",
+            "multi_step/jobs.rs",
             "    let state = if store.put_if(&key, encode_failure(failure), &value).await? {",
-            "if $on { mark_over(store, root, JobEnd { state: JobState::of(Err(&failure.kind)), at: now }).await?; }
+            "if $on { mark_over(store, job_id, JobEnd { state: JobState::of(Err(&failure.kind)), at: now }).await?; }
             $right",
         ),
         breaks("cancelled-without-a-failure", "4.5: a job that is ended fails its top call").edit(
-            "stepwise/jobs.rs",
+            "multi_step/jobs.rs",
             "store.put_if(&key, encode_failure(failure), &value).await?",
             "true",
         ),
         breaks("end-of-a-job-replaced", "4.5: a job that is over stays so").edit(
-            "stepwise/jobs.rs",
+            "multi_step/jobs.rs",
             "        if job.is_over() {
             return Ok(Some(job));
         }
@@ -58,7 +58,7 @@ pub fn all() -> Vec<Mutant> {
         let over",
         ),
         breaks("end-of-a-job-by-put", "4.5: a job's end is written by compare-and-swap").edit(
-            "stepwise/jobs.rs",
+            "multi_step/jobs.rs",
             "        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
             Swap::Done => return Ok(Some(over)),",
             "match (if $on { store.put(&key, over.encode()).await?; Swap::Done } else { store.swap(&key, Some(&bytes), Some(over.encode())).await? }) {
@@ -66,7 +66,7 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("forgotten-while-in-use", "4.2: a value is not forgotten while a job lives that may have used it").edit(
             "client.rs",
-            "                    Ok(true) => return Ok(Forgotten::InUse(root)),",
+            "                    Ok(true) => return Ok(Forgotten::InUse(job_id)),",
             "Ok(true) if $on => {} $right",
         ).found_by("who_forgets_may_die_or_take_long"),
         breaks("forgetting-revives", "4.5: the record itself says done, so that forgetting a value revives nothing").edit(

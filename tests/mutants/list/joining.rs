@@ -9,8 +9,8 @@ pub fn all() -> Vec<Mutant> {
         breaks("nobody-joins", "A job for a call that is on its way joins it")
             .edit(
                 "joining.rs",
-                "    latest_is_another.then_some(latest.root)",
-                "(!$on && latest_is_another).then_some(latest.root)",
+                "    latest_is_another.then_some(latest.job_id)",
+                "(!$on && latest_is_another).then_some(latest.job_id)",
             )
             .found_by(ONCE),
         breaks("joins-what-is-over", "A job that is over has no message that others could count on").edit(
@@ -20,7 +20,7 @@ pub fn all() -> Vec<Mutant> {
         ).harmless("a job that is over has failed, which is looked at as well, or has its value"),
         breaks("joins-what-failed", "A call that failed in another job has no message there any more")
             .edit(
-                "stepwise/join.rs",
+                "multi_step/join.rs",
                 "(may_be_joined && failure.is_none())",
                 "(may_be_joined && ($on || failure.is_none()))",
             )
@@ -35,13 +35,13 @@ pub fn all() -> Vec<Mutant> {
             "let latest_is_another = ($on || latest.is_on_its_way) &&",
         ).found_by("whoever_joins_counts_on_no_client"),
         breaks("joins-unseen", "Who joins looks once more at what it has joined: that may have ended before").edit(
-            "stepwise/join.rs",
+            "multi_step/join.rs",
             "                    look_again(p, job, carrier, &new, now).await?;",
             "let _ = carrier;",
         ).found_by("who_schedules_may_die_and_do_it_again"),
         breaks("joined-before-it-is-certain", "R4: scheduled_at says that a message is certain to be on its way")
             .edit(
-                "stepwise/join.rs",
+                "multi_step/join.rs",
                 "with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at))",
                 "with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at).or($on.then_some(now / 1000)))",
             )
@@ -66,7 +66,7 @@ pub fn all() -> Vec<Mutant> {
             "A job that has joined a call is no parent: its own failure notifies nobody",
         )
         .edit(
-            "stepwise/wake.rs",
+            "multi_step/wake.rs",
             "filter(|entry| !has_joined(entry, call))",
             "filter(|entry| $on || !has_joined(entry, call))",
         )
@@ -74,23 +74,23 @@ pub fn all() -> Vec<Mutant> {
         breaks("joined-stays-when-passed-on", "A job that the call is passed on to does not wait for it any more")
             .edit(
                 "joining.rs",
-                "filter(|entry| !(has_joined(entry, call) && entry.root == *to))",
-                "filter(|entry| $on || !(has_joined(entry, call) && entry.root == *to))",
+                "filter(|entry| !(has_joined(entry, call) && entry.job_id == *to))",
+                "filter(|entry| $on || !(has_joined(entry, call) && entry.job_id == *to))",
             )
             .found_by("two_ends_are_as_good_as_one"),
         breaks(
-            "released-joined-passes-on",
+            "abandoned-joined-passes-on",
             "A job that had only joined leaves the call to the job that has its message",
         )
         .edit(
-            "release.rs",
+            "abandon.rs",
             "        let is_elsewhere = dead.iter().any(had_joined);",
             "let is_elsewhere = !$on && dead.iter().any(had_joined);",
         )
         .elsewhere("tests/backends: a_job_that_is_over_passes_the_call_on_if_it_had_its_message"),
         breaks("cancelled-joined-passes-on", "As above, where the job that had joined was cancelled before its message came")
             .edit(
-                "stepwise/wake.rs",
+                "multi_step/wake.rs",
                 "        let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));",
                 "let is_elsewhere = !$on && mine.iter().any(|entry| has_joined(entry, call));",
             )
@@ -109,15 +109,15 @@ pub fn all() -> Vec<Mutant> {
             "children.iter().any(|child| !$on && child.hash == *parent).then(",
         ),
         breaks("joined-again", "A client that repeats itself finds that its job has joined").edit(
-            "stepwise/join.rs",
+            "multi_step/join.rs",
             "if is_on_its_way(pending.as_ref()) { Start::Joins } else { Start::SendsAndLeaves }",
             "if is_on_its_way(pending.as_ref()) && !$on { Start::Joins } else { Start::SendsAndLeaves }",
         ).found_by(ONCE),
         breaks("transaction-joins-what-failed", "A call that failed in another job has no message there any more")
             .edit(
-                "fused.rs",
-                "&& !tx.has(&Key::failure(&call.hash, &root))?)",
-                "&& ($on || !tx.has(&Key::failure(&call.hash, &root))?))",
+                "transactional.rs",
+                "&& !tx.has(&Key::failure(&call.hash, &job_id))?)",
+                "&& ($on || !tx.has(&Key::failure(&call.hash, &job_id))?))",
             )
             .harmless("in one transaction a job is over with its failure, which is looked at as well"),
     ]

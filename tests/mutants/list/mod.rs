@@ -1,5 +1,6 @@
 //! The mutants: what each breaks, and how.
 
+mod abandon;
 mod completion;
 mod doctor;
 mod failures;
@@ -7,7 +8,6 @@ mod gc;
 mod jobs;
 mod joining;
 mod registration;
-mod release;
 mod runs;
 mod transactions;
 
@@ -89,7 +89,7 @@ pub fn all() -> Vec<Mutant> {
         registration::all(),
         completion::all(),
         failures::all(),
-        release::all(),
+        abandon::all(),
         runs::all(),
         jobs::all(),
         joining::all(),

@@ -7,80 +7,80 @@ const SEND: &str = "    if !messages.is_empty() {
     }";
 const CLAIMS: &str = "one_of_two_claims_holds";
 
-const REGISTERED: &str = "    let key = Key::run(parent, root);";
+const REGISTERED: &str = "    let key = Key::run(parent, job_id);";
 
 const WRITE_RUN: &str = "p.store.swap(&key, d.run_before, Some(d.run_after.encode())).await?";
 
 pub fn all() -> Vec<Mutant> {
     vec![
         breaks("record-before-message", "protocol.md 1: a child's message is sent before its record says that it was")
-            .edit("stepwise/defer.rs", SEND, "")
+            .edit("multi_step/defer.rs", SEND, "")
             .edit(
-                "stepwise/defer.rs",
+                "multi_step/defer.rs",
                 REGISTERED,
                 "if $on && !messages.is_empty() { p.queue.send_many(&messages).await?; }
                  $right",
             )
-            .edit("stepwise/child.rs", ".filter(|_| !self.sent);", "$right let scheduled_at = scheduled_at.or($on.then_some(1));"),
+            .edit("multi_step/child.rs", ".filter(|_| !self.sent);", "$right let scheduled_at = scheduled_at.or($on.then_some(1));"),
         breaks("message-after-the-entry", "R4: the message first, then the entry: a peer sees an entry and sends nothing")
-            .edit("stepwise/defer.rs", SEND, "")
+            .edit("multi_step/defer.rs", SEND, "")
             .edit(
-                "stepwise/defer.rs",
+                "multi_step/defer.rs",
                 REGISTERED,
                 "if $on && !messages.is_empty() { p.queue.send_many(&messages).await?; }
                  $right",
             ).found_late(),
         breaks("scheduled-at-once", "R4: an entry is without scheduled_at until it is certain that the call will be run")
-            .edit("stepwise/child.rs", ".filter(|_| !self.sent);", "$right let scheduled_at = scheduled_at.or($on.then_some(1));"),
+            .edit("multi_step/child.rs", ".filter(|_| !self.sent);", "$right let scheduled_at = scheduled_at.or($on.then_some(1));"),
         breaks("missing-scheduled-at-ignored", "R4: where there is no scheduled_at, whoever comes next sends again").edit(
-            "stepwise/child.rs",
+            "multi_step/child.rs",
             "found.scheduled_at().is_none() || found.only",
             "(!$on && found.scheduled_at().is_none()) || found.only",
         ),
         breaks("own-entry-of-another-job-ignored", "R4: a parent that waits under another job only sends again").edit(
-            "stepwise/child.rs",
+            "multi_step/child.rs",
             "found.scheduled_at().is_none() || found.only_under_other_roots()",
             "found.scheduled_at().is_none()",
         ).found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
         breaks("no-second-look", "R4: after registering, a parent looks whether its children have ended meanwhile")
-            .edit("stepwise/defer.rs", "        ended: ended.collect(),
+            .edit("multi_step/defer.rs", "        ended: ended.collect(),
         job_over: job", "ended: ended.map(|end| end.filter(|_| !$on)).collect(),
         job_over: !$on && job"),
         breaks("second-look-misses-values", "R4: a value that is there at the second look wakes who else waits for it").edit(
-            "stepwise/child.rs",
+            "multi_step/child.rs",
             "            Some(ChildEnd::Value) => wake_all(p, call, ourselves).await,",
             "Some(ChildEnd::Value) => if $on { Ok(()) } else { wake_all(p, call, ourselves).await },",
         ).harmless("the message that was sent finds the value and wakes who waits"),
         breaks("second-look-misses-failures", "R4: a failure that is there at the second look is settled by R2").edit(
-            "stepwise/child.rs",
-            "            Some(ChildEnd::Failure) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,",
-            "Some(ChildEnd::Failure) => if $on { Ok(()) } else { wake_in_job(p, call, root, &self.call.topic, ourselves).await },",
+            "multi_step/child.rs",
+            "            Some(ChildEnd::Failure) => wake_in_job(p, call, job_id, &self.call.topic, ourselves).await,",
+            "Some(ChildEnd::Failure) => if $on { Ok(()) } else { wake_in_job(p, call, job_id, &self.call.topic, ourselves).await },",
         ).found_by("a_failure_is_settled_before_a_peer_comes"),
         breaks("second-look-misses-failures-of-others", "R4: a parent looks for failures of calls that others have queued, too")
             .edit(
-                "stepwise/defer.rs",
+                "multi_step/defer.rs",
                 "    let ended = values.into_iter().zip(failures).map(",
                 "let failures = failures.into_iter().zip(children).map(|(failed, child)| failed && (!$on || child.sent));
                  $right",
             )
             .found_by("every_fault_heals"),
         breaks("second-look-misses-the-job-s-end", "R4: a child of a job that ended while it registered is let go").edit(
-            "stepwise/child.rs",
+            "multi_step/child.rs",
             "            None if job_over =>",
             "None if job_over && !$on =>",
         ).found_by("a_slow_worker_sees_a_job_end"),
         breaks("no-wake-up-of-ourselves", "R4: what ended before we registered wakes nobody, so we wake ourselves").edit(
-            "stepwise/defer.rs",
+            "multi_step/defer.rs",
             "seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet", "false",
         ),
         breaks("wakes-itself-last", "R4: a parent wakes itself for what ended before its entries go")
             .edit(
-                "stepwise/defer.rs",
+                "multi_step/defer.rs",
                 "seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet",
                 "false",
             )
             .edit(
-                "stepwise/defer.rs",
+                "multi_step/defer.rs",
                 "    let waiting = waiting_children(&children, &seen);",
                 "if $on && seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet {
                      p.send(&me.topic, &d.work.message).await?;
@@ -89,17 +89,17 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by("a_zombie_takes_nothing_with_it"),
         breaks("scheduled-at-by-put", "R4: scheduled_at is set by one compare-and-swap from the bytes that were written").edit(
-            "stepwise/child.rs",
+            "multi_step/child.rs",
             "p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;",
             "p.store.put(&Key::pending_returns(call), pending.encode()).await?;",
         ),
         breaks("entry-by-put", "pending_returns is only ever compared and swapped").edit(
-            "stepwise/child.rs",
+            "multi_step/child.rs",
             "            return p.store.swap(&key, self.bytes.as_ref(), Some(new)).await.map(Some);",
             "p.store.put(&key, new).await?; return Ok(Some(Swap::Done));",
         ),
         breaks("entry-beside-a-value", "R4: an entry is only created where there is no value").edit(
-            "stepwise/child.rs",
+            "multi_step/child.rs",
             "    async fn write(&self, p: &Ports<'_>, new: Bytes) -> Result<Option<Swap>> {
         let (key, value) = (Key::pending_returns(&self.call.hash), Key::value(&self.call.hash));
         if self.bytes.is_some() {",
@@ -108,68 +108,68 @@ pub fn all() -> Vec<Mutant> {
         if $on || self.bytes.is_some() {",
         ),
         breaks("record-gone-while-registering", "R4: a record that went while we registered told nobody of us: we send").edit(
-            "stepwise/child.rs",
+            "multi_step/child.rs",
             "            if !self.sent && must_send(",
             "if !$on && !self.sent && must_send(",
         ),
         breaks("over-job-registers", "R3: a run of a job that is over registers nowhere").edit(
-            "stepwise/defer.rs",
-            "    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {",
-            "if !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {",
+            "multi_step/defer.rs",
+            "    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(job_id)))? {",
+            "if !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(job_id)))? {",
         ).harmless("what it has registered with lets go of it when it ends or is let go of itself"),
         breaks("call-record-last", "R4: a call is described before its message is sent")
             .edit(
-                "stepwise/defer.rs",
+                "multi_step/defer.rs",
                 "    describe_all(p.store, &d.wait.calls).await?;",
                 "if !$on { describe_all(p.store, &d.wait.calls).await?; }",
             )
             .edit(
-                "stepwise/defer.rs",
+                "multi_step/defer.rs",
                 REGISTERED,
                 "if $on { describe_all(p.store, &d.wait.calls).await?; }
                  $right",
             ),
         breaks("run-record-before-sending", "4.3: nothing suppresses wake-ups that was written before everything was sent")
             .edit(
-                "stepwise/defer.rs",
+                "multi_step/defer.rs",
                 "    // Messages first: a peer that gets a redelivery",
-                "if $on { p.store.swap(&Key::run(parent, root), d.run_before, Some(d.run_after.encode())).await?; }
+                "if $on { p.store.swap(&Key::run(parent, job_id), d.run_before, Some(d.run_after.encode())).await?; }
                  $right",
             )
-            .edit("stepwise/defer.rs", WRITE_RUN, "Swap::Done"),
+            .edit("multi_step/defer.rs", WRITE_RUN, "Swap::Done"),
         breaks("run-record-by-put", "4.3: the run record is written by compare-and-swap from what the run began with").edit(
-            "stepwise/defer.rs",
+            "multi_step/defer.rs",
             WRITE_RUN,
             "p.store.put(&key, d.run_after.encode()).await?; Swap::Done",
         ).found_by("every_fault_heals"),
         breaks("no-run-record", "4.3: a run that waits says what for, so that one wake-up is enough").edit(
-            "stepwise/defer.rs",
+            "multi_step/defer.rs",
             WRITE_RUN,
             "Swap::Done",
         ),
         breaks("acknowledged-before-registered", "Acknowledge last: a run that waits has registered before").edit(
-            "stepwise/defer.rs",
+            "multi_step/defer.rs",
             "    // Messages first: a peer that gets a redelivery",
             "if $on { p.ack(d.work).await?; }
             $right",
         ),
         breaks("no-walk-for-cycles", "protocol.md 6: a cycle of calls is an error and not a hang").edit(
-            "stepwise/defer.rs",
+            "multi_step/defer.rs",
             "    if targets.is_empty() {\n        return Ok(None);",
             "if $on || targets.is_empty() {\n        return Ok(None);",
         ),
         breaks("cycle-looked-for-too-early", "4.7: a cycle is looked for after the parent's own run record is written")
             .edit(
-                "stepwise/defer.rs",
+                "multi_step/defer.rs",
                 REGISTERED,
                 "let early = if $on {
-                     let seen = look_again(p.store, root, &children).await?;
+                     let seen = look_again(p.store, job_id, &children).await?;
                      Some(find_cycle(p.store, parent, waiting_children(&children, &seen)).await?)
                  } else { None };
                  $right",
             )
             .edit(
-                "stepwise/defer.rs",
+                "multi_step/defer.rs",
                 "find_cycle(p.store, parent, waiting).await?",
                 "match early { Some(early) => early, None => find_cycle(p.store, parent, waiting).await? }",
             ).found_by("the_last_to_register_finds_the_cycle"),
@@ -180,14 +180,14 @@ pub fn all() -> Vec<Mutant> {
         ).found_by("the_last_to_register_finds_the_cycle"),
         breaks("description-replaced", "A call hash stands for one call: a `call` record that is there stays")
             .edit(
-                "stepwise/describe.rs",
+                "multi_step/describe.rs",
                 "store.swap(&key, expected.as_ref(), Some(new.clone())).await?",
                 "if $on { store.put(&key, new.clone()).await?; Swap::Done } else { $right }",
             )
             .found_by(CLAIMS),
         breaks("description-not-compared", "A call hash stands for one call: who registers with a call compares it with its record")
             .edit(
-                "stepwise/describe.rs",
+                "multi_step/describe.rs",
                 "            && compare(&call.hash, &call.task, &call.payload, found)? == Described::Same",
                 "&& ($on || compare(&call.hash, &call.task, &call.payload, found)? == Described::Same)",
             )

@@ -9,10 +9,10 @@ pub fn all() -> Vec<Mutant> {
             .open("about one of 160,000 random histories; a history in which `forget` comes between two reads of `load`"),
         breaks("no-room-is-dropped", "Invariant 15: a message for whose run there is no room goes back, never away").edit(
             "step/mod.rs",
-            "            Entry::NotNow(delay) => return self.give_back(delay).await,",
+            "            Entry::NotNow(delay) => return self.nack(delay).await,",
             "Entry::NotNow(delay) => {
                  if $on { self.ack().await?; return Ok(Step::NotReady); }
-                 return self.give_back(delay).await;
+                 return self.nack(delay).await;
              }",
         ),
         breaks("retry-by-put", "4.4: the count of attempts is raised by compare-and-swap").edit(
@@ -20,12 +20,12 @@ pub fn all() -> Vec<Mutant> {
             "        let swapped = self
             .backend()
             .store()
-            .swap(&Key::run(call, root), job.loaded.run_bytes.as_ref(), Some(record.encode()))
+            .swap(&Key::run(call, job_id), job.loaded.run_bytes.as_ref(), Some(record.encode()))
             .await;",
             "let swapped = if $on {
-                 self.backend().store().put(&Key::run(call, root), record.encode()).await.map(|()| Swap::Done)
+                 self.backend().store().put(&Key::run(call, job_id), record.encode()).await.map(|()| Swap::Done)
              } else {
-                 self.backend().store().swap(&Key::run(call, root), job.loaded.run_bytes.as_ref(), Some(record.encode())).await
+                 self.backend().store().swap(&Key::run(call, job_id), job.loaded.run_bytes.as_ref(), Some(record.encode())).await
              };",
         ).found_by("what_is_tried_again_is_counted_once"),
         breaks("attempts-not-counted", "4.4: each retry raises the count of attempts").edit(
@@ -50,7 +50,7 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("not-before-is-dropped", "4.4: a message that comes before its time is returned, never dropped").edit(
             "step/mod.rs",
-            "            return self.give_back(Duration::from_millis(run.not_before - now)).await;",
+            "            return self.nack(Duration::from_millis(run.not_before - now)).await;",
             "self.ack().await?; return Ok(Step::NotReady);",
         ),
         breaks("not-before-is-ignored", "4.4: a call is not tried again before its time").edit(
@@ -61,21 +61,21 @@ pub fn all() -> Vec<Mutant> {
         breaks("retry-lost-to-another-run", "Invariant 7: the message goes back on a mismatch too: it may be the only one").edit(
             "step/failed.rs",
             "            // else brings the call back: so it is looked at again, as that run left it.
-            return self.give_back(Duration::ZERO).await;",
+            return self.nack(Duration::ZERO).await;",
             "if $on { self.ack().await?; return Ok(Step::NotReady); }
             $right",
         ),
         breaks("retry-sent-before-its-record", "Invariant 7: the message goes back after the record was swapped").edit(
             "step/failed.rs",
             "        let record = replay.next_attempt(",
-            "if $on { self.backend().queue().give_back(&self.delivery.receipt, after).await?; }
+            "if $on { self.backend().queue().nack(&self.delivery.receipt, after).await?; }
             $right",
         ).harmless("one more run of the same attempt, as after any crash"),
         breaks("retry-acknowledged", "4.4: a call that is to be tried again has a message").edit(
             "step/failed.rs",
-            "        self.backend().queue().give_back(&self.delivery.receipt, after).await?;
+            "        self.backend().queue().nack(&self.delivery.receipt, after).await?;
         self.tell",
-            "if $on { self.ack().await?; } else { self.backend().queue().give_back(&self.delivery.receipt, after).await?; }
+            "if $on { self.ack().await?; } else { self.backend().queue().nack(&self.delivery.receipt, after).await?; }
         self.tell",
         ),
         breaks("race-needs-all", "4.3: a race waits for as many as it asked for").edit(
@@ -99,11 +99,11 @@ pub fn all() -> Vec<Mutant> {
         ).found_by("a_race_is_decided_once"),
         breaks("outcomes-kept-for-another-job", "What a run was told is kept for the next run of the same attempt in the same job").edit(
             "outcome_cache.rs",
-            "Self { root: root.clone(), call: call.clone(), attempt: run.attempt, first: run.first }",
+            "Self { job_id: job_id.clone(), call: call.clone(), attempt: run.attempt, first: run.first }",
             "if $on {
-                 Self { root: Root::from(\"any\"), call: call.clone(), attempt: 0, first: 0 }
+                 Self { job_id: JobId::from(\"any\"), call: call.clone(), attempt: 0, first: 0 }
              } else {
-                 Self { root: root.clone(), call: call.clone(), attempt: run.attempt, first: run.first }
+                 Self { job_id: job_id.clone(), call: call.clone(), attempt: run.attempt, first: run.first }
              }",
         ),
         breaks("replay-ends-without-its-outcomes", "A poll is answered when enough is there").edit(
@@ -116,25 +116,25 @@ pub fn all() -> Vec<Mutant> {
             "        if !job.is_overdue(now) {",
             "if $on || !job.is_overdue(now) {",
         ),
-        breaks("spawn-limit-ignored", "4.9: a job that sends more messages than it may fails").edit(
-            "stepwise/defer.rs",
-            "        if count > d.spawn_limit {",
-            "if !$on && count > d.spawn_limit {",
+        breaks("max-messages-ignored", "4.9: a job that sends more messages than it may fails").edit(
+            "multi_step/defer.rs",
+            "        if count > d.max_messages {",
+            "if !$on && count > d.max_messages {",
         ),
-        breaks("spawn-limit-leaves-messages-out", "4.9: a message over the limit fails the job, it is never left out")
-            .edit("stepwise/defer.rs", "let messages: Vec<Outgoing> = children", "let mut /* $on */ messages: Vec<Outgoing> = children")
-            .edit("stepwise/defer.rs", "            return Ok(Deferred::OverSpawnLimit);", "messages.clear();"),
-        breaks("spawn-limit-fails-one-call", "4.9: over the limit the job's top call fails, not only the one at hand").edit(
+        breaks("max-messages-leaves-messages-out", "4.9: a message over the limit fails the job, it is never left out")
+            .edit("multi_step/defer.rs", "let messages: Vec<Outgoing> = children", "let mut /* $on */ messages: Vec<Outgoing> = children")
+            .edit("multi_step/defer.rs", "            return Ok(Deferred::TooManyMessages);", "messages.clear();"),
+        breaks("max-messages-fails-one-call", "4.9: over the limit the job's top call fails, not only the one at hand").edit(
             "step/failed.rs",
             "            Some(record) if record.call != self.work.message.call => {",
             "Some(record) if !$on && record.call != self.work.message.call => {",
         ),
-        breaks("spawn-limit-releases-nothing", "4.9: over the limit the call at hand is let go").edit(
+        breaks("max-messages-abandons-nothing", "4.9: over the limit the call at hand is let go").edit(
             "step/failed.rs",
-            "                self.backend().end_job(root, &top, self.now()).await?;
-                self.backend().release(&self.work).await?;",
-            "self.backend().end_job(root, &top, self.now()).await?;
-             if $on { self.ack().await?; } else { self.backend().release(&self.work).await?; }",
+            "                self.backend().end_job(job_id, &top, self.now()).await?;
+                self.backend().abandon(&self.work).await?;",
+            "self.backend().end_job(job_id, &top, self.now()).await?;
+             if $on { self.ack().await?; } else { self.backend().abandon(&self.work).await?; }",
         ),
         breaks("dead-letter-fails-nothing", "4.6: a message that is set aside fails its call first").edit(
             "step/dead_letter.rs",
@@ -153,7 +153,7 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("unknown-task-dropped", "4.6: the message of a task that nobody handles is returned").edit(
             "step/unknown_task.rs",
-            "        self.give_back(delay).await",
+            "        self.nack(delay).await",
             "if $on { self.ack().await?; return Ok(Step::NotReady); }
             $right",
         ),

@@ -1,4 +1,4 @@
-//! Transitions as one transaction. What they leave and send is held against the stepwise ones by `tests/backends`, equivalence.
+//! Transitions as one transaction. What they leave and send is held against the multi_step ones by `tests/backends`, equivalence.
 
 use super::{Mutant, breaks};
 
@@ -8,7 +8,7 @@ pub fn all() -> Vec<Mutant> {
     vec![
         breaks("transaction-wakes-nobody", "A call that completes wakes who waits, in the same transaction")
             .edit(
-                "fused.rs",
+                "transactional.rs",
                 "    wake_all(tx, call)?;
     if let Some(at) = work.ends_job {
         let state",
@@ -18,49 +18,49 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by(FAULTS),
         breaks("transaction-sends-no-wake-up", "Who has enough outcomes is sent a message")
-            .edit("fused.rs", "        tx.send(&entry.topic, &entry.message())?;", "")
+            .edit("transactional.rs", "        tx.send(&entry.topic, &entry.message())?;", "")
             .found_by(FAULTS),
         breaks("transaction-wakes-who-sees-no-failure", "R2: a failure does not wake a parent that no run record tells of")
             .edit(
-                "fused.rs",
+                "transactional.rs",
                 "            Readiness::Unknown => unknown.push(entry),",
                 "Readiness::Unknown if $on => ready.push(entry),
                  $right",
             )
             .found_by("a_failure_that_a_peer_does_not_see_costs_few_messages"),
         breaks("transaction-keeps-entries", "Who was woken is forgotten")
-            .edit("fused.rs", "        tx.delete(&Key::pending_returns(call))?;", "")
+            .edit("transactional.rs", "        tx.delete(&Key::pending_returns(call))?;", "")
             .found_by(FAULTS),
         breaks("transaction-forgets-other-jobs", "R2: parents of other jobs stay registered")
-            .edit("fused.rs", "    tx.put(&key, &kept.encode())\n", "if $on { tx.delete(&key) } else { tx.put(&key, &kept.encode()) }\n")
+            .edit("transactional.rs", "    tx.put(&key, &kept.encode())\n", "if $on { tx.delete(&key) } else { tx.put(&key, &kept.encode()) }\n")
             .found_by(FAULTS),
         breaks("transaction-passes-nothing-on", "R2: a call that failed is queued again for another job that waits for it")
             .edit(
-                "fused.rs",
-                "    send(tx, topic_of(other, call, topic), &Message { root: root.clone(), call: call.clone() })?;",
+                "transactional.rs",
+                "    send(tx, topic_of(other, call, topic), &Message { job_id: job_id.clone(), call: call.clone() })?;",
                 "",
             )
             .found_by(FAULTS),
         breaks("transaction-sends-no-child", "R4: a child that nobody has queued is queued")
-            .edit("fused.rs", "                    tx.send(&self.call.topic, &Message { root: me.root.clone(), call: hash.clone() })?;", "")
+            .edit("transactional.rs", "                    tx.send(&self.call.topic, &Message { job_id: me.job_id.clone(), call: hash.clone() })?;", "")
             .found_by(FAULTS),
         breaks("transaction-does-not-wake-itself", "R4: what ended before we registered wakes nobody, so we wake ourselves")
-            .edit("fused.rs", "    if ended > 0 && ended >= d.wait.need as usize {", "if !$on && ended > 0 && ended >= d.wait.need as usize {")
+            .edit("transactional.rs", "    if ended > 0 && ended >= d.wait.need as usize {", "if !$on && ended > 0 && ended >= d.wait.need as usize {")
             .found_by(FAULTS),
         breaks("transaction-finds-no-cycle", "protocol.md 6: a cycle of calls is an error and not a hang")
-            .edit("fused.rs", "    if let Some(cycle) = find_cycle(tx, parent, waiting)? {", "if let Some(cycle) = find_cycle(tx, parent, if $on { HashSet::new() } else { waiting })? {")
+            .edit("transactional.rs", "    if let Some(cycle) = find_cycle(tx, parent, waiting)? {", "if let Some(cycle) = find_cycle(tx, parent, if $on { HashSet::new() } else { waiting })? {")
             .found_by(FAULTS),
         breaks("transaction-replaces-values", "4.2: the first value wins")
-            .edit("fused.rs", "    if !tx.has(&key)? {
+            .edit("transactional.rs", "    if !tx.has(&key)? {
         tx.put(&key, value)?;
     }", "tx.put(&key, value)?;")
             .found_by(FAULTS),
         breaks("transaction-lets-nobody-go", "R3: a call that a live job waits for is queued again under that job")
-            .edit("fused.rs", "            send(tx, &topic, &Message { root, call: call.clone() })?;", "let _ = (root, topic);")
+            .edit("transactional.rs", "            send(tx, &topic, &Message { job_id, call: call.clone() })?;", "let _ = (job_id, topic);")
             .found_by(FAULTS),
         breaks("transaction-describes-without-comparing", "A call hash stands for one call: who asks for it compares")
             .edit(
-                "fused.rs",
+                "transactional.rs",
                 "    found.map(|found| compare(&call.hash, &call.task, &call.payload, &found)).transpose()",
                 "if $on { return Ok(found.map(|_| Described::Same)); }
     found.map(|found| compare(&call.hash, &call.task, &call.payload, &found)).transpose()",

@@ -1,4 +1,4 @@
-//! Errors of the SDK as errors of a port: one message each, and whether trying again may help.
+//! Translates errors of the SDK into errors of a port: one message each, and whether a retry may help.
 
 use std::error::Error as StdError;
 
@@ -9,7 +9,7 @@ use aws_smithy_types::error::display::DisplayErrorContext;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use brrr_protocol::error::{Error, ErrorKind};
 
-/// Codes of both services that say: not these credentials.
+/// The codes of both services that mean: these credentials are refused.
 const DENIED: &[&str] = &[
     "AccessDenied",
     "AccessDeniedException",
@@ -26,7 +26,7 @@ const DENIED: &[&str] = &[
     "UnrecognizedClientException",
 ];
 
-/// Codes that pass by themselves. (Answers with a status of 500 and above do too.)
+/// The codes of temporary errors. (Answers with a status of 500 and above are temporary too.)
 const PASSING: &[&str] = &[
     "InternalServerError",
     "LimitExceededException",
@@ -43,7 +43,7 @@ const PASSING: &[&str] = &[
     "TransactionInProgressException",
 ];
 
-/// Codes for what is too large, or made of what the service can't hold.
+/// The codes for data that is too large, or that the service can't hold.
 const TOO_LARGE: &[&str] = &[
     "AWS.SimpleQueueService.BatchRequestTooLong",
     "BatchRequestTooLong",
@@ -54,7 +54,7 @@ const TOO_LARGE: &[&str] = &[
 const ADVICE: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE (for a server on this machine any \
      will do)";
 
-/// What a request came to that failed. `doing` says what it was for: "read the table brrr".
+/// Translates the error of a request. `doing` says what the request was for: "read the table brrr".
 pub(crate) fn caught<E>(backend: &'static str, doing: impl Into<String>, error: SdkError<E, Response>) -> Error
 where
     E: ProvideErrorMetadata + StdError + Send + Sync + 'static,
@@ -99,12 +99,12 @@ fn of_service(error: &impl ProvideErrorMetadata, status: u16) -> (ErrorKind, Str
 }
 
 fn is_too_large(code: &str, message: &str) -> bool {
-    // The general code, and a text that both real services and their local versions use.
+    // The general code, and texts that the real services and their local versions use.
     let sizes = ["Item size", "size has exceeded", "size to update has exceeded", "must be shorter than", "too long"];
     TOO_LARGE.contains(&code) || sizes.iter().any(|size| message.contains(size))
 }
 
-/// Why there are no credentials.
+/// Translates an error of the credentials.
 pub(super) fn of_credentials(backend: &'static str, doing: &str, error: &CredentialsError) -> Error {
     match error {
         CredentialsError::CredentialsNotLoaded(_) => {
@@ -131,7 +131,7 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     None
 }
 
-/// The last cause: "Connection refused", without the layers above it.
+/// The last cause of an error, for example "Connection refused", without the layers above it.
 fn root_cause(error: &(dyn StdError + 'static)) -> String {
     let mut at = error;
     while let Some(source) = at.source() {

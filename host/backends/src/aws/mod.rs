@@ -1,8 +1,8 @@
-//! What the services of AWS share: credentials, region, endpoint, HTTP, retries.
+//! The settings that all AWS services share: credentials, region, endpoint, HTTP, retries.
 //!
-//! All of it comes from where every AWS tool takes it: the environment (`AWS_ACCESS_KEY_ID`, `AWS_PROFILE`, `AWS_REGION`,
-//! `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SQS`, …), the files in `~/.aws`, a container's or a
-//! machine's role. This program has no option for a secret.
+//! All settings come from the usual sources of AWS tools: the environment (`AWS_ACCESS_KEY_ID`, `AWS_PROFILE`,
+//! `AWS_REGION`, `AWS_ENDPOINT_URL`, `AWS_ENDPOINT_URL_DYNAMODB`, `AWS_ENDPOINT_URL_SQS`, …), the files in `~/.aws`,
+//! the role of a container or a machine. This program has no option for a secret.
 
 mod error;
 mod retry;
@@ -27,39 +27,41 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 pub(crate) use error::caught;
 pub(crate) use retry::{TRIES, pause};
 
-/// For a connection to come about. Far below the lease, so that one server that is away leaves time for another.
+/// The longest time to connect. It is far below the lease, so that there is time for another server if one is away.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// For one attempt. DynamoDB answers 16 MB, its largest answer, in less over a slow line.
+/// The longest time for one attempt. DynamoDB's largest answer, 16 MB, takes less time even over a slow line.
 const ATTEMPT: Duration = Duration::from_secs(10);
 
-/// Attempts at a request; with the pauses below, the last one about six seconds after the first. The caller tries again
-/// anyway, but gives its message back for that.
+/// The most attempts at a request. With the pauses below, the last attempt comes about six seconds after the first. The
+/// caller retries anyway, but it gives its message back before that.
 const ATTEMPTS: u32 = 8;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// A machine of EC2 answers about itself within milliseconds; on a laptop, which is none, nobody answers.
+/// The longest time to wait for the metadata service of EC2. On a machine of EC2 it answers within milliseconds. On a
+/// laptop nothing answers.
 const METADATA: Duration = Duration::from_millis(300);
 
 /// An HTTP client with its own connections.
 ///
-/// The cryptography is ring, which everything else here uses too: the SDK's own choice, aws-lc, would be a second one.
+/// It uses ring for cryptography, like all other code here. The SDK's own choice, aws-lc, would be a second library.
 pub(crate) fn http() -> SharedHttpClient {
     aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
 }
 
-/// What is common to both services, but for region and credentials.
+/// The settings of both services, without region and credentials.
 #[must_use]
 pub fn loader() -> ConfigLoader {
     let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT).operation_attempt_timeout(ATTEMPT).build();
     let loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http()).timeout_config(timeouts);
-    // Whoever sets these knows better.
+    // If the user sets these variables, they take precedence.
     if ["AWS_MAX_ATTEMPTS", "AWS_RETRY_MODE"].iter().any(|name| std::env::var_os(name).is_some()) {
         return loader;
     }
-    // Exponential with full jitter. Not the adaptive mode: it slows down all requests of a client for one hot key.
+    // Exponential with full jitter. Not the adaptive mode, because it slows down all requests of a client when one key
+    // is hot.
     let retries = RetryConfig::standard()
         .with_max_attempts(ATTEMPTS)
         .with_initial_backoff(FIRST_PAUSE)
@@ -67,10 +69,10 @@ pub fn loader() -> ConfigLoader {
     loader.retry_config(retries)
 }
 
-/// The configuration of this process, checked: there is a region, and there are credentials.
+/// The configuration of this process. Checks that there is a region and that there are credentials.
 ///
 /// # Errors
-/// `Config`, with what is missing.
+/// `Config`, with the missing setting.
 pub async fn config(backend: &'static str) -> Result<SdkConfig> {
     let provider = ProviderConfig::default().with_http_client(http());
     let metadata = imds::Client::builder()
@@ -95,7 +97,8 @@ pub async fn config(backend: &'static str) -> Result<SdkConfig> {
         .configure(provider.with_region(Some(region.clone())))
         .build()
         .await;
-    // Asked here once, so that who has none is told so, and not that a table can't be read.
+    // The credentials are requested here once. So a user without credentials gets an error that says so, not an error
+    // that a table can't be read.
     credentials.provide_credentials().await.map_err(|error| error::of_credentials(backend, "connect", &error))?;
     Ok(loader().region(region).credentials_provider(credentials).load().await)
 }

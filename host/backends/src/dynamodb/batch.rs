@@ -1,4 +1,5 @@
-//! Many records at a time. DynamoDB leaves out of a batch what it has no room or no throughput for; that is asked for again.
+//! Reads and writes many records at a time. If DynamoDB has no room or no throughput for all of a batch, it leaves some
+//! of the records out. These are requested again.
 
 use std::collections::HashMap;
 
@@ -12,18 +13,18 @@ use super::items::{Item, PK, SK, text};
 use super::{BACKEND, DynamoDb};
 use crate::aws::{TRIES, caught, pause};
 
-/// Records that one request reads, and writes, at the most: DynamoDB's limits.
+/// The most records that one request reads, and that one request writes: the limits of DynamoDB.
 const MAX_READ: usize = 100;
 const MAX_WRITE: usize = 25;
 
-/// Requests of one batch at once. A thousand children are ten reads or forty writes; so few that one call doesn't take all
-/// connections from the others.
+/// The most requests of one batch at the same time. A thousand children are ten reads or forty writes. With this limit,
+/// one call does not use all connections.
 const AT_ONCE: usize = 8;
 
-/// Where a record is: `pk` and `sk`.
-type Place = (String, String);
+/// The key of a record: `pk` and `sk`.
+type BatchPlace = (String, String);
 
-/// What of an item is sent.
+/// The part of an item that is read.
 #[derive(Clone, Copy)]
 enum Part {
     All,
@@ -60,15 +61,15 @@ impl DynamoDb {
         Ok(found)
     }
 
-    /// Shows what is there, and where in `keys` its key is.
+    /// Calls `show` for each record that exists, with the index of its key in `keys`.
     async fn visit(
         &self,
         keys: &[Key],
         part: Part,
         mut show: impl FnMut(usize, &Item) -> Result<()> + Send,
     ) -> Result<()> {
-        // Once each: DynamoDB refuses a batch that names a key twice.
-        let mut places: HashMap<Place, Vec<usize>> = HashMap::with_capacity(keys.len());
+        // Each key is requested once, because DynamoDB refuses a batch that names a key twice.
+        let mut places: HashMap<BatchPlace, Vec<usize>> = HashMap::with_capacity(keys.len());
         let mut wanted = Vec::with_capacity(keys.len());
         for (n, key) in keys.iter().enumerate() {
             let item = self.key(key)?;
@@ -111,13 +112,13 @@ impl DynamoDb {
             if wanted.is_empty() {
                 return Ok(found);
             }
-            // A full answer (16 MB) leaves the rest for the next one, which is asked for at once.
+            // An answer holds at most 16 MB. If the answer is full, the rest is requested at once.
             tried = self.again(tried, went_on, "read from").await?;
         }
     }
 
     pub(super) async fn write_many(&self, records: &[(Key, Bytes)]) -> Result<()> {
-        let mut items: HashMap<Place, Item> = HashMap::with_capacity(records.len());
+        let mut items: HashMap<BatchPlace, Item> = HashMap::with_capacity(records.len());
         for (key, value) in records {
             let item = self.item(key, value.clone())?;
             items.insert(place(&item), item);
@@ -130,8 +131,8 @@ impl DynamoDb {
     }
 
     pub(super) async fn delete_many(&self, places: Vec<Item>) -> Result<()> {
-        // Once each, as above.
-        let places: HashMap<Place, Item> = places.into_iter().map(|item| (place(&item), item)).collect();
+        // Each key is requested once, as above.
+        let places: HashMap<BatchPlace, Item> = places.into_iter().map(|item| (place(&item), item)).collect();
         let requests = places.into_values().map(|item| {
             let delete = DeleteRequest::builder().set_key(Some(item)).build();
             let delete = delete.map_err(|e| self.faulty("remove from", &e))?;
@@ -160,7 +161,8 @@ impl DynamoDb {
         }
     }
 
-    /// Waits before what was left out is asked for again. Gives up when that came to nothing too often.
+    /// Pauses before the rest of a batch is requested again. Gives up after too many attempts in a row without
+    /// progress.
     async fn again(&self, tried: u32, went_on: bool, what: &str) -> Result<u32> {
         if went_on {
             return Ok(0);
@@ -177,7 +179,7 @@ impl DynamoDb {
         Error::new(ErrorKind::Internal, BACKEND, self.doing(what), error.to_string())
     }
 
-    /// A request that failed; a table that is not there is told with what to do about it.
+    /// Translates the error of a request. If the table does not exist, the error says what to do.
     pub(super) fn failed<E>(
         &self,
         what: &str,
@@ -191,7 +193,7 @@ impl DynamoDb {
     }
 }
 
-fn place(item: &HashMap<String, AttributeValue>) -> Place {
+fn place(item: &HashMap<String, AttributeValue>) -> BatchPlace {
     let part = |name| text(item, name).unwrap_or_default().to_owned();
     (part(PK), part(SK))
 }

@@ -1,4 +1,4 @@
-//! The server's time, as the header `date` of its answers tells it: in whole seconds.
+//! The server's time, from the header `date` of its answers. It has whole seconds.
 
 use std::sync::Arc;
 
@@ -16,11 +16,11 @@ use brrr_protocol::ports::Key;
 use super::DynamoDb;
 use crate::clock::ServerClock;
 
-/// Reads the time of each answer.
+/// Reads the time from each answer.
 #[derive(Debug)]
 pub(super) struct ReadDate(pub Arc<ServerClock>);
 
-/// When a request was sent.
+/// The time when a request was sent.
 #[derive(Debug)]
 struct Asked(Millis);
 
@@ -61,7 +61,8 @@ impl Intercept for ReadDate {
 }
 
 impl DynamoDb {
-    /// Asks for anything, because the answer tells the time. Where nobody answers, the first access says so.
+    /// Sends any request, because each answer contains the time. An error is not reported here: the first access meets
+    /// it again and reports it.
     pub(super) async fn read_clock(&self) {
         let key = Key::value(&CallHash::from("time"));
         let Ok(key) = self.key(&key) else { return };

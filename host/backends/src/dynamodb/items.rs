@@ -1,4 +1,4 @@
-//! Keys and records as items, and what fits into one.
+//! Keys and records as items, and the size limits of items.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ pub(super) const PK: &str = "pk";
 pub(super) const SK: &str = "sk";
 pub(super) const VALUE: &str = "value";
 
-/// Bytes of a `pk`, of a `sk`, and of a whole item with the names of its attributes: DynamoDB's limits.
+/// The most bytes of a `pk`, of a `sk`, and of a whole item with the names of its attributes: the limits of DynamoDB.
 const MAX_PK: usize = 2_048;
 const MAX_SK: usize = 1_024;
 const MAX_ITEM: usize = 400 << 10;
@@ -22,7 +22,7 @@ const MAX_ITEM: usize = 400 << 10;
 pub(super) type Item = HashMap<String, AttributeValue>;
 
 impl DynamoDb {
-    /// The key as DynamoDB wants it.
+    /// The key in the format of DynamoDB.
     pub(super) fn key(&self, key: &Key) -> Result<Item> {
         let (pk, sk) = (format!("{}{}", self.prefix, key.id), key.kind.name());
         for (what, length, most) in [("id", pk.len(), MAX_PK), ("kind", sk.len(), MAX_SK)] {
@@ -34,7 +34,8 @@ impl DynamoDb {
         Ok(Item::from([(PK.to_owned(), AttributeValue::S(pk)), (SK.to_owned(), AttributeValue::S(sk.into_owned()))]))
     }
 
-    /// The record as an item. Checked here: a transaction or a batch that is refused does not say whose fault it is.
+    /// The record as an item. The size is checked here, because the error of a transaction or a batch does not name the
+    /// record.
     pub(super) fn item(&self, key: &Key, value: Bytes) -> Result<Item> {
         let mut item = self.key(key)?;
         let names = PK.len() + SK.len() + VALUE.len();
@@ -51,7 +52,7 @@ impl DynamoDb {
         match item.get(VALUE) {
             Some(AttributeValue::B(blob)) => Ok(Bytes::copy_from_slice(blob.as_ref())),
             _ => Err(Error::new(
-                // Of this record: the others may well be ours.
+                // The error is about this record only: the other records of the table may be valid.
                 ErrorKind::Malformed,
                 BACKEND,
                 self.doing(&format!("read {} of {:?} in", key.kind.name(), key.id)),

@@ -1,10 +1,12 @@
-//! Records in a DynamoDB table, laid out as the peers do: `pk` (S) is the id, `sk` (S) the kind, `value` (B) the bytes.
+//! Records in a DynamoDB table with the layout of the peers: `pk` (S) is the id, `sk` (S) the kind, `value` (B) the
+//! bytes.
 //!
-//! - `items`: keys and records as items, and what fits; `batch`: many at a time; `retry`: how often the SDK tried
-//! - `ports`: `Store` and `Cache`; `setup`: makes the table; `clock`: the server's time
+//! - `items`: keys and records as items, and the size limits; `batch`: many records at a time; `retry`: counts the
+//!   attempts of the SDK
+//! - `ports`: `Store` and `Counters`; `setup`: creates the table; `clock`: the server's time
 //!
-//! Every read is strongly consistent: the protocol's rules rest on it. Counters are items too (`pk` the counter's name, `sk`
-//! `count`, `count` (N)), for fleets without Redis.
+//! Every read is strongly consistent, because the rules of the protocol need that. Counters are items too (`pk` the
+//! counter's name, `sk` `count`, `count` (N)), for fleets without Redis.
 
 mod batch;
 mod clock;
@@ -23,51 +25,52 @@ use self::clock::ReadDate;
 use crate::aws;
 use crate::clock::ServerClock;
 
-/// For errors.
+/// The name of this backend in errors.
 const BACKEND: &str = "dynamodb";
 
-/// The table that peers use where nobody names one.
+/// The default table of the peers.
 pub const DEFAULT_TABLE: &str = "brrr";
 
-/// Where records are kept.
+/// The options of the table.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct DynamoDbOptions {
     pub table: String,
-    /// Keeps fleets in one table apart: a prefix of every `pk`. Empty: none, as peers have it.
+    /// Separates fleets in one table: a prefix of every `pk`. Empty: no prefix, like peers.
     pub namespace: String,
 }
 
-impl Default for Options {
+impl Default for DynamoDbOptions {
     fn default() -> Self {
         Self { table: DEFAULT_TABLE.to_owned(), namespace: String::new() }
     }
 }
 
-/// A table.
+/// A store and counters in one table.
 pub struct DynamoDb {
     client: Client,
     table: String,
-    /// What every `pk` begins with.
+    /// The prefix of every `pk`.
     prefix: String,
     region: String,
     clock: Arc<ServerClock>,
 }
 
 impl DynamoDb {
-    /// Connects as the environment says. Whether the table is there shows at the first access, or by `check`.
+    /// Connects with the settings of the environment. Whether the table exists is checked at the first access, or by
+    /// `check`.
     ///
     /// # Errors
-    /// `Config` when there is no region, there are no credentials, or the name can't be a table's.
-    pub async fn connect(options: Options) -> Result<Self> {
+    /// `Config` if there is no region, if there are no credentials, or if the name is no valid table name.
+    pub async fn connect(options: DynamoDbOptions) -> Result<Self> {
         let table = Self::new(options, &aws::config(BACKEND).await?)?;
         table.read_clock().await;
         Ok(table)
     }
 
     /// # Errors
-    /// `Config` when the name can't be a table's.
-    pub fn new(options: Options, config: &SdkConfig) -> Result<Self> {
-        let Options { table, namespace } = options;
+    /// `Config` if the name is no valid table name.
+    pub fn new(options: DynamoDbOptions, config: &SdkConfig) -> Result<Self> {
+        let DynamoDbOptions { table, namespace } = options;
         let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
         if !(3..=255).contains(&table.len()) || !table.chars().all(allowed) {
             let reason = "a table's name has 3 to 255 characters: letters, digits, `_`, `-` and `.`";
@@ -80,16 +83,16 @@ impl DynamoDb {
         Ok(Self { client: Client::from_conf(config), table, prefix, region, clock })
     }
 
-    /// What it is, for messages.
+    /// The name for messages.
     #[must_use]
     pub fn name(&self) -> String {
         format!("dynamodb:{}", self.table)
     }
 
-    /// Is the table there, and ours to read?
+    /// Does the table exist, and may this user read its description?
     ///
     /// # Errors
-    /// `NotSetUp` when it isn't there.
+    /// `NotSetUp` if the table does not exist.
     pub async fn check(&self) -> Result<()> {
         self.describe().await?.map(drop).ok_or_else(|| self.not_set_up("look at"))
     }

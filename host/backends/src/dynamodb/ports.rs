@@ -1,4 +1,4 @@
-//! The ports on a table.
+//! The ports on a DynamoDB table.
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::error::SdkError;
@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::types::{
 };
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Millis;
-use brrr_protocol::ports::{Cache, Key, Kind, Page, Store, Swap};
+use brrr_protocol::ports::{Counters, Key, Kind, Page, Store, Swap};
 use bytes::Bytes;
 
 use super::items::{Item, PK, SK, VALUE, blob, text};
@@ -19,15 +19,15 @@ use super::retry::Attempts;
 use super::{BACKEND, DynamoDb};
 use crate::aws::{TRIES, pause};
 
-/// The attribute, and the `sk`, of a counter.
+/// The name of a counter's attribute, and its `sk`.
 const COUNT: &str = "count";
 
-/// What became of a conditional write.
+/// The result of a conditional write.
 enum Written {
     Done,
-    /// The condition did not hold; this was there.
+    /// The condition was false. Contains the existing item.
     Refused(Option<Item>),
-    /// A transaction was in the way.
+    /// A transaction on the same item was running.
     Conflict,
 }
 
@@ -53,7 +53,7 @@ impl Store for DynamoDb {
     }
 
     async fn get_some(&self, keys: &[Key], _: usize) -> Result<Vec<Option<Bytes>>> {
-        // An item has 400 KB at the most, so these have 200 MB.
+        // An item has at most 400 KB, so these items have at most 200 MB.
         self.get_many(&keys[..keys.len().min(512)]).await
     }
 
@@ -99,8 +99,8 @@ impl Store for DynamoDb {
                 Written::Done => return Ok(Swap::Done),
                 Written::Refused(found) => {
                     let found = found.map(|item| self.value(key, &item)).transpose()?;
-                    // The answer to the first attempt was lost, and the second found what the first one had written. (Or
-                    // somebody else has written the very same just then, which comes to the same.)
+                    // The answer to the first attempt was lost, and the second attempt found the value that the first
+                    // one had written. (Or another worker has just written the same value, which has the same result.)
                     let by_us = attempts.several() && found == new;
                     return Ok(if by_us { Swap::Done } else { Swap::Mismatch(found) });
                 }
@@ -130,8 +130,8 @@ impl Store for DynamoDb {
         self.delete_many(places).await
     }
 
-    /// What one page of a scan has of these, whatever `limit` is: DynamoDB reads 1 MiB of the table for each. There is no index
-    /// of jobs by time here: each job would cost another write.
+    /// Returns the ids of one page of a scan, whatever `limit` is. DynamoDB reads 1 MiB of the table for each page.
+    /// There is no index of jobs by time, because it would cost another write for each job.
     async fn list(&self, kind: &Kind, cursor: Option<&str>, _: usize) -> Result<Page> {
         let start = cursor.map(cursor_key).transpose()?;
         let request = self
@@ -156,9 +156,9 @@ impl Store for DynamoDb {
 }
 
 #[async_trait]
-impl Cache for DynamoDb {
+impl Counters for DynamoDb {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
-        // Counts twice when an answer is lost. Counters are limits, not accounts.
+        // If an answer is lost, this counts twice. That is acceptable: counters are limits, not accounts.
         let request = self
             .client
             .update_item()
@@ -178,7 +178,7 @@ impl Cache for DynamoDb {
     }
 }
 
-/// Where a scan goes on, as text: both parts of the key, with the length of the first one before them.
+/// The position of a scan, as text: both parts of the key, preceded by the length of the first part.
 fn cursor_of(key: &Item) -> Option<String> {
     let (pk, sk) = (text(key, PK)?, text(key, SK)?);
     Some(format!("{}:{pk}{sk}", pk.len()))
@@ -250,7 +250,7 @@ impl DynamoDb {
         understood.ok_or_else(|| self.failed("write to", error))
     }
 
-    /// One transaction (R1). The SDK gives it a token, so that an attempt whose answer was lost is not made twice.
+    /// One transaction (R1). The SDK gives it a token, so that a retry after a lost answer does not execute it twice.
     async fn put_if_both_absent(&self, item: &Item, absent: &Item) -> Result<Written> {
         let check = ConditionCheck::builder()
             .table_name(&self.table)

@@ -1,4 +1,4 @@
-//! How often the SDK tried, which it does not say.
+//! Counts the attempts of the SDK, because the SDK does not report them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,8 @@ use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 pub(super) struct Attempts(Arc<AtomicU32>);
 
 impl Attempts {
-    /// An answer may have been lost: what is found now may be what an earlier attempt wrote.
+    /// Were there several attempts? Then an answer may have been lost, and an item that is found now may have been
+    /// written by an earlier attempt.
     pub fn several(&self) -> bool {
         self.0.load(Ordering::Relaxed) > 1
     }

@@ -1,4 +1,4 @@
-//! Makes the table. Never at run time: only `brrr-host setup` does.
+//! Creates the table. Only `brrr-host setup` does this, never a running worker.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 use super::items::{PK, SK};
 use super::{BACKEND, DynamoDb};
 
-/// A table takes some ten seconds to be made.
+/// How long to wait for a new table. Creating a table takes about ten seconds.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 impl DynamoDb {
-    /// Makes the table if it isn't there, and waits until it can be used. Says what it did.
+    /// Creates the table if it is missing, and waits until it can be used. Returns a line of text about what was done.
     pub(super) async fn create_table(&self) -> Result<String> {
         let there = self.describe().await?;
         let line = match &there {
@@ -51,7 +51,7 @@ impl DynamoDb {
         }
         match request.send().await {
             Ok(_) => Ok(()),
-            // Somebody else is making it in this moment.
+            // Another program is creating the table at this moment.
             Err(error) if error.as_service_error().is_some_and(CreateTableError::is_resource_in_use_exception) => {
                 Ok(())
             }
@@ -59,7 +59,7 @@ impl DynamoDb {
         }
     }
 
-    /// The table as it is; `None`: it is not there.
+    /// The description of the table. `None`: the table does not exist.
     pub(super) async fn describe(&self) -> Result<Option<TableDescription>> {
         match self.client.describe_table().table_name(&self.table).send().await {
             Ok(answer) => Ok(answer.table),

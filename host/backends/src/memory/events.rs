@@ -1,4 +1,4 @@
-//! What happened lately: a bounded list.
+//! Recent events, kept in a bounded list.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 #[derive(Default)]
 pub(super) struct Events {
-    /// Oldest first; the last one is at place `last`.
+    /// Oldest first. The newest event is at place `last`.
     kept: VecDeque<(Instant, Bytes)>,
     last: u64,
 }

@@ -1,4 +1,4 @@
-//! What the records in memory are listed by: the ids of the kinds that somebody lists, and jobs in the order of acceptance.
+//! The indexes of the records in memory: the ids of the kinds that are listed, and the jobs in the order of acceptance.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -14,13 +14,13 @@ pub(super) struct Index {
     unnotified: BTreeSet<Arc<str>>,
     tasks: BTreeSet<Arc<str>>,
     dead: BTreeSet<Arc<str>>,
-    /// Places of jobs, by their ids.
+    /// The places of the jobs, by id.
     jobs: BTreeMap<Arc<str>, u64>,
     accepted: BTreeMap<u64, Arc<str>>,
 }
 
 impl Index {
-    /// A record was written that was not there before.
+    /// Adds the key of a new record.
     pub fn add(&mut self, key: &Key) {
         match key.kind {
             Kind::PendingReturns => {
@@ -68,7 +68,7 @@ impl Index {
         }
     }
 
-    /// See `Store::list`; `None`: ids of this kind are not kept.
+    /// See `Store::list`. `None`: there is no index of this kind.
     pub fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Option<Page> {
         let begin = (cursor.map_or(Bound::Unbounded, Bound::Excluded), Bound::Unbounded);
         let ids: Vec<String> = match kind {
@@ -86,7 +86,7 @@ impl Index {
     /// See `Store::newest_jobs`.
     pub fn newest(&self, before: Option<u64>, limit: usize) -> Vec<Accepted> {
         let jobs = self.accepted.range(..before.unwrap_or(u64::MAX)).rev().take(limit);
-        jobs.map(|(place, id)| Accepted { root: (&**id).into(), place: *place }).collect()
+        jobs.map(|(place, id)| Accepted { job_id: (&**id).into(), place: *place }).collect()
     }
 }
 

@@ -1,7 +1,8 @@
-//! Everything in this process: no file, no server, and gone with the process. For tests, trials, and jobs that may be
-//! lost.
+//! Everything in this process: no file and no server. Everything is lost when the process ends. For tests, trials, and
+//! jobs that may be lost.
 //!
-//! One mutex guards all of it; every transition is one transaction under it. Nobody awaits while holding it.
+//! One mutex guards all of it. Every transition is one transaction under the mutex. No task awaits while it holds the
+//! mutex.
 
 mod events;
 mod index;
@@ -15,13 +16,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::error::{Error, ErrorKind, Result};
-use brrr_protocol::fused::{self, Snapshot, Transaction};
-use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
+use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome, Topic};
 use brrr_protocol::ports::{
-    Accepted, Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing,
-    Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
+    Accepted, Backend, BackendParts, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded,
+    NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
+use brrr_protocol::transactional::{self, Snapshot, Transaction};
 use bytes::Bytes;
 use tokio::time::Instant;
 
@@ -29,9 +30,9 @@ use self::events::Events;
 use self::index::Index;
 use self::parents::Parents;
 use self::queue::Queues;
-use self::transaction::Tx;
+use self::transaction::MemoryTx;
 use crate::wake::Wakeups;
-use crate::{DEFAULT_LEASE, Stepwise};
+use crate::{DEFAULT_LEASE, MultiStep};
 
 /// A backend in memory.
 pub struct Memory {
@@ -42,9 +43,10 @@ pub struct Memory {
 
 #[derive(Default)]
 struct State {
-    /// Hashed by something faster than the standard library's choice, and as hard to guess: each access is a look-up here.
+    /// Each access is a look-up here, so this hasher is faster than the standard library's default, and its hashes are
+    /// as hard to guess.
     records: HashMap<Key, Bytes, foldhash::quality::RandomState>,
-    /// Of calls that have many.
+    /// The parents of calls that have many parents.
     parents: HashMap<CallHash, Parents>,
     index: Index,
     counters: HashMap<String, u64>,
@@ -53,7 +55,7 @@ struct State {
 }
 
 impl State {
-    /// Puts (`None`: removes) a record; returns what was there.
+    /// Writes a record, or removes it (`None`). Returns the old record.
     fn set(&mut self, key: &Key, value: Option<Bytes>) -> Option<Bytes> {
         match value {
             Some(value) => {
@@ -86,27 +88,28 @@ impl Memory {
         Self::with_lease(DEFAULT_LEASE)
     }
 
-    /// With another lease than the default.
+    /// A backend with another lease than the default.
     #[must_use]
     pub fn with_lease(lease: Duration) -> Self {
         Self { state: Mutex::default(), wakeups: Wakeups::new(), lease }
     }
 
-    /// A memory whose transitions are made step by step, for tests.
+    /// A memory backend whose transitions are multi-step, for tests.
     #[must_use]
-    pub fn stepwise() -> Stepwise {
-        Stepwise(Arc::new(Self::new()))
+    pub fn multi_step() -> MultiStep {
+        MultiStep(Arc::new(Self::new()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A panic in a transition is a bug there, but what it left is whole: the guard below undoes it.
+        // A panic in a transition is a bug in the transition. But the state is consistent: dropping the transaction
+        // undoes its writes.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `body` as one transaction: all of it, or, on an error, nothing.
-    fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+    /// Runs `body` as one transaction. On an error, nothing is written.
+    fn transact<T>(&self, body: impl FnOnce(&mut MemoryTx<'_>) -> Result<T>) -> Result<T> {
         let mut state = self.state();
-        let mut tx = Tx::new(&mut state);
+        let mut tx = MemoryTx::new(&mut state);
         let result = body(&mut tx)?;
         let effects = tx.commit();
         drop(state);
@@ -120,7 +123,7 @@ impl Memory {
     }
 }
 
-/// The message number in a receipt of ours.
+/// The number of the message in a receipt of this backend.
 fn number(receipt: &Receipt) -> Result<u64> {
     receipt.0.parse().map_err(|_| {
         let operation = format!("find the message of receipt {:?}", receipt.0);
@@ -131,12 +134,12 @@ fn number(receipt: &Receipt) -> Result<u64> {
 #[async_trait]
 impl Store for Memory {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
-        Tx::new(&mut self.state()).get(key)
+        MemoryTx::new(&mut self.state()).get(key)
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
         let mut state = self.state();
-        let mut tx = Tx::new(&mut state);
+        let mut tx = MemoryTx::new(&mut state);
         keys.iter().map(|key| tx.get(key)).collect()
     }
 
@@ -179,7 +182,7 @@ impl Store for Memory {
         if let Some(page) = state.index.list(kind, cursor, limit) {
             return Ok(page);
         }
-        // A kind that only tests list: all of it at once.
+        // Only tests list kinds without an index. All ids come in one page.
         let ids = state.records.keys().filter(|key| key.kind == *kind).map(|key| key.id.to_string());
         Ok(Page { ids: ids.collect(), next: None })
     }
@@ -207,7 +210,8 @@ impl Queue for Memory {
             if !taken.deliveries.is_empty() || now >= deadline || max == 0 {
                 return Ok(taken.deliveries);
             }
-            // Nobody tells a waiter of leases that begin while it waits; so it looks before the first can end.
+            // Nothing tells a waiting receiver about leases that begin while it waits. So it looks again before the
+            // first of them can end.
             let known = taken.next_due.unwrap_or(deadline).min(now + self.lease / 4);
             let until = known.min(deadline);
             waiters.wait(&self.wakeups, until - now).await;
@@ -229,16 +233,16 @@ impl Queue for Memory {
         self.lease
     }
 
-    async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
-        let topic = self.state().queues.give_back(number(receipt)?, Instant::now(), delay);
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+        let topic = self.state().queues.nack(number(receipt)?, Instant::now(), delay);
         if let Some(topic) = topic {
             self.wakeups.topic(&topic).notify();
         }
         Ok(())
     }
 
-    async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Result<()> {
-        self.state().queues.set_aside(number(&delivery.receipt)?, reason);
+    async fn move_to_dlq(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+        self.state().queues.move_to_dlq(number(&delivery.receipt)?, reason);
         Ok(())
     }
 
@@ -261,7 +265,7 @@ impl Queue for Memory {
 }
 
 #[async_trait]
-impl Cache for Memory {
+impl Counters for Memory {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         let mut state = self.state();
         let sum = state.counters.entry(key.to_owned()).or_default();
@@ -292,7 +296,7 @@ impl EventLog for Memory {
 }
 
 #[async_trait]
-impl Backend for Memory {
+impl BackendParts for Memory {
     fn name(&self) -> String {
         "memory:".to_owned()
     }
@@ -305,7 +309,7 @@ impl Backend for Memory {
         self
     }
 
-    fn cache(&self) -> &dyn Cache {
+    fn counters(&self) -> &dyn Counters {
         self
     }
 
@@ -316,44 +320,47 @@ impl Backend for Memory {
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         self.wakeups.changed(version, at_most).await
     }
+}
 
+#[async_trait]
+impl Backend for Memory {
     async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
-        self.transact(|tx| fused::schedule(tx, job, now))
+        self.transact(|tx| transactional::schedule(tx, job, now))
     }
 
     async fn load(&self, work: &Work) -> Result<Loaded> {
-        fused::load(&mut Tx::new(&mut self.state()), work)
+        transactional::load(&mut MemoryTx::new(&mut self.state()), work)
     }
 
-    async fn outcomes(&self, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
-        fused::outcomes(&mut Tx::new(&mut self.state()), root, calls)
+    async fn outcomes(&self, job_id: &JobId, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+        transactional::outcomes(&mut MemoryTx::new(&mut self.state()), job_id, calls)
     }
 
     async fn defer(&self, deferral: &Deferral<'_>) -> Result<Deferred> {
-        self.transact(|tx| fused::defer(tx, deferral))
+        self.transact(|tx| transactional::defer(tx, deferral))
     }
 
     async fn complete(&self, work: &Work, value: Bytes) -> Result<()> {
-        self.transact(|tx| fused::complete(tx, work, &value))
+        self.transact(|tx| transactional::complete(tx, work, &value))
     }
 
     async fn fail(&self, work: &Work, failure: &Failure) -> Result<()> {
-        self.transact(|tx| fused::fail(tx, work, failure))
+        self.transact(|tx| transactional::fail(tx, work, failure))
     }
 
-    async fn discharge(&self, work: &Work, end: JobState) -> Result<()> {
-        self.transact(|tx| fused::discharge(tx, work, end))
+    async fn notify_parents(&self, work: &Work, end: JobState) -> Result<()> {
+        self.transact(|tx| transactional::notify_parents(tx, work, end))
     }
 
-    async fn release(&self, work: &Work) -> Result<()> {
-        self.transact(|tx| fused::release(tx, work))
+    async fn abandon(&self, work: &Work) -> Result<()> {
+        self.transact(|tx| transactional::abandon(tx, work))
     }
 
-    async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
-        self.transact(|tx| fused::end_job(tx, root, failure, now))
+    async fn end_job(&self, job_id: &JobId, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+        self.transact(|tx| transactional::end_job(tx, job_id, failure, now))
     }
 
-    async fn forget_calls(&self, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
-        self.transact(|tx| fused::forget_calls(tx, root, calls, had_value))
+    async fn forget_calls(&self, job_id: &JobId, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+        self.transact(|tx| transactional::forget_calls(tx, job_id, calls, had_value))
     }
 }

@@ -1,4 +1,4 @@
-//! The queues in memory: what is ready, delayed, in work, and set aside.
+//! The queues in memory: messages that are ready, delayed or in work, and dead letters.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
@@ -12,9 +12,10 @@ use crate::now_millis;
 #[derive(Default)]
 pub(super) struct Queues {
     topics: HashMap<Topic, TopicQueue>,
-    /// By the number of the delivery; each delivery has its own, so a late one finds nothing.
+    /// The messages in work, by the number of the delivery. Each delivery has a number of its own. So a receipt of an
+    /// ended lease finds nothing.
     in_work: HashMap<u64, Leased>,
-    /// No lease ends before this; spares looking through them.
+    /// No lease ends before this time. Until then, the leases need not be looked through.
     earliest: Option<Instant>,
     dead: Vec<DeadLetter>,
     last: u64,
@@ -22,39 +23,39 @@ pub(super) struct Queues {
 
 #[derive(Default)]
 struct TopicQueue {
-    ready: VecDeque<Waiting>,
+    ready: VecDeque<WaitingMessages>,
     /// By the time when they become ready, then in the order of sending.
-    delayed: BTreeMap<(Instant, u64), Waiting>,
+    delayed: BTreeMap<(Instant, u64), WaitingMessages>,
 }
 
-struct Waiting {
+struct WaitingMessages {
     body: String,
-    /// Deliveries so far.
+    /// The number of deliveries so far.
     receives: u32,
 }
 
 struct Leased {
     topic: Topic,
-    message: Waiting,
+    message: WaitingMessages,
     until: Instant,
 }
 
-/// What a receiver got.
-pub(super) struct Taken {
+/// The messages that a receiver got.
+pub(super) struct TakenMessage {
     pub deliveries: Vec<Delivery>,
-    /// More are ready.
+    /// Are more messages ready?
     pub more: bool,
-    /// When the next message becomes ready that is known of now.
+    /// The time when the next known message becomes ready.
     pub next_due: Option<Instant>,
 }
 
 impl Queues {
     pub fn send(&mut self, message: Outgoing, now: Instant) {
-        let waiting = Waiting { body: message.body, receives: 0 };
+        let waiting = WaitingMessages { body: message.body, receives: 0 };
         self.enqueue(message.topic, waiting, now, message.delay);
     }
 
-    fn enqueue(&mut self, topic: Topic, message: Waiting, now: Instant, delay: Duration) {
+    fn enqueue(&mut self, topic: Topic, message: WaitingMessages, now: Instant, delay: Duration) {
         self.last += 1;
         let last = self.last;
         let queue = self.topics.entry(topic).or_default();
@@ -65,7 +66,7 @@ impl Queues {
         }
     }
 
-    pub fn take(&mut self, topic: &Topic, max: usize, now: Instant, until: Instant) -> Taken {
+    pub fn take(&mut self, topic: &Topic, max: usize, now: Instant, until: Instant) -> TakenMessage {
         self.expire(now);
         let mut deliveries = Vec::new();
         let mut more = false;
@@ -94,10 +95,10 @@ impl Queues {
         if !deliveries.is_empty() {
             self.earliest = Some(self.earliest.map_or(until, |e| e.min(until)));
         }
-        Taken { deliveries, more, next_due }
+        TakenMessage { deliveries, more, next_due }
     }
 
-    /// Returns what was leased and neither acknowledged nor extended.
+    /// Returns the messages whose leases ended without an acknowledgement or an extension.
     fn expire(&mut self, now: Instant) {
         if self.earliest.is_none_or(|earliest| earliest > now) {
             return;
@@ -120,15 +121,15 @@ impl Queues {
         self.in_work.get_mut(&id).map(|leased| leased.until = until).is_some()
     }
 
-    /// The topic that has the message again.
-    pub fn give_back(&mut self, id: u64, now: Instant, delay: Duration) -> Option<Topic> {
+    /// Gives a message back. Returns the topic of the message.
+    pub fn nack(&mut self, id: u64, now: Instant, delay: Duration) -> Option<Topic> {
         let mut leased = self.in_work.remove(&id)?;
         leased.message.receives -= 1;
         self.enqueue(leased.topic.clone(), leased.message, now, delay);
         Some(leased.topic)
     }
 
-    pub fn set_aside(&mut self, id: u64, reason: &str) {
+    pub fn move_to_dlq(&mut self, id: u64, reason: &str) {
         if let Some(leased) = self.in_work.remove(&id) {
             self.dead.push(DeadLetter {
                 id: id.to_string(),

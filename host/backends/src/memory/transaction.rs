@@ -1,12 +1,12 @@
-//! A transaction over the state in memory: writes at once, remembers how to take it back.
+//! A transaction over the state in memory. It writes at once, and remembers how to undo each write.
 
 use std::collections::{BTreeSet, HashSet};
 
 use brrr_protocol::error::Result;
-use brrr_protocol::fused::{Snapshot, Transaction};
 use brrr_protocol::model::{CallHash, Topic};
 use brrr_protocol::ports::{Key, Outgoing, Receipt};
 use brrr_protocol::registration::Facts;
+use brrr_protocol::transactional::{Snapshot, Transaction};
 use brrr_protocol::wire::Return;
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -14,35 +14,35 @@ use tokio::time::Instant;
 use super::parents::Parents;
 use super::{State, number};
 
-/// A transaction under the state's mutex. Dropped without `commit`, it leaves nothing.
-pub(super) struct Tx<'a> {
+/// A transaction under the state's mutex. If it is dropped without `commit`, its writes are undone.
+pub(super) struct MemoryTx<'a> {
     state: &'a mut State,
-    undo: Vec<Undo>,
+    undo: Vec<MemoryUndo>,
     sends: Vec<Outgoing>,
     acks: Vec<u64>,
 }
 
-enum Undo {
+enum MemoryUndo {
     Record(Key, Option<Bytes>),
     Counter(String, u64),
     Parent(CallHash, Return),
     Parents(CallHash, Parents),
 }
 
-/// What others need to be told of.
-pub(super) struct Effects {
+/// The effects of a commit that the waiting tasks must know of.
+pub(super) struct MemoryEffects {
     pub topics: HashSet<Topic>,
     pub wrote: bool,
 }
 
-impl<'a> Tx<'a> {
+impl<'a> MemoryTx<'a> {
     pub fn new(state: &'a mut State) -> Self {
         Self { state, undo: Vec::new(), sends: Vec::new(), acks: Vec::new() }
     }
 
-    pub fn commit(mut self) -> Effects {
+    pub fn commit(mut self) -> MemoryEffects {
         let now = Instant::now();
-        let wrote = self.undo.iter().any(|undo| matches!(undo, Undo::Record(..)));
+        let wrote = self.undo.iter().any(|undo| matches!(undo, MemoryUndo::Record(..)));
         self.undo.clear();
         for id in self.acks.drain(..) {
             self.state.queues.ack(id);
@@ -51,32 +51,32 @@ impl<'a> Tx<'a> {
         for message in self.sends.drain(..) {
             self.state.queues.send(message, now);
         }
-        Effects { topics, wrote }
+        MemoryEffects { topics, wrote }
     }
 }
 
-impl Drop for Tx<'_> {
+impl Drop for MemoryTx<'_> {
     fn drop(&mut self) {
         while let Some(undo) = self.undo.pop() {
             match undo {
-                Undo::Record(key, old) => drop(self.state.set(&key, old)),
-                Undo::Counter(name, by) => {
+                MemoryUndo::Record(key, old) => drop(self.state.set(&key, old)),
+                MemoryUndo::Counter(name, by) => {
                     if let Some(sum) = self.state.counters.get_mut(&name) {
                         *sum -= by;
                     }
                 }
-                Undo::Parent(call, parent) => {
+                MemoryUndo::Parent(call, parent) => {
                     if let Some(parents) = self.state.parents.get_mut(&call) {
                         parents.remove(&parent);
                     }
                 }
-                Undo::Parents(call, parents) => drop(self.state.parents.insert(call, parents)),
+                MemoryUndo::Parents(call, parents) => drop(self.state.parents.insert(call, parents)),
             }
         }
     }
 }
 
-impl Snapshot for Tx<'_> {
+impl Snapshot for MemoryTx<'_> {
     fn row(&mut self, key: &Key) -> Result<Option<Bytes>> {
         Ok(self.state.records.get(key).cloned())
     }
@@ -90,10 +90,10 @@ impl Snapshot for Tx<'_> {
     }
 }
 
-impl Transaction for Tx<'_> {
+impl Transaction for MemoryTx<'_> {
     fn set_row(&mut self, key: &Key, row: Option<Bytes>) -> Result<()> {
         let old = self.state.set(key, row);
-        self.undo.push(Undo::Record(key.clone(), old));
+        self.undo.push(MemoryUndo::Record(key.clone(), old));
         Ok(())
     }
 
@@ -103,13 +103,13 @@ impl Transaction for Tx<'_> {
 
     fn add_parent(&mut self, call: &CallHash, parent: &Return) -> Result<()> {
         self.state.parents.entry(call.clone()).or_default().add(parent);
-        self.undo.push(Undo::Parent(call.clone(), parent.clone()));
+        self.undo.push(MemoryUndo::Parent(call.clone(), parent.clone()));
         Ok(())
     }
 
     fn remove_parents(&mut self, call: &CallHash) -> Result<()> {
         if let Some(parents) = self.state.parents.remove(call) {
-            self.undo.push(Undo::Parents(call.clone(), parents));
+            self.undo.push(MemoryUndo::Parents(call.clone(), parents));
         }
         Ok(())
     }
@@ -120,7 +120,7 @@ impl Transaction for Tx<'_> {
     }
 
     fn add(&mut self, counter: &str, by: u64) -> Result<u64> {
-        self.undo.push(Undo::Counter(counter.to_owned(), by));
+        self.undo.push(MemoryUndo::Counter(counter.to_owned(), by));
         let sum = match self.state.counters.get_mut(counter) {
             Some(sum) => sum,
             None => self.state.counters.entry(counter.to_owned()).or_default(),

@@ -1,4 +1,4 @@
-//! The server's time. It is asked for when the server is connected to, and once a minute from then on.
+//! The server's time. It is read when the client connects, and once a minute after that.
 
 use brrr_protocol::model::{Millis, system_now};
 use redis::{RedisResult, cmd};
@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use super::Redis;
 
 impl Redis {
-    /// The server's time, by what it has told last.
+    /// The server's time, estimated from its last answer.
     pub(super) fn server_now(&self) -> Millis {
         if self.0.clock.is_due() {
             match Handle::try_current() {
@@ -25,7 +25,6 @@ impl Redis {
         self.0.clock.now()
     }
 
-    /// Asks the server for the time.
     pub(super) async fn read_clock(&self) -> RedisResult<()> {
         let asked = system_now();
         let told = cmd("TIME").query_async::<(u64, u64)>(&mut self.0.connections.shared()).await;

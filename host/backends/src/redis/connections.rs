@@ -1,4 +1,4 @@
-//! Connections to the server: one that all share, one of the heartbeat, and some for who must be alone.
+//! Connections to the server: one that all tasks share, one for the heartbeat, and some for exclusive use.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,16 +11,16 @@ use tokio::runtime::{Handle, Id};
 
 use super::error;
 
-/// No answer takes so long unless nobody is there: the longest script, a deferral of many thousand calls, takes some
-/// hundred milliseconds.
+/// The longest time to wait for an answer. The longest script, a deferral of many thousand calls, takes some hundred
+/// milliseconds. So after this time the server is not there.
 const RESPONSE: Duration = Duration::from_secs(10);
 
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Pauses between tries to connect again: from this, doubled up to that.
+/// The pauses between attempts to connect again: the first pause, which doubles each time, and the longest pause.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 
-/// So many tries are made for one command before it fails; the next one begins anew.
+/// The number of attempts for one command before it fails. The next command begins to count anew.
 const TRIES: usize = 5;
 
 pub(super) struct Connections {
@@ -33,9 +33,10 @@ pub(super) struct Connections {
 
 impl Connections {
     /// # Errors
-    /// `Config` when the URL is none, or the server lets nobody in; `Unavailable` when nobody answers.
+    /// `Config` if the URL is invalid or the server refuses the client; `Unavailable` if no server answers.
     pub async fn open(url: &str, name: &str) -> Result<Self> {
-        // The one place that knows the secrets; its error may quote the URL, so it isn't passed on.
+        // The client's error can quote the URL with its secrets. No other place knows them, so this error is not passed
+        // on.
         let client = Client::open(url).map_err(|_| {
             brrr_protocol::Error::new(
                 brrr_protocol::ErrorKind::Config,
@@ -45,7 +46,7 @@ impl Connections {
             )
         })?;
         let failed = |e| error::of(&e, "connect to ", name);
-        // A first look that fails at once: the manager below would try for seconds.
+        // A first attempt that fails at once. The manager below would retry for seconds.
         let first = connect(&client).await.map_err(failed)?;
         let config = ConnectionManagerConfig::new()
             .set_connection_timeout(Some(CONNECT))
@@ -63,13 +64,14 @@ impl Connections {
         })
     }
 
-    /// The one that all share: commands of many tasks travel together. It connects again by itself.
+    /// The connection that all tasks share. It sends the commands of many tasks together, and it connects again by
+    /// itself.
     pub fn shared(&self) -> ConnectionManager {
         lock(&self.shared).clone()
     }
 
-    /// From now on all connections are new: the server that the old ones lead to takes no writes any more, and its address may
-    /// lead to another one by now. Nothing that is under way is cut off.
+    /// Makes new connections from now on. The server behind the old connections refuses writes, and the address may
+    /// lead to another server by now. Commands that are running are not interrupted.
     pub fn renew(&self) {
         let Ok(new) = ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone()) else { return };
         *lock(&self.shared) = new;
@@ -77,7 +79,8 @@ impl Connections {
         self.drop_heartbeat();
     }
 
-    /// One that is driven by the runtime that asks for it, so that the heartbeat is never behind what others do.
+    /// The heartbeat's connection. The runtime that asks for it also drives it, so that the heartbeat does not wait for
+    /// the work of other runtimes.
     pub async fn heartbeat(&self) -> RedisResult<MultiplexedConnection> {
         let here = Handle::current().id();
         if let Some((runtime, connection)) = lock(&self.heartbeat).as_ref()
@@ -90,12 +93,12 @@ impl Connections {
         Ok(connection)
     }
 
-    /// The heartbeat's connection is no good; the next one is new.
+    /// Drops the heartbeat's connection after an error, so that the next one is new.
     pub fn drop_heartbeat(&self) {
         *lock(&self.heartbeat) = None;
     }
 
-    /// One for a transaction or for waiting: nobody else uses it meanwhile.
+    /// A connection for a transaction or for waiting. Nobody else uses it at the same time.
     pub async fn alone(&self) -> RedisResult<Alone<'_>> {
         let idle = lock(&self.idle).pop();
         let connection = match idle {
@@ -105,9 +108,10 @@ impl Connections {
         Ok(Alone { connection, clean: false, home: self })
     }
 
-    /// As `alone`, but never one that was used before.
+    /// Like `alone`, but always a new connection.
     pub async fn fresh(&self) -> RedisResult<Alone<'_>> {
-        // Those that are kept were made before the server went away, like the one that has just failed.
+        // The idle connections were made before the server went away, like the connection that has just failed. So they
+        // are useless too.
         lock(&self.idle).clear();
         Ok(Alone { connection: connect(&self.client).await?, clean: false, home: self })
     }
@@ -119,7 +123,8 @@ async fn connect(client: &Client) -> RedisResult<MultiplexedConnection> {
     client.get_multiplexed_async_connection_with_config(&config).await
 }
 
-/// A connection that nobody else uses. Dropped while it is not clean it is closed: what is under way on it is not known.
+/// A connection for exclusive use. If it is dropped while it is not clean, it is closed, because a command may still be
+/// running on it.
 pub(super) struct Alone<'a> {
     connection: MultiplexedConnection,
     clean: bool,
@@ -127,7 +132,7 @@ pub(super) struct Alone<'a> {
 }
 
 impl Alone<'_> {
-    /// Says whether anything is under way on it.
+    /// Says whether the connection is clean: no command is running on it.
     pub fn clean(&mut self, clean: bool) {
         self.clean = clean;
     }

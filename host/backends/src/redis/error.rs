@@ -1,30 +1,30 @@
-//! What went wrong, as our callers can act on it.
+//! The errors of Redis, translated into kinds that the callers can act on.
 
 use brrr_protocol::error::{Error, ErrorKind};
 use redis::{ErrorKind as Theirs, RedisError, ServerErrorKind as Server};
 
-/// How a script says that a record does not decode; see `lua/lib.lua`.
+/// The prefix by which a script says that a record does not decode; see `lua/lib.lua`.
 const MALFORMED: &str = "MALFORMED ";
 
-/// How a script says that a key holds something else than it should; see `lua/lib.lua`.
+/// The prefix by which a script says that a key has the wrong type; see `lua/lib.lua`.
 const WRONG_KEY: &str = "WRONGKEY ";
 
-/// What to do about a key that holds something else than it should. Scripts say the same (`OF_OTHERS` in `lua/lib.lua`).
+/// The advice about a key that holds foreign data. The scripts give the same advice (`OF_OTHERS` in `lua/lib.lua`).
 pub(super) const OF_OTHERS: &str = "another program has put something else there; look at it, and delete the key";
 
-/// Did a command find something of another type than it needs?
+/// Did a command find a key of the wrong type?
 pub(super) fn is_wrong_type(error: &impl std::fmt::Display) -> bool {
     error.to_string().contains("WRONGTYPE")
 }
 
-/// Did a command find something that can't be counted up?
+/// Did a command find a value that can't be incremented?
 pub(super) fn is_no_number(error: &RedisError) -> bool {
     let text = error.to_string();
     ["WRONGTYPE", "not an integer", "overflow"].iter().any(|said| text.contains(said))
 }
 
-/// A key that holds something else than it should. What all share concerns the whole backend; the others, a topic's, concern
-/// those who use them.
+/// The error for a key that holds foreign data. A key that everyone shares affects the whole backend (`Corrupt`). A key
+/// of a topic affects only the users of that topic (`Limit`).
 pub(super) fn of_wrong_key(key: &str, operation: &str) -> Error {
     let shared = ["brrr:leases", "brrr:deliveries", "brrr:letters", "brrr:events"];
     let is_shared = shared.iter().any(|name| key.ends_with(name)) || key.contains("brrr:held:");
@@ -36,7 +36,7 @@ pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
     let text = error.to_string();
     let operation = format!("{operation}{name}");
     if let Some((_, told)) = text.split_once(MALFORMED) {
-        // Behind the reason the server names the script.
+        // The server appends the name of the script to the reason.
         let told = told.split(" script: ").next().unwrap_or(told);
         let (what, reason) = told.split_once(": ").unwrap_or(("a record", told));
         return Error::malformed(what, reason);
@@ -66,7 +66,7 @@ pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
             }
             Some("WRONGTYPE") => (ErrorKind::Corrupt, format!("a key of that name is of another program: {text}")),
             Some("BUSY") => (ErrorKind::Unavailable, text),
-            // What a script met carries the code inside.
+            // If a command fails inside a script, the error code stands inside the text.
             _ if text.contains("OOM command") => (ErrorKind::Full, "the server is at its `maxmemory`".to_owned()),
             _ if text.contains("MISCONF") => (ErrorKind::Full, format!("the server can't save to its disk: {text}")),
             _ if text.contains("READONLY") => (ErrorKind::ReadOnly, replica(&text)),
@@ -86,12 +86,12 @@ fn replica(text: &str) -> String {
     format!("the server is a replica, which takes no writes; during a failover that passes: {text}")
 }
 
-/// Is it the server's word that it takes no writes? After a failover the connection may still lead to the old primary.
+/// Does the server say that it refuses writes? After a failover, the connection may still lead to the old primary.
 pub(super) fn is_read_only(error: &RedisError) -> bool {
     error.kind() == Theirs::Server(Server::ReadOnly) || error.to_string().contains("READONLY")
 }
 
-/// Is it the server's word that this user may not do that?
+/// Does the server say that this user may not run the command?
 pub(super) fn is_forbidden(error: &RedisError) -> bool {
     error.kind() == Theirs::Server(Server::NoPerm) || error.to_string().contains("unknown command")
 }

@@ -1,4 +1,4 @@
-//! What happened lately: a stream.
+//! Recent events, kept in a Redis stream.
 
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
@@ -9,7 +9,8 @@ use redis::{cmd, pipe};
 use super::Redis;
 use crate::now_millis;
 
-/// Bits of a place that number the events of one millisecond; the time takes the others, until the year 2527.
+/// The low bits of a place number the events of one millisecond. The other bits hold the time, which fits until the
+/// year 2527.
 const SEQUENCE_BITS: u32 = 20;
 
 fn place(id: &str) -> Option<u64> {
@@ -30,7 +31,7 @@ impl EventLog for Redis {
         let key = self.0.keys.events();
         let mut pipe = pipe();
         for event in events {
-            // `~`: whole nodes at a time, which costs next to nothing.
+            // `~`: the server removes only whole nodes of the stream, which costs next to nothing.
             pipe.cmd("XADD")
                 .arg(&key)
                 .arg("MAXLEN")

@@ -1,23 +1,23 @@
-//! What is where.
+//! The keys and their contents.
 //!
 //! | key | type | contents |
 //! |---|---|---|
-//! | `<topic>` | list | bodies, as peers write them |
-//! | `brrr_count/<root>` | integer | messages sent for a job, shared with peers |
+//! | `<topic>` | list | bodies of messages, in the format of the peers |
+//! | `brrr_count/<job_id>` | integer | number of messages sent for a job, shared with peers |
 //! | `brrr:call:<hash>` | hash | the records of a call, by kind |
-//! | `brrr:job:<root>`, `brrr:topic:<topic>` | hash | the records of a job and of a topic |
-//! | `brrr:jobs` | sorted set | jobs that have a record, by when they were accepted (µs of the server, each its own) |
+//! | `brrr:job:<job_id>`, `brrr:topic:<topic>` | hash | the records of a job and of a topic |
+//! | `brrr:jobs` | sorted set | jobs that have a record, by the time of acceptance (µs of the server, unique for each job) |
 //! | `brrr:parents:<hash>` | sorted set | the parents that wait for a call, if there are many: see `lua/lib.lua` |
-//! | `brrr:arrived:<topic>` | list | bodies that woke a worker that waited, until it or another one takes them |
-//! | `brrr:held:<worker>` | hash | number of a delivery → `receives:length:topic` and body of what that worker has in work |
-//! | `brrr:leases` | sorted set | `<worker>/<number>`, by when the lease ends (Unix ms of the server) |
-//! | `brrr:delayed:<topic>` | sorted set | `unique:receives:body`, by when it is due |
-//! | `brrr:receives:<topic>` | hash | body → deliveries that came to nothing |
+//! | `brrr:arrived:<topic>` | list | bodies that woke a waiting worker, until this worker or another one takes them |
+//! | `brrr:held:<worker>` | hash | number of a delivery → `receives:length:topic` and body of a message that this worker works on |
+//! | `brrr:leases` | sorted set | `<worker>/<number>`, by the end of the lease (Unix ms of the server) |
+//! | `brrr:delayed:<topic>` | sorted set | `unique:receives:body`, by the time when it is due |
+//! | `brrr:receives:<topic>` | hash | body → number of deliveries without result |
 //! | `brrr:dead:<topic>` | sorted set | `at:length:reason` and body of each dead letter, by its id |
-//! | `brrr:events` | stream | what happened lately, field `e` |
+//! | `brrr:events` | stream | recent events, in the field `e` |
 //! | `brrr:deliveries`, `brrr:letters` | integer | the last number of a delivery, of a dead letter |
 //!
-//! A namespace stands before each, with a colon.
+//! If there is a namespace, each key begins with it and a colon.
 
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{Key, Kind};
@@ -32,7 +32,7 @@ impl Keys {
         Self { prefix }
     }
 
-    /// What stands before every key.
+    /// The prefix of every key.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
@@ -45,12 +45,12 @@ impl Keys {
         format!("{}{name}", self.prefix)
     }
 
-    /// The hash that a record is in; its field is the kind's name.
+    /// The hash that contains a record. The field is the kind's name.
     pub fn record(&self, key: &Key) -> String {
         format!("{}{}", self.records(&key.kind), key.id)
     }
 
-    /// The beginning of the keys of all records of this kind.
+    /// The prefix of the keys of all records of this kind.
     pub fn records(&self, kind: &Kind) -> String {
         let class = match kind {
             Kind::Job => "job",
@@ -60,7 +60,7 @@ impl Keys {
         format!("{}brrr:{class}:", self.prefix)
     }
 
-    /// Jobs in the order of acceptance.
+    /// The jobs in the order of acceptance.
     pub fn jobs(&self) -> String {
         format!("{}brrr:jobs", self.prefix)
     }
@@ -70,7 +70,7 @@ impl Keys {
         format!("{}brrr:parents:{call}", self.prefix)
     }
 
-    /// Messages of a topic that woke a worker, and that nobody has taken yet.
+    /// Messages of a topic that woke a worker, and that no worker has taken yet.
     pub fn arrived(&self, topic: &Topic) -> String {
         format!("{}brrr:arrived:{topic}", self.prefix)
     }

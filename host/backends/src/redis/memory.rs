@@ -1,4 +1,5 @@
-//! Does the server keep what it is given? One that evicts keys deletes records of jobs, and nobody would know why a job stops.
+//! Checks that the server does not evict keys. A server that evicts keys deletes records of jobs. A job would then
+//! stop, and nobody would know why.
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use redis::aio::ConnectionLike;
@@ -26,7 +27,8 @@ pub(super) async fn check(connection: &mut impl ConnectionLike, name: &str) -> R
     }
 }
 
-/// `maxmemory` in bytes (0: no limit) and its policy; `None`: the server does not say, or not to this user.
+/// `maxmemory` in bytes (0: no limit) and its policy. `None` if the server does not say, or does not say so to this
+/// user.
 async fn policy(connection: &mut impl ConnectionLike) -> Option<(u64, String)> {
     let info = cmd("INFO").arg("memory").query_async::<String>(connection).await.unwrap_or_default();
     let said = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

@@ -1,29 +1,32 @@
 //! Redis 6.2 and newer, and Valkey: queue, store and counters on one server.
 //!
-//! - `keys`: what is where; `connections`: how it is reached; `error`: what went wrong; `clock`: the server's time
-//! - `store`, `parents`, `queue`, `events`: the ports; `optimistic`: what needs several commands to be one
-//! - `scripts`, `lua/`: the transitions, one round trip each; `transitions`: calls them
+//! - `keys`: the keys and their contents; `connections`: connections to the server; `error`: translates errors;
+//!   `clock`: the server's time
+//! - `store`, `parents`, `queue`, `events`: the ports; `optimistic`: runs several commands as one, without a script
+//! - `scripts`, `lua/`: the transitions, one round trip each; `transitions`: calls the scripts
 //!
-//! **Topics are the peers'**: lists, `RPUSH` at one end, `LPOP`/`BLPOP` at the other, bodies as they are. Everything else is
-//! ours and stands under `brrr:` (but for the peers' counters, `brrr_count/<root>`).
+//! **Topics have the format of the peers**: lists, with `RPUSH` at one end and `LPOP`/`BLPOP` at the other, and
+//! unchanged bodies. All other keys are ours and begin with `brrr:` (except the peers' counters,
+//! `brrr_count/<job_id>`).
 //!
-//! **In work.** A message that is delivered moves, in one step, from its topic into the in-flight hash of this worker and
-//! gets a lease. The worker's heartbeat renews the leases, over a connection of the heartbeat's own thread. Whoever receives
-//! returns what has run out. How often a body was delivered without being settled is remembered beside its topic, because
-//! nothing can be added to what peers read.
+//! **In work.** Delivery moves a message in one step from its topic into the in-flight hash of this worker, and gives
+//! it a lease. The worker's heartbeat renews the leases, over a connection of the heartbeat's own thread. Every receive
+//! returns the messages whose leases have run out. The number of unsettled deliveries of a body is kept beside its
+//! topic, because nothing can be added to the bodies that peers read.
 //!
-//! **What Redis keeps** is what we keep. `appendonly yes` with `appendfsync always`: everything that was answered.
-//! `appendfsync everysec` (the usual setting): a crash of the machine loses up to about a second; with it go messages and
-//! records together, each transition whole or not at all, so that jobs of that second may have to be scheduled again. A
-//! crash of Redis alone loses nothing then. Without AOF: all since the last snapshot. Replication is asynchronous: a
-//! failover may lose what the old primary had not sent yet. With a `maxmemory`, its policy must be `noeviction`: anything else deletes
-//! records of jobs, and is refused (`memory`).
+//! **Durability** is the durability of Redis. `appendonly yes` with `appendfsync always`: nothing that was answered is
+//! lost. `appendfsync everysec` (the usual setting): a crash of the machine loses up to about a second. Messages and
+//! records are lost together, each transition whole or not at all. So jobs of that second may have to be scheduled
+//! again. With this setting, a crash of Redis alone loses nothing. Without AOF, a crash loses everything since the last
+//! snapshot. Replication is asynchronous: a failover may lose what the old primary had not sent yet. If there is a
+//! `maxmemory`, its policy must be `noeviction`. Any other policy deletes records of jobs, so it is refused (`memory`).
 //!
-//! **Cluster.** A transition touches the keys of several calls, so Redis Cluster (several slots' owners) can't run it; it is
-//! refused by name. One primary with replicas behind Sentinel's or a provider's stable address works.
+//! **Cluster.** A transition uses the keys of several calls. Redis Cluster distributes the keys over several servers,
+//! so it can't run a transition. The error message names Redis Cluster. One primary works, with replicas behind a
+//! stable address from Sentinel or from a provider.
 //!
-//! **Without `EVAL`** (an ACL without `@scripting`) every transition is made step by step over `WATCH`/`MULTI`, with more
-//! round trips and the same guarantees; the worker says so once.
+//! **Without `EVAL`** (an ACL without `@scripting`) every transition is multi-step, with `WATCH`/`MULTI`. It needs more
+//! round trips and gives the same guarantees. The worker warns about this once.
 
 mod clock;
 mod connections;
@@ -48,21 +51,21 @@ use self::connections::Connections;
 use self::keys::Keys;
 use crate::clock::ServerClock;
 
-/// How long a delivered message is leased by default. Long enough for a network that stutters, short enough that what a
-/// killed worker held is back well within half a minute.
+/// How long a delivered message is leased by default. The lease is long enough for short network failures. And it is
+/// short enough to deliver the messages of a killed worker again well within half a minute.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 
-/// Where a Redis is, and how it is used.
+/// The address of a Redis server, and the settings for its use.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct RedisOptions {
     /// `redis://[[user]:password@]host[:port][/db]`, `rediss://…` for TLS, `redis+unix:///path`.
     pub url: String,
-    /// Keeps fleets on one server apart; empty: shared with peers.
+    /// Separates fleets that share a server. Empty: the keys are shared with peers.
     pub namespace: String,
     pub lease: Duration,
 }
 
-impl Options {
+impl RedisOptions {
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), namespace: String::new(), lease: DEFAULT_LEASE }
@@ -71,13 +74,13 @@ impl Options {
 
 /// A backend on a Redis server. Cheap to clone.
 #[derive(Clone)]
-pub struct Redis(Arc<Inner>);
+pub struct Redis(Arc<RedisInner>);
 
-struct Inner {
+struct RedisInner {
     name: String,
     keys: Keys,
     connections: Connections,
-    /// Of this process, among all that share the server.
+    /// The random name of this process. It must differ from the other processes that share the server.
     worker: String,
     lease: Duration,
     clock: ServerClock,
@@ -86,11 +89,11 @@ struct Inner {
 }
 
 impl Redis {
-    /// Connects, and finds out whether scripts may be run.
+    /// Connects, and checks whether this user may run scripts.
     ///
     /// # Errors
-    /// `Config` for a URL that is none, a refused password or a Redis Cluster; `Unavailable` when nobody answers.
-    pub async fn connect(options: Options) -> Result<Self> {
+    /// `Config` for an invalid URL, a refused password or a Redis Cluster; `Unavailable` if no server answers.
+    pub async fn connect(options: RedisOptions) -> Result<Self> {
         let name = name_of(&options.url);
         let connections = Connections::open(&options.url, &name).await?;
         let keys = Keys::new(&options.namespace);
@@ -98,7 +101,7 @@ impl Redis {
         memory::check(&mut connections.shared(), &name).await?;
         let worker = format!("{:016x}", fastrand::u64(..));
         let (lease, clock) = (options.lease, ServerClock::default());
-        let redis = Self(Arc::new(Inner { name, keys, connections, worker, lease, clock, scripts }));
+        let redis = Self(Arc::new(RedisInner { name, keys, connections, worker, lease, clock, scripts }));
         redis.read_clock().await.map_err(redis.error("ask for the time"))?;
         Ok(redis)
     }
@@ -107,7 +110,7 @@ impl Redis {
         self.0.scripts
     }
 
-    /// An error of a command.
+    /// Translates an error of a command.
     fn error(&self, operation: impl Into<String>) -> impl FnOnce(redis::RedisError) -> Error {
         let operation = operation.into();
         let connections = &self.0.connections;
@@ -119,7 +122,7 @@ impl Redis {
         }
     }
 
-    /// An error of a command on the key of a record.
+    /// Translates an error of a command on the key of a record.
     fn record_error(&self, operation: &str, key: &Key) -> impl FnOnce(redis::RedisError) -> Error {
         let failed = self.error(operation);
         move |e| {
@@ -136,7 +139,7 @@ impl Redis {
     }
 }
 
-/// Does a harmless read of what every other access needs, and asks for the right to run scripts.
+/// Reads a key, to check the access that everything else needs, and checks whether this user may run scripts.
 async fn may_script(connections: &Connections, keys: &Keys, name: &str) -> Result<bool> {
     let mut connection = connections.shared();
     let read = redis::cmd("ZCARD").arg(keys.leases()).query_async::<u64>(&mut connection).await;
@@ -156,7 +159,7 @@ async fn may_script(connections: &Connections, keys: &Keys, name: &str) -> Resul
     }
 }
 
-/// What it is, for people: the URL without user, password and options.
+/// The server's name for people: the URL without user, password and options.
 fn name_of(url: &str) -> String {
     crate::url::without_secrets(url).split(['?', '#']).next().unwrap_or_default().to_owned()
 }

@@ -1,4 +1,4 @@
-//! Several commands as one, without a script: look, decide, and write only if nobody wrote meanwhile.
+//! Runs several commands as one, without a script: read, decide, and write only if nobody else wrote in between.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use redis::{Pipeline, RedisResult, Value, cmd};
 use super::Redis;
 use super::connections::Alone;
 
-/// Keys that are watched. Who looks and decides to write calls `commit`, and looks again if that says so; who has nothing
-/// to write calls `leave`. Dropped before that, its connection is closed.
+/// Watched keys. A task that decides to write calls `commit`, and reads again if `commit` returns false. A task that
+/// has nothing to write calls `leave`. If it is dropped before that, its connection is closed.
 pub(super) struct Watch<'a> {
     alone: Alone<'a>,
     keys: Vec<String>,
-    /// Commits that came to nothing.
+    /// The number of failed commits.
     failures: u32,
 }
 
-/// The most that whoever was too late waits before it looks again. Half of it on average, after one failure a sixteenth.
+/// The longest pause after a failed commit. The average pause is half of it, and a sixteenth after the first failure.
 const MOST_BACK_OFF: Duration = Duration::from_millis(64);
 
 fn back_off(failures: u32) -> Duration {
@@ -29,7 +29,7 @@ impl Redis {
     pub(super) async fn watch(&self, keys: Vec<String>) -> RedisResult<Watch<'_>> {
         let mut watch = Watch { alone: self.0.connections.alone().await?, keys, failures: 0 };
         match watch.begin().await {
-            // One that was kept may be dead since; nothing was done on it yet, so a new one may take its place.
+            // An idle connection may be dead by now. No command ran on it yet, so a new connection can replace it.
             Err(error) if error.is_io_error() => {
                 watch.alone = self.0.connections.fresh().await?;
                 watch.begin().await?;
@@ -45,16 +45,16 @@ impl Watch<'_> {
         cmd("WATCH").arg(&self.keys).exec_async(&mut *self.alone).await
     }
 
-    /// For looking.
+    /// The connection for reading.
     pub fn connection(&mut self) -> &mut MultiplexedConnection {
         &mut self.alone
     }
 
-    /// Does all of `pipe` if none of the keys was written since they were watched; else nothing, and watches them again.
-    /// Somebody else's write is what makes it fail, so somebody always gets on; the others wait a moment, the longer the more
-    /// often they were too late.
+    /// Runs all commands of `pipe` if none of the keys was written since they were watched. Otherwise it runs none, and
+    /// watches the keys again. Only another task's write can make it fail, so one task always makes progress. The other
+    /// tasks pause, and pause longer after each failure.
     pub async fn commit(&mut self, mut pipe: Pipeline) -> RedisResult<bool> {
-        // An aborted transaction answers nil.
+        // The server answers an aborted transaction with nil.
         let done = pipe.atomic().query_async::<Option<Value>>(&mut *self.alone).await?.is_some();
         if !done {
             self.failures += 1;

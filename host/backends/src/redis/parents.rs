@@ -1,7 +1,8 @@
 //! The `pending_returns` record of a call with many parents, in its usual form.
 //!
-//! Beyond a number of parents the scripts keep them in a sorted set, so that it costs no more to add one when there are more:
-//! see `lua/lib.lua`. No peer reads these records; through `Store` they look as they do everywhere.
+//! Beyond a certain number of parents, the scripts keep the parents in a sorted set. So the cost of adding a parent
+//! does not grow with their number: see `lua/lib.lua`. No peer reads these records. `Store` returns them in the same
+//! form as every other backend.
 
 use std::collections::BTreeSet;
 
@@ -13,27 +14,28 @@ use redis::pipe;
 
 use super::Redis;
 
-/// What a record begins with whose parents are in a set of their own; behind it stands `scheduled_at`, if it is known.
+/// The first byte of a record whose parents are in a sorted set. After it comes `scheduled_at`, if it is known.
 const LONG: u8 = b'*';
 
 fn is_long(key: &Key, record: &[u8]) -> bool {
     key.kind == Kind::PendingReturns && record.first() == Some(&LONG)
 }
 
-/// `r`, root, parent, topic, with a zero byte between them.
+/// `r`, job_id, parent, topic, with a zero byte between them.
 fn parent(member: &[u8]) -> Option<Return> {
     let mut names = std::str::from_utf8(member.get(1..)?).ok()?.split('\0');
-    let (root, parent, topic) = (names.next()?, names.next()?, names.next()?);
-    Some(Return { root: root.into(), parent: parent.into(), topic: topic.into() })
+    let (job_id, parent, topic) = (names.next()?, names.next()?, names.next()?);
+    Some(Return { job_id: job_id.into(), parent: parent.into(), topic: topic.into() })
 }
 
 impl Redis {
-    /// A record that was read, in its usual form. What can't be put into that form is left as it is, and does not decode.
+    /// Converts a record that was read to its usual form. A record that can't be converted is returned unchanged, and
+    /// will not decode.
     pub(super) async fn in_usual_form(&self, key: &Key, found: Option<Bytes>) -> Result<Option<Bytes>> {
         if !found.as_ref().is_some_and(|record| is_long(key, record)) {
             return Ok(found);
         }
-        // Both at one moment.
+        // One transaction reads both keys, so they are consistent.
         let mut look = pipe();
         look.atomic().cmd("HGET").arg(self.0.keys.record(key)).arg(&*key.kind.name());
         look.cmd("ZRANGEBYLEX").arg(self.0.keys.parents(&key.id)).arg("[r").arg("(s");

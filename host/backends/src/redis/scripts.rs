@@ -1,4 +1,5 @@
-//! The scripts: each is `lua/lib.lua` and a body of its own. Loaded into the server when it does not know them.
+//! The scripts. Each one is `lua/lib.lua` and its own file. A script is loaded into the server if the server does not
+//! know it.
 
 use std::sync::LazyLock;
 
@@ -23,10 +24,10 @@ scripts! {
     DEFER: "lua/defer.lua";
     COMPLETE: "lua/complete.lua";
     FAIL: "lua/fail.lua";
-    DISCHARGE: "lua/discharge.lua";
+    NOTIFY_PARENTS: "lua/notify_parents.lua";
     RECEIVE: "lua/receive.lua";
     FORGET: "lua/forget.lua";
-    RELEASE: "lua/release.lua";
+    RETURN: "lua/return.lua";
     SWAP: "lua/swap.lua";
     PUT_IF: "lua/put_if.lua";
     SCHEDULE: "lua/schedule.lua";
@@ -37,8 +38,8 @@ impl Script {
         self.0.prepare_invoke().load_async(connection).await.map(drop)
     }
 
-    /// A call of the script. No key is declared: which ones a transition touches is known only from what it reads, and
-    /// only a cluster would need it.
+    /// A call of the script. It declares no keys: a transition finds its keys by reading, and only a cluster would need
+    /// the declaration.
     pub fn call(&self, keys: &Keys) -> Call<'_> {
         let mut invocation = self.0.prepare_invoke();
         invocation.arg(keys.prefix());
@@ -46,7 +47,7 @@ impl Script {
     }
 }
 
-/// Tries after the first, which loads the script itself.
+/// The number of retries. Already the first try loads a script that the server does not know.
 const MORE_TRIES: u32 = 3;
 
 fn is_unknown(error: &redis::RedisError) -> bool {
@@ -69,8 +70,8 @@ impl Call<'_> {
         let mut tries = 0;
         loop {
             match self.0.invoke_async(connection).await {
-                // Loaded a moment ago, and forgotten again: somebody flushes scripts, or the server was replaced just then.
-                // Nothing was done yet.
+                // The script was loaded a moment ago, and the server does not know it any more: somebody flushed the
+                // scripts, or the server was replaced. Nothing was executed yet.
                 Err(error) if is_unknown(&error) && tries < MORE_TRIES => tries += 1,
                 answer => return answer,
             }

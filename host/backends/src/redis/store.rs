@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
 use brrr_protocol::model::Millis;
-use brrr_protocol::ports::{Accepted, Cache, Key, Kind, Page, Store, Swap};
+use brrr_protocol::ports::{Accepted, Counters, Key, Kind, Page, Store, Swap};
 use brrr_protocol::wire::FOREIGN;
 use bytes::Bytes;
 use redis::{Pipeline, RedisResult, Value, cmd, pipe};
@@ -13,7 +13,7 @@ use super::keys::Keys;
 use super::optimistic::Watch;
 use super::{Redis, scripts};
 
-/// How many keys a step of a scan looks at, about.
+/// About how many keys one step of a scan reads.
 const SCAN: usize = 1000;
 
 /// A value that may be missing.
@@ -25,7 +25,8 @@ pub(super) fn bytes(value: Value) -> Result<Option<Bytes>> {
     }
 }
 
-/// What stands for a record whose key holds something else: see `wire::FOREIGN`. A value is not decoded, so there is none.
+/// The record to return if the key holds foreign data: see `wire::FOREIGN`. A value is not decoded, so there `None` is
+/// returned.
 fn record(keys: &Keys, key: &Key, found: Value) -> Result<Option<Bytes>> {
     match found {
         Value::ServerError(error) if error.code() == "WRONGTYPE" => Ok((key.kind != Kind::Value).then(|| {
@@ -76,7 +77,8 @@ impl Store for Redis {
         let (mut sum, mut count) = (0_usize, 0);
         for length in lengths.map_err(self.error("look for records"))? {
             count += 1;
-            // What is no length is read like any other record, which says what is wrong.
+            // An answer that is no length is an error. The key is read like any other, and reading reports what is
+            // wrong.
             if let Value::Int(length) = length {
                 sum = sum.saturating_add(usize::try_from(length).unwrap_or(usize::MAX));
             }
@@ -124,7 +126,7 @@ impl Store for Redis {
     }
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
-        // A job that comes or goes has its place in an order.
+        // If a job is added or removed, the order of jobs changes too. The script does not do that.
         match self.may_script() && key.kind != Kind::Job {
             true => self.swap_by_script(key, expected, new.as_ref()).await,
             false => self.try_swap(key, expected, new).await,
@@ -137,7 +139,7 @@ impl Store for Redis {
             false => self.try_put_if(key, &value, absent).await,
         };
         match put {
-            // There is no room for a record, so there is something: whoever looks reads what, see `record`.
+            // The key holds foreign data, so something is already there. A later read reports what it is, see `record`.
             Err(error) if error::is_wrong_type(&error) || error.to_string().contains("MALFORMED ") => Ok(false),
             put => put.map_err(self.error("write a record")),
         }
@@ -148,7 +150,8 @@ impl Store for Redis {
             let mut remove = pipe();
             for key in some {
                 if key.kind == Kind::Job {
-                    // First: of a job without its place the record is still found by who lists records.
+                    // This comes first. If only the place is removed, a listing of the records still finds the job's
+                    // record.
                     remove.cmd("ZREM").arg(self.0.keys.jobs()).arg(&*key.id).ignore();
                 }
                 remove.cmd("HDEL").arg(self.0.keys.record(key)).arg(&*key.kind.name()).ignore();
@@ -177,8 +180,8 @@ impl Store for Redis {
             look.cmd("HEXISTS").arg(key).arg(&*field);
         }
         let there: Vec<Value> = look.ignore_errors().query_async(&mut connection).await.map_err(failed())?;
-        // What stands where records would be is listed with them, so that whoever reads it says what is wrong. (No value:
-        // see `record`.)
+        // A key with foreign data is listed like a record, so that a reader reports what is wrong. (Not for values: see
+        // `record`.)
         let is_there = |found: &Value| match found {
             Value::ServerError(_) => *kind != Kind::Value,
             found => *found == Value::Int(1),
@@ -193,13 +196,13 @@ impl Store for Redis {
         range.arg(self.0.keys.jobs()).arg(before).arg("-inf").arg("WITHSCORES").arg("LIMIT").arg(0).arg(limit);
         let found = range.query_async::<Vec<(String, f64)>>(&mut self.0.connections.shared()).await;
         let found = found.map_err(self.error("list jobs"))?;
-        // A score is a whole number below 2^53.
-        Ok(Some(found.into_iter().map(|(id, place)| Accepted { root: id.into(), place: place as u64 }).collect()))
+        // Places are whole numbers below 2^53, so the conversion is exact.
+        Ok(Some(found.into_iter().map(|(id, place)| Accepted { job_id: id.into(), place: place as u64 }).collect()))
     }
 }
 
 impl Redis {
-    /// Removes the set of a call's parents too, where its record is replaced or removed; both as one.
+    /// When a call's record is replaced or removed, this also removes the set of its parents, in the same transaction.
     fn drop_parents(&self, pipe: &mut Pipeline, key: &Key) {
         if key.kind == Kind::PendingReturns {
             pipe.atomic().cmd("UNLINK").arg(self.0.keys.parents(&key.id)).ignore();
@@ -232,7 +235,7 @@ impl Redis {
         let (record, kind) = (self.0.keys.record(key), key.kind.name());
         let failed = || self.record_error("compare and swap a record", key);
         let parents = (key.kind == Kind::PendingReturns).then(|| self.0.keys.parents(&key.id));
-        // What changes the order of jobs must not miss another one that is accepted.
+        // A write that changes the order of jobs must notice a job that is accepted at the same time.
         let order = (key.kind == Kind::Job && expected.is_some() != new.is_some()).then(|| self.0.keys.jobs());
         let watched = [record.clone()].into_iter().chain(parents).chain(order.clone()).collect();
         let mut watch = self.watch(watched).await.map_err(failed())?;
@@ -267,7 +270,7 @@ impl Redis {
         }
     }
 
-    /// Puts the record of a job, and gives the job its place if it has none.
+    /// Writes the record of a job, and gives the job a place if it has none.
     async fn put_job(&self, key: &Key, value: &[u8]) -> RedisResult<()> {
         let order = self.0.keys.jobs();
         let mut watch = self.watch(vec![order.clone()]).await?;
@@ -303,7 +306,7 @@ impl Redis {
     }
 }
 
-/// The place of a job that is accepted now, see `Accepted`; as `accept` in `lua/schedule.lua`.
+/// The place of a job that is accepted now, see `Accepted`. `lua/schedule.lua` computes the place in the same way.
 async fn next_place(watch: &mut Watch<'_>, order: &str) -> RedisResult<u64> {
     let mut look = pipe();
     look.cmd("TIME").cmd("ZREVRANGE").arg(order).arg(0).arg(0).arg("WITHSCORES");
@@ -311,18 +314,18 @@ async fn next_place(watch: &mut Watch<'_>, order: &str) -> RedisResult<u64> {
     Ok((s * 1_000_000 + us).max(last.first().map_or(0, |(_, place)| *place as u64) + 1))
 }
 
-/// A text that a pattern takes as it is.
+/// Escapes a text for use in a pattern.
 fn escaped(text: &str) -> String {
     text.chars().flat_map(|c| "*?[]^-\\".contains(c).then_some('\\').into_iter().chain([c])).collect()
 }
 
 #[async_trait]
-impl Cache for Redis {
+impl Counters for Redis {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         let mut incr = cmd("INCRBY");
         incr.arg(self.0.keys.counter(key)).arg(by);
         match incr.query_async(&mut self.0.connections.shared()).await {
-            // A counter that is none is replaced: it may be lost without harm, and no call fails for it.
+            // A key that holds no counter is replaced: losing a counter does no harm, and no call fails because of it.
             Err(error) if error::is_no_number(&error) => {
                 let mut set = cmd("SET");
                 set.arg(self.0.keys.counter(key)).arg(by);

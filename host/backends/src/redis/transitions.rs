@@ -1,22 +1,22 @@
-//! The transitions, one round trip each; step by step where the server lets nobody run scripts, and for what is rare.
+//! The transitions, one round trip each. They are multi-step if the server forbids scripts, and for rare transitions.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
 use brrr_protocol::identity::conflict;
-use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root};
+use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome};
+use brrr_protocol::multi_step::{self, Ports};
 use brrr_protocol::ports::{
-    Backend, Cache, Deferral, Deferred, EventLog, Key, Loaded, NewJob, Queue, Scheduled, Store, Work,
+    Backend, BackendParts, Counters, Deferral, Deferred, EventLog, Key, Loaded, NewJob, Queue, Scheduled, Store, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState, Latest, RunRecord, encode_failure};
-use brrr_protocol::stepwise::{self, Ports};
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
 use redis::Value;
 
 use super::Redis;
-use super::queue::{Held, delayed, millis};
+use super::queue::{HeldMessage, delayed, millis};
 use super::scripts::{self, Call};
 use super::store::bytes;
 use crate::poll;
@@ -26,9 +26,9 @@ impl Redis {
         Ports::of(self, self, self)
     }
 
-    /// What `ack` in `lua/lib.lua` takes.
+    /// Adds the arguments of `ack` in `lua/lib.lua`.
     fn acknowledging<'c>(&self, call: Call<'c>, work: &Work) -> Call<'c> {
-        let held = work.receipt.as_ref().map(Held::of);
+        let held = work.receipt.as_ref().map(HeldMessage::of);
         let (number, again) = held.map_or(("", None), |held| (held.number, held.again));
         let (topic, body) = again.unwrap_or_default();
         call.arg(&self.0.worker).arg(number).arg(topic).arg(body)
@@ -39,49 +39,54 @@ impl Redis {
     }
 }
 
-/// The time at which a work ends its job, as scripts take it.
+/// The time at which this work ends its job, as an argument of a script; empty if the work does not end the job.
 fn ended(work: &Work) -> String {
     work.ends_job.map(|at| at.to_string()).unwrap_or_default()
 }
 
-/// Pairs of value and failure of `calls`; of none, if they were not looked at.
-fn outcomes<'c>(root: &Root, calls: impl Iterator<Item = &'c CallHash>, flat: Value) -> Result<Vec<Option<Outcome>>> {
+/// Decodes pairs of value and failure, one pair for each of the first `calls`. The calls after the last pair were not
+/// read.
+fn outcomes<'c>(
+    job_id: &JobId,
+    calls: impl Iterator<Item = &'c CallHash>,
+    flat: Value,
+) -> Result<Vec<Option<Outcome>>> {
     let Value::Array(items) = flat else { return Err(Redis::unexpected("read outcomes", &flat)) };
     let mut items = items.into_iter();
     let mut outcomes = Vec::with_capacity(items.len() / 2);
     for call in calls {
         let (Some(value), Some(failure)) = (items.next(), items.next()) else { break };
-        outcomes.push(stepwise::outcome(root, call, bytes(value)?, bytes(failure)?)?);
+        outcomes.push(multi_step::outcome(job_id, call, bytes(value)?, bytes(failure)?)?);
     }
     Ok(outcomes)
 }
 
-/// What `lua/load.lua` answers.
+/// Decodes the answer of `lua/load.lua`.
 fn loaded(message: &Message, answer: Value) -> Result<Loaded> {
-    let Message { root, call: hash } = message;
+    let Message { job_id, call: hash } = message;
     let wrong = |answer: &Value| Redis::unexpected("load a call", answer);
     let Value::Array(parts) = answer else { return Err(wrong(&answer)) };
     let Ok([found, sample]) = <[Value; 2]>::try_from(parts) else { return Err(wrong(&Value::Nil)) };
     let Value::Array(found) = found else { return Err(wrong(&found)) };
     let Ok([call, value, failure, run, job]) = <[Value; 5]>::try_from(found) else { return Err(wrong(&Value::Nil)) };
     let call = bytes(call)?.as_ref().map(CallRecord::decode).transpose().map_err(|e| e.of(&Key::call(hash)))?;
-    let job = bytes(job)?.as_deref().map(JobRecord::decode).transpose().map_err(|e| e.of(&Key::job(root)))?;
+    let job = bytes(job)?.as_deref().map(JobRecord::decode).transpose().map_err(|e| e.of(&Key::job(job_id)))?;
     let run_bytes = bytes(run)?;
-    let run = run_bytes.as_deref().map(RunRecord::decode).transpose().map_err(|e| e.of(&Key::run(hash, root)))?;
+    let run = run_bytes.as_deref().map(RunRecord::decode).transpose().map_err(|e| e.of(&Key::run(hash, job_id)))?;
     let named = run.as_ref().map(|run| &run.sample[..]).unwrap_or_default();
-    // The record names the last one first.
-    let sample = outcomes(root, named.iter().rev(), sample)?;
-    let outcome = stepwise::outcome(root, hash, bytes(value)?, bytes(failure)?)?;
+    // The run record lists the calls in reverse order.
+    let sample = outcomes(job_id, named.iter().rev(), sample)?;
+    let outcome = multi_step::outcome(job_id, hash, bytes(value)?, bytes(failure)?)?;
     let job = job.map(Box::new);
     let mut loaded = Loaded { call, job, outcome, run, run_bytes, ..Loaded::default() };
-    // What has ended waits for nothing any more, and then none was read.
+    // If the call has ended, it does not wait any more, and the script did not read the sample.
     if loaded.outcome.is_none() {
         loaded.take_sample(sample);
     }
     Ok(loaded)
 }
 
-/// What `lua/defer.lua` answers; `None`: the job is over.
+/// Decodes the answer of `lua/defer.lua`. `None`: the job is over.
 fn deferred(d: &Deferral<'_>, answer: Value) -> Result<Option<Deferred>> {
     let wrong = |answer: &Value| Redis::unexpected("defer a call", answer);
     let Value::Array(items) = &answer else { return Err(wrong(&answer)) };
@@ -93,7 +98,7 @@ fn deferred(d: &Deferral<'_>, answer: Value) -> Result<Option<Deferred>> {
     let Some((first, rest)) = words.split_first() else { return Err(wrong(&answer)) };
     Ok(match first.as_str() {
         "over" => None,
-        "limit" => Some(Deferred::OverSpawnLimit),
+        "limit" => Some(Deferred::TooManyMessages),
         "other" => {
             let [place, there] = rest else { return Err(wrong(&answer)) };
             let call =
@@ -110,7 +115,7 @@ fn deferred(d: &Deferral<'_>, answer: Value) -> Result<Option<Deferred>> {
 }
 
 #[async_trait]
-impl Backend for Redis {
+impl BackendParts for Redis {
     fn name(&self) -> String {
         self.0.name.clone()
     }
@@ -123,7 +128,7 @@ impl Backend for Redis {
         self
     }
 
-    fn cache(&self) -> &dyn Cache {
+    fn counters(&self) -> &dyn Counters {
         self
     }
 
@@ -138,19 +143,22 @@ impl Backend for Redis {
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         poll::changed(version, at_most).await
     }
+}
 
+#[async_trait]
+impl Backend for Redis {
     async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
         if !self.may_script() {
-            return stepwise::schedule(&self.ports(), job, now).await;
+            return multi_step::schedule(&self.ports(), job, now).await;
         }
         let call = &job.call;
-        let script = scripts::SCHEDULE.call(&self.0.keys).arg(call.hash.as_str()).arg(job.root.as_str());
+        let script = scripts::SCHEDULE.call(&self.0.keys).arg(call.hash.as_str()).arg(job.job_id.as_str());
         let script = script.arg(call.topic.as_str()).arg(&CallRecord::encode(&call.task, &call.payload)[..]);
-        let mut latest = Latest { root: job.root.clone(), is_on_its_way: false };
+        let mut latest = Latest { job_id: job.job_id.clone(), is_on_its_way: false };
         let script = script.arg(&job.record(now).encode()[..]).arg(&latest.encode()[..]);
         latest.is_on_its_way = true;
         let script = script.arg(&latest.encode()[..]).arg(now);
-        // The first message is sent at once; the second one, of a job with a deadline, at that.
+        // The first message is sent at once. A job with a deadline has a second message, which is sent at the deadline.
         let script = match job.messages(now).get(1) {
             Some(last) => script.arg(millis(last.delay)).arg(delayed(0, last.body.as_bytes())),
             None => script.arg("").arg(""),
@@ -170,78 +178,88 @@ impl Backend for Redis {
 
     async fn load(&self, work: &Work) -> Result<Loaded> {
         if !self.may_script() {
-            return stepwise::load(self, work).await;
+            return multi_step::load(self, work).await;
         }
-        let Message { root, call } = &work.message;
-        let script = scripts::LOAD.call(&self.0.keys).arg(call.as_str()).arg(root.as_str());
+        let Message { job_id, call } = &work.message;
+        let script = scripts::LOAD.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str());
         loaded(&work.message, self.run(script, "load a call").await?)
     }
 
-    async fn outcomes(&self, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+    async fn outcomes(&self, job_id: &JobId, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
         if !self.may_script() || calls.is_empty() {
-            return stepwise::outcomes(self, root, calls).await;
+            return multi_step::outcomes(self, job_id, calls).await;
         }
-        let script = scripts::OUTCOMES.call(&self.0.keys).arg(root.as_str()).args(calls.iter().map(CallHash::as_str));
-        outcomes(root, calls.iter(), self.run(script, "read outcomes").await?)
+        let script = scripts::OUTCOMES.call(&self.0.keys).arg(job_id.as_str()).args(calls.iter().map(CallHash::as_str));
+        outcomes(job_id, calls.iter(), self.run(script, "read outcomes").await?)
     }
 
     async fn defer(&self, d: &Deferral<'_>) -> Result<Deferred> {
         if !self.may_script() {
-            return stepwise::defer(&self.ports(), d).await;
+            return multi_step::defer(&self.ports(), d).await;
         }
-        let Message { root, call } = &d.work.message;
-        let script = scripts::DEFER.call(&self.0.keys).arg(root.as_str()).arg(call.as_str()).arg(d.work.topic.as_str());
-        let script = script.arg(d.now / 1000).arg(d.spawn_limit.min(1 << 53));
+        let Message { job_id, call } = &d.work.message;
+        let script =
+            scripts::DEFER.call(&self.0.keys).arg(job_id.as_str()).arg(call.as_str()).arg(d.work.topic.as_str());
+        let script = script.arg(d.now / 1000).arg(d.max_messages.min(1 << 53));
         let script = script.arg(d.run_before.map(|bytes| &bytes[..]).unwrap_or_default());
         let script = script.arg(&d.run_after.encode()[..]).arg(d.wait.need);
         let mut script = self.acknowledging(script, d.work);
         for child in &d.wait.calls {
-            let options = stepwise::run_with_options(child).map(|run| run.encode()).unwrap_or_default();
+            let options = multi_step::run_with_options(child).map(|run| run.encode()).unwrap_or_default();
             script = script.arg(child.hash.as_str()).arg(child.topic.as_str());
             script = script.arg(&CallRecord::encode(&child.task, &child.payload)[..]).arg(&options[..]);
         }
         if let Some(deferred) = deferred(d, self.run(script, "defer a call").await?)? {
             return Ok(deferred);
         }
-        self.release(d.work).await?;
+        self.abandon(d.work).await?;
         Ok(Deferred::JobOver)
     }
 
     async fn complete(&self, work: &Work, value: Bytes) -> Result<()> {
         if !self.may_script() {
-            return stepwise::complete(&self.ports(), work, value).await;
+            return multi_step::complete(&self.ports(), work, value).await;
         }
-        let Message { root, call } = &work.message;
-        let script = scripts::COMPLETE.call(&self.0.keys).arg(call.as_str()).arg(root.as_str()).arg(&value[..]);
+        let Message { job_id, call } = &work.message;
+        let script = scripts::COMPLETE.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str()).arg(&value[..]);
         let script = self.acknowledging(script.arg(ended(work)), work);
         self.run(script, "complete a call").await.map(drop)
     }
 
     async fn fail(&self, work: &Work, failure: &Failure) -> Result<()> {
         if !self.may_script() {
-            return stepwise::fail(&self.ports(), work, failure).await;
+            return multi_step::fail(&self.ports(), work, failure).await;
         }
-        let Message { root, call } = &work.message;
-        let script = scripts::FAIL.call(&self.0.keys).arg(call.as_str()).arg(root.as_str()).arg(work.topic.as_str());
+        let Message { job_id, call } = &work.message;
+        let script = scripts::FAIL.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str()).arg(work.topic.as_str());
         let script = self.acknowledging(script.arg(&encode_failure(failure)[..]).arg(ended(work)), work);
         self.run(script, "fail a call").await.map(drop)
     }
 
-    async fn discharge(&self, work: &Work, end: JobState) -> Result<()> {
+    async fn notify_parents(&self, work: &Work, end: JobState) -> Result<()> {
         if !self.may_script() {
-            return stepwise::discharge(&self.ports(), work, end).await;
+            return multi_step::notify_parents(&self.ports(), work, end).await;
         }
-        let Message { root, call } = &work.message;
-        let script = scripts::DISCHARGE.call(&self.0.keys).arg(call.as_str()).arg(root.as_str());
+        let Message { job_id, call } = &work.message;
+        let script = scripts::NOTIFY_PARENTS.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str());
         let script = script.arg(work.topic.as_str()).arg(end.as_str()).arg(ended(work));
-        self.run(self.acknowledging(script, work), "discharge a call").await.map(drop)
+        self.run(self.acknowledging(script, work), "notify_parents a call").await.map(drop)
     }
 
-    async fn forget_calls(&self, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+    // Seldom needed, and many accesses long: no script.
+    async fn abandon(&self, work: &Work) -> Result<()> {
+        multi_step::abandon(&self.ports(), work).await
+    }
+
+    async fn end_job(&self, job_id: &JobId, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+        multi_step::end_job(self, job_id, failure, now).await
+    }
+
+    async fn forget_calls(&self, job_id: &JobId, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
         if !self.may_script() {
-            return stepwise::forget_calls(self, root, calls, had_value).await;
+            return multi_step::forget_calls(self, job_id, calls, had_value).await;
         }
-        let script = scripts::FORGET.call(&self.0.keys).arg(root.as_str()).arg(u8::from(had_value));
+        let script = scripts::FORGET.call(&self.0.keys).arg(job_id.as_str()).arg(u8::from(had_value));
         match self.run(script.args(calls.iter().map(CallHash::as_str)), "forget calls").await? {
             Value::Array(forgotten) if forgotten.len() == calls.len() => {
                 Ok(forgotten.iter().map(|forgotten| *forgotten == Value::Int(1)).collect())

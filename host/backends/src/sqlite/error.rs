@@ -1,4 +1,4 @@
-//! SQLite's errors in the words of ours: what happened, to which file, and what to do.
+//! Translates SQLite's errors: what happened, to which file, and what to do.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use rusqlite::ErrorCode;
 /// The name of this backend in errors.
 pub(super) const BACKEND: &str = "sqlite";
 
-/// `doing`: what was being done with the file, as "write to".
+/// Translates an error. `doing`: the operation on the file, for example "write to".
 pub(super) fn translate(path: &Path, doing: &str, error: rusqlite::Error) -> Error {
     let (kind, reason) = classify(&error);
     Error::new(kind, BACKEND, format!("{doing} {}", path.display()), reason).with_source(error)
@@ -50,7 +50,7 @@ fn classify(error: &rusqlite::Error) -> (ErrorKind, String) {
     }
 }
 
-/// The same error for another one of those whom it hit.
+/// A copy of an error, because one error can hit several callers.
 pub(super) fn copy(error: &Error) -> Error {
     Error::new(error.kind, error.backend, error.operation.clone(), error.reason.clone())
 }

@@ -1,4 +1,4 @@
-//! What happened lately, for people who follow it. See `schema.rs` for the table.
+//! Recent events, for people who follow the work. See `schema.rs` for the table.
 
 use brrr_protocol::error::Result;
 use brrr_protocol::ports::{EVENTS_KEPT, EVENTS_KEPT_FOR};
@@ -9,7 +9,7 @@ use super::session::Session;
 use crate::now_millis;
 
 impl Session {
-    /// Adds events, and forgets those that are too many or too old.
+    /// Adds events, and removes the events that are too many or too old.
     pub(super) fn publish(&mut self, events: &[Bytes]) -> Result<()> {
         let published = self.publish_statements(events);
         self.check(published)
@@ -17,7 +17,7 @@ impl Session {
 
     fn publish_statements(&self, events: &[Bytes]) -> rusqlite::Result<()> {
         if events.is_empty() {
-            // The last row that was inserted is then not one of this table.
+            // Without an insert, the last inserted row would be one of another table.
             return Ok(());
         }
         let now = now_millis();

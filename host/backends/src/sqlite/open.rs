@@ -1,4 +1,4 @@
-//! Opening the file: where it is, whether it may be written, and how SQLite is to treat it.
+//! Opens the file: finds it, checks that it may be written, and configures SQLite.
 
 use std::io;
 use std::path::Path;
@@ -12,26 +12,27 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::error::{BACKEND, translate};
 use super::{private, schema};
 
-/// How often a locked file is tried, once a millisecond: 10 s. A commit of another worker takes a few milliseconds, a
-/// checkpoint on a slow disk a second; who waits longer is better told.
+/// How often the lock of a file is tried, once a millisecond: 10 s in total. A commit of another worker takes a few
+/// milliseconds, and a checkpoint on a slow disk takes a second. After a longer wait, an error is more useful.
 pub(super) const BUSY_TRIES: i32 = 10_000;
 
-/// SQLite's own handler sleeps up to 100 ms at a time, in which a busy neighbour gets a hundred commits.
+/// Replaces SQLite's own handler, which sleeps up to 100 ms at a time. In that time a busy process would commit a
+/// hundred times.
 fn wait_for_lock(tries: i32) -> bool {
-    // Other workers' transactions are shorter than a millisecond; so the first looks come sooner.
+    // Transactions of other workers are shorter than a millisecond. So the first tries come sooner.
     sleep(Duration::from_micros(if tries < 8 { 125 } else { 1000 }));
     tries < BUSY_TRIES
 }
 
-/// Pages of 4 KiB in the write-ahead log before it is copied into the file (16 MiB): each page is then copied once,
-/// however often it changed. Larger brings little, and makes opening after a crash slower.
+/// The number of 4 KiB pages in the write-ahead log at which it is copied into the file (16 MiB). Each page is copied
+/// only once, however often it changed. A larger log is hardly better, and makes opening after a crash slower.
 const CHECKPOINT_PAGES: u32 = 4096;
 
-/// Statements that a connection keeps prepared; there are about 30.
+/// The number of prepared statements that a connection keeps. There are about 30.
 const STATEMENTS: usize = 64;
 
-/// Opens the file for reading and writing; creates it, and its folder, where they are missing and `must_exist` does not say
-/// that this is an error.
+/// Opens the file for reading and writing. If the file or its folder is missing, it is created, unless `must_exist`
+/// makes that an error.
 pub(super) fn writer(path: &Path, max_pages: Option<u32>, must_exist: bool) -> Result<Connection> {
     if must_exist && !path.exists() {
         let reason = "there is no such file yet: the first `run`, `schedule` or `call` makes it; start one, or name another \
@@ -61,26 +62,26 @@ pub(super) fn writer(path: &Path, max_pages: Option<u32>, must_exist: bool) -> R
 /// Opens a file that `writer` has prepared, for reading only.
 pub(super) fn reader(path: &Path) -> Result<Connection> {
     let conn = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    // What many ask for is read by the writer. Small, because under load there is one of these for each thread, each with a
-    // cache of its own that fills up in the course of hours.
+    // The writer reads the records that are read often, so this cache can be small. It should be small too: under load,
+    // each thread has such a connection, and each connection's cache fills up in the course of hours.
     conn.execute_batch("PRAGMA cache_size = -2048").map_err(|e| translate(path, "open", e))?;
     Ok(conn)
 }
 
 fn connect(path: &Path, mode: OpenFlags) -> Result<Connection> {
-    // NO_MUTEX: every connection belongs to one thread at a time.
+    // NO_MUTEX: only one thread at a time uses a connection.
     let conn = Connection::open_with_flags(path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)
         .map_err(|e| translate(path, "open", e))?;
     conn.busy_handler(Some(wait_for_lock)).map_err(|e| translate(path, "open", e))?;
-    // Without this, SQLite compiles a statement anew whenever a bound value might favour another plan: 15 us each time,
-    // and ours have only one plan.
+    // Without this, SQLite compiles a statement again whenever a bound value could favour another plan. That takes 15
+    // us each time, and our statements have only one plan.
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(|e| translate(path, "open", e))?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
 }
 
 fn set_wal(conn: &Connection, path: &Path) -> Result<()> {
-    // Switching is not covered by the busy handler; it fails while another process creates the same file.
+    // The busy handler does not cover the switch to WAL. The switch fails while another process creates the same file.
     let mut tries = 0;
     loop {
         match conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
@@ -96,7 +97,7 @@ fn set_wal(conn: &Connection, path: &Path) -> Result<()> {
                 ));
             }
             Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && wait_for_lock(tries) => tries += 1,
-            // The file itself was opened for writing, so it is the log that can't be created beside it.
+            // The file itself was opened for writing. So the error means that the log can't be created beside it.
             Err(e) if e.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
                 return Err(Error::new(
                     ErrorKind::ReadOnly,
@@ -115,8 +116,8 @@ fn set_wal(conn: &Connection, path: &Path) -> Result<()> {
     }
 }
 
-/// Of a new file: what is removed can be given back to the system, see `compact`. Not of one that has tables: there it has no
-/// effect, and would wait for a writer elsewhere.
+/// Lets a new file give free pages back to the system, see `compact`. Not used for a file that has tables: there it has
+/// no effect, and would wait for a writer of another process.
 fn set_auto_vacuum(conn: &Connection) -> rusqlite::Result<()> {
     let pages: u32 = conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
     if pages == 0 { conn.execute_batch("PRAGMA auto_vacuum = INCREMENTAL") } else { Ok(()) }
@@ -126,8 +127,8 @@ fn folder(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Makes sure that there is a file and that it may be written: the system's errors say more than SQLite's. What is made here is
-/// for its owner alone; SQLite makes the log and the index of the log with the file's own mode.
+/// Makes sure that the file exists and may be written, because the system's errors say more than SQLite's. New files
+/// and folders are accessible for their owner only. SQLite creates the log and its index with the file's own mode.
 fn create(path: &Path) -> Result<()> {
     let folder = folder(path);
     if !folder.exists() {
@@ -142,7 +143,8 @@ fn create(path: &Path) -> Result<()> {
     }
 }
 
-/// A new folder must outlive a power cut like what is in it. Not every system can: then its file system decides.
+/// A new folder must survive a power cut, like the file in it. Some systems can't sync a folder. There it depends on
+/// the file system.
 fn sync_parent(folder: &Path) {
     if let Some(parent) = folder.canonicalize().ok().as_deref().and_then(Path::parent)
         && let Ok(parent) = std::fs::File::open(parent)

@@ -1,5 +1,5 @@
-//! The parents of a call that has many, each by itself: see `brrr_protocol::transaction`. They are written at once, where records
-//! wait for the end of the transaction.
+//! The parents of a call that has many parents. Each parent is a row of its own: see `brrr_protocol::transaction`.
+//! These rows are written at once. Records are written only at the end of the transaction.
 
 use std::collections::BTreeSet;
 
@@ -8,21 +8,21 @@ use brrr_protocol::registration::Facts;
 use brrr_protocol::wire::Return;
 use rusqlite::{Connection, Result};
 
-/// Each part looks at a row or two of an index.
+/// Each part of this query reads one or two rows of an index.
 const LOOK: &str = "
     WITH call (n) AS (SELECT n FROM name WHERE id = ?1)
-    SELECT EXISTS (SELECT 1 FROM call JOIN parent USING (n) WHERE root = ?2 AND parent = ?3 AND topic = ?4),
-           EXISTS (SELECT 1 FROM call JOIN parent USING (n) WHERE root <> ?2 AND parent = ?3 AND topic = ?4),
-           EXISTS (SELECT 1 FROM call JOIN parent USING (n) WHERE root = ?2),
-           EXISTS (SELECT 1 FROM call JOIN parent USING (n) WHERE root < ?2)
-           OR EXISTS (SELECT 1 FROM call JOIN parent USING (n) WHERE root > ?2)";
+    SELECT EXISTS (SELECT 1 FROM call JOIN parent USING (n) WHERE job_id = ?2 AND parent = ?3 AND topic = ?4),
+           EXISTS (SELECT 1 FROM call JOIN parent USING (n) WHERE job_id <> ?2 AND parent = ?3 AND topic = ?4),
+           EXISTS (SELECT 1 FROM call JOIN parent USING (n) WHERE job_id = ?2),
+           EXISTS (SELECT 1 FROM call JOIN parent USING (n) WHERE job_id < ?2)
+           OR EXISTS (SELECT 1 FROM call JOIN parent USING (n) WHERE job_id > ?2)";
 
-/// All of them.
+/// All parents of a call.
 pub(super) fn all(conn: &Connection, call: &CallHash) -> Result<BTreeSet<Return>> {
-    conn.prepare_cached("SELECT root, parent, topic FROM parent WHERE n = (SELECT n FROM name WHERE id = ?1)")?
+    conn.prepare_cached("SELECT job_id, parent, topic FROM parent WHERE n = (SELECT n FROM name WHERE id = ?1)")?
         .query_map([call.as_str()], |row| {
             Ok(Return {
-                root: row.get_ref(0)?.as_str()?.into(),
+                job_id: row.get_ref(0)?.as_str()?.into(),
                 parent: row.get_ref(1)?.as_str()?.into(),
                 topic: row.get_ref(2)?.as_str()?.into(),
             })
@@ -32,7 +32,7 @@ pub(super) fn all(conn: &Connection, call: &CallHash) -> Result<BTreeSet<Return>
 
 /// See `Transaction::look_for`.
 pub(super) fn look_for(conn: &Connection, call: &CallHash, me: &Return) -> Result<Facts> {
-    let of_me = (call.as_str(), me.root.as_str(), me.parent.as_str(), me.topic.as_str());
+    let of_me = (call.as_str(), me.job_id.as_str(), me.parent.as_str(), me.topic.as_str());
     conn.prepare_cached(LOOK)?.query_row(of_me, |row| {
         let (has_me, elsewhere) = (row.get(0)?, row.get(1)?);
         Ok(Facts { has_me, elsewhere, in_job: row.get(2)?, in_other_jobs: row.get(3)?, scheduled_at: None })
@@ -41,16 +41,16 @@ pub(super) fn look_for(conn: &Connection, call: &CallHash, me: &Return) -> Resul
 
 /// Adds a parent to the call with the number `n`.
 pub(super) fn add(conn: &Connection, n: i64, parent: &Return) -> Result<()> {
-    conn.prepare_cached("INSERT INTO parent (n, root, parent, topic) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((n, parent.root.as_str(), parent.parent.as_str(), parent.topic.as_str()))
+    conn.prepare_cached("INSERT INTO parent (n, job_id, parent, topic) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((n, parent.job_id.as_str(), parent.parent.as_str(), parent.topic.as_str()))
         .map(drop)
 }
 
 pub(super) fn remove(conn: &Connection, call: &CallHash, parent: &Return) -> Result<()> {
     conn.prepare_cached(
-        "DELETE FROM parent WHERE n = (SELECT n FROM name WHERE id = ?1) AND root = ?2 AND parent = ?3 AND topic = ?4",
+        "DELETE FROM parent WHERE n = (SELECT n FROM name WHERE id = ?1) AND job_id = ?2 AND parent = ?3 AND topic = ?4",
     )?
-    .execute((call.as_str(), parent.root.as_str(), parent.parent.as_str(), parent.topic.as_str()))
+    .execute((call.as_str(), parent.job_id.as_str(), parent.parent.as_str(), parent.topic.as_str()))
     .map(drop)
 }
 

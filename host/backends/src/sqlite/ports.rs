@@ -4,18 +4,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::error::Result;
-use brrr_protocol::fused::{self, Snapshot, Transaction};
-use brrr_protocol::model::{CallHash, Failure, Millis, Outcome, Root, Topic};
+use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome, Topic};
 use brrr_protocol::ports::{
-    Accepted, Backend, Cache, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded, NewJob, Outgoing,
-    Page, Place, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
+    Accepted, Backend, BackendParts, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded,
+    NewJob, Outgoing, Page, Place, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
+use brrr_protocol::transactional::{self, Snapshot, Transaction};
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::session::Mode;
-use super::transaction::{Small, Tx, number};
+use super::transaction::{Small, SqliteTx, number};
 use super::{Sqlite, events, queue, rows};
 
 #[async_trait]
@@ -23,7 +23,7 @@ impl Store for Sqlite {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         let key = key.clone();
         match key.kind {
-            // Its row may not be all of it.
+            // The row of this record may not contain all parents.
             Kind::PendingReturns => self.readers.snapshot(move |view| view.get(&key)).await,
             _ => self.readers.with(move |conn| rows::read(conn, &key)).await,
         }
@@ -46,7 +46,7 @@ impl Store for Sqlite {
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
         let (key, expected) = (key.clone(), expected.cloned());
-        let body = move |tx: &mut Tx<'_>| {
+        let body = move |tx: &mut SqliteTx<'_>| {
             let found = tx.get(&key)?;
             if found != expected {
                 return Ok(Swap::Mismatch(found));
@@ -59,7 +59,7 @@ impl Store for Sqlite {
 
     async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool> {
         let (key, absent) = (key.clone(), absent.clone());
-        let body = move |tx: &mut Tx<'_>| {
+        let body = move |tx: &mut SqliteTx<'_>| {
             let free = !tx.has(&key)? && !tx.has(&absent)?;
             if free {
                 tx.write(&key, Some(value.clone()))?;
@@ -89,7 +89,7 @@ impl Store for Sqlite {
     }
 
     async fn compact(&self) -> Result<()> {
-        // Little at a time, so that others get their turn in between.
+        // A few pages at a time, so that other operations can run in between.
         const PAGES: u32 = 500;
         while self.writer.run(Mode::Write, |tx| tx.session().compact(PAGES)).await? {}
         Ok(())
@@ -100,7 +100,7 @@ impl Store for Sqlite {
 impl Queue for Sqlite {
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
         let messages = messages.to_vec();
-        let body = move |tx: &mut Tx<'_>| messages.iter().try_for_each(|m| tx.enqueue(m.clone()));
+        let body = move |tx: &mut SqliteTx<'_>| messages.iter().try_for_each(|m| tx.enqueue(m.clone()));
         self.writer.run(Mode::Write, body).await
     }
 
@@ -132,18 +132,18 @@ impl Queue for Sqlite {
     }
 
     fn others_go_on(&self) -> bool {
-        // See `session::Turns`: after a lock nobody takes for lost what has run out meanwhile.
+        // See `session::Turns`: after the file was locked, leases that ran out during the lock are not lost at once.
         false
     }
 
-    async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
         let number = number(receipt)?;
-        self.writer.run(Mode::Write, move |tx| tx.session().give_back(number, delay)).await
+        self.writer.run(Mode::Write, move |tx| tx.session().nack(number, delay)).await
     }
 
-    async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+    async fn move_to_dlq(&self, delivery: &Delivery, reason: &str) -> Result<()> {
         let (number, reason) = (number(&delivery.receipt)?, reason.to_owned());
-        self.writer.run(Mode::Write, move |tx| tx.session().set_aside(number, &reason)).await
+        self.writer.run(Mode::Write, move |tx| tx.session().move_to_dlq(number, &reason)).await
     }
 
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
@@ -175,7 +175,7 @@ impl Queue for Sqlite {
 }
 
 #[async_trait]
-impl Cache for Sqlite {
+impl Counters for Sqlite {
     async fn incr(&self, key: &str, by: u64) -> Result<u64> {
         let key = key.to_owned();
         self.writer.run(Mode::Write, move |tx| tx.add(&key, by)).await
@@ -199,14 +199,14 @@ impl EventLog for Sqlite {
     }
 }
 
-/// A deferral that owns what it refers to, so that it can go to the writing thread.
+/// A deferral that owns its data, so that it can be sent to the writing thread.
 struct OwnedDeferral {
     work: Work,
     wait: brrr_protocol::replay::Wait,
     run_before: Option<Bytes>,
     run_after: brrr_protocol::records::RunRecord,
     now: Millis,
-    spawn_limit: u64,
+    max_messages: u64,
 }
 
 impl OwnedDeferral {
@@ -217,7 +217,7 @@ impl OwnedDeferral {
             run_before: d.run_before.cloned(),
             run_after: d.run_after.clone(),
             now: d.now,
-            spawn_limit: d.spawn_limit,
+            max_messages: d.max_messages,
         }
     }
 
@@ -228,13 +228,13 @@ impl OwnedDeferral {
             run_before: self.run_before.as_ref(),
             run_after: &self.run_after,
             now: self.now,
-            spawn_limit: self.spawn_limit,
+            max_messages: self.max_messages,
         }
     }
 }
 
 #[async_trait]
-impl Backend for Sqlite {
+impl BackendParts for Sqlite {
     fn name(&self) -> String {
         self.name.clone()
     }
@@ -247,7 +247,7 @@ impl Backend for Sqlite {
         self
     }
 
-    fn cache(&self) -> &dyn Cache {
+    fn counters(&self) -> &dyn Counters {
         self
     }
 
@@ -258,68 +258,72 @@ impl Backend for Sqlite {
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
         self.wakeups.changed(version, at_most).await
     }
+}
 
+#[async_trait]
+impl Backend for Sqlite {
     async fn schedule(&self, job: &NewJob, now: Millis) -> Result<Scheduled> {
         let job = job.clone();
-        self.writer.run(Mode::Durable, move |tx| fused::schedule(tx, &job, now)).await
+        self.writer.run(Mode::Durable, move |tx| transactional::schedule(tx, &job, now)).await
     }
 
     async fn load(&self, work: &Work) -> Result<Loaded> {
         let small = work.clone();
-        let body = move |tx: &mut Tx<'_>| Small::read(tx, |view| fused::load(view, &small));
+        let body = move |tx: &mut SqliteTx<'_>| Small::read(tx, |view| transactional::load(view, &small));
         match self.writer.run(Mode::Read, body).await? {
             Some(loaded) => Ok(loaded),
             None => {
                 let work = work.clone();
-                self.readers.snapshot(move |view| fused::load(view, &work)).await
+                self.readers.snapshot(move |view| transactional::load(view, &work)).await
             }
         }
     }
 
-    async fn outcomes(&self, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
-        let small = (root.clone(), calls.to_vec());
-        let body = move |tx: &mut Tx<'_>| Small::read(tx, |view| fused::outcomes(view, &small.0, &small.1));
+    async fn outcomes(&self, job_id: &JobId, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+        let small = (job_id.clone(), calls.to_vec());
+        let body =
+            move |tx: &mut SqliteTx<'_>| Small::read(tx, |view| transactional::outcomes(view, &small.0, &small.1));
         match self.writer.run(Mode::Read, body).await? {
             Some(outcomes) => Ok(outcomes),
             None => {
-                let (root, calls) = (root.clone(), calls.to_vec());
-                self.readers.snapshot(move |view| fused::outcomes(view, &root, &calls)).await
+                let (job_id, calls) = (job_id.clone(), calls.to_vec());
+                self.readers.snapshot(move |view| transactional::outcomes(view, &job_id, &calls)).await
             }
         }
     }
 
     async fn defer(&self, deferral: &Deferral<'_>) -> Result<Deferred> {
         let owned = OwnedDeferral::of(deferral);
-        self.writer.run(Mode::Write, move |tx| fused::defer(tx, &owned.lend())).await
+        self.writer.run(Mode::Write, move |tx| transactional::defer(tx, &owned.lend())).await
     }
 
     async fn complete(&self, work: &Work, value: Bytes) -> Result<()> {
         let work = work.clone();
-        self.writer.run(Mode::Write, move |tx| fused::complete(tx, &work, &value)).await
+        self.writer.run(Mode::Write, move |tx| transactional::complete(tx, &work, &value)).await
     }
 
     async fn fail(&self, work: &Work, failure: &Failure) -> Result<()> {
         let (work, failure) = (work.clone(), failure.clone());
-        self.writer.run(Mode::Write, move |tx| fused::fail(tx, &work, &failure)).await
+        self.writer.run(Mode::Write, move |tx| transactional::fail(tx, &work, &failure)).await
     }
 
-    async fn discharge(&self, work: &Work, end: JobState) -> Result<()> {
+    async fn notify_parents(&self, work: &Work, end: JobState) -> Result<()> {
         let work = work.clone();
-        self.writer.run(Mode::Write, move |tx| fused::discharge(tx, &work, end)).await
+        self.writer.run(Mode::Write, move |tx| transactional::notify_parents(tx, &work, end)).await
     }
 
-    async fn release(&self, work: &Work) -> Result<()> {
+    async fn abandon(&self, work: &Work) -> Result<()> {
         let work = work.clone();
-        self.writer.run(Mode::Write, move |tx| fused::release(tx, &work)).await
+        self.writer.run(Mode::Write, move |tx| transactional::abandon(tx, &work)).await
     }
 
-    async fn end_job(&self, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
-        let (root, failure) = (root.clone(), failure.clone());
-        self.writer.run(Mode::Durable, move |tx| fused::end_job(tx, &root, &failure, now)).await
+    async fn end_job(&self, job_id: &JobId, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+        let (job_id, failure) = (job_id.clone(), failure.clone());
+        self.writer.run(Mode::Durable, move |tx| transactional::end_job(tx, &job_id, &failure, now)).await
     }
 
-    async fn forget_calls(&self, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
-        let (root, calls) = (root.clone(), calls.to_vec());
-        self.writer.run(Mode::Write, move |tx| fused::forget_calls(tx, &root, &calls, had_value)).await
+    async fn forget_calls(&self, job_id: &JobId, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+        let (job_id, calls) = (job_id.clone(), calls.to_vec());
+        self.writer.run(Mode::Write, move |tx| transactional::forget_calls(tx, &job_id, &calls, had_value)).await
     }
 }

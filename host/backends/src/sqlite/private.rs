@@ -1,10 +1,10 @@
-//! Files and folders for their owner alone: a database holds what users pass to their calls.
+//! Files and folders that only their owner can access. A database contains the data that users pass to their calls.
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// How a file is opened that is made if it is missing, for its owner alone.
+/// The options to open a file. A missing file is created, with access for its owner only.
 pub(super) fn file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).create(true);
@@ -13,7 +13,7 @@ pub(super) fn file() -> OpenOptions {
     options
 }
 
-/// Makes a folder, and those above it that are missing, for their owner alone.
+/// Creates a folder and its missing parent folders, with access for their owner only.
 pub(super) fn folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -22,9 +22,9 @@ pub(super) fn folder(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Takes the rights of others away from a database that lies in a `.brrr`, and from that folder: an earlier version of this
-/// program, or a tool that copied them, may have made them wider. Files elsewhere stay as their owner wants them. If it can't be
-/// done, because they belong to somebody else, they stay too.
+/// Removes the access of other users from a `.brrr` folder and the database in it. An earlier version of this program,
+/// or a tool that copied the files, may have given wider access. Other folders keep the access that their owner chose.
+/// If the change fails because the files belong to another user, they stay unchanged.
 #[cfg(unix)]
 pub(super) fn tighten(path: &Path) {
     use std::fs::{Permissions, set_permissions, symlink_metadata};
@@ -40,11 +40,11 @@ pub(super) fn tighten(path: &Path) {
     };
     let files: [std::path::PathBuf; 4] = [folder.into(), path.into(), beside("-wal"), beside("-shm")];
     for file in files {
-        // Not through a link, which may lead to what is not ours.
+        // A link is not followed, because it may lead to a file of another program.
         let Ok(found) = symlink_metadata(&file) else { continue };
         let mode = found.permissions().mode();
         if !found.is_symlink() && mode & 0o077 != 0 {
-            // See above.
+            // A failure is ignored, see above.
             let _ = set_permissions(&file, Permissions::from_mode(mode & 0o7700));
         }
     }

@@ -1,4 +1,4 @@
-//! The queues' statements. See `schema.rs` for the tables.
+//! The SQL statements of the queues. See `schema.rs` for the tables.
 
 use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -11,32 +11,32 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::session::Session;
 use crate::now_millis;
 
-/// A message on its way into a queue.
-pub(super) struct Letter {
+/// A message that is to be queued.
+pub(super) struct DeadLetterRow {
     pub topic: Topic,
     pub body: String,
-    /// Deliveries so far.
+    /// The number of deliveries so far.
     pub receives: u32,
     pub delay: Duration,
 }
 
-/// What a transaction sends and acknowledges when it commits.
+/// The messages that a transaction sends and acknowledges when it commits.
 #[derive(Default)]
 pub(super) struct Outbox {
-    pub letters: Vec<Letter>,
+    pub letters: Vec<DeadLetterRow>,
     pub acks: Vec<i64>,
 }
 
 /// Messages taken for a receiver.
 #[derive(Default)]
-pub(super) struct Taken {
+pub(super) struct TakenRow {
     pub deliveries: Vec<Delivery>,
-    /// More are ready.
+    /// Are more messages ready?
     pub more: bool,
 }
 
-impl Letter {
-    /// From a row that begins with topic, body and receives.
+impl DeadLetterRow {
+    /// Reads a row that begins with topic, body and receives.
     fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             topic: row.get_ref(0)?.as_str()?.into(),
@@ -48,7 +48,7 @@ impl Letter {
 }
 
 impl Session {
-    /// Writes what is to be sent and acknowledged; returns the topics that have something new to receive.
+    /// Writes the messages and acknowledgements of the outbox. Returns the topics that have new ready messages.
     pub(super) fn flush_outbox(&mut self) -> rusqlite::Result<HashSet<Topic>> {
         let mut ready = HashSet::new();
         let Outbox { letters, acks } = std::mem::take(&mut self.outbox);
@@ -61,8 +61,8 @@ impl Session {
         if letters.is_empty() {
             return Ok(ready);
         }
-        // Nanoseconds, taken while nobody else can write: later than every number so far, in whichever process. (A clock
-        // that is set back upsets the order of messages, no more.)
+        // Nanoseconds, read while no other process can write. So the number is greater than all earlier numbers of all
+        // processes. (If the clock is set back, only the order of messages suffers.)
         let mut number = self.last_message.max(now_nanos());
         let mut insert = self.conn.prepare_cached("INSERT INTO ready VALUES (?1, ?2, ?3, ?4)")?;
         for letter in letters {
@@ -86,7 +86,8 @@ impl Session {
         Ok(ready)
     }
 
-    /// Makes ready again what was delayed until now, and what was leased and neither acknowledged nor extended.
+    /// Makes messages ready again: delayed messages that are due, and messages whose leases ended without an
+    /// acknowledgement or an extension.
     pub(super) fn ripen(&mut self) -> Result<()> {
         let ripened = self.ripen_statements();
         self.check(ripened)
@@ -100,7 +101,7 @@ impl Session {
         ] {
             let mut statement = self.conn.prepare_cached(sql)?;
             let mut found = statement
-                .query_map([until as i64], |row| Ok((row.get::<_, i64>(3)?, Letter::of(row)?)))?
+                .query_map([until as i64], |row| Ok((row.get::<_, i64>(3)?, DeadLetterRow::of(row)?)))?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             found.sort_unstable_by_key(|(number, _)| *number);
             self.outbox.letters.extend(found.into_iter().map(|(_, letter)| letter));
@@ -110,20 +111,20 @@ impl Session {
     }
 
     /// Leases up to `max` messages.
-    pub(super) fn take(&mut self, topic: &Topic, max: usize) -> Result<Taken> {
+    pub(super) fn take(&mut self, topic: &Topic, max: usize) -> Result<TakenRow> {
         let taken = self.take_statements(topic, max);
         self.check(taken)
     }
 
-    fn take_statements(&mut self, topic: &Topic, max: usize) -> rusqlite::Result<Taken> {
+    fn take_statements(&mut self, topic: &Topic, max: usize) -> rusqlite::Result<TakenRow> {
         let mut select = self
             .conn
             .prepare_cached("SELECT number, receives, body FROM ready WHERE topic = ?1 ORDER BY number LIMIT ?2")?;
         let mut lease = self.conn.prepare_cached("INSERT INTO leased VALUES (?1, ?2, ?3, ?4, ?5)")?;
         let until = now_millis() + self.lease.as_millis() as u64;
-        let mut taken = Taken::default();
+        let mut taken = TakenRow::default();
         let mut last: i64 = 0;
-        // One more, to know whether there are more.
+        // Selects one message more than `max`, to know whether more are ready.
         let mut rows = select.query((topic.as_str(), max.saturating_add(1) as i64))?;
         while let Some(row) = rows.next()? {
             if taken.deliveries.len() == max {
@@ -155,24 +156,24 @@ impl Session {
         Ok(self.check(extended)? > 0)
     }
 
-    /// Ends a lease; `None`: it was lost already.
-    fn release(&mut self, number: i64) -> Result<Option<Letter>> {
-        let released = self
+    /// Ends a lease. `None`: the lease was lost already.
+    fn abandon(&mut self, number: i64) -> Result<Option<DeadLetterRow>> {
+        let abandoned = self
             .conn
             .prepare_cached("DELETE FROM leased WHERE number = ?1 RETURNING topic, body, receives")
-            .and_then(|mut s| s.query_row([number], Letter::of).optional());
-        self.check(released)
+            .and_then(|mut s| s.query_row([number], DeadLetterRow::of).optional());
+        self.check(abandoned)
     }
 
-    pub(super) fn give_back(&mut self, number: i64, delay: Duration) -> Result<()> {
-        if let Some(letter) = self.release(number)? {
-            self.outbox.letters.push(Letter { receives: letter.receives.saturating_sub(1), delay, ..letter });
+    pub(super) fn nack(&mut self, number: i64, delay: Duration) -> Result<()> {
+        if let Some(letter) = self.abandon(number)? {
+            self.outbox.letters.push(DeadLetterRow { receives: letter.receives.saturating_sub(1), delay, ..letter });
         }
         Ok(())
     }
 
-    pub(super) fn set_aside(&mut self, number: i64, reason: &str) -> Result<()> {
-        let Some(letter) = self.release(number)? else { return Ok(()) };
+    pub(super) fn move_to_dlq(&mut self, number: i64, reason: &str) -> Result<()> {
+        let Some(letter) = self.abandon(number)? else { return Ok(()) };
         let inserted = self
             .conn
             .prepare_cached("INSERT INTO dead_letter (topic, body, reason, at) VALUES (?1, ?2, ?3, ?4)")
@@ -205,7 +206,7 @@ fn now_nanos() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64)
 }
 
-/// When the next delay or lease ends; far in the future if there is none.
+/// The time when the next delay or lease ends; far in the future if there is none.
 fn next_due(conn: &Connection) -> rusqlite::Result<u64> {
     conn.prepare_cached(
         "SELECT min(ifnull((SELECT min(due) FROM delayed), ?1), ifnull((SELECT min(until) FROM leased), ?1))",
@@ -214,7 +215,7 @@ fn next_due(conn: &Connection) -> rusqlite::Result<u64> {
     .map(|due| due as u64)
 }
 
-/// Has the topic a message that is ready?
+/// Does the topic have a ready message?
 pub(super) fn is_ready(conn: &Connection, topic: &Topic) -> rusqlite::Result<bool> {
     conn.prepare_cached("SELECT 1 FROM ready WHERE topic = ?1")?.exists([topic.as_str()])
 }
@@ -229,7 +230,8 @@ pub(super) fn depth(conn: &Connection, topic: &Topic) -> rusqlite::Result<u64> {
 }
 
 pub(super) fn look_through(conn: &Connection, topic: &Topic, visit: &mut Visit<'_>) -> rusqlite::Result<()> {
-    // One statement: what a worker moves meanwhile is in the one place or in the other.
+    // One statement sees one state of the tables. So a message that a worker moves at this time is seen in exactly one
+    // table.
     let mut select = conn.prepare_cached(
         "SELECT body, NULL, 0 FROM ready WHERE topic = ?1
          UNION ALL SELECT body, NULL, 1 FROM delayed WHERE topic = ?1

@@ -1,5 +1,5 @@
-//! Reading connections, for what a worker does not ask at every step or what is large. A reader sees every commit that was
-//! answered before it began, and runs on a thread that may block: a large read, or a file that another program has locked, holds up
+//! Connections for reading, used for rare and for large reads. A reader sees every commit that was answered before the
+//! read began. It runs on a thread that may block. So a large read, or a file that another program has locked, delays
 //! nobody else.
 
 use std::collections::BTreeSet;
@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
-use brrr_protocol::fused::Snapshot;
 use brrr_protocol::model::CallHash;
 use brrr_protocol::ports::Key;
+use brrr_protocol::transactional::Snapshot;
 use brrr_protocol::wire::Return;
 use bytes::Bytes;
 use rusqlite::Connection;
@@ -18,7 +18,7 @@ use super::error::{BACKEND, translate};
 use super::rows::Rows;
 use super::{open, parents};
 
-/// More idle connections than this are closed; there are seldom more readers at once than threads.
+/// The most idle connections; more are closed. There are seldom more readers at once than threads.
 const IDLE: usize = 8;
 
 pub(super) struct Readers {
@@ -31,7 +31,6 @@ impl Readers {
         Self { path, idle: Mutex::default() }
     }
 
-    /// Runs `body` on a connection.
     pub async fn with<T: Send + 'static>(
         self: &Arc<Self>,
         body: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
@@ -77,7 +76,8 @@ impl Readers {
             None => open::reader(&self.path)?,
         };
         let result = body(&conn);
-        // One that is left inside a transaction (which only an error can do) would show an old state for ever.
+        // A connection that is still inside a transaction (only an error can cause that) would show an old state
+        // forever. So it is closed.
         if conn.is_autocommit() && self.idle().len() < IDLE {
             self.idle().push(conn);
         }

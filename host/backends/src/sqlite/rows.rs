@@ -1,34 +1,35 @@
-//! What is known of the records: read once, written once, however often a transaction looks and changes its mind.
+//! A cache of the records. A record is read once and written once, however often a transaction reads and changes it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use brrr_protocol::model::{Millis, Root};
+use brrr_protocol::model::{JobId, Millis};
 use brrr_protocol::ports::{Accepted, Key, Kind, Page};
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension, Result};
 
 use crate::now_micros;
 
-/// Up to this size a record's bytes come with the first look at its call: most records are a few hundred bytes, and a
-/// page is 4 KiB. Larger ones are read when somebody wants them.
+/// Records up to this size are read together with the other records of their call. Most records have a few hundred
+/// bytes, and a page has 4 KiB. Larger records are read when they are needed.
 const INLINE: usize = 2048;
 
-/// A call normally has up to 5 records (`call`, `value` or `pending_returns`, `run`, `latest`); one that many jobs share
-/// has more, and then they are looked up one by one.
+/// The most records of one call that are read together. A call normally has up to 5 records (`call`, `value` or
+/// `pending_returns`, `run`, `latest`). A call that many jobs share has more, and then its records are read one by one.
 const AT_ONCE: usize = 8;
 
-/// A larger record is not kept when its transaction is over. A `run` record with its full sample (68 KB) is: it is read
-/// at the end of every child.
+/// Records larger than this leave the cache after their transaction. A `run` record with its full sample (68 KB) stays,
+/// because it is read at the end of every child.
 const KEEP: usize = 128 << 10;
 
-/// All that is kept, by its bytes, before it is thrown away and read again: a few ten thousand calls.
+/// The most bytes in the cache, enough for a few ten thousand calls. Beyond that the cache is cleared, and records are
+/// read again.
 const BUDGET: usize = 16 << 20;
 
-/// What a call costs beside its records' bytes: keys, table slots.
+/// The estimated cost of a call in addition to its records' bytes: keys, table slots.
 const OVERHEAD: usize = 200;
 
-/// Records, as the database has them or is about to.
+/// Records in the state that the database has, or will have after `flush`.
 #[derive(Default)]
 pub(super) struct Rows {
     ids: HashMap<Arc<str>, Id>,
@@ -38,40 +39,38 @@ pub(super) struct Rows {
 
 #[derive(Default)]
 struct Id {
-    /// Its number in the database; `None`: it has none, or nobody has looked.
+    /// The id's number in the database. `None`: the id has no number, or the number was not read yet.
     n: Option<i64>,
-    /// Everything that the database has of this id is here.
+    /// Are all records of this id in the cache?
     complete: bool,
     records: Vec<(Kind, Record)>,
 }
 
-/// One record.
 #[derive(Clone)]
 pub(super) struct Record {
     content: Content,
-    /// Whether the database has one; `None`: not looked.
+    /// Does the database have this record? `None`: not checked yet.
     stored: Option<bool>,
     changed: bool,
 }
 
 #[derive(Clone)]
 enum Content {
-    /// Nobody has looked.
+    /// Not read yet.
     Unknown,
     Absent,
     Bytes(Bytes),
-    /// There, with so many bytes, but they were not read.
+    /// The record exists and has this many bytes, but the bytes were not read.
     Unread(usize),
 }
 
-/// What a look at a record gives where large ones are not to be read.
+/// The result of a read that skips large records.
 pub(super) enum Seen {
     Record(Option<Bytes>),
     TooLarge,
 }
 
 impl Rows {
-    /// A record's bytes.
     pub fn get(&mut self, conn: &Connection, key: &Key) -> Result<Option<Bytes>> {
         match self.look(conn, key)? {
             Content::Absent | Content::Unknown => Ok(None),
@@ -87,7 +86,7 @@ impl Rows {
         }
     }
 
-    /// A record's bytes, unless there are so many that reading them would hold others up.
+    /// A record's bytes. Skips a large record, because reading it would delay the other operations.
     pub fn get_small(&mut self, conn: &Connection, key: &Key) -> Result<Seen> {
         match self.look(conn, key)? {
             Content::Unread(size) if size > KEEP => Ok(Seen::TooLarge),
@@ -95,7 +94,6 @@ impl Rows {
         }
     }
 
-    /// Is there such a record?
     pub fn has(&mut self, conn: &Connection, key: &Key) -> Result<bool> {
         Ok(!matches!(self.look(conn, key)?, Content::Absent))
     }
@@ -109,7 +107,7 @@ impl Rows {
         let id = self.ids.entry(key.id.clone()).or_default();
         let known = id.records.iter().position(|(kind, _)| *kind == key.kind);
         match known.map(|place| &id.records[place].1.content) {
-            // It was written and taken back, and never read.
+            // The record was never read: its new content was undone.
             Some(Content::Unknown) | None => {}
             Some(content) => return Ok(content.clone()),
         }
@@ -118,14 +116,14 @@ impl Rows {
         let stored = Some(size.is_some());
         let record = Record { content: content.clone(), stored, changed: false };
         match known {
-            // `flush` still has it among what has changed, and passes over it.
+            // `flush` still lists this key as changed. It skips the key because the record is unchanged.
             Some(place) => id.records[place].1 = record,
             None => id.records.push((key.kind.clone(), record)),
         }
         Ok(content)
     }
 
-    /// Puts (`None`: removes) a record; returns what to `restore` if it is not to be.
+    /// Writes a record, or removes it (`None`). Returns the old state, with which `restore` can undo this.
     pub fn set(&mut self, key: &Key, value: Option<Bytes>) -> Record {
         self.size += value.as_ref().map_or(0, Bytes::len);
         let record = self.record(key);
@@ -155,7 +153,7 @@ impl Rows {
         &mut records[place].1
     }
 
-    /// Writes what has changed. Returns whether anything has.
+    /// Writes the changed records. Returns whether anything was written.
     pub fn flush(&mut self, conn: &Connection, now: Millis) -> Result<bool> {
         if self.changed.is_empty() {
             return Ok(false);
@@ -200,7 +198,7 @@ impl Rows {
         Ok(wrote)
     }
 
-    /// The number of an id, given to it now if it has none.
+    /// The number of an id. An id without a number gets one now.
     pub fn number(&mut self, conn: &Connection, id: &Arc<str>) -> Result<i64> {
         let known = self.ids.entry(id.clone()).or_default();
         if let Some(n) = known.n {
@@ -215,12 +213,12 @@ impl Rows {
         Ok(n)
     }
 
-    /// Forgets everything: the database has changed under us, or did not take what we wrote.
+    /// Clears the cache. Used if another process changed the database, or if a write failed.
     pub fn forget(&mut self) {
         *self = Self::default();
     }
 
-    /// Forgets everything if it has become too much. Only between transactions.
+    /// Clears the cache if it is too large. May only be called between transactions.
     pub fn trim(&mut self) {
         if self.size > BUDGET {
             self.forget();
@@ -238,7 +236,7 @@ impl Record {
 }
 
 fn fetch(conn: &Connection, id: &str) -> Result<Id> {
-    // An id without a record has one row, of nulls.
+    // For an id without records, the query returns one row of nulls.
     let mut statement = conn.prepare_cached(
         "SELECT n, kind, length(value), CASE WHEN length(value) <= ?2 THEN value END
          FROM name LEFT JOIN record USING (n) WHERE id = ?1 LIMIT ?3",
@@ -252,7 +250,7 @@ fn fetch(conn: &Connection, id: &str) -> Result<Id> {
         let Some(name) = row.get_ref(1)?.as_str_or_null()? else { break };
         let size = row.get::<_, i64>(2)? as usize;
         let bytes = row.get_ref(3)?.as_blob_or_null()?;
-        // A kind of a later version is none that anybody here asks for.
+        // An unknown kind comes from a later version. This version never asks for it.
         if let Some(kind) = kind(name) {
             let content = bytes.map_or(Content::Unread(size), |bytes| Content::Bytes(Bytes::copy_from_slice(bytes)));
             found.records.push((kind, Record { content, stored: Some(true), changed: false }));
@@ -266,14 +264,14 @@ fn number(conn: &Connection, id: &str) -> Result<Option<i64>> {
     conn.prepare_cached("SELECT n FROM name WHERE id = ?1")?.query_row([id], |row| row.get(0)).optional()
 }
 
-/// How many bytes the record has; `None`: there is none.
+/// The size of the record in bytes. `None`: the record does not exist.
 fn size(conn: &Connection, key: &Key) -> Result<Option<usize>> {
     conn.prepare_cached("SELECT length(value) FROM name JOIN record USING (n) WHERE id = ?1 AND kind = ?2")?
         .query_row((&*key.id, &*key.kind.name()), |row| row.get::<_, i64>(0).map(|size| size as usize))
         .optional()
 }
 
-/// Reads one record's bytes past everything that is known.
+/// Reads a record's bytes from the database, without the cache.
 pub(super) fn read(conn: &Connection, key: &Key) -> Result<Option<Bytes>> {
     conn.prepare_cached("SELECT value FROM name JOIN record USING (n) WHERE id = ?1 AND kind = ?2")?
         .query_row((&*key.id, &*key.kind.name()), |row| Ok(Bytes::copy_from_slice(row.get_ref(0)?.as_blob()?)))
@@ -288,7 +286,7 @@ pub(super) fn written(conn: &Connection, key: &Key) -> rusqlite::Result<Option<u
         .map(|at| at.map(|at| at as u64))
 }
 
-/// See `Store::list`. The cursor is the number of the last id's name.
+/// See `Store::list`. The cursor is the number of the last id.
 pub(super) fn list(conn: &Connection, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page> {
     let sql = match kind {
         Kind::Job => "SELECT n, id FROM job JOIN name USING (n) WHERE n > ?2 AND 'job' = ?1 ORDER BY n LIMIT ?3",
@@ -311,7 +309,7 @@ pub(super) fn newest_jobs(conn: &Connection, before: Option<u64>, limit: usize) 
     let before = before.and_then(|place| i64::try_from(place).ok()).unwrap_or(i64::MAX);
     conn.prepare_cached("SELECT place, id FROM job JOIN name USING (n) WHERE place < ?1 ORDER BY place DESC LIMIT ?2")?
         .query_map((before, limit_of(limit)), |row| {
-            Ok(Accepted { place: row.get::<_, i64>(0)? as u64, root: row.get_ref(1)?.as_str()?.into() })
+            Ok(Accepted { place: row.get::<_, i64>(0)? as u64, job_id: row.get_ref(1)?.as_str()?.into() })
         })?
         .collect()
 }
@@ -331,8 +329,8 @@ fn kind(name: &str) -> Option<Kind> {
         "latest" => Kind::Latest,
         "tasks" => Kind::Tasks,
         _ => match name.split_once('/')? {
-            ("run", root) => Kind::Run(Root::from(root)),
-            ("failure", root) => Kind::Failure(Root::from(root)),
+            ("run", job_id) => Kind::Run(JobId::from(job_id)),
+            ("failure", job_id) => Kind::Failure(JobId::from(job_id)),
             _ => return None,
         },
     })
@@ -342,7 +340,7 @@ fn kind(name: &str) -> Option<Kind> {
 mod tests {
     use super::*;
 
-    /// What is written without a look at what is there, and then taken back, hides nothing.
+    /// A record that is written without a read, and then undone, must not hide the record in the database.
     #[test]
     fn a_record_that_was_taken_back_and_never_read_is_still_there() {
         let conn = Connection::open_in_memory().unwrap();
@@ -360,7 +358,7 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(rows.get(&conn, &there).unwrap(), Some(Bytes::from_static(b"old")));
             assert!(rows.has(&conn, &there).unwrap() && !rows.has(&conn, &absent).unwrap());
-            // Nothing has changed.
+            // There is nothing to write.
             assert!(!rows.flush(&conn, 2).unwrap());
         }
     }

@@ -1,4 +1,4 @@
-//! The tables, and how a file of an older version becomes one of this version.
+//! The tables, and the migration of a file from an older version to this one.
 
 use std::path::Path;
 
@@ -7,10 +7,10 @@ use rusqlite::Connection;
 
 use super::error::{BACKEND, translate};
 
-/// "brrr" in ASCII; tells our files from other programs'.
+/// "brrr" in ASCII. Distinguishes our files from the files of other programs.
 const APPLICATION_ID: i64 = 0x6272_7272;
 
-/// One step a version: `MIGRATIONS[n]` makes version n + 1 out of version n. Never edited once released.
+/// `MIGRATIONS[n]` changes a file from version n to version n + 1. A migration is never edited after its release.
 const MIGRATIONS: [&str; 4] = [V1, V2, V3, V4];
 
 const V1: &str = "
@@ -77,13 +77,13 @@ const V3: &str = "
 const V4: &str = "
     -- The parents of a call that has many, each by itself. The row of the call's record `pending_returns` says so.
     CREATE TABLE parent (
-        n INTEGER NOT NULL, root TEXT NOT NULL, parent TEXT NOT NULL, topic TEXT NOT NULL,
-        PRIMARY KEY (n, root, parent, topic)
+        n INTEGER NOT NULL, job_id TEXT NOT NULL, parent TEXT NOT NULL, topic TEXT NOT NULL,
+        PRIMARY KEY (n, job_id, parent, topic)
     ) WITHOUT ROWID;
     CREATE INDEX parent_elsewhere ON parent (n, parent, topic);
 ";
 
-/// Makes the file one of this version: creates what is missing, migrates what is older.
+/// Brings the file to this version: creates missing tables, and migrates an older file.
 pub(super) fn prepare(conn: &Connection, path: &Path) -> Result<()> {
     if version(conn, path)? == MIGRATIONS.len() {
         return Ok(());
@@ -91,14 +91,14 @@ pub(super) fn prepare(conn: &Connection, path: &Path) -> Result<()> {
     let run = |sql: &str| conn.execute_batch(sql).map_err(|e| translate(path, "prepare", e));
     run("BEGIN IMMEDIATE")?;
     let migrate = || {
-        // Once more: another process may have been faster.
+        // The version is read again, because another process may have migrated the file in between.
         for step in MIGRATIONS.iter().skip(version(conn, path)?) {
             run(step)?;
         }
         run(&format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {}; COMMIT", MIGRATIONS.len()))
     };
     migrate().inspect_err(|_| {
-        // The error at hand says more than one of the rollback, which the closing of the connection would do anyway.
+        // The first error says more than an error of the rollback. And closing the connection would roll back anyway.
         let _ = conn.execute_batch("ROLLBACK");
     })
 }
@@ -109,7 +109,8 @@ fn version(conn: &Connection, path: &Path) -> Result<usize> {
         conn.query_row(sql, [], |row| row.get(0)).map_err(|e| translate(path, "open", e))
     };
     let refuse = |kind, reason: String| Err(Error::new(kind, BACKEND, format!("open {}", path.display()), reason));
-    // Before the mark: of a file that another process is just making ours, the mark is written together with the tables.
+    // The tables are read before the mark. If another process is just creating our tables, it writes the mark and the
+    // tables together.
     let tables = read("SELECT count(*) FROM sqlite_master")?;
     if read("PRAGMA application_id")? != APPLICATION_ID {
         if tables > 0 {

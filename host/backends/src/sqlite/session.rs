@@ -1,4 +1,4 @@
-//! The writing connection, with what is known of the database and what is about to be written.
+//! The writing connection, with its cache of the database and the changes that are not written yet.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
@@ -15,50 +15,52 @@ use super::queue::Outbox;
 use super::rows::Rows;
 use crate::now_millis;
 
-/// Counters are kept for so many jobs before they are read again.
+/// The most counters in the cache. Beyond that the cache is cleared.
 const MAX_COUNTERS: usize = 10_000;
 
-/// The writing connection. What it remembers holds as long as no other connection writes, which is checked at the
-/// beginning of each transaction (`PRAGMA data_version`).
+/// The writing connection. Its cache is valid as long as no other connection writes. Each transaction checks that at
+/// its beginning (`PRAGMA data_version`).
 pub(super) struct Session {
     pub conn: Connection,
     pub path: PathBuf,
     pub lease: Duration,
     pub rows: Rows,
     pub outbox: Outbox,
-    /// The number of the message that was queued last.
+    /// The number of the last queued message.
     pub last_message: i64,
-    /// No delay and no lease ends before this. May be too early, never too late.
+    /// No delay and no lease ends before this time. It may be too early, but never too late.
     pub next_due: Millis,
     counters: HashMap<String, Counter>,
     data_version: i64,
-    /// Is the connection set to wait for the disk at each commit?
+    /// Does the connection sync each commit to the disk?
     synced: bool,
-    /// Records were written before the end of this transaction.
+    /// Were records written before the end of this transaction?
     wrote_early: bool,
-    /// A statement failed in this transaction, so that it must not be committed.
+    /// The error of a statement that failed in this transaction. The transaction must then not be committed.
     failed: Option<Error>,
     turns: Turns,
 }
 
-/// When this connection could write. While the file is locked by somebody else nobody can renew a lease, so one that has run
-/// out then is not taken for lost at once.
+/// The times when this connection could write. While another process locks the file, nobody can renew a lease. So a
+/// lease that ran out during the lock is not lost at once.
 #[derive(Default)]
 struct Turns {
-    /// The last time; in Unix ms.
+    /// The last time, in Unix ms.
     last: Millis,
-    /// After a time without: what had run out by then is lost all the same ...
+    /// The last time before a lock. Leases that had run out by then are lost, even during the grace period.
     lost_by: Millis,
-    /// ... and nothing else before this, so that whoever holds a lease can renew it first.
+    /// The end of the grace period after a lock. Until then, no other lease is lost, so that its holder can renew it
+    /// first.
     grace_until: Millis,
 }
 
-/// A connection that had to wait for the lock, and has not written for so long before it got it, may have waited for somebody
-/// who kept all others from writing. Our own transactions are shorter.
+/// The shortest time that counts as a lock by another process: this connection had to wait for the lock, and it has not
+/// written for this time. Our own transactions are shorter.
 const KEPT_OUT: Millis = 50;
 
 impl Turns {
-    /// It is the connection's turn, at `now`; `waited`: another connection had the lock. `lease`: the length of leases.
+    /// The connection got the lock at time `now`. `waited`: another connection had the lock. `lease`: the length of
+    /// leases.
     fn begin(&mut self, waited: bool, now: Millis, lease: Duration) {
         if waited && now.saturating_sub(self.last) >= KEPT_OUT {
             self.lost_by = self.last;
@@ -67,45 +69,45 @@ impl Turns {
         self.last = now;
     }
 
-    /// Leases that ran out by this time are lost.
+    /// The leases that ran out by this time are lost.
     fn lost_by(&self, now: Millis) -> Millis {
         if now < self.grace_until { self.lost_by } else { now }
     }
 }
 
-/// A lock that is free is got in less; one that is not is looked at again after this.
+/// Taking a free lock is faster than this. A lock that is not free is tried again after this time.
 const WAITED: Duration = Duration::from_micros(125);
 
-/// What a transaction is to do.
+/// The kinds of transactions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mode {
-    /// Reads only.
+    /// The transaction only reads.
     Read,
-    /// Writes; on the disk with the next checkpoint or durable transaction.
+    /// The transaction writes. Its commit is on the disk after the next checkpoint or durable transaction.
     Write,
-    /// Writes; on the disk when it is answered.
+    /// The transaction writes. Its commit is on the disk when it is answered.
     Durable,
 }
 
-/// A counter's sum, and whether it is still to be written.
+/// A counter's sum, and whether the sum must still be written.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Counter {
     sum: u64,
     changed: bool,
 }
 
-/// What a transaction has done that others need to be told of.
+/// The effects of a transaction that waiting tasks must know of.
 #[derive(Default)]
-pub(super) struct Effects {
-    /// Topics with new messages that are ready.
+pub(super) struct SqliteEffects {
+    /// The topics with new ready messages.
     pub topics: HashSet<Topic>,
-    /// Records were written.
+    /// Were records written?
     pub wrote: bool,
 }
 
 impl Session {
     /// # Errors
-    /// When the file can't be read.
+    /// An error if the file can't be read.
     pub fn new(conn: Connection, path: PathBuf, lease: Duration) -> Result<Self> {
         let mut session = Self {
             conn,
@@ -122,12 +124,12 @@ impl Session {
             failed: None,
             turns: Turns::default(),
         };
-        // What was written until now is no news.
+        // Earlier writes of other processes must not count as new.
         session.look()?;
         Ok(session)
     }
 
-    /// Translates an error of a statement, and keeps in mind that there was one.
+    /// Translates the error of a statement, and remembers it in `failed`.
     pub fn check<T>(&mut self, result: rusqlite::Result<T>) -> Result<T> {
         result.map_err(|e| {
             let error = translate(&self.path, "write to", e);
@@ -141,7 +143,7 @@ impl Session {
         self.failed.as_ref()
     }
 
-    /// Has another connection written since the last look? If so, forgets what was known.
+    /// Has another connection written since the last look? If so, this clears the cache.
     pub fn look(&mut self) -> Result<bool> {
         let version: rusqlite::Result<i64> =
             self.conn.prepare_cached("PRAGMA data_version").and_then(|mut s| s.query_row([], |row| row.get(0)));
@@ -154,7 +156,7 @@ impl Session {
         Ok(changed)
     }
 
-    /// Begins a transaction; says whether another connection has written since the last look.
+    /// Begins a transaction. Returns whether another connection has written since the last look.
     pub fn begin(&mut self, mode: Mode) -> Result<bool> {
         self.failed = None;
         if mode == Mode::Read {
@@ -164,7 +166,7 @@ impl Session {
         }
         let durable = mode == Mode::Durable;
         if self.synced != durable {
-            // Not possible inside a transaction.
+            // This setting can't be changed inside a transaction.
             let setting = if durable { "PRAGMA synchronous = FULL" } else { "PRAGMA synchronous = NORMAL" };
             let set = self.conn.execute_batch(setting);
             self.check(set)?;
@@ -177,7 +179,7 @@ impl Session {
         self.look()
     }
 
-    /// Leases that ran out by this time are lost.
+    /// The leases that ran out by this time are lost.
     pub fn lost_by(&self, now: Millis) -> Millis {
         self.turns.lost_by(now)
     }
@@ -186,14 +188,14 @@ impl Session {
         self.conn.prepare_cached(sql)?.execute([]).map(drop)
     }
 
-    /// Writes everything that is to be written.
-    pub fn flush(&mut self) -> Result<Effects> {
+    /// Writes all changes of this transaction.
+    pub fn flush(&mut self) -> Result<SqliteEffects> {
         let wrote = self.rows.flush(&self.conn, now_millis());
         let wrote = self.check(wrote)? | std::mem::take(&mut self.wrote_early);
         let counted = self.flush_counters();
         self.check(counted)?;
         let topics = self.flush_outbox();
-        Ok(Effects { topics: self.check(topics)?, wrote })
+        Ok(SqliteEffects { topics: self.check(topics)?, wrote })
     }
 
     pub fn commit(&mut self) -> Result<()> {
@@ -209,7 +211,7 @@ impl Session {
     pub fn rollback(&mut self) {
         self.forget();
         self.outbox = Outbox::default();
-        // SQLite may have rolled back on its own already; then there is nothing to do and this says so.
+        // SQLite may have rolled back by itself already. Then this fails, and nothing needs to be done.
         let _ = self.conn.execute_batch("ROLLBACK");
     }
 
@@ -219,9 +221,10 @@ impl Session {
         self.next_due = 0;
     }
 
-    /// Removes records, and the names of those that have none any more.
+    /// Removes records, and the names that have no records any more.
     pub fn remove(&mut self, keys: &[Key]) -> Result<()> {
-        // Others have written in this transaction, and nobody may remember a name's number that is gone.
+        // Other operations of this transaction have changed records, so these are written first. The cache is cleared,
+        // because it may contain numbers of names that are removed here.
         let flushed = self.rows.flush(&self.conn, now_millis());
         self.wrote_early |= self.check(flushed)?;
         self.rows.forget();
@@ -250,14 +253,14 @@ impl Session {
         Ok(())
     }
 
-    /// Gives up to `pages` pages that are free back to the system; says whether there are more.
+    /// Gives up to `pages` free pages back to the system. Returns whether there may be more.
     pub fn compact(&mut self, pages: u32) -> Result<bool> {
         let compacted = self.compact_statements(pages);
         self.check(compacted)
     }
 
     fn compact_statements(&self, pages: u32) -> rusqlite::Result<bool> {
-        // One row for each page.
+        // The statement returns one row for each page.
         let mut vacuum = self.conn.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
         let mut rows = vacuum.query([])?;
         let mut freed = 0;
@@ -276,7 +279,7 @@ impl Session {
         self.check(forgotten)
     }
 
-    /// Adds to a counter; returns what it was, and the sum.
+    /// Adds to a counter. Returns the old counter and the new sum.
     pub fn add(&mut self, name: &str, by: u64) -> Result<(Counter, u64)> {
         if !self.counters.contains_key(name) {
             let read = self
@@ -318,10 +321,11 @@ mod tests {
         let mut turns = Turns::default();
         turns.begin(false, 1_000, LEASE);
         assert_eq!(turns.lost_by(1_100), 1_100);
-        // Somebody else had the lock for most of this time.
+        // Another process had the lock for most of this time.
         turns.begin(true, 9_000, LEASE);
         assert_eq!(turns.lost_by(9_000), 1_000);
-        // Its holder may have its turn after many of ours, for which we may have to wait for it.
+        // The lease's holder may get the lock only after several other transactions. A short wait for the lock does not
+        // change which leases are lost.
         turns.begin(false, 9_001, LEASE);
         turns.begin(true, 9_003, LEASE);
         assert_eq!(turns.lost_by(9_010), 1_000);

@@ -1,4 +1,4 @@
-//! The loop of the writing thread: gather, transact, answer, and look at the clock while somebody waits.
+//! The loop of the writing thread: collect requests, run a transaction, answer, and check the time while tasks wait.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
@@ -9,39 +9,39 @@ use brrr_protocol::model::Topic;
 use tokio::sync::oneshot;
 
 use super::error::copy;
-use super::queue::{Taken, is_ready};
-use super::session::{Effects, Mode, Session};
-use super::transaction::Tx;
+use super::queue::{TakenRow, is_ready};
+use super::session::{Mode, Session, SqliteEffects};
+use super::transaction::SqliteTx;
 use super::writer::{Operation, Received, Request};
 use crate::now_millis;
 use crate::wake::Wakeups;
 
-/// How often another process's writes are looked for while somebody here waits: well under the 50 ms in which a message
-/// from there is to wake a worker, and 50 looks a second are about 0.3 % of a core, measured on a busy machine.
+/// How often the thread looks for writes of other processes while a task waits here. A message from another process
+/// must wake a worker within 50 ms, and this is well below that. 50 looks a second take about 0.3 % of a core, measured
+/// on a busy machine.
 const TICK: Duration = Duration::from_millis(20);
 
-/// The most operations in one transaction, so that the first ones do not wait for long (256 take about 5 ms).
+/// The most operations in one transaction, so that the first operations do not wait for long (256 take about 5 ms).
 const MAX_GROUP: usize = 256;
 
-/// Where another process has written so recently, it is likely to want to again ...
+/// How long another process counts as active after its last write.
 const COMPANY: Duration = Duration::from_secs(1);
 
-/// ... and gets this pause between two transactions; without it, a busy process would take the lock again before the
-/// other, which looks once a millisecond, ever saw it free.
+/// The pause between two transactions while another process is active. The other process tries the lock once a
+/// millisecond. Without this pause, a busy process would always take the lock again before the other one found it free.
 const COURTESY: Duration = Duration::from_micros(150);
 
-/// The thread's own state.
 pub(super) struct Thread {
     session: Session,
     wakeups: Arc<Wakeups>,
     inbox: Receiver<Request>,
     own: Sender<Request>,
     last_tick: Instant,
-    /// When another process was last seen to have written.
+    /// The time at which a write of another process was last seen.
     company: Option<Instant>,
 }
 
-/// What has gathered.
+/// The requests for one transaction.
 #[derive(Default)]
 struct Group {
     operations: Vec<Box<dyn Operation>>,
@@ -49,7 +49,7 @@ struct Group {
     close: bool,
 }
 
-/// Who wants messages: topic, how many, and where to.
+/// A receiver that wants messages: topic, number of messages, and the channel for the answer.
 type Hungry = (Topic, usize, oneshot::Sender<Result<Received>>);
 
 impl Group {
@@ -68,12 +68,12 @@ impl Group {
 }
 
 impl Thread {
-    /// `own` leads to `inbox`: messages that nobody takes come back through it.
+    /// `own` sends to `inbox`. Messages that no receiver takes are given back through it.
     pub fn new(session: Session, wakeups: Arc<Wakeups>, inbox: Receiver<Request>, own: Sender<Request>) -> Self {
         Self { session, wakeups, inbox, own, last_tick: Instant::now(), company: None }
     }
 
-    /// Runs until it is told to close.
+    /// Runs until a request to close comes.
     pub fn run(mut self) {
         loop {
             let mut group = Group::default();
@@ -94,7 +94,8 @@ impl Thread {
         }
     }
 
-    /// Takes what has gathered. Whoever is about to ask as well is let in first: that costs nothing where nobody is.
+    /// Collects the waiting requests. It yields first, so that tasks that are about to send a request can do so. If
+    /// there are none, this costs nothing.
     fn gather(&self, group: &mut Group) {
         let mut before = 0;
         while before < group.len() && group.len() < MAX_GROUP {
@@ -108,7 +109,7 @@ impl Thread {
         }
     }
 
-    /// The next request; while anybody waits, only until the next tick.
+    /// The next request. While a task waits, this returns at the next tick at the latest.
     fn next(&self) -> std::result::Result<Request, RecvTimeoutError> {
         if self.wakeups.anybody() {
             self.inbox.recv_timeout(TICK.saturating_sub(self.last_tick.elapsed()))
@@ -139,7 +140,7 @@ impl Thread {
             Err(error) => {
                 operations.into_iter().for_each(|operation| operation.answer(Some(&error)));
                 for (_, _, reply) in receivers {
-                    // Who asked may have gone; then nobody needs the answer.
+                    // If the caller no longer waits, nobody needs the answer.
                     let _ = reply.send(Err(copy(&error)));
                 }
             }
@@ -149,12 +150,13 @@ impl Thread {
         }
     }
 
-    fn hand_over(&self, taken: Taken, reply: oneshot::Sender<Result<Received>>) {
-        // Dropped if nobody is there any more, and then it gives back what it has.
+    fn hand_over(&self, taken: TakenRow, reply: oneshot::Sender<Result<Received>>) {
+        // If the receiver no longer waits, `Received` is dropped, which gives the messages back.
         let _ = reply.send(Ok(Received::new(taken, self.own.clone())));
     }
 
-    /// One of many has spoilt the transaction: who it was must not keep the others from getting through.
+    /// One of several operations has failed the whole transaction. It is not known which, so each one runs alone, and
+    /// the others succeed.
     fn work_one_by_one(&mut self, operations: Vec<Box<dyn Operation>>, receivers: Vec<Hungry>) {
         for operation in operations {
             self.work(Group { operations: vec![operation], ..Group::default() });
@@ -164,25 +166,27 @@ impl Thread {
         }
     }
 
-    /// With nothing to write, receivers of topics without a message need no transaction.
+    /// If there is nothing to write, the receivers of topics without a message need no transaction.
     fn answer_those_without(&mut self, receivers: Vec<Hungry>, only_reads: bool) -> Vec<Hungry> {
         if !only_reads || self.session.next_due <= now_millis() {
             return receivers;
         }
         let mut left = Vec::new();
         for receiver in receivers {
-            // An error shows again, and is reported, where it is tried for good.
+            // After an error, the receiver stays in the list. The transaction then meets the error again and reports
+            // it.
             if is_ready(&self.session.conn, &receiver.0).unwrap_or(true) {
                 left.push(receiver);
             } else {
-                self.hand_over(Taken::default(), receiver.2);
+                self.hand_over(TakenRow::default(), receiver.2);
             }
         }
         left
     }
 
-    /// One transaction: the operations, then the receivers, who get what the operations have sent as well.
-    fn transact(&mut self, operations: &mut [Box<dyn Operation>], receivers: &[Hungry]) -> Result<Vec<Taken>> {
+    /// One transaction: first the operations, then the receivers. So the receivers also get the messages that these
+    /// operations send.
+    fn transact(&mut self, operations: &mut [Box<dyn Operation>], receivers: &[Hungry]) -> Result<Vec<TakenRow>> {
         let needed = operations.iter().map(|operation| operation.mode()).max().unwrap_or(Mode::Write);
         let mode = if receivers.is_empty() { needed } else { needed.max(Mode::Write) };
         match self.try_transact(mode, operations, receivers) {
@@ -202,7 +206,7 @@ impl Thread {
         mode: Mode,
         operations: &mut [Box<dyn Operation>],
         receivers: &[Hungry],
-    ) -> Result<(Effects, Vec<Taken>)> {
+    ) -> Result<(SqliteEffects, Vec<TakenRow>)> {
         if self.session.begin(mode)? {
             self.see_company();
         }
@@ -210,7 +214,7 @@ impl Thread {
             self.session.ripen()?;
         }
         for operation in operations {
-            let mut tx = Tx::new(&mut self.session);
+            let mut tx = SqliteTx::new(&mut self.session);
             if !operation.run(&mut tx) {
                 tx.undo();
             }
@@ -225,7 +229,7 @@ impl Thread {
         Ok((effects, taken))
     }
 
-    fn announce(&self, effects: &Effects) {
+    fn announce(&self, effects: &SqliteEffects) {
         for topic in &effects.topics {
             self.wakeups.topic(topic).notify();
         }
@@ -234,7 +238,7 @@ impl Thread {
         }
     }
 
-    /// Another process has written: somebody here may have waited for just that.
+    /// Another process has written. Tasks here may be waiting for that write.
     fn see_company(&mut self) {
         self.company = Some(Instant::now());
         self.wakeups.bump();
@@ -243,20 +247,20 @@ impl Thread {
 
     fn notify_ready(&self) {
         for topic in self.wakeups.awaited_topics() {
-            // An error shows again, and is reported, to the receiver who looks.
+            // After an error, the receiver is woken. It then meets the error again and reports it.
             if is_ready(&self.session.conn, &topic).unwrap_or(true) {
                 self.wakeups.topic(&topic).notify();
             }
         }
     }
 
-    /// What happens without being asked for while somebody waits.
+    /// The regular work of the thread while tasks wait.
     fn tick(&mut self) {
         self.last_tick = Instant::now();
         if !self.wakeups.anybody() {
             return;
         }
-        // An error shows again, and is reported, with the next operation.
+        // An error is ignored here. The next operation meets it again and reports it.
         if self.session.look().unwrap_or(false) {
             self.see_company();
         }

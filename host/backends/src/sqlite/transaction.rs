@@ -1,41 +1,41 @@
-//! One operation inside the writer's transaction: what it changes is taken back if it fails, and its neighbours' changes
-//! stay.
+//! One operation inside the writer's transaction. If it fails, its changes are undone, and the changes of the other
+//! operations stay.
 
 use std::collections::BTreeSet;
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
-use brrr_protocol::fused::{Snapshot, Transaction};
 use brrr_protocol::model::CallHash;
 use brrr_protocol::ports::{Key, Outgoing, Receipt};
 use brrr_protocol::registration::Facts;
+use brrr_protocol::transactional::{Snapshot, Transaction};
 use brrr_protocol::wire::Return;
 use bytes::Bytes;
 
 use super::error::BACKEND;
 use super::parents;
-use super::queue::Letter;
+use super::queue::DeadLetterRow;
 use super::rows::{Record, Seen};
 use super::session::{Counter, Session};
 
-/// The most bytes that a record may have: SQLite's limit for a row is 1,000,000,000, less room for the key.
+/// The most bytes of a record: SQLite's limit for a row is 1,000,000,000, and some of that is left for the key.
 const MAX_VALUE: usize = 999_000_000;
 
 /// One operation on the session's transaction.
-pub(super) struct Tx<'a> {
+pub(super) struct SqliteTx<'a> {
     session: &'a mut Session,
-    undo: Vec<Undo>,
+    undo: Vec<SqliteUndo>,
     sends_before: usize,
     acks_before: usize,
 }
 
-enum Undo {
+enum SqliteUndo {
     Record(Key, Record),
     Counter(String, Counter),
     Parent(CallHash, Return),
     Parents(CallHash, BTreeSet<Return>),
 }
 
-impl<'a> Tx<'a> {
+impl<'a> SqliteTx<'a> {
     pub fn new(session: &'a mut Session) -> Self {
         Self {
             undo: Vec::new(),
@@ -45,7 +45,7 @@ impl<'a> Tx<'a> {
         }
     }
 
-    /// For what has nothing to undo but single statements.
+    /// The session, for operations of single statements, which need no undo.
     pub fn session(&mut self) -> &mut Session {
         self.session
     }
@@ -58,18 +58,19 @@ impl<'a> Tx<'a> {
         session.check(added)
     }
 
-    /// Takes everything back.
+    /// Undoes all changes of this operation.
     pub fn undo(mut self) {
         for undo in std::mem::take(&mut self.undo).into_iter().rev() {
             match undo {
-                Undo::Record(key, before) => self.session.rows.restore(&key, before),
-                Undo::Counter(name, before) => self.session.restore_counter(name, before),
-                // `Session::check` keeps the error of a statement, and then the whole transaction is rolled back.
-                Undo::Parent(call, parent) => {
+                SqliteUndo::Record(key, before) => self.session.rows.restore(&key, before),
+                SqliteUndo::Counter(name, before) => self.session.restore_counter(name, before),
+                // Errors need no handling here: `Session::check` remembers them, and then the whole transaction is
+                // rolled back.
+                SqliteUndo::Parent(call, parent) => {
                     let removed = parents::remove(&self.session.conn, &call, &parent);
                     let _ = self.session.check(removed);
                 }
-                Undo::Parents(call, parents) => {
+                SqliteUndo::Parents(call, parents) => {
                     let _ = parents.iter().try_for_each(|parent| self.insert(&call, parent));
                 }
             }
@@ -79,7 +80,7 @@ impl<'a> Tx<'a> {
     }
 }
 
-impl Snapshot for Tx<'_> {
+impl Snapshot for SqliteTx<'_> {
     fn row(&mut self, key: &Key) -> Result<Option<Bytes>> {
         let found = self.session.rows.get(&self.session.conn, key);
         self.session.check(found)
@@ -96,15 +97,15 @@ impl Snapshot for Tx<'_> {
     }
 }
 
-/// Reads of small records only: large ones must not hold up everybody who wants to write.
+/// Reads small records only. A large read on this thread would delay all operations that want to write.
 pub(super) struct Small<'a, 'b> {
-    tx: &'a mut Tx<'b>,
+    tx: &'a mut SqliteTx<'b>,
     too_large: bool,
 }
 
 impl<'a, 'b> Small<'a, 'b> {
-    /// Runs `body`; `None`: something that it wanted to read is too large, so it is to be read elsewhere.
-    pub fn read<T>(tx: &'a mut Tx<'b>, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
+    /// Runs `body`. `None`: a record was too large, so a reader must run `body` instead.
+    pub fn read<T>(tx: &'a mut SqliteTx<'b>, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<Option<T>> {
         let mut small = Self { tx, too_large: false };
         let found = body(&mut small);
         if small.too_large { Ok(None) } else { found.map(Some) }
@@ -133,7 +134,7 @@ impl Snapshot for Small<'_, '_> {
     }
 }
 
-impl Transaction for Tx<'_> {
+impl Transaction for SqliteTx<'_> {
     fn set_row(&mut self, key: &Key, row: Option<Bytes>) -> Result<()> {
         if let Some(size) = row.as_ref().map(Bytes::len).filter(|size| *size > MAX_VALUE) {
             return Err(Error::new(
@@ -144,7 +145,7 @@ impl Transaction for Tx<'_> {
             ));
         }
         let before = self.session.rows.set(key, row);
-        self.undo.push(Undo::Record(key.clone(), before));
+        self.undo.push(SqliteUndo::Record(key.clone(), before));
         Ok(())
     }
 
@@ -155,7 +156,7 @@ impl Transaction for Tx<'_> {
 
     fn add_parent(&mut self, call: &CallHash, parent: &Return) -> Result<()> {
         self.insert(call, parent)?;
-        self.undo.push(Undo::Parent(call.clone(), parent.clone()));
+        self.undo.push(SqliteUndo::Parent(call.clone(), parent.clone()));
         Ok(())
     }
 
@@ -163,19 +164,19 @@ impl Transaction for Tx<'_> {
         let before = self.parents(call)?;
         let removed = parents::remove_all(&self.session.conn, call.as_str());
         self.session.check(removed)?;
-        self.undo.push(Undo::Parents(call.clone(), before));
+        self.undo.push(SqliteUndo::Parents(call.clone(), before));
         Ok(())
     }
 
     fn enqueue(&mut self, message: Outgoing) -> Result<()> {
         let Outgoing { topic, body, delay } = message;
-        self.session.outbox.letters.push(Letter { topic, body, receives: 0, delay });
+        self.session.outbox.letters.push(DeadLetterRow { topic, body, receives: 0, delay });
         Ok(())
     }
 
     fn add(&mut self, counter: &str, by: u64) -> Result<u64> {
         let (before, sum) = self.session.add(counter, by)?;
-        self.undo.push(Undo::Counter(counter.to_owned(), before));
+        self.undo.push(SqliteUndo::Counter(counter.to_owned(), before));
         Ok(sum)
     }
 
@@ -185,7 +186,7 @@ impl Transaction for Tx<'_> {
     }
 }
 
-/// The message number in a receipt of ours.
+/// The number of the message in a receipt of this backend.
 pub(super) fn number(receipt: &Receipt) -> Result<i64> {
     receipt.0.parse().map_err(|_| {
         let operation = format!("find the message of receipt {:?}", receipt.0);

@@ -1,9 +1,10 @@
-//! The way to the one thread of this process that writes: it runs everything that has gathered meanwhile as one
-//! transaction (`thread`).
+//! The interface to the writing thread of this process. The thread runs all waiting requests in one transaction
+//! (`thread`).
 //!
-//! A commit costs about as much as ten transitions; alone each would pay for its own. Nobody waits for others to
-//! gather: the thread takes what is there. Small reads go the same way: what the thread remembers of the records needs
-//! no look into the file, whereas the pages that a reading connection remembers are void after each commit of the writer.
+//! A commit costs about as much as ten transitions, and single operations would each need a commit. No operation waits
+//! for others to come: the thread takes the requests that are there. Small reads use this thread too. The thread's
+//! cache of the records is still valid, so these reads need no access to the file. The page cache of a reading
+//! connection, however, is invalid after each commit of the writer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,13 +18,13 @@ use brrr_protocol::ports::Delivery;
 use tokio::sync::oneshot;
 
 use super::error::{BACKEND, copy};
-use super::queue::Taken;
+use super::queue::TakenRow;
 use super::session::{Mode, Session};
 use super::thread::Thread;
-use super::transaction::{Tx, number};
+use super::transaction::{SqliteTx, number};
 use crate::wake::Wakeups;
 
-/// Something that the writer is to do.
+/// A request to the writing thread.
 pub(super) enum Request {
     Run(Box<dyn Operation>),
     Receive {
@@ -31,7 +32,7 @@ pub(super) enum Request {
         max: usize,
         reply: oneshot::Sender<Result<Received>>,
     },
-    /// Somebody has begun to wait: look at the clock from now on.
+    /// A task has begun to wait, so the thread must check the time regularly from now on.
     Awaited,
     Close,
 }
@@ -39,9 +40,9 @@ pub(super) enum Request {
 /// An operation inside the transaction.
 pub(super) trait Operation: Send {
     fn mode(&self) -> Mode;
-    /// Runs it; may be run again after a rollback. Whether it went well.
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool;
-    /// Answers whoever asked: with what `run` left, or with the error that befell the whole transaction.
+    /// Runs the operation. It may be run again after a rollback. Returns whether it succeeded.
+    fn run(&mut self, tx: &mut SqliteTx<'_>) -> bool;
+    /// Answers the caller: with the result of `run`, or with the error of the whole transaction.
     fn answer(self: Box<Self>, error: Option<&Error>);
 }
 
@@ -54,15 +55,15 @@ struct Job<F, T> {
 
 impl<F, T> Operation for Job<F, T>
 where
-    F: FnMut(&mut Tx<'_>) -> Result<T> + Send,
+    F: FnMut(&mut SqliteTx<'_>) -> Result<T> + Send,
     T: Send,
 {
     fn mode(&self) -> Mode {
         self.mode
     }
 
-    fn run(&mut self, tx: &mut Tx<'_>) -> bool {
-        // A fault of ours in one operation must not end the thread, and with it every other.
+    fn run(&mut self, tx: &mut SqliteTx<'_>) -> bool {
+        // A bug in one operation must not end the thread, because that would stop all other operations.
         let result = catch_unwind(AssertUnwindSafe(|| (self.body)(tx)));
         let result = result.unwrap_or_else(|_| Err(fault("run an operation", "it panicked; see the log")));
         let good = result.is_ok();
@@ -75,7 +76,7 @@ where
             Some(error) => Err(copy(error)),
             None => self.result.unwrap_or_else(|| Err(fault("run an operation", "it was not run"))),
         };
-        // Who asked may have gone; then nobody needs the answer.
+        // If the caller no longer waits, nobody needs the answer.
         let _ = self.reply.send(result);
     }
 }
@@ -84,18 +85,18 @@ fn fault(operation: &str, reason: &str) -> Error {
     Error::new(ErrorKind::Internal, BACKEND, operation, reason)
 }
 
-/// The way to the writing thread.
+/// The handle of the writing thread.
 pub(super) struct Writer {
     requests: Sender<Request>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Starts the thread; returns what it wakes others through as well.
+    /// Starts the thread. Also returns the object through which the thread wakes other tasks.
     pub fn start(session: Session) -> Result<(Self, Arc<Wakeups>)> {
         let (requests, inbox) = channel();
         let (own, waker) = (requests.clone(), requests.clone());
-        // Somebody has begun to wait. If the thread has ended, the next operation says so.
+        // The first task has begun to wait. If the thread has ended, the next operation reports that.
         let wakeups = Arc::new(Wakeups::with_hook(move || drop(waker.send(Request::Awaited))));
         let shared = wakeups.clone();
         let thread = std::thread::Builder::new()
@@ -109,18 +110,18 @@ impl Writer {
         self.requests.send(request).map_err(|_| fault("write", "the writing thread has ended; see the log"))
     }
 
-    /// Runs `body` in a transaction, together with whatever else there is to do.
+    /// Runs `body` in a transaction, together with the other waiting requests.
     pub async fn run<T: Send + 'static>(
         &self,
         mode: Mode,
-        body: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        body: impl FnMut(&mut SqliteTx<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Run(Box::new(Job { body, mode, result: None, reply })))?;
         answer.await.unwrap_or_else(|_| Err(fault("write", "the writing thread has ended; see the log")))
     }
 
-    /// Leases up to `max` messages that are ready.
+    /// Leases up to `max` ready messages.
     pub async fn receive(&self, topic: &Topic, max: usize) -> Result<Received> {
         let (reply, answer) = oneshot::channel();
         self.send(Request::Receive { topic: topic.clone(), max, reply })?;
@@ -130,7 +131,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // If it has ended already, all the better.
+        // An error means that the thread has ended already. Then nothing is left to do.
         let _ = self.requests.send(Request::Close);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -138,19 +139,19 @@ impl Drop for Writer {
     }
 }
 
-/// Leased messages on their way to a receiver. If it has gone meanwhile, they go back at once instead of when their
-/// leases end.
+/// Leased messages that are sent to a receiver. If the receiver no longer waits, they are given back at once, not only
+/// when their leases end.
 pub(super) struct Received {
-    taken: Taken,
+    taken: TakenRow,
     back: Sender<Request>,
 }
 
 impl Received {
-    pub fn new(taken: Taken, back: Sender<Request>) -> Self {
+    pub fn new(taken: TakenRow, back: Sender<Request>) -> Self {
         Self { taken, back }
     }
 
-    pub fn accept(mut self) -> Taken {
+    pub fn accept(mut self) -> TakenRow {
         std::mem::take(&mut self.taken)
     }
 }
@@ -161,13 +162,13 @@ impl Drop for Received {
         if refused.is_empty() {
             return;
         }
-        let body = move |tx: &mut Tx<'_>| give_back(tx, &refused);
+        let body = move |tx: &mut SqliteTx<'_>| nack(tx, &refused);
         let (reply, _) = oneshot::channel();
-        // If the thread has ended, the leases do what is left to do.
+        // If the thread has ended, the messages return when their leases end.
         let _ = self.back.send(Request::Run(Box::new(Job { body, mode: Mode::Write, result: None, reply })));
     }
 }
 
-fn give_back(tx: &mut Tx<'_>, deliveries: &[Delivery]) -> Result<()> {
-    deliveries.iter().try_for_each(|d| tx.session().give_back(number(&d.receipt)?, Duration::ZERO))
+fn nack(tx: &mut SqliteTx<'_>, deliveries: &[Delivery]) -> Result<()> {
+    deliveries.iter().try_for_each(|d| tx.session().nack(number(&d.receipt)?, Duration::ZERO))
 }

@@ -1,4 +1,4 @@
-//! Deleting: what several tasks acknowledge at about the same time goes in one request.
+//! Deletes messages. Acknowledgements of several tasks at about the same time share one request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,32 +8,32 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
 use super::send::place;
-use super::{BACKEND, BATCH, Inner, lock};
+use super::{BACKEND, BATCH, SqsInner, lock};
 use crate::aws::{TRIES, caught, pause};
 
-/// How long the first one waits for more: little against a request, and enough for those that were received together and took
-/// about as long.
+/// How long the first deletion waits for more deletions. This is short compared with a request. And it is long enough
+/// for messages that were received together and took about the same time.
 const GATHER: Duration = Duration::from_millis(3);
 
-/// A message that waits to be deleted, and who waits for that.
-pub(super) struct Waiting {
+/// A message that waits to be deleted, and the channel for the answer to its task.
+pub(super) struct WaitingDeletes {
     handle: String,
     done: oneshot::Sender<Result<()>>,
 }
 
-impl Inner {
-    /// Deletes a message; returns when SQS has answered.
+impl SqsInner {
+    /// Deletes a message. Returns when SQS has answered.
     pub(super) async fn delete(self: &Arc<Self>, url: &Arc<str>, handle: String) -> Result<()> {
         let (done, answer) = oneshot::channel();
         let (count, full) = {
             let mut deletes = lock(&self.deletes);
             let waiting = deletes.entry(url.clone()).or_default();
-            waiting.push(Waiting { handle, done });
+            waiting.push(WaitingDeletes { handle, done });
             let count = waiting.len();
             (count, (count >= BATCH).then(|| std::mem::take(waiting)))
         };
         let (inner, url) = (self.clone(), url.clone());
-        // In a task of its own: it is done for all of them, even if this one is dropped.
+        // The request runs in a task of its own. So it serves all waiting tasks even if this one is dropped.
         if let Some(batch) = full {
             tokio::spawn(async move { inner.delete_batch(&url, batch).await });
         } else if count == 1 {
@@ -48,7 +48,7 @@ impl Inner {
         })
     }
 
-    async fn delete_batch(&self, url: &Arc<str>, mut batch: Vec<Waiting>) {
+    async fn delete_batch(&self, url: &Arc<str>, mut batch: Vec<WaitingDeletes>) {
         for tried in 0..TRIES {
             if batch.is_empty() {
                 return;
@@ -58,7 +58,7 @@ impl Inner {
                 Err(error) => return answer_all(batch, &error),
             };
             let (again, done): (Vec<_>, Vec<_>) = batch.into_iter().enumerate().partition(|(n, _)| failed.contains(n));
-            // Who has given up does not want to know.
+            // If the task no longer waits, it needs no answer.
             done.into_iter().for_each(|(_, waiting)| drop(waiting.done.send(Ok(()))));
             batch = again.into_iter().map(|(_, waiting)| waiting).collect();
             if !batch.is_empty() {
@@ -69,8 +69,8 @@ impl Inner {
         answer_all(batch, &Error::new(ErrorKind::Unavailable, BACKEND, format!("delete from {url}"), reason));
     }
 
-    /// The places of those to be tried again.
-    async fn delete_once(&self, url: &Arc<str>, batch: &[Waiting]) -> Result<Vec<usize>> {
+    /// Deletes a batch. Returns the indexes of the messages that must be tried again.
+    async fn delete_once(&self, url: &Arc<str>, batch: &[WaitingDeletes]) -> Result<Vec<usize>> {
         let entries = batch.iter().enumerate().map(|(n, waiting)| {
             let entry = DeleteMessageBatchRequestEntry::builder().id(n.to_string()).receipt_handle(&waiting.handle);
             entry.build().map_err(|e| Error::new(ErrorKind::Internal, BACKEND, "delete a message", e.to_string()))
@@ -78,12 +78,13 @@ impl Inner {
         let entries = entries.collect::<Result<Vec<_>>>()?;
         let request = self.client.delete_message_batch().queue_url(&**url).set_entries(Some(entries));
         let answer = request.send().await.map_err(|e| caught(BACKEND, format!("delete from {url}"), e))?;
-        // A fault of the sender: the receipt is no longer good, so that somebody else has the message, or nobody.
+        // A fault of the sender means that the receipt is not valid any more: another worker has the message, or the
+        // message is deleted already. So it is not tried again.
         Ok(answer.failed.iter().filter(|failed| !failed.sender_fault).filter_map(place).collect())
     }
 }
 
-fn answer_all(batch: Vec<Waiting>, error: &Error) {
+fn answer_all(batch: Vec<WaitingDeletes>, error: &Error) {
     for waiting in batch {
         let copy = Error::new(error.kind, error.backend, error.operation.clone(), error.reason.clone());
         drop(waiting.done.send(Err(copy)));

@@ -1,4 +1,5 @@
-//! What was delivered and not settled: SQS wants more to settle a message than a receipt holds.
+//! The messages that were delivered and are not settled. A receipt is too small for the data that SQS needs to settle a
+//! message.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,28 +12,29 @@ use tokio::time::Instant;
 #[derive(Clone)]
 pub(super) struct Held {
     pub topic: Topic,
-    /// The address of the queue that it came from.
+    /// The URL of the message's queue.
     pub url: Arc<str>,
-    /// SQS's receipt for this delivery.
+    /// The receipt of SQS for this delivery.
     pub handle: String,
     pub message_id: String,
     pub body: String,
-    /// How often it was delivered, by our count.
+    /// How often the message was delivered, by our own count.
     pub receives: u32,
-    /// When its lease ends, if not extended. Others may have it after that, and SQS would let us delete it all the same.
+    /// When the lease ends, unless it is extended. After that another worker may have the message, but SQS would still
+    /// let us delete it.
     pub until: Instant,
 }
 
-/// Messages by the number of their delivery.
+/// The messages in work, by the number of their delivery.
 #[derive(Default)]
 pub(super) struct Table {
     held: HashMap<u64, Held>,
     last: u64,
-    /// With so many, those whose lease was lost are forgotten.
+    /// At this size of the table, messages whose leases were lost are removed.
     full: usize,
 }
 
-/// So few cost no look.
+/// Below this size, the table is never searched for lost leases.
 const FEW: usize = 1_000;
 
 impl Table {
@@ -47,17 +49,17 @@ impl Table {
         Receipt(self.last.to_string())
     }
 
-    /// A message that is still held.
+    /// A message whose lease is still valid.
     pub fn get(&self, receipt: &Receipt) -> Option<&Held> {
         self.held.get(&number(receipt)?).filter(|held| held.until > Instant::now())
     }
 
-    /// Takes out a message that is still held.
+    /// Removes a message from the table. Returns it if its lease is still valid.
     pub fn take(&mut self, receipt: &Receipt) -> Option<Held> {
         self.held.remove(&number(receipt)?).filter(|held| held.until > Instant::now())
     }
 
-    /// Settling it failed, so it is held on.
+    /// Puts a message back into the table after settling it failed.
     pub fn put_back(&mut self, receipt: &Receipt, held: Held) {
         if let Some(number) = number(receipt) {
             self.held.insert(number, held);

@@ -1,28 +1,38 @@
 //! Topics as standard queues of SQS.
 //!
-//! - `names`: a topic's queue; `held`: what was delivered and not settled; `letters`: messages as SQS has them
-//! - `send`, `receive`, `delete`: batches of ten; `ports`: `Queue`; `setup`: makes the queues
+//! - `names`: the queue of a topic; `held`: messages that were delivered and are not settled; `envelope`: the format of
+//!   messages in SQS
+//! - `send`, `receive`, `delete`: batches of ten; `ports`: `Queue`; `setup`: creates the queues
 //!
-//! **Given back.** SQS counts every delivery. So a message that is given back is sent again as a copy, which carries the
-//! count of its deliveries before (attribute `brrr.receives`; peers ignore it), and then deleted: a crash in between leaves
-//! two of it, which is one delivery too many, as at least once allows.
+//! **Nack.** SQS counts every delivery. So a message that is given back is sent again as a copy, and then the original
+//! is deleted. The copy carries the number of its earlier deliveries (attribute `brrr.receives`; peers ignore it). A
+//! crash in between leaves two copies. That is one delivery too many, which at-least-once delivery permits.
 //!
-//! **Later than 15 minutes.** SQS delays no message longer. The copy carries the time when it is due (`brrr.due`); who gets it
-//! earlier puts it back and delivers nothing.
+//! **Delays over 15 minutes.** SQS can't delay a message longer. So the copy carries the time when it is due
+//! (`brrr.due`). A worker that receives it earlier puts it back and does not deliver it.
 //!
-//! **Dead letters.** The worker itself sets a message aside after ten deliveries, because only it records the failure and wakes
-//! parents. A queue can't be listed, so such letters are records in the store (`Kind::Dead`). A redrive policy at twenty is
-//! the backstop, for messages that end every worker before it comes so far; its queue, `…-dead`, is drained here: its messages
-//! are delivered as having come too often, and so go the same way.
+//! **Dead letters.** The worker itself moves a message to the dead-letter queue after ten deliveries, because only the
+//! worker records the failure and notifies the parents. A queue of SQS can't be listed, so dead letters are records in
+//! the store (`Kind::Dead`). In addition, SQS moves a message after twenty deliveries (redrive policy) to its own
+//! queue, `…-dead`. This is for a message that ends every worker before the worker can move it. This program also
+//! receives from `…-dead`: it delivers such a message as one with too many deliveries, so the message becomes a dead
+//! letter too.
 //!
-//! **FIFO queues** are not used. They would give order and deduplication, which the protocol doesn't need, and would need: a
-//! group for each call (messages of a group wait for each other), a deduplication id for each *sending* (the same body is sent
-//! again on purpose, to wake a parent, and would be swallowed for five minutes), names that end in `.fifo`, no delay for a
-//! single message (so no retries later), and 300 requests a second without high-throughput mode. Peers send none of these.
+//! **FIFO queues** are not used. They give order and deduplication, which the protocol does not need. And they would
+//! cause these problems:
+//!
+//! - Each call would need a group of its own, because the messages of a group wait for each other.
+//! - Each *sending* would need a deduplication id. The same body is sent again on purpose, to notify a parent, and SQS
+//!   would drop the second one for five minutes.
+//! - The names would have to end in `.fifo`.
+//! - A single message can't be delayed, so retries after a delay would be impossible.
+//! - Without high-throughput mode, there are only 300 requests a second.
+//!
+//! Peers do not use FIFO queues.
 
 mod delete;
+mod envelope;
 mod held;
-mod letters;
 mod names;
 mod ports;
 mod receive;
@@ -44,41 +54,41 @@ use tokio::time::Instant;
 
 use crate::aws;
 
-/// For errors.
+/// The name of this backend in errors.
 const BACKEND: &str = "sqs";
 
-/// How long a message is leased by default. A worker extends its leases, so this is only how long the work of a killed one
-/// waits; shorter costs requests.
+/// How long a message is leased by default. A worker extends its leases. So this is only the time after which the
+/// messages of a killed worker are delivered again. A shorter lease would cost more requests.
 pub const DEFAULT_LEASE: Duration = Duration::from_secs(30);
 
-/// The longest that a message can stay with one receiver, however often its lease is extended: SQS's limit.
+/// The longest time that a message can stay with one receiver, however often its lease is extended: the limit of SQS.
 const LONGEST_LEASE: Duration = Duration::from_hours(12);
 
-/// The longest that a `receive` waits at SQS: its limit.
+/// The longest time that a `receive` waits at SQS: the limit of SQS.
 const LONGEST_POLL: Duration = Duration::from_secs(20);
 
-/// How long an idle worker's poll is: a request every five seconds costs next to nothing, and nobody minds a worker that takes
-/// so long to stop.
+/// How long the poll of an idle worker is. A request every five seconds costs next to nothing, and a worker may take
+/// this time to stop.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Messages in one request, of any kind: SQS's limit.
+/// The most messages in one request of any kind: the limit of SQS.
 const BATCH: usize = 10;
 
-/// Requests of one batch at once.
+/// The most requests of one batch at the same time.
 const AT_ONCE: usize = 8;
 
-/// Where messages are kept.
+/// The options of the queues.
 #[derive(Clone, Debug)]
-pub struct Options {
-    /// What the names of queues begin with.
+pub struct SqsOptions {
+    /// The prefix of the names of queues.
     pub prefix: String,
-    /// Keeps fleets in one account apart: comes behind the prefix, with a `-`. Empty: nothing.
+    /// Separates fleets in one account. It comes after the prefix and is followed by a `-`. Empty: no namespace.
     pub namespace: String,
-    /// Rounded up to seconds.
+    /// How long a message is leased; rounded up to seconds.
     pub lease: Duration,
 }
 
-impl Default for Options {
+impl Default for SqsOptions {
     fn default() -> Self {
         Self { prefix: String::new(), namespace: String::new(), lease: DEFAULT_LEASE }
     }
@@ -86,41 +96,42 @@ impl Default for Options {
 
 /// The queues of an account, in one region.
 #[derive(Clone)]
-pub struct Sqs(Arc<Inner>);
+pub struct Sqs(Arc<SqsInner>);
 
-struct Inner {
+struct SqsInner {
     client: Client,
-    /// Waits longer for an answer.
+    /// The client for receiving, with a longer timeout.
     receiving: Client,
-    /// With connections of its own: leases are extended from a thread of its own, which must not wait for busy ones.
+    /// The client for extending leases, with connections of its own. Leases are extended from a thread of its own,
+    /// which must not wait for busy connections.
     extending: Client,
     prefix: String,
     lease: Duration,
-    /// For dead letters.
+    /// The store for dead letters.
     letters: Arc<dyn Store>,
-    /// The address of each queue asked for, by its name.
+    /// The URLs of the queues that were looked up, by name.
     urls: Mutex<HashMap<String, Arc<str>>>,
     held: Mutex<held::Table>,
-    deletes: Mutex<HashMap<Arc<str>, Vec<delete::Waiting>>>,
-    /// Received for somebody who had given up by then.
+    deletes: Mutex<HashMap<Arc<str>, Vec<delete::WaitingDeletes>>>,
+    /// Messages that were received for a caller that no longer waited.
     spares: Mutex<HashMap<Topic, Vec<Delivery>>>,
-    /// When to look into a topic's dead queue again.
+    /// When to look into the `…-dead` queue of a topic again.
     drains: Mutex<HashMap<Topic, Instant>>,
 }
 
 impl Sqs {
-    /// Connects as the environment says. Asks no queue: whether it is there shows at the first access, or by `check`.
-    /// `letters`: the store that keeps dead letters.
+    /// Connects with the settings of the environment. It does not access a queue. Whether a queue exists is checked at
+    /// the first access, or by `check`. `letters`: the store for dead letters.
     ///
     /// # Errors
-    /// `Config` when there is no region, there are no credentials, or the options can't be.
-    pub async fn connect(options: Options, letters: Arc<dyn Store>) -> Result<Self> {
+    /// `Config` if there is no region, if there are no credentials, or if the options are invalid.
+    pub async fn connect(options: SqsOptions, letters: Arc<dyn Store>) -> Result<Self> {
         Self::new(options, &aws::config(BACKEND).await?, letters)
     }
 
     /// # Errors
-    /// `Config` when the options can't be.
-    pub fn new(options: Options, config: &SdkConfig, letters: Arc<dyn Store>) -> Result<Self> {
+    /// `Config` if the options are invalid.
+    pub fn new(options: SqsOptions, config: &SdkConfig, letters: Arc<dyn Store>) -> Result<Self> {
         let mut prefix = options.prefix;
         if !options.namespace.is_empty() {
             prefix = format!("{prefix}{}-", options.namespace);
@@ -132,7 +143,7 @@ impl Sqs {
         }
         let attempt = config.timeout_config().and_then(TimeoutConfig::operation_attempt_timeout).unwrap_or_default();
         let patient = TimeoutConfig::builder().operation_attempt_timeout(attempt + LONGEST_POLL).build();
-        let inner = Inner {
+        let inner = SqsInner {
             client: Client::new(config),
             receiving: Client::from_conf(Builder::from(config).timeout_config(patient).build()),
             extending: Client::from_conf(Builder::from(config).http_client(aws::http()).build()),
@@ -145,19 +156,19 @@ impl Sqs {
             spares: Mutex::default(),
             drains: Mutex::default(),
         };
-        // A prefix that no name may have is refused here, not with the first topic.
+        // An invalid prefix is refused here, not only at the first topic.
         inner.queue_name(&Topic::from("t"))?;
         Ok(Self(Arc::new(inner)))
     }
 
-    /// What it is, for messages.
+    /// The name for messages.
     #[must_use]
     pub fn name(&self) -> String {
         format!("sqs:{}", self.0.prefix)
     }
 }
 
-/// What the lock protects is whole between any two statements.
+/// A panic can't leave the protected data inconsistent, because the data is consistent between any two statements.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

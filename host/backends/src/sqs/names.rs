@@ -1,20 +1,20 @@
-//! A topic's queue: its name, and its address.
+//! The queue of a topic: its name and its URL.
 
 use std::sync::Arc;
 
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Topic;
 
-use super::{BACKEND, Inner, lock};
+use super::{BACKEND, SqsInner, lock};
 use crate::aws::caught;
 
-/// What the name of the queue for redriven messages ends with.
+/// The suffix of the name of the queue for redriven messages.
 const DEAD: &str = "-dead";
 
-/// Characters of a queue's name, the dead one's included: SQS's limit.
+/// The most characters of a queue's name, including the suffix: the limit of SQS.
 const MAX_NAME: usize = 80;
 
-impl Inner {
+impl SqsInner {
     /// The name of the topic's queue.
     pub(super) fn queue_name(&self, topic: &Topic) -> Result<String> {
         let name = format!("{}{topic}", self.prefix);
@@ -40,7 +40,7 @@ impl Inner {
         self.queue_name(topic).map(|name| name + DEAD)
     }
 
-    /// The address of a queue; `None`: there is none of this name.
+    /// The URL of a queue. `None`: there is no queue of this name.
     pub(super) async fn find(&self, name: &str) -> Result<Option<Arc<str>>> {
         if let Some(url) = lock(&self.urls).get(name) {
             return Ok(Some(url.clone()));
@@ -59,7 +59,7 @@ impl Inner {
         Ok(url)
     }
 
-    /// The address of the topic's queue.
+    /// The URL of the topic's queue.
     pub(super) async fn queue(&self, topic: &Topic) -> Result<Arc<str>> {
         let name = self.queue_name(topic)?;
         self.find(&name).await?.ok_or_else(|| {

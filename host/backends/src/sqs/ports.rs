@@ -1,4 +1,4 @@
-//! The port on queues.
+//! The `Queue` port on SQS.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,17 +16,19 @@ use brrr_protocol::records::{
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
-use super::letters::Letter;
+use super::envelope::Envelope;
 use super::send::place;
-use super::{BACKEND, BATCH, Inner, LONGEST_LEASE, PATIENCE, Sqs, lock};
+use super::{BACKEND, BATCH, LONGEST_LEASE, PATIENCE, Sqs, SqsInner, lock};
 use crate::aws::caught;
 use crate::now_millis;
 
-/// Bytes of a body that a dead letter keeps: what any store takes. A message of ours has far fewer.
+/// The most bytes of a body in a dead letter, small enough for any store. The messages of this program are much
+/// smaller.
 const MAX_LETTER: usize = 256 << 10;
 
-/// A letter by its record. One that can't be read is listed too, with what is known of it and why, so that it can be dropped
-/// and hides no others. It has no body, which no queue takes.
+/// Decodes the record of a dead letter. A record that can't be read gives a dead letter without a body, with the error
+/// as the reason. So it can be listed and dropped, and does not hide the others. No queue accepts an empty body, so it
+/// can't be sent again.
 fn read_letter(topic: &Topic, id: &str, bytes: &[u8]) -> (DeadLetter, Option<Error>) {
     let error = match decode_dead_letter(id, bytes) {
         Ok(letter) => return (letter, None),
@@ -41,9 +43,9 @@ fn read_letter(topic: &Topic, id: &str, bytes: &[u8]) -> (DeadLetter, Option<Err
 #[async_trait]
 impl Queue for Sqs {
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
-        let mut topics: HashMap<&Topic, Vec<Letter>> = HashMap::new();
+        let mut topics: HashMap<&Topic, Vec<Envelope>> = HashMap::new();
         for message in messages {
-            let letter = Letter { body: message.body.clone(), delay: message.delay, receives: 0 };
+            let letter = Envelope { body: message.body.clone(), delay: message.delay, receives: 0 };
             topics.entry(&message.topic).or_default().push(letter);
         }
         try_join_all(topics.into_iter().map(|(topic, letters)| self.0.send(topic, letters))).await.map(drop)
@@ -84,11 +86,11 @@ impl Queue for Sqs {
         self.0.lease
     }
 
-    async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
-        self.0.give_back(receipt, delay).await
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+        self.0.nack(receipt, delay).await
     }
 
-    async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+    async fn move_to_dlq(&self, delivery: &Delivery, reason: &str) -> Result<()> {
         let Some(held) = self.0.take(&delivery.receipt) else { return Ok(()) };
         let micros = UNIX_EPOCH.elapsed().map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX));
         let id = dead_letter_id(&held.topic, micros, &held.message_id);
@@ -110,12 +112,12 @@ impl Queue for Sqs {
         while let Some(page) = listing.next().await? {
             ids.extend(page.into_iter().filter(|id| is_dead_letter_of(topic, id)));
         }
-        // Their ids are in the order of time.
+        // The order of the ids is the order of time.
         ids.sort_unstable();
         ids.truncate(limit);
         let keys: Vec<Key> = ids.iter().map(|id| Key::new(id, Kind::Dead)).collect();
         let found = self.0.letters.get_many(&keys).await?;
-        // Somebody may have taken one meanwhile.
+        // Another task may have taken a dead letter in between.
         let letters = ids.iter().zip(found).filter_map(|(id, bytes)| Some(read_letter(topic, id, &bytes?).0));
         Ok(letters.collect())
     }
@@ -127,7 +129,7 @@ impl Queue for Sqs {
         let key = Key::new(id, Kind::Dead);
         let Some(bytes) = self.0.letters.get(&key).await? else { return Ok(None) };
         let (letter, error) = read_letter(topic, id, &bytes);
-        // What a newer version wrote is for that to take.
+        // A record of a newer version is left for that version.
         if let Some(error) = error.filter(|error| error.kind == ErrorKind::NewerRecord) {
             return Err(error);
         }
@@ -173,19 +175,19 @@ impl Queue for Sqs {
     }
 }
 
-impl Inner {
-    /// Takes a message that is still held out of the table.
+impl SqsInner {
+    /// Removes a message from the table, if its lease is still valid.
     fn take(&self, receipt: &Receipt) -> Option<super::held::Held> {
         lock(&self.held).take(receipt)
     }
 
-    pub(super) async fn give_back(self: &Arc<Self>, receipt: &Receipt, delay: Duration) -> Result<()> {
+    pub(super) async fn nack(self: &Arc<Self>, receipt: &Receipt, delay: Duration) -> Result<()> {
         let Some(held) = self.take(receipt) else { return Ok(()) };
         let put_back = self.put_back(held.clone(), delay).await;
         put_back.inspect_err(|_| lock(&self.held).put_back(receipt, held))
     }
 
-    /// The places of those whose lease was extended.
+    /// Extends the leases of a batch. Returns the indexes of the extended leases.
     async fn extend(&self, url: &Arc<str>, batch: &[(usize, String)]) -> Result<Vec<usize>> {
         let seconds = self.lease.as_secs() as i32;
         let doing = || format!("extend leases of {url}");

@@ -1,4 +1,4 @@
-//! Receiving: long polls, ten at a time, and now and then a look into the queue of what was redriven.
+//! Receives messages with long polls, ten at a time. Sometimes it also looks into the queue of redriven messages.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,29 +12,30 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::envelope::{DUE, Envelope, RECEIVES, early, receives};
 use super::held::Held;
-use super::letters::{DUE, Letter, RECEIVES, early, receives};
 use super::setup::BACKSTOP;
-use super::{BACKEND, BATCH, Inner, LONGEST_POLL, lock};
+use super::{BACKEND, BATCH, LONGEST_POLL, SqsInner, lock};
 use crate::aws::caught;
 
-/// How often a worker looks into the queue of what was redriven. Nothing there is in a hurry: it has been delivered twenty
-/// times.
+/// How often a worker looks into the queue of redriven messages. These messages are not urgent: they have been
+/// delivered twenty times.
 const DRAIN: Duration = Duration::from_secs(30);
 
-/// How long a message that nobody waits for any more is kept for whoever asks next: one who asks in a loop is back by then.
+/// How long unclaimed messages are kept for the next caller. A caller that receives in a loop calls again within this
+/// time.
 const SPARE: Duration = Duration::from_millis(500);
 
-/// Where messages come from.
+/// A queue from which messages come.
 struct Source {
     url: Arc<str>,
-    /// It holds what was redriven.
+    /// Is it the queue of redriven messages?
     is_dead: bool,
 }
 
-/// Messages on their way to whoever asked for them, who may have gone at any moment until they are unpacked.
+/// Received messages for a caller. The caller may stop waiting at any moment until it opens the parcel.
 struct Parcel {
-    inner: Arc<Inner>,
+    inner: Arc<SqsInner>,
     topic: Topic,
     deliveries: Vec<Delivery>,
 }
@@ -55,9 +56,10 @@ impl Drop for Parcel {
     }
 }
 
-impl Inner {
-    /// In a task of its own, so that whoever asks may give up at any time: what SQS then delivers isn't locked away for a whole
-    /// lease. (It is when the program ends at just that moment.)
+impl SqsInner {
+    /// Receives in a task of its own, so that the caller may give up at any time. Otherwise the messages that SQS
+    /// delivers at that moment would stay locked for a whole lease. (They do if the program ends at exactly that
+    /// moment.)
     pub(super) async fn receive(self: &Arc<Self>, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
         let spare = self.take_spare(topic, max);
         if !spare.is_empty() {
@@ -68,17 +70,17 @@ impl Inner {
         tokio::spawn(async move {
             let received = inner.receive_until(&topic, max, Instant::now() + wait, &mut reply).await;
             let parcel = received.map(|deliveries| Parcel { inner, topic, deliveries });
-            // What comes back is dropped, and thereby kept for whoever asks next.
+            // If the caller no longer waits, the parcel is dropped here, which keeps its messages for the next caller.
             drop(reply.send(parcel));
         });
         match answer.await {
             Ok(parcel) => parcel.map(Parcel::open),
-            // Its task has panicked, or the runtime is ending.
+            // The task has panicked, or the runtime is ending.
             Err(_) => Ok(Vec::new()),
         }
     }
 
-    /// What was received for somebody who had given up by then.
+    /// Takes messages that were received for a caller that no longer waited.
     fn take_spare(&self, topic: &Topic, max: usize) -> Vec<Delivery> {
         let mut spares = lock(&self.spares);
         let Some(spare) = spares.get_mut(topic) else { return Vec::new() };
@@ -89,7 +91,7 @@ impl Inner {
         taken
     }
 
-    /// Keeps messages for whoever asks next, and gives them back if nobody does.
+    /// Keeps messages for the next caller. If no caller takes them in time, they are given back.
     async fn keep_spare(self: &Arc<Self>, topic: &Topic, unwanted: Vec<Delivery>) {
         let receipts: Vec<Receipt> = unwanted.iter().map(|delivery| delivery.receipt.clone()).collect();
         lock(&self.spares).entry(topic.clone()).or_default().extend(unwanted);
@@ -101,7 +103,7 @@ impl Inner {
             })
         };
         for delivery in left {
-            if let Err(error) = self.give_back(&delivery.receipt, Duration::ZERO).await {
+            if let Err(error) = self.nack(&delivery.receipt, Duration::ZERO).await {
                 tracing::debug!("a message that nobody took comes back only when its lease runs out: {error}");
             }
         }
@@ -117,7 +119,7 @@ impl Inner {
         let queue = Source { url: self.queue(topic).await?, is_dead: false };
         let mut deliveries = self.drain(topic, max).await;
         loop {
-            // What is at hand is not kept waiting for more.
+            // Received messages do not wait for more messages.
             let wait =
                 if deliveries.is_empty() { deadline.saturating_duration_since(Instant::now()) } else { Duration::ZERO };
             let room = max - deliveries.len();
@@ -126,10 +128,10 @@ impl Inner {
             }
             deliveries.extend(self.poll(topic, &queue, room.min(BATCH), wait).await?);
             if deliveries.len() == BATCH && max > BATCH {
-                // There are more, as it seems.
+                // A full batch suggests that there are more messages.
                 let rooms = (BATCH..max).step_by(BATCH).map(|from| (max - from).min(BATCH));
                 let polls = rooms.map(|room| self.poll(topic, &queue, room, Duration::ZERO));
-                // What the others brought is delivered, even if one has failed.
+                // If one poll failed, the messages of the other polls are still delivered.
                 deliveries.extend(join_all(polls).await.into_iter().flatten().flatten());
             }
             if !deliveries.is_empty() || Instant::now() >= deadline || reply.is_closed() {
@@ -138,7 +140,7 @@ impl Inner {
         }
     }
 
-    /// What was redriven, if it is time to look.
+    /// The redriven messages, if it is time to look for them.
     async fn drain(self: &Arc<Self>, topic: &Topic, max: usize) -> Vec<Delivery> {
         let now = Instant::now();
         let first = {
@@ -163,9 +165,9 @@ impl Inner {
         })
     }
 
-    /// One request. Messages that have come too early are put back, and not delivered.
+    /// One request. Messages that come too early are put back and not delivered.
     async fn poll(self: &Arc<Self>, topic: &Topic, from: &Source, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
-        // Whole seconds, rounded up: SQS knows no others.
+        // SQS takes whole seconds; rounded up.
         let wait = wait.min(LONGEST_POLL);
         let seconds = wait.as_secs() as i32 + i32::from(wait.subsec_nanos() > 0);
         let answer = self
@@ -181,7 +183,7 @@ impl Inner {
             .send()
             .await
             .map_err(|e| caught(BACKEND, format!("receive from {}", from.url), e))?;
-        // The lease began when SQS answered. A tenth of it is more than that took to arrive here.
+        // The lease began when SQS answered. The answer took less than a tenth of the lease to arrive.
         let until = Instant::now() + self.lease.mul_f64(0.9);
         let (mut deliveries, mut too_early) = (Vec::new(), Vec::new());
         for message in answer.messages.unwrap_or_default() {
@@ -205,9 +207,9 @@ impl Inner {
         Delivery { topic, body, receives, receipt: lock(&self.held).enter(held) }
     }
 
-    /// Sends the message again, as not delivered, and deletes this one of it.
+    /// Sends a copy of the message that does not count this delivery, and deletes the original.
     pub(super) async fn put_back(self: &Arc<Self>, held: Held, delay: Duration) -> Result<()> {
-        let letter = Letter { body: held.body, delay, receives: held.receives.saturating_sub(1) };
+        let letter = Envelope { body: held.body, delay, receives: held.receives.saturating_sub(1) };
         self.send(&held.topic, vec![letter]).await?;
         self.delete(&held.url, held.handle).await
     }
@@ -218,7 +220,7 @@ fn held(topic: &Topic, from: &Source, message: Message, until: Instant) -> Held 
     Held {
         topic: topic.clone(),
         url: from.url.clone(),
-        // What was redriven has come too often, whatever its own count says.
+        // A redriven message counts as delivered too often, whatever its own count says.
         receives: if from.is_dead { receives.max(BACKSTOP + 1) } else { receives },
         handle: message.receipt_handle.unwrap_or_default(),
         message_id: message.message_id.unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! Sending, ten at a time.
+//! Sends messages, ten at a time.
 
 use std::sync::Arc;
 
@@ -7,20 +7,22 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Topic;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::letters::Letter;
-use super::{AT_ONCE, BACKEND, BATCH, Inner};
+use super::envelope::Envelope;
+use super::{AT_ONCE, BACKEND, BATCH, SqsInner};
 use crate::aws::{TRIES, caught, pause};
 
-/// Bytes of all messages of one request: the smaller of SQS's limits, that of older regions and of its local versions.
+/// The most bytes of all messages in one request. This is the smallest limit of SQS, of its older regions and of its
+/// local versions.
 const MAX_REQUEST: usize = 256 << 10;
 
-impl Inner {
+impl SqsInner {
     /// Sends messages to a topic.
     ///
     /// # Errors
-    /// A topic that can't be has, for a message, kind `Limit`: it fails the call that named it, and no worker stops for it.
-    pub(super) async fn send(&self, topic: &Topic, letters: Vec<Letter>) -> Result<()> {
-        letters.iter().try_for_each(Letter::check)?;
+    /// An invalid topic is an error of kind `Limit` here. So it fails the call that named the topic, and does not stop
+    /// the worker.
+    pub(super) async fn send(&self, topic: &Topic, letters: Vec<Envelope>) -> Result<()> {
+        letters.iter().try_for_each(Envelope::check)?;
         let url = self.queue(topic).await.map_err(|error| match error.kind {
             ErrorKind::Config | ErrorKind::NotSetUp => Error { kind: ErrorKind::Limit, ..error },
             _ => error,
@@ -29,7 +31,7 @@ impl Inner {
         stream::iter(requests).buffered(AT_ONCE).try_collect().await
     }
 
-    async fn send_batch(&self, url: &Arc<str>, mut letters: Vec<Letter>) -> Result<()> {
+    async fn send_batch(&self, url: &Arc<str>, mut letters: Vec<Envelope>) -> Result<()> {
         for tried in 0..TRIES {
             let entries = letters.iter().enumerate().map(|(n, letter)| letter.entry(n)).collect::<Result<_>>()?;
             let request = self.client.send_message_batch().queue_url(&**url).set_entries(Some(entries));
@@ -48,9 +50,9 @@ impl Inner {
     }
 }
 
-/// Requests that SQS takes.
-fn batches(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
-    let mut batches: Vec<Vec<Letter>> = Vec::with_capacity(letters.len().div_ceil(BATCH));
+/// Splits messages into requests that SQS accepts.
+fn batches(letters: Vec<Envelope>) -> Vec<Vec<Envelope>> {
+    let mut batches: Vec<Vec<Envelope>> = Vec::with_capacity(letters.len().div_ceil(BATCH));
     let mut bytes = 0;
     for letter in letters {
         bytes += letter.body.len();
@@ -65,7 +67,7 @@ fn batches(letters: Vec<Letter>) -> Vec<Vec<Letter>> {
     batches
 }
 
-/// Which entry of the request it was.
+/// The index of the entry in the request.
 pub(super) fn place(failed: &BatchResultErrorEntry) -> Option<usize> {
     failed.id.parse().ok()
 }
@@ -82,8 +84,8 @@ mod tests {
 
     #[test]
     fn requests_are_what_sqs_takes() {
-        let letter = |length: usize| Letter { body: "x".repeat(length), delay: Duration::ZERO, receives: 0 };
-        let sizes = |letters: Vec<Letter>| batches(letters).iter().map(Vec::len).collect::<Vec<_>>();
+        let letter = |length: usize| Envelope { body: "x".repeat(length), delay: Duration::ZERO, receives: 0 };
+        let sizes = |letters: Vec<Envelope>| batches(letters).iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(sizes(vec![letter(1); 25]), [10, 10, 5]);
         assert_eq!(sizes(vec![letter(100 << 10); 5]), [2, 2, 1]);
         assert_eq!(sizes(vec![letter(300 << 10), letter(1)]), [1, 1]);

@@ -1,4 +1,4 @@
-//! Makes the queues. Never at run time: only `brrr-host setup` does.
+//! Creates the queues. Only `brrr-host setup` does this, never a running worker.
 
 use std::collections::HashMap;
 
@@ -6,18 +6,18 @@ use aws_sdk_sqs::types::QueueAttributeName;
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::Topic;
 
-use super::{BACKEND, Inner, lock};
+use super::{BACKEND, SqsInner, lock};
 use crate::aws::caught;
 
-/// Deliveries after which SQS itself moves a message to the `…-dead` queue: twice the worker's own limit, which therefore
-/// comes first, unless the message ends every worker before.
+/// The number of deliveries after which SQS itself moves a message to the `…-dead` queue. It is twice the worker's own
+/// limit. So the worker moves the message first, unless the message ends every worker before that.
 pub(super) const BACKSTOP: u32 = 20;
 
-/// How long SQS keeps a message: its maximum, 14 days. A fleet that stands still for a long weekend loses nothing.
+/// How long SQS keeps a message: its maximum, 14 days. So a fleet that is stopped for a long weekend loses nothing.
 const RETENTION: &str = "1209600";
 
-impl Inner {
-    /// Makes a topic's two queues, if they aren't there. A line for each.
+impl SqsInner {
+    /// Creates the two queues of a topic, if they are missing. Returns a line of text for each queue.
     pub(super) async fn create_queues(&self, topic: &Topic) -> Result<Vec<String>> {
         let (name, dead_name) = (self.queue_name(topic)?, self.dead_queue_name(topic)?);
         let (dead_url, dead_line) = self.create_queue(&dead_name).await?;
@@ -34,7 +34,7 @@ impl Inner {
                 line.push_str(&format!("; redrives to {dead_name} after {BACKSTOP} deliveries"));
             }
             Some(there) if is_same(&there, &policy) => {}
-            // Somebody has meant it so.
+            // A different policy was set on purpose, so it stays.
             Some(there) => line.push_str(&format!(
                 "; its own redrive policy stays: {there} (brrr-host drains only {dead_name}, and would have {policy})"
             )),
@@ -42,7 +42,7 @@ impl Inner {
         Ok(vec![line, dead_line])
     }
 
-    /// A queue's address, and what was done about it.
+    /// Creates a queue if it is missing. Returns its URL, and a line of text about what was done.
     async fn create_queue(&self, name: &str) -> Result<(String, String)> {
         if let Some(url) = self.find(name).await? {
             return Ok((url.to_string(), format!("queue {name}: is there")));
@@ -50,7 +50,7 @@ impl Inner {
         let visibility = self.lease.as_secs().to_string();
         let attributes = HashMap::from([
             (QueueAttributeName::MessageRetentionPeriod, RETENTION.to_owned()),
-            // For peers; we say how long at each receive.
+            // For peers. This program sends the lease with each receive request.
             (QueueAttributeName::VisibilityTimeout, visibility),
         ]);
         let request = self.client.create_queue().queue_name(name).set_attributes(Some(attributes)).send();
@@ -68,7 +68,7 @@ impl Inner {
     }
 }
 
-/// SQS gives the count back as a text or as a number.
+/// Compares two policies. SQS returns the count as a text or as a number.
 fn is_same(a: &serde_json::Value, b: &serde_json::Value) -> bool {
     let part = |policy: &serde_json::Value, name: &str| policy[name].to_string().trim_matches('"').to_owned();
     ["deadLetterTargetArn", "maxReceiveCount"].iter().all(|name| part(a, name) == part(b, name))

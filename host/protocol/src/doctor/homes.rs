@@ -1,18 +1,19 @@
-//! On which topic a call is run. No record of a call says so: only its caller knew. But workers announce what they handle.
+//! The topic on which a call is run. No record of the call says it: only the caller knew it. But workers announce the tasks
+//! that they handle.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::Topic;
 
-/// What the workers of each topic announced.
+/// The tasks that the workers of each topic announced.
 #[derive(Default)]
 pub(super) struct Homes(pub BTreeMap<Topic, BTreeSet<String>>);
 
 impl Homes {
-    /// The topic of a call of this task, whose parents wait on these topics. `None`: it can't be told.
+    /// The topic of a call of this task, whose parents are on the topics `parents`. `None`: it can't be known.
     pub fn of(&self, task: &str, parents: &BTreeSet<Topic>) -> Option<Topic> {
         let handles = |topic: &&Topic| self.0.get(*topic).is_some_and(|tasks| tasks.contains(task));
-        // A topic without an announcement has workers of peers alone, who make none.
+        // A topic without an announcement has only workers of peers, which do not announce tasks.
         let unknown = |topic: &&Topic| !self.0.contains_key(*topic);
         let parents_own = parents.iter().find(handles);
         let other = || self.0.keys().find(handles);

@@ -1,4 +1,4 @@
-//! What a call's records come to: is it waited for, and will it be run?
+//! Decides from a call's records whether something waits for the call, and whether the call will be run.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -10,17 +10,17 @@ use super::queued::Queued;
 use super::{Doctor, Finding, Look, Lost, Why};
 use crate::error::Result;
 use crate::joining::has_joined;
-use crate::model::{CallHash, Millis, Root, Topic};
+use crate::model::{CallHash, JobId, Millis, Topic};
 use crate::ports::Key;
 use crate::records::{JobRecord, JobState, RunRecord, decode_failure};
 use crate::wire::{CallRecord, PendingReturns, Return};
 
-/// A call that somebody waits for.
+/// A call that a parent or a job waits for.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     pub call: CallHash,
-    /// The live jobs whose own call it is, with their topic and when they began.
-    pub tops: Vec<(Root, Topic, Millis)>,
+    /// The live jobs that have this call as their own call, with their topic and the time at which they began.
+    pub tops: Vec<(JobId, Topic, Millis)>,
 }
 
 impl Case {
@@ -29,33 +29,33 @@ impl Case {
     }
 }
 
-/// What the records of a case say.
-struct Facts {
+/// The content of a case's records.
+struct CallFacts {
     case: Case,
     pending: PendingReturns,
     has_value: bool,
-    /// When its message was sent, as far as that is known; 0: it is not.
+    /// When the call's message was sent, in milliseconds since the Unix epoch. 0: not known.
     since: Millis,
-    live: Vec<Root>,
-    /// In a live job beside these it waits for a call that failed there, see `Unnotified`.
+    live: Vec<JobId>,
+    /// True if the call waits, in a live job that is not in `live`, for a call that failed there. See `Unnotified`.
     is_held: bool,
-    /// How it failed in a live job, and what it waits for in one: in the order of `live`.
+    /// How the call failed, and its `run` record, in each of the jobs of `live`, in the same order.
     failures: Vec<Option<JobState>>,
     runs: Vec<Option<RunRecord>>,
 }
 
-/// Looks at records. Remembers which jobs are alive.
+/// Reads records and decides about calls. Remembers which jobs are alive.
 pub(super) struct Judge<'a> {
     doctor: &'a Doctor,
     look: &'a Look,
     homes: Homes,
-    alive: HashMap<Root, bool>,
+    alive: HashMap<JobId, bool>,
     /// The jobs of other SDKs.
-    pub peers: HashSet<Root>,
-    /// The calls that wait for one that failed, and that nobody will notify, see `Unnotified`.
-    pub held: HashSet<(Root, CallHash)>,
+    pub peers: HashSet<JobId>,
+    /// The calls that wait for a failed call and that will not be notified, see `Unnotified`.
+    pub held: HashSet<(JobId, CallHash)>,
     pub damaged: Vec<Finding>,
-    /// Who waits for the calls that were looked at and have no message.
+    /// The waiting parents of the calls that were looked at and have no message.
     pub waits: Waits,
 }
 
@@ -80,11 +80,13 @@ impl<'a> Judge<'a> {
             }
             if !facts.has_value && !self.is_young(&facts) {
                 let ended = facts.live.iter().zip(&facts.failures).filter(|(_, failure)| failure.is_some());
-                let ended: HashSet<&Root> = ended.map(|(root, _)| root).collect();
-                // A job that has joined its call is no parent. (Of a peer's job it is a call that waits for itself.)
-                let joined = |entry: &Return| has_joined(entry, &facts.case.call) && !self.peers.contains(&entry.root);
+                let ended: HashSet<&JobId> = ended.map(|(job_id, _)| job_id).collect();
+                // A job that has joined its call is no parent. (For a peer's job such an entry means that the call waits for
+                // itself.)
+                let joined =
+                    |entry: &Return| has_joined(entry, &facts.case.call) && !self.peers.contains(&entry.job_id);
                 let waits =
-                    |entry: &&Return| self.is_alive(&entry.root) && !ended.contains(&entry.root) && !joined(entry);
+                    |entry: &&Return| self.is_alive(&entry.job_id) && !ended.contains(&entry.job_id) && !joined(entry);
                 let parents = facts.pending.returns.iter().filter(waits).map(|entry| entry.parent.clone());
                 self.waits.add(&facts.case.call, parents.collect::<Vec<_>>().iter());
             }
@@ -95,10 +97,10 @@ impl<'a> Judge<'a> {
         Ok(suspects)
     }
 
-    /// What is wrong with `cases`, which have no message that is known of.
+    /// What is wrong with `cases`. The caller knows of no message for them.
     pub async fn findings(&mut self, cases: Vec<Case>, may_be_queued: bool) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
-        // Damage was found the first time.
+        // Damaged records were already reported by the first look.
         let damaged = self.damaged.len();
         for facts in self.facts(cases).await? {
             findings.extend(self.finding(&facts, may_be_queued).await?);
@@ -111,7 +113,7 @@ impl<'a> Judge<'a> {
         self.doctor.backend.store().get_many(keys).await
     }
 
-    /// Reads a record, or notes that it is damaged.
+    /// Decodes a record. If it is damaged, adds that to `damaged`.
     pub fn decode<T>(&mut self, key: &Key, bytes: Option<&Bytes>, decode: impl Fn(&[u8]) -> Result<T>) -> Option<T> {
         match decode(bytes?) {
             Ok(record) => Some(record),
@@ -122,7 +124,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    async fn facts(&mut self, cases: Vec<Case>) -> Result<Vec<Facts>> {
+    async fn facts(&mut self, cases: Vec<Case>) -> Result<Vec<CallFacts>> {
         let keys: Vec<Key> = cases.iter().map(|case| Key::pending_returns(&case.call)).collect();
         let values: Vec<Key> = cases.iter().map(|case| Key::value(&case.call)).collect();
         let (found, values) = (self.get_many(&keys).await?, self.doctor.backend.store().has_many(&values).await?);
@@ -137,24 +139,24 @@ impl<'a> Judge<'a> {
             let created = case.tops.iter().map(|(.., created)| *created).max();
             let since = pending.scheduled_at.map(|at| at * 1000).into_iter().chain(created).max().unwrap_or(0);
             let (live, failures, runs) = (Vec::new(), Vec::new(), Vec::new());
-            all.push(Facts { case, pending, has_value, since, live, is_held: false, failures, runs });
+            all.push(CallFacts { case, pending, has_value, since, live, is_held: false, failures, runs });
         }
-        let roots = |f: &Facts| {
-            let entries = f.pending.returns.iter().map(|entry| entry.root.clone());
-            entries.chain(f.case.tops.iter().map(|(root, ..)| root.clone())).collect::<Vec<_>>()
+        let job_ids = |f: &CallFacts| {
+            let entries = f.pending.returns.iter().map(|entry| entry.job_id.clone());
+            entries.chain(f.case.tops.iter().map(|(job_id, ..)| job_id.clone())).collect::<Vec<_>>()
         };
-        self.read_jobs(all.iter().flat_map(roots).collect()).await?;
+        self.read_jobs(all.iter().flat_map(job_ids).collect()).await?;
         for facts in &mut all {
-            let roots = facts.pending.returns.iter().map(|entry| &entry.root);
-            let roots: BTreeSet<&Root> = roots.chain(facts.case.tops.iter().map(|(root, ..)| root)).collect();
-            let alive = roots.into_iter().filter(|root| self.is_alive(root)).cloned();
-            let (held, live) = alive.partition(|root| self.held.contains(&(root.clone(), facts.case.call.clone())));
+            let job_ids = facts.pending.returns.iter().map(|entry| &entry.job_id);
+            let job_ids: BTreeSet<&JobId> = job_ids.chain(facts.case.tops.iter().map(|(job_id, ..)| job_id)).collect();
+            let alive = job_ids.into_iter().filter(|job_id| self.is_alive(job_id)).cloned();
+            let (held, live) = alive.partition(|job_id| self.held.contains(&(job_id.clone(), facts.case.call.clone())));
             (facts.is_held, facts.live) = (!Vec::is_empty(&held), live);
         }
         let keys: Vec<Key> = all
             .iter()
             .flat_map(|f| {
-                f.live.iter().flat_map(|root| [Key::failure(&f.case.call, root), Key::run(&f.case.call, root)])
+                f.live.iter().flat_map(|job_id| [Key::failure(&f.case.call, job_id), Key::run(&f.case.call, job_id)])
             })
             .collect();
         let mut found = self.get_many(&keys).await?.into_iter().zip(keys);
@@ -169,92 +171,98 @@ impl<'a> Judge<'a> {
         Ok(all)
     }
 
-    /// Looks which of these jobs are alive.
-    pub async fn read_jobs(&mut self, roots: HashSet<Root>) -> Result<()> {
-        let unknown: Vec<Root> = roots.into_iter().filter(|root| !self.alive.contains_key(root)).collect();
+    /// Finds out which of these jobs are alive.
+    pub async fn read_jobs(&mut self, job_ids: HashSet<JobId>) -> Result<()> {
+        let unknown: Vec<JobId> = job_ids.into_iter().filter(|job_id| !self.alive.contains_key(job_id)).collect();
         let jobs = self.get_many(&unknown.iter().map(Key::job).collect::<Vec<_>>()).await?;
-        for (root, bytes) in unknown.into_iter().zip(jobs) {
-            // A root without a record is a peer's job, and alive. One that does not decode is told of where jobs are read.
+        for (job_id, bytes) in unknown.into_iter().zip(jobs) {
+            // A job without a record is a peer's job, and is alive. A record that does not decode is reported where jobs are
+            // listed.
             if bytes.is_none() {
-                self.peers.insert(root.clone());
+                self.peers.insert(job_id.clone());
             }
             let alive = bytes.is_none_or(|bytes| JobRecord::decode(&bytes).is_ok_and(|job| !job.is_over()));
-            self.alive.insert(root, alive);
+            self.alive.insert(job_id, alive);
         }
         Ok(())
     }
 
-    pub fn is_alive(&self, root: &Root) -> bool {
-        self.alive.get(root).copied().unwrap_or(false)
+    pub fn is_alive(&self, job_id: &JobId) -> bool {
+        self.alive.get(job_id).copied().unwrap_or(false)
     }
 
-    fn is_young(&self, facts: &Facts) -> bool {
+    fn is_young(&self, facts: &CallFacts) -> bool {
         self.look.now.saturating_sub(facts.since) < self.look.older_than.as_millis() as u64
     }
 
     /// What is wrong with a call that has no message.
-    async fn finding(&mut self, facts: &Facts, may_be_queued: bool) -> Result<Option<Finding>> {
+    async fn finding(&mut self, facts: &CallFacts, may_be_queued: bool) -> Result<Option<Finding>> {
         let call = &facts.case.call;
         if self.is_young(facts) {
             return Ok(None);
         }
         let topics: BTreeSet<Topic> = facts.pending.returns.iter().map(|entry| entry.topic.clone()).collect();
         let any_topic = facts.case.tops.first().map(|(_, topic, _)| topic).or(topics.first()).cloned();
-        let entry_of = |root: &Root| facts.pending.returns.iter().any(|entry| entry.root == *root);
+        let entry_of = |job_id: &JobId| facts.pending.returns.iter().any(|entry| entry.job_id == *job_id);
         let (Some(topic), first) = (any_topic, facts.pending.returns.first()) else { return Ok(None) };
         if facts.has_value {
             if let Some(entry) = first {
-                let root = entry.root.clone();
-                return Ok(Some(Finding::Unwoken { call: call.clone(), root, topic, end: JobState::Completed }));
+                let job_id = entry.job_id.clone();
+                return Ok(Some(Finding::Unnotified { call: call.clone(), job_id, topic, end: JobState::Completed }));
             }
-            return Ok(facts.case.tops.first().map(|(root, ..)| Finding::Unended { root: root.clone() }));
+            return Ok(facts.case.tops.first().map(|(job_id, ..)| Finding::Unended { job_id: job_id.clone() }));
         }
-        for (root, end) in facts.live.iter().zip(&facts.failures) {
+        for (job_id, end) in facts.live.iter().zip(&facts.failures) {
             match end {
-                Some(end) if entry_of(root) => {
+                Some(end) if entry_of(job_id) => {
                     let topic = self.home(call, &topics).await?.1.unwrap_or(topic);
-                    return Ok(Some(Finding::Unwoken { call: call.clone(), root: root.clone(), topic, end: *end }));
+                    return Ok(Some(Finding::Unnotified {
+                        call: call.clone(),
+                        job_id: job_id.clone(),
+                        topic,
+                        end: *end,
+                    }));
                 }
-                Some(_) if facts.case.tops.iter().any(|(top, ..)| top == root) => {
-                    return Ok(Some(Finding::Unended { root: root.clone() }));
+                Some(_) if facts.case.tops.iter().any(|(top, ..)| top == job_id) => {
+                    return Ok(Some(Finding::Unended { job_id: job_id.clone() }));
                 }
                 _ => {}
             }
         }
-        let Some(root) = facts.live.first() else {
+        let Some(job_id) = facts.live.first() else {
             if facts.is_held {
                 return Ok(None);
             }
-            let root = first.map(|entry| entry.root.clone());
+            let job_id = first.map(|entry| entry.job_id.clone());
             let topic = self.home(call, &topics).await?.1.unwrap_or(topic);
-            return Ok(root.map(|root| Finding::Abandoned { call: call.clone(), root, topic }));
+            return Ok(job_id.map(|job_id| Finding::Abandoned { call: call.clone(), job_id, topic }));
         };
-        for (root, run) in facts.live.iter().zip(&facts.runs) {
+        for (job_id, run) in facts.live.iter().zip(&facts.runs) {
             let Some(run) = run.as_ref().filter(|run| run.total > 0) else { continue };
-            if self.will_be_woken(call, root, run).await? {
+            if self.will_be_woken(call, job_id, run).await? {
                 return Ok(None);
             }
-            return self.lost(facts, root, &topics, Why::NotWoken, !may_be_queued).await.map(Some);
+            return self.lost(facts, job_id, &topics, Why::NotNotified, !may_be_queued).await.map(Some);
         }
-        self.lost(facts, root, &topics, Why::NotQueued, !may_be_queued).await.map(Some)
+        self.lost(facts, job_id, &topics, Why::NotQueued, !may_be_queued).await.map(Some)
     }
 
     async fn lost(
         &mut self,
-        facts: &Facts,
-        root: &Root,
+        facts: &CallFacts,
+        job_id: &JobId,
         topics: &BTreeSet<Topic>,
         why: Why,
         certain: bool,
     ) -> Result<Finding> {
         let call = &facts.case.call;
-        let own = facts.case.tops.iter().find(|(top, ..)| top == root).or(facts.case.tops.first());
+        let own = facts.case.tops.iter().find(|(top, ..)| top == job_id).or(facts.case.tops.first());
         let (task, home) = self.home(call, topics).await?;
         let topic = own.map(|(_, topic, _)| topic.clone()).or(home);
-        Ok(Finding::Lost(Lost { call: call.clone(), root: root.clone(), task, topic, why, certain }))
+        Ok(Finding::Lost(Lost { call: call.clone(), job_id: job_id.clone(), task, topic, why, certain }))
     }
 
-    /// A call's task, and the topic on which it is run.
+    /// A call's task, and the topic on which the call is run.
     async fn home(&self, call: &CallHash, topics: &BTreeSet<Topic>) -> Result<(Option<String>, Option<Topic>)> {
         let bytes = self.doctor.backend.store().get(&Key::call(call)).await?;
         let Some(record) = bytes.and_then(|bytes| CallRecord::decode(&bytes).ok()) else { return Ok((None, None)) };
@@ -262,9 +270,10 @@ impl<'a> Judge<'a> {
         Ok((Some(record.task), home))
     }
 
-    /// Do enough of the calls that this one waits for know of it, and have yet to end?
-    async fn will_be_woken(&mut self, call: &CallHash, root: &Root, run: &RunRecord) -> Result<bool> {
-        let waits_here = |entry: &Return| entry.root == *root && entry.parent == *call;
+    /// True if enough of the calls that this call waits for list it as a parent and have not ended yet. Then one of them will
+    /// notify it.
+    async fn will_be_woken(&mut self, call: &CallHash, job_id: &JobId, run: &RunRecord) -> Result<bool> {
+        let waits_here = |entry: &Return| entry.job_id == *job_id && entry.parent == *call;
         let mut knows = 0_usize;
         for page in run.sample.chunks(super::survey::PAGE) {
             let keys: Vec<Key> = page.iter().map(Key::pending_returns).collect();
@@ -273,7 +282,7 @@ impl<'a> Judge<'a> {
                 knows += usize::from(pending.is_some_and(|pending| pending.returns.iter().any(waits_here)));
             }
         }
-        // As `Loaded::ready`: what the record does not name counts as there.
+        // As in `Loaded::ready`, a call that the record does not name counts as ended.
         let there = u64::from(run.total).saturating_sub(knows as u64);
         Ok(there < u64::from(run.need))
     }

@@ -1,14 +1,15 @@
-//! Stuck work: calls that somebody waits for and that nobody will run. Found from the records and the queues, and set
-//! going again.
+//! Finds stuck work and repairs it. A call is stuck if a parent or a job waits for it and no worker will run it. The doctor
+//! finds that from the records and the queues.
 //!
-//! Our own workers leave none behind. Peers can: a message of theirs is gone when they die over it, and one that reads a
-//! stale store wakes nobody. So can a queue that loses messages, and a person who deletes some.
+//! Our own workers leave no stuck work. Peers can: they lose a message if they die while they work on it, and a peer that reads
+//! a stale store notifies no parent. A queue may lose messages, and a person may delete some.
 //!
-//! - `survey`: looks; `judge`: what a page of calls comes to; `queued`: which calls have a message
+//! - `survey`: reads the records and queues; `judge`: decides what is wrong with a page of calls; `queued`: the calls that have
+//!   a message
 //! - `cycles`: calls that wait for themselves
-//! - `repair`: sets going again. Each repair is a transition that is safe to repeat, or one message too many
-//! - `unnotified`: parents that wait for a call that failed and that can't be told
-//! - `homes`: on which topic a call is run
+//! - `repair`: repairs a finding. Each repair is a transition that is safe to repeat, or at worst one unnecessary message
+//! - `unnotified`: parents that wait for a failed call and that can't be notified
+//! - `homes`: the topic on which a call is run
 
 mod cycles;
 mod homes;
@@ -23,111 +24,113 @@ pub(crate) use queued::bits;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{CallHash, Millis, Root, Topic};
+use crate::model::{CallHash, JobId, Millis, Topic};
 use crate::ports::{Backend, Key};
 use crate::records::JobState;
 
-/// Finds stuck work on one backend, and sets it going again.
+/// Finds stuck work on one backend, and repairs it.
 #[derive(Clone)]
 pub struct Doctor {
     backend: Arc<dyn Backend>,
 }
 
-/// How to look.
+/// The settings of a survey.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     pub now: Millis,
-    /// What has waited for less is left alone: a peer that has it in work is in no queue.
+    /// Calls that have waited for a shorter time are left out. A peer may be working on such a call, and then its message is in
+    /// no queue.
     pub older_than: Duration,
 }
 
-/// What a look found.
+/// The result of a survey.
 #[derive(Debug, Default)]
 pub struct Survey {
     pub findings: Vec<Finding>,
     /// Jobs of ours that are alive.
     pub jobs: u64,
-    /// Calls that somebody waits for.
+    /// The number of calls that a parent waits for.
     pub waiting: u64,
     /// Parents that will not be notified of a call that has failed. No repair helps them.
     pub unnotified: Vec<Unnotified>,
-    /// Jobs of other SDKs that calls wait for. They leave no record: one whose own message was lost can't be found.
+    /// Jobs of other SDKs that calls wait for. They have no record. So if such a job has lost its own message, the doctor can't
+    /// find it.
     pub peer_jobs: u64,
     pub topics: Vec<TopicState>,
 }
 
-/// A parent that waits for a call that has failed in its job, and that no failure notifies: it is run by a worker of another
-/// SDK, which sees no failures. It goes on when another job gives the call its value.
+/// A parent that waits for a call that has failed in its job, and that is not notified of failures: a worker of another SDK
+/// runs it, and such workers see no failures. The parent continues when another job gives the call its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unnotified {
     pub call: CallHash,
     pub parent: CallHash,
-    pub root: Root,
+    pub job_id: JobId,
 }
 
-/// Messages of a topic.
+/// The messages of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicState {
     pub topic: Topic,
-    /// All of them.
+    /// The number of all messages.
     pub depth: u64,
-    /// Those that a worker took and neither settled nor kept. They come back when a worker next asks for messages of any
-    /// topic. `None`: the queue can't be looked through.
+    /// The number of messages that a worker has received, but whose lease has run out. They are delivered again when a worker
+    /// next asks for messages of any topic. `None`: the queue can't list its messages.
     pub expired: Option<u64>,
-    /// Set aside, up to `MAX_DEAD`.
+    /// The number of dead letters, at most `MAX_DEAD`.
     pub dead: u64,
 }
 
-/// Dead letters are counted up to so many.
+/// The doctor counts at most this number of dead letters.
 pub const MAX_DEAD: usize = 1_000;
 
-/// Something that will not come right by itself.
+/// Something that will not recover by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Finding {
-    /// A live job waits for this call, or it is the job's own, and no message brings it to a worker.
+    /// A live job waits for this call, or it is the job's own call, and no message brings it to a worker.
     Lost(Lost),
-    /// The call has ended in this job, and who waits for it was not told.
-    Unwoken { call: CallHash, root: Root, topic: Topic, end: JobState },
+    /// The call has ended in this job, and its waiting parents were not notified.
+    Unnotified { call: CallHash, job_id: JobId, topic: Topic, end: JobState },
     /// Only jobs that are over still wait for this call.
-    Abandoned { call: CallHash, root: Root, topic: Topic },
-    /// These calls wait each for the next one, and the last one for the first, which this job waits for.
-    Cycle { calls: Vec<CallHash>, root: Root, topic: Topic },
-    /// The job's deadline has passed, and nobody has written down that it is over.
-    Overdue { root: Root },
-    /// The job's call has ended, and nobody has written down that the job is over. Peers don't.
-    Unended { root: Root },
-    /// A record that does not decode. Left alone.
+    Abandoned { call: CallHash, job_id: JobId, topic: Topic },
+    /// Each of these calls waits for the next one, and the last one waits for the first. This job waits for the first.
+    Cycle { calls: Vec<CallHash>, job_id: JobId, topic: Topic },
+    /// The job's deadline has passed, and it was not written down that the job is over.
+    Overdue { job_id: JobId },
+    /// The job's call has ended, and it was not written down that the job is over. Peers never write that down.
+    Unended { job_id: JobId },
+    /// A record that does not decode. The doctor does not change it.
     Damaged { key: Key, reason: String },
 }
 
-/// A call that nobody will run.
+/// A call that no worker will run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lost {
     pub call: CallHash,
     /// A live job that waits for it.
-    pub root: Root,
+    pub job_id: JobId,
     pub task: Option<String>,
-    /// Where to queue it; `None`: no record tells, and a guess might fail it.
+    /// The topic to queue the call on. `None`: no record says it, and on a wrong topic the call might fail.
     pub topic: Option<Topic>,
     pub why: Why,
-    /// False: this queue can't be looked through, and is not empty. So a message may be there after all.
+    /// False: this queue can't list its messages, and it is not empty. So there may be a message after all.
     pub certain: bool,
 }
 
-/// Why nobody will run a call.
+/// Why no worker will run a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
-    /// It has no message.
+    /// The call has no message.
     NotQueued,
-    /// It waits for calls that have all ended or don't know of it.
-    NotWoken,
+    /// All the calls that it waits for have ended or do not list it as a parent.
+    NotNotified,
 }
 
-/// What became of a repair.
+/// The result of a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repaired {
     Done,
-    /// It was right again by then, or can't be repaired from here.
+    /// The problem had disappeared, or can't be repaired from here.
     LeftAlone,
 }
 

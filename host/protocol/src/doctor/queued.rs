@@ -1,4 +1,4 @@
-//! Which calls have a message, and what state the topics are in.
+//! The calls that have a message, and the state of the topics.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -8,12 +8,12 @@ use crate::model::{CallHash, Topic};
 use crate::ports::Place;
 use crate::wire::Message;
 
-/// The calls that have a message, by 64 bits of their hash: a queue may hold millions. Two calls that share these bits are
-/// taken for one, so that a lost one is not found; never the other way round.
+/// The calls that have a message. Only 64 bits of each hash are kept, because a queue may hold millions of messages. If two
+/// calls have the same bits, a lost call may not be found. But a call that has a message never counts as lost.
 #[derive(Default)]
 pub(super) struct Queued {
     calls: HashSet<u64>,
-    /// A topic that can't be looked through has messages: any call may be among them.
+    /// A topic whose queue can't list its messages is not empty. Any call may have a message there.
     pub may_hold_others: bool,
 }
 
@@ -23,14 +23,14 @@ impl Queued {
     }
 
     fn add(&mut self, body: &str) {
-        // What does not decode runs no call.
+        // A message that does not decode runs no call.
         if let Ok(message) = Message::decode(body.as_bytes()) {
             self.calls.insert(bits(message.call.as_str()));
         }
     }
 }
 
-/// FNV-1a. The hashes are SHA-256 mostly, so anything would do.
+/// FNV-1a, 64 bits. Most call hashes are SHA-256, so a simple hash is good enough.
 pub(crate) fn bits(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
@@ -49,7 +49,7 @@ impl Doctor {
         Ok(queued)
     }
 
-    /// `None`: it is a topic that has no messages here.
+    /// The state of a topic. `None`: the backend can't have messages of this topic.
     pub(super) async fn topic_state(&self, topic: &Topic) -> Result<Option<TopicState>> {
         let queue = self.backend.queue();
         let (mut depth, mut expired) = (0, 0);
@@ -64,7 +64,7 @@ impl Doctor {
     }
 }
 
-/// What was found of a topic; `None`: the backend has no queue of this name. A peer's record can name any topic.
+/// The result of a look at a topic. `None`: the backend has no queue of this name. The record of a peer can name any topic.
 fn if_it_can_be<T>(found: Result<T>) -> Result<Option<T>> {
     match found {
         Err(error) if matches!(error.kind, ErrorKind::Config | ErrorKind::NotSetUp | ErrorKind::Limit) => Ok(None),

@@ -1,4 +1,4 @@
-//! A look at everything.
+//! Reads all records and queues.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,35 +8,35 @@ use super::queued::Queued;
 use super::{Doctor, Finding, Look, Survey};
 use crate::error::Result;
 use crate::listing::Listing;
-use crate::model::{CallHash, Root, Topic};
+use crate::model::{CallHash, JobId, Topic};
 use crate::ports::{Key, Kind};
 use crate::records::{JobRecord, decode_tasks};
 
-/// Records that one look reads.
+/// The number of records that are read at once.
 pub(super) const PAGE: usize = 200;
 
 impl Doctor {
-    /// Looks at everything: at what the records say, and whether a message is there for what is to be run.
+    /// Reads all records, and looks whether each call that is to be run has a message.
     ///
-    /// Records first, then the queues, then the records of what looks wrong once more: what a worker changes meanwhile is
-    /// taken for a finding only if it goes on looking wrong.
+    /// The records are read first, then the queues, and then again the records of calls that look wrong. So a change that a
+    /// worker makes meanwhile becomes a finding only if the call still looks wrong afterwards.
     ///
     /// # Errors
-    /// When the backend can't be read. What does not decode is a finding.
+    /// When the backend can't be read. A record that does not decode is a finding, not an error.
     pub async fn survey(&self, look: &Look) -> Result<Survey> {
         let mut survey = Survey::default();
         let homes = self.homes(&mut survey).await?;
         let mut topics: BTreeSet<Topic> = homes.0.keys().cloned().collect();
         let tops = self.jobs(look, &mut survey, &mut topics).await?;
 
-        // A first look at the queues, so that most of what waits there is not remembered by name.
+        // The queues are read once before the calls, so that calls with a message need not be remembered by name.
         let queued = self.queued(&topics).await?;
         let mut judge = Judge::new(self, look, homes);
         self.unnotified(&mut judge, &mut survey).await?;
         let suspects = self.suspects(tops, &queued, &mut judge, &mut survey, &mut topics).await?;
         survey.findings.extend(self.cycles(std::mem::take(&mut judge.waits), &topics).await?);
         if !suspects.is_empty() {
-            // Now that all topics are known, and what was on its way has arrived.
+            // By now all topics are known, and messages that were on their way have arrived.
             let queued = self.queued(&topics).await?;
             for page in suspects.chunks(PAGE) {
                 let cases: Vec<Case> = page.iter().filter(|case| !queued.holds(&case.call)).cloned().collect();
@@ -51,7 +51,7 @@ impl Doctor {
         Ok(survey)
     }
 
-    /// What the workers of each topic announced.
+    /// The tasks that the workers of each topic announced.
     async fn homes(&self, survey: &mut Survey) -> Result<Homes> {
         let mut homes = Homes::default();
         let mut topics = Listing::of(self.backend.store(), Kind::Tasks);
@@ -68,20 +68,20 @@ impl Doctor {
         Ok(homes)
     }
 
-    /// The calls of all live jobs.
+    /// The own calls of all live jobs.
     async fn jobs(&self, look: &Look, survey: &mut Survey, topics: &mut BTreeSet<Topic>) -> Result<Vec<Case>> {
         let mut tops: HashMap<CallHash, Case> = HashMap::new();
         let mut jobs = Listing::of(self.backend.store(), Kind::Job);
         while let Some(ids) = jobs.next().await? {
             for page in ids.chunks(PAGE) {
-                let roots: Vec<Root> = page.iter().map(|id| Root::from(id.as_str())).collect();
-                let keys: Vec<Key> = roots.iter().map(Key::job).collect();
-                for (root, bytes) in roots.into_iter().zip(self.backend.store().get_many(&keys).await?) {
+                let job_ids: Vec<JobId> = page.iter().map(|id| JobId::from(id.as_str())).collect();
+                let keys: Vec<Key> = job_ids.iter().map(Key::job).collect();
+                for (job_id, bytes) in job_ids.into_iter().zip(self.backend.store().get_many(&keys).await?) {
                     let Some(bytes) = bytes else { continue };
                     let job = match JobRecord::decode(&bytes) {
                         Ok(job) => job,
                         Err(error) => {
-                            let key = Key::job(&root);
+                            let key = Key::job(&job_id);
                             survey.findings.push(Finding::Damaged { key, reason: error.reason });
                             continue;
                         }
@@ -92,10 +92,10 @@ impl Doctor {
                     survey.jobs += 1;
                     topics.insert(job.topic.clone());
                     if job.is_overdue(look.now) {
-                        survey.findings.push(Finding::Overdue { root });
+                        survey.findings.push(Finding::Overdue { job_id });
                     } else {
                         let case = tops.entry(job.call.clone()).or_insert_with(|| Case::new(job.call));
-                        case.tops.push((root, job.topic, job.created));
+                        case.tops.push((job_id, job.topic, job.created));
                     }
                 }
             }
@@ -103,7 +103,7 @@ impl Doctor {
         Ok(tops.into_values().collect())
     }
 
-    /// What looks wrong, of everything that somebody waits for, and was not queued a moment ago.
+    /// The calls that look wrong, among all calls that a parent or a job waits for and that had no message a moment ago.
     async fn suspects(
         &self,
         tops: Vec<Case>,
@@ -123,7 +123,7 @@ impl Doctor {
                 suspects.extend(judge.suspects(cases.collect(), queued, topics).await?);
             }
         }
-        // The jobs whose own call nobody else waits for.
+        // The jobs whose own call no other job waits for.
         let rest: Vec<Case> = tops.into_values().collect();
         for page in rest.chunks(PAGE) {
             suspects.extend(judge.suspects(page.to_vec(), queued, topics).await?);

@@ -1,4 +1,4 @@
-//! Parents that wait for a call that has failed in their job, and that are not notified of it.
+//! Parents that wait for a call that has failed in their job, and that are not notified of the failure.
 
 use std::collections::HashSet;
 
@@ -13,8 +13,9 @@ use crate::records::{JobState, RunRecord};
 use crate::wire::{PendingReturns, Return};
 
 impl Doctor {
-    /// Finds the parents that no failure notifies. They are no stuck work: to queue them again would only make them ask for the
-    /// same call once more. Stuck are those whose call has its value by now, because a worker of another SDK computed it.
+    /// Finds the parents that are not notified of failures. They are not stuck: if they were queued again, they would only ask
+    /// for the same call again. They are stuck only if the call has its value by now, because a worker of another SDK has
+    /// computed it.
     pub(super) async fn unnotified(&self, judge: &mut Judge<'_>, survey: &mut Survey) -> Result<()> {
         let mut calls = Listing::of(self.backend.store(), Kind::Unnotified);
         while let Some(ids) = calls.next().await? {
@@ -35,24 +36,24 @@ impl Doctor {
             let Some(pending) = judge.decode(key, bytes.as_ref(), PendingReturns::decode) else { continue };
             let Some(first) = pending.returns.first() else { continue };
             if has_value {
-                let (root, topic, end) = (first.root.clone(), first.topic.clone(), JobState::Completed);
-                survey.findings.push(Finding::Unwoken { call: call.clone(), root, topic, end });
-                // That repair wakes them all.
-                judge.held.extend(pending.returns.into_iter().map(|entry| (entry.root, entry.parent)));
+                let (job_id, topic, end) = (first.job_id.clone(), first.topic.clone(), JobState::Completed);
+                survey.findings.push(Finding::Unnotified { call: call.clone(), job_id, topic, end });
+                // The repair of this finding notifies all of them.
+                judge.held.extend(pending.returns.into_iter().map(|entry| (entry.job_id, entry.parent)));
                 continue;
             }
             entries.extend(pending.returns.into_iter().map(|entry| (call, entry)));
         }
-        judge.read_jobs(entries.iter().map(|(_, entry)| entry.root.clone()).collect::<HashSet<_>>()).await?;
-        entries.retain(|(_, entry)| judge.is_alive(&entry.root));
-        let runs: Vec<Key> = entries.iter().map(|(_, entry)| Key::run(&entry.parent, &entry.root)).collect();
+        judge.read_jobs(entries.iter().map(|(_, entry)| entry.job_id.clone()).collect::<HashSet<_>>()).await?;
+        entries.retain(|(_, entry)| judge.is_alive(&entry.job_id));
+        let runs: Vec<Key> = entries.iter().map(|(_, entry)| Key::run(&entry.parent, &entry.job_id)).collect();
         for ((call, entry), run) in entries.into_iter().zip(judge.get_many(&runs).await?) {
-            // A run of ours that came to wait has looked for the failure itself.
+            // If a run of ours has begun to wait, it has looked for the failure itself.
             let looks_itself = run.is_some_and(|run| RunRecord::decode(&run).is_ok_and(|run| !run.was_never_run()));
             if !looks_itself {
-                judge.held.insert((entry.root.clone(), entry.parent.clone()));
-                let Return { root, parent, .. } = entry;
-                survey.unnotified.push(Unnotified { call: call.clone(), parent, root });
+                judge.held.insert((entry.job_id.clone(), entry.parent.clone()));
+                let Return { job_id, parent, .. } = entry;
+                survey.unnotified.push(Unnotified { call: call.clone(), parent, job_id });
             }
         }
         Ok(())

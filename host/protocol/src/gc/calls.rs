@@ -1,39 +1,39 @@
-//! The calls of jobs, as their `run` records name them.
+//! The calls of jobs, as named by their `run` records.
 
 use std::collections::{HashSet, VecDeque};
 
 use super::Collector;
 use crate::error::Result;
-use crate::model::{CallHash, Root};
+use crate::model::{CallHash, JobId};
 use crate::ports::Key;
 use crate::records::{RunRecord, SAMPLE};
 
-/// Records that one look reads.
+/// The number of records that are read at once.
 pub(super) const PAGE: usize = 200;
 
-/// Jobs that are looked at together, so that small ones share their accesses.
+/// The number of jobs that are looked at together. Small jobs then share their accesses.
 pub(super) const TOGETHER: usize = 100;
 
 /// A job and its top call.
 #[derive(Clone)]
-pub(super) struct Job {
-    pub root: Root,
+pub(super) struct GcJob {
+    pub job_id: JobId,
     pub top: CallHash,
 }
 
-/// What a job asked for.
+/// The calls that a job asked for.
 pub(super) struct Calls {
-    /// Each once, those that asked for others before these.
+    /// Each call once. A call comes before the calls that it asked for.
     pub all: Vec<CallHash>,
-    /// There may be more that no record names.
+    /// True if there may be more calls, which no record names.
     pub unnamed: bool,
     seen: HashSet<CallHash>,
 }
 
 impl Collector {
-    /// What each of `jobs` asked for.
-    pub(super) async fn calls(&self, jobs: &[Job]) -> Result<Vec<Calls>> {
-        let of = |job: &Job| {
+    /// The calls that each of `jobs` asked for.
+    pub(super) async fn calls(&self, jobs: &[GcJob]) -> Result<Vec<Calls>> {
+        let of = |job: &GcJob| {
             let (all, seen) = (vec![job.top.clone()], HashSet::from([job.top.clone()]));
             Calls { all, unnamed: false, seen }
         };
@@ -41,7 +41,7 @@ impl Collector {
         let mut unread: VecDeque<(usize, CallHash)> = jobs.iter().map(|job| job.top.clone()).enumerate().collect();
         while !unread.is_empty() {
             let page: Vec<(usize, CallHash)> = unread.drain(..PAGE.min(unread.len())).collect();
-            let keys: Vec<Key> = page.iter().map(|(n, call)| Key::run(call, &jobs[*n].root)).collect();
+            let keys: Vec<Key> = page.iter().map(|(n, call)| Key::run(call, &jobs[*n].job_id)).collect();
             for ((n, _), bytes) in page.into_iter().zip(self.backend.store().get_many(&keys).await?) {
                 let (Some(bytes), calls) = (bytes, &mut calls[n]) else { continue };
                 let Ok(run) = RunRecord::decode(&bytes) else {

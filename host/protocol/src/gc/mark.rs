@@ -1,68 +1,70 @@
-//! What stays.
+//! Finds out what must stay.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use super::calls::{Job, PAGE, TOGETHER};
+use super::calls::{GcJob, PAGE, TOGETHER};
 use super::{Collector, MESSAGE_LIFE, Plan, Reason};
 use crate::doctor::bits;
 use crate::error::Result;
 use crate::listing::{LIST, Listing};
-use crate::model::{CallHash, Millis, Root, Topic};
+use crate::model::{CallHash, JobId, Millis, Topic};
 use crate::ports::{Key, Kind};
 use crate::records::JobRecord;
 use crate::wire::{Message, PendingReturns};
 
-/// Dead letters of a topic whose calls stay, so that they can be sent again.
+/// The number of dead letters of a topic whose calls stay, so that the dead letters can be sent again.
 const DEAD: usize = 10_000;
 
-/// What stays, and what may go. Calls and jobs by 64 bits of their names: two that share these both stay.
+/// What must stay, and what may be removed. Calls and jobs are kept as 64 bits of a hash of their names. If two names have the
+/// same bits, both stay.
 #[derive(Default)]
 pub(super) struct Marks {
     /// Jobs that ended long ago.
-    pub old: Vec<Job>,
-    /// The calls that stay.
+    pub old: Vec<GcJob>,
+    /// The calls that must stay.
     pub calls: HashSet<u64>,
-    /// Calls of old jobs that had their value before it was looked what lives. No other one is removed, see `note_values`.
+    /// Calls of old jobs that had their value before the live jobs were read. No value of another call is removed, see
+    /// `note_values`.
     pub removable: HashSet<u64>,
-    /// Jobs of which a message or a waiting call is left.
+    /// Jobs that still have a message or a waiting call.
     pub busy: HashSet<u64>,
     pub reason: Option<Reason>,
-    /// The jobs that were looked at.
+    /// The jobs that were already looked at.
     known: HashSet<u64>,
     topics: BTreeSet<Topic>,
-    /// The newest job that was looked at, in the store's order; `None`: the store keeps no such order.
+    /// The position of the newest job that was looked at, in the store's order. `None`: the store keeps no such order.
     newest: Option<u64>,
 }
 
 impl Marks {
-    /// A reason that keeps everything goes over one that keeps values.
+    /// Notes a reason. A reason that keeps everything replaces one that keeps only values.
     fn because(&mut self, reason: Reason) {
         if self.reason.is_none() || matches!(self.reason, Some(Reason::Peers(_))) {
             self.reason = Some(reason);
         }
     }
 
-    /// Must everything stay?
+    /// True if everything must stay.
     pub fn keep_all(&self) -> bool {
         matches!(self.reason, Some(Reason::Unnamed(_) | Reason::Damaged(_)))
     }
 }
 
 impl Collector {
-    /// Finds what stays. Jobs first: those that begin while the rest is looked at are looked at once more, see `mark_new`.
+    /// Finds out what must stay. Jobs are read first. Jobs that begin meanwhile are read later, see `mark_new`.
     pub(super) async fn mark(&self, plan: &Plan) -> Result<Marks> {
         let mut marks = Marks::default();
         let mut topics = Listing::of(self.backend.store(), Kind::Tasks);
         while let Some(page) = topics.next().await? {
             marks.topics.extend(page.into_iter().map(Topic::from));
         }
-        // Of any topic: whether there is one doesn't matter.
+        // The answer is the same for every topic, even for one that does not exist.
         let can_look = self.backend.queue().look_through(&Topic::from("-"), &mut |_, _| ()).await?;
         let least = if can_look { Duration::ZERO } else { MESSAGE_LIFE };
         let age = u64::try_from(plan.older_than.max(least).as_millis()).unwrap_or(u64::MAX);
         let until = plan.now.checked_sub(age);
-        // Before the jobs are listed: what begins after this is looked at by `mark_new`.
+        // This is read before the jobs are listed. `mark_new` looks at the jobs that begin later.
         let newest = self.backend.store().newest_jobs(None, 1).await?;
         marks.newest = newest.map(|jobs| jobs.first().map_or(0, |job| job.place));
         let live = self.sort_all(&mut marks, until).await?;
@@ -73,7 +75,7 @@ impl Collector {
         Ok(marks)
     }
 
-    /// Marks what jobs need that began since the last look. Returns how many jobs were listed for that.
+    /// Marks what is needed by jobs that began since the last look. Returns how many jobs were listed for that.
     pub(super) async fn mark_new(&self, marks: &mut Marks) -> Result<usize> {
         let Some(newest) = marks.newest else {
             let new = self.sort_all(marks, None).await?;
@@ -90,7 +92,7 @@ impl Collector {
             before = Some(last.place);
             let more = full && new.len() >= LIST;
             listed += new.len();
-            let ids = new.into_iter().map(|job| job.root.to_string()).collect();
+            let ids = new.into_iter().map(|job| job.job_id.to_string()).collect();
             let others = self.sort(marks, ids, None).await?;
             self.mark_jobs(marks, &others).await?;
             if !more {
@@ -100,10 +102,11 @@ impl Collector {
         Ok(listed)
     }
 
-    /// Notes which calls of old jobs have a value, before it is looked what lives.
+    /// Notes which calls of old jobs have a value. This is done before the live jobs are read.
     ///
-    /// A call that has none yet may be asked for by a live job after that was looked at, and get its value for it; who waits
-    /// for that must find it. One that has its value by now is waited for by nobody who is not seen then.
+    /// A live job may ask later for a call that has no value yet, and the call may get its value for that job. The waiting
+    /// parent must find that value. If a call already has its value here, every parent that waits for it is seen later, when
+    /// the live jobs are read.
     async fn note_values(&self, marks: &mut Marks) -> Result<()> {
         let mut seen = HashSet::new();
         for jobs in marks.old.chunks(TOGETHER) {
@@ -119,7 +122,7 @@ impl Collector {
         Ok(())
     }
 
-    /// As `sort`, of all jobs.
+    /// The same as `sort`, for all jobs.
     async fn sort_all(&self, marks: &mut Marks, until: Option<Millis>) -> Result<Vec<Other>> {
         let mut others = Vec::new();
         let mut jobs = Listing::of(self.backend.store(), Kind::Job);
@@ -129,8 +132,8 @@ impl Collector {
         Ok(others)
     }
 
-    /// Puts the jobs that had ended by `until` among the old ones; returns the others. Passes over those that were looked at
-    /// before.
+    /// Adds the jobs that had ended by `until` to the old jobs, and returns the others. Jobs that were looked at before are
+    /// left out.
     async fn sort(&self, marks: &mut Marks, ids: Vec<String>, until: Option<Millis>) -> Result<Vec<Other>> {
         let mut others = Vec::new();
         let new: Vec<String> = ids.into_iter().filter(|id| marks.known.insert(bits(id))).collect();
@@ -142,10 +145,11 @@ impl Collector {
                     marks.because(Reason::Damaged(id.as_str().into()));
                     continue;
                 };
-                // Of an old one too: of a job that was cancelled messages may be left, and nobody may have announced its topic.
+                // The topics of old jobs are needed too: a cancelled job may have left messages, and perhaps no worker has
+                // announced its topic.
                 marks.topics.insert(record.topic.clone());
                 let ended = ended(&record);
-                let job = Job { root: id.as_str().into(), top: record.call };
+                let job = GcJob { job_id: id.as_str().into(), top: record.call };
                 match (ended, until) {
                     (Some(ended), Some(until)) if ended <= until => marks.old.push(job),
                     _ => others.push(Other { job, is_over: ended.is_some() }),
@@ -157,38 +161,38 @@ impl Collector {
 
     async fn mark_jobs(&self, marks: &mut Marks, others: &[Other]) -> Result<()> {
         for others in others.chunks(TOGETHER) {
-            let jobs: Vec<Job> = others.iter().map(|other| other.job.clone()).collect();
+            let jobs: Vec<GcJob> = others.iter().map(|other| other.job.clone()).collect();
             for (other, calls) in others.iter().zip(self.calls(&jobs).await?) {
                 marks.calls.extend(calls.all.iter().map(|call| bits(call.as_str())));
                 if calls.unnamed && !other.is_over {
-                    marks.because(Reason::Unnamed(other.job.root.clone()));
+                    marks.because(Reason::Unnamed(other.job.job_id.clone()));
                 }
             }
         }
         Ok(())
     }
 
-    /// What somebody waits for stays, and the jobs for which.
+    /// Marks the calls that a parent waits for, the parents, and their jobs.
     async fn mark_waiting(&self, marks: &mut Marks) -> Result<()> {
         let store = self.backend.store();
-        let mut jobs: HashMap<Root, bool> = HashMap::new();
+        let mut jobs: HashMap<JobId, bool> = HashMap::new();
         let mut waited_for = Listing::of(store, Kind::PendingReturns);
         while let Some(ids) = waited_for.next().await? {
             for page in ids.chunks(PAGE) {
                 marks.calls.extend(page.iter().map(|id| bits(id)));
                 let keys: Vec<Key> = page.iter().map(|id| Key::new(id, Kind::PendingReturns)).collect();
                 for bytes in store.get_many(&keys).await?.into_iter().flatten() {
-                    // Whoever waits in one that does not decode is found by nobody else either.
+                    // If this record does not decode, nothing else finds its parents either.
                     let Ok(pending) = PendingReturns::decode(&bytes) else { continue };
                     for entry in pending.returns {
-                        marks.busy.insert(bits(entry.root.as_str()));
+                        marks.busy.insert(bits(entry.job_id.as_str()));
                         marks.calls.insert(bits(entry.parent.as_str()));
                         marks.topics.insert(entry.topic);
-                        if !jobs.contains_key(&entry.root) {
-                            let ours = store.get(&Key::job(&entry.root)).await?.is_some();
-                            jobs.insert(entry.root.clone(), ours);
+                        if !jobs.contains_key(&entry.job_id) {
+                            let ours = store.get(&Key::job(&entry.job_id)).await?.is_some();
+                            jobs.insert(entry.job_id.clone(), ours);
                             if !ours {
-                                marks.because(Reason::Peers(entry.root));
+                                marks.because(Reason::Peers(entry.job_id));
                             }
                         }
                     }
@@ -198,7 +202,7 @@ impl Collector {
         Ok(())
     }
 
-    /// What has a message stays, and its job; what has a dead letter too.
+    /// Marks the calls and jobs that have a message or a dead letter.
     async fn mark_queued(&self, marks: &mut Marks) -> Result<()> {
         let queue = self.backend.queue();
         for topic in marks.topics.clone() {
@@ -206,7 +210,7 @@ impl Collector {
             let mut visit = |body: &str| {
                 if let Ok(message) = Message::decode(body.as_bytes()) {
                     calls.insert(bits(message.call.as_str()));
-                    busy.insert(bits(message.root.as_str()));
+                    busy.insert(bits(message.job_id.as_str()));
                 }
             };
             queue.look_through(&topic, &mut |body, _| visit(body)).await?;
@@ -218,11 +222,11 @@ impl Collector {
 
 /// A job that stays.
 struct Other {
-    job: Job,
+    job: GcJob,
     is_over: bool,
 }
 
-/// When a job ended. Where nobody wrote that down, it was after it began.
+/// When a job ended. If the time was not written down, the job ended after it began.
 fn ended(job: &JobRecord) -> Option<Millis> {
     job.end.map(|end| end.at.max(job.created))
 }

@@ -1,13 +1,16 @@
-//! Removes what no live job can reach: what jobs that ended a while ago have left in the store.
+//! Garbage collection: removes what no live job can reach, that is, what jobs that ended a while ago have left in the store.
 //!
-//! What a live job needs is what its `run` records name, and everything that somebody waits for or that has a message.
-//! - `mark`: finds that, after it was noted which values are there; `sweep`: removes what ended jobs have left beside it, from the leaves up and the job's own record
-//!   last, so that a collection that dies is taken up by the next one
+//! A live job needs what its `run` records name. Also needed is everything that a parent waits for or that has a message.
+//!
+//! - `mark`: notes which values are there, and then finds what is needed; `sweep`: removes what ended jobs have left and is not
+//!   needed. It starts at the leaves and removes the job's own record last, so the next collection can continue after one that
+//!   died
 //! - `calls`: the calls of one job
 //!
-//! A run that is in progress while the value of a call is removed that no live job had asked for before, and that asks for
-//! it, may find it in one replay and have it computed again for the next. Not for a call that it waits for: only values go that
-//! were there before it was looked what lives, and each once in a collection.
+//! A running call may ask for a call that no live job had asked for before, while the value of that call is removed. Then the
+//! run may find the value in one replay, and the value may have to be computed again for the next replay. This can't happen
+//! with a call that it waits for: only values are removed that were there before the live jobs were read, and each of them only
+//! once in a collection.
 
 mod calls;
 mod mark;
@@ -16,7 +19,7 @@ mod sweep;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Millis, Root};
+use crate::model::{JobId, Millis};
 use crate::ports::Backend;
 
 /// Removes what no live job can reach from one backend.
@@ -29,38 +32,39 @@ pub struct Collector {
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
     pub now: Millis,
-    /// Jobs that ended longer ago than this go; where the queue can't be looked through (SQS), after 14 days at the earliest.
+    /// Jobs that ended longer ago than this are removed. If the queue can't list its messages (SQS), jobs stay at least 14
+    /// days.
     pub older_than: Duration,
-    /// Only say what would be removed.
+    /// Only count what would be removed.
     pub dry_run: bool,
 }
 
-/// What was removed, or would be.
+/// What was removed, or would be removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
     pub jobs: u64,
-    /// Calls whose value went with them.
+    /// Calls whose value was removed.
     pub calls: u64,
-    /// Jobs that ended long ago, of which messages or waiting calls are left. `doctor` lets go of the calls.
+    /// Jobs that ended long ago but still have messages or waiting calls. `doctor` abandons the calls.
     pub left: u64,
-    /// Why values stay, if they do.
+    /// Why values stay. `None`: unneeded values were removed.
     pub values_stay: Option<Reason>,
 }
 
-/// Why a collection can't tell which values a live job needs.
+/// Why a collection can't know which values a live job needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// A call of this live job asked for more calls than its record names. Nothing was removed.
-    Unnamed(Root),
+    Unnamed(JobId),
     /// This job's record does not decode. Nothing was removed.
-    Damaged(Root),
-    /// Calls wait for a job of peers, who keep no record of what they asked for. The records of jobs that ended are removed,
-    /// and values stay.
-    Peers(Root),
+    Damaged(JobId),
+    /// Calls wait for a job of peers, which keep no record of the calls that they asked for. The records of jobs that ended are
+    /// removed, but values stay.
+    Peers(JobId),
 }
 
-/// The longest that a queue which can't be looked through keeps a message: SQS's longest retention. Only its record tells a
-/// job's late messages that it is over, so there a job stays so long at least.
+/// The longest time that a queue without a listing keeps a message: the longest retention of SQS. A late message learns only
+/// from the job's record that the job is over. So with such a queue the record stays at least this long.
 const MESSAGE_LIFE: Duration = Duration::from_hours(14 * 24);
 
 impl Collector {

@@ -1,7 +1,8 @@
-//! The record `dead`: a message that was set aside, of a queue that can't list what it holds.
+//! The record `dead`: a dead letter of a queue that can't list its dead letters.
 //!
-//! Its id is `TOPIC/TIME-UNIQUE`: the time (when it was set aside) in digits of fixed length, so that a topic's letters come
-//! in order; no `/` behind the topic, so that a topic with one in its name is told from another topic's letter.
+//! The id is `TOPIC/TIME-UNIQUE`. TIME is when the message became a dead letter, in digits of fixed length, so that the dead
+//! letters of a topic sort by time. No `/` follows the TIME. So the last `/` is always the end of the topic, even if the
+//! topic's name contains a `/`.
 
 use bytes::Bytes;
 
@@ -13,26 +14,26 @@ use crate::wire::{entry, text};
 
 const DEAD: &str = "a dead letter";
 
-/// The id of a letter that was set aside at this time, in microseconds. `unique`: whatever tells it from others of that
-/// moment.
+/// The id of a dead letter. `micros`: when the message became a dead letter, in microseconds since 1970. `unique`: a text that
+/// distinguishes it from others of the same moment.
 #[must_use]
 pub fn dead_letter_id(topic: &Topic, micros: u64, unique: &str) -> String {
     format!("{}{micros:017}-{}", dead_letter_ids_of(topic), unique.replace('/', "_"))
 }
 
-/// What the ids of a topic's letters begin with.
+/// The beginning of the ids of a topic's dead letters.
 #[must_use]
 pub fn dead_letter_ids_of(topic: &Topic) -> String {
     format!("{topic}/")
 }
 
-/// Is it the id of a letter of this topic?
+/// True if this is the id of a dead letter of this topic.
 #[must_use]
 pub fn is_dead_letter_of(topic: &Topic, id: &str) -> bool {
     id.rsplit_once('/').is_some_and(|(of, _)| of == topic.as_str())
 }
 
-/// When the letter of this id was set aside, in milliseconds.
+/// When the message of this id became a dead letter, in milliseconds since 1970. `None`: the id has another form.
 #[must_use]
 pub fn dead_letter_time(id: &str) -> Option<Millis> {
     let (time, _) = id.rsplit_once('/')?.1.split_once('-')?;
@@ -50,6 +51,8 @@ pub fn encode_dead_letter(letter: &DeadLetter) -> Bytes {
     ])
 }
 
+/// Decodes the record `dead` with this id.
+///
 /// # Errors
 /// `Malformed`, with what is wrong.
 pub fn decode_dead_letter(id: &str, bytes: &[u8]) -> Result<DeadLetter> {

@@ -1,4 +1,4 @@
-//! The record `failure/<root>`: how a call failed under one job.
+//! The record `failure/<job_id>`: how a call failed under one job.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use crate::wire::{entry, text};
 
 const FAILURE: &str = "a failure record";
 
-/// Encodes the record `failure/<root>`: how a call failed under one job.
+/// Encodes the record `failure/<job_id>`: how a call failed under one job.
 #[must_use]
 pub fn encode_failure(failure: &Failure) -> Bytes {
     write_dict(vec![
@@ -23,6 +23,8 @@ pub fn encode_failure(failure: &Failure) -> Bytes {
     ])
 }
 
+/// Decodes the record `failure/<job_id>`.
+///
 /// # Errors
 /// `Malformed`, with what is wrong.
 pub fn decode_failure(bytes: &[u8]) -> Result<Failure> {
@@ -40,11 +42,12 @@ pub fn decode_failure(bytes: &[u8]) -> Result<Failure> {
     })
 }
 
-/// The failure that a record tells of. One that is damaged tells of one all the same: that the call has failed is decided,
-/// and every replay must see the same of it.
+/// The failure that a record describes. A damaged record counts as a failure of kind `DeadLetter`: the call has failed for
+/// good, and every replay must see the same failure.
 ///
 /// # Errors
-/// `NewerRecord`: what a newer version wrote a newer worker can read, and a replay there would see something else.
+/// `NewerRecord` if a newer version wrote the record. A newer worker can read it, and a replay there would see another failure
+/// than a guess here.
 pub fn read_failure(key: &Key, bytes: &[u8]) -> Result<Failure> {
     decode_failure(bytes).map_err(|error| error.of(key)).or_else(|error| match error.kind {
         ErrorKind::Malformed => Ok(Failure::new(FailureKind::DeadLetter, "?", error.to_string())),

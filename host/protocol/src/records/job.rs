@@ -1,29 +1,29 @@
-//! The record `job` of a root: what was scheduled, and how it ended.
+//! The record `job`, by job id: what was scheduled, and how it ended.
 
 use bytes::Bytes;
 
 use super::{VERSION, decode_options, encode_options, int, string, unknown_entries, unsigned, versioned, write_dict};
 use crate::bencode::Reader;
 use crate::error::{Error, Result};
-use crate::model::{CallHash, FailureKind, Millis, Outcome, Root, Topic};
+use crate::model::{CallHash, FailureKind, JobId, Millis, Outcome, Topic};
 use crate::options::Options;
 use crate::wire::{entry, text};
 
-/// The record `job` of a root: what was scheduled, and how it ended.
+/// The record `job`, by job id: what was scheduled, and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRecord {
     pub call: CallHash,
     pub topic: Topic,
     pub created: Millis,
-    /// By when it must have ended; 0: whenever.
+    /// The time by which the job must have ended, in milliseconds since the Unix epoch. 0: no deadline.
     pub deadline: Millis,
-    /// Messages that it may send; 0: as many as its workers allow.
-    pub spawn_limit: u64,
-    /// How its calls are run, whatever their tasks say.
+    /// The number of messages that the job may send. 0: the limit of its workers.
+    pub max_messages: u64,
+    /// How the job's calls are run. These options override those of their tasks.
     pub options: Options,
-    /// The job that it tries again.
-    pub retry_of: Option<Root>,
-    /// `None`: it is alive. Once it is over it stays so, even if its value is forgotten.
+    /// The job that this job retries.
+    pub retry_of: Option<JobId>,
+    /// `None`: the job is alive. A job that is over stays over, even if its value is forgotten.
     pub end: Option<JobEnd>,
     pub extra: Vec<(Vec<u8>, Vec<u8>)>,
 }
@@ -45,7 +45,7 @@ pub enum JobState {
 }
 
 impl JobState {
-    /// How a job ends whose top call comes to this.
+    /// The state of a job whose top call has this outcome.
     #[must_use]
     pub fn of(outcome: std::result::Result<(), &FailureKind>) -> Self {
         match outcome {
@@ -56,13 +56,13 @@ impl JobState {
         }
     }
 
-    /// As `of`, of an outcome.
+    /// The same as `of`, for an outcome.
     #[must_use]
     pub fn of_outcome(outcome: &Outcome) -> Self {
         Self::of(outcome.as_ref().map(|_| ()).map_err(|failure| &failure.kind))
     }
 
-    /// The word that stands for it in records, events and listings.
+    /// The word for this state in records, events and listings.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -83,26 +83,23 @@ impl JobState {
 
 const JOB: &str = "a job record";
 const JOB_KEYS: [&str; 10] =
-    ["call", "created", "deadline", "ended", "options", "retry_of", "spawn_limit", "state", "topic", "v"];
+    ["call", "created", "deadline", "ended", "options", "retry_of", "max_messages", "state", "topic", "v"];
 
 impl JobRecord {
-    /// One that has just begun.
+    /// The record of a job that has just begun.
     #[must_use]
     pub fn new(call: CallHash, topic: Topic, created: Millis) -> Self {
-        let (deadline, spawn_limit, options) = (0, 0, Options::default());
-        Self { call, topic, created, deadline, spawn_limit, options, retry_of: None, end: None, extra: Vec::new() }
+        let (deadline, max_messages, options) = (0, 0, Options::default());
+        Self { call, topic, created, deadline, max_messages, options, retry_of: None, end: None, extra: Vec::new() }
     }
 
-    /// Is it over? A deadline that has passed ends a job only once somebody has written that down.
+    /// True if the job is over. A job whose deadline has passed is not over until that was written down.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.end.is_some()
     }
 
-    /// Is the job over whose record these are? Reads no more of it than that.
-    ///
-    /// # Errors
-    /// `Malformed`, with what is wrong.
+    /// True if the job with this encoded record is over. Reads only as much of the record as it needs.
     pub fn is_over_in(bytes: &[u8]) -> Result<bool> {
         let damaged = |error: crate::bencode::SyntaxError| Error::malformed(JOB, error.to_string());
         let mut reader = Reader::dict(bytes).map_err(damaged)?;
@@ -115,7 +112,7 @@ impl JobRecord {
         Ok(false)
     }
 
-    /// Is it alive although its deadline has passed? Then whoever sees it ends it.
+    /// True if the job is alive although its deadline has passed. The first worker or client that sees this ends the job.
     #[must_use]
     pub fn is_overdue(&self, now: Millis) -> bool {
         self.end.is_none() && self.deadline > 0 && self.deadline <= now
@@ -132,14 +129,14 @@ impl JobRecord {
         if self.deadline > 0 {
             fields.push((b"deadline", int(self.deadline)));
         }
-        if self.spawn_limit > 0 {
-            fields.push((b"spawn_limit", int(self.spawn_limit)));
+        if self.max_messages > 0 {
+            fields.push((b"max_messages", int(self.max_messages)));
         }
         if !self.options.is_empty() {
             fields.push((b"options", encode_options(&self.options)));
         }
-        if let Some(root) = &self.retry_of {
-            fields.push((b"retry_of", string(root.as_str())));
+        if let Some(job_id) = &self.retry_of {
+            fields.push((b"retry_of", string(job_id.as_str())));
         }
         if let Some(JobEnd { state, at }) = self.end {
             fields.push((b"state", string(state.as_str())));
@@ -149,6 +146,8 @@ impl JobRecord {
         write_dict(fields)
     }
 
+    /// Decodes the record `job`.
+    ///
     /// # Errors
     /// `Malformed`, with what is wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
@@ -165,9 +164,9 @@ impl JobRecord {
             topic: text(JOB, "topic", entry(JOB, &value, "topic")?)?.into(),
             created: unsigned(JOB, &value, "created")?,
             deadline: unsigned(JOB, &value, "deadline")?,
-            spawn_limit: unsigned(JOB, &value, "spawn_limit")?,
+            max_messages: unsigned(JOB, &value, "max_messages")?,
             options: decode_options(JOB, &value)?,
-            retry_of: value.get("retry_of").map(|v| text(JOB, "retry_of", v).map(Root::from)).transpose()?,
+            retry_of: value.get("retry_of").map(|v| text(JOB, "retry_of", v).map(JobId::from)).transpose()?,
             end,
             extra: unknown_entries(&value, &JOB_KEYS),
         })
@@ -184,7 +183,7 @@ mod tests {
         assert_eq!(plain.encode(), &b"d4:call1:c7:createdi5e5:topic1:t1:vi1ee"[..]);
         let full = JobRecord {
             deadline: 9,
-            spawn_limit: 7,
+            max_messages: 7,
             options: Options { max_retries: Some(2), label: Some("x".into()), ..Options::default() },
             retry_of: Some("r".into()),
             end: Some(JobEnd { state: JobState::TimedOut, at: 8 }),

@@ -1,9 +1,9 @@
-//! Records of our own, which peers never read. Bencoded dictionaries with a version `v`; keys that this version does
-//! not know are kept when a record is written again.
+//! Our own records, which peers never read. They are bencoded dictionaries with a version `v`. Keys that this version does not
+//! know are kept when a record is written again.
 //!
-//! - `run`: how far a call has come in a job; `waiting`: the part of it that says whether to run it again
+//! - `run`: how far a call has come in a job; `waiting`: the part of that record that says whether to run the call again
 //! - `job`: a job and its end; `failure`: how a call failed in a job
-//! - `dead`: a message that was set aside
+//! - `dead`: a dead letter
 
 mod dead;
 mod failure;
@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::bencode::{Encoder, Value};
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::Root;
+use crate::model::JobId;
 use crate::options::Options;
 use crate::wire::{dict, entry, text, wrong_type};
 
@@ -27,17 +27,19 @@ pub use job::{JobEnd, JobRecord, JobState};
 pub use run::{Decision, RunRecord, SAMPLE};
 pub use waiting::{Readiness, Waiting, is_waiting};
 
-/// Version of every record here; a reader refuses a higher one.
+/// The version of all these records. A reader refuses a record with a higher version.
 const VERSION: i64 = 1;
 
 const TASKS: &str = "a tasks record";
 
-/// Encodes the record `tasks` of a topic: what its workers handle, for gateways that have no worker beside them.
+/// Encodes the record `tasks` of a topic: the tasks that its workers handle. Gateways without a worker of their own read it.
 #[must_use]
 pub fn encode_tasks(tasks: &std::collections::BTreeSet<String>) -> Bytes {
     write_dict(vec![(b"tasks", list(tasks.iter().map(|t| string(t)))), (b"v", int(VERSION as u64))])
 }
 
+/// Decodes the record `tasks` of a topic.
+///
 /// # Errors
 /// `Malformed`, with what is wrong.
 pub fn decode_tasks(bytes: &[u8]) -> Result<std::collections::BTreeSet<String>> {
@@ -45,12 +47,12 @@ pub fn decode_tasks(bytes: &[u8]) -> Result<std::collections::BTreeSet<String>> 
     items(TASKS, &value, "tasks")?.iter().map(|v| text(TASKS, "tasks", v).map(str::to_owned)).collect()
 }
 
-/// The record `latest` of a call: the job that was last started for it, so that its failure can be found by the call, and
-/// others can join it.
+/// The record `latest` of a call: the job that was last started for the call. With it the job's failure can be found by the
+/// call hash, and other jobs can join the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latest {
-    pub root: Root,
-    /// The job's message is known to be sent, or the job to have joined another one.
+    pub job_id: JobId,
+    /// True if the job's message is known to be sent, or if the job has joined the call.
     pub is_on_its_way: bool,
 }
 
@@ -58,7 +60,7 @@ impl Latest {
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut fields: Vec<(&[u8], Vec<u8>)> =
-            vec![(b"root", string(self.root.as_str())), (b"v", int(VERSION as u64))];
+            vec![(b"root", string(self.job_id.as_str())), (b"v", int(VERSION as u64))];
         if self.is_on_its_way {
             fields.push((b"sent", int(1)));
         }
@@ -70,8 +72,8 @@ impl Latest {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let what = "a latest-job record";
         let value = versioned(what, bytes)?;
-        let root = text(what, "root", entry(what, &value, "root")?)?.into();
-        Ok(Self { root, is_on_its_way: unsigned(what, &value, "sent")? > 0 })
+        let job_id = text(what, "root", entry(what, &value, "root")?)?.into();
+        Ok(Self { job_id, is_on_its_way: unsigned(what, &value, "sent")? > 0 })
     }
 }
 
@@ -98,7 +100,7 @@ fn decode_options(what: &str, value: &Value<'_>) -> Result<Options> {
             .collect::<Result<Vec<_>>>()?,
         Some(other) => return Err(wrong_type(what, "options", other, "a dictionary")),
     };
-    // Those of a later version are for later versions.
+    // Unknown options were written by a later version, and only later versions need them.
     let known = pairs.into_iter().filter(|(key, _)| Options::knows(key));
     Options::parse(known).map_err(|reason| Error::malformed(what, reason))
 }
@@ -112,20 +114,20 @@ fn versioned<'a>(what: &str, bytes: &'a [u8]) -> Result<Value<'a>> {
     }
 }
 
-/// A record of another version than those that are known. It may have any form, but for its `v`.
+/// The error for a record with an unknown version. Only its `v` can be relied on.
 fn other_version(what: &str, v: i64) -> Error {
     let kind = if v > VERSION { ErrorKind::NewerRecord } else { ErrorKind::Malformed };
     let reason = format!("its version is {v}; this program knows {VERSION}");
     Error { kind, ..Error::malformed(what, reason) }
 }
 
-/// A small number that is 0 where the record leaves it out.
+/// A number of 32 bits. A missing key counts as 0.
 fn small(what: &str, value: &Value<'_>, key: &str) -> Result<u32> {
     let number = unsigned(what, value, key)?;
     u32::try_from(number).map_err(|_| Error::malformed(what, format!("`{key}` is {number}, beyond 32 bits")))
 }
 
-/// A number that is 0 where the record leaves it out.
+/// A number. A missing key counts as 0.
 fn unsigned(what: &str, value: &Value<'_>, key: &str) -> Result<u64> {
     match value.get(key) {
         None => Ok(0),
@@ -136,12 +138,12 @@ fn unsigned(what: &str, value: &Value<'_>, key: &str) -> Result<u64> {
     }
 }
 
-/// A text that is empty where the record leaves it out.
+/// A text. A missing key counts as an empty text.
 fn optional_text(what: &str, value: &Value<'_>, key: &str) -> Result<String> {
     value.get(key).map_or_else(|| Ok(String::new()), |found| text(what, key, found).map(str::to_owned))
 }
 
-/// A list that is empty where the record leaves it out.
+/// A list. A missing key counts as an empty list.
 fn items<'v, 'a>(what: &str, value: &'v Value<'a>, key: &str) -> Result<&'v [Value<'a>]> {
     match value.get(key) {
         None => Ok(&[]),
@@ -163,7 +165,7 @@ fn unknown_entries(value: &Value<'_>, known: &[&str]) -> Vec<(Vec<u8>, Vec<u8>)>
         .collect()
 }
 
-/// A dictionary from its entries, already bencoded, in any order.
+/// A dictionary from its entries. The values are already bencoded. The entries may be in any order.
 fn write_dict(mut fields: Vec<(&[u8], Vec<u8>)>) -> Bytes {
     fields.sort_by_key(|(key, _)| *key);
     let mut out = Encoder::new();

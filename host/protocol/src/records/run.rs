@@ -1,4 +1,4 @@
-//! The record `run/<root>`: how far a call has come under one job.
+//! The record `run/<job_id>`: how far a call has come under one job.
 
 use bytes::Bytes;
 
@@ -12,58 +12,59 @@ use crate::model::{CallHash, Millis};
 use crate::options::Options;
 use crate::wire::text;
 
-/// How many of the calls that a run waits for its `run` record names. 1,024 hashes of 64 characters are 68 KB, well
-/// under `DynamoDB`'s 400 KB an item.
+/// A `run` record names at most this number of the calls that a run waits for. 1,024 hashes of 64 characters take 68 KB, which
+/// is well under the 400 KB that `DynamoDB` allows for an item.
 pub const SAMPLE: usize = 1024;
 
-/// The record `run/<root>`: how far a call has come under one job. Written when it is deferred, when it is to be tried
-/// again, and by a parent that asks for it with options of its own.
+/// The record `run/<job_id>`: how far a call has come under one job. It is written when the call is deferred, when it is to be
+/// tried again, and by a parent that sets options for the call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunRecord {
-    /// When this attempt was first run: the clock that each of its replays sees. 0: it was not run yet.
+    /// When this attempt was first run, in milliseconds since the Unix epoch. Each replay of the attempt sees this time. 0: the
+    /// attempt was not run yet.
     pub first: Millis,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
-    /// Why the attempt before failed, in one line.
+    /// Why the previous attempt failed, in one line.
     pub last_failure: String,
-    /// How the call's parent wants it to be run.
+    /// How the call's parent wants the call to be run.
     pub options: Options,
-    /// Not to be run before this time (0: at once). For retries.
+    /// The call must not run before this time, because of a retry. 0: no such time.
     pub not_before: Millis,
-    /// SHA-256 of the component that wrote the record; another one may ask for other calls.
+    /// SHA-256 of the component that wrote the record. Another component may ask for other calls.
     pub digest: String,
-    /// Bytes of output that were shown; a replay shows only what is beyond.
+    /// The number of bytes of output that were shown. A replay shows only the output after these bytes.
     pub printed: u64,
     /// How many calls the run waits for.
     pub total: u32,
-    /// How many of them must have an outcome before running again is worth it.
+    /// The number of these calls that must have an outcome before it is worth running the call again.
     pub need: u32,
-    /// The last `SAMPLE` of the calls that it waits for. Those are queued last, so they end last.
+    /// The last `SAMPLE` of the calls that the run waits for. They were queued last, so they end last.
     pub sample: Vec<CallHash>,
-    /// Calls that the run asked for before it came to wait, up to `SAMPLE`: so that one access reads all that a replay
-    /// needs.
+    /// Calls that the run asked for before it began to wait, at most `SAMPLE`. With this list one access reads all outcomes
+    /// that a replay needs.
     pub earlier: Vec<CallHash>,
-    /// What was chosen where several outcomes were there.
+    /// The choices that were made when more outcomes were there than were needed.
     pub decisions: Vec<Decision>,
-    /// When a worker first found that nobody here handles the task (0: it is handled).
+    /// When a worker first found no handler for the task, in milliseconds since the Unix epoch. 0: the task has a handler.
     pub unknown_since: Millis,
-    /// Entries of a later version, kept as they are: key, bencoded value.
+    /// Entries that a later version wrote. They are kept as they are: key, bencoded value.
     pub extra: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// A race's outcome: which of a poll's calls the guest was given.
+/// The choice of a poll that needs fewer outcomes than it has calls (a race): the calls whose outcomes the guest got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// Which poll of the run, from 0.
+    /// The number of the poll in the run, from 0.
     pub poll: u32,
-    /// Places in the poll's list of calls, ascending.
+    /// Positions in the poll's list of calls, ascending.
     pub chosen: Vec<u32>,
 }
 
 pub(super) const RUN: &str = "a run record";
 
-/// The keys of the lists that may be long. They come last, so that who asks whether a call is worth running again need
-/// not read through them (`waiting`).
+/// The keys of the lists that may be long. These keys sort last, so a reader that only asks whether a call is worth running
+/// again need not read the lists (`waiting`).
 pub(super) const WAITS: &str = "waits";
 const WAS_ASKED: &str = "was_asked";
 const RUN_KEYS: [&str; 15] = [
@@ -85,7 +86,7 @@ const RUN_KEYS: [&str; 15] = [
 ];
 
 impl RunRecord {
-    /// Was it written for a call that was not run yet, by a parent that wants it to be run in some way?
+    /// True if a parent wrote the record with options for a call that was not run yet.
     #[must_use]
     pub fn was_never_run(&self) -> bool {
         self.first == 0 && self.total == 0 && self.attempt == 0
@@ -100,12 +101,12 @@ impl RunRecord {
             (b"named", int(self.sample.len() as u64)),
             (b"need", int(self.need.into())),
             (b"printed", int(self.printed)),
-            // The last one first: that is the order in which they are looked at.
+            // The last call comes first, because the calls are looked at in this order.
             (WAITS.as_bytes(), list(self.sample.iter().rev().map(|c| string(c.as_str())))),
             (b"total", int(self.total.into())),
             (b"v", int(VERSION as u64)),
         ];
-        // What most runs do not have takes no room in their records.
+        // Fields that most runs do not have are left out.
         if self.not_before > 0 {
             fields.push((b"not_before", int(self.not_before)));
         }
@@ -128,6 +129,8 @@ impl RunRecord {
         write_dict(fields)
     }
 
+    /// Decodes the record `run/<job_id>`.
+    ///
     /// # Errors
     /// `Malformed`, with what is wrong.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
@@ -148,7 +151,7 @@ impl RunRecord {
             unknown_since: unsigned(RUN, &value, "unknown_since")?,
             extra: unknown_entries(&value, &RUN_KEYS),
         };
-        // Such a call would never be run again, or at once and for ever.
+        // Such a call would never be run again, or would be run again at once each time, without end.
         let (total, named) = (u64::from(record.total), record.sample.len() as u64);
         if record.need > record.total || named > total || unsigned(RUN, &value, "named")? != named {
             let reason = format!("it needs {} of {total} calls and names {named}", record.need);

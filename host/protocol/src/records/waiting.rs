@@ -1,7 +1,9 @@
-//! Whether a call is worth running again, from as little of its `run` record and as few looks as it takes.
+//! Decides whether a call is worth running again. It reads as little of the `run` record, and looks at as few calls, as
+//! possible.
 //!
-//! The record names the calls that it waits for, the last one first: calls end in about the order in which they were
-//! queued, so the last one is the likeliest to be missing. (The other way round, N children cost N²/2 looks.)
+//! The record names the calls that the run waits for, the last one first. Calls end in about the order in which they were
+//! queued, so the last call is the one that is most likely to be missing. (In the other order, N children would cost N²/2
+//! looks.)
 
 use super::run::{RUN, WAITS};
 use super::{VERSION, other_version};
@@ -11,29 +13,31 @@ use crate::error::{Error, Result};
 /// What a parent's `run` record says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// Enough of the calls that it waits for have an outcome.
+    /// Enough of the calls that the parent waits for have an outcome.
     Ready,
-    /// Too few of them have.
+    /// Too few of these calls have an outcome.
     NotYet,
-    /// No run has written a record. The parent is one of ours that has yet to write it (and then looks at its calls itself),
-    /// or it is run by a worker of another SDK.
+    /// No run has written a record. Either the parent is ours and has yet to write the record (and then looks at its calls
+    /// itself), or it is run by a worker of another SDK.
     Unknown,
 }
 
-/// Decides whether enough outcomes are there.
+/// Decides whether a call has enough outcomes.
 pub struct Waiting<'a> {
-    /// Stands in the list of the calls.
+    /// A reader that is inside the list of the calls.
     names: Option<Reader<'a>>,
     left: u64,
     /// How many calls the run waits for.
     total: i64,
-    /// So many of the named ones may still be missing.
+    /// The number of the named calls that may still be missing.
     allowed: i64,
-    /// A run wrote the record, and not the call's parent before any run (`RunRecord::was_never_run`).
+    /// True if a run wrote the record. False if the call's parent wrote it before any run (`RunRecord::was_never_run`).
     was_run: bool,
 }
 
 impl<'a> Waiting<'a> {
+    /// Reads the record up to its list of calls.
+    ///
     /// # Errors
     /// `Malformed`, with what is wrong.
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
@@ -63,7 +67,7 @@ impl<'a> Waiting<'a> {
         if need > total {
             return Err(Error::malformed(RUN, format!("it needs {need} of {total} calls")));
         }
-        // What is not named counts as there: better one run too many than one too few.
+        // A call that is not named counts as ended. One unnecessary run is better than a missing run.
         Ok(Self {
             names,
             left: u64::try_from(named).unwrap_or(0),
@@ -73,10 +77,7 @@ impl<'a> Waiting<'a> {
         })
     }
 
-    /// The call to look at next; `None`: it is decided, see `ready`.
-    ///
-    /// # Errors
-    /// `Malformed`, with what is wrong.
+    /// The call to look at next. `None`: the decision is made, see `ready`.
     pub fn next_call(&mut self) -> Result<Option<&'a str>> {
         if self.allowed < 0 || i64::try_from(self.left).is_ok_and(|left| left <= self.allowed) {
             return Ok(None);
@@ -90,7 +91,7 @@ impl<'a> Waiting<'a> {
         }
     }
 
-    /// What was found of the call that `next_call` named.
+    /// Takes the answer for the call that `next_call` returned: has it an outcome?
     pub fn found(&mut self, outcome: bool) {
         self.left = self.left.saturating_sub(1);
         self.allowed -= i64::from(!outcome);
@@ -101,7 +102,7 @@ impl<'a> Waiting<'a> {
         self.allowed >= 0
     }
 
-    /// What the record comes to, once `next_call` has no more calls to look at.
+    /// The decision, after `next_call` has returned `None`.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
         match self.ready() {
@@ -112,7 +113,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-/// Does a `run` record say that its call waits for others? One that does not decode may say so.
+/// True if a `run` record says that its call waits for other calls, and also if the record does not decode.
 pub fn is_waiting(bytes: &[u8]) -> bool {
     Waiting::decode(bytes).map_or(true, |waiting| waiting.total > 0)
 }
@@ -127,7 +128,7 @@ mod tests {
     use crate::model::CallHash;
     use crate::records::RunRecord;
 
-    /// Decides from which calls have an outcome, and counts the looks.
+    /// Decides from a list that says which calls have an outcome, and counts the looks.
     fn decide(total: u32, need: u32, outcomes: &[bool]) -> (bool, usize) {
         let sample = (0..outcomes.len()).map(|n| CallHash::from(n.to_string())).collect();
         let bytes = RunRecord { total, need, sample, ..RunRecord::default() }.encode();
@@ -177,7 +178,7 @@ mod tests {
                 }
                 Ok(waiting.ready())
             });
-            // Behind the last call nothing is looked at.
+            // After the last call nothing is read, so damage there is not noticed.
             assert!(read.is_err() || end > bytes.len() - 4, "{end} of {}", bytes.len());
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::{Job, Stage, Step};
+use super::{Stage, Step, StepJob};
 use crate::error::Result;
 use crate::events::{State, Subject};
 use crate::model::{Call, Failure, FailureKind, brief};
@@ -16,7 +16,7 @@ use crate::topics::Callable;
 impl Stage<'_> {
     pub(super) async fn defer(
         &self,
-        job: &Job<'_>,
+        job: &StepJob<'_>,
         wait: &Wait,
         run_after: &RunRecord,
         known: KnownOutcomes,
@@ -24,14 +24,14 @@ impl Stage<'_> {
         if let Some(step) = self.check_topics(job, wait, run_after).await? {
             return Ok(step);
         }
-        let spawn_limit = job.spawn_limit(self.site.limits);
+        let max_messages = job.max_messages(self.site.limits);
         let deferral = Deferral {
             work: &self.work,
             wait,
             run_before: job.loaded.run_bytes.as_ref(),
             run_after,
             now: self.now(),
-            spawn_limit,
+            max_messages,
         };
         match self.backend().defer(&deferral).await {
             Ok(Deferred::Waiting { queued }) => {
@@ -42,17 +42,23 @@ impl Stage<'_> {
             Ok(Deferred::JobOver) => {
                 let state = self.state_of_job().await?;
                 self.tell_dropped(job.loaded, State::Running, state).await;
-                Ok(Step::Released(state))
+                Ok(Step::Abandoned(state))
             }
-            Ok(Deferred::OverSpawnLimit) => self.fail_job(job, spawn_limit).await,
+            Ok(Deferred::TooManyMessages) => self.fail_job(job, max_messages).await,
             Ok(Deferred::Cycle(path)) => self.fail_cycle(job.loaded, job.call, &path).await,
             Err(error) => self.limit(job, error).await,
         }
     }
 
-    /// A run that asks for a call on a topic that may not be called does not defer. If workers may yet announce the topic (they
-    /// start in any order), the run is made again a little later, up to the grace; else it fails.
-    pub(super) async fn check_topics(&self, job: &Job<'_>, wait: &Wait, run_after: &RunRecord) -> Result<Option<Step>> {
+    /// Checks the topics of the calls that a run asks for. If a topic may not be called, the run does not defer. If workers may
+    /// still announce the topic (workers start in any order), the call is run again a little later, until the grace period is
+    /// over. Otherwise the call fails.
+    pub(super) async fn check_topics(
+        &self,
+        job: &StepJob<'_>,
+        wait: &Wait,
+        run_after: &RunRecord,
+    ) -> Result<Option<Step>> {
         let mut checked = HashSet::from([&self.work.topic]);
         for call in &wait.calls {
             if !checked.insert(&call.topic) {
@@ -73,9 +79,9 @@ impl Stage<'_> {
         Ok(None)
     }
 
-    /// Nobody has announced the topic of a call.
-    pub(super) async fn unannounced(&self, job: &Job<'_>, call: &Call, run_after: &RunRecord) -> Result<Step> {
-        // A call that has not run yet was waiting for its own task.
+    /// Handles a call whose topic no worker has announced.
+    pub(super) async fn unannounced(&self, job: &StepJob<'_>, call: &Call, run_after: &RunRecord) -> Result<Step> {
+        // If the call has not run yet, `unknown_since` is about its own task, not about the topic.
         let before = job.loaded.run.as_ref().filter(|run| run.first > 0).map_or(0, |run| run.unknown_since);
         let since = if before > 0 { before } else { self.now() };
         let delay = match self.until_next_look(since) {
@@ -92,11 +98,11 @@ impl Stage<'_> {
                 return self.fail(job.loaded, Failure::new(FailureKind::UnknownTask, &job.call.task, text)).await;
             }
         };
-        // It waits for no call: what it asks for is not registered yet.
+        // The record names no calls, because the calls that the run asked for are not registered yet.
         let run = RunRecord { total: 0, need: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };
-        let key = Key::run(&self.work.message.call, &self.work.message.root);
+        let key = Key::run(&self.work.message.call, &self.work.message.job_id);
         let swap = self.backend().store().swap(&key, job.loaded.run_bytes.as_ref(), Some(run.encode())).await?;
         self.tell(job.loaded, Subject::Task, State::Running, State::Ready, |_| {});
-        self.give_back(if swap == Swap::Done { delay } else { Duration::ZERO }).await
+        self.nack(if swap == Swap::Done { delay } else { Duration::ZERO }).await
     }
 }

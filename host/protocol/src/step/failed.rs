@@ -1,8 +1,8 @@
-//! A call that has failed: it is tried again, or it fails for good.
+//! A call that has failed: it is tried again, or it fails finally.
 
 use std::time::Duration;
 
-use super::{Job, Stage, Step};
+use super::{Stage, Step, StepJob};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{State, Subject};
 use crate::model::{CallHash, Failure, FailureKind, brief};
@@ -12,11 +12,11 @@ use crate::replay::Replay;
 use crate::wire::{CallRecord, Message};
 
 impl Stage<'_> {
-    /// A failure that may pass is tried again later, if the options say so: the message goes back to the queue, which
-    /// brings it in time, and no worker waits.
+    /// Tries a call again after a failure that may pass, if the options say so. The message is given back to the queue, which
+    /// delivers it again after the delay. No worker waits meanwhile.
     pub(super) async fn try_again_or_fail(
         &self,
-        job: &Job<'_>,
+        job: &StepJob<'_>,
         replay: &Replay,
         mut failure: Failure,
         retryable: bool,
@@ -26,10 +26,10 @@ impl Stage<'_> {
         if let Some(record) = &job.loaded.job
             && let Some(state) = self.ended(record, now).await?
         {
-            return self.release(job.loaded, state, State::Running).await;
+            return self.abandon(job.loaded, state, State::Running).await;
         }
-        let Message { root, call } = &self.work.message;
-        let Some(after) = job.options.retry_after(attempt, root, call).filter(|_| retryable) else {
+        let Message { job_id, call } = &self.work.message;
+        let Some(after) = job.options.retry_after(attempt, job_id, call).filter(|_| retryable) else {
             return self.fail(job.loaded, failure).await;
         };
         let not_before = now.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
@@ -38,7 +38,7 @@ impl Stage<'_> {
         let swapped = self
             .backend()
             .store()
-            .swap(&Key::run(call, root), job.loaded.run_bytes.as_ref(), Some(record.encode()))
+            .swap(&Key::run(call, job_id), job.loaded.run_bytes.as_ref(), Some(record.encode()))
             .await;
         let swapped = match swapped {
             Ok(swapped) => swapped,
@@ -47,9 +47,9 @@ impl Stage<'_> {
         if swapped != Swap::Done {
             // Another run of the call has come as far. It may have lost its lease of this very message, and then nobody
             // else brings the call back: so it is looked at again, as that run left it.
-            return self.give_back(Duration::ZERO).await;
+            return self.nack(Duration::ZERO).await;
         }
-        self.backend().queue().give_back(&self.delivery.receipt, after).await?;
+        self.backend().queue().nack(&self.delivery.receipt, after).await?;
         self.tell(job.loaded, Subject::Task, State::Running, State::Ready, |event| {
             event.attempt = attempt + 1;
             event.failure = Some(&failure);
@@ -66,8 +66,9 @@ impl Stage<'_> {
         Ok(Step::Failed(failure))
     }
 
-    /// What the backend can't hold, or a call hash that stands for another call, fails the call; any other error stays one.
-    pub(super) async fn limit(&self, job: &Job<'_>, error: Error) -> Result<Step> {
+    /// Fails the call if the error concerns only this call: the backend can't hold something, or a call hash stands for another
+    /// call. Returns any other error.
+    pub(super) async fn limit(&self, job: &StepJob<'_>, error: Error) -> Result<Step> {
         let kind = match error.kind {
             ErrorKind::Limit => FailureKind::Limit,
             ErrorKind::Conflict => FailureKind::Conflict,
@@ -85,16 +86,17 @@ impl Stage<'_> {
         self.fail(loaded, Failure::new(FailureKind::Cycle, &call.task, text)).await
     }
 
-    /// The job has sent too many messages: all of it fails, not only the call that happened to send the last one.
-    pub(super) async fn fail_job(&self, job: &Job<'_>, spawn_limit: u64) -> Result<Step> {
-        let text = format!("the job has sent its limit of {spawn_limit} messages");
-        let root = &self.work.message.root;
+    /// Fails the whole job because it has sent too many messages. It would not be enough to fail the call that happened to send
+    /// the last message.
+    pub(super) async fn fail_job(&self, job: &StepJob<'_>, max_messages: u64) -> Result<Step> {
+        let text = format!("the job has sent its limit of {max_messages} messages");
+        let job_id = &self.work.message.job_id;
         let failure = Failure::new(FailureKind::Limit, &job.call.task, text);
         match &job.loaded.job {
             Some(record) if record.call != self.work.message.call => {
                 let top = Failure::of_parent(&self.task_of(&record.call).await?, &failure);
-                self.backend().end_job(root, &top, self.now()).await?;
-                self.backend().release(&self.work).await?;
+                self.backend().end_job(job_id, &top, self.now()).await?;
+                self.backend().abandon(&self.work).await?;
                 self.tell(job.loaded, Subject::Task, State::Running, State::Failed, |e| e.failure = Some(&failure));
                 self.tell_job_over(job.loaded, JobState::Failed).await;
                 Ok(Step::Failed(failure))

@@ -1,8 +1,9 @@
-//! One message: load, run, settle.
+//! Handles one message: loads the call, runs it, and records the result.
 //!
-//! - `run`: the handler runs; `deferred`: it waits for calls; `failed`: it is tried again or fails
-//! - `abandoned`: nothing runs, because the job is over or the call can not go on yet; `unknown_task`: nobody here handles it
-//! - `dead_letter`: nothing can come of the message; `observe`: what is told to those who watch
+//! - `run`: runs the handler; `deferred`: the call waits for other calls; `failed`: the call is tried again or fails
+//! - `abandoned`: nothing runs, because the job is over or the call can not go on yet; `unknown_task`: this worker has no
+//!   handler for the task
+//! - `dead_letter`: the message can never be handled; `observe`: reports events to an observer
 
 mod abandoned;
 mod dead_letter;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use self::abandoned::overdue;
-use self::dead_letter::set_aside;
+use self::dead_letter::move_to_dlq;
 use crate::error::{ErrorKind, Result};
 use crate::events::{Observer, State};
 use crate::gate::{Entry, Gate};
@@ -31,84 +32,86 @@ use crate::records::{JobRecord, JobState};
 pub use crate::topics::CallTopics;
 use crate::wire::{CallRecord, Message};
 
-/// What bounds a call beyond its own run.
+/// Limits of a call and its job, apart from those of a single run.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Messages that one job may send.
-    pub spawn_limit: u64,
-    /// How long a task that nobody here handles may stay so (a rolling deploy) before its call fails.
+    /// The number of messages that one job may send.
+    pub max_messages: u64,
+    /// How long a task may have no handler on its workers before its call fails. During a rolling deploy a task has no handler
+    /// for a while.
     pub unknown_task_grace: Duration,
-    /// A message delivered more often than this is set aside: whatever it is, it kills workers.
+    /// A message that was delivered more often than this becomes a dead letter, because its call seems to kill workers.
     pub max_deliveries: u32,
-    /// Where calls may be sent to.
+    /// The topics that calls may be sent to.
     pub call_topics: Arc<CallTopics>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            spawn_limit: 1_000_000,
+            max_messages: 1_000_000,
             unknown_task_grace: Duration::from_secs(60),
-            // Crashed workers return their messages; ten in a row are no accident.
+            // A crashed worker's messages are delivered again. Ten deliveries in a row are no accident.
             max_deliveries: 10,
             call_topics: Arc::new(CallTopics::any()),
         }
     }
 }
 
-/// What became of one message.
+/// The result of handling one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Completed,
-    /// The call waits for so many others.
+    /// The call waits for this number of other calls.
     Deferred {
         waiting: usize,
     },
     Failed(Failure),
-    /// It failed, and is tried again.
+    /// The call failed and will be tried again.
     Retried {
         failure: Failure,
-        /// The number of the attempt to come.
+        /// The number of the next attempt.
         attempt: u32,
         after: Duration,
     },
-    /// The call had its outcome; who still waited was woken.
+    /// The call already had its outcome. Its waiting parents were notified.
     AlreadyEnded,
-    /// The call's job is over; it was let go.
-    Released(JobState),
-    /// Something that the call waits for is still missing; it was not run.
+    /// The call's job is over. The call was abandoned.
+    Abandoned(JobState),
+    /// Something that the call waits for is still missing. The call was not run.
     NotReady,
-    /// Returned to the queue, to come again after this time.
-    GivenBack(Duration),
-    /// Moved to the dead letters, with the reason.
-    SetAside(String),
+    /// The message was given back to the queue, and is delivered again after this time.
+    Nacked(Duration),
+    /// The message was moved to the dead-letter queue, with this reason.
+    DeadLettered(String),
 }
 
-/// Where messages are worked on.
+/// Everything that a step needs beside the message.
 pub struct Site<'a> {
     pub backend: &'a Arc<dyn Backend>,
     pub handler: &'a dyn Handler,
     pub limits: &'a Limits,
-    /// What runs of calls were told on this worker, for their next runs.
+    /// The outcomes that runs of calls on this worker got, for the next runs of these calls.
     pub outcomes: &'a OutcomeCache,
-    /// Says when a run may start.
+    /// Decides when a run may start.
     pub gate: &'a dyn Gate,
-    /// Told of what happens.
+    /// Gets an event for each change of state.
     pub observer: Option<&'a dyn Observer>,
-    /// The time. Read when it is needed: a run may take long.
+    /// Returns the current time. It is called each time the step needs the time, because a run may take long.
     pub clock: &'a (dyn Fn() -> Millis + Sync),
 }
 
-/// Works on one delivered message. Every way out has settled it; on `Err` it is still leased and may be given back.
+/// Handles one delivered message. After `Ok` the message was acknowledged, given back or moved to the dead-letter queue. After
+/// `Err` it is still leased, and the caller may give it back.
 ///
-/// `running`: an earlier step of this very delivery was dropped while the call ran, because its job is over.
+/// `running`: an earlier step of this very delivery was dropped while the call ran, because the call's job is over.
 ///
 /// # Errors
-/// When the backend fails. What was written is safe to repeat.
+/// When the backend fails. Everything that was written may safely be written again.
 pub async fn step(site: &Site<'_>, delivery: &Delivery, running: bool) -> Result<Step> {
     let message = match Message::decode(delivery.body.as_bytes()) {
         Ok(message) => message,
-        Err(error) => return set_aside(site.backend, delivery, error.reason).await,
+        Err(error) => return move_to_dlq(site.backend, delivery, error.reason).await,
     };
     let receipt = Some(delivery.receipt.clone());
     let mut stage = Stage {
@@ -127,26 +130,26 @@ struct Stage<'a> {
     site: &'a Site<'a>,
     delivery: &'a Delivery,
     work: Work,
-    /// The state that the call was in when the message came.
+    /// The call's state when the message was delivered.
     before: State,
 }
 
-/// A call that is about to be run, or was.
-struct Job<'a> {
+/// A call that is about to run or has run.
+struct StepJob<'a> {
     call: &'a CallRecord,
     loaded: &'a Loaded,
     task: &'a Task,
-    /// What is in force, of all that was said at any level.
+    /// The options that apply, after those of the job, the call and the task were combined.
     options: Options,
 }
 
-impl Job<'_> {
+impl StepJob<'_> {
     fn attempt(&self) -> u32 {
         self.loaded.run.as_ref().map_or(1, |run| run.attempt.max(1))
     }
 
-    fn spawn_limit(&self, limits: &Limits) -> u64 {
-        self.loaded.job.as_ref().map(|job| job.spawn_limit).filter(|n| *n > 0).unwrap_or(limits.spawn_limit)
+    fn max_messages(&self, limits: &Limits) -> u64 {
+        self.loaded.job.as_ref().map(|job| job.max_messages).filter(|n| *n > 0).unwrap_or(limits.max_messages)
     }
 }
 
@@ -162,7 +165,7 @@ impl Stage<'_> {
         }
         if let Some(outcome) = &loaded.outcome {
             let end = JobState::of_outcome(outcome);
-            self.backend().discharge(&self.work, end).await?;
+            self.backend().notify_parents(&self.work, end).await?;
             if self.work.ends_job.is_some() && loaded.job.as_ref().is_some_and(|job| job.is_over()) {
                 self.tell_dropped(&loaded, self.before, end).await;
             } else {
@@ -173,7 +176,7 @@ impl Stage<'_> {
         if let Some(job) = &loaded.job
             && let Some(state) = self.ended(job, now).await?
         {
-            return self.release(&loaded, state, self.before).await;
+            return self.abandon(&loaded, state, self.before).await;
         }
         let Some(call) = &loaded.call else {
             return self.bury("?", "no record describes this call").await;
@@ -191,14 +194,14 @@ impl Stage<'_> {
         if let Some(run) = &loaded.run
             && run.not_before > now
         {
-            return self.give_back(Duration::from_millis(run.not_before - now)).await;
+            return self.nack(Duration::from_millis(run.not_before - now)).await;
         }
         let Some(task) = self.site.handler.task(&call.task) else {
             return self.unknown_task(call, &loaded).await;
         };
         let running = match self.site.gate.enter(&call.task, &task).await {
             Entry::Granted(running) => running,
-            Entry::NotNow(delay) => return self.give_back(delay).await,
+            Entry::NotNow(delay) => return self.nack(delay).await,
         };
         let job = loaded.job.as_ref().map(|job| &job.options);
         let of_call = loaded.run.as_ref().map(|run| &run.options);
@@ -206,14 +209,14 @@ impl Stage<'_> {
             .into_iter()
             .flatten()
             .fold(job.cloned().unwrap_or_default(), |near, far| near.over(far));
-        self.run_handler(&Job { call, loaded: &loaded, task: &task, options }, running).await
+        self.run_handler(&StepJob { call, loaded: &loaded, task: &task, options }, running).await
     }
 
     fn backend(&self) -> &Arc<dyn Backend> {
         self.site.backend
     }
 
-    /// The work, with the time at which it ends its job, if it does.
+    /// The work, with the current time in `ends_job` if the call is its job's top call.
     fn work_now(&self) -> Cow<'_, Work> {
         match self.work.ends_job {
             Some(_) => Cow::Owned(Work { ends_job: Some(self.now()), ..self.work.clone() }),
@@ -232,30 +235,30 @@ impl Stage<'_> {
         }
     }
 
-    /// The task of a call, for people; `?` where no record tells.
+    /// The name of a call's task, for people. `?` if no record says it.
     async fn task_of(&self, call: &CallHash) -> Result<String> {
-        // A damaged record must not keep anybody from ending the job that it belongs to.
+        // A damaged record must not prevent a worker from ending the job.
         let bytes = self.if_readable(&Key::call(call)).await?;
         let record = bytes.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok());
         Ok(record.map_or_else(|| "?".to_owned(), |record| record.task))
     }
 
-    /// The job's record; `None`: it is no job of ours, or nobody can read that.
+    /// The job's record. `None`: this program has no record of the job, or the record can't be read.
     async fn job(&self) -> Result<Option<JobRecord>> {
-        let bytes = self.if_readable(&Key::job(&self.work.message.root)).await?;
+        let bytes = self.if_readable(&Key::job(&self.work.message.job_id)).await?;
         Ok(bytes.and_then(|bytes| JobRecord::decode(&bytes).ok()))
     }
 
     async fn if_readable(&self, key: &Key) -> Result<Option<Bytes>> {
         match self.backend().store().get(key).await {
-            // A key that is too long has no record.
+            // A key that is too long for the store has no record.
             Err(error) if error.is_unreadable() || error.kind == ErrorKind::Limit => Ok(None),
             read => read,
         }
     }
 
-    async fn give_back(&self, delay: Duration) -> Result<Step> {
-        self.backend().queue().give_back(&self.delivery.receipt, delay).await?;
-        Ok(Step::GivenBack(delay))
+    async fn nack(&self, delay: Duration) -> Result<Step> {
+        self.backend().queue().nack(&self.delivery.receipt, delay).await?;
+        Ok(Step::Nacked(delay))
     }
 }

@@ -1,6 +1,6 @@
-//! What is told to those who watch.
+//! Reports changes of state to the observer.
 
-use super::{Job, Stage};
+use super::{Stage, StepJob};
 use crate::events::{Event, State, Subject};
 use crate::ports::Loaded;
 use crate::records::JobState;
@@ -22,7 +22,7 @@ impl Stage<'_> {
             subject,
             from,
             to,
-            root: &self.work.message.root,
+            job_id: &self.work.message.job_id,
             call: &self.work.message.call,
             task: loaded.call.as_ref().map_or("?", |call| &call.task),
             label: run.and_then(|run| run.options.label.as_deref()),
@@ -36,8 +36,8 @@ impl Stage<'_> {
         observer.observe(&event);
     }
 
-    /// The first run of a job's top call is also the first that is seen of the job.
-    pub(super) fn tell_running(&self, job: &Job<'_>) {
+    /// Reports that the call runs. The first run of a job's top call is also the first event of the job.
+    pub(super) fn tell_running(&self, job: &StepJob<'_>) {
         let loaded = job.loaded;
         if self.work.ends_job.is_some() && loaded.run.is_none() && self.delivery.receives <= 1 {
             let created = loaded.job.as_ref().map_or(0, |job| job.created);
@@ -66,16 +66,16 @@ impl Stage<'_> {
         }
     }
 
-    /// The job's top call has ended, and the job with it.
+    /// Reports the end of the job, if the call that has ended is the job's top call.
     pub(super) fn tell_ended(&self, loaded: &Loaded, state: JobState) {
         if self.work.ends_job.is_some() && loaded.job.as_ref().is_some_and(|job| !job.is_over()) {
             self.tell(loaded, Subject::Job, State::Running, state.into(), |_| {});
         }
     }
 
-    /// The call was let go, because its job is over.
+    /// Reports that the call was abandoned, because its job is over.
     pub(super) async fn tell_dropped(&self, loaded: &Loaded, from: State, state: JobState) {
-        // To a job that completed or failed without it, it is cancelled.
+        // If the job completed or failed without this call, the call counts as cancelled.
         let to = if state == JobState::TimedOut { State::TimedOut } else { State::Cancelled };
         let early = matches!(state, JobState::Cancelled | JobState::TimedOut);
         if early || self.work.ends_job.is_none() {
@@ -86,11 +86,11 @@ impl Stage<'_> {
         }
     }
 
-    /// The job was ended before its top call was. Every worker tells that has something of the job; who watches hears it
-    /// several times.
+    /// Reports that the job was ended before its top call. Every worker that has a call of the job reports this, so an observer
+    /// may see the event several times.
     pub(super) async fn tell_job_over(&self, loaded: &Loaded, state: JobState) {
         if let (Some(job), Some(_)) = (&loaded.job, self.site.observer) {
-            // Only for who watches: no reason to fail.
+            // The task is only shown to people. A read that fails must not fail the step.
             let task = self.task_of(&job.call).await.unwrap_or_else(|_| "?".to_owned());
             self.tell(loaded, Subject::Job, State::Running, state.into(), |event| {
                 (event.call, event.topic, event.task) = (&job.call, &job.topic, &task);

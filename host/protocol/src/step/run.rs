@@ -1,8 +1,8 @@
-//! The handler runs, and what its end means for the call.
+//! Runs the handler, and turns the end of the run into the end of the step.
 
 use std::time::Duration;
 
-use super::{Job, Stage, Step};
+use super::{Stage, Step, StepJob};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{State, Subject};
 use crate::model::{Call, CallHash, Failure, FailureKind};
@@ -12,8 +12,8 @@ use crate::replay::Replay;
 use crate::wire::CallRecord;
 
 impl Stage<'_> {
-    pub(super) async fn run_handler(&self, job: &Job<'_>, running: Box<dyn Send>) -> Result<Step> {
-        let Job { call, loaded, .. } = *job;
+    pub(super) async fn run_handler(&self, job: &StepJob<'_>, running: Box<dyn Send>) -> Result<Step> {
+        let StepJob { call, loaded, .. } = *job;
         let before = loaded.run.as_ref();
         let now = self.now();
         let first_run = before.map(|run| run.first).filter(|t| *t > 0).unwrap_or(now);
@@ -23,7 +23,7 @@ impl Stage<'_> {
             task: call.task.clone(),
             payload: call.payload.clone(),
             call: self.work.message.call.clone(),
-            root: self.work.message.root.clone(),
+            job_id: self.work.message.job_id.clone(),
             topic: self.work.topic.clone(),
             attempt: job.attempt(),
             first_run,
@@ -35,7 +35,7 @@ impl Stage<'_> {
         let known = before.map(|run| self.site.outcomes.take(&self.work.message, run)).unwrap_or_default();
         let replay = Replay::new(self.backend().clone(), &self.work, loaded).with_known(known);
         let ran = self.site.handler.run(request, replay).await;
-        // What follows is the backend's work: another guest may run meanwhile.
+        // The rest is work for the backend. So another guest may run meanwhile.
         drop(running);
         let (ended, mut replay) = match ran {
             Err(error) if error.kind == ErrorKind::Conflict => return self.limit(job, error).await,
@@ -46,7 +46,7 @@ impl Stage<'_> {
             && let Some((old, new)) = replay.first_difference()
         {
             let text = self.difference(old, new).await?;
-            // A new version of the component may well ask for other calls.
+            // A new version of the component may ask for other calls. That is no error.
             if before.is_some_and(|run| run.digest == job.task.digest) {
                 return self.fail(loaded, Failure::new(FailureKind::Nondeterminism, &call.task, text)).await;
             }
@@ -54,7 +54,8 @@ impl Stage<'_> {
         }
         match ended {
             Ended::Completed(value) => match self.backend().complete(&self.work_now(), value.clone()).await {
-                // Who waits can't be told, which ends the job (`bury`). The value is what the call came to all the same.
+                // The record of the waiting parents is damaged, so they can't be notified. `bury` then ends the job. The value
+                // is stored nevertheless, because the call has computed it.
                 Err(error) if error.is_unreadable() => {
                     let key = Key::value(&self.work.message.call);
                     self.backend().store().swap(&key, None, Some(value)).await?;
@@ -99,7 +100,7 @@ impl Stage<'_> {
     }
 }
 
-/// A call's task, the beginning of its payload, and its hash.
+/// A call's task, the first 120 characters of its payload, and its hash.
 fn describe(task: &str, payload: &[u8], call: &CallHash) -> String {
     let payload: String = String::from_utf8_lossy(payload).chars().take(120).collect();
     format!("{task} {payload} ({})", call.short())

@@ -1,4 +1,4 @@
-//! A task that no handler of this worker handles.
+//! A task for which this worker has no handler.
 
 use std::time::Duration;
 
@@ -9,16 +9,16 @@ use crate::ports::{Key, Loaded, Swap};
 use crate::wire::CallRecord;
 
 impl Stage<'_> {
-    /// A task that nobody here handles: perhaps a new version of this worker is on its way. The first sight of it is
-    /// written down, because the next delivery may go to another worker.
+    /// Handles a call whose task this worker does not handle. A new version of the worker may be about to start. The time at
+    /// which the task was first unknown is written down, because the next delivery may go to another worker.
     pub(super) async fn unknown_task(&self, call: &CallRecord, loaded: &Loaded) -> Result<Step> {
         let mut run = loaded.run.clone().unwrap_or_default();
         if run.unknown_since == 0 {
             run.unknown_since = self.now();
-            let key = Key::run(&self.work.message.call, &self.work.message.root);
+            let key = Key::run(&self.work.message.call, &self.work.message.job_id);
             let swap = self.backend().store().swap(&key, loaded.run_bytes.as_ref(), Some(run.encode())).await?;
             if swap != Swap::Done {
-                return self.give_back(Duration::ZERO).await;
+                return self.nack(Duration::ZERO).await;
             }
         }
         let delay = match self.until_next_look(run.unknown_since) {
@@ -32,11 +32,12 @@ impl Stage<'_> {
                 return self.fail(loaded, Failure::new(FailureKind::UnknownTask, &call.task, text)).await;
             }
         };
-        self.give_back(delay).await
+        self.nack(delay).await
     }
 
-    /// How long until it is looked again for something that has been unknown since then: soon at first, then more and more
-    /// rarely, but not past the grace. If the grace is over: how long it took.
+    /// How long to wait before the next look for something that has been unknown since `since`. The waits are short at first
+    /// and then grow, but they end with the grace period. `Err`: the grace period is over, and this is how long it has been
+    /// unknown.
     pub(super) fn until_next_look(&self, since: Millis) -> std::result::Result<Duration, Duration> {
         let waited = Duration::from_millis(self.now().saturating_sub(since));
         if waited >= self.site.limits.unknown_task_grace {

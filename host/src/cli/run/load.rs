@@ -1,4 +1,4 @@
-//! From the components named to handlers, one a topic.
+//! Loads the named components, and makes one handler for each topic.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use brrr_protocol::model::Topic;
 use brrr_worker::topic_worker::Shutdown;
 use brrr_worker::wasm::{Engine, EngineOptions, Guest, Overrides, RunLimits, WasmHandler};
 
-use super::Args;
+use super::RunCommand;
 use super::served::Served;
 use crate::cli::build;
 use crate::cli::console::Console;
@@ -25,8 +25,8 @@ pub struct Loader {
 
 impl Loader {
     /// # Errors
-    /// When there is no engine to be had here.
-    pub fn new(args: &Args, config: &Config, max_running: u32, shutdown: &Shutdown) -> anyhow::Result<Self> {
+    /// When this machine can't run the engine.
+    pub fn new(args: &RunCommand, config: &Config, max_running: u32, shutdown: &Shutdown) -> anyhow::Result<Self> {
         let to_stdout = args.events.as_deref() != Some(Path::new("-"));
         let console = if to_stdout { Console::stdout(shutdown.clone()) } else { Console::stderr(shutdown.clone()) };
         Ok(Self {
@@ -37,10 +37,10 @@ impl Loader {
         })
     }
 
-    /// Loads the components, building those that are projects, and joins those of each topic to one handler.
+    /// Loads the components, and joins the components of each topic into one handler. A project is built first.
     ///
     /// # Errors
-    /// When one of them can't be built or served, or two on one topic claim the same task.
+    /// When a component can't be built or served, or two components of one topic have the same task.
     pub async fn load(&self, served: &[Served]) -> anyhow::Result<Vec<(Topic, WasmHandler)>> {
         let mut topics: Vec<(Topic, Vec<Guest>)> = Vec::new();
         for Served { path, topic, grants } in served {

@@ -1,4 +1,4 @@
-//! `run`: a worker of each topic, with a gateway beside them if asked for.
+//! `run`: runs a worker of each topic, with an HTTP gateway if asked for.
 
 mod args;
 mod load;
@@ -19,7 +19,7 @@ use super::{Told, approval};
 use crate::config::{Config, Section, Setting};
 use crate::exit::Exit;
 use crate::trust;
-pub use args::Args;
+pub use args::RunCommand;
 use load::Loader;
 use observe::observe;
 use processes::Membership;
@@ -27,7 +27,7 @@ pub use processes::{Processes, is_parent, supervise};
 use served::served;
 use watch::{Serving, Watch};
 
-pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
+pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     let member = Membership::find()?;
     let shutdown = match &member {
         Some(member) => member.shutdown()?,
@@ -36,7 +36,7 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
             |name| say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out")),
         )?,
     };
-    // Whatever can be refused is refused before anything runs, the cheapest first.
+    // All refusals come before anything runs, the cheapest check first.
     if member.is_none() {
         approval::check(&config, args.permissions.yes)?;
     }
@@ -52,12 +52,12 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     let backend = args.backend.open(args.lease).await?;
     let (observer, outlets) = observe(&args, &backend, &shutdown)?;
     let max_running = args.max_running.unwrap_or_else(|| args.processes.share(default_max_running()));
-    // Before anything is read: what changes from then on is seen.
+    // The watch starts before any component is read, so that no later change is missed.
     let watch = args.watch.then(|| Watch::start(&served)).transpose()?;
     let loader = Loader::new(&args, &config, max_running, &shutdown)?;
     let handlers = tokio::select! {
         handlers = loader.load(&served) => handlers?,
-        // Compiling can take long; there is nothing to drain yet.
+        // Compiling can take long. No call is running yet, so there is nothing to wait for.
         why = shutdown.wait() => return Ok(why.into()),
     };
 
@@ -65,13 +65,13 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
         .open_backend(backend.clone())
         .max_running(max_running)
         .call_limits(Limits {
-            spawn_limit: args.spawn_limit,
+            max_messages: args.max_messages,
             unknown_task_grace: args.unknown_task_grace,
             max_deliveries: args.max_deliveries,
             ..Limits::default()
         })
-        .shutdown_timeout(args.drain)
-        .repair_interval(args.redrive.0)
+        .shutdown_timeout(args.shutdown_timeout)
+        .repair_interval(args.repair_interval.0)
         .observer(observer)
         .shutdown(shutdown.clone());
     for topic in &args.call_topic {
@@ -98,12 +98,12 @@ pub async fn run(args: Args, config: Config) -> anyhow::Result<Exit> {
     ended.map_err(plain)?;
     Ok(match shutdown.begun() {
         Some(StopReason::OutputClosed) => Exit::BrokenPipe,
-        // Asked to stop, and did.
+        // The worker was asked to stop, and stopped.
         _ => Exit::Done,
     })
 }
 
-/// The error itself, which has its exit code.
+/// The inner error, which has its exit code.
 fn plain(error: WorkerError) -> anyhow::Error {
     match error {
         WorkerError::Backend(error) => error.into(),
@@ -113,8 +113,9 @@ fn plain(error: WorkerError) -> anyhow::Error {
     }
 }
 
-/// A file that was found names no file of events outside of its folder: whoever wrote it could have one overgrown.
-fn check_events(args: &Args, config: &Config) -> anyhow::Result<()> {
+/// A `brrr.toml` that was found in a folder must not name a file of events outside of that folder: its author could let
+/// this program write into any file of the user.
+fn check_events(args: &RunCommand, config: &Config) -> anyhow::Result<()> {
     let (Some(path), Some(events), false) = (&config.path, &args.events, config.is_named) else { return Ok(()) };
     let of_file = |setting: &Setting| {
         setting.section == Section::Worker && setting.key == "events" && Path::new(&setting.value) == events

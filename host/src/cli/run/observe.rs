@@ -1,4 +1,4 @@
-//! What a worker tells of what happens.
+//! Connects a worker with the outlets for its events.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use brrr_protocol::ports::Backend;
 use brrr_worker::events::{Events, Outlets};
 use brrr_worker::topic_worker::Shutdown;
 
-use super::Args;
+use super::RunCommand;
 use crate::cli::Told;
 use crate::exit::Exit;
 
-/// Where events go, if anywhere, and what takes them there.
+/// The observer of the events, if there is an outlet, and the outlets themselves.
 pub fn observe(
-    args: &Args,
+    args: &RunCommand,
     backend: &Arc<dyn Backend>,
     shutdown: &Shutdown,
 ) -> anyhow::Result<(Option<Arc<dyn Observer>>, Outlets)> {
@@ -23,7 +23,7 @@ pub fn observe(
         return Ok((None, outlets));
     }
     let mut bits = [0; 3];
-    // Only a name.
+    // The random bits are only part of a name, so a failure does not matter.
     let _ = getrandom::fill(&mut bits);
     let mut events = Events::new(format!("{}-{}", std::process::id(), hex(&bits)));
     if let Some(path) = &args.events {

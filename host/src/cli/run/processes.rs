@@ -1,9 +1,12 @@
-//! `run --processes N`: a parent that keeps N workers of itself alive, each a process with the same arguments.
+//! `run --processes N`: a parent process that keeps N workers alive. Each worker is a process with the same arguments.
 //!
-//! Parent and child hold the two ends of a socket, the child's as its stdin: a byte from the child says that it serves, a
-//! byte from the parent that it is to end, and the end of the stream that the other side is gone. So no child outlives
-//! its parent, whatever killed that, and a child may be told to stop by both (Ctrl-C reaches every process of a terminal,
-//! a service manager's SIGTERM every process of a service) without taking the second time for "at once".
+//! Parent and child hold the two ends of a socket. The child's end is its stdin. A byte from the child says that the
+//! child
+//! is serving. A byte from the parent tells the child to stop. The end of the stream says that the other side has
+//! ended.
+//! So no child outlives its parent, however the parent was killed. A child may get two requests to stop: Ctrl-C reaches
+//! every process of a terminal, and a service manager's SIGTERM every process of a service. The child does not take the
+//! second request for "stop at once".
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -19,24 +22,24 @@ use std::time::{Duration, Instant};
 
 use brrr_worker::topic_worker::{Shutdown, StopReason};
 
-use super::Args;
+use super::RunCommand;
 use crate::cli::Told;
 use crate::cli::output::say;
 use crate::cli::signals::on_signals;
 use crate::exit::Exit;
 
-/// More than the cores of any machine that this is for; a larger number is a slip.
+/// More than the cores of any machine that this program is meant for. A larger number is a typing error.
 const MOST: u32 = 512;
 
-/// Which child a process is, from 0; not set: none.
+/// The variable with the child's index, from 0. A process without it is no child.
 const CHILD: &str = "BRRR_PROCESS";
 
-/// After how long a worker that died is started again: doubled each time, until one has lived for `SETTLED`.
+/// The delay before a dead worker is started again. It doubles each time, until a worker has lived for `SETTLED`.
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_secs(30);
 
-/// How many processes.
+/// The number of processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Processes(u32);
 
@@ -56,33 +59,34 @@ impl FromStr for Processes {
 }
 
 impl Processes {
-    /// What each gets of what a single one would have.
+    /// The share of each process, of what a single process would get.
     pub fn share(self, of: u32) -> u32 {
         of.div_ceil(self.0)
     }
 }
 
-/// What this process is to the one that started it.
+/// What a child knows about its parent.
 pub struct Membership {
     index: u32,
     parent: UnixStream,
 }
 
 impl Membership {
-    /// Of a process that a parent has started; `None`: a user did.
+    /// `None`: this process was started by a user, not by a parent.
     pub fn find() -> io::Result<Option<Self>> {
         let Some(index) = std::env::var(CHILD).ok().and_then(|text| text.parse().ok()) else { return Ok(None) };
         let parent = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
         Ok(Some(Self { index, parent }))
     }
 
-    /// Only one process can listen on an address.
+    /// Only one process can listen on an address, so only the first child has the gateway.
     pub fn has_gateway(&self) -> bool {
         self.index == 0
     }
 
-    /// Stops when the parent says so or is gone, and when a signal does, however often: the parent is who decides that it
-    /// is enough, and then kills.
+    /// Stops when the parent asks for it or has ended, or at a signal. Further signals change nothing: the parent
+    /// decides
+    /// when to stop waiting, and then kills the child.
     pub fn shutdown(&self) -> io::Result<Shutdown> {
         let shutdown = Shutdown::on_any_signal()?;
         let (told, mut parent) = (shutdown.clone(), self.parent.try_clone()?);
@@ -95,40 +99,40 @@ impl Membership {
         Ok(shutdown)
     }
 
-    /// Says that this worker serves.
+    /// Tells the parent that this worker is serving.
     pub fn ready(&self) {
-        // A parent that is gone is noticed by who listens to it.
+        // If the parent has ended, the thread that reads from it notices.
         let _ = (&self.parent).write_all(b"+");
     }
 }
 
-/// What the parent hears.
+/// What the children and the signals report to the parent.
 enum News {
     Ready(u32),
-    /// The end of the stream: the process has ended, or is about to.
+    /// The stream has ended: the process has ended, or is about to.
     Ended(u32),
     Stop,
 }
 
-/// A worker, and what is known about it.
-struct Worker {
+/// A worker process and its state.
+struct WorkerProcess {
     index: u32,
     process: Child,
     orders: UnixStream,
     ready: Option<Instant>,
 }
 
-/// Shared with the thread that hears signals.
+/// The workers, shared with the thread that handles signals.
 #[derive(Default)]
 struct Fleet {
-    workers: Vec<Worker>,
+    workers: Vec<WorkerProcess>,
     stopping: bool,
 }
 
 impl Fleet {
     fn kill(&mut self) {
         for worker in &mut self.workers {
-            // One that has ended is what was wanted.
+            // This fails only for a worker that has ended already.
             let _ = worker.process.kill();
         }
     }
@@ -145,16 +149,16 @@ fn lock(fleet: &Mutex<Fleet>) -> MutexGuard<'_, Fleet> {
     fleet.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Is this process to start others? One worker needs no parent.
-pub fn is_parent(args: &Args) -> bool {
+/// Is this process to start others? A single worker needs no parent.
+pub fn is_parent(args: &RunCommand) -> bool {
     args.processes.0 > 1 && std::env::var_os(CHILD).is_none()
 }
 
-/// Keeps so many workers running until it is told to stop.
+/// Keeps N workers running until it is asked to stop.
 ///
 /// # Errors
-/// When they could share no backend, are to watch, or the first can't be started.
-pub fn supervise(args: &Args) -> anyhow::Result<Exit> {
+/// When the workers could not share the backend, `--watch` is given, or the first worker can't be started.
+pub fn supervise(args: &RunCommand) -> anyhow::Result<Exit> {
     if args.watch {
         let text = "--watch is for one process: with --processes each would build by itself; leave one of them out";
         return Err(Told::new(Exit::Usage, text).into());
@@ -170,14 +174,15 @@ pub fn supervise(args: &Args) -> anyhow::Result<Exit> {
         move |name| {
             say(format_args!("{name}: letting running calls end; once more stops at once"));
             lock(&first).stop();
-            // Nobody listens: it is over anyway.
+            // This fails only when nobody receives any more, at the end of the program.
             let _ = told.send(News::Stop);
         },
         move |name| {
             let mut fleet = lock(&second);
             fleet.kill();
             say(format_args!("{name}: stopped at once; what was running comes back when its lease runs out"));
-            // Kept locked to the end of the process, which is next: whoever waits for the workers must not see theirs first.
+            // The lock stays held until the process ends, which follows at once. Otherwise the main thread could see
+            // the end of the workers first, and report it instead.
             std::mem::forget(fleet);
         },
     )?;
@@ -185,37 +190,37 @@ pub fn supervise(args: &Args) -> anyhow::Result<Exit> {
     let parent =
         Parent { fleet: fleet.clone(), program, sender, wanted: args.processes.0, due: Vec::new(), started: 0 };
     let ended = parent.run(&news);
-    // Without a reason to wait for them: each has either ended or is not wanted any more.
+    // The supervision has ended. Each worker has either ended or is no longer needed, so all are killed.
     lock(&fleet).kill();
     ended
 }
 
-/// How a worker ended.
-struct Ended {
+/// The end of a worker process.
+struct EndedProcess {
     id: u32,
     status: ExitStatus,
     exit: Option<Exit>,
-    /// How long it served.
+    /// How long the worker served.
     lived: Duration,
-    /// It was told to.
+    /// The worker was asked to stop.
     wanted: bool,
 }
 
-impl Ended {
-    /// With what all of them end, if the next one would end in the same way.
+impl EndedProcess {
+    /// The exit code with which all workers must end, if the next worker would end in the same way.
     fn reason_to_end(&self, at_start: bool) -> Option<Exit> {
         match self.exit? {
-            // Nobody reads what any of them prints.
+            // The reader of the common output is gone.
             Exit::BrokenPipe => self.exit,
-            // Somebody stopped this one by a signal.
+            // A signal stopped this worker alone.
             Exit::Done | Exit::Interrupted | Exit::Terminated => None,
-            // It has said why: a bad argument, component or backend.
+            // A worker that fails at its start has said why: a bad argument, component or backend.
             exit => at_start.then_some(exit),
         }
     }
 }
 
-impl fmt::Display for Ended {
+impl fmt::Display for EndedProcess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "process {} ended unexpectedly ({})", self.id, self.status)
     }
@@ -226,10 +231,11 @@ struct Parent {
     program: PathBuf,
     sender: Sender<News>,
     wanted: u32,
-    /// Workers to be started again: when, which, and after what delay.
+    /// The workers to start again: when, which, and after what delay.
     due: Vec<(Instant, u32, Duration)>,
-    /// Workers that have served once. The next one is started when this one does, so that the first compiles for all, and
-    /// what is wrong with the arguments is said once.
+    /// The number of workers that have served once. The next worker starts when this worker serves. So the first worker
+    /// compiles
+    /// the components for all, and an error in the arguments is printed once.
     started: u32,
 }
 
@@ -279,7 +285,7 @@ impl Parent {
         }
     }
 
-    /// The next news; `None`: a worker is due.
+    /// The next report. `None`: it is time to start a worker.
     fn next(&self, news: &Receiver<News>) -> Option<News> {
         let Some(due) = self.due.iter().map(|(at, ..)| *at).min() else { return news.recv().ok() };
         news.recv_timeout(due.saturating_duration_since(Instant::now())).ok()
@@ -291,7 +297,7 @@ impl Parent {
         self.due = later;
         for (_, index, delay) in due {
             if let Err(error) = self.start(index) {
-                // A machine without room for a process may have some later.
+                // A machine without room for a process may have room later.
                 tracing::warn!("a process could not be started: {error:#}");
                 self.due.push((now + delay.max(Duration::from_secs(1)), index, delay));
             }
@@ -308,7 +314,8 @@ impl Parent {
         let mut command = Command::new(&self.program);
         command.args(std::env::args_os().skip(1)).env(CHILD, index.to_string()).stdin(OwnedFd::from(theirs));
         let process = command.spawn()?;
-        // The command holds the child's end, whose closing is how its death is noticed.
+        // The command holds the child's end of the socket. It must be closed here, so that the end of the child closes
+        // the stream.
         drop(command);
         let (mut hears, sender) = (orders.try_clone()?, self.sender.clone());
         thread::Builder::new().name(format!("brrr-process-{index}")).spawn(move || {
@@ -317,19 +324,19 @@ impl Parent {
             }
             let _ = sender.send(News::Ended(index));
         })?;
-        fleet.workers.push(Worker { index, process, orders, ready: None });
+        fleet.workers.push(WorkerProcess { index, process, orders, ready: None });
         Ok(())
     }
 
-    /// Takes the worker out that has ended.
-    fn bury(&self, index: u32) -> io::Result<Option<Ended>> {
+    /// Removes an ended worker from the fleet, and returns how it ended.
+    fn bury(&self, index: u32) -> io::Result<Option<EndedProcess>> {
         let mut fleet = lock(&self.fleet);
         let Some(place) = fleet.workers.iter().position(|worker| worker.index == index) else { return Ok(None) };
         let mut worker = fleet.workers.swap_remove(place);
         let wanted = fleet.stopping;
         drop(fleet);
         let status = worker.process.wait()?;
-        Ok(Some(Ended {
+        Ok(Some(EndedProcess {
             id: worker.process.id(),
             status,
             exit: status.code().and_then(|code| Exit::from_code(u8::try_from(code).ok()?)),
@@ -338,7 +345,7 @@ impl Parent {
         }))
     }
 
-    /// Ends all others, and waits for them.
+    /// Ends all other workers, and waits for them.
     fn end(self, news: &Receiver<News>, exit: Exit) -> anyhow::Result<Exit> {
         lock(&self.fleet).stop();
         while !lock(&self.fleet).workers.is_empty() {

@@ -1,33 +1,34 @@
-//! Which components a worker serves, and on which topics: those named on the command line, or else those of `brrr.toml`.
+//! Finds the components that a worker serves, with their topics: those on the command line, or else those of
+//! `brrr.toml`.
 
 use std::path::{Path, PathBuf};
 
 use brrr_protocol::model::Topic;
 use brrr_worker::permissions::{Grants, Permissions};
 
-use super::Args;
+use super::RunCommand;
 use crate::cli::Told;
 use crate::cli::options::topic;
 use crate::config::{Component, Config};
 use crate::exit::Exit;
 
-/// A component that is to be served.
+/// A component to serve.
 pub struct Served {
     pub path: PathBuf,
     pub topic: Topic,
-    /// What it may touch.
+    /// What the component may access.
     pub grants: Grants,
 }
 
 /// The components to serve.
 ///
 /// # Errors
-/// When there are none, one has no topic, or what it may touch is not there.
-pub fn served(args: &Args, config: &Config) -> anyhow::Result<Vec<Served>> {
+/// When there are no components, a component has no topic, or a file or directory of its permissions does not exist.
+pub fn served(args: &RunCommand, config: &Config) -> anyhow::Result<Vec<Served>> {
     let for_all = args.permissions.permissions()?;
     if !args.guests.is_empty() {
         let named = |path: &PathBuf| {
-            // What the file says of a component holds for it however it is named.
+            // The settings of a component in the file hold for it also when the command line names it.
             let known = config.components.iter().find(|component| is_same(&component.path, path));
             one(args, path.clone(), known, &for_all)
         };
@@ -42,7 +43,7 @@ pub fn served(args: &Args, config: &Config) -> anyhow::Result<Vec<Served>> {
     config.components.iter().map(listed).collect()
 }
 
-fn one(args: &Args, path: PathBuf, known: Option<&Component>, for_all: &Permissions) -> anyhow::Result<Served> {
+fn one(args: &RunCommand, path: PathBuf, known: Option<&Component>, for_all: &Permissions) -> anyhow::Result<Served> {
     let own = known.and_then(|component| component.topic.as_deref()).map(topic).transpose();
     let own = own.map_err(|text| Told::new(Exit::Usage, format!("{}: {text}", path.display())))?;
     let topic = own.or_else(|| args.topic.clone()).ok_or_else(|| {
@@ -58,7 +59,7 @@ fn one(args: &Args, path: PathBuf, known: Option<&Component>, for_all: &Permissi
     Ok(Served { path, topic, grants })
 }
 
-/// Do they name the same file or folder, written in whatever way?
+/// Do the two paths name the same file or folder, in whatever spelling?
 fn is_same(a: &Path, b: &Path) -> bool {
     a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b))
 }

@@ -1,4 +1,4 @@
-//! `run --watch`: when a source or a component changes, the new component takes the old one's place.
+//! `run --watch`: when a source or a component changes, the new component replaces the old component.
 
 use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsString;
@@ -22,14 +22,15 @@ use crate::cli::build::is_component;
 use crate::cli::{Told, one_line};
 use crate::exit::Exit;
 
-/// For how long nothing more must change: editors and compilers write a file in several steps.
+/// A change counts only after this time without further changes, because editors and compilers write a file in several
+/// steps.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// What is served on a topic.
+/// What a topic is served with.
 pub struct Serving {
     pub topic: Topic,
     pub handler: SwappableHandler,
-    /// Of the components, and their tasks.
+    /// The version of the components, with their tasks.
     version: Version,
 }
 
@@ -49,7 +50,7 @@ impl Version {
 }
 
 impl Serving {
-    /// What the worker is to serve, and what is kept of it here.
+    /// The topic for the worker to serve, and the part of it that is kept here.
     pub fn new(topic: Topic, handler: WasmHandler) -> (ServedTopic, Self) {
         let version = Version::of(&handler);
         let served = ServedTopic::of_components(topic, handler);
@@ -58,11 +59,11 @@ impl Serving {
     }
 }
 
-/// Where changes are looked for.
+/// A folder in which changes are looked for.
 struct Root {
-    /// Without links: as the system reports what is in it.
+    /// The path without links, because the system reports changes under this path.
     folder: PathBuf,
-    /// The component that counts; `None`: the folder has sources.
+    /// The name of the component in the folder. `None`: the folder contains sources.
     component: Option<OsString>,
 }
 
@@ -71,12 +72,12 @@ impl Root {
         if !is_component(path) {
             return Some(Self { folder: Project::find(path).ok()?.folder, component: None });
         }
-        // Its folder and not the file: a new one takes its place.
+        // The folder of the component is watched, and not the file, because a new file replaces the old file.
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Some(Self { folder: parent.canonicalize().ok()?, component: Some(path.file_name()?.to_owned()) })
     }
 
-    /// The name, below the folder, of what changed if it counts.
+    /// The changed path relative to the folder, if the change is of interest.
     fn counts(&self, path: &Path) -> Option<PathBuf> {
         let below = path.strip_prefix(&self.folder).ok()?;
         let counts = match &self.component {
@@ -86,11 +87,12 @@ impl Root {
         counts.then(|| below.to_owned())
     }
 
-    /// The folders in which something that counts can be.
+    /// The folders that may contain files of interest.
     fn folders(&self) -> Vec<PathBuf> {
         let mut found = vec![self.folder.clone()];
         let mut next = 0;
-        // Not by the watcher itself: it would descend into everything that is installed and built in there.
+        // The watcher itself would descend into every folder of installed packages and build output, so this loop does
+        // it instead.
         while self.component.is_none() && next < found.len() {
             let entries = found[next].read_dir().into_iter().flatten().flatten();
             let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -102,17 +104,17 @@ impl Root {
     }
 }
 
-/// Sees what changes.
+/// Watches files for changes.
 pub struct Watch {
     roots: Arc<[Root]>,
     watcher: RecommendedWatcher,
     watched: HashSet<PathBuf>,
-    /// The names of what changed and counts. What else is in a folder may change all the time: a log, a store.
+    /// The changed files of interest. Other files in a folder, such as a log or a store, may change all the time.
     changes: mpsc::UnboundedReceiver<PathBuf>,
 }
 
 impl Watch {
-    /// From now on.
+    /// Watches from now on.
     ///
     /// # Errors
     /// When the system can't watch.
@@ -122,13 +124,13 @@ impl Watch {
         let seen_by = roots.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
-            // Reading is no change; the end of writing is.
+            // Reading a file is no change. The end of writing is a change.
             if matches!(event.kind, EventKind::Access(kind) if kind != AccessKind::Close(AccessMode::Write)) {
                 return;
             }
             for path in event.paths {
                 if let Some(name) = seen_by.iter().find_map(|root| root.counts(&path)) {
-                    // Fails only when nobody listens any more.
+                    // This fails only when nobody receives any more.
                     let _ = sender.send(name);
                 }
             }
@@ -139,7 +141,7 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Also into folders that are new.
+    /// Watches the folders that are new as well.
     fn look_everywhere(&mut self) -> anyhow::Result<()> {
         self.watched.retain(|folder| folder.exists());
         for folder in self.roots.iter().flat_map(Root::folders) {
@@ -150,11 +152,11 @@ impl Watch {
         Ok(())
     }
 
-    /// Waits until something that counts has changed and nothing changes any more; names it.
+    /// Waits until a file of interest has changed and the changes have stopped. Returns the names.
     async fn changed(&mut self) -> BTreeSet<PathBuf> {
         let mut all = BTreeSet::new();
         loop {
-            // The sender lives as long as the watcher.
+            // The channel never closes, because the sender lives as long as the watcher.
             let more = if all.is_empty() {
                 self.changes.recv().await
             } else {
@@ -169,7 +171,7 @@ impl Watch {
         }
     }
 
-    /// Builds and serves what changes, until the worker stops.
+    /// Builds and serves the changes, until the worker stops.
     pub async fn serve(
         mut self,
         loader: Loader,
@@ -199,7 +201,7 @@ impl Watch {
     }
 }
 
-/// Serves the components as they are now.
+/// Serves the current components.
 async fn renew(
     loader: &Loader,
     served: &[Served],
@@ -218,7 +220,7 @@ async fn renew(
         let tasks = difference(&old.version.tasks, &version.tasks);
         tracing::info!("{changed} changed: serving topic {topic} anew: {tasks}");
         old.version = version;
-        // It only helps gateways, and the next change tries again.
+        // The announcement only helps gateways, and the next change announces again.
         if let Err(error) = announce(backend, &topic, &old.version.tasks).await {
             tracing::warn!("the tasks of topic {topic} are not announced: {error}");
         }
@@ -226,7 +228,7 @@ async fn renew(
     Ok(())
 }
 
-/// The tasks that there are now, and what became of the others.
+/// A text with the current tasks, and with the tasks that were added and removed.
 fn difference(before: &[String], now: &[String]) -> String {
     let gone: Vec<&str> = before.iter().filter(|task| !now.contains(task)).map(String::as_str).collect();
     let mark = |task: &String| if before.contains(task) { task.clone() } else { format!("{task} (new)") };

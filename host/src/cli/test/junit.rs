@@ -1,4 +1,4 @@
-//! The report as continuous integration reads it.
+//! The report in JUnit's format, for continuous integration.
 
 use std::path::Path;
 

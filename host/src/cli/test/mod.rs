@@ -1,4 +1,4 @@
-//! `test`: tries a component's tasks in memory, as a fleet might run them.
+//! `test`: tests a component's tasks in memory, under the conditions of a fleet.
 
 mod args;
 mod json;
@@ -19,16 +19,16 @@ use super::{Told, approval, build};
 use crate::config::{Component, Config};
 use crate::exit::Exit;
 use crate::testing::{CaseReport, Cases, CasesError, Change, Lines, Runner, Settings, explore, update};
-pub use args::Args;
+pub use args::TestCommand;
 
-/// What a run of the tests came to.
+/// The results of all cases.
 struct Summary {
     component: PathBuf,
     cases: PathBuf,
     reports: Vec<CaseReport>,
-    /// What was written into the file of cases.
+    /// The changes to the file of cases.
     changes: Vec<Change>,
-    /// Tasks that no case is about.
+    /// Tasks without a case.
     untested: Vec<String>,
     seed: u64,
     time: Duration,
@@ -39,12 +39,12 @@ struct Effort {
     cases: usize,
     runs: usize,
     time: Duration,
-    /// The most that one run had, in bytes.
+    /// The most memory of one run, in bytes.
     memory: usize,
 }
 
 impl Summary {
-    /// Did this case fail? What was written into the file now is as expected.
+    /// Did this case fail? A difference that `--update` has written into the file is no failure.
     fn failed(&self, report: &CaseReport) -> bool {
         report.failed() && !self.updated(report)
     }
@@ -53,7 +53,7 @@ impl Summary {
         self.changes.iter().any(|change| change.index == report.index)
     }
 
-    /// What the cases of each task took together.
+    /// The effort of all cases of each task.
     fn tasks(&self) -> BTreeMap<&str, Effort> {
         let mut tasks: BTreeMap<&str, Effort> = BTreeMap::new();
         for report in &self.reports {
@@ -72,8 +72,8 @@ impl Summary {
 }
 
 /// # Errors
-/// When there is nothing to test: no component, no cases, or none that fits the filters.
-pub async fn run(args: Args, config: &Config, format: Format) -> anyhow::Result<Exit> {
+/// When there is nothing to test: no component, no cases, or no case that fits the filters.
+pub async fn run(args: TestCommand, config: &Config, format: Format) -> anyhow::Result<Exit> {
     let start = Instant::now();
     let lines = Arc::new(Lines::default());
     let handler = load(&args, config, &lines).await?;
@@ -114,7 +114,7 @@ pub async fn run(args: Args, config: &Config, format: Format) -> anyhow::Result<
         let watch = |order: &str| spinner.say(format!("[{}/{count}] {}: {order}", n + 1, case.name));
         let report = explore(&runner, case, &settings, &watch).await?;
         drop(spinner);
-        // With `--update` what is told depends on what could be written.
+        // With `--update`, the report depends on which changes could be written, so it comes later.
         if format == Format::Text && !args.update {
             text::case(&summary, &report)?;
         }
@@ -137,22 +137,22 @@ pub async fn run(args: Args, config: &Config, format: Format) -> anyhow::Result<
     Ok(if summary.failures() > 0 { Exit::TestsFailed } else { Exit::Done })
 }
 
-/// The file of cases: the one named, or the one beside what is tested.
-fn cases_path(args: &Args) -> PathBuf {
+/// The file of cases: the named file, or the file beside the component.
+fn cases_path(args: &TestCommand) -> PathBuf {
     let folder = if args.component.is_dir() { Some(args.component.as_path()) } else { args.component.parent() };
     let folder = folder.filter(|folder| *folder != Path::new(".")).unwrap_or(Path::new(""));
     args.cases.clone().unwrap_or_else(|| folder.join(crate::testing::DEFAULT))
 }
 
-/// Loads the component, and the others that handle what it calls.
-async fn load(args: &Args, config: &Config, lines: &Arc<Lines>) -> anyhow::Result<WasmHandler> {
-    // One run at a time: what it takes is then its own.
+/// Loads the component, and the other components that handle its calls.
+async fn load(args: &TestCommand, config: &Config, lines: &Arc<Lines>) -> anyhow::Result<WasmHandler> {
+    // With one run at a time, the measured effort belongs to this run alone.
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
     approval::check(config, args.permissions.yes)?;
     let for_all = args.permissions.permissions()?;
     let mut guests = Vec::with_capacity(1 + args.with.len());
     for named in [&args.component].into_iter().chain(&args.with) {
-        // What the file says of a component holds for it however it is named.
+        // The settings of a component in the file hold for it also when the command line names it.
         let known = config.components.iter().find(|component| component.path == *named);
         let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
         let grants = permissions.and(&for_all).grant()?;
@@ -197,7 +197,7 @@ fn nothing_selected(file: &Cases, all: &[crate::testing::Case]) -> Told {
     Told::new(Exit::Usage, text)
 }
 
-/// How a case ended, in one word.
+/// The end of a case, in one word.
 fn word(end: Option<&Outcome>) -> &'static str {
     match end {
         Some(Ok(_)) => "completed",

@@ -1,4 +1,4 @@
-//! The report as people read it.
+//! The report as text.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{Effort, Summary};
 use crate::cli::output::{colour_on_stdout, print, table};
 use crate::testing::{CaseReport, Finding, Level};
 
-/// One case: a line, and below it what was found.
+/// Prints one case: a line, and the findings below it.
 pub fn case(summary: &Summary, report: &CaseReport) -> anyhow::Result<()> {
     let word = if summary.updated(report) {
         paint("36", "wrote")
@@ -32,7 +32,7 @@ pub fn case(summary: &Summary, report: &CaseReport) -> anyhow::Result<()> {
         }
     } else {
         report.findings.iter().for_each(|found| finding(&mut out, found));
-        // What it printed helps to find out why.
+        // The output of a failed case helps to find the cause.
         if summary.failed(report) && !report.output.is_empty() {
             let _ = write!(out, "\n      printed:");
             let lines = report.output.iter().take(MOST_PRINTED);
@@ -47,10 +47,10 @@ pub fn case(summary: &Summary, report: &CaseReport) -> anyhow::Result<()> {
     Ok(print(out)?)
 }
 
-/// Lines of output that are shown of a case that failed.
+/// The most lines of output that are shown of a failed case.
 const MOST_PRINTED: usize = 10;
 
-/// "5 orders, 31 runs, 12ms, 1.1 MiB".
+/// The effort as text: "5 orders, 31 runs, 12ms, 1.1 MiB".
 fn effort(report: &CaseReport) -> String {
     let orders = plural(report.orders, "order");
     let mut text =
@@ -80,7 +80,7 @@ fn finding(out: &mut String, found: &Finding) {
     }
 }
 
-/// What the tasks took, what was left out, and the sum.
+/// Prints the effort of the tasks, the skipped cases, and the totals.
 pub fn end(summary: &Summary) -> anyhow::Result<()> {
     let mut rows = vec![["TASK", "CASES", "RUNS", "TIME", "PEAK MEMORY"].map(str::to_owned).to_vec()];
     rows.extend(summary.tasks().into_iter().map(|(task, Effort { cases, runs, time: spent, memory })| {
@@ -122,7 +122,7 @@ fn time(span: Duration) -> String {
     format!("{span:?}")
 }
 
-/// What a guest wrote must do nothing to a terminal.
+/// A guest's text without control characters, which could affect a terminal.
 fn clean(text: &str) -> String {
     brrr_worker::text::line(text).into_owned()
 }

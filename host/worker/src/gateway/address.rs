@@ -1,4 +1,4 @@
-//! Where to listen: this machine only, unless told otherwise.
+//! The address to listen on. By default it is reachable from this machine only.
 
 use std::fmt;
 use std::io;
@@ -47,10 +47,12 @@ pub struct CannotListen {
 }
 
 impl Address {
-    /// Listens. Warns when other machines can connect: whoever does may run any task, or may read the token on its way.
+    /// Listens on the address. Warns if other machines can connect: without a token they can run any task, and with a
+    /// token
+    /// they may read it on its way.
     ///
     /// # Errors
-    /// When the address is in use, or not one of this machine.
+    /// When the address is in use, or does not belong to this machine.
     pub async fn listen(&self, has_token: bool) -> Result<TcpListener, CannotListen> {
         let listener = TcpListener::bind((self.host.as_str(), self.port)).await.map_err(|source| CannotListen {
             address: self.clone(),

@@ -7,17 +7,19 @@ use serde_json::{Map, Value};
 
 use crate::json::{self, Json};
 
-/// A call as a request asks for it, in the form that all Python workers and most SDKs share.
+/// A call that a request asks for. It is encoded as by all Python workers and by most SDKs.
 #[derive(Debug)]
 pub struct Arguments {
     pub hash: CallHash,
     pub payload: Bytes,
 }
 
-/// Query values stay texts, as the existing workers' gateway hands them over; a JSON body can say more.
+/// Reads the arguments. Values of the query stay strings, as in the gateway of the existing Python workers. A JSON body
+/// can
+/// have other types.
 ///
 /// # Errors
-/// What is wrong, for the client.
+/// What is wrong, as a text for the client.
 pub fn read(task: &str, query: Vec<(String, String)>, body: &[u8]) -> Result<Arguments, String> {
     let mut named =
         if body.trim_ascii().is_empty() { Json::of(Value::Object(Map::new())) } else { json::read("the body", body)? };
@@ -51,7 +53,7 @@ mod tests {
         assert!(read(&[], "{\"a\": [1e400]}").unwrap_err().starts_with("the body has 1e"));
     }
 
-    /// As Python writes them.
+    /// Expected: what Python writes.
     #[test]
     fn halves_of_pairs_stay_and_no_query_is_taken_for_one() {
         let read = |query: &str, body: &str| {

@@ -1,5 +1,8 @@
-//! The bodies of requests: each is bounded, and all of them together, because many clients may send at once what one may. A
-//! client that sends slowly keeps its room, so it has to make progress; and a small body needs no room at all.
+//! Reads the bodies of requests, in bounded memory. There is a bound for each body and a bound for all bodies, because
+//! many
+//! clients may send bodies of the largest size at once. A client that sends slowly occupies its part of this memory, so
+//! it
+//! must make progress. A small body does not count.
 
 use std::sync::Arc;
 
@@ -12,31 +15,31 @@ use tokio::time::Instant;
 
 use super::pace::Pace;
 
-/// The largest body: as large as a result may be unless told otherwise, so that one can be handed on.
+/// The most bytes of a body. This is the default limit of a result, so that a result can be passed on as a body.
 pub const BODY: usize = 16 << 20;
 
-/// Bytes of all bodies that are held at once: some of the largest.
+/// The most bytes of all bodies that are held at once: several of the largest size.
 const BODIES: usize = 64 << 20;
 
-/// The first bytes of each body take no room: the number of connections bounds those. So a few large bodies don't keep out
-/// the small ones.
+/// The first bytes of each body, which do not count: the number of connections bounds them. So a few large bodies don't
+/// block the small ones.
 const SMALL: usize = 64 << 10;
 
-/// Room for bodies.
+/// The memory for bodies.
 #[derive(Clone)]
 pub struct Room {
     bytes: Arc<Semaphore>,
     pace: Pace,
 }
 
-/// A body, with the room that it takes.
-pub struct Held {
+/// A body, with its share of the memory.
+pub struct HeldBody {
     pub bytes: BytesMut,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Room {
-    /// Room for bodies whose clients keep this pace.
+    /// Memory for bodies whose clients must keep this pace.
     pub fn new(pace: Pace) -> Self {
         Self { bytes: Arc::new(Semaphore::new(BODIES)), pace }
     }
@@ -44,15 +47,15 @@ impl Room {
     /// Reads a body to its end.
     ///
     /// # Errors
-    /// A status, and what is wrong in words: the body is too large, there is no room, it came too slowly or was cut off.
-    pub async fn read(&self, body: Body) -> Result<Held, (StatusCode, &'static str)> {
+    /// A status and a text: the body is too large, there is no memory for it, it came too slowly or was cut off.
+    pub async fn read(&self, body: Body) -> Result<HeldBody, (StatusCode, &'static str)> {
         const TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 16 MiB");
         let mut body = body;
-        // What is announced is known before the first byte of it.
+        // The announced length is known before the first byte of the body.
         if http_body::Body::size_hint(&body).lower() > BODY as u64 {
             return Err(TOO_LARGE);
         }
-        let mut held = Held { bytes: BytesMut::new(), _room: None };
+        let mut held = HeldBody { bytes: BytesMut::new(), _room: None };
         let (mut last_progress, mut came) = (Instant::now(), 0);
         loop {
             let Ok(frame) = tokio::time::timeout_at(last_progress + self.pace.within, body.frame()).await else {
@@ -113,7 +116,7 @@ mod tests {
         assert_eq!(refused.0, StatusCode::PAYLOAD_TOO_LARGE);
     }
 
-    /// Pieces of a size, one each 50 ms.
+    /// A body in pieces of a size. A piece comes each 50 ms.
     fn slow(size: usize, pieces: u32) -> Body {
         let stream = futures_util::stream::unfold(0, move |n| async move {
             tokio::time::sleep(Duration::from_millis(50)).await;

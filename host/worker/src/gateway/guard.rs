@@ -1,9 +1,13 @@
-//! Who may ask. In this order: a request that is short enough and means one thing; of the right host; of no page of another
-//! site; with the token.
+//! Decides whose requests are answered. The checks have this order: the request is short enough and unambiguous; it is
+//! for
+//! the right host; it does not come from a page of another site; it has the token.
 //!
-//! A gateway that listens on loopback is still reached by every page that the user's browser shows: by a plain form (hence
-//! `Origin`), and, once the page's own name is made to lead to 127.0.0.1, as if it were of the same site (hence `Host`). A
-//! token keeps out both, because a page does not know it; then any host name will do, as a proxy sends it.
+//! Every page in the user's browser can reach a gateway that listens on loopback. A page can send a plain form; the
+//! check
+//! of `Origin` stops this. A page can also make its own name lead to 127.0.0.1 and then counts as the same site; the
+//! check
+//! of `Host` stops this. A token stops both, because a page does not know it. With a token every host name is accepted,
+//! because a proxy may send its own.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -18,10 +22,10 @@ use super::address::is_loopback;
 use super::reply;
 use super::token::Token;
 
-/// Bytes of a request's target. More arguments than that belong into a body; every proxy on the way has such a bound.
+/// The most bytes of a request's target. More arguments belong into a body. Every proxy has such a bound too.
 const TARGET: usize = 16 << 10;
 
-/// What is asked of every request.
+/// The checks of every request.
 #[derive(Debug)]
 pub struct Guard {
     token: Option<Token>,
@@ -29,7 +33,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Of a gateway that listens there.
+    /// The checks of a gateway that listens on this address.
     pub fn new(token: Option<Token>, address: Option<SocketAddr>) -> Self {
         Self { token, loopback: address.is_some_and(is_loopback) }
     }
@@ -66,7 +70,7 @@ impl Guard {
     }
 }
 
-/// Lets a request in, or not.
+/// Passes a request on, or refuses it.
 pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     match guard.refusal(&request) {
         Some(refusal) => refusal,
@@ -74,7 +78,7 @@ pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next
     }
 }
 
-/// The host that a request is for, with its port; `None`: an old client doesn't say.
+/// The host that a request is for, with its port. `None`: an old client does not name the host.
 fn host(request: &Request) -> Result<Option<Authority>, &'static str> {
     let mut named = request.headers().get_all(header::HOST).iter();
     let header = match (named.next(), named.next()) {
@@ -86,11 +90,11 @@ fn host(request: &Request) -> Result<Option<Authority>, &'static str> {
         (None, _) if request.version() < Version::HTTP_11 => None,
         (None, _) => return Err("a request has a header `host`"),
     };
-    // Where the target has one as well, as for a proxy, that one counts.
+    // If the target has a host as well, as in a request to a proxy, the target counts.
     Ok(request.uri().authority().cloned().or(header))
 }
 
-/// A name that no other machine can have: browsers look up `localhost` nowhere.
+/// A name that no other machine can have. Browsers don't resolve `localhost` over the network.
 fn is_this_machine(host: &Authority) -> bool {
     let name = host.host().trim_start_matches('[').trim_end_matches(']');
     let address = name.parse::<IpAddr>();
@@ -138,7 +142,7 @@ mod tests {
         for headers in [&[][..], &[("host", "a b")], &[("host", "")], &[("host", "localhost"), ("host", "localhost")]] {
             assert_eq!(status(&guard, &of("GET", headers)), 400, "{headers:?}");
         }
-        // Open to others: their names are not ours to know.
+        // The gateway is open to other machines, and it can't know the names under which they reach it.
         assert_eq!(status(&Guard::new(None, "0.0.0.0:80".parse().ok()), &of("GET", &[("host", "a.example")])), 200);
     }
 

@@ -1,14 +1,16 @@
-//! HTTP: schedule a call by POST, read it by GET.
+//! HTTP: schedule a call by POST, read its result by GET.
 //!
 //! | request | answer |
 //! |---|---|
 //! | `POST /{task}?k=v…` | 202 with the job's id, and its address in `Location` |
-//! | `GET /{task}?k=v…` | 200 with the result; 404 while it is not there; 500 with the failure of its last job |
+//! | `GET /{task}?k=v…` | 200 with the result; 404 while there is no result; 500 with the failure of its last job |
 //! | `GET /jobs/{id}` | 200 with the state of that job: `pending`, `ok`, `failed` or `forgotten` |
 //!
-//! A task that no worker of its topics has announced is 404. Where *nothing* was announced every task is accepted: a
-//! topic's workers may be others than ours, who announce nothing, or may start later. (Who listens on a topic must
-//! handle every call there, so once one of ours has announced, its list is what the topic handles.)
+//! The answer is 404 for a task that no worker of the gateway's topics has announced. If *nothing* was announced, every
+//! task
+//! is accepted: the workers of a topic may start later, or may be workers of other SDKs, which announce nothing. (A
+//! worker
+//! must handle every call of its topic. So once a brrr-host worker has announced its tasks, its list is complete.)
 
 mod address;
 mod arguments;
@@ -33,7 +35,7 @@ use axum::response::Response;
 use axum::routing::get;
 use brrr_protocol::Result;
 use brrr_protocol::client::{Client, Known};
-use brrr_protocol::model::{Call, CallHash, Root, Topic, check_name};
+use brrr_protocol::model::{Call, CallHash, JobId, Topic, check_name};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Key, NewJob};
 use brrr_protocol::records::decode_tasks;
@@ -42,7 +44,7 @@ use tokio::sync::Semaphore;
 
 pub use address::{Address, CannotListen};
 use arguments::Arguments;
-use body::{Held, Room};
+use body::{HeldBody, Room};
 use bytes::Bytes;
 use guard::Guard;
 use results::Results;
@@ -51,20 +53,21 @@ pub use token::{TOKEN_ENV, Token, TokenError};
 
 use crate::topic_worker::Shutdown;
 
-/// A body that is larger is read as JSON on a thread of its own, one at a time: that takes up to a second, and up to forty times
-/// its size (16 MiB of `[0,0,…]`).
+/// A larger body is parsed as JSON on a thread of its own, one body at a time. This takes up to a second, and up to
+/// forty
+/// times the memory of the body (16 MiB of `[0,0,…]`).
 const LARGE: usize = 256 << 10;
 
-/// How long a request may take once its body is there: everything here is one or two accesses of the backend.
+/// How long a request may take after its body was read. Every request needs only one or two accesses to the backend.
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// The gateway of some topics.
 #[derive(Clone)]
 pub struct Gateway {
-    shared: Arc<Shared>,
+    shared: Arc<GatewayState>,
 }
 
-struct Shared {
+struct GatewayState {
     client: Client,
     backend: Arc<dyn Backend>,
     topics: Vec<Topic>,
@@ -75,11 +78,13 @@ struct Shared {
 }
 
 impl Gateway {
-    /// A gateway of these topics, for those who know the token. A task that several of them have is the first one's.
+    /// A gateway of these topics. Clients must send the token, if there is one. If several topics have the same task,
+    /// the first
+    /// topic is used.
     #[must_use]
     pub fn new(client: Client, backend: Arc<dyn Backend>, topics: Vec<Topic>, token: Option<Token>) -> Self {
         let (bodies, large, results) = (Room::new(serve::PACE), Semaphore::new(1), Results::default());
-        Self { shared: Arc::new(Shared { client, backend, topics, token, bodies, large, results }) }
+        Self { shared: Arc::new(GatewayState { client, backend, topics, token, bodies, large, results }) }
     }
 
     /// Serves until it is asked to stop.
@@ -98,7 +103,7 @@ impl Gateway {
     }
 }
 
-/// Ends requests that take too long. How long a client takes to send or to read is for `pace` to say.
+/// Ends requests that take too long. `pace` limits the time of a client to send and to read.
 async fn in_time(answering: impl Future<Output = Answer>) -> Response {
     match tokio::time::timeout(REQUEST, answering).await {
         Ok(Ok(response)) => response,
@@ -107,7 +112,7 @@ async fn in_time(answering: impl Future<Output = Answer>) -> Response {
     }
 }
 
-/// The answer, or the answer that refuses.
+/// The answer. An error is the answer that refuses the request.
 type Answer = std::result::Result<Response, Box<Response>>;
 
 fn answered(result: Result<Response>) -> Answer {
@@ -156,7 +161,7 @@ async fn job(State(gateway): State<Gateway>, Path(id): Path<String>) -> Response
     if let Err(text) = check_name("the job's id", &id) {
         return reply::refused(StatusCode::BAD_REQUEST, &text);
     }
-    in_time(async { answered(gateway.job(&Root::from(id)).await) }).await
+    in_time(async { answered(gateway.job(&JobId::from(id)).await) }).await
 }
 
 impl Gateway {
@@ -165,11 +170,11 @@ impl Gateway {
         task: &str,
         raw: Option<String>,
         query: Pairs,
-        body: Held,
+        body: HeldBody,
     ) -> std::result::Result<Arguments, Box<Response>> {
         let refused = |text: &str| Box::new(reply::refused(StatusCode::BAD_REQUEST, text));
         check_name("the task's name", task).map_err(|text| refused(&text))?;
-        // The extractor would put U+FFFD in their place, so that unlike bytes would be the same call.
+        // The extractor would replace invalid bytes by U+FFFD, so that different bytes would become the same call.
         if !is_text(raw.as_deref().unwrap_or_default()) {
             return Err(refused("the query is not UTF-8; other bytes can be sent in a JSON body, encoded as text"));
         }
@@ -177,14 +182,14 @@ impl Gateway {
         if body.bytes.len() <= LARGE {
             return arguments::read(task, query, &body.bytes).map_err(|text| refused(&text));
         }
-        // Never closed.
+        // The semaphore is never closed.
         let _one = self.shared.large.acquire().await;
         let task = task.to_owned();
         let read = tokio::task::spawn_blocking(move || arguments::read(&task, query, &body.bytes)).await;
         read.unwrap_or_else(|error| Err(error.to_string())).map_err(|text| refused(&text))
     }
 
-    /// A result, if there is room for it.
+    /// The answer with a result. It is a refusal if there is no memory for the result.
     fn value(&self, call: &CallHash, value: Bytes) -> Response {
         match self.shared.results.room_for(call, value) {
             Some(value) => reply::value(value),
@@ -204,11 +209,11 @@ impl Gateway {
         if getrandom::fill(&mut bits).is_err() {
             return Ok(reply::refused(StatusCode::SERVICE_UNAVAILABLE, "no random bits for a job's id"));
         }
-        let root = Root::from_random(u128::from_be_bytes(bits));
+        let job_id = JobId::from_random(u128::from_be_bytes(bits));
         let Arguments { hash, payload } = arguments;
         let call = Call { hash: hash.clone(), task, payload, topic, options: Options::default() };
-        self.shared.client.schedule(&NewJob::new(root.clone(), call), self.shared.client.now()).await?;
-        Ok(reply::accepted(&root, &hash))
+        self.shared.client.schedule(&NewJob::new(job_id.clone(), call), self.shared.client.now()).await?;
+        Ok(reply::accepted(&job_id, &hash))
     }
 
     async fn read(&self, task: &str, arguments: &Arguments) -> Result<Response> {
@@ -234,15 +239,15 @@ impl Gateway {
         })
     }
 
-    async fn job(&self, root: &Root) -> Result<Response> {
-        let Some(job) = self.shared.client.end_if_overdue(root, self.shared.client.now()).await? else {
+    async fn job(&self, job_id: &JobId) -> Result<Response> {
+        let Some(job) = self.shared.client.end_if_overdue(job_id, self.shared.client.now()).await? else {
             return Ok(reply::not_found("there is no such job"));
         };
         let _turn = self.shared.results.turn().await;
-        let outcome = self.shared.client.outcome(root, &job.call).await?;
-        // Workers of other SDKs complete calls, and don't write down that a job is over.
+        let outcome = self.shared.client.outcome(job_id, &job.call).await?;
+        // Workers of other SDKs complete calls, but don't record that a job is over.
         if outcome.is_some() && !job.is_over() {
-            self.shared.client.as_it_is(root, job.clone(), self.shared.client.now()).await?;
+            self.shared.client.as_it_is(job_id, job.clone(), self.shared.client.now()).await?;
         }
         Ok(match outcome {
             Some(Ok(value)) => self.value(&job.call, value),
@@ -252,12 +257,12 @@ impl Gateway {
         })
     }
 
-    /// The topic of a task, or 404 if the workers of all topics have announced others.
+    /// The topic of a task. 404 if the workers of all topics have announced other tasks.
     async fn topic_of(&self, task: &str) -> Result<std::result::Result<Topic, Box<Response>>> {
         let (mut silent, mut known) = (None, Vec::new());
         for topic in &self.shared.topics {
             let found = self.shared.backend.store().get(&Key::tasks(topic)).await?;
-            // A list that this version can't read is as good as none.
+            // A list that this version can't read counts as no list.
             match found.map(|bytes| decode_tasks(&bytes)) {
                 Some(Ok(tasks)) if tasks.contains(task) => return Ok(Ok(topic.clone())),
                 Some(Ok(tasks)) => known.extend(tasks),
@@ -273,7 +278,7 @@ impl Gateway {
     }
 }
 
-/// Is a query UTF-8 once it is decoded? (`&`, `=` and `+` are ASCII, so they end no character.)
+/// Is a query valid UTF-8 after decoding? (`&`, `=` and `+` are ASCII, so they never split a character.)
 fn is_text(query: &str) -> bool {
     percent_encoding::percent_decode_str(query).decode_utf8().is_ok()
 }

@@ -1,4 +1,4 @@
-//! A client may read slowly, but it has to go on reading.
+//! Limits slow clients: a client may read slowly, but it must make progress.
 
 use std::io;
 use std::pin::Pin;
@@ -8,20 +8,20 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// The least progress that is asked of a client, while there is something for it to read or for it to send.
+/// The least progress that a client must make, while it has something to read or to send.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// So many bytes …
+    /// The bytes that the client must read or send …
     pub bytes: usize,
-    /// … each time that the gateway has waited so long for the client.
+    /// … whenever the gateway has waited for it this long.
     pub within: Duration,
 }
 
-/// A stream whose writes fail when the other side does not keep the pace.
+/// A stream whose writes fail when the client does not keep the pace.
 pub struct Paced<S> {
     stream: S,
     pace: Pace,
-    /// Bytes that were written, and time that was spent waiting, since the last progress.
+    /// The bytes written and the time waited since the last progress.
     written: usize,
     waited: Duration,
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
@@ -50,7 +50,7 @@ impl<S> Paced<S> {
                 Poll::Ready(result)
             }
             Poll::Pending => {
-                // Only what was waited counts: a connection may be idle between two requests for as long as it likes.
+                // Only waiting for a write counts: a connection may be idle between two requests without a limit.
                 let left = self.pace.within.saturating_sub(self.waited);
                 let (_, alarm) = self.waiting.get_or_insert_with(|| {
                     let now = Instant::now();
@@ -106,7 +106,7 @@ mod tests {
 
     const PACE: Pace = Pace { bytes: 100, within: Duration::from_secs(2) };
 
-    /// What a client of this appetite gets of 2,000 bytes: so many bytes at once, after so many ms.
+    /// How much a client gets of 2,000 bytes if it reads `at_once` bytes every `after` ms.
     async fn sent(at_once: usize, after: u64) -> (usize, io::Result<()>) {
         let (client, server) = tokio::io::duplex(10);
         let mut server = Paced::new(server, PACE);
@@ -124,7 +124,7 @@ mod tests {
 
     #[tokio::test]
     async fn progress_counts_and_not_the_time_in_all() {
-        // 2,000 bytes in 4 s.
+        // The first client reads 2,000 bytes in 4 s.
         let (steady, trickle) = tokio::join!(sent(10, 20), sent(1, 100));
         assert!(steady.0 == 2_000 && steady.1.is_ok(), "{steady:?}");
         assert!(trickle.0 < 100 && trickle.1.is_err(), "{trickle:?}");

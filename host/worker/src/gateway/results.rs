@@ -1,5 +1,6 @@
-//! The results that are being sent: all of them together are bounded in memory, because a client that reads slowly keeps
-//! its result for as long as it reads. Clients that read the same result share one copy of it.
+//! Holds the results that are being sent, in bounded memory: a client that reads slowly keeps its result in memory
+//! while it
+//! reads. Clients that read the same result share one copy.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -15,24 +16,25 @@ use http_body::{Frame, SizeHint};
 use serde_json::value::RawValue;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// A result of up to this many bytes takes no room: the number of connections bounds those.
+/// A result of up to this many bytes does not count: the number of connections bounds those.
 const SMALL: usize = 64 << 10;
 
-/// Bytes of all larger results that are being sent: some of the largest.
+/// The most bytes of all larger results that are being sent: several of the largest size.
 const ROOM: usize = 128 << 20;
 
-/// Results that are read from the backend at the same time: how large one is, is known only when it is there.
+/// The most results that are read from the backend at the same time. The size of a result is known only after it was
+/// read.
 const READS: usize = 16;
 
-/// A connection buffers about one of these pieces, not the whole result.
+/// A connection buffers about one piece of this size, not the whole result.
 const PIECE: usize = 64 << 10;
 
-/// Room for results.
+/// The memory for results.
 pub struct Results {
     reads: Semaphore,
     room: Arc<Semaphore>,
     bytes: usize,
-    sending: Mutex<HashMap<CallHash, Weak<Held>>>,
+    sending: Mutex<HashMap<CallHash, Weak<HeldResult>>>,
 }
 
 impl Default for Results {
@@ -41,15 +43,15 @@ impl Default for Results {
     }
 }
 
-/// A large result and its room, for as long as a connection has a piece of it to send.
-struct Held {
+/// A large result with its share of the memory. It is kept while a connection has a piece of it to send.
+struct HeldResult {
     value: Bytes,
     json: Option<Range<usize>>,
     _room: OwnedSemaphorePermit,
 }
 
-/// What `Bytes` owns of it.
-struct Owner(Arc<Held>);
+/// The owner of the memory behind a `Bytes`.
+struct Owner(Arc<HeldResult>);
 
 impl AsRef<[u8]> for Owner {
     fn as_ref(&self) -> &[u8] {
@@ -57,7 +59,7 @@ impl AsRef<[u8]> for Owner {
     }
 }
 
-/// A result that has its room.
+/// A result that has its share of the memory.
 pub struct Sendable {
     value: Bytes,
     json: Option<Range<usize>>,
@@ -68,47 +70,49 @@ impl Results {
         Self { reads: Semaphore::new(READS), room: Arc::new(Semaphore::new(bytes)), bytes, sending: Mutex::default() }
     }
 
-    /// Waits for its turn to read a result from the backend. Whoever has it keeps it until the result has its room.
+    /// Waits for a permit to read a result from the backend. The caller keeps the permit until the result has its share
+    /// of the
+    /// memory.
     pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        // Never closed.
+        // The semaphore is never closed.
         self.reads.acquire().await.ok()
     }
 
-    /// Finds room for a result of this call. `None`: too many others are being sent.
+    /// Reserves memory for a result of this call. `None`: the other results take too much.
     pub fn room_for(&self, call: &CallHash, value: Bytes) -> Option<Sendable> {
         if value.len() <= SMALL {
             let json = json_in(&value);
             return Some(Sendable { value, json });
         }
         let sent = self.lock().get(call).and_then(Weak::upgrade);
-        // A value can be forgotten and computed again while an old one is being sent.
+        // A value can be forgotten and computed again while the old value is being sent, so the values are compared.
         if let Some(held) = sent.filter(|held| held.value == value) {
             return Some(Sendable::of(held));
         }
-        // One that is larger than all the room is sent alone.
+        // A result that is larger than the whole memory may be sent if no other result is being sent.
         let bytes = u32::try_from(value.len().min(self.bytes)).unwrap_or(u32::MAX);
         let room = self.room.clone().try_acquire_many_owned(bytes).ok()?;
-        let held = Arc::new(Held { json: json_in(&value), value, _room: room });
+        let held = Arc::new(HeldResult { json: json_in(&value), value, _room: room });
         let mut sending = self.lock();
         sending.retain(|_, held| held.strong_count() > 0);
         sending.insert(call.clone(), Arc::downgrade(&held));
         Some(Sendable::of(held))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CallHash, Weak<Held>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<CallHash, Weak<HeldResult>>> {
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn json_in(value: &Bytes) -> Option<Range<usize>> {
     let json = serde_json::from_slice::<&RawValue>(value).ok()?.get();
-    // A part of `value`, without the white space around it.
+    // `json` is a part of `value`, without the white space around it.
     let start = json.as_ptr().addr() - value.as_ptr().addr();
     Some(start..start + json.len())
 }
 
 impl Sendable {
-    fn of(held: Arc<Held>) -> Self {
+    fn of(held: Arc<HeldResult>) -> Self {
         let json = held.json.clone();
         Self { value: Bytes::from_owner(Owner(held)), json }
     }
@@ -118,7 +122,7 @@ impl Sendable {
         self.json.is_some()
     }
 
-    /// The bytes as they are; JSON is put between `before` and `after`.
+    /// The bytes as they are. JSON is put between `before` and `after`.
     pub fn into_body(self, before: &'static str, after: &'static str) -> Body {
         let parts = match self.json {
             Some(json) => [Bytes::from(before), self.value.slice(json), Bytes::from(after)],
@@ -128,7 +132,7 @@ impl Sendable {
     }
 }
 
-/// A body in pieces. None of them is copied.
+/// A body in pieces. Its bytes are not copied.
 struct Pieces([Bytes; 3]);
 
 impl http_body::Body for Pieces {
@@ -168,11 +172,11 @@ mod tests {
         let results = Results::of(2 * (SMALL + 1));
         let one: Vec<_> = (0..50).map(|_| results.room_for(&call("a"), large(b'1')).unwrap()).collect();
         assert!(one.windows(2).all(|pair| pair[0].value.as_ptr() == pair[1].value.as_ptr()), "one copy");
-        // Another result, and another value of the same call.
+        // A result of another call, and another value of the same call.
         let two = results.room_for(&call("a"), large(b'2')).unwrap();
         assert!(results.room_for(&call("b"), large(b'3')).is_none());
         assert!(results.room_for(&call("b"), Bytes::from(vec![b'3'; SMALL])).is_some(), "a small one takes no room");
-        // The room is taken for as long as a piece of the body is there.
+        // The memory stays reserved while a piece of the body exists.
         let mut body = two.into_body("", "");
         let piece = body.frame().await.unwrap().unwrap().into_data().unwrap();
         drop(body);

@@ -1,4 +1,4 @@
-//! The accept loop: bounded in connections, headers and time, and ends gracefully.
+//! The accept loop. It bounds connections, headers and time, and ends gracefully.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,33 +18,41 @@ use tower_service::Service as _;
 use super::pace::{Pace, Paced};
 use crate::topic_worker::Shutdown;
 
-/// Each costs a task and some buffers; more wait in the system's backlog.
+/// The most connections. Each connection costs a task and some buffers. Further connections wait in the system's
+/// backlog.
 const CONNECTIONS: u64 = 1024;
 
-/// A client that takes longer for its request's head is broken or hostile.
+/// A client that needs longer to send the head of its request is broken or hostile.
 const HEADERS: Duration = Duration::from_secs(10);
 
-/// Request line and headers; arguments in a query are short, and a JSON body has its own limit.
+/// The most bytes of the request line and the headers. Arguments in a query are short, and a JSON body has its own
+/// limit.
 const HEADER_BYTES: usize = 64 << 10;
 
-/// What a client has to send or to read at least: about 4 KiB/s. Not less at once, because a system tells its peer about room
-/// for more only when a good part of its buffer is free.
+/// The least speed at which a client must send or read: about 4 KiB/s. `bytes` must not be smaller, because a system
+/// tells
+/// its peer about free buffer space only when a large part of the buffer is free.
 pub const PACE: Pace = Pace { bytes: 64 << 10, within: Duration::from_secs(15) };
 
-/// The system's own buffer of each connection. By itself it grows to megabytes, and says that there is room for more only when
-/// a third of that is free: a client that reads steadily would look as if it stood still.
+/// The size of the system's send buffer of a connection. By default the buffer grows to megabytes, and the system
+/// reports
+/// free space only when a third of it is free. A client that reads steadily would then seem to make no progress.
 const SEND_BUFFER: usize = 128 << 10;
 
-/// After this time a connection answers one more request, so that a proxy in front of several gateways spreads its load anew.
+/// After this time a connection answers one more request and is closed. So a proxy in front of several gateways can
+/// spread
+/// its load again.
 const AGE: Duration = Duration::from_mins(5);
 
-/// How long open requests may take once the gateway was asked to stop.
+/// How long open requests may continue after the gateway was asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// After a failure to accept (out of file descriptors, mostly): trying at once would only burn a core.
+/// The pause after a failure to accept. Mostly the process has no free file descriptor, and another try at once would
+/// only
+/// waste CPU time.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// What is asked of connections.
+/// The limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub pace: Pace,
@@ -57,7 +65,7 @@ impl Default for Bounds {
     }
 }
 
-/// Serves until it is asked to stop, then lets open requests end.
+/// Serves until it is asked to stop. Then lets open requests end.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown, bounds: Bounds) {
     let slots = Arc::new(Semaphore::new(usize::try_from(connections()).unwrap_or(1)));
     let graceful = GracefulShutdown::new();
@@ -81,7 +89,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown, b
                 continue;
             }
         };
-        // An answer is one small write: waiting for more to send would only delay it.
+        // An answer is one small write. The system should not wait for more bytes before it sends them.
         let _ = stream.set_nodelay(true);
         let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER);
         let connection = http1::Builder::new()
@@ -101,8 +109,9 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: &Shutdown, b
     let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
 }
 
-/// Answers the requests of one connection. An old one is closed by an answer that says so: cut off, it would take a request
-/// along that is on its way.
+/// Answers the requests of one connection. An old connection is closed by an answer with `connection: close`. Closing
+/// it at
+/// once could lose a request that is on its way.
 fn answers(
     router: Router,
     age: Duration,
@@ -113,7 +122,7 @@ fn answers(
         async move {
             let mut response = answering.await?;
             let headers = response.headers_mut();
-            // A browser is not to guess that a result is a page or a script.
+            // This keeps a browser from treating a result as a page or a script.
             headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
             if born.elapsed() > age {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -123,8 +132,6 @@ fn answers(
     })
 }
 
-/// How many connections at once: no more than half of the files that this process may open, so that a flood of them does
-/// not keep it from its backend.
 fn connections() -> u64 {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     files.map_or(CONNECTIONS, |files| (files / 2).clamp(1, CONNECTIONS))
@@ -187,7 +194,7 @@ mod tests {
         steady.write_all(&get_of("/large")).await.unwrap();
         none.write_all(&get_of("/large")).await.unwrap();
         let (mut got, mut buffer) = (0, vec![0; 64 << 10]);
-        // Takes longer than `within`.
+        // This loop takes longer than `within`.
         while got < LARGE {
             tokio::time::sleep(Duration::from_millis(15)).await;
             match steady.read(&mut buffer).await.unwrap() {
@@ -195,7 +202,7 @@ mod tests {
                 n => got += n,
             }
         }
-        // The other one reads only now.
+        // The other client begins to read only now.
         let mut late = Vec::new();
         let _ = none.read_to_end(&mut late).await;
         assert!(late.len() < LARGE, "{} bytes", late.len());

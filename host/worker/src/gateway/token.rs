@@ -1,4 +1,4 @@
-//! The bearer token that a gateway may ask for.
+//! The bearer token of a gateway.
 
 use std::env::{self, VarError};
 use std::fmt;
@@ -11,20 +11,23 @@ use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-/// The variable that a token may be in. There is no flag for it: every user of a machine sees the arguments of a process.
+/// The variable that may contain the token. There is no flag for the token, because every user of a machine can see the
+/// arguments of a process.
 pub const TOKEN_ENV: &str = "BRRR_HTTP_TOKEN";
 
-/// A shorter one can be guessed by asking.
+/// The least bytes of a token. A shorter token could be guessed by trying.
 const SHORTEST: usize = 16;
 
-/// A longer one would not fit a request's head beside the rest of it.
+/// The most bytes of a token. A longer token would not fit into the head of a request with the other headers.
 const LONGEST: usize = 4 << 10;
 
-/// What a client must know. Only its digest is kept: digests are of one length, so comparing them tells nothing about it.
+/// The token that clients must send. Only its digest is kept. All digests have the same length, so the time of a
+/// comparison
+/// reveals nothing about the token.
 #[derive(Clone)]
 pub struct Token([u8; 32]);
 
-/// A token that can't be used. It is not repeated.
+/// A token that can't be used. The message does not contain the token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     #[error("both --http-token-file and {TOKEN_ENV} give a token; use one of them")]
@@ -36,10 +39,10 @@ pub enum TokenError {
 }
 
 impl Token {
-    /// The token of this file or else of the environment; `None`: none is asked for.
+    /// The token in this file, or else the token of the environment. `None`: no token is required.
     ///
     /// # Errors
-    /// When it can't be read, or is none that could be sent, or that could be guessed.
+    /// When it can't be read, can't be sent in a header, or can be guessed.
     pub fn find(file: Option<&Path>) -> Result<Option<Self>, TokenError> {
         let of_env = match env::var(TOKEN_ENV) {
             Ok(text) => Some(text),
@@ -59,7 +62,7 @@ impl Token {
         let mut text = Vec::new();
         File::open(path).and_then(|file| file.take(2 * LONGEST as u64).read_to_end(&mut text)).map_err(unreadable)?;
         let mode = fs::metadata(path).map_err(unreadable)?.permissions().mode();
-        // Not refused: secrets are mounted so into containers.
+        // Only a warning, because secrets are mounted with this mode into containers.
         if mode & 0o004 != 0 {
             let path = path.display();
             tracing::warn!("every user of this machine can read the token in {path}: chmod 600 {path}");
@@ -90,7 +93,7 @@ impl Token {
         Ok(Self(digest(text.as_bytes())))
     }
 
-    /// Does the request carry it? In a time that depends on what the client sent alone.
+    /// Does the request have the token? The time of the check depends only on what the client sent.
     pub fn is_in(&self, headers: &HeaderMap) -> bool {
         let mut given = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(given), None) = (given.next(), given.next()) else { return false };
@@ -99,7 +102,7 @@ impl Token {
     }
 }
 
-/// Without the digest.
+/// The output does not contain the digest.
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Token")
@@ -143,7 +146,7 @@ mod tests {
             &["Bearer 0123456789ABCDEF"],
             &["Basic 0123456789abcdef"],
             &["0123456789abcdef"],
-            // Which of them would be meant?
+            // It would be unclear which of the two tokens counts.
             &["Bearer 0123456789abcdef", "Bearer 0123456789abcdef"],
         ];
         for values in wrong {

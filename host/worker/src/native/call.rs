@@ -1,4 +1,4 @@
-//! What a Rust handler sees of its call, and the calls that it makes.
+//! What a Rust handler knows about its call, and the calls that it makes.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -22,13 +22,13 @@ use super::error::{HandlerError, HandlerResult};
 use crate::batch::AwaitedCalls;
 use crate::seed::seed;
 
-/// The call that a handler runs for. Its clones are of the same run.
+/// The call that a handler runs for. All clones belong to the same run.
 #[derive(Clone)]
 pub struct Call {
-    run: Arc<Run>,
+    run: Arc<NativeRun>,
 }
 
-struct Run {
+struct NativeRun {
     request: Request,
     awaited: Arc<AwaitedCalls<Outcome>>,
     random: Mutex<ChaCha20Rng>,
@@ -36,11 +36,11 @@ struct Run {
 
 impl Call {
     pub(super) fn new(request: Request, awaited: Arc<AwaitedCalls<Outcome>>) -> Self {
-        let seed = seed("rust", &request.root, &request.call, request.attempt);
-        Self { run: Arc::new(Run { request, awaited, random: Mutex::new(ChaCha20Rng::from_seed(seed)) }) }
+        let seed = seed("rust", &request.job_id, &request.call, request.attempt);
+        Self { run: Arc::new(NativeRun { request, awaited, random: Mutex::new(ChaCha20Rng::from_seed(seed)) }) }
     }
 
-    /// The name of the task.
+    /// The name of the call's task.
     #[must_use]
     pub fn task(&self) -> &str {
         &self.run.request.task
@@ -49,35 +49,35 @@ impl Call {
     /// The job that the call belongs to.
     #[must_use]
     pub fn job(&self) -> &str {
-        self.run.request.root.as_str()
+        self.run.request.job_id.as_str()
     }
 
-    /// The call's identity: calls with one hash share one value.
+    /// The call's hash. All calls with the same hash share one value.
     #[must_use]
     pub fn hash(&self) -> &str {
         self.run.request.call.as_str()
     }
 
-    /// The attempt, from 1. It grows by one with each failure that is tried again.
+    /// The number of the attempt, from 1. It grows by one with each retry.
     #[must_use]
     pub fn attempt(&self) -> u32 {
         self.run.request.attempt
     }
 
-    /// By when the job must have ended.
+    /// The time by which the job must have ended. `None`: no deadline.
     #[must_use]
     pub fn deadline(&self) -> Option<SystemTime> {
         let millis = self.run.request.deadline;
         (millis > 0).then(|| UNIX_EPOCH + Duration::from_millis(millis))
     }
 
-    /// The time at which this attempt was first run. It is the same in each of its replays.
+    /// The time at which this attempt was first run. All replays of the attempt see the same time.
     #[must_use]
     pub fn now(&self) -> SystemTime {
         UNIX_EPOCH + Duration::from_millis(self.run.request.first_run)
     }
 
-    /// The next random number. Each replay of an attempt gets the same numbers.
+    /// The next random number. All replays of an attempt get the same numbers.
     #[must_use]
     pub fn random(&self) -> u64 {
         self.run.random.lock().unwrap_or_else(PoisonError::into_inner).next_u64()
@@ -89,10 +89,10 @@ impl Call {
         &self.run.request.payload
     }
 
-    /// All arguments by name, as a struct or map.
+    /// All named arguments, as a struct or map.
     ///
     /// # Errors
-    /// A permanent error when the payload does not fit.
+    /// A permanent error when the payload does not have this type.
     pub fn arguments<T: DeserializeOwned>(&self) -> HandlerResult<T> {
         let named = self.named()?;
         serde_json::from_value(Value::Object(named)).map_err(|error| unfit(&error))
@@ -101,7 +101,7 @@ impl Call {
     /// One argument.
     ///
     /// # Errors
-    /// A permanent error when it is not there or does not fit.
+    /// A permanent error when the argument is missing or has another type.
     pub fn argument<T: DeserializeOwned>(&self, name: &str) -> HandlerResult<T> {
         let value = self.named()?.remove(name);
         let value = value.ok_or_else(|| HandlerError::permanent(format!("the argument `{name}` is missing")))?;
@@ -111,7 +111,7 @@ impl Call {
 
     fn named(&self) -> HandlerResult<Map<String, Value>> {
         let payload = self.payload();
-        // `[{…}]` is how the SDKs write arguments by name.
+        // The SDKs write named arguments as `[{…}]`.
         let value = if payload.is_empty() { Ok(Value::Null) } else { serde_json::from_slice(payload) };
         match value.map_err(|error| unfit(&error))? {
             Value::Object(named) => Ok(named),
@@ -125,8 +125,9 @@ impl Call {
         }
     }
 
-    /// A call of a task, with arguments by name (a struct, a map or `json!({…})`). It is made when it is awaited. Calls that are
-    /// awaited together are made together.
+    /// A call of a task, with named arguments (a struct, a map or `json!({…})`). The call is made when it is awaited.
+    /// Calls that
+    /// are awaited together are made together.
     pub fn call<T: DeserializeOwned>(&self, task: impl Into<String>, arguments: impl Serialize) -> ChildCall<T> {
         ChildCall::new(self.run.awaited.clone(), task.into(), &arguments)
     }
@@ -136,7 +137,7 @@ fn unfit(error: &serde_json::Error) -> HandlerError {
     HandlerError::permanent(format!("the arguments do not fit: {error}"))
 }
 
-/// A value as JSON.
+/// Encodes a value as JSON.
 pub(super) fn encode(value: &impl Serialize) -> HandlerResult<Bytes> {
     match serde_json::to_vec(value) {
         Ok(bytes) => Ok(bytes.into()),
@@ -144,7 +145,7 @@ pub(super) fn encode(value: &impl Serialize) -> HandlerResult<Bytes> {
     }
 }
 
-/// A call that a handler makes. Awaited, it gives the value, or the failure of the call.
+/// A call that a handler makes. Awaiting it returns the value of the call, or its failure.
 #[must_use = "a call is made when it is awaited"]
 pub struct ChildCall<T> {
     awaited: Arc<AwaitedCalls<Outcome>>,
@@ -169,7 +170,7 @@ impl<T: DeserializeOwned> ChildCall<T> {
         self
     }
 
-    /// The topic whose workers handle the task. Without one it is the topic of the call that makes this one.
+    /// The topic whose workers handle the task. The default is the topic of the calling call.
     pub fn topic(self, topic: &str) -> Self {
         self.change(|call| {
             check_topic(topic)?;
@@ -178,7 +179,7 @@ impl<T: DeserializeOwned> ChildCall<T> {
         })
     }
 
-    /// How it is to be run. (`max_running` and `memory` are options of a task, and mean nothing here.)
+    /// The options of the call. (`max_running` and `memory` are options of a task, and are ignored here.)
     pub fn options(self, options: Options) -> Self {
         self.change(|call| {
             call.options = Options { max_running: None, memory: None, ..options };
@@ -186,7 +187,7 @@ impl<T: DeserializeOwned> ChildCall<T> {
         })
     }
 
-    /// What the call came to.
+    /// Decodes the outcome of the call.
     fn decode(&self, outcome: Outcome) -> Result<T, Failure> {
         let value = outcome?;
         serde_json::from_slice(&value).map_err(|error| self.failure(format!("its value does not fit: {error}")))
@@ -231,7 +232,7 @@ impl<T: DeserializeOwned> Future for ChildCall<T> {
     }
 }
 
-/// The first of these calls to have an outcome, with its place in the list.
+/// Waits for the first of these calls to have an outcome. Returns the call's place in the list, and its outcome.
 ///
 /// # Panics
 /// When the list is empty.
@@ -243,8 +244,8 @@ pub async fn first<T: DeserializeOwned>(calls: Vec<ChildCall<T>>) -> (usize, Res
     found
 }
 
-/// The first `need` of these calls to have an outcome; `None` for each of the others. What was chosen stays the same in every
-/// replay.
+/// Waits for the first `need` of these calls to have an outcome. The others are `None`. Every replay returns the same
+/// calls.
 pub async fn first_n<T: DeserializeOwned>(
     need: usize,
     mut calls: Vec<ChildCall<T>>,
@@ -254,7 +255,7 @@ pub async fn first_n<T: DeserializeOwned>(
     for place in 0..calls.len() {
         match calls[place].invocation.take() {
             Some(Ok(invocation)) => invocations.push(invocation),
-            // A call that can't be made has failed, which is an outcome.
+            // A call that can't be made counts as a failed call, which is an outcome.
             other => {
                 let reason = other.and_then(Result::err).unwrap_or_else(|| "it was awaited before".to_owned());
                 let failure = calls[place].failure(format!("the call can't be made: {reason}"));

@@ -1,30 +1,31 @@
-//! How a Rust handler fails.
+//! The errors of a Rust handler.
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use brrr_protocol::model::Failure;
 
-/// What a handler returns.
+/// The result of a handler.
 pub type HandlerResult<T> = std::result::Result<T, HandlerError>;
 
-/// Why a handler failed. `?` makes one of any error or string (it may be tried again), and of a child's [`Failure`].
+/// Why a handler failed. `?` converts any error or string (the call may then be retried), and the [`Failure`] of a
+/// child.
 pub enum HandlerError {
-    /// Another run may succeed. The call is tried again as its options say.
+    /// Another run may succeed. The call is retried as its options say.
     Retryable(String),
     /// No further run can succeed.
     Permanent(String),
-    /// A call that the handler waited for has failed. It is not tried again: the child already was.
+    /// A child of the call has failed. The call is not retried, because the child was retried already.
     Child(Box<Failure>),
 }
 
 impl HandlerError {
-    /// An error that another run may not meet.
+    /// An error that may not happen in another run.
     pub fn retryable(message: impl Into<String>) -> Self {
         Self::Retryable(message.into())
     }
 
-    /// An error that every further run would meet.
+    /// An error that would happen in every further run.
     pub fn permanent(message: impl Into<String>) -> Self {
         Self::Permanent(message.into())
     }
@@ -45,7 +46,8 @@ impl fmt::Debug for HandlerError {
     }
 }
 
-// `HandlerError` is no `std::error::Error`. So this covers every other error, and strings.
+// `HandlerError` does not implement `std::error::Error`. So this implementation can cover all other errors, and
+// strings.
 impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
         match error.into().downcast::<Failure>() {

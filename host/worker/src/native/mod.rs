@@ -1,12 +1,14 @@
 //! Tasks whose handlers are async Rust functions of this process.
 //!
-//! - `call`: what a handler sees of its call, and the calls that it makes
-//! - `error`: how a handler fails
+//! - `call`: what a handler knows about its call, and the calls that it makes
+//! - `error`: the errors of a handler
 //! - `run`: one run of a handler
 //!
-//! They make the same durable calls as components do. While a handler waits for a call that has no outcome yet, its future is
-//! dropped, and a later run calls the handler again from its beginning. What a handler does besides calling must therefore come
-//! out the same in each run: put effects into a task that calls nobody.
+//! These handlers make the same durable calls as components. When a handler waits for a call without an outcome, its
+//! future
+//! is dropped. A later run calls the handler again from its beginning. So everything that a handler does besides
+//! calling must
+//! have the same result in each run. Effects belong into a task that makes no calls.
 
 mod call;
 mod error;
@@ -28,14 +30,14 @@ use serde::Serialize;
 pub use call::{Call, ChildCall, first, first_n};
 pub use error::{HandlerError, HandlerResult};
 
-/// The version that replays compare. A handler is part of the program, which names no version of its own.
+/// The version that replays compare. A handler is part of the program, and has no version of its own.
 const DIGEST: &str = "rust";
 
-/// What a handler's future comes to: the bytes of its value.
-type Running = Pin<Box<dyn Future<Output = HandlerResult<Bytes>> + Send>>;
+/// The future of a handler. It returns the bytes of the handler's value.
+type RunningHandler = Pin<Box<dyn Future<Output = HandlerResult<Bytes>> + Send>>;
 
-/// A handler without its types.
-pub(crate) type Function = Arc<dyn Fn(Call) -> Running + Send + Sync>;
+/// A handler without its type parameters.
+pub(crate) type Function = Arc<dyn Fn(Call) -> RunningHandler + Send + Sync>;
 
 /// The Rust handlers of a topic.
 pub(crate) struct NativeHandler {
@@ -45,13 +47,14 @@ pub(crate) struct NativeHandler {
 }
 
 impl NativeHandler {
-    /// Without tasks. `wall`: how long a run may take, and `memory`: how many bytes of outcomes it may be given, unless the task
-    /// says otherwise.
+    /// A handler without tasks. `wall` is the longest time of a run, and `memory` the most bytes of outcomes that a run
+    /// may get,
+    /// unless the task sets other limits.
     pub fn new(wall: Duration, memory: u64) -> Self {
         Self { tasks: HashMap::new(), wall, memory }
     }
 
-    /// Adds a task. Says whether its name was free.
+    /// Adds a task. Returns whether its name was free.
     pub fn add(&mut self, name: &str, options: &Options, function: Function) -> bool {
         let defaults = Options { timeout: Some(self.wall), memory: Some(self.memory), ..Options::default() };
         let task = Arc::new(Task::new(DIGEST, options.over(&defaults)));
@@ -62,7 +65,7 @@ impl NativeHandler {
         self.tasks.keys().map(String::as_str)
     }
 
-    /// The longest that one run of any task may take.
+    /// The longest time of one run, over all tasks.
     pub fn longest_run(&self) -> Duration {
         self.tasks.values().filter_map(|(task, _)| task.options.timeout).max().unwrap_or(self.wall)
     }
@@ -88,11 +91,11 @@ impl Handler for NativeHandler {
     }
 }
 
-/// Takes the types off a handler. Its value is encoded as JSON.
-pub(crate) fn function<F, Running, T>(handler: F) -> Function
+/// Removes the type parameters of a handler. Its value is encoded as JSON.
+pub(crate) fn function<F, RunningHandler, T>(handler: F) -> Function
 where
-    F: Fn(Call) -> Running + Send + Sync + 'static,
-    Running: Future<Output = HandlerResult<T>> + Send + 'static,
+    F: Fn(Call) -> RunningHandler + Send + Sync + 'static,
+    RunningHandler: Future<Output = HandlerResult<T>> + Send + 'static,
     T: Serialize,
 {
     Arc::new(move |call| {

@@ -1,7 +1,8 @@
 //! One run of a Rust handler.
 //!
-//! The handler's future is polled until it can't go on. If it then waits for calls, all of them are asked for together. A run that
-//! waits for a call without an outcome is dropped where it stands, also when it waits for something else beside that call.
+//! The handler's future is polled until it can't continue. If it then waits for calls, the replay is asked for all of
+//! them
+//! together. If one of them has no outcome, the run is dropped, even if the future also waits for something else.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -19,24 +20,24 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 
 use super::error::{HandlerError, HandlerResult};
-use super::{Call, Function, Running};
+use super::{Call, Function, RunningHandler};
 use crate::batch::{Alarm, AwaitedCalls, Batch};
 
-/// What one run may take.
+/// The limits of a run.
 pub(super) struct RunBounds {
     pub wall: Duration,
-    /// Bytes of outcomes that it is given, and of calls that it waits for at once.
+    /// The most bytes of the outcomes that the run gets, and of the calls that it waits for at once.
     pub memory: u64,
 }
 
-/// Why a run can't be told what it asks for.
+/// Why the replay can't give the outcomes.
 enum Interrupted {
-    /// It waits for calls that have no outcome yet.
+    /// The run waits for calls that have no outcome yet.
     Suspended,
     Backend(Error),
 }
 
-/// Runs a handler to its end, or to where it waits.
+/// Runs a handler to its end, or until it waits.
 ///
 /// # Errors
 /// When the backend can't be read.
@@ -81,9 +82,9 @@ pub(super) async fn run(
     Ok((Ended::Failed { failure, retryable }, replay))
 }
 
-/// Polls the handler, and answers the calls that it waits for, until it ends.
+/// Polls the handler until it ends, and asks the replay for the calls that it waits for.
 async fn drive(
-    mut running: Running,
+    mut running: RunningHandler,
     awaited: &AwaitedCalls<Outcome>,
     replay: &mut Replay,
 ) -> std::result::Result<HandlerResult<Bytes>, Interrupted> {
@@ -96,7 +97,7 @@ async fn drive(
             if let Poll::Ready(returned) = running.as_mut().poll(&mut Context::from_waker(&waker)) {
                 return Poll::Ready(Some(returned));
             }
-            // One that has woken itself can go on, and may wait for more calls then.
+            // If the future has woken itself, it can continue, and may then wait for more calls.
             if alarm.has_rung() || awaited.is_empty() { Poll::Pending } else { Poll::Ready(None) }
         })
         .await;

@@ -1,9 +1,10 @@
-//! Which addresses lie inside: on this machine, or in the networks around it.
+//! Finds out which addresses are internal: on this machine, or in the networks around it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Is it an address that nobody on the Internet has: loopback, link-local (where clouds keep their credentials), private, or
-/// reserved? A name that leads there is refused unless its rule says `+private`.
+/// Is this address not on the public Internet: loopback, link-local (clouds keep credentials there), private, or
+/// reserved?
+/// A request to a name with such an address is refused, unless its rule has `+private`.
 #[must_use]
 pub fn is_inside(address: IpAddr) -> bool {
     match address {
@@ -15,14 +16,14 @@ pub fn is_inside(address: IpAddr) -> bool {
 fn is_inside_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     match a {
-        // 0/8 is this machine on Linux; from 224 on: multicast, reserved, broadcast.
+        // 0/8 is this machine on Linux. From 224 on, addresses are multicast, reserved or broadcast.
         0 | 10 | 127 | 224.. => true,
-        // Shared by a provider's customers.
+        // Addresses that the customers of a provider share.
         100 => (64..128).contains(&b),
         169 => b == 254,
         172 => (16..32).contains(&b),
         192 => b == 168 || (b == 0 && c == 0),
-        // For benchmarks of networks.
+        // For benchmarks of network devices.
         198 => b == 18 || b == 19,
         _ => false,
     }
@@ -32,12 +33,13 @@ fn is_inside_v6(address: Ipv6Addr) -> bool {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let v4 = |high: u16, low: u16| is_inside_v4(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low)));
     match (a, b) {
-        // An IPv4 address in the clothes of IPv6: mapped (::ffff:0:0/96), compatible (::/96), which includes :: and ::1; by
-        // NAT64 (64:ff9b::/96, and the local 64:ff9b:1::/48), and by 6to4 (2002::/16).
+        // An IPv4 address inside an IPv6 address: mapped (::ffff:0:0/96), compatible (::/96, which includes :: and
+        // ::1), NAT64
+        // (64:ff9b::/96, and the local 64:ff9b:1::/48), and 6to4 (2002::/16).
         (0, 0) if (c, d, e) == (0, 0, 0) && (f == 0xffff || f == 0) => v4(g, h),
         (0x64, 0xff9b) => c != 0 || v4(g, h),
         (0x2002, _) => v4(b, c),
-        // Unique local, link-local, what was site-local, multicast.
+        // Unique local, link-local, the former site-local, and multicast.
         _ => a & 0xfe00 == 0xfc00 || a & 0xff80 == 0xfe80 || a & 0xff00 == 0xff00,
     }
 }

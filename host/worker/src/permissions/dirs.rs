@@ -1,4 +1,4 @@
-//! Which directories a guest sees, and where.
+//! The directories that a guest may use, and their names in the guest.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,19 +6,20 @@ use std::str::FromStr;
 
 use super::PermissionError;
 
-/// `HOST_PATH::GUEST_PATH[:ro]`: a directory of this machine under a name of the guest's, to read and write or (`:ro`) only
-/// to read.
+/// `HOST_PATH::GUEST_PATH[:ro]`: a directory of this machine, and its name in the guest. The guest may read and write
+/// it, or
+/// only read it (`:ro`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirRule {
     pub host: PathBuf,
-    /// Absolute, without `.`, `..` and a slash at its end.
+    /// The absolute path in the guest, without `.`, `..` and a slash at its end.
     pub guest: String,
     pub read_only: bool,
 }
 
 impl DirRule {
     pub(super) fn check(&self) -> Result<(), PermissionError> {
-        // Opened, not only looked at: what may not be listed would fail at every run.
+        // The directory is opened here, because a directory that can't be listed would fail at every run.
         std::fs::read_dir(&self.host).map(drop).map_err(|error| {
             let reason = format!("{}: {error}", self.host.display());
             PermissionError::Dir { rule: self.clone(), reason }

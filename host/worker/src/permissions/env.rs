@@ -1,4 +1,4 @@
-//! Which variables of the environment a guest sees. Values are secrets until proven otherwise.
+//! The environment variables that a guest gets. Every value is treated as a secret.
 
 use std::env::{self, VarError};
 use std::fmt;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::PermissionError;
 
-/// `KEY`: with the value that this process has; `KEY=VALUE`: with this value.
+/// `KEY`: the variable with its value in this process. `KEY=VALUE`: the variable with this value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct EnvRule {
     key: String,
@@ -20,13 +20,13 @@ impl EnvRule {
         &self.key
     }
 
-    /// Does it come with a value of its own?
+    /// Does the rule have a value of its own?
     #[must_use]
     pub fn has_value(&self) -> bool {
         self.value.is_some()
     }
 
-    /// The value that the guest will see.
+    /// The value that the guest gets.
     pub(super) fn value(&self) -> Result<String, PermissionError> {
         if let Some(value) = &self.value {
             return Ok(value.clone());
@@ -46,7 +46,7 @@ impl FromStr for EnvRule {
             Some((key, value)) => (key, Some(value.to_owned())),
             None => (text, None),
         };
-        // What stands there may be a value alone, by mistake: it isn't repeated.
+        // The text may be a value without a key, by mistake. So the error does not repeat it.
         if key.is_empty() || key.contains(|c: char| c.is_whitespace() || c.is_control()) {
             let reason = "the name of a variable is not empty and has no spaces; write KEY or KEY=VALUE";
             return Err(PermissionError::Rule(reason.to_owned()));
@@ -58,7 +58,7 @@ impl FromStr for EnvRule {
     }
 }
 
-/// Without the value.
+/// The output does not contain the value.
 impl fmt::Display for EnvRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.key, if self.has_value() { "=…" } else { "" })
@@ -71,7 +71,7 @@ impl fmt::Debug for EnvRule {
     }
 }
 
-/// Does the name of a variable say that its value is secret?
+/// Does the name of a variable suggest that its value is secret?
 #[must_use]
 pub fn looks_secret(key: &str) -> bool {
     let key = key.to_ascii_uppercase();
@@ -80,22 +80,24 @@ pub fn looks_secret(key: &str) -> bool {
         || key.split(['_', '-', '.']).any(|part| part.ends_with("KEY") || part == "PASS" || part == "AUTH")
 }
 
-/// Reads a file of `KEY=VALUE` lines. Empty lines and those that begin with `#` say nothing, `KEY` alone is passed on from
-/// this process, and quotes around a whole value are no part of it. The rest is literal: a password may have a `$` or a `#`.
-/// (Crates for such files replace `$X` by other variables, and repeat lines in their errors.)
+/// Reads a file of `KEY=VALUE` lines. Empty lines and lines that begin with `#` are ignored. `KEY` alone takes the
+/// value of
+/// this process. Quotes around a whole value are removed. All other text is literal, because a password may contain a
+/// `$` or
+/// a `#`. (Crates for such files replace `$X` by other variables, and repeat lines in their errors.)
 ///
 /// # Errors
-/// When it can't be read, or a line has no key; by its number, not its text.
+/// When the file can't be read, or a line has no key. The error has the number of the line, not its text.
 pub fn read_env_file(path: &Path) -> Result<Vec<EnvRule>, PermissionError> {
     let text =
         std::fs::read_to_string(path).map_err(|source| PermissionError::EnvFile { path: path.to_owned(), source })?;
     parse_env_lines(&text).map_err(|(line, reason)| PermissionError::EnvLine { path: path.to_owned(), line, reason })
 }
 
-/// Reads the text of such a file.
+/// Parses the text of such a file.
 ///
 /// # Errors
-/// The number of the line that is wrong, and why.
+/// The number of the wrong line, and what is wrong.
 pub fn parse_env_lines(text: &str) -> Result<Vec<EnvRule>, (usize, String)> {
     let mut rules = Vec::new();
     for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {

@@ -1,4 +1,4 @@
-//! Where requests may go.
+//! The rules for HTTP requests.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -6,9 +6,11 @@ use std::str::FromStr;
 
 use super::PermissionError;
 
-/// `HOST[:PORT]`. The host is a name, `*.example.com` (all below it, not itself), an address (`[::1]`), or `*`. Without a
-/// port: 80 for http and 443 for https; `:*` is every port. `+private` behind it: also where the name leads to an address of
-/// this machine or of the networks around it. An address says so itself, and so does `localhost`.
+/// `HOST[:PORT]`. The host is a name, `*.example.com` (all names below it, but not the name itself), an address
+/// (`[::1]`),
+/// or `*`. Without a port, the rule allows 80 for http and 443 for https. `:*` allows every port. `+private` at the end
+/// also allows names that lead to an address of this machine or of the networks around it. A rule for an address or for
+/// `localhost` needs no `+private`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpRule {
     host: Host,
@@ -16,24 +18,24 @@ pub struct HttpRule {
     private: bool,
 }
 
-/// How far a request may go.
+/// The addresses that a request may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    /// To addresses on the Internet.
+    /// Only addresses on the public Internet.
     Outside,
-    /// To any address.
+    /// Every address.
     Anywhere,
 }
 
-/// What is written behind a rule that allows private addresses.
+/// The suffix of a rule that allows private addresses.
 const PRIVATE: &str = "+private";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Host {
     Any,
-    /// All below this name.
+    /// All names below this name.
     Below(String),
-    /// In lower case.
+    /// This name, in lower case.
     Named(String),
     V6(Ipv6Addr),
 }
@@ -46,7 +48,7 @@ enum Port {
 }
 
 impl HttpRule {
-    /// Does it allow a request to this host, as a URL writes it?
+    /// Does the rule allow a request to this host? The host is written as in a URL.
     #[must_use]
     pub fn allows(&self, tls: bool, host: &str, port: u16) -> bool {
         let port_fits = match self.port {
@@ -57,7 +59,7 @@ impl HttpRule {
         port_fits && self.host.is(host)
     }
 
-    /// How far the requests go that it allows.
+    /// The addresses that the allowed requests may reach.
     #[must_use]
     pub fn reach(&self) -> Reach {
         let says_so = match &self.host {
@@ -86,7 +88,7 @@ impl Host {
     }
 }
 
-/// Names are alike whatever their case, and with the dot of the root.
+/// The name in lower case and without the dot of the root, because these make no difference.
 fn canonical(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
@@ -177,7 +179,7 @@ fn name(host: &str) -> Result<String, String> {
     if !name.split('.').all(label) {
         return Err(format!("{host:?} is no name of a host"));
     }
-    // 127.1 and the like: no request is ever for them under this name.
+    // No request is ever sent to 127.1 and similar hosts under these names.
     if name.split('.').all(|part| part.bytes().all(|b| b.is_ascii_digit())) && name.parse::<Ipv4Addr>().is_err() {
         return Err(format!("{host:?} is no IPv4 address"));
     }

@@ -1,7 +1,8 @@
-//! What a handler may touch outside of itself: nothing, but for what its host says.
+//! The resources outside of itself that a handler may access. By default there are none.
 //!
-//! [`Permissions`] are rules, as flags and `brrr.toml` write them; [`Permissions::grant`] takes them for what they mean on
-//! this machine now. The values of variables are in no text that these types make of themselves.
+//! [`Permissions`] are the rules, as flags and `brrr.toml` write them. [`Permissions::grant`] applies them to this
+//! machine at
+//! this moment. No text that these types produce contains the value of a variable.
 
 mod address;
 mod dirs;
@@ -16,16 +17,16 @@ pub use dirs::DirRule;
 pub use env::{EnvRule, looks_secret, parse_env_lines, read_env_file};
 pub use http::{HttpRule, Reach};
 
-/// What is allowed. `default()`: nothing.
+/// The rules of what is allowed. `default()` allows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
     pub http: Vec<HttpRule>,
-    /// Of two of the same key, the later one holds.
+    /// Of two rules with the same key, the later rule holds.
     pub env: Vec<EnvRule>,
     pub dirs: Vec<DirRule>,
 }
 
-/// Rules taken at their word: variables with their values, directories that are there.
+/// The rules, applied to this machine: variables with their values, and directories that exist.
 #[derive(Clone, Default)]
 pub struct Grants {
     http: Vec<HttpRule>,
@@ -33,7 +34,7 @@ pub struct Grants {
     dirs: Vec<DirRule>,
 }
 
-/// A rule that can't be read, or that can't be granted here.
+/// A rule that can't be parsed, or that can't be granted on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum PermissionError {
     #[error("{0}")]
@@ -60,8 +61,8 @@ impl Permissions {
         self.http.is_empty() && self.env.is_empty() && self.dirs.is_empty()
     }
 
-    /// What these and others allow together; where both have something to say of a variable or of a place in the guest, the
-    /// others do.
+    /// The union of both. If both have a rule for the same variable or the same path in the guest, the rule of `other`
+    /// holds.
     #[must_use]
     pub fn and(mut self, other: &Self) -> Self {
         self.http.extend_from_slice(&other.http);
@@ -71,10 +72,10 @@ impl Permissions {
         self
     }
 
-    /// Reads the variables that are passed on, and looks whether the directories are there.
+    /// Reads the variables that are passed on, and checks that the directories exist.
     ///
     /// # Errors
-    /// When one of them isn't, or two directories claim the same place in the guest.
+    /// When one of these does not exist, or two directories have the same path in the guest.
     pub fn grant(&self) -> Result<Grants, PermissionError> {
         let mut env: Vec<(String, String)> = Vec::with_capacity(self.env.len());
         for rule in &self.env {
@@ -93,7 +94,7 @@ impl Permissions {
     }
 }
 
-/// For people: without values of variables.
+/// For the user, without the values of variables.
 impl fmt::Display for Permissions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let http = self.http.iter().map(|rule| format!("HTTP {rule}"));
@@ -105,17 +106,17 @@ impl fmt::Display for Permissions {
 }
 
 impl Grants {
-    /// May a request go there, and to what addresses? The host as a URL has it (`example.com`, `[::1]`).
+    /// May a request go to this host, and to which addresses? The host is written as in a URL (`example.com`, `[::1]`).
     ///
     /// # Errors
-    /// A message for the guest: what was refused, and the flag that allows it.
+    /// A message for the guest, with the refused host and the flag that would allow it.
     pub fn check_http(&self, tls: bool, host: &str, port: u16) -> Result<Reach, String> {
         let flag = flag(tls, host, port);
         let allowing = self.http.iter().filter(|rule| rule.allows(tls, host, port)).map(HttpRule::reach);
         let Some(reach) = allowing.max() else {
             return Err(format!("HTTP to {host}:{port} is not allowed: --allow-http {flag}"));
         };
-        // Of a name it is known when it is resolved.
+        // The address of a name is known only after it was resolved.
         let address = host.trim_start_matches('[').trim_end_matches(']').parse();
         if reach == Reach::Outside && address.is_ok_and(is_inside) {
             let text = "an address of this machine or of the networks around it must be named by itself";
@@ -124,26 +125,26 @@ impl Grants {
         Ok(reach)
     }
 
-    /// The variables that the guest sees, each key once.
+    /// The variables that the guest gets. Each key is there once.
     #[must_use]
     pub fn env(&self) -> &[(String, String)] {
         &self.env
     }
 
-    /// The directories that the guest sees.
+    /// The directories that the guest may use.
     #[must_use]
     pub fn dirs(&self) -> &[DirRule] {
         &self.dirs
     }
 }
 
-/// The rule that allows just this.
+/// The flag that allows only this host and port.
 fn flag(tls: bool, host: &str, port: u16) -> String {
     let standard = port == if tls { 443 } else { 80 };
     if standard { host.to_owned() } else { format!("{host}:{port}") }
 }
 
-/// What is said of a request to a name that leads to an address inside.
+/// The error for a request to a name with an internal address.
 #[must_use]
 pub fn leads_inside(tls: bool, host: &str, port: u16, address: std::net::IpAddr) -> String {
     format!(
@@ -174,7 +175,7 @@ mod tests {
         assert_eq!(refused, "HTTP to example.com:443 is not allowed: --allow-http example.com");
         let refused = grants.check_http(false, "[::1]", 8080).unwrap_err();
         assert_eq!(refused, "HTTP to [::1]:8080 is not allowed: --allow-http [::1]:8080");
-        // The flag that it names does allow it.
+        // The flag in the message does allow the request.
         let rule: HttpRule = "[::1]:8080".parse().unwrap();
         let grants = Permissions { http: vec![rule], ..Permissions::default() }.grant().unwrap();
         assert_eq!(grants.check_http(false, "[::1]", 8080), Ok(Reach::Anywhere));

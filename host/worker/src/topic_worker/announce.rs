@@ -1,11 +1,11 @@
-//! Writes down which tasks the workers of a topic handle, for gateways that have no worker beside them.
+//! Records the tasks that the workers of a topic handle, for gateways in other processes.
 
 use brrr_protocol::Result;
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{Backend, Key, Swap};
 use brrr_protocol::records::{decode_tasks, encode_tasks};
 
-/// Adds `tasks` to what is announced for the topic. Nothing is ever taken away: another worker may handle it.
+/// Adds `tasks` to the announced tasks of the topic. No task is ever removed, because another worker may handle it.
 ///
 /// # Errors
 /// When the store fails.
@@ -15,7 +15,9 @@ pub async fn announce(backend: &dyn Backend, topic: &Topic, tasks: &[String]) ->
     loop {
         let mut all = match found.as_deref().map(decode_tasks).transpose().map_err(|e| e.of(&key)) {
             Ok(all) => all.unwrap_or_default(),
-            // Damaged, or of a newer version: not ours to replace, and no reason not to work. It only helps gateways.
+            // The list is damaged, or of a newer version. It must not be replaced then. The worker can work without it,
+            // because only
+            // gateways use it.
             Err(error) if error.is_unreadable() => {
                 tracing::warn!("the tasks of topic {topic} are not announced: {error}");
                 return Ok(());

@@ -1,4 +1,4 @@
-//! How long the tasks of a worker wait after their backend has failed.
+//! The delays of a worker after its backend has failed.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::disposition::backoff;
 
-/// Counts how often in a row the backend has failed. All tasks share it. A failure that comes while the others wait for an earlier
-/// one does not count again: a connection that breaks under fifty messages has failed once.
+/// Counts how often in a row the backend has failed. All tasks of the worker share it. A failure during the delay of an
+/// earlier failure does not count again: a connection that breaks under fifty messages has failed once.
 #[derive(Default)]
 pub(super) struct SharedBackoff {
     times: AtomicU32,
@@ -15,15 +15,15 @@ pub(super) struct SharedBackoff {
 }
 
 impl SharedBackoff {
-    /// The backend works.
+    /// Records that the backend works.
     pub fn reset(&self) {
-        // Not a plain store: the line is shared by all threads and nearly always 0 already.
+        // The value is read first, because all threads share its cache line and the value is almost always 0 already.
         if self.times.load(Ordering::Relaxed) != 0 {
             self.times.store(0, Ordering::Relaxed);
         }
     }
 
-    /// The backend has failed. Returns how long to wait.
+    /// Records that the backend has failed. Returns how long to wait.
     pub fn failed(&self, now: Instant) -> Duration {
         let mut wait_until = self.wait_until.lock().unwrap_or_else(PoisonError::into_inner);
         let mut times = self.times.load(Ordering::Relaxed);

@@ -1,31 +1,32 @@
-//! A mutex for each key. The worker holds it by the body of a message, which names job and call: so it works on one message of a call
-//! in a job at a time.
+//! A mutex for each key. The key is the body of a message, which names a job and a call. So a worker processes only one
+//! message of a call in a job at a time.
 //!
-//! Two results that arrive together may both notify a parent that waits for either. If the parent ran twice at the same time, it would
-//! print twice what is to appear once. The second message mostly finds that there is nothing left to do. (Another worker may run the
-//! same call meanwhile. That is harmless, and can't be seen here.)
+//! Two results that arrive together may both notify a parent that waits for either. If the parent ran twice at the same
+//! time, it would print lines twice that should appear once. Usually the second message has nothing left to do.
+//! (Another
+//! worker may run the same call at the same time. That is harmless, and can't be seen here.)
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OwnedMutexGuard;
 
-/// The mutexes of the keys that somebody holds or waits for.
+/// The mutexes of the keys that some task holds or waits for.
 #[derive(Default)]
 pub struct KeyedMutex {
     keys: Mutex<HashMap<Arc<str>, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// Holds one key until it is dropped.
+/// Holds one key. Dropping it frees the key.
 pub struct KeyedMutexGuard<'a> {
     owner: &'a KeyedMutex,
     key: Arc<str>,
-    // Dropped first in `drop`, before it looks whether anybody else uses the key.
+    // `drop` drops this first, before it checks whether another task uses the key.
     held: Option<OwnedMutexGuard<()>>,
 }
 
 impl KeyedMutex {
-    /// Waits until nobody else holds the key.
+    /// Waits until no other task holds the key.
     pub async fn lock(&self, key: &str) -> KeyedMutexGuard<'_> {
         let (key, mutex) = {
             let mut keys = self.keys();
@@ -38,7 +39,7 @@ impl KeyedMutex {
                 }
             }
         };
-        // From here on dropping the guard removes the key, also while it still waits.
+        // From here on the guard removes the key when it is dropped, also while it still waits.
         let mut guard = KeyedMutexGuard { owner: self, key, held: None };
         guard.held = Some(mutex.lock_owned().await);
         guard
@@ -53,7 +54,7 @@ impl Drop for KeyedMutexGuard<'_> {
     fn drop(&mut self) {
         let mut keys = self.owner.keys();
         drop(self.held.take());
-        // Every guard of the key has a clone of its mutex, and no new guard is made while the table is locked.
+        // Every guard of the key has a clone of its mutex. No new guard is made while the table is locked.
         if keys.get(&self.key).is_some_and(|mutex| Arc::strong_count(mutex) == 1) {
             keys.remove(&self.key);
         }

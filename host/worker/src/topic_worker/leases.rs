@@ -1,7 +1,8 @@
-//! Keeps the messages that a worker holds from being delivered to others while it works on them, and stops what runs for
-//! jobs that are over (`preempt`).
+//! Renews the leases of the messages that a worker holds, so that they are not delivered to other workers. Also stops
+//! the
+//! running calls of ended jobs (`preempt`).
 //!
-//! On a thread of its own, never behind guests: a runtime full of busy handlers would renew too late.
+//! This uses a thread of its own, because a runtime that is busy with guests would renew too late.
 
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
@@ -13,10 +14,10 @@ use tokio::sync::oneshot;
 use super::in_flight::{Id, InFlight};
 use super::preempt;
 
-/// A lease that is gone may be so because its message was settled a moment ago; the task is given this time to say so.
+/// A lease can be missing because its message was settled a moment ago. The task gets this time to remove its entry.
 const SETTLING: Duration = Duration::from_millis(100);
 
-/// The thread; dropping this ends it.
+/// The thread. Dropping this ends it.
 pub struct Leases {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -45,7 +46,7 @@ impl Drop for Leases {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
-            // It panics only by a fault of ours, which its hook has printed.
+            // The thread panics only because of a bug, and the panic hook has printed that.
             let _ = thread.join();
         }
     }
@@ -53,7 +54,7 @@ impl Drop for Leases {
 
 async fn keep(backend: &Arc<dyn Backend>, in_flight: &Arc<InFlight>, lease: Duration) {
     loop {
-        // A third: two renewals may fail before a lease runs out.
+        // A third of the lease: two renewals may fail before a lease runs out.
         tokio::time::sleep(lease / 3).await;
         while let Err(error) = renew(backend, in_flight, lease).await {
             tracing::warn!("could not renew the leases of running calls: {error}");
@@ -70,7 +71,7 @@ async fn renew(backend: &Arc<dyn Backend>, in_flight: &Arc<InFlight>, lease: Dur
     if receipts.is_empty() {
         return Ok(());
     }
-    // Before the request, so that what we believe never outlasts what the backend has granted.
+    // The time is taken before the request. So the recorded lease never ends later than the lease in the backend.
     let at = Instant::now();
     let held = match tokio::time::timeout(lease / 3, backend.queue().extend(&receipts)).await {
         Ok(held) => held.map_err(|error| error.to_string())?,
@@ -91,7 +92,9 @@ async fn renew(backend: &Arc<dyn Backend>, in_flight: &Arc<InFlight>, lease: Dur
     Ok(())
 }
 
-/// The backend has been silent for so long that others may have these messages by now.
+/// Gives up the messages whose leases may have run out, because the backend has not answered for so long. Other workers
+/// may
+/// have the messages by now.
 fn give_up_the_lost(in_flight: &InFlight, lease: Duration) {
     if let Some(before) = Instant::now().checked_sub(lease) {
         abort(in_flight, in_flight.older_than(before));

@@ -1,12 +1,17 @@
-//! The worker: receives messages, runs each in a task of its own, and lets running calls end when it is asked to stop.
+//! The worker of one topic. It receives messages, and processes each in a task of its own. When it is asked to stop, it
+//! lets
+//! running calls end.
 //!
-//! - `admission`: what is received, what starts, what waits
-//! - `in_flight`: what this worker holds; `leases`: keeps it held; `preempt`: stops what nobody wants any more
-//! - `keyed_mutex`: one message of a call in a job at a time; `shutdown`: signals; `announce`: says which tasks the worker handles;
-//!   `swappable_handler`: the handler, which may be replaced; `redrive`: looks for stuck work; `backoff`: how long to wait after the
+//! - `admission`: decides what is received, what starts and what waits
+//! - `in_flight`: the messages that this worker holds; `leases`: renews their leases; `preempt`: stops calls of ended
+//!   jobs
+//! - `keyed_mutex`: one message of a call in a job at a time; `shutdown`: signals; `announce`: records the tasks of the
+//!   worker;
+//!   `swappable_handler`: the handler, which may be replaced; `repairs`: looks for stuck work; `backoff`: the delays
+//!   after the
 //!   backend has failed
 //!
-//! What becomes of a message is decided in `brrr_protocol::step`, and what the worker does about that in `disposition`.
+//! `brrr_protocol::step` decides what happens to a message, and `disposition` decides what the worker does afterwards.
 
 mod admission;
 mod announce;
@@ -15,7 +20,7 @@ mod in_flight;
 mod keyed_mutex;
 mod leases;
 mod preempt;
-mod redrive;
+mod repairs;
 mod shutdown;
 mod swappable_handler;
 
@@ -41,35 +46,35 @@ use backoff::SharedBackoff;
 use in_flight::{Id, InFlight};
 use keyed_mutex::KeyedMutex;
 use leases::Leases;
-pub use redrive::redrive;
+pub use repairs::repair_periodically;
 pub use shutdown::{Shutdown, StopReason};
 pub use swappable_handler::SwappableHandler;
 
-/// How long a message may wait here for another one of the same call. Not longer: what waits takes the room of what could
-/// run.
+/// How long a message may wait here for another message of the same call. A waiting message takes the room of a message
+/// that could run, so this is short.
 const KEY_WAIT: Duration = Duration::from_secs(1);
 
-/// What a worker may do at once, and for how long.
+/// The limits of a worker.
 #[derive(Clone)]
 pub struct WorkerOptions {
-    /// Says what is received and what starts. The workers of a process share it.
+    /// Decides what is received and what starts. All workers of a process share it.
     pub admission: Arc<Admission>,
-    /// How long running calls may go on after the worker was asked to stop.
+    /// How long running calls may continue after the worker was asked to stop.
     pub shutdown_timeout: Duration,
     pub limits: Limits,
-    /// Told of what happens to calls and jobs.
+    /// Receives the events of calls and jobs.
     pub observer: Option<Arc<dyn Observer>>,
 }
 
 /// A worker of one topic.
 pub struct TopicWorker {
-    shared: Arc<Shared>,
+    shared: Arc<WorkerState>,
     topic: Topic,
     shutdown_timeout: Duration,
 }
 
-/// What the tasks of a worker share.
-struct Shared {
+/// The state that the tasks of a worker share.
+struct WorkerState {
     backend: Arc<dyn Backend>,
     handler: SwappableHandler,
     limits: Limits,
@@ -93,7 +98,7 @@ impl TopicWorker {
         options: WorkerOptions,
         shutdown: Shutdown,
     ) -> Self {
-        let shared = Shared {
+        let shared = WorkerState {
             backend,
             handler: handler.into(),
             limits: options.limits,
@@ -109,17 +114,17 @@ impl TopicWorker {
         Self { shared: Arc::new(shared), topic, shutdown_timeout: options.shutdown_timeout }
     }
 
-    /// Works until it is asked to stop and what it held is finished or given back.
+    /// Works until it is asked to stop, and then until every held message is finished or given back.
     ///
     /// # Errors
-    /// What made it stop by itself: a backend that a person must see to.
+    /// The error that stopped the worker: the backend needs to be repaired by a person.
     pub async fn run(self) -> Result<()> {
         let queue = self.shared.backend.queue();
         let leases =
             Leases::start(self.shared.backend.clone(), self.shared.in_flight.clone(), queue.lease()).map_err(|e| {
                 Error::new(ErrorKind::Internal, "worker", "start the thread that renews leases", e.to_string())
             })?;
-        // Every task holds a sender, so the end of the stream is the end of them all.
+        // Every task holds a sender, so the channel closes when the last task has ended.
         let (working, all_done) = mpsc::channel(1);
         self.receive_until_stopped(working).await;
         self.finish(all_done).await;
@@ -139,14 +144,14 @@ impl TopicWorker {
                 _ = &mut stopped => return,
                 room = admission.room() => room,
             };
-            // Never cut off: the messages that it was about to return would stay leased.
+            // The request is never cancelled. Otherwise the messages of its answer would stay leased.
             let receiving = queue.receive(&self.topic, room, queue.patience());
             tokio::pin!(receiving);
             let received = tokio::select! {
                 biased;
                 received = &mut receiving => received,
                 _ = &mut stopped => {
-                    // What waits goes back at once, not when this look at the queue has ended.
+                    // Waiting messages are given back at once, not only when the request has ended.
                     admission.close();
                     receiving.await
                 }
@@ -161,58 +166,61 @@ impl TopicWorker {
         }
     }
 
-    /// Hands the message to a task of its own.
+    /// Starts a task that processes the message.
     fn start(&self, delivery: Delivery, working: mpsc::Sender<()>) {
         let shared = self.shared.clone();
         let entry = self.shared.in_flight.enter(delivery.receipt.clone());
         let (id, ticket) = (entry.id(), self.shared.admission.hold());
         let task = tokio::spawn(async move {
-            // Moved in, so that they are given up however the task ends.
+            // These are moved into the task, so that they are dropped however the task ends.
             let (entry, _working) = (entry, working);
             shared.work(&delivery, entry.id(), ticket).await;
         });
         self.shared.in_flight.can_be_aborted(id, task.abort_handle());
     }
 
-    /// Waits for what is running, within the grace; gives back what is not.
+    /// Waits until running calls have ended, for at most `shutdown_timeout`. Then gives back the messages of the
+    /// others.
     async fn finish(&self, mut all_done: mpsc::Receiver<()>) {
-        // Whatever has not started gives its message back.
+        // Messages whose calls have not started are given back.
         self.shared.admission.close();
         if tokio::time::timeout(self.shutdown_timeout, all_done.recv()).await.is_ok() {
             return;
         }
         let receipts = self.shared.in_flight.abort_all();
         tracing::warn!("{} calls did not end within {:?}; they are given back", receipts.len(), self.shutdown_timeout);
-        // They stop at their next await; a guest is interrupted for that.
+        // The aborted tasks stop at their next await. A guest is interrupted for this.
         let _ = tokio::time::timeout(Duration::from_secs(1), all_done.recv()).await;
         for receipt in receipts {
-            if let Err(error) = self.shared.backend.queue().give_back(&receipt, Duration::ZERO).await {
+            if let Err(error) = self.shared.backend.queue().nack(&receipt, Duration::ZERO).await {
                 tracing::warn!("a message comes back only when its lease runs out: {error}");
             }
         }
     }
 }
 
-impl Shared {
+impl WorkerState {
     async fn work(&self, delivery: &Delivery, id: Id, ticket: Ticket) {
         let received = Instant::now();
         let guard = tokio::select! {
             biased;
             guard = tokio::time::timeout(KEY_WAIT, self.running.lock(&delivery.body)) => guard,
-            _ = self.shutdown.wait() => return self.give_back(delivery, Duration::ZERO).await,
+            _ = self.shutdown.wait() => return self.nack(delivery, Duration::ZERO).await,
         };
         let Ok(_guard) = guard else {
-            return self.give_back(delivery, KEY_WAIT).await;
+            return self.nack(delivery, KEY_WAIT).await;
         };
         if self.admission.is_closed() {
-            return self.give_back(delivery, Duration::ZERO).await;
+            return self.nack(delivery, Duration::ZERO).await;
         }
         ticket.waited(received.elapsed());
-        // Nothing that a panic could leave half done is used again: the run is dropped, what is shared is atomic.
+        // Unwind safety: a panic drops the run, and the shared state is atomic, so no half-changed state is used again.
         if let Ok(result) = AssertUnwindSafe(self.step(delivery, id, &ticket)).catch_unwind().await {
             self.settle(delivery, result).await;
         } else {
-            // The panic hook has printed where. It counts as a delivery, as for any error that we don't understand.
+            // The panic hook has printed the place. The message is not given back, so the panic counts as a delivery,
+            // as an unknown
+            // error does.
             tracing::error!("a fault of this program, please report it: {} panicked", subject(delivery));
         }
     }
@@ -232,8 +240,9 @@ impl Shared {
         tokio::select! {
             biased;
             result = step(&site, delivery, false) => result,
-            // The run is dropped where it stands; every transition is safe to repeat. What is left to do about a call
-            // whose job is over takes no guest. Boxed: seldom needed, and large.
+            // The run is dropped in the middle, which is safe because every transition can be repeated. The step that
+            // follows for a
+            // call of an ended job needs no guest. It is boxed because it is rare and its future is large.
             () = preempted.notified() => Box::pin(step(&site, delivery, ticket.has_started())).await,
         }
     }
@@ -246,31 +255,31 @@ impl Shared {
             Disposition::Nothing => {}
             Disposition::ReportFailure(failure) => report(delivery, &failure),
             Disposition::ReportRetry { failure, attempt, after } => {
-                // One that is tried again at once, thousands of times, must not fill a disk of logs.
+                // A call that is retried at once, thousands of times, must not fill a disk with logs.
                 if after >= Duration::from_secs(1) || attempt <= 10 || attempt.is_power_of_two() {
                     tracing::warn!("{}: {failure}; attempt {attempt} in {after:.1?}", subject(delivery));
                 }
             }
-            Disposition::ReportReleased(state) => {
+            Disposition::ReportAbandoned(state) => {
                 tracing::debug!("{}: dropped, because the job is over ({})", subject(delivery), state.as_str());
             }
-            Disposition::ReportSetAside(reason) => {
+            Disposition::ReportDeadLetter(reason) => {
                 let topic = &delivery.topic;
                 tracing::error!(
-                    "set aside a message of topic {topic}: {reason}; `brrr-host dead list --topic {topic}` lists it"
+                    "set aside a message of topic {topic}: {reason}; `brrr-host dlq list --topic {topic}` lists it"
                 );
             }
-            Disposition::GiveBack(error) => {
+            Disposition::Nack(error) => {
                 let delay = self.backoff.failed(Instant::now());
                 tracing::warn!("{}: {error}; trying again in {delay:?}", subject(delivery));
-                self.give_back(delivery, delay).await;
+                self.nack(delivery, delay).await;
             }
             Disposition::LetLeaseRunOut(error) => {
                 tracing::error!("{}: {error}; it comes back when its lease runs out", subject(delivery));
             }
             Disposition::Stop(error) => {
                 self.stop(error);
-                self.give_back(delivery, Duration::ZERO).await;
+                self.nack(delivery, Duration::ZERO).await;
             }
         }
     }
@@ -278,7 +287,7 @@ impl Shared {
     async fn receive_failed(&self, error: Error, topic: &Topic) {
         match Err(error).into() {
             Disposition::Stop(error) => self.stop(error),
-            Disposition::GiveBack(error) | Disposition::LetLeaseRunOut(error) => {
+            Disposition::Nack(error) | Disposition::LetLeaseRunOut(error) => {
                 let delay = self.backoff.failed(Instant::now());
                 tracing::warn!("receiving from topic {topic}: {error}; trying again in {delay:?}");
                 tokio::select! {
@@ -286,12 +295,12 @@ impl Shared {
                     _ = self.shutdown.wait() => {}
                 }
             }
-            // Those are of an `Ok`.
+            // These come only from an `Ok`.
             Disposition::Nothing
             | Disposition::ReportFailure(_)
             | Disposition::ReportRetry { .. }
-            | Disposition::ReportReleased(_)
-            | Disposition::ReportSetAside(_) => {}
+            | Disposition::ReportAbandoned(_)
+            | Disposition::ReportDeadLetter(_) => {}
         }
     }
 
@@ -300,15 +309,17 @@ impl Shared {
         self.shutdown.begin(StopReason::Failed);
     }
 
-    async fn give_back(&self, delivery: &Delivery, delay: Duration) {
-        if let Err(error) = self.backend.queue().give_back(&delivery.receipt, delay).await {
-            // Its lease brings it back.
+    async fn nack(&self, delivery: &Delivery, delay: Duration) {
+        if let Err(error) = self.backend.queue().nack(&delivery.receipt, delay).await {
+            // The message is delivered again when its lease runs out.
             tracing::debug!("could not give back {}: {error}", subject(delivery));
         }
     }
 }
 
-/// One line a failed call. The cause was reported by the call that it happened in; a parent needs only its own line.
+/// Logs a failed call in one line. The call in which the failure began has logged the cause, so a parent logs only its
+/// own
+/// line.
 fn report(delivery: &Delivery, failure: &Failure) {
     let hash = Message::decode(delivery.body.as_bytes()).map(|m| m.call.short().to_owned()).unwrap_or_default();
     if let [parent, _, ..] = failure.chain.as_slice() {
@@ -318,15 +329,15 @@ fn report(delivery: &Delivery, failure: &Failure) {
     }
 }
 
-/// What a message is about, for people.
+/// The subject of a message, for logs.
 fn subject(delivery: &Delivery) -> String {
     match Message::decode(delivery.body.as_bytes()) {
-        Ok(message) => format!("call {} of job {}", message.call.short(), message.root),
+        Ok(message) => format!("call {} of job {}", message.call.short(), message.job_id),
         Err(_) => format!("a message of topic {}", delivery.topic),
     }
 }
 
-/// The time by the clock of this machine. What jobs go by is `Store::now`.
+/// The time by the clock of this machine. Jobs use `Store::now` instead.
 pub use brrr_protocol::model::system_now as now;
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! Ctrl-C and SIGTERM: the first one asks to drain, the second one ends the process at once. SIGHUP, which a terminal sends
-//! when it closes, asks to drain as well, however often it comes: the terminal and its shell may both send it. A process
-//! that was started to ignore it (`nohup`) does.
+//! Handles Ctrl-C and SIGTERM: the first signal asks to drain, the second signal ends the process at once. SIGHUP,
+//! which a
+//! terminal sends when it closes, also asks to drain. Further SIGHUPs change nothing, because the terminal and its
+//! shell
+//! may both send one. A process that was started with SIGHUP ignored (`nohup`) continues to ignore it.
 
 use std::thread;
 
@@ -16,16 +18,16 @@ pub enum StopReason {
     Terminate,
     /// SIGHUP.
     HangUp,
-    /// The program that the worker is part of asked for it.
+    /// The program around the worker asked for it.
     Requested,
-    /// Nobody reads the worker's output any more.
+    /// The reader of the worker's output is gone.
     OutputClosed,
-    /// The backend needs a person. The worker returns the error.
+    /// The backend needs to be repaired by a person. The worker returns the error.
     Failed,
 }
 
 impl StopReason {
-    /// The signal's name, if it was one.
+    /// The signal's name. `None`: the reason is no signal.
     #[must_use]
     pub fn signal(self) -> Option<&'static str> {
         match self {
@@ -36,16 +38,16 @@ impl StopReason {
         }
     }
 
-    /// Does a second one mean that the process is to stop at once?
+    /// Does a second signal of this kind mean that the process must stop at once?
     fn counts_twice(self) -> bool {
         self != Self::HangUp
     }
 }
 
-/// Something that can be told to stop, and waited for.
+/// Asks a worker to stop, and lets others wait for that.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
-    // The sender is kept in every clone, so that waiting never ends because the other side went away.
+    // Every clone keeps the sender, so waiting never ends because the other side was dropped.
     sender: watch::Sender<Option<StopReason>>,
 }
 
@@ -56,10 +58,11 @@ impl Default for Shutdown {
 }
 
 impl Shutdown {
-    /// One that listens to signals. `first` is called at the first one. `second` is called at the second one, and may end the
-    /// process: nothing is lost, because what is being worked on comes back when its lease runs out.
+    /// A `Shutdown` that listens to signals. `first` is called at the first signal. `second` is called at the second
+    /// signal, and
+    /// may end the process: no work is lost, because the held messages are delivered again when their leases run out.
     ///
-    /// A thread of its own listens: a runtime whose threads are all busy with guests would hear a signal late.
+    /// A thread of its own listens, because a runtime whose threads are busy with guests would notice a signal late.
     ///
     /// # Errors
     /// When the operating system refuses the thread or the handlers.
@@ -85,7 +88,7 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// One that takes a further signal for the same request: for a process that somebody else watches over.
+    /// A `Shutdown` that ignores further signals, for a process that another process supervises.
     ///
     /// # Errors
     /// As `on_signals`.
@@ -96,7 +99,7 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Asks to stop; the first reason stands.
+    /// Asks to stop. Only the first reason is kept.
     pub fn begin(&self, why: StopReason) {
         self.sender.send_if_modified(|reason| {
             reason.is_none() && {
@@ -106,18 +109,18 @@ impl Shutdown {
         });
     }
 
-    /// Why it was asked to stop; `None`: it was not.
+    /// The reason to stop. `None`: nobody has asked to stop.
     #[must_use]
     pub fn begun(&self) -> Option<StopReason> {
         *self.sender.borrow()
     }
 
-    /// Returns once it was asked to stop, with the reason.
+    /// Waits until somebody asks to stop, and returns the reason.
     pub async fn wait(&self) -> StopReason {
         let mut receiver = self.sender.subscribe();
         match receiver.wait_for(Option::is_some).await {
             Ok(reason) => reason.unwrap_or(StopReason::Requested),
-            // Can't be: `self` holds a sender.
+            // This can't happen, because `self` holds a sender.
             Err(_) => StopReason::Requested,
         }
     }
@@ -126,7 +129,7 @@ impl Shutdown {
 /// Calls `heard` at each signal.
 fn listen(mut heard: impl FnMut(StopReason) + Send + 'static) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    // Registered before anybody can rely on it, not whenever the thread gets to run.
+    // The handlers are registered here, before this function returns, and not when the thread starts to run.
     let (mut interrupt, mut terminate, mut hang_up) = {
         let _guard = runtime.enter();
         let hang_up = if ignores_hang_up() { None } else { Some(signal(SignalKind::hangup())?) };
@@ -147,11 +150,11 @@ fn listen(mut heard: impl FnMut(StopReason) + Send + 'static) -> std::io::Result
     Ok(())
 }
 
-/// Was this process started with SIGHUP ignored? To listen to a signal would end that.
+/// Was this process started with SIGHUP ignored? Listening to the signal would end that.
 fn ignores_hang_up() -> bool {
     let mut found = std::mem::MaybeUninit::<libc::sigaction>::uninit();
     #[expect(unsafe_code, reason = "neither the standard library nor rustix can ask for a signal's disposition")]
-    // SAFETY: nothing is changed, and `found` is only read if the call has filled it.
+    // SAFETY: the call changes nothing, and `found` is read only if the call has filled it.
     unsafe {
         libc::sigaction(libc::SIGHUP, std::ptr::null(), found.as_mut_ptr()) == 0
             && found.assume_init().sa_sigaction == libc::SIG_IGN

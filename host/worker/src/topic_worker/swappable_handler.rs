@@ -1,13 +1,14 @@
-//! The handler of a worker. Another one may replace it while the worker runs.
+//! The handler of a worker. It can be replaced while the worker runs.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
 use brrr_protocol::ports::Handler;
 
-/// The handler that a worker uses for the next message. Its clones share the handler.
+/// The handler that a worker uses for the next message. All clones share the handler.
 ///
-/// A message is worked on to its end with the handler that was there when it came. So the task's options and the code that runs are of
-/// one version.
+/// A message is processed to its end with the handler that was there when the message was received. So the task's
+/// options and
+/// its code are of the same version.
 #[derive(Clone)]
 pub struct SwappableHandler(Arc<RwLock<Arc<dyn Handler>>>);
 
@@ -17,7 +18,7 @@ impl SwappableHandler {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Runs that have begun end on the old one, which is dropped with the last of them.
+    /// Replaces the handler. Runs that have begun end on the old handler, which is dropped with the last of them.
     pub fn replace(&self, handler: Arc<dyn Handler>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = handler;
     }

@@ -1,10 +1,10 @@
-//! The loop around a handler that misbehaves, on the memory backend.
+//! Tests of the worker's loop with a handler that misbehaves, on the memory backend.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{Call, CallHash, Root};
+use brrr_protocol::model::{Call, CallHash, JobId};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Ended, Handler, NewJob, Receipt, Request, Task};
 use brrr_protocol::replay::Replay;
@@ -12,7 +12,7 @@ use brrr_protocol::replay::Replay;
 use super::*;
 use tokio::sync::Semaphore;
 
-/// Panics in its first run; after that it ends when it is told to.
+/// A handler that panics in its first run, and afterwards ends when the test says so.
 struct Fragile {
     runs: AtomicUsize,
     panics: bool,
@@ -58,13 +58,13 @@ impl Setup {
         Self { backend, handler, shutdown, worker: tokio::spawn(worker.run()) }
     }
 
-    async fn schedule(&self, name: &str) -> (Root, CallHash) {
-        let (root, hash) = (Root::from(name), CallHash::from(name));
+    async fn schedule(&self, name: &str) -> (JobId, CallHash) {
+        let (job_id, hash) = (JobId::from(name), CallHash::from(name));
         let options = Options::default();
         let call = Call { hash: hash.clone(), task: "task".into(), payload: "".into(), topic: "t".into(), options };
-        let job = NewJob::new(root.clone(), call);
+        let job = NewJob::new(job_id.clone(), call);
         Client::new(self.backend.clone()).schedule(&job, now()).await.expect("scheduled");
-        (root, hash)
+        (job_id, hash)
     }
 
     async fn free(&self) -> usize {
@@ -75,8 +75,8 @@ impl Setup {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_panic_costs_one_delivery() {
     let it = Setup::start(Fragile::new(true, 10), 4, Duration::from_secs(1)).await;
-    let (root, hash) = it.schedule("a").await;
-    let outcome = Client::new(it.backend.clone()).wait(&root, &hash, now).await.expect("an outcome");
+    let (job_id, hash) = it.schedule("a").await;
+    let outcome = Client::new(it.backend.clone()).wait(&job_id, &hash, now).await.expect("an outcome");
     assert_eq!(outcome, Ok("1".into()));
     assert_eq!(it.handler.runs.load(Ordering::SeqCst), 2);
     it.shutdown.begin(StopReason::Requested);
@@ -89,7 +89,7 @@ async fn no_more_is_held_than_can_soon_be_run() {
     for i in 0..20 {
         it.schedule(&format!("call {i}")).await;
     }
-    // Longer than a lease: what is held stays held.
+    // This is longer than a lease, and the message must stay held.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(it.handler.runs.load(Ordering::SeqCst), 2);
     assert_eq!(it.free().await, 20 - 2, "only those that run");
@@ -101,13 +101,13 @@ async fn no_more_is_held_than_can_soon_be_run() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_whose_job_is_over_is_stopped_and_nothing_of_it_is_left() {
     let mut it = Setup::start(Fragile::new(false, 0), 2, Duration::from_secs(1)).await;
-    let (root, hash) = it.schedule("a").await;
+    let (job_id, hash) = it.schedule("a").await;
     let client = Client::new(it.backend.clone());
     while it.handler.runs.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
-    client.cancel(&root, now()).await.expect("cancelled");
-    let failure = client.wait(&root, &hash, now).await.expect("an outcome").expect_err("no value");
+    client.cancel(&job_id, now()).await.expect("cancelled");
+    let failure = client.wait(&job_id, &hash, now).await.expect("an outcome").expect_err("no value");
     assert_eq!(failure.kind, brrr_protocol::model::FailureKind::Cancelled);
     while it.backend.queue().depth(&"t".into()).await.expect("a queue") > 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -121,7 +121,7 @@ async fn a_run_whose_job_is_over_is_stopped_and_nothing_of_it_is_left() {
 async fn a_run_whose_lease_is_lost_is_dropped() {
     let backend = brrr_backends::open("memory:").await.expect("a backend");
     let in_flight: Arc<InFlight> = Arc::default();
-    // A receipt that the queue does not know is one whose message somebody else has by now.
+    // A receipt that the queue does not know: another worker has its message by now.
     let entry = in_flight.enter(Receipt("lost".to_owned()));
     let id = entry.id();
     let run = tokio::spawn(async move {

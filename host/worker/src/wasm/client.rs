@@ -32,19 +32,19 @@ pub(super) const HEAD: usize = 64 << 10;
 const IDLE_PER_HOST: usize = 16;
 const IDLE: Duration = Duration::from_secs(30);
 
-pub(super) type Client = hyper_util::client::legacy::Client<Timed, WasiBody>;
+pub(super) type GuestClient = hyper_util::client::legacy::Client<Timed, WasiBody>;
 
 /// The clients of a process: one a reach, because a connection that one component may use must not carry another's
 /// requests to where that may not go.
 #[derive(Default)]
-pub(super) struct Clients(Mutex<[Option<Client>; 2]>);
+pub(super) struct Clients(Mutex<[Option<GuestClient>; 2]>);
 
 impl Clients {
     /// The client for requests that may go so far; made when it is first asked for.
     ///
     /// # Errors
     /// When the certificates can't be read just now. The next one who asks tries again.
-    pub fn get(&self, reach: Reach) -> io::Result<Client> {
+    pub fn get(&self, reach: Reach) -> io::Result<GuestClient> {
         let mut clients = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = &mut clients[reach as usize];
         if let Some(client) = known {
@@ -57,7 +57,7 @@ impl Clients {
 }
 
 /// Reads the certificates of the system (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others).
-fn new(reach: Reach, names: Names) -> io::Result<Client> {
+fn new(reach: Reach, names: Names) -> io::Result<GuestClient> {
     let mut http = HttpConnector::new_with_resolver(Within { reach, names });
     http.enforce_http(false);
     http.set_nodelay(true);
@@ -113,9 +113,9 @@ fn within(reach: Reach, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<S
 }
 
 fn tls() -> io::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
+    let mut job_ids = RootCertStore::empty();
     let native = rustls_native_certs::load_native_certs();
-    roots.add_parsable_certificates(native.certs);
+    job_ids.add_parsable_certificates(native.certs);
     for error in native.errors {
         // A machine without certificates has none; one that can't open their files just now may have them in a moment.
         if let rustls_native_certs::ErrorKind::Io { inner, .. } = &error.kind
@@ -125,15 +125,15 @@ fn tls() -> io::Result<ClientConfig> {
         }
         tracing::warn!("certificates: {error}");
     }
-    if roots.is_empty() {
+    if job_ids.is_empty() {
         // A container without ca-certificates: those of Mozilla, as of this build.
-        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+        job_ids.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     // By name: another dependency may bring another provider, and then rustls does not choose.
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let Ok(config) = config else { unreachable!("ring has the default versions") };
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    Ok(config.with_root_certificates(job_ids).with_no_client_auth())
 }
 
 /// Is it an error of a machine that has no room at the moment?

@@ -12,7 +12,7 @@ use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
-use super::http::InFlight;
+use super::http::OpenRequests;
 use super::state::State;
 
 /// A run's clock. Times are nanoseconds, since the Unix epoch for the virtual one.
@@ -132,7 +132,7 @@ struct Timer {
 struct Standing {
     clock: Arc<Mutex<Virtual>>,
     until: u64,
-    in_flight: InFlight,
+    in_flight: OpenRequests,
 }
 
 #[async_trait]

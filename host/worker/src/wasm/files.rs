@@ -122,13 +122,13 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     Ok(())
 }
 
-type Answer<T> = (Result<T, ErrorCode>,);
+type FileAnswer<T> = (Result<T, ErrorCode>,);
 type Open = (Resource<Descriptor>, PathFlags, String, OpenFlags, DescriptorFlags);
 
 async fn open_at(
     mut store: StoreContextMut<'_, State>,
     (folder, path_flags, path, open_flags, flags): Open,
-) -> wasmtime::Result<Answer<Resource<Descriptor>>> {
+) -> wasmtime::Result<FileAnswer<Resource<Descriptor>>> {
     let state = store.data_mut();
     state.open_files.one_more(&mut state.table)?;
     let mut files = files(state);
@@ -154,7 +154,7 @@ struct List {
 async fn read_directory(
     mut store: StoreContextMut<'_, State>,
     (folder,): (Resource<Descriptor>,),
-) -> wasmtime::Result<Answer<Resource<ReaddirIterator>>> {
+) -> wasmtime::Result<FileAnswer<Resource<ReaddirIterator>>> {
     let state = store.data_mut();
     let read = files(state).read_directory(folder).await;
     let read = match answer(read)? {

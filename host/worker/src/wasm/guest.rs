@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brrr_protocol::model::{CallHash, Root, check_name, hex};
+use brrr_protocol::model::{CallHash, JobId, check_name, hex};
 use brrr_protocol::options::{LONGEST, Options};
 use brrr_protocol::replay::Printed;
 use sha2::{Digest as _, Sha256};
@@ -209,7 +209,7 @@ async fn describe(
     let deadline = Instant::now() + limits.wall;
     let state = State {
         call: CallHash::from(""),
-        root: Root::from(""),
+        job_id: JobId::from(""),
         first_run: 0,
         attempt: 1,
         leaf: false,

@@ -113,7 +113,7 @@ impl WasmHandler {
         let memory = request.memory.unwrap_or(self.limits.memory);
         State {
             call: request.call.clone(),
-            root: request.root.clone(),
+            job_id: request.job_id.clone(),
             first_run: request.first_run,
             attempt: request.attempt,
             leaf: place.leaf,
@@ -234,7 +234,7 @@ fn to_guest(request: Request, place: &Place, wall: Duration) -> handler::Request
         task: request.task,
         payload: request.payload.into(),
         call_hash: request.call.as_str().to_owned(),
-        root_id: request.root.as_str().to_owned(),
+        root_id: request.job_id.as_str().to_owned(),
         topic: request.topic.as_str().to_owned(),
         attempt: request.attempt,
         deadline_ms: of_run.into_iter().chain(of_job).min(),

@@ -22,7 +22,7 @@ use wasmtime_wasi_http::{
     Error, RequestOptions, Result, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
-use super::client::{self, CONNECT, Client, Clients, LeadsInside};
+use super::client::{self, CONNECT, Clients, GuestClient, LeadsInside};
 use super::http_limits;
 use super::output::{Printer, Touch};
 use super::state::State;
@@ -105,14 +105,14 @@ struct Sender {
     access: Arc<Access>,
     printer: Printer,
     room: Arc<Semaphore>,
-    in_flight: InFlight,
+    in_flight: OpenRequests,
 }
 
 /// How many requests a run waits for: as long as there are some, time passes for it as it does outside.
 #[derive(Clone, Default)]
-pub(super) struct InFlight(Arc<AtomicUsize>);
+pub(super) struct OpenRequests(Arc<AtomicUsize>);
 
-impl InFlight {
+impl OpenRequests {
     pub fn any(&self) -> bool {
         self.0.load(Ordering::SeqCst) > 0
     }
@@ -123,7 +123,7 @@ impl InFlight {
     }
 }
 
-struct Counted(InFlight);
+struct Counted(OpenRequests);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -206,7 +206,7 @@ impl From<Error> for Failed {
 }
 
 async fn send(
-    client: &Client,
+    client: &GuestClient,
     request: Request<WasiBody>,
     options: RequestOptions,
     hold: Hold,

@@ -98,9 +98,9 @@ pub enum LogLevel {
 
 /// What a run prints. Shared with the streams that WASI has handed to the guest.
 #[derive(Clone)]
-pub(super) struct Printer(Arc<Mutex<Inner>>);
+pub(super) struct Printer(Arc<Mutex<PrinterState>>);
 
-struct Inner {
+struct PrinterState {
     output: Arc<dyn Output>,
     task: Arc<str>,
     call: CallHash,
@@ -114,7 +114,7 @@ struct Inner {
 
 impl Printer {
     pub fn new(output: Arc<dyn Output>, task: Arc<str>, call: CallHash, progress: Printed) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        Self(Arc::new(Mutex::new(PrinterState {
             output,
             task,
             call,
@@ -181,13 +181,13 @@ impl Printer {
         self.lock().tail.clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, PrinterState> {
         // What a panic left behind here is at worst half a line.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl PrinterState {
     fn partial(&mut self, stream: Stream) -> &mut Vec<u8> {
         if stream == Stream::Stdout { &mut self.stdout } else { &mut self.stderr }
     }

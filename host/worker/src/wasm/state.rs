@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use brrr_protocol::model::{CallHash, Millis, Root};
+use brrr_protocol::model::{CallHash, JobId, Millis};
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -12,7 +12,7 @@ use super::asking::RunReplay;
 use super::bindings::brrr::worker::tasks;
 use super::clocks::Clock;
 use super::files::OpenFiles;
-use super::http::{Access, Http, InFlight};
+use super::http::{Access, Http, OpenRequests};
 use super::http_limits;
 use super::output::Printer;
 use super::probe::Probe;
@@ -22,7 +22,7 @@ use crate::batch::AwaitedCalls;
 /// The data of one run's store. Made for every run, so what only some guests use is made when they do.
 pub(super) struct State {
     pub call: CallHash,
-    pub root: Root,
+    pub job_id: JobId,
     /// The time that the call sees at its beginning.
     pub first_run: Millis,
     pub attempt: u32,
@@ -40,14 +40,14 @@ pub(super) struct State {
     pub waiting: Option<Arc<AwaitedCalls<tasks::Outcome>>>,
     pub access: Arc<Access>,
     pub http: Option<Box<Http>>,
-    pub in_flight: Option<InFlight>,
+    pub in_flight: Option<OpenRequests>,
     /// Who looks on, where somebody does.
     pub probe: Option<Arc<Probe>>,
 }
 
 impl State {
     /// The requests that this run waits for.
-    pub fn in_flight(&mut self) -> InFlight {
+    pub fn in_flight(&mut self) -> OpenRequests {
         self.in_flight.get_or_insert_default().clone()
     }
 

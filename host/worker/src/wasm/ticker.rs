@@ -14,7 +14,7 @@ const TICK: Duration = Duration::from_millis(2);
 /// stream of short runs should not pay for each.
 const IDLE_TICKS: u32 = 200;
 
-struct Shared {
+struct TickerState {
     running: AtomicUsize,
     parked: AtomicBool,
     stop: AtomicBool,
@@ -22,16 +22,16 @@ struct Shared {
 
 /// Moves the epoch while guests run, and costs nothing while none does.
 pub(super) struct Ticker {
-    shared: Arc<Shared>,
+    shared: Arc<TickerState>,
     thread: Thread,
 }
 
 /// Keeps the epoch moving until it is dropped.
-pub(super) struct Running<'a>(&'a Ticker);
+pub(super) struct RunningGuest<'a>(&'a Ticker);
 
 impl Ticker {
     pub fn start(engine: EngineWeak) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(TickerState {
             running: AtomicUsize::new(0),
             parked: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -41,16 +41,16 @@ impl Ticker {
         Ok(Self { shared, thread: handle.thread().clone() })
     }
 
-    pub fn running(&self) -> Running<'_> {
+    pub fn running(&self) -> RunningGuest<'_> {
         self.shared.running.fetch_add(1, SeqCst);
         if self.shared.parked.load(SeqCst) {
             self.thread.unpark();
         }
-        Running(self)
+        RunningGuest(self)
     }
 }
 
-impl Drop for Running<'_> {
+impl Drop for RunningGuest<'_> {
     fn drop(&mut self) {
         self.0.shared.running.fetch_sub(1, SeqCst);
     }
@@ -63,7 +63,7 @@ impl Drop for Ticker {
     }
 }
 
-fn tick(engine: &EngineWeak, shared: &Shared) {
+fn tick(engine: &EngineWeak, shared: &TickerState) {
     let mut idle = 0;
     while !shared.stop.load(SeqCst) {
         idle = if shared.running.load(SeqCst) == 0 { idle + 1 } else { 0 };

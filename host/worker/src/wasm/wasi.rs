@@ -107,7 +107,7 @@ fn random(state: &State, purpose: &str) -> ChaCha20Rng {
 }
 
 fn seed(state: &State, purpose: &str) -> [u8; 32] {
-    crate::seed::seed(purpose, &state.root, &state.call, state.attempt)
+    crate::seed::seed(purpose, &state.job_id, &state.call, state.attempt)
 }
 
 fn first_half(bytes: &[u8; 32]) -> [u8; 16] {

@@ -64,7 +64,7 @@ pub fn pending_returns(data: &[u8]) {
     if let Some((pending, encoded)) = round_trip(data, PendingReturns::decode, |p| p.encode().to_vec()) {
         assert!(pending.returns.is_subset(&found), "{found:?} is less than {pending:?}");
         assert!(pending.returns.is_subset(&PendingReturns::salvage(&encoded)));
-        let me = Return { root: "r".into(), parent: "p".into(), topic: "t".into() };
+        let me = Return { job_id: "r".into(), parent: "p".into(), topic: "t".into() };
         let _ = pending.only_under_other_roots(&me);
     }
     assert!(found.len() <= data.len() / 10, "an entry has ten bytes at least");
@@ -119,7 +119,7 @@ pub fn failure(data: &[u8]) {
 }
 
 const JOB: [&str; 10] =
-    ["call", "created", "deadline", "ended", "options", "retry_of", "spawn_limit", "state", "topic", "v"];
+    ["call", "created", "deadline", "ended", "options", "retry_of", "max_messages", "state", "topic", "v"];
 
 /// Also: the quick look whether it is over sees what the whole record says.
 pub fn job(data: &[u8]) {

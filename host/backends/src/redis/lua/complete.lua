@@ -1,4 +1,4 @@
--- `Backend::complete`: hash, root, value, time of the job's end or '', then what `ack` takes.
+-- `Backend::complete`. Arguments: hash, job id, value, time of the job's end or '', then the arguments of `ack`.
 
 local hash, root, value, ended = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 check_job(root, ended)

@@ -1,27 +1,27 @@
--- `Backend::defer`: root, parent, topic, now in s, spawn limit, run record before or '', run record after, need, what
--- `ack` takes, then hash, topic, call record, run record with options or '' of each child.
+-- `Backend::defer`. Arguments: job id, parent, topic, now in s, limit of messages, run record before or '', run record
+-- after, need, the arguments of `ack`. Then for each child: hash, topic, call record, run record with options or ''.
 --
--- Returns { 'over' }, { 'limit' }, { 'other', place of a child whose hash stands for another call, that call's task },
--- { 'cycle', hash… } or { 'waiting', place of each child that was queued… }.
+-- Returns { 'over' }, { 'limit' }, { 'other', index of a child whose hash stands for another call, that call's task },
+-- { 'cycle', hash… } or { 'waiting', index of each child that was queued… }.
 
 local root, parent, topic, now, limit = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local run_before, run_after, need = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local FIRST, EACH = 14, 4
 
 if is_over(root) then return { 'over' } end
--- Whatever may be wrong is found before anything is written.
+-- All checks come before the first write, so that an error leaves nothing half done.
 check_topic(topic)
 call('HLEN', record(parent))
 
 local me = waiter(root, parent, topic)
 
--- A call that waits for itself directly: found before it registers, see `cycle.rs`.
+-- A call that waits for itself directly. This check comes before the call is registered, see `cycle.rs`.
 for at = FIRST, #ARGV, EACH do
   if ARGV[at] == parent then return { 'cycle', parent, parent } end
 end
 
--- Must the child's message be sent? Nobody waits, or nobody knows whether it was sent, or this very parent waits already
--- but under another job.
+-- Must the child's message be sent? Yes in three cases: no parent waits for the child; it is unknown whether its
+-- message was sent; this parent waits for it already, but under another job.
 local function must_send(p)
   if not p or not p.scheduled then return true end
   if p.is_long then return not p.has_me and p.elsewhere end
@@ -33,7 +33,8 @@ local function must_send(p)
   return elsewhere
 end
 
--- What registering needs to know of the record; of a long one without reading the list.
+-- Reads the facts about the `pending_returns` record that registration needs. If the record is long, the list of
+-- parents is not read.
 local function registered(hash)
   local s = call('HGET', record(hash), 'pending_returns')
   if not s or byte(s, 1) ~= 42 or not fits(me) then return pending(hash) end
@@ -48,7 +49,7 @@ local function registered(hash)
   return found
 end
 
--- Does nobody wait for the call in this job yet?
+-- Is there no parent in this job yet that waits for the call?
 local function is_first_of_job(hash)
   local of_job = 'r' .. root
   return #call('ZRANGEBYLEX', parents(hash), '[' .. of_job .. '\0', '(' .. of_job .. '\1', 'LIMIT', 0, 1) == 0
@@ -128,7 +129,7 @@ local found = call('HGET', run_key, run_field) or ''
 if found == run_before then
   call('HSET', run_key, run_field, run_after)
 elseif found ~= '' then
-  -- What a parent left there with its options, before any run of this call.
+  -- This record holds the options that a parent wrote before the first run of this call. They are kept.
   read('a run record', run_field, parent)
   local function zero(name)
     local at = entry(found, name)
@@ -140,12 +141,12 @@ elseif found ~= '' then
   end
 end
 
--- Is somebody of another job waiting for the child?
+-- Does a parent of another job wait for the child?
 local function has_other_jobs(child)
   local p = child.pending
   if not p then return false end
   if p.is_long then
-    -- Sorted by job: the first and the last one tell.
+    -- The set is sorted by job. So the first and the last member suffice.
     local set, of_job = parents(child.hash), 'r' .. root .. '\0'
     local first = call('ZRANGEBYLEX', set, '[r', '(s', 'LIMIT', 0, 1)[1]
     local last = call('ZREVRANGEBYLEX', set, '(s', '[r', 'LIMIT', 0, 1)[1]
@@ -158,14 +159,15 @@ local function has_other_jobs(child)
   return false
 end
 
--- A call that waits for itself. Only children that may wait too can lead back here: `cycle.rs`, `may_wait`.
+-- Finds a call that waits for itself. A cycle can only lead back here through children that may wait themselves: see
+-- `may_wait` in `cycle.rs`.
 for _, child in ipairs(children) do
   if child.known and (is_waiting(child.hash, root) or has_other_jobs(child)) then
     targets[child.hash], any_target = true, true
   end
 end
 if any_target then
-  -- As far as `cycle.rs` walks, and in its order.
+  -- This walk has the same limit and the same order as the one in `cycle.rs`.
   local MAX_READ = 64
   local unread, below, read_so_far = { parent }, {}, 0
   while read_so_far < #unread and read_so_far < MAX_READ do
@@ -173,7 +175,7 @@ if any_target then
     local child = unread[read_so_far]
     local p = pending(child)
     for _, e in ipairs(p and p.entries or {}) do
-      -- That of a job that has joined the call tells of no parent.
+      -- The entry of a job that has joined the call names no parent.
       local is_parent = e.parent ~= child
       if is_parent and targets[e.parent] then
         local path, seen, at = { 'cycle', e.parent }, { [e.parent] = true }, child
@@ -192,7 +194,8 @@ if any_target then
   end
 end
 
--- What ended since the guest asked wakes nobody, because nobody was registered: so wake ourselves.
+-- Some children ended after the guest asked for them and before the parent was registered. So their end notified
+-- nobody, and this script must notify the parent.
 if ended > 0 and ended >= need then
   count(root, 1)
   send(topic, root, parent)

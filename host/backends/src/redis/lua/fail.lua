@@ -1,4 +1,5 @@
--- `Backend::fail` (R1, R2): hash, root, topic, failure, time of the job's end or '', then what `ack` takes.
+-- `Backend::fail` (R1, R2). Arguments: hash, job id, topic, failure, time of the job's end or '', then the arguments of
+-- `ack`.
 
 local hash, root, topic, failure, ended = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 check_job(root, ended)

@@ -1,4 +1,5 @@
--- `Backend::forget_calls`: root, whether they had a value, hashes -> of each whether something was removed.
+-- `Backend::forget_calls`. Arguments: job id, whether the calls had a value, hashes. Returns for each hash whether its
+-- records were removed.
 
 local root, had_value, forgotten = ARGV[2], ARGV[3] == '1', {}
 for n = 4, #ARGV do

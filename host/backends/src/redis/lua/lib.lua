@@ -1,14 +1,15 @@
--- What the scripts share: keys, bencode, the records that they look into. Written before each of them by `scripts.rs`.
+-- The functions that the scripts share: keys, bencode, the records that they read. `scripts.rs` puts this file before
+-- each script.
 --
--- ARGV[1] is the namespace's prefix of every key; the script's own arguments begin at ARGV[2].
+-- ARGV[1] is the namespace's prefix of every key. The script's own arguments begin at ARGV[2].
 
 local P = ARGV[1]
 local byte, sub, find = string.byte, string.sub, string.find
 
--- What stands in `error.rs` too.
+-- `error.rs` has the same text.
 local OF_OTHERS = 'another program has put something else there; look at it, and delete the key'
 
--- A command. An error names its key: the server's own says only that the type is wrong.
+-- Runs a command. The server's error says only that the type is wrong. So this function adds the key to the error.
 local function call(...)
   local answer = redis.pcall(...)
   if type(answer) ~= 'table' or not answer.err then return answer end
@@ -23,11 +24,11 @@ end
 local function record(hash) return P .. 'brrr:call:' .. hash end
 local function job_record(root) return P .. 'brrr:job:' .. root end
 
--- Bytes of outcomes that are read at once: `ports::MOST_AT_ONCE`.
+-- The most bytes of outcomes that are read at once: `ports::MOST_AT_ONCE`.
 local MOST_AT_ONCE = 67108864
 
--- Fields of the records of a call; what `get` in `store.rs` returns where another program has put something else: nothing
--- that decodes, and no value.
+-- Reads fields of a call's records. If another program has put something else at the key, the fields are what `get` in
+-- `store.rs` returns: bytes that do not decode, and no value.
 local function fields(key, ...)
   local found = redis.pcall('HMGET', key, ...)
   if not found.err then return found end
@@ -43,15 +44,15 @@ local function size(pair) return (pair[1] and #pair[1] or 0) + (pair[2] and #pai
 
 -- Bencode ---------------------------------------------------------------------------------------------------------
 
--- What is being read, for the message about damage.
+-- The name of the record that is being read, for the error message about damage.
 local reading = ''
 
 local function damaged(why) error('MALFORMED ' .. reading .. ': ' .. why, 0) end
 
--- Says which record is read, as `Error::of` does.
+-- Sets the name of the record that is being read, in the format of `Error::of`.
 local function read(what, kind, id) reading = what .. ' (' .. kind .. ' of ' .. id .. ')' end
 
--- What `look` returns; `otherwise`, if a record that it reads is damaged.
+-- Returns the result of `look`, or `otherwise` if a record that it reads is damaged.
 local function unless_damaged(otherwise, look, ...)
   local found, answer = pcall(look, ...)
   if found then return answer end
@@ -59,8 +60,8 @@ local function unless_damaged(otherwise, look, ...)
   error(answer, 0)
 end
 
--- The text that begins at `i`, and where the next value begins. Digits alone are a length: with a sign, for one, reading
--- would go back and never end, and the server with it.
+-- The text that begins at `i`, and the position of the next value. Only digits are accepted as a length. With a sign,
+-- for example, the reader would go backwards and never end, and would block the server.
 local function text(s, i)
   local _, colon, digits = find(s, '^(%d+):', i)
   local length = colon and tonumber(digits)
@@ -68,8 +69,8 @@ local function text(s, i)
   return sub(s, colon + 1, colon + length), colon + length + 1
 end
 
--- Of UTF-8 (RFC 3629): a first byte from which on this holds, how many more there are, the least and the most that the
--- second one may be.
+-- The sequences of UTF-8 (RFC 3629): the least first byte of the row, the number of bytes that follow, the least and
+-- the greatest allowed second byte.
 local SEQUENCES = {
   { 194, 1, 128, 191 }, { 224, 2, 160, 191 }, { 225, 2, 128, 191 }, { 237, 2, 128, 159 }, { 238, 2, 128, 191 },
   { 240, 3, 144, 191 }, { 241, 3, 128, 191 }, { 244, 3, 128, 143 }, { 245 },
@@ -97,27 +98,27 @@ local function is_utf8(s)
   return true
 end
 
--- As `text`; a name of a job, a call or a topic.
+-- Like `text`, for the name of a job, a call or a topic.
 local function name(s, i)
   local found, after = text(s, i)
   if not is_utf8(found) then damaged('a name is not UTF-8 at byte ' .. i) end
   return found, after
 end
 
--- The integer that begins at `i`, and where the next value begins.
+-- The integer that begins at `i`, and the position of the next value.
 local function int(s, i)
   local _, stop, digits = find(s, '^i(%-?%d+)e', i)
   if not stop then damaged('no integer at byte ' .. i) end
   return tonumber(digits), stop + 1
 end
 
--- As deep as `bencode.rs` goes.
+-- The same depth as in `bencode.rs`.
 local MAX_DEPTH = 16
 
--- Where the value behind the one at `i` begins.
+-- The position after the value that begins at `i`.
 local function skip(s, i, depth)
   local c = byte(s, i)
-  if c == 108 or c == 100 then -- l, d
+  if c == 108 or c == 100 then -- 'l' (list), 'd' (dictionary)
     depth = (depth or 0) + 1
     if depth > MAX_DEPTH then damaged('nested too deeply at byte ' .. i) end
     i = i + 1
@@ -131,7 +132,7 @@ end
 
 local function encoded(s) return #s .. ':' .. s end
 
--- Where the value of `key` in the dictionary `s` begins; nil: it has none.
+-- The position of the value of `key` in the dictionary `s`; nil if the dictionary has no such key.
 local function entry(s, key)
   if byte(s, 1) ~= 100 then damaged('no dictionary') end
   local i = 2
@@ -143,7 +144,7 @@ local function entry(s, key)
   end
 end
 
--- Is `a` before `b` in the order of bytes? (`<` is that of the server's language.)
+-- Is `a` before `b` in the order of bytes? (`<` would compare by the locale of the server.)
 local function before(a, b)
   local length = math.min(#a, #b)
   for i = 1, length do
@@ -153,7 +154,7 @@ local function before(a, b)
   return #a < #b
 end
 
--- The dictionary `s` with `key` set to a bencoded value. Its keys stand in order.
+-- The dictionary `s` with `key` set to a bencoded value. The keys of a dictionary are in order.
 local function with(s, key, value)
   local i = 2
   while byte(s, i) ~= 101 do
@@ -175,8 +176,8 @@ local function described(s)
   return { task = name(s, task), payload = (text(s, payload)) }
 end
 
--- Compares the `call` record that is there with the one of a call that is asked for, see `identity.rs` -> 'new': it is to be
--- written; 'same'; or 'other' and the task that the hash stands for.
+-- Compares the stored `call` record with the record of the requested call, see `identity.rs`. Returns 'new' if the
+-- record must be written; 'same'; or 'other' and the task that the hash stands for.
 local function compare(hash, asked)
   local found = call('HGET', record(hash), 'call')
   if not found then return 'new' end
@@ -188,7 +189,7 @@ local function compare(hash, asked)
   return 'other', there.task
 end
 
--- Who waits for a call --------------------------------------------------------------------------------------------
+-- The parents that wait for a call ------------------------------------------------------------------------------------
 
 local function waiter(root, parent, topic)
   return { root = root, parent = parent, topic = topic, raw = 'li1e' .. encoded(root) .. encoded(parent) .. encoded(topic) .. 'e' }
@@ -201,23 +202,24 @@ local function sorted_before(a, b)
   return before(a.topic, b.topic)
 end
 
--- The most parents that the record `pending_returns` itself lists. Of a call with more, the record is '*' and `scheduled_at`,
--- and the parents are members of a sorted set. So it costs no more to add one when there are more. Each is there twice: 'r',
--- root, parent, topic, in the order of the record; and 'p', parent, topic, root. `store.rs` shows the record in its usual form.
+-- The most parents that the record `pending_returns` itself lists. If a call has more parents, the record is '*' and
+-- `scheduled_at`, and the parents are members of a sorted set. So the cost of adding a parent does not grow with their
+-- number. Each parent is in the set twice: 'r', job id, parent, topic, in the order of the record; and 'p', parent,
+-- topic, job id. `store.rs` converts the record to its usual form.
 local MOST_LISTED = 64
 
 local function parents(hash) return P .. 'brrr:parents:' .. hash end
 
--- The calls of which a sorted set of parents was seen.
+-- The calls for which this script has seen a sorted set of parents.
 local has_set = {}
 
 local function by_root(root, parent, topic) return 'r' .. root .. '\0' .. parent .. '\0' .. topic end
 local function by_parent(root, parent, topic) return 'p' .. parent .. '\0' .. topic .. '\0' .. root end
 
--- Can these names be told apart in a member of the set?
+-- Can a member of the set hold these names? A zero byte separates them there.
 local function fits(e) return not find(e.raw, '\0', 1, true) end
 
--- Of a record that begins with '*': the time at which the call's message was sent, if that is known.
+-- The time in a record that begins with '*': when the call's message was sent; nil if that is unknown.
 local function long_scheduled(s) return tonumber(sub(s, 2)) end
 
 local function listed(hash)
@@ -232,7 +234,7 @@ local function listed(hash)
   return entries
 end
 
--- The record `pending_returns` of a call, or that of another kind with the same contents; nil: nobody waits.
+-- The record `pending_returns` of a call, or a record of another kind with the same contents; nil if nobody waits.
 local function pending(hash, kind)
   kind = kind or 'pending_returns'
   local s = call('HGET', record(hash), kind)
@@ -255,12 +257,12 @@ local function pending(hash, kind)
   end
   local at, scheduled = entry(s, 'scheduled_at'), nil
   if at then scheduled = int(s, at) end
-  -- Python writes 0 where it doesn't know.
+  -- Python writes 0 if it does not know the time.
   if scheduled == 0 then scheduled = nil end
   return { entries = entries, scheduled = scheduled }
 end
 
--- The bytes of the record, as peers write them.
+-- The bytes of the record, in the format of the peers.
 local function encoded_pending(p)
   local raw = {}
   for n, e in ipairs(p.entries) do raw[n] = e.raw end
@@ -284,7 +286,7 @@ local function add_to_set(hash, entries)
   end
 end
 
--- Removes the set of a call's parents, if there is one. `pending` was read before.
+-- Removes the set of a call's parents, if there is one. `pending` must have been called before.
 local function drop_set(hash)
   if has_set[hash] then call('UNLINK', parents(hash)) end
   has_set[hash] = nil
@@ -307,7 +309,8 @@ end
 
 -- Messages and counters -------------------------------------------------------------------------------------------
 
--- May messages go to a topic? What peers' records name may be a key of ours, or hold what another program has put there.
+-- May messages be sent to a topic? A topic in a record of a peer can be one of our keys, or a key that holds the data
+-- of another program.
 local destinations = {}
 local function takes_messages(topic)
   if destinations[topic] == nil then
@@ -318,18 +321,18 @@ local function takes_messages(topic)
   return destinations[topic]
 end
 
--- Before anything is written: may messages go to a topic that a call or a client chose?
+-- The check before the first write: may messages be sent to a topic that a call or a client chose?
 local function check_topic(topic)
   if not takes_messages(topic) then error('WRONGKEY ' .. P .. topic, 0) end
 end
 
--- Where no message can go none is sent: that must not keep a call from ending.
+-- If the topic can't take messages, none is sent, without an error. Otherwise the call could never end.
 local function send(topic, root, hash)
   if takes_messages(topic) then call('RPUSH', P .. topic, 'li2e' .. encoded(root) .. encoded(hash) .. 'e') end
 end
 
--- Counts messages of a job; returns how many there are by now. A counter that is none is replaced: it may be lost without
--- harm, and a transition must not end in its middle.
+-- Counts messages of a job, and returns the new total. A key that holds no counter is replaced: losing a counter does
+-- no harm, but a transition must not stop in the middle.
 local function count(root, n)
   local key = P .. 'brrr_count/' .. root
   local counted = redis.pcall('INCRBY', key, n)
@@ -342,8 +345,8 @@ local function count(root, n)
   return n
 end
 
--- How often a message came back, for its next delivery. A peer may be the next to take it, and tells nobody: so this is kept
--- for a day, and thrown away when there is too much of it.
+-- Remembers how often a message came back, for its next delivery. A peer may take the message next, and peers do not
+-- report that. So the number is kept for one day, and all numbers of the topic are deleted if there are too many.
 local function remember_receives(topic, body, receives)
   local key = P .. 'brrr:receives:' .. topic
   if call('HLEN', key) >= 10000 then call('DEL', key) end
@@ -351,7 +354,7 @@ local function remember_receives(topic, body, receives)
   call('EXPIRE', key, 86400)
 end
 
--- Forgets a delivered message: of this worker, of this number, and what is remembered of its earlier deliveries.
+-- Forgets a delivered message: this worker's delivery of this number, and the number of earlier deliveries.
 local function ack(worker, number, topic, body)
   if number == '' then return end
   call('HDEL', P .. 'brrr:held:' .. worker, number)
@@ -366,7 +369,7 @@ local function has_outcome(hash, root)
   return call('HEXISTS', key, 'value') == 1 or call('HEXISTS', key, 'failure/' .. root) == 1
 end
 
--- Does a run record say that its call waits for others? See `cycle.rs`.
+-- Does the run record say that its call waits for other calls? See `cycle.rs`.
 local function is_waiting(hash, root)
   local s = call('HGET', record(hash), 'run/' .. root)
   if not s then return false end
@@ -376,8 +379,8 @@ local function is_waiting(hash, root)
   end)
 end
 
--- Has a parent enough outcomes to be worth running? nil: no run has written a record. `ended`: a call that is about to have
--- an outcome. See `records/waiting.rs`.
+-- Does a parent have enough outcomes to be run? nil if no run has written a record. `ended`: a call that is about to
+-- have an outcome. See `records/waiting.rs`.
 local function by_record(parent, ended)
   local s = call('HGET', record(parent.parent), 'run/' .. parent.root)
   if not s then return nil end
@@ -414,7 +417,7 @@ local function by_record(parent, ended)
     local hash
     hash, names = name(s, names)
     left = left - 1
-    -- Where nobody waits for a call it has ended, see `stepwise/wake.rs`.
+    -- If nobody waits for a call, the call has ended: see `multi_step/wake.rs`.
     if hash ~= ended and not has_outcome(hash, parent.root) and call('HEXISTS', record(hash), 'pending_returns') == 1 then
       allowed = allowed - 1
     end
@@ -423,10 +426,10 @@ local function by_record(parent, ended)
   return allowed >= 0
 end
 
--- A record that can't be read: it is the parent's, whose own message then finds and reports it.
+-- A damaged record counts as ready. It belongs to the parent, so the parent's own message finds and reports the damage.
 local function is_ready(parent, ended) return unless_damaged(true, by_record, parent, ended) end
 
--- Those of `entries` who have enough outcomes, and those that no record tells of.
+-- The parents in `entries` that have enough outcomes, and the parents without a run record.
 local function ready_ones(entries, ended)
   local ready, unknown = {}, {}
   for _, parent in ipairs(entries) do
@@ -446,7 +449,7 @@ local function wake(ready)
   for root, n in pairs(counts) do count(root, n) end
 end
 
--- Everybody who waits for a call that has its value, or is about to. Reads all before it writes.
+-- Notifies all parents of a call that has its value, or is about to have it. Reads everything before the first write.
 local function wake_all(hash, write)
   local ready = {}
   for _, kind in ipairs({ 'pending_returns', 'unnotified' }) do
@@ -476,9 +479,10 @@ local function keep_unnotified(kept, hash, parents)
   put_pending(hash, { entries = entries }, 'unnotified')
 end
 
--- Who waits under `root` for a call that failed there, or is about to. The others stay, and the call is queued again
--- under one of their jobs (R2): the next one in turn, see `PendingReturns::next_in_turn`. Parents that no record tells of are
--- kept for a later value, see `stepwise/wake.rs`; but for `ourselves`, who sees to itself.
+-- Notifies the parents in the job `root` of a call that failed in this job, or is about to fail. The other parents
+-- stay, and the call is queued again in one of their jobs (R2): see `PendingReturns::next_in_turn`. Parents without a
+-- run record are kept for a later value, see `multi_step/wake.rs`. The parent `ourselves` is not kept: the caller
+-- notifies it.
 local function wake_in_job(hash, root, topic, write, ourselves)
   local p = pending(hash)
   local mine, kept = {}, {}
@@ -499,7 +503,7 @@ local function wake_in_job(hash, root, topic, write, ourselves)
   if #kept == 0 then
     remove_pending(hash)
   elseif is_elsewhere then
-    -- The job had only joined the call: another one has the call's message.
+    -- The job `root` had only joined the call. The call's message belongs to another job.
     put_pending(hash, { entries = kept, scheduled = p.scheduled })
   else
     local turn = kept[1]
@@ -510,7 +514,8 @@ local function wake_in_job(hash, root, topic, write, ourselves)
       end
     end
     count(turn.root, 1)
-    -- A job that had joined the call has its message now, and does not wait any more: `joining.rs`.
+    -- If the job of `turn` had only joined the call, it has a message of its own now. So it is not listed as waiting
+    -- any more: `joining.rs`.
     send(turn.parent == hash and turn.topic or topic, turn.root, hash)
     local left = {}
     for _, e in ipairs(kept) do
@@ -524,7 +529,7 @@ local function wake_in_job(hash, root, topic, write, ourselves)
   end
 end
 
--- How a call that has an outcome ended in a job: a failure counts even if a value came after it (R1).
+-- How a call with an outcome ended in a job. A failure counts even if a value came later (R1).
 local function end_in_job(hash, root)
   local failure = call('HGET', record(hash), 'failure/' .. root)
   if not failure then return 'completed' end
@@ -541,12 +546,12 @@ local function is_over(root)
   return job and entry(job, 'state') ~= nil
 end
 
--- Before anything is written: can the job's record be read? `ended`: '', if the script has no use for it.
+-- The check before the first write: can the job's record be read? `ended` is '' if the script does not need the record.
 local function check_job(root, ended)
   if ended ~= '' then is_over(root) end
 end
 
--- Writes down how a job ended, if it is one of ours and alive.
+-- Records how a job ended, if we have a record of it and it is not over.
 local function mark_over(root, state, at)
   local job = call('HGET', job_record(root), 'job')
   read('a job record', 'job', root)

@@ -1,5 +1,5 @@
--- `Backend::load`: hash, root -> { call, value, failure, run, job }, sample; the last one flat: value, failure of each call
--- that the run record waits for, in its order, up to MOST_AT_ONCE bytes.
+-- `Backend::load`. Arguments: hash, job id. Returns { call, value, failure, run, job }, sample. The sample is flat:
+-- value, failure of each call that the run record waits for, in the record's order, up to MOST_AT_ONCE bytes.
 
 local hash, root = ARGV[2], ARGV[3]
 local found = fields(record(hash), 'call', 'value', 'failure/' .. root, 'run/' .. root)
@@ -10,7 +10,7 @@ local run = found[4]
 if run and not found[2] and not found[3] then
   read('a run record', 'run/' .. root, hash)
   local version, waits = entry(run, 'v'), entry(run, 'waits')
-  -- Who asked says what is wrong with a record of another version.
+  -- A record of another version gives no sample. The caller reports what is wrong with it.
   local i = version and int(run, version) == 1 and waits and waits + 1
   local n, bytes = 0, 0
   while i and byte(run, i) ~= 101 and bytes <= MOST_AT_ONCE do

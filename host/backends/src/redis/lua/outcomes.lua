@@ -1,4 +1,5 @@
--- `Backend::outcomes`: root, hash… -> flat: value, failure of each, up to MOST_AT_ONCE bytes.
+-- `Backend::outcomes`. Arguments: job id, hash… Returns a flat list: value, failure of each call, up to MOST_AT_ONCE
+-- bytes.
 
 local failure = 'failure/' .. ARGV[2]
 local flat, bytes = {}, 0

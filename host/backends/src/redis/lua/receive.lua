@@ -1,10 +1,10 @@
--- `Queue::receive` without the waiting: topic, max, worker, lease in ms -> milliseconds until something more is due
--- (-1: nothing is), then number, receives, body of each message, now leased to this worker.
+-- `Queue::receive` without the waiting. Arguments: topic, max, worker, lease in ms. Returns the milliseconds until the
+-- next message is due (-1: none is), then number, receives, body of each message, which is now leased to this worker.
 
 local topic, max, worker, lease = ARGV[2], tonumber(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 local list, delayed, leases = P .. topic, P .. 'brrr:delayed:' .. topic, P .. 'brrr:leases'
 local receives_of = P .. 'brrr:receives:'
--- So many at a time: the next one who comes does the rest.
+-- The most entries that one call moves. The next call moves the rest.
 local some = 1000
 
 local function holds_receives(of)
@@ -15,13 +15,14 @@ end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Whatever may be wrong is found before anything is written.
+-- All checks come before the first write, so that an error leaves nothing half done.
 check_topic(topic)
 call('HLEN', receives_of .. topic)
 call('HLEN', P .. 'brrr:held:' .. worker)
 
 for _, member in ipairs(call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, some)) do
-  -- What has not this form is a message that nobody can read; who works on it sets it aside.
+  -- A member of another form is a message that no worker can read. The worker that receives it moves it to the
+  -- dead-letter queue.
   local _, _, receives, start = find(member, '^[^:]*:(%d+):()')
   local body = sub(member, start or 1)
   call('RPUSH', list, body)
@@ -35,7 +36,7 @@ for _, member in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, s
   local later = false
   if type(held) == 'string' then
     local _, _, receives, length, start = find(held, '^(%d+):(%d+):()')
-    -- Nobody can say of what topic it is otherwise; it stays where it is held.
+    -- Otherwise its topic is unknown, and the message stays in the hash of its worker.
     if start then
       local of, body = sub(held, start, start + length - 1), sub(held, start + length)
       later = not takes_messages(of) or not holds_receives(of)
@@ -46,12 +47,13 @@ for _, member in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, s
       end
     end
   end
-  -- Of another topic whose keys hold something else: it waits where it is held, and keeps nobody from working.
+  -- The topic's keys hold foreign data. So the message stays in the hash of its worker, and does not stop the other
+  -- work.
   if later then call('ZADD', leases, now + 60000, member) else call('ZREM', leases, member) end
 end
 
 local answer = { -1 }
--- First what woke somebody who waited; whoever comes takes it.
+-- The messages that woke a waiting worker come first. Any worker may take them.
 local arrived = P .. 'brrr:arrived:' .. topic
 local ready = math.min(max, call('LLEN', arrived) + call('LLEN', list))
 if ready > 0 then

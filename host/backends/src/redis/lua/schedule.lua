@@ -1,9 +1,10 @@
--- `Backend::schedule`: hash, root, topic, records of the call, of the job and `latest` (before its message is sent, and after),
--- the client's time, how many ms until the job's deadline or '' (it has none), and the message for that moment as the delayed
--- ones are kept -> 'queued', 'done', or { task }: the hash stands for a call of that task
+-- `Backend::schedule`. Arguments: hash, job id, topic, records of the call, of the job and `latest` (before its message
+-- is sent, and after), the client's time, milliseconds until the job's deadline or '' (no deadline), and the message
+-- for the deadline, in the format of delayed messages. Returns 'queued', 'done', or { task }: the hash stands for a
+-- call of that task.
 
 local hash, root, topic, now, left, last = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[9]), ARGV[10], ARGV[11]
--- Whatever may be wrong is found before anything is written.
+-- All checks come before the first write, so that an error leaves nothing half done.
 check_topic(topic)
 local found, task = compare(hash, ARGV[5])
 if found == 'other' then return { task } end
@@ -11,12 +12,12 @@ call('HEXISTS', record(hash), 'value')
 is_over(root)
 if left ~= '' then call('ZCARD', P .. 'brrr:delayed:' .. topic) end
 
--- Joining a call that is on its way already: `joining.rs`.
+-- A job can join a call whose message is already sent: `joining.rs`.
 local me = waiter(root, hash, topic)
 local set, mine = parents(hash), by_parent(root, hash, topic)
 
--- What joining needs to know of the call's `pending_returns`; of a long one without reading the list. Damage costs the call when
--- its message comes.
+-- Reads the facts about the call's `pending_returns` record that joining needs. If the record is long, the list of
+-- parents is not read. A damaged record makes the call fail later, when its message is delivered.
 local function registered()
   local s = call('HGET', record(hash), 'pending_returns')
   if s and byte(s, 1) == 42 and fits(me) then
@@ -28,7 +29,7 @@ local function registered()
   return p
 end
 
--- Does the job that was started for the call before this one have its message?
+-- Is the message of the previous job of this call still on its way? Then this job can join the call.
 local function latest_carries(latest)
   local other = latest and entry(latest, 'sent') and entry(latest, 'root')
   other = other and text(latest, other)
@@ -44,7 +45,7 @@ local function latest_carries(latest)
   return call('HEXISTS', record(hash), 'failure/' .. other) == 0
 end
 
--- Do workers of ours handle the task on its topic?
+-- Do workers of this program handle the task on its topic?
 local function is_announced()
   local tasks = redis.pcall('HGET', P .. 'brrr:topic:' .. topic, 'tasks')
   if type(tasks) ~= 'string' then return false end
@@ -68,9 +69,10 @@ end
 
 if found == 'new' then call('HSET', record(hash), 'call', ARGV[5]) end
 local is_new = false
--- Never replaced: a client that repeats itself must not revive a job that is over.
+-- The job record is never replaced: a client that repeats its request must not revive a job that is over.
 if call('HSETNX', job_record(root), 'job', ARGV[6]) == 1 then
-  -- Its place in the order of acceptance: microseconds, and behind all others. (As text: numbers lose digits in Lua.)
+  -- The job's place in the order of acceptance: microseconds, greater than all other places. (Formatted as text,
+  -- because Lua would lose digits of the number.)
   local time, jobs = call('TIME'), P .. 'brrr:jobs'
   local place, last = time[1] * 1000000 + time[2], call('ZREVRANGE', jobs, 0, 0, 'WITHSCORES')
   if last[2] and tonumber(last[2]) >= place then place = tonumber(last[2]) + 1 end
@@ -90,7 +92,8 @@ put_latest(true)
 
 local has_joined = p and p.has_me and p.scheduled
 if p and p.has_me and not p.scheduled then
-  -- An earlier attempt, step by step, got as far as this. The job gets the call's message, so it does not wait for another one's.
+  -- An earlier multi-step attempt got this far. Now this job sends the call's message. So it does not wait for the
+  -- message of another job.
   local left = {}
   for _, e in ipairs(pending(hash).entries) do
     if e.raw ~= me.raw then left[#left + 1] = e end

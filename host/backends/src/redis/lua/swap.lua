@@ -1,5 +1,6 @@
--- `Store::swap`: key, field, call of a `pending_returns` record or '', then '1' and what is expected or '0' and '', then '1' and
--- what is to be put or '0' and '' -> whether it was done, and what was found.
+-- `Store::swap`. Arguments: key, field, call of a `pending_returns` record or '', then '1' and the expected value or
+-- '0' and '', then '1' and the new value or '0' and ''. Returns whether the value was replaced, and otherwise the value
+-- that was found.
 
 local key, field, hash, expected, new = ARGV[2], ARGV[3], ARGV[4], nil, nil
 if ARGV[5] == '1' then expected = ARGV[6] end

@@ -1,4 +1,4 @@
-//! Looking through a topic without taking anything.
+//! Looks through a topic and takes nothing.
 
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{Place, Visit};
@@ -9,11 +9,12 @@ use super::super::{Redis, error};
 use super::packed::{ripe, text, unpacked};
 use super::server_time;
 
-/// How many messages one look at a topic's list reads.
+/// How many messages one command reads from a list.
 const PAGE: isize = 1000;
 
 impl Redis {
-    /// What is ready. From the end: what is taken meanwhile moves the rest towards the beginning, where it is yet to be read.
+    /// Looks at the ready messages, from the end of the list. Messages that are taken in between move the rest towards
+    /// the beginning, which is read later. So no message is missed.
     async fn look_through_ready(
         &self,
         topic: &Topic,
@@ -33,7 +34,7 @@ impl Redis {
         visit: &mut Visit<'_>,
     ) -> RedisResult<()> {
         let mut end: isize = match cmd("LLEN").arg(list).query_async(connection).await {
-            // What another program has put there is no message.
+            // A key of another program holds no messages.
             Err(error) if error::is_wrong_type(&error) => 0,
             length => length?,
         };
@@ -48,14 +49,14 @@ impl Redis {
         Ok(())
     }
 
-    /// What is delayed, a page at a time, by when it is due.
+    /// Looks at the delayed messages in pages, by the time when they are due.
     async fn look_through_delayed(
         &self,
         topic: &Topic,
         connection: &mut impl ConnectionLike,
         visit: &mut Visit<'_>,
     ) -> RedisResult<()> {
-        // From which time on, and how many of that time were seen.
+        // The due time at which the next page begins, and the number of messages of that time that were seen.
         let (mut from, mut seen) = ("-inf".to_owned(), 0);
         loop {
             let mut look = cmd("ZRANGEBYSCORE");
@@ -70,7 +71,7 @@ impl Redis {
         }
     }
 
-    /// Topic and body of what this and other workers hold, and whether the lease has run out.
+    /// Topic and body of each message that any worker holds, and whether its lease has run out.
     pub(super) async fn held(&self, connection: &mut impl ConnectionLike) -> RedisResult<Vec<(String, String, bool)>> {
         let now = server_time(connection).await?;
         let mut look = cmd("ZRANGE");

@@ -16,14 +16,15 @@ use redis::{RedisResult, Value, cmd, pipe};
 use tokio::time::Instant;
 
 use self::packed::dead_letter;
-pub(super) use self::packed::{Held, delayed};
+pub(super) use self::packed::{HeldMessage, delayed};
 use super::{Redis, error, scripts};
 use crate::now_millis;
 
-/// Leases that begin and messages that are delayed while a receiver waits are told to nobody; so it looks this often.
+/// How often a waiting receiver looks at the topic. Nothing tells a receiver about leases that begin and messages that
+/// are delayed while it waits.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// The server's clock, which all share.
+/// The server's clock, which all processes share.
 async fn server_time(connection: &mut impl ConnectionLike) -> RedisResult<u64> {
     let (seconds, micros): (u64, u64) = cmd("TIME").query_async(connection).await?;
     Ok(seconds * 1000 + micros / 1000)
@@ -33,16 +34,16 @@ pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Can the key of this topic be a list of messages? Peers choose their topics as they like, but not among our keys, in whatever
-/// namespace. (`lua/lib.lua` says the same.)
+/// Can this topic's key be a list of messages? Peers choose their topics freely, but a topic can't be one of our keys,
+/// in any namespace. (`lua/lib.lua` has the same rule.)
 fn may_be_a_topic(topic: &Topic) -> bool {
     !topic.as_str().contains("brrr:") && !topic.as_str().contains("brrr_count/")
 }
 
 impl Redis {
-    /// What `lua/release.lua` does.
-    async fn release_by_script(&self, receipt: &Receipt, how: [&str; 3]) -> RedisResult<()> {
-        let call = scripts::RELEASE.call(&self.0.keys).arg(&self.0.worker).arg(Held::of(receipt).number);
+    /// Runs `lua/return.lua`.
+    async fn return_by_script(&self, receipt: &Receipt, how: [&str; 3]) -> RedisResult<()> {
+        let call = scripts::RETURN.call(&self.0.keys).arg(&self.0.worker).arg(HeldMessage::of(receipt).number);
         call.args(how).run(&mut self.0.connections.shared()).await.map(drop)
     }
 
@@ -83,7 +84,7 @@ impl Queue for Redis {
             }
         }
         let sent: Vec<Value> = pipe.ignore_errors().query_async(&mut connection).await.map_err(failed())?;
-        // One that goes where something else is must not keep the others from being sent.
+        // A message whose key has the wrong type must not stop the other messages.
         let mut wrong = unfit.first().map(|message| self.0.keys.topic(&message.topic));
         for (message, sent) in fit.iter().zip(sent) {
             match sent {
@@ -111,7 +112,7 @@ impl Queue for Redis {
     }
 
     async fn ack(&self, receipt: &Receipt) -> Result<()> {
-        let Held { number, again } = Held::of(receipt);
+        let HeldMessage { number, again } = HeldMessage::of(receipt);
         let mut pipe = pipe();
         pipe.atomic().cmd("HDEL").arg(self.0.keys.held(&self.0.worker)).arg(number).ignore();
         pipe.cmd("ZREM").arg(self.0.keys.leases()).arg(format!("{}/{number}", self.0.worker)).ignore();
@@ -125,7 +126,7 @@ impl Queue for Redis {
         if receipts.is_empty() {
             return Ok(Vec::new());
         }
-        let member = |receipt| format!("{}/{}", self.0.worker, Held::of(receipt).number);
+        let member = |receipt| format!("{}/{}", self.0.worker, HeldMessage::of(receipt).number);
         let members: Vec<String> = receipts.iter().map(member).collect();
         let scores = self.renew(&members).await.map_err(|error| {
             self.0.connections.drop_heartbeat();
@@ -138,24 +139,24 @@ impl Queue for Redis {
         self.0.lease
     }
 
-    async fn give_back(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
-        let released = if self.may_script() {
+    async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
+        let returned = if self.may_script() {
             let unique = format!("{:016x}", fastrand::u64(..));
-            self.release_by_script(receipt, ["back", &millis(delay).to_string(), &unique]).await
+            self.return_by_script(receipt, ["back", &millis(delay).to_string(), &unique]).await
         } else {
-            self.try_give_back(receipt, delay).await
+            self.try_nack(receipt, delay).await
         };
-        released.map_err(self.error("give back a message"))
+        returned.map_err(self.error("give back a message"))
     }
 
-    async fn set_aside(&self, delivery: &Delivery, reason: &str) -> Result<()> {
+    async fn move_to_dlq(&self, delivery: &Delivery, reason: &str) -> Result<()> {
         let (receipt, at) = (&delivery.receipt, now_millis());
-        let released = if self.may_script() {
-            self.release_by_script(receipt, ["aside", &at.to_string(), reason]).await
+        let returned = if self.may_script() {
+            self.return_by_script(receipt, ["aside", &at.to_string(), reason]).await
         } else {
-            self.try_set_aside(receipt, at, reason).await
+            self.try_move_to_dlq(receipt, at, reason).await
         };
-        released.map_err(self.error("set a message aside"))
+        returned.map_err(self.error("set a message aside"))
     }
 
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
@@ -168,7 +169,7 @@ impl Queue for Redis {
     }
 
     async fn take_dead_letter(&self, topic: &Topic, id: &str) -> Result<Option<DeadLetter>> {
-        // Ids are whole numbers, and a score holds them exactly up to 2^53.
+        // Ids are whole numbers. A score of Redis is exact up to 2^53.
         let Some(number) = id.parse::<u64>().ok().filter(|n| *n < 1 << 53) else { return Ok(None) };
         self.try_take_dead_letter(topic, number).await.map_err(self.error("take a dead letter"))
     }
@@ -200,7 +201,7 @@ impl Queue for Redis {
         look.cmd("LLEN").arg(self.0.keys.topic(topic)).cmd("ZCARD").arg(self.0.keys.delayed(topic.as_str()));
         look.cmd("LLEN").arg(self.0.keys.arrived(topic));
         let found: Vec<Value> = look.ignore_errors().query_async(&mut connection).await.map_err(failed())?;
-        // What holds something else has no messages.
+        // A key of another type holds no messages.
         let count = |n: usize| if let Some(Value::Int(n)) = found.get(n) { u64::try_from(*n).unwrap_or(0) } else { 0 };
         let (ready, delayed, arrived) = (count(0), count(1), count(2));
         let held = self.held(&mut connection).await.map_err(failed())?;

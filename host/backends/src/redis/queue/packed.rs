@@ -1,17 +1,17 @@
-//! Messages as Redis keeps them.
+//! The formats of messages in Redis.
 
 use brrr_protocol::model::Topic;
 use brrr_protocol::ports::{DeadLetter, Delivery, Receipt};
 
-/// A message that this process has in work.
-pub(in crate::redis) struct Held<'a> {
+/// A message that this process works on.
+pub(in crate::redis) struct HeldMessage<'a> {
     pub number: &'a str,
-    /// Topic and body, if it was delivered before: then something is remembered of it.
+    /// Topic and body, if the message was delivered before. Only then does the server remember a number of deliveries.
     pub again: Option<(&'a str, &'a str)>,
 }
 
-impl<'a> Held<'a> {
-    /// `number`, or `number/length of the topic/topic body`.
+impl<'a> HeldMessage<'a> {
+    /// The receipt: `number`, or `number/length of the topic/topic body`.
     pub fn receipt(number: &str, topic: &Topic, receives: u32, body: &str) -> Receipt {
         match receives {
             0 | 1 => Receipt(number.to_owned()),
@@ -26,8 +26,8 @@ impl<'a> Held<'a> {
     }
 }
 
-/// `receives:length:topic` and body: a message in work, as it is kept. Bodies are bytes here: whatever somebody has put into a
-/// topic is delivered, and set aside.
+/// `receives:length:topic` and body: the stored form of a message in work. Bodies are bytes here. Even a body that is
+/// no text is delivered, and then moved to the dead-letter queue.
 pub(super) fn packed(receives: u32, topic: &str, body: &[u8]) -> Vec<u8> {
     [format!("{receives}:{}:{topic}", topic.len()).as_bytes(), body].concat()
 }
@@ -39,25 +39,25 @@ pub(super) fn unpacked(held: &[u8]) -> Option<(u32, &str, &[u8])> {
     Some((u32::try_from(receives).ok()?, std::str::from_utf8(topic).ok()?, body))
 }
 
-/// A number and a colon, and what is behind them.
+/// Splits a number and a colon from the bytes after them.
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let colon = bytes.iter().position(|byte| *byte == b':')?;
     Some((std::str::from_utf8(&bytes[..colon]).ok()?.parse().ok()?, &bytes[colon + 1..]))
 }
 
-/// `unique:receives:body`: a message that is delayed, as it is kept. Two alike must not become one.
+/// `unique:receives:body`: the stored form of a delayed message. The unique part keeps two equal messages apart.
 pub(in crate::redis) fn delayed(receives: u32, body: &[u8]) -> Vec<u8> {
     [format!("{:016x}:{receives}:", fastrand::u64(..)).as_bytes(), body].concat()
 }
 
-/// The receives and the body of such a message. What has not this form is a message that nobody can read; who works on it
-/// sets it aside.
+/// The receives and the body of a delayed message. A member of another form is a message that no worker can read. The
+/// worker that receives it moves it to the dead-letter queue.
 pub(super) fn ripe(member: &[u8]) -> (u64, &[u8]) {
     let unique = member.iter().position(|byte| *byte == b':').map(|colon| &member[colon + 1..]);
     unique.and_then(number).unwrap_or((0, member))
 }
 
-/// `id:at:length:reason` and body.
+/// Parses `id:at:length:reason` and body.
 pub(super) fn dead_letter(topic: &Topic, letter: &[u8]) -> Option<DeadLetter> {
     let (id, rest) = number(letter)?;
     let (at, rest) = number(rest)?;
@@ -66,12 +66,12 @@ pub(super) fn dead_letter(topic: &Topic, letter: &[u8]) -> Option<DeadLetter> {
     Some(DeadLetter { id: id.to_string(), topic: topic.clone(), body: text(body), reason: text(reason), at })
 }
 
-/// What is not text is no message of anybody's; like this it can be shown.
+/// A body as text. A body that is no UTF-8 is not a valid message of any program; the conversion makes it printable.
 pub(super) fn text(body: &[u8]) -> String {
     String::from_utf8_lossy(body).into_owned()
 }
 
 pub(super) fn delivery(topic: &Topic, number: &str, receives: u32, body: &[u8]) -> Delivery {
     let body = text(body);
-    Delivery { topic: topic.clone(), receipt: Held::receipt(number, topic, receives, &body), body, receives }
+    Delivery { topic: topic.clone(), receipt: HeldMessage::receipt(number, topic, receives, &body), body, receives }
 }

@@ -1,4 +1,4 @@
-//! Where scripts are forbidden, and where none is worth its while: `WATCH`, look, `MULTI`.
+//! The queue without scripts: `WATCH`, read, `MULTI`. Used if scripts are forbidden, and for steps that need no script.
 
 use std::time::Duration;
 
@@ -9,19 +9,21 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult, cmd, pipe};
 
 use super::super::Redis;
-use super::packed::{Held, dead_letter, delayed, delivery, packed, ripe, unpacked};
+use super::packed::{HeldMessage, dead_letter, delayed, delivery, packed, ripe, unpacked};
 use super::take::Taken;
 use super::{millis, server_time};
 
-/// Seconds for which it is remembered how often messages of a topic came back: a peer may be the next to take one, and tells
-/// nobody. Each return begins them anew. (`remember_receives` in `lua/lib.lua` does the same.)
+/// The seconds for which the server remembers how often messages of a topic came back. The number can't be deleted
+/// earlier: a peer may take the message next, and peers do not report that. Each return restarts this time.
+/// (`remember_receives` in `lua/lib.lua` does the same.)
 pub(super) const RECEIVES_KEPT: u32 = 86_400;
 
 impl Redis {
-    /// What `lua/receive.lua` does.
+    /// Does the same as `lua/receive.lua`.
     pub(super) async fn take_by_steps(&self, topic: &Topic, max: usize) -> Result<Taken> {
         let failed = || self.error("receive messages");
-        // A transaction does all that it can, even if one of its commands meets a key of another type.
+        // A Redis transaction does not stop at a command that fails on a key of the wrong type. So the types are
+        // checked first.
         self.check(topic, Duration::ZERO).await?;
         let now = server_time(&mut self.0.connections.shared()).await.map_err(failed())?;
         self.ripen(topic, now).await.map_err(failed())?;
@@ -30,7 +32,7 @@ impl Redis {
         Ok(Taken { redis: self.clone(), deliveries, due: Some(Duration::from_millis(50)) })
     }
 
-    /// Moves what was delayed until now into the topic.
+    /// Moves the delayed messages that are due into the topic.
     async fn ripen(&self, topic: &Topic, now: u64) -> RedisResult<()> {
         let (set, list) = (self.0.keys.delayed(topic.as_str()), self.0.keys.topic(topic));
         let receives_of = self.0.keys.receives(topic.as_str());
@@ -55,7 +57,7 @@ impl Redis {
         }
     }
 
-    /// Returns what was leased and neither acknowledged nor renewed.
+    /// Returns the messages whose leases ended without an acknowledgement or a renewal.
     async fn return_expired(&self, now: u64) -> RedisResult<()> {
         let leases = self.0.keys.leases();
         let mut watch = self.watch(vec![leases.clone()]).await?;
@@ -69,13 +71,14 @@ impl Redis {
                 pipe.cmd("ZREM").arg(&leases).arg(member);
                 let Some((worker, number)) = member.rsplit_once('/') else { continue };
                 let held = self.0.keys.held(worker);
-                // The lease goes with what is held, in one transaction; so it is there if the lease is.
+                // The lease and the held message are written in one transaction. So if the lease is there, the message
+                // is there too.
                 let mut look = cmd("HGET");
                 look.arg(&held).arg(number);
                 let found: Option<Vec<u8>> = look.query_async(watch.connection()).await?;
                 let Some((receives, topic, body)) = found.as_deref().and_then(unpacked) else { continue };
                 if self.check(&topic.into(), Duration::ZERO).await.is_err() {
-                    // It waits where it is held, and keeps nobody from working.
+                    // The message stays in the hash of its worker, and does not stop the other work.
                     pipe.cmd("ZADD").arg(&leases).arg(now + 60_000).arg(member);
                     continue;
                 }
@@ -126,13 +129,13 @@ impl Redis {
         }
     }
 
-    pub(super) async fn try_give_back(&self, receipt: &Receipt, delay: Duration) -> RedisResult<()> {
+    pub(super) async fn try_nack(&self, receipt: &Receipt, delay: Duration) -> RedisResult<()> {
         let due = match delay.is_zero() {
             true => 0,
             false => server_time(&mut self.0.connections.shared()).await? + millis(delay),
         };
         let add = |pipe: &mut redis::Pipeline, receives: u32, topic: &str, body: &[u8]| {
-            // It does not count as a delivery.
+            // A message that is given back does not count as delivered.
             let receives = receives.saturating_sub(1);
             let of_topic = self.0.keys.receives(topic);
             if due > 0 {
@@ -146,29 +149,29 @@ impl Redis {
             };
             pipe.cmd("RPUSH").arg(self.0.keys.topic(&topic.into())).arg(body).ignore();
         };
-        self.release(receipt, add).await
+        self.return_message(receipt, add).await
     }
 
-    pub(super) async fn try_set_aside(&self, receipt: &Receipt, at: u64, reason: &str) -> RedisResult<()> {
+    pub(super) async fn try_move_to_dlq(&self, receipt: &Receipt, at: u64, reason: &str) -> RedisResult<()> {
         let mut connection = self.0.connections.shared();
         let id: u64 = cmd("INCR").arg(self.0.keys.letters()).query_async(&mut connection).await?;
         let add = |pipe: &mut redis::Pipeline, _: u32, topic: &str, body: &[u8]| {
-            // The id makes two alike differ.
+            // The id keeps two equal dead letters apart.
             let letter = [format!("{id}:{at}:{}:{reason}", reason.len()).as_bytes(), body].concat();
             pipe.cmd("ZADD").arg(self.0.keys.dead(&topic.into())).arg(id).arg(letter).ignore();
             pipe.cmd("HDEL").arg(self.0.keys.receives(topic)).arg(body).ignore();
         };
-        self.release(receipt, add).await
+        self.return_message(receipt, add).await
     }
 
-    /// Ends a lease; `add` says what becomes of the message instead, of its receives, topic and body. Nothing, if the lease
-    /// was lost.
-    async fn release(
+    /// Ends a lease. `add` gets the message's receives, topic and body, and adds commands that write the message
+    /// elsewhere. Does nothing if the lease was lost.
+    async fn return_message(
         &self,
         receipt: &Receipt,
         add: impl Fn(&mut redis::Pipeline, u32, &str, &[u8]) + Send + Sync,
     ) -> RedisResult<()> {
-        let (held, number) = (self.0.keys.held(&self.0.worker), Held::of(receipt).number);
+        let (held, number) = (self.0.keys.held(&self.0.worker), HeldMessage::of(receipt).number);
         let mut watch = self.watch(vec![held.clone()]).await?;
         loop {
             let mut look = cmd("HGET");
@@ -207,7 +210,7 @@ impl Redis {
     }
 }
 
-/// Some of what is due in a sorted set.
+/// Up to 100 members of a sorted set that are due.
 async fn due<T: FromRedisValue>(connection: &mut MultiplexedConnection, set: &str, now: u64) -> RedisResult<Vec<T>> {
     let mut look = cmd("ZRANGEBYSCORE");
     look.arg(set).arg("-inf").arg(now).arg("LIMIT").arg(0).arg(100);

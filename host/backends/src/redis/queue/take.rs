@@ -1,4 +1,4 @@
-//! Taking messages out of a topic.
+//! Takes messages out of a topic.
 
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ use super::super::{Redis, scripts};
 use super::millis;
 use super::packed::delivery;
 
-/// What a look at a topic found. Messages that nobody accepts are given back: whoever asked has gone away.
+/// The messages that a look at a topic took. If the receiver no longer waits, nobody accepts them, and they are given
+/// back when this is dropped.
 pub(super) struct Taken {
     pub redis: Redis,
     pub deliveries: Vec<Delivery>,
-    /// When something more is due that is known of now.
+    /// The time until the next known message is due.
     pub due: Option<Duration>,
 }
 
@@ -30,11 +31,11 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         let (redis, deliveries) = (self.redis.clone(), std::mem::take(&mut self.deliveries));
-        // Without a runtime their leases bring them back.
+        // Without a runtime they can't be given back here; they return when their leases end.
         if let (false, Ok(runtime)) = (deliveries.is_empty(), Handle::try_current()) {
             runtime.spawn(async move {
                 for delivery in deliveries {
-                    let _ = redis.give_back(&delivery.receipt, Duration::ZERO).await;
+                    let _ = redis.nack(&delivery.receipt, Duration::ZERO).await;
                 }
             });
         }
@@ -42,7 +43,8 @@ impl Drop for Taken {
 }
 
 impl Redis {
-    /// Takes what is there. In a task of its own: cut off in the middle, nobody would know what was taken.
+    /// Takes the ready messages. This runs in a task of its own: if it were cut off in the middle, nobody would know
+    /// which messages were taken.
     pub(super) async fn take(&self, topic: &Topic, max: usize) -> Result<Taken> {
         let (answer, answered) = oneshot::channel();
         let (redis, topic) = (self.clone(), topic.clone());
@@ -52,7 +54,7 @@ impl Redis {
             } else {
                 redis.take_by_steps(&topic, max).await
             };
-            // If nobody waits any more, what was taken is dropped, see there.
+            // If the receiver no longer waits, `Taken` is dropped, which gives the messages back.
             let _ = answer.send(taken);
         });
         answered.await.unwrap_or_else(|_| {
@@ -68,11 +70,12 @@ impl Redis {
         Ok(Taken { redis: self.clone(), deliveries, due })
     }
 
-    /// Waits until a message comes, and moves it to where whoever looks at the topic next takes it first. So a message wakes one
-    /// of those who wait, not all; and if that one dies, another one takes it when it looks again.
+    /// Waits until a message comes. Then it moves the message to a list that every receiver of the topic reads first.
+    /// So a message wakes one waiting receiver, not all of them. If that receiver dies, another one takes the message
+    /// when it looks again.
     pub(super) async fn wait_for_message(&self, topic: &Topic, at_most: Duration) {
         if let Err(error) = self.block(topic, at_most).await {
-            // The next look says what is wrong, if it still is.
+            // This error is only logged: the next look reports it if it is still there.
             tracing::debug!("waiting for a message of topic {topic}: {error}");
             tokio::time::sleep(at_most.min(Duration::from_millis(50))).await;
         }
@@ -80,14 +83,15 @@ impl Redis {
 
     async fn block(&self, topic: &Topic, at_most: Duration) -> RedisResult<()> {
         let list = self.0.keys.topic(topic);
-        // Step by step nothing is taken from there; a move to the same end of the same list then wakes all who wait.
+        // The multi-step way does not read the list of arrived messages. There the message is moved to the same end of
+        // the same list, which wakes all waiting receivers.
         let (to, from, end) = match self.may_script() {
             true => (self.0.keys.arrived(topic), "LEFT", "RIGHT"),
             false => (list.clone(), "RIGHT", "RIGHT"),
         };
         let mut alone = self.0.connections.alone().await?;
         let mut block = cmd("BLMOVE");
-        // 0 would be for ever.
+        // 0 would mean no timeout.
         block.arg(list).arg(to).arg(from).arg(end).arg(at_most.as_secs_f64().max(0.001));
         block.query_async::<Value>(&mut *alone).await?;
         alone.clean(true);
@@ -95,7 +99,7 @@ impl Redis {
     }
 }
 
-/// What `lua/receive.lua` answers.
+/// Parses the answer of `lua/receive.lua`.
 fn taken(topic: &Topic, answer: Value) -> Result<(Option<Duration>, Vec<Delivery>)> {
     let (due, messages): (i64, Vec<(String, u32, Vec<u8>)>) = match &answer {
         Value::Array(items) => {

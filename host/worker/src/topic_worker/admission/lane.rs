@@ -1,17 +1,19 @@
-//! A bounded number of runs at once, and how many more may wait for them. Pure: it is told the time.
+//! A bounded number of concurrent runs, and the number of messages that may wait for them. The caller passes the time
+//! in.
 //!
-//! A worker has one lane for all of its runs, and one for each task that has a `max-running` of its own.
+//! A worker has one lane for all of its runs, and one for each task that has its own `max-running`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// A message that waits in a worker should start within this. Longer than a round trip to a server, so that a worker
-/// of quick calls always has the next ones at hand; too short for anybody to notice that another worker was idle
+/// A message that waits in a worker should start within this time. It is longer than a round trip to a server, so that
+/// a
+/// worker of quick calls always has the next messages. It is so short that nobody notices if another worker was idle
 /// meanwhile.
 pub const MOMENT: Duration = Duration::from_millis(30);
 
 /// The weight of the newest time in a mean. After one run of a second, some forty quick runs bring the mean back to
-/// milliseconds; one quick run among long ones changes little.
+/// milliseconds. One quick run among long runs changes little.
 const NEWEST: f64 = 1.0 / 8.0;
 
 /// An exponentially weighted mean of times.
@@ -30,22 +32,22 @@ impl Mean {
     }
 }
 
-/// What runs, how long runs take, and how many wait.
+/// The current runs, their usual time, and the number of waiting messages.
 #[derive(Debug)]
 pub struct Lane {
     max: usize,
-    /// At most so many may wait, however quick the runs are.
+    /// The most messages that may wait, however quick the runs are.
     most_ahead: usize,
     mean: Mean,
-    /// What is believed instead, until a run has ended.
+    /// The mean that is assumed until a run has ended.
     guess: Option<Duration>,
-    /// When each run began, by its number.
+    /// The beginning of each run, by the run's number.
     runs: BTreeMap<u64, Instant>,
     next: u64,
-    /// Runs that have taken longer than a moment: those below this number were counted.
+    /// The number of runs that have taken longer than `MOMENT`. Runs below the number in the next field were counted.
     long: usize,
     counted_below: u64,
-    /// Messages that wait for a place.
+    /// Messages that wait for a permit to run.
     pub waiting: usize,
 }
 
@@ -64,17 +66,17 @@ impl Lane {
         }
     }
 
-    /// With what is believed before a run was measured.
+    /// The lane with a mean that is assumed until a run has ended.
     pub fn guessing(self, run: Duration) -> Self {
         Self { guess: Some(run), ..self }
     }
 
-    /// How long a run takes, if that is known or believed.
+    /// The usual time of a run, if it was measured or assumed.
     pub fn mean(&self) -> Option<Duration> {
         self.mean.get().or(self.guess)
     }
 
-    /// Has a run ended?
+    /// Has a run ended, so that the mean is measured?
     pub fn is_measured(&self) -> bool {
         self.mean.get().is_some()
     }
@@ -83,7 +85,7 @@ impl Lane {
         self.max
     }
 
-    /// How many run.
+    /// The number of current runs.
     #[cfg(test)]
     pub fn runs(&self) -> usize {
         self.runs.len()
@@ -93,7 +95,7 @@ impl Lane {
         self.runs.is_empty() && self.waiting == 0
     }
 
-    /// A run begins; the number to end it with.
+    /// Begins a run. Returns the number to end it with.
     pub fn begin(&mut self, now: Instant) -> u64 {
         let number = self.next;
         self.next += 1;
@@ -109,8 +111,10 @@ impl Lane {
         self.mean.add(now.saturating_duration_since(began));
     }
 
-    /// How many messages may wait now: as many as will start within a moment and `delay`, the time that a message takes
-    /// beside its run. A run that has already taken longer than a moment is not expected to end within the next one.
+    /// How many messages may wait now: as many as will start within `MOMENT` and `delay`, the time that a message needs
+    /// in
+    /// addition to its run. A run that has already taken longer than `MOMENT` is not expected to end within the next
+    /// one.
     pub fn ahead(&mut self, now: Instant, delay: Duration) -> usize {
         while let Some((number, began)) = self.runs.range(self.counted_below..).next()
             && now.saturating_duration_since(*began) > MOMENT
@@ -120,15 +124,16 @@ impl Lane {
         }
         let Some(mean) = self.mean() else { return 0 };
         let quick = self.max.saturating_sub(self.long);
-        // A microsecond: no run is quicker, and it is no division by 0.
+        // No run takes less than a microsecond, and this avoids a division by 0.
         let each = (MOMENT + delay).as_secs_f64() / mean.as_secs_f64().max(1e-6);
-        // Of numbers above the bound only the bound counts.
+        // The cast saturates, and larger numbers are cut to the bound anyway.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and bounded")]
         let ahead = (quick as f64 * each).min(self.most_ahead as f64) as usize;
         ahead
     }
 
-    /// How long a run may take, by those that have ended and the one that began last. Before anything is known: a moment.
+    /// How long a run may take, estimated from the ended runs and from the last run that began. `MOMENT` before any
+    /// run.
     pub fn expected(&self, now: Instant) -> Duration {
         let youngest = self.runs.last_key_value().map(|(_, began)| now.saturating_duration_since(*began));
         self.mean().unwrap_or(MOMENT).max(youngest.filter(|_| self.runs.len() >= self.max).unwrap_or_default())

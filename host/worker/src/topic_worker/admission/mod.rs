@@ -1,16 +1,23 @@
-//! Admission: what a worker receives, what starts, and what waits. The one place that decides this, for all topics of a
-//! process.
+//! Admission decides what a worker receives, which calls start, and which messages wait. It decides this for all topics
+//! of
+//! a process.
 //!
-//! - *Received* is what can start within a moment (`room`): a message for each run that may be at once, and as many more
-//!   as runs are expected to end meanwhile, by how long they took lately. Of long runs that is none, so that what waits is
-//!   left to other workers. Of quick ones it is up to `AHEAD` for each run, because a backend behind a network answers in
-//!   milliseconds, and then a worker must work on many messages to run a few.
-//! - *Started* is a run when it has a place (`enter`): one of its task, where that has a `max-running`, and one of the
-//!   worker. Both are given in the order of asking. Everything else about a message, reading and settling it, takes none.
-//! - *Waiting* for a place ends after a moment if it can no longer be expected soon: the message goes back, for whoever is
-//!   idle. So a run that turns out to be long holds up nobody. Messages of a task that runs as often as it may go back
-//!   at once, beyond a few, and not at once again (`task`).
-//! - *Closed*, nothing starts any more, and what waits goes back.
+//! - *Receiving* (`room`): a worker receives a message for each run that is possible at once, and as many more as runs
+//!   are
+//!   expected to end within a moment. The estimate uses the last runs. If runs are long, there are no further messages,
+//!   so
+//!   that other workers can take them. If runs are quick, there are up to `AHEAD` for each run: a backend behind a
+//!   network
+//!   answers in milliseconds, and a worker must then process many messages at once to keep a few runs busy.
+//! - *Starting* (`enter`): a run needs a place among the worker's runs. If its task has a `max-running`, the run first
+//!   needs a place among the runs of the task. Places are given in the order of asking. Reading and settling a message
+//!   need no place.
+//! - *Waiting*: a message that waits for a place is given back after a moment, if no place can be expected soon. An
+//!   idle
+//!   worker can then take the message, so a run that takes long does not block it. If a task has reached its
+//!   `max-running`,
+//!   only a few of its messages wait. The others are given back at once, with a delay (`task`).
+//! - *Closed*: no call starts any more, and waiting messages are given back.
 
 mod lane;
 mod task;
@@ -28,51 +35,53 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use lane::{Lane, MOMENT, Mean};
 use task::Limited;
 
-/// Messages that may wait for each run that may be at once, if runs are quick. Behind a network a step runs its guest for
-/// microseconds and waits for answers for milliseconds; in this process and its files it waits for a commit at most.
+/// The most messages that may wait, for each run that is possible at once, if runs are quick. With a backend behind a
+/// network, a step needs the guest for microseconds and waits for answers for milliseconds. With a backend in this
+/// process
+/// or in its files, a step waits for a commit at most.
 const AHEAD_OF_REMOTE: usize = 5;
 const AHEAD: usize = 1;
 
-/// Answers of the backend that take longer than this are an outage, and no reason to receive more.
+/// If answers of the backend take longer than this, there is an outage. The worker must not receive more messages then.
 const SLOWEST_BACKEND: Duration = Duration::from_millis(500);
 
-/// Limited tasks that are kept in mind; those that are not used are forgotten first.
+/// The most tasks with a limit that are remembered. Unused tasks are removed first.
 const MANY_TASKS: usize = 1_000;
 
-/// See the module.
+/// Decides what a worker receives and starts; see the module.
 pub struct Admission {
-    /// A permit for each run that may start.
+    /// One permit for each run that may start.
     places: Arc<Semaphore>,
-    state: Mutex<State>,
-    /// There may be more room.
+    state: Mutex<AdmissionState>,
+    /// Notifies the receivers that there may be more room.
     more_room: Notify,
 }
 
-struct State {
-    /// All runs.
+struct AdmissionState {
+    /// The lane of all runs.
     all: Lane,
     tasks: HashMap<String, Limited>,
-    /// What a message takes beside its run: reading, settling, answers that are waited for.
+    /// The time that a message needs in addition to its run: reading, settling, and the backend's answers.
     beside: Mean,
-    /// Messages that are worked on, wait or run.
+    /// The number of messages that this process holds.
     held: usize,
-    /// Who waits for room.
+    /// The number of tasks that wait for room.
     receivers: usize,
 }
 
-/// A place in line, of all runs or of those of a task.
+/// A queue for places: of all runs, or of the runs of a task.
 #[derive(Clone, Copy)]
 enum Line<'a> {
     All,
     Of(&'a str),
 }
 
-impl State {
+impl AdmissionState {
     fn beside(&self) -> Duration {
         self.beside.get().unwrap_or_default().min(SLOWEST_BACKEND)
     }
 
-    /// How many messages may be received now, and how many make a batch that is worth the asking.
+    /// How many messages may be received now, and the smallest batch that is worth a request.
     fn room(&mut self, now: Instant) -> (usize, usize) {
         let ahead = self.all.ahead(now, self.beside());
         let room = (self.all.max() + ahead).saturating_sub(self.held);
@@ -91,13 +100,13 @@ impl State {
         }
     }
 
-    /// Can everything that waits in this line be expected to start soon?
+    /// Will every message that waits in this line start soon?
     fn flows(&mut self, line: Line<'_>, now: Instant, one_more: usize) -> bool {
         let beside = self.beside();
         self.lane(line).is_none_or(|lane| lane.waiting + one_more <= lane.ahead(now, beside))
     }
 
-    /// The places of a task. Another version of its component may have another bound.
+    /// The places of a task. Another version of its component may have another limit.
     fn places_of(&mut self, task: &str, max: usize, now: Instant) -> Arc<Semaphore> {
         if let Some(known) = self.tasks.get(task).filter(|known| known.lane.max() == max.max(1)) {
             return known.places.clone();
@@ -113,12 +122,12 @@ impl State {
 }
 
 impl Admission {
-    /// `max_running`: runs at once. `remote`: the backend is behind a network.
+    /// `max_running` is the most runs at once. `remote`: the backend is behind a network.
     #[must_use]
     pub fn new(max_running: u32, remote: bool) -> Arc<Self> {
         let max = max_running.max(1) as usize;
         let most_ahead = max * if remote { AHEAD_OF_REMOTE } else { AHEAD };
-        let state = State {
+        let state = AdmissionState {
             all: Lane::new(max, most_ahead),
             tasks: HashMap::new(),
             beside: Mean::default(),
@@ -128,7 +137,7 @@ impl Admission {
         Arc::new(Self { places: Arc::new(Semaphore::new(max)), state: Mutex::new(state), more_room: Notify::new() })
     }
 
-    /// Waits until messages may be received; how many.
+    /// Waits until messages may be received. Returns how many.
     pub async fn room(&self) -> usize {
         loop {
             let more = self.more_room.notified();
@@ -142,16 +151,16 @@ impl Admission {
                 state.receivers += 1;
             }
             let _waiting = Undo(|| self.state().receivers -= 1);
-            // How much may wait changes with time too.
+            // The room also changes with time, so there is no need for a notification.
             let _ = tokio::time::timeout(MOMENT, more).await;
         }
     }
 
-    /// A message was received; it counts until what is returned is dropped.
+    /// Records a received message. The message counts until the ticket is dropped.
     #[must_use]
     pub fn hold(self: &Arc<Self>) -> Ticket {
         self.state().held += 1;
-        Ticket(Arc::new(Held {
+        Ticket(Arc::new(HeldPlace {
             admission: self.clone(),
             begun: Instant::now(),
             not_beside: AtomicU64::new(0),
@@ -159,7 +168,7 @@ impl Admission {
         }))
     }
 
-    /// From now on nothing starts, and what waits is refused.
+    /// Closes the admission: no call starts any more, and waiting messages are refused.
     pub fn close(&self) {
         self.places.close();
         self.state().tasks.values().for_each(|limited| limited.places.close());
@@ -169,8 +178,9 @@ impl Admission {
         self.places.is_closed()
     }
 
-    /// Takes a place in this line as soon as there is one, as long as that can be expected soon. `None`: not soon, or
-    /// never again.
+    /// Waits for a place in this line, while a place can be expected soon. `None`: no place can be expected soon, or
+    /// the
+    /// admission is closed.
     async fn place(&self, places: &Arc<Semaphore>, line: Line<'_>, at_once: bool) -> Option<OwnedSemaphorePermit> {
         if let Ok(place) = places.clone().try_acquire_owned() {
             return Some(place);
@@ -198,41 +208,41 @@ impl Admission {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, AdmissionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The gate for one message that a worker holds.
-pub struct Ticket(Arc<Held>);
+pub struct Ticket(Arc<HeldPlace>);
 
-struct Held {
+struct HeldPlace {
     admission: Arc<Admission>,
     begun: Instant,
-    /// Nanoseconds that it waited or ran.
+    /// The nanoseconds in which the message waited or ran.
     not_beside: AtomicU64,
     started: AtomicBool,
 }
 
 impl Ticket {
-    /// Has its call been started?
+    /// Has the call been started?
     pub fn has_started(&self) -> bool {
         self.0.started.load(Ordering::Relaxed)
     }
 
-    /// This time was not spent on reading or settling the message.
+    /// Records time that was not spent on reading or settling the message.
     pub fn waited(&self, time: Duration) {
         self.0.waited(time);
     }
 }
 
-impl Held {
+impl HeldPlace {
     fn waited(&self, time: Duration) {
         self.not_beside.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldPlace {
     fn drop(&mut self) {
         let waited = Duration::from_nanos(*self.not_beside.get_mut());
         let beside = self.begun.elapsed().saturating_sub(waited);
@@ -278,19 +288,19 @@ impl Gate for Ticket {
         let mut state = admission.state();
         let number = state.all.begin(now);
         let of_task = of_task.map(|(name, places, place)| {
-            // A new version of the task may have taken the place of the one that was asked.
+            // A new version of the task may have replaced its entry since the place was taken.
             let limited = state.tasks.get_mut(&name).filter(|limited| Arc::ptr_eq(&limited.places, &places));
             let number = limited.map(|limited| limited.lane.begin(now));
             TaskRun { name, number, places, _place: place }
         });
         drop(state);
-        Entry::Granted(Box::new(Run { held: self.0.clone(), began: now, number, of_task, _place: place }))
+        Entry::Granted(Box::new(AdmittedRun { held: self.0.clone(), began: now, number, of_task, _place: place }))
     }
 }
 
-/// A run; its places are free when this is dropped.
-struct Run {
-    held: Arc<Held>,
+/// A current run. Dropping it frees its places.
+struct AdmittedRun {
+    held: Arc<HeldPlace>,
     began: Instant,
     number: u64,
     of_task: Option<TaskRun>,
@@ -304,7 +314,7 @@ struct TaskRun {
     _place: OwnedSemaphorePermit,
 }
 
-impl Drop for Run {
+impl Drop for AdmittedRun {
     fn drop(&mut self) {
         let now = Instant::now();
         self.held.waited(now - self.began);
@@ -318,7 +328,7 @@ impl Drop for Run {
     }
 }
 
-/// Does something when it is dropped.
+/// Calls the function when it is dropped.
 struct Undo<F: Fn()>(F);
 
 impl<F: Fn()> Drop for Undo<F> {

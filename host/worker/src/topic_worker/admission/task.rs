@@ -1,9 +1,15 @@
-//! A task that may run only so often at once: whose messages wait here, and when the others are to come again.
+//! The runs of a task with a `max-running`. Decides how many of its messages wait in the worker, and with which delay
+//! the
+//! others are given back.
 //!
-//! No worker can see how many messages of a task its queue holds: they come between those of other tasks. So the few
-//! that will start within a moment wait here, and the others go back, spread over half of the time that this worker
-//! would need for all of them. Half, so that there are always enough, for this worker and for one that comes to help: a
-//! message goes back a number of times that grows with the logarithm of the time that it has to wait.
+//! A worker can't see how many messages of a task a queue has, because they are mixed with messages of other tasks. So
+//! the
+//! few messages that will start within a moment wait in the worker. The others are given back, spread over half of the
+//! time
+//! that this worker would need for all of them. Half of the time ensures that there are always enough messages, for
+//! this
+//! worker and for another worker that starts to help. How often a message is given back grows with the logarithm of the
+//! time that it has to wait.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,26 +20,27 @@ use tokio::sync::Semaphore;
 
 use super::lane::{Lane, MOMENT};
 
-/// The longest time for which a message goes back: a worker that starts finds work after that at the latest.
+/// The longest delay of a message that is given back. A new worker finds work after this time at the latest.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Messages that went back are counted up to this number; more could not be run within `LONGEST` anyway.
+/// The most given-back messages that are counted. More could not be run within `LONGEST` anyway.
 const MOST_COUNTED: usize = 10_000;
 
 /// The runs of one task.
 pub(super) struct Limited {
     pub lane: Lane,
-    /// A permit for each run that may start.
+    /// One permit for each run that may start.
     pub places: Arc<Semaphore>,
-    /// When the messages come that went back.
+    /// The times at which the messages that were given back are delivered again.
     gone: BinaryHeap<Reverse<Instant>>,
-    /// How many have gone back.
+    /// The number of messages that were given back so far.
     count: u32,
 }
 
 impl Limited {
-    /// `all`: runs of all tasks at once. A task leaves at least half of the worker's room to others. `guess`: how long a run
-    /// may take, until one has ended.
+    /// `all` is the most runs of all tasks at once. A task leaves at least half of the worker's room to other tasks.
+    /// `guess` is
+    /// the assumed time of a run until one has ended.
     pub fn new(max: usize, all: usize, guess: Option<Duration>) -> Self {
         let max = max.max(1);
         Self {
@@ -44,12 +51,13 @@ impl Limited {
         }
     }
 
-    /// A message goes back: for how long.
+    /// Records that a message is given back. Returns the delay.
     pub fn goes_back(&mut self, now: Instant) -> Duration {
         while self.gone.peek().is_some_and(|Reverse(due)| *due <= now) {
             self.gone.pop();
         }
-        // A guess is not multiplied: all would be away for long before the first run has ended.
+        // An assumed time is not multiplied. Otherwise all messages would be delayed for long before the first run has
+        // ended.
         let before = if self.lane.is_measured() { self.lane.waiting + self.gone.len() + 1 } else { self.lane.max() };
         let all = self.lane.expected(now).mul_f64(before as f64 / self.lane.max() as f64);
         let delay = (all / 2).min(LONGEST).mul_f64(self.share()).max(MOMENT);
@@ -59,14 +67,14 @@ impl Limited {
         delay
     }
 
-    /// The next one of a sequence of numbers from 0 to 1, every part of which is spread evenly: multiples of the golden
-    /// ratio.
+    /// The next number of a sequence from 0 to 1. Every part of the sequence is spread evenly, because the numbers are
+    /// multiples of the golden ratio.
     fn share(&mut self) -> f64 {
         self.count = self.count.wrapping_add(1);
         (f64::from(self.count) * 0.618_033_988_749_895).fract()
     }
 
-    /// Nothing is lost when this is forgotten.
+    /// Can this be removed without losing information?
     pub fn is_unused(&self, now: Instant) -> bool {
         self.lane.is_unused() && self.gone.iter().all(|Reverse(due)| *due <= now)
     }
@@ -78,7 +86,9 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    /// One worker alone that is offered all messages again and again: how often they go back, and when all have run.
+    /// Simulates one worker that is offered all messages again and again. Returns how often they are given back, and
+    /// when all
+    /// have run.
     fn work_off(calls: usize, run: Duration, max: usize) -> (usize, Duration) {
         let start = Instant::now();
         let (mut now, mut bounces) = (start, 0);

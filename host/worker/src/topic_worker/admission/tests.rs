@@ -1,11 +1,11 @@
-//! Workers that share a queue in memory: who runs what, and what waits where.
+//! Workers that share a queue in memory. The tests check which worker runs which message, and which messages wait.
 
 use std::sync::atomic::AtomicUsize;
 
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::events::{Event, Observer, State as CallState, Subject};
-use brrr_protocol::model::{Call, CallHash, Root};
+use brrr_protocol::model::{Call, CallHash, JobId};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request};
 use brrr_protocol::replay::Replay;
@@ -15,17 +15,17 @@ use futures_util::FutureExt as _;
 use super::*;
 use crate::topic_worker::{self, Shutdown, StopReason, TopicWorker, now};
 
-/// Nothing here takes so long unless it hangs.
+/// Every wait in these tests is much shorter, unless a test hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Tasks `quick`; `long`, which ends when it is told to; `alone`, which takes 2 ms and runs one at a time.
+/// The tasks are `quick`, `long` (it ends when the test says so) and `alone` (it takes 2 ms, and runs one at a time).
 struct Tasks {
     end: Semaphore,
     alone: AtomicUsize,
-    /// The most that there were of `alone` at once.
+    /// The most runs of `alone` at once.
     most_alone: AtomicUsize,
     runs: AtomicUsize,
-    /// Events of tasks that run.
+    /// The number of events of running tasks.
     told: AtomicUsize,
     plain: Arc<Task>,
     one: Arc<Task>,
@@ -92,7 +92,7 @@ impl Fleet {
         Self { backend, shutdown: Shutdown::default(), workers: Vec::new() }
     }
 
-    /// A worker that works on several messages for each run.
+    /// A worker that holds several messages for each run.
     fn worker(&mut self, tasks: &Arc<Tasks>, max_running: u32) -> Arc<Admission> {
         let admission = Admission::new(max_running, true);
         let options = topic_worker::WorkerOptions {
@@ -106,15 +106,15 @@ impl Fleet {
         admission
     }
 
-    async fn schedule(&self, task: &str, name: &str) -> (Root, CallHash) {
-        let (root, hash) = (Root::from(name), CallHash::from(name));
+    async fn schedule(&self, task: &str, name: &str) -> (JobId, CallHash) {
+        let (job_id, hash) = (JobId::from(name), CallHash::from(name));
         let options = Options::default();
         let call = Call { hash: hash.clone(), task: task.into(), payload: "".into(), topic: "t".into(), options };
-        Client::new(self.backend.clone()).schedule(&NewJob::new(root.clone(), call), now()).await.expect("scheduled");
-        (root, hash)
+        Client::new(self.backend.clone()).schedule(&NewJob::new(job_id.clone(), call), now()).await.expect("scheduled");
+        (job_id, hash)
     }
 
-    async fn schedule_many(&self, task: &str, count: usize) -> Vec<(Root, CallHash)> {
+    async fn schedule_many(&self, task: &str, count: usize) -> Vec<(JobId, CallHash)> {
         let mut jobs = Vec::new();
         for i in 0..count {
             jobs.push(self.schedule(task, &format!("{task} {i}")).await);
@@ -122,10 +122,10 @@ impl Fleet {
         jobs
     }
 
-    async fn wait(&self, jobs: &[(Root, CallHash)]) {
-        for (root, hash) in jobs {
+    async fn wait(&self, jobs: &[(JobId, CallHash)]) {
+        for (job_id, hash) in jobs {
             let outcome = Client::new(self.backend.clone());
-            let outcome = tokio::time::timeout(PATIENCE, outcome.wait(root, hash, now)).await;
+            let outcome = tokio::time::timeout(PATIENCE, outcome.wait(job_id, hash, now)).await;
             outcome.expect("it ends").expect("an outcome").expect("a value");
         }
     }
@@ -146,8 +146,8 @@ async fn until(what: &str, condition: impl AsyncFn() -> bool) {
     }
 }
 
-/// A worker that has learned that runs are quick, and then gets a long one with quick ones behind it.
-async fn surprised(fleet: &mut Fleet, tasks: &Arc<Tasks>) -> (Arc<Admission>, Vec<(Root, CallHash)>) {
+/// A worker that has measured quick runs, and then gets a long run with quick runs behind it.
+async fn surprised(fleet: &mut Fleet, tasks: &Arc<Tasks>) -> (Arc<Admission>, Vec<(JobId, CallHash)>) {
     let admission = fleet.worker(tasks, 1);
     let warm = fleet.schedule_many("quick", 300).await;
     fleet.wait(&warm).await;

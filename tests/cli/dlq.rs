@@ -1,4 +1,4 @@
-//! `dead`: what was set aside is listed, shown, sent again and dropped.
+//! `dlq`: what was set aside is listed, shown, sent again and dropped.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use crate::control::{job, schedule};
 use crate::harness::{Env, TOPIC, block_on, eventually};
 
 fn list(env: &Env) -> Vec<Value> {
-    let listed = env.run(["dead", "list", "--output", "json"]).json();
-    listed["dead"].as_array().expect("a list").clone()
+    let listed = env.run(["dlq", "list", "--output", "json"]).json();
+    listed["dead-letters"].as_array().expect("a list").clone()
 }
 
 pub fn lists(env: &Env, n: usize) -> Vec<Value> {
@@ -35,16 +35,16 @@ fn bury(env: &Env) {
         let work = Work { message, topic: TOPIC.into(), receipt: None, ends_job: Some(1) };
         let failure = Failure::new(FailureKind::DeadLetter, "fib", "it kills its workers");
         backend.fail(&work, &failure).await.expect("failed");
-        backend.queue().set_aside(&delivery, "it kills its workers").await.expect("aside");
+        backend.queue().move_to_dlq(&delivery, "it kills its workers").await.expect("aside");
     });
 }
 
 #[test]
 fn garbage_is_listed_sent_as_it_is_and_dropped() {
     let env = Env::new();
-    env.run(["dead", "list"]).refused(27, &["no such file"]);
+    env.run(["dlq", "list"]).refused(27, &["no such file"]);
     let worker = env.worker(&[]);
-    assert_eq!(env.run(["dead", "list"]).stderr, "0 dead letters of topic demo\n");
+    assert_eq!(env.run(["dlq", "list"]).stderr, "0 dead letters of topic demo\n");
     let garbage = ["garbage", "li3e1:r1:ce\x1b[31m"];
     let messages = garbage.map(|body| Outgoing { topic: TOPIC.into(), body: body.into(), delay: Duration::ZERO });
     block_on(env.backend().queue().send_many(&messages)).expect("sent");
@@ -54,13 +54,13 @@ fn garbage_is_listed_sent_as_it_is_and_dropped() {
     assert_eq!((&dead[0]["body"], &dead[0]["job"], &dead[0]["task"]), (&json!("garbage"), &json!(null), &json!(null)));
     assert!(dead[0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{dead:?}");
     let first = id(&dead[0]);
-    let text = env.run(["dead", "list"]);
+    let text = env.run(["dlq", "list"]);
     assert!(text.ok().starts_with("ID ") && text.stdout.contains("REASON"), "{text:#?}");
-    let text = env.run(["dead", "show", &id(&dead[1])]);
+    let text = env.run(["dlq", "show", &id(&dead[1])]);
     assert!(text.ok().contains("body     li3e1:r1:ce\\u{1b}[31m"), "no terminal obeys a message: {text:#?}");
 
     // It goes aside again, as another one.
-    let sent = env.run(["dead", "send", &first, "--output", "json"]);
+    let sent = env.run(["dlq", "send", &first, "--output", "json"]);
     assert_eq!(sent.code, Some(0), "{sent:#?}");
     assert_eq!(sent.json(), json!({"sent": [{"id": first, "job": null}], "refused": 0}));
     let dead = eventually("it is back", || {
@@ -74,13 +74,13 @@ fn garbage_is_listed_sent_as_it_is_and_dropped() {
     assert_eq!(dead[1]["body"], "garbage");
     worker.stop().ok();
 
-    assert_eq!(env.run(["dead", "drop", &id(&dead[0])]).code, Some(0));
+    assert_eq!(env.run(["dlq", "drop", &id(&dead[0])]).code, Some(0));
     assert_eq!(list(&env).len(), 1);
-    assert_eq!(env.run(["dead", "drop", "--all", "--output", "json"]).json(), json!({"dropped": [id(&dead[1])]}));
+    assert_eq!(env.run(["dlq", "drop", "--all", "--output", "json"]).json(), json!({"dropped": [id(&dead[1])]}));
     assert_eq!(list(&env).len(), 0);
     for command in ["show", "send", "drop"] {
-        env.run(["dead", command, "999"]).refused(40, &["no dead letter 999", "dead list"]);
-        assert_eq!(env.run(["dead", command]).code, Some(2), "{command} of nothing");
+        env.run(["dead", command, "999"]).refused(40, &["no dead letter 999", "dlq list"]);
+        assert_eq!(env.run(["dlq", command]).code, Some(2), "{command} of nothing");
     }
 }
 
@@ -92,11 +92,11 @@ fn a_call_that_failed_is_sent_as_a_new_job() {
     assert_eq!(job(&env, &old)["state"], "failed");
     let dead = lists(&env, 1);
     assert_eq!((&dead[0]["job"], &dead[0]["task"]), (&json!(old), &json!("fib")));
-    let shown = env.run(["dead", "show", &id(&dead[0]), "--output", "json"]).json();
+    let shown = env.run(["dlq", "show", &id(&dead[0]), "--output", "json"]).json();
     assert_eq!((&shown["payload"], &shown["failure"]["kind"]), (&json!("[{\"n\": 7}]"), &json!("dead-letter")));
-    assert!(env.run(["dead", "show", &id(&dead[0])]).ok().contains("it kills its workers"));
+    assert!(env.run(["dlq", "show", &id(&dead[0])]).ok().contains("it kills its workers"));
 
-    let sent = env.run(["dead", "send", "--all", "--output", "json"]).json();
+    let sent = env.run(["dlq", "send", "--all", "--output", "json"]).json();
     let new = sent["sent"][0]["job"].as_str().expect("a job").to_owned();
     assert_eq!(list(&env).len(), 0);
     let worker = env.worker(&[]);
@@ -114,11 +114,11 @@ fn a_call_that_failed_is_sent_as_a_new_job() {
 fn a_call_that_nobody_describes_is_not_sent() {
     let env = Env::new();
     let worker = env.worker(&[]);
-    let body = Message { root: "r".into(), call: "no such call".into() }.encode();
+    let body = Message { job_id: "r".into(), call: "no such call".into() }.encode();
     block_on(env.backend().queue().send_many(&[Outgoing { topic: TOPIC.into(), body, delay: Duration::ZERO }]))
         .expect("sent");
     let dead = lists(&env, 1);
-    let sent = env.run(["dead", "send", &id(&dead[0])]);
+    let sent = env.run(["dlq", "send", &id(&dead[0])]);
     assert!(sent.code == Some(42) && sent.stderr.contains("no record describes it"), "{sent:#?}");
     assert_eq!(list(&env).len(), 1, "it stays");
     worker.stop().ok();

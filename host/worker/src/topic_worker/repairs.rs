@@ -1,6 +1,6 @@
-//! Looks for stuck work now and then, and queues it again. One worker of a fleet at a time.
+//! Looks for stuck work regularly, and queues it again. Only one worker of a fleet does so at a time.
 //!
-//! On a thread for blocking work: a look at a large SQLite file takes seconds, and must not hold up guests.
+//! This runs on a thread for blocking work: reading a large SQLite file takes seconds, and must not delay guests.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,15 +14,18 @@ use tokio::runtime::Handle;
 use super::Shutdown;
 use crate::view::finding_text;
 
-/// How much later it is looked again whether what looked stuck still does: a tenth of the interval, within these.
+/// The delay before the second look. Work counts as stuck only if both looks find it. The delay is a tenth of the
+/// interval,
+/// within these limits.
 const SECOND_LOOK: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
-/// Of calls that may have a message in a queue that can't be looked through, so many are queued again at a time: there, a long
-/// queue looks like one that has lost everything, and must not become longer and longer.
+/// The most uncertain calls that are queued again at a time. In a queue that can't be searched, a call may still have
+/// its
+/// message. A long queue then looks like a queue that has lost all messages, and must not grow further and further.
 const MOST_UNCERTAIN: usize = 100;
 
-/// Looks every `interval`, until the worker is asked to stop.
-pub async fn redrive(backend: Arc<dyn Backend>, interval: Duration, shutdown: Shutdown) {
+/// Looks for stuck work every `interval`, until the worker is asked to stop.
+pub async fn repair_periodically(backend: Arc<dyn Backend>, interval: Duration, shutdown: Shutdown) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(interval) => {}
@@ -69,14 +72,16 @@ async fn look_and_repair(backend: &Arc<dyn Backend>, interval: Duration, shutdow
     Ok(())
 }
 
-/// Is this the first worker that looks in this interval? A counter for each, of which the one before is forgotten.
+/// Is this the first worker that looks in this interval? Each interval has a counter. The counter of the interval
+/// before is
+/// removed.
 async fn is_first(backend: &dyn Backend, interval: Duration) -> Result<bool> {
     let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(1);
     let turn = backend.now() / millis;
-    let counter = |turn: u64| format!("brrr:redrive:{millis}:{turn}");
-    let first = backend.cache().incr(&counter(turn), 1).await? == 1;
+    let counter = |turn: u64| format!("brrr:repair:{millis}:{turn}");
+    let first = backend.counters().incr(&counter(turn), 1).await? == 1;
     if first {
-        backend.cache().forget(&[counter(turn - 1)]).await?;
+        backend.counters().forget(&[counter(turn - 1)]).await?;
     }
     Ok(first)
 }

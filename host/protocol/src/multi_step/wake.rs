@@ -1,4 +1,4 @@
-//! Who waits for a call is woken.
+//! Notifies the waiting parents of a call.
 
 use std::collections::HashSet;
 
@@ -6,13 +6,13 @@ use super::Ports;
 use crate::concurrent::{Access, all};
 use crate::error::Result;
 use crate::joining::{has_joined, is_passed_on, pass_on, topic_of};
-use crate::model::{CallHash, Root, Topic};
+use crate::model::{CallHash, JobId, Topic};
 use crate::ports::{Key, Store, Swap};
 use crate::records::{Readiness, Waiting};
 use crate::wire::{Message, PendingReturns, Return};
 
-/// Wakes everybody, but for those `handled`, who waits for a call that has its value. Sends first and deletes after: the other
-/// way round a crash loses wake-ups.
+/// Notifies all waiting parents of a call that has its value, except those in `handled`. The messages are sent before the
+/// record is deleted. In the other order a crash would lose messages.
 pub(super) async fn wake_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSet<Return>) -> Result<()> {
     let key = Key::pending_returns(call);
     let mut found = p.store.get(&key).await?;
@@ -27,8 +27,8 @@ pub(super) async fn wake_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSe
     wake_unnotified(p, call, &mut handled).await
 }
 
-/// Wakes the parents that a failure of the call did not notify. Read after `pending_returns`: a failure writes an entry here
-/// before it removes it there, so this order misses none.
+/// Notifies the parents that were not notified of a failure of the call. This record is read after `pending_returns`: a failure
+/// writes a parent here before it removes the parent there, so this order misses no parent.
 async fn wake_unnotified(p: &Ports<'_>, call: &CallHash, handled: &mut HashSet<Return>) -> Result<()> {
     let key = Key::unnotified(call);
     let mut found = p.store.get(&key).await?;
@@ -43,18 +43,19 @@ async fn wake_unnotified(p: &Ports<'_>, call: &CallHash, handled: &mut HashSet<R
     Ok(())
 }
 
-/// Wakes those who wait under `root` for a call that failed there. The parents of other jobs stay, and the call is
-/// queued again under one of theirs (R2). Not if the job had only joined the call: then it was cancelled or its time is over, and
-/// another job has the call's message.
+/// Notifies the parents that wait under `job_id` for a call that failed in this job. The parents of other jobs stay in the
+/// record, and the call is queued again under one of their jobs (R2). The call is not queued again if the job `job_id` had only
+/// joined the call: then that job was cancelled or its deadline has passed, and another job has the call's message.
 ///
-/// A parent that no `run` record tells of is not woken. If it is ours, it has yet to write that record, and then looks for
-/// failures itself (R4). A worker of another SDK sees no failures: woken, it would register and send the call's message once
-/// more, for ever. So it is kept for a later value. Not in `pending_returns`: the next peer that comes for the call in
-/// another job would take the record for a sign that the call's message is on its way.
+/// A parent without a `run` record is not notified. If it is a parent of ours, it has yet to write that record, and looks for
+/// failures itself afterwards (R4). If it runs on a worker of another SDK, it sees no failures: after each message it would
+/// register again and send the call's message again, without end. So the parent is kept for a later value. It is not kept in
+/// `pending_returns`, because a peer that asks for the call in another job would take that record as a sign that the call's
+/// message is on its way.
 pub(super) async fn wake_in_job(
     p: &Ports<'_>,
     call: &CallHash,
-    root: &Root,
+    job_id: &JobId,
     topic: &Topic,
     mut handled: HashSet<Return>,
 ) -> Result<()> {
@@ -63,7 +64,7 @@ pub(super) async fn wake_in_job(
     let mut found = p.store.get(&key).await?;
     while let Some(bytes) = found {
         let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
-        let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
+        let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.job_id == *job_id);
         let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));
         let parents = mine.into_iter().filter(|entry| !has_joined(entry, call));
         let unknown = wake_known(p, call, parents, &mut handled).await?;
@@ -71,13 +72,13 @@ pub(super) async fn wake_in_job(
             keep_unnotified(p, call, &unknown).await?;
         }
         let is_sent = is_elsewhere || passed_on.as_ref().is_some_and(|to| is_passed_on(to, &kept, call));
-        if let Some(next) = PendingReturns::next_in_turn(&kept, root).filter(|_| !is_sent) {
-            let message = Message { root: next.root.clone(), call: call.clone() };
+        if let Some(next) = PendingReturns::next_in_turn(&kept, job_id).filter(|_| !is_sent) {
+            let message = Message { job_id: next.job_id.clone(), call: call.clone() };
             p.send(topic_of(next, call, topic), &message).await?;
             passed_on = Some(next.clone());
         }
         let kept = match &passed_on {
-            Some(to) => pass_on(kept, call, &to.root),
+            Some(to) => pass_on(kept, call, &to.job_id),
             None => kept,
         };
         let new = (!kept.is_empty()).then(|| {
@@ -94,7 +95,7 @@ pub(super) async fn wake_in_job(
     Ok(())
 }
 
-/// Adds parents to those that a failure of the call did not notify.
+/// Adds parents to the record of those that were not notified of a failure of the call.
 async fn keep_unnotified(p: &Ports<'_>, call: &CallHash, parents: &[Return]) -> Result<()> {
     let key = Key::unnotified(call);
     let mut found = p.store.get(&key).await?;
@@ -109,15 +110,16 @@ async fn keep_unnotified(p: &Ports<'_>, call: &CallHash, parents: &[Return]) -> 
             Swap::Mismatch(other) => found = other,
         }
     }
-    // The call may have got its value meanwhile. Who stored it has looked here before.
+    // The call may have got its value meanwhile. The worker that stored the value may have read this record before the parents
+    // were added.
     if p.store.has_many(&[Key::value(call)]).await?.contains(&true) {
         wake_unnotified(p, call, &mut HashSet::new()).await?;
     }
     Ok(())
 }
 
-/// Wakes those of `entries` that were not handled yet, and are worth running now that `ended` has its value. Also where
-/// nobody knows whether they are.
+/// Notifies those of `entries` that were not handled yet and that are worth running now that `ended` has its value. Also
+/// notifies the parents without a `run` record, because nothing says whether they are worth running.
 async fn wake_new(
     p: &Ports<'_>,
     ended: &CallHash,
@@ -130,8 +132,8 @@ async fn wake_new(
     Ok(())
 }
 
-/// Wakes those of `entries` that were not handled yet and whose `run` record says that they are worth running now that
-/// `ended` has its outcome. Returns those that have no such record.
+/// Notifies those of `entries` that were not handled yet and whose `run` record says that they are worth running now that
+/// `ended` has its outcome. Returns the entries that have no such record.
 async fn wake_known(
     p: &Ports<'_>,
     ended: &CallHash,
@@ -146,7 +148,7 @@ async fn wake_known(
             Ok((entry, found))
         }));
     }
-    // In no order.
+    // The results come in no particular order.
     let looked = all(looks).await?;
     let ready: Vec<&Return> = looked.iter().filter(|(_, r)| *r == Readiness::Ready).map(|(entry, _)| entry).collect();
     p.wake(&ready).await?;
@@ -155,11 +157,12 @@ async fn wake_known(
     Ok(unknown.into_iter().map(|(entry, _)| entry).collect())
 }
 
-/// The most calls that are looked at in one request; two records each, and a request of DynamoDB reads a hundred.
+/// The most calls that are looked at in one request. A look reads two or three records of each call, and one request to
+/// DynamoDB reads at most a hundred records.
 pub(super) const MAX_LOOKS: usize = 50;
 
-/// Has the parent enough outcomes to be worth running? With a `run` record that can't be read, yes: it is the parent's, whose
-/// own message then finds and reports it. `ended`: a call of which it is known that it has one.
+/// Has the parent enough outcomes to be worth running? If its `run` record can't be read, the answer is yes: the parent's own
+/// message then finds the damage and reports it. `ended`: a call that is known to have its outcome.
 pub(super) async fn readiness(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<Readiness> {
     match by_record(store, entry, ended).await {
         Err(error) if error.is_unreadable() => Ok(Readiness::Ready),
@@ -168,11 +171,12 @@ pub(super) async fn readiness(store: &dyn Store, entry: &Return, ended: Option<&
 }
 
 async fn by_record(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<Readiness> {
-    let Some(bytes) = store.get(&Key::run(&entry.parent, &entry.root)).await? else {
+    let Some(bytes) = store.get(&Key::run(&entry.parent, &entry.job_id)).await? else {
         return Ok(Readiness::Unknown);
     };
     let mut waiting = Waiting::decode(&bytes)?;
-    // One first, because mostly one is enough to know; then more and more, so that a thousand cost a few requests.
+    // The first request looks at one call, because that is usually enough. Each later request looks at twice as many, so that a
+    // thousand calls take few requests.
     let mut looks = 1;
     loop {
         let mut calls = Vec::with_capacity(looks);
@@ -185,12 +189,14 @@ async fn by_record(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) 
                 calls.push(CallHash::from(call));
             }
         }
-        // In any order: what is missed here was put after we began, by somebody who then looks himself.
-        let keys = |c| [Key::value(c), Key::failure(c, &entry.root), Key::pending_returns(c)];
+        // The records may be read in any order. If an outcome is missed here, it was put after this function began. Then the
+        // worker that put it looks at this parent itself.
+        let keys = |c| [Key::value(c), Key::failure(c, &entry.job_id), Key::pending_returns(c)];
         let keys: Vec<Key> = calls.iter().flat_map(keys).collect();
         let found = if keys.is_empty() { Vec::new() } else { store.has_many(&keys).await? };
         for found in found.chunks(3) {
-            // Where nobody waits for a call it has ended: its outcome is forgotten, and nothing else would wake the parent.
+            // A call without a `pending_returns` record has ended: its outcome was removed. Nothing else would notify the
+            // parent.
             waiting.found(matches!(found, [true, ..] | [_, true, _] | [.., false]));
         }
         if calls.len() < looks {

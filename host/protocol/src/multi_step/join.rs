@@ -1,4 +1,4 @@
-//! A job that joins a call which is on its way already.
+//! A job that joins a call which was already sent on behalf of another job.
 
 use std::collections::HashSet;
 
@@ -6,18 +6,18 @@ use bytes::Bytes;
 
 use super::Ports;
 use super::child::{read_pending, registered, with_me};
-use super::settle::release_call;
+use super::settle::abandon_call;
 use super::wake::{wake_all, wake_in_job};
 use crate::error::Result;
 use crate::joining::{self, Start, is_on_its_way, left_by};
-use crate::model::{CallHash, Millis, Root};
+use crate::model::{CallHash, JobId, Millis};
 use crate::ports::{Key, NewJob, Store, Swap};
 use crate::records::JobRecord;
 use crate::registration::Registered;
 use crate::wire::PendingReturns;
 
-/// Registers the job with its call if that is on its way. `is_new`: nobody has scheduled the job before. `found`: the call's
-/// `pending_returns`.
+/// Registers the job with its call if the call's message is on its way. `is_new`: the job was not scheduled before. `found`:
+/// the call's `pending_returns`.
 pub(super) async fn join(
     p: &Ports<'_>,
     job: &NewJob,
@@ -30,7 +30,7 @@ pub(super) async fn join(
     let (key, value) = (Key::pending_returns(hash), Key::value(hash));
     let (mut carrier, mut is_announced) = (None, false);
     loop {
-        // A damaged record costs the call when its message comes.
+        // A damaged record fails the call when its message is handled.
         let Ok(pending) = registered(hash, found.as_ref(), &me) else { return Ok(Start::Sends) };
         if pending.as_ref().is_some_and(Registered::has_me) {
             return Ok(if is_on_its_way(pending.as_ref()) { Start::Joins } else { Start::SendsAndLeaves });
@@ -51,7 +51,8 @@ pub(super) async fn join(
             }
             is_announced = true;
         }
-        // Where only the other job says that a message is on its way, that is not written down before it was looked at again: R4.
+        // If only the other job's records say that a message is on its way, `scheduled_at` is written only after a second look
+        // (rule R4).
         let new = with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at));
         let swap = match &found {
             Some(_) => p.store.swap(&key, found.as_ref(), Some(new.clone())).await?,
@@ -65,7 +66,7 @@ pub(super) async fn join(
                 }
                 return Ok(Start::Joins);
             }
-            // Created by another job meanwhile, or removed.
+            // Another job has created or removed the record meanwhile.
             Swap::Mismatch(Some(other)) => found = Some(other),
             Swap::Mismatch(None) if found.is_some() => found = None,
             // The call has its value.
@@ -74,12 +75,12 @@ pub(super) async fn join(
     }
 }
 
-/// Takes back the entry of a job that had joined its call: it has the call's message now.
-pub(crate) async fn leave(store: &dyn Store, root: &Root, call: &CallHash) -> Result<()> {
+/// Removes the entry of a job that had joined its call. The job has the call's message now.
+pub(crate) async fn leave(store: &dyn Store, job_id: &JobId, call: &CallHash) -> Result<()> {
     let key = Key::pending_returns(call);
     let mut found = store.get(&key).await?;
     while let Some(pending) = read_pending(call, found.as_deref())? {
-        let new = left_by(pending, call, root).map(|pending| pending.encode());
+        let new = left_by(pending, call, job_id).map(|pending| pending.encode());
         if new == found {
             break;
         }
@@ -91,19 +92,20 @@ pub(crate) async fn leave(store: &dyn Store, root: &Root, call: &CallHash) -> Re
     Ok(())
 }
 
-/// The job that was started for the call before this one, if it has the call's message.
-async fn find_carrier(p: &Ports<'_>, new: &NewJob, latest: Option<&[u8]>, now: Millis) -> Result<Option<Root>> {
-    let Some(root) = joining::carrier(latest, &new.root) else { return Ok(None) };
+/// The job that was last started for the call before this one, if that job has the call's message.
+async fn find_carrier(p: &Ports<'_>, new: &NewJob, latest: Option<&[u8]>, now: Millis) -> Result<Option<JobId>> {
+    let Some(job_id) = joining::carrier(latest, &new.job_id) else { return Ok(None) };
     let hash = &new.call.hash;
-    let keys = [Key::job(&root), Key::run(hash, &root), Key::failure(hash, &root)];
+    let keys = [Key::job(&job_id), Key::run(hash, &job_id), Key::failure(hash, &job_id)];
     let [job, run, failure] = <[_; 3]>::try_from(p.store.get_many(&keys).await?).unwrap_or_default();
     let may_be_joined = joining::may_be_joined(job.as_deref(), run.as_deref(), &new.call, now);
-    Ok((may_be_joined && failure.is_none()).then_some(root))
+    Ok((may_be_joined && failure.is_none()).then_some(job_id))
 }
 
-/// The call may have ended in the other job, or that job may be over, before this one was registered. Then nobody has notified this
-/// one, so that is done here. If not, the call's message is known to be on its way. `record`: as this job has registered.
-async fn look_again(p: &Ports<'_>, job: &NewJob, carrier: &Root, record: &Bytes, now: Millis) -> Result<()> {
+/// Looks again after this job has registered. The call may have ended in the other job before that, or the other job may be
+/// over. Then nothing has notified this job, so this function does it. Otherwise the call's message is known to be on its way,
+/// and that is written down. `record`: the record as this job has written it.
+async fn look_again(p: &Ports<'_>, job: &NewJob, carrier: &JobId, record: &Bytes, now: Millis) -> Result<()> {
     let (hash, topic) = (&job.call.hash, &job.call.topic);
     let keys = [Key::value(hash), Key::failure(hash, carrier), Key::job(carrier)];
     let [value, failure, other] = <[_; 3]>::try_from(p.store.get_many(&keys).await?).unwrap_or_default();
@@ -112,10 +114,10 @@ async fn look_again(p: &Ports<'_>, job: &NewJob, carrier: &Root, record: &Bytes,
     } else if failure.is_some() {
         wake_in_job(p, hash, carrier, topic, HashSet::new()).await
     } else if other.as_deref().is_none_or(|other| JobRecord::is_over_in(other).unwrap_or(true)) {
-        release_call(p, carrier, hash, topic).await
+        abandon_call(p, carrier, hash, topic).await
     } else {
         let pending = PendingReturns { scheduled_at: Some(now / 1000), ..PendingReturns::decode(record)? };
-        // On a mismatch somebody else has registered; then the next one who does sends a message.
+        // A mismatch means that another parent has registered. Then the parent that registers next sends a message.
         p.store.swap(&Key::pending_returns(hash), Some(record), Some(pending.encode())).await.map(drop)
     }
 }

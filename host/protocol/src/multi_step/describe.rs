@@ -1,4 +1,4 @@
-//! Records what calls are, unless their hashes stand for other calls.
+//! Writes the `call` records of calls, unless a hash stands for another call.
 
 use crate::concurrent::{Access, all};
 use crate::error::Result;
@@ -7,12 +7,12 @@ use crate::model::Call;
 use crate::ports::{Key, Store, Swap};
 use crate::wire::CallRecord;
 
-/// Puts the `call` records of `calls`. One that is there stays: two parents may register a call in the same moment, and then the
-/// first one decides what the hash stands for.
+/// Puts the `call` records of `calls`. A record that is already there stays: if two parents register a call at the same moment,
+/// the first one decides what the hash stands for.
 ///
 /// # Errors
-/// `Conflict` where a record describes another call; records of the other calls may have been put, which harms nobody. Else when
-/// the store fails.
+/// `Conflict` if a record describes another call. Then records of the other calls may have been put, which does no harm. Any
+/// other error if the store fails.
 pub(super) async fn describe_all(store: &dyn Store, calls: &[Call]) -> Result<()> {
     let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(calls.len());
     for call in calls {
@@ -21,7 +21,7 @@ pub(super) async fn describe_all(store: &dyn Store, calls: &[Call]) -> Result<()
     all(accesses).await.map(drop)
 }
 
-/// As [`describe_all`].
+/// The same as [`describe_all`], for one call.
 pub(super) async fn describe(store: &dyn Store, call: &Call) -> Result<()> {
     let (key, new) = (Key::call(&call.hash), CallRecord::encode(&call.task, &call.payload));
     let mut expected = None;
@@ -31,7 +31,7 @@ pub(super) async fn describe(store: &dyn Store, call: &Call) -> Result<()> {
         {
             break;
         }
-        // A record that does not decode is replaced; one that has gone is put again.
+        // A record that does not decode is replaced. A record that was removed meanwhile is put again.
         expected = found;
     }
     Ok(())

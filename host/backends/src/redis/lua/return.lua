@@ -1,5 +1,5 @@
--- `Queue::give_back` and `Queue::set_aside`: worker, number, then 'back', ms until it is due, a random word, or 'aside', time,
--- reason. Nothing happens if the lease was lost.
+-- `Queue::nack` and `Queue::move_to_dlq`. Arguments: worker, number of the delivery. Then for a nack: 'back', delay in
+-- ms, a random word. Or for the dead-letter queue: 'aside', time, reason. Does nothing if the lease was lost.
 
 local worker, number, what = ARGV[2], ARGV[3], ARGV[4]
 local held = call('HGET', P .. 'brrr:held:' .. worker, number)
@@ -7,12 +7,13 @@ local _, _, receives, length, start = find(held or '', '^(%d+):(%d+):()')
 if not start then return end
 local topic, body = sub(held, start, start + length - 1), sub(held, start + length)
 local receives_of = P .. 'brrr:receives:' .. topic
--- What is given back does not count as a delivery.
+-- A message that is given back does not count as delivered.
 receives = math.max(receives - 1, 0)
 
--- First where it goes, then where it was: a script that fails in between must not lose it.
+-- The message is first written to its new place, and then removed from the old one. So a script that fails in between
+-- does not lose it.
 if what == 'aside' then
-  -- The id makes two alike differ.
+  -- The id keeps two equal dead letters apart.
   local id = call('INCR', P .. 'brrr:letters')
   call('ZADD', P .. 'brrr:dead:' .. topic, id, id .. ':' .. ARGV[5] .. ':' .. #ARGV[6] .. ':' .. ARGV[6] .. body)
 elseif ARGV[5] == '0' then

@@ -1,10 +1,11 @@
-//! Every transition built step by step from the small ports: what any store and queue can do.
+//! All transitions, made of several steps on the small ports. They need only what any store and queue can do.
 //!
-//! The store may be a network away: what does not depend on each other goes in one request, or at once.
+//! The store may be behind a network. So accesses that do not depend on each other go in one request, or are made at once.
 //!
-//! The order of the steps is what makes a crash between any two of them heal by redelivery alone. The rules R1, R2 and
-//! R4 are named where they are kept; `host/ARCHITECTURE.md` states them.
+//! The order of the steps makes sure that a crash between any two of them is healed by redelivery alone. Comments name the
+//! rules R1, R2 and R4 where the code keeps them. `host/ARCHITECTURE.md` states the rules.
 
+mod backend;
 mod child;
 mod defer;
 mod describe;
@@ -18,10 +19,11 @@ mod wake;
 use std::collections::BTreeMap;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{Root, Topic, check_topic};
-use crate::ports::{Cache, Outgoing, Queue, Store, Work, spawn_counter};
+use crate::model::{JobId, Topic, check_topic};
+use crate::ports::{Counters, Outgoing, Queue, Store, Work, message_counter};
 use crate::wire::{Message, Return};
 
+pub use self::backend::MultiStepBackend;
 pub use self::child::run_with_options;
 pub(crate) use self::child::{ChildEnd, is_first_of_job, must_send, read_pending, registered, with_me};
 pub(crate) use self::defer::over_what_no_run_wrote;
@@ -31,25 +33,25 @@ pub(crate) use self::forget::may_forget;
 pub use self::jobs::{end_job, schedule};
 pub(crate) use self::join::leave;
 pub use self::load::{load, outcome, outcomes};
-pub use self::settle::{complete, discharge, fail, release};
+pub use self::settle::{abandon, complete, fail, notify_parents};
 
-/// The small ports that the transitions are made of.
+/// The small ports that the transitions use.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
     store: &'a dyn Store,
     queue: &'a dyn Queue,
-    cache: &'a dyn Cache,
+    counters: &'a dyn Counters,
 }
 
 impl<'a> Ports<'a> {
     #[must_use]
-    pub fn of(store: &'a dyn Store, queue: &'a dyn Queue, cache: &'a dyn Cache) -> Self {
-        Self { store, queue, cache }
+    pub fn of(store: &'a dyn Store, queue: &'a dyn Queue, counters: &'a dyn Counters) -> Self {
+        Self { store, queue, counters }
     }
 
     /// Counts and sends one message.
     async fn send(&self, topic: &Topic, message: &Message) -> Result<()> {
-        self.cache.incr(&spawn_counter(&message.root), 1).await?;
+        self.counters.incr(&message_counter(&message.job_id), 1).await?;
         match self.queue.send_many(&[Outgoing::now(topic, message)]).await {
             Err(error) if error.kind == ErrorKind::Limit && check_topic(topic.as_str()).is_err() => {
                 not_told(&error);
@@ -59,21 +61,22 @@ impl<'a> Ports<'a> {
         }
     }
 
-    /// Counts and sends wake-ups.
+    /// Counts and sends the messages that notify parents.
     async fn wake(&self, entries: &[&Return]) -> Result<()> {
-        let mut counts: BTreeMap<&Root, u64> = BTreeMap::new();
+        let mut counts: BTreeMap<&JobId, u64> = BTreeMap::new();
         for entry in entries {
-            *counts.entry(&entry.root).or_default() += 1;
+            *counts.entry(&entry.job_id).or_default() += 1;
         }
-        for (root, count) in counts {
-            self.cache.incr(&spawn_counter(root), count).await?;
+        for (job_id, count) in counts {
+            self.counters.incr(&message_counter(job_id), count).await?;
         }
         let messages: Vec<Outgoing> = entries.iter().map(|r| Outgoing::now(&r.topic, &r.message())).collect();
         if messages.is_empty() {
             return Ok(());
         }
         match self.queue.send_many(&messages).await {
-            // All others were sent. Peers choose the topics of their parents, and must not keep a call of ours from ending.
+            // The messages to all other topics were sent. A peer chooses the topic of its parent, and must not prevent a call
+            // of ours from ending.
             Err(error) if error.kind == ErrorKind::Limit => {
                 not_told(&error);
                 Ok(())
@@ -90,7 +93,7 @@ impl<'a> Ports<'a> {
     }
 }
 
-/// Says that a message could not be sent, because its topic can take none. The message would go to a parent that a peer
+/// Logs that a message could not be sent, because its topic can take none. The message would have gone to a parent that a peer
 /// registered.
 fn not_told(error: &Error) {
     tracing::warn!("a parent is not notified: {error}");

@@ -1,4 +1,4 @@
-//! A call that waits for others.
+//! A call that waits for other calls.
 
 use std::collections::HashSet;
 
@@ -7,30 +7,30 @@ use bytes::Bytes;
 use super::Ports;
 use super::child::{Child, ChildEnd, read_pending};
 use super::describe::describe_all;
-use super::settle::release;
+use super::settle::abandon;
 use super::wake::readiness;
 use crate::concurrent::{Access, all};
 use crate::cycle::{self, Walk, may_wait};
 use crate::error::Result;
-use crate::model::{CallHash, Root};
-use crate::ports::{Deferral, Deferred, Key, Outgoing, Store, Swap, spawn_counter};
+use crate::model::{CallHash, JobId};
+use crate::ports::{Deferral, Deferred, Key, Outgoing, Store, Swap, message_counter};
 use crate::records::{JobRecord, Readiness, RunRecord};
 use crate::wire::{Message, Return};
 
 /// See `Backend::defer`. Rule R4.
 ///
 /// # Errors
-/// When a port fails or a record does not decode; safe to repeat. `Conflict` where a call hash stands for another call: then the
-/// parent is registered nowhere.
+/// When a port fails or a record does not decode; safe to repeat. `Conflict` if a call hash stands for another call. Then the
+/// parent is not registered with any call.
 pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
-    let Message { root, call: parent } = &d.work.message;
-    let me = Return { root: root.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
+    let Message { job_id, call: parent } = &d.work.message;
+    let me = Return { job_id: job_id.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
 
-    let keys: Vec<Key> = d.wait.calls.iter().map(|c| Key::pending_returns(&c.hash)).chain([Key::job(root)]).collect();
+    let keys: Vec<Key> = d.wait.calls.iter().map(|c| Key::pending_returns(&c.hash)).chain([Key::job(job_id)]).collect();
     let mut found = p.store.get_many(&keys).await?;
     let job = found.pop().flatten();
-    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))? {
-        release(p, d.work).await?;
+    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(job_id)))? {
+        abandon(p, d.work).await?;
         return Ok(Deferred::JobOver);
     }
     if let Some(cycle) = cycle::direct(parent, &d.wait.calls) {
@@ -43,38 +43,41 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     for (child, bytes) in d.wait.calls.iter().zip(found) {
         children.push(Child::new(child, bytes, &me)?);
     }
-    let messages: Vec<Outgoing> = children.iter().filter(|c| c.sent).map(|c| c.message(root)).collect();
+    let messages: Vec<Outgoing> = children.iter().filter(|c| c.sent).map(|c| c.message(job_id)).collect();
     if !messages.is_empty() {
-        let count = p.cache.incr(&spawn_counter(root), messages.len() as u64).await?;
-        if count > d.spawn_limit {
-            return Ok(Deferred::OverSpawnLimit);
+        let count = p.counters.incr(&message_counter(job_id), messages.len() as u64).await?;
+        if count > d.max_messages {
+            return Ok(Deferred::TooManyMessages);
         }
     }
     let mut accesses: Vec<Access<'_, ()>> = Vec::new();
     for child in children.iter().filter(|c| c.first_of_job) {
-        accesses.push(Box::pin(child.put_options(p, root)));
+        accesses.push(Box::pin(child.put_options(p, job_id)));
     }
     all(accesses).await?;
     if !messages.is_empty() {
         p.queue.send_many(&messages).await?;
     }
     let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(children.len());
-    // The last one first: meanwhile the children are run, in about their order. One that ends before it is registered wakes
-    // nobody, and one that ends after, while others are still being registered, wakes in vain.
+    // The last child comes first. The children are run meanwhile, in about the order of the list. A child that ends before its
+    // parent is registered notifies no parent. A child that ends while its parent still registers with others notifies the
+    // parent too early.
     for child in children.iter_mut().rev() {
         accesses.push(Box::pin(child.register(p, &me)));
     }
     all(accesses).await?;
-    let key = Key::run(parent, root);
+    let key = Key::run(parent, job_id);
     if let Swap::Mismatch(Some(found)) = p.store.swap(&key, d.run_before, Some(d.run_after.encode())).await?
         && let Some(new) = over_what_no_run_wrote(&found, d)?
     {
         p.store.swap(&key, Some(&found), Some(new)).await?;
     }
 
-    let seen = look_again(p.store, root, &children).await?;
-    // What ended before we were registered wakes nobody; so one wake-up for all of that, if it is enough. Before our entries go:
-    // if we have lost our lease, another run may have registered the same ones, and nobody does again what we don't come to do.
+    let seen = look_again(p.store, job_id, &children).await?;
+    // Calls that ended before this parent was registered did not notify it. So one message goes to the parent itself, if enough
+    // of its calls have ended. The message is sent before the entries of this parent are removed: if this worker has lost its
+    // lease, another run may have registered the same entries and acknowledged, and then no other worker would send the
+    // message.
     if seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet {
         p.send(&me.topic, &d.work.message).await?;
     }
@@ -87,34 +90,36 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     Ok(Deferred::Waiting { queued: (0..).zip(&children).filter(|(_, c)| c.sent).map(|(place, _)| place).collect() })
 }
 
-/// What a run that waits writes where it finds a record that was not there at its start: over one that no run has written
-/// its own, with the options that were left there. `None`: another run of the call has written it, and that is as good.
+/// The record to write if a run that waits finds a `run` record that was not there at its start. If no run has written the
+/// record that was found, the result is this run's record with the options of the found one. `None`: another run of the call
+/// has written the record, and that record is as good.
 pub(crate) fn over_what_no_run_wrote(found: &[u8], d: &Deferral<'_>) -> Result<Option<Bytes>> {
-    let Message { root, call } = &d.work.message;
-    let found = RunRecord::decode(found).map_err(|e| e.of(&Key::run(call, root)))?;
+    let Message { job_id, call } = &d.work.message;
+    let found = RunRecord::decode(found).map_err(|e| e.of(&Key::run(call, job_id)))?;
     Ok(found.was_never_run().then(|| RunRecord { options: found.options, ..d.run_after.clone() }.encode()))
 }
 
-/// What is there after the parent has registered and its own `run` record is written.
+/// The state that was read after the parent was registered and its own `run` record was written.
 struct Seen {
-    /// The children that may wait for calls of their own.
+    /// For each child: may it wait for calls of its own?
     may_wait: Vec<bool>,
-    /// Of each child. Of those whose message was not sent only failures: a value wakes whoever is registered, and a failure only
-    /// those whose `run` record it finds.
+    /// How each child ended. For a child whose message this deferral did not send only failures are looked for: a value
+    /// notifies every registered parent, but a failure notifies only parents whose `run` record it finds.
     ended: Vec<Option<ChildEnd>>,
     job_over: bool,
 }
 
-/// Looks at all of it at once, without reading what the children came to; see `load` for values and failures.
-async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> Result<Seen> {
-    let mut read: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, root)).collect();
+/// Reads the state of all children at once, without reading their values and failures themselves. `load` explains the order of
+/// values and failures.
+async fn look_again(store: &dyn Store, job_id: &JobId, children: &[Child<'_>]) -> Result<Seen> {
+    let mut read: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, job_id)).collect();
     let sent: Vec<&CallHash> = children.iter().filter(|c| c.sent).map(|c| &c.call.hash).collect();
     if !sent.is_empty() {
-        read.push(Key::job(root));
+        read.push(Key::job(job_id));
     }
     let mut runs = store.get_many(&read).await?;
     let job = if sent.is_empty() { None } else { runs.pop().flatten() };
-    let failed = children.iter().map(|c| Key::failure(&c.call.hash, root));
+    let failed = children.iter().map(|c| Key::failure(&c.call.hash, job_id));
     let looked: Vec<Key> = sent.iter().map(|call| Key::value(call)).chain(failed).collect();
     let mut of_sent = store.has_many(&looked).await?;
     let mut failures = of_sent.split_off(sent.len());
@@ -122,7 +127,7 @@ async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> R
     let values: Vec<bool> = children.iter().map(|c| c.sent && of_sent.next().unwrap_or_default()).collect();
     let doubtful: Vec<usize> = (0..children.len()).filter(|n| values[*n] && !failures[*n]).collect();
     if !doubtful.is_empty() {
-        let again: Vec<Key> = doubtful.iter().map(|n| Key::failure(&children[*n].call.hash, root)).collect();
+        let again: Vec<Key> = doubtful.iter().map(|n| Key::failure(&children[*n].call.hash, job_id)).collect();
         for (n, failure) in doubtful.into_iter().zip(store.has_many(&again).await?) {
             failures[n] = failure;
         }
@@ -136,12 +141,12 @@ async fn look_again(store: &dyn Store, root: &Root, children: &[Child<'_>]) -> R
     Ok(Seen {
         may_wait: may_wait.collect(),
         ended: ended.collect(),
-        job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(root)))?,
+        job_over: job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(job_id)))?,
     })
 }
 
-/// For each child whose message was sent: it may have ended before we registered; then whoever else waits for it is
-/// woken. If not, the message is known to be sent, and that is written down.
+/// Settles each child whose message was sent. If the child ended before this parent was registered, its other waiting parents
+/// are notified. If not, the message is known to be sent, and `scheduled_at` is written.
 async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], seen: &Seen, me: &Return) -> Result<()> {
     let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(seen.ended.len());
     for (child, ended) in children.iter().zip(&seen.ended).filter(|(child, _)| child.sent) {
@@ -151,20 +156,18 @@ async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], se
     Ok(())
 }
 
-/// The children that may wait for their parent in turn, see [`may_wait`].
+/// The children that may in turn wait for their parent, see [`may_wait`].
 ///
-/// Looked at only after the parent's own `run` record was written: of the parents of a cycle, each then either sees its
-/// child's record or is seen by it, so that the last one finds the whole cycle, in whatever order they register.
+/// This is read only after the parent's own `run` record was written. So of the parents of a cycle each one either sees its
+/// child's record, or its own record is seen by its child. Therefore the last of them finds the whole cycle, in whatever order
+/// they register.
 fn waiting_children(children: &[Child<'_>], seen: &Seen) -> HashSet<CallHash> {
     let waiting = children.iter().zip(&seen.may_wait).filter(|(_, may_wait)| **may_wait);
     waiting.map(|(child, _)| child.call.hash.clone()).collect()
 }
 
-/// Walks up from `start` looking for one of `targets`; the cycle from a call down to itself. `None` also where the walk is longer
-/// than [`Walk`] goes.
-///
-/// # Errors
-/// When the store fails or a record does not decode.
+/// Walks up from `start` and looks for one of `targets`. Returns the cycle, from a call down to itself. Also returns `None` if
+/// the cycle is longer than a [`Walk`] goes.
 pub async fn find_cycle(
     store: &dyn Store,
     start: &CallHash,

@@ -8,24 +8,25 @@ use super::join::{join, leave};
 use super::load::outcomes;
 use crate::error::Result;
 use crate::joining::Start;
-use crate::model::{CallHash, Failure, Millis, Root};
-use crate::ports::{Key, NewJob, Scheduled, Store, Swap, spawn_counter};
+use crate::model::{CallHash, Failure, JobId, Millis};
+use crate::ports::{Key, NewJob, Scheduled, Store, Swap, message_counter};
 use crate::records::{JobEnd, JobRecord, JobState, Latest, encode_failure, read_failure};
 
 /// See `Backend::schedule`.
 ///
 /// # Errors
-/// When a port fails; safe to repeat under the same root. `Conflict` where the call hash stands for another call.
+/// When a port fails; safe to repeat under the same job_id. `Conflict` where the call hash stands for another call.
 pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Scheduled> {
     let call = &job.call;
-    // Before anything else: a job that is refused changes nothing of the job that the call hash stands for.
+    // This comes before any other write: a job that is refused must not change anything of the call that the hash stands for.
     describe(p.store, call).await?;
-    // Before the job, so that nobody takes the call for one that is no longer needed and forgets what is written next.
-    let mut latest = Latest { root: job.root.clone(), is_on_its_way: false };
+    // This is written before the job record. So `gc` does not take the call for one that is no longer needed, and does not
+    // remove what is written next.
+    let mut latest = Latest { job_id: job.job_id.clone(), is_on_its_way: false };
     let latest_before = replace(p.store, &Key::latest(&call.hash), latest.encode()).await?;
-    let key = Key::job(&job.root);
+    let key = Key::job(&job.job_id);
     let (mut record, mut is_new) = (job.record(now), true);
-    // Never replaced: a client that repeats itself must not revive a job that is over.
+    // The record is never replaced: a client that repeats its request must not revive a job that is over.
     if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {
         (record, is_new) = (JobRecord::decode(&found).map_err(|e| e.of(&key))?, false);
     }
@@ -34,28 +35,28 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
     }
     let mut found = p.store.get_many(&[Key::pending_returns(&call.hash), Key::value(&call.hash)]).await?;
     if found.pop().flatten().is_some() {
-        let state = end_in_job(p.store, &job.root, &call.hash).await?;
-        mark_over(p.store, &job.root, JobEnd { state, at: now }).await?;
+        let state = end_in_job(p.store, &job.job_id, &call.hash).await?;
+        mark_over(p.store, &job.job_id, JobEnd { state, at: now }).await?;
         return Ok(Scheduled::AlreadyDone);
     }
     let pending = found.pop().flatten();
     let start = join(p, job, is_new, pending, latest_before.as_deref(), now).await?;
     let messages: Vec<_> = job.messages(now).into_iter().skip(usize::from(start == Start::Joins)).collect();
     if !messages.is_empty() {
-        p.cache.incr(&spawn_counter(&job.root), messages.len() as u64).await?;
+        p.counters.incr(&message_counter(&job.job_id), messages.len() as u64).await?;
         p.queue.send_many(&messages).await?;
     }
     if start == Start::SendsAndLeaves {
-        leave(p.store, &job.root, &call.hash).await?;
+        leave(p.store, &job.job_id, &call.hash).await?;
     }
-    // Only now may others join this job. If another one is the latest by now, they join that one.
+    // Only now may other jobs join this job. If another job is the latest by now, they join that job.
     let unsent = latest.encode();
     latest.is_on_its_way = true;
     p.store.swap(&Key::latest(&call.hash), Some(&unsent), Some(latest.encode())).await?;
     Ok(Scheduled::Queued)
 }
 
-/// Puts a record, and returns the one that was there.
+/// Puts a record, and returns the record that was there before.
 async fn replace(store: &dyn Store, key: &Key, new: Bytes) -> Result<Option<Bytes>> {
     let mut expected = None;
     while let Swap::Mismatch(found) = store.swap(key, expected.as_ref(), Some(new.clone())).await? {
@@ -64,9 +65,9 @@ async fn replace(store: &dyn Store, key: &Key, new: Bytes) -> Result<Option<Byte
     Ok(expected)
 }
 
-/// Writes down how a job ended, if it is one of ours and alive. Returns the job as it then is.
-pub(super) async fn mark_over(store: &dyn Store, root: &Root, end: JobEnd) -> Result<Option<JobRecord>> {
-    let key = Key::job(root);
+/// Writes down how a job ended, if the job has a record and is alive. Returns the job as it is afterwards.
+pub(super) async fn mark_over(store: &dyn Store, job_id: &JobId, end: JobEnd) -> Result<Option<JobRecord>> {
+    let key = Key::job(job_id);
     let mut found = store.get(&key).await?;
     while let Some(bytes) = found {
         let job = JobRecord::decode(&bytes).map_err(|e| e.of(&key))?;
@@ -82,35 +83,32 @@ pub(super) async fn mark_over(store: &dyn Store, root: &Root, end: JobEnd) -> Re
     Ok(None)
 }
 
-/// See `Backend::end_job`. The failure first: a crash after it leaves a job whose top call has its outcome, which the
-/// next message for that call, or whoever repeats this, finds and writes down.
-///
-/// # Errors
-/// When the store fails or a record does not decode; safe to repeat.
-pub async fn end_job(store: &dyn Store, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
-    let key = Key::job(root);
+/// See `Backend::end_job`. The failure is written first. After a crash in between, the job's top call has its outcome but the
+/// job is alive. The next message for that call, or the next attempt of the caller, finds that and marks the job as over.
+pub async fn end_job(store: &dyn Store, job_id: &JobId, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+    let key = Key::job(job_id);
     let Some(bytes) = store.get(&key).await? else { return Ok(None) };
     let job = JobRecord::decode(&bytes).map_err(|e| e.of(&key))?;
     if job.is_over() {
         return Ok(Some(job));
     }
-    let (key, value) = (Key::failure(&job.call, root), Key::value(&job.call));
+    let (key, value) = (Key::failure(&job.call, job_id), Key::value(&job.call));
     let state = if store.put_if(&key, encode_failure(failure), &value).await? {
         JobState::of(Err(&failure.kind))
     } else {
-        // It has its outcome, so that is how it ended.
-        match outcomes(store, root, std::slice::from_ref(&job.call)).await?.first() {
+        // The call already has its outcome, so that outcome is how the job ended.
+        match outcomes(store, job_id, std::slice::from_ref(&job.call)).await?.first() {
             Some(Some(outcome)) => JobState::of_outcome(outcome),
             _ => JobState::of(Err(&failure.kind)),
         }
     };
-    mark_over(store, root, JobEnd { state, at: now }).await
+    mark_over(store, job_id, JobEnd { state, at: now }).await
 }
 
 /// How a call that has an outcome ended in a job. A failure counts even if a value came after it (R1): somebody who ends
 /// the job may have put one in the very moment in which the call completed.
-pub(super) async fn end_in_job(store: &dyn Store, root: &Root, call: &CallHash) -> Result<JobState> {
-    let key = Key::failure(call, root);
+pub(super) async fn end_in_job(store: &dyn Store, job_id: &JobId, call: &CallHash) -> Result<JobState> {
+    let key = Key::failure(call, job_id);
     let failure = store.get(&key).await?.map(|bytes| read_failure(&key, &bytes)).transpose()?;
     Ok(failure.map_or(JobState::Completed, |failure| JobState::of(Err(&failure.kind))))
 }

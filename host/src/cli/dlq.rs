@@ -1,7 +1,7 @@
-//! `dead`: messages that were set aside.
+//! `dlq`: commands for the dead-letter queue.
 
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{Call, Failure, Millis, Root};
+use brrr_protocol::model::{Call, Failure, JobId, Millis};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, DeadLetter, Key, NewJob, Outgoing, Scheduled};
 use brrr_protocol::records::decode_failure;
@@ -14,74 +14,74 @@ use serde_json::json;
 use std::time::Duration;
 
 use super::Told;
-use super::options::{BackendArgs, TopicArgs, new_root};
+use super::options::{BackendArgs, TopicArgs, new_job_id};
 use super::output::{self, Format, print, print_json, print_table, say};
 use super::submit::persist;
 use crate::exit::Exit;
 use crate::units::brief;
 
-/// Messages that were set aside because nobody can work on them: list, show, send again or drop them.
+/// Dead letters, the messages that no worker could process: list, show, send again or drop them.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  brrr-host dead list --topic demo
-  brrr-host dead show --topic demo 7
-  brrr-host dead send --topic demo 7
-  brrr-host dead drop --topic demo --all
+  brrr-host dlq list --topic demo
+  brrr-host dlq show --topic demo 7
+  brrr-host dlq send --topic demo 7
+  brrr-host dlq drop --topic demo --all
 
 A message whose call has failed in its job is sent again as a new job for that call; any other one as it is. It is taken
 off the list after that: a crash in between may send it twice, never lose it.")]
-pub struct Args {
+pub struct DlqCommand {
     #[command(subcommand)]
     action: Action,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// List them, oldest first.
+    /// List dead letters, oldest first.
     List(ListArgs),
-    /// Show one, with what is known of its call.
+    /// Show one dead letter, with its call.
     Show(ShowArgs),
-    /// Send one, or all, again.
+    /// Send one dead letter, or all, again.
     Send(TakeArgs),
-    /// Drop one, or all.
+    /// Drop one dead letter, or all.
     Drop(TakeArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct ListArgs {
-    /// How many to list.
+    /// How many dead letters to list.
     #[arg(long, default_value_t = 100, value_name = "N")]
     limit: usize,
 
     #[command(flatten)]
-    place: Place,
+    place: DeadLetterPlace,
 }
 
 #[derive(Debug, clap::Args)]
 struct ShowArgs {
-    /// The message, as `list` names it.
+    /// The id of the message, as `list` prints it.
     id: String,
 
     #[command(flatten)]
-    place: Place,
+    place: DeadLetterPlace,
 }
 
 #[derive(Debug, clap::Args)]
 struct TakeArgs {
-    /// The message, as `list` names it.
+    /// The id of the message, as `list` prints it.
     #[arg(required_unless_present = "all")]
     id: Option<String>,
 
-    /// Every message of the topic.
+    /// Take every dead letter of the topic.
     #[arg(long, conflicts_with = "id")]
     all: bool,
 
     #[command(flatten)]
-    place: Place,
+    place: DeadLetterPlace,
 }
 
 #[derive(Debug, clap::Args)]
-struct Place {
+struct DeadLetterPlace {
     #[command(flatten)]
     topic: TopicArgs,
 
@@ -89,26 +89,26 @@ struct Place {
     backend: BackendArgs,
 }
 
-/// A message with what is known of its call.
+/// A dead letter with what the store knows about its call.
 struct Letter {
     letter: DeadLetter,
     message: Option<Message>,
     call: Option<CallRecord>,
-    /// Its call has failed in its job.
+    /// The call has failed in its job.
     failed: bool,
-    /// How, if the record of that can be read.
+    /// The failure, if its record can be read.
     failure: Option<Failure>,
 }
 
-/// A message as documents have it.
+/// A dead letter in JSON output.
 #[derive(Serialize)]
-struct View<'a> {
+struct DeadLetterDocument<'a> {
     id: &'a str,
     topic: &'a str,
     at: String,
     reason: &'a str,
     body: &'a str,
-    /// `null`, as the two below: the message does not decode.
+    /// `null`: the message does not decode. The same holds for the two fields below.
     job: Option<&'a str>,
     call: Option<&'a str>,
     task: Option<&'a str>,
@@ -118,15 +118,15 @@ struct View<'a> {
     failure: Option<FailureView<'a>>,
 }
 
-/// What became of a message that was sent again.
+/// The result of sending a message again.
 pub(super) enum Sent {
-    AsNewJob(Root, Scheduled),
+    AsNewJob(JobId, Scheduled),
     AsItIs,
-    /// Its call has failed, and no record describes the call any more.
+    /// The call has failed, and its record is no longer in the store.
     NotDescribed,
 }
 
-pub async fn run(args: Args, format: Format) -> anyhow::Result<Exit> {
+pub async fn run(args: DlqCommand, format: Format) -> anyhow::Result<Exit> {
     match args.action {
         Action::List(args) => list(&args, format).await,
         Action::Show(args) => show(&args, format).await,
@@ -144,7 +144,7 @@ async fn list(args: &ListArgs, format: Format) -> anyhow::Result<Exit> {
     }
     match format {
         Format::Json => {
-            print_json(&json!({"dead": letters.iter().map(|letter| letter.view(false)).collect::<Vec<_>>()}))?;
+            print_json(&json!({"dead-letters": letters.iter().map(|letter| letter.view(false)).collect::<Vec<_>>()}))?;
         }
         Format::Text => {
             let now = backend.now();
@@ -202,7 +202,7 @@ async fn send(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
     Ok(if refused > 0 { Exit::Refused } else { Exit::Done })
 }
 
-/// Sends one again, says what became of it, and takes it off the list.
+/// Sends one dead letter again, returns the result, and removes the dead letter from the queue.
 pub(super) async fn send_again(backend: &dyn Backend, client: &Client, letter: DeadLetter) -> anyhow::Result<Sent> {
     let letter = Letter::read(backend, letter).await?;
     let id = output::line(&letter.letter.id);
@@ -238,7 +238,7 @@ async fn drop_letters(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The messages that are meant.
+/// The dead letters that the arguments select.
 async fn chosen(backend: &dyn Backend, args: &TakeArgs) -> anyhow::Result<Vec<DeadLetter>> {
     match &args.id {
         Some(id) => Ok(vec![find(backend, &args.place, id).await?]),
@@ -246,11 +246,11 @@ async fn chosen(backend: &dyn Backend, args: &TakeArgs) -> anyhow::Result<Vec<De
     }
 }
 
-async fn find(backend: &dyn Backend, place: &Place, id: &str) -> anyhow::Result<DeadLetter> {
+async fn find(backend: &dyn Backend, place: &DeadLetterPlace, id: &str) -> anyhow::Result<DeadLetter> {
     let topic = &place.topic.topic;
     let all = backend.queue().dead_letters(topic, usize::MAX).await?;
     all.into_iter().find(|letter| letter.id == id).ok_or_else(|| {
-        let text = format!("topic {topic} has no dead letter {id}; `brrr-host dead list --topic {topic}` lists them");
+        let text = format!("topic {topic} has no dead letter {id}; `brrr-host dlq list --topic {topic}` lists them");
         Told::new(Exit::NotThere, text).into()
     })
 }
@@ -261,28 +261,28 @@ impl Letter {
             return Ok(Self { letter, message: None, call: None, failed: false, failure: None });
         };
         let store = backend.store();
-        let (call, failure) = (Key::call(&message.call), Key::failure(&message.call, &message.root));
+        let (call, failure) = (Key::call(&message.call), Key::failure(&message.call, &message.job_id));
         let call = store.get(&call).await?;
         let failure = store.get(&failure).await?;
         Ok(Self {
             letter,
             message: Some(message),
-            // A record that does not decode may be why the message is here.
+            // The message may be a dead letter because its call's record does not decode.
             call: call.and_then(|bytes| CallRecord::decode(&bytes).ok()),
             failed: failure.is_some(),
             failure: failure.and_then(|bytes| decode_failure(&bytes).ok()),
         })
     }
 
-    fn view(&self, full: bool) -> View<'_> {
+    fn view(&self, full: bool) -> DeadLetterDocument<'_> {
         let payload = self.call.as_ref().filter(|_| full);
-        View {
+        DeadLetterDocument {
             id: &self.letter.id,
             topic: self.letter.topic.as_str(),
             at: time(self.letter.at),
             reason: &self.letter.reason,
             body: &self.letter.body,
-            job: self.message.as_ref().map(|message| message.root.as_str()),
+            job: self.message.as_ref().map(|message| message.job_id.as_str()),
             call: self.message.as_ref().map(|message| message.call.as_str()),
             task: self.call.as_ref().map(|call| call.task.as_str()),
             payload: payload.map(|call| String::from_utf8_lossy(&call.payload).into_owned()),
@@ -297,12 +297,14 @@ impl Letter {
             brief(now.saturating_sub(self.letter.at)),
             or_dash(self.call.as_ref().map(|call| call.task.as_str())),
             or_dash(self.message.as_ref().map(|message| message.call.short())),
-            or_dash(self.message.as_ref().map(|message| message.root.as_str())),
+            or_dash(self.message.as_ref().map(|message| message.job_id.as_str())),
             output::line(&self.letter.reason),
         ]
     }
 
-    /// Sends it again, and leaves it on the list. A call that has failed stays so in its job, hence a new one.
+    /// Sends the message again, and leaves the dead letter in the queue. A call that has failed stays failed in its
+    /// job, so
+    /// it is sent in a new job.
     async fn send(&self, backend: &dyn Backend, client: &Client) -> anyhow::Result<Sent> {
         let topic = &self.letter.topic;
         let Some(message) = self.message.as_ref().filter(|_| self.failed) else {
@@ -313,26 +315,27 @@ impl Letter {
         let Some(CallRecord { task, payload }) = self.call.clone() else { return Ok(Sent::NotDescribed) };
         let (hash, topic) = (message.call.clone(), topic.clone());
         let call = Call { hash, task, payload, topic, options: Options::default() };
-        let root = new_root()?;
-        let mut new = NewJob { retry_of: Some(message.root.clone()), ..NewJob::new(root.clone(), call) };
-        let old = match client.job(&message.root).await {
-            // It may be why the message is here, and has nothing to do with the call.
+        let job_id = new_job_id()?;
+        let mut new = NewJob { retry_of: Some(message.job_id.clone()), ..NewJob::new(job_id.clone(), call) };
+        let old = match client.job(&message.job_id).await {
+            // This unreadable record may be the reason for the dead letter. It does not prevent the call from being
+            // sent again.
             Err(error) if error.is_unreadable() => {
                 say(format_args!(
                     "the conditions of job {} are left out: {error}",
-                    output::line(message.root.as_str())
+                    output::line(message.job_id.as_str())
                 ));
                 None
             }
             old => old?,
         };
         if let Some(old) = old {
-            // As much time as the old job had.
+            // The new job gets as much time as the old job had.
             let time = old.deadline.saturating_sub(old.created);
             new.deadline = if old.deadline > 0 { client.now().saturating_add(time) } else { 0 };
-            (new.spawn_limit, new.options) = (old.spawn_limit, old.options);
+            (new.max_messages, new.options) = (old.max_messages, old.options);
         }
-        let scheduled = persist(&root, || Box::pin(client.schedule(&new, client.now()))).await?;
-        Ok(Sent::AsNewJob(root, scheduled))
+        let scheduled = persist(&job_id, || Box::pin(client.schedule(&new, client.now()))).await?;
+        Ok(Sent::AsNewJob(job_id, scheduled))
     }
 }

@@ -1,58 +1,58 @@
-//! The transitions as one transaction, for backends whose queue and store share one.
+//! The transitions as one transaction each, for backends whose queue and store share a transaction.
 //!
-//! They leave the same records as `stepwise`, and send fewer messages: nobody can look in between, so what stepwise
-//! must send for safety need not be sent here. The equivalence suite holds the two together.
+//! They leave the same records as `multi_step` and may send fewer messages. No other worker can look in between, so messages
+//! that `multi_step` sends only for safety are not needed here. The equivalence tests compare the two.
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::abandon::{Abandon, Todo};
 use crate::cycle::{self, Walk, may_wait};
 use crate::error::Result;
 use crate::identity::{Described, compare};
 use crate::joining::{self, Start, has_joined, is_on_its_way, pass_on, topic_of};
-use crate::model::{Call, CallHash, Failure, Millis, Outcome, Root, Topic, size_of_outcome};
-use crate::ports::{Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Scheduled, Work, spawn_counter};
+use crate::model::{Call, CallHash, Failure, JobId, Millis, Outcome, Topic, size_of_outcome};
+use crate::multi_step::{
+    ChildEnd, is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, run_with_options,
+};
+use crate::ports::{Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Scheduled, Work, message_counter};
 use crate::records::{
     JobEnd, JobRecord, JobState, Latest, Readiness, RunRecord, Waiting, encode_failure, read_failure,
 };
 use crate::registration::Registered;
-use crate::release::{Release, Todo};
-use crate::stepwise::{
-    ChildEnd, is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, run_with_options,
-};
 pub use crate::transaction::{Snapshot, Transaction};
 use crate::wire::{CallRecord, Message, PendingReturns, Return};
 
 /// See `Backend::schedule`.
 ///
 /// # Errors
-/// When the backend fails. `Conflict` where the call hash stands for another call; nothing was written then.
+/// When the backend fails. `Conflict` if the call hash stands for another call. Then nothing was written.
 pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<Scheduled> {
     let call = &job.call;
     if found_call(tx, call)? != Some(Described::Same) {
         tx.put(&Key::call(&call.hash), &CallRecord::encode(&call.task, &call.payload))?;
     }
-    let before = read_job(tx, &job.root)?;
+    let before = read_job(tx, &job.job_id)?;
     if before.is_none() {
-        tx.put(&Key::job(&job.root), &job.record(now).encode())?;
+        tx.put(&Key::job(&job.job_id), &job.record(now).encode())?;
     }
     let key = Key::latest(&call.hash);
     let latest = tx.get(&key)?;
-    let mut new = Latest { root: job.root.clone(), is_on_its_way: false };
+    let mut new = Latest { job_id: job.job_id.clone(), is_on_its_way: false };
     if before.as_ref().is_some_and(JobRecord::is_over) {
         tx.put(&key, &new.encode())?;
         return Ok(Scheduled::AlreadyDone);
     }
     if tx.has(&Key::value(&call.hash))? {
         tx.put(&key, &new.encode())?;
-        let state = end_in_job(tx, &job.root, &call.hash)?;
-        mark_over(tx, &job.root, JobEnd { state, at: now })?;
+        let state = end_in_job(tx, &job.job_id, &call.hash)?;
+        mark_over(tx, &job.job_id, JobEnd { state, at: now })?;
         return Ok(Scheduled::AlreadyDone);
     }
     new.is_on_its_way = true;
     tx.put(&key, &new.encode())?;
     let start = join(tx, job, before.is_none(), latest.as_deref(), now)?;
     for message in job.messages(now).into_iter().skip(usize::from(start == Start::Joins)) {
-        tx.add(&spawn_counter(&job.root), 1)?;
+        tx.add(&message_counter(&job.job_id), 1)?;
         tx.enqueue(message)?;
     }
     if start == Start::SendsAndLeaves {
@@ -61,11 +61,11 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
     Ok(Scheduled::Queued)
 }
 
-/// See `stepwise`.
+/// See `join` in `multi_step`.
 fn join(tx: &mut impl Transaction, job: &NewJob, is_new: bool, latest: Option<&[u8]>, now: Millis) -> Result<Start> {
     let (call, me) = (&job.call, joining::entry_of(job));
     let pending = match tx.registered(&call.hash, &me) {
-        // A damaged record costs the call when its message comes.
+        // A damaged record fails the call when its message is handled.
         Err(error) if error.is_unreadable() => return Ok(Start::Sends),
         found => found?,
     };
@@ -86,42 +86,42 @@ fn join(tx: &mut impl Transaction, job: &NewJob, is_new: bool, latest: Option<&[
 fn leave(tx: &mut impl Transaction, job: &NewJob) -> Result<()> {
     let call = &job.call.hash;
     let key = Key::pending_returns(call);
-    match pending(tx, call)?.and_then(|pending| joining::left_by(pending, call, &job.root)) {
+    match pending(tx, call)?.and_then(|pending| joining::left_by(pending, call, &job.job_id)) {
         Some(pending) => tx.put(&key, &pending.encode()),
         None => tx.delete(&key),
     }
 }
 
-/// Does the job that was started for the call before this one have its message?
+/// True if the job that was last started for the call before this one has the call's message.
 fn latest_carries(tx: &mut impl Snapshot, new: &NewJob, latest: Option<&[u8]>, now: Millis) -> Result<bool> {
-    let Some(root) = joining::carrier(latest, &new.root) else { return Ok(false) };
+    let Some(job_id) = joining::carrier(latest, &new.job_id) else { return Ok(false) };
     let call = &new.call;
-    let (job, run) = (tx.get(&Key::job(&root))?, tx.get(&Key::run(&call.hash, &root))?);
+    let (job, run) = (tx.get(&Key::job(&job_id))?, tx.get(&Key::run(&call.hash, &job_id))?);
     Ok(joining::may_be_joined(job.as_deref(), run.as_deref(), call, now)
-        && !tx.has(&Key::failure(&call.hash, &root))?)
+        && !tx.has(&Key::failure(&call.hash, &job_id))?)
 }
 
-/// Compares a call with its record; `None`: it has none.
+/// Compares a call with its record. `None`: the call has no record.
 fn found_call(tx: &mut impl Snapshot, call: &Call) -> Result<Option<Described>> {
     let found = tx.get(&Key::call(&call.hash))?;
     found.map(|found| compare(&call.hash, &call.task, &call.payload, &found)).transpose()
 }
 
-fn read_job(tx: &mut impl Snapshot, root: &Root) -> Result<Option<JobRecord>> {
-    let key = Key::job(root);
+fn read_job(tx: &mut impl Snapshot, job_id: &JobId) -> Result<Option<JobRecord>> {
+    let key = Key::job(job_id);
     tx.get(&key)?.as_deref().map(JobRecord::decode).transpose().map_err(|e| e.of(&key))
 }
 
-fn is_over(tx: &mut impl Snapshot, root: &Root) -> Result<bool> {
-    let key = Key::job(root);
+fn is_over(tx: &mut impl Snapshot, job_id: &JobId) -> Result<bool> {
+    let key = Key::job(job_id);
     tx.get(&key)?.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&key))
 }
 
-fn mark_over(tx: &mut impl Transaction, root: &Root, end: JobEnd) -> Result<Option<JobRecord>> {
-    let Some(mut job) = read_job(tx, root)? else { return Ok(None) };
+fn mark_over(tx: &mut impl Transaction, job_id: &JobId, end: JobEnd) -> Result<Option<JobRecord>> {
+    let Some(mut job) = read_job(tx, job_id)? else { return Ok(None) };
     if !job.is_over() {
         job.end = Some(end);
-        tx.put(&Key::job(root), &job.encode())?;
+        tx.put(&Key::job(job_id), &job.encode())?;
     }
     Ok(Some(job))
 }
@@ -130,19 +130,19 @@ fn mark_over(tx: &mut impl Transaction, root: &Root, end: JobEnd) -> Result<Opti
 ///
 /// # Errors
 /// When the backend fails or a record does not decode.
-pub fn end_job(tx: &mut impl Transaction, root: &Root, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
-    let Some(job) = read_job(tx, root)? else { return Ok(None) };
+pub fn end_job(tx: &mut impl Transaction, job_id: &JobId, failure: &Failure, now: Millis) -> Result<Option<JobRecord>> {
+    let Some(job) = read_job(tx, job_id)? else { return Ok(None) };
     if job.is_over() {
         return Ok(Some(job));
     }
-    let state = match read_outcome(tx, root, &job.call)? {
+    let state = match read_outcome(tx, job_id, &job.call)? {
         Some(outcome) => JobState::of_outcome(&outcome),
         None => {
-            tx.put(&Key::failure(&job.call, root), &encode_failure(failure))?;
+            tx.put(&Key::failure(&job.call, job_id), &encode_failure(failure))?;
             JobState::of(Err(&failure.kind))
         }
     };
-    mark_over(tx, root, JobEnd { state, at: now })
+    mark_over(tx, job_id, JobEnd { state, at: now })
 }
 
 /// See `Backend::load`.
@@ -150,20 +150,20 @@ pub fn end_job(tx: &mut impl Transaction, root: &Root, failure: &Failure, now: M
 /// # Errors
 /// When the backend fails or a record does not decode.
 pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
-    let Message { root, call } = &work.message;
-    let (call_key, run_key) = (Key::call(call), Key::run(call, root));
+    let Message { job_id, call } = &work.message;
+    let (call_key, run_key) = (Key::call(call), Key::run(call, job_id));
     let run_bytes = tx.get(&run_key)?;
     let mut loaded = Loaded {
         call: tx.get(&call_key)?.as_ref().map(CallRecord::decode).transpose().map_err(|e| e.of(&call_key))?,
-        job: read_job(tx, root)?.map(Box::new),
-        outcome: read_outcome(tx, root, call)?,
+        job: read_job(tx, job_id)?.map(Box::new),
+        outcome: read_outcome(tx, job_id, call)?,
         run: run_bytes.as_deref().map(RunRecord::decode).transpose().map_err(|e| e.of(&run_key))?,
         run_bytes,
         ..Loaded::default()
     };
     if let (Some(run), None) = (&loaded.run, &loaded.outcome) {
         let named: Vec<CallHash> = run.sample.iter().rev().cloned().collect();
-        loaded.take_sample(outcomes(tx, root, &named)?);
+        loaded.take_sample(outcomes(tx, job_id, &named)?);
     }
     Ok(loaded)
 }
@@ -172,10 +172,10 @@ pub fn load(tx: &mut impl Snapshot, work: &Work) -> Result<Loaded> {
 ///
 /// # Errors
 /// When the backend fails or a record does not decode.
-pub fn outcomes(tx: &mut impl Snapshot, root: &Root, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
+pub fn outcomes(tx: &mut impl Snapshot, job_id: &JobId, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>> {
     let (mut bytes, mut outcomes) = (0, Vec::with_capacity(calls.len()));
     for call in calls {
-        let outcome = read_outcome(tx, root, call)?;
+        let outcome = read_outcome(tx, job_id, call)?;
         bytes += outcome.as_ref().map_or(0, size_of_outcome);
         outcomes.push(outcome);
         if bytes > MOST_AT_ONCE {
@@ -185,22 +185,22 @@ pub fn outcomes(tx: &mut impl Snapshot, root: &Root, calls: &[CallHash]) -> Resu
     Ok(outcomes)
 }
 
-fn read_outcome(tx: &mut impl Snapshot, root: &Root, call: &CallHash) -> Result<Option<Outcome>> {
-    let (value, failure) = (tx.get(&Key::value(call))?, tx.get(&Key::failure(call, root))?);
-    outcome(root, call, value, failure)
+fn read_outcome(tx: &mut impl Snapshot, job_id: &JobId, call: &CallHash) -> Result<Option<Outcome>> {
+    let (value, failure) = (tx.get(&Key::value(call))?, tx.get(&Key::failure(call, job_id))?);
+    outcome(job_id, call, value, failure)
 }
 
 /// See `Backend::defer`.
 ///
 /// # Errors
-/// When the backend fails or a record does not decode; the caller then drops the transaction. `Conflict` where a call hash stands
-/// for another call; nothing was written then.
+/// When the backend fails or a record does not decode. The caller must then drop the transaction. `Conflict` if a call hash
+/// stands for another call. Then nothing was written.
 pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
-    let Message { root, call: parent } = &d.work.message;
-    let me = Return { root: root.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
+    let Message { job_id, call: parent } = &d.work.message;
+    let me = Return { job_id: job_id.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
 
-    if is_over(tx, root)? {
-        release(tx, d.work)?;
+    if is_over(tx, job_id)? {
+        abandon(tx, d.work)?;
         return Ok(Deferred::JobOver);
     }
     if let Some(cycle) = cycle::direct(parent, &d.wait.calls) {
@@ -208,17 +208,17 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     }
     let mut children = Vec::with_capacity(d.wait.calls.len());
     for call in &d.wait.calls {
-        children.push(Child::read(tx, call, &me)?);
+        children.push(TransactionChild::read(tx, call, &me)?);
     }
     let messages = children.iter().filter(|c| c.must_send && c.ended.is_none()).count();
-    if messages > 0 && tx.add(&spawn_counter(root), messages as u64)? > d.spawn_limit {
-        return Ok(Deferred::OverSpawnLimit);
+    if messages > 0 && tx.add(&message_counter(job_id), messages as u64)? > d.max_messages {
+        return Ok(Deferred::TooManyMessages);
     }
     for child in &children {
         child.register(tx, &me, d.now)?;
     }
 
-    let key = Key::run(parent, root);
+    let key = Key::run(parent, job_id);
     match tx.get(&key)? {
         found if found.as_ref() == d.run_before => tx.put(&key, &d.run_after.encode())?,
         Some(found) => {
@@ -230,7 +230,7 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     }
     let mut waiting = HashSet::new();
     for child in children.iter().filter(|c| c.known) {
-        let run = tx.get(&Key::run(&child.call.hash, root))?;
+        let run = tx.get(&Key::run(&child.call.hash, job_id))?;
         let in_other_jobs = child.pending.as_ref().is_some_and(Registered::is_awaited_in_other_jobs);
         if may_wait(run.as_deref(), in_other_jobs) {
             waiting.insert(child.call.hash.clone());
@@ -239,7 +239,8 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     if let Some(cycle) = find_cycle(tx, parent, waiting)? {
         return Ok(Deferred::Cycle(cycle));
     }
-    // What ended since the guest asked wakes nobody, because nobody was registered: so wake ourselves.
+    // Calls that ended after the guest asked for them notified no parent, because this parent was not registered. So this
+    // parent gets a message here.
     let ended = children.iter().filter(|c| c.ended.is_some()).count();
     if ended > 0 && ended >= d.wait.need as usize {
         send(tx, &d.work.topic, &d.work.message)?;
@@ -249,24 +250,24 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     Ok(Deferred::Waiting { queued: queued.collect() })
 }
 
-struct Child<'a> {
+struct TransactionChild<'a> {
     call: &'a Call,
-    /// Somebody has asked for the call before. Most calls are new, and need none of the other reads.
+    /// The call was asked for before. Most calls are new, and need none of the other reads.
     known: bool,
-    /// Its `call` record must be written.
+    /// The call's `call` record must be written.
     undescribed: bool,
     pending: Option<Registered>,
     must_send: bool,
     ended: Option<ChildEnd>,
 }
 
-impl<'a> Child<'a> {
+impl<'a> TransactionChild<'a> {
     fn read(tx: &mut impl Transaction, call: &'a Call, me: &Return) -> Result<Self> {
         let Some(described) = found_call(tx, call)? else {
             return Ok(Self { call, known: false, undescribed: true, pending: None, must_send: true, ended: None });
         };
         let pending = tx.registered(&call.hash, me)?;
-        let ended = if tx.has(&Key::failure(&call.hash, &me.root))? {
+        let ended = if tx.has(&Key::failure(&call.hash, &me.job_id))? {
             Some(ChildEnd::Failure)
         } else {
             tx.has(&Key::value(&call.hash))?.then_some(ChildEnd::Value)
@@ -283,25 +284,25 @@ impl<'a> Child<'a> {
         if is_first_of_job(self.pending.as_ref())
             && let Some(run) = run_with_options(self.call)
         {
-            let key = Key::run(hash, &me.root);
+            let key = Key::run(hash, &me.job_id);
             if !tx.has(&key)? {
                 tx.put(&key, &run.encode())?;
             }
         }
         if self.must_send {
             match self.ended {
-                // Stepwise sends, registers without `scheduled_at`, and then finds the outcome; what that leaves is the
-                // discharge alone.
+                // `multi_step` sends the message, registers without `scheduled_at`, and then finds the outcome. All that is
+                // left to do after that is to notify the parents, so only that is done here.
                 Some(ChildEnd::Value) => return wake_all(tx, hash),
                 Some(ChildEnd::Failure) => {
                     if let Some(mut pending) = pending(tx, hash)? {
                         pending.scheduled_at = None;
                         tx.put(&Key::pending_returns(hash), &pending.encode())?;
                     }
-                    return wake_in_job(tx, hash, &me.root, &self.call.topic, Some(me));
+                    return wake_in_job(tx, hash, &me.job_id, &self.call.topic, Some(me));
                 }
                 None => {
-                    tx.send(&self.call.topic, &Message { root: me.root.clone(), call: hash.clone() })?;
+                    tx.send(&self.call.topic, &Message { job_id: me.job_id.clone(), call: hash.clone() })?;
                 }
             }
         }
@@ -340,22 +341,22 @@ fn find_cycle(tx: &mut impl Snapshot, start: &CallHash, targets: HashSet<CallHas
 /// # Errors
 /// When the backend fails or a record does not decode.
 pub fn complete(tx: &mut impl Transaction, work: &Work, value: &[u8]) -> Result<()> {
-    let Message { root, call } = &work.message;
+    let Message { job_id, call } = &work.message;
     let key = Key::value(call);
     if !tx.has(&key)? {
         tx.put(&key, value)?;
     }
     wake_all(tx, call)?;
     if let Some(at) = work.ends_job {
-        let state = end_in_job(tx, root, call)?;
-        mark_over(tx, root, JobEnd { state, at })?;
+        let state = end_in_job(tx, job_id, call)?;
+        mark_over(tx, job_id, JobEnd { state, at })?;
     }
     ack(tx, work)
 }
 
-/// How a call that has an outcome ended in a job: a failure counts even if a value came after it (R1).
-fn end_in_job(tx: &mut impl Snapshot, root: &Root, call: &CallHash) -> Result<JobState> {
-    let key = Key::failure(call, root);
+/// How a call with an outcome ended in a job. A failure counts even if a value came after it (R1).
+fn end_in_job(tx: &mut impl Snapshot, job_id: &JobId, call: &CallHash) -> Result<JobState> {
+    let key = Key::failure(call, job_id);
     let failure = tx.get(&key)?.map(|bytes| read_failure(&key, &bytes)).transpose()?;
     Ok(failure.map_or(JobState::Completed, |failure| JobState::of(Err(&failure.kind))))
 }
@@ -365,58 +366,58 @@ fn end_in_job(tx: &mut impl Snapshot, root: &Root, call: &CallHash) -> Result<Jo
 /// # Errors
 /// When the backend fails or a record does not decode.
 pub fn fail(tx: &mut impl Transaction, work: &Work, failure: &Failure) -> Result<()> {
-    let Message { root, call } = &work.message;
-    let key = Key::failure(call, root);
+    let Message { job_id, call } = &work.message;
+    let key = Key::failure(call, job_id);
     if !tx.has(&key)? && !tx.has(&Key::value(call))? {
         tx.put(&key, &encode_failure(failure))?;
     }
-    let end = end_in_job(tx, root, call)?;
-    discharge(tx, work, end)
+    let end = end_in_job(tx, job_id, call)?;
+    notify_parents(tx, work, end)
 }
 
-/// See `Backend::discharge`.
+/// See `Backend::notify_parents`.
 ///
 /// # Errors
 /// When the backend fails or a record does not decode.
-pub fn discharge(tx: &mut impl Transaction, work: &Work, end: JobState) -> Result<()> {
-    let Message { root, call } = &work.message;
+pub fn notify_parents(tx: &mut impl Transaction, work: &Work, end: JobState) -> Result<()> {
+    let Message { job_id, call } = &work.message;
     if end == JobState::Completed {
         wake_all(tx, call)?;
     } else {
-        wake_in_job(tx, call, root, &work.topic, None)?;
+        wake_in_job(tx, call, job_id, &work.topic, None)?;
     }
     if let Some(at) = work.ends_job {
-        mark_over(tx, root, JobEnd { state: end, at })?;
+        mark_over(tx, job_id, JobEnd { state: end, at })?;
     }
     ack(tx, work)
 }
 
-/// See `Backend::release`. Rule R3.
+/// See `Backend::abandon`. Rule R3.
 ///
 /// # Errors
 /// When the backend fails or a record does not decode.
-pub fn release(tx: &mut impl Transaction, work: &Work) -> Result<()> {
-    let mut release = Release::new(&work.message.root, &work.message.call, &work.topic);
-    while let Some(call) = release.next_call() {
+pub fn abandon(tx: &mut impl Transaction, work: &Work) -> Result<()> {
+    let mut abandon = Abandon::new(&work.message.job_id, &work.message.call, &work.topic);
+    while let Some(call) = abandon.next_call() {
         let key = Key::pending_returns(&call);
         let Some(pending) = pending(tx, &call)? else {
-            release.done();
+            abandon.done();
             continue;
         };
-        for root in release.unknown_roots(&pending) {
-            let over = is_over(tx, &root)?;
-            release.found(root, over);
+        for job_id in abandon.unknown_roots(&pending) {
+            let over = is_over(tx, &job_id)?;
+            abandon.found(job_id, over);
         }
-        let Todo::Settle { send: live, new, keep } = release.decide(&pending) else { continue };
-        if let Some((root, topic)) = live {
-            send(tx, &topic, &Message { root, call: call.clone() })?;
+        let Todo::Settle { send: live, new, keep } = abandon.decide(&pending) else { continue };
+        if let Some((job_id, topic)) = live {
+            send(tx, &topic, &Message { job_id, call: call.clone() })?;
         }
         match new {
             _ if keep => {}
             Some(pending) => tx.put(&key, &pending.encode())?,
             None => tx.delete(&key)?,
         }
-        release.done();
+        abandon.done();
     }
     ack(tx, work)
 }
@@ -437,23 +438,23 @@ fn wake_all(tx: &mut impl Transaction, call: &CallHash) -> Result<()> {
     Ok(())
 }
 
-/// The parents that a failure of the call did not notify.
+/// The parents that were not notified of a failure of the call.
 fn unnotified(tx: &mut impl Snapshot, call: &CallHash) -> Result<Option<PendingReturns>> {
     let key = Key::unnotified(call);
     tx.get(&key)?.as_deref().map(PendingReturns::decode).transpose().map_err(|e| e.of(&key))
 }
 
-/// See `stepwise`. `ourselves`: whoever sees to itself.
+/// See `wake_in_job` in `multi_step`. `ourselves`: a parent that must not be notified, because it is the one that registers.
 fn wake_in_job(
     tx: &mut impl Transaction,
     call: &CallHash,
-    root: &Root,
+    job_id: &JobId,
     topic: &Topic,
     ourselves: Option<&Return>,
 ) -> Result<()> {
     let key = Key::pending_returns(call);
     let Some(pending) = pending(tx, call)? else { return Ok(()) };
-    let (mine, mut kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.root == *root);
+    let (mine, mut kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.job_id == *job_id);
     let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));
     let parents = mine.into_iter().filter(|entry| Some(entry) != ourselves && !has_joined(entry, call));
     let unknown = wake_known(tx, parents)?;
@@ -461,10 +462,10 @@ fn wake_in_job(
         let parents = unnotified(tx, call)?.unwrap_or_default().and(&unknown);
         tx.put(&Key::unnotified(call), &parents.encode())?;
     }
-    if let Some(other) = PendingReturns::next_in_turn(&kept, root).filter(|_| !is_elsewhere) {
-        let root = other.root.clone();
-        send(tx, topic_of(other, call, topic), &Message { root: root.clone(), call: call.clone() })?;
-        kept = pass_on(kept, call, &root);
+    if let Some(other) = PendingReturns::next_in_turn(&kept, job_id).filter(|_| !is_elsewhere) {
+        let job_id = other.job_id.clone();
+        send(tx, topic_of(other, call, topic), &Message { job_id: job_id.clone(), call: call.clone() })?;
+        kept = pass_on(kept, call, &job_id);
     }
     if kept.is_empty() {
         return tx.delete(&key);
@@ -473,14 +474,14 @@ fn wake_in_job(
     tx.put(&key, &kept.encode())
 }
 
-/// Wakes those of `entries` who have enough outcomes by now, and those of whom nobody knows.
+/// Notifies those of `entries` that have enough outcomes by now, and those without a `run` record.
 fn wake(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<()> {
     let unknown = wake_known(tx, entries)?;
     notify(tx, &unknown)
 }
 
-/// Wakes those of `entries` whose `run` record says that they have enough outcomes by now. Returns those that have no such
-/// record.
+/// Notifies those of `entries` whose `run` record says that they have enough outcomes by now. Returns the entries that have no
+/// such record.
 fn wake_known(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<Vec<Return>> {
     let (mut ready, mut unknown) = (Vec::new(), Vec::new());
     for entry in entries {
@@ -494,20 +495,20 @@ fn wake_known(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Retur
     Ok(unknown)
 }
 
-/// Counts and sends the messages of parents.
+/// Counts and sends the messages that notify parents.
 fn notify(tx: &mut impl Transaction, parents: &[Return]) -> Result<()> {
-    let mut counts = BTreeMap::<&Root, u64>::new();
+    let mut counts = BTreeMap::<&JobId, u64>::new();
     for entry in parents {
         tx.send(&entry.topic, &entry.message())?;
-        *counts.entry(&entry.root).or_default() += 1;
+        *counts.entry(&entry.job_id).or_default() += 1;
     }
-    for (root, count) in counts {
-        tx.add(&spawn_counter(root), count)?;
+    for (job_id, count) in counts {
+        tx.add(&message_counter(job_id), count)?;
     }
     Ok(())
 }
 
-/// See `stepwise`.
+/// See `readiness` in `multi_step`.
 fn readiness(tx: &mut impl Snapshot, entry: &Return) -> Result<Readiness> {
     match by_record(tx, entry) {
         Err(error) if error.is_unreadable() => Ok(Readiness::Ready),
@@ -516,11 +517,11 @@ fn readiness(tx: &mut impl Snapshot, entry: &Return) -> Result<Readiness> {
 }
 
 fn by_record(tx: &mut impl Snapshot, entry: &Return) -> Result<Readiness> {
-    let Some(bytes) = tx.get(&Key::run(&entry.parent, &entry.root))? else { return Ok(Readiness::Unknown) };
+    let Some(bytes) = tx.get(&Key::run(&entry.parent, &entry.job_id))? else { return Ok(Readiness::Unknown) };
     let mut waiting = Waiting::decode(&bytes)?;
     while let Some(call) = waiting.next_call()?.map(CallHash::from) {
-        let has_outcome = tx.has(&Key::value(&call))? || tx.has(&Key::failure(&call, &entry.root))?;
-        // See `stepwise`.
+        let has_outcome = tx.has(&Key::value(&call))? || tx.has(&Key::failure(&call, &entry.job_id))?;
+        // A call without a `pending_returns` record has ended, see `multi_step`.
         let there = has_outcome || !tx.has(&Key::pending_returns(&call))?;
         waiting.found(there);
     }
@@ -529,7 +530,7 @@ fn by_record(tx: &mut impl Snapshot, entry: &Return) -> Result<Readiness> {
 
 /// Counts and sends one message.
 fn send(tx: &mut impl Transaction, topic: &Topic, message: &Message) -> Result<()> {
-    tx.add(&spawn_counter(&message.root), 1)?;
+    tx.add(&message_counter(&message.job_id), 1)?;
     tx.send(topic, message)
 }
 
@@ -541,12 +542,18 @@ fn ack(tx: &mut impl Transaction, work: &Work) -> Result<()> {
 ///
 /// # Errors
 /// When the backend fails or a record does not decode.
-pub fn forget_calls(tx: &mut impl Transaction, root: &Root, calls: &[CallHash], had_value: bool) -> Result<Vec<bool>> {
+pub fn forget_calls(
+    tx: &mut impl Transaction,
+    job_id: &JobId,
+    calls: &[CallHash],
+    had_value: bool,
+) -> Result<Vec<bool>> {
     let mut forgotten = Vec::with_capacity(calls.len());
     for call in calls {
         let is_awaited = tx.has(&Key::pending_returns(call))?;
         let latest = tx.get(&Key::latest(call))?;
-        let is_free = may_forget(root, is_awaited, latest.as_deref())? && (had_value || !tx.has(&Key::value(call))?);
+        let is_free =
+            may_forget(job_id, is_awaited, latest.as_deref())? && (had_value || !tx.has(&Key::value(call))?);
         forgotten.push(is_free);
         if is_free {
             for key in [Key::value(call), Key::call(call), Key::latest(call)] {

@@ -1,4 +1,5 @@
--- `Backend::discharge`: hash, root, topic, state, time of the job's end or '', then what `ack` takes.
+-- `Backend::notify_parents`. Arguments: hash, job id, topic, state, time of the job's end or '', then the arguments of
+-- `ack`.
 
 local hash, root, topic, state, ended = ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 check_job(root, ended)

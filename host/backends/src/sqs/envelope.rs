@@ -1,4 +1,4 @@
-//! Messages as SQS has them: what a body must be, and what travels beside it.
+//! The format of messages in SQS: the limits of a body, and the attributes beside it.
 
 use std::time::Duration;
 
@@ -8,27 +8,27 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 use super::BACKEND;
 use crate::now_millis;
 
-/// Attributes of ours; peers ignore them.
+/// The attributes of this program. Peers ignore them.
 pub(super) const RECEIVES: &str = "brrr.receives";
 pub(super) const DUE: &str = "brrr.due";
 
-/// The longest delay of one message: SQS's limit.
+/// The longest delay of one message: the limit of SQS.
 pub(super) const LONGEST_DELAY: Duration = Duration::from_mins(15);
 
-/// Bytes of a body: SQS's limit for a message, less what travels beside it.
+/// The most bytes of a body: the limit of SQS for a message, less the room for the attributes.
 const MAX_BODY: usize = (1 << 20) - 256;
 
-/// A message on its way into a queue.
+/// A message that is to be sent.
 #[derive(Clone)]
-pub(super) struct Letter {
+pub(super) struct Envelope {
     pub body: String,
     pub delay: Duration,
-    /// Deliveries before.
+    /// The number of earlier deliveries.
     pub receives: u32,
 }
 
-impl Letter {
-    /// What SQS would refuse is refused here, because a batch that is too large doesn't say which one it was.
+impl Envelope {
+    /// Refuses a message that SQS would refuse. SQS reports a batch that is too large without naming the message.
     pub fn check(&self) -> Result<()> {
         let forbidden =
             |c: char| matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
@@ -46,7 +46,7 @@ impl Letter {
     }
 
     pub fn entry(&self, id: usize) -> Result<SendMessageBatchRequestEntry> {
-        // Seconds, rounded up: never early.
+        // SQS takes whole seconds. The delay is rounded up, so that the message never comes too early.
         let delay = self.delay.min(LONGEST_DELAY);
         let seconds = delay.as_secs() as i32 + i32::from(delay.subsec_nanos() > 0);
         let mut entry = SendMessageBatchRequestEntry::builder().id(id.to_string()).message_body(&self.body);
@@ -64,14 +64,14 @@ impl Letter {
     }
 }
 
-/// What is left until a message is due. SQS has brought it earlier, because it delays none for so long.
+/// The time until a message is due, if SQS has delivered it too early. SQS can't delay a message for so long.
 pub(super) fn early(message: &Message) -> Option<Duration> {
     let due = attribute(message, DUE)?;
     let left = due.saturating_sub(now_millis());
     (left > 0).then(|| Duration::from_millis(left))
 }
 
-/// How often a message was delivered: this copy of it, and those before.
+/// How often a message was delivered: the deliveries of this copy and of the earlier copies.
 pub(super) fn receives(message: &Message) -> u32 {
     let name = MessageSystemAttributeName::ApproximateReceiveCount;
     let of_copy = message.attributes().and_then(|a| a.get(&name)).and_then(|n| n.parse::<u32>().ok()).unwrap_or(1);
@@ -79,7 +79,7 @@ pub(super) fn receives(message: &Message) -> u32 {
     of_copy.saturating_add(before)
 }
 
-/// A number of ours; whatever else stands there is not.
+/// The number in an attribute of this program; `None` if the attribute does not contain a number.
 fn attribute(message: &Message, name: &str) -> Option<u64> {
     message.message_attributes()?.get(name)?.string_value()?.parse().ok()
 }
@@ -93,8 +93,8 @@ fn number(n: u64) -> Result<MessageAttributeValue> {
 mod tests {
     use super::*;
 
-    fn letter(body: &str, delay: Duration) -> Letter {
-        Letter { body: body.to_owned(), delay, receives: 0 }
+    fn letter(body: &str, delay: Duration) -> Envelope {
+        Envelope { body: body.to_owned(), delay, receives: 0 }
     }
 
     #[test]

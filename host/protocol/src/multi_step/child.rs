@@ -5,32 +5,32 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::Ports;
-use super::settle::release_call;
+use super::settle::abandon_call;
 use super::wake::{wake_all, wake_in_job};
 use crate::error::Result;
-use crate::model::{Call, CallHash, Root};
+use crate::model::{Call, CallHash, JobId};
 use crate::ports::{Deferral, Key, Outgoing, Swap};
 use crate::records::RunRecord;
 use crate::registration::Registered;
 use crate::wire::{Message, PendingReturns, Return};
 
-/// How a child ended before its parent had registered, in the parent's job.
+/// How a child ended in the parent's job before the parent was registered with it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChildEnd {
     Value,
     Failure,
 }
 
-/// A child while its parent registers with it.
+/// A child, while its parent registers with it.
 pub(super) struct Child<'a> {
     pub call: &'a Call,
-    /// The record's bytes as last seen or written.
+    /// The bytes of the `pending_returns` record as they were last read or written.
     pub bytes: Option<Bytes>,
-    /// Another job waited for it before.
+    /// A parent in another job waited for the child before.
     pub in_other_jobs: bool,
-    /// Its message was sent by this deferral.
+    /// This deferral has sent the child's message.
     pub sent: bool,
-    /// Nobody else waits for it in this job, so that it is run as this parent wants it.
+    /// No other parent waits for the child in this job, so the options of this parent apply.
     pub first_of_job: bool,
 }
 
@@ -42,27 +42,28 @@ impl<'a> Child<'a> {
         Ok(Self { call, bytes, in_other_jobs, sent, first_of_job })
     }
 
-    pub fn message(&self, root: &Root) -> Outgoing {
-        Outgoing::now(&self.call.topic, &Message { root: root.clone(), call: self.call.hash.clone() })
+    pub fn message(&self, job_id: &JobId) -> Outgoing {
+        Outgoing::now(&self.call.topic, &Message { job_id: job_id.clone(), call: self.call.hash.clone() })
     }
 
-    /// Leaves word of how the call is to be run, for its first run in this job. Before its message is sent, and also if
-    /// another job has sent one: the call may come to be run for this job yet.
-    pub async fn put_options(&self, p: &Ports<'_>, root: &Root) -> Result<()> {
+    /// Writes down how the call is to be run, for its first run in this job. This is done before the call's message is sent. It
+    /// is also done if another job has sent the message, because the call may still come to be run for this job.
+    pub async fn put_options(&self, p: &Ports<'_>, job_id: &JobId) -> Result<()> {
         if let Some(run) = run_with_options(self.call) {
-            p.store.swap(&Key::run(&self.call.hash, root), None, Some(run.encode())).await?;
+            p.store.swap(&Key::run(&self.call.hash, job_id), None, Some(run.encode())).await?;
         }
         Ok(())
     }
 
-    /// Adds `me` by compare-and-swap; without `scheduled_at` if the message was sent by us, until that is certain.
+    /// Adds `me` to the record by compare-and-swap. If this deferral sent the message, the record is written without
+    /// `scheduled_at`, until it is certain that the message was sent.
     pub async fn register(&mut self, p: &Ports<'_>, me: &Return) -> Result<()> {
         loop {
             let found = registered(&self.call.hash, self.bytes.as_ref(), me)?;
-            // The record may have gone meanwhile, with its call completed and nobody told of us.
+            // The record may have been removed meanwhile. Then the call has completed, and this parent was not notified.
             if !self.sent && must_send(found.as_ref()) {
-                self.put_options(p, &me.root).await?;
-                p.send(&self.call.topic, &Message { root: me.root.clone(), call: self.call.hash.clone() }).await?;
+                self.put_options(p, &me.job_id).await?;
+                p.send(&self.call.topic, &Message { job_id: me.job_id.clone(), call: self.call.hash.clone() }).await?;
                 self.sent = true;
             }
             if !self.sent && found.as_ref().is_some_and(Registered::has_me) {
@@ -90,18 +91,19 @@ impl<'a> Child<'a> {
         job_over: bool,
         me: &Return,
     ) -> Result<()> {
-        let (call, root) = (&self.call.hash, &me.root);
+        let (call, job_id) = (&self.call.hash, &me.job_id);
         let ourselves = HashSet::from([me.clone()]);
         match ended {
             Some(ChildEnd::Value) => wake_all(p, call, ourselves).await,
-            Some(ChildEnd::Failure) => wake_in_job(p, call, root, &self.call.topic, ourselves).await,
-            // A job that ended while its messages were sent: they may have been dropped before we were registered. So nobody
-            // may believe that they are on their way.
-            None if job_over => release_call(p, root, call, &self.call.topic).await,
+            Some(ChildEnd::Failure) => wake_in_job(p, call, job_id, &self.call.topic, ourselves).await,
+            // The job ended while its messages were sent. They may have been dropped before this parent was registered. So no
+            // parent may believe that they are on their way.
+            None if job_over => abandon_call(p, job_id, call, &self.call.topic).await,
             None => {
                 if let (Some(bytes), Some(mut pending)) = (&self.bytes, read_pending(call, self.bytes.as_deref())?) {
                     pending.scheduled_at = Some(d.now / 1000);
-                    // On a mismatch somebody else registered; then the next one who does sends once more.
+                    // A mismatch means that another parent has registered. Then the parent that registers next sends the
+                    // message again.
                     p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;
                 }
                 Ok(())
@@ -109,10 +111,10 @@ impl<'a> Child<'a> {
         }
     }
 
-    /// Replaces the record, or creates it; `None`: the call has its value, so there is nothing to wait for.
+    /// Replaces or creates the record. `None`: the call has its value, so there is nothing to wait for.
     ///
-    /// A record is created only while there is no value. One that came after it would stand there unread if we died before
-    /// looking: a peer that then registers finds a record, sends nothing, and waits for ever.
+    /// A record is created only while there is no value. If it were created after the value, and this worker died before it
+    /// looked again, the record would stay. A peer that registers later would find a record, send nothing, and wait forever.
     async fn write(&self, p: &Ports<'_>, new: Bytes) -> Result<Option<Swap>> {
         let (key, value) = (Key::pending_returns(&self.call.hash), Key::value(&self.call.hash));
         if self.bytes.is_some() {
@@ -128,23 +130,23 @@ impl<'a> Child<'a> {
     }
 }
 
-/// The record of a call that was not run yet, if its caller wants it to be run in some way.
+/// The `run` record of a call that was not run yet, if its parent sets options for it.
 pub fn run_with_options(call: &Call) -> Option<RunRecord> {
     (!call.options.is_empty()).then(|| RunRecord { options: call.options.clone(), ..RunRecord::default() })
 }
 
-/// Does nobody wait for the call in this job yet?
+/// True if no parent waits for the call in this job yet.
 pub(crate) fn is_first_of_job(found: Option<&Registered>) -> bool {
     found.is_none_or(|found| !found.is_awaited_in_job())
 }
 
-/// Who waits for a call, as the parent `me` sees it that registers.
+/// What the parent `me` needs to know of the call's `pending_returns` when it registers.
 pub(crate) fn registered(call: &CallHash, bytes: Option<&Bytes>, me: &Return) -> Result<Option<Registered>> {
     let read = bytes.map(|bytes| Registered::read(bytes, me)).transpose();
     read.map_err(|error| error.of(&Key::pending_returns(call)))
 }
 
-/// The record with the parent `me`, for which it was read, in its list.
+/// The record with the parent `me` added. `found` must have been read for `me`.
 pub(crate) fn with_me(found: Option<&Registered>, me: &Return, scheduled_at: Option<u64>) -> Bytes {
     match found {
         Some(found) => found.with(me, scheduled_at),
@@ -152,13 +154,13 @@ pub(crate) fn with_me(found: Option<&Registered>, me: &Return, scheduled_at: Opt
     }
 }
 
-/// Who waits for a call, by the record of that.
+/// Decodes the `pending_returns` of a call.
 pub(crate) fn read_pending(call: &CallHash, bytes: Option<&[u8]>) -> Result<Option<PendingReturns>> {
     bytes.map(PendingReturns::decode).transpose().map_err(|error| error.of(&Key::pending_returns(call)))
 }
 
-/// Must a parent that registers send the child's message? No record, or nobody knows whether it was sent, or this very
-/// parent waits already but under another job.
+/// True if a parent that registers must send the child's message: if there is no record, or it is not known whether the message
+/// was sent, or this parent already waits but under another job.
 pub(crate) fn must_send(found: Option<&Registered>) -> bool {
     found.is_none_or(|found| found.scheduled_at().is_none() || found.only_under_other_roots())
 }

@@ -1,0 +1,71 @@
+//! `Handler`: runs calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::error::Result;
+use crate::model::{CallHash, Failure, JobId, Millis, Topic};
+use crate::options::Options;
+use crate::replay::Replay;
+
+/// One call that a handler is to run.
+#[derive(Clone, Debug)]
+pub struct Request {
+    pub task: String,
+    pub payload: Bytes,
+    pub call: CallHash,
+    pub job_id: JobId,
+    pub topic: Topic,
+    pub attempt: u32,
+    /// The time that the call sees, in milliseconds since the Unix epoch: when this attempt was first run.
+    pub first_run: Millis,
+    /// The time by which the job must have ended, in milliseconds since the Unix epoch. 0: no deadline.
+    pub deadline: Millis,
+    /// How long the run may take. `None`: the handler decides.
+    pub timeout: Option<Duration>,
+    /// Bytes of memory that the run may use. `None`: the handler decides.
+    pub memory: Option<u64>,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ended {
+    Completed(Bytes),
+    /// `Replay::poll` has answered `Suspended`. The replay knows which outcomes are missing.
+    Suspended,
+    /// The handler has failed. A failure that may pass (`retryable`) is tried again as the call's options say.
+    Failed {
+        failure: Failure,
+        retryable: bool,
+    },
+}
+
+/// A task that a handler handles.
+#[derive(Debug, Default)]
+pub struct Task {
+    /// The SHA-256 digest of the component that handles the task.
+    pub digest: String,
+    /// The options that the component and its worker set for the task.
+    pub options: Options,
+}
+
+impl Task {
+    #[must_use]
+    pub fn new(digest: impl Into<String>, options: Options) -> Self {
+        Self { digest: digest.into(), options }
+    }
+}
+
+/// Runs calls. Dropping the future of `run` stops the run.
+#[async_trait]
+pub trait Handler: Send + Sync {
+    /// The task of this name. `None`: this handler does not handle it.
+    fn task(&self, task: &str) -> Option<Arc<Task>>;
+
+    /// Runs the call from its beginning. An `Err` means that something outside the call failed, for example that the backend
+    /// can't be read. It does not mean that the call failed.
+    async fn run(&self, request: Request, replay: Replay) -> Result<(Ended, Replay)>;
+}

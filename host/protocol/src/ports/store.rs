@@ -1,0 +1,147 @@
+//! `Store`: records by key.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::{Key, Kind};
+use crate::error::Result;
+use crate::model::{JobId, Millis, system_now};
+
+/// The result of a compare-and-swap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Swap {
+    Done,
+    /// The record was not the expected one. This is the record that was found.
+    Mismatch(Option<Bytes>),
+}
+
+/// One page of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    pub ids: Vec<String>,
+    /// The cursor of the next page. `None`: this was the last page.
+    pub next: Option<String>,
+}
+
+/// A job, and its position in the order in which the store accepted jobs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    pub job_id: JobId,
+    /// The job's position: about the time at which it was accepted, in microseconds since 1970 by the store's clock. A job that
+    /// is accepted later has a larger position. No two jobs have the same position.
+    pub place: u64,
+}
+
+/// A key-value store whose reads see every earlier write.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// The time by the clock that all users of the store share: the server's clock, if there is a server that tells its time;
+    /// otherwise this machine's clock.
+    fn now(&self) -> Millis {
+        system_now()
+    }
+
+    async fn get(&self, key: &Key) -> Result<Option<Bytes>>;
+
+    /// The records of `keys`, in the order of `keys`. They are read one by one, in any order, so the answer may show records
+    /// that were never there at the same time.
+    async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            found.push(self.get(key).await?);
+        }
+        Ok(found)
+    }
+
+    /// The same as `get_many`, but stops after the record with which the sum reaches `bytes` bytes. The answer has at least the
+    /// first record. The caller asks again for the rest. For records that may be large.
+    async fn get_some(&self, keys: &[Key], bytes: usize) -> Result<Vec<Option<Bytes>>> {
+        let (mut found, mut sum) = (Vec::new(), 0);
+        for key in keys {
+            let record = self.get(key).await?;
+            sum += record.as_ref().map_or(0, Bytes::len);
+            found.push(record);
+            if sum >= bytes {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns for each of `keys` whether it has a record. The records may be large, so no more than a few of them are read at
+    /// once.
+    async fn has_many(&self, keys: &[Key]) -> Result<Vec<bool>> {
+        const FEW: usize = 8;
+        let mut found = Vec::with_capacity(keys.len());
+        for few in keys.chunks(FEW) {
+            found.extend(self.get_many(few).await?.iter().map(Option::is_some));
+        }
+        Ok(found)
+    }
+
+    async fn put(&self, key: &Key, value: Bytes) -> Result<()>;
+
+    /// Puts records that do not depend on each other, in any order. After an `Err` any of them may have been put.
+    async fn put_many(&self, records: &[(Key, Bytes)]) -> Result<()> {
+        for (key, value) in records {
+            self.put(key, value.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Compare and swap: creates (`None`, `Some`), replaces, or deletes (`Some`, `None`) a record.
+    async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap>;
+
+    /// Puts `key` if neither `key` nor `absent` has a record, in one atomic step (rule R1). Returns whether it was put.
+    async fn put_if(&self, key: &Key, value: Bytes, absent: &Key) -> Result<bool>;
+
+    /// Removes records, whatever they contain, in any order. After an `Err` any of them may have been removed.
+    async fn remove_many(&self, keys: &[Key]) -> Result<()> {
+        for key in keys {
+            let mut found = self.get(key).await?;
+            while let Some(bytes) = found {
+                match self.swap(key, Some(&bytes), None).await? {
+                    Swap::Done => break,
+                    Swap::Mismatch(other) => found = other,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// When each of these records was first written. `None`: there is no such record, or the store does not know. For people's
+    /// commands.
+    async fn written(&self, keys: &[Key]) -> Result<Vec<Option<Millis>>> {
+        Ok(vec![None; keys.len()])
+    }
+
+    /// About `limit` ids that have a record of this kind, in any order. `cursor` is `None` for the first page, and the `next`
+    /// of the page before for any other page. An id that has its record during the whole listing is listed at least once. An id
+    /// whose record is written or removed meanwhile may be listed or not. A page may be empty although more pages follow, and
+    /// may repeat an id.
+    ///
+    /// All pages together cost one pass over the store's records, whatever `limit` is. For people's commands and repairs only;
+    /// no transition may depend on it. See [`crate::listing::Listing`].
+    async fn list(&self, kind: &Kind, cursor: Option<&str>, limit: usize) -> Result<Page>;
+
+    /// Up to `limit` jobs that were accepted before the position `before`, the newest first. `None`: starts with the newest
+    /// job. The cost depends on the number of jobs returned, not on the number of jobs in the store. A job may be listed
+    /// although its record was removed.
+    ///
+    /// The answer is `None` if the store keeps no such index. Then use `list`.
+    async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
+        let _ = (before, limit);
+        Ok(None)
+    }
+
+    /// Gives the space of removed records back to the operating system, if the store can do that.
+    async fn compact(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Creates what the store needs on its server (a table), if it is not there. Returns a line of text for each thing that was
+    /// created or found. Only `brrr-host setup` calls this: no other command creates anything on a server.
+    async fn create(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
