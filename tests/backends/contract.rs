@@ -1,5 +1,7 @@
 //! What every backend keeps to: one suite of plain functions, called for each of them.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod suite;
 mod support;
 

@@ -1,5 +1,7 @@
 //! What is DynamoDB's own: the layout, batches that are left undone, what fits into an item, answers that are lost.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod support;
 
 use std::collections::HashMap;

@@ -5,6 +5,8 @@
 //!
 //! `BRRR_SEED=… cargo test -p brrr-backends --test equivalence` replays one history, `BRRR_HISTORIES=…` sets how many.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};

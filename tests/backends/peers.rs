@@ -1,7 +1,9 @@
 //! One fleet with workers of the existing SDKs: messages and counters in Redis, records in DynamoDB.
 //!
 //! Those SDKs can't be had from a registry, so they are modelled here, command by command, from what is known of the
-//! protocol; `tests/vectors` holds bytes that they wrote. They acknowledge nothing, know no failures, and overwrite.
+//! protocol; `tests/support/vectors` holds bytes that they wrote. They acknowledge nothing, know no failures, and overwrite.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
 mod support;
 

@@ -1,5 +1,7 @@
 //! What is Redis's own: how it is shared with peers, kept apart, counted, and what it refuses.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! How much a Redis has to do: work that must not grow with what is there.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The file: what becomes of wrong, old, foreign, full and forbidden ones, and several handles on one.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod support;
 
 use std::path::Path;

@@ -2,6 +2,8 @@
 //!
 //! The other processes are this very program, started again with `BRRR_CHILD=ROLE:PATH`.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod support;
 
 use std::io::{BufRead, BufReader};

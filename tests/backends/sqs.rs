@@ -1,5 +1,7 @@
 //! What is SQS's own: names, long delays, redriven messages, batches.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod support;
 
 use std::collections::HashSet;

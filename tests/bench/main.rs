@@ -4,6 +4,8 @@
 //! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (`languages go`: one), `memory`,
 //! `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `binary` or `processes`.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod binary;
 mod graphs;
 mod languages;
@@ -12,7 +14,7 @@ mod measure;
 #[allow(dead_code, reason = "shared with tests that also lose answers")]
 mod proxy;
 mod remote;
-#[path = "../servers/mod.rs"]
+#[path = "../support/servers/mod.rs"]
 mod servers;
 mod trees;
 

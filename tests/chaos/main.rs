@@ -4,6 +4,8 @@
 //!   (`make chaos BACKEND=redis MINUTES=10`; the tests do it for a few seconds)
 //! - `soak`: one worker and very many calls (`make soak`)
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod ask;
 mod chaos;
 mod clients;
@@ -12,7 +14,7 @@ mod fleet;
 mod ledger;
 mod place;
 mod proxy;
-#[path = "../servers/mod.rs"]
+#[path = "../support/servers/mod.rs"]
 mod servers;
 mod shapes;
 mod soak;

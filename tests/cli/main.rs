@@ -2,6 +2,8 @@
 //!
 //! Needs the Rust guest: `scripts/guests/rust.sh`.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod aws;
 mod backends;
 mod bad_components;
@@ -23,9 +25,9 @@ mod gateway_limits;
 mod harness;
 mod help;
 mod hostile;
-#[path = "../servers/http.rs"]
+#[path = "../support/servers/http.rs"]
 mod http_server;
-#[path = "../servers/https.rs"]
+#[path = "../support/servers/https.rs"]
 mod https_server;
 mod jobs;
 mod joining;
@@ -37,7 +39,7 @@ mod permissions;
 mod processes;
 mod redis;
 mod redis_keys;
-#[path = "../servers/mod.rs"]
+#[path = "../support/servers/mod.rs"]
 mod servers;
 mod signals;
 mod test;

@@ -8,7 +8,7 @@ use crate::harness::{Ended, Env, guest};
 use crate::http_server::HttpServer;
 
 fn fixture(name: &str) -> PathBuf {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/test").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/support/fixtures/test").join(name);
     path.canonicalize().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -27,7 +27,7 @@ pub struct Language {
 pub struct Codec {
     pub hash: fn(&str, &Value) -> String,
     pub payload: fn(&Value) -> Vec<u8>,
-    /// The file in tests/vectors with calls in this form.
+    /// The file in tests/support/vectors with calls in this form.
     pub vectors: &'static str,
 }
 

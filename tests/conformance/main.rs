@@ -4,10 +4,12 @@
 //! Each pair is a test of its own, `go::gather_of_2000`. A guest that is not built, or lacks a task, is a failure, not a
 //! skip. `BRRR_LANGUAGE=go` leaves out the other languages by hand, where only one is built.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod allowed;
 mod fleet;
 mod graphs;
-#[path = "../servers/http.rs"]
+#[path = "../support/servers/http.rs"]
 mod http_server;
 mod languages;
 mod limits;

@@ -89,7 +89,7 @@ impl Handler for Mirror {
 /// Makes the calls that the existing worker of its codec made, and compares bytes and hashes.
 pub async fn the_peers_hashes(fleet: &Fleet) {
     fleet.serve("mirror", Arc::new(Mirror));
-    let vectors = std::fs::read(root().join("tests/vectors").join(fleet.language.codec.vectors)).unwrap();
+    let vectors = std::fs::read(root().join("tests/support/vectors").join(fleet.language.codec.vectors)).unwrap();
     let vectors: Vec<Value> = serde_json::from_slice(&vectors).unwrap();
     let mut compared = 0;
     for vector in &vectors {

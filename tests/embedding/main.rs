@@ -1,5 +1,7 @@
 //! `brrr-worker` as another program uses it: a worker with Rust handlers and components, and a client, in one process.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
@@ -109,7 +111,7 @@ async fn failures_are_tried_again_caught_and_passed_on() {
         })
         .handler("passes", |call: Call| async move { Ok(call.call::<()>("broken", json!({})).await?) })
         .handler("unnamed", |call: Call| async move { Ok(call.call::<()>("broken", json!([1])).await?) })
-        .handler_with("needs", never, |call: Call| async move { Ok(call.argument::<u64>("n")?) });
+        .handler_with("needs", never, |call: Call| async move { call.argument::<u64>("n") });
     let worker = run(builder).await;
     assert_eq!(worker.value("flaky", json!({})).await.unwrap(), 3);
     let broken = failed(worker.value("broken", json!({})).await);
@@ -133,7 +135,7 @@ async fn failures_are_tried_again_caught_and_passed_on() {
 async fn a_race_is_decided_once() {
     let builder = Worker::builder()
         .topic("demo")
-        .handler("name", |call: Call| async move { Ok(call.argument::<String>("name")?) })
+        .handler("name", |call: Call| async move { call.argument::<String>("name") })
         .handler("race", |call: Call| async move {
             let name = |name: &str| call.call::<String>("name", json!({"name": name}));
             let (place, winner) = first(vec![name("a"), name("b")]).await;

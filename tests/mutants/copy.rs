@@ -100,7 +100,9 @@ impl Edit {
 /// Without the tests but the simulation, and without warnings: broken code is not tidy.
 fn crate_manifest(text: &str) -> String {
     let sections = format!("\n{text}").replace("\n[", "\n\0[");
-    let kept = sections.split('\0').filter(|s| !s.starts_with("[[test]]") || s.contains("\"simulation\""));
+    let kept = sections.split('\0').filter(|section| {
+        !section.starts_with("[lints]") && (!section.starts_with("[[test]]") || section.contains("\"simulation\""))
+    });
     kept.collect::<String>() + "\n[lints.rust]\nwarnings = \"allow\"\n"
 }
 

@@ -6,6 +6,8 @@
 //!
 //! `BRRR_MUTANT=name cargo test -p brrr-protocol --test mutants` runs that one alone.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod copy;
 mod hunt;
 mod list;

@@ -1,12 +1,14 @@
 //! Golden vectors: bytes that the existing Python and TypeScript implementations wrote or choked on.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 use brrr_protocol::error::ErrorKind;
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
 use serde_json::Value;
 
 fn vectors(name: &str) -> Value {
-    let path = format!("{}/../../tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../../tests/support/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
     serde_json::from_str(&text).unwrap()
 }

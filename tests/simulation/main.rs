@@ -10,6 +10,8 @@
 //! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`,
 //!   `minds`, `cycles`, `claims`, `joining`, `removal`, `repairs`, `bounds`, `random`
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 mod bounds;
 mod claims;
 mod clients;

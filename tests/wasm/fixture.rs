@@ -1,4 +1,4 @@
-//! Makes components from `tests/fixtures/wasm`.
+//! Makes components from `tests/support/fixtures/wasm`.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
-const IMPORTS: &str = include_str!("../fixtures/wasm/imports.wat");
-const HELPERS: &str = include_str!("../fixtures/wasm/helpers.wat");
-const WORLDS: &str = include_str!("../fixtures/wasm/worlds.wit");
+const IMPORTS: &str = include_str!("../support/fixtures/wasm/imports.wat");
+const HELPERS: &str = include_str!("../support/fixtures/wasm/helpers.wat");
+const WORLDS: &str = include_str!("../support/fixtures/wasm/worlds.wit");
 const WORKER: &str = include_str!("../../wit/worker.wit");
 
 /// What each fixture adds to imports and helpers.
 const TEXTS: [(&str, &str); 6] = [
-    ("echo", include_str!("../fixtures/wasm/echo.wat")),
-    ("rude", include_str!("../fixtures/wasm/rude.wat")),
-    ("parent", include_str!("../fixtures/wasm/parent.wat")),
-    ("system", include_str!("../fixtures/wasm/system.wat")),
-    ("files", include_str!("../fixtures/wasm/files.wat")),
-    ("teapot", include_str!("../fixtures/wasm/teapot.wat")),
+    ("echo", include_str!("../support/fixtures/wasm/echo.wat")),
+    ("rude", include_str!("../support/fixtures/wasm/rude.wat")),
+    ("parent", include_str!("../support/fixtures/wasm/parent.wat")),
+    ("system", include_str!("../support/fixtures/wasm/system.wat")),
+    ("files", include_str!("../support/fixtures/wasm/files.wat")),
+    ("teapot", include_str!("../support/fixtures/wasm/teapot.wat")),
 ];
 
 /// Where `describe` keeps its list in a fixture's memory.
@@ -29,7 +29,7 @@ const TASK: usize = 64;
 
 /// A component to be made.
 pub struct Fixture<'a> {
-    /// The file in `tests/fixtures/wasm`, without its ending.
+    /// The file in `tests/support/fixtures/wasm`, without its ending.
     pub name: &'a str,
     pub world: &'a str,
     /// Name, leaf?, timeout in milliseconds.
@@ -95,7 +95,7 @@ impl Fixture<'_> {
 
 /// A component of another world.
 pub fn other_world() -> Vec<u8> {
-    encode(include_str!("../fixtures/wasm/other.wat"), "other", "0.1.0")
+    encode(include_str!("../support/fixtures/wasm/other.wat"), "other", "0.1.0")
 }
 
 fn encode(text: &str, world: &str, version: &str) -> Vec<u8> {

@@ -1,6 +1,6 @@
 """Cases for codec.c, a line each: task, JSON text, then the payload and the hash that Python makes of it, all in hex.
 
-The peers' own cases first (tests/vectors), then numbers of every size, then random values and random damage to them.
+The peers' own cases first (tests/support/vectors), then numbers of every size, then random values and random damage to them.
 A text that Python refuses has an empty payload.
 """
 
@@ -12,7 +12,7 @@ import random
 import struct
 import sys
 
-VECTORS = pathlib.Path(__file__).parents[3] / "tests" / "vectors"
+VECTORS = pathlib.Path(__file__).parents[3] / "tests" / "support" / "vectors"
 
 
 def line(task, text, payload, digest):

@@ -13,7 +13,7 @@ import (
 
 // The calls of the Python peer, to the byte.
 func TestCallsAreThoseOfThePythonPeer(t *testing.T) {
-	text, err := os.ReadFile("../../../tests/vectors/json_calls_python.json")
+	text, err := os.ReadFile("../../../tests/support/vectors/json_calls_python.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-"""The bytes of the existing Python worker, from tests/vectors."""
+"""The bytes of the existing Python worker, from tests/support/vectors."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from brrr import codec
 
-VECTORS = Path(__file__).parents[3] / "tests" / "vectors"
+VECTORS = Path(__file__).parents[3] / "tests" / "support" / "vectors"
 
 
 def vectors(name: str) -> list[dict]:

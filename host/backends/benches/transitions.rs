@@ -3,6 +3,8 @@
 //!
 //! `cargo bench -p brrr-backends [-- MODE...]` with MODE one of memory, sqlite, fan, chain, idle; all of them by default.
 
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
+
 #[path = "../../../tests/backends/support/tree.rs"]
 mod tree;
 

@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn halves_of_pairs_have_the_peers_bytes_and_hashes() {
         for (file, codec) in [("python", Codec::Python), ("typescript", Codec::Typescript)] {
-            let path = format!("{}/../tests/vectors/json_calls_{file}.json", env!("CARGO_MANIFEST_DIR"));
+            let path = format!("{}/../tests/support/vectors/json_calls_{file}.json", env!("CARGO_MANIFEST_DIR"));
             let vectors: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let mut found = 0;

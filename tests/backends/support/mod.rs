@@ -1,13 +1,13 @@
 //! What several suites use.
 
 // Each suite is a program of its own and uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each suite uses a part")]
 
 pub mod aws;
 pub mod proxy;
 pub mod tree;
 
-#[path = "../../servers/mod.rs"]
+#[path = "../../support/servers/mod.rs"]
 pub mod servers;
 
 use std::future::Future;

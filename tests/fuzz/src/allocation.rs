@@ -1,5 +1,7 @@
 //! Counts what is allocated, so that a decoder's hunger can be held against the size of what it was given.
 
+#![expect(unsafe_code, reason = "an allocator is unsafe")]
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 

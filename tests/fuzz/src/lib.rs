@@ -1,17 +1,15 @@
 //! Every decoder of this project as a function of bytes that panics when a promise is broken. The fuzzer calls them
 //! (`libfuzzer/`, `make fuzz`), and `tests/corpus.rs` with all that the fuzzer has kept, in every `make test`.
 //!
-//! - [`targets`]: the decoders, by name; `properties`: what all of them promise
+//! - `targets`: the decoders, by name; `properties`: what all of them promise
 //! - `allocation`: what a decoder takes of memory, so that a length that somebody made up can't take all of it
 //!
 //! The decoders of the host and of the guest `dag` are compiled in by their files: the crates that they are in bring a
 //! compiler (wasmtime) or WebAssembly bindings along, and an instrumented build of those would take a quarter of an hour.
 //! The two small things that they need of the rest stand in here, marked *stand-in*.
 
-// Each of those files is used in part.
-#![allow(dead_code, unused_imports)]
-// They are linted where they belong.
-#![allow(clippy::all, clippy::pedantic)]
+#![allow(dead_code, unused_imports, reason = "each of those files is used in part")]
+#![allow(clippy::all, clippy::pedantic, clippy::restriction, reason = "they are linted where they belong")]
 
 // The files of `brrr-host` that are compiled in name the files of `brrr-worker` that are compiled in beside them.
 extern crate self as brrr_worker;

@@ -206,7 +206,7 @@ pub fn all() -> Vec<Mutant> {
             .edit(
                 "step/abandoned.rs",
                 "find_cycle(self.backend().store(), me, HashSet::from([me.clone()])).await?",
-                "None::<Vec<CallHash>>",
+                "None::<Vec<crate::model::CallHash>>",
             ),
     ]
 }

@@ -1,6 +1,6 @@
 """The JSON codec of the Python peer: what a payload, a call hash and a result look like as bytes.
 
-Byte for byte the peer's, so that results in a shared store are found by either (tests/vectors/json_*_python.json).
+Byte for byte the peer's, so that results in a shared store are found by either (tests/support/vectors/json_*_python.json).
 """
 
 from __future__ import annotations

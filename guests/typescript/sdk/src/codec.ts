@@ -1,6 +1,6 @@
 /**
  * The JSON codec of the TypeScript peer: what a payload and a result look like as bytes. Byte for byte
- * the peer's, so that results in a shared store are found by either (tests/vectors/json_*_typescript.json).
+ * the peer's, so that results in a shared store are found by either (tests/support/vectors/json_*_typescript.json).
  */
 import { decodeUtf8, encodeUtf8 } from "./bytes.ts";
 

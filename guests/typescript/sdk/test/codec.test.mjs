@@ -1,11 +1,11 @@
-/** The bytes of the existing TypeScript worker, from tests/vectors. Their hashes are compared in tests/conformance. */
+/** The bytes of the existing TypeScript worker, from tests/support/vectors. Their hashes are compared in tests/conformance. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
 import { build } from "esbuild";
 import { fileURLToPath } from "node:url";
 
-const VECTORS = new URL("../../../../tests/vectors/", import.meta.url);
+const VECTORS = new URL("../../../../tests/support/vectors/", import.meta.url);
 const vectors = (name) => JSON.parse(readFileSync(new URL(name, VECTORS)));
 
 const { outputFiles } = await build({

@@ -2,7 +2,7 @@
 //! derive the call hash.
 //!
 //! The hash is a call's identity, so these bytes decide whether two workers share a result. The existing implementations wrote
-//! the test vectors in `tests/vectors/json_calls_*.json`.
+//! the test vectors in `tests/support/vectors/json_calls_*.json`.
 //!
 //! Numbers are read from their text. With `arbitrary_precision`, `serde_json` keeps all digits of an integer of any size.
 //! Without it, `serde_json` itself turns an integer that does not fit 64 bits into a float before this code sees it.

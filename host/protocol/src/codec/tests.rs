@@ -4,7 +4,7 @@ use super::*;
 const UNREPRESENTABLE: [&str; 3] = ["\\ud800\"", "Infinity", "NaN"];
 
 fn vectors(name: &str) -> Vec<Value> {
-    let path = format!("{}/../../tests/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../../tests/support/vectors/{name}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     serde_json::from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

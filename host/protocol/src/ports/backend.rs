@@ -55,7 +55,7 @@ pub trait Backend: BackendParts {
 
     /// The outcomes of `calls` as the job `job_id` sees them. If a call has both a value and a failure in this job, the failure
     /// counts. The answer may stop early: it has at least the first outcome, and it stops when the outcomes reach
-    /// [`MOST_AT_ONCE`] bytes.
+    /// [`MOST_AT_ONCE`](super::MOST_AT_ONCE) bytes.
     async fn outcomes(&self, job_id: &JobId, calls: &[CallHash]) -> Result<Vec<Option<Outcome>>>;
 
     /// Registers the parent with the calls that it waits for, queues those of the calls that are not queued yet, and acknowledges

@@ -151,7 +151,7 @@ fn listen(mut heard: impl FnMut(StopReason) + Send + 'static) -> std::io::Result
 /// Was this process started with SIGHUP ignored? Listening to the signal would end that.
 fn ignores_hang_up() -> bool {
     let mut found = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    #[allow(unsafe_code, reason = "neither the standard library nor rustix can ask for a signal's disposition")]
+    #[expect(unsafe_code, reason = "neither the standard library nor rustix can ask for a signal's disposition")]
     // SAFETY: the call changes nothing, and `found` is read only if the call has filled it.
     unsafe {
         libc::sigaction(libc::SIGHUP, std::ptr::null(), found.as_mut_ptr()) == 0

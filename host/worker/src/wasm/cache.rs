@@ -73,7 +73,7 @@ impl Cache {
         // file that belongs to this user and that nobody else can write. The same is true of its folder, which was held
         // open. The bytes have the digest under which they were written. wasmtime itself checks their version and
         // configuration.
-        #[allow(unsafe_code, reason = "wasmtime has no safe way to load what it has compiled")]
+        #[expect(unsafe_code, reason = "wasmtime has no safe way to load what it has compiled")]
         let component = unsafe { Component::deserialize(engine, &code) };
         component.inspect_err(|error| unusable(&format!("not usable ({error:#})"))).ok()
     }

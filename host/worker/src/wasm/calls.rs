@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn a_peers_hash_is_derived_from_task_and_payload() {
         let hash = |call: Result<Invocation, BadCall>| call.unwrap().hash.map(|hash| hash.as_str().to_owned());
-        // The expected hash is from tests/vectors/json_calls_python.json.
+        // The expected hash is from tests/support/vectors/json_calls_python.json.
         let of_python = "129aef7a25910918139b509dd8ad281bfa6570881fc310e5c304b7027fb6eea5";
         assert_eq!(hash(call(None, &[("hash-of", "python")])).as_deref(), Some(of_python));
         assert_ne!(hash(call(None, &[("hash-of", "typescript")])).as_deref(), Some(of_python));

@@ -2,7 +2,7 @@
 //! with that program, however it ends.
 
 // Each suite is a program of its own and uses a part of this.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each suite uses a part")]
 
 pub mod dynamodb;
 pub mod elasticmq;
