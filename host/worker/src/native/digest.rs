@@ -4,7 +4,7 @@
 //! ask for other calls.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::sync::{Arc, OnceLock};
 
 use brrr_protocol::model::hex;
@@ -26,7 +26,12 @@ pub(crate) async fn of_program() -> Arc<str> {
 }
 
 fn read() -> io::Result<String> {
-    let mut digest = Sha256::new();
-    io::copy(&mut File::open(std::env::current_exe()?)?, &mut digest)?;
-    Ok(hex(&digest.finalize()))
+    let mut program = File::open(std::env::current_exe()?)?;
+    let (mut digest, mut piece) = (Sha256::new(), vec![0; 64 << 10]);
+    loop {
+        match program.read(&mut piece)? {
+            0 => return Ok(hex(&digest.finalize())),
+            length => digest.update(&piece[..length]),
+        }
+    }
 }
