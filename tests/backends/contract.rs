@@ -1,4 +1,4 @@
-//! What every backend keeps to: one suite of plain functions, called for each of them.
+//! The guarantees of every backend: one suite of plain functions, called for each backend.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -7,7 +7,8 @@ mod support;
 
 use std::pin::Pin;
 
-/// One function for the futures of all tests: a runtime's code for each of a thousand would take the compiler minutes.
+/// One function for the futures of all tests. With a separate runtime function for each of a thousand tests, the compiler would
+/// take minutes.
 fn run(kind: support::Kind, test: Pin<Box<dyn Future<Output = ()>>>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {

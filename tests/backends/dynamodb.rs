@@ -1,4 +1,4 @@
-//! What is DynamoDB's own: the layout, batches that are left undone, what fits into an item, answers that are lost.
+//! Properties of DynamoDB alone: the layout, batches that are only done in part, the size limit of an item, and lost answers.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -48,11 +48,11 @@ async fn items_are_laid_out_as_peers_have_them() {
     assert!(items.contains(&item("c", "value", "value", b(b"\0v"))), "{items:?}");
     assert!(items.contains(&item("c", "failure/r", "value", b(b"f"))), "{items:?}");
     assert!(items.contains(&item("brrr_count/r", "count", "count", AttributeValue::N("3".into()))), "{items:?}");
-    // And what a peer has put is read.
+    // A record that a peer has written can be read.
     let put = client.put_item().table_name("brrr-layout").set_item(Some(item("p", "call", "value", b(b"x"))));
     put.send().await.unwrap();
     assert_eq!(store.get(&Key::call(&"p".into())).await.unwrap(), Some(Bytes::from_static(b"x")));
-    // An item of another program is not taken for a record.
+    // An item of another program is not read as a record.
     let foreign = item("q", "call", "value", s("text"));
     client.put_item().table_name("brrr-layout").set_item(Some(foreign)).send().await.unwrap();
     assert_eq!(store.get(&Key::call(&"q".into())).await.unwrap_err().kind, ErrorKind::Malformed);
@@ -83,12 +83,12 @@ async fn what_a_batch_leaves_out_is_asked_for_again() {
     table(TABLE, &namespace).await;
     let options = dynamodb::DynamoDbOptions { table: TABLE.into(), namespace };
     let store = DynamoDb::new(options, &config(proxy.port).await).unwrap();
-    // 60 values of 390 KB: 23 MB, where one answer has at most 16.
+    // 60 values of 390 KB are 23 MB. One answer has at most 16 MB.
     let records: Vec<(Key, Bytes)> =
         (0..60).map(|n| (Key::new(&format!("c{n}"), Kind::Value), vec![n as u8; 390 << 10].into())).collect();
     store.put_many(&records).await.unwrap();
     let mut keys: Vec<Key> = records.iter().map(|(key, _)| key.clone()).collect();
-    // Some twice, and one that is not there.
+    // Some keys are requested twice, and one key does not exist.
     keys.extend([keys[7].clone(), Key::new("nobody", Kind::Value), keys[59].clone()]);
     proxy.take_counts();
     let found = store.get_many(&keys).await.unwrap();
@@ -107,7 +107,7 @@ async fn more_records_than_a_request_takes() {
     let store = table(TABLE, &namespace()).await;
     let mut records: Vec<(Key, Bytes)> =
         (0..333).map(|n: u32| (Key::new(&format!("c{n}"), Kind::Call), n.to_string().into())).collect();
-    // The last one of a key counts.
+    // If a key is written twice, the last write counts.
     records.push((records[5].0.clone(), Bytes::from_static(b"again")));
     store.put_many(&records).await.unwrap();
     records[5].1 = Bytes::from_static(b"again");
@@ -123,7 +123,7 @@ async fn an_item_is_as_large_as_dynamodb_says() {
     }
     let store = table(TABLE, "").await;
     let call = CallHash::from("size");
-    // 400 KB, less names and key.
+    // The item limit of 400 KB, less the names and the key.
     let most = (400 << 10) - "pkskvalue".len() - "size".len() - "value".len();
     let (fits, too_large) = (Bytes::from(vec![1; most]), Bytes::from(vec![1; most + 1]));
     let (key, failure) = (Key::value(&call), Key::failure(&call, &JobId::from("r")));
@@ -157,7 +157,7 @@ async fn an_answer_that_is_lost_is_no_mismatch() {
     assert_eq!(store.swap(&key, None, Some(a.clone())).await.unwrap(), Swap::Done);
     proxy.lose_next("PutItem");
     assert_eq!(store.swap(&key, Some(&a), Some(b.clone())).await.unwrap(), Swap::Done);
-    // What somebody else has written is a mismatch, answer lost or not.
+    // A record that another client has written is a mismatch, whether the answer was lost or not.
     proxy.lose_next("PutItem");
     assert_eq!(store.swap(&key, Some(&a), Some(a.clone())).await.unwrap(), Swap::Mismatch(Some(b.clone())));
     proxy.lose_next("DeleteItem");
@@ -167,7 +167,7 @@ async fn an_answer_that_is_lost_is_no_mismatch() {
     assert!(store.put_if(&key, a.clone(), &value).await.unwrap());
     assert!(!store.put_if(&key, a.clone(), &value).await.unwrap());
     assert_eq!(store.get(&key).await.unwrap(), Some(a));
-    // Each that lost its answer was made twice.
+    // Each request whose answer was lost was made twice.
     let counts = proxy.take_counts();
     assert_eq!((counts["PutItem"], counts["DeleteItem"], counts["TransactWriteItems"]), (6, 3, 3), "{counts:?}");
 }
@@ -221,7 +221,7 @@ async fn a_server_that_is_away_is_unavailable() {
     assert!(error.reason.contains("refused"), "{error}");
 }
 
-/// Records behind this port, messages and counters in memory.
+/// A backend with its records in the server on this port, and its messages and counters in memory.
 async fn with_memory(port: u16, namespace: String) -> Arc<dyn Backend> {
     table(TABLE, &namespace).await;
     let options = dynamodb::DynamoDbOptions { table: TABLE.into(), namespace };
@@ -230,17 +230,17 @@ async fn with_memory(port: u16, namespace: String) -> Arc<dyn Backend> {
     Arc::new(Combined { name: "test".into(), store, queue: memory.clone(), counters: memory, events: None })
 }
 
-/// Counted at the server, with what the client asks while it waits.
+/// The requests are counted at the server. The count includes the requests of the client while it waits.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_costs_few_requests() {
     let Some(server) = shared() else { return };
     let proxy = Proxy::start(server.port);
-    // Children one by one, and each record on its own, made it 21 for the tree. How many wake-ups come in vain depends on what
-    // else the machine does.
+    // With one request for each child and each record, the tree needed 21 requests a call. The number of needless notifications
+    // depends on the load of the machine.
     for (payload, most) in [("fib/11/x", 20.0), ("fan/300/x", 14.0)] {
         let namespace = namespace();
         let backend = with_memory(proxy.port, namespace.clone()).await;
-        // How often a client looks for its result depends on how long it waits.
+        // The number of requests of a client for its result depends on the time that it waits.
         let client = with_memory(server.port, namespace).await;
         let worker = tokio::spawn(tree::work(backend.clone(), || ()));
         proxy.take_counts();
@@ -275,14 +275,14 @@ async fn rates() {
     }
 }
 
-/// What another process says that has this environment and no other; and how long it took.
+/// The output of another process that has this environment and no other variables, and the time that it took.
 fn connect_with(environment: &[(&str, &str)]) -> (String, Duration) {
     let start = std::time::Instant::now();
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "connects_as_its_environment_says", "--ignored", "--nocapture"])
         .env_clear()
         .env("HOME", "/nonexistent")
-        // Nothing here asks outside this machine.
+        // No request of this test leaves this machine.
         .env("AWS_EC2_METADATA_DISABLED", "true")
         .envs(environment.iter().copied())
         .output()
@@ -314,7 +314,7 @@ fn the_environment_says_where_and_who() {
     for (name, other) in
         [("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"), ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL")]
     {
-        // The other one is of another service, or less near: nobody answers there.
+        // The other endpoint is for another service, or has a lower priority. No server answers there.
         let mut environment = vec![("AWS_REGION", "eu-west-1"), (name, &*endpoint), (other, "http://127.0.0.1:1")];
         environment.extend(keys);
         let (said, _) = connect_with(&environment);

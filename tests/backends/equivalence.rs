@@ -1,9 +1,11 @@
-//! A backend's transactional transitions against the multi_step ones: the same random history on both, in lockstep.
+//! Compares a backend's transactional transitions with the multi-step transitions: the same random history runs on both,
+//! transition by transition.
 //!
-//! After every transition all records are the same. Messages may differ: a transition that nobody can look into need not
-//! send what is sent for safety. But nobody may be forgotten, see `History::check_wake_ups`.
+//! After every transition all records are the same. Messages may differ, because a multi-step transition sends some messages only
+//! for safety, and a transaction does not need them. But no parent may be forgotten, see `check_wake_ups`.
 //!
-//! `BRRR_SEED=… cargo test -p brrr-backends --test equivalence` replays one history, `BRRR_HISTORIES=…` sets how many.
+//! `BRRR_SEED=… cargo test -p brrr-backends --test equivalence` replays one history. `BRRR_HISTORIES=…` sets the number of
+//! histories.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -27,7 +29,7 @@ const TOPICS: [&str; 2] = ["t", "u"];
 
 type Records = BTreeMap<Key, Bytes>;
 
-/// One side: a backend, and what it did last.
+/// One side: a backend, and the effect of its last transition.
 struct Side {
     fixture: Fixture,
     before: Records,
@@ -39,16 +41,16 @@ struct Side {
 struct Run {
     work: Work,
     run_before: Option<Bytes>,
-    /// What had no outcome when it was loaded.
+    /// The children that had no outcome when the run was loaded.
     missing: Vec<usize>,
     has_outcome: bool,
     job_over: bool,
 }
 
-/// What a transition was, as far as its messages depend on it.
+/// The kind of a transition, as far as its messages depend on it.
 enum Made<'a> {
     Deferral(&'a Work, &'a Wait),
-    /// Of this call, for a job that is over.
+    /// The abandon of this call, for a job that is over.
     Abandon(&'a Message),
     Other,
 }
@@ -88,7 +90,7 @@ impl Side {
         &self.fixture.backend
     }
 
-    /// Reads everything, and takes what was sent.
+    /// Reads all records, and takes the messages that were sent.
     async fn observe(&mut self, calls: usize, job_ids: &[JobId]) {
         let mut keys: Vec<Key> = job_ids.iter().map(Key::job).collect();
         for call in (0..calls).map(hash) {
@@ -110,12 +112,12 @@ impl Side {
     }
 }
 
-/// Who waits, and for what.
+/// The registered parents, each with the call that it waits for.
 fn registered(records: &Records) -> BTreeSet<(CallHash, Return)> {
     entries(records, &brrr_protocol::ports::Kind::PendingReturns)
 }
 
-/// Who a failure did not notify, and of what.
+/// The parents that a failure did not notify, each with the call that failed.
 fn unnotified(records: &Records) -> BTreeSet<(CallHash, Return)> {
     entries(records, &brrr_protocol::ports::Kind::Unnotified)
 }
@@ -139,7 +141,7 @@ fn has_outcome(records: &Records, job_id: &JobId, call: &CallHash) -> bool {
     records.contains_key(&Key::value(call)) || records.contains_key(&Key::failure(call, job_id))
 }
 
-/// Has the parent, by the records, enough outcomes to be worth running? By the definition, not by the code under test.
+/// Has the parent, according to the records, enough outcomes to run? This uses the definition, not the code under test.
 fn is_ready(records: &Records, job_id: &JobId, parent: &CallHash) -> bool {
     let Some(bytes) = records.get(&Key::run(parent, job_id)) else { return true };
     let run = RunRecord::decode(bytes).unwrap();
@@ -179,7 +181,7 @@ impl History {
         history
     }
 
-    /// Workers have announced the task, so that jobs may join calls that are on their way.
+    /// Workers have announced the task, so jobs may join calls that are already queued or running.
     async fn announce(&self) {
         for topic in TOPICS {
             let tasks = encode_tasks(&["another".to_owned(), "task".to_owned()].into());
@@ -189,7 +191,7 @@ impl History {
         }
     }
 
-    /// Begins with a call for which about as many parents wait as a backend may keep in one record.
+    /// The history begins with a call whose number of parents is about the maximum that a backend keeps in one record.
     async fn crowd(&mut self) {
         let n = self.rng.usize(..self.graph.len());
         let parents = self.rng.usize(60..70);
@@ -227,7 +229,7 @@ impl History {
 
     async fn schedule(&mut self) {
         let n = self.rng.usize(..self.graph.len());
-        // Nobody waits here until such a deadline has come.
+        // The test ends before such a deadline.
         let deadline = if self.rng.bool() { self.now + 3_600_000 } else { 0 };
         let job = NewJob { deadline, ..NewJob::new(self.some_root(), call(n)) };
         let _ = writeln!(self.log, "schedule {:?} c{n}", job.job_id);
@@ -249,7 +251,8 @@ impl History {
     }
 
     async fn load(&mut self) {
-        // Messages come after the record that describes their call; without it, a worker sets them aside.
+        // A message is sent after the record that describes its call. Without that record, a worker moves the message to the
+        // dead-letter queue.
         let described = |n: &usize| self.transactional.after.contains_key(&Key::call(&hash(*n)));
         let calls: Vec<usize> = (0..self.graph.len()).filter(described).collect();
         let Some(n) = self.rng.choice(calls) else { return };
@@ -259,7 +262,7 @@ impl History {
         let b = self.transactional.backend().load(&work).await.unwrap();
         let _ = writeln!(self.log, "load {:?}", work.message);
         assert_eq!(format!("{a:?}"), format!("{b:?}"));
-        // Of a call that has its outcome, nobody asks.
+        // If the call has its outcome, `ready` is not used.
         let ready = is_ready(&self.transactional.after, &work.message.job_id, &work.message.call);
         assert!(a.outcome.is_some() || a.ready() == ready);
         let calls: Vec<CallHash> = self.graph[n].iter().map(|c| hash(*c)).collect();
@@ -274,7 +277,7 @@ impl History {
         self.runs.push(Run { work, run_before: a.run_bytes, missing, has_outcome: a.outcome.is_some(), job_over });
     }
 
-    /// Ends a run that was loaded at some time, in one of the ways open to it.
+    /// Ends a run that was loaded earlier, in one of the possible ways.
     async fn settle(&mut self) {
         if self.runs.is_empty() {
             return;
@@ -282,7 +285,7 @@ impl History {
         let run = self.runs.swap_remove(self.rng.usize(..self.runs.len()));
         let work = run.work.clone();
         if run.has_outcome {
-            // How it ended is what the worker has read.
+            // The end of the call is the outcome that the worker has read.
             let calls = [work.message.call.clone()];
             let outcomes = self.transactional.backend().outcomes(&work.message.job_id, &calls).await.unwrap();
             let end = JobState::of_outcome(outcomes[0].as_ref().unwrap());
@@ -291,7 +294,7 @@ impl History {
             self.transactional.backend().notify_parents(&work, end).await.unwrap();
             return self.check(Made::Other).await;
         }
-        // A run that was stopped is let go, one that was not goes on.
+        // A run that was stopped is abandoned. A run that was not stopped continues.
         let over = is_over(&self.transactional.after, &work.message.job_id);
         if run.job_over || (over && self.rng.bool()) {
             let _ = writeln!(self.log, "abandon {:?}", work.message);
@@ -319,7 +322,7 @@ impl History {
         }
     }
 
-    /// A failure that may pass: the record of the attempt to come, and the message back to its queue.
+    /// A failure that is retried: writes the record of the next attempt, and gives the message back to its queue.
     async fn try_again(&mut self, run: Run) {
         let before = run.run_before.as_deref().map(|bytes| RunRecord::decode(bytes).unwrap()).unwrap_or_default();
         let record = RunRecord {
@@ -342,7 +345,8 @@ impl History {
 
     async fn defer(&mut self, run: Run) {
         let total = run.missing.len() as u32;
-        // Mostly all of them, sometimes a race; and sometimes the sample is not all that it waits for.
+        // The run usually waits for all children, and sometimes for a race. Sometimes the sample does not contain all of the
+        // children.
         let need = if self.rng.u8(..4) == 0 { self.rng.u32(1..=total) } else { total };
         let from = if self.rng.u8(..4) == 0 { self.rng.usize(..run.missing.len()) } else { 0 };
         let wait = Wait { calls: run.missing.iter().map(|c| call(*c)).collect(), need };
@@ -361,7 +365,7 @@ impl History {
             run_before: run.run_before.as_ref(),
             run_after: &run_after,
             now: self.now,
-            // Counters may differ, because messages may.
+            // There is no limit, because the numbers of messages may differ.
             max_messages: u64::MAX,
         };
         let _ =
@@ -369,7 +373,7 @@ impl History {
         let a = self.multi_step.backend().defer(&deferral).await.unwrap();
         let b = self.transactional.backend().defer(&deferral).await.unwrap();
         match (&a, &b) {
-            // MultiStep also sends for calls that have ended, and finds that out afterwards.
+            // A multi-step transition also sends messages for calls that have ended, and notices that afterwards.
             (Deferred::Waiting { queued: multi_step }, Deferred::Waiting { queued: transactional }) => {
                 let ended = |place: &usize| {
                     has_outcome(&self.transactional.after, &run.work.message.job_id, &wait.calls[*place].hash)
@@ -406,7 +410,7 @@ impl History {
         for (side, name) in [(&self.multi_step, "multi_step"), (&self.transactional, "transactional")] {
             check_wake_ups(side, name, &made);
         }
-        // Whoever is woken by the transactional transition is woken by the multi_step one, or waits on.
+        // A parent that the transactional transition notifies is also notified by the multi-step one, or it still waits there.
         let waits: HashSet<Message> = registered(&self.multi_step.after).iter().map(|(_, r)| r.message()).collect();
         for message in &self.transactional.sent {
             let known = self.multi_step.sent.contains(message) || waits.contains(message);
@@ -415,15 +419,17 @@ impl History {
     }
 }
 
-/// Nobody is forgotten: who was struck off a list, and by the records has enough outcomes, has a message; so has who
-/// begins to wait for what has ended already, and multi_step, which sends only for what it has found ended itself, may leave
-/// that to those who are still to end.
+/// No parent is forgotten. If a parent was removed from a list and has enough outcomes by the records, a message for it was sent.
+/// The same is true for a parent that begins to wait for calls that have already ended. There the multi-step transition is an
+/// exception: it sends only if it noticed itself that enough calls had ended. Otherwise it may leave the notification to the
+/// calls that have not ended yet.
 ///
-/// A parent whose job is over is let go instead of woken: then whoever waits for it in a job that lives gets it queued.
+/// A parent whose job is over is abandoned and not notified. If a parent in a live job waits for the abandoned call, that call is
+/// queued for the live job.
 fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
     let (before, after) = (registered(&side.before), registered(&side.after));
     if let Made::Abandon(abandoned) = made {
-        // If the job had only joined the call, another job has the call's message.
+        // If the job had only joined the call, the call's message belongs to another job.
         let had_joined = |(call, entry): &(CallHash, Return)| *call == abandoned.call && entry.message() == **abandoned;
         let itself = (!before.iter().any(had_joined)).then_some(&abandoned.call);
         let let_go = before.difference(&after).filter(|entry| !had_joined(entry)).map(|(_, entry)| &entry.parent);
@@ -437,7 +443,7 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
             );
         }
         for (call, entry) in before.difference(&after) {
-            // A job that had joined the call and has its message now.
+            // This job had joined the call, and now has the call's message.
             let is_passed_on = entry.parent == *call && side.sent.contains(&entry.message());
             assert!(
                 is_passed_on || is_over(&side.after, &entry.job_id),
@@ -462,7 +468,7 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
         }
         let message = entry.message();
         let itself = deferred.is_some_and(|(work, _)| work.message == message);
-        // A job that had joined the call, and in which it has failed now.
+        // This job had joined the call, and the call has now failed in this job.
         if entry.parent == *call && side.after.contains_key(&Key::failure(call, &entry.job_id)) {
             continue;
         }
@@ -487,7 +493,7 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
     }
 }
 
-/// Prints what is needed to see a failure again.
+/// Prints the data that is needed to reproduce a failure.
 struct Witness {
     seed: u64,
     history: Option<History>,

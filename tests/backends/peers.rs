@@ -1,7 +1,8 @@
-//! One fleet with workers of the existing SDKs: messages and counters in Redis, records in DynamoDB.
+//! One fleet together with workers of the existing SDKs: messages and counters in Redis, records in DynamoDB.
 //!
-//! Those SDKs can't be had from a registry, so they are modelled here, command by command, from what is known of the
-//! protocol; `tests/support/vectors` holds bytes that they wrote. They acknowledge nothing, know no failures, and overwrite.
+//! Those SDKs are not available from a registry. So they are modelled here, command by command, from what is known of the
+//! protocol; `tests/support/vectors` contains bytes that they wrote. They acknowledge nothing, know no failures, and overwrite
+//! records.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -34,10 +35,10 @@ use support::servers::Server;
 use support::servers::redis::Flavour;
 use support::{aws, servers, until};
 
-/// Topics, of ours and of the two peers.
+/// The topics of our worker and of the two peers.
 const TOPICS: [&str; 3] = ["ours", "python", "typescript"];
 
-/// `fib(n)` as everybody here computes it: each call's children are on the other topics.
+/// `fib(n)` as all workers here compute it: the children of each call are on the other topics.
 fn children(n: u64, salt: &str) -> Vec<Call> {
     let child = |n: u64| Call {
         hash: hash(n, salt),
@@ -59,10 +60,10 @@ fn arguments(payload: &[u8]) -> (u64, String) {
     (n.parse().expect("a number"), salt.to_owned())
 }
 
-/// Jobs whose ids begin so are those in which our leaves fail.
+/// The prefix of the ids of jobs in which our leaves fail.
 const FAILS: &str = "fails";
 
-/// Our side.
+/// Our worker.
 struct Ours;
 
 #[async_trait]
@@ -153,7 +154,7 @@ impl Peer {
         self.records.put_item().table_name(&self.table).set_item(Some(item)).send().await.unwrap();
     }
 
-    /// Compare and swap; `false`: it was not as expected.
+    /// Compare and swap. Returns `false` if the record was not as expected.
     async fn swap(&self, call: &CallHash, expected: Option<&Bytes>, new: Option<&[u8]>) -> bool {
         let (key, kind) = (Self::key(call, "pending_returns"), "pending_returns");
         let old = expected.map(|bytes| AttributeValue::B(Blob::new(bytes.to_vec())));
@@ -183,7 +184,7 @@ impl Peer {
         cmd("RPUSH").arg(topic).arg(message.encode()).exec_async(&mut self.redis).await.unwrap();
     }
 
-    /// As a client: schedules a call, as a job_id that no record knows.
+    /// Schedules a call as a peer's client does: under a root id without a job record.
     async fn schedule(&mut self, job_id: &JobId, call: &Call) {
         self.put(&call.hash, "call", &CallRecord::encode(&call.task, &call.payload)).await;
         self.send(call.topic.as_str(), &Message { job_id: job_id.clone(), call: call.hash.clone() }).await;
@@ -238,7 +239,7 @@ impl Peer {
         }
     }
 
-    /// The same set is written in another order by either.
+    /// The two peers write the same set in different orders.
     fn encode(&self, pending: &PendingReturns) -> Vec<u8> {
         if self.topic == "python" {
             return pending.encode().to_vec();
@@ -271,7 +272,7 @@ impl Peer {
     }
 }
 
-/// A fleet of three kinds of worker, and a client of ours.
+/// A fleet of three kinds of worker, and one of our clients.
 struct Fleet {
     backend: Arc<dyn Backend>,
     peer: Peer,
@@ -299,7 +300,7 @@ impl Fleet {
         let peer = Peer { topic: "python", table: name, records, redis: connection };
         let mut tasks = tokio::task::JoinSet::new();
         for topic in ["python", "typescript"] {
-            // Waiting blocks a connection, so each has one of its own.
+            // A blocking command blocks its connection, so each worker has its own connection.
             let client = redis::Client::open(format!("redis://127.0.0.1:{}", redis.port)).unwrap();
             let redis = client.get_multiplexed_async_connection().await.unwrap();
             tasks.spawn(Peer { topic, redis, ..peer.clone() }.work());
@@ -310,7 +311,7 @@ impl Fleet {
         Some(Self { backend, peer, tasks, _redis: redis })
     }
 
-    /// Panics with what went wrong, if a worker has.
+    /// Panics with the error of a worker, if there is one.
     async fn check(&mut self) {
         if let Some(ended) = self.tasks.try_join_next() {
             ended.expect("no worker ends");
@@ -321,7 +322,7 @@ impl Fleet {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_parents_children_and_clients_of_ours() {
     let Some(mut fleet) = Fleet::start().await else { return };
-    // Shared calls: many parents of each, on all sides.
+    // Shared calls: each has many parents, on all topics.
     for (salt, n, expected) in [("ours", 12, 144), ("theirs", 13, 233)] {
         let call = Call {
             hash: hash(n, salt),
@@ -347,7 +348,7 @@ async fn as_parents_children_and_clients_of_ours() {
             let value = until("the value", || async { peer.get(&call.hash, "value").await }).await;
             assert_eq!(number(&value), expected);
         }
-        // Everybody's calls have a value, and nobody waits any more.
+        // The calls of all workers have a value, and no parent waits.
         for n in 0..=n {
             assert!(fleet.peer.get(&hash(n, salt), "value").await.is_some(), "fib({n})");
             let pending = until("nobody waits", || async {
@@ -360,7 +361,7 @@ async fn as_parents_children_and_clients_of_ours() {
     fleet.check().await;
 }
 
-/// `fib(2)` is run by a peer, which waits for `fib(1)` of another peer, and for our `fib(0)`, which fails in its job.
+/// A peer runs `fib(2)`. It waits for `fib(1)` of another peer, and for our `fib(0)`, which fails in its job.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failure_that_a_peer_does_not_see_costs_a_handful_of_messages() {
     let Some(mut fleet) = Fleet::start().await else { return };
@@ -378,18 +379,19 @@ async fn a_failure_that_a_peer_does_not_see_costs_a_handful_of_messages() {
     let doctor = Doctor::new(backend.clone());
     until("the parent is kept for a later value, and no repair would wake it", || async {
         let survey = doctor.survey(&Look { now: 1_000_000, older_than: Duration::ZERO }).await.unwrap();
-        // The other call has woken it by then.
+        // The other call has notified the parent by then.
         let is_idle = messages().await >= 4 && survey.findings.is_empty();
         (is_idle && survey.unnotified.len() == 1).then_some(())
     })
     .await;
 
-    // Another job computes the call, and the parent goes on.
+    // Another job computes the call, and the parent continues.
     let other = JobId::from_random(fastrand::u128(..));
     Client::new(backend.clone()).schedule(&NewJob::new(other, call(0)), 1_000).await.unwrap();
     let value = until("the value", || async { peer.get(&hash(2, "unseen"), "value").await }).await;
     assert_eq!(number(&value), 1);
-    // The job's, one for each child, a wake-up for each, and one by which the parent asked for the failed call again.
+    // One message of the job, one for each child, and one notification for each child. One more message: the parent asked for the
+    // failed call again.
     let sent = messages().await;
     assert!(sent <= 6, "{sent} messages");
     fleet.check().await;

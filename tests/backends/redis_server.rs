@@ -1,4 +1,4 @@
-//! What is Redis's own: how it is shared with peers, kept apart, counted, and what it refuses.
+//! Properties of Redis alone: sharing with peers, namespaces, the number of commands, and the errors of the server.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -20,7 +20,7 @@ use support::servers::Server;
 use support::servers::redis::{Flavour, WITHOUT_SCRIPTS};
 use support::{tree, until};
 
-/// A server that nobody else uses; `None`: it can't be had here.
+/// A server that no other test uses. `None`: Redis is not available on this machine.
 fn server(more: &[&str]) -> Option<Server> {
     Flavour::Redis.start(None, more)
 }
@@ -38,7 +38,7 @@ async fn refused(url: String) -> brrr_protocol::Error {
     Redis::connect(RedisOptions::new(url)).await.err().expect("refused")
 }
 
-/// Everything that stands there.
+/// All keys of the server.
 async fn keys(raw: &mut MultiplexedConnection) -> Vec<String> {
     let mut keys: Vec<String> = cmd("KEYS").arg("*").query_async(raw).await.unwrap();
     keys.sort();
@@ -51,11 +51,11 @@ async fn topics_and_counters_are_the_peers() {
     let (redis, mut raw) = (Redis::connect(RedisOptions::new(url(&server))).await.unwrap(), raw(&server).await);
     let message = Message { job_id: "r".into(), call: "c".into() };
     let topic = Topic::from("brrr-py-demo");
-    // Ours, taken as a peer takes it.
+    // Our message, taken in the way of a peer.
     redis.send_many(&[Outgoing::now(&topic, &message)]).await.unwrap();
     let (_, body): (String, String) = cmd("BLPOP").arg("brrr-py-demo").arg(20).query_async(&mut raw).await.unwrap();
     assert_eq!(body, "li2e1:r1:ce");
-    // A peer's, taken by us while we wait.
+    // A peer's message, taken by us while we wait.
     let waiting = tokio::spawn({
         let (redis, topic) = (redis.clone(), topic.clone());
         async move { redis.receive(&topic, 1, Duration::from_secs(30)).await.unwrap() }
@@ -69,14 +69,15 @@ async fn topics_and_counters_are_the_peers() {
     assert_eq!(keys(&mut raw).await, ["brrr:deliveries", "brrr_count/r"]);
 }
 
-/// How often a message came back is remembered beside its topic, for a day: a peer that takes it tells nobody.
+/// The number of deliveries of a message is stored beside its topic, for a day. A peer that takes the message does not delete
+/// that number.
 #[tokio::test]
 async fn what_is_remembered_of_deliveries_is_forgotten() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (Redis::connect(RedisOptions::new(url(&server))).await.unwrap(), raw(&server).await);
     let topic = Topic::from("t");
     redis.send_many(&[Outgoing::now(&topic, &Message { job_id: "r".into(), call: "c".into() })]).await.unwrap();
-    // The first return does not count as a delivery; the lease of the second one runs out.
+    // The nack at the end does not count as a delivery. The lease of the first delivery expires, and that delivery counts.
     let short = Redis::connect(RedisOptions { lease: Duration::from_millis(50), ..RedisOptions::new(url(&server)) })
         .await
         .unwrap();
@@ -121,7 +122,8 @@ async fn a_call_takes_few_round_trips_and_leaves_only_records() {
     let topic = tree::TOPIC.into();
     until("everything is acknowledged", || async { (backend.queue().depth(&topic).await.unwrap() == 0).then_some(()) })
         .await;
-    // Commands inside a script are counted apart by the server, as those of no connection; what travels are these.
+    // The server counts commands inside a script separately, without a connection. The numbers here are commands that were sent
+    // over the network.
     let stats: String = cmd("INFO").arg("commandstats").query_async(&mut raw).await.unwrap();
     let calls = |name: &str| {
         let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:")));
@@ -138,7 +140,7 @@ async fn a_call_takes_few_round_trips_and_leaves_only_records() {
     worker.abort();
 }
 
-/// A chain of shared calls: what the server does for it grows as the chain.
+/// A chain of shared calls: the server's work grows linearly with the length of the chain.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shared_calls_cost_no_more_than_others() {
     let Some(server) = server(&[]) else { return };
@@ -156,24 +158,24 @@ async fn shared_calls_cost_no_more_than_others() {
     }
     worker.abort();
     eprintln!("reads of 100, 200, 400 shared calls: {reads:?}");
-    // Twice as much, and something for chance: which calls are under way at once differs. (About 95 a call; the walk to the
-    // top cost 200 a call at 400 calls, and twice that at 800.)
+    // Twice the work, and a margin for chance: the calls that run at the same time differ. (About 95 commands a call. The walk to
+    // the top cost 200 a call at 400 calls, and twice that at 800.)
     assert!(reads[1] < 3 * reads[0] && reads[2] < 5 * reads[1] / 2, "{reads:?}");
 }
 
-/// Between two steps a client could die, and leave a job that nobody runs.
+/// A client that dies between two steps would leave a job without a message.
 #[tokio::test]
 async fn a_job_is_scheduled_in_one_step() {
     let Some(server) = server(&[]) else { return };
     let (backend, mut raw) = (brrr_backends::open(&url(&server)).await.unwrap(), raw(&server).await);
-    // The server knows the script from here on.
+    // After this call the server knows the script.
     tree::schedule(&backend, "fib/1/x").await;
     cmd("CONFIG").arg("RESETSTAT").query_async::<Value>(&mut raw).await.unwrap();
     tree::schedule(&backend, "fib/1/y").await;
     let stats: String = cmd("INFO").arg("commandstats").query_async(&mut raw).await.unwrap();
     let script = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:"));
     assert!(script.is_some_and(|line| line.contains("calls=1,")), "{stats}");
-    // Steps that are safe from others are taken so.
+    // The script needs no transaction: only separate steps would use MULTI and WATCH to exclude other clients.
     assert!(!stats.contains("cmdstat_multi") && !stats.contains("cmdstat_watch"), "{stats}");
     assert_eq!(backend.queue().depth(&tree::TOPIC.into()).await.unwrap(), 2);
 }
@@ -222,7 +224,8 @@ async fn a_full_server_and_foreign_keys_are_named() {
     }
     let error = error.expect("no room");
     assert_eq!(error.kind, ErrorKind::Full, "{error}");
-    // Nor by a script, and what it would have done is not half done. Whatever buffers the server gives back meanwhile.
+    // A script cannot write either, and leaves nothing half done. The limit is lower here, in case the server frees buffers
+    // meanwhile.
     cmd("CONFIG").arg("SET").arg("maxmemory").arg("1mb").query_async::<Value>(&mut raw).await.unwrap();
     let work = brrr_protocol::ports::Work {
         message: Message { job_id: "r".into(), call: "late".into() },
@@ -257,7 +260,7 @@ async fn a_connection_that_was_cut_is_made_again() {
     redis.put(&key, "1".into()).await.unwrap();
     redis.swap(&key, Some(&"1".into()), Some("2".into())).await.unwrap();
     cmd("CLIENT").arg("KILL").arg("SKIPME").arg("yes").query_async::<Value>(&mut raw).await.unwrap();
-    // The first may meet the end of the old one; its outcome is then unknown, and it says so.
+    // The first request may use the old, broken connection. Its outcome is then unknown, and the error says so.
     until("an answer", || async { redis.get(&key).await.ok() }).await;
     let swapped =
         until("an answer", || async { redis.swap(&key, Some(&"2".into()), Some("3".into())).await.ok() }).await;
@@ -278,7 +281,7 @@ async fn who_may_not_script_works_step_by_step() {
     assert!(!stats.contains("cmdstat_evalsha:calls"), "{stats}");
 }
 
-/// What is no text, or has not the form of ours, holds nobody up.
+/// An entry that is not text, or not in our format, blocks nothing else.
 #[tokio::test]
 async fn whatever_stands_in_a_topic_is_delivered() {
     let Some(server) = server(&[]) else { return };
@@ -291,7 +294,7 @@ async fn whatever_stands_in_a_topic_is_delivered() {
         let options = RedisOptions { namespace: namespace.clone(), lease, ..RedisOptions::new(url) };
         let (redis, topic) = (Redis::connect(options).await.unwrap(), Topic::from("t"));
         redis.send_many(&[Outgoing { topic: topic.clone(), body: "later".into(), delay: lease }]).await.unwrap();
-        // As the keys of a namespace are named.
+        // The naming pattern of the keys of a namespace.
         let all = keys(&mut raw).await;
         let delayed = all.iter().find(|key| key.starts_with(&namespace)).expect("a delayed message").clone();
         let named = |what: &str| delayed.replace("brrr:delayed:t", what);
@@ -299,7 +302,7 @@ async fn whatever_stands_in_a_topic_is_delivered() {
             cmd("RPUSH").arg(named("t")).arg(body).query_async::<Value>(&mut raw).await.unwrap();
         }
         cmd("ZADD").arg(&delayed).arg(1).arg(&b"no form \xff"[..]).query_async::<Value>(&mut raw).await.unwrap();
-        // One lease of something that is not held as we hold it, and one of nothing.
+        // One lease of an entry that is not in our format, and one lease of an entry that does not exist.
         cmd("HSET").arg(named("brrr:held:w")).arg(7).arg("no form").query_async::<Value>(&mut raw).await.unwrap();
         for member in ["w/7", "w/8", "no form"] {
             cmd("ZADD").arg(named("brrr:leases")).arg(1).arg(member).query_async::<Value>(&mut raw).await.unwrap();
@@ -307,7 +310,8 @@ async fn whatever_stands_in_a_topic_is_delivered() {
         let mut bodies = Vec::new();
         while bodies.len() < 5 {
             for delivery in redis.receive(&topic, 10, Duration::from_secs(10)).await.unwrap() {
-                // Each of them is left to its lease once: what is held is kept byte by byte.
+                // Each message is left until its lease expires once. It comes back unchanged, because held messages are stored as
+                // bytes.
                 if delivery.receives > 1 {
                     redis.move_to_dlq(&delivery, "no message").await.unwrap();
                     bodies.push(delivery.body);
@@ -324,14 +328,15 @@ async fn whatever_stands_in_a_topic_is_delivered() {
     }
 }
 
-/// Commands that the server has run, those of scripts too.
+/// The number of commands that the server has run, including commands of scripts.
 async fn commands(raw: &mut MultiplexedConnection) -> u64 {
     let stats: String = cmd("INFO").arg("commandstats").query_async(raw).await.unwrap();
     let calls = stats.lines().filter_map(|line| line.split_once("calls=")?.1.split(',').next()?.parse::<u64>().ok());
     calls.sum()
 }
 
-/// `jobs` ended jobs, and what it takes to list the newest, to look what a collection would remove, and to remove it.
+/// Ends `jobs` jobs. Returns the number of commands for a list of the newest job, for a dry run of a collection, and for the
+/// collection.
 async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
     let server = server(&[])?;
     let (backend, mut raw) = (brrr_backends::open(&url(&server)).await.unwrap(), raw(&server).await);
@@ -370,7 +375,7 @@ async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
 
 #[tokio::test]
 async fn what_is_listed_and_removed_costs_in_proportion() {
-    // More than are removed between two looks at what has begun.
+    // More jobs than a collection removes between two checks for jobs that have begun.
     let (Some(one), Some(two)) = (costs_of(700).await, costs_of(1_400).await) else { return };
     eprintln!("newest, dry run, gc: {one:?} commands for 700 jobs, {two:?} for 1,400");
     assert_eq!(one[0], two[0], "the newest job costs the same however many there are");

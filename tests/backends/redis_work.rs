@@ -1,4 +1,4 @@
-//! How much a Redis has to do: work that must not grow with what is there.
+//! The work of a Redis server: it must not grow with the amount of stored data.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -44,7 +44,7 @@ async fn info(raw: &mut MultiplexedConnection, section: &str) -> String {
     cmd("INFO").arg(section).query_async(raw).await.unwrap()
 }
 
-/// How often the server was asked for a command.
+/// How often the server ran a command.
 fn calls(stats: &str, name: &str) -> u64 {
     let line = stats.lines().find(|line| line.starts_with(&format!("cmdstat_{name}:")));
     line.and_then(|line| line.split_once("calls=")?.1.split(',').next()?.parse().ok()).unwrap_or(0)
@@ -72,7 +72,7 @@ async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
     redis.defer(&d).await.unwrap()
 }
 
-/// The bytes that a server writes down while so many parents begin to wait for one call, and it ends.
+/// The bytes that a server writes to its log while this many parents begin to wait for one call, and the call ends.
 async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
@@ -90,7 +90,7 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
     let start = std::time::Instant::now();
     redis.complete(&work, Bytes::new()).await.unwrap();
     let completed = start.elapsed();
-    // The child's message, and each parent's.
+    // The child's message, and one message for each parent.
     assert_eq!(redis.depth(&"t".into()).await.unwrap(), parents as u64 + 1);
     let left: u64 = cmd("EXISTS").arg("brrr:parents:child").query_async(&mut raw).await.unwrap();
     assert_eq!((left, redis.get(&Key::pending_returns(&"child".into())).await.unwrap()), (0, None));
@@ -107,13 +107,13 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
 
 #[tokio::test]
 async fn twice_as_many_parents_of_a_call_are_twice_the_work() {
-    // More of them show the growth of the server's time too.
+    // A higher number also shows the growth of the server's time.
     let n = std::env::var("BRRR_PARENTS").map_or(300, |text| text.parse().expect("a number"));
     let (Some(some), Some(twice)) = (bytes_of_shared_call(n).await, bytes_of_shared_call(2 * n).await) else { return };
     assert!(twice < 2.5 * some, "{n} parents: {some} bytes, twice as many: {twice} bytes");
 }
 
-/// The set in which Redis keeps many parents goes with the record. (The record itself: contract.)
+/// The set in which Redis keeps many parents is removed with the record. (The contract suite tests the record itself.)
 #[tokio::test]
 async fn the_set_of_a_call_s_parents_goes_with_its_record() {
     let Some(server) = server(&[]) else { return };
@@ -141,7 +141,7 @@ async fn the_set_of_a_call_s_parents_goes_with_its_record() {
     fill().await;
     redis.remove_many(std::slice::from_ref(&key)).await.unwrap();
     assert!(!is_set(&mut raw).await);
-    // Without its set the record is damaged, and a name that does not fit into the set keeps the list in the record.
+    // Without its set the record is damaged. A name that does not fit into the set keeps the list in the record.
     fill().await;
     cmd("DEL").arg(set).query_async::<Value>(&mut raw).await.unwrap();
     let damaged = redis.get(&key).await.unwrap().unwrap();
@@ -162,7 +162,7 @@ async fn what_many_do_at_once_is_one_command_each() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (open(&server).await, raw(&server).await);
     let topic = "t".into();
-    // The server knows the scripts from here on.
+    // After these calls the server knows the scripts.
     for delay in [Duration::ZERO, Duration::from_secs(3_600)] {
         redis.send_many(&some_messages(1)).await.unwrap();
         let delivery = redis.receive(&topic, 1, Duration::ZERO).await.unwrap().pop().unwrap();
@@ -205,11 +205,11 @@ async fn what_many_do_at_once_is_one_command_each() {
     assert_eq!(redis.receive(&topic, 99, Duration::ZERO).await.unwrap().len(), n);
     let letters = redis.dead_letters(&topic, 99).await.unwrap();
     assert_eq!((letters.len(), letters[0].reason.as_str()), (n, "a reason"));
-    // Those that were given back, those delayed now, and the one delayed before.
+    // The messages that were given back, the messages that are delayed now, and the message that was delayed before.
     assert_eq!(redis.depth(&topic).await.unwrap(), 2 * n as u64 + 1);
 }
 
-/// A message that comes wakes one of those who wait.
+/// A new message wakes one of the waiting workers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_wakes_one_worker() {
     let Some(server) = server(&[]) else { return };
@@ -245,12 +245,12 @@ async fn a_message_wakes_one_worker() {
         assert_eq!(arrivals.recv().await, Some(message.body));
         looks += calls(&info(&mut raw, "commandstats").await, "evalsha");
     }
-    // All of them look once a second anyway. If a message woke all there were twenty looks for each.
+    // All workers check the queue once a second anyway. If a message woke all workers, there were twenty checks for each message.
     eprintln!("{looks} looks for {messages} messages");
     assert!(looks <= 5 * messages as u64, "{looks} looks for {messages} messages");
 }
 
-/// What woke a worker that then died is there for the next one.
+/// If a worker dies after a message woke it, the message is left for the next worker.
 #[tokio::test]
 async fn what_woke_somebody_who_is_gone_is_not_lost() {
     let Some(server) = server(&[]) else { return };
@@ -276,7 +276,7 @@ async fn what_woke_somebody_who_is_gone_is_not_lost() {
     assert_eq!(bodies.collect::<Vec<_>>(), ["body 0", "body 1"]);
 }
 
-/// Delayed messages that are not due cost nothing, and are looked through in pages, also where many are due at one time.
+/// Delayed messages that are not due cost nothing. They are listed in pages, also if many are due at the same time.
 #[tokio::test]
 async fn delayed_messages_are_read_in_pages() {
     let Some(server) = server(&[]) else { return };

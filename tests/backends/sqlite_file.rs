@@ -1,4 +1,4 @@
-//! The file: what becomes of wrong, old, foreign, full and forbidden ones, and several handles on one.
+//! The database file: files that are wrong, old, foreign, full or forbidden, and several handles on one file.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -43,7 +43,7 @@ async fn a_missing_folder_is_created() {
     assert_eq!(backend.name(), format!("sqlite:{}", path.display()));
 }
 
-/// Who opens a new file while another one is just making it does not take it for somebody else's.
+/// A process that opens a new file while another process is creating it must not report a file of another program.
 #[test]
 fn a_new_file_may_be_opened_by_several_at_once() {
     let folder = tempdir().unwrap();
@@ -170,7 +170,7 @@ async fn a_full_disk_is_told_and_what_is_there_stays() {
     };
     assert_eq!(error.kind, ErrorKind::Full);
     assert!(error.to_string().contains("no room left"), "{error}");
-    // One that is too big does not keep small ones from getting through, in the same transaction or after.
+    // A value that is too big does not block small values, in the same transaction or after it.
     let backend = Arc::new(backend);
     let mut runs = Vec::new();
     for n in 0..100 {
@@ -190,7 +190,7 @@ async fn a_full_disk_is_told_and_what_is_there_stays() {
     }
 }
 
-/// What the next test runs as another user: prints what became of opening.
+/// The part of the next test that runs as another user. Prints the result of opening the file.
 #[test]
 fn child_opens() {
     let Ok(path) = std::env::var("BRRR_OPEN") else { return };
@@ -200,7 +200,7 @@ fn child_opens() {
     }
 }
 
-/// Opens the file as somebody whom permissions bind; `None` where this user can't become another.
+/// Opens the file as a user that permissions apply to. Returns `None` if this user cannot become another user.
 fn open_as_nobody(path: &Path) -> Option<String> {
     let program = std::env::current_exe().unwrap();
     let mut command = if rustix::process::geteuid().is_root() {
@@ -228,27 +228,27 @@ fn what_may_not_be_written_is_called_read_only() {
     allow(folder.path(), 0o755);
     let path = folder.path().join("state.db");
 
-    // The file can't be created.
+    // The file cannot be created.
     allow(folder.path(), 0o555);
     let Some(text) = open_as_nobody(&path) else { return };
     assert!(text.contains("<ReadOnly>"), "{text}");
     let deeper = folder.path().join("new/state.db");
     assert!(open_as_nobody(&deeper).unwrap().contains("<ReadOnly>"));
 
-    // The file is there and can't be written.
+    // The file exists and cannot be written.
     allow(folder.path(), 0o777);
     drop(Sqlite::open(&path).unwrap());
     allow(&path, 0o444);
     let text = open_as_nobody(&path).unwrap();
     assert!(text.contains("<ReadOnly>") && text.contains("may not write"), "{text}");
 
-    // The file can be written, and its folder can't, so that there is no place for the log.
+    // The file can be written, but its folder cannot, so SQLite cannot create its log there.
     allow(&path, 0o666);
     allow(folder.path(), 0o555);
     let text = open_as_nobody(&path).unwrap();
     assert!(text.contains("<ReadOnly>") && text.contains("folder"), "{text}");
 
-    // Both can.
+    // Both can be written.
     allow(folder.path(), 0o777);
     assert!(open_as_nobody(&path).unwrap().contains("<opened>"));
 }
@@ -303,15 +303,15 @@ async fn a_file_locked_by_somebody_else_is_waited_for() {
     let write = tokio::spawn(async move { writing.store().put(&value("a"), Bytes::new()).await });
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!write.is_finished());
-    // Whoever opens the file needs no lock.
+    // Opening the file needs no lock.
     drop(Sqlite::open(&path).unwrap());
-    // Readers are not kept waiting.
+    // Readers do not wait.
     assert_eq!(backend.store().get(&value("a")).await.unwrap(), None);
     other.execute_batch("COMMIT").unwrap();
     write.await.unwrap().unwrap();
 }
 
-/// How SQLite would answer each of what lists jobs: by an index, without sorting.
+/// Checks SQLite's query plan for each statement that lists jobs: each statement uses an index, and none sorts.
 #[tokio::test]
 async fn jobs_are_listed_by_an_index() {
     let folder = tempdir().unwrap();
@@ -329,8 +329,8 @@ async fn jobs_are_listed_by_an_index() {
     }
 }
 
-/// A client repeats a `schedule` whose job's record can't be read. It fails after it has written the call's description, which
-/// is taken back: what was there before is still there, although it was never looked at.
+/// A client repeats a `schedule`, and the record of its job cannot be read. The repetition fails after it has written the call's
+/// description. That write is rolled back. The earlier description is still there, although it was never read.
 #[tokio::test]
 async fn a_transition_that_fails_hides_nothing() {
     let folder = tempdir().unwrap();
@@ -344,7 +344,7 @@ async fn a_transition_that_fails_hides_nothing() {
     let backend = Sqlite::open(&path).unwrap();
     let error = backend.schedule(&job, 2).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Malformed, "{error}");
-    // What the writing connection remembers.
+    // The records that the writing connection has in its cache.
     let found = backend.store().swap(&Key::call(&"c".into()), None, None).await.unwrap();
     assert!(matches!(found, Swap::Mismatch(Some(_))), "{found:?}");
     let message = Message { job_id: "other".into(), call: "c".into() };
@@ -352,8 +352,8 @@ async fn a_transition_that_fails_hides_nothing() {
     assert!(backend.load(&work).await.unwrap().call.is_some());
 }
 
-/// Another program locks the file for longer than a lease: whoever holds messages can't renew his leases, and nobody else takes
-/// the messages.
+/// Another program locks the file for longer than a lease. The workers that hold messages cannot renew their leases, and no other
+/// worker takes the messages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn leases_outlive_a_lock_that_somebody_else_holds() {
     const LEASE: Duration = Duration::from_millis(400);
@@ -367,7 +367,7 @@ async fn leases_outlive_a_lock_that_somebody_else_holds() {
     let held = mine.queue().receive(&topic, 4, Duration::ZERO).await.unwrap();
     assert_eq!(held.len(), 4);
     let receipts: Vec<_> = held.into_iter().map(|delivery| delivery.receipt).collect();
-    // Workers without work, in this process and in another one.
+    // Idle workers, in this process and in another process.
     let idle = [mine.clone(), other].map(|backend| {
         let topic = topic.clone();
         tokio::spawn(async move { backend.queue().receive(&topic, 4, 8 * LEASE).await.unwrap().len() })
@@ -434,7 +434,7 @@ async fn a_file_is_for_its_owner_alone() {
         assert!(beside(name).iter().all(|file| mode(file) == 0o600), "{:?}", beside(name).map(|file| mode(&file)));
     }
     assert_eq!(["made", "made/for", ".brrr"].map(mode), [0o700; 3]);
-    // What lies in a `.brrr` is ours, and is made private; elsewhere its owner may want others to read it.
+    // A file in a `.brrr` folder belongs to us, and is made private. Elsewhere its owner may want other users to read it.
     for name in ["made/for/it.db", ".brrr/state.db"] {
         wide(name, 0o664);
     }
@@ -487,12 +487,12 @@ async fn many_jobs_are_accepted_together() {
     assert_eq!(backend.store().list(&Kind::Job, None, 1000).await.unwrap().ids.len(), 100);
 }
 
-/// The bytes that are written into the file's log while so many parents begin to wait for one call, and it ends.
+/// The bytes that are written to the file's log while this many parents begin to wait for one call, and the call ends.
 async fn bytes_of_shared_call(parents: usize) -> u64 {
     let folder = tempdir().unwrap();
     let path = folder.path().join("state.db");
     let backend = Sqlite::open(&path).unwrap();
-    // Nothing that was written after a reader has begun may be written over.
+    // While a reader is active, SQLite cannot overwrite the part of the log that was written after the reader began.
     let reader = Connection::open(&path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM name").unwrap();
     let work = |call: &str| {

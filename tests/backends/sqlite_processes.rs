@@ -1,6 +1,6 @@
-//! Several processes on one file: they wake each other, share the work, and survive each other's death.
+//! Several processes on one file: they wake each other, share the work, and continue when one of them dies.
 //!
-//! The other processes are this very program, started again with `BRRR_CHILD=ROLE:PATH`.
+//! The other processes are this same program, started again with `BRRR_CHILD=ROLE:PATH`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -29,7 +29,7 @@ fn message(topic: &str) -> Outgoing {
     Outgoing { topic: topic.into(), body: "x".into(), delay: Duration::ZERO }
 }
 
-/// Another process; killed when it goes out of scope.
+/// Another process. It is killed when it goes out of scope.
 struct Process(Child);
 
 impl Process {
@@ -45,7 +45,7 @@ impl Process {
         Self(child)
     }
 
-    /// As `kill -9`.
+    /// Kills the process, as `kill -9` does.
     fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -54,13 +54,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may be dead already.
+        // The process may be dead already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// What the other processes do; nothing when the suite itself runs.
+/// The work of the other processes. Does nothing when the suite itself runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn child() {
     let Ok(orders) = std::env::var("BRRR_CHILD") else { return };
@@ -79,7 +79,7 @@ async fn child() {
             let done = Arc::new(AtomicUsize::new(0));
             let (counter, counting) = (done.clone(), backend.clone());
             tokio::spawn(async move {
-                // Says now and then how much it has done, where the parent can see it.
+                // From time to time prints how much it has done, so that the parent process can read it.
                 let mut told = 0;
                 loop {
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -115,11 +115,11 @@ async fn a_message_wakes_an_idle_worker_of_another_process() {
         assert_eq!(got.len(), 1);
         times.push(start.elapsed());
         here.queue().ack(&got[0].receipt).await.unwrap();
-        // Until the other is idle again.
+        // Waits until the other process is idle again.
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
     times.sort();
-    // There and back: two wake-ups.
+    // To the other process and back: two wake-ups.
     println!("there and back: median {:?}, longest {:?}", times[10], times[19]);
     assert!(times[10] < Duration::from_secs(2), "{times:?}");
 }

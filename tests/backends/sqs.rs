@@ -1,4 +1,4 @@
-//! What is SQS's own: names, long delays, redriven messages, batches.
+//! Properties of SQS alone: names, long delays, redriven messages, batches.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -22,7 +22,7 @@ use support::until;
 
 const LEASE: Duration = Duration::from_secs(60);
 
-/// A queue for topic `t`, SQS itself, and the address of the queue of a name that ends so.
+/// A queue for topic `t`, a client of SQS itself, and the name of that queue in SQS.
 async fn open() -> Option<(Sqs, Client, String)> {
     let server = shared()?;
     let namespace = namespace();
@@ -43,7 +43,7 @@ fn outgoing(body: &str) -> Outgoing {
 async fn a_message_that_comes_too_early_is_put_back() {
     let Some((queue, client, name)) = open().await else { return };
     let url = url(&client, &name).await;
-    // As one that was to come later than SQS delays any: here its fifteen minutes are over, and two seconds are left.
+    // A message with a delay longer than SQS allows. Here the fifteen minutes of SQS are over, and two seconds are left.
     let (start, left) = (Instant::now(), Duration::from_secs(2));
     let due = UNIX_EPOCH.elapsed().unwrap() + left;
     let number =
@@ -53,7 +53,7 @@ async fn a_message_that_comes_too_early_is_put_back() {
     send.message_attributes("brrr.due", number(due.as_millis())).send().await.unwrap();
     let got = queue.receive(&"t".into(), 5, Duration::from_secs(20)).await.unwrap();
     assert!(start.elapsed() + Duration::from_millis(5) >= left, "{:?}", start.elapsed());
-    // It was never delivered meanwhile.
+    // The message was not delivered in the meantime.
     assert_eq!((got.len(), &*got[0].body, got[0].receives), (1, "late", 4));
     queue.ack(&got[0].receipt).await.unwrap();
     assert_eq!(queue.depth(&"t".into()).await.unwrap(), 0);
@@ -64,7 +64,7 @@ async fn what_sqs_redrives_is_delivered_as_come_too_often() {
     let Some((queue, client, name)) = open().await else { return };
     let (topic, url, dead) = (Topic::from("t"), url(&client, &name).await, url(&client, &format!("{name}-dead")).await);
     queue.send_many(&[outgoing("poison")]).await.unwrap();
-    // Workers that end at once, again and again.
+    // Workers that receive the message and stop at once, again and again.
     until("it is redriven", || async {
         let receive = client.receive_message().queue_url(&url).visibility_timeout(0).wait_time_seconds(0);
         receive.send().await.unwrap();
@@ -125,9 +125,9 @@ async fn setup_makes_what_is_missing_and_leaves_what_is_there() {
     assert_eq!(error.kind, ErrorKind::NotSetUp);
     assert!(error.to_string().contains("run: brrr-host setup --topic t"), "{error}");
     assert_eq!(queue.check(&topic, Duration::ZERO).await.unwrap_err().kind, ErrorKind::NotSetUp);
-    // A message to where nobody can be fails the call that sends it, not the worker.
+    // A message to a topic without a queue fails the call that sends it, and not the worker.
     assert_eq!(queue.send_many(&[outgoing("x")]).await.unwrap_err().kind, ErrorKind::Limit);
-    // A peer's queue, made without us.
+    // A peer's queue, created without our code.
     let name = format!("brrr-{namespace}-t");
     client.create_queue().queue_name(&name).send().await.unwrap();
     let lines = queue.create(std::slice::from_ref(&topic)).await.unwrap();

@@ -1,5 +1,5 @@
-//! The binary as a user runs it: memory of a worker over 100,000 calls, what a second process brings, and how long a cached
-//! `call` takes.
+//! The binary as a user runs it: the memory of a worker over 100,000 calls, the gain from a second process, and the
+//! time of a cached `call`.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Calls between the two looks at a worker's memory.
+/// Calls between the two measurements of a worker's memory.
 const CALLS: u64 = 100_000;
 
 struct Worker(Child);
@@ -28,7 +28,7 @@ fn brrr(folder: &Path) -> Command {
 fn start(folder: &Path, guest: &Path) -> Worker {
     let worker = brrr(folder).arg("run").arg(guest).stdout(Stdio::null()).spawn().expect("a worker");
     let worker = Worker(worker);
-    // It has answered once: everything is loaded and warm.
+    // After one answered call, everything is loaded and warm.
     call(folder, "noop", "{}");
     worker
 }
@@ -70,9 +70,9 @@ pub fn memory_of_a_worker(guest: &Path) {
     println!("the database: {} bytes a call", bytes / done);
 }
 
-/// Calls a second of a tree whose calls are all distinct, by one process and by two, in guests that compute.
+/// Calls a second, by one process and by two. The job is a tree whose calls are all distinct, in guests that compute.
 pub fn processes() {
-    // A tree of fib(13) has 753 calls: long enough in the fastest of these, short enough in the slowest.
+    // A tree of fib(13) has 753 calls. This is long enough for the fastest of these guests, and short enough for the slowest.
     const CALLS: f64 = 753.0;
     for language in ["javascript", "go", "python"] {
         let guest =
@@ -86,7 +86,7 @@ pub fn processes() {
             let mut command = brrr(folder.path());
             command.arg("run").arg(&guest).args(["--processes", processes]).stdout(Stdio::null()).stderr(Stdio::null());
             let mut worker = Worker(command.spawn().expect("a worker"));
-            // Compiles, and gives the second process the time to come up.
+            // This compiles the guest, and gives the second process the time to start.
             call(folder.path(), "fib", r#"{"n": 13, "salt": "warm"}"#);
             let mut rates: Vec<_> = (0..3)
                 .map(|salt| {
@@ -125,7 +125,7 @@ pub fn cached_call(guest: &Path) {
         median(known)
     );
     drop(worker);
-    // What starting the worker costs when its component is in the cache.
+    // The time to start a worker whose component is in the cache.
     let began = Instant::now();
     let _worker = start(folder.path(), guest);
     println!("a worker's start to its first answer: {:.0} ms", began.elapsed().as_secs_f64() * 1e3);

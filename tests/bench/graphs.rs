@@ -22,18 +22,18 @@ use crate::remote;
 use crate::servers::redis::Flavour;
 use crate::trees::{self, Opened, RUNNING, start};
 
-/// Runs of each figure; the one in the middle is printed.
+/// Runs of each figure. The median is printed.
 const RUNS: usize = 3;
 
-/// Listings and schedulings that are measured among many jobs.
+/// How many listings and how many schedulings are measured among many jobs.
 const LOOKS: usize = 21;
 
-/// Calls at once, where calls are long.
+/// How many long calls run at once.
 const SLOTS: u32 = 4;
 const LONG_CALLS: u64 = 24;
 const LONG: Duration = Duration::from_millis(200);
 
-/// The same figures on each backend.
+/// Prints the same figures for each backend.
 pub async fn graphs() {
     for backend in ["memory", "sqlite"] {
         measure(backend, async || trees::open(backend)).await;
@@ -67,14 +67,15 @@ async fn measure<B: Opened>(name: &str, open: impl AsyncFn() -> B) {
         scheduling = Some(line(&format!("{name}: schedule after {n} ended jobs"), "job", 1, schedule, scheduling));
     }
 
-    // A share of the parent's work is in each figure; it is spread over three times the runs in the second one.
+    // Each figure has a share of the parent's work. In the second figure it is spread over three times as many runs.
     let at_once = job(&open, RUNNING, "all", "leaf 200").await;
     let before = line(&format!("{name}: 200 calls that succeed at once"), "run", 200, at_once, None);
     let with_retries = job(&open, RUNNING, "all", "stumble 200").await;
     line(&format!("{name}: 200 calls that fail twice first"), "run", 600, with_retries, Some(before));
 }
 
-/// Prints what `units` took, for one unit, and its ratio to the unit of the line before. Returns the cost of one unit.
+/// Prints the cost of `units`, the cost of one unit, and the ratio of the latter to that of the line before. Returns
+/// the cost of one unit.
 fn line(name: &str, unit: &str, units: u64, cost: Cost, before: Option<Cost>) -> Cost {
     let one = |time: Duration| Duration::from_secs_f64(time.as_secs_f64() / units as f64);
     let each = Cost { wall: one(cost.wall), cpu: one(cost.cpu) };
@@ -92,7 +93,7 @@ fn line(name: &str, unit: &str, units: u64, cost: Cost, before: Option<Cost>) ->
     each
 }
 
-/// What a job takes on a worker with `slots`, each time on a new backend.
+/// The cost of a job on a worker with `slots`. Each run has a new backend.
 async fn job<B: Opened>(open: &impl AsyncFn() -> B, slots: u32, task: &str, payload: &str) -> Cost {
     let mut costs = Vec::new();
     for _ in 0..RUNS {
@@ -113,7 +114,8 @@ async fn job<B: Opened>(open: &impl AsyncFn() -> B, slots: u32, task: &str, payl
     median(costs)
 }
 
-/// Runs `n` quick jobs to their ends. Then, without a worker: what it takes to list the newest 50, and to schedule one more.
+/// Runs `n` quick jobs to their ends. Then measures without a worker: the cost to list the newest 50 jobs, and the cost
+/// to schedule one more.
 async fn among_jobs<B: Opened>(open: &impl AsyncFn() -> B, n: u64) -> (Cost, Cost) {
     let opened = open().await;
     let backend = opened.backend();
@@ -140,7 +142,8 @@ async fn among_jobs<B: Opened>(open: &impl AsyncFn() -> B, n: u64) -> (Cost, Cos
     (median(listings), median(schedulings))
 }
 
-/// Reads what `jobs --limit 50` reads: 51 jobs, to know whether there are more, and for each of 50 its call and its messages.
+/// Reads the same as `jobs --limit 50`: 51 jobs, to know whether there are more, and for each of 50 jobs its call and
+/// the number of its messages.
 async fn list(backend: &dyn Backend, client: &Client) {
     let newest = backend.store().newest_jobs(None, 51).await.expect("an answer").expect("an index of jobs");
     let keys: Vec<Key> = newest.iter().map(|job| Key::job(&job.job_id)).collect();
@@ -168,8 +171,8 @@ async fn schedule(client: &Client, task: &str, payload: &str) -> (JobId, CallHas
     (job_id, hash)
 }
 
-/// The tasks: `pair n` calls the two pairs before it, `all "task n"` calls a task n times, each `parent` calls the same
-/// leaf, `long` takes its time, `stumble` succeeds at its third run.
+/// The tasks: `pair n` calls the two pairs before it, `all "task n"` calls a task n times, all `parent` calls call the
+/// same leaf, `long` takes a fixed time, `stumble` succeeds in its third attempt.
 struct Shapes(Arc<Task>);
 
 fn handler() -> Arc<dyn Handler> {

@@ -1,5 +1,5 @@
-//! What a run costs in each language, with the examples of the pages: `hello`, which greets and prints, and a replay of
-//! `fib`, which finds its two children there.
+//! The cost of a run in each language, with the examples of the documentation: `hello`, which greets and prints, and a
+//! replay of `fib` whose two children have values.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::measure::cpu;
 use crate::trees::Quiet;
 
-/// Languages, and where their examples are under `build/guests`.
+/// Languages, and the paths of their examples in `build/guests`.
 const LANGUAGES: [(&str, &str); 7] = [
     ("rust", "rust/rust-hello.wasm"),
     ("c", "c/example.wasm"),
@@ -31,10 +31,10 @@ const LANGUAGES: [(&str, &str); 7] = [
 /// How long each throughput is measured.
 const BUSY: Duration = Duration::from_millis(700);
 
-/// The first argument of this program when it is one of several busy processes.
+/// The first argument of this program if it runs as one of several busy processes.
 pub const BUSY_PROCESS: &str = "busy-process";
 
-/// A guest, ready to be run without queue and store.
+/// A guest that can be run without queue and store.
 struct Bench {
     handler: WasmHandler,
     backend: Arc<dyn Backend>,
@@ -42,7 +42,7 @@ struct Bench {
     replay: Call,
 }
 
-/// A call, and what is known when it is run.
+/// A call, and the records that its run starts with.
 struct Call {
     task: &'static str,
     payload: Vec<u8>,
@@ -69,7 +69,7 @@ impl Bench {
             hello: call("hello", &json!({"greetee": "John"})),
             replay: call("fib", &json!({"n": 5})),
         };
-        // As it stands when it is run again: waiting for two calls, both of which have their values.
+        // The state of a replay: the call waits for two calls, and both have values.
         let (ended, replay) = bench.run(&bench.replay, None).await;
         let Some(wait) = replay.wait() else { panic!("fib of 5 waits for its children: {ended:?}") };
         bench.replay.loaded = Loaded {
@@ -113,7 +113,7 @@ impl Bench {
         times[times.len() / 2].as_secs_f64() * 1e6
     }
 
-    /// The smallest memory limit with which the replay succeeds, to 64 KiB: what a run takes at its peak.
+    /// The smallest memory limit with which the replay succeeds, in bytes, to 64 KiB. This is the peak memory of a run.
     async fn peak(&self) -> u64 {
         let page = 64 << 10;
         let (mut no, mut yes) = (0, RunLimits::default().memory / page);
@@ -127,7 +127,7 @@ impl Bench {
         yes * page
     }
 
-    /// Runs for a while; how many there were.
+    /// Runs the call for `BUSY`. Returns the number of runs.
     fn busy(&self) -> u64 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
@@ -140,7 +140,7 @@ impl Bench {
         })
     }
 
-    /// Runs a second and µs of CPU a run, of so many threads.
+    /// Runs a second, and µs of CPU time a run, with this many threads.
     fn threads(&self, count: u32) -> (f64, f64) {
         let (begun, before) = (Instant::now(), cpu());
         let runs: u64 = std::thread::scope(|scope| {
@@ -151,7 +151,8 @@ impl Bench {
     }
 }
 
-/// What a busy process does: loads the guest from the cache, says that it is ready, waits for its start, counts.
+/// The work of a busy process: it loads the guest from the cache, prints that it is ready, waits for the start, and
+/// counts its runs.
 pub async fn busy_process(component: &str, cache: &str) {
     let bench = Bench::load(Path::new(component), Some(Path::new(cache))).await;
     bench.run(&bench.hello, None).await;
@@ -164,7 +165,7 @@ pub async fn busy_process(component: &str, cache: &str) {
     println!("{runs} {:.1}", (cpu() - before).as_secs_f64() * 1e6 / runs as f64);
 }
 
-/// Runs a second of so many processes, one thread each.
+/// Runs a second of this many processes with one thread each.
 fn processes(component: &Path, cache: &Path, count: usize) -> f64 {
     use std::io::{BufRead as _, BufReader, Write as _};
     let start = || {
@@ -188,7 +189,7 @@ fn processes(component: &Path, cache: &Path, count: usize) -> f64 {
     runs as f64 / BUSY.as_secs_f64()
 }
 
-/// One line a language; `only` names one.
+/// Prints one line for each language, or only for the language `only`.
 pub async fn table(only: Option<&str>) {
     println!(
         "{:<11} {:>8} {:>9} {:>8} {:>9} {:>9} {:>9}   two threads, processes: runs/s of one; µs CPU a run",
@@ -201,7 +202,8 @@ pub async fn table(only: Option<&str>) {
             continue;
         };
         let folder = tempfile::tempdir().expect("a folder");
-        // The folder of a cache is private to its user; a temporary folder is so already, its subfolder is made so.
+        // The cache needs a folder that is private to its user. The temporary folder is private, and the cache makes
+        // its subfolder private.
         let cache = folder.path().join("cache");
         let timed = async || {
             let (engine, begun) = (engine(Some(&cache)), Instant::now());
@@ -212,7 +214,8 @@ pub async fn table(only: Option<&str>) {
         let bench = Bench::load(&file, Some(&cache)).await;
         let (hello, replay) = (bench.median(&bench.hello).await, bench.median(&bench.replay).await);
         let peak = bench.peak().await;
-        // Each pair one after the other, as the machine has other things to do; the middle one of three.
+        // The two measurements of a pair follow each other directly, because the machine has other work too. The median
+        // of three pairs is printed.
         let mut pairs: Vec<_> = (0..3).map(|_| (bench.threads(1), bench.threads(2))).collect();
         pairs.sort_by(|a, b| (a.1.0 / a.0.0).total_cmp(&(b.1.0 / b.0.0)));
         let (one, two) = pairs[1];

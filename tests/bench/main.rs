@@ -1,8 +1,8 @@
-//! `make bench`: what things cost on this machine, from one run. Nothing is asserted: machines are noisy, so compare the
-//! figures of one run with each other, by their ratios.
+//! `make bench`: what things cost on this machine, from one run. Nothing is asserted, because machines differ and are
+//! noisy. Compare the figures of one run with each other, by their ratios.
 //!
-//! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (`languages go`: one), `memory`,
-//! `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `binary` or `processes`.
+//! `cargo bench --bench bench -- memory` runs one section alone: `floor`, `languages` (one language: `languages go`),
+//! `memory`, `sqlite`, `redis`, `redis-dynamodb`, `graphs`, `binary` or `processes`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -20,11 +20,11 @@ mod trees;
 
 use measure::{load_average, section};
 
-// What the binary has.
+// The binary uses this allocator too.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The Rust conformance guest.
+/// The path of the Rust conformance guest.
 fn guest() -> &'static std::path::Path {
     concat!(env!("CARGO_MANIFEST_DIR"), "/../build/guests/rust/rust-conformance.wasm").as_ref()
 }

@@ -1,4 +1,4 @@
-//! Clocks, and how figures are printed.
+//! Measures time, and prints figures.
 
 use std::time::{Duration, Instant};
 
@@ -11,13 +11,13 @@ pub fn load_average() -> String {
     text.split(' ').next().unwrap_or("?").to_owned()
 }
 
-/// CPU time of all threads of this process, so far.
+/// CPU time that all threads of this process have used until now.
 pub fn cpu() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// What one piece of work took.
+/// The cost of one piece of work.
 #[derive(Clone, Copy)]
 pub struct Cost {
     pub wall: Duration,
@@ -30,13 +30,13 @@ pub async fn cost(work: impl Future<Output = ()>) -> Cost {
     Cost { wall: wall.elapsed(), cpu: cpu() - before }
 }
 
-/// The one in the middle, by wall-clock time.
+/// The median by wall-clock time.
 pub fn median(mut costs: Vec<Cost>) -> Cost {
     costs.sort_by_key(|c| c.wall);
     costs[costs.len() / 2]
 }
 
-/// One line: the work as a whole, and a call of it.
+/// Prints one line: the cost of the whole work, and of one call.
 pub fn report(name: &str, calls: u64, cost: Cost) {
     let (wall, cpu) = (cost.wall.as_secs_f64(), cost.cpu.as_secs_f64());
     println!(

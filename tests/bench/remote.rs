@@ -1,4 +1,4 @@
-//! Trees and fan-outs on servers of this machine, and what those servers were asked.
+//! Trees and fan-outs on local servers, and the number of requests to these servers.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -16,16 +16,16 @@ use crate::trees::{FAN, FIB, measure};
 /// Runs of each figure.
 const RUNS: usize = 5;
 
-/// As `RUNS`, where a run takes ten times as long.
+/// Runs of each figure where a run takes ten times as long.
 const FEW: usize = 3;
 
-/// The argument by which this program runs itself, with the environment of AWS.
+/// The argument with which this program runs itself, with the environment of AWS.
 pub const MEASURED: &str = "measured";
 
-/// The table of the peers.
+/// The name of the peers' table.
 const TABLE: &str = "brrr";
 
-/// Each time in a namespace of its own: nothing is known of the time before.
+/// Opens the backend in a new namespace each time, so that no earlier run has left values.
 pub async fn open(config: BackendConfig) -> std::sync::Arc<dyn Backend> {
     let namespace = format!("{:016x}", fastrand::u64(..));
     BackendConfig { namespace, ..config }.open().await.expect("a backend")
@@ -46,7 +46,7 @@ pub async fn redis() {
     }
 }
 
-/// What an inline command answers.
+/// The answer to an inline command.
 fn ask(server: &Server, command: &str) -> String {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).expect("the server");
     stream.write_all(format!("{command}\r\n").as_bytes()).expect("a command");
@@ -59,7 +59,7 @@ fn ask(server: &Server, command: &str) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// The server's own counts. What a script does is counted too, but travels with it.
+/// Prints the server's own counts. They include the commands in scripts, which need no round trip of their own.
 fn print_commands(server: &Server, calls: u64) {
     let stats = ask(server, "INFO commandstats");
     let mut counts: Vec<(&str, u64)> = stats
@@ -78,11 +78,11 @@ fn print_commands(server: &Server, calls: u64) {
     println!("  {}", most.join(", "));
 }
 
-/// Messages and counters in Redis, records in DynamoDB Local: what the existing workers' fleets run.
+/// Messages and counters in Redis, records in DynamoDB Local. The fleets of the existing workers use this backend.
 pub fn redis_dynamodb() {
     let (Some(redis), Some(records)) = (Flavour::Redis.start(None, &[]), dynamodb::start()) else { return };
     run_self(&redis, records.port, FEW);
-    // Once more through a proxy that counts, which costs time.
+    // Once more, through a proxy that counts requests. The proxy costs time.
     let proxy = Proxy::start(records.port);
     println!("  the same once, counted on the way to DynamoDB:");
     run_self(&redis, proxy.port, 1);
@@ -97,13 +97,13 @@ fn run_self(redis: &Server, dynamodb: u16, runs: usize) {
     let status = Command::new(std::env::current_exe().expect("this program"))
         .args([MEASURED, &url(redis), &runs.to_string()])
         .env("AWS_ENDPOINT_URL_DYNAMODB", format!("http://127.0.0.1:{dynamodb}"))
-        // A local server takes any.
+        // A local server accepts any credentials.
         .envs([("AWS_REGION", "us-east-1"), ("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])
         .status();
     assert!(status.expect("this program").success());
 }
 
-/// What `redis_dynamodb` runs in a process of its own.
+/// The part of `redis_dynamodb` that runs in a separate process.
 pub async fn measured(redis: &str, runs: usize) {
     let store = Some(format!("dynamodb:{TABLE}"));
     let config = BackendConfig { queue: Some(redis.to_owned()), store, ..BackendConfig::default() };

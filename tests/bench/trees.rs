@@ -1,4 +1,4 @@
-//! Trees and fan-outs through a worker in this process.
+//! Trees and fan-outs with a worker in this process.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,16 +16,16 @@ use serde_json::{Value, json};
 
 use crate::measure::{Cost, cost, median, report};
 
-/// Runs of each figure; the one in the middle is printed.
+/// Runs of each figure. The median is printed.
 const RUNS: usize = 5;
 
-/// Runs at once.
+/// How many handlers run at once.
 pub const RUNNING: u32 = 16;
 
-/// The topic of every call.
+/// The topic of all calls.
 pub const TOPIC: &str = "bench";
 
-/// Discards what guests print.
+/// Discards the output of guests.
 pub struct Quiet;
 
 impl Output for Quiet {
@@ -49,7 +49,7 @@ fn call(task: &str, kwargs: &Value) -> Call {
     }
 }
 
-/// The floor: a fresh instance of the guest that calls nobody, without any backend.
+/// The floor: a new instance of a guest that makes no calls, without any backend.
 pub async fn floor(guest: &Path) {
     const CALLS: u64 = 20_000;
     let handler = handler(guest).await;
@@ -85,13 +85,13 @@ pub async fn floor(guest: &Path) {
     report("floor: instantiate + call, one thread", CALLS, median(costs));
 }
 
-/// A job that is measured.
+/// A job to be measured.
 pub struct Job {
     pub what: &'static str,
     pub task: &'static str,
-    /// Without salt.
+    /// The arguments without a salt.
     arguments: fn() -> Value,
-    /// In all.
+    /// The number of all calls of the job.
     pub calls: u64,
 }
 
@@ -101,12 +101,12 @@ const SMALL_FAN: Job = Job { what: "fan-out of 100", task: "fan_out", arguments:
 const SEQUENCE: Job =
     Job { what: "100 children one after the other", task: "sequential", arguments: || json!({"n": 100}), calls: 101 };
 
-/// Trees, fan-outs and a sequence on one backend, each job through a worker and a client.
+/// Measures trees, fan-outs and a sequence on one backend. Each job goes through a worker and a client.
 pub async fn trees(guest: &Path, name: &str) {
     measure(guest, name, &[FIB, SMALL_FAN, FAN, SEQUENCE], RUNS, async || open(name)).await;
 }
 
-/// Each of `jobs`, `runs` times, each time on a backend that knows nothing of the times before.
+/// Measures each of `jobs` `runs` times. Each run has a backend without values of earlier runs.
 pub async fn measure<B: Opened>(guest: &Path, name: &str, jobs: &[Job], runs: usize, open: impl AsyncFn() -> B) {
     let handler: Arc<dyn Handler> = Arc::new(handler(guest).await);
     for Job { what, task, arguments, calls } in jobs {
@@ -134,7 +134,7 @@ pub async fn measure<B: Opened>(guest: &Path, name: &str, jobs: &[Job], runs: us
     }
 }
 
-/// A backend, and what it needs to live.
+/// A backend, and what must live as long as the backend.
 pub trait Opened {
     fn backend(&self) -> Arc<dyn Backend>;
 }

@@ -1,4 +1,4 @@
-//! Asks a Redis directly, for what our own client has no word for.
+//! Sends commands to Redis directly, for questions that our own client can't ask.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -14,7 +14,7 @@ fn ask(port: u16, command: &[&str]) -> (String, BufReader<TcpStream>) {
     (first, answer)
 }
 
-/// The numbers that a command answers with.
+/// The numbers in the answer to a command.
 pub fn numbers(port: u16, command: &[&str]) -> Vec<u64> {
     let (first, answer) = ask(port, command);
     let count = first.trim().trim_start_matches('*').parse().expect("a list");
@@ -22,7 +22,7 @@ pub fn numbers(port: u16, command: &[&str]) -> Vec<u64> {
     answer.lines().take(count).map(|line| number(line.expect("a line"))).collect()
 }
 
-/// The text that a command answers with.
+/// The text in the answer to a command.
 pub fn text(port: u16, command: &[&str]) -> String {
     let (first, mut answer) = ask(port, command);
     let mut text = vec![0; first.trim().trim_start_matches('$').parse().expect("a text")];

@@ -1,4 +1,4 @@
-//! Chaos: blows for a while, then rest, then the verdict.
+//! Chaos: faults for a while, then a pause until all work has ended, then the checks.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -17,28 +17,28 @@ use crate::ledger::{Ledger, Runs};
 use crate::place::{Durability, Kind, Place, Ports};
 use crate::verdict::Rest;
 
-/// How long the blows go on unless `BRRR_CHAOS_MINUTES` says otherwise.
+/// How long the faults go on unless `BRRR_CHAOS_MINUTES` is set.
 const SHORT: Duration = Duration::from_secs(20);
 
-/// For everything to come to rest after the blows: what is queued is worked off, on a busy machine.
+/// The time after the faults in which all queued work must end, on a busy machine.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-/// One job of so many may end as a dead letter: delivered ten times, and its worker was killed each time.
+/// One job in this many may end as a dead letter: its message was delivered ten times, and its worker was killed each time.
 const MOST_DEAD: u64 = 200;
 
-/// A job that takes so long is worth a look.
+/// A job that takes this long is reported.
 const SLOW: Duration = Duration::from_secs(30);
 
-/// Clients at once: so many jobs are open.
+/// How many clients run at once. Each has one open job.
 fn clients(kind: Kind) -> u64 {
     match kind {
         Kind::Sqlite | Kind::Redis => 32,
-        // Some hundred calls a second are what the servers of this kind do here.
+        // Servers of this kind handle a few hundred calls a second here.
         Kind::AwsLocal => 8,
     }
 }
 
-/// One after the other, whatever the test harness would do: each wants the machine for itself.
+/// The tests run one after the other, whatever the test harness does, because each one needs the whole machine.
 static TURN: Mutex<()> = Mutex::new(());
 
 pub fn run(kind: Kind) {
@@ -47,7 +47,7 @@ pub fn run(kind: Kind) {
         crate::setting("BRRR_CHAOS_MINUTES").map_or(SHORT, |minutes: f64| Duration::from_secs_f64(60.0 * minutes));
     let seed: u64 = crate::setting("BRRR_SEED").unwrap_or_else(|| fastrand::u64(..));
     println!("chaos on {} for {length:?}, BRRR_SEED={seed}", kind.name());
-    // Kept unless all is well.
+    // The folder is kept unless all checks succeed.
     let folder = tempfile::Builder::new().prefix("brrr-chaos-").disable_cleanup(true).tempdir().expect("a folder");
     install(folder.path());
     let Some(place) = Place::start(kind, folder.path(), Durability::Disk) else { return };
@@ -68,7 +68,7 @@ pub fn run(kind: Kind) {
     );
 }
 
-/// What came of it.
+/// The results of a test.
 struct Report {
     kind: Kind,
     seed: u64,
@@ -106,14 +106,13 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
 
     let rest = Rest { backend: place.straight().open().await, ports: place.straight() };
     let calm = Instant::now();
-    // The look of `doctor` itself is not waited for: DynamoDB Local takes a minute for it.
+    // The time of `doctor` itself does not count: on DynamoDB Local it takes a minute.
     let mut waiting_since = calm;
     let all = futures_util::future::join_all(running);
     tokio::pin!(all);
     let mut clients_ended = false;
-    // At rest: the clients have their answers, every job is over, nothing is queued.
-    // What a command began that was killed is nobody's to wait for; where a job is not scheduled in one step it may have no
-    // message, and then it is for `doctor`.
+    // At rest: the clients have their answers, all their jobs are over, and the queue is empty. Jobs of killed commands
+    // are not waited for. Where scheduling is multi-step, such a job may have no message, and only `doctor` can repair it.
     let is_known =
         |job_id: &JobId| clients.open.lock().expect("no panic").contains_key(job_id) || clients.has_ended(job_id);
     let mut orphans = 0;
@@ -169,7 +168,7 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
     for what in stuck(&folder, &rest.ports) {
         clients.complain(what);
     }
-    // What jobs that are over left registered is in nobody's way, and goes when somebody looks.
+    // Parents that jobs left registered when they ended do no harm. `doctor --fix` removes them.
     for more in [&["--fix"][..], &[]] {
         doctor(&folder, &rest.ports, more).unwrap_or_else(|found| clients.complain(found));
     }
@@ -215,7 +214,7 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
     }
 }
 
-/// What `brrr-host doctor` finds of what is at rest, but for what only jobs that are over wait for.
+/// What `brrr-host doctor` finds when all work has ended, except calls that only ended jobs wait for.
 fn stuck(folder: &Path, ports: &Ports) -> Vec<String> {
     let look = ["doctor", "--older-than", "0s", "--output", "json"];
     let output = brrr(folder, ports).args(look).output().expect("the binary");
@@ -224,10 +223,10 @@ fn stuck(folder: &Path, ports: &Ports) -> Vec<String> {
     findings.iter().filter(|finding| finding["kind"] != "abandoned").map(|f| format!("stuck: {f}")).collect()
 }
 
-/// `brrr-host doctor`, on what is at rest.
+/// Runs `brrr-host doctor` when all work has ended.
 ///
 /// # Errors
-/// What it found and did not repair.
+/// What `doctor` found and did not repair.
 fn doctor(folder: &Path, ports: &Ports, more: &[&str]) -> Result<(), String> {
     let output = brrr(folder, ports).args(["doctor", "--older-than", "0s"]).args(more).output().expect("the binary");
     if output.status.success() { Ok(()) } else { Err(format!("brrr-host doctor: {output:?}")) }

@@ -1,4 +1,4 @@
-//! Clients that submit jobs of mixed shape without pause, and look at what comes of each.
+//! Clients that submit jobs of mixed shapes without a pause, and check the result of each job.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -20,20 +20,20 @@ use crate::fleet::brrr;
 use crate::place::Ports;
 use crate::shapes::{self, Expected, Shape};
 
-/// Before the next try of what the backend did not answer.
+/// The pause before a request that the backend did not answer is repeated.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A job that was accepted, and what came of it.
+/// An accepted job and its outcome.
 pub struct Accepted {
     pub call: CallHash,
     pub shape: &'static str,
-    /// Of its outcome, which is to stay what it is.
+    /// The digest of the outcome. The outcome must stay the same.
     pub digest: u64,
 }
 
 pub struct Clients {
     client: Client,
-    /// For the commands, which take the same way.
+    /// For the commands, which connect through the same proxies.
     ports: Ports,
     folder: PathBuf,
     seed: u64,
@@ -60,9 +60,9 @@ pub struct Counts {
     pub deadlines: AtomicU64,
     pub retries: AtomicU64,
     pub commands: AtomicU64,
-    /// Commands that were killed, or that say that the backend was away: what became of their jobs is not known to them.
+    /// Commands that were killed, or that could not reach the backend. Nobody knows how their jobs ended.
     pub unknown: AtomicU64,
-    /// Errors of the backend that clients saw, and tried again after.
+    /// Errors of the backend that clients saw. The clients tried again.
     pub errors: AtomicU64,
     /// Jobs that ended as dead letters, see `Clients::check`.
     pub dead: AtomicU64,
@@ -84,7 +84,7 @@ pub fn digest(outcome: &Outcome) -> u64 {
     hasher.finish()
 }
 
-/// Adds one.
+/// Adds one to the counter.
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
@@ -114,7 +114,7 @@ impl Clients {
         self.wrong.lock().expect("no panic").push(what);
     }
 
-    /// One client: job after job until it is told to stop.
+    /// Runs one client: one job after the other, until `stopping` is set.
     pub async fn run(self: Arc<Self>, number: u64) {
         let mut rng = Rng::with_seed(self.seed.wrapping_add(number));
         for n in 0.. {
@@ -140,7 +140,7 @@ impl Clients {
         Ok(())
     }
 
-    /// A job to its end.
+    /// Runs a job to its end.
     async fn plain(&self, shape: &Shape) -> Result<JobId> {
         let (job_id, call) = self.submit(shape, 0).await?;
         let outcome = self.settle(&job_id, &call, shape).await?;
@@ -159,7 +159,7 @@ impl Clients {
         count(&self.counts.cancels);
         let cancelled = self.persist(|| self.client.cancel(job_id, now())).await?;
         let outcome = self.settle(job_id, call, shape).await?;
-        // A repeated one may find what the first did.
+        // A repeated `cancel` may find that the first one succeeded.
         let is_fine = match cancelled {
             Cancelled::Done | Cancelled::Already(JobState::Cancelled) => is(&outcome, &FailureKind::Cancelled),
             Cancelled::Already(_) => shape.is_met_by(&outcome),
@@ -169,7 +169,7 @@ impl Clients {
         Ok(())
     }
 
-    /// Two jobs for one tree; the first one may be cancelled.
+    /// Two jobs for one tree. The first one may be cancelled.
     async fn shared(&self, rng: &mut Rng, salt: &str) -> Result<()> {
         let (shape, below) = (shapes::tree(rng.u64(5..9), salt), shapes::tree(4, &format!("{salt}r")));
         let (first, call) = self.submit(&shape, 0).await?;
@@ -187,18 +187,18 @@ impl Clients {
         Ok(())
     }
 
-    /// A job with a deadline, which it may keep or not.
+    /// A job with a deadline, which it may meet or miss.
     async fn in_time(&self, rng: &mut Rng, salt: &str) -> Result<()> {
         count(&self.counts.deadlines);
         let shape = if rng.bool() { shapes::sleeper(20.0) } else { some(rng, salt) };
-        // Short: the message that ends it stays queued until then.
+        // The deadline is short, because the message that ends the job stays queued until then.
         let (job_id, call) = self.submit(&shape, now() + rng.u64(300..4_000)).await?;
         let outcome = self.settle(&job_id, &call, &shape).await?;
         self.check(&job_id, &shape, shape.is_met_by(&outcome) || is(&outcome, &FailureKind::Timeout), &outcome);
         Ok(())
     }
 
-    /// A job that is cancelled and tried again.
+    /// A job that is cancelled and then retried.
     async fn retried(&self, rng: &mut Rng, salt: &str) -> Result<()> {
         count(&self.counts.retries);
         let shape = shapes::tree(rng.u64(6..10), salt);
@@ -216,7 +216,7 @@ impl Clients {
         Ok(())
     }
 
-    /// `brrr-host call`, which may be killed itself.
+    /// Runs `brrr-host call`. The command itself may be killed.
     async fn command(&self, rng: &mut Rng, salt: &str) -> Result<()> {
         count(&self.counts.commands);
         let shape = match rng.u32(0..4) {
@@ -232,14 +232,14 @@ impl Clients {
             let mut child = command.spawn().expect("the binary");
             if let Some(after) = dies_after {
                 std::thread::sleep(after);
-                // It may have ended.
+                // The command may already have ended.
                 let _ = child.kill();
             }
             child.wait_with_output().expect("its end")
         };
         let output = tokio::task::spawn_blocking(run).await.expect("no panic");
         let is_fine = match (output.status.code(), &shape.expected) {
-            // Killed; or: the backend can't be reached.
+            // The command was killed, or it could not reach the backend.
             (None | Some(21), _) => {
                 count(&self.counts.unknown);
                 return Ok(());
@@ -262,7 +262,7 @@ impl Clients {
         job_id
     }
 
-    /// Schedules until that was answered, under one job_id.
+    /// Schedules a job until the backend answers, under the same job id each time.
     async fn submit(&self, shape: &Shape, deadline: Millis) -> Result<(JobId, CallHash)> {
         let job_id = self.begin(shape);
         let call = shape.call(&job_id);
@@ -287,7 +287,7 @@ impl Clients {
         Ok(outcome)
     }
 
-    /// Until the backend answers; a backend that is away is what this is about.
+    /// Repeats an attempt until the backend answers, because these tests make the backend unreachable on purpose.
     async fn persist<T, F: Future<Output = Result<T>>>(
         &self,
         attempt: impl Fn() -> F,
@@ -303,8 +303,9 @@ impl Clients {
         }
     }
 
-    /// A message that was delivered ten times and never settled is taken for one that kills its workers: so that can happen
-    /// to any that is in work as long as workers live here. It is an end, and recorded; `chaos` bounds how many there are.
+    /// A message that was delivered ten times and never acknowledged is taken for one that kills its workers. The
+    /// workers here die so often that this can happen to any message. It is a recorded end of the job. `chaos` limits
+    /// how many there may be.
     fn check(&self, job_id: &JobId, shape: &Shape, is_fine: bool, outcome: &Outcome) {
         if is(outcome, &FailureKind::DeadLetter) {
             count(&self.counts.dead);
@@ -323,7 +324,7 @@ fn is(outcome: &Outcome, kind: &FailureKind) -> bool {
     outcome.as_ref().is_err_and(|failure| failure.kind == *kind)
 }
 
-/// Any shape that ends by itself.
+/// A shape that ends by itself, chosen at random.
 fn some(rng: &mut Rng, salt: &str) -> Shape {
     match rng.u32(0..100) {
         0..25 => shapes::tree(rng.u64(3..10), salt),

@@ -1,4 +1,4 @@
-//! What is done to a fleet: each kind of blow at moments of its own.
+//! The faults of a fleet. Each kind of fault comes at its own times.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use fastrand::Rng;
 use crate::fleet::Worker;
 use crate::place::{Place, Way};
 
-/// Between two looks at whether something is to be done.
+/// The pause between two checks whether a fault is due.
 const TICK: Duration = Duration::from_millis(20);
 
-/// Worker processes.
+/// How many worker processes there are.
 pub const WORKERS: usize = 4;
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -18,13 +18,13 @@ pub struct Blows {
     pub kills: u64,
     pub freezes: u64,
     pub server_restarts: u64,
-    /// Times that connections were cut, or an answer was lost; the connections are counted by the proxies.
+    /// How many times connections were cut or an answer was lost. The proxies count the connections.
     pub cuts: u64,
-    /// Workers that ended by themselves because the backend was away when they started.
+    /// Workers that ended by themselves because they could not reach the backend when they started.
     pub exits: u64,
 }
 
-/// The next moment of each kind of blow, in seconds between two.
+/// The time of the next fault of a kind, and the range of the seconds between two faults.
 struct Timer {
     next: Instant,
     between: (f64, f64),
@@ -51,8 +51,8 @@ impl Timer {
     }
 }
 
-/// Deals blows until `until`; what it does is decided by `rng`, when it happens by the machine as well. Says what it did, or
-/// the worker that ended as none should.
+/// Makes faults until `until`. `rng` decides what happens. When it happens depends also on the machine. Returns what
+/// was done, or names a worker that ended without a good reason.
 pub fn deal(
     place: &mut Place,
     workers: &mut [Worker],
@@ -76,7 +76,7 @@ pub fn deal(
             place.revive_redis();
         }
         if kill.is_due(rng) {
-            // A frozen one too, now and then: it loses what it held for good.
+            // Sometimes a frozen worker is killed too. Then it loses for good what it held.
             let victim = rng.usize(0..workers.len());
             thaw.take_if(|(frozen, _)| *frozen == victim);
             workers[victim].kill();
@@ -119,10 +119,10 @@ pub fn deal(
     Ok(blows)
 }
 
-/// Starts again whoever ended by itself; says how many that were.
+/// Starts the workers again that ended by themselves. Returns how many these were.
 ///
 /// # Errors
-/// When one ended for another reason than that its backend could not be reached (21).
+/// If a worker ended for another reason than an unreachable backend (21).
 pub fn tend(workers: &mut [Worker]) -> Result<u64, String> {
     let mut exits = 0;
     for worker in workers {

@@ -12,11 +12,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::ledger::Ledger;
 use crate::place::{Ports, Way};
 
-/// The binary in a folder of its own: a build that begins meanwhile must not change what is started there again and again.
+/// Puts the binary into the folder of the test. The test starts it many times, and a build at the same time must not change it.
 pub fn install(folder: &Path) {
     let (built, here) = (env!("CARGO_BIN_EXE_brrr-host"), folder.join(PROGRAM));
     if std::fs::hard_link(built, &here).is_err() {
-        // By another process: a file that this one has open for writing, or a fork of it, can't be run.
+        // Another process makes the copy. If this process had the file open for writing, its forks would have it open
+        // too, and then the file could not be run.
         let copied = Command::new("cp").arg(built).arg(&here).status().expect("cp");
         assert!(copied.success(), "a copy of the binary");
     }
@@ -24,7 +25,7 @@ pub fn install(folder: &Path) {
 
 const PROGRAM: &str = "brrr-host";
 
-/// The binary, as `install` put it into the folder, with nothing of the caller's own settings.
+/// A command of the installed binary, without the caller's own settings.
 pub fn brrr(folder: &Path, ports: &Ports) -> Command {
     let mut command = Command::new(folder.join(PROGRAM));
     command.current_dir(folder).stdin(Stdio::null());
@@ -34,13 +35,13 @@ pub fn brrr(folder: &Path, ports: &Ports) -> Command {
             command.env_remove(name);
         }
     }
-    // Compiled once, and not into the user's counters.
+    // Compiled once, and not in the user's cache.
     command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command.env_remove("RUST_BACKTRACE").envs(ports.environment());
     command
 }
 
-/// The guests that the jobs are made for.
+/// The guests with the tasks of the jobs.
 pub fn guests() -> [PathBuf; 2] {
     ["rust-conformance", "rust-dag"].map(|name| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../build/guests/rust/{name}.wasm"));
@@ -53,11 +54,11 @@ pub fn guests() -> [PathBuf; 2] {
     })
 }
 
-/// Before a worker is started again that ended by itself: as who supervises one would do, not to keep a server busy that is
-/// just coming up.
+/// The pause before a worker that ended by itself is started again. A supervisor waits too, so that a starting server
+/// is not overloaded.
 const RESTART_PAUSE: Duration = Duration::from_millis(500);
 
-/// A worker, whichever process it is at the moment.
+/// A worker. Its process is replaced when it ends.
 pub struct Worker {
     pub name: String,
     pub way: Way,
@@ -65,7 +66,7 @@ pub struct Worker {
     lease: String,
     ledger: Arc<Ledger>,
     process: Option<(Child, JoinHandle<()>)>,
-    /// When it last ended by itself.
+    /// When the worker last ended by itself.
     ended: Option<Instant>,
 }
 
@@ -86,7 +87,7 @@ impl Worker {
         let log = File::options().create(true).append(true).open(self.log()).expect("a log");
         let mut command = brrr(&self.folder, &self.way.ports());
         command.arg("run").args(guests()).args(["--lease", &self.lease, "--events", "-"]);
-        // Nothing may be lost that would have to be found.
+        // No work may be lost that only a repair would find.
         command.args(["--repair-interval", "off"]);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().expect("a worker");
         let (events, ledger) = (child.stdout.take().expect("stdout"), self.ledger.clone());
@@ -99,7 +100,7 @@ impl Worker {
         }
     }
 
-    /// `kill -9`, and started again.
+    /// Kills the process (`kill -9`) and starts a new one.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
         self.end();
@@ -114,7 +115,7 @@ impl Worker {
         self.signal(Signal::CONT);
     }
 
-    /// How it ended, if it did so by itself; a moment later this starts it again.
+    /// The status of a process that ended by itself, or `None`. Starts a new process after a pause.
     pub fn tend(&mut self) -> Option<ExitStatus> {
         let Some((child, _)) = &mut self.process else {
             if self.ended.is_none_or(|at| at.elapsed() >= RESTART_PAUSE) {
@@ -127,7 +128,7 @@ impl Worker {
         self.end()
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks the process to end, and waits for the end.
     pub fn finish(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::TERM);
         self.end()

@@ -1,4 +1,4 @@
-//! What the workers said of their runs, and how many of those were in vain.
+//! Counts the runs that the workers' events report, and how many of them were not needed.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use serde::Deserialize;
 
-/// A line of `run --events -`, as far as it matters here.
+/// The fields of an event (a line of `run --events -`) that this module needs.
 #[derive(Deserialize)]
 struct Event<'a> {
     subject: &'a str,
@@ -18,17 +18,17 @@ struct Event<'a> {
     attempt: u32,
 }
 
-/// A call in a job, by a hash; and the attempt.
+/// The hash of a call, the hash of its job, and the number of the attempt.
 type Attempt = (u64, u64, u32);
 
 #[derive(Default)]
 struct Tally {
     runs: u32,
-    /// How often it began to wait.
+    /// How often a run ended because the call had to wait.
     waits: u32,
-    /// Of those, how many its task has need of; `None`: who knows.
+    /// How many of these waits the task needs at most. `None`: not known.
     most_waits: Option<u32>,
-    /// It came to a value, or to a failure.
+    /// Whether the attempt ended with a value, or with a failure.
     completed: bool,
     failed: bool,
 }
@@ -38,11 +38,11 @@ pub struct Ledger {
     attempts: Mutex<HashMap<Attempt, Tally>>,
 }
 
-/// Runs of guests.
+/// Numbers of runs of guests.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Runs {
     pub all: u64,
-    /// Beyond those that the graphs ask for: begun and killed, or done by two.
+    /// Runs beyond those that the graphs need: killed runs, and runs that two workers made.
     pub extra: u64,
 }
 
@@ -52,7 +52,7 @@ fn hash(text: &str) -> u64 {
     hasher.finish()
 }
 
-/// How often a call of this task waits at the most, if all goes well; `None`: it depends.
+/// How often a call of this task waits at most, without faults. `None`: it depends on the call.
 fn most_waits(task: &str) -> Option<u32> {
     match task {
         "dag" => None,
@@ -62,7 +62,7 @@ fn most_waits(task: &str) -> Option<u32> {
 }
 
 impl Ledger {
-    /// Reads what a worker says until it ends. The last line of one that is killed may be half there.
+    /// Reads a worker's events until the worker ends. The last line of a killed worker may be incomplete.
     pub fn read(&self, events: impl Read) {
         let mut lines = BufReader::new(events);
         let mut line = Vec::new();
@@ -81,7 +81,7 @@ impl Ledger {
         if event.subject != "task" {
             return;
         }
-        // On its way back to `ready` an event has the number of the attempt to come.
+        // An event for the return to `ready` has the number of the next attempt.
         let attempt = if event.to == "ready" { event.attempt.saturating_sub(1) } else { event.attempt };
         let mut attempts = self.attempts.lock().expect("no panic");
         let tally = attempts.entry((hash(event.call), hash(event.job), attempt)).or_default();
@@ -100,7 +100,7 @@ impl Ledger {
         let mut runs = Runs::default();
         let mut valued = HashSet::new();
         for ((call, ..), tally) in attempts.iter() {
-            // A call has one value, whoever asked for it.
+            // A call has one value, for all jobs.
             let ended = (tally.completed && valued.insert(call)) || tally.failed;
             let needed = tally.waits.min(tally.most_waits.unwrap_or(u32::MAX)) + u32::from(ended);
             runs.all += u64::from(tally.runs);

@@ -1,8 +1,8 @@
-//! The real binary as users run it, for long and under blows.
+//! The real binary as users run it, for a long time and with faults.
 //!
-//! - `chaos`: workers that are killed, frozen and cut off, and a server that is restarted, while clients submit jobs
-//!   (`make chaos BACKEND=redis MINUTES=10`; the tests do it for a few seconds)
-//! - `soak`: one worker and very many calls (`make soak`)
+//! - `chaos`: workers are killed, frozen and cut off, and a server is restarted, while clients submit jobs
+//!   (`make chaos BACKEND=redis MINUTES=10`; `make test` does it for a few seconds)
+//! - `soak`: one worker and a very large number of calls (`make soak`)
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -49,7 +49,7 @@ fn soak_redis() {
     soak::run(Kind::Redis);
 }
 
-/// A number that is set in the environment.
+/// A number from an environment variable.
 fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
     Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))

@@ -1,4 +1,4 @@
-//! Where a fleet keeps what it shares: a file, or servers that this starts, each reached through proxies.
+//! Where a fleet keeps its shared data: a file, or servers that the test starts. Each server is reached through proxies.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::shapes::TOPIC;
 pub enum Kind {
     Sqlite,
     Redis,
-    /// SQS and `DynamoDB`, of this machine.
+    /// SQS and `DynamoDB`, as local servers.
     AwsLocal,
 }
 
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// Short, so that what a worker held that was killed is soon another's. SQS counts in seconds.
+    /// The lease is short, so that messages of a killed worker are soon delivered again. SQS counts in seconds.
     pub fn lease(self) -> Duration {
         match self {
             Self::Sqlite | Self::Redis => Duration::from_millis(1500),
@@ -41,18 +41,18 @@ impl Kind {
     }
 }
 
-/// For a server to read its files.
+/// The time in which a server must have read its files.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The table, and what the names of the queues begin with.
+/// The name of the table, and the prefix of the queues' names.
 const NAME: &str = "chaos";
 
-/// What Redis keeps.
+/// What Redis still has after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// Nothing.
     Memory,
-    /// All that it answered.
+    /// Everything that it has answered.
     Disk,
 }
 
@@ -60,15 +60,15 @@ pub struct Place {
     pub kind: Kind,
     pub folder: PathBuf,
     durability: Durability,
-    /// On the port of its first start, whenever it is started again.
+    /// Redis is restarted on the port of its first start.
     redis: Option<Server>,
-    /// Where Redis is; or `DynamoDB` and SQS.
+    /// The port of Redis, or the ports of `DynamoDB` and SQS.
     pub ports: Vec<u16>,
     _aws: Vec<Server>,
 }
 
 impl Place {
-    /// `None`: its server can't be had here.
+    /// Starts the servers. `None`: a server is not available here.
     pub fn start(kind: Kind, folder: &Path, durability: Durability) -> Option<Self> {
         let mut place =
             Self { kind, folder: folder.to_owned(), durability, redis: None, ports: Vec::new(), _aws: Vec::new() };
@@ -93,7 +93,7 @@ impl Place {
         Flavour::Redis.start(Some(self.ports[0]), more)
     }
 
-    /// Kills Redis; says whether there is one.
+    /// Kills Redis. Returns whether there is a Redis.
     pub fn kill_redis(&mut self) -> bool {
         self.redis.take().is_some()
     }
@@ -103,18 +103,18 @@ impl Place {
         self.redis = self.start_redis();
     }
 
-    /// A way for one process, through proxies of its own.
+    /// A way for one process, with proxies that no other process uses.
     pub fn way(&self) -> Way {
         let proxies = self.ports.iter().map(|port| Proxy::start(*port)).collect();
         Way { kind: self.kind, folder: self.folder.clone(), proxies }
     }
 
-    /// A way without proxies.
+    /// The ports without proxies.
     pub fn straight(&self) -> Ports {
         Ports { kind: self.kind, folder: self.folder.clone(), ports: self.ports.clone() }
     }
 
-    /// Makes what has to be there: the table and the queue.
+    /// Creates the table and the queue where the backend needs them.
     pub async fn prepare(&self) {
         if self.kind == Kind::AwsLocal {
             let (table, queue) = self.straight().aws().await;
@@ -138,7 +138,7 @@ impl Way {
     }
 }
 
-/// A place by its ports.
+/// A place, as seen through these ports.
 #[derive(Clone)]
 pub struct Ports {
     pub kind: Kind,
@@ -147,7 +147,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// The environment of a command that is to use it.
+    /// The environment of a command that uses this place.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![("BRRR_TOPIC", TOPIC.to_owned())];
         match self.kind {
@@ -170,7 +170,7 @@ impl Ports {
         self.folder.join("state.db")
     }
 
-    /// A server that was just started may still be reading its files.
+    /// Opens the backend. Repeats this for a while, because a server that was just started may still be reading its files.
     pub async fn open(&self) -> Arc<dyn Backend> {
         let begun = Instant::now();
         loop {
@@ -205,7 +205,7 @@ impl Ports {
 
     async fn aws(&self) -> (Arc<DynamoDb>, Sqs) {
         use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
-        // From here, not from whoever runs the tests.
+        // Fixed credentials, so that those of the person who runs the tests are not used.
         let profile = "[default]\naws_access_key_id=local\naws_secret_access_key=local\n";
         let files = EnvConfigFiles::builder().with_contents(EnvConfigFileKind::Credentials, profile).build();
         let config = |port: u16| {

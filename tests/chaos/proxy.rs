@@ -1,4 +1,4 @@
-//! Stands between a process and a server, and breaks their connections.
+//! A proxy between a process and a server that breaks their connections.
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -13,9 +13,9 @@ pub struct Proxy {
 
 #[derive(Default)]
 struct State {
-    /// Both ends of what is connected, and of what was.
+    /// Both ends of each connection, also of connections that are closed.
     open: Mutex<Vec<TcpStream>>,
-    /// The next answer breaks its connection instead of arriving: what it answers has been done.
+    /// The next answer is dropped and its connection closed. The server has already done what it answers.
     lose_answer: AtomicBool,
     cut: AtomicU64,
 }
@@ -28,7 +28,7 @@ impl Proxy {
         let shared = state.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                // A server that is away: the client sees its connection closed.
+                // The server is not reachable, so the client's connection is closed.
                 let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server)) else { continue };
                 shared.connect(&client, &server);
             }
@@ -41,12 +41,12 @@ impl Proxy {
         self.state.cut();
     }
 
-    /// Closes all connections as soon as an answer is about to pass on any, before it does.
+    /// Waits until an answer arrives on any connection, and closes all connections before the answer is passed on.
     pub fn lose_answer(&self) {
         self.state.lose_answer.store(true, Ordering::Relaxed);
     }
 
-    /// Lets everything pass from now on.
+    /// Passes everything on from now on.
     pub fn calm(&self) {
         self.state.lose_answer.store(false, Ordering::Relaxed);
     }
@@ -60,14 +60,14 @@ impl Proxy {
 impl State {
     fn cut(&self) {
         let open = std::mem::take(&mut *self.open.lock().expect("no panic"));
-        // Both ends of each.
+        // Each connection has two ends.
         let broken = open.iter().filter(|stream| stream.shutdown(Shutdown::Both).is_ok()).count();
         self.cut.fetch_add(broken.div_ceil(2) as u64, Ordering::Relaxed);
     }
 
     fn connect(self: &Arc<Self>, client: &TcpStream, server: &TcpStream) {
         let clone = |stream: &TcpStream| {
-            // Small messages, and each is waited for.
+            // Messages are small, and the other side waits for each.
             stream.set_nodelay(true).ok();
             stream.try_clone().expect("a handle")
         };
@@ -79,7 +79,7 @@ impl State {
         }
     }
 
-    /// Passes bytes on until one side closes; then closes both.
+    /// Passes bytes on until one side closes. Then closes both sides.
     fn pass(&self, mut from: TcpStream, mut to: TcpStream, answers: bool) {
         let mut buffer = vec![0; 16 << 10];
         while let Ok(n @ 1..) = from.read(&mut buffer) {

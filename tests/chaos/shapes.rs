@@ -1,4 +1,5 @@
-//! Jobs of mixed shape, of tasks of the Rust guests, each with what must come of it. No two share a call unless they mean to.
+//! Jobs of mixed shapes with tasks of the Rust guests, and the expected result of each. Two jobs share a call only
+//! where the test wants it.
 
 use brrr_protocol::codec::python;
 use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId, Outcome};
@@ -8,24 +9,24 @@ use serde_json::{Map, Value, json};
 
 pub const TOPIC: &str = "chaos";
 
-/// What must come of a call.
+/// The expected outcome of a call.
 #[derive(Clone, Debug)]
 pub enum Expected {
     Value(Value),
-    /// A number, and no less than this.
+    /// A number that is at least this large.
     AtLeast(f64),
     Failure(FailureKind),
 }
 
-/// A job's top call.
+/// The top call of a job.
 #[derive(Clone, Debug)]
 pub struct Shape {
     pub name: &'static str,
     pub task: &'static str,
     pub arguments: Value,
-    /// Under a hash of its own: the call is one that others make too.
+    /// The call gets a hash of its own, because other jobs make the same call.
     pub fresh: bool,
-    /// Calls that it makes for the first time, itself included.
+    /// How many new calls the job makes, with the top call.
     pub calls: u64,
     pub expected: Expected,
 }
@@ -43,7 +44,7 @@ impl Shape {
         Self { expected: Expected::Failure(kind), ..self }
     }
 
-    /// The call as the job `job_id` makes it.
+    /// The call for the job `job_id`.
     pub fn call(&self, job_id: &JobId) -> Call {
         let hash = CallHash::from(python::call_hash(self.task, &self.arguments));
         Call {
@@ -55,7 +56,7 @@ impl Shape {
         }
     }
 
-    /// Is this what must come of it?
+    /// Whether this outcome is the expected one.
     pub fn is_met_by(&self, outcome: &Outcome) -> bool {
         match (&self.expected, outcome) {
             (Expected::Value(value), Ok(bytes)) => {
@@ -74,12 +75,12 @@ fn fibonacci(n: u64) -> u64 {
     (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0
 }
 
-/// A salted tree: none of its calls is shared.
+/// A tree with a salt, so that no other job shares its calls.
 pub fn tree(n: u64, salt: &str) -> Shape {
     Shape::new("tree", "fib", json!({"n": n, "salt": salt}), 2 * fibonacci(n + 1) - 1, json!(fibonacci(n)))
 }
 
-/// Each call waits for the next one.
+/// A chain: each call waits for the next one.
 pub fn chain(length: u64, salt: &str) -> Shape {
     let (task, arguments) = (0..length).fold(("fib", json!({"n": 1, "salt": salt})), |(task, arguments), _| {
         ("relays", json!({"task": task, "topic": null, "args": arguments}))
@@ -96,7 +97,7 @@ pub fn fan(width: u64, name: &str) -> Shape {
     Shape::new("fan-out", "dag", json!({"name": name, "tasks": tasks}), width + 1, context.into())
 }
 
-/// A graph of calls that depend on each other: some are tried again, some fail and are done without, some are trees.
+/// A graph of calls that depend on each other. Some calls are retried, some fail and their parents go on, and some are trees.
 pub fn mesh(rng: &mut Rng, name: &str) -> Shape {
     let (mut tasks, mut context, mut calls) = (Vec::new(), Map::new(), 1);
     for i in 0..rng.usize(6..20) {
@@ -113,7 +114,7 @@ pub fn mesh(rng: &mut Rng, name: &str) -> Shape {
             "fib" => drop(context.insert(task_name.clone(), json!(2))),
             _ => {}
         }
-        // Only on earlier ones: so the order of the file is the topological one.
+        // A call depends only on earlier calls, so the order of the list is a topological order.
         let depends_on: std::collections::BTreeSet<_> =
             (0..rng.usize(0..4)).filter(|_| i > 0).map(|_| format!("t{}", rng.usize(0..i))).collect();
         calls += more;
@@ -125,7 +126,7 @@ pub fn mesh(rng: &mut Rng, name: &str) -> Shape {
     Shape::new("mesh", "dag", json!({"name": name, "tasks": tasks}), calls, context.into())
 }
 
-/// A graph in which one call fails, and with it the job.
+/// A graph in which one call fails, so that the job fails.
 pub fn broken_mesh(rng: &mut Rng, name: &str) -> Shape {
     let mut shape = mesh(rng, name);
     let tasks = shape.arguments["tasks"].as_array_mut().expect("a list");
@@ -139,36 +140,36 @@ pub fn broken_mesh(rng: &mut Rng, name: &str) -> Shape {
     Shape { name: "broken mesh", ..shape.fails(kind) }
 }
 
-/// Fails before its last attempt.
+/// A call whose attempts fail, except the last one.
 pub fn flaky(until: u32) -> Shape {
     Shape::new("flaky", "flaky", json!({"until": until}), 1, json!({"attempt": until})).fresh()
 }
 
-/// A child that fails for good after its retries: caught, or not.
+/// A child that still fails after its retries. The parent catches the failure, or not.
 pub fn hopeless(catch: bool) -> Shape {
     let seen = json!({"kind": "error", "task": "always_fails", "message": "never works", "attempts": 3});
     let shape = Shape::new("hopeless", "calls_always_fails", json!({"catch": catch}), 2, seen).fresh();
     if catch { shape } else { shape.fails(FailureKind::Error) }
 }
 
-/// A call that is stopped by its own limit.
+/// A call that its own limit stops.
 pub fn spin() -> Shape {
     Shape::new("timeout", "spin_briefly_limited", json!({}), 1, Value::Null).fresh().fails(FailureKind::Timeout)
 }
 
-/// A call that takes so long.
+/// A call that takes this many seconds.
 pub fn sleeper(seconds: f64) -> Shape {
     let shape = Shape::new("sleeper", "sleeper", json!({"seconds": seconds}), 1, Value::Null).fresh();
     Shape { expected: Expected::AtLeast(seconds), ..shape }
 }
 
-/// A payload there, and the same one back.
+/// A call that returns its payload.
 pub fn greeting(text: &str) -> Shape {
     let name = "greeting";
     Shape::new(name, "hello", json!({"greetee": text}), 1, json!(format!("Hello, {text}!")))
 }
 
-/// A value of so many bytes, quotes included.
+/// A call whose value has this many bytes, with the quotes.
 pub fn large(bytes: usize) -> Shape {
     Shape::new("large", "big_result", json!({"bytes": bytes}), 1, json!("x".repeat(bytes - 2))).fresh()
 }

@@ -1,4 +1,5 @@
-//! Soak: one worker, very many calls. Its memory must not grow; and what does a call cost in the store?
+//! Soak: one worker, and a very large number of calls. Its memory must not grow. The test also prints what a call costs
+//! in the store.
 
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -16,28 +17,28 @@ use crate::fleet::{brrr, guests, install};
 use crate::place::{Durability, Kind, Place};
 use crate::shapes::{self, Shape};
 
-/// Calls, after those that warm it up, until the memory is looked at for the first time.
+/// Calls after the warm-up, before the memory is measured for the first time.
 const WARM: u64 = 10_000;
 
-/// Calls in all, unless `BRRR_SOAK_CALLS` says otherwise.
+/// All calls, unless `BRRR_SOAK_CALLS` is set.
 const CALLS: u64 = 1_000_000;
 
-/// What the memory may be at the end, by what it was when warm.
+/// The largest allowed ratio of the memory at the end to the memory after the warm-up.
 const GROWTH: f64 = 1.10;
 
-/// Looks at the memory in between.
+/// How often the memory is measured in between.
 const SAMPLES: u64 = 20;
 
 /// Jobs at once.
 const CLIENTS: u64 = 16;
 
-/// Guests that a worker runs at once on each core, unless it is told otherwise.
+/// The default number of guests that a worker runs at once on each core.
 const SLOTS: usize = 8;
 
-/// Times that every slot has its turn: which one a guest gets is for the engine to say.
+/// How many times each slot should be used. The engine decides which slot a guest gets.
 const ROUNDS: usize = 3;
 
-/// Bytes that a slot keeps resident of the memory of its guests (`wasm/engine.rs`).
+/// Bytes of a guest's memory that a slot keeps resident (`wasm/engine.rs`).
 const KEPT: usize = 512 << 10;
 
 struct Killed(Child);
@@ -49,14 +50,14 @@ impl Drop for Killed {
     }
 }
 
-/// A look at a worker and its store.
+/// A measurement of a worker and its store.
 #[derive(Clone, Copy, Debug)]
 struct Sample {
     calls: u64,
-    /// KiB that are the worker's own, and KiB of files that it has mapped.
+    /// KiB of the worker's own memory, and KiB of files that it has mapped.
     anonymous: u64,
     files: u64,
-    /// Bytes of the database's files, or of what Redis has in memory.
+    /// Bytes of the database files, or of the memory of Redis.
     store: u64,
 }
 
@@ -112,9 +113,9 @@ pub fn run(kind: Kind) {
     judge(kind, &samples, begun.elapsed());
 }
 
-/// Brings what is bounded to its bound, which by itself it might come to after hours. SQLite's caches by a tree in one job (what
-/// other processes write empties them); every slot by a guest that touches as much memory as a slot keeps: so many slots are
-/// held by guests that sleep, one fewer each time, and the large one takes what is left.
+/// Fills everything that has a bound, because by itself it may need hours to get there. A tree in one job fills
+/// SQLite's caches (writes of other processes empty them). A guest that touches as much memory as a slot keeps fills a
+/// slot. To reach all slots, sleeping guests hold the others, one fewer each time, and the large guest takes a free one.
 async fn fill(client: &Client) {
     settle(client, shapes::tree(20, "warm")).await;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -139,7 +140,7 @@ async fn settle(client: &Client, shape: Shape) {
     assert!(shape.is_met_by(&outcome), "{shape:?}: {outcome:?}");
 }
 
-/// Job after job until there were enough calls.
+/// Runs one job after the other until there are enough calls.
 async fn submit(client: Client, seed: u64, number: u64, total: u64, done: Arc<AtomicU64>) {
     let mut rng = Rng::with_seed(seed.wrapping_add(number));
     for n in 0.. {
@@ -183,7 +184,7 @@ fn size(place: &Place) -> u64 {
         let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("its memory");
         return line.trim().parse().expect("bytes");
     }
-    // With the log of what is not in the file yet.
+    // With the write-ahead log, which holds data that is not in the file yet.
     let files = std::fs::read_dir(&place.folder).expect("a folder").flatten();
     let files = files.filter(|file| file.file_name().to_string_lossy().starts_with("state.db"));
     files.map(|file| file.metadata().map_or(0, |file| file.len())).sum()

@@ -1,4 +1,4 @@
-//! What must be so once the faults have stopped and everything has come to rest.
+//! The checks after the faults have stopped and all work has ended.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::clients::{Accepted, digest};
 use crate::place::{Kind, Ports};
 use crate::shapes::TOPIC;
 
-/// Reads at once.
+/// How many reads run at once.
 const AT_ONCE: usize = 16;
 
 pub struct Rest {
@@ -33,7 +33,7 @@ impl Rest {
         ids
     }
 
-    /// Jobs that are not over, and how many there are in all.
+    /// The jobs that are not over, and the number of all jobs.
     pub async fn jobs(&self) -> (Vec<JobId>, usize) {
         let ids = self.all(&RecordKind::Job).await;
         let (mut open, all) = (Vec::new(), ids.len());
@@ -50,7 +50,7 @@ impl Rest {
         (open, all)
     }
 
-    /// Messages that wait or are in work.
+    /// The number of messages that wait or are leased.
     pub async fn depth(&self) -> u64 {
         self.backend.queue().depth(&Topic::from(TOPIC)).await.expect("a depth")
     }
@@ -60,7 +60,7 @@ impl Rest {
         letters.into_iter().map(|letter| format!("dead letter {}: {}", letter.body, letter.reason)).collect()
     }
 
-    /// Accepted jobs whose outcome is not what it was, or is gone.
+    /// The accepted jobs whose outcome has changed or is missing.
     pub async fn replaced(&self, accepted: &HashMap<JobId, Accepted>) -> Vec<String> {
         let client = Client::new(self.backend.clone());
         let looks = stream::iter(accepted).map(|(job_id, job)| {
@@ -74,7 +74,7 @@ impl Rest {
         looks.buffer_unordered(AT_ONCE).filter_map(async |complaint| complaint).collect().await
     }
 
-    /// Parents that are registered with calls: those of live jobs, and how many there are of jobs that are over.
+    /// Parents that are registered with calls: those of live jobs, and the number of those whose jobs are over.
     pub async fn registrations(&self) -> (Vec<String>, usize) {
         let client = Client::new(self.backend.clone());
         let (mut live, mut over) = (Vec::new(), 0);
@@ -93,12 +93,12 @@ impl Rest {
         (live, over)
     }
 
-    /// What is left of messages in the backend's own terms: name and number of each, which is to be 0.
+    /// The messages that are left in the backend's own tables or keys: name and number. Each number must be 0.
     pub fn remains(&self) -> Vec<(String, u64)> {
         let remains = match self.ports.kind {
             Kind::Sqlite => self.in_tables(),
             Kind::Redis => self.in_keys(),
-            // What `depth` counts is all that SQS tells.
+            // SQS shows nothing more than `depth`.
             Kind::AwsLocal => Vec::new(),
         };
         remains.into_iter().filter(|(_, left)| *left > 0).collect()
@@ -114,7 +114,7 @@ impl Rest {
     }
 
     fn in_keys(&self) -> Vec<(String, u64)> {
-        // In a namespace of their own would be other names; there is none.
+        // These are the names without a namespace, because the test uses none.
         let script = format!(
             "return {{redis.call('LLEN', '{TOPIC}'), redis.call('ZCARD', 'brrr:leases'), \
              redis.call('ZCARD', 'brrr:delayed:{TOPIC}'), redis.call('HLEN', 'brrr:receives:{TOPIC}'), \

@@ -1,4 +1,4 @@
-//! The real binary on what speaks DynamoDB's and SQS's protocols on this machine.
+//! The real binary with local servers that speak the protocols of DynamoDB and SQS.
 
 use rustix::process::Signal;
 
@@ -6,7 +6,7 @@ use crate::harness::{Env, eventually};
 use crate::servers::redis::Flavour;
 use crate::servers::{Server, dynamodb, elasticmq};
 
-/// A folder whose commands keep their records in DynamoDB, in a table of its own.
+/// A folder whose commands keep their records in DynamoDB, in a table that no other test uses.
 pub fn env_on(records: &Server) -> Env {
     let mut env = Env::new();
     env.set("BRRR_STORE", "dynamodb:");
@@ -20,7 +20,8 @@ pub fn env_on(records: &Server) -> Env {
     env
 }
 
-/// Runs a tree through the death of its worker; and says what is left where.
+/// Starts a job, kills its worker, and checks that a second worker finishes the job. Also checks that no credentials
+/// are in the log, and that no call of the tree is in the dead-letter queue.
 fn a_job_survives_its_worker(env: &Env) {
     let lease = ["--lease", "2s", "--log-level", "debug"];
     let first = env.worker(&lease);
@@ -50,7 +51,7 @@ fn a_job_survives_its_worker(env: &Env) {
 fn redis_and_dynamodb() {
     let (Some(records), Some(redis)) = (dynamodb::shared(), Flavour::Redis.start(None, &[])) else { return };
     let mut env = env_on(records);
-    // Nothing is made silently.
+    // Commands don't create the table themselves; `setup` does.
     env.set("BRRR_QUEUE", "redis:");
     env.set("REDIS_URL", format!("redis://127.0.0.1:{}", redis.port));
     let guest = crate::harness::guest();
@@ -70,10 +71,10 @@ fn sqs_and_dynamodb_without_redis() {
     env.run(["setup", "--store", "dynamodb:"]).ok();
     let guest = crate::harness::guest();
     let guest = guest.to_str().expect("UTF-8");
-    // What SQS refuses is refused at the start.
+    // A timeout that SQS would refuse is an error when the worker starts.
     env.run(["run", "--timeout", "13h", guest]).refused(20, &["12"]);
     a_job_survives_its_worker(&env);
-    // A call that the store can't hold fails, and with it nothing else.
+    // A call that is too large for the store fails. No other call is affected.
     let worker = env.worker(&[]);
     let large = env.run(["call", "big_result", "{\"bytes\": 500000}"]);
     assert_eq!(large.code, Some(30), "{large:?}");

@@ -1,10 +1,10 @@
-//! Backends that can't be used: one clear line and an exit code each.
+//! Backends that can't be used: each gives one clear line and an exit code.
 
 use std::process::Command;
 
 use crate::harness::{Env, guest, is_root, skip};
 
-/// Anybody but job_id.
+/// A user who is not root.
 const NOBODY: u32 = 65534;
 
 #[test]
@@ -67,7 +67,7 @@ fn a_read_only_file() {
     mode(".brrr/state.db", 0o444);
     mode(".brrr", 0o555);
     if is_root() {
-        // To job_id nothing is read-only.
+        // Root may write to read-only files, so the commands run as another user.
         env.become_user(NOBODY);
     }
     env.run(["call", "fib"]).refused(23, &["state.db", "may not write"]);
@@ -75,7 +75,7 @@ fn a_read_only_file() {
     let _ = std::fs::set_permissions(env.path(".brrr"), std::fs::Permissions::from_mode(0o755));
 }
 
-/// A file system of a few hundred kilobytes, gone when dropped.
+/// A file system of a few hundred kilobytes. It is unmounted on drop.
 struct TinyDisk<'a>(&'a Env);
 
 impl TinyDisk<'_> {
@@ -105,7 +105,7 @@ fn a_full_disk() {
     let big = env.write("big", vec![b'x'; 1 << 20]);
     let big = format!("@{}", big.display());
     env.run(["schedule", "noop", &big, "--codec", "raw", "--backend", backend]).refused(25, &["no room left"]);
-    // What was accepted before is still there.
+    // The job that was accepted before is still there.
     assert_eq!(env.run(["read", "noop", "--backend", backend]).code, Some(40));
 }
 
@@ -121,7 +121,7 @@ fn a_disk_that_fills_up_stops_the_worker() {
     assert!(ended.stderr.lines().any(|l| l.starts_with("error: ") && l.contains("no room left")), "{ended:#?}");
 }
 
-/// Commands that only look make neither a folder nor a file, and say that there is nothing yet.
+/// Commands that only read create neither a folder nor a file. They say that there is nothing yet.
 #[test]
 fn who_only_looks_makes_nothing() {
     let env = Env::new();
@@ -149,7 +149,7 @@ fn who_only_looks_makes_nothing() {
     assert!(env.run(["jobs"]).ok().contains("fib"));
 }
 
-/// The database and event files hold what users pass to their calls.
+/// The database and the event files hold what users pass to their calls, so other users may not read them.
 #[cfg(unix)]
 #[test]
 fn files_are_for_their_owner_alone() {

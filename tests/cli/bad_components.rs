@@ -1,5 +1,5 @@
-//! Components that are made to harm whoever looks at them: each ends in one clear line and an exit code, in bounded time and
-//! memory.
+//! Components that are made to harm the commands that read them. For each one the command ends with one clear line and
+//! an exit code, in bounded time and memory.
 
 use std::fmt::Write as _;
 use std::process::Command;
@@ -8,18 +8,19 @@ use std::time::{Duration, Instant};
 use crate::fixture::{Fixture, other_world};
 use crate::harness::{Ended, Env, Running};
 
-/// A debug build's start, ten seconds of `describe`, and a busy machine's share.
+/// The start of a debug build, ten seconds of `describe`, and a reserve for a busy machine.
 const TIME: Duration = Duration::from_secs(40);
 
-/// MiB: of 256 MiB that `describe` may have, and what compiling takes.
+/// In MiB: the 256 MiB that `describe` may have, and the memory that compiling needs.
 const MEMORY: u64 = 500;
 
-/// A component whose `describe` is this.
+/// A component with `body` as the body of `describe`.
 fn describing(body: &str) -> Vec<u8> {
     Fixture { describe: Some(body), ..Fixture::default() }.component()
 }
 
-/// `describe` that grows its memory by 32 MiB and returns so many tasks, all zeros, which begin there: at 128 KiB.
+/// A component whose `describe` grows its memory by 32 MiB and returns this many tasks. The tasks are all zeros, and
+/// begin at 128 KiB.
 fn zeros(tasks: usize, more: &str) -> Vec<u8> {
     describing(&format!(
         "(drop (memory.grow (i32.const 512)))
@@ -30,7 +31,8 @@ fn zeros(tasks: usize, more: &str) -> Vec<u8> {
     ))
 }
 
-/// A component with these parts, and `handler` of functions with the wrong types: what is found before that is asked for.
+/// A component with `parts`, and with a `handler` whose functions have the wrong types. So it tests the errors that are
+/// found before the types are checked.
 fn text(parts: &str) -> Vec<u8> {
     let text = format!(
         r#"(component
@@ -44,12 +46,13 @@ fn text(parts: &str) -> Vec<u8> {
     wat::parse_str(text).expect("a component")
 }
 
-/// A body that calls a function of this name, which traps.
+/// A body that calls a trapping function with this name.
 fn in_function(name: &str) -> String {
     format!("(call $bad)) (func $bad (@name \"{name}\") (result i32) (unreachable)")
 }
 
-/// 400 bytes of a mangled C++ name: each type is of two of those before it, so the whole has 2^36 of the first one.
+/// 400 bytes of a mangled C++ name. Each type consists of two of the types before it, so the demangled name has the
+/// first type 2^36 times.
 fn doubled() -> String {
     let digit = |n| char::from_digit(n, 36).expect("a digit").to_ascii_uppercase();
     (0..36).fold("_Z1f1AIiiE".to_owned(), |name, n| name + &format!("S_IS{0}_S{0}_E", digit(n)))
@@ -83,25 +86,25 @@ const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
 const HANDLER: &[u8] = b"\0\x19brrr:worker/handler@0.1.0";
 
-/// A component in a component in a component.
+/// Components nested to this depth.
 fn nested(depth: usize) -> Vec<u8> {
     let nested = (0..depth).fold(COMPONENT.to_vec(), |inner, _| [COMPONENT, &section(4, &inner)].concat());
-    // The handler is an instance of another one, which is empty.
+    // The handler is an instance of another component, which is empty.
     let empty = [section(4, COMPONENT), section(5, &[1, 0, 1, 0])].concat();
     let handler = section(11, &[&[1][..], HANDLER, &[5, 0, 0]].concat());
     [COMPONENT, &section(4, &nested), &empty, &handler].concat()
 }
 
-/// With a section that nobody reads.
+/// A component with an unused custom section of this size.
 fn with_custom(bytes: usize) -> Vec<u8> {
     let body = [vec![1, b'x'], vec![0; bytes]].concat();
     [Fixture::default().component(), section(0, &body)].concat()
 }
 
-/// An import or export of a name of any bytes, which no tool would write.
+/// A component with an import or export whose name has arbitrary bytes. No tool would write such a name.
 fn named(import: bool, name: &str) -> Vec<u8> {
     let name = [vec![0], leb(name.len()), name.as_bytes().to_vec()].concat();
-    // Of an instance of an empty component, or of an empty instance type.
+    // The import or export is an instance of an empty component, or of an empty instance type.
     let empty = [section(4, COMPONENT), section(5, &[1, 0, 0, 0])].concat();
     let body = if import {
         let import = section(10, &[&[1][..], &name, &[5, 0]].concat());
@@ -112,7 +115,7 @@ fn named(import: bool, name: &str) -> Vec<u8> {
     [COMPONENT, &body].concat()
 }
 
-/// What it is, its bytes, the exit code, and what the message says.
+/// All bad components: name of the case, bytes, exit code, and a part of the message.
 fn all() -> Vec<(&'static str, Vec<u8>, i32, &'static str)> {
     let whole = Fixture::default().component();
     let seed = fastrand::u64(..);
@@ -158,7 +161,7 @@ fn all() -> Vec<(&'static str, Vec<u8>, i32, &'static str)> {
             "the memory limit of 256 MiB",
         ),
         (
-            // It would take the compiler gigabytes and minutes.
+            // The compiler would need gigabytes and minutes for this component.
             "40,000 variables in 100,000 blocks",
             describing(&format!(
                 "(local {}) {} (i32.const 4096)",
@@ -182,7 +185,7 @@ fn all() -> Vec<(&'static str, Vec<u8>, i32, &'static str)> {
             "the name of an option has a control character",
         ),
         (
-            // "label", and a sequence that clears a terminal.
+            // The name "label", and a sequence that clears a terminal.
             "a label of control characters",
             option(0x006c_6562_616c, 5, 0x4a32_5b1b, 4),
             16,
@@ -243,7 +246,7 @@ fn a_bad_component_is_refused_in_one_line() {
     let endless = env.start(["run", endless.to_str().expect("UTF-8")]);
     for (n, (name, bytes, code, words)) in all().into_iter().enumerate() {
         let path = env.write("bad.wasm", bytes);
-        // Both read a component in one and the same way; each in turn is half the time.
+        // Both commands read components with the same code. To alternate them halves the time of the test.
         let command = if n % 2 == 0 { "run" } else { "inspect" };
         let start = Instant::now();
         let ended = env.run([command, path.to_str().expect("UTF-8")]);
@@ -264,9 +267,9 @@ fn what_is_no_file_to_read_is_refused_too() {
     };
     std::fs::create_dir(env.path("folder.wasm")).expect("a folder");
     refused("folder.wasm", 19, "folder.wasm");
-    // It has no end.
+    // This device has no end.
     refused("/dev/zero", 11, "not WebAssembly");
-    // A sparse file takes no room.
+    // A sparse file needs no disk space.
     let huge = env.write("huge.wasm", COMPONENT);
     std::fs::File::options().write(true).open(huge).and_then(|file| file.set_len(300 << 30)).expect("a sparse file");
     refused("huge.wasm", 10, "larger than 256 MiB");
@@ -281,14 +284,14 @@ fn what_is_large_and_harmless_is_served() {
     assert!(ended.peak < MEMORY, "{} MiB", ended.peak);
 }
 
-/// A pipe to which nobody writes: as long as it is read, an interrupt is heard.
+/// The command reads a pipe to which no process writes. It must react to an interrupt while it reads.
 #[test]
 fn reading_a_component_can_be_interrupted() {
     let env = Env::new();
     let pipe = env.path("pipe.wasm");
     assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
     let worker: Running = env.start(["run", "pipe.wasm", "--log-level", "debug"]);
-    // It reads by the time that somebody who wants to write is let in.
+    // Opening the pipe for writing returns when the command has opened it for reading.
     let writer = std::fs::File::options().write(true).open(&pipe).expect("the pipe");
     worker.signal(rustix::process::Signal::TERM);
     let ended = worker.end_within(Duration::from_secs(20));

@@ -1,4 +1,4 @@
-//! Servers that do not end: what a handler asks them for is an error to it, and costs the worker neither memory nor time.
+//! Servers whose answers never end. The handler's request fails with an error. The worker's memory and time stay bounded.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::harness::Env;
 
-/// How they begin, what they repeat as long as somebody reads, and what their clients are told.
+/// How each answer begins, what it repeats until the client hangs up, and which errors the client may see.
 const WAYS: [(&str, &str, &str); 7] = [
     ("HTTP/1.1 200 ", "OK and ", "too large headers|time limit"),
     ("HTTP/1.1 200 OK\r\nx: ", "one long header, ", "too large headers|time limit"),
@@ -19,7 +19,7 @@ const WAYS: [(&str, &str, &str); 7] = [
     ("HTTP/1.1 200 OK\r\n\r\n", "a body without end, ", "the memory limit of 64 MiB|time limit"),
 ];
 
-/// A server whose paths are numbers of `WAYS`.
+/// A server with a path for each index into `WAYS`.
 fn endless_server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address").to_string();
@@ -31,7 +31,7 @@ fn endless_server() -> String {
     address
 }
 
-/// Until the client hangs up.
+/// Sends until the client hangs up.
 fn never_end(mut client: TcpStream) -> Option<()> {
     let mut request = String::new();
     BufReader::new(client.try_clone().ok()?).read_line(&mut request).ok()?;
@@ -58,7 +58,7 @@ fn a_server_without_end_is_an_error() {
         assert!(words.split('|').any(|word| ended.stderr.contains(word)), "{begin}{more}: {ended:#?}");
     }
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
-    // A guest's own 64 MiB for the body, 64 KiB for each head, and what the allocator keeps.
+    // The guest's own 64 MiB for the body, 64 KiB for each head, and memory that the allocator keeps.
     let peak = worker.memory("VmHWM");
     println!("{before} MiB before, {peak} at most");
     assert!(peak < before + 150, "{before} MiB before, {peak} at most");

@@ -13,7 +13,7 @@ fn a_call_prints_its_result_and_the_second_one_answers_at_once() {
     assert_eq!(env.run(["call", "fib", "{\"n\":30}"]).ok(), "832040");
     assert_eq!(env.run(["call", "hello", "{\"greetee\": \"John\"}"]).ok(), "Hello, John!");
     worker.stop().ok();
-    // Nobody is there to run it again.
+    // No worker runs any more, so this value comes from the store.
     assert_eq!(env.run(["call", "fib", "{\"n\": 30}"]).ok(), "832040");
     let json = env.run(["call", "fib", "{\"n\":30}", "--output", "json"]).json();
     assert_eq!((&json["status"], &json["result"]), (&json!("ok"), &json!(832_040)));
@@ -88,7 +88,7 @@ fn what_a_guest_prints_is_on_stdout_with_task_and_hash() {
     let ended = worker.stop();
     let expected =
         format!("prints {short} │ before me\nprints {short} │ warn: warning me\nprints {short} │ after me\n");
-    // Once each, though the handler ran twice. (A guest without stdio logs what it prints.)
+    // Each line appears once, although the handler ran twice. A guest without stdio logs its output; this adds the prefix.
     assert_eq!(ended.stdout.replace("info: ", ""), expected);
 }
 
@@ -118,7 +118,7 @@ fn raw_payloads_are_bytes_in_and_bytes_out() {
         .expect("the binary");
     child.stdin.take().expect("stdin").write_all(b"from stdin").expect("a pipe");
     assert_eq!(child.wait_with_output().expect("an end").stdout, b"from stdin");
-    // Such a value is nothing for a JSON codec.
+    // A JSON codec can't show such a value.
     let hash = env.run(["schedule", "echo", "@bytes", "--codec", "raw", "--output", "json"]).json();
     env.run(["read", "--call", hash["call"].as_str().expect("a hash")]).refused(4, &["not JSON", "--codec raw"]);
 }

@@ -1,5 +1,5 @@
-//! Workers and clients whose clocks are wrong: all go by the clock of the server that they share. On Redis, and on DynamoDB with
-//! Redis.
+//! Workers and clients with wrong clocks. All of them use the clock of the server that they share. The tests run on
+//! Redis, and on DynamoDB with Redis.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -10,22 +10,22 @@ use crate::redis::{env_on, url};
 use crate::servers::dynamodb;
 use crate::servers::redis::Flavour;
 
-/// What a program is started with to have a clock of its own. `None`: it is not installed.
+/// The library (libfaketime) that gives a program a clock of its own. `None`: it is not installed.
 fn library() -> Option<PathBuf> {
     let folders = std::fs::read_dir("/usr/lib").ok()?.flatten();
     let library = |folder: std::fs::DirEntry| folder.path().join("faketime/libfaketimeMT.so.1");
     folders.map(library).find(|library| library.exists())
 }
 
-/// From now on the clock of what this starts is so many seconds ahead.
+/// Shifts the clock of all commands that `env` starts from now on by this many seconds.
 fn shift(env: &mut Env, library: &Path, seconds: i64) {
     env.set("LD_PRELOAD", library.to_str().expect("UTF-8"));
     env.set("FAKETIME", format!("{seconds:+}"));
-    // Only the time of day is wrong. What measures how long something takes is not.
+    // Only the time of day is wrong. The monotonic clock, which measures durations, is right.
     env.set("FAKETIME_DONT_FAKE_MONOTONIC", "1");
 }
 
-/// Each place as a maker of folders that use it.
+/// Runs a test once for each backend. The test gets a function that makes folders which use that backend.
 fn everywhere(test: impl Fn(&dyn Fn() -> Env)) {
     let Some(redis) = Flavour::Redis.start(None, &[]) else { return skip("no Redis") };
     test(&|| env_on(url(&redis)));
@@ -42,7 +42,7 @@ fn a_worker_with_a_wrong_clock_ends_jobs_in_time() {
     let Some(library) = library() else { return skip("no libfaketime: scripts/setup/faketime.sh") };
     everywhere(|env| {
         let client = env();
-        // Behind: it has to end the job, and nobody else does.
+        // This worker's clock is behind. It is the only worker, so it must end the job.
         let mut behind = env();
         shift(&mut behind, &library, -3600);
         let worker = behind.worker(&[]);
@@ -54,10 +54,10 @@ fn a_worker_with_a_wrong_clock_ends_jobs_in_time() {
             read if read.code == Some(32) => Ok(()),
             read => Err(format!("{read:?}")),
         });
-        // DynamoDB tells whole seconds, so a worker that has just begun knows its time to half a second.
+        // DynamoDB gives whole seconds, so a worker that has just started knows the server's time to half a second.
         assert!(begun.elapsed() >= Duration::from_millis(1_500), "{:?}", begun.elapsed());
         worker.stop().ok();
-        // Ahead: it must not end a job that has time left.
+        // This worker's clock is ahead. It must not end a job that has time left.
         let mut ahead = env();
         shift(&mut ahead, &library, 120);
         let worker = ahead.worker(&[]);
@@ -83,7 +83,7 @@ fn a_client_with_a_wrong_clock_gives_the_time_that_it_says() {
     });
 }
 
-/// A retry comes after its delay, also where another worker decides than the one that has failed.
+/// A retry comes after its delay, also if another worker than the one that failed decides when.
 #[test]
 fn a_retry_comes_in_time_whoever_takes_it() {
     let Some(library) = library() else { return skip("no libfaketime: scripts/setup/faketime.sh") };

@@ -1,4 +1,4 @@
-//! Components that can't be served: one clear line and an exit code each.
+//! Components that can't be served: each gives one clear line and an exit code.
 
 use crate::harness::{Env, guest};
 

@@ -1,13 +1,13 @@
-//! `brrr.toml`, and which level goes before which.
+//! `brrr.toml`, and which level of settings wins over which.
 
 use crate::harness::{Ended, Env, Running, guest};
 
-/// The words of a table, line by line.
+/// The words of a table, by line.
 fn rows(text: &str) -> Vec<Vec<&str>> {
     text.lines().map(|line| line.split_whitespace().collect()).collect()
 }
 
-/// A command whose topic is for the file to say.
+/// A command that gets its topic from the file only.
 fn without_topic(env: &Env, args: &[&str]) -> Running {
     let mut command = env.command(args);
     command.env_remove("BRRR_TOPIC");
@@ -21,7 +21,7 @@ fn flaky(env: &Env, more: &[&str]) -> Ended {
 #[test]
 fn flag_over_environment_over_file_over_component() {
     let env = Env::new();
-    // The component says 3 retries.
+    // The component asks for 3 retries.
     let worker = env.worker(&[]);
     flaky(&env, &[]).ok();
     worker.stop().ok();
@@ -34,7 +34,7 @@ fn flag_over_environment_over_file_over_component() {
     command.env("BRRR_JOB_MAX_RETRIES", "1");
     Running::start(command).end().ok();
 
-    // The worker has read its file; this is for `call`.
+    // The worker has already read its file. So this change affects only `call`.
     env.write("brrr.toml", "[job]\nmax-retries = 1\n");
     flaky(&env, &[]).ok();
     let mut command = env.command(["call", "flaky", "{\"until\": 2}", "--fresh"]);
@@ -121,19 +121,19 @@ fn a_project_says_it_all_once() {
     worker.wait_for_stderr("gateway on");
     assert!(worker.stderr().contains("serving topic one") && worker.stderr().contains("serving topic two"));
     assert_eq!(without_topic(&env, &["call", "fib", "{\"n\": 10}"]).end().ok(), "55");
-    // Under a flag the file's topic is not asked.
+    // A flag for the topic wins over the file.
     assert_eq!(env.run(["call", "fib", "{\"n\": 11}", "--topic", "two"]).ok(), "89");
     assert!(env.path("here.db").exists() && !env.path(".brrr").exists());
     worker.stop().ok();
 
-    // What the file says of a component holds for it however it is named.
+    // The settings for a component apply however its path is written.
     env.write("brrr.toml", "[[components]]\npath = \"parts/app.wasm\"\ntopic = \"two\"\n");
     let worker = env.start(["run", "./parts/../parts/app.wasm"]);
     worker.wait_for_stderr("serving topic two");
     worker.stop().ok();
 }
 
-/// (That each command takes what the file says is held beside `cli/settings.rs`, for all of them.)
+/// A unit test beside `cli/settings.rs` checks for all commands that each one uses the settings of the file.
 #[test]
 fn dead_letters_are_those_of_the_files_topic_and_backend() {
     let env = Env::new();
@@ -188,7 +188,7 @@ fn config_says_what_is_in_force_and_from_where() {
         "timeout 1m brrr.toml, line 5",
         "max-running 3 brrr.toml, line 6",
         "memory 1MiB flag",
-        "drain 7s BRRR_SHUTDOWN_TIMEOUT",
+        "shutdown-timeout 7s BRRR_SHUTDOWN_TIMEOUT",
         "max-result 16MiB default",
         "app.wasm allow-http example.com, env TOKEN=…",
         "blend max-retries=3",
@@ -215,6 +215,6 @@ fn config_says_what_is_in_force_and_from_where() {
 #[test]
 fn the_form_of_the_file_can_be_had() {
     let schema = Env::new().run(["config", "--schema"]).json();
-    assert_eq!(schema["properties"]["topic"]["description"], "The queue that the tasks are on.");
+    assert_eq!(schema["properties"]["topic"]["description"], "The topic: the queue of the tasks.");
     assert!(schema["properties"]["components"].is_object());
 }

@@ -7,26 +7,26 @@ use serde_json::{Value, json};
 
 use crate::harness::{Env, Running, block_on, eventually};
 
-/// Schedules a call; the job's id.
+/// Schedules a call. Returns the id of its job.
 pub fn schedule(env: &Env, args: &[&str]) -> String {
     let scheduled = env.run(["schedule"].iter().chain(args).chain(&["--output", "json"]));
     assert_eq!(scheduled.code, Some(0), "{scheduled:#?}");
     scheduled.json()["job"].as_str().expect("a job").to_owned()
 }
 
-/// The document of `job`.
+/// The JSON output of `job`.
 pub fn job(env: &Env, job: &str) -> Value {
     env.run(["job", job, "--output", "json"]).json()
 }
 
-/// The events that a worker has written to a file so far.
+/// The events that a worker has written to a file until now.
 pub fn events(env: &Env, file: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(env.path(file)).unwrap_or_default();
-    // The last line may be half written.
+    // The last line may be incomplete.
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// Waits until a worker that writes its events has begun to run this task.
+/// Waits until a worker that writes its events to `file` has started to run this task.
 fn runs(env: &Env, file: &str, task: &str) {
     eventually(&format!("{task} runs"), || {
         let events = events(env, file);
@@ -35,7 +35,7 @@ fn runs(env: &Env, file: &str, task: &str) {
     });
 }
 
-/// The only job that is running.
+/// The id of the only running job.
 fn running_job(env: &Env) -> String {
     eventually("a job runs", || {
         let jobs = env.run(["jobs", "--state", "running", "--output", "json"]).json();
@@ -51,7 +51,7 @@ fn a_failure_that_may_pass_is_tried_again() {
     let ended = env.run(["call", "always_fails"]);
     assert_eq!(ended.code, Some(30), "{ended:#?}");
     assert!(ended.stderr.contains("error: always_fails failed after 3 attempts"), "{ended:#?}");
-    // What the handler calls permanent, and the uncaught failure of a child, are not.
+    // There is no retry after a failure that the handler calls permanent, or after the uncaught failure of a child.
     let ended = env.run(["call", "stubborn"]);
     assert!(ended.code == Some(30) && !ended.stderr.contains("attempts"), "{ended:#?}");
     let parent = env.run(["call", "calls_always_fails", "{\"catch\": false}", "--output", "json"]);
@@ -109,7 +109,7 @@ fn a_job_that_runs_out_of_time_is_stopped() {
     assert_eq!(ended.code, Some(32), "{ended:#?}");
     assert!(ended.stderr.contains("did not end within its 1s"), "{ended:#?}");
     assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
-    // The only place of the worker is free again.
+    // The worker's only slot is free again.
     assert_eq!(env.run(["call", "fib", "{\"n\": 10}"]).ok(), "55");
     let ended =
         env.run(["call", "loops", "--fresh", "--task-timeout", "300ms", "--max-retries", "1", "--retry-delay", "1ms"]);
@@ -130,7 +130,7 @@ fn a_deadline_passes_without_any_worker() {
     let id = ended.json()["job"].as_str().expect("a job").to_owned();
     assert_eq!(ended.json()["failure"]["kind"], "timeout");
     assert_eq!(job(&env, &id)["state"], "timed-out");
-    // Too late: its message is still there, and nobody works on it.
+    // The job's deadline has passed. Its message is still in the queue, but no worker may run it.
     let worker = env.worker(&["--events", "events.jsonl"]);
     assert_eq!(env.run(["call", "hello", "{\"greetee\": \"x\"}"]).ok(), "Hello, x!");
     worker.stop().ok();
@@ -160,7 +160,7 @@ fn cancel_stops_what_runs_and_the_call_says_so() {
         if ended { Ok(()) } else { Err(format!("{events:?}")) }
     });
     eprintln!("from cancel: {told:?} until the call had ended, {:?} until the handler had", start.elapsed());
-    // The promise is 2 s; the rest is for a machine that does a lot besides.
+    // The promise is 2 s. The rest is a reserve for a busy machine.
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(env.run(["call", "fib", "{\"n\": 10}"]).ok(), "55", "the worker's only place is free");
 
@@ -221,7 +221,7 @@ fn a_replay_that_asks_for_something_else_is_told_with_both() {
     assert_eq!((told("- before:"), told("+ now:")), (1, 1), "{ended:#?}");
 }
 
-/// Keeps everybody else from writing until it is dropped.
+/// Locks the database for all other writers until the connection is dropped.
 pub fn lock(env: &Env) -> rusqlite::Connection {
     let db = rusqlite::Connection::open(env.path(".brrr/state.db")).expect("the database");
     db.busy_timeout(Duration::from_secs(10)).expect("patience");
@@ -235,7 +235,7 @@ fn a_schedule_that_may_not_have_got_through_is_repeated_under_the_same_id() {
     drop(env.backend());
     let locked = lock(&env);
     let schedule = env.start(["schedule", "fib", "{\"n\": 5}", "--output", "json"]);
-    // After the patience of the database itself.
+    // The command says so after the database's own busy timeout.
     schedule.wait_for_stderr("trying again under the same job id, ");
     drop(locked);
     let ended = schedule.end();
@@ -279,7 +279,7 @@ fn a_jobs_time_does_not_lift_the_limit_of_a_run() {
     worker.stop().ok();
 }
 
-/// What a damaged record belongs to can still be seen, ended and cleared away.
+/// A job or call with a damaged record can still be shown, ended and removed.
 #[test]
 fn a_damaged_record_blocks_no_command() {
     let env = Env::new();
@@ -293,7 +293,7 @@ fn a_damaged_record_blocks_no_command() {
     env.run(["cancel", &damaged]).ok();
     assert_eq!(job(&env, &damaged)["state"], "cancelled");
 
-    // Another one is met by a worker: it fails, and its message is set aside.
+    // Now a worker receives a message whose call record is damaged. The job fails, and the message becomes a dead letter.
     let met = schedule(&env, &["fib", "{\"n\": 2}"]);
     block_on(env.backend().store().put(&key, "damaged".into())).expect("put");
     let worker = env.worker(&[]);
@@ -305,7 +305,7 @@ fn a_damaged_record_blocks_no_command() {
     let of_met = |letter: &Value| letter["job"] == met.as_str();
     assert!(dead["dead-letters"].as_array().expect("a list").iter().any(of_met), "{dead}");
     let sent = env.run(["dlq", "send", "--all", "--output", "json"]);
-    // The cancelled job's message was set aside too.
+    // The message of the cancelled job became a dead letter too.
     assert_eq!((sent.code, sent.json()), (Some(42), json!({"sent": [], "refused": 2})), "{sent:#?}");
     assert_eq!(env.run(["dlq", "drop", "--all"]).code, Some(0));
     eventually("the other job is done", || match job(&env, &other)["state"].as_str() {

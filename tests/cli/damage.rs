@@ -1,4 +1,5 @@
-//! Damaged records: commands say which one it is, and go on with the others; a worker sets aside what it meets.
+//! Damaged records: commands name the damaged record and go on with the others. A worker turns messages for damaged
+//! calls into dead letters.
 
 use brrr_protocol::ports::Key;
 use bytes::Bytes;
@@ -31,7 +32,7 @@ fn a_damaged_job_is_named_and_hides_no_others() {
         assert!(refused.code == Some(26) && refused.stderr.contains(&name), "{command}: {refused:#?}");
     }
 
-    // It is what one worker meets and survives.
+    // The worker meets the damaged record, and goes on with other calls.
     let worker = env.worker(&[]);
     assert_eq!(env.run(["call", "fib", "{\"n\": 3}"]).ok(), "2");
     let letter = lists(&env, 1).remove(0);
@@ -39,10 +40,10 @@ fn a_damaged_job_is_named_and_hides_no_others() {
     assert_eq!(letter["job"], json!(bad));
     let told = env.run(["read", "--call", &call]);
     assert!(told.code == Some(30) && told.stderr.contains(&name), "{told:#?}");
-    // Nothing of it is run any more, so that it keeps nobody from forgetting.
+    // The call is not run any more, so it can be forgotten.
     let forgotten = env.run(["forget", "fib", "{\"n\": 3}"]);
     assert_eq!(forgotten.code, Some(0), "{forgotten:#?}");
-    // The call has nothing to do with the damage: as a new job it goes on.
+    // The call itself is not damaged. Sent again as a new job, it goes on.
     let sent = env.run(["dlq", "send", &id(&letter), "--output", "json"]);
     assert_eq!(sent.code, Some(0), "{sent:#?}");
     let again = sent.json()["sent"][0]["job"].as_str().expect("a new job").to_owned();

@@ -1,4 +1,4 @@
-//! `dlq`: what was set aside is listed, shown, sent again and dropped.
+//! The command `dlq`: dead letters are listed, shown, sent again and dropped.
 
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ pub fn id(letter: &Value) -> String {
     letter["id"].as_str().expect("an id").to_owned()
 }
 
-/// Does what a worker does with a message that kills its workers: fails its call, and sets it aside.
+/// Does what a worker does with a message that kills its workers: fails its call, and moves the message to the
+/// dead-letter queue.
 fn bury(env: &Env) {
     let backend = env.backend();
     block_on(async {
@@ -49,7 +50,7 @@ fn garbage_is_listed_sent_as_it_is_and_dropped() {
     let messages = garbage.map(|body| Outgoing { topic: TOPIC.into(), body: body.into(), delay: Duration::ZERO });
     block_on(env.backend().queue().send_many(&messages)).expect("sent");
     let mut dead = lists(&env, 2);
-    // They are worked on side by side.
+    // The two messages are worked on at the same time, so their order is open.
     dead.sort_by_key(|letter| letter["body"] != "garbage");
     assert_eq!((&dead[0]["body"], &dead[0]["job"], &dead[0]["task"]), (&json!("garbage"), &json!(null), &json!(null)));
     assert!(dead[0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{dead:?}");
@@ -59,7 +60,7 @@ fn garbage_is_listed_sent_as_it_is_and_dropped() {
     let text = env.run(["dlq", "show", &id(&dead[1])]);
     assert!(text.ok().contains("body     li3e1:r1:ce\\u{1b}[31m"), "no terminal obeys a message: {text:#?}");
 
-    // It goes aside again, as another one.
+    // The message fails again, and becomes a new dead letter.
     let sent = env.run(["dlq", "send", &first, "--output", "json"]);
     assert_eq!(sent.code, Some(0), "{sent:#?}");
     assert_eq!(sent.json(), json!({"sent": [{"id": first, "job": null}], "refused": 0}));
@@ -79,7 +80,7 @@ fn garbage_is_listed_sent_as_it_is_and_dropped() {
     assert_eq!(env.run(["dlq", "drop", "--all", "--output", "json"]).json(), json!({"dropped": [id(&dead[1])]}));
     assert_eq!(list(&env).len(), 0);
     for command in ["show", "send", "drop"] {
-        env.run(["dead", command, "999"]).refused(40, &["no dead letter 999", "dlq list"]);
+        env.run(["dlq", command, "999"]).refused(40, &["no dead letter 999", "dlq list"]);
         assert_eq!(env.run(["dlq", command]).code, Some(2), "{command} of nothing");
     }
 }

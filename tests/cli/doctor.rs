@@ -1,4 +1,4 @@
-//! Stuck work is found and set going again, by a person and by a worker; what ended jobs leave is removed.
+//! Stuck work is found and started again, by `doctor` and by a worker. `gc` removes the records that ended jobs leave.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::control::{job, schedule};
 use crate::harness::{Env, TOPIC, block_on, eventually};
 
-/// Takes a message as a worker of another kind does, which then dies.
+/// Takes a message off the queue, as a worker of another SDK does that then dies.
 fn lose_message(env: &Env) {
     let backend = env.backend();
     block_on(async {
@@ -110,13 +110,13 @@ fn what_ended_jobs_leave_is_removed() {
     assert_eq!(env.run(["read", "fib", "{\"n\": 9}"]).code, Some(40), "its value is gone");
     assert_eq!(env.run(["call", "fib", "{\"n\": 9}"]).ok(), "34", "and is computed anew");
     worker.stop().ok();
-    // Nothing of a call that nobody needs is left in the file.
+    // After `gc` the file holds nothing of a call that no job needs.
     env.run(["gc", "--older-than", "0s"]).ok();
     let file = rusqlite::Connection::open(env.path(".brrr/state.db")).expect("the file");
     let count = |table: &str| {
         file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0)).expect(table)
     };
-    // The topic's own.
+    // The topic's own record and name stay.
     assert_eq!((count("record"), count("name"), count("counter")), (1, 1, 0));
     let refused = env.run(["gc"]);
     assert!(refused.code == Some(2) && refused.stderr.contains("--older-than"), "{refused:#?}");

@@ -10,7 +10,7 @@ fn step(event: &Value) -> String {
     format!("{} {} {}>{} {}", word("subject"), word("task"), word("from"), word("to"), event["attempt"])
 }
 
-/// Every transition of a parent whose child fails three times.
+/// All transitions of a parent whose child fails three times.
 const STEPS: [&str; 15] = [
     "job calls_always_fails unscheduled>ready 1",
     "task calls_always_fails unscheduled>ready 1",
@@ -32,7 +32,7 @@ const STEPS: [&str; 15] = [
 #[test]
 fn a_file_has_every_transition() {
     let env = Env::new();
-    // One at a time, so that nothing overtakes.
+    // One run at a time, so that the events have a fixed order.
     let worker = env.worker(&["--max-running", "1", "--events", "events.jsonl"]);
     let ended = env.run(["call", "calls_always_fails", "{\"catch\": false}"]);
     assert_eq!(ended.code, Some(30), "{ended:#?}");
@@ -114,7 +114,7 @@ fn a_reader_of_events_that_goes_away_ends_the_worker() {
     stdout.read_line(&mut line).expect("an event");
     drop(stdout);
     let code = crate::harness::eventually("the worker has ended", || {
-        // Only who writes notices.
+        // The worker notices the closed reader only when it writes an event.
         env.run(["schedule", "hello", "{\"greetee\": \"you\"}", "--fresh"]);
         worker.try_wait().expect("a status").ok_or_else(|| "it runs".to_owned())
     });

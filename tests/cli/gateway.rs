@@ -1,4 +1,4 @@
-//! The gateway, by a real HTTP client.
+//! The gateway, with a real HTTP client.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -30,7 +30,7 @@ impl Answer {
 }
 
 impl Http {
-    /// Of a command that has said where it listens.
+    /// The client for a command that has printed its address.
     pub fn of(running: &Running) -> Self {
         let base = eventually("an address", || {
             let stderr = running.stderr();
@@ -81,7 +81,7 @@ fn a_call_is_accepted_then_pending_then_there() {
     let there = http.ends_with(path, 200);
     assert_eq!(there.body, r#"{"status":"ok","result":"Hello, John Döe!"}"#);
     assert_eq!(http.get(&job).json(), json!({"status": "ok", "result": "Hello, John Döe!"}));
-    // The command line means the same call.
+    // The command line names the same call.
     assert_eq!(env.run(["read", "hello", "{\"greetee\": \"John Döe\"}"]).ok(), "Hello, John Döe!");
 }
 
@@ -107,7 +107,7 @@ fn a_body_says_what_a_query_cannot() {
     assert_eq!(http.post("/fib", "[11]").status, 400);
 }
 
-/// As a worker of another SDK does: it stores a call's value, and writes nothing else down.
+/// Completes a call as a worker of another SDK does: stores the value, and writes no other record.
 fn complete(env: &Env, call: &str, value: &str) {
     let (backend, value) = (env.backend(), Bytes::copy_from_slice(value.as_bytes()));
     block_on(backend.store().put(&Key::value(&call.into()), value)).expect("stored");
@@ -126,7 +126,7 @@ fn a_body_is_all_that_the_command_line_takes() {
         ("", nested(1_000, "[", "", "]"), None),
         ("", nested(1_500, "{\"a\":", "\"\\ud83d\"", "}"), None),
         ("?b=%C3%B6", r#"{"a": "\udc00"}"#.to_owned(), Some(r#"{"a": "\udc00", "b": "ö"}"#)),
-        // What stands for half of a pair inside of the host may be in any other text.
+        // The host represents half of a surrogate pair by such a character. As ordinary text it must stay as it is.
         ("?a=%F4%8F%80%80", String::new(), Some("{\"a\": \"\u{10f000}\"}")),
     ] {
         let typed = typed.unwrap_or(&body);
@@ -140,7 +140,7 @@ fn a_body_is_all_that_the_command_line_takes() {
             "{typed}"
         );
 
-        // Results of this kind are shown as they are.
+        // Values with type tags are shown unchanged.
         complete(&env, &call, typed);
         assert_eq!(env.run(["read", "hello", typed]).ok(), typed);
         let shown = format!("{{\"status\":\"ok\",\"result\":{typed}}}");
@@ -216,7 +216,7 @@ fn what_is_not_there_is_404_and_what_is_wrong_405() {
         assert_eq!(http.get(path).status, 404, "{path}");
     }
     assert_eq!(answer(http.agent.delete(format!("{}/fib", http.base)).call()).status, 405);
-    // What a page of another site would send.
+    // A request as a page of another site would send it.
     let request = http.agent.post(format!("{}/hello?greetee=x", http.base)).header("origin", "https://evil.example");
     assert_eq!(answer(request.send("")).status, 403);
 }
@@ -247,16 +247,16 @@ fn slow_and_oversized_requests_harm_nobody() {
         stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
         stream
     };
-    // One that never ends its head.
+    // A client that never ends its head.
     let mut slow = connect();
     slow.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n").expect("written");
-    // One whose head has no end in sight.
+    // A client whose head is too long.
     let mut large = connect();
     let _ = large.write_all(format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(1 << 20)).as_bytes());
     let mut answer = String::new();
     let _ = large.read_to_string(&mut answer);
     assert!(!answer.contains("200 OK"), "{answer}");
-    // And one that announces more than is taken.
+    // A client that announces a larger body than the gateway accepts.
     let mut huge = connect();
     huge.write_all(b"POST /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 99000000\r\n\r\n")
         .expect("written");
@@ -268,7 +268,7 @@ fn slow_and_oversized_requests_harm_nobody() {
     }
     assert_eq!(http.post("/hello?greetee=me", "").status, 202);
     let mut rest = Vec::new();
-    // The server hangs up on the slow one, by itself.
+    // The server closes the slow connection itself.
     let _ = slow.read_to_end(&mut rest);
     worker.stop().ok();
 }

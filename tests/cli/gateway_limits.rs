@@ -1,4 +1,4 @@
-//! The gateway against clients that mean harm or are merely broken, by raw sockets.
+//! The gateway against hostile and broken clients, over raw sockets.
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
@@ -9,7 +9,7 @@ use crate::harness::{Env, Running, eventually};
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-/// Where it listens, once it does.
+/// Waits until the command listens, and returns its address.
 fn address(running: &Running) -> String {
     eventually("an address", || {
         let stderr = running.stderr();
@@ -30,28 +30,28 @@ fn connect(address: &str) -> TcpStream {
     stream
 }
 
-/// What the server says until it hangs up, or the connection is cut.
+/// What the server sends until it closes the connection, or the connection breaks.
 fn rest(mut stream: TcpStream) -> String {
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// One request on a connection of its own.
+/// Sends one request on a new connection. Returns the answers.
 fn ask(address: &str, request: &[u8]) -> String {
     let mut stream = connect(address);
-    // It may hang up before it has read all; or keep the connection, and say no more.
+    // The server may close the connection before it has read everything. Or it may keep the connection open and send nothing more.
     let _ = stream.write_all(request);
     stream.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout");
     rest(stream)
 }
 
-/// The status of each answer in what a server said.
+/// The status of each answer.
 fn statuses(answers: &str) -> Vec<u16> {
     answers.split("HTTP/1.").skip(1).filter_map(|answer| answer.get(2..5)?.parse().ok()).collect()
 }
 
-/// The status of a request by its first line and its other headers.
+/// The status of the answer to a request with this first line and these additional headers.
 fn status(address: &str, first: &str, headers: &str) -> u16 {
     let answer = ask(address, format!("{first}\r\nconnection: close\r\n{headers}\r\n").as_bytes());
     *statuses(&answer).first().unwrap_or_else(|| panic!("no answer to {first}: {answer:?}"))
@@ -90,7 +90,7 @@ fn who_does_not_know_the_token_gets_nothing() {
     let file = env.write("token", format!("{TOKEN}\n"));
     env.write("brrr.toml", "[serve]\nhttp-token-file = \"token\"\n");
     let (serve_one, address) = serve(&env, &[]);
-    // Written as most files are: for all to read.
+    // Written with usual permissions: all users may read it.
     serve_one.wait_for_stderr("chmod 600");
     let with = |header: &str| status(&address, GET, &format!("{LOCAL}{header}"));
     assert_eq!(
@@ -109,7 +109,7 @@ fn who_does_not_know_the_token_gets_nothing() {
     }
     let answer = ask(&address, format!("POST /hello HTTP/1.1\r\n{LOCAL}\r\n").as_bytes());
     assert!(answer.contains("www-authenticate: Bearer realm=\"brrr-host\""), "{answer}");
-    // A proxy in front of it may send any name.
+    // A proxy in front of the gateway may send any host name.
     let header = format!("host: api.example.com\r\nauthorization: Bearer {TOKEN}\r\n");
     assert_eq!(status(&address, GET, &header), 404);
     for told in [serve_one.stderr(), answer] {
@@ -134,16 +134,16 @@ fn pages_in_a_browser_of_this_machine_can_do_nothing() {
     let (post, host) = ("POST /hello?greetee=x HTTP/1.1", format!("host: {address}\r\n"));
     assert_eq!(status(&address, post, &host), 202);
     assert_eq!(status(&address, post, &format!("{host}origin: http://{address}\r\n")), 202);
-    // A form of another page; one in a sandbox; one of another port.
+    // A form on a page of another site; on a sandboxed page; on a page of another port.
     for origin in ["https://evil.example", "null", "http://localhost:1"] {
         assert_eq!(status(&address, post, &format!("{host}origin: {origin}\r\n")), 403, "{origin}");
     }
-    // A page whose name has been made to lead here: also what it reads is none of its business.
+    // A page whose host name was made to resolve to this machine. It may not read anything either.
     for first in [GET, post, "GET /jobs/x HTTP/1.1"] {
         assert_eq!(status(&address, first, "host: evil.example\r\norigin: http://evil.example\r\n"), 421, "{first}");
     }
     assert_eq!(status(&address, "GET http://evil.example/hello HTTP/1.1", LOCAL), 421);
-    // What a browser would ask first.
+    // The preflight request of a browser.
     assert_eq!(status(&address, "OPTIONS /hello HTTP/1.1", &format!("{host}origin: https://evil.example\r\n")), 403);
 }
 
@@ -166,7 +166,7 @@ fn what_is_too_long_is_refused_by_name() {
     assert_eq!(status(&address, GET, &headers(50)), 404);
     assert_eq!(status(&address, GET, &headers(200)), 431, "too many");
     assert_eq!(status(&address, GET, &format!("{LOCAL}x: {}\r\n", "y".repeat(1_000_000))), 431, "too long");
-    // Announced, and not announced.
+    // Bodies with an announced length, and without.
     let post = |length: &str| ask(&address, format!("POST /hello HTTP/1.1\r\n{LOCAL}{length}\r\n").as_bytes());
     assert_eq!(statuses(&post("content-length: 99000000\r\n")), [413]);
     let mut stream = connect(&address);
@@ -176,9 +176,9 @@ fn what_is_too_long_is_refused_by_name() {
         .expect("written");
     let _ = (0..20).try_for_each(|_| stream.write_all(&chunk));
     let answer = rest(stream);
-    // Whoever still sends when the other side hangs up may lose its answer.
+    // If the server closes the connection while the client still sends, the client may lose the answer.
     assert!(answer.is_empty() || statuses(&answer) == [413], "{answer}");
-    // Deep as no argument is.
+    // Deeper nesting than any real argument has.
     let deep = "[".repeat(100_000);
     let request = format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: {}\r\n\r\n{{\"a\":{deep}", deep.len() + 5);
     assert_eq!(statuses(&ask(&address, request.as_bytes())), [400]);
@@ -191,7 +191,7 @@ fn a_request_means_one_thing_or_is_refused() {
     let (serve, address) = serve(&env, &[]);
     let smuggled = "GET /jobs/smuggled HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let refused = [
-        // Two lengths, in each way that proxies have been led astray.
+        // Two lengths that contradict each other, in all forms that are known to mislead proxies.
         format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: 0\r\ncontent-length: 51\r\n\r\n{smuggled}"),
         format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: +0\r\n\r\n{smuggled}"),
         format!("POST /hello HTTP/1.1\r\n{LOCAL}transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n{smuggled}"),
@@ -207,15 +207,16 @@ fn a_request_means_one_thing_or_is_refused() {
         let answer = ask(&address, request.as_bytes());
         let first = statuses(&answer).first().copied();
         assert!(first.is_none_or(|status| status == 400 || status == 501), "{request:?}: {answer}");
-        // What was hidden in it is no request of its own, unless the first one ended before it for everybody.
+        // The request that is hidden in the body must not be answered as a request. The exception is a first request
+        // that has ended before it by every reading.
         let lengths = request.contains("content-length") || request.contains("transfer-encoding");
         assert!(!lengths || !answer.contains("no such job"), "{request:?}: {answer}");
     }
-    // Where both lengths are there, the chunks count (RFC 9112, 6.3), and the connection ends with them.
+    // If both lengths are there, the chunks count (RFC 9112, 6.3), and the connection ends after them.
     let both = "content-length: 4\r\ntransfer-encoding: chunked\r\n";
     let answer = ask(&address, format!("POST /hello HTTP/1.1\r\n{LOCAL}{both}\r\n0\r\n\r\n{smuggled}").as_bytes());
     assert!(statuses(&answer).len() == 1 && answer.contains("connection: close"), "{answer}");
-    // Several requests at once are each answered, in order.
+    // Several requests that are sent at once are all answered, in order.
     let two = format!("{GET}\r\n{LOCAL}\r\nGET /jobs/none HTTP/1.1\r\nconnection: close\r\n{LOCAL}\r\n");
     let answers = ask(&address, two.as_bytes());
     assert_eq!(statuses(&answers), [404, 404], "{answers}");
@@ -223,7 +224,7 @@ fn a_request_means_one_thing_or_is_refused() {
     serve.stop().ok();
 }
 
-/// Slow ones of every kind, all at once: each is hung up on in its time, and others are answered meanwhile.
+/// Slow clients of every kind at the same time. The server closes each connection in time, and answers other clients meanwhile.
 #[test]
 fn slow_clients_hold_nobody_up() {
     let env = Env::new();
@@ -259,7 +260,8 @@ fn slow_clients_hold_nobody_up() {
     worker.stop().ok();
 }
 
-/// More connections than it may have files: the worker goes on with its work, and answers again once they are gone.
+/// More connections than the worker may have open files. The worker goes on with its work, and answers again when the
+/// connections are closed.
 #[test]
 fn a_flood_of_connections_stops_no_worker() {
     let env = Env::new();
@@ -284,7 +286,7 @@ fn a_flood_of_connections_stops_no_worker() {
     worker.stop().ok();
 }
 
-/// Who takes an answer of megabytes and reads none of it is hung up on, and costs what it asked for only so long.
+/// A client that asks for megabytes and reads nothing. The server closes the connection, and holds the memory only until then.
 #[test]
 fn who_reads_nothing_is_hung_up_on() {
     let env = Env::new();
@@ -295,17 +297,17 @@ fn who_reads_nothing_is_hung_up_on() {
     let request = format!("GET /big_result HTTP/1.1\r\n{LOCAL}content-length: {}\r\n\r\n{arguments}", arguments.len());
     let mut stream = connect(&address);
     stream.write_all(request.as_bytes()).expect("written");
-    // Long enough for the server to lose patience; what it wrote before is in the buffers of the system.
+    // Longer than the server waits for a client. What it wrote before is in the buffers of the system.
     std::thread::sleep(Duration::from_secs(18));
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
     assert!(!answer.is_empty() && answer.len() < 15_000_000, "{} bytes came", answer.len());
-    // Who reads gets it all.
+    // A client that reads gets the whole answer.
     assert!(ask(&address, request.as_bytes()).len() > 15_000_000);
     worker.stop().ok();
 }
 
-/// Reads of 15 MB each, by clients that read their first bytes and then nothing for a while.
+/// Clients that each ask for a value of about 15 MB, read its first bytes, and then read nothing for a while.
 fn slow_readers(address: &str, sizes: impl Iterator<Item = usize>) -> Vec<(TcpStream, u16)> {
     let read = |bytes: usize| {
         let arguments = format!("{{\"bytes\": {bytes}}}");
@@ -320,7 +322,7 @@ fn slow_readers(address: &str, sizes: impl Iterator<Item = usize>) -> Vec<(TcpSt
     sizes.map(read).collect()
 }
 
-/// What slow readers hold is bounded, whether they read the same or each its own.
+/// The memory that slow readers hold is bounded, whether they read the same value or different ones.
 #[test]
 fn slow_readers_share_what_they_read() {
     const BYTES: usize = 15_000_000;
@@ -340,7 +342,7 @@ fn slow_readers_share_what_they_read() {
     assert!(others.iter().any(|(_, status)| *status == 503), "{others:?}");
     let grown = worker.memory("VmRSS").saturating_sub(before);
     assert!(grown < 400, "{grown} MiB for {} readers", same.len() + others.len());
-    // Small results are still answered; and who goes on gets all.
+    // Small results are still answered. A slow reader that goes on gets the whole value.
     assert_eq!(status(&address, GET, LOCAL), 404);
     let (last, _) = same.into_iter().next_back().expect("a reader");
     let (mut last, mut got) = (last.take(BYTES as u64), 0);
@@ -352,7 +354,7 @@ fn slow_readers_share_what_they_read() {
     worker.stop().ok();
 }
 
-/// A few large bodies that don't end take the room of large ones only.
+/// A few unfinished large bodies use up the memory for large bodies, but not the memory for small ones.
 #[test]
 fn slow_writers_keep_out_no_small_request() {
     let env = Env::new();
@@ -362,14 +364,14 @@ fn slow_writers_keep_out_no_small_request() {
         .map(|_| {
             let mut stream = connect(&address);
             stream.set_write_timeout(Some(Duration::from_secs(2))).expect("a timeout");
-            // All but its last byte, or as much of it as is taken.
+            // Everything but the last byte, or as much as the server accepts.
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b' '; (16 << 20) - 1]));
             stream
         })
         .collect();
     let spaces = " ".repeat(1 << 20);
     let large = format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: {}\r\n\r\n{spaces}", spaces.len());
-    // Once it has read what was sent.
+    // The limit applies once the server has read the bodies.
     eventually("the room of large ones is taken", || match statuses(&ask(&address, large.as_bytes()))[..] {
         [503] => Ok(()),
         ref other => Err(format!("{other:?}")),

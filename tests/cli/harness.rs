@@ -11,25 +11,25 @@ use brrr_protocol::ports::Backend;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Nothing here takes so long unless it hangs, even on a busy machine.
+/// Nothing here takes this long, even on a busy machine, unless it hangs.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub const TOPIC: &str = "demo";
 
-/// The Rust conformance guest.
+/// The path of the Rust conformance guest.
 pub fn guest() -> PathBuf {
     static COMPILED: Once = Once::new();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/guests/rust/rust-conformance.wasm");
     assert!(path.exists(), "{} is missing: build it with scripts/guests/rust.sh (or `make guests`)", path.display());
     let path = path.canonicalize().expect("a path");
-    // Compiled once, before the tests that run side by side all do it.
+    // Compiled once, so that tests that run at the same time do not all compile it.
     COMPILED.call_once(|| {
         Env::new().run(["inspect", path.to_str().expect("UTF-8")]).ok();
     });
     path
 }
 
-/// A folder, and the settings for every command in it.
+/// A folder, and the settings for all commands that run in it.
 pub struct Env {
     folder: TempDir,
     program: PathBuf,
@@ -41,7 +41,7 @@ pub struct Env {
 #[derive(Debug)]
 pub struct Ended {
     pub code: Option<i32>,
-    /// The most MiB that it had resident, as far as that was seen.
+    /// The most MiB that the command had resident, as far as the samples show.
     pub peak: u64,
     pub stdout: String,
     pub stderr: String,
@@ -53,12 +53,12 @@ impl Env {
         Self { folder, program: env!("CARGO_BIN_EXE_brrr-host").into(), user: None, settings: Vec::new() }
     }
 
-    /// From now on commands have this in their environment.
+    /// Sets a variable in the environment of all later commands.
     pub fn set(&mut self, name: &str, value: impl Into<String>) {
         self.settings.push((name.to_owned(), value.into()));
     }
 
-    /// Another folder with the same settings.
+    /// A new folder with the same settings.
     pub fn again(&self) -> Self {
         Self { settings: self.settings.clone(), ..Self::new() }
     }
@@ -73,7 +73,7 @@ impl Env {
         path
     }
 
-    /// From now on commands run as this user, from a copy of the binary that it can read.
+    /// Runs all later commands as this user, from a copy of the binary that this user can read.
     pub fn become_user(&mut self, user: u32) {
         use std::os::unix::fs::PermissionsExt as _;
         let open = |path: &Path| std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
@@ -83,10 +83,11 @@ impl Env {
         self.user = Some(user);
     }
 
-    /// From now on commands run from a copy of the binary, in this folder.
+    /// Runs all later commands from a copy of the binary in this folder.
     pub fn leave_home(&mut self) {
         let copy = self.path("brrr-host");
-        // By another process: a file that this one has open for writing, or a fork of it by another test, can't be run.
+        // Another process makes the copy. If this process had the file open for writing, a fork of it by another test
+        // would have it open too, and then the file could not be run.
         let copied = Command::new("cp").arg(&self.program).arg(&copy).status().expect("cp");
         assert!(copied.success(), "a copy of the binary");
         self.program = copy;
@@ -102,9 +103,9 @@ impl Env {
                 command.env_remove(name);
             }
         }
-        // Compiled once for all tests, and not into the user's cache.
+        // Compiled once for all tests, and not in the user's cache.
         command.env("XDG_CACHE_HOME", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
-        // What the tests' own files grant is not asked about, and nothing is kept of the user's.
+        // The tests' own files may grant permissions without a question. The state folder of the user is not touched.
         command.env("BRRR_YES", "1").env("XDG_STATE_HOME", self.folder.path().join(".state"));
         command.env_remove("RUST_BACKTRACE").env("BRRR_TOPIC", TOPIC);
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
@@ -123,7 +124,7 @@ impl Env {
         Running::start(self.command(args))
     }
 
-    /// A worker of the Rust guest that is ready.
+    /// Starts a worker with the Rust guest, and waits until it is ready.
     pub fn worker(&self, more: &[&str]) -> Running {
         let guest = guest();
         let args = ["run", guest.to_str().expect("UTF-8")];
@@ -132,18 +133,18 @@ impl Env {
         worker
     }
 
-    /// Where the commands' store is, unless they are told otherwise.
+    /// The backend that the commands use unless their arguments name another one.
     pub fn url(&self) -> String {
         format!("sqlite:{}", self.path(".brrr/state.db").display())
     }
 
-    /// The store that the commands use unless told otherwise.
+    /// Opens the backend that the commands use unless their arguments name another one.
     pub fn backend(&self) -> Arc<dyn Backend> {
         block_on(brrr_backends::open(&self.url())).expect("the backend")
     }
 }
 
-/// A command that runs; killed when dropped.
+/// A running command. It is killed on drop.
 pub struct Running {
     child: Child,
     stdout: Output,
@@ -221,14 +222,14 @@ impl Running {
         kill_process(self.id(), signal).expect("a signal");
     }
 
-    /// MiB that it has (`VmRSS`) or had at most (`VmHWM`) resident; 0 after its end.
+    /// MiB that the process has resident (`VmRSS`), or had at most (`VmHWM`). 0 after its end.
     pub fn memory(&self, of: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix(of)?.strip_prefix(':'));
         line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) / 1024
     }
 
-    /// Waits for the end.
+    /// Waits until the command ends.
     pub fn end(self) -> Ended {
         self.end_within(PATIENCE)
     }
@@ -262,19 +263,20 @@ impl Drop for Running {
 }
 
 impl Ended {
-    /// It ended well; what it printed.
+    /// Checks that the command succeeded. Returns what it printed.
     #[track_caller]
     pub fn ok(&self) -> &str {
         assert_eq!(self.code, Some(0), "{self:#?}");
         self.stdout.trim_end()
     }
 
-    /// It ended with this code and one clear line that has all of `words`; no panic, nothing on stdout.
+    /// Checks that the command ended with this code and one clear line with all of `words`, without a panic and with
+    /// nothing on stdout.
     #[track_caller]
     pub fn refused(&self, code: i32, words: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:#?}");
         assert_eq!(self.stdout, "", "data of a command that failed");
-        // What a worker logged before it failed is not the message.
+        // The worker's log before the failure is not part of the message.
         let told: Vec<&str> = self.stderr.lines().filter(|line| !line.starts_with("20")).collect();
         assert_eq!(told.len(), 1, "one line: {self:#?}");
         assert!(told[0].starts_with("error: "), "{told:?}");
@@ -289,7 +291,7 @@ impl Ended {
     }
 }
 
-/// Tries until it is `Ok`, or patience ends; then panics with the last reason.
+/// Tries until `attempt` returns `Ok`. When `PATIENCE` is over, panics with the last reason.
 #[track_caller]
 pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Result<T, String>) -> T {
     let start = Instant::now();
@@ -302,12 +304,12 @@ pub fn eventually<T>(what: &str, mut attempt: impl FnMut() -> Result<T, String>)
     }
 }
 
-/// Runs a future to its end: the ports are asynchronous.
+/// Runs a future to its end, because the ports are asynchronous.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
-/// How many messages are left on the topic, delayed and leased ones included.
+/// How many messages the topic has, with the delayed and the leased ones.
 pub fn depth(env: &Env) -> u64 {
     block_on(env.backend().queue().depth(&TOPIC.into())).expect("a depth")
 }
@@ -316,7 +318,7 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Says that something could not be tested here; seen with `--nocapture` and in the output of a failed run.
+/// Says that something can't be tested here. The line is visible with `--nocapture`, and in the output of a failed run.
 pub fn skip(why: &str) {
     eprintln!("SKIPPED: {why}");
 }

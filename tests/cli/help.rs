@@ -22,7 +22,7 @@ const COMMANDS: [&str; 15] = [
     "completions",
 ];
 
-/// What there is to do about dead letters.
+/// The subcommands of `dlq`.
 const DEAD: [&str; 4] = ["list", "show", "send", "drop"];
 
 #[test]
@@ -37,7 +37,7 @@ fn help_is_as_recorded() {
     for action in DEAD {
         parts.push(format!("$ brrr-host dlq {action} --help\n{}", env.run(["dlq", action, "--help"]).ok()));
     }
-    // The environment of a test is not the user's, and clap shows it.
+    // clap shows values from the environment. A test has other values there than a user.
     let all = parts.join("\n\n");
     let all =
         all.replace("[env: BRRR_TOPIC=demo]", "[env: BRRR_TOPIC=]").replace("[env: BRRR_YES=1]", "[env: BRRR_YES=]")

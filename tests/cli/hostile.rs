@@ -1,5 +1,5 @@
-//! Guests that attack their host (`guests/rust/hostile`): each attack ends as a clear failure of its own call, while well-behaved
-//! calls of the same worker go on, and the worker's memory is afterwards what it was.
+//! Guests that attack their host (`guests/rust/hostile`). Each attack ends as a clear failure of its own call.
+//! Well-behaved calls of the same worker go on. Afterwards the worker has as much memory as before.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::harness::{Env, TOPIC, guest};
 use crate::redis;
 use crate::servers::redis::Flavour;
 
-/// The limits of the worker under attack: small, so that attacks reach them soon.
+/// The limits of the attacked worker. They are small, so that attacks reach them soon.
 const LIMITS: &[&str] = &[
     "--memory",
     "64MiB",
@@ -33,7 +33,7 @@ const LIMITS: &[&str] = &[
     "1s",
 ];
 
-/// Those that would never end by themselves get three seconds; the others as long as a busy machine makes them take.
+/// Attacks that never end by themselves. They get three seconds. The other attacks get as long as a busy machine needs.
 const ENDLESS: [&str; 13] = [
     "spin",
     "spin_on_the_clock",
@@ -50,10 +50,10 @@ const ENDLESS: [&str; 13] = [
     "requests",
 ];
 
-/// Of the worker's sixteen slots, so many are under attack at once.
+/// How many of the worker's sixteen slots run attacks at the same time.
 const AT_ONCE: usize = 12;
 
-/// An attack: task, arguments, the kind of its failure, and what its message says.
+/// An attack: task, arguments, the kind of its failure, and a part of the message.
 type Attack = (&'static str, Value, &'static str, &'static str);
 
 fn attacks(silent: &str) -> Vec<Attack> {
@@ -132,14 +132,14 @@ fn attacks(silent: &str) -> Vec<Attack> {
     ]
 }
 
-/// Calls, as clients make them.
+/// Makes calls as clients do.
 struct Fleet {
     client: Client,
     calls: AtomicU64,
 }
 
 impl Fleet {
-    /// A call of its own, however often the same is asked for.
+    /// Makes a call under a new hash, so that equal arguments are run again.
     async fn call(&self, task: &str, arguments: &Value) -> Outcome {
         let n = self.calls.fetch_add(1, Ordering::Relaxed);
         let hash = format!("{}-{n}", python::call_hash(task, arguments)).as_str().into();
@@ -152,7 +152,7 @@ impl Fleet {
         ended.unwrap_or_else(|_| panic!("{task} {arguments} has no end")).expect("an outcome")
     }
 
-    /// A well-behaved call with two runs of its own and three children.
+    /// Makes a well-behaved call with two runs and three children. Returns how long it took.
     async fn neighbour(&self) -> Duration {
         let (begun, n) = (Instant::now(), self.calls.fetch_add(1, Ordering::Relaxed));
         let value = self.call("fib", &json!({"n": 2, "salt": n.to_string()})).await;
@@ -161,7 +161,7 @@ impl Fleet {
     }
 }
 
-/// Neighbours, one after the other, until told to stop and as many as asked for.
+/// Makes neighbour calls, one after the other, at least `at_least` and as long as `go_on` says so. Returns how long each took.
 async fn neighbours(fleet: &Fleet, at_least: usize, go_on: impl Fn() -> bool) -> Vec<Duration> {
     let mut took = Vec::new();
     while took.len() < at_least || go_on() {
@@ -203,7 +203,7 @@ fn component(name: &str) -> PathBuf {
     path.canonicalize().expect("a path")
 }
 
-/// Accepts connections and never answers.
+/// A server that accepts connections and never answers.
 fn silent_server() -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -213,15 +213,15 @@ fn silent_server() -> String {
     format!("http://{address}/")
 }
 
-/// What the attacks go to.
+/// What is attacked, and with which attacks.
 struct Target<'a> {
     env: Env,
-    /// Of the store that the commands of `env` use.
+    /// The store that the commands of `env` use.
     url: String,
-    /// The hostile component.
+    /// The name of the hostile component.
     guest: &'a str,
     rounds: usize,
-    /// The attacks by name; none: all.
+    /// The names of the attacks. Empty: all attacks.
     only: &'a [&'a str],
 }
 
@@ -233,7 +233,7 @@ impl<'a> Target<'a> {
     }
 }
 
-/// The attacks, as many at once as there are slots for, each several times; neighbours beside them.
+/// Makes the attacks, as many at once as `AT_ONCE`, each one `rounds` times. Neighbour calls run beside them.
 fn under_attack(target: &Target<'_>) {
     let &Target { ref env, ref url, guest: name, rounds, only } = target;
     let (hostile, decent) = (component(name), guest());
@@ -244,7 +244,7 @@ fn under_attack(target: &Target<'_>) {
     let allowed = silent.trim_start_matches("http://").trim_end_matches('/').to_owned();
     let more = ["--allow-http", &allowed, "--log-level", "error"];
     let worker = env.start(["run"].iter().chain(&paths).chain(LIMITS).chain(&more));
-    // What it logs at this level is no sign of its being ready: the first call is.
+    // At this log level the worker does not say that it is ready. The first answered call shows it.
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     runtime.block_on(async {
@@ -281,7 +281,7 @@ fn under_attack(target: &Target<'_>) {
                 wrong.extend(attack.await.expect("no panic").err());
             }
             assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-            // Far below what a slot that is lost for as long as an attack lasts would cost them.
+            // This is far less than the delay if each attack blocked its slot until its end.
             let half = beside[beside.len() / 2];
             assert!(half < Duration::from_secs(2), "neighbours wait {half:?}");
             rss.push(worker.memory("VmRSS"));
@@ -289,8 +289,9 @@ fn under_attack(target: &Target<'_>) {
         println!("resident: {before} MiB before, {rss:?} MiB after each round");
         let after = neighbours(&fleet, 100, || false).await;
         figures("afterwards", &after);
-        // The most that it can keep, however often it is attacked: a stack and a memory for each of its sixteen slots (2 MiB and
-        // 512 KiB), the stacks of its threads, and what the allocator has not given back yet. To lose 64 MiB a round is more.
+        // The most that the worker keeps, however often it is attacked: a stack and a memory for each of its sixteen
+        // slots (2 MiB and 512 KiB), the stacks of its threads, and memory that the allocator has not returned yet. A
+        // leak of 64 MiB a round is more.
         let last = rss[rounds - 1];
         assert!(last <= before + 128, "{before} MiB before, {rss:?} after each round");
     });
@@ -315,7 +316,7 @@ fn so_does_one_of_the_asynchronous_world() {
     under_attack(&Target::sqlite("hostile-async", 1));
 }
 
-/// Those that reach the store: too many calls and messages, too large ones, and names that may become keys and queues there.
+/// Attacks that reach the store: too many calls and messages, too large ones, and names that may become keys and queues there.
 const OF_THE_STORE: [&str; 18] = [
     "spin_on_races",
     "many",

@@ -1,4 +1,4 @@
-//! `jobs`, `job` and `retry`.
+//! The commands `jobs`, `job` and `retry`.
 
 use serde_json::{Value, json};
 
@@ -133,7 +133,7 @@ fn a_tree_shows_labels_repeats_and_what_is_waited_for() {
 fn a_job_is_tried_again_as_a_new_one_that_reuses_what_succeeded() {
     let env = Env::new();
     let worker = env.worker(&[]);
-    // As the guest itself asks for it.
+    // The same arguments as the guest sends for its child, so the job below reuses this value.
     env.run(["call", "fib", "{\"n\": 4, \"salt\": null}"]).ok();
     worker.stop().ok();
     let old = schedule(&env, &["fib", "{\"n\": 6}", "--max-retries", "7"]);
@@ -153,7 +153,7 @@ fn a_job_is_tried_again_as_a_new_one_that_reuses_what_succeeded() {
     assert_eq!((&document["tree"]["reused"], reused), (&json!(false), vec![json!(true), json!(false)]), "{document}");
     assert!(env.run(["job", &new]).ok().contains("completed (reused)"));
 
-    // Its value is there now.
+    // The value is there now.
     let again = env.run(["retry", &old]);
     assert!(again.code == Some(0) && again.stderr.contains("the value is there"), "{again:#?}");
     assert_eq!(env.run(["retry", &old, "--wait"]).ok(), "8");

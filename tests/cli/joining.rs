@@ -1,4 +1,4 @@
-//! Jobs that are started for a call while it runs. On SQLite and Redis.
+//! Jobs that are started for a running call, on SQLite and Redis.
 
 use crate::gateway::Http;
 use crate::makespan::everywhere;
@@ -19,7 +19,7 @@ fn jobs_for_a_call_that_runs_join_it() {
     });
 }
 
-/// A job that has joined ends at its own deadline, and the call goes on for the first one.
+/// A job that has joined a call ends at its own deadline. The call goes on for the first job.
 #[test]
 fn a_job_that_has_joined_has_a_deadline_of_its_own() {
     everywhere(|place| {

@@ -1,4 +1,4 @@
-//! One fleet of several components: the job of `examples/smoothie`, and stopping what loops in any language.
+//! One fleet with several components: the job of `examples/smoothie`; and how to stop endless loops in each language.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Env, Running, block_on, eventually};
 
-/// A component of this repository, built by `scripts/guests.sh`.
+/// The path of a component of this repository. `scripts/guests.sh` builds it.
 fn component(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../build/guests").join(name);
     assert!(path.exists(), "{} is missing: build it with `make guests`", path.display());
@@ -15,11 +15,11 @@ fn component(name: &str) -> String {
 
 fn events(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
-    // The last line may be half written.
+    // The last line may be incomplete.
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// A worker of these components that writes its events.
+/// A worker with these components that writes its events.
 fn worker(env: &Env, topic: &str, components: &[String], log: &Path, more: &[&str]) -> Running {
     let log = log.to_str().expect("UTF-8");
     let args = ["run", "--topic", topic, "--events", log].into_iter().chain(components.iter().map(String::as_str));
@@ -77,7 +77,8 @@ fn a_job_that_cannot_be_is_refused_before_anything_runs() {
     assert!(asked.is_empty(), "{asked:?}");
 }
 
-/// A job with more loops than two workers can run at once is cancelled: both stop, nothing of it is left.
+/// A job with more endless loops than two workers can run at once is cancelled. Both workers stop their runs, and
+/// nothing of the job is left.
 #[test]
 fn cancel_stops_loops_in_every_language_on_every_worker() {
     for (language, guest) in [

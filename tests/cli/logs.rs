@@ -1,10 +1,10 @@
-//! What guests and their failures may do to the logs and tables of people.
+//! What guests and their failures can write to logs and tables that people read.
 
 use serde_json::json;
 
 use crate::harness::{Env, guest};
 
-/// Begins a line of its own, turns the direction, and is seen by nobody.
+/// A text that begins a new line, reverses the text direction, and has invisible characters.
 const FORGED: &str = "x\r\n2026-01-01T00:00:00Z ERROR all is lost\u{202e}\u{200b}\u{2028}\u{1b}[2J";
 
 #[track_caller]
@@ -38,7 +38,7 @@ fn a_guests_text_forges_no_line() {
     );
 }
 
-/// What it prints counts over all attempts, and so does what is said of them.
+/// The limit for a call's output counts all its attempts. So does the limit for log lines about it.
 #[test]
 fn a_call_that_is_tried_again_for_ever_fills_no_disk() {
     let env = Env::new();

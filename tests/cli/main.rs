@@ -1,4 +1,4 @@
-//! The real binary, driven as a user drives it: in a temporary folder, by its arguments, signals, output and exit code.
+//! The real binary, as a user runs it: in a temporary folder, with its arguments, signals, output and exit code.
 //!
 //! Needs the Rust guest: `scripts/guests/rust.sh`.
 

@@ -1,4 +1,4 @@
-//! How soon a fleet is done: what an idle worker could do does not wait in a busy one. On SQLite and Redis.
+//! How soon a fleet finishes: work that an idle worker could do does not wait in a busy worker. On SQLite and Redis.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -17,7 +17,7 @@ use crate::redis::{env_on, url};
 use crate::servers::Server;
 use crate::servers::redis::Flavour;
 
-/// A folder whose commands use one of the backends, which this one is.
+/// A folder whose commands use `backend`.
 pub struct Place {
     pub env: Env,
     pub backend: String,
@@ -38,7 +38,8 @@ pub fn everywhere(test: impl Fn(&Place)) {
 }
 
 impl Place {
-    /// Schedules a job for each of these calls, from here: a command each would take most of the time.
+    /// Schedules a job for each of these calls. This process does so itself, because one command for each job would
+    /// take most of the time.
     fn schedule(&self, task: &str, payloads: impl IntoIterator<Item = Value>) {
         block_on(async {
             let backend: Arc<dyn Backend> = brrr_backends::open(&self.backend).await.expect("a backend");
@@ -58,12 +59,12 @@ impl Place {
         });
     }
 
-    /// A worker that writes its events to this file.
+    /// A worker that writes its events to the file `events`.
     pub fn worker(&self, events: &str, more: &[&str]) -> Running {
         self.env.worker(&[&["--events", events], more].concat())
     }
 
-    /// How often this file says that a call of the task came to this.
+    /// How many events in this file say that a call of the task reached this state.
     pub fn count(&self, events: &str, task: &str, state: &str) -> usize {
         let text = std::fs::read_to_string(self.env.path(events)).unwrap_or_default();
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
@@ -77,7 +78,7 @@ impl Place {
         });
     }
 
-    /// Waits until so many jobs have completed, as the store says.
+    /// Waits until the store has this many completed jobs.
     pub fn until_ended(&self, count: usize) {
         eventually("all jobs have completed", || {
             let jobs = self.env.run(["jobs", "--counts", "--output", "json"]).json();
@@ -86,7 +87,8 @@ impl Place {
         });
     }
 
-    /// How often the server did this, scripts included; `None`: there is no server that counts.
+    /// How many commands of this name the server has executed, also inside of scripts. `None`: the backend has no
+    /// server that counts.
     fn commands(&self, name: &str) -> Option<usize> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.server.as_ref()?.port)).expect("the server");
         stream.write_all(b"INFO commandstats\r\n").expect("a command");
@@ -145,7 +147,7 @@ fn a_task_that_runs_one_at_a_time_costs_a_bounded_number_of_commands() {
         let worker = place.worker("events", &[]);
         place.until("all are done", &["events"], "sleeper", "completed", calls);
         assert_eq!(place.count("events", "sleeper", "running"), calls, "what waits is not said to run");
-        // One for each lease, and one for each time that a message goes back for a while.
+        // One `ZADD` for each lease, and one each time a message is given back with a delay.
         if let Some(used) = place.commands("zadd").zip(before).map(|(after, before)| after - before) {
             eprintln!("{used} for {calls} calls");
             assert!(used < 12 * calls, "{used}");

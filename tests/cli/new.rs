@@ -1,4 +1,4 @@
-//! From nothing to a printed result, in an empty folder with the binary alone: `new`, `build`, `test`, `run`, `call`.
+//! From an empty folder to a printed result, with the binary alone: `new`, `build`, `test`, `run`, `call`.
 //!
 //! Needs the languages' tools and their registries, as the guests of this repository do.
 
@@ -7,27 +7,27 @@ use std::time::Duration;
 
 use crate::harness::{Ended, Env, Running};
 
-/// What a build may take: it fetches tools, and compiles a standard library where there is none.
+/// The time for a build. It fetches tools, and compiles a standard library where none is there.
 const BUILD: Duration = Duration::from_mins(10);
 
-/// An empty folder, and the binary.
+/// An empty folder with the binary.
 fn newcomer() -> Env {
     let mut env = Env::new();
     env.leave_home();
     env
 }
 
-/// Runs what may take as long as a build.
+/// Runs a command that may take as long as a build.
 fn build(env: &Env, args: &[&str]) -> Ended {
     let mut command = env.command(args);
-    // What cargo tells its tests is about this repository.
+    // Variables that cargo sets for its tests are about this repository.
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_") && text != "CARGO_HOME" {
             command.env_remove(name);
         }
     }
-    // Go's own cache: its standard library need not be compiled once more.
+    // Use Go's cache, so that its standard library is not compiled again.
     if let Some(home) = std::env::var_os("HOME") {
         command.env("GOCACHE", Path::new(&home).join(".cache/go-build"));
     }
@@ -56,7 +56,7 @@ fn from_nothing_to_a_result(language: &str, source: &str) {
     assert_eq!(dice["rolls"].as_array().map(Vec::len), Some(3), "{dice}");
     worker.stop().ok();
 
-    // A mistake is shown as its compiler shows it, and costs nothing.
+    // A mistake in the source is shown with the compiler's message. The last good component stays.
     let before = std::fs::read(env.path("hello/hello.wasm")).expect("a component");
     let source = format!("hello/{source}");
     let right = std::fs::read_to_string(env.path(&source)).expect("a source");
@@ -121,7 +121,7 @@ fn a_missing_tool_is_named_with_the_line_that_installs_it() {
         ("javascript", ["Node 20", "node"]),
         ("typescript", ["Node 20", "node"]),
         ("go", ["Go 1.", "go"]),
-        // Which, where there are bash and its like, asks for clang.
+        // Without bash the build asks for bash. Where bash and its tools are there, it asks for clang.
         ("c", ["bash", "install"]),
         ("c", ["clang", "wasi-libc"]),
         ("cpp", ["clang", "wasi-libc"]),
@@ -145,7 +145,7 @@ fn a_missing_tool_is_named_with_the_line_that_installs_it() {
         for word in words {
             assert!(error.contains(word), "{language}: {word:?} is not in {error:?}");
         }
-        // What to do differs from system to system, but there is always something to type or a place to go to.
+        // The advice differs between systems. But there is always a command or an address.
         let how = ["install it: ", "Install ", "install ", "https://"].iter().any(|how| error.contains(how));
         assert!(how, "{language}: how to get it is not in {error:?}");
     }

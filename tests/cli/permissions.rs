@@ -1,4 +1,4 @@
-//! What handlers may touch, through the real binary: `--allow-http`, `--env`, `--env-file`, `--dir`.
+//! What handlers may reach, with the real binary: `--allow-http`, `--env`, `--env-file`, `--dir`.
 
 use std::os::unix::fs::symlink;
 use std::process::{Command, Stdio};
@@ -25,7 +25,7 @@ fn value(env: &Env, task: &str, args: &Value) -> Value {
     call(env, task, args).json()["result"].clone()
 }
 
-/// The message of a call that must have failed.
+/// Makes a call that must fail. Returns its message.
 #[track_caller]
 fn failure(env: &Env, task: &str, args: &Value) -> String {
     let ended = call(env, task, args);
@@ -62,7 +62,7 @@ fn a_refused_request_names_host_and_flag_and_is_in_the_log_once() {
         let said = failure(&env, "http_get", &json!({"url": server.url(path)}));
         assert!(said.contains(&told), "{said}");
     }
-    // An ordinary error: a handler can catch it.
+    // The refusal is an ordinary error, so a handler can catch it.
     let said = value(&env, "http_caught", &json!({"url": "https://localhost/"}));
     let expected = "error: GET https://localhost/: HTTP to localhost:443 is not allowed: --allow-http localhost";
     assert_eq!(said, json!(expected));
@@ -84,7 +84,7 @@ fn a_redirect_is_asked_for_like_any_request() {
     let said = failure(&env, "http_get", &json!({"url": server.url("/loop")}));
     assert!(said.contains("more than 10 redirects"), "{said}");
     assert_eq!(server.count("/loop"), 11);
-    // Method and body go on where the status says so.
+    // With this status the redirected request keeps its method and body.
     let url = server.url("/redirect-307?to=/echo");
     let sent = json!({"method": "POST", "url": url, "headers": {"authorization": "Bearer x"}, "body": "b"});
     let got = value(&env, "http_send", &sent);
@@ -99,11 +99,11 @@ fn a_server_that_never_answers_holds_nobody_up() {
     let worker = worker(&env, &server, &["--timeout", "2s"]);
     for path in ["/never", "/stalls"] {
         let start = Instant::now();
-        // Different calls: of the same one there is only one run.
+        // Different calls, because equal calls would share one run.
         let args = |n: i32| json!({"url": server.url(&format!("{path}?n={n}"))}).to_string();
         let stuck: Vec<_> = (0..4).map(|n| env.start(["call", "http_get", &args(n)])).collect();
         eventually("it is asked", || if server.count(path) > 0 { Ok(()) } else { Err("not asked".into()) });
-        // Others are served meanwhile, those with requests too.
+        // Other calls run meanwhile, also calls that send requests.
         let got = value(&env, "http_get", &json!({"url": server.url("/hello")}));
         assert_eq!(got["body"], json!("Hello!"));
         assert_eq!(env.run(["call", "fib", "{\"n\": 20}"]).ok(), "6765");
@@ -127,7 +127,7 @@ fn a_request_that_waits_can_be_cancelled() {
     eventually("it is asked", || if server.count("/never") > 0 { Ok(()) } else { Err("not asked".into()) });
     let start = Instant::now();
     env.run(["cancel", &id]).ok();
-    // Its run is over when the worker, which lets runs end, can stop.
+    // The worker lets runs end before it stops. So it can stop only after the cancelled run has ended.
     worker.stop().ok();
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
@@ -142,7 +142,7 @@ fn a_request_has_a_time_of_its_own() {
     }
     let said = value(&env, "http_cut_short", &json!({"url": server.url("/hello"), "ms": 20_000}));
     assert_eq!(said, json!("status 200"));
-    // No leaf: its own sleeps return at once, but time passes while it waits for a request.
+    // This task is no leaf. Its own sleeps return at once, but time passes while it waits for a request.
     let said = value(&env, "http_patient", &json!({"url": server.url("/later?ms=300"), "ms": 20_000}));
     assert_eq!(said, json!(["status 200", 1]));
     let url = server.url("/never");
@@ -161,7 +161,7 @@ fn what_breaks_off_is_an_error_and_what_is_large_is_not() {
     const BYTES: usize = 20 << 20;
     let got = value(&env, "http_get", &json!({"url": server.url(&format!("/large?bytes={BYTES}"))}));
     assert_eq!(got["body"].as_str().unwrap().len(), BYTES);
-    // More than the guest has memory for is the guest's limit.
+    // An answer that is larger than the guest's memory runs into the guest's own limit.
     let said = failure(&env, "http_get", &json!({"url": server.url("/large?bytes=400000000")}));
     assert!(said.contains("memory limit"), "{said}");
 }
@@ -192,20 +192,20 @@ fn https_trusts_the_certificates_that_it_is_told_of() {
     let worker = env.worker(&allow);
     let got = value(&env, "http_get", &url("localhost"));
     assert_eq!(got, json!({"status": 200, "body": "Hello!"}));
-    // Of another name, it is not this server's.
+    // The server's certificate is not valid for this name.
     let said = value(&env, "http_caught", &url("127.0.0.1"));
     assert!(said.as_str().unwrap().contains("not valid for name"), "{said}");
     worker.stop().ok();
 }
 
-/// The certificates can't be read at the first request. That request fails, and the next one reads them.
+/// The certificates can't be read at the first request, so this request fails. The next request reads them.
 #[cfg(target_os = "linux")]
 #[test]
 fn certificates_that_could_not_be_read_are_read_again() {
     let (mut env, server) = (Env::new(), HttpsServer::start());
     let certificates = env.path("certificates.pem");
     env.set("SSL_CERT_FILE", certificates.display().to_string());
-    // To read its first byte is an error of the machine: EIO.
+    // A read of this file's first byte fails with EIO.
     symlink("/proc/self/mem", &certificates).expect("a link");
     let host = format!("localhost:{}", server.port);
     let worker = env.worker(&["--allow-http", &host]);
@@ -223,10 +223,10 @@ fn certificates_that_could_not_be_read_are_read_again() {
 fn several_requests_are_under_way_at_once() {
     let (env, server) = (Env::new(), HttpServer::start());
     let _worker = worker(&env, &server, &["--timeout", "20s"]);
-    // The server answers none of them before all are there.
+    // The server answers these requests only when all of them have arrived.
     let urls = vec![server.url("/together"); TOGETHER];
     assert_eq!(value(&env, "http_several", &json!({"urls": urls})), json!(vec!["together"; TOGETHER]));
-    // More than a run may have open: the others wait for their turn.
+    // More requests than a run may have open. The others wait until one is done.
     let urls = vec![server.url("/hello"); 100];
     assert_eq!(value(&env, "http_several", &json!({"urls": urls})), json!(vec!["Hello!"; 100]));
 }
@@ -272,7 +272,7 @@ fn variables_are_those_that_are_allowed_and_no_log_has_their_values() {
     assert_eq!(get("TOKEN"), json!("hunter3 $x"));
     assert_eq!(get("OVER"), json!("flag"));
     assert_eq!(get("NOT_ALLOWED"), json!("error: the variable NOT_ALLOWED is not allowed: --env NOT_ALLOWED"));
-    // Nor those of requests, taken or refused.
+    // The values in requests are not logged either, allowed or refused.
     for server in [&server, &HttpServer::start()] {
         let headers = json!({"authorization": "Bearer hunter4", "x-own": "hunter5"});
         let url = server.url("/echo?key=hunter6");
@@ -350,8 +350,8 @@ fn directories_are_those_that_are_allowed() {
     assert!(said.as_str().unwrap().contains("not allowed: --dir HOST_PATH::/"), "{said}");
 }
 
-/// A worker with few handles: one run would take more than half of them. It waits for its turn instead, the log says what to do,
-/// and other runs have their folder.
+/// A worker with few file handles. A run that would take more than half of them waits, and the log says what to do.
+/// Other runs can still open files in their folder.
 #[test]
 fn all_runs_together_leave_handles_to_the_process() {
     let env = Env::new();
@@ -367,7 +367,7 @@ fn all_runs_together_leave_handles_to_the_process() {
     limited.current_dir(env.path("")).stdin(Stdio::null());
     let worker = Running::start(limited);
     worker.wait_for_stderr("serving topic");
-    // It opens the file a thousand times.
+    // This run opens the file a thousand times.
     env.write("many", "o");
     env.run(["schedule", "files", "@many", "--codec", "raw"]).ok();
     worker.wait_for_stderr("`ulimit -n`");

@@ -1,4 +1,4 @@
-//! `run --processes`: one fleet on one machine, which heals, and ends as one.
+//! `run --processes`: several worker processes on one machine. Dead processes are replaced, and all end together.
 
 use std::collections::HashSet;
 use std::net::TcpListener;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Env, PATIENCE, Running, depth, eventually, guest};
 
-/// Two workers that serve, with further arguments.
+/// Starts two serving processes, with these further arguments.
 fn two(env: &Env, more: &[&str]) -> Running {
     let guest = guest();
     let args = ["run", guest.to_str().expect("UTF-8"), "--processes", "2"];
@@ -18,13 +18,13 @@ fn two(env: &Env, more: &[&str]) -> Running {
     fleet
 }
 
-/// The processes that it has started and that live.
+/// The living processes that this one has started.
 fn children(fleet: &Running) -> HashSet<Pid> {
     let parent = fleet.id().as_raw_nonzero().to_string();
     let all = std::fs::read_dir("/proc").expect("/proc").flatten();
     let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let of_parent = ids.filter(|id| {
-        // "ID (NAME) STATE PARENT …"; the name may have any character.
+        // The format is "ID (NAME) STATE PARENT …". The name may have any character.
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
         let mut rest = stat.rsplit(") ").next().unwrap_or_default().split(' ');
         rest.next().is_some_and(|state| state != "Z") && rest.next() == Some(&parent)
@@ -39,7 +39,7 @@ fn are_gone(processes: &HashSet<Pid>) {
     });
 }
 
-/// The events of so many completed tasks.
+/// Waits until this many tasks have completed. Returns all events.
 fn events(env: &Env, completed: usize) -> Vec<Value> {
     eventually("all events are written", || {
         let text = std::fs::read_to_string(env.path("events")).unwrap_or_default();
@@ -49,12 +49,12 @@ fn events(env: &Env, completed: usize) -> Vec<Value> {
     })
 }
 
-/// The arguments of a `sleeper` that no test waits for.
+/// The arguments for a `sleeper` that no test waits for.
 fn seconds(i: usize) -> String {
     json!({ "seconds": 1000 + i }).to_string()
 }
 
-/// Schedules so many handlers that do not return soon, and waits until they run.
+/// Schedules this many long handlers, and waits until they run.
 fn busy(env: &Env, count: usize) {
     for i in 0..count {
         env.run(["schedule", "sleeper", &seconds(i)]).ok();
@@ -77,7 +77,7 @@ fn they_share_the_work_and_its_output() {
     for (i, call) in calls.into_iter().enumerate() {
         assert_eq!(call.end().ok(), format!("{i}."));
     }
-    // 40 parents, and the one child of all.
+    // 40 parents, and one child that all of them share.
     let workers: HashSet<_> = events(&env, 41).iter().map(|event| event["worker"].to_string()).collect();
     assert_eq!(workers.len(), 2, "{workers:?}");
     let ended = fleet.stop();
@@ -122,12 +122,12 @@ fn one_that_is_killed_is_replaced_and_loses_nothing() {
     assert_eq!(ended.stderr.matches("ended unexpectedly").count(), 2, "{ended:#?}");
 }
 
-/// At its start it would end all of them; once they serve, the others go on.
+/// A process that can't start ends all others only if this is the first start. Once the processes serve, the others go on.
 #[test]
 fn one_that_can_not_start_again_is_tried_again() {
     let env = Env::new();
     let good = std::fs::read(guest()).expect("the guest");
-    // Written whole and renamed, as builds do.
+    // The file is written completely and then renamed, as builds do.
     let put = |bytes: &[u8]| std::fs::rename(env.write("new", bytes), env.path("guest.wasm")).expect("renamed");
     put(&good);
     let fleet = env.start(["run", "guest.wasm", "--processes", "2", "--lease", "1s"]);
@@ -154,7 +154,7 @@ fn events_on_stdout_are_whole_lines() {
     let ended = fleet.stop();
     assert_eq!(ended.code, Some(0));
     let lines: Vec<Value> = ended.stdout.lines().map(|l| serde_json::from_str(l).expect("a whole line")).collect();
-    // Each of its 465 calls is ready, running and completed at least once.
+    // Each of the 465 calls has at least one event for ready, running and completed.
     assert!(lines.len() >= 3 * 465, "{}", lines.len());
     assert_eq!(lines.iter().map(|line| line["worker"].to_string()).collect::<HashSet<_>>().len(), 2);
 }
@@ -176,7 +176,7 @@ fn all_let_their_calls_end_however_often_they_are_told() {
     let fleet = two(&env, &["--timeout", "2s", "--max-running", "1", "--events", "events"]);
     let children = children(&fleet);
     busy(&env, 2);
-    // As a service manager does it: everybody gets the signal, and the parent tells its children too.
+    // As a service manager does: all processes get the signal, and the parent sends it to its children too.
     for process in &children {
         kill_process(*process, Signal::TERM).expect("a signal");
     }

@@ -19,12 +19,12 @@ pub fn env_on(url: impl Into<String>) -> Env {
     env
 }
 
-/// As `BRRR_BACKEND` has it.
+/// The server's address as `BRRR_BACKEND` takes it.
 pub fn url(server: &Server) -> String {
     format!("redis://127.0.0.1:{}", server.port)
 }
 
-/// How many messages are left.
+/// How many messages the topic has.
 fn depth(server: &Server) -> u64 {
     let depth = async { brrr_backends::open(&url(server)).await?.queue().depth(&TOPIC.into()).await };
     block_on(depth).expect("a depth")
@@ -90,7 +90,7 @@ fn a_frozen_worker_loses_its_messages_and_does_no_harm() {
     assert_eq!(result(&env, &job), "1597\n");
     settled(&server);
     frozen.signal(Signal::CONT);
-    // Alive again, it goes on with new work, and what it held is not done twice for anybody to see.
+    // The worker runs again and takes new work. The messages that it held have no visible second effect.
     other.stop().ok();
     assert_eq!(env.run(["call", "fib", "{\"n\": 16, \"salt\": \"y\"}"]).ok(), "987");
     assert_eq!(env.run(["read", "--job", &job]).ok(), "1597");
@@ -102,7 +102,7 @@ fn a_frozen_worker_loses_its_messages_and_does_no_harm() {
 fn a_heartbeat_holds_what_runs_for_long() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let env = env_on(url(&server));
-    // Three leases long, on every core at once, with a second worker waiting for a message to come free.
+    // The calls run for three leases, on all cores, while a second worker waits for a message.
     let args = ["--lease", "1s", "--timeout", "3s"];
     let workers = [env.worker(&args), env.worker(&args)];
     let calls: Vec<Running> = (0..4).map(|_| env.start(["call", "--fresh", "loops"])).collect();
@@ -126,7 +126,7 @@ fn a_restarted_server_is_found_again() {
     let worker = env.worker(&["--lease", "2s"]);
     let job = schedule(&env, &["fib", "{\"n\": 17, \"salt\": \"x\"}"]);
     eventually("the tree grows", || if depth(&server) > 100 { Ok(()) } else { Err(depth(&server).to_string()) });
-    // Killed, not shut down.
+    // The server is killed, not shut down.
     drop(server);
     env.run(["read", "--job", &job]).refused(21, &["connect"]);
     let server = Flavour::Redis.start(Some(port), &durable).expect("a server");
@@ -136,7 +136,8 @@ fn a_restarted_server_is_found_again() {
     worker.stop().ok();
 }
 
-/// A certificate of an authority of our own, for this machine: files of the authority's, the server's, and its key.
+/// Makes a certificate authority and a certificate of this machine. Returns the files of the authority's certificate,
+/// the server's certificate, and the server's key.
 fn certificates(env: &Env) -> Option<[String; 3]> {
     let certify = |name: &str, subject: &str, more: &[&str]| {
         let (key, certificate) = (format!("{name}.key"), format!("{name}.crt"));
@@ -172,7 +173,7 @@ fn tls_is_spoken_and_checked() {
     ];
     let Some(_server) = Flavour::Redis.start(Some(plain), &tls) else { return };
     env.set("BRRR_BACKEND", format!("rediss://localhost:{port}"));
-    // Nobody has told us of this authority.
+    // The client does not trust this authority yet.
     env.run(["jobs"]).refused(21, &["certificate"]);
     env.set("SSL_CERT_FILE", authority);
     let worker = env.worker(&[]);

@@ -1,5 +1,5 @@
-//! Redis is shared with other programs: no name that a guest, a client or a peer chooses reaches keys of theirs, and what they
-//! put where ours would be costs those who need it, never a worker.
+//! Redis is shared with other programs. A name that a guest, a client or a peer chooses never reaches keys of those
+//! programs. If such a program uses a key of ours, the calls that need the key fail, but no worker does.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -14,7 +14,7 @@ use crate::redis::{env_on, url};
 use crate::servers::Server;
 use crate::servers::redis::Flavour;
 
-/// The server's answer to a command: a text, the texts of a list with commas, or an error as it is.
+/// Sends a command. Returns the server's answer: a text, the texts of a list with commas, or the error as it is.
 fn ask(server: &Server, command: &[&[u8]]) -> String {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port)).expect("a server");
     let mut request = format!("*{}\r\n", command.len()).into_bytes();
@@ -62,7 +62,7 @@ fn a_call_reaches_no_key_that_is_not_a_topic() {
     let unknown = call("celery");
     assert_eq!(unknown.code, Some(31), "{unknown:#?}");
     assert!(unknown.stderr.contains("celery") && unknown.stderr.contains("--call-topic"), "{unknown:#?}");
-    // The worker was told of it, and it is no list.
+    // `--call-topic` allows this topic, but its key holds no list.
     let taken = call("session");
     assert_eq!(taken.code, Some(30), "{taken:#?}");
     assert!(taken.stderr.contains("the key session"), "{taken:#?}");
@@ -78,7 +78,7 @@ fn a_call_reaches_no_key_that_is_not_a_topic() {
     ] {
         assert_eq!(say(&server, command), is, "{command}");
     }
-    // Its own topic is no secret to itself.
+    // A guest may always call the worker's own topic.
     assert_eq!(call(TOPIC).ok(), "1");
     worker.stop().ok();
 }
@@ -148,7 +148,7 @@ fn parents_on_odd_topics_are_notified_where_that_harms_nobody() {
     let pending = PendingReturns { returns: topics.iter().map(entry).collect(), scheduled_at: Some(1) };
     let key = format!("brrr:call:{call}");
     ask(&server, &[b"HSET", key.as_bytes(), b"pending_returns", &pending.encode()]);
-    // A look names its topics too.
+    // `doctor` reads the depth of these topics too.
     assert!(env.run(["doctor"]).code.is_some_and(|code| code == 0 || code == 43));
     let worker = env.worker(&[]);
     eventually("the job ends", || {
@@ -175,10 +175,10 @@ fn a_worker_waits_while_its_own_topic_is_something_else() {
     worker.stop().ok();
 }
 
-/// While the server refuses writes the worker waits and says so; afterwards it goes on.
+/// While the server refuses writes, the worker waits and logs this. Afterwards it goes on.
 fn outlives(server: &Server, env: &Env, code: &str, begin: &[&str], end: &str) {
     let worker = env.worker(&[]);
-    // Stopped, so that it meets what is queued only when the server refuses.
+    // The worker is stopped by a signal, so that it receives the message only when the server refuses writes.
     worker.signal(Signal::STOP);
     let salt = format!("{{\"n\": 8, \"salt\": \"{code}\"}}");
     let job = schedule(env, &["fib", &salt]);
@@ -206,7 +206,7 @@ fn a_failover_and_a_server_that_takes_no_writes_are_outlived() {
     let nobody = crate::servers::free_port();
     outlives(&server, &env, "READONLY", &[&format!("REPLICAOF 127.0.0.1 {nobody}")], "REPLICAOF NO ONE");
     outlives(&server, &env, "OOM", &["CONFIG SET maxmemory 1"], "CONFIG SET maxmemory 0");
-    // A snapshot can't be written where there is no folder.
+    // The server can't write a snapshot, because the folder is missing.
     drop(folder);
     say(&server, "CONFIG SET stop-writes-on-bgsave-error yes");
     ask(&server, &[b"CONFIG", b"SET", b"save", b"100000 1"]);
@@ -221,7 +221,7 @@ fn a_server_that_evicts_is_refused() {
     };
     let mut env = env_on(url(&server));
     env.run(["jobs"]).refused(20, &["allkeys-lru", "noeviction"]);
-    // One who may not ask is told what to look after.
+    // A user without the right to read this setting gets a warning that names it.
     say(&server, "ACL SETUSER quiet on >quiet ~* &* +@all -info -config");
     env.set("REDIS_URL", format!("redis://quiet:quiet@127.0.0.1:{}", server.port));
     assert!(env.worker(&[]).stop().stderr.contains("noeviction"));

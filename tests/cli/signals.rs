@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM, once and twice; SIGHUP; and a reader that goes away.
+//! Ctrl-C and SIGTERM, once and twice; SIGHUP; and an output whose reader has closed it.
 
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -8,12 +8,12 @@ use rustix::process::Signal;
 
 use crate::harness::{Env, Running, TOPIC, block_on, depth, eventually, guest};
 
-/// A worker that writes its events, with further arguments.
+/// A worker that writes its events, with these further arguments.
 fn worker(env: &Env, more: &[&str]) -> Running {
     env.worker(&[&["--events", "events"], more].concat())
 }
 
-/// Waits until a handler runs. A message that was only taken goes back at once when the worker is to stop.
+/// Waits until a handler runs. A stopping worker gives back a message at once if its handler does not run yet.
 fn started(env: &Env) {
     eventually("a handler runs", || {
         let text = std::fs::read_to_string(env.path("events")).unwrap_or_default();
@@ -42,7 +42,7 @@ fn running_calls_end_before_the_worker_does() {
     started(&env);
     worker.signal(Signal::TERM);
     sleep(Duration::from_millis(200));
-    // No new messages from now on.
+    // From now on the worker takes no new messages.
     env.run(["schedule", "noop"]).ok();
     let ended = worker.end();
     assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -52,7 +52,7 @@ fn running_calls_end_before_the_worker_does() {
     assert_eq!(depth(&env), 1, "the new message is left");
 }
 
-/// A terminal that closes sends it, and its shell may send it once more.
+/// A terminal that closes sends SIGHUP. Its shell may send it again.
 #[test]
 fn a_terminal_that_closes_lets_running_calls_end() {
     let env = Env::new();
@@ -73,7 +73,7 @@ fn a_worker_that_was_started_to_ignore_hang_ups_does() {
     let env = Env::new();
     let guest = guest();
     let plain = env.command(["run", guest.to_str().expect("UTF-8")]);
-    // As `nohup` does it.
+    // As `nohup` does.
     let mut command = Command::new("sh");
     command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
     command.current_dir(env.path("")).stdin(Stdio::null());
@@ -129,7 +129,7 @@ fn a_call_that_is_interrupted_says_how_to_go_on() {
     let env = Env::new();
     let call = env.start(["call", "fib", "{\"n\":5}"]);
     eventually("the call is queued", || if depth(&env) == 1 { Ok(()) } else { Err(call.stderr()) });
-    // It begins to listen for signals as soon as the schedule has returned.
+    // The command begins to listen for signals right after it has scheduled the job.
     sleep(Duration::from_millis(300));
     call.signal(Signal::INT);
     let ended = call.end();
@@ -141,7 +141,7 @@ fn a_call_that_is_interrupted_says_how_to_go_on() {
 #[test]
 fn a_reader_that_went_away_is_no_panic() {
     let env = Env::new();
-    // Tried again, because a fork of another test may hold on to the reader for a moment.
+    // Repeated, because a fork of another test may hold the reader for a moment.
     eventually("the output has no reader", || {
         let (reader, writer) = std::io::pipe().expect("a pipe");
         drop(reader);

@@ -1,4 +1,4 @@
-//! `brrr-host test`: what it finds, and what it says.
+//! `brrr-host test`: which mistakes it finds, and what it says.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ fn component(path: &str) -> PathBuf {
     built.canonicalize().unwrap_or_else(|_| panic!("{path} is missing: build it with scripts/guests.sh"))
 }
 
-/// `test` of the Rust conformance guest with these cases.
+/// Runs `test` on the Rust conformance guest with these cases.
 fn with_cases(env: &Env, cases: &str, more: &[&str]) -> Ended {
     let cases = env.write("cases.toml", cases);
     run(env, &guest(), &cases, more)
@@ -34,7 +34,7 @@ fn contains_all(ended: &Ended, words: &[&str]) {
     }
 }
 
-/// What was found in a case: level and word.
+/// The findings of a case: level and word.
 fn found<'a>(document: &'a Value, case: &str) -> Vec<(&'a str, &'a str)> {
     let cases = document["cases"].as_array().expect("cases");
     let named = cases.iter().find(|found| found["name"].as_str().is_some_and(|name| name.starts_with(case)));
@@ -67,7 +67,7 @@ fn what_passes() {
         &ended,
         &["ok    greets (hello)", "11 orders", "PEAK MEMORY", "no case for: noop", "2 cases: 2 passed"],
     );
-    // Beside the component, without being named.
+    // The file with the cases is beside the component, and no argument names it.
     std::fs::copy(guest(), env.path("guest.wasm")).expect("a copy");
     assert_eq!(env.run(["test", "guest.wasm"]).code, Some(0));
 }
@@ -218,7 +218,7 @@ fn a_file_that_is_wrong_is_named_with_its_line() {
     assert_eq!(ended.code, Some(2), "{ended:#?}");
     contains_all(&ended, &["no such file", "[[case]]", "task = \"hello\""]);
     assert_eq!(env.run(["test", "nothing.wasm"]).code, Some(10));
-    // This folder, which is no project.
+    // This folder is no project.
     assert_eq!(env.run(["test"]).code, Some(19));
 }
 
@@ -287,7 +287,7 @@ fn two_thousand_calls_are_sampled() {
     contains_all(&ended, &["replayed at 8 of 2000 points"]);
 }
 
-/// No false alarm: the same cases in every language.
+/// There are no false alarms: the same cases pass in every language.
 fn conformance(path: &str) {
     let env = Env::new();
     let ended = run(&env, &component(path), &fixture("conformance.toml"), &["--output", "json"]);
@@ -300,7 +300,7 @@ fn conformance(path: &str) {
     assert_eq!(ended.code, Some(0), "{document:#}");
 }
 
-/// What is found in each mistake. Those without an error are made harmless by the host, which the result shows.
+/// Which findings each mistake gives. For some mistakes the host prevents the harm. They give no error, and the result is right.
 fn mistakes(path: &str) {
     let env = Env::new();
     let more = ["--output", "json", "--timeout", "2s", "--max-calls", "500"];
@@ -332,7 +332,7 @@ fn mistakes(path: &str) {
     }
 }
 
-/// What is found where a task that calls others uses files and HTTP.
+/// Which findings a task gives that uses files or HTTP and also calls other tasks.
 fn effects(path: &str) {
     let env = Env::new();
     let server = HttpServer::start();
@@ -346,15 +346,15 @@ fn effects(path: &str) {
     };
     let file = "[[case]]\ntask = \"file\"\nany-result = true\n";
     for (cases, level, words) in [
-        // Another number in every run.
+        // The file has another number in each run.
         (file.to_owned(), "effects", vec!["know the same", "- leaf {\"i\":1}", "+ leaf {\"i\":2}", "HTTP or files"]),
-        // The same in the first two runs, and another in the replay.
+        // The answer is the same in the first two runs, and another one in the replay.
         (
             request(2),
             "effects",
             vec!["a replay asks for other calls than the run before it", "- leaf", "HTTP or files"],
         ),
-        // Always the same: it is luck.
+        // The answer is always the same, so the replay succeeds by luck.
         (request(1_000_000), "effects-repeated", vec!["uses HTTP and calls other tasks", "leaf"]),
     ] {
         let cases = env.write("cases.toml", cases);
@@ -395,7 +395,7 @@ languages! {
     effects_in_javascript: "javascript/mistakes.wasm", effects;
 }
 
-/// The example of guests/TESTING.md, with the task that it is about.
+/// The example of guests/TESTING.md, run on the task that it describes.
 #[test]
 fn the_example_of_the_page() {
     let page = include_str!("../../guests/TESTING.md");
@@ -406,7 +406,7 @@ fn the_example_of_the_page() {
     assert!(!ended.stdout.contains("warning"), "{ended:#?}");
 }
 
-/// Every word that a finding may have is on the page.
+/// The page lists every word that a finding can have.
 #[test]
 fn the_page_lists_the_words() {
     let page = include_str!("../../guests/TESTING.md");

@@ -1,4 +1,4 @@
-//! Folders and files that belong to somebody else, or came from somebody else.
+//! Folders and files that belong to another user, or come from another person.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{chown, symlink};
@@ -26,12 +26,12 @@ fn a_file_of_another_user_is_not_followed_unless_it_is_named() {
     }
     let named = env.run(["config", "--config", "brrr.toml"]);
     assert!(named.ok().contains("192.0.2.1"), "{named:?}");
-    // Nor is one of ours, in a folder where they could put another one in its place.
+    // The file is ours, but its folder belongs to another user, who could replace the file. It is refused too.
     chown(&file, Some(0), None).expect("chown");
     chown(env.path(""), Some(NOBODY), None).expect("chown");
     env.run(["config"]).refused(2, &["its folder", "another user"]);
     std::fs::remove_file(file).expect("removed");
-    // And what is kept there would be theirs.
+    // Data that we keep in such a folder would belong to that user.
     std::fs::create_dir(env.path(".brrr")).expect("a folder");
     chown(env.path(".brrr"), Some(NOBODY), None).expect("chown");
     env.run(["schedule", "fib"]).refused(20, &[".brrr", "another user"]);
@@ -47,7 +47,7 @@ fn a_folder_of_state_that_is_a_link_is_not_followed() {
     env.run(["schedule", "fib", "--backend", &url]).ok();
 }
 
-/// `run` as it is without what the tests say for all commands.
+/// `run` without the `BRRR_YES` that the tests set for all commands.
 fn run(env: &Env, more: &[&str]) -> Running {
     let mut command = env.command(["run"].iter().chain(more));
     command.env_remove("BRRR_YES");
@@ -71,7 +71,8 @@ fn what_a_found_file_grants_beyond_its_folder_is_asked_about() {
         run(&env, &[]).end().refused(2, &["brrr.toml", "app.wasm", word, "--yes"]);
     }
     run(&env, &["--processes", "2"]).end().refused(2, &["--yes"]);
-    // What stays inside is not asked about; nor is what the user says by flags, or by naming the file.
+    // There is no question about permissions inside of the folder. There is none either about permissions that the user
+    // gives by flags, or by naming the file.
     let inside = format!("{component}dirs = [\"data::/data\"]\nenv = [\"MODE=fast\"]\n");
     let asked = format!("{component}allow-http = [\"example.com\"]\n");
     for (file, more) in [
@@ -89,7 +90,7 @@ fn what_a_found_file_grants_beyond_its_folder_is_asked_about() {
     }
 }
 
-/// In a terminal somebody is asked once, and what they say is kept; until the file grants something else.
+/// In a terminal the user is asked once, and the answer is kept until the file grants something else.
 #[test]
 fn who_starts_a_found_file_in_a_terminal_is_asked_once() {
     let env = Env::new();
@@ -98,7 +99,7 @@ fn who_starts_a_found_file_in_a_terminal_is_asked_once() {
         |what: &str| env.write("brrr.toml", format!("[[components]]\npath = \"app.wasm\"\nenv = [\"{what}\"]\n"));
     grant("HOME");
     let program = env!("CARGO_BIN_EXE_brrr-host");
-    // `script` runs a command in a terminal of its own, whose output it shows.
+    // `script` runs a command in a new terminal, and shows the command's output.
     let start = |answer: &str| {
         let mut command = Command::new("script");
         command.args(["-qec", &format!("{program} run"), "/dev/null"]);

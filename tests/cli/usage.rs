@@ -1,4 +1,4 @@
-//! Arguments that make no sense, and payloads that are not what a codec takes.
+//! Arguments without a meaning, and payloads that a codec does not accept.
 
 use std::net::TcpListener;
 
@@ -38,7 +38,7 @@ fn unknown_flags_and_missing_arguments_are_usage() {
     assert!(ended.code == Some(2) && ended.stderr.contains("--topic"), "{ended:#?}");
 }
 
-/// `run` with a component that isn't there ends as soon as its arguments are understood.
+/// `run` with a missing component ends as soon as its arguments are parsed.
 #[test]
 fn a_flag_in_the_environment_is_switched_on_and_off_in_the_usual_words() {
     let env = Env::new();

@@ -1,4 +1,4 @@
-//! `run --watch`: what changes is built and served, under running calls.
+//! `run --watch`: changed files are built and served while calls run.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ fn other_guest() -> PathBuf {
     path.canonicalize().expect("the TypeScript guests: scripts/guests/typescript.sh")
 }
 
-/// Puts a file in another one's place, as compilers do.
+/// Replaces a file by another one, as compilers do.
 fn put(env: &Env, from: &Path, to: &str) {
     let new = env.path("new");
     std::fs::copy(from, &new).expect("a copy");
@@ -23,7 +23,7 @@ fn greet(env: &Env, name: &str) -> String {
     env.run(["call", "hello", &format!("{{\"greetee\": \"{name}\"}}")]).ok().to_owned()
 }
 
-/// Waits until the worker has told so many times that it serves something anew, or that it does not.
+/// Waits until the worker's log has this text this many times. The text says that a new component is served, or why it is not.
 fn told(worker: &Running, text: &str, times: usize) {
     eventually(&format!("{text:?}, {times} times"), || {
         let stderr = worker.stderr();
@@ -59,7 +59,7 @@ fn a_project_is_built_again_when_a_source_changes() {
 #[test]
 fn calls_outlive_the_component_that_they_began_on() {
     let env = Env::new();
-    // Compiled by now, so that the swap takes no time to speak of.
+    // Compiled in advance, so that the swap is fast.
     env.run([std::ffi::OsStr::new("inspect"), other_guest().as_os_str()]).ok();
     put(&env, &guest(), "app.wasm");
     let worker = env.start(["run", "--watch", "app.wasm", "--events", "events", "--call-topic", "elsewhere"]);
@@ -75,7 +75,8 @@ fn calls_outlive_the_component_that_they_began_on() {
         eventually(&format!("{task} is {to}"), || if happened(task, to) { Ok(()) } else { Err(events()) });
     };
 
-    // One that runs on the old component, and one that was dropped there, as nobody serves its child yet.
+    // One call that runs on the old component, and one whose run on it has ended: it waits for a child on a topic that
+    // has no worker yet.
     let running = env.start(["call", "sleeper", "{\"seconds\": 15}"]);
     let waiting = env.start(["call", "call_topic", "{\"topic\": \"elsewhere\", \"i\": 7}"]);
     until("sleeper", "running");
@@ -117,7 +118,7 @@ fn a_component_that_is_no_good_is_not_served() {
 fn a_component_that_attacks_is_not_served() {
     let env = Env::new();
     put(&env, &guest(), "app.wasm");
-    // One slot, which a component that is looked at does not take from those that run.
+    // One slot. Loading a changed component does not take the slot from calls.
     let worker = env.start(["run", "--watch", "app.wasm", "--max-running", "1", "--events", "events"]);
     told(&worker, "serving topic", 1);
     assert_eq!(greet(&env, "A"), "Hello, A!");
@@ -126,7 +127,7 @@ fn a_component_that_attacks_is_not_served() {
         let component = Fixture { describe: Some(describe), ..Fixture::default() }.component();
         let new = env.write("hostile", &component[..component.len() - cut]);
         put(&env, &new, "app.wasm");
-        // Meanwhile calls are served as if nothing was.
+        // Meanwhile calls are served as usual.
         let refused = || worker.stderr().lines().any(|line| line.contains("app.wasm: ") && line.contains(reason));
         let (begun, mut calls) = (Instant::now(), 0);
         while !refused() {
@@ -146,7 +147,7 @@ fn a_component_that_attacks_is_not_served() {
     let after = worker.memory("VmRSS");
     assert!(after < before + 100, "{before} MiB before, {after} after");
 
-    // And a call that has the only slot does not keep a good one from being looked at.
+    // A call that has the only slot does not prevent the worker from loading a good component.
     let long = env.start(["call", "sleeper", "{\"seconds\": 600}"]);
     eventually("it runs", || {
         let events = std::fs::read_to_string(env.path("events")).expect("events");

@@ -1,4 +1,4 @@
-//! Workers that share, that die, and that meet what they can't read.
+//! Workers that share the work, workers that die, and workers that receive messages that they can't read.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::harness::{Env, TOPIC, block_on, depth, eventually};
 #[test]
 fn two_workers_share_one_file_and_both_work() {
     let env = Env::new();
-    // One call at a time each, so that neither can take everything before the other is awake.
+    // One call at a time for each worker. So one worker can't take all calls before the other one is ready.
     let workers = [env.worker(&["--max-running", "1"]), env.worker(&["--max-running", "1"])];
     let calls: Vec<_> = (0..40).map(|i| env.start(["call", "prints", &format!("{{\"line\": \"{i}.\"}}")])).collect();
     for (i, call) in calls.into_iter().enumerate() {
@@ -35,7 +35,7 @@ fn a_killed_worker_loses_nothing() {
     let first = env.worker(&lease);
     let job = env.run(["schedule", "fib", "{\"n\":16, \"salt\": \"x\"}", "--output", "json"]).json();
     let job = job["job"].as_str().expect("a job");
-    // In the middle: many calls are known, and the first one has no value.
+    // The job is half done: it has many calls, and its top call has no value yet.
     eventually("the tree grows", || if depth(&env) > 100 { Ok(()) } else { Err(depth(&env).to_string()) });
     first.signal(Signal::KILL);
     drop(first);
@@ -61,7 +61,7 @@ fn what_kills_its_workers_is_move_to_dlq() {
     let job = env.run(["schedule", "loops", "--output", "json"]).json()["job"].as_str().expect("a job").to_owned();
     for delivery in 1..=2 {
         let worker = env.worker(&limits);
-        // Not merely delivered: its handler runs.
+        // Wait until the handler runs. The delivery alone is not enough.
         eventually(&format!("delivery {delivery}"), || match worker.stdout() {
             text if text.contains("\"to\":\"running\"") => Ok(()),
             text => Err(text),
@@ -96,13 +96,13 @@ fn garbage_goes_aside_and_the_worker_goes_on() {
     assert_eq!(depth(&env), 0);
     let ended = worker.stop();
     assert_eq!(ended.code, Some(0));
-    assert_eq!(ended.stderr.matches("set aside a message").count(), garbage.len(), "{ended:#?}");
+    assert_eq!(ended.stderr.matches("is a dead letter now").count(), garbage.len(), "{ended:#?}");
 }
 
 #[test]
 fn a_long_call_keeps_its_lease() {
     let env = Env::new();
-    // Three leases long, with a second worker waiting for the message to come free.
+    // The call runs for three leases, while a second worker waits for the message.
     let args = ["--lease", "1s", "--timeout", "3s"];
     let workers = [env.worker(&args), env.worker(&args)];
     let ended = env.run(["call", "loops"]);
@@ -127,7 +127,7 @@ fn hostile_calls_cost_only_themselves() {
     worker.stop().ok();
 }
 
-/// Another program locks the database for longer than a lease. What runs goes on, and is run once.
+/// Another program locks the database for longer than a lease. The running handlers go on, and each is run once.
 #[test]
 fn runs_outlast_a_lock_that_another_program_holds() {
     let env = Env::new();
@@ -146,7 +146,7 @@ fn runs_outlast_a_lock_that_another_program_holds() {
     };
     eventually("all run", || reaches("running"));
     let locked = lock(&env);
-    // The lock itself: a lease is 5 s.
+    // The lock lasts longer than a lease, which is 5 s.
     std::thread::sleep(Duration::from_secs(7));
     drop(locked);
     eventually("all have completed", || reaches("completed"));

@@ -1,4 +1,4 @@
-//! What a handler may touch where the host allows it: requests, variables, files.
+//! What a handler may reach if the host allows it: requests, variables, files.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::fleet::{Fleet, Program, load, topic};
 use crate::http_server::{HttpServer, TOGETHER};
 
-/// A fleet of the same language that may do this.
+/// A fleet of the same language with these permissions.
 async fn with(fleet: &Fleet, permissions: &Permissions) -> Fleet {
     let guest = load(&fleet.language.component(fleet.language.conformance)).await;
     let program = Program::of(vec![guest.allowing(permissions.grant().unwrap())]);
@@ -20,7 +20,7 @@ async fn with(fleet: &Fleet, permissions: &Permissions) -> Fleet {
     allowed
 }
 
-/// One that may send requests to this server.
+/// A fleet that may send requests to this server.
 async fn with_http(fleet: &Fleet, server: &HttpServer) -> Fleet {
     let permissions = Permissions { http: vec![server.host().parse().unwrap()], ..Permissions::default() };
     with(fleet, &permissions).await
@@ -64,7 +64,7 @@ pub async fn a_request_of_any_kind(fleet: &Fleet) {
     fleet.stop().await;
 }
 
-/// Without permission for anything it is loaded all the same, and each request is refused in words.
+/// Without any permission the guest is still loaded. Each request is refused with a message.
 pub async fn a_refused_request(fleet: &Fleet) {
     let server = HttpServer::start();
     let url = server.url("/hello");
@@ -102,7 +102,7 @@ pub async fn a_request_beside_a_call(fleet: &Fleet) {
     let args = json!({"url": server.url("/hello"), "i": 7});
     let got = fleet.value("http_beside", args.clone()).await;
     assert_eq!(got, json!(["Hello!", 7]));
-    // It is no leaf: it was run twice, and each run has sent its request, of which the host took note.
+    // This task is no leaf. It ran twice, and each run sent its request. The host reported this.
     let touched = fleet.touched(&fleet.hash("http_beside", &args));
     assert_eq!(touched.iter().filter(|what| **what == Touch::Http).count(), server.count("/hello"));
     assert!(touched.len() >= 2, "{touched:?}");
@@ -117,7 +117,7 @@ pub async fn a_request_that_is_cut_off(fleet: &Fleet) {
     fleet.stop().await;
 }
 
-/// The call ends by the timeout of its run.
+/// The timeout of the run ends the call.
 pub async fn a_request_without_an_answer(fleet: &Fleet) {
     let server = HttpServer::start();
     let fleet = with_http(fleet, &server).await;
@@ -163,7 +163,7 @@ pub async fn files(fleet: &Fleet) {
             let said = fleet.value(task, args.clone()).await;
             let said = said.as_str().unwrap_or_default();
             assert!(said.starts_with("error: "), "{args}: {said}");
-            // C's errors are numbers: there is no room for words.
+            // Errors in C are numbers, so there is no message.
             let speaks = !["c", "cpp"].contains(&fleet.language.name);
             assert!(!speaks || said.contains("--dir"), "{args}: {said}");
         }

@@ -1,4 +1,4 @@
-//! Workers with one language's guest, in this process, on a memory backend of their own.
+//! Workers with the guest of one language, in this process, each fleet with its own memory backend.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,25 +20,25 @@ use tokio::task::JoinHandle;
 
 use crate::languages::{ASYNCHRONOUS, LANGUAGES, Language, root};
 
-/// Runs that are in memory at once, over all tests.
+/// How many runs may be in memory at once, over all tests.
 const MAX_RUNNING: u32 = 16;
 
-/// Longer than any step here takes on a busy machine.
+/// Longer than any step takes here on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
-    // Shared with other runs of the tests: compiling Python takes long.
+    // This cache is shared with other runs of the tests, because compiling Python takes long.
     let cache_dir = Some(root().join("build/cache"));
     Engine::new(&EngineOptions { max_running: MAX_RUNNING, cache_dir }).unwrap()
 });
 
-/// A component that is loaded, and what it prints.
+/// A loaded component, and what it prints.
 pub struct Program {
     pub handler: Arc<WasmHandler>,
     printed: Arc<Kept>,
 }
 
-/// Keeps what guests print: the call, the stream, the line; and what they reach for.
+/// Keeps what guests print (call, stream, line), and what they access outside.
 #[derive(Default)]
 struct Kept(Mutex<Vec<(CallHash, Stream, String)>>, Mutex<Vec<(CallHash, Touch)>>);
 
@@ -52,7 +52,7 @@ impl Output for Kept {
     }
 }
 
-/// Loads a component; it is compiled unless an earlier test or run did so.
+/// Loads a component. It is compiled unless an earlier test or run did this.
 pub async fn load(component: &Path) -> Guest {
     assert!(component.exists(), "{} is missing: run scripts/guests.sh", component.display());
     Guest::load(&ENGINE, component, &|_| {}).await.unwrap_or_else(|error| panic!("{error}"))
@@ -65,9 +65,9 @@ impl Program {
 
     pub fn of(guests: Vec<Guest>) -> Self {
         let printed = Arc::new(Kept::default());
-        // Long enough for Python on a busy machine, short enough to wait for a loop.
+        // Long enough for Python on a busy machine. Short enough for a test that waits for the end of a loop.
         let limits = RunLimits { wall: Duration::from_secs(30), ..RunLimits::default() };
-        // What the largest guest needs, and no more: so much has to be filled before it is stopped.
+        // What the largest guest needs, and no more, because the guest must fill this memory before it is stopped.
         let grows = RunOptions { memory: Some(96 << 20), ..RunOptions::default() };
         let overrides = Overrides::from([("grows".to_owned(), grows)]);
         let handler = Arc::new(WasmHandler::new(guests, limits, &overrides, printed.clone()).unwrap());
@@ -99,7 +99,7 @@ pub async fn with(language: &str, case: impl AsyncFn(&Fleet)) {
 }
 
 impl Fleet {
-    /// A new fleet: one worker, on the topic of the tests, with the language's conformance guest.
+    /// A new fleet: one worker on the topic of the tests, with the language's conformance guest.
     pub async fn start(language: &'static Language) -> Self {
         let component = language.component(language.conformance);
         let program = language.program.get_or_init(async || Program::load(&component).await).await;
@@ -143,18 +143,18 @@ impl Fleet {
         }
     }
 
-    /// Makes a call as a job of its own and waits for its outcome.
+    /// Makes a call in a new job and waits for its outcome.
     pub async fn call(&self, task: &str, kwargs: Value) -> Outcome {
         let (job_id, hash) = self.schedule(task, kwargs).await;
         self.wait(&job_id, &hash).await
     }
 
-    /// The value of a call that must have one, as JSON.
+    /// The value of a call as JSON. The call must succeed.
     pub async fn value(&self, task: &str, kwargs: Value) -> Value {
         json(self.call(task, kwargs).await)
     }
 
-    /// A call with a payload that is not the codec's.
+    /// A call with a payload that the codec did not make.
     pub async fn call_raw(&self, task: &str, payload: &[u8]) -> Outcome {
         let (job_id, hash) =
             self.begin(task, payload.to_vec(), CallHash::derive(task, payload), RunOptions::default()).await;
@@ -166,7 +166,7 @@ impl Fleet {
         self.begin(task, payload, self.hash(task, &kwargs), RunOptions::default()).await
     }
 
-    /// As `call`, in a job whose calls are run with these options.
+    /// As `call`, but the job's calls run with these options.
     pub async fn call_with(&self, task: &str, kwargs: Value, options: RunOptions) -> Outcome {
         let payload = (self.language.codec.payload)(&kwargs);
         let (job_id, hash) = self.begin(task, payload, self.hash(task, &kwargs), options).await;
@@ -197,13 +197,13 @@ impl Fleet {
         outcome.unwrap_or_else(|_| panic!("{job_id} has no outcome after {PATIENCE:?}")).unwrap()
     }
 
-    /// Messages sent for the last job.
+    /// How many messages were sent for the last job.
     pub async fn messages(&self) -> u64 {
         let job_id = job(self.jobs.load(Ordering::Relaxed));
         self.backend.counters().incr(&message_counter(&job_id), 0).await.unwrap()
     }
 
-    /// What a call has reached for, over all its runs.
+    /// What a call accessed outside of the guest, over all its runs.
     pub fn touched(&self, call: &CallHash) -> Vec<Touch> {
         let touched = self.program.printed.1.lock().unwrap();
         touched.iter().filter(|(by, _)| by == call).map(|(_, what)| *what).collect()
@@ -216,7 +216,7 @@ impl Fleet {
     }
 }
 
-/// Waits until it is so.
+/// Waits until the condition is true.
 pub async fn eventually(what: &str, condition: impl AsyncFn() -> bool) {
     let holds = async {
         while !condition().await {

@@ -1,5 +1,5 @@
-//! Children: batches, chains, races, and how many runs they cost. The memory backend defers and completes in one
-//! transaction, so the number of messages is exact: one for the job, one a child, one a wake-up of the parent.
+//! Children: batches, chains, races, and how many runs they cost. The memory backend has transactional transitions, so
+//! the number of messages is exact: one for the job, one for each child, and one for each time the parent is notified.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ pub async fn hello(fleet: &Fleet) {
 
 pub async fn fib(fleet: &Fleet) {
     assert_eq!(fleet.value("fib", json!({"n": 20, "salt": null})).await, json!(6765));
-    // Twenty-one calls, each of them once, and 19 parents that waited: equal calls are one.
+    // Equal calls are one call. So there are 21 calls, and 19 parents that waited.
     assert!(fleet.messages().await <= 21 + 19 * 2, "{}", fleet.messages().await);
     assert_eq!(fleet.value("fib", json!({"n": 9, "salt": "s"})).await, json!(34));
 }
@@ -20,7 +20,7 @@ pub async fn fib(fleet: &Fleet) {
 pub async fn gather_of_2000_in_order(fleet: &Fleet) {
     let values = fleet.value("gather", json!({"n": 2000})).await;
     assert_eq!(values, (0..2000).collect::<Value>());
-    // A record names the last 1,024 children alone: one of the others that ends last costs a wake-up more.
+    // A record names only the last 1,024 children. If another child ends last, this costs one more notification.
     assert!((2002..=2010).contains(&fleet.messages().await), "{}", fleet.messages().await);
     assert_eq!(fleet.value("fan_out", json!({"n": 100})).await, json!(4950));
 }
@@ -32,7 +32,7 @@ pub async fn three_sequential_calls(fleet: &Fleet) {
 
 pub async fn chains_cost_three_runs(fleet: &Fleet) {
     assert_eq!(fleet.value("chains", json!({"n": 10})).await, (10..20).collect::<Value>());
-    // Two wake-ups: three runs.
+    // The parent is notified twice, so it runs three times.
     assert_eq!(fleet.messages().await, 1 + 10 + 1 + 10 + 1);
 }
 
@@ -42,12 +42,13 @@ pub async fn some_children_are_there_already(fleet: &Fleet) {
     }
     assert_eq!(fleet.value("gather", json!({"n": 10})).await, (0..10).collect::<Value>());
     assert_eq!(fleet.messages().await, 1 + 7 + 1);
-    // With all of them there, it is run once.
+    // All children have values, so the parent runs once.
     assert_eq!(fleet.value("fan_out", json!({"n": 10})).await, json!(45));
     assert_eq!(fleet.messages().await, 1);
 }
 
-/// The second call wins as nobody serves the first one's topic. Then the first ends too, and the parent is run again.
+/// The second call wins, because no worker serves the first call's topic. Later the first call ends too, and the parent
+/// is run again.
 pub async fn a_race_has_one_winner_in_every_replay(fleet: &Fleet) {
     let handler = || fleet.program.handler.clone();
     let (job_id, race) = fleet.schedule("race", json!({"slow": "slow", "gate": "gate"})).await;

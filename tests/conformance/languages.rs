@@ -1,4 +1,4 @@
-//! The languages: how each one's guest is built and encodes its calls.
+//! The languages: how the guest of each one is built, and how it encodes its calls.
 
 use std::path::PathBuf;
 use std::sync::LazyLock;
@@ -11,19 +11,19 @@ use crate::fleet::Program;
 
 pub struct Language {
     pub name: &'static str,
-    /// Its folder under `guests` and `build/guests`.
+    /// The name of its folder in `guests` and in `build/guests`.
     pub folder: &'static str,
-    /// The components, in that folder.
+    /// The components in that folder.
     pub conformance: &'static str,
     pub example: &'static str,
-    /// The source of the example, in its folder under `guests`.
+    /// The source file of the example, in the language's folder in `guests`.
     pub source: &'static str,
     pub codec: &'static Codec,
-    /// The conformance guest, compiled once for all tests.
+    /// The conformance guest. It is compiled once for all tests.
     pub program: OnceCell<Program>,
 }
 
-/// What an SDK makes of arguments by name.
+/// How an SDK encodes arguments by name.
 pub struct Codec {
     pub hash: fn(&str, &Value) -> String,
     pub payload: fn(&Value) -> Vec<u8>,
@@ -55,7 +55,7 @@ pub static LANGUAGES: LazyLock<Vec<Language>> = LazyLock::new(|| {
     ]
 });
 
-/// Guests of the asynchronous world: those of a language once more.
+/// The same languages again, with guests of the asynchronous world.
 pub static ASYNCHRONOUS: LazyLock<Vec<Language>> = LazyLock::new(|| {
     vec![Language {
         folder: "rust",
@@ -64,7 +64,7 @@ pub static ASYNCHRONOUS: LazyLock<Vec<Language>> = LazyLock::new(|| {
     }]
 });
 
-/// With the usual names of components.
+/// A language whose components have the usual names.
 fn language(name: &'static str, source: &'static str, codec: &'static Codec) -> Language {
     let (conformance, example) = ("conformance.wasm", "example.wasm");
     Language { name, folder: name, conformance, example, source, codec, program: OnceCell::new() }
@@ -83,7 +83,7 @@ impl Language {
         root().join("guests").join(self.folder)
     }
 
-    /// Left out by hand.
+    /// Whether `BRRR_LANGUAGE` leaves this language out.
     pub fn is_left_out(&self) -> bool {
         let Ok(only) = std::env::var("BRRR_LANGUAGE") else { return false };
         assert!(std::env::var_os("CI").is_none(), "CI tests every language; it may not set BRRR_LANGUAGE");

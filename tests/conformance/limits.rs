@@ -1,4 +1,4 @@
-//! Failures, retries, options, and what stops a run.
+//! Failures, retries, options, and limits that stop a run.
 
 use std::time::{Duration, Instant};
 
@@ -43,7 +43,7 @@ pub async fn retries(fleet: &Fleet) {
     assert_eq!(permanent.attempts, 1, "{permanent}");
     assert!(permanent.message.contains("no use"), "{permanent}");
 
-    // A child's failure is not the parent's to repeat, though it may be run again for failures of its own.
+    // A child's failure is not repeated by the parent, although the parent is retried after failures of its own.
     let uncaught = fleet.call("calls_always_fails", json!({"catch": false})).await.unwrap_err();
     assert_eq!((uncaught.task.as_str(), uncaught.attempts), ("calls_always_fails", 1), "{:?}", uncaught.chain);
     assert!(uncaught.chain[1].contains("never works"), "{:?}", uncaught.chain);
@@ -79,12 +79,12 @@ pub async fn a_loop_is_stopped_by_its_timeout(fleet: &Fleet) {
     assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
 }
 
-/// It asks how much time it has left, and ends before that is used up.
+/// The task asks how much time it has left, and ends before the time is used up.
 pub async fn time_left(fleet: &Fleet) {
     assert_eq!(fleet.value("patient", json!({})).await, json!("stopped in time"));
 }
 
-/// Stopped by what its caller says of this one call.
+/// An option of the caller, for this one call, stops the run.
 pub async fn a_call_with_options(fleet: &Fleet) {
     assert_eq!(fleet.value("with_options", json!({})).await, json!("timeout"));
 }

@@ -1,8 +1,8 @@
-//! Every language, every case, through the real worker and the real guest: what a handler may rely on does not depend on
-//! its language. The tasks are those of `guests/CONFORMANCE.md`; `scripts/guests.sh` builds the guests.
+//! Every language with every case, through the real worker and the real guest. What a handler may rely on does not
+//! depend on its language. The tasks are those of `guests/CONFORMANCE.md`. `scripts/guests.sh` builds the guests.
 //!
-//! Each pair is a test of its own, `go::gather_of_2000`. A guest that is not built, or lacks a task, is a failure, not a
-//! skip. `BRRR_LANGUAGE=go` leaves out the other languages by hand, where only one is built.
+//! Each pair is a separate test, for example `go::gather_of_2000`. If a guest is not built or lacks a task, the test
+//! fails and is not skipped. `BRRR_LANGUAGE=go` leaves out the other languages, if only one is built.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -19,13 +19,14 @@ mod page;
 mod payloads;
 mod worlds;
 
-/// One function for the futures of all tests: a runtime's code for each of some hundred would take the compiler long.
+/// One function runs the futures of all tests. The compiler would need long to generate a runtime's code for several
+/// hundred futures.
 fn run(test: std::pin::Pin<Box<dyn Future<Output = ()>>>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(test);
 }
 
-/// A test for each language × case.
+/// A test for each language and each case.
 macro_rules! suite {
     ($($language:ident)+; asynchronous $($again:ident)+) => {
         /// The languages that have tests.
@@ -44,7 +45,7 @@ macro_rules! suite {
     };
 }
 
-/// The cases of any guest, and some more.
+/// The cases that run for every guest, and some for single guests.
 macro_rules! every_world {
     ($language:ident $($more:tt)+) => {
         cases! { $language
@@ -76,7 +77,7 @@ macro_rules! cases {
 
 suite! { rust python javascript typescript go c cpp; asynchronous rust_async }
 
-/// The languages whose guests have the tasks of "What the host allows": `allowed::go::http_get`.
+/// The languages whose guests have the tasks of "What the host allows", for example `allowed::go::http_get`.
 mod allowed_in {
     macro_rules! allowed {
         ($($language:ident)+) => {
@@ -93,7 +94,8 @@ mod allowed_in {
     allowed! { rust rust_async c cpp python javascript typescript go }
 }
 
-/// The languages whose page has a second example, of requests and variables: `fetches_in::go::the_example_of_requests`.
+/// The languages whose page has a second example, with requests and variables, for example
+/// `fetches_in::go::the_example_of_requests`.
 mod fetches_in {
     macro_rules! fetches {
         ($($language:ident)+) => {

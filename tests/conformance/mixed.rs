@@ -1,4 +1,4 @@
-//! One job over components in every language: a parent in each gathers one child in every other.
+//! One job over components in every language: a parent in each language gathers one child in every other language.
 
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
@@ -6,8 +6,8 @@ use tokio::sync::OnceCell;
 use crate::fleet::{Fleet, Program, load};
 use crate::languages::{LANGUAGES, Language};
 
-/// All languages in one worker. Each serves the tasks that carry its name: the others have one name in all of them, and
-/// a worker refuses two components that claim one task.
+/// One worker with all languages. Each component serves only the tasks that carry its language's name. The other tasks
+/// have the same names in all components, and a worker refuses two components that claim one task.
 static ALL: OnceCell<Program> = OnceCell::const_new();
 
 async fn all() -> Program {
@@ -20,7 +20,7 @@ async fn all() -> Program {
     Program::of(guests)
 }
 
-/// The languages but one. By hand (`BRRR_LANGUAGE`) those that are built.
+/// All languages except one. With `BRRR_LANGUAGE`, only those that are built.
 fn others(parent: Option<&'static Language>) -> impl Iterator<Item = &'static Language> {
     let by_hand = std::env::var_os("BRRR_LANGUAGE").is_some();
     LANGUAGES
@@ -40,14 +40,14 @@ async fn gather(fleet: &Fleet, topics: impl Fn(&Language) -> Value) {
     assert_eq!(fleet.messages().await, 1 + children.len() as u64 + 1);
 }
 
-/// The parent's call to its own topic, which one worker serves with all components.
+/// The parent calls its own topic. One worker serves this topic with all components.
 pub async fn gathers_all_others_on_one_topic(fleet: &Fleet) {
     let all = ALL.get_or_init(all).await;
     fleet.serve("all", all.handler.clone());
     gather(fleet, |_| json!("all")).await;
 }
 
-/// Each language on a topic of its own, the parent on another.
+/// Each language has its own topic, and the parent has another one.
 pub async fn gathers_all_others_across_topics(fleet: &Fleet) {
     for language in others(Some(fleet.language)) {
         let component = language.component(language.conformance);
@@ -57,7 +57,7 @@ pub async fn gathers_all_others_across_topics(fleet: &Fleet) {
     gather(fleet, |child| json!(child.name)).await;
 }
 
-/// A guest of the asynchronous world and one of the plain world, in one worker: a call there and back.
+/// A guest of the asynchronous world and a guest of the plain world in one worker. Each calls the other.
 pub async fn two_worlds_in_one_worker(fleet: &Fleet) {
     static BOTH: OnceCell<Program> = OnceCell::const_new();
     let plain = LANGUAGES.iter().find(|language| language.name == "rust").expect("a row");
@@ -77,6 +77,7 @@ pub async fn two_worlds_in_one_worker(fleet: &Fleet) {
     fleet.serve("both", both.handler.clone());
     let relayed = json!({"task": "chains", "topic": "both", "args": {"n": 3}});
     let outer = json!({"task": "relays", "topic": "both", "args": relayed});
-    // From the fleet's own worker to the plain guest, the asynchronous one, and its children in the plain one.
+    // The fleet's own worker calls the plain guest. The plain guest calls the asynchronous guest, whose children are in
+    // the plain guest.
     assert_eq!(fleet.value("relays", outer).await, json!([3, 4, 5]));
 }

@@ -1,4 +1,4 @@
-//! The world outside a component: output, clock, chance, and what is closed to it.
+//! What is outside of a component: output, clock, random numbers, and what is not accessible.
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::fleet::Fleet;
 
-/// The handler runs twice; each line is shown once, in its place.
+/// The handler runs twice. Each line appears once, in the right order.
 pub async fn output_appears_once(fleet: &Fleet) {
     let (job_id, hash) = fleet.schedule("prints", json!({"line": "ä line"})).await;
     assert_eq!(crate::fleet::json(fleet.wait(&job_id, &hash).await), json!("ä line"));
@@ -20,7 +20,7 @@ pub async fn output_appears_once(fleet: &Fleet) {
     assert_eq!(lines[1].0, Stream::Log(LogLevel::Warn));
 }
 
-/// It asks for a child by the time that it sees: with another one in the replay it would ask for another child.
+/// The child's arguments depend on the time that the handler sees. With another time, the replay would ask for another child.
 pub async fn the_same_clock_in_every_replay(fleet: &Fleet) {
     let before = now();
     let clock = fleet.value("clock", json!({})).await;
@@ -41,7 +41,7 @@ pub async fn the_same_random_numbers_in_every_replay(fleet: &Fleet) {
     let random = fleet.value("random", json!({})).await;
     assert_eq!(random[0], random[1]);
     assert_ne!(random[0], random[2]);
-    // They follow from job and call: another fleet that runs the same call for the same job draws the same.
+    // The random numbers follow from job and call. Another fleet that runs the same call for the same job gets the same numbers.
     let other = Fleet::start(fleet.language).await;
     assert_eq!(other.value("random", json!({})).await, random);
     other.stop().await;
@@ -55,7 +55,7 @@ pub async fn a_leaf_has_the_real_ones(fleet: &Fleet) {
         let before = now();
         let real = fleet.value("real", json!({"ms": MS})).await;
         let (slept, woke) = (real["before"].as_u64().unwrap(), real["after"].as_u64().unwrap());
-        // A millisecond less, as both times are cut off.
+        // One millisecond of tolerance, because both times are rounded down.
         assert!(before <= slept && slept + MS <= woke + 1 && woke <= now(), "{before}: {real}");
         drawn.push(real["random"].as_u64().unwrap());
     }

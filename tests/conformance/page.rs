@@ -1,4 +1,4 @@
-//! What the pages say is what there is.
+//! The documentation pages agree with the code.
 
 use std::collections::BTreeSet;
 
@@ -36,14 +36,14 @@ fn the_page_has(language: &Language, source: &str) {
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     };
     let text = read(source);
-    // Below them Rust has its unit tests, which the page shows elsewhere.
+    // Below this line Rust has its unit tests, which the page shows in another place.
     let text = text.split("\n#[cfg(test)]").next().unwrap();
     let text = text.lines().skip_while(|line| line.starts_with("//!") || line.is_empty());
     let text: String = text.flat_map(|line| [line, "\n"]).collect();
     assert!(read("README.md").contains(&text), "guests/{}/README.md lacks {source}", language.name);
 }
 
-/// The example of a language's page is a file that is built, word for word.
+/// The example on a language's page is a file that is built. The two are the same, word for word.
 pub async fn the_example_of_the_page(fleet: &Fleet) {
     let language = fleet.language;
     the_page_has(language, language.source);
@@ -58,7 +58,7 @@ pub async fn the_example_of_the_page(fleet: &Fleet) {
     fleet.stop().await;
 }
 
-/// The same of the example that sends requests.
+/// The same for the example that sends requests.
 pub async fn the_example_of_requests(fleet: &Fleet) {
     let language = fleet.language;
     let source = language.source.replace("app.", "fetch.").replace("main.go", "fetch/main.go");

@@ -1,4 +1,4 @@
-//! What travels between calls: bytes, text, topics and hashes.
+//! The data of calls: bytes, text, topics and hashes.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::fleet::{Fleet, topic};
 use crate::languages::root;
 
-/// Text with everything that encoders get wrong.
+/// A text with everything that encoders often get wrong.
 const TEXT: &str = "Jöhn 🇺🇸 日本 \"\\/\u{8}\u{c}\n\r\t\u{0}\u{1f}\u{7f}\u{2028}\u{2029}<>&é\u{ffee}😀";
 
 const MEBIBYTE: usize = 1 << 20;
@@ -31,7 +31,7 @@ pub async fn raw_bytes(fleet: &Fleet) {
 pub async fn text_of_any_kind(fleet: &Fleet) {
     for text in ["", " ", TEXT] {
         assert_eq!(fleet.value("hello", json!({"greetee": text})).await, json!(format!("Hello, {text}!")));
-        // Read, written and read again by the guest's own codec.
+        // The guest's own codec reads, writes and reads this again.
         let relayed = json!({"task": "hello", "topic": null, "args": {"greetee": text}});
         assert_eq!(fleet.value("relays", relayed).await, json!(format!("Hello, {text}!")));
     }
@@ -45,7 +45,7 @@ pub async fn large_values(fleet: &Fleet) {
     assert_eq!(fleet.value("relays", relayed).await, json!(format!("Hello, {long}!")));
 }
 
-/// Arguments that no retry can mend are told at once.
+/// Wrong arguments fail at once, because no retry can help.
 pub async fn nonsense(fleet: &Fleet) {
     for payload in [&b"not JSON"[..], b"\xff", b""] {
         let failure = fleet.call_raw("flaky", payload).await.unwrap_err();
@@ -71,7 +71,7 @@ pub async fn an_explicit_hash(fleet: &Fleet) {
     );
 }
 
-/// Gives back what it sees of its call, whatever its task.
+/// This handler returns what it is given for a call, whatever the task is.
 struct Mirror;
 
 #[async_trait]
@@ -86,17 +86,17 @@ impl Handler for Mirror {
     }
 }
 
-/// Makes the calls that the existing worker of its codec made, and compares bytes and hashes.
+/// Makes the same calls as the existing worker of this codec, and compares bytes and hashes.
 pub async fn the_peers_hashes(fleet: &Fleet) {
     fleet.serve("mirror", Arc::new(Mirror));
     let vectors = std::fs::read(root().join("tests/support/vectors").join(fleet.language.codec.vectors)).unwrap();
     let vectors: Vec<Value> = serde_json::from_slice(&vectors).unwrap();
     let mut compared = 0;
     for vector in &vectors {
-        // Not strict JSON: lone surrogates, NaN.
+        // These are not strict JSON: lone surrogates, NaN.
         let text = vector["payload"]["text"].as_str().unwrap_or_default();
         let Ok(Value::Array(arguments)) = serde_json::from_str(text) else { continue };
-        // Arguments by name, and only such as every language has.
+        // Only arguments by name, and only such values as every language has.
         let [args @ Value::Object(_)] = &arguments[..] else { continue };
         if !representable(args) {
             continue;

@@ -1,4 +1,4 @@
-//! `brrr-worker` as another program uses it: a worker with Rust handlers and components, and a client, in one process.
+//! `brrr-worker` in another program: a worker with Rust handlers and components, and a client, in one process.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 #[allow(dead_code, reason = "the suite of the wasm ring uses the rest")]
 mod fixture;
 
-/// Runs a worker until the test has ended.
+/// A worker that runs until the test ends.
 struct Running {
     client: Client,
     shutdown: brrr_worker::Shutdown,
@@ -66,7 +66,7 @@ async fn rust_handlers_call_each_other_and_are_replayed() {
                 runs.fetch_add(1, SeqCst);
                 let random = call.random();
                 seen.lock().unwrap().insert((call.now(), random, call.random()));
-                // Two calls in one batch, then one that depends on them.
+                // Two calls in one batch, then one call that depends on them.
                 let (a, b): (u64, u64) =
                     tokio::try_join!(call.call("double", json!({"n": 1})), call.call("double", json!({"n": 2})))?;
                 let c: u64 = call.call("double", json!({"n": a + b})).await?;
@@ -78,7 +78,7 @@ async fn rust_handlers_call_each_other_and_are_replayed() {
     assert_eq!(value, json!({"sum": 12, "task": "sum", "attempt": 1}));
     assert_eq!(runs.load(SeqCst), 3, "one run, and one after each wait");
     assert_eq!(seen.lock().unwrap().len(), 1, "each replay sees the same time and random numbers");
-    // The value is there: nothing runs again.
+    // The value is stored, so nothing runs again.
     assert_eq!(worker.value("sum", json!({})).await.unwrap()["sum"], 12);
     assert_eq!(runs.load(SeqCst), 3);
     worker.stop().await;
@@ -130,7 +130,7 @@ async fn failures_are_tried_again_caught_and_passed_on() {
     worker.stop().await;
 }
 
-/// The choice of a race stays as it is, though the other call has its outcome by the next replay.
+/// A race has the same winner in the replay, although the other call has its outcome by then.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_race_is_decided_once() {
     let builder = Worker::builder()

@@ -1,16 +1,16 @@
-//! A copy of the protocol crate that has every mutant in it, each behind a switch of its own: one build for all of them.
+//! A copy of the protocol crate that contains every mutant, each behind its own switch. So one build is enough for all of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::list::{Edit, Mutant};
 
-/// What a mutant's replacement is told by: `$on` is its switch, `$right` the text that it replaces. Without `$on` the
-/// replacement stands for that text while the switch is on.
+/// The placeholders in a mutant's replacement: `$on` is its switch, `$right` is the text that it replaces. Without `$on` the
+/// replacement is used instead of that text while the switch is on.
 const ON: &str = "$on";
 const RIGHT: &str = "$right";
 
-/// Added to the crate: which mutant this process is.
+/// This code is added to the crate. It says which mutant this process runs.
 const SWITCH: &str = r#"
 pub mod mutant {
     static ON: std::sync::OnceLock<String> = std::sync::OnceLock::new();
@@ -21,8 +21,9 @@ pub mod mutant {
 }
 "#;
 
-/// The protocol's own manifest says what it needs; of the workspace's it takes what it inherits. Optimised a little, because
-/// histories are many; less than the host's own build, because nothing here runs for long.
+/// The protocol's own manifest lists its dependencies, and this manifest has the workspace settings that it inherits. The
+/// optimisation level is low but not zero, because there are many histories. It is lower than in the host's own build, because
+/// nothing here runs for long.
 const PROFILE: &str = "
 [profile.dev]
 opt-level = 1
@@ -30,10 +31,10 @@ debug = false
 incremental = false
 ";
 
-/// Writes the copy, a small workspace of its own, to `target`; only what has changed, so that nothing is built twice.
+/// Writes the copy, a small separate workspace, to `target`. Writes only files that have changed, so that nothing is built twice.
 ///
 /// # Errors
-/// Every mutant whose text is not found exactly once in its file, by name.
+/// The names of all mutants whose text does not occur exactly once in its file.
 pub fn write(root: &Path, target: &Path, mutants: &[Mutant]) -> Result<(), String> {
     let (source, crate_to) = (root.join("host/protocol"), target.join("host/protocol"));
     let edits: Vec<(&str, &Edit)> = mutants.iter().flat_map(|m| m.edits.iter().map(|edit| (m.name, edit))).collect();
@@ -50,7 +51,8 @@ pub fn write(root: &Path, target: &Path, mutants: &[Mutant]) -> Result<(), Strin
     for path in files(&source.join("src")) {
         let file = path.strip_prefix(source.join("src")).unwrap();
         let mut here: Vec<_> = edits.iter().filter(|(_, edit)| Path::new(edit.file) == file).collect();
-        // A text that is part of another one is replaced after it, wherever it then stands: only one switch is on at a time.
+        // If a text is part of another text, it is replaced after the other one, at each place where it then occurs. This is
+        // correct because only one switch is on at a time.
         here.sort_by_key(|(_, edit)| std::cmp::Reverse(edit.right.len()));
         let mut text = read(&path);
         for (name, edit) in here {
@@ -84,7 +86,7 @@ fn switch(name: &str) -> String {
 }
 
 impl Edit {
-    /// What stands in the copy for `right`.
+    /// The code in the copy that replaces `right`.
     fn switched(&self, name: &str) -> String {
         let on = switch(name);
         if self.broken.contains(ON) {
@@ -97,7 +99,7 @@ impl Edit {
     }
 }
 
-/// Without the tests but the simulation, and without warnings: broken code is not tidy.
+/// Copies without any tests except the simulation, and turns warnings off, because code with mutants causes warnings.
 fn crate_manifest(text: &str) -> String {
     let sections = format!("\n{text}").replace("\n[", "\n\0[");
     let kept = sections.split('\0').filter(|section| {
@@ -106,7 +108,7 @@ fn crate_manifest(text: &str) -> String {
     kept.collect::<String>() + "\n[lints.rust]\nwarnings = \"allow\"\n"
 }
 
-/// The workspace's, with this one member.
+/// The workspace's manifest, with this crate as its only member.
 fn workspace_manifest(text: &str) -> Result<String, String> {
     let head = text.split("[profile.").next().unwrap_or_default();
     let members = head.lines().find(|line| line.starts_with("members = "));
@@ -124,7 +126,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Removes from a copy of an earlier time what the original has no longer.
+/// Removes files from an earlier copy that the original no longer has.
 fn remove_others(original: &Path, copy: &Path) {
     for path in files(copy) {
         if !original.join(path.strip_prefix(copy).unwrap()).exists() {

@@ -1,4 +1,4 @@
-//! Runs the simulation as one mutant after the other, and reads from its output what it found.
+//! Runs the simulation with one mutant after the other, and reads from its output what the simulation found.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::list::{HISTORIES, Mutant};
 
-/// Where to look for any mutant, the cheapest first. Enumerated crash points and the like are slow, so a mutant that only they
-/// find names the test that does.
+/// The tests that run for every mutant, the cheapest first. Tests that enumerate crash points are slow. If only such a test finds
+/// a mutant, the mutant names that test.
 const TESTS: [&str; 8] = [
     "every_graph_ends_without_faults",
     "what_fails_is_tried_as_often_as_it_may_be",
@@ -20,15 +20,15 @@ const TESTS: [&str; 8] = [
     "random_histories_end",
 ];
 
-/// Where random histories begin: always the same ones, so that what is found today is found tomorrow.
+/// The seed of the first random history. It is fixed, so that the same mutants are found in every run.
 const SEED: &str = "1";
 
-/// How long one test may take for one mutant. Many times of what it does take, on a machine that does other things too.
+/// The time limit of one test for one mutant. It is many times the usual time, because the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 pub struct Hunt {
     simulation: PathBuf,
-    /// Its tests, by their full names.
+    /// The tests of the simulation, by their full names.
     tests: Vec<String>,
 }
 
@@ -41,7 +41,7 @@ pub enum Verdict {
     Missed {
         after: Duration,
     },
-    /// The simulation did not fail by what it checks.
+    /// The simulation failed, but not in one of its own checks.
     Broken(String),
 }
 
@@ -69,7 +69,7 @@ impl Hunt {
             "json-render-diagnostics",
         ]);
         cargo.current_dir(target).env("CARGO_TARGET_DIR", target.join("target"));
-        // What the outer build was told about its own profile and flags.
+        // Environment variables that set the profile and flags of the outer build.
         for (name, _) in
             std::env::vars().filter(|(name, _)| name.starts_with("CARGO_PROFILE_") || name == "CARGO_INCREMENTAL")
         {
@@ -90,7 +90,7 @@ impl Hunt {
         Self { simulation, tests }
     }
 
-    /// Without any mutant nothing is found: what fails, fails for its mutant.
+    /// Without a mutant the simulation must find nothing. So each failure is caused by its mutant.
     pub fn spares_what_is_right(&self) {
         for test in TESTS {
             let verdict = self.run("", HISTORIES, test);
@@ -105,7 +105,7 @@ impl Hunt {
         found.unwrap_or_else(|| Verdict::Missed { after: begun.elapsed() })
     }
 
-    /// `None`: the test passes.
+    /// Returns `None` if the test passes.
     fn run(&self, mutant: &str, histories: u32, test: &str) -> Option<Verdict> {
         let is_it = |name: &&String| name.rsplit("::").next() == Some(test);
         let Some(name) = self.tests.iter().find(is_it) else {
@@ -123,7 +123,7 @@ impl Hunt {
     }
 }
 
-/// The output of a test that was found to fail: the place of its panic, and what it says.
+/// The output of a test that failed: the location of its panic, and its message.
 fn read(test: &str, output: &str) -> Verdict {
     let broken = || Verdict::Broken(format!("{test}: {output}"));
     let Some((_, panic)) = output.split_once("panicked at ") else { return broken() };
@@ -135,7 +135,7 @@ fn read(test: &str, output: &str) -> Verdict {
     Verdict::Found { test: test.to_owned(), message }
 }
 
-/// The output of a process that ends in time; one that does not is stopped.
+/// The output of a process that ends in time. A process that does not end in time is stopped.
 fn wait(mut command: Command) -> Option<Output> {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the simulation can be run");
     let begun = Instant::now();
@@ -145,7 +145,7 @@ fn wait(mut command: Command) -> Option<Output> {
             child.wait().unwrap();
             return None;
         }
-        // A process tells nobody when it ends that waits with a bound.
+        // The standard library has no wait with a timeout for a process, so this loop polls.
         std::thread::sleep(Duration::from_millis(5));
     }
     Some(child.wait_with_output().unwrap())

@@ -1,10 +1,11 @@
-//! A test of the test: each rule of the protocol is broken on purpose, one at a time, and the simulation must find it.
+//! A test of the simulation: each rule of the protocol is broken on purpose, one at a time, and the simulation must find the
+//! error.
 //!
-//! The mutants are in `list`. `copy` writes the protocol crate with all of them in it, each behind a switch; that and the
-//! unchanged simulation are built once, and the simulation is run once a mutant until it fails. It must fail by what it checks
-//! itself: a panic in the protocol or a run without an end finds nothing.
+//! The mutants are in `list`. `copy` writes a copy of the protocol crate that contains all mutants, each behind a switch. The
+//! copy and the unchanged simulation are built once. The simulation then runs once a mutant until it fails. It must fail in one
+//! of its own checks: a panic in the protocol or a run without an end does not count.
 //!
-//! `BRRR_MUTANT=name cargo test -p brrr-protocol --test mutants` runs that one alone.
+//! `BRRR_MUTANT=name cargo test -p brrr-protocol --test mutants` runs only the mutant of that name.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -49,7 +50,8 @@ fn the_simulation_finds_every_broken_rule() {
     assert!(wrong.is_empty(), "{} of {} mutants:\n{}", wrong.len(), chosen.len(), wrong.join("\n"));
 }
 
-/// As many at once as there are cores. Returns how many were found, and those that did not come to what they ought to.
+/// Runs as many mutants at once as there are cores. Returns how many were found, and the mutants whose result is not the expected
+/// one.
 fn run(hunt: &Hunt, mutants: &[&Mutant]) -> (usize, Vec<String>) {
     let (next, found, wrong) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
@@ -70,7 +72,7 @@ fn run(hunt: &Hunt, mutants: &[&Mutant]) -> (usize, Vec<String>) {
     (found.into_inner(), wrong.into_inner().unwrap())
 }
 
-/// Does a verdict agree with what is said of the mutant? What is said, besides.
+/// Does the result agree with the expected result of the mutant? Also returns a note on the expected result.
 fn judge(verdict: &Verdict, claim: Claim) -> (bool, String) {
     let (is_found, is_missed) = (matches!(verdict, Verdict::Found { .. }), matches!(verdict, Verdict::Missed { .. }));
     match claim {

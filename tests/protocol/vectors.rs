@@ -1,4 +1,4 @@
-//! Golden vectors: bytes that the existing Python and TypeScript implementations wrote or choked on.
+//! Golden vectors: bytes that the existing Python and TypeScript implementations wrote or could not read.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -60,7 +60,7 @@ fn pending(case: &Value) -> PendingReturns {
         returns: returns
             .map(|r| Return { job_id: text(&r[0]).into(), parent: text(&r[1]).into(), topic: text(&r[2]).into() })
             .collect(),
-        // Python leaves 0 out, TypeScript writes it; to both it means the same as none.
+        // Python omits 0, and TypeScript writes it. For both, 0 means the same as an absent value.
         scheduled_at: case["in"]["scheduled_at"].as_u64().filter(|at| *at != 0),
     }
 }
@@ -79,7 +79,7 @@ fn pending_returns_of_typescript_are_read_in_their_own_order() {
     for case in cases("pending_returns_typescript.json") {
         let decoded = PendingReturns::decode(&bytes(&case)).unwrap();
         assert_eq!(decoded, pending(&case), "{case}");
-        // Our own order is Python's. The bytes may differ, the set may not.
+        // Our own order is Python's order. The bytes may differ, but the set must be the same.
         let ours = decoded.encode();
         in_another_order += usize::from(ours != bytes(&case));
         assert_eq!(PendingReturns::decode(&ours).unwrap(), decoded);
@@ -104,14 +104,14 @@ fn records_in_the_peers_table() {
     }
 }
 
-/// Every malformed input is refused by an error that says what was read and what is wrong with it.
+/// Every malformed input gives an error that says which input was read and what is wrong with it.
 #[test]
 fn malformed_bytes_are_refused() {
     let all = vectors("malformed.json");
     let check = |kind: &str, what: &str, decode: &dyn Fn(&[u8]) -> Option<brrr_protocol::Error>| {
         let cases = all[kind].as_object().unwrap();
         assert!(!cases.is_empty());
-        // A case without bytes is a missing record: not a matter of decoding.
+        // A case without bytes is a missing record, so there is nothing to decode.
         for (name, case) in cases.iter().filter(|(_, case)| case["hex"].is_string()) {
             let error = decode(&unhex(str(case, "hex"))).unwrap_or_else(|| panic!("{kind}: {name} was read"));
             assert_eq!(error.kind, ErrorKind::Malformed, "{kind}: {name}");
@@ -124,7 +124,7 @@ fn malformed_bytes_are_refused() {
     check("pending_returns", "a pending_returns record", &|b| PendingReturns::decode(b).err());
 }
 
-/// Every prefix, and every single-byte change, of every valid record: an error or a value, never a panic.
+/// Every prefix and every single-byte change of every valid record gives an error or a value, and never a panic.
 #[test]
 fn damage_never_panics() {
     let mut inputs: Vec<Vec<u8>> = Vec::new();

@@ -1,4 +1,5 @@
-//! A call hash stands for one task with one payload: whoever asks for another call under it fails, and takes nothing.
+//! A call hash stands for one task with one payload. A parent that asks for another call under that hash fails, and does not get
+//! the stored value.
 
 use brrr_protocol::ErrorKind;
 use brrr_protocol::model::FailureKind;
@@ -40,10 +41,11 @@ fn handlers() -> Native {
         .task("owner", |_, replay| {
             Box::pin(async move { Ok(gather("owner", replay, &[("shared", "theirs".into())]).await?.concat()) })
         })
-        // Asks at once.
+        // The parent asks in its first poll.
         .task("thief", |_, replay| Box::pin(async move { claim(replay, "shared", None).await }))
         .task("other", |_, replay| Box::pin(async move { claim(replay, "quick", None).await }))
-        // Asks when nothing is there yet, in a race that another call wins, and again when it is.
+        // The parent asks first when no outcome exists yet, in a race that another call wins. It asks again when the outcome
+        // exists.
         .task("patient", |_, replay| {
             Box::pin(async move {
                 claim(replay, "shared", Some(1)).await?;
@@ -51,7 +53,7 @@ fn handlers() -> Native {
                 claim(replay, "shared", None).await
             })
         })
-        // Asks for both under one hash.
+        // The parent asks for both calls under one hash.
         .task("double", |_, replay| {
             Box::pin(async move {
                 gather("double", replay, &[("shared", "theirs".into())]).await?;
@@ -70,7 +72,7 @@ async fn conflict(world: &World, job_id: &str, task: &str) {
 async fn who_asks_for_another_call_under_its_hash_fails() {
     on_every_backend(async |world: World| {
         let handler = handlers();
-        // While the call has not ended, and when it has.
+        // Both before and after the end of the call.
         for (job_id, thief) in [("before", "thief"), ("after", "thief"), ("another task", "other")] {
             let job_id = world.schedule(job_id, "owner", "").await;
             let theirs = world.schedule(&format!("{job_id}: theft"), thief, "").await;
@@ -94,7 +96,7 @@ async fn who_asks_for_another_call_under_its_hash_fails() {
     .await;
 }
 
-/// Whoever claims a hash first has it; its own call then fails, instead of being given a value of another.
+/// The first call that claims a hash owns it. The other call then fails, and does not get the value of the first call.
 #[tokio::test]
 async fn who_comes_first_deceives_nobody() {
     on_every_backend(async |world: World| {

@@ -1,4 +1,4 @@
-//! Long cycles, and what looking for cycles costs.
+//! Long cycles, and the cost of the search for cycles.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use crate::native::{Native, gather, number};
 use crate::support::Kind;
 use crate::world::{Counted, World, now, on_every_backend};
 
-/// Calls in the ring: more than a walk at registration reads.
+/// The number of calls in the ring: more than a walk at registration reads.
 const RING: u64 = 100;
 
 fn handlers() -> Native {
@@ -34,7 +34,8 @@ fn handlers() -> Native {
         })
 }
 
-/// A chain of shared calls, each of which registers with one that waits already: twice the calls, about twice the reads.
+/// A chain of shared calls, each of which registers with a call that already waits. Twice as many calls need about twice as many
+/// reads.
 #[tokio::test]
 async fn reads_grow_as_a_chain_of_shared_calls() {
     let mut reads = Vec::new();
@@ -57,7 +58,7 @@ async fn reads_grow_as_a_chain_of_shared_calls() {
     assert!(reads[2] < 400 * 60, "{reads:?}");
 }
 
-/// Nobody sees such a cycle while it registers; whoever looks for stuck work does, and its job fails.
+/// No registration can see such a cycle. The search for stuck work finds it, and its job fails.
 #[tokio::test]
 async fn a_long_cycle_is_found_by_the_doctor() {
     on_every_backend(async |world: World| {

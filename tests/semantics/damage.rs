@@ -1,8 +1,8 @@
-//! Records that can't be read, whoever damaged them: each message that meets one goes aside and says which record it is, its
-//! job ends, and nothing else is held up.
+//! Records that cannot be read, from any cause. Each message that meets such a record becomes a dead letter that names the
+//! record, and the message's job ends. Nothing else is blocked.
 //!
-//! A case is a parent of two calls, one of which another job's parent waits for too; a record of theirs is damaged at some
-//! moment. All cases of a backend are in one store and are worked on together.
+//! A case is a parent of two calls. The parent of another job also waits for one of these calls. One of their records is damaged
+//! at some moment. All cases of a backend are in one store and are processed together.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -23,14 +23,14 @@ enum How {
     Garbage,
     Empty,
     Truncated,
-    /// Bencode, but not of a record of this kind.
+    /// Valid bencode, but not a record of this kind.
     Shape,
-    /// A length by which a reader would go back, and read on for ever.
+    /// A length that makes a careless reader go back and read without end.
     Backwards,
-    /// A thousand times deeper than any record.
+    /// Nested a thousand times deeper than any record.
     Deep,
     NotUtf8,
-    /// An entry that has one element more, as those of a later protocol might.
+    /// An entry with one element more, as a later protocol might write it.
     Longer,
 }
 
@@ -39,7 +39,7 @@ use How::{Backwards, Deep, Empty, Garbage, Longer, NotUtf8, Shape, Truncated};
 impl How {
     const ALL: [Self; 8] = [Garbage, Empty, Truncated, Shape, Backwards, Deep, NotUtf8, Longer];
 
-    /// Those that a backend may take differently that has no code of its own for records.
+    /// The kinds of damage that a backend without its own code for records may handle differently.
     const FEW: [Self; 3] = [Garbage, Backwards, Longer];
 
     fn is_for(self, kind: &Kind) -> bool {
@@ -87,15 +87,15 @@ impl EncodeLonger for PendingReturns {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
-    /// The parents wait, the calls are queued.
+    /// The parents wait, and the calls are queued.
     Waiting,
-    /// The shared call runs.
+    /// The shared call is running.
     InCall,
-    /// A parent runs, which has not waited yet.
+    /// A parent is running, and has not waited yet.
     InParent,
 }
 
-/// A record of a case, by what it is about.
+/// A record of a case, by its kind and call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum What {
     Call,
@@ -116,7 +116,7 @@ struct Case {
 }
 
 impl Case {
-    /// All that are worth telling apart.
+    /// All cases that are different enough to be tested.
     fn all(hows: &[How]) -> Vec<Self> {
         let moments = [
             (When::Waiting, &[What::Call, What::CallOfParent, What::Pending, What::Run][..]),
@@ -133,7 +133,7 @@ impl Case {
             }
         }
         cases.retain(|case| {
-            // There is no entry yet to be longer.
+            // At this moment no entry exists yet that could be longer.
             case.how.is_for(&case.key().kind) && !(case.how == Longer && case.when == When::InParent)
         });
         cases
@@ -147,7 +147,7 @@ impl Case {
         format!("j-{}", self.id()).into()
     }
 
-    /// Of the job that waits for the shared call as well.
+    /// The id of the other job, which also waits for the shared call.
     fn other_root(&self) -> JobId {
         format!("k-{}", self.id()).into()
     }
@@ -183,21 +183,22 @@ impl Case {
     /// Must a dead letter name the record?
     fn has_letter(&self) -> bool {
         match self.what {
-            // A damaged failure is a failure, which its parent tells of; who last scheduled a call only helps people.
+            // A damaged failure is still a failure, and its parent reports it. The record of the last job that scheduled a call
+            // is only information for people.
             What::Failure | What::Latest => false,
-            // It is replaced where it says that nobody has run the call.
+            // The parent has not ended a run yet. In that state the damaged record is replaced, so there is no dead letter.
             What::RunOfParent => self.when != When::InParent,
             _ => true,
         }
     }
 
-    /// Must the other job end? Not if nobody can know of it any more.
+    /// Must the other job end? It need not end if the damage removed the only record of it.
     fn ends_other(&self) -> bool {
         self.what != What::Pending || self.how == Longer || self.when == When::InParent
     }
 }
 
-/// What handlers do to records when they run: at the first run of a call.
+/// The damage that handlers do to records, at the first run of a call.
 type Plans = Arc<Mutex<HashMap<CallHash, Case>>>;
 
 fn handlers(backend: &Arc<dyn Backend>, plans: &Plans) -> Native {
@@ -237,7 +238,7 @@ fn handlers(backend: &Arc<dyn Backend>, plans: &Plans) -> Native {
         .task("own", |_, _| Box::pin(async { Ok("o".to_owned()) }))
 }
 
-/// A step of a worker; says so if it goes on for too long.
+/// A step of a worker. Reports a step that takes too long.
 struct Steps<'a> {
     world: &'a World,
     handler: &'a Native,
@@ -264,14 +265,14 @@ async fn cases(kind: Backends, hows: &[How]) {
         };
         let mut jobs = [(case.root(), "parent"), (case.other_root(), "other")];
         if case.what == What::Pending && case.when == When::InParent {
-            // Who waits for a call that nobody has described yet is not looked at.
+            // While a call has no description, its list of parents is not read.
             jobs.reverse();
         }
         for (job_id, task) in jobs {
             world.schedule(job_id.as_str(), task, &case.id()).await;
         }
     }
-    // Parents first, until all of them wait.
+    // Run the parents first, until all of them wait.
     let mut steps = Steps { world: &world, handler: &handler, left: 40 * cases.len() };
     let (mut parents, mut held) = (2 * cases.len(), Vec::new());
     while parents > 0 {
@@ -328,13 +329,13 @@ async fn cases(kind: Backends, hows: &[How]) {
 async fn what_can_not_be_read_goes_aside_and_its_job_ends() {
     for kind in Backends::ALL.into_iter().filter(|kind| kind.is_there()) {
         eprintln!("on {kind:?}");
-        // Three ways to read records: step by step, in one transaction, by scripts in the server.
+        // There are three ways to read records: multi-step, in one transaction, and by scripts in the server.
         let all = matches!(kind, Backends::Memory | Backends::MemoryStepwise | Backends::Redis);
         cases(kind, if all { &How::ALL } else { &How::FEW }).await;
     }
 }
 
-/// A case of which a newer version has written a record. Unless that is `for_ever`, a worker of that version comes in time.
+/// A case in which a newer version wrote a record. Unless it stays `for_ever`, a worker of that version is started in time.
 async fn newer(kind: Backends, what: What, for_ever: bool) {
     let mut world = World::open_with(kind, kind.short_lease()).await;
     world.limits = Limits { max_deliveries: 2, ..Limits::default() };
@@ -359,7 +360,7 @@ async fn newer(kind: Backends, what: What, for_ever: bool) {
                 }
                 step => drop(step.unwrap()),
             }
-            // As soon as the parent waits.
+            // Damage the record as soon as the parent waits.
             if refused == 0 && before.is_none() && handler.runs("parent") == 1 {
                 let old = store.get(&key).await.unwrap().unwrap_or_default();
                 store.put(&key, "d3:new6:fields1:vi2ee".into()).await.unwrap();

@@ -1,4 +1,4 @@
-//! What who watches is told, and in which order.
+//! The events that an observer receives, and their order.
 
 use std::time::Duration;
 
@@ -98,7 +98,7 @@ async fn a_cancel() {
         world.told.take();
         world.client.cancel(&job_id, now()).await.unwrap();
         world.drain(&handler).await;
-        // The parent has no message any more by which a worker would hear of it.
+        // The parent has no message any more, so no worker learns that it is cancelled.
         assert_eq!(world.told.take(), ["c: ready > cancelled", "job of p(): running > cancelled"]);
     })
     .await;

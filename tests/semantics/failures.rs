@@ -1,4 +1,4 @@
-//! Failures are outcomes, within their own job.
+//! Failures are outcomes. Each failure counts only in its own job.
 
 use brrr_protocol::client::Forgotten;
 use brrr_protocol::model::Outcome;
@@ -74,7 +74,7 @@ async fn a_failure_counts_in_its_own_job_only() {
         let second = world.schedule("second", "catches", "").await;
         assert!(world.outcome(&second, "passes", "").await.is_none());
         world.drain(&handler).await;
-        // The second job has tried the same calls afresh.
+        // The second job has run the same calls again.
         assert_eq!(handler.runs("bad"), 2);
         assert!(world.outcome(&first, "top", "").await.unwrap().is_err());
         assert_eq!(world.value(&second, "catches", "").await, "passes said no luck, fine");
@@ -101,7 +101,8 @@ async fn the_first_value_wins_and_a_finished_call_is_not_run_again() {
         let handler = handlers();
         let job_id = world.schedule("first", "once", "x").await;
         world.drain(&handler).await;
-        // The client's message comes again, as after an unsure schedule, and so does another job's.
+        // The client's message is delivered again, as after a `schedule` whose result the client does not know. Another job's
+        // message is delivered again too.
         world.schedule("first", "once", "x").await;
         world.schedule("second", "once", "x").await;
         world.drain(&handler).await;
@@ -123,7 +124,7 @@ async fn a_value_can_be_forgotten_once_no_job_lives() {
         assert_eq!(world.client.forget(&call, now()).await.unwrap(), Forgotten::InUse(alive));
         world.drain(&handler).await;
         assert_eq!(world.client.forget(&call, now()).await.unwrap(), Forgotten::Done);
-        // The forgotten value's own job is over all the same, and a new one runs the call again.
+        // The job of the forgotten value is still over. A new job runs the call again.
         assert_eq!(world.client.forget(&hash("once", "y"), now()).await.unwrap(), Forgotten::Done);
         world.schedule("third", "once", "x").await;
         world.drain(&handler).await;

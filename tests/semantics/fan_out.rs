@@ -1,4 +1,4 @@
-//! What N children cost.
+//! The cost of N children.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::native::{Native, gather, number};
 use crate::support::Kind;
 use crate::world::{Counted, World, on_every_backend, topic};
 
-/// `fan(n)` adds up n leaves.
+/// `fan(n)` adds up the values of n leaves.
 fn fan() -> Native {
     Native::default()
         .task("fan", |request, replay| {
@@ -36,11 +36,11 @@ async fn n_children_cost_two_runs_and_n_plus_one_messages() {
                 world.drain_by(workers, &handler).await;
                 assert_eq!(world.value(&job_id, "fan", &n.to_string()).await, (n * (n - 1) / 2).to_string());
                 assert_eq!(handler.runs("leaf"), n);
-                // Besides the job's own first message.
+                // These messages are in addition to the job's own first message.
                 let messages = world.messages(&job_id).await - 1;
                 if world.is_stepwise() {
                     assert!(handler.runs("fan") <= 4, "{} runs", handler.runs("fan"));
-                    // A few wake-ups slip through while children are being registered, never one a child.
+                    // A few children notify the parent while it still registers, but never all of them.
                     assert!(messages < 2 * n, "{messages} messages for {n} children");
                 } else {
                     assert_eq!((handler.runs("fan"), messages), (2, n + 1), "{:?}, {workers} workers", world.kind);
@@ -100,7 +100,7 @@ async fn the_spawn_limit_fails_a_job_of_one_call() {
     .await;
 }
 
-/// `chain(n)` adds up n leaves, one after the other.
+/// `chain(n)` adds up the values of n leaves, one after the other.
 fn chain() -> Native {
     fan().task("chain", |request, replay| {
         Box::pin(async move {

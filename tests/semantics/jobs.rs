@@ -1,4 +1,4 @@
-//! Jobs that end before their calls do: cancelled, out of time, over their limit, done.
+//! Jobs that end before their calls end: cancelled, past their deadline, over their message limit, or completed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,7 +43,7 @@ async fn what_a_cancelled_job_has_queued_is_dropped() {
         assert_eq!(world.drain(&handler).await, [Step::Abandoned(JobState::Cancelled)]);
         assert_eq!((handler.runs("middle"), handler.runs("top")), (0, 1));
         assert_eq!(world.state(&job_id).await, Some(JobState::Cancelled));
-        // The same again, as if nothing had been.
+        // A new job for the same call succeeds, as if nothing had happened.
         let again = world.schedule("again", "top", "").await;
         world.drain(&handler).await;
         assert_eq!(world.value(&again, "top", "").await, "value");
@@ -63,7 +63,7 @@ async fn a_job_that_is_over_cannot_be_cancelled() {
     .await;
 }
 
-/// At whatever height the first job is when it is cancelled.
+/// The first job is cancelled while it runs at each level of the graph.
 #[tokio::test]
 async fn a_job_goes_on_with_what_it_shares_with_a_cancelled_one() {
     on_every_backend(async |world: World| {
@@ -87,7 +87,8 @@ async fn a_job_goes_on_with_what_it_shares_with_a_cancelled_one() {
     .await;
 }
 
-/// A handler whose job is over by the time it is through: what it made is kept for others, and does not count for it.
+/// The job of a handler is over before the handler ends. Its value is kept for other jobs, and does not change the job that is
+/// over.
 #[tokio::test]
 async fn what_ends_too_late_is_there_for_others() {
     on_every_backend(async |world: World| {
@@ -111,7 +112,7 @@ async fn what_ends_too_late_is_there_for_others() {
     .await;
 }
 
-/// A call that waits for a long time.
+/// A call whose retry is delayed for a long time.
 fn slow() -> Native {
     let pause = Some(Duration::from_secs(1_000));
     let options = Options { max_retries: Some(1), retry_delay: pause, ..Options::default() };
@@ -189,7 +190,7 @@ async fn a_job_over_its_spawn_limit_fails_as_a_whole() {
         let handler = Native::default()
             .task("top", |_, replay| {
                 Box::pin(async move {
-                    // It does not even get to catch it.
+                    // The run ends at once, so the handler cannot catch the failure.
                     let outcomes = ask(replay, &[("fan", "50".into())], None).await?;
                     Ok(outcomes.len().to_string())
                 })
@@ -211,7 +212,7 @@ async fn a_job_over_its_spawn_limit_fails_as_a_whole() {
         assert_eq!(chain, ["top: a call failed and it was not caught", last]);
         assert_eq!((handler.runs("leaf"), handler.runs("top"), handler.runs("fan")), (0, 1, 1));
         assert_eq!(world.state(&job_id).await, Some(JobState::Failed));
-        // It is that job's limit.
+        // The limit belongs to that job only.
         let other = world.schedule("other", "top", "").await;
         world.drain(&handler).await;
         assert_eq!(world.value(&other, "top", "").await, "1");
@@ -243,7 +244,7 @@ async fn who_lost_a_race_is_dropped_with_its_job() {
         assert_eq!(world.value(&job_id, "race", "").await, "0");
         assert!(steps.contains(&Step::Abandoned(JobState::Completed)), "{steps:?}");
         assert!(handler.runs("long") < 4, "{} runs", handler.runs("long"));
-        // Whoever wants it later finds nothing in the way.
+        // A later job for the same call is not blocked.
         let other = world.schedule("other", "long", "3").await;
         world.drain(&handler).await;
         assert_eq!(world.value(&other, "long", "3").await, "");
@@ -251,7 +252,7 @@ async fn who_lost_a_race_is_dropped_with_its_job() {
     .await;
 }
 
-/// A gate behind which there is no room for now.
+/// A gate that has no capacity at the moment.
 struct Shut;
 
 #[async_trait]
@@ -316,7 +317,8 @@ async fn the_options_of_a_call_reach_its_handler() {
     .await;
 }
 
-/// Two jobs wait for one call; the one whose message it was is cancelled before the call is run. The other's options count.
+/// Two jobs wait for one call. The job whose message was queued is cancelled before the call runs. The options of the other job
+/// apply.
 #[tokio::test]
 async fn the_options_of_a_call_outlive_the_job_that_queued_it() {
     on_every_backend(async |world: World| {
@@ -385,8 +387,8 @@ async fn a_job_that_failed_can_be_tried_again() {
     .await;
 }
 
-/// The message of a job's deadline comes long after the job: by then its value may have been forgotten, and another job
-/// may wait for the call.
+/// The message of a job's deadline is delivered long after the job. By then the job's value may be forgotten, and another job may
+/// wait for the call.
 #[tokio::test]
 async fn a_late_message_of_a_job_that_is_over_harms_nobody() {
     on_every_backend(async |world: World| {

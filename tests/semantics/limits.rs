@@ -1,4 +1,4 @@
-//! What a backend can't hold fails the call that needs it, and nothing else.
+//! If a backend cannot store something, the call that needs it fails, and nothing else fails.
 
 use brrr_protocol::model::{CallHash, Topic};
 use brrr_protocol::ports::{Key, Outgoing};
@@ -17,7 +17,7 @@ fn parent_and_child() -> Native {
         .task("child", |_, _| Box::pin(async move { Ok("x".repeat(500 << 10)) }))
 }
 
-/// Thousands of parents of one child: their list no longer fits into an item of DynamoDB.
+/// A child with thousands of parents: their list no longer fits into an item of DynamoDB.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_parent_too_many_fails_with_its_limit() {
     for kind in [Kind::DynamoDb, Kind::DynamoDbSqs].into_iter().filter(|kind| kind.is_there()) {
@@ -29,7 +29,7 @@ async fn one_parent_too_many_fails_with_its_limit() {
             returns: (0..3_400).map(|n| parent(format!("{n:0100}"))).collect(),
             scheduled_at: Some(1),
         };
-        // What is left of 400 KB, the item's names and key taken off, is less than one more takes.
+        // The rest of the 400 KB, after the item's names and key, is smaller than one more parent.
         let left = (400 << 10) - 64 - pending.encode().len();
         assert!((2_000..60_000).contains(&left), "{left}");
         pending.returns.insert(parent("x".repeat(left - 26)));
@@ -56,7 +56,7 @@ async fn a_value_that_is_too_large_fails_its_call() {
     }
 }
 
-/// A message for a call whose name is too long for a key would come back for ever.
+/// A message for a call whose name is too long for a key would be redelivered without end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_with_too_long_a_name_goes_aside() {
     for kind in [Kind::DynamoDb, Kind::DynamoDbSqs].into_iter().filter(|kind| kind.is_there()) {

@@ -1,4 +1,4 @@
-//! What the scheduler promises, on every backend, transactional and multi_step, with handlers in Rust closures.
+//! The guarantees of the scheduler, on every backend, transactional and multi-step, with handlers in Rust closures.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 

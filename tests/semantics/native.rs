@@ -13,7 +13,7 @@ use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 
-/// How a body leaves before its end.
+/// The reasons why a body returns before its end.
 pub enum Leave {
     Suspended,
     Failed { failure: Failure, retryable: bool },
@@ -24,14 +24,14 @@ type Body =
     Box<dyn for<'a> Fn(&'a Request, &'a mut Replay) -> Pin<Box<dyn Future<Output = Ended2> + Send + 'a>> + Send + Sync>;
 type Ended2 = std::result::Result<String, Leave>;
 
-/// Named tasks, and how often each was run.
+/// Named tasks, and the number of runs of each.
 #[derive(Default)]
 pub struct Native {
     tasks: HashMap<&'static str, (Options, Body)>,
     runs: Mutex<HashMap<String, u64>>,
     /// The version of all components.
     pub version: AtomicU64,
-    /// The tasks as they were first asked for, by name and version.
+    /// The tasks as they were when they were first requested, by name and version.
     known: Mutex<HashMap<(String, u64), Arc<Task>>>,
 }
 
@@ -92,17 +92,17 @@ pub fn number(request: &Request) -> u64 {
     payload(request).parse().unwrap()
 }
 
-/// A failure for good.
+/// A failure that is not retried.
 pub fn fail<T>(task: &str, message: &str) -> std::result::Result<T, Leave> {
     Err(Leave::Failed { failure: Failure::new(FailureKind::Error, task, message), retryable: false })
 }
 
-/// A failure that may pass.
+/// A failure that may be retried.
 pub fn stumble<T>(task: &str, message: &str) -> std::result::Result<T, Leave> {
     Err(Leave::Failed { failure: Failure::new(FailureKind::Error, task, message), retryable: true })
 }
 
-/// Asks for calls given as (task, payload); the outcomes that are there, with their places.
+/// Asks for calls, given as (task, payload). Returns the outcomes that are there, with their positions.
 pub async fn ask(
     replay: &mut Replay,
     calls: &[(&str, String)],
@@ -111,7 +111,7 @@ pub async fn ask(
     ask_with(replay, calls, need, &Options::default()).await
 }
 
-/// As `ask`, with options for each of the calls.
+/// Like `ask`, with options for each of the calls.
 pub async fn ask_with(
     replay: &mut Replay,
     calls: &[(&str, String)],
@@ -134,7 +134,7 @@ pub async fn ask_with(
     }
 }
 
-/// The run prints so many bytes. Returns how many of them an earlier run has shown.
+/// The run prints this many bytes. Returns how many of them an earlier run has already shown.
 pub fn print(replay: &mut Replay, bytes: usize) -> usize {
     let mut printed = replay.printed();
     let shown = printed.already_printed(bytes);
@@ -142,7 +142,7 @@ pub fn print(replay: &mut Replay, bytes: usize) -> usize {
     shown
 }
 
-/// All values, or the first failure, uncaught.
+/// Returns all values, or stops the run with the first failure.
 pub async fn gather(
     task: &str,
     replay: &mut Replay,

@@ -1,4 +1,4 @@
-//! Messages that can't be worked on: they go aside with the reason, and whoever waits is told.
+//! Messages that cannot be processed. Each becomes a dead letter with the reason, and the waiting parents receive a failure.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn garbage_goes_aside_and_work_goes_on() {
         assert_eq!(dead.iter().map(|d| d.body.as_str()).collect::<Vec<_>>(), ["hello", "li2e1:r4:gonee"]);
         assert!(dead[0].reason.contains("not bencode at byte 0"), "{}", dead[0].reason);
         assert!(dead[1].reason.contains("no record describes"), "{}", dead[1].reason);
-        // Who asks for the second one is told.
+        // The parent that asks for the second call receives the failure.
         let outcome = world.client.outcome(&"r".into(), &"gone".into()).await.unwrap();
         assert_eq!(outcome.unwrap().unwrap_err().kind.as_str(), "dead-letter");
     })

@@ -1,4 +1,4 @@
-//! What every replay of a call has in common.
+//! Properties of every replay of a call.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ async fn a_parent_with_something_missing_is_not_started() {
         let job_id = world.schedule("job", "p", "").await;
         let first = world.backend.queue().receive(&topic(), 1, std::time::Duration::ZERO).await.unwrap();
         assert_eq!(world.step(&handler, &first[0]).await, Step::Deferred { waiting: 2 });
-        // A wake-up that somebody sent too early, as peers do.
+        // A notification that was sent too early, as peers send it.
         let wake = Message { job_id: job_id.clone(), call: hash("p", "") };
         world.backend.queue().send_many(&[Outgoing::now(&topic(), &wake)]).await.unwrap();
         let mut messages = world.backend.queue().receive(&topic(), 3, std::time::Duration::ZERO).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_race_has_the_same_winner_in_every_replay() {
             .task("fast", |_, _| Box::pin(async { Ok("x".into()) }));
         let job_id = world.schedule("job", "race", "").await;
         world.drain(&handler).await;
-        // By the second replay the other one is there too, and stands first in the list.
+        // By the second replay the other child has its outcome too, and is first in the list.
         assert_eq!(world.value(&job_id, "race", "").await, "1");
         let winners = winners.lock().unwrap();
         assert!(winners.len() >= 2 && winners.iter().all(|w| *w == 1), "{winners:?}");
@@ -155,7 +155,8 @@ async fn a_replay_is_told_what_the_run_before_was_told() {
             let next = world.backend.queue().receive(&topic(), 1, std::time::Duration::ZERO).await.unwrap();
             world.step(&handler, &next[0]).await;
         }
-        // The parent was told of the first call and waits for the second. A peer overwrites the first one's value.
+        // The parent has received the first call's outcome and waits for the second call. A peer overwrites the first call's
+        // value.
         world.backend.store().put(&Key::value(&hash("c", "1")), "9".into()).await.unwrap();
         world.drain(&handler).await;
         assert_eq!(world.value(&job_id, "p", "").await, "12");

@@ -1,4 +1,4 @@
-//! What is run again after a failure, when, and how often.
+//! Retries after a failure: which calls, when, and how often.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -134,7 +134,7 @@ async fn the_options_of_a_job_are_nearer_than_those_of_a_task() {
     .await;
 }
 
-/// When each run began.
+/// The time at which each run began.
 fn timed(times: &Arc<Mutex<Vec<Instant>>>, options: Options) -> Native {
     let times = times.clone();
     Native::default().task_with("t", options, move |_, _| {
@@ -163,7 +163,8 @@ async fn pauses_are_as_long_as_the_options_say() {
             let times = times.lock().unwrap();
             assert_eq!(times.len(), 4);
             for (n, pause) in pauses.iter().enumerate() {
-                // Spread by a quarter; clocks of milliseconds round. A loaded machine takes longer.
+                // The delay is random within a quarter, and clocks round to milliseconds. On a loaded machine the delay is
+                // longer.
                 let was = times[n + 1] - times[n] + Duration::from_millis(2);
                 assert!(was >= *pause * 3 / 4, "{job_id}: {was:?} before run {}, not {pause:?}", n + 2);
             }
@@ -185,7 +186,7 @@ async fn a_message_before_its_time_goes_back() {
         let run = RunRecord::decode(&run).unwrap();
         assert_eq!((run.attempt, run.last_failure.as_str()), (2, "t: error: no"));
         assert!(run.not_before > now() + 70_000);
-        // Somebody wakes it.
+        // A notification is delivered before the time of the retry.
         let wake = Message { job_id: job_id.clone(), call: hash("t", "") };
         world.backend.queue().send_many(&[Outgoing::now(&topic(), &wake)]).await.unwrap();
         let early = world.receive().await;
@@ -197,7 +198,7 @@ async fn a_message_before_its_time_goes_back() {
     .await;
 }
 
-/// A zombie: two workers hold one message, and both runs fail. Whichever comes second must not lose the call.
+/// A zombie: two workers hold one message, and both runs fail. The second run to end must not lose the call.
 #[tokio::test]
 async fn a_call_that_two_workers_run_at_once_is_not_lost() {
     on_every_backend(async |world: World| {
@@ -207,7 +208,7 @@ async fn a_call_that_two_workers_run_at_once_is_not_lost() {
             let (count, backend) = (count.clone(), backend.clone());
             Box::pin(async move {
                 if count.fetch_add(1, Ordering::Relaxed) == 0 {
-                    // What the other one leaves behind, who holds this message no more.
+                    // The record that the other worker wrote. That worker no longer holds this message.
                     let key = Key::run(&request.call, &request.job_id);
                     let record = RunRecord { attempt: 2, ..RunRecord::default() };
                     backend.store().put(&key, record.encode()).await.unwrap();
@@ -245,7 +246,7 @@ async fn an_attempt_has_its_own_clock_and_output() {
         assert_eq!(world.value(&job_id, "p", "").await, "");
         let seen = seen.lock().unwrap();
         let told: Vec<_> = seen.iter().map(|(attempt, _, new)| (*attempt, *new)).collect();
-        // The child's value is there by then: the second attempt takes one run.
+        // The child's value is there by then, so the second attempt takes one run.
         assert_eq!(told, [(1, 10), (1, 0), (2, 10)]);
         assert!(seen[0].1 == seen[1].1 && seen[1].1 < seen[2].1, "{seen:?}");
         assert_eq!(handler.runs("c"), 1);

@@ -1,4 +1,4 @@
-//! Where calls may be sent to.
+//! The topics to which a call may be sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn asks() -> Native {
     })
 }
 
-/// Topics that a worker checks, and a grace.
+/// Settings for a worker that checks topics, with a grace period.
 fn limits(grace: Duration) -> Limits {
     let call_topics = Arc::new(CallTopics::announced([]));
     Limits { unknown_task_grace: grace, call_topics, ..Limits::default() }

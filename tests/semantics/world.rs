@@ -1,4 +1,5 @@
-//! Every backend under the same tests: opens them, counts at their ports, and works their queues empty.
+//! Runs the same tests on every backend: opens the backends, counts the calls of their ports, and processes their queues until
+//! they are empty.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,15 +24,15 @@ use bytes::Bytes;
 use crate::native::{Native, hash};
 use crate::support::{Fixture, Kind as Backends};
 
-/// One backend in use by one test.
+/// One backend that one test uses.
 pub struct World {
     pub kind: Backends,
     pub backend: Arc<dyn Backend>,
     pub client: Client,
     pub limits: Limits,
-    /// Of its one worker.
+    /// The outcome cache of its one worker.
     pub outcomes: OutcomeCache,
-    /// What its workers told.
+    /// The events that its workers reported.
     pub told: Told,
     _fixture: Fixture,
 }
@@ -44,7 +45,7 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64
 }
 
-/// Runs `test` on each backend, transactional and multi_step.
+/// Runs `test` on each backend, with transactional and with multi-step transitions.
 pub async fn on_every_backend<F: Future<Output = ()>>(test: impl Fn(World) -> F) {
     for kind in Backends::ALL.into_iter().filter(|kind| kind.is_there()) {
         eprintln!("on {kind:?}");
@@ -79,7 +80,7 @@ impl World {
         !self.kind.is_fused()
     }
 
-    /// Schedules a job; its job_id is named after it, so that a failing test can be read.
+    /// Schedules a job. Its job_id contains its name, so that the output of a failing test can be read.
     pub async fn schedule(&self, job_id: &str, task: &str, payload: &str) -> JobId {
         self.schedule_job(NewJob::new(job_id.into(), call(task, payload))).await
     }
@@ -97,7 +98,7 @@ impl World {
         work(&self.backend, handler, delivery, &self.limits, &self.outcomes, Some(&self.told)).await
     }
 
-    /// A step in a worker with this gate.
+    /// One step of a worker with this gate.
     pub async fn step_at(&self, gate: &dyn Gate, handler: &Native, delivery: &Delivery) -> Step {
         let (backend, limits) = (&self.backend, &self.limits);
         let site =
@@ -105,12 +106,12 @@ impl World {
         step(&site, delivery, false).await.unwrap()
     }
 
-    /// The next messages, as many as there are by now.
+    /// The messages that are ready now.
     pub async fn receive(&self) -> Vec<Delivery> {
         self.backend.queue().receive(&topic(), 100, Duration::ZERO).await.unwrap()
     }
 
-    /// Works until the job has its outcome, whatever is queued for later.
+    /// Processes messages until the job has its outcome, also messages that are due later.
     pub async fn work_for(&self, job_id: &JobId, handler: &Native) -> Vec<Step> {
         let mut steps = Vec::new();
         let call = self.job(job_id).await.call;
@@ -126,12 +127,12 @@ impl World {
         self.client.job(job_id).await.unwrap().unwrap()
     }
 
-    /// How the job ended, by its record.
+    /// The final state of the job, from its record.
     pub async fn state(&self, job_id: &JobId) -> Option<JobState> {
         self.job(job_id).await.end.map(|end| end.state)
     }
 
-    /// Works until the queue is empty; what became of each message.
+    /// Processes messages until the queue is empty. Returns the result of each message.
     pub async fn drain(&self, handler: &Native) -> Vec<Step> {
         let mut steps = Vec::new();
         loop {
@@ -148,7 +149,7 @@ impl World {
         }
     }
 
-    /// The same by several workers at once.
+    /// As above, with several workers at once.
     pub async fn drain_by(&self, workers: usize, handler: &Arc<Native>) {
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..workers {
@@ -170,7 +171,7 @@ impl World {
         self.client.outcome(job_id, &hash(task, payload)).await.unwrap()
     }
 
-    /// The value as text; panics where there is a failure or nothing.
+    /// The value as text. Panics if there is a failure or no outcome.
     pub async fn value(&self, job_id: &JobId, task: &str, payload: &str) -> String {
         let outcome = self.outcome(job_id, task, payload).await;
         match outcome {
@@ -179,7 +180,7 @@ impl World {
         }
     }
 
-    /// Messages sent for a job so far.
+    /// The number of messages that were sent for a job so far.
     pub async fn messages(&self, job_id: &JobId) -> u64 {
         self.backend.counters().incr(&message_counter(job_id), 0).await.unwrap()
     }
@@ -208,7 +209,7 @@ pub fn call(task: &str, payload: &str) -> Call {
     }
 }
 
-/// Remembers what it is told, a line an event.
+/// Records the events that workers report, one line an event.
 #[derive(Default)]
 pub struct Told(Mutex<Vec<String>>);
 
@@ -233,11 +234,11 @@ impl Observer for Told {
     }
 }
 
-/// A multi_step backend that counts reads of values. To look whether one is there is no read.
+/// A multi-step backend that counts reads of values. A check whether a value exists does not count as a read.
 pub struct Counted {
     pub inner: Arc<dyn Backend>,
     pub value_reads: AtomicU64,
-    /// Reads of any record.
+    /// The number of reads of any record.
     pub reads: AtomicU64,
 }
 

@@ -1,4 +1,4 @@
-//! What a job costs: without faults exactly so much, and with a fault at most so much more.
+//! The cost of a job. Without faults it is an exact number, and a fault adds at most a bounded number.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::plan::{Event, Plan};
 use crate::world::{Answer, START};
 use crate::{check, graphs};
 
-/// N children: about two runs, N+1 messages, reads that grow as N.
+/// N children cost about two runs, N+1 messages, and reads that grow linearly with N.
 #[test]
 fn a_fan_out_costs_no_more_than_it_must() {
     const NAMES: &[&str] = &[
@@ -44,7 +44,8 @@ fn a_record_that_does_not_name_all_strands_nobody() {
     let graph = large();
     let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
     let n = graph.nodes.len() - 2;
-    // What the record does not name counts as there, so the last few children wake the parent in vain; never more than those.
+    // A child that the record does not name counts as ended, so the last few children notify the parent without need. No other
+    // children do.
     let unnamed = n - 1024;
     assert!(history.sent <= n + 2 + unnamed, "{} messages", history.sent);
     let mut histories = 1;
@@ -57,8 +58,8 @@ fn a_record_that_does_not_name_all_strands_nobody() {
     println!("{histories} histories of {n} children, each of {} accesses", history.length);
 }
 
-/// What one fault may add: in every job (a failure counts in its own alone) every call's message once more, and a wake-up for
-/// each that waits for another.
+/// The cost that one fault may add in every job (a failure counts only in its own job): the message of every call once more, and
+/// one notification for each call that waits for another call.
 fn most_more(graph: &Graph) -> usize {
     let children = |node: &Node| match node {
         Node::All(c) | Node::Each(c) | Node::Catch(c) | Node::Flaky(_, c) | Node::Greedy(_, c) | Node::Moody(c) => {
@@ -98,7 +99,7 @@ fn a_fault_costs_no_more_than_it_must() {
     println!("{histories} histories: one fault costs up to {} messages and {} runs more", worst.0, worst.1);
 }
 
-/// Without faults a call is run once, and once more for each time that it waited.
+/// Without faults a call runs once, and once more for each time that it waited.
 #[test]
 fn nothing_is_run_in_vain() {
     for (graph, _) in graphs() {
@@ -119,7 +120,7 @@ fn nothing_is_run_in_vain() {
     }
 }
 
-/// Nobody waits longer than he must, and a job that sends too much fails as a whole.
+/// No call waits longer than needed, and a job that sends too many messages fails as a whole.
 #[test]
 fn a_job_ends_when_it_should() {
     let ends = |name: &str| {
@@ -135,7 +136,7 @@ fn a_job_ends_when_it_should() {
     }
 }
 
-/// A job that may send so many messages sends hardly more: what one run asks for at once, and wake-ups, at the most.
+/// A job with a message limit sends only a few more messages: at most the calls that one run asks for at once, and notifications.
 #[test]
 fn a_spawn_limit_holds() {
     for (graph, _) in graphs().filter(|(graph, _)| graph.max_messages > 0) {
@@ -146,7 +147,8 @@ fn a_spawn_limit_holds() {
     }
 }
 
-/// What ends a job at its deadline comes too early, because the queue's clock is ahead: it comes again.
+/// The message that ends a job at its deadline is delivered too early, because the queue's clock is ahead. It must be delivered
+/// again.
 #[test]
 fn a_deadline_holds_however_early_its_message_comes() {
     let graph =
@@ -160,7 +162,7 @@ fn a_deadline_holds_however_early_its_message_comes() {
     }
 }
 
-/// A call asks for one thing more in each of its attempts: a run that waits goes on with the same attempt.
+/// A call asks for one more child in each of its attempts. A run that waits continues in the same attempt.
 #[test]
 fn an_attempt_that_waits_stays_the_same() {
     let nodes = &[

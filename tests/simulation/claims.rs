@@ -1,5 +1,5 @@
-//! Two calls claim one hash with different payloads: the value of one of them is stored, never that of the other, and whoever asks
-//! for the other one fails.
+//! Two calls claim one hash with different payloads. The value of one of the calls is stored, and never the value of the other. A
+//! parent that asks for the other call fails.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ static CLAIMS: &[Graph] = &[
         &["r"],
     ),
     graph("a job's hash is claimed", &[("a", All(&["c=2"])), ("c", All(&["d"])), ("d", All(&[]))], &["c=1", "a"]),
-    // When it asks, the other one has ended.
+    // When one parent asks for the hash, the other call has already ended.
     graph(
         "a hash is claimed too late",
         &[
@@ -37,7 +37,7 @@ static CLAIMS: &[Graph] = &[
     ),
 ];
 
-/// One of the two payloads has the hash, for everybody.
+/// One of the two payloads owns the hash, for all parents.
 fn one_has_it(history: &History, graph: &Graph, what: &str) {
     let state = history.world.state();
     let values = state.records.iter().filter(|(key, _)| key.kind == Kind::Value);
@@ -51,7 +51,7 @@ fn one_has_it(history: &History, graph: &Graph, what: &str) {
     let failures = jobs.iter().filter_map(|(job_id, call)| history.failure(job_id, call.as_str()));
     let refused = failures.filter(|failure| failure.kind == FailureKind::Conflict).count();
     let all = jobs.iter().filter(|(job_id, _)| job_id.as_str() != "LAST").count();
-    // (A job that came too late for its own call's hash was not accepted.)
+    // (A job whose own call came second for its hash was not accepted.)
     assert!(refused >= 1 || all < graph.job_ids.len(), "{}: {what}: nobody was refused", graph.name);
 }
 
@@ -77,11 +77,11 @@ fn one_of_two_claims_holds() {
                 look(&graph, plan(&events), &format!("{transactional}, {events:?}"));
                 histories += 1;
             }
-            // The first job comes then.
+            // The first job is scheduled at this time.
             look(&graph, plan(&[(at, Event::Does(What::Schedule(0)))]), &format!("{transactional}, {at}: scheduled"));
             histories += 1;
         }
-        // Two workers, whose accesses come in any order.
+        // Two workers, whose accesses interleave in any order.
         for seed in 0..60 {
             let random = Some(fastrand::Rng::with_seed(seed));
             look(

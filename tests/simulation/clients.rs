@@ -1,5 +1,5 @@
-//! Clients that die at every access of what they do, and do it again or leave it at that; or stop in the middle of it,
-//! and go on when all else is over.
+//! Clients that die at every access of their actions, and repeat the action or not. Or clients that pause in the middle of an
+//! action, and continue when all other work is over.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use crate::graph::Graph;
 use crate::plan::{Event, Plan};
 use crate::{check, events, graphs, stride};
 
-/// More accesses than any of these takes.
+/// More accesses than any of these actions takes.
 const ACCESSES: i64 = 14;
 
-/// When all jobs are over, whatever befell them.
+/// An access count at which all jobs are over, whatever faults happened.
 pub const LONG_AFTER: i64 = 10_000;
 
-/// Where they begin.
+/// The access counts at which the clients begin.
 fn places(length: i64) -> impl Iterator<Item = i64> {
     (0..=length + 1).step_by(stride().min(29))
 }
@@ -39,7 +39,7 @@ fn each(graph: &Arc<Graph>, length: i64, what: What, again: bool) -> usize {
     histories
 }
 
-/// A job is there once, however often its client repeats itself.
+/// A job exists once, however often its client repeats the request.
 #[test]
 fn who_schedules_may_die_and_do_it_again() {
     let mut histories = 0;
@@ -62,7 +62,7 @@ fn who_cancels_may_die_or_take_long() {
     println!("{histories} histories of clients that die when they cancel");
 }
 
-/// A failed job is tried again as a new one, and so is a cancelled one; one that lives is not.
+/// A failed job is retried as a new job, and so is a cancelled job. A live job is not retried.
 #[test]
 fn who_tries_a_job_again_may_die_and_do_it_again() {
     let mut histories = 0;
@@ -89,7 +89,7 @@ fn who_tries_a_job_again_may_die_and_do_it_again() {
     println!("{histories} histories of clients that die when they try a job again");
 }
 
-/// A value is forgotten while no job lives, and never under a job that does.
+/// A value can be forgotten while no job is live. It is never forgotten while a job is live that uses it.
 #[test]
 fn who_forgets_may_die_or_take_long() {
     let (mut histories, mut forgotten) = (0, 0);
@@ -97,7 +97,7 @@ fn who_forgets_may_die_or_take_long() {
         for name in [graph.job_ids[0], graph.nodes[graph.nodes.len() - 2].0] {
             let what = What::Forget(name);
             histories += each(&graph, length, what, false);
-            // The first job is over, and another one begins while the value is forgotten, or after.
+            // The first job is over. Another job begins while the value is forgotten, or afterwards.
             for accesses in 0..ACCESSES {
                 let last = graph.job_ids.len() - 1;
                 let plan = [

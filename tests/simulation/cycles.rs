@@ -1,5 +1,5 @@
-//! Cycles that nothing but the last look of one of their calls can find: the message that would find them too came too early, or
-//! a peer took it.
+//! Cycles that only the last check of one of their calls can find. The message that would also find the cycle was delivered too
+//! early, or a peer took it.
 
 use std::sync::Arc;
 
@@ -8,13 +8,14 @@ use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
 use crate::{WINDOW, check, stride};
 
-/// The call of the job is part of the cycle, and nobody else waits for it.
+/// The call of the job is part of the cycle, and no other call waits for it.
 fn circle() -> Arc<Graph> {
     Arc::new(graph("a circle", &[("a", All(&["b"])), ("b", All(&["a"]))], &["a"]).complete())
 }
 
-/// `b` asks for `a` while that one is slow in registering with it. What `b` sends for that is taken by a peer, who knows nothing
-/// of cycles, or comes to a worker before `b` has registered. So none but the last of the two can see the whole of it.
+/// `b` asks for `a` while `a` is slow to register with `b`. `b` sends a message for `a`. A peer takes that message and knows
+/// nothing of cycles, or a worker gets the message before `b` has registered. So only the last of the two registrations can see
+/// the whole cycle.
 #[test]
 fn the_last_to_register_finds_the_cycle() {
     let (graph, mut histories) = (circle(), 0);
@@ -37,7 +38,7 @@ fn the_last_to_register_finds_the_cycle() {
     println!("{histories} histories of a cycle whose calls register at the same moment");
 }
 
-/// A cycle that is longer than the walk at registration.
+/// A cycle with more calls than the walk at registration reads.
 fn ring() -> Arc<Graph> {
     let names: Vec<&'static str> = (0..70).map(|n| &*format!("c{n:02}").leak()).collect();
     let names: &'static [&'static str] = names.leak();
@@ -46,7 +47,7 @@ fn ring() -> Arc<Graph> {
     Arc::new(graph("a long ring", nodes.leak(), &names[..1]).complete())
 }
 
-/// Who looks for stuck work finds it, and its jobs fail.
+/// The search for stuck work finds the cycle, and the jobs of the cycle fail.
 #[test]
 fn a_long_cycle_is_found_by_who_looks_for_stuck_work() {
     let graph = ring();

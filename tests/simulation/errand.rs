@@ -1,4 +1,4 @@
-//! What clients do, and who repairs and tidies up.
+//! The actions of clients, including repair and garbage collection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use crate::transactions::backend;
 use crate::watch::Who;
 use crate::world::{Crash, World};
 
-/// What a client does at some step of a random history. It may die over it, and then does it again.
+/// An action that a client performs at some step of a random history. The client may die during the action, and then repeats it.
 #[derive(Clone, Copy, Debug)]
 pub struct Errand {
     pub step: usize,
     pub what: What,
     pub crash: Option<Crash>,
-    /// Who does something that nobody needs may leave it at that.
+    /// After an error the client does not repeat the action. This is allowed for actions that nothing else needs.
     pub gives_up: bool,
 }
 
@@ -28,26 +28,26 @@ pub struct Errand {
 pub enum What {
     Schedule(usize),
     Cancel(usize),
-    /// Tries a job again, as a new one.
+    /// Retries a job, as a new job.
     Retry(usize),
-    /// Makes a call be run again by the next job.
+    /// Makes the next job run a call again.
     Forget(&'static str),
     /// Looks for stuck work, and repairs what it finds.
     Repair,
-    /// Looks for stuck work that is so old (in ms), and notes what it finds.
+    /// Searches for stuck work that is at least this old (in ms), and notes the result.
     Look(u64),
-    /// Removes what no live job can reach.
+    /// Removes the records that no live job can reach.
     Collect,
-    /// As above, of jobs that ended so long ago (in ms).
+    /// As above, but only for jobs that ended at least this long ago (in ms).
     CollectOlder(u64),
 }
 
-/// The job that tries this one again.
+/// The id of the job that retries this job.
 pub fn again(job_id: &JobId) -> JobId {
     format!("{job_id}-again").into()
 }
 
-/// Does an errand; on an error it may have been done in part.
+/// Performs an action. After an error a part of it may have been done.
 pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, what: What, crash: Option<Crash>) -> Result<()> {
     let note = || {
         let mut state = world.state();
@@ -64,7 +64,7 @@ pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, what: What, crash: Option
     match what {
         What::Schedule(n) => {
             match client.schedule(&jobs[n], world.now()).await {
-                // A call of another payload has the hash.
+                // A call with another payload owns the hash.
                 Err(error) if error.kind == ErrorKind::Conflict => return Ok(()),
                 scheduled => drop(scheduled?),
             }
@@ -98,12 +98,12 @@ async fn collect(view: Arc<dyn Backend>, world: &World, age: u64) -> Result<()> 
     let collected = Collector::new(view).collect(&plan, |_, _| ()).await?;
     let mut state = world.state();
     state.watch.removed += collected.jobs as usize;
-    // What workers have announced stays.
+    // The tasks that workers have announced stay.
     state.left = state.records.keys().filter(|key| key.kind != Kind::Tasks).cloned().collect();
     Ok(())
 }
 
-/// Repairs everything that looks wrong, however young; what that was.
+/// Repairs all stuck work that the search finds, of any age. Returns what was found.
 pub async fn repair(view: Arc<dyn Backend>, world: &World) -> Result<Vec<Finding>> {
     let doctor = Doctor::new(view);
     let look = Look { now: world.now(), older_than: Duration::ZERO };

@@ -1,4 +1,4 @@
-//! A call graph, and what its calls ought to come to.
+//! A call graph, and the outcomes that its calls must have.
 
 use std::collections::HashMap;
 
@@ -9,44 +9,44 @@ use bytes::Bytes;
 
 use crate::world::START;
 
-/// What a call does.
+/// The behaviour of a call.
 #[derive(Clone, Debug)]
 pub enum Node {
-    /// Gathers these, and fails with the first that fails.
+    /// Gathers these calls, and fails with the first failure among them.
     All(&'static [&'static str]),
-    /// Waits for these one after the other.
+    /// Waits for these calls, one after the other.
     Each(&'static [&'static str]),
-    /// Gathers these; a failure counts as the text "failed".
+    /// Gathers these calls. A failure counts as the text "failed".
     Catch(&'static [&'static str]),
-    /// Waits for the first of these, then for the second list.
+    /// Waits for the first of these calls, then for the second list.
     Race(&'static [&'static str], &'static [&'static str]),
     Fail,
-    /// Gathers these, and then fails so many times before it succeeds.
+    /// Gathers these calls, and then fails this many times before it succeeds.
     Flaky(u32, &'static [&'static str]),
-    /// Gathers in its n-th attempt the first n of these, and fails so many times before it succeeds.
+    /// In its n-th attempt, gathers the first n of these calls. Fails this many times before it succeeds.
     Greedy(u32, &'static [&'static str]),
-    /// Gathers the first, where a failure counts as the text "failed", and then waits for the others one after the other.
+    /// Gathers the first call, where a failure counts as the text "failed". Then waits for the other calls one after the other.
     CatchThen(&'static [&'static str], &'static [&'static str]),
-    /// Fails in the job `R0`, and gathers these in every other one.
+    /// Fails in the job `R0`, and gathers these calls in every other job.
     Moody(&'static [&'static str]),
-    /// Kills every worker that runs it, until it is cured.
+    /// Kills every worker that runs it, until the fault is fixed.
     Poison,
-    /// No worker handles it, until it is cured.
+    /// No worker has a handler for it, until the fault is fixed.
     Unknown,
 }
 
-/// A graph: every call by its name, which is task and hash in one. The job_ids are scheduled, each as a job.
+/// A graph: every call by its name, which is both its task and its hash. Each of `job_ids` names a call that a client schedules as a job.
 #[derive(Clone, Debug)]
 pub struct Graph {
     pub name: &'static str,
     pub nodes: &'static [(&'static str, Node)],
     pub job_ids: &'static [&'static str],
-    /// How often a call is tried again.
+    /// The number of retries of each call.
     pub retries: u32,
-    /// How long the first job may take, in ms (0: as long as it wants), and how many messages it may send.
+    /// The timeout of the first job in ms (0: no limit), and the number of messages that it may send.
     pub deadline: Millis,
     pub max_messages: u64,
-    /// What each call may come to, see `expected`; filled by `complete`.
+    /// The values that each call may have, see `expected`; filled by `complete`.
     pub values: Option<&'static HashMap<&'static str, Vec<Option<String>>>>,
 }
 
@@ -60,14 +60,15 @@ pub const fn graph(
 
 use Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Unknown};
 
-/// The call of the job that comes after all others: it waits for every call of the graph.
+/// The call of the last job: it waits for every call of the graph.
 pub const LAST: &str = "last";
 
 pub fn topic() -> Topic {
     "t".into()
 }
 
-/// A call by its name. `c=1` is the call of the task `c` with the payload `1`, under the hash `c`: so that calls can claim one hash.
+/// The call with this name. `c=1` is the call of the task `c` with the payload `1`, under the hash `c`. So several calls can
+/// claim one hash.
 pub fn call(name: &str) -> Call {
     let (task, payload) = name.split_once('=').unwrap_or((name, ""));
     let payload = Bytes::copy_from_slice(payload.as_bytes());
@@ -80,9 +81,9 @@ pub fn name_of(task: &str, payload: &[u8]) -> String {
 }
 
 impl Graph {
-    /// The graph with its last call.
+    /// Adds the last call to the graph.
     pub fn complete(&self) -> Graph {
-        // Those whose hash others claim are asked for by them alone.
+        // A call whose hash is also claimed by another call is requested only by the parents in the graph, not by the last call.
         let names = self.nodes.iter().map(|(name, _)| *name).filter(|name| self.claims(name).is_empty());
         let names: Vec<&'static str> = names.collect();
         let mut nodes = self.nodes.to_vec();
@@ -98,7 +99,7 @@ impl Graph {
         graph
     }
 
-    /// The calls that claim this hash, each with a payload of its own.
+    /// The calls that claim this hash, each with its own payload.
     pub fn claims(&self, hash: &str) -> Vec<&'static str> {
         let asked = self.nodes.iter().flat_map(|(_, node)| match node {
             All(c) | Each(c) | Catch(c) => *c,
@@ -108,12 +109,12 @@ impl Graph {
         asked.filter(|name| name.split_once('=').is_some_and(|(task, _)| task == hash)).collect()
     }
 
-    /// Is any of its calls of this kind?
+    /// Does the graph contain a call of this kind?
     pub fn has(&self, is_so: impl Fn(&Node) -> bool) -> bool {
         self.nodes.iter().any(|(_, node)| is_so(node))
     }
 
-    /// Does it have calls that end among the dead letters, or that nobody handles?
+    /// Does the graph contain calls whose message becomes a dead letter, or calls without a handler?
     pub fn is_ill(&self) -> bool {
         self.has(|node| matches!(node, Poison | Unknown))
     }
@@ -187,7 +188,7 @@ impl Graph {
             Poison | Unknown => vec![None, Some(String::new())],
         };
         path.pop();
-        // Another one may have the hash.
+        // Another call may own the hash.
         let refused = name.contains('=').then_some(None);
         let inner: Vec<_> = inner.into_iter().chain(refused.map(|_: Option<()>| None)).collect();
         inner.into_iter().map(|text| Some(format!("{name}({})", text?))).collect()

@@ -1,4 +1,4 @@
-//! The graphs that every history is about.
+//! The graphs that the histories use.
 
 use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Moody, Poison, Race, Unknown};
 use crate::graph::{Graph, graph};
@@ -166,7 +166,8 @@ pub static GRAPHS: &[Graph] = &[
     graph("cycle of two jobs", &[("a", All(&["b"])), ("b", All(&["a"]))], &["a", "b"]),
 ];
 
-/// The graphs of which every pair of crash points is made, however far apart. A job of each is cancelled too, while it runs.
+/// The graphs for which every pair of crash points is tested, at any distance. In a separate test a job of each graph is
+/// cancelled while it runs.
 pub const SMALL: &[&str] = &[
     "one child",
     "two children",
@@ -178,7 +179,7 @@ pub const SMALL: &[&str] = &[
     "two jobs share a child",
 ];
 
-/// Calls that end among the dead letters, until somebody mends what is wrong with them and tries their job again.
+/// Calls whose messages become dead letters, until a person fixes the cause and retries their job.
 pub static ILL: &[Graph] = &[
     graph("poison", &[("a", All(&["b"])), ("b", Poison)], &["a"]),
     graph("poison at the top", &[("a", Poison)], &["a"]),

@@ -20,7 +20,7 @@ pub struct GraphHandler {
     task: Arc<Task>,
 }
 
-/// How a run leaves its body early.
+/// The reasons why a run leaves its body early.
 enum Leave {
     Suspended,
     Failed { failure: Failure, retryable: bool },
@@ -46,7 +46,7 @@ impl GraphHandler {
         Self { graph: graph.clone(), world: world.clone(), task: Arc::new(Task::new("graph", options)) }
     }
 
-    /// Asks for these calls, and notes what it is told: no later run may be told otherwise.
+    /// Asks for these calls, and records the outcomes that the run receives: no later run may receive other outcomes.
     async fn ask(
         &self,
         request: &Request,

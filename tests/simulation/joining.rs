@@ -1,4 +1,4 @@
-//! Jobs for a call that is on its way already.
+//! Jobs that are scheduled for a call that is already queued or running.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
 use crate::{check, events, graphs};
 
-/// More accesses than it takes to start a job.
+/// More accesses than the start of a job takes.
 const ACCESSES: i64 = 20;
 
 fn graph_of(name: &str) -> (Arc<Graph>, i64) {
     graphs().find(|(graph, _)| graph.name == name).expect("the graph has another name now")
 }
 
-/// However late the other jobs are started: the call is run for the first one alone.
+/// The call runs for the first job alone, however late the other jobs start.
 #[test]
 fn a_call_that_is_on_its_way_is_run_once() {
     let nodes = &[("a", Each(&["b", "c"])), ("b", All(&[])), ("c", All(&[]))];
@@ -38,13 +38,13 @@ fn a_call_that_is_on_its_way_is_run_once() {
     println!("{histories} histories of three jobs for one call");
 }
 
-/// A job that has joined is cancelled: the others neither wait for it nor run the call once more.
+/// A job that has joined a call is cancelled. The other jobs do not wait for it, and they do not run the call again.
 #[test]
 fn a_job_that_has_joined_may_be_cancelled() {
     let (graph, length) = graph_of("three jobs, one call");
     for at in 0..=length {
         for transactional in [false, true] {
-            // A message of it comes all the same, as it does at its deadline.
+            // A message of the cancelled job is delivered anyway, as it is at a job's deadline.
             let events = [(at, Event::Does(What::Cancel(1))), (at, Event::Comes("li2e2:R11:ae"))];
             let history =
                 check(&graph, Plan { transactional, ..Plan::of(&events) }, || format!("{transactional}, {events:?}"));
@@ -56,7 +56,8 @@ fn a_job_that_has_joined_may_be_cancelled() {
     }
 }
 
-/// The client of the first job dies, and does not come back. Nobody counts on a message that it may not have sent.
+/// The client of the first job dies and does not come back. The other jobs do not rely on a message that this client may not have
+/// sent.
 #[test]
 fn whoever_joins_counts_on_no_client() {
     let mut histories = 0;
@@ -75,8 +76,8 @@ fn whoever_joins_counts_on_no_client() {
     println!("{histories} histories of jobs that are started after one whose client died");
 }
 
-/// A client is put aside while its job joins, and dies when it goes on; meanwhile the first job fails. The next job does not take
-/// what it left for a sign that a message is on its way.
+/// A client is paused while its job joins a call, and it dies when it continues. Meanwhile the first job fails. The entry that
+/// the dead client left is not proof that a message was sent, and the next job does not treat it so.
 #[test]
 fn who_dies_while_joining_misleads_nobody() {
     let (graph, length) = graph_of("a call that fails in one of three jobs");
@@ -99,7 +100,8 @@ fn who_dies_while_joining_misleads_nobody() {
     println!("{histories} histories of clients that die while their jobs join");
 }
 
-/// A parent dies while it registers, and its job is over before it is run again: its entry says nothing of a message.
+/// A parent dies while it registers, and its job is over before the parent runs again. Its entry does not say that a message was
+/// sent.
 #[test]
 fn what_a_parent_has_not_sent_is_not_joined() {
     let (graph, length) = graph_of("a job's call is another's child");

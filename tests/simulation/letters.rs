@@ -1,5 +1,5 @@
-//! Dead letters: messages that kill their workers, that nobody can read, for calls that nobody describes or handles. Each
-//! fails its call, so that nobody waits in vain, and can be sent again.
+//! Dead letters: messages that kill their workers, messages that cannot be read, and messages for calls without a description or
+//! without a handler. Each dead letter fails its call, so that no parent waits without end. Each dead letter can be sent again.
 
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ fn every_fault_heals_beside_a_dead_letter() {
     println!("{histories} histories with dead letters");
 }
 
-/// Once what was wrong is mended, the job is tried again as a new one, and comes to its value.
+/// After the cause is fixed, the job is retried as a new job, and gets its value.
 #[test]
 fn a_dead_letter_is_sent_again_as_a_new_job() {
     let mut histories = 0;
@@ -91,7 +91,7 @@ fn a_dead_letter_is_sent_again_as_a_new_job() {
     println!("{histories} histories of dead letters that are sent again");
 }
 
-/// What can't be read is set aside and harms nobody; a call that nobody describes fails.
+/// A message that cannot be read becomes a dead letter and blocks nothing else. A call without a description fails.
 #[test]
 fn what_nobody_can_read_is_move_to_dlq() {
     let mut histories = 0;
@@ -101,7 +101,8 @@ fn what_nobody_can_read_is_move_to_dlq() {
                 for other in [Event::Crash, Event::Unanswered(Answer::Lost), Event::Does(What::Cancel(0))] {
                     let plan = [(at, Event::Comes(body)), (at + 4, other)];
                     let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
-                    // A call of the graph is none of them, and what comes for a job that is over by then is let go.
+                    // A message for a call of the graph does not become a dead letter. Neither does a message for a job that is
+                    // over: its call is abandoned.
                     if !body.contains("R0") {
                         assert!(!history.world.state().dead.is_empty(), "{}: {plan:?}", graph.name);
                     }

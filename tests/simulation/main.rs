@@ -1,14 +1,17 @@
-//! Nothing lost, nothing stuck: the multi_step transitions in a world where a worker can die before and after every
-//! single access, messages come twice and in any order, jobs are cancelled and run out of time, and peers take part.
+//! The simulation checks that no call is lost and that no job is stuck. It runs the multi-step transitions in a world where a
+//! worker can die before and after every single access. Messages are delivered twice and in any order, jobs are cancelled or
+//! reach their deadline, and peers take part.
 //!
-//! Exhaustive first: every fault at every access, and pairs of them, in every graph. `BRRR_ALL=1` makes every pair where
-//! otherwise a part of them is made. Then random histories (`random`); each prints its seed when it fails.
+//! The tests are exhaustive first: every fault at every access, and pairs of faults, in every graph. By default only a part of
+//! the pairs is run; `BRRR_ALL=1` runs every pair. Then random histories follow (`random`); each history prints its seed when it
+//! fails.
 //!
-//! - `world`: the store, the queue and the counters, access by access; `run`: whose turn it is; `plan`: what befalls them
-//! - `graph`, `graphs`, `handler`, `peer`, `errand`: what workers, peers and clients do
-//! - `watch`: what no write may do; `oracle`: what must have come of it all
-//! - the tests: here of crashes, zombies and jobs that end early; `unanswered`, `clients`, `letters`, `peers`,
-//!   `minds`, `cycles`, `claims`, `joining`, `removal`, `repairs`, `bounds`, `random`
+//! - `world`: the store, the queue and the counters, access by access
+//! - `run`: which participant makes the next access; `plan`: the faults
+//! - `graph`, `graphs`, `handler`, `peer`, `errand`: the actions of workers, peers and clients
+//! - `watch`: what no write may do; `oracle`: what must be true at the end
+//! - the tests: this file tests crashes, zombies and jobs that end early. The other tests are in `unanswered`, `clients`,
+//!   `letters`, `peers`, `minds`, `cycles`, `claims`, `joining`, `removal`, `repairs`, `bounds`, `random`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -45,7 +48,7 @@ use graphs::{GRAPHS, SMALL};
 use plan::{Event, Plan};
 use run::run;
 
-/// Histories run so far, by this process.
+/// The number of histories that this process has run so far.
 static HISTORIES: AtomicU64 = AtomicU64::new(0);
 
 fn check(graph: &Arc<Graph>, plan: Plan, what: impl FnOnce() -> String) -> run::History {
@@ -58,7 +61,7 @@ fn number(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|e| panic!("{name}={text}: {e}")))
 }
 
-/// Every graph, with the number of accesses that it takes without faults.
+/// Every graph, with the number of accesses that a run without faults takes.
 fn graphs() -> impl Iterator<Item = (Arc<Graph>, i64)> {
     GRAPHS.iter().map(|graph| {
         let graph = Arc::new(graph.complete());
@@ -67,7 +70,7 @@ fn graphs() -> impl Iterator<Item = (Arc<Graph>, i64)> {
     })
 }
 
-/// How a job can be ended from outside, in one go or by a client that dies between its two writes.
+/// How a job can be ended from outside: by a client that does it completely, or by a client that dies between its two writes.
 fn ends(graph: &Graph) -> Vec<Event> {
     let jobs = 0..graph.job_ids.len();
     let cancel = |n| [Event::Does(What::Cancel(n)), Event::Dies(What::Cancel(n), 4)];
@@ -87,12 +90,12 @@ fn every_graph_ends_without_faults() {
     assert!(graphs().count() > 0);
 }
 
-/// May a job of the graph be over before its calls?
+/// Can a job of the graph be over before its calls end?
 fn races(graph: &Graph) -> bool {
     graph.nodes.iter().any(|(_, node)| matches!(node, Node::Race(..)))
 }
 
-/// A call that fails is run as often as its options say, and no oftener where nothing goes wrong.
+/// A call that fails runs as often as its options say. Without faults it does not run more often.
 #[test]
 fn what_fails_is_tried_as_often_as_it_may_be() {
     for (graph, _) in graphs() {
@@ -102,7 +105,8 @@ fn what_fails_is_tried_as_often_as_it_may_be() {
             let state = history.world.state();
             let runs = state.runs.get(&("R0".into(), (*name).to_owned())).copied().unwrap_or(0);
             let attempts = times.min(&graph.retries) + 1;
-            // Once more to wait for its children, in the first attempt; less if the job ends before.
+            // The first attempt runs once more, because the call waits for its children. A call runs less often if the job ends
+            // before.
             let most = attempts + u32::from(!children.is_empty()) * attempts;
             assert!(runs <= most, "{}: {name} was run {runs} times", graph.name);
             let may_be_over = graph.deadline > 0 || graph.job_ids.len() > 1 || races(&graph);
@@ -111,7 +115,7 @@ fn what_fails_is_tried_as_often_as_it_may_be() {
     }
 }
 
-/// Each worker dies, is stopped, or loses its lease unawares, at every access.
+/// At every access, each worker dies, is stopped, or loses its lease without noticing.
 #[test]
 fn every_fault_heals() {
     let mut histories = 0;
@@ -134,15 +138,15 @@ fn every_fault_heals() {
     println!("{histories} histories with one fault");
 }
 
-/// How far behind the first fault the second one comes, in accesses: within a few deliveries.
+/// The distance between the first and the second fault, in accesses. It covers a few deliveries.
 const WINDOW: i64 = 40;
 
-/// Where pairs are many, every so manieth of them: all of them (`BRRR_ALL=1`) take some minutes.
+/// Where there are many pairs, the test runs only every n-th pair. All pairs (`BRRR_ALL=1`) take some minutes.
 fn stride() -> usize {
     if number("BRRR_ALL").is_some() { 1 } else { 31 }
 }
 
-/// In small graphs however far apart.
+/// In small graphs the distance between the faults is not limited.
 #[test]
 fn every_pair_of_crashes_heals() {
     let (mut histories, mut points) = (0, 0);
@@ -181,8 +185,8 @@ fn every_pair_of_crashes_heals_beside_a_cancellation() {
     println!("{histories} histories of a job that is cancelled and two crashes");
 }
 
-/// A worker is slow in the middle of something, a client dies while it ends the job, and then both go on: what the worker
-/// read before and what it reads after need not go together.
+/// A worker pauses in the middle of an action, and a client dies while it ends the job. Then both continue. The records that the
+/// worker read before the pause and the records that it reads afterwards need not be consistent.
 #[test]
 fn a_slow_worker_sees_a_job_end() {
     let mut histories = 0;
@@ -201,8 +205,8 @@ fn a_slow_worker_sees_a_job_end() {
     println!("{histories} histories of a slow worker and a job that ends");
 }
 
-/// A worker that does not know that it has lost its lease, and goes on in the middle of what its successor does; or
-/// afterwards, and dies of it.
+/// A worker loses its lease and does not know it. It continues in the middle of the actions of its successor, or after them, and
+/// then it dies.
 #[test]
 fn every_zombie_is_harmless() {
     let (mut histories, stride) = (0, stride().min(13));
@@ -219,8 +223,8 @@ fn every_zombie_is_harmless() {
     println!("{histories} histories with a zombie");
 }
 
-/// A worker that does not know that it has lost its lease goes on in the middle of what others do with what its successor has left
-/// behind, and dies of it: no delivery of its own is left that would do it again.
+/// A worker loses its lease and does not know it. It continues while other workers use the records that its successor has
+/// written, and then it dies. Its own message is acknowledged by then, so no delivery repeats its action.
 #[test]
 fn a_zombie_takes_nothing_with_it() {
     let (mut histories, stride) = (0, stride().min(3) as i64);
@@ -237,7 +241,7 @@ fn a_zombie_takes_nothing_with_it() {
     println!("{histories} histories with a zombie that dies");
 }
 
-/// A run that nobody waits for any more does not set back the count of attempts: each such run is one too many, no more.
+/// A run whose lease is lost does not reset the count of attempts. Each such run adds at most one run too many.
 #[test]
 fn what_is_tried_again_is_counted_once() {
     let mut histories = 0;
@@ -272,7 +276,7 @@ fn what_is_tried_again_is_counted_once() {
     println!("{histories} histories of what is tried again");
 }
 
-/// Each job ends early at every access; its worker goes on, is stopped, or dies.
+/// Each job ends early at every access. Its worker continues, is stopped, or dies.
 #[test]
 fn a_job_can_end_at_every_access() {
     let mut histories = 0;
@@ -290,7 +294,7 @@ fn a_job_can_end_at_every_access() {
     println!("{histories} histories of a job that ends early");
 }
 
-/// As above, and something else happens before or after it.
+/// As above, and another event happens before or after the end of the job.
 #[test]
 fn a_job_can_end_at_every_access_beside_every_fault() {
     let (mut histories, stride) = (0, if stride() == 1 { 1 } else { 2 * stride() });
@@ -309,7 +313,7 @@ fn a_job_can_end_at_every_access_beside_every_fault() {
     println!("{histories} histories of a job that ends early, with a fault");
 }
 
-/// Two jobs are cancelled, or one of them by a client that dies in the middle and comes again.
+/// Two jobs are cancelled. Or one of them is cancelled by a client that dies in the middle and repeats the cancel.
 #[test]
 fn two_ends_are_as_good_as_one() {
     let (mut histories, stride) = (0, if stride() == 1 { 2 } else { 3 * stride() });
@@ -327,13 +331,13 @@ fn two_ends_are_as_good_as_one() {
     println!("{histories} histories of two ends");
 }
 
-/// The one test of random histories that other tests of this crate rely on; see `random`.
+/// The only test of random histories that other tests of this crate run by name; see `random`.
 #[test]
 fn random_histories_end() {
     random::histories_end(false);
 }
 
-/// The same where each transition is one access.
+/// The same test where each transition is one access.
 #[test]
 fn random_histories_of_transactions_end() {
     random::histories_end(true);

@@ -1,5 +1,5 @@
-//! A job never changes its mind: what it was told of a call that fails for it and not for another job, it is told again, however
-//! slow the reader was.
+//! A job keeps its view of a call. If a call fails for one job and not for another, each job receives the same outcome again in
+//! every replay, however slow the reader was.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
 use crate::{check, events};
 
-/// `m` fails in the first job. The other one comes to it late, so that it is tried for the first one before; then it has a
-/// value as well. Of those who ask for it in the first job `p` asks for something more and so is run again.
+/// `m` fails in the first job. The other job asks for `m` late, so `m` is tried for the first job before. Then `m` has a value as
+/// well. In the first job `p` asks for `m` and then for another call, so `p` runs again.
 fn shared() -> Arc<Graph> {
     let nodes = [
         ("a", All(&["p", "q"])),
@@ -39,8 +39,9 @@ fn a_slow_reader_sees_what_others_saw() {
     println!("{histories} histories of a slow reader");
 }
 
-/// A worker that has lost its lease looks whether its job's own call has failed, and then whether it has a value. In between it
-/// fails in that job, whose end is yet to be written down, and completes in another one that has just begun.
+/// A worker that has lost its lease checks whether its job's own call has failed, and then whether the call has a value. Between
+/// the two checks the call fails in that job, whose end is not recorded yet. The call also completes in another job that has just
+/// begun.
 #[test]
 fn a_job_ends_as_its_call_did() {
     let graph = Arc::new(graph("ends twice", &[("m", Moody(&[]))], &["m", "m"]).complete());
@@ -57,7 +58,7 @@ fn a_job_ends_as_its_call_did() {
     println!("{histories} histories of a job that could end in two ways");
 }
 
-/// The loser of a race ends before the winner's parent is run again, and stands before it in the list.
+/// The loser of a race ends before the winner's parent runs again. The loser is also first in the list.
 #[test]
 fn a_race_is_decided_once() {
     let nodes = &[

@@ -1,4 +1,4 @@
-//! What a history must have come to.
+//! The conditions that must hold after a history.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::result::Result;
@@ -13,7 +13,7 @@ use crate::graph::{Graph, Node};
 use crate::run::History;
 
 impl History {
-    /// Every job has ended, rightly, and nothing is left behind.
+    /// Every job has ended with the right outcome, and nothing is left behind.
     pub fn check(&self, graph: &Graph) -> Result<(), String> {
         self.check_queue()?;
         let jobs = self.world.state().watch.jobs.clone();
@@ -26,7 +26,7 @@ impl History {
         self.check_attempts(graph)
     }
 
-    /// Jobs that were accepted and have not ended.
+    /// The jobs that were accepted and have not ended.
     pub fn unended(&self) -> usize {
         let state = self.world.state();
         let has = |key| state.records.contains_key(&key);
@@ -48,12 +48,12 @@ impl History {
         if !state.dead.is_empty() && !self.may.with_letters {
             return Err(format!("dead letters: {:?}", state.dead));
         }
-        // What is set aside has failed, or has its value: nobody waits for it.
+        // A call with a dead letter has failed or has its value, so no parent waits for it.
         for (body, reason) in &state.dead {
             let Ok(Message { job_id, call }) = Message::decode(body.as_bytes()) else { continue };
             let has_outcome =
                 [Key::value(&call), Key::failure(&call, &job_id)].iter().any(|k| state.records.contains_key(k));
-            // It had one when it was set aside, and somebody has forgotten it since.
+            // The call had a value when its message became a dead letter, and a client has forgotten the value since.
             let is_forgotten = self.may.with_removals && state.watch.jobs.get(&job_id).is_some_and(JobRecord::is_over);
             if !has_outcome && !is_forgotten {
                 return Err(format!("{call} of {job_id} was set aside ({reason}), and has no outcome"));
@@ -62,7 +62,7 @@ impl History {
         Ok(())
     }
 
-    /// Nobody waits in a live job for a call without an outcome there: no message would come for it.
+    /// In a live job no parent waits for a call that has an outcome in that job: no message would notify the parent.
     fn check_waiting(&self) -> Result<(), String> {
         let state = self.world.state();
         for (key, bytes) in state.records.iter().filter(|(key, _)| key.kind == Kind::PendingReturns) {
@@ -93,14 +93,14 @@ impl History {
         let failure = self.failure(job_id, name);
         let state = self.world.state();
         if self.may.with_removals && job.is_over() {
-            // Its outcome was looked at when it was written, and may be gone.
+            // The outcome of the other call was checked when it was written. It may be removed by now.
             return Ok(());
         }
         let value = state.records.get(&Key::value(&job.call));
         let ended = match (value, &failure) {
             (_, Some(failure)) => Err(failure),
             (Some(value), None) => Ok(String::from_utf8_lossy(value).into_owned()),
-            // A peer runs a parent of a call that failed: it sees no failures, and nobody can tell it.
+            // A peer runs a parent of a call that failed. The peer sees no failures, and nothing can notify it.
             (None, None) if unnotified(&state.records, job_id).contains(name) => return Ok(()),
             (None, None) => return Err("it is stuck: its call has no outcome".to_owned()),
         };
@@ -128,7 +128,8 @@ impl History {
         }
     }
 
-    /// What failed for good was tried as often as it had to be, and not said to have been tried oftener.
+    /// A call that failed for good was tried as often as its options require. Its record does not claim more attempts than were
+    /// made.
     fn check_attempts(&self, graph: &Graph) -> Result<(), String> {
         let state = self.world.state();
         for (key, bytes) in &state.records {
@@ -153,8 +154,8 @@ impl History {
     }
 }
 
-/// The calls of a job that wait for ever: a peer runs a parent of a call that failed in the job, sees no failures, and nobody can tell
-/// it; and whatever waits for such a parent.
+/// The calls of a job that wait without end. A peer runs a parent of a call that failed in the job: the peer sees no failures,
+/// and nothing can notify it. Calls that wait for such a parent wait without end too.
 fn unnotified(records: &BTreeMap<Key, Bytes>, job_id: &JobId) -> BTreeSet<String> {
     let parents = |kind: Kind, of: &dyn Fn(&str) -> bool| -> Vec<String> {
         let those = records.iter().filter(|(key, _)| key.kind == kind && of(&key.id));

@@ -1,6 +1,6 @@
-//! A peer worker, modelled from the protocol: at most once, every wake-up sent, the last writer of a value wins, the
-//! record before the message, reads that may be stale. It knows no failures and no `run` records. Where it dies its message is
-//! gone, which no worker of ours can heal.
+//! A peer worker, modelled from the protocol: deliveries are at most once, it sends every notification, and the last writer of a
+//! value wins. It writes the record before it sends the message, and its reads may be stale. It knows no failures and no `run`
+//! records. If it dies, its message is lost, and no worker of ours can heal that.
 
 use std::collections::HashSet;
 
@@ -19,7 +19,7 @@ pub async fn handle(view: &View, graph: &Graph, delivery: &Delivery) -> Result<(
     let name = message.call.as_str();
     let children: &[&str] = match graph.node(name) {
         Node::All(children) | Node::Each(children) => children,
-        // A peer's handler can't catch or race; graphs with these have no peers.
+        // A peer's handler cannot catch failures and cannot race, so graphs with these have no peers.
         other => unreachable!("{other:?}"),
     };
     let mut text = String::new();
@@ -43,7 +43,7 @@ async fn register(view: &View, parent: &Message, child: &CallHash) -> Result<()>
     view.put(&Key::call(child), CallRecord::encode(child.as_str(), b"")).await?;
     let me = Return { job_id: parent.job_id.clone(), parent: parent.call.clone(), topic: topic() };
     let key = Key::pending_returns(child);
-    // As often as they do.
+    // As often as real peers do.
     for _ in 0..100 {
         let bytes = view.get(&key).await?;
         let (mut pending, send) = match &bytes {
@@ -83,7 +83,7 @@ async fn complete(view: &View, message: &Message, value: String) -> Result<()> {
     Ok(())
 }
 
-/// As a peer writes it: the entries in an order that is not ours.
+/// Encodes the record as a peer does: the entries are in another order than ours.
 fn encode(pending: &PendingReturns) -> Bytes {
     let text = |text: &str| format!("{}:{text}", text.len());
     let entry =

@@ -1,5 +1,5 @@
-//! Peers: each subset of the first deliveries goes to one; they die at every access and read what is stale. A message
-//! that they lose is gone, and who reads that nobody waits wakes nobody: that is for `doctor` to find.
+//! Peers: each subset of the first deliveries goes to a peer. The peers die at every access, and read stale records. A message
+//! that a peer loses is gone. A peer that reads a stale record without parents notifies no parent. `doctor` must find both.
 
 use std::sync::Arc;
 
@@ -12,8 +12,8 @@ use crate::random::peers_can_run;
 use crate::world::Answer;
 use crate::{check, graphs, stride};
 
-/// Of so many deliveries each goes to a peer or not; those after them, to the first few of which each history comes, as the
-/// first ones do.
+/// The length of the pattern: each of this many deliveries goes to a peer or not, in every combination. Later deliveries repeat
+/// the pattern. Every history has at least a few of these later deliveries.
 const TURNS: u32 = 6;
 
 fn turns() -> impl Iterator<Item = u64> {
@@ -40,7 +40,7 @@ fn whoever_gets_a_message_all_jobs_end() {
     println!("{histories} histories of who gets which message");
 }
 
-/// A crash, of a worker of ours or of a peer, at every access.
+/// A worker of ours or a peer crashes, at every access.
 #[test]
 fn what_peers_that_die_leave_behind_is_repaired() {
     let (mut histories, mut stranded, stride) = (0, 0, stride());
@@ -82,13 +82,14 @@ fn what_peers_that_read_what_is_stale_leave_behind_is_repaired() {
     );
 }
 
-/// A peer dies before it sends a child's message, or over the child. Another job for the same call goes to a worker of ours, which sends the child's message
-/// again: the parent is registered, but under another job only. Nobody has to repair anything.
+/// A peer dies before it sends a child's message, or while it runs the child. Another job for the same call goes to a worker of
+/// ours. That worker sends the child's message again, because the parent is registered under another job only. No repair is
+/// needed.
 #[test]
 fn what_a_peer_lost_is_sent_again_by_the_next_job() {
     let graph = graphs().find(|(graph, _)| graph.name == "two jobs, one call").expect("a graph has another name now").0;
     let mut histories = 0;
-    // A peer gets the parent, or its child as well; what comes after them comes to us.
+    // A peer gets the parent, or the parent and its child. Later messages go to workers of ours.
     for (turns, at) in [0b1, 0b11].into_iter().flat_map(|turns| (0..=20).map(move |at| (turns, at))) {
         let events = [(at, Event::Crash), (LONG_AFTER, Event::Does(What::Schedule(1)))];
         let history = check(&graph, plan(turns, true, &events), || format!("turns {turns:b}, crash at {at}"));
@@ -98,8 +99,8 @@ fn what_a_peer_lost_is_sent_again_by_the_next_job() {
     println!("{histories} histories of a message that a peer lost, and another job for the same call");
 }
 
-/// A child fails while its parent registers with it. Nothing is left of that by which a peer, who comes for it in another job
-/// later, takes the child's message for sent.
+/// A child fails while its parent registers with it. Later a peer gets the parent in another job. Nothing that is left of the
+/// registration may make the peer believe that the child's message was sent.
 #[test]
 fn a_failure_is_settled_before_a_peer_comes() {
     let nodes = &[("a", Catch(&["m"])), ("m", Moody(&[])), ("q", All(&["m"]))];
@@ -115,14 +116,14 @@ fn a_failure_is_settled_before_a_peer_comes() {
     println!("{histories} histories of a failure that a peer comes after");
 }
 
-/// A peer waits for two calls, of which one fails in its job: it sees no failures. Later another job computes that call, and then
-/// the peer goes on.
+/// A peer waits for two calls. One of them fails in its job, and the peer sees no failures. Later another job computes that call,
+/// and then the peer continues.
 fn unseen_failure() -> Arc<Graph> {
     let nodes = &[("a", All(&["m", "n"])), ("m", Moody(&[])), ("n", All(&[])), ("q", All(&["m"]))];
     Arc::new(graph("a peer does not see a failure", nodes, &["a", "q"]).complete())
 }
 
-/// Who runs the parents `a` and `q`.
+/// Which workers run the parents `a` and `q`.
 const PEERS: [&[&str]; 2] = [&["a"], &["a", "q"]];
 
 #[test]
@@ -139,21 +140,21 @@ fn a_failure_that_a_peer_does_not_see_costs_few_messages() {
             assert!(findings.is_empty(), "{peer_calls:?}, {transactional}: {findings:?}");
             sent.push(history.sent);
         }
-        // A message for each job and each of its three calls, a wake-up for each of these, and one message by which the peer
-        // asks for the failed call again, when it was woken for the other one.
+        // One message for each job and each of its three calls, and one notification for each of these calls. One more message:
+        // when the other call notified the peer, the peer asked for the failed call again.
         assert!(sent[0] <= 10, "{peer_calls:?}, {transactional}: {} messages", sent[0]);
         assert_eq!(sent[0], sent[1], "{peer_calls:?}, {transactional}: a repair sends nothing");
     }
 }
 
-/// The same, and somebody dies, or is slow, at every access.
+/// The same, with a crash or a pause at every access.
 #[test]
 fn a_failure_that_a_peer_does_not_see_is_no_loop_whatever_happens() {
     let (graph, mut histories, mut worst) = (unseen_failure(), 0, 0);
     for (peer_calls, transactional) in PEERS.into_iter().flat_map(|calls| [(calls, false), (calls, true)]) {
         for at in 0..=70 {
             for fault in [Event::Crash, Event::Pause, Event::Unanswered(Answer::Lost)] {
-                // Later it would befall the client of the other job, and nobody would compute the call.
+                // Later the fault would hit the client of the other job, and the call would never be computed.
                 if fault == Event::Unanswered(Answer::Lost) && (transactional || at > 45) {
                     continue;
                 }
@@ -169,7 +170,8 @@ fn a_failure_that_a_peer_does_not_see_is_no_loop_whatever_happens() {
     println!("{histories} histories of a failure that a peer does not see, of up to {worst} messages");
 }
 
-/// Who looks for stuck work while nothing is wrong, at every access, and stops in the middle: costs messages, and no harm.
+/// At every access a client searches for stuck work while nothing is wrong, and dies in the middle. This costs messages and does
+/// no harm.
 #[test]
 fn a_repair_harms_nobody() {
     let mut histories = 0;

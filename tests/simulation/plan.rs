@@ -1,82 +1,83 @@
-//! How a history goes: who takes part, and what befalls them.
+//! The plan of a history: the participants, and the faults.
 
 use crate::errand::{Errand, What};
 use crate::world::{Answer, Crash};
 
-/// What befalls a history from outside.
+/// An event that hits a history from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Who is at work dies.
+    /// The worker that is running dies.
     Crash,
-    /// The run at work is stopped, and its worker goes on with the same delivery.
+    /// The current run is stopped, and its worker continues with the same delivery.
     Preempt,
-    /// The lease of the run at work is lost, and the worker does not know it: the message goes to another one. The first
-    /// one goes on when nothing else is to do.
+    /// The lease of the current run is lost, and its worker does not know it. The message is delivered to another worker. The
+    /// first worker continues when nothing else is left to do.
     Zombie,
-    /// Who is at work does nothing for a while, and keeps its lease. It goes on when nothing else is to do.
+    /// The worker that is running pauses, and keeps its lease. It continues when nothing else is left to do.
     Pause,
-    /// Whoever was put aside goes on now, and who is at work afterwards.
+    /// All paused workers continue now, and the worker that is running continues after them.
     Switch,
-    /// The next access of ours gets no answer.
+    /// Our next access gets no answer.
     Unanswered(Answer),
-    /// The n-th next read of a peer is stale.
+    /// The n-th read of a peer from now on is stale.
     StaleRead(i64),
-    /// A client does this, in one go.
+    /// A client performs this action without interruption.
     Does(What),
-    /// A client begins this, and dies before its n-th access.
+    /// A client begins this action, and dies before its n-th access.
     Dies(What, i64),
-    /// A client begins this, and is put aside before its n-th access.
+    /// A client begins this action, and is paused before its n-th access.
     Begins(What, i64),
-    /// The clock goes past every deadline and delay.
+    /// The clock moves past every deadline and every delay.
     Late,
-    /// The queue's clock is ahead: what is delayed comes now.
+    /// The queue's clock is ahead: delayed messages are ready now.
     Early,
     /// All counters are lost.
     NoCounters,
-    /// This comes as a message.
+    /// This message is delivered.
     Comes(&'static str),
-    /// Dead letters are sent again as they are.
+    /// Dead letters are sent again unchanged.
     SendAgain,
-    /// What kills workers does so no more, and what nobody handled is handled.
+    /// Poison no longer kills workers, and every task has a handler.
     Cure,
 }
 
-/// How a history goes.
+/// The plan of a history.
 #[derive(Default)]
 pub struct Plan {
-    /// Each transition is one access, see `transactions`.
+    /// Each transition is one access; see `transactions`.
     pub transactional: bool,
-    /// Nobody can look through the queue, as with SQS.
+    /// The contents of the queue cannot be listed, as with SQS.
     pub opaque: bool,
-    /// Our workers, all of them busy at once.
+    /// The number of our workers. All of them can be busy at once.
     pub workers: usize,
-    /// Peers beside them: at most once, N+1 wake-ups.
+    /// The number of peers beside our workers: at most once delivery, N+1 notifications.
     pub peers: usize,
-    /// With one at work at a time: the deliveries that go to a peer, as bits, the first one lowest.
+    /// Only one worker or peer is busy at a time. These bits say which deliveries go to a peer; the lowest bit is the first
+    /// delivery.
     pub peer_turns: Option<u64>,
     /// As `peer_turns`: a peer gets the messages for these calls.
     pub peer_calls: &'static [&'static str],
-    /// Peers die, and read what is stale. What they strand is repaired at the end.
+    /// Peers die, and read stale records. The calls that they leave stuck are repaired at the end.
     pub bad_peers: bool,
-    /// Now and then an access of ours gets no answer.
+    /// Sometimes one of our accesses gets no answer.
     pub unanswered: bool,
-    /// Whose turn it is; also which message is delivered, how the clock goes, which leases run out too early, and which
-    /// runs are stopped.
+    /// The random source. It decides which participant makes the next access, which message is delivered, how the clock moves,
+    /// which leases expire too early, and which runs are stopped.
     pub random: Option<fastrand::Rng>,
-    /// Deaths in store: each new worker takes the next.
+    /// The planned deaths: each new worker takes the next one.
     pub crashes: Vec<Crash>,
-    /// What happens after how many accesses in all, in order.
+    /// The events and the total number of accesses after which each happens, in order.
     pub events: Vec<(i64, Event)>,
-    /// What clients do when.
+    /// The actions of clients, and when they happen.
     pub errands: Vec<Errand>,
-    /// A message that was delivered oftener is a dead letter; `None`: never.
+    /// A message with more deliveries than this becomes a dead letter. `None`: never.
     pub max_deliveries: Option<u32>,
-    /// At the end somebody looks for stuck work, and repairs it.
+    /// At the end a client searches for stuck work, and repairs it.
     pub repair: bool,
 }
 
 impl Plan {
-    /// One worker, who is never in a hurry.
+    /// A plan with one worker that is never paused.
     pub fn of(events: &[(i64, Event)]) -> Self {
         Self { workers: 1, events: events.to_vec(), ..Self::default() }
     }
@@ -89,7 +90,7 @@ impl Plan {
         self.errands.iter().map(|errand| errand.what).chain(self.events.iter().filter_map(of_event))
     }
 
-    /// Does nobody act on what was read before another one wrote?
+    /// Is it certain that no worker acts on a record that another worker has changed since the read?
     pub fn is_in_turn(&self) -> bool {
         let puts_aside =
             |event: &Event| matches!(event, Event::Zombie | Event::Pause | Event::Begins(..) | Event::Switch);
@@ -100,12 +101,12 @@ impl Plan {
         self.clients().any(|what| what == What::Cancel(job))
     }
 
-    /// Does somebody schedule this job in the course of the history, so that it isn't there when it begins?
+    /// Does a client schedule this job during the history, so that the job does not exist at the beginning?
     pub fn schedules(&self, job: usize) -> bool {
         self.clients().any(|what| what == What::Schedule(job))
     }
 
-    /// May records go, and values come twice?
+    /// Can records be removed, and can values be computed twice?
     pub fn removes(&self) -> bool {
         self.clients().any(|what| matches!(what, What::Collect | What::CollectOlder(_) | What::Forget(_)))
     }

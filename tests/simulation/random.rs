@@ -1,6 +1,7 @@
-//! Histories in which everything happens at random. Each prints its seed when it fails.
+//! Histories in which all events are random. Each history prints its seed when it fails.
 //!
-//! `BRRR_SEED=n` runs that one alone, `BRRR_HISTORIES=n` so many (from the seed on, if there is one), `BRRR_SECONDS=n` so long.
+//! `BRRR_SEED=n` runs only the history with that seed. `BRRR_HISTORIES=n` runs that many histories (from the seed on, if there is
+//! one). `BRRR_SECONDS=n` runs histories for that many seconds.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use crate::plan::Plan;
 use crate::world::Crash;
 use crate::{check, graphs, number};
 
-/// Without a wish.
+/// The number of histories if no variable is set.
 const HISTORIES: u64 = 12_000;
 
 pub fn histories_end(transactional: bool) {
@@ -72,7 +73,7 @@ fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
         }
     }
     for what in [What::Forget(graph.nodes[random.usize(..graph.nodes.len())].0), What::Repair, What::Collect] {
-        // A peer keeps no record of what it asked for: what it uses can't be told from what nobody needs.
+        // A peer keeps no record of the calls it asked for, so a record that the peer uses looks like a record that no job needs.
         if random.u8(..4) == 0 && (what == What::Repair || peers == 0) {
             errands.push(errand(&mut random, what, 600));
         }
@@ -90,7 +91,7 @@ fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
     }
 }
 
-/// A peer knows neither failures nor races, and waits for ever in a cycle.
+/// A peer knows neither failures nor races, and waits without end in a cycle.
 pub fn peers_can_run(graph: &Graph) -> bool {
     let is_plain = |name: &str| matches!(graph.node(name), Node::All(_) | Node::Each(_));
     let plain = graph.nodes.iter().all(|(name, _)| *name == LAST || is_plain(name));

@@ -1,4 +1,5 @@
-//! Who removes what nobody needs: at every access of everybody, in one go, dying, or going on when all else is over.
+//! Garbage collection: at every access of every participant, completely at once, by a client that dies, or by a client that is
+//! paused until the end.
 
 use std::sync::Arc;
 
@@ -11,17 +12,18 @@ use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
 use crate::{check, graphs, stride};
 
-/// About as many accesses as a collection takes here.
+/// About the number of accesses that a collection takes here.
 const ACCESSES: i64 = 90;
 
-/// The graph's jobs, and then its first one and its last one once more: what the first jobs left is removed under them.
+/// The graph's jobs, and then its first and its last job again: the records of the first jobs are removed while the later jobs
+/// run.
 fn twice(graph: &Graph) -> Arc<Graph> {
     let first = graph.job_ids[0];
     let job_ids: Vec<&'static str> = graph.job_ids.iter().copied().chain([first, crate::graph::LAST]).collect();
     Arc::new(Graph { job_ids: job_ids.leak(), ..graph.clone() })
 }
 
-/// The later jobs begin when the first ones are over.
+/// The later jobs begin when the first jobs are over.
 fn later(graph: &Graph, length: i64, events: &[(i64, Event)]) -> Plan {
     let n = graph.job_ids.len();
     let mut all = vec![(length, Event::Does(What::Schedule(n - 2))), (length, Event::Does(What::Schedule(n - 1)))];
@@ -57,7 +59,7 @@ fn what_lives_keeps_what_it_needs() {
     println!("{histories} histories of removal, {removed} jobs removed");
 }
 
-/// A job that was cancelled leaves messages. While they are there it stays known that it is over.
+/// A cancelled job leaves messages. While these messages exist, the record of the job stays and says that the job is over.
 #[test]
 fn what_was_cancelled_is_not_run_again() {
     let mut histories = 0;
@@ -78,14 +80,15 @@ fn what_was_cancelled_is_not_run_again() {
     println!("{histories} histories of removal after a cancellation");
 }
 
-/// Three jobs, each with a call of its own, that share one; the third one comes when the others are over.
+/// Three jobs, each with its own call, and all with one shared call. The third job is scheduled when the other jobs are over.
 fn sharing() -> Graph {
     let nodes = &[("a", All(&["c"])), ("b", All(&["c"])), ("x", All(&["c", "d"])), ("c", All(&[])), ("d", All(&[]))];
     graph("three jobs share a call", nodes, &["a", "b", "x"]).complete()
 }
 
-/// While jobs that are over are removed another one begins, and asks for the same calls. One whose job was cancelled, and that has
-/// no value yet, or whose value has just been removed: it gets a value that stays, or it would be waited for in vain.
+/// While jobs that are over are removed, another job begins and asks for the same calls. Such a call may have no value yet
+/// because its job was cancelled, or its value may have just been removed. The call must get a value that stays. Otherwise the
+/// new job would wait without end.
 #[test]
 fn what_comes_while_others_go_stays() {
     let (mut histories, stride) = (0, stride().min(3));
@@ -119,10 +122,11 @@ fn what_comes_while_others_go_stays() {
     println!("{histories} histories of removal while another job begins");
 }
 
-/// In ms; less than the clock shows at the beginning, and than `Event::Late` adds.
+/// In ms. This is less than the clock shows at the beginning, and less than `Event::Late` adds.
 const AGE: u64 = 900_000;
 
-/// Only what ended so long ago goes; where nobody can see whether the queue has messages, only what no message can be left of.
+/// Only jobs that ended long enough ago are removed. If the queue's contents cannot be listed, only jobs are removed that can
+/// have no message left.
 #[test]
 fn what_is_young_stays() {
     for ((graph, _), transactional) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
@@ -140,7 +144,8 @@ fn what_is_young_stays() {
     }
 }
 
-/// A collection that dies leaves nothing that the next one does not find. (Step by step a call's description stays.)
+/// A collection that dies leaves nothing that the next collection does not find. (In multi-step transitions a call's description
+/// stays.)
 #[test]
 fn a_collection_that_dies_is_taken_up() {
     let mut histories = 0;

@@ -1,4 +1,4 @@
-//! Who looks for stuck work finds none where nothing is stuck, whenever he looks, and leaves alone what is young.
+//! The search for stuck work finds nothing where nothing is stuck, at any time. It ignores work that is young.
 
 use brrr_protocol::doctor::{Finding, Lost};
 
@@ -9,12 +9,12 @@ use crate::plan::{Event, Plan};
 use crate::random::peers_can_run;
 use crate::{check, graphs, stride};
 
-/// After every single access somebody looks; a worker dies, or none does.
+/// A client searches after every single access. A worker dies, or no worker dies.
 #[test]
 fn nothing_looks_wrong_that_is_right() {
     let (mut looks, look) = (0, Event::Does(What::Look(0)));
     for ((graph, length), transactional) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
-        // A call that waits in a job that is over comes back when what it waits for is let go: that is nothing that he sees.
+        // A call that waits in a job that is over comes back when its children are abandoned. The search does not see this.
         let ends_early = graph.has(|node| matches!(node, Race(..) | Fail | Flaky(..) | Moody(_)));
         if graph.deadline > 0 || graph.max_messages > 0 || (graph.job_ids.len() > 1 && ends_early) {
             continue;
@@ -26,7 +26,7 @@ fn nothing_looks_wrong_that_is_right() {
             let history = check(&graph, Plan { transactional, ..Plan::of(&events) }, || {
                 format!("{transactional}, crash at {crash:?}")
             });
-            // What jobs that are over wait for is to be let go, which happens in its own time.
+            // The children of jobs that are over still have to be abandoned. This happens later, without a repair.
             let state = history.world.state();
             let found = state.findings.iter().find(|finding| !matches!(finding, Finding::Abandoned { .. }));
             assert!(found.is_none(), "{}: {transactional}, crash at {crash:?}: {found:?}", graph.name);
@@ -36,7 +36,7 @@ fn nothing_looks_wrong_that_is_right() {
     println!("{looks} looks");
 }
 
-/// Peers lost something: it is found, but not while it is young, because a peer could have it in work.
+/// Peers lost a message. The search finds the stuck work, but not while it is young, because a peer could be working on it.
 #[test]
 fn what_is_young_is_left_alone() {
     let mut found = 0;

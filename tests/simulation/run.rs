@@ -1,4 +1,4 @@
-//! Runs a graph to its end under a schedule of faults, and checks what came of it.
+//! Runs a graph to its end under a schedule of faults, and checks the result.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,38 +26,38 @@ use crate::transactions::backend;
 use crate::watch::Who;
 use crate::world::{Answer, Crash, View, World};
 
-/// No history of a small graph takes so many steps, and none of a large one so many a call; one that does goes round in
-/// circles.
+/// The limit of steps. No history of a small graph takes so many steps, and no history of a large graph takes so many steps a
+/// call. A history that reaches the limit is in an endless loop.
 const MAX_STEPS: usize = 50_000;
 const MAX_STEPS_PER_CALL: usize = 300;
 
-/// What peers leave behind, one repair after the other sets going again; each brings at least one call further.
+/// The limit of repairs. Peers can leave several calls stuck, and each repair makes at least one call continue.
 const MAX_REPAIRS: usize = 50;
 
-/// What a history came to.
+/// The result of a history.
 pub struct History {
     pub world: Arc<World>,
-    /// The jobs that somebody cancels.
+    /// The jobs that a client cancels.
     pub cancelled: Vec<JobId>,
-    /// Accesses by all, until nothing was left to do.
+    /// The number of accesses by all participants, until nothing was left to do.
     pub length: i64,
-    /// Messages sent until then, and runs.
+    /// The number of messages that were sent until then, and the number of runs.
     pub sent: usize,
     pub runs: u32,
-    /// Jobs that would not have ended without a repair.
+    /// The number of jobs that would not have ended without a repair.
     pub stranded: usize,
-    /// What this history may have come to beside the usual.
+    /// The unusual results that are allowed in this history.
     pub may: May,
 }
 
-/// What a history may have come to.
+/// The unusual results that a history may have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct May {
-    /// A peer that completes a job's call does not write down that the job is over.
+    /// A peer that completes a job's call does not record that the job is over.
     pub with_peers: bool,
-    /// Calls may be dead letters.
+    /// Calls may fail because their message is a dead letter.
     pub with_letters: bool,
-    /// Records may be gone.
+    /// Records may be removed.
     pub with_removals: bool,
 }
 
@@ -65,7 +65,7 @@ type Running = Pin<Box<dyn Future<Output = Result<Option<Step>>>>>;
 
 enum Actor {
     Worker(Delivery),
-    /// It has no lease: what it pops is gone.
+    /// A peer has no lease: a message that it pops is removed from the queue.
     Peer,
     Client(Errand),
 }
@@ -90,19 +90,20 @@ struct Run {
     plan: Plan,
     jobs: Vec<NewJob>,
     busy: Vec<Busy>,
-    /// Those who don't know that their lease is lost, until another worker has dealt with their message.
+    /// Workers that have lost their lease and do not know it. They stay here until another worker has dealt with their message.
     zombies: Vec<Busy>,
     steps: usize,
     deliveries: u32,
-    /// Of each process; a message goes to one of them, so that a call's runs follow on each other in one or in several.
+    /// One cache for each process. A message is delivered to one of the processes, so the runs of a call happen in one process or
+    /// in several.
     outcomes: [Arc<OutcomeCache>; 2],
 }
 
-/// Runs until nothing is queued and nobody works, and checks what came of it. Then one more job, without faults, for every
-/// call of the graph: what the history left behind must not stand in the way of others.
+/// Runs until the queue is empty and no worker is busy, and checks the result. Then it runs one more job, without faults, that
+/// waits for every call of the graph: what the history left behind must not block other jobs.
 ///
 /// # Errors
-/// What is wrong; or a history without an end.
+/// A description of what is wrong, or of a history that does not end.
 pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, String> {
     let world = World::new(graph);
     world.state().transactional = plan.transactional;
@@ -125,7 +126,7 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
     if let (true, Some(random)) = (plan.bad_peers, &plan.random) {
         world.state().staleness = Some(random.clone());
     }
-    // Peers may lose what they take, so no job may count on a call of theirs. But where that is repaired, some do.
+    // Peers may lose messages, so a job cannot rely on a peer's call. But in plans with repairs some jobs use such calls.
     if !history.may.with_peers
         || (plan.repair || plan.bad_peers) && plan.random.as_mut().is_some_and(|random| random.bool())
     {
@@ -190,7 +191,7 @@ impl Run {
             let ready = self.world.state().ready.len();
             let workers = self.busy.iter().filter(|b| !matches!(b.actor, Actor::Client(_))).count();
             let all_busy = workers >= self.plan.workers + self.plan.peers;
-            // (With turns for peers there is one at work at a time.)
+            // (In a plan with `peer_turns` only one worker or peer is busy at a time.)
             let take = ready > 0 && !all_busy && (self.busy.is_empty() || self.pick(3) == 0);
             if take {
                 let busy = self.deliver(ready);
@@ -206,7 +207,7 @@ impl Run {
         }
     }
 
-    /// Nothing more happens on its own: goes on to what comes from outside. False: nothing does.
+    /// Nothing more happens without an outside event: moves on to the next outside event. Returns false if there is none.
     fn skip(&mut self) -> bool {
         if let Some((_, event)) = self.plan.events.first().copied() {
             self.plan.events.remove(0);
@@ -220,7 +221,7 @@ impl Run {
         false
     }
 
-    /// What comes from outside, if its time has come.
+    /// Performs the next outside event, if its time has come.
     fn happen(&mut self) {
         while self.plan.events.first().is_some_and(|(at, _)| *at <= self.world.state().accesses) {
             let (_, event) = self.plan.events.remove(0);
@@ -260,7 +261,7 @@ impl Run {
             }
             Event::Unanswered(answer) => self.world.state().answer = Some(answer),
             Event::StaleRead(n) => self.world.state().fresh_reads = n + 1,
-            // Its death is no error here.
+            // The death of this client is not an error here.
             Event::Does(what) => drop(self.does(what, None)),
             Event::Dies(what, accesses) => drop(self.does(what, Some(Crash(accesses)))),
             Event::Begins(what, accesses) => self.begin(what, accesses),
@@ -276,7 +277,7 @@ impl Run {
         }
     }
 
-    /// A client does something in one go: nobody else comes between, and it does not count as time.
+    /// A client completes an action without interruption: no other access comes between, and the clock of accesses does not move.
     fn does(&mut self, what: What, crash: Option<Crash>) -> std::result::Result<(), String> {
         let accesses = self.world.state().accesses;
         let errand = errand::run(self.world.clone(), self.jobs.clone(), what, crash);
@@ -285,7 +286,7 @@ impl Run {
         done.map_err(|e| e.to_string())
     }
 
-    /// A client begins something, and is put aside.
+    /// A client begins an action, and is paused.
     fn begin(&mut self, what: What, accesses: i64) {
         let before = self.world.state().accesses;
         let mut client = self.client(Errand { step: 0, what, crash: None, gives_up: true });
@@ -304,7 +305,7 @@ impl Run {
         self.world.state().accesses = before;
     }
 
-    /// Repairs until nothing looks wrong.
+    /// Repairs until the search finds nothing stuck.
     fn repair_all(&mut self) -> std::result::Result<(), String> {
         for _ in 0..MAX_REPAIRS {
             let view = backend(&self.world, Who::Ours, None);
@@ -316,7 +317,7 @@ impl Run {
         Err(format!("there is something to repair after {MAX_REPAIRS} repairs"))
     }
 
-    /// Without peers nothing is left that is to be repaired, but for what jobs that are over have left behind.
+    /// Without peers nothing is left to repair, except what jobs that are over have left behind.
     fn nothing_is_stuck(&self, history: &History) -> std::result::Result<(), String> {
         if history.may.with_peers {
             return Ok(());
@@ -325,7 +326,7 @@ impl Run {
         let look = Look { now: self.world.now(), older_than: Duration::ZERO };
         let doctor = Doctor::new(view);
         let survey = finish(&self.world, doctor.survey(&look)).map_err(|e| e.to_string())?;
-        // A job that its client did not bring to its end was not accepted, and need not end.
+        // A job whose client did not finish scheduling it was not accepted, and need not end.
         let accepted = self.world.state().watch.accepted.clone();
         let is_wrong = |finding: &&Finding| match finding {
             Finding::Lost(Lost { job_id, .. }) | Finding::Overdue { job_id } | Finding::Unended { job_id } => {
@@ -375,9 +376,9 @@ impl Run {
         let (backend, world) = (backend(&self.world, Who::Ours, crash), self.world.clone());
         let handler = GraphHandler::new(&self.graph, &world);
         let outcomes = self.outcomes[self.deliveries as usize / 3 % self.outcomes.len()].clone();
-        // Else they are not counted: a history of many crashes is no poison.
+        // Otherwise deliveries are not counted: a history with many crashes must not look like poison.
         let max_deliveries = self.plan.max_deliveries.unwrap_or(if self.graph.is_ill() { 3 } else { u32::MAX });
-        // Now and then a worker has no room for the run.
+        // Sometimes a worker has no capacity for the run.
         let gate = if self.pick(8) == 1 { Door::Shut } else { Door::Open };
         let running: Running = Box::pin(async move {
             let limits = Limits { max_deliveries, ..Limits::default() };
@@ -402,14 +403,14 @@ impl Run {
         Busy { running, actor: Actor::Client(errand) }
     }
 
-    /// One access of somebody.
+    /// One access of a worker, a peer or a client.
     fn go_on(&mut self) {
         let turn = self.pick(self.busy.len());
         let is_random = self.plan.random.is_some();
         if let (true, Some(delivery)) = (is_random, self.busy[turn].delivery()) {
             let receipt = delivery.receipt.clone();
             match self.pick(60) {
-                // A lease that runs out under a worker that lives on: a zombie.
+                // The lease expires while its worker continues: the worker is a zombie.
                 0 => self.world.return_lease(&receipt),
                 1 => self.preempt(turn),
                 _ => {}
@@ -418,7 +419,8 @@ impl Run {
         if self.plan.unanswered && self.pick(50) == 1 {
             self.world.state().answer = Some(if self.pick(2) == 0 { Answer::Lost } else { Answer::Refused });
         }
-        // Now and then another one goes first of those that it has under way. (It may have just the one; then it waits.)
+        // Sometimes another access of this participant goes first, of those that are under way. (If only one is under way, it
+        // waits for the next step.)
         let behind = if is_random && self.pick(3) == 0 { self.pick(4) } else { 0 };
         self.world.give_turn(behind);
         let mut context = Context::from_waker(Waker::noop());
@@ -436,13 +438,13 @@ impl Run {
         }
     }
 
-    /// A number below `n`: random, or 0 where the plan is not.
+    /// A number below `n`. It is random, or 0 if the plan is not random.
     fn pick(&mut self, n: usize) -> usize {
         self.plan.random.as_mut().map_or(0, |random| random.usize(..n))
     }
 }
 
-/// Drives a future that only ever yields.
+/// Polls a future until it ends. The future never waits for another event.
 pub fn finish<T>(world: &World, future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -454,7 +456,7 @@ pub fn finish<T>(world: &World, future: impl Future<Output = T>) -> T {
     }
 }
 
-/// The gate of a worker that has room for a run, or has none.
+/// The gate of a worker that has, or does not have, capacity for a run.
 enum Door {
     Open,
     Shut,

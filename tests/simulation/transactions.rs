@@ -1,5 +1,5 @@
-//! The same world where queue and store share a transaction: each transition is one access, which takes effect as a whole or not
-//! at all. What is no transition (a retry, a client's look, a repair) is still made step by step.
+//! The same world where queue and store share a transaction: each transition is one access, which takes effect completely or not
+//! at all. Actions that are not transitions (a retry, a client's read, a repair) still take several steps.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::watch::Who;
 use crate::world::{Answer, Crash, State, View, World};
 use crate::{WINDOW, check, ends, stride};
 
-/// What a worker, a client or who repairs sees of this world.
+/// The view that a worker, a client or a repair has of this world.
 pub fn backend(world: &Arc<World>, who: Who, crash: Option<Crash>) -> Arc<dyn Backend> {
     let view = View::new(world, who, crash);
     if world.state().transactional { Arc::new(Transactional(view)) } else { view }
@@ -36,13 +36,13 @@ struct Transactional(Arc<View>);
 struct Tx<'a> {
     state: &'a mut State,
     who: Who,
-    /// Parents that were added to a record which has yet to say that they are kept one by one.
+    /// Parents that were added to a record. The record does not say yet that its parents are kept one by one.
     added: BTreeSet<Return>,
 }
 
 impl Tx<'_> {
-    /// Who waits for a call, if there are so many that they are kept one by one. The world has every record in its usual form,
-    /// because whatever is no transition reads it there.
+    /// The parents of a call that has too many for one record; they are kept one by one. The world keeps every record in its
+    /// usual form, because actions that are not transitions read the records there.
     fn many(&self, key: &Key) -> Option<PendingReturns> {
         let found = self.state.records.get(key).filter(|_| key.kind == Kind::PendingReturns)?;
         let pending = PendingReturns::decode(found).expect("no record is damaged here");
@@ -62,7 +62,7 @@ impl Snapshot for Tx<'_> {
 }
 
 impl Transaction for Tx<'_> {
-    /// So that calls of small graphs have many parents.
+    /// The limit is low, so that calls of small graphs already have many parents.
     const MOST_LISTED: usize = 1;
 
     fn set_row(&mut self, key: &Key, row: Option<Bytes>) -> Result<()> {
@@ -105,7 +105,7 @@ impl Transaction for Tx<'_> {
         Ok(())
     }
 
-    /// What is put next replaces them.
+    /// The next `put` replaces these parents.
     fn remove_parents(&mut self, _: &CallHash) -> Result<()> {
         Ok(())
     }
@@ -126,8 +126,8 @@ impl Transaction for Tx<'_> {
 }
 
 impl Transactional {
-    /// No record is damaged here, and a call hash that stands for another call is found before anything is written: no transaction
-    /// is ever taken back.
+    /// In this world no record is damaged, and a call hash that stands for another call is found before any write. So no
+    /// transaction is ever rolled back.
     async fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         let who = self.0.who;
         let done = self.0.access(|state| body(&mut Tx { state, who, added: BTreeSet::new() })).await?;
@@ -202,7 +202,7 @@ impl Backend for Transactional {
     }
 }
 
-/// Each of these at every access, with and without a crash or another turn later on.
+/// Each of these events at every access, with and without a later crash or pause.
 #[test]
 fn every_fault_heals_between_transactions() {
     let (mut histories, stride) = (0, stride().min(19));

@@ -1,5 +1,5 @@
-//! An access that gets no answer: it may have taken effect or not, and its worker lives on. The message stays leased and
-//! comes again; the client does it again.
+//! An access that gets no answer. It may have taken effect or not, and its worker stays alive. The message stays leased and is
+//! delivered again. A client repeats the action.
 
 use crate::errand::What;
 use crate::plan::{Event, Plan};
@@ -62,14 +62,14 @@ fn every_access_without_an_answer_heals_beside_a_job_that_ends() {
     println!("{histories} histories with one access without an answer, and a job that ends");
 }
 
-/// A client that gets no answer does it again: nothing is done twice.
+/// A client that gets no answer repeats the action. Nothing is done twice.
 #[test]
 fn a_client_without_an_answer_does_it_again() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for at in (0..=length).step_by(stride().clamp(7, 23)) {
             for what in [What::Schedule(0), What::Cancel(0), What::Retry(0)] {
-                // Into the n-th access of the client itself.
+                // The n-th access of the client itself gets no answer.
                 for accesses in 0..9 {
                     for answer in ANSWERS {
                         let plan = [

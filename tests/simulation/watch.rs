@@ -1,4 +1,4 @@
-//! What no write may do, whoever makes it, looked at whenever a record changes.
+//! The rules that no write may break, by any participant. They are checked whenever a record changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use bytes::Bytes;
 
 use crate::graph::Graph;
 
-/// Who makes an access.
+/// The participant that makes an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
-    /// A worker of ours, a client, a doctor.
+    /// A worker of ours, a client, or a doctor.
     Ours,
     Peer,
-    /// A client that forgets values, and who removes what nobody needs: by their place in `Watch::before`.
+    /// A client that forgets values, or a garbage collection, by its index in `Watch::before`.
     Forgetter(usize),
     Collector(usize),
 }
@@ -27,21 +27,22 @@ pub type Records = BTreeMap<Key, Bytes>;
 #[derive(Default)]
 pub struct Watch {
     graph: Option<Arc<Graph>>,
-    /// The first thing that was wrong.
+    /// The first error that was found.
     pub wrong: Option<String>,
     /// Each job as it was last written.
     pub jobs: BTreeMap<JobId, JobRecord>,
-    /// The jobs of which a client was told that they are accepted.
+    /// The jobs whose client was informed that they are accepted.
     pub accepted: BTreeSet<JobId>,
     /// The messages that were sent so far.
     pub sent: BTreeSet<String>,
-    /// What the jobs that lived needed when somebody began to remove records, by who that is.
+    /// The records that the live jobs needed when a participant began to remove records, by participant.
     before: Vec<BTreeMap<JobId, BTreeSet<String>>>,
-    /// What the runs of a call were told of what they asked for: by job, call and poll.
+    /// The outcomes that the runs of a call received for the calls they asked for: by job, call and poll.
     told: BTreeMap<(JobId, String, String), String>,
-    /// Every run leaves behind what it chose, so that races are decided once.
+    /// Every run records its choice, so that races are decided once.
     pub faultless: bool,
-    /// Calls may be dead letters, and so fail that need not: who catches that comes to another value.
+    /// Messages may become dead letters, so calls may fail without need. A parent that catches such a failure computes another
+    /// value.
     pub lenient: bool,
     /// Jobs and values that were removed.
     pub removed: usize,
@@ -52,7 +53,7 @@ impl Watch {
         Self { graph: Some(graph.clone()), ..Self::default() }
     }
 
-    /// Notes what is needed now; the place of that.
+    /// Notes the records that are needed now. Returns the index of that note.
     pub fn note(&mut self, records: &Records) -> usize {
         let alive = self.jobs.iter().filter(|(job_id, job)| is_alive(records, job_id, job));
         let needs = alive.map(|(job_id, job)| (job_id.clone(), needed(records, job_id, job))).collect();
@@ -60,10 +61,10 @@ impl Watch {
         self.before.len() - 1
     }
 
-    /// A replay does not change its mind, nor does another attempt. (For races see `decisions_stay`: what a run chose that
-    /// left nothing behind, another one may choose otherwise.)
+    /// A replay receives the same outcomes as before, and so does another attempt. (For races see `decisions_stay`: if a run
+    /// recorded nothing of its choice, another run may choose otherwise.)
     pub fn told(&mut self, request: &Request, poll: String, told: String) {
-        // Of what is forgotten somebody may come to another end.
+        // After a value was forgotten, another run may compute another outcome.
         if !self.before.is_empty() {
             return;
         }
@@ -93,7 +94,7 @@ impl Watch {
         }
     }
 
-    /// The first value stays, and every value is right.
+    /// The first value stays, and every value is correct.
     fn value(
         &self,
         who: Who,
@@ -110,13 +111,14 @@ impl Watch {
             return Err(format!("{text:?} is none of {:?}", graph.expected(&key.id)));
         }
         match old {
-            // By the same bytes neither: another run might have come to others.
+            // A write of the same bytes is not allowed either: another run might have computed other bytes.
             Some(old) if who != Who::Peer => Err(format!("{old:?} is replaced by {new:?}")),
             _ => Ok(()),
         }
     }
 
-    /// Only those remove values whose work that is, and not of what a job needs that lived when they began and still does.
+    /// Only forget and garbage collection remove values. They must not remove a value that a job needs, if the job was live when
+    /// they began and is still live.
     fn removal(&self, who: Who, key: &Key, records: &Records) -> Result<(), String> {
         let (before, is_forgotten) = match who {
             Who::Forgetter(n) => (&self.before[n], true),
@@ -133,7 +135,7 @@ impl Watch {
         }
     }
 
-    /// A failure is put where there is no value, and stays as it is.
+    /// A failure is written only where there is no value, and it does not change.
     fn failure(
         &self,
         who: Who,
@@ -153,7 +155,7 @@ impl Watch {
         }
     }
 
-    /// What a race came to stays so in that attempt, and attempts are counted up.
+    /// The decision of a race does not change in that attempt, and the count of attempts only grows.
     fn run(&self, who: Who, job_id: &JobId, old: Option<&Bytes>, new: Option<&Bytes>) -> Result<(), String> {
         let Some(new) = new else { return self.gone_with_its_job(who, job_id) };
         let Some(old) = old else { return Ok(()) };
@@ -174,7 +176,7 @@ impl Watch {
         }
     }
 
-    /// A job changes once, when it ends.
+    /// A job record changes once, when the job ends.
     fn job(&mut self, who: Who, key: &Key, old: Option<&Bytes>, new: Option<&Bytes>) -> Result<(), String> {
         let job_id = JobId::from(&*key.id);
         let Some(new) = new else { return self.gone_with_its_job(who, &job_id) };
@@ -188,8 +190,9 @@ impl Watch {
         }
     }
 
-    /// Who waits in a live job is forgotten only once the call has its outcome there, or once the call's message was sent for that
-    /// job, which had joined the call; and we make no record that nobody will look at.
+    /// The entry of a parent in a live job is removed only in two cases. Either the call has its outcome in that job, or the job
+    /// had joined the call and the call's message was sent for that job. Our workers also create no record that no worker will
+    /// read.
     fn pending(
         &self,
         who: Who,
@@ -202,7 +205,7 @@ impl Watch {
         let Some(old) = old else {
             return if has_value && who != Who::Peer { Err("it is made beside a value".to_owned()) } else { Ok(()) };
         };
-        // A value that was forgotten meanwhile is no longer to be seen.
+        // A value that was forgotten meanwhile is no longer visible.
         if has_value || !self.before.is_empty() {
             return Ok(());
         }
@@ -220,7 +223,7 @@ impl Watch {
     }
 }
 
-/// Has the job no end, and its call no outcome in it?
+/// Is the job still live, and has the call no outcome in it?
 fn is_alive(records: &Records, job_id: &JobId, job: &JobRecord) -> bool {
     let has = |key| records.contains_key(&key);
     !job.is_over() && !has(Key::value(&job.call)) && !has(Key::failure(&job.call, job_id))

@@ -1,5 +1,6 @@
-//! A world without threads, whose clock goes as the scheduler wants: one store, one queue, counters, shared by workers and
-//! clients whose every access is one step that the scheduler decides on, and that can be the last.
+//! A world without threads, whose clock is set by the scheduler. Workers and clients share one store, one queue and counters.
+//! Each of their accesses is one step. The scheduler decides when the step happens, and any step can be the last one of its
+//! worker.
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -24,20 +25,20 @@ use bytes::Bytes;
 use crate::graph::{Graph, topic};
 use crate::watch::{Watch, Who};
 
-/// When every history begins.
+/// The clock at the beginning of every history.
 pub const START: Millis = 1_000_000;
 
-/// What all workers share.
+/// The state that all workers share.
 pub struct World {
     state: Mutex<State>,
 }
 
-/// What becomes of an access whose answer is an error.
+/// The effect of an access that returns an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// It took effect.
+    /// The access took effect.
     Lost,
-    /// It did not.
+    /// The access did not take effect.
     Refused,
 }
 
@@ -47,43 +48,43 @@ pub struct State {
     pub records: BTreeMap<Key, Bytes>,
     /// Ready messages, oldest first.
     pub ready: Vec<Message>,
-    /// Messages that are not to come before their time.
+    /// Messages that must not be delivered before their time.
     pub delayed: Vec<(Millis, Message)>,
     pub in_flight: HashMap<String, Message>,
     pub dead: Vec<(String, String)>,
     pub counters: HashMap<String, u64>,
     next_receipt: u64,
-    /// One access may take effect, behind so many who ask for it before.
+    /// One access may take effect: the access with this position among those that are under way.
     turn: Option<usize>,
     pub sent: usize,
     pub sent_for: BTreeMap<JobId, usize>,
     pub value_reads: usize,
-    /// Accesses by whomever.
+    /// The number of accesses by all participants.
     pub accesses: i64,
-    /// Runs of a handler, by job and task.
+    /// The number of runs of a handler, by job and task.
     pub runs: BTreeMap<(JobId, String), u32>,
-    /// The next access of ours comes to this.
+    /// The effect of our next access, if that access gets an error.
     pub answer: Option<Answer>,
-    /// What the record was before it was last written: what a stale read finds.
+    /// Each record as it was before its last write: a stale read returns this.
     previous: BTreeMap<Key, Option<Bytes>>,
-    /// So many reads of peers are fresh before one is stale; negative: all are.
+    /// The number of peers' reads that are fresh before one is stale. Negative: all reads are fresh.
     pub fresh_reads: i64,
-    /// The seed of which reads of peers are stale, where many are.
+    /// The seed that decides which reads of peers are stale, in a plan with many stale reads.
     pub staleness: Option<fastrand::Rng>,
     pub stale_reads: usize,
-    /// Workers take their turns: nobody acts on what was read before another one wrote.
+    /// Workers run one at a time: no worker acts on a record that another worker has changed since the read.
     pub in_turn: bool,
-    /// Poison kills no more, and what nobody handled is handled.
+    /// Poison no longer kills a worker, and every task has a handler.
     pub cured: bool,
-    /// Queue and store share a transaction, see `transactions`.
+    /// Queue and store share a transaction; see `transactions`.
     pub transactional: bool,
-    /// Nobody can look through the queue.
+    /// The contents of the queue cannot be listed.
     pub opaque: bool,
-    /// What those found who looked for stuck work.
+    /// The results of all searches for stuck work.
     pub findings: Vec<Finding>,
-    /// The records that the last collection left.
+    /// The records that the last collection kept.
     pub left: Vec<Key>,
-    /// Jobs in the order in which their records came.
+    /// The jobs in the order in which their records were created.
     accepted: Vec<JobId>,
     pub watch: Watch,
 }
@@ -103,8 +104,8 @@ impl State {
         self.previous.insert(key.clone(), old);
     }
 
-    /// A run begins: not before its time, and not for a job that is over and forgotten. (Who acts on what it read before another
-    /// one wrote may not know it.)
+    /// A run begins. It must not begin before its time, and not for a job that is over and forgotten. (A worker whose reads are
+    /// older than another worker's write may not know that. The check does not apply to it.)
     pub fn note_run(&mut self, request: &Request) {
         if !self.in_turn {
             return;
@@ -146,7 +147,7 @@ impl State {
         *sum
     }
 
-    /// A message that was not there before.
+    /// Adds a message that the queue does not contain yet.
     pub fn send_new(&mut self, m: &Outgoing) {
         self.sent += 1;
         if let Ok(message) = brrr_protocol::wire::Message::decode(m.body.as_bytes()) {
@@ -164,7 +165,7 @@ impl State {
         }
     }
 
-    /// Sets the clock, and makes ready what is due by then.
+    /// Sets the clock, and makes the messages ready that are due by then.
     fn set_clock(&mut self, now: Millis) {
         self.now = now;
         let (mut due, later): (Vec<_>, Vec<_>) = self.delayed.drain(..).partition(|(at, _)| *at <= now);
@@ -191,13 +192,13 @@ impl World {
         self.state.lock().unwrap()
     }
 
-    /// A message from nobody knows where.
+    /// Adds a message of unknown origin.
     pub fn send(&self, body: &str) {
         let message = Message { topic: topic(), body: body.to_owned(), receives: 0 };
         self.state().send(message, Duration::ZERO);
     }
 
-    /// Takes the ready message at `place`, leased.
+    /// Takes the ready message at `place`, with a lease.
     pub fn deliver(&self, place: usize) -> Delivery {
         let mut state = self.state();
         let mut message = state.ready.remove(place);
@@ -208,7 +209,7 @@ impl World {
         Delivery { topic: message.topic, body: message.body, receipt: Receipt(receipt), receives: message.receives }
     }
 
-    /// Lets one access through: of those under way, the one that asks behind so many others.
+    /// Lets one access happen: of the accesses that are under way, the one at this position.
     pub fn give_turn(&self, behind: usize) {
         self.state().turn = Some(behind);
     }
@@ -235,21 +236,21 @@ impl World {
         state.set_clock(now);
     }
 
-    /// The queue's clock is ahead: what is delayed comes now.
+    /// The queue's clock is ahead: delayed messages are ready now.
     pub fn hurry(&self) {
         let mut state = self.state();
         let delayed = std::mem::take(&mut state.delayed);
         state.ready.extend(delayed.into_iter().map(|(_, message)| message));
     }
 
-    /// Waits for the next delayed message; false: there is none.
+    /// Advances the clock to the next delayed message. Returns false if there is no delayed message.
     pub fn sleep(&self) -> bool {
         let mut state = self.state();
         let next = state.delayed.iter().map(|(due, _)| *due).min();
         next.map(|due| state.set_clock(due)).is_some()
     }
 
-    /// A lease runs out: its worker is dead or too slow.
+    /// A lease expires: its worker is dead or too slow.
     pub fn return_lease(&self, receipt: &Receipt) {
         let mut state = self.state();
         if let Some(message) = state.in_flight.remove(&receipt.0) {
@@ -258,7 +259,7 @@ impl World {
     }
 }
 
-/// When a worker dies: before its n-th access, which is just after the one before took effect.
+/// When a worker dies: before its n-th access, which is the moment just after the previous access took effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crash(pub i64);
 
@@ -266,7 +267,7 @@ pub struct Crash(pub i64);
 pub struct View {
     world: Arc<World>,
     pub who: Who,
-    /// Accesses left until the crash; negative: it has happened.
+    /// The number of accesses left until the crash. Negative: the crash has happened.
     left: AtomicI64,
 }
 
@@ -279,7 +280,7 @@ impl View {
         })
     }
 
-    /// One access: the scheduler may let others go first; the worker may die before it or after it.
+    /// One access. The scheduler may let other participants go first. The worker may die before or after the access.
     pub async fn access<T>(&self, op: impl FnOnce(&mut State) -> T) -> Result<T> {
         Turn { world: &self.world, asked: false }.await;
         if self.left.fetch_sub(1, Ordering::Relaxed) <= 0 {
@@ -287,7 +288,7 @@ impl View {
         }
         let mut state = self.world.state();
         state.accesses += 1;
-        // A peer that meets an error dies, and its message is gone: see `Event::Crash`.
+        // A peer that gets an error dies, and its message is lost: see `Event::Crash`.
         let answer = if self.who == Who::Peer { None } else { state.answer.take() };
         let error = || Err(Error::new(ErrorKind::Unavailable, "simulation", "go on", "no answer"));
         match answer {
@@ -301,7 +302,7 @@ impl View {
     }
 }
 
-/// Waits for a turn. Of several accesses that are under way at once, one gets each turn.
+/// Waits for permission to make an access. If several accesses are under way at once, each permission is for one of them.
 struct Turn<'a> {
     world: &'a World,
     asked: bool,
@@ -311,11 +312,11 @@ impl Future for Turn<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        // An access is seen under way before it takes effect.
+        // The scheduler sees the access before the access takes effect.
         if std::mem::replace(&mut self.asked, true) && self.world.take_turn() {
             return Poll::Ready(());
         }
-        // Whoever drives several asks only those that are woken.
+        // An executor that drives several futures polls only the futures whose wakers were called.
         context.waker().wake_by_ref();
         Poll::Pending
     }
@@ -332,7 +333,7 @@ impl Store for View {
     }
 
     async fn get_many(&self, keys: &[Key]) -> Result<Vec<Option<Bytes>>> {
-        // The last one first: a store reads them in any order, and this one is the other way round than they are named.
+        // Reads the last key first: a store reads keys in any order, and this order differs from the order in the request.
         let mut found = Vec::with_capacity(keys.len());
         for key in keys.iter().rev() {
             found.push(self.get(key).await?);
@@ -379,7 +380,7 @@ impl Store for View {
         .await
     }
 
-    /// As every other thing, there are stores with it and stores without.
+    /// Some stores have this feature and some do not, so the simulation tests both.
     async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
         self.access(|s| {
             let there = s.accepted.iter().enumerate().filter(|(_, job_id)| s.records.contains_key(&Key::job(job_id)));
@@ -397,7 +398,7 @@ impl Store for View {
 #[async_trait]
 impl Queue for View {
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
-        // Each message on its own: a batch may get through in part.
+        // Sends each message separately: a part of a batch may get through.
         for m in messages {
             self.access(|s| s.send_new(m)).await?;
         }

@@ -1,4 +1,4 @@
-//! Compiled components are kept, and never trusted blindly.
+//! The cache of compiled components. Its contents are never trusted without checks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ fn engine(folder: &Path) -> Arc<Engine> {
     Engine::new(&EngineOptions { max_running: 1, cache_dir: Some(folder.to_owned()) }).unwrap()
 }
 
-/// Loads, and says whether it came from the cache.
+/// Loads the component. Returns whether it came from the cache.
 async fn cached(engine: &Arc<Engine>, path: &Path) -> bool {
     let stages = Mutex::new(Vec::new());
     Guest::load(engine, path, &|stage| stages.lock().unwrap().push(stage)).await.unwrap();
@@ -77,7 +77,7 @@ async fn without_a_folder_it_compiles() {
     assert!(!cached(&engine, &path).await);
 }
 
-/// What lies in a folder of another user is theirs to choose, at any moment: also a folder that is ours for now.
+/// Another user can change the contents of a folder of theirs at any time. This also holds for a folder of ours inside of it.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_folder_in_a_folder_of_another_user_is_not_used() {
@@ -100,7 +100,7 @@ async fn a_folder_in_a_folder_of_another_user_is_not_used() {
     }
 }
 
-/// The folder that was checked is the one that is read, whatever is put in its place.
+/// The folder that was checked is the one that is read, also if another folder takes its path.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_folder_that_is_swapped_afterwards_is_not_read() {
@@ -111,7 +111,7 @@ async fn a_folder_that_is_swapped_afterwards_is_not_read() {
     let opened = engine(&cache);
     fs::rename(&cache, &away).unwrap();
     fs::create_dir(&cache).unwrap();
-    // A stranger's: all of it damaged, and never looked at.
+    // The new folder belongs to an attacker. All its files are damaged, and none is read.
     for file in fs::read_dir(&away).unwrap() {
         fs::write(cache.join(file.unwrap().file_name()), "native code of a stranger").unwrap();
     }

@@ -12,7 +12,7 @@ const HELPERS: &str = include_str!("../support/fixtures/wasm/helpers.wat");
 const WORLDS: &str = include_str!("../support/fixtures/wasm/worlds.wit");
 const WORKER: &str = include_str!("../../wit/worker.wit");
 
-/// What each fixture adds to imports and helpers.
+/// The text that each fixture adds to imports and helpers.
 const TEXTS: [(&str, &str); 6] = [
     ("echo", include_str!("../support/fixtures/wasm/echo.wat")),
     ("rude", include_str!("../support/fixtures/wasm/rude.wat")),
@@ -22,19 +22,19 @@ const TEXTS: [(&str, &str); 6] = [
     ("teapot", include_str!("../support/fixtures/wasm/teapot.wat")),
 ];
 
-/// Where `describe` keeps its list in a fixture's memory.
+/// The address of the list that `describe` returns.
 const LIST: usize = 4096;
-/// Bytes of a `task` and of a list's head.
+/// Size in bytes of a `task`, and of the head of a list.
 const TASK: usize = 64;
 
-/// A component to be made.
+/// A component to be built.
 pub struct Fixture<'a> {
-    /// The file in `tests/support/fixtures/wasm`, without its ending.
+    /// The name of the file in `tests/support/fixtures/wasm`, without `.wat`.
     pub name: &'a str,
     pub world: &'a str,
-    /// Name, leaf?, timeout in milliseconds.
+    /// Name, whether the task is a leaf, and timeout in milliseconds.
     pub tasks: &'a [(&'a str, bool, Option<u64>)],
-    /// The body of `describe`; by default it names `tasks`.
+    /// The body of `describe`. By default it returns `tasks`.
     pub describe: Option<&'a str>,
     /// The version of `brrr:worker`.
     pub version: &'a str,
@@ -75,10 +75,10 @@ impl Fixture<'_> {
             word(&mut data, usize::from(timeout.is_some()));
             word(&mut data, 0);
             data.extend(timeout.unwrap_or(0).to_le_bytes());
-            // No max-retries, no retry-delay.
+            // Neither max-retries nor retry-delay.
             data.extend([0; 24]);
             word(&mut data, usize::from(*leaf));
-            // No further options; and what aligns the next task.
+            // No further options, and padding before the next task.
             data.extend([0; 12]);
         }
         data.extend(strings);
@@ -93,7 +93,7 @@ impl Fixture<'_> {
     }
 }
 
-/// A component of another world.
+/// A component for another world.
 pub fn other_world() -> Vec<u8> {
     encode(include_str!("../support/fixtures/wasm/other.wat"), "other", "0.1.0")
 }

@@ -1,4 +1,4 @@
-//! What a run costs at least. `cargo test --release --test wasm floor -- --ignored --nocapture`
+//! The minimal cost of a run. `cargo test --release --test wasm floor -- --ignored --nocapture`
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! A guest that loops, grows, recurses or traps costs its own call only.
+//! A guest that loops, grows, recurses or traps harms only its own call.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ async fn an_endless_loop_is_stopped_in_time() {
 
 #[tokio::test]
 async fn a_loop_leaves_its_thread_to_others_and_can_be_dropped() {
-    // One thread: while a guest loops on it, a timer and other runs get their turns.
+    // There is one thread. While a guest loops on it, a timer and other runs must still make progress.
     let limits = RunLimits { wall: Duration::from_mins(10), ..RunLimits::default() };
     let rig = Rig::new(&Fixture { name: "rude", tasks: &[("rude", false, None)], ..Fixture::default() }, limits).await;
     let start = Instant::now();
@@ -48,7 +48,7 @@ async fn a_loop_leaves_its_thread_to_others_and_can_be_dropped() {
         } => {}
     }
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    // Its slot is free again: more runs than there are slots.
+    // The slot is free again: these are more runs than there are slots.
     for _ in 0..20 {
         assert_eq!(rig.value("rude", b" ").await, " ");
     }
@@ -60,7 +60,7 @@ async fn memory_is_limited() {
     assert_eq!(failure.kind, FailureKind::Limit);
     assert!(failure.message.starts_with("it needs more than the memory limit of 256 MiB"), "{failure}");
 
-    // A guest that does not even start within the limit.
+    // A guest that can't even start within the limit.
     let limits = RunLimits { memory: 64 << 10, ..RunLimits::default() };
     let failure = Rig::new(&Fixture::default(), limits).await.failure("echo", b"").await;
     assert_eq!(failure.kind, FailureKind::Limit);
@@ -69,7 +69,7 @@ async fn memory_is_limited() {
 
 #[tokio::test]
 async fn tables_are_limited() {
-    // They are memory too; and what is asked for in vain, beyond the 50,000 that there is room for, counts.
+    // Tables count as memory. Requests beyond the 50,000 elements of a table count too, although they fail.
     for memory in [256 << 10, RunLimits::default().memory] {
         let limits = RunLimits { memory, ..RunLimits::default() };
         let fixture = Fixture { name: "rude", tasks: &[("rude", false, None)], ..Fixture::default() };
@@ -126,7 +126,7 @@ async fn a_flood_of_output_is_cut_off() {
     assert!(lines.last().unwrap().contains("cut off here, at 1024 KiB"), "{:?}", lines.last());
 }
 
-/// The host's own fault.
+/// An output that panics, as an example of a mistake in the host.
 struct Broken;
 
 impl Output for Broken {
@@ -174,7 +174,7 @@ async fn more_runs_than_slots_wait_for_their_turn() {
     assert_eq!(completed, 90);
 }
 
-/// A backend that answers no question about outcomes, and one whose code panics over it.
+/// A backend that never answers questions about outcomes, or panics at them.
 struct Mute {
     inner: Memory,
     panics: bool,
@@ -221,10 +221,10 @@ async fn a_run_whose_time_ends_while_the_backend_is_read_has_timed_out() {
     let (ended, replay) = rig.run_after(run).await.unwrap();
     let Ended::Failed { failure, retryable } = ended else { panic!("{ended:?}") };
     assert_eq!((failure.kind, retryable), (FailureKind::Timeout, true));
-    // What it had asked for is known to its next attempt.
+    // The next attempt knows which calls this run asked for.
     assert_eq!(replay.next_attempt("digest".into(), 0, String::new()).attempt, 2);
 
-    // A panic says nothing about the call.
+    // A panic of the backend says nothing about the call, so it is an error of the host.
     rig.backend = Arc::new(Mute { inner: Memory::new(), panics: true });
     let run = Run { task: "parent", payload: &[1, 255, 0], call: "call", before: None, outcomes: Vec::new() };
     let error = rig.run_after(run).await.err().unwrap();

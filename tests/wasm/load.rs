@@ -1,4 +1,4 @@
-//! What is refused at start, and how it is said.
+//! Components that are refused at the start, and the messages for them.
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +9,7 @@ use brrr_worker::wasm::{LoadError, Overrides, RunLimits, WasmHandler};
 use crate::fixture::{Fixture, other_world};
 use crate::rig::{Lines, load};
 
-/// Loads bytes that can't be served, and returns why. Each message is one line that names the file.
+/// Loads bytes that can't be served, and returns the error. Each message is one line that names the file.
 async fn refused(bytes: &[u8]) -> LoadError {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("guest.wasm");
@@ -107,7 +107,7 @@ async fn damaged() {
     let whole = Fixture::default().component();
     let error = refused(&whole[..whole.len() / 2]).await;
     assert!(matches!(error, LoadError::Invalid { .. }), "{error}");
-    // Whatever is flipped, it is an answer and never a panic.
+    // Whichever byte is changed, the result is an error or a guest, and never a panic.
     for place in (8..whole.len()).step_by(97) {
         let mut bytes = whole.clone();
         bytes[place] ^= 0x55;

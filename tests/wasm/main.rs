@@ -1,5 +1,5 @@
-//! The wasm ring, from outside: components from small hand-written modules, so that no guest toolchain is needed, and
-//! the SDKs' guests where they have been built.
+//! The module `wasm` of `brrr-worker`, from outside. The components are small hand-written modules, so no guest
+//! toolchain is needed. The SDKs' guests are used where they are built.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 

@@ -1,4 +1,4 @@
-//! What the tests share: an engine, a handler over fixtures, and what it printed.
+//! Code that the tests share: an engine, a handler for fixtures, and the lines that were printed.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
@@ -16,8 +16,8 @@ use bytes::Bytes;
 
 use crate::fixture::Fixture;
 
-/// One engine for all tests: each reserves terabytes of addresses. Its cache outlives them, because an unoptimised
-/// compiler takes minutes for the SDKs' guests.
+/// One engine for all tests, because each engine reserves terabytes of addresses. Its cache stays after the tests,
+/// because an unoptimised compiler needs minutes for the SDKs' guests.
 pub static ENGINE: LazyLock<Arc<Engine>> = LazyLock::new(|| {
     let cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("components");
     Engine::new(&EngineOptions { max_running: 8, cache_dir: Some(cache_dir) }).unwrap()
@@ -30,7 +30,7 @@ pub const FIRST_RUN: u64 = 1_600_000_000_000;
 pub struct Lines(Mutex<Vec<String>>);
 
 impl Lines {
-    /// What was printed since this was asked last.
+    /// The lines since the last `take`.
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut *self.0.lock().unwrap())
     }
@@ -53,7 +53,7 @@ pub struct Rig {
     pub backend: Arc<dyn Backend>,
 }
 
-/// A call to be run: of the task `task`, as it stands after an earlier run.
+/// A call of the task `task`, in the state that an earlier run left.
 pub struct Run<'a> {
     pub task: &'a str,
     pub payload: &'a [u8],
@@ -75,7 +75,7 @@ impl Rig {
         Self { handler, lines, backend: Arc::new(Memory::new()) }
     }
 
-    /// With something else that takes the output.
+    /// With another output.
     pub fn with_output(guests: Vec<Guest>, output: Arc<dyn Output>) -> Self {
         let handler = WasmHandler::new(guests, RunLimits::default(), &Overrides::default(), output).unwrap();
         Self { handler, lines: Arc::default(), backend: Arc::new(Memory::new()) }

@@ -1,4 +1,4 @@
-//! Polling, suspending, and what is printed once.
+//! Polling, suspending, and output that is printed once.
 
 use brrr_protocol::model::{CallHash, Failure, FailureKind, Outcome};
 use brrr_protocol::ports::{Ended, Key};
@@ -15,7 +15,7 @@ async fn parent() -> Rig {
     Rig::new(&Fixture { name: "parent", tasks: &tasks, ..Fixture::default() }, RunLimits::default()).await
 }
 
-/// The record that a run leaves behind when it waits.
+/// The record that a run leaves when it must wait.
 fn left_behind(replay: &Replay) -> RunRecord {
     replay.record(replay.wait().expect("it waits"), 1, "digest".to_owned())
 }

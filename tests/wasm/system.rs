@@ -1,4 +1,4 @@
-//! WASI: the same clock, random numbers and output in every replay; real ones in a leaf.
+//! WASI: each replay has the same clock, random numbers and output. A leaf has the real ones.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -17,12 +17,12 @@ async fn system(wall: Duration) -> Rig {
     Rig::new(&fixture, RunLimits { wall, ..RunLimits::default() }).await
 }
 
-/// What the guest saw: random, seed (2), monotonic, wall seconds, wall nanoseconds, and after a sleep of 5 s: monotonic,
-/// wall seconds, wall nanoseconds.
+/// What the guest saw: random, seed (2 numbers), monotonic clock, wall clock seconds and nanoseconds; and after a sleep
+/// of 5 s: monotonic clock, wall clock seconds and nanoseconds.
 fn seen(value: &[u8]) -> [u64; 9] {
     let mut words = value.chunks_exact(8).map(|word| u64::from_le_bytes(word.try_into().unwrap()));
     let mut seen = [(); 9].map(|()| words.next().unwrap());
-    // A u32 with its padding.
+    // This number is a u32 with padding.
     seen[5] &= 0xffff_ffff;
     seen[8] &= 0xffff_ffff;
     seen
@@ -78,7 +78,7 @@ async fn a_leaf_that_sleeps_too_long_is_stopped() {
 
 #[tokio::test]
 async fn lines_are_shown_once_and_whole() {
-    // Prints "one\ntw", polls a child, prints "o\nth", polls two, prints "ree\nfour".
+    // The task prints "one\ntw", polls a child, prints "o\nth", polls two children, prints "ree\nfour".
     let rig = system(Duration::from_mins(1)).await;
     let run = |before, outcomes| Run { task: "system", payload: b"p", call: "call", before, outcomes };
     let there = || Some(Ok(Bytes::from_static(b"x")));
@@ -92,7 +92,7 @@ async fn lines_are_shown_once_and_whole() {
     assert_eq!(ended, Ended::Suspended);
     assert_eq!(rig.lines.take(), ["out two"]);
 
-    // The first child is known by its value from here on.
+    // From here on, the first child's value is in the store.
     let first = brrr_protocol::model::CallHash::derive("child", &[0]);
     rig.backend.store().put(&brrr_protocol::ports::Key::value(&first), Bytes::from_static(b"x")).await.unwrap();
     let record = replay.record(replay.wait().unwrap(), 1, String::new());
@@ -122,7 +122,7 @@ async fn there_is_no_environment() {
     assert_eq!(system(Duration::from_mins(1)).await.value("system", b"v").await, [0u8; 4][..]);
 }
 
-/// A guest that is granted a folder with a file and a pipe.
+/// A guest with access to a folder that has a file and a pipe.
 #[cfg(unix)]
 async fn files(folder: &std::path::Path, limits: RunLimits) -> Rig {
     let fixture = Fixture { name: "files", world: "files", tasks: &[("files", true, None)], ..Fixture::default() };
@@ -140,7 +140,7 @@ async fn files(folder: &std::path::Path, limits: RunLimits) -> Rig {
 async fn a_pipe_in_a_folder_is_not_opened() {
     let folder = tempfile::tempdir().unwrap();
     let rig = files(folder.path(), RunLimits { wall: Duration::from_secs(20), ..RunLimits::default() }).await;
-    // `not-permitted` is error 31 of 37; the file beside it can be opened.
+    // `not-permitted` is error 31 of 37. The file beside the pipe can be opened.
     let value = rig.value("files", b"p").await;
     assert_eq!((value[0], value[4]), (1, 31));
     assert_eq!(rig.value("files", b"f").await[0], 0);
@@ -167,7 +167,7 @@ async fn the_list_of_a_folder_is_memory_of_the_run() {
     for n in 0..97 {
         std::fs::write(folder.path().join(format!("{n}{}", "long".repeat(50))), b"").unwrap();
     }
-    // A thousand lists one after the other: file, pipe, component and 97 more.
+    // The guest lists the folder a thousand times. It has the file, the pipe, the component and 97 more files.
     assert_eq!(rig.value("files", b"c").await[0], 100);
     let failure = rig.failure("files", b"l").await;
     assert_eq!(failure.kind, FailureKind::Limit, "{failure}");

@@ -1,7 +1,8 @@
 //! A web application with its worker in the same process.
 //!
-//! `embedded COMPONENT.wasm [DATABASE [ADDRESS]]` serves HTTP and runs a worker. The worker handles the tasks of the component and two
-//! tasks that are written in Rust here. All of them share one SQLite file, so a report that was begun is finished after a restart.
+//! `embedded COMPONENT.wasm [DATABASE [ADDRESS]]` serves HTTP and runs a worker. The worker handles the tasks of the
+//! component, and two tasks that are written in Rust here. All of them share one SQLite file, so a report that was
+//! started is finished after a restart.
 
 use std::time::Duration;
 
@@ -15,13 +16,13 @@ use brrr_worker::{Call, Client, ClientError, HandlerResult, Options, StopReason,
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// The topic of all tasks here.
+/// The topic of all tasks in this program.
 const TOPIC: &str = "reports";
 
-/// A report on a number. It is a durable call: each call that it makes is done once, whatever happens to this process.
+/// A report on a number. It is a durable call: each call that it makes has one stored value, whatever happens to this process.
 async fn report(call: Call) -> HandlerResult<Value> {
     let n: u64 = call.argument("n")?;
-    // `fib` is a task of the component, `square` is the one below. Both calls are made at once.
+    // `fib` is a task of the component, `square` is the handler below. Both calls are made at once.
     let (fib, square): (u64, u64) =
         tokio::try_join!(call.call("fib", json!({"n": n})), call.call("square", json!({"n": n})))?;
     Ok(json!({"n": n, "fib": fib, "square": square}))
@@ -32,7 +33,7 @@ async fn square(call: Call) -> HandlerResult<u64> {
     n.checked_mul(n).ok_or_else(|| brrr_worker::HandlerError::permanent(format!("the square of {n} is too large")))
 }
 
-/// `GET /reports/30`: the report, as soon as it is there.
+/// `GET /reports/30`: waits for the report and returns it.
 async fn get_report(State(client): State<Client>, Path(n): Path<u64>) -> Response {
     let job = match client.start(TOPIC, "report", json!({"n": n})).await {
         Ok(job) => job,
@@ -66,7 +67,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(&address).await.with_context(|| format!("can't listen on {address}"))?;
     println!("http://{}/reports/30", listener.local_addr()?);
     let app = Router::new().route("/reports/{n}", get(get_report)).with_state(client);
-    // Ctrl-C or SIGTERM stops the worker, and the worker's stop stops the server.
+    // Ctrl-C or SIGTERM stops the worker. When the worker stops, the server stops too.
     let stopped = stop.clone();
     let server = axum::serve(listener, app).with_graceful_shutdown(async move {
         stopped.wait().await;

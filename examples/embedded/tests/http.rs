@@ -1,4 +1,4 @@
-//! The example as a user runs it: over HTTP, and across a restart.
+//! The example as a user runs it: with HTTP requests, and with a restart.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-/// The component that `scripts/guests.sh rust` makes.
+/// The path of the component that `scripts/guests.sh rust` builds.
 fn component() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../build/guests/rust/rust-hello.wasm");
     assert!(path.exists(), "{} is missing: run scripts/guests.sh rust", path.display());
@@ -39,7 +39,7 @@ impl App {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
-    /// As Ctrl-C does.
+    /// Stops the process as Ctrl-C does.
     fn stop(mut self) {
         let interrupted = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status().unwrap();
         assert!(interrupted.success());

@@ -113,7 +113,7 @@ impl BackendConfig {
             name: format!("{} with records in {} and counters in {}", queue.name, store.name, counters.name),
             store: letters,
             queue: queue.queue.clone().ok_or_else(|| unfit(&queue.place, "queue"))?,
-            counters: counters.counters.clone().ok_or_else(|| unfit(&counters.place, "cache"))?,
+            counters: counters.counters.clone().ok_or_else(|| unfit(&counters.place, "place for the counters"))?,
             events: [queue, store, counters].into_iter().find_map(|parts| parts.events.clone()),
         }))
     }

@@ -14,7 +14,7 @@ pub struct MultiStep(pub Arc<dyn Backend>);
 #[async_trait]
 impl BackendParts for MultiStep {
     fn name(&self) -> String {
-        format!("multi_step on {}", self.0.name())
+        format!("multi-step on {}", self.0.name())
     }
 
     fn store(&self) -> &dyn Store {

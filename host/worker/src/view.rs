@@ -38,10 +38,10 @@ pub fn finding_text(finding: &Finding) -> String {
             let maybe = if lost.certain { "" } else { ", as far as can be seen" };
             match lost.why {
                 Why::NotQueued => format!("it is waited for, and has no message{maybe}"),
-                Why::NotNotified => format!("what it waits for will not wake it{maybe}"),
+                Why::NotNotified => format!("the calls that it waits for will not notify it{maybe}"),
             }
         }
-        Finding::Unnotified { .. } => "it has ended, and who waits for it was not woken".to_owned(),
+        Finding::Unnotified { .. } => "it has ended, and a waiting parent was not notified".to_owned(),
         Finding::Abandoned { .. } => "only jobs that are over wait for it".to_owned(),
         Finding::Cycle { calls, .. } => format!("it waits for itself, through {} calls", calls.len()),
         Finding::Overdue { .. } => "its deadline has passed, and nobody has ended it".to_owned(),

@@ -1,4 +1,4 @@
-//! Counters, notices, and the transitions as a worker uses them.
+//! Counters, notices, and the transitions in the form in which a worker uses them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +84,7 @@ fn other(name: &str, payload: &'static str) -> Call {
     Call { payload: Bytes::from_static(payload.as_bytes()), ..call(name) }
 }
 
-/// Who asks for another call under a hash that stands for one is refused, and nothing of that one changes.
+/// A parent that asks for another call under an existing call hash gets an error. The stored call does not change.
 pub async fn a_hash_stands_for_one_call(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
@@ -107,13 +107,13 @@ pub async fn a_hash_stands_for_one_call(kind: Kind) {
     assert_eq!(b.queue().receive(&"t".into(), 9, Duration::ZERO).await.unwrap(), []);
     b.complete(&child, Bytes::from_static(b"v")).await.unwrap();
 
-    // The same call in a peer's bytes is the same call.
+    // The same call in the encoding of a peer is still the same call.
     let theirs = Bytes::from_static(b"d1:ai1e7:payload7:payload9:task_name4:taske");
     b.store().put(&Key::call(&"p".into()), theirs.clone()).await.unwrap();
     assert_eq!(schedule(b, "r3", "p").await, Scheduled::Queued);
     assert!(matches!(defer(b, &direct("r4", "parent"), &["p"]).await, Deferred::Waiting { .. }));
     assert_eq!(b.store().get(&Key::call(&"p".into())).await.unwrap(), Some(theirs));
-    // What nobody can read stands for nothing.
+    // A record that cannot be read does not describe any call.
     b.store().put(&Key::call(&"q".into()), Bytes::from_static(b"le")).await.unwrap();
     assert_eq!(schedule(b, "r5", "q").await, Scheduled::Queued);
     b.store().put(&Key::call(&"s".into()), Bytes::from_static(b"le")).await.unwrap();
@@ -124,7 +124,7 @@ pub async fn a_hash_stands_for_one_call(kind: Kind) {
     }
 }
 
-/// Two parents ask for different calls under one hash in the same moment: one of them is refused.
+/// Two parents ask for different calls under one hash at the same time. One of them gets an error.
 pub async fn of_two_who_claim_a_hash_one_gets_it(kind: Kind) {
     let f = kind.open().await;
     for round in 0..8 {
@@ -214,7 +214,7 @@ pub async fn a_job_goes_its_way(kind: Kind) {
     assert_eq!(loaded.sample, vec![Some(Ok(Bytes::from_static(b"v"))); 2]);
     b.complete(&parent, Bytes::from_static(b"p")).await.unwrap();
     assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
-    // The value is there: who asks again is answered at once.
+    // The value exists, so a parent that asks again gets it at once.
     assert_eq!(schedule(b, "r2", "parent").await, Scheduled::AlreadyDone);
     assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
     let outcomes = b.outcomes(&"r".into(), &["parent".into(), "nobody".into()]).await.unwrap();
@@ -233,7 +233,7 @@ pub async fn the_first_value_stays(kind: Kind) {
 pub async fn a_failure_counts_only_in_its_job(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
-    // Two jobs wait for the same child; in one of them it fails.
+    // Two jobs wait for the same child. In one of the jobs the child fails.
     schedule(b, "r1", "p1").await;
     schedule(b, "r2", "p2").await;
     for parent in take(&**b, "t", 2).await {
@@ -246,7 +246,7 @@ pub async fn a_failure_counts_only_in_its_job(kind: Kind) {
     let calls = [CallHash::from("c")];
     assert_eq!(b.outcomes(&"r1".into(), &calls).await.unwrap(), [Some(Err(failure.clone()))]);
     assert_eq!(b.outcomes(&"r2".into(), &calls).await.unwrap(), [None]);
-    // The parent of the first job is woken, and the child is queued again for the second one.
+    // The parent of the first job is notified, and the child is queued again for the second job.
     let mut sent: Vec<Message> = take(&**b, "t", 10).await.iter().map(|d| work(d).message).collect();
     sent.sort_by(|a, b| a.job_id.as_str().cmp(b.job_id.as_str()));
     let expected =
@@ -264,7 +264,7 @@ pub async fn the_first_outcome_stays(kind: Kind) {
         (Failure::new(FailureKind::Error, "t", "first"), Failure::new(FailureKind::Error, "t", "second"));
     b.fail(&direct("r", "c"), &failure).await.unwrap();
     b.fail(&direct("r", "c"), &other).await.unwrap();
-    // A value for another job does not change what this one was told.
+    // A value for another job does not change the outcome that this job received.
     b.complete(&direct("x", "c"), Bytes::from_static(b"v")).await.unwrap();
     b.fail(&direct("y", "c"), &other).await.unwrap();
     let calls = [CallHash::from("c")];
@@ -275,7 +275,7 @@ pub async fn the_first_outcome_stays(kind: Kind) {
 pub async fn large_values_are_outcomes_too(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
-    // Below and above what a backend may treat apart.
+    // Sizes below and above the limit at which a backend may store data differently.
     let sizes = [0, 1, 2_047, 2_049, 100_000, 200_000, kind.largest_value()];
     let names: Vec<String> = sizes.iter().map(|size| format!("c{size}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -329,8 +329,8 @@ pub async fn a_thousand_children_cost_two_runs(kind: Kind) {
     })
     .await;
     let sent = f.backend.counters().incr(&brrr_protocol::ports::message_counter(&job.0), 0).await.unwrap();
-    // The job's own message, a thousand children, one wake-up; step by step a few more slip through.
-    // Over a network registering takes longer, and more of them.
+    // The job's own message, a thousand children, one notification. In multi-step transitions a few more notifications happen.
+    // Over a network registration takes longer, so more of them happen.
     let most = if kind.is_fused() {
         1002
     } else if kind.tells_of_changes() {

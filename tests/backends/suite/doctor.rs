@@ -1,4 +1,4 @@
-//! Stuck work: what is found, and what becomes of it.
+//! Stuck work: the findings, and their repair.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::suite::jobs::{end, queued, register_peers, waiting};
 use crate::suite::queue::next;
 use crate::support::{Kind, until};
 
-/// Behind everything that the other suites of this program write.
+/// Later than all times that the other suites of this program write.
 const NOW: Millis = 100_000;
 
-/// What is certain: of a queue that can't be looked through and is not empty, nothing about messages is.
+/// Only the findings that are certain. If a queue cannot be listed and is not empty, no finding about its messages is certain.
 async fn survey(backend: &Arc<dyn Backend>) -> Vec<Finding> {
     let look = Look { now: NOW, older_than: Duration::ZERO };
     let mut findings = Doctor::new(backend.clone()).survey(&look).await.unwrap().findings;
@@ -26,7 +26,7 @@ async fn survey(backend: &Arc<dyn Backend>) -> Vec<Finding> {
     findings
 }
 
-/// Exactly this is found; then nothing more, once it is repaired.
+/// Checks that exactly this is found, and repairs it.
 async fn repair(backend: &Arc<dyn Backend>, expected: &Finding) {
     let found = survey(backend).await;
     assert_eq!(found, std::slice::from_ref(expected));
@@ -38,7 +38,7 @@ fn lost(call: &str, why: Why) -> Finding {
     Finding::Lost(Lost { call: call.into(), job_id: "r".into(), task, topic, why, certain: true })
 }
 
-/// A job whose call waits for these children; their messages are left.
+/// Schedules a job whose call waits for these children. The messages of the children stay in the queue.
 async fn job_that_waits(backend: &Arc<dyn Backend>, children: &[&str]) {
     schedule(backend, "r", "p").await;
     let parent = work(&next(&**backend, "t").await);
@@ -71,7 +71,7 @@ pub async fn a_lost_message_is_sent_again(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "p").await;
-    // Somebody takes it and dies, as a peer does.
+    // A worker takes the message and dies, as a peer does.
     assert_eq!(queued(b).await, ["r:p"]);
     until_empty(b).await;
     repair(b, &lost("p", Why::NotQueued)).await;
@@ -84,7 +84,7 @@ pub async fn a_lost_message_is_sent_again(kind: Kind) {
     assert_eq!(queued(b).await, ["r:c"]);
 }
 
-/// Queues that count about.
+/// Waits until the queue is empty, because some queues return only an approximate depth.
 async fn until_empty(backend: &Arc<dyn Backend>) {
     let depth = || async { (backend.queue().depth(&"t".into()).await.unwrap() == 0).then_some(()) };
     until("the queue is empty", depth).await;
@@ -124,7 +124,7 @@ pub async fn who_was_not_woken_is(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job_that_waits(b, &["c"]).await;
-    // A peer that reads a stale store.
+    // A peer reads a stale record and does not notify the parent.
     b.store().put(&Key::value(&"c".into()), Bytes::from_static(b"v")).await.unwrap();
     queued(b).await;
     until_empty(b).await;
@@ -174,9 +174,9 @@ pub async fn a_job_that_nobody_ended_is_ended(kind: Kind) {
     b.schedule(&late, 1_000).await.unwrap();
     schedule(b, "peers", "p").await;
     queued(b).await;
-    // A peer that completes a job of ours.
+    // A peer completes a job of ours.
     b.store().put(&Key::value(&"p".into()), Bytes::from_static(b"v")).await.unwrap();
-    // The message at the deadline came as well, by now or soon.
+    // The message at the deadline was delivered too, or is delivered soon.
     until("nothing is queued", || async {
         queued(b).await;
         (b.queue().depth(&"t".into()).await.unwrap() == 0).then_some(())
@@ -207,7 +207,7 @@ pub async fn what_is_young_is_left_alone(kind: Kind) {
     assert_eq!(Doctor::new(b.clone()).survey(&look).await.unwrap().findings, [lost("p", Why::NotQueued)]);
 }
 
-/// A worker of another SDK runs `p`, which waits for a call that failed in its job: our job waits for `p`, and nothing is found.
+/// A worker of another SDK runs `p`, which waits for a call that failed in its job. Our job waits for `p`, and nothing is found.
 pub async fn no_repair_wakes_a_parent_that_sees_no_failures(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
@@ -220,7 +220,7 @@ pub async fn no_repair_wakes_a_parent_that_sees_no_failures(kind: Kind) {
     let found = Doctor::new(b.clone()).survey(&look).await.unwrap();
     assert_eq!(found.findings, []);
     assert_eq!(found.unnotified, [Unnotified { call: "c".into(), parent: "q".into(), job_id: "r".into() }]);
-    // A worker of another SDK computes it, and knows nothing of that record.
+    // A worker of another SDK computes the call, and does not know that record.
     b.store().put(&Key::value(&"c".into()), Bytes::from_static(b"v")).await.unwrap();
     let (job_id, topic, end) = ("r".into(), "t".into(), JobState::Completed);
     repair(b, &Finding::Unnotified { call: "c".into(), job_id, topic, end }).await;
@@ -250,7 +250,7 @@ pub async fn damage_is_told_and_left_alone(kind: Kind) {
     }
 }
 
-/// Three calls that wait for each other, as peers leave it that know nothing of cycles.
+/// Three calls that wait for each other, as peers can leave them, because peers know nothing of cycles.
 pub async fn a_cycle_is_found_and_fails(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;

@@ -1,4 +1,4 @@
-//! What happened lately.
+//! The log of recent events.
 
 use brrr_protocol::ports::EVENTS_KEPT;
 use bytes::Bytes;
@@ -28,7 +28,7 @@ pub async fn events_come_in_order_from_any_place(kind: Kind) {
     assert_eq!(log.events(0, 2).await.unwrap(), all[..2]);
     assert_eq!(log.events(all[1].0, 2).await.unwrap(), all[2..4]);
     assert_eq!(log.events(0, 0).await.unwrap(), []);
-    // From behind the last one, and from where nobody has been yet.
+    // Positions after the last event return nothing, also positions that no event has reached yet.
     for place in [all[4].0, all[4].0 + 100, u64::MAX] {
         assert_eq!(log.events(place, 10).await.unwrap(), [], "{place}");
     }
@@ -44,7 +44,7 @@ pub async fn two_readers_of_events_are_apart(kind: Kind) {
     let mut seen = [Vec::new(), Vec::new()];
     for n in 0..20 {
         log.publish(&numbered(n..n + 1)).await.unwrap();
-        // The second one comes by more rarely, and takes less at a time than there is.
+        // The second reader reads less often, and takes fewer events than there are.
         for (reader, limit) in [(0, 10), (1, 3)] {
             if reader == 0 || n % 4 == 3 {
                 for (place, body) in log.events(places[reader], limit).await.unwrap() {
@@ -71,7 +71,7 @@ pub async fn the_log_of_events_is_bounded(kind: Kind) {
     let kept = log.events(0, usize::MAX).await.unwrap();
     assert!((EVENTS_KEPT..total).contains(&(kept.len() as u64)), "{} are kept", kept.len());
     assert_eq!(bodies(&kept), numbered(total - kept.len() as u64..total));
-    // Whoever has not looked for long goes on with the oldest that is left.
+    // A reader that was away for long continues with the oldest event that is left.
     assert_eq!(log.events(5, 1).await.unwrap(), kept[..1]);
 }
 
@@ -82,7 +82,7 @@ pub async fn to_publish_nothing_forgets_nothing(kind: Kind) {
     let f = kind.open().await;
     let log = f.backend.events().unwrap();
     log.publish(&numbered(0..3)).await.unwrap();
-    // Other work of the backend has its own numbers.
+    // Other operations of the backend do not use the numbers of events.
     super::queue::send(&*f.backend, "t", "x").await;
     super::queue::next(&*f.backend, "t").await;
     log.publish(&[]).await.unwrap();

@@ -1,4 +1,4 @@
-//! What a collection removes, and what it must not.
+//! The records that a collection removes, and the records that it must keep.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::suite::jobs::end;
 use crate::suite::queue::next;
 use crate::support::Kind;
 
-/// When the jobs here end.
+/// The time at which the jobs here end.
 const ENDED: Millis = 10_000;
 
-/// How old they are then: so old that even a queue that can't be looked through has nothing of them left.
+/// The age of the jobs at the collection. It is so high that even a queue that cannot be listed has no message of theirs left.
 const AGE: Duration = Duration::from_hours(14 * 24);
 const NOW: Millis = ENDED + AGE.as_millis() as Millis;
 
@@ -43,7 +43,7 @@ async fn complete(backend: &Arc<dyn Backend>, ends_job: bool) {
     backend.complete(&work, Bytes::from_static(b"v")).await.unwrap();
 }
 
-/// A job for a parent with children, from its beginning to its end. Children that have a value are not run.
+/// A job for a parent with children, from its start to its end. Children that have a value do not run.
 async fn job(backend: &Arc<dyn Backend>, job_id: &str, parent: &str, children: &[&str]) {
     schedule(backend, job_id, parent).await;
     defer(backend, &work(&next(&**backend, "t").await), children).await;
@@ -70,10 +70,11 @@ pub async fn an_ended_job_leaves_nothing(kind: Kind) {
     for key in [Key::value(&p), Key::value(&c), Key::run(&p, &r), Key::latest(&p), Key::job(&r)] {
         assert!(!has(b, &key).await, "{key:?}");
     }
-    // Where a record is put and a message sent one after the other, a description may have been put for one that comes.
+    // In multi-step transitions a description is written before its message is sent. So a description without a message may
+    // belong to a call that is just being queued, and it stays.
     assert_eq!(has(b, &Key::call(&c)).await, !kind.is_fused());
     assert_eq!(b.counters().incr(&message_counter(&r), 0).await.unwrap(), 0);
-    // And it can be asked for again.
+    // The call can be requested again.
     job(b, "s", "p", &["c"]).await;
     assert!(has_value(b, "p").await && has_value(b, "c").await);
 }
@@ -82,7 +83,7 @@ pub async fn what_a_live_job_needs_stays(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c", "d"]).await;
-    // Another one has used `c`, and waits for `e`: its record says so.
+    // Another job has used `c`, and waits for `e`. Its run record says so.
     schedule(b, "live", "q").await;
     let parent = work(&next(&**b, "t").await);
     defer(b, &parent, &["e"]).await;
@@ -101,7 +102,7 @@ pub async fn what_two_jobs_share_stays_until_both_have_gone(kind: Kind) {
     let b = &f.backend;
     job(b, "r", "p", &["c"]).await;
     schedule(b, "s", "p").await;
-    // The second one ended when it was scheduled, at 1,000. So it goes first.
+    // The second job ended when it was scheduled, at 1,000. So it is removed first.
     let before = NOW - ENDED + 1_000;
     assert_eq!(collect_as(b, Plan { now: before - 1, ..plan() }).await, removed(0, 0));
     assert_eq!(collect_as(b, Plan { now: before, ..plan() }).await, removed(1, 0));
@@ -116,7 +117,7 @@ pub async fn what_is_young_or_alive_stays(kind: Kind) {
     job(b, "r", "p", &["c"]).await;
     schedule(b, "live", "q").await;
     assert_eq!(collect_as(b, Plan { now: NOW - 1, ..plan() }).await, removed(0, 0));
-    // Where the queue does not show what is in it, a job stays as long as a message can live.
+    // If the queue's contents cannot be listed, a job stays as long as a message can live.
     let sooner = Plan { now: ENDED + 60_000, older_than: Duration::from_secs(60), dry_run: true };
     assert_eq!(collect_as(b, sooner).await.jobs, u64::from(kind.can_be_looked_through()));
     assert!(has_value(b, "p").await && has_value(b, "c").await && has(b, &Key::latest(&"p".into())).await);
@@ -129,7 +130,7 @@ pub async fn a_job_with_messages_stays(kind: Kind) {
     schedule(b, "r", "p").await;
     defer(b, &work(&next(&**b, "t").await), &["c"]).await;
     end(b, "r").await;
-    // Its child is still queued and registered; both leave with the message.
+    // The job's child is still queued and registered. Both are removed with the message.
     let left = Collected { left: 1, ..Collected::default() };
     assert_eq!(collect(b).await, left, "{kind:?}");
     b.abandon(&work(&next(&**b, "t").await)).await.unwrap();
@@ -141,18 +142,18 @@ pub async fn what_is_queued_again_stays(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c"]).await;
-    // Somebody is about to wait for `c`: its value is gone, and it is registered.
+    // A parent is about to wait for `c`: the value of `c` was removed, and the parent is registered.
     b.store().remove_many(&[Key::value(&"c".into())]).await.unwrap();
     schedule(b, "live", "q").await;
     defer(b, &work(&next(&**b, "t").await), &["c"]).await;
     collect(b).await;
     assert!(has(b, &Key::call(&"c".into())).await);
-    // A call that another job has just asked for, which the collection has not seen.
+    // A call that another job has just asked for. The collection has not seen that job.
     b.complete(&direct("x", "z"), Bytes::from_static(b"v")).await.unwrap();
     schedule(b, "new", "z").await;
     let calls = ["z".into(), "c".into(), "nobody".into()];
     assert_eq!(b.forget_calls(&"r".into(), &calls, true).await.unwrap(), [false, false, true]);
-    // One that has got its value since it was looked what lives, and one that has none.
+    // A call that got its value after the collection read the live records, and a call that has no value.
     let (z, old) = ("z".into(), Key::call(&"old".into()));
     b.store().put(&old, CallRecord::encode("task", b"")).await.unwrap();
     let forgotten = b.forget_calls(&"new".into(), &[z, "old".into()], false).await.unwrap();

@@ -1,4 +1,4 @@
-//! Jobs that end, and what becomes of their calls.
+//! Jobs that end, and the effect on their calls.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ async fn job(backend: &Arc<dyn Backend>, job_id: &str) -> JobRecord {
     JobRecord::decode(&bytes).unwrap()
 }
 
-/// What waits to be worked on, as `job_id:call`, sorted; takes it.
+/// Takes the messages that are ready, and returns them as `job_id:call`, sorted.
 pub(super) async fn queued(backend: &Arc<dyn Backend>) -> Vec<String> {
     let mut found = Vec::new();
     for delivery in take(&**backend, "t", 100).await {
@@ -41,7 +41,7 @@ pub(super) async fn queued(backend: &Arc<dyn Backend>) -> Vec<String> {
     found
 }
 
-/// Who waits for a call, as `job_id:parent`.
+/// The parents that wait for a call, as `job_id:parent`.
 pub(super) async fn waiting(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
     let bytes = backend.store().get(&Key::pending_returns(&name.into())).await.unwrap();
     let pending = bytes.map_or_else(PendingReturns::default, |bytes| PendingReturns::decode(&bytes).unwrap());
@@ -52,7 +52,7 @@ pub async fn a_job_that_is_over_is_not_scheduled_again(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "c").await;
-    // A client that is not sure.
+    // A client repeats the request because it did not see the result.
     assert_eq!(schedule(b, "r", "c").await, Scheduled::Queued);
     queued(b).await;
     end(b, "r").await;
@@ -62,7 +62,7 @@ pub async fn a_job_that_is_over_is_not_scheduled_again(kind: Kind) {
     assert_eq!(b.schedule(&again, 3_000).await.unwrap(), Scheduled::AlreadyDone);
     assert_eq!(job(b, "r").await, over);
     assert_eq!(queued(b).await, [""; 0]);
-    // Another job for the same call is another job.
+    // Another job id for the same call is another job.
     assert_eq!(schedule(b, "r2", "c").await, Scheduled::Queued);
     assert_eq!(queued(b).await, ["r2:c"]);
 }
@@ -82,7 +82,7 @@ pub async fn a_scheduled_job_is_recorded_as_it_was_asked_for(kind: Kind) {
     let record = job(b, "r").await;
     let told = (record.deadline, record.max_messages, record.created, record.options, record.retry_of);
     assert_eq!(told, (90_000, 7, 1_000, options, Some(JobId::from("r0"))));
-    // The value is there before the job is.
+    // The value exists before the job is scheduled.
     b.complete(&direct("x", "done"), Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(schedule(b, "late", "done").await, Scheduled::AlreadyDone);
     assert_eq!(job(b, "late").await.end, Some(JobEnd { state: JobState::Completed, at: 1_000 }));
@@ -99,7 +99,7 @@ pub async fn a_deadline_sends_a_message_of_its_own(kind: Kind) {
     assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 1);
     let last = next(&**b, "t").await;
     assert_eq!(last.body, first.body);
-    // Clocks of milliseconds round.
+    // Clocks round to milliseconds.
     assert!(start.elapsed() + Duration::from_millis(2) >= Duration::from_millis(200), "{:?}", start.elapsed());
 }
 
@@ -114,7 +114,7 @@ pub async fn a_job_is_ended_once(kind: Kind) {
     let record = b.end_job(&"r".into(), &late, 3_000).await.unwrap().unwrap();
     assert_eq!(record.end, Some(JobEnd { state: JobState::Cancelled, at: 2_000 }));
     assert_eq!(b.outcomes(&"r".into(), &["c".into()]).await.unwrap(), [Some(Err(cancelled()))]);
-    // What its worker comes to is too late for the job, and there for others.
+    // The value that the worker computes is too late for this job, and is valid for other jobs.
     let top = Work { ends_job: Some(4_000), ..direct("r", "c") };
     b.complete(&top, Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(job(b, "r").await, record);
@@ -126,11 +126,11 @@ pub async fn a_job_whose_call_has_ended_ends_so(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "c").await;
-    // Its call was completed on behalf of somebody else.
+    // The job's call was completed for another job.
     b.complete(&direct("x", "c"), Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(end(b, "r").await, Some(JobState::Completed));
     assert_eq!(b.outcomes(&"r".into(), &["c".into()]).await.unwrap(), [Some(Ok(Bytes::from_static(b"v")))]);
-    // It failed, and its worker died before it wrote that down.
+    // The call failed, and its worker died before it recorded the end of the job.
     schedule(b, "s", "d").await;
     b.fail(&direct("s", "d"), &Failure::new(FailureKind::Error, "task", "no")).await.unwrap();
     assert_eq!(job(b, "s").await.end, None);
@@ -149,7 +149,8 @@ pub async fn an_outcome_ends_its_job(kind: Kind) {
     b.fail(&top("failed"), &fails(FailureKind::Error)).await.unwrap();
     b.fail(&top("late"), &fails(FailureKind::Timeout)).await.unwrap();
     b.notify_parents(&top("found"), JobState::Cancelled).await.unwrap();
-    // The first failure is the one that counts, also for the job's state; and so is a value before any.
+    // The first failure decides the outcome and also the state of the job. A value that is older than any failure decides in the
+    // same way.
     b.fail(&direct("twice", "twice call"), &fails(FailureKind::Cancelled)).await.unwrap();
     b.fail(&top("twice"), &fails(FailureKind::Error)).await.unwrap();
     b.complete(&direct("child", "child call"), Bytes::new()).await.unwrap();
@@ -164,17 +165,17 @@ pub async fn an_outcome_ends_its_job(kind: Kind) {
     ] {
         assert_eq!(job(b, job_id).await.end, Some(JobEnd { state, at: 7 }), "{job_id}");
     }
-    // A peer's job has no record, and gets none.
+    // A peer's job has no record, and no record is created for it.
     b.complete(&Work { ends_job: Some(7), ..direct("peer", "c") }, Bytes::new()).await.unwrap();
     assert_eq!(b.store().get(&Key::job(&"peer".into())).await.unwrap(), None);
 }
 
-/// A failure and a value of the same call, in one moment: the failure was there first.
+/// A call fails and gets a value almost at the same time: the failure was first.
 pub async fn a_job_ends_as_its_call_did(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "c").await;
-    // Somebody who cancels has got half-way.
+    // A client that cancels has done only the first of its two writes.
     b.fail(&direct("r", "c"), &cancelled()).await.unwrap();
     b.complete(&Work { ends_job: Some(7), ..direct("r", "c") }, Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(b.outcomes(&"r".into(), &["c".into()]).await.unwrap(), [Some(Err(cancelled()))]);
@@ -193,7 +194,7 @@ pub async fn who_is_let_go_leaves_nothing(kind: Kind) {
     assert_eq!(waiting(b, "c").await, [""; 0]);
     assert_eq!(b.store().get(&Key::pending_returns(&"c".into())).await.unwrap(), None);
     assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
-    // Once more, as after a crash; and a call that nobody has heard of.
+    // The call is abandoned again, as after a crash. So is a call that no record mentions.
     b.abandon(&direct("r", "c")).await.unwrap();
     b.abandon(&direct("r", "nobody")).await.unwrap();
     assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
@@ -213,9 +214,10 @@ pub async fn a_live_job_gets_what_a_dead_one_lets_go(kind: Kind) {
     end(b, "r").await;
     b.abandon(&child).await.unwrap();
     assert_eq!(waiting(b, "c").await, ["y:q", "z:s"]);
-    // One message for all of them.
+    // One message is sent for all waiting jobs.
     assert_eq!(queued(b).await, ["y:c"]);
-    // Nobody dead is left: it may have been abandoned before, and its message be lost with a worker.
+    // The call has no parent in a job that is over. The message is sent anyway: an earlier abandon may have removed that parent,
+    // and a worker may have lost the message.
     b.abandon(&direct("r", "c")).await.unwrap();
     assert_eq!(waiting(b, "c").await, ["y:q", "z:s"]);
     assert_eq!(queued(b).await, ["y:c"]);
@@ -232,7 +234,8 @@ pub async fn jobs_take_turns_at_a_call_that_fails(kind: Kind) {
     }
     queued(b).await;
     let failure = Failure::new(FailureKind::Error, "task", "no");
-    // Not the first one again, which new jobs could always be.
+    // The call is not queued for the first job again. Otherwise new jobs could always be first, and the other jobs would never
+    // run the call.
     b.fail(&direct("r2", "c"), &failure).await.unwrap();
     assert_eq!(queued(b).await, ["r2:p2", "r3:c"]);
     b.fail(&direct("r3", "c"), &failure).await.unwrap();
@@ -241,7 +244,8 @@ pub async fn jobs_take_turns_at_a_call_that_fails(kind: Kind) {
     assert_eq!((queued(b).await, waiting(b, "c").await), (vec!["r1:p1".to_owned()], Vec::new()));
 }
 
-/// What a worker of another SDK leaves, and ours in the middle of registering: no run record.
+/// A parent without a run record: a worker of another SDK leaves this, and so does one of our workers in the middle of
+/// registration.
 pub async fn a_parent_without_a_record_is_kept_for_a_later_value(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
@@ -253,18 +257,18 @@ pub async fn a_parent_without_a_record_is_kept_for_a_later_value(kind: Kind) {
     assert_eq!(queued(b).await, ["r:ours"], "its record says that it is worth it");
     assert_eq!(waiting(b, "c").await, [""; 0], "who comes for it in another job must send its message");
     assert_eq!(unnotified(b, "c").await, ["r:p", "r:q"]);
-    // A peer that was woken for something else comes again.
+    // A peer that got another notification registers again.
     register_peers(b, "c", &["r:p"]).await;
     b.notify_parents(&direct("r", "c"), JobState::Failed).await.unwrap();
     assert_eq!(queued(b).await, [""; 0]);
     assert_eq!((waiting(b, "c").await, unnotified(b, "c").await), (vec![], vec!["r:p".to_owned(), "r:q".into()]));
-    // Under another job it succeeds.
+    // In another job the call succeeds.
     b.complete(&direct("y", "c"), Bytes::new()).await.unwrap();
     assert_eq!(queued(b).await, ["r:p", "r:q"]);
     assert_eq!(unnotified(b, "c").await, [""; 0]);
 }
 
-/// As workers of other SDKs do: these parents, as `job_id:parent`, wait for a call.
+/// Registers these parents, as `job_id:parent`, with a call, as workers of other SDKs do.
 pub(super) async fn register_peers(backend: &Arc<dyn Backend>, name: &str, parents: &[&str]) {
     let key = Key::pending_returns(&name.into());
     let found = backend.store().get(&key).await.unwrap();
@@ -276,14 +280,14 @@ pub(super) async fn register_peers(backend: &Arc<dyn Backend>, name: &str, paren
     assert_eq!(backend.store().swap(&key, found.as_ref(), Some(pending.encode())).await.unwrap(), Swap::Done);
 }
 
-/// Who a failure of a call did not notify, as `job_id:parent`.
+/// The parents that a failure of a call did not notify, as `job_id:parent`.
 pub(super) async fn unnotified(backend: &Arc<dyn Backend>, name: &str) -> Vec<String> {
     let bytes = backend.store().get(&Key::unnotified(&name.into())).await.unwrap();
     let parents = bytes.map_or_else(PendingReturns::default, |bytes| PendingReturns::decode(&bytes).unwrap());
     parents.returns.into_iter().map(|r| format!("{}:{}", r.job_id, r.parent)).collect()
 }
 
-/// A worker of another SDK completes a job's call and writes down nothing else.
+/// A worker of another SDK completes a job's call. It writes the value only.
 pub async fn who_looks_writes_down_that_a_job_is_over(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
@@ -300,7 +304,7 @@ pub async fn who_looks_writes_down_that_a_job_is_over(kind: Kind) {
 pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
-    // Both jobs wait for the middle; only the first one has asked for what is below.
+    // Both jobs wait for the call in the middle. Only the first job has asked for the calls below it.
     for (job_id, top) in [("r", "p"), ("y", "q")] {
         schedule(b, job_id, top).await;
     }
@@ -313,7 +317,7 @@ pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {
     end(b, "r").await;
     let child = work(&next(&**b, "t").await);
     b.abandon(&child).await.unwrap();
-    // The middle has no message of its own: only so does it come back, under the job that lives.
+    // The call in the middle has no message of its own. It is queued again under the live job only because it is abandoned here.
     assert_eq!(waiting(b, "middle").await, ["y:q"]);
     assert_eq!(waiting(b, child.message.call.as_str()).await, [""; 0]);
     assert_eq!(queued(b).await, ["r:d", "y:middle"]);
@@ -348,7 +352,7 @@ pub async fn options_of_a_call_wait_for_its_first_run(kind: Kind) {
     assert_eq!(loaded.run, Some(RunRecord { options: options.clone(), ..RunRecord::default() }));
     assert!(loaded.ready());
     assert_eq!(b.load(&direct("r", "plain")).await.unwrap().run, None);
-    // They are of that job only, and stay as they were asked for first.
+    // These options belong to that job only, and stay as they were in the first request.
     assert_eq!(b.load(&direct("other", "c")).await.unwrap().run, None);
     let other = Options { max_retries: Some(9), ..Options::default() };
     let again = brrr_protocol::model::Call { options: other, ..call("c") };

@@ -1,4 +1,4 @@
-//! Jobs that are started for a call which is on its way already.
+//! Jobs that are scheduled for a call that is already queued or running.
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use crate::suite::jobs::{end, queued, waiting};
 use crate::suite::queue::next;
 use crate::support::Kind;
 
-/// Workers of ours handle the calls of these tests.
+/// Announces that our workers handle the calls of these tests.
 async fn announce(backend: &Arc<dyn Backend>) {
     let tasks = encode_tasks(&["another".to_owned(), "task".to_owned()].into());
     backend.store().put(&Key::tasks(&"t".into()), tasks).await.unwrap();
 }
 
-/// Three jobs for one call; the message is that of the first one.
+/// Schedules three jobs for one call. The message belongs to the first job.
 async fn three(backend: &Arc<dyn Backend>) {
     announce(backend).await;
     for job_id in ["r1", "r2", "r3"] {
@@ -33,7 +33,7 @@ pub async fn jobs_for_one_call_run_it_once(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     three(b).await;
-    // A client that is not sure of it changes nothing.
+    // A client that repeats the request changes nothing.
     assert_eq!(schedule(b, "r3", "c").await, Scheduled::Queued);
     assert_eq!(queued(b).await, [""; 0]);
     let top = Work { ends_job: Some(7), ..direct("r1", "c") };
@@ -51,7 +51,7 @@ pub async fn a_failure_passes_the_call_on_to_one_that_has_joined(kind: Kind) {
     b.fail(&Work { ends_job: Some(7), ..direct("r1", "c") }, &failure).await.unwrap();
     assert_eq!(queued(b).await, ["r2:c"], "it fails in its own job alone");
     assert_eq!(waiting(b, "c").await, ["r3:c"]);
-    // The one that has the message now is no longer one that has only joined.
+    // The job that has the message now no longer counts as a job that has only joined.
     b.fail(&Work { ends_job: Some(8), ..direct("r2", "c") }, &failure).await.unwrap();
     assert_eq!(queued(b).await, ["r3:c"]);
     assert_eq!(b.store().get(&Key::pending_returns(&"c".into())).await.unwrap(), None);
@@ -78,7 +78,8 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     schedule(b, "r2", "c").await;
     assert_eq!(queued(b).await, ["r1:c", "r2:c"], "nobody has announced the task: a peer may have taken the message");
     announce(b).await;
-    // It is over, it has failed there, it is on another topic, it waits to be tried again.
+    // Jobs that cannot be joined: a job is over, its call has failed, its call is on another topic, or its call waits for a
+    // retry.
     schedule(b, "over", "d").await;
     end(b, "over").await;
     schedule(b, "r1", "d").await;
@@ -97,7 +98,7 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     let overdue = NewJob { deadline: 900, ..NewJob::new("overdue".into(), call("i")) };
     b.schedule(&overdue, 800).await.unwrap();
     schedule(b, "r5", "i").await;
-    // A parent waits for it, and nobody knows whether the message was sent.
+    // A parent waits for the call, and it is not known whether the message was sent.
     let parent = Return { job_id: "x".into(), parent: "p".into(), topic: "t".into() };
     let pending = PendingReturns { returns: [parent].into(), scheduled_at: None };
     b.store().put(&Key::pending_returns(&"j".into()), pending.encode()).await.unwrap();
@@ -120,7 +121,7 @@ pub async fn a_job_joins_what_another_job_waits_for(kind: Kind) {
     assert_eq!(queued(b).await, ["r1:p", "r2:c"]);
 }
 
-/// More than a backend may keep in one record.
+/// More jobs than a backend may keep in one record.
 pub async fn a_hundred_jobs_join(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;

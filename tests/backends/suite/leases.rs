@@ -1,4 +1,4 @@
-//! What becomes of a message whose receiver falls silent.
+//! The fate of a message whose receiver stops responding.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub async fn an_extended_lease_holds(kind: Kind) {
     let (start, mut last) = (Instant::now(), Instant::now());
     while start.elapsed() < lease * 2 {
         let held = f.backend.queue().extend(std::slice::from_ref(&delivery.receipt)).await.unwrap();
-        // On a machine so loaded that this test itself was late, the loss is right.
+        // On a machine so loaded that this test itself was late, the loss of the lease is correct.
         if last.elapsed() > lease / 2 {
             return;
         }

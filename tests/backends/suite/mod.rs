@@ -1,4 +1,4 @@
-//! The contract, one file a port.
+//! The contract of backends, one file a port.
 
 pub mod backend;
 pub mod doctor;

@@ -1,4 +1,4 @@
-//! A call with many parents, which some backends keep otherwise than a record with a few.
+//! A call with many parents. Some backends store these in another way than a record with a few parents.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,10 +16,10 @@ use bytes::Bytes;
 use crate::suite::backend::{call, defer, defer_calls, direct};
 use crate::support::Kind;
 
-/// More than any backend lists in the record itself.
+/// More parents than any backend lists in the record itself.
 const MANY: usize = 70;
 
-/// The record of a call for which these parents wait in job `r`, and these others.
+/// The record of a call for which `parents` parents wait in job `r`, and `others` in addition.
 fn record(parents: usize, others: &[(&str, &str)]) -> Bytes {
     let entry = |job_id: &str, parent: &str| Return { job_id: job_id.into(), parent: parent.into(), topic: "t".into() };
     let mut returns: BTreeSet<Return> = (0..parents).map(|n| entry("r", &format!("parent {n}"))).collect();
@@ -27,8 +27,8 @@ fn record(parents: usize, others: &[(&str, &str)]) -> Bytes {
     PendingReturns { returns, scheduled_at: Some(5) }.encode()
 }
 
-/// So many parents wait for the call `shared` in job `r`. Step by step only the first registers: what others would write is
-/// known, and over a network it takes long.
+/// Makes this many parents wait for the call `shared` in job `r`. In multi-step transitions only the first parent registers: the
+/// result of the others is known, and their registration takes long over a network.
 async fn fill(kind: Kind, backend: &Arc<dyn Backend>, parents: usize) -> Bytes {
     let key = Key::pending_returns(&"shared".into());
     for n in 0..if kind.is_fused() { parents } else { 1 } {
@@ -54,19 +54,20 @@ pub async fn many_parents_register_as_few_do(kind: Kind) {
     assert!(store.has_many(std::slice::from_ref(&key)).await.unwrap()[0]);
     assert_eq!(Listing::of(store, Record::PendingReturns).next().await.unwrap().unwrap(), ["shared"]);
 
-    // One that waits already.
+    // A parent that already waits registers again.
     defer(&f.backend, &direct("r", "parent 7"), &["shared"]).await;
-    // One in another job.
+    // A parent in another job registers.
     defer(&f.backend, &direct("r/2", "another"), &["shared"]).await;
     assert_eq!(depth(&f.backend).await, 1);
     assert_eq!(store.get(&key).await.unwrap(), Some(record(MANY, &[("r/2", "another")])));
-    // One that waits already, but in another job: the call's message may have been lost with that.
+    // A parent that already waits registers in another job. Its first message for the call may be lost, so the call's message is
+    // sent again.
     defer(&f.backend, &direct("q", "parent 7"), &["shared"]).await;
     assert_eq!(depth(&f.backend).await, 2);
     let all = record(MANY, &[("r/2", "another"), ("q", "parent 7")]);
     assert_eq!(store.get_many(&[Key::value(&"shared".into()), key.clone()]).await.unwrap(), [None, Some(all)]);
 
-    // Options are for the first parent of a job.
+    // The options are written only for the first parent of a job.
     let options = Options { label: Some("a label".into()), ..Options::default() };
     for (job_id, parent, is_first) in [("r", "one more", false), ("s", "one more", true)] {
         let child = Call { options: options.clone(), ..call("shared") };
@@ -79,7 +80,7 @@ pub async fn many_parents_register_as_few_do(kind: Kind) {
     f.backend.complete(&direct("r", "shared"), Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(store.get(&key).await.unwrap(), None);
     assert_eq!(depth(&f.backend).await, before + MANY as u64 + 4);
-    // Nothing is left of them for whoever registers with a call of that name.
+    // None of the parents is left when another parent registers with a call of that name.
     store.remove_many(&[Key::value(&"shared".into())]).await.unwrap();
     fill(kind, &f.backend, 1).await;
 }
@@ -107,7 +108,7 @@ pub async fn a_record_of_many_parents_is_replaced_like_any_other(kind: Kind) {
     fill(kind, &f.backend, 2).await;
 }
 
-/// A parent that registers, and a call that completes: both meet a damaged record after they have changed who waits.
+/// A parent registers, and a call completes. Both transitions meet a damaged record after they have changed the list of parents.
 pub async fn a_transition_that_fails_changes_no_parent(kind: Kind) {
     if !matches!(kind, Kind::Memory | Kind::Sqlite) {
         return;
@@ -115,7 +116,8 @@ pub async fn a_transition_that_fails_changes_no_parent(kind: Kind) {
     let f = kind.open().await;
     let (store, shared) = (f.backend.store(), CallHash::from("shared"));
     let key = Key::pending_returns(&shared);
-    // Of so many, one more is the first to be kept in another way; of so many, all of them are.
+    // With 64 parents, one more parent is the first that is stored in another way. With `MANY`, all parents are stored in another
+    // way.
     for parents in [64, MANY] {
         let before = fill(kind, &f.backend, parents).await;
         let work = direct("r", "a parent whose record is damaged");

@@ -17,12 +17,12 @@ pub(super) async fn send(backend: &dyn Backend, topic: &str, body: &str) {
     backend.queue().send_many(&[outgoing(topic, body)]).await.unwrap();
 }
 
-/// What is there now.
+/// The messages that are ready now.
 pub(super) async fn take(backend: &dyn Backend, topic: &str, max: usize) -> Vec<Delivery> {
     backend.queue().receive(&Topic::from(topic), max, Duration::ZERO).await.unwrap()
 }
 
-/// The next message, whenever it comes.
+/// The next message. Waits until there is one.
 pub(super) async fn next(backend: &dyn Backend, topic: &str) -> Delivery {
     until("a message", || async { take(backend, topic, 1).await.pop() }).await
 }
@@ -41,7 +41,7 @@ pub async fn messages_come_in_order(kind: Kind) {
     let mut expected: Vec<String> = (0..20).map(|n| n.to_string()).collect();
     let mut got = take(&*f.backend, "t", 100).await;
     if !kind.is_in_order() {
-        // All of them come, each once.
+        // All messages are delivered, each once.
         while got.len() < 20 {
             got.push(next(&*f.backend, "t").await);
         }
@@ -63,7 +63,7 @@ pub async fn a_receiver_gets_as_many_as_it_asks_for(kind: Kind) {
     }
     assert!(take(&*f.backend, "t", 1).await.is_empty());
     assert!(first.iter().chain(&second).all(|d| d.receives == 1 && d.topic.as_str() == "t"));
-    // What is in work counts until it is acknowledged.
+    // A leased message counts until it is acknowledged.
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 5);
     for delivery in first.iter().chain(&second) {
         f.backend.queue().ack(&delivery.receipt).await.unwrap();
@@ -71,7 +71,7 @@ pub async fn a_receiver_gets_as_many_as_it_asks_for(kind: Kind) {
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 0);
 }
 
-/// So many of those that are there, at once or one after the other, and never more.
+/// Takes this many of the messages that are ready, with one or several receives, and never more.
 async fn take_exactly(kind: Kind, backend: &dyn Backend, count: usize) -> Vec<Delivery> {
     let mut got = take(backend, "t", count).await;
     assert!(got.len() <= count);
@@ -105,7 +105,7 @@ pub async fn a_send_wakes_a_receiver(kind: Kind) {
         let start = Instant::now();
         send(&*f.backend, "t", "x").await;
         assert_eq!(bodies(&receiver.await.unwrap()), ["x"]);
-        // A poll would take longer; a loaded machine takes less.
+        // A receiver that is not woken would wait longer than this limit. Even a loaded machine takes less.
         assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     }
 }
@@ -128,7 +128,7 @@ pub async fn a_delayed_message_comes_later(kind: Kind) {
     let wait = Duration::from_secs(30);
     assert_eq!(bodies(&f.backend.queue().receive(&"t".into(), 5, wait).await.unwrap()), ["now"]);
     assert_eq!(bodies(&f.backend.queue().receive(&"t".into(), 5, wait).await.unwrap()), ["late"]);
-    // Clocks of milliseconds round.
+    // Clocks round to milliseconds.
     assert!(start.elapsed() + Duration::from_millis(2) >= delay, "{:?}", start.elapsed());
     assert!(start.elapsed() < wait);
 }
@@ -207,10 +207,10 @@ pub async fn a_receiver_who_gives_up_loses_nothing(kind: Kind) {
             sent += 1;
         }
         receiver.abort();
-        // Only its end says that it is over.
+        // The receiver is only finished when its task has ended.
         let _ = receiver.await;
     }
-    // The leases are far longer than this test waits.
+    // The leases are far longer than the duration of this test.
     let received = got.lock().unwrap().len();
     for _ in received..sent {
         assert_eq!(next(&*f.backend, "t").await.receives, 1);
@@ -225,7 +225,7 @@ pub async fn what_is_given_back_does_not_count(kind: Kind) {
         let delivery = next(&*f.backend, "t").await;
         assert_eq!((delivery.receives, &*delivery.body), (1, "x"));
         f.backend.queue().nack(&delivery.receipt, Duration::ZERO).await.unwrap();
-        // The same again is late, and does nothing.
+        // The second nack is too late, and has no effect.
         f.backend.queue().nack(&delivery.receipt, Duration::ZERO).await.unwrap();
         assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 1);
     }
@@ -278,7 +278,7 @@ pub async fn a_dead_letter_is_taken_once(kind: Kind) {
     assert_eq!(left, [letters[0].clone(), letters[2].clone()]);
 }
 
-/// Somebody has a list of them on a screen.
+/// A person may still see an old list of dead letters on a screen, so an id is never used again.
 pub async fn a_dead_letter_keeps_its_id_to_itself(kind: Kind) {
     let f = kind.open().await;
     let queue = f.backend.queue();
@@ -332,7 +332,7 @@ pub async fn who_looks_through_a_topic_sees_all_of_it(kind: Kind) {
         seen.iter().filter(|(_, place)| *place == Place::Ready).map(|(body, _)| &**body).collect();
     assert_eq!(ready.len(), 2_499);
 
-    // Its lease runs out, and nobody looks; then somebody does, without taking anything.
+    // The message's lease expires while no worker receives. Then a client lists the queue without taking a message.
     let f = kind.open_with(Duration::from_millis(100)).await;
     let queue = f.backend.queue();
     send(&*f.backend, "t", "x").await;

@@ -56,7 +56,7 @@ pub async fn records_of_all_kinds_are_apart(kind: Kind) {
     let found = store.get_many(&keys).await.unwrap();
     let expected: Vec<_> = (0..keys.len()).map(|n| Some(bytes(&n.to_string()))).collect();
     assert_eq!(found, expected);
-    // More kinds at one id than a backend may read at a time.
+    // More kinds at one id than a backend may read in one request.
     for (n, key) in keys.iter().enumerate() {
         let old = bytes(&n.to_string());
         assert_eq!(store.swap(key, Some(&old), None).await.unwrap(), Swap::Done, "{key:?}");
@@ -73,7 +73,8 @@ pub async fn some_are_got_within_a_budget(kind: Kind) {
     for n in [0, 1, 3, 4, 5, 6, 7] {
         store.put(&key(n), Bytes::from(vec![n; SIZE])).await.unwrap();
     }
-    // At least the first one; then as many as come to so much, and none of a store whose records can't be large.
+    // The result has at least the first record, then as many records as fit into the size. A store whose records are always small
+    // may ignore the size.
     for bytes in [1, 3 * SIZE, usize::MAX] {
         let found = store.get_some(&keys, bytes).await.unwrap();
         assert!(!found.is_empty());
@@ -113,9 +114,9 @@ pub async fn swap_creates_replaces_and_deletes(kind: Kind) {
     assert_eq!(store.get(&key).await.unwrap(), Some(b.clone()));
     assert_eq!(store.swap(&key, Some(&b), None).await.unwrap(), Swap::Done);
     assert_eq!(store.get(&key).await.unwrap(), None);
-    // Absent against absent is a match too.
+    // If a record is expected to be absent and is absent, the swap succeeds.
     assert_eq!(store.swap(&key, None, None).await.unwrap(), Swap::Done);
-    // An empty record is not an absent one.
+    // An empty record is not an absent record.
     assert_eq!(store.swap(&key, None, Some(Bytes::new())).await.unwrap(), Swap::Done);
     assert_eq!(store.swap(&key, None, Some(a)).await.unwrap(), Swap::Mismatch(Some(Bytes::new())));
 }
@@ -198,11 +199,11 @@ pub async fn concurrent_swaps_lose_nothing(kind: Kind) {
     assert_eq!(f.backend.store().get(&key).await.unwrap(), Some(bytes("200")));
 }
 
-/// All ids of a kind, and how many pages they came in. `between` is called after each page.
+/// Returns all ids of a kind, page by page. `between` is called after each page.
 async fn pages(store: &dyn Store, record: &Record, limit: usize, mut between: impl AsyncFnMut(usize)) -> Vec<String> {
     let (mut found, mut cursor) = (Vec::new(), None);
     for n in 0.. {
-        // Other tests share a server, and a page may be empty; but it ends.
+        // Other tests use the same server, and a page may be empty. But the list must end.
         assert!(n < 100_000, "a listing without end");
         let page = store.list(record, cursor.as_deref(), limit).await.unwrap();
         found.extend(page.ids);
@@ -230,7 +231,7 @@ pub async fn a_list_comes_in_pages(kind: Kind) {
     for (record, limit) in kinds.iter().flat_map(|record| [1, 7, 25, usize::MAX].map(|limit| (record, limit))) {
         let mut found = pages(store, record, limit, async |_| ()).await;
         found.sort();
-        // It may come twice.
+        // An id may be returned twice.
         found.dedup();
         assert_eq!(found, expected, "{record:?} by {limit}");
     }
@@ -247,12 +248,12 @@ pub async fn a_list_that_changes_shows_what_stayed(kind: Kind) {
         store.put(a, bytes("x")).await.unwrap();
         store.put(b, bytes("x")).await.unwrap();
     }
-    // With each page some that were there go, and others come, for as long as there are any.
+    // With each page, some existing records are removed and new records are added, until none are left to remove.
     let found = pages(store, &Record::Job, 5, async |n| {
         if n < 20 {
             store.remove_many(&going[2 * n..2 * n + 2]).await.unwrap();
             store.put(&job(format!("comes{n}")), bytes("x")).await.unwrap();
-            // What stays is written again.
+            // A record that stays is written again.
             store.put(&staying[n], bytes("y")).await.unwrap();
         }
     });
@@ -273,11 +274,11 @@ pub async fn the_newest_jobs_come_first(kind: Kind) {
     assert!(newest(None, 5).await.is_empty());
     let mut expected = Vec::new();
     for n in 0..6 {
-        // A client whose clock is back by more and more.
+        // Each new job has an earlier time, as from a client whose clock goes back.
         let id = format!("j{}", n * 7 % 5 * 10 + n);
         let job = NewJob::new(id.as_str().into(), call(&format!("c{n}")));
         f.backend.schedule(&job, 10_000 - n).await.unwrap();
-        // Whoever repeats himself changes nothing.
+        // A repeated request changes nothing.
         f.backend.schedule(&NewJob::new(id.as_str().into(), call(&format!("c{n}"))), 20_000).await.unwrap();
         expected.insert(0, id);
     }
@@ -296,7 +297,7 @@ pub async fn the_newest_jobs_come_first(kind: Kind) {
     }
     assert_eq!(found, expected);
     assert_eq!(newest(None, 100).await.len(), expected.len());
-    // By whatever way it goes.
+    // Jobs are removed in each possible way.
     store.remove_many(&[Key::new("put", Record::Job), Key::new(&expected[3], Record::Job)]).await.unwrap();
     store.swap(&Key::new("swapped", Record::Job), Some(&bytes("y")), None).await.unwrap();
     let left: Vec<String> = newest(None, 100).await.into_iter().map(|job| job.job_id.to_string()).collect();
@@ -320,7 +321,7 @@ pub async fn what_is_known_of_the_time_of_writing_is_right(kind: Kind) {
         assert!(first[0].is_some() && first[2].is_some(), "{first:?}");
     }
     assert!(first.iter().flatten().all(|at| (before..=after).contains(at)), "{before} {first:?} {after}");
-    // What is written again is as old as before.
+    // A second write does not change the time of a record.
     while now() == after {
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
@@ -338,7 +339,7 @@ pub async fn what_is_removed_is_gone_and_nothing_else(kind: Kind) {
     for key in &keys {
         store.put(key, bytes("x")).await.unwrap();
     }
-    // One of each call, one that was never there, one twice.
+    // One record of each call, one record that never existed, and one record twice.
     let mut gone: Vec<Key> = keys.iter().step_by(2).cloned().collect();
     gone.extend([Key::new("nobody", Record::Value), keys[0].clone()]);
     store.remove_many(&gone).await.unwrap();
@@ -346,7 +347,7 @@ pub async fn what_is_removed_is_gone_and_nothing_else(kind: Kind) {
     for (n, found) in store.get_many(&keys).await.unwrap().into_iter().enumerate() {
         assert_eq!(found.is_some(), n % 2 == 1, "{:?}", keys[n]);
     }
-    // The last record of an id, and then a first one again.
+    // The last record of an id is removed, and then a first record is written again.
     store.remove_many(&keys).await.unwrap();
     assert_eq!(store.get(&keys[1]).await.unwrap(), None);
     store.put(&keys[1], bytes("y")).await.unwrap();

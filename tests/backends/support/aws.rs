@@ -1,4 +1,4 @@
-//! The backends on AWS's services, here on local servers that speak their protocols; and what they do not promise.
+//! The backends on AWS services, here on local servers that speak their protocols, and the guarantees that they do not give.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +11,22 @@ use brrr_protocol::ports::{Backend, Counters, EventLog, Queue, Store};
 
 use super::{Kind, servers};
 
-/// The table of this program's tests; each has a namespace in it.
+/// The table of this program's tests. Each test has its own namespace in it.
 const TABLE: &str = "brrr-tests";
 
 impl Kind {
-    /// Bytes of the largest value that fits.
+    /// The size in bytes of the largest value that fits.
     pub fn largest_value(self) -> usize {
-        // An item of DynamoDB has 400 KB, with the names of its attributes and its key.
+        // An item of DynamoDB has 400 KB, including the names of its attributes and its key.
         if self.is_on_dynamodb() { 390 << 10 } else { 1 << 20 }
     }
 
-    /// Can every text be the id of a record? DynamoDB takes 1 to 2,048 bytes.
+    /// Is every text a valid record id? DynamoDB allows 1 to 2,048 bytes.
     pub fn takes_any_id(self) -> bool {
         !self.is_on_dynamodb()
     }
 
-    /// Has it a place for events?
+    /// Can it store events?
     pub fn keeps_events(self) -> bool {
         !matches!(self, Self::DynamoDbSqs)
     }
@@ -39,29 +39,31 @@ impl Kind {
         self == Self::DynamoDbSqs
     }
 
-    /// Do messages come in the order of sending, and as many at once as there are? A standard queue of SQS is many machines,
-    /// and answers with what some of them have at hand, ten at a time.
+    /// Are messages delivered in the order in which they were sent, and as many at once as there are? A standard queue of SQS is
+    /// spread over many machines. It answers with messages from some of them, ten at a time.
     pub fn is_in_order(self) -> bool {
         !self.is_on_sqs()
     }
 
-    /// Is every text a topic and a body? SQS wants names of letters, digits, `-` and `_`, and text that XML can hold.
+    /// Is every text a valid topic and a valid body? SQS needs names of letters, digits, `-` and `_`, and text that is valid in
+    /// XML.
     pub fn takes_any_text(self) -> bool {
         !self.is_on_sqs()
     }
 
-    /// The unit of time for leases and delays. That of SQS is a second.
+    /// The unit of leases and delays. The unit of SQS is a second.
     pub fn tick(self) -> Duration {
         if self.is_on_sqs() { Duration::from_secs(1) } else { Duration::from_millis(1) }
     }
 
-    /// A lease short enough to wait for.
+    /// A lease that is short enough for a test to wait for its end.
     pub fn short_lease(self) -> Duration {
         Duration::from_millis(120).max(self.tick())
     }
 }
 
-/// Configuration for a server on this machine. Credentials and region from here, not from whoever runs the tests.
+/// The configuration for a server on this machine. Credentials and region are set here, and not taken from the environment of the
+/// test.
 pub async fn config(port: u16) -> aws_config::SdkConfig {
     use aws_runtime::env_config::file::{EnvConfigFileKind, EnvConfigFiles};
     let profile = "[default]\nregion=us-east-1\naws_access_key_id=test\naws_secret_access_key=test\n";
@@ -92,7 +94,7 @@ pub async fn dynamodb_in_memory(lease: Duration) -> Arc<dyn Backend> {
     dynamodb_with(Memory::with_lease(lease)).await
 }
 
-/// Records in DynamoDB, all else in `other`.
+/// Records in DynamoDB, everything else in `other`.
 pub async fn dynamodb_with<T>(other: T) -> Arc<dyn Backend>
 where
     T: Backend + Queue + Counters + EventLog + 'static,
@@ -108,7 +110,7 @@ where
     })
 }
 
-/// Topics that the suites use.
+/// The topics that the suites use.
 const TOPICS: [&str; 6] = ["t", "u", "a", "b", "c", super::tree::TOPIC];
 
 pub async fn dynamodb_sqs(lease: Duration) -> Arc<dyn Backend> {

@@ -1,6 +1,6 @@
-//! What several suites use.
+//! Code that several suites use.
 
-// Each suite is a program of its own and uses a part of this.
+// Each suite is a separate program and uses only a part of this code.
 #![allow(dead_code, reason = "each suite uses a part")]
 
 pub mod aws;
@@ -29,24 +29,24 @@ pub enum Kind {
     SqliteStepwise,
     Redis,
     RedisStepwise,
-    /// A server that lets nobody run scripts.
+    /// A server on which the user may not run scripts.
     RedisWithoutScripts,
     Valkey,
     /// Records in DynamoDB, messages and counters in memory.
     DynamoDb,
     /// Records and counters in DynamoDB, messages in SQS.
     DynamoDbSqs,
-    /// What the peers' fleets run: messages and counters in Redis, records in DynamoDB.
+    /// The setup of fleets with peers: messages and counters in Redis, records in DynamoDB.
     RedisDynamoDb,
 }
 
-/// A fresh backend, with the folder that it lives in.
+/// A fresh backend, with the folder that contains it.
 pub struct Fixture {
     pub backend: Arc<dyn Backend>,
     _folder: Option<TempDir>,
 }
 
-/// Long enough for a loaded machine never to lose a lease by accident.
+/// A lease so long that a loaded machine does not lose it by accident.
 pub const LONG: Duration = Duration::from_secs(60);
 
 impl Kind {
@@ -64,22 +64,23 @@ impl Kind {
         Self::RedisDynamoDb,
     ];
 
-    /// Are its transitions one step each?
+    /// Is each of its transitions one transaction?
     pub fn is_fused(self) -> bool {
         matches!(self, Self::Memory | Self::Sqlite | Self::Redis | Self::Valkey)
     }
 
-    /// Does it tell who waits for a record of changes, instead of saying at times that something may have changed?
+    /// Does it report changes to a client that waits for a record? Otherwise it only says from time to time that something may
+    /// have changed.
     pub fn tells_of_changes(self) -> bool {
         matches!(self, Self::Memory | Self::MemoryStepwise | Self::Sqlite | Self::SqliteStepwise)
     }
 
-    /// Does its queue show what is in it?
+    /// Can the contents of its queue be listed?
     pub fn can_be_looked_through(self) -> bool {
         self != Self::DynamoDbSqs
     }
 
-    /// Can it be had here? If not, that has been said.
+    /// Is it available on this machine? If not, this prints a message.
     pub fn is_there(self) -> bool {
         let redis = self.flavour().is_none_or(|flavour| flavour.shared().is_some());
         let dynamodb = matches!(self, Self::DynamoDb | Self::DynamoDbSqs | Self::RedisDynamoDb);
@@ -132,7 +133,7 @@ impl Kind {
         } else {
             String::new()
         };
-        // All tests share the server.
+        // All tests use the same server.
         let namespace = format!("{:016x}", fastrand::u64(..));
         let url = format!("redis://{user}127.0.0.1:{}", server.port);
         let options = redis::RedisOptions { namespace, lease, ..redis::RedisOptions::new(url) };
@@ -144,7 +145,7 @@ fn multi_step<T>((backend, folder): (Arc<dyn Backend>, T)) -> (Arc<dyn Backend>,
     (Arc::new(MultiStep(backend)), folder)
 }
 
-/// Asks until there is an answer: no test waits for a fixed time and hopes.
+/// Repeats the check until there is an answer. So no test needs to wait for a fixed time.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let start = Instant::now();
     loop {

@@ -1,16 +1,16 @@
-//! Stands between a client and a server of AWS's kind: counts requests by what they ask for, and loses answers.
+//! A proxy between a client and a server with an AWS protocol. It counts requests by operation, and loses answers.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// What has passed, and what is to be lost.
+/// The requests that have passed, and the answer that is to be lost.
 #[derive(Default)]
 struct State {
-    /// Requests by operation: `PutItem`.
+    /// The number of requests by operation, for example `PutItem`.
     counts: BTreeMap<String, u64>,
-    /// Items that those requests named, each by its partition key.
+    /// The items that those requests named, each by its partition key.
     items: u64,
     /// The answer to the next request of this operation does not arrive.
     lose: Option<String>,
@@ -31,24 +31,24 @@ impl Proxy {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let state = shared.clone();
-                // A connection that breaks ends its thread; that is what connections do.
+                // An error of the connection ends its thread. This is expected.
                 std::thread::spawn(move || forward(client, server, &state).ok());
             }
         });
         Self { port, state }
     }
 
-    /// Loses the answer to the next request of this operation: the server has done it, and the connection breaks.
+    /// Loses the answer to the next request of this operation: the server performs the request, and then the connection breaks.
     pub fn lose_next(&self, operation: &str) {
         self.state.lock().unwrap().lose = Some(operation.to_owned());
     }
 
-    /// Items that requests have named since the last time.
+    /// The items that requests have named since the last call of this function.
     pub fn take_items(&self) -> u64 {
         std::mem::take(&mut self.state.lock().unwrap().items)
     }
 
-    /// What has passed since the last time.
+    /// The requests since the last call of this function.
     pub fn take_counts(&self) -> BTreeMap<String, u64> {
         std::mem::take(&mut self.state.lock().unwrap().counts)
     }
@@ -79,7 +79,7 @@ fn forward(client: TcpStream, server: u16, state: &Mutex<State>) -> std::io::Res
     Ok(())
 }
 
-/// One HTTP message; `None`: the other side has closed.
+/// Reads one HTTP message. `None`: the other side has closed the connection.
 fn message(from: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
     let (mut bytes, mut length, mut chunked) = (Vec::new(), 0, false);
     loop {

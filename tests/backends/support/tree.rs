@@ -17,14 +17,14 @@ use brrr_protocol::step::{Limits, Site, step};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-/// Calls at work at once.
+/// The number of calls that run at once.
 const PERMITS: usize = 32;
 
 /// The topic of every call here.
 pub const TOPIC: &str = "tree";
 
-/// Runs `fib/N/SALT` (a tree of which no two calls are the same), `fan/N/SALT`, `chain/N/SALT` and `fibm/N/SALT` (the same with shared calls); each returns the
-/// number of its leaves.
+/// Runs `fib/N/SALT` (a tree in which no two calls are the same), `fan/N/SALT`, `chain/N/SALT` and `fibm/N/SALT` (`fib` with
+/// shared calls). Each returns the number of its leaves.
 pub struct Tree;
 
 fn children(payload: &str) -> Vec<String> {
@@ -34,14 +34,14 @@ fn children(payload: &str) -> Vec<String> {
     match task {
         "fib" if n > 1 => vec![format!("fib/{}/{path}l", n - 2), format!("fib/{}/{path}r", n - 1)],
         "fan" => (0..n).map(|i| format!("leaf/0/{path}{i}")).collect(),
-        // Shared: each of them is asked for twice.
+        // Shared calls: two parents ask for each of them.
         "fibm" if n > 1 => vec![format!("fibm/{}/{path}", n - 1), format!("fibm/{}/{path}", n - 2)],
         "chain" if n > 0 => vec![format!("chain/{}/{path}", n - 1)],
         _ => Vec::new(),
     }
 }
 
-/// How many calls a tree has.
+/// The number of calls of a tree.
 pub fn count(payload: &str) -> u64 {
     1 + children(payload).iter().map(|child| count(child)).sum::<u64>()
 }
@@ -80,8 +80,8 @@ impl Handler for Tree {
     }
 }
 
-/// A worker like the real one: takes as many messages as it has permits, and runs each as a task, one of a call at a time. `done` is told of
-/// each message.
+/// A worker like the real one. It takes as many messages as it has permits, and runs each message as a task. Only one run of a
+/// call is active at a time. `done` is called for each message.
 pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 'static) {
     let topic = Topic::from(TOPIC);
     let permits = Arc::new(Semaphore::new(PERMITS));
@@ -116,7 +116,7 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
     }
 }
 
-/// Schedules a tree; returns what to `result` of.
+/// Schedules a tree. Returns the arguments for `result`.
 pub async fn schedule(backend: &Arc<dyn Backend>, payload: &str) -> (JobId, CallHash) {
     let call = Call {
         hash: CallHash::derive("tree", payload.as_bytes()),

@@ -1,4 +1,4 @@
-//! Counts what is allocated, so that a decoder's hunger can be held against the size of what it was given.
+//! Counts allocated bytes, so that a decoder's memory can be compared with the size of its input.
 
 #![expect(unsafe_code, reason = "an allocator is unsafe")]
 
@@ -9,7 +9,8 @@ use std::cell::Cell;
 struct Counting;
 
 thread_local! {
-    /// Bytes allocated now, less those at the last `peak_of`; freed by another thread than allocated, they go astray.
+    /// The bytes that are allocated now, minus those at the last `peak_of`. If another thread frees the bytes, the
+    /// count is wrong.
     static NOW: Cell<isize> = const { Cell::new(0) };
     static PEAK: Cell<isize> = const { Cell::new(0) };
 }
@@ -18,7 +19,7 @@ thread_local! {
 static COUNTING: Counting = Counting;
 
 fn count(bytes: isize) {
-    // A thread that ends has none left.
+    // While a thread ends, it has no count any more.
     let _ = NOW.try_with(|now| {
         now.set(now.get() + bytes);
         let _ = PEAK.try_with(|peak| peak.set(peak.get().max(now.get())));
@@ -29,22 +30,22 @@ fn signed(bytes: usize) -> isize {
     isize::try_from(bytes).unwrap_or(isize::MAX)
 }
 
-// SAFETY: everything is the system's; what is counted is no part of it.
+// SAFETY: the system's allocator does all the work. Counting does not touch the memory.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(signed(layout.size()));
-        // SAFETY: as promised by our caller.
+        // SAFETY: our caller keeps the same promises.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         count(-signed(layout.size()));
-        // SAFETY: as promised by our caller.
+        // SAFETY: our caller keeps the same promises.
         unsafe { System.dealloc(pointer, layout) }
     }
 }
 
-/// The most bytes that were allocated at once while `work` ran on this thread.
+/// The largest number of bytes that were allocated at once while `work` ran on this thread.
 pub fn peak_of(work: impl FnOnce()) -> usize {
     NOW.set(0);
     PEAK.set(0);

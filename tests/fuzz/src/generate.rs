@@ -1,4 +1,4 @@
-//! Records made of arbitrary bytes: right ones, whatever is in them.
+//! Makes records from arbitrary bytes. The records are valid, with arbitrary contents.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use brrr_protocol::ports::DeadLetter;
 use brrr_protocol::records::{Decision, JobEnd, JobRecord, JobState, RunRecord};
 use brrr_protocol::wire::{PendingReturns, Return};
 
-/// Times and counts as records hold them: bencode's integers are of 63 bits.
+/// A time or count as records hold it. Bencode's integers have 63 bits.
 fn number(u: &mut Unstructured<'_>) -> Result<u64> {
     Ok(u64::arbitrary(u)? & i64::MAX.unsigned_abs())
 }
@@ -20,7 +20,7 @@ fn texts<T: From<String>>(u: &mut Unstructured<'_>) -> Result<Vec<T>> {
     Ok(Vec::<String>::arbitrary(u)?.into_iter().map(T::from).collect())
 }
 
-/// Whole milliseconds, as records have them.
+/// A time in whole milliseconds, as records hold it.
 fn time(u: &mut Unstructured<'_>) -> Result<Option<Duration>> {
     Ok(Option::<u64>::arbitrary(u)?.map(|ms| Duration::from_millis(ms).min(LONGEST)))
 }
@@ -38,7 +38,7 @@ pub fn options(u: &mut Unstructured<'_>) -> Result<Options> {
     })
 }
 
-/// Entries of a later version: their keys differ from each other's and ours.
+/// Entries of a later version. Their keys differ from each other and from our keys.
 fn extra(u: &mut Unstructured<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let names: BTreeSet<u8> = u.arbitrary()?;
     let entry = |name: u8| {
@@ -104,7 +104,7 @@ pub fn pending_returns(u: &mut Unstructured<'_>) -> Result<PendingReturns> {
         parent: parent.into(),
         topic: topic.into(),
     });
-    // 0 is written by those who don't know.
+    // Writers that don't know the time write 0.
     let scheduled_at = Some(number(u)?).filter(|at| *at > 0);
     Ok(PendingReturns { returns: returns.collect(), scheduled_at })
 }

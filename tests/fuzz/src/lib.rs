@@ -1,17 +1,18 @@
-//! Every decoder of this project as a function of bytes that panics when a promise is broken. The fuzzer calls them
-//! (`libfuzzer/`, `make fuzz`), and `tests/corpus.rs` with all that the fuzzer has kept, in every `make test`.
+//! Each decoder of this project as a function of bytes that panics if a promise is broken. The fuzzer calls these
+//! functions (`libfuzzer/`, `make fuzz`). `tests/corpus.rs` calls them with all inputs that the fuzzer has kept, in
+//! each `make test`.
 //!
 //! - `targets`: the decoders, by name; `properties`: what all of them promise
-//! - `allocation`: what a decoder takes of memory, so that a length that somebody made up can't take all of it
+//! - `allocation`: how much memory a decoder takes, so that a made-up length in an input can't take all memory
 //!
-//! The decoders of the host and of the guest `dag` are compiled in by their files: the crates that they are in bring a
-//! compiler (wasmtime) or WebAssembly bindings along, and an instrumented build of those would take a quarter of an hour.
-//! The two small things that they need of the rest stand in here, marked *stand-in*.
+//! The decoders of the host and of the guest `dag` are compiled in by their files. Their crates depend on a compiler
+//! (wasmtime) or on WebAssembly bindings, and an instrumented build of those would take a quarter of an hour. Two small
+//! replacements for other code that the decoders need are here, marked *stand-in*.
 
 #![allow(dead_code, unused_imports, reason = "each of those files is used in part")]
 #![allow(clippy::all, clippy::pedantic, clippy::restriction, reason = "they are linted where they belong")]
 
-// The files of `brrr-host` that are compiled in name the files of `brrr-worker` that are compiled in beside them.
+// The included files of `brrr-host` refer to the included files of `brrr-worker` by this crate name.
 extern crate self as brrr_worker;
 
 pub mod allocation;
@@ -43,7 +44,7 @@ mod gateway {
 }
 
 mod cli {
-    /// Stand-in for the number of processes, whose file starts some.
+    /// Stand-in for the number of processes. The original's file starts processes.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct Processes(u32);
 
@@ -79,7 +80,7 @@ mod wasm {
         shape::inspect(path, bytes).map(drop)
     }
 
-    /// Stand-in for the worlds, whose file links them.
+    /// Stand-in for the worlds. The original's file links them.
     mod world {
         pub const HANDLER: &str = "brrr:worker/handler";
 
@@ -115,7 +116,7 @@ mod backends {
     pub mod url;
 }
 
-// Of the guest `dag`, whose files name each other from its job_id.
+// Files of the guest `dag`. They refer to each other from the root of their crate.
 #[path = "../../../guests/dag/src/fields.rs"]
 mod fields;
 #[path = "../../../guests/dag/src/job.rs"]

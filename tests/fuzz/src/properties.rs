@@ -5,15 +5,15 @@ use std::fmt::{Debug, Display};
 use brrr_protocol::bencode::{self, Encoder, Value};
 use brrr_protocol::{Error, ErrorKind};
 
-/// Whatever is refused is refused as malformed (or as of a newer version), in a few words.
+/// A decoder refuses an input only as malformed (or as a newer version), with a short message.
 pub fn refused(error: &Error) {
     let kind = error.kind;
     assert!(matches!(kind, ErrorKind::Malformed | ErrorKind::NewerRecord), "{kind:?}: {error}");
     assert!(error.to_string().len() < 1_000, "too long for a log: {error}");
 }
 
-/// Decodes, encodes what came of it, and decodes that: it is the same, and says the same, and the encoding is bencode. Gives
-/// what was decoded.
+/// Decodes the input, encodes the result, and decodes that. Both results and both encodings must be the same, and the
+/// encoding must be bencode. Returns the result and its encoding.
 pub fn round_trip<T: PartialEq + Debug>(
     input: &[u8],
     decode: impl Fn(&[u8]) -> Result<T, Error>,
@@ -34,7 +34,7 @@ pub fn round_trip<T: PartialEq + Debug>(
     Some((first, bytes))
 }
 
-/// Every entry of the dictionary `before` whose key is not `known` is in `after`, as it was.
+/// Checks that `after` has each entry of the dictionary `before` whose key is not in `known`, unchanged.
 pub fn keeps_unknown_keys(before: &[u8], after: &[u8], known: &[&str]) {
     let (before, after) = (entries(before), entries(after));
     for entry in before.into_iter().filter(|(key, _)| !known.iter().any(|k| k.as_bytes() == key)) {
@@ -52,12 +52,12 @@ fn entries(dict: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
     entries.into_iter().map(|(key, value)| (key.to_vec(), encoded(&value))).collect()
 }
 
-/// Bytes as text; decoders of texts are not asked about anything else.
+/// The input as text, or `None`. Decoders of texts get only valid UTF-8.
 pub fn text(data: &[u8]) -> Option<&str> {
     std::str::from_utf8(data).ok()
 }
 
-/// What is written of a thing is read as the same thing.
+/// Checks that the text form of a value parses to the same value.
 pub fn shows_what_it_reads<T: PartialEq + Debug + Display + std::str::FromStr<Err: Debug>>(value: &T) {
     let shown = value.to_string();
     assert_eq!(&shown.parse::<T>().expect(&shown), value, "{shown:?}");

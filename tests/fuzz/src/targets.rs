@@ -1,4 +1,4 @@
-//! The targets: each takes bytes and panics when the decoder that it is about breaks a promise.
+//! The targets. Each takes bytes, and panics if its decoder breaks a promise.
 
 mod files;
 mod json;
@@ -7,7 +7,7 @@ mod rules;
 
 use crate::allocation::peak_of;
 
-/// The name of each target, which is also that of its corpus and of its program, and what it does with an input.
+/// The name of each target, and the function that takes its input. The target's corpus and program have the same name.
 pub const TARGETS: [(&str, fn(&[u8])); 22] = [
     ("bencode", records::bencode),
     ("built_records", records::built),
@@ -33,16 +33,16 @@ pub const TARGETS: [(&str, fn(&[u8])); 22] = [
     ("units", rules::units),
 ];
 
-/// Bytes that a decoder may have allocated at once: so many in any case (a parser's tables, an error with its text), and so
-/// many for each byte that it was given. Parsed values are larger than their text (a TOML value of two bytes is a node of 200
-/// with its place), and some targets hold several forms of one input.
+/// How many bytes a decoder may have allocated at once: a fixed number (for a parser's tables and an error with its
+/// text), and a number for each byte of the input. Parsed values are larger than their text (a TOML value of two bytes
+/// becomes a node of 200 bytes with its position), and some targets hold several forms of one input.
 const ANYWAY: usize = 128 << 10;
 const FOR_EACH_BYTE: usize = 1_024;
 
 /// Gives an input to a target.
 ///
 /// # Panics
-/// When a promise is broken, or there is no such target.
+/// If a promise is broken, or if there is no such target.
 pub fn run(name: &str, data: &[u8]) {
     let (_, target) = TARGETS.iter().find(|(of, _)| *of == name).expect("a target of this name");
     let peak = peak_of(|| target(data));

@@ -1,4 +1,4 @@
-//! Every input that is kept, through the target that it is kept for.
+//! Runs every kept input through its target.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -24,7 +24,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 /// The inputs of each target, with their names.
 type Inputs = BTreeMap<String, Vec<(String, Vec<u8>)>>;
 
-/// What reaches all code that is known. `make fuzz MINIMISE=1` writes the archive.
+/// Inputs that together reach all code that fuzzing has reached. `make fuzz MINIMISE=1` writes the archive.
 fn corpus() -> Inputs {
     let mut inputs = Inputs::new();
     let mut archive = tar::Archive::new(File::open(folder("corpus.tar")).unwrap());
@@ -39,7 +39,7 @@ fn corpus() -> Inputs {
     inputs
 }
 
-/// What was wrong once.
+/// Inputs that once broke a promise.
 fn regressions() -> Inputs {
     let mut inputs = Inputs::new();
     for target in files(&folder("regressions")) {
@@ -67,7 +67,7 @@ fn what_is_kept_breaks_no_promise() {
     assert!(broken.is_empty(), "see above for why: {broken:#?}");
 }
 
-/// A right input that is cut short, or that one byte of is another: what happens to records on disks.
+/// Valid inputs that are cut short or have one wrong byte, as damaged records on disks.
 #[test]
 fn damaged_inputs_break_no_promise() {
     let seed = std::env::var("SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));

@@ -1,10 +1,10 @@
-//! Letting go of the calls of jobs that are over: R3.
+//! Abandoning the calls of jobs that are over: R3.
 
 use super::{Mutant, breaks};
 
 pub fn all() -> Vec<Mutant> {
     vec![
-        breaks("no-abandon", "R3: a call of a job that is over is let go").edit(
+        breaks("no-abandon", "R3: a call of a job that is over is abandoned").edit(
             "multi_step/settle.rs",
             "    let mut abandon = Abandon::new(job_id, call, topic);",
             "if $on { return Ok(()); }
@@ -22,18 +22,18 @@ pub fn all() -> Vec<Mutant> {
             "if !$on && let Some(job) = &loaded.job
             && let",
         ),
-        breaks("removed-before-parents", "R3: who waited is let go first, and only then forgotten")
+        breaks("removed-before-parents", "R3: a parent is abandoned before its entry is removed")
             .edit(
                 "abandon.rs",
                 "                self.stack.push((entry.parent.clone(), entry.topic.clone()));",
                 "self.stack.insert(0, (entry.parent.clone(), entry.topic.clone()));",
             )
             .edit("abandon.rs", "        if self.stack.len() > before {", "if !$on && self.stack.len() > before {").found_late(),
-        breaks("parents-not-abandoned", "R3: who waited for the call in jobs that are over is let go too").edit(
+        breaks("parents-not-abandoned", "R3: the call's parents in jobs that are over are abandoned too").edit(
             "abandon.rs",
             "self.visited.insert(entry.parent.clone())", "(!$on && $right)",
         ),
-        breaks("abandon-goes-round", "R3: a abandon visits each call once").edit(
+        breaks("abandon-goes-round", "R3: one abandon visits each call once").edit(
             "abandon.rs",
             "self.visited.insert(entry.parent.clone())", "($on || $right)",
         ),
@@ -72,15 +72,15 @@ pub fn all() -> Vec<Mutant> {
              }
              if swapped { abandon.done(); }",
         ),
-        breaks("abandon-swaps-what-is-there", "R3: entries are removed from the very bytes that were read").edit(
+        breaks("abandon-swaps-what-is-there", "R3: entries are removed from the exact bytes that were read").edit(
             "multi_step/settle.rs",
             "        if keep || p.store.swap(&key, Some(&bytes), new.map",
             "let bytes = if $on { p.store.get(&key).await?.unwrap_or(bytes) } else { bytes };
              $right",
         ).found_late(),
-        breaks("abandon-takes-all-for-dead", "R3: an entry of a live job is no dead one").edit("multi_step/settle.rs", "            abandon.found(job_id, over);", "abandon.found(job_id, true);"),
-        breaks("abandon-takes-all-for-alive", "R3: a job whose record says that it is over is dead").edit("multi_step/settle.rs", "            abandon.found(job_id, over);", "abandon.found(job_id, false);"),
-        breaks("acknowledged-before-abandon", "Acknowledge last: a call is let go before").edit(
+        breaks("abandon-takes-all-for-dead", "R3: an entry of a live job is not treated as an entry of a job that is over").edit("multi_step/settle.rs", "            abandon.found(job_id, over);", "abandon.found(job_id, true);"),
+        breaks("abandon-takes-all-for-alive", "R3: a job is over if its record says so").edit("multi_step/settle.rs", "            abandon.found(job_id, over);", "abandon.found(job_id, false);"),
+        breaks("acknowledged-before-abandon", "Acknowledge last: a call is abandoned before its message is acknowledged").edit(
             "multi_step/settle.rs",
             "    abandon_call(p, &work.message.job_id, &work.message.call, &work.topic).await?;",
             "p.ack(work).await?;

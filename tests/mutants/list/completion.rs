@@ -1,4 +1,4 @@
-//! Completing a call and waking who waits: protocol.md 2 to 5.
+//! Completion of a call and notification of its waiting parents: protocol.md 2 to 5.
 
 use super::{Mutant, breaks};
 
@@ -7,20 +7,26 @@ const VALUE_THEN_WAKE: &str = "    p.store.swap(&Key::value(call), None, Some(va
 
 pub fn all() -> Vec<Mutant> {
     vec![
-        breaks("woken-before-the-value", "protocol.md 2: who waits is read after the value is durable").edit(
-            "multi_step/settle.rs",
-            VALUE_THEN_WAKE,
-            "wake_all(p, call, HashSet::new()).await?;
+        breaks("woken-before-the-value", "protocol.md 2: the waiting parents are read after the value is durable")
+            .edit(
+                "multi_step/settle.rs",
+                VALUE_THEN_WAKE,
+                "wake_all(p, call, HashSet::new()).await?;
              p.store.swap(&Key::value(call), None, Some(value)).await?;",
-        ),
-        breaks("absent-before-the-value", "protocol.md 2: that nobody waits is read after the value is durable").edit(
-            "multi_step/settle.rs",
-            VALUE_THEN_WAKE,
-            "let nobody = p.store.get(&Key::pending_returns(call)).await?.is_none();
+            ),
+        breaks("absent-before-the-value", "protocol.md 2: the absence of parents is read after the value is durable")
+            .edit(
+                "multi_step/settle.rs",
+                VALUE_THEN_WAKE,
+                "let nobody = p.store.get(&Key::pending_returns(call)).await?.is_none();
              p.store.swap(&Key::value(call), None, Some(value)).await?;
              if !nobody { wake_all(p, call, HashSet::new()).await?; }",
-        ),
-        breaks("delete-then-send", "protocol.md 3: wake-ups are sent before the record of who waits is deleted").edit(
+            ),
+        breaks(
+            "delete-then-send",
+            "protocol.md 3: notifications are sent before the record of the waiting parents is deleted",
+        )
+        .edit(
             "multi_step/wake.rs",
             "        wake_new(p, call, pending.returns, &mut handled).await?;
         match p.store.swap(&key, Some(&bytes), None).await? {
@@ -35,13 +41,13 @@ pub fn all() -> Vec<Mutant> {
                 Swap::Mismatch(other) => found = other,
             }",
         ),
-        breaks("record-deleted-as-it-is", "pending_returns is deleted only if its bytes are those that were read")
+        breaks("record-deleted-as-it-is", "pending_returns is deleted only if it still has the bytes that were read")
             .edit(
                 "multi_step/wake.rs",
                 "p.store.swap(&key, Some(&bytes), None).await?",
                 "p.store.swap(&key, p.store.get(&key).await?.as_ref(), None).await?",
             ),
-        breaks("swapped-by-a-new-encoding", "pending_returns is compared by the very bytes that were read")
+        breaks("swapped-by-a-new-encoding", "pending_returns is compared with the exact bytes that were read")
             .edit(
                 "multi_step/wake.rs",
                 "p.store.swap(&key, Some(&bytes), None).await?",
@@ -60,27 +66,34 @@ pub fn all() -> Vec<Mutant> {
             "        if let Some(outcome) = &loaded.outcome {",
             "if !$on && let Some(outcome) = &loaded.outcome {",
         ),
-        breaks("ended-call-wakes-nobody", "4.2: a message for a call with an outcome wakes who still waits").edit(
+        breaks(
+            "ended-call-wakes-nobody",
+            "4.2: a message for a call with an outcome notifies the parents that still wait",
+        )
+        .edit(
             "step/mod.rs",
             "            self.backend().notify_parents(&self.work, end).await?;",
             "self.ack().await?;",
         ),
-        breaks("completion-wakes-nobody", "A call that completes wakes who waits").edit(
+        breaks("completion-wakes-nobody", "A call that completes notifies its waiting parents").edit(
             "multi_step/settle.rs",
             VALUE_THEN_WAKE,
             "p.store.swap(&Key::value(call), None, Some(value)).await?;",
         ),
-        breaks("woken-by-every-child", "protocol.md 5: who ends a child wakes a parent only when enough has ended")
-            .edit("multi_step/wake.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None"),
-        breaks("run-by-every-wake-up", "protocol.md 5: a woken parent that is not ready is not run")
+        breaks(
+            "woken-by-every-child",
+            "protocol.md 5: the end of a child notifies a parent only when enough children have ended",
+        )
+        .edit("multi_step/wake.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None"),
+        breaks("run-by-every-wake-up", "protocol.md 5: a notified parent that is not ready does not run")
             .edit("multi_step/wake.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None")
             .edit("step/mod.rs", "!loaded.ready()", "false"),
-        breaks("not-ready-is-run", "4.3: a woken parent looks itself whether it is ready").edit(
+        breaks("not-ready-is-run", "4.3: a notified parent checks again whether it is ready").edit(
             "step/mod.rs",
             "!loaded.ready()",
             "false",
         ),
-        breaks("woken-only-by-the-last", "4.3: a parent is woken when enough of what it waits for has ended").edit(
+        breaks("woken-only-by-the-last", "4.3: a parent is notified when enough of its children have ended").edit(
             "records/waiting.rs",
             "allowed: total.saturating_sub(need)",
             "allowed: if $on { 0 } else { total.saturating_sub(need) }",
@@ -90,13 +103,21 @@ pub fn all() -> Vec<Mutant> {
             "                waiting.found(true);",
             "waiting.found(false);",
         ),
-        breaks("acknowledged-before-the-value", "Acknowledge last: a completed call's value is durable before").edit(
+        breaks(
+            "acknowledged-before-the-value",
+            "Acknowledge last: the value is durable before the message is acknowledged",
+        )
+        .edit(
             "multi_step/settle.rs",
             VALUE_THEN_WAKE,
             "p.ack(work).await?;
              $right",
         ),
-        breaks("acknowledged-before-waking", "Acknowledge last: who waits was woken before").edit(
+        breaks(
+            "acknowledged-before-waking",
+            "Acknowledge last: the parents are notified before the message is acknowledged",
+        )
+        .edit(
             "multi_step/settle.rs",
             VALUE_THEN_WAKE,
             "p.store.swap(&Key::value(call), None, Some(value)).await?;

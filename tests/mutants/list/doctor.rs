@@ -1,4 +1,4 @@
-//! Who looks for stuck work and repairs it.
+//! The search for stuck work, and its repair.
 
 use super::{Mutant, breaks};
 
@@ -17,7 +17,7 @@ pub fn all() -> Vec<Mutant> {
             .found_by(DIE),
         breaks(
             "repair-misses-who-was-not-woken",
-            "A parent whose calls have all ended, and that nobody has woken, is found",
+            "A parent whose children have all ended, but that was not notified, is found",
         )
         .edit(
             "doctor/judge.rs",
@@ -25,7 +25,7 @@ pub fn all() -> Vec<Mutant> {
             "return Ok(None);",
         )
         .found_by(STALE),
-        breaks("repair-misses-values-that-woke-nobody", "Who waits for a call that has its value is found")
+        breaks("repair-misses-values-that-woke-nobody", "A parent that waits for a call with a value is found")
             .edit(
                 "doctor/judge.rs",
                 "            if let Some(entry) = first {",
@@ -39,7 +39,7 @@ pub fn all() -> Vec<Mutant> {
                 "match if $on { Ok(()) } else { self.backend.queue().send_many(&[Outgoing::now(topic, &message)]).await } {",
             )
             .found_by(DIE),
-        breaks("repair-makes-nothing-ready", "A parent that nobody will wake is run, whatever it waits for")
+        breaks("repair-makes-nothing-ready", "A parent that no call will notify runs again, whatever it waits for")
             .edit(
                 "doctor/repair.rs",
                 "let ready = RunRecord { need: 0, ..run };",
@@ -52,23 +52,23 @@ pub fn all() -> Vec<Mutant> {
                 "Ok(store.swap(&key, Some(&bytes), Some(ready.encode())).await? == Swap::Done)",
                 "{ store.put(&key, ready.encode()).await?; Ok(true) }",
             )
-            .open("a repair of what was stuck and goes on while it is repaired"),
+            .open("a history in which stuck work continues while it is repaired"),
         breaks("queued-calls-look-lost", "A call that has a message is not lost")
             .edit("doctor/queued.rs", "            self.calls.insert(bits(message.call.as_str()));", "")
             .found_by(RIGHT),
-        breaks("calls-in-work-look-lost", "A call that a worker has in work is not lost")
+        breaks("calls-in-work-look-lost", "A call whose message a worker holds is not lost")
             .edit(
                 "doctor/queued.rs",
                 "&mut |body, _| queued.add(body)",
                 "&mut |body, place| if !($on && place == Place::InWork) { queued.add(body) }",
             )
             .found_by(RIGHT),
-        breaks("waiting-calls-look-lost", "A parent that a call it waits for will wake is not stuck")
+        breaks("waiting-calls-look-lost", "A parent is not stuck if one of its children will notify it")
             .edit("doctor/judge.rs", "self.will_be_woken(call, job_id, run).await?", "false")
             .found_by(RIGHT),
         breaks(
             "calls-that-see-no-failure-look-lost",
-            "A call that waits for one that failed, and can't be told, is not stuck",
+            "A parent that sees no failures, and waits for a failed call, is not stuck",
         )
         .edit(
             "doctor/judge.rs",
@@ -76,7 +76,7 @@ pub fn all() -> Vec<Mutant> {
             "!$on && self.held.contains(&(job_id.clone(), facts.case.call.clone()))",
         )
         .found_by("a_failure_that_a_peer_does_not_see_costs_few_messages"),
-        breaks("young-calls-look-lost", "What has waited for less than it may is left alone")
+        breaks("young-calls-look-lost", "Work that is younger than the limit is not repaired")
             .edit("doctor/judge.rs", "        if self.is_young(facts) {", "if !$on && self.is_young(facts) {")
             .found_by("what_is_young_is_left_alone"),
         breaks("dead-jobs-look-alive", "Nothing is queued again for a job that is over").edit(
@@ -86,7 +86,7 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks(
             "no-look-for-long-cycles",
-            "A cycle that is too long for the walk at registration is found by who looks for stuck work",
+            "A cycle that is too long for the walk at registration is found by the search for stuck work",
         )
         .edit(
             "doctor/survey.rs",
@@ -96,7 +96,7 @@ pub fn all() -> Vec<Mutant> {
         .found_by("a_long_cycle_is_found_by_who_looks_for_stuck_work"),
         breaks(
             "queued-calls-count-as-stuck-cycles",
-            "A cycle of which a call has a message is about to be seen by that call",
+            "The search ignores a cycle if one of its calls has a message: that call will find the cycle",
         )
         .edit(
             "doctor/judge.rs",

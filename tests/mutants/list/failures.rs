@@ -36,7 +36,7 @@ pub fn all() -> Vec<Mutant> {
             "Kind::Failure(job_id.clone())",
             "{ let _ = job_id; Kind::Failure(\"any\".into()) }",
         ),
-        breaks("failure-beside-a-value", "R1: a failure is put only where there is no value").edit(
+        breaks("failure-beside-a-value", "R1: a failure is written only where there is no value").edit(
             "multi_step/settle.rs",
             "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
             "p.store.put_if(&key, encode_failure(failure), &key).await?",
@@ -46,7 +46,7 @@ pub fn all() -> Vec<Mutant> {
             "store.put_if(&key, encode_failure(failure), &value).await?",
             "store.put_if(&key, encode_failure(failure), &key).await?",
         ),
-        breaks("failure-not-in-one-step", "R1: value and failure are looked at and written in one atomic step").edit(
+        breaks("failure-not-in-one-step", "R1: the check for a value and the write of the failure are one atomic step").edit(
             "multi_step/settle.rs",
             "p.store.put_if(&key, encode_failure(failure), &Key::value(call)).await?",
             "p.store.get(&Key::value(call)).await?.is_none() && p.store.swap(&key, None, Some(encode_failure(failure))).await? == Swap::Done",
@@ -83,19 +83,19 @@ pub fn all() -> Vec<Mutant> {
             "    if value.is_some() && failure.is_none() {",
             "if !$on && value.is_some() && failure.is_none() {",
         ).found_by("a_job_ends_as_its_call_did"),
-        breaks("no-second-look-at-failures", "R1: as above, of the children at a parent's second look").edit(
+        breaks("no-second-look-at-failures", "R1: as above, for the children in a parent's second check").edit(
             "multi_step/defer.rs",
             "    if !doubtful.is_empty() {",
             "if !$on && !doubtful.is_empty() {",
-        ).harmless("there is a value, so all that wait may be woken; each of them looks at the failure of its job itself"),
-        breaks("value-wins", "R1: of a value and a failure of the same job the failure counts").edit(
+        ).harmless("there is a value, so all waiting parents may be notified; each parent checks for the failure in its own job"),
+        breaks("value-wins", "R1: if a job has both a value and a failure, the failure counts").edit(
             "multi_step/load.rs",
             "    match failure {
         Some(bytes) => Ok(Some(Err(read_failure(",
             "match failure.filter(|_| !($on && value.is_some())) {
         Some(bytes) => Ok(Some(Err(read_failure(",
         ),
-        breaks("failure-wakes-other-jobs", "R2: a failure wakes parents of its own job only").edit(
+        breaks("failure-wakes-other-jobs", "R2: a failure notifies parents of its own job only").edit(
             "multi_step/wake.rs",
             "partition(|r| r.job_id == *job_id)",
             "partition(|r| $on || r.job_id == *job_id)",
@@ -105,22 +105,22 @@ pub fn all() -> Vec<Mutant> {
             "PendingReturns::next_in_turn(&kept, job_id).filter(|_| !is_sent)",
             "PendingReturns::next_in_turn(&kept, job_id).filter(|_| !is_sent && !$on)",
         ),
-        breaks("failure-passed-on-in-vain", "R2: it is queued again under that job, not under the one where it failed").edit(
+        breaks("failure-passed-on-in-vain", "R2: it is queued again under that job, not under the job where it failed").edit(
             "multi_step/wake.rs",
             "Message { job_id: next.job_id.clone(), call: call.clone() }",
             "Message { job_id: if $on { job_id.clone() } else { next.job_id.clone() }, call: call.clone() }",
         ),
-        breaks("failure-passed-on-every-time", "R2: it is queued again once, not once for every look at the record").edit(
+        breaks("failure-passed-on-every-time", "R2: it is queued again once, not once for every read of the record").edit(
             "multi_step/wake.rs",
             "            passed_on = Some(next.clone());",
             "passed_on = Some(next.clone()).filter(|_| !$on);",
-        ).harmless("one message more for each time that the record changed between read and write"),
+        ).harmless("one more message for each time that the record changed between read and write"),
         breaks("failure-forgets-other-jobs", "R2: parents of other jobs stay registered").edit(
             "multi_step/wake.rs",
             "        let new = (!kept.is_empty()).then(|| {",
             "let new = (!$on && !kept.is_empty()).then(|| {",
         ),
-        breaks("failure-deletes-then-sends", "R2: wake-ups and messages are sent before the record changes").edit(
+        breaks("failure-deletes-then-sends", "R2: notifications and messages are sent before the record changes").edit(
             "multi_step/wake.rs",
             SETTLE,
             "let other = PendingReturns::next_in_turn(&kept, job_id).filter(|_| !is_elsewhere).map(|other| other.job_id.clone());
@@ -138,12 +138,12 @@ pub fn all() -> Vec<Mutant> {
              if let Some(job_id) = other { p.send(topic, &Message { job_id, call: call.clone() }).await?; }
              break;",
         ),
-        breaks("failure-swaps-what-is-there", "R2: entries are removed from the very bytes that were read").edit(
+        breaks("failure-swaps-what-is-there", "R2: entries are removed from the exact bytes that were read").edit(
             "multi_step/wake.rs",
             "p.store.swap(&key, Some(&bytes), new).await?",
             "p.store.swap(&key, p.store.get(&key).await?.as_ref(), new).await?",
         ),
-        breaks("failure-wakes-who-sees-none", "R2: a failure does not wake a parent that no run record tells of")
+        breaks("failure-wakes-who-sees-none", "R2: a failure does not notify a parent without a run record")
             .edit(
                 "multi_step/wake.rs",
                 "        let unknown = wake_known(p, call, parents, &mut handled).await?;",
@@ -154,14 +154,14 @@ pub fn all() -> Vec<Mutant> {
         breaks("failure-forgets-who-sees-none", "R2: such a parent is kept for a later value")
             .edit("multi_step/wake.rs", "            keep_unnotified(p, call, &unknown).await?;", "if !$on { $right }")
             .found_by(UNSEEN),
-        breaks("value-wakes-nobody-who-saw-no-failure", "R2: such a parent is woken by a later value")
+        breaks("value-wakes-nobody-who-saw-no-failure", "R2: such a parent is notified by a later value")
             .edit(
                 "multi_step/wake.rs",
                 "    wake_unnotified(p, call, &mut handled).await\n",
                 "if $on { Ok(()) } else { wake_unnotified(p, call, &mut handled).await }\n",
             )
             .found_by(UNSEEN),
-        breaks("failure-wakes-nobody", "4.4: a failure wakes the parents of its job like a value does").edit(
+        breaks("failure-wakes-nobody", "4.4: a failure notifies the parents of its job like a value does").edit(
             "multi_step/settle.rs",
             "        wake_in_job(p, call, job_id, &work.topic, HashSet::new()).await?;",
             "",
@@ -171,14 +171,14 @@ pub fn all() -> Vec<Mutant> {
             "            self.backend().notify_parents(&self.work, end).await?;",
             "if outcome.is_err() { self.ack().await?; } else { $right }",
         ),
-        breaks("acknowledged-before-failing", "Acknowledge last: a failure is durable before").edit(
+        breaks("acknowledged-before-failing", "Acknowledge last: the failure is durable before the message is acknowledged").edit(
             "multi_step/settle.rs",
             "    let key = Key::failure(call, job_id);
     let end = if p.store.put_if(",
             "if $on { p.ack(work).await?; }
             $right",
         ),
-        breaks("acknowledged-before-discharging", "Acknowledge last: who waits for what failed was woken before").edit(
+        breaks("acknowledged-before-discharging", "Acknowledge last: a failed call's parents are notified before the acknowledgement").edit(
             "multi_step/settle.rs",
             "    if end == JobState::Completed {
         wake_all(",

@@ -1,20 +1,20 @@
-//! What clients do: schedule, cancel, forget.
+//! The actions of clients: schedule, cancel, forget.
 
 use super::{Mutant, breaks};
 
 pub fn all() -> Vec<Mutant> {
     vec![
-        breaks("schedule-replaces-the-job", "4.5: who schedules a job again does not revive one that is over").edit(
+        breaks("schedule-replaces-the-job", "4.5: a repeated schedule does not revive a job that is over").edit(
             "multi_step/jobs.rs",
             "    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
             "if $on { p.store.put(&key, record.encode()).await?; } else if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
         ).found_by("who_schedules_may_die_and_do_it_again"),
-        breaks("schedule-repeated-sends-nothing", "4.4: a client that is not sure repeats, and that must queue the job").edit(
+        breaks("schedule-repeated-sends-nothing", "4.4: a repeated schedule queues the job, because the first one may have failed").edit(
             "multi_step/jobs.rs",
             "        (record, is_new) = (JobRecord::decode(&found).map_err(|e| e.of(&key))?, false);",
             "return Ok(Scheduled::Queued);",
         ),
-        breaks("schedule-sends-first", "A job has its record before its message can be worked on")
+        breaks("schedule-sends-first", "A job has its record before its message can be delivered")
             .edit(
                 "multi_step/jobs.rs",
                 "    let key = Key::job(&job.job_id);
@@ -30,12 +30,12 @@ pub fn all() -> Vec<Mutant> {
             "if !$on { mark_over(p.store, &job.job_id, JobEnd { state, at: now }).await?; }
         return Ok(Scheduled::AlreadyDone);",
         ),
-        breaks("no-message-at-the-deadline", "A job with a deadline ends then even if nothing else happens").edit(
+        breaks("no-message-at-the-deadline", "A job ends at its deadline even if nothing else happens").edit(
             "ports/transitions.rs",
             "if self.deadline > 0 { vec![first, last] }",
             "if !$on && self.deadline > 0 { vec![first, last] }",
         ),
-        breaks("state-before-the-failure", "4.5: who ends a job writes the failure first, then its state").edit(
+        breaks("state-before-the-failure", "4.5: the end of a job writes the failure first, then the job's state").edit(
             "multi_step/jobs.rs",
             "    let state = if store.put_if(&key, encode_failure(failure), &value).await? {",
             "if $on { mark_over(store, job_id, JobEnd { state: JobState::of(Err(&failure.kind)), at: now }).await?; }
@@ -46,7 +46,7 @@ pub fn all() -> Vec<Mutant> {
             "store.put_if(&key, encode_failure(failure), &value).await?",
             "true",
         ),
-        breaks("end-of-a-job-replaced", "4.5: a job that is over stays so").edit(
+        breaks("end-of-a-job-replaced", "4.5: a job that is over stays over").edit(
             "multi_step/jobs.rs",
             "        if job.is_over() {
             return Ok(Some(job));
@@ -64,12 +64,12 @@ pub fn all() -> Vec<Mutant> {
             "match (if $on { store.put(&key, over.encode()).await?; Swap::Done } else { store.swap(&key, Some(&bytes), Some(over.encode())).await? }) {
             Swap::Done => return Ok(Some(over)),",
         ),
-        breaks("forgotten-while-in-use", "4.2: a value is not forgotten while a job lives that may have used it").edit(
+        breaks("forgotten-while-in-use", "4.2: a value is not forgotten while a job is live that may have used it").edit(
             "client.rs",
             "                    Ok(true) => return Ok(Forgotten::InUse(job_id)),",
             "Ok(true) if $on => {} $right",
         ).found_by("who_forgets_may_die_or_take_long"),
-        breaks("forgetting-revives", "4.5: the record itself says done, so that forgetting a value revives nothing").edit(
+        breaks("forgetting-revives", "4.5: the job's record itself says that it is over, so that forgetting a value revives nothing").edit(
             "client.rs",
             "        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
             Swap::Done => Ok(false),",

@@ -1,4 +1,4 @@
-//! The mutants: what each breaks, and how.
+//! The mutants: the rule that each mutant breaks, and the edits that break it.
 
 mod abandon;
 mod completion;
@@ -11,46 +11,46 @@ mod registration;
 mod runs;
 mod transactions;
 
-/// One rule, broken.
+/// A mutant: one rule, and the edits that break it.
 pub struct Mutant {
     pub name: &'static str,
-    /// The rule, as it ought to be kept.
+    /// The rule in its correct form.
     pub rule: &'static str,
     pub edits: Vec<Edit>,
-    /// The test of the simulation that finds it, if those that are tried anyhow don't.
+    /// The test of the simulation that finds the mutant, if the default tests do not find it.
     pub look: &'static str,
-    /// Random histories that it gets.
+    /// The number of random histories that are run for it.
     pub histories: u32,
     pub claim: Claim,
 }
 
-/// What is said of a mutant.
+/// The expected result for a mutant.
 #[derive(Clone, Copy)]
 pub enum Claim {
     /// The simulation finds it.
     Found,
-    /// Nobody can tell it from what is right; why.
+    /// The mutant does not change the behaviour in a way that a test could see. The text says why.
     Harmless(&'static str),
-    /// The simulation can't see it; which test does.
+    /// The simulation cannot find it. The text names the test that does.
     Elsewhere(&'static str),
-    /// It is not found yet; what would find it.
+    /// It is not found yet. The text says what would find it.
     Open(&'static str),
 }
 
-/// A piece of text that stands exactly once in a file of `host/protocol/src`, and what stands there instead.
+/// A text that occurs exactly once in a file of `host/protocol/src`, and its replacement.
 ///
-/// `$right` in the replacement is that text, `$on` the mutant's switch. Without `$on` the whole replacement stands behind the
-/// switch.
+/// In the replacement, `$right` is the original text and `$on` is the mutant's switch. If the replacement does not contain `$on`,
+/// the switch selects the whole replacement.
 pub struct Edit {
     pub file: &'static str,
     pub right: &'static str,
     pub broken: &'static str,
 }
 
-/// Most mutants are found in the first thousand.
+/// Most mutants are found in the first thousand histories.
 pub const HISTORIES: u32 = 6_000;
 
-/// A mutant to which its edits are added.
+/// Creates a mutant without edits. The edits are added to it.
 const fn breaks(name: &'static str, rule: &'static str) -> Mutant {
     Mutant { name, rule, edits: Vec::new(), look: "", histories: HISTORIES, claim: Claim::Found }
 }
@@ -65,7 +65,7 @@ impl Mutant {
         Self { look, ..self }
     }
 
-    /// Random histories find it late.
+    /// Random histories find this mutant late, so it gets more of them.
     fn found_late(self) -> Self {
         Self { histories: 5 * HISTORIES, ..self }
     }

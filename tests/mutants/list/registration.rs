@@ -1,4 +1,4 @@
-//! Registering with children: protocol.md 1, R4.
+//! Registration with children: protocol.md 1, R4.
 
 use super::{Mutant, breaks};
 
@@ -30,33 +30,33 @@ pub fn all() -> Vec<Mutant> {
                 "if $on && !messages.is_empty() { p.queue.send_many(&messages).await?; }
                  $right",
             ).found_late(),
-        breaks("scheduled-at-once", "R4: an entry is without scheduled_at until it is certain that the call will be run")
+        breaks("scheduled-at-once", "R4: an entry is without scheduled_at until it is certain that the call will run")
             .edit("multi_step/child.rs", ".filter(|_| !self.sent);", "$right let scheduled_at = scheduled_at.or($on.then_some(1));"),
-        breaks("missing-scheduled-at-ignored", "R4: where there is no scheduled_at, whoever comes next sends again").edit(
+        breaks("missing-scheduled-at-ignored", "R4: if there is no scheduled_at, the next parent sends the message again").edit(
             "multi_step/child.rs",
             "found.scheduled_at().is_none() || found.only",
             "(!$on && found.scheduled_at().is_none()) || found.only",
         ),
-        breaks("own-entry-of-another-job-ignored", "R4: a parent that waits under another job only sends again").edit(
+        breaks("own-entry-of-another-job-ignored", "R4: a parent that waits only under another job sends the message again").edit(
             "multi_step/child.rs",
             "found.scheduled_at().is_none() || found.only_under_other_roots()",
             "found.scheduled_at().is_none()",
         ).found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
-        breaks("no-second-look", "R4: after registering, a parent looks whether its children have ended meanwhile")
+        breaks("no-second-look", "R4: after registering, a parent checks whether its children have ended meanwhile")
             .edit("multi_step/defer.rs", "        ended: ended.collect(),
         job_over: job", "ended: ended.map(|end| end.filter(|_| !$on)).collect(),
         job_over: !$on && job"),
-        breaks("second-look-misses-values", "R4: a value that is there at the second look wakes who else waits for it").edit(
+        breaks("second-look-misses-values", "R4: a value that is found in the second check notifies the other parents").edit(
             "multi_step/child.rs",
             "            Some(ChildEnd::Value) => wake_all(p, call, ourselves).await,",
             "Some(ChildEnd::Value) => if $on { Ok(()) } else { wake_all(p, call, ourselves).await },",
-        ).harmless("the message that was sent finds the value and wakes who waits"),
-        breaks("second-look-misses-failures", "R4: a failure that is there at the second look is settled by R2").edit(
+        ).harmless("the message that was sent finds the value and notifies the parents"),
+        breaks("second-look-misses-failures", "R4: a failure that is found in the second check is handled by R2").edit(
             "multi_step/child.rs",
             "            Some(ChildEnd::Failure) => wake_in_job(p, call, job_id, &self.call.topic, ourselves).await,",
             "Some(ChildEnd::Failure) => if $on { Ok(()) } else { wake_in_job(p, call, job_id, &self.call.topic, ourselves).await },",
         ).found_by("a_failure_is_settled_before_a_peer_comes"),
-        breaks("second-look-misses-failures-of-others", "R4: a parent looks for failures of calls that others have queued, too")
+        breaks("second-look-misses-failures-of-others", "R4: a parent also checks for failures of calls that other parents have queued")
             .edit(
                 "multi_step/defer.rs",
                 "    let ended = values.into_iter().zip(failures).map(",
@@ -64,16 +64,16 @@ pub fn all() -> Vec<Mutant> {
                  $right",
             )
             .found_by("every_fault_heals"),
-        breaks("second-look-misses-the-job-s-end", "R4: a child of a job that ended while it registered is let go").edit(
+        breaks("second-look-misses-the-job-s-end", "R4: a child is abandoned if its job ended while the parent registered").edit(
             "multi_step/child.rs",
             "            None if job_over =>",
             "None if job_over && !$on =>",
         ).found_by("a_slow_worker_sees_a_job_end"),
-        breaks("no-wake-up-of-ourselves", "R4: what ended before we registered wakes nobody, so we wake ourselves").edit(
+        breaks("no-wake-up-of-ourselves", "R4: a child that ended before we registered does not notify us, so we notify ourselves").edit(
             "multi_step/defer.rs",
             "seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet", "false",
         ),
-        breaks("wakes-itself-last", "R4: a parent wakes itself for what ended before its entries go")
+        breaks("wakes-itself-last", "R4: a parent notifies itself of ended children before its entries are removed")
             .edit(
                 "multi_step/defer.rs",
                 "seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet",
@@ -93,7 +93,7 @@ pub fn all() -> Vec<Mutant> {
             "p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;",
             "p.store.put(&Key::pending_returns(call), pending.encode()).await?;",
         ),
-        breaks("entry-by-put", "pending_returns is only ever compared and swapped").edit(
+        breaks("entry-by-put", "pending_returns is only changed by compare-and-swap").edit(
             "multi_step/child.rs",
             "            return p.store.swap(&key, self.bytes.as_ref(), Some(new)).await.map(Some);",
             "p.store.put(&key, new).await?; return Ok(Some(Swap::Done));",
@@ -107,7 +107,7 @@ pub fn all() -> Vec<Mutant> {
         let (key, value) = (Key::pending_returns(&self.call.hash), Key::value(&self.call.hash));
         if $on || self.bytes.is_some() {",
         ),
-        breaks("record-gone-while-registering", "R4: a record that went while we registered told nobody of us: we send").edit(
+        breaks("record-gone-while-registering", "R4: a record that is deleted while we register did not notify us, so we send").edit(
             "multi_step/child.rs",
             "            if !self.sent && must_send(",
             "if !$on && !self.sent && must_send(",
@@ -116,7 +116,7 @@ pub fn all() -> Vec<Mutant> {
             "multi_step/defer.rs",
             "    if job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(job_id)))? {",
             "if !$on && job.as_deref().map_or(Ok(false), JobRecord::is_over_in).map_err(|e| e.of(&Key::job(job_id)))? {",
-        ).harmless("what it has registered with lets go of it when it ends or is let go of itself"),
+        ).harmless("its children remove its entries when they end or are abandoned"),
         breaks("call-record-last", "R4: a call is described before its message is sent")
             .edit(
                 "multi_step/defer.rs",
@@ -129,7 +129,7 @@ pub fn all() -> Vec<Mutant> {
                 "if $on { describe_all(p.store, &d.wait.calls).await?; }
                  $right",
             ),
-        breaks("run-record-before-sending", "4.3: nothing suppresses wake-ups that was written before everything was sent")
+        breaks("run-record-before-sending", "4.3: a record that suppresses notifications is written after all messages were sent")
             .edit(
                 "multi_step/defer.rs",
                 "    // Messages first: a peer that gets a redelivery",
@@ -137,28 +137,28 @@ pub fn all() -> Vec<Mutant> {
                  $right",
             )
             .edit("multi_step/defer.rs", WRITE_RUN, "Swap::Done"),
-        breaks("run-record-by-put", "4.3: the run record is written by compare-and-swap from what the run began with").edit(
+        breaks("run-record-by-put", "4.3: the run record is written by compare-and-swap from the record at the start of the run").edit(
             "multi_step/defer.rs",
             WRITE_RUN,
             "p.store.put(&key, d.run_after.encode()).await?; Swap::Done",
         ).found_by("every_fault_heals"),
-        breaks("no-run-record", "4.3: a run that waits says what for, so that one wake-up is enough").edit(
+        breaks("no-run-record", "4.3: a run that waits records its children, so that one notification is enough").edit(
             "multi_step/defer.rs",
             WRITE_RUN,
             "Swap::Done",
         ),
-        breaks("acknowledged-before-registered", "Acknowledge last: a run that waits has registered before").edit(
+        breaks("acknowledged-before-registered", "Acknowledge last: a run that waits registers before its message is acknowledged").edit(
             "multi_step/defer.rs",
             "    // Messages first: a peer that gets a redelivery",
             "if $on { p.ack(d.work).await?; }
             $right",
         ),
-        breaks("no-walk-for-cycles", "protocol.md 6: a cycle of calls is an error and not a hang").edit(
+        breaks("no-walk-for-cycles", "protocol.md 6: a cycle of calls is an error, and its jobs do not hang").edit(
             "multi_step/defer.rs",
             "    if targets.is_empty() {\n        return Ok(None);",
             "if $on || targets.is_empty() {\n        return Ok(None);",
         ),
-        breaks("cycle-looked-for-too-early", "4.7: a cycle is looked for after the parent's own run record is written")
+        breaks("cycle-looked-for-too-early", "4.7: the search for a cycle begins after the parent's own run record is written")
             .edit(
                 "multi_step/defer.rs",
                 REGISTERED,
@@ -178,31 +178,31 @@ pub fn all() -> Vec<Mutant> {
             "run.is_some_and(is_waiting) || in_other_jobs",
             "(!$on && run.is_some_and(is_waiting)) || in_other_jobs",
         ).found_by("the_last_to_register_finds_the_cycle"),
-        breaks("description-replaced", "A call hash stands for one call: a `call` record that is there stays")
+        breaks("description-replaced", "A call hash stands for one call: an existing `call` record is not replaced")
             .edit(
                 "multi_step/describe.rs",
                 "store.swap(&key, expected.as_ref(), Some(new.clone())).await?",
                 "if $on { store.put(&key, new.clone()).await?; Swap::Done } else { $right }",
             )
             .found_by(CLAIMS),
-        breaks("description-not-compared", "A call hash stands for one call: who registers with a call compares it with its record")
+        breaks("description-not-compared", "A call hash stands for one call: a parent that registers compares the call with its record")
             .edit(
                 "multi_step/describe.rs",
                 "            && compare(&call.hash, &call.task, &call.payload, found)? == Described::Same",
                 "&& ($on || compare(&call.hash, &call.task, &call.payload, found)? == Described::Same)",
             )
             .found_by(CLAIMS),
-        breaks("outcome-not-compared", "A call hash stands for one call: who is given an outcome compares the call with its record")
+        breaks("outcome-not-compared", "A call hash stands for one call: a parent that gets an outcome compares the call with its record")
             .edit("replay.rs", "            self.compare(calls, &ended).await?;", "")
             .found_by(CLAIMS),
-        breaks("asked-before-it-was-there", "An outcome that is loaded without a comparison is of a call that was compared")
+        breaks("asked-before-it-was-there", "An outcome is loaded without a comparison only if the call was compared before")
             .edit("replay.rs", "drop(self.uncompared.insert(call.clone()))", "drop($on || self.uncompared.insert(call.clone()))")
             .elsewhere("semantics: a_run_that_asked_before_it_was_there_is_compared_all_the_same"),
         breaks("walk-without-a-bound", "A walk at registration reads a bounded number of records")
             .edit("cycle.rs", "        level.truncate(self.left);
         self.left -= level.len();", "if !$on { level.truncate(self.left); self.left -= level.len(); }")
             .found_by("a_long_cycle_is_found_by_who_looks_for_stuck_work"),
-        breaks("early-message-looks-for-no-cycle", "4.7: a message for a call that is not ready is the other sign of a cycle")
+        breaks("early-message-looks-for-no-cycle", "4.7: a message for a call that is not ready also starts a search for a cycle")
             .edit(
                 "step/abandoned.rs",
                 "find_cycle(self.backend().store(), me, HashSet::from([me.clone()])).await?",

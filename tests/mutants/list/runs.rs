@@ -4,10 +4,10 @@ use super::{Mutant, breaks};
 
 pub fn all() -> Vec<Mutant> {
     vec![
-        breaks("dropped-though-over", "R3: a call whose job is over is let go, also if what it waits for was forgotten")
+        breaks("dropped-though-over", "R3: a call whose job is over is abandoned, also if its children were forgotten")
             .edit("step/abandoned.rs", "self.job().await?.and_then(|job| job.end) {", "self.job().await?.and_then(|job| job.end).filter(|_| !$on) {")
-            .open("about one of 160,000 random histories; a history in which `forget` comes between two reads of `load`"),
-        breaks("no-room-is-dropped", "Invariant 15: a message for whose run there is no room goes back, never away").edit(
+            .open("about one of 160,000 random histories; a history in which `forget` happens between two reads of `load`"),
+        breaks("no-room-is-dropped", "Invariant 15: if there is no capacity for a run, its message is given back and never dropped").edit(
             "step/mod.rs",
             "            Entry::NotNow(delay) => return self.nack(delay).await,",
             "Entry::NotNow(delay) => {
@@ -43,61 +43,61 @@ pub fn all() -> Vec<Mutant> {
             "self.before.attempt.max(1).saturating_add(1)",
             "self.before.attempt.max(1).saturating_add(2)",
         ),
-        breaks("never-retried", "4.4: a failure that may pass is tried again as often as the options say").edit(
+        breaks("never-retried", "4.4: a retryable failure is retried as often as the options say").edit(
             "step/failed.rs",
             ".filter(|_| retryable)",
             ".filter(|_| !$on && retryable)",
         ),
-        breaks("not-before-is-dropped", "4.4: a message that comes before its time is returned, never dropped").edit(
+        breaks("not-before-is-dropped", "4.4: a message that is delivered before its time is given back, never dropped").edit(
             "step/mod.rs",
             "            return self.nack(Duration::from_millis(run.not_before - now)).await;",
             "self.ack().await?; return Ok(Step::NotReady);",
         ),
-        breaks("not-before-is-ignored", "4.4: a call is not tried again before its time").edit(
+        breaks("not-before-is-ignored", "4.4: a call is not retried before its time").edit(
             "step/mod.rs",
             "            && run.not_before > now",
             "&& !$on && run.not_before > now",
         ).elsewhere("tests/semantics: a_message_before_its_time_goes_back"),
-        breaks("retry-lost-to-another-run", "Invariant 7: the message goes back on a mismatch too: it may be the only one").edit(
+        breaks("retry-lost-to-another-run", "Invariant 7: a message is given back after a mismatch too: it may be the only message").edit(
             "step/failed.rs",
             "            // is the only one for the call. So it is given back at once, and the next delivery reads the other run's record.
             return self.nack(Duration::ZERO).await;",
             "if $on { self.ack().await?; return Ok(Step::NotReady); }
             $right",
         ),
-        breaks("retry-sent-before-its-record", "Invariant 7: the message goes back after the record was swapped").edit(
+        breaks("retry-sent-before-its-record", "Invariant 7: the message is given back after the record was swapped").edit(
             "step/failed.rs",
             "        let record = replay.next_attempt(",
             "if $on { self.backend().queue().nack(&self.delivery.receipt, after).await?; }
             $right",
         ).harmless("one more run of the same attempt, as after any crash"),
-        breaks("retry-acknowledged", "4.4: a call that is to be tried again has a message").edit(
+        breaks("retry-acknowledged", "4.4: a call that will be retried has a message").edit(
             "step/failed.rs",
             "        self.backend().queue().nack(&self.delivery.receipt, after).await?;
         self.tell",
             "if $on { self.ack().await?; } else { self.backend().queue().nack(&self.delivery.receipt, after).await?; }
         self.tell",
         ),
-        breaks("race-needs-all", "4.3: a race waits for as many as it asked for").edit(
+        breaks("race-needs-all", "4.3: a race waits for the number of outcomes that it asked for").edit(
             "replay.rs",
             "    Wait { calls: distinct, need: need as u32 }",
             "let need = if $on { distinct.len() } else { need };
              $right",
         ),
-        breaks("gather-needs-one", "4.3: who gathers waits for all").edit(
+        breaks("gather-needs-one", "4.3: a gather waits for all its calls").edit(
             "replay.rs",
             "    Wait { calls: distinct, need: need as u32 }",
             "let need = if $on { need.min(1) } else { need };
              $right",
         ),
-        breaks("race-decided-anew", "4.8: whatever a run chose, every later run gets the same").edit(
+        breaks("race-decided-anew", "4.8: every later run gets the same choice as the first run").edit(
             "replay.rs",
             "            decisions: self.decisions.clone(),
             not_before",
             "decisions: if $on { Vec::new() } else { self.decisions.clone() },
             not_before",
         ).found_by("a_race_is_decided_once"),
-        breaks("outcomes-kept-for-another-job", "What a run was told is kept for the next run of the same attempt in the same job").edit(
+        breaks("outcomes-kept-for-another-job", "A run's outcomes are kept for the next run of the same attempt in the same job").edit(
             "outcome_cache.rs",
             "Self { job_id: job_id.clone(), call: call.clone(), attempt: run.attempt, first: run.first }",
             "if $on {
@@ -106,12 +106,12 @@ pub fn all() -> Vec<Mutant> {
                  Self { job_id: job_id.clone(), call: call.clone(), attempt: run.attempt, first: run.first }
              }",
         ),
-        breaks("replay-ends-without-its-outcomes", "A poll is answered when enough is there").edit(
+        breaks("replay-ends-without-its-outcomes", "A poll is answered when enough outcomes are there").edit(
             "replay.rs",
             "        if there.iter().filter(|t| **t).count() < need {",
             "if there.iter().filter(|t| **t).count() < if $on { need.min(1) } else { need } {",
         ),
-        breaks("nobody-ends-an-overdue-job", "4.5: whoever sees that a job's deadline has passed ends it").edit(
+        breaks("nobody-ends-an-overdue-job", "4.5: a worker that sees that a job's deadline has passed ends the job").edit(
             "step/abandoned.rs",
             "        if !job.is_overdue(now) {",
             "if $on || !job.is_overdue(now) {",
@@ -124,45 +124,45 @@ pub fn all() -> Vec<Mutant> {
         breaks("max-messages-leaves-messages-out", "4.9: a message over the limit fails the job, it is never left out")
             .edit("multi_step/defer.rs", "let messages: Vec<Outgoing> = children", "let mut /* $on */ messages: Vec<Outgoing> = children")
             .edit("multi_step/defer.rs", "            return Ok(Deferred::TooManyMessages);", "messages.clear();"),
-        breaks("max-messages-fails-one-call", "4.9: over the limit the job's top call fails, not only the one at hand").edit(
+        breaks("max-messages-fails-one-call", "4.9: over the limit the job's top call fails, not only the current call").edit(
             "step/failed.rs",
             "            Some(record) if record.call != self.work.message.call => {",
             "Some(record) if !$on && record.call != self.work.message.call => {",
         ),
-        breaks("max-messages-abandons-nothing", "4.9: over the limit the call at hand is let go").edit(
+        breaks("max-messages-abandons-nothing", "4.9: over the limit the current call is abandoned").edit(
             "step/failed.rs",
             "                self.backend().end_job(job_id, &top, self.now()).await?;
                 self.backend().abandon(&self.work).await?;",
             "self.backend().end_job(job_id, &top, self.now()).await?;
              if $on { self.ack().await?; } else { self.backend().abandon(&self.work).await?; }",
         ),
-        breaks("dead-letter-fails-nothing", "4.6: a message that is set aside fails its call first").edit(
+        breaks("dead-letter-fails-nothing", "4.6: a message that becomes a dead letter fails its call first").edit(
             "step/dead_letter.rs",
             "        match self.backend().fail(&work, &failure).await {",
             "match if $on { Ok(()) } else { self.backend().fail(&work, &failure).await } {",
         ),
-        breaks("unknown-task-dead-at-once", "4.6: a task that nobody handles has a grace").edit(
+        breaks("unknown-task-dead-at-once", "4.6: a task without a handler has a grace period").edit(
             "step/unknown_task.rs",
             "waited >= self.site.limits.unknown_task_grace",
             "true",
         ),
-        breaks("unknown-task-for-ever", "4.6: a task that nobody handles fails after its grace").edit(
+        breaks("unknown-task-for-ever", "4.6: a task without a handler fails after the grace period").edit(
             "step/unknown_task.rs",
             "waited >= self.site.limits.unknown_task_grace",
             "false",
         ),
-        breaks("unknown-task-dropped", "4.6: the message of a task that nobody handles is returned").edit(
+        breaks("unknown-task-dropped", "4.6: the message of a task without a handler is given back").edit(
             "step/unknown_task.rs",
             "        self.nack(delay).await",
             "if $on { self.ack().await?; return Ok(Step::NotReady); }
             $right",
         ),
-        breaks("call-to-a-topic-of-nobody", "A call goes only to topics that are announced or named").edit(
+        breaks("call-to-a-topic-of-nobody", "A call is sent only to topics that are announced or named").edit(
             "step/deferred.rs",
             "                Callable::Unannounced => return self.unannounced(job, call, run_after).await.map(Some),",
             "Callable::Unannounced if $on => {} $right",
         ).elsewhere("semantics: topics"),
-        breaks("unfit-topic-called", "A call goes only to topics that have a fit name").edit(
+        breaks("unfit-topic-called", "A call is sent only to topics with a valid name").edit(
             "topics.rs",
             "        if let Err(reason) = check_topic(topic.as_str()) {",
             "if let (Err(reason), false) = (check_topic(topic.as_str()), $on) {",
@@ -175,12 +175,12 @@ pub fn all() -> Vec<Mutant> {
                  run => RunRecord { total: 0, need: 0, sample: Vec::new(), ..run },
              };",
         ).elsewhere("semantics: topics"),
-        breaks("too-many-deliveries-allowed", "4.6: a message that kills its workers is set aside").edit(
+        breaks("too-many-deliveries-allowed", "4.6: a message that kills its workers becomes a dead letter").edit(
             "step/mod.rs",
             "        if self.delivery.receives > self.site.limits.max_deliveries {",
             "if !$on && self.delivery.receives > self.site.limits.max_deliveries {",
         ),
-        breaks("early-message-dropped-at-a-deadline", "A message at a job's deadline that comes early is returned").edit(
+        breaks("early-message-dropped-at-a-deadline", "A message for a job's deadline that is delivered early is given back").edit(
             "step/abandoned.rs",
             "        if let Some(deadline) = deadline {",
             "if let (Some(deadline), false) = (deadline, $on) {",

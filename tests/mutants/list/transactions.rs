@@ -1,4 +1,5 @@
-//! Transitions as one transaction. What they leave and send is held against the multi_step ones by `tests/backends`, equivalence.
+//! Transitions as one transaction. The test equivalence in `tests/backends` compares their records and messages with the
+//! multi-step transitions.
 
 use super::{Mutant, breaks};
 
@@ -6,7 +7,7 @@ const FAULTS: &str = "every_fault_heals_between_transactions";
 
 pub fn all() -> Vec<Mutant> {
     vec![
-        breaks("transaction-wakes-nobody", "A call that completes wakes who waits, in the same transaction")
+        breaks("transaction-wakes-nobody", "A call that completes notifies its waiting parents in the same transaction")
             .edit(
                 "transactional.rs",
                 "    wake_all(tx, call)?;
@@ -17,10 +18,10 @@ pub fn all() -> Vec<Mutant> {
         let state",
             )
             .found_by(FAULTS),
-        breaks("transaction-sends-no-wake-up", "Who has enough outcomes is sent a message")
+        breaks("transaction-sends-no-wake-up", "A parent with enough outcomes gets a message")
             .edit("transactional.rs", "        tx.send(&entry.topic, &entry.message())?;", "")
             .found_by(FAULTS),
-        breaks("transaction-wakes-who-sees-no-failure", "R2: a failure does not wake a parent that no run record tells of")
+        breaks("transaction-wakes-who-sees-no-failure", "R2: a failure does not notify a parent without a run record")
             .edit(
                 "transactional.rs",
                 "            Readiness::Unknown => unknown.push(entry),",
@@ -28,7 +29,7 @@ pub fn all() -> Vec<Mutant> {
                  $right",
             )
             .found_by("a_failure_that_a_peer_does_not_see_costs_few_messages"),
-        breaks("transaction-keeps-entries", "Who was woken is forgotten")
+        breaks("transaction-keeps-entries", "The entries of notified parents are removed")
             .edit("transactional.rs", "        tx.delete(&Key::pending_returns(call))?;", "")
             .found_by(FAULTS),
         breaks("transaction-forgets-other-jobs", "R2: parents of other jobs stay registered")
@@ -41,13 +42,13 @@ pub fn all() -> Vec<Mutant> {
                 "",
             )
             .found_by(FAULTS),
-        breaks("transaction-sends-no-child", "R4: a child that nobody has queued is queued")
+        breaks("transaction-sends-no-child", "R4: a child that is not queued yet is queued")
             .edit("transactional.rs", "                    tx.send(&self.call.topic, &Message { job_id: me.job_id.clone(), call: hash.clone() })?;", "")
             .found_by(FAULTS),
-        breaks("transaction-does-not-wake-itself", "R4: what ended before we registered wakes nobody, so we wake ourselves")
+        breaks("transaction-does-not-wake-itself", "R4: a child that ended before we registered does not notify us, so we notify ourselves")
             .edit("transactional.rs", "    if ended > 0 && ended >= d.wait.need as usize {", "if !$on && ended > 0 && ended >= d.wait.need as usize {")
             .found_by(FAULTS),
-        breaks("transaction-finds-no-cycle", "protocol.md 6: a cycle of calls is an error and not a hang")
+        breaks("transaction-finds-no-cycle", "protocol.md 6: a cycle of calls is an error, and its jobs do not hang")
             .edit("transactional.rs", "    if let Some(cycle) = find_cycle(tx, parent, waiting)? {", "if let Some(cycle) = find_cycle(tx, parent, if $on { HashSet::new() } else { waiting })? {")
             .found_by(FAULTS),
         breaks("transaction-replaces-values", "4.2: the first value wins")
@@ -58,7 +59,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("transaction-lets-nobody-go", "R3: a call that a live job waits for is queued again under that job")
             .edit("transactional.rs", "            send(tx, &topic, &Message { job_id, call: call.clone() })?;", "let _ = (job_id, topic);")
             .found_by(FAULTS),
-        breaks("transaction-describes-without-comparing", "A call hash stands for one call: who asks for it compares")
+        breaks("transaction-describes-without-comparing", "A call hash stands for one call: a parent compares the call with its record")
             .edit(
                 "transactional.rs",
                 "    found.map(|found| compare(&call.hash, &call.task, &call.payload, &found)).transpose()",
@@ -66,22 +67,22 @@ pub fn all() -> Vec<Mutant> {
     found.map(|found| compare(&call.hash, &call.task, &call.payload, &found)).transpose()",
             )
             .found_by("one_of_two_claims_holds"),
-        breaks("transaction-forgets-the-listed-parents", "Parents that the record has listed are kept one by one with the next one")
+        breaks("transaction-forgets-the-listed-parents", "When parents are stored one by one, the listed parents are kept too")
             .edit(
                 "transaction.rs",
                 "                for parent in &with_me.returns {",
                 "for parent in with_me.returns.iter().filter(|parent| !$on || *parent == me) {",
             )
             .found_by(FAULTS),
-        breaks("transaction-adds-no-further-parent", "A parent is added to those that are kept one by one")
+        breaks("transaction-adds-no-further-parent", "A new parent is added to the parents that are stored one by one")
             .edit("transaction.rs", "                if !found.has_me() {", "if !$on && !found.has_me() {")
             .found_by(FAULTS),
-        breaks("transaction-forgets-that-it-sent", "R4: a parent that has sent the call's message says so, also where parents are kept one by one")
+        breaks("transaction-forgets-that-it-sent", "R4: a parent that sent the call's message sets scheduled_at, also with many parents")
             .edit(
                 "transaction.rs",
                 "                if found.scheduled_at() != scheduled_at {",
                 "if !$on && found.scheduled_at() != scheduled_at {",
             )
-            .elsewhere("tests/backends: equivalence; whoever comes next sends once more, which the simulation allows"),
+            .elsewhere("tests/backends: equivalence; the next parent sends the message again, which the simulation allows"),
     ]
 }

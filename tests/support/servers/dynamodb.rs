@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use super::{Server, free_port, java, listens, missing};
 
-/// A server of its own; `None`: it can't be had here.
+/// Starts a server. `None`: the server is not available here.
 pub fn start() -> Option<Server> {
     let Some(lib) = java::class_path("dynamodb") else {
         missing("DynamoDB Local", "scripts/setup/dynamodb.sh");
@@ -20,7 +20,7 @@ pub fn start() -> Option<Server> {
     Some(Server::start(port, Path::new("java"), &args, listens))
 }
 
-/// The one that all tests of this program share; `None`: it can't be had here.
+/// The server that all tests of this program share. `None`: the server is not available here.
 pub fn shared() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     SERVER.get_or_init(start).as_ref()

@@ -1,11 +1,11 @@
-//! ElasticMQ, which speaks SQS.
+//! ElasticMQ, which speaks the protocol of SQS.
 
 use std::path::Path;
 use std::sync::OnceLock;
 
 use super::{Server, free_port, java, listens, missing};
 
-/// A server of its own; `None`: it can't be had here.
+/// Starts a server. `None`: the server is not available here.
 pub fn start() -> Option<Server> {
     let Some(lib) = java::class_path("elasticmq") else {
         missing("ElasticMQ", "scripts/setup/elasticmq.sh");
@@ -15,7 +15,7 @@ pub fn start() -> Option<Server> {
     let mut args = vec![
         "-Drest-sqs.bind-hostname=127.0.0.1".to_owned(),
         format!("-Drest-sqs.bind-port={port}"),
-        // Queues are named by the address that they were asked at.
+        // The server names a queue by the address at which it was asked.
         format!("-Dnode-address.port={port}"),
         "-Dnode-address.host=127.0.0.1".to_owned(),
         "-Drest-stats.enabled=false".to_owned(),
@@ -25,7 +25,7 @@ pub fn start() -> Option<Server> {
     Some(Server::start(port, Path::new("java"), &args, listens))
 }
 
-/// The one that all tests of this program share; `None`: it can't be had here.
+/// The server that all tests of this program share. `None`: the server is not available here.
 pub fn shared() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     SERVER.get_or_init(start).as_ref()

@@ -1,4 +1,4 @@
-//! An HTTP server on loopback, with paths that are easy, hard and broken.
+//! An HTTP server on loopback, with paths that answer well, paths that are difficult for a client, and paths that are broken.
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener};
@@ -15,10 +15,10 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::runtime::Runtime;
 use tokio::sync::Barrier;
 
-/// How many requests `/together` waits for.
+/// The number of requests that `/together` waits for.
 pub const TOGETHER: usize = 3;
 
-/// A server that runs until it is dropped, in threads of its own.
+/// A server that runs in its own threads until it is dropped.
 pub struct HttpServer {
     address: SocketAddr,
     seen: Arc<Seen>,
@@ -46,7 +46,7 @@ impl HttpServer {
         Self { address, seen, runtime: Some(runtime) }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// The address as `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
@@ -55,7 +55,7 @@ impl HttpServer {
         format!("http://{}{path}", self.address)
     }
 
-    /// How many requests have come for this path.
+    /// How many requests have arrived for this path.
     pub fn count(&self, path: &str) -> usize {
         self.seen.requests.lock().expect("no panic").iter().filter(|seen| *seen == path).count()
     }
@@ -64,7 +64,7 @@ impl HttpServer {
 impl Drop for HttpServer {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // Not waited for: some requests are never answered.
+            // These threads are not joined, because some requests are never answered.
             runtime.shutdown_background();
         }
     }
@@ -72,11 +72,11 @@ impl Drop for HttpServer {
 
 /// - `/hello`: a text; `/echo`: method, some headers and body, as JSON
 /// - `/redirect?to=URL`, `/redirect-307?to=URL`; `/loop`: a redirect to itself
-/// - `/large?bytes=N`: so many times `x`; `/together`: an answer when `TOGETHER` requests wait for it
-/// - `/later?ms=N`: an answer after that time
-/// - `/never`: no answer; `/stalls`: a beginning and no end; `/cut`: a beginning, then the connection breaks
-/// - `/turns?per=N`: how many times N requests have come before this one
-/// - `/heads`: headers of 200 KB; `/status?is=N`: that status
+/// - `/large?bytes=N`: N times `x`; `/together`: answers when `TOGETHER` requests wait
+/// - `/later?ms=N`: answers after N milliseconds
+/// - `/never`: no answer; `/stalls`: the beginning of an answer and no end; `/cut`: a beginning, then a broken connection
+/// - `/turns?per=N`: the number of full groups of N requests that arrived before this one
+/// - `/heads`: headers of 200 KB; `/status?is=N`: an answer with the status N
 async fn answer(State(seen): State<Arc<Seen>>, request: Request) -> Response<Body> {
     let path = request.uri().path().to_owned();
     seen.requests.lock().expect("no panic").push(path.clone());
@@ -112,7 +112,7 @@ async fn answer(State(seen): State<Arc<Seen>>, request: Request) -> Response<Bod
         "/never" => std::future::pending().await,
         "/stalls" => Ok(Response::new(Body::from_stream(begun().chain(stream::pending())))),
         "/cut" => {
-            // The pause lets the beginning reach the client before the connection breaks.
+            // During the pause the beginning reaches the client, before the connection breaks.
             let broken = stream::once(async {
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 Err(std::io::Error::other("cut"))

@@ -1,4 +1,4 @@
-//! An HTTPS server on loopback, under a certificate of its own making.
+//! An HTTPS server on loopback, with a certificate that it makes itself.
 
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
-/// A server that answers whatever it is asked with `Hello!`.
+/// A server that answers every request with `Hello!`.
 pub struct HttpsServer {
-    /// What a client has to trust, as PEM: a certificate for `localhost`.
+    /// The certificate that a client must trust, as PEM. It is valid for `localhost`.
     pub certificate: String,
     pub port: u16,
     runtime: Option<Runtime>,
@@ -51,12 +51,12 @@ async fn serve(listener: TcpListener, acceptor: TlsAcceptor) {
     while let Ok((connection, _)) = listener.accept().await {
         let acceptor = acceptor.clone();
         tokio::spawn(async move {
-            // A client that does not trust it breaks off.
+            // A client that does not trust the certificate closes the connection.
             let Ok(mut stream) = acceptor.accept(connection).await else { return };
             let mut request = Vec::new();
             while !request.ends_with(b"\r\n\r\n") && stream.read_buf(&mut request).await.is_ok_and(|read| read > 0) {}
             let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\nHello!";
-            // One that has gone needs no answer.
+            // A client that has closed its connection needs no answer.
             let _ = stream.write_all(answer).await;
             let _ = stream.shutdown().await;
         });

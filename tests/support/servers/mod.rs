@@ -1,7 +1,7 @@
-//! Real servers for the suites, each started by the test program that needs it, on a free port of loopback, and ended
-//! with that program, however it ends.
+//! Real servers for the suites. A test program starts the servers that it needs, on free ports of loopback. The servers
+//! end with the program, however it ends.
 
-// Each suite is a program of its own and uses a part of this.
+// Each suite is a separate program and uses a part of this module.
 #![allow(dead_code, reason = "each suite uses a part")]
 
 pub mod dynamodb;
@@ -15,22 +15,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Java takes seven seconds on an idle machine.
+/// Java needs seven seconds to start on an idle machine.
 const PATIENCE: Duration = Duration::from_mins(2);
 
-/// A server that runs until this is dropped or the program ends.
+/// A server that runs until this value is dropped or the program ends.
 pub struct Server {
     pub port: u16,
-    /// The shell that watches over it. It ends the server when its stdin is closed, which the end of this program does.
+    /// The shell that watches the server. It ends the server when its stdin is closed, also by the end of this program.
     watcher: Child,
     log: PathBuf,
 }
 
 impl Server {
-    /// Starts `program` with `args`, and returns once `ready` says so of its port.
+    /// Starts `program` with `args`, and returns when `ready` says that the server on this port is ready.
     ///
     /// # Panics
-    /// When it can't be started, ends early or is not ready in time; with what it printed.
+    /// If the server can't be started, ends early or is not ready in time. The message has what the server printed.
     pub fn start(port: u16, program: &Path, args: &[String], ready: impl Fn(u16) -> bool) -> Self {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let log = std::env::temp_dir().join(format!("brrr-{name}-{}-{port}.log", std::process::id()));
@@ -61,32 +61,33 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.watcher.stdin.take());
-        // The watcher ends with its stdin; then the server is gone.
+        // The shell ends after its stdin is closed. Then the server has ended too.
         let _ = self.watcher.wait();
         let _ = std::fs::remove_file(&self.log);
     }
 }
 
-/// A port that nobody listens on now. Not one of those that the system gives to outgoing connections: a client that tries again and
-/// again to reach a server that is away gets the server's own port one day, talks to itself, and the server can't come back.
+/// A port on which no process listens now. It is not one of the ports that the system gives to outgoing connections.
+/// Otherwise a client that repeatedly connects to a stopped server could be given the server's own port. It would then
+/// be connected to itself, and the server could not start again.
 pub fn free_port() -> u16 {
     let mut ports = std::iter::repeat_with(|| fastrand::u16(10_000..32_768)).take(1_000);
     ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a free port")
 }
 
-/// Does anybody listen there?
+/// Whether a process listens on this port.
 pub fn listens(port: u16) -> bool {
     std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// Where `scripts/setup` puts what it installs.
+/// The folder in which `scripts/setup` installs its files.
 pub fn installed(path: &str) -> PathBuf {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let root = package.ancestors().find(|folder| folder.join("Makefile").exists());
     root.unwrap_or(package).join("build/servers").join(path)
 }
 
-/// Says that a server can't be had here. In CI that is a failure.
+/// Says that a server is not available here. In CI this is a failure.
 pub fn missing(what: &str, script: &str) {
     assert!(std::env::var_os("CI").is_none(), "{what} is missing: run {script}");
     eprintln!("SKIPPED: {what} is missing: run {script}");

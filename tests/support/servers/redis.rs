@@ -7,14 +7,14 @@ use std::sync::OnceLock;
 
 use super::{Server, free_port, installed, missing};
 
-/// The same protocol, two programs.
+/// Two programs with the same protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
     Redis,
     Valkey,
 }
 
-/// A user who may do all but run scripts; name and password.
+/// A user who may do everything except run scripts: name and password.
 pub const WITHOUT_SCRIPTS: &str = "plain";
 
 impl Flavour {
@@ -35,12 +35,12 @@ impl Flavour {
         found
     }
 
-    /// A server of its own, on a port of its own or this one; `None`: it can't be had here.
+    /// Starts a server, on a free port or on the given one. `None`: the server is not available here.
     pub fn start(self, port: Option<u16>, more: &[&str]) -> Option<Server> {
         Some(start(&self.program()?, port.unwrap_or_else(free_port), more))
     }
 
-    /// The one that all tests of this program share; `None`: it can't be had here.
+    /// The server that all tests of this program share. `None`: the server is not available here.
     pub fn shared(self) -> Option<&'static Server> {
         static SERVERS: [OnceLock<Option<Server>>; 2] = [const { OnceLock::new() }; 2];
         SERVERS[self as usize].get_or_init(|| self.start(None, &[])).as_ref()
@@ -57,7 +57,7 @@ fn start(program: &Path, port: u16, more: &[&str]) -> Server {
     Server::start(port, program, &args, answers)
 }
 
-/// Does a server answer there? One that reads its files, or wants a password, does.
+/// Whether a server answers on this port. A server that is still reading its files, or that wants a password, answers too.
 fn answers(port: u16) -> bool {
     let ping = || {
         let mut server = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

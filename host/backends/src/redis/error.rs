@@ -26,7 +26,7 @@ pub(super) fn is_no_number(error: &RedisError) -> bool {
 /// The error for a key that holds foreign data. A key that everyone shares affects the whole backend (`Corrupt`). A key
 /// of a topic affects only the users of that topic (`Limit`).
 pub(super) fn of_wrong_key(key: &str, operation: &str) -> Error {
-    let shared = ["brrr:leases", "brrr:deliveries", "brrr:letters", "brrr:events"];
+    let shared = ["brrr:leases", "brrr:deliveries", "brrr:dead-letters", "brrr:events"];
     let is_shared = shared.iter().any(|name| key.ends_with(name)) || key.contains("brrr:held:");
     let kind = if is_shared { ErrorKind::Corrupt } else { ErrorKind::Limit };
     Error::new(kind, "redis", operation, format!("the key {key} can't be used: {OF_OTHERS}"))

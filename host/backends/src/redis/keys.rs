@@ -15,7 +15,7 @@
 //! | `brrr:receives:<topic>` | hash | body → number of deliveries without result |
 //! | `brrr:dead:<topic>` | sorted set | `at:length:reason` and body of each dead letter, by its id |
 //! | `brrr:events` | stream | recent events, in the field `e` |
-//! | `brrr:deliveries`, `brrr:letters` | integer | the last number of a delivery, of a dead letter |
+//! | `brrr:deliveries`, `brrr:dead-letters` | integer | the last number of a delivery, of a dead letter |
 //!
 //! If there is a namespace, each key begins with it and a colon.
 
@@ -104,6 +104,6 @@ impl Keys {
     }
 
     pub fn letters(&self) -> String {
-        format!("{}brrr:letters", self.prefix)
+        format!("{}brrr:dead-letters", self.prefix)
     }
 }

@@ -243,7 +243,7 @@ impl Backend for Redis {
         let Message { job_id, call } = &work.message;
         let script = scripts::NOTIFY_PARENTS.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str());
         let script = script.arg(work.topic.as_str()).arg(end.as_str()).arg(ended(work));
-        self.run(self.acknowledging(script, work), "notify_parents a call").await.map(drop)
+        self.run(self.acknowledging(script, work), "notify the parents of a call").await.map(drop)
     }
 
     // Seldom needed, and many accesses long: no script.

@@ -185,7 +185,11 @@ impl TopicWorker {
             return;
         }
         let receipts = self.shared.in_flight.abort_all();
-        tracing::warn!("{} calls did not end within {:?}; they are given back", receipts.len(), self.shutdown_timeout);
+        tracing::warn!(
+            "{} calls did not end within {:?}; their messages are given back",
+            receipts.len(),
+            self.shutdown_timeout
+        );
         // The aborted tasks stop at their next await. A guest is interrupted for this.
         let _ = tokio::time::timeout(Duration::from_secs(1), all_done.recv()).await;
         for receipt in receipts {
@@ -262,7 +266,7 @@ impl WorkerState {
             Disposition::ReportDeadLetter(reason) => {
                 let topic = &delivery.topic;
                 tracing::error!(
-                    "set aside a message of topic {topic}: {reason}; `brrr-host dlq list --topic {topic}` lists it"
+                    "a message of topic {topic} is a dead letter now: {reason}; `brrr-host dlq list --topic {topic}` lists it"
                 );
             }
             Disposition::Nack(error) => {

@@ -29,7 +29,7 @@ use crate::batch::{Alarm, AwaitedCalls, Batch};
 
 /// The handler waits, but not for a call. So nothing could ever wake it.
 #[derive(Debug, thiserror::Error)]
-#[error("it waits for something that is no call, and nothing could wake it")]
+#[error("it waits for something that is not a call, and nothing can end that wait")]
 pub(super) struct Stuck;
 
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {

@@ -1,4 +1,4 @@
-//! Files that people hand over: settings, cases, environments, components.
+//! Files that users write or receive: settings, cases, environments, components.
 
 use std::path::Path;
 
@@ -25,7 +25,7 @@ pub fn brrr_toml(data: &[u8]) {
 
 pub fn cases_toml(data: &[u8]) {
     let Some(text) = text(data) else { return };
-    // It would read whatever is named: of this machine, and `/dev/zero` for ever.
+    // The parser would read any file that is named, also `/dev/zero`, which never ends.
     if text.contains("file") {
         return;
     }
@@ -41,7 +41,7 @@ pub fn cases_toml(data: &[u8]) {
     }
 }
 
-/// A message names the file, and is for people to read.
+/// Checks that a message begins with the name of the file, and says something about it.
 fn told(message: &str, file: &str) {
     assert!(message.starts_with(file), "{message}");
     assert!(message.len() > file.len() + 2, "{message}");
@@ -52,7 +52,7 @@ pub fn env_file(data: &[u8]) {
     match permissions::parse_env_lines(text) {
         Ok(rules) => {
             assert!(rules.iter().all(|rule| !rule.key().is_empty() && !rule.key().contains(['=', ' ', '\n'])));
-            // A value is in no text that is made of it.
+            // The text form of a rule never contains the value.
             assert!(rules.iter().all(|rule| rule.to_string().len() <= rule.key().len() + "=…".len()));
         }
         Err((line, reason)) => {

@@ -1,4 +1,4 @@
-//! What is read as JSON: arguments over HTTP, the peers' codecs, job files.
+//! JSON inputs: arguments over HTTP, the peers' codecs, job files.
 
 use brrr_protocol::codec::{self, python, typescript};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use crate::gateway::arguments;
 use crate::job::Job;
 use crate::json;
 
-/// A query, and behind the first line break a body.
+/// The input is a query, and after the first line break a body.
 pub fn http_arguments(data: &[u8]) {
     let at = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let (query, body) = (&data[..at], data.get(at + 1..).unwrap_or_default());
@@ -15,7 +15,7 @@ pub fn http_arguments(data: &[u8]) {
     let names: Vec<String> = query.iter().map(|(name, _)| name.clone()).collect();
     match arguments::read("task", query, body) {
         Ok(read) => {
-            // Read as it was: half a surrogate pair and deep nesting are not for `codec::decode`.
+            // Read with the same parser as before, because `codec::decode` refuses half surrogate pairs and deep nesting.
             let object =
                 read.payload.strip_prefix(b"[").and_then(|rest| rest.strip_suffix(b"]")).expect("a list of one");
             let Value::Object(named) = json::read("it", object).expect("JSON").value else { panic!("it has no names") };
@@ -30,7 +30,7 @@ pub fn http_arguments(data: &[u8]) {
     }
 }
 
-/// What a codec writes, it reads as the same, and then writes the same again: otherwise one call would have two hashes.
+/// A codec must read what it writes as the same value, and write that the same again. Otherwise one call would have two hashes.
 pub fn codecs(data: &[u8]) {
     if codec::decode(data).is_err() {
         return;
@@ -39,7 +39,7 @@ pub fn codecs(data: &[u8]) {
     let mut python = String::new();
     python::write(&mut python, &value);
     assert!(python.is_ascii(), "ensure_ascii: {python}");
-    // Python writes what no JSON parser but its own reads: numbers beyond a float.
+    // Python writes numbers beyond the range of a float in a form that only its own parser reads.
     if let Ok(again) = serde_json::from_str::<Value>(&python) {
         let mut twice = String::new();
         python::write(&mut twice, &again);
@@ -58,7 +58,7 @@ pub fn codecs(data: &[u8]) {
     assert_eq!(typescript::call_hash_of_payload("t", &typescript::payload(&list)), typescript::call_hash("t", &list));
 }
 
-/// What is not refused can be run: its order is one, and nothing in it points beyond it.
+/// A job that is not refused can be run: its tasks are in a valid order, and no dependency points outside of the job.
 pub fn job_file(data: &[u8]) {
     let Ok(file) = serde_json::from_slice::<Value>(data) else { return };
     match Job::read(file) {

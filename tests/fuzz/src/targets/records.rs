@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::generate;
 use crate::properties::{keeps_unknown_keys, refused, round_trip, text};
 
-/// There is one encoding of a value, and what passes over values goes as far as what reads them.
+/// Each value has exactly one encoding. The code that skips values accepts whatever the code that decodes them accepts.
 pub fn bencode(data: &[u8]) {
     let decoded = bencode::decode(data);
     match &decoded {
@@ -58,7 +58,7 @@ pub fn call(data: &[u8]) {
     round_trip(data, decode, |call| CallRecord::encode(&call.task, &call.payload).to_vec());
 }
 
-/// Also: who waits is found in a damaged record at least where the record says so in peace.
+/// Also checks that `salvage`, which reads damaged records, finds at least the parents that `decode` finds.
 pub fn pending_returns(data: &[u8]) {
     let found = PendingReturns::salvage(data);
     if let Some((pending, encoded)) = round_trip(data, PendingReturns::decode, |p| p.encode().to_vec()) {
@@ -88,7 +88,7 @@ const RUN: [&str; 15] = [
     "was_asked",
 ];
 
-/// Also: what decides whether a call is worth running again understands the record as its owner does.
+/// Also checks `Waiting`, which decides whether a call is worth running again. It must accept the same records as `RunRecord`.
 pub fn run(data: &[u8]) {
     let decoded = round_trip(data, RunRecord::decode, |run| run.encode().to_vec());
     if let Some((run, encoded)) = &decoded {
@@ -101,7 +101,7 @@ pub fn run(data: &[u8]) {
     }
 }
 
-/// The calls that are looked at if none has an outcome and all may be missing.
+/// How many calls are looked at if none has an outcome and all may be missing.
 fn names(data: &[u8]) -> brrr_protocol::Result<usize> {
     let mut waiting = Waiting::decode(data)?;
     let mut looks = 0;
@@ -109,7 +109,7 @@ fn names(data: &[u8]) -> brrr_protocol::Result<usize> {
         looks += 1;
         waiting.found(true);
     }
-    // With outcomes for all of them it is worth it, unless it needs more than there are.
+    // If all calls have outcomes, the call is ready, unless it needs more outcomes than there are. So the answer is open.
     let _ = waiting.ready();
     Ok(looks.max(RunRecord::decode(data).map_or(0, |run| run.sample.len())))
 }
@@ -121,7 +121,7 @@ pub fn failure(data: &[u8]) {
 const JOB: [&str; 10] =
     ["call", "created", "deadline", "ended", "options", "retry_of", "max_messages", "state", "topic", "v"];
 
-/// Also: the quick look whether it is over sees what the whole record says.
+/// Also checks that the quick test whether a job is over agrees with the whole record.
 pub fn job(data: &[u8]) {
     if let Some((job, encoded)) = round_trip(data, JobRecord::decode, |job| job.encode().to_vec()) {
         keeps_unknown_keys(data, &encoded, &JOB);
@@ -141,7 +141,7 @@ pub fn tasks(data: &[u8]) {
     round_trip(data, decode_tasks, |tasks| encode_tasks(tasks).to_vec());
 }
 
-/// The record, and the ids under which such letters lie.
+/// The record of a dead letter, and the ids under which such records are stored.
 pub fn dead_letter(data: &[u8]) {
     round_trip(data, |bytes| decode_dead_letter("t/1-m", bytes), |letter| encode_dead_letter(letter).to_vec());
     let Some((topic, unique)) = text(data).and_then(|text| text.split_once('\n')) else { return };
@@ -152,7 +152,7 @@ pub fn dead_letter(data: &[u8]) {
     let _ = (is_dead_letter_of(&topic.into(), unique), dead_letter_time(unique));
 }
 
-/// Pairs of lines.
+/// The input is a list of line pairs: name and value.
 pub fn options(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let lines: Vec<&str> = text.lines().collect();
@@ -166,7 +166,7 @@ pub fn options(data: &[u8]) {
     }
 }
 
-/// Whatever is in a right record, it is read as it was written.
+/// A valid record is decoded as it was encoded, whatever its contents are.
 pub fn built(data: &[u8]) {
     let u = &mut Unstructured::new(data);
     let _ = build(u);

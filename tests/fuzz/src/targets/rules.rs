@@ -1,17 +1,17 @@
-//! What is written on a command line: where the backend is, what a guest may touch, times and sizes.
+//! Values from the command line: backend addresses, permissions of guests, times and sizes.
 
 use crate::backends::url::{Location, without_secrets};
 use crate::permissions::{DirRule, EnvRule, HttpRule, looks_secret};
 use crate::properties::{shows_what_it_reads, text};
 use crate::units;
 
-/// A password, which is in no message. Not in what follows the host: nobody can tell what that is.
+/// A password that no message may contain. This does not cover a password after the host, because nothing marks it as one.
 const SECRET: &str = "hunter2";
 
 pub fn backend_url(data: &[u8]) {
     let Some(text) = text(data) else { return };
     let _ = Location::parse(text);
-    // The same with a password where passwords stand. Of a file's path every character may be one of its name.
+    // The same URL with a password in its usual place. SQLite is left out, because every character may be part of a file's path.
     let Some((scheme, rest)) = text.split_once("://").filter(|(scheme, _)| *scheme != "sqlite") else { return };
     if scheme.contains([':', '@']) || rest.contains(SECRET) || scheme.contains(SECRET) {
         return;
@@ -47,7 +47,7 @@ pub fn permissions(data: &[u8]) {
     }
 }
 
-/// Is it the host of the rule, however the two write it?
+/// Whether `host` is the host of the rule, in any spelling.
 fn same_host(rule: &str, host: &str) -> bool {
     let letters = |text: &str| text.to_ascii_lowercase();
     let of_rule = match rule.strip_prefix('[') {

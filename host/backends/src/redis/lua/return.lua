@@ -14,7 +14,7 @@ receives = math.max(receives - 1, 0)
 -- does not lose it.
 if what == 'aside' then
   -- The id keeps two equal dead letters apart.
-  local id = call('INCR', P .. 'brrr:letters')
+  local id = call('INCR', P .. 'brrr:dead-letters')
   call('ZADD', P .. 'brrr:dead:' .. topic, id, id .. ':' .. ARGV[5] .. ':' .. #ARGV[6] .. ':' .. ARGV[6] .. body)
 elseif ARGV[5] == '0' then
   call('RPUSH', P .. topic, body)

@@ -156,7 +156,7 @@ impl Queue for Redis {
         } else {
             self.try_move_to_dlq(receipt, at, reason).await
         };
-        returned.map_err(self.error("set a message aside"))
+        returned.map_err(self.error("move a message to the dead letters"))
     }
 
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
