@@ -8,6 +8,39 @@ use brrr_protocol::options::LONGEST;
 use bytesize::ByteSize;
 use jiff::Timestamp;
 
+/// More than the cores of any machine that this program is meant for. A larger number is a typing error.
+const MOST_PROCESSES: u32 = 512;
+
+/// A number of processes, as users write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Processes(u32);
+
+impl FromStr for Processes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if matches!(text, "auto" | "cores") {
+            let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+            return Ok(Self(u32::try_from(cores).unwrap_or(MOST_PROCESSES).min(MOST_PROCESSES)));
+        }
+        match text.parse() {
+            Ok(count) if (1..=MOST_PROCESSES).contains(&count) => Ok(Self(count)),
+            _ => Err(format!("1 to {MOST_PROCESSES}, or `auto`: one for each core")),
+        }
+    }
+}
+
+impl Processes {
+    pub fn count(self) -> u32 {
+        self.0
+    }
+
+    /// The share of each process, of what a single process would get.
+    pub fn share(self, of: u32) -> u32 {
+        of.div_ceil(self.0)
+    }
+}
+
 /// Parses a time: `5m`, `30s`, `250ms`, `1h 30m`.
 ///
 /// # Errors

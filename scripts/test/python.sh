@@ -5,8 +5,8 @@
 "$ROOT/scripts/setup/python.sh"
 cd "$ROOT/guests/python"
 export PYTHONDONTWRITEBYTECODE=1 MYPYPATH=$ROOT/guests/python/sdk
-"$BUILD/venv/bin/mypy" --counters-dir "$BUILD/.mypy" --strict --no-error-summary sdk/brrr
+"$BUILD/venv/bin/mypy" --cache-dir "$BUILD/.mypy" --strict --no-error-summary sdk/brrr
 for app in conformance/app.py "$ROOT"/examples/{demo,smoothie}/python/app.py; do
-  "$BUILD/venv/bin/mypy" --counters-dir "$BUILD/.mypy" --strict --no-error-summary "$app"
+  "$BUILD/venv/bin/mypy" --cache-dir "$BUILD/.mypy" --strict --no-error-summary "$app"
 done
 "$BUILD/venv/bin/pytest" -q -p no:cacheprovider tests "$@"

@@ -52,7 +52,6 @@ use crate::config::{Config, ConfigError};
 use crate::exit::{self, Exit};
 use crate::testing::CasesError;
 use output::Format;
-pub use run::Processes;
 
 /// Runs task handlers compiled to WebAssembly components as a durable call graph.
 #[derive(Debug, Parser)]

@@ -11,8 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
 use super::values::{Size, Text, Time};
-use crate::cli::Processes;
-use crate::units::Interval;
+use crate::units::{Interval, Processes};
 
 /// Flags of `run`.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]

@@ -43,20 +43,6 @@ mod gateway {
     pub use address::Address;
 }
 
-mod cli {
-    /// Stand-in for the number of processes. The original's file starts processes.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub struct Processes(u32);
-
-    impl std::str::FromStr for Processes {
-        type Err = String;
-
-        fn from_str(text: &str) -> Result<Self, String> {
-            text.parse().map(Self).map_err(|_| "a number".to_owned())
-        }
-    }
-}
-
 #[path = "."]
 mod testing {
     #[path = "../../../host/src/testing/cases.rs"]

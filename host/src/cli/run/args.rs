@@ -7,10 +7,9 @@ use brrr_protocol::model::Topic;
 use brrr_worker::gateway::Address;
 use clap::builder::BoolishValueParser;
 
-use super::processes::Processes;
 use crate::cli::options::{BackendArgs, TokenArgs, duration, size, topic};
 use crate::cli::permissions::PermissionArgs;
-use crate::units::Interval;
+use crate::units::{Interval, Processes};
 
 /// Run a worker: it runs the tasks of one or more components.
 #[derive(Debug, clap::Args)]

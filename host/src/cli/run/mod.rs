@@ -23,7 +23,7 @@ pub use args::RunCommand;
 use load::Loader;
 use observe::observe;
 use processes::Membership;
-pub use processes::{Processes, is_parent, supervise};
+pub use processes::{is_parent, supervise};
 use served::served;
 use watch::{Serving, Watch};
 

@@ -12,7 +12,6 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
-use std::str::FromStr;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -26,9 +25,6 @@ use crate::cli::output::say;
 use crate::cli::signals::on_signals;
 use crate::exit::Exit;
 
-/// More than the cores of any machine that this program is meant for. A larger number is a typing error.
-const MOST: u32 = 512;
-
 /// The variable with the child's index, from 0. A process without it is no child.
 const CHILD: &str = "BRRR_PROCESS";
 
@@ -36,32 +32,6 @@ const CHILD: &str = "BRRR_PROCESS";
 const FIRST_DELAY: Duration = Duration::from_millis(200);
 const LONGEST_DELAY: Duration = Duration::from_secs(10);
 const SETTLED: Duration = Duration::from_secs(30);
-
-/// The number of processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Processes(u32);
-
-impl FromStr for Processes {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if matches!(text, "auto" | "cores") {
-            let cores = thread::available_parallelism().map_or(1, std::num::NonZero::get);
-            return Ok(Self(u32::try_from(cores).unwrap_or(MOST).min(MOST)));
-        }
-        match text.parse() {
-            Ok(count) if (1..=MOST).contains(&count) => Ok(Self(count)),
-            _ => Err(format!("1 to {MOST}, or `auto`: one for each core")),
-        }
-    }
-}
-
-impl Processes {
-    /// The share of each process, of what a single process would get.
-    pub fn share(self, of: u32) -> u32 {
-        of.div_ceil(self.0)
-    }
-}
 
 /// What a child knows about its parent.
 pub struct Membership {
@@ -148,7 +118,7 @@ fn lock(fleet: &Mutex<Fleet>) -> MutexGuard<'_, Fleet> {
 
 /// Is this process to start others? A single worker needs no parent.
 pub fn is_parent(args: &RunCommand) -> bool {
-    args.processes.0 > 1 && std::env::var_os(CHILD).is_none()
+    args.processes.count() > 1 && std::env::var_os(CHILD).is_none()
 }
 
 /// Keeps N workers running until it is asked to stop.
@@ -185,7 +155,7 @@ pub fn supervise(args: &RunCommand) -> anyhow::Result<Exit> {
     )?;
     let program = std::env::current_exe()?;
     let parent =
-        Parent { fleet: fleet.clone(), program, sender, wanted: args.processes.0, due: Vec::new(), started: 0 };
+        Parent { fleet: fleet.clone(), program, sender, wanted: args.processes.count(), due: Vec::new(), started: 0 };
     let ended = parent.run(&news);
     // The supervision has ended. Each worker has either ended or is no longer needed, so all are killed.
     lock(&fleet).kill();
