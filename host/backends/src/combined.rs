@@ -13,8 +13,11 @@ use crate::poll;
 pub struct Combined {
     /// The name in messages, without secrets. Example: `sqs: + dynamodb:brrr`.
     pub name: String,
+    /// Keeps the records.
     pub store: Arc<dyn Store>,
+    /// Keeps the messages.
     pub queue: Arc<dyn Queue>,
+    /// Keeps the counters, for example of the messages that were sent for each job.
     pub counters: Arc<dyn Counters>,
     /// `None` if none of the parts keeps events.
     pub events: Option<Arc<dyn EventLog>>,

@@ -31,10 +31,18 @@ pub enum Todo {
     Others,
     /// Send a message for the job and topic in `send`. Then replace the record by `new` (`None`: delete the record; `keep`:
     /// leave the record as it is). Then call `done`.
-    Settle { send: Option<(JobId, Topic)>, new: Option<PendingReturns>, keep: bool },
+    Settle {
+        /// The live job for which the call is queued again, and the topic of the message. `None`: no message is needed.
+        send: Option<(JobId, Topic)>,
+        /// The record without the parents that were abandoned. `None`: no parent is left.
+        new: Option<PendingReturns>,
+        /// True if the record is already as it must be.
+        keep: bool,
+    },
 }
 
 impl Abandon {
+    /// Begins to abandon `call` on behalf of `job_id`, which is over. `topic`: the topic of the message for the call.
     #[must_use]
     pub fn new(job_id: &JobId, call: &CallHash, topic: &Topic) -> Self {
         Self {

@@ -12,8 +12,11 @@ const MAX_DEPTH: usize = 16;
 /// A decoded value. Its strings are borrowed from the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
+    /// An integer: `i42e`.
     Int(i64),
+    /// A byte string: `4:spam`.
     Bytes(&'a [u8]),
+    /// A list: `l…e`.
     List(Vec<Value<'a>>),
     /// The entries, sorted by key.
     Dict(Vec<(&'a [u8], Value<'a>)>),
@@ -24,6 +27,7 @@ pub enum Value<'a> {
 pub struct SyntaxError {
     /// The offset in bytes from the start of the input.
     pub offset: usize,
+    /// What is wrong at this offset, in words.
     pub reason: &'static str,
 }
 
@@ -256,11 +260,13 @@ pub struct Encoder {
 }
 
 impl Encoder {
+    /// An encoder that has written nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// Writes an integer.
     pub fn int(&mut self, n: i64) -> &mut Self {
         self.out.push(b'i');
         self.decimal(n);
@@ -268,6 +274,7 @@ impl Encoder {
         self
     }
 
+    /// Writes a byte string.
     pub fn bytes(&mut self, s: &[u8]) -> &mut Self {
         self.decimal(s.len() as i64);
         self.out.push(b':');
@@ -275,15 +282,18 @@ impl Encoder {
         self
     }
 
+    /// Writes a text, as the byte string of its UTF-8.
     pub fn str(&mut self, s: &str) -> &mut Self {
         self.bytes(s.as_bytes())
     }
 
+    /// Begins a list. `end` ends it.
     pub fn list(&mut self) -> &mut Self {
         self.out.push(b'l');
         self
     }
 
+    /// Begins a dictionary. Its entries follow, each a key and a value. `end` ends it.
     pub fn dict(&mut self) -> &mut Self {
         self.out.push(b'd');
         self
@@ -317,6 +327,7 @@ impl Encoder {
         }
     }
 
+    /// The bytes that were written.
     #[must_use]
     pub fn finish(self) -> Vec<u8> {
         self.out

@@ -27,6 +27,7 @@ pub struct Client {
 /// The result of a request to forget a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Forgotten {
+    /// The value was removed.
     Done,
     /// There is no value.
     Absent,
@@ -37,6 +38,7 @@ pub enum Forgotten {
 /// The result of a request to cancel a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cancelled {
+    /// The job was alive and is now cancelled.
     Done,
     /// The job was already over.
     Already(JobState),
@@ -58,6 +60,7 @@ pub enum Retried {
 /// What is known of a call, if only its hash is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Known {
+    /// The call has this value, encoded by the codec of its task.
     Value(Bytes),
     /// The last job that asked for the call failed.
     Failed(Failure),
@@ -66,6 +69,7 @@ pub enum Known {
 }
 
 impl Client {
+    /// A client of this backend.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self { backend }

@@ -39,6 +39,7 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// A walk from `start` that looks for a waiting parent in `targets`. It has read nothing yet.
     #[must_use]
     pub fn new(start: &CallHash, targets: HashSet<CallHash>) -> Self {
         Self { targets, unread: vec![start.clone()], left: MAX_READ, below: HashMap::new() }

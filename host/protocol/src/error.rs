@@ -41,6 +41,7 @@ pub enum ErrorKind {
 /// A failed operation on a backend. If it was a write, its *outcome is unknown*. Every transition is safe to repeat.
 #[derive(Debug)]
 pub struct Error {
+    /// The kind, for callers that react to the error.
     pub kind: ErrorKind,
     /// `memory`, `sqlite`, …; or `protocol` if the data that was read is wrong.
     pub backend: &'static str,
@@ -48,6 +49,7 @@ pub struct Error {
     pub operation: String,
     /// Why the operation failed, in words.
     pub reason: String,
+    /// The error of the backend's own library, if there is one.
     pub source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -55,6 +57,7 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
+    /// An error without a source. The arguments are described at the fields of the same names.
     #[must_use]
     pub fn new(
         kind: ErrorKind,
@@ -65,6 +68,7 @@ impl Error {
         Self { kind, backend, operation: operation.into(), reason: reason.into(), source: None }
     }
 
+    /// Adds the error of the backend's own library.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Box::new(source));

@@ -13,12 +13,17 @@ pub enum State {
     Unscheduled,
     /// The call's message is queued. After a failure it is the message for the next attempt.
     Ready,
+    /// A worker runs the call. For a job: its top call was run at least once.
     Running,
     /// The call waits for other calls.
     Deferred,
+    /// The call, or the job's top call, has a value.
     Completed,
+    /// The call, or the job's top call, failed, and there is no further attempt.
     Failed,
+    /// The job was cancelled, or the job was over before this call had an outcome.
     Cancelled,
+    /// A run took longer than its time limit, or the job did not end by its deadline.
     TimedOut,
 }
 
@@ -59,7 +64,9 @@ impl From<JobState> for State {
 /// The thing whose state changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
+    /// A call.
     Task,
+    /// A job.
     Job,
 }
 
@@ -67,18 +74,27 @@ pub enum Subject {
 /// reports it again.
 #[derive(Clone, Debug)]
 pub struct Event<'a> {
+    /// When the change happened, in milliseconds since the Unix epoch, by the worker's clock.
     pub at: Millis,
+    /// Says whether the call or the job has changed its state.
     pub subject: Subject,
+    /// The state before the change.
     pub from: State,
+    /// The state after the change.
     pub to: State,
+    /// The job, or the job that the call is run for.
     pub job_id: &'a JobId,
     /// The call. For a job this is its top call.
     pub call: &'a CallHash,
+    /// The name of the call's task. `?` if no record describes the call.
     pub task: &'a str,
+    /// The name to show for the call, if its options set one.
     pub label: Option<&'a str>,
+    /// The topic of the call's message.
     pub topic: &'a Topic,
     /// The number of the attempt, from 1. When a call goes back to `Ready`, this is the number of the next attempt.
     pub attempt: u32,
+    /// Why the attempt failed, if the change is due to a failure.
     pub failure: Option<&'a Failure>,
     /// The time until the next attempt.
     pub retry_in: Option<Duration>,
@@ -88,5 +104,6 @@ pub struct Event<'a> {
 
 /// Gets every event. It is called while a message is handled, so it must be quick.
 pub trait Observer: Send + Sync {
+    /// Takes one event.
     fn observe(&self, event: &Event<'_>);
 }

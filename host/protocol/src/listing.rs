@@ -20,6 +20,7 @@ pub struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
+    /// A listing that starts at the beginning. It reads nothing before `next` is called.
     #[must_use]
     pub fn of(store: &'a dyn Store, kind: Kind) -> Self {
         Self { store, kind, cursor: None, is_over: false, seen: HashSet::new() }

@@ -15,6 +15,7 @@ macro_rules! name {
         pub struct $type(Arc<str>);
 
         impl $type {
+            /// The text itself.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -103,9 +104,13 @@ pub fn hex(bytes: &[u8]) -> String {
 /// A call as its caller asks for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
+    /// Identifies the call.
     pub hash: CallHash,
+    /// The name of the task that the call runs.
     pub task: String,
+    /// The arguments, as the codec of the caller encoded them.
     pub payload: Bytes,
+    /// The topic that the call's message is sent to.
     pub topic: Topic,
     /// How the caller wants the call to be run.
     pub options: Options,
@@ -125,8 +130,11 @@ pub fn system_now() -> Millis {
 /// The end of a call without a value. It counts only within its job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
+    /// The kind of the first cause.
     pub kind: FailureKind,
+    /// The name of the task of the call that failed.
     pub task: String,
+    /// What the first cause says, for people.
     pub message: String,
     /// How often the handler was run for the call.
     pub attempts: u32,
@@ -210,17 +218,23 @@ pub enum FailureKind {
     Error,
     /// The guest trapped: a panic, an out-of-bounds access, a stack overflow.
     Trap,
+    /// A run took longer than its time limit, or the job did not end by its deadline.
     Timeout,
     /// Too much memory, too large a result, or too many messages.
     Limit,
+    /// The job was cancelled.
     Cancelled,
+    /// A replay did not ask for the same calls as the run before it.
     Nondeterminism,
+    /// The call would wait for itself, directly or through other calls.
     Cycle,
+    /// No worker has handled the task, or no worker has announced the topic of a child, during the grace period.
     UnknownTask,
     /// The call asked for another call under a call hash that stands for a third one.
     Conflict,
     /// The call's message became a dead letter after too many deliveries, or because a record does not decode.
     DeadLetter,
+    /// A kind that this version does not know: its word in the record.
     Other(String),
 }
 
@@ -239,6 +253,7 @@ impl FailureKind {
         (FailureKind::DeadLetter, "dead-letter"),
     ];
 
+    /// The kind's word in records and in the WIT.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

@@ -17,6 +17,7 @@ pub struct Options {
     pub retry_delay: Option<Duration>,
     /// The longest delay, if the delays grow.
     pub max_retry_delay: Option<Duration>,
+    /// How the delays grow from one retry to the next.
     pub backoff: Option<Backoff>,
     /// The most runs of the task at the same time, in one worker.
     pub max_running: Option<u32>,
@@ -70,6 +71,7 @@ impl Options {
         }
     }
 
+    /// True if no option is set at this level.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Options::default()

@@ -28,11 +28,13 @@ pub struct KnownOutcomes {
 }
 
 impl KnownOutcomes {
+    /// The outcome of a call. `None`: the run does not know it.
     #[must_use]
     pub fn get(&self, call: &CallHash) -> Option<&Outcome> {
         self.outcomes.get(call)
     }
 
+    /// True if the run knows the outcome of this call.
     #[must_use]
     pub fn contains(&self, call: &CallHash) -> bool {
         self.outcomes.contains_key(call)

@@ -18,7 +18,9 @@ use crate::records::{Decision, RunRecord, SAMPLE};
 /// A call as a guest asks for it.
 #[derive(Clone, Debug)]
 pub struct Invocation {
+    /// The name of the task to call.
     pub task: String,
+    /// The arguments, as the codec of the guest encoded them.
     pub payload: Bytes,
     /// `None`: the topic of the call that asks.
     pub topic: Option<Topic>,
@@ -108,6 +110,7 @@ const ASKED: usize = 64;
 const COMPARED_AT_ONCE: usize = 16;
 
 impl Replay {
+    /// The state at the beginning of a run. `loaded` says what earlier runs of this attempt have left.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, work: &Work, loaded: &Loaded) -> Self {
         let before = loaded.run.clone().unwrap_or_default();

@@ -26,6 +26,7 @@ pub struct CallTopics {
 /// The answer whether a call may be sent to a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Callable {
+    /// The call may be sent to the topic.
     Yes,
     /// No worker has announced the topic yet. A worker may still do so.
     Unannounced,

@@ -37,10 +37,13 @@ pub struct Tree {
 /// A call of a tree.
 #[derive(Clone, Debug)]
 pub struct Node {
+    /// The call hash of the call.
     pub call: CallHash,
     /// The name of the call's task. `None`: no record describes the call.
     pub task: Option<String>,
+    /// The name to show for the call, if its options set one.
     pub label: Option<String>,
+    /// The state of the call in this job, as far as the records say.
     pub state: State,
     /// The number of the attempt that the call is in, or in which it ended. From 1.
     pub attempt: u32,
@@ -56,6 +59,7 @@ pub struct Node {
     pub not_before: Millis,
     /// Why the previous attempt failed. Empty: there was no previous attempt.
     pub last_failure: String,
+    /// How the call failed in this job, if it did.
     pub failure: Option<Failure>,
     /// The calls that the call asked for, in its order, as positions in `Tree::calls`.
     pub children: Vec<usize>,

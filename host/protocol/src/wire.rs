@@ -19,7 +19,9 @@ const RETURN_TAG: i64 = 1;
 /// The only kind of message: run this call on behalf of this job, for the first time or again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Message {
+    /// The job that the call is run for: the root id of peers.
     pub job_id: JobId,
+    /// The call to run.
     pub call: CallHash,
 }
 
@@ -59,11 +61,14 @@ impl Message {
 /// The record `call`: the task and payload of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
+    /// The name of the task that the call runs.
     pub task: String,
+    /// The arguments, as the codec of the caller encoded them.
     pub payload: Bytes,
 }
 
 impl CallRecord {
+    /// The record in bencode, byte for byte as peers write it.
     #[must_use]
     pub fn encode(task: &str, payload: &[u8]) -> Bytes {
         let mut e = Encoder::new();
@@ -91,8 +96,11 @@ impl CallRecord {
 /// One parent that waits for a call: its job, its call hash, and the topic that its messages go to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Return {
+    /// The job in which the parent waits: the root id of peers.
     pub job_id: JobId,
+    /// The call hash of the parent.
     pub parent: CallHash,
+    /// The topic that the message for the parent is sent to.
     pub topic: Topic,
 }
 
@@ -116,6 +124,7 @@ pub struct PendingReturns {
 }
 
 impl PendingReturns {
+    /// The record in bencode, byte for byte as the Python peer writes it.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut e = Encoder::new();

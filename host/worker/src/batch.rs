@@ -40,6 +40,7 @@ struct Race<O> {
 }
 
 impl<O> AwaitedCalls<O> {
+    /// No calls yet. `most` is the most bytes of the calls that may wait at once.
     pub fn new(most: usize) -> Self {
         let inner = Awaited { calls: Vec::new(), races: VecDeque::new(), bytes: 0 };
         Self { inner: Mutex::new(inner), most }
@@ -100,9 +101,11 @@ impl<O> AwaitedCalls<O> {
 
 /// Calls that are asked for together.
 pub(crate) struct Batch<O> {
+    /// The calls. Their outcomes have the same order.
     pub calls: Vec<Invocation>,
     /// The number of outcomes that are needed. `None`: all.
     pub need: Option<u32>,
+    /// The slots of these calls.
     pub slots: Slots<O>,
 }
 
@@ -139,6 +142,7 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T> Slot<T> {
+    /// Stores the outcome, and wakes the task that waits for it.
     pub fn fill(&self, outcome: T) {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         slot.0 = Some(outcome);
@@ -147,6 +151,7 @@ impl<T> Slot<T> {
         }
     }
 
+    /// Waits for the outcome, and takes it out of the slot.
     pub async fn filled(&self) -> T {
         poll_fn(|context| {
             let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,6 +175,7 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
+    /// Sets the waker that the next wake-up is passed on to.
     pub fn set(&self, sleeper: &Waker) {
         let mut known = self.sleeper.lock().unwrap_or_else(PoisonError::into_inner);
         if known.as_ref().is_none_or(|known| !known.will_wake(sleeper)) {
@@ -177,10 +183,12 @@ impl Alarm {
         }
     }
 
+    /// Forgets earlier wake-ups.
     pub fn silence(&self) {
         self.rung.store(false, SeqCst);
     }
 
+    /// Was there a wake-up since the last `silence`?
     pub fn has_rung(&self) -> bool {
         self.rung.load(SeqCst)
     }

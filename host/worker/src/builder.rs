@@ -24,10 +24,13 @@ use crate::worker::{GatewayPlan, Worker};
 /// Why a worker can't be built, or has stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
+    /// The backend can't be opened, or one of its operations failed.
     #[error(transparent)]
     Backend(#[from] brrr_protocol::Error),
+    /// A component can't be served.
     #[error(transparent)]
     Component(#[from] LoadError),
+    /// A permission of a component can't be parsed, or can't be granted on this machine.
     #[error(transparent)]
     Permission(#[from] PermissionError),
     /// A setting of the builder is not valid.
@@ -132,6 +135,20 @@ impl WorkerBuilder {
     }
 
     /// Serves the tasks of a component. The component may access what `permissions` allow.
+    ///
+    /// ```no_run
+    /// use brrr_worker::Worker;
+    /// use brrr_worker::permissions::Permissions;
+    ///
+    /// # async fn example() -> Result<(), brrr_worker::WorkerError> {
+    /// let permissions = Permissions {
+    ///     http: vec!["api.example.com".parse()?],
+    ///     env: vec!["API_TOKEN".parse()?],
+    ///     dirs: vec!["data::/data:ro".parse()?],
+    /// };
+    /// Worker::builder().topic("demo").component_with("tasks.wasm", permissions).run().await
+    /// # }
+    /// ```
     pub fn component_with(mut self, path: impl AsRef<Path>, permissions: Permissions) -> Self {
         let path = path.as_ref().to_path_buf();
         match self.topics.last_mut() {
@@ -152,6 +169,24 @@ impl WorkerBuilder {
     }
 
     /// Handles a task by an async function, with options such as its retries.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use brrr_worker::{Call, Options, Worker};
+    ///
+    /// # async fn example() -> Result<(), brrr_worker::WorkerError> {
+    /// let options = Options { max_retries: Some(5), retry_delay: Some(Duration::from_secs(1)), ..Options::default() };
+    /// Worker::builder()
+    ///     .topic("demo")
+    ///     .handler_with("size", options, |call: Call| async move {
+    ///         let path: String = call.argument("path")?;
+    ///         Ok(std::fs::metadata(path)?.len())
+    ///     })
+    ///     .run()
+    ///     .await
+    /// # }
+    /// ```
     pub fn handler_with<F, Running, T>(mut self, task: impl Into<String>, options: Options, handler: F) -> Self
     where
         F: Fn(Call) -> Running + Send + Sync + 'static,
@@ -227,11 +262,38 @@ impl WorkerBuilder {
 
     /// Serves the topics over HTTP as well. Clients must send the token. `None`: every client that can connect may send
     /// requests.
+    ///
+    /// ```no_run
+    /// use brrr_worker::Worker;
+    /// use brrr_worker::gateway::Token;
+    /// use tokio::net::TcpListener;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = TcpListener::bind("127.0.0.1:8080").await?;
+    /// let token = Token::find(None)?;
+    /// Worker::builder().topic("demo").component("tasks.wasm").gateway(listener, token).run().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn gateway(self, listener: TcpListener, token: Option<Token>) -> Self {
         Self { gateway: Some(GatewayPlan { listener, token }), ..self }
     }
 
     /// The program can stop the worker through `shutdown`. Without it, only SIGINT, SIGTERM and SIGHUP stop the worker.
+    ///
+    /// ```no_run
+    /// use brrr_worker::{Shutdown, StopReason, Worker};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let shutdown = Shutdown::default();
+    /// let worker = Worker::builder().topic("demo").component("tasks.wasm").shutdown(shutdown.clone()).build().await?;
+    /// let running = tokio::spawn(worker.run());
+    /// // Later:
+    /// shutdown.begin(StopReason::Requested);
+    /// running.await??;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shutdown(self, shutdown: Shutdown) -> Self {
         Self { shutdown: Some(shutdown), ..self }
     }

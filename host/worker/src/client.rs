@@ -34,11 +34,25 @@ pub struct Client {
 }
 
 /// Why a client got no value.
+///
+/// ```no_run
+/// use brrr_worker::{ClientError, Job};
+///
+/// # async fn example(job: Job) -> Result<(), ClientError> {
+/// match job.result::<u64>().await {
+///     Ok(value) => println!("the value is {value}"),
+///     Err(ClientError::Failed(failure)) => println!("failed after {} attempts: {failure}", failure.attempts),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The call failed.
     #[error(transparent)]
     Failed(#[from] Failure),
+    /// The backend can't be opened, or one of its operations failed.
     #[error(transparent)]
     Backend(#[from] Error),
     /// The arguments, a name or the value are not valid.
@@ -58,6 +72,7 @@ pub struct JobOptions {
 }
 
 impl Client {
+    /// A client of a backend that is open already.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self { backend }
@@ -86,6 +101,19 @@ impl Client {
     }
 
     /// As `start`, with options.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use brrr_worker::{Client, JobOptions};
+    /// use serde_json::json;
+    ///
+    /// # async fn example(client: Client) -> Result<(), brrr_worker::ClientError> {
+    /// let options = JobOptions { timeout: Some(Duration::from_secs(60)), ..JobOptions::default() };
+    /// let job = client.start_with("demo", "double", json!({"n": 21}), options).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// As `start`.

@@ -14,7 +14,8 @@ pub enum Disposition {
     Nothing,
     /// The message is settled, and the call's failure is reported.
     ReportFailure(Failure),
-    /// The message is settled. The call failed and is retried, which is reported.
+    /// The message is settled. The call failed and is retried, which is reported. `attempt` is the number of the next
+    /// attempt, and `after` is the delay before it.
     ReportRetry { failure: Failure, attempt: u32, after: Duration },
     /// The message is settled: the call was abandoned, because its job is over.
     ReportAbandoned(JobState),

@@ -16,6 +16,7 @@ const FIRST_SURROGATE: u16 = 0xd800;
 /// A JSON document.
 #[derive(Debug)]
 pub struct Json {
+    /// The document. It may contain marks in place of halves of surrogate pairs.
     pub value: Value,
     /// The document contains marks for halves of surrogate pairs.
     is_marked: bool,

@@ -16,7 +16,9 @@ use crate::wasm::WasmHandler;
 /// A topic that a worker serves.
 #[derive(Clone)]
 pub struct ServedTopic {
+    /// The topic that the messages come from.
     pub topic: Topic,
+    /// The handler of all tasks of the topic. It can be replaced while the worker runs.
     pub handler: SwappableHandler,
     /// The names of the tasks, which the worker announces.
     pub tasks: Vec<String>,
@@ -36,11 +38,14 @@ impl ServedTopic {
 
 /// The Rust handlers and the components of one topic. No task is in both.
 pub(crate) struct HandlerSet {
+    /// The tasks that are Rust functions.
     pub native: NativeHandler,
+    /// The tasks of the components.
     pub wasm: WasmHandler,
 }
 
 impl HandlerSet {
+    /// The names of all tasks: first those of the Rust handlers, sorted, then those of the components.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.native.names().map(str::to_owned).collect();
         names.sort();
@@ -48,6 +53,7 @@ impl HandlerSet {
         names
     }
 
+    /// The longest time of one run, over all tasks.
     pub fn longest_run(&self) -> Duration {
         self.native.longest_run().max(self.wasm.longest_run())
     }

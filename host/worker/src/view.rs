@@ -8,10 +8,15 @@ use serde_json::{Value, json};
 /// A failure as JSON.
 #[derive(Debug, Serialize)]
 pub struct FailureView<'a> {
+    /// The kind of the failure, as a word: `error`, `trap`, `timeout`, `limit`, …
     pub kind: &'a str,
+    /// The task of the failed call.
     pub task: &'a str,
+    /// The message of the first cause.
     pub message: &'a str,
+    /// How often the handler was run for the call.
     pub attempts: u32,
+    /// One line for each call, from this call down to the first cause.
     pub chain: &'a [String],
 }
 

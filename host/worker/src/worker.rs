@@ -43,7 +43,9 @@ pub struct Worker {
 
 /// A gateway to run beside the worker.
 pub(crate) struct GatewayPlan {
+    /// The socket that the gateway accepts connections from.
     pub listener: TcpListener,
+    /// The token that clients must send. `None`: no token is required.
     pub token: Option<Token>,
 }
 

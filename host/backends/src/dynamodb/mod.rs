@@ -34,6 +34,7 @@ pub const DEFAULT_TABLE: &str = "brrr";
 /// The options of the table.
 #[derive(Clone, Debug)]
 pub struct DynamoDbOptions {
+    /// The name of the table.
     pub table: String,
     /// Separates fleets in one table: a prefix of every `pk`. Empty: no prefix, like peers.
     pub namespace: String,

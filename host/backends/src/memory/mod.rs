@@ -83,6 +83,7 @@ impl Default for Memory {
 }
 
 impl Memory {
+    /// An empty backend with the default lease.
     #[must_use]
     pub fn new() -> Self {
         Self::with_lease(DEFAULT_LEASE)

@@ -62,10 +62,12 @@ pub struct RedisOptions {
     pub url: String,
     /// Separates fleets that share a server. Empty: the keys are shared with peers.
     pub namespace: String,
+    /// How long a delivered message is leased.
     pub lease: Duration,
 }
 
 impl RedisOptions {
+    /// Options for this URL, without a namespace and with the default lease.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self { url: url.into(), namespace: String::new(), lease: DEFAULT_LEASE }

@@ -37,6 +37,7 @@ pub struct Doctor {
 /// The settings of a survey.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
+    /// The current time, in milliseconds since the Unix epoch, by the backend's clock.
     pub now: Millis,
     /// Calls that have waited for a shorter time are left out. A peer may be working on such a call, and then its message is in
     /// no queue.
@@ -46,6 +47,7 @@ pub struct Look {
 /// The result of a survey.
 #[derive(Debug, Default)]
 pub struct Survey {
+    /// The stuck work and the damaged records that were found.
     pub findings: Vec<Finding>,
     /// Jobs of ours that are alive.
     pub jobs: u64,
@@ -56,6 +58,7 @@ pub struct Survey {
     /// Jobs of other SDKs that calls wait for. They have no record. So if such a job has lost its own message, the doctor can't
     /// find it.
     pub peer_jobs: u64,
+    /// The topics that records name, without those that the backend can't have.
     pub topics: Vec<TopicState>,
 }
 
@@ -63,14 +66,18 @@ pub struct Survey {
 /// runs it, and such workers see no failures. The parent continues when another job gives the call its value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unnotified {
+    /// The call that has failed.
     pub call: CallHash,
+    /// The parent that waits for the call.
     pub parent: CallHash,
+    /// The live job in which the call failed and the parent waits.
     pub job_id: JobId,
 }
 
 /// The messages of a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicState {
+    /// The name of the topic.
     pub topic: Topic,
     /// The number of all messages.
     pub depth: u64,
@@ -90,28 +97,65 @@ pub enum Finding {
     /// A live job waits for this call, or it is the job's own call, and no message brings it to a worker.
     Lost(Lost),
     /// The call has ended in this job, and its waiting parents were not notified.
-    Unnotified { call: CallHash, job_id: JobId, topic: Topic, end: JobState },
+    Unnotified {
+        /// The call that has ended.
+        call: CallHash,
+        /// A job in which a parent waits for the call.
+        job_id: JobId,
+        /// The topic of the call, or of a parent if no record says the topic of the call.
+        topic: Topic,
+        /// How the call ended in the job.
+        end: JobState,
+    },
     /// Only jobs that are over still wait for this call.
-    Abandoned { call: CallHash, job_id: JobId, topic: Topic },
+    Abandoned {
+        /// The call that was not abandoned yet.
+        call: CallHash,
+        /// One of the jobs that are over.
+        job_id: JobId,
+        /// The topic of the call, or of a parent if no record says the topic of the call.
+        topic: Topic,
+    },
     /// Each of these calls waits for the next one, and the last one waits for the first. This job waits for the first.
-    Cycle { calls: Vec<CallHash>, job_id: JobId, topic: Topic },
+    Cycle {
+        /// The calls of the cycle, from parent to child.
+        calls: Vec<CallHash>,
+        /// A live job in which the last call waits for the first.
+        job_id: JobId,
+        /// The topic that the message for the last call is sent to.
+        topic: Topic,
+    },
     /// The job's deadline has passed, and it was not written down that the job is over.
-    Overdue { job_id: JobId },
+    Overdue {
+        /// The job whose deadline has passed.
+        job_id: JobId,
+    },
     /// The job's call has ended, and it was not written down that the job is over. Peers never write that down.
-    Unended { job_id: JobId },
+    Unended {
+        /// The job whose top call has ended.
+        job_id: JobId,
+    },
     /// A record that does not decode. The doctor does not change it.
-    Damaged { key: Key, reason: String },
+    Damaged {
+        /// The key of the record.
+        key: Key,
+        /// What is wrong with the record and where, in words.
+        reason: String,
+    },
 }
 
 /// A call that no worker will run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lost {
+    /// The call hash of the lost call.
     pub call: CallHash,
     /// A live job that waits for the call.
     pub job_id: JobId,
+    /// The name of the call's task. `None`: no record describes the call.
     pub task: Option<String>,
     /// The topic to queue the call on. `None`: no record says it, and on a wrong topic the call might fail.
     pub topic: Option<Topic>,
+    /// Why no worker will run the call.
     pub why: Why,
     /// False: this queue can't list its messages, and it is not empty. So there may be a message after all.
     pub certain: bool,
@@ -129,12 +173,14 @@ pub enum Why {
 /// The result of a repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repaired {
+    /// The repair was made.
     Done,
     /// The problem had disappeared, or can't be repaired from here.
     LeftAlone,
 }
 
 impl Doctor {
+    /// A doctor for this backend.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self { backend }

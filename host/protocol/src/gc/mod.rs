@@ -31,6 +31,7 @@ pub struct Collector {
 /// What to remove.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
+    /// The current time, in milliseconds since the Unix epoch, by the backend's clock.
     pub now: Millis,
     /// Jobs that ended longer ago than this are removed. If the queue can't list its messages (SQS), jobs stay at least 14
     /// days.
@@ -42,6 +43,7 @@ pub struct Plan {
 /// What was removed, or would be removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
+    /// Jobs whose records were removed.
     pub jobs: u64,
     /// Calls whose value was removed.
     pub calls: u64,
@@ -68,6 +70,7 @@ pub enum Reason {
 const MESSAGE_LIFE: Duration = Duration::from_hours(14 * 24);
 
 impl Collector {
+    /// A collector for this backend.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>) -> Self {
         Self { backend }

@@ -44,6 +44,7 @@ pub struct Ports<'a> {
 }
 
 impl<'a> Ports<'a> {
+    /// The ports of one backend.
     #[must_use]
     pub fn of(store: &'a dyn Store, queue: &'a dyn Queue, counters: &'a dyn Counters) -> Self {
         Self { store, queue, counters }

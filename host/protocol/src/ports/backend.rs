@@ -15,8 +15,11 @@ use crate::records::{JobRecord, JobState};
 pub trait BackendParts: Send + Sync {
     /// The backend's name for log and error messages, for example `sqlite:.brrr/state.db`. The name contains no secrets.
     fn name(&self) -> String;
+    /// The records.
     fn store(&self) -> &dyn Store;
+    /// The topics with their messages.
     fn queue(&self) -> &dyn Queue;
+    /// The counters, for example of the messages that were sent for each job.
     fn counters(&self) -> &dyn Counters;
 
     /// See `Store::now`.

@@ -14,11 +14,17 @@ use crate::replay::Replay;
 /// One call that a handler is to run.
 #[derive(Clone, Debug)]
 pub struct Request {
+    /// The name of the task to run.
     pub task: String,
+    /// The call's arguments, as the codec of the caller encoded them.
     pub payload: Bytes,
+    /// The call hash, which identifies the call.
     pub call: CallHash,
+    /// The job that the call is run for.
     pub job_id: JobId,
+    /// The topic that the call's message came from. A child goes to this topic too, unless the run names another one.
     pub topic: Topic,
+    /// The number of the attempt, from 1. A replay has the same number as the run before it.
     pub attempt: u32,
     /// The time that the call sees, in milliseconds since the Unix epoch: when this attempt was first run.
     pub first_run: Millis,
@@ -33,12 +39,15 @@ pub struct Request {
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
+    /// The handler has returned this value, encoded by its codec.
     Completed(Bytes),
     /// `Replay::poll` has answered `Suspended`. The replay knows which outcomes are missing.
     Suspended,
     /// The handler has failed. A failure that may pass (`retryable`) is tried again as the call's options say.
     Failed {
+        /// Why the run failed.
         failure: Failure,
+        /// True if another attempt may succeed.
         retryable: bool,
     },
 }
@@ -53,6 +62,7 @@ pub struct Task {
 }
 
 impl Task {
+    /// A task with the digest of its component, and the options that are set for the task.
     #[must_use]
     pub fn new(digest: impl Into<String>, options: Options) -> Self {
         Self { digest: digest.into(), options }

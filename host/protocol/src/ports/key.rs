@@ -8,22 +8,30 @@ use crate::model::{CallHash, JobId, Topic};
 /// A record's key: an id (usually of a call) and the kind of the record. In `DynamoDB` these are `pk` and `sk`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
+    /// What the record is about: a call hash, a job id, a topic or the id of a dead letter, depending on `kind`.
     pub id: Arc<str>,
+    /// What the record says.
     pub kind: Kind,
 }
 
 /// The kinds of record. Peers use the first three. `host/ARCHITECTURE.md` describes all of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
+    /// The task and payload of a call (`CallRecord`).
     Call,
+    /// The value that a call returned: its bytes, without any envelope.
     Value,
+    /// The parents that wait for a call (`PendingReturns`).
     PendingReturns,
     /// The parents that were not notified of a failure, because no `run` record says what they wait for.
     Unnotified,
+    /// How far a call has come under this job (`RunRecord`).
     Run(JobId),
+    /// How a call failed under this job (`Failure`).
     Failure(JobId),
     /// The id is a job id, not a call hash.
     Job,
+    /// The job that was last started for a call (`Latest`).
     Latest,
     /// The id is a topic, not a call hash.
     Tasks,
@@ -51,51 +59,61 @@ impl Kind {
 }
 
 impl Key {
+    /// The key of the record of this id and kind.
     #[must_use]
     pub fn new(id: &str, kind: Kind) -> Self {
         Self { id: id.into(), kind }
     }
 
+    /// The key of the task and payload of a call.
     #[must_use]
     pub fn call(call: &CallHash) -> Self {
         Self::new(call.as_str(), Kind::Call)
     }
 
+    /// The key of the value of a call.
     #[must_use]
     pub fn value(call: &CallHash) -> Self {
         Self::new(call.as_str(), Kind::Value)
     }
 
+    /// The key of the parents that wait for a call.
     #[must_use]
     pub fn pending_returns(call: &CallHash) -> Self {
         Self::new(call.as_str(), Kind::PendingReturns)
     }
 
+    /// The key of the parents that were not notified of a failure of a call.
     #[must_use]
     pub fn unnotified(call: &CallHash) -> Self {
         Self::new(call.as_str(), Kind::Unnotified)
     }
 
+    /// The key of the `run` record of a call under a job.
     #[must_use]
     pub fn run(call: &CallHash, job_id: &JobId) -> Self {
         Self::new(call.as_str(), Kind::Run(job_id.clone()))
     }
 
+    /// The key of the failure of a call under a job.
     #[must_use]
     pub fn failure(call: &CallHash, job_id: &JobId) -> Self {
         Self::new(call.as_str(), Kind::Failure(job_id.clone()))
     }
 
+    /// The key of the record of a job.
     #[must_use]
     pub fn job(job_id: &JobId) -> Self {
         Self::new(job_id.as_str(), Kind::Job)
     }
 
+    /// The key of the job that was last started for a call.
     #[must_use]
     pub fn latest(call: &CallHash) -> Self {
         Self::new(call.as_str(), Kind::Latest)
     }
 
+    /// The key of the tasks that the workers of a topic handle.
     #[must_use]
     pub fn tasks(topic: &Topic) -> Self {
         Self::new(topic.as_str(), Kind::Tasks)

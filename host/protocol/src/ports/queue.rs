@@ -15,8 +15,11 @@ pub struct Receipt(pub String);
 /// A delivered message. The queue delivers it again unless it is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivery {
+    /// The topic that the message was received from.
     pub topic: Topic,
+    /// The text of the message. `Message::decode` reads it.
     pub body: String,
+    /// Identifies this delivery when the worker extends its lease, acknowledges it or gives it back.
     pub receipt: Receipt,
     /// How often the message was delivered, this delivery included. A delivery that ended with a nack does not count.
     pub receives: u32,
@@ -25,13 +28,16 @@ pub struct Delivery {
 /// A message to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outgoing {
+    /// The topic to send the message to.
     pub topic: Topic,
+    /// The text of the message, from `Message::encode`.
     pub body: String,
     /// The message is not delivered before this time has passed.
     pub delay: Duration,
 }
 
 impl Outgoing {
+    /// A message without delay.
     #[must_use]
     pub fn now(topic: &Topic, message: &Message) -> Self {
         Self { topic: topic.clone(), body: message.encode(), delay: Duration::ZERO }
@@ -41,17 +47,24 @@ impl Outgoing {
 /// A dead letter: a message that was moved to the dead-letter queue, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
+    /// Identifies the dead letter within its topic. Each backend makes its ids in its own way.
     pub id: String,
+    /// The topic that the message was on.
     pub topic: Topic,
+    /// The text of the message. It may be cut or empty if the backend could not keep or read all of it.
     pub body: String,
+    /// Why the message became a dead letter, in words.
     pub reason: String,
+    /// When the message became a dead letter, in milliseconds since the Unix epoch.
     pub at: Millis,
 }
 
 /// The state of a message in a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
+    /// The next `receive` may deliver it.
     Ready,
+    /// Its delay, from sending or from a nack, has not passed yet.
     Delayed,
     /// Leased to a worker.
     InWork,

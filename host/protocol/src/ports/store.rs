@@ -10,6 +10,7 @@ use crate::model::{JobId, Millis, system_now};
 /// The result of a compare-and-swap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Swap {
+    /// The record was the expected one, and the change was made.
     Done,
     /// The record was not the expected one. This is the record that was found.
     Mismatch(Option<Bytes>),
@@ -18,6 +19,7 @@ pub enum Swap {
 /// One page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
+    /// The ids of this page, in any order. What they identify depends on the kind of the records, see `Key::id`.
     pub ids: Vec<String>,
     /// The cursor of the next page. `None`: this was the last page.
     pub next: Option<String>,
@@ -26,6 +28,7 @@ pub struct Page {
 /// A job, and its position in the order in which the store accepted jobs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
+    /// The id of the job. Its record may have been removed.
     pub job_id: JobId,
     /// The job's position: about the time at which it was accepted, in microseconds since 1970 by the store's clock. A job that
     /// is accepted later has a larger position. No two jobs have the same position.
@@ -41,6 +44,7 @@ pub trait Store: Send + Sync {
         system_now()
     }
 
+    /// The record of `key`. `None`: there is no such record.
     async fn get(&self, key: &Key) -> Result<Option<Bytes>>;
 
     /// The records of `keys`, in the order of `keys`. They are read one by one, in any order, so the answer may show records
@@ -79,6 +83,7 @@ pub trait Store: Send + Sync {
         Ok(found)
     }
 
+    /// Puts a record, whatever was there before.
     async fn put(&self, key: &Key, value: Bytes) -> Result<()>;
 
     /// Puts records that do not depend on each other, in any order. After an `Err` any of them may have been put.

@@ -14,7 +14,9 @@ use crate::wire::{CallRecord, Message};
 /// One delivered message, decoded: a call that a worker works on, on behalf of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
+    /// The call and the job.
     pub message: Message,
+    /// The topic that the message was received from.
     pub topic: Topic,
     /// The message that a transition acknowledges. `None`: the transition acknowledges nothing, because the caller moves the
     /// message to the dead-letter queue itself.
@@ -35,6 +37,7 @@ pub struct Loaded {
     pub outcome: Option<Outcome>,
     /// The bytes of the `run` record as they were read. A deferral compares the record with them.
     pub run_bytes: Option<Bytes>,
+    /// The call's `run` record in this job, decoded. `None`: there is none.
     pub run: Option<RunRecord>,
     /// The outcomes of the calls in the `run` record's sample, in the same order.
     pub sample: Vec<Option<Outcome>>,
@@ -69,13 +72,17 @@ impl Loaded {
 /// A run that ended because it waits for other calls.
 #[derive(Debug)]
 pub struct Deferral<'a> {
+    /// The call that waits: the parent.
     pub work: &'a Work,
+    /// The children that the parent waits for.
     pub wait: &'a Wait,
     /// The bytes of the `run` record when the run began.
     pub run_before: Option<&'a Bytes>,
     /// The new `run` record.
     pub run_after: &'a RunRecord,
+    /// The current time, in milliseconds since the Unix epoch.
     pub now: Millis,
+    /// The number of messages that the job may send in all.
     pub max_messages: u64,
 }
 
@@ -84,7 +91,10 @@ pub struct Deferral<'a> {
 pub enum Deferred {
     /// The parent was registered and the message acknowledged. `queued`: the positions (in `Wait::calls`) of the calls whose
     /// messages this deferral sent.
-    Waiting { queued: Vec<usize> },
+    Waiting {
+        /// Positions in `Wait::calls`.
+        queued: Vec<usize>,
+    },
     /// The job is over: the call was abandoned and its message acknowledged.
     JobOver,
     /// The job would send more messages than it may. Nothing was acknowledged. The caller must fail the job.
@@ -96,7 +106,9 @@ pub enum Deferred {
 /// A job to be scheduled. A client that does not know whether a request succeeded repeats it with the same `job_id`.
 #[derive(Clone, Debug)]
 pub struct NewJob {
+    /// The id of the new job. The client chooses it.
     pub job_id: JobId,
+    /// The job's top call.
     pub call: Call,
     /// The time by which the job must have ended, in milliseconds since the Unix epoch. 0: no deadline.
     pub deadline: Millis,
@@ -141,6 +153,7 @@ impl NewJob {
 /// The result of scheduling a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheduled {
+    /// The job is alive. A message for its call was sent, or the job has joined a call that another job has queued.
     Queued,
     /// The call already had its value, or the job was scheduled before under this `job_id` and is over. Nothing was sent.
     AlreadyDone,

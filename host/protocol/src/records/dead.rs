@@ -40,6 +40,7 @@ pub fn dead_letter_time(id: &str) -> Option<Millis> {
     time.parse().ok().map(|micros: u64| micros / 1000)
 }
 
+/// Encodes the record `dead`: everything of a dead letter except its id.
 #[must_use]
 pub fn encode_dead_letter(letter: &DeadLetter) -> Bytes {
     write_dict(vec![

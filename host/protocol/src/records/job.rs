@@ -12,8 +12,11 @@ use crate::wire::{entry, text};
 /// The record `job`, by job id: what was scheduled, and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRecord {
+    /// The job's top call.
     pub call: CallHash,
+    /// The topic that the top call's message is sent to.
     pub topic: Topic,
+    /// When the job was scheduled, in milliseconds since the Unix epoch.
     pub created: Millis,
     /// The time by which the job must have ended, in milliseconds since the Unix epoch. 0: no deadline.
     pub deadline: Millis,
@@ -25,22 +28,29 @@ pub struct JobRecord {
     pub retry_of: Option<JobId>,
     /// `None`: the job is alive. A job that is over stays over, even if its value is forgotten.
     pub end: Option<JobEnd>,
+    /// Entries that a later version wrote. They are kept as they are: key, bencoded value.
     pub extra: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// How and when a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobEnd {
+    /// How the job ended.
     pub state: JobState,
+    /// When the job ended, in milliseconds since the Unix epoch.
     pub at: Millis,
 }
 
 /// How a job ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum JobState {
+    /// The top call has a value.
     Completed,
+    /// The top call failed.
     Failed,
+    /// The job was cancelled before its top call had an outcome.
     Cancelled,
+    /// The job did not end by its deadline, or the top call failed because of a time limit.
     TimedOut,
 }
 
@@ -118,6 +128,7 @@ impl JobRecord {
         self.end.is_none() && self.deadline > 0 && self.deadline <= now
     }
 
+    /// The record in bencode. Fields that most jobs do not have are left out.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut fields: Vec<(&[u8], Vec<u8>)> = vec![

@@ -51,12 +51,14 @@ pub fn decode_tasks(bytes: &[u8]) -> Result<std::collections::BTreeSet<String>> 
 /// call hash, and other jobs can join the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Latest {
+    /// The job that was last started for the call.
     pub job_id: JobId,
     /// True if the job's message is known to be sent, or if the job has joined the call.
     pub is_on_its_way: bool,
 }
 
 impl Latest {
+    /// The record in bencode.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut fields: Vec<(&[u8], Vec<u8>)> =

@@ -92,6 +92,7 @@ impl RunRecord {
         self.first == 0 && self.total == 0 && self.attempt == 0
     }
 
+    /// The record in bencode. Fields that most runs do not have are left out.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut fields: Vec<(&[u8], Vec<u8>)> = vec![

@@ -97,6 +97,7 @@ impl<'a> Waiting<'a> {
         self.allowed -= i64::from(!outcome);
     }
 
+    /// False if too few calls can still have an outcome. True after `next_call` has returned `None`: enough calls have one.
     #[must_use]
     pub fn ready(&self) -> bool {
         self.allowed >= 0

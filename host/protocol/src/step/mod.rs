@@ -61,17 +61,22 @@ impl Default for Limits {
 /// The result of handling one message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// The call has returned its value, and the value was stored.
     Completed,
     /// The call waits for this number of other calls.
     Deferred {
+        /// The number of calls that the call waits for.
         waiting: usize,
     },
+    /// The call failed, and is not tried again.
     Failed(Failure),
     /// The call failed and will be tried again.
     Retried {
+        /// Why the attempt failed.
         failure: Failure,
         /// The number of the next attempt.
         attempt: u32,
+        /// The time until the next attempt.
         after: Duration,
     },
     /// The call already had its outcome. Its waiting parents were notified.
@@ -88,8 +93,11 @@ pub enum Step {
 
 /// Everything that a step needs beside the message.
 pub struct Site<'a> {
+    /// The backend that the message came from.
     pub backend: &'a Arc<dyn Backend>,
+    /// Runs the calls.
     pub handler: &'a dyn Handler,
+    /// The limits of calls and jobs on this worker.
     pub limits: &'a Limits,
     /// The outcomes that runs of calls on this worker got, for the next runs of these calls.
     pub outcomes: &'a OutcomeCache,

@@ -10,7 +10,9 @@ use crate::json::{self, Json};
 /// A call that a request asks for. It is encoded as by all Python workers and by most SDKs.
 #[derive(Debug)]
 pub struct Arguments {
+    /// The hash of the call, from the task's name and the payload.
     pub hash: CallHash,
+    /// The arguments as JSON: `[{…}]`, one object with all named arguments.
     pub payload: Bytes,
 }
 

@@ -32,6 +32,7 @@ pub struct Room {
 
 /// A body, with its share of the memory.
 pub struct HeldBody {
+    /// The bytes of the body.
     pub bytes: BytesMut,
     _room: Option<OwnedSemaphorePermit>,
 }

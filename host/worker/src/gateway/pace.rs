@@ -28,6 +28,7 @@ pub struct Paced<S> {
 }
 
 impl<S> Paced<S> {
+    /// A stream whose client must keep this pace.
     pub fn new(stream: S, pace: Pace) -> Self {
         Self { stream, pace, written: 0, waited: Duration::ZERO, waiting: None }
     }

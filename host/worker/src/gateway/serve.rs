@@ -52,7 +52,9 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// The limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
+    /// The least speed at which a client must send or read.
     pub pace: Pace,
+    /// The age after which a connection answers one more request and is closed.
     pub age: Duration,
 }
 

@@ -30,10 +30,13 @@ pub struct Token([u8; 32]);
 /// A token that can't be used. The message does not contain the token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
+    /// Both a file and the environment variable [`TOKEN_ENV`] give a token.
     #[error("both --http-token-file and {TOKEN_ENV} give a token; use one of them")]
     Twice,
+    /// The file of the token can't be read.
     #[error("can't read the token from {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
+    /// The token is empty, too short, too long, or can't be sent in a header. `place` is its file or variable.
     #[error("the token of {place} {reason}; make one with `openssl rand -hex 32`")]
     Unfit { place: String, reason: String },
 }

@@ -127,6 +127,18 @@ impl Call {
 
     /// A call of a task, with named arguments (a struct, a map or `json!({…})`). The call is made when it is awaited.
     /// Calls that are awaited together are made together.
+    ///
+    /// ```no_run
+    /// use brrr_worker::{Call, HandlerResult};
+    /// use serde_json::json;
+    ///
+    /// async fn sum(call: Call) -> HandlerResult<u64> {
+    ///     let a = call.call::<u64>("double", json!({"n": 1}));
+    ///     let b = call.call::<u64>("double", json!({"n": 2}));
+    ///     let (a, b) = tokio::try_join!(a, b)?;
+    ///     Ok(a + b)
+    /// }
+    /// ```
     pub fn call<T: DeserializeOwned>(&self, task: impl Into<String>, arguments: impl Serialize) -> ChildCall<T> {
         ChildCall::new(self.run.awaited.clone(), task.into(), &arguments)
     }
@@ -232,6 +244,18 @@ impl<T: DeserializeOwned> Future for ChildCall<T> {
 }
 
 /// Waits for the first of these calls to have an outcome. Returns the call's place in the list, and its outcome.
+///
+/// ```no_run
+/// use brrr_worker::{Call, HandlerResult, first};
+/// use serde_json::json;
+///
+/// async fn fetch(call: Call) -> HandlerResult<String> {
+///     let a = call.call::<String>("fetch_from", json!({"mirror": "a"}));
+///     let b = call.call::<String>("fetch_from", json!({"mirror": "b"}));
+///     let (_, text) = first(vec![a, b]).await;
+///     Ok(text?)
+/// }
+/// ```
 ///
 /// # Panics
 /// When the list is empty.

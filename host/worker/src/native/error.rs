@@ -10,6 +10,19 @@ pub type HandlerResult<T> = std::result::Result<T, HandlerError>;
 
 /// Why a handler failed. `?` converts any error or string (the call may then be retried), and the [`Failure`] of a
 /// child.
+///
+/// ```no_run
+/// use brrr_worker::{Call, HandlerError, HandlerResult};
+///
+/// async fn read(call: Call) -> HandlerResult<String> {
+///     let name: String = call.argument("name")?;
+///     if name.contains('/') {
+///         return Err(HandlerError::permanent("the name has a slash"));
+///     }
+///     // Another run may find the file.
+///     Ok(std::fs::read_to_string(name)?)
+/// }
+/// ```
 pub enum HandlerError {
     /// Another run may succeed. The call is retried as its options say.
     Retryable(String),

@@ -58,6 +58,7 @@ impl NativeHandler {
         self.tasks.insert(name.to_owned(), (task, function)).is_none()
     }
 
+    /// The names of the tasks, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tasks.keys().map(String::as_str)
     }

@@ -24,6 +24,7 @@ use crate::batch::{Alarm, AwaitedCalls, Batch};
 
 /// The limits of a run.
 pub(super) struct RunBounds {
+    /// The longest time of the run.
     pub wall: Duration,
     /// The most bytes of the outcomes that the run gets, and of the calls that it waits for at once.
     pub memory: u64,

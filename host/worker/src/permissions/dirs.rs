@@ -10,9 +10,11 @@ use super::PermissionError;
 /// it, or only read it (`:ro`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DirRule {
+    /// The path of the directory on this machine.
     pub host: PathBuf,
     /// The absolute path in the guest, without `.`, `..` and a slash at its end.
     pub guest: String,
+    /// The guest may read the directory, but not change it.
     pub read_only: bool,
 }
 

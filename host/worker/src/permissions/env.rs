@@ -15,6 +15,7 @@ pub struct EnvRule {
 }
 
 impl EnvRule {
+    /// The name of the variable.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key

@@ -19,9 +19,11 @@ pub use http::{HttpRule, Reach};
 /// The rules of what is allowed. `default()` allows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Permissions {
+    /// The hosts that requests may go to. A request is allowed if one rule allows it.
     pub http: Vec<HttpRule>,
-    /// Of two rules with the same key, the later rule holds.
+    /// The environment variables that the guest gets. Of two rules with the same key, the later rule holds.
     pub env: Vec<EnvRule>,
+    /// The directories that the guest may use. Each needs another path in the guest.
     pub dirs: Vec<DirRule>,
 }
 
@@ -36,19 +38,25 @@ pub struct Grants {
 /// A rule that can't be parsed, or that can't be granted on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum PermissionError {
+    /// The text is not a valid rule. The message says what is wrong.
     #[error("{0}")]
     Rule(String),
+    /// A rule passes on the variable `key` of this process, and the process has no such variable.
     #[error(
         "--env {key}: this process has no such variable to pass on; set it for `brrr-host`, or give its value in a file \
          (--env-file)"
     )]
     MissingVariable { key: String },
+    /// The value of the variable `key` in this process is not UTF-8.
     #[error("--env {key}: its value is not UTF-8, which is all that a guest can take")]
     NotText { key: String },
+    /// A file of variables can't be read.
     #[error("--env-file {}: {source}", path.display())]
     EnvFile { path: PathBuf, source: std::io::Error },
+    /// A line in a file of variables is not valid. `line` is its number, from 1.
     #[error("--env-file {}, line {line}: {reason}", path.display())]
     EnvLine { path: PathBuf, line: usize, reason: String },
+    /// A directory can't be listed, or its path in the guest is in use already.
     #[error("--dir {rule}: {reason}")]
     Dir { rule: DirRule, reason: String },
 }

@@ -53,6 +53,7 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// The number of the message in the table.
     pub fn id(&self) -> Id {
         self.id
     }
@@ -65,6 +66,7 @@ impl Drop for Entry {
 }
 
 impl InFlight {
+    /// Adds a message that was just received. Its lease counts as renewed now.
     pub fn enter(self: &Arc<Self>, receipt: Receipt) -> Entry {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(id, HeldDelivery { receipt, renewed: Instant::now(), abort: None, running: None });

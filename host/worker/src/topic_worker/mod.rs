@@ -58,6 +58,7 @@ pub struct WorkerOptions {
     pub admission: Arc<Admission>,
     /// How long running calls may continue after the worker was asked to stop.
     pub shutdown_timeout: Duration,
+    /// The limits of a job besides the limits of single runs.
     pub limits: Limits,
     /// Receives the events of calls and jobs.
     pub observer: Option<Arc<dyn Observer>>,
@@ -87,6 +88,8 @@ struct WorkerState {
 }
 
 impl TopicWorker {
+    /// A worker that does not run yet. `shutdown` asks it to stop, and it begins `shutdown` itself when the backend
+    /// needs to be repaired.
     #[must_use]
     pub fn new(
         backend: Arc<dyn Backend>,

@@ -12,6 +12,7 @@ use brrr_protocol::ports::Handler;
 pub struct SwappableHandler(Arc<RwLock<Arc<dyn Handler>>>);
 
 impl SwappableHandler {
+    /// The current handler.
     #[must_use]
     pub fn get(&self) -> Arc<dyn Handler> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -13,6 +13,7 @@ use super::calls::{BackendFailed, FROM_DESCRIBE, MayNotPoll, NoRoom, Suspended, 
 pub(super) struct RunReplay(Arc<Mutex<Option<Replay>>>);
 
 impl RunReplay {
+    /// The replay of a run of a call.
     pub fn new(replay: Replay) -> Self {
         Self(Arc::new(Mutex::new(Some(replay))))
     }
@@ -26,6 +27,7 @@ impl RunReplay {
         self.lock().take()
     }
 
+    /// Is the replay here, and neither taken nor lent?
     pub fn is_there(&self) -> bool {
         self.lock().is_some()
     }

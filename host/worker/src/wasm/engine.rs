@@ -50,9 +50,13 @@ pub struct Engine {
 
 /// A wasmtime engine with its linker, cache and ticker.
 pub(super) struct Core {
+    /// The engine that compiles and runs the guests of the world.
     pub wasmtime: wasmtime::Engine,
+    /// The functions that the guests may import.
     pub linker: Linker<State>,
+    /// The components that were compiled earlier.
     pub cache: Cache,
+    /// The thread that lets the engine interrupt its guests.
     pub ticker: Ticker,
 }
 

@@ -14,12 +14,15 @@ pub enum LoadError {
     )]
     Engine { reason: String },
 
+    /// There is no file at `path`.
     #[error("{}: no such file; give the path of a WebAssembly component", path.display())]
     NotFound { path: PathBuf },
 
+    /// The file can't be read.
     #[error("{}: could not be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
 
+    /// The file is not binary WebAssembly. `hint` says what it seems to be.
     #[error(
         "{}: not WebAssembly{}; give a component built for the world `worker` of brrr:worker {Versions}",
         path.display(),
@@ -27,6 +30,7 @@ pub enum LoadError {
     )]
     NotWasm { path: PathBuf, hint: Option<String> },
 
+    /// The file is a core WebAssembly module, not a component.
     #[error(
         "{}: a core WebAssembly module, not a component; build it with a toolchain that makes components \
          (Rust: target wasm32-wasip2), or wrap it: wasm-tools component embed wit/ --world worker MODULE -o EMBEDDED, \
@@ -35,6 +39,7 @@ pub enum LoadError {
     )]
     CoreModule { path: PathBuf },
 
+    /// The component does not export `brrr:worker/handler`. `exports` are the names that it exports.
     #[error(
         "{}: a component of another world: it does not export brrr:worker/handler ({Versions}), but {}; build it for \
          the world `worker` of wit/worker.wit",
@@ -43,6 +48,7 @@ pub enum LoadError {
     )]
     OtherWorld { path: PathBuf, exports: Vec<String> },
 
+    /// The component was built for a version of `brrr:worker` that this host does not support. `found` is that version.
     #[error(
         "{}: built for brrr:worker {found}, but this host speaks {Versions}; rebuild it with the SDK of one of \
          these, or run it with a host of its own",
@@ -50,6 +56,7 @@ pub enum LoadError {
     )]
     OtherVersion { path: PathBuf, found: String },
 
+    /// The component imports an interface that this host does not provide. `import` is its name.
     #[error(
         "{}: imports {import}, which this host does not provide; it provides brrr:worker {Versions} and WASI 0.2 \
          (HTTP: outgoing requests only): build the component without what needs this import",
@@ -69,27 +76,35 @@ pub enum LoadError {
     #[error("{}: does not fit this host: {reason}", path.display())]
     Unfit { path: PathBuf, reason: String },
 
+    /// The component failed while it was asked for its tasks (`describe`).
     #[error("{}: failed when it was asked for its tasks (`describe`): {reason}", path.display())]
     DescribeFailed { path: PathBuf, reason: String },
 
+    /// The component did not return its tasks (`describe`) within `limit`.
     #[error("{}: did not name its tasks (`describe`) within {} s; it may not wait for anything there", path.display(), limit.as_secs())]
     DescribeTimeout { path: PathBuf, limit: Duration },
 
+    /// The component has no tasks.
     #[error("{}: has no tasks; register at least one handler in it", path.display())]
     NoTasks { path: PathBuf },
 
+    /// The component has `tasks` tasks, and `most` are allowed.
     #[error("{}: has {tasks} tasks; a component may have {most}: split it", path.display())]
     TooManyTasks { path: PathBuf, tasks: usize, most: usize },
 
+    /// An option that the component sets for `task` is not valid.
     #[error("{}: says of the task {task:?} what can't be: {reason}", path.display())]
     BadOption { path: PathBuf, task: String, reason: String },
 
+    /// The name of a task of the component is not valid.
     #[error("{}: has a task by which nobody could call it: {reason}", path.display())]
     BadName { path: PathBuf, reason: String },
 
+    /// The component has two tasks with the same name.
     #[error("{}: claims the task {task:?} twice; give one of the two handlers another name", path.display())]
     TaskTwice { path: PathBuf, task: String },
 
+    /// Two components of the topic have a task with the same name. `first` and `second` are their files.
     #[error(
         "both {} and {} claim the task {task:?}; serve only one of them on this topic, or rename the task in one",
         first.display(),

@@ -46,16 +46,19 @@ const MOST_OPTIONS: usize = 100;
 
 /// A component that is ready to run, and what it declares.
 pub struct Guest {
+    /// The file of the component.
     pub path: PathBuf,
     /// SHA-256 of the component, in hexadecimal.
     pub digest: String,
     /// The size of the component in bytes.
     pub size: u64,
+    /// The tasks that the component has declared (`describe`). No two have the same name.
     pub tasks: Vec<Task>,
     /// The names of the interfaces that it imports.
     pub imports: Vec<String>,
-    /// The version of `brrr:worker` that it was built for, and the world of that version.
+    /// The version of `brrr:worker` that it was built for.
     pub wit_version: String,
+    /// The world of that version.
     pub world: World,
     pub(super) engine: Arc<Engine>,
     pub(super) core: Arc<Core>,
@@ -66,6 +69,7 @@ pub struct Guest {
 /// A task that a guest handles.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Task {
+    /// The name by which the task is called.
     pub name: String,
     /// The options that the guest asks for.
     pub options: Options,
@@ -78,13 +82,16 @@ pub struct Task {
 /// The stages of loading a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadStage {
+    /// The file is read.
     Reading,
-    /// Takes from a tenth of a second (Rust) to half a minute (an interpreter of 20 MB).
+    /// The component is compiled. This takes from a tenth of a second (Rust) to half a minute (an interpreter of 20 MB).
     Compiling {
+        /// The size of the component in bytes.
         size: u64,
     },
     /// The component was compiled earlier, and is taken from the cache.
     Cached,
+    /// The component is asked for its tasks (`describe`).
     Describing,
 }
 

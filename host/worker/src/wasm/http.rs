@@ -48,6 +48,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
 /// The permissions of one component's runs, and the clients that they use.
 #[derive(Default)]
 pub(super) struct Access {
+    /// The permissions of the component, applied to this machine.
     pub grants: Grants,
     clients: Arc<Clients>,
     /// The refused hosts that the log has named already.
@@ -113,6 +114,7 @@ struct Sender {
 pub(super) struct OpenRequests(Arc<AtomicUsize>);
 
 impl OpenRequests {
+    /// Does the run wait for a request?
     pub fn any(&self) -> bool {
         self.0.load(Ordering::SeqCst) > 0
     }

@@ -28,10 +28,15 @@ pub(super) type Returned = wasmtime::Result<Result<Vec<u8>, HandlerError>>;
 
 /// Details of a run that failed, for the message.
 pub(super) struct Circumstances<'a> {
+    /// The name of the task.
     pub task: &'a str,
+    /// The number of the attempt, from 1.
     pub attempt: u32,
+    /// The time limit of the run.
     pub wall: Duration,
+    /// The most bytes of the guest's memory.
     pub memory: u64,
+    /// The most bytes that the guest may pass to the host at once.
     pub result: u64,
     /// The last text that the guest wrote to stderr.
     pub stderr: String,

@@ -52,8 +52,11 @@ impl Output for TracingOutput {
 /// The use of something outside of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Touched<'a> {
+    /// The task of the run.
     pub task: &'a str,
+    /// The hash of the call that the run belongs to.
     pub call: &'a CallHash,
+    /// The kind of thing that the run used.
     pub what: Touch,
 }
 
@@ -71,16 +74,22 @@ pub enum Touch {
 /// One complete line that a guest printed, without its line break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutputLine<'a> {
+    /// The task of the guest's run.
     pub task: &'a str,
+    /// The hash of the call that the run belongs to.
     pub call: &'a CallHash,
+    /// The source of the line.
     pub stream: Stream,
+    /// The text. It comes from the guest, so it may contain control characters: see [`text::line`](crate::text::line).
     pub text: &'a str,
 }
 
 /// The source of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
+    /// The guest's standard output.
     Stdout,
+    /// The guest's standard error.
     Stderr,
     /// The `log` interface.
     Log(LogLevel),
@@ -89,10 +98,15 @@ pub enum Stream {
 /// The level of a logged line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LogLevel {
+    /// `trace` of the `log` interface, the least severe level.
     Trace,
+    /// `debug` of the `log` interface.
     Debug,
+    /// `info` of the `log` interface.
     Info,
+    /// `warn` of the `log` interface.
     Warn,
+    /// `error` of the `log` interface, the most severe level.
     Error,
 }
 
@@ -113,6 +127,7 @@ struct PrinterState {
 }
 
 impl Printer {
+    /// The output of one run. `progress` is how much earlier runs of the call have shown.
     pub fn new(output: Arc<dyn Output>, task: Arc<str>, call: CallHash, progress: Printed) -> Self {
         Self(Arc::new(Mutex::new(PrinterState {
             output,
@@ -132,6 +147,7 @@ impl Printer {
         self.lock().progress
     }
 
+    /// Shows the lines of a message of the `log` interface.
     pub fn log(&self, level: LogLevel, message: &str) {
         let mut inner = self.lock();
         for line in message.lines() {
@@ -164,6 +180,7 @@ impl Printer {
         self.lock().touched.iter().any(|what| matches!(what, Touch::Http | Touch::Dirs))
     }
 
+    /// The task of the run.
     pub fn task(&self) -> Arc<str> {
         self.lock().task.clone()
     }
@@ -258,7 +275,9 @@ impl PrinterState {
 /// A guest's stdout or stderr.
 #[derive(Clone)]
 pub(super) struct Pipe {
+    /// Shows what the guest writes.
     pub printer: Printer,
+    /// Which of the two it is.
     pub stream: Stream,
 }
 

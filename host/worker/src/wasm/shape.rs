@@ -10,8 +10,11 @@ use super::world::{HANDLER, World};
 /// The outline of a component that this host can serve.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
+    /// The names of the interfaces that the component imports.
     pub imports: Vec<String>,
+    /// The version of `brrr:worker/handler` that the component exports.
     pub wit_version: String,
+    /// The world of that version.
     pub world: World,
 }
 

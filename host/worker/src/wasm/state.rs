@@ -22,25 +22,39 @@ use crate::batch::AwaitedCalls;
 /// The data of one run's store. It is created for every run, so the parts that only some guests use are created at
 /// their first use.
 pub(super) struct State {
+    /// The hash of the call.
     pub call: CallHash,
+    /// The job that the call belongs to.
     pub job_id: JobId,
     /// The time that the call sees at its beginning.
     pub first_run: Millis,
+    /// The number of the attempt, from 1.
     pub attempt: u32,
     /// The task makes no calls, so its run is never replayed. It gets the real clock and random numbers.
     pub leaf: bool,
+    /// Shows the output of the run.
     pub printer: Printer,
+    /// The replay that is asked for the outcomes of the run's calls.
     pub replay: RunReplay,
+    /// The rest of the run's memory.
     pub memory: Budget,
+    /// The time at which the run is stopped.
     pub deadline: Instant,
+    /// The clock that the guest sees. `None`: the guest has not used it.
     pub clock: Option<Clock>,
+    /// The host's resources that the guest holds.
     pub table: ResourceTable,
+    /// The state of the run for WASI. `None`: nothing has used it yet.
     pub wasi: Option<Box<WasiCtx>>,
+    /// The file descriptors that are counted for the run.
     pub open_files: OpenFiles,
     /// The calls that a guest of the asynchronous world waits for.
     pub waiting: Option<Arc<AwaitedCalls<tasks::Outcome>>>,
+    /// The permissions of the component, and the HTTP clients.
     pub access: Arc<Access>,
+    /// The state of the run for `wasi:http`. `None`: nothing has used it yet.
     pub http: Option<Box<Http>>,
+    /// The number of requests that the run waits for. `None`: nothing has asked for it yet.
     pub in_flight: Option<OpenRequests>,
     /// The probe, if the run is watched.
     pub probe: Option<Arc<Probe>>,
@@ -100,6 +114,7 @@ pub(super) struct OutOfTime;
 #[derive(Debug, thiserror::Error)]
 #[error("out of memory")]
 pub(super) struct OutOfMemory {
+    /// The most bytes that the run may have.
     pub limit: usize,
 }
 
@@ -114,6 +129,7 @@ pub(super) fn at_tick(store: &mut StoreContextMut<'_, State>) -> wasmtime::Resul
 /// The rest of a run's memory, over all memories and tables of the guest. With a limit on each of them, a guest with
 /// many memories could use many times as much.
 pub(super) struct Budget {
+    /// The most bytes that the run may have.
     pub limit: usize,
     left: usize,
     probe: Option<Arc<Probe>>,
@@ -123,11 +139,13 @@ pub(super) struct Budget {
 const ELEMENT: usize = size_of::<usize>();
 
 impl Budget {
+    /// A budget of which nothing is used.
     pub fn new(bytes: u64) -> Self {
         let limit = usize::try_from(bytes).unwrap_or(usize::MAX);
         Self { limit, left: limit, probe: None }
     }
 
+    /// Reports the used memory to the probe, if there is one.
     pub fn watched_by(self, probe: Option<Arc<Probe>>) -> Self {
         Self { probe, ..self }
     }

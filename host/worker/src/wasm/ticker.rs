@@ -30,6 +30,7 @@ pub(super) struct Ticker {
 pub(super) struct RunningGuest<'a>(&'a Ticker);
 
 impl Ticker {
+    /// Starts the thread that moves the epoch of this engine.
     pub fn start(engine: EngineWeak) -> std::io::Result<Self> {
         let shared = Arc::new(TickerState {
             running: AtomicUsize::new(0),
@@ -41,6 +42,7 @@ impl Ticker {
         Ok(Self { shared, thread: handle.thread().clone() })
     }
 
+    /// Records that a guest runs, until the returned value is dropped.
     pub fn running(&self) -> RunningGuest<'_> {
         self.shared.running.fetch_add(1, SeqCst);
         if self.shared.parked.load(SeqCst) {

@@ -73,6 +73,7 @@ pub(super) enum Instance {
 }
 
 impl Template {
+    /// Resolves the imports of a component, and checks the types of its exports.
     pub fn new(world: World, linker: &Linker<State>, component: &Component) -> wasmtime::Result<Self> {
         let component = linker.instantiate_pre(component)?;
         Ok(match world {
@@ -81,6 +82,7 @@ impl Template {
         })
     }
 
+    /// Makes an instance in this store.
     pub async fn instantiate(&self, store: &mut Store<State>) -> wasmtime::Result<Instance> {
         Ok(match self {
             Self::Plain(template) => Instance::Plain(template.instantiate_async(store).await?),
@@ -90,6 +92,7 @@ impl Template {
 }
 
 impl Instance {
+    /// Asks the guest for its tasks.
     pub async fn describe(&self, store: &mut Store<State>) -> wasmtime::Result<Vec<handler::Task>> {
         match self {
             Self::Plain(guest) => guest.brrr_worker_handler().call_describe(store).await,
@@ -97,6 +100,7 @@ impl Instance {
         }
     }
 
+    /// Runs the guest's handler of a call.
     pub async fn handle(&self, store: &mut Store<State>, request: &handler::Request) -> Returned {
         match self {
             Self::Plain(guest) => guest.brrr_worker_handler().call_handle(store, request).await,

@@ -20,6 +20,7 @@ const NEWEST: f64 = 1.0 / 8.0;
 pub struct Mean(Option<f64>);
 
 impl Mean {
+    /// Adds a measured time. The first time is the mean.
     pub fn add(&mut self, time: Duration) {
         let time = time.as_secs_f64();
         self.0 = Some(self.0.map_or(time, |mean| mean + (time - mean) * NEWEST));
@@ -51,6 +52,8 @@ pub struct Lane {
 }
 
 impl Lane {
+    /// A lane without runs. `max` is the most runs at once (at least 1), and `most_ahead` the most messages that may
+    /// wait.
     pub fn new(max: usize, most_ahead: usize) -> Self {
         Self {
             max: max.max(1),
@@ -80,6 +83,7 @@ impl Lane {
         self.mean.get().is_some()
     }
 
+    /// The most runs at once.
     pub fn max(&self) -> usize {
         self.max
     }
@@ -90,6 +94,7 @@ impl Lane {
         self.runs.len()
     }
 
+    /// Does the lane have neither runs nor waiting messages?
     pub fn is_unused(&self) -> bool {
         self.runs.is_empty() && self.waiting == 0
     }
@@ -102,6 +107,7 @@ impl Lane {
         number
     }
 
+    /// Ends a run by the number that `begin` returned, and adds its time to the mean. An unknown number does nothing.
     pub fn end(&mut self, number: u64, now: Instant) {
         let Some(began) = self.runs.remove(&number) else { return };
         if number < self.counted_below {

@@ -168,6 +168,7 @@ impl Admission {
         self.state().tasks.values().for_each(|limited| limited.places.close());
     }
 
+    /// Was the admission closed?
     pub fn is_closed(&self) -> bool {
         self.places.is_closed()
     }

@@ -24,6 +24,7 @@ const MOST_COUNTED: usize = 10_000;
 
 /// The runs of one task.
 pub(super) struct Limited {
+    /// The current runs of the task, and its waiting messages.
     pub lane: Lane,
     /// One permit for each run that may start.
     pub places: Arc<Semaphore>,
