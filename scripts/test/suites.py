@@ -11,6 +11,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -37,10 +38,13 @@ class Suite:
     def run(self) -> None:
         env = dict(os.environ, CARGO_MANIFEST_DIR=str(self.folder))
         begun = time.monotonic()
-        with subprocess.Popen(
-            self.command, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as process:
-            output = process.stdout.read().decode(errors="replace")
+        # A file, for the end of a pipe comes only when every process that a program has left behind has ended.
+        with tempfile.TemporaryFile() as file:
+            process = subprocess.run(
+                self.command, cwd=self.folder, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, check=False
+            )
+            file.seek(0)
+            output = file.read().decode(errors="replace")
         self.seconds = time.monotonic() - begun
         found = SUMMARY.findall(output)
         for counts in found:
