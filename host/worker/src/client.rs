@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_backends::BackendConfig;
+use brrr_protocol::Error;
 use brrr_protocol::client::{Cancelled, Client as ProtocolClient};
-use brrr_protocol::codec::python;
 use brrr_protocol::model::{Call as ProtocolCall, CallHash, Failure, JobId, Outcome, check_name, check_topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, NewJob};
-use brrr_protocol::{Error, ErrorKind};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+
+use crate::new_call::{new_job_id, with_arguments};
 
 /// A client of one backend.
 ///
@@ -126,22 +126,10 @@ impl Client {
     ) -> Result<Job, ClientError> {
         let (topic, task) = (topic.into(), task.into());
         check_topic(&topic).and(check_name("the task's name", &task)).map_err(ClientError::Unfit)?;
-        let arguments = match serde_json::to_value(&arguments).map_err(|error| ClientError::Unfit(error.to_string()))? {
-            Value::Null => Value::Object(Map::new()),
-            named @ Value::Object(_) => named,
-            _ => return Err(ClientError::Unfit("the arguments have no names; pass a struct or a map".to_owned())),
-        };
-        let payload = python::payload(&arguments);
-        let hash = CallHash::from(python::call_hash_of_payload(&task, &payload));
+        let (payload, hash) = with_arguments(&task, &arguments).map_err(ClientError::Unfit)?;
         let now = self.backend.now();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let call = ProtocolCall {
-            hash: hash.clone(),
-            task,
-            payload: payload.into(),
-            topic: topic.into(),
-            options: Options::default(),
-        };
+        let call = ProtocolCall { hash: hash.clone(), task, payload, topic: topic.into(), options: Options::default() };
         let job_id = new_job_id()?;
         let job = NewJob {
             // A deadline that does not fit into the `i64` of a record counts as no deadline.
@@ -157,13 +145,6 @@ impl Client {
         self.backend.schedule(&job, now).await?;
         Ok(Job { client: ProtocolClient::new(self.backend.clone()), job_id, hash })
     }
-}
-
-fn new_job_id() -> Result<JobId, ClientError> {
-    let mut bits = [0; 16];
-    getrandom::fill(&mut bits)
-        .map_err(|error| Error::new(ErrorKind::Internal, "client", "make a job's id", error.to_string()))?;
-    Ok(JobId::from_random(u128::from_be_bytes(bits)))
 }
 
 /// A job that was started.

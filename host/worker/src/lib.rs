@@ -5,6 +5,7 @@
 //!
 //! - `builder`, `worker`: a worker of some topics; `served`: a topic with its handler; `client`: starts jobs and reads
 //!   results
+//! - `new_call`: payload, hash and id of a new call; `panics`: what a panic said
 //! - `native`: handlers that are Rust functions; `batch`: calls that are asked for together; `seed`: replayed random
 //!   numbers
 //! - `topic_worker`: receives the messages of one topic; `disposition`: the action after the outcome of a message
@@ -21,6 +22,8 @@ pub mod events;
 pub mod gateway;
 pub mod json;
 pub mod native;
+pub mod new_call;
+mod panics;
 pub mod permissions;
 mod seed;
 pub mod served;

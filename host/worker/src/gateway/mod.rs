@@ -50,6 +50,7 @@ use results::Results;
 use serve::Bounds;
 pub use token::{TOKEN_ENV, Token, TokenError};
 
+use crate::new_call::new_job_id;
 use crate::topic_worker::Shutdown;
 
 /// A larger body is parsed as JSON on a thread of its own, one body at a time. This takes up to a second, and up to
@@ -202,11 +203,9 @@ impl Gateway {
             Ok(topic) => topic,
             Err(refusal) => return Ok(*refusal),
         };
-        let mut bits = [0; 16];
-        if getrandom::fill(&mut bits).is_err() {
+        let Ok(job_id) = new_job_id() else {
             return Ok(reply::refused(StatusCode::SERVICE_UNAVAILABLE, "no random bits for a job's id"));
-        }
-        let job_id = JobId::from_random(u128::from_be_bytes(bits));
+        };
         let Arguments { hash, payload } = arguments;
         let call = Call { hash: hash.clone(), task, payload, topic, options: Options::default() };
         self.shared.client.schedule(&NewJob::new(job_id.clone(), call), self.shared.client.now()).await?;

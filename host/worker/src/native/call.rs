@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use brrr_protocol::codec::python;
 use brrr_protocol::model::{Failure, FailureKind, Outcome, Topic, check_name, check_topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::Request;
@@ -20,6 +19,7 @@ use serde_json::{Map, Value};
 
 use super::error::{HandlerError, HandlerResult};
 use crate::batch::AwaitedCalls;
+use crate::new_call;
 use crate::seed::seed;
 
 /// The call that a handler runs for. All clones belong to the same run.
@@ -211,19 +211,8 @@ impl<T: DeserializeOwned> ChildCall<T> {
 
 fn invocation(task: &str, arguments: &impl Serialize) -> Result<Invocation, String> {
     check_name("the task's name", task)?;
-    let arguments = match serde_json::to_value(arguments).map_err(|error| error.to_string())? {
-        Value::Null => Value::Object(Map::new()),
-        named @ Value::Object(_) => named,
-        _ => return Err("the arguments have no names; pass a struct, a map or json!({…})".to_owned()),
-    };
-    let payload = python::payload(&arguments);
-    Ok(Invocation {
-        task: task.to_owned(),
-        hash: Some(python::call_hash_of_payload(task, &payload).into()),
-        payload: payload.into(),
-        topic: None,
-        options: Options::default(),
-    })
+    let (payload, hash) = new_call::with_arguments(task, arguments)?;
+    Ok(Invocation { task: task.to_owned(), hash: Some(hash), payload, topic: None, options: Options::default() })
 }
 
 impl<T: DeserializeOwned> Future for ChildCall<T> {

@@ -3,7 +3,6 @@
 //! The handler's future is polled until it can't continue. If it then waits for calls, the replay is asked for all of
 //! them together. If one of them has no outcome, the run is dropped, even if the future also waits for something else.
 
-use std::any::Any;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use futures_util::FutureExt as _;
 use super::error::{HandlerError, HandlerResult};
 use super::{Call, Function, RunningHandler};
 use crate::batch::{Alarm, AwaitedCalls, Batch};
+use crate::panics;
 
 /// The limits of a run.
 pub(super) struct RunBounds {
@@ -72,7 +72,9 @@ pub(super) async fn run(
             }
             _ => return Err(error),
         },
-        Ok(Err(panic)) => (Failure::new(FailureKind::Trap, &task, panicked(&*panic)), true),
+        Ok(Err(panic)) => {
+            (Failure::new(FailureKind::Trap, &task, format!("it panicked: {}", panics::text(&*panic))), true)
+        }
         Err(_) => {
             let text = format!("it ran longer than its time limit of {wall:?}");
             (Failure::new(FailureKind::Timeout, &task, text), true)
@@ -111,9 +113,4 @@ async fn drive(
             Err(error) => return Err(Interrupted::Backend(error)),
         }
     }
-}
-
-fn panicked(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("?"))
 }

@@ -244,6 +244,8 @@ fn to_guest(request: Request, place: &Place, wall: Duration) -> handler::Request
 
 /// A bug of this program that a run has met. Only that call fails.
 fn host_panic(panic: &(dyn Any + Send)) -> wasmtime::Error {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    wasmtime::format_err!("brrr-host itself panicked while running it, please report this: {}", text.unwrap_or("?"))
+    wasmtime::format_err!(
+        "brrr-host itself panicked while running it, please report this: {}",
+        crate::panics::text(panic)
+    )
 }
