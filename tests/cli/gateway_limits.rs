@@ -2,7 +2,9 @@
 
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Env, Running, eventually};
@@ -354,21 +356,49 @@ fn slow_readers_share_what_they_read() {
     worker.stop().ok();
 }
 
+/// Clients that each send a large body without its last byte. One that the server cuts off, because it sends nothing
+/// more or because this machine is slow, begins again.
+struct SlowWriters {
+    stopped: Arc<AtomicBool>,
+    streams: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl SlowWriters {
+    fn start(address: &str, count: usize) -> Self {
+        let (stopped, streams) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let mut request = format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: {}\r\n\r\n", 16 << 20).into_bytes();
+        request.resize(request.len() + (16 << 20) - 1, b' ');
+        let request = Arc::new(request);
+        for _ in 0..count {
+            let (stopped, streams, request) = (stopped.clone(), streams.clone(), request.clone());
+            let address = address.to_owned();
+            std::thread::spawn(move || {
+                while !stopped.load(SeqCst) {
+                    let Ok(mut stream) = TcpStream::connect(&address) else { return };
+                    streams.lock().unwrap().extend(stream.try_clone());
+                    let _ = stream.write_all(&request).and_then(|()| stream.read_to_end(&mut Vec::new()));
+                }
+            });
+        }
+        Self { stopped, streams }
+    }
+}
+
+impl Drop for SlowWriters {
+    fn drop(&mut self) {
+        self.stopped.store(true, SeqCst);
+        for stream in self.streams.lock().unwrap().drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
 /// A few unfinished large bodies use up the memory for large bodies, but not the memory for small ones.
 #[test]
 fn slow_writers_keep_out_no_small_request() {
     let env = Env::new();
     let (serve, address) = serve(&env, &[]);
-    let head = format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: {}\r\n\r\n", 16 << 20);
-    let slow: Vec<TcpStream> = (0..5)
-        .map(|_| {
-            let mut stream = connect(&address);
-            stream.set_write_timeout(Some(Duration::from_secs(2))).expect("a timeout");
-            // Everything but the last byte, or as much as the server accepts.
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b' '; (16 << 20) - 1]));
-            stream
-        })
-        .collect();
+    let slow = SlowWriters::start(&address, 4);
     let spaces = " ".repeat(1 << 20);
     let large = format!("POST /hello HTTP/1.1\r\n{LOCAL}content-length: {}\r\n\r\n{spaces}", spaces.len());
     // The limit applies once the server has read the bodies.
