@@ -67,6 +67,8 @@ size_t brrr_count(const brrr_json *json);
 brrr_json *brrr_at(const brrr_json *json, size_t i);
 /* The key of entry `i` of an object; NULL when there is none. */
 const char *brrr_key(const brrr_json *json, size_t i);
+/* The same with its length, as it may contain NUL. */
+brrr_string brrr_key_n(const brrr_json *json, size_t i);
 /* The value of this key; NULL when there is none, or `json` is no object. */
 brrr_json *brrr_get(const brrr_json *json, const char *key);
 
@@ -90,11 +92,16 @@ typedef struct brrr_pair {
 brrr_json *brrr_object_of(const brrr_pair *pairs, size_t count);
 /* The last value of a key counts. */
 void brrr_set(brrr_json *object, const char *key, brrr_json *value);
+/* The same for a key that may contain NUL. */
+void brrr_set_n(brrr_json *object, brrr_string key, brrr_json *value);
 
 /* NULL, and why in `*problem`, when the text is no JSON. Takes what Python does, NaN and Infinity included. */
 brrr_json *brrr_parse(brrr_bytes text, const char **problem);
-/* As Python's json.dumps(value, sort_keys=True) does. `data` is NULL when some text is not UTF-8. */
+/* As Python's json.dumps(value, sort_keys=True) does. `data` is NULL when there is no JSON of it: see brrr_dump. */
 brrr_bytes brrr_dumps(const brrr_json *json);
+/* The same into `text`; gives NULL, or why there is no JSON of it, and where: some text is not UTF-8, a number is NaN or
+ * infinite, or it nests too deep. */
+const char *brrr_dump(const brrr_json *json, brrr_bytes *text);
 
 /* ---- Failures and errors */
 
@@ -305,11 +312,13 @@ const char *brrr_read_into(const brrr_json *json, brrr_target target);
 }
 #else
 
-/* Passes an error on to the caller. */
-#define BRRR_TRY(expression)                        \
-    do {                                            \
-        brrr_error *brrr_error_ = (expression);     \
-        if (brrr_error_ != NULL) return brrr_error_; \
+/* Passes an error on to the caller. What is no brrr_error * does not compile: as a warning it would be a crash later. */
+#define BRRR_TRY(expression)                                                                                           \
+    do {                                                                                                               \
+        _Static_assert(_Generic((expression), brrr_error *: 1, default: 0),                                            \
+                       "BRRR_TRY takes a brrr_error *; brrr_read and brrr_dump give a text, which is to be looked at"); \
+        brrr_error *brrr_error_ = (brrr_error *)(expression);                                                          \
+        if (brrr_error_ != NULL) return brrr_error_;                                                                   \
     } while (0)
 
 /* A JSON value of a C value: a number, bool, text, brrr_string, or JSON itself. To C, comparisons are of type int, and so

@@ -22,9 +22,9 @@ brrr_call brrr_call_json(const char *task, const brrr_json *arguments) {
     brrr_call call = call_new(task);
     buffer out = {0};
     brrr_put_char(&out, '[');
-    bool fine = brrr_write(&out, arguments);
+    const char *problem = brrr_write(&out, arguments);
     brrr_put_char(&out, ']');
-    if (!fine) refuse(&call, "text that is not UTF-8, or nested too deep");
+    if (problem != NULL) refuse(&call, problem);
     call.payload = (brrr_bytes){(const uint8_t *)out.data, out.size};
     call.is_json = true;
     return call;
@@ -47,14 +47,28 @@ char *brrr_call_hash(const char *task, brrr_bytes payload) {
     return hash;
 }
 
+/* Names decide what is called, so they are not mended as text for people is. */
+static const char *misnamed(const brrr_call *call) {
+    const struct { const char *text, *problem; } names[] = {
+        {call->task, "the task's name is not UTF-8"},
+        {call->topic, "the topic is not UTF-8"},
+        {call->call_hash, "the call hash is not UTF-8"},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (names[i].text != NULL && !brrr_is_text(names[i].text, strlen(names[i].text))) return names[i].problem;
+    }
+    return NULL;
+}
+
 /* Those that have to be asked for. */
 static size_t open_calls(brrr_call *calls, size_t count, brrr_call **open) {
     size_t found = 0;
     for (size_t i = 0; i < count; i++) {
         brrr_call *call = &calls[i];
+        const char *problem = call->done ? NULL : misnamed(call);
+        if (problem != NULL) refuse(call, problem);
         if (!call->done && call->is_json && call->call_hash == NULL) {
             call->call_hash = brrr_call_hash(call->task, call->payload);
-            if (call->call_hash == NULL) refuse(call, "the task's name is not UTF-8");
         }
         if (!call->done) open[found++] = call;
     }

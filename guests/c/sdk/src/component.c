@@ -6,6 +6,13 @@
 
 #define TEXT(text) ((brrr_world_string_t){(uint8_t *)(uintptr_t)(text), strlen(text)})
 
+/* Text for people, of which the host takes only what is UTF-8. */
+static brrr_world_string_t words(const char *text, size_t size) {
+    brrr_string clean = brrr_clean(text, size);
+    return (brrr_world_string_t){(uint8_t *)(uintptr_t)clean.data, clean.size};
+}
+#define WORDS(text) words((text), strlen(text))
+
 /* Memory for what the host hands in, with a NUL behind it: so texts need no copy. Stands in for the weak one of the
  * bindings. */
 __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, size_t old_size, size_t align, size_t size) {
@@ -53,7 +60,7 @@ static const brrr_failure *failure_of(const brrr_worker_types_failure_t *from) {
 static brrr_world_list_tuple2_string_string_t pairs(const option *options, size_t count) {
     brrr_world_tuple2_string_string_t *list = brrr_alloc(count * sizeof *list);
     for (size_t i = 0; i < count; i++) {
-        list[i] = (brrr_world_tuple2_string_string_t){TEXT(options[i].name), TEXT(options[i].value)};
+        list[i] = (brrr_world_tuple2_string_string_t){TEXT(options[i].name), WORDS(options[i].value)};
     }
     return (brrr_world_list_tuple2_string_string_t){list, count};
 }
@@ -93,12 +100,17 @@ void brrr_host_poll(brrr_call **calls, size_t count, const uint32_t *need) {
 }
 
 void brrr_host_log(brrr_level level, const char *message, size_t size) {
-    brrr_world_string_t text = {(uint8_t *)(uintptr_t)message, size};
+    brrr_world_string_t text = words(message, size);
     brrr_worker_log_write((brrr_worker_log_level_t)level, &text);
 }
 
 void brrr_flush(void) {
     fflush(NULL);
+}
+
+void brrr_last_words(void) {
+    brrr_flush();
+    brrr_end_lines();
 }
 
 uint64_t brrr_time_left_ms(void) {
@@ -154,19 +166,19 @@ static void fail(const brrr_error *from, exports_brrr_worker_handler_handler_err
     switch (from->type) {
     case BRRR_RETRYABLE:
         error->tag = EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_RETRYABLE;
-        error->val.retryable = TEXT(from->message);
+        error->val.retryable = WORDS(from->message);
         return;
     case BRRR_PERMANENT:
         error->tag = EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_PERMANENT;
-        error->val.permanent = TEXT(from->message);
+        error->val.permanent = WORDS(from->message);
         return;
     case BRRR_CHILD: {
         const brrr_failure *failure = from->failure;
         brrr_world_string_t *chain = brrr_alloc(failure->chain_count * sizeof *chain);
-        for (size_t i = 0; i < failure->chain_count; i++) chain[i] = TEXT(failure->chain[i]);
+        for (size_t i = 0; i < failure->chain_count; i++) chain[i] = WORDS(failure->chain[i]);
         error->tag = EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_CHILD;
         error->val.child = (exports_brrr_worker_handler_failure_t){
-            TEXT(failure->kind), TEXT(failure->task), TEXT(failure->message), failure->attempts,
+            WORDS(failure->kind), WORDS(failure->task), WORDS(failure->message), failure->attempts,
             {chain, failure->chain_count},
         };
         return;
@@ -187,8 +199,7 @@ bool exports_brrr_worker_handler_handle(exports_brrr_worker_handler_request_t *r
         .deadline_ms = request->deadline_ms.val,
     };
     const brrr_error *failed = brrr_dispatch(&app);
-    brrr_flush();
-    brrr_end_lines();
+    brrr_last_words();
     if (failed != NULL) {
         fail(failed, error);
         return false;

@@ -55,6 +55,12 @@ static descriptor borrow(const struct file *file) {
     return wasi_filesystem_types_borrow_descriptor(file->own);
 }
 
+/* Returns an error unless the path is UTF-8: the host would end the run. */
+#define CHECK_PATH(path, size) \
+    do { \
+        if (!brrr_is_text((const char *)(path), (size_t)(size))) return __WASI_ERRNO_ILSEQ; \
+    } while (0)
+
 static brrr_world_string_t text(int32_t path, int32_t size) {
     return (brrr_world_string_t){(uint8_t *)path, (size_t)size};
 }
@@ -216,6 +222,7 @@ PROVIDE(path_open, int32_t fd, int32_t lookup, int32_t path, int32_t size, int32
     bool as_directory = (open & __WASI_OFLAGS_DIRECTORY) != 0;
     if (as_directory || (rights & (int64_t)__WASI_RIGHTS_FD_READ)) access |= WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_READ;
     if (!as_directory && (rights & (int64_t)__WASI_RIGHTS_FD_WRITE)) access |= WASI_FILESYSTEM_TYPES_DESCRIPTOR_FLAGS_WRITE;
+    CHECK_PATH(path, size);
     brrr_world_string_t name = text(path, size);
     wasi_filesystem_types_own_descriptor_t own;
     code error;
@@ -261,6 +268,7 @@ PROVIDE(fd_filestat_get, int32_t fd, int32_t to) {
 PROVIDE(path_filestat_get, int32_t fd, int32_t lookup, int32_t path, int32_t size, int32_t to) {
     const struct file *directory = file_of(fd);
     if (directory == NULL) return __WASI_ERRNO_BADF;
+    CHECK_PATH(path, size);
     brrr_world_string_t name = text(path, size);
     wasi_filesystem_types_descriptor_stat_t stat;
     code error;
@@ -277,6 +285,7 @@ PROVIDE(path_filestat_get, int32_t fd, int32_t lookup, int32_t path, int32_t siz
     PROVIDE(name, int32_t fd, int32_t path, int32_t size) {        \
         const struct file *directory = file_of(fd);                \
         if (directory == NULL) return __WASI_ERRNO_BADF;           \
+        CHECK_PATH(path, size);                                    \
         brrr_world_string_t at = text(path, size);                 \
         code error;                                                \
         return function(borrow(directory), &at, &error) ? 0 : failed(error); \
@@ -288,6 +297,8 @@ AT(path_unlink_file, wasi_filesystem_types_method_descriptor_unlink_file_at)
 PROVIDE(path_rename, int32_t fd, int32_t from, int32_t from_size, int32_t to_fd, int32_t to, int32_t to_size) {
     const struct file *directory = file_of(fd), *to_directory = file_of(to_fd);
     if (directory == NULL || to_directory == NULL) return __WASI_ERRNO_BADF;
+    CHECK_PATH(from, from_size);
+    CHECK_PATH(to, to_size);
     brrr_world_string_t old = text(from, from_size), new = text(to, to_size);
     code error;
     bool done = wasi_filesystem_types_method_descriptor_rename_at(borrow(directory), &old, borrow(to_directory), &new, &error);

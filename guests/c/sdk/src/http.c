@@ -93,6 +93,10 @@ static wasi_http_types_method_t method_of(const char *name) {
 /* Headers that go to this place: after a redirect to another one, without what was meant for the first. */
 static bool headers_of(const exchange *x, wasi_http_types_own_fields_t *fields) {
     const brrr_request *request = x->request;
+    for (size_t i = 0; i < request->header_count; i++) {
+        const char *name = request->headers[i].name;
+        if (!brrr_is_text(name, strlen(name))) return false;
+    }
     brrr_world_tuple2_string_list_u8_t *list = brrr_alloc((request->header_count + 1) * sizeof *list);
     size_t count = 0;
     bool has_length = false;
@@ -118,6 +122,7 @@ static bool headers_of(const exchange *x, wasi_http_types_own_fields_t *fields) 
 static void start(exchange *x) {
     x->phase = DONE;
     const char *problem = brrr_url_parse(x->text, &x->url);
+    if (problem == NULL && !brrr_is_text(x->method, strlen(x->method))) problem = "the method is not UTF-8";
     if (problem != NULL) {
         fail(x, problem);
         return;

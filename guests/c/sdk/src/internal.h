@@ -51,12 +51,20 @@ typedef struct buffer {
 
 void brrr_put(buffer *out, const void *data, size_t size);
 void brrr_put_char(buffer *out, char c);
-/* False when some text is not UTF-8, or it nests too deep. */
-bool brrr_write(buffer *out, const brrr_json *json);
+/* NULL, or why it can't be written: text that is not UTF-8, NaN, too deep; with the place. */
+const char *brrr_write(buffer *out, const brrr_json *json);
+/* False when it is not UTF-8. */
 bool brrr_write_text(buffer *out, brrr_string text);
+/* Of a finite number. */
 void brrr_write_double(buffer *out, double value);
 /* Decodes one code point, surrogates allowed as in Python: its length, or 0. */
 size_t brrr_utf8(const uint8_t *at, const uint8_t *end, uint32_t *code);
+
+/* Is it UTF-8 as the host takes it, without surrogates? */
+bool brrr_is_text(const char *text, size_t size);
+/* The text itself where it is UTF-8, otherwise a copy with U+FFFD in place of what is not: the host would end the run. For
+ * what people read. In payloads and values such text is an error. */
+brrr_string brrr_clean(const char *text, size_t size);
 
 /* 64 hex digits of SHA-256 over the parts, one after the other. */
 char *brrr_sha256(const brrr_bytes *parts, size_t count);
@@ -96,6 +104,8 @@ void brrr_host_log(brrr_level level, const char *message, size_t size);
 void brrr_host_send(brrr_request *requests, size_t count);
 /* Shows what was printed and has not been shown. */
 void brrr_flush(void);
+/* The same at the end of a run, with the lines that have no end yet. */
+void brrr_last_words(void);
 
 /* ---- Of a component only. */
 
@@ -117,7 +127,7 @@ typedef struct file_functions {
 extern const file_functions *brrr_files;
 
 void brrr_sleep_ns(uint64_t ns);
-/* Shows lines that have no end yet. */
+/* Shows lines that have no end yet. Nothing that is printed later comes before them. */
 void brrr_end_lines(void);
 
 #endif

@@ -106,7 +106,7 @@ void brrr_log(brrr_level level, const char *pattern, ...) {
 
 void brrr_panic(const char *pattern, ...) {
     FORMATTED(text, pattern);
-    brrr_flush();
+    brrr_last_words();
     brrr_host_log(BRRR_ERROR, text, strlen(text));
     __builtin_trap();
 }

@@ -26,17 +26,9 @@ static void shortest(double value, char text[SCIENTIFIC]) {
 }
 
 void brrr_write_double(buffer *out, double value) {
-    if (value != value) {
-        brrr_put(out, "NaN", 3);
-        return;
-    }
     if (__builtin_signbit(value)) {
         brrr_put_char(out, '-');
         value = -value;
-    }
-    if (value > __DBL_MAX__) {
-        brrr_put(out, "Infinity", 8);
-        return;
     }
     char text[SCIENTIFIC], digits[SCIENTIFIC];
     shortest(value, text);

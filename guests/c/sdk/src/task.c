@@ -53,9 +53,9 @@ brrr_error *brrr_args_into(const brrr_app *app, const brrr_parameter *parameters
 }
 
 brrr_error *brrr_return_json(brrr_app *app, const brrr_json *value) {
-    app->result = brrr_dumps(value);
-    if (app->result.data != NULL) return NULL;
-    return brrr_permanent("the value cannot be written as JSON: text that is not UTF-8, or nested too deep");
+    const char *problem = brrr_dump(value, &app->result);
+    if (problem == NULL) return NULL;
+    return brrr_error_new(BRRR_PERMANENT, brrr_join("the value cannot be written as JSON: ", problem, NULL));
 }
 
 brrr_error *brrr_return_bytes(brrr_app *app, brrr_bytes value) {

@@ -11,7 +11,7 @@ static size_t scheme_of(const char *text) {
 
 const char *brrr_url_parse(const char *text, url *parsed) {
     for (const char *at = text; *at != 0; at++) {
-        if (*at <= ' ' || *at == 0x7f) return "not a URL; encode what is special in it";
+        if ((unsigned char)*at <= ' ' || (unsigned char)*at >= 0x7f) return "not a URL; encode what is special in it";
     }
     size_t scheme = scheme_of(text);
     if (scheme == 0) return "not a URL of http or https";

@@ -81,9 +81,12 @@ brrr_json *brrr_object_of(const brrr_pair *pairs, size_t count) {
 }
 
 void brrr_set(brrr_json *object, const char *key, brrr_json *value) {
+    brrr_set_n(object, (brrr_string){key, strlen(key)}, value);
+}
+
+void brrr_set_n(brrr_json *object, brrr_string key, brrr_json *value) {
     if (object->kind != BRRR_OBJECT) brrr_panic("brrr_set: not an object");
-    size_t size = strlen(key);
-    brrr_append(object, (brrr_string){brrr_copy(key, size), size}, brrr_self(value));
+    brrr_append(object, (brrr_string){brrr_copy(key.data, key.size), key.size}, brrr_self(value));
 }
 
 static bool is_list(const brrr_json *json) {
@@ -104,6 +107,10 @@ brrr_json *brrr_at(const brrr_json *json, size_t i) {
 
 const char *brrr_key(const brrr_json *json, size_t i) {
     return i < brrr_count(json) && json->kind == BRRR_OBJECT ? json->as.list.entries[i].key.data : NULL;
+}
+
+brrr_string brrr_key_n(const brrr_json *json, size_t i) {
+    return brrr_key(json, i) != NULL ? json->as.list.entries[i].key : (brrr_string){NULL, 0};
 }
 
 brrr_json *brrr_get(const brrr_json *json, const char *key) {

@@ -1,7 +1,16 @@
 /* Writes JSON as Python's json.dumps(…, sort_keys=True) does, to the byte: call hashes are made of it. */
 #include "internal.h"
 
-static bool write_value(buffer *out, const brrr_json *json, int depth);
+/* Where in the whole a value is: an entry of what is around it. */
+typedef struct place {
+    const struct place *outer;
+    /* NULL in an array. */
+    const brrr_string *key;
+    size_t index;
+    int depth;
+} place;
+
+static const char *write_value(buffer *out, const brrr_json *json, const place *at);
 
 size_t brrr_utf8(const uint8_t *at, const uint8_t *end, uint32_t *code) {
     uint8_t head = *at;
@@ -19,6 +28,48 @@ size_t brrr_utf8(const uint8_t *at, const uint8_t *end, uint32_t *code) {
     // Longer than need be, or beyond Unicode.
     if ((size == 3 && *code < 0x800) || (size == 4 && (*code < 0x10000 || *code > 0x10ffff))) return 0;
     return size;
+}
+
+/* How many bytes from here on stand for one character that is no valid text: of one that is cut off, those that are there;
+ * all of an encoded surrogate. */
+static size_t invalid(const uint8_t *at, const uint8_t *end) {
+    size_t wanted = *at >= 0xf0 && *at <= 0xf4 ? 4 : *at >= 0xe0 && *at < 0xf0 ? 3 : *at >= 0xc2 && *at < 0xe0 ? 2 : 1;
+    size_t size = 1;
+    while (size < wanted && at + size < end && (at[size] & 0xc0) == 0x80) size++;
+    return size;
+}
+
+/* The length of the valid text that begins here. */
+static size_t valid(const uint8_t *at, const uint8_t *end) {
+    const uint8_t *start = at;
+    while (at < end) {
+        uint32_t code;
+        size_t size = brrr_utf8(at, end, &code);
+        if (size == 0 || (code >= 0xd800 && code < 0xe000)) break;
+        at += size;
+    }
+    return (size_t)(at - start);
+}
+
+bool brrr_is_text(const char *text, size_t size) {
+    const uint8_t *at = (const uint8_t *)text;
+    return valid(at, at + size) == size;
+}
+
+brrr_string brrr_clean(const char *text, size_t size) {
+    if (brrr_is_text(text, size)) return (brrr_string){text, size};
+    const uint8_t *at = (const uint8_t *)text, *end = at + size;
+    buffer out = {0};
+    for (;;) {
+        size_t fine = valid(at, end);
+        brrr_put(&out, at, fine);
+        at += fine;
+        if (at == end) break;
+        brrr_put(&out, "\xef\xbf\xbd", 3);
+        at += invalid(at, end);
+    }
+    brrr_put_char(&out, 0);
+    return (brrr_string){out.data, out.size - 1};
 }
 
 static void put_unit(buffer *out, uint32_t unit) {
@@ -87,32 +138,67 @@ static size_t sort(const brrr_json *object, const struct entry **sorted) {
     return count;
 }
 
-static bool write_object(buffer *out, const brrr_json *json, int depth) {
+/* Puts ` at values[1]` behind what is wrong; nothing where it is the whole. */
+static void put_place(buffer *out, const place *at) {
+    if (at->outer == NULL) return;
+    put_place(out, at->outer);
+    if (at->outer->outer == NULL) brrr_put(out, " at ", 4);
+    if (at->key != NULL) {
+        if (at->outer->outer != NULL) brrr_put_char(out, '.');
+        brrr_string key = brrr_clean(at->key->data, at->key->size);
+        brrr_put(out, key.data, key.size);
+    } else {
+        const char *index = brrr_join("[", brrr_digits(at->index), "]", NULL);
+        brrr_put(out, index, strlen(index));
+    }
+}
+
+/* `NaN at values[1], which JSON does not have` */
+static const char *problem(const char *what, const place *at) {
+    static const char why[] = ", which JSON does not have";
+    buffer out = {0};
+    brrr_put(&out, what, strlen(what));
+    put_place(&out, at);
+    brrr_put(&out, why, sizeof why);
+    return out.data;
+}
+
+static const char *write_object(buffer *out, const brrr_json *json, const place *at) {
     const struct entry *few[16];
     const struct entry **sorted = few;
     if (json->as.list.count > sizeof few / sizeof *few) sorted = brrr_alloc(json->as.list.count * sizeof *sorted);
     size_t count = sort(json, sorted);
-    bool fine = true;
+    const char *wrong = NULL;
     brrr_put_char(out, '{');
-    for (size_t i = 0; i < count && fine; i++) {
+    for (size_t i = 0; i < count && wrong == NULL; i++) {
+        place entry = {at, &sorted[i]->key, i, at->depth + 1};
         if (i > 0) brrr_put(out, ", ", 2);
-        fine = brrr_write_text(out, sorted[i]->key);
+        if (!brrr_write_text(out, sorted[i]->key)) wrong = problem("a key that is not UTF-8", &entry);
         brrr_put(out, ": ", 2);
-        fine = fine && write_value(out, sorted[i]->value, depth + 1);
+        if (wrong == NULL) wrong = write_value(out, sorted[i]->value, &entry);
     }
     brrr_put_char(out, '}');
     if (sorted != few) free(sorted);
-    return fine;
+    return wrong;
 }
 
-static bool write_array(buffer *out, const brrr_json *json, int depth) {
+static const char *write_array(buffer *out, const brrr_json *json, const place *at) {
     brrr_put_char(out, '[');
     for (size_t i = 0; i < json->as.list.count; i++) {
+        place item = {at, NULL, i, at->depth + 1};
         if (i > 0) brrr_put(out, ", ", 2);
-        if (!write_value(out, json->as.list.entries[i].value, depth + 1)) return false;
+        const char *wrong = write_value(out, json->as.list.entries[i].value, &item);
+        if (wrong != NULL) return wrong;
     }
     brrr_put_char(out, ']');
-    return true;
+    return NULL;
+}
+
+static const char *write_number(buffer *out, double value, const place *at) {
+    if (value != value) return problem("NaN", at);
+    if (value - value != 0) return problem("an infinite number", at);
+    brrr_write_double(out, value);
+    return NULL;
 }
 
 static void write_integer(buffer *out, const brrr_json *json) {
@@ -127,38 +213,46 @@ static void write_integer(buffer *out, const brrr_json *json) {
     free(digits);
 }
 
-static bool write_value(buffer *out, const brrr_json *json, int depth) {
-    if (depth > MAX_DEPTH) return false;
+static const char *write_value(buffer *out, const brrr_json *json, const place *at) {
+    if (at->depth > MAX_DEPTH) return brrr_join("it nests deeper than ", brrr_digits(MAX_DEPTH), NULL);
     switch (brrr_kind_of(json)) {
     case BRRR_NULL:
         brrr_put(out, "null", 4);
-        return true;
+        return NULL;
     case BRRR_BOOL:
         brrr_put(out, json->as.boolean ? "true" : "false", json->as.boolean ? 4 : 5);
-        return true;
+        return NULL;
     case BRRR_INTEGER:
         write_integer(out, json);
-        return true;
+        return NULL;
     case BRRR_FLOAT:
-        brrr_write_double(out, json->as.number);
-        return true;
+        return write_number(out, json->as.number, at);
     case BRRR_STRING:
-        return brrr_write_text(out, json->as.text);
+        return brrr_write_text(out, json->as.text) ? NULL : problem("text that is not UTF-8", at);
     case BRRR_ARRAY:
-        return write_array(out, json, depth);
+        return write_array(out, json, at);
     case BRRR_OBJECT:
-        return write_object(out, json, depth);
+        return write_object(out, json, at);
     }
-    return false;
+    return "it is no JSON value";
 }
 
-bool brrr_write(buffer *out, const brrr_json *json) {
-    return write_value(out, json, 0);
+const char *brrr_write(buffer *out, const brrr_json *json) {
+    return write_value(out, json, &(place){0});
+}
+
+const char *brrr_dump(const brrr_json *json, brrr_bytes *text) {
+    buffer out = {0};
+    *text = (brrr_bytes){NULL, 0};
+    const char *wrong = brrr_write(&out, json);
+    if (wrong != NULL) return wrong;
+    brrr_put_char(&out, 0);
+    *text = (brrr_bytes){(const uint8_t *)out.data, out.size - 1};
+    return NULL;
 }
 
 brrr_bytes brrr_dumps(const brrr_json *json) {
-    buffer out = {0};
-    if (!brrr_write(&out, json)) return (brrr_bytes){NULL, 0};
-    brrr_put_char(&out, 0);
-    return (brrr_bytes){(const uint8_t *)out.data, out.size - 1};
+    brrr_bytes text;
+    brrr_dump(json, &text);
+    return text;
 }

@@ -84,6 +84,10 @@ void brrr_flush(void) {
     fflush(stdout);
 }
 
+void brrr_last_words(void) {
+    brrr_flush();
+}
+
 uint64_t brrr_time_left_ms(void) {
     // Some time, which runs out: what waits for its end must see it.
     static uint64_t end;

@@ -126,14 +126,15 @@ template <typename T> struct Codec<std::vector<T>> {
 template <typename T> struct Codec<std::map<std::string, T>> {
     static brrr_json *write(const std::map<std::string, T> &values) {
         brrr_json *object = brrr_object_of(nullptr, 0);
-        for (const auto &[key, value] : values) brrr_set(object, key.c_str(), to_json(value));
+        for (const auto &[key, value] : values) brrr_set_n(object, {key.data(), key.size()}, to_json(value));
         return object;
     }
     static const char *read(Json json, std::map<std::string, T> &to) {
         if (json == nullptr || brrr_kind_of(json) != BRRR_OBJECT) return "expected an object";
         to.clear();
         for (std::size_t i = 0; i < brrr_count(json); i++) {
-            if (const char *problem = Codec<T>::read(brrr_at(json, i), to[brrr_key(json, i)])) return problem;
+            brrr_string key = brrr_key_n(json, i);
+            if (const char *problem = Codec<T>::read(brrr_at(json, i), to[std::string(key.data, key.size)])) return problem;
         }
         return nullptr;
     }

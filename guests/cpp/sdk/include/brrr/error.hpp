@@ -4,9 +4,12 @@
 
 #include <brrr.h>
 
+#include <concepts>
 #include <expected>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 namespace brrr {
 
@@ -54,22 +57,46 @@ inline std::unexpected<Error> permanent(std::string_view message) {
     return std::unexpected(Error(brrr_permanent("%s", detail::keep(message))));
 }
 
-} // namespace brrr
+/// An error on its way to the caller. The name is for the compiler's message about BRRR_TRY in any other function.
+struct OnlyInAFunctionThatReturnsAResult {
+    Error error;
 
-/// The value of a Result; its error is passed on to the caller: `auto n = BRRR_TRY(call.await());`
-#define BRRR_TRY(...)                                                             \
-    ({                                                                            \
-        auto brrr_result_ = (__VA_ARGS__);                                        \
-        if (!brrr_result_) return ::std::unexpected(::std::move(brrr_result_).error()); \
-        ::brrr::detail::value_of(::std::move(brrr_result_));                      \
-    })
+    template <typename T, typename E>
+        requires std::constructible_from<E, Error>
+    operator std::expected<T, E>() const {
+        return std::unexpected<E>(error);
+    }
+};
 
-namespace brrr::detail {
+namespace detail {
+
+template <typename T> constexpr bool is_result = false;
+template <typename T> constexpr bool is_result<Result<T>> = true;
+
+/// Of anything else, so that a mistake is one error of the compiler and no more.
+template <typename T> auto result_of(T &&value) {
+    if constexpr (is_result<std::remove_cvref_t<T>>) {
+        return std::remove_cvref_t<T>(std::forward<T>(value));
+    } else {
+        static_assert(is_result<T>, "BRRR_TRY takes a brrr::Result; of a call write BRRR_TRY(call.await())");
+        return Result<void>();
+    }
+}
 
 template <typename T> T value_of(Result<T> &&result) {
     if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
-} // namespace brrr::detail
+} // namespace detail
+
+} // namespace brrr
+
+/// The value of a Result; its error is passed on to the caller: `auto n = BRRR_TRY(call.await());`
+#define BRRR_TRY(...)                                                                                        \
+    ({                                                                                                       \
+        auto brrr_result_ = ::brrr::detail::result_of((__VA_ARGS__));                                        \
+        if (!brrr_result_) return ::brrr::OnlyInAFunctionThatReturnsAResult{::std::move(brrr_result_).error()}; \
+        ::brrr::detail::value_of(::std::move(brrr_result_));                                                 \
+    })
 
 #endif

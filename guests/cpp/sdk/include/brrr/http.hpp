@@ -58,7 +58,9 @@ class Request {
     }
     /// With this value as its body, in JSON.
     template <typename T> Request &json(const T &value) {
-        brrr_bytes text = brrr_dumps(to_json(value));
+        brrr_bytes text;
+        problem_ = brrr_dump(to_json(value), &text);
+        if (problem_ != nullptr) return *this;
         header("content-type", "application/json");
         return body(std::string(reinterpret_cast<const char *>(text.data), text.size));
     }
@@ -83,6 +85,8 @@ class Request {
     std::vector<std::pair<std::string, std::string>> headers_;
     std::optional<std::chrono::milliseconds> timeout_;
     int redirects_ = 10;
+    /// Why the body can't be written.
+    const char *problem_ = nullptr;
 };
 
 inline Request get(std::string url) {
@@ -109,6 +113,12 @@ inline std::vector<Result<Response>> send(const std::vector<Request> &requests) 
         if (request.timeout_) one.timeout_ms = request.timeout_->count();
         one.redirects = request.redirects_;
         raw.push_back(one);
+    }
+    for (const Request &request : requests) {
+        // None is sent then: what the server would get is not what was meant.
+        if (request.problem_ == nullptr) continue;
+        std::string message = std::string("the request's body cannot be written as JSON: ") + request.problem_;
+        return std::vector<Result<Response>>(requests.size(), permanent(message));
     }
     // The first problem, which is in its request as well.
     (void)brrr_http_send(raw.data(), raw.size());
