@@ -56,4 +56,7 @@ printf '#include <brrr.h>\n#include <dirent.h>\nstatic brrr_error *t(brrr_app *a
 refused fd_readdir
 echo 'int broken(' >"$OUT/bad.c"
 refused "bad.c:1:"
+# A text about what does not fit is no error to pass on.
+printf '#include <brrr.h>\nstatic brrr_error *t(brrr_app *a) { int n; BRRR_TRY(brrr_read(brrr_null(), &n)); return brrr_return(a, n); }\nBRRR_WORKER(BRRR_TASK(t))\n' >"$OUT/bad.c"
+refused "BRRR_TRY takes a brrr_error *"
 say "the C SDK is fine"

@@ -29,6 +29,14 @@ HANDLER(always_fails);
 HANDLER(calls_always_fails);
 HANDLER(flaky);
 
+/* errors.c */
+HANDLER(cut);
+HANDLER(causes);
+HANDLER(several);
+HANDLER(nothing);
+HANDLER(no_number);
+HANDLER(zone);
+
 /* limits.c */
 HANDLER(full_options);
 HANDLER(loops);

@@ -82,7 +82,7 @@ static void arguments(void) {
     fails_with(brrr_call("fails", brrr_kv("message", nul)),
                "the arguments do not fit: message: the text contains NUL; take it as a brrr_string", 1);
     const brrr_failure *failure = fails_with(brrr_call("hello", brrr_kv("greetee", "\xff")),
-        "cannot write its arguments: text that is not UTF-8, or nested too deep", 0);
+        "cannot write its arguments: text that is not UTF-8 at greetee, which JSON does not have", 0);
     CHECK(strcmp(failure->kind, "codec") == 0);
     // By position, as a bare object, and none.
     static const struct { const char *payload, *expected; } payloads[] = {
@@ -186,8 +186,79 @@ static void requests(void) {
           "\"error: the variable BRRR_NOT_SET is not allowed: --env BRRR_NOT_SET\"");
 }
 
+static bool cleans(const char *text, size_t size, const char *expected) {
+    brrr_string clean = brrr_clean(text, size);
+    return clean.size == strlen(expected) && memcmp(clean.data, expected, clean.size + 1) == 0;
+}
+
+#define CLEANS(text, expected) CHECK(cleans(text, sizeof text - 1, expected))
+
+static void text_for_people(void) {
+    static const char fine[] = "a \xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80";
+    CHECK(brrr_clean(fine, sizeof fine - 1).data == fine && brrr_clean("", 0).size == 0);
+    // A character that is cut off, bytes that never are text, one of surrogates, one that is too long, one beyond Unicode.
+    CLEANS("ab\xf0\x9f", "ab\xef\xbf\xbd");
+    CLEANS("\xf0\x9f\x98\xc3\xa9", "\xef\xbf\xbd\xc3\xa9");
+    CLEANS("\xff\xfex\x80", "\xef\xbf\xbd\xef\xbf\xbdx\xef\xbf\xbd");
+    CLEANS("\xed\xa0\xbd.", "\xef\xbf\xbd.");
+    CLEANS("\xc0\xafx", "\xef\xbf\xbd\xef\xbf\xbdx");
+    CLEANS("\xf4\x90\x80\x80", "\xef\xbf\xbd");
+    brrr_string nul = brrr_clean("a\0\xff", 3);
+    CHECK(nul.size == 5 && memcmp(nul.data, "a\0\xef\xbf\xbd", 6) == 0);
+    // What decides what is called is not changed.
+    brrr_call call = brrr_call("leaf", brrr_kv("i", 1));
+    call.topic = "\xff";
+    fails_with(call, "cannot write its arguments: the topic is not UTF-8", 0);
+    fails_with(brrr_call_bytes("\xff", (brrr_bytes){NULL, 0}), "cannot write its arguments: the task's name is not UTF-8", 0);
+}
+
+static const char *refusal(const brrr_json *json) {
+    brrr_bytes text;
+    const char *problem = brrr_dump(json, &text);
+    CHECK((problem == NULL) == (text.data != NULL));
+    return problem != NULL ? problem : "none";
+}
+
+static void no_json(void) {
+    double nan = __builtin_nan(""), infinite = __builtin_inf();
+    CHECK(strcmp(refusal(brrr_value(nan)), "NaN, which JSON does not have") == 0);
+    brrr_json *inner = brrr_array(brrr_value(1), brrr_object(brrr_kv("b", -infinite)));
+    CHECK(strcmp(refusal(brrr_array(brrr_null(), inner)), "an infinite number at [1][1].b, which JSON does not have") == 0);
+    brrr_json *outer = brrr_object(brrr_kv("a", brrr_object(brrr_kv("c", brrr_array(brrr_value("\xff"))))));
+    CHECK(strcmp(refusal(outer), "text that is not UTF-8 at a.c[0], which JSON does not have") == 0);
+    brrr_json *keys = brrr_object(brrr_kv("x", brrr_object(brrr_kv("\xff", 1))));
+    CHECK(strcmp(refusal(keys), "a key that is not UTF-8 at x.\xef\xbf\xbd, which JSON does not have") == 0);
+    CHECK(strcmp(refusal(brrr_value(1.5)), "none") == 0);
+    const brrr_failure *failure = fails_with(brrr_call("hello", brrr_kv("greetee", nan)),
+        "cannot write its arguments: NaN at greetee, which JSON does not have", 0);
+    CHECK(strcmp(failure->kind, "codec") == 0);
+    // Keys may contain NUL.
+    brrr_json *nul = brrr_object();
+    brrr_set_n(nul, (brrr_string){"a\0b", 3}, brrr_value(1));
+    brrr_set_n(nul, (brrr_string){"a\0c", 3}, brrr_value(2));
+    CHECK(strcmp((const char *)brrr_dumps(nul).data, "{\"a\\u0000b\": 1, \"a\\u0000c\": 2}") == 0);
+    CHECK(brrr_key_n(nul, 1).size == 3 && brrr_key_n(nul, 2).data == NULL);
+}
+
+/* The tasks of the section "Errors and text" of CONFORMANCE.md. */
+static void errors_and_text(void) {
+    static const char text[] = "ab\xf0\x9f\x98\x80" "c";
+    gives(brrr_call("cut", brrr_kv("kind", "log"), brrr_kv("text", text)), "\"done\"");
+    fails_with(brrr_call("cut", brrr_kv("kind", "error"), brrr_kv("text", text)), "cut: ab\xf0\x9f", 2);
+    fails_with(brrr_call("cut", brrr_kv("kind", "permanent"), brrr_kv("text", text)), "cut: ab\xf0\x9f", 1);
+    fails_with(brrr_call("causes"), "outer trouble: inner trouble", 1);
+    fails_with(brrr_call("several"), "2 errors: first trouble; second trouble", 1);
+    gives(brrr_call("nothing"), "null");
+    fails_with(brrr_call("no_number"), "the value cannot be written as JSON: NaN at values[1], which JSON does not have", 1);
+    brrr_call zone = brrr_call("zone");
+    CHECK(brrr_gather(&zone, 1) != NULL && strstr(zone.failure->message, "no time zones") != NULL);
+}
+
 int main(void) {
     batches();
+    text_for_people();
+    no_json();
+    errors_and_text();
     failures_and_retries();
     arguments();
     types();
