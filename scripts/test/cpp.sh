@@ -24,10 +24,19 @@ c++ "${FLAGS[@]}" "$OUT"/*.o -o "$OUT/handlers"
 "$OUT/handlers" >"$OUT/handlers.log" 2>&1 || { cat "$OUT/handlers.log" >&2; exit 1; }
 tail -n 1 "$OUT/handlers.log" >&2
 
-# A parameter without a name is an error of the compiler.
-printf '#include <brrr.hpp>\nint t(int a, int) { return a; }\nconstexpr brrr::Task<t> task{"t", {"a"}};\n' >"$OUT/bad.cpp"
-if c++ -std=c++23 -fno-exceptions -fsyntax-only -I"$C/sdk/include" -I"$CPP/sdk/include" "$OUT/bad.cpp" 2>"$OUT/bad.log"; then
-  die "a task with a nameless parameter compiles"
-fi
-grep -q every_parameter_needs_a_name "$OUT/bad.log" || die "the compiler says: $(cat "$OUT/bad.log")"
+# Mistakes are errors of the compiler, with words that say what is wrong.
+refused() {
+  local wanted=$1
+  printf '#include <brrr.hpp>\n%s\n' "$2" >"$OUT/bad.cpp"
+  if c++ -std=c++23 -fno-exceptions -fsyntax-only -I"$C/sdk/include" -I"$CPP/sdk/include" "$OUT/bad.cpp" 2>"$OUT/bad.log"; then
+    die "this compiles: $2"
+  fi
+  grep -q "$wanted" "$OUT/bad.log" || die "the compiler says: $(cat "$OUT/bad.log")"
+}
+refused every_parameter_needs_a_name \
+  'int t(int a, int) { return a; } constexpr brrr::Task<t> task{"t", {"a"}};'
+refused 'BRRR_TRY takes a brrr::Result; of a call write' \
+  'brrr::Result<int> t() { return BRRR_TRY(brrr::call<int>("x")); }'
+refused 'BRRR_TRY takes a brrr::Result' 'brrr::Result<int> t() { return BRRR_TRY(std::optional<int>(1)); }'
+refused OnlyInAFunctionThatReturnsAResult 'int t() { return BRRR_TRY(brrr::call<int>("x").await()); }'
 say "the C++ SDK is fine"

@@ -51,6 +51,18 @@ Result<int64_t> always_fails();
 Result<Seen> calls_always_fails(bool catches);
 Result<Attempt> flaky(const App &app, std::uint32_t until);
 
+// errors.cpp
+struct Values {
+    vector<double> values;
+};
+BRRR_FIELDS(Values, values)
+Result<string> cut(string kind, string text);
+Result<void> causes();
+Result<void> several();
+void nothing();
+Values no_number();
+Result<string> zone();
+
 // limits.cpp
 void full_options();
 void loops();
@@ -128,6 +140,12 @@ constexpr brrr::Task<always_fails> always_fails_task{"always_fails", {}, {.max_r
 constexpr brrr::Task<calls_always_fails> calls_always_fails_task{"calls_always_fails", {"catch"}, {.max_retries = 5}};
 constexpr brrr::Task<flaky> flaky_task{
     "flaky", {"until"}, {.max_retries = 3, .retry_delay = 10ms, .backoff = brrr::Backoff::Fixed}};
+constexpr brrr::Task<cut> cut_task{"cut", {"kind", "text"}, {.max_retries = 1, .retry_delay = 10ms}};
+constexpr brrr::Task<causes> causes_task{"causes", {}, {.max_retries = 0}};
+constexpr brrr::Task<several> several_task{"several", {}, {.max_retries = 0}};
+constexpr brrr::Task<nothing> nothing_task{"nothing"};
+constexpr brrr::Task<no_number> no_number_task{"no_number", {}, {.max_retries = 1, .retry_delay = 10ms}};
+constexpr brrr::Task<zone> zone_task{"zone"};
 constexpr brrr::Task<full_options> full_options_task{"full_options",
                                                      {},
                                                      {.timeout = 10s,

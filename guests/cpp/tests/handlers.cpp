@@ -1,6 +1,8 @@
 /// The conformance guest's handlers, natively: the SDK's own test, as a user would write one.
 #include <brrr_testing.h>
 
+#include <limits>
+
 #include "../../c/tests/check.h"
 #include "../conformance/tasks.hpp"
 
@@ -84,6 +86,45 @@ static void types() {
     CHECK(problem != nullptr && string(problem) == "pair: the integer is out of range");
 }
 
+/// The tasks of the section "Errors and text" of CONFORMANCE.md.
+static void errors_and_text() {
+    const string text = "ab\xf0\x9f\x98\x80" "c";
+    gives(cut_task("log", text), "done");
+    fails_with(cut_task("error", text), "cut: ab\xf0\x9f", 2);
+    fails_with(cut_task("permanent", text), "cut: ab\xf0\x9f", 1);
+    fails_with(causes_task(), "outer trouble: inner trouble", 1);
+    fails_with(several_task(), "2 errors; first trouble; second trouble", 1);
+    CHECK(nothing_task().await().has_value());
+    fails_with(no_number_task(), "the value cannot be written as JSON: NaN at values[1], which JSON does not have", 1);
+    auto zone = zone_task().await();
+    CHECK(!zone && string(zone.error().message()).contains("no time zones"));
+    auto infinite = brrr::call<int64_t>("leaf", {{"i", vector<double>{0, 1e300 * 1e300}}}).await();
+    CHECK(!infinite && string(infinite.error().message()).contains("an infinite number at i[1]"));
+}
+
+/// Text may contain NUL, as a key too.
+static void keys_with_nul() {
+    std::map<string, int> keys{{string("a\0b", 3), 1}, {string("a\0c", 3), 2}}, back;
+    const char *problem = brrr::Codec<decltype(back)>::read(brrr::to_json(keys), back);
+    CHECK(problem == nullptr && back == keys);
+}
+
+/// BRRR_TRY passes an error on as one of another type too, if that is made of it.
+struct Mine {
+    string text;
+    explicit Mine(const brrr::Error &error) : text(error.message()) {}
+};
+
+static std::expected<string, Mine> passes_on() {
+    return BRRR_TRY(Result<string>(brrr::permanent("no")));
+}
+
+static void bodies_that_are_no_json() {
+    auto request = brrr::http::post("http://a/");
+    auto response = request.json(std::map<string, double>{{"x", std::numeric_limits<double>::quiet_NaN()}}).send();
+    CHECK(!response && string(response.error().message()).contains("NaN at x"));
+}
+
 static void bytes_and_names() {
     gives(call_raw_task(1000), tuple(std::size_t{1000}, true));
     gives(call_raw_task(0), tuple(std::size_t{0}, true));
@@ -99,5 +140,9 @@ int main() {
     arguments();
     types();
     bytes_and_names();
+    errors_and_text();
+    keys_with_nul();
+    bodies_that_are_no_json();
+    CHECK(!passes_on() && passes_on().error().text == "no");
     return report("handlers");
 }

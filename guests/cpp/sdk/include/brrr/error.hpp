@@ -79,7 +79,8 @@ template <typename T> auto result_of(T &&value) {
         return std::remove_cvref_t<T>(std::forward<T>(value));
     } else {
         static_assert(is_result<T>, "BRRR_TRY takes a brrr::Result; of a call write BRRR_TRY(call.await())");
-        return Result<void>();
+        if constexpr (requires { value.await(); }) return value.await();
+        else return Result<void>();
     }
 }
 
