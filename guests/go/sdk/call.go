@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 )
 
 // Call makes a call to the task of this name, of this or any other worker, in any language, and waits for its value.
@@ -33,7 +34,7 @@ func Prepare[Out any](task string, in any, options ...CallOptions) Prepared[Out]
 	call := prepare(task, payload, only(options), decodeValue[Out])
 	if err != nil {
 		call.err = Permanent(fmt.Errorf("the arguments of %s can't be written: %w", task, err))
-	} else if call.invocation.hash == "" {
+	} else if call.err == nil && call.invocation.hash == "" {
 		// That of the Python worker; of bytes it is the host's own.
 		call.invocation.hash = callHash(task, payload)
 	}
@@ -46,10 +47,17 @@ func PrepareRaw(task string, payload []byte, options ...CallOptions) Prepared[[]
 }
 
 func prepare[Out any](task string, payload []byte, options CallOptions, decode func([]byte) (Out, error)) Prepared[Out] {
-	return Prepared[Out]{
+	call := Prepared[Out]{
 		invocation: invocation{task, payload, options.Topic, options.Hash, options.pairs()},
 		decode:     decode,
 	}
+	// They decide what is called, so they are not mended as a message is.
+	for name, text := range map[string]string{"task's name": task, "topic": options.Topic, "hash": options.Hash} {
+		if !utf8.ValidString(text) {
+			call.err = Permanent(fmt.Errorf("the call's %s is not UTF-8: %q", name, text))
+		}
+	}
+	return call
 }
 
 func decodeValue[Out any](value []byte) (Out, error) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
 )
 
 // encodeArguments is the payload of a call, in the Python worker's form: `json.dumps([kwargs], sort_keys=True)`, so that
@@ -15,8 +16,16 @@ func encodeArguments(in any) ([]byte, error) {
 	if in == nil {
 		return []byte("[{}]"), nil
 	}
+	if mayRepeat(reflect.TypeOf(in)) {
+		if err := unfit(in); err != nil {
+			return nil, err
+		}
+	}
 	payload, err := appendPython([]byte{'['}, in)
 	if err != nil {
+		if placed := unfit(in); placed != nil {
+			return nil, placed
+		}
 		return nil, err
 	}
 	if payload[1] != '{' {

@@ -256,7 +256,7 @@ func resultOf(value []byte, err error) *resultRecord {
 		}
 		return result
 	}
-	message := err.Error()
+	message := messageOf(err)
 	returned = []any{result, message}
 	result.failure.kind = listOfString(message)
 	return result

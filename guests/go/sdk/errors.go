@@ -50,15 +50,32 @@ const (
 	child
 )
 
-// Whether a retry can mend it; of a child's failure, the failure.
-func classify(err error) (errorKind, *Failure) {
+// Whether a retry can mend it; of a child's failure, the failure, with all that was said about it on its way.
+func classify(err error) (kind errorKind, failure *Failure) {
+	// Methods of the errors are called, which may panic.
+	defer func() {
+		if recover() != nil {
+			kind, failure = retryable, nil
+		}
+	}()
 	var p permanentError
 	if errors.As(err, &p) {
 		return permanent, nil
 	}
-	var failure *Failure
-	if errors.As(err, &failure) {
-		return child, failure
+	if errors.As(err, &failure) && failure != nil {
+		return child, failure.as(err)
 	}
 	return retryable, nil
+}
+
+// as gives the failure as the error says that wraps it, in texts that the host takes.
+func (f *Failure) as(err error) *Failure {
+	passed := Failure{Kind: clean(f.Kind), Task: clean(f.Task), Message: clean(f.Message), Attempts: f.Attempts}
+	for _, line := range f.Chain {
+		passed.Chain = append(passed.Chain, clean(line))
+	}
+	if own, ok := err.(*Failure); !ok || own != f {
+		passed.Message = messageOf(err)
+	}
+	return &passed
 }

@@ -67,6 +67,7 @@ func appendAttribute(text *strings.Builder, group string, a slog.Attr) {
 
 // The numbers of the WIT's levels.
 func write(level slog.Level, message string) {
+	message = clean(message)
 	number := uint32(0)
 	for _, least := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
 		if level >= least {

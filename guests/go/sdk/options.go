@@ -84,7 +84,8 @@ func (o *CallOptions) pairs() []pair {
 	add(&pairs, "retry-delay-ms", milliseconds(o.RetryDelay))
 	add(&pairs, "retry-backoff", string(o.Backoff))
 	add(&pairs, "max-retry-delay-ms", milliseconds(o.MaxRetryDelay))
-	add(&pairs, "label", o.Label)
+	// For people, as a message is.
+	add(&pairs, "label", clean(o.Label))
 	return pairs
 }
 

@@ -2,10 +2,10 @@ package brrr
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"strings"
+	"unicode/utf8"
 )
 
 // A task with its handler, as the host sees it.
@@ -21,6 +21,9 @@ type registered struct {
 var tasks []*registered
 
 func register(task *registered) {
+	if !utf8.ValidString(task.name) {
+		panic(fmt.Sprintf("brrr: the name of the task %q is not UTF-8", task.name))
+	}
 	if find(task.name) != nil {
 		panic(fmt.Sprintf("brrr: two handlers for the task %q", task.name))
 	}
@@ -51,7 +54,7 @@ func Handle[In, Out any](name string, handler func(context.Context, In) (Out, er
 		if err != nil {
 			return nil, err
 		}
-		value, err := json.Marshal(out)
+		value, err := marshal(out)
 		if err != nil {
 			return nil, Permanent(fmt.Errorf("the value can't be written as JSON: %w", err))
 		}
@@ -62,7 +65,7 @@ func Handle[In, Out any](name string, handler func(context.Context, In) (Out, er
 		var out Out
 		_ = decodeArguments([]byte("{}"), &in)
 		_, _ = encodeArguments(in)
-		_, _ = json.Marshal(out)
+		_, _ = marshal(out)
 	}
 	register(&registered{name, only(options), handle, types})
 }
@@ -128,13 +131,24 @@ func panicked(cause any) error {
 	if !isError {
 		err = fmt.Errorf("%v", cause)
 	}
-	return fmt.Errorf("panic: %w%s", err, callers())
+	return &panicError{err, textOf(err), callers()}
 }
+
+type panicError struct {
+	cause error
+	text  string
+	// Lines, each with a line break before it.
+	frames string
+}
+
+func (p *panicError) Error() string { return "panic: " + p.text + p.frames }
+
+func (p *panicError) Unwrap() error { return p.cause }
 
 // Frames that are shown: the place, and how one got there.
 const shownFrames = 6
 
-// The functions between the panic and the handler, innermost first.
+// The functions between the panic and the handler, innermost first. Those of the standard library are left out.
 func callers() string {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
@@ -148,9 +162,11 @@ func callers() string {
 			if strings.HasPrefix(frame.Function, ownPackage+"Handle") || frame.Function == ownPackage+"(*registered).run" {
 				break
 			}
-			file := frame.File[strings.LastIndexByte(frame.File, '/')+1:]
-			fmt.Fprintf(&lines, "\n  at %s (%s:%d)", frame.Function, file, frame.Line)
-			shown++
+			if !isForeign(frame.Function) {
+				file := frame.File[strings.LastIndexByte(frame.File, '/')+1:]
+				fmt.Fprintf(&lines, "\n  at %s (%s:%d)", frame.Function, file, frame.Line)
+				shown++
+			}
 		}
 		if !more {
 			break

@@ -142,7 +142,7 @@ func (h *testHost) run(call *invocation) *outcome {
 }
 
 func failed(task, kind string, attempts int, err error) *outcome {
-	failure := &Failure{Kind: kind, Task: task, Message: err.Error(), Attempts: attempts}
+	failure := &Failure{Kind: kind, Task: task, Message: messageOf(err), Attempts: attempts}
 	failure.Chain = []string{fmt.Sprintf("%s: %s", task, failure.Message)}
 	if what, cause := classify(err); what == child {
 		failure.Chain = append(failure.Chain, cause.Chain...)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/poll"
 )
@@ -90,7 +91,17 @@ func prepare(request *http.Request, hasBody bool) (*outgoing, error) {
 	case !hasBody && (request.Method == http.MethodPost || request.Method == http.MethodPut):
 		headers.Set("Content-Length", "0")
 	}
-	return newOutgoing(request.Method, scheme == "https", authority, request.URL.RequestURI(), headers, hasBody)
+	uri := request.URL.RequestURI()
+	// The host would end the run. (Values of headers may be any bytes.)
+	if !utf8.ValidString(request.Method) || !utf8.ValidString(authority) || !utf8.ValidString(uri) {
+		return nil, errors.New("brrrhttp: the method or the URL is not UTF-8; escape what is no ASCII")
+	}
+	for name := range headers {
+		if !utf8.ValidString(name) {
+			return nil, fmt.Errorf("brrrhttp: the header's name %q is not UTF-8", name)
+		}
+	}
+	return newOutgoing(request.Method, scheme == "https", authority, uri, headers, hasBody)
 }
 
 func (i *incoming) response(request *http.Request) *http.Response {
