@@ -5,6 +5,7 @@ package brrr
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"strings"
 	"unsafe"
 )
@@ -31,8 +32,27 @@ func (h *logHandler) Handle(_ context.Context, record slog.Record) error {
 		appendAttribute(&text, h.group, a)
 		return true
 	})
-	write(record.Level, text.String())
+	level := record.Level
+	// Only what comes from package log has no place. What it says before it ends the run is why the run failed.
+	if record.PC == 0 && isFatal() {
+		level = slog.LevelError
+	}
+	write(level, text.String())
 	return nil
+}
+
+func isFatal() bool {
+	var pcs [16]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(2, pcs[:])])
+	for {
+		frame, more := frames.Next()
+		if strings.HasPrefix(frame.Function, "log.Fatal") || strings.HasPrefix(frame.Function, "log.(*Logger).Fatal") {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }
 
 func (h *logHandler) WithAttrs(attributes []slog.Attr) slog.Handler {

@@ -13,6 +13,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 //go:embed adapter.wat
@@ -65,6 +67,9 @@ func build(folder, program, output string) error {
 	}
 	defer os.RemoveAll(scratch)
 	b := &builder{scratch: scratch, tools: "wasm-tools"}
+	for _, warning := range b.warnings(folder, program) {
+		fmt.Fprintln(os.Stderr, "warning:", warning)
+	}
 	if tools := os.Getenv("WASM_TOOLS"); tools != "" {
 		b.tools = tools
 	}
@@ -105,6 +110,30 @@ func (b *builder) folder(name string) {
 	}
 }
 
+// What of the world a component does not have that the program's packages are for.
+func (b *builder) warnings(folder, program string) []string {
+	command := exec.Command("go", "list", "-C", folder, "-deps", program)
+	command.Env = append(os.Environ(), environment...)
+	// Where this fails the build does, and says why.
+	packages, err := command.Output()
+	if err != nil {
+		return nil
+	}
+	return unfit(strings.Fields(string(packages)))
+}
+
+func unfit(packages []string) (warnings []string) {
+	if slices.Contains(packages, "net/http") && !slices.Contains(packages, brrrhttp) {
+		warnings = append(warnings, "the program has net/http, whose requests are all refused in a component; to send them by "+
+			"the host: import _ \""+brrrhttp+"\"")
+	}
+	return warnings
+}
+
+const brrrhttp = "github.com/brrr-host/brrr-host/guests/go/sdk/brrrhttp"
+
+var environment = []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}
+
 func (b *builder) compile(folder, program string) (string, error) {
 	core := b.path("core.wasm")
 	// -trimpath, -buildvcs: the same source gives the same component, wherever it lies.
@@ -112,7 +141,7 @@ func (b *builder) compile(folder, program string) (string, error) {
 	// reseed.go.
 	command := exec.Command("go", "build", "-C", folder, "-buildmode=c-shared", "-trimpath", "-buildvcs=false",
 		"-ldflags=-w -checklinkname=0", "-o", core, program)
-	command.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	command.Env = append(os.Environ(), environment...)
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
 	err := command.Run()
 	var failed *exec.ExitError

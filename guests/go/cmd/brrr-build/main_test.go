@@ -18,6 +18,21 @@ func TestTheWorldIsTheHosts(t *testing.T) {
 	}
 }
 
+func TestNetHTTPWithoutTheHostsIsWarnedOf(t *testing.T) {
+	for _, c := range []struct {
+		packages []string
+		warnings int
+	}{
+		{[]string{"fmt", "net/http"}, 1},
+		{[]string{"net/http", brrrhttp}, 0},
+		{[]string{"fmt", "net/http/httptest2"}, 0},
+	} {
+		if got := unfit(c.packages); len(got) != c.warnings {
+			t.Errorf("%v: %v", c.packages, got)
+		}
+	}
+}
+
 func random(t *testing.T) *rand.Rand {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

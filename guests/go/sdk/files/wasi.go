@@ -3,12 +3,14 @@
 package files
 
 import (
+	"errors"
 	"io/fs"
 	"path"
 	"runtime"
 	"slices"
 	"strings"
 	"structs"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/abi"
@@ -185,6 +187,10 @@ func (notAllowed) Is(target error) bool { return target == fs.ErrPermission }
 
 // The open folder that a path is in, the deepest, and the path in there.
 func place(name string) (folder uint32, rest string, err error) {
+	// The host would end the run.
+	if !utf8.ValidString(name) {
+		return 0, "", &fs.PathError{Op: "open", Path: name, Err: errors.New("the path is not UTF-8")}
+	}
 	directories := new(abi.List)
 	abi.Receive(func() { getDirectories(directories) })
 	defer abi.Release()
