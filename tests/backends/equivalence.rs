@@ -2,7 +2,7 @@
 //! transition by transition.
 //!
 //! After every transition all records are the same. Messages may differ, because a multi-step transition sends some messages only
-//! for safety, and a transaction does not need them. But no parent may be forgotten, see `check_wake_ups`.
+//! for safety, and a transaction does not need them. But no parent may be forgotten, see `check_notifications`.
 //!
 //! `BRRR_SEED=… cargo test -p brrr-backends --test equivalence` replays one history. `BRRR_HISTORIES=…` sets the number of
 //! histories.
@@ -408,7 +408,7 @@ impl History {
             );
         }
         for (side, name) in [(&self.multi_step, "multi_step"), (&self.transactional, "transactional")] {
-            check_wake_ups(side, name, &made);
+            check_notifications(side, name, &made);
         }
         // A parent that the transactional transition notifies is also notified by the multi-step one, or it still waits there.
         let waits: HashSet<Message> = registered(&self.multi_step.after).iter().map(|(_, r)| r.message()).collect();
@@ -426,7 +426,7 @@ impl History {
 ///
 /// A parent whose job is over is abandoned and not notified. If a parent in a live job waits for the abandoned call, that call is
 /// queued for the live job.
-fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
+fn check_notifications(side: &Side, name: &str, made: &Made<'_>) {
     let (before, after) = (registered(&side.before), registered(&side.after));
     if let Made::Abandon(abandoned) = made {
         // If the job had only joined the call, the call's message belongs to another job.

@@ -187,8 +187,8 @@ async fn a_message_before_its_time_goes_back() {
         assert_eq!((run.attempt, run.last_failure.as_str()), (2, "t: error: no"));
         assert!(run.not_before > now() + 70_000);
         // A notification is delivered before the time of the retry.
-        let wake = Message { job_id: job_id.clone(), call: hash("t", "") };
-        world.backend.queue().send_many(&[Outgoing::now(&topic(), &wake)]).await.unwrap();
+        let notification = Message { job_id: job_id.clone(), call: hash("t", "") };
+        world.backend.queue().send_many(&[Outgoing::now(&topic(), &notification)]).await.unwrap();
         let early = world.receive().await;
         let Step::Nacked(delay) = world.step(&handler, &early[0]).await else { panic!("run too early") };
         assert!((Duration::from_secs(60)..=Duration::from_secs(125)).contains(&delay), "{delay:?}");

@@ -105,7 +105,7 @@ impl Queue for Sqlite {
     }
 
     async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
-        let waiters = self.wakeups.topic(topic);
+        let waiters = self.waiters.topic(topic);
         let deadline = Instant::now() + wait;
         loop {
             let taken = self.writer.receive(topic, max).await?.accept();
@@ -113,7 +113,7 @@ impl Queue for Sqlite {
             if !taken.deliveries.is_empty() || now >= deadline || max == 0 {
                 return Ok(taken.deliveries);
             }
-            waiters.wait(&self.wakeups, deadline - now).await;
+            waiters.wait(&self.waiters, deadline - now).await;
         }
     }
 
@@ -256,7 +256,7 @@ impl BackendParts for Sqlite {
     }
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
-        self.wakeups.changed(version, at_most).await
+        self.waiters.changed(version, at_most).await
     }
 }
 

@@ -22,7 +22,7 @@ use super::queue::TakenRow;
 use super::session::{Mode, Session};
 use super::thread::Thread;
 use super::transaction::{SqliteTx, number};
-use crate::wake::Wakeups;
+use crate::waiters::Waiters;
 
 /// A request to the writing thread.
 pub(super) enum Request {
@@ -93,17 +93,17 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. Also returns the object through which the thread wakes other tasks.
-    pub fn start(session: Session) -> Result<(Self, Arc<Wakeups>)> {
+    pub fn start(session: Session) -> Result<(Self, Arc<Waiters>)> {
         let (requests, inbox) = channel();
-        let (own, waker) = (requests.clone(), requests.clone());
+        let (own, hook) = (requests.clone(), requests.clone());
         // The first task has begun to wait. If the thread has ended, the next operation reports that.
-        let wakeups = Arc::new(Wakeups::with_hook(move || drop(waker.send(Request::Awaited))));
-        let shared = wakeups.clone();
+        let waiters = Arc::new(Waiters::with_hook(move || drop(hook.send(Request::Awaited))));
+        let shared = waiters.clone();
         let thread = std::thread::Builder::new()
             .name("brrr-sqlite".to_owned())
             .spawn(move || Thread::new(session, shared, inbox, own).run())
             .map_err(|e| fault("start the writing thread", &e.to_string()).with_source(e))?;
-        Ok((Self { requests, thread: Some(thread) }, wakeups))
+        Ok((Self { requests, thread: Some(thread) }, waiters))
     }
 
     fn send(&self, request: Request) -> Result<()> {

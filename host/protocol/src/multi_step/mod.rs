@@ -13,8 +13,8 @@ mod forget;
 mod jobs;
 mod join;
 mod load;
+mod notify;
 mod settle;
-mod wake;
 
 use std::collections::BTreeMap;
 
@@ -63,7 +63,7 @@ impl<'a> Ports<'a> {
     }
 
     /// Counts and sends the messages that notify parents.
-    async fn wake(&self, entries: &[&Return]) -> Result<()> {
+    async fn notify(&self, entries: &[&Return]) -> Result<()> {
         let mut counts: BTreeMap<&JobId, u64> = BTreeMap::new();
         for entry in entries {
             *counts.entry(&entry.job_id).or_default() += 1;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Ports;
 use super::jobs::{end_in_job, mark_over};
-use super::wake::{wake_all, wake_in_job};
+use super::notify::{notify_all, notify_in_job};
 use crate::abandon::{Abandon, Todo};
 use crate::error::Result;
 use crate::model::{CallHash, Failure, JobId, Topic};
@@ -22,7 +22,7 @@ pub async fn complete(p: &Ports<'_>, work: &Work, value: Bytes) -> Result<()> {
     let Message { job_id, call } = &work.message;
     // The first value stays. A mismatch means that another run was faster.
     p.store.swap(&Key::value(call), None, Some(value)).await?;
-    wake_all(p, call, HashSet::new()).await?;
+    notify_all(p, call, HashSet::new()).await?;
     if let Some(at) = work.ends_job {
         let state = end_in_job(p.store, job_id, call).await?;
         mark_over(p.store, job_id, JobEnd { state, at }).await?;
@@ -52,9 +52,9 @@ pub async fn fail(p: &Ports<'_>, work: &Work, failure: &Failure) -> Result<()> {
 pub async fn notify_parents(p: &Ports<'_>, work: &Work, end: JobState) -> Result<()> {
     let Message { job_id, call } = &work.message;
     if end == JobState::Completed {
-        wake_all(p, call, HashSet::new()).await?;
+        notify_all(p, call, HashSet::new()).await?;
     } else {
-        wake_in_job(p, call, job_id, &work.topic, HashSet::new()).await?;
+        notify_in_job(p, call, job_id, &work.topic, HashSet::new()).await?;
     }
     if let Some(at) = work.ends_job {
         mark_over(p.store, job_id, JobEnd { state: end, at }).await?;

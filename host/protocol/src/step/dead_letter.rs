@@ -60,8 +60,9 @@ impl Stage<'_> {
         }
         let bytes = self.if_readable(&Key::pending_returns(call)).await?;
         let waiting = bytes.map(|bytes| PendingReturns::salvage(&bytes)).unwrap_or_default();
-        let wake: Vec<Outgoing> = waiting.iter().map(|entry| Outgoing::now(&entry.topic, &entry.message())).collect();
-        match self.backend().queue().send_many(&wake).await {
+        let messages: Vec<Outgoing> =
+            waiting.iter().map(|entry| Outgoing::now(&entry.topic, &entry.message())).collect();
+        match self.backend().queue().send_many(&messages).await {
             // The messages to all other topics were sent.
             Err(error) if error.kind == ErrorKind::Limit => Ok(()),
             sent => sent,

@@ -2,6 +2,6 @@
 
 local hash, root, value, ended = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 check_job(root, ended)
-wake_all(hash, function() call('HSETNX', record(hash), 'value', value) end)
+notify_all(hash, function() call('HSETNX', record(hash), 'value', value) end)
 if ended ~= '' then mark_over(root, end_in_job(hash, root), ended) end
 ack(ARGV[6], ARGV[7], ARGV[8], ARGV[9])

@@ -96,14 +96,14 @@ local function register(child)
   end
   if first_of_job and child.run ~= '' then call('HSETNX', key, 'run/' .. root, child.run) end
   if child.send then
-    if child.ended == 'value' then return wake_all(child.hash) end
+    if child.ended == 'value' then return notify_all(child.hash) end
     if child.ended == 'failure' then
       if p.is_long then
         put_long(child.hash)
       elseif child.pending then
         put_pending(child.hash, { entries = p.entries })
       end
-      return wake_in_job(child.hash, root, child.topic, nil, me)
+      return notify_in_job(child.hash, root, child.topic, nil, me)
     end
     send(child.topic, root, child.hash)
   end

@@ -6,9 +6,9 @@ check_job(root, ended)
 local key = record(hash)
 local has_value = call('HEXISTS', key, 'value') == 1
 if has_value and call('HEXISTS', key, 'failure/' .. root) == 0 then
-  wake_all(hash)
+  notify_all(hash)
 else
-  wake_in_job(hash, root, topic, function() call('HSETNX', key, 'failure/' .. root, failure) end)
+  notify_in_job(hash, root, topic, function() call('HSETNX', key, 'failure/' .. root, failure) end)
 end
 if ended ~= '' then mark_over(root, end_in_job(hash, root), ended) end
 ack(ARGV[7], ARGV[8], ARGV[9], ARGV[10])

@@ -417,7 +417,7 @@ local function by_record(parent, ended)
     local hash
     hash, names = name(s, names)
     left = left - 1
-    -- If nobody waits for a call, the call has ended: see `multi_step/wake.rs`.
+    -- If nobody waits for a call, the call has ended: see `multi_step/notify.rs`.
     if hash ~= ended and not has_outcome(hash, parent.root) and call('HEXISTS', record(hash), 'pending_returns') == 1 then
       allowed = allowed - 1
     end
@@ -440,7 +440,7 @@ local function ready_ones(entries, ended)
   return ready, unknown
 end
 
-local function wake(ready)
+local function notify(ready)
   local counts = {}
   for _, parent in ipairs(ready) do
     send(parent.topic, parent.root, parent.parent)
@@ -450,7 +450,7 @@ local function wake(ready)
 end
 
 -- Notifies all parents of a call that has its value, or is about to have it. Reads everything before the first write.
-local function wake_all(hash, write)
+local function notify_all(hash, write)
   local ready = {}
   for _, kind in ipairs({ 'pending_returns', 'unnotified' }) do
     local p = pending(hash, kind)
@@ -461,7 +461,7 @@ local function wake_all(hash, write)
   end
   if write then write() end
   if #ready == 0 then return end
-  for _, parents in ipairs(ready) do wake(parents) end
+  for _, parents in ipairs(ready) do notify(parents) end
   remove_pending(hash, 'unnotified')
 end
 
@@ -481,9 +481,9 @@ end
 
 -- Notifies the parents in the job `root` of a call that failed in this job, or is about to fail. The other parents
 -- stay, and the call is queued again in one of their jobs (R2): see `PendingReturns::next_in_turn`. Parents without a
--- run record are kept for a later value, see `multi_step/wake.rs`. The parent `ourselves` is not kept: the caller
+-- run record are kept for a later value, see `multi_step/notify.rs`. The parent `ourselves` is not kept: the caller
 -- notifies it.
-local function wake_in_job(hash, root, topic, write, ourselves)
+local function notify_in_job(hash, root, topic, write, ourselves)
   local p = pending(hash)
   local mine, kept = {}, {}
   for _, e in ipairs(p and p.entries or {}) do
@@ -498,7 +498,7 @@ local function wake_in_job(hash, root, topic, write, ourselves)
   local unnotified = #unknown > 0 and pending(hash, 'unnotified')
   if write then write() end
   if not p then return end
-  wake(ready)
+  notify(ready)
   if #unknown > 0 then keep_unnotified(unnotified, hash, unknown) end
   if #kept == 0 then
     remove_pending(hash)
