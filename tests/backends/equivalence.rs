@@ -459,7 +459,7 @@ fn check_notifications(side: &Side, name: &str, made: &Made<'_>) {
     let (kept_before, kept) = (unnotified(&side.before), unnotified(&side.after));
     for (call, entry) in kept.difference(&kept_before) {
         let run = side.after.get(&Key::run(&entry.parent, &entry.job_id)).map(|run| RunRecord::decode(run).unwrap());
-        assert!(run.is_none_or(|run| run.was_never_run()), "{name}: {entry:?} was not told of {call:?}");
+        assert!(run.is_none_or(|run| run.was_never_run()), "{name}: {entry:?} was not notified of {call:?}");
         assert!(side.after.contains_key(&Key::failure(call, &entry.job_id)), "{name}: {call:?} has not failed");
     }
     for (call, entry) in before.difference(&after).chain(kept_before.difference(&kept)) {
@@ -526,27 +526,27 @@ async fn compare(multi_step: Kind, transactional: Kind, histories: usize, steps:
 
 #[tokio::test]
 async fn memory() {
-    compare(Kind::MemoryStepwise, Kind::Memory, 3_000, 40).await;
+    compare(Kind::MemoryMultiStep, Kind::Memory, 3_000, 40).await;
 }
 
 #[tokio::test]
 async fn sqlite() {
-    compare(Kind::MemoryStepwise, Kind::Sqlite, 60, 60).await;
+    compare(Kind::MemoryMultiStep, Kind::Sqlite, 60, 60).await;
 }
 
 #[tokio::test]
 async fn sqlite_step_by_step() {
-    compare(Kind::SqliteStepwise, Kind::Memory, 20, 60).await;
+    compare(Kind::SqliteMultiStep, Kind::Memory, 20, 60).await;
 }
 
 #[tokio::test]
 async fn redis() {
-    compare(Kind::MemoryStepwise, Kind::Redis, 150, 60).await;
+    compare(Kind::MemoryMultiStep, Kind::Redis, 150, 60).await;
 }
 
 #[tokio::test]
 async fn redis_step_by_step() {
-    compare(Kind::RedisStepwise, Kind::Memory, 30, 60).await;
+    compare(Kind::RedisMultiStep, Kind::Memory, 30, 60).await;
 }
 
 #[tokio::test]
@@ -556,7 +556,7 @@ async fn redis_without_scripts() {
 
 #[tokio::test]
 async fn valkey() {
-    compare(Kind::MemoryStepwise, Kind::Valkey, 60, 60).await;
+    compare(Kind::MemoryMultiStep, Kind::Valkey, 60, 60).await;
 }
 
 #[tokio::test]

@@ -38,8 +38,8 @@ fn a_damaged_job_is_named_and_hides_no_others() {
     let letter = lists(&env, 1).remove(0);
     assert!(letter["reason"].as_str().is_some_and(|reason| reason.contains(&name)), "{letter}");
     assert_eq!(letter["job"], json!(bad));
-    let told = env.run(["read", "--call", &call]);
-    assert!(told.code == Some(30) && told.stderr.contains(&name), "{told:#?}");
+    let read = env.run(["read", "--call", &call]);
+    assert!(read.code == Some(30) && read.stderr.contains(&name), "{read:#?}");
     // The call is not run any more, so it can be forgotten.
     let forgotten = env.run(["forget", "fib", "{\"n\": 3}"]);
     assert_eq!(forgotten.code, Some(0), "{forgotten:#?}");

@@ -109,12 +109,15 @@ fn cancel_stops_loops_in_every_language_on_every_worker() {
         });
         let begun = std::time::Instant::now();
         env.run(["cancel", &root]).ok();
-        let told = begun.elapsed();
+        let cancelled_after = begun.elapsed();
         eventually("both workers have stopped theirs", || match in_state("running", "cancelled") {
             stopped if stopped.iter().sum::<usize>() >= 4 => Ok(()),
             stopped => Err(format!("{stopped:?}")),
         });
-        eprintln!("{language}: cancelled after {told:.1?}, the last loop ended after {:.1?}", begun.elapsed());
+        eprintln!(
+            "{language}: cancelled after {cancelled_after:.1?}, the last loop ended after {:.1?}",
+            begun.elapsed()
+        );
         eventually("nothing is left in the queue", || {
             let (backend, topic) = (env.backend(), "loops".into());
             match block_on(backend.queue().depth(&topic)) {

@@ -330,7 +330,7 @@ async fn what_can_not_be_read_goes_aside_and_its_job_ends() {
     for kind in Backends::ALL.into_iter().filter(|kind| kind.is_there()) {
         eprintln!("on {kind:?}");
         // There are three ways to read records: multi-step, in one transaction, and by scripts in the server.
-        let all = matches!(kind, Backends::Memory | Backends::MemoryStepwise | Backends::Redis);
+        let all = matches!(kind, Backends::Memory | Backends::MemoryMultiStep | Backends::Redis);
         cases(kind, if all { &How::ALL } else { &How::FEW }).await;
     }
 }

@@ -245,9 +245,9 @@ async fn an_attempt_has_its_own_clock_and_output() {
         world.drain(&handler).await;
         assert_eq!(world.value(&job_id, "p", "").await, "");
         let seen = seen.lock().unwrap();
-        let told: Vec<_> = seen.iter().map(|(attempt, _, new)| (*attempt, *new)).collect();
+        let runs: Vec<_> = seen.iter().map(|(attempt, _, new)| (*attempt, *new)).collect();
         // The child's value is there by then, so the second attempt takes one run.
-        assert_eq!(told, [(1, 10), (1, 0), (2, 10)]);
+        assert_eq!(runs, [(1, 10), (1, 0), (2, 10)]);
         assert!(seen[0].1 == seen[1].1 && seen[1].1 < seen[2].1, "{seen:?}");
         assert_eq!(handler.runs("c"), 1);
     })

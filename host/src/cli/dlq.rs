@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::time::Duration;
 
-use super::Told;
+use super::ExitError;
 use super::options::{BackendArgs, TopicArgs, new_job_id};
 use super::output::{self, Format, print, print_json, print_table, say};
 use super::submit::persist;
@@ -251,7 +251,7 @@ async fn find(backend: &dyn Backend, place: &DeadLetterPlace, id: &str) -> anyho
     let all = backend.queue().dead_letters(topic, usize::MAX).await?;
     all.into_iter().find(|letter| letter.id == id).ok_or_else(|| {
         let text = format!("topic {topic} has no dead letter {id}; `brrr-host dlq list --topic {topic}` lists them");
-        Told::new(Exit::NotThere, text).into()
+        ExitError::new(Exit::NotThere, text).into()
     })
 }
 

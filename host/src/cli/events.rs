@@ -6,7 +6,7 @@ use brrr_protocol::model::JobId;
 use brrr_worker::text;
 use serde::Deserialize;
 
-use super::Told;
+use super::ExitError;
 use super::options::{BackendArgs, job_id};
 use super::output::{print, say};
 use crate::exit::Exit;
@@ -54,7 +54,7 @@ pub async fn run(args: EventsCommand) -> anyhow::Result<Exit> {
     let backend = args.backend.open_existing().await?;
     let Some(log) = backend.events() else {
         let text = format!("{} has no place for events; see `brrr-host run --events FILE`", backend.name());
-        return Err(Told::new(Exit::BadBackend, text).into());
+        return Err(ExitError::new(Exit::BadBackend, text).into());
     };
     let (mut place, mut version, mut printed, mut damaged) = (args.since, 0, false, 0);
     loop {
@@ -82,7 +82,7 @@ pub async fn run(args: EventsCommand) -> anyhow::Result<Exit> {
         say(format_args!("{damaged} entries are left out, which are no events of ours"));
     }
     if !printed && args.since == 0 {
-        say(format_args!("no events; workers tell them if run with --publish-events"));
+        say(format_args!("no events; workers publish them if run with --publish-events"));
     }
     Ok(Exit::Done)
 }

@@ -52,11 +52,11 @@ mod tests {
 
     #[test]
     fn a_place_is_a_line_and_its_text() {
-        let told = |offset| Place::at("a = 1\n\n  b = 2\n", offset).to_string();
-        assert_eq!(told(Some(0)), ", line 1 (a = 1)");
-        assert_eq!(told(Some(6)), ", line 2");
-        assert_eq!(told(Some(10)), ", line 3 (b = 2)");
-        assert_eq!(told(None), "");
-        assert_eq!(told(Some(1000)), ", line 4");
+        let shown = |offset| Place::at("a = 1\n\n  b = 2\n", offset).to_string();
+        assert_eq!(shown(Some(0)), ", line 1 (a = 1)");
+        assert_eq!(shown(Some(6)), ", line 2");
+        assert_eq!(shown(Some(10)), ", line 3 (b = 2)");
+        assert_eq!(shown(None), "");
+        assert_eq!(shown(Some(1000)), ", line 4");
     }
 }

@@ -131,7 +131,7 @@ impl Runner {
         let message = Message { job_id: life.job_id.clone(), call: life.call.hash.clone() };
         let work = Work { message, topic: life.call.topic.clone(), receipt: None, ends_job: None };
         let replay = Replay::new(life.known.clone(), &work, &life.loaded());
-        let probe = Arc::new(Probe::telling(time_left));
+        let probe = Arc::new(Probe::with_time_left(time_left));
         self.lines.take();
         let start = Instant::now();
         let (ended, replay) = self.handler.run_watched(request, replay, Some(probe.clone())).await?;

@@ -72,7 +72,7 @@ pub async fn an_ended_job_leaves_nothing(kind: Kind) {
     }
     // In multi-step transitions a description is written before its message is sent. So a description without a message may
     // belong to a call that is just being queued, and it stays.
-    assert_eq!(has(b, &Key::call(&c)).await, !kind.is_fused());
+    assert_eq!(has(b, &Key::call(&c)).await, !kind.is_transactional());
     assert_eq!(b.counters().incr(&message_counter(&r), 0).await.unwrap(), 0);
     // The call can be requested again.
     job(b, "s", "p", &["c"]).await;
@@ -157,8 +157,8 @@ pub async fn what_is_queued_again_stays(kind: Kind) {
     let (z, old) = ("z".into(), Key::call(&"old".into()));
     b.store().put(&old, CallRecord::encode("task", b"")).await.unwrap();
     let forgotten = b.forget_calls(&"new".into(), &[z, "old".into()], false).await.unwrap();
-    assert_eq!(forgotten, [false, kind.is_fused()]);
-    assert_eq!(has(b, &old).await, !kind.is_fused());
+    assert_eq!(forgotten, [false, kind.is_transactional()]);
+    assert_eq!(has(b, &old).await, !kind.is_transactional());
     assert!(has_value(b, "z").await && has(b, &Key::call(&"z".into())).await);
 }
 

@@ -252,8 +252,8 @@ pub async fn dead_letters_are_kept_with_their_reason(kind: Kind) {
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 0);
     assert!(take(&*f.backend, "t", 1).await.is_empty());
     let letters = f.backend.queue().dead_letters(&"t".into(), 2).await.unwrap();
-    let told: Vec<_> = letters.iter().map(|l| (&*l.body, &*l.reason)).collect();
-    assert_eq!(told, [("bad 0", "reason 0"), ("bad 1", "reason 1")]);
+    let kept: Vec<_> = letters.iter().map(|l| (&*l.body, &*l.reason)).collect();
+    assert_eq!(kept, [("bad 0", "reason 0"), ("bad 1", "reason 1")]);
     assert!(letters.iter().all(|l| l.at > 1_600_000_000_000 && l.topic.as_str() == "t" && !l.id.is_empty()));
     assert_ne!(letters[0].id, letters[1].id);
     assert!(f.backend.queue().dead_letters(&"other".into(), 9).await.unwrap().is_empty());

@@ -317,7 +317,7 @@ pub async fn what_is_known_of_the_time_of_writing_is_right(kind: Kind) {
     let first = store.written(&keys).await.unwrap();
     assert_eq!(first.len(), 3);
     assert_eq!(first[1], None);
-    if matches!(kind, Kind::Sqlite | Kind::SqliteStepwise) {
+    if matches!(kind, Kind::Sqlite | Kind::SqliteMultiStep) {
         assert!(first[0].is_some() && first[2].is_some(), "{first:?}");
     }
     assert!(first.iter().flatten().all(|at| (before..=after).contains(at)), "{before} {first:?} {after}");

@@ -62,7 +62,7 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
         breaks(
-            "joined-is-told-of-its-failure",
+            "joined-job-is-notified-of-its-failure",
             "A job that has joined a call is no parent: the failure in that job does not notify it",
         )
         .edit(

@@ -64,8 +64,8 @@ impl WasmHandler {
         for (index, guest) in guests.iter().enumerate() {
             for Task { name, options, leaf, .. } in &guest.tasks {
                 // A guest may ask for less memory than the host allows. Only the host may allow more.
-                let told = Options { memory: options.memory.map(|m| m.min(limits.memory)), ..options.clone() };
-                let levels = [overrides.get(name), overrides.get("*"), Some(&told), Some(&defaults)];
+                let declared = Options { memory: options.memory.map(|m| m.min(limits.memory)), ..options.clone() };
+                let levels = [overrides.get(name), overrides.get("*"), Some(&declared), Some(&defaults)];
                 let options = levels.into_iter().flatten().fold(Options::default(), |near, far| near.over(far));
                 let task = Arc::new(ports::Task::new(guest.digest.clone(), options));
                 let place = Place {

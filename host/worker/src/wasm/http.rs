@@ -37,7 +37,7 @@ const AT_ONCE: usize = 32;
 const PIECE: usize = 16 << 10;
 
 /// The most refused hosts that the log names. A component that asks for more invents their names.
-const TOLD: usize = 100;
+const MAX_LOGGED: usize = 100;
 
 /// Links `wasi:http` for every component, so that a component that imports it can be loaded with any permissions.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -52,13 +52,13 @@ pub(super) struct Access {
     pub grants: Grants,
     clients: Arc<Clients>,
     /// The refused hosts that the log has named already.
-    told: Mutex<Vec<String>>,
+    logged: Mutex<Vec<String>>,
 }
 
 impl Access {
     /// The runs of all components share the clients, and so the connections.
     pub fn new(grants: Grants, clients: Arc<Clients>) -> Self {
-        Self { grants, clients, told: Mutex::default() }
+        Self { grants, clients, logged: Mutex::default() }
     }
 
     /// Checks whether a request may go to this host, and which addresses it may reach.
@@ -79,10 +79,10 @@ impl Access {
     /// The error of a refused request. It is also logged, once for each host.
     fn refused(&self, host: &str, port: u16, task: &str, text: String) -> Error {
         let place = format!("{host}:{port}");
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TOLD && !told.contains(&place) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.len() < MAX_LOGGED && !logged.contains(&place) {
             tracing::warn!("{task}: {text}");
-            told.push(place);
+            logged.push(place);
         }
         Error::InternalError(Some(text))
     }

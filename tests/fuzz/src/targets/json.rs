@@ -26,7 +26,7 @@ pub fn http_arguments(data: &[u8]) {
             let hash = python::call_hash_of_payload("task", &read.payload);
             assert_eq!(read.hash.as_str(), hash, "the hash is the payload's");
         }
-        Err(told) => assert!(told.len() < 1_000 + 2 * data.len(), "{told}"),
+        Err(error) => assert!(error.len() < 1_000 + 2 * data.len(), "{error}"),
     }
 }
 
