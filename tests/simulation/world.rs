@@ -51,7 +51,7 @@ pub struct State {
     /// Messages that must not be delivered before their time.
     pub delayed: Vec<(Millis, Message)>,
     pub in_flight: HashMap<String, Message>,
-    pub dead: Vec<(String, String)>,
+    pub dead_letters: Vec<(String, String)>,
     pub counters: HashMap<String, u64>,
     next_receipt: u64,
     /// One access may take effect: the access with this position among those that are under way.
@@ -73,7 +73,7 @@ pub struct State {
     pub staleness: Option<fastrand::Rng>,
     pub stale_reads: usize,
     /// Workers run one at a time: no worker acts on a record that another worker has changed since the read.
-    pub in_turn: bool,
+    pub is_sequential: bool,
     /// Poison no longer kills a worker, and every task has a handler.
     pub cured: bool,
     /// Queue and store share a transaction; see `transactions`.
@@ -107,7 +107,7 @@ impl State {
     /// A run begins. It must not begin before its time, and not for a job that is over and forgotten. (A worker whose reads are
     /// older than another worker's write may not know that. The check does not apply to it.)
     pub fn note_run(&mut self, request: &Request) {
-        if !self.in_turn {
+        if !self.is_sequential {
             return;
         }
         let bytes = self.records.get(&Key::run(&request.call, &request.job_id));
@@ -437,7 +437,7 @@ impl Queue for View {
     async fn move_to_dlq(&self, delivery: &Delivery, reason: &str) -> Result<()> {
         self.access(|s| {
             s.in_flight.remove(&delivery.receipt.0);
-            s.dead.push((delivery.body.clone(), reason.to_owned()));
+            s.dead_letters.push((delivery.body.clone(), reason.to_owned()));
         })
         .await
     }
@@ -451,7 +451,7 @@ impl Queue for View {
                 reason: reason.clone(),
                 at: START,
             };
-            s.dead.iter().enumerate().take(limit).map(letter).collect()
+            s.dead_letters.iter().enumerate().take(limit).map(letter).collect()
         })
         .await
     }
