@@ -375,10 +375,10 @@ impl History {
         match (&a, &b) {
             // A multi-step transition also sends messages for calls that have ended, and notices that afterwards.
             (Deferred::Waiting { queued: multi_step }, Deferred::Waiting { queued: transactional }) => {
-                let ended = |place: &usize| {
-                    has_outcome(&self.transactional.after, &run.work.message.job_id, &wait.calls[*place].hash)
+                let ended = |index: &usize| {
+                    has_outcome(&self.transactional.after, &run.work.message.job_id, &wait.calls[*index].hash)
                 };
-                let multi_step: Vec<usize> = multi_step.iter().filter(|place| !ended(place)).copied().collect();
+                let multi_step: Vec<usize> = multi_step.iter().filter(|index| !ended(index)).copied().collect();
                 assert_eq!(&multi_step, transactional);
             }
             (a, b) => assert_eq!(a, b),

@@ -320,7 +320,7 @@ async fn jobs_are_listed_by_an_index() {
     let conn = Connection::open(&path).unwrap();
     for sql in [
         "SELECT n, id FROM job JOIN name USING (n) WHERE n > 5 AND 'job' = 'job' ORDER BY n LIMIT 9",
-        "SELECT place, id FROM job JOIN name USING (n) WHERE place < 5 ORDER BY place DESC LIMIT 9",
+        "SELECT position, id FROM job JOIN name USING (n) WHERE position < 5 ORDER BY position DESC LIMIT 9",
     ] {
         let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let lines = explain.query_map([], |row| row.get::<_, String>(3)).unwrap();

@@ -16,8 +16,8 @@ use brrr_protocol::{Error, Result};
 use fastrand::Rng;
 use serde_json::Value;
 
+use crate::backend_servers::Ports;
 use crate::fleet::brrr;
-use crate::place::Ports;
 use crate::shapes::{self, Expected, Shape};
 
 /// The pause before a request that the backend did not answer is repeated.

@@ -79,16 +79,16 @@ fn published_events_are_followed_from_elsewhere() {
     let events: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
     assert_eq!(events.iter().map(step).collect::<Vec<_>>(), STEPS);
     assert!(events.iter().all(|event| event["job"] == *id), "{out}");
-    let place = |event: &Value| event["place"].as_u64().expect("a place");
-    assert!(events.is_sorted_by_key(place), "{out}");
+    let position = |event: &Value| event["position"].as_u64().expect("a position");
+    assert!(events.is_sorted_by_key(position), "{out}");
     worker.stop().ok();
 
     let all = env.run(["events"]).ok().lines().count();
     assert!(all > STEPS.len(), "those of the other job too");
-    let middle = place(&events[9]).to_string();
+    let middle = position(&events[9]).to_string();
     let rest = env.run(["events", "--job", &id, "--since", &middle]);
     assert_eq!(rest.ok().lines().count(), 5, "{rest:#?}");
-    let last = place(&events[14]).to_string();
+    let last = position(&events[14]).to_string();
     assert_eq!(env.run(["events", "--job", &id, "--since", &last]).ok(), "");
 }
 

@@ -170,10 +170,10 @@ fn what_breaks_off_is_an_error_and_what_is_large_is_not() {
 fn nobody_listens() {
     let env = Env::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let place = listener.local_addr().unwrap().to_string();
+    let address = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let _worker = env.worker(&["--allow-http", &place]);
-    let said = failure(&env, "http_get", &json!({"url": format!("http://{place}/")}));
+    let _worker = env.worker(&["--allow-http", &address]);
+    let said = failure(&env, "http_get", &json!({"url": format!("http://{address}/")}));
     assert!(said.contains("connection refused"), "{said}");
 }
 

@@ -15,13 +15,13 @@ const ACCESSES: i64 = 14;
 pub const LONG_AFTER: i64 = 10_000;
 
 /// The access counts at which the clients begin.
-fn places(length: i64) -> impl Iterator<Item = i64> {
+fn begins(length: i64) -> impl Iterator<Item = i64> {
     (0..=length + 1).step_by(stride().min(29))
 }
 
 fn each(graph: &Arc<Graph>, length: i64, action: Action, again: bool) -> usize {
     let mut histories = 0;
-    for at in places(length) {
+    for at in begins(length) {
         for accesses in 0..ACCESSES {
             let dies = Event::Dies(action, accesses);
             if again {

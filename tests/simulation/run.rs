@@ -350,8 +350,8 @@ impl Run {
     }
 
     fn deliver(&mut self, ready: usize) -> Busy {
-        let place = self.pick(ready);
-        let delivery = self.world.deliver(place);
+        let index = self.pick(ready);
+        let delivery = self.world.deliver(index);
         let ours = self.busy.iter().filter(|b| b.delivery().is_some()).count();
         let peers = self.busy.iter().filter(|b| matches!(b.actor, Actor::Peer)).count();
         let for_peer = |message: Message| self.plan.peer_calls.contains(&message.call.as_str());

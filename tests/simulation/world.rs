@@ -15,8 +15,8 @@ use brrr_protocol::doctor::Finding;
 use brrr_protocol::model::{JobId, Millis, Topic};
 use brrr_protocol::multi_step::MultiStepBackend;
 use brrr_protocol::ports::{
-    Accepted, BackendParts, Counters, DeadLetter, Delivery, Key, Kind, Outgoing, Page, Place, Queue, Receipt, Request,
-    Store, Swap, Visit,
+    Accepted, BackendParts, Counters, DeadLetter, Delivery, Key, Kind, MessageState, Outgoing, Page, Queue, Receipt,
+    Request, Store, Swap, Visit,
 };
 use brrr_protocol::records::{JobRecord, RunRecord};
 use brrr_protocol::{Error, ErrorKind, Result};
@@ -198,10 +198,10 @@ impl World {
         self.state().send(message, Duration::ZERO);
     }
 
-    /// Takes the ready message at `place`, with a lease.
-    pub fn deliver(&self, place: usize) -> Delivery {
+    /// Takes the ready message at `index`, with a lease.
+    pub fn deliver(&self, index: usize) -> Delivery {
         let mut state = self.state();
-        let mut message = state.ready.remove(place);
+        let mut message = state.ready.remove(index);
         message.receives += 1;
         state.next_receipt += 1;
         let receipt = state.next_receipt.to_string();
@@ -384,8 +384,8 @@ impl Store for View {
     async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
         self.access(|s| {
             let there = s.accepted.iter().enumerate().filter(|(_, job_id)| s.records.contains_key(&Key::job(job_id)));
-            let jobs = there.map(|(n, job_id)| Accepted { job_id: job_id.clone(), place: n as u64 + 1 });
-            let jobs = jobs.filter(|job| before.is_none_or(|before| job.place < before));
+            let jobs = there.map(|(n, job_id)| Accepted { job_id: job_id.clone(), position: n as u64 + 1 });
+            let jobs = jobs.filter(|job| before.is_none_or(|before| job.position < before));
             let mut jobs: Vec<Accepted> = jobs.collect();
             jobs.reverse();
             jobs.truncate(limit);
@@ -465,9 +465,9 @@ impl Queue for View {
             if s.opaque {
                 return false;
             }
-            s.ready.iter().for_each(|m| visit(&m.body, Place::Ready));
-            s.delayed.iter().for_each(|(_, m)| visit(&m.body, Place::Delayed));
-            s.in_flight.values().for_each(|m| visit(&m.body, Place::InWork));
+            s.ready.iter().for_each(|m| visit(&m.body, MessageState::Ready));
+            s.delayed.iter().for_each(|(_, m)| visit(&m.body, MessageState::Delayed));
+            s.in_flight.values().for_each(|m| visit(&m.body, MessageState::Leased));
             true
         })
         .await

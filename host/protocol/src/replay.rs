@@ -209,8 +209,8 @@ impl Replay {
         if need < there.len() {
             self.keep(ASKED + need * size_of::<u32>())?;
         }
-        let outcome = |(place, call): (usize, Call)| {
-            chosen.get(place).copied().unwrap_or(false).then(|| self.known.get(&call.hash).cloned()).flatten()
+        let outcome = |(index, call): (usize, Call)| {
+            chosen.get(index).copied().unwrap_or(false).then(|| self.known.get(&call.hash).cloned()).flatten()
         };
         Ok(Polled::Ready(calls.into_iter().enumerate().map(outcome).collect()))
     }
@@ -234,8 +234,8 @@ impl Replay {
                 }
             })
             .collect();
-        let places = (0..).zip(&chosen).filter(|(_, c)| **c).map(|(place, _)| place).collect();
-        self.decisions.push(Decision { poll, chosen: places });
+        let indices = (0..).zip(&chosen).filter(|(_, c)| **c).map(|(index, _)| index).collect();
+        self.decisions.push(Decision { poll, chosen: indices });
         chosen
     }
 

@@ -246,7 +246,7 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
         send(tx, &d.work.topic, &d.work.message)?;
     }
     ack(tx, d.work)?;
-    let queued = (0..).zip(&children).filter(|(_, c)| c.must_send && c.ended.is_none()).map(|(place, _)| place);
+    let queued = (0..).zip(&children).filter(|(_, c)| c.must_send && c.ended.is_none()).map(|(index, _)| index);
     Ok(Deferred::Waiting { queued: queued.collect() })
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::client::Client;
-use brrr_protocol::doctor::{Doctor, Finding, Look, MAX_DEAD, Repaired, Survey, TopicState, Unnotified};
+use brrr_protocol::doctor::{Doctor, Finding, Look, MAX_DEAD_LETTERS, Repaired, Survey, TopicState, Unnotified};
 use brrr_protocol::model::Millis;
 use brrr_protocol::ports::Backend;
 use brrr_worker::view::{finding_json, finding_text};
@@ -109,9 +109,9 @@ async fn return_expired(backend: &dyn Backend, topics: &[TopicState]) -> anyhow:
 
 async fn send_dead_letters(backend: &Arc<dyn Backend>, topics: &[TopicState]) -> anyhow::Result<()> {
     let client = Client::new(backend.clone());
-    for state in topics.iter().filter(|state| state.dead > 0) {
-        for letter in backend.queue().dead_letters(&state.topic, usize::MAX).await? {
-            dlq::send_again(&**backend, &client, letter).await?;
+    for state in topics.iter().filter(|state| state.dead_letters > 0) {
+        for dead_letter in backend.queue().dead_letters(&state.topic, usize::MAX).await? {
+            dlq::send_again(&**backend, &client, dead_letter).await?;
         }
     }
     Ok(())
@@ -133,7 +133,7 @@ fn document(survey: &Survey, rows: &[(Finding, State)]) -> Value {
         .topics
         .iter()
         .map(|t| {
-            json!({"topic": t.topic.as_str(), "messages": t.depth, "expired_leases": t.expired, "dead_letters": t.dead})
+            json!({"topic": t.topic.as_str(), "messages": t.depth, "expired_leases": t.expired, "dead_letters": t.dead_letters})
         })
         .collect();
     let unnotified: Vec<Value> = survey
@@ -162,7 +162,7 @@ fn report(survey: &Survey, rows: &[(Finding, State)], args: &DoctorCommand) -> a
             say(format_args!("not repaired: {error}"));
         }
     }
-    for TopicState { topic, expired, dead, .. } in &survey.topics {
+    for TopicState { topic, expired, dead_letters, .. } in &survey.topics {
         let topic = output::line(topic.as_str());
         match expired {
             Some(n) if *n > 0 && args.fix => {
@@ -174,8 +174,8 @@ fn report(survey: &Survey, rows: &[(Finding, State)], args: &DoctorCommand) -> a
             )),
             _ => {}
         }
-        let many = if *dead >= MAX_DEAD as u64 { " or more" } else { "" };
-        match dead {
+        let many = if *dead_letters >= MAX_DEAD_LETTERS as u64 { " or more" } else { "" };
+        match dead_letters {
             0 => {}
             n if args.dead_letters => say(format_args!("topic {topic}: {n}{many} dead letters sent again")),
             n => say(format_args!("topic {topic}: {n}{many} dead letters; `brrr-host dlq list --topic {topic}`")),

@@ -193,7 +193,7 @@ impl Look<'_> {
         while jobs.len() < enough {
             let Some(found) = self.backend.store().newest_jobs(before, page).await? else { return Ok(None) };
             let Some(last) = found.last() else { break };
-            before = Some(last.place);
+            before = Some(last.position);
             let job_ids: Vec<JobId> = found.into_iter().map(|job| job.job_id).collect();
             jobs.extend(self.read(&job_ids).await?.into_iter().filter(|(_, job)| wanted(job)));
         }

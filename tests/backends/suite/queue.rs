@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Backend, Delivery, Outgoing, Place};
+use brrr_protocol::ports::{Backend, Delivery, MessageState, Outgoing};
 
 use crate::support::{Kind, until};
 
@@ -320,16 +320,16 @@ pub async fn who_looks_through_a_topic_sees_all_of_it(kind: Kind) {
     queue.send_many(&many.chain([delayed, outgoing("u", "elsewhere")]).collect::<Vec<_>>()).await.unwrap();
     let held = next(&*f.backend, "t").await;
     let mut seen = Vec::new();
-    let looked = queue.look_through(&"t".into(), &mut |body, place| seen.push((body.to_owned(), place))).await.unwrap();
+    let looked = queue.look_through(&"t".into(), &mut |body, state| seen.push((body.to_owned(), state))).await.unwrap();
     assert_eq!(looked, kind.can_be_looked_through());
     if !looked {
         return;
     }
     assert_eq!(seen.len(), 2_501);
-    assert!(seen.contains(&("delayed".to_owned(), Place::Delayed)));
-    assert!(seen.contains(&(held.body.clone(), Place::InWork)));
+    assert!(seen.contains(&("delayed".to_owned(), MessageState::Delayed)));
+    assert!(seen.contains(&(held.body.clone(), MessageState::Leased)));
     let ready: std::collections::BTreeSet<&str> =
-        seen.iter().filter(|(_, place)| *place == Place::Ready).map(|(body, _)| &**body).collect();
+        seen.iter().filter(|(_, state)| *state == MessageState::Ready).map(|(body, _)| &**body).collect();
     assert_eq!(ready.len(), 2_499);
 
     // The message's lease expires while no worker receives. Then a client lists the queue without taking a message.
@@ -337,12 +337,12 @@ pub async fn who_looks_through_a_topic_sees_all_of_it(kind: Kind) {
     let queue = f.backend.queue();
     send(&*f.backend, "t", "x").await;
     next(&*f.backend, "t").await;
-    let place = || async {
+    let state = || async {
         let mut found = Vec::new();
-        queue.look_through(&"t".into(), &mut |_, place| found.push(place)).await.unwrap();
+        queue.look_through(&"t".into(), &mut |_, state| found.push(state)).await.unwrap();
         found
     };
-    until("its lease runs out", || async { (place().await == [Place::Expired]).then_some(()) }).await;
+    until("its lease runs out", || async { (state().await == [MessageState::Expired]).then_some(()) }).await;
     queue.receive(&"t".into(), 0, Duration::ZERO).await.unwrap();
-    assert_eq!(place().await, [Place::Ready]);
+    assert_eq!(state().await, [MessageState::Ready]);
 }

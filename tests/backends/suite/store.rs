@@ -290,9 +290,9 @@ pub async fn the_newest_jobs_come_first(kind: Kind) {
     let (mut found, mut before) = (Vec::new(), None);
     loop {
         let page = newest(before, 3).await;
-        assert!(page.len() <= 3 && page.iter().all(|job| before.is_none_or(|before| job.place < before)));
+        assert!(page.len() <= 3 && page.iter().all(|job| before.is_none_or(|before| job.position < before)));
         let Some(last) = page.last() else { break };
-        before = Some(last.place);
+        before = Some(last.position);
         found.extend(page.into_iter().map(|job| job.job_id.to_string()));
     }
     assert_eq!(found, expected);

@@ -100,14 +100,14 @@ fn deferred(d: &Deferral<'_>, answer: Value) -> Result<Option<Deferred>> {
         "over" => None,
         "limit" => Some(Deferred::TooManyMessages),
         "other" => {
-            let [place, there] = rest else { return Err(wrong(&answer)) };
+            let [index, there] = rest else { return Err(wrong(&answer)) };
             let call =
-                place.parse().ok().and_then(|place: usize| d.wait.calls.get(place)).ok_or_else(|| wrong(&answer))?;
+                index.parse().ok().and_then(|index: usize| d.wait.calls.get(index)).ok_or_else(|| wrong(&answer))?;
             return Err(conflict(&call.hash, &call.task, there));
         }
         "cycle" => Some(Deferred::Cycle(rest.iter().map(|hash| CallHash::from(hash.as_str())).collect())),
         "waiting" => {
-            let queued = rest.iter().map(|place| place.parse().map_err(|_| wrong(&answer)));
+            let queued = rest.iter().map(|index| index.parse().map_err(|_| wrong(&answer)));
             Some(Deferred::Waiting { queued: queued.collect::<Result<_>>()? })
         }
         _ => return Err(wrong(&answer)),

@@ -7,7 +7,7 @@ use brrr_protocol::error::Result;
 use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome, Topic};
 use brrr_protocol::ports::{
     Accepted, Backend, BackendParts, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded,
-    NewJob, Outgoing, Page, Place, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
+    MessageState, NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::transactional::{self, Snapshot, Transaction};
@@ -132,7 +132,7 @@ impl Queue for Sqlite {
     }
 
     fn others_go_on(&self) -> bool {
-        // See `session::Turns`: after the file was locked, leases that ran out during the lock are not lost at once.
+        // See `session::LockHistory`: after the file was locked, leases that ran out during the lock are not lost at once.
         false
     }
 
@@ -165,11 +165,11 @@ impl Queue for Sqlite {
     async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
         let topic = topic.clone();
         let messages = self.readers.with(move |conn| {
-            let mut messages: Vec<(String, Place)> = Vec::new();
-            queue::look_through(conn, &topic, &mut |body, place| messages.push((body.to_owned(), place)))?;
+            let mut messages: Vec<(String, MessageState)> = Vec::new();
+            queue::look_through(conn, &topic, &mut |body, state| messages.push((body.to_owned(), state)))?;
             Ok(messages)
         });
-        messages.await?.iter().for_each(|(body, place)| visit(body, *place));
+        messages.await?.iter().for_each(|(body, state)| visit(body, *state));
         Ok(true)
     }
 }

@@ -9,7 +9,7 @@ use brrr_protocol::model::Topic;
 use tokio::sync::oneshot;
 
 use super::error::copy;
-use super::queue::{TakenRow, is_ready};
+use super::queue::{TakenRows, is_ready};
 use super::session::{Mode, Session, SqliteEffects};
 use super::transaction::SqliteTx;
 use super::writer::{Operation, Received, Request};
@@ -150,7 +150,7 @@ impl Thread {
         }
     }
 
-    fn hand_over(&self, taken: TakenRow, reply: oneshot::Sender<Result<Received>>) {
+    fn hand_over(&self, taken: TakenRows, reply: oneshot::Sender<Result<Received>>) {
         // If the receiver no longer waits, `Received` is dropped, which gives the messages back.
         let _ = reply.send(Ok(Received::new(taken, self.own.clone())));
     }
@@ -178,7 +178,7 @@ impl Thread {
             if is_ready(&self.session.conn, &receiver.0).unwrap_or(true) {
                 left.push(receiver);
             } else {
-                self.hand_over(TakenRow::default(), receiver.2);
+                self.hand_over(TakenRows::default(), receiver.2);
             }
         }
         left
@@ -186,7 +186,7 @@ impl Thread {
 
     /// One transaction: first the operations, then the receivers. So the receivers also get the messages that these
     /// operations send.
-    fn transact(&mut self, operations: &mut [Box<dyn Operation>], receivers: &[Hungry]) -> Result<Vec<TakenRow>> {
+    fn transact(&mut self, operations: &mut [Box<dyn Operation>], receivers: &[Hungry]) -> Result<Vec<TakenRows>> {
         let needed = operations.iter().map(|operation| operation.mode()).max().unwrap_or(Mode::Write);
         let mode = if receivers.is_empty() { needed } else { needed.max(Mode::Write) };
         match self.try_transact(mode, operations, receivers) {
@@ -206,7 +206,7 @@ impl Thread {
         mode: Mode,
         operations: &mut [Box<dyn Operation>],
         receivers: &[Hungry],
-    ) -> Result<(SqliteEffects, Vec<TakenRow>)> {
+    ) -> Result<(SqliteEffects, Vec<TakenRows>)> {
         if self.session.begin(mode)? {
             self.see_company();
         }

@@ -18,7 +18,7 @@ use brrr_protocol::ports::Delivery;
 use tokio::sync::oneshot;
 
 use super::error::{BACKEND, copy};
-use super::queue::TakenRow;
+use super::queue::TakenRows;
 use super::session::{Mode, Session};
 use super::thread::Thread;
 use super::transaction::{SqliteTx, number};
@@ -142,16 +142,16 @@ impl Drop for Writer {
 /// Leased messages that are sent to a receiver. If the receiver no longer waits, they are given back at once, not only
 /// when their leases end.
 pub(super) struct Received {
-    taken: TakenRow,
+    taken: TakenRows,
     back: Sender<Request>,
 }
 
 impl Received {
-    pub fn new(taken: TakenRow, back: Sender<Request>) -> Self {
+    pub fn new(taken: TakenRows, back: Sender<Request>) -> Self {
         Self { taken, back }
     }
 
-    pub fn accept(mut self) -> TakenRow {
+    pub fn accept(mut self) -> TakenRows {
         std::mem::take(&mut self.taken)
     }
 }

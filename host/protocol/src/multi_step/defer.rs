@@ -87,7 +87,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
         return Ok(Deferred::Cycle(cycle));
     }
     p.ack(d.work).await?;
-    Ok(Deferred::Waiting { queued: (0..).zip(&children).filter(|(_, c)| c.sent).map(|(place, _)| place).collect() })
+    Ok(Deferred::Waiting { queued: (0..).zip(&children).filter(|(_, c)| c.sent).map(|(index, _)| index).collect() })
 }
 
 /// The record to write if a run that waits finds a `run` record that was not there at its start. If no run has written the

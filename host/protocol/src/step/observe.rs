@@ -55,7 +55,7 @@ impl Stage<'_> {
         self.report(loaded, Subject::Task, State::Running, State::Deferred, |event| {
             event.waiting = Some(wait.calls.len());
         });
-        for call in queued.iter().filter_map(|place| wait.calls.get(*place)) {
+        for call in queued.iter().filter_map(|index| wait.calls.get(*index)) {
             self.report(loaded, Subject::Task, State::Unscheduled, State::Ready, |event| {
                 event.call = &call.hash;
                 event.task = &call.task;

@@ -33,7 +33,7 @@ pub fn observe(
     }
     if args.publish_events {
         if backend.events().is_none() {
-            let text = format!("--publish-events: {} has no place for events; use --events FILE", backend.name());
+            let text = format!("--publish-events: {} keeps no events; use --events FILE", backend.name());
             return Err(ExitError::new(Exit::BadBackend, text).into());
         }
         events.to_backend(backend.clone(), &mut outlets);

@@ -297,8 +297,8 @@ impl Parent {
     /// Removes an ended worker from the fleet, and returns how it ended.
     fn reap(&self, index: u32) -> io::Result<Option<EndedProcess>> {
         let mut fleet = lock(&self.fleet);
-        let Some(place) = fleet.workers.iter().position(|worker| worker.index == index) else { return Ok(None) };
-        let mut worker = fleet.workers.swap_remove(place);
+        let Some(position) = fleet.workers.iter().position(|worker| worker.index == index) else { return Ok(None) };
+        let mut worker = fleet.workers.swap_remove(position);
         let wanted = fleet.stopping;
         drop(fleet);
         let status = worker.process.wait()?;

@@ -167,7 +167,7 @@ impl Budget {
 
 impl Budget {
     /// Gives memory back that was taken.
-    pub fn give_back(&mut self, bytes: usize) {
+    pub fn free(&mut self, bytes: usize) {
         self.left = self.left.saturating_add(bytes).min(self.limit);
     }
 }

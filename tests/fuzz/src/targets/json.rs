@@ -64,8 +64,8 @@ pub fn job_file(data: &[u8]) {
     match Job::read(file) {
         Ok(job) => {
             assert!(!job.tasks.is_empty());
-            for (place, task) in job.tasks.iter().enumerate() {
-                assert!(task.depends_on.iter().all(|before| *before < place), "{:?} comes too early", task.name);
+            for (index, task) in job.tasks.iter().enumerate() {
+                assert!(task.depends_on.iter().all(|before| *before < index), "{:?} comes too early", task.name);
                 assert!(task.depends_on.is_sorted_by(|a, b| a < b), "each once");
             }
         }

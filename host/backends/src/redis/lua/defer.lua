@@ -82,16 +82,16 @@ local function register(child)
   local key = record(child.hash)
   if not child.described then call('HSET', key, 'call', child.record) end
   local p = child.pending or { entries = {} }
-  local place, added, first_of_job = 1, true, true
+  local position, added, first_of_job = 1, true, true
   if p.is_long then
     added, first_of_job = not p.has_me, child.run ~= '' and is_first_of_job(child.hash)
   else
-    place = #p.entries + 1
+    position = #p.entries + 1
     for n = #p.entries, 1, -1 do
       local e = p.entries[n]
       if e.root == root then first_of_job = false end
       if e.raw == me.raw then added = false end
-      if sorted_before(me, e) then place = n end
+      if sorted_before(me, e) then position = n end
     end
   end
   if first_of_job and child.run ~= '' then call('HSETNX', key, 'run/' .. root, child.run) end
@@ -113,7 +113,7 @@ local function register(child)
     if child.send then put_long(child.hash, scheduled) end
     return
   end
-  if added then table.insert(p.entries, place, me) end
+  if added then table.insert(p.entries, position, me) end
   if added or child.send then put_pending(child.hash, { entries = p.entries, scheduled = scheduled }) end
 end
 

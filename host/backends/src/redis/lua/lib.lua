@@ -469,12 +469,12 @@ end
 local function keep_unnotified(kept, hash, parents)
   local entries = kept and kept.entries or {}
   for _, parent in ipairs(parents) do
-    local place, is_new = #entries + 1, true
+    local position, is_new = #entries + 1, true
     for n = #entries, 1, -1 do
       if entries[n].raw == parent.raw then is_new = false end
-      if sorted_before(parent, entries[n]) then place = n end
+      if sorted_before(parent, entries[n]) then position = n end
     end
-    if is_new then table.insert(entries, place, parent) end
+    if is_new then table.insert(entries, position, parent) end
   end
   put_pending(hash, { entries = entries }, 'unnotified')
 end

@@ -71,12 +71,12 @@ if found == 'new' then call('HSET', record(hash), 'call', ARGV[5]) end
 local is_new = false
 -- The job record is never replaced: a client that repeats its request must not revive a job that is over.
 if call('HSETNX', job_record(root), 'job', ARGV[6]) == 1 then
-  -- The job's place in the order of acceptance: microseconds, greater than all other places. (Formatted as text,
+  -- The job's position in the order of acceptance: microseconds, greater than all other positions. (Formatted as text,
   -- because Lua would lose digits of the number.)
   local time, jobs = call('TIME'), P .. 'brrr:jobs'
-  local place, last = time[1] * 1000000 + time[2], call('ZREVRANGE', jobs, 0, 0, 'WITHSCORES')
-  if last[2] and tonumber(last[2]) >= place then place = tonumber(last[2]) + 1 end
-  call('ZADD', jobs, 'NX', string.format('%.0f', place), root)
+  local position, last = time[1] * 1000000 + time[2], call('ZREVRANGE', jobs, 0, 0, 'WITHSCORES')
+  if last[2] and tonumber(last[2]) >= position then position = tonumber(last[2]) + 1 end
+  call('ZADD', jobs, 'NX', string.format('%.0f', position), root)
   is_new = true
 end
 if is_over(root) then
@@ -106,11 +106,11 @@ elseif p and not has_joined and is_new and (p.scheduled or carried) and unless_d
     add_to_set(hash, { me })
     if not p.scheduled then put_long(hash, scheduled) end
   else
-    local place = #p.entries + 1
+    local position = #p.entries + 1
     for n = #p.entries, 1, -1 do
-      if sorted_before(me, p.entries[n]) then place = n end
+      if sorted_before(me, p.entries[n]) then position = n end
     end
-    table.insert(p.entries, place, me)
+    table.insert(p.entries, position, me)
     put_pending(hash, { entries = p.entries, scheduled = scheduled })
   end
 end
