@@ -94,7 +94,7 @@ impl Side {
     async fn observe(&mut self, calls: usize, job_ids: &[JobId]) {
         let mut keys: Vec<Key> = job_ids.iter().map(Key::job).collect();
         for call in (0..calls).map(hash) {
-            keys.extend([Key::call(&call), Key::value(&call), Key::pending_returns(&call), Key::latest(&call)]);
+            keys.extend([Key::call(&call), Key::value(&call), Key::pending_returns(&call), Key::latest_job(&call)]);
             keys.push(Key::unnotified(&call));
             keys.extend(job_ids.iter().flat_map(|job_id| [Key::run(&call, job_id), Key::failure(&call, job_id)]));
         }

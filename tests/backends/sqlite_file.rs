@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_backends::{Sqlite, open};
-use brrr_protocol::model::Topic;
+use brrr_protocol::model::{JobId, Topic};
 use brrr_protocol::ports::{Backend, BackendParts as _, Deferral, Key, Kind, NewJob, Outgoing, Swap, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Wait;
@@ -76,6 +76,26 @@ async fn what_was_written_is_there_again() {
     assert_eq!(again.store().get(&value("b")).await.unwrap(), Some(Bytes::from_static(b"b")));
     assert_eq!(again.queue().depth(&"t".into()).await.unwrap(), 1);
     assert_eq!(again.counters().incr("n", 1).await.unwrap(), 4);
+}
+
+/// A transaction reads all records of an id at once, so it must know the name of each kind.
+#[tokio::test]
+async fn a_transaction_reads_each_kind_of_record() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let (job_id, content) = (JobId::from("r"), Bytes::from_static(b"x"));
+    let of_calls = [Kind::Call, Kind::Value, Kind::Unnotified, Kind::LatestJob];
+    let others = [Kind::Run(job_id.clone()), Kind::Failure(job_id), Kind::Tasks, Kind::DeadLetter];
+    let keys: Vec<Key> = of_calls.into_iter().chain(others).map(|kind| Key::new(&kind.name(), kind.clone())).collect();
+    let first = Sqlite::open(&path).unwrap();
+    for key in &keys {
+        first.store().put(key, content.clone()).await.unwrap();
+    }
+    drop(first);
+    let again = Sqlite::open(&path).unwrap();
+    for key in &keys {
+        assert_eq!(again.store().swap(key, Some(&content), None).await.unwrap(), Swap::Done, "{key:?}");
+    }
 }
 
 trait PutAll {

@@ -63,7 +63,7 @@ impl How {
                 Kind::Run(_) => of_kind([b"d5:namedi1e5:totali1e1:vi1e5:waitsl", b"ee"]),
                 Kind::Job => of_kind([b"d4:call", b"5:topic1:t1:vi1ee"]),
                 Kind::Failure(_) => of_kind([b"d4:kind", b"7:message0:4:task0:1:vi1ee"]),
-                _ => of_kind([b"d4:root", b"1:vi1ee"]),
+                _ => of_kind([b"d3:job", b"1:vi1ee"]),
             },
         }
     }
@@ -105,7 +105,7 @@ enum What {
     RunOfParent,
     Job,
     Failure,
-    Latest,
+    LatestJob,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +120,7 @@ impl Case {
     fn all(hows: &[How]) -> Vec<Self> {
         let moments = [
             (When::Waiting, &[What::Call, What::CallOfParent, What::Pending, What::Run][..]),
-            (When::Waiting, &[What::RunOfParent, What::Job, What::Failure, What::Latest]),
+            (When::Waiting, &[What::RunOfParent, What::Job, What::Failure, What::LatestJob]),
             (When::InCall, &[What::Pending, What::RunOfParent, What::Job, What::Failure]),
             (When::InParent, &[What::Pending, What::RunOfParent, What::Job, What::Failure]),
         ];
@@ -170,7 +170,7 @@ impl Case {
             What::RunOfParent => Key::run(&parent, &job_id),
             What::Job => Key::job(&job_id),
             What::Failure => Key::failure(&shared, &job_id),
-            What::Latest => Key::latest(&parent),
+            What::LatestJob => Key::latest_job(&parent),
         }
     }
 
@@ -185,7 +185,7 @@ impl Case {
         match self.what {
             // A damaged failure is still a failure, and its parent reports it. The record of the last job that scheduled a call
             // is only information for people.
-            What::Failure | What::Latest => false,
+            What::Failure | What::LatestJob => false,
             // The parent has not ended a run yet. In that state the damaged record is replaced, so there is no dead letter.
             What::RunOfParent => self.when != When::InParent,
             _ => true,
@@ -310,7 +310,7 @@ async fn cases(kind: Backends, hows: &[How]) {
         let named = letters.iter().any(|letter| letter.reason.contains(&name));
         assert!(named || !case.has_letter(), "{kind:?} {case:?}: no dead letter names the record");
         match case.what {
-            What::Latest => assert!(outcome.is_ok(), "{kind:?} {case:?}: {outcome:?}"),
+            What::LatestJob => assert!(outcome.is_ok(), "{kind:?} {case:?}: {outcome:?}"),
             What::Failure => {
                 let failure = outcome.expect_err("a damaged failure is one");
                 assert!(failure.kind == FailureKind::DeadLetter && failure.message.contains(&name), "{failure:?}");

@@ -16,7 +16,7 @@ use crate::multi_step::{
 };
 use crate::ports::{Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Scheduled, Work, message_counter};
 use crate::records::{
-    JobEnd, JobRecord, JobState, Latest, Readiness, RunRecord, Waiting, encode_failure, read_failure,
+    JobEnd, JobRecord, JobState, LatestJob, Readiness, RunRecord, Waiting, encode_failure, read_failure,
 };
 use crate::registration::Registered;
 pub use crate::transaction::{Snapshot, Transaction};
@@ -35,9 +35,9 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
     if before.is_none() {
         tx.put(&Key::job(&job.job_id), &job.record(now).encode())?;
     }
-    let key = Key::latest(&call.hash);
+    let key = Key::latest_job(&call.hash);
     let latest = tx.get(&key)?;
-    let mut new = Latest { job_id: job.job_id.clone(), is_on_its_way: false };
+    let mut new = LatestJob { job_id: job.job_id.clone(), is_on_its_way: false };
     if before.as_ref().is_some_and(JobRecord::is_over) {
         tx.put(&key, &new.encode())?;
         return Ok(Scheduled::AlreadyDone);
@@ -72,7 +72,7 @@ fn join(tx: &mut impl Transaction, job: &NewJob, is_new: bool, latest: Option<&[
     if pending.as_ref().is_some_and(Registered::has_me) {
         return Ok(if is_on_its_way(pending.as_ref()) { Start::Joins } else { Start::SendsAndLeaves });
     }
-    if !is_new || !is_on_its_way(pending.as_ref()) && !latest_carries(tx, job, latest, now)? {
+    if !is_new || !is_on_its_way(pending.as_ref()) && !latest_job_carries(tx, job, latest, now)? {
         return Ok(Start::Sends);
     }
     if !joining::is_announced(tx.get(&Key::tasks(&call.topic))?.as_deref(), &call.task) {
@@ -93,7 +93,7 @@ fn leave(tx: &mut impl Transaction, job: &NewJob) -> Result<()> {
 }
 
 /// True if the job that was last started for the call before this one has the call's message.
-fn latest_carries(tx: &mut impl Snapshot, new: &NewJob, latest: Option<&[u8]>, now: Millis) -> Result<bool> {
+fn latest_job_carries(tx: &mut impl Snapshot, new: &NewJob, latest: Option<&[u8]>, now: Millis) -> Result<bool> {
     let Some(job_id) = joining::carrier(latest, &new.job_id) else { return Ok(false) };
     let call = &new.call;
     let (job, run) = (tx.get(&Key::job(&job_id))?, tx.get(&Key::run(&call.hash, &job_id))?);
@@ -551,12 +551,12 @@ pub fn forget_calls(
     let mut forgotten = Vec::with_capacity(calls.len());
     for call in calls {
         let is_awaited = tx.has(&Key::pending_returns(call))?;
-        let latest = tx.get(&Key::latest(call))?;
+        let latest = tx.get(&Key::latest_job(call))?;
         let is_free =
             may_forget(job_id, is_awaited, latest.as_deref())? && (had_value || !tx.has(&Key::value(call))?);
         forgotten.push(is_free);
         if is_free {
-            for key in [Key::value(call), Key::call(call), Key::latest(call)] {
+            for key in [Key::value(call), Key::call(call), Key::latest_job(call)] {
                 tx.delete(&key)?;
             }
         }

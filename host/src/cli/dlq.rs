@@ -144,9 +144,8 @@ async fn list(args: &ListArgs, format: Format) -> anyhow::Result<Exit> {
     }
     match format {
         Format::Json => {
-            print_json(
-                &json!({"dead-letters": dead_letters.iter().map(|dead_letter| dead_letter.view(false)).collect::<Vec<_>>()}),
-            )?;
+            let views: Vec<_> = dead_letters.iter().map(|dead_letter| dead_letter.view(false)).collect();
+            print_json(&json!({"dead-letters": views}))?;
         }
         Format::Text => {
             let now = backend.now();

@@ -90,7 +90,7 @@ pub async fn a_hash_stands_for_one_call(kind: Kind) {
     let b = &f.backend;
     assert_eq!(schedule(b, "r", "c").await, Scheduled::Queued);
     let child = work(&next(&**b, "t").await);
-    let keys = [Key::call(&"c".into()), Key::latest(&"c".into()), Key::pending_returns(&"c".into())];
+    let keys = [Key::call(&"c".into()), Key::latest_job(&"c".into()), Key::pending_returns(&"c".into())];
     let before = b.store().get_many(&keys).await.unwrap();
     let asked = [other("c", "another"), Call { task: "thief".into(), ..call("c") }];
     for asked in &asked {

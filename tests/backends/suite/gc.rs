@@ -67,7 +67,7 @@ pub async fn an_ended_job_leaves_nothing(kind: Kind) {
     job(b, "r", "p", &["c", "d"]).await;
     assert_eq!(collect(b).await, removed(1, 3));
     let (p, c, r) = ("p".into(), "c".into(), "r".into());
-    for key in [Key::value(&p), Key::value(&c), Key::run(&p, &r), Key::latest(&p), Key::job(&r)] {
+    for key in [Key::value(&p), Key::value(&c), Key::run(&p, &r), Key::latest_job(&p), Key::job(&r)] {
         assert!(!has(b, &key).await, "{key:?}");
     }
     // In multi-step transitions a description is written before its message is sent. So a description without a message may
@@ -120,7 +120,7 @@ pub async fn what_is_young_or_alive_stays(kind: Kind) {
     // If the queue's contents cannot be listed, a job stays as long as a message can live.
     let sooner = Plan { now: ENDED + 60_000, older_than: Duration::from_secs(60), dry_run: true };
     assert_eq!(collect_as(b, sooner).await.jobs, u64::from(kind.can_be_looked_through()));
-    assert!(has_value(b, "p").await && has_value(b, "c").await && has(b, &Key::latest(&"p".into())).await);
+    assert!(has_value(b, "p").await && has_value(b, "c").await && has(b, &Key::latest_job(&"p".into())).await);
     assert!(has(b, &Key::call(&"q".into())).await);
 }
 

@@ -46,7 +46,7 @@ pub async fn records_of_all_kinds_are_apart(kind: Kind) {
         Key::run(&call, &r2),
         Key::failure(&call, &r1),
         Key::failure(&call, &r2),
-        Key::latest(&call),
+        Key::latest_job(&call),
         Key::job(&JobId::from("c")),
         Key::tasks(&Topic::from("c")),
     ];
@@ -221,12 +221,12 @@ pub async fn a_list_comes_in_pages(kind: Kind) {
     let store = f.backend.store();
     let mut expected: Vec<String> = (0..25).map(|n| format!("j{n}")).collect();
     expected.sort();
-    let kinds = [Record::Job, Record::PendingReturns, Record::Dead, Record::Value];
+    let kinds = [Record::Job, Record::PendingReturns, Record::DeadLetter, Record::Value];
     for id in &expected {
         for record in &kinds {
             store.put(&Key::new(id, record.clone()), bytes("x")).await.unwrap();
         }
-        store.put(&Key::new(&format!("{id}+"), Record::Latest), bytes("x")).await.unwrap();
+        store.put(&Key::new(&format!("{id}+"), Record::LatestJob), bytes("x")).await.unwrap();
     }
     for (record, limit) in kinds.iter().flat_map(|record| [1, 7, 25, usize::MAX].map(|limit| (record, limit))) {
         let mut found = pages(store, record, limit, async |_| ()).await;

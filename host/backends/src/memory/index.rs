@@ -32,7 +32,7 @@ impl Index {
             Kind::Tasks => {
                 self.tasks.insert(key.id.clone());
             }
-            Kind::Dead => {
+            Kind::DeadLetter => {
                 self.dead_letters.insert(key.id.clone());
             }
             Kind::Job => {
@@ -56,7 +56,7 @@ impl Index {
             Kind::Tasks => {
                 self.tasks.remove(&key.id);
             }
-            Kind::Dead => {
+            Kind::DeadLetter => {
                 self.dead_letters.remove(&key.id);
             }
             Kind::Job => {
@@ -75,7 +75,7 @@ impl Index {
             Kind::PendingReturns => texts(self.pending_returns.range::<str, _>(begin), limit),
             Kind::Unnotified => texts(self.unnotified.range::<str, _>(begin), limit),
             Kind::Tasks => texts(self.tasks.range::<str, _>(begin), limit),
-            Kind::Dead => texts(self.dead_letters.range::<str, _>(begin), limit),
+            Kind::DeadLetter => texts(self.dead_letters.range::<str, _>(begin), limit),
             Kind::Job => texts(self.jobs.range::<str, _>(begin).map(|(id, _)| id), limit),
             _ => return None,
         };

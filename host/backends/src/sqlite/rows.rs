@@ -15,7 +15,7 @@ use crate::now_micros;
 const INLINE: usize = 2048;
 
 /// The most records of one call that are read together. A call normally has up to 5 records (`call`, `value` or
-/// `pending_returns`, `run`, `latest`). A call that many jobs share has more, and then its records are read one by one.
+/// `pending_returns`, `run`, `latest_job`). A call that many jobs share has more, and then its records are read one by one.
 const AT_ONCE: usize = 8;
 
 /// Records larger than this leave the cache after their transaction. A `run` record with its full sample (68 KB) stays,
@@ -328,7 +328,8 @@ fn kind(name: &str) -> Option<Kind> {
         "pending_returns" => Kind::PendingReturns,
         "unnotified" => Kind::Unnotified,
         "job" => Kind::Job,
-        "latest" => Kind::Latest,
+        "latest_job" => Kind::LatestJob,
+        "dead_letter" => Kind::DeadLetter,
         "tasks" => Kind::Tasks,
         _ => match name.split_once('/')? {
             ("run", job_id) => Kind::Run(JobId::from(job_id)),

@@ -13,7 +13,7 @@
 //!
 //! **Dead letters.** The worker itself moves a message to the dead-letter queue after ten deliveries, because only the
 //! worker records the failure and notifies the parents. A queue of SQS can't be listed, so dead letters are records in
-//! the store (`Kind::Dead`). In addition, SQS moves a message after twenty deliveries (redrive policy) to its own
+//! the store (`Kind::DeadLetter`). In addition, SQS moves a message after twenty deliveries (redrive policy) to its own
 //! queue, `…-dead`. This is for a message that ends every worker before the worker can move it. This program also
 //! receives from `…-dead`: it delivers such a message as one with too many deliveries, so the message becomes a dead
 //! letter too.

@@ -32,7 +32,7 @@ const MAX_DEAD_LETTER_BODY: usize = 256 << 10;
 fn read_dead_letter(topic: &Topic, id: &str, bytes: &[u8]) -> (DeadLetter, Option<Error>) {
     let error = match decode_dead_letter(id, bytes) {
         Ok(dead_letter) => return (dead_letter, None),
-        Err(error) => error.of(&Key::new(id, Kind::Dead)),
+        Err(error) => error.of(&Key::new(id, Kind::DeadLetter)),
     };
     let at = dead_letter_time(id).unwrap_or(0);
     let dead_letter =
@@ -102,21 +102,24 @@ impl Queue for Sqs {
             dead_letter.body.truncate(dead_letter.body.floor_char_boundary(MAX_DEAD_LETTER_BODY));
         }
         let kept = async {
-            self.0.dead_letters.put(&Key::new(&dead_letter.id, Kind::Dead), encode_dead_letter(&dead_letter)).await?;
+            self.0
+                .dead_letters
+                .put(&Key::new(&dead_letter.id, Kind::DeadLetter), encode_dead_letter(&dead_letter))
+                .await?;
             self.0.delete(&held.url, held.handle.clone()).await
         };
         kept.await.inspect_err(|_| lock(&self.0.held).put_back(&delivery.receipt, held))
     }
 
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
-        let (mut listing, mut ids) = (Listing::of(&*self.0.dead_letters, Kind::Dead), Vec::new());
+        let (mut listing, mut ids) = (Listing::of(&*self.0.dead_letters, Kind::DeadLetter), Vec::new());
         while let Some(page) = listing.next().await? {
             ids.extend(page.into_iter().filter(|id| is_dead_letter_of(topic, id)));
         }
         // The order of the ids is the order of time.
         ids.sort_unstable();
         ids.truncate(limit);
-        let keys: Vec<Key> = ids.iter().map(|id| Key::new(id, Kind::Dead)).collect();
+        let keys: Vec<Key> = ids.iter().map(|id| Key::new(id, Kind::DeadLetter)).collect();
         let found = self.0.dead_letters.get_many(&keys).await?;
         // Another task may have taken a dead letter in between.
         let dead_letters = ids.iter().zip(found).filter_map(|(id, bytes)| Some(read_dead_letter(topic, id, &bytes?).0));
@@ -127,7 +130,7 @@ impl Queue for Sqs {
         if !is_dead_letter_of(topic, id) {
             return Ok(None);
         }
-        let key = Key::new(id, Kind::Dead);
+        let key = Key::new(id, Kind::DeadLetter);
         let Some(bytes) = self.0.dead_letters.get(&key).await? else { return Ok(None) };
         let (dead_letter, error) = read_dead_letter(topic, id, &bytes);
         // A record of a newer version is left for that version.

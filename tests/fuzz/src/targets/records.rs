@@ -4,7 +4,7 @@ use arbitrary::Unstructured;
 use brrr_protocol::bencode::{self, Encoder, Reader};
 use brrr_protocol::options::Options;
 use brrr_protocol::records::{
-    JobRecord, Latest, RunRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure,
+    JobRecord, LatestJob, RunRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure,
     decode_tasks, encode_dead_letter, encode_failure, encode_tasks, is_dead_letter_of,
 };
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
@@ -133,8 +133,8 @@ pub fn job(data: &[u8]) {
     }
 }
 
-pub fn latest(data: &[u8]) {
-    round_trip(data, Latest::decode, |latest| latest.encode().to_vec());
+pub fn latest_job(data: &[u8]) {
+    round_trip(data, LatestJob::decode, |latest| latest.encode().to_vec());
 }
 
 pub fn tasks(data: &[u8]) {

@@ -1,4 +1,4 @@
--- `Backend::schedule`. Arguments: hash, job id, topic, records of the call, of the job and `latest` (before its message
+-- `Backend::schedule`. Arguments: hash, job id, topic, records of the call, of the job and `latest_job` (before its message
 -- is sent, and after), the client's time, milliseconds until the job's deadline or '' (no deadline), and the message
 -- for the deadline, in the format of delayed messages. Returns 'queued', 'done', or { task }: the hash stands for a
 -- call of that task.
@@ -30,8 +30,8 @@ local function registered()
 end
 
 -- Is the message of the previous job of this call still on its way? Then this job can join the call.
-local function latest_carries(latest)
-  local other = latest and entry(latest, 'sent') and entry(latest, 'root')
+local function latest_job_carries(latest)
+  local other = latest and entry(latest, 'sent') and entry(latest, 'job')
   other = other and text(latest, other)
   if not other or other == root then return false end
   local job = call('HGET', job_record(other), 'job')
@@ -60,11 +60,11 @@ local function is_announced()
 end
 
 local p = unless_damaged(nil, registered)
-local latest = call('HGET', record(hash), 'latest')
-local carried = unless_damaged(false, latest_carries, latest)
+local latest = call('HGET', record(hash), 'latest_job')
+local carried = unless_damaged(false, latest_job_carries, latest)
 
-local function put_latest(is_on_its_way)
-  call('HSET', record(hash), 'latest', is_on_its_way and ARGV[8] or ARGV[7])
+local function put_latest_job(is_on_its_way)
+  call('HSET', record(hash), 'latest_job', is_on_its_way and ARGV[8] or ARGV[7])
 end
 
 if found == 'new' then call('HSET', record(hash), 'call', ARGV[5]) end
@@ -80,15 +80,15 @@ if call('HSETNX', job_record(root), 'job', ARGV[6]) == 1 then
   is_new = true
 end
 if is_over(root) then
-  put_latest(false)
+  put_latest_job(false)
   return 'done'
 end
 if call('HEXISTS', record(hash), 'value') == 1 then
-  put_latest(false)
+  put_latest_job(false)
   mark_over(root, end_in_job(hash, root), ARGV[9])
   return 'done'
 end
-put_latest(true)
+put_latest_job(true)
 
 local has_joined = p and p.has_me and p.scheduled
 if p and p.has_me and not p.scheduled then
