@@ -223,7 +223,7 @@ impl History {
         }
     }
 
-    fn some_root(&mut self) -> JobId {
+    fn some_job_id(&mut self) -> JobId {
         self.job_ids[self.rng.usize(..self.job_ids.len())].clone()
     }
 
@@ -231,7 +231,7 @@ impl History {
         let n = self.rng.usize(..self.graph.len());
         // The test ends before such a deadline.
         let deadline = if self.rng.bool() { self.now + 3_600_000 } else { 0 };
-        let job = NewJob { deadline, ..NewJob::new(self.some_root(), call(n)) };
+        let job = NewJob { deadline, ..NewJob::new(self.some_job_id(), call(n)) };
         let _ = writeln!(self.log, "schedule {:?} c{n}", job.job_id);
         let a = self.multi_step.backend().schedule(&job, self.now).await.unwrap();
         let b = self.transactional.backend().schedule(&job, self.now).await.unwrap();
@@ -240,7 +240,7 @@ impl History {
     }
 
     async fn end_job(&mut self) {
-        let job_id = self.some_root();
+        let job_id = self.some_job_id();
         let kind = if self.rng.bool() { FailureKind::Cancelled } else { FailureKind::Timeout };
         let failure = Failure::new(kind, "task", format!("at {}", self.now));
         let _ = writeln!(self.log, "end {job_id:?}");
@@ -256,7 +256,7 @@ impl History {
         let described = |n: &usize| self.transactional.after.contains_key(&Key::call(&hash(*n)));
         let calls: Vec<usize> = (0..self.graph.len()).filter(described).collect();
         let Some(n) = self.rng.choice(calls) else { return };
-        let message = Message { job_id: self.some_root(), call: hash(n) };
+        let message = Message { job_id: self.some_job_id(), call: hash(n) };
         let mut work = Work { message, topic: topic(n), receipt: None, ends_job: None };
         let a = self.multi_step.backend().load(&work).await.unwrap();
         let b = self.transactional.backend().load(&work).await.unwrap();

@@ -52,7 +52,7 @@ fn calls(stats: &str, name: &str) -> u64 {
 
 async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
     let work = Work {
-        message: Message { job_id: "root".into(), call: parent.into() },
+        message: Message { job_id: "job".into(), call: parent.into() },
         topic: "t".into(),
         receipt: None,
         ends_job: None,
@@ -85,7 +85,7 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
     let pending = PendingReturns::decode(&bytes).unwrap();
     assert_eq!((pending.returns.len(), pending.scheduled_at), (parents, Some(1_000)));
     assert_eq!(pending.encode(), bytes);
-    let message = Message { job_id: "root".into(), call: "child".into() };
+    let message = Message { job_id: "job".into(), call: "child".into() };
     let work = Work { message, topic: "t".into(), receipt: None, ends_job: None };
     let start = std::time::Instant::now();
     redis.complete(&work, Bytes::new()).await.unwrap();

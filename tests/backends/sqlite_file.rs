@@ -516,10 +516,10 @@ async fn bytes_of_shared_call(parents: usize) -> u64 {
     let reader = Connection::open(&path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM name").unwrap();
     let work = |call: &str| {
-        let message = Message { job_id: "root".into(), call: call.into() };
+        let message = Message { job_id: "job".into(), call: call.into() };
         Work { message, topic: "t".into(), receipt: None, ends_job: None }
     };
-    let child = new_job("root", "child").call;
+    let child = new_job("job", "child").call;
     let run = RunRecord { total: 1, need: 1, sample: vec![child.hash.clone()], ..RunRecord::default() };
     let wait = Wait { calls: vec![child], need: 1 };
     for n in 0..parents {

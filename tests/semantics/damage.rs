@@ -143,12 +143,12 @@ impl Case {
         format!("{:?}-{:?}-{:?}", self.what, self.how, self.when)
     }
 
-    fn root(&self) -> JobId {
+    fn job_id(&self) -> JobId {
         format!("j-{}", self.id()).into()
     }
 
     /// The id of the other job, which also waits for the shared call.
-    fn other_root(&self) -> JobId {
+    fn other_job_id(&self) -> JobId {
         format!("k-{}", self.id()).into()
     }
 
@@ -161,7 +161,7 @@ impl Case {
     }
 
     fn key(&self) -> Key {
-        let (job_id, parent, shared) = (self.root(), self.parent(), self.shared());
+        let (job_id, parent, shared) = (self.job_id(), self.parent(), self.shared());
         match self.what {
             What::Call => Key::call(&shared),
             What::CallOfParent => Key::call(&parent),
@@ -263,7 +263,7 @@ async fn cases(kind: Backends, hows: &[How]) {
             When::InCall => plans.lock().unwrap().insert(case.shared(), *case),
             When::InParent => plans.lock().unwrap().insert(case.parent(), *case),
         };
-        let mut jobs = [(case.root(), "parent"), (case.other_root(), "other")];
+        let mut jobs = [(case.job_id(), "parent"), (case.other_job_id(), "other")];
         if case.what == What::Pending && case.when == When::InParent {
             // While a call has no description, its list of parents is not read.
             jobs.reverse();
@@ -300,10 +300,10 @@ async fn cases(kind: Backends, hows: &[How]) {
 
     let letters = world.backend.queue().dead_letters(&topic(), usize::MAX).await.unwrap();
     for case in cases {
-        let outcome = world.client.outcome(&case.root(), &case.parent()).await.unwrap();
+        let outcome = world.client.outcome(&case.job_id(), &case.parent()).await.unwrap();
         let outcome = outcome.unwrap_or_else(|| panic!("{kind:?} {case:?}: its job never ends"));
         if case.what != What::Job {
-            assert!(world.state(&case.root()).await.is_some(), "{kind:?} {case:?}: its job is not over");
+            assert!(world.state(&case.job_id()).await.is_some(), "{kind:?} {case:?}: its job is not over");
         }
         let key = case.key();
         let name = format!("({} of {})", key.kind.name(), key.id);
@@ -317,7 +317,7 @@ async fn cases(kind: Backends, hows: &[How]) {
             }
             _ => {}
         }
-        let other = world.client.outcome(&case.other_root(), &hash("other", &case.id())).await.unwrap();
+        let other = world.client.outcome(&case.other_job_id(), &hash("other", &case.id())).await.unwrap();
         assert!(other.is_some() || !case.ends_other(), "{kind:?} {case:?}: the other job never ends");
         if !matches!(case.what, What::Call | What::Pending) {
             assert_eq!(other.unwrap().unwrap(), "s", "{kind:?} {case:?}: the other job has nothing to do with it");
@@ -342,7 +342,7 @@ async fn newer(kind: Backends, what: What, for_ever: bool) {
     let handler = handlers(&world.backend, &Plans::default());
     let case = Case { what, how: Empty, when: When::Waiting };
     let (key, store) = (case.key(), world.backend.store());
-    world.schedule(case.root().as_str(), "parent", &case.id()).await;
+    world.schedule(case.job_id().as_str(), "parent", &case.id()).await;
     let mut before = None;
     let mut refused = 0;
     let written = loop {
@@ -368,7 +368,7 @@ async fn newer(kind: Backends, what: What, for_ever: bool) {
             }
         }
     };
-    let outcome = world.client.outcome(&case.root(), &case.parent()).await;
+    let outcome = world.client.outcome(&case.job_id(), &case.parent()).await;
     if for_ever {
         assert!(refused >= 2, "{kind:?} {what:?}: it came back {refused} times");
         assert_eq!(written.as_deref(), Some(&b"d3:new6:fields1:vi2ee"[..]), "{kind:?} {what:?}: it is as it was");

@@ -102,9 +102,9 @@ impl Registered {
         self.facts.in_other_jobs
     }
 
-    /// See `PendingReturns::only_under_other_roots`.
+    /// See `PendingReturns::only_in_other_jobs`.
     #[must_use]
-    pub fn only_under_other_roots(&self) -> bool {
+    pub fn only_in_other_jobs(&self) -> bool {
         self.facts.elsewhere && !self.facts.has_me
     }
 
@@ -235,7 +235,7 @@ mod tests {
             assert_eq!(found.is_awaited_in_job(), in_job, "{bytes:?} {me:?}");
             let in_other_jobs = expected.returns.iter().any(|r| r.job_id != me.job_id);
             assert_eq!(found.is_awaited_in_other_jobs(), in_other_jobs, "{bytes:?} {me:?}");
-            assert_eq!(found.only_under_other_roots(), expected.only_under_other_roots(&me), "{bytes:?} {me:?}");
+            assert_eq!(found.only_in_other_jobs(), expected.only_in_other_jobs(&me), "{bytes:?} {me:?}");
             assert_eq!(found.scheduled_at(), expected.scheduled_at);
             assert_eq!(found.listed(), expected.returns.len(), "{bytes:?} {me:?}");
             let mut new = PendingReturns { scheduled_at: then, ..expected.clone() };

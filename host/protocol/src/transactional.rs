@@ -404,7 +404,7 @@ pub fn abandon(tx: &mut impl Transaction, work: &Work) -> Result<()> {
             abandon.done();
             continue;
         };
-        for job_id in abandon.unknown_roots(&pending) {
+        for job_id in abandon.unknown_jobs(&pending) {
             let over = is_over(tx, &job_id)?;
             abandon.found(job_id, over);
         }

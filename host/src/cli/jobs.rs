@@ -119,7 +119,7 @@ pub async fn run(args: JobsCommand, format: Format) -> anyhow::Result<Exit> {
         Some(jobs) => (jobs, None),
         None => {
             let mut jobs = look.all().await?;
-            jobs.sort_by(|(a_root, a), (b_root, b)| b.created.cmp(&a.created).then_with(|| a_root.cmp(b_root)));
+            jobs.sort_by(|(a_id, a), (b_id, b)| b.created.cmp(&a.created).then_with(|| a_id.cmp(b_id)));
             let counts = args.counts.then(|| Counts::of(&jobs));
             jobs.retain(|(_, job)| wanted(job));
             (jobs, counts)

@@ -39,7 +39,7 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("own-entry-of-another-job-ignored", "R4: a parent that waits only under another job sends the message again").edit(
             "multi_step/child.rs",
-            "found.scheduled_at().is_none() || found.only_under_other_roots()",
+            "found.scheduled_at().is_none() || found.only_in_other_jobs()",
             "found.scheduled_at().is_none()",
         ).found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
         breaks("no-second-look", "R4: after registering, a parent checks whether its children have ended meanwhile")

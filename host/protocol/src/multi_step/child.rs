@@ -162,5 +162,5 @@ pub(crate) fn read_pending(call: &CallHash, bytes: Option<&[u8]>) -> Result<Opti
 /// True if a parent that registers must send the child's message: if there is no record, or it is not known whether the message
 /// was sent, or this parent already waits but under another job.
 pub(crate) fn must_send(found: Option<&Registered>) -> bool {
-    found.is_none_or(|found| found.scheduled_at().is_none() || found.only_under_other_roots())
+    found.is_none_or(|found| found.scheduled_at().is_none() || found.only_in_other_jobs())
 }

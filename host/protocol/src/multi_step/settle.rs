@@ -81,7 +81,7 @@ pub(super) async fn abandon_call(p: &Ports<'_>, job_id: &JobId, call: &CallHash,
             continue;
         };
         let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
-        let job_ids: Vec<JobId> = abandon.unknown_roots(&pending).into_iter().collect();
+        let job_ids: Vec<JobId> = abandon.unknown_jobs(&pending).into_iter().collect();
         let jobs = p.store.get_many(&job_ids.iter().map(Key::job).collect::<Vec<_>>()).await?;
         for (job_id, job) in job_ids.into_iter().zip(jobs) {
             // A job without a record is a peer's job, and is alive.

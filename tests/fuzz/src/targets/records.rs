@@ -65,7 +65,7 @@ pub fn pending_returns(data: &[u8]) {
         assert!(pending.returns.is_subset(&found), "{found:?} is less than {pending:?}");
         assert!(pending.returns.is_subset(&PendingReturns::salvage(&encoded)));
         let me = Return { job_id: "r".into(), parent: "p".into(), topic: "t".into() };
-        let _ = pending.only_under_other_roots(&me);
+        let _ = pending.only_in_other_jobs(&me);
     }
     assert!(found.len() <= data.len() / 10, "an entry has ten bytes at least");
 }
