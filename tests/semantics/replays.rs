@@ -24,8 +24,8 @@ async fn a_parent_with_something_missing_is_not_started() {
         let first = world.backend.queue().receive(&topic(), 1, std::time::Duration::ZERO).await.unwrap();
         assert_eq!(world.step(&handler, &first[0]).await, Step::Deferred { waiting: 2 });
         // A notification that was sent too early, as peers send it.
-        let wake = Message { job_id: job_id.clone(), call: hash("p", "") };
-        world.backend.queue().send_many(&[Outgoing::now(&topic(), &wake)]).await.unwrap();
+        let notification = Message { job_id: job_id.clone(), call: hash("p", "") };
+        world.backend.queue().send_many(&[Outgoing::now(&topic(), &notification)]).await.unwrap();
         let mut messages = world.backend.queue().receive(&topic(), 3, std::time::Duration::ZERO).await.unwrap();
         assert_eq!(messages.len(), 3);
         messages.rotate_right(1);

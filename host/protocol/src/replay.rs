@@ -226,8 +226,8 @@ impl Replay {
             self.wait = Some(missing(calls, &there, need, until));
             return Ok(Polled::Suspended);
         };
-        let outcome = |(place, call): (usize, Call)| {
-            chosen.get(place).copied().unwrap_or(false).then(|| self.known.get(&call.hash).cloned()).flatten()
+        let outcome = |(index, call): (usize, Call)| {
+            chosen.get(index).copied().unwrap_or(false).then(|| self.known.get(&call.hash).cloned()).flatten()
         };
         Ok(Polled::Ready(calls.into_iter().enumerate().map(outcome).collect()))
     }

@@ -131,7 +131,7 @@ impl Runner {
         // A new attempt has a new clock.
         let began = life.now + u64::from(attempt - 1) * 1000;
         let replay = Replay::new(life.known.clone(), &work, &life.loaded(), began);
-        let probe = Arc::new(Probe::telling(time_left));
+        let probe = Arc::new(Probe::with_time_left(time_left));
         self.lines.take();
         let start = Instant::now();
         let (ended, replay) = self.handler.run_watched(request, replay, Some(probe.clone())).await?;

@@ -216,24 +216,24 @@ impl Decision {
     fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         e.list().int(self.poll.into()).list();
-        for place in &self.chosen {
-            e.int((*place).into());
+        for index in &self.chosen {
+            e.int((*index).into());
         }
         e.end().end();
         e.finish()
     }
 
     fn decode(value: &Value<'_>) -> Result<Self> {
-        let wrong = || Error::malformed(RUN, "a decision is not [poll, [place, …]]");
+        let wrong = || Error::malformed(RUN, "a decision is not [poll, [index, …]]");
         let Value::List(fields) = value else { return Err(wrong()) };
-        let [Value::Int(poll), Value::List(places)] = fields.as_slice() else { return Err(wrong()) };
-        let place = |v: &Value<'_>| match v {
+        let [Value::Int(poll), Value::List(indices)] = fields.as_slice() else { return Err(wrong()) };
+        let index = |v: &Value<'_>| match v {
             Value::Int(n) => u32::try_from(*n).map_err(|_| wrong()),
             _ => Err(wrong()),
         };
         Ok(Self {
             poll: u32::try_from(*poll).map_err(|_| wrong())?,
-            chosen: places.iter().map(place).collect::<Result<_>>()?,
+            chosen: indices.iter().map(index).collect::<Result<_>>()?,
         })
     }
 }

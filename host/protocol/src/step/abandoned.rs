@@ -30,7 +30,7 @@ impl Stage<'_> {
         // This is done for the top call, too. Its outcome was put when the job was ended. The parents that wait for it in other
         // jobs must not take that outcome for theirs.
         self.backend().abandon(&self.work).await?;
-        self.tell_dropped(loaded, from, state).await;
+        self.report_abandoned(loaded, from, state).await;
         Ok(Step::Abandoned(state))
     }
 

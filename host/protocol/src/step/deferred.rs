@@ -39,12 +39,12 @@ impl Stage<'_> {
         match self.backend().defer(&deferral).await {
             Ok(Deferred::Waiting { queued }) => {
                 self.site.outcomes.put(&self.work.message, &run_after, known);
-                self.tell_deferred(job.loaded, wait, &queued);
+                self.report_deferred(job.loaded, wait, &queued);
                 Ok(Step::Deferred { waiting: wait.calls.len() })
             }
             Ok(Deferred::JobOver) => {
                 let state = self.state_of_job().await?;
-                self.tell_dropped(job.loaded, State::Running, state).await;
+                self.report_abandoned(job.loaded, State::Running, state).await;
                 Ok(Step::Abandoned(state))
             }
             Ok(Deferred::TooManyMessages) => self.fail_job(job, max_messages).await,
@@ -106,7 +106,7 @@ impl Stage<'_> {
             RunRecord { total: 0, need: 0, until: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };
         let key = Key::run(&self.work.message.call, &self.work.message.job_id);
         let swap = self.backend().store().swap(&key, job.loaded.run_bytes.as_ref(), Some(run.encode())).await?;
-        self.tell(job.loaded, Subject::Task, State::Running, State::Ready, |_| {});
+        self.report(job.loaded, Subject::Task, State::Running, State::Ready, |_| {});
         self.nack(if swap == Swap::Done { delay } else { Duration::ZERO }).await
     }
 }

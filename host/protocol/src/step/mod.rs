@@ -135,7 +135,7 @@ pub async fn step(site: &Site<'_>, delivery: &Delivery, running: bool) -> Result
         before: if running { State::Running } else { State::Ready },
     };
     match stage.run().await {
-        Err(error) if stage.is_hopeless(&error) => stage.bury("?", &error.to_string()).await,
+        Err(error) if stage.is_hopeless(&error) => stage.dead_letter("?", &error.to_string()).await,
         other => other,
     }
 }
@@ -181,9 +181,9 @@ impl Stage<'_> {
             let end = JobState::of_outcome(outcome);
             self.backend().notify_parents(&self.work, end).await?;
             if self.work.ends_job.is_some() && loaded.job.as_ref().is_some_and(|job| job.is_over()) {
-                self.tell_dropped(&loaded, self.before, end).await;
+                self.report_abandoned(&loaded, self.before, end).await;
             } else {
-                self.tell_ended(&loaded, end);
+                self.report_ended(&loaded, end);
             }
             return Ok(Step::AlreadyEnded);
         }
@@ -193,14 +193,14 @@ impl Stage<'_> {
             return self.abandon(&loaded, state, self.before).await;
         }
         let Some(call) = &loaded.call else {
-            return self.bury("?", "no record describes this call").await;
+            return self.dead_letter("?", "no record describes this call").await;
         };
         if self.delivery.receives > self.site.limits.max_deliveries {
             let reason = format!(
                 "delivered {} times without being settled: it may be killing its workers",
                 self.delivery.receives - 1
             );
-            return self.bury(&call.task, &reason).await;
+            return self.dead_letter(&call.task, &reason).await;
         }
         if !loaded.ready(now) {
             return self.drop_early(call, &loaded).await;

@@ -29,7 +29,7 @@ impl Stage<'_> {
             timeout: job.options.timeout.into_iter().chain(left).min(),
             memory: job.options.memory,
         };
-        self.tell_running(job);
+        self.report_running(job);
         let known = before.map(|run| self.site.outcomes.take(&self.work.message, run)).unwrap_or_default();
         let replay = Replay::new(self.backend().clone(), &self.work, loaded, now).with_known(known);
         let ran = self.site.handler.run(request, replay).await;
@@ -52,7 +52,7 @@ impl Stage<'_> {
         }
         match ended {
             Ended::Completed(value) => match self.backend().complete(&self.work_now(), value.clone()).await {
-                // The record of the waiting parents is damaged, so they can't be notified. `bury` then ends the job. The value
+                // The record of the waiting parents is damaged, so they can't be notified. `dead_letter` then ends the job. The value
                 // is stored nevertheless, because the call has computed it.
                 Err(error) if error.is_unreadable() => {
                     let key = Key::value(&self.work.message.call);
@@ -60,8 +60,8 @@ impl Stage<'_> {
                     Err(error)
                 }
                 Ok(()) => {
-                    self.tell(loaded, Subject::Task, State::Running, State::Completed, |_| {});
-                    self.tell_ended(loaded, JobState::Completed);
+                    self.report(loaded, Subject::Task, State::Running, State::Completed, |_| {});
+                    self.report_ended(loaded, JobState::Completed);
                     Ok(Step::Completed)
                 }
                 Err(error) => self.limit(job, error).await,

@@ -287,7 +287,7 @@ impl<T: DeserializeOwned> Future for ChildCall<T> {
     }
 }
 
-/// Waits for the first of these calls to have an outcome. Returns the call's place in the list, and its outcome.
+/// Waits for the first of these calls to have an outcome. Returns the call's index in the list, and its outcome.
 ///
 /// ```no_run
 /// use brrr_worker::{Call, HandlerResult, first};
@@ -306,7 +306,7 @@ impl<T: DeserializeOwned> Future for ChildCall<T> {
 pub async fn first<T: DeserializeOwned>(calls: Vec<ChildCall<T>>) -> (usize, Result<T, Failure>) {
     assert!(!calls.is_empty(), "a race of no calls");
     let outcomes = first_n(1, calls).await;
-    let found = outcomes.into_iter().enumerate().find_map(|(place, outcome)| Some((place, outcome?)));
+    let found = outcomes.into_iter().enumerate().find_map(|(index, outcome)| Some((index, outcome?)));
     let Some(found) = found else { unreachable!("one was waited for") };
     found
 }
@@ -319,15 +319,15 @@ pub async fn first_n<T: DeserializeOwned>(
 ) -> Vec<Option<Result<T, Failure>>> {
     let Some(awaited) = calls.first().map(|call| call.awaited.clone()) else { return Vec::new() };
     let mut invocations = Vec::with_capacity(calls.len());
-    for place in 0..calls.len() {
-        match calls[place].invocation.take() {
+    for index in 0..calls.len() {
+        match calls[index].invocation.take() {
             Some(Ok(invocation)) => invocations.push(invocation),
             // A call that can't be made counts as a failed call, which is an outcome.
             other => {
                 let reason = other.and_then(Result::err).unwrap_or_else(|| "it was awaited before".to_owned());
-                let failure = calls[place].failure(format!("the call can't be made: {reason}"));
+                let failure = calls[index].failure(format!("the call can't be made: {reason}"));
                 let mut outcomes: Vec<_> = calls.iter().map(|_| None).collect();
-                outcomes[place] = Some(Err(failure));
+                outcomes[index] = Some(Err(failure));
                 return outcomes;
             }
         }

@@ -220,8 +220,8 @@ impl Drop for Sleep<'_> {
     fn drop(&mut self) {
         if self.registered {
             let mut clock = lock(self.clock);
-            if let Some(place) = clock.sleepers.iter().position(|until| *until == self.until) {
-                clock.sleepers.swap_remove(place);
+            if let Some(index) = clock.sleepers.iter().position(|until| *until == self.until) {
+                clock.sleepers.swap_remove(index);
             }
         }
     }

@@ -66,8 +66,8 @@ impl State {
 
     /// Milliseconds until the run is stopped, as the guest sees it.
     pub fn left_ms(&self) -> u64 {
-        let told = self.probe.as_ref().and_then(|probe| probe.asks_time_left());
-        let left = told.unwrap_or_else(|| self.deadline.saturating_duration_since(Instant::now()));
+        let simulated = self.probe.as_ref().and_then(|probe| probe.asks_time_left());
+        let left = simulated.unwrap_or_else(|| self.deadline.saturating_duration_since(Instant::now()));
         u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
     }
 }
@@ -165,7 +165,7 @@ impl Budget {
 
 impl Budget {
     /// Gives memory back that was taken.
-    pub fn give_back(&mut self, bytes: usize) {
+    pub fn free(&mut self, bytes: usize) {
         self.left = self.left.saturating_add(bytes).min(self.limit);
     }
 }
