@@ -18,8 +18,9 @@ use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
 
 use crate::actions::{self, Action, PlannedAction};
+use crate::graph::Node::{Sleep, Within};
 use crate::graph::{Graph, LAST, call, topic};
-use crate::handler::GraphHandler;
+use crate::handler::{AHEAD, GraphHandler};
 use crate::peer;
 use crate::plan::{Event, Plan};
 use crate::transactions::backend;
@@ -30,6 +31,9 @@ use crate::world::{Answer, Crash, View, World};
 /// call. A history that reaches the limit is in an endless loop.
 const MAX_STEPS: usize = 50_000;
 const MAX_STEPS_PER_CALL: usize = 300;
+
+/// How much clocks and queues are off together, in this simulation.
+const SKEW: Duration = Duration::from_mins(1);
 
 /// The limit of repairs. Peers can leave several calls stuck, and each repair makes at least one call continue.
 const MAX_REPAIRS: usize = 50;
@@ -381,9 +385,12 @@ impl Run {
         let max_deliveries = self.plan.max_deliveries.unwrap_or(if self.graph.is_ill() { 3 } else { u32::MAX });
         // Sometimes a worker has no capacity for the run.
         let gate = if self.pick(8) == 1 { Door::Shut } else { Door::Open };
+        // The clocks of two workers differ, by twice `AHEAD` at most. Jobs with a deadline end by the clocks of clients too.
+        let differs = self.plan.random.is_some() && self.graph.has(|node| matches!(node, Sleep(..) | Within(..)));
+        let ahead = if differs { self.pick(2 * AHEAD as usize + 1) as Millis } else { AHEAD };
         let running: Running = Box::pin(async move {
-            let limits = Limits { max_deliveries, ..Limits::default() };
-            let clock = move || world.now();
+            let limits = Limits { max_deliveries, clock_skew: SKEW, ..Limits::default() };
+            let clock = move || (world.now() + ahead).saturating_sub(AHEAD);
             let site = Site {
                 backend: &backend,
                 handler: &handler,

@@ -25,6 +25,9 @@ use bytes::Bytes;
 use crate::graph::{Graph, topic};
 use crate::watch::{Watch, Who};
 
+/// How much too early a queue delivers, in milliseconds.
+const EARLY: Millis = 25_000;
+
 /// The clock at the beginning of every history.
 pub const START: Millis = 1_000_000;
 
@@ -50,6 +53,8 @@ pub struct State {
     pub ready: Vec<Message>,
     /// Messages that must not be delivered before their time.
     pub delayed: Vec<(Millis, Message)>,
+    /// The most messages that were delayed at once.
+    pub most_delayed: usize,
     pub in_flight: HashMap<String, Message>,
     pub dead_letters: Vec<(String, String)>,
     pub counters: HashMap<String, u64>,
@@ -162,6 +167,7 @@ impl State {
             self.ready.push(message);
         } else {
             self.delayed.push((self.now + delay.as_millis() as u64, message));
+            self.most_delayed = self.most_delayed.max(self.delayed.len());
         }
     }
 
@@ -236,11 +242,14 @@ impl World {
         state.set_clock(now);
     }
 
-    /// The queue's clock is ahead: delayed messages are ready now.
+    /// The queue's clock is ahead: messages that are delayed by less than this are ready now.
     pub fn hurry(&self) {
         let mut state = self.state();
-        let delayed = std::mem::take(&mut state.delayed);
-        state.ready.extend(delayed.into_iter().map(|(_, message)| message));
+        let until = state.now + EARLY;
+        let (early, delayed) = std::mem::take(&mut state.delayed).into_iter().partition(|(due, _)| *due <= until);
+        state.delayed = delayed;
+        let early: Vec<(Millis, Message)> = early;
+        state.ready.extend(early.into_iter().map(|(_, message)| message));
     }
 
     /// Advances the clock to the next delayed message. Returns false if there is no delayed message.
