@@ -535,7 +535,7 @@ async fn sqlite() {
 }
 
 #[tokio::test]
-async fn sqlite_step_by_step() {
+async fn sqlite_multi_step() {
     compare(Kind::SqliteMultiStep, Kind::Memory, 20, 60).await;
 }
 
@@ -545,7 +545,7 @@ async fn redis() {
 }
 
 #[tokio::test]
-async fn redis_step_by_step() {
+async fn redis_multi_step() {
     compare(Kind::RedisMultiStep, Kind::Memory, 30, 60).await;
 }
 

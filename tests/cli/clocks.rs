@@ -67,7 +67,7 @@ fn a_worker_with_a_wrong_clock_ends_jobs_in_time() {
 }
 
 #[test]
-fn a_client_with_a_wrong_clock_gives_the_time_that_it_says() {
+fn a_timeout_holds_for_a_client_with_a_wrong_clock() {
     let Some(library) = library() else { return skip("no libfaketime: scripts/setup/faketime.sh") };
     everywhere(|env| {
         let worker = env().worker(&[]);
@@ -85,7 +85,7 @@ fn a_client_with_a_wrong_clock_gives_the_time_that_it_says() {
 
 /// A retry comes after its delay, also if another worker than the one that failed decides when.
 #[test]
-fn a_retry_comes_in_time_whoever_takes_it() {
+fn a_retry_comes_in_time_on_any_worker() {
     let Some(library) = library() else { return skip("no libfaketime: scripts/setup/faketime.sh") };
     everywhere(|env| {
         let (mut behind, mut ahead) = (env(), env());

@@ -57,7 +57,7 @@ fn a_damaged_job_is_named_and_hides_no_others() {
 }
 
 #[test]
-fn what_a_newer_version_wrote_is_not_touched() {
+fn records_of_a_newer_version_are_not_changed() {
     let env = Env::new();
     let job_id = schedule(&env, &["fib", "{\"n\": 5}"]);
     let call = job(&env, &job_id)["call"].as_str().expect("a call").to_owned();

@@ -112,7 +112,7 @@ fn a_call_that_failed_is_sent_as_a_new_job() {
 }
 
 #[test]
-fn a_call_that_nobody_describes_is_not_sent() {
+fn a_call_without_a_description_is_not_sent() {
     let env = Env::new();
     let worker = env.worker(&[]);
     let body = Message { job_id: "r".into(), call: "no such call".into() }.encode();

@@ -69,7 +69,7 @@ fn a_worker_finds_stuck_work_by_itself() {
 }
 
 #[test]
-fn dead_letters_are_told_and_sent_again_if_asked_for() {
+fn dead_letters_are_counted_and_sent_again_on_request() {
     let env = Env::new();
     let garbage = Outgoing { topic: TOPIC.into(), body: "garbage".into(), delay: Duration::ZERO };
     schedule(&env, &["fib", "{\"n\": 2}"]);
@@ -94,7 +94,7 @@ fn dead_letters_are_told_and_sent_again_if_asked_for() {
 }
 
 #[test]
-fn what_ended_jobs_leave_is_removed() {
+fn records_of_ended_jobs_are_removed() {
     let env = Env::new();
     let worker = env.worker(&[]);
     assert_eq!(env.run(["call", "fib", "{\"n\": 9}"]).ok(), "34");

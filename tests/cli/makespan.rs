@@ -125,7 +125,7 @@ fn a_worker_that_starts_later_gets_its_share() {
 }
 
 #[test]
-fn a_long_call_holds_up_no_other() {
+fn a_long_call_delays_no_other() {
     on_each_backend(|fleet| {
         fleet.schedule("sleeper", naps(1, 600.0));
         fleet.schedule("hello", (0..5).map(|i| json!({ "greetee": i.to_string() })));

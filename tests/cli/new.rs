@@ -100,7 +100,7 @@ fn in_c() {
 }
 
 #[test]
-fn a_component_is_written_where_it_is_wanted() {
+fn a_component_is_written_to_the_given_path() {
     let env = newcomer();
     env.run(["new", "--lang", "javascript", "hello"]).ok();
     let built = build(&env, &["build", "hello", "-o", "out/there/app.wasm"]);
@@ -152,7 +152,7 @@ fn a_missing_tool_is_named_with_the_line_that_installs_it() {
 }
 
 #[test]
-fn what_is_no_project_is_told() {
+fn a_folder_without_a_project_is_an_error() {
     let env = newcomer();
     std::fs::create_dir(env.path("empty")).expect("a folder");
     for command in ["build", "test", "inspect"] {

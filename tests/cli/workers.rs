@@ -55,7 +55,7 @@ fn a_killed_worker_loses_nothing() {
 }
 
 #[test]
-fn what_kills_its_workers_is_move_to_dlq() {
+fn a_message_that_kills_its_workers_becomes_a_dead_letter() {
     let env = Env::new();
     let limits = ["--lease", "1s", "--max-deliveries", "2", "--events", "-"];
     let job = env.run(["schedule", "loops", "--output", "json"]).json()["job"].as_str().expect("a job").to_owned();
@@ -80,7 +80,7 @@ fn what_kills_its_workers_is_move_to_dlq() {
 }
 
 #[test]
-fn garbage_goes_aside_and_the_worker_goes_on() {
+fn garbage_becomes_a_dead_letter_and_the_worker_continues() {
     let env = Env::new();
     let worker = env.worker(&[]);
     let backend = env.backend();

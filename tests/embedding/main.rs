@@ -188,7 +188,7 @@ async fn a_job_ends_when_its_client_says_so() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_built_says_why() {
+async fn an_invalid_builder_says_why() {
     let nothing = |_: Call| async { Ok(()) };
     let mistakes = [
         (Worker::builder(), "needs a topic"),

@@ -326,7 +326,7 @@ async fn cases(kind: Backends, hows: &[How]) {
 }
 
 #[tokio::test]
-async fn what_can_not_be_read_goes_aside_and_its_job_ends() {
+async fn an_unreadable_record_causes_a_dead_letter_and_ends_its_job() {
     for kind in Backends::ALL.into_iter().filter(|kind| kind.is_there()) {
         eprintln!("on {kind:?}");
         // There are three ways to read records: multi-step, in one transaction, and by scripts in the server.
@@ -383,7 +383,7 @@ async fn newer(kind: Backends, what: What, for_ever: bool) {
 }
 
 #[tokio::test]
-async fn what_a_newer_version_wrote_waits_for_a_newer_worker() {
+async fn records_of_a_newer_version_wait_for_a_newer_worker() {
     for kind in Backends::ALL.into_iter().filter(|kind| kind.is_there()) {
         eprintln!("on {kind:?}");
         newer(kind, What::RunOfParent, false).await;

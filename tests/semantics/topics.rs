@@ -66,7 +66,7 @@ async fn a_call_to_a_topic_that_is_announced_later_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_to_a_topic_of_nobody_fails_the_call_that_makes_it() {
+async fn a_call_to_a_topic_that_nobody_announces_fails_its_caller() {
     on_every_backend(async |mut world| {
         let handler = asks();
         world.limits = limits(Duration::ZERO);

@@ -49,7 +49,7 @@ fn ring() -> Arc<Graph> {
 
 /// The search for stuck work finds the cycle, and the jobs of the cycle fail.
 #[test]
-fn a_long_cycle_is_found_by_who_looks_for_stuck_work() {
+fn the_doctor_finds_a_long_cycle() {
     let graph = ring();
     for transactional in [false, true] {
         let plan = |events: &[(i64, Event)]| Plan { repair: true, transactional, ..Plan::of(events) };

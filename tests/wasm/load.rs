@@ -22,7 +22,7 @@ async fn refused(bytes: &[u8]) -> LoadError {
 }
 
 #[tokio::test]
-async fn a_good_component_says_what_it_is() {
+async fn a_valid_component_describes_itself() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = Fixture { tasks: &[("a", false, None), ("b", true, Some(1500))], ..Fixture::default() };
     let path = fixture.write(folder.path());
@@ -82,7 +82,7 @@ async fn a_component_of_another_version() {
 }
 
 #[tokio::test]
-async fn an_import_that_nobody_provides() {
+async fn an_unknown_import() {
     let error = refused(&Fixture { name: "teapot", world: "unknown-import", ..Fixture::default() }.component()).await;
     let LoadError::UnknownImport { import, .. } = &error else { panic!("{error}") };
     assert_eq!(import, "fixtures:elsewhere/teapot@1.0.0");

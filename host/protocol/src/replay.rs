@@ -450,7 +450,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_once() {
+    fn each_missing_call_is_named_once() {
         let calls = ["a", "b", "a", "c"].map(call).to_vec();
         let wait = missing(calls.clone(), &[false, true, false, false], 4);
         assert_eq!(wait.calls, [call("a"), call("c")]);

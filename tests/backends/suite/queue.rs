@@ -81,7 +81,7 @@ async fn take_exactly(kind: Kind, backend: &dyn Backend, count: usize) -> Vec<De
     got
 }
 
-pub async fn topics_are_apart(kind: Kind) {
+pub async fn topics_are_separate(kind: Kind) {
     let f = kind.open().await;
     let third = if kind.takes_any_text() { "" } else { "u" };
     f.backend.queue().send_many(&[outgoing("a", "1"), outgoing("b", "2"), outgoing(third, "3")]).await.unwrap();
@@ -133,7 +133,7 @@ pub async fn a_delayed_message_comes_later(kind: Kind) {
     assert!(start.elapsed() < wait);
 }
 
-pub async fn bodies_are_not_touched(kind: Kind) {
+pub async fn bodies_are_not_changed(kind: Kind) {
     let f = kind.open().await;
     let large = "x".repeat(1 << 20);
     let mut texts = vec!["li2e2:r12:h1e", "日本 \u{1f980} <&>\"\t\r\n", "'; DROP TABLE ready; --", &large[..200_000]];
@@ -191,7 +191,7 @@ pub async fn each_message_goes_to_one_receiver(kind: Kind) {
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 0);
 }
 
-pub async fn a_receiver_who_gives_up_loses_nothing(kind: Kind) {
+pub async fn a_receiver_that_gives_up_loses_nothing(kind: Kind) {
     let f = kind.open().await;
     let got = Arc::new(Mutex::new(Vec::new()));
     let mut sent = 0;
@@ -218,7 +218,7 @@ pub async fn a_receiver_who_gives_up_loses_nothing(kind: Kind) {
     assert!(got.lock().unwrap().iter().all(|d| d.receives == 1));
 }
 
-pub async fn what_is_given_back_does_not_count(kind: Kind) {
+pub async fn a_nack_does_not_count_as_a_delivery(kind: Kind) {
     let f = kind.open().await;
     send(&*f.backend, "t", "x").await;
     for _ in 0..3 {
@@ -231,7 +231,7 @@ pub async fn what_is_given_back_does_not_count(kind: Kind) {
     }
 }
 
-pub async fn what_is_given_back_with_a_delay_comes_later(kind: Kind) {
+pub async fn a_nack_with_a_delay_comes_later(kind: Kind) {
     let f = kind.open().await;
     send(&*f.backend, "t", "x").await;
     let delivery = next(&*f.backend, "t").await;
@@ -279,7 +279,7 @@ pub async fn a_dead_letter_is_taken_once(kind: Kind) {
 }
 
 /// A person may still see an old list of dead letters on a screen, so an id is never used again.
-pub async fn a_dead_letter_keeps_its_id_to_itself(kind: Kind) {
+pub async fn no_two_dead_letters_have_the_same_id(kind: Kind) {
     let f = kind.open().await;
     let queue = f.backend.queue();
     let mut ids = Vec::new();
@@ -294,7 +294,7 @@ pub async fn a_dead_letter_keeps_its_id_to_itself(kind: Kind) {
     }
 }
 
-pub async fn of_many_who_take_a_dead_letter_one_gets_it(kind: Kind) {
+pub async fn one_of_many_takers_gets_a_dead_letter(kind: Kind) {
     let f = kind.open().await;
     send(&*f.backend, "t", "bad").await;
     let delivery = next(&*f.backend, "t").await;
@@ -312,7 +312,7 @@ pub async fn of_many_who_take_a_dead_letter_one_gets_it(kind: Kind) {
     assert_eq!(got, 1);
 }
 
-pub async fn who_looks_through_a_topic_sees_all_of_it(kind: Kind) {
+pub async fn looking_through_a_topic_shows_every_message(kind: Kind) {
     let f = kind.open().await;
     let queue = f.backend.queue();
     let delayed = Outgoing { delay: Duration::from_secs(600), ..outgoing("t", "delayed") };

@@ -53,7 +53,7 @@ pub fn all() -> Vec<Mutant> {
                 "p.store.swap(&key, Some(&bytes), None).await?",
                 "p.store.swap(&key, Some(&PendingReturns::decode(&bytes)?.encode()), None).await?",
             )
-            .found_by("whoever_gets_a_message_all_jobs_end"),
+            .found_by("all_jobs_end_whichever_worker_gets_a_message"),
         breaks("value-replaced", "4.2: the first value wins")
             .edit(
                 "multi_step/settle.rs",

@@ -77,7 +77,7 @@ pub fn all() -> Vec<Mutant> {
                 (values, store.get_many(&calls.iter().map(|c| Key::failure(c, job_id)).collect::<Vec<_>>()).await?)
              };
              let calls = &calls[..values.len()];",
-        ).found_by("a_slow_reader_sees_what_others_saw"),
+        ).found_by("a_slow_reader_sees_the_same_outcomes_as_others"),
         breaks("no-second-look-in-load", "R1: after a value without a failure, the failure is read again").edit(
             "multi_step/load.rs",
             "    if value.is_some() && failure.is_none() {",

@@ -33,19 +33,19 @@ pub fn all() -> Vec<Mutant> {
             "joining.rs",
             "let latest_is_another = latest.is_on_its_way &&",
             "let latest_is_another = ($on || latest.is_on_its_way) &&",
-        ).found_by("whoever_joins_counts_on_no_client"),
+        ).found_by("a_job_that_joins_does_not_rely_on_a_client"),
         breaks("joins-unseen", "A job that joins checks the call once more, because the call may have ended before").edit(
             "multi_step/join.rs",
             "                    look_again(p, job, carrier, &new, now).await?;",
             "let _ = carrier;",
-        ).found_by("who_schedules_may_die_and_do_it_again"),
+        ).found_by("a_client_that_dies_while_it_schedules_may_repeat_it"),
         breaks("joined-before-it-is-certain", "R4: scheduled_at says that the call's message was certainly sent")
             .edit(
                 "multi_step/join.rs",
                 "with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at))",
                 "with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at).or($on.then_some(now / 1000)))",
             )
-            .found_by("who_dies_while_joining_misleads_nobody"),
+            .found_by("a_client_that_dies_while_it_joins_misleads_nobody"),
         breaks("joins-where-nobody-sent", "A record without scheduled_at does not say that the call's message was sent")
             .edit(
                 "joining.rs",
@@ -60,7 +60,7 @@ pub fn all() -> Vec<Mutant> {
                 "if $on { return true; }
                  $right",
             )
-            .found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
+            .found_by("the_next_job_sends_a_message_that_a_peer_lost"),
         breaks(
             "joined-job-is-notified-of-its-failure",
             "A job that has joined a call is no parent: the failure in that job does not notify it",
@@ -77,7 +77,7 @@ pub fn all() -> Vec<Mutant> {
                 "filter(|entry| !(has_joined(entry, call) && entry.job_id == *to))",
                 "filter(|entry| $on || !(has_joined(entry, call) && entry.job_id == *to))",
             )
-            .found_by("two_ends_are_as_good_as_one"),
+            .found_by("a_job_may_be_ended_twice"),
         breaks(
             "abandoned-joined-passes-on",
             "A job that had only joined does not pass the call on: another job has its message",

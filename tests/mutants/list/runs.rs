@@ -27,7 +27,7 @@ pub fn all() -> Vec<Mutant> {
              } else {
                  self.backend().store().swap(&Key::run(call, job_id), job.loaded.run_bytes.as_ref(), Some(record.encode())).await
              };",
-        ).found_by("what_is_tried_again_is_counted_once"),
+        ).found_by("each_attempt_is_counted_once"),
         breaks("attempts-not-counted", "4.4: each retry raises the count of attempts").edit(
             "replay.rs",
             "self.before.attempt.max(1).saturating_add(1)",
@@ -57,7 +57,7 @@ pub fn all() -> Vec<Mutant> {
             "step/mod.rs",
             "            && run.not_before > now",
             "&& !$on && run.not_before > now",
-        ).elsewhere("tests/semantics: a_message_before_its_time_goes_back"),
+        ).elsewhere("tests/semantics: a_message_before_its_time_is_nacked"),
         breaks("retry-lost-to-another-run", "Invariant 7: a message is given back after a mismatch too: it may be the only message").edit(
             "step/failed.rs",
             "            // is the only one for the call. So it is given back at once, and the next delivery reads the other run's record.

@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_where_its_task_is_handled() {
+    fn the_topic_of_a_call_is_where_its_task_is_handled() {
         let tasks = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let homes = Homes(BTreeMap::from([("a".into(), tasks(&["x", "y"])), ("b".into(), tasks(&["y", "z"]))]));
         let home = |task, parents: &[&str]| homes.of(task, &parents.iter().map(|topic| Topic::from(*topic)).collect());

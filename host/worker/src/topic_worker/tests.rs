@@ -84,7 +84,7 @@ async fn a_panic_costs_one_delivery() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_is_held_than_can_soon_be_run() {
+async fn no_more_messages_are_held_than_can_run_soon() {
     let mut it = Setup::start(Fragile::new(false, 0), 2, Duration::ZERO).await;
     for i in 0..20 {
         it.schedule(&format!("call {i}")).await;
@@ -99,7 +99,7 @@ async fn no_more_is_held_than_can_soon_be_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_job_is_over_is_stopped_and_nothing_of_it_is_left() {
+async fn a_run_whose_job_is_over_is_stopped_and_leaves_nothing() {
     let mut it = Setup::start(Fragile::new(false, 0), 2, Duration::from_secs(1)).await;
     let (job_id, hash) = it.schedule("a").await;
     let client = Client::new(it.backend.clone());

@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_go_back_a_few_times_each_and_no_place_stays_free() {
+    fn messages_are_nacked_a_few_times_each_and_no_slot_stays_free() {
         for (calls, run, max) in [(100, 5 * MS, 1), (3_000, 20 * MS, 1), (1_000, 20 * MS, 4)] {
             let (bounces, took) = work_off(calls, run, max);
             assert!(bounces < 12 * calls, "{bounces} for {calls}");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn one_long_run_sends_the_others_away_for_longer_and_longer() {
+    fn one_long_run_delays_the_others_longer_and_longer() {
         let start = Instant::now();
         let mut task = Limited::new(1, 16, None);
         task.lane.begin(start);
