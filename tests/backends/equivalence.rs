@@ -473,14 +473,17 @@ fn check_notifications(side: &Side, name: &str, made: &Made<'_>) {
             continue;
         }
         if !itself && is_ready(&side.after, &message.job_id, &message.call) {
-            assert!(side.sent.contains(&message), "{name}: {message:?} no longer waits for {call:?}; nobody wakes it");
+            assert!(
+                side.sent.contains(&message),
+                "{name}: {message:?} no longer waits for {call:?}, and nothing notifies it"
+            );
         }
     }
     if let Some((work, wait)) = deferred {
         let ended = wait.calls.iter().filter(|c| has_outcome(&side.after, &work.message.job_id, &c.hash)).count();
         let waits = after.iter().any(|(_, r)| r.message() == work.message);
         if ended >= wait.need as usize && !side.sent.contains(&work.message) {
-            assert!(waits && name == "multi_step", "{name}: {:?} need not wait, and nobody wakes it", work.message);
+            assert!(waits && name == "multi_step", "{name}: {:?} need not wait, and nothing notifies it", work.message);
         }
         for child in &wait.calls {
             let on_list = after.iter().any(|(call, r)| *call == child.hash && r.message() == work.message);

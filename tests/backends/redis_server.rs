@@ -320,9 +320,9 @@ async fn any_bytes_in_a_topic_are_delivered() {
         }
         bodies.sort();
         assert_eq!(bodies, ["fine", "later", "li2e1:r2:\u{fffd}e", "no form \u{fffd}", "\u{fffd}\u{fffd}"]);
-        let letters = redis.dead_letters(&topic, 10).await.unwrap();
-        assert_eq!(letters.len(), 5, "{letters:?}");
-        assert!(redis.take_dead_letter(&topic, &letters[0].id).await.unwrap().is_some());
+        let dead_letters = redis.dead_letters(&topic, 10).await.unwrap();
+        assert_eq!(dead_letters.len(), 5, "{dead_letters:?}");
+        assert!(redis.take_dead_letter(&topic, &dead_letters[0].id).await.unwrap().is_some());
         let kept: Vec<u8> = cmd("HGET").arg(named("brrr:held:w")).arg(7).query_async(&mut raw).await.unwrap();
         assert_eq!(kept, b"no form");
     }

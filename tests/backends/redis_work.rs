@@ -203,8 +203,8 @@ async fn concurrent_operations_cost_one_command_each() {
     assert_eq!(calls(&stats, "evalsha"), 3 * 3 * n as u64, "{stats}");
     assert!(calls(&stats, "watch") + calls(&stats, "exec") == 0, "{stats}");
     assert_eq!(redis.receive(&topic, 99, Duration::ZERO).await.unwrap().len(), n);
-    let letters = redis.dead_letters(&topic, 99).await.unwrap();
-    assert_eq!((letters.len(), letters[0].reason.as_str()), (n, "a reason"));
+    let dead_letters = redis.dead_letters(&topic, 99).await.unwrap();
+    assert_eq!((dead_letters.len(), dead_letters[0].reason.as_str()), (n, "a reason"));
     // The messages that were given back, the messages that are delayed now, and the message that was delayed before.
     assert_eq!(redis.depth(&topic).await.unwrap(), 2 * n as u64 + 1);
 }

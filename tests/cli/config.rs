@@ -95,7 +95,7 @@ fn a_broken_file_stops_every_command_that_reads_it() {
     }
     assert!(!env.path(".brrr").exists(), "refused before anything was touched");
     for args in [vec!["completions", "bash"], vec!["run", "--help"], vec!["--version"]] {
-        assert_eq!(env.run(args).code, Some(0), "who doesn't need it doesn't mind");
+        assert_eq!(env.run(args).code, Some(0), "a command that does not need the file does not read it");
     }
     env.write("good.toml", "");
     assert_eq!(env.run(["schedule", "fib", "--config", "good.toml"]).code, Some(0));

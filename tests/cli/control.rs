@@ -162,7 +162,7 @@ fn cancel_stops_running_calls_and_the_client_reports_it() {
     eprintln!("from cancel: {call_ended:?} until the call had ended, {:?} until the handler had", start.elapsed());
     // The promise is 2 s. The rest is a reserve for a busy machine.
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    assert_eq!(env.run(["call", "fib", "{\"n\": 10}"]).ok(), "55", "the worker's only place is free");
+    assert_eq!(env.run(["call", "fib", "{\"n\": 10}"]).ok(), "55", "the worker's only slot is free");
 
     let again = env.run(["cancel", &id, "--output", "json"]);
     assert_eq!((again.code, &again.json()["state"]), (Some(42), &json!("cancelled")), "{again:#?}");
@@ -302,7 +302,7 @@ fn a_damaged_record_blocks_no_command() {
         if job["state"] == "failed" { Ok(()) } else { Err(job.to_string()) }
     });
     let dead = env.run(["dlq", "list", "--output", "json"]).json();
-    let of_met = |letter: &Value| letter["job"] == met.as_str();
+    let of_met = |dead_letter: &Value| dead_letter["job"] == met.as_str();
     assert!(dead["dead-letters"].as_array().expect("a list").iter().any(of_met), "{dead}");
     let sent = env.run(["dlq", "send", "--all", "--output", "json"]);
     // The message of the cancelled job became a dead letter too.

@@ -98,7 +98,7 @@ fn requests_without_the_token_get_nothing() {
     assert_eq!(
         with(&format!("authorization: Bearer {TOKEN}\r\n")),
         404,
-        "nothing is known of this call, and it says so"
+        "the gateway says that it does not know the call"
     );
     for header in [
         String::new(),

@@ -64,7 +64,7 @@ fn from_nothing_to_a_result(language: &str, source: &str) {
     let failed = build(&env, &["build", "hello"]);
     assert_eq!((failed.code, failed.stdout.as_str()), (Some(18), ""), "{failed:#?}");
     let file = source.rsplit('/').next().expect("a name");
-    assert!(failed.stderr.contains(file), "what the compiler said of {file} is missing: {failed:#?}");
+    assert!(failed.stderr.contains(file), "the output of the compiler about {file} is missing: {failed:#?}");
     assert!(failed.stderr.contains("error: hello: "), "{failed:#?}");
     assert!(std::fs::read(env.path("hello/hello.wasm")).is_ok_and(|now| now == before), "the old component is kept");
 }

@@ -33,7 +33,7 @@ fn children(fleet: &Running) -> HashSet<Pid> {
 }
 
 fn are_gone(processes: &HashSet<Pid>) {
-    eventually("they are gone", || {
+    eventually("the processes have ended", || {
         let left: Vec<_> = processes.iter().filter(|id| test_kill_process(**id).is_ok()).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });
@@ -167,7 +167,7 @@ fn no_process_outlives_its_parent() {
     busy(&env, 2);
     fleet.signal(Signal::KILL);
     are_gone(&children);
-    assert_eq!(depth(&env), 2, "what was running is given back");
+    assert_eq!(depth(&env), 2, "the messages of the running calls are nacked");
 }
 
 #[test]

@@ -121,10 +121,12 @@ fn foreign_values_at_keys_of_records_fail_only_calls_that_need_them() {
         assert!(format!("{}{}", found.stdout, found.stderr).contains(&key), "{key}: {found:#?}");
     }
     let worker = env.worker(&[]);
-    let letters = lists(&env, 2);
+    let dead_letters = lists(&env, 2);
     for key in [format!("brrr:job:{}", jobs[0]), format!("brrr:call:{}", calls[1])] {
-        let named = |letter: &serde_json::Value| letter["reason"].as_str().is_some_and(|reason| reason.contains(&key));
-        assert!(letters.iter().any(named), "{key}: {letters:?}");
+        let named = |dead_letter: &serde_json::Value| {
+            dead_letter["reason"].as_str().is_some_and(|reason| reason.contains(&key))
+        };
+        assert!(dead_letters.iter().any(named), "{key}: {dead_letters:?}");
     }
     eventually("the job without damage ends", || {
         let read = env.run(["read", "--job", &jobs[2]]);

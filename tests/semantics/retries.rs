@@ -74,7 +74,7 @@ async fn a_call_that_succeeds_after_retries_has_succeeded() {
         world.drain(&handler).await;
         assert_eq!(world.value(&job_id, "asks", "2").await, "3");
         assert_eq!((handler.runs("flaky"), handler.runs("asks")), (3, 2));
-        assert_eq!(world.messages(&job_id).await, 3, "a message that is given back is not a new one");
+        assert_eq!(world.messages(&job_id).await, 3, "a nacked message is not a new message");
         assert_eq!(world.state(&job_id).await, Some(JobState::Completed));
     })
     .await;

@@ -54,7 +54,7 @@ fn the_doctor_finds_a_long_cycle() {
     for transactional in [false, true] {
         let plan = |events: &[(i64, Event)]| Plan { repair: true, transactional, ..Plan::of(events) };
         let history = check(&graph, plan(&[]), || format!("{transactional}, no faults"));
-        assert_eq!(history.stranded, 1, "nobody else finds it");
+        assert_eq!(history.stranded, 1, "nothing else finds it");
         for at in (0..=history.length).step_by(history.length as usize / 12) {
             check(&graph, plan(&[(at, Event::Crash)]), || format!("{transactional}, {at}"));
         }

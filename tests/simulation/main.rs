@@ -273,7 +273,7 @@ fn each_attempt_is_counted_once() {
             }
         }
     }
-    println!("{histories} histories of what is tried again");
+    println!("{histories} histories of retries");
 }
 
 /// Each job ends early at every access. Its worker continues, is stopped, or dies.

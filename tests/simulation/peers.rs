@@ -37,7 +37,7 @@ fn all_jobs_end_whichever_worker_gets_a_message() {
             histories += 1;
         }
     }
-    println!("{histories} histories of who gets which message");
+    println!("{histories} histories of messages to peers and workers");
 }
 
 /// A worker of ours or a peer crashes, at every access.
@@ -190,5 +190,5 @@ fn a_repair_of_healthy_work_does_no_harm() {
             }
         }
     }
-    println!("{histories} histories with somebody who repairs what is not broken");
+    println!("{histories} histories with a repair of healthy work");
 }

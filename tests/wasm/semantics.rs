@@ -49,7 +49,7 @@ async fn a_parent_suspends_and_is_run_again() {
         .await
         .unwrap();
     assert_eq!(ended, Ended::Completed(Bytes::from_static(&[1, 2, 1])));
-    assert_eq!(rig.lines.take(), ["log after"], "what was shown is not shown again");
+    assert_eq!(rig.lines.take(), ["log after"], "a line that was shown is not shown again");
 }
 
 #[tokio::test]

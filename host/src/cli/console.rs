@@ -154,7 +154,7 @@ mod tests {
         assert!(spent[..4].iter().all(|spent| *spent == Spent::Enough), "{spent:?}");
         assert_eq!(spent[4..], [Spent::TheLast, Spent::Nothing, Spent::Nothing]);
         assert_eq!(spend(&other, now), Spent::Enough);
-        assert_eq!(spend(&call, now + Duration::from_mins(1)), Spent::Nothing, "said once");
+        assert_eq!(spend(&call, now + Duration::from_mins(1)), Spent::Nothing, "reported once");
         assert_eq!(spend(&call, now + Duration::from_mins(10)), Spent::Enough);
     }
 

@@ -255,7 +255,7 @@ pub async fn a_parent_without_a_record_is_kept_for_a_later_value(kind: Kind) {
     let failure = Failure::new(FailureKind::Error, "task", "no");
     b.fail(&direct("r", "c"), &failure).await.unwrap();
     assert_eq!(queued(b).await, ["r:ours"], "its record says that it is worth it");
-    assert_eq!(waiting(b, "c").await, [""; 0], "who comes for it in another job must send its message");
+    assert_eq!(waiting(b, "c").await, [""; 0], "a parent in another job must send the message");
     assert_eq!(unnotified(b, "c").await, ["r:p", "r:q"]);
     // A peer that got another notification registers again.
     register_peers(b, "c", &["r:p"]).await;

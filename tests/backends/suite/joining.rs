@@ -76,7 +76,11 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     let b = &f.backend;
     schedule(b, "r1", "c").await;
     schedule(b, "r2", "c").await;
-    assert_eq!(queued(b).await, ["r1:c", "r2:c"], "nobody has announced the task: a peer may have taken the message");
+    assert_eq!(
+        queued(b).await,
+        ["r1:c", "r2:c"],
+        "no worker has announced the task: a peer may have taken the message"
+    );
     announce(b).await;
     // Jobs that cannot be joined: a job is over, its call has failed, its call is on another topic, or its call waits for a
     // retry.

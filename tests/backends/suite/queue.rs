@@ -251,11 +251,11 @@ pub async fn dead_letters_are_kept_with_their_reason(kind: Kind) {
     }
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 0);
     assert!(take(&*f.backend, "t", 1).await.is_empty());
-    let letters = f.backend.queue().dead_letters(&"t".into(), 2).await.unwrap();
-    let kept: Vec<_> = letters.iter().map(|l| (&*l.body, &*l.reason)).collect();
+    let dead_letters = f.backend.queue().dead_letters(&"t".into(), 2).await.unwrap();
+    let kept: Vec<_> = dead_letters.iter().map(|l| (&*l.body, &*l.reason)).collect();
     assert_eq!(kept, [("bad 0", "reason 0"), ("bad 1", "reason 1")]);
-    assert!(letters.iter().all(|l| l.at > 1_600_000_000_000 && l.topic.as_str() == "t" && !l.id.is_empty()));
-    assert_ne!(letters[0].id, letters[1].id);
+    assert!(dead_letters.iter().all(|l| l.at > 1_600_000_000_000 && l.topic.as_str() == "t" && !l.id.is_empty()));
+    assert_ne!(dead_letters[0].id, dead_letters[1].id);
     assert!(f.backend.queue().dead_letters(&"other".into(), 9).await.unwrap().is_empty());
 }
 
@@ -267,15 +267,18 @@ pub async fn a_dead_letter_is_taken_once(kind: Kind) {
         let delivery = next(&*f.backend, "t").await;
         queue.move_to_dlq(&delivery, "reason").await.unwrap();
     }
-    let letters = queue.dead_letters(&"t".into(), 9).await.unwrap();
+    let dead_letters = queue.dead_letters(&"t".into(), 9).await.unwrap();
     for id in ["", "nobody", "-1", "0", "99999999999999999999999999"] {
         assert_eq!(queue.take_dead_letter(&"t".into(), id).await.unwrap(), None, "{id:?}");
     }
-    assert_eq!(queue.take_dead_letter(&"other".into(), &letters[1].id).await.unwrap(), None);
-    assert_eq!(queue.take_dead_letter(&"t".into(), &letters[1].id).await.unwrap().as_ref(), Some(&letters[1]));
-    assert_eq!(queue.take_dead_letter(&"t".into(), &letters[1].id).await.unwrap(), None);
+    assert_eq!(queue.take_dead_letter(&"other".into(), &dead_letters[1].id).await.unwrap(), None);
+    assert_eq!(
+        queue.take_dead_letter(&"t".into(), &dead_letters[1].id).await.unwrap().as_ref(),
+        Some(&dead_letters[1])
+    );
+    assert_eq!(queue.take_dead_letter(&"t".into(), &dead_letters[1].id).await.unwrap(), None);
     let left = queue.dead_letters(&"t".into(), 9).await.unwrap();
-    assert_eq!(left, [letters[0].clone(), letters[2].clone()]);
+    assert_eq!(left, [dead_letters[0].clone(), dead_letters[2].clone()]);
 }
 
 /// A person may still see an old list of dead letters on a screen, so an id is never used again.
@@ -287,10 +290,10 @@ pub async fn no_two_dead_letters_have_the_same_id(kind: Kind) {
         send(&*f.backend, "t", &format!("bad {n}")).await;
         let delivery = next(&*f.backend, "t").await;
         queue.move_to_dlq(&delivery, "reason").await.unwrap();
-        let letter = queue.dead_letters(&"t".into(), 9).await.unwrap().pop().unwrap();
-        assert!(queue.take_dead_letter(&"t".into(), &letter.id).await.unwrap().is_some());
-        assert!(!ids.contains(&letter.id), "{ids:?}, {}", letter.id);
-        ids.push(letter.id);
+        let dead_letter = queue.dead_letters(&"t".into(), 9).await.unwrap().pop().unwrap();
+        assert!(queue.take_dead_letter(&"t".into(), &dead_letter.id).await.unwrap().is_some());
+        assert!(!ids.contains(&dead_letter.id), "{ids:?}, {}", dead_letter.id);
+        ids.push(dead_letter.id);
     }
 }
 

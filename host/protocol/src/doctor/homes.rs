@@ -33,6 +33,6 @@ mod tests {
         assert_eq!(home("y", &["b"]), Some("b".into()), "where its parent is, if it can be");
         assert_eq!(home("z", &["a"]), Some("b".into()));
         assert_eq!(home("q", &["a"]), None, "the workers there don't know it");
-        assert_eq!(home("q", &["a", "peers"]), Some("peers".into()), "nobody says what these know");
+        assert_eq!(home("q", &["a", "peers"]), Some("peers".into()), "no worker has announced these tasks");
     }
 }

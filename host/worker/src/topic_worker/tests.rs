@@ -95,7 +95,7 @@ async fn no_more_messages_are_held_than_can_run_soon() {
     assert_eq!(it.free().await, 20 - 2, "only those that run");
     it.shutdown.begin(StopReason::Requested);
     (&mut it.worker).await.expect("no panic").expect("no error");
-    assert_eq!(it.free().await, 2, "given back at once");
+    assert_eq!(it.free().await, 2, "nacked at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
