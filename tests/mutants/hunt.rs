@@ -91,7 +91,7 @@ impl Hunt {
     }
 
     /// Without a mutant the simulation must find nothing. So each failure is caused by its mutant.
-    pub fn spares_what_is_right(&self) {
+    pub fn finds_nothing_without_a_mutant(&self) {
         for test in TESTS {
             let verdict = self.run("", HISTORIES, test);
             assert!(verdict.is_none(), "without a mutant: {}", verdict.unwrap());
