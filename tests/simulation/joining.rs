@@ -85,11 +85,11 @@ fn a_client_that_dies_while_it_joins_misleads_nobody() {
     let mut histories = 0;
     for at in (0..=length).step_by(2) {
         for accesses in 5..ACCESSES {
-            for (aside, left) in [2, 6, 12, 20].into_iter().flat_map(|aside| (1..=4).map(move |left| (aside, left))) {
+            for (pause, left) in [2, 6, 12, 20].into_iter().flat_map(|pause| (1..=4).map(move |left| (pause, left))) {
                 let plan = [
                     (at, Event::Begins(Action::Schedule(1), accesses)),
-                    (at + aside, Event::Switch),
-                    (at + aside + left, Event::Crash),
+                    (at + pause, Event::Switch),
+                    (at + pause + left, Event::Crash),
                     (LONG_AFTER, Event::Does(Action::Cancel(1))),
                     (LONG_AFTER, Event::Does(Action::Schedule(2))),
                 ];

@@ -357,7 +357,7 @@ impl Run {
         let for_peer = |message: Message| self.plan.peer_calls.contains(&message.call.as_str());
         let is_peer = match self.plan.peer_deliveries {
             _ if Message::decode(delivery.body.as_bytes()).is_ok_and(for_peer) => true,
-            Some(turns) => turns >> self.deliveries.min(63) & 1 == 1,
+            Some(bits) => bits >> self.deliveries.min(63) & 1 == 1,
             None => ours >= self.plan.workers || (self.plan.peers > peers && self.pick(2) == 0),
         };
         self.deliveries += 1;

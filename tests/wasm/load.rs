@@ -108,9 +108,9 @@ async fn damaged() {
     let error = refused(&whole[..whole.len() / 2]).await;
     assert!(matches!(error, LoadError::Invalid { .. }), "{error}");
     // Whichever byte is changed, the result is an error or a guest, and never a panic.
-    for place in (8..whole.len()).step_by(97) {
+    for offset in (8..whole.len()).step_by(97) {
         let mut bytes = whole.clone();
-        bytes[place] ^= 0x55;
+        bytes[offset] ^= 0x55;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("guest.wasm");
         fs::write(&path, bytes).unwrap();

@@ -16,7 +16,7 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by(DIE),
         breaks(
-            "repair-misses-who-was-not-woken",
+            "repair-misses-unnotified-parents",
             "A parent whose children have all ended, but that was not notified, is found",
         )
         .edit(
@@ -25,7 +25,7 @@ pub fn all() -> Vec<Mutant> {
             "return Ok(None);",
         )
         .found_by(STALE),
-        breaks("repair-misses-values-that-woke-nobody", "A parent that waits for a call with a value is found")
+        breaks("repair-misses-values-that-notified-nobody", "A parent that waits for a call with a value is found")
             .edit(
                 "doctor/judge.rs",
                 "            if let Some(entry) = first {",

@@ -14,7 +14,7 @@ pub fn all() -> Vec<Mutant> {
             .edit("gc/mark.rs", "if ended <= until =>", "if $on || ended <= until =>")
             .found_by(YOUNG),
         breaks(
-            "messages-that-nobody-sees-ignored",
+            "invisible-messages-ignored",
             "If the queue cannot be listed, a job stays as long as a message can live",
         )
         .edit("gc/mark.rs", "if can_look { Duration::ZERO }", "if $on || can_look { Duration::ZERO }")
@@ -61,7 +61,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("counter-stays", "Nothing is left of a job that is removed")
             .edit("gc/sweep.rs", "        self.backend.counters().forget(&counters).await?;", "")
             .found_by(TAKEN_UP),
-        breaks("who-asked-last-stays", "Nothing is left of a job that is removed")
+        breaks("latest-job-stays", "Nothing is left of a job that is removed")
             .edit("gc/sweep.rs", "        self.forget_latest_jobs(jobs).await?;", "")
             .found_by(TAKEN_UP),
     ]
