@@ -91,7 +91,7 @@ impl Handler for Ours {
         if calls.is_empty() {
             return Ok((Ended::Completed(n.to_string().into()), replay));
         }
-        let ended = match replay.poll(calls, None).await? {
+        let ended = match replay.poll(calls, None, None).await? {
             Polled::Suspended => Ended::Suspended,
             Polled::Ready(outcomes) => {
                 let values = outcomes.into_iter().flatten().flatten();

@@ -125,7 +125,7 @@ pub async fn ask_with(
         hash: Some(hash(task, payload)),
         options: options.clone(),
     });
-    match replay.poll(calls.collect(), need).await {
+    match replay.poll(calls.collect(), need, None).await {
         Ok(Polled::Ready(outcomes)) => {
             Ok(outcomes.into_iter().enumerate().filter_map(|(index, o)| Some((index, o?))).collect())
         }

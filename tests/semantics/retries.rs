@@ -235,7 +235,7 @@ async fn an_attempt_has_its_own_clock_and_output() {
                 let log = log.clone();
                 Box::pin(async move {
                     let new = 10 - print(replay, 10);
-                    log.lock().unwrap().push((request.attempt, request.first_run, new));
+                    log.lock().unwrap().push((request.attempt, replay.clock(), new));
                     gather("p", replay, &[("c", String::new())]).await?;
                     if request.attempt == 1 { stumble("p", "no") } else { Ok(String::new()) }
                 })

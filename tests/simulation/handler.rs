@@ -61,7 +61,7 @@ impl GraphHandler {
             hash: Some(call.hash),
             options: Options::default(),
         });
-        let outcomes = match replay.poll(calls.collect(), need).await? {
+        let outcomes = match replay.poll(calls.collect(), need, None).await? {
             Polled::Ready(outcomes) => outcomes,
             Polled::Suspended => return Ok(Err(Leave::Suspended)),
         };

@@ -104,7 +104,7 @@ impl Rig {
         let message = Message { job_id: "job".into(), call: call.clone() };
         let work = Work { message, topic: "topic".into(), receipt: None, ends_job: None };
         let loaded = Loaded { run: run.before, sample: run.outcomes, ..Loaded::default() };
-        let replay = Replay::new(self.backend.clone(), &work, &loaded);
+        let replay = Replay::new(self.backend.clone(), &work, &loaded, FIRST_RUN);
         let options = self.handler.task(run.task).map(|task| task.options.clone()).unwrap_or_default();
         let request = Request {
             task: run.task.to_owned(),
@@ -113,7 +113,6 @@ impl Rig {
             job_id: "job".into(),
             topic: "topic".into(),
             attempt: 1,
-            first_run: FIRST_RUN,
             deadline: 0,
             timeout: options.timeout,
             memory: options.memory,

@@ -230,7 +230,7 @@ impl Found {
             (Some(end), _) if end.state == JobState::TimedOut => State::TimedOut,
             (Some(_), _) => State::Cancelled,
             (None, Some(run)) if run.not_before > now => State::Ready,
-            (None, Some(run)) if run.total > 0 => State::Deferred,
+            (None, Some(run)) if run.is_waiting() => State::Deferred,
             // The call is ready or running. The records can't tell which, because a worker writes nothing while it runs a call.
             (None, Some(run)) if run.first > 0 || run.attempt > 1 => State::Ready,
             (None, _) if self.is_awaited || *call == job.call => State::Ready,

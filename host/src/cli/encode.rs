@@ -59,13 +59,12 @@ impl CallArgs {
                 bytes
             }
             Some(text) => match text.strip_prefix('@') {
-                Some(path) => std::fs::read(path).map_err(|e| {
-                    ExitError::new(Exit::BadPayload, format!("could not read the payload from {path}: {e}"))
-                })?,
+                Some(path) => std::fs::read(path)
+                    .map_err(|e| ExitError::new(Exit::Usage, format!("could not read the payload from {path}: {e}")))?,
                 None => text.as_bytes().to_vec(),
             },
         };
-        encode(self.codec, &self.task, payload).map_err(|text| ExitError::new(Exit::BadPayload, text).into())
+        encode(self.codec, &self.task, payload).map_err(|text| ExitError::new(Exit::Usage, text).into())
     }
 }
 

@@ -24,7 +24,7 @@ pub use dead_letter::{
 };
 pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
-pub use run::{Decision, RunRecord, SAMPLE};
+pub use run::{ClockMove, Decision, RunRecord, SAMPLE};
 pub use waiting::{Readiness, Waiting, is_waiting};
 
 /// The version of all these records. A reader refuses a record with a higher version.

@@ -16,7 +16,6 @@ impl Stage<'_> {
         let StepJob { call, loaded, .. } = *job;
         let before = loaded.run.as_ref();
         let now = self.now();
-        let first_run = before.map(|run| run.first).filter(|t| *t > 0).unwrap_or(now);
         let deadline = loaded.job.as_ref().map_or(0, |job| job.deadline);
         let left = (deadline > 0).then(|| Duration::from_millis(deadline.saturating_sub(now)));
         let request = Request {
@@ -26,14 +25,13 @@ impl Stage<'_> {
             job_id: self.work.message.job_id.clone(),
             topic: self.work.topic.clone(),
             attempt: job.attempt(),
-            first_run,
             deadline,
             timeout: job.options.timeout.into_iter().chain(left).min(),
             memory: job.options.memory,
         };
         self.report_running(job);
         let known = before.map(|run| self.site.outcomes.take(&self.work.message, run)).unwrap_or_default();
-        let replay = Replay::new(self.backend().clone(), &self.work, loaded).with_known(known);
+        let replay = Replay::new(self.backend().clone(), &self.work, loaded, now).with_known(known);
         let ran = self.site.handler.run(request, replay).await;
         // The rest is work for the backend. So another guest may run meanwhile.
         drop(running);
@@ -71,8 +69,8 @@ impl Stage<'_> {
             Ended::Failed { failure, retryable } => self.try_again_or_fail(job, &replay, failure, retryable).await,
             Ended::Suspended => match replay.take_wait() {
                 Some(wait) => {
-                    let record = replay.record(&wait, first_run, job.task.digest.clone());
-                    self.defer(job, &wait, &record, replay.into_known()).await
+                    let record = replay.record(&wait, job.task.digest.clone());
+                    self.defer(job, &wait, record, replay.into_known()).await
                 }
                 None => Err(Error::new(
                     ErrorKind::Internal,

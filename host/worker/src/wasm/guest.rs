@@ -219,7 +219,6 @@ async fn describe(
     let state = State {
         call: CallHash::from(""),
         job_id: JobId::from(""),
-        first_run: 0,
         attempt: 1,
         leaf: false,
         printer: printer.clone(),

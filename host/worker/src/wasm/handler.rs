@@ -114,7 +114,6 @@ impl WasmHandler {
         State {
             call: request.call.clone(),
             job_id: request.job_id.clone(),
-            first_run: request.first_run,
             attempt: request.attempt,
             leaf: entry.leaf,
             printer,
@@ -176,6 +175,13 @@ impl WasmHandler {
         let run = self.execute(guest, state, to_guest(request, entry, wall));
         // A tick stops a guest that computes. This timeout stops a guest that waits in the host.
         let run = tokio::time::timeout_at(deadline.into(), run);
+        let run = async {
+            tokio::select! {
+                biased;
+                returned = run => returned,
+                stopped = replay.stopped() => Ok(Err(stopped)),
+            }
+        };
         let returned = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(returned)) => returned,
             // This is the result even if the backend was slow: the run's time is up in any case.

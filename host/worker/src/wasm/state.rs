@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use brrr_protocol::model::{CallHash, JobId, Millis};
+use brrr_protocol::model::{CallHash, JobId};
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -26,8 +26,6 @@ pub(super) struct State {
     pub call: CallHash,
     /// The job that the call belongs to.
     pub job_id: JobId,
-    /// The time that the call sees at its beginning.
-    pub first_run: Millis,
     /// The number of the attempt, from 1.
     pub attempt: u32,
     /// The task makes no calls, so its run is never replayed. It gets the real clock and random numbers.
