@@ -41,7 +41,7 @@ fn large() -> Arc<Graph> {
 }
 
 #[test]
-fn a_record_that_does_not_name_all_strands_nobody() {
+fn a_record_that_names_only_some_children_strands_nobody() {
     let graph = large();
     let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
     let n = graph.nodes.len() - 2;
@@ -105,7 +105,7 @@ fn a_fault_costs_no_more_than_it_must() {
 
 /// Without faults a call runs once, and once more for each time that it waited.
 #[test]
-fn nothing_is_run_in_vain() {
+fn no_run_is_wasted() {
     for (graph, _) in graphs() {
         let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
         for ((job_id, task), runs) in &history.world.state().runs {

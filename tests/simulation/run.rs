@@ -24,7 +24,7 @@ use crate::handler::{AHEAD, GraphHandler};
 use crate::peer;
 use crate::plan::{Event, Plan};
 use crate::transactions::backend;
-use crate::watch::Who;
+use crate::watch::Participant;
 use crate::world::{Answer, Crash, View, World};
 
 /// The limit of steps. No history of a small graph takes so many steps, and no history of a large graph takes so many steps a
@@ -313,7 +313,7 @@ impl Run {
     /// Repairs until the search finds nothing stuck.
     fn repair_all(&mut self) -> std::result::Result<(), String> {
         for _ in 0..MAX_REPAIRS {
-            let view = backend(&self.world, Who::Ours, None);
+            let view = backend(&self.world, Participant::Ours, None);
             if finish(&self.world, actions::repair(view, &self.world)).map_err(|e| e.to_string())?.is_empty() {
                 return Ok(());
             }
@@ -327,7 +327,7 @@ impl Run {
         if history.may.with_peers {
             return Ok(());
         }
-        let view = backend(&self.world, Who::Ours, None);
+        let view = backend(&self.world, Participant::Ours, None);
         let look = Look { now: self.world.now(), older_than: Duration::ZERO };
         let doctor = Doctor::new(view);
         let survey = finish(&self.world, doctor.survey(&look)).map_err(|e| e.to_string())?;
@@ -361,7 +361,7 @@ impl Run {
         let for_peer = |message: Message| self.plan.peer_calls.contains(&message.call.as_str());
         let is_peer = match self.plan.peer_deliveries {
             _ if Message::decode(delivery.body.as_bytes()).is_ok_and(for_peer) => true,
-            Some(turns) => turns >> self.deliveries.min(63) & 1 == 1,
+            Some(bits) => bits >> self.deliveries.min(63) & 1 == 1,
             None => ours >= self.plan.workers || (self.plan.peers > peers && self.pick(2) == 0),
         };
         self.deliveries += 1;
@@ -370,7 +370,7 @@ impl Run {
             return self.work(delivery, crash, false);
         }
         let crash = (self.plan.bad_peers && self.pick(8) == 1).then(|| Crash(self.pick(12) as i64));
-        let (peer, graph) = (View::new(&self.world, Who::Peer, crash), self.graph.clone());
+        let (peer, graph) = (View::new(&self.world, Participant::Peer, crash), self.graph.clone());
         self.world.state().in_flight.remove(&delivery.receipt.0);
         let running: Running = Box::pin(async move { peer::handle(&peer, &graph, &delivery).await.map(|()| None) });
         Busy { running, actor: Actor::Peer }
@@ -378,7 +378,7 @@ impl Run {
 
     fn work(&mut self, delivery: Delivery, crash: Option<Crash>, running: bool) -> Busy {
         let actor = Actor::Worker(delivery.clone());
-        let (backend, world) = (backend(&self.world, Who::Ours, crash), self.world.clone());
+        let (backend, world) = (backend(&self.world, Participant::Ours, crash), self.world.clone());
         let handler = GraphHandler::new(&self.graph, &world);
         let outcomes = self.outcomes[self.deliveries as usize / 3 % self.outcomes.len()].clone();
         // Otherwise deliveries are not counted: a history with many crashes must not look like poison.
