@@ -17,6 +17,7 @@ mod damage;
 mod dlq;
 mod doctor;
 mod events;
+mod faults;
 mod fetch;
 #[path = "../wasm/fixture.rs"]
 mod fixture;

@@ -11,14 +11,14 @@ use crate::harness::{Ended, Env, Running};
 const BUILD: Duration = Duration::from_mins(10);
 
 /// An empty folder with the binary.
-fn newcomer() -> Env {
+pub fn newcomer() -> Env {
     let mut env = Env::new();
     env.leave_home();
     env
 }
 
 /// Runs a command that may take as long as a build.
-fn build(env: &Env, args: &[&str]) -> Ended {
+pub fn build(env: &Env, args: &[&str]) -> Ended {
     let mut command = env.command(args);
     // Variables that cargo sets for its tests are about this repository.
     for (name, _) in std::env::vars_os() {
@@ -113,6 +113,14 @@ fn in_cpp() {
     from_nothing_to_a_result("cpp", "app.cpp");
 }
 
+/// Go has packages of this name, and takes it for no module.
+#[test]
+fn a_project_may_be_called_go() {
+    let env = newcomer();
+    env.run(["new", "--lang", "go", "go"]).ok();
+    assert_eq!(build(&env, &["build", "go"]).ok(), "go/go.wasm");
+}
+
 #[test]
 fn a_missing_tool_is_named_with_the_line_that_installs_it() {
     for (language, words) in [
@@ -176,7 +184,7 @@ fn new_overwrites_nothing() {
     std::fs::write(&file, "// mine").expect("a file");
     env.run(["new", "--lang", "c", "hello"]).refused(2, &["hello", "not empty"]);
     assert_eq!(std::fs::read_to_string(&file).expect("a file"), "// mine");
-    for name in ["Hello", "1st", "a b", ".."] {
+    for name in ["Hello", "1st", "a b", "..", "a-"] {
         let ended = env.run(["new", "--lang", "c", name]);
         assert!(ended.code == Some(2) && ended.stderr.contains(name), "{ended:#?}");
     }

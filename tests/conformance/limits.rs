@@ -93,6 +93,10 @@ pub async fn a_bad_guest_costs_its_own_call_only(fleet: &Fleet) {
     for (task, kinds) in [("grows", ["limit", "error", "trap"]), ("recurses", ["trap", "error", "limit"])] {
         let failure = fleet.call(task, json!({})).await.unwrap_err();
         assert!(kinds.contains(&failure.kind.as_str()) && failure.attempts == 1, "{task}: {failure}");
+        if task == "recurses" && failure.kind.as_str() == "trap" {
+            let called = failure.message.starts_with("its stack") && failure.message.contains("does it recurse");
+            assert!(called, "{}", failure.message);
+        }
         let hello = fleet.value("hello", json!({"greetee": task})).await;
         assert_eq!(hello, json!(format!("Hello, {task}!")));
     }

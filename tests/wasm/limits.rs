@@ -93,7 +93,8 @@ async fn traps_say_what_happened() {
         (b"u", "it gave up"),
         (b"r", "its stack of 1 MiB overflowed"),
         (b"r", "at fixture!recurse\n"),
-        (b"o", "out of bounds memory access"),
+        (b"s", "its stack overflowed, as it used memory just below address 0"),
+        (b"o", "it trapped: out of bounds memory access"),
         (b"z", "integer divide by zero"),
         (b"x", "out of bounds"),
     ] {

@@ -46,7 +46,8 @@ pub fn run(args: NewCommand) -> anyhow::Result<Exit> {
     let refuse = |text: String| Err(ExitError::new(Exit::Usage, text).into());
     let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_name(name)) else {
         return refuse(format!(
-            "{}: a project's name has lower-case letters, digits, `-` and `_`, and begins with a letter",
+            "{}: a project's name has lower-case letters, digits, `-` and `_`, begins with a letter, does not end with `-`, \
+             and has at most 50 characters",
             path.display()
         ));
     };
@@ -72,18 +73,28 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c))
         && name.len() <= 50
         && !name.ends_with('-')
-        // The SDK has this name, and the project depends on the SDK.
-        && name != "brrr"
+}
+
+/// The name of the project's package. It is the project's name, except where the language has no room for that.
+fn package(name: &str, language: Language) -> String {
+    // Cargo refuses a package that depends on another one with its own name. (Go would refuse the names of its own
+    // packages, so in its template the name comes after `example/`, which Go keeps free for users.)
+    if language == Language::Rust && ["brrr", "brrr-macros"].contains(&name) {
+        return format!("{name}-handlers");
+    }
+    name.to_owned()
 }
 
 fn write(folder: &Path, name: &str, language: Language) -> io::Result<()> {
     let prefix = format!("{}/", language.name());
+    let package = package(name, language);
     for path in Templates::iter() {
         let (Some(below), Some(file)) = (path.strip_prefix(&prefix), Templates::get(&path)) else { continue };
         let target = folder.join(below);
         if let Some(parent) = target.parent() {
             fs::create_dir_all(parent)?;
         }
+        let name = if below == "README.md" { name } else { &package };
         fs::write(target, String::from_utf8_lossy(&file.data).replace(TEMPLATE, name))?;
     }
     if language == Language::Rust
@@ -123,11 +134,27 @@ mod tests {
 
     #[test]
     fn project_names_are_valid_in_every_registry() {
-        for name in ["a", "hello", "my-handlers2", "a_b"] {
+        for name in ["a", "hello", "my-handlers2", "a_b", "brrr", "go"] {
             assert!(is_name(name), "{name}");
         }
-        for name in ["", "Hello", "2a", "a b", "-a", "a-", "brrr", "../a", "ä"] {
+        for name in ["", "Hello", "2a", "a b", "-a", "a-", "../a", "ä"] {
             assert!(!is_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_a_package_is_none_that_it_needs() {
+        for (language, name, file, expected) in [
+            (Language::Rust, "brrr", "Cargo.toml", "name = \"brrr-handlers\""),
+            (Language::Rust, "hello", "Cargo.toml", "name = \"hello\""),
+            (Language::Go, "go", "go.mod", "module example/go"),
+            (Language::Javascript, "brrr", "package.json", "\"name\": \"brrr\""),
+        ] {
+            let folder = tempfile::tempdir().expect("a folder");
+            write(folder.path(), name, language).expect("written");
+            let text = |name: &str| fs::read_to_string(folder.path().join(name)).expect("a file");
+            assert!(text(file).contains(expected), "{}", text(file));
+            assert!(text("README.md").starts_with(&format!("# {name}\n")), "{}", text("README.md"));
         }
     }
 }

@@ -1,4 +1,5 @@
-module my-handlers
+// `example/` is for modules that nobody imports: no package of Go's own begins so.
+module example/my-handlers
 
 go 1.26.0
 

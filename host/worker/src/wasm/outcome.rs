@@ -153,7 +153,7 @@ fn summary(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, 
         return (FailureKind::Trap, format!("it exited with status {status} instead of returning"));
     }
     if let Some(trap) = error.downcast_ref::<Trap>() {
-        return (FailureKind::Trap, trapped(*trap));
+        return (FailureKind::Trap, if is_below_memory(error) { STACK_IN_MEMORY.to_owned() } else { trapped(*trap) });
     }
     let cause = error.root_cause().to_string();
     // wasmtime has no error type for this case.
@@ -162,6 +162,23 @@ fn summary(error: &wasmtime::Error, about: &Circumstances<'_>) -> (FailureKind, 
         return (FailureKind::Limit, text);
     }
     (FailureKind::Trap, cause)
+}
+
+/// C, C++ and Rust keep their variables on a stack of their own, which their linkers put at the begin of the memory.
+const STACK_IN_MEMORY: &str = "its stack overflowed, as it used memory just below address 0: does it recurse without end, or have \
+                               large arrays in its functions? (A pointer to null with a negative index does the same.)";
+
+/// Has it used memory below its first byte? That is near the end of 32 bits. Only the text of the error has the address.
+fn is_below_memory(error: &wasmtime::Error) -> bool {
+    const NEAR: u64 = 64 << 20;
+    const END: u64 = 1 << 32;
+    let address = error.chain().find_map(|cause| {
+        let text = cause.to_string();
+        let (_, rest) = text.split_once("memory fault at wasm address 0x")?;
+        u64::from_str_radix(rest.split_whitespace().next()?, 16).ok()
+    });
+    // A field of what is below is at a positive offset from there.
+    address.is_some_and(|address| (END - NEAR..END + NEAR).contains(&address))
 }
 
 fn trapped(trap: Trap) -> String {
