@@ -160,6 +160,11 @@ template <typename... T> struct Codec<std::tuple<T...>> {
 
 namespace detail {
 
+/// Of what BRRR_FIELDS adds there is nothing left but commas, unless it was given too much.
+constexpr bool nothing_but_commas(std::string_view text) {
+    return text.find_first_not_of(" ,") == std::string_view::npos;
+}
+
 /// A type that BRRR_FIELDS was given.
 template <typename T>
 concept Fields = requires(T &value) { brrr_fields(value, [](const char *, auto &) {}); };
@@ -194,7 +199,8 @@ template <detail::Fields T> struct Codec<T> {
         BRRR_EACH_(__VA_ARGS__ __VA_OPT__(, ), , , , , , , , )                                           \
     }
 #define BRRR_ONE_(...) __VA_OPT__(each(#__VA_ARGS__, value.__VA_ARGS__);)
-#define BRRR_EACH_(a, b, c, d, e, f, g, h, ...) \
+#define BRRR_EACH_(a, b, c, d, e, f, g, h, ...)                                                       \
+    static_assert(::brrr::detail::nothing_but_commas(#__VA_ARGS__), "BRRR_FIELDS takes up to eight fields"); \
     BRRR_ONE_(a) BRRR_ONE_(b) BRRR_ONE_(c) BRRR_ONE_(d) BRRR_ONE_(e) BRRR_ONE_(f) BRRR_ONE_(g) BRRR_ONE_(h)
 
 #endif
