@@ -134,6 +134,12 @@ static void bytes_and_hashes(void) {
     brrr_call empty = brrr_call_bytes("echo", (brrr_bytes){NULL, 0});
     brrr_bytes got = {(const uint8_t *)"x", 1};
     CHECK(brrr_await(&empty, &got) == NULL && got.size == 0);
+    // A value without bytes is null.
+    brrr_call silent = brrr_call_bytes("echo", (brrr_bytes){NULL, 0});
+    const brrr_json *json = NULL;
+    CHECK(brrr_await(&silent, &json) == NULL && json != NULL && brrr_kind_of(json) == BRRR_NULL);
+    int64_t none;
+    CHECK(brrr_await(&silent, &none) != NULL && strstr(brrr_await(&silent, &none)->message, "got null") != NULL);
     // Whose value is no JSON.
     brrr_call call = brrr_call_bytes("echo", (brrr_bytes){(const uint8_t *)"\1", 1});
     int64_t number;

@@ -102,6 +102,12 @@ static void errors_and_text() {
     CHECK(!infinite && string(infinite.error().message()).contains("an infinite number at i[1]"));
 }
 
+/// A value without bytes is null.
+static void nothing_is_null() {
+    auto silent = brrr::Call<optional<int>>(brrr_call_bytes("echo", {nullptr, 0})).await();
+    CHECK(silent && !silent->has_value());
+}
+
 /// Text may contain NUL, as a key too.
 static void keys_with_nul() {
     std::map<string, int> keys{{string("a\0b", 3), 1}, {string("a\0c", 3), 2}}, back;
@@ -142,6 +148,7 @@ int main() {
     bytes_and_names();
     errors_and_text();
     keys_with_nul();
+    nothing_is_null();
     bodies_that_are_no_json();
     CHECK(!passes_on() && passes_on().error().text == "no");
     return report("handlers");

@@ -4,6 +4,7 @@ package brrr
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -176,5 +177,16 @@ func TestAPanicShowsTheProgramsFunctions(t *testing.T) {
 		if isForeign(function) != foreign {
 			t.Error(function)
 		}
+	}
+}
+
+// Tasks of bytes and other workers give nothing in this way.
+func TestAValueWithoutBytesIsNull(t *testing.T) {
+	if value, err := decodeValue[any](nil); value != nil || err != nil {
+		t.Error(value, err)
+	}
+	value, err := decodeValue[json.RawMessage](nil)
+	if text, failed := marshal(value); err != nil || failed != nil || string(text) != "null" {
+		t.Error(string(text), err, failed)
 	}
 }

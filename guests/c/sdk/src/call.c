@@ -111,7 +111,8 @@ brrr_error *brrr_await_into(brrr_call *call, brrr_target target) {
         return NULL;
     }
     const char *problem;
-    const brrr_json *value = brrr_parse(call->value, &problem);
+    // No bytes are null: tasks of bytes and other workers give nothing in that way.
+    const brrr_json *value = call->value.size == 0 ? brrr_null() : brrr_parse(call->value, &problem);
     if (value != NULL) problem = brrr_read_into(value, target);
     return problem == NULL ? NULL : brrr_unfit(call, problem);
 }
