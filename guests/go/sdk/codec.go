@@ -23,10 +23,7 @@ func encodeArguments(in any) ([]byte, error) {
 	}
 	payload, err := appendPython([]byte{'['}, in)
 	if err != nil {
-		if placed := unfit(in); placed != nil {
-			return nil, placed
-		}
-		return nil, err
+		return nil, placed(in, err)
 	}
 	if payload[1] != '{' {
 		return nil, errors.New("they are a struct or a map, whose fields are the arguments by name")

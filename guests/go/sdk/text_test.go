@@ -136,6 +136,24 @@ func TestWhatJSONDoesNotHaveIsRefusedWithItsPlace(t *testing.T) {
 	}
 }
 
+type broken struct{}
+
+func (broken) MarshalJSON() ([]byte, error) { return nil, errors.New("no idea") }
+
+func TestAValueThatCannotWriteItselfIsToldWithItsPlace(t *testing.T) {
+	value := map[string]any{"values": []any{1, &broken{}}}
+	for what, err := range map[string]error{"value": second(marshal(value)), "arguments": second(encodeArguments(value))} {
+		if err == nil || !strings.Contains(err.Error(), "no idea") || !strings.HasSuffix(err.Error(), " at values[1]") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if err := second(marshal(broken{})); err == nil || strings.Contains(err.Error(), " at ") {
+		t.Error(err)
+	}
+}
+
+func second[A any](_ A, err error) error { return err }
+
 func TestNamesOfCallsAreNotMended(t *testing.T) {
 	Test(t, func(ctx context.Context) {
 		for _, options := range []CallOptions{{Topic: "\xff"}, {Hash: "\xff"}} {

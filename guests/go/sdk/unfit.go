@@ -21,6 +21,18 @@ func unfit(value any) error {
 	return nil
 }
 
+// placed is an error of writing a value, with the place where that is known.
+func placed(value any, err error) error {
+	if refused := unfit(value); refused != nil {
+		return refused
+	}
+	f := finder{themselves: true}
+	if f.look(reflect.ValueOf(value), 0) != "" && f.place() != "" {
+		return fmt.Errorf("%w%s", err, f.place())
+	}
+	return err
+}
+
 // mayRepeat says whether a value of this type may have keys that come twice: for others nobody has to look.
 func mayRepeat(t reflect.Type) bool {
 	if known, ok := repeats.Load(t); ok {
@@ -58,6 +70,8 @@ func reaches(t reflect.Type, seen map[reflect.Type]bool) bool {
 type finder struct {
 	// Innermost first.
 	steps []string
+	// Looks for values that write themselves, and can't.
+	themselves bool
 }
 
 func (f *finder) place() string {
@@ -80,30 +94,26 @@ func (f *finder) look(v reflect.Value, depth int) string {
 	if !v.IsValid() || depth > maxDepth {
 		return ""
 	}
+	if writesItself(v) {
+		return f.itself(v)
+	}
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface:
-		if v.IsNil() || writesItself(v) {
-			return ""
-		}
 		return f.look(v.Elem(), depth+1)
 	case reflect.Float32, reflect.Float64:
 		switch float := v.Float(); {
-		case writesItself(v):
+		case f.themselves:
 		case math.IsNaN(float):
 			return "NaN"
 		case math.IsInf(float, 0):
 			return "an infinite number"
 		}
 	case reflect.Map:
-		if !writesItself(v) {
-			return f.mapping(v, depth)
-		}
+		return f.mapping(v, depth)
 	case reflect.Struct:
-		if !writesItself(v) {
-			return f.structure(v, depth)
-		}
+		return f.structure(v, depth)
 	case reflect.Slice, reflect.Array:
-		if v.Type().Elem().Kind() == reflect.Uint8 || writesItself(v) {
+		if v.Type().Elem().Kind() == reflect.Uint8 {
 			return ""
 		}
 		for i := range v.Len() {
@@ -112,6 +122,16 @@ func (f *finder) look(v reflect.Value, depth int) string {
 				return what
 			}
 		}
+	}
+	return ""
+}
+
+func (f *finder) itself(v reflect.Value) string {
+	if !f.themselves || !v.CanInterface() {
+		return ""
+	}
+	if _, err := json.Marshal(v.Interface()); err != nil {
+		return "a value that can't write itself"
 	}
 	return ""
 }
@@ -183,9 +203,7 @@ func marshal(value any) ([]byte, error) {
 	}
 	text, err := json.Marshal(value)
 	if err != nil {
-		if placed := unfit(value); placed != nil {
-			return nil, placed
-		}
+		return nil, placed(value, err)
 	}
-	return text, err
+	return text, nil
 }
