@@ -237,7 +237,8 @@ static void no_json(void) {
     CHECK(strcmp(refusal(brrr_value(1.5)), "none") == 0);
     const brrr_failure *failure = fails_with(brrr_call("hello", brrr_kv("greetee", nan)),
         "cannot write its arguments: NaN at greetee, which JSON does not have", 0);
-    CHECK(strcmp(failure->kind, "codec") == 0);
+    CHECK(strcmp(failure->kind, "codec") == 0 && failure->chain_count == 1);
+    CHECK(strcmp(failure->chain[0], "hello: codec: cannot write its arguments: NaN at greetee, which JSON does not have") == 0);
     // Keys may contain NUL.
     brrr_json *nul = brrr_object();
     brrr_set_n(nul, (brrr_string){"a\0b", 3}, brrr_value(1));

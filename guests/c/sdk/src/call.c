@@ -4,7 +4,10 @@
 /* A failure in this library, before or after the call itself. */
 static const brrr_failure *codec(const char *task, const char *what, const char *problem) {
     brrr_failure *failure = brrr_alloc(sizeof *failure);
-    *failure = (brrr_failure){.kind = "codec", .task = task, .message = brrr_join(what, ": ", problem, NULL)};
+    const char **chain = brrr_alloc(sizeof *chain), *message = brrr_join(what, ": ", problem, NULL);
+    // Of a failure that is passed on, the chain is what most people see.
+    chain[0] = brrr_join(task, ": codec: ", message, NULL);
+    *failure = (brrr_failure){.kind = "codec", .task = task, .message = message, .chain = chain, .chain_count = 1};
     return failure;
 }
 
