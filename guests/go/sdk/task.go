@@ -148,7 +148,8 @@ func (p *panicError) Unwrap() error { return p.cause }
 // Frames that are shown: the place, and how one got there.
 const shownFrames = 6
 
-// The functions between the panic and the handler, innermost first. Those of the standard library are left out.
+// The functions between the panic and the handler, innermost first. Those of the standard library and of the SDK
+// are left out.
 func callers() string {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
@@ -162,7 +163,9 @@ func callers() string {
 			if strings.HasPrefix(frame.Function, ownPackage+"Handle") || frame.Function == ownPackage+"(*registered).run" {
 				break
 			}
-			if !isForeign(frame.Function) {
+			// The SDK's own tests are in its package.
+			isOwn := strings.HasPrefix(frame.Function, ownPackage) && !strings.HasSuffix(frame.File, "_test.go")
+			if !isOwn && !isForeign(frame.Function) {
 				file := frame.File[strings.LastIndexByte(frame.File, '/')+1:]
 				fmt.Fprintf(&lines, "\n  at %s (%s:%d)", frame.Function, file, frame.Line)
 				shown++
