@@ -148,8 +148,8 @@ func (p *panicError) Unwrap() error { return p.cause }
 // Frames that are shown: the place, and how one got there.
 const shownFrames = 6
 
-// The functions between the panic and the handler, innermost first. Those of the standard library and of the SDK
-// are left out.
+// The functions between the panic and the handler, innermost first. Those of the standard library and of the SDK are left
+// out.
 func callers() string {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
