@@ -1,7 +1,8 @@
 import { build } from "esbuild";
 import { SourceMap } from "node:module";
-import { dirname, relative, resolve } from "node:path";
+import { basename, dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { explain } from "./explain.mjs";
 
 /** The SDK's folder. */
 export const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -10,7 +11,10 @@ export const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 export const HOST_MODULES = ["brrr:*", "wasi:*"];
 
 /** The web's names that QuickJS lacks: where a bundle uses one freely, esbuild imports it from src/web/globals.ts. */
-const WEB = ["fetch", "Headers", "Request", "Response", "AbortController", "AbortSignal", "URL", "URLSearchParams"];
+const WEB = [
+  "fetch", "Headers", "Request", "Response", "AbortController", "AbortSignal", "Event", "CustomEvent", "EventTarget",
+  "URL", "URLSearchParams", "structuredClone",
+];
 
 /**
  * One JavaScript module of the SDK, the handlers in `entry` and all they import: its source, and the host's modules that
@@ -35,15 +39,17 @@ export async function bundle(entry, overrides = {}) {
     target: "es2023",
     // QuickJS runs no promise jobs inside a synchronous export: see src/promise.ts.
     supported: { "async-await": false, "async-generator": false, "for-await": false, "top-level-await": false },
-    platform: "neutral",
-    // Of what a package offers, the browser's variant is the one that expects no Node.
-    mainFields: ["browser", "module", "main"],
+    // Of what a package offers (`browser` and `exports` in its package.json) the browser's variant is the one that expects
+    // no Node.
+    platform: "browser",
     inject: [resolve(SDK, "src/web/globals.ts")],
     define: {
       ...Object.fromEntries(WEB.map((name) => [`globalThis.${name}`, name])),
       "process.env": "__processEnv",
       // As every bundler does; libraries look at it while they load.
       "process.env.NODE_ENV": '"production"',
+      // Node's name of it.
+      global: "globalThis",
     },
     alias: { brrr: resolve(SDK, "src/index.ts") },
     external: HOST_MODULES,
@@ -51,11 +57,13 @@ export async function bundle(entry, overrides = {}) {
     sourcemap: "external",
     sourcesContent: false,
     metafile: true,
-    logLevel: "warning",
+    logLevel: "silent",
     ...overrides,
-  }).catch(() => {
-    throw new Error(`${entry} could not be bundled (see above)`);
+  }).catch(async (failure) => {
+    if (failure.errors) console.error(await explain("error", failure.errors));
+    throw failure.errors ? new Error(`${entry} could not be bundled (see above)`) : failure;
   });
+  if (result.warnings.length > 0) console.error(await explain("warning", result.warnings));
   const file = (suffix) => result.outputFiles.find(({ path }) => path.endsWith(suffix)).text;
   const code = file(".js");
   const lines = JSON.stringify(lineTable(code, JSON.parse(file(".map")), dirname(entry)));
@@ -74,7 +82,8 @@ function lineTable(code, map, folder) {
     const { originalSource, originalLine } = lookup.findEntry(number, line.length - line.trimStart().length);
     if (originalSource === undefined || originalLine === undefined) return 0;
     const path = resolve(originalSource);
-    if (path.startsWith(resolve(SDK, "src")) || path.includes("node_modules")) return 0;
+    // The bundler's own lines come from <stdin>.
+    if (path.startsWith(resolve(SDK, "src")) || path.includes("node_modules") || basename(path) === "<stdin>") return 0;
     const name = relative(folder, path);
     if (!sources.includes(name)) sources.push(name);
     return [sources.indexOf(name), originalLine + 1];

@@ -4,6 +4,7 @@ import log from "brrr:worker/log@0.1.0";
 import tasks from "brrr:worker/tasks@0.1.0";
 import clock from "wasi:clocks/monotonic-clock@0.2.12";
 import random from "wasi:random/random@0.2.12";
+import { wellFormed } from "./bytes.ts";
 import { setHost, type Request } from "./host.ts";
 import { describe, handle } from "./serve.ts";
 
@@ -26,7 +27,7 @@ const timer = (ms: number) => clock.subscribeDuration(Math.round(ms * NANOSECOND
 function connect(): void {
   setHost({
     poll: tasks.poll,
-    log: log.write,
+    log: (level, message) => log.write(level, wellFormed(message)),
     // A BigInt where it is large.
     timeLeftMs: () => Number(control.timeLeftMs()),
     now: () => clock.now() / NANOSECONDS,

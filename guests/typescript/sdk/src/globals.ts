@@ -4,10 +4,15 @@
  */
 import { decodeUtf8, encodeUtf8 } from "./bytes.ts";
 import { building, host, type Level } from "./host.ts";
+import { installAsync } from "./async.ts";
+import { show } from "./inspect.ts";
+import { installLocale } from "./locale.ts";
 import { installPromise } from "./promise.ts";
 import { addTimer, removeTimer } from "./scheduler.ts";
 
 installPromise();
+installAsync();
+installLocale();
 
 /** What a module prints while the component is being built has nowhere to go. */
 const write =
@@ -23,18 +28,6 @@ const consoleLike = {
   warn: write("warn"),
   error: write("error"),
 };
-
-/** A value as a person wants to read it: text as it is, the rest as JSON where that says something. */
-function show(value: unknown): string {
-  if (typeof value === "string") return value;
-  if (value instanceof Error) return `${value.name}: ${value.message}`;
-  if (typeof value !== "object" || value === null) return String(value);
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return String(value); // a cycle or a BigInt
-  }
-}
 
 class Utf8Encoder {
   readonly encoding = "utf-8";
@@ -84,9 +77,16 @@ Object.assign(globalThis, {
   setTimeout: <A extends unknown[]>(callback: (...args: A) => void, ms = 0, ...args: A) =>
     addTimer(() => callback(...args), ms),
   clearTimeout: removeTimer,
+  setInterval: <A extends unknown[]>(callback: (...args: A) => void, ms = 0, ...args: A) =>
+    addTimer(() => callback(...args), ms, true),
+  clearInterval: removeTimer,
+  // Behind the calls that are waited for, as every timer: see `step` in scheduler.ts.
+  setImmediate: <A extends unknown[]>(callback: (...args: A) => void, ...args: A) => addTimer(() => callback(...args), 0),
+  clearImmediate: removeTimer,
   TextEncoder: Utf8Encoder,
   TextDecoder: Utf8Decoder,
   crypto: cryptoLike,
   // QuickJS's own would do, but setTimeout must agree with it.
-  performance: { now: () => host().now() },
+  // Libraries ask for it while they load.
+  performance: { now: () => (building() ? 0 : host().now()) },
 });

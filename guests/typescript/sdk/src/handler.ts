@@ -1,5 +1,6 @@
 /** How a module says which tasks it handles. */
 import type { App } from "./app.ts";
+import { checkName } from "./errors.ts";
 import { taskOptions, type Options } from "./options.ts";
 
 /** A task that can be called: `app.call(fib)({ n: 1 })`. `A` are its arguments, `R` its result. */
@@ -63,6 +64,7 @@ function register<A extends unknown[], R>(
   raw: boolean,
 ): TaskFn<A, R> {
   if (registry.has(name)) throw new Error(`two handlers for the task "${name}"`);
+  checkName("task", name);
   taskOptions(options); // nonsense is refused here, where a stack names the handler
   registry.set(name, { name, options, raw, run: run as Registered["run"] });
   // A new function: the same one may be registered under two names.

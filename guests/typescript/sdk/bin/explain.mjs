@@ -1,0 +1,66 @@
+/**
+ * The bundler's messages for the authors of handlers. Its own hints are about its options, which nobody can set here: what
+ * helps in a component stands in their place.
+ */
+import { formatMessages } from "esbuild";
+import { builtinModules } from "node:module";
+
+/** What a message means here. The first one that fits counts; its text stands in place of the bundler's hints. */
+const MEANINGS = [
+  [
+    /^Could not resolve "(.*)"/,
+    (name) => {
+      if (isNodes(name)) return `${name} is a module of Node, which a component does not have. ${instead(name)}`;
+      if (/^[./]/.test(name)) return "There is no such file.";
+      return `No package of that name is installed: npm install ${packageOf(name)}`;
+    },
+  ],
+  [/^The path "(.*)" is not exported by package/, () => "The package's package.json does not offer that path. Import one that its documentation names."],
+  [/^Top-level await /, () => "A component can't wait while it loads: move the await into a handler, or into a function that handlers call."],
+  [/^No loader is configured for "\.node" files/, () => "It is a native addon of Node, which can't be a part of a component. Use a package that is written in JavaScript."],
+  [/^No loader is configured for "(.*)" files/, (ending) => `A file that ends in ${ending} can't be imported. Put what is in it into a module, a JSON file or a text file (.txt).`],
+  [/^Transforming .* to the configured target environment/, () => "The component's engine does not know that part of the language."],
+];
+
+/** What stands for a module of Node. */
+const INSTEAD = [
+  [/^fs\b/, 'Files are read and written by readFile, readTextFile, writeFile and readDir of "brrr".'],
+  [/^(?:https?|http2|net|tls|dgram|dns)\b/, "Requests are sent by fetch."],
+  [/^crypto$/, "Random values are drawn by crypto.getRandomValues and crypto.randomUUID, without an import."],
+  [/^(?:buffer|string_decoder)$/, "Bytes are in a Uint8Array; TextEncoder and TextDecoder turn text into bytes and back."],
+  [/^timers\b/, "setTimeout and its like are there without an import."],
+  [/^process$/, "Environment variables are in process.env, without an import."],
+  [/^url$/, "URL and URLSearchParams are there without an import."],
+];
+
+/** Messages as text for a terminal. */
+export async function explain(kind, messages) {
+  const plain = messages.map(({ text, location, notes }) => {
+    for (const [pattern, meaning] of MEANINGS) {
+      const found = pattern.exec(text);
+      if (found) return { text, location, notes: [{ text: meaning(found[1]), location: null }] };
+    }
+    return { text, location, notes: notes.filter((note) => !isHint(note.text)) };
+  });
+  return (await formatMessages(plain, { kind, color: process.stderr.isTTY ?? false })).join("").trimEnd();
+}
+
+/** Is it about the bundler's options? */
+function isHint(text) {
+  return /\bplatform\b|\bexternal\b|esbuild|--\w|\bplugins?\b|\bloaders?\b|configured target|tsconfig/i.test(text);
+}
+
+function isNodes(name) {
+  return name.startsWith("node:") || builtinModules.includes(name) || builtinModules.includes(name.split("/")[0]);
+}
+
+function instead(name) {
+  const bare = name.replace(/^node:/, "");
+  const found = INSTEAD.find(([pattern]) => pattern.test(bare));
+  return found ? found[1] : "Use a package that is made for browsers.";
+}
+
+/** The package of an import: `@scope/name/part` is of `@scope/name`. */
+function packageOf(name) {
+  return name.split("/").slice(0, name.startsWith("@") ? 2 : 1).join("/");
+}
