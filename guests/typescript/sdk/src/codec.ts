@@ -4,7 +4,7 @@
  * the peer would silently make something else of is refused.
  */
 import { decodeUtf8, encodeUtf8 } from "./bytes.ts";
-import { checkJson, sortedArgs } from "./json.ts";
+import { checkJson, NotJson, sortedArgs } from "./json.ts";
 import { parseExact } from "./numbers.ts";
 
 /**
@@ -17,10 +17,19 @@ export function encodeArgs(args: readonly unknown[]): Uint8Array {
 
 /** The arguments of a payload: the TypeScript peer's argument list, or Python's `[kwargs]`, which is one with one object. */
 export function decodeArgs(payload: Uint8Array): unknown[] {
-  // One argument, an object of named ones, is the usual form: then its keys are the places.
-  const args = parseExact(decodeUtf8(payload), (all) => (Array.isArray(all) && all.length === 1 ? all[0] : all));
-  if (!Array.isArray(args)) throw new TypeError(`it is a JSON ${args === null ? "null" : typeof args}`);
+  const args = parse(decodeUtf8(payload));
+  if (!Array.isArray(args)) throw new TypeError(`the payload is not a JSON list, but a JSON ${args === null ? "null" : typeof args}`);
   return args;
+}
+
+function parse(payload: string): unknown {
+  try {
+    // One argument, an object of named ones, is the usual form: then its keys are the places.
+    return parseExact(payload, (all) => (Array.isArray(all) && all.length === 1 ? all[0] : all));
+  } catch (error) {
+    if (error instanceof NotJson) throw error;
+    throw new TypeError(`the payload is not a JSON list: ${(error as Error).message}`);
+  }
 }
 
 /**

@@ -42,7 +42,7 @@ function check(value: unknown, path: Path, above: object[]): void {
   refuseLoop(part, path, above);
   const { toJSON } = part as { toJSON?: unknown };
   if (typeof toJSON === "function") return check(toJSON.call(part, String(path.at(-1) ?? "")), path, [...above, part]);
-  refuse(value, path);
+  if (!isOrdinary(part)) refuse(value, path);
   above.push(part);
   if (Array.isArray(part)) {
     for (let i = 0; i < part.length; i++) {
@@ -70,7 +70,7 @@ function sorted(value: unknown, path: Path, above: object[]): unknown {
   // Where a program gave BigInt a `toJSON`, JSON.stringify uses it.
   if (typeof value === "bigint" && "toJSON" in Object(value)) return value;
   refuseLoop(part, path, above);
-  refuse(value, path);
+  if (!isOrdinary(part)) refuse(value, path);
   const inner = (key: string | number) => {
     path.push(key);
     const copy = sorted((part as Record<string | number, unknown>)[key], path, above);
@@ -110,6 +110,12 @@ function isPlain(value: unknown): boolean {
     case "symbol":
       return false;
   }
+}
+
+/** A list or an object of the usual kind, against which there is no objection. Most are, and this is quick to find out. */
+function isOrdinary(part: unknown): boolean {
+  if (typeof part !== "object" || part === null) return false;
+  return Array.isArray(part) || (Object.getPrototypeOf(part) === Object.prototype && !("then" in part));
 }
 
 function refuse(value: unknown, path: Path): void {

@@ -10,20 +10,25 @@ import { NotJson, place } from "./json.ts";
  */
 export function parseExact(text: string, root = (value: unknown) => value): unknown {
   const value: unknown = JSON.parse(text);
-  // Only a number as large as that can be another one than in the text. The text is searched only if there is one.
-  if (hasLarge(value)) refuseInexact(text, root);
+  // Only a number as large as that can be another one than in the text. There hardly ever is one.
+  if (mayHaveLarge(value, text)) refuseInexact(text, root);
   return value;
 }
 
-function hasLarge(value: unknown): boolean {
-  if (typeof value === "number") return value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER;
-  if (typeof value !== "object" || value === null) return false;
-  if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) if (typeof value[i] !== "string" && hasLarge(value[i])) return true;
-    return false;
-  }
-  for (const key in value) if (hasLarge((value as Record<string, unknown>)[key])) return true;
-  return false;
+/** Characters of text for each value up to which a walk over the values is quicker than a search of the text. */
+const SEARCHED = 64;
+
+/** Is there a number of more digits than JavaScript holds, or what looks like one? By a walk over the values if they are few. */
+function mayHaveLarge(value: unknown, text: string): boolean {
+  let left = text.length / SEARCHED;
+  const walk = (value: unknown): boolean => {
+    left -= 1;
+    if (typeof value === "number") return value > Number.MAX_SAFE_INTEGER || value < -Number.MAX_SAFE_INTEGER;
+    if (typeof value !== "object" || value === null || left < 0) return false;
+    const parts: unknown[] = Array.isArray(value) ? value : Object.values(value);
+    return parts.some(walk);
+  };
+  return walk(value) || (left < 0 && /\d{16}|e\+?\d{3}/i.test(text));
 }
 
 const TOKEN = /"[^"\\]*(?:\\.[^"\\]*)*"|-?\d[\d.eE+-]*/g;

@@ -33,7 +33,7 @@ export function handle(request: Request): Uint8Array {
 
 function runHandler(found: Registered, request: Request): Uint8Array {
   const app = new App(request);
-  const args = found.raw ? [request.payload] : permanently("the payload is not a JSON list of arguments", () => decodeArgs(request.payload));
+  const args = found.raw ? [request.payload] : permanently("the arguments can't be read", () => decodeArgs(request.payload));
   const result = run(() => found.run(app, ...args));
   const bytes = found.raw ? result : permanently("the result is not JSON", () => encodeResult(result));
   if (!(bytes instanceof Uint8Array)) throw new Permanent("a raw handler must return a Uint8Array");

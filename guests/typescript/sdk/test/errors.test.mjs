@@ -26,7 +26,7 @@ for (const [kind, expected] of [
   ["getter", /^Error: \[its message can't be read: Error: inner\]/],
   ["proxy", /^thrown: \[it can't be shown: Error: nothing of it\]/],
   ["loop", /^Error: around\n[^]*caused by: Error: around \[circular\]$/],
-  ["outer", /^Error: outer\n {2}at .*guest-errors\.ts:\d+\)\n[^]*caused by: Error: inner\n {2}at [^]*caused by: at last$/],
+  ["outer", /^Error: outer\n {2}at guest-errors\.ts:\d+\n[^]*caused by: Error: inner\n {2}at [^]*caused by: at last$/],
   ["aggregate", /^AggregateError: both\n[^]*1 of 2: Error: a\n[^]*2 of 2: AggregateError\n[^]*1 of 1: Error: b\n/],
   ["suppressed", /^SuppressedError: two\n[^]*error: Error: later\n[^]*suppressed: Error: earlier\n/],
   ["getters", 'thrown: {"status":[its getter failed: Error: inner]}'],
