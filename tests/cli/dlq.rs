@@ -28,7 +28,7 @@ pub fn id(letter: &Value) -> String {
 
 /// Does what a worker does with a message that kills its workers: fails its call, and moves the message to the
 /// dead-letter queue.
-fn bury(env: &Env) {
+fn move_to_dlq(env: &Env) {
     let backend = env.backend();
     block_on(async {
         let delivery = backend.queue().receive(&TOPIC.into(), 1, Duration::ZERO).await.expect("a queue").remove(0);
@@ -43,7 +43,7 @@ fn bury(env: &Env) {
 #[test]
 fn garbage_is_listed_sent_as_it_is_and_dropped() {
     let env = Env::new();
-    env.run(["dlq", "list"]).refused(27, &["no such file"]);
+    env.run(["dlq", "list"]).refused(22, &["no such file"]);
     let worker = env.worker(&[]);
     assert_eq!(env.run(["dlq", "list"]).stderr, "0 dead letters of topic demo\n");
     let garbage = ["garbage", "li3e1:r1:ce\x1b[31m"];
@@ -89,7 +89,7 @@ fn garbage_is_listed_sent_as_it_is_and_dropped() {
 fn a_call_that_failed_is_sent_as_a_new_job() {
     let env = Env::new();
     let old = schedule(&env, &["fib", "{\"n\": 7}", "--timeout", "1h"]);
-    bury(&env);
+    move_to_dlq(&env);
     assert_eq!(job(&env, &old)["state"], "failed");
     let dead = lists(&env, 1);
     assert_eq!((&dead[0]["job"], &dead[0]["task"]), (&json!(old), &json!("fib")));
