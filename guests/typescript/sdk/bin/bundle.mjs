@@ -66,27 +66,39 @@ export async function bundle(entry, overrides = {}) {
   if (result.warnings.length > 0) console.error(await explain("warning", result.warnings));
   const file = (suffix) => result.outputFiles.find(({ path }) => path.endsWith(suffix)).text;
   const code = file(".js");
-  const lines = JSON.stringify(lineTable(code, JSON.parse(file(".map")), dirname(entry)));
+  const origins = lineOrigins(code, JSON.parse(file(".map")));
   const imports = Object.values(result.metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
-  return { source: `${code}\nvar __brrrLines = ${lines};\n`, imports };
+  const source = `${code}\nvar __brrrLines = ${JSON.stringify(lineTable(origins, dirname(entry)))};\n`;
+  // Of a line of the bundle: the file and line that it came from, also of a package.
+  const locate = (line) => {
+    const origin = origins[line - 1];
+    return origin && `${relative(dirname(entry), origin.path)}:${origin.line}`;
+  };
+  return { source, imports, locate };
+}
+
+/** For each line of the bundle the file and the line that it came from; undefined where it is the bundler's own. */
+function lineOrigins(code, map) {
+  const lookup = new SourceMap(map);
+  return code.split("\n").map((line, number) => {
+    const { originalSource, originalLine } = lookup.findEntry(number, line.length - line.trimStart().length);
+    if (originalSource === undefined || originalLine === undefined) return undefined;
+    const path = resolve(originalSource);
+    return basename(path) === "<stdin>" ? undefined : { path, line: originalLine + 1 };
+  });
 }
 
 /**
  * For each line of the bundle the user's line that it came from, so that an error names that one: see src/trace.ts.
  * Lines of the SDK and of installed packages are 0.
  */
-function lineTable(code, map, folder) {
+function lineTable(origins, folder) {
   const sources = [];
-  const lookup = new SourceMap(map);
-  const lines = code.split("\n").map((line, number) => {
-    const { originalSource, originalLine } = lookup.findEntry(number, line.length - line.trimStart().length);
-    if (originalSource === undefined || originalLine === undefined) return 0;
-    const path = resolve(originalSource);
-    // The bundler's own lines come from <stdin>.
-    if (path.startsWith(resolve(SDK, "src")) || path.includes("node_modules") || basename(path) === "<stdin>") return 0;
-    const name = relative(folder, path);
+  const lines = origins.map((origin) => {
+    if (!origin || origin.path.startsWith(resolve(SDK, "src")) || origin.path.includes("node_modules")) return 0;
+    const name = relative(folder, origin.path);
     if (!sources.includes(name)) sources.push(name);
-    return [sources.indexOf(name), originalLine + 1];
+    return [sources.indexOf(name), origin.line];
   });
   return [sources, lines];
 }

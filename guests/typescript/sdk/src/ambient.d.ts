@@ -1,4 +1,5 @@
 /// <reference lib="es2024.promise" />
+/// <reference lib="es2025.promise" />
 /// <reference lib="esnext.array" />
 /// <reference lib="esnext.disposable" />
 /// <reference path="./wit.d.ts" />

@@ -9,7 +9,7 @@ type Method = (this: unknown, ...args: unknown[]) => unknown;
 const CASES = /^(?:tr|az|lt|el)\b/i;
 
 const TO_DO: Record<string, string> = {
-  Date: "write it in UTC (toISOString), or use a library that brings its own rules and time zones",
+  Date: "write it in UTC (toISOString), or use a library that brings its own time zones, as moment-timezone does",
   Number: "use toFixed, or a library that brings its own rules",
   String: "compare without a locale, or with < and >",
 };

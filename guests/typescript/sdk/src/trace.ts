@@ -1,4 +1,5 @@
 /** Errors as text: all that they say, and where in the user's code they come from. */
+import missing from "./missing.json" with { type: "json" };
 import { attempt, headline, isError, property, showShort } from "./inspect.ts";
 
 /** Frames of a stack that are shown: the place, and how one got there. */
@@ -69,21 +70,11 @@ function task(error: Error): string {
   return typeof name === "string" ? ` (task ${name})` : "";
 }
 
-/** What handlers of Node and browsers find there, and a component has not. */
-const MISSING: Record<string, string> = {
-  Intl: "a component has no Intl: format in UTC (toISOString), or use a library that brings its own rules and time zones",
-  Buffer: "a component has no Node: use Uint8Array, TextEncoder and TextDecoder",
-  process: "a component has no Node: of `process` there is only process.env",
-  require: "a component has no Node: write import, which the build resolves",
-  XMLHttpRequest: "use fetch",
-  WebSocket: "a component has no sockets: use fetch",
-};
-
-/** What to do about a name that is missing. */
+/** What to do about a name that Node and browsers have, and a component has not. */
 function hint(error: Error): string {
   if (property(error, "name") !== "ReferenceError") return "";
   const [, name = ""] = /^'?(\w+)'? is not defined/.exec(property(error, "message")) ?? [];
-  return Object.hasOwn(MISSING, name) ? ` (${MISSING[name]})` : "";
+  return Object.hasOwn(missing, name) ? ` (${missing[name as keyof typeof missing]})` : "";
 }
 
 function userFrames(stack: string): string[] {
