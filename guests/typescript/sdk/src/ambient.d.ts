@@ -8,16 +8,8 @@
  * that uses them.
  */
 
-interface Console {
-  log(...values: unknown[]): void;
-  info(...values: unknown[]): void;
-  debug(...values: unknown[]): void;
-  trace(...values: unknown[]): void;
-  warn(...values: unknown[]): void;
-  error(...values: unknown[]): void;
-}
-/** Shows a line on the worker's output. */
-declare var console: Console;
+/** The lines appear on the worker's output. */
+declare var console: typeof import("./console.ts").consoleLike;
 
 /** In a handler that is replayed it fires without waiting, when nothing else can go on; a leaf really waits. */
 declare function setTimeout<A extends unknown[]>(callback: (...args: A) => void, ms?: number, ...args: A): number;
@@ -33,14 +25,10 @@ declare function queueMicrotask(job: () => void): void;
 declare function btoa(latin: string): string;
 declare function atob(base64: string): string;
 
-declare class TextEncoder {
-  readonly encoding: "utf-8";
-  encode(text?: string): Uint8Array;
-}
-declare class TextDecoder {
-  readonly encoding: "utf-8";
-  decode(bytes?: ArrayBuffer | ArrayBufferView): string;
-}
+declare var TextEncoder: typeof import("./text.ts").Utf8Encoder;
+type TextEncoder = import("./text.ts").Utf8Encoder;
+declare var TextDecoder: typeof import("./text.ts").Decoder;
+type TextDecoder = import("./text.ts").Decoder;
 
 interface Crypto {
   getRandomValues<T extends ArrayBufferView>(array: T): T;

@@ -6,9 +6,13 @@ import clock from "wasi:clocks/monotonic-clock@0.2.12";
 import random from "wasi:random/random@0.2.12";
 import { wellFormed } from "./bytes.ts";
 import { setHost, type Request } from "./host.ts";
+import { runJobs } from "./promise.ts";
 import { describe, handle } from "./serve.ts";
 
 const NANOSECONDS = 1e6; // a millisecond, the unit of JavaScript, in that of WASI
+
+// What modules began while they were loaded goes on until it has to wait; nothing of it can go on in a run.
+runJobs();
 
 export const handler = {
   describe() {

@@ -2,52 +2,17 @@
  * Installs the globals of ambient.d.ts. Imported before anything else, so that also a handler's dependencies see them
  * while they are being loaded.
  */
-import { decodeUtf8, encodeUtf8 } from "./bytes.ts";
-import { building, host, type Level } from "./host.ts";
+import { consoleLike } from "./console.ts";
+import { building, host } from "./host.ts";
 import { installAsync } from "./async.ts";
-import { show } from "./inspect.ts";
 import { installLocale } from "./locale.ts";
 import { installPromise } from "./promise.ts";
 import { addTimer, removeTimer } from "./scheduler.ts";
+import { asBytes, Decoder, Utf8Encoder } from "./text.ts";
 
 installPromise();
 installAsync();
 installLocale();
-
-/** What a module prints while the component is being built has nowhere to go. */
-const write =
-  (level: Level) =>
-  (...values: unknown[]) => {
-    if (!building()) host().log(level, values.map(show).join(" "));
-  };
-const consoleLike = {
-  log: write("info"),
-  info: write("info"),
-  debug: write("debug"),
-  trace: write("trace"),
-  warn: write("warn"),
-  error: write("error"),
-};
-
-class Utf8Encoder {
-  readonly encoding = "utf-8";
-  encode(text = ""): Uint8Array {
-    return encodeUtf8(text);
-  }
-}
-
-class Utf8Decoder {
-  readonly encoding = "utf-8";
-  decode(data: ArrayBuffer | ArrayBufferView = new Uint8Array(0)): string {
-    return decodeUtf8(asBytes(data));
-  }
-}
-
-function asBytes(data: ArrayBuffer | ArrayBufferView): Uint8Array {
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data);
-}
 
 const cryptoLike = {
   getRandomValues<T extends ArrayBufferView>(array: T): T {
@@ -84,7 +49,7 @@ Object.assign(globalThis, {
   setImmediate: <A extends unknown[]>(callback: (...args: A) => void, ...args: A) => addTimer(() => callback(...args), 0),
   clearImmediate: removeTimer,
   TextEncoder: Utf8Encoder,
-  TextDecoder: Utf8Decoder,
+  TextDecoder: Decoder,
   crypto: cryptoLike,
   // QuickJS's own would do, but setTimeout must agree with it.
   // Libraries ask for it while they load.

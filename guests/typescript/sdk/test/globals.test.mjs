@@ -67,6 +67,30 @@ test("an error of a listener is the handler's", () => {
   assert.match(error.val, /^Error: in a listener/);
 });
 
+test("what began while the module was loaded goes on", () => {
+  assert.equal(once("loaded").result, "ready");
+});
+
+test("TextDecoder and TextEncoder", () => {
+  assert.deepEqual(once("texts").result, [
+    "a\ufffdb", "TypeError", "a", "a😀", "€é", "RangeError", ["", "", "", "😀a", "\ufffd"], { read: 2, written: 3 }, [0x61, 0xc3, 0xa9, 0],
+  ]);
+});
+
+test("console", () => {
+  assert.deepEqual(once("console").host.log, [
+    ["info", 'it is 1.5%, 2, {"a":1} more'],
+    ["info", "100% 1"],
+    ["info", "group"],
+    ["warn", "  in\n  it"],
+    ["error", "Assertion failed: yes"],
+    ["info", "default: 1"],
+    ["info", "default: 2"],
+    ["info", "t: 0.000 ms"],
+    ["info", '[{"a":1}]'],
+  ]);
+});
+
 test("where there is no Intl, a locale or a time zone is an error", async () => {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL("../src/locale.ts", import.meta.url))],

@@ -139,3 +139,43 @@ taskFn("a_listener_fails", () => {
   target.dispatchEvent(new Event("x"));
   return "fine";
 });
+
+const ready = (async () => {
+  await Promise.resolve();
+  return "ready";
+})();
+taskFn("loaded", () => ready);
+
+taskFn("texts", () => {
+  const decode = (bytes: number[], label?: string, options?: object) => {
+    try {
+      return new TextDecoder(label, options).decode(Uint8Array.from(bytes));
+    } catch (error) {
+      return (error as Error).name;
+    }
+  };
+  const stream = new TextDecoder();
+  const pieces = [[0xef, 0xbb], [0xbf, 0xf0, 0x9f], [0x98], [0x80, 0x61, 0xc3]].map((bytes) => stream.decode(Uint8Array.from(bytes), { stream: true }));
+  const target = new Uint8Array(4);
+  return [
+    decode([0x61, 0xff, 0x62]), decode([0xff], "utf8", { fatal: true }), decode([0xef, 0xbb, 0xbf, 0x61]),
+    decode([0x61, 0, 0x3d, 0xd8, 0, 0xde], "UTF-16LE"), decode([0x80, 0xe9], "latin1"), decode([0x61], "shift_jis"),
+    [...pieces, stream.decode()], new TextEncoder().encodeInto("aé😀", target), [...target],
+  ];
+});
+
+taskFn("console", () => {
+  console.log("%s is %d%%, %i, %o", "it", 1.5, 2.7, { a: 1 }, "more");
+  console.log("100%", 1);
+  console.group("group");
+  console.warn("in\nit");
+  console.groupEnd();
+  console.assert(true, "no");
+  console.assert(false, "yes");
+  console.count();
+  console.count();
+  console.time("t");
+  console.timeEnd("t");
+  console.table([{ a: 1 }]);
+  return null;
+});
