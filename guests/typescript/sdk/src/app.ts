@@ -88,7 +88,9 @@ const PEERS_HASH: Pair = ["hash-of", "typescript"];
 
 function invocation(task: string, payload: Uint8Array, options: CallOptions) {
   const { topic = null, callHash = null, label = null } = options;
+  // The component would trap on anything else.
   checkName("task", task);
   for (const [key, text] of Object.entries({ topic, callHash, label })) if (text !== null) checkName(key, text);
+  if (!(payload instanceof Uint8Array)) throw new TypeError("the payload of callRaw is a Uint8Array");
   return { task, payload, topic, callHash, options: callPairs(options) };
 }

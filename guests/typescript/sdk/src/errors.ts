@@ -52,8 +52,9 @@ export function permanently<T>(what: string, action: () => T): T {
   }
 }
 
-/** `text` as it is. Throws a TypeError if it is no Unicode text: as a name it would be another one outside. */
-export function checkName(what: string, text: string): string {
+/** `text` as it is. Throws a TypeError if it is no text, or not of Unicode: as a name it would be another one outside. */
+export function checkName(what: string, text: unknown): string {
+  if (typeof text !== "string") throw new TypeError(`the ${what} is a text, not ${showShort(text)}`);
   if (wellFormed(text) !== text) throw new TypeError(`the ${what} ${JSON.stringify(text)} is no Unicode text: it has half of a character`);
   return text;
 }

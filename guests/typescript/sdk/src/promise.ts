@@ -8,6 +8,9 @@
 
 const jobs: (() => void)[] = [];
 
+/** The engine's own, which never settles here. */
+const EnginePromise = globalThis.Promise;
+
 /** Runs jobs until there are none. They may add more. */
 export function runJobs(): void {
   // By index, not shift(), which moves the whole array: a fan-out of N would cost N².
@@ -222,6 +225,9 @@ class SdkPromise {
   #resolve(value: unknown): void {
     if (value === null || (typeof value !== "object" && typeof value !== "function")) return this.#settle(FULFILLED, value);
     if (value === this) return this.#settle(REJECTED, new TypeError("a promise can't be resolved with itself"));
+    if (value instanceof EnginePromise) {
+      return this.#settle(REJECTED, new TypeError("a promise of code that was not bundled (eval, new Function) never settles in a component"));
+    }
     let then: unknown;
     try {
       then = (value as PromiseLike<unknown>).then;

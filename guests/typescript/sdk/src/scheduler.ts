@@ -100,9 +100,12 @@ export function whenReady(pollable: Pollable, poll: Select, resume: () => void):
   };
 }
 
+/** Milliseconds of the longest pause, some centuries: WASI's clocks count nanoseconds in 64 bits. */
+const LONGEST = 1e13;
+
 /** Calls `callback` after `ms`, `again` and again. Gives a number by which it can be removed. */
 export function addTimer(callback: () => void, ms: number, again = false): number {
-  const pause = Math.max(0, ms || 0);
+  const pause = Math.min(Math.max(0, ms || 0), LONGEST);
   // At least a millisecond apart: else the clock would stand still, and no other timer would ever be due.
   const timer = { id: ++lastTimer, at: host().now() + pause, callback, every: again ? Math.max(1, pause) : undefined };
   insert(timer);

@@ -115,3 +115,9 @@ test("a promise in a result or in arguments is an error that names its place", (
   assert.equal(refused("mapped"), "the result is not JSON: [0] is a promise that was not awaited");
   assert.equal(refused("forgotten_argument"), "the arguments of leaf are not JSON: n is the call of leaf, which was not awaited");
 });
+
+test("what would trap is refused in words", () => {
+  assert.match(once("a_topic_that_is_none").error.val, /^TypeError: the topic is a text, not 5/);
+  assert.match(once("a_payload_that_is_none").error.val, /^TypeError: the payload of callRaw is a Uint8Array/);
+  assert.equal(once("no_function").result, 'the handler of the task "none" is not a function');
+});

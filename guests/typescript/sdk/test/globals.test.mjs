@@ -71,6 +71,13 @@ test("what began while the module was loaded goes on", () => {
   assert.equal(once("loaded").result, "ready");
 });
 
+test("a promise that can't settle is an error, and a pause without an end has one", () => {
+  assert.match(once("of_the_engine_awaited").result, /^a promise of code that was not bundled/);
+  const { result, host } = once("sleeps_for_ever");
+  assert.equal(result, "awake");
+  assert.ok(host.nanoseconds < 2 ** 64);
+});
+
 test("TextDecoder and TextEncoder", () => {
   assert.deepEqual(once("texts").result, [
     "a\ufffdb", "TypeError", "a", "a😀", "€é", "RangeError", ["", "", "", "😀a", "\ufffd"], { read: 2, written: 3 }, [0x61, 0xc3, 0xa9, 0],

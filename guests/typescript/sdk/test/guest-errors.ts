@@ -108,3 +108,13 @@ handler("mapped", async (app) => [1, 2, 3].map(async (i) => await leaf(app, i)))
 handler("forgotten_argument", async (app) => app.call<{ n: unknown }, number>("leaf")({ n: leaf(app, 1) }));
 handler("half_a_topic", (app) => app.call<{ i: number }, number>("leaf", { topic: half })({ i: 1 }));
 handler("half_a_task", (app) => app.call<{ i: number }, number>(half)({ i: 1 }));
+handler("a_topic_that_is_none", (app) => app.call<{ i: number }, number>("leaf", { topic: 5 as never })({ i: 1 }));
+handler("a_payload_that_is_none", (app) => app.callRaw("leaf", "text" as never));
+taskFn("no_function", () => {
+  try {
+    taskFn("none", undefined as never);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return null;
+});

@@ -179,3 +179,15 @@ taskFn("console", () => {
   console.table([{ a: 1 }]);
   return null;
 });
+
+handler("of_the_engine_awaited", async () => {
+  try {
+    return await new Function("return (async () => 1)()")();
+  } catch (error) {
+    return (error as Error).message;
+  }
+});
+handler("sleeps_for_ever", async (app) => {
+  await app.sleep(Infinity);
+  return "awake";
+});

@@ -61,8 +61,8 @@ function prepare({ url, method, headers, body }: Hop): [OutgoingRequest, Outgoin
   const request = new types.OutgoingRequest(types.Fields.fromList([...sent].map(([name, value]) => [name, encodeUtf8(value)])));
   request.setMethod(METHODS.has(method) ? { tag: method.toLowerCase() } : { tag: "other", val: wellFormed(method) });
   request.setScheme({ tag: url.protocol === "https:" ? "HTTPS" : "HTTP" });
-  request.setAuthority(url.host);
-  request.setPathWithQuery(url.pathname + url.search);
+  request.setAuthority(wellFormed(url.host));
+  request.setPathWithQuery(wellFormed(url.pathname + url.search));
   return [request, body?.length ? request.body() : undefined];
 }
 
