@@ -8,6 +8,11 @@
 /** Code units or bytes that are turned at once, so that what lies in between takes little memory. */
 const PIECE = 1 << 18;
 
+/** Characters up to which a loop is quicker than the way round. */
+const SHORT = 16;
+
+const ASCII = /^[\x00-\x7f]*$/;
+
 /** Arguments of one native call: more could overflow QuickJS's stack. */
 const ARGUMENTS = 4096;
 
@@ -34,6 +39,11 @@ export function encodeUtf8(text: string): Uint8Array {
 
 /** The text of UTF-8 bytes. Throws a TypeError when they are not UTF-8. */
 export function decodeUtf8(bytes: Uint8Array): string {
+  if (bytes.length <= ARGUMENTS) {
+    // Most payloads are as short: they take the shortest way.
+    const latin: string = String.fromCharCode.apply(null, bytes as unknown as number[]);
+    return ASCII.test(latin) ? latin : decodeLatin(latin);
+  }
   return pieces(bytes).map((piece) => (isAscii(piece) ? latinOf(piece) : decodeLatin(latinOf(piece)))).join("");
 }
 
@@ -67,6 +77,11 @@ export function joined(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 function encodePiece(text: string): Uint8Array {
+  if (text.length <= SHORT && ASCII.test(text)) {
+    const bytes = new Uint8Array(text.length);
+    for (let i = 0; i < bytes.length; i++) bytes[i] = text.charCodeAt(i);
+    return bytes;
+  }
   const latin = unescape(encodeURIComponent(wellFormed(text)));
   if (fromBase64 && typeof btoa === "function") return fromBase64.call(Uint8Array, btoa(latin));
   return Uint8Array.from(latin, (character) => character.charCodeAt(0));

@@ -156,6 +156,8 @@ export function takeFindings(): string[] {
 
 /** Calls that the handler's end came before, and calls of which it never took the outcome: a line a task. */
 function forgottenCalls(): string[] {
+  // Most handlers end without any.
+  if (waiting.length + races.length + ignored.length === 0) return [];
   const early = [...waiting, ...races.flatMap(({ members }) => members)];
   const late = ignored.filter(({ promise }) => isPromise(promise) && !isWatched(promise));
   const lines = (calls: Waiting[], what: string) => {
