@@ -43,9 +43,20 @@ export function isError(value: unknown): value is Error {
 
 /** `<name>: <message>` of an error. */
 export function headline(error: Error): string {
-  const name = property(error, "name");
+  const name = nameOf(error);
   const message = property(error, "message");
-  return message === "" ? name || "Error" : `${name || "Error"}: ${message}`;
+  // Of a CallFailed, which task it was.
+  const task = attempt(() => (error.name === "CallFailed" ? (error as { task?: unknown }).task : undefined), undefined);
+  if (typeof task === "string") return `${name}: task ${task} failed: ${message}`;
+  return message === "" ? name : `${name}: ${message}`;
+}
+
+/** A class of errors that sets no name of its own is known by the name of the class. */
+function nameOf(error: Error): string {
+  const name = property(error, "name") || "Error";
+  if (name !== "Error") return name;
+  const own = attempt(() => error.constructor.name, "");
+  return typeof own === "string" && own !== "" && own !== "Object" ? own : name;
 }
 
 /** A property of an error as text; a getter that fails is said to. */
@@ -70,7 +81,7 @@ export function attempt<T>(get: () => T, otherwise: T): T {
 /** Why something could not be shown. That error may be as bad; then only that much is said. */
 function reason(error: unknown): string {
   if (!isError(error)) return attempt(() => String(error), "an error");
-  return attempt(() => `${error.name}: ${error.message}`, "an error");
+  return attempt(() => `${nameOf(error)}: ${error.message}`, "an error");
 }
 
 function primitive(value: unknown): string {
@@ -86,9 +97,12 @@ function object(value: object, above: readonly unknown[]): string {
   const inner = (part: unknown) => inspect(part, [...above, value]);
   if (isError(value)) return error(value, inner);
   if (isPromise(value)) return "[promise]";
-  if (Array.isArray(value)) return `[${Array.from(value, inner).join(",")}]`;
-  if (value instanceof Map) return `Map {${Array.from(value, ([key, item]) => `${inner(key)} => ${inner(item)}`).join(", ")}}`;
-  if (value instanceof Set) return `Set {${Array.from(value, inner).join(", ")}}`;
+  if (Array.isArray(value)) return `[${parts(value, inner).join(",")}]`;
+  if (value instanceof Map) return `Map {${parts(value, ([key, item]) => `${inner(key)} => ${inner(item)}`).join(", ")}}`;
+  if (value instanceof Set) return `Set {${parts(value, inner).join(", ")}}`;
+  if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
+    return `${value.constructor.name} [${parts(value as Uint8Array, inner).join(",")}]`;
+  }
   if (value instanceof RegExp || value instanceof String || value instanceof Number || value instanceof Boolean) return String(value);
   // A date that is none has no JSON.
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? "[invalid date]" : inner(value.toISOString());
@@ -97,10 +111,20 @@ function object(value: object, above: readonly unknown[]): string {
   return fields(value, inner);
 }
 
+/** What `shown` gives for each, as far as there is room. */
+function parts<T>(items: Iterable<T>, shown: (item: T) => string): string[] {
+  const all: string[] = [];
+  for (const item of items) {
+    if (left <= 0) return [...all, "…"];
+    all.push(shown(item));
+  }
+  return all;
+}
+
 /** An error in one line, with those that it holds and its cause. */
 function error(value: Error, inner: (part: unknown) => string): string {
   const { errors, cause } = value as { errors?: unknown; cause?: unknown };
-  const held = Array.isArray(errors) ? ` (${errors.map(inner).join("; ")})` : "";
+  const held = Array.isArray(errors) ? ` (${parts(errors, inner).join("; ")})` : "";
   return headline(value) + held + (cause === undefined ? "" : ` (caused by ${inner(cause)})`);
 }
 
@@ -108,7 +132,7 @@ function fields(value: object, inner: (part: unknown) => string): string {
   const keys = Object.keys(value);
   // Its own text says more than nothing, where it has one.
   if (keys.length === 0 && typeof value.toString === "function" && value.toString !== Object.prototype.toString) return String(value);
-  const shown = keys.map((key) => {
+  const shown = parts(keys, (key) => {
     let part: string;
     try {
       part = inner((value as Record<string, unknown>)[key]);

@@ -38,7 +38,7 @@ function describe(error: unknown, prefix: string, budget: Budget = { seen: new S
   if (budget.seen.has(error)) return [`${prefix}${headline(error)} [circular]`];
   if (budget.left-- <= 0) return [];
   budget.seen.add(error);
-  return [prefix + headline(error) + task(error) + hint(error), ...userFrames(property(error, "stack")), ...below(error, budget)];
+  return [prefix + headline(error) + hint(error), ...userFrames(property(error, "stack")), ...below(error, budget)];
 }
 
 function below(error: Error, budget: Budget): string[] {
@@ -64,12 +64,6 @@ function cause(error: Error): unknown {
   }
 }
 
-/** Of a CallFailed, which task it was. */
-function task(error: Error): string {
-  const name = attempt(() => (error.name === "CallFailed" ? (error as { task?: unknown }).task : undefined), undefined);
-  return typeof name === "string" ? ` (task ${name})` : "";
-}
-
 /** What to do about a name that Node and browsers have, and a component has not. */
 function hint(error: Error): string {
   if (property(error, "name") !== "ReferenceError") return "";
@@ -86,7 +80,9 @@ function userFrames(stack: string): string[] {
     const origin = match && lines[Number(match[2]) - 1];
     if (!origin) continue;
     const place = `${sources[origin[0]]}:${origin[1]}`;
-    frames.push((match[1] ?? "<anonymous>") === "<anonymous>" ? `  at ${place}` : `  at ${match[1]} (${place})`);
+    const shown = (match[1] ?? "<anonymous>") === "<anonymous>" ? `  at ${place}` : `  at ${match[1]} (${place})`;
+    // Functions in one line are one place.
+    if (shown !== frames.at(-1)) frames.push(shown);
     if (frames.length === FRAMES) break;
   }
   return frames;

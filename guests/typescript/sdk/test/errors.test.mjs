@@ -30,6 +30,7 @@ for (const [kind, expected] of [
   ["aggregate", /^AggregateError: both\n[^]*1 of 2: Error: a\n[^]*2 of 2: AggregateError\n[^]*1 of 1: Error: b\n/],
   ["suppressed", /^SuppressedError: two\n[^]*error: Error: later\n[^]*suppressed: Error: earlier\n/],
   ["getters", 'thrown: {"status":[its getter failed: Error: inner]}'],
+  ["own_class", /^QuotaError: over\n {2}at guest-errors\.ts:\d+/],
   ["own_text", /my words|toString/],
   ["no_name", /^Error: text/],
 ]) {
@@ -46,6 +47,8 @@ test("what has no end is cut", () => {
   const many = thrown("many").val;
   assert.match(many, /1 of 1000: Error: number 0\n/);
   assert.doesNotMatch(many, /number 100/);
+  const [[, line]] = once("prints_much").host.log;
+  assert.ok(line.length < 300_000 && line.endsWith("0,…] end"));
 });
 
 test("a permanent error keeps its message in front, and shows its causes", () => {
@@ -69,6 +72,7 @@ test("what is printed says all, and is text", () => {
   assert.deepEqual(once("prints").host.log, [
     ["info", `${HALF} {"half":"ab\\ud83d"}`],
     ["error", 'Error: outer (caused by Error: inner) Set {1, "a"} [[promise]]'],
+    ["info", "Uint8Array [1,2] [undefined,undefined,undefined]"],
     ["info", '{"at":"1970-01-01T00:00:00.000Z","nothing":undefined,"n":1.5,"s":"a\\"b"}'],
   ]);
 });

@@ -35,6 +35,7 @@ taskFn("thrown", ({ kind }: { kind: string }) => {
     many: new AggregateError(Array.from({ length: 1000 }, (_, i) => new Error(`number ${i}`)), "many"),
     suppressed: Object.assign(new Error("two"), { name: "SuppressedError", error: new Error("later"), suppressed: new Error("earlier") }),
     getters: { get status() { throw new Error("inner"); } },
+    own_class: new (class QuotaError extends Error {})("over"),
     own_text: { toString: () => "my words", toJSON: undefined },
     no_name: Object.assign(new Error("text"), { name: "" }),
   };
@@ -44,6 +45,7 @@ taskFn("thrown", ({ kind }: { kind: string }) => {
 taskFn("prints", () => {
   console.log(half, { half });
   console.error(new Error("outer", { cause: new Error("inner") }), new Set([1, "a"]), [Promise.resolve()]);
+  console.log(new Uint8Array([1, 2]), Array(3));
   console.log({ at: new Date(0), nothing: undefined, n: 1.5, s: 'a"b' });
 });
 
@@ -108,6 +110,10 @@ handler("mapped", async (app) => [1, 2, 3].map(async (i) => await leaf(app, i)))
 handler("forgotten_argument", async (app) => app.call<{ n: unknown }, number>("leaf")({ n: leaf(app, 1) }));
 handler("half_a_topic", (app) => app.call<{ i: number }, number>("leaf", { topic: half })({ i: 1 }));
 handler("half_a_task", (app) => app.call<{ i: number }, number>(half)({ i: 1 }));
+taskFn("prints_much", () => {
+  console.log(new Uint8Array(1_000_000), "end");
+  return null;
+});
 handler("a_topic_that_is_none", (app) => app.call<{ i: number }, number>("leaf", { topic: 5 as never })({ i: 1 }));
 handler("a_payload_that_is_none", (app) => app.callRaw("leaf", "text" as never));
 taskFn("no_function", () => {

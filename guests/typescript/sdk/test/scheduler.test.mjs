@@ -58,7 +58,7 @@ test("an uncaught failure of a child is passed on, and nothing more is asked for
   assert.equal(once("any").error.tag, "child");
   const { tag, val } = once("any_permanent").error;
   assert.equal(tag, "permanent");
-  assert.match(val, /1 of 2: Permanent: no use\n[^]*2 of 2: CallFailed: boom \(task bad\)/);
+  assert.match(val, /1 of 2: Permanent: no use\n[^]*2 of 2: CallFailed: task bad failed: boom/);
   assert.equal(once("any_retryable").error.tag, "retryable");
 });
 
