@@ -36,14 +36,15 @@ export function sortedArgs(args: readonly unknown[]): unknown[] {
   return args.map((arg, i) => sorted(arg, args.length === 1 ? [] : [i], []));
 }
 
-function check(value: unknown, path: Path, above: object[]): void {
+function check(given: unknown, path: Path, above: object[]): void {
+  if (isPlain(given)) return;
+  refuseLoop(given as object, path, above);
+  const { toJSON } = given as { toJSON?: unknown };
+  const value: unknown = typeof toJSON === "function" ? toJSON.call(given, String(path.at(-1) ?? "")) : given;
   if (isPlain(value)) return;
+  if (!isOrdinary(value)) refuse(value, path);
   const part = value as object;
-  refuseLoop(part, path, above);
-  const { toJSON } = part as { toJSON?: unknown };
-  if (typeof toJSON === "function") return check(toJSON.call(part, String(path.at(-1) ?? "")), path, [...above, part]);
-  if (!isOrdinary(part)) refuse(value, path);
-  above.push(part);
+  above.push(given as object);
   if (Array.isArray(part)) {
     for (let i = 0; i < part.length; i++) {
       const item: unknown = part[i];
@@ -52,7 +53,8 @@ function check(value: unknown, path: Path, above: object[]): void {
   } else {
     for (const key of Object.keys(part)) {
       const item = (part as Record<string, unknown>)[key];
-      if (!isPlain(item)) checkPart(item, path, key, above);
+      // Its own `toJSON` has been called.
+      if (!isPlain(item) && !(key === "toJSON" && typeof item === "function")) checkPart(item, path, key, above);
     }
   }
   above.pop();

@@ -79,6 +79,9 @@ test("what has a form in JSON of its own keeps it in a result, and shared parts 
   const text = (value) => Buffer.from(codec.encodeResult(value)).toString();
   const shared = { a: 1 };
   assert.equal(text({ at: new Date(0), url: { toJSON: () => "u" } }), '{"at":"1970-01-01T00:00:00.000Z","url":"u"}');
+  assert.equal(text({ own: { a: 1, toJSON() { return this; } } }), '{"own":{"a":1}}');
+  const endless = { toJSON: () => ({ endless }) };
+  assert.throws(() => codec.encodeResult(endless), /^NotJson: endless is an object that holds this very place/);
   assert.equal(text([shared, { shared }]), '[{"a":1},{"shared":{"a":1}}]');
   assert.throws(() => codec.encodeArgs([{ at: new Date(0) }]), /^NotJson: at is a Date, .* toJSON\(\)/);
   assert.equal(text([undefined, { b: 1, a: undefined }]), '[null,{"b":1}]');
