@@ -69,10 +69,10 @@ export async function bundle(entry, overrides = {}) {
   const origins = lineOrigins(code, JSON.parse(file(".map")));
   const imports = Object.values(result.metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
   const source = `${code}\nvar __brrrLines = ${JSON.stringify(lineTable(origins, dirname(entry)))};\n`;
-  // Of a line of the bundle: the file and line that it came from, also of a package.
+  // Of a line of the bundle: the file and line that it came from, also of a package, but not of the SDK.
   const locate = (line) => {
     const origin = origins[line - 1];
-    return origin && `${relative(dirname(entry), origin.path)}:${origin.line}`;
+    return origin && !origin.path.startsWith(resolve(SDK, "src")) && `${relative(dirname(entry), origin.path)}:${origin.line}`;
   };
   return { source, imports, locate };
 }

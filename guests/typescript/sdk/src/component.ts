@@ -6,11 +6,13 @@ import clock from "wasi:clocks/monotonic-clock@0.2.12";
 import random from "wasi:random/random@0.2.12";
 import { wellFormed } from "./bytes.ts";
 import { setHost, type Request } from "./host.ts";
+import { handlers } from "./handler.ts";
 import { runJobs } from "./promise.ts";
 import { describe, handle } from "./serve.ts";
 
 const NANOSECONDS = 1e6; // a millisecond, the unit of JavaScript, in that of WASI
 
+if (handlers().length === 0) throw new Error('the module has no handlers: make one with handler("name", function)');
 // What modules began while they were loaded goes on until it has to wait; nothing of it can go on in a run.
 runJobs();
 

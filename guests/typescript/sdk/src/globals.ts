@@ -3,7 +3,7 @@
  * while they are being loaded.
  */
 import { consoleLike } from "./console.ts";
-import { building, host } from "./host.ts";
+import { building, host, requireRun } from "./host.ts";
 import { installAsync } from "./async.ts";
 import { installLocale } from "./locale.ts";
 import { installPromise } from "./promise.ts";
@@ -16,10 +16,12 @@ installLocale();
 
 const cryptoLike = {
   getRandomValues<T extends ArrayBufferView>(array: T): T {
+    requireRun("crypto");
     asBytes(array).set(host().randomBytes(array.byteLength));
     return array;
   },
   randomUUID(): string {
+    requireRun("crypto");
     const bytes = host().randomBytes(16);
     bytes[6] = (bytes[6]! & 0x0f) | 0x40; // version 4
     bytes[8] = (bytes[8]! & 0x3f) | 0x80; // RFC 9562's variant

@@ -4,7 +4,7 @@
  * the same batches.
  */
 import { CallFailed, Permanent, Unhandled } from "./errors.ts";
-import { host, type Invocation, type Outcome, type Pollable } from "./host.ts";
+import { host, requireRun, type Invocation, type Outcome, type Pollable } from "./host.ts";
 import { isError, property } from "./inspect.ts";
 import { dropJobs, isPromise, isWatched, labelCall, runJobs, unhandledReasons, watch } from "./promise.ts";
 
@@ -105,6 +105,7 @@ const LONGEST = 1e13;
 
 /** Calls `callback` after `ms`, `again` and again. Gives a number by which it can be removed. */
 export function addTimer(callback: () => void, ms: number, again = false): number {
+  requireRun("a timer");
   const pause = Math.min(Math.max(0, ms || 0), LONGEST);
   // At least a millisecond apart: else the clock would stand still, and no other timer would ever be due.
   const timer = { id: ++lastTimer, at: host().now() + pause, callback, every: again ? Math.max(1, pause) : undefined };
