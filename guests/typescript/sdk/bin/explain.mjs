@@ -19,10 +19,22 @@ const MEANINGS = [
       return `No package of that name is installed: npm install ${packageOf(name)}`;
     },
   ],
-  [/^Top-level await /, () => "A component can't wait while it loads: move the await into a handler, or into a function that handlers call."],
-  [/^No loader is configured for "\.node" files/, () => "It is a native addon of Node, which can't be a part of a component. Use a package that is written in JavaScript."],
-  [/^No loader is configured for "(.*)" files/, (ending) => `A file that ends in ${ending} can't be imported. Put what is in it into a module, a JSON file or a text file (.txt).`],
-  [/^Transforming .* to the configured target environment/, () => "The component's engine does not know that part of the language."],
+  [
+    /^Top-level await /,
+    () => "A component can't wait while it loads: move the await into a handler, or into a function that handlers call.",
+  ],
+  [
+    /^No loader is configured for "\.node" files/,
+    () => "It is a native addon of Node, which can't be a part of a component. Use a package that is written in JavaScript.",
+  ],
+  [
+    /^No loader is configured for "(.*)" files/,
+    (ending) => `A file that ends in ${ending} can't be imported. Put what it holds into a module, a JSON file or a text file (.txt).`,
+  ],
+  [
+    /^Transforming .* to the configured target environment/,
+    () => "The component's engine does not know that part of the language.",
+  ],
 ];
 
 /** What a message says of the bundler's options. */
@@ -62,11 +74,13 @@ function byPackage(messages) {
     packages.set(owner, { ...found, names: found.names.add(name) });
     return false;
   });
-  return [...others, ...Array.from(packages, ([owner, { location, names }]) => ({
-    text: `The package ${owner} needs Node: ${[...names].join(", ")}`,
-    location,
-    notes: [{ text: `A component does not have Node's modules. Use a package that is made for browsers, too, or another part of ${owner} if it has one for them.`, location: null }],
-  }))];
+  const needy = Array.from(packages, ([owner, { location, names }]) => {
+    const text =
+      "A component does not have Node's modules. Use a package that is made for browsers, too, " +
+      `or another part of ${owner} if it has one for them.`;
+    return { text: `The package ${owner} needs Node: ${[...names].join(", ")}`, location, notes: [{ text, location: null }] };
+  });
+  return [...others, ...needy];
 }
 
 /** Is it about the bundler's options? */

@@ -18,8 +18,8 @@ export function encodeArgs(args: readonly unknown[]): Uint8Array {
 /** The arguments of a payload: the TypeScript peer's argument list, or Python's `[kwargs]`, which is one with one object. */
 export function decodeArgs(payload: Uint8Array): unknown[] {
   const args = parse(decodeUtf8(payload));
-  if (!Array.isArray(args)) throw new TypeError(`the payload is not a JSON list, but a JSON ${args === null ? "null" : typeof args}`);
-  return args;
+  if (Array.isArray(args)) return args;
+  throw new TypeError(`the payload is not a JSON list, but a JSON ${args === null ? "null" : typeof args}`);
 }
 
 function parse(payload: string): unknown {

@@ -55,6 +55,6 @@ export function permanently<T>(what: string, action: () => T): T {
 /** `text` as it is. Throws a TypeError if it is no text, or not of Unicode: as a name it would be another one outside. */
 export function checkName(what: string, text: unknown): string {
   if (typeof text !== "string") throw new TypeError(`the ${what} is a text, not ${showShort(text)}`);
-  if (wellFormed(text) !== text) throw new TypeError(`the ${what} ${JSON.stringify(text)} is no Unicode text: it has half of a character`);
-  return text;
+  if (wellFormed(text) === text) return text;
+  throw new TypeError(`the ${what} ${JSON.stringify(text)} is no Unicode text: it has half of a character`);
 }

@@ -103,7 +103,7 @@ function object(value: object, above: readonly unknown[]): string {
   if (ArrayBuffer.isView(value) && !(value instanceof DataView)) {
     return `${value.constructor.name} [${parts(value as Uint8Array, inner).join(",")}]`;
   }
-  if (value instanceof RegExp || value instanceof String || value instanceof Number || value instanceof Boolean) return String(value);
+  if ([RegExp, String, Number, Boolean].some((type) => value instanceof type)) return String(value);
   // A date that is none has no JSON.
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? "[invalid date]" : inner(value.toISOString());
   const { toJSON } = value as { toJSON?: unknown };
@@ -131,7 +131,8 @@ function error(value: Error, inner: (part: unknown) => string): string {
 function fields(value: object, inner: (part: unknown) => string): string {
   const keys = Object.keys(value);
   // Its own text says more than nothing, where it has one.
-  if (keys.length === 0 && typeof value.toString === "function" && value.toString !== Object.prototype.toString) return String(value);
+  const own = typeof value.toString === "function" && value.toString !== Object.prototype.toString;
+  if (keys.length === 0 && own) return String(value);
   const shown = parts(keys, (key) => {
     let part: string;
     try {

@@ -10,7 +10,11 @@ export class NotJson extends TypeError {
 }
 
 /** Types with nothing that JSON.stringify sees: it makes `{}` of them. */
-const EMPTY = ["Map", "Set", "WeakMap", "WeakSet", "WeakRef", "RegExp", "Error", "ArrayBuffer", "SharedArrayBuffer", "DataView", "Generator", "AsyncGenerator"];
+const EMPTY = [
+  ...["Map", "Set", "WeakMap", "WeakSet", "WeakRef", "RegExp", "Error"],
+  ...["ArrayBuffer", "SharedArrayBuffer", "DataView", "Generator", "AsyncGenerator"],
+];
+/** What to do about some of them. */
 const TO_DO: Record<string, string> = {
   Map: "use Object.fromEntries(map)",
   Set: "use [...set]",
@@ -159,6 +163,10 @@ function tag(part: object): string {
 
 /** `a.b[1]`. Of the whole: `it`. */
 export function place(path: Path): string {
-  const text = path.map((key) => (typeof key === "number" ? `[${key}]` : /^[\w$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`)).join("");
+  const step = (key: string | number) => {
+    if (typeof key === "number") return `[${key}]`;
+    return /^[\w$]+$/.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`;
+  };
+  const text = path.map(step).join("");
   return text === "" ? "it" : text.replace(/^\./, "");
 }

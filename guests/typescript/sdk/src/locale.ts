@@ -15,7 +15,12 @@ const TO_DO: Record<string, string> = {
 };
 
 /** `name` of `type` throws if any of the arguments from `first` on is given and is not one that changes nothing. */
-function guard(type: { readonly name: string; readonly prototype: object }, name: string, first: number, harmless: (given: unknown) => boolean = () => false): void {
+function guard(
+  type: { readonly name: string; readonly prototype: object },
+  name: string,
+  first: number,
+  harmless: (given: unknown) => boolean = () => false,
+): void {
   const method = (type.prototype as Record<string, Method | undefined>)[name];
   if (method === undefined) return;
   const guarded: Method = function (...args) {

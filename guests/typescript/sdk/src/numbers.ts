@@ -54,5 +54,5 @@ function refuse(value: unknown, path: (string | number)[]): void {
     throw new NotJson(`${place(path)} is ${value.slice(MARK.length)}, which a JavaScript number can't hold: pass it as text`);
   }
   if (typeof value !== "object" || value === null) return;
-  for (const key of Object.keys(value)) refuse((value as Record<string, unknown>)[key], [...path, Array.isArray(value) ? Number(key) : key]);
+  for (const [key, part] of Object.entries(value)) refuse(part, [...path, Array.isArray(value) ? Number(key) : key]);
 }

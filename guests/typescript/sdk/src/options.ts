@@ -95,8 +95,8 @@ function whole(name: string, number: number | undefined, least: number, most = N
 }
 
 function yesOrNo(name: string, value: unknown): boolean {
-  if (value !== undefined && typeof value !== "boolean") throw new TypeError(`${name} is true or false, not ${JSON.stringify(value)}`);
-  return value ?? false;
+  if (value === undefined || typeof value === "boolean") return value ?? false;
+  throw new TypeError(`${name} is true or false, not ${JSON.stringify(value)}`);
 }
 
 const UNITS: Record<string, number> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };

@@ -45,7 +45,8 @@ function runHandler(found: Registered, request: Request): Uint8Array {
 const DEPTH = 8;
 
 function handlerError(error: unknown, depth = 0): HandlerError {
-  const is = (type: typeof Permanent | typeof CallFailed | typeof Unhandled | typeof AggregateError) => attempt(() => error instanceof type, false);
+  // A proxy may throw when it is asked.
+  const is = (type: abstract new (...args: never[]) => Error) => attempt(() => error instanceof type, false);
   if (is(Permanent)) return { tag: "permanent", val: permanentText(error as Permanent) };
   if (is(CallFailed)) return { tag: "child", val: ofUnicode((error as CallFailed).failure) };
   if (is(Unhandled)) return unhandled(error as Unhandled);

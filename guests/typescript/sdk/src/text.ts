@@ -63,9 +63,12 @@ export class Decoder {
 
   #text(bytes: Uint8Array): string {
     if (this.encoding === "utf-8") return this.fatal ? decodeUtf8(bytes) : decodeUtf8Lossy(bytes);
-    const units = this.encoding === "utf-16le" ? Array.from({ length: bytes.length >> 1 }, (_, i) => bytes[2 * i]! | (bytes[2 * i + 1]! << 8)) : [...bytes];
-    const text = units.map((unit) => String.fromCharCode(unit)).join("");
-    if (this.encoding === "windows-1252") return text.replace(/[\x80-\x9f]/g, (character) => WINDOWS[character.charCodeAt(0) - 0x80]!);
+    if (this.encoding === "windows-1252") {
+      const latin = Array.from(bytes, (byte) => String.fromCharCode(byte)).join("");
+      return latin.replace(/[\x80-\x9f]/g, (character) => WINDOWS[character.charCodeAt(0) - 0x80]!);
+    }
+    const unit = (_: unknown, i: number) => String.fromCharCode(bytes[2 * i]! | (bytes[2 * i + 1]! << 8));
+    const text = Array.from({ length: bytes.length >> 1 }, unit).join("");
     const whole = wellFormed(text) + (bytes.length % 2 ? "\ufffd" : "");
     if (this.fatal && whole !== text) throw new TypeError("not valid UTF-16");
     return whole;
