@@ -203,7 +203,9 @@ fn timers_of_waits_that_ended_early_do_not_pile_up() {
     // `complete` would list all values that the call could have, which are too many.
     let all: String = names.iter().map(|name| format!("{name}()")).collect();
     let values = [("a", vec![Some(format!("a({all})"))]), (LAST, vec![Some(format!("{LAST}()"))])];
-    let values = Some(&*Box::leak(Box::new(HashMap::from(values))));
+    let of_leaves = names.iter().map(|name| (*name, vec![Some(format!("{name}()"))]));
+    let values: HashMap<_, _> = values.into_iter().chain(of_leaves).collect();
+    let values = Some(&*Box::leak(Box::new(values)));
     let graph = Arc::new(Graph { name: "many time limits", nodes: nodes.leak(), values, ..GRAPHS[0].clone() });
     let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
     assert_eq!(history.world.state().most_delayed, 1);
