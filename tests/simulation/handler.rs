@@ -156,9 +156,9 @@ impl GraphHandler {
                 }
                 go!(join(task, go!(self.ask(request, replay, children, None, None).await?), None))
             }
-            Within(time, children) => {
+            Within(children) => {
                 let mut text = String::new();
-                for child in *children {
+                for (time, child) in *children {
                     let outcomes = go!(self.ask(request, replay, &[child], None, Some(*time)).await?);
                     let is_late = outcomes.is_empty();
                     text += if is_late { "late" } else { "" };
