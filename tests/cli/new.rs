@@ -34,7 +34,7 @@ fn build(env: &Env, args: &[&str]) -> Ended {
     Running::start(command).end_within(BUILD)
 }
 
-fn from_nothing_to_a_result(language: &str, source: &str) {
+fn from_nothing_to_a_result(language: &str, source: &str) -> Env {
     let env = newcomer();
     env.run(["new", "--lang", language, "hello"]).ok();
     let built = build(&env, &["build", "hello"]);
@@ -67,6 +67,8 @@ fn from_nothing_to_a_result(language: &str, source: &str) {
     assert!(failed.stderr.contains(file), "what the compiler said of {file} is missing: {failed:#?}");
     assert!(failed.stderr.contains("error: hello: "), "{failed:#?}");
     assert!(std::fs::read(env.path("hello/hello.wasm")).is_ok_and(|now| now == before), "the old component is kept");
+    env.write(&source, right);
+    env
 }
 
 #[test]
@@ -76,7 +78,53 @@ fn in_rust() {
 
 #[test]
 fn in_python() {
-    from_nothing_to_a_result("python", "app.py");
+    let env = from_nothing_to_a_result("python", "app.py");
+
+    // A copy of the project builds while the original is elsewhere, and changes nothing of it.
+    let copied = std::process::Command::new("cp").arg("-r").arg(env.path("hello")).arg(env.path("copy")).status();
+    assert!(copied.is_ok_and(|status| status.success()), "the copy");
+    std::fs::rename(env.path("hello"), env.path("moved")).expect("a move");
+    let before = files(&env.path("moved"));
+    // An import inside of a function, of a package that the copy alone has.
+    env.write("copy/requirements.txt", "tzdata\n");
+    env.write("copy/app.py", LATE_IMPORTS);
+    assert_eq!(build(&env, &["build", "copy"]).ok(), "copy/copy.wasm");
+    assert_eq!(files(&env.path("moved")), before);
+    assert!(!env.path("hello").exists(), "the build has made the folder of the original anew");
+    assert!(!env.path("copy/__pycache__").exists(), "the build has left compiled files among the sources");
+    env.write("copy/cases.toml", "[[case]]\ntask = \"late\"\nresult = \"14:00\"\n");
+    assert!(build(&env, &["test", "copy"]).ok().contains("1 passed"));
+
+    // What a function imports and the component can't have is named. So is native code.
+    env.write("copy/app.py", LATE_IMPORTS.replace("import zoneinfo", "import no_such_package"));
+    build(&env, &["build", "copy"]).refused(18, &["app.py:", "import no_such_package", "when it was built"]);
+    env.write("copy/app.py", LATE_IMPORTS.replace("import zoneinfo", "from componentize_py import componentize_py"));
+    build(&env, &["build", "copy"]).refused(18, &["componentize_py has native code", "componentize_py.abi3.so"]);
+}
+
+const LATE_IMPORTS: &str = r#"import datetime
+import brrr
+
+@brrr.handler_no_arg
+async def late():
+    import zoneinfo
+    noon = datetime.datetime.strptime("2024-07-01 12:00+0000", "%Y-%m-%d %H:%M%z")
+    return noon.astimezone(zoneinfo.ZoneInfo("Europe/Zurich")).strftime("%H:%M")
+"#;
+
+/// All files below a folder, with the times at which they were written.
+fn files(folder: &Path) -> std::collections::BTreeMap<std::path::PathBuf, std::time::SystemTime> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let meta = path.symlink_metadata().expect("a file");
+        if meta.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path, meta.modified().expect("a time"));
+        }
+    }
+    found
 }
 
 #[test]

@@ -1,0 +1,188 @@
+"""Imports that happen inside functions, and codecs that are looked up by name: they are imported while a component is built."""
+
+from __future__ import annotations
+
+import ast
+import dis
+import encodings.aliases
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from types import CodeType, ModuleType
+from typing import Any
+
+_NOT_FOR_HANDLERS = frozenset(
+    "_pyrepl argparse ctypes curses distutils doctest ensurepip grp idlelib multiprocessing nt pdb pip pwd pydoc pytest"
+    " readline rlcompleter setuptools sitecustomize sqlite3 termios test tkinter tracemalloc turtle unittest usercustomize"
+    " venv webbrowser winreg".split()
+)
+"""What the library imports late, and no handler needs."""
+
+_BY_C = {"strptime": "_strptime"}
+"""What the interpreter's own code imports when a method of that name is called."""
+
+_CODECS = "ascii latin_1 utf_8_sig utf_16 utf_16_le utf_16_be utf_32 cp1252 iso8859_1 iso8859_15 unicode_escape".split()
+"""Codecs that the data of others may need: small ones, which are often asked for."""
+
+
+def load(own: list[str], packages: list[str], without: set[str]) -> list[str]:
+    """Imports what the functions of the imported modules import. Gives a line for each import that the user's own functions
+    need and that can't be found.
+
+    own, packages: folders of the user's modules and of installed packages; without: modules of the SDK and the library that
+    need no look.
+    """
+    for name in _CODECS:
+        _try(f"encodings.{name}")
+    missing: list[str] = []
+    looked_at: set[str] = set()
+    # A module that is imported late may import others late: the user's are looked at until there are no more, of others
+    # only those that are there by then.
+    while new := [module for module in _modules(own) if module.__name__ not in looked_at]:
+        for module in new:
+            looked_at.add(module.__name__)
+            missing += _load_own(module)
+    for module in _modules(["/"]):
+        if module.__name__ not in without and not _is_below(module, own):
+            _load_of_others(module)
+    return missing
+
+
+def _modules(folders: list[str]) -> list[ModuleType]:
+    return [module for module in list(sys.modules.values()) if _is_below(module, folders)]
+
+
+def _is_below(module: ModuleType, folders: list[str]) -> bool:
+    file = getattr(module, "__file__", None)
+    return isinstance(file, str) and file.startswith(tuple(folders))
+
+
+def _load_own(module: ModuleType) -> list[str]:
+    file = module.__file__ or ""
+    try:
+        with open(file, "rb") as source:
+            tree = ast.parse(source.read())
+    except (OSError, SyntaxError, ValueError):
+        return []  # Not a source file: an extension, for example.
+    _load_by_name(compile(tree, file, "exec", dont_inherit=True))
+    missing = []
+    for node, needed in late_imports(tree):
+        for name, level, members in _names(node):
+            if (error := _import(module, name, level, members)) and needed:
+                missing.append(
+                    f"{os.path.basename(file)}:{node.lineno}: {ast.unparse(node)}: {error}. A component has only what could"
+                    " be imported when it was built; if the handler can do without, catch the ImportError there"
+                )
+    return missing
+
+
+def _load_of_others(module: ModuleType) -> None:
+    code = _code(module)
+    if code is None:
+        return
+    _load_by_name(code)
+    for inner in _functions(code):
+        for name, level, members in dis._find_imports(inner):  # type: ignore[attr-defined]
+            if (name or "").split(".")[0] not in _NOT_FOR_HANDLERS:
+                _import(module, name or "", level, members or ())
+
+
+def late_imports(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """The imports inside functions, and whether the function needs them: some try, or ask for the platform first."""
+
+    def visit(node: ast.AST, inside: bool, needed: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            if inside:
+                yield node, needed
+            return
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            inside = True
+        if isinstance(node, ast.If) and any(word in ast.unparse(node.test) for word in _CONDITIONS):
+            needed = False
+        tried = isinstance(node, ast.Try) and any(_catches_import_errors(handler) for handler in node.handlers)
+        for field, value in ast.iter_fields(node):
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    yield from visit(child, inside, needed and not (tried and field == "body"))
+
+    yield from visit(tree, False, True)
+
+
+_CONDITIONS = ("TYPE_CHECKING", "platform", "os.name", "version_info", "find_spec")
+
+
+def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
+    if handler.type is None:
+        return True
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    names = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
+    return any(ast.unparse(each).split(".")[-1] in names for each in types)
+
+
+def _names(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, int, list[str]]]:
+    if isinstance(node, ast.ImportFrom):
+        yield node.module or "", node.level, [alias.name for alias in node.names]
+    else:
+        for alias in node.names:
+            yield alias.name, 0, []
+
+
+def _import(module: ModuleType, name: str, level: int, members: Any) -> str | None:
+    """Imports as a statement in `module` would; the error's text if that fails."""
+    try:
+        imported = importlib.import_module("." * level + name, module.__package__ if level else None)
+        for member in members:
+            if member != "*" and not hasattr(imported, member):
+                importlib.import_module(f"{imported.__name__}.{member}")
+    except BaseException as error:  # A module may do anything when it is imported, also end the program.
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _try(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        pass
+
+
+def _load_by_name(code: CodeType) -> None:
+    """Imports what the code needs without an import: codecs whose names are in it, and what the interpreter imports."""
+    for inner in (code, *_functions(code)):
+        for name in _BY_C.keys() & set(inner.co_names):
+            _try(_BY_C[name])
+        for constant in inner.co_consts:
+            if isinstance(constant, str) and 2 < len(constant) < 20 and constant.isascii():
+                name = encodings.normalize_encoding(constant).lower()
+                aliased = encodings.aliases.aliases.get(name, name)
+                if aliased in _codecs():
+                    _try(f"encodings.{aliased}")
+
+
+def _codecs() -> frozenset[str]:
+    global _all_codecs
+    if _all_codecs is None:
+        folder = os.path.dirname(encodings.__file__ or "")
+        _all_codecs = frozenset(name.removesuffix(".py") for name in os.listdir(folder)) - {"__init__", "aliases"}
+    return _all_codecs
+
+
+_all_codecs: frozenset[str] | None = None
+
+
+def _code(module: ModuleType) -> CodeType | None:
+    loader: Any = getattr(module.__spec__, "loader", None)
+    try:
+        code: CodeType | None = loader.get_code(module.__name__)
+    except Exception:
+        return None
+    return code
+
+
+def _functions(code: CodeType) -> Iterator[CodeType]:
+    """The code of the functions in a module's code, of classes too."""
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _functions(constant)
