@@ -97,9 +97,14 @@ fn in_python() {
 
     // What a function imports and the component can't have is named. So is native code.
     env.write("copy/app.py", LATE_IMPORTS.replace("import zoneinfo", "import no_such_package"));
-    build(&env, &["build", "copy"]).refused(18, &["app.py:", "import no_such_package", "when it was built"]);
+    named(&build(&env, &["build", "copy"]), &["app.py:6: import no_such_package", "when it was built"]);
     env.write("copy/app.py", LATE_IMPORTS.replace("import zoneinfo", "from componentize_py import componentize_py"));
-    build(&env, &["build", "copy"]).refused(18, &["componentize_py has native code", "componentize_py.abi3.so"]);
+    named(&build(&env, &["build", "copy"]), &["componentize_py has native code", "componentize_py.abi3.so"]);
+}
+
+fn named(failed: &Ended, words: &[&str]) {
+    assert_eq!((failed.code, failed.stdout.as_str()), (Some(18), ""), "{failed:#?}");
+    words.iter().for_each(|word| assert!(failed.stderr.contains(word), "{word:?} is not in {failed:#?}"));
 }
 
 const LATE_IMPORTS: &str = r#"import datetime

@@ -25,7 +25,7 @@ def install() -> None:
 
 def _read() -> list[tuple[str, bytes]]:
     try:
-        import tzdata
+        import tzdata  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError:
         return []
     folder = os.path.dirname(tzdata.__file__ or "")
