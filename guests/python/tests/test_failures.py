@@ -1,11 +1,12 @@
 """What a handler's exceptions look like to the host: nothing of them is lost, and nothing of them is a trap."""
 
 import asyncio
+import io
 from typing import Any
 
 import brrr
 import pytest
-from brrr import serve
+from brrr import serve, text
 from conftest import FakeHost, fail
 from test_handlers import run
 
@@ -236,6 +237,21 @@ def test_several_failed_calls_are_all_named() -> None:
         "while asking bad",
         "while asking worse",
     ]
+
+
+def test_a_failure_that_a_handler_made_of_anything() -> None:
+    @brrr.handler_no_arg
+    async def odd():
+        raise brrr.CallFailed(brrr.Failure(None, 3, ValueError("odd"), -1, None))  # type: ignore[arg-type]
+
+    assert isinstance(run(odd)[0], (serve.ChildFailed, serve.Retryable))
+
+
+def test_streams_replace_what_is_no_unicode() -> None:
+    bytes_ = io.BytesIO()
+    stream = io.TextIOWrapper(bytes_, encoding="utf-8", errors=text.ERRORS)
+    print("a\ud83d", "\udcff é", file=stream, flush=True)
+    assert bytes_.getvalue().decode() == "a\ufffd \ufffd é\n"
 
 
 def test_the_failure_of_a_call_as_a_cause_is_shown() -> None:

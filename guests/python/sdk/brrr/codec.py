@@ -54,12 +54,9 @@ def decode_result(value: bytes) -> Any:
 
 
 def _encode(encode: Callable[[Any], str], value: Any, sorted_keys: bool = False) -> str:
-    try:
-        text = encode(value)
-    except RecursionError:
-        raise NotJSON(places.why_not(value, sorted_keys) or "it is nested too deeply") from None
-    except (TypeError, ValueError) as error:
-        raise NotJSON(places.why_not(value, sorted_keys) or str(error)) from None
-    if reason := places.twice(value):
+    if reason := places.check(value):
         raise NotJSON(reason)
-    return text
+    try:
+        return encode(value)
+    except (RecursionError, TypeError, ValueError) as error:
+        raise NotJSON(places.why_not(value, sorted_keys) or str(error)) from None

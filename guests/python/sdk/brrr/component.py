@@ -114,8 +114,10 @@ def _wit_invocation(call: Invocation) -> types.Invocation:
 
 
 def _wit_failure(failure: Failure) -> types.Failure:
+    # A handler may have made it itself, of anything.
+    attempts = failure.attempts if isinstance(failure.attempts, int) and 0 <= failure.attempts < 1 << 32 else 1
     chain = [clean(link) for link in failure.chain]
-    return types.Failure(clean(failure.kind), clean(failure.task), clean(failure.message), failure.attempts, chain)
+    return types.Failure(clean(failure.kind), clean(failure.task), clean(failure.message), attempts, chain)
 
 
 def _write(level: log.Level, message: str) -> None:
@@ -139,7 +141,7 @@ def _flush() -> None:
 logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_LogHandler()])
 for _stream in (sys.stdout, sys.stderr):
     if isinstance(_stream, io.TextIOWrapper):
-        _stream.reconfigure(line_buffering=True, errors=text.ERRORS)
+        _stream.reconfigure(line_buffering=True, encoding="utf-8", errors=text.ERRORS)
 
 findings.watch_coroutines(_warn)
 sockets.install()

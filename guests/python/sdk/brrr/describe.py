@@ -98,8 +98,9 @@ def _head(error: BaseException, plain: bool) -> list[str]:
     if len(text) > TEXT:
         text = text[:TEXT] + "…"
     lines = text.split("\n")
-    if isinstance(error, ModuleNotFoundError):
-        lines.append("  this component does not have it: import it at the top of a module of yours, and build again")
+    if isinstance(error, ImportError):
+        which = "" if isinstance(error, ModuleNotFoundError) else "if this is a module, "
+        lines.append(f"  {which}this component does not have it: import it at the top of a module, and build again")
     return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from brrr.host import Failure
+from brrr.text import clean
 
 
 class CallFailed(Exception):
@@ -55,7 +56,7 @@ def child_failure(error: BaseException) -> Failure | None:
     if not failed:
         return None
     first = failed[0].failure
-    lines = [first.message]
+    lines = [clean(first.message)]
     told = [first]
     for failure in (each.failure for each in failed):
         if failure not in told:

@@ -22,10 +22,8 @@ def of(app: App, loop: Loop) -> Iterator[str]:
             yield f"{PREFIX}the call of {task} was never waited for, so it was not made; await it"
         else:
             yield f"{PREFIX}{times} calls of {task} were never waited for, so they were not made; await them"
-    for failed in loop.unseen_failures():
-        error = failed.exception()
-        if error is not None:
-            yield f"{PREFIX}the asyncio task {failed.get_name()} failed, and nobody awaited it; await it: {describe(error)}"
+    for where, error in loop.unseen_failures():
+        yield f"{PREFIX}nobody saw that this failed: {where}; await it, or catch this: {describe(error)}"
 
 
 def watch_coroutines(warn: Callable[[str], None]) -> None:

@@ -44,6 +44,7 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         self._pollables: list[tuple[Any, asyncio.Future[None]]] = []
         self._select: _Select | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self._unseen: list[tuple[str, BaseException]] = []
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Runs `main` to its end: what it returned, or what it raised. Then the caller has to `close` the loop."""
@@ -66,10 +67,12 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         races = [invocation for invocations, _, _ in self._races for invocation in invocations]
         return [invocation.task for invocation in (*(call for call, _ in self._calls), *races)]
 
-    def unseen_failures(self) -> list[asyncio.Task[Any]]:
-        """The tasks of asyncio that failed while nobody waited for them."""
+    def unseen_failures(self) -> list[tuple[str, BaseException]]:
+        """What failed while nobody waited for it: where, and with what."""
         # asyncio has this flag for its own message, "Task exception was never retrieved".
-        return [task for task in self._tasks if getattr(task, "_log_traceback", False)]
+        tasks = [task for task in self._tasks if getattr(task, "_log_traceback", False)]
+        failed = [(f"the asyncio task {task.get_name()}", task.exception()) for task in tasks]
+        return [*self._unseen, *((where, error) for where, error in failed if error is not None)]
 
     def wait_for_call(self, invocation: Invocation) -> asyncio.Future[Outcome]:
         """Puts a call into the next batch."""
@@ -211,7 +214,9 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """A failure that nobody awaited is no failure of the handler: see `findings`, which tells of it."""
+        """A failure that nobody awaits is no failure of the handler, but `findings` tells of it."""
+        if isinstance(error := context.get("exception"), BaseException):
+            self._unseen.append((context.get("message") or "an exception in a callback", error))
 
     async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
         raise sockets.refused()

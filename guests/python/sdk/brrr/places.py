@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
+DEPTH = 2000
+"""Lists and dicts inside each other, at most: more than that the host takes from nobody."""
+
 _KEYS = (str, int, float, bool, type(None))
 
 
@@ -20,23 +23,26 @@ def why_not(value: Any, sorted_keys: bool = False) -> str | None:
     return None
 
 
-def twice(value: Any) -> str | None:
-    """Which two keys of a dict in `value` are the same in JSON, whose keys are text: of `{1: "a", "1": "b"}` one would be
-    lost. `value` can be written as JSON otherwise, so it does not contain itself."""
-    # Nearly all values have no such dict. So this looks at the types first, and has no places.
-    todo = [value]
-    while todo:
-        part = todo.pop()
-        if isinstance(part, dict):
-            if set(map(type, part)) - {str}:
-                if _same_keys(part):
+def check(value: Any) -> str | None:
+    """What keeps `value` from being JSON of those things that Python's encoder does not see: two keys of a dict that are the
+    same as text (of `{1: "a", "1": "b"}` one would be lost), and a depth that the component's stack does not bear."""
+    # Nearly all values are shallow and have keys of text only. So this looks at types first, and has no places.
+    level: list[Any] = [value]
+    for _ in range(DEPTH):
+        below: dict[int, Any] = {}
+        for part in level:
+            if isinstance(part, dict):
+                if set(map(type, part)) - {str} and _same_keys(part):
                     return why_not(value)
-            part = part.values()
-        elif not isinstance(part, (list, tuple)):
-            continue
-        if set(map(type, part)) - _SCALARS:
-            todo.extend(part)
-    return None
+                part = part.values()
+            elif not isinstance(part, (list, tuple)):
+                continue
+            if set(map(type, part)) - _SCALARS:
+                below.update((id(inner), inner) for inner in part)
+        if not below:
+            return None
+        level = list(below.values())
+    return why_not(value) or f"it is nested deeper than {DEPTH}"
 
 
 def _walk(value: Any) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
@@ -45,7 +51,7 @@ def _walk(value: Any) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
     while todo:
         place, part, parents = todo.pop()
         yield place, part, parents
-        if id(part) in parents or len(parents) > 1000:
+        if id(part) in parents or len(parents) > DEPTH:
             continue
         inside = (*parents, id(part))
         if isinstance(part, dict):
@@ -99,6 +105,8 @@ def _reason_of_object(part: Any) -> str | None:
 def _same_keys(part: dict[Any, Any]) -> tuple[Any, Any] | None:
     texts: dict[str, Any] = {}
     for key in part:
+        if not isinstance(key, _KEYS):
+            continue
         text = _as_text(key)
         if text in texts:
             return texts[text], key

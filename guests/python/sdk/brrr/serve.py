@@ -46,7 +46,10 @@ def handle(request: Request, host: Host) -> bytes | Retryable | Lasting | ChildF
     # Also CancelledError, GeneratorExit, SystemExit and what else is no `Exception`: nothing may leave a component but by
     # its interface.
     except BaseException as error:
-        return failed(error)
+        try:
+            return failed(error)
+        except BaseException:  # The handler's exceptions may be anything inside.
+            return Retryable(describe(error))
 
 
 def failed(error: BaseException) -> Retryable | Lasting | ChildFailed:

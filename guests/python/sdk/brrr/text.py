@@ -7,7 +7,7 @@ import codecs
 REPLACEMENT = "\ufffd"
 
 ERRORS = "brrr.replace"
-"""The name of the error handler for streams: `sys.stdout.reconfigure(errors=ERRORS)`."""
+"""The name of the error handler for streams in UTF-8: `sys.stdout.reconfigure(encoding="utf-8", errors=ERRORS)`."""
 
 
 def clean(text: object) -> str:
@@ -20,10 +20,11 @@ def clean(text: object) -> str:
     return text
 
 
-def _replace(error: UnicodeError) -> tuple[str, int]:
+def _replace(error: UnicodeError) -> tuple[bytes, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return REPLACEMENT * (error.end - error.start), error.end
+    # As bytes: Python's UTF-8 encoder takes no text that is not ASCII in place of a character.
+    return (REPLACEMENT * (error.end - error.start)).encode(), error.end
 
 
 codecs.register_error(ERRORS, _replace)
