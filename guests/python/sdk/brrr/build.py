@@ -28,9 +28,6 @@ NAMES = {"brrr:worker/types@0.1.0": "types", "wasi:http/types@0.2.12": "http_typ
 """What Python calls interfaces of which another one has the same name."""
 
 ENTRY = """\
-import sys
-# The compiled files would lie in the project, and would hide a change within one second.
-sys.dont_write_bytecode = True
 from brrr import load
 load.load({module!r}, {own!r}, {packages!r})
 import {modules}

@@ -9,7 +9,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 _NOT_FOR_HANDLERS = frozenset(
@@ -65,7 +65,8 @@ def _load_own(module: ModuleType) -> list[str]:
             tree = ast.parse(source.read())
     except (OSError, SyntaxError, ValueError):
         return []  # Not a source file: an extension, for example.
-    _load_by_name(compile(tree, file, "exec", dont_inherit=True))
+    code = compile(tree, file, "exec", dont_inherit=True)
+    _load_by_name([code, *_functions(code)])
     missing = []
     for node, needed in late_imports(tree):
         for name, level, members in _names(node):
@@ -78,14 +79,32 @@ def _load_own(module: ModuleType) -> list[str]:
 
 
 def _load_of_others(module: ModuleType) -> None:
-    code = _code(module)
-    if code is None:
-        return
-    _load_by_name(code)
-    for inner in _functions(code):
-        for name, level, members in dis._find_imports(inner):  # type: ignore[attr-defined]
+    # From the functions that are there: to compile all sources once more would leave megabytes of garbage in the component.
+    functions = [code for function in _defined(module) for code in (function, *_functions(function))]
+    _load_by_name(functions)
+    for code in functions:
+        for name, level, members in dis._find_imports(code):  # type: ignore[attr-defined]
             if (name or "").split(".")[0] not in _NOT_FOR_HANDLERS:
                 _import(module, name or "", level, members or ())
+
+
+def _defined(module: ModuleType) -> Iterator[CodeType]:
+    """The functions and methods that a module defines."""
+    todo = list(vars(module).values())
+    seen: set[int] = set()
+    while todo:
+        each = todo.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, type):
+            todo += vars(each).values() if each.__module__ == module.__name__ else ()
+        elif isinstance(each, (staticmethod, classmethod)):
+            todo.append(each.__func__)
+        elif isinstance(each, property):
+            todo += (each.fget, each.fset)
+        elif isinstance(each, FunctionType) and each.__module__ == module.__name__:
+            yield each.__code__
 
 
 def late_imports(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
@@ -147,9 +166,9 @@ def _try(name: str) -> None:
         pass
 
 
-def _load_by_name(code: CodeType) -> None:
-    """Imports what the code needs without an import: codecs whose names are in it, and what the interpreter imports."""
-    for inner in (code, *_functions(code)):
+def _load_by_name(codes: list[CodeType]) -> None:
+    """Imports what code needs without an import: codecs whose names are in it, and what the interpreter imports."""
+    for inner in codes:
         for name in _BY_C.keys() & set(inner.co_names):
             _try(_BY_C[name])
         for constant in inner.co_consts:
@@ -171,17 +190,8 @@ def _codecs() -> frozenset[str]:
 _all_codecs: frozenset[str] | None = None
 
 
-def _code(module: ModuleType) -> CodeType | None:
-    loader: Any = getattr(module.__spec__, "loader", None)
-    try:
-        code: CodeType | None = loader.get_code(module.__name__)
-    except Exception:
-        return None
-    return code
-
-
 def _functions(code: CodeType) -> Iterator[CodeType]:
-    """The code of the functions in a module's code, of classes too."""
+    """The code of what is defined inside."""
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield constant

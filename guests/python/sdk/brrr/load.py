@@ -6,8 +6,10 @@ A component has no files, so whatever a run may import has to be imported now.
 from __future__ import annotations
 
 import importlib
+import importlib.machinery
 import os
 import sys
+from typing import Any
 
 from brrr import late, sockets
 from brrr.describe import describe, keep_source
@@ -25,6 +27,7 @@ def load(module: str, own: list[str], packages: list[str]) -> None:
 
     own: the folders of the user's sources; packages: those of installed packages.
     """
+    _keep_compiled_files_out(own)
     # Before the handlers' own imports, which take functions out of the module `socket`.
     sockets.install()
     without = set(sys.modules)
@@ -41,6 +44,19 @@ def load(module: str, own: list[str], packages: list[str]) -> None:
             keep_source(file)
 
 
+def _keep_compiled_files_out(own: list[str]) -> None:
+    """No `__pycache__` among the user's sources: it is not theirs, and it would hide a change that is made within a second
+    and leaves the size as it was. Those of packages save time in the next build."""
+    write = importlib.machinery.SourceFileLoader.set_data
+
+    def set_data(self: Any, path: str, data: Any, **more: Any) -> None:
+        if not path.startswith(tuple(own)):
+            write(self, path, data, **more)
+
+    loader: Any = importlib.machinery.SourceFileLoader
+    loader.set_data = set_data
+
+
 def explain(error: BaseException, packages: list[str]) -> str:
     """The error, after what is known about its reason."""
     each: BaseException | None = error
@@ -55,6 +71,8 @@ def explain(error: BaseException, packages: list[str]) -> str:
             )
         if isinstance(each, ModuleNotFoundError) and each.name:
             top = each.name.split(".")[0]
+            if top in sys.stdlib_module_names:
+                return f"a component has no {each.name}, though other Pythons do\n{describe(error)}"
             return f"there is no module {each.name}: is {top} in requirements.txt?\n{describe(error)}"
         each = each.__cause__ or each.__context__
     return describe(error)

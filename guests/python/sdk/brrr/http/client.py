@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json as json_module
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypedDict, Unpack
 from urllib.parse import urlencode
 
@@ -22,6 +22,9 @@ class Exchange(Protocol):
 
 exchange: Exchange | None = None
 """Set by `brrr.http.wasi` in a component, and by tests."""
+
+exchange_now: Callable[[Hop, float | None], tuple[int, Headers, bytes]] | None = None
+"""The same for functions that are no coroutines; with the seconds that it may take."""
 
 Params = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
