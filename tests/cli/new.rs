@@ -96,15 +96,18 @@ fn in_python() {
     assert!(build(&env, &["test", "copy"]).ok().contains("1 passed"));
 
     // What a function imports and the component can't have is named. So is native code.
-    env.write("copy/app.py", LATE_IMPORTS.replace("import zoneinfo", "import no_such_package"));
-    named(&build(&env, &["build", "copy"]), &["app.py:6: import no_such_package", "when it was built"]);
-    env.write("copy/app.py", LATE_IMPORTS.replace("import zoneinfo", "from componentize_py import componentize_py"));
-    named(&build(&env, &["build", "copy"]), &["componentize_py has native code", "componentize_py.abi3.so"]);
-}
-
-fn named(failed: &Ended, words: &[&str]) {
+    let lacking = LATE_IMPORTS
+        .replace("import zoneinfo", "import no_such_package\n    from componentize_py import componentize_py");
+    env.write("copy/app.py", lacking);
+    let failed = build(&env, &["build", "copy"]);
     assert_eq!((failed.code, failed.stdout.as_str()), (Some(18), ""), "{failed:#?}");
-    words.iter().for_each(|word| assert!(failed.stderr.contains(word), "{word:?} is not in {failed:#?}"));
+    for words in [
+        "app.py:6: import no_such_package: there is no module no_such_package",
+        "app.py:7: from componentize_py import componentize_py: componentize_py has native code",
+        "componentize_py.abi3.so",
+    ] {
+        assert!(failed.stderr.contains(words), "{words:?} is not in {failed:#?}");
+    }
 }
 
 const LATE_IMPORTS: &str = r#"import datetime

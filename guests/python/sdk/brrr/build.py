@@ -94,8 +94,11 @@ def build(module: Path, output: Path, paths: list[Path], wit: Path | None = None
 
 
 def _run(command: list[str], module: Path) -> None:
+    # componentize-py adds an environment's packages by itself. Unless it is told that they are these, it takes those of the
+    # user's shell or of the machine, which no requirements.txt names.
+    settings = {**os.environ, "VIRTUAL_ENV": sys.prefix}
     # Rust's backtraces say nothing about the handlers.
-    settings = {**os.environ, "RUST_BACKTRACE": "0", "RUST_LIB_BACKTRACE": "0"}
+    settings |= {"RUST_BACKTRACE": "0", "RUST_LIB_BACKTRACE": "0"}
     ended = subprocess.run(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     output = ended.stdout.decode("utf-8", "replace")
     if ended.returncode == 0:
@@ -105,7 +108,7 @@ def _run(command: list[str], module: Path) -> None:
     if begin in output and end in output:
         # Of the user's sources, and of packages, the names in the component are of no use.
         text = output.split(begin, 1)[1].split(end, 1)[0]
-        raise BuildError(f"{module.name} can't be imported: {re.sub(_INSIDE, '', text)}")
+        raise BuildError(re.sub(_INSIDE, "", text))
     sys.stderr.write(output)
     raise BuildError(f"componentize-py could not compile {module} (its message is above)")
 

@@ -24,6 +24,9 @@ TEXT = 4000
 """Characters of one exception's own text that are shown, so that a long one leaves room for its causes: the host cuts the
 whole at 16 KiB."""
 
+built = True
+"""Is the component built? Then what can't be imported never can."""
+
 _OWN_FOLDERS = (
     os.path.join(os.path.dirname(__file__), ""),
     # Not `os.__file__`: the component's `os` is frozen, and names another folder than that of the library.
@@ -91,14 +94,14 @@ def _members(group: BaseExceptionGroup[BaseException], seen: set[int], depth: in
 
 
 def _head(error: BaseException, plain: bool) -> list[str]:
-    text = "".join(traceback.format_exception_only(error)).rstrip()
+    text = "".join(traceback.format_exception_only(error)).strip()
     if plain and (own := str(error)):
         notes = getattr(error, "__notes__", None)
         text = "\n".join([own, *map(str, notes if isinstance(notes, (list, tuple)) else ())])
     if len(text) > TEXT:
         text = text[:TEXT] + "…"
     lines = text.split("\n")
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) and built:
         which = "" if isinstance(error, ModuleNotFoundError) else "if this is a module, "
         lines.append(f"  {which}this component does not have it: import it at the top of a module, and build again")
     return lines

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from brrr import missing
+
 _NOT_FOR_HANDLERS = frozenset(
     "_pyrepl argparse ctypes curses distutils doctest ensurepip grp idlelib multiprocessing nt pdb pip pwd pydoc pytest"
     " readline rlcompleter setuptools sitecustomize sqlite3 termios test tkinter tracemalloc turtle unittest usercustomize"
@@ -35,18 +37,18 @@ def load(own: list[str], packages: list[str], without: set[str]) -> list[str]:
     """
     for name in _CODECS:
         _try(f"encodings.{name}")
-    missing: list[str] = []
+    lacking: list[str] = []
     looked_at: set[str] = set()
     # A module that is imported late may import others late: the user's are looked at until there are no more, of others
     # only those that are there by then.
     while new := [module for module in _modules(own) if module.__name__ not in looked_at]:
         for module in new:
             looked_at.add(module.__name__)
-            missing += _load_own(module)
+            lacking += _load_own(module, packages)
     for module in _modules(["/"]):
         if module.__name__ not in without and not _is_below(module, own):
             _load_of_others(module)
-    return missing
+    return lacking
 
 
 def _modules(folders: list[str]) -> list[ModuleType]:
@@ -58,7 +60,7 @@ def _is_below(module: ModuleType, folders: list[str]) -> bool:
     return isinstance(file, str) and file.startswith(tuple(folders))
 
 
-def _load_own(module: ModuleType) -> list[str]:
+def _load_own(module: ModuleType, packages: list[str]) -> list[str]:
     file = module.__file__ or ""
     try:
         with open(file, "rb") as source:
@@ -67,15 +69,15 @@ def _load_own(module: ModuleType) -> list[str]:
         return []  # Not a source file: an extension, for example.
     code = compile(tree, file, "exec", dont_inherit=True)
     _load_by_name([code, *_functions(code)])
-    missing = []
+    lacking = []
     for node, needed in late_imports(tree):
         for name, level, members in _names(node):
             if (error := _import(module, name, level, members)) and needed:
-                missing.append(
-                    f"{os.path.basename(file)}:{node.lineno}: {ast.unparse(node)}: {error}. A component has only what could"
-                    " be imported when it was built; if the handler can do without, catch the ImportError there"
-                )
-    return missing
+                why = missing.reason(error, packages) or f"{type(error).__name__}: {error}"
+                lacking.append(f"{os.path.basename(file)}:{node.lineno}: {ast.unparse(node)}: {why}")
+    if lacking:
+        lacking.append("if the function can do without one of them, let it catch the ImportError")
+    return lacking
 
 
 def _load_of_others(module: ModuleType) -> None:
@@ -147,15 +149,15 @@ def _names(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, int, list[s
             yield alias.name, 0, []
 
 
-def _import(module: ModuleType, name: str, level: int, members: Any) -> str | None:
-    """Imports as a statement in `module` would; the error's text if that fails."""
+def _import(module: ModuleType, name: str, level: int, members: Any) -> BaseException | None:
+    """Imports as a statement in `module` would; the error if that fails."""
     try:
         imported = importlib.import_module("." * level + name, module.__package__ if level else None)
         for member in members:
             if member != "*" and not hasattr(imported, member):
                 importlib.import_module(f"{imported.__name__}.{member}")
     except BaseException as error:  # A module may do anything when it is imported, also end the program.
-        return f"{type(error).__name__}: {error}"
+        return error
     return None
 
 
