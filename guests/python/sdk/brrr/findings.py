@@ -17,7 +17,8 @@ PREFIX = "brrr: "
 
 def of(app: App, loop: Loop) -> Iterator[str]:
     """One text for each finding, after the handler's end and before the loop is closed."""
-    for task, times in Counter([*app.never_started(), *loop.never_asked()]).items():
+    calls = [*app.never_started(), *loop.never_asked()]
+    for task, times in Counter(calls).items() if calls else ():
         if times == 1:
             yield f"{PREFIX}the call of {task} was never waited for, so it was not made; await it"
         else:

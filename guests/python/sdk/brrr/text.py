@@ -13,6 +13,8 @@ ERRORS = "brrr.replace"
 def clean(text: object) -> str:
     """The text, with U+FFFD in place of each surrogate that has no partner. Two that belong together become one character."""
     text = text if isinstance(text, str) else str(text)
+    if text.isascii():
+        return text
     try:
         text.encode()
     except UnicodeEncodeError:
