@@ -10,7 +10,7 @@ use std::time::Duration;
 use brrr_backends::{Redis, redis::RedisOptions};
 use brrr_protocol::model::{Call, CallHash};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, Outgoing, Place, Queue, Store, Swap, Work};
+use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, MessageState, Outgoing, Queue, Store, Swap, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Wait;
 use brrr_protocol::wire::{Message, PendingReturns};
@@ -52,7 +52,7 @@ fn calls(stats: &str, name: &str) -> u64 {
 
 async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
     let work = Work {
-        message: Message { job_id: "root".into(), call: parent.into() },
+        message: Message { job_id: "job".into(), call: parent.into() },
         topic: "t".into(),
         receipt: None,
         ends_job: None,
@@ -85,7 +85,7 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
     let pending = PendingReturns::decode(&bytes).unwrap();
     assert_eq!((pending.returns.len(), pending.scheduled_at), (parents, Some(1_000)));
     assert_eq!(pending.encode(), bytes);
-    let message = Message { job_id: "root".into(), call: "child".into() };
+    let message = Message { job_id: "job".into(), call: "child".into() };
     let work = Work { message, topic: "t".into(), receipt: None, ends_job: None };
     let start = std::time::Instant::now();
     redis.complete(&work, Bytes::new()).await.unwrap();
@@ -106,7 +106,7 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn twice_as_many_parents_of_a_call_are_twice_the_work() {
+async fn twice_the_parents_of_a_call_cost_twice_the_work() {
     // A higher number also shows the growth of the server's time.
     let n = std::env::var("BRRR_PARENTS").map_or(300, |text| text.parse().expect("a number"));
     let (Some(some), Some(twice)) = (bytes_of_shared_call(n).await, bytes_of_shared_call(2 * n).await) else { return };
@@ -115,7 +115,7 @@ async fn twice_as_many_parents_of_a_call_are_twice_the_work() {
 
 /// The set in which Redis keeps many parents is removed with the record. (The contract suite tests the record itself.)
 #[tokio::test]
-async fn the_set_of_a_call_s_parents_goes_with_its_record() {
+async fn the_set_of_parents_is_removed_with_its_record() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (open(&server).await, raw(&server).await);
     let (child, short) = (CallHash::from("child"), PendingReturns::default().encode());
@@ -158,7 +158,7 @@ fn some_messages(n: usize) -> Vec<Outgoing> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_many_do_at_once_is_one_command_each() {
+async fn concurrent_operations_cost_one_command_each() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (open(&server).await, raw(&server).await);
     let topic = "t".into();
@@ -203,8 +203,8 @@ async fn what_many_do_at_once_is_one_command_each() {
     assert_eq!(calls(&stats, "evalsha"), 3 * 3 * n as u64, "{stats}");
     assert!(calls(&stats, "watch") + calls(&stats, "exec") == 0, "{stats}");
     assert_eq!(redis.receive(&topic, 99, Duration::ZERO).await.unwrap().len(), n);
-    let letters = redis.dead_letters(&topic, 99).await.unwrap();
-    assert_eq!((letters.len(), letters[0].reason.as_str()), (n, "a reason"));
+    let dead_letters = redis.dead_letters(&topic, 99).await.unwrap();
+    assert_eq!((dead_letters.len(), dead_letters[0].reason.as_str()), (n, "a reason"));
     // The messages that were given back, the messages that are delayed now, and the message that was delayed before.
     assert_eq!(redis.depth(&topic).await.unwrap(), 2 * n as u64 + 1);
 }
@@ -252,7 +252,7 @@ async fn a_message_wakes_one_worker() {
 
 /// If a worker dies after a message woke it, the message is left for the next worker.
 #[tokio::test]
-async fn what_woke_somebody_who_is_gone_is_not_lost() {
+async fn a_message_that_woke_a_dead_receiver_is_not_lost() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (open(&server).await, raw(&server).await);
     redis.send_many(&some_messages(2)).await.unwrap();
@@ -268,7 +268,7 @@ async fn what_woke_somebody_who_is_gone_is_not_lost() {
     assert_eq!(redis.depth(&"t".into()).await.unwrap(), 2);
     let mut seen = Vec::new();
     redis
-        .look_through(&"t".into(), &mut |body, place| seen.push((body.to_owned(), place == Place::Ready)))
+        .look_through(&"t".into(), &mut |body, state| seen.push((body.to_owned(), state == MessageState::Ready)))
         .await
         .unwrap();
     assert_eq!(seen, [("body 0".to_owned(), true), ("body 1".to_owned(), true)]);
@@ -302,8 +302,8 @@ async fn delayed_messages_are_read_in_pages() {
     let mut looks = 0;
     reset(&mut raw).await;
     redis
-        .look_through(&"t".into(), &mut |body, place| {
-            if place == Place::Delayed {
+        .look_through(&"t".into(), &mut |body, state| {
+            if state == MessageState::Delayed {
                 looks += 1;
                 seen.insert(body.to_owned());
             }

@@ -184,14 +184,14 @@ fn expect(attack: &Attack, outcome: Outcome) -> Result<(), String> {
         Err(failure) => failure,
     };
     let short: String = message.chars().take(200).collect();
-    let told = format!("{task} {arguments}: {kind}: {short}");
+    let description = format!("{task} {arguments}: {kind}: {short}");
     let bytes = message.len() + failed.len() + kind.as_str().len() + chain.iter().map(String::len).sum::<usize>();
     if !kinds.split('|').any(|k| if k == "x" { kind.as_str().starts_with('x') } else { kind.as_str() == k }) {
-        Err(format!("not {kinds}: {told}"))
+        Err(format!("not {kinds}: {description}"))
     } else if !words.split('|').any(|w| message.contains(w)) {
-        Err(format!("not a word of {words:?}: {told}"))
+        Err(format!("not a word of {words:?}: {description}"))
     } else if bytes > 100_000 {
-        Err(format!("a failure of {bytes} bytes: {told}"))
+        Err(format!("a failure of {bytes} bytes: {description}"))
     } else {
         Ok(())
     }
@@ -312,7 +312,7 @@ fn a_guest_that_attacks_costs_its_own_calls_only() {
 }
 
 #[test]
-fn so_does_one_of_the_asynchronous_world() {
+fn an_attacking_guest_of_the_asynchronous_world_costs_its_own_calls_only() {
     under_attack(&Target::sqlite("hostile-async", 1));
 }
 
@@ -339,7 +339,7 @@ const OF_THE_STORE: [&str; 18] = [
 ];
 
 #[test]
-fn redis_takes_no_harm_either() {
+fn attacks_do_not_harm_redis() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let url = redis::url(&server);
     under_attack(&Target { env: redis::env_on(&url), url, guest: "hostile", rounds: 1, only: &OF_THE_STORE });

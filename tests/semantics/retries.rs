@@ -67,21 +67,21 @@ async fn n_retries_are_n_plus_one_runs() {
 }
 
 #[tokio::test]
-async fn what_succeeds_at_last_has_succeeded() {
+async fn a_call_that_succeeds_after_retries_has_succeeded() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         let job_id = world.schedule("job", "asks", "2").await;
         world.drain(&handler).await;
         assert_eq!(world.value(&job_id, "asks", "2").await, "3");
         assert_eq!((handler.runs("flaky"), handler.runs("asks")), (3, 2));
-        assert_eq!(world.messages(&job_id).await, 3, "a message that is given back is not a new one");
+        assert_eq!(world.messages(&job_id).await, 3, "a nacked message is not a new message");
         assert_eq!(world.state(&job_id).await, Some(JobState::Completed));
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_cannot_pass_is_not_tried_again() {
+async fn permanent_failures_are_not_retried() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         let job_id = world.schedule("job", "hopeless", "").await;
@@ -93,7 +93,7 @@ async fn what_cannot_pass_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_parent_is_not_tried_again_for_its_child() {
+async fn a_parent_is_not_retried_for_a_failure_of_its_child() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         let job_id = world.schedule("job", "asks", "9").await;
@@ -106,7 +106,7 @@ async fn a_parent_is_not_tried_again_for_its_child() {
 }
 
 #[tokio::test]
-async fn a_failure_of_one_job_is_tried_afresh_by_the_next() {
+async fn the_next_job_begins_with_the_first_attempt() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         world.schedule("first", "flaky", "9").await;
@@ -144,7 +144,7 @@ fn timed(times: &Arc<Mutex<Vec<Instant>>>, options: Options) -> Native {
 }
 
 #[tokio::test]
-async fn pauses_are_as_long_as_the_options_say() {
+async fn retry_delays_follow_the_options() {
     on_every_backend(async |world: World| {
         let first = Duration::from_millis(60);
         let growing = [first, first * 2, first * 3];
@@ -174,7 +174,7 @@ async fn pauses_are_as_long_as_the_options_say() {
 }
 
 #[tokio::test]
-async fn a_message_before_its_time_goes_back() {
+async fn a_message_before_its_time_is_nacked() {
     on_every_backend(async |world: World| {
         let options = Options { max_retries: Some(1), retry_delay: Some(Duration::from_secs(100)), ..retries(1) };
         let times = Arc::default();
@@ -187,8 +187,8 @@ async fn a_message_before_its_time_goes_back() {
         assert_eq!((run.attempt, run.last_failure.as_str()), (2, "t: error: no"));
         assert!(run.not_before > now() + 70_000);
         // A notification is delivered before the time of the retry.
-        let wake = Message { job_id: job_id.clone(), call: hash("t", "") };
-        world.backend.queue().send_many(&[Outgoing::now(&topic(), &wake)]).await.unwrap();
+        let notification = Message { job_id: job_id.clone(), call: hash("t", "") };
+        world.backend.queue().send_many(&[Outgoing::now(&topic(), &notification)]).await.unwrap();
         let early = world.receive().await;
         let Step::Nacked(delay) = world.step(&handler, &early[0]).await else { panic!("run too early") };
         assert!((Duration::from_secs(60)..=Duration::from_secs(125)).contains(&delay), "{delay:?}");
@@ -235,7 +235,7 @@ async fn an_attempt_has_its_own_clock_and_output() {
                 let log = log.clone();
                 Box::pin(async move {
                     let new = 10 - print(replay, 10);
-                    log.lock().unwrap().push((request.attempt, request.first_run, new));
+                    log.lock().unwrap().push((request.attempt, replay.clock(), new));
                     gather("p", replay, &[("c", String::new())]).await?;
                     if request.attempt == 1 { stumble("p", "no") } else { Ok(String::new()) }
                 })
@@ -245,9 +245,9 @@ async fn an_attempt_has_its_own_clock_and_output() {
         world.drain(&handler).await;
         assert_eq!(world.value(&job_id, "p", "").await, "");
         let seen = seen.lock().unwrap();
-        let told: Vec<_> = seen.iter().map(|(attempt, _, new)| (*attempt, *new)).collect();
+        let runs: Vec<_> = seen.iter().map(|(attempt, _, new)| (*attempt, *new)).collect();
         // The child's value is there by then, so the second attempt takes one run.
-        assert_eq!(told, [(1, 10), (1, 0), (2, 10)]);
+        assert_eq!(runs, [(1, 10), (1, 0), (2, 10)]);
         assert!(seen[0].1 == seen[1].1 && seen[1].1 < seen[2].1, "{seen:?}");
         assert_eq!(handler.runs("c"), 1);
     })

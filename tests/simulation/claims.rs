@@ -7,7 +7,7 @@ use std::sync::Arc;
 use brrr_protocol::model::FailureKind;
 use brrr_protocol::ports::Kind;
 
-use crate::errand::What;
+use crate::actions::Action;
 use crate::graph::Node::{All, Each};
 use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
@@ -52,7 +52,7 @@ fn one_has_it(history: &History, graph: &Graph, what: &str) {
     let refused = failures.filter(|failure| failure.kind == FailureKind::Conflict).count();
     let all = jobs.iter().filter(|(job_id, _)| job_id.as_str() != "LAST").count();
     // (A job whose own call came second for its hash was not accepted.)
-    assert!(refused >= 1 || all < graph.job_ids.len(), "{}: {what}: nobody was refused", graph.name);
+    assert!(refused >= 1 || all < graph.job_ids.len(), "{}: {what}: no call was refused", graph.name);
 }
 
 fn look(graph: &Arc<Graph>, plan: Plan, what: &str) {
@@ -78,7 +78,7 @@ fn one_of_two_claims_holds() {
                 histories += 1;
             }
             // The first job is scheduled at this time.
-            look(&graph, plan(&[(at, Event::Does(What::Schedule(0)))]), &format!("{transactional}, {at}: scheduled"));
+            look(&graph, plan(&[(at, Event::Does(Action::Schedule(0)))]), &format!("{transactional}, {at}: scheduled"));
             histories += 1;
         }
         // Two workers, whose accesses interleave in any order.

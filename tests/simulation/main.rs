@@ -8,24 +8,23 @@
 //!
 //! - `world`: the store, the queue and the counters, access by access
 //! - `run`: which participant makes the next access; `plan`: the faults
-//! - `graph`, `graphs`, `handler`, `peer`, `errand`: the actions of workers, peers and clients
+//! - `graph`, `graphs`, `handler`, `peer`, `actions`: the actions of workers, peers and clients
 //! - `watch`: what no write may do; `oracle`: what must be true at the end
 //! - the tests: this file tests crashes, zombies and jobs that end early. The other tests are in `unanswered`, `clients`,
-//!   `letters`, `peers`, `minds`, `cycles`, `claims`, `joining`, `removal`, `repairs`, `bounds`, `random`.
+//!   `dead_letters`, `peers`, `stable_outcomes`, `cycles`, `claims`, `joining`, `removal`, `repairs`, `bounds`, `random`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
+mod actions;
 mod bounds;
 mod claims;
 mod clients;
 mod cycles;
-mod errand;
+mod dead_letters;
 mod graph;
 mod graphs;
 mod handler;
 mod joining;
-mod letters;
-mod minds;
 mod oracle;
 mod peer;
 mod peers;
@@ -34,6 +33,7 @@ mod random;
 mod removal;
 mod repairs;
 mod run;
+mod stable_outcomes;
 mod transactions;
 mod unanswered;
 mod watch;
@@ -42,7 +42,7 @@ mod world;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use errand::What;
+use actions::Action;
 use graph::{Graph, Node};
 use graphs::{GRAPHS, SMALL};
 use plan::{Event, Plan};
@@ -73,7 +73,7 @@ fn graphs() -> impl Iterator<Item = (Arc<Graph>, i64)> {
 /// How a job can be ended from outside: by a client that does it completely, or by a client that dies between its two writes.
 fn ends(graph: &Graph) -> Vec<Event> {
     let jobs = 0..graph.job_ids.len();
-    let cancel = |n| [Event::Does(What::Cancel(n)), Event::Dies(What::Cancel(n), 4)];
+    let cancel = |n| [Event::Does(Action::Cancel(n)), Event::Dies(Action::Cancel(n), 4)];
     let mut events: Vec<Event> = jobs.flat_map(cancel).collect();
     if graph.deadline > 0 {
         events.push(Event::Late);
@@ -97,7 +97,7 @@ fn races(graph: &Graph) -> bool {
 
 /// A call that fails runs as often as its options say. Without faults it does not run more often.
 #[test]
-fn what_fails_is_tried_as_often_as_it_may_be() {
+fn failing_calls_run_as_often_as_their_options_say() {
     for (graph, _) in graphs() {
         let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
         for (name, node) in graph.nodes {
@@ -171,7 +171,7 @@ fn every_pair_of_crashes_heals_beside_a_cancellation() {
     let (mut histories, stride) = (0, stride());
     for (graph, length) in graphs().filter(|(graph, _)| SMALL.contains(&graph.name)) {
         for first in 0..=length {
-            let cancel = [Event::Does(What::Cancel(0)), Event::Dies(What::Cancel(0), 4)];
+            let cancel = [Event::Does(Action::Cancel(0)), Event::Dies(Action::Cancel(0), 4)];
             for (end, cancel) in (0..=length).step_by(stride).flat_map(|end| cancel.map(|cancel| (end, cancel))) {
                 for second in (first + first % stride as i64..=first + WINDOW).step_by(stride) {
                     let mut plan = vec![(end, cancel), (first, Event::Crash), (second, Event::Crash)];
@@ -193,7 +193,7 @@ fn a_slow_worker_sees_a_job_end() {
     for (graph, length) in graphs() {
         for at in 0..=length {
             for job in 0..graph.job_ids.len() {
-                for cancel in [4, 5].map(|accesses| Event::Dies(What::Cancel(job), accesses)) {
+                for cancel in [4, 5].map(|accesses| Event::Dies(Action::Cancel(job), accesses)) {
                     for slow in [Event::Pause, Event::Zombie] {
                         events(&graph, &[(at, slow), (at, cancel)]);
                         histories += 1;
@@ -226,7 +226,7 @@ fn every_zombie_is_harmless() {
 /// A worker loses its lease and does not know it. It continues while other workers use the records that its successor has
 /// written, and then it dies. Its own message is acknowledged by then, so no delivery repeats its action.
 #[test]
-fn a_zombie_takes_nothing_with_it() {
+fn a_zombie_that_dies_loses_nothing() {
     let (mut histories, stride) = (0, stride().min(3) as i64);
     for (graph, length) in graphs().filter(|(graph, _)| matches!(graph.name, "one child" | "tried again")) {
         for first in 0..=length {
@@ -243,7 +243,7 @@ fn a_zombie_takes_nothing_with_it() {
 
 /// A run whose lease is lost does not reset the count of attempts. Each such run adds at most one run too many.
 #[test]
-fn what_is_tried_again_is_counted_once() {
+fn each_attempt_is_counted_once() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         let leaves =
@@ -273,7 +273,7 @@ fn what_is_tried_again_is_counted_once() {
             }
         }
     }
-    println!("{histories} histories of what is tried again");
+    println!("{histories} histories of retries");
 }
 
 /// Each job ends early at every access. Its worker continues, is stopped, or dies.
@@ -315,7 +315,7 @@ fn a_job_can_end_at_every_access_beside_every_fault() {
 
 /// Two jobs are cancelled. Or one of them is cancelled by a client that dies in the middle and repeats the cancel.
 #[test]
-fn two_ends_are_as_good_as_one() {
+fn a_job_may_be_ended_twice() {
     let (mut histories, stride) = (0, if stride() == 1 { 2 } else { 3 * stride() });
     for (graph, length) in graphs() {
         let ends = ends(&graph);

@@ -45,18 +45,18 @@ impl History {
         if !state.in_flight.is_empty() {
             return Err(format!("{} messages were never settled", state.in_flight.len()));
         }
-        if !state.dead.is_empty() && !self.may.with_letters {
-            return Err(format!("dead letters: {:?}", state.dead));
+        if !state.dead_letters.is_empty() && !self.may.with_dead_letters {
+            return Err(format!("dead letters: {:?}", state.dead_letters));
         }
         // A call with a dead letter has failed or has its value, so no parent waits for it.
-        for (body, reason) in &state.dead {
+        for (body, reason) in &state.dead_letters {
             let Ok(Message { job_id, call }) = Message::decode(body.as_bytes()) else { continue };
             let has_outcome =
                 [Key::value(&call), Key::failure(&call, &job_id)].iter().any(|k| state.records.contains_key(k));
             // The call had a value when its message became a dead letter, and a client has forgotten the value since.
             let is_forgotten = self.may.with_removals && state.watch.jobs.get(&job_id).is_some_and(JobRecord::is_over);
             if !has_outcome && !is_forgotten {
-                return Err(format!("{call} of {job_id} was set aside ({reason}), and has no outcome"));
+                return Err(format!("{call} of {job_id} became a dead letter ({reason}), and has no outcome"));
             }
         }
         Ok(())
@@ -75,7 +75,7 @@ impl History {
                 let accepted = state.watch.accepted.contains(&entry.job_id);
                 let unnotified = unnotified(&state.records, &entry.job_id).contains(&*key.id);
                 if accepted && !is_over && !failed && !unnotified {
-                    return Err(format!("{entry:?} waits for {}, which nobody will run", key.id));
+                    return Err(format!("{entry:?} waits for {}, which no worker will run", key.id));
                 }
             }
         }
@@ -106,14 +106,14 @@ impl History {
         };
         let expected = graph.expected(name);
         let is_right = match &ended {
-            Ok(value) if self.may.with_letters && value.contains("failed") => true,
+            Ok(value) if self.may.with_dead_letters && value.contains("failed") => true,
             Ok(value) => expected.contains(&Some(value.clone())),
             Err(failure) => match failure.kind {
                 FailureKind::Cancelled => self.cancelled.contains(job_id),
                 FailureKind::Timeout => job.deadline > 0,
                 FailureKind::Limit => job.max_messages > 0,
                 FailureKind::Error | FailureKind::Cycle | FailureKind::Conflict => expected.contains(&None),
-                FailureKind::DeadLetter | FailureKind::UnknownTask => self.may.with_letters,
+                FailureKind::DeadLetter | FailureKind::UnknownTask => self.may.with_dead_letters,
                 _ => false,
             },
         };

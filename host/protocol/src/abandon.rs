@@ -67,7 +67,7 @@ impl Abandon {
 
     /// The jobs for which the caller must find out whether they are over.
     #[must_use]
-    pub fn unknown_roots(&self, pending: &PendingReturns) -> HashSet<JobId> {
+    pub fn unknown_jobs(&self, pending: &PendingReturns) -> HashSet<JobId> {
         pending.returns.iter().map(|r| &r.job_id).filter(|job_id| !self.over.contains_key(job_id)).cloned().collect()
     }
 
@@ -140,7 +140,7 @@ mod tests {
                 abandon.done();
                 continue;
             };
-            for job_id in abandon.unknown_roots(&pending) {
+            for job_id in abandon.unknown_jobs(&pending) {
                 let over = job_id.as_str().chars().all(char::is_lowercase);
                 abandon.found(job_id, over);
             }
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn all_above_is_let_go_first_and_live_jobs_get_one_message_each() {
+    fn parents_are_abandoned_first_and_each_live_job_gets_one_message() {
         let edges: &[(&str, &[(&str, &str)])] =
             &[("c", &[("r", "b"), ("r", "x")]), ("b", &[("r", "a"), ("Y", "p")]), ("x", &[("r", "a")])];
         let (sent, left) = abandon(edges, "c");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_in_a_live_job_stays() {
+    fn parents_in_live_jobs_stay_registered() {
         let (sent, left) = abandon(&[("c", &[("Y", "p"), ("Z", "q")])], "c");
         assert_eq!(sent, ["Y:c"]);
         assert_eq!(left["c"].len(), 2);

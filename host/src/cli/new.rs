@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rust_embed::RustEmbed;
 
-use super::Told;
+use super::ExitError;
 use super::output::say;
 use crate::build::Language;
 use crate::exit::Exit;
@@ -43,7 +43,7 @@ const TEMPLATE: &str = "my-handlers";
 
 pub fn run(args: NewCommand) -> anyhow::Result<Exit> {
     let NewCommand { path, lang } = args;
-    let refuse = |text: String| Err(Told::new(Exit::Usage, text).into());
+    let refuse = |text: String| Err(ExitError::new(Exit::Usage, text).into());
     let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_name(name)) else {
         return refuse(format!(
             "{}: a project's name has lower-case letters, digits, `-` and `_`, and begins with a letter",
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_such_that_every_registry_takes_them() {
+    fn project_names_are_valid_in_every_registry() {
         for name in ["a", "hello", "my-handlers2", "a_b"] {
             assert!(is_name(name), "{name}");
         }

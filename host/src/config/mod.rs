@@ -48,10 +48,10 @@
 //! `host/brrr.schema.json` describes the file for editors.
 //!
 //! - `settings`: the keys that stand for flags; `sections`: their types; `component`, `task`: the other keys
-//! - `values`: the notation of times, sizes and other values; `place`: the place of an error in the file
+//! - `values`: the notation of times, sizes and other values; `file_line`: the line of an error in the file
 
 mod component;
-mod place;
+mod file_line;
 mod sections;
 mod settings;
 mod task;
@@ -66,7 +66,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 
 pub use component::Component;
-pub use place::{Place, line_of};
+pub use file_line::{FileLine, line_of};
 pub use sections::RetryBackoff;
 use sections::{JobSection, Serve, WorkerSection};
 pub use settings::{Section, Setting};
@@ -126,8 +126,8 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{}: {reason}; it could have this command connect, read and write where it likes. Name it (--config {}) to use it all the same", path.display(), path.display())]
     NotYours { path: PathBuf, reason: String },
-    #[error("{}{place}: {reason}", path.display())]
-    Wrong { path: PathBuf, place: Place, reason: String },
+    #[error("{}{line}: {reason}", path.display())]
+    Wrong { path: PathBuf, line: FileLine, reason: String },
 }
 
 impl Config {
@@ -138,7 +138,7 @@ impl Config {
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError::Wrong {
             path: path.to_owned(),
-            place: Place::at(text, error.span().map(|span| span.start)).map(without_secrets),
+            line: FileLine::at(text, error.span().map(|span| span.start)).map(without_secrets),
             reason: without_secrets(error.message()),
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
+    fn errors_name_the_line() {
         for (text, words) in [
             ("\n[worker]\nmax-runing = 1", vec!["brrr.toml, line 3", "max-runing", "max-running"]),
             ("[tasks.a]\ntimeout = \"5\"", vec!["line 2 (timeout = \"5\")", "30s"]),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_told() {
+    fn errors_contain_no_secrets() {
         for text in
             ["[worker]\nbackend = \"redis://:hunter2@host\"", "[[components]]\npath = \"a\"\nenv = \"TOKEN=hunter2\""]
         {
@@ -268,7 +268,7 @@ mod tests {
 
     /// `UPDATE=1 cargo test --workspace --lib -- schema` writes the file.
     #[test]
-    fn the_schema_is_the_one_that_is_published() {
+    fn the_published_schema_is_current() {
         // The path of the repository is searched because the fuzzer's crate contains this module too.
         let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
         let path = folders.map(|folder| folder.join("host/brrr.schema.json")).find(|path| path.exists()).unwrap();

@@ -36,6 +36,14 @@ pub enum WorkerError {
     /// A setting of the builder is not valid.
     #[error("{0}")]
     Setup(String),
+    /// A part of the worker panicked, which is a fault of this library. It held messages, which are delivered again.
+    #[error("the worker's {part} panicked: {text}")]
+    Panicked {
+        /// A topic's loop or the gateway.
+        part: &'static str,
+        /// What the panic said.
+        text: String,
+    },
     /// The system refused a thread or signal handlers.
     #[error("the system refuses what a worker needs: {0}")]
     System(#[from] std::io::Error),
@@ -120,8 +128,8 @@ impl WorkerBuilder {
             self.mistaken(reason);
         }
         let topic = Topic::from(topic);
-        if let Some(place) = self.topics.iter().position(|plan| plan.topic == topic) {
-            let plan = self.topics.remove(place);
+        if let Some(index) = self.topics.iter().position(|plan| plan.topic == topic) {
+            let plan = self.topics.remove(index);
             self.topics.push(plan);
         } else {
             self.topics.push(TopicPlan { topic, components: Vec::new(), handlers: Vec::new() });

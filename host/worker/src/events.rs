@@ -69,7 +69,7 @@ pub struct Events {
 
 #[derive(Default)]
 struct Ends {
-    told: HashSet<End>,
+    reported: HashSet<End>,
     order: VecDeque<End>,
 }
 
@@ -127,14 +127,14 @@ impl Events {
         }
         let end = (event.subject, event.job_id.clone(), event.call.clone());
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        if !ends.told.insert(end.clone()) {
+        if !ends.reported.insert(end.clone()) {
             return true;
         }
         ends.order.push_back(end);
         if ends.order.len() > ENDS_KEPT
             && let Some(oldest) = ends.order.pop_front()
         {
-            ends.told.remove(&oldest);
+            ends.reported.remove(&oldest);
         }
         false
     }
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_told_once() {
+    fn a_cancellation_is_reported_once() {
         let events = Events::new("w".to_owned());
         let (job_id, call, topic) = (JobId::from("r"), "c".into(), "t".into());
         let mut event = Event {

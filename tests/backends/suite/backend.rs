@@ -90,7 +90,7 @@ pub async fn a_hash_stands_for_one_call(kind: Kind) {
     let b = &f.backend;
     assert_eq!(schedule(b, "r", "c").await, Scheduled::Queued);
     let child = work(&next(&**b, "t").await);
-    let keys = [Key::call(&"c".into()), Key::latest(&"c".into()), Key::pending_returns(&"c".into())];
+    let keys = [Key::call(&"c".into()), Key::latest_job(&"c".into()), Key::pending_returns(&"c".into())];
     let before = b.store().get_many(&keys).await.unwrap();
     let asked = [other("c", "another"), Call { task: "thief".into(), ..call("c") }];
     for asked in &asked {
@@ -125,7 +125,7 @@ pub async fn a_hash_stands_for_one_call(kind: Kind) {
 }
 
 /// Two parents ask for different calls under one hash at the same time. One of them gets an error.
-pub async fn of_two_who_claim_a_hash_one_gets_it(kind: Kind) {
+pub async fn one_of_two_claims_of_a_hash_wins(kind: Kind) {
     let f = kind.open().await;
     for round in 0..8 {
         let claims = ["one", "two"].map(|payload| {
@@ -163,7 +163,7 @@ pub async fn counters_add_up(kind: Kind) {
     assert_eq!(f.backend.counters().incr("b", 7).await.unwrap(), 7);
 }
 
-pub async fn a_counter_that_is_forgotten_begins_anew(kind: Kind) {
+pub async fn a_removed_counter_begins_at_zero(kind: Kind) {
     let f = kind.open().await;
     let counters = f.backend.counters();
     for name in ["a", "b", "c"] {
@@ -179,20 +179,20 @@ pub async fn a_counter_that_is_forgotten_begins_anew(kind: Kind) {
     assert_eq!(sums, [1, 6, 0]);
 }
 
-pub async fn a_waiter_is_told_of_a_change(kind: Kind) {
+pub async fn a_waiting_task_is_notified_of_a_change(kind: Kind) {
     let f = kind.open().await;
     let version = f.backend.changed(0, Duration::from_secs(60)).await;
     assert_ne!(version, 0);
     let still = f.backend.changed(version, Duration::from_millis(20)).await;
-    assert!(still == version || !kind.tells_of_changes(), "nothing has changed");
+    assert!(still == version || !kind.reports_changes(), "nothing has changed");
     let backend = f.backend.clone();
     let waiter = tokio::spawn(async move { backend.changed(version, Duration::from_secs(60)).await });
     f.backend.store().put(&Key::value(&"c".into()), Bytes::from_static(b"v")).await.unwrap();
-    let changed = tokio::time::timeout(Duration::from_secs(30), waiter).await.expect("told").unwrap();
+    let changed = tokio::time::timeout(Duration::from_secs(30), waiter).await.expect("a reported change").unwrap();
     assert_ne!(changed, version);
 }
 
-pub async fn a_job_goes_its_way(kind: Kind) {
+pub async fn a_job_runs_from_its_schedule_to_its_completion(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     assert_eq!(schedule(b, "r", "parent").await, Scheduled::Queued);
@@ -291,7 +291,7 @@ pub async fn large_values_are_outcomes_too(kind: Kind) {
     assert_eq!(b.outcomes(&"r".into(), &hashes).await.unwrap(), loaded.sample);
 }
 
-pub async fn a_failing_transition_spoils_no_other(kind: Kind) {
+pub async fn a_failing_transition_affects_no_other(kind: Kind) {
     let f = kind.open().await;
     let broken = Key::pending_returns(&"broken".into());
     f.backend.store().put(&broken, Bytes::from_static(b"garbage")).await.unwrap();
@@ -308,7 +308,7 @@ pub async fn a_failing_transition_spoils_no_other(kind: Kind) {
         let value = f.backend.store().get(&Key::value(&name.as_str().into())).await.unwrap();
         if name == "broken" {
             assert_eq!(result.unwrap_err().kind, ErrorKind::Malformed);
-            if kind.is_fused() {
+            if kind.is_transactional() {
                 assert_eq!(value, None, "one transaction is kept whole or not at all");
             }
         } else {
@@ -331,9 +331,9 @@ pub async fn a_thousand_children_cost_two_runs(kind: Kind) {
     let sent = f.backend.counters().incr(&brrr_protocol::ports::message_counter(&job.0), 0).await.unwrap();
     // The job's own message, a thousand children, one notification. In multi-step transitions a few more notifications happen.
     // Over a network registration takes longer, so more of them happen.
-    let most = if kind.is_fused() {
+    let most = if kind.is_transactional() {
         1002
-    } else if kind.tells_of_changes() {
+    } else if kind.reports_changes() {
         1100
     } else {
         1600

@@ -51,7 +51,7 @@ fn regressions() -> Inputs {
 }
 
 #[test]
-fn what_is_kept_breaks_no_promise() {
+fn the_corpus_breaks_no_promise() {
     let (corpus, regressions) = (corpus(), regressions());
     let (mut count, mut broken) = (0, Vec::new());
     for (target, _) in TARGETS {
@@ -77,11 +77,11 @@ fn damaged_inputs_break_no_promise() {
         for (name, data) in inputs {
             for _ in 0..4 {
                 let mut damaged = data.clone();
-                if let Some(place) = (!data.is_empty()).then(|| random.usize(..data.len())) {
+                if let Some(offset) = (!data.is_empty()).then(|| random.usize(..data.len())) {
                     if random.bool() {
-                        damaged.truncate(place);
+                        damaged.truncate(offset);
                     } else {
-                        damaged[place] = random.u8(..);
+                        damaged[offset] = random.u8(..);
                     }
                 }
                 let broken = catch_unwind(|| run(&target, &damaged)).is_err();

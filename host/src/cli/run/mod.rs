@@ -15,7 +15,7 @@ use brrr_worker::{StopReason, Worker, WorkerError};
 
 use super::output::say;
 use super::signals::on_signals;
-use super::{Told, approval};
+use super::{ExitError, approval};
 use crate::config::{Config, Section, Setting};
 use crate::exit::Exit;
 use crate::trust;
@@ -109,7 +109,7 @@ fn plain(error: WorkerError) -> anyhow::Error {
         WorkerError::Backend(error) => error.into(),
         WorkerError::Component(error) => error.into(),
         WorkerError::Permission(error) => error.into(),
-        other @ (WorkerError::Setup(_) | WorkerError::System(_)) => other.into(),
+        other @ (WorkerError::Setup(_) | WorkerError::Panicked { .. } | WorkerError::System(_)) => other.into(),
     }
 }
 
@@ -126,7 +126,7 @@ fn check_events(args: &RunCommand, config: &Config) -> anyhow::Result<()> {
         let text = format!(
             "{path}: its events go to {events}, outside of its folder; name the file (--config {path}) to allow it"
         );
-        return Err(Told::new(Exit::Usage, text).into());
+        return Err(ExitError::new(Exit::Usage, text).into());
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use arbitrary::Unstructured;
 use brrr_protocol::bencode::{self, Encoder, Reader};
 use brrr_protocol::options::Options;
 use brrr_protocol::records::{
-    JobRecord, Latest, RunRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure,
+    JobRecord, LatestJob, RunRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure,
     decode_tasks, encode_dead_letter, encode_failure, encode_tasks, is_dead_letter_of,
 };
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
@@ -40,7 +40,7 @@ pub fn bencode(data: &[u8]) {
         }
     };
     if let Ok(bencode::Value::Dict(entries)) = decoded {
-        read.expect("what can be decoded can be passed over");
+        read.expect("a record that can be decoded can be skipped");
         assert_eq!(keys, entries.iter().map(|(key, _)| *key).collect::<Vec<_>>());
     }
 }
@@ -65,7 +65,7 @@ pub fn pending_returns(data: &[u8]) {
         assert!(pending.returns.is_subset(&found), "{found:?} is less than {pending:?}");
         assert!(pending.returns.is_subset(&PendingReturns::salvage(&encoded)));
         let me = Return { job_id: "r".into(), parent: "p".into(), topic: "t".into() };
-        let _ = pending.only_under_other_roots(&me);
+        let _ = pending.only_in_other_jobs(&me);
     }
     assert!(found.len() <= data.len() / 10, "an entry has ten bytes at least");
 }
@@ -133,8 +133,8 @@ pub fn job(data: &[u8]) {
     }
 }
 
-pub fn latest(data: &[u8]) {
-    round_trip(data, Latest::decode, |latest| latest.encode().to_vec());
+pub fn latest_job(data: &[u8]) {
+    round_trip(data, LatestJob::decode, |latest| latest.encode().to_vec());
 }
 
 pub fn tasks(data: &[u8]) {
@@ -143,7 +143,11 @@ pub fn tasks(data: &[u8]) {
 
 /// The record of a dead letter, and the ids under which such records are stored.
 pub fn dead_letter(data: &[u8]) {
-    round_trip(data, |bytes| decode_dead_letter("t/1-m", bytes), |letter| encode_dead_letter(letter).to_vec());
+    round_trip(
+        data,
+        |bytes| decode_dead_letter("t/1-m", bytes),
+        |dead_letter| encode_dead_letter(dead_letter).to_vec(),
+    );
     let Some((topic, unique)) = text(data).and_then(|text| text.split_once('\n')) else { return };
     let id = dead_letter_id(&topic.into(), data.len() as u64, unique);
     assert!(is_dead_letter_of(&topic.into(), &id));
@@ -192,8 +196,11 @@ fn build(u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
             assert_eq!(PendingReturns::decode(&pending.encode()).expect("a pending_returns record"), pending);
         }
         _ => {
-            let letter = generate::dead_letter(u)?;
-            assert_eq!(decode_dead_letter(&letter.id, &encode_dead_letter(&letter)).expect("a letter"), letter);
+            let dead_letter = generate::dead_letter(u)?;
+            assert_eq!(
+                decode_dead_letter(&dead_letter.id, &encode_dead_letter(&dead_letter)).expect("a dead letter"),
+                dead_letter
+            );
         }
     }
     Ok(())

@@ -26,7 +26,7 @@ struct Tasks {
     most_alone: AtomicUsize,
     runs: AtomicUsize,
     /// The number of events of running tasks.
-    told: AtomicUsize,
+    running_events: AtomicUsize,
     plain: Arc<Task>,
     one: Arc<Task>,
 }
@@ -39,7 +39,7 @@ impl Tasks {
             alone: AtomicUsize::new(0),
             most_alone: AtomicUsize::new(0),
             runs: AtomicUsize::new(0),
-            told: AtomicUsize::new(0),
+            running_events: AtomicUsize::new(0),
             plain: Arc::new(Task::new("digest", Options::default())),
             one: Arc::new(Task::new("digest", one)),
         })
@@ -75,7 +75,7 @@ impl Handler for Tasks {
 impl Observer for Tasks {
     fn observe(&self, event: &Event<'_>) {
         if event.subject == Subject::Task && event.to == CallState::Running {
-            self.told.fetch_add(1, Ordering::SeqCst);
+            self.running_events.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
@@ -164,7 +164,7 @@ async fn surprised(fleet: &mut Fleet, tasks: &Arc<Tasks>) -> (Arc<Admission>, Ve
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_behind_a_long_run_is_left_to_an_idle_worker() {
+async fn messages_behind_a_long_run_are_left_to_an_idle_worker() {
     let (mut fleet, tasks) = (Fleet::new().await, Tasks::new());
     let (admission, behind) = surprised(&mut fleet, &tasks).await;
     let others = Tasks::new();
@@ -175,12 +175,16 @@ async fn what_waits_behind_a_long_run_is_left_to_an_idle_worker() {
     tasks.end.add_permits(1);
     fleet.stop().await;
     for tasks in [tasks, others] {
-        assert_eq!(tasks.told.load(Ordering::SeqCst), tasks.runs(), "told of what was run, and of nothing that waited");
+        assert_eq!(
+            tasks.running_events.load(Ordering::SeqCst),
+            tasks.runs(),
+            "one event for each run, and none for a task that waited"
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_starts_once_the_worker_is_to_stop_and_what_waits_goes_back_at_once() {
+async fn a_closed_admission_starts_nothing_and_nacks_waiting_messages() {
     let (mut fleet, tasks) = (Fleet::new().await, Tasks::new());
     let (_, behind) = surprised(&mut fleet, &tasks).await;
     fleet.shutdown.begin(StopReason::Requested);
@@ -212,7 +216,7 @@ async fn a_task_that_runs_one_at_a_time_leaves_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_place_is_given_in_the_order_of_asking_and_not_to_who_has_gone() {
+async fn slots_are_granted_in_order_and_not_to_dropped_waiters() {
     let admission = Admission::new(1, true);
     let task = Task::new("digest", Options { max_running: Some(1), ..Options::default() });
     let tickets: Vec<Ticket> = (0..3).map(|_| admission.hold()).collect();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::errand::What;
+use crate::actions::Action;
 use crate::graph::Node::{All, Catch, CatchThen, Moody, Race};
 use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
@@ -27,7 +27,7 @@ fn shared() -> Arc<Graph> {
 }
 
 #[test]
-fn a_slow_reader_sees_what_others_saw() {
+fn a_slow_reader_sees_the_same_outcomes_as_others() {
     let (graph, mut histories) = (shared(), 0);
     let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
     for at in 0..=length {
@@ -49,7 +49,7 @@ fn a_job_ends_as_its_call_did() {
     for lost in 0..=12 {
         for slow in lost..=lost + 20 {
             for on in slow..=slow + 30 {
-                let other = Event::Does(What::Schedule(1));
+                let other = Event::Does(Action::Schedule(1));
                 events(&graph, &[(lost, Event::Zombie), (slow, Event::Pause), (slow, other), (on, Event::Switch)]);
                 histories += 1;
             }
