@@ -37,6 +37,7 @@ def may_do_without():
 
 async def later():
     import fifth.sixth
+    importlib.import_module("seventh").run(importlib.import_module(name))
 """
 
 
@@ -52,6 +53,7 @@ def test_imports_inside_functions_are_found() -> None:
         "import winreg": False,
         "import needed": True,
         "import fifth.sixth": True,
+        "importlib.import_module('seventh')": True,
     }
 
 

@@ -109,11 +109,14 @@ def _defined(module: ModuleType) -> Iterator[CodeType]:
             yield each.__code__
 
 
-def late_imports(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+_Importing = ast.Import | ast.ImportFrom | ast.Call
+
+
+def late_imports(tree: ast.AST) -> Iterator[tuple[_Importing, bool]]:
     """The imports inside functions, and whether the function needs them: some try, or ask for the platform first."""
 
-    def visit(node: ast.AST, inside: bool, needed: bool) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-        if isinstance(node, (ast.Import, ast.ImportFrom)):
+    def visit(node: ast.AST, inside: bool, needed: bool) -> Iterator[tuple[_Importing, bool]]:
+        if isinstance(node, (ast.Import, ast.ImportFrom)) or (isinstance(node, ast.Call) and any(_names(node))):
             if inside:
                 yield node, needed
             return
@@ -141,8 +144,14 @@ def _catches_import_errors(handler: ast.ExceptHandler) -> bool:
     return any(ast.unparse(each).split(".")[-1] in names for each in types)
 
 
-def _names(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, int, list[str]]]:
-    if isinstance(node, ast.ImportFrom):
+def _names(node: _Importing) -> Iterator[tuple[str, int, list[str]]]:
+    if isinstance(node, ast.Call):
+        # `importlib.import_module("name")`, if the name is written there.
+        name = node.args[0] if len(node.args) == 1 else None
+        if ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__"):
+            if isinstance(name, ast.Constant) and isinstance(name.value, str) and not name.value.startswith("."):
+                yield name.value, 0, []
+    elif isinstance(node, ast.ImportFrom):
         yield node.module or "", node.level, [alias.name for alias in node.names]
     else:
         for alias in node.names:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json as json_module
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypedDict, Unpack
 from urllib.parse import urlencode
 
+from brrr import codec
 from brrr.http.errors import HTTPError, HTTPTimeout
 from brrr.http.headers import Headers, checked
 from brrr.http.redirect import MAX_REDIRECTS, Hop, next_hop, parse_url
@@ -125,7 +125,7 @@ def _first_hop(method: str, url: str, options: RequestOptions) -> Hop:
 
 def _body(options: RequestOptions) -> tuple[bytes | None, str | None]:
     if "json" in options:
-        return json_module.dumps(options["json"]).encode(), "application/json"
+        return codec.encode_result(options["json"]), "application/json"
     if "data" in options:
         return urlencode(_pairs(options["data"]), doseq=True).encode(), "application/x-www-form-urlencoded"
     content = options.get("content")
