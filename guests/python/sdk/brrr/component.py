@@ -17,7 +17,7 @@ from wit_world import exports  # type: ignore[import-not-found]
 from wit_world.exports import handler as wit  # type: ignore[import-not-found]
 from wit_world.imports import control, log, tasks, types  # type: ignore[import-not-found]
 
-from brrr import environment, files, findings, serve, sockets, text, warm, zones
+from brrr import data, environment, files, findings, serve, sockets, text, warm, zones
 from brrr.handlers import registry
 from brrr.host import Failure, Invocation, Outcome, Request
 from brrr.options import milliseconds
@@ -148,4 +148,5 @@ sockets.install()
 zones.install()
 environment.install()
 files.install()
+data.install()
 warm.up()

@@ -48,6 +48,8 @@ def load(own: list[str], packages: list[str], without: set[str]) -> list[str]:
     for module in _modules(["/"]):
         if module.__name__ not in without and not _is_below(module, own):
             _load_of_others(module)
+    if "importlib.resources" in sys.modules:
+        _try("importlib.readers")  # asked for by the loaders of modules, which are part of the interpreter
     return lacking
 
 

@@ -10,7 +10,7 @@ import importlib.machinery
 import sys
 from typing import Any
 
-from brrr import describe, late, missing, sockets
+from brrr import data, describe, late, missing, sockets
 
 MARKS = ("<<brrr ", " brrr>>")
 """Around the text of an error that `brrr.build` is to show."""
@@ -37,6 +37,7 @@ def load(module: str, own: list[str], packages: list[str]) -> None:
         _fail(f"{module}.py can't be imported: {explain(error, packages)}")
     if lacking:
         _fail("\n".join(["what functions import must be there when the component is built:", *lacking]))
+    data.collect(packages)
     for each in list(sys.modules.values()):
         file = getattr(each, "__file__", None)
         if isinstance(file, str) and file.startswith(tuple(own)):

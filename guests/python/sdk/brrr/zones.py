@@ -3,22 +3,26 @@ while it is built."""
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
 from typing import IO, Any
 
+from brrr import data
+
+_USERS = {"dateutil", "tzdata", "zoneinfo"}
+
 _zones: dict[str, bytes] = {}
 
 
 def install() -> None:
-    """Reads all zones, if the handlers use `zoneinfo`."""
-    if "zoneinfo" not in sys.modules:
+    """Reads all zones, if the handlers use any."""
+    if not _USERS & sys.modules.keys():
         return
     import zoneinfo._common
 
-    for key, data in _read():
-        _zones[key] = data
+    _zones.update(_read())
     common: Any = zoneinfo._common
     common.load_tzdata = _load
 
@@ -29,23 +33,30 @@ def _read() -> list[tuple[str, bytes]]:
     except ImportError:
         return []
     folder = os.path.dirname(tzdata.__file__ or "")
-    with open(os.path.join(folder, "zones"), encoding="utf-8") as file:
-        keys = file.read().split()
+    names = os.path.join(folder, "zones")
+    with open(names, "rb") as file:
+        keys = file.read().decode().split()
+    data.keep(names, "\n".join(keys).encode(), folder)  # for `zoneinfo.available_timezones`
     kept: dict[bytes, bytes] = {}
     zones = []
     for key in keys:
-        with open(os.path.join(folder, "zoneinfo", *key.split("/")), "rb") as zone:
-            data = zone.read()
+        path = os.path.join(folder, "zoneinfo", *key.split("/"))
+        with open(path, "rb") as zone:
+            content = zone.read()
         # Half of all zones are other names of the rest.
-        zones.append((key, kept.setdefault(data, data)))
+        content = kept.setdefault(content, content)
+        zones.append((key, content))
+        # For packages that read zones by themselves, as `importlib.resources` does it.
+        data.keep(path, content, folder)
+        importlib.import_module(".".join(["tzdata.zoneinfo", *key.split("/")[:-1]]))
     return zones
 
 
 def _load(key: str) -> IO[bytes]:
     from zoneinfo._common import ZoneInfoNotFoundError
 
-    if (data := _zones.get(key)) is not None:
-        return io.BytesIO(data)
+    if (content := _zones.get(key)) is not None:
+        return io.BytesIO(content)
     if _zones:
         raise ZoneInfoNotFoundError(f"no time zone is called {key}")
     raise ZoneInfoNotFoundError(
