@@ -23,11 +23,12 @@ def test_a_call_is_a_coroutine() -> None:
         async with asyncio.timeout(1):
             e = await call(6)
         shielded = await asyncio.shield(call(7))
-        return [a.result(), b.result(), c.result(), d.result(), *[task.result() for task in done], e, shielded]
+        completed = [await each for each in asyncio.as_completed([call(8), call(9)])]
+        return [a.result(), b.result(), c.result(), d.result(), *[task.result() for task in done], e, shielded, *completed]
 
     result, host = run(every_way)
-    assert result == [1, 2, 3, 4, 5, 6, 7]
-    assert [sorted(batch) for batch in batches(host)] == [[1, 2, 3, 4], [5], [6], [7]]
+    assert result == [1, 2, 3, 4, 5, 6, 7, 8, 9]
+    assert [sorted(batch) for batch in batches(host)] == [[1, 2, 3, 4], [5], [6], [7], [8, 9]]
     assert host.warnings == []
 
 

@@ -25,8 +25,8 @@ def refused() -> OSError:
     """The error for anything that needs a socket."""
     return OSError(
         errno.ENOTSUP,
-        "a handler has no sockets, so libraries that open some don't work; use brrr.http for requests"
-        " (the worker allows them by --allow-http HOST)",
+        "a handler has no sockets, so libraries that open some don't work; use brrr.http, or the package requests with"
+        " brrr.requests (the worker allows HTTP by --allow-http HOST)",
     )
 
 
