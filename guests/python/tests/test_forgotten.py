@@ -23,7 +23,7 @@ def test_a_call_is_a_coroutine() -> None:
         async with asyncio.timeout(1):
             e = await call(6)
         shielded = await asyncio.shield(call(7))
-        completed = [await each for each in asyncio.as_completed([call(8), call(9)])]
+        completed = sorted([await each for each in asyncio.as_completed([call(8), call(9)])])
         return [a.result(), b.result(), c.result(), d.result(), *[task.result() for task in done], e, shielded, *completed]
 
     result, host = run(every_way)
