@@ -71,6 +71,7 @@ class _ComponentHost:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
+        _flush()  # as before a poll
         time.sleep(seconds)
 
     def warn(self, message: str) -> None:
