@@ -100,7 +100,7 @@ fn in_python() {
         .replace("import zoneinfo", "import no_such_package\n    from componentize_py import componentize_py");
     env.write("copy/app.py", lacking);
     let failed = build(&env, &["build", "copy"]);
-    assert_eq!((failed.code, failed.stdout.as_str()), (Some(18), ""), "{failed:#?}");
+    assert_eq!((failed.code, failed.stdout.as_str()), (Some(11), ""), "{failed:#?}");
     for words in [
         "app.py:6: import no_such_package: there is no module no_such_package",
         "app.py:7: from componentize_py import componentize_py: componentize_py has native code",
