@@ -88,7 +88,9 @@ fn in_python() {
     // An import inside of a function, of a package that the copy alone has.
     env.write("copy/requirements.txt", "tzdata\n");
     env.write("copy/app.py", LATE_IMPORTS);
-    assert_eq!(build(&env, &["build", "copy"]).ok(), "copy/copy.wasm");
+    let built = build(&env, &["build", "copy"]);
+    assert_eq!(built.ok(), "copy/copy.wasm");
+    assert!(built.stderr.contains("warning: app.py:11: import only_on_my_machine: there is no module"), "{built:#?}");
     assert_eq!(files(&env.path("moved")), before);
     assert!(!env.path("hello").exists(), "the build has made the folder of the original anew");
     assert!(!env.path("copy/__pycache__").exists(), "the build has left compiled files among the sources");
@@ -118,6 +120,9 @@ async def late():
     import zoneinfo
     noon = datetime.datetime.strptime("2024-07-01 12:00+0000", "%Y-%m-%d %H:%M%z")
     return noon.astimezone(zoneinfo.ZoneInfo("Europe/Zurich")).strftime("%H:%M")
+
+def tries():
+    import only_on_my_machine
 "#;
 
 /// All files below a folder, with the times at which they were written.

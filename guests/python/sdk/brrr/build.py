@@ -91,6 +91,9 @@ def build(module: Path, output: Path, paths: list[Path], wit: Path | None = None
         for path in folders:
             command += ["-p", str(path)]
         _run(command, module)
+        warnings = Path(folder) / "warnings"
+        for line in warnings.read_text("utf-8").splitlines() if warnings.is_file() else ():
+            print(f"warning: {line} (if a handler comes to this, it fails)", file=sys.stderr)
 
 
 def _run(command: list[str], module: Path) -> None:

@@ -9,6 +9,8 @@ import importlib
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import Enum
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -28,23 +30,30 @@ _CODECS = "ascii latin_1 utf_8_sig utf_16 utf_16_le utf_16_be utf_32 cp1252 iso8
 """Codecs that the data of others may need: small ones, which are often asked for."""
 
 
-def load(own: list[str], packages: list[str], without: set[str]) -> list[str]:
-    """Imports what the functions of the imported modules import. Gives a line for each import that the user's own functions
-    need and that can't be found.
+@dataclass
+class Lacking:
+    """Imports of the user's own functions that failed, a line each."""
+
+    always: list[str] = field(default_factory=list)
+    perhaps: list[str] = field(default_factory=list)
+
+
+def load(own: list[str], packages: list[str], without: set[str]) -> Lacking:
+    """Imports what the functions of the imported modules import.
 
     own, packages: folders of the user's modules and of installed packages; without: modules of the SDK and the library that
     need no look.
     """
     for name in _CODECS:
         _try(f"encodings.{name}")
-    lacking: list[str] = []
+    lacking = Lacking()
     looked_at: set[str] = set()
     # A module that is imported late may import others late: the user's are looked at until there are no more, of others
     # only those that are there by then.
     while new := [module for module in _modules(own) if module.__name__ not in looked_at]:
         for module in new:
             looked_at.add(module.__name__)
-            lacking += _load_own(module, packages)
+            _load_own(module, packages, lacking)
     for module in _modules(["/"]):
         if module.__name__ not in without and not _is_below(module, own):
             _load_of_others(module)
@@ -62,24 +71,23 @@ def _is_below(module: ModuleType, folders: list[str]) -> bool:
     return isinstance(file, str) and file.startswith(tuple(folders))
 
 
-def _load_own(module: ModuleType, packages: list[str]) -> list[str]:
+def _load_own(module: ModuleType, packages: list[str], lacking: Lacking) -> None:
     file = module.__file__ or ""
     try:
         with open(file, "rb") as source:
             tree = ast.parse(source.read())
     except (OSError, SyntaxError, ValueError):
-        return []  # Not a source file: an extension, for example.
+        return  # Not a source file: an extension, for example.
     code = compile(tree, file, "exec", dont_inherit=True)
     _load_by_name([code, *_functions(code)])
-    lacking = []
-    for node, needed in late_imports(tree):
+    for node, need in late_imports(tree):
         for name, level, members in _names(node):
-            if (error := _import(module, name, level, members)) and needed:
-                why = missing.reason(error, packages) or f"{type(error).__name__}: {error}"
-                lacking.append(f"{os.path.basename(file)}:{node.lineno}: {ast.unparse(node)}: {why}")
-    if lacking:
-        lacking.append("if the function can do without one of them, let it catch the ImportError")
-    return lacking
+            error = _import(module, name, level, members)
+            if error is None or need is Need.OPTIONAL:
+                continue
+            why = missing.reason(error, packages) or f"{type(error).__name__}: {error}"
+            lines = lacking.always if need is Need.ALWAYS else lacking.perhaps
+            lines.append(f"{os.path.basename(file)}:{node.lineno}: {ast.unparse(node)}: {why}")
 
 
 def _load_of_others(module: ModuleType) -> None:
@@ -114,25 +122,42 @@ def _defined(module: ModuleType) -> Iterator[CodeType]:
 _Importing = ast.Import | ast.ImportFrom | ast.Call
 
 
-def late_imports(tree: ast.AST) -> Iterator[tuple[_Importing, bool]]:
-    """The imports inside functions, and whether the function needs them: some try, or ask for the platform first."""
+class Need(Enum):
+    """How much a function needs what it imports."""
 
-    def visit(node: ast.AST, inside: bool, needed: bool) -> Iterator[tuple[_Importing, bool]]:
+    ALWAYS = 1
+    """It is a handler, or a coroutine, which only handlers can run here."""
+    PERHAPS = 2
+    """Another function: it may be one that no handler calls."""
+    OPTIONAL = 3
+    """It tries, or asks for the platform first."""
+
+
+def late_imports(tree: ast.AST) -> Iterator[tuple[_Importing, Need]]:
+    """The imports inside functions."""
+
+    def visit(node: ast.AST, inside: Need | None, optional: bool) -> Iterator[tuple[_Importing, Need]]:
         if isinstance(node, (ast.Import, ast.ImportFrom)) or (isinstance(node, ast.Call) and any(_names(node))):
-            if inside:
-                yield node, needed
+            if inside is not None:
+                yield node, Need.OPTIONAL if optional else inside
             return
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-            inside = True
+        if isinstance(node, ast.AsyncFunctionDef) or (isinstance(node, ast.FunctionDef) and _is_handler(node)):
+            inside = Need.ALWAYS
+        elif isinstance(node, (ast.FunctionDef, ast.Lambda)):
+            inside = inside or Need.PERHAPS
         if isinstance(node, ast.If) and any(word in ast.unparse(node.test) for word in _CONDITIONS):
-            needed = False
+            optional = True
         tried = isinstance(node, ast.Try) and any(_catches_import_errors(handler) for handler in node.handlers)
-        for field, value in ast.iter_fields(node):
+        for part, value in ast.iter_fields(node):
             for child in value if isinstance(value, list) else [value]:
                 if isinstance(child, ast.AST):
-                    yield from visit(child, inside, needed and not (tried and field == "body"))
+                    yield from visit(child, inside, optional or (tried and part == "body"))
 
-    yield from visit(tree, False, True)
+    yield from visit(tree, None, False)
+
+
+def _is_handler(function: ast.FunctionDef) -> bool:
+    return any("handler" in ast.unparse(decorator) for decorator in function.decorator_list)
 
 
 _CONDITIONS = ("TYPE_CHECKING", "platform", "os.name", "version_info", "find_spec")

@@ -16,6 +16,10 @@ MARKS = ("<<brrr ", " brrr>>")
 """Around the text of an error that `brrr.build` is to show."""
 
 
+WARNINGS = "/0/warnings"
+"""The file for what `brrr.build` is to say when all goes well: in its own folder, the first one of the component."""
+
+
 class LoadError(Exception):
     """The handlers can't be imported."""
 
@@ -35,8 +39,11 @@ def load(module: str, own: list[str], packages: list[str]) -> None:
         lacking = late.load(own, packages, without)
     except BaseException as error:
         _fail(f"{module}.py can't be imported: {explain(error, packages)}")
-    if lacking:
-        _fail("\n".join(["what functions import must be there when the component is built:", *lacking]))
+    if lacking.always:
+        advice = "if a function can do without one of them, let it catch the ImportError"
+        _fail("\n".join(["what functions import must be there when the component is built:", *lacking.always, advice]))
+    with open(WARNINGS, "w", encoding="utf-8") as warnings:
+        warnings.writelines(f"{line}\n" for line in lacking.perhaps)
     data.collect(packages)
     for each in list(sys.modules.values()):
         file = getattr(each, "__file__", None)
