@@ -34,7 +34,7 @@ pub fn build(env: &Env, args: &[&str]) -> Ended {
     Running::start(command).end_within(BUILD)
 }
 
-fn from_nothing_to_a_result(language: &str, source: &str) {
+fn from_nothing_to_a_result(language: &str, source: &str) -> Env {
     let env = newcomer();
     env.run(["new", "--lang", language, "hello"]).ok();
     let built = build(&env, &["build", "hello"]);
@@ -67,6 +67,8 @@ fn from_nothing_to_a_result(language: &str, source: &str) {
     assert!(failed.stderr.contains(file), "the output of the compiler about {file} is missing: {failed:#?}");
     assert!(failed.stderr.contains("error: hello: "), "{failed:#?}");
     assert!(std::fs::read(env.path("hello/hello.wasm")).is_ok_and(|now| now == before), "the old component is kept");
+    env.write(&source, right);
+    env
 }
 
 #[test]
@@ -76,7 +78,66 @@ fn in_rust() {
 
 #[test]
 fn in_python() {
-    from_nothing_to_a_result("python", "app.py");
+    let env = from_nothing_to_a_result("python", "app.py");
+
+    // A copy of the project builds while the original is elsewhere, and changes nothing of it.
+    let copied = std::process::Command::new("cp").arg("-r").arg(env.path("hello")).arg(env.path("copy")).status();
+    assert!(copied.is_ok_and(|status| status.success()), "the copy");
+    std::fs::rename(env.path("hello"), env.path("moved")).expect("a move");
+    let before = files(&env.path("moved"));
+    // An import inside of a function, of a package that the copy alone has.
+    env.write("copy/requirements.txt", "tzdata\n");
+    env.write("copy/app.py", LATE_IMPORTS);
+    let built = build(&env, &["build", "copy"]);
+    assert_eq!(built.ok(), "copy/copy.wasm");
+    assert!(built.stderr.contains("warning: app.py:11: import only_on_my_machine: there is no module"), "{built:#?}");
+    assert_eq!(files(&env.path("moved")), before);
+    assert!(!env.path("hello").exists(), "the build has made the folder of the original anew");
+    assert!(!env.path("copy/__pycache__").exists(), "the build has left compiled files among the sources");
+    env.write("copy/cases.toml", "[[case]]\ntask = \"late\"\nresult = \"14:00\"\n");
+    assert!(build(&env, &["test", "copy"]).ok().contains("1 passed"));
+
+    // What a function imports and the component can't have is named. So is native code.
+    let lacking = LATE_IMPORTS
+        .replace("import zoneinfo", "import no_such_package\n    from componentize_py import componentize_py");
+    env.write("copy/app.py", lacking);
+    let failed = build(&env, &["build", "copy"]);
+    assert_eq!((failed.code, failed.stdout.as_str()), (Some(11), ""), "{failed:#?}");
+    for words in [
+        "app.py:6: import no_such_package: there is no module no_such_package",
+        "app.py:7: from componentize_py import componentize_py: componentize_py has native code",
+        "componentize_py.abi3.so",
+    ] {
+        assert!(failed.stderr.contains(words), "{words:?} is not in {failed:#?}");
+    }
+}
+
+const LATE_IMPORTS: &str = r#"import datetime
+import brrr
+
+@brrr.handler_no_arg
+async def late():
+    import zoneinfo
+    noon = datetime.datetime.strptime("2024-07-01 12:00+0000", "%Y-%m-%d %H:%M%z")
+    return noon.astimezone(zoneinfo.ZoneInfo("Europe/Zurich")).strftime("%H:%M")
+
+def tries():
+    import only_on_my_machine
+"#;
+
+/// All files below a folder, with the times at which they were written.
+fn files(folder: &Path) -> std::collections::BTreeMap<std::path::PathBuf, std::time::SystemTime> {
+    let mut found = std::collections::BTreeMap::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let meta = path.symlink_metadata().expect("a file");
+        if meta.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.insert(path, meta.modified().expect("a time"));
+        }
+    }
+    found
 }
 
 #[test]

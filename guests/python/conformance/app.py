@@ -1,14 +1,15 @@
 """The tasks of guests/CONFORMANCE.md."""
 
 import asyncio
-import encodings.idna  # asked for by getaddrinfo, and a component can't import it later  # noqa: F401
 import logging
 import os
 import random as random_module
 import socket
 import sys
 import time
+import zoneinfo
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Never
 
@@ -402,6 +403,72 @@ async def file_write(path: str, text: str) -> str:
     except OSError as error:
         return f"error: {error}"
     return "written"
+
+
+@brrr.handler_no_arg(max_retries=1, retry_delay=0.01)
+async def cut(kind: str, text: str) -> str:
+    """Text that ends in the middle of a character, on each way out of the component."""
+    at = next(i for i, character in enumerate(text) if ord(character) > 0xFFFF)
+    half = chr(0xD800 + ((ord(text[at]) - 0x10000) >> 10))
+    said = f"cut: {text[:at]}{half}"
+    if kind == "output":
+        print(said)
+    elif kind == "log":
+        logging.warning(said)
+    elif kind == "error":
+        raise ValueError(said)
+    else:
+        raise brrr.Permanent(said)
+    return "done"
+
+
+@brrr.handler_no_arg(max_retries=0)
+async def causes() -> Never:
+    try:
+        raise KeyError("inner trouble")
+    except KeyError as error:
+        raise ValueError("outer trouble") from error
+
+
+@brrr.handler_no_arg(max_retries=0)
+async def several() -> None:
+    """Fails with two errors at once."""
+
+    async def fails(what: str) -> None:
+        raise ValueError(f"{what} trouble")
+
+    async with asyncio.TaskGroup() as group:
+        for what in ("first", "second"):
+            group.create_task(fails(what))
+
+
+@brrr.handler_no_arg
+async def nothing() -> None:
+    """Returns nothing, without a `return`."""
+
+
+@brrr.handler_no_arg
+async def no_number() -> dict[str, list[float]]:
+    return {"values": [1, float("nan")]}
+
+
+@brrr.handler_no_arg
+async def zone() -> str:
+    """Noon of UTC in Zurich."""
+    return datetime(2024, 7, 1, 12, tzinfo=UTC).astimezone(zoneinfo.ZoneInfo("Europe/Zurich")).isoformat()
+
+
+@brrr.handler
+async def forgotten(app: brrr.App) -> dict[str, Any]:
+    """A call in the result that was not awaited."""
+    return {"x": app.call(leaf)(i=1)}
+
+
+@brrr.handler
+async def floating(app: brrr.App) -> str:
+    """A call that nobody awaits."""
+    app.call(leaf)(i=1)
+    return "done"
 
 
 @brrr.handler_no_arg

@@ -22,6 +22,8 @@ class FakeHost:
         self.polls: list[tuple[list[str], int | None]] = []
         self.clock = 1000.0
         self.stopped_at = 1010.0
+        self.suspended = False
+        self.warnings: list[str] = []
 
     def poll(self, calls: Sequence[Invocation], need: int | None) -> Sequence[Outcome | None]:
         self.polls.append(([f"{call.task}{call.payload.decode()}" for call in calls], need))
@@ -29,6 +31,7 @@ class FakeHost:
         present = [i for i, outcome in enumerate(outcomes) if outcome is not None]
         wanted = len(calls) if need is None else need
         if len(present) < wanted:
+            self.suspended = True
             raise Suspended
         kept = set(present[:wanted])
         return [outcome if i in kept else None for i, outcome in enumerate(outcomes)]
@@ -41,6 +44,9 @@ class FakeHost:
 
     def sleep(self, seconds: float) -> None:
         self.clock += seconds
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,8 @@ def run(task: brrr.Task[..., Any], host: FakeHost | None = None, **kwargs: Any) 
     host = host or FakeHost(echo)
     payload, _ = codec.encode_call(task.name, kwargs)
     result = serve.handle(request_for(task.name, payload), host)
+    if host.suspended:
+        raise Suspended
     return (codec.decode_result(result) if isinstance(result, bytes) else result), host
 
 
@@ -252,7 +254,8 @@ def test_a_permanent_error_in_a_task_group_is_permanent() -> None:
             group.create_task(chain(app, 1))
             group.create_task(gives_up())
 
-    assert run(grouped)[0] == serve.Lasting("no use")
+    result = run(grouped)[0]
+    assert isinstance(result, serve.Lasting) and "1. brrr.Permanent: no use" in result.message
 
 
 def test_a_failure_beside_an_error_of_ones_own_is_retryable() -> None:

@@ -239,3 +239,8 @@ def test_a_timeout_is_the_clients_own_error(monkeypatch: pytest.MonkeyPatch) -> 
         return "no error"
 
     assert run(main) == "GET http://a.example took longer than 1 s"
+
+
+def test_a_body_that_is_no_json_is_refused_with_the_place() -> None:
+    with pytest.raises(ValueError, match=r"values\[1\] is NaN"):
+        client._body({"json": {"values": [1, float("nan")]}})

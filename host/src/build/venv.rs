@@ -11,7 +11,7 @@ use super::tools::{Tools, find};
 const OLDEST: [u32; 2] = [3, 11];
 
 /// Creates the environment with these packages and those of a `requirements.txt`, and returns its folder of programs.
-/// Returns at once if the environment is complete.
+/// Returns at once if the environment is complete. A project that was moved or copied gets a new environment.
 ///
 /// # Errors
 /// When there is no Python that can create environments, or pip fails.
@@ -24,21 +24,28 @@ pub fn venv(tools: &Tools, packages: &[String], requirements: Option<&Path>) -> 
         wanted += &fs::read_to_string(path).map_err(tools.file("read", path))?;
     }
     let stamp = folder.join(".installed");
-    // The program is checked too: it is a link, and the link is broken once Python itself was replaced.
-    if programs.join("python").exists() && fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
-        return Ok(programs);
-    }
-    if !programs.join("python").exists() || !programs.join("pip").exists() {
+    // `python` is a link, which is broken once Python itself was replaced.
+    // The installed programs name the folder of their environment. After a move they don't start. In a copy they would run
+    // the original's Python, and pip would install into the original.
+    let place = folder.join(".place");
+    let here = folder.to_string_lossy();
+    let made_here = fs::read_to_string(&place).is_ok_and(|made_in| made_in == here);
+    if !made_here || !programs.join("python").exists() || !programs.join("pip").exists() {
         let python = python(tools)?;
         tools.talk.say("making .brrr/venv");
         let mut command = tools.command(python);
-        tools.run("python3 -m venv", command.args(["-m", "venv", "--clear"]).arg(&folder))?;
+        // Isolated: the environment variables of the user's own Python don't count here.
+        tools.run("python3 -m venv", command.args(["-I", "-m", "venv", "--clear"]).arg(&folder))?;
+        fs::write(&place, here.as_bytes()).map_err(tools.file("written", &place))?;
+    }
+    if fs::read_to_string(&stamp).is_ok_and(|installed| installed == wanted) {
+        return Ok(programs);
     }
     let names: Vec<_> = packages.iter().map(|package| package.replace("==", " ")).collect();
     let more = if requirements.is_some() { " and requirements.txt" } else { "" };
     tools.talk.say(&format!("installing {}{more} into .brrr/venv", names.join(", ")));
-    let mut command = tools.command(programs.join("pip"));
-    command.args(["install", "--disable-pip-version-check", "--no-input"]).args(packages);
+    let mut command = tools.command(programs.join("python"));
+    command.args(["-I", "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]).args(packages);
     if let Some(path) = requirements {
         command.arg("-r").arg(path);
     }

@@ -9,7 +9,8 @@
         return sum(await app.gather(app.call(fib)(n=n - 2, salt=salt), app.call(fib)(n=n - 1, salt=salt)))
 """
 
-from brrr.app import App, Call
+from brrr.app import App
+from brrr.call import Call
 from brrr.errors import CallFailed, Permanent
 from brrr.handlers import Task, handler, handler_no_arg, handler_raw
 from brrr.host import Failure, Request

@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
+from collections.abc import Awaitable, Callable
+from typing import Any, ParamSpec, TypeVar, Unpack, overload
 
 from brrr import codec
+from brrr.call import Call
 from brrr.errors import CallFailed, Permanent
 from brrr.handlers import Task
-from brrr.host import Failure, Invocation, Outcome, Request
-from brrr.loop import Loop
+from brrr.host import Invocation, Outcome, Request
+from brrr.loop import current_loop
 from brrr.options import CallOptions, call_options
+from brrr.text import clean
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class Call(Awaitable[R], Generic[R]):
-    """A call that is made once it is awaited, alone or through `gather`. Raises `CallFailed` if the task failed."""
-
-    def __init__(self, invocation: Invocation, decode: Callable[[bytes], R]) -> None:
-        self.invocation = invocation
-        self._decode = decode
-
-    def __await__(self) -> Generator[Any, None, R]:
-        outcome = yield from _loop().wait_for_call(self.invocation)
-        return self.result(outcome)
-
-    def result(self, outcome: Outcome) -> R:
-        """What an outcome of this call means in Python."""
-        if isinstance(outcome, Failure):
-            raise CallFailed(outcome)
-        try:
-            return self._decode(outcome)
-        except ValueError as error:
-            raise Permanent(f"the result of {self.invocation.task} is not JSON: {error}") from error
 
 
 class App:
@@ -44,6 +25,7 @@ class App:
     def __init__(self, request: Request) -> None:
         self.request = request
         """The call that is being handled: its task, topic, hash, job, attempt and deadline."""
+        self._unstarted: dict[int, Call[Any]] = {}
 
     @overload
     def call(self, task: Task[P, R], **options: Unpack[CallOptions]) -> Callable[P, Call[R]]: ...
@@ -59,8 +41,11 @@ class App:
         def with_arguments(*args: Any, **kwargs: Any) -> Call[Any]:
             if args:
                 raise TypeError(f"the arguments of a call are given by name: app.call({name})(n=…)")
-            payload, derived = codec.encode_call(name, kwargs)
-            return Call(_invocation(name, payload, derived, **options), codec.decode_result)
+            try:
+                payload, derived = codec.encode_call(name, kwargs)
+            except codec.NotJSON as error:
+                raise Permanent(f"the arguments of {name} are not JSON: {error}") from None
+            return Call(_invocation(name, payload, derived, **options), codec.decode_result, self._unstarted)
 
         return with_arguments
 
@@ -69,14 +54,18 @@ class App:
 
         options: as for `call`.
         """
-        return Call(_invocation(_name(task), payload, None, **options), bytes)
+        return Call(_invocation(_name(task), payload, None, **options), bytes, self._unstarted)
+
+    def never_started(self) -> list[str]:
+        """The tasks of the calls that were made and never waited for, in the order in which they were made."""
+        return [call.invocation.task for call in self._unstarted.values()]
 
     def time_left(self) -> float:
         """Seconds until this run is stopped, whatever it does: by the timeout of its task or of its job.
 
         It differs from replay to replay, so nothing that is called or returned may depend on it, except in a leaf.
         """
-        return _loop().time_left()
+        return current_loop().time_left()
 
     def is_active(self) -> bool:
         """Is there any time left? For work that would rather stop early by itself: `while app.is_active(): …`"""
@@ -106,11 +95,15 @@ class App:
         return results
 
     async def _some(self, need: int, calls: tuple[Call[R], ...]) -> list[Outcome | None]:
-        return list(await _loop().wait_for_some([call.invocation for call in calls], need))
+        for call in calls:
+            if not isinstance(call, Call):
+                raise TypeError(f"a race is between calls, app.call(task)(…), and this is a {type(call).__name__}")
+            call.begin()
+        return list(await current_loop().wait_for_some([call.invocation for call in calls], need))
 
 
 def _name(task: Task[..., Any] | str) -> str:
-    return task if isinstance(task, str) else task.name
+    return clean(task) if isinstance(task, str) else task.name
 
 
 def _invocation(
@@ -122,11 +115,7 @@ def _invocation(
     call_hash: str | None = None,
     **options: Any,
 ) -> Invocation:
+    if call_hash is not None and call_hash != clean(call_hash):
+        # Not replaced, as a name would be: two different ones might become the same.
+        raise ValueError("call_hash is no valid Unicode")
     return Invocation(task, payload, topic, call_hash or derived_hash, call_options(**options) if options else ())
-
-
-def _loop() -> Loop:
-    loop = asyncio.get_running_loop()
-    if not isinstance(loop, Loop):
-        raise RuntimeError("this needs the event loop that handlers run on; it does not work inside asyncio.run")
-    return loop

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import modulefinder
+import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+MARKS = ("<<brrr ", " brrr>>")
+"""Around the text of an error: see `brrr.load`, which this Python may be too old to import."""
 
 SDK = Path(__file__).resolve().parent
 
@@ -22,9 +28,12 @@ NAMES = {"brrr:worker/types@0.1.0": "types", "wasi:http/types@0.2.12": "http_typ
 """What Python calls interfaces of which another one has the same name."""
 
 ENTRY = """\
+from brrr import load
+load.load({module!r}, {own!r}, {packages!r})
 import {modules}
 from brrr.component import Handler
 """
+"""The module that the component is made of. The folders are called `/0`, `/1`, … in it, in the order of the options `-p`."""
 
 
 def main() -> None:
@@ -63,16 +72,52 @@ def build(module: Path, output: Path, paths: list[Path], wit: Path | None = None
     with tempfile.TemporaryDirectory(prefix="brrr-build-") as folder:
         used = _imported(module, paths) & WORLDS.keys()
         modules = [module.stem, *(f"{name}.wasi" for name in used)]
-        (Path(folder) / "brrr_entry.py").write_text(ENTRY.format(modules=", ".join(modules)))
+        own = [module.resolve().parent, *paths]
+        packages = _site_packages()
+        folders = [Path(folder), *own, SDK.parent, *packages]
+        inside = [f"/{i}/" for i in range(len(folders))]
+        entry = ENTRY.format(
+            module=module.stem,
+            own=inside[1 : 1 + len(own)],
+            packages=inside[2 + len(own) :],
+            modules=", ".join(modules),
+        )
+        (Path(folder) / "brrr_entry.py").write_text(entry)
         wit_folder = _wit_folder(wit, Path(folder) / "wit", ["guest", *(WORLDS[name] for name in used)])
-        command = [_componentize_py(), "--quiet", "-d", str(wit_folder), "-w", "component"]
+        command = [*_componentize_py(), "--quiet", "-d", str(wit_folder), "-w", "component"]
         for interface, name in NAMES.items():
             command += ["--import-interface-name", f"{interface}={name}"]
         command += ["componentize", "brrr_entry", "-o", str(output)]
-        for path in [Path(folder), module.resolve().parent, *paths, SDK.parent, *_site_packages()]:
+        for path in folders:
             command += ["-p", str(path)]
-        if subprocess.run(command).returncode != 0:
-            raise BuildError(f"componentize-py could not compile {module} (its message is above)")
+        _run(command, module)
+        warnings = Path(folder) / "warnings"
+        for line in warnings.read_text("utf-8").splitlines() if warnings.is_file() else ():
+            print(f"warning: {line} (if a handler comes to this, it fails)", file=sys.stderr)
+
+
+def _run(command: list[str], module: Path) -> None:
+    # componentize-py adds an environment's packages by itself. Unless it is told that they are these, it takes those of the
+    # user's shell or of the machine, which no requirements.txt names.
+    settings = {**os.environ, "VIRTUAL_ENV": sys.prefix}
+    # Rust's backtraces say nothing about the handlers.
+    settings |= {"RUST_BACKTRACE": "0", "RUST_LIB_BACKTRACE": "0"}
+    ended = subprocess.run(command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    output = ended.stdout.decode("utf-8", "replace")
+    if ended.returncode == 0:
+        sys.stderr.write(output)
+        return
+    begin, end = MARKS
+    if begin in output and end in output:
+        # Of the user's sources, and of packages, the names in the component are of no use.
+        text = output.split(begin, 1)[1].split(end, 1)[0]
+        raise BuildError(re.sub(_INSIDE, "", text))
+    sys.stderr.write(output)
+    raise BuildError(f"componentize-py could not compile {module} (its message is above)")
+
+
+_INSIDE = re.compile(r"(?<![\w.])/\d+/")
+"""How a path begins in the component."""
 
 
 def _imported(module: Path, paths: list[Path]) -> set[str]:
@@ -100,12 +145,13 @@ def _wit_folder(given: Path | None, scratch: Path, worlds: list[str]) -> Path:
     raise BuildError("worker.wit not found; name its folder with --wit")
 
 
-def _componentize_py() -> str:
-    beside = Path(sys.executable).parent / "componentize-py"
-    found = str(beside) if beside.is_file() else shutil.which("componentize-py")
-    if found is None:
-        raise BuildError("componentize-py is needed: pip install componentize-py==0.25.1")
-    return found
+def _componentize_py() -> list[str]:
+    if importlib.util.find_spec("componentize_py") is not None:
+        # Not its program: that names the folder in which it was installed, which may have been moved or copied since.
+        return [sys.executable, "-c", "import componentize_py, sys; sys.exit(componentize_py.script())"]
+    if found := shutil.which("componentize-py"):
+        return [found]
+    raise BuildError("componentize-py is needed: pip install componentize-py==0.25.1")
 
 
 def _site_packages() -> list[Path]:

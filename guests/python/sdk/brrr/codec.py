@@ -7,13 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from brrr import places
+
+# `json.dumps` makes an encoder for each call that wants anything but the defaults.
+_arguments = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
+_result = json.JSONEncoder(allow_nan=False).encode
+
+
+class NotJSON(ValueError):
+    """A value can't be written as JSON; the message says why, and where in the value."""
 
 
 def encode_call(task: str, kwargs: Mapping[str, Any]) -> tuple[bytes, str]:
-    """The payload and the hash of a call."""
-    arguments = json.dumps([kwargs], sort_keys=True)
+    """The payload and the hash of a call. Raises NotJSON."""
+    arguments = f"[{_encode(_arguments, dict(kwargs), sorted_keys=True)}]"
     # What json.dumps([task, [kwargs]], sort_keys=True) would give, without encoding the arguments a second time.
     preimage = f"[{json.dumps(task)}, {arguments}]"
     return arguments.encode(), hashlib.sha256(preimage.encode()).hexdigest()
@@ -34,10 +44,19 @@ def decode_args(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
 
 
 def encode_result(result: Any) -> bytes:
-    """A handler's result as bytes."""
-    return json.dumps(result).encode()
+    """A handler's result as bytes. Raises NotJSON."""
+    return _encode(_result, result).encode()
 
 
 def decode_result(value: bytes) -> Any:
     """The result in bytes that a handler of any language stored. The TypeScript peer's `undefined` has no bytes."""
     return json.loads(value) if value else None
+
+
+def _encode(encode: Callable[[Any], str], value: Any, sorted_keys: bool = False) -> str:
+    if reason := places.check(value):
+        raise NotJSON(reason)
+    try:
+        return encode(value)
+    except (RecursionError, TypeError, ValueError) as error:
+        raise NotJSON(places.why_not(value, sorted_keys) or str(error)) from None

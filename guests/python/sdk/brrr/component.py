@@ -6,6 +6,7 @@ A module that is itself given to `componentize-py` needs one line: `from brrr.co
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import time
@@ -16,10 +17,11 @@ from wit_world import exports  # type: ignore[import-not-found]
 from wit_world.exports import handler as wit  # type: ignore[import-not-found]
 from wit_world.imports import control, log, tasks, types  # type: ignore[import-not-found]
 
-from brrr import environment, files, serve, warm
+from brrr import data, environment, files, findings, serve, sockets, text, warm, zones
 from brrr.handlers import registry
 from brrr.host import Failure, Invocation, Outcome, Request
 from brrr.options import milliseconds
+from brrr.text import clean
 
 
 class Handler(exports.Handler):  # type: ignore[misc]
@@ -42,14 +44,14 @@ class Handler(exports.Handler):  # type: ignore[misc]
         ]
 
     def handle(self, request: wit.Request) -> bytes:
-        """Runs one task. Raises `Err(HandlerError)`."""
+        """Runs one task. Raises `Err(HandlerError)`, and nothing else: that would be a trap."""
         result = serve.handle(Request(**vars(request)), _ComponentHost())
         _flush()
         match result:
             case serve.Retryable(message):
-                raise Err(wit.HandlerError_Retryable(message))
+                raise Err(wit.HandlerError_Retryable(clean(message)))
             case serve.Lasting(message):
-                raise Err(wit.HandlerError_Permanent(message))
+                raise Err(wit.HandlerError_Permanent(clean(message)))
             case serve.ChildFailed(failure):
                 raise Err(wit.HandlerError_Child(_wit_failure(failure)))
             case _:
@@ -69,16 +71,24 @@ class _ComponentHost:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
+        _flush()  # as before a poll
         time.sleep(seconds)
+
+    def warn(self, message: str) -> None:
+        _warn(message)
 
 
 class _LogHandler(logging.Handler):
     """Shows Python's log records on the worker's output, at their level."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        _flush()  # keeps the order of print and logging
-        level = next((level for level, floor in _LEVELS if record.levelno >= floor), log.Level.TRACE)
-        log.write(level, self.format(record))
+        try:
+            message = self.format(record)
+        except Exception:
+            # Arguments that don't fit the format, for example: no reason for the handler to fail.
+            self.handleError(record)
+            return
+        _write(next((level for level, floor in _LEVELS if record.levelno >= floor), log.Level.TRACE), message)
 
 
 _LEVELS = (
@@ -99,23 +109,45 @@ def _outcome(outcome: Ok[bytes] | Err[types.Failure] | None) -> Outcome | None:
 
 
 def _wit_invocation(call: Invocation) -> types.Invocation:
-    return types.Invocation(call.task, call.payload, call.topic, call.call_hash, list(call.options))
+    topic = None if call.topic is None else clean(call.topic)
+    options = [(key, clean(value)) for key, value in call.options]
+    return types.Invocation(clean(call.task), call.payload, topic, call.call_hash, options)
 
 
 def _wit_failure(failure: Failure) -> types.Failure:
-    return types.Failure(failure.kind, failure.task, failure.message, failure.attempts, list(failure.chain))
+    # A handler may have made it itself, of anything.
+    attempts = failure.attempts if isinstance(failure.attempts, int) and 0 <= failure.attempts < 1 << 32 else 1
+    chain = [clean(link) for link in failure.chain]
+    return types.Failure(clean(failure.kind), clean(failure.task), clean(failure.message), attempts, chain)
+
+
+def _write(level: log.Level, message: str) -> None:
+    _flush()  # keeps the order of print and logging
+    log.write(level, clean(message))
+
+
+def _warn(message: str) -> None:
+    _write(log.Level.WARN, message)
 
 
 def _flush() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # The handler has closed or replaced it.
 
 
 # A handler that configured logging itself has had its way already: this module is imported after it.
 logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[_LogHandler()])
 for _stream in (sys.stdout, sys.stderr):
-    _stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    if isinstance(_stream, io.TextIOWrapper):
+        _stream.reconfigure(line_buffering=True, encoding="utf-8", errors=text.ERRORS)
 
+findings.watch_coroutines(_warn)
+sockets.install()
+zones.install()
 environment.install()
 files.install()
+data.install()
 warm.up()

@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-import linecache
-import os
-import traceback
-from types import TracebackType
+from dataclasses import replace
 
 from brrr.host import Failure
-
-FRAMES = 6
-"""Frames of a traceback that are shown: the place, and how one got there."""
-
-_OWN_FOLDERS = (os.path.dirname(__file__), os.path.dirname(os.__file__))
+from brrr.text import clean
 
 
 class CallFailed(Exception):
@@ -43,39 +36,47 @@ class Permanent(Exception):
     """
 
 
-def permanent(error: BaseException) -> Permanent | None:
-    """The `Permanent` that `error` is, or contains: a TaskGroup, which needs all its tasks, wraps what it collects."""
-    if isinstance(error, Permanent):
-        return error
+# Tracebacks show them by the names that handlers use.
+CallFailed.__module__ = Permanent.__module__ = "brrr"
+
+
+def is_permanent(error: BaseException) -> bool:
+    """Is `error` a `Permanent`, or does it contain one? A TaskGroup, which needs all its tasks, wraps what it collects."""
     if isinstance(error, BaseExceptionGroup):
-        return next(filter(None, map(permanent, error.exceptions)), None)
-    return None
+        return any(map(is_permanent, error.exceptions))
+    return isinstance(error, Permanent)
 
 
 def child_failure(error: BaseException) -> Failure | None:
-    """The child's failure that `error` is, or consists of: a TaskGroup wraps what it collects."""
+    """The child's failure that `error` is, or consists of: a TaskGroup wraps what it collects.
+
+    Of several, the first one counts; the message names the others, and has the notes of all.
+    """
+    failed = _failed_calls(error)
+    if not failed:
+        return None
+    first = failed[0].failure
+    lines = [clean(first.message)]
+    told = [first]
+    for failure in (each.failure for each in failed):
+        if failure not in told:
+            told.append(failure)
+            lines.append(f"a call of {failure.task} failed too: {failure.kind}: {failure.message}")
+    return replace(first, message="\n".join([*lines, *_notes(error)]))
+
+
+def _failed_calls(error: BaseException) -> list[CallFailed]:
+    """The failed calls that `error` consists of; none if there is another error among them."""
     if isinstance(error, CallFailed):
-        return error.failure
-    if isinstance(error, BaseExceptionGroup) and error.exceptions:
-        failures = [child_failure(inner) for inner in error.exceptions]
-        return failures[0] if all(failures) else None
-    return None
+        return [error]
+    if not isinstance(error, BaseExceptionGroup):
+        return []
+    parts = [_failed_calls(inner) for inner in error.exceptions]
+    return [each for part in parts for each in part] if all(parts) else []
 
 
-def describe(error: BaseException) -> str:
-    """The error's type and message, then the innermost frames of the user's code, innermost first."""
-    head = "".join(traceback.format_exception_only(error)).rstrip()
-    return "\n".join([head, *_user_frames(error.__traceback__)[:FRAMES]])
-
-
-def _user_frames(tb: TracebackType | None) -> list[str]:
-    # By hand: the traceback module drops the cached source of files that are gone, and inside a component all are.
-    frames = []
-    for frame, line in traceback.walk_tb(tb):
-        code = frame.f_code
-        if code.co_filename.startswith(("<", *_OWN_FOLDERS)) and "site-packages" not in code.co_filename:
-            continue
-        source = linecache.getline(code.co_filename, line).strip()
-        place = f"  at {code.co_qualname} ({os.path.basename(code.co_filename)}:{line})"
-        frames.append(f"{place}: {source}" if source else place)
-    return frames[::-1]
+def _notes(error: BaseException) -> list[str]:
+    notes = getattr(error, "__notes__", None)
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    own = map(str, notes if isinstance(notes, (list, tuple)) else ())
+    return [*own, *(note for each in inner for note in _notes(each))]

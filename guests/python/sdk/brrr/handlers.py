@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import linecache
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
 
+from brrr.describe import keep_source
 from brrr.options import HandlerOptions, Options
+from brrr.text import clean
 
 if TYPE_CHECKING:
     from brrr.app import App
@@ -25,8 +26,7 @@ class Task(Generic[P, R]):
         self.takes_app = takes_app
         self.raw = raw
         self.__doc__ = fn.__doc__
-        # Kept in the component, which has no source files, for the sake of its tracebacks.
-        linecache.getlines(fn.__code__.co_filename)
+        keep_source(fn.__code__.co_filename)
 
     def __repr__(self) -> str:
         return f"<brrr task {self.name!r}>"
@@ -39,7 +39,7 @@ registry: dict[str, Task[..., Any]] = {}
 def _register(
     fn: Callable[..., Any], name: str | None, options: Options, *, takes_app: bool = True, raw: bool = False
 ) -> Task[..., Any]:
-    task: Task[..., Any] = Task(fn, name or fn.__name__, options, takes_app=takes_app, raw=raw)
+    task: Task[..., Any] = Task(fn, clean(name or fn.__name__), options, takes_app=takes_app, raw=raw)
     if task.name in registry:
         raise ValueError(f"two handlers for the task {task.name!r}")
     registry[task.name] = task

@@ -73,3 +73,7 @@ class Host(Protocol):
     def sleep(self, seconds: float) -> None:
         """Returns at once in a handler that is replayed, having moved the clock; a leaf really sleeps."""
         ...
+
+    def warn(self, message: str) -> None:
+        """Logs a message at level warn, whatever the handler's own logging is set to."""
+        ...

@@ -1,8 +1,8 @@
 """An event loop that waits for calls.
 
 It runs the handler's coroutines until all of them wait, then waits for what WASI has for them, then asks for every call
-that is waited for in one `poll`, and so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes the same batches. Because it is an
-asyncio loop, `asyncio.gather`, `TaskGroup`, `timeout`, locks and queues all work.
+that is waited for in one `poll`, and so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes the
+same batches. Because it is an asyncio loop, `asyncio.gather`, `TaskGroup`, `timeout`, locks and queues all work.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
+from brrr import sockets
 from brrr.errors import Permanent
 from brrr.host import Host, Invocation, Outcome
 
@@ -43,18 +44,35 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         self._pollables: list[tuple[Any, asyncio.Future[None]]] = []
         self._select: _Select | None = None
         self._tasks: list[asyncio.Task[Any]] = []
+        self._unseen: list[tuple[str, BaseException]] = []
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
-        """Runs `main` to its end: what it returned, or what it raised."""
+        """Runs `main` to its end: what it returned, or what it raised. Then the caller has to `close` the loop."""
         events._set_running_loop(self)
+        task: asyncio.Task[T] = self.create_task(main)
+        while not task.done():
+            self._step()
+        return task.result()
+
+    def close(self) -> None:
+        """Ends what outlived the handler."""
         try:
-            task: asyncio.Task[T] = self.create_task(main)
-            while not task.done():
-                self._step()
-            return task.result()
-        finally:
             self._cancel_rest()
+        finally:
             events._set_running_loop(None)
+
+    def never_asked(self) -> list[str]:
+        """The tasks of the calls that somebody began to wait for, and that the handler's end left out."""
+        self._drop_cancelled()
+        races = [invocation for invocations, _, _ in self._races for invocation in invocations]
+        return [invocation.task for invocation in (*(call for call, _ in self._calls), *races)]
+
+    def unseen_failures(self) -> list[tuple[str, BaseException]]:
+        """What failed while nobody waited for it: where, and with what."""
+        # asyncio has this flag for its own message, "Task exception was never retrieved".
+        tasks = [task for task in self._tasks if getattr(task, "_log_traceback", False)]
+        failed = [(f"the asyncio task {task.get_name()}", task.exception()) for task in tasks]
+        return [*self._unseen, *((where, error) for where, error in failed if error is not None)]
 
     def wait_for_call(self, invocation: Invocation) -> asyncio.Future[Outcome]:
         """Puts a call into the next batch."""
@@ -145,7 +163,10 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         while self._ready:
             handle = self._ready.popleft()
             if not handle.cancelled():
-                handle._run()
+                try:
+                    handle._run()
+                except (KeyboardInterrupt, SystemExit):
+                    pass  # asyncio lets these two through; the handler has ended already
 
     # What asyncio's futures, tasks and helpers ask of a loop.
 
@@ -193,4 +214,28 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         return False
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """A failure that nobody awaited is no failure of the handler: what counts is what it ends with."""
+        """A failure that nobody awaits is no failure of the handler, but `findings` tells of it."""
+        if isinstance(error := context.get("exception"), BaseException):
+            self._unseen.append((context.get("message") or "an exception in a callback", error))
+
+    async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
+        raise sockets.refused()
+
+    create_connection = create_server = create_datagram_endpoint = create_unix_connection = getaddrinfo
+    create_unix_server = getnameinfo = sock_connect = sock_recv = sock_sendall = getaddrinfo
+
+    def run_in_executor(self, *_: Any) -> Any:
+        raise NotImplementedError("a handler has no threads: call the function itself")
+
+    async def subprocess_exec(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError("a handler can't start programs")
+
+    subprocess_shell = subprocess_exec
+
+
+def current_loop() -> Loop:
+    """The loop of the handler that runs. Raises RuntimeError where there is none."""
+    loop = asyncio.get_running_loop()
+    if not isinstance(loop, Loop):
+        raise RuntimeError("this needs the event loop that handlers run on; it does not work inside asyncio.run")
+    return loop

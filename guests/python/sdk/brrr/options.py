@@ -10,6 +10,9 @@ from typing import Any, Literal, TypedDict
 Backoff = Literal["fixed", "exponential"]
 """How the pauses before retries grow: all alike, or each twice the one before."""
 
+_MOST_SECONDS = 1e12
+"""30 000 years, which the WIT's milliseconds can hold."""
+
 Pairs = tuple[tuple[str, str], ...]
 """Options by the names that the WIT gives them, as text."""
 
@@ -103,7 +106,7 @@ def milliseconds(name: str, seconds: float | None) -> int | None:
     """An option's seconds in the WIT's unit."""
     if seconds is None:
         return None
-    if not (math.isfinite(seconds) and seconds >= 0):
+    if not (math.isfinite(seconds) and 0 <= seconds <= _MOST_SECONDS):
         raise ValueError(f"{name} is a number of seconds, not {seconds!r}")
     return round(seconds * 1000)
 
@@ -130,9 +133,9 @@ def _pairs(options: dict[str, Any]) -> Pairs:
     return tuple((key, str(value)) for key, value in options.items() if value is not None)
 
 
-def _whole(name: str, number: int | None, least: int = 0) -> int | None:
-    if number is not None and (not isinstance(number, int) or number < least):
-        raise ValueError(f"{name} is a whole number of at least {least}, not {number!r}")
+def _whole(name: str, number: int | None, least: int = 0, most: int = (1 << 32) - 1) -> int | None:
+    if number is not None and (not isinstance(number, int) or not least <= number <= most):
+        raise ValueError(f"{name} is a whole number from {least} to {most}, not {number!r}")
     return number
 
 
@@ -151,4 +154,4 @@ def _bytes(memory: int | str | None) -> int | None:
         if size is None:
             raise ValueError(f'memory is a number of bytes, or a text like "64MiB" (KiB, MiB, GiB), not {memory!r}')
         return int(size[1]) * _UNITS[size[2]]
-    return _whole("memory", memory)
+    return _whole("memory", memory, most=(1 << 64) - 1)

@@ -6,8 +6,9 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from brrr import codec, errors
+from brrr import codec, errors, findings
 from brrr.app import App
+from brrr.describe import describe, describe_permanent
 from brrr.errors import Permanent
 from brrr.handlers import Task, registry
 from brrr.host import Failure, Host, Request
@@ -42,20 +43,37 @@ def handle(request: Request, host: Host) -> bytes | Retryable | Lasting | ChildF
         if task is None:
             raise Permanent(f"no handler for the task {request.task!r}")
         return run(task, request, host)
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
-        if permanent := errors.permanent(error):
-            return Lasting(str(permanent))
-        failure = errors.child_failure(error)
-        return ChildFailed(failure) if failure else Retryable(errors.describe(error))
+    # Also CancelledError, GeneratorExit, SystemExit and what else is no `Exception`: nothing may leave a component but by
+    # its interface.
+    except BaseException as error:
+        try:
+            return failed(error)
+        except BaseException:  # The handler's exceptions may be anything inside.
+            return Retryable(describe(error))
+
+
+def failed(error: BaseException) -> Retryable | Lasting | ChildFailed:
+    """What an error that a handler ended with means to the host."""
+    if errors.is_permanent(error):
+        alone = isinstance(error, Permanent)
+        return Lasting(describe_permanent(error) if alone else describe(error))
+    failure = errors.child_failure(error)
+    return ChildFailed(failure) if failure else Retryable(describe(error))
 
 
 def run(task: Task[..., Any], request: Request, host: Host) -> bytes:
     """Runs a handler: its result as bytes. Raises what it raises."""
-    return Loop(host).run(_run(task, request))
+    app, loop = App(request), Loop(host)
+    try:
+        result = loop.run(_run(task, request, app))
+        for finding in findings.of(app, loop):
+            host.warn(finding)
+        return result
+    finally:
+        loop.close()
 
 
-async def _run(task: Task[..., Any], request: Request) -> bytes:
-    app = App(request)
+async def _run(task: Task[..., Any], request: Request, app: App) -> bytes:
     if task.raw:
         result = await _call(task, [app, request.payload], {})
         if not isinstance(result, bytes):
@@ -64,13 +82,13 @@ async def _run(task: Task[..., Any], request: Request) -> bytes:
     # What can't be decoded or encoded now never can.
     try:
         args, kwargs = codec.decode_args(request.payload)
-    except ValueError as error:
-        raise Permanent(f"the payload is not a JSON list of arguments: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise Permanent(f"the payload is not a JSON list of arguments: {error}") from None
     result = await _call(task, [app, *args] if task.takes_app else args, kwargs)
     try:
         return codec.encode_result(result)
-    except (TypeError, ValueError) as error:
-        raise Permanent(f"the result is not JSON: {error}") from error
+    except codec.NotJSON as error:
+        raise Permanent(f"the result is not JSON: {error}") from None
 
 
 async def _call(task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -79,6 +97,6 @@ async def _call(task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -
     except TypeError as error:
         # Raised by the call itself, not in the function: the caller's arguments are not the handler's.
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-            raise Permanent(str(error)) from error
+            raise Permanent(str(error)) from None
         raise
     return await result if inspect.isawaitable(result) else result

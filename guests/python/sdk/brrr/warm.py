@@ -35,6 +35,9 @@ class _AnsweringHost:
     def sleep(self, seconds: float) -> None:
         pass
 
+    def warn(self, message: str) -> None:
+        raise AssertionError(message)
+
 
 async def _handler(app: App, n: int, text: str) -> list[int]:
     calls = [app.call("warm")(n=n, text=text), app.call("warm")(n=n + 1, text=None)]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json as json_module
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, Protocol, TypedDict, Unpack
 from urllib.parse import urlencode
 
+from brrr import codec
 from brrr.http.errors import HTTPError, HTTPTimeout
 from brrr.http.headers import Headers, checked
 from brrr.http.redirect import MAX_REDIRECTS, Hop, next_hop, parse_url
@@ -22,6 +22,9 @@ class Exchange(Protocol):
 
 exchange: Exchange | None = None
 """Set by `brrr.http.wasi` in a component, and by tests."""
+
+exchange_now: Callable[[Hop, float | None], tuple[int, Headers, bytes]] | None = None
+"""The same for functions that are no coroutines; with the seconds that it may take."""
 
 Params = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -122,7 +125,7 @@ def _first_hop(method: str, url: str, options: RequestOptions) -> Hop:
 
 def _body(options: RequestOptions) -> tuple[bytes | None, str | None]:
     if "json" in options:
-        return json_module.dumps(options["json"]).encode(), "application/json"
+        return codec.encode_result(options["json"]), "application/json"
     if "data" in options:
         return urlencode(_pairs(options["data"]), doseq=True).encode(), "application/x-www-form-urlencoded"
     content = options.get("content")

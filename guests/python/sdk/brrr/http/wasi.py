@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from componentize_py_types import Err, Ok  # type: ignore[import-not-found]
@@ -18,6 +18,8 @@ from brrr.http.redirect import Hop
 from brrr.loop import Loop
 
 T = TypeVar("T")
+_Ready = Callable[[Any], Awaitable[None]]
+_Beside = Callable[[Coroutine[Any, Any, None]], "asyncio.Future[None] | None"]
 
 _CHUNK = 64 << 10
 """Bytes that are read at once; a stream hands over what it has, and hardly ever has more."""
@@ -55,6 +57,37 @@ _MEANINGS = {
 
 async def exchange(hop: Hop) -> tuple[int, Headers, bytes]:
     """One request and its response. Raises HTTPError."""
+    return await _exchange(hop, _ready, asyncio.ensure_future)
+
+
+def exchange_now(hop: Hop, seconds: float | None) -> tuple[int, Headers, bytes]:
+    """The same, for functions that are no coroutines: nothing else runs meanwhile. Raises HTTPTimeout after `seconds`."""
+    until = None if seconds is None else monotonic_clock.now() + round(seconds * _NANOSECONDS)
+
+    async def ready(source: Any) -> None:
+        left = None if until is None else (until - monotonic_clock.now()) / _NANOSECONDS
+        with source.subscribe() as pollable:
+            if not _select([pollable], left):
+                raise HTTPTimeout(f"{hop.method} {hop.url.origin} took longer than {seconds} s")
+
+    def send_first(sending: Coroutine[Any, Any, None]) -> None:
+        _run_through(sending)
+
+    return _run_through(_exchange(hop, ready, send_first))
+
+
+def _run_through(steps: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine gives that never waits for the loop."""
+    try:
+        steps.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    raise AssertionError("it waits for the loop")
+
+
+async def _exchange(hop: Hop, ready: _Ready, beside: _Beside) -> tuple[int, Headers, bytes]:
+    """`ready` waits for something of WASI; `beside` sends the body."""
 
     def attempt(action: Callable[[], T]) -> T:
         try:
@@ -68,15 +101,15 @@ async def exchange(hop: Hop) -> tuple[int, Headers, bytes]:
     with attempt(lambda: outgoing_handler.handle(request, None)) as future:
         if body is not None:
             assert hop.body is not None
-            sending = asyncio.ensure_future(_send(body, hop.body))
+            sending = beside(_send(body, hop.body, ready))
         try:
-            await _ready(future)
+            await ready(future)
             result = future.get()
             assert isinstance(result, Ok), "a future that is ready has a result, once"
             if isinstance(result.value, Err):
                 raise _failure(hop, result.value.value)
             with result.value.value as response:
-                return await _receive(hop, response)
+                return await _receive(hop, response, ready)
         finally:
             if sending is not None:
                 sending.cancel()
@@ -99,7 +132,7 @@ def _prepare(hop: Hop) -> tuple[Any, Any]:
     return request, request.body() if hop.body else None
 
 
-async def _send(body: Any, content: bytes) -> None:
+async def _send(body: Any, content: bytes, ready: _Ready) -> None:
     try:
         with body.write() as stream:
             sent = 0
@@ -108,13 +141,13 @@ async def _send(body: Any, content: bytes) -> None:
                     stream.write(content[sent : sent + room])
                     sent += room
                 else:
-                    await _ready(stream)
+                    await ready(stream)
         types.OutgoingBody.finish(body, None)
     except Err:
         pass  # Why it failed, the answer says better.
 
 
-async def _receive(hop: Hop, response: Any) -> tuple[int, Headers, bytes]:
+async def _receive(hop: Hop, response: Any, ready: _Ready) -> tuple[int, Headers, bytes]:
     status = response.status()
     with response.headers() as fields:
         headers = Headers((name, value.decode("utf-8", "replace")) for name, value in fields.entries())
@@ -132,7 +165,7 @@ async def _receive(hop: Hop, response: Any) -> tuple[int, Headers, bytes]:
             if chunk:
                 chunks.append(chunk)
             else:
-                await _ready(stream)
+                await ready(stream)
 
 
 async def _ready(source: Any) -> None:
@@ -173,3 +206,4 @@ def _words(cause: Any, host: str) -> str:
 
 
 client.exchange = exchange
+client.exchange_now = exchange_now

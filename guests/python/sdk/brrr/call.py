@@ -1,0 +1,76 @@
+"""One call of another task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar
+
+from brrr.errors import CallFailed, Permanent
+from brrr.host import Failure, Invocation, Outcome
+from brrr.loop import current_loop
+
+R = TypeVar("R")
+
+
+class Call(Coroutine[Any, Any, R], Generic[R]):
+    """A call that is made once it is waited for: by `await`, `gather`, `create_task`, a `TaskGroup`, `wait_for`.
+
+    Raises `CallFailed` if the task failed. Awaited a second time, it gives the same again.
+    """
+
+    # Not an `async def`: a race needs the invocation, and Python's own warning about a coroutine that was never awaited
+    # would not name the task.
+
+    def __init__(
+        self, invocation: Invocation, decode: Callable[[bytes], R], unstarted: dict[int, Call[Any]] | None = None
+    ) -> None:
+        """unstarted: the calls that nobody has waited for yet; this one is put into it, and taken out by `begin`."""
+        self.invocation = invocation
+        self._decode = decode
+        self._steps: Generator[Any, Any, R] | None = None
+        self._unstarted = unstarted
+        if unstarted is not None:
+            unstarted[id(self)] = self
+
+    @property
+    def __name__(self) -> str:
+        """How asyncio shows it."""
+        return self.invocation.task
+
+    def begin(self) -> None:
+        """Somebody waits for it."""
+        if self._unstarted is not None:
+            self._unstarted.pop(id(self), None)
+            self._unstarted = None
+
+    def __await__(self) -> Generator[Any, Any, R]:
+        self.begin()
+        outcome = yield from current_loop().wait_for_call(self.invocation)
+        return self.result(outcome)
+
+    def result(self, outcome: Outcome) -> R:
+        """What an outcome of this call means in Python."""
+        if isinstance(outcome, Failure):
+            raise CallFailed(outcome)
+        try:
+            return self._decode(outcome)
+        except (ValueError, RecursionError) as error:
+            raise Permanent(f"the result of {self.invocation.task} is not JSON: {error}") from None
+
+    # What asyncio asks of a coroutine.
+
+    def send(self, value: Any, /) -> Any:
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.send(value)
+
+    def throw(self, typ: Any, val: Any = None, tb: Any = None, /) -> Any:
+        self.begin()
+        if self._steps is None:
+            self._steps = self.__await__()
+        return self._steps.throw(typ) if val is None and tb is None else self._steps.throw(typ, val, tb)
+
+    def close(self) -> None:
+        self.begin()
+        if self._steps is not None:
+            self._steps.close()
