@@ -80,9 +80,8 @@ pub async fn what_was_not_awaited(fleet: &Fleet) {
     assert_eq!(crate::fleet::json(fleet.wait(&job_id, &hash).await), json!("done"));
     let lines = fleet.printed(&hash);
     let warning = Stream::Log(LogLevel::Warn);
-    let found = lines.iter().any(|(stream, text)| {
-        *stream == warning && text.starts_with("brrr: ") && text.contains("leaf")
-    });
+    let found =
+        lines.iter().any(|(stream, text)| *stream == warning && text.starts_with("brrr: ") && text.contains("leaf"));
     assert!(found, "no warning about the call of leaf: {lines:?}");
 }
 
