@@ -37,7 +37,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
         }
     } else {
         let names = shape.names();
-        let arguments = shape.arguments("Deserialize");
+        let arguments = shape.arguments();
         let output = shape.returns.result(&quote!(__handler(#app #names) #wait));
         quote! {
             #arguments
@@ -116,18 +116,17 @@ fn call(
         }
         quote!(::brrr::Call::raw_named(#name, #names))
     } else if shape.whole {
-        quote!(::brrr::Call::named(#name).args(#names))
+        quote!(::brrr::Call::named(#name).args(&#names))
     } else {
-        let arguments = shape.arguments("Serialize");
-        quote! {{
-            #arguments
-            ::brrr::Call::named(#name).args(Arguments { #names })
-        }}
+        let arguments = shape.written();
+        quote!(::brrr::Call::named(#name).args(#arguments))
     };
+    let bounds = (!attributes.raw && !shape.parameters.is_empty()).then(|| shape.writable());
     Ok(quote! {
         #(#attrs)*
         #[allow(dead_code, reason = "not every task is called from its own worker")]
-        #vis fn #function(#parameters) -> ::brrr::Call<#value> {
+        #[allow(clippy::needless_pass_by_value, reason = "a call takes what it calls with")]
+        #vis fn #function(#parameters) -> ::brrr::Call<#value> #bounds {
             #make #topic
         }
     })
