@@ -1,30 +1,17 @@
-//! Every exit code of `brrr-host`, in one place. They are part of the interface: a number never changes its meaning.
+//! Every exit code of `brrr-host`, in one place. They are part of the interface: a number never changes its meaning. There is a
+//! code where a script would act differently; the message says the rest.
 //!
 //! | code | meaning |
 //! |---|---|
 //! | 0 | done; for a worker or gateway: stopped when asked to |
 //! | 1 | a fault of this program, or of something that it has no code for |
-//! | 2 | usage: an unknown flag, a missing or bad argument |
-//! | 3 | the payload is not what the codec takes: not JSON, or of the wrong shape |
-//! | 4 | the stored value is not what the codec reads (try `--codec raw`) |
-//! | 10 | component: no such file, or it can't be read |
-//! | 11 | component: not WebAssembly, or damaged |
-//! | 12 | component: a core module, not a component |
-//! | 13 | component: it doesn't export the handler of `brrr:worker`, or wants imports that no worker has |
-//! | 14 | component: made for another version of `brrr:worker` |
-//! | 15 | component: two components claim the same task, or one claims it twice |
-//! | 16 | component: it can't be compiled, has no tasks, or fails when asked for them |
-//! | 17 | component: it can't be built, because a tool is missing; the message says how to install it |
-//! | 18 | component: it can't be built, because a tool failed (a mistake in the sources, mostly) |
-//! | 19 | component: the folder is no project that `build` knows, or could be two |
-//! | 20 | backend: a URL or option that no backend takes; a Redis that evicts keys |
-//! | 21 | backend: it can't be reached, or is busy |
-//! | 22 | backend: not a store of ours, or damaged |
-//! | 23 | backend: it is read-only |
-//! | 24 | backend: written by a newer version of this program |
-//! | 25 | backend: no room left |
-//! | 26 | backend: any other failure |
-//! | 27 | backend: a table or queue (`brrr-host setup`) or a SQLite file is not there |
+//! | 2 | usage: an unknown flag, a missing or bad argument, a payload that the codec does not take |
+//! | 3 | the stored value is not what the codec reads (try `--codec raw`) |
+//! | 10 | component: it can't be loaded, as it is |
+//! | 11 | component: it can't be built: no project, a missing tool, or a mistake in the sources |
+//! | 20 | backend: it can't be used as it is: a wrong URL or option, a damaged, foreign or read-only store, or one of a newer version |
+//! | 21 | backend: it can't be reached, is busy or full; the same command may succeed later |
+//! | 22 | backend: a table, a queue or a SQLite file is not there yet (`brrr-host setup`) |
 //! | 30 | the call failed |
 //! | 31 | the call failed because no worker handled its task within the grace |
 //! | 32 | the call or its job timed out |
@@ -54,26 +41,12 @@ pub enum Exit {
     Fault = 1,
     /// clap's own code.
     Usage = 2,
-    BadPayload = 3,
-    BadValue = 4,
-    NoSuchFile = 10,
-    NotWasm = 11,
-    CoreModule = 12,
-    OtherWorld = 13,
-    OtherVersion = 14,
-    TaskClaimedTwice = 15,
-    BrokenComponent = 16,
-    ToolMissing = 17,
-    BuildFailed = 18,
-    NotAProject = 19,
+    UnreadableValue = 3,
+    BadComponent = 10,
+    CannotBuild = 11,
     BadBackend = 20,
-    Unreachable = 21,
-    NotAStore = 22,
-    ReadOnly = 23,
-    NewerSchema = 24,
-    Full = 25,
-    BackendFailed = 26,
-    NotSetUp = 27,
+    Unavailable = 21,
+    NotSetUp = 22,
     CallFailed = 30,
     NobodyHandles = 31,
     TimedOut = 32,
@@ -116,29 +89,15 @@ impl Exit {
     }
 }
 
-const ALL: [Exit; 36] = [
+const ALL: [Exit; 21] = [
     Exit::Done,
     Exit::Fault,
     Exit::Usage,
-    Exit::BadPayload,
-    Exit::BadValue,
-    Exit::NoSuchFile,
-    Exit::NotWasm,
-    Exit::CoreModule,
-    Exit::OtherWorld,
-    Exit::OtherVersion,
-    Exit::TaskClaimedTwice,
-    Exit::BrokenComponent,
-    Exit::ToolMissing,
-    Exit::BuildFailed,
-    Exit::NotAProject,
+    Exit::UnreadableValue,
+    Exit::BadComponent,
+    Exit::CannotBuild,
     Exit::BadBackend,
-    Exit::Unreachable,
-    Exit::NotAStore,
-    Exit::ReadOnly,
-    Exit::NewerSchema,
-    Exit::Full,
-    Exit::BackendFailed,
+    Exit::Unavailable,
     Exit::NotSetUp,
     Exit::CallFailed,
     Exit::NobodyHandles,
@@ -170,15 +129,17 @@ impl From<StopReason> for Exit {
 impl From<ErrorKind> for Exit {
     fn from(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Config => Self::BadBackend,
             ErrorKind::NotSetUp => Self::NotSetUp,
-            ErrorKind::Unavailable => Self::Unreachable,
-            ErrorKind::Corrupt => Self::NotAStore,
-            ErrorKind::ReadOnly => Self::ReadOnly,
-            ErrorKind::NewerSchema | ErrorKind::NewerRecord => Self::NewerSchema,
-            ErrorKind::Full => Self::Full,
+            ErrorKind::Unavailable | ErrorKind::Full => Self::Unavailable,
             ErrorKind::Conflict => Self::Refused,
-            ErrorKind::Malformed | ErrorKind::Limit | ErrorKind::Internal => Self::BackendFailed,
+            ErrorKind::Config
+            | ErrorKind::Corrupt
+            | ErrorKind::ReadOnly
+            | ErrorKind::NewerSchema
+            | ErrorKind::NewerRecord
+            | ErrorKind::Malformed
+            | ErrorKind::Limit
+            | ErrorKind::Internal => Self::BadBackend,
         }
     }
 }
@@ -192,22 +153,8 @@ impl From<&Error> for Exit {
 impl From<&LoadError> for Exit {
     fn from(error: &LoadError) -> Self {
         match error {
-            LoadError::NotFound { .. } | LoadError::Unreadable { .. } => Self::NoSuchFile,
-            LoadError::NotWasm { .. } => Self::NotWasm,
-            LoadError::CoreModule { .. } => Self::CoreModule,
-            LoadError::OtherWorld { .. } | LoadError::UnknownImport { .. } => Self::OtherWorld,
-            LoadError::OtherVersion { .. } => Self::OtherVersion,
-            LoadError::TaskTwice { .. } | LoadError::TaskClaimedByTwo { .. } => Self::TaskClaimedTwice,
-            LoadError::Invalid { .. }
-            | LoadError::TooMuchToCompile { .. }
-            | LoadError::Unfit { .. }
-            | LoadError::DescribeFailed { .. }
-            | LoadError::DescribeTimeout { .. }
-            | LoadError::BadName { .. }
-            | LoadError::BadOption { .. }
-            | LoadError::NoTasks { .. }
-            | LoadError::TooManyTasks { .. } => Self::BrokenComponent,
             LoadError::Engine { .. } => Self::Fault,
+            _ => Self::BadComponent,
         }
     }
 }
@@ -215,10 +162,10 @@ impl From<&LoadError> for Exit {
 impl From<&BuildError> for Exit {
     fn from(error: &BuildError) -> Self {
         match error {
-            BuildError::NotFound { .. } => Self::NoSuchFile,
-            BuildError::NotAProject { .. } => Self::NotAProject,
-            BuildError::Missing { .. } => Self::ToolMissing,
-            BuildError::Failed { .. } => Self::BuildFailed,
+            BuildError::NotFound { .. } => Self::BadComponent,
+            BuildError::NotAProject { .. } | BuildError::Missing { .. } | BuildError::Failed { .. } => {
+                Self::CannotBuild
+            }
             BuildError::File { .. } => Self::Fault,
         }
     }
@@ -229,27 +176,13 @@ pub const HELP: &str = "\
 Exit codes:
   0    done
   1    a fault of this program
-  2    usage
-  3    the payload is not what the codec takes
-  4    the stored value is not what the codec reads
-  10   component: no such file
-  11   component: not WebAssembly
-  12   component: a core module
-  13   component: of another world
-  14   component: for another version of brrr:worker
-  15   component: a task is claimed twice
-  16   component: can't be compiled or described
-  17   component: a tool to build it is missing
-  18   component: the build failed
-  19   component: not a project
-  20   backend: bad URL
-  21   backend: unreachable
-  22   backend: not a store of ours
-  23   backend: read-only
-  24   backend: of a newer version
-  25   backend: no room left
-  26   backend: another failure
-  27   backend: not set up
+  2    usage, or a payload that the codec does not take
+  3    the stored value is not what the codec reads
+  10   component: can't be loaded
+  11   component: can't be built
+  20   backend: can't be used as it is
+  21   backend: unreachable, busy or full; try again
+  22   backend: not set up
   30   the call failed
   31   no worker handles the task
   32   timed out

@@ -55,8 +55,8 @@ fn redis_and_dynamodb() {
     env.set("BRRR_QUEUE", "redis:");
     env.set("REDIS_URL", format!("redis://127.0.0.1:{}", redis.port));
     let guest = crate::harness::guest();
-    env.run(["run", guest.to_str().expect("UTF-8")]).refused(27, &["brrr-host setup"]);
-    env.run(["call", "fib", "{\"n\": 1}"]).refused(27, &["brrr-host setup"]);
+    env.run(["run", guest.to_str().expect("UTF-8")]).refused(22, &["brrr-host setup"]);
+    env.run(["call", "fib", "{\"n\": 1}"]).refused(22, &["brrr-host setup"]);
     assert_eq!(env.run(["setup"]).ok().lines().count(), 1);
     assert!(env.run(["setup"]).ok().contains("there"), "again");
     a_job_survives_its_worker(&env);

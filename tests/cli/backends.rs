@@ -34,7 +34,7 @@ fn the_environment_names_a_backend_and_the_flag_wins() {
 fn a_file_that_is_no_database() {
     let env = Env::new();
     env.write("notes.txt", "Dear diary, ".repeat(100));
-    env.run(["call", "fib", "--backend", "sqlite:notes.txt"]).refused(22, &["notes.txt", "not a SQLite database"]);
+    env.run(["call", "fib", "--backend", "sqlite:notes.txt"]).refused(20, &["notes.txt", "not a SQLite database"]);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_newer_schema() {
     let db = rusqlite::Connection::open(env.path(".brrr/state.db")).expect("the database");
     db.pragma_update(None, "user_version", 1000).expect("a version");
     drop(db);
-    env.run(["call", "fib"]).refused(24, &["state.db", "newer"]);
+    env.run(["call", "fib"]).refused(20, &["state.db", "newer"]);
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn a_read_only_file() {
         // Root may write to read-only files, so the commands run as another user.
         env.become_user(NOBODY);
     }
-    env.run(["call", "fib"]).refused(23, &["state.db", "may not write"]);
-    env.run(["schedule", "fib"]).refused(23, &["state.db"]);
+    env.run(["call", "fib"]).refused(20, &["state.db", "may not write"]);
+    env.run(["schedule", "fib"]).refused(20, &["state.db"]);
     let _ = std::fs::set_permissions(env.path(".brrr"), std::fs::Permissions::from_mode(0o755));
 }
 
@@ -104,7 +104,7 @@ fn a_full_disk() {
     env.run(["schedule", "noop", "--backend", backend]).ok();
     let big = env.write("big", vec![b'x'; 1 << 20]);
     let big = format!("@{}", big.display());
-    env.run(["schedule", "noop", &big, "--codec", "raw", "--backend", backend]).refused(25, &["no room left"]);
+    env.run(["schedule", "noop", &big, "--codec", "raw", "--backend", backend]).refused(21, &["no room left"]);
     // The job that was accepted before is still there.
     assert_eq!(env.run(["read", "noop", "--backend", backend]).code, Some(40));
 }
@@ -117,7 +117,7 @@ fn a_disk_that_fills_up_stops_the_worker() {
     let worker = env.worker(&["--backend", backend]);
     env.run(["schedule", "big_result", "{\"bytes\": 1000000}", "--backend", backend]).ok();
     let ended = worker.end();
-    assert_eq!(ended.code, Some(25), "{ended:#?}");
+    assert_eq!(ended.code, Some(21), "{ended:#?}");
     assert!(ended.stderr.lines().any(|l| l.starts_with("error: ") && l.contains("no room left")), "{ended:#?}");
 }
 
@@ -140,7 +140,7 @@ fn who_only_looks_makes_nothing() {
         &["retry", "x"],
     ];
     for args in looks {
-        env.run(args).refused(27, &[".brrr/state.db", "there is no such file yet", "schedule"]);
+        env.run(args).refused(22, &[".brrr/state.db", "there is no such file yet", "schedule"]);
     }
     env.run(["config"]).ok();
     let left = std::fs::read_dir(env.path(".")).expect("the folder").count();

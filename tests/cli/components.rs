@@ -15,23 +15,23 @@ fn no_such_file() {
 fn not_wasm() {
     let env = Env::new();
     env.write("text.wasm", "print('hello')");
-    run(&env, &["text.wasm"]).refused(11, &["text.wasm", "not WebAssembly"]);
+    run(&env, &["text.wasm"]).refused(10, &["text.wasm", "not WebAssembly"]);
     env.write("empty.wasm", "");
-    run(&env, &["empty.wasm"]).refused(11, &["empty.wasm"]);
+    run(&env, &["empty.wasm"]).refused(10, &["empty.wasm"]);
 }
 
 #[test]
 fn a_core_module() {
     let env = Env::new();
     env.write("core.wasm", wat::parse_str("(module)").expect("a module"));
-    run(&env, &["core.wasm"]).refused(12, &["core.wasm", "core WebAssembly module"]);
+    run(&env, &["core.wasm"]).refused(10, &["core.wasm", "core WebAssembly module"]);
 }
 
 #[test]
 fn another_world() {
     let env = Env::new();
     env.write("other.wasm", wat::parse_str("(component)").expect("a component"));
-    run(&env, &["other.wasm"]).refused(13, &["other.wasm", "brrr:worker/handler"]);
+    run(&env, &["other.wasm"]).refused(10, &["other.wasm", "brrr:worker/handler"]);
 }
 
 #[test]
@@ -42,7 +42,7 @@ fn another_version() {
         (instance $handler (instantiate $empty))
         (export "brrr:worker/handler@9.0.0" (instance $handler)))"#;
     env.write("future.wasm", wat::parse_str(text).expect("a component"));
-    run(&env, &["future.wasm"]).refused(14, &["future.wasm", "9.0.0", "0.1.0 and 0.2.0"]);
+    run(&env, &["future.wasm"]).refused(10, &["future.wasm", "9.0.0", "0.1.0 and 0.2.0"]);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn two_components_that_claim_one_task() {
     let env = Env::new();
     std::fs::copy(guest(), env.path("a.wasm")).expect("a copy");
     std::fs::copy(guest(), env.path("b.wasm")).expect("a copy");
-    run(&env, &["a.wasm", "b.wasm"]).refused(15, &["a.wasm", "b.wasm", "claim the task"]);
+    run(&env, &["a.wasm", "b.wasm"]).refused(10, &["a.wasm", "b.wasm", "claim the task"]);
 }
 
 #[test]

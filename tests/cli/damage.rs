@@ -29,7 +29,7 @@ fn a_damaged_job_is_named_and_hides_no_others() {
     assert!(listed.stderr.contains(&bad), "{listed:#?}");
     for command in ["job", "cancel", "retry"] {
         let refused = env.run([command, &bad]);
-        assert!(refused.code == Some(26) && refused.stderr.contains(&name), "{command}: {refused:#?}");
+        assert!(refused.code == Some(20) && refused.stderr.contains(&name), "{command}: {refused:#?}");
     }
 
     // The worker meets the damaged record, and goes on with other calls.
@@ -66,11 +66,11 @@ fn what_a_newer_version_wrote_is_not_touched() {
     damage(&env, &Key::latest(&call.as_str().into()), b"d1:vi2ee");
     for (command, name) in [("job", "(job of "), ("cancel", "(job of ")] {
         let refused = env.run([command, &job_id]);
-        assert_eq!(refused.code, Some(24), "{command}: {refused:#?}");
+        assert_eq!(refused.code, Some(20), "{command}: {refused:#?}");
         assert!(refused.stderr.contains(name) && refused.stderr.contains("its version is 2"), "{refused:#?}");
     }
     let refused = env.run(["read", "--call", &call]);
-    assert!(refused.code == Some(24) && refused.stderr.contains("(latest of "), "{refused:#?}");
+    assert!(refused.code == Some(20) && refused.stderr.contains("(latest of "), "{refused:#?}");
     let kept = block_on(env.backend().store().get(&key)).expect("read");
     assert_eq!(kept.as_deref(), Some(&b"d3:new1:x1:vi2ee"[..]));
 }

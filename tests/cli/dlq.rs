@@ -43,7 +43,7 @@ fn bury(env: &Env) {
 #[test]
 fn garbage_is_listed_sent_as_it_is_and_dropped() {
     let env = Env::new();
-    env.run(["dlq", "list"]).refused(27, &["no such file"]);
+    env.run(["dlq", "list"]).refused(22, &["no such file"]);
     let worker = env.worker(&[]);
     assert_eq!(env.run(["dlq", "list"]).stderr, "0 dead letters of topic demo\n");
     let garbage = ["garbage", "li3e1:r1:ce\x1b[31m"];

@@ -62,7 +62,7 @@ fn events_on_stdout_are_nothing_but_events() {
 #[test]
 fn published_events_are_followed_from_elsewhere() {
     let env = Env::new();
-    env.run(["events"]).refused(27, &["no such file"]);
+    env.run(["events"]).refused(22, &["no such file"]);
     let id = schedule(&env, &["calls_always_fails", "{\"catch\": false}"]);
     let none = env.run(["events"]);
     assert!(none.ok().is_empty() && none.stderr.contains("--publish-events"), "{none:#?}");

@@ -165,7 +165,7 @@ fn a_body_is_all_that_the_command_line_takes() {
         if query.is_empty() {
             env.write("body.json", &body);
             let typed = env.run(["schedule", "hello", "@body.json"]);
-            typed.refused(3, &[&message.replacen("the body", "the payload", 1)]);
+            typed.refused(2, &[&message.replacen("the body", "the payload", 1)]);
         }
     }
     serve.stop().ok();

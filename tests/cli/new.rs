@@ -62,7 +62,7 @@ fn from_nothing_to_a_result(language: &str, source: &str) {
     let right = std::fs::read_to_string(env.path(&source)).expect("a source");
     env.write(&source, format!("{right}\n(((\n"));
     let failed = build(&env, &["build", "hello"]);
-    assert_eq!((failed.code, failed.stdout.as_str()), (Some(18), ""), "{failed:#?}");
+    assert_eq!((failed.code, failed.stdout.as_str()), (Some(11), ""), "{failed:#?}");
     let file = source.rsplit('/').next().expect("a name");
     assert!(failed.stderr.contains(file), "what the compiler said of {file} is missing: {failed:#?}");
     assert!(failed.stderr.contains("error: hello: "), "{failed:#?}");
@@ -140,7 +140,7 @@ fn a_missing_tool_is_named_with_the_line_that_installs_it() {
         let mut command = env.command(["build", "hello"]);
         command.env("PATH", &nowhere).env_remove("WASI_SDK_PATH");
         let ended = Running::start(command).end();
-        assert_eq!((ended.code, ended.stdout.as_str()), (Some(17), ""), "{language}: {ended:#?}");
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(11), ""), "{language}: {ended:#?}");
         let error = ended.stderr.lines().find(|line| line.starts_with("error: ")).expect("an error");
         for word in words {
             assert!(error.contains(word), "{language}: {word:?} is not in {error:?}");
@@ -156,16 +156,16 @@ fn what_is_no_project_is_told() {
     let env = newcomer();
     std::fs::create_dir(env.path("empty")).expect("a folder");
     for command in ["build", "test", "inspect"] {
-        env.run([command, "empty"]).refused(19, &["empty", "app.py (Python)", "brrr-host new"]);
+        env.run([command, "empty"]).refused(11, &["empty", "app.py (Python)", "brrr-host new"]);
     }
-    env.run(["run", "empty"]).refused(19, &["empty", "brrr-host new"]);
+    env.run(["run", "empty"]).refused(11, &["empty", "brrr-host new"]);
     std::fs::create_dir(env.path("both")).expect("a folder");
     env.write("both/app.py", "");
     env.write("both/app.js", "");
-    env.run(["build", "both"]).refused(19, &["app.py (Python) and app.js (JavaScript)", "both/app.py"]);
+    env.run(["build", "both"]).refused(11, &["app.py (Python) and app.js (JavaScript)", "both/app.py"]);
     env.run(["build", "none"]).refused(10, &["none", "no such file or folder"]);
     env.write("notes.txt", "");
-    env.run(["build", "notes.txt"]).refused(19, &["notes.txt"]);
+    env.run(["build", "notes.txt"]).refused(11, &["notes.txt"]);
 }
 
 #[test]

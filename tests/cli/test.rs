@@ -219,7 +219,7 @@ fn a_file_that_is_wrong_is_named_with_its_line() {
     contains_all(&ended, &["no such file", "[[case]]", "task = \"hello\""]);
     assert_eq!(env.run(["test", "nothing.wasm"]).code, Some(10));
     // This folder is no project.
-    assert_eq!(env.run(["test"]).code, Some(19));
+    assert_eq!(env.run(["test"]).code, Some(11));
 }
 
 #[test]

@@ -75,10 +75,10 @@ fn a_flag_in_the_environment_does_what_it_says() {
 #[test]
 fn a_payload_that_is_not_json() {
     let env = Env::new();
-    env.run(["call", "fib", "{\"n\": thirty}"]).refused(3, &["not JSON", "line 1 column", "hirty}"]);
-    env.run(["schedule", "fib", "[30]"]).refused(3, &["a list", "JSON object"]);
-    env.run(["call", "fib", "30", "--codec", "typescript"]).refused(3, &["a number", "JSON list"]);
-    env.run(["call", "fib", "@nowhere.json"]).refused(3, &["nowhere.json"]);
+    env.run(["call", "fib", "{\"n\": thirty}"]).refused(2, &["not JSON", "line 1 column", "hirty}"]);
+    env.run(["schedule", "fib", "[30]"]).refused(2, &["a list", "JSON object"]);
+    env.run(["call", "fib", "30", "--codec", "typescript"]).refused(2, &["a number", "JSON list"]);
+    env.run(["call", "fib", "@nowhere.json"]).refused(2, &["nowhere.json"]);
     assert!(!env.path(".brrr").exists(), "refused before anything was touched");
 }
 

@@ -60,11 +60,11 @@ impl CallArgs {
             }
             Some(text) => match text.strip_prefix('@') {
                 Some(path) => std::fs::read(path)
-                    .map_err(|e| Told::new(Exit::BadPayload, format!("could not read the payload from {path}: {e}")))?,
+                    .map_err(|e| Told::new(Exit::Usage, format!("could not read the payload from {path}: {e}")))?,
                 None => text.as_bytes().to_vec(),
             },
         };
-        encode(self.codec, &self.task, payload).map_err(|text| Told::new(Exit::BadPayload, text).into())
+        encode(self.codec, &self.task, payload).map_err(|text| Told::new(Exit::Usage, text).into())
     }
 }
 

@@ -44,7 +44,7 @@ impl Show<'_> {
         }
         let result: &RawValue = serde_json::from_slice(value).map_err(|error| {
             Told::new(
-                Exit::BadValue,
+                Exit::UnreadableValue,
                 format!("the value of call {} is not JSON ({error}); read it with --codec raw", self.call.short()),
             )
         })?;

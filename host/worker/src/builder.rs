@@ -36,6 +36,14 @@ pub enum WorkerError {
     /// A setting of the builder is not valid.
     #[error("{0}")]
     Setup(String),
+    /// A part of the worker panicked, which is a fault of this library. It held messages, which are delivered again.
+    #[error("the worker's {part} panicked: {text}")]
+    Panicked {
+        /// A topic's loop or the gateway.
+        part: &'static str,
+        /// What the panic said.
+        text: String,
+    },
     /// The system refused a thread or signal handlers.
     #[error("the system refuses what a worker needs: {0}")]
     System(#[from] std::io::Error),

@@ -8,10 +8,12 @@ use brrr_protocol::model::Topic;
 use brrr_protocol::ports::Backend;
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
+use tokio::task::JoinError;
 
 use crate::builder::{WorkerBuilder, WorkerError};
 use crate::client::Client;
 use crate::gateway::{Gateway, Token};
+use crate::panics;
 use crate::served::ServedTopic;
 use crate::topic_worker::{Shutdown, TopicWorker, WorkerOptions, repair_periodically};
 
@@ -103,11 +105,20 @@ impl Worker {
         // This drops the last observer, because no more events come.
         drop(self.options);
         if let Some(gateway) = gateway {
-            gateway.await.map_err(|error| WorkerError::Setup(error.to_string()))?;
+            gateway.await.map_err(|error| panicked("gateway", error))?;
         }
         for worker in ended {
-            worker.map_err(|error| WorkerError::Setup(error.to_string()))??;
+            worker.map_err(|error| panicked("topic", error))??;
         }
         Ok(())
     }
+}
+
+/// Why a task of the runtime has no result. Nothing cancels it, so it panicked.
+fn panicked(part: &'static str, error: JoinError) -> WorkerError {
+    let text = match error.try_into_panic() {
+        Ok(panic) => panics::text(&*panic).to_owned(),
+        Err(error) => error.to_string(),
+    };
+    WorkerError::Panicked { part, text }
 }

@@ -109,7 +109,7 @@ fn plain(error: WorkerError) -> anyhow::Error {
         WorkerError::Backend(error) => error.into(),
         WorkerError::Component(error) => error.into(),
         WorkerError::Permission(error) => error.into(),
-        other @ (WorkerError::Setup(_) | WorkerError::System(_)) => other.into(),
+        other @ (WorkerError::Setup(_) | WorkerError::Panicked { .. } | WorkerError::System(_)) => other.into(),
     }
 }
 
