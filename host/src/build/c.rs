@@ -17,7 +17,7 @@ pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
     let mut command = tools.command(&bash);
     command.arg(&brrr_cc).arg("--check").args(&tools.project.sources);
     // This runs before wasm-tools is installed. It runs silently, because the output of `brrr-cc` becomes the error.
-    let quiet = Talk { progress: tools.talk.progress, verbose: false };
+    let quiet = Talk::new(tools.talk.progress, false);
     let probe = Tools { project: tools.project, talk: &quiet }.try_run("brrr-cc", &mut command, false)?;
     if probe.status.code() == Some(UNAVAILABLE) {
         let told = probe.output.trim().trim_start_matches("brrr-cc: ");

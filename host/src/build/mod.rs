@@ -1,14 +1,15 @@
 //! Builds a component from a project's folder, with the toolchain of the project's language.
 //!
 //! - `project`: finds out what is in a folder; `stamp`: whether a component is up to date with its sources
-//! - `rust`, `python`, `script`, `go`, `c`: the toolchains. All of them except Rust's are run by the build program of
-//!   the SDK
+//! - `rust` (with `crates`), `python`, `script`, `go`, `c`: the toolchains. All of them except Rust's are run by the
+//!   build program of the SDK
 //! - `tools`, `venv`, `install`: run tools, install them for the project, and tell the user how to install them
 //!
 //! A build writes only into the project's `.brrr` and its component. It installs nothing outside of the project. If a
 //! tool is not available as a package of the language's own registry, the user is asked to install it.
 
 mod c;
+mod crates;
 mod error;
 mod go;
 mod install;
@@ -22,6 +23,7 @@ mod tools;
 mod venv;
 mod wasm_tools;
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,11 +54,22 @@ pub struct Talk<'a> {
     pub progress: &'a (dyn Fn(&str) + Sync),
     /// Show the output of the tools at once. Otherwise it is kept for the error.
     pub verbose: bool,
+    /// What the user is to know of a build that succeeded.
+    warnings: RefCell<Vec<String>>,
 }
 
-impl Talk<'_> {
+impl<'a> Talk<'a> {
+    pub fn new(progress: &'a (dyn Fn(&str) + Sync), verbose: bool) -> Self {
+        Self { progress, verbose, warnings: RefCell::default() }
+    }
+
     pub fn say(&self, text: &str) {
         (self.progress)(text);
+    }
+
+    /// Keeps a warning for the end of the build.
+    pub fn warn(&self, text: &str) {
+        self.warnings.borrow_mut().push(text.to_owned());
     }
 }
 
@@ -66,6 +79,8 @@ pub struct Built {
     pub component: PathBuf,
     /// How long the build took. `None`: there was nothing to build.
     pub took: Option<Duration>,
+    /// What will not work although it was built.
+    pub warnings: Vec<String>,
 }
 
 /// Builds a project, unless its component is up to date with its sources.
@@ -74,7 +89,7 @@ pub struct Built {
 /// When a tool is missing or fails, or a file can't be read or written.
 pub fn build(project: &Project, options: &Options, progress: &(dyn Fn(&str) + Sync)) -> Result<Built, BuildError> {
     let start = Instant::now();
-    let talk = Talk { progress, verbose: options.verbose };
+    let talk = Talk::new(progress, options.verbose);
     let tools = Tools { project, talk: &talk };
     let component = match &options.output {
         Some(path) => std::path::absolute(path).map_err(tools.file("written", path))?,
@@ -90,7 +105,7 @@ pub fn build(project: &Project, options: &Options, progress: &(dyn Fn(&str) + Sy
     if options.force || !stamp::holds(project, &component, &inputs) {
         talk.say(&format!("building {} ({})", project.name, project.language));
     } else if !asks_its_tool {
-        return Ok(Built { component, took: None });
+        return Ok(Built { component, took: None, warnings: Vec::new() });
     }
     let made = match project.language {
         Language::Rust => rust::build(&tools)?,
@@ -104,7 +119,7 @@ pub fn build(project: &Project, options: &Options, progress: &(dyn Fn(&str) + Sy
         put(&tools, &made, &component)?;
     }
     stamp::write(project, &component, &inputs).map_err(tools.file("written", &folder.join(".brrr/built")))?;
-    Ok(Built { component, took: changed.then(|| start.elapsed()) })
+    Ok(Built { component, took: changed.then(|| start.elapsed()), warnings: talk.warnings.take() })
 }
 
 /// A process that builds the project holds a lock on this file.

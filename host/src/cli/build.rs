@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde_json::json;
 
-use super::output::{Format, print, print_json, say};
+use super::output::{Format, line, print, print_json, say};
 use super::progress::Spinner;
 use crate::build::{self, BuildError, Built, Options, Project};
 use crate::exit::Exit;
@@ -98,7 +98,10 @@ pub async fn project_with(project: Project, options: Options) -> Result<Built, B
     {
         say(format_args!("{}", output.trim_end()));
     }
-    if let Ok(Built { component, took: Some(took) }) = &built {
+    for warning in built.iter().flat_map(|built| &built.warnings) {
+        say(format_args!("warning: {}", line(warning)));
+    }
+    if let Ok(Built { component, took: Some(took), .. }) = &built {
         let (size, took) = (ByteSize(size(component)), took.as_secs_f64());
         say(format_args!("built {} ({size}) in {took:.1} s", shown(component).display()));
     }

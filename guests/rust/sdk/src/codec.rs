@@ -1,16 +1,18 @@
 //! JSON by default, in the Python worker's form, so that calls share their hashes, and thereby their results, with it.
 
-// The host's own codec, to the byte: one file for both, taken in by path rather than as a dependency so that a guest
+// The host's own codec, to the byte: the same files for both, taken in by path rather than as a dependency so that a guest
 // builds without the rest of the protocol crate.
 #[path = "../../../../host/protocol/src/codec/python.rs"]
 #[allow(dead_code, reason = "the host uses more of it")]
 mod python;
+#[path = "../../../../host/protocol/src/codec/unfit.rs"]
+mod unfit;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{Error, unfit};
+use crate::Error;
 
 pub(crate) use python::{call_hash_of_payload, payload};
 

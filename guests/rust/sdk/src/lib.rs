@@ -43,7 +43,7 @@
 //! | `executor`, `io` | batches: from waiting futures to one `poll` of the host, and what else is waited for |
 //! | `concurrent` | the executor of the asynchronous world |
 //! | `task`, `host` | what [`worker!`] exports |
-//! | `codec`, `unfit` | JSON, and what it can't hold |
+//! | `codec` | JSON, and what it can't hold |
 
 #[cfg(any(feature = "log", feature = "tracing"))]
 mod bridge;
@@ -55,7 +55,6 @@ mod host;
 #[cfg(target_family = "wasm")]
 mod io;
 mod task;
-mod unfit;
 
 pub mod call;
 pub mod error;

@@ -1,5 +1,6 @@
 //! Finds in a value what `serde_json` writes without an error although JSON does not have it: NaN and the infinities,
-//! which would arrive as `null`, and a key that an object has twice, of which readers keep only one.
+//! which would arrive as `null`, and a key that an object has twice, of which readers keep only one. The SDK for Rust
+//! includes this file.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,13 +14,13 @@ use serde::ser::{
 
 /// What is wrong, and where: `NaN at values[1]`.
 #[derive(Debug)]
-pub(crate) struct Unfit(String);
+pub struct Unfit(String);
 
 /// Can the whole value be written as JSON, so that a reader gets all of it?
 ///
 /// # Errors
 /// What can't, and its place.
-pub(crate) fn check(value: &(impl Serialize + ?Sized)) -> Result<(), Unfit> {
+pub fn check(value: &(impl Serialize + ?Sized)) -> Result<(), Unfit> {
     value.serialize(&Place { above: None, step: Step::Index(0) })
 }
 
@@ -426,7 +427,7 @@ impl Serializer for Key {
 }
 
 fn no_key() -> Unfit {
-    Unfit("a key must be a text or a number".into())
+    Unfit("a key of an object must be a text or a number".into())
 }
 
 #[cfg(test)]
