@@ -89,7 +89,7 @@ impl Exit {
     }
 }
 
-const ALL: [Exit; 21] = [
+const ALL: [Exit; 22] = [
     Exit::Done,
     Exit::Fault,
     Exit::Usage,

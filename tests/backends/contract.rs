@@ -150,11 +150,11 @@ macro_rules! contract_for {
 
 contract_for! {
     memory: crate::support::Kind::Memory;
-    memory_stepwise: crate::support::Kind::MemoryStepwise;
+    memory_multi_step: crate::support::Kind::MemoryMultiStep;
     sqlite: crate::support::Kind::Sqlite;
-    sqlite_stepwise: crate::support::Kind::SqliteStepwise;
+    sqlite_multi_step: crate::support::Kind::SqliteMultiStep;
     redis: crate::support::Kind::Redis;
-    redis_stepwise: crate::support::Kind::RedisStepwise;
+    redis_multi_step: crate::support::Kind::RedisMultiStep;
     redis_without_scripts: crate::support::Kind::RedisWithoutScripts;
     valkey: crate::support::Kind::Valkey;
     dynamodb: crate::support::Kind::DynamoDb;

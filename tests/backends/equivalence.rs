@@ -2,7 +2,7 @@
 //! transition by transition.
 //!
 //! After every transition all records are the same. Messages may differ, because a multi-step transition sends some messages only
-//! for safety, and a transaction does not need them. But no parent may be forgotten, see `check_wake_ups`.
+//! for safety, and a transaction does not need them. But no parent may be forgotten, see `check_notifications`.
 //!
 //! `BRRR_SEED=… cargo test -p brrr-backends --test equivalence` replays one history. `BRRR_HISTORIES=…` sets the number of
 //! histories.
@@ -94,7 +94,7 @@ impl Side {
     async fn observe(&mut self, calls: usize, job_ids: &[JobId]) {
         let mut keys: Vec<Key> = job_ids.iter().map(Key::job).collect();
         for call in (0..calls).map(hash) {
-            keys.extend([Key::call(&call), Key::value(&call), Key::pending_returns(&call), Key::latest(&call)]);
+            keys.extend([Key::call(&call), Key::value(&call), Key::pending_returns(&call), Key::latest_job(&call)]);
             keys.push(Key::unnotified(&call));
             keys.extend(job_ids.iter().flat_map(|job_id| [Key::run(&call, job_id), Key::failure(&call, job_id)]));
         }
@@ -223,7 +223,7 @@ impl History {
         }
     }
 
-    fn some_root(&mut self) -> JobId {
+    fn some_job_id(&mut self) -> JobId {
         self.job_ids[self.rng.usize(..self.job_ids.len())].clone()
     }
 
@@ -231,7 +231,7 @@ impl History {
         let n = self.rng.usize(..self.graph.len());
         // The test ends before such a deadline.
         let deadline = if self.rng.bool() { self.now + 3_600_000 } else { 0 };
-        let job = NewJob { deadline, ..NewJob::new(self.some_root(), call(n)) };
+        let job = NewJob { deadline, ..NewJob::new(self.some_job_id(), call(n)) };
         let _ = writeln!(self.log, "schedule {:?} c{n}", job.job_id);
         let a = self.multi_step.backend().schedule(&job, self.now).await.unwrap();
         let b = self.transactional.backend().schedule(&job, self.now).await.unwrap();
@@ -240,7 +240,7 @@ impl History {
     }
 
     async fn end_job(&mut self) {
-        let job_id = self.some_root();
+        let job_id = self.some_job_id();
         let kind = if self.rng.bool() { FailureKind::Cancelled } else { FailureKind::Timeout };
         let failure = Failure::new(kind, "task", format!("at {}", self.now));
         let _ = writeln!(self.log, "end {job_id:?}");
@@ -256,7 +256,7 @@ impl History {
         let described = |n: &usize| self.transactional.after.contains_key(&Key::call(&hash(*n)));
         let calls: Vec<usize> = (0..self.graph.len()).filter(described).collect();
         let Some(n) = self.rng.choice(calls) else { return };
-        let message = Message { job_id: self.some_root(), call: hash(n) };
+        let message = Message { job_id: self.some_job_id(), call: hash(n) };
         let mut work = Work { message, topic: topic(n), receipt: None, ends_job: None };
         let a = self.multi_step.backend().load(&work).await.unwrap();
         let b = self.transactional.backend().load(&work).await.unwrap();
@@ -375,10 +375,10 @@ impl History {
         match (&a, &b) {
             // A multi-step transition also sends messages for calls that have ended, and notices that afterwards.
             (Deferred::Waiting { queued: multi_step }, Deferred::Waiting { queued: transactional }) => {
-                let ended = |place: &usize| {
-                    has_outcome(&self.transactional.after, &run.work.message.job_id, &wait.calls[*place].hash)
+                let ended = |index: &usize| {
+                    has_outcome(&self.transactional.after, &run.work.message.job_id, &wait.calls[*index].hash)
                 };
-                let multi_step: Vec<usize> = multi_step.iter().filter(|place| !ended(place)).copied().collect();
+                let multi_step: Vec<usize> = multi_step.iter().filter(|index| !ended(index)).copied().collect();
                 assert_eq!(&multi_step, transactional);
             }
             (a, b) => assert_eq!(a, b),
@@ -408,7 +408,7 @@ impl History {
             );
         }
         for (side, name) in [(&self.multi_step, "multi_step"), (&self.transactional, "transactional")] {
-            check_wake_ups(side, name, &made);
+            check_notifications(side, name, &made);
         }
         // A parent that the transactional transition notifies is also notified by the multi-step one, or it still waits there.
         let waits: HashSet<Message> = registered(&self.multi_step.after).iter().map(|(_, r)| r.message()).collect();
@@ -426,7 +426,7 @@ impl History {
 ///
 /// A parent whose job is over is abandoned and not notified. If a parent in a live job waits for the abandoned call, that call is
 /// queued for the live job.
-fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
+fn check_notifications(side: &Side, name: &str, made: &Made<'_>) {
     let (before, after) = (registered(&side.before), registered(&side.after));
     if let Made::Abandon(abandoned) = made {
         // If the job had only joined the call, the call's message belongs to another job.
@@ -459,7 +459,7 @@ fn check_wake_ups(side: &Side, name: &str, made: &Made<'_>) {
     let (kept_before, kept) = (unnotified(&side.before), unnotified(&side.after));
     for (call, entry) in kept.difference(&kept_before) {
         let run = side.after.get(&Key::run(&entry.parent, &entry.job_id)).map(|run| RunRecord::decode(run).unwrap());
-        assert!(run.is_none_or(|run| run.was_never_run()), "{name}: {entry:?} was not told of {call:?}");
+        assert!(run.is_none_or(|run| run.was_never_run()), "{name}: {entry:?} was not notified of {call:?}");
         assert!(side.after.contains_key(&Key::failure(call, &entry.job_id)), "{name}: {call:?} has not failed");
     }
     for (call, entry) in before.difference(&after).chain(kept_before.difference(&kept)) {
@@ -526,27 +526,27 @@ async fn compare(multi_step: Kind, transactional: Kind, histories: usize, steps:
 
 #[tokio::test]
 async fn memory() {
-    compare(Kind::MemoryStepwise, Kind::Memory, 3_000, 40).await;
+    compare(Kind::MemoryMultiStep, Kind::Memory, 3_000, 40).await;
 }
 
 #[tokio::test]
 async fn sqlite() {
-    compare(Kind::MemoryStepwise, Kind::Sqlite, 60, 60).await;
+    compare(Kind::MemoryMultiStep, Kind::Sqlite, 60, 60).await;
 }
 
 #[tokio::test]
 async fn sqlite_step_by_step() {
-    compare(Kind::SqliteStepwise, Kind::Memory, 20, 60).await;
+    compare(Kind::SqliteMultiStep, Kind::Memory, 20, 60).await;
 }
 
 #[tokio::test]
 async fn redis() {
-    compare(Kind::MemoryStepwise, Kind::Redis, 150, 60).await;
+    compare(Kind::MemoryMultiStep, Kind::Redis, 150, 60).await;
 }
 
 #[tokio::test]
 async fn redis_step_by_step() {
-    compare(Kind::RedisStepwise, Kind::Memory, 30, 60).await;
+    compare(Kind::RedisMultiStep, Kind::Memory, 30, 60).await;
 }
 
 #[tokio::test]
@@ -556,7 +556,7 @@ async fn redis_without_scripts() {
 
 #[tokio::test]
 async fn valkey() {
-    compare(Kind::MemoryStepwise, Kind::Valkey, 60, 60).await;
+    compare(Kind::MemoryMultiStep, Kind::Valkey, 60, 60).await;
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ impl Handler for Ours {
         if calls.is_empty() {
             return Ok((Ended::Completed(n.to_string().into()), replay));
         }
-        let ended = match replay.poll(calls, None).await? {
+        let ended = match replay.poll(calls, None, None).await? {
             Polled::Suspended => Ended::Suspended,
             Polled::Ready(outcomes) => {
                 let values = outcomes.into_iter().flatten().flatten();
@@ -224,7 +224,7 @@ impl Peer {
         loop {
             let found = self.get(&child.hash, "pending_returns").await;
             let mut pending = found.as_deref().map(|b| PendingReturns::decode(b).unwrap()).unwrap_or_default();
-            let send = found.is_none() || pending.only_under_other_roots(&me);
+            let send = found.is_none() || pending.only_in_other_jobs(&me);
             if found.is_none() {
                 pending.scheduled_at = Some(1);
             }

@@ -287,8 +287,8 @@ async fn whatever_stands_in_a_topic_is_delivered() {
     let Some(server) = server(&[]) else { return };
     let mut raw = raw(&server).await;
     let user = format!("{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@");
-    for (place, user) in ["", &*user].into_iter().enumerate() {
-        let namespace = format!("n{place}");
+    for (index, user) in ["", &*user].into_iter().enumerate() {
+        let namespace = format!("n{index}");
         let url = format!("redis://{user}127.0.0.1:{}", server.port);
         let lease = Duration::from_millis(200);
         let options = RedisOptions { namespace: namespace.clone(), lease, ..RedisOptions::new(url) };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use brrr_backends::{Redis, redis::RedisOptions};
 use brrr_protocol::model::{Call, CallHash};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, Outgoing, Place, Queue, Store, Swap, Work};
+use brrr_protocol::ports::{Backend, Deferral, Deferred, Key, MessageState, Outgoing, Queue, Store, Swap, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Wait;
 use brrr_protocol::wire::{Message, PendingReturns};
@@ -52,7 +52,7 @@ fn calls(stats: &str, name: &str) -> u64 {
 
 async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
     let work = Work {
-        message: Message { job_id: "root".into(), call: parent.into() },
+        message: Message { job_id: "job".into(), call: parent.into() },
         topic: "t".into(),
         receipt: None,
         ends_job: None,
@@ -85,7 +85,7 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
     let pending = PendingReturns::decode(&bytes).unwrap();
     assert_eq!((pending.returns.len(), pending.scheduled_at), (parents, Some(1_000)));
     assert_eq!(pending.encode(), bytes);
-    let message = Message { job_id: "root".into(), call: "child".into() };
+    let message = Message { job_id: "job".into(), call: "child".into() };
     let work = Work { message, topic: "t".into(), receipt: None, ends_job: None };
     let start = std::time::Instant::now();
     redis.complete(&work, Bytes::new()).await.unwrap();
@@ -268,7 +268,7 @@ async fn what_woke_somebody_who_is_gone_is_not_lost() {
     assert_eq!(redis.depth(&"t".into()).await.unwrap(), 2);
     let mut seen = Vec::new();
     redis
-        .look_through(&"t".into(), &mut |body, place| seen.push((body.to_owned(), place == Place::Ready)))
+        .look_through(&"t".into(), &mut |body, state| seen.push((body.to_owned(), state == MessageState::Ready)))
         .await
         .unwrap();
     assert_eq!(seen, [("body 0".to_owned(), true), ("body 1".to_owned(), true)]);
@@ -302,8 +302,8 @@ async fn delayed_messages_are_read_in_pages() {
     let mut looks = 0;
     reset(&mut raw).await;
     redis
-        .look_through(&"t".into(), &mut |body, place| {
-            if place == Place::Delayed {
+        .look_through(&"t".into(), &mut |body, state| {
+            if state == MessageState::Delayed {
                 looks += 1;
                 seen.insert(body.to_owned());
             }

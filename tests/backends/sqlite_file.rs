@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_backends::{Sqlite, open};
-use brrr_protocol::model::Topic;
+use brrr_protocol::model::{JobId, Topic};
 use brrr_protocol::ports::{Backend, BackendParts as _, Deferral, Key, Kind, NewJob, Outgoing, Swap, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Wait;
@@ -76,6 +76,26 @@ async fn what_was_written_is_there_again() {
     assert_eq!(again.store().get(&value("b")).await.unwrap(), Some(Bytes::from_static(b"b")));
     assert_eq!(again.queue().depth(&"t".into()).await.unwrap(), 1);
     assert_eq!(again.counters().incr("n", 1).await.unwrap(), 4);
+}
+
+/// A transaction reads all records of an id at once, so it must know the name of each kind.
+#[tokio::test]
+async fn a_transaction_reads_each_kind_of_record() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("state.db");
+    let (job_id, content) = (JobId::from("r"), Bytes::from_static(b"x"));
+    let of_calls = [Kind::Call, Kind::Value, Kind::Unnotified, Kind::LatestJob];
+    let others = [Kind::Run(job_id.clone()), Kind::Failure(job_id), Kind::Tasks, Kind::DeadLetter];
+    let keys: Vec<Key> = of_calls.into_iter().chain(others).map(|kind| Key::new(&kind.name(), kind.clone())).collect();
+    let first = Sqlite::open(&path).unwrap();
+    for key in &keys {
+        first.store().put(key, content.clone()).await.unwrap();
+    }
+    drop(first);
+    let again = Sqlite::open(&path).unwrap();
+    for key in &keys {
+        assert_eq!(again.store().swap(key, Some(&content), None).await.unwrap(), Swap::Done, "{key:?}");
+    }
 }
 
 trait PutAll {
@@ -320,7 +340,7 @@ async fn jobs_are_listed_by_an_index() {
     let conn = Connection::open(&path).unwrap();
     for sql in [
         "SELECT n, id FROM job JOIN name USING (n) WHERE n > 5 AND 'job' = 'job' ORDER BY n LIMIT 9",
-        "SELECT place, id FROM job JOIN name USING (n) WHERE place < 5 ORDER BY place DESC LIMIT 9",
+        "SELECT position, id FROM job JOIN name USING (n) WHERE position < 5 ORDER BY position DESC LIMIT 9",
     ] {
         let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let lines = explain.query_map([], |row| row.get::<_, String>(3)).unwrap();
@@ -496,10 +516,10 @@ async fn bytes_of_shared_call(parents: usize) -> u64 {
     let reader = Connection::open(&path).unwrap();
     reader.execute_batch("BEGIN; SELECT count(*) FROM name").unwrap();
     let work = |call: &str| {
-        let message = Message { job_id: "root".into(), call: call.into() };
+        let message = Message { job_id: "job".into(), call: call.into() };
         Work { message, topic: "t".into(), receipt: None, ends_job: None }
     };
-    let child = new_job("root", "child").call;
+    let child = new_job("job", "child").call;
     let run = RunRecord { total: 1, need: 1, sample: vec![child.hash.clone()], ..RunRecord::default() };
     let wait = Wait { calls: vec![child], need: 1 };
     for n in 0..parents {

@@ -80,16 +80,16 @@ async fn child() {
             let (counter, counting) = (done.clone(), backend.clone());
             tokio::spawn(async move {
                 // From time to time prints how much it has done, so that the parent process can read it.
-                let mut told = 0;
+                let mut reported = 0;
                 loop {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     let now = counter.load(Ordering::Relaxed);
                     counting
                         .counters()
-                        .incr(&format!("done by {}", std::process::id()), (now - told) as u64)
+                        .incr(&format!("done by {}", std::process::id()), (now - reported) as u64)
                         .await
                         .unwrap();
-                    told = now;
+                    reported = now;
                 }
             });
             tree::work(backend, move || {
@@ -134,7 +134,7 @@ async fn two_processes_share_the_work() {
     assert_eq!(tree::result(&here, &job).await, "987");
     for other in &others {
         let counter = format!("done by {}", other.0.id());
-        let done = until("both have told", || async {
+        let done = until("both have reported what they did", || async {
             let done = here.counters().incr(&counter, 0).await.unwrap();
             (done > 0).then_some(done)
         })

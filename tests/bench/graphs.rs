@@ -212,7 +212,7 @@ impl Handler for Shapes {
             tokio::time::sleep(LONG).await;
         }
         let calls = children(&request.task, std::str::from_utf8(&request.payload).expect("text"));
-        if !calls.is_empty() && replay.poll(calls, None).await? == Polled::Suspended {
+        if !calls.is_empty() && replay.poll(calls, None, None).await? == Polled::Suspended {
             return Ok((Ended::Suspended, replay));
         }
         Ok((Ended::Completed("1".into()), replay))

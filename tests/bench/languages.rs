@@ -90,12 +90,11 @@ impl Bench {
             job_id: "r".into(),
             topic: "bench".into(),
             attempt: 1,
-            first_run: now(),
             deadline: 0,
             timeout: None,
             memory,
         };
-        let replay = Replay::new(self.backend.clone(), &work, &call.loaded);
+        let replay = Replay::new(self.backend.clone(), &work, &call.loaded, now());
         self.handler.run(request, replay).await.expect("a run")
     }
 

@@ -64,7 +64,6 @@ pub async fn floor(guest: &Path) {
         job_id: "r".into(),
         topic: call.topic,
         attempt: 1,
-        first_run: now(),
         deadline: 0,
         timeout: None,
         memory: None,
@@ -74,7 +73,7 @@ pub async fn floor(guest: &Path) {
         costs.push(
             cost(async {
                 for _ in 0..CALLS {
-                    let replay = Replay::new(backend.clone(), &work, &Loaded::default());
+                    let replay = Replay::new(backend.clone(), &work, &Loaded::default(), now());
                     let (ended, _) = handler.run(request.clone(), replay).await.expect("a run");
                     assert!(matches!(ended, Ended::Completed(_)), "{ended:?}");
                 }

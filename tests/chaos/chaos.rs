@@ -10,11 +10,11 @@ use brrr_protocol::model::JobId;
 use fastrand::Rng;
 use serde_json::{Value, json};
 
+use crate::backend_servers::{BackendServers, Durability, Kind, Ports};
 use crate::clients::Clients;
 use crate::faults::{self, Blows, WORKERS};
 use crate::fleet::{Worker, brrr, install};
 use crate::ledger::{Ledger, Runs};
-use crate::place::{Durability, Kind, Place, Ports};
 use crate::verdict::Rest;
 
 /// How long the faults go on unless `BRRR_CHAOS_MINUTES` is set.
@@ -50,10 +50,10 @@ pub fn run(kind: Kind) {
     // The folder is kept unless all checks succeed.
     let folder = tempfile::Builder::new().prefix("brrr-chaos-").disable_cleanup(true).tempdir().expect("a folder");
     install(folder.path());
-    let Some(place) = Place::start(kind, folder.path(), Durability::Disk) else { return };
+    let Some(servers) = BackendServers::start(kind, folder.path(), Durability::Disk) else { return };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
-    let report = runtime.block_on(chaos(place, length, seed));
+    let report = runtime.block_on(chaos(servers, length, seed));
     report.print();
     let wrong = report.wrong.len();
     if wrong == 0 {
@@ -84,27 +84,27 @@ struct Report {
     wrong: Vec<String>,
 }
 
-async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
-    place.prepare().await;
-    let (kind, folder) = (place.kind, place.folder.clone());
+async fn chaos(mut servers: BackendServers, length: Duration, seed: u64) -> Report {
+    servers.prepare().await;
+    let (kind, folder) = (servers.kind, servers.folder.clone());
     let ledger = Arc::new(Ledger::default());
     let mut workers: Vec<_> = (0..WORKERS)
-        .map(|i| Worker::start(format!("worker-{i}"), place.way(), &folder, kind.lease(), ledger.clone()))
+        .map(|i| Worker::start(format!("worker-{i}"), servers.route(), &folder, kind.lease(), ledger.clone()))
         .collect();
-    let way = place.way();
-    let clients = Clients::new(Client::new(way.ports().open().await), way.ports(), folder.clone(), seed);
+    let route = servers.route();
+    let clients = Clients::new(Client::new(route.ports().open().await), route.ports(), folder.clone(), seed);
     let running: Vec<_> = (0..self::clients(kind)).map(|number| tokio::spawn(clients.clone().run(number))).collect();
 
     let mut rng = Rng::with_seed(seed);
     let until = Instant::now() + length;
-    let dealt = tokio::task::block_in_place(|| faults::deal(&mut place, &mut workers, &way, &mut rng, until));
+    let dealt = tokio::task::block_in_place(|| faults::deal(&mut servers, &mut workers, &route, &mut rng, until));
     clients.stopping.store(true, Ordering::Relaxed);
     let blows = dealt.unwrap_or_else(|error| {
         clients.complain(error);
         Blows::default()
     });
 
-    let rest = Rest { backend: place.straight().open().await, ports: place.straight() };
+    let rest = Rest { backend: servers.direct().open().await, ports: servers.direct() };
     let calm = Instant::now();
     // The time of `doctor` itself does not count: on DynamoDB Local it takes a minute.
     let mut waiting_since = calm;
@@ -194,8 +194,8 @@ async fn chaos(mut place: Place, length: Duration, seed: u64) -> Report {
         let tree = brrr(&folder, &rest.ports).args(["job", job_id.as_str()]).output().expect("the binary");
         println!("what took so long:\n{}", String::from_utf8_lossy(&tree.stdout));
     }
-    let ways = workers.iter().map(|worker| &worker.way).chain([&way]);
-    let connections_cut = ways.flat_map(|way| &way.proxies).map(|proxy| proxy.count()).sum();
+    let routes = workers.iter().map(|worker| &worker.route).chain([&route]);
+    let connections_cut = routes.flat_map(|route| &route.proxies).map(|proxy| proxy.count()).sum();
     let wrong = clients.wrong.lock().expect("no panic").clone();
     let runs = ledger.runs();
     Report {

@@ -16,8 +16,8 @@ use brrr_protocol::{Error, Result};
 use fastrand::Rng;
 use serde_json::Value;
 
+use crate::backend_servers::Ports;
 use crate::fleet::brrr;
-use crate::place::Ports;
 use crate::shapes::{self, Expected, Shape};
 
 /// The pause before a request that the backend did not answer is repeated.
@@ -174,7 +174,7 @@ impl Clients {
         let (shape, below) = (shapes::tree(rng.u64(5..9), salt), shapes::tree(4, &format!("{salt}r")));
         let (first, call) = self.submit(&shape, 0).await?;
         let second = if rng.bool() { &shape } else { &below };
-        let (second_root, second_call) = self.submit(second, 0).await?;
+        let (second_id, second_call) = self.submit(second, 0).await?;
         if rng.bool() {
             tokio::time::sleep(Duration::from_millis(rng.u64(0..200))).await;
             self.cancel(&first, &call, &shape).await?;
@@ -182,8 +182,8 @@ impl Clients {
             let outcome = self.settle(&first, &call, &shape).await?;
             self.check(&first, &shape, shape.is_met_by(&outcome), &outcome);
         }
-        let outcome = self.settle(&second_root, &second_call, second).await?;
-        self.check(&second_root, second, second.is_met_by(&outcome), &outcome);
+        let outcome = self.settle(&second_id, &second_call, second).await?;
+        self.check(&second_id, second, second.is_met_by(&outcome), &outcome);
         Ok(())
     }
 

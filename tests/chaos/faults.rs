@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 
+use crate::backend_servers::{BackendServers, Route};
 use crate::fleet::Worker;
-use crate::place::{Place, Way};
 
 /// The pause between two checks whether a fault is due.
 const TICK: Duration = Duration::from_millis(20);
@@ -54,13 +54,13 @@ impl Timer {
 /// Makes faults until `until`. `rng` decides what happens. When it happens depends also on the machine. Returns what
 /// was done, or names a worker that ended without a good reason.
 pub fn deal(
-    place: &mut Place,
+    servers: &mut BackendServers,
     workers: &mut [Worker],
-    clients: &Way,
+    clients: &Route,
     rng: &mut Rng,
     until: Instant,
 ) -> Result<Blows, String> {
-    let lease = place.kind.lease();
+    let lease = servers.kind.lease();
     let mut blows = Blows::default();
     let mut kill = Timer::new(rng, 0.5, 1.5);
     let mut freeze = Timer::new(rng, 3.0, 7.0);
@@ -73,7 +73,7 @@ pub fn deal(
             workers[frozen].go_on();
         }
         if revival.take_if(|at| *at <= Instant::now()).is_some() {
-            place.revive_redis();
+            servers.revive_redis();
         }
         if kill.is_due(rng) {
             // Sometimes a frozen worker is killed too. Then it loses for good what it held.
@@ -89,8 +89,8 @@ pub fn deal(
             blows.freezes += 1;
         }
         if cut.is_due(rng) {
-            let ways = workers.iter().map(|worker| &worker.way).chain([clients]);
-            let proxies: Vec<_> = ways.flat_map(|way| &way.proxies).collect();
+            let routes = workers.iter().map(|worker| &worker.route).chain([clients]);
+            let proxies: Vec<_> = routes.flat_map(|route| &route.proxies).collect();
             if let Some(proxy) = rng.choice(proxies) {
                 if rng.bool() {
                     proxy.cut()
@@ -100,7 +100,7 @@ pub fn deal(
                 blows.cuts += 1;
             }
         }
-        if revival.is_none() && restart.is_due(rng) && place.kill_redis() {
+        if revival.is_none() && restart.is_due(rng) && servers.kill_redis() {
             revival = Some(Instant::now() + Duration::from_millis(rng.u64(0..1_000)));
             blows.server_restarts += 1;
         }
@@ -111,9 +111,9 @@ pub fn deal(
         workers[frozen].go_on();
     }
     if revival.is_some() {
-        place.revive_redis();
+        servers.revive_redis();
     }
-    for proxy in workers.iter().map(|worker| &worker.way).chain([clients]).flat_map(|way| &way.proxies) {
+    for proxy in workers.iter().map(|worker| &worker.route).chain([clients]).flat_map(|route| &route.proxies) {
         proxy.calm();
     }
     Ok(blows)

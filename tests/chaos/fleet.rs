@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::backend_servers::{Ports, Route};
 use crate::ledger::Ledger;
-use crate::place::{Ports, Way};
 
 /// Puts the binary into the folder of the test. The test starts it many times, and a build at the same time must not change it.
 pub fn install(folder: &Path) {
@@ -61,7 +61,7 @@ const RESTART_PAUSE: Duration = Duration::from_millis(500);
 /// A worker. Its process is replaced when it ends.
 pub struct Worker {
     pub name: String,
-    pub way: Way,
+    pub route: Route,
     folder: PathBuf,
     lease: String,
     ledger: Arc<Ledger>,
@@ -71,10 +71,10 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn start(name: String, way: Way, folder: &Path, lease: Duration, ledger: Arc<Ledger>) -> Self {
+    pub fn start(name: String, route: Route, folder: &Path, lease: Duration, ledger: Arc<Ledger>) -> Self {
         let lease = format!("{}ms", lease.as_millis());
         let folder = folder.to_owned();
-        let mut worker = Self { name, way, folder, lease, ledger, process: None, ended: None };
+        let mut worker = Self { name, route, folder, lease, ledger, process: None, ended: None };
         worker.begin();
         worker
     }
@@ -85,7 +85,7 @@ impl Worker {
 
     fn begin(&mut self) {
         let log = File::options().create(true).append(true).open(self.log()).expect("a log");
-        let mut command = brrr(&self.folder, &self.way.ports());
+        let mut command = brrr(&self.folder, &self.route.ports());
         command.arg("run").args(guests()).args(["--lease", &self.lease, "--events", "-"]);
         // No work may be lost that only a repair would find.
         command.args(["--repair-interval", "off"]);

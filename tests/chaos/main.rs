@@ -7,12 +7,12 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
 mod ask;
+mod backend_servers;
 mod chaos;
 mod clients;
 mod faults;
 mod fleet;
 mod ledger;
-mod place;
 mod proxy;
 #[path = "../support/servers/mod.rs"]
 mod servers;
@@ -20,7 +20,7 @@ mod shapes;
 mod soak;
 mod verdict;
 
-use place::Kind;
+use backend_servers::Kind;
 
 #[test]
 fn sqlite() {

@@ -12,9 +12,9 @@ use brrr_protocol::ports::NewJob;
 use fastrand::Rng;
 use serde_json::json;
 
+use crate::backend_servers::{BackendServers, Durability, Kind};
 use crate::clients::now;
 use crate::fleet::{brrr, guests, install};
-use crate::place::{Durability, Kind, Place};
 use crate::shapes::{self, Shape};
 
 /// Calls after the warm-up, before the memory is measured for the first time.
@@ -67,15 +67,15 @@ pub fn run(kind: Kind) {
     println!("soak on {} for {total} calls, BRRR_SEED={seed}", kind.name());
     let folder = tempfile::Builder::new().prefix("brrr-soak-").tempdir().expect("a folder");
     install(folder.path());
-    let Some(place) = Place::start(kind, folder.path(), Durability::Memory) else { return };
+    let Some(servers) = BackendServers::start(kind, folder.path(), Durability::Memory) else { return };
     let log = std::fs::File::create(folder.path().join("worker.log")).expect("a log");
-    let mut command = brrr(folder.path(), &place.straight());
+    let mut command = brrr(folder.path(), &servers.direct());
     command.arg("run").args(guests()).args(["--log-level", "error"]).stdout(Stdio::null()).stderr(log);
     let mut worker = Killed(command.spawn().expect("a worker"));
 
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
-    let client = Client::new(runtime.block_on(place.straight().open()));
+    let client = Client::new(runtime.block_on(servers.direct().open()));
     let done = Arc::new(AtomicU64::new(0));
     runtime.block_on(fill(&client));
     let clients: Vec<_> =
@@ -89,7 +89,7 @@ pub fn run(kind: Kind) {
         let calls = done.load(Ordering::Relaxed);
         let is_last = clients.iter().all(tokio::task::JoinHandle::is_finished);
         if calls >= next || is_last {
-            let sample = look(&place, worker.0.id(), calls);
+            let sample = look(&servers, worker.0.id(), calls);
             let seconds = begun.elapsed().as_secs_f64();
             println!(
                 "{calls:>9} {seconds:>9.0} {:>6} KiB {:>6} KiB {:>8} KiB {:>9.0}",
@@ -169,23 +169,23 @@ fn some(rng: &mut Rng, salt: &str) -> Shape {
     }
 }
 
-fn look(place: &Place, worker: u32, calls: u64) -> Sample {
+fn look(servers: &BackendServers, worker: u32, calls: u64) -> Sample {
     let status = std::fs::read_to_string(format!("/proc/{worker}/status")).expect("Linux, and a worker that runs");
     let field = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name)).expect("a line of the memory");
         line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number of KiB")
     };
-    Sample { calls, anonymous: field("RssAnon:"), files: field("RssFile:"), store: size(place) }
+    Sample { calls, anonymous: field("RssAnon:"), files: field("RssFile:"), store: size(servers) }
 }
 
-fn size(place: &Place) -> u64 {
-    if place.kind == Kind::Redis {
-        let info = crate::ask::text(place.ports[0], &["INFO", "memory"]);
+fn size(servers: &BackendServers) -> u64 {
+    if servers.kind == Kind::Redis {
+        let info = crate::ask::text(servers.ports[0], &["INFO", "memory"]);
         let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("its memory");
         return line.trim().parse().expect("bytes");
     }
     // With the write-ahead log, which holds data that is not in the file yet.
-    let files = std::fs::read_dir(&place.folder).expect("a folder").flatten();
+    let files = std::fs::read_dir(&servers.folder).expect("a folder").flatten();
     let files = files.filter(|file| file.file_name().to_string_lossy().starts_with("state.db"));
     files.map(|file| file.metadata().map_or(0, |file| file.len())).sum()
 }

@@ -11,8 +11,8 @@ use brrr_protocol::records::JobRecord;
 use brrr_protocol::wire::PendingReturns;
 use futures_util::{StreamExt as _, stream};
 
+use crate::backend_servers::{Kind, Ports};
 use crate::clients::{Accepted, digest};
-use crate::place::{Kind, Ports};
 use crate::shapes::TOPIC;
 
 /// How many reads run at once.
@@ -118,7 +118,7 @@ impl Rest {
         let script = format!(
             "return {{redis.call('LLEN', '{TOPIC}'), redis.call('ZCARD', 'brrr:leases'), \
              redis.call('ZCARD', 'brrr:delayed:{TOPIC}'), redis.call('HLEN', 'brrr:receives:{TOPIC}'), \
-             redis.call('ZCARD', 'brrr:dead:{TOPIC}'), #redis.call('KEYS', 'brrr:held:*')}}"
+             redis.call('ZCARD', 'brrr:dlq:{TOPIC}'), #redis.call('KEYS', 'brrr:held:*')}}"
         );
         let names = ["ready", "leases", "delayed", "receives", "dead letters", "held"];
         let numbers = crate::ask::numbers(self.ports.ports[0], &["EVAL", &script, "0"]);

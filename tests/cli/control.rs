@@ -151,7 +151,7 @@ fn cancel_stops_what_runs_and_the_call_says_so() {
     assert_eq!(cancelled.code, Some(0), "{cancelled:#?}");
     assert_eq!(cancelled.json(), json!({"status": "cancelled", "job": id, "state": "cancelled"}));
     let ended = call.end();
-    let told = start.elapsed();
+    let call_ended = start.elapsed();
     assert_eq!(ended.code, Some(33), "{ended:#?}");
     assert!(ended.stderr.contains("loops failed (cancelled)"), "{ended:#?}");
     eventually("its handler has ended", || {
@@ -159,7 +159,7 @@ fn cancel_stops_what_runs_and_the_call_says_so() {
         let ended = events.iter().any(|e| e["job"] == *id && e["subject"] == "job" && e["to"] == "cancelled");
         if ended { Ok(()) } else { Err(format!("{events:?}")) }
     });
-    eprintln!("from cancel: {told:?} until the call had ended, {:?} until the handler had", start.elapsed());
+    eprintln!("from cancel: {call_ended:?} until the call had ended, {:?} until the handler had", start.elapsed());
     // The promise is 2 s. The rest is a reserve for a busy machine.
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     assert_eq!(env.run(["call", "fib", "{\"n\": 10}"]).ok(), "55", "the worker's only place is free");
@@ -214,11 +214,11 @@ fn a_replay_that_asks_for_something_else_is_told_with_both() {
     let ended = env.run(["call", "wavers", "--timeout", "1m"]);
     assert_eq!(ended.code, Some(30), "{ended:#?}");
     assert!(ended.stderr.contains("wavers failed (nondeterminism)"), "{ended:#?}");
-    let told = |sign: &str| {
+    let lines_with = |sign: &str| {
         let lines = ended.stderr.lines().map(str::trim);
         lines.filter(|line| line.starts_with(sign) && line.contains("hello [{\"greetee\": ")).count()
     };
-    assert_eq!((told("- before:"), told("+ now:")), (1, 1), "{ended:#?}");
+    assert_eq!((lines_with("- before:"), lines_with("+ now:")), (1, 1), "{ended:#?}");
 }
 
 /// Locks the database for all other writers until the connection is dropped.

@@ -38,8 +38,8 @@ fn a_damaged_job_is_named_and_hides_no_others() {
     let letter = lists(&env, 1).remove(0);
     assert!(letter["reason"].as_str().is_some_and(|reason| reason.contains(&name)), "{letter}");
     assert_eq!(letter["job"], json!(bad));
-    let told = env.run(["read", "--call", &call]);
-    assert!(told.code == Some(30) && told.stderr.contains(&name), "{told:#?}");
+    let read = env.run(["read", "--call", &call]);
+    assert!(read.code == Some(30) && read.stderr.contains(&name), "{read:#?}");
     // The call is not run any more, so it can be forgotten.
     let forgotten = env.run(["forget", "fib", "{\"n\": 3}"]);
     assert_eq!(forgotten.code, Some(0), "{forgotten:#?}");
@@ -63,14 +63,14 @@ fn what_a_newer_version_wrote_is_not_touched() {
     let call = job(&env, &job_id)["call"].as_str().expect("a call").to_owned();
     let key = Key::job(&job_id.as_str().into());
     damage(&env, &key, b"d3:new1:x1:vi2ee");
-    damage(&env, &Key::latest(&call.as_str().into()), b"d1:vi2ee");
+    damage(&env, &Key::latest_job(&call.as_str().into()), b"d1:vi2ee");
     for (command, name) in [("job", "(job of "), ("cancel", "(job of ")] {
         let refused = env.run([command, &job_id]);
         assert_eq!(refused.code, Some(20), "{command}: {refused:#?}");
         assert!(refused.stderr.contains(name) && refused.stderr.contains("its version is 2"), "{refused:#?}");
     }
     let refused = env.run(["read", "--call", &call]);
-    assert!(refused.code == Some(20) && refused.stderr.contains("(latest of "), "{refused:#?}");
+    assert!(refused.code == Some(20) && refused.stderr.contains("(latest_job of "), "{refused:#?}");
     let kept = block_on(env.backend().store().get(&key)).expect("read");
     assert_eq!(kept.as_deref(), Some(&b"d3:new1:x1:vi2ee"[..]));
 }

@@ -28,7 +28,7 @@ pub fn id(letter: &Value) -> String {
 
 /// Does what a worker does with a message that kills its workers: fails its call, and moves the message to the
 /// dead-letter queue.
-fn bury(env: &Env) {
+fn move_to_dlq(env: &Env) {
     let backend = env.backend();
     block_on(async {
         let delivery = backend.queue().receive(&TOPIC.into(), 1, Duration::ZERO).await.expect("a queue").remove(0);
@@ -89,7 +89,7 @@ fn garbage_is_listed_sent_as_it_is_and_dropped() {
 fn a_call_that_failed_is_sent_as_a_new_job() {
     let env = Env::new();
     let old = schedule(&env, &["fib", "{\"n\": 7}", "--timeout", "1h"]);
-    bury(&env);
+    move_to_dlq(&env);
     assert_eq!(job(&env, &old)["state"], "failed");
     let dead = lists(&env, 1);
     assert_eq!((&dead[0]["job"], &dead[0]["task"]), (&json!(old), &json!("fib")));

@@ -61,8 +61,8 @@ fn a_worker_finds_stuck_work_by_itself() {
         let job = job(&env, &job_id);
         if job["state"] == "completed" { Ok(()) } else { Err(job.to_string()) }
     });
-    let told = worker.stop();
-    assert!(told.stderr.contains("stuck work was set going again"), "{told:#?}");
+    let ended = worker.stop();
+    assert!(ended.stderr.contains("stuck work was set going again"), "{ended:#?}");
     assert!(!idle.stop().stderr.contains("stuck"), "it does not look");
     let refused = env.run(["run", "--repair-interval", "0s", "x.wasm"]);
     assert!(refused.code == Some(2) && refused.stderr.contains("1s or more, or `off`"), "{refused:#?}");

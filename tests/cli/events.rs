@@ -69,25 +69,26 @@ fn published_events_are_followed_from_elsewhere() {
     let follow = env.start(["events", "--follow", "--job", &id]);
     let worker = env.worker(&["--max-running", "1", "--publish-events"]);
     env.run(["call", "fib", "{\"n\": 3}"]).ok();
-    eventually("the end of the job is told", || {
+    eventually("the end of the job is reported", || {
         let out = follow.stdout();
-        let told = out.lines().any(|line| line.contains("\"subject\":\"job\"") && line.contains("\"to\":\"failed\""));
-        if told { Ok(()) } else { Err(out) }
+        let is_reported =
+            out.lines().any(|line| line.contains("\"subject\":\"job\"") && line.contains("\"to\":\"failed\""));
+        if is_reported { Ok(()) } else { Err(out) }
     });
     let out = follow.stdout();
-    let told: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
-    assert_eq!(told.iter().map(step).collect::<Vec<_>>(), STEPS);
-    assert!(told.iter().all(|event| event["job"] == *id), "{out}");
-    let place = |event: &Value| event["place"].as_u64().expect("a place");
-    assert!(told.is_sorted_by_key(place), "{out}");
+    let events: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("an event")).collect();
+    assert_eq!(events.iter().map(step).collect::<Vec<_>>(), STEPS);
+    assert!(events.iter().all(|event| event["job"] == *id), "{out}");
+    let position = |event: &Value| event["position"].as_u64().expect("a position");
+    assert!(events.is_sorted_by_key(position), "{out}");
     worker.stop().ok();
 
     let all = env.run(["events"]).ok().lines().count();
     assert!(all > STEPS.len(), "those of the other job too");
-    let middle = place(&told[9]).to_string();
+    let middle = position(&events[9]).to_string();
     let rest = env.run(["events", "--job", &id, "--since", &middle]);
     assert_eq!(rest.ok().lines().count(), 5, "{rest:#?}");
-    let last = place(&told[14]).to_string();
+    let last = position(&events[14]).to_string();
     assert_eq!(env.run(["events", "--job", &id, "--since", &last]).ok(), "");
 }
 

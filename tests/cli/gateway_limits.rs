@@ -114,8 +114,8 @@ fn who_does_not_know_the_token_gets_nothing() {
     // A proxy in front of the gateway may send any host name.
     let header = format!("host: api.example.com\r\nauthorization: Bearer {TOKEN}\r\n");
     assert_eq!(status(&address, GET, &header), 404);
-    for told in [serve_one.stderr(), answer] {
-        assert!(!told.contains(TOKEN), "{told}");
+    for shown in [serve_one.stderr(), answer] {
+        assert!(!shown.contains(TOKEN), "{shown}");
     }
     serve_one.stop().ok();
 

@@ -277,11 +277,11 @@ impl Ended {
         assert_eq!(self.code, Some(code), "{self:#?}");
         assert_eq!(self.stdout, "", "data of a command that failed");
         // The worker's log before the failure is not part of the message.
-        let told: Vec<&str> = self.stderr.lines().filter(|line| !line.starts_with("20")).collect();
-        assert_eq!(told.len(), 1, "one line: {self:#?}");
-        assert!(told[0].starts_with("error: "), "{told:?}");
+        let lines: Vec<&str> = self.stderr.lines().filter(|line| !line.starts_with("20")).collect();
+        assert_eq!(lines.len(), 1, "one line: {self:#?}");
+        assert!(lines[0].starts_with("error: "), "{lines:?}");
         for word in words {
-            assert!(told[0].contains(word), "{word:?} is not in {told:?}");
+            assert!(lines[0].contains(word), "{word:?} is not in {lines:?}");
         }
     }
 

@@ -23,7 +23,7 @@ const COMMANDS: [&str; 15] = [
 ];
 
 /// The subcommands of `dlq`.
-const DEAD: [&str; 4] = ["list", "show", "send", "drop"];
+const DLQ: [&str; 4] = ["list", "show", "send", "drop"];
 
 #[test]
 fn help_is_as_recorded() {
@@ -34,7 +34,7 @@ fn help_is_as_recorded() {
         assert!(help.ok().contains("Example"), "{command} has no example");
         parts.push(format!("$ brrr-host {command} --help\n{}", help.ok()));
     }
-    for action in DEAD {
+    for action in DLQ {
         parts.push(format!("$ brrr-host dlq {action} --help\n{}", env.run(["dlq", action, "--help"]).ok()));
     }
     // clap shows values from the environment. A test has other values there than a user.

@@ -184,14 +184,14 @@ fn expect(attack: &Attack, outcome: Outcome) -> Result<(), String> {
         Err(failure) => failure,
     };
     let short: String = message.chars().take(200).collect();
-    let told = format!("{task} {arguments}: {kind}: {short}");
+    let description = format!("{task} {arguments}: {kind}: {short}");
     let bytes = message.len() + failed.len() + kind.as_str().len() + chain.iter().map(String::len).sum::<usize>();
     if !kinds.split('|').any(|k| if k == "x" { kind.as_str().starts_with('x') } else { kind.as_str() == k }) {
-        Err(format!("not {kinds}: {told}"))
+        Err(format!("not {kinds}: {description}"))
     } else if !words.split('|').any(|w| message.contains(w)) {
-        Err(format!("not a word of {words:?}: {told}"))
+        Err(format!("not a word of {words:?}: {description}"))
     } else if bytes > 100_000 {
-        Err(format!("a failure of {bytes} bytes: {told}"))
+        Err(format!("a failure of {bytes} bytes: {description}"))
     } else {
         Ok(())
     }

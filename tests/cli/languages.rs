@@ -97,7 +97,7 @@ fn cancel_stops_loops_in_every_language_on_every_worker() {
             (0..6).map(|n| json!({"name": format!("loop-{n}"), "handler": "loops", "inputs": {}})).collect();
         let job = json!({"name": "loops", "tasks": tasks}).to_string();
         let scheduled = env.run(["schedule", "--topic", "loops", "dag", &job, "--output", "json"]).json();
-        let root = scheduled["job"].as_str().expect("a job").to_owned();
+        let job_id = scheduled["job"].as_str().expect("a job").to_owned();
 
         let in_state = |from: &str, to: &str| {
             let each = logs.iter().map(|log| events(log).into_iter().filter(|e| e["task"] == "loops"));
@@ -108,13 +108,16 @@ fn cancel_stops_loops_in_every_language_on_every_worker() {
             busy => Err(format!("{busy:?}")),
         });
         let begun = std::time::Instant::now();
-        env.run(["cancel", &root]).ok();
-        let told = begun.elapsed();
+        env.run(["cancel", &job_id]).ok();
+        let cancelled_after = begun.elapsed();
         eventually("both workers have stopped theirs", || match in_state("running", "cancelled") {
             stopped if stopped.iter().sum::<usize>() >= 4 => Ok(()),
             stopped => Err(format!("{stopped:?}")),
         });
-        eprintln!("{language}: cancelled after {told:.1?}, the last loop ended after {:.1?}", begun.elapsed());
+        eprintln!(
+            "{language}: cancelled after {cancelled_after:.1?}, the last loop ended after {:.1?}",
+            begun.elapsed()
+        );
         eventually("nothing is left in the queue", || {
             let (backend, topic) = (env.backend(), "loops".into());
             match block_on(backend.queue().depth(&topic)) {

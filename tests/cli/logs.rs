@@ -8,7 +8,7 @@ use crate::harness::{Env, guest};
 const FORGED: &str = "x\r\n2026-01-01T00:00:00Z ERROR all is lost\u{202e}\u{200b}\u{2028}\u{1b}[2J";
 
 #[track_caller]
-fn tells_nothing_of_its_own(what: &str, text: &str) {
+fn forges_no_line(what: &str, text: &str) {
     let hidden = |c: char| {
         (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202e}' | '\u{200b}' | '\u{2028}' | '\u{1b}')
     };
@@ -23,15 +23,15 @@ fn a_guests_text_forges_no_line() {
     let arguments = json!({"message": FORGED}).to_string();
     let called = env.run(["call", "fails", &arguments]);
     assert_eq!(called.code, Some(30), "{called:#?}");
-    tells_nothing_of_its_own("call", &called.stderr);
+    forges_no_line("call", &called.stderr);
     worker.wait_for_stderr("all is lost");
     let jobs = env.run(["jobs", "--output", "json"]).json();
     let job = jobs["jobs"][0]["job"].as_str().expect("a job");
     for args in [&["job", job][..], &["job", job, "--output", "json"], &["jobs"], &["jobs", "--output", "json"]] {
-        tells_nothing_of_its_own(args[0], env.run(args).ok());
+        forges_no_line(args[0], env.run(args).ok());
     }
     let ended = worker.stop();
-    tells_nothing_of_its_own("the worker", &ended.stderr);
+    forges_no_line("the worker", &ended.stderr);
     assert!(
         ended.stderr.lines().any(|line| line.contains("failed:") && line.contains(r"x\r\n2026-01-01")),
         "{ended:?}"
@@ -54,6 +54,6 @@ fn a_call_that_is_tried_again_for_ever_fills_no_disk() {
     let (printed, logged) = (worker.stdout(), worker.stderr());
     assert!(printed.contains("left out from here on"), "{} bytes", printed.len());
     assert!(printed.len() < (5 << 20), "{} bytes", printed.len());
-    let told = logged.lines().filter(|line| line.contains("attempt")).count();
-    assert!(told <= 13, "{logged}");
+    let attempt_lines = logged.lines().filter(|line| line.contains("attempt")).count();
+    assert!(attempt_lines <= 13, "{logged}");
 }

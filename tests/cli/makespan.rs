@@ -17,27 +17,27 @@ use crate::redis::{env_on, url};
 use crate::servers::Server;
 use crate::servers::redis::Flavour;
 
-/// A folder whose commands use `backend`.
-pub struct Place {
+/// A folder whose commands use one backend, for several workers.
+pub struct TestFleet {
     pub env: Env,
     pub backend: String,
     server: Option<Server>,
 }
 
-pub fn everywhere(test: impl Fn(&Place)) {
+pub fn on_each_backend(test: impl Fn(&TestFleet)) {
     let env = Env::new();
     let backend = env.url();
-    test(&Place { env, backend, server: None });
+    test(&TestFleet { env, backend, server: None });
     match Flavour::Redis.start(None, &[]) {
         Some(server) => {
             let url = url(&server);
-            test(&Place { env: env_on(&url), backend: url, server: Some(server) });
+            test(&TestFleet { env: env_on(&url), backend: url, server: Some(server) });
         }
         None => skip("no Redis"),
     }
 }
 
-impl Place {
+impl TestFleet {
     /// Schedules a job for each of these calls. This process does so itself, because one command for each job would
     /// take most of the time.
     fn schedule(&self, task: &str, payloads: impl IntoIterator<Item = Value>) {
@@ -111,14 +111,14 @@ fn naps(count: usize, seconds: f64) -> impl Iterator<Item = Value> {
 
 #[test]
 fn a_worker_that_starts_later_gets_its_share() {
-    everywhere(|place| {
-        place.schedule("sleeper", naps(18, 0.5));
-        let first = place.worker("first", &["--max-running", "3"]);
-        place.until("the first worker is busy", &["first"], "sleeper", "running", 3);
-        let second = place.worker("second", &["--max-running", "3"]);
-        place.until_ended(18);
-        let share = place.count("second", "sleeper", "completed");
-        assert!(share >= 3, "{}: the second worker ran {share}", place.backend);
+    on_each_backend(|fleet| {
+        fleet.schedule("sleeper", naps(18, 0.5));
+        let first = fleet.worker("first", &["--max-running", "3"]);
+        fleet.until("the first worker is busy", &["first"], "sleeper", "running", 3);
+        let second = fleet.worker("second", &["--max-running", "3"]);
+        fleet.until_ended(18);
+        let share = fleet.count("second", "sleeper", "completed");
+        assert!(share >= 3, "{}: the second worker ran {share}", fleet.backend);
         first.stop().ok();
         second.stop().ok();
     });
@@ -126,29 +126,29 @@ fn a_worker_that_starts_later_gets_its_share() {
 
 #[test]
 fn a_long_call_holds_up_no_other() {
-    everywhere(|place| {
-        place.schedule("sleeper", naps(1, 600.0));
-        place.schedule("hello", (0..5).map(|i| json!({ "greetee": i.to_string() })));
-        let workers = ["first", "second"].map(|events| place.worker(events, &["--max-running", "1"]));
-        place.until("the quick ones are done", &["first", "second"], "hello", "completed", 5);
-        place.until("the long one runs", &["first", "second"], "sleeper", "running", 1);
-        assert_eq!(place.count("first", "sleeper", "completed") + place.count("second", "sleeper", "completed"), 0);
+    on_each_backend(|fleet| {
+        fleet.schedule("sleeper", naps(1, 600.0));
+        fleet.schedule("hello", (0..5).map(|i| json!({ "greetee": i.to_string() })));
+        let workers = ["first", "second"].map(|events| fleet.worker(events, &["--max-running", "1"]));
+        fleet.until("the quick ones are done", &["first", "second"], "hello", "completed", 5);
+        fleet.until("the long one runs", &["first", "second"], "sleeper", "running", 1);
+        assert_eq!(fleet.count("first", "sleeper", "completed") + fleet.count("second", "sleeper", "completed"), 0);
         workers.iter().for_each(|worker| worker.signal(Signal::KILL));
     });
 }
 
 #[test]
 fn a_task_that_runs_one_at_a_time_costs_a_bounded_number_of_commands() {
-    everywhere(|place| {
+    on_each_backend(|fleet| {
         let calls = 100;
-        place.env.write("brrr.toml", "[tasks.sleeper]\nmax-running = 1\n");
-        place.schedule("sleeper", naps(calls, 0.005));
-        let before = place.commands("zadd");
-        let worker = place.worker("events", &[]);
-        place.until("all are done", &["events"], "sleeper", "completed", calls);
-        assert_eq!(place.count("events", "sleeper", "running"), calls, "what waits is not said to run");
+        fleet.env.write("brrr.toml", "[tasks.sleeper]\nmax-running = 1\n");
+        fleet.schedule("sleeper", naps(calls, 0.005));
+        let before = fleet.commands("zadd");
+        let worker = fleet.worker("events", &[]);
+        fleet.until("all are done", &["events"], "sleeper", "completed", calls);
+        assert_eq!(fleet.count("events", "sleeper", "running"), calls, "what waits is not said to run");
         // One `ZADD` for each lease, and one each time a message is given back with a delay.
-        if let Some(used) = place.commands("zadd").zip(before).map(|(after, before)| after - before) {
+        if let Some(used) = fleet.commands("zadd").zip(before).map(|(after, before)| after - before) {
             eprintln!("{used} for {calls} calls");
             assert!(used < 12 * calls, "{used}");
         }

@@ -57,17 +57,17 @@ fn a_refused_request_names_host_and_flag_and_is_in_the_log_once() {
     let (env, server) = (Env::new(), HttpServer::start());
     let worker = env.worker(&["--allow-http", "example.com"]);
     let host = server.host();
-    let told = format!("HTTP to {host} is not allowed: --allow-http {host}");
+    let refusal = format!("HTTP to {host} is not allowed: --allow-http {host}");
     for path in ["/hello", "/a", "/b"] {
         let said = failure(&env, "http_get", &json!({"url": server.url(path)}));
-        assert!(said.contains(&told), "{said}");
+        assert!(said.contains(&refusal), "{said}");
     }
     // The refusal is an ordinary error, so a handler can catch it.
     let said = value(&env, "http_caught", &json!({"url": "https://localhost/"}));
     let expected = "error: GET https://localhost/: HTTP to localhost:443 is not allowed: --allow-http localhost";
     assert_eq!(said, json!(expected));
     let stderr = worker.stop().stderr;
-    assert_eq!(stderr.matches(&format!("WARN http_get: {told}")).count(), 1, "{stderr}");
+    assert_eq!(stderr.matches(&format!("WARN http_get: {refusal}")).count(), 1, "{stderr}");
     assert_eq!(server.count("/hello"), 0);
 }
 
@@ -170,10 +170,10 @@ fn what_breaks_off_is_an_error_and_what_is_large_is_not() {
 fn nobody_listens() {
     let env = Env::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let place = listener.local_addr().unwrap().to_string();
+    let address = listener.local_addr().unwrap().to_string();
     drop(listener);
-    let _worker = env.worker(&["--allow-http", &place]);
-    let said = failure(&env, "http_get", &json!({"url": format!("http://{place}/")}));
+    let _worker = env.worker(&["--allow-http", &address]);
+    let said = failure(&env, "http_get", &json!({"url": format!("http://{address}/")}));
     assert!(said.contains("connection refused"), "{said}");
 }
 
@@ -282,8 +282,8 @@ fn variables_are_those_that_are_allowed_and_no_log_has_their_values() {
     let ended = worker.stop();
     let log = ended.stdout + &ended.stderr;
     assert!(log.contains("TRACE"), "{log}");
-    let told: Vec<_> = log.lines().filter(|line| line.contains("hunter")).collect();
-    assert!(told.is_empty(), "{told:?}");
+    let secret_lines: Vec<_> = log.lines().filter(|line| line.contains("hunter")).collect();
+    assert!(secret_lines.is_empty(), "{secret_lines:?}");
 }
 
 #[test]

@@ -317,8 +317,8 @@ fn mistakes(path: &str) {
     assert!(found(&document, "clock").contains(&("note", "clock-or-random")), "{path}: {document:#}");
     assert!(found(&document, "random").contains(&("note", "clock-or-random")), "{path}: {document:#}");
     let hidden = found(&document, "uncaught_failure");
-    let told = hidden.iter().any(|(_, what)| ["child-failure", "failure-hidden"].contains(what));
-    assert!(told, "{path}: {hidden:?}");
+    let has_hidden_failure = hidden.iter().any(|(_, what)| ["child-failure", "failure-hidden"].contains(what));
+    assert!(has_hidden_failure, "{path}: {hidden:?}");
     for (case, what) in [
         ("wrong_type", "result"),
         ("not_serialisable", "result"),
@@ -365,7 +365,7 @@ fn effects(path: &str) {
         let text = finding["text"].as_str().expect("a text");
         words.iter().for_each(|word| assert!(text.contains(word), "{path}: {word:?} is not in {text}"));
         assert_eq!(ended.code, Some(if level == "effects" { 60 } else { 0 }), "{document:#}");
-        assert!(!ended.stderr.contains("WARN"), "told once: {ended:#?}");
+        assert!(!ended.stderr.contains("WARN"), "the finding is reported once: {ended:#?}");
     }
     let refused = run(&env, &guest, &env.write("cases.toml", file), &[]);
     assert_eq!(refused.code, Some(60), "{refused:#?}");

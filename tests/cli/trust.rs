@@ -84,8 +84,8 @@ fn what_a_found_file_grants_beyond_its_folder_is_asked_about() {
         env.write("brrr.toml", file);
         let worker = run(&env, more);
         worker.wait_for_stderr("serving topic");
-        let told = if *file == inside { "may reach: " } else { "may reach: HTTP example.com" };
-        assert!(worker.stderr().contains(told), "{}", worker.stderr());
+        let expected = if *file == inside { "may reach: " } else { "may reach: HTTP example.com" };
+        assert!(worker.stderr().contains(expected), "{}", worker.stderr());
         worker.stop().ok();
     }
 }

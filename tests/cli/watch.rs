@@ -24,7 +24,7 @@ fn greet(env: &Env, name: &str) -> String {
 }
 
 /// Waits until the worker's log has this text this many times. The text says that a new component is served, or why it is not.
-fn told(worker: &Running, text: &str, times: usize) {
+fn wait_for_log(worker: &Running, text: &str, times: usize) {
     eventually(&format!("{text:?}, {times} times"), || {
         let stderr = worker.stderr();
         if stderr.matches(text).count() >= times { Ok(()) } else { Err(stderr) }
@@ -36,21 +36,21 @@ fn a_project_is_built_again_when_a_source_changes() {
     let env = Env::new();
     env.run(["new", "--lang", "javascript", "app"]).ok();
     let worker = env.start(["run", "--watch", "app"]);
-    told(&worker, "serving topic", 1);
+    wait_for_log(&worker, "serving topic", 1);
     assert_eq!(greet(&env, "A"), "Hello, A!");
 
     let source = std::fs::read_to_string(env.path("app/app.js")).expect("a source");
     env.write("app/app.js", source.replace("Hello, ", "Goodbye, "));
-    told(&worker, "serving topic demo anew", 1);
+    wait_for_log(&worker, "serving topic demo anew", 1);
     assert_eq!(greet(&env, "B"), "Goodbye, B!");
 
     env.write("app/app.js", format!("{source}\n((("));
-    told(&worker, "what was there before goes on", 1);
+    wait_for_log(&worker, "what was there before goes on", 1);
     assert!(worker.stderr().contains("Unexpected end of file"), "{}", worker.stderr());
     assert_eq!(greet(&env, "C"), "Goodbye, C!");
 
     env.write("app/app.js", source.replace("Hello, ", "Welcome, "));
-    told(&worker, "serving topic demo anew", 2);
+    wait_for_log(&worker, "serving topic demo anew", 2);
     assert_eq!(greet(&env, "D"), "Welcome, D!");
     let stderr = worker.stop().stderr;
     assert_eq!(stderr.matches("building app").count(), 4, "{stderr}");
@@ -63,7 +63,7 @@ fn calls_outlive_the_component_that_they_began_on() {
     env.run([std::ffi::OsStr::new("inspect"), other_guest().as_os_str()]).ok();
     put(&env, &guest(), "app.wasm");
     let worker = env.start(["run", "--watch", "app.wasm", "--events", "events", "--call-topic", "elsewhere"]);
-    told(&worker, "serving topic", 1);
+    wait_for_log(&worker, "serving topic", 1);
     let events = || std::fs::read_to_string(env.path("events")).unwrap_or_default();
     let happened = |task: &str, to: &str| {
         events().lines().any(|line| {
@@ -82,7 +82,7 @@ fn calls_outlive_the_component_that_they_began_on() {
     until("sleeper", "running");
     until("call_topic", "deferred");
     put(&env, &other_guest(), "app.wasm");
-    told(&worker, "serving topic demo anew", 1);
+    wait_for_log(&worker, "serving topic demo anew", 1);
     assert!(!happened("sleeper", "completed"), "the swap came while it ran");
 
     let app = env.path("app.wasm");
@@ -100,15 +100,15 @@ fn a_component_that_is_no_good_is_not_served() {
     let env = Env::new();
     put(&env, &guest().with_file_name("rust-hello.wasm"), "app.wasm");
     let worker = env.start(["run", "--watch", "app.wasm"]);
-    told(&worker, "serving topic", 1);
+    wait_for_log(&worker, "serving topic", 1);
     let broken = env.write("broken", "not a component");
     put(&env, &broken, "app.wasm");
-    told(&worker, "what was there before goes on", 1);
+    wait_for_log(&worker, "what was there before goes on", 1);
     assert!(worker.stderr().contains("app.wasm: not WebAssembly"), "{}", worker.stderr());
     assert_eq!(greet(&env, "A"), "Hello, A!");
 
     put(&env, &guest(), "app.wasm");
-    told(&worker, "serving topic demo anew", 1);
+    wait_for_log(&worker, "serving topic demo anew", 1);
     assert!(worker.stderr().contains("fan_out (new)"), "{}", worker.stderr());
     assert_eq!(env.run(["call", "fan_out", "{\"n\": 3}"]).ok(), "3");
     worker.stop().ok();
@@ -120,7 +120,7 @@ fn a_component_that_attacks_is_not_served() {
     put(&env, &guest(), "app.wasm");
     // One slot. Loading a changed component does not take the slot from calls.
     let worker = env.start(["run", "--watch", "app.wasm", "--max-running", "1", "--events", "events"]);
-    told(&worker, "serving topic", 1);
+    wait_for_log(&worker, "serving topic", 1);
     assert_eq!(greet(&env, "A"), "Hello, A!");
     let before = worker.memory("VmRSS");
     let attack = |describe: &str, cut: usize, reason: &str| {
@@ -155,7 +155,7 @@ fn a_component_that_attacks_is_not_served() {
         if events.lines().any(runs) { Ok(()) } else { Err(events) }
     });
     put(&env, &guest().with_file_name("rust-hello.wasm"), "app.wasm");
-    told(&worker, "serving topic demo anew", 1);
+    wait_for_log(&worker, "serving topic demo anew", 1);
     drop(long);
 }
 

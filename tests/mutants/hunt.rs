@@ -127,8 +127,8 @@ impl Hunt {
 fn read(test: &str, output: &str) -> Verdict {
     let broken = || Verdict::Broken(format!("{test}: {output}"));
     let Some((_, panic)) = output.split_once("panicked at ") else { return broken() };
-    let Some((place, message)) = panic.split_once('\n') else { return broken() };
-    if !place.contains("simulation") {
+    let Some((location, message)) = panic.split_once('\n') else { return broken() };
+    if !location.contains("simulation") {
         return broken();
     }
     let message = message.split("\nnote: ").next().unwrap_or_default().trim().to_owned();

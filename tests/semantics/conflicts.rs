@@ -22,7 +22,7 @@ async fn claim(replay: &mut Replay, task: &str, need: Option<u32>) -> Result<Str
         hash: Some(hash),
         options: Options::default(),
     });
-    match replay.poll(calls.collect(), need).await {
+    match replay.poll(calls.collect(), need, None).await {
         Ok(Polled::Ready(outcomes)) => {
             let values = outcomes.into_iter().flatten().map(|outcome| outcome.unwrap().to_vec());
             Ok(values.map(|value| String::from_utf8(value).unwrap()).collect())

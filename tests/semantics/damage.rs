@@ -63,7 +63,7 @@ impl How {
                 Kind::Run(_) => of_kind([b"d5:namedi1e5:totali1e1:vi1e5:waitsl", b"ee"]),
                 Kind::Job => of_kind([b"d4:call", b"5:topic1:t1:vi1ee"]),
                 Kind::Failure(_) => of_kind([b"d4:kind", b"7:message0:4:task0:1:vi1ee"]),
-                _ => of_kind([b"d4:root", b"1:vi1ee"]),
+                _ => of_kind([b"d3:job", b"1:vi1ee"]),
             },
         }
     }
@@ -105,7 +105,7 @@ enum What {
     RunOfParent,
     Job,
     Failure,
-    Latest,
+    LatestJob,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +120,7 @@ impl Case {
     fn all(hows: &[How]) -> Vec<Self> {
         let moments = [
             (When::Waiting, &[What::Call, What::CallOfParent, What::Pending, What::Run][..]),
-            (When::Waiting, &[What::RunOfParent, What::Job, What::Failure, What::Latest]),
+            (When::Waiting, &[What::RunOfParent, What::Job, What::Failure, What::LatestJob]),
             (When::InCall, &[What::Pending, What::RunOfParent, What::Job, What::Failure]),
             (When::InParent, &[What::Pending, What::RunOfParent, What::Job, What::Failure]),
         ];
@@ -143,12 +143,12 @@ impl Case {
         format!("{:?}-{:?}-{:?}", self.what, self.how, self.when)
     }
 
-    fn root(&self) -> JobId {
+    fn job_id(&self) -> JobId {
         format!("j-{}", self.id()).into()
     }
 
     /// The id of the other job, which also waits for the shared call.
-    fn other_root(&self) -> JobId {
+    fn other_job_id(&self) -> JobId {
         format!("k-{}", self.id()).into()
     }
 
@@ -161,7 +161,7 @@ impl Case {
     }
 
     fn key(&self) -> Key {
-        let (job_id, parent, shared) = (self.root(), self.parent(), self.shared());
+        let (job_id, parent, shared) = (self.job_id(), self.parent(), self.shared());
         match self.what {
             What::Call => Key::call(&shared),
             What::CallOfParent => Key::call(&parent),
@@ -170,7 +170,7 @@ impl Case {
             What::RunOfParent => Key::run(&parent, &job_id),
             What::Job => Key::job(&job_id),
             What::Failure => Key::failure(&shared, &job_id),
-            What::Latest => Key::latest(&parent),
+            What::LatestJob => Key::latest_job(&parent),
         }
     }
 
@@ -185,7 +185,7 @@ impl Case {
         match self.what {
             // A damaged failure is still a failure, and its parent reports it. The record of the last job that scheduled a call
             // is only information for people.
-            What::Failure | What::Latest => false,
+            What::Failure | What::LatestJob => false,
             // The parent has not ended a run yet. In that state the damaged record is replaced, so there is no dead letter.
             What::RunOfParent => self.when != When::InParent,
             _ => true,
@@ -263,7 +263,7 @@ async fn cases(kind: Backends, hows: &[How]) {
             When::InCall => plans.lock().unwrap().insert(case.shared(), *case),
             When::InParent => plans.lock().unwrap().insert(case.parent(), *case),
         };
-        let mut jobs = [(case.root(), "parent"), (case.other_root(), "other")];
+        let mut jobs = [(case.job_id(), "parent"), (case.other_job_id(), "other")];
         if case.what == What::Pending && case.when == When::InParent {
             // While a call has no description, its list of parents is not read.
             jobs.reverse();
@@ -300,24 +300,24 @@ async fn cases(kind: Backends, hows: &[How]) {
 
     let letters = world.backend.queue().dead_letters(&topic(), usize::MAX).await.unwrap();
     for case in cases {
-        let outcome = world.client.outcome(&case.root(), &case.parent()).await.unwrap();
+        let outcome = world.client.outcome(&case.job_id(), &case.parent()).await.unwrap();
         let outcome = outcome.unwrap_or_else(|| panic!("{kind:?} {case:?}: its job never ends"));
         if case.what != What::Job {
-            assert!(world.state(&case.root()).await.is_some(), "{kind:?} {case:?}: its job is not over");
+            assert!(world.state(&case.job_id()).await.is_some(), "{kind:?} {case:?}: its job is not over");
         }
         let key = case.key();
         let name = format!("({} of {})", key.kind.name(), key.id);
         let named = letters.iter().any(|letter| letter.reason.contains(&name));
         assert!(named || !case.has_letter(), "{kind:?} {case:?}: no dead letter names the record");
         match case.what {
-            What::Latest => assert!(outcome.is_ok(), "{kind:?} {case:?}: {outcome:?}"),
+            What::LatestJob => assert!(outcome.is_ok(), "{kind:?} {case:?}: {outcome:?}"),
             What::Failure => {
                 let failure = outcome.expect_err("a damaged failure is one");
                 assert!(failure.kind == FailureKind::DeadLetter && failure.message.contains(&name), "{failure:?}");
             }
             _ => {}
         }
-        let other = world.client.outcome(&case.other_root(), &hash("other", &case.id())).await.unwrap();
+        let other = world.client.outcome(&case.other_job_id(), &hash("other", &case.id())).await.unwrap();
         assert!(other.is_some() || !case.ends_other(), "{kind:?} {case:?}: the other job never ends");
         if !matches!(case.what, What::Call | What::Pending) {
             assert_eq!(other.unwrap().unwrap(), "s", "{kind:?} {case:?}: the other job has nothing to do with it");
@@ -330,7 +330,7 @@ async fn what_can_not_be_read_goes_aside_and_its_job_ends() {
     for kind in Backends::ALL.into_iter().filter(|kind| kind.is_there()) {
         eprintln!("on {kind:?}");
         // There are three ways to read records: multi-step, in one transaction, and by scripts in the server.
-        let all = matches!(kind, Backends::Memory | Backends::MemoryStepwise | Backends::Redis);
+        let all = matches!(kind, Backends::Memory | Backends::MemoryMultiStep | Backends::Redis);
         cases(kind, if all { &How::ALL } else { &How::FEW }).await;
     }
 }
@@ -342,7 +342,7 @@ async fn newer(kind: Backends, what: What, for_ever: bool) {
     let handler = handlers(&world.backend, &Plans::default());
     let case = Case { what, how: Empty, when: When::Waiting };
     let (key, store) = (case.key(), world.backend.store());
-    world.schedule(case.root().as_str(), "parent", &case.id()).await;
+    world.schedule(case.job_id().as_str(), "parent", &case.id()).await;
     let mut before = None;
     let mut refused = 0;
     let written = loop {
@@ -368,7 +368,7 @@ async fn newer(kind: Backends, what: What, for_ever: bool) {
             }
         }
     };
-    let outcome = world.client.outcome(&case.root(), &case.parent()).await;
+    let outcome = world.client.outcome(&case.job_id(), &case.parent()).await;
     if for_ever {
         assert!(refused >= 2, "{kind:?} {what:?}: it came back {refused} times");
         assert_eq!(written.as_deref(), Some(&b"d3:new6:fields1:vi2ee"[..]), "{kind:?} {what:?}: it is as it was");

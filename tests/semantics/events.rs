@@ -41,7 +41,7 @@ async fn a_parent_and_its_child() {
             "p: running > completed",
             "job of p(): running > completed",
         ];
-        assert_eq!(world.told.take(), expected);
+        assert_eq!(world.events.take(), expected);
     })
     .await;
 }
@@ -64,7 +64,7 @@ async fn a_failure() {
             "q: running > failed, q: error: no",
             "job of q(): running > failed",
         ];
-        assert_eq!(world.told.take(), expected);
+        assert_eq!(world.events.take(), expected);
     })
     .await;
 }
@@ -84,7 +84,7 @@ async fn a_retry() {
             "flaky: running > completed, attempt 2",
             "job of flaky(): running > completed, attempt 2",
         ];
-        assert_eq!(world.told.take(), expected);
+        assert_eq!(world.events.take(), expected);
     })
     .await;
 }
@@ -95,11 +95,11 @@ async fn a_cancel() {
         let job_id = world.schedule("job", "p", "").await;
         let handler = handlers();
         world.step(&handler, &world.receive().await[0]).await;
-        world.told.take();
+        world.events.take();
         world.client.cancel(&job_id, now()).await.unwrap();
         world.drain(&handler).await;
         // The parent has no message any more, so no worker learns that it is cancelled.
-        assert_eq!(world.told.take(), ["c: ready > cancelled", "job of p(): running > cancelled"]);
+        assert_eq!(world.events.take(), ["c: ready > cancelled", "job of p(): running > cancelled"]);
     })
     .await;
 }

@@ -38,7 +38,7 @@ async fn n_children_cost_two_runs_and_n_plus_one_messages() {
                 assert_eq!(handler.runs("leaf"), n);
                 // These messages are in addition to the job's own first message.
                 let messages = world.messages(&job_id).await - 1;
-                if world.is_stepwise() {
+                if world.is_multi_step() {
                     assert!(handler.runs("fan") <= 4, "{} runs", handler.runs("fan"));
                     // A few children notify the parent while it still registers, but never all of them.
                     assert!(messages < 2 * n, "{messages} messages for {n} children");

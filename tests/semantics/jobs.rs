@@ -270,7 +270,7 @@ async fn a_message_for_whose_run_there_is_no_room_goes_back_for_a_while() {
         let job_id = world.schedule("job", "task", "").await;
         let first = world.receive().await.remove(0);
         assert_eq!(world.step_at(&Shut, &handler, &first).await, Step::Nacked(Duration::from_millis(20)));
-        assert_eq!((handler.runs("task"), world.told.take()), (0, vec![]), "it has not begun to run");
+        assert_eq!((handler.runs("task"), world.events.take()), (0, vec![]), "it has not begun to run");
         let again = world.backend.queue().receive(&topic(), 1, Duration::from_secs(30)).await.unwrap().remove(0);
         assert_eq!(again.receives, 1, "it was no delivery");
         world.step(&handler, &again).await;
@@ -312,7 +312,7 @@ async fn the_options_of_a_call_reach_its_handler() {
         assert_eq!(handler.runs("c"), 2);
         let bytes = world.backend.store().get(&Key::run(&hash("c", ""), &job_id)).await.unwrap().unwrap();
         assert_eq!(RunRecord::decode(&bytes).unwrap().options.label.as_deref(), Some("dice"));
-        assert!(world.told.take().iter().any(|line| line == "c [dice]: running > completed, attempt 2"));
+        assert!(world.events.take().iter().any(|line| line == "c [dice]: running > completed, attempt 2"));
     })
     .await;
 }
@@ -381,7 +381,7 @@ async fn a_job_that_failed_can_be_tried_again() {
         assert_eq!(world.value(&second, "top", "").await, "good at last");
         assert_eq!((handler.runs("good"), handler.runs("bad")), (1, 2));
         assert_eq!(world.job(&second).await.retry_of, Some(first.clone()));
-        assert!(world.outcome(&first, "top", "").await.unwrap().is_err(), "what was told stays so");
+        assert!(world.outcome(&first, "top", "").await.unwrap().is_err(), "a reported outcome stays");
         assert_eq!(world.client.retry(&"nobody".into(), "x".into(), now()).await.unwrap(), Retried::Unknown);
     })
     .await;

@@ -125,9 +125,9 @@ pub async fn ask_with(
         hash: Some(hash(task, payload)),
         options: options.clone(),
     });
-    match replay.poll(calls.collect(), need).await {
+    match replay.poll(calls.collect(), need, None).await {
         Ok(Polled::Ready(outcomes)) => {
-            Ok(outcomes.into_iter().enumerate().filter_map(|(place, o)| Some((place, o?))).collect())
+            Ok(outcomes.into_iter().enumerate().filter_map(|(index, o)| Some((index, o?))).collect())
         }
         Ok(Polled::Suspended) => Err(Leave::Suspended),
         Err(error) => Err(Leave::Broken(error)),

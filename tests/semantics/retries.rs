@@ -187,8 +187,8 @@ async fn a_message_before_its_time_goes_back() {
         assert_eq!((run.attempt, run.last_failure.as_str()), (2, "t: error: no"));
         assert!(run.not_before > now() + 70_000);
         // A notification is delivered before the time of the retry.
-        let wake = Message { job_id: job_id.clone(), call: hash("t", "") };
-        world.backend.queue().send_many(&[Outgoing::now(&topic(), &wake)]).await.unwrap();
+        let notification = Message { job_id: job_id.clone(), call: hash("t", "") };
+        world.backend.queue().send_many(&[Outgoing::now(&topic(), &notification)]).await.unwrap();
         let early = world.receive().await;
         let Step::Nacked(delay) = world.step(&handler, &early[0]).await else { panic!("run too early") };
         assert!((Duration::from_secs(60)..=Duration::from_secs(125)).contains(&delay), "{delay:?}");
@@ -235,7 +235,7 @@ async fn an_attempt_has_its_own_clock_and_output() {
                 let log = log.clone();
                 Box::pin(async move {
                     let new = 10 - print(replay, 10);
-                    log.lock().unwrap().push((request.attempt, request.first_run, new));
+                    log.lock().unwrap().push((request.attempt, replay.clock(), new));
                     gather("p", replay, &[("c", String::new())]).await?;
                     if request.attempt == 1 { stumble("p", "no") } else { Ok(String::new()) }
                 })
@@ -245,9 +245,9 @@ async fn an_attempt_has_its_own_clock_and_output() {
         world.drain(&handler).await;
         assert_eq!(world.value(&job_id, "p", "").await, "");
         let seen = seen.lock().unwrap();
-        let told: Vec<_> = seen.iter().map(|(attempt, _, new)| (*attempt, *new)).collect();
+        let runs: Vec<_> = seen.iter().map(|(attempt, _, new)| (*attempt, *new)).collect();
         // The child's value is there by then, so the second attempt takes one run.
-        assert_eq!(told, [(1, 10), (1, 0), (2, 10)]);
+        assert_eq!(runs, [(1, 10), (1, 0), (2, 10)]);
         assert!(seen[0].1 == seen[1].1 && seen[1].1 < seen[2].1, "{seen:?}");
         assert_eq!(handler.runs("c"), 1);
     })

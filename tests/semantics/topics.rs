@@ -25,7 +25,7 @@ fn asks() -> Native {
                 hash: Some(hash("child", "")),
                 options: Options::default(),
             };
-            match replay.poll(vec![call], None).await {
+            match replay.poll(vec![call], None, None).await {
                 Ok(Polled::Ready(_)) => Ok("done".to_owned()),
                 Ok(Polled::Suspended) => Err(Leave::Suspended),
                 Err(error) => Err(Leave::Broken(error)),

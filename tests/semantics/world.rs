@@ -33,7 +33,7 @@ pub struct World {
     /// The outcome cache of its one worker.
     pub outcomes: OutcomeCache,
     /// The events that its workers reported.
-    pub told: Told,
+    pub events: EventRecorder,
     _fixture: Fixture,
 }
 
@@ -71,13 +71,13 @@ impl World {
             client,
             limits: Limits::default(),
             outcomes: OutcomeCache::default(),
-            told: Told::default(),
+            events: EventRecorder::default(),
             _fixture: fixture,
         }
     }
 
-    pub fn is_stepwise(&self) -> bool {
-        !self.kind.is_fused()
+    pub fn is_multi_step(&self) -> bool {
+        !self.kind.is_transactional()
     }
 
     /// Schedules a job. Its job_id contains its name, so that the output of a failing test can be read.
@@ -95,14 +95,21 @@ impl World {
     }
 
     pub async fn try_step(&self, handler: &Native, delivery: &Delivery) -> Result<Step> {
-        work(&self.backend, handler, delivery, &self.limits, &self.outcomes, Some(&self.told)).await
+        work(&self.backend, handler, delivery, &self.limits, &self.outcomes, Some(&self.events)).await
     }
 
     /// One step of a worker with this gate.
     pub async fn step_at(&self, gate: &dyn Gate, handler: &Native, delivery: &Delivery) -> Step {
         let (backend, limits) = (&self.backend, &self.limits);
-        let site =
-            Site { backend, handler, limits, outcomes: &self.outcomes, gate, observer: Some(&self.told), clock: &now };
+        let site = Site {
+            backend,
+            handler,
+            limits,
+            outcomes: &self.outcomes,
+            gate,
+            observer: Some(&self.events),
+            clock: &now,
+        };
         step(&site, delivery, false).await.unwrap()
     }
 
@@ -192,9 +199,9 @@ async fn work(
     delivery: &Delivery,
     limits: &Limits,
     outcomes: &OutcomeCache,
-    told: Option<&Told>,
+    events: Option<&EventRecorder>,
 ) -> Result<Step> {
-    let observer = told.map(|told| told as &dyn Observer);
+    let observer = events.map(|events| events as &dyn Observer);
     let site = Site { backend, handler, limits, outcomes, gate: &Always, observer, clock: &now };
     step(&site, delivery, false).await
 }
@@ -211,15 +218,15 @@ pub fn call(task: &str, payload: &str) -> Call {
 
 /// Records the events that workers report, one line an event.
 #[derive(Default)]
-pub struct Told(Mutex<Vec<String>>);
+pub struct EventRecorder(Mutex<Vec<String>>);
 
-impl Told {
+impl EventRecorder {
     pub fn take(&self) -> Vec<String> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
 }
 
-impl Observer for Told {
+impl Observer for EventRecorder {
     fn observe(&self, event: &Event<'_>) {
         let subject = match event.subject {
             Subject::Task => event.task.to_owned(),

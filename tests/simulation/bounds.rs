@@ -25,7 +25,7 @@ fn a_fan_out_costs_no_more_than_it_must() {
     let n = NAMES.len();
     let state = history.world.state();
     let runs: u32 = state.runs.iter().filter(|((job_id, _), _)| job_id.as_str() == "R0").map(|(_, runs)| runs).sum();
-    assert_eq!(state.counters["brrr_count/R0"] as usize, n + 2, "N children, the job, and one wake-up");
+    assert_eq!(state.counters["brrr_count/R0"] as usize, n + 2, "N children, the job, and one notification");
     assert_eq!(runs as usize, n + 2, "each child once, the parent twice");
     assert!(state.value_reads <= 10 * n, "{} value reads for {n} children", state.value_reads);
 }
@@ -84,7 +84,7 @@ fn a_fault_costs_no_more_than_it_must() {
                 Event::Zombie,
                 Event::Unanswered(Answer::Lost),
                 Event::Unanswered(Answer::Refused),
-                Event::Does(crate::errand::What::Repair),
+                Event::Does(crate::actions::Action::Repair),
             ] {
                 let history = check(&graph, Plan::of(&[(at, event)]), || format!("{at}, {event:?}"));
                 let sent = history.sent.saturating_sub(before.sent);

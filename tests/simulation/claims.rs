@@ -7,7 +7,7 @@ use std::sync::Arc;
 use brrr_protocol::model::FailureKind;
 use brrr_protocol::ports::Kind;
 
-use crate::errand::What;
+use crate::actions::Action;
 use crate::graph::Node::{All, Each};
 use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
@@ -78,7 +78,7 @@ fn one_of_two_claims_holds() {
                 histories += 1;
             }
             // The first job is scheduled at this time.
-            look(&graph, plan(&[(at, Event::Does(What::Schedule(0)))]), &format!("{transactional}, {at}: scheduled"));
+            look(&graph, plan(&[(at, Event::Does(Action::Schedule(0)))]), &format!("{transactional}, {at}: scheduled"));
             histories += 1;
         }
         // Two workers, whose accesses interleave in any order.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::errand::What;
+use crate::actions::Action;
 use crate::graph::Graph;
 use crate::plan::{Event, Plan};
 use crate::{check, events, graphs, stride};
@@ -15,24 +15,24 @@ const ACCESSES: i64 = 14;
 pub const LONG_AFTER: i64 = 10_000;
 
 /// The access counts at which the clients begin.
-fn places(length: i64) -> impl Iterator<Item = i64> {
+fn begins(length: i64) -> impl Iterator<Item = i64> {
     (0..=length + 1).step_by(stride().min(29))
 }
 
-fn each(graph: &Arc<Graph>, length: i64, what: What, again: bool) -> usize {
+fn each(graph: &Arc<Graph>, length: i64, action: Action, again: bool) -> usize {
     let mut histories = 0;
-    for at in places(length) {
+    for at in begins(length) {
         for accesses in 0..ACCESSES {
-            let dies = Event::Dies(what, accesses);
+            let dies = Event::Dies(action, accesses);
             if again {
-                events(graph, &[(at, dies), (at + 15, Event::Does(what))]);
-                events(graph, &[(at, dies), (at + 15, Event::Crash), (at + 30, Event::Does(what))]);
+                events(graph, &[(at, dies), (at + 15, Event::Does(action))]);
+                events(graph, &[(at, dies), (at + 15, Event::Crash), (at + 30, Event::Does(action))]);
             } else {
                 events(graph, &[(at, dies)]);
                 events(graph, &[(at, dies), (at + 3, Event::Crash)]);
             }
-            events(graph, &[(at, Event::Begins(what, accesses))]);
-            events(graph, &[(at, Event::Begins(what, accesses)), (at + 10, Event::Switch), (at + 13, Event::Switch)]);
+            events(graph, &[(at, Event::Begins(action, accesses))]);
+            events(graph, &[(at, Event::Begins(action, accesses)), (at + 10, Event::Switch), (at + 13, Event::Switch)]);
             histories += 4;
         }
     }
@@ -45,7 +45,7 @@ fn who_schedules_may_die_and_do_it_again() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for job in 0..graph.job_ids.len() {
-            histories += each(&graph, length, What::Schedule(job), true);
+            histories += each(&graph, length, Action::Schedule(job), true);
         }
     }
     println!("{histories} histories of clients that die when they schedule");
@@ -56,7 +56,7 @@ fn who_cancels_may_die_or_take_long() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for job in 0..graph.job_ids.len() {
-            histories += each(&graph, length, What::Cancel(job), false);
+            histories += each(&graph, length, Action::Cancel(job), false);
         }
     }
     println!("{histories} histories of clients that die when they cancel");
@@ -67,10 +67,10 @@ fn who_cancels_may_die_or_take_long() {
 fn who_tries_a_job_again_may_die_and_do_it_again() {
     let mut histories = 0;
     for (graph, length) in graphs() {
-        for before in [Event::Does(What::Cancel(0)), Event::NoCounters] {
+        for before in [Event::Does(Action::Cancel(0)), Event::NoCounters] {
             for at in (0..=length + 1).step_by(stride()) {
                 for accesses in 0..ACCESSES + 5 {
-                    let retry = What::Retry(0);
+                    let retry = Action::Retry(0);
                     events(
                         &graph,
                         &[(at, before), (at + 5, Event::Dies(retry, accesses)), (at + 15, Event::Does(retry))],
@@ -79,7 +79,7 @@ fn who_tries_a_job_again_may_die_and_do_it_again() {
                     let plan =
                         [(at, before), (LONG_AFTER, Event::Begins(retry, accesses)), (LONG_AFTER, Event::Does(retry))];
                     let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
-                    let new = crate::errand::again(&"R0".into());
+                    let new = crate::actions::retry_of(&"R0".into());
                     assert!(history.world.state().watch.accepted.contains(&new), "{}: {plan:?}", graph.name);
                     histories += 3;
                 }
@@ -95,14 +95,14 @@ fn who_forgets_may_die_or_take_long() {
     let (mut histories, mut forgotten) = (0, 0);
     for (graph, length) in graphs() {
         for name in [graph.job_ids[0], graph.nodes[graph.nodes.len() - 2].0] {
-            let what = What::Forget(name);
-            histories += each(&graph, length, what, false);
+            let action = Action::Forget(name);
+            histories += each(&graph, length, action, false);
             // The first job is over. Another job begins while the value is forgotten, or afterwards.
             for accesses in 0..ACCESSES {
                 let last = graph.job_ids.len() - 1;
                 let plan = [
-                    (length, Event::Begins(what, accesses)),
-                    (length, Event::Does(What::Schedule(last))),
+                    (length, Event::Begins(action, accesses)),
+                    (length, Event::Does(Action::Schedule(last))),
                     (length + 9, Event::Switch),
                     (length + 12, Event::Switch),
                 ];
@@ -110,7 +110,7 @@ fn who_forgets_may_die_or_take_long() {
                 forgotten += history.world.state().watch.removed;
                 histories += 1;
             }
-            let plan = [(LONG_AFTER, Event::Does(what))];
+            let plan = [(LONG_AFTER, Event::Does(action))];
             let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
             let state = history.world.state();
             let runs = state.runs.get(&("LAST".into(), name.to_owned())).copied().unwrap_or(0);

@@ -20,16 +20,16 @@ fn circle() -> Arc<Graph> {
 fn the_last_to_register_finds_the_cycle() {
     let (graph, mut histories) = (circle(), 0);
     let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
-    for peer_turns in [None, Some(0b100)] {
+    for peer_deliveries in [None, Some(0b100)] {
         for slow in 0..=length {
-            check(&graph, Plan { peer_turns, ..Plan::of(&[(slow, Event::Pause)]) }, || {
-                format!("{peer_turns:?}, {slow}")
+            check(&graph, Plan { peer_deliveries, ..Plan::of(&[(slow, Event::Pause)]) }, || {
+                format!("{peer_deliveries:?}, {slow}")
             });
             histories += 1;
             for other in (slow..=slow + WINDOW).step_by(stride().min(7)) {
                 for event in [Event::Pause, Event::Switch] {
-                    let plan = Plan { peer_turns, ..Plan::of(&[(slow, Event::Pause), (other, event)]) };
-                    check(&graph, plan, || format!("{peer_turns:?}, {slow}, {other}, {event:?}"));
+                    let plan = Plan { peer_deliveries, ..Plan::of(&[(slow, Event::Pause), (other, event)]) };
+                    check(&graph, plan, || format!("{peer_deliveries:?}, {slow}, {other}, {event:?}"));
                     histories += 1;
                 }
             }

@@ -61,19 +61,19 @@ impl GraphHandler {
             hash: Some(call.hash),
             options: Options::default(),
         });
-        let outcomes = match replay.poll(calls.collect(), need).await? {
+        let outcomes = match replay.poll(calls.collect(), need, None).await? {
             Polled::Ready(outcomes) => outcomes,
             Polled::Suspended => return Ok(Err(Leave::Suspended)),
         };
-        let told = outcomes.iter().zip(names).map(|(outcome, name)| match outcome {
+        let texts = outcomes.iter().zip(names).map(|(outcome, name)| match outcome {
             Some(Ok(value)) => format!("{name}: {}", String::from_utf8_lossy(value)),
             Some(Err(failure)) => format!("{name}: failed, {failure}"),
             None => format!("{name}: not chosen"),
         });
-        let (told, poll) = (told.collect::<Vec<_>>().join(", "), names.join(" "));
+        let (given, poll) = (texts.collect::<Vec<_>>().join(", "), names.join(" "));
         let mut state = self.world.state();
         if need.is_none() || state.watch.faultless {
-            state.watch.told(request, poll, told);
+            state.watch.given(request, poll, given);
         }
         drop(state);
         Ok(Ok(outcomes.into_iter().flatten().collect()))

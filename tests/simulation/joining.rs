@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::actions::Action;
 use crate::clients::LONG_AFTER;
-use crate::errand::What;
 use crate::graph::Node::{All, Each};
 use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
@@ -24,8 +24,8 @@ fn a_call_that_is_on_its_way_is_run_once() {
     let mut histories = 0;
     for transactional in [false, true] {
         for (second, third) in (0..=40).flat_map(|at| (0..=40).step_by(5).map(move |later| (at, at + later))) {
-            let again = Event::Does(What::Schedule(1));
-            let events = [(second, again), (third, Event::Does(What::Schedule(2))), (third, again)];
+            let again = Event::Does(Action::Schedule(1));
+            let events = [(second, again), (third, Event::Does(Action::Schedule(2))), (third, again)];
             let history =
                 check(&graph, Plan { transactional, ..Plan::of(&events) }, || format!("{transactional}, {events:?}"));
             let state = history.world.state();
@@ -45,7 +45,7 @@ fn a_job_that_has_joined_may_be_cancelled() {
     for at in 0..=length {
         for transactional in [false, true] {
             // A message of the cancelled job is delivered anyway, as it is at a job's deadline.
-            let events = [(at, Event::Does(What::Cancel(1))), (at, Event::Comes("li2e2:R11:ae"))];
+            let events = [(at, Event::Does(Action::Cancel(1))), (at, Event::Comes("li2e2:R11:ae"))];
             let history =
                 check(&graph, Plan { transactional, ..Plan::of(&events) }, || format!("{transactional}, {events:?}"));
             let state = history.world.state();
@@ -64,9 +64,10 @@ fn whoever_joins_counts_on_no_client() {
     for name in ["three jobs, one call", "a call that fails in one of three jobs"] {
         let (graph, _) = graph_of(name);
         for accesses in 0..ACCESSES {
-            for first in [Event::Dies(What::Schedule(0), accesses), Event::Begins(What::Schedule(0), accesses)] {
+            for first in [Event::Dies(Action::Schedule(0), accesses), Event::Begins(Action::Schedule(0), accesses)] {
                 for (second, third) in [(0, 0), (0, 20), (10, 30)] {
-                    let others = [(second, Event::Does(What::Schedule(1))), (third, Event::Does(What::Schedule(2)))];
+                    let others =
+                        [(second, Event::Does(Action::Schedule(1))), (third, Event::Does(Action::Schedule(2)))];
                     events(&graph, &[[(0, first)].as_slice(), &others].concat());
                     histories += 1;
                 }
@@ -86,11 +87,11 @@ fn who_dies_while_joining_misleads_nobody() {
         for accesses in 5..ACCESSES {
             for (aside, left) in [2, 6, 12, 20].into_iter().flat_map(|aside| (1..=4).map(move |left| (aside, left))) {
                 let plan = [
-                    (at, Event::Begins(What::Schedule(1), accesses)),
+                    (at, Event::Begins(Action::Schedule(1), accesses)),
                     (at + aside, Event::Switch),
                     (at + aside + left, Event::Crash),
-                    (LONG_AFTER, Event::Does(What::Cancel(1))),
-                    (LONG_AFTER, Event::Does(What::Schedule(2))),
+                    (LONG_AFTER, Event::Does(Action::Cancel(1))),
+                    (LONG_AFTER, Event::Does(Action::Schedule(2))),
                 ];
                 events(&graph, &plan);
                 histories += 1;
@@ -107,8 +108,8 @@ fn what_a_parent_has_not_sent_is_not_joined() {
     let (graph, length) = graph_of("a job's call is another's child");
     for at in 0..=length {
         for (later, crash) in [0, 1, 3, 6].into_iter().flat_map(|later| [0, 1].map(move |crash| (later, crash))) {
-            let cancel = Event::Does(What::Cancel(0));
-            let plan = [(at, cancel), (at + crash, Event::Crash), (at + later, Event::Does(What::Schedule(1)))];
+            let cancel = Event::Does(Action::Cancel(0));
+            let plan = [(at, cancel), (at + crash, Event::Crash), (at + later, Event::Does(Action::Schedule(1)))];
             let mut plan = plan.to_vec();
             plan.sort_by_key(|(at, _)| *at);
             events(&graph, &plan);

@@ -8,24 +8,23 @@
 //!
 //! - `world`: the store, the queue and the counters, access by access
 //! - `run`: which participant makes the next access; `plan`: the faults
-//! - `graph`, `graphs`, `handler`, `peer`, `errand`: the actions of workers, peers and clients
+//! - `graph`, `graphs`, `handler`, `peer`, `actions`: the actions of workers, peers and clients
 //! - `watch`: what no write may do; `oracle`: what must be true at the end
 //! - the tests: this file tests crashes, zombies and jobs that end early. The other tests are in `unanswered`, `clients`,
-//!   `letters`, `peers`, `minds`, `cycles`, `claims`, `joining`, `removal`, `repairs`, `bounds`, `random`.
+//!   `dead_letters`, `peers`, `stable_outcomes`, `cycles`, `claims`, `joining`, `removal`, `repairs`, `bounds`, `random`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
+mod actions;
 mod bounds;
 mod claims;
 mod clients;
 mod cycles;
-mod errand;
+mod dead_letters;
 mod graph;
 mod graphs;
 mod handler;
 mod joining;
-mod letters;
-mod minds;
 mod oracle;
 mod peer;
 mod peers;
@@ -34,6 +33,7 @@ mod random;
 mod removal;
 mod repairs;
 mod run;
+mod stable_outcomes;
 mod transactions;
 mod unanswered;
 mod watch;
@@ -42,7 +42,7 @@ mod world;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use errand::What;
+use actions::Action;
 use graph::{Graph, Node};
 use graphs::{GRAPHS, SMALL};
 use plan::{Event, Plan};
@@ -73,7 +73,7 @@ fn graphs() -> impl Iterator<Item = (Arc<Graph>, i64)> {
 /// How a job can be ended from outside: by a client that does it completely, or by a client that dies between its two writes.
 fn ends(graph: &Graph) -> Vec<Event> {
     let jobs = 0..graph.job_ids.len();
-    let cancel = |n| [Event::Does(What::Cancel(n)), Event::Dies(What::Cancel(n), 4)];
+    let cancel = |n| [Event::Does(Action::Cancel(n)), Event::Dies(Action::Cancel(n), 4)];
     let mut events: Vec<Event> = jobs.flat_map(cancel).collect();
     if graph.deadline > 0 {
         events.push(Event::Late);
@@ -171,7 +171,7 @@ fn every_pair_of_crashes_heals_beside_a_cancellation() {
     let (mut histories, stride) = (0, stride());
     for (graph, length) in graphs().filter(|(graph, _)| SMALL.contains(&graph.name)) {
         for first in 0..=length {
-            let cancel = [Event::Does(What::Cancel(0)), Event::Dies(What::Cancel(0), 4)];
+            let cancel = [Event::Does(Action::Cancel(0)), Event::Dies(Action::Cancel(0), 4)];
             for (end, cancel) in (0..=length).step_by(stride).flat_map(|end| cancel.map(|cancel| (end, cancel))) {
                 for second in (first + first % stride as i64..=first + WINDOW).step_by(stride) {
                     let mut plan = vec![(end, cancel), (first, Event::Crash), (second, Event::Crash)];
@@ -193,7 +193,7 @@ fn a_slow_worker_sees_a_job_end() {
     for (graph, length) in graphs() {
         for at in 0..=length {
             for job in 0..graph.job_ids.len() {
-                for cancel in [4, 5].map(|accesses| Event::Dies(What::Cancel(job), accesses)) {
+                for cancel in [4, 5].map(|accesses| Event::Dies(Action::Cancel(job), accesses)) {
                     for slow in [Event::Pause, Event::Zombie] {
                         events(&graph, &[(at, slow), (at, cancel)]);
                         histories += 1;

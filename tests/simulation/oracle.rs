@@ -45,11 +45,11 @@ impl History {
         if !state.in_flight.is_empty() {
             return Err(format!("{} messages were never settled", state.in_flight.len()));
         }
-        if !state.dead.is_empty() && !self.may.with_letters {
-            return Err(format!("dead letters: {:?}", state.dead));
+        if !state.dead_letters.is_empty() && !self.may.with_dead_letters {
+            return Err(format!("dead letters: {:?}", state.dead_letters));
         }
         // A call with a dead letter has failed or has its value, so no parent waits for it.
-        for (body, reason) in &state.dead {
+        for (body, reason) in &state.dead_letters {
             let Ok(Message { job_id, call }) = Message::decode(body.as_bytes()) else { continue };
             let has_outcome =
                 [Key::value(&call), Key::failure(&call, &job_id)].iter().any(|k| state.records.contains_key(k));
@@ -106,14 +106,14 @@ impl History {
         };
         let expected = graph.expected(name);
         let is_right = match &ended {
-            Ok(value) if self.may.with_letters && value.contains("failed") => true,
+            Ok(value) if self.may.with_dead_letters && value.contains("failed") => true,
             Ok(value) => expected.contains(&Some(value.clone())),
             Err(failure) => match failure.kind {
                 FailureKind::Cancelled => self.cancelled.contains(job_id),
                 FailureKind::Timeout => job.deadline > 0,
                 FailureKind::Limit => job.max_messages > 0,
                 FailureKind::Error | FailureKind::Cycle | FailureKind::Conflict => expected.contains(&None),
-                FailureKind::DeadLetter | FailureKind::UnknownTask => self.may.with_letters,
+                FailureKind::DeadLetter | FailureKind::UnknownTask => self.may.with_dead_letters,
                 _ => false,
             },
         };

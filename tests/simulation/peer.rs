@@ -50,7 +50,7 @@ async fn register(view: &View, parent: &Message, child: &CallHash) -> Result<()>
             None => (PendingReturns { scheduled_at: Some(1), ..PendingReturns::default() }, true),
             Some(bytes) => {
                 let pending = PendingReturns::decode(bytes)?;
-                let send = pending.only_under_other_roots(&me);
+                let send = pending.only_in_other_jobs(&me);
                 (pending, send)
             }
         };

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
+use crate::actions::Action;
 use crate::clients::LONG_AFTER;
-use crate::errand::What;
 use crate::graph::Node::{All, Catch, Moody};
 use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
@@ -14,14 +14,14 @@ use crate::{check, graphs, stride};
 
 /// The length of the pattern: each of this many deliveries goes to a peer or not, in every combination. Later deliveries repeat
 /// the pattern. Every history has at least a few of these later deliveries.
-const TURNS: u32 = 6;
+const PATTERN_BITS: u32 = 6;
 
-fn turns() -> impl Iterator<Item = u64> {
-    (1..1_u64 << TURNS).map(|bits| (0..10).fold(0, |all, n| all | bits << (n * TURNS)))
+fn patterns() -> impl Iterator<Item = u64> {
+    (1..1_u64 << PATTERN_BITS).map(|bits| (0..10).fold(0, |all, n| all | bits << (n * PATTERN_BITS)))
 }
 
-fn plan(turns: u64, bad_peers: bool, events: &[(i64, Event)]) -> Plan {
-    Plan { peer_turns: Some(turns), bad_peers, ..Plan::of(events) }
+fn plan(pattern: u64, bad_peers: bool, events: &[(i64, Event)]) -> Plan {
+    Plan { peer_deliveries: Some(pattern), bad_peers, ..Plan::of(events) }
 }
 
 fn plain() -> impl Iterator<Item = Arc<Graph>> {
@@ -32,8 +32,8 @@ fn plain() -> impl Iterator<Item = Arc<Graph>> {
 fn whoever_gets_a_message_all_jobs_end() {
     let mut histories = 0;
     for graph in plain() {
-        for turns in turns() {
-            check(&graph, plan(turns, false, &[]), || format!("turns {turns:b}"));
+        for pattern in patterns() {
+            check(&graph, plan(pattern, false, &[]), || format!("pattern {pattern:b}"));
             histories += 1;
         }
     }
@@ -45,11 +45,11 @@ fn whoever_gets_a_message_all_jobs_end() {
 fn what_peers_that_die_leave_behind_is_repaired() {
     let (mut histories, mut stranded, stride) = (0, 0, stride());
     for graph in plain() {
-        for turns in turns().step_by(stride.min(5)) {
-            let length = check(&graph, plan(turns, true, &[]), || format!("turns {turns:b}")).length;
+        for pattern in patterns().step_by(stride.min(5)) {
+            let length = check(&graph, plan(pattern, true, &[]), || format!("pattern {pattern:b}")).length;
             for at in 0..=length {
-                let plan = plan(turns, true, &[(at, Event::Crash)]);
-                let history = check(&graph, plan, || format!("turns {turns:b}, crash at {at}"));
+                let plan = plan(pattern, true, &[(at, Event::Crash)]);
+                let history = check(&graph, plan, || format!("pattern {pattern:b}, crash at {at}"));
                 stranded += usize::from(history.stranded > 0);
                 histories += 1;
             }
@@ -62,10 +62,10 @@ fn what_peers_that_die_leave_behind_is_repaired() {
 fn what_peers_that_read_what_is_stale_leave_behind_is_repaired() {
     let (mut histories, mut stranded, mut stale, stride) = (0, 0, 0, stride());
     for graph in plain() {
-        for turns in turns().step_by(stride.min(5)) {
+        for pattern in patterns().step_by(stride.min(5)) {
             for read in 0.. {
-                let plan = plan(turns, true, &[(0, Event::StaleRead(read))]);
-                let history = check(&graph, plan, || format!("turns {turns:b}, read {read}"));
+                let plan = plan(pattern, true, &[(0, Event::StaleRead(read))]);
+                let history = check(&graph, plan, || format!("pattern {pattern:b}, read {read}"));
                 stranded += usize::from(history.stranded > 0);
                 histories += 1;
                 let state = history.world.state();
@@ -90,10 +90,10 @@ fn what_a_peer_lost_is_sent_again_by_the_next_job() {
     let graph = graphs().find(|(graph, _)| graph.name == "two jobs, one call").expect("a graph has another name now").0;
     let mut histories = 0;
     // A peer gets the parent, or the parent and its child. Later messages go to workers of ours.
-    for (turns, at) in [0b1, 0b11].into_iter().flat_map(|turns| (0..=20).map(move |at| (turns, at))) {
-        let events = [(at, Event::Crash), (LONG_AFTER, Event::Does(What::Schedule(1)))];
-        let history = check(&graph, plan(turns, true, &events), || format!("turns {turns:b}, crash at {at}"));
-        assert_eq!(history.stranded, 0, "turns {turns:b}, after a crash at {at}");
+    for (pattern, at) in [0b1, 0b11].into_iter().flat_map(|pattern| (0..=20).map(move |at| (pattern, at))) {
+        let events = [(at, Event::Crash), (LONG_AFTER, Event::Does(Action::Schedule(1)))];
+        let history = check(&graph, plan(pattern, true, &events), || format!("pattern {pattern:b}, crash at {at}"));
+        assert_eq!(history.stranded, 0, "pattern {pattern:b}, after a crash at {at}");
         histories += 1;
     }
     println!("{histories} histories of a message that a peer lost, and another job for the same call");
@@ -108,7 +108,7 @@ fn a_failure_is_settled_before_a_peer_comes() {
     let mut histories = 0;
     for at in 0..=40 {
         for slow in [Event::Pause, Event::Zombie] {
-            let events = [(at, slow), (LONG_AFTER, Event::Does(What::Schedule(1)))];
+            let events = [(at, slow), (LONG_AFTER, Event::Does(Action::Schedule(1)))];
             check(&graph, Plan { peer_calls: &["q"], ..Plan::of(&events) }, || format!("{events:?}"));
             histories += 1;
         }
@@ -130,8 +130,8 @@ const PEERS: [&[&str]; 2] = [&["a"], &["a", "q"]];
 fn a_failure_that_a_peer_does_not_see_costs_few_messages() {
     let graph = unseen_failure();
     for (peer_calls, transactional) in PEERS.into_iter().flat_map(|calls| [(calls, false), (calls, true)]) {
-        let later = (LONG_AFTER, Event::Does(What::Schedule(1)));
-        let (look, repair) = ((LONG_AFTER, Event::Does(What::Look(0))), (LONG_AFTER, Event::Does(What::Repair)));
+        let later = (LONG_AFTER, Event::Does(Action::Schedule(1)));
+        let (look, repair) = ((LONG_AFTER, Event::Does(Action::Look(0))), (LONG_AFTER, Event::Does(Action::Repair)));
         let mut sent = Vec::new();
         for events in [&[later][..], &[look, repair, repair, repair, look, later]] {
             let plan = Plan { peer_calls, transactional, ..Plan::of(events) };
@@ -158,7 +158,7 @@ fn a_failure_that_a_peer_does_not_see_is_no_loop_whatever_happens() {
                 if fault == Event::Unanswered(Answer::Lost) && (transactional || at > 45) {
                     continue;
                 }
-                let events = [(at, fault), (LONG_AFTER, Event::Does(What::Schedule(1)))];
+                let events = [(at, fault), (LONG_AFTER, Event::Does(Action::Schedule(1)))];
                 let plan = Plan { peer_calls, transactional, bad_peers: fault == Event::Crash, ..Plan::of(&events) };
                 let history = check(&graph, plan, || format!("{peer_calls:?}, {transactional}, {events:?}"));
                 worst = worst.max(history.sent);
@@ -178,11 +178,11 @@ fn a_repair_harms_nobody() {
     for (graph, length) in graphs() {
         for at in (0..=length).step_by(stride().min(3)) {
             for accesses in (at % 3..60).step_by(stride().min(19)) {
-                let what = What::Repair;
+                let action = Action::Repair;
                 for events in [
-                    [(at, Event::Begins(what, accesses)), (at, Event::NoCounters)],
-                    [(at, Event::Begins(what, accesses)), (at + 9, Event::Switch)],
-                    [(at, Event::Dies(what, accesses)), (at + 2, Event::Crash)],
+                    [(at, Event::Begins(action, accesses)), (at, Event::NoCounters)],
+                    [(at, Event::Begins(action, accesses)), (at + 9, Event::Switch)],
+                    [(at, Event::Dies(action, accesses)), (at + 2, Event::Crash)],
                 ] {
                     check(&graph, Plan::of(&events), || format!("{events:?}"));
                     histories += 1;

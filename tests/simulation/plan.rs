@@ -1,6 +1,6 @@
 //! The plan of a history: the participants, and the faults.
 
-use crate::errand::{Errand, What};
+use crate::actions::{Action, PlannedAction};
 use crate::world::{Answer, Crash};
 
 /// An event that hits a history from outside.
@@ -22,11 +22,11 @@ pub enum Event {
     /// The n-th read of a peer from now on is stale.
     StaleRead(i64),
     /// A client performs this action without interruption.
-    Does(What),
+    Does(Action),
     /// A client begins this action, and dies before its n-th access.
-    Dies(What, i64),
+    Dies(Action, i64),
     /// A client begins this action, and is paused before its n-th access.
-    Begins(What, i64),
+    Begins(Action, i64),
     /// The clock moves past every deadline and every delay.
     Late,
     /// The queue's clock is ahead: delayed messages are ready now.
@@ -54,8 +54,8 @@ pub struct Plan {
     pub peers: usize,
     /// Only one worker or peer is busy at a time. These bits say which deliveries go to a peer; the lowest bit is the first
     /// delivery.
-    pub peer_turns: Option<u64>,
-    /// As `peer_turns`: a peer gets the messages for these calls.
+    pub peer_deliveries: Option<u64>,
+    /// As `peer_deliveries`: a peer gets the messages for these calls.
     pub peer_calls: &'static [&'static str],
     /// Peers die, and read stale records. The calls that they leave stuck are repaired at the end.
     pub bad_peers: bool,
@@ -69,7 +69,7 @@ pub struct Plan {
     /// The events and the total number of accesses after which each happens, in order.
     pub events: Vec<(i64, Event)>,
     /// The actions of clients, and when they happen.
-    pub errands: Vec<Errand>,
+    pub actions: Vec<PlannedAction>,
     /// A message with more deliveries than this becomes a dead letter. `None`: never.
     pub max_deliveries: Option<u32>,
     /// At the end a client searches for stuck work, and repairs it.
@@ -82,36 +82,36 @@ impl Plan {
         Self { workers: 1, events: events.to_vec(), ..Self::default() }
     }
 
-    fn clients(&self) -> impl Iterator<Item = What> + '_ {
+    fn clients(&self) -> impl Iterator<Item = Action> + '_ {
         let of_event = |(_, event): &(i64, Event)| match event {
-            Event::Does(what) | Event::Dies(what, _) | Event::Begins(what, _) => Some(*what),
+            Event::Does(action) | Event::Dies(action, _) | Event::Begins(action, _) => Some(*action),
             _ => None,
         };
-        self.errands.iter().map(|errand| errand.what).chain(self.events.iter().filter_map(of_event))
+        self.actions.iter().map(|planned| planned.action).chain(self.events.iter().filter_map(of_event))
     }
 
     /// Is it certain that no worker acts on a record that another worker has changed since the read?
-    pub fn is_in_turn(&self) -> bool {
-        let puts_aside =
+    pub fn is_sequential(&self) -> bool {
+        let pauses_a_worker =
             |event: &Event| matches!(event, Event::Zombie | Event::Pause | Event::Begins(..) | Event::Switch);
-        self.random.is_none() && !self.events.iter().any(|(_, event)| puts_aside(event))
+        self.random.is_none() && !self.events.iter().any(|(_, event)| pauses_a_worker(event))
     }
 
     pub fn cancels(&self, job: usize) -> bool {
-        self.clients().any(|what| what == What::Cancel(job))
+        self.clients().any(|action| action == Action::Cancel(job))
     }
 
     /// Does a client schedule this job during the history, so that the job does not exist at the beginning?
     pub fn schedules(&self, job: usize) -> bool {
-        self.clients().any(|what| what == What::Schedule(job))
+        self.clients().any(|action| action == Action::Schedule(job))
     }
 
     /// Can records be removed, and can values be computed twice?
     pub fn removes(&self) -> bool {
-        self.clients().any(|what| matches!(what, What::Collect | What::CollectOlder(_) | What::Forget(_)))
+        self.clients().any(|action| matches!(action, Action::Collect | Action::CollectOlder(_) | Action::Forget(_)))
     }
 
-    pub fn has_letters(&self) -> bool {
+    pub fn has_dead_letters(&self) -> bool {
         self.max_deliveries.is_some() || self.events.iter().any(|(_, event)| matches!(event, Event::Comes(_)))
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::errand::{Errand, What};
+use crate::actions::{Action, PlannedAction};
 use crate::graph::{Graph, LAST, Node};
 use crate::graphs::ILL;
 use crate::plan::Plan;
@@ -47,7 +47,7 @@ pub fn histories_end(transactional: bool) {
     }
     println!(
         "{count} {kind}, {accesses} accesses, {sent} messages, {runs} runs, {removed} jobs and values removed; \
-         {with_bad_peers} with peers that die and read what is stale ({stale} times), in {with_stranded} of which jobs \
+         {with_bad_peers} with peers that die and read stale records ({stale} times), in {with_stranded} of which jobs \
          would not have ended without a repair"
     );
 }
@@ -56,26 +56,26 @@ fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
     let peers = if peers_can_run(graph) { random.usize(..3) } else { 0 };
     let bad_peers = peers > 0 && random.bool();
     let crashes = (0..random.usize(..6)).map(|_| Crash(random.i64(0..25))).collect();
-    let mut errands = Vec::new();
-    let errand = |random: &mut fastrand::Rng, what, latest| Errand {
+    let mut actions = Vec::new();
+    let planned = |random: &mut fastrand::Rng, action, latest| PlannedAction {
         step: random.usize(..latest),
-        what,
-        crash: (random.u8(..3) == 0).then(|| Crash(random.i64(0..if what == What::Collect { 60 } else { 10 }))),
-        gives_up: !matches!(what, What::Schedule(_)) && random.u8(..3) == 0,
+        action,
+        crash: (random.u8(..3) == 0).then(|| Crash(random.i64(0..if action == Action::Collect { 60 } else { 10 }))),
+        gives_up: !matches!(action, Action::Schedule(_)) && random.u8(..3) == 0,
     };
     for job in 0..graph.job_ids.len() {
-        errands.push(errand(&mut random, What::Schedule(job), 150));
+        actions.push(planned(&mut random, Action::Schedule(job), 150));
         if random.u8(..3) == 0 {
-            errands.push(errand(&mut random, What::Cancel(job), 500));
+            actions.push(planned(&mut random, Action::Cancel(job), 500));
         }
         if random.u8(..3) == 0 {
-            errands.push(errand(&mut random, What::Retry(job), 800));
+            actions.push(planned(&mut random, Action::Retry(job), 800));
         }
     }
-    for what in [What::Forget(graph.nodes[random.usize(..graph.nodes.len())].0), What::Repair, What::Collect] {
+    for action in [Action::Forget(graph.nodes[random.usize(..graph.nodes.len())].0), Action::Repair, Action::Collect] {
         // A peer keeps no record of the calls it asked for, so a record that the peer uses looks like a record that no job needs.
-        if random.u8(..4) == 0 && (what == What::Repair || peers == 0) {
-            errands.push(errand(&mut random, what, 600));
+        if random.u8(..4) == 0 && (action == Action::Repair || peers == 0) {
+            actions.push(planned(&mut random, action, 600));
         }
     }
     Plan {
@@ -83,7 +83,7 @@ fn random_plan(graph: &Graph, mut random: fastrand::Rng) -> Plan {
         peers,
         bad_peers,
         crashes,
-        errands,
+        actions,
         unanswered: random.u8(..3) == 0,
         max_deliveries: (random.u8(..8) == 0).then(|| random.u32(2..5)),
         random: Some(random),

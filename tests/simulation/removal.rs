@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use brrr_protocol::ports::Kind;
 
+use crate::actions::Action;
 use crate::clients::LONG_AFTER;
-use crate::errand::What;
 use crate::graph::Node::All;
 use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
@@ -26,7 +26,7 @@ fn twice(graph: &Graph) -> Arc<Graph> {
 /// The later jobs begin when the first jobs are over.
 fn later(graph: &Graph, length: i64, events: &[(i64, Event)]) -> Plan {
     let n = graph.job_ids.len();
-    let mut all = vec![(length, Event::Does(What::Schedule(n - 2))), (length, Event::Does(What::Schedule(n - 1)))];
+    let mut all = vec![(length, Event::Does(Action::Schedule(n - 2))), (length, Event::Does(Action::Schedule(n - 1)))];
     all.extend(events);
     all.sort_by_key(|(at, _)| *at);
     Plan::of(&all)
@@ -44,14 +44,14 @@ fn what_lives_keeps_what_it_needs() {
             histories += 1;
         };
         for at in (0..=all).step_by(stride.min(7)) {
-            go(&[(at, Event::Does(What::Collect))]);
-            go(&[(at, Event::Does(What::Collect)), (at + 5, Event::Crash)]);
-            go(&[(at, Event::Crash), (at + 2, Event::Does(What::Collect))]);
+            go(&[(at, Event::Does(Action::Collect))]);
+            go(&[(at, Event::Does(Action::Collect)), (at + 5, Event::Crash)]);
+            go(&[(at, Event::Crash), (at + 2, Event::Does(Action::Collect))]);
             let from = (at as usize) % stride;
             for accesses in (from as i64..ACCESSES).step_by(stride) {
-                go(&[(at, Event::Begins(What::Collect, accesses))]);
-                go(&[(at, Event::Begins(What::Collect, accesses)), (at + 6, Event::Switch), (at + 9, Event::Switch)]);
-                go(&[(at, Event::Dies(What::Collect, accesses)), (at + 7, Event::Does(What::Collect))]);
+                go(&[(at, Event::Begins(Action::Collect, accesses))]);
+                go(&[(at, Event::Begins(Action::Collect, accesses)), (at + 6, Event::Switch), (at + 9, Event::Switch)]);
+                go(&[(at, Event::Dies(Action::Collect, accesses)), (at + 7, Event::Does(Action::Collect))]);
             }
         }
     }
@@ -66,7 +66,7 @@ fn what_was_cancelled_is_not_run_again() {
     for (graph, length) in graphs() {
         for job in 0..graph.job_ids.len() {
             for at in 0..=length {
-                let (cancel, collect) = (Event::Does(What::Cancel(job)), Event::Does(What::Collect));
+                let (cancel, collect) = (Event::Does(Action::Cancel(job)), Event::Does(Action::Collect));
                 for events in [[(at, cancel), (at, collect)], [(at, cancel), (at + 4, collect)]] {
                     check(&graph, Plan::of(&events), || format!("{events:?}"));
                     histories += 1;
@@ -98,17 +98,17 @@ fn what_comes_while_others_go_stays() {
         let check = |events: &[(i64, Event)]| {
             check(&graph, Plan { transactional, ..Plan::of(events) }, || format!("{transactional}, {events:?}"))
         };
-        let (never, then) = ((500, Event::Dies(What::Schedule(last), 0)), (500, Event::Does(What::Schedule(last))));
+        let (never, then) = ((500, Event::Dies(Action::Schedule(last), 0)), (500, Event::Does(Action::Schedule(last))));
         let length = check(&[never]).length;
         for cancel in [None].into_iter().chain((0..=length).step_by(if transactional { 1 } else { 16 }).map(Some)) {
-            let cancel = Vec::from_iter(cancel.map(|at| (at, Event::Does(What::Cancel(0)))));
+            let cancel = Vec::from_iter(cancel.map(|at| (at, Event::Does(Action::Cancel(0)))));
             let begin = check(&[cancel.as_slice(), &[never]].concat()).length;
             let all = check(&[cancel.as_slice(), &[then]].concat()).length;
             for accesses in (0..ACCESSES).step_by(stride) {
                 for on in (begin + accesses % stride as i64..=all).step_by(stride) {
                     let events = [
-                        (begin, Event::Begins(What::Collect, accesses)),
-                        (begin, Event::Does(What::Schedule(last))),
+                        (begin, Event::Begins(Action::Collect, accesses)),
+                        (begin, Event::Does(Action::Schedule(last))),
                         (on, Event::Switch),
                     ];
                     let mut events = [cancel.as_slice(), &events].concat();
@@ -135,7 +135,7 @@ fn what_is_young_stays() {
             let plan = Plan { transactional, opaque, ..Plan::of(&events) };
             check(&graph, plan, || format!("{transactional}, {opaque}, {events:?}")).world.state().watch.removed
         };
-        let late = Event::Does(What::CollectOlder(AGE));
+        let late = Event::Does(Action::CollectOlder(AGE));
         assert_eq!(removed(false, &[late]), 0, "{}", graph.name);
         assert_eq!(removed(false, &[Event::Late, late]), graph.job_ids.len(), "{}", graph.name);
         assert_eq!(removed(true, &[Event::Late, late]), 0, "{}", graph.name);
@@ -151,11 +151,11 @@ fn a_collection_that_dies_is_taken_up() {
     let mut histories = 0;
     for ((graph, _), transactional) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
         let history = check(&graph, Plan { transactional, ..Plan::of(&[]) }, || "no removal".to_owned());
-        for cancel in [None, Some((history.length / 2, Event::Does(What::Cancel(0))))] {
+        for cancel in [None, Some((history.length / 2, Event::Does(Action::Cancel(0))))] {
             for accesses in (0..2 * ACCESSES).step_by(stride().min(5)) {
                 let mut events = Vec::from_iter(cancel);
-                events.push((LONG_AFTER, Event::Dies(What::Collect, accesses)));
-                events.push((LONG_AFTER, Event::Does(What::Collect)));
+                events.push((LONG_AFTER, Event::Dies(Action::Collect, accesses)));
+                events.push((LONG_AFTER, Event::Does(Action::Collect)));
                 let history = check(&graph, Plan { transactional, ..Plan::of(&events) }, || {
                     format!("{transactional}, {events:?}")
                 });

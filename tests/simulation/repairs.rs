@@ -2,8 +2,8 @@
 
 use brrr_protocol::doctor::{Finding, Lost};
 
+use crate::actions::Action;
 use crate::clients::LONG_AFTER;
-use crate::errand::What;
 use crate::graph::Node::{Fail, Flaky, Moody, Race};
 use crate::plan::{Event, Plan};
 use crate::random::peers_can_run;
@@ -12,7 +12,7 @@ use crate::{check, graphs, stride};
 /// A client searches after every single access. A worker dies, or no worker dies.
 #[test]
 fn nothing_looks_wrong_that_is_right() {
-    let (mut looks, look) = (0, Event::Does(What::Look(0)));
+    let (mut looks, look) = (0, Event::Does(Action::Look(0)));
     for ((graph, length), transactional) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
         // A call that waits in a job that is over comes back when its children are abandoned. The search does not see this.
         let ends_early = graph.has(|node| matches!(node, Race(..) | Fail | Flaky(..) | Moody(_)));
@@ -43,8 +43,8 @@ fn what_is_young_is_left_alone() {
     for (graph, length) in graphs().filter(|(graph, _)| peers_can_run(graph)) {
         for at in 0..=length {
             let look = |age| {
-                let events = [(at, Event::Crash), (LONG_AFTER, Event::Does(What::Look(age)))];
-                let plan = Plan { peer_turns: Some(u64::MAX), bad_peers: true, ..Plan::of(&events) };
+                let events = [(at, Event::Crash), (LONG_AFTER, Event::Does(Action::Look(age)))];
+                let plan = Plan { peer_deliveries: Some(u64::MAX), bad_peers: true, ..Plan::of(&events) };
                 let history = check(&graph, plan, || format!("crash at {at}"));
                 let state = history.world.state();
                 state.findings.iter().filter(|finding| matches!(finding, Finding::Lost(Lost { .. }))).count()

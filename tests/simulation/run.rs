@@ -17,7 +17,7 @@ use brrr_protocol::records::encode_tasks;
 use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
 
-use crate::errand::{self, Errand, What};
+use crate::actions::{self, Action, PlannedAction};
 use crate::graph::{Graph, LAST, call, topic};
 use crate::handler::GraphHandler;
 use crate::peer;
@@ -56,7 +56,7 @@ pub struct May {
     /// A peer that completes a job's call does not record that the job is over.
     pub with_peers: bool,
     /// Calls may fail because their message is a dead letter.
-    pub with_letters: bool,
+    pub with_dead_letters: bool,
     /// Records may be removed.
     pub with_removals: bool,
 }
@@ -67,7 +67,7 @@ enum Actor {
     Worker(Delivery),
     /// A peer has no lease: a message that it pops is removed from the queue.
     Peer,
-    Client(Errand),
+    Client(PlannedAction),
 }
 
 struct Busy {
@@ -118,8 +118,8 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
         runs: 0,
         stranded: 0,
         may: May {
-            with_peers: plan.peers > 0 || plan.peer_turns.is_some() || !plan.peer_calls.is_empty(),
-            with_letters: plan.has_letters() || graph.is_ill(),
+            with_peers: plan.peers > 0 || plan.peer_deliveries.is_some() || !plan.peer_calls.is_empty(),
+            with_dead_letters: plan.has_dead_letters() || graph.is_ill(),
             with_removals: plan.removes(),
         },
     };
@@ -146,12 +146,12 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
     };
     for n in 0..run.jobs.len() {
         if !run.plan.schedules(n) {
-            run.does(What::Schedule(n), None)?;
+            run.does(Action::Schedule(n), None)?;
         }
     }
-    world.state().watch.lenient = history.may.with_letters;
+    world.state().watch.lenient = history.may.with_dead_letters;
     world.state().watch.faultless = run.plan.random.is_none() && run.plan.events.is_empty();
-    world.state().in_turn = run.plan.is_in_turn();
+    world.state().is_sequential = run.plan.is_sequential();
     world.state().accesses = 0;
     run.go_to_the_end()?;
     history.length = world.state().accesses;
@@ -168,7 +168,7 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
     run.jobs.push(NewJob::new("LAST".into(), call(LAST)));
     let repair = run.plan.repair;
     run.plan = Plan::of(&[]);
-    run.does(What::Schedule(run.jobs.len() - 1), None)?;
+    run.does(Action::Schedule(run.jobs.len() - 1), None)?;
     run.go_to_the_end()?;
     if repair {
         run.repair_all()?;
@@ -191,7 +191,7 @@ impl Run {
             let ready = self.world.state().ready.len();
             let workers = self.busy.iter().filter(|b| !matches!(b.actor, Actor::Client(_))).count();
             let all_busy = workers >= self.plan.workers + self.plan.peers;
-            // (In a plan with `peer_turns` only one worker or peer is busy at a time.)
+            // (In a plan with `peer_deliveries` only one worker or peer is busy at a time.)
             let take = ready > 0 && !all_busy && (self.busy.is_empty() || self.pick(3) == 0);
             if take {
                 let busy = self.deliver(ready);
@@ -214,7 +214,7 @@ impl Run {
             self.befall(event);
             return true;
         }
-        if let Some(next) = self.plan.errands.iter().map(|errand| errand.step).min() {
+        if let Some(next) = self.plan.actions.iter().map(|planned| planned.step).min() {
             self.steps = self.steps.max(next);
             return true;
         }
@@ -227,10 +227,11 @@ impl Run {
             let (_, event) = self.plan.events.remove(0);
             self.befall(event);
         }
-        let (now, later): (Vec<_>, Vec<_>) = self.plan.errands.drain(..).partition(|errand| errand.step <= self.steps);
-        self.plan.errands = later;
-        for errand in now {
-            let client = self.client(errand);
+        let (now, later): (Vec<_>, Vec<_>) =
+            self.plan.actions.drain(..).partition(|planned| planned.step <= self.steps);
+        self.plan.actions = later;
+        for planned in now {
+            let client = self.client(planned);
             self.busy.push(client);
         }
         if self.plan.random.is_some() && self.pick(40) == 0 {
@@ -262,15 +263,15 @@ impl Run {
             Event::Unanswered(answer) => self.world.state().answer = Some(answer),
             Event::StaleRead(n) => self.world.state().fresh_reads = n + 1,
             // The death of this client is not an error here.
-            Event::Does(what) => drop(self.does(what, None)),
-            Event::Dies(what, accesses) => drop(self.does(what, Some(Crash(accesses)))),
-            Event::Begins(what, accesses) => self.begin(what, accesses),
+            Event::Does(action) => drop(self.does(action, None)),
+            Event::Dies(action, accesses) => drop(self.does(action, Some(Crash(accesses)))),
+            Event::Begins(action, accesses) => self.begin(action, accesses),
             Event::Late => self.world.advance(3_600_000),
             Event::Early => self.world.hurry(),
             Event::NoCounters => self.world.state().counters.clear(),
             Event::Comes(body) => self.world.send(body),
             Event::SendAgain => {
-                let dead = std::mem::take(&mut self.world.state().dead);
+                let dead = std::mem::take(&mut self.world.state().dead_letters);
                 dead.iter().for_each(|(body, _)| self.world.send(body));
             }
             Event::Cure => self.world.state().cured = true,
@@ -278,18 +279,18 @@ impl Run {
     }
 
     /// A client completes an action without interruption: no other access comes between, and the clock of accesses does not move.
-    fn does(&mut self, what: What, crash: Option<Crash>) -> std::result::Result<(), String> {
+    fn does(&mut self, action: Action, crash: Option<Crash>) -> std::result::Result<(), String> {
         let accesses = self.world.state().accesses;
-        let errand = errand::run(self.world.clone(), self.jobs.clone(), what, crash);
-        let done = finish(&self.world, errand);
+        let action = actions::run(self.world.clone(), self.jobs.clone(), action, crash);
+        let done = finish(&self.world, action);
         self.world.state().accesses = accesses;
         done.map_err(|e| e.to_string())
     }
 
     /// A client begins an action, and is paused.
-    fn begin(&mut self, what: What, accesses: i64) {
+    fn begin(&mut self, action: Action, accesses: i64) {
         let before = self.world.state().accesses;
-        let mut client = self.client(Errand { step: 0, what, crash: None, gives_up: true });
+        let mut client = self.client(PlannedAction { step: 0, action, crash: None, gives_up: true });
         let mut context = Context::from_waker(Waker::noop());
         loop {
             let done = self.world.state().accesses - before;
@@ -309,7 +310,7 @@ impl Run {
     fn repair_all(&mut self) -> std::result::Result<(), String> {
         for _ in 0..MAX_REPAIRS {
             let view = backend(&self.world, Who::Ours, None);
-            if finish(&self.world, errand::repair(view, &self.world)).map_err(|e| e.to_string())?.is_empty() {
+            if finish(&self.world, actions::repair(view, &self.world)).map_err(|e| e.to_string())?.is_empty() {
                 return Ok(());
             }
             self.go_to_the_end()?;
@@ -349,12 +350,12 @@ impl Run {
     }
 
     fn deliver(&mut self, ready: usize) -> Busy {
-        let place = self.pick(ready);
-        let delivery = self.world.deliver(place);
+        let index = self.pick(ready);
+        let delivery = self.world.deliver(index);
         let ours = self.busy.iter().filter(|b| b.delivery().is_some()).count();
         let peers = self.busy.iter().filter(|b| matches!(b.actor, Actor::Peer)).count();
         let for_peer = |message: Message| self.plan.peer_calls.contains(&message.call.as_str());
-        let is_peer = match self.plan.peer_turns {
+        let is_peer = match self.plan.peer_deliveries {
             _ if Message::decode(delivery.body.as_bytes()).is_ok_and(for_peer) => true,
             Some(turns) => turns >> self.deliveries.min(63) & 1 == 1,
             None => ours >= self.plan.workers || (self.plan.peers > peers && self.pick(2) == 0),
@@ -397,10 +398,10 @@ impl Run {
         Busy { running, actor }
     }
 
-    fn client(&self, errand: Errand) -> Busy {
-        let errand_run = errand::run(self.world.clone(), self.jobs.clone(), errand.what, errand.crash);
-        let running: Running = Box::pin(async move { errand_run.await.map(|()| None) });
-        Busy { running, actor: Actor::Client(errand) }
+    fn client(&self, planned: PlannedAction) -> Busy {
+        let action_run = actions::run(self.world.clone(), self.jobs.clone(), planned.action, planned.crash);
+        let running: Running = Box::pin(async move { action_run.await.map(|()| None) });
+        Busy { running, actor: Actor::Client(planned) }
     }
 
     /// One access of a worker, a peer or a client.
@@ -429,9 +430,9 @@ impl Run {
         if result.is_err() {
             match done.actor {
                 Actor::Worker(delivery) => self.world.return_lease(&delivery.receipt),
-                Actor::Client(errand) if !errand.gives_up => {
+                Actor::Client(planned) if !planned.gives_up => {
                     let step = self.steps + self.pick(50);
-                    self.plan.errands.push(Errand { crash: None, step, ..errand });
+                    self.plan.actions.push(PlannedAction { crash: None, step, ..planned });
                 }
                 _ => {}
             }

@@ -1,7 +1,7 @@
 //! An access that gets no answer. It may have taken effect or not, and its worker stays alive. The message stays leased and is
 //! delivered again. A client repeats the action.
 
-use crate::errand::What;
+use crate::actions::Action;
 use crate::plan::{Event, Plan};
 use crate::world::Answer;
 use crate::{WINDOW, check, ends, events, graphs, stride};
@@ -68,15 +68,15 @@ fn a_client_without_an_answer_does_it_again() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for at in (0..=length).step_by(stride().clamp(7, 23)) {
-            for what in [What::Schedule(0), What::Cancel(0), What::Retry(0)] {
+            for action in [Action::Schedule(0), Action::Cancel(0), Action::Retry(0)] {
                 // The n-th access of the client itself gets no answer.
                 for accesses in 0..9 {
                     for answer in ANSWERS {
                         let plan = [
-                            (at, Event::Begins(what, accesses)),
+                            (at, Event::Begins(action, accesses)),
                             (at, answer),
                             (at, Event::Switch),
-                            (at + 20, Event::Does(what)),
+                            (at + 20, Event::Does(action)),
                         ];
                         check(&graph, Plan::of(&plan), || format!("{plan:?}"));
                         histories += 1;

@@ -38,7 +38,7 @@ pub struct Watch {
     /// The records that the live jobs needed when a participant began to remove records, by participant.
     before: Vec<BTreeMap<JobId, BTreeSet<String>>>,
     /// The outcomes that the runs of a call received for the calls they asked for: by job, call and poll.
-    told: BTreeMap<(JobId, String, String), String>,
+    given: BTreeMap<(JobId, String, String), String>,
     /// Every run records its choice, so that races are decided once.
     pub faultless: bool,
     /// Messages may become dead letters, so calls may fail without need. A parent that catches such a failure computes another
@@ -63,17 +63,17 @@ impl Watch {
 
     /// A replay receives the same outcomes as before, and so does another attempt. (For races see `decisions_stay`: if a run
     /// recorded nothing of its choice, another run may choose otherwise.)
-    pub fn told(&mut self, request: &Request, poll: String, told: String) {
+    pub fn given(&mut self, request: &Request, poll: String, outcomes: String) {
         // After a value was forgotten, another run may compute another outcome.
         if !self.before.is_empty() {
             return;
         }
-        let place = (request.job_id.clone(), request.task.clone(), poll);
-        match self.told.get(&place) {
-            Some(before) if *before != told => {
-                self.wrong.get_or_insert(format!("{place:?} was told {before:?}, and then {told:?}"));
+        let key = (request.job_id.clone(), request.task.clone(), poll);
+        match self.given.get(&key) {
+            Some(before) if *before != outcomes => {
+                self.wrong.get_or_insert(format!("{key:?} was given {before:?}, and then {outcomes:?}"));
             }
-            _ => drop(self.told.insert(place, told)),
+            _ => drop(self.given.insert(key, outcomes)),
         }
     }
 

@@ -15,8 +15,8 @@ use brrr_protocol::doctor::Finding;
 use brrr_protocol::model::{JobId, Millis, Topic};
 use brrr_protocol::multi_step::MultiStepBackend;
 use brrr_protocol::ports::{
-    Accepted, BackendParts, Counters, DeadLetter, Delivery, Key, Kind, Outgoing, Page, Place, Queue, Receipt, Request,
-    Store, Swap, Visit,
+    Accepted, BackendParts, Counters, DeadLetter, Delivery, Key, Kind, MessageState, Outgoing, Page, Queue, Receipt,
+    Request, Store, Swap, Visit,
 };
 use brrr_protocol::records::{JobRecord, RunRecord};
 use brrr_protocol::{Error, ErrorKind, Result};
@@ -51,7 +51,7 @@ pub struct State {
     /// Messages that must not be delivered before their time.
     pub delayed: Vec<(Millis, Message)>,
     pub in_flight: HashMap<String, Message>,
-    pub dead: Vec<(String, String)>,
+    pub dead_letters: Vec<(String, String)>,
     pub counters: HashMap<String, u64>,
     next_receipt: u64,
     /// One access may take effect: the access with this position among those that are under way.
@@ -73,7 +73,7 @@ pub struct State {
     pub staleness: Option<fastrand::Rng>,
     pub stale_reads: usize,
     /// Workers run one at a time: no worker acts on a record that another worker has changed since the read.
-    pub in_turn: bool,
+    pub is_sequential: bool,
     /// Poison no longer kills a worker, and every task has a handler.
     pub cured: bool,
     /// Queue and store share a transaction; see `transactions`.
@@ -107,7 +107,7 @@ impl State {
     /// A run begins. It must not begin before its time, and not for a job that is over and forgotten. (A worker whose reads are
     /// older than another worker's write may not know that. The check does not apply to it.)
     pub fn note_run(&mut self, request: &Request) {
-        if !self.in_turn {
+        if !self.is_sequential {
             return;
         }
         let bytes = self.records.get(&Key::run(&request.call, &request.job_id));
@@ -198,10 +198,10 @@ impl World {
         self.state().send(message, Duration::ZERO);
     }
 
-    /// Takes the ready message at `place`, with a lease.
-    pub fn deliver(&self, place: usize) -> Delivery {
+    /// Takes the ready message at `index`, with a lease.
+    pub fn deliver(&self, index: usize) -> Delivery {
         let mut state = self.state();
-        let mut message = state.ready.remove(place);
+        let mut message = state.ready.remove(index);
         message.receives += 1;
         state.next_receipt += 1;
         let receipt = state.next_receipt.to_string();
@@ -384,8 +384,8 @@ impl Store for View {
     async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
         self.access(|s| {
             let there = s.accepted.iter().enumerate().filter(|(_, job_id)| s.records.contains_key(&Key::job(job_id)));
-            let jobs = there.map(|(n, job_id)| Accepted { job_id: job_id.clone(), place: n as u64 + 1 });
-            let jobs = jobs.filter(|job| before.is_none_or(|before| job.place < before));
+            let jobs = there.map(|(n, job_id)| Accepted { job_id: job_id.clone(), position: n as u64 + 1 });
+            let jobs = jobs.filter(|job| before.is_none_or(|before| job.position < before));
             let mut jobs: Vec<Accepted> = jobs.collect();
             jobs.reverse();
             jobs.truncate(limit);
@@ -437,7 +437,7 @@ impl Queue for View {
     async fn move_to_dlq(&self, delivery: &Delivery, reason: &str) -> Result<()> {
         self.access(|s| {
             s.in_flight.remove(&delivery.receipt.0);
-            s.dead.push((delivery.body.clone(), reason.to_owned()));
+            s.dead_letters.push((delivery.body.clone(), reason.to_owned()));
         })
         .await
     }
@@ -451,7 +451,7 @@ impl Queue for View {
                 reason: reason.clone(),
                 at: START,
             };
-            s.dead.iter().enumerate().take(limit).map(letter).collect()
+            s.dead_letters.iter().enumerate().take(limit).map(letter).collect()
         })
         .await
     }
@@ -465,9 +465,9 @@ impl Queue for View {
             if s.opaque {
                 return false;
             }
-            s.ready.iter().for_each(|m| visit(&m.body, Place::Ready));
-            s.delayed.iter().for_each(|(_, m)| visit(&m.body, Place::Delayed));
-            s.in_flight.values().for_each(|m| visit(&m.body, Place::InWork));
+            s.ready.iter().for_each(|m| visit(&m.body, MessageState::Ready));
+            s.delayed.iter().for_each(|(_, m)| visit(&m.body, MessageState::Delayed));
+            s.in_flight.values().for_each(|m| visit(&m.body, MessageState::Leased));
             true
         })
         .await

@@ -101,19 +101,18 @@ impl Rig {
 
     pub async fn run_after(&self, run: Run<'_>) -> brrr_protocol::Result<(Ended, Replay)> {
         let call = CallHash::from(run.call);
-        let message = Message { job_id: "root".into(), call: call.clone() };
+        let message = Message { job_id: "job".into(), call: call.clone() };
         let work = Work { message, topic: "topic".into(), receipt: None, ends_job: None };
         let loaded = Loaded { run: run.before, sample: run.outcomes, ..Loaded::default() };
-        let replay = Replay::new(self.backend.clone(), &work, &loaded);
+        let replay = Replay::new(self.backend.clone(), &work, &loaded, FIRST_RUN);
         let options = self.handler.task(run.task).map(|task| task.options.clone()).unwrap_or_default();
         let request = Request {
             task: run.task.to_owned(),
             payload: Bytes::copy_from_slice(run.payload),
             call,
-            job_id: "root".into(),
+            job_id: "job".into(),
             topic: "topic".into(),
             attempt: 1,
-            first_run: FIRST_RUN,
             deadline: 0,
             timeout: options.timeout,
             memory: options.memory,

@@ -27,16 +27,16 @@ impl ServerClock {
         system_now().saturating_add_signed(self.ahead.load(Ordering::Relaxed))
     }
 
-    /// Takes a measurement: the server was asked at `asked`, it answered at `answered`, and `told` is the time in its
+    /// Takes a measurement: the server was asked at `asked`, it answered at `answered`, and `server_time` is the time in its
     /// answer. The server rounds its time down to a multiple of `resolution`.
     ///
     /// One answer is consistent with a range of differences. The known difference is only moved into that range, and is
     /// kept if it lies in it. So many answers of a server that tells whole seconds are more exact than one answer. And
     /// the time does not jump with each answer.
-    pub fn tell(&self, asked: Millis, answered: Millis, told: Millis, resolution: Millis) {
+    pub fn measure(&self, asked: Millis, answered: Millis, server_time: Millis, resolution: Millis) {
         let signed = |time: Millis| i64::try_from(time).unwrap_or(i64::MAX);
-        let least = signed(told) - signed(answered);
-        let most = (signed(told + resolution) - signed(asked)).max(least);
+        let least = signed(server_time) - signed(answered);
+        let most = (signed(server_time + resolution) - signed(asked)).max(least);
         let known = self.ahead.load(Ordering::Relaxed);
         let is_near = (least - signed(resolution)..=most + signed(resolution)).contains(&known);
         let ahead = if is_near { known.clamp(least, most) } else { i64::midpoint(least, most) };
@@ -66,13 +66,13 @@ mod tests {
         let clock = ServerClock::default();
         assert!(clock.now().abs_diff(system_now()) < 1_000);
         let here = system_now();
-        clock.tell(here, here + 10, here + 3_600_005, 0);
+        clock.measure(here, here + 10, here + 3_600_005, 0);
         assert!(clock.now().abs_diff(system_now() + 3_600_000) < 1_000);
-        clock.tell(here, here + 10, here - 59_995, 0);
+        clock.measure(here, here + 10, here - 59_995, 0);
         assert!(clock.now().abs_diff(system_now() - 60_000) < 1_000);
         // The clock of a server that tells whole seconds can be equal to this machine's clock.
         let clock = ServerClock::default();
-        clock.tell(here, here, here - 900, 1_000);
+        clock.measure(here, here, here - 900, 1_000);
         assert!(clock.now().abs_diff(system_now()) < 300);
     }
 
@@ -81,8 +81,8 @@ mod tests {
         let (clock, ahead) = (ServerClock::default(), 3_600_700);
         let here = system_now();
         for asked in (0..3_000).step_by(70).map(|passed| here + passed) {
-            let told = (asked + 5 + ahead) / 1_000 * 1_000;
-            clock.tell(asked, asked + 10, told, 1_000);
+            let server_time = (asked + 5 + ahead) / 1_000 * 1_000;
+            clock.measure(asked, asked + 10, server_time, 1_000);
             let known = clock.ahead.load(Ordering::Relaxed);
             assert!(known.abs_diff(3_600_700) <= 510, "{known}");
         }

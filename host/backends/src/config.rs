@@ -7,7 +7,7 @@ use brrr_protocol::error::{Error, ErrorKind, Result};
 use brrr_protocol::model::check_namespace;
 use brrr_protocol::ports::{Backend, Counters, EventLog, Queue, Store};
 
-use crate::url::{DEFAULT_URL, Location, Place};
+use crate::url::{BackendAddress, DEFAULT_URL, Location};
 use crate::{Combined, DEFAULT_LEASE, Memory};
 
 /// Says where a fleet keeps its shared data. A URL for one part takes precedence over the URL for all parts.
@@ -19,7 +19,7 @@ pub struct BackendConfig {
     pub queue: Option<String>,
     /// The URL of the records.
     pub store: Option<String>,
-    /// The URL of the counters. By default they are where the queue is, if that place can count; otherwise they are in
+    /// The URL of the counters. By default they are where the queue is, if that backend can count; otherwise they are in
     /// the store.
     pub counters: Option<String>,
     /// Separates fleets that share a server. Empty: no namespace, like peers.
@@ -30,9 +30,9 @@ pub struct BackendConfig {
     pub must_exist: bool,
 }
 
-/// An opened place. A field is `None` if the place can't take that role.
+/// What is open at an address. A field is `None` if it can't take that role.
 struct Parts {
-    place: Place,
+    address: BackendAddress,
     name: String,
     whole: Option<Arc<dyn Backend>>,
     store: Option<Arc<dyn Store>>,
@@ -42,10 +42,10 @@ struct Parts {
 }
 
 impl Parts {
-    fn all<T: Backend + Store + Queue + Counters + EventLog + 'static>(place: Place, backend: T) -> Self {
+    fn all<T: Backend + Store + Queue + Counters + EventLog + 'static>(address: BackendAddress, backend: T) -> Self {
         let backend = Arc::new(backend);
         Self {
-            place,
+            address,
             name: backend.name(),
             whole: Some(backend.clone()),
             store: Some(backend.clone()),
@@ -57,7 +57,7 @@ impl Parts {
 }
 
 impl BackendConfig {
-    /// A configuration that keeps everything at one place.
+    /// A configuration that keeps everything in one backend.
     #[must_use]
     pub fn at(url: impl Into<String>) -> Self {
         Self { backend: Some(url.into()), ..Self::default() }
@@ -93,11 +93,11 @@ impl BackendConfig {
         let queue = named(&self.queue, "queue")?;
         let mut opened = Vec::new();
         let store = self.open_at(&mut opened, &store, None).await?;
-        let (place, letters) = (opened[store].place.clone(), opened[store].store.clone());
-        let letters = letters.ok_or_else(|| unfit(&place, "store"))?;
-        let queue = self.open_at(&mut opened, &queue, Some(&letters)).await?;
+        let (address, records) = (opened[store].address.clone(), opened[store].store.clone());
+        let records = records.ok_or_else(|| unfit(&address, "store"))?;
+        let queue = self.open_at(&mut opened, &queue, Some(&records)).await?;
         let counters = match &self.counters {
-            Some(url) => self.open_at(&mut opened, &Location::parse(url)?, Some(&letters)).await?,
+            Some(url) => self.open_at(&mut opened, &Location::parse(url)?, Some(&records)).await?,
             None if opened[queue].counters.is_some() => queue,
             None => store,
         };
@@ -111,36 +111,36 @@ impl BackendConfig {
         let store = &opened[store];
         Ok(Arc::new(Combined {
             name: format!("{} with records in {} and counters in {}", queue.name, store.name, counters.name),
-            store: letters,
-            queue: queue.queue.clone().ok_or_else(|| unfit(&queue.place, "queue"))?,
-            counters: counters.counters.clone().ok_or_else(|| unfit(&counters.place, "place for the counters"))?,
+            store: records,
+            queue: queue.queue.clone().ok_or_else(|| unfit(&queue.address, "queue"))?,
+            counters: counters.counters.clone().ok_or_else(|| unfit(&counters.address, "store of the counters"))?,
             events: [queue, store, counters].into_iter().find_map(|parts| parts.events.clone()),
         }))
     }
 
-    /// Opens a place, unless it is open already. Returns its index in `opened`.
+    /// Opens an address, unless it is open already. Returns its index in `opened`.
     async fn open_at(
         &self,
         opened: &mut Vec<Parts>,
         location: &Location,
-        letters: Option<&Arc<dyn Store>>,
+        records: Option<&Arc<dyn Store>>,
     ) -> Result<usize> {
-        if let Some(found) = opened.iter().position(|parts| parts.place == location.place) {
+        if let Some(found) = opened.iter().position(|parts| parts.address == location.address) {
             return Ok(found);
         }
-        let place = location.place.clone();
+        let address = location.address.clone();
         let lease = self.lease.or(location.lease);
-        let parts = match &place {
-            Place::Memory | Place::Sqlite(_) if !self.namespace.is_empty() => {
+        let parts = match &address {
+            BackendAddress::Memory | BackendAddress::Sqlite(_) if !self.namespace.is_empty() => {
                 return Err(refuse("--namespace keeps fleets apart on a server; here another file does".to_owned()));
             }
-            Place::Memory => Parts::all(place, Memory::with_lease(lease.unwrap_or(DEFAULT_LEASE))),
-            Place::Sqlite(path) => sqlite(path.clone(), lease, self.must_exist).await?,
-            Place::Redis(url) => redis(url.clone(), &self.namespace, lease).await?,
-            Place::DynamoDb(table) => dynamodb(table.clone(), &self.namespace).await?,
-            Place::Sqs(prefix) => {
-                let Some(letters) = letters else { return Err(unfit(&place, "store")) };
-                sqs(prefix.clone(), &self.namespace, lease, letters.clone()).await?
+            BackendAddress::Memory => Parts::all(address, Memory::with_lease(lease.unwrap_or(DEFAULT_LEASE))),
+            BackendAddress::Sqlite(path) => sqlite(path.clone(), lease, self.must_exist).await?,
+            BackendAddress::Redis(url) => redis(url.clone(), &self.namespace, lease).await?,
+            BackendAddress::DynamoDb(table) => dynamodb(table.clone(), &self.namespace).await?,
+            BackendAddress::Sqs(prefix) => {
+                let Some(records) = records else { return Err(unfit(&address, "store")) };
+                sqs(prefix.clone(), &self.namespace, lease, records.clone()).await?
             }
         };
         opened.push(parts);
@@ -151,11 +151,11 @@ impl BackendConfig {
 #[cfg(feature = "sqlite")]
 async fn sqlite(path: String, lease: Option<Duration>, must_exist: bool) -> Result<Parts> {
     let options = crate::Sqlite::options().lease(lease.unwrap_or(DEFAULT_LEASE)).must_exist(must_exist);
-    let (opened, place) = (path.clone(), Place::Sqlite(path));
+    let (opened, address) = (path.clone(), BackendAddress::Sqlite(path));
     // Opening can wait for another program's lock.
     let backend = tokio::task::spawn_blocking(move || options.open(opened)).await;
     let backend = backend.map_err(|e| Error::new(ErrorKind::Internal, "sqlite", "open the file", e.to_string()))?;
-    Ok(Parts::all(place, backend?))
+    Ok(Parts::all(address, backend?))
 }
 
 #[cfg(not(feature = "sqlite"))]
@@ -168,7 +168,7 @@ async fn redis(url: String, namespace: &str, lease: Option<Duration>) -> Result<
     let mut options =
         crate::redis::RedisOptions { namespace: namespace.to_owned(), ..crate::redis::RedisOptions::new(&url) };
     options.lease = lease.unwrap_or(options.lease);
-    Ok(Parts::all(Place::Redis(url), crate::Redis::connect(options).await?))
+    Ok(Parts::all(BackendAddress::Redis(url), crate::Redis::connect(options).await?))
 }
 
 #[cfg(not(feature = "redis"))]
@@ -183,7 +183,7 @@ async fn dynamodb(table: String, namespace: &str) -> Result<Parts> {
     let (store, counters): (Arc<dyn Store>, Arc<dyn Counters>) = (backend.clone(), backend.clone());
     Ok(Parts {
         name: backend.name(),
-        place: Place::DynamoDb(table),
+        address: BackendAddress::DynamoDb(table),
         whole: None,
         store: Some(store),
         queue: None,
@@ -198,14 +198,14 @@ async fn dynamodb(_: String, _: &str) -> Result<Parts> {
 }
 
 #[cfg(feature = "sqs")]
-async fn sqs(prefix: String, namespace: &str, lease: Option<Duration>, letters: Arc<dyn Store>) -> Result<Parts> {
+async fn sqs(prefix: String, namespace: &str, lease: Option<Duration>, records: Arc<dyn Store>) -> Result<Parts> {
     let mut options =
         crate::sqs::SqsOptions { prefix: prefix.clone(), namespace: namespace.to_owned(), ..Default::default() };
     options.lease = lease.unwrap_or(options.lease);
-    let queue = Arc::new(crate::Sqs::connect(options, letters).await?);
-    let place = Place::Sqs(prefix);
+    let queue = Arc::new(crate::Sqs::connect(options, records).await?);
+    let address = BackendAddress::Sqs(prefix);
     let name = queue.name();
-    Ok(Parts { place, name, whole: None, store: None, queue: Some(queue), counters: None, events: None })
+    Ok(Parts { address, name, whole: None, store: None, queue: Some(queue), counters: None, events: None })
 }
 
 #[cfg(not(feature = "sqs"))]
@@ -213,14 +213,18 @@ async fn sqs(_: String, _: &str, _: Option<Duration>, _: Arc<dyn Store>) -> Resu
     Err(left_out("sqs"))
 }
 
-/// The error for a place that can't take the role that the configuration gives it.
-fn unfit(place: &Place, what: &str) -> Error {
-    let (name, hint) = match place {
-        Place::DynamoDb(_) => ("DynamoDB", "it holds records and counters; add --queue redis://… or --queue sqs:"),
-        Place::Sqs(_) => ("SQS", "it holds messages; add --store dynamodb:, and with it counters go there"),
-        Place::Memory | Place::Sqlite(_) | Place::Redis(_) => ("this place", "name another one"),
+/// The error for an address that can't take the role that the configuration gives it.
+fn unfit(address: &BackendAddress, what: &str) -> Error {
+    let (name, hint) = match address {
+        BackendAddress::DynamoDb(_) => {
+            ("DynamoDB", "it holds records and counters; add --queue redis://… or --queue sqs:")
+        }
+        BackendAddress::Sqs(_) => ("SQS", "it holds messages; add --store dynamodb:, and with it counters go there"),
+        BackendAddress::Memory | BackendAddress::Sqlite(_) | BackendAddress::Redis(_) => {
+            ("this backend", "name another one")
+        }
     };
-    refuse(format!("{name} is no {what}: {hint}"))
+    refuse(format!("{name} can't be the {what}: {hint}"))
 }
 
 fn refuse(reason: String) -> Error {

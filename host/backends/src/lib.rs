@@ -8,7 +8,7 @@
 //!   share
 //! - `combined`: joins any store, queue and counters into one backend
 //! - `multi_step`: any backend without its transactional transitions, for tests
-//! - `wake`: how a task wakes the other tasks of this process; `poll`: how a task waits if nothing wakes it
+//! - `waiters`: the waiting tasks of this process, and how they are notified; `poll`: how a task waits if nothing notifies it
 
 #[cfg(feature = "aws")]
 pub mod aws;
@@ -28,7 +28,7 @@ pub mod sqlite;
 #[cfg(feature = "sqs")]
 pub mod sqs;
 pub mod url;
-mod wake;
+mod waiters;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! The URL of a place.
+//! The URL of a backend.
 
 use std::env;
 use std::time::Duration;
@@ -16,7 +16,7 @@ const MIN_LEASE: Duration = Duration::from_millis(10);
 
 /// Where data is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum BackendAddress {
     /// In this process.
     Memory,
     /// In a file, at this path.
@@ -39,11 +39,11 @@ pub(crate) enum Place {
 ///   peers
 /// - `dynamodb://TABLE`; `dynamodb:` alone means the table in `DYNAMODB_TABLE_NAME`, or `brrr`
 ///
-/// The URL of a place with a queue can have `?lease=TIME` (`500ms`, `5s`, `2m`): if a worker falls silent, its message
+/// The URL of a backend with a queue can have `?lease=TIME` (`500ms`, `5s`, `2m`): if a worker falls silent, its message
 /// is delivered again after this time. A path can't contain a `?`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Location {
-    pub place: Place,
+    pub address: BackendAddress,
     pub lease: Option<Duration>,
 }
 
@@ -58,24 +58,24 @@ impl Location {
         let lease = lease(url, query)?;
         // Other tools write `sqlite://PATH`. Both slashes then belong to the scheme, not to the path.
         let name = path.strip_prefix("//").unwrap_or(path);
-        let place = match scheme {
-            "memory" if path.is_empty() => Place::Memory,
+        let address = match scheme {
+            "memory" if path.is_empty() => BackendAddress::Memory,
             "memory" => return Err(refuse(url, "`memory:` takes no path: nothing of it is kept")),
-            "sqlite" if name.is_empty() => Place::Sqlite(DEFAULT_URL.trim_start_matches("sqlite:").to_owned()),
-            "sqlite" => Place::Sqlite(name.to_owned()),
-            "redis" | "valkey" if name.is_empty() => Place::Redis(redis_of_environment()),
+            "sqlite" if name.is_empty() => BackendAddress::Sqlite(DEFAULT_URL.trim_start_matches("sqlite:").to_owned()),
+            "sqlite" => BackendAddress::Sqlite(name.to_owned()),
+            "redis" | "valkey" if name.is_empty() => BackendAddress::Redis(redis_of_environment()),
             "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" if path.starts_with("//") => {
-                Place::Redis(format!("{}:{path}", scheme.replace("valkey", "redis")))
+                BackendAddress::Redis(format!("{}:{path}", scheme.replace("valkey", "redis")))
             }
-            "sqs" => Place::Sqs(name.to_owned()),
-            "dynamodb" if name.is_empty() => Place::DynamoDb(table_of_environment()),
-            "dynamodb" => Place::DynamoDb(name.to_owned()),
+            "sqs" => BackendAddress::Sqs(name.to_owned()),
+            "dynamodb" if name.is_empty() => BackendAddress::DynamoDb(table_of_environment()),
+            "dynamodb" => BackendAddress::DynamoDb(name.to_owned()),
             "redis" | "rediss" | "valkey" | "valkeys" | "redis+unix" => {
                 return Err(refuse(url, format!("write {scheme}://HOST:PORT")));
             }
             _ => return Err(refuse(url, format!("there is no backend `{scheme}:`; there are {KNOWN}"))),
         };
-        Ok(Self { place, lease })
+        Ok(Self { address, lease })
     }
 }
 
@@ -124,8 +124,8 @@ pub(crate) fn refuse(url: &str, reason: impl Into<String>) -> Error {
 mod tests {
     use super::*;
 
-    fn place(url: &str) -> Place {
-        Location::parse(url).unwrap().place
+    fn address(url: &str) -> BackendAddress {
+        Location::parse(url).unwrap().address
     }
 
     fn error(url: &str) -> String {
@@ -136,14 +136,14 @@ mod tests {
 
     #[test]
     fn places_are_read() {
-        assert_eq!(place("memory:"), Place::Memory);
-        assert_eq!(place("sqlite:"), Place::Sqlite(".brrr/state.db".into()));
-        assert_eq!(place("sqlite:///a/b"), Place::Sqlite("/a/b".into()));
-        assert_eq!(place("rediss://:pw@h:1/2?lease=1s"), Place::Redis("rediss://:pw@h:1/2".into()));
-        assert_eq!(place("valkey://h"), Place::Redis("redis://h".into()));
-        assert_eq!(place("sqs:"), Place::Sqs(String::new()));
-        assert_eq!(place("sqs://fleet-"), Place::Sqs("fleet-".into()));
-        assert_eq!(place("dynamodb://jobs"), Place::DynamoDb("jobs".into()));
+        assert_eq!(address("memory:"), BackendAddress::Memory);
+        assert_eq!(address("sqlite:"), BackendAddress::Sqlite(".brrr/state.db".into()));
+        assert_eq!(address("sqlite:///a/b"), BackendAddress::Sqlite("/a/b".into()));
+        assert_eq!(address("rediss://:pw@h:1/2?lease=1s"), BackendAddress::Redis("rediss://:pw@h:1/2".into()));
+        assert_eq!(address("valkey://h"), BackendAddress::Redis("redis://h".into()));
+        assert_eq!(address("sqs:"), BackendAddress::Sqs(String::new()));
+        assert_eq!(address("sqs://fleet-"), BackendAddress::Sqs("fleet-".into()));
+        assert_eq!(address("dynamodb://jobs"), BackendAddress::DynamoDb("jobs".into()));
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Abandon {
 
     /// The jobs for which the caller must find out whether they are over.
     #[must_use]
-    pub fn unknown_roots(&self, pending: &PendingReturns) -> HashSet<JobId> {
+    pub fn unknown_jobs(&self, pending: &PendingReturns) -> HashSet<JobId> {
         pending.returns.iter().map(|r| &r.job_id).filter(|job_id| !self.over.contains_key(job_id)).cloned().collect()
     }
 
@@ -140,7 +140,7 @@ mod tests {
                 abandon.done();
                 continue;
             };
-            for job_id in abandon.unknown_roots(&pending) {
+            for job_id in abandon.unknown_jobs(&pending) {
                 let over = job_id.as_str().chars().all(char::is_lowercase);
                 abandon.found(job_id, over);
             }

@@ -11,7 +11,7 @@ use crate::listing::Listing;
 use crate::model::{Call, CallHash, Failure, FailureKind, JobId, Millis, Outcome, Topic};
 use crate::options::Options;
 use crate::ports::{Backend, Key, Kind, NewJob, Scheduled, Swap};
-use crate::records::{JobEnd, JobRecord, JobState, Latest, read_failure};
+use crate::records::{JobEnd, JobRecord, JobState, LatestJob, read_failure};
 use crate::step::overdue;
 use crate::wire::CallRecord;
 
@@ -226,8 +226,8 @@ impl Client {
         if let Some(value) = store.get(&Key::value(call)).await? {
             return Ok(Known::Value(value));
         }
-        let Some(latest) = store.get(&Key::latest(call)).await? else { return Ok(Known::Nothing) };
-        let latest = Latest::decode(&latest).map_err(|e| e.of(&Key::latest(call)))?.job_id;
+        let Some(latest) = store.get(&Key::latest_job(call)).await? else { return Ok(Known::Nothing) };
+        let latest = LatestJob::decode(&latest).map_err(|e| e.of(&Key::latest_job(call)))?.job_id;
         let key = Key::failure(call, &latest);
         Ok(match store.get(&key).await? {
             Some(bytes) => Known::Failed(read_failure(&key, &bytes)?),

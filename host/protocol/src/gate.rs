@@ -18,7 +18,7 @@ pub trait Gate: Send + Sync {
 pub enum Entry {
     /// The run may start now. It counts as running until this value is dropped.
     Granted(Box<dyn Send>),
-    /// There is no place now. The caller must give the message back to the queue, with this delay.
+    /// There is no slot now. The caller must give the message back to the queue, with this delay.
     NotNow(Duration),
 }
 

@@ -10,7 +10,7 @@
 
 use crate::model::{Call, CallHash, JobId, Millis, Topic};
 use crate::ports::NewJob;
-use crate::records::{JobRecord, Latest, RunRecord, decode_tasks};
+use crate::records::{JobRecord, LatestJob, RunRecord, decode_tasks};
 use crate::registration::Registered;
 use crate::wire::{PendingReturns, Return};
 
@@ -48,9 +48,9 @@ pub(crate) fn is_on_its_way(pending: Option<&Registered>) -> bool {
     pending.is_some_and(|pending| pending.scheduled_at().is_some())
 }
 
-/// The job that the call's `latest` record names, if that job is not `me` and has sent its message.
+/// The job that the call's `latest_job` record names, if that job is not `me` and has sent its message.
 pub(crate) fn carrier(latest: Option<&[u8]>, me: &JobId) -> Option<JobId> {
-    let latest = Latest::decode(latest?).ok()?;
+    let latest = LatestJob::decode(latest?).ok()?;
     let latest_is_another = latest.is_on_its_way && latest.job_id != *me;
     latest_is_another.then_some(latest.job_id)
 }

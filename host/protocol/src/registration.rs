@@ -42,7 +42,7 @@ struct List {
     /// The number of parents.
     count: usize,
     /// The offset at which the parent's entry belongs.
-    place: usize,
+    insert_at: usize,
     /// The offset of the end of the list.
     end: usize,
 }
@@ -102,9 +102,9 @@ impl Registered {
         self.facts.in_other_jobs
     }
 
-    /// See `PendingReturns::only_under_other_roots`.
+    /// See `PendingReturns::only_in_other_jobs`.
     #[must_use]
-    pub fn only_under_other_roots(&self) -> bool {
+    pub fn only_in_other_jobs(&self) -> bool {
         self.facts.elsewhere && !self.facts.has_me
     }
 
@@ -120,7 +120,7 @@ impl Registered {
             rest.str("scheduled_at").int(at as i64);
         }
         rest.end();
-        let (before, after) = self.bytes[..=self.list.end].split_at(self.list.place);
+        let (before, after) = self.bytes[..=self.list.end].split_at(self.list.insert_at);
         [before, &entry.finish(), after, &rest.finish()].concat().into()
     }
 }
@@ -131,7 +131,7 @@ fn scan(bytes: &[u8], me: &Return) -> Option<(Facts, List)> {
     let at = |rest: &[u8]| bytes.len() - rest.len();
     let mine = [me.job_id.as_str(), me.parent.as_str(), me.topic.as_str()];
     let (mut facts, mut list) = (Facts::default(), List::default());
-    let (mut last, mut place) = (None, None);
+    let (mut last, mut insert_at) = (None, None);
     while let Some(entry) = rest.strip_prefix(b"li1e") {
         let start = at(rest);
         let (job_id, entry) = text(entry)?;
@@ -143,8 +143,8 @@ fn scan(bytes: &[u8], me: &Return) -> Option<(Facts, List)> {
         }
         match names.cmp(&mine) {
             Ordering::Less => {}
-            Ordering::Equal => (facts.has_me, place) = (true, place.or(Some(start))),
-            Ordering::Greater => place = place.or(Some(start)),
+            Ordering::Equal => (facts.has_me, insert_at) = (true, insert_at.or(Some(start))),
+            Ordering::Greater => insert_at = insert_at.or(Some(start)),
         }
         facts.in_job |= job_id == mine[0];
         facts.in_other_jobs |= job_id != mine[0];
@@ -153,7 +153,7 @@ fn scan(bytes: &[u8], me: &Return) -> Option<(Facts, List)> {
         (last, rest) = (Some(names), entry.strip_prefix(b"e")?);
     }
     list.end = at(rest);
-    list.place = place.unwrap_or(list.end);
+    list.insert_at = insert_at.unwrap_or(list.end);
     rest = rest.strip_prefix(b"e")?;
     if let Some(time) = rest.strip_prefix(b"12:scheduled_ati") {
         let (time, behind) = number(time)?;
@@ -217,8 +217,8 @@ mod tests {
                 }
                 // A damaged record.
                 1 => {
-                    let place = rng.usize(..bytes.len());
-                    bytes[place] = rng.u8(..);
+                    let index = rng.usize(..bytes.len());
+                    bytes[index] = rng.u8(..);
                 }
                 2 => bytes.truncate(rng.usize(..bytes.len())),
                 _ => {}
@@ -235,7 +235,7 @@ mod tests {
             assert_eq!(found.is_awaited_in_job(), in_job, "{bytes:?} {me:?}");
             let in_other_jobs = expected.returns.iter().any(|r| r.job_id != me.job_id);
             assert_eq!(found.is_awaited_in_other_jobs(), in_other_jobs, "{bytes:?} {me:?}");
-            assert_eq!(found.only_under_other_roots(), expected.only_under_other_roots(&me), "{bytes:?} {me:?}");
+            assert_eq!(found.only_in_other_jobs(), expected.only_in_other_jobs(&me), "{bytes:?} {me:?}");
             assert_eq!(found.scheduled_at(), expected.scheduled_at);
             assert_eq!(found.listed(), expected.returns.len(), "{bytes:?} {me:?}");
             let mut new = PendingReturns { scheduled_at: then, ..expected.clone() };

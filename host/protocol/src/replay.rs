@@ -13,7 +13,7 @@ use crate::model::{Call, CallHash, JobId, Millis, Outcome, Topic, size_of_outcom
 use crate::options::Options;
 use crate::outcome_cache::KnownOutcomes;
 use crate::ports::{Backend, Key, Loaded, Work};
-use crate::records::{Decision, RunRecord, SAMPLE};
+use crate::records::{ClockMove, Decision, RunRecord, SAMPLE};
 
 /// A call as a guest asks for it.
 #[derive(Clone, Debug)]
@@ -30,19 +30,23 @@ pub struct Invocation {
     pub options: Options,
 }
 
-/// The calls that a run waits for.
+/// The calls that a run waits for, and the time that it waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// The calls without an outcome, each once, in the order in which the run asked for them.
+    /// The calls without an outcome, each once, in the order in which the run asked for them. A run that only sleeps waits for
+    /// none.
     pub calls: Vec<Call>,
     /// The number of these calls that must have an outcome before it is worth running the call again.
     pub need: u32,
+    /// The time at which it is worth running the call again whatever is there, in milliseconds since the Unix epoch. 0: there
+    /// is no such time.
+    pub until: Millis,
 }
 
 /// The answer to a poll.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Polled {
-    /// One entry for each call. Exactly as many entries have an outcome as the poll needed.
+    /// One entry for each call. Exactly as many entries have an outcome as the poll needed, or fewer if its time has passed.
     Ready(Vec<Option<Outcome>>),
     /// There are not enough outcomes. The handler must drop the run.
     Suspended,
@@ -95,6 +99,16 @@ pub struct Replay {
     uncompared: HashSet<CallHash>,
     before: RunRecord,
     decisions: Vec<Decision>,
+    /// When the attempt was first run.
+    first: Millis,
+    /// When this run began, by the clock of its worker.
+    began: Millis,
+    /// The clock that the handler sees. It moves only when the run gets beyond a poll at which an earlier run stopped.
+    clock: Millis,
+    /// These moves of the clock.
+    moves: Vec<ClockMove>,
+    /// The poll at which the previous run stopped. This run may be the first one that gets beyond it.
+    stopped: Option<u32>,
     polls: Vec<Poll>,
     printed: u64,
     wait: Option<Wait>,
@@ -110,10 +124,11 @@ const ASKED: usize = 64;
 const COMPARED_AT_ONCE: usize = 16;
 
 impl Replay {
-    /// The state at the beginning of a run. `loaded` says what earlier runs of this attempt have left.
+    /// The state at the beginning of a run. `loaded` says what earlier runs of this attempt have left. `began` is the time now.
     #[must_use]
-    pub fn new(backend: Arc<dyn Backend>, work: &Work, loaded: &Loaded) -> Self {
+    pub fn new(backend: Arc<dyn Backend>, work: &Work, loaded: &Loaded, began: Millis) -> Self {
         let before = loaded.run.clone().unwrap_or_default();
+        let first = if before.first > 0 { before.first } else { began };
         let mut replay = Self {
             backend,
             job_id: work.message.job_id.clone(),
@@ -130,6 +145,11 @@ impl Replay {
             digests: RandomState::new(),
             uncompared: HashSet::new(),
             decisions: before.decisions.clone(),
+            began,
+            first,
+            clock: first,
+            moves: before.moves.clone(),
+            stopped: before.is_waiting().then_some(before.stopped),
             before,
             polls: Vec::new(),
             printed: 0,
@@ -184,11 +204,13 @@ impl Replay {
 
     /// Answers a poll: returns `need` outcomes (`None`: all) of `calls`. The answer is the same in every run.
     ///
+    /// When the time `until` (in milliseconds since the Unix epoch) has passed, the answer has the outcomes that are there, and
+    /// they may be fewer. A poll without calls is a sleep: it needs `until`.
+    ///
     /// # Errors
     /// When the backend can't be read. `Limit` if the run has no room for what it asks for. `Conflict` if a call hash stands
     /// for another call.
-    pub async fn poll(&mut self, calls: Vec<Invocation>, need: Option<u32>) -> Result<Polled> {
-        let poll = self.polls.len() as u32;
+    pub async fn poll(&mut self, calls: Vec<Invocation>, need: Option<u32>, until: Option<Millis>) -> Result<Polled> {
         let calls: Vec<Call> = calls.into_iter().map(|call| self.identify(call)).collect();
         self.keep(ASKED + calls.iter().map(|c| ASKED + c.hash.as_str().len()).sum::<usize>())?;
         self.note_identities(&calls)?;
@@ -199,31 +221,48 @@ impl Replay {
         self.read_unknown(&calls).await?;
 
         let need = need.map_or(calls.len(), |n| (n as usize).min(calls.len()));
-        self.polls.push(Poll { calls: calls.len(), need });
         let there: Vec<bool> = calls.iter().map(|c| self.known.contains(&c.hash)).collect();
-        if there.iter().filter(|t| **t).count() < need {
-            self.wait = Some(missing(calls, &there, need));
+        let Some(chosen) = self.choose(&there, need, until)? else {
+            self.wait = Some(missing(calls, &there, need, until));
             return Ok(Polled::Suspended);
-        }
-        let chosen = self.choose(poll, &there, need);
-        if need < there.len() {
-            self.keep(ASKED + need * size_of::<u32>())?;
-        }
-        let outcome = |(place, call): (usize, Call)| {
-            chosen.get(place).copied().unwrap_or(false).then(|| self.known.get(&call.hash).cloned()).flatten()
+        };
+        let outcome = |(index, call): (usize, Call)| {
+            chosen.get(index).copied().unwrap_or(false).then(|| self.known.get(&call.hash).cloned()).flatten()
         };
         Ok(Polled::Ready(calls.into_iter().enumerate().map(outcome).collect()))
     }
 
-    /// The positions of the poll whose outcomes the guest gets: the choice of an earlier run, or else the first positions that
-    /// have an outcome.
-    fn choose(&mut self, poll: u32, there: &[bool], need: usize) -> Vec<bool> {
-        if need == there.len() {
-            return vec![true; there.len()];
+    /// Sleeps until the handler's clock shows `until`: a poll without calls, which needs nothing of the backend.
+    ///
+    /// # Errors
+    /// `Limit` if the run has no room for another poll.
+    pub fn sleep(&mut self, until: Millis) -> Result<Polled> {
+        self.keep(ASKED)?;
+        if self.choose(&[], 0, Some(until))?.is_some() {
+            return Ok(Polled::Ready(Vec::new()));
         }
+        self.wait = Some(missing(Vec::new(), &[], 0, Some(until)));
+        Ok(Polled::Suspended)
+    }
+
+    /// The positions of the poll whose outcomes the guest gets: the choice of an earlier run; or else the first positions that
+    /// have an outcome, if they are enough; or else, if the time of the poll has passed, all that have an outcome. `None`: the
+    /// run must wait.
+    fn choose(&mut self, there: &[bool], need: usize, until: Option<Millis>) -> Result<Option<Vec<bool>>> {
+        let poll = self.polls.len() as u32;
+        self.polls.push(Poll { calls: there.len(), need });
+        let clock = self.clock_after(poll);
         if let Some(decision) = self.decisions.iter().find(|d| d.poll == poll) {
-            return (0..there.len()).map(|i| decision.chosen.contains(&(i as u32))).collect();
+            let chosen = (0..there.len()).map(|i| decision.chosen.contains(&(i as u32))).collect();
+            self.move_clock(poll, clock);
+            return Ok(Some(chosen));
         }
+        let is_sleep = there.is_empty() && until.is_some();
+        let is_enough = !is_sleep && there.iter().filter(|there| **there).count() >= need;
+        if !is_enough && until.is_none_or(|until| until > clock) {
+            return Ok(None);
+        }
+        self.move_clock(poll, clock);
         let mut left = need;
         let chosen: Vec<bool> = there
             .iter()
@@ -234,9 +273,35 @@ impl Replay {
                 }
             })
             .collect();
-        let places = (0..).zip(&chosen).filter(|(_, c)| **c).map(|(place, _)| place).collect();
-        self.decisions.push(Decision { poll, chosen: places });
-        chosen
+        let places: Vec<u32> = (0..).zip(&chosen).filter(|(_, c)| **c).map(|(place, _)| place).collect();
+        // If a poll got all outcomes, every replay gets them: outcomes do not vanish.
+        if places.len() < there.len() {
+            self.keep(ASKED + places.len() * size_of::<u32>())?;
+            self.decisions.push(Decision { poll, chosen: places });
+        }
+        Ok(Some(chosen))
+    }
+
+    /// The clock after this poll, if the run gets beyond it. If an earlier run stopped there, it is the time at which the run
+    /// began that got beyond it. It never goes back, whatever the clocks of the workers say.
+    fn clock_after(&self, poll: u32) -> Millis {
+        let moved = self.moves.iter().find(|moved| moved.poll == poll).map(|moved| moved.to);
+        let began = (self.stopped == Some(poll)).then_some(self.began);
+        moved.or(began).unwrap_or(self.clock).max(self.clock)
+    }
+
+    fn move_clock(&mut self, poll: u32, to: Millis) {
+        self.clock = to;
+        if self.stopped == Some(poll) && self.moves.iter().all(|moved| moved.poll != poll) {
+            self.moves.push(ClockMove { poll, to });
+        }
+    }
+
+    /// The clock that the handler sees now, in milliseconds since the Unix epoch. It is the same at the same place of every
+    /// replay.
+    #[must_use]
+    pub fn clock(&self) -> Millis {
+        self.clock
     }
 
     /// How much output the call has printed. This run has printed nothing yet.
@@ -300,14 +365,14 @@ impl Replay {
 
     /// The `run` record that a run leaves if it waits.
     #[must_use]
-    pub fn record(&self, wait: &Wait, first: u64, digest: String) -> RunRecord {
+    pub fn record(&self, wait: &Wait, digest: String) -> RunRecord {
         let tail = wait.calls.len().saturating_sub(SAMPLE);
         let mut seen: HashSet<&CallHash> = wait.calls.iter().map(|c| &c.hash).collect();
         // The outcomes of earlier calls are loaded without another comparison. So calls that were not compared are left out.
         let asked = self.asked.iter().filter(|call| !self.uncompared.contains(*call));
         let earlier = asked.filter(|call| seen.insert(call)).take(SAMPLE).cloned().collect();
         RunRecord {
-            first,
+            first: self.first,
             attempt: self.before.attempt.max(1),
             digest,
             // If a replay printed less than an earlier run, the rest must not be shown twice.
@@ -317,6 +382,10 @@ impl Replay {
             sample: wait.calls[tail..].iter().map(|c| c.hash.clone()).collect(),
             earlier,
             decisions: self.decisions.clone(),
+            until: wait.until,
+            timer: self.before.timer,
+            stopped: (self.polls.len() as u32).saturating_sub(1),
+            moves: self.moves.clone(),
             not_before: 0,
             unknown_since: 0,
             last_failure: self.before.last_failure.clone(),
@@ -408,7 +477,7 @@ impl Replay {
 }
 
 /// The calls without an outcome, and the smallest number of them that is needed.
-fn missing(calls: Vec<Call>, there: &[bool], need: usize) -> Wait {
+fn missing(calls: Vec<Call>, there: &[bool], need: usize, until: Option<Millis>) -> Wait {
     let mut times: HashMap<CallHash, usize> = HashMap::new();
     let mut distinct = Vec::new();
     let have = there.iter().filter(|t| **t).count();
@@ -432,7 +501,7 @@ fn missing(calls: Vec<Call>, there: &[bool], need: usize) -> Wait {
             short
         })
         .count();
-    Wait { calls: distinct, need: need as u32 }
+    Wait { calls: distinct, need: need as u32, until: until.unwrap_or(0) }
 }
 
 #[cfg(test)]
@@ -452,10 +521,10 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_once() {
         let calls = ["a", "b", "a", "c"].map(call).to_vec();
-        let wait = missing(calls.clone(), &[false, true, false, false], 4);
+        let wait = missing(calls.clone(), &[false, true, false, false], 4, None);
         assert_eq!(wait.calls, [call("a"), call("c")]);
         assert_eq!(wait.need, 2);
         // Two of four are needed: `b` has its outcome, and `a` alone would fill two positions.
-        assert_eq!(missing(calls, &[false, true, false, false], 2).need, 1);
+        assert_eq!(missing(calls, &[false, true, false, false], 2, None).need, 1);
     }
 }

@@ -16,7 +16,7 @@ use crate::multi_step::{
 };
 use crate::ports::{Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Scheduled, Work, message_counter};
 use crate::records::{
-    JobEnd, JobRecord, JobState, Latest, Readiness, RunRecord, Waiting, encode_failure, read_failure,
+    JobEnd, JobRecord, JobState, LatestJob, Readiness, RunRecord, Waiting, encode_failure, read_failure,
 };
 use crate::registration::Registered;
 pub use crate::transaction::{Snapshot, Transaction};
@@ -35,9 +35,9 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
     if before.is_none() {
         tx.put(&Key::job(&job.job_id), &job.record(now).encode())?;
     }
-    let key = Key::latest(&call.hash);
+    let key = Key::latest_job(&call.hash);
     let latest = tx.get(&key)?;
-    let mut new = Latest { job_id: job.job_id.clone(), is_on_its_way: false };
+    let mut new = LatestJob { job_id: job.job_id.clone(), is_on_its_way: false };
     if before.as_ref().is_some_and(JobRecord::is_over) {
         tx.put(&key, &new.encode())?;
         return Ok(Scheduled::AlreadyDone);
@@ -72,7 +72,7 @@ fn join(tx: &mut impl Transaction, job: &NewJob, is_new: bool, latest: Option<&[
     if pending.as_ref().is_some_and(Registered::has_me) {
         return Ok(if is_on_its_way(pending.as_ref()) { Start::Joins } else { Start::SendsAndLeaves });
     }
-    if !is_new || !is_on_its_way(pending.as_ref()) && !latest_carries(tx, job, latest, now)? {
+    if !is_new || !is_on_its_way(pending.as_ref()) && !latest_job_carries(tx, job, latest, now)? {
         return Ok(Start::Sends);
     }
     if !joining::is_announced(tx.get(&Key::tasks(&call.topic))?.as_deref(), &call.task) {
@@ -93,7 +93,7 @@ fn leave(tx: &mut impl Transaction, job: &NewJob) -> Result<()> {
 }
 
 /// True if the job that was last started for the call before this one has the call's message.
-fn latest_carries(tx: &mut impl Snapshot, new: &NewJob, latest: Option<&[u8]>, now: Millis) -> Result<bool> {
+fn latest_job_carries(tx: &mut impl Snapshot, new: &NewJob, latest: Option<&[u8]>, now: Millis) -> Result<bool> {
     let Some(job_id) = joining::carrier(latest, &new.job_id) else { return Ok(false) };
     let call = &new.call;
     let (job, run) = (tx.get(&Key::job(&job_id))?, tx.get(&Key::run(&call.hash, &job_id))?);
@@ -246,7 +246,7 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
         send(tx, &d.work.topic, &d.work.message)?;
     }
     ack(tx, d.work)?;
-    let queued = (0..).zip(&children).filter(|(_, c)| c.must_send && c.ended.is_none()).map(|(place, _)| place);
+    let queued = (0..).zip(&children).filter(|(_, c)| c.must_send && c.ended.is_none()).map(|(index, _)| index);
     Ok(Deferred::Waiting { queued: queued.collect() })
 }
 
@@ -293,13 +293,13 @@ impl<'a> TransactionChild<'a> {
             match self.ended {
                 // `multi_step` sends the message, registers without `scheduled_at`, and then finds the outcome. All that is
                 // left to do after that is to notify the parents, so only that is done here.
-                Some(ChildEnd::Value) => return wake_all(tx, hash),
+                Some(ChildEnd::Value) => return notify_all(tx, hash),
                 Some(ChildEnd::Failure) => {
                     if let Some(mut pending) = pending(tx, hash)? {
                         pending.scheduled_at = None;
                         tx.put(&Key::pending_returns(hash), &pending.encode())?;
                     }
-                    return wake_in_job(tx, hash, &me.job_id, &self.call.topic, Some(me));
+                    return notify_in_job(tx, hash, &me.job_id, &self.call.topic, Some(me));
                 }
                 None => {
                     tx.send(&self.call.topic, &Message { job_id: me.job_id.clone(), call: hash.clone() })?;
@@ -346,7 +346,7 @@ pub fn complete(tx: &mut impl Transaction, work: &Work, value: &[u8]) -> Result<
     if !tx.has(&key)? {
         tx.put(&key, value)?;
     }
-    wake_all(tx, call)?;
+    notify_all(tx, call)?;
     if let Some(at) = work.ends_job {
         let state = end_in_job(tx, job_id, call)?;
         mark_over(tx, job_id, JobEnd { state, at })?;
@@ -382,9 +382,9 @@ pub fn fail(tx: &mut impl Transaction, work: &Work, failure: &Failure) -> Result
 pub fn notify_parents(tx: &mut impl Transaction, work: &Work, end: JobState) -> Result<()> {
     let Message { job_id, call } = &work.message;
     if end == JobState::Completed {
-        wake_all(tx, call)?;
+        notify_all(tx, call)?;
     } else {
-        wake_in_job(tx, call, job_id, &work.topic, None)?;
+        notify_in_job(tx, call, job_id, &work.topic, None)?;
     }
     if let Some(at) = work.ends_job {
         mark_over(tx, job_id, JobEnd { state: end, at })?;
@@ -404,7 +404,7 @@ pub fn abandon(tx: &mut impl Transaction, work: &Work) -> Result<()> {
             abandon.done();
             continue;
         };
-        for job_id in abandon.unknown_roots(&pending) {
+        for job_id in abandon.unknown_jobs(&pending) {
             let over = is_over(tx, &job_id)?;
             abandon.found(job_id, over);
         }
@@ -426,13 +426,13 @@ fn pending(tx: &mut impl Snapshot, call: &CallHash) -> Result<Option<PendingRetu
     read_pending(call, tx.get(&Key::pending_returns(call))?.as_deref())
 }
 
-fn wake_all(tx: &mut impl Transaction, call: &CallHash) -> Result<()> {
+fn notify_all(tx: &mut impl Transaction, call: &CallHash) -> Result<()> {
     if let Some(pending) = pending(tx, call)? {
-        wake(tx, pending.returns)?;
+        notify_ready(tx, pending.returns)?;
         tx.delete(&Key::pending_returns(call))?;
     }
     if let Some(unnotified) = unnotified(tx, call)? {
-        wake(tx, unnotified.returns)?;
+        notify_ready(tx, unnotified.returns)?;
         tx.delete(&Key::unnotified(call))?;
     }
     Ok(())
@@ -444,8 +444,8 @@ fn unnotified(tx: &mut impl Snapshot, call: &CallHash) -> Result<Option<PendingR
     tx.get(&key)?.as_deref().map(PendingReturns::decode).transpose().map_err(|e| e.of(&key))
 }
 
-/// See `wake_in_job` in `multi_step`. `ourselves`: a parent that must not be notified, because it is the one that registers.
-fn wake_in_job(
+/// See `notify_in_job` in `multi_step`. `ourselves`: a parent that must not be notified, because it is the one that registers.
+fn notify_in_job(
     tx: &mut impl Transaction,
     call: &CallHash,
     job_id: &JobId,
@@ -457,7 +457,7 @@ fn wake_in_job(
     let (mine, mut kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.job_id == *job_id);
     let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));
     let parents = mine.into_iter().filter(|entry| Some(entry) != ourselves && !has_joined(entry, call));
-    let unknown = wake_known(tx, parents)?;
+    let unknown = notify_known(tx, parents)?;
     if !unknown.is_empty() {
         let parents = unnotified(tx, call)?.unwrap_or_default().and(&unknown);
         tx.put(&Key::unnotified(call), &parents.encode())?;
@@ -475,14 +475,14 @@ fn wake_in_job(
 }
 
 /// Notifies those of `entries` that have enough outcomes by now, and those without a `run` record.
-fn wake(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<()> {
-    let unknown = wake_known(tx, entries)?;
+fn notify_ready(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<()> {
+    let unknown = notify_known(tx, entries)?;
     notify(tx, &unknown)
 }
 
 /// Notifies those of `entries` whose `run` record says that they have enough outcomes by now. Returns the entries that have no
 /// such record.
-fn wake_known(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<Vec<Return>> {
+fn notify_known(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<Vec<Return>> {
     let (mut ready, mut unknown) = (Vec::new(), Vec::new());
     for entry in entries {
         match readiness(tx, &entry)? {
@@ -551,12 +551,12 @@ pub fn forget_calls(
     let mut forgotten = Vec::with_capacity(calls.len());
     for call in calls {
         let is_awaited = tx.has(&Key::pending_returns(call))?;
-        let latest = tx.get(&Key::latest(call))?;
+        let latest = tx.get(&Key::latest_job(call))?;
         let is_free =
             may_forget(job_id, is_awaited, latest.as_deref())? && (had_value || !tx.has(&Key::value(call))?);
         forgotten.push(is_free);
         if is_free {
-            for key in [Key::value(call), Key::call(call), Key::latest(call)] {
+            for key in [Key::value(call), Key::call(call), Key::latest_job(call)] {
                 tx.delete(&key)?;
             }
         }

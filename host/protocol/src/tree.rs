@@ -96,7 +96,7 @@ impl Tree {
         bounds: Bounds,
     ) -> Result<Self> {
         let mut tree = Self { calls: vec![Node::new(job.call.clone())] };
-        let mut places = HashMap::from([(job.call.clone(), 0)]);
+        let mut indices = HashMap::from([(job.call.clone(), 0)]);
         let (mut level, mut lines) = (0..1, 1);
         for depth in 1.. {
             if level.is_empty() {
@@ -105,20 +105,20 @@ impl Tree {
             let next = level.end;
             for page in pages(&level) {
                 let found = read_page(backend, job_id, &tree.calls[page.clone()]).await?;
-                for (place, found) in page.zip(found) {
+                for (index, found) in page.zip(found) {
                     let asked_for = found.children();
-                    tree.calls[place].fill(found, job, now);
+                    tree.calls[index].fill(found, job, now);
                     for child in asked_for {
                         if depth == bounds.depth || lines == bounds.lines {
-                            tree.calls[place].left_out += 1;
+                            tree.calls[index].left_out += 1;
                             continue;
                         }
                         lines += 1;
-                        let child = *places.entry(child).or_insert_with_key(|call| {
+                        let child = *indices.entry(child).or_insert_with_key(|call| {
                             tree.calls.push(Node::new(call.clone()));
                             tree.calls.len() - 1
                         });
-                        tree.calls[place].children.push(child);
+                        tree.calls[index].children.push(child);
                     }
                 }
             }
@@ -136,13 +136,13 @@ impl Tree {
 
     /// Counts, for each waiting call, how many calls it still waits for. If it has enough outcomes, it will run again soon.
     fn settle_waiting(&mut self) {
-        for place in 0..self.calls.len() {
-            let node = &self.calls[place];
+        for index in 0..self.calls.len() {
+            let node = &self.calls[index];
             if node.state != State::Deferred || node.left_out > 0 {
                 continue;
             }
             let missing = node.children.iter().filter(|child| !self.calls[**child].has_ended()).count();
-            let node = &mut self.calls[place];
+            let node = &mut self.calls[index];
             node.waiting = missing;
             if missing <= node.spare {
                 node.state = State::Ready;
@@ -230,7 +230,7 @@ impl Found {
             (Some(end), _) if end.state == JobState::TimedOut => State::TimedOut,
             (Some(_), _) => State::Cancelled,
             (None, Some(run)) if run.not_before > now => State::Ready,
-            (None, Some(run)) if run.total > 0 => State::Deferred,
+            (None, Some(run)) if run.is_waiting() => State::Deferred,
             // The call is ready or running. The records can't tell which, because a worker writes nothing while it runs a call.
             (None, Some(run)) if run.first > 0 || run.attempt > 1 => State::Ready,
             (None, _) if self.is_awaited || *call == job.call => State::Ready,
@@ -261,7 +261,7 @@ async fn read_page(backend: &dyn Backend, job_id: &JobId, nodes: &[Node]) -> Res
     let there = store.has_many(&keys.collect::<Vec<_>>()).await?;
     let mut found = Vec::with_capacity(nodes.len());
     for ((there, records), written) in there.chunks_exact(2).zip(records.chunks_exact(3)).zip(written.chunks_exact(3)) {
-        let [call, failure, run] = [0, 1, 2].map(|place| records[place].as_ref());
+        let [call, failure, run] = [0, 1, 2].map(|index| records[index].as_ref());
         found.push(Found {
             // A damaged record must not hide the rest of the tree.
             call: call.and_then(|bytes| CallRecord::decode(bytes).ok()),

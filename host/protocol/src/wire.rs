@@ -202,7 +202,7 @@ impl PendingReturns {
     /// True if this parent has registered, but only under other jobs. Then its call is being tried again under a new job, and
     /// the child's message may have been dropped with the old job.
     #[must_use]
-    pub fn only_under_other_roots(&self, me: &Return) -> bool {
+    pub fn only_in_other_jobs(&self, me: &Return) -> bool {
         !self.returns.contains(me) && self.returns.iter().any(|r| r.parent == me.parent && r.topic == me.topic)
     }
 }

@@ -20,8 +20,8 @@ pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
     let quiet = Talk::new(tools.talk.progress, false);
     let probe = Tools { project: tools.project, talk: &quiet }.try_run("brrr-cc", &mut command, false)?;
     if probe.status.code() == Some(UNAVAILABLE) {
-        let told = probe.output.trim().trim_start_matches("brrr-cc: ");
-        let (problem, install) = told.split_once(". ").unwrap_or((told, ""));
+        let message = probe.output.trim().trim_start_matches("brrr-cc: ");
+        let (problem, install) = message.split_once(". ").unwrap_or((message, ""));
         return Err(tools.missing_for(format!("clang with its libraries for wasm ({problem})"), install.to_owned()));
     }
     let wasm_tools = wasm_tools(tools)?;

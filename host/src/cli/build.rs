@@ -88,8 +88,8 @@ pub fn is_component(path: &Path) -> bool {
 /// As `component`.
 pub async fn project_with(project: Project, options: Options) -> Result<Built, BuildError> {
     let spinner = Spinner::after(Duration::from_millis(300), format!("building {}", project.name));
-    let tell = spinner.steps();
-    let building = tokio::task::spawn_blocking(move || build::build(&project, &options, &tell));
+    let talk = spinner.steps();
+    let building = tokio::task::spawn_blocking(move || build::build(&project, &options, &talk));
     // The task is not aborted, so this is a panic: a bug of this program.
     let built = building.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     drop(spinner);

@@ -4,7 +4,7 @@ use brrr_protocol::client::{Cancelled, Client};
 use brrr_protocol::model::JobId;
 use serde_json::json;
 
-use super::Told;
+use super::ExitError;
 use super::options::{BackendArgs, job_id};
 use super::output::{Format, print_json, say};
 use crate::exit::Exit;
@@ -46,5 +46,6 @@ pub async fn run(args: CancelCommand, format: Format) -> anyhow::Result<Exit> {
 
 /// The error of every command whose job is unknown.
 pub fn no_such_job(job_id: &JobId) -> anyhow::Error {
-    Told::new(Exit::NotThere, format!("there is no job {job_id} in this backend; `brrr-host jobs` lists them")).into()
+    ExitError::new(Exit::NotThere, format!("there is no job {job_id} in this backend; `brrr-host jobs` lists them"))
+        .into()
 }

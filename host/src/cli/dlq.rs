@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 use std::time::Duration;
 
-use super::Told;
+use super::ExitError;
 use super::options::{BackendArgs, TopicArgs, new_job_id};
 use super::output::{self, Format, print, print_json, print_table, say};
 use super::submit::persist;
@@ -54,7 +54,7 @@ struct ListArgs {
     limit: usize,
 
     #[command(flatten)]
-    place: DeadLetterPlace,
+    dlq: DlqArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,7 @@ struct ShowArgs {
     id: String,
 
     #[command(flatten)]
-    place: DeadLetterPlace,
+    dlq: DlqArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -77,11 +77,11 @@ struct TakeArgs {
     all: bool,
 
     #[command(flatten)]
-    place: DeadLetterPlace,
+    dlq: DlqArgs,
 }
 
 #[derive(Debug, clap::Args)]
-struct DeadLetterPlace {
+struct DlqArgs {
     #[command(flatten)]
     topic: TopicArgs,
 
@@ -90,8 +90,8 @@ struct DeadLetterPlace {
 }
 
 /// A dead letter with what the store knows about its call.
-struct Letter {
-    letter: DeadLetter,
+struct DeadLetterWithCall {
+    dead_letter: DeadLetter,
     message: Option<Message>,
     call: Option<CallRecord>,
     /// The call has failed in its job.
@@ -131,39 +131,40 @@ pub async fn run(args: DlqCommand, format: Format) -> anyhow::Result<Exit> {
         Action::List(args) => list(&args, format).await,
         Action::Show(args) => show(&args, format).await,
         Action::Send(args) => send(&args, format).await,
-        Action::Drop(args) => drop_letters(&args, format).await,
+        Action::Drop(args) => drop_dead_letters(&args, format).await,
     }
 }
 
 async fn list(args: &ListArgs, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.place.backend.open_existing().await?;
-    let topic = &args.place.topic.topic;
-    let mut letters = Vec::new();
-    for letter in backend.queue().dead_letters(topic, args.limit).await? {
-        letters.push(Letter::read(&*backend, letter).await?);
+    let backend = args.dlq.backend.open_existing().await?;
+    let topic = &args.dlq.topic.topic;
+    let mut dead_letters = Vec::new();
+    for dead_letter in backend.queue().dead_letters(topic, args.limit).await? {
+        dead_letters.push(DeadLetterWithCall::read(&*backend, dead_letter).await?);
     }
     match format {
         Format::Json => {
-            print_json(&json!({"dead-letters": letters.iter().map(|letter| letter.view(false)).collect::<Vec<_>>()}))?;
+            let views: Vec<_> = dead_letters.iter().map(|dead_letter| dead_letter.view(false)).collect();
+            print_json(&json!({"dead-letters": views}))?;
         }
         Format::Text => {
             let now = backend.now();
-            if !letters.is_empty() {
-                let rows = letters.iter().map(|letter| letter.cells(now));
+            if !dead_letters.is_empty() {
+                let rows = dead_letters.iter().map(|dead_letter| dead_letter.cells(now));
                 let headings = ["ID", "AGE", "TASK", "CALL", "JOB", "REASON"].map(str::to_owned).to_vec();
                 print_table(&std::iter::once(headings).chain(rows).collect::<Vec<_>>())?;
             }
-            let more = if letters.len() == args.limit { "; there may be more, see --limit" } else { "" };
-            say(format_args!("{} dead letters of topic {topic}{more}", letters.len()));
+            let more = if dead_letters.len() == args.limit { "; there may be more, see --limit" } else { "" };
+            say(format_args!("{} dead letters of topic {topic}{more}", dead_letters.len()));
         }
     }
     Ok(Exit::Done)
 }
 
 async fn show(args: &ShowArgs, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.place.backend.open_existing().await?;
-    let letter = Letter::read(&*backend, find(&*backend, &args.place, &args.id).await?).await?;
-    let view = letter.view(true);
+    let backend = args.dlq.backend.open_existing().await?;
+    let dead_letter = DeadLetterWithCall::read(&*backend, find(&*backend, &args.dlq, &args.id).await?).await?;
+    let view = dead_letter.view(true);
     if format == Format::Json {
         print_json(&view)?;
         return Ok(Exit::Done);
@@ -177,7 +178,7 @@ async fn show(args: &ShowArgs, format: Format) -> anyhow::Result<Exit> {
     put("call", view.call.map_or_else(unknown, output::line))?;
     put("task", view.task.map_or_else(unknown, output::line))?;
     put("payload", view.payload.as_deref().map_or_else(unknown, |text| text.escape_debug().to_string()))?;
-    if let Some(failure) = &letter.failure {
+    if let Some(failure) = &dead_letter.failure {
         put("failure", output::line(&failure.to_string()))?;
     }
     put("body", view.body.escape_debug().to_string())?;
@@ -185,12 +186,12 @@ async fn show(args: &ShowArgs, format: Format) -> anyhow::Result<Exit> {
 }
 
 async fn send(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.place.backend.open_existing().await?;
+    let backend = args.dlq.backend.open_existing().await?;
     let client = Client::new(backend.clone());
     let (mut sent, mut refused) = (Vec::new(), 0);
-    for letter in chosen(&*backend, args).await? {
-        let id = letter.id.clone();
-        match send_again(&*backend, &client, letter).await? {
+    for dead_letter in chosen(&*backend, args).await? {
+        let id = dead_letter.id.clone();
+        match send_again(&*backend, &client, dead_letter).await? {
             Sent::AsNewJob(job, _) => sent.push(json!({"id": id, "job": job.as_str()})),
             Sent::AsItIs => sent.push(json!({"id": id, "job": null})),
             Sent::NotDescribed => refused += 1,
@@ -203,10 +204,14 @@ async fn send(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
 }
 
 /// Sends one dead letter again, returns the result, and removes the dead letter from the queue.
-pub(super) async fn send_again(backend: &dyn Backend, client: &Client, letter: DeadLetter) -> anyhow::Result<Sent> {
-    let letter = Letter::read(backend, letter).await?;
-    let id = output::line(&letter.letter.id);
-    let sent = letter.send(backend, client).await?;
+pub(super) async fn send_again(
+    backend: &dyn Backend,
+    client: &Client,
+    dead_letter: DeadLetter,
+) -> anyhow::Result<Sent> {
+    let dead_letter = DeadLetterWithCall::read(backend, dead_letter).await?;
+    let id = output::line(&dead_letter.dead_letter.id);
+    let sent = dead_letter.send(backend, client).await?;
     match &sent {
         Sent::AsNewJob(job, Scheduled::Queued) => say(format_args!("{id}: sent as job {job}")),
         Sent::AsNewJob(_, Scheduled::AlreadyDone) => {
@@ -220,17 +225,17 @@ pub(super) async fn send_again(backend: &dyn Backend, client: &Client, letter: D
             return Ok(sent);
         }
     }
-    backend.queue().take_dead_letter(&letter.letter.topic, &letter.letter.id).await?;
+    backend.queue().take_dead_letter(&dead_letter.dead_letter.topic, &dead_letter.dead_letter.id).await?;
     Ok(sent)
 }
 
-async fn drop_letters(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
-    let backend = args.place.backend.open_existing().await?;
+async fn drop_dead_letters(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
+    let backend = args.dlq.backend.open_existing().await?;
     let mut dropped = Vec::new();
-    for letter in chosen(&*backend, args).await? {
-        backend.queue().take_dead_letter(&letter.topic, &letter.id).await?;
-        say(format_args!("{}: dropped", output::line(&letter.id)));
-        dropped.push(letter.id);
+    for dead_letter in chosen(&*backend, args).await? {
+        backend.queue().take_dead_letter(&dead_letter.topic, &dead_letter.id).await?;
+        say(format_args!("{}: dropped", output::line(&dead_letter.id)));
+        dropped.push(dead_letter.id);
     }
     if format == Format::Json {
         print_json(&json!({"dropped": dropped}))?;
@@ -241,31 +246,31 @@ async fn drop_letters(args: &TakeArgs, format: Format) -> anyhow::Result<Exit> {
 /// The dead letters that the arguments select.
 async fn chosen(backend: &dyn Backend, args: &TakeArgs) -> anyhow::Result<Vec<DeadLetter>> {
     match &args.id {
-        Some(id) => Ok(vec![find(backend, &args.place, id).await?]),
-        None => Ok(backend.queue().dead_letters(&args.place.topic.topic, usize::MAX).await?),
+        Some(id) => Ok(vec![find(backend, &args.dlq, id).await?]),
+        None => Ok(backend.queue().dead_letters(&args.dlq.topic.topic, usize::MAX).await?),
     }
 }
 
-async fn find(backend: &dyn Backend, place: &DeadLetterPlace, id: &str) -> anyhow::Result<DeadLetter> {
-    let topic = &place.topic.topic;
+async fn find(backend: &dyn Backend, dlq: &DlqArgs, id: &str) -> anyhow::Result<DeadLetter> {
+    let topic = &dlq.topic.topic;
     let all = backend.queue().dead_letters(topic, usize::MAX).await?;
-    all.into_iter().find(|letter| letter.id == id).ok_or_else(|| {
+    all.into_iter().find(|dead_letter| dead_letter.id == id).ok_or_else(|| {
         let text = format!("topic {topic} has no dead letter {id}; `brrr-host dlq list --topic {topic}` lists them");
-        Told::new(Exit::NotThere, text).into()
+        ExitError::new(Exit::NotThere, text).into()
     })
 }
 
-impl Letter {
-    async fn read(backend: &dyn Backend, letter: DeadLetter) -> anyhow::Result<Self> {
-        let Ok(message) = Message::decode(letter.body.as_bytes()) else {
-            return Ok(Self { letter, message: None, call: None, failed: false, failure: None });
+impl DeadLetterWithCall {
+    async fn read(backend: &dyn Backend, dead_letter: DeadLetter) -> anyhow::Result<Self> {
+        let Ok(message) = Message::decode(dead_letter.body.as_bytes()) else {
+            return Ok(Self { dead_letter, message: None, call: None, failed: false, failure: None });
         };
         let store = backend.store();
         let (call, failure) = (Key::call(&message.call), Key::failure(&message.call, &message.job_id));
         let call = store.get(&call).await?;
         let failure = store.get(&failure).await?;
         Ok(Self {
-            letter,
+            dead_letter,
             message: Some(message),
             // The message may be a dead letter because its call's record does not decode.
             call: call.and_then(|bytes| CallRecord::decode(&bytes).ok()),
@@ -277,11 +282,11 @@ impl Letter {
     fn view(&self, full: bool) -> DeadLetterDocument<'_> {
         let payload = self.call.as_ref().filter(|_| full);
         DeadLetterDocument {
-            id: &self.letter.id,
-            topic: self.letter.topic.as_str(),
-            at: time(self.letter.at),
-            reason: &self.letter.reason,
-            body: &self.letter.body,
+            id: &self.dead_letter.id,
+            topic: self.dead_letter.topic.as_str(),
+            at: time(self.dead_letter.at),
+            reason: &self.dead_letter.reason,
+            body: &self.dead_letter.body,
             job: self.message.as_ref().map(|message| message.job_id.as_str()),
             call: self.message.as_ref().map(|message| message.call.as_str()),
             task: self.call.as_ref().map(|call| call.task.as_str()),
@@ -293,21 +298,21 @@ impl Letter {
     fn cells(&self, now: Millis) -> Vec<String> {
         let or_dash = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), output::line);
         vec![
-            output::line(&self.letter.id),
-            brief(now.saturating_sub(self.letter.at)),
+            output::line(&self.dead_letter.id),
+            brief(now.saturating_sub(self.dead_letter.at)),
             or_dash(self.call.as_ref().map(|call| call.task.as_str())),
             or_dash(self.message.as_ref().map(|message| message.call.short())),
             or_dash(self.message.as_ref().map(|message| message.job_id.as_str())),
-            output::line(&self.letter.reason),
+            output::line(&self.dead_letter.reason),
         ]
     }
 
     /// Sends the message again, and leaves the dead letter in the queue. A call that has failed stays failed in its
     /// job, so it is sent in a new job.
     async fn send(&self, backend: &dyn Backend, client: &Client) -> anyhow::Result<Sent> {
-        let topic = &self.letter.topic;
+        let topic = &self.dead_letter.topic;
         let Some(message) = self.message.as_ref().filter(|_| self.failed) else {
-            let again = Outgoing { topic: topic.clone(), body: self.letter.body.clone(), delay: Duration::ZERO };
+            let again = Outgoing { topic: topic.clone(), body: self.dead_letter.body.clone(), delay: Duration::ZERO };
             backend.queue().send_many(&[again]).await?;
             return Ok(Sent::AsItIs);
         };

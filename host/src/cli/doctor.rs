@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::client::Client;
-use brrr_protocol::doctor::{Doctor, Finding, Look, MAX_DEAD, Repaired, Survey, TopicState, Unnotified};
+use brrr_protocol::doctor::{Doctor, Finding, Look, MAX_DEAD_LETTERS, Repaired, Survey, TopicState, Unnotified};
 use brrr_protocol::model::Millis;
 use brrr_protocol::ports::Backend;
 use brrr_worker::view::{finding_json, finding_text};
@@ -65,7 +65,7 @@ pub async fn run(args: DoctorCommand, format: Format) -> anyhow::Result<Exit> {
     }
     match format {
         Format::Json => print_json(&document(&survey, &rows))?,
-        Format::Text => tell(&survey, &rows, &args)?,
+        Format::Text => report(&survey, &rows, &args)?,
     }
     let all_well = rows.iter().all(|(_, state)| matches!(state, State::Repaired));
     Ok(if all_well { Exit::Done } else { Exit::StuckWork })
@@ -109,9 +109,9 @@ async fn return_expired(backend: &dyn Backend, topics: &[TopicState]) -> anyhow:
 
 async fn send_dead_letters(backend: &Arc<dyn Backend>, topics: &[TopicState]) -> anyhow::Result<()> {
     let client = Client::new(backend.clone());
-    for state in topics.iter().filter(|state| state.dead > 0) {
-        for letter in backend.queue().dead_letters(&state.topic, usize::MAX).await? {
-            dlq::send_again(&**backend, &client, letter).await?;
+    for state in topics.iter().filter(|state| state.dead_letters > 0) {
+        for dead_letter in backend.queue().dead_letters(&state.topic, usize::MAX).await? {
+            dlq::send_again(&**backend, &client, dead_letter).await?;
         }
     }
     Ok(())
@@ -133,7 +133,7 @@ fn document(survey: &Survey, rows: &[(Finding, State)]) -> Value {
         .topics
         .iter()
         .map(|t| {
-            json!({"topic": t.topic.as_str(), "messages": t.depth, "expired_leases": t.expired, "dead_letters": t.dead})
+            json!({"topic": t.topic.as_str(), "messages": t.depth, "expired_leases": t.expired, "dead_letters": t.dead_letters})
         })
         .collect();
     let unnotified: Vec<Value> = survey
@@ -151,7 +151,7 @@ fn document(survey: &Survey, rows: &[(Finding, State)]) -> Value {
     })
 }
 
-fn tell(survey: &Survey, rows: &[(Finding, State)], args: &DoctorCommand) -> anyhow::Result<()> {
+fn report(survey: &Survey, rows: &[(Finding, State)], args: &DoctorCommand) -> anyhow::Result<()> {
     if !rows.is_empty() {
         let headings = ["STATE", "WHAT", "TASK", "CALL", "JOB"].map(str::to_owned).to_vec();
         let cells = rows.iter().map(|(finding, state)| cells(finding, state));
@@ -162,7 +162,7 @@ fn tell(survey: &Survey, rows: &[(Finding, State)], args: &DoctorCommand) -> any
             say(format_args!("not repaired: {error}"));
         }
     }
-    for TopicState { topic, expired, dead, .. } in &survey.topics {
+    for TopicState { topic, expired, dead_letters, .. } in &survey.topics {
         let topic = output::line(topic.as_str());
         match expired {
             Some(n) if *n > 0 && args.fix => {
@@ -174,14 +174,14 @@ fn tell(survey: &Survey, rows: &[(Finding, State)], args: &DoctorCommand) -> any
             )),
             _ => {}
         }
-        let many = if *dead >= MAX_DEAD as u64 { " or more" } else { "" };
-        match dead {
+        let many = if *dead_letters >= MAX_DEAD_LETTERS as u64 { " or more" } else { "" };
+        match dead_letters {
             0 => {}
             n if args.dead_letters => say(format_args!("topic {topic}: {n}{many} dead letters sent again")),
             n => say(format_args!("topic {topic}: {n}{many} dead letters; `brrr-host dlq list --topic {topic}`")),
         }
     }
-    tell_of_peers(survey);
+    report_peers(survey);
     let messages: u64 = survey.topics.iter().map(|state| state.depth).sum();
     let count = |wanted: fn(&State) -> bool| rows.iter().filter(|(_, state)| wanted(state)).count();
     let repaired = count(|state| matches!(state, State::Repaired));
@@ -195,11 +195,11 @@ fn tell(survey: &Survey, rows: &[(Finding, State)], args: &DoctorCommand) -> any
 }
 
 /// The number of parents that are listed one by one.
-const MOST_TOLD: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// Reports what can't be repaired, and what this program can't see about workers of other SDKs.
-fn tell_of_peers(survey: &Survey) {
-    for Unnotified { call, parent, job_id } in survey.unnotified.iter().take(MOST_TOLD) {
+fn report_peers(survey: &Survey) {
+    for Unnotified { call, parent, job_id } in survey.unnotified.iter().take(MAX_LISTED) {
         say(format_args!(
             "call {} failed in job {}, and its parent {} is run by a worker of another SDK, which does not see failures: it \
              waits until another job computes the call",
@@ -208,8 +208,8 @@ fn tell_of_peers(survey: &Survey) {
             parent.short()
         ));
     }
-    if survey.unnotified.len() > MOST_TOLD {
-        say(format_args!("{} more parents wait for calls that failed", survey.unnotified.len() - MOST_TOLD));
+    if survey.unnotified.len() > MAX_LISTED {
+        say(format_args!("{} more parents wait for calls that failed", survey.unnotified.len() - MAX_LISTED));
     }
     if survey.peer_jobs > 0 {
         say(format_args!(

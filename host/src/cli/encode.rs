@@ -10,7 +10,7 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use serde_json::{Map, Value};
 
-use super::Told;
+use super::ExitError;
 use crate::exit::Exit;
 
 /// The encoding of a payload. It decides which workers share the result.
@@ -60,11 +60,11 @@ impl CallArgs {
             }
             Some(text) => match text.strip_prefix('@') {
                 Some(path) => std::fs::read(path)
-                    .map_err(|e| Told::new(Exit::Usage, format!("could not read the payload from {path}: {e}")))?,
+                    .map_err(|e| ExitError::new(Exit::Usage, format!("could not read the payload from {path}: {e}")))?,
                 None => text.as_bytes().to_vec(),
             },
         };
-        encode(self.codec, &self.task, payload).map_err(|text| Told::new(Exit::Usage, text).into())
+        encode(self.codec, &self.task, payload).map_err(|text| ExitError::new(Exit::Usage, text).into())
     }
 }
 

@@ -3,7 +3,7 @@
 use brrr_protocol::client::{Client, Forgotten};
 use serde_json::json;
 
-use super::Told;
+use super::ExitError;
 use super::options::BackendArgs;
 use super::output::{Format, print_json, say};
 use super::read::Subject;
@@ -24,7 +24,7 @@ pub struct ForgetCommand {
 
 pub async fn run(args: ForgetCommand, format: Format) -> anyhow::Result<Exit> {
     let Some(hash) = args.subject.hash()? else {
-        return Err(Told::new(Exit::Usage, "name a task or --call").into());
+        return Err(ExitError::new(Exit::Usage, "name a task or --call").into());
     };
     let client = Client::new(args.backend.open_existing().await?);
     let call = hash.short();

@@ -169,8 +169,8 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// The children to show of a call that is shown in full.
-    fn down(&mut self, place: usize) -> &'a [usize] {
-        let children = &self.tree.calls[place].children;
+    fn down(&mut self, index: usize) -> &'a [usize] {
+        let children = &self.tree.calls[index].children;
         if self.depth == 0 && !children.is_empty() {
             self.cut = true;
             return &[];
@@ -188,14 +188,14 @@ impl<'a> Walk<'a> {
     }
 
     /// Are this call's children to be shown here? They are shown only once.
-    fn expand(&mut self, place: usize) -> bool {
-        self.expanded.insert(place) || self.tree.calls[place].children.is_empty()
+    fn expand(&mut self, index: usize) -> bool {
+        self.expanded.insert(index) || self.tree.calls[index].children.is_empty()
     }
 
-    fn branch(&mut self, place: usize) -> Branch<'a> {
-        let node = &self.tree.calls[place];
-        let expand = self.expand(place);
-        let children = if expand { self.down(place) } else { &[] };
+    fn branch(&mut self, index: usize) -> Branch<'a> {
+        let node = &self.tree.calls[index];
+        let expand = self.expand(index);
+        let children = if expand { self.down(index) } else { &[] };
         let branches = self.below(|walk| children.iter().map(|child| walk.branch(*child)).collect());
         let more = expand.then(|| More {
             attempt: node.attempt,
@@ -219,15 +219,15 @@ impl<'a> Walk<'a> {
     }
 
     /// Draws a call and its children. `first` begins the call's own line, `rest` begins the lines below it.
-    fn draw(&mut self, out: &mut String, place: usize, first: &str, rest: &str) {
-        let node = &self.tree.calls[place];
+    fn draw(&mut self, out: &mut String, index: usize, first: &str, rest: &str) {
+        let node = &self.tree.calls[index];
         let line = self.line(node);
-        if !self.expand(place) {
+        if !self.expand(index) {
             let _ = writeln!(out, "{first}{line} (see above)");
             return;
         }
         let _ = writeln!(out, "{first}{line}");
-        let children = self.down(place);
+        let children = self.down(index);
         let beside = if children.is_empty() { "" } else { "│ " };
         for more in details(node) {
             let _ = writeln!(out, "{rest}{beside}  {more}");

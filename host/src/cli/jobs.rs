@@ -119,7 +119,7 @@ pub async fn run(args: JobsCommand, format: Format) -> anyhow::Result<Exit> {
         Some(jobs) => (jobs, None),
         None => {
             let mut jobs = look.all().await?;
-            jobs.sort_by(|(a_root, a), (b_root, b)| b.created.cmp(&a.created).then_with(|| a_root.cmp(b_root)));
+            jobs.sort_by(|(a_id, a), (b_id, b)| b.created.cmp(&a.created).then_with(|| a_id.cmp(b_id)));
             let counts = args.counts.then(|| Counts::of(&jobs));
             jobs.retain(|(_, job)| wanted(job));
             (jobs, counts)
@@ -193,7 +193,7 @@ impl Look<'_> {
         while jobs.len() < enough {
             let Some(found) = self.backend.store().newest_jobs(before, page).await? else { return Ok(None) };
             let Some(last) = found.last() else { break };
-            before = Some(last.place);
+            before = Some(last.position);
             let job_ids: Vec<JobId> = found.into_iter().map(|job| job.job_id).collect();
             jobs.extend(self.read(&job_ids).await?.into_iter().filter(|(_, job)| wanted(job)));
         }

@@ -16,7 +16,7 @@ use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::{Told, output};
+use super::{ExitError, output};
 use crate::exit::Exit;
 
 /// The most bytes of one text in the log. A failure's message may be much longer; the command `job` shows all of it.
@@ -29,14 +29,14 @@ const LONGEST: usize = 8 << 10;
 pub fn start(level: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .parse(level)
-        .map_err(|error| Told::new(Exit::Usage, format!("--log-level {level}: {error}; try `info` or `debug`")))?;
+        .map_err(|error| ExitError::new(Exit::Usage, format!("--log-level {level}: {error}; try `info` or `debug`")))?;
     // At level `trace`, these libraries log what guests pass to them, such as secrets in URLs.
-    let telltales = if filter.max_level_hint() == Some(LevelFilter::TRACE) {
+    let revealing = if filter.max_level_hint() == Some(LevelFilter::TRACE) {
         &["wasmtime_wasi", "wasmtime_wasi_http"][..]
     } else {
         &[]
     };
-    let quiet = telltales.iter().map(|name| Directive::from_str(&format!("{name}=info")));
+    let quiet = revealing.iter().map(|name| Directive::from_str(&format!("{name}=info")));
     let filter = quiet.flatten().fold(filter, EnvFilter::add_directive);
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -180,32 +180,32 @@ fn open_more_files() {
 
 /// An error with its exit code.
 #[derive(Debug)]
-struct Told {
+struct ExitError {
     exit: Exit,
     text: String,
 }
 
-impl Told {
+impl ExitError {
     fn new(exit: Exit, text: impl Into<String>) -> Self {
         Self { exit, text: text.into() }
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for ExitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-impl std::error::Error for Told {}
+impl std::error::Error for ExitError {}
 
 /// The exit code of an error: that of the first cause that has one.
 fn exit_of(error: &anyhow::Error) -> Exit {
     error
         .chain()
         .find_map(|cause| {
-            if let Some(told) = cause.downcast_ref::<Told>() {
-                return Some(told.exit);
+            if let Some(error) = cause.downcast_ref::<ExitError>() {
+                return Some(error.exit);
             }
             if let Some(error) = cause.downcast_ref::<Error>() {
                 return Some(error.into());
@@ -230,7 +230,7 @@ fn exit_of(error: &anyhow::Error) -> Exit {
 
 /// The error as one line. The project's own errors include their causes in their texts.
 fn one_line(error: &anyhow::Error) -> String {
-    let says_it_all = error.is::<Told>()
+    let says_it_all = error.is::<ExitError>()
         || error.is::<Error>()
         || error.is::<LoadError>()
         || error.is::<BuildError>()

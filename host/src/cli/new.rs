@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rust_embed::RustEmbed;
 
-use super::Told;
+use super::ExitError;
 use super::output::say;
 use crate::build::Language;
 use crate::exit::Exit;
@@ -43,7 +43,7 @@ const TEMPLATE: &str = "my-handlers";
 
 pub fn run(args: NewCommand) -> anyhow::Result<Exit> {
     let NewCommand { path, lang } = args;
-    let refuse = |text: String| Err(Told::new(Exit::Usage, text).into());
+    let refuse = |text: String| Err(ExitError::new(Exit::Usage, text).into());
     let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| is_name(name)) else {
         return refuse(format!(
             "{}: a project's name has lower-case letters, digits, `-` and `_`, and begins with a letter",

@@ -9,7 +9,7 @@ use brrr_protocol::model::{CallHash, JobId, Topic, check_namespace, check_topic}
 use brrr_protocol::ports::Backend;
 use brrr_worker::gateway::Token;
 
-use super::Told;
+use super::ExitError;
 use crate::exit::Exit;
 use crate::trust;
 pub use crate::units::{duration, moment, size};
@@ -85,7 +85,7 @@ impl BackendArgs {
         let config = BackendConfig { must_exist, ..self.config(None) };
         if config.is_of_one_process() {
             let text = "`memory:` is of one process alone: no worker would see this; use sqlite:PATH, or `run --http`";
-            return Err(Told::new(Exit::BadBackend, text).into());
+            return Err(ExitError::new(Exit::BadBackend, text).into());
         }
         self.check_folder()?;
         Ok(config.open().await?)
@@ -105,7 +105,7 @@ impl BackendArgs {
         let named = [&self.backend, &self.queue, &self.store].into_iter().flatten();
         if named.clone().count() == 0 || named.clone().any(|url| url == "sqlite:") {
             trust::check_own_folder(Path::new(""))
-                .map_err(|error| Told::new(Exit::BadBackend, format!("{}: {error}", trust::OWN_FOLDER)))?;
+                .map_err(|error| ExitError::new(Exit::BadBackend, format!("{}: {error}", trust::OWN_FOLDER)))?;
         }
         Ok(())
     }
@@ -142,7 +142,8 @@ impl TokenArgs {
     /// # Errors
     /// When there is a token that can't be used.
     pub fn find(&self) -> anyhow::Result<Option<Token>> {
-        Token::find(self.http_token_file.as_deref()).map_err(|error| Told::new(Exit::Usage, error.to_string()).into())
+        Token::find(self.http_token_file.as_deref())
+            .map_err(|error| ExitError::new(Exit::Usage, error.to_string()).into())
     }
 }
 
@@ -162,6 +163,7 @@ pub fn job_id(text: &str) -> Result<JobId, String> {
 /// When the system provides no random bits.
 pub fn new_job_id() -> anyhow::Result<JobId> {
     let mut bits = [0; 16];
-    getrandom::fill(&mut bits).map_err(|e| Told::new(Exit::Fault, format!("no random bits for a job's id: {e}")))?;
+    getrandom::fill(&mut bits)
+        .map_err(|e| ExitError::new(Exit::Fault, format!("no random bits for a job's id: {e}")))?;
     Ok(JobId::from_random(u128::from_be_bytes(bits)))
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Told;
+use super::ExitError;
 use super::encode::Codec;
 use super::output::{Format, emphasis, line, print_bytes, print_json, print_text, say};
 use crate::exit::Exit;
@@ -44,7 +44,7 @@ impl Show<'_> {
             return Ok(Exit::Done);
         }
         let result: &RawValue = serde_json::from_slice(codec::json(value)).map_err(|error| {
-            Told::new(
+            ExitError::new(
                 Exit::UnreadableValue,
                 format!("the value of call {} is not JSON ({error}); read it with --codec raw", self.call.short()),
             )

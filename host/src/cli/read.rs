@@ -3,7 +3,7 @@
 use brrr_protocol::client::{Client, Known};
 use brrr_protocol::model::{CallHash, JobId};
 
-use super::Told;
+use super::ExitError;
 use super::encode::{CallArgs, Codec, Encoded};
 use super::options::{BackendArgs, call_hash, job_id};
 use super::outcome::Show;
@@ -94,13 +94,13 @@ pub async fn run(args: ReadCommand, format: Format) -> anyhow::Result<Exit> {
             }
         }
         // clap has refused this case already.
-        (None, None) => Err(Told::new(Exit::Usage, "name a task, --call or --job").into()),
+        (None, None) => Err(ExitError::new(Exit::Usage, "name a task, --call or --job").into()),
     }
 }
 
 async fn read_job(client: &Client, job_id: &JobId, codec: Codec, format: Format) -> anyhow::Result<Exit> {
     let Some(job) = client.job(job_id).await? else {
-        return Err(Told::new(Exit::NotThere, format!("there is no job {job_id} in this backend")).into());
+        return Err(ExitError::new(Exit::NotThere, format!("there is no job {job_id} in this backend")).into());
     };
     let job = client.as_it_is(job_id, job, client.now()).await?;
     let show = Show { format, codec, job: Some(job_id), call: &job.call };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use brrr_protocol::client::{Client, Retried};
 use brrr_protocol::model::JobId;
 
-use super::Told;
+use super::ExitError;
 use super::cancel::no_such_job;
 use super::encode::Codec;
 use super::options::{BackendArgs, duration, job_id, new_job_id};
@@ -50,7 +50,7 @@ pub async fn run(args: RetryCommand, format: Format) -> anyhow::Result<Exit> {
         Retried::As(call, scheduled) => (call, scheduled),
         Retried::Alive => {
             let text = format!("job {old} is not over yet; `brrr-host cancel {old}` ends it");
-            return Err(Told::new(Exit::Refused, text).into());
+            return Err(ExitError::new(Exit::Refused, text).into());
         }
         Retried::Unknown => return Err(no_such_job(old)),
     };

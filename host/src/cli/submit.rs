@@ -10,7 +10,7 @@ use brrr_protocol::model::{Call, CallHash, JobId, Millis, system_now};
 use brrr_protocol::options::{Backoff, Options};
 use brrr_protocol::ports::{NewJob, Scheduled};
 
-use super::Told;
+use super::ExitError;
 use super::encode::{self, CallArgs, Encoded};
 use super::options::{BackendArgs, TopicArgs, duration, moment, new_job_id};
 use super::output::say;
@@ -112,7 +112,7 @@ impl SubmitArgs {
     }
 
     fn conditions_at(&self, now: Millis) -> anyhow::Result<Conditions> {
-        Ok(self.conditions.from(now).map_err(|text| Told::new(Exit::Usage, text))?)
+        Ok(self.conditions.from(now).map_err(|text| ExitError::new(Exit::Usage, text))?)
     }
 
     /// Schedules the call as a new job. The job's time begins now, by the backend's clock.

@@ -1,6 +1,6 @@
 //! `wit`: prints the interface between host and components, for users without a copy of the repository.
 
-use super::Told;
+use super::ExitError;
 use super::output::print_bytes;
 use crate::exit::Exit;
 use crate::sdk;
@@ -23,7 +23,10 @@ pub struct WitCommand {
 
 pub fn run(args: WitCommand) -> anyhow::Result<Exit> {
     let wit = sdk::wit(&args.version).ok_or_else(|| {
-        Told::new(Exit::Usage, format!("{}: no version of brrr:worker that this host speaks: 0.1 or 0.2", args.version))
+        ExitError::new(
+            Exit::Usage,
+            format!("{}: no version of brrr:worker that this host speaks: 0.1 or 0.2", args.version),
+        )
     })?;
     print_bytes(&wit)?;
     Ok(Exit::Done)

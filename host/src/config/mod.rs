@@ -48,10 +48,10 @@
 //! `host/brrr.schema.json` describes the file for editors.
 //!
 //! - `settings`: the keys that stand for flags; `sections`: their types; `component`, `task`: the other keys
-//! - `values`: the notation of times, sizes and other values; `place`: the place of an error in the file
+//! - `values`: the notation of times, sizes and other values; `file_line`: the line of an error in the file
 
 mod component;
-mod place;
+mod file_line;
 mod sections;
 mod settings;
 mod task;
@@ -66,7 +66,7 @@ use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
 
 pub use component::Component;
-pub use place::{Place, line_of};
+pub use file_line::{FileLine, line_of};
 pub use sections::RetryBackoff;
 use sections::{JobSection, Serve, WorkerSection};
 pub use settings::{Section, Setting};
@@ -126,8 +126,8 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("{}: {reason}; it could have this command connect, read and write where it likes. Name it (--config {}) to use it all the same", path.display(), path.display())]
     NotYours { path: PathBuf, reason: String },
-    #[error("{}{place}: {reason}", path.display())]
-    Wrong { path: PathBuf, place: Place, reason: String },
+    #[error("{}{line}: {reason}", path.display())]
+    Wrong { path: PathBuf, line: FileLine, reason: String },
 }
 
 impl Config {
@@ -138,7 +138,7 @@ impl Config {
     pub(crate) fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let file: File = toml::from_str(text).map_err(|error| ConfigError::Wrong {
             path: path.to_owned(),
-            place: Place::at(text, error.span().map(|span| span.start)).map(without_secrets),
+            line: FileLine::at(text, error.span().map(|span| span.start)).map(without_secrets),
             reason: without_secrets(error.message()),
         })?;
         let folder = path.parent().unwrap_or(Path::new(""));

@@ -13,7 +13,7 @@ use toml::Spanned;
 use super::expected::{Expected, ExpectedError, Parts};
 use super::payload::{Codec, encode, is_input};
 use super::values::{Value, brief, of_toml};
-use crate::config::{Place, line_of};
+use crate::config::{FileLine, line_of};
 use crate::units;
 
 /// The file beside the component that is read if the user names no other.
@@ -72,8 +72,8 @@ pub enum CasesError {
     NotFound { path: PathBuf },
     #[error("{} can't be read: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{}{place}: {reason}", path.display())]
-    Wrong { path: PathBuf, place: Place, reason: String },
+    #[error("{}{line}: {reason}", path.display())]
+    Wrong { path: PathBuf, line: FileLine, reason: String },
 }
 
 #[derive(Deserialize)]
@@ -146,7 +146,7 @@ impl Cases {
     }
 
     pub(crate) fn parse(path: &Path, text: String) -> Result<Self, CasesError> {
-        let wrong = |at, reason| CasesError::Wrong { path: path.to_owned(), place: Place::at(&text, at), reason };
+        let wrong = |at, reason| CasesError::Wrong { path: path.to_owned(), line: FileLine::at(&text, at), reason };
         let file: File = toml::from_str(&text)
             .map_err(|error| wrong(error.span().map(|span| span.start), error.message().to_owned()))?;
         let folder = path.parent().unwrap_or(Path::new(""));

@@ -124,9 +124,9 @@ impl<'a> Children<'a> {
         if self.seen.len() > self.most {
             return Answer::Never(Unanswered::TooMany { most: self.most, last: call.clone() });
         }
-        if let Some(place) = self.case.children.iter().position(|child| child.is_for(call)) {
-            self.used[place] = true;
-            let outcome = self.case.children[place].outcome.clone();
+        if let Some(index) = self.case.children.iter().position(|child| child.is_for(call)) {
+            self.used[index] = true;
+            let outcome = self.case.children[index].outcome.clone();
             self.outcomes.insert(call.hash.clone(), outcome.clone());
             return Answer::Is(outcome);
         }

@@ -201,6 +201,10 @@ impl Explorer<'_> {
                     before = None;
                     continue;
                 }
+                RunEnd::Waits(wait) if wait.calls.is_empty() => {
+                    life.sleep(wait.until);
+                    continue;
+                }
                 RunEnd::Waits(wait) => wait,
             };
             history.widest = history.widest.max(wait.calls.len());

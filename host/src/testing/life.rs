@@ -132,16 +132,16 @@ impl Runner {
             job_id: life.job_id.clone(),
             topic: life.call.topic.clone(),
             attempt,
-            // A new attempt has a new clock.
-            first_run: life.clock + u64::from(attempt - 1) * 1000,
             deadline: 0,
             timeout: Some(options.timeout.unwrap_or(self.timeout).min(self.timeout)),
             memory: options.memory,
         };
         let message = Message { job_id: life.job_id.clone(), call: life.call.hash.clone() };
         let work = Work { message, topic: life.call.topic.clone(), receipt: None, ends_job: None };
-        let replay = Replay::new(life.known.clone(), &work, &life.loaded());
-        let probe = Arc::new(Probe::telling(time_left));
+        // A new attempt has a new clock.
+        let began = life.now + u64::from(attempt - 1) * 1000;
+        let replay = Replay::new(life.known.clone(), &work, &life.loaded(), began);
+        let probe = Arc::new(Probe::with_time_left(time_left));
         self.lines.take();
         let start = Instant::now();
         let (ended, replay) = self.handler.run_watched(request, replay, Some(probe.clone())).await?;
@@ -182,7 +182,7 @@ fn settle(life: &Life, ended: Ended, replay: &Replay, attempt: u32, options: &Op
                 Ok((RunEnd::Ended(Err(failure)), RunRecord::default()))
             }
             Some(wait) => {
-                let record = replay.record(wait, life.clock, String::new());
+                let record = replay.record(wait, String::new());
                 Ok((RunEnd::Waits(wait.clone()), record))
             }
             None => Err(Error::new(
@@ -199,14 +199,15 @@ fn settle(life: &Life, ended: Ended, replay: &Replay, attempt: u32, options: &Op
 pub struct Life {
     pub call: Call,
     job_id: JobId,
-    clock: Millis,
+    /// The time of the next run. Only sleeping moves it.
+    now: Millis,
     record: Option<RunRecord>,
     known: Arc<Known>,
 }
 
 impl Life {
     pub fn new(call: Call, job_id: JobId, clock: Millis) -> Self {
-        Self { call, job_id, clock, record: None, known: Arc::default() }
+        Self { call, job_id, now: clock, record: None, known: Arc::default() }
     }
 
     /// Makes the outcome of a call visible, from the next run on.
@@ -221,6 +222,11 @@ impl Life {
     /// Continues the call after this run.
     pub fn go_on(&mut self, ran: &Ran) {
         self.record = Some(ran.record.clone());
+    }
+
+    /// Lets the call sleep until this time, which takes no real time.
+    pub fn sleep(&mut self, until: Millis) {
+        self.now = self.now.max(until);
     }
 
     /// What a worker loads before a run.

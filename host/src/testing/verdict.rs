@@ -129,7 +129,7 @@ pub fn same_as(
             "the calls depend on the order in which results arrive\n- with {}\n+ with {}\nin {}\n{}\n{RULE}",
             base.order,
             history.order,
-            place(&difference),
+            position_of(&difference),
             difference.show(seen)
         );
         report.find(Level::Error, "calls-differ", text);
@@ -224,7 +224,7 @@ pub fn nondeterminism(
     let text = format!(
         "a replay asks for other calls than the run before it (- before, + now)\nwith {}, in {}\n{}\n{why}",
         history.order,
-        place(difference),
+        position_of(difference),
         difference.show(seen)
     );
     report.find(level, what, text);
@@ -253,7 +253,7 @@ pub fn twice(
     let shown = match difference {
         Some(difference) => format!(
             "two runs that know the same results ask for different calls ({legend})\nwith {order}, in {}\n{}",
-            place(&difference),
+            position_of(&difference),
             difference.show(seen)
         ),
         None => format!(
@@ -352,8 +352,8 @@ fn show_race(race: &Poll, seen: &HashMap<CallHash, Call>) -> String {
     format!("it takes {need} of: {}\n", shown.join(", "))
 }
 
-/// The place as text: "batch 1 (3 calls), at call 2", counted from 1.
-fn place(difference: &Difference) -> String {
+/// The position as text: "batch 1 (3 calls), at call 2", counted from 1.
+fn position_of(difference: &Difference) -> String {
     let size = |poll: &Option<Poll>| poll.as_ref().map(|poll| poll.calls.len());
     let (before, now) = (&difference.before, &difference.now);
     let calls = |poll: &Option<Poll>| poll.as_ref().map(|poll| poll.calls.clone()).unwrap_or_default();

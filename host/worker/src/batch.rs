@@ -1,5 +1,5 @@
-//! Collects the calls that a run awaits one by one. The host asks for them together when no part of the run can
-//! continue.
+//! Collects the calls that a run awaits one by one, and the times that it waits for. The host asks for them together when
+//! no part of the run can continue.
 //!
 //! Each awaited call has a slot. The code that polls the run notices that all of the run waits. It then asks the run's
 //! replay for every call that has a slot, and fills the slots.
@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
 
+use brrr_protocol::model::Millis;
 use brrr_protocol::replay::Invocation;
 
 /// The memory of a call without its payload, in bytes. It also bounds the number of calls with an empty payload.
@@ -20,7 +21,7 @@ const CALL: usize = 256;
 #[error("it waits for more calls at once than fit")]
 pub(crate) struct TooMuch;
 
-/// The calls that a run waits for. `O` is the type of their outcomes.
+/// The calls and times that a run waits for. `O` is the type of the calls' outcomes.
 pub(crate) struct AwaitedCalls<O> {
     inner: Mutex<Awaited<O>>,
     /// The most bytes of the calls that may wait at once.
@@ -30,6 +31,7 @@ pub(crate) struct AwaitedCalls<O> {
 struct Awaited<O> {
     calls: Vec<(Invocation, Arc<Slot<O>>)>,
     races: VecDeque<Race<O>>,
+    timers: Vec<(Millis, Arc<Slot<()>>)>,
     bytes: usize,
 }
 
@@ -42,7 +44,7 @@ struct Race<O> {
 impl<O> AwaitedCalls<O> {
     /// No calls yet. `most` is the most bytes of the calls that may wait at once.
     pub fn new(most: usize) -> Self {
-        let inner = Awaited { calls: Vec::new(), races: VecDeque::new(), bytes: 0 };
+        let inner = Awaited { calls: Vec::new(), races: VecDeque::new(), timers: Vec::new(), bytes: 0 };
         Self { inner: Mutex::new(inner), most }
     }
 
@@ -71,13 +73,21 @@ impl<O> AwaitedCalls<O> {
         Ok(slot)
     }
 
-    /// Does no call wait?
-    pub fn is_empty(&self) -> bool {
-        let inner = self.lock();
-        inner.calls.is_empty() && inner.races.is_empty()
+    /// Adds a time, in milliseconds since the Unix epoch.
+    pub fn time(&self, at: Millis) -> Arc<Slot<()>> {
+        let slot = Arc::new(Slot::default());
+        self.lock().timers.push((at, slot.clone()));
+        slot
     }
 
-    /// The calls to ask for next: all calls that are awaited one by one, or else one race. `None`: no call waits.
+    /// Does nothing wait?
+    pub fn is_empty(&self) -> bool {
+        let inner = self.lock();
+        inner.calls.is_empty() && inner.races.is_empty() && inner.timers.is_empty()
+    }
+
+    /// What to ask for next: all calls that are awaited one by one, or else one race, until the earliest of the times. `None`:
+    /// nothing waits.
     pub fn next(&self) -> Option<Batch<O>> {
         let mut inner = self.lock();
         if inner.races.is_empty() {
@@ -87,15 +97,52 @@ impl<O> AwaitedCalls<O> {
         let calls = std::mem::take(&mut inner.calls);
         let (calls, slots): (Vec<_>, Vec<_>) =
             calls.into_iter().filter(|(_, slot)| Arc::strong_count(slot) > 1).unzip();
+        inner.timers.retain(|(_, slot)| Arc::strong_count(slot) > 1);
+        let until = inner.timers.iter().map(|(at, _)| *at).min();
         if !calls.is_empty() {
-            return Some(Batch { calls, need: None, slots: Slots::Each(slots) });
+            return Some(Batch { calls, need: None, until, slots: Slots::Each(slots) });
         }
-        loop {
-            let Race { calls, need, slot } = inner.races.pop_front()?;
+        while let Some(Race { calls, need, slot }) = inner.races.pop_front() {
             if Arc::strong_count(&slot) > 1 {
-                return Some(Batch { calls, need: Some(need), slots: Slots::Race(slot) });
+                return Some(Batch { calls, need: Some(need), until, slots: Slots::Race(slot) });
             }
         }
+        until.map(|_| Batch { calls: Vec::new(), need: None, until, slots: Slots::Each(Vec::new()) })
+    }
+
+    /// Hands out the outcomes of a batch, and ends the sleeps whose time has come by the clock after the poll. The calls that
+    /// had no outcome when the time of the batch came go on waiting.
+    pub fn settle(&self, asked: Asked<O>, outcomes: Vec<Option<O>>, clock: Millis) {
+        let mut inner = self.lock();
+        let (due, later) = std::mem::take(&mut inner.timers).into_iter().partition(|(at, _)| *at <= clock);
+        inner.timers = later;
+        match asked.slots {
+            Slots::Each(slots) => {
+                let mut again = Vec::new();
+                let mut calls = asked.calls.into_iter();
+                for (slot, outcome) in slots.into_iter().zip(outcomes) {
+                    match (outcome, calls.next()) {
+                        (Some(outcome), _) => slot.fill(outcome),
+                        (None, Some(call)) => again.push((call, slot)),
+                        (None, None) => {}
+                    }
+                }
+                again.append(&mut inner.calls);
+                inner.calls = again;
+            }
+            Slots::Race(slot) => {
+                let there = outcomes.iter().flatten().count();
+                match asked.need {
+                    Some(need) if there < (need as usize).min(outcomes.len()) => {
+                        inner.races.push_front(Race { calls: asked.calls, need, slot });
+                    }
+                    _ => slot.fill(outcomes),
+                }
+            }
+        }
+        drop(inner);
+        let due: Vec<(Millis, Arc<Slot<()>>)> = due;
+        due.iter().for_each(|(_, slot)| slot.fill(()));
     }
 }
 
@@ -105,31 +152,31 @@ pub(crate) struct Batch<O> {
     pub calls: Vec<Invocation>,
     /// The number of outcomes that are needed. `None`: all.
     pub need: Option<u32>,
-    /// The slots of these calls.
-    pub slots: Slots<O>,
+    /// The time at which the outcomes that are there are enough, in milliseconds since the Unix epoch.
+    pub until: Option<Millis>,
+    slots: Slots<O>,
+}
+
+/// A batch that was asked for.
+pub(crate) struct Asked<O> {
+    /// The calls, if they may have to be asked for once more.
+    calls: Vec<Invocation>,
+    need: Option<u32>,
+    slots: Slots<O>,
+}
+
+impl<O> Batch<O> {
+    /// The calls, and what `AwaitedCalls::settle` needs.
+    pub fn ask(self) -> (Vec<Invocation>, Asked<O>) {
+        let again = if self.until.is_some() { self.calls.clone() } else { Vec::new() };
+        (self.calls, Asked { calls: again, need: self.need, slots: self.slots })
+    }
 }
 
 /// The slots for the outcomes of a batch.
-pub(crate) enum Slots<O> {
+enum Slots<O> {
     Each(Vec<Arc<Slot<O>>>),
     Race(Arc<Slot<Vec<Option<O>>>>),
-}
-
-impl<O> Slots<O> {
-    /// Fills the slots with the outcomes, which are in the order of the calls.
-    pub fn fill(self, outcomes: Vec<Option<O>>) {
-        match self {
-            // All outcomes were needed, so none is missing.
-            Self::Each(slots) => {
-                for (slot, outcome) in slots.iter().zip(outcomes) {
-                    if let Some(outcome) = outcome {
-                        slot.fill(outcome);
-                    }
-                }
-            }
-            Self::Race(slot) => slot.fill(outcomes),
-        }
-    }
 }
 
 /// The place where an awaited call finds its outcome.

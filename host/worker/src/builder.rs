@@ -128,8 +128,8 @@ impl WorkerBuilder {
             self.mistaken(reason);
         }
         let topic = Topic::from(topic);
-        if let Some(place) = self.topics.iter().position(|plan| plan.topic == topic) {
-            let plan = self.topics.remove(place);
+        if let Some(index) = self.topics.iter().position(|plan| plan.topic == topic) {
+            let plan = self.topics.remove(index);
             self.topics.push(plan);
         } else {
             self.topics.push(TopicPlan { topic, components: Vec::new(), handlers: Vec::new() });

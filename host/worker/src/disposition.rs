@@ -97,7 +97,7 @@ mod tests {
     fn a_failed_call_is_reported_and_nothing_else() {
         let failure = Failure::new(FailureKind::Error, "fib", "no");
         let disposition = Disposition::from(Ok(Step::Failed(failure.clone())));
-        assert!(matches!(disposition, Disposition::ReportFailure(told) if told == failure));
+        assert!(matches!(disposition, Disposition::ReportFailure(reported) if reported == failure));
         assert!(matches!(Disposition::from(Ok(Step::NotReady)), Disposition::Nothing));
     }
 

@@ -69,7 +69,7 @@ pub struct Events {
 
 #[derive(Default)]
 struct Ends {
-    told: HashSet<End>,
+    reported: HashSet<End>,
     order: VecDeque<End>,
 }
 
@@ -127,14 +127,14 @@ impl Events {
         }
         let end = (event.subject, event.job_id.clone(), event.call.clone());
         let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        if !ends.told.insert(end.clone()) {
+        if !ends.reported.insert(end.clone()) {
             return true;
         }
         ends.order.push_back(end);
         if ends.order.len() > ENDS_KEPT
             && let Some(oldest) = ends.order.pop_front()
         {
-            ends.told.remove(&oldest);
+            ends.reported.remove(&oldest);
         }
         false
     }

@@ -90,7 +90,7 @@ pub async fn a_hash_stands_for_one_call(kind: Kind) {
     let b = &f.backend;
     assert_eq!(schedule(b, "r", "c").await, Scheduled::Queued);
     let child = work(&next(&**b, "t").await);
-    let keys = [Key::call(&"c".into()), Key::latest(&"c".into()), Key::pending_returns(&"c".into())];
+    let keys = [Key::call(&"c".into()), Key::latest_job(&"c".into()), Key::pending_returns(&"c".into())];
     let before = b.store().get_many(&keys).await.unwrap();
     let asked = [other("c", "another"), Call { task: "thief".into(), ..call("c") }];
     for asked in &asked {
@@ -184,11 +184,11 @@ pub async fn a_waiter_is_told_of_a_change(kind: Kind) {
     let version = f.backend.changed(0, Duration::from_secs(60)).await;
     assert_ne!(version, 0);
     let still = f.backend.changed(version, Duration::from_millis(20)).await;
-    assert!(still == version || !kind.tells_of_changes(), "nothing has changed");
+    assert!(still == version || !kind.reports_changes(), "nothing has changed");
     let backend = f.backend.clone();
     let waiter = tokio::spawn(async move { backend.changed(version, Duration::from_secs(60)).await });
     f.backend.store().put(&Key::value(&"c".into()), Bytes::from_static(b"v")).await.unwrap();
-    let changed = tokio::time::timeout(Duration::from_secs(30), waiter).await.expect("told").unwrap();
+    let changed = tokio::time::timeout(Duration::from_secs(30), waiter).await.expect("a reported change").unwrap();
     assert_ne!(changed, version);
 }
 
@@ -308,7 +308,7 @@ pub async fn a_failing_transition_spoils_no_other(kind: Kind) {
         let value = f.backend.store().get(&Key::value(&name.as_str().into())).await.unwrap();
         if name == "broken" {
             assert_eq!(result.unwrap_err().kind, ErrorKind::Malformed);
-            if kind.is_fused() {
+            if kind.is_transactional() {
                 assert_eq!(value, None, "one transaction is kept whole or not at all");
             }
         } else {
@@ -331,9 +331,9 @@ pub async fn a_thousand_children_cost_two_runs(kind: Kind) {
     let sent = f.backend.counters().incr(&brrr_protocol::ports::message_counter(&job.0), 0).await.unwrap();
     // The job's own message, a thousand children, one notification. In multi-step transitions a few more notifications happen.
     // Over a network registration takes longer, so more of them happen.
-    let most = if kind.is_fused() {
+    let most = if kind.is_transactional() {
         1002
-    } else if kind.tells_of_changes() {
+    } else if kind.reports_changes() {
         1100
     } else {
         1600

@@ -243,9 +243,9 @@ pub async fn damage_is_told_and_left_alone(kind: Kind) {
     let found = survey(b).await;
     for key in &keys {
         let is_this = |finding: &&Finding| matches!(finding, Finding::Damaged { key: found, .. } if found == key);
-        let told: Vec<&Finding> = found.iter().filter(is_this).collect();
-        assert_eq!(told.len(), 1, "{key:?}: {found:?}");
-        assert_eq!(Doctor::new(b.clone()).repair(told[0], NOW).await.unwrap(), Repaired::LeftAlone);
+        let of_key: Vec<&Finding> = found.iter().filter(is_this).collect();
+        assert_eq!(of_key.len(), 1, "{key:?}: {found:?}");
+        assert_eq!(Doctor::new(b.clone()).repair(of_key[0], NOW).await.unwrap(), Repaired::LeftAlone);
         assert_eq!(b.store().get(key).await.unwrap().as_deref(), Some(&b"damage"[..]));
     }
 }

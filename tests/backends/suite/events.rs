@@ -29,8 +29,8 @@ pub async fn events_come_in_order_from_any_place(kind: Kind) {
     assert_eq!(log.events(all[1].0, 2).await.unwrap(), all[2..4]);
     assert_eq!(log.events(0, 0).await.unwrap(), []);
     // Positions after the last event return nothing, also positions that no event has reached yet.
-    for place in [all[4].0, all[4].0 + 100, u64::MAX] {
-        assert_eq!(log.events(place, 10).await.unwrap(), [], "{place}");
+    for position in [all[4].0, all[4].0 + 100, u64::MAX] {
+        assert_eq!(log.events(position, 10).await.unwrap(), [], "{position}");
     }
 }
 
@@ -40,15 +40,15 @@ pub async fn two_readers_of_events_are_apart(kind: Kind) {
     }
     let f = kind.open().await;
     let log = f.backend.events().unwrap();
-    let mut places = [0, 0];
+    let mut positions = [0, 0];
     let mut seen = [Vec::new(), Vec::new()];
     for n in 0..20 {
         log.publish(&numbered(n..n + 1)).await.unwrap();
         // The second reader reads less often, and takes fewer events than there are.
         for (reader, limit) in [(0, 10), (1, 3)] {
             if reader == 0 || n % 4 == 3 {
-                for (place, body) in log.events(places[reader], limit).await.unwrap() {
-                    places[reader] = place;
+                for (position, body) in log.events(positions[reader], limit).await.unwrap() {
+                    positions[reader] = position;
                     seen[reader].push(body);
                 }
             }

@@ -67,12 +67,12 @@ pub async fn an_ended_job_leaves_nothing(kind: Kind) {
     job(b, "r", "p", &["c", "d"]).await;
     assert_eq!(collect(b).await, removed(1, 3));
     let (p, c, r) = ("p".into(), "c".into(), "r".into());
-    for key in [Key::value(&p), Key::value(&c), Key::run(&p, &r), Key::latest(&p), Key::job(&r)] {
+    for key in [Key::value(&p), Key::value(&c), Key::run(&p, &r), Key::latest_job(&p), Key::job(&r)] {
         assert!(!has(b, &key).await, "{key:?}");
     }
     // In multi-step transitions a description is written before its message is sent. So a description without a message may
     // belong to a call that is just being queued, and it stays.
-    assert_eq!(has(b, &Key::call(&c)).await, !kind.is_fused());
+    assert_eq!(has(b, &Key::call(&c)).await, !kind.is_transactional());
     assert_eq!(b.counters().incr(&message_counter(&r), 0).await.unwrap(), 0);
     // The call can be requested again.
     job(b, "s", "p", &["c"]).await;
@@ -120,7 +120,7 @@ pub async fn what_is_young_or_alive_stays(kind: Kind) {
     // If the queue's contents cannot be listed, a job stays as long as a message can live.
     let sooner = Plan { now: ENDED + 60_000, older_than: Duration::from_secs(60), dry_run: true };
     assert_eq!(collect_as(b, sooner).await.jobs, u64::from(kind.can_be_looked_through()));
-    assert!(has_value(b, "p").await && has_value(b, "c").await && has(b, &Key::latest(&"p".into())).await);
+    assert!(has_value(b, "p").await && has_value(b, "c").await && has(b, &Key::latest_job(&"p".into())).await);
     assert!(has(b, &Key::call(&"q".into())).await);
 }
 
@@ -157,8 +157,8 @@ pub async fn what_is_queued_again_stays(kind: Kind) {
     let (z, old) = ("z".into(), Key::call(&"old".into()));
     b.store().put(&old, CallRecord::encode("task", b"")).await.unwrap();
     let forgotten = b.forget_calls(&"new".into(), &[z, "old".into()], false).await.unwrap();
-    assert_eq!(forgotten, [false, kind.is_fused()]);
-    assert_eq!(has(b, &old).await, !kind.is_fused());
+    assert_eq!(forgotten, [false, kind.is_transactional()]);
+    assert_eq!(has(b, &old).await, !kind.is_transactional());
     assert!(has_value(b, "z").await && has(b, &Key::call(&"z".into())).await);
 }
 

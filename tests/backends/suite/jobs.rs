@@ -80,8 +80,8 @@ pub async fn a_scheduled_job_is_recorded_as_it_was_asked_for(kind: Kind) {
     };
     b.schedule(&new, 1_000).await.unwrap();
     let record = job(b, "r").await;
-    let told = (record.deadline, record.max_messages, record.created, record.options, record.retry_of);
-    assert_eq!(told, (90_000, 7, 1_000, options, Some(JobId::from("r0"))));
+    let stored = (record.deadline, record.max_messages, record.created, record.options, record.retry_of);
+    assert_eq!(stored, (90_000, 7, 1_000, options, Some(JobId::from("r0"))));
     // The value exists before the job is scheduled.
     b.complete(&direct("x", "done"), Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(schedule(b, "late", "done").await, Scheduled::AlreadyDone);

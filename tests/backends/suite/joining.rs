@@ -38,7 +38,7 @@ pub async fn jobs_for_one_call_run_it_once(kind: Kind) {
     assert_eq!(queued(b).await, [""; 0]);
     let top = Work { ends_job: Some(7), ..direct("r1", "c") };
     b.complete(&top, Bytes::from_static(b"v")).await.unwrap();
-    assert_eq!(queued(b).await, ["r2:c", "r3:c"], "each is told");
+    assert_eq!(queued(b).await, ["r2:c", "r3:c"], "each job is notified");
     assert_eq!(waiting(b, "c").await, [""; 0]);
     assert_eq!(schedule(b, "r4", "c").await, Scheduled::AlreadyDone);
 }

@@ -31,10 +31,10 @@ fn record(parents: usize, others: &[(&str, &str)]) -> Bytes {
 /// result of the others is known, and their registration takes long over a network.
 async fn fill(kind: Kind, backend: &Arc<dyn Backend>, parents: usize) -> Bytes {
     let key = Key::pending_returns(&"shared".into());
-    for n in 0..if kind.is_fused() { parents } else { 1 } {
+    for n in 0..if kind.is_transactional() { parents } else { 1 } {
         defer(backend, &direct("r", &format!("parent {n}")), &["shared"]).await;
     }
-    if !kind.is_fused() {
+    if !kind.is_transactional() {
         backend.store().put(&key, record(parents, &[])).await.unwrap();
     }
     let found = backend.store().get(&key).await.unwrap().unwrap();

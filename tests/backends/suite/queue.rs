@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Backend, Delivery, Outgoing, Place};
+use brrr_protocol::ports::{Backend, Delivery, MessageState, Outgoing};
 
 use crate::support::{Kind, until};
 
@@ -252,8 +252,8 @@ pub async fn dead_letters_are_kept_with_their_reason(kind: Kind) {
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 0);
     assert!(take(&*f.backend, "t", 1).await.is_empty());
     let letters = f.backend.queue().dead_letters(&"t".into(), 2).await.unwrap();
-    let told: Vec<_> = letters.iter().map(|l| (&*l.body, &*l.reason)).collect();
-    assert_eq!(told, [("bad 0", "reason 0"), ("bad 1", "reason 1")]);
+    let kept: Vec<_> = letters.iter().map(|l| (&*l.body, &*l.reason)).collect();
+    assert_eq!(kept, [("bad 0", "reason 0"), ("bad 1", "reason 1")]);
     assert!(letters.iter().all(|l| l.at > 1_600_000_000_000 && l.topic.as_str() == "t" && !l.id.is_empty()));
     assert_ne!(letters[0].id, letters[1].id);
     assert!(f.backend.queue().dead_letters(&"other".into(), 9).await.unwrap().is_empty());
@@ -320,16 +320,16 @@ pub async fn who_looks_through_a_topic_sees_all_of_it(kind: Kind) {
     queue.send_many(&many.chain([delayed, outgoing("u", "elsewhere")]).collect::<Vec<_>>()).await.unwrap();
     let held = next(&*f.backend, "t").await;
     let mut seen = Vec::new();
-    let looked = queue.look_through(&"t".into(), &mut |body, place| seen.push((body.to_owned(), place))).await.unwrap();
+    let looked = queue.look_through(&"t".into(), &mut |body, state| seen.push((body.to_owned(), state))).await.unwrap();
     assert_eq!(looked, kind.can_be_looked_through());
     if !looked {
         return;
     }
     assert_eq!(seen.len(), 2_501);
-    assert!(seen.contains(&("delayed".to_owned(), Place::Delayed)));
-    assert!(seen.contains(&(held.body.clone(), Place::InWork)));
+    assert!(seen.contains(&("delayed".to_owned(), MessageState::Delayed)));
+    assert!(seen.contains(&(held.body.clone(), MessageState::Leased)));
     let ready: std::collections::BTreeSet<&str> =
-        seen.iter().filter(|(_, place)| *place == Place::Ready).map(|(body, _)| &**body).collect();
+        seen.iter().filter(|(_, state)| *state == MessageState::Ready).map(|(body, _)| &**body).collect();
     assert_eq!(ready.len(), 2_499);
 
     // The message's lease expires while no worker receives. Then a client lists the queue without taking a message.
@@ -337,12 +337,12 @@ pub async fn who_looks_through_a_topic_sees_all_of_it(kind: Kind) {
     let queue = f.backend.queue();
     send(&*f.backend, "t", "x").await;
     next(&*f.backend, "t").await;
-    let place = || async {
+    let state = || async {
         let mut found = Vec::new();
-        queue.look_through(&"t".into(), &mut |_, place| found.push(place)).await.unwrap();
+        queue.look_through(&"t".into(), &mut |_, state| found.push(state)).await.unwrap();
         found
     };
-    until("its lease runs out", || async { (place().await == [Place::Expired]).then_some(()) }).await;
+    until("its lease runs out", || async { (state().await == [MessageState::Expired]).then_some(()) }).await;
     queue.receive(&"t".into(), 0, Duration::ZERO).await.unwrap();
-    assert_eq!(place().await, [Place::Ready]);
+    assert_eq!(state().await, [MessageState::Ready]);
 }

@@ -46,7 +46,7 @@ pub async fn records_of_all_kinds_are_apart(kind: Kind) {
         Key::run(&call, &r2),
         Key::failure(&call, &r1),
         Key::failure(&call, &r2),
-        Key::latest(&call),
+        Key::latest_job(&call),
         Key::job(&JobId::from("c")),
         Key::tasks(&Topic::from("c")),
     ];
@@ -221,12 +221,12 @@ pub async fn a_list_comes_in_pages(kind: Kind) {
     let store = f.backend.store();
     let mut expected: Vec<String> = (0..25).map(|n| format!("j{n}")).collect();
     expected.sort();
-    let kinds = [Record::Job, Record::PendingReturns, Record::Dead, Record::Value];
+    let kinds = [Record::Job, Record::PendingReturns, Record::DeadLetter, Record::Value];
     for id in &expected {
         for record in &kinds {
             store.put(&Key::new(id, record.clone()), bytes("x")).await.unwrap();
         }
-        store.put(&Key::new(&format!("{id}+"), Record::Latest), bytes("x")).await.unwrap();
+        store.put(&Key::new(&format!("{id}+"), Record::LatestJob), bytes("x")).await.unwrap();
     }
     for (record, limit) in kinds.iter().flat_map(|record| [1, 7, 25, usize::MAX].map(|limit| (record, limit))) {
         let mut found = pages(store, record, limit, async |_| ()).await;
@@ -290,9 +290,9 @@ pub async fn the_newest_jobs_come_first(kind: Kind) {
     let (mut found, mut before) = (Vec::new(), None);
     loop {
         let page = newest(before, 3).await;
-        assert!(page.len() <= 3 && page.iter().all(|job| before.is_none_or(|before| job.place < before)));
+        assert!(page.len() <= 3 && page.iter().all(|job| before.is_none_or(|before| job.position < before)));
         let Some(last) = page.last() else { break };
-        before = Some(last.place);
+        before = Some(last.position);
         found.extend(page.into_iter().map(|job| job.job_id.to_string()));
     }
     assert_eq!(found, expected);
@@ -317,7 +317,7 @@ pub async fn what_is_known_of_the_time_of_writing_is_right(kind: Kind) {
     let first = store.written(&keys).await.unwrap();
     assert_eq!(first.len(), 3);
     assert_eq!(first[1], None);
-    if matches!(kind, Kind::Sqlite | Kind::SqliteStepwise) {
+    if matches!(kind, Kind::Sqlite | Kind::SqliteMultiStep) {
         assert!(first[0].is_some() && first[2].is_some(), "{first:?}");
     }
     assert!(first.iter().flatten().all(|at| (before..=after).contains(at)), "{before} {first:?} {after}");

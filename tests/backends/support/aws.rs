@@ -122,8 +122,8 @@ pub async fn dynamodb_sqs(lease: Duration) -> Arc<dyn Backend> {
     Arc::new(Combined { name, store: store.clone(), queue: Arc::new(queue), counters: store, events: None })
 }
 
-pub async fn queues(namespace: &str, lease: Duration, letters: Arc<dyn Store>) -> Sqs {
+pub async fn queues(namespace: &str, lease: Duration, dead_letters: Arc<dyn Store>) -> Sqs {
     let server = servers::elasticmq::shared().expect("a server, see `is_there`");
     let options = sqs::SqsOptions { prefix: "brrr-".to_owned(), namespace: namespace.to_owned(), lease };
-    Sqs::new(options, &config(server.port).await, letters).unwrap()
+    Sqs::new(options, &config(server.port).await, dead_letters).unwrap()
 }

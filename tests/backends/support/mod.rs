@@ -24,11 +24,11 @@ use servers::redis::{Flavour, WITHOUT_SCRIPTS};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Memory,
-    MemoryStepwise,
+    MemoryMultiStep,
     Sqlite,
-    SqliteStepwise,
+    SqliteMultiStep,
     Redis,
-    RedisStepwise,
+    RedisMultiStep,
     /// A server on which the user may not run scripts.
     RedisWithoutScripts,
     Valkey,
@@ -52,11 +52,11 @@ pub const LONG: Duration = Duration::from_secs(60);
 impl Kind {
     pub const ALL: [Self; 11] = [
         Self::Memory,
-        Self::MemoryStepwise,
+        Self::MemoryMultiStep,
         Self::Sqlite,
-        Self::SqliteStepwise,
+        Self::SqliteMultiStep,
         Self::Redis,
-        Self::RedisStepwise,
+        Self::RedisMultiStep,
         Self::RedisWithoutScripts,
         Self::Valkey,
         Self::DynamoDb,
@@ -65,14 +65,14 @@ impl Kind {
     ];
 
     /// Is each of its transitions one transaction?
-    pub fn is_fused(self) -> bool {
+    pub fn is_transactional(self) -> bool {
         matches!(self, Self::Memory | Self::Sqlite | Self::Redis | Self::Valkey)
     }
 
     /// Does it report changes to a client that waits for a record? Otherwise it only says from time to time that something may
     /// have changed.
-    pub fn tells_of_changes(self) -> bool {
-        matches!(self, Self::Memory | Self::MemoryStepwise | Self::Sqlite | Self::SqliteStepwise)
+    pub fn reports_changes(self) -> bool {
+        matches!(self, Self::Memory | Self::MemoryMultiStep | Self::Sqlite | Self::SqliteMultiStep)
     }
 
     /// Can the contents of its queue be listed?
@@ -91,7 +91,9 @@ impl Kind {
 
     fn flavour(self) -> Option<Flavour> {
         match self {
-            Self::Redis | Self::RedisStepwise | Self::RedisWithoutScripts | Self::RedisDynamoDb => Some(Flavour::Redis),
+            Self::Redis | Self::RedisMultiStep | Self::RedisWithoutScripts | Self::RedisDynamoDb => {
+                Some(Flavour::Redis)
+            }
             Self::Valkey => Some(Flavour::Valkey),
             _ => None,
         }
@@ -111,10 +113,10 @@ impl Kind {
         let (backend, folder) = match self {
             Self::Memory => memory(),
             Self::Sqlite => sqlite(),
-            Self::MemoryStepwise => multi_step(memory()),
-            Self::SqliteStepwise => multi_step(sqlite()),
+            Self::MemoryMultiStep => multi_step(memory()),
+            Self::SqliteMultiStep => multi_step(sqlite()),
             Self::Redis | Self::Valkey | Self::RedisWithoutScripts => self.whole_redis(lease).await,
-            Self::RedisStepwise => multi_step(self.whole_redis(lease).await),
+            Self::RedisMultiStep => multi_step(self.whole_redis(lease).await),
             Self::DynamoDb => (aws::dynamodb_in_memory(lease).await, None),
             Self::DynamoDbSqs => (aws::dynamodb_sqs(lease).await, None),
             Self::RedisDynamoDb => (aws::dynamodb_with(self.redis(lease).await).await, None),

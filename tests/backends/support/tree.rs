@@ -67,7 +67,7 @@ impl Handler for Tree {
         if calls.is_empty() {
             return Ok((Ended::Completed(Bytes::from_static(b"1")), replay));
         }
-        let ended = match replay.poll(calls, None).await? {
+        let ended = match replay.poll(calls, None, None).await? {
             Polled::Suspended => Ended::Suspended,
             Polled::Ready(outcomes) => {
                 let values = outcomes.into_iter().flatten().flatten();

@@ -15,7 +15,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 22] = [
     ("dead_letter", records::dead_letter),
     ("failure", records::failure),
     ("job", records::job),
-    ("latest", records::latest),
+    ("latest_job", records::latest_job),
     ("message", records::message),
     ("options", records::options),
     ("pending_returns", records::pending_returns),

@@ -77,11 +77,11 @@ fn damaged_inputs_break_no_promise() {
         for (name, data) in inputs {
             for _ in 0..4 {
                 let mut damaged = data.clone();
-                if let Some(place) = (!data.is_empty()).then(|| random.usize(..data.len())) {
+                if let Some(offset) = (!data.is_empty()).then(|| random.usize(..data.len())) {
                     if random.bool() {
-                        damaged.truncate(place);
+                        damaged.truncate(offset);
                     } else {
-                        damaged[place] = random.u8(..);
+                        damaged[offset] = random.u8(..);
                     }
                 }
                 let broken = catch_unwind(|| run(&target, &damaged)).is_err();

@@ -2,40 +2,40 @@
 
 use super::{Mutant, breaks};
 
-const VALUE_THEN_WAKE: &str = "    p.store.swap(&Key::value(call), None, Some(value)).await?;
-    wake_all(p, call, HashSet::new()).await?;";
+const VALUE_THEN_NOTIFY: &str = "    p.store.swap(&Key::value(call), None, Some(value)).await?;
+    notify_all(p, call, HashSet::new()).await?;";
 
 pub fn all() -> Vec<Mutant> {
     vec![
         breaks("woken-before-the-value", "protocol.md 2: the waiting parents are read after the value is durable")
             .edit(
                 "multi_step/settle.rs",
-                VALUE_THEN_WAKE,
-                "wake_all(p, call, HashSet::new()).await?;
+                VALUE_THEN_NOTIFY,
+                "notify_all(p, call, HashSet::new()).await?;
              p.store.swap(&Key::value(call), None, Some(value)).await?;",
             ),
         breaks("absent-before-the-value", "protocol.md 2: the absence of parents is read after the value is durable")
             .edit(
                 "multi_step/settle.rs",
-                VALUE_THEN_WAKE,
+                VALUE_THEN_NOTIFY,
                 "let nobody = p.store.get(&Key::pending_returns(call)).await?.is_none();
              p.store.swap(&Key::value(call), None, Some(value)).await?;
-             if !nobody { wake_all(p, call, HashSet::new()).await?; }",
+             if !nobody { notify_all(p, call, HashSet::new()).await?; }",
             ),
         breaks(
             "delete-then-send",
             "protocol.md 3: notifications are sent before the record of the waiting parents is deleted",
         )
         .edit(
-            "multi_step/wake.rs",
-            "        wake_new(p, call, pending.returns, &mut handled).await?;
+            "multi_step/notify.rs",
+            "        notify_new(p, call, pending.returns, &mut handled).await?;
         match p.store.swap(&key, Some(&bytes), None).await? {
             Swap::Done => break,
             Swap::Mismatch(other) => found = other,
         }",
             "match p.store.swap(&key, Some(&bytes), None).await? {
                 Swap::Done => {
-                    wake_new(p, call, pending.returns, &mut handled).await?;
+                    notify_new(p, call, pending.returns, &mut handled).await?;
                     break;
                 }
                 Swap::Mismatch(other) => found = other,
@@ -43,13 +43,13 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("record-deleted-as-it-is", "pending_returns is deleted only if it still has the bytes that were read")
             .edit(
-                "multi_step/wake.rs",
+                "multi_step/notify.rs",
                 "p.store.swap(&key, Some(&bytes), None).await?",
                 "p.store.swap(&key, p.store.get(&key).await?.as_ref(), None).await?",
             ),
         breaks("swapped-by-a-new-encoding", "pending_returns is compared with the exact bytes that were read")
             .edit(
-                "multi_step/wake.rs",
+                "multi_step/notify.rs",
                 "p.store.swap(&key, Some(&bytes), None).await?",
                 "p.store.swap(&key, Some(&PendingReturns::decode(&bytes)?.encode()), None).await?",
             )
@@ -67,7 +67,7 @@ pub fn all() -> Vec<Mutant> {
             "if !$on && let Some(outcome) = &loaded.outcome {",
         ),
         breaks(
-            "ended-call-wakes-nobody",
+            "ended-call-notifies-nobody",
             "4.2: a message for a call with an outcome notifies the parents that still wait",
         )
         .edit(
@@ -75,18 +75,18 @@ pub fn all() -> Vec<Mutant> {
             "            self.backend().notify_parents(&self.work, end).await?;",
             "self.ack().await?;",
         ),
-        breaks("completion-wakes-nobody", "A call that completes notifies its waiting parents").edit(
+        breaks("completion-notifies-nobody", "A call that completes notifies its waiting parents").edit(
             "multi_step/settle.rs",
-            VALUE_THEN_WAKE,
+            VALUE_THEN_NOTIFY,
             "p.store.swap(&Key::value(call), None, Some(value)).await?;",
         ),
         breaks(
             "woken-by-every-child",
             "protocol.md 5: the end of a child notifies a parent only when enough children have ended",
         )
-        .edit("multi_step/wake.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None"),
-        breaks("run-by-every-wake-up", "protocol.md 5: a notified parent that is not ready does not run")
-            .edit("multi_step/wake.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None")
+        .edit("multi_step/notify.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None"),
+        breaks("run-by-every-notification", "protocol.md 5: a notified parent that is not ready does not run")
+            .edit("multi_step/notify.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None")
             .edit("step/mod.rs", "!loaded.ready()", "false"),
         breaks("not-ready-is-run", "4.3: a notified parent checks again whether it is ready").edit(
             "step/mod.rs",
@@ -99,7 +99,7 @@ pub fn all() -> Vec<Mutant> {
             "allowed: if $on { 0 } else { total.saturating_sub(need) }",
         ),
         breaks("counts-itself-as-missing", "4.3: the call that has just ended counts as ended").edit(
-            "multi_step/wake.rs",
+            "multi_step/notify.rs",
             "                waiting.found(true);",
             "waiting.found(false);",
         ),
@@ -109,7 +109,7 @@ pub fn all() -> Vec<Mutant> {
         )
         .edit(
             "multi_step/settle.rs",
-            VALUE_THEN_WAKE,
+            VALUE_THEN_NOTIFY,
             "p.ack(work).await?;
              $right",
         ),
@@ -119,10 +119,10 @@ pub fn all() -> Vec<Mutant> {
         )
         .edit(
             "multi_step/settle.rs",
-            VALUE_THEN_WAKE,
+            VALUE_THEN_NOTIFY,
             "p.store.swap(&Key::value(call), None, Some(value)).await?;
              p.ack(work).await?;
-             wake_all(p, call, HashSet::new()).await?;",
+             notify_all(p, call, HashSet::new()).await?;",
         ),
         breaks(
             "completed-job-not-written-down",

@@ -60,7 +60,7 @@ pub fn all() -> Vec<Mutant> {
             .edit(
                 "doctor/queued.rs",
                 "&mut |body, _| queued.add(body)",
-                "&mut |body, place| if !($on && place == Place::InWork) { queued.add(body) }",
+                "&mut |body, state| if !($on && state == MessageState::Leased) { queued.add(body) }",
             )
             .found_by(RIGHT),
         breaks("waiting-calls-look-lost", "A parent is not stuck if one of its children will notify it")

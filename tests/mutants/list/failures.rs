@@ -4,7 +4,7 @@ use super::{Mutant, breaks};
 
 const UNSEEN: &str = "a_failure_that_a_peer_does_not_see_costs_few_messages";
 
-const SETTLE: &str = "        let unknown = wake_known(p, call, parents, &mut handled).await?;
+const SETTLE: &str = "        let unknown = notify_known(p, call, parents, &mut handled).await?;
         if !unknown.is_empty() {
             keep_unnotified(p, call, &unknown).await?;
         }
@@ -58,7 +58,7 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("failure-deleted", "R1: a failure is never deleted").edit(
             "multi_step/settle.rs",
-            "        wake_in_job(p, call, job_id, &work.topic, HashSet::new()).await?;",
+            "        notify_in_job(p, call, job_id, &work.topic, HashSet::new()).await?;",
             "$right
              if let Some(bytes) = p.store.get(&Key::failure(call, job_id)).await? {
                  p.store.swap(&Key::failure(call, job_id), Some(&bytes), None).await?;
@@ -95,33 +95,33 @@ pub fn all() -> Vec<Mutant> {
             "match failure.filter(|_| !($on && value.is_some())) {
         Some(bytes) => Ok(Some(Err(read_failure(",
         ),
-        breaks("failure-wakes-other-jobs", "R2: a failure notifies parents of its own job only").edit(
-            "multi_step/wake.rs",
+        breaks("failure-notifies-other-jobs", "R2: a failure notifies parents of its own job only").edit(
+            "multi_step/notify.rs",
             "partition(|r| r.job_id == *job_id)",
             "partition(|r| $on || r.job_id == *job_id)",
         ),
         breaks("failure-passes-nothing-on", "R2: a call that failed is queued again for another job that waits for it").edit(
-            "multi_step/wake.rs",
+            "multi_step/notify.rs",
             "PendingReturns::next_in_turn(&kept, job_id).filter(|_| !is_sent)",
             "PendingReturns::next_in_turn(&kept, job_id).filter(|_| !is_sent && !$on)",
         ),
         breaks("failure-passed-on-in-vain", "R2: it is queued again under that job, not under the job where it failed").edit(
-            "multi_step/wake.rs",
+            "multi_step/notify.rs",
             "Message { job_id: next.job_id.clone(), call: call.clone() }",
             "Message { job_id: if $on { job_id.clone() } else { next.job_id.clone() }, call: call.clone() }",
         ),
         breaks("failure-passed-on-every-time", "R2: it is queued again once, not once for every read of the record").edit(
-            "multi_step/wake.rs",
+            "multi_step/notify.rs",
             "            passed_on = Some(next.clone());",
             "passed_on = Some(next.clone()).filter(|_| !$on);",
         ).harmless("one more message for each time that the record changed between read and write"),
         breaks("failure-forgets-other-jobs", "R2: parents of other jobs stay registered").edit(
-            "multi_step/wake.rs",
+            "multi_step/notify.rs",
             "        let new = (!kept.is_empty()).then(|| {",
             "let new = (!$on && !kept.is_empty()).then(|| {",
         ),
         breaks("failure-deletes-then-sends", "R2: notifications and messages are sent before the record changes").edit(
-            "multi_step/wake.rs",
+            "multi_step/notify.rs",
             SETTLE,
             "let other = PendingReturns::next_in_turn(&kept, job_id).filter(|_| !is_elsewhere).map(|other| other.job_id.clone());
              let kept = match &other {
@@ -133,40 +133,40 @@ pub fn all() -> Vec<Mutant> {
              });
              let swapped = if new.as_ref() == Some(&bytes) { Swap::Done } else { p.store.swap(&key, Some(&bytes), new).await? };
              if let Swap::Mismatch(other) = swapped { found = other; continue; }
-             let unknown = wake_known(p, call, parents, &mut handled).await?;
+             let unknown = notify_known(p, call, parents, &mut handled).await?;
              if !unknown.is_empty() { keep_unnotified(p, call, &unknown).await?; }
              if let Some(job_id) = other { p.send(topic, &Message { job_id, call: call.clone() }).await?; }
              break;",
         ),
         breaks("failure-swaps-what-is-there", "R2: entries are removed from the exact bytes that were read").edit(
-            "multi_step/wake.rs",
+            "multi_step/notify.rs",
             "p.store.swap(&key, Some(&bytes), new).await?",
             "p.store.swap(&key, p.store.get(&key).await?.as_ref(), new).await?",
         ),
-        breaks("failure-wakes-who-sees-none", "R2: a failure does not notify a parent without a run record")
+        breaks("failure-notifies-parents-without-a-run", "R2: a failure does not notify a parent without a run record")
             .edit(
-                "multi_step/wake.rs",
-                "        let unknown = wake_known(p, call, parents, &mut handled).await?;",
-                "let mut unknown = wake_known(p, call, parents, &mut handled).await?;
-                 if $on { p.wake(&unknown.iter().collect::<Vec<_>>()).await?; unknown.clear(); }",
+                "multi_step/notify.rs",
+                "        let unknown = notify_known(p, call, parents, &mut handled).await?;",
+                "let mut unknown = notify_known(p, call, parents, &mut handled).await?;
+                 if $on { p.notify(&unknown.iter().collect::<Vec<_>>()).await?; unknown.clear(); }",
             )
             .found_by(UNSEEN),
-        breaks("failure-forgets-who-sees-none", "R2: such a parent is kept for a later value")
-            .edit("multi_step/wake.rs", "            keep_unnotified(p, call, &unknown).await?;", "if !$on { $right }")
+        breaks("failure-forgets-parents-without-a-run", "R2: such a parent is kept for a later value")
+            .edit("multi_step/notify.rs", "            keep_unnotified(p, call, &unknown).await?;", "if !$on { $right }")
             .found_by(UNSEEN),
-        breaks("value-wakes-nobody-who-saw-no-failure", "R2: such a parent is notified by a later value")
+        breaks("value-forgets-unnotified-parents", "R2: such a parent is notified by a later value")
             .edit(
-                "multi_step/wake.rs",
-                "    wake_unnotified(p, call, &mut handled).await\n",
-                "if $on { Ok(()) } else { wake_unnotified(p, call, &mut handled).await }\n",
+                "multi_step/notify.rs",
+                "    notify_unnotified(p, call, &mut handled).await\n",
+                "if $on { Ok(()) } else { notify_unnotified(p, call, &mut handled).await }\n",
             )
             .found_by(UNSEEN),
-        breaks("failure-wakes-nobody", "4.4: a failure notifies the parents of its job like a value does").edit(
+        breaks("failure-notifies-nobody", "4.4: a failure notifies the parents of its job like a value does").edit(
             "multi_step/settle.rs",
-            "        wake_in_job(p, call, job_id, &work.topic, HashSet::new()).await?;",
+            "        notify_in_job(p, call, job_id, &work.topic, HashSet::new()).await?;",
             "",
         ),
-        breaks("repeated-failure-wakes-nobody", "R1: a message for a call that failed in its job repeats R2").edit(
+        breaks("repeated-failure-notifies-nobody", "R1: a message for a call that failed in its job repeats R2").edit(
             "step/mod.rs",
             "            self.backend().notify_parents(&self.work, end).await?;",
             "if outcome.is_err() { self.ack().await?; } else { $right }",
@@ -178,10 +178,10 @@ pub fn all() -> Vec<Mutant> {
             "if $on { p.ack(work).await?; }
             $right",
         ),
-        breaks("acknowledged-before-discharging", "Acknowledge last: a failed call's parents are notified before the acknowledgement").edit(
+        breaks("acknowledged-before-notifying", "Acknowledge last: a failed call's parents are notified before the acknowledgement").edit(
             "multi_step/settle.rs",
             "    if end == JobState::Completed {
-        wake_all(",
+        notify_all(",
             "if $on { p.ack(work).await?; }
             $right",
         ),

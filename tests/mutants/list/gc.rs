@@ -62,7 +62,7 @@ pub fn all() -> Vec<Mutant> {
             .edit("gc/sweep.rs", "        self.backend.counters().forget(&counters).await?;", "")
             .found_by(TAKEN_UP),
         breaks("who-asked-last-stays", "Nothing is left of a job that is removed")
-            .edit("gc/sweep.rs", "        self.forget_latest(jobs).await?;", "")
+            .edit("gc/sweep.rs", "        self.forget_latest_jobs(jobs).await?;", "")
             .found_by(TAKEN_UP),
     ]
 }

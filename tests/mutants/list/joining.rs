@@ -62,11 +62,11 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
         breaks(
-            "joined-is-told-of-its-failure",
+            "joined-job-is-notified-of-its-failure",
             "A job that has joined a call is no parent: the failure in that job does not notify it",
         )
         .edit(
-            "multi_step/wake.rs",
+            "multi_step/notify.rs",
             "filter(|entry| !has_joined(entry, call))",
             "filter(|entry| $on || !has_joined(entry, call))",
         )
@@ -90,7 +90,7 @@ pub fn all() -> Vec<Mutant> {
         .elsewhere("tests/backends: a_job_that_is_over_passes_the_call_on_if_it_had_its_message"),
         breaks("cancelled-joined-passes-on", "As above, if the job that had joined was cancelled before its message was delivered")
             .edit(
-                "multi_step/wake.rs",
+                "multi_step/notify.rs",
                 "        let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));",
                 "let is_elsewhere = !$on && mine.iter().any(|entry| has_joined(entry, call));",
             )

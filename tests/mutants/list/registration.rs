@@ -39,7 +39,7 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("own-entry-of-another-job-ignored", "R4: a parent that waits only under another job sends the message again").edit(
             "multi_step/child.rs",
-            "found.scheduled_at().is_none() || found.only_under_other_roots()",
+            "found.scheduled_at().is_none() || found.only_in_other_jobs()",
             "found.scheduled_at().is_none()",
         ).found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
         breaks("no-second-look", "R4: after registering, a parent checks whether its children have ended meanwhile")
@@ -48,13 +48,13 @@ pub fn all() -> Vec<Mutant> {
         job_over: !$on && job"),
         breaks("second-look-misses-values", "R4: a value that is found in the second check notifies the other parents").edit(
             "multi_step/child.rs",
-            "            Some(ChildEnd::Value) => wake_all(p, call, ourselves).await,",
-            "Some(ChildEnd::Value) => if $on { Ok(()) } else { wake_all(p, call, ourselves).await },",
+            "            Some(ChildEnd::Value) => notify_all(p, call, ourselves).await,",
+            "Some(ChildEnd::Value) => if $on { Ok(()) } else { notify_all(p, call, ourselves).await },",
         ).harmless("the message that was sent finds the value and notifies the parents"),
         breaks("second-look-misses-failures", "R4: a failure that is found in the second check is handled by R2").edit(
             "multi_step/child.rs",
-            "            Some(ChildEnd::Failure) => wake_in_job(p, call, job_id, &self.call.topic, ourselves).await,",
-            "Some(ChildEnd::Failure) => if $on { Ok(()) } else { wake_in_job(p, call, job_id, &self.call.topic, ourselves).await },",
+            "            Some(ChildEnd::Failure) => notify_in_job(p, call, job_id, &self.call.topic, ourselves).await,",
+            "Some(ChildEnd::Failure) => if $on { Ok(()) } else { notify_in_job(p, call, job_id, &self.call.topic, ourselves).await },",
         ).found_by("a_failure_is_settled_before_a_peer_comes"),
         breaks("second-look-misses-failures-of-others", "R4: a parent also checks for failures of calls that other parents have queued")
             .edit(
@@ -69,11 +69,11 @@ pub fn all() -> Vec<Mutant> {
             "            None if job_over =>",
             "None if job_over && !$on =>",
         ).found_by("a_slow_worker_sees_a_job_end"),
-        breaks("no-wake-up-of-ourselves", "R4: a child that ended before we registered does not notify us, so we notify ourselves").edit(
+        breaks("parent-does-not-notify-itself", "R4: a child that ended before we registered does not notify us, so we notify ourselves").edit(
             "multi_step/defer.rs",
             "seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet", "false",
         ),
-        breaks("wakes-itself-last", "R4: a parent notifies itself of ended children before its entries are removed")
+        breaks("notifies-itself-last", "R4: a parent notifies itself of ended children before its entries are removed")
             .edit(
                 "multi_step/defer.rs",
                 "seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet",

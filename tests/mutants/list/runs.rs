@@ -74,9 +74,9 @@ pub fn all() -> Vec<Mutant> {
         breaks("retry-acknowledged", "4.4: a call that will be retried has a message").edit(
             "step/failed.rs",
             "        self.backend().queue().nack(&self.delivery.receipt, after).await?;
-        self.tell",
+        self.report",
             "if $on { self.ack().await?; } else { self.backend().queue().nack(&self.delivery.receipt, after).await?; }
-        self.tell",
+        self.report",
         ),
         breaks("race-needs-all", "4.3: a race waits for the number of outcomes that it asked for").edit(
             "replay.rs",

@@ -7,21 +7,21 @@ const FAULTS: &str = "every_fault_heals_between_transactions";
 
 pub fn all() -> Vec<Mutant> {
     vec![
-        breaks("transaction-wakes-nobody", "A call that completes notifies its waiting parents in the same transaction")
+        breaks("transaction-notifies-nobody", "A call that completes notifies its waiting parents in the same transaction")
             .edit(
                 "transactional.rs",
-                "    wake_all(tx, call)?;
+                "    notify_all(tx, call)?;
     if let Some(at) = work.ends_job {
         let state",
-                "if !$on { wake_all(tx, call)?; }
+                "if !$on { notify_all(tx, call)?; }
     if let Some(at) = work.ends_job {
         let state",
             )
             .found_by(FAULTS),
-        breaks("transaction-sends-no-wake-up", "A parent with enough outcomes gets a message")
+        breaks("transaction-sends-no-notification", "A parent with enough outcomes gets a message")
             .edit("transactional.rs", "        tx.send(&entry.topic, &entry.message())?;", "")
             .found_by(FAULTS),
-        breaks("transaction-wakes-who-sees-no-failure", "R2: a failure does not notify a parent without a run record")
+        breaks("transaction-notifies-parents-without-a-run", "R2: a failure does not notify a parent without a run record")
             .edit(
                 "transactional.rs",
                 "            Readiness::Unknown => unknown.push(entry),",
@@ -45,7 +45,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("transaction-sends-no-child", "R4: a child that is not queued yet is queued")
             .edit("transactional.rs", "                    tx.send(&self.call.topic, &Message { job_id: me.job_id.clone(), call: hash.clone() })?;", "")
             .found_by(FAULTS),
-        breaks("transaction-does-not-wake-itself", "R4: a child that ended before we registered does not notify us, so we notify ourselves")
+        breaks("transaction-does-not-notify-itself", "R4: a child that ended before we registered does not notify us, so we notify ourselves")
             .edit("transactional.rs", "    if ended > 0 && ended >= d.wait.need as usize {", "if !$on && ended > 0 && ended >= d.wait.need as usize {")
             .found_by(FAULTS),
         breaks("transaction-finds-no-cycle", "protocol.md 6: a cycle of calls is an error, and its jobs do not hang")

@@ -22,20 +22,20 @@ const MAX_WRITE: usize = 25;
 const AT_ONCE: usize = 8;
 
 /// The key of a record: `pk` and `sk`.
-type BatchPlace = (String, String);
+type ItemKey = (String, String);
 
 /// The part of an item that is read.
 #[derive(Clone, Copy)]
 enum Part {
     All,
-    Place,
+    Key,
 }
 
 impl Part {
     fn expression(self) -> Option<String> {
         match self {
             Self::All => None,
-            Self::Place => Some(format!("{PK}, {SK}")),
+            Self::Key => Some(format!("{PK}, {SK}")),
         }
     }
 }
@@ -57,7 +57,7 @@ impl DynamoDb {
             found[n] = true;
             Ok(())
         };
-        self.visit(keys, Part::Place, note).await?;
+        self.visit(keys, Part::Key, note).await?;
         Ok(found)
     }
 
@@ -69,11 +69,11 @@ impl DynamoDb {
         mut show: impl FnMut(usize, &Item) -> Result<()> + Send,
     ) -> Result<()> {
         // Each key is requested once, because DynamoDB refuses a batch that names a key twice.
-        let mut places: HashMap<BatchPlace, Vec<usize>> = HashMap::with_capacity(keys.len());
+        let mut indices: HashMap<ItemKey, Vec<usize>> = HashMap::with_capacity(keys.len());
         let mut wanted = Vec::with_capacity(keys.len());
         for (n, key) in keys.iter().enumerate() {
             let item = self.key(key)?;
-            let same = places.entry(place(&item)).or_default();
+            let same = indices.entry(item_key(&item)).or_default();
             if same.is_empty() {
                 wanted.push(item);
             }
@@ -83,7 +83,7 @@ impl DynamoDb {
         let requests = batches.into_iter().map(|batch| self.read_batch(batch, part));
         let items: Vec<Vec<Item>> = stream::iter(requests).buffer_unordered(AT_ONCE).try_collect().await?;
         for item in items.iter().flatten() {
-            places.get(&place(item)).into_iter().flatten().try_for_each(|n| show(*n, item))?;
+            indices.get(&item_key(item)).into_iter().flatten().try_for_each(|n| show(*n, item))?;
         }
         Ok(())
     }
@@ -118,10 +118,10 @@ impl DynamoDb {
     }
 
     pub(super) async fn write_many(&self, records: &[(Key, Bytes)]) -> Result<()> {
-        let mut items: HashMap<BatchPlace, Item> = HashMap::with_capacity(records.len());
+        let mut items: HashMap<ItemKey, Item> = HashMap::with_capacity(records.len());
         for (key, value) in records {
             let item = self.item(key, value.clone())?;
-            items.insert(place(&item), item);
+            items.insert(item_key(&item), item);
         }
         let requests = items.into_values().map(|item| {
             let put = PutRequest::builder().set_item(Some(item)).build().map_err(|e| self.faulty("write to", &e))?;
@@ -130,10 +130,10 @@ impl DynamoDb {
         self.write_requests(requests.collect::<Result<_>>()?).await
     }
 
-    pub(super) async fn delete_many(&self, places: Vec<Item>) -> Result<()> {
+    pub(super) async fn delete_many(&self, item_keys: Vec<Item>) -> Result<()> {
         // Each key is requested once, as above.
-        let places: HashMap<BatchPlace, Item> = places.into_iter().map(|item| (place(&item), item)).collect();
-        let requests = places.into_values().map(|item| {
+        let item_keys: HashMap<ItemKey, Item> = item_keys.into_iter().map(|item| (item_key(&item), item)).collect();
+        let requests = item_keys.into_values().map(|item| {
             let delete = DeleteRequest::builder().set_key(Some(item)).build();
             let delete = delete.map_err(|e| self.faulty("remove from", &e))?;
             Ok(WriteRequest::builder().delete_request(delete).build())
@@ -193,7 +193,7 @@ impl DynamoDb {
     }
 }
 
-fn place(item: &HashMap<String, AttributeValue>) -> BatchPlace {
+fn item_key(item: &HashMap<String, AttributeValue>) -> ItemKey {
     let part = |name| text(item, name).unwrap_or_default().to_owned();
     (part(PK), part(SK))
 }

@@ -50,11 +50,11 @@ impl Intercept for ReadDate {
         request: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let date = context.response().headers().get("date");
-        let told = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
-        if let Some(told) = told.and_then(|told| u64::try_from(told.secs()).ok()) {
+        let server_time = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+        if let Some(server_time) = server_time.and_then(|time| u64::try_from(time.secs()).ok()) {
             let answered = system_now();
             let asked = request.load::<Asked>().map_or(answered, |asked| asked.0);
-            self.0.tell(asked, answered, told * 1_000, 1_000);
+            self.0.measure(asked, answered, server_time * 1_000, 1_000);
         }
         Ok(())
     }

@@ -126,8 +126,8 @@ impl Store for DynamoDb {
     }
 
     async fn remove_many(&self, keys: &[Key]) -> Result<()> {
-        let places = keys.iter().map(|key| self.key(key)).collect::<Result<Vec<_>>>()?;
-        self.delete_many(places).await
+        let item_keys = keys.iter().map(|key| self.key(key)).collect::<Result<Vec<_>>>()?;
+        self.delete_many(item_keys).await
     }
 
     /// Returns the ids of one page of a scan, whatever `limit` is. DynamoDB reads 1 MiB of the table for each page.

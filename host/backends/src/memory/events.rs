@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 #[derive(Default)]
 pub(super) struct Events {
-    /// Oldest first. The newest event is at place `last`.
+    /// Oldest first. The newest event is at position `last`.
     kept: VecDeque<(Instant, Bytes)>,
     last: u64,
 }
@@ -26,13 +26,13 @@ impl Events {
         }
     }
 
-    pub fn after(&self, place: u64, limit: usize) -> Vec<(u64, Bytes)> {
+    pub fn after(&self, position: u64, limit: usize) -> Vec<(u64, Bytes)> {
         let first = self.last - self.kept.len() as u64 + 1;
-        let skipped = usize::try_from(place.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
-        let places = first + skipped as u64..;
-        places
+        let skipped = usize::try_from(position.saturating_add(1).saturating_sub(first)).unwrap_or(usize::MAX);
+        let positions = first + skipped as u64..;
+        positions
             .zip(self.kept.iter().skip(skipped).take(limit))
-            .map(|(place, (_, event))| (place, event.clone()))
+            .map(|(position, (_, event))| (position, event.clone()))
             .collect()
     }
 }

@@ -13,8 +13,8 @@ pub(super) struct Index {
     pending_returns: BTreeSet<Arc<str>>,
     unnotified: BTreeSet<Arc<str>>,
     tasks: BTreeSet<Arc<str>>,
-    dead: BTreeSet<Arc<str>>,
-    /// The places of the jobs, by id.
+    dead_letters: BTreeSet<Arc<str>>,
+    /// The positions of the jobs, by id.
     jobs: BTreeMap<Arc<str>, u64>,
     accepted: BTreeMap<u64, Arc<str>>,
 }
@@ -32,14 +32,14 @@ impl Index {
             Kind::Tasks => {
                 self.tasks.insert(key.id.clone());
             }
-            Kind::Dead => {
-                self.dead.insert(key.id.clone());
+            Kind::DeadLetter => {
+                self.dead_letters.insert(key.id.clone());
             }
             Kind::Job => {
-                let last = self.accepted.last_key_value().map_or(0, |(place, _)| *place);
-                let place = now_micros().max(last + 1);
-                self.accepted.insert(place, key.id.clone());
-                self.jobs.insert(key.id.clone(), place);
+                let last = self.accepted.last_key_value().map_or(0, |(position, _)| *position);
+                let position = now_micros().max(last + 1);
+                self.accepted.insert(position, key.id.clone());
+                self.jobs.insert(key.id.clone(), position);
             }
             _ => {}
         }
@@ -56,12 +56,12 @@ impl Index {
             Kind::Tasks => {
                 self.tasks.remove(&key.id);
             }
-            Kind::Dead => {
-                self.dead.remove(&key.id);
+            Kind::DeadLetter => {
+                self.dead_letters.remove(&key.id);
             }
             Kind::Job => {
-                if let Some(place) = self.jobs.remove(&key.id) {
-                    self.accepted.remove(&place);
+                if let Some(position) = self.jobs.remove(&key.id) {
+                    self.accepted.remove(&position);
                 }
             }
             _ => {}
@@ -75,7 +75,7 @@ impl Index {
             Kind::PendingReturns => texts(self.pending_returns.range::<str, _>(begin), limit),
             Kind::Unnotified => texts(self.unnotified.range::<str, _>(begin), limit),
             Kind::Tasks => texts(self.tasks.range::<str, _>(begin), limit),
-            Kind::Dead => texts(self.dead.range::<str, _>(begin), limit),
+            Kind::DeadLetter => texts(self.dead_letters.range::<str, _>(begin), limit),
             Kind::Job => texts(self.jobs.range::<str, _>(begin).map(|(id, _)| id), limit),
             _ => return None,
         };
@@ -86,7 +86,7 @@ impl Index {
     /// See `Store::newest_jobs`.
     pub fn newest(&self, before: Option<u64>, limit: usize) -> Vec<Accepted> {
         let jobs = self.accepted.range(..before.unwrap_or(u64::MAX)).rev().take(limit);
-        jobs.map(|(place, id)| Accepted { job_id: (&**id).into(), place: *place }).collect()
+        jobs.map(|(position, id)| Accepted { job_id: (&**id).into(), position: *position }).collect()
     }
 }
 

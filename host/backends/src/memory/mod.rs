@@ -31,13 +31,13 @@ use self::index::Index;
 use self::parents::Parents;
 use self::queue::Queues;
 use self::transaction::MemoryTx;
-use crate::wake::Wakeups;
+use crate::waiters::Waiters;
 use crate::{DEFAULT_LEASE, MultiStep};
 
 /// A backend in memory.
 pub struct Memory {
     state: Mutex<State>,
-    wakeups: Wakeups,
+    waiters: Waiters,
     lease: Duration,
 }
 
@@ -92,7 +92,7 @@ impl Memory {
     /// A backend with another lease than the default.
     #[must_use]
     pub fn with_lease(lease: Duration) -> Self {
-        Self { state: Mutex::default(), wakeups: Wakeups::new(), lease }
+        Self { state: Mutex::default(), waiters: Waiters::new(), lease }
     }
 
     /// A memory backend whose transitions are multi-step, for tests.
@@ -115,10 +115,10 @@ impl Memory {
         let effects = tx.commit();
         drop(state);
         for topic in &effects.topics {
-            self.wakeups.topic(topic).notify();
+            self.waiters.topic(topic).notify();
         }
         if effects.wrote {
-            self.wakeups.bump();
+            self.waiters.bump();
         }
         Ok(result)
     }
@@ -200,7 +200,7 @@ impl Queue for Memory {
     }
 
     async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
-        let waiters = self.wakeups.topic(topic);
+        let waiters = self.waiters.topic(topic);
         let deadline = Instant::now() + wait;
         loop {
             let now = Instant::now();
@@ -215,7 +215,7 @@ impl Queue for Memory {
             // first of them can end.
             let known = taken.next_due.unwrap_or(deadline).min(now + self.lease / 4);
             let until = known.min(deadline);
-            waiters.wait(&self.wakeups, until - now).await;
+            waiters.wait(&self.waiters, until - now).await;
         }
     }
 
@@ -237,7 +237,7 @@ impl Queue for Memory {
     async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
         let topic = self.state().queues.nack(number(receipt)?, Instant::now(), delay);
         if let Some(topic) = topic {
-            self.wakeups.topic(&topic).notify();
+            self.waiters.topic(&topic).notify();
         }
         Ok(())
     }
@@ -287,7 +287,7 @@ impl Counters for Memory {
 impl EventLog for Memory {
     async fn publish(&self, events: &[Bytes]) -> Result<()> {
         self.state().events.publish(events, Instant::now());
-        self.wakeups.bump();
+        self.waiters.bump();
         Ok(())
     }
 
@@ -319,7 +319,7 @@ impl BackendParts for Memory {
     }
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
-        self.wakeups.changed(version, at_most).await
+        self.waiters.changed(version, at_most).await
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, Outgoing, Place, Receipt, Visit};
+use brrr_protocol::ports::{DeadLetter, Delivery, MessageState, Outgoing, Receipt, Visit};
 use tokio::time::Instant;
 
 use crate::now_millis;
@@ -17,18 +17,18 @@ pub(super) struct Queues {
     in_work: HashMap<u64, Leased>,
     /// No lease ends before this time. Until then, the leases need not be looked through.
     earliest: Option<Instant>,
-    dead: Vec<DeadLetter>,
+    dead_letters: Vec<DeadLetter>,
     last: u64,
 }
 
 #[derive(Default)]
 struct TopicQueue {
-    ready: VecDeque<WaitingMessages>,
+    ready: VecDeque<QueuedMessage>,
     /// By the time when they become ready, then in the order of sending.
-    delayed: BTreeMap<(Instant, u64), WaitingMessages>,
+    delayed: BTreeMap<(Instant, u64), QueuedMessage>,
 }
 
-struct WaitingMessages {
+struct QueuedMessage {
     body: String,
     /// The number of deliveries so far.
     receives: u32,
@@ -36,12 +36,12 @@ struct WaitingMessages {
 
 struct Leased {
     topic: Topic,
-    message: WaitingMessages,
+    message: QueuedMessage,
     until: Instant,
 }
 
 /// The messages that a receiver got.
-pub(super) struct TakenMessage {
+pub(super) struct TakenMessages {
     pub deliveries: Vec<Delivery>,
     /// Are more messages ready?
     pub more: bool,
@@ -51,11 +51,11 @@ pub(super) struct TakenMessage {
 
 impl Queues {
     pub fn send(&mut self, message: Outgoing, now: Instant) {
-        let waiting = WaitingMessages { body: message.body, receives: 0 };
+        let waiting = QueuedMessage { body: message.body, receives: 0 };
         self.enqueue(message.topic, waiting, now, message.delay);
     }
 
-    fn enqueue(&mut self, topic: Topic, message: WaitingMessages, now: Instant, delay: Duration) {
+    fn enqueue(&mut self, topic: Topic, message: QueuedMessage, now: Instant, delay: Duration) {
         self.last += 1;
         let last = self.last;
         let queue = self.topics.entry(topic).or_default();
@@ -66,7 +66,7 @@ impl Queues {
         }
     }
 
-    pub fn take(&mut self, topic: &Topic, max: usize, now: Instant, until: Instant) -> TakenMessage {
+    pub fn take(&mut self, topic: &Topic, max: usize, now: Instant, until: Instant) -> TakenMessages {
         self.expire(now);
         let mut deliveries = Vec::new();
         let mut more = false;
@@ -95,7 +95,7 @@ impl Queues {
         if !deliveries.is_empty() {
             self.earliest = Some(self.earliest.map_or(until, |e| e.min(until)));
         }
-        TakenMessage { deliveries, more, next_due }
+        TakenMessages { deliveries, more, next_due }
     }
 
     /// Returns the messages whose leases ended without an acknowledgement or an extension.
@@ -131,7 +131,7 @@ impl Queues {
 
     pub fn move_to_dlq(&mut self, id: u64, reason: &str) {
         if let Some(leased) = self.in_work.remove(&id) {
-            self.dead.push(DeadLetter {
+            self.dead_letters.push(DeadLetter {
                 id: id.to_string(),
                 topic: leased.topic,
                 body: leased.message.body,
@@ -142,12 +142,13 @@ impl Queues {
     }
 
     pub fn dead_letters(&self, topic: &Topic, limit: usize) -> Vec<DeadLetter> {
-        self.dead.iter().filter(|letter| letter.topic == *topic).take(limit).cloned().collect()
+        self.dead_letters.iter().filter(|dead_letter| dead_letter.topic == *topic).take(limit).cloned().collect()
     }
 
     pub fn take_dead_letter(&mut self, topic: &Topic, id: &str) -> Option<DeadLetter> {
-        let place = self.dead.iter().position(|letter| letter.topic == *topic && letter.id == id)?;
-        Some(self.dead.remove(place))
+        let index =
+            self.dead_letters.iter().position(|dead_letter| dead_letter.topic == *topic && dead_letter.id == id)?;
+        Some(self.dead_letters.remove(index))
     }
 
     pub fn depth(&self, topic: &Topic) -> u64 {
@@ -159,13 +160,13 @@ impl Queues {
     pub fn look_through(&self, topic: &Topic, now: Instant, visit: &mut Visit<'_>) {
         let queue = self.topics.get(topic).into_iter();
         let waiting = queue.flat_map(|queue| {
-            let ready = queue.ready.iter().map(|message| (message, Place::Ready));
-            ready.chain(queue.delayed.values().map(|message| (message, Place::Delayed)))
+            let ready = queue.ready.iter().map(|message| (message, MessageState::Ready));
+            ready.chain(queue.delayed.values().map(|message| (message, MessageState::Delayed)))
         });
         let leased = self.in_work.values().filter(|leased| leased.topic == *topic).map(|leased| {
-            let place = if leased.until <= now { Place::Expired } else { Place::InWork };
-            (&leased.message, place)
+            let state = if leased.until <= now { MessageState::Expired } else { MessageState::Leased };
+            (&leased.message, state)
         });
-        waiting.chain(leased).for_each(|(message, place)| visit(&message.body, place));
+        waiting.chain(leased).for_each(|(message, state)| visit(&message.body, state));
     }
 }

@@ -27,10 +27,10 @@ impl Redis {
 
     pub(super) async fn read_clock(&self) -> RedisResult<()> {
         let asked = system_now();
-        let told = cmd("TIME").query_async::<(u64, u64)>(&mut self.0.connections.shared()).await;
+        let answer = cmd("TIME").query_async::<(u64, u64)>(&mut self.0.connections.shared()).await;
         self.0.clock.measured();
-        let (seconds, micros) = told?;
-        self.0.clock.tell(asked, system_now(), seconds * 1_000 + micros / 1_000, 0);
+        let (seconds, micros) = answer?;
+        self.0.clock.measure(asked, system_now(), seconds * 1_000 + micros / 1_000, 0);
         Ok(())
     }
 }

@@ -35,14 +35,14 @@ pub(super) fn of_wrong_key(key: &str, operation: &str) -> Error {
 pub(super) fn of(error: &RedisError, operation: &str, name: &str) -> Error {
     let text = error.to_string();
     let operation = format!("{operation}{name}");
-    if let Some((_, told)) = text.split_once(MALFORMED) {
+    if let Some((_, detail)) = text.split_once(MALFORMED) {
         // The server appends the name of the script to the reason.
-        let told = told.split(" script: ").next().unwrap_or(told);
-        let (what, reason) = told.split_once(": ").unwrap_or(("a record", told));
+        let detail = detail.split(" script: ").next().unwrap_or(detail);
+        let (what, reason) = detail.split_once(": ").unwrap_or(("a record", detail));
         return Error::malformed(what, reason);
     }
-    if let Some((_, told)) = text.split_once(WRONG_KEY) {
-        return of_wrong_key(told.split(" script: ").next().unwrap_or(told), &operation);
+    if let Some((_, detail)) = text.split_once(WRONG_KEY) {
+        return of_wrong_key(detail.split(" script: ").next().unwrap_or(detail), &operation);
     }
     let (kind, reason) = match error.kind() {
         Theirs::AuthenticationFailed => (ErrorKind::Config, "the server refuses the user or the password".to_owned()),

@@ -9,17 +9,17 @@ use redis::{cmd, pipe};
 use super::Redis;
 use crate::now_millis;
 
-/// The low bits of a place number the events of one millisecond. The other bits hold the time, which fits until the
+/// The low bits of a position number the events of one millisecond. The other bits hold the time, which fits until the
 /// year 2527.
 const SEQUENCE_BITS: u32 = 20;
 
-fn place(id: &str) -> Option<u64> {
+fn position(id: &str) -> Option<u64> {
     let (time, sequence) = id.split_once('-')?;
     Some(time.parse::<u64>().ok()? << SEQUENCE_BITS | sequence.parse::<u64>().ok()?)
 }
 
-fn id(place: u64) -> String {
-    format!("{}-{}", place >> SEQUENCE_BITS, place & ((1 << SEQUENCE_BITS) - 1))
+fn id(position: u64) -> String {
+    format!("{}-{}", position >> SEQUENCE_BITS, position & ((1 << SEQUENCE_BITS) - 1))
 }
 
 #[async_trait]
@@ -57,7 +57,7 @@ impl EventLog for Redis {
         let found: Vec<(String, Vec<(String, Vec<u8>)>)> =
             range.query_async(&mut self.0.connections.shared()).await.map_err(self.error("read events"))?;
         let events =
-            found.into_iter().filter_map(|(id, fields)| Some((place(&id)?, fields.into_iter().next()?.1.into())));
+            found.into_iter().filter_map(|(id, fields)| Some((position(&id)?, fields.into_iter().next()?.1.into())));
         Ok(events.collect())
     }
 }

@@ -13,7 +13,7 @@
 //! | `brrr:leases` | sorted set | `<worker>/<number>`, by the end of the lease (Unix ms of the server) |
 //! | `brrr:delayed:<topic>` | sorted set | `unique:receives:body`, by the time when it is due |
 //! | `brrr:receives:<topic>` | hash | body → number of deliveries without result |
-//! | `brrr:dead:<topic>` | sorted set | `at:length:reason` and body of each dead letter, by its id |
+//! | `brrr:dlq:<topic>` | sorted set | `at:length:reason` and body of each dead letter, by its id |
 //! | `brrr:events` | stream | recent events, in the field `e` |
 //! | `brrr:deliveries`, `brrr:dead-letters` | integer | the last number of a delivery, of a dead letter |
 //!
@@ -91,8 +91,8 @@ impl Keys {
         format!("{}brrr:receives:{topic}", self.prefix)
     }
 
-    pub fn dead(&self, topic: &Topic) -> String {
-        format!("{}brrr:dead:{topic}", self.prefix)
+    pub fn dlq(&self, topic: &Topic) -> String {
+        format!("{}brrr:dlq:{topic}", self.prefix)
     }
 
     pub fn events(&self) -> String {
@@ -103,7 +103,7 @@ impl Keys {
         format!("{}brrr:deliveries", self.prefix)
     }
 
-    pub fn letters(&self) -> String {
+    pub fn last_dead_letter(&self) -> String {
         format!("{}brrr:dead-letters", self.prefix)
     }
 }

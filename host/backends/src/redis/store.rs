@@ -150,7 +150,7 @@ impl Store for Redis {
             let mut remove = pipe();
             for key in some {
                 if key.kind == Kind::Job {
-                    // This comes first. If only the place is removed, a listing of the records still finds the job's
+                    // This comes first. If only the position is removed, a listing of the records still finds the job's
                     // record.
                     remove.cmd("ZREM").arg(self.0.keys.jobs()).arg(&*key.id).ignore();
                 }
@@ -192,12 +192,14 @@ impl Store for Redis {
 
     async fn newest_jobs(&self, before: Option<u64>, limit: usize) -> Result<Option<Vec<Accepted>>> {
         let mut range = cmd("ZREVRANGEBYSCORE");
-        let before = before.map_or_else(|| "+inf".to_owned(), |place| format!("({place}"));
+        let before = before.map_or_else(|| "+inf".to_owned(), |position| format!("({position}"));
         range.arg(self.0.keys.jobs()).arg(before).arg("-inf").arg("WITHSCORES").arg("LIMIT").arg(0).arg(limit);
         let found = range.query_async::<Vec<(String, f64)>>(&mut self.0.connections.shared()).await;
         let found = found.map_err(self.error("list jobs"))?;
         // Places are whole numbers below 2^53, so the conversion is exact.
-        Ok(Some(found.into_iter().map(|(id, place)| Accepted { job_id: id.into(), place: place as u64 }).collect()))
+        Ok(Some(
+            found.into_iter().map(|(id, position)| Accepted { job_id: id.into(), position: position as u64 }).collect(),
+        ))
     }
 }
 
@@ -251,8 +253,8 @@ impl Redis {
             let mut write = pipe();
             match (&order, &new) {
                 (Some(order), Some(_)) => {
-                    let place = next_place(&mut watch, order).await.map_err(failed())?;
-                    write.cmd("ZADD").arg(order).arg("NX").arg(place).arg(&*key.id);
+                    let position = next_position(&mut watch, order).await.map_err(failed())?;
+                    write.cmd("ZADD").arg(order).arg("NX").arg(position).arg(&*key.id);
                 }
                 (Some(order), None) => {
                     write.cmd("ZREM").arg(order).arg(&*key.id);
@@ -270,14 +272,14 @@ impl Redis {
         }
     }
 
-    /// Writes the record of a job, and gives the job a place if it has none.
+    /// Writes the record of a job, and gives the job a position if it has none.
     async fn put_job(&self, key: &Key, value: &[u8]) -> RedisResult<()> {
         let order = self.0.keys.jobs();
         let mut watch = self.watch(vec![order.clone()]).await?;
         loop {
-            let place = next_place(&mut watch, &order).await?;
+            let position = next_position(&mut watch, &order).await?;
             let mut write = pipe();
-            write.cmd("ZADD").arg(&order).arg("NX").arg(place).arg(&*key.id);
+            write.cmd("ZADD").arg(&order).arg("NX").arg(position).arg(&*key.id);
             write.cmd("HSET").arg(self.0.keys.record(key)).arg(&*key.kind.name()).arg(value);
             if watch.commit(write).await? {
                 return Ok(());
@@ -306,12 +308,12 @@ impl Redis {
     }
 }
 
-/// The place of a job that is accepted now, see `Accepted`. `lua/schedule.lua` computes the place in the same way.
-async fn next_place(watch: &mut Watch<'_>, order: &str) -> RedisResult<u64> {
+/// The position of a job that is accepted now, see `Accepted`. `lua/schedule.lua` computes the position in the same way.
+async fn next_position(watch: &mut Watch<'_>, order: &str) -> RedisResult<u64> {
     let mut look = pipe();
     look.cmd("TIME").cmd("ZREVRANGE").arg(order).arg(0).arg(0).arg("WITHSCORES");
     let ((s, us), last): ((u64, u64), Vec<(String, f64)>) = look.query_async(watch.connection()).await?;
-    Ok((s * 1_000_000 + us).max(last.first().map_or(0, |(_, place)| *place as u64) + 1))
+    Ok((s * 1_000_000 + us).max(last.first().map_or(0, |(_, position)| *position as u64) + 1))
 }
 
 /// Escapes a text for use in a pattern.

@@ -10,7 +10,7 @@ use brrr_protocol::multi_step::{self, Ports};
 use brrr_protocol::ports::{
     Backend, BackendParts, Counters, Deferral, Deferred, EventLog, Key, Loaded, NewJob, Queue, Scheduled, Store, Work,
 };
-use brrr_protocol::records::{JobRecord, JobState, Latest, RunRecord, encode_failure};
+use brrr_protocol::records::{JobRecord, JobState, LatestJob, RunRecord, encode_failure};
 use brrr_protocol::wire::{CallRecord, Message};
 use bytes::Bytes;
 use redis::Value;
@@ -100,14 +100,14 @@ fn deferred(d: &Deferral<'_>, answer: Value) -> Result<Option<Deferred>> {
         "over" => None,
         "limit" => Some(Deferred::TooManyMessages),
         "other" => {
-            let [place, there] = rest else { return Err(wrong(&answer)) };
+            let [index, there] = rest else { return Err(wrong(&answer)) };
             let call =
-                place.parse().ok().and_then(|place: usize| d.wait.calls.get(place)).ok_or_else(|| wrong(&answer))?;
+                index.parse().ok().and_then(|index: usize| d.wait.calls.get(index)).ok_or_else(|| wrong(&answer))?;
             return Err(conflict(&call.hash, &call.task, there));
         }
         "cycle" => Some(Deferred::Cycle(rest.iter().map(|hash| CallHash::from(hash.as_str())).collect())),
         "waiting" => {
-            let queued = rest.iter().map(|place| place.parse().map_err(|_| wrong(&answer)));
+            let queued = rest.iter().map(|index| index.parse().map_err(|_| wrong(&answer)));
             Some(Deferred::Waiting { queued: queued.collect::<Result<_>>()? })
         }
         _ => return Err(wrong(&answer)),
@@ -154,7 +154,7 @@ impl Backend for Redis {
         let call = &job.call;
         let script = scripts::SCHEDULE.call(&self.0.keys).arg(call.hash.as_str()).arg(job.job_id.as_str());
         let script = script.arg(call.topic.as_str()).arg(&CallRecord::encode(&call.task, &call.payload)[..]);
-        let mut latest = Latest { job_id: job.job_id.clone(), is_on_its_way: false };
+        let mut latest = LatestJob { job_id: job.job_id.clone(), is_on_its_way: false };
         let script = script.arg(&job.record(now).encode()[..]).arg(&latest.encode()[..]);
         latest.is_on_its_way = true;
         let script = script.arg(&latest.encode()[..]).arg(now);

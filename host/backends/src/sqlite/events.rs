@@ -28,17 +28,17 @@ impl Session {
         let last = self.conn.last_insert_rowid();
         let oldest = now.saturating_sub(EVENTS_KEPT_FOR.as_millis() as u64);
         self.conn
-            .prepare_cached("DELETE FROM event WHERE place <= ?1")?
+            .prepare_cached("DELETE FROM event WHERE position <= ?1")?
             .execute([last.saturating_sub(EVENTS_KEPT as i64)])?;
         self.conn.prepare_cached("DELETE FROM event WHERE at < ?1")?.execute([oldest as i64])?;
         Ok(())
     }
 }
 
-pub(super) fn after(conn: &Connection, place: u64, limit: usize) -> rusqlite::Result<Vec<(u64, Bytes)>> {
+pub(super) fn after(conn: &Connection, position: u64, limit: usize) -> rusqlite::Result<Vec<(u64, Bytes)>> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    conn.prepare_cached("SELECT place, body FROM event WHERE place > ?1 ORDER BY place LIMIT ?2")?
-        .query_map((i64::try_from(place).unwrap_or(i64::MAX), limit), |row| {
+    conn.prepare_cached("SELECT position, body FROM event WHERE position > ?1 ORDER BY position LIMIT ?2")?
+        .query_map((i64::try_from(position).unwrap_or(i64::MAX), limit), |row| {
             Ok((row.get::<_, i64>(0)? as u64, Bytes::from(row.get::<_, Vec<u8>>(1)?)))
         })?
         .collect()

@@ -52,7 +52,7 @@ use self::readers::Readers;
 use self::session::Session;
 use self::writer::Writer;
 use crate::DEFAULT_LEASE;
-use crate::wake::Wakeups;
+use crate::waiters::Waiters;
 
 /// The default path of the file: beside the code that the user tries out.
 pub const DEFAULT_PATH: &str = ".brrr/state.db";
@@ -65,7 +65,7 @@ pub struct Sqlite {
     /// Dropped after the readers. The last connection that closes copies the log into the file, and a reader can't do
     /// that.
     writer: Writer,
-    wakeups: Arc<Wakeups>,
+    waiters: Arc<Waiters>,
 }
 
 /// Options for opening a file.
@@ -107,13 +107,13 @@ impl SqliteOptions {
     pub fn open(self, path: impl AsRef<Path>) -> Result<Sqlite> {
         let path = path.as_ref();
         let session = Session::new(open::writer(path, self.max_pages, self.must_exist)?, path.to_owned(), self.lease)?;
-        let (writer, wakeups) = Writer::start(session)?;
+        let (writer, waiters) = Writer::start(session)?;
         Ok(Sqlite {
             name: format!("sqlite:{}", path.display()),
             lease: self.lease,
             writer,
             readers: Arc::new(Readers::new(path.to_owned())),
-            wakeups,
+            waiters,
         })
     }
 }

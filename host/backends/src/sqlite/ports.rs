@@ -7,7 +7,7 @@ use brrr_protocol::error::Result;
 use brrr_protocol::model::{CallHash, Failure, JobId, Millis, Outcome, Topic};
 use brrr_protocol::ports::{
     Accepted, Backend, BackendParts, Counters, DeadLetter, Deferral, Deferred, Delivery, EventLog, Key, Kind, Loaded,
-    NewJob, Outgoing, Page, Place, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
+    MessageState, NewJob, Outgoing, Page, Queue, Receipt, Scheduled, Store, Swap, Visit, Work,
 };
 use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::transactional::{self, Snapshot, Transaction};
@@ -105,7 +105,7 @@ impl Queue for Sqlite {
     }
 
     async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
-        let waiters = self.wakeups.topic(topic);
+        let waiters = self.waiters.topic(topic);
         let deadline = Instant::now() + wait;
         loop {
             let taken = self.writer.receive(topic, max).await?.accept();
@@ -113,7 +113,7 @@ impl Queue for Sqlite {
             if !taken.deliveries.is_empty() || now >= deadline || max == 0 {
                 return Ok(taken.deliveries);
             }
-            waiters.wait(&self.wakeups, deadline - now).await;
+            waiters.wait(&self.waiters, deadline - now).await;
         }
     }
 
@@ -132,7 +132,7 @@ impl Queue for Sqlite {
     }
 
     fn others_go_on(&self) -> bool {
-        // See `session::Turns`: after the file was locked, leases that ran out during the lock are not lost at once.
+        // See `session::LockHistory`: after the file was locked, leases that ran out during the lock are not lost at once.
         false
     }
 
@@ -165,11 +165,11 @@ impl Queue for Sqlite {
     async fn look_through(&self, topic: &Topic, visit: &mut Visit<'_>) -> Result<bool> {
         let topic = topic.clone();
         let messages = self.readers.with(move |conn| {
-            let mut messages: Vec<(String, Place)> = Vec::new();
-            queue::look_through(conn, &topic, &mut |body, place| messages.push((body.to_owned(), place)))?;
+            let mut messages: Vec<(String, MessageState)> = Vec::new();
+            queue::look_through(conn, &topic, &mut |body, state| messages.push((body.to_owned(), state)))?;
             Ok(messages)
         });
-        messages.await?.iter().for_each(|(body, place)| visit(body, *place));
+        messages.await?.iter().for_each(|(body, state)| visit(body, *state));
         Ok(true)
     }
 }
@@ -256,7 +256,7 @@ impl BackendParts for Sqlite {
     }
 
     async fn changed(&self, version: u64, at_most: Duration) -> u64 {
-        self.wakeups.changed(version, at_most).await
+        self.waiters.changed(version, at_most).await
     }
 }
 

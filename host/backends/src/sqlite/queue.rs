@@ -5,14 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use brrr_protocol::error::Result;
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{DeadLetter, Delivery, Place, Receipt, Visit};
+use brrr_protocol::ports::{DeadLetter, Delivery, MessageState, Receipt, Visit};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::session::Session;
 use crate::now_millis;
 
 /// A message that is to be queued.
-pub(super) struct DeadLetterRow {
+pub(super) struct QueuedRow {
     pub topic: Topic,
     pub body: String,
     /// The number of deliveries so far.
@@ -23,19 +23,19 @@ pub(super) struct DeadLetterRow {
 /// The messages that a transaction sends and acknowledges when it commits.
 #[derive(Default)]
 pub(super) struct Outbox {
-    pub letters: Vec<DeadLetterRow>,
+    pub messages: Vec<QueuedRow>,
     pub acks: Vec<i64>,
 }
 
 /// Messages taken for a receiver.
 #[derive(Default)]
-pub(super) struct TakenRow {
+pub(super) struct TakenRows {
     pub deliveries: Vec<Delivery>,
     /// Are more messages ready?
     pub more: bool,
 }
 
-impl DeadLetterRow {
+impl QueuedRow {
     /// Reads a row that begins with topic, body and receives.
     fn of(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -51,33 +51,33 @@ impl Session {
     /// Writes the messages and acknowledgements of the outbox. Returns the topics that have new ready messages.
     pub(super) fn flush_outbox(&mut self) -> rusqlite::Result<HashSet<Topic>> {
         let mut ready = HashSet::new();
-        let Outbox { letters, acks } = std::mem::take(&mut self.outbox);
+        let Outbox { messages, acks } = std::mem::take(&mut self.outbox);
         if !acks.is_empty() {
             let mut ack = self.conn.prepare_cached("DELETE FROM leased WHERE number = ?1")?;
             for number in acks {
                 ack.execute([number])?;
             }
         }
-        if letters.is_empty() {
+        if messages.is_empty() {
             return Ok(ready);
         }
         // Nanoseconds, read while no other process can write. So the number is greater than all earlier numbers of all
         // processes. (If the clock is set back, only the order of messages suffers.)
         let mut number = self.last_message.max(now_nanos());
         let mut insert = self.conn.prepare_cached("INSERT INTO ready VALUES (?1, ?2, ?3, ?4)")?;
-        for letter in letters {
+        for message in messages {
             number += 1;
-            if letter.delay.is_zero() {
-                insert.execute((letter.topic.as_str(), number, letter.receives, &letter.body))?;
-                ready.insert(letter.topic);
+            if message.delay.is_zero() {
+                insert.execute((message.topic.as_str(), number, message.receives, &message.body))?;
+                ready.insert(message.topic);
             } else {
-                let due = now_millis() + letter.delay.as_millis() as u64;
+                let due = now_millis() + message.delay.as_millis() as u64;
                 self.conn.prepare_cached("INSERT INTO delayed VALUES (?1, ?2, ?3, ?4, ?5)")?.execute((
                     due as i64,
                     number,
-                    letter.topic.as_str(),
-                    letter.receives,
-                    &letter.body,
+                    message.topic.as_str(),
+                    message.receives,
+                    &message.body,
                 ))?;
                 self.next_due = self.next_due.min(due);
             }
@@ -101,28 +101,28 @@ impl Session {
         ] {
             let mut statement = self.conn.prepare_cached(sql)?;
             let mut found = statement
-                .query_map([until as i64], |row| Ok((row.get::<_, i64>(3)?, DeadLetterRow::of(row)?)))?
+                .query_map([until as i64], |row| Ok((row.get::<_, i64>(3)?, QueuedRow::of(row)?)))?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             found.sort_unstable_by_key(|(number, _)| *number);
-            self.outbox.letters.extend(found.into_iter().map(|(_, letter)| letter));
+            self.outbox.messages.extend(found.into_iter().map(|(_, message)| message));
         }
         self.next_due = next_due(&self.conn)?;
         Ok(())
     }
 
     /// Leases up to `max` messages.
-    pub(super) fn take(&mut self, topic: &Topic, max: usize) -> Result<TakenRow> {
+    pub(super) fn take(&mut self, topic: &Topic, max: usize) -> Result<TakenRows> {
         let taken = self.take_statements(topic, max);
         self.check(taken)
     }
 
-    fn take_statements(&mut self, topic: &Topic, max: usize) -> rusqlite::Result<TakenRow> {
+    fn take_statements(&mut self, topic: &Topic, max: usize) -> rusqlite::Result<TakenRows> {
         let mut select = self
             .conn
             .prepare_cached("SELECT number, receives, body FROM ready WHERE topic = ?1 ORDER BY number LIMIT ?2")?;
         let mut lease = self.conn.prepare_cached("INSERT INTO leased VALUES (?1, ?2, ?3, ?4, ?5)")?;
         let until = now_millis() + self.lease.as_millis() as u64;
-        let mut taken = TakenRow::default();
+        let mut taken = TakenRows::default();
         let mut last: i64 = 0;
         // Selects one message more than `max`, to know whether more are ready.
         let mut rows = select.query((topic.as_str(), max.saturating_add(1) as i64))?;
@@ -157,27 +157,27 @@ impl Session {
     }
 
     /// Ends a lease. `None`: the lease was lost already.
-    fn abandon(&mut self, number: i64) -> Result<Option<DeadLetterRow>> {
-        let abandoned = self
+    fn end_lease(&mut self, number: i64) -> Result<Option<QueuedRow>> {
+        let ended = self
             .conn
             .prepare_cached("DELETE FROM leased WHERE number = ?1 RETURNING topic, body, receives")
-            .and_then(|mut s| s.query_row([number], DeadLetterRow::of).optional());
-        self.check(abandoned)
+            .and_then(|mut s| s.query_row([number], QueuedRow::of).optional());
+        self.check(ended)
     }
 
     pub(super) fn nack(&mut self, number: i64, delay: Duration) -> Result<()> {
-        if let Some(letter) = self.abandon(number)? {
-            self.outbox.letters.push(DeadLetterRow { receives: letter.receives.saturating_sub(1), delay, ..letter });
+        if let Some(message) = self.end_lease(number)? {
+            self.outbox.messages.push(QueuedRow { receives: message.receives.saturating_sub(1), delay, ..message });
         }
         Ok(())
     }
 
     pub(super) fn move_to_dlq(&mut self, number: i64, reason: &str) -> Result<()> {
-        let Some(letter) = self.abandon(number)? else { return Ok(()) };
+        let Some(message) = self.end_lease(number)? else { return Ok(()) };
         let inserted = self
             .conn
             .prepare_cached("INSERT INTO dead_letter (topic, body, reason, at) VALUES (?1, ?2, ?3, ?4)")
-            .and_then(|mut s| s.execute((letter.topic.as_str(), &letter.body, reason, now_millis() as i64)));
+            .and_then(|mut s| s.execute((message.topic.as_str(), &message.body, reason, now_millis() as i64)));
         self.check(inserted).map(drop)
     }
 }
@@ -239,13 +239,13 @@ pub(super) fn look_through(conn: &Connection, topic: &Topic, visit: &mut Visit<'
     )?;
     let mut rows = select.query((topic.as_str(), now_millis() as i64))?;
     while let Some(row) = rows.next()? {
-        let place = match (row.get::<_, i64>(2)?, row.get::<_, Option<bool>>(1)?) {
-            (0, _) => Place::Ready,
-            (1, _) => Place::Delayed,
-            (_, Some(true)) => Place::Expired,
-            _ => Place::InWork,
+        let state = match (row.get::<_, i64>(2)?, row.get::<_, Option<bool>>(1)?) {
+            (0, _) => MessageState::Ready,
+            (1, _) => MessageState::Delayed,
+            (_, Some(true)) => MessageState::Expired,
+            _ => MessageState::Leased,
         };
-        visit(row.get_ref(0)?.as_str()?, place);
+        visit(row.get_ref(0)?.as_str()?, state);
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::now_micros;
 const INLINE: usize = 2048;
 
 /// The most records of one call that are read together. A call normally has up to 5 records (`call`, `value` or
-/// `pending_returns`, `run`, `latest`). A call that many jobs share has more, and then its records are read one by one.
+/// `pending_returns`, `run`, `latest_job`). A call that many jobs share has more, and then its records are read one by one.
 const AT_ONCE: usize = 8;
 
 /// Records larger than this leave the cache after their transaction. A `run` record with its full sample (68 KB) stays,
@@ -106,7 +106,7 @@ impl Rows {
         }
         let id = self.ids.entry(key.id.clone()).or_default();
         let known = id.records.iter().position(|(kind, _)| *kind == key.kind);
-        match known.map(|place| &id.records[place].1.content) {
+        match known.map(|index| &id.records[index].1.content) {
             // The record was never read: its new content was undone.
             Some(Content::Unknown) | None => {}
             Some(content) => return Ok(content.clone()),
@@ -117,7 +117,7 @@ impl Rows {
         let record = Record { content: content.clone(), stored, changed: false };
         match known {
             // `flush` still lists this key as changed. It skips the key because the record is unchanged.
-            Some(place) => id.records[place].1 = record,
+            Some(index) => id.records[index].1 = record,
             None => id.records.push((key.kind.clone(), record)),
         }
         Ok(content)
@@ -145,12 +145,12 @@ impl Rows {
             self.size += OVERHEAD;
         }
         let records = &mut self.ids.entry(key.id.clone()).or_default().records;
-        let place = records.iter().position(|(kind, _)| *kind == key.kind).unwrap_or_else(|| {
+        let index = records.iter().position(|(kind, _)| *kind == key.kind).unwrap_or_else(|| {
             let unknown = Record { content: Content::Unknown, stored: None, changed: false };
             records.push((key.kind.clone(), unknown));
             records.len() - 1
         });
-        &mut records[place].1
+        &mut records[index].1
     }
 
     /// Writes the changed records. Returns whether anything was written.
@@ -164,7 +164,7 @@ impl Rows {
         )?;
         let mut delete = conn.prepare_cached("DELETE FROM record WHERE n = ?1 AND kind = ?2")?;
         let mut accept =
-            conn.prepare_cached("INSERT OR IGNORE INTO job SELECT max(?1, ifnull(max(place), 0) + 1), ?2 FROM job")?;
+            conn.prepare_cached("INSERT OR IGNORE INTO job SELECT max(?1, ifnull(max(position), 0) + 1), ?2 FROM job")?;
         let mut forget = conn.prepare_cached("DELETE FROM job WHERE n = ?1")?;
         let mut wrote = false;
         for key in std::mem::take(&mut self.changed) {
@@ -306,12 +306,14 @@ pub(super) fn list(conn: &Connection, kind: &Kind, cursor: Option<&str>, limit: 
 
 /// See `Store::newest_jobs`.
 pub(super) fn newest_jobs(conn: &Connection, before: Option<u64>, limit: usize) -> Result<Vec<Accepted>> {
-    let before = before.and_then(|place| i64::try_from(place).ok()).unwrap_or(i64::MAX);
-    conn.prepare_cached("SELECT place, id FROM job JOIN name USING (n) WHERE place < ?1 ORDER BY place DESC LIMIT ?2")?
-        .query_map((before, limit_of(limit)), |row| {
-            Ok(Accepted { place: row.get::<_, i64>(0)? as u64, job_id: row.get_ref(1)?.as_str()?.into() })
-        })?
-        .collect()
+    let before = before.and_then(|position| i64::try_from(position).ok()).unwrap_or(i64::MAX);
+    conn.prepare_cached(
+        "SELECT position, id FROM job JOIN name USING (n) WHERE position < ?1 ORDER BY position DESC LIMIT ?2",
+    )?
+    .query_map((before, limit_of(limit)), |row| {
+        Ok(Accepted { position: row.get::<_, i64>(0)? as u64, job_id: row.get_ref(1)?.as_str()?.into() })
+    })?
+    .collect()
 }
 
 fn limit_of(limit: usize) -> i64 {
@@ -326,7 +328,8 @@ fn kind(name: &str) -> Option<Kind> {
         "pending_returns" => Kind::PendingReturns,
         "unnotified" => Kind::Unnotified,
         "job" => Kind::Job,
-        "latest" => Kind::Latest,
+        "latest_job" => Kind::LatestJob,
+        "dead_letter" => Kind::DeadLetter,
         "tasks" => Kind::Tasks,
         _ => match name.split_once('/')? {
             ("run", job_id) => Kind::Run(JobId::from(job_id)),

@@ -51,8 +51,8 @@ const V1: &str = "
 ";
 
 const V2: &str = "
-    -- What happened lately; `at` in Unix milliseconds. Numbers are never used again, so that a reader's place holds.
-    CREATE TABLE event (place INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, body BLOB NOT NULL);
+    -- What happened lately; `at` in Unix milliseconds. Numbers are never used again, so that a reader's position holds.
+    CREATE TABLE event (position INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, body BLOB NOT NULL);
     CREATE INDEX event_at ON event (at);
 
     -- Neither are those of dead letters: somebody may have a list of them on a screen.
@@ -67,10 +67,10 @@ const V2: &str = "
 ";
 
 const V3: &str = "
-    -- Jobs in the order in which they were accepted; `place` is that time, in microseconds since 1970. Written and removed
+    -- Jobs in the order in which they were accepted; `position` is that time, in microseconds since 1970. Written and removed
     -- together with the record `job`.
     DROP INDEX job;
-    CREATE TABLE job (place INTEGER PRIMARY KEY, n INTEGER NOT NULL UNIQUE);
+    CREATE TABLE job (position INTEGER PRIMARY KEY, n INTEGER NOT NULL UNIQUE);
     INSERT INTO job SELECT created * 1000 + row_number() OVER (ORDER BY created, n), n FROM record WHERE kind = 'job';
 ";
 

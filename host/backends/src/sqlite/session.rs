@@ -38,13 +38,13 @@ pub(super) struct Session {
     wrote_early: bool,
     /// The error of a statement that failed in this transaction. The transaction must then not be committed.
     failed: Option<Error>,
-    turns: Turns,
+    lock_history: LockHistory,
 }
 
 /// The times when this connection could write. While another process locks the file, nobody can renew a lease. So a
 /// lease that ran out during the lock is not lost at once.
 #[derive(Default)]
-struct Turns {
+struct LockHistory {
     /// The last time, in Unix ms.
     last: Millis,
     /// The last time before a lock. Leases that had run out by then are lost, even during the grace period.
@@ -58,7 +58,7 @@ struct Turns {
 /// written for this time. Our own transactions are shorter.
 const KEPT_OUT: Millis = 50;
 
-impl Turns {
+impl LockHistory {
     /// The connection got the lock at time `now`. `waited`: another connection had the lock. `lease`: the length of
     /// leases.
     fn begin(&mut self, waited: bool, now: Millis, lease: Duration) {
@@ -122,7 +122,7 @@ impl Session {
             synced: false,
             wrote_early: false,
             failed: None,
-            turns: Turns::default(),
+            lock_history: LockHistory::default(),
         };
         // Earlier writes of other processes must not count as new.
         session.look()?;
@@ -175,13 +175,13 @@ impl Session {
         let asked = Instant::now();
         let begun = self.execute("BEGIN IMMEDIATE");
         self.check(begun)?;
-        self.turns.begin(asked.elapsed() >= WAITED, now_millis(), self.lease);
+        self.lock_history.begin(asked.elapsed() >= WAITED, now_millis(), self.lease);
         self.look()
     }
 
     /// The leases that ran out by this time are lost.
     pub fn lost_by(&self, now: Millis) -> Millis {
-        self.turns.lost_by(now)
+        self.lock_history.lost_by(now)
     }
 
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
@@ -318,26 +318,26 @@ mod tests {
 
     #[test]
     fn a_lease_that_runs_out_while_the_file_is_locked_is_not_lost() {
-        let mut turns = Turns::default();
-        turns.begin(false, 1_000, LEASE);
-        assert_eq!(turns.lost_by(1_100), 1_100);
+        let mut lock_history = LockHistory::default();
+        lock_history.begin(false, 1_000, LEASE);
+        assert_eq!(lock_history.lost_by(1_100), 1_100);
         // Another process had the lock for most of this time.
-        turns.begin(true, 9_000, LEASE);
-        assert_eq!(turns.lost_by(9_000), 1_000);
+        lock_history.begin(true, 9_000, LEASE);
+        assert_eq!(lock_history.lost_by(9_000), 1_000);
         // The lease's holder may get the lock only after several other transactions. A short wait for the lock does not
         // change which leases are lost.
-        turns.begin(false, 9_001, LEASE);
-        turns.begin(true, 9_003, LEASE);
-        assert_eq!(turns.lost_by(9_010), 1_000);
-        assert_eq!(turns.lost_by(14_000), 14_000);
+        lock_history.begin(false, 9_001, LEASE);
+        lock_history.begin(true, 9_003, LEASE);
+        assert_eq!(lock_history.lost_by(9_010), 1_000);
+        assert_eq!(lock_history.lost_by(14_000), 14_000);
     }
 
     #[test]
     fn a_neighbour_who_locks_the_file_again_and_again_keeps_no_lost_lease_alive() {
-        let mut turns = Turns::default();
+        let mut lock_history = LockHistory::default();
         for turn in 1..100 {
-            turns.begin(true, turn * 1_000, LEASE);
+            lock_history.begin(true, turn * 1_000, LEASE);
         }
-        assert_eq!(turns.lost_by(99_000), 98_000);
+        assert_eq!(lock_history.lost_by(99_000), 98_000);
     }
 }

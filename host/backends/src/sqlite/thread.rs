@@ -9,12 +9,12 @@ use brrr_protocol::model::Topic;
 use tokio::sync::oneshot;
 
 use super::error::copy;
-use super::queue::{TakenRow, is_ready};
+use super::queue::{TakenRows, is_ready};
 use super::session::{Mode, Session, SqliteEffects};
 use super::transaction::SqliteTx;
 use super::writer::{Operation, Received, Request};
 use crate::now_millis;
-use crate::wake::Wakeups;
+use crate::waiters::Waiters;
 
 /// How often the thread looks for writes of other processes while a task waits here. A message from another process
 /// must wake a worker within 50 ms, and this is well below that. 50 looks a second take about 0.3 % of a core, measured
@@ -33,7 +33,7 @@ const COURTESY: Duration = Duration::from_micros(150);
 
 pub(super) struct Thread {
     session: Session,
-    wakeups: Arc<Wakeups>,
+    waiters: Arc<Waiters>,
     inbox: Receiver<Request>,
     own: Sender<Request>,
     last_tick: Instant,
@@ -69,8 +69,8 @@ impl Group {
 
 impl Thread {
     /// `own` sends to `inbox`. Messages that no receiver takes are given back through it.
-    pub fn new(session: Session, wakeups: Arc<Wakeups>, inbox: Receiver<Request>, own: Sender<Request>) -> Self {
-        Self { session, wakeups, inbox, own, last_tick: Instant::now(), company: None }
+    pub fn new(session: Session, waiters: Arc<Waiters>, inbox: Receiver<Request>, own: Sender<Request>) -> Self {
+        Self { session, waiters, inbox, own, last_tick: Instant::now(), company: None }
     }
 
     /// Runs until a request to close comes.
@@ -111,7 +111,7 @@ impl Thread {
 
     /// The next request. While a task waits, this returns at the next tick at the latest.
     fn next(&self) -> std::result::Result<Request, RecvTimeoutError> {
-        if self.wakeups.anybody() {
+        if self.waiters.anybody() {
             self.inbox.recv_timeout(TICK.saturating_sub(self.last_tick.elapsed()))
         } else {
             self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -129,7 +129,7 @@ impl Thread {
                 operations.into_iter().for_each(|operation| operation.answer(None));
                 for ((topic, _, reply), taken) in receivers.into_iter().zip(taken) {
                     if taken.more {
-                        self.wakeups.topic(&topic).notify();
+                        self.waiters.topic(&topic).notify();
                     }
                     self.hand_over(taken, reply);
                 }
@@ -150,7 +150,7 @@ impl Thread {
         }
     }
 
-    fn hand_over(&self, taken: TakenRow, reply: oneshot::Sender<Result<Received>>) {
+    fn hand_over(&self, taken: TakenRows, reply: oneshot::Sender<Result<Received>>) {
         // If the receiver no longer waits, `Received` is dropped, which gives the messages back.
         let _ = reply.send(Ok(Received::new(taken, self.own.clone())));
     }
@@ -178,7 +178,7 @@ impl Thread {
             if is_ready(&self.session.conn, &receiver.0).unwrap_or(true) {
                 left.push(receiver);
             } else {
-                self.hand_over(TakenRow::default(), receiver.2);
+                self.hand_over(TakenRows::default(), receiver.2);
             }
         }
         left
@@ -186,7 +186,7 @@ impl Thread {
 
     /// One transaction: first the operations, then the receivers. So the receivers also get the messages that these
     /// operations send.
-    fn transact(&mut self, operations: &mut [Box<dyn Operation>], receivers: &[Hungry]) -> Result<Vec<TakenRow>> {
+    fn transact(&mut self, operations: &mut [Box<dyn Operation>], receivers: &[Hungry]) -> Result<Vec<TakenRows>> {
         let needed = operations.iter().map(|operation| operation.mode()).max().unwrap_or(Mode::Write);
         let mode = if receivers.is_empty() { needed } else { needed.max(Mode::Write) };
         match self.try_transact(mode, operations, receivers) {
@@ -206,7 +206,7 @@ impl Thread {
         mode: Mode,
         operations: &mut [Box<dyn Operation>],
         receivers: &[Hungry],
-    ) -> Result<(SqliteEffects, Vec<TakenRow>)> {
+    ) -> Result<(SqliteEffects, Vec<TakenRows>)> {
         if self.session.begin(mode)? {
             self.see_company();
         }
@@ -231,25 +231,25 @@ impl Thread {
 
     fn announce(&self, effects: &SqliteEffects) {
         for topic in &effects.topics {
-            self.wakeups.topic(topic).notify();
+            self.waiters.topic(topic).notify();
         }
         if effects.wrote {
-            self.wakeups.bump();
+            self.waiters.bump();
         }
     }
 
     /// Another process has written. Tasks here may be waiting for that write.
     fn see_company(&mut self) {
         self.company = Some(Instant::now());
-        self.wakeups.bump();
+        self.waiters.bump();
         self.notify_ready();
     }
 
     fn notify_ready(&self) {
-        for topic in self.wakeups.awaited_topics() {
+        for topic in self.waiters.awaited_topics() {
             // After an error, the receiver is woken. It then meets the error again and reports it.
             if is_ready(&self.session.conn, &topic).unwrap_or(true) {
-                self.wakeups.topic(&topic).notify();
+                self.waiters.topic(&topic).notify();
             }
         }
     }
@@ -257,7 +257,7 @@ impl Thread {
     /// The regular work of the thread while tasks wait.
     fn tick(&mut self) {
         self.last_tick = Instant::now();
-        if !self.wakeups.anybody() {
+        if !self.waiters.anybody() {
             return;
         }
         // An error is ignored here. The next operation meets it again and reports it.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::error::BACKEND;
 use super::parents;
-use super::queue::DeadLetterRow;
+use super::queue::QueuedRow;
 use super::rows::{Record, Seen};
 use super::session::{Counter, Session};
 
@@ -39,7 +39,7 @@ impl<'a> SqliteTx<'a> {
     pub fn new(session: &'a mut Session) -> Self {
         Self {
             undo: Vec::new(),
-            sends_before: session.outbox.letters.len(),
+            sends_before: session.outbox.messages.len(),
             acks_before: session.outbox.acks.len(),
             session,
         }
@@ -75,7 +75,7 @@ impl<'a> SqliteTx<'a> {
                 }
             }
         }
-        self.session.outbox.letters.truncate(self.sends_before);
+        self.session.outbox.messages.truncate(self.sends_before);
         self.session.outbox.acks.truncate(self.acks_before);
     }
 }
@@ -170,7 +170,7 @@ impl Transaction for SqliteTx<'_> {
 
     fn enqueue(&mut self, message: Outgoing) -> Result<()> {
         let Outgoing { topic, body, delay } = message;
-        self.session.outbox.letters.push(DeadLetterRow { topic, body, receives: 0, delay });
+        self.session.outbox.messages.push(QueuedRow { topic, body, receives: 0, delay });
         Ok(())
     }
 

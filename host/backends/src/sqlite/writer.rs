@@ -18,11 +18,11 @@ use brrr_protocol::ports::Delivery;
 use tokio::sync::oneshot;
 
 use super::error::{BACKEND, copy};
-use super::queue::TakenRow;
+use super::queue::TakenRows;
 use super::session::{Mode, Session};
 use super::thread::Thread;
 use super::transaction::{SqliteTx, number};
-use crate::wake::Wakeups;
+use crate::waiters::Waiters;
 
 /// A request to the writing thread.
 pub(super) enum Request {
@@ -93,17 +93,17 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread. Also returns the object through which the thread wakes other tasks.
-    pub fn start(session: Session) -> Result<(Self, Arc<Wakeups>)> {
+    pub fn start(session: Session) -> Result<(Self, Arc<Waiters>)> {
         let (requests, inbox) = channel();
-        let (own, waker) = (requests.clone(), requests.clone());
+        let (own, hook) = (requests.clone(), requests.clone());
         // The first task has begun to wait. If the thread has ended, the next operation reports that.
-        let wakeups = Arc::new(Wakeups::with_hook(move || drop(waker.send(Request::Awaited))));
-        let shared = wakeups.clone();
+        let waiters = Arc::new(Waiters::with_hook(move || drop(hook.send(Request::Awaited))));
+        let shared = waiters.clone();
         let thread = std::thread::Builder::new()
             .name("brrr-sqlite".to_owned())
             .spawn(move || Thread::new(session, shared, inbox, own).run())
             .map_err(|e| fault("start the writing thread", &e.to_string()).with_source(e))?;
-        Ok((Self { requests, thread: Some(thread) }, wakeups))
+        Ok((Self { requests, thread: Some(thread) }, waiters))
     }
 
     fn send(&self, request: Request) -> Result<()> {
@@ -142,16 +142,16 @@ impl Drop for Writer {
 /// Leased messages that are sent to a receiver. If the receiver no longer waits, they are given back at once, not only
 /// when their leases end.
 pub(super) struct Received {
-    taken: TakenRow,
+    taken: TakenRows,
     back: Sender<Request>,
 }
 
 impl Received {
-    pub fn new(taken: TakenRow, back: Sender<Request>) -> Self {
+    pub fn new(taken: TakenRows, back: Sender<Request>) -> Self {
         Self { taken, back }
     }
 
-    pub fn accept(mut self) -> TakenRow {
+    pub fn accept(mut self) -> TakenRows {
         std::mem::take(&mut self.taken)
     }
 }

@@ -7,7 +7,7 @@ use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use brrr_protocol::error::{Error, ErrorKind, Result};
 use tokio::sync::oneshot;
 
-use super::send::place;
+use super::send::failed_index;
 use super::{BACKEND, BATCH, SqsInner, lock};
 use crate::aws::{TRIES, caught, pause};
 
@@ -80,7 +80,7 @@ impl SqsInner {
         let answer = request.send().await.map_err(|e| caught(BACKEND, format!("delete from {url}"), e))?;
         // A fault of the sender means that the receipt is not valid any more: another worker has the message, or the
         // message is deleted already. So it is not tried again.
-        Ok(answer.failed.iter().filter(|failed| !failed.sender_fault).filter_map(place).collect())
+        Ok(answer.failed.iter().filter(|failed| !failed.sender_fault).filter_map(failed_index).collect())
     }
 }
 

@@ -93,27 +93,27 @@ fn number(n: u64) -> Result<MessageAttributeValue> {
 mod tests {
     use super::*;
 
-    fn letter(body: &str, delay: Duration) -> Envelope {
+    fn envelope(body: &str, delay: Duration) -> Envelope {
         Envelope { body: body.to_owned(), delay, receives: 0 }
     }
 
     #[test]
     fn delays_are_never_early_and_never_too_long_for_sqs() {
-        let seconds = |millis| letter("x", Duration::from_millis(millis)).entry(0).unwrap().delay_seconds();
+        let seconds = |millis| envelope("x", Duration::from_millis(millis)).entry(0).unwrap().delay_seconds();
         assert_eq!([seconds(0), seconds(1), seconds(1_000), seconds(1_001)], [None, Some(1), Some(1), Some(2)]);
-        let late = letter("x", Duration::from_hours(2)).entry(0).unwrap();
+        let late = envelope("x", Duration::from_hours(2)).entry(0).unwrap();
         assert_eq!(late.delay_seconds(), Some(900));
         let due: u64 = late.message_attributes().unwrap()[DUE].string_value().unwrap().parse().unwrap();
         assert!(due > now_millis() + 7_100_000, "{due}");
-        assert!(letter("x", LONGEST_DELAY).entry(0).unwrap().message_attributes().is_none());
+        assert!(envelope("x", LONGEST_DELAY).entry(0).unwrap().message_attributes().is_none());
     }
 
     #[test]
     fn what_sqs_refuses_is_refused_first() {
         for (body, why) in [("", "empty"), ("a\0b", "'\\0'"), (&*"x".repeat(1 << 20), "bytes")] {
-            let error = letter(body, Duration::ZERO).check().unwrap_err();
+            let error = envelope(body, Duration::ZERO).check().unwrap_err();
             assert!(error.kind == ErrorKind::Limit && error.reason.contains(why), "{error}");
         }
-        letter("li2e2:r12:h1e\t\r\n\u{1f980}", Duration::ZERO).check().unwrap();
+        envelope("li2e2:r12:h1e\t\r\n\u{1f980}", Duration::ZERO).check().unwrap();
     }
 }

@@ -13,7 +13,7 @@
 //!
 //! **Dead letters.** The worker itself moves a message to the dead-letter queue after ten deliveries, because only the
 //! worker records the failure and notifies the parents. A queue of SQS can't be listed, so dead letters are records in
-//! the store (`Kind::Dead`). In addition, SQS moves a message after twenty deliveries (redrive policy) to its own
+//! the store (`Kind::DeadLetter`). In addition, SQS moves a message after twenty deliveries (redrive policy) to its own
 //! queue, `…-dead`. This is for a message that ends every worker before the worker can move it. This program also
 //! receives from `…-dead`: it delivers such a message as one with too many deliveries, so the message becomes a dead
 //! letter too.
@@ -108,7 +108,7 @@ struct SqsInner {
     prefix: String,
     lease: Duration,
     /// The store for dead letters.
-    letters: Arc<dyn Store>,
+    dead_letters: Arc<dyn Store>,
     /// The URLs of the queues that were looked up, by name.
     urls: Mutex<HashMap<String, Arc<str>>>,
     held: Mutex<held::Table>,
@@ -121,17 +121,17 @@ struct SqsInner {
 
 impl Sqs {
     /// Connects with the settings of the environment. It does not access a queue. Whether a queue exists is checked at
-    /// the first access, or by `check`. `letters`: the store for dead letters.
+    /// the first access, or by `check`. `dead_letters`: the store for dead letters.
     ///
     /// # Errors
     /// `Config` if there is no region, if there are no credentials, or if the options are invalid.
-    pub async fn connect(options: SqsOptions, letters: Arc<dyn Store>) -> Result<Self> {
-        Self::new(options, &aws::config(BACKEND).await?, letters)
+    pub async fn connect(options: SqsOptions, dead_letters: Arc<dyn Store>) -> Result<Self> {
+        Self::new(options, &aws::config(BACKEND).await?, dead_letters)
     }
 
     /// # Errors
     /// `Config` if the options are invalid.
-    pub fn new(options: SqsOptions, config: &SdkConfig, letters: Arc<dyn Store>) -> Result<Self> {
+    pub fn new(options: SqsOptions, config: &SdkConfig, dead_letters: Arc<dyn Store>) -> Result<Self> {
         let mut prefix = options.prefix;
         if !options.namespace.is_empty() {
             prefix = format!("{prefix}{}-", options.namespace);
@@ -149,7 +149,7 @@ impl Sqs {
             extending: Client::from_conf(Builder::from(config).http_client(aws::http()).build()),
             prefix,
             lease,
-            letters,
+            dead_letters,
             urls: Mutex::default(),
             held: Mutex::default(),
             deletes: Mutex::default(),

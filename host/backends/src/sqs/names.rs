@@ -9,7 +9,7 @@ use super::{BACKEND, SqsInner, lock};
 use crate::aws::caught;
 
 /// The suffix of the name of the queue for redriven messages.
-const DEAD: &str = "-dead";
+const REDRIVE_SUFFIX: &str = "-dead";
 
 /// The most characters of a queue's name, including the suffix: the limit of SQS.
 const MAX_NAME: usize = 80;
@@ -26,8 +26,8 @@ impl SqsInner {
             "a topic without a name has no queue in SQS".into()
         } else if let Some(c) = name.chars().find(|c| !allowed(*c)) {
             format!("SQS has no {c:?} in a queue's name: letters, digits, `-` and `_` only")
-        } else if name.len() + DEAD.len() > MAX_NAME {
-            let most = MAX_NAME - DEAD.len() - self.prefix.len().min(MAX_NAME - DEAD.len());
+        } else if name.len() + REDRIVE_SUFFIX.len() > MAX_NAME {
+            let most = MAX_NAME - REDRIVE_SUFFIX.len() - self.prefix.len().min(MAX_NAME - REDRIVE_SUFFIX.len());
             format!("the queue's name would be {name:?}; a topic has at most {most} characters here")
         } else {
             return Ok(name);
@@ -36,8 +36,8 @@ impl SqsInner {
         Err(Error::new(ErrorKind::Config, BACKEND, format!("use the topic {topic:?}"), reason))
     }
 
-    pub(super) fn dead_queue_name(&self, topic: &Topic) -> Result<String> {
-        self.queue_name(topic).map(|name| name + DEAD)
+    pub(super) fn redrive_queue_name(&self, topic: &Topic) -> Result<String> {
+        self.queue_name(topic).map(|name| name + REDRIVE_SUFFIX)
     }
 
     /// The URL of a queue. `None`: there is no queue of this name.

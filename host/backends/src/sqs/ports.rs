@@ -17,27 +17,27 @@ use futures_util::future::try_join_all;
 use tokio::time::Instant;
 
 use super::envelope::Envelope;
-use super::send::place;
+use super::send::failed_index;
 use super::{BACKEND, BATCH, LONGEST_LEASE, PATIENCE, Sqs, SqsInner, lock};
 use crate::aws::caught;
 use crate::now_millis;
 
 /// The most bytes of a body in a dead letter, small enough for any store. The messages of this program are much
 /// smaller.
-const MAX_LETTER: usize = 256 << 10;
+const MAX_DEAD_LETTER_BODY: usize = 256 << 10;
 
 /// Decodes the record of a dead letter. A record that can't be read gives a dead letter without a body, with the error
 /// as the reason. So it can be listed and dropped, and does not hide the others. No queue accepts an empty body, so it
 /// can't be sent again.
-fn read_letter(topic: &Topic, id: &str, bytes: &[u8]) -> (DeadLetter, Option<Error>) {
+fn read_dead_letter(topic: &Topic, id: &str, bytes: &[u8]) -> (DeadLetter, Option<Error>) {
     let error = match decode_dead_letter(id, bytes) {
-        Ok(letter) => return (letter, None),
-        Err(error) => error.of(&Key::new(id, Kind::Dead)),
+        Ok(dead_letter) => return (dead_letter, None),
+        Err(error) => error.of(&Key::new(id, Kind::DeadLetter)),
     };
     let at = dead_letter_time(id).unwrap_or(0);
-    let letter =
+    let dead_letter =
         DeadLetter { id: id.to_owned(), topic: topic.clone(), body: String::new(), reason: error.to_string(), at };
-    (letter, Some(error))
+    (dead_letter, Some(error))
 }
 
 #[async_trait]
@@ -45,10 +45,10 @@ impl Queue for Sqs {
     async fn send_many(&self, messages: &[Outgoing]) -> Result<()> {
         let mut topics: HashMap<&Topic, Vec<Envelope>> = HashMap::new();
         for message in messages {
-            let letter = Envelope { body: message.body.clone(), delay: message.delay, receives: 0 };
-            topics.entry(&message.topic).or_default().push(letter);
+            let envelope = Envelope { body: message.body.clone(), delay: message.delay, receives: 0 };
+            topics.entry(&message.topic).or_default().push(envelope);
         }
-        try_join_all(topics.into_iter().map(|(topic, letters)| self.0.send(topic, letters))).await.map(drop)
+        try_join_all(topics.into_iter().map(|(topic, envelopes)| self.0.send(topic, envelopes))).await.map(drop)
     }
 
     async fn receive(&self, topic: &Topic, max: usize, wait: Duration) -> Result<Vec<Delivery>> {
@@ -95,46 +95,50 @@ impl Queue for Sqs {
         let micros = UNIX_EPOCH.elapsed().map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX));
         let id = dead_letter_id(&held.topic, micros, &held.message_id);
         let (topic, at) = (held.topic.clone(), now_millis());
-        let mut letter = DeadLetter { id, topic, body: held.body.clone(), reason: reason.to_owned(), at };
-        if letter.body.len() > MAX_LETTER {
-            letter.reason = format!("{reason} (only the beginning of its {} bytes is kept)", letter.body.len());
-            letter.body.truncate(letter.body.floor_char_boundary(MAX_LETTER));
+        let mut dead_letter = DeadLetter { id, topic, body: held.body.clone(), reason: reason.to_owned(), at };
+        if dead_letter.body.len() > MAX_DEAD_LETTER_BODY {
+            dead_letter.reason =
+                format!("{reason} (only the beginning of its {} bytes is kept)", dead_letter.body.len());
+            dead_letter.body.truncate(dead_letter.body.floor_char_boundary(MAX_DEAD_LETTER_BODY));
         }
         let kept = async {
-            self.0.letters.put(&Key::new(&letter.id, Kind::Dead), encode_dead_letter(&letter)).await?;
+            self.0
+                .dead_letters
+                .put(&Key::new(&dead_letter.id, Kind::DeadLetter), encode_dead_letter(&dead_letter))
+                .await?;
             self.0.delete(&held.url, held.handle.clone()).await
         };
         kept.await.inspect_err(|_| lock(&self.0.held).put_back(&delivery.receipt, held))
     }
 
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
-        let (mut listing, mut ids) = (Listing::of(&*self.0.letters, Kind::Dead), Vec::new());
+        let (mut listing, mut ids) = (Listing::of(&*self.0.dead_letters, Kind::DeadLetter), Vec::new());
         while let Some(page) = listing.next().await? {
             ids.extend(page.into_iter().filter(|id| is_dead_letter_of(topic, id)));
         }
         // The order of the ids is the order of time.
         ids.sort_unstable();
         ids.truncate(limit);
-        let keys: Vec<Key> = ids.iter().map(|id| Key::new(id, Kind::Dead)).collect();
-        let found = self.0.letters.get_many(&keys).await?;
+        let keys: Vec<Key> = ids.iter().map(|id| Key::new(id, Kind::DeadLetter)).collect();
+        let found = self.0.dead_letters.get_many(&keys).await?;
         // Another task may have taken a dead letter in between.
-        let letters = ids.iter().zip(found).filter_map(|(id, bytes)| Some(read_letter(topic, id, &bytes?).0));
-        Ok(letters.collect())
+        let dead_letters = ids.iter().zip(found).filter_map(|(id, bytes)| Some(read_dead_letter(topic, id, &bytes?).0));
+        Ok(dead_letters.collect())
     }
 
     async fn take_dead_letter(&self, topic: &Topic, id: &str) -> Result<Option<DeadLetter>> {
         if !is_dead_letter_of(topic, id) {
             return Ok(None);
         }
-        let key = Key::new(id, Kind::Dead);
-        let Some(bytes) = self.0.letters.get(&key).await? else { return Ok(None) };
-        let (letter, error) = read_letter(topic, id, &bytes);
+        let key = Key::new(id, Kind::DeadLetter);
+        let Some(bytes) = self.0.dead_letters.get(&key).await? else { return Ok(None) };
+        let (dead_letter, error) = read_dead_letter(topic, id, &bytes);
         // A record of a newer version is left for that version.
         if let Some(error) = error.filter(|error| error.kind == ErrorKind::NewerRecord) {
             return Err(error);
         }
-        let taken = self.0.letters.swap(&key, Some(&bytes), None).await? == Swap::Done;
-        Ok(taken.then_some(letter))
+        let taken = self.0.dead_letters.swap(&key, Some(&bytes), None).await? == Swap::Done;
+        Ok(taken.then_some(dead_letter))
     }
 
     async fn depth(&self, topic: &Topic) -> Result<u64> {
@@ -199,7 +203,7 @@ impl SqsInner {
         let entries = entries.collect::<Result<Vec<_>>>()?;
         let request = self.extending.change_message_visibility_batch().queue_url(&**url).set_entries(Some(entries));
         let answer = request.send().await.map_err(|e| caught(BACKEND, doing(), e))?;
-        let failed: Vec<usize> = answer.failed.iter().filter_map(place).collect();
+        let failed: Vec<usize> = answer.failed.iter().filter_map(failed_index).collect();
         Ok(batch.iter().enumerate().filter(|(n, _)| !failed.contains(n)).map(|(_, (n, _))| *n).collect())
     }
 

@@ -30,7 +30,7 @@ const SPARE: Duration = Duration::from_millis(500);
 struct Source {
     url: Arc<str>,
     /// Is it the queue of redriven messages?
-    is_dead: bool,
+    is_redriven: bool,
 }
 
 /// Received messages for a caller. The caller may stop waiting at any moment until it opens the parcel.
@@ -116,7 +116,7 @@ impl SqsInner {
         deadline: Instant,
         reply: &mut oneshot::Sender<Result<Parcel>>,
     ) -> Result<Vec<Delivery>> {
-        let queue = Source { url: self.queue(topic).await?, is_dead: false };
+        let queue = Source { url: self.queue(topic).await?, is_redriven: false };
         let mut deliveries = self.drain(topic, max).await;
         loop {
             // Received messages do not wait for more messages.
@@ -151,13 +151,13 @@ impl SqsInner {
             drains.insert(topic.clone(), now + DRAIN).is_none()
         };
         let drained = async {
-            let Some(url) = self.find(&self.dead_queue_name(topic)?).await? else {
+            let Some(url) = self.find(&self.redrive_queue_name(topic)?).await? else {
                 if first {
                     tracing::warn!("topic {topic} has no queue for redriven messages; `brrr-host setup` makes it");
                 }
                 return Ok(Vec::new());
             };
-            self.poll(topic, &Source { url, is_dead: true }, max.min(BATCH), Duration::ZERO).await
+            self.poll(topic, &Source { url, is_redriven: true }, max.min(BATCH), Duration::ZERO).await
         };
         drained.await.unwrap_or_else(|error| {
             tracing::warn!("could not look for redriven messages of topic {topic}: {error}");
@@ -209,8 +209,8 @@ impl SqsInner {
 
     /// Sends a copy of the message that does not count this delivery, and deletes the original.
     pub(super) async fn put_back(self: &Arc<Self>, held: Held, delay: Duration) -> Result<()> {
-        let letter = Envelope { body: held.body, delay, receives: held.receives.saturating_sub(1) };
-        self.send(&held.topic, vec![letter]).await?;
+        let envelope = Envelope { body: held.body, delay, receives: held.receives.saturating_sub(1) };
+        self.send(&held.topic, vec![envelope]).await?;
         self.delete(&held.url, held.handle).await
     }
 }
@@ -221,7 +221,7 @@ fn held(topic: &Topic, from: &Source, message: Message, until: Instant) -> Held 
         topic: topic.clone(),
         url: from.url.clone(),
         // A redriven message counts as delivered too often, whatever its own count says.
-        receives: if from.is_dead { receives.max(BACKSTOP + 1) } else { receives },
+        receives: if from.is_redriven { receives.max(BACKSTOP + 1) } else { receives },
         handle: message.receipt_handle.unwrap_or_default(),
         message_id: message.message_id.unwrap_or_default(),
         body: message.body.unwrap_or_default(),

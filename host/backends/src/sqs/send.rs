@@ -21,46 +21,47 @@ impl SqsInner {
     /// # Errors
     /// An invalid topic is an error of kind `Limit` here. So it fails the call that named the topic, and does not stop
     /// the worker.
-    pub(super) async fn send(&self, topic: &Topic, letters: Vec<Envelope>) -> Result<()> {
-        letters.iter().try_for_each(Envelope::check)?;
+    pub(super) async fn send(&self, topic: &Topic, envelopes: Vec<Envelope>) -> Result<()> {
+        envelopes.iter().try_for_each(Envelope::check)?;
         let url = self.queue(topic).await.map_err(|error| match error.kind {
             ErrorKind::Config | ErrorKind::NotSetUp => Error { kind: ErrorKind::Limit, ..error },
             _ => error,
         })?;
-        let requests = batches(letters).into_iter().map(|batch| self.send_batch(&url, batch));
+        let requests = batches(envelopes).into_iter().map(|batch| self.send_batch(&url, batch));
         stream::iter(requests).buffered(AT_ONCE).try_collect().await
     }
 
-    async fn send_batch(&self, url: &Arc<str>, mut letters: Vec<Envelope>) -> Result<()> {
+    async fn send_batch(&self, url: &Arc<str>, mut envelopes: Vec<Envelope>) -> Result<()> {
         for tried in 0..TRIES {
-            let entries = letters.iter().enumerate().map(|(n, letter)| letter.entry(n)).collect::<Result<_>>()?;
+            let entries = envelopes.iter().enumerate().map(|(n, envelope)| envelope.entry(n)).collect::<Result<_>>()?;
             let request = self.client.send_message_batch().queue_url(&**url).set_entries(Some(entries));
             let answer = request.send().await.map_err(|e| caught(BACKEND, format!("send to {url}"), e))?;
             if let Some(refused) = answer.failed.iter().find(|failed| failed.sender_fault) {
                 return Err(Error::new(ErrorKind::Limit, BACKEND, format!("send to {url}"), said(refused)));
             }
-            letters = answer.failed.iter().filter_map(|failed| letters.get(place(failed)?).cloned()).collect();
-            if letters.is_empty() {
+            envelopes =
+                answer.failed.iter().filter_map(|failed| envelopes.get(failed_index(failed)?).cloned()).collect();
+            if envelopes.is_empty() {
                 return Ok(());
             }
             pause(tried).await;
         }
-        let reason = format!("SQS did not take {} messages of a batch, {TRIES} times", letters.len());
+        let reason = format!("SQS did not take {} messages of a batch, {TRIES} times", envelopes.len());
         Err(Error::new(ErrorKind::Unavailable, BACKEND, format!("send to {url}"), reason))
     }
 }
 
 /// Splits messages into requests that SQS accepts.
-fn batches(letters: Vec<Envelope>) -> Vec<Vec<Envelope>> {
-    let mut batches: Vec<Vec<Envelope>> = Vec::with_capacity(letters.len().div_ceil(BATCH));
+fn batches(envelopes: Vec<Envelope>) -> Vec<Vec<Envelope>> {
+    let mut batches: Vec<Vec<Envelope>> = Vec::with_capacity(envelopes.len().div_ceil(BATCH));
     let mut bytes = 0;
-    for letter in letters {
-        bytes += letter.body.len();
+    for envelope in envelopes {
+        bytes += envelope.body.len();
         match batches.last_mut().filter(|batch| batch.len() < BATCH && bytes <= MAX_REQUEST) {
-            Some(batch) => batch.push(letter),
+            Some(batch) => batch.push(envelope),
             None => {
-                bytes = letter.body.len();
-                batches.push(vec![letter]);
+                bytes = envelope.body.len();
+                batches.push(vec![envelope]);
             }
         }
     }
@@ -68,7 +69,7 @@ fn batches(letters: Vec<Envelope>) -> Vec<Vec<Envelope>> {
 }
 
 /// The index of the entry in the request.
-pub(super) fn place(failed: &BatchResultErrorEntry) -> Option<usize> {
+pub(super) fn failed_index(failed: &BatchResultErrorEntry) -> Option<usize> {
     failed.id.parse().ok()
 }
 
@@ -84,10 +85,10 @@ mod tests {
 
     #[test]
     fn requests_are_what_sqs_takes() {
-        let letter = |length: usize| Envelope { body: "x".repeat(length), delay: Duration::ZERO, receives: 0 };
-        let sizes = |letters: Vec<Envelope>| batches(letters).iter().map(Vec::len).collect::<Vec<_>>();
-        assert_eq!(sizes(vec![letter(1); 25]), [10, 10, 5]);
-        assert_eq!(sizes(vec![letter(100 << 10); 5]), [2, 2, 1]);
-        assert_eq!(sizes(vec![letter(300 << 10), letter(1)]), [1, 1]);
+        let envelope = |length: usize| Envelope { body: "x".repeat(length), delay: Duration::ZERO, receives: 0 };
+        let sizes = |envelopes: Vec<Envelope>| batches(envelopes).iter().map(Vec::len).collect::<Vec<_>>();
+        assert_eq!(sizes(vec![envelope(1); 25]), [10, 10, 5]);
+        assert_eq!(sizes(vec![envelope(100 << 10); 5]), [2, 2, 1]);
+        assert_eq!(sizes(vec![envelope(300 << 10), envelope(1)]), [1, 1]);
     }
 }

@@ -19,11 +19,11 @@ const RETENTION: &str = "1209600";
 impl SqsInner {
     /// Creates the two queues of a topic, if they are missing. Returns a line of text for each queue.
     pub(super) async fn create_queues(&self, topic: &Topic) -> Result<Vec<String>> {
-        let (name, dead_name) = (self.queue_name(topic)?, self.dead_queue_name(topic)?);
-        let (dead_url, dead_line) = self.create_queue(&dead_name).await?;
+        let (name, redrive_name) = (self.queue_name(topic)?, self.redrive_queue_name(topic)?);
+        let (redrive_url, redrive_line) = self.create_queue(&redrive_name).await?;
         let (url, mut line) = self.create_queue(&name).await?;
-        let dead = self.attributes(&dead_url, &[QueueAttributeName::QueueArn]).await?;
-        let arn = dead.get(&QueueAttributeName::QueueArn).cloned().unwrap_or_default();
+        let redrive_attributes = self.attributes(&redrive_url, &[QueueAttributeName::QueueArn]).await?;
+        let arn = redrive_attributes.get(&QueueAttributeName::QueueArn).cloned().unwrap_or_default();
         let policy = serde_json::json!({ "deadLetterTargetArn": arn, "maxReceiveCount": BACKSTOP });
         let there = self.attributes(&url, &[QueueAttributeName::RedrivePolicy]).await?;
         let there = there.get(&QueueAttributeName::RedrivePolicy).filter(|text| !text.is_empty());
@@ -31,15 +31,15 @@ impl SqsInner {
         match there {
             None => {
                 self.set(&url, QueueAttributeName::RedrivePolicy, policy.to_string()).await?;
-                line.push_str(&format!("; redrives to {dead_name} after {BACKSTOP} deliveries"));
+                line.push_str(&format!("; redrives to {redrive_name} after {BACKSTOP} deliveries"));
             }
             Some(there) if is_same(&there, &policy) => {}
             // A different policy was set on purpose, so it stays.
             Some(there) => line.push_str(&format!(
-                "; its own redrive policy stays: {there} (brrr-host drains only {dead_name}, and would have {policy})"
+                "; its own redrive policy stays: {there} (brrr-host drains only {redrive_name}, and would have {policy})"
             )),
         }
-        Ok(vec![line, dead_line])
+        Ok(vec![line, redrive_line])
     }
 
     /// Creates a queue if it is missing. Returns its URL, and a line of text about what was done.

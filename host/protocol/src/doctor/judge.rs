@@ -238,8 +238,10 @@ impl<'a> Judge<'a> {
             return Ok(job_id.map(|job_id| Finding::Abandoned { call: call.clone(), job_id, topic }));
         };
         for (job_id, run) in facts.live.iter().zip(&facts.runs) {
-            let Some(run) = run.as_ref().filter(|run| run.total > 0) else { continue };
-            if self.will_be_woken(call, job_id, run).await? {
+            let Some(run) = run.as_ref().filter(|run| run.is_waiting()) else { continue };
+            let is_late = run.until > 0 && run.until <= self.look.now;
+            let only_sleeps = run.total == 0;
+            if !is_late && (only_sleeps || self.will_be_woken(call, job_id, run).await?) {
                 return Ok(None);
             }
             return self.lost(facts, job_id, &topics, Why::NotNotified, !may_be_queued).await.map(Some);

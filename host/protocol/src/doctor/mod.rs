@@ -84,12 +84,12 @@ pub struct TopicState {
     /// The number of messages that a worker has received, but whose lease has run out. They are delivered again when a worker
     /// next asks for messages of any topic. `None`: the queue can't list its messages.
     pub expired: Option<u64>,
-    /// The number of dead letters, at most `MAX_DEAD`.
-    pub dead: u64,
+    /// The number of dead letters, at most `MAX_DEAD_LETTERS`.
+    pub dead_letters: u64,
 }
 
 /// The doctor counts at most this number of dead letters.
-pub const MAX_DEAD: usize = 1_000;
+pub const MAX_DEAD_LETTERS: usize = 1_000;
 
 /// Something that will not recover by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{Doctor, MAX_DEAD, TopicState};
+use super::{Doctor, MAX_DEAD_LETTERS, TopicState};
 use crate::error::{ErrorKind, Result};
 use crate::model::{CallHash, Topic};
-use crate::ports::Place;
+use crate::ports::MessageState;
 use crate::wire::Message;
 
 /// The calls that have a message. Only 64 bits of each hash are kept, because a queue may hold millions of messages. If two
@@ -53,14 +53,19 @@ impl Doctor {
     pub(super) async fn topic_state(&self, topic: &Topic) -> Result<Option<TopicState>> {
         let queue = self.backend.queue();
         let (mut depth, mut expired) = (0, 0);
-        let mut visit = |_: &str, place| {
+        let mut visit = |_: &str, state| {
             depth += 1;
-            expired += u64::from(place == Place::Expired);
+            expired += u64::from(state == MessageState::Expired);
         };
         let seen = queue.look_through(topic, &mut visit).await?;
-        let dead = queue.dead_letters(topic, MAX_DEAD).await?.len() as u64;
+        let dead_letters = queue.dead_letters(topic, MAX_DEAD_LETTERS).await?.len() as u64;
         let depth = if seen { Some(depth) } else { if_it_can_be(queue.depth(topic).await)? };
-        Ok(depth.map(|depth| TopicState { topic: topic.clone(), depth, expired: seen.then_some(expired), dead }))
+        Ok(depth.map(|depth| TopicState {
+            topic: topic.clone(),
+            depth,
+            expired: seen.then_some(expired),
+            dead_letters,
+        }))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::records::JobRecord;
 use crate::wire::{Message, PendingReturns};
 
 /// The number of dead letters of a topic whose calls stay, so that the dead letters can be sent again.
-const DEAD: usize = 10_000;
+const MAX_DEAD_LETTERS: usize = 10_000;
 
 /// What must stay, and what may be removed. Calls and jobs are kept as 64 bits of a hash of their names. If two names have the
 /// same bits, both stay.
@@ -66,7 +66,7 @@ impl Collector {
         let until = plan.now.checked_sub(age);
         // This is read before the jobs are listed. `mark_new` looks at the jobs that begin later.
         let newest = self.backend.store().newest_jobs(None, 1).await?;
-        marks.newest = newest.map(|jobs| jobs.first().map_or(0, |job| job.place));
+        marks.newest = newest.map(|jobs| jobs.first().map_or(0, |job| job.position));
         let live = self.sort_all(&mut marks, until).await?;
         self.note_values(&mut marks).await?;
         self.mark_jobs(&mut marks, &live).await?;
@@ -86,10 +86,10 @@ impl Collector {
         loop {
             let Some(page) = self.backend.store().newest_jobs(before, LIST).await? else { break };
             let full = page.len() >= LIST;
-            let new: Vec<_> = page.into_iter().take_while(|job| job.place > newest).collect();
+            let new: Vec<_> = page.into_iter().take_while(|job| job.position > newest).collect();
             let (Some(first), Some(last)) = (new.first(), new.last()) else { break };
-            marks.newest = marks.newest.max(Some(first.place));
-            before = Some(last.place);
+            marks.newest = marks.newest.max(Some(first.position));
+            before = Some(last.position);
             let more = full && new.len() >= LIST;
             listed += new.len();
             let ids = new.into_iter().map(|job| job.job_id.to_string()).collect();
@@ -214,7 +214,7 @@ impl Collector {
                 }
             };
             queue.look_through(&topic, &mut |body, _| visit(body)).await?;
-            queue.dead_letters(&topic, DEAD).await?.iter().for_each(|letter| visit(&letter.body));
+            queue.dead_letters(&topic, MAX_DEAD_LETTERS).await?.iter().for_each(|dead_letter| visit(&dead_letter.body));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::listing::Listing;
 use crate::model::{CallHash, JobId};
 use crate::ports::{Key, Kind, message_counter};
-use crate::records::{JobRecord, Latest};
+use crate::records::{JobRecord, LatestJob};
 use crate::wire::PendingReturns;
 
 /// At least this number of jobs is removed before the collection looks again for jobs that began meanwhile.
@@ -86,7 +86,7 @@ impl Collector {
             records.extend(page.iter().rev().flat_map(of));
             store.remove_many(&records).await?;
         }
-        self.forget_latest(jobs).await?;
+        self.forget_latest_jobs(jobs).await?;
         let counters: Vec<String> = jobs.iter().map(|job| message_counter(&job.job_id)).collect();
         self.backend.counters().forget(&counters).await?;
         store.remove_many(&jobs.iter().map(|job| Key::job(&job.job_id)).collect::<Vec<_>>()).await
@@ -145,15 +145,15 @@ impl Collector {
         Ok(())
     }
 
-    /// Removes the `latest` records that name one of these jobs, for calls that stay.
-    async fn forget_latest(&self, jobs: &[GcJob]) -> Result<()> {
+    /// Removes the `latest_job` records that name one of these jobs, for calls that stay.
+    async fn forget_latest_jobs(&self, jobs: &[GcJob]) -> Result<()> {
         let store = self.backend.store();
-        let keys: Vec<Key> = jobs.iter().map(|job| Key::latest(&job.top)).collect();
+        let keys: Vec<Key> = jobs.iter().map(|job| Key::latest_job(&job.top)).collect();
         let found = store.get_many(&keys).await?;
         let mut removals: Vec<Access<'_, ()>> = Vec::new();
         for ((job, key), bytes) in jobs.iter().zip(&keys).zip(found) {
             if let Some(bytes) = bytes
-                && Latest::decode(&bytes).is_ok_and(|latest| latest.job_id == job.job_id)
+                && LatestJob::decode(&bytes).is_ok_and(|latest| latest.job_id == job.job_id)
             {
                 removals.push(Box::pin(async move { store.swap(key, Some(&bytes), None).await.map(drop) }));
             }

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::Ports;
+use super::notify::{notify_all, notify_in_job};
 use super::settle::abandon_call;
-use super::wake::{wake_all, wake_in_job};
 use crate::error::Result;
 use crate::model::{Call, CallHash, JobId};
 use crate::ports::{Deferral, Key, Outgoing, Swap};
@@ -94,8 +94,8 @@ impl<'a> Child<'a> {
         let (call, job_id) = (&self.call.hash, &me.job_id);
         let ourselves = HashSet::from([me.clone()]);
         match ended {
-            Some(ChildEnd::Value) => wake_all(p, call, ourselves).await,
-            Some(ChildEnd::Failure) => wake_in_job(p, call, job_id, &self.call.topic, ourselves).await,
+            Some(ChildEnd::Value) => notify_all(p, call, ourselves).await,
+            Some(ChildEnd::Failure) => notify_in_job(p, call, job_id, &self.call.topic, ourselves).await,
             // The job ended while its messages were sent. They may have been dropped before this parent was registered. So no
             // parent may believe that they are on their way.
             None if job_over => abandon_call(p, job_id, call, &self.call.topic).await,
@@ -162,5 +162,5 @@ pub(crate) fn read_pending(call: &CallHash, bytes: Option<&[u8]>) -> Result<Opti
 /// True if a parent that registers must send the child's message: if there is no record, or it is not known whether the message
 /// was sent, or this parent already waits but under another job.
 pub(crate) fn must_send(found: Option<&Registered>) -> bool {
-    found.is_none_or(|found| found.scheduled_at().is_none() || found.only_under_other_roots())
+    found.is_none_or(|found| found.scheduled_at().is_none() || found.only_in_other_jobs())
 }

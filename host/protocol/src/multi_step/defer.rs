@@ -7,8 +7,8 @@ use bytes::Bytes;
 use super::Ports;
 use super::child::{Child, ChildEnd, read_pending};
 use super::describe::describe_all;
+use super::notify::readiness;
 use super::settle::abandon;
-use super::wake::readiness;
 use crate::concurrent::{Access, all};
 use crate::cycle::{self, Walk, may_wait};
 use crate::error::Result;
@@ -87,7 +87,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
         return Ok(Deferred::Cycle(cycle));
     }
     p.ack(d.work).await?;
-    Ok(Deferred::Waiting { queued: (0..).zip(&children).filter(|(_, c)| c.sent).map(|(place, _)| place).collect() })
+    Ok(Deferred::Waiting { queued: (0..).zip(&children).filter(|(_, c)| c.sent).map(|(index, _)| index).collect() })
 }
 
 /// The record to write if a run that waits finds a `run` record that was not there at its start. If no run has written the

@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::model::{CallHash, JobId};
 use crate::ports::{Key, Store};
-use crate::records::Latest;
+use crate::records::LatestJob;
 
 /// See `Backend::forget_calls`.
 ///
@@ -13,7 +13,7 @@ pub async fn forget_calls(store: &dyn Store, job_id: &JobId, calls: &[CallHash],
     if !had_value {
         return Ok(vec![false; calls.len()]);
     }
-    let keys: Vec<Key> = calls.iter().flat_map(|call| [Key::pending_returns(call), Key::latest(call)]).collect();
+    let keys: Vec<Key> = calls.iter().flat_map(|call| [Key::pending_returns(call), Key::latest_job(call)]).collect();
     let found = store.get_many(&keys).await?;
     let free = found.chunks(2).map(|found| may_forget(job_id, found[0].is_some(), found[1].as_deref()));
     let free: Vec<bool> = free.collect::<Result<_>>()?;
@@ -24,5 +24,5 @@ pub async fn forget_calls(store: &dyn Store, job_id: &JobId, calls: &[CallHash],
 
 /// True if the call may be removed: no parent waits for it, and as far as the records say only `job_id` asked for it.
 pub(crate) fn may_forget(job_id: &JobId, is_awaited: bool, latest: Option<&[u8]>) -> Result<bool> {
-    Ok(!is_awaited && latest.map(Latest::decode).transpose()?.is_none_or(|latest| latest.job_id == *job_id))
+    Ok(!is_awaited && latest.map(LatestJob::decode).transpose()?.is_none_or(|latest| latest.job_id == *job_id))
 }

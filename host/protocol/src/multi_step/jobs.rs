@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::joining::Start;
 use crate::model::{CallHash, Failure, JobId, Millis};
 use crate::ports::{Key, NewJob, Scheduled, Store, Swap, message_counter};
-use crate::records::{JobEnd, JobRecord, JobState, Latest, encode_failure, read_failure};
+use crate::records::{JobEnd, JobRecord, JobState, LatestJob, encode_failure, read_failure};
 
 /// See `Backend::schedule`.
 ///
@@ -22,8 +22,8 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
     describe(p.store, call).await?;
     // This is written before the job record. So `gc` does not take the call for one that is no longer needed, and does not
     // remove what is written next.
-    let mut latest = Latest { job_id: job.job_id.clone(), is_on_its_way: false };
-    let latest_before = replace(p.store, &Key::latest(&call.hash), latest.encode()).await?;
+    let mut latest = LatestJob { job_id: job.job_id.clone(), is_on_its_way: false };
+    let latest_before = replace(p.store, &Key::latest_job(&call.hash), latest.encode()).await?;
     let key = Key::job(&job.job_id);
     let (mut record, mut is_new) = (job.record(now), true);
     // The record is never replaced: a client that repeats its request must not revive a job that is over.
@@ -52,7 +52,7 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
     // Only now may other jobs join this job. If another job is the latest by now, they join that job.
     let unsent = latest.encode();
     latest.is_on_its_way = true;
-    p.store.swap(&Key::latest(&call.hash), Some(&unsent), Some(latest.encode())).await?;
+    p.store.swap(&Key::latest_job(&call.hash), Some(&unsent), Some(latest.encode())).await?;
     Ok(Scheduled::Queued)
 }
 

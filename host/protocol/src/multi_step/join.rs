@@ -6,8 +6,8 @@ use bytes::Bytes;
 
 use super::Ports;
 use super::child::{read_pending, registered, with_me};
+use super::notify::{notify_all, notify_in_job};
 use super::settle::abandon_call;
-use super::wake::{wake_all, wake_in_job};
 use crate::error::Result;
 use crate::joining::{self, Start, is_on_its_way, left_by};
 use crate::model::{CallHash, JobId, Millis};
@@ -110,9 +110,9 @@ async fn look_again(p: &Ports<'_>, job: &NewJob, carrier: &JobId, record: &Bytes
     let keys = [Key::value(hash), Key::failure(hash, carrier), Key::job(carrier)];
     let [value, failure, other] = <[_; 3]>::try_from(p.store.get_many(&keys).await?).unwrap_or_default();
     if value.is_some() {
-        wake_all(p, hash, HashSet::new()).await
+        notify_all(p, hash, HashSet::new()).await
     } else if failure.is_some() {
-        wake_in_job(p, hash, carrier, topic, HashSet::new()).await
+        notify_in_job(p, hash, carrier, topic, HashSet::new()).await
     } else if other.as_deref().is_none_or(|other| JobRecord::is_over_in(other).unwrap_or(true)) {
         abandon_call(p, carrier, hash, topic).await
     } else {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::wake::MAX_LOOKS;
+use super::notify::MAX_LOOKS;
 use crate::error::Result;
 use crate::model::{CallHash, JobId, Outcome, size_of_outcome};
 use crate::ports::{Key, Loaded, MOST_AT_ONCE, Store, Work};

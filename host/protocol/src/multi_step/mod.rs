@@ -13,8 +13,8 @@ mod forget;
 mod jobs;
 mod join;
 mod load;
+mod notify;
 mod settle;
-mod wake;
 
 use std::collections::BTreeMap;
 
@@ -55,7 +55,7 @@ impl<'a> Ports<'a> {
         self.counters.incr(&message_counter(&message.job_id), 1).await?;
         match self.queue.send_many(&[Outgoing::now(topic, message)]).await {
             Err(error) if error.kind == ErrorKind::Limit && check_topic(topic.as_str()).is_err() => {
-                not_told(&error);
+                log_unnotified(&error);
                 Ok(())
             }
             sent => sent,
@@ -63,7 +63,7 @@ impl<'a> Ports<'a> {
     }
 
     /// Counts and sends the messages that notify parents.
-    async fn wake(&self, entries: &[&Return]) -> Result<()> {
+    async fn notify(&self, entries: &[&Return]) -> Result<()> {
         let mut counts: BTreeMap<&JobId, u64> = BTreeMap::new();
         for entry in entries {
             *counts.entry(&entry.job_id).or_default() += 1;
@@ -79,7 +79,7 @@ impl<'a> Ports<'a> {
             // The messages to all other topics were sent. A peer chooses the topic of its parent, and must not prevent a call
             // of ours from ending.
             Err(error) if error.kind == ErrorKind::Limit => {
-                not_told(&error);
+                log_unnotified(&error);
                 Ok(())
             }
             sent => sent,
@@ -96,6 +96,6 @@ impl<'a> Ports<'a> {
 
 /// Logs that a message could not be sent, because its topic can take none. The message would have gone to a parent that a peer
 /// registered.
-fn not_told(error: &Error) {
+fn log_unnotified(error: &Error) {
     tracing::warn!("a parent is not notified: {error}");
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Ports;
 use super::jobs::{end_in_job, mark_over};
-use super::wake::{wake_all, wake_in_job};
+use super::notify::{notify_all, notify_in_job};
 use crate::abandon::{Abandon, Todo};
 use crate::error::Result;
 use crate::model::{CallHash, Failure, JobId, Topic};
@@ -22,7 +22,7 @@ pub async fn complete(p: &Ports<'_>, work: &Work, value: Bytes) -> Result<()> {
     let Message { job_id, call } = &work.message;
     // The first value stays. A mismatch means that another run was faster.
     p.store.swap(&Key::value(call), None, Some(value)).await?;
-    wake_all(p, call, HashSet::new()).await?;
+    notify_all(p, call, HashSet::new()).await?;
     if let Some(at) = work.ends_job {
         let state = end_in_job(p.store, job_id, call).await?;
         mark_over(p.store, job_id, JobEnd { state, at }).await?;
@@ -52,9 +52,9 @@ pub async fn fail(p: &Ports<'_>, work: &Work, failure: &Failure) -> Result<()> {
 pub async fn notify_parents(p: &Ports<'_>, work: &Work, end: JobState) -> Result<()> {
     let Message { job_id, call } = &work.message;
     if end == JobState::Completed {
-        wake_all(p, call, HashSet::new()).await?;
+        notify_all(p, call, HashSet::new()).await?;
     } else {
-        wake_in_job(p, call, job_id, &work.topic, HashSet::new()).await?;
+        notify_in_job(p, call, job_id, &work.topic, HashSet::new()).await?;
     }
     if let Some(at) = work.ends_job {
         mark_over(p.store, job_id, JobEnd { state: end, at }).await?;
@@ -81,7 +81,7 @@ pub(super) async fn abandon_call(p: &Ports<'_>, job_id: &JobId, call: &CallHash,
             continue;
         };
         let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
-        let job_ids: Vec<JobId> = abandon.unknown_roots(&pending).into_iter().collect();
+        let job_ids: Vec<JobId> = abandon.unknown_jobs(&pending).into_iter().collect();
         let jobs = p.store.get_many(&job_ids.iter().map(Key::job).collect::<Vec<_>>()).await?;
         for (job_id, job) in job_ids.into_iter().zip(jobs) {
             // A job without a record is a peer's job, and is alive.

@@ -83,7 +83,7 @@ pub trait Backend: BackendParts {
     /// marks the job as over. Returns the job as it is afterwards. `None`: this program has no record of the job.
     async fn end_job(&self, job_id: &JobId, failure: &Failure, now: Millis) -> Result<Option<JobRecord>>;
 
-    /// Removes what calls have left for all jobs: their values, and the `latest` records that name the last job that asked for
+    /// Removes what calls have left for all jobs: their values, and the `latest_job` records that name the last job that asked for
     /// them. Nothing is removed of a call that has a waiting parent, or that another job than `job_id` asked for last. Returns
     /// for each call whether it was removed. Only `gc` calls this.
     ///

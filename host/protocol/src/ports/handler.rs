@@ -26,8 +26,6 @@ pub struct Request {
     pub topic: Topic,
     /// The number of the attempt, from 1. A replay has the same number as the run before it.
     pub attempt: u32,
-    /// The time that the call sees, in milliseconds since the Unix epoch: when this attempt was first run.
-    pub first_run: Millis,
     /// The time by which the job must have ended, in milliseconds since the Unix epoch. 0: no deadline.
     pub deadline: Millis,
     /// How long the run may take. `None`: the handler decides.

@@ -31,12 +31,12 @@ pub enum Kind {
     Failure(JobId),
     /// The id is a job id, not a call hash.
     Job,
-    /// The job that was last started for a call (`Latest`).
-    Latest,
+    /// The job that was last started for a call (`LatestJob`).
+    LatestJob,
     /// The id is a topic, not a call hash.
     Tasks,
-    /// A dead letter of a queue that can't store dead letters itself. `records/dead.rs` describes the id.
-    Dead,
+    /// A dead letter of a queue that can't store dead letters itself. `records/dead_letter.rs` describes the id.
+    DeadLetter,
 }
 
 impl Kind {
@@ -51,9 +51,9 @@ impl Kind {
             Kind::Run(job_id) => format!("run/{job_id}").into(),
             Kind::Failure(job_id) => format!("failure/{job_id}").into(),
             Kind::Job => "job".into(),
-            Kind::Latest => "latest".into(),
+            Kind::LatestJob => "latest_job".into(),
             Kind::Tasks => "tasks".into(),
-            Kind::Dead => "dead".into(),
+            Kind::DeadLetter => "dead_letter".into(),
         }
     }
 }
@@ -109,8 +109,8 @@ impl Key {
 
     /// The key of the job that was last started for a call.
     #[must_use]
-    pub fn latest(call: &CallHash) -> Self {
-        Self::new(call.as_str(), Kind::Latest)
+    pub fn latest_job(call: &CallHash) -> Self {
+        Self::new(call.as_str(), Kind::LatestJob)
     }
 
     /// The key of the tasks that the workers of a topic handle.

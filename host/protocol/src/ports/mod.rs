@@ -25,6 +25,6 @@ pub use counters::{Counters, message_counter};
 pub use event_log::{EVENTS_KEPT, EVENTS_KEPT_FOR, EventLog};
 pub use handler::{Ended, Handler, Request, Task};
 pub use key::{Key, Kind};
-pub use queue::{DeadLetter, Delivery, Outgoing, Place, Queue, Receipt, Visit};
+pub use queue::{DeadLetter, Delivery, MessageState, Outgoing, Queue, Receipt, Visit};
 pub use store::{Accepted, Page, Store, Swap};
 pub use transitions::{Deferral, Deferred, Loaded, MOST_AT_ONCE, NewJob, Scheduled, Work};

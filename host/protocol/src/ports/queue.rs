@@ -61,19 +61,19 @@ pub struct DeadLetter {
 
 /// The state of a message in a topic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum MessageState {
     /// The next `receive` may deliver it.
     Ready,
     /// Its delay, from sending or from a nack, has not passed yet.
     Delayed,
     /// Leased to a worker.
-    InWork,
+    Leased,
     /// The lease has run out, and no worker has called `receive` since. The next `receive` makes the message ready.
     Expired,
 }
 
 /// A callback that gets the body and the state of each message of a topic.
-pub type Visit<'a> = dyn FnMut(&str, Place) + Send + 'a;
+pub type Visit<'a> = dyn FnMut(&str, MessageState) + Send + 'a;
 
 /// Topics with at-least-once delivery, in about the order of sending.
 ///

@@ -32,7 +32,7 @@ pub struct Accepted {
     pub job_id: JobId,
     /// The job's position: about the time at which it was accepted, in microseconds since 1970 by the store's clock. A job that
     /// is accepted later has a larger position. No two jobs have the same position.
-    pub place: u64,
+    pub position: u64,
 }
 
 /// A key-value store whose reads see every earlier write.

@@ -59,12 +59,14 @@ impl Loaded {
         }
     }
 
-    /// True if enough outcomes are there, so that it is worth running the call.
+    /// True if it is worth running the call: enough outcomes are there, or the time that it waits for has passed.
     #[must_use]
-    pub fn ready(&self) -> bool {
+    pub fn ready(&self, now: Millis) -> bool {
         self.run.as_ref().is_none_or(|run| {
             let there = self.sample.iter().flatten().count() as u64;
-            there + u64::from(run.total) - run.sample.len() as u64 >= u64::from(run.need)
+            let is_sleep = run.total == 0 && run.until > 0;
+            let is_enough = there + u64::from(run.total) - run.sample.len() as u64 >= u64::from(run.need);
+            is_enough && !is_sleep || run.until > 0 && run.until <= now
         })
     }
 }

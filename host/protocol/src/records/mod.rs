@@ -3,9 +3,9 @@
 //!
 //! - `run`: how far a call has come in a job; `waiting`: the part of that record that says whether to run the call again
 //! - `job`: a job and its end; `failure`: how a call failed in a job
-//! - `dead`: a dead letter
+//! - `dead_letter`: a dead letter; `latest_job`: the job that was last started for a call
 
-mod dead;
+mod dead_letter;
 mod failure;
 mod job;
 mod run;
@@ -19,12 +19,12 @@ use crate::model::JobId;
 use crate::options::Options;
 use crate::wire::{dict, entry, text, wrong_type};
 
-pub use dead::{
+pub use dead_letter::{
     dead_letter_id, dead_letter_ids_of, dead_letter_time, decode_dead_letter, encode_dead_letter, is_dead_letter_of,
 };
 pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
-pub use run::{Decision, RunRecord, SAMPLE};
+pub use run::{ClockMove, Decision, RunRecord, SAMPLE};
 pub use waiting::{Readiness, Waiting, is_waiting};
 
 /// The version of all these records. A reader refuses a record with a higher version.
@@ -47,22 +47,22 @@ pub fn decode_tasks(bytes: &[u8]) -> Result<std::collections::BTreeSet<String>> 
     items(TASKS, &value, "tasks")?.iter().map(|v| text(TASKS, "tasks", v).map(str::to_owned)).collect()
 }
 
-/// The record `latest` of a call: the job that was last started for the call. With it the job's failure can be found by the
+/// The record `latest_job` of a call: the job that was last started for the call. With it the job's failure can be found by the
 /// call hash, and other jobs can join the call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Latest {
+pub struct LatestJob {
     /// The job that was last started for the call.
     pub job_id: JobId,
     /// True if the job's message is known to be sent, or if the job has joined the call.
     pub is_on_its_way: bool,
 }
 
-impl Latest {
+impl LatestJob {
     /// The record in bencode.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let mut fields: Vec<(&[u8], Vec<u8>)> =
-            vec![(b"root", string(self.job_id.as_str())), (b"v", int(VERSION as u64))];
+            vec![(b"job", string(self.job_id.as_str())), (b"v", int(VERSION as u64))];
         if self.is_on_its_way {
             fields.push((b"sent", int(1)));
         }
@@ -74,7 +74,7 @@ impl Latest {
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         let what = "a latest-job record";
         let value = versioned(what, bytes)?;
-        let job_id = text(what, "root", entry(what, &value, "root")?)?.into();
+        let job_id = text(what, "job", entry(what, &value, "job")?)?.into();
         Ok(Self { job_id, is_on_its_way: unsigned(what, &value, "sent")? > 0 })
     }
 }

@@ -46,6 +46,15 @@ pub struct RunRecord {
     pub earlier: Vec<CallHash>,
     /// The choices that were made when more outcomes were there than were needed.
     pub decisions: Vec<Decision>,
+    /// The time at which it is worth running the call again whatever is there, in milliseconds since the Unix epoch. 0: there is
+    /// no such time.
+    pub until: Millis,
+    /// When the latest delayed message for this call was due, see `step/timer.rs`. 0: no such message was sent.
+    pub timer: Millis,
+    /// The number of the poll at which the run stopped, from 0.
+    pub stopped: u32,
+    /// How the clock of the handler has moved at polls.
+    pub moves: Vec<ClockMove>,
     /// When a worker first found no handler for the task, in milliseconds since the Unix epoch. 0: the task has a handler.
     pub unknown_since: Millis,
     /// Entries that a later version wrote. They are kept as they are: key, bencoded value.
@@ -61,14 +70,24 @@ pub struct Decision {
     pub chosen: Vec<u32>,
 }
 
+/// A move of the clock that a handler sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockMove {
+    /// The number of the poll in the run, from 0.
+    pub poll: u32,
+    /// The clock after the poll, in milliseconds since the Unix epoch.
+    pub to: Millis,
+}
+
 pub(super) const RUN: &str = "a run record";
 
 /// The keys of the lists that may be long. These keys sort last, so a reader that only asks whether a call is worth running
 /// again need not read the lists (`waiting`).
 pub(super) const WAITS: &str = "waits";
 const WAS_ASKED: &str = "was_asked";
-const RUN_KEYS: [&str; 15] = [
+const RUN_KEYS: [&str; 19] = [
     "attempt",
+    "clock",
     "decisions",
     "digest",
     "first",
@@ -78,8 +97,11 @@ const RUN_KEYS: [&str; 15] = [
     "not_before",
     "options",
     "printed",
+    "stopped",
+    "timer",
     "total",
     "unknown_since",
+    "until",
     "v",
     WAITS,
     WAS_ASKED,
@@ -90,6 +112,12 @@ impl RunRecord {
     #[must_use]
     pub fn was_never_run(&self) -> bool {
         self.first == 0 && self.total == 0 && self.attempt == 0
+    }
+
+    /// True if the record says that the call waits: for other calls, or for a time.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.total > 0 || self.until > 0
     }
 
     /// The record in bencode. Fields that most runs do not have are left out.
@@ -110,6 +138,16 @@ impl RunRecord {
         // Fields that most runs do not have are left out.
         if self.not_before > 0 {
             fields.push((b"not_before", int(self.not_before)));
+        }
+        for (key, time) in
+            [(b"timer".as_slice(), self.timer), (b"until", self.until), (b"stopped", self.stopped.into())]
+        {
+            if time > 0 {
+                fields.push((key, int(time)));
+            }
+        }
+        if !self.moves.is_empty() {
+            fields.push((b"clock", ClockMove::encode_all(&self.moves)));
         }
         if self.unknown_since > 0 {
             fields.push((b"unknown_since", int(self.unknown_since)));
@@ -149,6 +187,10 @@ impl RunRecord {
             sample: calls(&value, WAITS)?.rev().collect::<Result<_>>()?,
             earlier: calls(&value, WAS_ASKED)?.collect::<Result<_>>()?,
             decisions: items(RUN, &value, "decisions")?.iter().map(Decision::decode).collect::<Result<_>>()?,
+            until: unsigned(RUN, &value, "until")?,
+            timer: unsigned(RUN, &value, "timer")?,
+            stopped: small(RUN, &value, "stopped")?,
+            moves: ClockMove::decode_all(items(RUN, &value, "clock")?)?,
             unknown_since: unsigned(RUN, &value, "unknown_since")?,
             extra: unknown_entries(&value, &RUN_KEYS),
         };
@@ -174,25 +216,51 @@ impl Decision {
     fn encode(&self) -> Vec<u8> {
         let mut e = Encoder::new();
         e.list().int(self.poll.into()).list();
-        for place in &self.chosen {
-            e.int((*place).into());
+        for index in &self.chosen {
+            e.int((*index).into());
         }
         e.end().end();
         e.finish()
     }
 
     fn decode(value: &Value<'_>) -> Result<Self> {
-        let wrong = || Error::malformed(RUN, "a decision is not [poll, [place, …]]");
+        let wrong = || Error::malformed(RUN, "a decision is not [poll, [index, …]]");
         let Value::List(fields) = value else { return Err(wrong()) };
-        let [Value::Int(poll), Value::List(places)] = fields.as_slice() else { return Err(wrong()) };
-        let place = |v: &Value<'_>| match v {
+        let [Value::Int(poll), Value::List(indices)] = fields.as_slice() else { return Err(wrong()) };
+        let index = |v: &Value<'_>| match v {
             Value::Int(n) => u32::try_from(*n).map_err(|_| wrong()),
             _ => Err(wrong()),
         };
         Ok(Self {
             poll: u32::try_from(*poll).map_err(|_| wrong())?,
-            chosen: places.iter().map(place).collect::<Result<_>>()?,
+            chosen: indices.iter().map(index).collect::<Result<_>>()?,
         })
+    }
+}
+
+impl ClockMove {
+    /// A flat list of polls and times, each as the difference from the one before. So a move takes few bytes.
+    fn encode_all(moves: &[Self]) -> Vec<u8> {
+        let mut before = Self { poll: 0, to: 0 };
+        list(moves.iter().flat_map(|moved| {
+            let (poll, to) = (moved.poll.saturating_sub(before.poll), moved.to.saturating_sub(before.to));
+            before = *moved;
+            [int(poll.into()), int(to)]
+        }))
+    }
+
+    fn decode_all(values: &[Value<'_>]) -> Result<Vec<Self>> {
+        let wrong = || Error::malformed(RUN, "its moves of the clock are not [poll, time, …]");
+        let mut before = Self { poll: 0, to: 0 };
+        let (pairs, []) = values.as_chunks::<2>() else { return Err(wrong()) };
+        let decode = |pair: &[Value<'_>; 2]| {
+            let [Value::Int(poll), Value::Int(to)] = pair else { return Err(wrong()) };
+            let poll = u32::try_from(*poll).ok().and_then(|poll| poll.checked_add(before.poll)).ok_or_else(wrong)?;
+            let to = u64::try_from(*to).ok().and_then(|to| to.checked_add(before.to)).ok_or_else(wrong)?;
+            before = Self { poll, to };
+            Ok(before)
+        };
+        pairs.iter().map(decode).collect()
     }
 }
 
@@ -211,6 +279,10 @@ mod tests {
             sample: vec!["c1".into(), "c2".into()],
             earlier: vec!["c0".into()],
             decisions: vec![Decision { poll: 0, chosen: vec![1, 4] }],
+            until: 1_700_000_009_000,
+            timer: 1_700_000_005_000,
+            stopped: 3,
+            moves: vec![ClockMove { poll: 0, to: 1_700_000_000_500 }, ClockMove { poll: 2, to: 1_700_000_001_000 }],
             options: Options { max_retries: Some(1), ..Options::default() },
             last_failure: "no".into(),
             ..RunRecord::default()

@@ -30,7 +30,7 @@ impl Stage<'_> {
         // This is done for the top call, too. Its outcome was put when the job was ended. The parents that wait for it in other
         // jobs must not take that outcome for theirs.
         self.backend().abandon(&self.work).await?;
-        self.tell_dropped(loaded, from, state).await;
+        self.report_abandoned(loaded, from, state).await;
         Ok(Step::Abandoned(state))
     }
 
@@ -40,11 +40,23 @@ impl Stage<'_> {
         if let Some(path) = find_cycle(self.backend().store(), me, HashSet::from([me.clone()])).await? {
             return self.fail_cycle(loaded, call, &path).await;
         }
-        // This may be the message that ends the job at its deadline. A queue whose clock is ahead of ours delivers it too
-        // early.
+        let waiting = loaded.run.as_ref().filter(|run| run.until > 0);
         let deadline = loaded.job.as_ref().map(|job| job.deadline).filter(|at| self.work.ends_job.is_some() && *at > 0);
-        if let Some(deadline) = deadline {
-            return self.nack(Duration::from_millis(deadline.saturating_sub(self.now()))).await;
+        // This may be the message that ends the job at its deadline. A queue whose clock is ahead of ours delivers it too
+        // early. A message that comes long before the deadline of a call with a timer is not that message.
+        if let Some(deadline) = deadline
+            && (waiting.is_none() || !self.is_on_its_way(deadline))
+        {
+            let next = waiting.map_or(deadline, |run| run.until.min(deadline));
+            if next < deadline {
+                self.send_again(deadline).await?;
+            }
+            return self.nack(Duration::from_millis(next.saturating_sub(self.now()))).await;
+        }
+        if let Some(run) = waiting
+            && let Some(step) = self.keep_as_timer(loaded, run).await?
+        {
+            return Ok(step);
         }
         // A child's outcome may be missing because it was removed after the job was over. Then the job is over by now. If the
         // message were dropped, the records would go on saying that parents wait for this call.

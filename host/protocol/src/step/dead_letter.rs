@@ -23,7 +23,7 @@ impl Stage<'_> {
     }
 
     /// Fails the call, so that no parent waits for it in vain, and moves the message to the dead-letter queue.
-    pub(super) async fn bury(&self, task: &str, reason: &str) -> Result<Step> {
+    pub(super) async fn dead_letter(&self, task: &str, reason: &str) -> Result<Step> {
         // The job's record is read again, for two reasons: the error may have prevented the first read, or the job's own record
         // may be the damaged one.
         let is_top = self.job().await?.is_some_and(|job| job.call == self.work.message.call);
@@ -33,7 +33,7 @@ impl Stage<'_> {
         match self.backend().fail(&work, &failure).await {
             Ok(()) => move_to_dlq(self.backend(), self.delivery, reason.to_owned()).await,
             Err(error) if error.is_unreadable() || error.kind == ErrorKind::Limit => {
-                self.end_untold(&failure).await?;
+                self.end_job_of_damaged_call(&failure).await?;
                 let error = error.to_string();
                 let reason = if reason == error { error } else { format!("{reason}; {error}") };
                 move_to_dlq(self.backend(), self.delivery, reason).await
@@ -46,7 +46,7 @@ impl Stage<'_> {
     /// end. So the job ends, because otherwise one of its calls would wait forever. The parents that can still be read from the
     /// damaged record are notified: a parent in this job is then abandoned, and a parent in another job looks at the call
     /// again.
-    pub(super) async fn end_untold(&self, failure: &Failure) -> Result<()> {
+    pub(super) async fn end_job_of_damaged_call(&self, failure: &Failure) -> Result<()> {
         let Message { job_id, call } = &self.work.message;
         if let Some(job) = self.job().await? {
             let top = match job.call == *call {
@@ -60,8 +60,9 @@ impl Stage<'_> {
         }
         let bytes = self.if_readable(&Key::pending_returns(call)).await?;
         let waiting = bytes.map(|bytes| PendingReturns::salvage(&bytes)).unwrap_or_default();
-        let wake: Vec<Outgoing> = waiting.iter().map(|entry| Outgoing::now(&entry.topic, &entry.message())).collect();
-        match self.backend().queue().send_many(&wake).await {
+        let messages: Vec<Outgoing> =
+            waiting.iter().map(|entry| Outgoing::now(&entry.topic, &entry.message())).collect();
+        match self.backend().queue().send_many(&messages).await {
             // The messages to all other topics were sent.
             Err(error) if error.kind == ErrorKind::Limit => Ok(()),
             sent => sent,

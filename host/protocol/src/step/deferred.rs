@@ -1,4 +1,4 @@
-//! A call that waits for other calls.
+//! A call that waits for other calls or for a time.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -18,30 +18,33 @@ impl Stage<'_> {
         &self,
         job: &StepJob<'_>,
         wait: &Wait,
-        run_after: &RunRecord,
+        mut run_after: RunRecord,
         known: KnownOutcomes,
     ) -> Result<Step> {
-        if let Some(step) = self.check_topics(job, wait, run_after).await? {
+        if let Some(step) = self.check_topics(job, wait, &run_after).await? {
             return Ok(step);
         }
         let max_messages = job.max_messages(self.site.limits);
+        if !self.arm_timer(job, &mut run_after).await? {
+            return self.fail_job(job, max_messages).await;
+        }
         let deferral = Deferral {
             work: &self.work,
             wait,
             run_before: job.loaded.run_bytes.as_ref(),
-            run_after,
+            run_after: &run_after,
             now: self.now(),
             max_messages,
         };
         match self.backend().defer(&deferral).await {
             Ok(Deferred::Waiting { queued }) => {
-                self.site.outcomes.put(&self.work.message, run_after, known);
-                self.tell_deferred(job.loaded, wait, &queued);
+                self.site.outcomes.put(&self.work.message, &run_after, known);
+                self.report_deferred(job.loaded, wait, &queued);
                 Ok(Step::Deferred { waiting: wait.calls.len() })
             }
             Ok(Deferred::JobOver) => {
                 let state = self.state_of_job().await?;
-                self.tell_dropped(job.loaded, State::Running, state).await;
+                self.report_abandoned(job.loaded, State::Running, state).await;
                 Ok(Step::Abandoned(state))
             }
             Ok(Deferred::TooManyMessages) => self.fail_job(job, max_messages).await,
@@ -99,10 +102,11 @@ impl Stage<'_> {
             }
         };
         // The record names no calls, because the calls that the run asked for are not registered yet.
-        let run = RunRecord { total: 0, need: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };
+        let run =
+            RunRecord { total: 0, need: 0, until: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };
         let key = Key::run(&self.work.message.call, &self.work.message.job_id);
         let swap = self.backend().store().swap(&key, job.loaded.run_bytes.as_ref(), Some(run.encode())).await?;
-        self.tell(job.loaded, Subject::Task, State::Running, State::Ready, |_| {});
+        self.report(job.loaded, Subject::Task, State::Running, State::Ready, |_| {});
         self.nack(if swap == Swap::Done { delay } else { Duration::ZERO }).await
     }
 }

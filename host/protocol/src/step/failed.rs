@@ -50,7 +50,7 @@ impl Stage<'_> {
             return self.nack(Duration::ZERO).await;
         }
         self.backend().queue().nack(&self.delivery.receipt, after).await?;
-        self.tell(job.loaded, Subject::Task, State::Running, State::Ready, |event| {
+        self.report(job.loaded, Subject::Task, State::Running, State::Ready, |event| {
             event.attempt = attempt + 1;
             event.failure = Some(&failure);
             event.retry_in = Some(after);
@@ -61,8 +61,8 @@ impl Stage<'_> {
     pub(super) async fn fail(&self, loaded: &Loaded, failure: Failure) -> Result<Step> {
         self.backend().fail(&self.work_now(), &failure).await?;
         let to = State::of_failure(&failure.kind);
-        self.tell(loaded, Subject::Task, State::Running, to, |event| event.failure = Some(&failure));
-        self.tell_ended(loaded, JobState::of(Err(&failure.kind)));
+        self.report(loaded, Subject::Task, State::Running, to, |event| event.failure = Some(&failure));
+        self.report_ended(loaded, JobState::of(Err(&failure.kind)));
         Ok(Step::Failed(failure))
     }
 
@@ -97,8 +97,8 @@ impl Stage<'_> {
                 let top = Failure::of_parent(&self.task_of(&record.call).await?, &failure);
                 self.backend().end_job(job_id, &top, self.now()).await?;
                 self.backend().abandon(&self.work).await?;
-                self.tell(job.loaded, Subject::Task, State::Running, State::Failed, |e| e.failure = Some(&failure));
-                self.tell_job_over(job.loaded, JobState::Failed).await;
+                self.report(job.loaded, Subject::Task, State::Running, State::Failed, |e| e.failure = Some(&failure));
+                self.report_job_over(job.loaded, JobState::Failed).await;
                 Ok(Step::Failed(failure))
             }
             _ => self.fail(job.loaded, failure).await,

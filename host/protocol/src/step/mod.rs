@@ -1,6 +1,7 @@
 //! Handles one message: loads the call, runs it, and records the result.
 //!
 //! - `run`: runs the handler; `deferred`: the call waits for other calls; `failed`: the call is tried again or fails
+//! - `timer`: the call waits for a time
 //! - `abandoned`: nothing runs, because the job is over or the call can not go on yet; `unknown_task`: this worker has no
 //!   handler for the task
 //! - `dead_letter`: the message can never be handled; `observe`: reports events to an observer
@@ -11,6 +12,7 @@ mod deferred;
 mod failed;
 mod observe;
 mod run;
+mod timer;
 mod unknown_task;
 
 use std::borrow::Cow;
@@ -28,7 +30,7 @@ use crate::model::{CallHash, Failure, Millis};
 use crate::options::Options;
 use crate::outcome_cache::OutcomeCache;
 use crate::ports::{Backend, Delivery, Handler, Key, Loaded, Task, Work};
-use crate::records::{JobRecord, JobState};
+use crate::records::{JobRecord, JobState, RunRecord};
 pub use crate::topics::CallTopics;
 use crate::wire::{CallRecord, Message};
 
@@ -42,6 +44,8 @@ pub struct Limits {
     pub unknown_task_grace: Duration,
     /// A message that was delivered more often than this becomes a dead letter, because its call seems to kill workers.
     pub max_deliveries: u32,
+    /// How far the clocks of two workers may be apart, and how much too early a queue may deliver a delayed message, together.
+    pub clock_skew: Duration,
     /// The topics that calls may be sent to.
     pub call_topics: Arc<CallTopics>,
 }
@@ -53,6 +57,8 @@ impl Default for Limits {
             unknown_task_grace: Duration::from_secs(60),
             // A crashed worker's messages are delivered again. Ten deliveries in a row are no accident.
             max_deliveries: 10,
+            // Workers go by the clock of the backend, or share a machine. Their clocks differ by far less.
+            clock_skew: Duration::from_secs(5),
             call_topics: Arc::new(CallTopics::any()),
         }
     }
@@ -63,7 +69,7 @@ impl Default for Limits {
 pub enum Step {
     /// The call has returned its value, and the value was stored.
     Completed,
-    /// The call waits for this number of other calls.
+    /// The call waits for this number of other calls, or for a time, or both.
     Deferred {
         /// The number of calls that the call waits for.
         waiting: usize,
@@ -129,7 +135,7 @@ pub async fn step(site: &Site<'_>, delivery: &Delivery, running: bool) -> Result
         before: if running { State::Running } else { State::Ready },
     };
     match stage.run().await {
-        Err(error) if stage.is_hopeless(&error) => stage.bury("?", &error.to_string()).await,
+        Err(error) if stage.is_hopeless(&error) => stage.dead_letter("?", &error.to_string()).await,
         other => other,
     }
 }
@@ -168,16 +174,16 @@ impl Stage<'_> {
         if loaded.job.as_ref().is_some_and(|job| job.call == self.work.message.call) {
             self.work.ends_job = Some(now);
         }
-        if loaded.run.as_ref().is_some_and(|run| run.total > 0) && self.before == State::Ready {
+        if loaded.run.as_ref().is_some_and(RunRecord::is_waiting) && self.before == State::Ready {
             self.before = State::Deferred;
         }
         if let Some(outcome) = &loaded.outcome {
             let end = JobState::of_outcome(outcome);
             self.backend().notify_parents(&self.work, end).await?;
             if self.work.ends_job.is_some() && loaded.job.as_ref().is_some_and(|job| job.is_over()) {
-                self.tell_dropped(&loaded, self.before, end).await;
+                self.report_abandoned(&loaded, self.before, end).await;
             } else {
-                self.tell_ended(&loaded, end);
+                self.report_ended(&loaded, end);
             }
             return Ok(Step::AlreadyEnded);
         }
@@ -187,16 +193,16 @@ impl Stage<'_> {
             return self.abandon(&loaded, state, self.before).await;
         }
         let Some(call) = &loaded.call else {
-            return self.bury("?", "no record describes this call").await;
+            return self.dead_letter("?", "no record describes this call").await;
         };
         if self.delivery.receives > self.site.limits.max_deliveries {
             let reason = format!(
                 "delivered {} times without being settled: it may be killing its workers",
                 self.delivery.receives - 1
             );
-            return self.bury(&call.task, &reason).await;
+            return self.dead_letter(&call.task, &reason).await;
         }
-        if !loaded.ready() {
+        if !loaded.ready(now) {
             return self.drop_early(call, &loaded).await;
         }
         if let Some(run) = &loaded.run

@@ -16,7 +16,6 @@ impl Stage<'_> {
         let StepJob { call, loaded, .. } = *job;
         let before = loaded.run.as_ref();
         let now = self.now();
-        let first_run = before.map(|run| run.first).filter(|t| *t > 0).unwrap_or(now);
         let deadline = loaded.job.as_ref().map_or(0, |job| job.deadline);
         let left = (deadline > 0).then(|| Duration::from_millis(deadline.saturating_sub(now)));
         let request = Request {
@@ -26,14 +25,13 @@ impl Stage<'_> {
             job_id: self.work.message.job_id.clone(),
             topic: self.work.topic.clone(),
             attempt: job.attempt(),
-            first_run,
             deadline,
             timeout: job.options.timeout.into_iter().chain(left).min(),
             memory: job.options.memory,
         };
-        self.tell_running(job);
+        self.report_running(job);
         let known = before.map(|run| self.site.outcomes.take(&self.work.message, run)).unwrap_or_default();
-        let replay = Replay::new(self.backend().clone(), &self.work, loaded).with_known(known);
+        let replay = Replay::new(self.backend().clone(), &self.work, loaded, now).with_known(known);
         let ran = self.site.handler.run(request, replay).await;
         // The rest is work for the backend. So another guest may run meanwhile.
         drop(running);
@@ -54,7 +52,7 @@ impl Stage<'_> {
         }
         match ended {
             Ended::Completed(value) => match self.backend().complete(&self.work_now(), value.clone()).await {
-                // The record of the waiting parents is damaged, so they can't be notified. `bury` then ends the job. The value
+                // The record of the waiting parents is damaged, so they can't be notified. `dead_letter` then ends the job. The value
                 // is stored nevertheless, because the call has computed it.
                 Err(error) if error.is_unreadable() => {
                     let key = Key::value(&self.work.message.call);
@@ -62,8 +60,8 @@ impl Stage<'_> {
                     Err(error)
                 }
                 Ok(()) => {
-                    self.tell(loaded, Subject::Task, State::Running, State::Completed, |_| {});
-                    self.tell_ended(loaded, JobState::Completed);
+                    self.report(loaded, Subject::Task, State::Running, State::Completed, |_| {});
+                    self.report_ended(loaded, JobState::Completed);
                     Ok(Step::Completed)
                 }
                 Err(error) => self.limit(job, error).await,
@@ -71,8 +69,8 @@ impl Stage<'_> {
             Ended::Failed { failure, retryable } => self.try_again_or_fail(job, &replay, failure, retryable).await,
             Ended::Suspended => match replay.take_wait() {
                 Some(wait) => {
-                    let record = replay.record(&wait, first_run, job.task.digest.clone());
-                    self.defer(job, &wait, &record, replay.into_known()).await
+                    let record = replay.record(&wait, job.task.digest.clone());
+                    self.defer(job, &wait, record, replay.into_known()).await
                 }
                 None => Err(Error::new(
                     ErrorKind::Internal,

@@ -15,7 +15,7 @@ use brrr_worker::{StopReason, Worker, WorkerError};
 
 use super::output::say;
 use super::signals::on_signals;
-use super::{Told, approval};
+use super::{ExitError, approval};
 use crate::config::{Config, Section, Setting};
 use crate::exit::Exit;
 use crate::trust;
@@ -126,7 +126,7 @@ fn check_events(args: &RunCommand, config: &Config) -> anyhow::Result<()> {
         let text = format!(
             "{path}: its events go to {events}, outside of its folder; name the file (--config {path}) to allow it"
         );
-        return Err(Told::new(Exit::Usage, text).into());
+        return Err(ExitError::new(Exit::Usage, text).into());
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use brrr_worker::events::{Events, Outlets};
 use brrr_worker::topic_worker::Shutdown;
 
 use super::RunCommand;
-use crate::cli::Told;
+use crate::cli::ExitError;
 use crate::exit::Exit;
 
 /// The observer of the events, if there is an outlet, and the outlets themselves.
@@ -28,13 +28,13 @@ pub fn observe(
     let mut events = Events::new(format!("{}-{}", std::process::id(), hex(&bits)));
     if let Some(path) = &args.events {
         events.to_file(path, &mut outlets, shutdown.clone()).map_err(|error| {
-            Told::new(Exit::Usage, format!("--events {}: can't be written: {error}", path.display()))
+            ExitError::new(Exit::Usage, format!("--events {}: can't be written: {error}", path.display()))
         })?;
     }
     if args.publish_events {
         if backend.events().is_none() {
-            let text = format!("--publish-events: {} has no place for events; use --events FILE", backend.name());
-            return Err(Told::new(Exit::BadBackend, text).into());
+            let text = format!("--publish-events: {} keeps no events; use --events FILE", backend.name());
+            return Err(ExitError::new(Exit::BadBackend, text).into());
         }
         events.to_backend(backend.clone(), &mut outlets);
     }

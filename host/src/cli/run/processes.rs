@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use brrr_worker::topic_worker::{Shutdown, StopReason};
 
 use super::RunCommand;
-use crate::cli::Told;
+use crate::cli::ExitError;
 use crate::cli::output::say;
 use crate::cli::signals::on_signals;
 use crate::exit::Exit;
@@ -56,12 +56,12 @@ impl Membership {
     /// decides when to stop waiting, and then kills the child.
     pub fn shutdown(&self) -> io::Result<Shutdown> {
         let shutdown = Shutdown::on_any_signal()?;
-        let (told, mut parent) = (shutdown.clone(), self.parent.try_clone()?);
+        let (to_stop, mut parent) = (shutdown.clone(), self.parent.try_clone()?);
         thread::Builder::new().name("brrr-parent".into()).spawn(move || {
-            if parent.read(&mut [0]).unwrap_or(0) == 0 && told.begun().is_none() {
+            if parent.read(&mut [0]).unwrap_or(0) == 0 && to_stop.begun().is_none() {
                 tracing::warn!("the process that started this worker is gone: letting running calls end");
             }
-            told.begin(StopReason::Terminate);
+            to_stop.begin(StopReason::Terminate);
         })?;
         Ok(shutdown)
     }
@@ -128,21 +128,21 @@ pub fn is_parent(args: &RunCommand) -> bool {
 pub fn supervise(args: &RunCommand) -> anyhow::Result<Exit> {
     if args.watch {
         let text = "--watch is for one process: with --processes each would build by itself; leave one of them out";
-        return Err(Told::new(Exit::Usage, text).into());
+        return Err(ExitError::new(Exit::Usage, text).into());
     }
     if args.backend.config(args.lease).is_of_one_process() {
         let text = "`memory:` is of one process alone: several would share nothing; use sqlite:PATH, or --processes 1";
-        return Err(Told::new(Exit::BadBackend, text).into());
+        return Err(ExitError::new(Exit::BadBackend, text).into());
     }
     let fleet = Arc::new(Mutex::new(Fleet::default()));
     let (sender, news) = mpsc::channel();
-    let (first, second, told) = (fleet.clone(), fleet.clone(), sender.clone());
+    let (first, second, news_sender) = (fleet.clone(), fleet.clone(), sender.clone());
     on_signals(
         move |name| {
             say(format_args!("{name}: letting running calls end; once more stops at once"));
             lock(&first).stop();
             // This fails only when nobody receives any more, at the end of the program.
-            let _ = told.send(News::Stop);
+            let _ = news_sender.send(News::Stop);
         },
         move |name| {
             let mut fleet = lock(&second);
@@ -226,7 +226,7 @@ impl Parent {
                     }
                 }
                 Some(News::Ended(index)) => {
-                    let Some(ended) = self.bury(index)? else { continue };
+                    let Some(ended) = self.reap(index)? else { continue };
                     if ended.wanted {
                         worst = if ended.exit == Some(Exit::Done) { worst } else { ended.exit.unwrap_or(Exit::Fault) };
                     } else if let Some(exit) = ended.reason_to_end(index >= self.started) {
@@ -295,10 +295,10 @@ impl Parent {
     }
 
     /// Removes an ended worker from the fleet, and returns how it ended.
-    fn bury(&self, index: u32) -> io::Result<Option<EndedProcess>> {
+    fn reap(&self, index: u32) -> io::Result<Option<EndedProcess>> {
         let mut fleet = lock(&self.fleet);
-        let Some(place) = fleet.workers.iter().position(|worker| worker.index == index) else { return Ok(None) };
-        let mut worker = fleet.workers.swap_remove(place);
+        let Some(position) = fleet.workers.iter().position(|worker| worker.index == index) else { return Ok(None) };
+        let mut worker = fleet.workers.swap_remove(position);
         let wanted = fleet.stopping;
         drop(fleet);
         let status = worker.process.wait()?;
@@ -316,7 +316,7 @@ impl Parent {
         lock(&self.fleet).stop();
         while !lock(&self.fleet).workers.is_empty() {
             if let Ok(News::Ended(index)) = news.recv() {
-                self.bury(index)?;
+                self.reap(index)?;
             }
         }
         Ok(exit)

@@ -7,7 +7,7 @@ use brrr_protocol::model::Topic;
 use brrr_worker::permissions::{Grants, Permissions};
 
 use super::RunCommand;
-use crate::cli::Told;
+use crate::cli::ExitError;
 use crate::cli::options::topic;
 use crate::config::{Component, Config};
 use crate::exit::Exit;
@@ -37,7 +37,7 @@ pub fn served(args: &RunCommand, config: &Config) -> anyhow::Result<Vec<Served>>
     if config.components.is_empty() {
         let text = "which component? name it (brrr-host run --topic demo guest.wasm), or list it in brrr.toml under \
                     [[components]]";
-        return Err(Told::new(Exit::Usage, text).into());
+        return Err(ExitError::new(Exit::Usage, text).into());
     }
     let listed = |component: &Component| one(args, component.path.clone(), Some(component), &for_all);
     config.components.iter().map(listed).collect()
@@ -45,10 +45,10 @@ pub fn served(args: &RunCommand, config: &Config) -> anyhow::Result<Vec<Served>>
 
 fn one(args: &RunCommand, path: PathBuf, known: Option<&Component>, for_all: &Permissions) -> anyhow::Result<Served> {
     let own = known.and_then(|component| component.topic.as_deref()).map(topic).transpose();
-    let own = own.map_err(|text| Told::new(Exit::Usage, format!("{}: {text}", path.display())))?;
+    let own = own.map_err(|text| ExitError::new(Exit::Usage, format!("{}: {text}", path.display())))?;
     let topic = own.or_else(|| args.topic.clone()).ok_or_else(|| {
         let text = format!("{}: on which topic? --topic TOPIC, or `topic` in brrr.toml", path.display());
-        Told::new(Exit::Usage, text)
+        ExitError::new(Exit::Usage, text)
     })?;
     let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
     let permissions = permissions.and(for_all);

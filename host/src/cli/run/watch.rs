@@ -19,7 +19,7 @@ use super::load::Loader;
 use super::served::Served;
 use crate::build::{Project, is_source};
 use crate::cli::build::is_component;
-use crate::cli::{Told, one_line};
+use crate::cli::{ExitError, one_line};
 use crate::exit::Exit;
 
 /// A change counts only after this time without further changes, because editors and compilers write a file in several
@@ -244,8 +244,8 @@ fn name(changed: &BTreeSet<PathBuf>) -> String {
     }
 }
 
-fn cannot(error: &notify::Error) -> Told {
-    Told::new(Exit::Fault, format!("--watch: files can't be watched: {error}"))
+fn cannot(error: &notify::Error) -> ExitError {
+    ExitError::new(Exit::Fault, format!("--watch: files can't be watched: {error}"))
 }
 
 #[cfg(test)]

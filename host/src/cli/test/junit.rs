@@ -5,7 +5,7 @@ use std::path::Path;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::Summary;
-use crate::cli::Told;
+use crate::cli::ExitError;
 use crate::exit::Exit;
 use crate::testing::{CaseReport, Level};
 
@@ -21,7 +21,7 @@ pub fn write(path: &Path, summary: &Summary) -> anyhow::Result<()> {
     report.set_time(summary.time);
     report.add_test_suite(suite);
     std::fs::write(path, report.to_string()?)
-        .map_err(|error| Told::new(Exit::Usage, format!("--junit {}: {error}", path.display())).into())
+        .map_err(|error| ExitError::new(Exit::Usage, format!("--junit {}: {error}", path.display())).into())
 }
 
 fn case(summary: &Summary, report: &CaseReport) -> TestCase {

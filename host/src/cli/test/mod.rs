@@ -15,7 +15,7 @@ use brrr_worker::wasm::{Engine, EngineOptions, Guest, RunLimits, WasmHandler};
 
 use super::output::{Format, print_json, say};
 use super::progress::{Spinner, stage};
-use super::{Told, approval, build};
+use super::{ExitError, approval, build};
 use crate::config::{Component, Config};
 use crate::exit::Exit;
 use crate::testing::{CaseReport, Cases, CasesError, Change, Lines, Runner, Settings, explore, update};
@@ -170,31 +170,32 @@ async fn load(args: &TestCommand, config: &Config, lines: &Arc<Lines>) -> anyhow
 fn write(file: &Cases, all: &[crate::testing::Case], summary: &mut Summary) -> anyhow::Result<()> {
     let (text, changes) = update(&file.text, all, &summary.reports);
     if !changes.is_empty() {
-        std::fs::write(&file.path, text)
-            .map_err(|error| Told::new(Exit::Fault, format!("{} can't be written: {error}", file.path.display())))?;
+        std::fs::write(&file.path, text).map_err(|error| {
+            ExitError::new(Exit::Fault, format!("{} can't be written: {error}", file.path.display()))
+        })?;
     }
     summary.changes = changes;
     Ok(())
 }
 
-fn no_cases(path: &Path, handler: &WasmHandler) -> Told {
+fn no_cases(path: &Path, handler: &WasmHandler) -> ExitError {
     let task = handler.tasks().next().map_or("hello", |task| task.name.as_str());
     say(format_args!(
         "Write the calls that are to be tried into {}, such as\n\n[[case]]\ntask = \"{task}\"\ninput = {{ name = \"value\" }}\n\n\
          and then `brrr-host test --update` adds what they give.\n",
         path.display()
     ));
-    Told::new(Exit::Usage, format!("{}: there is no such file, and so nothing to test", path.display()))
+    ExitError::new(Exit::Usage, format!("{}: there is no such file, and so nothing to test", path.display()))
 }
 
-fn nothing_selected(file: &Cases, all: &[crate::testing::Case]) -> Told {
+fn nothing_selected(file: &Cases, all: &[crate::testing::Case]) -> ExitError {
     let names: Vec<&str> = all.iter().map(|case| case.name.as_str()).collect();
     let path = file.path.display();
     let text = match names.as_slice() {
         [] => format!("{path}: there is no [[case]] in it"),
         names => format!("{path}: no case fits --case and --task; it has: {}", names.join(", ")),
     };
-    Told::new(Exit::Usage, text)
+    ExitError::new(Exit::Usage, text)
 }
 
 /// The end of a case, in one word.

@@ -227,7 +227,7 @@ impl Gateway {
         if let Err(refusal) = self.topic_of(task).await? {
             return Ok(*refusal);
         }
-        let asked_for = self.shared.backend.store().get(&Key::latest(&arguments.hash)).await?.is_some();
+        let asked_for = self.shared.backend.store().get(&Key::latest_job(&arguments.hash)).await?.is_some();
         Ok(if asked_for {
             reply::pending(StatusCode::NOT_FOUND)
         } else {

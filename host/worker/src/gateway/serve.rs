@@ -156,8 +156,8 @@ mod tests {
         };
         let router = Router::new().route("/slow", get(slow)).route("/large", get(async || vec![b'x'; LARGE]));
         let shutdown = Shutdown::default();
-        let told = shutdown.clone();
-        tokio::spawn(async move { serve(listener, router, &told, bounds).await });
+        let to_stop = shutdown.clone();
+        tokio::spawn(async move { serve(listener, router, &to_stop, bounds).await });
         (TcpStream::connect(address).await.unwrap(), shutdown)
     }
 

@@ -36,9 +36,9 @@ pub enum TokenError {
     /// The file of the token can't be read.
     #[error("can't read the token from {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: std::io::Error },
-    /// The token is empty, too short, too long, or can't be sent in a header. `place` is its file or variable.
-    #[error("the token of {place} {reason}; make one with `openssl rand -hex 32`")]
-    Unfit { place: String, reason: String },
+    /// The token is empty, too short, too long, or can't be sent in a header. `origin` is its file or variable.
+    #[error("the token of {origin} {reason}; make one with `openssl rand -hex 32`")]
+    Unfit { origin: String, reason: String },
 }
 
 impl Token {
@@ -74,24 +74,24 @@ impl Token {
         Self::of(&path.display().to_string(), text.trim_end_matches(['\r', '\n']))
     }
 
-    fn of(place: &str, text: &str) -> Result<Self, TokenError> {
+    fn of(origin: &str, text: &str) -> Result<Self, TokenError> {
         if text.is_empty() {
-            return Err(unfit(place, "is empty"));
+            return Err(unfit(origin, "is empty"));
         }
         if !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(unfit(
-                place,
+                origin,
                 "has characters that no header can carry: spaces, line breaks or others than ASCII",
             ));
         }
         if text.len() < SHORTEST {
             return Err(unfit(
-                place,
+                origin,
                 &format!("has {} characters and can be guessed; at least {SHORTEST} are needed", text.len()),
             ));
         }
         if text.len() > LONGEST {
-            return Err(unfit(place, &format!("has more than {LONGEST} characters")));
+            return Err(unfit(origin, &format!("has more than {LONGEST} characters")));
         }
         Ok(Self(digest(text.as_bytes())))
     }
@@ -116,8 +116,8 @@ fn digest(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-fn unfit(place: &str, reason: &str) -> TokenError {
-    TokenError::Unfit { place: place.to_owned(), reason: reason.to_owned() }
+fn unfit(origin: &str, reason: &str) -> TokenError {
+    TokenError::Unfit { origin: origin.to_owned(), reason: reason.to_owned() }
 }
 
 #[cfg(test)]

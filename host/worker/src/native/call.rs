@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -13,6 +14,7 @@ use brrr_protocol::options::Options;
 use brrr_protocol::ports::Request;
 use brrr_protocol::replay::Invocation;
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng as _, SeedableRng as _};
 use serde::Serialize;
@@ -33,13 +35,16 @@ pub struct Call {
 struct NativeRun {
     request: Request,
     awaited: Arc<AwaitedCalls<Outcome>>,
+    /// In milliseconds since the Unix epoch.
+    clock: Arc<AtomicU64>,
     random: Mutex<ChaCha20Rng>,
 }
 
 impl Call {
-    pub(super) fn new(request: Request, awaited: Arc<AwaitedCalls<Outcome>>) -> Self {
+    pub(super) fn new(request: Request, awaited: Arc<AwaitedCalls<Outcome>>, clock: Arc<AtomicU64>) -> Self {
         let seed = seed("rust", &request.job_id, &request.call, request.attempt);
-        Self { run: Arc::new(NativeRun { request, awaited, random: Mutex::new(ChaCha20Rng::from_seed(seed)) }) }
+        let random = Mutex::new(ChaCha20Rng::from_seed(seed));
+        Self { run: Arc::new(NativeRun { request, awaited, clock, random }) }
     }
 
     /// The name of the call's task.
@@ -73,10 +78,60 @@ impl Call {
         (millis > 0).then(|| UNIX_EPOCH + Duration::from_millis(millis))
     }
 
-    /// The time at which this attempt was first run. All replays of the attempt see the same time.
+    /// The time. At the beginning it is the time at which this attempt was first run. After a wait it is the time at which the
+    /// call went on. All replays of the attempt see the same times at the same places.
     #[must_use]
     pub fn now(&self) -> SystemTime {
-        UNIX_EPOCH + Duration::from_millis(self.run.request.first_run)
+        UNIX_EPOCH + Duration::from_millis(self.run.clock.load(SeqCst))
+    }
+
+    /// Sleeps. Meanwhile the call takes no worker, no memory and no thread: the run is dropped, and another run goes on from
+    /// here after the time has passed, on any worker, however long that is. Other parts of the handler that wait for calls go
+    /// on when their outcomes are there.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use brrr_worker::{Call, HandlerResult};
+    /// use serde_json::json;
+    ///
+    /// async fn remind(call: Call) -> HandlerResult<()> {
+    ///     call.sleep(Duration::from_hours(72)).await;
+    ///     call.call::<()>("send_mail", json!({"text": "three days ago"})).await?;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + use<> {
+        let run = self.run.clone();
+        let millis = duration.as_nanos().div_ceil(1_000_000);
+        let until = run.clock.load(SeqCst).saturating_add(u64::try_from(millis).unwrap_or(u64::MAX));
+        async move {
+            if until > run.clock.load(SeqCst) {
+                run.awaited.time(until).filled().await;
+            }
+        }
+    }
+
+    /// Waits for the future, but at most so long. `None`: the time has passed first; the calls that it waited for go on. Every
+    /// replay comes to the same result.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use brrr_worker::{Call, HandlerResult};
+    /// use serde_json::json;
+    ///
+    /// async fn price(call: Call) -> HandlerResult<Option<f64>> {
+    ///     let asked = call.call::<f64>("ask_shop", json!({"item": 7}));
+    ///     Ok(call.timeout(Duration::from_secs(30), asked).await.transpose()?)
+    /// }
+    /// ```
+    pub async fn timeout<F: Future>(&self, duration: Duration, future: F) -> Option<F::Output> {
+        let (future, sleep) = (pin!(future), pin!(self.sleep(duration)));
+        match select(future, sleep).await {
+            Either::Left((output, _)) => Some(output),
+            Either::Right(_) => None,
+        }
     }
 
     /// The next random number. All replays of an attempt get the same numbers.
@@ -234,7 +289,7 @@ impl<T: DeserializeOwned> Future for ChildCall<T> {
     }
 }
 
-/// Waits for the first of these calls to have an outcome. Returns the call's place in the list, and its outcome.
+/// Waits for the first of these calls to have an outcome. Returns the call's index in the list, and its outcome.
 ///
 /// ```no_run
 /// use brrr_worker::{Call, HandlerResult, first};
@@ -253,7 +308,7 @@ impl<T: DeserializeOwned> Future for ChildCall<T> {
 pub async fn first<T: DeserializeOwned>(calls: Vec<ChildCall<T>>) -> (usize, Result<T, Failure>) {
     assert!(!calls.is_empty(), "a race of no calls");
     let outcomes = first_n(1, calls).await;
-    let found = outcomes.into_iter().enumerate().find_map(|(place, outcome)| Some((place, outcome?)));
+    let found = outcomes.into_iter().enumerate().find_map(|(index, outcome)| Some((index, outcome?)));
     let Some(found) = found else { unreachable!("one was waited for") };
     found
 }
@@ -266,15 +321,15 @@ pub async fn first_n<T: DeserializeOwned>(
 ) -> Vec<Option<Result<T, Failure>>> {
     let Some(awaited) = calls.first().map(|call| call.awaited.clone()) else { return Vec::new() };
     let mut invocations = Vec::with_capacity(calls.len());
-    for place in 0..calls.len() {
-        match calls[place].invocation.take() {
+    for index in 0..calls.len() {
+        match calls[index].invocation.take() {
             Some(Ok(invocation)) => invocations.push(invocation),
             // A call that can't be made counts as a failed call, which is an outcome.
             other => {
                 let reason = other.and_then(Result::err).unwrap_or_else(|| "it was awaited before".to_owned());
-                let failure = calls[place].failure(format!("the call can't be made: {reason}"));
+                let failure = calls[index].failure(format!("the call can't be made: {reason}"));
                 let mut outcomes: Vec<_> = calls.iter().map(|_| None).collect();
-                outcomes[place] = Some(Err(failure));
+                outcomes[index] = Some(Err(failure));
                 return outcomes;
             }
         }

@@ -1,11 +1,13 @@
 //! One run of a Rust handler.
 //!
-//! The handler's future is polled until it can't continue. If it then waits for calls, the replay is asked for all of
-//! them together. If one of them has no outcome, the run is dropped, even if the future also waits for something else.
+//! The handler's future is polled until it can't continue. If it then waits for calls or for a time, the replay is asked for
+//! all of them together. If one of them has no outcome, and the time has not come, the run is dropped, even if the future
+//! also waits for something else.
 
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ use futures_util::FutureExt as _;
 
 use super::error::{HandlerError, HandlerResult};
 use super::{Call, Function, RunningHandler};
-use crate::batch::{Alarm, AwaitedCalls, Batch};
+use crate::batch::{Alarm, AwaitedCalls};
 use crate::panics;
 
 /// The limits of a run.
@@ -52,8 +54,9 @@ pub(super) async fn run(
     let most = usize::try_from(bounds.memory).unwrap_or(usize::MAX);
     let awaited = Arc::new(AwaitedCalls::new(most));
     let mut replay = replay.with_room(bounds.memory);
-    let call = Call::new(request, awaited.clone());
-    let driven = async { drive(function(call), &awaited, &mut replay).await };
+    let clock = Arc::new(AtomicU64::new(replay.clock()));
+    let call = Call::new(request, awaited.clone(), clock.clone());
+    let driven = async { drive(function(call), &awaited, &mut replay, &clock).await };
     let returned = tokio::time::timeout(wall, AssertUnwindSafe(driven).catch_unwind()).await;
     let (mut failure, retryable) = match returned {
         Ok(Ok(Ok(Ok(value)))) => return Ok((Ended::Completed(value), replay)),
@@ -89,6 +92,7 @@ async fn drive(
     mut running: RunningHandler,
     awaited: &AwaitedCalls<Outcome>,
     replay: &mut Replay,
+    clock: &AtomicU64,
 ) -> std::result::Result<HandlerResult<Bytes>, Interrupted> {
     let alarm = Arc::new(Alarm::default());
     let waker = Waker::from(alarm.clone());
@@ -106,9 +110,15 @@ async fn drive(
         if let Some(returned) = returned {
             return Ok(returned);
         }
-        let Some(Batch { calls, need, slots }) = awaited.next() else { continue };
-        match replay.poll(calls, need).await {
-            Ok(Polled::Ready(outcomes)) => slots.fill(outcomes),
+        let Some(batch) = awaited.next() else { continue };
+        let (need, until) = (batch.need, batch.until);
+        let (calls, asked) = batch.ask();
+        match replay.poll(calls, need, until).await {
+            Ok(Polled::Ready(outcomes)) => {
+                // The handler reads the clock when it goes on.
+                clock.store(replay.clock(), SeqCst);
+                awaited.settle(asked, outcomes, replay.clock());
+            }
             Ok(Polled::Suspended) => return Err(Interrupted::Suspended),
             Err(error) => return Err(Interrupted::Backend(error)),
         }

@@ -127,7 +127,7 @@ mod tests {
     fn a_file_is_literal_but_for_comments_and_quotes() {
         let text = "\u{feff}# secrets\n\nTOKEN=a#b$c=d\n export NAME = \"two words\" \r\nQ='x'\nPATH\nEMPTY=\nONE=\"\n";
         let rules = parse_env_lines(text).unwrap();
-        let told: Vec<_> = rules.iter().map(|rule| (rule.key(), rule.value.as_deref())).collect();
+        let parsed: Vec<_> = rules.iter().map(|rule| (rule.key(), rule.value.as_deref())).collect();
         let expected = [
             ("TOKEN", Some("a#b$c=d")),
             ("NAME", Some("two words")),
@@ -136,7 +136,7 @@ mod tests {
             ("EMPTY", Some("")),
             ("ONE", Some("\"")),
         ];
-        assert_eq!(told, expected);
+        assert_eq!(parsed, expected);
     }
 
     #[test]

@@ -209,8 +209,8 @@ mod tests {
         let permissions = Permissions { env: rules.into(), ..Permissions::default() };
         let grants = permissions.grant().unwrap();
         assert_eq!(grants.env(), [("B".into(), "hunter2".into()), ("A".into(), "hunter3".into())]);
-        let told = format!("{permissions:?} {grants:?} {}", permissions.env[0]);
-        assert!(told.contains('A') && !told.contains("hunter"), "{told}");
+        let shown = format!("{permissions:?} {grants:?} {}", permissions.env[0]);
+        assert!(shown.contains('A') && !shown.contains("hunter"), "{shown}");
     }
 
     #[test]

@@ -90,7 +90,7 @@ impl InFlight {
     }
 
     /// The jobs of the calls that have been running for this time.
-    pub fn roots_running_for(&self, time: Duration) -> HashSet<JobId> {
+    pub fn jobs_running_for(&self, time: Duration) -> HashSet<JobId> {
         let held = self.lock();
         let running = held.values().filter_map(|held| held.running.as_ref());
         running.filter(|running| running.since.elapsed() >= time).filter_map(RunningCall::job_id).collect()

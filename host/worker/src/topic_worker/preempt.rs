@@ -23,7 +23,7 @@ const PERIOD: Duration = Duration::from_millis(250);
 pub async fn watch(backend: &Arc<dyn Backend>, in_flight: &InFlight) {
     loop {
         tokio::time::sleep(PERIOD).await;
-        let job_ids: Vec<JobId> = in_flight.roots_running_for(PERIOD).into_iter().collect();
+        let job_ids: Vec<JobId> = in_flight.jobs_running_for(PERIOD).into_iter().collect();
         if job_ids.is_empty() {
             continue;
         }

@@ -69,7 +69,7 @@ impl Shutdown {
         second: impl Fn(StopReason) + Send + 'static,
     ) -> std::io::Result<Self> {
         let shutdown = Self::default();
-        let told = shutdown.clone();
+        let to_stop = shutdown.clone();
         let mut begun = false;
         let mut asked = false;
         listen(move |signal| {
@@ -78,7 +78,7 @@ impl Shutdown {
             if !begun {
                 begun = true;
                 first(signal);
-                told.begin(signal);
+                to_stop.begin(signal);
             } else if again && signal.counts_twice() {
                 second(signal);
             }
@@ -92,8 +92,8 @@ impl Shutdown {
     /// As `on_signals`.
     pub fn on_any_signal() -> std::io::Result<Self> {
         let shutdown = Self::default();
-        let told = shutdown.clone();
-        listen(move |signal| told.begin(signal))?;
+        let to_stop = shutdown.clone();
+        listen(move |signal| to_stop.begin(signal))?;
         Ok(shutdown)
     }
 

@@ -1,25 +1,50 @@
 //! Asks for the outcomes of a run's calls. Only this module has access to the run's replay.
 
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use brrr_protocol::ErrorKind;
+use brrr_protocol::model::Millis;
 use brrr_protocol::replay::{Invocation, Polled, Replay};
+
+use tokio::sync::Notify;
 
 use super::bindings::brrr::worker::tasks;
 use super::calls::{BackendFailed, FROM_DESCRIBE, MayNotPoll, NoRoom, Suspended, outcome};
 
 /// The replay of a run. A poll takes the replay out while it uses it.
 #[derive(Clone, Default)]
-pub(super) struct RunReplay(Arc<Mutex<Option<Replay>>>);
+pub(super) struct RunReplay(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    replay: Mutex<Option<Replay>>,
+    /// The clock of the replay, in milliseconds since the Unix epoch.
+    clock: AtomicU64,
+    /// Why the run must stop, although the guest can't be told: it waits in a host function that returns no error.
+    stop: Mutex<Option<wasmtime::Error>>,
+    stopped: Notify,
+}
+
+/// The end of a sleep.
+pub(super) enum Slept {
+    /// The clock shows the end of the sleep.
+    Awake,
+    /// The run must be dropped. Its future ends, see `RunReplay::stopped`.
+    Dropped,
+    /// This is no run of a call, so nothing can wake it later.
+    NoRun,
+}
 
 impl RunReplay {
     /// The replay of a run of a call.
     pub fn new(replay: Replay) -> Self {
-        Self(Arc::new(Mutex::new(Some(replay))))
+        let clock = AtomicU64::new(replay.clock());
+        Self(Arc::new(Inner { replay: Mutex::new(Some(replay)), clock, ..Inner::default() }))
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Replay>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.replay.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the replay. `None`: this is no run of a call, or a poll panicked.
@@ -30,6 +55,38 @@ impl RunReplay {
     /// Is the replay here, and neither taken nor lent?
     pub fn is_there(&self) -> bool {
         self.lock().is_some()
+    }
+
+    /// The clock that the guest sees, in milliseconds since the Unix epoch.
+    pub fn clock(&self) -> Millis {
+        self.0.clock.load(SeqCst)
+    }
+
+    /// Sleeps until the clock shows this time.
+    pub fn sleep(&self, until: Millis) -> Slept {
+        let mut lock = self.lock();
+        let Some(replay) = &mut *lock else { return Slept::NoRun };
+        let why = match replay.sleep(until) {
+            Ok(Polled::Ready(_)) => {
+                self.0.clock.store(replay.clock(), SeqCst);
+                return Slept::Awake;
+            }
+            Ok(Polled::Suspended) => Suspended.into(),
+            Err(_) => NoRoom.into(),
+        };
+        *self.0.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        self.0.stopped.notify_one();
+        Slept::Dropped
+    }
+
+    /// Returns once the run must be dropped, with the reason.
+    pub async fn stopped(&self) -> wasmtime::Error {
+        loop {
+            self.0.stopped.notified().await;
+            if let Some(why) = self.0.stop.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                return why;
+            }
+        }
     }
 
     /// Lends the replay to a poll. The replay is returned also if the poll is dropped early, because the run's time is
@@ -50,6 +107,9 @@ impl Drop for Lent<'_> {
     fn drop(&mut self) {
         // After a panic the state of the replay is unknown.
         if !std::thread::panicking() {
+            if let Some(replay) = &self.replay {
+                self.owner.0.clock.store(replay.clock(), SeqCst);
+            }
             *self.owner.lock() = self.replay.take();
         }
     }
@@ -65,7 +125,7 @@ pub(super) async fn ask(
         return Err(MayNotPoll(FROM_DESCRIBE).into());
     };
     let Some(replay) = &mut lent.replay else { unreachable!("only dropping takes it") };
-    let polled = replay.poll(calls, need).await;
+    let polled = replay.poll(calls, need, None).await;
     drop(lent);
     match polled {
         Ok(Polled::Ready(outcomes)) => Ok(outcomes.into_iter().map(|o| o.map(outcome)).collect()),

@@ -135,8 +135,8 @@ fn shown(task: &str) -> String {
 
 /// Removes the option `hash-of` from a call, and returns the hash that it asks for.
 fn derived_hash(call: &mut tasks::Invocation) -> Result<Option<String>, String> {
-    let Some(place) = call.options.iter().position(|(key, _)| key == HASH_OF) else { return Ok(None) };
-    match call.options.remove(place).1.as_str() {
+    let Some(index) = call.options.iter().position(|(key, _)| key == HASH_OF) else { return Ok(None) };
+    match call.options.remove(index).1.as_str() {
         "python" => Ok(Some(python::call_hash_of_payload(&call.task, &call.payload))),
         "typescript" => Ok(Some(typescript::call_hash_of_payload(&call.task, &call.payload))),
         other => Err(format!("{HASH_OF} is python or typescript, not {other:?}")),

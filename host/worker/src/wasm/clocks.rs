@@ -1,5 +1,6 @@
-//! `wasi:clocks`: a clock that only sleeping moves, so that every replay of a call sees the same times. A leaf is never
-//! replayed, so it gets the real clock. A sleep returns at once, except while the run waits for requests.
+//! `wasi:clocks`: a clock that only waiting moves, so that every replay of a call sees the same times. A guest that sleeps is
+//! dropped, and another run goes on when the time has come. A leaf is never replayed: it gets the real clock, and sleeps where
+//! it is. While a run waits for requests, it also sleeps where it is.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,8 +13,12 @@ use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
+use super::asking::{RunReplay, Slept};
 use super::http::OpenRequests;
 use super::state::State;
+
+/// A millisecond, in nanoseconds.
+const MILLI: u64 = 1_000_000;
 
 /// A run's clock. Times are in nanoseconds. The virtual clock counts since the Unix epoch.
 #[derive(Clone)]
@@ -22,8 +27,11 @@ pub(super) enum Clock {
     Virtual(Arc<Mutex<Virtual>>),
 }
 
-/// A clock that only sleeping moves.
+/// A clock that only waiting moves.
 pub(super) struct Virtual {
+    /// The run whose replay moves the clock.
+    replay: RunReplay,
+    /// The latest time that the guest may have seen.
     now: u64,
     /// The wake-up times of all current sleeps.
     sleepers: Vec<u64>,
@@ -54,8 +62,8 @@ impl ClocksView<'_> {
             if state.leaf {
                 return Clock::Real { start: Instant::now() };
             }
-            let now = state.first_run.saturating_mul(1_000_000);
-            Clock::Virtual(Arc::new(Mutex::new(Virtual { now, sleepers: Vec::new() })))
+            let replay = state.replay.clone();
+            Clock::Virtual(Arc::new(Mutex::new(Virtual { replay, now: 0, sleepers: Vec::new() })))
         })
     }
 
@@ -80,15 +88,33 @@ impl Clock {
         match self {
             // A `u64` holds 584 years.
             Clock::Real { start } => u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),
-            Clock::Virtual(clock) => lock(clock).now,
+            Clock::Virtual(clock) => lock(clock).now(),
         }
     }
 
     fn wall(&self) -> Duration {
         match self {
             Clock::Real { .. } => SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default(),
-            Clock::Virtual(clock) => Duration::from_nanos(lock(clock).now),
+            Clock::Virtual(clock) => Duration::from_nanos(lock(clock).now()),
         }
+    }
+}
+
+impl Virtual {
+    /// Nanoseconds since the Unix epoch.
+    fn now(&mut self) -> u64 {
+        self.now = self.now.max(self.replay.clock().saturating_mul(MILLI));
+        self.now
+    }
+
+    /// Sleeps until this time. Returns false if the run is dropped instead.
+    fn sleep(&mut self, until: u64, in_place: bool) -> bool {
+        let slept = if in_place { Slept::Awake } else { self.replay.sleep(until.div_ceil(MILLI)) };
+        if matches!(slept, Slept::Dropped) {
+            return false;
+        }
+        self.now = self.now().max(until);
+        true
     }
 }
 
@@ -140,7 +166,8 @@ impl Pollable for Timer {
     async fn ready(&mut self) {
         // While the run waits for a request, which takes real time, a sleep takes real time too: the guest may use the
         // sleep as a time limit for the request.
-        if self.standing.as_ref().is_none_or(|standing| standing.in_flight.any()) {
+        let in_place = self.standing.as_ref().is_none_or(|standing| standing.in_flight.any());
+        if in_place {
             match self.end {
                 // A time that has passed needs no wait.
                 Some(end) if end <= tokio::time::Instant::now() => {}
@@ -149,17 +176,19 @@ impl Pollable for Timer {
             }
         }
         if let Some(Standing { clock, until, .. }) = &self.standing {
-            Sleep { clock, until: *until, registered: false }.await;
+            Sleep { clock, until: *until, in_place, registered: false }.await;
         }
     }
 }
 
-/// Moves the clock to the earliest wake-up time that the guest waits for, and ends that sleep. A guest polls several
-/// things at once. In the first round each sleep records its wake-up time. If nothing else was ready, the second round
-/// moves the clock.
+/// The wait for the earliest wake-up time that the guest waits for. A guest polls several things at once. In the first round
+/// each sleep records its wake-up time. If nothing else was ready, the second round begins to sleep: the run is dropped, or
+/// the time has come already.
 struct Sleep<'a> {
     clock: &'a Arc<Mutex<Virtual>>,
     until: u64,
+    /// The time has passed already, while the run waited for requests.
+    in_place: bool,
     registered: bool,
 }
 
@@ -169,7 +198,7 @@ impl Future for Sleep<'_> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let mut clock = lock(this.clock);
-        if clock.now >= this.until {
+        if clock.now() >= this.until {
             return Poll::Ready(());
         }
         if !this.registered {
@@ -178,8 +207,8 @@ impl Future for Sleep<'_> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        if clock.sleepers.iter().min() == Some(&this.until) {
-            clock.now = this.until;
+        // A run that is dropped is not woken any more.
+        if clock.sleepers.iter().min() == Some(&this.until) && clock.sleep(this.until, this.in_place) {
             return Poll::Ready(());
         }
         // An earlier sleep of the same round ends the guest's wait. The guest will poll again.
@@ -191,8 +220,8 @@ impl Drop for Sleep<'_> {
     fn drop(&mut self) {
         if self.registered {
             let mut clock = lock(self.clock);
-            if let Some(place) = clock.sleepers.iter().position(|until| *until == self.until) {
-                clock.sleepers.swap_remove(place);
+            if let Some(index) = clock.sleepers.iter().position(|until| *until == self.until) {
+                clock.sleepers.swap_remove(index);
             }
         }
     }
@@ -209,12 +238,12 @@ mod tests {
     use super::*;
 
     fn sleep(clock: &Arc<Mutex<Virtual>>, until: u64) -> Sleep<'_> {
-        Sleep { clock, until, registered: false }
+        Sleep { clock, until, in_place: false, registered: false }
     }
 
     #[tokio::test]
     async fn the_earliest_sleeper_wakes_first_and_moves_the_clock() {
-        let clock = Arc::new(Mutex::new(Virtual { now: 100, sleepers: Vec::new() }));
+        let clock = Arc::new(Mutex::new(Virtual { replay: RunReplay::default(), now: 100, sleepers: Vec::new() }));
         let woken = select(sleep(&clock, 300), sleep(&clock, 200)).await;
         assert!(matches!(woken, Either::Right(_)));
         drop(woken);
@@ -226,7 +255,7 @@ mod tests {
 
     #[tokio::test]
     async fn asking_without_waiting_moves_nothing() {
-        let clock = Arc::new(Mutex::new(Virtual { now: 100, sleepers: Vec::new() }));
+        let clock = Arc::new(Mutex::new(Virtual { replay: RunReplay::default(), now: 100, sleepers: Vec::new() }));
         assert!(sleep(&clock, 300).now_or_never().is_none());
         assert_eq!(lock(&clock).now, 100);
         assert!(sleep(&clock, 100).now_or_never().is_some());

@@ -25,7 +25,7 @@ use super::calls::{invocation, may_call};
 use super::outcome::Returned;
 use super::output::LogLevel;
 use super::state::State;
-use crate::batch::{Alarm, AwaitedCalls, Batch};
+use crate::batch::{Alarm, AwaitedCalls};
 
 /// The handler waits, but not for a call. So nothing could ever wake it.
 #[derive(Debug, thiserror::Error)]
@@ -79,8 +79,11 @@ pub(super) async fn handle(guest: &Worker, store: &mut Store<State>, request: &h
         match progress {
             Some(returned) => return Ok(returned??.map_err(from_guest)),
             None => {
-                let Batch { calls, need, slots } = waiting.next().ok_or(Stuck)?;
-                slots.fill(ask(&replay, calls, need).await?);
+                let batch = waiting.next().ok_or(Stuck)?;
+                let need = batch.need;
+                let (calls, asked) = batch.ask();
+                let outcomes = ask(&replay, calls, need).await?;
+                waiting.settle(asked, outcomes, replay.clock());
             }
         }
     }

@@ -109,7 +109,7 @@ pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> 
     types.resource("directory-entry-stream", ResourceType::host::<ReaddirIterator>(), |mut store, rep| {
         let state: &mut State = store.data_mut();
         let list = state.table.delete(Resource::<List>::new_own(rep))?;
-        state.memory.give_back(list.bytes);
+        state.memory.free(list.bytes);
         Ok(())
     })?;
     types.func_wrap(

@@ -228,7 +228,6 @@ async fn describe(
     let state = State {
         call: CallHash::from(""),
         job_id: JobId::from(""),
-        first_run: 0,
         attempt: 1,
         leaf: false,
         printer: printer.clone(),
@@ -289,13 +288,13 @@ fn check(path: &Path, tasks: Vec<handler::Task>) -> Result<Vec<Task>, LoadError>
             return Err(LoadError::TaskTwice { path: path.to_owned(), task: task.name.clone() });
         }
     }
-    tasks.into_iter().map(|told| task(path, told)).collect()
+    tasks.into_iter().map(|described| task(path, described)).collect()
 }
 
-fn task(path: &Path, told: handler::Task) -> Result<Task, LoadError> {
-    let handler::Options { timeout_ms, max_retries, retry_delay_ms, leaf, extra } = told.options;
+fn task(path: &Path, described: handler::Task) -> Result<Task, LoadError> {
+    let handler::Options { timeout_ms, max_retries, retry_delay_ms, leaf, extra } = described.options;
     let bad = |reason: String| {
-        let (path, task) = (path.to_owned(), told.name.clone());
+        let (path, task) = (path.to_owned(), described.name.clone());
         LoadError::BadOption { path, task, reason: short(&reason) }
     };
     check_extra(&extra).map_err(bad)?;
@@ -307,7 +306,7 @@ fn task(path: &Path, told: handler::Task) -> Result<Task, LoadError> {
         retry_delay: retry_delay_ms.map(|ms| Duration::from_millis(ms).min(LONGEST)),
         ..Options::default()
     };
-    Ok(Task { name: told.name, options: typed.over(&options), leaf, extra })
+    Ok(Task { name: described.name, options: typed.over(&options), leaf, extra })
 }
 
 /// Checks the unknown options, which are kept and shown. A label must be a valid name.

@@ -29,13 +29,13 @@ use super::wasi;
 /// Runs the tasks of some components, each call in an instance of its own.
 pub struct WasmHandler {
     guests: Vec<Guest>,
-    tasks: HashMap<String, Place>,
+    tasks: HashMap<String, TaskEntry>,
     limits: RunLimits,
     output: Arc<dyn Output>,
 }
 
-/// The component and the index of a task.
-struct Place {
+/// A task: the index of its component, and its options.
+struct TaskEntry {
     guest: usize,
     name: Arc<str>,
     task: Arc<ports::Task>,
@@ -59,23 +59,23 @@ impl WasmHandler {
         overrides: &Overrides,
         output: Arc<dyn Output>,
     ) -> std::result::Result<Self, LoadError> {
-        let mut tasks: HashMap<String, Place> = HashMap::new();
+        let mut tasks: HashMap<String, TaskEntry> = HashMap::new();
         let defaults = Options { timeout: Some(limits.wall), memory: Some(limits.memory), ..Options::default() };
         for (index, guest) in guests.iter().enumerate() {
             for Task { name, options, leaf, .. } in &guest.tasks {
                 // A guest may ask for less memory than the host allows. Only the host may allow more.
-                let told = Options { memory: options.memory.map(|m| m.min(limits.memory)), ..options.clone() };
-                let levels = [overrides.get(name), overrides.get("*"), Some(&told), Some(&defaults)];
+                let declared = Options { memory: options.memory.map(|m| m.min(limits.memory)), ..options.clone() };
+                let levels = [overrides.get(name), overrides.get("*"), Some(&declared), Some(&defaults)];
                 let options = levels.into_iter().flatten().fold(Options::default(), |near, far| near.over(far));
                 let task = Arc::new(ports::Task::new(guest.digest.clone(), options));
-                let place = Place {
+                let entry = TaskEntry {
                     guest: index,
                     name: name.as_str().into(),
                     task,
                     leaf: *leaf,
                     warned: AtomicBool::new(false),
                 };
-                if let Some(first) = tasks.insert(name.clone(), place) {
+                if let Some(first) = tasks.insert(name.clone(), entry) {
                     return Err(LoadError::TaskClaimedByTwo {
                         task: name.clone(),
                         first: guests[first.guest].path.clone(),
@@ -99,12 +99,12 @@ impl WasmHandler {
 
     /// The longest time of one run, over all tasks, unless its job sets another time.
     pub fn longest_run(&self) -> Duration {
-        self.tasks.values().filter_map(|place| place.task.options.timeout).max().unwrap_or(self.limits.wall)
+        self.tasks.values().filter_map(|entry| entry.task.options.timeout).max().unwrap_or(self.limits.wall)
     }
 
     fn state(
         &self,
-        place: &Place,
+        entry: &TaskEntry,
         request: &Request,
         (printer, replay): (Printer, RunReplay),
         deadline: Instant,
@@ -114,9 +114,8 @@ impl WasmHandler {
         State {
             call: request.call.clone(),
             job_id: request.job_id.clone(),
-            first_run: request.first_run,
             attempt: request.attempt,
-            leaf: place.leaf,
+            leaf: entry.leaf,
             printer,
             replay,
             memory: Budget::new(memory).watched_by(probe.clone()),
@@ -126,7 +125,7 @@ impl WasmHandler {
             wasi: None,
             open_files: OpenFiles::default(),
             waiting: None,
-            access: self.guests[place.guest].access.clone(),
+            access: self.guests[entry.guest].access.clone(),
             http: None,
             in_flight: None,
             probe,
@@ -149,7 +148,7 @@ impl WasmHandler {
         replay: Replay,
         probe: Option<Arc<Probe>>,
     ) -> Result<(Ended, Replay)> {
-        let Some(place) = self.tasks.get(&request.task) else {
+        let Some(entry) = self.tasks.get(&request.task) else {
             return Err(brrr_protocol::Error::new(
                 brrr_protocol::ErrorKind::Internal,
                 "worker",
@@ -157,7 +156,7 @@ impl WasmHandler {
                 "no component here has it",
             ));
         };
-        let guest = &self.guests[place.guest];
+        let guest = &self.guests[entry.guest];
         // The semaphore is never closed. If it were, the run would fail when the pool is full.
         let _slot = guest.engine.slots.acquire().await;
         let _running = guest.core.ticker.running();
@@ -168,14 +167,21 @@ impl WasmHandler {
         let deadline = Instant::now() + wall;
         let memory = request.memory.unwrap_or(self.limits.memory);
         let replay = replay.with_room(memory);
-        let printer = Printer::new(self.output.clone(), place.name.clone(), request.call.clone(), replay.printed());
+        let printer = Printer::new(self.output.clone(), entry.name.clone(), request.call.clone(), replay.printed());
         let replay = RunReplay::new(replay);
-        let mut state = self.state(place, &request, (printer.clone(), replay.clone()), deadline, probe);
+        let mut state = self.state(entry, &request, (printer.clone(), replay.clone()), deadline, probe);
         wasi::open_folders(&mut state).map_err(|error| outcome::not_begun(&error))?;
         let attempt = request.attempt;
-        let run = self.execute(guest, state, to_guest(request, place, wall));
+        let run = self.execute(guest, state, to_guest(request, entry, wall));
         // A tick stops a guest that computes. This timeout stops a guest that waits in the host.
         let run = tokio::time::timeout_at(deadline.into(), run);
+        let run = async {
+            tokio::select! {
+                biased;
+                returned = run => returned,
+                stopped = replay.stopped() => Ok(Err(stopped)),
+            }
+        };
         let returned = match AssertUnwindSafe(run).catch_unwind().await {
             Ok(Ok(returned)) => returned,
             // This is the result even if the backend was slow: the run's time is up in any case.
@@ -190,7 +196,7 @@ impl WasmHandler {
             return Err(outcome::lost_in_backend());
         }
         let about = Circumstances {
-            task: &place.name,
+            task: &entry.name,
             attempt,
             wall,
             memory,
@@ -200,11 +206,11 @@ impl WasmHandler {
         let ended = outcome::ended(returned, &about)?;
         if ended != Ended::Suspended {
             printer.flush();
-        } else if !watched && printer.has_effects() && !place.warned.swap(true, Ordering::Relaxed) {
+        } else if !watched && printer.has_effects() && !entry.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "{}: it sends requests or uses files, and calls other tasks: every replay of a call does so again; put \
                  such work into a leaf task of its own",
-                place.name
+                entry.name
             );
         }
         let Some(mut replay) = replay.take() else { unreachable!("it was just there") };
@@ -226,9 +232,9 @@ impl Handler for WasmHandler {
 
 /// The request as the guest gets it. Only a leaf may know when its run must end, because this time differs from replay
 /// to replay.
-fn to_guest(request: Request, place: &Place, wall: Duration) -> handler::Request {
+fn to_guest(request: Request, entry: &TaskEntry, wall: Duration) -> handler::Request {
     let of_run =
-        place.leaf.then(|| (SystemTime::now() + wall).duration_since(UNIX_EPOCH)).and_then(std::result::Result::ok);
+        entry.leaf.then(|| (SystemTime::now() + wall).duration_since(UNIX_EPOCH)).and_then(std::result::Result::ok);
     let of_run = of_run.and_then(|end| u64::try_from(end.as_millis()).ok());
     let of_job = (request.deadline > 0).then_some(request.deadline);
     handler::Request {

@@ -37,7 +37,7 @@ const AT_ONCE: usize = 32;
 const PIECE: usize = 16 << 10;
 
 /// The most refused hosts that the log names. A component that asks for more invents their names.
-const TOLD: usize = 100;
+const MAX_LOGGED: usize = 100;
 
 /// Links `wasi:http` for every component, so that a component that imports it can be loaded with any permissions.
 pub(super) fn add_to_linker(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -52,13 +52,13 @@ pub(super) struct Access {
     pub grants: Grants,
     clients: Arc<Clients>,
     /// The refused hosts that the log has named already.
-    told: Mutex<Vec<String>>,
+    logged: Mutex<Vec<String>>,
 }
 
 impl Access {
     /// The runs of all components share the clients, and so the connections.
     pub fn new(grants: Grants, clients: Arc<Clients>) -> Self {
-        Self { grants, clients, told: Mutex::default() }
+        Self { grants, clients, logged: Mutex::default() }
     }
 
     /// Checks whether a request may go to this host, and which addresses it may reach.
@@ -78,11 +78,11 @@ impl Access {
 
     /// The error of a refused request. It is also logged, once for each host.
     fn refused(&self, host: &str, port: u16, task: &str, text: String) -> Error {
-        let place = format!("{host}:{port}");
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TOLD && !told.contains(&place) {
+        let host_and_port = format!("{host}:{port}");
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.len() < MAX_LOGGED && !logged.contains(&host_and_port) {
             tracing::warn!("{task}: {text}");
-            told.push(place);
+            logged.push(host_and_port);
         }
         Error::InternalError(Some(text))
     }
@@ -214,7 +214,7 @@ async fn send(
     options: RequestOptions,
     hold: Hold,
 ) -> std::result::Result<Response<WasiBody>, Failed> {
-    let place = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+    let host_and_port = request.uri().authority().map(ToString::to_string).unwrap_or_default();
     let answer = client.request(request);
     // If the guest sets no limit, the request ends with the run's time.
     let answer = match options.first_byte_timeout {
@@ -226,7 +226,7 @@ async fn send(
         }
         None => answer.await,
     };
-    let response = answer.map_err(|error| of_sending(&place, &error))?;
+    let response = answer.map_err(|error| of_sending(&host_and_port, &error))?;
     let idle = options.between_bytes_timeout.map(|idle| (idle, Box::pin(tokio::time::sleep(idle))));
     Ok(response.map(|body| Received { body, idle, _hold: hold }.boxed_unsync()))
 }
@@ -268,7 +268,7 @@ impl Body for Received {
 }
 
 /// The error as text if WASI has no code for it, because guests show the text to their authors.
-fn of_sending(place: &str, error: &SendError) -> Failed {
+fn of_sending(host_and_port: &str, error: &SendError) -> Failed {
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(LeadsInside(address)) = error.downcast_ref() {
@@ -276,10 +276,10 @@ fn of_sending(place: &str, error: &SendError) -> Failed {
         }
         cause = error.source();
     }
-    in_words(place, error).into()
+    in_words(host_and_port, error).into()
 }
 
-fn in_words(place: &str, error: &SendError) -> Error {
+fn in_words(host_and_port: &str, error: &SendError) -> Error {
     let mut cause = error.source();
     let mut last = error.to_string();
     while let Some(error) = cause {
@@ -297,7 +297,7 @@ fn in_words(place: &str, error: &SendError) -> Error {
         cause = error.source();
     }
     let what = if error.is_connect() { "no connection to " } else { "" };
-    Error::InternalError(Some(format!("{what}{place}: {last}")))
+    Error::InternalError(Some(format!("{what}{host_and_port}: {last}")))
 }
 
 fn of_hyper(error: &hyper::Error) -> Error {

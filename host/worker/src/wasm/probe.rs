@@ -15,7 +15,7 @@ pub struct Probe {
 impl Probe {
     /// A probe whose guest sees this time left.
     #[must_use]
-    pub fn telling(time_left: Option<Duration>) -> Self {
+    pub fn with_time_left(time_left: Option<Duration>) -> Self {
         Self { time_left, ..Self::default() }
     }
 

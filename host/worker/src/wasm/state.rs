@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use brrr_protocol::model::{CallHash, JobId, Millis};
+use brrr_protocol::model::{CallHash, JobId};
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
@@ -26,8 +26,6 @@ pub(super) struct State {
     pub call: CallHash,
     /// The job that the call belongs to.
     pub job_id: JobId,
-    /// The time that the call sees at its beginning.
-    pub first_run: Millis,
     /// The number of the attempt, from 1.
     pub attempt: u32,
     /// The task makes no calls, so its run is never replayed. It gets the real clock and random numbers.
@@ -68,8 +66,8 @@ impl State {
 
     /// Milliseconds until the run is stopped, as the guest sees it.
     pub fn left_ms(&self) -> u64 {
-        let told = self.probe.as_ref().and_then(|probe| probe.asks_time_left());
-        let left = told.unwrap_or_else(|| self.deadline.saturating_duration_since(Instant::now()));
+        let simulated = self.probe.as_ref().and_then(|probe| probe.asks_time_left());
+        let left = simulated.unwrap_or_else(|| self.deadline.saturating_duration_since(Instant::now()));
         u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
     }
 }
@@ -167,7 +165,7 @@ impl Budget {
 
 impl Budget {
     /// Gives memory back that was taken.
-    pub fn give_back(&mut self, bytes: usize) {
+    pub fn free(&mut self, bytes: usize) {
         self.left = self.left.saturating_add(bytes).min(self.limit);
     }
 }

@@ -19,7 +19,7 @@ pub fn brrr_toml(data: &[u8]) {
                 let _ = component.grants();
             }
         }
-        Err(error) => told(&error.to_string(), "brrr.toml"),
+        Err(error) => names_its_file(&error.to_string(), "brrr.toml"),
     }
 }
 
@@ -37,12 +37,12 @@ pub fn cases_toml(data: &[u8]) {
                 let _ = case.children.iter().any(|child| child.is_for(&case.call));
             }
         }
-        Err(error) => told(&error.to_string(), "cases.toml"),
+        Err(error) => names_its_file(&error.to_string(), "cases.toml"),
     }
 }
 
 /// Checks that a message begins with the name of the file, and says something about it.
-fn told(message: &str, file: &str) {
+fn names_its_file(message: &str, file: &str) {
     assert!(message.starts_with(file), "{message}");
     assert!(message.len() > file.len() + 2, "{message}");
 }
@@ -64,6 +64,6 @@ pub fn env_file(data: &[u8]) {
 pub fn component(data: &[u8]) {
     let read = wasm::inspect(Path::new("guest.wasm"), data);
     if let Err(error) = read {
-        told(&error.to_string(), "guest.wasm");
+        names_its_file(&error.to_string(), "guest.wasm");
     }
 }

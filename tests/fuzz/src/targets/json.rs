@@ -26,7 +26,7 @@ pub fn http_arguments(data: &[u8]) {
             let hash = python::call_hash_of_payload("task", &read.payload);
             assert_eq!(read.hash.as_str(), hash, "the hash is the payload's");
         }
-        Err(told) => assert!(told.len() < 1_000 + 2 * data.len(), "{told}"),
+        Err(error) => assert!(error.len() < 1_000 + 2 * data.len(), "{error}"),
     }
 }
 
@@ -64,8 +64,8 @@ pub fn job_file(data: &[u8]) {
     match Job::read(file) {
         Ok(job) => {
             assert!(!job.tasks.is_empty());
-            for (place, task) in job.tasks.iter().enumerate() {
-                assert!(task.depends_on.iter().all(|before| *before < place), "{:?} comes too early", task.name);
+            for (index, task) in job.tasks.iter().enumerate() {
+                assert!(task.depends_on.iter().all(|before| *before < index), "{:?} comes too early", task.name);
                 assert!(task.depends_on.is_sorted_by(|a, b| a < b), "each once");
             }
         }

@@ -4,7 +4,7 @@ use arbitrary::Unstructured;
 use brrr_protocol::bencode::{self, Encoder, Reader};
 use brrr_protocol::options::Options;
 use brrr_protocol::records::{
-    JobRecord, Latest, RunRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure,
+    JobRecord, LatestJob, RunRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure,
     decode_tasks, encode_dead_letter, encode_failure, encode_tasks, is_dead_letter_of,
 };
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
@@ -65,7 +65,7 @@ pub fn pending_returns(data: &[u8]) {
         assert!(pending.returns.is_subset(&found), "{found:?} is less than {pending:?}");
         assert!(pending.returns.is_subset(&PendingReturns::salvage(&encoded)));
         let me = Return { job_id: "r".into(), parent: "p".into(), topic: "t".into() };
-        let _ = pending.only_under_other_roots(&me);
+        let _ = pending.only_in_other_jobs(&me);
     }
     assert!(found.len() <= data.len() / 10, "an entry has ten bytes at least");
 }
@@ -133,8 +133,8 @@ pub fn job(data: &[u8]) {
     }
 }
 
-pub fn latest(data: &[u8]) {
-    round_trip(data, Latest::decode, |latest| latest.encode().to_vec());
+pub fn latest_job(data: &[u8]) {
+    round_trip(data, LatestJob::decode, |latest| latest.encode().to_vec());
 }
 
 pub fn tasks(data: &[u8]) {

@@ -4,16 +4,16 @@
 -- Returns { 'over' }, { 'limit' }, { 'other', index of a child whose hash stands for another call, that call's task },
 -- { 'cycle', hash… } or { 'waiting', index of each child that was queued… }.
 
-local root, parent, topic, now, limit = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
+local job_id, parent, topic, now, limit = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local run_before, run_after, need = ARGV[7], ARGV[8], tonumber(ARGV[9])
 local FIRST, EACH = 14, 4
 
-if is_over(root) then return { 'over' } end
+if is_over(job_id) then return { 'over' } end
 -- All checks come before the first write, so that an error leaves nothing half done.
 check_topic(topic)
 call('HLEN', record(parent))
 
-local me = waiter(root, parent, topic)
+local me = waiter(job_id, parent, topic)
 
 -- A call that waits for itself directly. This check comes before the call is registered, see `cycle.rs`.
 for at = FIRST, #ARGV, EACH do
@@ -39,9 +39,9 @@ local function registered(hash)
   local s = call('HGET', record(hash), 'pending_returns')
   if not s or byte(s, 1) ~= 42 or not fits(me) then return pending(hash) end
   has_set[hash] = true
-  local set, mine = parents(hash), by_parent(root, parent, topic)
+  local set, mine = parents(hash), by_parent(job_id, parent, topic)
   local found = { is_long = true, scheduled = long_scheduled(s), has_me = false, elsewhere = false }
-  local same = sub(mine, 1, #mine - #root)
+  local same = sub(mine, 1, #mine - #job_id)
   found.has_me = call('ZSCORE', set, mine) and true
   for _, member in ipairs(call('ZRANGEBYLEX', set, '[' .. same, '(' .. sub(same, 1, -2) .. '\1', 'LIMIT', 0, 2)) do
     found.elsewhere = found.elsewhere or member ~= mine
@@ -51,7 +51,7 @@ end
 
 -- Is there no parent in this job yet that waits for the call?
 local function is_first_of_job(hash)
-  local of_job = 'r' .. root
+  local of_job = 'r' .. job_id
   return #call('ZRANGEBYLEX', parents(hash), '[' .. of_job .. '\0', '(' .. of_job .. '\1', 'LIMIT', 0, 1) == 0
 end
 
@@ -66,7 +66,7 @@ for at = FIRST, #ARGV, EACH do
   child.known = child.described or call('HEXISTS', key, 'call') == 1
   if child.known then
     child.pending = registered(child.hash)
-    if call('HEXISTS', key, 'failure/' .. root) == 1 then
+    if call('HEXISTS', key, 'failure/' .. job_id) == 1 then
       child.ended = 'failure'
     elseif call('HEXISTS', key, 'value') == 1 then
       child.ended = 'value'
@@ -76,36 +76,36 @@ for at = FIRST, #ARGV, EACH do
   if child.send and not child.ended then messages = messages + 1 end
   children[#children + 1] = child
 end
-if messages > 0 and count(root, messages) > limit then return { 'limit' } end
+if messages > 0 and count(job_id, messages) > limit then return { 'limit' } end
 
 local function register(child)
   local key = record(child.hash)
   if not child.described then call('HSET', key, 'call', child.record) end
   local p = child.pending or { entries = {} }
-  local place, added, first_of_job = 1, true, true
+  local position, added, first_of_job = 1, true, true
   if p.is_long then
     added, first_of_job = not p.has_me, child.run ~= '' and is_first_of_job(child.hash)
   else
-    place = #p.entries + 1
+    position = #p.entries + 1
     for n = #p.entries, 1, -1 do
       local e = p.entries[n]
-      if e.root == root then first_of_job = false end
+      if e.job_id == job_id then first_of_job = false end
       if e.raw == me.raw then added = false end
-      if sorted_before(me, e) then place = n end
+      if sorted_before(me, e) then position = n end
     end
   end
-  if first_of_job and child.run ~= '' then call('HSETNX', key, 'run/' .. root, child.run) end
+  if first_of_job and child.run ~= '' then call('HSETNX', key, 'run/' .. job_id, child.run) end
   if child.send then
-    if child.ended == 'value' then return wake_all(child.hash) end
+    if child.ended == 'value' then return notify_all(child.hash) end
     if child.ended == 'failure' then
       if p.is_long then
         put_long(child.hash)
       elseif child.pending then
         put_pending(child.hash, { entries = p.entries })
       end
-      return wake_in_job(child.hash, root, child.topic, nil, me)
+      return notify_in_job(child.hash, job_id, child.topic, nil, me)
     end
-    send(child.topic, root, child.hash)
+    send(child.topic, job_id, child.hash)
   end
   local scheduled = child.send and now or p.scheduled
   if p.is_long then
@@ -113,7 +113,7 @@ local function register(child)
     if child.send then put_long(child.hash, scheduled) end
     return
   end
-  if added then table.insert(p.entries, place, me) end
+  if added then table.insert(p.entries, position, me) end
   if added or child.send then put_pending(child.hash, { entries = p.entries, scheduled = scheduled }) end
 end
 
@@ -124,7 +124,7 @@ for n, child in ipairs(children) do
   if child.ended then ended = ended + 1 end
 end
 
-local run_key, run_field = record(parent), 'run/' .. root
+local run_key, run_field = record(parent), 'run/' .. job_id
 local found = call('HGET', run_key, run_field) or ''
 if found == run_before then
   call('HSET', run_key, run_field, run_after)
@@ -147,14 +147,14 @@ local function has_other_jobs(child)
   if not p then return false end
   if p.is_long then
     -- The set is sorted by job. So the first and the last member suffice.
-    local set, of_job = parents(child.hash), 'r' .. root .. '\0'
+    local set, of_job = parents(child.hash), 'r' .. job_id .. '\0'
     local first = call('ZRANGEBYLEX', set, '[r', '(s', 'LIMIT', 0, 1)[1]
     local last = call('ZREVRANGEBYLEX', set, '(s', '[r', 'LIMIT', 0, 1)[1]
     local function is_other(member) return member and sub(member, 1, #of_job) ~= of_job end
     return is_other(first) or is_other(last)
   end
   for _, e in ipairs(p.entries) do
-    if e.root ~= root then return true end
+    if e.job_id ~= job_id then return true end
   end
   return false
 end
@@ -162,7 +162,7 @@ end
 -- Finds a call that waits for itself. A cycle can only lead back here through children that may wait themselves: see
 -- `may_wait` in `cycle.rs`.
 for _, child in ipairs(children) do
-  if child.known and (is_waiting(child.hash, root) or has_other_jobs(child)) then
+  if child.known and (is_waiting(child.hash, job_id) or has_other_jobs(child)) then
     targets[child.hash], any_target = true, true
   end
 end
@@ -197,8 +197,8 @@ end
 -- Some children ended after the guest asked for them and before the parent was registered. So their end notified
 -- nobody, and this script must notify the parent.
 if ended > 0 and ended >= need then
-  count(root, 1)
-  send(topic, root, parent)
+  count(job_id, 1)
+  send(topic, job_id, parent)
 end
 ack(ARGV[10], ARGV[11], ARGV[12], ARGV[13])
 return queued

@@ -22,7 +22,7 @@ local function call(...)
 end
 
 local function record(hash) return P .. 'brrr:call:' .. hash end
-local function job_record(root) return P .. 'brrr:job:' .. root end
+local function job_record(job_id) return P .. 'brrr:job:' .. job_id end
 
 -- The most bytes of outcomes that are read at once: `ports::MOST_AT_ONCE`.
 local MOST_AT_ONCE = 67108864
@@ -191,13 +191,13 @@ end
 
 -- The parents that wait for a call ------------------------------------------------------------------------------------
 
-local function waiter(root, parent, topic)
-  return { root = root, parent = parent, topic = topic, raw = 'li1e' .. encoded(root) .. encoded(parent) .. encoded(topic) .. 'e' }
+local function waiter(job_id, parent, topic)
+  return { job_id = job_id, parent = parent, topic = topic, raw = 'li1e' .. encoded(job_id) .. encoded(parent) .. encoded(topic) .. 'e' }
 end
 
 -- Does `a` stand before `b` in the record?
 local function sorted_before(a, b)
-  if a.root ~= b.root then return before(a.root, b.root) end
+  if a.job_id ~= b.job_id then return before(a.job_id, b.job_id) end
   if a.parent ~= b.parent then return before(a.parent, b.parent) end
   return before(a.topic, b.topic)
 end
@@ -213,8 +213,8 @@ local function parents(hash) return P .. 'brrr:parents:' .. hash end
 -- The calls for which this script has seen a sorted set of parents.
 local has_set = {}
 
-local function by_root(root, parent, topic) return 'r' .. root .. '\0' .. parent .. '\0' .. topic end
-local function by_parent(root, parent, topic) return 'p' .. parent .. '\0' .. topic .. '\0' .. root end
+local function by_job(job_id, parent, topic) return 'r' .. job_id .. '\0' .. parent .. '\0' .. topic end
+local function by_parent(job_id, parent, topic) return 'p' .. parent .. '\0' .. topic .. '\0' .. job_id end
 
 -- Can a member of the set hold these names? A zero byte separates them there.
 local function fits(e) return not find(e.raw, '\0', 1, true) end
@@ -246,14 +246,14 @@ local function pending(hash, kind)
   local entries = {}
   i = i + 1
   while byte(s, i) ~= 101 do
-    if sub(s, i, i + 3) ~= 'li1e' then damaged('an entry is not [1, root, parent, topic]') end
-    local root, parent, topic
-    root, i = name(s, i + 4)
+    if sub(s, i, i + 3) ~= 'li1e' then damaged('an entry is not [1, root id, parent, topic]') end
+    local job_id, parent, topic
+    job_id, i = name(s, i + 4)
     parent, i = name(s, i)
     topic, i = name(s, i)
-    if byte(s, i) ~= 101 then damaged('an entry is not [1, root, parent, topic]') end
+    if byte(s, i) ~= 101 then damaged('an entry is not [1, root id, parent, topic]') end
     i = i + 1
-    entries[#entries + 1] = waiter(root, parent, topic)
+    entries[#entries + 1] = waiter(job_id, parent, topic)
   end
   local at, scheduled = entry(s, 'scheduled_at'), nil
   if at then scheduled = int(s, at) end
@@ -279,8 +279,8 @@ local function add_to_set(hash, entries)
     local members = {}
     for n = from, math.min(from + 999, #entries) do
       local e = entries[n]
-      members[#members + 1], members[#members + 2] = 0, by_root(e.root, e.parent, e.topic)
-      members[#members + 1], members[#members + 2] = 0, by_parent(e.root, e.parent, e.topic)
+      members[#members + 1], members[#members + 2] = 0, by_job(e.job_id, e.parent, e.topic)
+      members[#members + 1], members[#members + 2] = 0, by_parent(e.job_id, e.parent, e.topic)
     end
     call('ZADD', parents(hash), unpack(members))
   end
@@ -327,14 +327,14 @@ local function check_topic(topic)
 end
 
 -- If the topic can't take messages, none is sent, without an error. Otherwise the call could never end.
-local function send(topic, root, hash)
-  if takes_messages(topic) then call('RPUSH', P .. topic, 'li2e' .. encoded(root) .. encoded(hash) .. 'e') end
+local function send(topic, job_id, hash)
+  if takes_messages(topic) then call('RPUSH', P .. topic, 'li2e' .. encoded(job_id) .. encoded(hash) .. 'e') end
 end
 
 -- Counts messages of a job, and returns the new total. A key that holds no counter is replaced: losing a counter does
 -- no harm, but a transition must not stop in the middle.
-local function count(root, n)
-  local key = P .. 'brrr_count/' .. root
+local function count(job_id, n)
+  local key = P .. 'brrr_count/' .. job_id
   local counted = redis.pcall('INCRBY', key, n)
   if type(counted) == 'number' then return counted end
   local err = counted.err
@@ -364,14 +364,14 @@ end
 
 -- Outcomes and jobs -----------------------------------------------------------------------------------------------
 
-local function has_outcome(hash, root)
+local function has_outcome(hash, job_id)
   local key = record(hash)
-  return call('HEXISTS', key, 'value') == 1 or call('HEXISTS', key, 'failure/' .. root) == 1
+  return call('HEXISTS', key, 'value') == 1 or call('HEXISTS', key, 'failure/' .. job_id) == 1
 end
 
 -- Does the run record say that its call waits for other calls? See `cycle.rs`.
-local function is_waiting(hash, root)
-  local s = call('HGET', record(hash), 'run/' .. root)
+local function is_waiting(hash, job_id)
+  local s = call('HGET', record(hash), 'run/' .. job_id)
   if not s then return false end
   return unless_damaged(true, function()
     local total = entry(s, 'total')
@@ -382,9 +382,9 @@ end
 -- Does a parent have enough outcomes to be run? nil if no run has written a record. `ended`: a call that is about to
 -- have an outcome. See `records/waiting.rs`.
 local function by_record(parent, ended)
-  local s = call('HGET', record(parent.parent), 'run/' .. parent.root)
+  local s = call('HGET', record(parent.parent), 'run/' .. parent.job_id)
   if not s then return nil end
-  read('a run record', 'run/' .. parent.root, parent.parent)
+  read('a run record', 'run/' .. parent.job_id, parent.parent)
   if byte(s, 1) ~= 100 then damaged('no dictionary') end
   local total, need, named, names, was_run = 0, 0, 0, nil, false
   local i = 2
@@ -417,8 +417,8 @@ local function by_record(parent, ended)
     local hash
     hash, names = name(s, names)
     left = left - 1
-    -- If nobody waits for a call, the call has ended: see `multi_step/wake.rs`.
-    if hash ~= ended and not has_outcome(hash, parent.root) and call('HEXISTS', record(hash), 'pending_returns') == 1 then
+    -- If nobody waits for a call, the call has ended: see `multi_step/notify.rs`.
+    if hash ~= ended and not has_outcome(hash, parent.job_id) and call('HEXISTS', record(hash), 'pending_returns') == 1 then
       allowed = allowed - 1
     end
   end
@@ -440,17 +440,17 @@ local function ready_ones(entries, ended)
   return ready, unknown
 end
 
-local function wake(ready)
+local function notify(ready)
   local counts = {}
   for _, parent in ipairs(ready) do
-    send(parent.topic, parent.root, parent.parent)
-    counts[parent.root] = (counts[parent.root] or 0) + 1
+    send(parent.topic, parent.job_id, parent.parent)
+    counts[parent.job_id] = (counts[parent.job_id] or 0) + 1
   end
-  for root, n in pairs(counts) do count(root, n) end
+  for job_id, n in pairs(counts) do count(job_id, n) end
 end
 
 -- Notifies all parents of a call that has its value, or is about to have it. Reads everything before the first write.
-local function wake_all(hash, write)
+local function notify_all(hash, write)
   local ready = {}
   for _, kind in ipairs({ 'pending_returns', 'unnotified' }) do
     local p = pending(hash, kind)
@@ -461,7 +461,7 @@ local function wake_all(hash, write)
   end
   if write then write() end
   if #ready == 0 then return end
-  for _, parents in ipairs(ready) do wake(parents) end
+  for _, parents in ipairs(ready) do notify(parents) end
   remove_pending(hash, 'unnotified')
 end
 
@@ -469,25 +469,25 @@ end
 local function keep_unnotified(kept, hash, parents)
   local entries = kept and kept.entries or {}
   for _, parent in ipairs(parents) do
-    local place, is_new = #entries + 1, true
+    local position, is_new = #entries + 1, true
     for n = #entries, 1, -1 do
       if entries[n].raw == parent.raw then is_new = false end
-      if sorted_before(parent, entries[n]) then place = n end
+      if sorted_before(parent, entries[n]) then position = n end
     end
-    if is_new then table.insert(entries, place, parent) end
+    if is_new then table.insert(entries, position, parent) end
   end
   put_pending(hash, { entries = entries }, 'unnotified')
 end
 
--- Notifies the parents in the job `root` of a call that failed in this job, or is about to fail. The other parents
+-- Notifies the parents in the job `job_id` of a call that failed in this job, or is about to fail. The other parents
 -- stay, and the call is queued again in one of their jobs (R2): see `PendingReturns::next_in_turn`. Parents without a
--- run record are kept for a later value, see `multi_step/wake.rs`. The parent `ourselves` is not kept: the caller
+-- run record are kept for a later value, see `multi_step/notify.rs`. The parent `ourselves` is not kept: the caller
 -- notifies it.
-local function wake_in_job(hash, root, topic, write, ourselves)
+local function notify_in_job(hash, job_id, topic, write, ourselves)
   local p = pending(hash)
   local mine, kept = {}, {}
   for _, e in ipairs(p and p.entries or {}) do
-    local side = e.root == root and mine or kept
+    local side = e.job_id == job_id and mine or kept
     if not ourselves or e.raw ~= ourselves.raw then side[#side + 1] = e end
   end
   local parents_of_job, is_elsewhere = {}, false
@@ -498,28 +498,28 @@ local function wake_in_job(hash, root, topic, write, ourselves)
   local unnotified = #unknown > 0 and pending(hash, 'unnotified')
   if write then write() end
   if not p then return end
-  wake(ready)
+  notify(ready)
   if #unknown > 0 then keep_unnotified(unnotified, hash, unknown) end
   if #kept == 0 then
     remove_pending(hash)
   elseif is_elsewhere then
-    -- The job `root` had only joined the call. The call's message belongs to another job.
+    -- The job `job_id` had only joined the call. The call's message belongs to another job.
     put_pending(hash, { entries = kept, scheduled = p.scheduled })
   else
     local turn = kept[1]
     for _, e in ipairs(kept) do
-      if before(root, e.root) then
+      if before(job_id, e.job_id) then
         turn = e
         break
       end
     end
-    count(turn.root, 1)
+    count(turn.job_id, 1)
     -- If the job of `turn` had only joined the call, it has a message of its own now. So it is not listed as waiting
     -- any more: `joining.rs`.
-    send(turn.parent == hash and turn.topic or topic, turn.root, hash)
+    send(turn.parent == hash and turn.topic or topic, turn.job_id, hash)
     local left = {}
     for _, e in ipairs(kept) do
-      if e.root ~= turn.root or e.parent ~= hash then left[#left + 1] = e end
+      if e.job_id ~= turn.job_id or e.parent ~= hash then left[#left + 1] = e end
     end
     if #left == 0 then
       remove_pending(hash)
@@ -530,8 +530,8 @@ local function wake_in_job(hash, root, topic, write, ourselves)
 end
 
 -- How a call with an outcome ended in a job. A failure counts even if a value came later (R1).
-local function end_in_job(hash, root)
-  local failure = call('HGET', record(hash), 'failure/' .. root)
+local function end_in_job(hash, job_id)
+  local failure = call('HGET', record(hash), 'failure/' .. job_id)
   if not failure then return 'completed' end
   local kind = unless_damaged(nil, function()
     local at = entry(failure, 'kind')
@@ -540,22 +540,22 @@ local function end_in_job(hash, root)
   return kind == 'cancelled' and 'cancelled' or kind == 'timeout' and 'timed-out' or 'failed'
 end
 
-local function is_over(root)
-  local job = call('HGET', job_record(root), 'job')
-  read('a job record', 'job', root)
+local function is_over(job_id)
+  local job = call('HGET', job_record(job_id), 'job')
+  read('a job record', 'job', job_id)
   return job and entry(job, 'state') ~= nil
 end
 
 -- The check before the first write: can the job's record be read? `ended` is '' if the script does not need the record.
-local function check_job(root, ended)
-  if ended ~= '' then is_over(root) end
+local function check_job(job_id, ended)
+  if ended ~= '' then is_over(job_id) end
 end
 
 -- Records how a job ended, if we have a record of it and it is not over.
-local function mark_over(root, state, at)
-  local job = call('HGET', job_record(root), 'job')
-  read('a job record', 'job', root)
+local function mark_over(job_id, state, at)
+  local job = call('HGET', job_record(job_id), 'job')
+  read('a job record', 'job', job_id)
   if not job or entry(job, 'state') then return end
   job = with(with(job, 'state', encoded(state)), 'ended', 'i' .. at .. 'e')
-  call('HSET', job_record(root), 'job', job)
+  call('HSET', job_record(job_id), 'job', job)
 end

@@ -1,20 +1,20 @@
--- `Backend::schedule`. Arguments: hash, job id, topic, records of the call, of the job and `latest` (before its message
+-- `Backend::schedule`. Arguments: hash, job id, topic, records of the call, of the job and `latest_job` (before its message
 -- is sent, and after), the client's time, milliseconds until the job's deadline or '' (no deadline), and the message
 -- for the deadline, in the format of delayed messages. Returns 'queued', 'done', or { task }: the hash stands for a
 -- call of that task.
 
-local hash, root, topic, now, left, last = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local hash, job_id, topic, now, left, last = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[9]), ARGV[10], ARGV[11]
 -- All checks come before the first write, so that an error leaves nothing half done.
 check_topic(topic)
 local found, task = compare(hash, ARGV[5])
 if found == 'other' then return { task } end
 call('HEXISTS', record(hash), 'value')
-is_over(root)
+is_over(job_id)
 if left ~= '' then call('ZCARD', P .. 'brrr:delayed:' .. topic) end
 
 -- A job can join a call whose message is already sent: `joining.rs`.
-local me = waiter(root, hash, topic)
-local set, mine = parents(hash), by_parent(root, hash, topic)
+local me = waiter(job_id, hash, topic)
+local set, mine = parents(hash), by_parent(job_id, hash, topic)
 
 -- Reads the facts about the call's `pending_returns` record that joining needs. If the record is long, the list of
 -- parents is not read. A damaged record makes the call fail later, when its message is delivered.
@@ -30,10 +30,10 @@ local function registered()
 end
 
 -- Is the message of the previous job of this call still on its way? Then this job can join the call.
-local function latest_carries(latest)
-  local other = latest and entry(latest, 'sent') and entry(latest, 'root')
+local function latest_job_carries(latest)
+  local other = latest and entry(latest, 'sent') and entry(latest, 'job')
   other = other and text(latest, other)
-  if not other or other == root then return false end
+  if not other or other == job_id then return false end
   local job = call('HGET', job_record(other), 'job')
   if not job or entry(job, 'state') then return false end
   local deadline, of, on = entry(job, 'deadline'), entry(job, 'call'), entry(job, 'topic')
@@ -60,35 +60,35 @@ local function is_announced()
 end
 
 local p = unless_damaged(nil, registered)
-local latest = call('HGET', record(hash), 'latest')
-local carried = unless_damaged(false, latest_carries, latest)
+local latest = call('HGET', record(hash), 'latest_job')
+local carried = unless_damaged(false, latest_job_carries, latest)
 
-local function put_latest(is_on_its_way)
-  call('HSET', record(hash), 'latest', is_on_its_way and ARGV[8] or ARGV[7])
+local function put_latest_job(is_on_its_way)
+  call('HSET', record(hash), 'latest_job', is_on_its_way and ARGV[8] or ARGV[7])
 end
 
 if found == 'new' then call('HSET', record(hash), 'call', ARGV[5]) end
 local is_new = false
 -- The job record is never replaced: a client that repeats its request must not revive a job that is over.
-if call('HSETNX', job_record(root), 'job', ARGV[6]) == 1 then
-  -- The job's place in the order of acceptance: microseconds, greater than all other places. (Formatted as text,
+if call('HSETNX', job_record(job_id), 'job', ARGV[6]) == 1 then
+  -- The job's position in the order of acceptance: microseconds, greater than all other positions. (Formatted as text,
   -- because Lua would lose digits of the number.)
   local time, jobs = call('TIME'), P .. 'brrr:jobs'
-  local place, last = time[1] * 1000000 + time[2], call('ZREVRANGE', jobs, 0, 0, 'WITHSCORES')
-  if last[2] and tonumber(last[2]) >= place then place = tonumber(last[2]) + 1 end
-  call('ZADD', jobs, 'NX', string.format('%.0f', place), root)
+  local position, last = time[1] * 1000000 + time[2], call('ZREVRANGE', jobs, 0, 0, 'WITHSCORES')
+  if last[2] and tonumber(last[2]) >= position then position = tonumber(last[2]) + 1 end
+  call('ZADD', jobs, 'NX', string.format('%.0f', position), job_id)
   is_new = true
 end
-if is_over(root) then
-  put_latest(false)
+if is_over(job_id) then
+  put_latest_job(false)
   return 'done'
 end
 if call('HEXISTS', record(hash), 'value') == 1 then
-  put_latest(false)
-  mark_over(root, end_in_job(hash, root), ARGV[9])
+  put_latest_job(false)
+  mark_over(job_id, end_in_job(hash, job_id), ARGV[9])
   return 'done'
 end
-put_latest(true)
+put_latest_job(true)
 
 local has_joined = p and p.has_me and p.scheduled
 if p and p.has_me and not p.scheduled then
@@ -106,19 +106,19 @@ elseif p and not has_joined and is_new and (p.scheduled or carried) and unless_d
     add_to_set(hash, { me })
     if not p.scheduled then put_long(hash, scheduled) end
   else
-    local place = #p.entries + 1
+    local position = #p.entries + 1
     for n = #p.entries, 1, -1 do
-      if sorted_before(me, p.entries[n]) then place = n end
+      if sorted_before(me, p.entries[n]) then position = n end
     end
-    table.insert(p.entries, place, me)
+    table.insert(p.entries, position, me)
     put_pending(hash, { entries = p.entries, scheduled = scheduled })
   end
 end
 local messages = (has_joined and 0 or 1) + (left == '' and 0 or 1)
-if messages > 0 then count(root, messages) end
-if not has_joined then send(topic, root, hash) end
+if messages > 0 then count(job_id, messages) end
+if not has_joined then send(topic, job_id, hash) end
 if left == '0' then
-  send(topic, root, hash)
+  send(topic, job_id, hash)
 elseif left ~= '' then
   local time = call('TIME')
   call('ZADD', P .. 'brrr:delayed:' .. topic, time[1] * 1000 + math.floor(time[2] / 1000) + left, last)

@@ -1,7 +1,7 @@
 //! Looks through a topic and takes nothing.
 
 use brrr_protocol::model::Topic;
-use brrr_protocol::ports::{Place, Visit};
+use brrr_protocol::ports::{MessageState, Visit};
 use redis::aio::ConnectionLike;
 use redis::{RedisResult, cmd, pipe};
 
@@ -43,7 +43,7 @@ impl Redis {
             let mut page = cmd("LRANGE");
             page.arg(list).arg(start).arg(end - 1);
             let bodies: Vec<Vec<u8>> = page.query_async(connection).await?;
-            bodies.iter().for_each(|body| visit(&text(body), Place::Ready));
+            bodies.iter().for_each(|body| visit(&text(body), MessageState::Ready));
             end = start;
         }
         Ok(())
@@ -63,7 +63,7 @@ impl Redis {
             look.arg(self.0.keys.delayed(topic.as_str())).arg(&from).arg("+inf").arg("WITHSCORES");
             look.arg("LIMIT").arg(seen).arg(PAGE);
             let page: Vec<(Vec<u8>, String)> = look.query_async(connection).await?;
-            page.iter().for_each(|(member, _)| visit(&text(ripe(member).1), Place::Delayed));
+            page.iter().for_each(|(member, _)| visit(&text(ripe(member).1), MessageState::Delayed));
             let Some((_, last)) = page.last().filter(|_| page.len() == PAGE as usize) else { return Ok(()) };
             let of_last = page.iter().filter(|(_, due)| due == last).count();
             seen = if *last == from { seen + of_last } else { of_last };
@@ -100,7 +100,7 @@ impl Redis {
         self.look_through_delayed(topic, &mut connection, visit).await?;
         for (of, body, expired) in self.held(&mut connection).await? {
             if of == topic.as_str() {
-                visit(&body, if expired { Place::Expired } else { Place::InWork });
+                visit(&body, if expired { MessageState::Expired } else { MessageState::Leased });
             }
         }
         Ok(())

@@ -142,30 +142,30 @@ impl Queue for Redis {
     async fn nack(&self, receipt: &Receipt, delay: Duration) -> Result<()> {
         let returned = if self.may_script() {
             let unique = format!("{:016x}", fastrand::u64(..));
-            self.return_by_script(receipt, ["back", &millis(delay).to_string(), &unique]).await
+            self.return_by_script(receipt, ["nack", &millis(delay).to_string(), &unique]).await
         } else {
             self.try_nack(receipt, delay).await
         };
-        returned.map_err(self.error("give back a message"))
+        returned.map_err(self.error("nack a message"))
     }
 
     async fn move_to_dlq(&self, delivery: &Delivery, reason: &str) -> Result<()> {
         let (receipt, at) = (&delivery.receipt, now_millis());
         let returned = if self.may_script() {
-            self.return_by_script(receipt, ["aside", &at.to_string(), reason]).await
+            self.return_by_script(receipt, ["dlq", &at.to_string(), reason]).await
         } else {
             self.try_move_to_dlq(receipt, at, reason).await
         };
-        returned.map_err(self.error("move a message to the dead letters"))
+        returned.map_err(self.error("move a message to the dead-letter queue"))
     }
 
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
         let Some(last) = limit.min(i64::MAX as usize).checked_sub(1) else { return Ok(Vec::new()) };
         let mut range = cmd("ZRANGE");
-        range.arg(self.0.keys.dead(topic)).arg(0).arg(last);
+        range.arg(self.0.keys.dlq(topic)).arg(0).arg(last);
         let found: Vec<Vec<u8>> =
             range.query_async(&mut self.0.connections.shared()).await.map_err(self.error("list dead letters"))?;
-        Ok(found.iter().filter_map(|letter| dead_letter(topic, letter)).collect())
+        Ok(found.iter().filter_map(|member| dead_letter(topic, member)).collect())
     }
 
     async fn take_dead_letter(&self, topic: &Topic, id: &str) -> Result<Option<DeadLetter>> {

@@ -58,8 +58,8 @@ pub(super) fn ripe(member: &[u8]) -> (u64, &[u8]) {
 }
 
 /// Parses `id:at:length:reason` and body.
-pub(super) fn dead_letter(topic: &Topic, letter: &[u8]) -> Option<DeadLetter> {
-    let (id, rest) = number(letter)?;
+pub(super) fn dead_letter(topic: &Topic, member: &[u8]) -> Option<DeadLetter> {
+    let (id, rest) = number(member)?;
     let (at, rest) = number(rest)?;
     let (length, rest) = number(rest)?;
     let (reason, body) = rest.split_at_checked(usize::try_from(length).ok()?)?;

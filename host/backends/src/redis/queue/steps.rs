@@ -154,11 +154,11 @@ impl Redis {
 
     pub(super) async fn try_move_to_dlq(&self, receipt: &Receipt, at: u64, reason: &str) -> RedisResult<()> {
         let mut connection = self.0.connections.shared();
-        let id: u64 = cmd("INCR").arg(self.0.keys.letters()).query_async(&mut connection).await?;
+        let id: u64 = cmd("INCR").arg(self.0.keys.last_dead_letter()).query_async(&mut connection).await?;
         let add = |pipe: &mut redis::Pipeline, _: u32, topic: &str, body: &[u8]| {
             // The id keeps two equal dead letters apart.
-            let letter = [format!("{id}:{at}:{}:{reason}", reason.len()).as_bytes(), body].concat();
-            pipe.cmd("ZADD").arg(self.0.keys.dead(&topic.into())).arg(id).arg(letter).ignore();
+            let member = [format!("{id}:{at}:{}:{reason}", reason.len()).as_bytes(), body].concat();
+            pipe.cmd("ZADD").arg(self.0.keys.dlq(&topic.into())).arg(id).arg(member).ignore();
             pipe.cmd("HDEL").arg(self.0.keys.receives(topic)).arg(body).ignore();
         };
         self.return_message(receipt, add).await
@@ -191,20 +191,20 @@ impl Redis {
     }
 
     pub(super) async fn try_take_dead_letter(&self, topic: &Topic, number: u64) -> RedisResult<Option<DeadLetter>> {
-        let set = self.0.keys.dead(topic);
+        let set = self.0.keys.dlq(topic);
         let mut watch = self.watch(vec![set.clone()]).await?;
         loop {
             let mut look = cmd("ZRANGEBYSCORE");
             look.arg(&set).arg(number).arg(number);
             let found: Vec<Vec<u8>> = look.query_async(watch.connection()).await?;
-            let Some(letter) = found.first() else {
+            let Some(member) = found.first() else {
                 watch.leave().await?;
                 return Ok(None);
             };
             let mut pipe = pipe();
-            pipe.cmd("ZREM").arg(&set).arg(letter);
+            pipe.cmd("ZREM").arg(&set).arg(member);
             if watch.commit(pipe).await? {
-                return Ok(dead_letter(topic, letter));
+                return Ok(dead_letter(topic, member));
             }
         }
     }

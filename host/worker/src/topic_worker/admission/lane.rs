@@ -174,7 +174,11 @@ mod tests {
         assert_eq!(ahead(100 * MS), 4);
         assert_eq!(ahead(4000 * MS), 0);
         assert_eq!(lane(1, 20 * MS, now).ahead(now, Duration::ZERO), 1);
-        assert_eq!(lane(16, 100 * MS, now).ahead(now, 70 * MS), 16, "what slow answers need to keep every place busy");
+        assert_eq!(
+            lane(16, 100 * MS, now).ahead(now, 70 * MS),
+            16,
+            "slow answers need this many to keep every slot busy"
+        );
     }
 
     #[test]
@@ -184,7 +188,7 @@ mod tests {
         let runs: Vec<u64> = (0..4).map(|_| lane.begin(start)).collect();
         assert_eq!(lane.ahead(start + 10 * MS, Duration::ZERO), 12, "they may end soon");
         lane.end(runs[3], start + 10 * MS);
-        assert_eq!(lane.ahead(start + MOMENT + MS, Duration::ZERO), 3, "three are long, one place is free");
+        assert_eq!(lane.ahead(start + MOMENT + MS, Duration::ZERO), 3, "three are long, one slot is free");
         let last = lane.begin(start + MOMENT + MS);
         assert_eq!(lane.ahead(start + 2 * MOMENT + 2 * MS, Duration::ZERO), 0);
         lane.end(last, start + 2 * MOMENT + 2 * MS);

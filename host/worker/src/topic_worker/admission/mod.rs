@@ -6,10 +6,10 @@
 //!   messages, so that other workers can take them. If runs are quick, there are up to `AHEAD` for each run: a backend
 //!   behind a network answers in milliseconds, and a worker must then process many messages at once to keep a few runs
 //!   busy.
-//! - *Starting* (`enter`): a run needs a place among the worker's runs. If its task has a `max-running`, the run first
-//!   needs a place among the runs of the task. Places are given in the order of asking. Reading and settling a message
-//!   need no place.
-//! - *Waiting*: a message that waits for a place is given back after a moment, if no place can be expected soon. An
+//! - *Starting* (`enter`): a run needs a slot among the worker's runs. If its task has a `max-running`, the run first
+//!   needs a slot among the runs of the task. Slots are given in the order of asking. Reading and settling a message
+//!   need no slot.
+//! - *Waiting*: a message that waits for a slot is given back after a moment, if no slot can be expected soon. An
 //!   idle worker can then take the message, so a run that takes long does not block it. If a task has reached its
 //!   `max-running`, only a few of its messages wait. The others are given back at once, with a delay (`task`).
 //! - *Closed*: no call starts any more, and waiting messages are given back.
@@ -45,7 +45,7 @@ const MANY_TASKS: usize = 1_000;
 /// Decides what a worker receives and starts; see the module.
 pub struct Admission {
     /// One permit for each run that may start.
-    places: Arc<Semaphore>,
+    slots: Arc<Semaphore>,
     state: Mutex<AdmissionState>,
     /// Notifies the receivers that there may be more room.
     more_room: Notify,
@@ -63,7 +63,7 @@ struct AdmissionState {
     receivers: usize,
 }
 
-/// A queue for places: of all runs, or of the runs of a task.
+/// A queue for slots: of all runs, or of the runs of a task.
 #[derive(Clone, Copy)]
 enum Line<'a> {
     All,
@@ -100,18 +100,18 @@ impl AdmissionState {
         self.lane(line).is_none_or(|lane| lane.waiting + one_more <= lane.ahead(now, beside))
     }
 
-    /// The places of a task. Another version of its component may have another limit.
-    fn places_of(&mut self, task: &str, max: usize, now: Instant) -> Arc<Semaphore> {
+    /// The slots of a task. Another version of its component may have another limit.
+    fn slots_of(&mut self, task: &str, max: usize, now: Instant) -> Arc<Semaphore> {
         if let Some(known) = self.tasks.get(task).filter(|known| known.lane.max() == max.max(1)) {
-            return known.places.clone();
+            return known.slots.clone();
         }
         if self.tasks.len() >= MANY_TASKS {
             self.tasks.retain(|_, limited| !limited.is_unused(now));
         }
         let limited = Limited::new(max, self.all.max(), self.all.mean());
-        let places = limited.places.clone();
+        let slots = limited.slots.clone();
         self.tasks.insert(task.to_owned(), limited);
-        places
+        slots
     }
 }
 
@@ -128,7 +128,7 @@ impl Admission {
             held: 0,
             receivers: 0,
         };
-        Arc::new(Self { places: Arc::new(Semaphore::new(max)), state: Mutex::new(state), more_room: Notify::new() })
+        Arc::new(Self { slots: Arc::new(Semaphore::new(max)), state: Mutex::new(state), more_room: Notify::new() })
     }
 
     /// Waits until messages may be received. Returns how many.
@@ -154,7 +154,7 @@ impl Admission {
     #[must_use]
     pub fn hold(self: &Arc<Self>) -> Ticket {
         self.state().held += 1;
-        Ticket(Arc::new(HeldPlace {
+        Ticket(Arc::new(HeldMessage {
             admission: self.clone(),
             begun: Instant::now(),
             not_beside: AtomicU64::new(0),
@@ -164,20 +164,20 @@ impl Admission {
 
     /// Closes the admission: no call starts any more, and waiting messages are refused.
     pub fn close(&self) {
-        self.places.close();
-        self.state().tasks.values().for_each(|limited| limited.places.close());
+        self.slots.close();
+        self.state().tasks.values().for_each(|limited| limited.slots.close());
     }
 
     /// Was the admission closed?
     pub fn is_closed(&self) -> bool {
-        self.places.is_closed()
+        self.slots.is_closed()
     }
 
-    /// Waits for a place in this line, while a place can be expected soon. `None`: no place can be expected soon, or
+    /// Waits for a slot in this line, while a slot can be expected soon. `None`: no slot can be expected soon, or
     /// the admission is closed.
-    async fn place(&self, places: &Arc<Semaphore>, line: Line<'_>, at_once: bool) -> Option<OwnedSemaphorePermit> {
-        if let Ok(place) = places.clone().try_acquire_owned() {
-            return Some(place);
+    async fn slot(&self, slots: &Arc<Semaphore>, line: Line<'_>, at_once: bool) -> Option<OwnedSemaphorePermit> {
+        if let Ok(slot) = slots.clone().try_acquire_owned() {
+            return Some(slot);
         }
         {
             let mut state = self.state();
@@ -191,11 +191,11 @@ impl Admission {
                 lane.waiting = lane.waiting.saturating_sub(1);
             }
         });
-        let place = places.clone().acquire_owned();
-        tokio::pin!(place);
+        let slot = slots.clone().acquire_owned();
+        tokio::pin!(slot);
         loop {
-            match tokio::time::timeout(MOMENT, &mut place).await {
-                Ok(place) => return place.ok(),
+            match tokio::time::timeout(MOMENT, &mut slot).await {
+                Ok(slot) => return slot.ok(),
                 Err(_) if self.state().flows(line, Instant::now(), 0) => {}
                 Err(_) => return None,
             }
@@ -208,9 +208,9 @@ impl Admission {
 }
 
 /// The gate for one message that a worker holds.
-pub struct Ticket(Arc<HeldPlace>);
+pub struct Ticket(Arc<HeldMessage>);
 
-struct HeldPlace {
+struct HeldMessage {
     admission: Arc<Admission>,
     begun: Instant,
     /// The nanoseconds in which the message waited or ran.
@@ -230,13 +230,13 @@ impl Ticket {
     }
 }
 
-impl HeldPlace {
+impl HeldMessage {
     fn waited(&self, time: Duration) {
         self.not_beside.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }
 
-impl Drop for HeldPlace {
+impl Drop for HeldMessage {
     fn drop(&mut self) {
         let waited = Duration::from_nanos(*self.not_beside.get_mut());
         let beside = self.begun.elapsed().saturating_sub(waited);
@@ -262,8 +262,8 @@ impl Gate for Ticket {
         }
         let mut of_task = None;
         if let Some(max) = task.options.max_running {
-            let places = admission.state().places_of(name, max as usize, asked);
-            let Some(place) = admission.place(&places, Line::Of(name), true).await else {
+            let slots = admission.state().slots_of(name, max as usize, asked);
+            let Some(slot) = admission.slot(&slots, Line::Of(name), true).await else {
                 if admission.is_closed() {
                     return Entry::NotNow(Duration::ZERO);
                 }
@@ -271,9 +271,9 @@ impl Gate for Ticket {
                 let back = state.tasks.get_mut(name).map(|limited| limited.goes_back(Instant::now()));
                 return Entry::NotNow(back.unwrap_or_default());
             };
-            of_task = Some((name.to_owned(), places, place));
+            of_task = Some((name.to_owned(), slots, slot));
         }
-        let Some(place) = admission.place(&admission.places, Line::All, false).await else {
+        let Some(slot) = admission.slot(&admission.slots, Line::All, false).await else {
             return Entry::NotNow(Duration::ZERO);
         };
         let now = Instant::now();
@@ -281,31 +281,31 @@ impl Gate for Ticket {
         self.0.started.store(true, Ordering::Relaxed);
         let mut state = admission.state();
         let number = state.all.begin(now);
-        let of_task = of_task.map(|(name, places, place)| {
-            // A new version of the task may have replaced its entry since the place was taken.
-            let limited = state.tasks.get_mut(&name).filter(|limited| Arc::ptr_eq(&limited.places, &places));
+        let of_task = of_task.map(|(name, slots, slot)| {
+            // A new version of the task may have replaced its entry since the slot was taken.
+            let limited = state.tasks.get_mut(&name).filter(|limited| Arc::ptr_eq(&limited.slots, &slots));
             let number = limited.map(|limited| limited.lane.begin(now));
-            TaskRun { name, number, places, _place: place }
+            TaskRun { name, number, slots, _slot: slot }
         });
         drop(state);
-        Entry::Granted(Box::new(AdmittedRun { held: self.0.clone(), began: now, number, of_task, _place: place }))
+        Entry::Granted(Box::new(AdmittedRun { held: self.0.clone(), began: now, number, of_task, _slot: slot }))
     }
 }
 
-/// A current run. Dropping it frees its places.
+/// A current run. Dropping it frees its slots.
 struct AdmittedRun {
-    held: Arc<HeldPlace>,
+    held: Arc<HeldMessage>,
     began: Instant,
     number: u64,
     of_task: Option<TaskRun>,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
 struct TaskRun {
     name: String,
     number: Option<u64>,
-    places: Arc<Semaphore>,
-    _place: OwnedSemaphorePermit,
+    slots: Arc<Semaphore>,
+    _slot: OwnedSemaphorePermit,
 }
 
 impl Drop for AdmittedRun {
@@ -314,8 +314,8 @@ impl Drop for AdmittedRun {
         self.held.waited(now - self.began);
         let mut state = self.held.admission.state();
         state.all.end(self.number, now);
-        if let Some(TaskRun { name, number: Some(number), places, .. }) = &self.of_task
-            && let Some(limited) = state.tasks.get_mut(name).filter(|limited| Arc::ptr_eq(&limited.places, places))
+        if let Some(TaskRun { name, number: Some(number), slots, .. }) = &self.of_task
+            && let Some(limited) = state.tasks.get_mut(name).filter(|limited| Arc::ptr_eq(&limited.slots, slots))
         {
             limited.lane.end(*number, now);
         }

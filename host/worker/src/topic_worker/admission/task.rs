@@ -27,7 +27,7 @@ pub(super) struct Limited {
     /// The current runs of the task, and its waiting messages.
     pub lane: Lane,
     /// One permit for each run that may start.
-    pub places: Arc<Semaphore>,
+    pub slots: Arc<Semaphore>,
     /// The times at which the messages that were given back are delivered again.
     gone: BinaryHeap<Reverse<Instant>>,
     /// The number of messages that were given back so far.
@@ -41,7 +41,7 @@ impl Limited {
         let max = max.max(1);
         Self {
             lane: Lane::new(max, (all / 2).max(1)).guessing(guess.unwrap_or(MOMENT)),
-            places: Arc::new(Semaphore::new(max)),
+            slots: Arc::new(Semaphore::new(max)),
             gone: BinaryHeap::new(),
             count: 0,
         }

@@ -26,7 +26,7 @@ struct Tasks {
     most_alone: AtomicUsize,
     runs: AtomicUsize,
     /// The number of events of running tasks.
-    told: AtomicUsize,
+    running_events: AtomicUsize,
     plain: Arc<Task>,
     one: Arc<Task>,
 }
@@ -39,7 +39,7 @@ impl Tasks {
             alone: AtomicUsize::new(0),
             most_alone: AtomicUsize::new(0),
             runs: AtomicUsize::new(0),
-            told: AtomicUsize::new(0),
+            running_events: AtomicUsize::new(0),
             plain: Arc::new(Task::new("digest", Options::default())),
             one: Arc::new(Task::new("digest", one)),
         })
@@ -75,7 +75,7 @@ impl Handler for Tasks {
 impl Observer for Tasks {
     fn observe(&self, event: &Event<'_>) {
         if event.subject == Subject::Task && event.to == CallState::Running {
-            self.told.fetch_add(1, Ordering::SeqCst);
+            self.running_events.fetch_add(1, Ordering::SeqCst);
         }
     }
 }
@@ -175,7 +175,11 @@ async fn what_waits_behind_a_long_run_is_left_to_an_idle_worker() {
     tasks.end.add_permits(1);
     fleet.stop().await;
     for tasks in [tasks, others] {
-        assert_eq!(tasks.told.load(Ordering::SeqCst), tasks.runs(), "told of what was run, and of nothing that waited");
+        assert_eq!(
+            tasks.running_events.load(Ordering::SeqCst),
+            tasks.runs(),
+            "one event for each run, and none for a task that waited"
+        );
     }
 }
 

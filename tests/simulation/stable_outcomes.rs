@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::errand::What;
+use crate::actions::Action;
 use crate::graph::Node::{All, Catch, CatchThen, Moody, Race};
 use crate::graph::{Graph, graph};
 use crate::plan::{Event, Plan};
@@ -49,7 +49,7 @@ fn a_job_ends_as_its_call_did() {
     for lost in 0..=12 {
         for slow in lost..=lost + 20 {
             for on in slow..=slow + 30 {
-                let other = Event::Does(What::Schedule(1));
+                let other = Event::Does(Action::Schedule(1));
                 events(&graph, &[(lost, Event::Zombie), (slow, Event::Pause), (slow, other), (on, Event::Switch)]);
                 histories += 1;
             }

@@ -1,16 +1,16 @@
-//! A place in a file, for error messages.
+//! A line of a file, for error messages.
 
 use std::fmt;
 
 /// A longer line would hide the message.
 const SHOWN: usize = 80;
 
-/// A line of a file, with its number and text. `Place(None)`: no particular line.
+/// A line of a file, with its number and text. `FileLine(None)`: no particular line.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Place(Option<(usize, String)>);
+pub struct FileLine(Option<(usize, String)>);
 
-impl Place {
-    /// The place of a byte in a text.
+impl FileLine {
+    /// The line of a byte in a text.
     #[must_use]
     pub fn at(text: &str, offset: Option<usize>) -> Self {
         Self(offset.map(|offset| {
@@ -26,7 +26,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FileLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Some((line, text)) if text.is_empty() => write!(f, ", line {line}"),
@@ -52,11 +52,11 @@ mod tests {
 
     #[test]
     fn a_place_is_a_line_and_its_text() {
-        let told = |offset| Place::at("a = 1\n\n  b = 2\n", offset).to_string();
-        assert_eq!(told(Some(0)), ", line 1 (a = 1)");
-        assert_eq!(told(Some(6)), ", line 2");
-        assert_eq!(told(Some(10)), ", line 3 (b = 2)");
-        assert_eq!(told(None), "");
-        assert_eq!(told(Some(1000)), ", line 4");
+        let shown = |offset| FileLine::at("a = 1\n\n  b = 2\n", offset).to_string();
+        assert_eq!(shown(Some(0)), ", line 1 (a = 1)");
+        assert_eq!(shown(Some(6)), ", line 2");
+        assert_eq!(shown(Some(10)), ", line 3 (b = 2)");
+        assert_eq!(shown(None), "");
+        assert_eq!(shown(Some(1000)), ", line 4");
     }
 }

@@ -1,4 +1,4 @@
-//! The record `dead`: a dead letter of a queue that can't list its dead letters.
+//! The record `dead_letter`: a dead letter of a queue that can't list its dead letters.
 //!
 //! The id is `TOPIC/TIME-UNIQUE`. TIME is when the message became a dead letter, in digits of fixed length, so that the dead
 //! letters of a topic sort by time. No `/` follows the TIME. So the last `/` is always the end of the topic, even if the
@@ -12,7 +12,7 @@ use crate::model::{Millis, Topic};
 use crate::ports::DeadLetter;
 use crate::wire::{entry, text};
 
-const DEAD: &str = "a dead letter";
+const DEAD_LETTER: &str = "a dead letter";
 
 /// The id of a dead letter. `micros`: when the message became a dead letter, in microseconds since 1970. `unique`: a text that
 /// distinguishes it from others of the same moment.
@@ -40,31 +40,31 @@ pub fn dead_letter_time(id: &str) -> Option<Millis> {
     time.parse().ok().map(|micros: u64| micros / 1000)
 }
 
-/// Encodes the record `dead`: everything of a dead letter except its id.
+/// Encodes the record `dead_letter`: everything of a dead letter except its id.
 #[must_use]
-pub fn encode_dead_letter(letter: &DeadLetter) -> Bytes {
+pub fn encode_dead_letter(dead_letter: &DeadLetter) -> Bytes {
     write_dict(vec![
-        (b"at", int(letter.at)),
-        (b"body", string(&letter.body)),
-        (b"reason", string(&letter.reason)),
-        (b"topic", string(letter.topic.as_str())),
+        (b"at", int(dead_letter.at)),
+        (b"body", string(&dead_letter.body)),
+        (b"reason", string(&dead_letter.reason)),
+        (b"topic", string(dead_letter.topic.as_str())),
         (b"v", int(VERSION as u64)),
     ])
 }
 
-/// Decodes the record `dead` with this id.
+/// Decodes the record `dead_letter` with this id.
 ///
 /// # Errors
 /// `Malformed`, with what is wrong.
 pub fn decode_dead_letter(id: &str, bytes: &[u8]) -> Result<DeadLetter> {
-    let value = versioned(DEAD, bytes)?;
-    let field = |key| text(DEAD, key, entry(DEAD, &value, key)?).map(str::to_owned);
+    let value = versioned(DEAD_LETTER, bytes)?;
+    let field = |key| text(DEAD_LETTER, key, entry(DEAD_LETTER, &value, key)?).map(str::to_owned);
     Ok(DeadLetter {
         id: id.to_owned(),
         topic: field("topic")?.into(),
         body: field("body")?,
         reason: field("reason")?,
-        at: unsigned(DEAD, &value, "at")?,
+        at: unsigned(DEAD_LETTER, &value, "at")?,
     })
 }
 
@@ -73,11 +73,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_round_trips() {
+    fn a_dead_letter_round_trips() {
         let topic = Topic::from("t");
         let id = dead_letter_id(&topic, 7, "m/1");
-        let letter = DeadLetter { id: id.clone(), topic, body: "b\n".into(), reason: "r".into(), at: 9 };
-        assert_eq!(decode_dead_letter(&id, &encode_dead_letter(&letter)).unwrap(), letter);
+        let dead_letter = DeadLetter { id: id.clone(), topic, body: "b\n".into(), reason: "r".into(), at: 9 };
+        assert_eq!(decode_dead_letter(&id, &encode_dead_letter(&dead_letter)).unwrap(), dead_letter);
         assert_eq!(dead_letter_time(&dead_letter_id(&"a/b".into(), 7_999, "m-1")), Some(7));
         assert_eq!(dead_letter_time("t/soon-1"), None);
     }

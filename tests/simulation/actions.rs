@@ -16,16 +16,16 @@ use crate::world::{Crash, World};
 
 /// An action that a client performs at some step of a random history. The client may die during the action, and then repeats it.
 #[derive(Clone, Copy, Debug)]
-pub struct Errand {
+pub struct PlannedAction {
     pub step: usize,
-    pub what: What,
+    pub action: Action,
     pub crash: Option<Crash>,
     /// After an error the client does not repeat the action. This is allowed for actions that nothing else needs.
     pub gives_up: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum Action {
     Schedule(usize),
     Cancel(usize),
     /// Retries a job, as a new job.
@@ -43,26 +43,26 @@ pub enum What {
 }
 
 /// The id of the job that retries this job.
-pub fn again(job_id: &JobId) -> JobId {
+pub fn retry_of(job_id: &JobId) -> JobId {
     format!("{job_id}-again").into()
 }
 
 /// Performs an action. After an error a part of it may have been done.
-pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, what: What, crash: Option<Crash>) -> Result<()> {
+pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, action: Action, crash: Option<Crash>) -> Result<()> {
     let note = || {
         let mut state = world.state();
         let state = &mut *state;
         state.watch.note(&state.records)
     };
-    let who = match what {
-        What::Forget(_) => Who::Forgetter(note()),
-        What::Collect | What::CollectOlder(_) => Who::Collector(note()),
+    let who = match action {
+        Action::Forget(_) => Who::Forgetter(note()),
+        Action::Collect | Action::CollectOlder(_) => Who::Collector(note()),
         _ => Who::Ours,
     };
     let view = backend(&world, who, crash);
     let client = Client::new(view.clone());
-    match what {
-        What::Schedule(n) => {
+    match action {
+        Action::Schedule(n) => {
             match client.schedule(&jobs[n], world.now()).await {
                 // A call with another payload owns the hash.
                 Err(error) if error.kind == ErrorKind::Conflict => return Ok(()),
@@ -70,25 +70,25 @@ pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, what: What, crash: Option
             }
             world.state().watch.accepted.insert(jobs[n].job_id.clone());
         }
-        What::Cancel(n) => drop(client.cancel(&jobs[n].job_id, world.now()).await?),
-        What::Retry(n) => {
-            let new = again(&jobs[n].job_id);
+        Action::Cancel(n) => drop(client.cancel(&jobs[n].job_id, world.now()).await?),
+        Action::Retry(n) => {
+            let new = retry_of(&jobs[n].job_id);
             if let Retried::As(..) = client.retry(&jobs[n].job_id, new.clone(), world.now()).await? {
                 world.state().watch.accepted.insert(new);
             }
         }
-        What::Forget(name) => {
+        Action::Forget(name) => {
             let done = client.forget(&CallHash::from(name), world.now()).await? == Forgotten::Done;
             world.state().watch.removed += usize::from(done);
         }
-        What::Repair => drop(repair(view, &world).await?),
-        What::Look(age) => {
+        Action::Repair => drop(repair(view, &world).await?),
+        Action::Look(age) => {
             let look = Look { now: world.now(), older_than: Duration::from_millis(age) };
             let findings = Doctor::new(view).survey(&look).await?.findings;
             world.state().findings.extend(findings);
         }
-        What::Collect => collect(view, &world, 0).await?,
-        What::CollectOlder(age) => collect(view, &world, age).await?,
+        Action::Collect => collect(view, &world, 0).await?,
+        Action::CollectOlder(age) => collect(view, &world, age).await?,
     }
     Ok(())
 }

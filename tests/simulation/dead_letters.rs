@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use brrr_protocol::model::FailureKind;
 
+use crate::actions::{Action, retry_of};
 use crate::clients::LONG_AFTER;
-use crate::errand::{What, again};
 use crate::graph::Graph;
 use crate::graphs::ILL;
 use crate::plan::{Event, Plan};
@@ -32,7 +32,7 @@ fn what_kills_its_workers_or_has_none_fails() {
         }
         let is_poison = graph.has(|node| matches!(node, crate::graph::Node::Poison));
         assert_eq!(failure.kind, if is_poison { FailureKind::DeadLetter } else { FailureKind::UnknownTask });
-        assert_eq!(history.world.state().dead.is_empty(), !is_poison, "{}", graph.name);
+        assert_eq!(history.world.state().dead_letters.is_empty(), !is_poison, "{}", graph.name);
     }
 }
 
@@ -48,7 +48,7 @@ fn every_fault_heals_beside_a_dead_letter() {
                 Event::Pause,
                 Event::Unanswered(Answer::Lost),
                 Event::Unanswered(Answer::Refused),
-                Event::Does(What::Cancel(0)),
+                Event::Does(Action::Cancel(0)),
                 Event::Cure,
                 Event::SendAgain,
                 Event::Late,
@@ -73,7 +73,7 @@ fn a_dead_letter_is_sent_again_as_a_new_job() {
     for (graph, _) in ill() {
         let end = LONG_AFTER;
         for accesses in 0..20 {
-            let retry = What::Retry(0);
+            let retry = Action::Retry(0);
             let plan = [
                 (end, Event::Cure),
                 (end, Event::SendAgain),
@@ -82,9 +82,9 @@ fn a_dead_letter_is_sent_again_as_a_new_job() {
             ];
             let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
             let state = history.world.state();
-            let new = &state.watch.jobs[&again(&"R0".into())];
+            let new = &state.watch.jobs[&retry_of(&"R0".into())];
             assert_eq!(new.end.unwrap().state.as_str(), "completed", "{}: {plan:?}", graph.name);
-            assert!(state.dead.is_empty(), "{}: {plan:?}", graph.name);
+            assert!(state.dead_letters.is_empty(), "{}: {plan:?}", graph.name);
             histories += 1;
         }
     }
@@ -98,13 +98,13 @@ fn what_nobody_can_read_is_move_to_dlq() {
     for (graph, length) in graphs() {
         for at in (0..=length).step_by(3) {
             for body in ["not a message", "li2e2:R07:nowheree", "li2e4:none7:nowheree", "li2e2:R01:ae"] {
-                for other in [Event::Crash, Event::Unanswered(Answer::Lost), Event::Does(What::Cancel(0))] {
+                for other in [Event::Crash, Event::Unanswered(Answer::Lost), Event::Does(Action::Cancel(0))] {
                     let plan = [(at, Event::Comes(body)), (at + 4, other)];
                     let history = check(&graph, Plan::of(&plan), || format!("{plan:?}"));
                     // A message for a call of the graph does not become a dead letter. Neither does a message for a job that is
                     // over: its call is abandoned.
                     if !body.contains("R0") {
-                        assert!(!history.world.state().dead.is_empty(), "{}: {plan:?}", graph.name);
+                        assert!(!history.world.state().dead_letters.is_empty(), "{}: {plan:?}", graph.name);
                     }
                     histories += 1;
                 }

@@ -56,7 +56,7 @@ pub enum Durability {
     Disk,
 }
 
-pub struct Place {
+pub struct BackendServers {
     pub kind: Kind,
     pub folder: PathBuf,
     durability: Durability,
@@ -67,23 +67,23 @@ pub struct Place {
     _aws: Vec<Server>,
 }
 
-impl Place {
+impl BackendServers {
     /// Starts the servers. `None`: a server is not available here.
     pub fn start(kind: Kind, folder: &Path, durability: Durability) -> Option<Self> {
-        let mut place =
+        let mut servers =
             Self { kind, folder: folder.to_owned(), durability, redis: None, ports: Vec::new(), _aws: Vec::new() };
         match kind {
             Kind::Sqlite => {}
             Kind::Redis => {
-                place.ports = vec![free_port()];
-                place.redis = Some(place.start_redis()?);
+                servers.ports = vec![free_port()];
+                servers.redis = Some(servers.start_redis()?);
             }
             Kind::AwsLocal => {
-                place._aws = vec![dynamodb_local::start()?, elasticmq::start()?];
-                place.ports = place._aws.iter().map(|server| server.port).collect();
+                servers._aws = vec![dynamodb_local::start()?, elasticmq::start()?];
+                servers.ports = servers._aws.iter().map(|server| server.port).collect();
             }
         }
-        Some(place)
+        Some(servers)
     }
 
     fn start_redis(&self) -> Option<Server> {
@@ -103,42 +103,42 @@ impl Place {
         self.redis = self.start_redis();
     }
 
-    /// A way for one process, with proxies that no other process uses.
-    pub fn way(&self) -> Way {
+    /// A route for one process, with proxies that no other process uses.
+    pub fn route(&self) -> Route {
         let proxies = self.ports.iter().map(|port| Proxy::start(*port)).collect();
-        Way { kind: self.kind, folder: self.folder.clone(), proxies }
+        Route { kind: self.kind, folder: self.folder.clone(), proxies }
     }
 
     /// The ports without proxies.
-    pub fn straight(&self) -> Ports {
+    pub fn direct(&self) -> Ports {
         Ports { kind: self.kind, folder: self.folder.clone(), ports: self.ports.clone() }
     }
 
     /// Creates the table and the queue where the backend needs them.
     pub async fn prepare(&self) {
         if self.kind == Kind::AwsLocal {
-            let (table, queue) = self.straight().aws().await;
+            let (table, queue) = self.direct().aws().await;
             table.create().await.expect("a table");
             queue.create(&[TOPIC.into()]).await.expect("a queue");
         }
     }
 }
 
-/// How one process reaches a place.
-pub struct Way {
+/// How one process reaches the servers.
+pub struct Route {
     kind: Kind,
     folder: PathBuf,
     pub proxies: Vec<Proxy>,
 }
 
-impl Way {
+impl Route {
     pub fn ports(&self) -> Ports {
         let ports = self.proxies.iter().map(|proxy| proxy.port).collect();
         Ports { kind: self.kind, folder: self.folder.clone(), ports }
     }
 }
 
-/// A place, as seen through these ports.
+/// The servers, as seen through these ports.
 #[derive(Clone)]
 pub struct Ports {
     pub kind: Kind,
@@ -147,7 +147,7 @@ pub struct Ports {
 }
 
 impl Ports {
-    /// The environment of a command that uses this place.
+    /// The environment of a command that uses these servers.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![("BRRR_TOPIC", TOPIC.to_owned())];
         match self.kind {

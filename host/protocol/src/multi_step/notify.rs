@@ -13,28 +13,28 @@ use crate::wire::{Message, PendingReturns, Return};
 
 /// Notifies all waiting parents of a call that has its value, except those in `handled`. The messages are sent before the
 /// record is deleted. In the other order a crash would lose messages.
-pub(super) async fn wake_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSet<Return>) -> Result<()> {
+pub(super) async fn notify_all(p: &Ports<'_>, call: &CallHash, mut handled: HashSet<Return>) -> Result<()> {
     let key = Key::pending_returns(call);
     let mut found = p.store.get(&key).await?;
     while let Some(bytes) = found {
         let pending = PendingReturns::decode(&bytes).map_err(|e| e.of(&key))?;
-        wake_new(p, call, pending.returns, &mut handled).await?;
+        notify_new(p, call, pending.returns, &mut handled).await?;
         match p.store.swap(&key, Some(&bytes), None).await? {
             Swap::Done => break,
             Swap::Mismatch(other) => found = other,
         }
     }
-    wake_unnotified(p, call, &mut handled).await
+    notify_unnotified(p, call, &mut handled).await
 }
 
 /// Notifies the parents that were not notified of a failure of the call. This record is read after `pending_returns`: a failure
 /// writes a parent here before it removes the parent there, so this order misses no parent.
-async fn wake_unnotified(p: &Ports<'_>, call: &CallHash, handled: &mut HashSet<Return>) -> Result<()> {
+async fn notify_unnotified(p: &Ports<'_>, call: &CallHash, handled: &mut HashSet<Return>) -> Result<()> {
     let key = Key::unnotified(call);
     let mut found = p.store.get(&key).await?;
     while let Some(record) = found {
         let parents = PendingReturns::decode(&record).map_err(|e| e.of(&key))?.returns;
-        wake_new(p, call, parents, handled).await?;
+        notify_new(p, call, parents, handled).await?;
         match p.store.swap(&key, Some(&record), None).await? {
             Swap::Done => break,
             Swap::Mismatch(other) => found = other,
@@ -52,7 +52,7 @@ async fn wake_unnotified(p: &Ports<'_>, call: &CallHash, handled: &mut HashSet<R
 /// register again and send the call's message again, without end. So the parent is kept for a later value. It is not kept in
 /// `pending_returns`, because a peer that asks for the call in another job would take that record as a sign that the call's
 /// message is on its way.
-pub(super) async fn wake_in_job(
+pub(super) async fn notify_in_job(
     p: &Ports<'_>,
     call: &CallHash,
     job_id: &JobId,
@@ -67,7 +67,7 @@ pub(super) async fn wake_in_job(
         let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.job_id == *job_id);
         let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));
         let parents = mine.into_iter().filter(|entry| !has_joined(entry, call));
-        let unknown = wake_known(p, call, parents, &mut handled).await?;
+        let unknown = notify_known(p, call, parents, &mut handled).await?;
         if !unknown.is_empty() {
             keep_unnotified(p, call, &unknown).await?;
         }
@@ -113,28 +113,28 @@ async fn keep_unnotified(p: &Ports<'_>, call: &CallHash, parents: &[Return]) -> 
     // The call may have got its value meanwhile. The worker that stored the value may have read this record before the parents
     // were added.
     if p.store.has_many(&[Key::value(call)]).await?.contains(&true) {
-        wake_unnotified(p, call, &mut HashSet::new()).await?;
+        notify_unnotified(p, call, &mut HashSet::new()).await?;
     }
     Ok(())
 }
 
 /// Notifies those of `entries` that were not handled yet and that are worth running now that `ended` has its value. Also
 /// notifies the parents without a `run` record, because nothing says whether they are worth running.
-async fn wake_new(
+async fn notify_new(
     p: &Ports<'_>,
     ended: &CallHash,
     entries: impl IntoIterator<Item = Return>,
     handled: &mut HashSet<Return>,
 ) -> Result<()> {
-    let unknown = wake_known(p, ended, entries, handled).await?;
-    p.wake(&unknown.iter().collect::<Vec<_>>()).await?;
+    let unknown = notify_known(p, ended, entries, handled).await?;
+    p.notify(&unknown.iter().collect::<Vec<_>>()).await?;
     handled.extend(unknown);
     Ok(())
 }
 
 /// Notifies those of `entries` that were not handled yet and whose `run` record says that they are worth running now that
 /// `ended` has its outcome. Returns the entries that have no such record.
-async fn wake_known(
+async fn notify_known(
     p: &Ports<'_>,
     ended: &CallHash,
     entries: impl IntoIterator<Item = Return>,
@@ -151,7 +151,7 @@ async fn wake_known(
     // The results come in no particular order.
     let looked = all(looks).await?;
     let ready: Vec<&Return> = looked.iter().filter(|(_, r)| *r == Readiness::Ready).map(|(entry, _)| entry).collect();
-    p.wake(&ready).await?;
+    p.notify(&ready).await?;
     let (unknown, known): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, r)| *r == Readiness::Unknown);
     handled.extend(known.into_iter().map(|(entry, _)| entry));
     Ok(unknown.into_iter().map(|(entry, _)| entry).collect())

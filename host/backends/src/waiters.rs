@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 
 /// The waiting tasks of this process.
-pub(crate) struct Wakeups {
+pub(crate) struct Waiters {
     /// Rises with every commit that wrote a record. It begins at 1, and a waiting task begins with 0, so its first wait
     /// returns at once.
     version: AtomicU64,
@@ -40,7 +40,7 @@ impl Drop for Waiting<'_> {
 
 impl TopicWaiters {
     /// Waits for a notification, but at most for `at_most`. A notification that came before this call is not lost.
-    pub async fn wait(&self, all: &Wakeups, at_most: Duration) {
+    pub async fn wait(&self, all: &Waiters, at_most: Duration) {
         self.waiting.fetch_add(1, Ordering::SeqCst);
         let _topic = Waiting(&self.waiting);
         let _all = all.begin_waiting();
@@ -54,7 +54,7 @@ impl TopicWaiters {
     }
 }
 
-impl Wakeups {
+impl Waiters {
     pub fn new() -> Self {
         Self {
             version: AtomicU64::new(1),
