@@ -1,7 +1,14 @@
 //! What an author sees of a fault: texts that are no Unicode, causes, values that JSON does not have, forgotten calls.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use brrr_protocol::model::{Failure, FailureKind};
+use brrr_protocol::options::Options;
+use brrr_protocol::ports::{Ended, Handler, Request, Task};
+use brrr_protocol::replay::Replay;
 use brrr_worker::wasm::{LogLevel, Stream};
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
@@ -43,10 +50,31 @@ pub async fn causes_are_told(fleet: &Fleet) {
     }
 }
 
+/// This handler returns no bytes, as those of raw tasks and of other workers may.
+struct Silent;
+
+#[async_trait]
+impl Handler for Silent {
+    fn task(&self, _: &str) -> Option<Arc<Task>> {
+        Some(Arc::new(Task::new("silent", Options::default())))
+    }
+
+    async fn run(&self, _: Request, replay: Replay) -> brrr_protocol::Result<(Ended, Replay)> {
+        Ok((Ended::Completed(Bytes::new()), replay))
+    }
+}
+
 pub async fn nothing_is_null(fleet: &Fleet) {
     assert_eq!(&fleet.call("nothing", json!({})).await.unwrap()[..], b"null");
-    // A parent reads it, too.
-    assert_eq!(fleet.value("relays", json!({"task": "nothing", "topic": null, "args": {}})).await, Value::Null);
+    fleet.serve("silent", Arc::new(Silent));
+    // A parent reads null as null, and no bytes as well.
+    for (task, topic) in [("nothing", Value::Null), ("says_nothing", json!("silent"))] {
+        assert_eq!(
+            fleet.value("relays", json!({"task": task, "topic": topic, "args": {}})).await,
+            Value::Null,
+            "{task}"
+        );
+    }
 }
 
 pub async fn no_number_is_refused(fleet: &Fleet) {
