@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_binary_replaces_what_an_older_one_wrote() {
+    fn a_newer_binary_replaces_the_files_of_an_older_one() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(".brrr").join(name);
         write(folder.path(), Language::C).expect("written");
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_somebody_else_costs_no_file_outside_of_it() {
+    fn a_hostile_folder_changes_no_file_outside_of_it() {
         let (folder, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let precious = other.path().join("precious");
         fs::write(&precious, "mine").expect("a file");

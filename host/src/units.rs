@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_have_zones() {
+    fn points_in_time_have_a_time_zone() {
         assert_eq!(moment("1970-01-01T00:00:01.5Z"), Ok(1500));
         assert_eq!(moment("1970-01-01T02:00:00+02:00"), Ok(0));
         for wrong in ["tomorrow", "1970-01-01", "1970-01-01T00:00:00", "1969-12-31T00:00:00Z"] {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_brief() {
+    fn durations_are_shown_briefly() {
         let shown = [0, 999, 1000, 9_950, 10_000, 61_000, 3_725_000].map(brief);
         assert_eq!(shown, ["0ms", "999ms", "1.0s", "9.9s", "10s", "1m 1s", "1h 2m"]);
     }

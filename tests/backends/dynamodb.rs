@@ -31,7 +31,7 @@ fn options(table: &str) -> dynamodb::DynamoDbOptions {
 }
 
 #[tokio::test]
-async fn items_are_laid_out_as_peers_have_them() {
+async fn items_have_the_layout_of_peers() {
     let Some(server) = shared() else { return };
     let store = table("brrr-layout", "").await;
     let client = Client::new(&config(server.port).await);
@@ -59,7 +59,7 @@ async fn items_are_laid_out_as_peers_have_them() {
 }
 
 #[tokio::test]
-async fn namespaces_are_apart() {
+async fn namespaces_are_separate() {
     if shared().is_none() {
         return;
     }
@@ -76,7 +76,7 @@ async fn namespaces_are_apart() {
 }
 
 #[tokio::test]
-async fn what_a_batch_leaves_out_is_asked_for_again() {
+async fn parts_that_a_batch_leaves_out_are_requested_again() {
     let Some(server) = shared() else { return };
     let proxy = Proxy::start(server.port);
     let namespace = namespace();
@@ -117,7 +117,7 @@ async fn more_records_than_a_request_takes() {
 }
 
 #[tokio::test]
-async fn an_item_is_as_large_as_dynamodb_says() {
+async fn sizes_of_items_agree_with_dynamodb() {
     if shared().is_none() {
         return;
     }
@@ -144,7 +144,7 @@ async fn an_item_is_as_large_as_dynamodb_says() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_is_no_mismatch() {
+async fn a_lost_answer_is_no_mismatch() {
     let Some(server) = shared() else { return };
     let proxy = Proxy::start(server.port);
     let namespace = namespace();
@@ -173,7 +173,7 @@ async fn an_answer_that_is_lost_is_no_mismatch() {
 }
 
 #[tokio::test]
-async fn setup_makes_the_table_once() {
+async fn setup_creates_the_table_once() {
     let Some(server) = shared() else { return };
     let config = config(server.port).await;
     let store = DynamoDb::new(options("brrr-setup"), &config).unwrap();
@@ -279,7 +279,7 @@ async fn rates() {
 fn connect_with(environment: &[(&str, &str)]) -> (String, Duration) {
     let start = std::time::Instant::now();
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "connects_as_its_environment_says", "--ignored", "--nocapture"])
+        .args(["--exact", "connects_with_its_environment", "--ignored", "--nocapture"])
         .env_clear()
         .env("HOME", "/nonexistent")
         // No request of this test leaves this machine.
@@ -291,8 +291,8 @@ fn connect_with(environment: &[(&str, &str)]) -> (String, Duration) {
 }
 
 #[tokio::test]
-#[ignore = "run by `the_environment_says_where_and_who`, in a process of its own"]
-async fn connects_as_its_environment_says() {
+#[ignore = "run by `the_environment_sets_region_endpoint_and_credentials`, in a process of its own"]
+async fn connects_with_its_environment() {
     let said = match DynamoDb::connect(options("brrr-environment")).await {
         Ok(store) => store.create().await.map(|lines| lines.join("; ")),
         Err(error) => Err(error),
@@ -301,7 +301,7 @@ async fn connects_as_its_environment_says() {
 }
 
 #[test]
-fn the_environment_says_where_and_who() {
+fn the_environment_sets_region_endpoint_and_credentials() {
     let Some(server) = shared() else { return };
     let endpoint = format!("http://127.0.0.1:{}", server.port);
     let keys = [("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")];

@@ -473,14 +473,17 @@ fn check_notifications(side: &Side, name: &str, made: &Made<'_>) {
             continue;
         }
         if !itself && is_ready(&side.after, &message.job_id, &message.call) {
-            assert!(side.sent.contains(&message), "{name}: {message:?} no longer waits for {call:?}; nobody wakes it");
+            assert!(
+                side.sent.contains(&message),
+                "{name}: {message:?} no longer waits for {call:?}, and nothing notifies it"
+            );
         }
     }
     if let Some((work, wait)) = deferred {
         let ended = wait.calls.iter().filter(|c| has_outcome(&side.after, &work.message.job_id, &c.hash)).count();
         let waits = after.iter().any(|(_, r)| r.message() == work.message);
         if ended >= wait.need as usize && !side.sent.contains(&work.message) {
-            assert!(waits && name == "multi_step", "{name}: {:?} need not wait, and nobody wakes it", work.message);
+            assert!(waits && name == "multi_step", "{name}: {:?} need not wait, and nothing notifies it", work.message);
         }
         for child in &wait.calls {
             let on_list = after.iter().any(|(call, r)| *call == child.hash && r.message() == work.message);
@@ -535,7 +538,7 @@ async fn sqlite() {
 }
 
 #[tokio::test]
-async fn sqlite_step_by_step() {
+async fn sqlite_multi_step() {
     compare(Kind::SqliteMultiStep, Kind::Memory, 20, 60).await;
 }
 
@@ -545,7 +548,7 @@ async fn redis() {
 }
 
 #[tokio::test]
-async fn redis_step_by_step() {
+async fn redis_multi_step() {
     compare(Kind::RedisMultiStep, Kind::Memory, 30, 60).await;
 }
 

@@ -320,7 +320,7 @@ impl Fleet {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn as_parents_children_and_clients_of_ours() {
+async fn peers_are_parents_children_and_clients_of_our_workers() {
     let Some(mut fleet) = Fleet::start().await else { return };
     // Shared calls: each has many parents, on all topics.
     for (salt, n, expected) in [("ours", 12, 144), ("theirs", 13, 233)] {
@@ -351,7 +351,7 @@ async fn as_parents_children_and_clients_of_ours() {
         // The calls of all workers have a value, and no parent waits.
         for n in 0..=n {
             assert!(fleet.peer.get(&hash(n, salt), "value").await.is_some(), "fib({n})");
-            let pending = until("nobody waits", || async {
+            let pending = until("no parent waits", || async {
                 let left = fleet.peer.get(&hash(n, salt), "pending_returns").await;
                 left.is_none().then_some(())
             });
@@ -363,7 +363,7 @@ async fn as_parents_children_and_clients_of_ours() {
 
 /// A peer runs `fib(2)`. It waits for `fib(1)` of another peer, and for our `fib(0)`, which fails in its job.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failure_that_a_peer_does_not_see_costs_a_handful_of_messages() {
+async fn an_unseen_failure_of_a_peers_child_costs_few_messages() {
     let Some(mut fleet) = Fleet::start().await else { return };
     let call = |n: u64| Call {
         hash: hash(n, "unseen"),
@@ -377,7 +377,7 @@ async fn a_failure_that_a_peer_does_not_see_costs_a_handful_of_messages() {
     let mut peer = fleet.peer.clone();
     peer.schedule(&job_id, &call(2)).await;
     let doctor = Doctor::new(backend.clone());
-    until("the parent is kept for a later value, and no repair would wake it", || async {
+    until("the parent is kept for a later value, and no repair would notify it", || async {
         let survey = doctor.survey(&Look { now: 1_000_000, older_than: Duration::ZERO }).await.unwrap();
         // The other call has notified the parent by then.
         let is_idle = messages().await >= 4 && survey.findings.is_empty();

@@ -46,7 +46,7 @@ async fn keys(raw: &mut MultiplexedConnection) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn topics_and_counters_are_the_peers() {
+async fn topics_and_counters_are_those_of_peers() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (Redis::connect(RedisOptions::new(url(&server))).await.unwrap(), raw(&server).await);
     let message = Message { job_id: "r".into(), call: "c".into() };
@@ -72,7 +72,7 @@ async fn topics_and_counters_are_the_peers() {
 /// The number of deliveries of a message is stored beside its topic, for a day. A peer that takes the message does not delete
 /// that number.
 #[tokio::test]
-async fn what_is_remembered_of_deliveries_is_forgotten() {
+async fn the_number_of_deliveries_expires() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (Redis::connect(RedisOptions::new(url(&server))).await.unwrap(), raw(&server).await);
     let topic = Topic::from("t");
@@ -90,7 +90,7 @@ async fn what_is_remembered_of_deliveries_is_forgotten() {
 }
 
 #[tokio::test]
-async fn namespaces_are_apart() {
+async fn namespaces_are_separate() {
     let Some(server) = server(&[]) else { return };
     let mut fleets = Vec::new();
     for namespace in ["", "a", "b"] {
@@ -181,7 +181,7 @@ async fn a_job_is_scheduled_in_one_step() {
 }
 
 #[tokio::test]
-async fn what_is_refused_says_why() {
+async fn refused_commands_are_explained() {
     let folder = tempfile::tempdir().unwrap();
     let Some(cluster) = server(&["--cluster-enabled", "yes", "--dir", folder.path().to_str().unwrap()]) else { return };
     let error = refused(url(&cluster)).await;
@@ -239,7 +239,7 @@ async fn a_full_server_and_foreign_keys_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_forgets_its_scripts_is_told_them_again() {
+async fn scripts_are_loaded_again_after_the_server_forgets_them() {
     let Some(server) = server(&[]) else { return };
     let (backend, mut raw) = (brrr_backends::open(&url(&server)).await.unwrap(), raw(&server).await);
     let worker = tokio::spawn(tree::work(backend.clone(), || ()));
@@ -253,7 +253,7 @@ async fn a_server_that_forgets_its_scripts_is_told_them_again() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_cut_is_made_again() {
+async fn a_cut_connection_is_opened_again() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (Redis::connect(RedisOptions::new(url(&server))).await.unwrap(), raw(&server).await);
     let key = Key::value(&"c".into());
@@ -268,7 +268,7 @@ async fn a_connection_that_was_cut_is_made_again() {
 }
 
 #[tokio::test]
-async fn who_may_not_script_works_step_by_step() {
+async fn a_user_without_scripts_uses_multi_step_transitions() {
     let Some(server) = server(&[]) else { return };
     let user = format!("redis://{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@127.0.0.1:{}", server.port);
     let backend: Arc<dyn Backend> = Arc::new(Redis::connect(RedisOptions::new(user)).await.unwrap());
@@ -283,7 +283,7 @@ async fn who_may_not_script_works_step_by_step() {
 
 /// An entry that is not text, or not in our format, blocks nothing else.
 #[tokio::test]
-async fn whatever_stands_in_a_topic_is_delivered() {
+async fn any_bytes_in_a_topic_are_delivered() {
     let Some(server) = server(&[]) else { return };
     let mut raw = raw(&server).await;
     let user = format!("{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@");
@@ -320,9 +320,9 @@ async fn whatever_stands_in_a_topic_is_delivered() {
         }
         bodies.sort();
         assert_eq!(bodies, ["fine", "later", "li2e1:r2:\u{fffd}e", "no form \u{fffd}", "\u{fffd}\u{fffd}"]);
-        let letters = redis.dead_letters(&topic, 10).await.unwrap();
-        assert_eq!(letters.len(), 5, "{letters:?}");
-        assert!(redis.take_dead_letter(&topic, &letters[0].id).await.unwrap().is_some());
+        let dead_letters = redis.dead_letters(&topic, 10).await.unwrap();
+        assert_eq!(dead_letters.len(), 5, "{dead_letters:?}");
+        assert!(redis.take_dead_letter(&topic, &dead_letters[0].id).await.unwrap().is_some());
         let kept: Vec<u8> = cmd("HGET").arg(named("brrr:held:w")).arg(7).query_async(&mut raw).await.unwrap();
         assert_eq!(kept, b"no form");
     }
@@ -374,7 +374,7 @@ async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
 }
 
 #[tokio::test]
-async fn what_is_listed_and_removed_costs_in_proportion() {
+async fn listing_and_removing_jobs_cost_in_proportion() {
     // More jobs than a collection removes between two checks for jobs that have begun.
     let (Some(one), Some(two)) = (costs_of(700).await, costs_of(1_400).await) else { return };
     eprintln!("newest, dry run, gc: {one:?} commands for 700 jobs, {two:?} for 1,400");

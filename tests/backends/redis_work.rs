@@ -106,7 +106,7 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn twice_as_many_parents_of_a_call_are_twice_the_work() {
+async fn twice_the_parents_of_a_call_cost_twice_the_work() {
     // A higher number also shows the growth of the server's time.
     let n = std::env::var("BRRR_PARENTS").map_or(300, |text| text.parse().expect("a number"));
     let (Some(some), Some(twice)) = (bytes_of_shared_call(n).await, bytes_of_shared_call(2 * n).await) else { return };
@@ -115,7 +115,7 @@ async fn twice_as_many_parents_of_a_call_are_twice_the_work() {
 
 /// The set in which Redis keeps many parents is removed with the record. (The contract suite tests the record itself.)
 #[tokio::test]
-async fn the_set_of_a_call_s_parents_goes_with_its_record() {
+async fn the_set_of_parents_is_removed_with_its_record() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (open(&server).await, raw(&server).await);
     let (child, short) = (CallHash::from("child"), PendingReturns::default().encode());
@@ -158,7 +158,7 @@ fn some_messages(n: usize) -> Vec<Outgoing> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_many_do_at_once_is_one_command_each() {
+async fn concurrent_operations_cost_one_command_each() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (open(&server).await, raw(&server).await);
     let topic = "t".into();
@@ -203,8 +203,8 @@ async fn what_many_do_at_once_is_one_command_each() {
     assert_eq!(calls(&stats, "evalsha"), 3 * 3 * n as u64, "{stats}");
     assert!(calls(&stats, "watch") + calls(&stats, "exec") == 0, "{stats}");
     assert_eq!(redis.receive(&topic, 99, Duration::ZERO).await.unwrap().len(), n);
-    let letters = redis.dead_letters(&topic, 99).await.unwrap();
-    assert_eq!((letters.len(), letters[0].reason.as_str()), (n, "a reason"));
+    let dead_letters = redis.dead_letters(&topic, 99).await.unwrap();
+    assert_eq!((dead_letters.len(), dead_letters[0].reason.as_str()), (n, "a reason"));
     // The messages that were given back, the messages that are delayed now, and the message that was delayed before.
     assert_eq!(redis.depth(&topic).await.unwrap(), 2 * n as u64 + 1);
 }
@@ -252,7 +252,7 @@ async fn a_message_wakes_one_worker() {
 
 /// If a worker dies after a message woke it, the message is left for the next worker.
 #[tokio::test]
-async fn what_woke_somebody_who_is_gone_is_not_lost() {
+async fn a_message_that_woke_a_dead_receiver_is_not_lost() {
     let Some(server) = server(&[]) else { return };
     let (redis, mut raw) = (open(&server).await, raw(&server).await);
     redis.send_many(&some_messages(2)).await.unwrap();

@@ -62,7 +62,7 @@ fn a_new_file_may_be_opened_by_several_at_once() {
 }
 
 #[tokio::test]
-async fn what_was_written_is_there_again() {
+async fn a_reopened_file_has_everything_that_was_written() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("state.db");
     {
@@ -144,7 +144,7 @@ fn a_newer_schema_is_refused() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_called_so() {
+async fn a_damaged_file_is_reported_as_damaged() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("state.db");
     {
@@ -174,7 +174,7 @@ fn a_folder_or_a_file_in_the_way_is_named() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_and_what_is_there_stays() {
+async fn a_full_disk_is_an_error_and_loses_nothing() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("state.db");
     let backend = Sqlite::options().max_pages(64).open(&path).unwrap();
@@ -241,7 +241,7 @@ fn open_as_nobody(path: &Path) -> Option<String> {
 
 #[cfg(unix)]
 #[test]
-fn what_may_not_be_written_is_called_read_only() {
+fn a_file_that_may_not_be_written_is_called_read_only() {
     use std::os::unix::fs::PermissionsExt;
     let allow = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     let folder = tempdir().unwrap();
@@ -313,7 +313,7 @@ async fn a_message_and_a_change_reach_another_handle() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_locked_by_somebody_else_is_waited_for() {
+async fn a_lock_of_another_process_is_waited_for() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("state.db");
     let backend = Arc::new(Sqlite::open(&path).unwrap());
@@ -375,7 +375,7 @@ async fn a_transition_that_fails_hides_nothing() {
 /// Another program locks the file for longer than a lease. The workers that hold messages cannot renew their leases, and no other
 /// worker takes the messages.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn leases_outlive_a_lock_that_somebody_else_holds() {
+async fn leases_outlive_a_lock_of_another_process() {
     const LEASE: Duration = Duration::from_millis(400);
     let folder = tempdir().unwrap();
     let path = folder.path().join("state.db");
@@ -440,7 +440,7 @@ async fn a_file_becomes_smaller_when_its_records_are_gone() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_file_is_for_its_owner_alone() {
+async fn only_the_owner_can_read_the_file() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempdir().unwrap();
     let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
@@ -467,7 +467,7 @@ async fn a_file_is_for_its_owner_alone() {
 }
 
 #[tokio::test]
-async fn who_wants_no_file_to_be_made_is_told_that_there_is_none() {
+async fn a_missing_file_is_an_error_if_none_may_be_created() {
     let folder = tempdir().unwrap();
     let path = folder.path().join("a/state.db");
     let error = Sqlite::options().must_exist(true).open(&path).err().expect("refused");
@@ -536,7 +536,7 @@ async fn bytes_of_shared_call(parents: usize) -> u64 {
 }
 
 #[tokio::test]
-async fn twice_as_many_parents_of_a_call_are_twice_the_work() {
+async fn twice_the_parents_of_a_call_cost_twice_the_work() {
     let (some, twice) = (bytes_of_shared_call(400).await, bytes_of_shared_call(800).await);
     assert!(twice < some * 9 / 4, "400 parents: {some} bytes, twice as many: {twice} bytes");
 }

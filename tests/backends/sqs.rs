@@ -40,7 +40,7 @@ fn outgoing(body: &str) -> Outgoing {
 }
 
 #[tokio::test]
-async fn a_message_that_comes_too_early_is_put_back() {
+async fn a_message_that_comes_too_early_is_delayed_again() {
     let Some((queue, client, name)) = open().await else { return };
     let url = url(&client, &name).await;
     // A message with a delay longer than SQS allows. Here the fifteen minutes of SQS are over, and two seconds are left.
@@ -60,7 +60,7 @@ async fn a_message_that_comes_too_early_is_put_back() {
 }
 
 #[tokio::test]
-async fn what_sqs_redrives_is_delivered_as_come_too_often() {
+async fn redriven_messages_are_delivered_with_too_many_receives() {
     let Some((queue, client, name)) = open().await else { return };
     let (topic, url, dead) = (Topic::from("t"), url(&client, &name).await, url(&client, &format!("{name}-dead")).await);
     queue.send_many(&[outgoing("poison")]).await.unwrap();
@@ -116,7 +116,7 @@ async fn batches_are_of_ten() {
 }
 
 #[tokio::test]
-async fn setup_makes_what_is_missing_and_leaves_what_is_there() {
+async fn setup_creates_missing_queues_and_keeps_existing_ones() {
     let Some(server) = shared() else { return };
     let namespace = namespace();
     let queue = queues(&namespace, LEASE, Arc::new(Memory::new())).await;
@@ -140,7 +140,7 @@ async fn setup_makes_what_is_missing_and_leaves_what_is_there() {
 }
 
 #[tokio::test]
-async fn what_sqs_can_not_have_is_refused() {
+async fn names_that_sqs_does_not_allow_are_refused() {
     let config = config(1).await;
     let new = |prefix: &str, lease| {
         let options = sqs::SqsOptions { prefix: prefix.to_owned(), namespace: String::new(), lease };

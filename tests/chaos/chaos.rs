@@ -172,10 +172,10 @@ async fn chaos(mut servers: BackendServers, length: Duration, seed: u64) -> Repo
     for more in [&["--fix"][..], &[]] {
         doctor(&folder, &rest.ports, more).unwrap_or_else(|found| clients.complain(found));
     }
-    let letters = rest.dead_letters().await;
+    let dead_letters = rest.dead_letters().await;
     let (dead, ended) = (clients.counts.dead.load(Ordering::Relaxed), clients.ended.lock().expect("no panic").len());
-    if dead > ended as u64 / MOST_DEAD || letters.len() as u64 > dead {
-        clients.complain(format!("{dead} of {ended} jobs ended as dead letters:\n{}", letters.join("\n")));
+    if dead > ended as u64 / MOST_DEAD || dead_letters.len() as u64 > dead {
+        clients.complain(format!("{dead} of {ended} jobs ended as dead letters:\n{}", dead_letters.join("\n")));
     }
     let ended = std::mem::take(&mut *clients.ended.lock().expect("no panic"));
     for complaint in rest.replaced(&ended).await {
@@ -183,7 +183,7 @@ async fn chaos(mut servers: BackendServers, length: Duration, seed: u64) -> Repo
     }
     *clients.ended.lock().expect("no panic") = ended;
     for entry in live {
-        clients.complain(format!("nobody will wake it: {entry}"));
+        clients.complain(format!("nothing will notify it: {entry}"));
     }
     for (name, left) in rest.remains() {
         clients.complain(format!("{left} {name} are left"));
@@ -192,7 +192,7 @@ async fn chaos(mut servers: BackendServers, length: Duration, seed: u64) -> Repo
     let slowest = clients.slowest.lock().expect("no panic").clone();
     if let Some(job_id) = slowest.job_id.filter(|_| slowest.took > SLOW) {
         let tree = brrr(&folder, &rest.ports).args(["job", job_id.as_str()]).output().expect("the binary");
-        println!("what took so long:\n{}", String::from_utf8_lossy(&tree.stdout));
+        println!("the job that took so long:\n{}", String::from_utf8_lossy(&tree.stdout));
     }
     let routes = workers.iter().map(|worker| &worker.route).chain([&route]);
     let connections_cut = routes.flat_map(|route| &route.proxies).map(|proxy| proxy.count()).sum();

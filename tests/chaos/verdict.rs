@@ -56,8 +56,11 @@ impl Rest {
     }
 
     pub async fn dead_letters(&self) -> Vec<String> {
-        let letters = self.backend.queue().dead_letters(&Topic::from(TOPIC), 100).await.expect("dead letters");
-        letters.into_iter().map(|letter| format!("dead letter {}: {}", letter.body, letter.reason)).collect()
+        let dead_letters = self.backend.queue().dead_letters(&Topic::from(TOPIC), 100).await.expect("dead letters");
+        dead_letters
+            .into_iter()
+            .map(|dead_letter| format!("dead letter {}: {}", dead_letter.body, dead_letter.reason))
+            .collect()
     }
 
     /// The accepted jobs whose outcome has changed or is missing.

@@ -42,8 +42,8 @@ fn a_job_survives_its_worker(env: &Env) {
     assert_eq!(answer, "34\n");
     let flaky = env.run(["call", "flaky", "{\"until\": 2}"]);
     assert_eq!(flaky.ok(), "{\"attempt\":2}");
-    let aside = env.run(["dlq", "list"]);
-    assert!(!aside.stdout.contains("fib"), "{aside:?}");
+    let dead_letters = env.run(["dlq", "list"]);
+    assert!(!dead_letters.stdout.contains("fib"), "{dead_letters:?}");
     second.stop().ok();
 }
 

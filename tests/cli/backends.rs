@@ -123,7 +123,7 @@ fn a_disk_that_fills_up_stops_the_worker() {
 
 /// Commands that only read create neither a folder nor a file. They say that there is nothing yet.
 #[test]
-fn who_only_looks_makes_nothing() {
+fn reading_commands_create_nothing() {
     let env = Env::new();
     let looks: [&[&str]; 12] = [
         &["jobs"],
@@ -152,7 +152,7 @@ fn who_only_looks_makes_nothing() {
 /// The database and the event files hold what users pass to their calls, so other users may not read them.
 #[cfg(unix)]
 #[test]
-fn files_are_for_their_owner_alone() {
+fn only_the_owner_can_read_the_files() {
     use std::os::unix::fs::PermissionsExt as _;
     let mut env = Env::new();
     let worker = env.worker(&["--events", "events.jsonl"]);

@@ -260,7 +260,7 @@ fn a_bad_component_is_refused_in_one_line() {
 }
 
 #[test]
-fn what_is_no_file_to_read_is_refused_too() {
+fn paths_of_no_regular_files_are_refused() {
     let env = Env::new();
     let refused = |path: &str, code: i32, words: &str| {
         for command in ["run", "inspect"] {
@@ -278,7 +278,7 @@ fn what_is_no_file_to_read_is_refused_too() {
 }
 
 #[test]
-fn what_is_large_and_harmless_is_served() {
+fn a_large_harmless_component_is_served() {
     let env = Env::new();
     let path = env.write("large.wasm", with_custom(64 << 20));
     let ended = env.run(["inspect", path.to_str().expect("UTF-8")]);

@@ -117,7 +117,7 @@ fn a_number_keeps_its_digits_or_is_refused() {
 }
 
 #[test]
-fn a_task_that_nobody_has_fails_after_its_grace() {
+fn a_task_without_a_handler_fails_after_its_grace() {
     let env = Env::new();
     let _worker = env.worker(&["--unknown-task-grace", "300ms"]);
     let ended = env.run(["call", "nobody"]);
@@ -126,7 +126,7 @@ fn a_task_that_nobody_has_fails_after_its_grace() {
 }
 
 #[test]
-fn what_a_guest_prints_is_on_stdout_with_task_and_hash() {
+fn output_of_a_guest_is_on_stdout_with_task_and_hash() {
     let env = Env::new();
     let worker = env.worker(&[]);
     assert_eq!(env.run(["call", "prints", "{\"line\": \"me\"}"]).ok(), "me");

@@ -26,7 +26,7 @@ fn shift(env: &mut Env, library: &Path, seconds: i64) {
 }
 
 /// Runs a test once for each backend. The test gets a function that makes folders which use that backend.
-fn everywhere(test: impl Fn(&dyn Fn() -> Env)) {
+fn on_each_backend(test: impl Fn(&dyn Fn() -> Env)) {
     let Some(redis) = Flavour::Redis.start(None, &[]) else { return skip("no Redis") };
     test(&|| env_on(url(&redis)));
     let Some(records) = dynamodb::shared() else { return skip("no DynamoDB") };
@@ -40,7 +40,7 @@ fn everywhere(test: impl Fn(&dyn Fn() -> Env)) {
 #[test]
 fn a_worker_with_a_wrong_clock_ends_jobs_in_time() {
     let Some(library) = library() else { return skip("no libfaketime: scripts/setup/faketime.sh") };
-    everywhere(|env| {
+    on_each_backend(|env| {
         let client = env();
         // This worker's clock is behind. It is the only worker, so it must end the job.
         let mut behind = env();
@@ -67,9 +67,9 @@ fn a_worker_with_a_wrong_clock_ends_jobs_in_time() {
 }
 
 #[test]
-fn a_client_with_a_wrong_clock_gives_the_time_that_it_says() {
+fn a_timeout_holds_for_a_client_with_a_wrong_clock() {
     let Some(library) = library() else { return skip("no libfaketime: scripts/setup/faketime.sh") };
-    everywhere(|env| {
+    on_each_backend(|env| {
         let worker = env().worker(&[]);
         for seconds in [-3600, 3600] {
             let mut client = env();
@@ -85,9 +85,9 @@ fn a_client_with_a_wrong_clock_gives_the_time_that_it_says() {
 
 /// A retry comes after its delay, also if another worker than the one that failed decides when.
 #[test]
-fn a_retry_comes_in_time_whoever_takes_it() {
+fn a_retry_comes_in_time_on_any_worker() {
     let Some(library) = library() else { return skip("no libfaketime: scripts/setup/faketime.sh") };
-    everywhere(|env| {
+    on_each_backend(|env| {
         let (mut behind, mut ahead) = (env(), env());
         shift(&mut behind, &library, -3600);
         shift(&mut ahead, &library, 3600);

@@ -85,7 +85,7 @@ fn a_job_has_its_section() {
 }
 
 #[test]
-fn a_broken_file_stops_who_reads_it() {
+fn a_broken_file_stops_every_command_that_reads_it() {
     let env = Env::new();
     env.write("brrr.toml", "[tasks.flaky]\nmax-retrys = 1\n");
     let guest = guest();
@@ -95,7 +95,7 @@ fn a_broken_file_stops_who_reads_it() {
     }
     assert!(!env.path(".brrr").exists(), "refused before anything was touched");
     for args in [vec!["completions", "bash"], vec!["run", "--help"], vec!["--version"]] {
-        assert_eq!(env.run(args).code, Some(0), "who doesn't need it doesn't mind");
+        assert_eq!(env.run(args).code, Some(0), "a command that does not need the file does not read it");
     }
     env.write("good.toml", "");
     assert_eq!(env.run(["schedule", "fib", "--config", "good.toml"]).code, Some(0));
@@ -108,7 +108,7 @@ fn a_broken_file_stops_who_reads_it() {
 }
 
 #[test]
-fn a_project_says_it_all_once() {
+fn a_file_with_all_settings_needs_no_flags() {
     let env = Env::new();
     std::fs::create_dir(env.path("parts")).expect("a folder");
     std::fs::copy(guest(), env.path("parts/app.wasm")).expect("a copy");
@@ -135,7 +135,7 @@ fn a_project_says_it_all_once() {
 
 /// A unit test beside `cli/settings.rs` checks for all commands that each one uses the settings of the file.
 #[test]
-fn dead_letters_are_those_of_the_files_topic_and_backend() {
+fn dlq_uses_the_topic_and_backend_of_the_file() {
     let env = Env::new();
     env.write("brrr.toml", "topic = \"one\"\nbackend = \"sqlite:here.db\"\n");
     without_topic(&env, &["schedule", "fib"]).end().ok();
@@ -157,7 +157,7 @@ fn a_flag_that_names_a_backend_means_all_of_it() {
 }
 
 #[test]
-fn what_run_lacks_is_said() {
+fn run_names_the_settings_that_are_missing() {
     let env = Env::new();
     env.run(["run"]).refused(2, &["which component", "brrr.toml", "[[components]]"]);
     let guest = guest();
@@ -171,7 +171,7 @@ fn what_run_lacks_is_said() {
 }
 
 #[test]
-fn config_says_what_is_in_force_and_from_where() {
+fn config_shows_the_settings_and_their_sources() {
     let env = Env::new();
     let file = "topic = \"mine\"\nbackend = \"redis://:hunter2@host\"\n\n[worker]\ntimeout = \"1m\"\nmax-running = 3\n
         [[components]]\npath = \"app.wasm\"\nallow-http = [\"example.com\"]\nenv = [\"TOKEN=hunter2\"]\n
@@ -213,7 +213,7 @@ fn config_says_what_is_in_force_and_from_where() {
 }
 
 #[test]
-fn the_form_of_the_file_can_be_had() {
+fn the_schema_of_the_file_is_printed() {
     let schema = Env::new().run(["config", "--schema"]).json();
     assert_eq!(schema["properties"]["topic"]["description"], "The topic: the queue of the tasks.");
     assert!(schema["properties"]["components"].is_object());

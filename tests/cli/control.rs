@@ -44,7 +44,7 @@ fn running_job(env: &Env) -> String {
 }
 
 #[test]
-fn a_failure_that_may_pass_is_tried_again() {
+fn a_transient_failure_is_retried() {
     let env = Env::new();
     let worker = env.worker(&[]);
     assert_eq!(env.run(["call", "flaky", "{\"until\": 3}"]).ok(), "{\"attempt\":3}");
@@ -63,7 +63,7 @@ fn a_failure_that_may_pass_is_tried_again() {
 }
 
 #[test]
-fn flags_of_the_job_go_before_what_a_task_says_of_itself() {
+fn flags_of_the_job_override_the_options_of_its_task() {
     let env = Env::new();
     let _worker = env.worker(&[]);
     let ended = env.run(["call", "always_fails", "--max-retries", "0"]);
@@ -140,7 +140,7 @@ fn a_deadline_passes_without_any_worker() {
 }
 
 #[test]
-fn cancel_stops_what_runs_and_the_call_says_so() {
+fn cancel_stops_running_calls_and_the_client_reports_it() {
     let env = Env::new();
     let worker = env.worker(&["--max-running", "1", "--events", "events.jsonl"]);
     let call = env.start(["call", "loops"]);
@@ -162,7 +162,7 @@ fn cancel_stops_what_runs_and_the_call_says_so() {
     eprintln!("from cancel: {call_ended:?} until the call had ended, {:?} until the handler had", start.elapsed());
     // The promise is 2 s. The rest is a reserve for a busy machine.
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    assert_eq!(env.run(["call", "fib", "{\"n\": 10}"]).ok(), "55", "the worker's only place is free");
+    assert_eq!(env.run(["call", "fib", "{\"n\": 10}"]).ok(), "55", "the worker's only slot is free");
 
     let again = env.run(["cancel", &id, "--output", "json"]);
     assert_eq!((again.code, &again.json()["state"]), (Some(42), &json!("cancelled")), "{again:#?}");
@@ -172,7 +172,7 @@ fn cancel_stops_what_runs_and_the_call_says_so() {
 }
 
 #[test]
-fn what_another_job_waits_for_too_is_not_cancelled() {
+fn a_call_that_another_job_waits_for_is_not_cancelled() {
     let env = Env::new();
     let cancelled = schedule(&env, &["fan_out", "{\"n\": 5}"]);
     let wanted = schedule(&env, &["fan_out", "{\"n\": 5}"]);
@@ -188,7 +188,7 @@ fn what_another_job_waits_for_too_is_not_cancelled() {
 }
 
 #[test]
-fn who_stops_waiting_is_told_how_to_cancel() {
+fn an_interrupted_wait_says_how_to_cancel() {
     let env = Env::new();
     let ended = env.run(["call", "fib", "--wait", "100ms"]);
     assert_eq!(ended.code, Some(41), "{ended:#?}");
@@ -208,7 +208,7 @@ fn a_cycle_is_named() {
 }
 
 #[test]
-fn a_replay_that_asks_for_something_else_is_told_with_both() {
+fn a_replay_that_asks_for_another_call_fails_and_shows_both_calls() {
     let env = Env::new();
     let _worker = env.worker(&[]);
     let ended = env.run(["call", "wavers", "--timeout", "1m"]);
@@ -230,7 +230,7 @@ pub fn lock(env: &Env) -> rusqlite::Connection {
 }
 
 #[test]
-fn a_schedule_that_may_not_have_got_through_is_repeated_under_the_same_id() {
+fn an_uncertain_schedule_is_repeated_with_the_same_id() {
     let env = Env::new();
     drop(env.backend());
     let locked = lock(&env);
@@ -269,7 +269,7 @@ fn a_worker_in_memory_retries_and_times_out() {
 }
 
 #[test]
-fn a_jobs_time_does_not_lift_the_limit_of_a_run() {
+fn the_timeout_of_a_job_does_not_raise_the_limit_of_a_run() {
     let env = Env::new();
     let worker = env.worker(&["--timeout", "300ms"]);
     let ended = env.run(["call", "loops", "--timeout", "1h", "--output", "json"]);
@@ -302,7 +302,7 @@ fn a_damaged_record_blocks_no_command() {
         if job["state"] == "failed" { Ok(()) } else { Err(job.to_string()) }
     });
     let dead = env.run(["dlq", "list", "--output", "json"]).json();
-    let of_met = |letter: &Value| letter["job"] == met.as_str();
+    let of_met = |dead_letter: &Value| dead_letter["job"] == met.as_str();
     assert!(dead["dead-letters"].as_array().expect("a list").iter().any(of_met), "{dead}");
     let sent = env.run(["dlq", "send", "--all", "--output", "json"]);
     // The message of the cancelled job became a dead letter too.

@@ -35,16 +35,16 @@ fn a_damaged_job_is_named_and_hides_no_others() {
     // The worker meets the damaged record, and goes on with other calls.
     let worker = env.worker(&[]);
     assert_eq!(env.run(["call", "fib", "{\"n\": 3}"]).ok(), "2");
-    let letter = lists(&env, 1).remove(0);
-    assert!(letter["reason"].as_str().is_some_and(|reason| reason.contains(&name)), "{letter}");
-    assert_eq!(letter["job"], json!(bad));
+    let dead_letter = lists(&env, 1).remove(0);
+    assert!(dead_letter["reason"].as_str().is_some_and(|reason| reason.contains(&name)), "{dead_letter}");
+    assert_eq!(dead_letter["job"], json!(bad));
     let read = env.run(["read", "--call", &call]);
     assert!(read.code == Some(30) && read.stderr.contains(&name), "{read:#?}");
     // The call is not run any more, so it can be forgotten.
     let forgotten = env.run(["forget", "fib", "{\"n\": 3}"]);
     assert_eq!(forgotten.code, Some(0), "{forgotten:#?}");
     // The call itself is not damaged. Sent again as a new job, it goes on.
-    let sent = env.run(["dlq", "send", &id(&letter), "--output", "json"]);
+    let sent = env.run(["dlq", "send", &id(&dead_letter), "--output", "json"]);
     assert_eq!(sent.code, Some(0), "{sent:#?}");
     let again = sent.json()["sent"][0]["job"].as_str().expect("a new job").to_owned();
     eventually("it ends", || {
@@ -57,7 +57,7 @@ fn a_damaged_job_is_named_and_hides_no_others() {
 }
 
 #[test]
-fn what_a_newer_version_wrote_is_not_touched() {
+fn records_of_a_newer_version_are_not_changed() {
     let env = Env::new();
     let job_id = schedule(&env, &["fib", "{\"n\": 5}"]);
     let call = job(&env, &job_id)["call"].as_str().expect("a call").to_owned();

@@ -16,14 +16,14 @@ fn list(env: &Env) -> Vec<Value> {
 }
 
 pub fn lists(env: &Env, n: usize) -> Vec<Value> {
-    eventually(&format!("{n} are aside"), || {
+    eventually(&format!("{n} dead letters"), || {
         let dead = list(env);
         if dead.len() == n { Ok(dead) } else { Err(format!("{dead:?}")) }
     })
 }
 
-pub fn id(letter: &Value) -> String {
-    letter["id"].as_str().expect("an id").to_owned()
+pub fn id(dead_letter: &Value) -> String {
+    dead_letter["id"].as_str().expect("an id").to_owned()
 }
 
 /// Does what a worker does with a message that kills its workers: fails its call, and moves the message to the
@@ -36,7 +36,7 @@ fn move_to_dlq(env: &Env) {
         let work = Work { message, topic: TOPIC.into(), receipt: None, ends_job: Some(1) };
         let failure = Failure::new(FailureKind::DeadLetter, "fib", "it kills its workers");
         backend.fail(&work, &failure).await.expect("failed");
-        backend.queue().move_to_dlq(&delivery, "it kills its workers").await.expect("aside");
+        backend.queue().move_to_dlq(&delivery, "it kills its workers").await.expect("moved");
     });
 }
 
@@ -51,7 +51,7 @@ fn garbage_is_listed_sent_as_it_is_and_dropped() {
     block_on(env.backend().queue().send_many(&messages)).expect("sent");
     let mut dead = lists(&env, 2);
     // The two messages are worked on at the same time, so their order is open.
-    dead.sort_by_key(|letter| letter["body"] != "garbage");
+    dead.sort_by_key(|dead_letter| dead_letter["body"] != "garbage");
     assert_eq!((&dead[0]["body"], &dead[0]["job"], &dead[0]["task"]), (&json!("garbage"), &json!(null), &json!(null)));
     assert!(dead[0]["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{dead:?}");
     let first = id(&dead[0]);
@@ -66,7 +66,7 @@ fn garbage_is_listed_sent_as_it_is_and_dropped() {
     assert_eq!(sent.json(), json!({"sent": [{"id": first, "job": null}], "refused": 0}));
     let dead = eventually("it is back", || {
         let dead = list(&env);
-        if dead.len() == 2 && dead.iter().all(|letter| id(letter) != first) {
+        if dead.len() == 2 && dead.iter().all(|dead_letter| id(dead_letter) != first) {
             Ok(dead)
         } else {
             Err(format!("{dead:?}"))
@@ -112,7 +112,7 @@ fn a_call_that_failed_is_sent_as_a_new_job() {
 }
 
 #[test]
-fn a_call_that_nobody_describes_is_not_sent() {
+fn a_call_without_a_description_is_not_sent() {
     let env = Env::new();
     let worker = env.worker(&[]);
     let body = Message { job_id: "r".into(), call: "no such call".into() }.encode();

@@ -13,7 +13,7 @@ fn lose_message(env: &Env) {
     let backend = env.backend();
     block_on(async {
         let delivery = backend.queue().receive(&TOPIC.into(), 1, Duration::ZERO).await.expect("a queue").remove(0);
-        backend.queue().ack(&delivery.receipt).await.expect("gone");
+        backend.queue().ack(&delivery.receipt).await.expect("acknowledged");
     });
 }
 
@@ -69,7 +69,7 @@ fn a_worker_finds_stuck_work_by_itself() {
 }
 
 #[test]
-fn dead_letters_are_told_and_sent_again_if_asked_for() {
+fn dead_letters_are_counted_and_sent_again_on_request() {
     let env = Env::new();
     let garbage = Outgoing { topic: TOPIC.into(), body: "garbage".into(), delay: Duration::ZERO };
     schedule(&env, &["fib", "{\"n\": 2}"]);
@@ -78,8 +78,8 @@ fn dead_letters_are_told_and_sent_again_if_asked_for() {
         backend.queue().send_many(&[garbage]).await.expect("sent");
         for delivery in backend.queue().receive(&TOPIC.into(), 9, Duration::ZERO).await.expect("a queue") {
             match delivery.body.as_str() {
-                "garbage" => backend.queue().move_to_dlq(&delivery, "garbage").await.expect("aside"),
-                _ => backend.queue().nack(&delivery.receipt, Duration::ZERO).await.expect("back"),
+                "garbage" => backend.queue().move_to_dlq(&delivery, "garbage").await.expect("moved"),
+                _ => backend.queue().nack(&delivery.receipt, Duration::ZERO).await.expect("nacked"),
             }
         }
     });
@@ -94,7 +94,7 @@ fn dead_letters_are_told_and_sent_again_if_asked_for() {
 }
 
 #[test]
-fn what_ended_jobs_leave_is_removed() {
+fn records_of_ended_jobs_are_removed() {
     let env = Env::new();
     let worker = env.worker(&[]);
     assert_eq!(env.run(["call", "fib", "{\"n\": 9}"]).ok(), "34");
@@ -107,8 +107,8 @@ fn what_ended_jobs_leave_is_removed() {
     assert!(env.run(["gc", "--older-than", "1h"]).stderr.starts_with("removed 0 jobs that ended more than 1h ago"));
     assert_eq!(env.run(["gc", "--older-than", "0s", "--output", "json"]).json()["jobs"], 2);
     assert_eq!((&counts()["completed"], &counts()["failed"]), (&json!(0), &json!(0)));
-    assert_eq!(env.run(["read", "fib", "{\"n\": 9}"]).code, Some(40), "its value is gone");
-    assert_eq!(env.run(["call", "fib", "{\"n\": 9}"]).ok(), "34", "and is computed anew");
+    assert_eq!(env.run(["read", "fib", "{\"n\": 9}"]).code, Some(40), "its value was removed");
+    assert_eq!(env.run(["call", "fib", "{\"n\": 9}"]).ok(), "34", "and is computed again");
     worker.stop().ok();
     // After `gc` the file holds nothing of a call that no job needs.
     env.run(["gc", "--older-than", "0s"]).ok();

@@ -49,7 +49,7 @@ fn a_file_has_every_transition() {
 }
 
 #[test]
-fn events_on_stdout_are_nothing_but_events() {
+fn stdout_contains_only_events() {
     let env = Env::new();
     let worker = env.worker(&["--events", "-"]);
     assert_eq!(env.run(["call", "prints", "{\"line\": \"me\"}"]).ok(), "me");
@@ -93,7 +93,7 @@ fn published_events_are_followed_from_elsewhere() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_told_at_the_start() {
+fn a_file_that_cannot_be_written_is_an_error_at_the_start() {
     let env = Env::new();
     let guest = crate::harness::guest();
     let ended = env.run(["run", guest.to_str().expect("UTF-8"), "--events", "nowhere/events.jsonl"]);

@@ -67,7 +67,7 @@ fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answ
 }
 
 #[test]
-fn a_call_is_accepted_then_pending_then_there() {
+fn a_call_is_accepted_then_pending_then_complete() {
     let env = Env::new();
     let worker = env.worker(&["--http", "127.0.0.1:0"]);
     let http = Http::of(&worker);
@@ -86,7 +86,7 @@ fn a_call_is_accepted_then_pending_then_there() {
 }
 
 #[test]
-fn a_body_says_what_a_query_cannot() {
+fn a_body_can_hold_arguments_that_a_query_cannot() {
     let env = Env::new();
     let worker = env.worker(&["--http", "127.0.0.1:0"]);
     let http = Http::of(&worker);
@@ -140,7 +140,7 @@ fn complete(env: &Env, call: &str, value: &str) {
 }
 
 #[test]
-fn a_body_is_all_that_the_command_line_takes() {
+fn a_body_can_hold_everything_that_the_command_line_takes() {
     let env = Env::new();
     let serve = env.start(["serve", "--http", "127.0.0.1:0"]);
     let http = Http::of(&serve);
@@ -198,7 +198,7 @@ fn a_body_is_all_that_the_command_line_takes() {
 }
 
 #[test]
-fn who_asks_for_a_job_writes_down_that_it_is_over() {
+fn asking_for_a_job_records_that_it_is_over() {
     let env = Env::new();
     let serve = env.start(["serve", "--http", "127.0.0.1:0"]);
     let http = Http::of(&serve);
@@ -231,7 +231,7 @@ fn a_failure_is_500_for_the_call_and_200_for_the_job() {
 }
 
 #[test]
-fn what_is_not_there_is_404_and_what_is_wrong_405() {
+fn unknown_paths_are_404_and_wrong_methods_405() {
     let env = Env::new();
     let worker = env.worker(&["--http", "127.0.0.1:0"]);
     let http = Http::of(&worker);
@@ -248,7 +248,7 @@ fn what_is_not_there_is_404_and_what_is_wrong_405() {
 }
 
 #[test]
-fn a_gateway_alone_knows_the_tasks_once_a_worker_was_there() {
+fn a_gateway_without_a_worker_knows_announced_tasks() {
     let env = Env::new();
     let serve = env.start(["serve", "--http", "127.0.0.1:0"]);
     let http = Http::of(&serve);

@@ -87,7 +87,7 @@ fn it_listens_on_loopback_unless_told_otherwise() {
 }
 
 #[test]
-fn who_does_not_know_the_token_gets_nothing() {
+fn requests_without_the_token_get_nothing() {
     let mut env = Env::new();
     let file = env.write("token", format!("{TOKEN}\n"));
     env.write("brrr.toml", "[serve]\nhttp-token-file = \"token\"\n");
@@ -98,7 +98,7 @@ fn who_does_not_know_the_token_gets_nothing() {
     assert_eq!(
         with(&format!("authorization: Bearer {TOKEN}\r\n")),
         404,
-        "nothing is known of this call, and it says so"
+        "the gateway says that it does not know the call"
     );
     for header in [
         String::new(),
@@ -130,7 +130,7 @@ fn who_does_not_know_the_token_gets_nothing() {
 }
 
 #[test]
-fn pages_in_a_browser_of_this_machine_can_do_nothing() {
+fn pages_in_a_browser_on_this_machine_can_do_nothing() {
     let env = Env::new();
     let (_serve, address) = serve(&env, &[]);
     let (post, host) = ("POST /hello?greetee=x HTTP/1.1", format!("host: {address}\r\n"));
@@ -150,7 +150,7 @@ fn pages_in_a_browser_of_this_machine_can_do_nothing() {
 }
 
 #[test]
-fn what_is_too_long_is_refused_by_name() {
+fn parts_of_a_request_that_are_too_long_are_named() {
     let env = Env::new();
     let (serve, address) = serve(&env, &[]);
     let url = |n: usize| format!("GET /hello?greetee={} HTTP/1.1", "x".repeat(n));
@@ -228,7 +228,7 @@ fn a_request_means_one_thing_or_is_refused() {
 
 /// Slow clients of every kind at the same time. The server closes each connection in time, and answers other clients meanwhile.
 #[test]
-fn slow_clients_hold_nobody_up() {
+fn slow_clients_delay_nobody() {
     let env = Env::new();
     let worker = env.worker(&["--http", "127.0.0.1:0"]);
     let address = address(&worker);
@@ -290,7 +290,7 @@ fn a_flood_of_connections_stops_no_worker() {
 
 /// A client that asks for megabytes and reads nothing. The server closes the connection, and holds the memory only until then.
 #[test]
-fn who_reads_nothing_is_hung_up_on() {
+fn a_client_that_reads_nothing_is_cut_off() {
     let env = Env::new();
     let worker = env.worker(&["--http", "127.0.0.1:0"]);
     let address = address(&worker);
@@ -416,7 +416,7 @@ fn slow_writers_keep_out_no_small_request() {
 }
 
 #[test]
-fn unlike_bytes_are_no_one_call_and_no_answer_is_guessed_at() {
+fn invalid_utf_8_is_refused_and_no_content_type_is_guessed() {
     let env = Env::new();
     let (serve, address) = serve(&env, &[]);
     assert_eq!(status(&address, "GET /hello?greetee=%C3%B6 HTTP/1.1", LOCAL), 404);

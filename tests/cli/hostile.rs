@@ -312,7 +312,7 @@ fn a_guest_that_attacks_costs_its_own_calls_only() {
 }
 
 #[test]
-fn so_does_one_of_the_asynchronous_world() {
+fn an_attacking_guest_of_the_asynchronous_world_costs_its_own_calls_only() {
     under_attack(&Target::sqlite("hostile-async", 1));
 }
 
@@ -339,7 +339,7 @@ const OF_THE_STORE: [&str; 18] = [
 ];
 
 #[test]
-fn redis_takes_no_harm_either() {
+fn attacks_do_not_harm_redis() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let url = redis::url(&server);
     under_attack(&Target { env: redis::env_on(&url), url, guest: "hostile", rounds: 1, only: &OF_THE_STORE });

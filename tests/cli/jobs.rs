@@ -92,7 +92,7 @@ fn the_tree_of_a_partly_failed_job() {
 }
 
 #[test]
-fn a_tree_shows_labels_repeats_and_what_is_waited_for() {
+fn a_tree_shows_labels_repeats_and_waiting_calls() {
     let env = Env::new();
     let worker = env.worker(&["--unknown-task-grace", "10m"]);
     let id = schedule(&env, &["with_options"]);
@@ -130,7 +130,7 @@ fn a_tree_shows_labels_repeats_and_what_is_waited_for() {
 }
 
 #[test]
-fn a_job_is_tried_again_as_a_new_one_that_reuses_what_succeeded() {
+fn a_retry_is_a_new_job_that_reuses_successful_calls() {
     let env = Env::new();
     let worker = env.worker(&[]);
     // The same arguments as the guest sends for its child, so the job below reuses this value.

@@ -60,7 +60,7 @@ fn a_declared_job_runs_over_handlers_in_two_languages() {
 }
 
 #[test]
-fn a_job_that_cannot_be_is_refused_before_anything_runs() {
+fn an_invalid_job_is_refused_before_anything_runs() {
     let env = Env::new();
     let log = env.path("events.jsonl");
     let worker = worker(&env, "kitchen", &[component("rust/rust-dag.wasm")], &log, &[]);

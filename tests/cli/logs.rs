@@ -17,7 +17,7 @@ fn forges_no_line(what: &str, text: &str) {
 }
 
 #[test]
-fn a_guests_text_forges_no_line() {
+fn a_text_of_a_guest_forges_no_log_line() {
     let env = Env::new();
     let worker = env.worker(&[]);
     let arguments = json!({"message": FORGED}).to_string();
@@ -40,7 +40,7 @@ fn a_guests_text_forges_no_line() {
 
 /// The limit for a call's output counts all its attempts. So does the limit for log lines about it.
 #[test]
-fn a_call_that_is_tried_again_for_ever_fills_no_disk() {
+fn a_call_that_is_retried_forever_fills_no_disk() {
     let env = Env::new();
     let hostile = guest().with_file_name("rust-hostile.wasm");
     env.write(

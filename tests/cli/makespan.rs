@@ -125,7 +125,7 @@ fn a_worker_that_starts_later_gets_its_share() {
 }
 
 #[test]
-fn a_long_call_holds_up_no_other() {
+fn a_long_call_delays_no_other() {
     on_each_backend(|fleet| {
         fleet.schedule("sleeper", naps(1, 600.0));
         fleet.schedule("hello", (0..5).map(|i| json!({ "greetee": i.to_string() })));
@@ -146,7 +146,7 @@ fn a_task_that_runs_one_at_a_time_costs_a_bounded_number_of_commands() {
         let before = fleet.commands("zadd");
         let worker = fleet.worker("events", &[]);
         fleet.until("all are done", &["events"], "sleeper", "completed", calls);
-        assert_eq!(fleet.count("events", "sleeper", "running"), calls, "what waits is not said to run");
+        assert_eq!(fleet.count("events", "sleeper", "running"), calls, "no event says that a waiting call runs");
         // One `ZADD` for each lease, and one each time a message is given back with a delay.
         if let Some(used) = fleet.commands("zadd").zip(before).map(|(after, before)| after - before) {
             eprintln!("{used} for {calls} calls");

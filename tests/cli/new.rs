@@ -64,7 +64,7 @@ fn from_nothing_to_a_result(language: &str, source: &str) {
     let failed = build(&env, &["build", "hello"]);
     assert_eq!((failed.code, failed.stdout.as_str()), (Some(11), ""), "{failed:#?}");
     let file = source.rsplit('/').next().expect("a name");
-    assert!(failed.stderr.contains(file), "what the compiler said of {file} is missing: {failed:#?}");
+    assert!(failed.stderr.contains(file), "the output of the compiler about {file} is missing: {failed:#?}");
     assert!(failed.stderr.contains("error: hello: "), "{failed:#?}");
     assert!(std::fs::read(env.path("hello/hello.wasm")).is_ok_and(|now| now == before), "the old component is kept");
 }
@@ -100,7 +100,7 @@ fn in_c() {
 }
 
 #[test]
-fn a_component_is_written_where_it_is_wanted() {
+fn a_component_is_written_to_the_given_path() {
     let env = newcomer();
     env.run(["new", "--lang", "javascript", "hello"]).ok();
     let built = build(&env, &["build", "hello", "-o", "out/there/app.wasm"]);
@@ -152,7 +152,7 @@ fn a_missing_tool_is_named_with_the_line_that_installs_it() {
 }
 
 #[test]
-fn what_is_no_project_is_told() {
+fn a_folder_without_a_project_is_an_error() {
     let env = newcomer();
     std::fs::create_dir(env.path("empty")).expect("a folder");
     for command in ["build", "test", "inspect"] {

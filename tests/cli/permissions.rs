@@ -72,7 +72,7 @@ fn a_refused_request_names_host_and_flag_and_is_in_the_log_once() {
 }
 
 #[test]
-fn a_redirect_is_asked_for_like_any_request() {
+fn a_redirect_needs_permission_like_any_request() {
     let (env, server, other) = (Env::new(), HttpServer::start(), HttpServer::start());
     let _worker = worker(&env, &server, &[]);
     let to = |url: &str| server.url(&format!("/redirect?to={url}"));
@@ -94,7 +94,7 @@ fn a_redirect_is_asked_for_like_any_request() {
 }
 
 #[test]
-fn a_server_that_never_answers_holds_nobody_up() {
+fn a_server_that_never_answers_delays_nobody() {
     let (env, server) = (Env::new(), HttpServer::start());
     let worker = worker(&env, &server, &["--timeout", "2s"]);
     for path in ["/never", "/stalls"] {
@@ -151,7 +151,7 @@ fn a_request_has_a_time_of_its_own() {
 }
 
 #[test]
-fn what_breaks_off_is_an_error_and_what_is_large_is_not() {
+fn a_broken_response_is_an_error_and_a_large_one_is_not() {
     let (env, server) = (Env::new(), HttpServer::start());
     let _worker = worker(&env, &server, &["--max-result", "64MiB"]);
     let said = failure(&env, "http_get", &json!({"url": server.url("/cut")}));
@@ -167,7 +167,7 @@ fn what_breaks_off_is_an_error_and_what_is_large_is_not() {
 }
 
 #[test]
-fn nobody_listens() {
+fn a_refused_connection_is_an_error() {
     let env = Env::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -178,7 +178,7 @@ fn nobody_listens() {
 }
 
 #[test]
-fn https_trusts_the_certificates_that_it_is_told_of() {
+fn https_trusts_the_configured_certificates() {
     let (mut env, server) = (Env::new(), HttpsServer::start());
     let allow = ["--allow-http", &format!("localhost:{}", server.port), "--allow-http", "127.0.0.1:*"];
     let url = |host: &str| json!({"url": format!("https://{host}:{}/", server.port)});
@@ -246,7 +246,7 @@ fn a_request_beside_a_call_is_repeated_and_the_log_says_so_once() {
 }
 
 #[test]
-fn variables_are_those_that_are_allowed_and_no_log_has_their_values() {
+fn only_allowed_variables_are_visible_and_no_log_has_their_values() {
     let mut env = Env::new();
     env.set("FROM_WORKER", "hunter1");
     env.set("NOT_ALLOWED", "hunter2");
@@ -287,7 +287,7 @@ fn variables_are_those_that_are_allowed_and_no_log_has_their_values() {
 }
 
 #[test]
-fn what_cannot_be_granted_is_refused_at_the_start() {
+fn permissions_that_cannot_be_granted_are_refused_at_the_start() {
     let env = Env::new();
     let guest = crate::harness::guest();
     let refused = |args: &[&str], words: &[&str]| {
@@ -306,7 +306,7 @@ fn what_cannot_be_granted_is_refused_at_the_start() {
 }
 
 #[test]
-fn a_secret_on_the_command_line_is_warned_of() {
+fn a_secret_on_the_command_line_causes_a_warning() {
     let env = Env::new();
     let worker = env.worker(&["--env", "API_TOKEN=hunter2", "--env", "COLOUR=red"]);
     worker.wait_for_stderr("can read the value of API_TOKEN");
@@ -317,7 +317,7 @@ fn a_secret_on_the_command_line_is_warned_of() {
 }
 
 #[test]
-fn directories_are_those_that_are_allowed() {
+fn only_allowed_directories_are_visible() {
     let env = Env::new();
     for folder in ["in", "out", "secret"] {
         std::fs::create_dir(env.path(folder)).unwrap();

@@ -33,7 +33,7 @@ fn children(fleet: &Running) -> HashSet<Pid> {
 }
 
 fn are_gone(processes: &HashSet<Pid>) {
-    eventually("they are gone", || {
+    eventually("the processes have ended", || {
         let left: Vec<_> = processes.iter().filter(|id| test_kill_process(**id).is_ok()).collect();
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });
@@ -90,7 +90,7 @@ fn they_share_the_work_and_its_output() {
 }
 
 #[test]
-fn one_that_is_killed_is_replaced_and_loses_nothing() {
+fn a_killed_process_is_replaced_and_loses_nothing() {
     let env = Env::new();
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port().to_string();
     let fleet = two(&env, &["--lease", "1s", "--http", &port]);
@@ -124,7 +124,7 @@ fn one_that_is_killed_is_replaced_and_loses_nothing() {
 
 /// A process that can't start ends all others only if this is the first start. Once the processes serve, the others go on.
 #[test]
-fn one_that_can_not_start_again_is_tried_again() {
+fn a_process_that_can_not_restart_is_tried_again() {
     let env = Env::new();
     let good = std::fs::read(guest()).expect("the guest");
     // The file is written completely and then renamed, as builds do.
@@ -160,18 +160,18 @@ fn events_on_stdout_are_whole_lines() {
 }
 
 #[test]
-fn none_outlives_its_parent() {
+fn no_process_outlives_its_parent() {
     let env = Env::new();
     let fleet = two(&env, &["--events", "events", "--shutdown-timeout", "300ms"]);
     let children = children(&fleet);
     busy(&env, 2);
     fleet.signal(Signal::KILL);
     are_gone(&children);
-    assert_eq!(depth(&env), 2, "what was running is given back");
+    assert_eq!(depth(&env), 2, "the messages of the running calls are nacked");
 }
 
 #[test]
-fn all_let_their_calls_end_however_often_they_are_told() {
+fn all_processes_let_their_calls_end_after_repeated_signals() {
     let env = Env::new();
     let fleet = two(&env, &["--timeout", "2s", "--max-running", "1", "--events", "events"]);
     let children = children(&fleet);
@@ -206,7 +206,7 @@ fn a_second_signal_stops_all_at_once() {
 }
 
 #[test]
-fn what_is_wrong_is_said_once() {
+fn an_error_is_printed_once() {
     let env = Env::new();
     env.run(["run", "missing.wasm", "--processes", "3"]).refused(10, &["missing.wasm", "no such file"]);
     let guest = guest();

@@ -45,7 +45,7 @@ fn settled(server: &Server) {
 }
 
 #[test]
-fn a_password_opens_and_is_told_to_nobody() {
+fn a_password_works_and_is_never_shown() {
     let Some(server) = Flavour::Redis.start(None, &["--requirepass", "hunter2"]) else { return };
     let env = env_on(format!("redis://:hunter2@127.0.0.1:{}", server.port));
     let worker = env.worker(&["--log-level", "debug"]);
@@ -99,7 +99,7 @@ fn a_frozen_worker_loses_its_messages_and_does_no_harm() {
 }
 
 #[test]
-fn a_heartbeat_holds_what_runs_for_long() {
+fn a_heartbeat_keeps_the_lease_of_a_long_run() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let env = env_on(url(&server));
     // The calls run for three leases, on all cores, while a second worker waits for a message.
@@ -116,7 +116,7 @@ fn a_heartbeat_holds_what_runs_for_long() {
 }
 
 #[test]
-fn a_restarted_server_is_found_again() {
+fn a_worker_reconnects_to_a_restarted_server() {
     let data = tempfile::tempdir().expect("a folder");
     let folder = data.path().to_str().expect("UTF-8");
     let port = free_port();
@@ -153,7 +153,7 @@ fn certificates(env: &Env) -> Option<[String; 3]> {
 }
 
 #[test]
-fn tls_is_spoken_and_checked() {
+fn tls_is_used_and_verified() {
     let mut env = Env::new();
     let Some([authority, certificate, key]) = certificates(&env) else {
         return crate::servers::missing("openssl", "apt-get install openssl");
@@ -182,7 +182,7 @@ fn tls_is_spoken_and_checked() {
 }
 
 #[test]
-fn without_the_right_to_run_scripts_it_works_and_says_so() {
+fn a_worker_without_permission_for_scripts_works_and_says_so() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let env = env_on(format!("redis://{WITHOUT_SCRIPTS}:{WITHOUT_SCRIPTS}@127.0.0.1:{}", server.port));
     let worker = env.worker(&[]);
@@ -192,7 +192,7 @@ fn without_the_right_to_run_scripts_it_works_and_says_so() {
 }
 
 #[test]
-fn cancelling_and_retries_reach_across_the_server() {
+fn cancelling_and_retries_work_through_the_server() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let env = env_on(url(&server));
     let worker = env.worker(&["--publish-events"]);

@@ -107,7 +107,7 @@ fn a_topic_may_be_announced_after_it_is_called() {
 }
 
 #[test]
-fn what_stands_where_records_would_be_costs_those_who_need_them() {
+fn foreign_values_at_keys_of_records_fail_only_calls_that_need_them() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let env = env_on(url(&server));
     let jobs = ["6", "7", "8"].map(|n| schedule(&env, &["fib", &format!("{{\"n\": {n}, \"salt\": \"x\"}}")]));
@@ -121,10 +121,12 @@ fn what_stands_where_records_would_be_costs_those_who_need_them() {
         assert!(format!("{}{}", found.stdout, found.stderr).contains(&key), "{key}: {found:#?}");
     }
     let worker = env.worker(&[]);
-    let letters = lists(&env, 2);
+    let dead_letters = lists(&env, 2);
     for key in [format!("brrr:job:{}", jobs[0]), format!("brrr:call:{}", calls[1])] {
-        let named = |letter: &serde_json::Value| letter["reason"].as_str().is_some_and(|reason| reason.contains(&key));
-        assert!(letters.iter().any(named), "{key}: {letters:?}");
+        let named = |dead_letter: &serde_json::Value| {
+            dead_letter["reason"].as_str().is_some_and(|reason| reason.contains(&key))
+        };
+        assert!(dead_letters.iter().any(named), "{key}: {dead_letters:?}");
     }
     eventually("the job without damage ends", || {
         let read = env.run(["read", "--job", &jobs[2]]);
@@ -137,7 +139,7 @@ fn what_stands_where_records_would_be_costs_those_who_need_them() {
 }
 
 #[test]
-fn parents_on_odd_topics_are_notified_where_that_harms_nobody() {
+fn parents_on_unusual_topics_are_notified_if_that_is_safe() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let env = env_on(url(&server));
     let job_id = schedule(&env, &["fib", "{\"n\": 1, \"salt\": \"odd\"}"]);
@@ -163,7 +165,7 @@ fn parents_on_odd_topics_are_notified_where_that_harms_nobody() {
 }
 
 #[test]
-fn a_worker_waits_while_its_own_topic_is_something_else() {
+fn a_worker_waits_while_the_key_of_its_topic_is_foreign() {
     let Some(server) = Flavour::Redis.start(None, &[]) else { return };
     let env = env_on(url(&server));
     let worker = env.worker(&[]);
@@ -199,7 +201,7 @@ fn outlives(server: &Server, env: &Env, code: &str, begin: &[&str], end: &str) {
 }
 
 #[test]
-fn a_failover_and_a_server_that_takes_no_writes_are_outlived() {
+fn a_worker_survives_a_failover_and_a_read_only_server() {
     let folder = tempfile::tempdir().expect("a folder");
     let Some(server) = Flavour::Redis.start(None, &["--dir", folder.path().to_str().expect("UTF-8")]) else { return };
     let env = env_on(url(&server));

@@ -69,7 +69,7 @@ fn a_terminal_that_closes_lets_running_calls_end() {
 }
 
 #[test]
-fn a_worker_that_was_started_to_ignore_hang_ups_does() {
+fn a_worker_that_was_started_with_nohup_ignores_hangups() {
     let env = Env::new();
     let guest = guest();
     let plain = env.command(["run", guest.to_str().expect("UTF-8")]);
@@ -93,7 +93,7 @@ fn a_worker_that_was_started_to_ignore_hang_ups_does() {
 }
 
 #[test]
-fn what_does_not_end_in_time_is_given_back() {
+fn messages_of_calls_that_do_not_end_in_time_are_nacked() {
     let env = Env::new();
     let worker = worker(&env, &["--shutdown-timeout", "300ms"]);
     env.run(["schedule", "loops"]).ok();
@@ -139,7 +139,7 @@ fn a_call_that_is_interrupted_says_how_to_go_on() {
 }
 
 #[test]
-fn a_reader_that_went_away_is_no_panic() {
+fn a_reader_that_has_closed_the_pipe_causes_no_panic() {
     let env = Env::new();
     // Repeated, because a fork of another test may hold the reader for a moment.
     eventually("the output has no reader", || {

@@ -59,7 +59,7 @@ children = [{ task = "leaf", input = { i = 1 }, result = 10 }]
 "#;
 
 #[test]
-fn what_passes() {
+fn cases_pass() {
     let env = Env::new();
     let ended = with_cases(&env, PASSES, &[]);
     assert_eq!(ended.code, Some(0), "{ended:#?}");
@@ -73,7 +73,7 @@ fn what_passes() {
 }
 
 #[test]
-fn a_failure_has_its_place_and_a_diff() {
+fn a_failure_has_its_line_and_a_diff() {
     let env = Env::new();
     let cases = "[[case]]\ntask = \"gather\"\ninput = { n = 20 }\nresult = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 99, 15, 16, 17, 18, 19]\n";
     let ended = with_cases(&env, cases, &[]);
@@ -99,7 +99,7 @@ fn a_call_without_a_result_is_named() {
 
 /// A declared job over two languages.
 #[test]
-fn other_components_handle_what_it_calls() {
+fn other_components_handle_its_calls() {
     let env = Env::new();
     let job = r#"{"name": "j", "context": {"fruit": ["banana"], "liquids": ["water"]}, "tasks": [
         {"name": "dice-banana", "handler": "dice", "arguments": {"fruit": "banana"}},
@@ -121,7 +121,7 @@ fn other_components_handle_what_it_calls() {
 }
 
 #[test]
-fn an_entry_that_nothing_asks_for_is_a_warning() {
+fn an_unused_entry_is_a_warning() {
     let env = Env::new();
     let cases = "[[case]]\ntask = \"hello\"\ninput = { greetee = \"x\" }\nresult = \"Hello, x!\"\n\n[[case.child]]\ntask = \"leaf\"\nresult = 1\n";
     let ended = with_cases(&env, cases, &[]);
@@ -130,7 +130,7 @@ fn an_entry_that_nothing_asks_for_is_a_warning() {
 }
 
 #[test]
-fn update_writes_what_is_missing_or_different_and_nothing_else() {
+fn update_writes_only_missing_and_different_results() {
     let env = Env::new();
     let before = r#"# Kept.
 [[case]]
@@ -202,7 +202,7 @@ fn json_and_junit_say_the_same() {
 }
 
 #[test]
-fn a_file_that_is_wrong_is_named_with_its_line() {
+fn an_invalid_file_is_named_with_its_line() {
     let env = Env::new();
     for (cases, words) in [
         ("[[case]]\ntsak = \"hello\"\n", vec!["cases.toml, line 2 (tsak = \"hello\")", "task"]),
@@ -223,7 +223,7 @@ fn a_file_that_is_wrong_is_named_with_its_line() {
 }
 
 #[test]
-fn crashes_and_time_and_memory_are_told() {
+fn crashes_timeouts_and_memory_limits_are_reported() {
     let env = Env::new();
     let cases = r#"
 [[case]]
@@ -259,7 +259,7 @@ task = "cycle_a"
 }
 
 #[test]
-fn the_order_of_arrival_is_told() {
+fn the_order_of_arrival_is_reported() {
     let env = Env::new();
     let race = "[[case]]\ntask = \"race\"\ninput = { slow = \"a\", gate = \"b\" }\n";
     let ended = with_cases(&env, &format!("{race}result = [0, 0, 2]\n"), &[]);
@@ -442,7 +442,7 @@ fn the_example_of_the_page() {
 
 /// The page lists every word that a finding can have.
 #[test]
-fn the_page_lists_the_words() {
+fn the_page_lists_all_words_of_findings() {
     let page = include_str!("../../guests/TESTING.md");
     let source = include_str!("../../host/src/testing/verdict.rs");
     let words = source.split("Level::").skip(1).filter_map(|rest| {

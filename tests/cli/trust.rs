@@ -55,7 +55,7 @@ fn run(env: &Env, more: &[&str]) -> Running {
 }
 
 #[test]
-fn what_a_found_file_grants_beyond_its_folder_is_asked_about() {
+fn grants_of_a_found_file_beyond_its_folder_need_approval() {
     let env = Env::new();
     std::fs::copy(guest(), env.path("app.wasm")).expect("a copy");
     std::fs::create_dir(env.path("data")).expect("a folder");
@@ -92,7 +92,7 @@ fn what_a_found_file_grants_beyond_its_folder_is_asked_about() {
 
 /// In a terminal the user is asked once, and the answer is kept until the file grants something else.
 #[test]
-fn who_starts_a_found_file_in_a_terminal_is_asked_once() {
+fn a_user_in_a_terminal_is_asked_once_about_a_found_file() {
     let env = Env::new();
     std::fs::copy(guest(), env.path("app.wasm")).expect("a copy");
     let grant =

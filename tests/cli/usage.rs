@@ -83,7 +83,7 @@ fn a_payload_that_is_not_json() {
 }
 
 #[test]
-fn a_port_in_use_is_told_before_anything_runs() {
+fn a_port_in_use_is_an_error_before_anything_runs() {
     let env = Env::new();
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("an address").to_string();

@@ -57,7 +57,7 @@ fn a_project_is_built_again_when_a_source_changes() {
 }
 
 #[test]
-fn calls_outlive_the_component_that_they_began_on() {
+fn running_calls_continue_on_the_replaced_component() {
     let env = Env::new();
     // Compiled in advance, so that the swap is fast.
     env.run([std::ffi::OsStr::new("inspect"), other_guest().as_os_str()]).ok();
@@ -96,7 +96,7 @@ fn calls_outlive_the_component_that_they_began_on() {
 }
 
 #[test]
-fn a_component_that_is_no_good_is_not_served() {
+fn an_invalid_component_is_not_served() {
     let env = Env::new();
     put(&env, &guest().with_file_name("rust-hello.wasm"), "app.wasm");
     let worker = env.start(["run", "--watch", "app.wasm"]);

@@ -55,7 +55,7 @@ fn a_killed_worker_loses_nothing() {
 }
 
 #[test]
-fn what_kills_its_workers_is_move_to_dlq() {
+fn a_message_that_kills_its_workers_becomes_a_dead_letter() {
     let env = Env::new();
     let limits = ["--lease", "1s", "--max-deliveries", "2", "--events", "-"];
     let job = env.run(["schedule", "loops", "--output", "json"]).json()["job"].as_str().expect("a job").to_owned();
@@ -69,7 +69,7 @@ fn what_kills_its_workers_is_move_to_dlq() {
         worker.signal(Signal::KILL);
     }
     let worker = env.worker(&limits);
-    let failed = eventually("it is set aside", || match env.run(["read", "--job", &job]) {
+    let failed = eventually("its message is a dead letter", || match env.run(["read", "--job", &job]) {
         ended if ended.code == Some(40) => Err(ended.stderr),
         ended => Ok(ended),
     });
@@ -80,7 +80,7 @@ fn what_kills_its_workers_is_move_to_dlq() {
 }
 
 #[test]
-fn garbage_goes_aside_and_the_worker_goes_on() {
+fn garbage_becomes_a_dead_letter_and_the_worker_continues() {
     let env = Env::new();
     let worker = env.worker(&[]);
     let backend = env.backend();
@@ -88,11 +88,11 @@ fn garbage_goes_aside_and_the_worker_goes_on() {
     let messages = garbage.map(|body| Outgoing { topic: TOPIC.into(), body: body.into(), delay: Duration::ZERO });
     block_on(backend.queue().send_many(&messages)).expect("sent");
     assert_eq!(env.run(["call", "fib", "{\"n\":10}"]).ok(), "55");
-    let aside = eventually("all are aside", || {
-        let aside = block_on(backend.queue().dead_letters(&TOPIC.into(), 10)).expect("dead letters");
-        if aside.len() == garbage.len() { Ok(aside) } else { Err(format!("{aside:?}")) }
+    let dead_letters = eventually("all are dead letters", || {
+        let dead_letters = block_on(backend.queue().dead_letters(&TOPIC.into(), 10)).expect("dead letters");
+        if dead_letters.len() == garbage.len() { Ok(dead_letters) } else { Err(format!("{dead_letters:?}")) }
     });
-    assert!(aside.iter().all(|letter| !letter.reason.is_empty()), "{aside:?}");
+    assert!(dead_letters.iter().all(|dead_letter| !dead_letter.reason.is_empty()), "{dead_letters:?}");
     assert_eq!(depth(&env), 0);
     let ended = worker.stop();
     assert_eq!(ended.code, Some(0));

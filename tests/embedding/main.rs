@@ -138,15 +138,15 @@ async fn a_race_is_decided_once() {
         .handler("name", |call: Call| async move { call.argument::<String>("name") })
         .handler("race", |call: Call| async move {
             let name = |name: &str| call.call::<String>("name", json!({"name": name}));
-            let (place, winner) = first(vec![name("a"), name("b")]).await;
+            let (index, winner) = first(vec![name("a"), name("b")]).await;
             let both: (String, String) = tokio::try_join!(name("a"), name("b"))?;
-            let again: String = call.call("name", json!({"name": format!("{place}{}", winner?)})).await?;
-            Ok(json!([place, again, both]))
+            let again: String = call.call("name", json!({"name": format!("{index}{}", winner?)})).await?;
+            Ok(json!([index, again, both]))
         });
     let worker = run(builder).await;
     let value = worker.value("race", json!({})).await.unwrap();
-    let place = value[0].as_u64().unwrap();
-    assert_eq!(value[1], format!("{place}{}", ["a", "b"][place as usize]));
+    let index = value[0].as_u64().unwrap();
+    assert_eq!(value[1], format!("{index}{}", ["a", "b"][index as usize]));
     assert_eq!(value[2], json!(["a", "b"]));
     worker.stop().await;
 }
@@ -188,7 +188,7 @@ async fn a_job_ends_when_its_client_says_so() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_built_says_why() {
+async fn an_invalid_builder_says_why() {
     let nothing = |_: Call| async { Ok(()) };
     let mistakes = [
         (Worker::builder(), "needs a topic"),

@@ -11,12 +11,12 @@ use crate::list::{HISTORIES, Mutant};
 /// a mutant, the mutant names that test.
 const TESTS: [&str; 8] = [
     "every_graph_ends_without_faults",
-    "what_fails_is_tried_as_often_as_it_may_be",
+    "failing_calls_run_as_often_as_their_options_say",
     "a_fan_out_costs_no_more_than_it_must",
-    "nothing_is_run_in_vain",
+    "no_run_is_wasted",
     "a_job_ends_when_it_should",
     "a_spawn_limit_holds",
-    "what_kills_its_workers_or_has_none_fails",
+    "calls_that_kill_workers_or_have_no_handler_fail",
     "random_histories_end",
 ];
 
@@ -91,7 +91,7 @@ impl Hunt {
     }
 
     /// Without a mutant the simulation must find nothing. So each failure is caused by its mutant.
-    pub fn spares_what_is_right(&self) {
+    pub fn finds_nothing_without_a_mutant(&self) {
         for test in TESTS {
             let verdict = self.run("", HISTORIES, test);
             assert!(verdict.is_none(), "without a mutant: {}", verdict.unwrap());

@@ -69,7 +69,7 @@ async fn conflict(world: &World, job_id: &str, task: &str) {
 }
 
 #[tokio::test]
-async fn who_asks_for_another_call_under_its_hash_fails() {
+async fn another_call_with_the_same_hash_fails() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         // Both before and after the end of the call.
@@ -98,7 +98,7 @@ async fn who_asks_for_another_call_under_its_hash_fails() {
 
 /// The first call that claims a hash owns it. The other call then fails, and does not get the value of the first call.
 #[tokio::test]
-async fn who_comes_first_deceives_nobody() {
+async fn the_first_call_of_a_hash_deceives_nobody() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         world.schedule("theft", "thief", "").await;
@@ -113,7 +113,7 @@ async fn who_comes_first_deceives_nobody() {
 }
 
 #[tokio::test]
-async fn a_run_that_asked_before_it_was_there_is_compared_all_the_same() {
+async fn a_call_that_a_run_asked_for_before_it_existed_is_compared() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         world.schedule("quick", "quick", "").await;

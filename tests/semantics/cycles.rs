@@ -37,7 +37,7 @@ fn handlers() -> Native {
 /// A chain of shared calls, each of which registers with a call that already waits. Twice as many calls need about twice as many
 /// reads.
 #[tokio::test]
-async fn reads_grow_as_a_chain_of_shared_calls() {
+async fn reads_grow_linearly_with_a_chain_of_shared_calls() {
     let mut reads = Vec::new();
     for n in [100, 200, 400] {
         let mut world = World::open(Kind::Memory).await;

@@ -181,7 +181,7 @@ impl Case {
     }
 
     /// Must a dead letter name the record?
-    fn has_letter(&self) -> bool {
+    fn needs_dead_letter(&self) -> bool {
         match self.what {
             // A damaged failure is still a failure, and its parent reports it. The record of the last job that scheduled a call
             // is only information for people.
@@ -298,7 +298,7 @@ async fn cases(kind: Backends, hows: &[How]) {
         }
     }
 
-    let letters = world.backend.queue().dead_letters(&topic(), usize::MAX).await.unwrap();
+    let dead_letters = world.backend.queue().dead_letters(&topic(), usize::MAX).await.unwrap();
     for case in cases {
         let outcome = world.client.outcome(&case.job_id(), &case.parent()).await.unwrap();
         let outcome = outcome.unwrap_or_else(|| panic!("{kind:?} {case:?}: its job never ends"));
@@ -307,8 +307,8 @@ async fn cases(kind: Backends, hows: &[How]) {
         }
         let key = case.key();
         let name = format!("({} of {})", key.kind.name(), key.id);
-        let named = letters.iter().any(|letter| letter.reason.contains(&name));
-        assert!(named || !case.has_letter(), "{kind:?} {case:?}: no dead letter names the record");
+        let named = dead_letters.iter().any(|dead_letter| dead_letter.reason.contains(&name));
+        assert!(named || !case.needs_dead_letter(), "{kind:?} {case:?}: no dead letter names the record");
         match case.what {
             What::LatestJob => assert!(outcome.is_ok(), "{kind:?} {case:?}: {outcome:?}"),
             What::Failure => {
@@ -326,7 +326,7 @@ async fn cases(kind: Backends, hows: &[How]) {
 }
 
 #[tokio::test]
-async fn what_can_not_be_read_goes_aside_and_its_job_ends() {
+async fn an_unreadable_record_causes_a_dead_letter_and_ends_its_job() {
     for kind in Backends::ALL.into_iter().filter(|kind| kind.is_there()) {
         eprintln!("on {kind:?}");
         // There are three ways to read records: multi-step, in one transaction, and by scripts in the server.
@@ -374,8 +374,8 @@ async fn newer(kind: Backends, what: What, for_ever: bool) {
         assert_eq!(written.as_deref(), Some(&b"d3:new6:fields1:vi2ee"[..]), "{kind:?} {what:?}: it is as it was");
         let failure = outcome.unwrap().unwrap_or_else(|| panic!("{kind:?} {what:?}: its job never ends")).unwrap_err();
         assert!(failure.message.contains("its version is 2"), "{failure}");
-        let letters = world.backend.queue().dead_letters(&topic(), 10).await.unwrap();
-        assert!(!letters.is_empty());
+        let dead_letters = world.backend.queue().dead_letters(&topic(), 10).await.unwrap();
+        assert!(!dead_letters.is_empty());
     } else {
         assert!((1..3).contains(&refused), "{kind:?} {what:?}: {refused}");
         assert_eq!(outcome.unwrap().unwrap().unwrap(), "so", "{kind:?} {what:?}");
@@ -383,7 +383,7 @@ async fn newer(kind: Backends, what: What, for_ever: bool) {
 }
 
 #[tokio::test]
-async fn what_a_newer_version_wrote_waits_for_a_newer_worker() {
+async fn records_of_a_newer_version_wait_for_a_newer_worker() {
     for kind in Backends::ALL.into_iter().filter(|kind| kind.is_there()) {
         eprintln!("on {kind:?}");
         newer(kind, What::RunOfParent, false).await;

@@ -34,7 +34,7 @@ fn said(outcome: Outcome) -> String {
 }
 
 #[tokio::test]
-async fn an_uncaught_failure_goes_up_with_its_chain() {
+async fn an_uncaught_failure_reaches_the_parents_with_its_chain() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         let job_id = world.schedule("job", "top", "").await;
@@ -55,7 +55,7 @@ async fn an_uncaught_failure_goes_up_with_its_chain() {
 }
 
 #[tokio::test]
-async fn a_caught_failure_lets_the_parent_go_on() {
+async fn a_caught_failure_lets_the_parent_continue() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         let job_id = world.schedule("job", "catches", "").await;

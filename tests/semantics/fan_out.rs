@@ -52,7 +52,7 @@ async fn n_children_cost_two_runs_and_n_plus_one_messages() {
 }
 
 #[tokio::test]
-async fn value_reads_grow_as_n() {
+async fn value_reads_grow_linearly() {
     let mut per_child = Vec::new();
     for n in [50_u64, 1_000] {
         let mut world = World::open(Kind::Memory).await;

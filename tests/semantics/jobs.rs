@@ -30,7 +30,7 @@ fn handlers() -> Native {
 }
 
 #[tokio::test]
-async fn what_a_cancelled_job_has_queued_is_dropped() {
+async fn messages_of_a_cancelled_job_are_dropped() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         let job_id = world.schedule("job", "top", "").await;
@@ -65,7 +65,7 @@ async fn a_job_that_is_over_cannot_be_cancelled() {
 
 /// The first job is cancelled while it runs at each level of the graph.
 #[tokio::test]
-async fn a_job_goes_on_with_what_it_shares_with_a_cancelled_one() {
+async fn a_job_continues_with_calls_that_it_shares_with_a_cancelled_job() {
     on_every_backend(async |world: World| {
         for steps in 0..=4 {
             let world = World::open(world.kind).await;
@@ -90,7 +90,7 @@ async fn a_job_goes_on_with_what_it_shares_with_a_cancelled_one() {
 /// The job of a handler is over before the handler ends. Its value is kept for other jobs, and does not change the job that is
 /// over.
 #[tokio::test]
-async fn what_ends_too_late_is_there_for_others() {
+async fn a_value_that_comes_too_late_serves_other_jobs() {
     on_every_backend(async |world: World| {
         let client = world.client.clone();
         let handler = Native::default().task("c", move |request, _| {
@@ -141,7 +141,7 @@ async fn a_job_ends_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn who_waits_for_a_job_ends_it_at_its_deadline() {
+async fn a_waiting_client_ends_a_job_at_its_deadline() {
     on_every_backend(async |world: World| {
         // There is no worker.
         let job = NewJob { deadline: now() + 50, ..NewJob::new("job".into(), call("top", "")) };
@@ -221,7 +221,7 @@ async fn a_job_over_its_spawn_limit_fails_as_a_whole() {
 }
 
 #[tokio::test]
-async fn who_lost_a_race_is_dropped_with_its_job() {
+async fn the_loser_of_a_race_is_dropped_with_its_job() {
     on_every_backend(async |world: World| {
         let handler = Native::default()
             .task("race", |_, replay| {
@@ -264,7 +264,7 @@ impl Gate for Shut {
 }
 
 #[tokio::test]
-async fn a_message_for_whose_run_there_is_no_room_goes_back_for_a_while() {
+async fn a_message_without_a_free_slot_is_nacked_with_a_delay() {
     on_every_backend(async |world: World| {
         let handler = Native::default().task("task", |_, _| Box::pin(async { Ok(String::new()) }));
         let job_id = world.schedule("job", "task", "").await;
@@ -354,7 +354,7 @@ async fn the_options_of_a_call_outlive_the_job_that_queued_it() {
 }
 
 #[tokio::test]
-async fn a_job_that_failed_can_be_tried_again() {
+async fn a_failed_job_can_be_retried() {
     on_every_backend(async |world: World| {
         let runs = Arc::new(AtomicU64::new(0));
         let count = runs.clone();

@@ -58,7 +58,7 @@ async fn a_value_that_is_too_large_fails_its_call() {
 
 /// A message for a call whose name is too long for a key would be redelivered without end.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_with_too_long_a_name_goes_aside() {
+async fn a_message_whose_call_has_a_long_name_becomes_a_dead_letter() {
     for kind in [Kind::DynamoDb, Kind::DynamoDbSqs].into_iter().filter(|kind| kind.is_there()) {
         let world = World::open(kind).await;
         let message = Message { job_id: "job".into(), call: CallHash::from("x".repeat(3_000)) };

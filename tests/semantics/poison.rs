@@ -29,7 +29,7 @@ async fn send(world: &World, body: &str) {
 }
 
 #[tokio::test]
-async fn garbage_goes_aside_and_work_goes_on() {
+async fn garbage_becomes_a_dead_letter_and_work_continues() {
     on_every_backend(async |world: World| {
         send(&world, "hello").await;
         send(&world, "li2e1:r4:gonee").await;
@@ -74,7 +74,7 @@ async fn a_damaged_record_ends_its_job() {
 }
 
 #[tokio::test]
-async fn a_message_that_nobody_survives_goes_aside() {
+async fn a_message_that_kills_every_worker_becomes_a_dead_letter() {
     on_every_backend(async |mut world: World| {
         world.limits = Limits { max_deliveries: 0, ..Limits::default() };
         let job_id = world.schedule("job", "a", "").await;

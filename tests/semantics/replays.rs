@@ -11,7 +11,7 @@ use crate::native::{Native, ask, gather, hash, number, print};
 use crate::world::{World, on_every_backend, topic};
 
 #[tokio::test]
-async fn a_parent_with_something_missing_is_not_started() {
+async fn a_parent_that_is_not_ready_is_not_started() {
     on_every_backend(async |world: World| {
         let handler = Native::default()
             .task("p", |_, replay| {
@@ -142,7 +142,7 @@ async fn the_clock_moves_at_waits_and_output_is_new_once() {
 }
 
 #[tokio::test]
-async fn a_replay_is_told_what_the_run_before_was_told() {
+async fn a_replay_gets_the_outcomes_that_the_run_before_got() {
     on_every_backend(async |world: World| {
         let handler = Native::default()
             .task("p", |_, replay| {

@@ -67,21 +67,21 @@ async fn n_retries_are_n_plus_one_runs() {
 }
 
 #[tokio::test]
-async fn what_succeeds_at_last_has_succeeded() {
+async fn a_call_that_succeeds_after_retries_has_succeeded() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         let job_id = world.schedule("job", "asks", "2").await;
         world.drain(&handler).await;
         assert_eq!(world.value(&job_id, "asks", "2").await, "3");
         assert_eq!((handler.runs("flaky"), handler.runs("asks")), (3, 2));
-        assert_eq!(world.messages(&job_id).await, 3, "a message that is given back is not a new one");
+        assert_eq!(world.messages(&job_id).await, 3, "a nacked message is not a new message");
         assert_eq!(world.state(&job_id).await, Some(JobState::Completed));
     })
     .await;
 }
 
 #[tokio::test]
-async fn what_cannot_pass_is_not_tried_again() {
+async fn permanent_failures_are_not_retried() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         let job_id = world.schedule("job", "hopeless", "").await;
@@ -93,7 +93,7 @@ async fn what_cannot_pass_is_not_tried_again() {
 }
 
 #[tokio::test]
-async fn a_parent_is_not_tried_again_for_its_child() {
+async fn a_parent_is_not_retried_for_a_failure_of_its_child() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         let job_id = world.schedule("job", "asks", "9").await;
@@ -106,7 +106,7 @@ async fn a_parent_is_not_tried_again_for_its_child() {
 }
 
 #[tokio::test]
-async fn a_failure_of_one_job_is_tried_afresh_by_the_next() {
+async fn the_next_job_begins_with_the_first_attempt() {
     on_every_backend(async |world: World| {
         let handler = handlers();
         world.schedule("first", "flaky", "9").await;
@@ -144,7 +144,7 @@ fn timed(times: &Arc<Mutex<Vec<Instant>>>, options: Options) -> Native {
 }
 
 #[tokio::test]
-async fn pauses_are_as_long_as_the_options_say() {
+async fn retry_delays_follow_the_options() {
     on_every_backend(async |world: World| {
         let first = Duration::from_millis(60);
         let growing = [first, first * 2, first * 3];
@@ -174,7 +174,7 @@ async fn pauses_are_as_long_as_the_options_say() {
 }
 
 #[tokio::test]
-async fn a_message_before_its_time_goes_back() {
+async fn a_message_before_its_time_is_nacked() {
     on_every_backend(async |world: World| {
         let options = Options { max_retries: Some(1), retry_delay: Some(Duration::from_secs(100)), ..retries(1) };
         let times = Arc::default();

@@ -47,7 +47,7 @@ async fn a_call_to_a_topic_that_is_announced_later_waits() {
         world.limits = limits(Duration::from_mins(10));
         world.schedule("r", "asks", "u").await;
         let delivery = world.receive().await.remove(0);
-        assert!(matches!(world.step(&handler, &delivery).await, Step::Nacked(_)), "nobody is there yet");
+        assert!(matches!(world.step(&handler, &delivery).await, Step::Nacked(_)), "no worker is there yet");
         let depth = world.backend.queue().depth(&"u".into()).await.unwrap();
         assert_eq!(depth, 0, "nothing was sent there");
         let tasks = encode_tasks(&["child".to_owned()].into());
@@ -66,7 +66,7 @@ async fn a_call_to_a_topic_that_is_announced_later_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_to_a_topic_of_nobody_fails_the_call_that_makes_it() {
+async fn a_call_to_a_topic_that_nobody_announces_fails_its_caller() {
     on_every_backend(async |mut world| {
         let handler = asks();
         world.limits = limits(Duration::ZERO);

@@ -11,7 +11,7 @@ use brrr_protocol::ports::{Backend, Kind, NewJob};
 use brrr_protocol::{ErrorKind, Result};
 
 use crate::transactions::backend;
-use crate::watch::Who;
+use crate::watch::Participant;
 use crate::world::{Crash, World};
 
 /// An action that a client performs at some step of a random history. The client may die during the action, and then repeats it.
@@ -54,12 +54,12 @@ pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, action: Action, crash: Op
         let state = &mut *state;
         state.watch.note(&state.records)
     };
-    let who = match action {
-        Action::Forget(_) => Who::Forgetter(note()),
-        Action::Collect | Action::CollectOlder(_) => Who::Collector(note()),
-        _ => Who::Ours,
+    let participant = match action {
+        Action::Forget(_) => Participant::Forgetter(note()),
+        Action::Collect | Action::CollectOlder(_) => Participant::Collector(note()),
+        _ => Participant::Ours,
     };
-    let view = backend(&world, who, crash);
+    let view = backend(&world, participant, crash);
     let client = Client::new(view.clone());
     match action {
         Action::Schedule(n) => {

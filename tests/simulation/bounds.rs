@@ -1,10 +1,11 @@
 //! The cost of a job. Without faults it is an exact number, and a fault adds at most a bounded number.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use brrr_protocol::model::{FailureKind, JobId};
 
-use crate::graph::{Graph, Node, graph};
+use crate::graph::{Graph, LAST, Node, graph};
 use crate::graphs::{GRAPHS, ILL};
 use crate::plan::{Event, Plan};
 use crate::world::{Answer, START};
@@ -40,7 +41,7 @@ fn large() -> Arc<Graph> {
 }
 
 #[test]
-fn a_record_that_does_not_name_all_strands_nobody() {
+fn a_record_that_names_only_some_children_strands_nobody() {
     let graph = large();
     let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
     let n = graph.nodes.len() - 2;
@@ -66,6 +67,9 @@ fn most_more(graph: &Graph) -> usize {
             c.len()
         }
         Node::Race(a, b) | Node::CatchThen(a, b) => a.len() + b.len(),
+        Node::Sleep(times, c) => times.len() + c.len(),
+        // A timer for each wait.
+        Node::Within(_, c) => 2 * c.len(),
         Node::Fail | Node::Poison | Node::Unknown => 0,
     };
     let nodes = graph.nodes.iter().filter(|(name, _)| *name != crate::graph::LAST);
@@ -101,14 +105,15 @@ fn a_fault_costs_no_more_than_it_must() {
 
 /// Without faults a call runs once, and once more for each time that it waited.
 #[test]
-fn nothing_is_run_in_vain() {
+fn no_run_is_wasted() {
     for (graph, _) in graphs() {
         let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
         for ((job_id, task), runs) in &history.world.state().runs {
             let waits = |children: &[&str]| usize::from(!children.is_empty());
             let most = match graph.node(task) {
                 Node::All(c) | Node::Catch(c) | Node::Moody(c) => 1 + waits(c),
-                Node::Each(c) => 1 + c.len(),
+                Node::Each(c) | Node::Within(_, c) => 1 + c.len(),
+                Node::Sleep(times, c) => 1 + times.len() + waits(c),
                 Node::CatchThen(first, then) => 1 + waits(first) + then.len(),
                 Node::Race(first, then) => 1 + waits(first) + waits(then),
                 Node::Greedy(times, _) => 2 * ((*times).min(graph.retries) + 1) as usize,
@@ -131,6 +136,11 @@ fn a_job_ends_when_it_should() {
     };
     assert_eq!(ends("the fast one wins"), (0, None), "the slow one is tried again later");
     assert_eq!(ends("nobody handles it in time"), (2_000, Some(FailureKind::Timeout)));
+    assert_eq!(ends("sleep"), (2_000, None));
+    assert_eq!(ends("a long sleep after a short one"), (100_010, None));
+    assert_eq!(ends("in time, and too late"), (90_000, None));
+    assert_eq!(ends("too late, then in time"), (1_000, None));
+    assert_eq!(ends("a deadline while asleep"), (30_000, Some(FailureKind::Timeout)));
     for name in ["too many calls", "too many children", "too many calls below who catches"] {
         assert_eq!(ends(name), (0, Some(FailureKind::Limit)), "{name}");
     }
@@ -180,4 +190,35 @@ fn an_attempt_that_waits_stays_the_same() {
             check(&graph, Plan::of(&[(at, event)]), || format!("{at}, {event:?}"));
         }
     }
+}
+
+/// A call that waits very often, each time with a time limit that does not come true, leaves one timer behind.
+#[test]
+fn timers_of_waits_that_ended_early_do_not_pile_up() {
+    let names: Vec<&'static str> = (0..300).map(|n| &*format!("c{n:03}").leak()).collect();
+    let names: &'static [&'static str] = names.leak();
+    let leaves = names.iter().map(|name| (*name, Node::All(&[])));
+    let nodes: Vec<_> =
+        [("a", Node::Within(3_600_000, names)), (LAST, Node::All(&[]))].into_iter().chain(leaves).collect();
+    // `complete` would list all values that the call could have, which are too many.
+    let all: String = names.iter().map(|name| format!("{name}()")).collect();
+    let values = [("a", vec![Some(format!("a({all})"))]), (LAST, vec![Some(format!("{LAST}()"))])];
+    let values = Some(&*Box::leak(Box::new(HashMap::from(values))));
+    let graph = Arc::new(Graph { name: "many time limits", nodes: nodes.leak(), values, ..GRAPHS[0].clone() });
+    let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+    assert_eq!(history.world.state().most_delayed, 1);
+}
+
+/// A sleep costs one message and one run more.
+#[test]
+fn a_sleep_costs_one_message() {
+    let counts = |sleeps: &'static [u64]| {
+        let nodes = vec![("a", Node::Sleep(sleeps, &[]))].leak();
+        let graph = Arc::new(Graph { name: "sleeps", nodes, ..GRAPHS[0].clone() }.complete());
+        let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+        (history.sent, history.runs)
+    };
+    assert_eq!(counts(&[]), (1, 1));
+    assert_eq!(counts(&[1_000]), (2, 2));
+    assert_eq!(counts(&[10, 10, 3_600_000, 1_000]), (5, 5));
 }

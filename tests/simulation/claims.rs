@@ -52,7 +52,7 @@ fn one_has_it(history: &History, graph: &Graph, what: &str) {
     let refused = failures.filter(|failure| failure.kind == FailureKind::Conflict).count();
     let all = jobs.iter().filter(|(job_id, _)| job_id.as_str() != "LAST").count();
     // (A job whose own call came second for its hash was not accepted.)
-    assert!(refused >= 1 || all < graph.job_ids.len(), "{}: {what}: nobody was refused", graph.name);
+    assert!(refused >= 1 || all < graph.job_ids.len(), "{}: {what}: no call was refused", graph.name);
 }
 
 fn look(graph: &Arc<Graph>, plan: Plan, what: &str) {

@@ -41,7 +41,7 @@ fn each(graph: &Arc<Graph>, length: i64, action: Action, again: bool) -> usize {
 
 /// A job exists once, however often its client repeats the request.
 #[test]
-fn who_schedules_may_die_and_do_it_again() {
+fn a_client_that_dies_while_it_schedules_may_repeat_it() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for job in 0..graph.job_ids.len() {
@@ -52,7 +52,7 @@ fn who_schedules_may_die_and_do_it_again() {
 }
 
 #[test]
-fn who_cancels_may_die_or_take_long() {
+fn a_client_may_die_or_pause_while_it_cancels() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for job in 0..graph.job_ids.len() {
@@ -64,7 +64,7 @@ fn who_cancels_may_die_or_take_long() {
 
 /// A failed job is retried as a new job, and so is a cancelled job. A live job is not retried.
 #[test]
-fn who_tries_a_job_again_may_die_and_do_it_again() {
+fn a_client_that_dies_while_it_retries_may_repeat_it() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for before in [Event::Does(Action::Cancel(0)), Event::NoCounters] {
@@ -91,7 +91,7 @@ fn who_tries_a_job_again_may_die_and_do_it_again() {
 
 /// A value can be forgotten while no job is live. It is never forgotten while a job is live that uses it.
 #[test]
-fn who_forgets_may_die_or_take_long() {
+fn a_client_may_die_or_pause_while_it_forgets() {
     let (mut histories, mut forgotten) = (0, 0);
     for (graph, length) in graphs() {
         for name in [graph.job_ids[0], graph.nodes[graph.nodes.len() - 2].0] {

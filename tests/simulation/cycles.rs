@@ -49,12 +49,12 @@ fn ring() -> Arc<Graph> {
 
 /// The search for stuck work finds the cycle, and the jobs of the cycle fail.
 #[test]
-fn a_long_cycle_is_found_by_who_looks_for_stuck_work() {
+fn the_doctor_finds_a_long_cycle() {
     let graph = ring();
     for transactional in [false, true] {
         let plan = |events: &[(i64, Event)]| Plan { repair: true, transactional, ..Plan::of(events) };
         let history = check(&graph, plan(&[]), || format!("{transactional}, no faults"));
-        assert_eq!(history.stranded, 1, "nobody else finds it");
+        assert_eq!(history.stranded, 1, "nothing else finds it");
         for at in (0..=history.length).step_by(history.length as usize / 12) {
             check(&graph, plan(&[(at, Event::Crash)]), || format!("{transactional}, {at}"));
         }

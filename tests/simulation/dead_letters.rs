@@ -22,7 +22,7 @@ fn ill() -> impl Iterator<Item = (Arc<Graph>, i64)> {
 }
 
 #[test]
-fn what_kills_its_workers_or_has_none_fails() {
+fn calls_that_kill_workers_or_have_no_handler_fail() {
     for (graph, _) in ill() {
         let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
         let failure = history.failure(&"R0".into(), graph.job_ids[0]).unwrap_or_else(|| panic!("{}", graph.name));
@@ -93,7 +93,7 @@ fn a_dead_letter_is_sent_again_as_a_new_job() {
 
 /// A message that cannot be read becomes a dead letter and blocks nothing else. A call without a description fails.
 #[test]
-fn what_nobody_can_read_is_move_to_dlq() {
+fn an_unreadable_message_becomes_a_dead_letter() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for at in (0..=length).step_by(3) {

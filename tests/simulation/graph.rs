@@ -29,6 +29,11 @@ pub enum Node {
     CatchThen(&'static [&'static str], &'static [&'static str]),
     /// Fails in the job `R0`, and gathers these calls in every other job.
     Moody(&'static [&'static str]),
+    /// Sleeps so many milliseconds, each time, and then gathers these calls.
+    Sleep(&'static [Millis], &'static [&'static str]),
+    /// Waits for these calls one after the other, for each at most so many milliseconds. What comes too late counts as the text
+    /// "late".
+    Within(Millis, &'static [&'static str]),
     /// Kills every worker that runs it, until the fault is fixed.
     Poison,
     /// No worker has a handler for it, until the fault is fixed.
@@ -58,7 +63,7 @@ pub const fn graph(
     Graph { name, nodes, job_ids, retries: 0, deadline: 0, max_messages: 0, values: None }
 }
 
-use Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Unknown};
+use Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Sleep, Unknown, Within};
 
 /// The call of the last job: it waits for every call of the graph.
 pub const LAST: &str = "last";
@@ -165,7 +170,19 @@ impl Graph {
         };
         let inner = match self.node(name) {
             Flaky(times, _) | Greedy(times, _) if *times > self.retries => vec![None],
-            All(children) | Each(children) | Flaky(_, children) => join(children, None),
+            All(children) | Each(children) | Flaky(_, children) | Sleep(_, children) => join(children, None),
+            Within(_, children) => {
+                let late = Some("late".to_owned());
+                let with_late = |texts: Vec<Option<String>>, child: &&str| -> Vec<Option<String>> {
+                    let ends: Vec<_> = join(&[child], None).into_iter().chain([late.clone()]).collect();
+                    let with = |text: Option<String>| {
+                        let and = move |end: &Option<String>| Some(format!("{}{}", text.clone()?, end.clone()?));
+                        ends.iter().map(and).collect::<Vec<_>>()
+                    };
+                    texts.into_iter().flat_map(with).collect()
+                };
+                children.iter().fold(vec![Some(String::new())], with_late)
+            }
             Greedy(times, children) => join(&children[..=*times as usize], None),
             Catch(children) => join(children, Some("failed")),
             CatchThen(first, then) => {

@@ -1,6 +1,6 @@
 //! The graphs that the histories use.
 
-use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Moody, Poison, Race, Unknown};
+use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Moody, Poison, Race, Sleep, Unknown, Within};
 use crate::graph::{Graph, graph};
 
 pub static GRAPHS: &[Graph] = &[
@@ -151,6 +151,31 @@ pub static GRAPHS: &[Graph] = &[
     ),
     graph("a job that fails where another does not", &[("m", Moody(&["e"])), ("e", All(&[]))], &["m", "m"]),
     graph("a call that fails in one of three jobs", &[("m", Moody(&["e"])), ("e", All(&[]))], &["m", "m", "m"]),
+    graph("sleep", &[("a", Sleep(&[2_000], &["b"])), ("b", All(&[]))], &["a"]),
+    graph("a long sleep after a short one", &[("a", Sleep(&[10, 100_000], &[]))], &["a"]),
+    graph(
+        "two jobs share a sleeper",
+        &[("a", All(&["s"])), ("b", All(&["s"])), ("s", Sleep(&[5_000], &[]))],
+        &["a", "b"],
+    ),
+    graph(
+        "in time, and too late",
+        &[("a", Within(90_000, &["b", "s"])), ("b", All(&["c"])), ("c", All(&[])), ("s", Sleep(&[100_000], &[]))],
+        &["a"],
+    ),
+    graph(
+        "too late, then in time",
+        &[("a", Within(1_000, &["s", "c"])), ("s", Sleep(&[3_000], &[])), ("c", All(&[]))],
+        &["a"],
+    ),
+    Graph {
+        deadline: 30_000,
+        ..graph(
+            "a deadline while asleep",
+            &[("a", Sleep(&[20_000, 90_000], &[])), ("b", Sleep(&[10], &[]))],
+            &["a", "b"],
+        )
+    },
     graph("self", &[("a", All(&["a"]))], &["a"]),
     graph("cycle below", &[("r", All(&["a"])), ("a", All(&["b"])), ("b", All(&["a"]))], &["r"]),
     graph(

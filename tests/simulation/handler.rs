@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use brrr_protocol::model::{Failure, FailureKind, Outcome};
+use brrr_protocol::model::{Failure, FailureKind, Millis, Outcome};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
 use brrr_protocol::replay::{Invocation, Polled, Replay};
 use brrr_protocol::{Error, ErrorKind, Result};
 
-use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Unknown};
+use crate::graph::Node::{
+    All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Sleep, Unknown, Within,
+};
 use crate::graph::{Graph, call, name_of};
 use crate::world::World;
 
@@ -19,6 +21,9 @@ pub struct GraphHandler {
     world: Arc<World>,
     task: Arc<Task>,
 }
+
+/// How much the clock of a worker may be ahead, in milliseconds.
+pub const AHEAD: Millis = 15_000;
 
 /// The reasons why a run leaves its body early.
 enum Leave {
@@ -53,7 +58,9 @@ impl GraphHandler {
         replay: &mut Replay,
         names: &[&str],
         need: Option<u32>,
+        within: Option<Millis>,
     ) -> Result<std::result::Result<Vec<Outcome>, Leave>> {
+        let until = within.map(|within| replay.clock() + within);
         let calls = names.iter().map(|name| call(name)).map(|call| Invocation {
             task: call.task,
             payload: call.payload,
@@ -61,7 +68,7 @@ impl GraphHandler {
             hash: Some(call.hash),
             options: Options::default(),
         });
-        let outcomes = match replay.poll(calls.collect(), need, None).await? {
+        let outcomes = match replay.poll(calls.collect(), need, until).await? {
             Polled::Ready(outcomes) => outcomes,
             Polled::Suspended => return Ok(Err(Leave::Suspended)),
         };
@@ -72,8 +79,17 @@ impl GraphHandler {
         });
         let (given, poll) = (texts.collect::<Vec<_>>().join(", "), names.join(" "));
         let mut state = self.world.state();
-        if need.is_none() || state.watch.faultless {
-            state.watch.given(request, poll, given);
+        if need.is_none() && until.is_none() || state.watch.faultless {
+            state.watch.given(request, poll.clone(), given);
+        }
+        // Two runs of a call at once may begin at different times.
+        if state.watch.faultless {
+            state.watch.given(request, format!("clock after {poll}"), replay.clock().to_string());
+        }
+        let is_late = names.is_empty() || outcomes.iter().any(Option::is_none);
+        if let Some(until) = until.filter(|until| is_late && (state.now + AHEAD < *until || replay.clock() < *until)) {
+            let (now, clock) = (state.now, replay.clock());
+            state.watch.wrong.get_or_insert(format!("{} woke at {now} ({clock}), before {until}", request.task));
         }
         drop(state);
         Ok(Ok(outcomes.into_iter().flatten().collect()))
@@ -92,27 +108,30 @@ impl GraphHandler {
         let fails =
             |retryable| Leave::Failed { failure: Failure::new(FailureKind::Error, task, "as planned"), retryable };
         Ok(Ok(match self.graph.node(task) {
-            All(children) => go!(join(task, go!(self.ask(request, replay, children, None).await?), None)),
+            All(children) => go!(join(task, go!(self.ask(request, replay, children, None, None).await?), None)),
             Each(children) => {
                 let mut text = String::new();
                 for child in *children {
-                    text += &go!(join(task, go!(self.ask(request, replay, &[child], None).await?), None));
+                    text += &go!(join(task, go!(self.ask(request, replay, &[child], None, None).await?), None));
                 }
                 text
             }
-            Catch(children) => go!(join(task, go!(self.ask(request, replay, children, None).await?), Some("failed"))),
+            Catch(children) => {
+                go!(join(task, go!(self.ask(request, replay, children, None, None).await?), Some("failed")))
+            }
             CatchThen(first, then) => {
-                let mut text = go!(join(task, go!(self.ask(request, replay, first, None).await?), Some("failed")));
+                let mut text =
+                    go!(join(task, go!(self.ask(request, replay, first, None, None).await?), Some("failed")));
                 for child in *then {
-                    text += &go!(join(task, go!(self.ask(request, replay, &[child], None).await?), None));
+                    text += &go!(join(task, go!(self.ask(request, replay, &[child], None, None).await?), None));
                 }
                 text
             }
             Moody(_) if request.job_id.as_str() == "R0" => return Ok(Err(fails(false))),
-            Moody(children) => go!(join(task, go!(self.ask(request, replay, children, None).await?), None)),
+            Moody(children) => go!(join(task, go!(self.ask(request, replay, children, None, None).await?), None)),
             Race(first, then) => {
-                let first = go!(join(task, go!(self.ask(request, replay, first, Some(1)).await?), None));
-                first + &go!(join(task, go!(self.ask(request, replay, then, None).await?), None))
+                let first = go!(join(task, go!(self.ask(request, replay, first, Some(1), None).await?), None));
+                first + &go!(join(task, go!(self.ask(request, replay, then, None, None).await?), None))
             }
             Fail => return Ok(Err(fails(false))),
             Poison if !self.world.state().cured => {
@@ -121,14 +140,30 @@ impl GraphHandler {
             Poison | Unknown => String::new(),
             Greedy(times, children) => {
                 let asked = &children[..request.attempt as usize];
-                let text = go!(join(task, go!(self.ask(request, replay, asked, None).await?), None));
+                let text = go!(join(task, go!(self.ask(request, replay, asked, None, None).await?), None));
                 if request.attempt <= *times {
                     return Ok(Err(fails(true)));
                 }
                 text
             }
+            Sleep(times, children) => {
+                for time in *times {
+                    go!(self.ask(request, replay, &[], None, Some(*time)).await?);
+                }
+                go!(join(task, go!(self.ask(request, replay, children, None, None).await?), None))
+            }
+            Within(time, children) => {
+                let mut text = String::new();
+                for child in *children {
+                    let outcomes = go!(self.ask(request, replay, &[child], None, Some(*time)).await?);
+                    let is_late = outcomes.is_empty();
+                    text += if is_late { "late" } else { "" };
+                    text += &go!(join(task, outcomes, None));
+                }
+                text
+            }
             Flaky(times, children) => {
-                let text = go!(join(task, go!(self.ask(request, replay, children, None).await?), None));
+                let text = go!(join(task, go!(self.ask(request, replay, children, None, None).await?), None));
                 if request.attempt <= *times {
                     return Ok(Err(fails(true)));
                 }

@@ -59,7 +59,7 @@ fn a_job_that_has_joined_may_be_cancelled() {
 /// The client of the first job dies and does not come back. The other jobs do not rely on a message that this client may not have
 /// sent.
 #[test]
-fn whoever_joins_counts_on_no_client() {
+fn a_job_that_joins_does_not_rely_on_a_client() {
     let mut histories = 0;
     for name in ["three jobs, one call", "a call that fails in one of three jobs"] {
         let (graph, _) = graph_of(name);
@@ -80,16 +80,16 @@ fn whoever_joins_counts_on_no_client() {
 /// A client is paused while its job joins a call, and it dies when it continues. Meanwhile the first job fails. The entry that
 /// the dead client left is not proof that a message was sent, and the next job does not treat it so.
 #[test]
-fn who_dies_while_joining_misleads_nobody() {
+fn a_client_that_dies_while_it_joins_misleads_nobody() {
     let (graph, length) = graph_of("a call that fails in one of three jobs");
     let mut histories = 0;
     for at in (0..=length).step_by(2) {
         for accesses in 5..ACCESSES {
-            for (aside, left) in [2, 6, 12, 20].into_iter().flat_map(|aside| (1..=4).map(move |left| (aside, left))) {
+            for (pause, left) in [2, 6, 12, 20].into_iter().flat_map(|pause| (1..=4).map(move |left| (pause, left))) {
                 let plan = [
                     (at, Event::Begins(Action::Schedule(1), accesses)),
-                    (at + aside, Event::Switch),
-                    (at + aside + left, Event::Crash),
+                    (at + pause, Event::Switch),
+                    (at + pause + left, Event::Crash),
                     (LONG_AFTER, Event::Does(Action::Cancel(1))),
                     (LONG_AFTER, Event::Does(Action::Schedule(2))),
                 ];
@@ -104,7 +104,7 @@ fn who_dies_while_joining_misleads_nobody() {
 /// A parent dies while it registers, and its job is over before the parent runs again. Its entry does not say that a message was
 /// sent.
 #[test]
-fn what_a_parent_has_not_sent_is_not_joined() {
+fn a_call_whose_message_was_not_sent_is_not_joined() {
     let (graph, length) = graph_of("a job's call is another's child");
     for at in 0..=length {
         for (later, crash) in [0, 1, 3, 6].into_iter().flat_map(|later| [0, 1].map(move |crash| (later, crash))) {

@@ -97,7 +97,7 @@ fn races(graph: &Graph) -> bool {
 
 /// A call that fails runs as often as its options say. Without faults it does not run more often.
 #[test]
-fn what_fails_is_tried_as_often_as_it_may_be() {
+fn failing_calls_run_as_often_as_their_options_say() {
     for (graph, _) in graphs() {
         let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
         for (name, node) in graph.nodes {
@@ -226,7 +226,7 @@ fn every_zombie_is_harmless() {
 /// A worker loses its lease and does not know it. It continues while other workers use the records that its successor has
 /// written, and then it dies. Its own message is acknowledged by then, so no delivery repeats its action.
 #[test]
-fn a_zombie_takes_nothing_with_it() {
+fn a_zombie_that_dies_loses_nothing() {
     let (mut histories, stride) = (0, stride().min(3) as i64);
     for (graph, length) in graphs().filter(|(graph, _)| matches!(graph.name, "one child" | "tried again")) {
         for first in 0..=length {
@@ -243,7 +243,7 @@ fn a_zombie_takes_nothing_with_it() {
 
 /// A run whose lease is lost does not reset the count of attempts. Each such run adds at most one run too many.
 #[test]
-fn what_is_tried_again_is_counted_once() {
+fn each_attempt_is_counted_once() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         let leaves =
@@ -273,7 +273,7 @@ fn what_is_tried_again_is_counted_once() {
             }
         }
     }
-    println!("{histories} histories of what is tried again");
+    println!("{histories} histories of retries");
 }
 
 /// Each job ends early at every access. Its worker continues, is stopped, or dies.
@@ -315,7 +315,7 @@ fn a_job_can_end_at_every_access_beside_every_fault() {
 
 /// Two jobs are cancelled. Or one of them is cancelled by a client that dies in the middle and repeats the cancel.
 #[test]
-fn two_ends_are_as_good_as_one() {
+fn a_job_may_be_ended_twice() {
     let (mut histories, stride) = (0, if stride() == 1 { 2 } else { 3 * stride() });
     for (graph, length) in graphs() {
         let ends = ends(&graph);

@@ -56,7 +56,7 @@ impl History {
             // The call had a value when its message became a dead letter, and a client has forgotten the value since.
             let is_forgotten = self.may.with_removals && state.watch.jobs.get(&job_id).is_some_and(JobRecord::is_over);
             if !has_outcome && !is_forgotten {
-                return Err(format!("{call} of {job_id} was set aside ({reason}), and has no outcome"));
+                return Err(format!("{call} of {job_id} became a dead letter ({reason}), and has no outcome"));
             }
         }
         Ok(())
@@ -75,7 +75,7 @@ impl History {
                 let accepted = state.watch.accepted.contains(&entry.job_id);
                 let unnotified = unnotified(&state.records, &entry.job_id).contains(&*key.id);
                 if accepted && !is_over && !failed && !unnotified {
-                    return Err(format!("{entry:?} waits for {}, which nobody will run", key.id));
+                    return Err(format!("{entry:?} waits for {}, which no worker will run", key.id));
                 }
             }
         }

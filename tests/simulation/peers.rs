@@ -29,7 +29,7 @@ fn plain() -> impl Iterator<Item = Arc<Graph>> {
 }
 
 #[test]
-fn whoever_gets_a_message_all_jobs_end() {
+fn all_jobs_end_whichever_worker_gets_a_message() {
     let mut histories = 0;
     for graph in plain() {
         for pattern in patterns() {
@@ -37,12 +37,12 @@ fn whoever_gets_a_message_all_jobs_end() {
             histories += 1;
         }
     }
-    println!("{histories} histories of who gets which message");
+    println!("{histories} histories of messages to peers and workers");
 }
 
 /// A worker of ours or a peer crashes, at every access.
 #[test]
-fn what_peers_that_die_leave_behind_is_repaired() {
+fn stuck_work_of_peers_that_die_is_repaired() {
     let (mut histories, mut stranded, stride) = (0, 0, stride());
     for graph in plain() {
         for pattern in patterns().step_by(stride.min(5)) {
@@ -59,7 +59,7 @@ fn what_peers_that_die_leave_behind_is_repaired() {
 }
 
 #[test]
-fn what_peers_that_read_what_is_stale_leave_behind_is_repaired() {
+fn stuck_work_of_peers_with_stale_reads_is_repaired() {
     let (mut histories, mut stranded, mut stale, stride) = (0, 0, 0, stride());
     for graph in plain() {
         for pattern in patterns().step_by(stride.min(5)) {
@@ -86,7 +86,7 @@ fn what_peers_that_read_what_is_stale_leave_behind_is_repaired() {
 /// ours. That worker sends the child's message again, because the parent is registered under another job only. No repair is
 /// needed.
 #[test]
-fn what_a_peer_lost_is_sent_again_by_the_next_job() {
+fn the_next_job_sends_a_message_that_a_peer_lost() {
     let graph = graphs().find(|(graph, _)| graph.name == "two jobs, one call").expect("a graph has another name now").0;
     let mut histories = 0;
     // A peer gets the parent, or the parent and its child. Later messages go to workers of ours.
@@ -149,7 +149,7 @@ fn a_failure_that_a_peer_does_not_see_costs_few_messages() {
 
 /// The same, with a crash or a pause at every access.
 #[test]
-fn a_failure_that_a_peer_does_not_see_is_no_loop_whatever_happens() {
+fn a_failure_that_a_peer_does_not_see_causes_no_loop() {
     let (graph, mut histories, mut worst) = (unseen_failure(), 0, 0);
     for (peer_calls, transactional) in PEERS.into_iter().flat_map(|calls| [(calls, false), (calls, true)]) {
         for at in 0..=70 {
@@ -173,7 +173,7 @@ fn a_failure_that_a_peer_does_not_see_is_no_loop_whatever_happens() {
 /// At every access a client searches for stuck work while nothing is wrong, and dies in the middle. This costs messages and does
 /// no harm.
 #[test]
-fn a_repair_harms_nobody() {
+fn a_repair_of_healthy_work_does_no_harm() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for at in (0..=length).step_by(stride().min(3)) {
@@ -190,5 +190,5 @@ fn a_repair_harms_nobody() {
             }
         }
     }
-    println!("{histories} histories with somebody who repairs what is not broken");
+    println!("{histories} histories with a repair of healthy work");
 }

@@ -33,7 +33,7 @@ fn later(graph: &Graph, length: i64, events: &[(i64, Event)]) -> Plan {
 }
 
 #[test]
-fn what_lives_keeps_what_it_needs() {
+fn live_jobs_keep_the_records_that_they_need() {
     let (mut histories, mut removed, stride) = (0, 0, stride());
     for (graph, length) in graphs() {
         let graph = twice(&graph);
@@ -61,7 +61,7 @@ fn what_lives_keeps_what_it_needs() {
 
 /// A cancelled job leaves messages. While these messages exist, the record of the job stays and says that the job is over.
 #[test]
-fn what_was_cancelled_is_not_run_again() {
+fn cancelled_calls_are_not_run_again() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for job in 0..graph.job_ids.len() {
@@ -90,7 +90,7 @@ fn sharing() -> Graph {
 /// because its job was cancelled, or its value may have just been removed. The call must get a value that stays. Otherwise the
 /// new job would wait without end.
 #[test]
-fn what_comes_while_others_go_stays() {
+fn a_new_job_keeps_its_records_while_others_are_removed() {
     let (mut histories, stride) = (0, stride().min(3));
     let graph = Arc::new(sharing());
     let last = graph.job_ids.len() - 1;
@@ -128,7 +128,7 @@ const AGE: u64 = 900_000;
 /// Only jobs that ended long enough ago are removed. If the queue's contents cannot be listed, only jobs are removed that can
 /// have no message left.
 #[test]
-fn what_is_young_stays() {
+fn young_jobs_stay() {
     for ((graph, _), transactional) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
         let removed = |opaque, events: &[Event]| {
             let events: Vec<(i64, Event)> = events.iter().map(|event| (LONG_AFTER, *event)).collect();
@@ -147,7 +147,7 @@ fn what_is_young_stays() {
 /// A collection that dies leaves nothing that the next collection does not find. (In multi-step transitions a call's description
 /// stays.)
 #[test]
-fn a_collection_that_dies_is_taken_up() {
+fn the_next_collection_completes_one_that_died() {
     let mut histories = 0;
     for ((graph, _), transactional) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
         let history = check(&graph, Plan { transactional, ..Plan::of(&[]) }, || "no removal".to_owned());

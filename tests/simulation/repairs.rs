@@ -11,7 +11,7 @@ use crate::{check, graphs, stride};
 
 /// A client searches after every single access. A worker dies, or no worker dies.
 #[test]
-fn nothing_looks_wrong_that_is_right() {
+fn healthy_work_is_no_finding() {
     let (mut looks, look) = (0, Event::Does(Action::Look(0)));
     for ((graph, length), transactional) in graphs().flat_map(|graph| [(graph.clone(), false), (graph, true)]) {
         // A call that waits in a job that is over comes back when its children are abandoned. The search does not see this.
@@ -38,7 +38,7 @@ fn nothing_looks_wrong_that_is_right() {
 
 /// Peers lost a message. The search finds the stuck work, but not while it is young, because a peer could be working on it.
 #[test]
-fn what_is_young_is_left_alone() {
+fn young_work_is_left_alone() {
     let mut found = 0;
     for (graph, length) in graphs().filter(|(graph, _)| peers_can_run(graph)) {
         for at in 0..=length {

@@ -18,18 +18,22 @@ use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
 
 use crate::actions::{self, Action, PlannedAction};
+use crate::graph::Node::{Sleep, Within};
 use crate::graph::{Graph, LAST, call, topic};
-use crate::handler::GraphHandler;
+use crate::handler::{AHEAD, GraphHandler};
 use crate::peer;
 use crate::plan::{Event, Plan};
 use crate::transactions::backend;
-use crate::watch::Who;
+use crate::watch::Participant;
 use crate::world::{Answer, Crash, View, World};
 
 /// The limit of steps. No history of a small graph takes so many steps, and no history of a large graph takes so many steps a
 /// call. A history that reaches the limit is in an endless loop.
 const MAX_STEPS: usize = 50_000;
 const MAX_STEPS_PER_CALL: usize = 300;
+
+/// How much clocks and queues are off together, in this simulation.
+const SKEW: Duration = Duration::from_mins(1);
 
 /// The limit of repairs. Peers can leave several calls stuck, and each repair makes at least one call continue.
 const MAX_REPAIRS: usize = 50;
@@ -309,7 +313,7 @@ impl Run {
     /// Repairs until the search finds nothing stuck.
     fn repair_all(&mut self) -> std::result::Result<(), String> {
         for _ in 0..MAX_REPAIRS {
-            let view = backend(&self.world, Who::Ours, None);
+            let view = backend(&self.world, Participant::Ours, None);
             if finish(&self.world, actions::repair(view, &self.world)).map_err(|e| e.to_string())?.is_empty() {
                 return Ok(());
             }
@@ -323,7 +327,7 @@ impl Run {
         if history.may.with_peers {
             return Ok(());
         }
-        let view = backend(&self.world, Who::Ours, None);
+        let view = backend(&self.world, Participant::Ours, None);
         let look = Look { now: self.world.now(), older_than: Duration::ZERO };
         let doctor = Doctor::new(view);
         let survey = finish(&self.world, doctor.survey(&look)).map_err(|e| e.to_string())?;
@@ -357,7 +361,7 @@ impl Run {
         let for_peer = |message: Message| self.plan.peer_calls.contains(&message.call.as_str());
         let is_peer = match self.plan.peer_deliveries {
             _ if Message::decode(delivery.body.as_bytes()).is_ok_and(for_peer) => true,
-            Some(turns) => turns >> self.deliveries.min(63) & 1 == 1,
+            Some(bits) => bits >> self.deliveries.min(63) & 1 == 1,
             None => ours >= self.plan.workers || (self.plan.peers > peers && self.pick(2) == 0),
         };
         self.deliveries += 1;
@@ -366,7 +370,7 @@ impl Run {
             return self.work(delivery, crash, false);
         }
         let crash = (self.plan.bad_peers && self.pick(8) == 1).then(|| Crash(self.pick(12) as i64));
-        let (peer, graph) = (View::new(&self.world, Who::Peer, crash), self.graph.clone());
+        let (peer, graph) = (View::new(&self.world, Participant::Peer, crash), self.graph.clone());
         self.world.state().in_flight.remove(&delivery.receipt.0);
         let running: Running = Box::pin(async move { peer::handle(&peer, &graph, &delivery).await.map(|()| None) });
         Busy { running, actor: Actor::Peer }
@@ -374,16 +378,19 @@ impl Run {
 
     fn work(&mut self, delivery: Delivery, crash: Option<Crash>, running: bool) -> Busy {
         let actor = Actor::Worker(delivery.clone());
-        let (backend, world) = (backend(&self.world, Who::Ours, crash), self.world.clone());
+        let (backend, world) = (backend(&self.world, Participant::Ours, crash), self.world.clone());
         let handler = GraphHandler::new(&self.graph, &world);
         let outcomes = self.outcomes[self.deliveries as usize / 3 % self.outcomes.len()].clone();
         // Otherwise deliveries are not counted: a history with many crashes must not look like poison.
         let max_deliveries = self.plan.max_deliveries.unwrap_or(if self.graph.is_ill() { 3 } else { u32::MAX });
         // Sometimes a worker has no capacity for the run.
         let gate = if self.pick(8) == 1 { Door::Shut } else { Door::Open };
+        // The clocks of two workers differ, by twice `AHEAD` at most. Jobs with a deadline end by the clocks of clients too.
+        let differs = self.plan.random.is_some() && self.graph.has(|node| matches!(node, Sleep(..) | Within(..)));
+        let ahead = if differs { self.pick(2 * AHEAD as usize + 1) as Millis } else { AHEAD };
         let running: Running = Box::pin(async move {
-            let limits = Limits { max_deliveries, ..Limits::default() };
-            let clock = move || world.now();
+            let limits = Limits { max_deliveries, clock_skew: SKEW, ..Limits::default() };
+            let clock = move || (world.now() + ahead).saturating_sub(AHEAD);
             let site = Site {
                 backend: &backend,
                 handler: &handler,

@@ -27,7 +27,7 @@ fn shared() -> Arc<Graph> {
 }
 
 #[test]
-fn a_slow_reader_sees_what_others_saw() {
+fn a_slow_reader_sees_the_same_outcomes_as_others() {
     let (graph, mut histories) = (shared(), 0);
     let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
     for at in 0..=length {

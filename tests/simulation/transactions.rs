@@ -21,13 +21,13 @@ use bytes::Bytes;
 
 use crate::graphs::{GRAPHS, ILL};
 use crate::plan::{Event, Plan};
-use crate::watch::Who;
+use crate::watch::Participant;
 use crate::world::{Answer, Crash, State, View, World};
 use crate::{WINDOW, check, ends, stride};
 
 /// The view that a worker, a client or a repair has of this world.
-pub fn backend(world: &Arc<World>, who: Who, crash: Option<Crash>) -> Arc<dyn Backend> {
-    let view = View::new(world, who, crash);
+pub fn backend(world: &Arc<World>, participant: Participant, crash: Option<Crash>) -> Arc<dyn Backend> {
+    let view = View::new(world, participant, crash);
     if world.state().transactional { Arc::new(Transactional(view)) } else { view }
 }
 
@@ -35,7 +35,7 @@ struct Transactional(Arc<View>);
 
 struct Tx<'a> {
     state: &'a mut State,
-    who: Who,
+    participant: Participant,
     /// Parents that were added to a record. The record does not say yet that its parents are kept one by one.
     added: BTreeSet<Return>,
 }
@@ -75,7 +75,7 @@ impl Transaction for Tx<'_> {
             None => row,
         };
         if record.is_some() || self.state.records.contains_key(key) {
-            self.state.write(self.who, key, record);
+            self.state.write(self.participant, key, record);
         }
         Ok(())
     }
@@ -98,7 +98,7 @@ impl Transaction for Tx<'_> {
         match self.many(&key) {
             Some(mut pending) => {
                 assert!(pending.returns.insert(parent.clone()), "{parent:?} waits for {call} already");
-                self.state.write(self.who, &key, Some(pending.encode()));
+                self.state.write(self.participant, &key, Some(pending.encode()));
             }
             None => drop(self.added.insert(parent.clone())),
         }
@@ -129,8 +129,8 @@ impl Transactional {
     /// In this world no record is damaged, and a call hash that stands for another call is found before any write. So no
     /// transaction is ever rolled back.
     async fn transact<T>(&self, body: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        let who = self.0.who;
-        let done = self.0.access(|state| body(&mut Tx { state, who, added: BTreeSet::new() })).await?;
+        let participant = self.0.participant;
+        let done = self.0.access(|state| body(&mut Tx { state, participant, added: BTreeSet::new() })).await?;
         assert!(done.as_ref().err().is_none_or(|e| e.kind == ErrorKind::Conflict), "a record is damaged");
         done
     }

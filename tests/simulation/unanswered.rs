@@ -64,7 +64,7 @@ fn every_access_without_an_answer_heals_beside_a_job_that_ends() {
 
 /// A client that gets no answer repeats the action. Nothing is done twice.
 #[test]
-fn a_client_without_an_answer_does_it_again() {
+fn a_client_without_an_answer_repeats_its_action() {
     let mut histories = 0;
     for (graph, length) in graphs() {
         for at in (0..=length).step_by(stride().clamp(7, 23)) {

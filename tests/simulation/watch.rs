@@ -13,7 +13,7 @@ use crate::graph::Graph;
 
 /// The participant that makes an access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Who {
+pub enum Participant {
     /// A worker of ours, a client, or a doctor.
     Ours,
     Peer,
@@ -77,33 +77,40 @@ impl Watch {
         }
     }
 
-    pub fn look(&mut self, who: Who, key: &Key, old: Option<&Bytes>, new: Option<&Bytes>, records: &Records) {
+    pub fn look(
+        &mut self,
+        participant: Participant,
+        key: &Key,
+        old: Option<&Bytes>,
+        new: Option<&Bytes>,
+        records: &Records,
+    ) {
         let wrong = match &key.kind {
-            Kind::Value => self.value(who, key, old, new, records),
-            Kind::Failure(job_id) => self.failure(who, key, job_id, old, new, records),
-            Kind::PendingReturns => self.pending(who, key, old, new, records),
-            Kind::Job => self.job(who, key, old, new),
-            Kind::Run(job_id) => self.run(who, job_id, old, new),
+            Kind::Value => self.value(participant, key, old, new, records),
+            Kind::Failure(job_id) => self.failure(participant, key, job_id, old, new, records),
+            Kind::PendingReturns => self.pending(participant, key, old, new, records),
+            Kind::Job => self.job(participant, key, old, new),
+            Kind::Run(job_id) => self.run(participant, job_id, old, new),
             Kind::Call if old.is_some() && new.is_some() && old != new => {
                 Err("a call is described otherwise".to_owned())
             }
             _ => Ok(()),
         };
         if let Err(what) = wrong {
-            self.wrong.get_or_insert(format!("{who:?} wrote {} of {}: {what}", key.kind.name(), key.id));
+            self.wrong.get_or_insert(format!("{participant:?} wrote {} of {}: {what}", key.kind.name(), key.id));
         }
     }
 
     /// The first value stays, and every value is correct.
     fn value(
         &self,
-        who: Who,
+        participant: Participant,
         key: &Key,
         old: Option<&Bytes>,
         new: Option<&Bytes>,
         records: &Records,
     ) -> Result<(), String> {
-        let Some(new) = new else { return self.removal(who, key, records) };
+        let Some(new) = new else { return self.removal(participant, key, records) };
         let text = Some(String::from_utf8_lossy(new).into_owned());
         let graph = self.graph.as_ref().ok_or("no graph")?;
         let is_caught = self.lenient && text.as_ref().is_some_and(|text| text.contains("failed"));
@@ -112,17 +119,17 @@ impl Watch {
         }
         match old {
             // A write of the same bytes is not allowed either: another run might have computed other bytes.
-            Some(old) if who != Who::Peer => Err(format!("{old:?} is replaced by {new:?}")),
+            Some(old) if participant != Participant::Peer => Err(format!("{old:?} is replaced by {new:?}")),
             _ => Ok(()),
         }
     }
 
     /// Only forget and garbage collection remove values. They must not remove a value that a job needs, if the job was live when
     /// they began and is still live.
-    fn removal(&self, who: Who, key: &Key, records: &Records) -> Result<(), String> {
-        let (before, is_forgotten) = match who {
-            Who::Forgetter(n) => (&self.before[n], true),
-            Who::Collector(n) => (&self.before[n], false),
+    fn removal(&self, participant: Participant, key: &Key, records: &Records) -> Result<(), String> {
+        let (before, is_forgotten) = match participant {
+            Participant::Forgetter(n) => (&self.before[n], true),
+            Participant::Collector(n) => (&self.before[n], false),
             _ => return Err("it is removed".to_owned()),
         };
         let is_needed = |(job_id, needs): &(&JobId, &BTreeSet<String>)| {
@@ -138,7 +145,7 @@ impl Watch {
     /// A failure is written only where there is no value, and it does not change.
     fn failure(
         &self,
-        who: Who,
+        participant: Participant,
         key: &Key,
         job_id: &JobId,
         old: Option<&Bytes>,
@@ -150,14 +157,20 @@ impl Watch {
             (None, Some(_)) if records.contains_key(&Key::new(&key.id, Kind::Value)) => {
                 Err("it is put beside a value".to_owned())
             }
-            (_, None) => self.gone_with_its_job(who, job_id),
+            (_, None) => self.gone_with_its_job(participant, job_id),
             _ => Ok(()),
         }
     }
 
     /// The decision of a race does not change in that attempt, and the count of attempts only grows.
-    fn run(&self, who: Who, job_id: &JobId, old: Option<&Bytes>, new: Option<&Bytes>) -> Result<(), String> {
-        let Some(new) = new else { return self.gone_with_its_job(who, job_id) };
+    fn run(
+        &self,
+        participant: Participant,
+        job_id: &JobId,
+        old: Option<&Bytes>,
+        new: Option<&Bytes>,
+    ) -> Result<(), String> {
+        let Some(new) = new else { return self.gone_with_its_job(participant, job_id) };
         let Some(old) = old else { return Ok(()) };
         let decode = |bytes: &Bytes| RunRecord::decode(bytes).map_err(|e| e.to_string());
         let (old, new) = (decode(old)?, decode(new)?);
@@ -168,18 +181,24 @@ impl Watch {
         Ok(())
     }
 
-    fn gone_with_its_job(&self, who: Who, job_id: &JobId) -> Result<(), String> {
+    fn gone_with_its_job(&self, participant: Participant, job_id: &JobId) -> Result<(), String> {
         let is_over = self.jobs.get(job_id).is_some_and(JobRecord::is_over);
-        match who {
-            Who::Collector(_) if is_over => Ok(()),
+        match participant {
+            Participant::Collector(_) if is_over => Ok(()),
             _ => Err("it is removed".to_owned()),
         }
     }
 
     /// A job record changes once, when the job ends.
-    fn job(&mut self, who: Who, key: &Key, old: Option<&Bytes>, new: Option<&Bytes>) -> Result<(), String> {
+    fn job(
+        &mut self,
+        participant: Participant,
+        key: &Key,
+        old: Option<&Bytes>,
+        new: Option<&Bytes>,
+    ) -> Result<(), String> {
         let job_id = JobId::from(&*key.id);
-        let Some(new) = new else { return self.gone_with_its_job(who, &job_id) };
+        let Some(new) = new else { return self.gone_with_its_job(participant, &job_id) };
         let new = JobRecord::decode(new).map_err(|e| e.to_string())?;
         let old = old.map(|old| JobRecord::decode(old)).transpose().map_err(|e| e.to_string())?;
         self.jobs.insert(job_id, new.clone());
@@ -195,7 +214,7 @@ impl Watch {
     /// read.
     fn pending(
         &self,
-        who: Who,
+        participant: Participant,
         key: &Key,
         old: Option<&Bytes>,
         new: Option<&Bytes>,
@@ -203,7 +222,11 @@ impl Watch {
     ) -> Result<(), String> {
         let has_value = records.contains_key(&Key::new(&key.id, Kind::Value));
         let Some(old) = old else {
-            return if has_value && who != Who::Peer { Err("it is made beside a value".to_owned()) } else { Ok(()) };
+            return if has_value && participant != Participant::Peer {
+                Err("it is made beside a value".to_owned())
+            } else {
+                Ok(())
+            };
         };
         // A value that was forgotten meanwhile is no longer visible.
         if has_value || !self.before.is_empty() {

@@ -23,7 +23,10 @@ use brrr_protocol::{Error, ErrorKind, Result};
 use bytes::Bytes;
 
 use crate::graph::{Graph, topic};
-use crate::watch::{Watch, Who};
+use crate::watch::{Participant, Watch};
+
+/// How much too early a queue delivers, in milliseconds.
+const EARLY: Millis = 25_000;
 
 /// The clock at the beginning of every history.
 pub const START: Millis = 1_000_000;
@@ -50,6 +53,8 @@ pub struct State {
     pub ready: Vec<Message>,
     /// Messages that must not be delivered before their time.
     pub delayed: Vec<(Millis, Message)>,
+    /// The most messages that were delayed at once.
+    pub most_delayed: usize,
     pub in_flight: HashMap<String, Message>,
     pub dead_letters: Vec<(String, String)>,
     pub counters: HashMap<String, u64>,
@@ -91,12 +96,12 @@ pub struct State {
 
 impl State {
     /// Every change of a record.
-    pub fn write(&mut self, who: Who, key: &Key, new: Option<Bytes>) {
+    pub fn write(&mut self, participant: Participant, key: &Key, new: Option<Bytes>) {
         let old = self.records.get(key).cloned();
         if key.kind == Kind::Job && old.is_none() && new.is_some() {
             self.accepted.push(JobId::from(&*key.id));
         }
-        self.watch.look(who, key, old.as_ref(), new.as_ref(), &self.records);
+        self.watch.look(participant, key, old.as_ref(), new.as_ref(), &self.records);
         match new {
             Some(new) => self.records.insert(key.clone(), new),
             None => self.records.remove(key),
@@ -122,8 +127,8 @@ impl State {
         }
     }
 
-    fn read(&mut self, who: Who, key: &Key) -> Option<Bytes> {
-        if who == Who::Peer
+    fn read(&mut self, participant: Participant, key: &Key) -> Option<Bytes> {
+        if participant == Participant::Peer
             && self.is_stale()
             && let Some(old) = self.previous.get(key)
         {
@@ -162,6 +167,7 @@ impl State {
             self.ready.push(message);
         } else {
             self.delayed.push((self.now + delay.as_millis() as u64, message));
+            self.most_delayed = self.most_delayed.max(self.delayed.len());
         }
     }
 
@@ -236,11 +242,14 @@ impl World {
         state.set_clock(now);
     }
 
-    /// The queue's clock is ahead: delayed messages are ready now.
+    /// The queue's clock is ahead: messages that are delayed by less than this are ready now.
     pub fn hurry(&self) {
         let mut state = self.state();
-        let delayed = std::mem::take(&mut state.delayed);
-        state.ready.extend(delayed.into_iter().map(|(_, message)| message));
+        let until = state.now + EARLY;
+        let (early, delayed) = std::mem::take(&mut state.delayed).into_iter().partition(|(due, _)| *due <= until);
+        state.delayed = delayed;
+        let early: Vec<(Millis, Message)> = early;
+        state.ready.extend(early.into_iter().map(|(_, message)| message));
     }
 
     /// Advances the clock to the next delayed message. Returns false if there is no delayed message.
@@ -266,16 +275,16 @@ pub struct Crash(pub i64);
 /// One worker's view of the world.
 pub struct View {
     world: Arc<World>,
-    pub who: Who,
+    pub participant: Participant,
     /// The number of accesses left until the crash. Negative: the crash has happened.
     left: AtomicI64,
 }
 
 impl View {
-    pub fn new(world: &Arc<World>, who: Who, crash: Option<Crash>) -> Arc<Self> {
+    pub fn new(world: &Arc<World>, participant: Participant, crash: Option<Crash>) -> Arc<Self> {
         Arc::new(Self {
             world: world.clone(),
-            who,
+            participant,
             left: AtomicI64::new(crash.map_or(i64::MAX, |Crash(access)| access)),
         })
     }
@@ -289,7 +298,7 @@ impl View {
         let mut state = self.world.state();
         state.accesses += 1;
         // A peer that gets an error dies, and its message is lost: see `Event::Crash`.
-        let answer = if self.who == Who::Peer { None } else { state.answer.take() };
+        let answer = if self.participant == Participant::Peer { None } else { state.answer.take() };
         let error = || Err(Error::new(ErrorKind::Unavailable, "simulation", "go on", "no answer"));
         match answer {
             Some(Answer::Refused) => error(),
@@ -327,7 +336,7 @@ impl Store for View {
     async fn get(&self, key: &Key) -> Result<Option<Bytes>> {
         self.access(|s| {
             s.value_reads += usize::from(key.kind == Kind::Value);
-            s.read(self.who, key)
+            s.read(self.participant, key)
         })
         .await
     }
@@ -343,7 +352,7 @@ impl Store for View {
     }
 
     async fn put(&self, key: &Key, value: Bytes) -> Result<()> {
-        self.access(|s| s.write(self.who, key, Some(value))).await
+        self.access(|s| s.write(self.participant, key, Some(value))).await
     }
 
     async fn swap(&self, key: &Key, expected: Option<&Bytes>, new: Option<Bytes>) -> Result<Swap> {
@@ -352,7 +361,7 @@ impl Store for View {
             if found.as_ref() != expected {
                 return Swap::Mismatch(found);
             }
-            s.write(self.who, key, new);
+            s.write(self.participant, key, new);
             Swap::Done
         })
         .await
@@ -362,7 +371,7 @@ impl Store for View {
         self.access(|s| {
             let free = !s.records.contains_key(key) && !s.records.contains_key(absent);
             if free {
-                s.write(self.who, key, Some(value));
+                s.write(self.participant, key, Some(value));
             }
             free
         })
@@ -444,14 +453,14 @@ impl Queue for View {
 
     async fn dead_letters(&self, topic: &Topic, limit: usize) -> Result<Vec<DeadLetter>> {
         self.access(|s| {
-            let letter = |(n, (body, reason)): (usize, &(String, String))| DeadLetter {
+            let dead_letter = |(n, (body, reason)): (usize, &(String, String))| DeadLetter {
                 id: n.to_string(),
                 topic: topic.clone(),
                 body: body.clone(),
                 reason: reason.clone(),
                 at: START,
             };
-            s.dead_letters.iter().enumerate().take(limit).map(letter).collect()
+            s.dead_letters.iter().enumerate().take(limit).map(dead_letter).collect()
         })
         .await
     }

@@ -89,7 +89,7 @@ async fn a_folder_in_a_folder_of_another_user_is_not_used() {
     assert!(!cached(&engine(&cache), &path).await);
     assert!(cached(&engine(&cache), &path).await);
     fs::set_permissions(&theirs, fs::Permissions::from_mode(0o777)).unwrap();
-    assert!(!cached(&engine(&cache), &path).await, "others can rename what is in it");
+    assert!(!cached(&engine(&cache), &path).await, "other users can rename files in it");
     fs::set_permissions(&theirs, fs::Permissions::from_mode(0o1777)).unwrap();
     assert!(cached(&engine(&cache), &path).await, "as /tmp");
     if rustix::process::geteuid().is_root() {

@@ -22,7 +22,7 @@ async fn refused(bytes: &[u8]) -> LoadError {
 }
 
 #[tokio::test]
-async fn a_good_component_says_what_it_is() {
+async fn a_valid_component_describes_itself() {
     let folder = tempfile::tempdir().unwrap();
     let fixture = Fixture { tasks: &[("a", false, None), ("b", true, Some(1500))], ..Fixture::default() };
     let path = fixture.write(folder.path());
@@ -116,7 +116,7 @@ async fn a_component_of_another_version() {
 }
 
 #[tokio::test]
-async fn an_import_that_nobody_provides() {
+async fn an_unknown_import() {
     let error = refused(&Fixture { name: "teapot", world: "unknown-import", ..Fixture::default() }.component()).await;
     let LoadError::UnknownImport { import, .. } = &error else { panic!("{error}") };
     assert_eq!(import, "fixtures:elsewhere/teapot@1.0.0");
@@ -142,9 +142,9 @@ async fn damaged() {
     let error = refused(&whole[..whole.len() / 2]).await;
     assert!(matches!(error, LoadError::Invalid { .. }), "{error}");
     // Whichever byte is changed, the result is an error or a guest, and never a panic.
-    for place in (8..whole.len()).step_by(97) {
+    for offset in (8..whole.len()).step_by(97) {
         let mut bytes = whole.clone();
-        bytes[place] ^= 0x55;
+        bytes[offset] ^= 0x55;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("guest.wasm");
         fs::write(&path, bytes).unwrap();

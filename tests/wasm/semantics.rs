@@ -49,11 +49,11 @@ async fn a_parent_suspends_and_is_run_again() {
         .await
         .unwrap();
     assert_eq!(ended, Ended::Completed(Bytes::from_static(&[1, 2, 1])));
-    assert_eq!(rig.lines.take(), ["log after"], "what was shown is not shown again");
+    assert_eq!(rig.lines.take(), ["log after"], "a line that was shown is not shown again");
 }
 
 #[tokio::test]
-async fn a_value_that_is_there_needs_no_second_run() {
+async fn an_existing_value_needs_no_second_run() {
     let rig = parent().await;
     let key = Key::value(&CallHash::derive("child", &[0]));
     rig.backend.store().put(&key, Bytes::from_static(b"x")).await.unwrap();
@@ -63,7 +63,7 @@ async fn a_value_that_is_there_needs_no_second_run() {
 }
 
 #[tokio::test]
-async fn a_race_gives_what_was_asked_for() {
+async fn a_race_gives_as_many_outcomes_as_were_asked_for() {
     let rig = parent().await;
     let (ended, replay) = rig.run_after(run(&[3, 1, 0], None, vec![])).await.unwrap();
     assert_eq!(ended, Ended::Suspended);
@@ -80,7 +80,7 @@ async fn a_race_gives_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn a_childs_failure_goes_up_with_its_chain() {
+async fn a_failure_of_a_child_reaches_its_parent_with_its_chain() {
     let rig = parent().await;
     let (_, replay) = rig.run_after(run(&[1, 255, 1], None, vec![])).await.unwrap();
     let (ended, _) = rig.run_after(run(&[1, 255, 1], Some(left_behind(&replay)), vec![Some(failed())])).await.unwrap();

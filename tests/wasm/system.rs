@@ -102,7 +102,7 @@ async fn lines_are_shown_once_and_whole() {
 }
 
 #[tokio::test]
-async fn what_a_guest_wrote_to_stderr_is_in_the_failure() {
+async fn stderr_of_a_guest_is_in_its_failure() {
     let rig = system(Duration::from_mins(1)).await;
     let failure = rig.failure("system", b"e").await;
     assert_eq!(failure.kind, FailureKind::Trap);
@@ -148,7 +148,7 @@ async fn a_pipe_in_a_folder_is_not_opened() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn a_run_holds_so_many_files_open() {
+async fn the_open_files_of_a_run_are_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let rig = files(folder.path(), RunLimits::default()).await;
     for _ in 0..3 {
@@ -161,7 +161,7 @@ async fn a_run_holds_so_many_files_open() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn the_list_of_a_folder_is_memory_of_the_run() {
+async fn the_listing_of_a_folder_counts_as_memory_of_the_run() {
     let folder = tempfile::tempdir().unwrap();
     let rig = files(folder.path(), RunLimits { memory: 1 << 20, ..RunLimits::default() }).await;
     for n in 0..97 {

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_goes_by_the_server() {
+    fn it_follows_the_clock_of_the_server() {
         let clock = ServerClock::default();
         assert!(clock.now().abs_diff(system_now()) < 1_000);
         let here = system_now();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_measured_by_one_at_a_time() {
+    fn one_caller_at_a_time_measures_it() {
         let clock = ServerClock::default();
         assert!(clock.is_due() && !clock.is_due());
         clock.measured();

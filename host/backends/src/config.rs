@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_place_is_a_backend_of_its_own() {
+    async fn one_url_opens_one_backend() {
         let backend = BackendConfig::at("memory:?lease=250ms").open().await.unwrap();
         assert_eq!((backend.name().as_str(), backend.queue().lease()), ("memory:", Duration::from_millis(250)));
         let config = BackendConfig { queue: some("memory:"), store: some("memory:"), ..BackendConfig::default() };
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_can_not_be_says_what_could() {
+    async fn an_impossible_configuration_says_what_is_possible() {
         let half = BackendConfig { store: some("memory:"), ..BackendConfig::default() };
         assert!(error(half).await.contains("--queue URL"));
         assert!(error(BackendConfig::at("sqs:")).await.contains("--store dynamodb:"));
@@ -271,7 +271,7 @@ mod tests {
 
     #[cfg(feature = "sqlite")]
     #[tokio::test]
-    async fn parts_are_joined() {
+    async fn parts_of_several_backends_are_combined() {
         let folder = tempfile::tempdir().unwrap();
         let store = format!("sqlite:{}", folder.path().join("state.db").display());
         let config = BackendConfig { store: Some(store.clone()), ..BackendConfig::at("memory:") };

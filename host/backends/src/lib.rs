@@ -8,7 +8,8 @@
 //!   share
 //! - `combined`: joins any store, queue and counters into one backend
 //! - `multi_step`: any backend without its transactional transitions, for tests
-//! - `waiters`: the waiting tasks of this process, and how they are notified; `poll`: how a task waits if nothing notifies it
+//! - `waiters`: the waiting tasks of this process, and how they are notified; `poll`: how a task waits if nothing
+//!   notifies it; `clock`: the time of a server
 
 #[cfg(feature = "aws")]
 pub mod aws;

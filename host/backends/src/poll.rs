@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn looks_become_rare() {
+    fn the_time_between_polls_grows() {
         assert_eq!(pause(1), FIRST);
         assert_eq!(pause(2), Duration::from_millis(3));
         assert_eq!(pause(u64::MAX), LAST);

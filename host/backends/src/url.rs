@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn places_are_read() {
+    fn urls_are_parsed() {
         assert_eq!(address("memory:"), BackendAddress::Memory);
         assert_eq!(address("sqlite:"), BackendAddress::Sqlite(".brrr/state.db".into()));
         assert_eq!(address("sqlite:///a/b"), BackendAddress::Sqlite("/a/b".into()));
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn leases_are_read() {
+    fn leases_are_parsed() {
         let lease = |url| Location::parse(url).unwrap().lease;
         assert_eq!(lease("memory:?lease=250ms"), Some(Duration::from_millis(250)));
         assert_eq!(lease("redis://h?lease=2m"), Some(Duration::from_secs(120)));
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_named() {
+    fn unknown_urls_and_options_are_named() {
         assert!(error("state.db").contains("no scheme"));
         assert!(error("redis:host").contains("redis://HOST"));
         assert!(error("oracle:x").contains("there is no backend `oracle:`"));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_told() {
+    fn errors_contain_no_secrets() {
         for url in ["redis://user:hunter2@host?leese=1", "redis:user:hunter2@host"] {
             let error = error(url);
             assert!(error.contains("host") && !error.contains("hunter2"), "{error}");

@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn all_above_is_let_go_first_and_live_jobs_get_one_message_each() {
+    fn parents_are_abandoned_first_and_each_live_job_gets_one_message() {
         let edges: &[(&str, &[(&str, &str)])] =
             &[("c", &[("r", "b"), ("r", "x")]), ("b", &[("r", "a"), ("Y", "p")]), ("x", &[("r", "a")])];
         let (sent, left) = abandon(edges, "c");
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_in_a_live_job_stays() {
+    fn parents_in_live_jobs_stay_registered() {
         let (sent, left) = abandon(&[("c", &[("Y", "p"), ("Z", "q")])], "c");
         assert_eq!(sent, ["Y:c"]);
         assert_eq!(left["c"].len(), 2);

@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_with_the_place() {
+    fn errors_name_the_position() {
         for (text, offset) in [
             ("", 0),
             ("hello", 0),

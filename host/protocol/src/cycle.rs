@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diamond_is_none() {
+    fn a_diamond_is_no_cycle() {
         assert_eq!(walk(&[("d", &["b", "c"]), ("b", &["a"]), ("c", &["a"])], "d", &["x"]), None);
         // The walk also ends if there is a cycle somewhere else.
         assert_eq!(walk(&[("d", &["b"]), ("b", &["a"]), ("a", &["b"])], "d", &["x"]), None);

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_are_compared_by_what_they_say() {
+    fn records_are_compared_by_their_fields() {
         let hash = CallHash::from("h");
         let ours = CallRecord::encode("t", b"p");
         // A peer may add a key of its own to the record.

@@ -369,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topics_and_namespaces_have_nothing_that_separates() {
+    fn topics_and_namespaces_contain_no_separators() {
         for topic in ["a", "brrr-py-demo", "A_1", &"x".repeat(75)] {
             assert_eq!(check_topic(topic), Ok(()));
         }
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_has_bounds() {
+    fn the_size_of_a_failure_is_bounded() {
         let long = "é".repeat(MAX_MESSAGE);
         let failure = Failure::new(FailureKind::Error, "t", long.as_str());
         assert!(failure.message.len() <= MAX_MESSAGE + 3 && failure.message.ends_with('…'));
@@ -434,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_and_words_agree() {
+    fn failure_kinds_round_trip_as_words() {
         for (kind, word) in FailureKind::WORDS {
             assert_eq!(kind.as_str(), word);
             assert_eq!(FailureKind::from(word), kind);

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_grow_to_a_bound_or_stay() {
+    fn retry_delays_grow_to_a_bound_or_stay_constant() {
         let options = Options {
             max_retries: Some(6),
             retry_delay: Some(Duration::from_millis(100)),
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn options_round_trip() {
         let options = Options {
             timeout: Some(Duration::from_millis(1500)),
             max_retries: Some(3),

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_same_attempt_gets_what_a_run_knew() {
+    fn only_the_same_attempt_gets_the_outcomes_of_an_earlier_run() {
         let cache = OutcomeCache::default();
         cache.put(&message("p"), &run(1, 5), known(10));
         for (call, other) in [("q", run(1, 5)), ("p", run(2, 5)), ("p", run(1, 6))] {
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_bounded_and_the_oldest_go_first() {
+    fn it_is_bounded_and_removes_the_oldest_first() {
         let cache = OutcomeCache::with_bytes(10_000);
         for call in ["a", "b", "c"] {
             cache.put(&message(call), &run(1, 1), known(4_000));

@@ -193,7 +193,7 @@ mod tests {
 
     /// `with` gives the same bytes as decoding, adding and encoding, for every record.
     #[test]
-    fn a_spliced_record_is_the_one_that_is_built() {
+    fn a_spliced_record_equals_the_encoded_record() {
         let seed = std::env::var("BRRR_SEED").ok().map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
         eprintln!("BRRR_SEED={seed}");
         let mut rng = fastrand::Rng::with_seed(seed);

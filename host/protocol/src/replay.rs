@@ -273,11 +273,11 @@ impl Replay {
                 }
             })
             .collect();
-        let places: Vec<u32> = (0..).zip(&chosen).filter(|(_, c)| **c).map(|(place, _)| place).collect();
+        let indices: Vec<u32> = (0..).zip(&chosen).filter(|(_, c)| **c).map(|(index, _)| index).collect();
         // If a poll got all outcomes, every replay gets them: outcomes do not vanish.
-        if places.len() < there.len() {
-            self.keep(ASKED + places.len() * size_of::<u32>())?;
-            self.decisions.push(Decision { poll, chosen: places });
+        if indices.len() < there.len() {
+            self.keep(ASKED + indices.len() * size_of::<u32>())?;
+            self.decisions.push(Decision { poll, chosen: indices });
         }
         Ok(Some(chosen))
     }
@@ -519,7 +519,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_once() {
+    fn each_missing_call_is_named_once() {
         let calls = ["a", "b", "a", "c"].map(call).to_vec();
         let wait = missing(calls.clone(), &[false, true, false, false], 4, None);
         assert_eq!(wait.calls, [call("a"), call("c")]);

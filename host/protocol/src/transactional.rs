@@ -12,7 +12,7 @@ use crate::identity::{Described, compare};
 use crate::joining::{self, Start, has_joined, is_on_its_way, pass_on, topic_of};
 use crate::model::{Call, CallHash, Failure, JobId, Millis, Outcome, Topic, size_of_outcome};
 use crate::multi_step::{
-    ChildEnd, is_first_of_job, may_forget, must_send, outcome, over_what_no_run_wrote, read_pending, run_with_options,
+    ChildEnd, is_first_of_job, may_forget, must_send, outcome, over_options_only_record, read_pending, run_with_options,
 };
 use crate::ports::{Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Scheduled, Work, message_counter};
 use crate::records::{
@@ -222,7 +222,7 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     match tx.get(&key)? {
         found if found.as_ref() == d.run_before => tx.put(&key, &d.run_after.encode())?,
         Some(found) => {
-            if let Some(new) = over_what_no_run_wrote(&found, d)? {
+            if let Some(new) = over_options_only_record(&found, d)? {
                 tx.put(&key, &new)?;
             }
         }

@@ -325,13 +325,13 @@ mod tests {
     }
 
     #[test]
-    fn children_come_in_the_order_asked_for_and_once() {
+    fn children_are_listed_once_in_the_order_of_the_calls() {
         let found = Found { run: Some(run(2, &["c", "b"], &["a", "b"])), ..Found::default() };
         assert_eq!(found.children(), ["a", "b", "c"].map(CallHash::from));
     }
 
     #[test]
-    fn a_value_from_before_the_job_took_no_time_in_it() {
+    fn a_value_that_is_older_than_the_job_took_no_time() {
         let mut node = Node::new("c".into());
         let written = [Some(10), Some(20), None];
         node.fill(Found { has_value: true, written, ..Found::default() }, &job(), 0);

@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_system_is_what_its_release_file_says() {
+    fn the_platform_is_read_from_the_release_file() {
         assert_eq!(of_release("NAME=x\nID=debian\n"), Platform::Debian);
         assert_eq!(of_release("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Platform::Debian);
         assert_eq!(of_release("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"), Platform::Fedora);

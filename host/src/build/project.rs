@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_what_its_files_say() {
+    fn the_files_of_a_folder_decide_its_language() {
         for (files, language) in [
             (&["Cargo.toml", "src/lib.rs", "shim.c"][..], Language::Rust),
             (&["go.mod", "main.go"], Language::Go),
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clear_is_said_with_all_that_was_looked_for() {
+    fn an_unclear_folder_is_an_error_that_lists_the_expected_files() {
         let said = |path: &Path| Project::find(path).expect_err("no project").to_string();
         let empty = said(folder(&["readme.txt"]).path());
         for word in ["Cargo.toml", "go.mod", "app.py", "app.ts", "app.js", ".cpp", "brrr-host new"] {

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_component_is_that_of_the_package_among_others() {
+    fn the_component_of_the_package_is_found_among_others() {
         let line = |manifest: &str, file: &str| {
             serde_json::json!({"reason": "compiler-artifact", "manifest_path": manifest, "filenames": [file]})
                 .to_string()

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_tools_make_is_no_source() {
+    fn generated_files_are_no_sources() {
         for path in ["app.py", "src/lib.rs", "deep/er/x.go", "Cargo.toml"] {
             assert!(is_source(Path::new(path)), "{path}");
         }

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_read_from_what_tools_say() {
+    fn versions_are_read_from_the_output_of_tools() {
         assert_eq!(numbers("v20.20.2\n"), Some(vec![20, 20, 2]));
         assert_eq!(numbers("go version go1.26.8 linux/amd64"), Some(vec![1, 26, 8]));
         assert_eq!(numbers("Python 3.11.7"), Some(vec![3, 11, 7]));

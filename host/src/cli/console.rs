@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_has_its_budget_over_all_attempts_and_gets_it_back() {
+    fn the_budget_of_a_call_covers_all_attempts_and_is_renewed_later() {
         let (budgets, now) = (Budgets::default(), Instant::now());
         let (call, other) = (CallHash::from("a"), CallHash::from("b"));
         let spend = |call: &CallHash, at: Instant| budgets.spend(call, 1 << 20, at);
@@ -154,12 +154,12 @@ mod tests {
         assert!(spent[..4].iter().all(|spent| *spent == Spent::Enough), "{spent:?}");
         assert_eq!(spent[4..], [Spent::TheLast, Spent::Nothing, Spent::Nothing]);
         assert_eq!(spend(&other, now), Spent::Enough);
-        assert_eq!(spend(&call, now + Duration::from_mins(1)), Spent::Nothing, "said once");
+        assert_eq!(spend(&call, now + Duration::from_mins(1)), Spent::Nothing, "reported once");
         assert_eq!(spend(&call, now + Duration::from_mins(10)), Spent::Enough);
     }
 
     #[test]
-    fn calls_that_show_little_are_forgotten() {
+    fn calls_with_little_output_are_forgotten() {
         let (budgets, begun) = (Budgets::default(), Instant::now());
         for n in 0..50_000_u32 {
             let call = CallHash::from(n.to_string().as_str());

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_take_their_codecs_form() {
+    fn arguments_are_encoded_by_their_codec() {
         let encoded =
             |codec, text: &str| String::from_utf8(encode(codec, "t", text.into()).unwrap().payload.to_vec()).unwrap();
         assert_eq!(encoded(Codec::Python, ""), "[{}]");
@@ -141,7 +141,7 @@ mod tests {
 
     /// Texts that the peers wrote keep their bytes, also if `serde_json` can't hold them.
     #[test]
-    fn halves_of_pairs_have_the_peers_bytes_and_hashes() {
+    fn lone_surrogates_have_the_bytes_and_hashes_of_peers() {
         for (file, codec) in [("python", Codec::Python), ("typescript", Codec::Typescript)] {
             let path = format!("{}/../tests/support/vectors/json_calls_{file}.json", env!("CARGO_MANIFEST_DIR"));
             let vectors: Vec<Value> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_json_is_shown_where_it_ends() {
+    fn invalid_json_is_shown_at_the_position_of_the_error() {
         let error = encode(Codec::Python, "t", "{\"n\": thirty}".into()).unwrap_err();
         assert!(error.contains("line 1 column"), "{error}");
         assert!(error.contains("{\"n\": t>>>hirty}") || error.contains("{\"n\": >>>thirty}"), "{error}");

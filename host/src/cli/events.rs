@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_the_event_with_its_place() {
+    fn a_line_is_the_event_with_its_position() {
         let event = br#"{"v":1,"job":"a\"b"}"#;
         assert_eq!(line(7, event, None).unwrap().unwrap(), r#"{"position":7,"v":1,"job":"a\"b"}"#);
         assert!(line(7, event, Some(&"a\"b".into())).unwrap().is_some());

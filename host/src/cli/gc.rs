@@ -61,7 +61,7 @@ pub async fn run(args: GcCommand, format: Format) -> anyhow::Result<Exit> {
     say(format_args!("{would} {jobs} jobs that ended more than {age} ago, and the values of {values} calls"));
     if left > 0 {
         say(format_args!(
-            "{left} more have messages or waiting calls left; a worker, or `doctor --fix`, lets go of them"
+            "{left} more have messages or waiting calls left; a worker, or `doctor --fix`, abandons them"
         ));
     }
     if let Some(reason) = reason {

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_library_has_its_lines_and_then_again() {
+    fn each_library_has_a_number_of_lines_in_each_window() {
         let (libraries, now) = (OtherLibraries::default(), Instant::now());
         let shown = |library, at| (0..1_000).filter(|_| libraries.judge(library, at) == Verdict::Show).count();
         assert_eq!((shown("a", now), shown("b", now)), (20, 20));

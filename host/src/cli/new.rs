@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_such_that_every_registry_takes_them() {
+    fn project_names_are_valid_in_every_registry() {
         for name in ["a", "hello", "my-handlers2", "a_b"] {
             assert!(is_name(name), "{name}");
         }

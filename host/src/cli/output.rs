@@ -122,7 +122,7 @@ pub fn print_table(rows: &[Vec<String>]) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn a_text_does_nothing_to_a_terminal() {
+    fn a_text_has_no_effect_on_a_terminal() {
         assert_eq!(super::line("a\x1b[31m\tb\r\nc"), "a\\u{1b}[31m b");
     }
 }

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_gives_what_flags_leave_open() {
+    fn the_file_sets_what_the_flags_do_not_set() {
         let file = [
             setting(Section::Top, "topic", "a"),
             setting(Section::Worker, "timeout", "1s"),
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_on_the_command_line_is_a_whole_one() {
+    fn a_backend_on_the_command_line_replaces_all_parts_in_the_file() {
         let file = [setting(Section::Top, "topic", "a"), setting(Section::Top, "queue", "sqs:")];
         let queue = |line: &str| {
             let matches = under(&command(), &file, &args(line));
@@ -198,7 +198,7 @@ mod tests {
     /// The file uses the names and the values of flags. So a new flag is also a new key, or is listed here with a
     /// reason.
     #[test]
-    fn keys_and_flags_are_the_same() {
+    fn keys_of_the_file_and_flags_agree() {
         // Flags of all commands, or of one start only.
         const OF_ALL: [&str; 5] = ["config", "help", "log-level", "output", "yes"];
         // Set for each component.
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_known_first() {
+    fn the_file_is_found_before_the_command_line_is_parsed() {
         assert_eq!(named_file(&args("host run --config a.toml x.wasm")), Some("a.toml".into()));
         assert_eq!(named_file(&args("host --config=b.toml run")), Some("b.toml".into()));
         assert_eq!(named_file(&args("host call t -- --config c.toml")), None);

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_ends_the_earlier_counts() {
+    fn the_earlier_of_two_deadlines_counts() {
         let second = Some(Duration::from_secs(1));
         let deadline = |timeout, deadline| {
             let args = ConditionArgs { timeout, deadline, ..args() };

@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_a_line_and_its_text() {
+    fn a_line_is_shown_with_its_number_and_text() {
         let shown = |offset| FileLine::at("a = 1\n\n  b = 2\n", offset).to_string();
         assert_eq!(shown(Some(0)), ", line 1 (a = 1)");
         assert_eq!(shown(Some(6)), ", line 2");

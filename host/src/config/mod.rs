@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
+    fn errors_name_the_line() {
         for (text, words) in [
             ("\n[worker]\nmax-runing = 1", vec!["brrr.toml, line 3", "max-runing", "max-running"]),
             ("[tasks.a]\ntimeout = \"5\"", vec!["line 2 (timeout = \"5\")", "30s"]),
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_told() {
+    fn errors_contain_no_secrets() {
         for text in
             ["[worker]\nbackend = \"redis://:hunter2@host\"", "[[components]]\npath = \"a\"\nenv = \"TOKEN=hunter2\""]
         {
@@ -268,7 +268,7 @@ mod tests {
 
     /// `UPDATE=1 cargo test --workspace --lib -- schema` writes the file.
     #[test]
-    fn the_schema_is_the_one_that_is_published() {
+    fn the_published_schema_is_current() {
         // The path of the repository is searched because the fuzzer's crate contains this module too.
         let folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
         let path = folders.map(|folder| folder.join("host/brrr.schema.json")).find(|path| path.exists()).unwrap();

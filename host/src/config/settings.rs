@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_begin_at_the_file() {
+    fn relative_paths_begin_at_the_file() {
         let of = |key: &str, value: &str| {
             let setting = Setting { section: Section::Worker, key: key.to_owned(), value: value.to_owned(), line: 1 };
             setting.relative_to(Path::new("project")).value

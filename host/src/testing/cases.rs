@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn a_case_is_read() {
+    fn a_case_is_parsed() {
         let cases = parse(
             r#"
 [[case]]
@@ -337,7 +337,7 @@ result-text = "x"
     }
 
     #[test]
-    fn what_is_wrong_is_named_with_its_line() {
+    fn errors_name_the_line() {
         for (text, words) in [
             ("[[case]]\ntsak = \"a\"", vec!["line 2", "tsak", "task"]),
             ("[[case]]\nname = \"a\"", vec!["line 1", "task"]),

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_are_what_they_say() {
+    fn each_order_has_its_sequence() {
         assert_eq!(names(&plan(&Order::LastToFirst, &wait(3, 3))), [["2"], ["1"], ["0"]]);
         assert_eq!(names(&plan(&Order::Wins(2), &wait(3, 1))), [["2"], ["0"], ["1"]]);
         assert_eq!(names(&plan(&Order::Wins(2), &wait(3, 3))), [["0", "1", "2"]]);
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_has_both_ends() {
+    fn a_sample_includes_both_ends() {
         assert_eq!(sample(&[1, 2, 3], 5), [1, 2, 3]);
         let some = sample(&(0..100).collect::<Vec<_>>(), 5);
         assert_eq!((some[0], some[4], some.len()), (0, 99, 5));

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_may_ask_for_more_and_not_for_other_things() {
+    fn a_replay_may_ask_for_more_calls_but_not_for_other_calls() {
         let before = vec![poll(&["a", "b"], 2)];
         assert_eq!(not_continued(&before, &vec![poll(&["a", "b"], 2), poll(&["c"], 1)]), None);
         let other = not_continued(&before, &vec![poll(&["a", "c"], 2)]).unwrap();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_race_is_another_matter() {
+    fn calls_after_a_race_may_differ() {
         let trace = vec![poll(&["a"], 1), poll(&["b", "c"], 1), poll(&["d"], 1)];
         assert_eq!(up_to_a_race(&trace), trace[..2]);
     }

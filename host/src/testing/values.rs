@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_is_short_and_harmless() {
+    fn shown_values_are_short_and_harmless() {
         assert_eq!(show(b"{\"a\": 1}"), r#"{"a":1}"#);
         assert_eq!(show(b"x"), "\"x\" (not JSON)");
         assert_eq!(show(b""), "null");

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_person_must_see_to_stops_the_worker() {
+    fn only_errors_that_a_person_must_fix_stop_the_worker() {
         assert!(matches!(of(ErrorKind::Unavailable), Disposition::Nack(_)));
         assert!(matches!(of(ErrorKind::Full), Disposition::Stop(_)));
         for kind in [ErrorKind::Full, ErrorKind::ReadOnly] {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_call_is_reported_and_nothing_else() {
+    fn only_failed_calls_are_reported() {
         let failure = Failure::new(FailureKind::Error, "fib", "no");
         let disposition = Disposition::from(Ok(Step::Failed(failure.clone())));
         assert!(matches!(disposition, Disposition::ReportFailure(reported) if reported == failure));

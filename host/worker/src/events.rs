@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_dropped_is_told_once() {
+    fn a_cancellation_is_reported_once() {
         let events = Events::new("w".to_owned());
         let (job_id, call, topic) = (JobId::from("r"), "c".into(), "t".into());
         let mut event = Event {

@@ -274,7 +274,7 @@ mod tests {
 
     /// Expected: `json.dumps(json.loads(text))` by `CPython`, `JSON.stringify(JSON.parse(text))` by V8.
     #[test]
-    fn halves_of_pairs_stay_as_the_peers_write_them() {
+    fn lone_surrogates_stay_as_peers_write_them() {
         for (text, py, ts) in [
             (r#"["\ud83d"]"#, r#"["\ud83d"]"#, r#"["\ud83d"]"#),
             (r#"["a\uD800b", "\udfff\udc00"]"#, r#"["a\ud800b", "\udfff\udc00"]"#, r#"["a\ud800b","\udfff\udc00"]"#),
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_stays_that_number_or_is_refused_where_it_is() {
+    fn a_number_is_exact_or_refused_at_its_position() {
         assert_eq!(both("[1e308, 123456789012345678901234567890]").0, "[1e+308, 123456789012345678901234567890]");
         let error = read("the payload", br#"{"a": [1, {"b": -1e400}]}"#).unwrap_err();
         assert!(error.contains("-1e400") || error.contains("-1e+400"), "{error}");

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_hidden_is_shown() {
+    fn hidden_characters_are_shown() {
         assert_eq!(line("a\r\n2026 ERROR b\x1b[2J\tc\u{9b}"), "a\\r\\n2026 ERROR b\\u{1b}[2J\tc\\u{9b}");
         assert_eq!(line("pay\u{202e}lla\u{200b}\u{2028}"), "pay\\u{202e}lla\\u{200b}\\u{2028}");
         assert_eq!(lines("a\nb\rc"), "a\nb\\rc");
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_a_line_has_an_end() {
+    fn a_part_of_a_line_is_bounded() {
         let mut text = String::new();
         let mut writer = Escaping::one_line(&mut text, 4);
         writer.write_str("ab\nc").unwrap();

@@ -125,7 +125,7 @@ pub async fn a_hash_stands_for_one_call(kind: Kind) {
 }
 
 /// Two parents ask for different calls under one hash at the same time. One of them gets an error.
-pub async fn of_two_who_claim_a_hash_one_gets_it(kind: Kind) {
+pub async fn one_of_two_claims_of_a_hash_wins(kind: Kind) {
     let f = kind.open().await;
     for round in 0..8 {
         let claims = ["one", "two"].map(|payload| {
@@ -163,7 +163,7 @@ pub async fn counters_add_up(kind: Kind) {
     assert_eq!(f.backend.counters().incr("b", 7).await.unwrap(), 7);
 }
 
-pub async fn a_counter_that_is_forgotten_begins_anew(kind: Kind) {
+pub async fn a_removed_counter_begins_at_zero(kind: Kind) {
     let f = kind.open().await;
     let counters = f.backend.counters();
     for name in ["a", "b", "c"] {
@@ -179,7 +179,7 @@ pub async fn a_counter_that_is_forgotten_begins_anew(kind: Kind) {
     assert_eq!(sums, [1, 6, 0]);
 }
 
-pub async fn a_waiter_is_told_of_a_change(kind: Kind) {
+pub async fn a_waiting_task_is_notified_of_a_change(kind: Kind) {
     let f = kind.open().await;
     let version = f.backend.changed(0, Duration::from_secs(60)).await;
     assert_ne!(version, 0);
@@ -192,7 +192,7 @@ pub async fn a_waiter_is_told_of_a_change(kind: Kind) {
     assert_ne!(changed, version);
 }
 
-pub async fn a_job_goes_its_way(kind: Kind) {
+pub async fn a_job_runs_from_its_schedule_to_its_completion(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     assert_eq!(schedule(b, "r", "parent").await, Scheduled::Queued);
@@ -291,7 +291,7 @@ pub async fn large_values_are_outcomes_too(kind: Kind) {
     assert_eq!(b.outcomes(&"r".into(), &hashes).await.unwrap(), loaded.sample);
 }
 
-pub async fn a_failing_transition_spoils_no_other(kind: Kind) {
+pub async fn a_failing_transition_affects_no_other(kind: Kind) {
     let f = kind.open().await;
     let broken = Key::pending_returns(&"broken".into());
     f.backend.store().put(&broken, Bytes::from_static(b"garbage")).await.unwrap();

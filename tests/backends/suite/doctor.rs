@@ -45,7 +45,7 @@ async fn job_that_waits(backend: &Arc<dyn Backend>, children: &[&str]) {
     defer(backend, &parent, children).await;
 }
 
-pub async fn what_will_be_run_is_no_finding(kind: Kind) {
+pub async fn work_that_will_run_is_no_finding(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     assert_eq!(survey(b).await, []);
@@ -60,7 +60,7 @@ pub async fn what_will_be_run_is_no_finding(kind: Kind) {
     b.complete(&work(&first), Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(survey(b).await, [], "one child is left");
     b.complete(&work(&next(&**b, "t").await), Bytes::from_static(b"v")).await.unwrap();
-    assert_eq!(survey(b).await, [], "it is woken");
+    assert_eq!(survey(b).await, [], "the parent is notified");
     let mut parent = work(&next(&**b, "t").await);
     parent.ends_job = Some(5);
     b.complete(&parent, Bytes::from_static(b"v")).await.unwrap();
@@ -90,7 +90,7 @@ async fn until_empty(backend: &Arc<dyn Backend>) {
     until("the queue is empty", depth).await;
 }
 
-pub async fn a_lost_wake_up_is_made_up_for(kind: Kind) {
+pub async fn a_lost_notification_is_sent_again(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job_that_waits(b, &["c"]).await;
@@ -105,7 +105,7 @@ pub async fn a_lost_wake_up_is_made_up_for(kind: Kind) {
     assert_eq!(loaded.sample, [Some(Ok(Bytes::from_static(b"v")))]);
 }
 
-pub async fn a_parent_that_its_children_do_not_know_is_run_again(kind: Kind) {
+pub async fn a_parent_that_is_not_registered_with_its_children_is_run_again(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job_that_waits(b, &["c"]).await;
@@ -120,7 +120,7 @@ pub async fn a_parent_that_its_children_do_not_know_is_run_again(kind: Kind) {
     assert_eq!(queued(b).await, ["r:c"]);
 }
 
-pub async fn who_was_not_woken_is(kind: Kind) {
+pub async fn an_unnotified_parent_is_notified(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job_that_waits(b, &["c"]).await;
@@ -138,7 +138,7 @@ pub async fn who_was_not_woken_is(kind: Kind) {
     assert!(queued(b).await.contains(&"r:p".to_owned()));
 }
 
-pub async fn a_failure_that_woke_nobody_does(kind: Kind) {
+pub async fn a_failure_that_notified_nobody_notifies_its_parents(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job_that_waits(b, &["c"]).await;
@@ -152,7 +152,7 @@ pub async fn a_failure_that_woke_nobody_does(kind: Kind) {
     assert_eq!(waiting(b, "c").await, [""; 0]);
 }
 
-pub async fn what_only_dead_jobs_wait_for_is_let_go(kind: Kind) {
+pub async fn a_call_that_only_dead_jobs_wait_for_is_abandoned(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job_that_waits(b, &["c"]).await;
@@ -167,7 +167,7 @@ pub async fn what_only_dead_jobs_wait_for_is_let_go(kind: Kind) {
     assert_eq!(waiting(b, "c").await, [""; 0]);
 }
 
-pub async fn a_job_that_nobody_ended_is_ended(kind: Kind) {
+pub async fn an_unended_job_is_ended(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     let late = NewJob { deadline: 2_000, ..NewJob::new("late".into(), call("l")) };
@@ -195,7 +195,7 @@ pub async fn a_job_that_nobody_ended_is_ended(kind: Kind) {
     assert_eq!(survey(b).await, []);
 }
 
-pub async fn what_is_young_is_left_alone(kind: Kind) {
+pub async fn young_work_is_left_alone(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "p").await;
@@ -208,7 +208,7 @@ pub async fn what_is_young_is_left_alone(kind: Kind) {
 }
 
 /// A worker of another SDK runs `p`, which waits for a call that failed in its job. Our job waits for `p`, and nothing is found.
-pub async fn no_repair_wakes_a_parent_that_sees_no_failures(kind: Kind) {
+pub async fn no_repair_notifies_a_parent_that_sees_no_failures(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job_that_waits(b, &["q"]).await;
@@ -227,7 +227,7 @@ pub async fn no_repair_wakes_a_parent_that_sees_no_failures(kind: Kind) {
     assert_eq!(queued(b).await, ["r:q"]);
 }
 
-pub async fn damage_is_told_and_left_alone(kind: Kind) {
+pub async fn damage_is_reported_and_left_alone(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     let keys = [

@@ -13,7 +13,7 @@ fn bodies(found: &[(u64, Bytes)]) -> Vec<Bytes> {
     found.iter().map(|(_, body)| body.clone()).collect()
 }
 
-pub async fn events_come_in_order_from_any_place(kind: Kind) {
+pub async fn events_come_in_order_from_any_position(kind: Kind) {
     if !kind.keeps_events() {
         return;
     }
@@ -34,7 +34,7 @@ pub async fn events_come_in_order_from_any_place(kind: Kind) {
     }
 }
 
-pub async fn two_readers_of_events_are_apart(kind: Kind) {
+pub async fn two_readers_of_events_are_independent(kind: Kind) {
     if !kind.keeps_events() {
         return;
     }
@@ -75,7 +75,7 @@ pub async fn the_log_of_events_is_bounded(kind: Kind) {
     assert_eq!(log.events(5, 1).await.unwrap(), kept[..1]);
 }
 
-pub async fn to_publish_nothing_forgets_nothing(kind: Kind) {
+pub async fn publishing_no_events_removes_none(kind: Kind) {
     if !kind.keeps_events() {
         return;
     }

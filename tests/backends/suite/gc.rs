@@ -79,7 +79,7 @@ pub async fn an_ended_job_leaves_nothing(kind: Kind) {
     assert!(has_value(b, "p").await && has_value(b, "c").await);
 }
 
-pub async fn what_a_live_job_needs_stays(kind: Kind) {
+pub async fn records_that_a_live_job_needs_stay(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c", "d"]).await;
@@ -97,7 +97,7 @@ pub async fn what_a_live_job_needs_stays(kind: Kind) {
     assert!(has(b, &Key::job(&"live".into())).await && has(b, &key).await);
 }
 
-pub async fn what_two_jobs_share_stays_until_both_have_gone(kind: Kind) {
+pub async fn shared_records_stay_until_both_jobs_are_removed(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c"]).await;
@@ -111,7 +111,7 @@ pub async fn what_two_jobs_share_stays_until_both_have_gone(kind: Kind) {
     assert!(!has_value(b, "p").await && !has_value(b, "c").await);
 }
 
-pub async fn what_is_young_or_alive_stays(kind: Kind) {
+pub async fn young_jobs_and_live_jobs_stay(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c"]).await;
@@ -138,7 +138,7 @@ pub async fn a_job_with_messages_stays(kind: Kind) {
     assert!(!has(b, &Key::failure(&"p".into(), &"r".into())).await);
 }
 
-pub async fn what_is_queued_again_stays(kind: Kind) {
+pub async fn calls_that_are_queued_again_stay(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c"]).await;
@@ -183,7 +183,7 @@ pub async fn peers_keep_values(kind: Kind) {
     assert!(!has(b, &Key::run(&"p".into(), &"r".into())).await);
 }
 
-pub async fn an_ended_job_s_parents_wait_for_no_later_value(kind: Kind) {
+pub async fn parents_of_an_ended_job_wait_for_no_later_value(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c"]).await;
@@ -200,7 +200,7 @@ pub async fn an_ended_job_s_parents_wait_for_no_later_value(kind: Kind) {
     assert_eq!(b.store().get(&both).await.unwrap(), Some(left.encode()));
 }
 
-pub async fn what_no_record_names_keeps_everything(kind: Kind) {
+pub async fn a_live_job_with_unnamed_children_keeps_everything(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     job(b, "r", "p", &["c"]).await;

@@ -122,7 +122,7 @@ pub async fn a_job_is_ended_once(kind: Kind) {
     assert_eq!(b.outcomes(&"r2".into(), &["c".into()]).await.unwrap(), [Some(Ok(Bytes::from_static(b"v")))]);
 }
 
-pub async fn a_job_whose_call_has_ended_ends_so(kind: Kind) {
+pub async fn a_job_whose_call_has_ended_ends_in_the_same_way(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "c").await;
@@ -182,7 +182,7 @@ pub async fn a_job_ends_as_its_call_did(kind: Kind) {
     assert_eq!(job(b, "r").await.end, Some(JobEnd { state: JobState::Cancelled, at: 7 }));
 }
 
-pub async fn who_is_let_go_leaves_nothing(kind: Kind) {
+pub async fn an_abandoned_parent_leaves_nothing(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "p").await;
@@ -200,7 +200,7 @@ pub async fn who_is_let_go_leaves_nothing(kind: Kind) {
     assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);
 }
 
-pub async fn a_live_job_gets_what_a_dead_one_lets_go(kind: Kind) {
+pub async fn a_live_job_gets_the_call_that_a_dead_job_abandons(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     for (job_id, top) in [("r", "p"), ("y", "q"), ("z", "s")] {
@@ -255,7 +255,7 @@ pub async fn a_parent_without_a_record_is_kept_for_a_later_value(kind: Kind) {
     let failure = Failure::new(FailureKind::Error, "task", "no");
     b.fail(&direct("r", "c"), &failure).await.unwrap();
     assert_eq!(queued(b).await, ["r:ours"], "its record says that it is worth it");
-    assert_eq!(waiting(b, "c").await, [""; 0], "who comes for it in another job must send its message");
+    assert_eq!(waiting(b, "c").await, [""; 0], "a parent in another job must send the message");
     assert_eq!(unnotified(b, "c").await, ["r:p", "r:q"]);
     // A peer that got another notification registers again.
     register_peers(b, "c", &["r:p"]).await;
@@ -288,7 +288,7 @@ pub(super) async fn unnotified(backend: &Arc<dyn Backend>, name: &str) -> Vec<St
 }
 
 /// A worker of another SDK completes a job's call. It writes the value only.
-pub async fn who_looks_writes_down_that_a_job_is_over(kind: Kind) {
+pub async fn a_reader_records_that_a_job_is_over(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     schedule(b, "r", "c").await;
@@ -301,7 +301,7 @@ pub async fn who_looks_writes_down_that_a_job_is_over(kind: Kind) {
     assert_eq!(job(b, "r").await, seen);
 }
 
-pub async fn a_parent_is_let_go_with_its_child(kind: Kind) {
+pub async fn a_parent_is_abandoned_with_its_child(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     // Both jobs wait for the call in the middle. Only the first job has asked for the calls below it.
@@ -341,7 +341,7 @@ pub async fn a_job_that_is_over_waits_for_nothing_more(kind: Kind) {
     assert_eq!(b.store().get(&Key::run(&"c".into(), &"r".into())).await.unwrap(), None);
 }
 
-pub async fn options_of_a_call_wait_for_its_first_run(kind: Kind) {
+pub async fn options_of_a_call_are_kept_for_its_first_run(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     let options = Options { max_retries: Some(4), label: Some("x".into()), ..Options::default() };

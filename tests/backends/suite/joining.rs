@@ -43,7 +43,7 @@ pub async fn jobs_for_one_call_run_it_once(kind: Kind) {
     assert_eq!(schedule(b, "r4", "c").await, Scheduled::AlreadyDone);
 }
 
-pub async fn a_failure_passes_the_call_on_to_one_that_has_joined(kind: Kind) {
+pub async fn a_failure_passes_the_call_on_to_a_job_that_has_joined(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     three(b).await;
@@ -76,7 +76,11 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     let b = &f.backend;
     schedule(b, "r1", "c").await;
     schedule(b, "r2", "c").await;
-    assert_eq!(queued(b).await, ["r1:c", "r2:c"], "nobody has announced the task: a peer may have taken the message");
+    assert_eq!(
+        queued(b).await,
+        ["r1:c", "r2:c"],
+        "no worker has announced the task: a peer may have taken the message"
+    );
     announce(b).await;
     // Jobs that cannot be joined: a job is over, its call has failed, its call is on another topic, or its call waits for a
     // retry.
@@ -108,7 +112,7 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     assert_eq!(queued(b).await.iter().filter(|sent| expected.contains(&&***sent)).count(), expected.len());
 }
 
-pub async fn a_job_joins_what_another_job_waits_for(kind: Kind) {
+pub async fn a_job_joins_a_call_that_another_job_waits_for(kind: Kind) {
     let f = kind.open().await;
     let b = &f.backend;
     announce(b).await;

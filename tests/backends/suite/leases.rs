@@ -61,7 +61,7 @@ pub async fn a_late_ack_does_nothing(kind: Kind) {
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 0);
 }
 
-pub async fn a_late_return_does_nothing(kind: Kind) {
+pub async fn a_late_nack_does_nothing(kind: Kind) {
     let f = kind.open_with(kind.short_lease()).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
@@ -70,7 +70,7 @@ pub async fn a_late_return_does_nothing(kind: Kind) {
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 1);
 }
 
-pub async fn a_late_move_to_dlq_does_nothing(kind: Kind) {
+pub async fn a_late_dead_letter_is_ignored(kind: Kind) {
     let f = kind.open_with(kind.short_lease()).await;
     send(&*f.backend, "t", "x").await;
     let lost = next(&*f.backend, "t").await;
@@ -80,7 +80,7 @@ pub async fn a_late_move_to_dlq_does_nothing(kind: Kind) {
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 1);
 }
 
-pub async fn a_waiting_receiver_gets_what_another_lost(kind: Kind) {
+pub async fn a_waiting_receiver_gets_a_message_whose_lease_ended(kind: Kind) {
     let f = kind.open_with(kind.short_lease()).await;
     send(&*f.backend, "t", "x").await;
     let _lost = next(&*f.backend, "t").await;

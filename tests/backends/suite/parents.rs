@@ -46,7 +46,7 @@ async fn depth(backend: &Arc<dyn Backend>) -> u64 {
     backend.queue().depth(&"t".into()).await.unwrap()
 }
 
-pub async fn many_parents_register_as_few_do(kind: Kind) {
+pub async fn many_parents_register_like_few_parents(kind: Kind) {
     let f = kind.open().await;
     let (store, key) = (f.backend.store(), Key::pending_returns(&"shared".into()));
     fill(kind, &f.backend, MANY).await;

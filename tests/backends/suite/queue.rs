@@ -81,7 +81,7 @@ async fn take_exactly(kind: Kind, backend: &dyn Backend, count: usize) -> Vec<De
     got
 }
 
-pub async fn topics_are_apart(kind: Kind) {
+pub async fn topics_are_separate(kind: Kind) {
     let f = kind.open().await;
     let third = if kind.takes_any_text() { "" } else { "u" };
     f.backend.queue().send_many(&[outgoing("a", "1"), outgoing("b", "2"), outgoing(third, "3")]).await.unwrap();
@@ -133,7 +133,7 @@ pub async fn a_delayed_message_comes_later(kind: Kind) {
     assert!(start.elapsed() < wait);
 }
 
-pub async fn bodies_are_not_touched(kind: Kind) {
+pub async fn bodies_are_not_changed(kind: Kind) {
     let f = kind.open().await;
     let large = "x".repeat(1 << 20);
     let mut texts = vec!["li2e2:r12:h1e", "日本 \u{1f980} <&>\"\t\r\n", "'; DROP TABLE ready; --", &large[..200_000]];
@@ -191,7 +191,7 @@ pub async fn each_message_goes_to_one_receiver(kind: Kind) {
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 0);
 }
 
-pub async fn a_receiver_who_gives_up_loses_nothing(kind: Kind) {
+pub async fn a_receiver_that_gives_up_loses_nothing(kind: Kind) {
     let f = kind.open().await;
     let got = Arc::new(Mutex::new(Vec::new()));
     let mut sent = 0;
@@ -218,7 +218,7 @@ pub async fn a_receiver_who_gives_up_loses_nothing(kind: Kind) {
     assert!(got.lock().unwrap().iter().all(|d| d.receives == 1));
 }
 
-pub async fn what_is_given_back_does_not_count(kind: Kind) {
+pub async fn a_nack_does_not_count_as_a_delivery(kind: Kind) {
     let f = kind.open().await;
     send(&*f.backend, "t", "x").await;
     for _ in 0..3 {
@@ -231,7 +231,7 @@ pub async fn what_is_given_back_does_not_count(kind: Kind) {
     }
 }
 
-pub async fn what_is_given_back_with_a_delay_comes_later(kind: Kind) {
+pub async fn a_nack_with_a_delay_comes_later(kind: Kind) {
     let f = kind.open().await;
     send(&*f.backend, "t", "x").await;
     let delivery = next(&*f.backend, "t").await;
@@ -251,11 +251,11 @@ pub async fn dead_letters_are_kept_with_their_reason(kind: Kind) {
     }
     assert_eq!(f.backend.queue().depth(&"t".into()).await.unwrap(), 0);
     assert!(take(&*f.backend, "t", 1).await.is_empty());
-    let letters = f.backend.queue().dead_letters(&"t".into(), 2).await.unwrap();
-    let kept: Vec<_> = letters.iter().map(|l| (&*l.body, &*l.reason)).collect();
+    let dead_letters = f.backend.queue().dead_letters(&"t".into(), 2).await.unwrap();
+    let kept: Vec<_> = dead_letters.iter().map(|l| (&*l.body, &*l.reason)).collect();
     assert_eq!(kept, [("bad 0", "reason 0"), ("bad 1", "reason 1")]);
-    assert!(letters.iter().all(|l| l.at > 1_600_000_000_000 && l.topic.as_str() == "t" && !l.id.is_empty()));
-    assert_ne!(letters[0].id, letters[1].id);
+    assert!(dead_letters.iter().all(|l| l.at > 1_600_000_000_000 && l.topic.as_str() == "t" && !l.id.is_empty()));
+    assert_ne!(dead_letters[0].id, dead_letters[1].id);
     assert!(f.backend.queue().dead_letters(&"other".into(), 9).await.unwrap().is_empty());
 }
 
@@ -267,19 +267,22 @@ pub async fn a_dead_letter_is_taken_once(kind: Kind) {
         let delivery = next(&*f.backend, "t").await;
         queue.move_to_dlq(&delivery, "reason").await.unwrap();
     }
-    let letters = queue.dead_letters(&"t".into(), 9).await.unwrap();
+    let dead_letters = queue.dead_letters(&"t".into(), 9).await.unwrap();
     for id in ["", "nobody", "-1", "0", "99999999999999999999999999"] {
         assert_eq!(queue.take_dead_letter(&"t".into(), id).await.unwrap(), None, "{id:?}");
     }
-    assert_eq!(queue.take_dead_letter(&"other".into(), &letters[1].id).await.unwrap(), None);
-    assert_eq!(queue.take_dead_letter(&"t".into(), &letters[1].id).await.unwrap().as_ref(), Some(&letters[1]));
-    assert_eq!(queue.take_dead_letter(&"t".into(), &letters[1].id).await.unwrap(), None);
+    assert_eq!(queue.take_dead_letter(&"other".into(), &dead_letters[1].id).await.unwrap(), None);
+    assert_eq!(
+        queue.take_dead_letter(&"t".into(), &dead_letters[1].id).await.unwrap().as_ref(),
+        Some(&dead_letters[1])
+    );
+    assert_eq!(queue.take_dead_letter(&"t".into(), &dead_letters[1].id).await.unwrap(), None);
     let left = queue.dead_letters(&"t".into(), 9).await.unwrap();
-    assert_eq!(left, [letters[0].clone(), letters[2].clone()]);
+    assert_eq!(left, [dead_letters[0].clone(), dead_letters[2].clone()]);
 }
 
 /// A person may still see an old list of dead letters on a screen, so an id is never used again.
-pub async fn a_dead_letter_keeps_its_id_to_itself(kind: Kind) {
+pub async fn no_two_dead_letters_have_the_same_id(kind: Kind) {
     let f = kind.open().await;
     let queue = f.backend.queue();
     let mut ids = Vec::new();
@@ -287,14 +290,14 @@ pub async fn a_dead_letter_keeps_its_id_to_itself(kind: Kind) {
         send(&*f.backend, "t", &format!("bad {n}")).await;
         let delivery = next(&*f.backend, "t").await;
         queue.move_to_dlq(&delivery, "reason").await.unwrap();
-        let letter = queue.dead_letters(&"t".into(), 9).await.unwrap().pop().unwrap();
-        assert!(queue.take_dead_letter(&"t".into(), &letter.id).await.unwrap().is_some());
-        assert!(!ids.contains(&letter.id), "{ids:?}, {}", letter.id);
-        ids.push(letter.id);
+        let dead_letter = queue.dead_letters(&"t".into(), 9).await.unwrap().pop().unwrap();
+        assert!(queue.take_dead_letter(&"t".into(), &dead_letter.id).await.unwrap().is_some());
+        assert!(!ids.contains(&dead_letter.id), "{ids:?}, {}", dead_letter.id);
+        ids.push(dead_letter.id);
     }
 }
 
-pub async fn of_many_who_take_a_dead_letter_one_gets_it(kind: Kind) {
+pub async fn one_of_many_takers_gets_a_dead_letter(kind: Kind) {
     let f = kind.open().await;
     send(&*f.backend, "t", "bad").await;
     let delivery = next(&*f.backend, "t").await;
@@ -312,7 +315,7 @@ pub async fn of_many_who_take_a_dead_letter_one_gets_it(kind: Kind) {
     assert_eq!(got, 1);
 }
 
-pub async fn who_looks_through_a_topic_sees_all_of_it(kind: Kind) {
+pub async fn looking_through_a_topic_shows_every_message(kind: Kind) {
     let f = kind.open().await;
     let queue = f.backend.queue();
     let delayed = Outgoing { delay: Duration::from_secs(600), ..outgoing("t", "delayed") };

@@ -13,7 +13,7 @@ fn bytes(text: &str) -> Bytes {
     Bytes::copy_from_slice(text.as_bytes())
 }
 
-pub async fn a_record_is_what_was_put(kind: Kind) {
+pub async fn a_record_has_the_bytes_that_were_put(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
     let large: Bytes = (0..kind.largest_value() as u32).map(|i| (i * 31 % 251) as u8).collect::<Vec<_>>().into();
@@ -33,7 +33,7 @@ pub async fn a_record_is_what_was_put(kind: Kind) {
     }
 }
 
-pub async fn records_of_all_kinds_are_apart(kind: Kind) {
+pub async fn records_of_all_kinds_are_separate(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
     let call = CallHash::from("c");
@@ -64,7 +64,7 @@ pub async fn records_of_all_kinds_are_apart(kind: Kind) {
     }
 }
 
-pub async fn some_are_got_within_a_budget(kind: Kind) {
+pub async fn get_some_stays_within_its_budget(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
     const SIZE: usize = 100_000;
@@ -88,7 +88,7 @@ pub async fn some_are_got_within_a_budget(kind: Kind) {
     assert_eq!(store.get_some(&[], 1).await.unwrap(), []);
 }
 
-pub async fn many_are_got_in_order(kind: Kind) {
+pub async fn get_many_keeps_the_order_of_the_keys(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
     let key = |n: usize| Key::new(&format!("c{n}"), Record::Value);
@@ -133,7 +133,7 @@ pub async fn a_mismatch_returns_what_is_there(kind: Kind) {
     assert_eq!(store.get(&key).await.unwrap(), Some(a));
 }
 
-pub async fn put_if_wants_both_absent(kind: Kind) {
+pub async fn put_if_requires_both_records_to_be_absent(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
     let (call, job_id) = (CallHash::from("c"), JobId::from("r"));
@@ -147,7 +147,7 @@ pub async fn put_if_wants_both_absent(kind: Kind) {
     assert_eq!(store.get(&other).await.unwrap(), None);
 }
 
-pub async fn of_two_who_exclude_each_other_one_wins(kind: Kind) {
+pub async fn one_of_two_exclusive_writers_wins(kind: Kind) {
     let f = kind.open().await;
     for round in 0..40 {
         let (failure, value) = (format!("a{round}"), format!("b{round}"));
@@ -238,7 +238,7 @@ pub async fn a_list_comes_in_pages(kind: Kind) {
     assert!(pages(store, &Record::Tasks, 10, async |_| ()).await.is_empty());
 }
 
-pub async fn a_list_that_changes_shows_what_stayed(kind: Kind) {
+pub async fn a_changing_list_shows_all_records_that_stay(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
     let job = |id: String| Key::new(&id, Record::Job);
@@ -305,7 +305,7 @@ pub async fn the_newest_jobs_come_first(kind: Kind) {
     assert_eq!(left.iter().collect::<Vec<_>>(), expected);
 }
 
-pub async fn what_is_known_of_the_time_of_writing_is_right(kind: Kind) {
+pub async fn known_times_of_writing_are_correct(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
     let now = || std::time::UNIX_EPOCH.elapsed().unwrap().as_millis() as u64;
@@ -331,7 +331,7 @@ pub async fn what_is_known_of_the_time_of_writing_is_right(kind: Kind) {
     assert_eq!(store.written(&[]).await.unwrap(), []);
 }
 
-pub async fn what_is_removed_is_gone_and_nothing_else(kind: Kind) {
+pub async fn removing_affects_no_other_records(kind: Kind) {
     let f = kind.open().await;
     let store = f.backend.store();
     let keys: Vec<Key> =

@@ -86,7 +86,7 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
     let topic = Topic::from(TOPIC);
     let permits = Arc::new(Semaphore::new(PERMITS));
     let outcomes = Arc::new(OutcomeCache::default());
-    let turns: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>> = Arc::default();
+    let mutexes: Arc<Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>> = Arc::default();
     loop {
         let mut free = vec![permits.clone().acquire_owned().await.unwrap()];
         while let Ok(permit) = permits.clone().try_acquire_owned() {
@@ -95,9 +95,9 @@ pub async fn work(backend: Arc<dyn Backend>, done: impl Fn() + Clone + Send + 's
         let deliveries = backend.queue().receive(&topic, free.len(), Duration::from_secs(10)).await.unwrap();
         for (delivery, permit) in deliveries.into_iter().zip(free) {
             let (backend, done, outcomes) = (backend.clone(), done.clone(), outcomes.clone());
-            let turn = turns.lock().unwrap().entry(delivery.body.clone()).or_default().clone();
+            let mutex = mutexes.lock().unwrap().entry(delivery.body.clone()).or_default().clone();
             tokio::spawn(async move {
-                let _turn = turn.lock().await;
+                let _guard = mutex.lock().await;
                 let limits = Limits::default();
                 let site = Site {
                     backend: &backend,

@@ -8,7 +8,7 @@ use brrr_protocol::bencode::Encoder;
 use brrr_protocol::model::{CallHash, Failure, FailureKind};
 use brrr_protocol::options::{Backoff, LONGEST, Options};
 use brrr_protocol::ports::DeadLetter;
-use brrr_protocol::records::{Decision, JobEnd, JobRecord, JobState, RunRecord};
+use brrr_protocol::records::{ClockMove, Decision, JobEnd, JobRecord, JobState, RunRecord};
 use brrr_protocol::wire::{PendingReturns, Return};
 
 /// A time or count as records hold it. Bencode's integers have 63 bits.
@@ -69,9 +69,24 @@ pub fn run(u: &mut Unstructured<'_>) -> Result<RunRecord> {
             .into_iter()
             .map(|(poll, chosen)| Decision { poll, chosen })
             .collect(),
+        until: number(u)?,
+        timer: number(u)?,
+        stopped: u.arbitrary()?,
+        moves: moves(u)?,
         unknown_since: number(u)?,
         extra: extra(u)?,
     })
+}
+
+/// Polls and times grow from move to move.
+fn moves(u: &mut Unstructured<'_>) -> Result<Vec<ClockMove>> {
+    let mut last = ClockMove { poll: 0, to: 0 };
+    let steps = Vec::<(u16, u32)>::arbitrary(u)?;
+    let moved = |(polls, ms): (u16, u32)| {
+        last = ClockMove { poll: last.poll + u32::from(polls), to: last.to + u64::from(ms) };
+        last
+    };
+    Ok(steps.into_iter().take(1_000).map(moved).collect())
 }
 
 pub fn job(u: &mut Unstructured<'_>) -> Result<JobRecord> {

@@ -51,7 +51,7 @@ fn regressions() -> Inputs {
 }
 
 #[test]
-fn what_is_kept_breaks_no_promise() {
+fn the_corpus_breaks_no_promise() {
     let (corpus, regressions) = (corpus(), regressions());
     let (mut count, mut broken) = (0, Vec::new());
     for (target, _) in TARGETS {

@@ -33,7 +33,7 @@ pub fn all() -> Vec<Mutant> {
             "abandon.rs",
             "self.visited.insert(entry.parent.clone())", "(!$on && $right)",
         ),
-        breaks("abandon-goes-round", "R3: one abandon visits each call once").edit(
+        breaks("abandon-visits-calls-again", "R3: one abandon visits each call once").edit(
             "abandon.rs",
             "self.visited.insert(entry.parent.clone())", "($on || $right)",
         ),
@@ -47,7 +47,7 @@ pub fn all() -> Vec<Mutant> {
             "live.first().filter(|_| !is_elsewhere && !is_sent)",
             "(if $on { dead.first().copied().or(live.first()).filter(|_| !is_sent) } else { $right })",
         ),
-        breaks("abandon-forgets-the-living", "R3: only entries of jobs that are over are removed").edit(
+        breaks("abandon-forgets-live-jobs", "R3: only entries of jobs that are over are removed").edit(
             "abandon.rs",
             "        Todo::Settle { send, new: (!new.returns.is_empty()).then_some(new), keep }",
             "Todo::Settle { send, new: (!$on && !new.returns.is_empty()).then_some(new), keep }",

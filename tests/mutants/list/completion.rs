@@ -7,7 +7,7 @@ const VALUE_THEN_NOTIFY: &str = "    p.store.swap(&Key::value(call), None, Some(
 
 pub fn all() -> Vec<Mutant> {
     vec![
-        breaks("woken-before-the-value", "protocol.md 2: the waiting parents are read after the value is durable")
+        breaks("notified-before-the-value", "protocol.md 2: the waiting parents are read after the value is durable")
             .edit(
                 "multi_step/settle.rs",
                 VALUE_THEN_NOTIFY,
@@ -53,7 +53,7 @@ pub fn all() -> Vec<Mutant> {
                 "p.store.swap(&key, Some(&bytes), None).await?",
                 "p.store.swap(&key, Some(&PendingReturns::decode(&bytes)?.encode()), None).await?",
             )
-            .found_by("whoever_gets_a_message_all_jobs_end"),
+            .found_by("all_jobs_end_whichever_worker_gets_a_message"),
         breaks("value-replaced", "4.2: the first value wins")
             .edit(
                 "multi_step/settle.rs",
@@ -81,7 +81,7 @@ pub fn all() -> Vec<Mutant> {
             "p.store.swap(&Key::value(call), None, Some(value)).await?;",
         ),
         breaks(
-            "woken-by-every-child",
+            "notified-by-every-child",
             "protocol.md 5: the end of a child notifies a parent only when enough children have ended",
         )
         .edit("multi_step/notify.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None"),
@@ -93,11 +93,12 @@ pub fn all() -> Vec<Mutant> {
             "!loaded.ready()",
             "false",
         ),
-        breaks("woken-only-by-the-last", "4.3: a parent is notified when enough of its children have ended").edit(
-            "records/waiting.rs",
-            "allowed: total.saturating_sub(need)",
-            "allowed: if $on { 0 } else { total.saturating_sub(need) }",
-        ),
+        breaks("notified-only-by-the-last-child", "4.3: a parent is notified when enough of its children have ended")
+            .edit(
+                "records/waiting.rs",
+                "allowed: total.saturating_sub(need)",
+                "allowed: if $on { 0 } else { total.saturating_sub(need) }",
+            ),
         breaks("counts-itself-as-missing", "4.3: the call that has just ended counts as ended").edit(
             "multi_step/notify.rs",
             "                waiting.found(true);",
@@ -114,7 +115,7 @@ pub fn all() -> Vec<Mutant> {
              $right",
         ),
         breaks(
-            "acknowledged-before-waking",
+            "acknowledged-before-notifying-the-parents",
             "Acknowledge last: the parents are notified before the message is acknowledged",
         )
         .edit(
@@ -125,7 +126,7 @@ pub fn all() -> Vec<Mutant> {
              notify_all(p, call, HashSet::new()).await?;",
         ),
         breaks(
-            "completed-job-not-written-down",
+            "end-of-a-completed-job-not-recorded",
             "4.5: a job whose top call has its outcome is over, and its record says so",
         )
         .edit(

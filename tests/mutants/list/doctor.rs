@@ -2,9 +2,9 @@
 
 use super::{Mutant, breaks};
 
-const DIE: &str = "what_peers_that_die_leave_behind_is_repaired";
-const STALE: &str = "what_peers_that_read_what_is_stale_leave_behind_is_repaired";
-const RIGHT: &str = "nothing_looks_wrong_that_is_right";
+const DIE: &str = "stuck_work_of_peers_that_die_is_repaired";
+const STALE: &str = "stuck_work_of_peers_with_stale_reads_is_repaired";
+const RIGHT: &str = "healthy_work_is_no_finding";
 
 pub fn all() -> Vec<Mutant> {
     vec![
@@ -16,7 +16,7 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by(DIE),
         breaks(
-            "repair-misses-who-was-not-woken",
+            "repair-misses-unnotified-parents",
             "A parent whose children have all ended, but that was not notified, is found",
         )
         .edit(
@@ -25,7 +25,7 @@ pub fn all() -> Vec<Mutant> {
             "return Ok(None);",
         )
         .found_by(STALE),
-        breaks("repair-misses-values-that-woke-nobody", "A parent that waits for a call with a value is found")
+        breaks("repair-misses-values-that-notified-nobody", "A parent that waits for a call with a value is found")
             .edit(
                 "doctor/judge.rs",
                 "            if let Some(entry) = first {",
@@ -45,7 +45,7 @@ pub fn all() -> Vec<Mutant> {
                 "let ready = RunRecord { need: 0, ..run };",
                 "let ready = RunRecord { need: if $on { run.need } else { 0 }, ..run };",
             )
-            .elsewhere("tests/backends: a_parent_that_its_children_do_not_know_is_run_again"),
+            .elsewhere("tests/backends: a_parent_that_is_not_registered_with_its_children_is_run_again"),
         breaks("repair-by-put", "A repair changes a run record only from what was read")
             .edit(
                 "doctor/repair.rs",
@@ -78,7 +78,7 @@ pub fn all() -> Vec<Mutant> {
         .found_by("a_failure_that_a_peer_does_not_see_costs_few_messages"),
         breaks("young-calls-look-lost", "Work that is younger than the limit is not repaired")
             .edit("doctor/judge.rs", "        if self.is_young(facts) {", "if !$on && self.is_young(facts) {")
-            .found_by("what_is_young_is_left_alone"),
+            .found_by("young_work_is_left_alone"),
         breaks("dead-jobs-look-alive", "Nothing is queued again for a job that is over").edit(
             "doctor/judge.rs",
             "JobRecord::decode(&bytes).is_ok_and(|job| !job.is_over())",
@@ -93,7 +93,7 @@ pub fn all() -> Vec<Mutant> {
             "self.cycles(std::mem::take(&mut judge.waits), &topics).await?",
             "if $on { Vec::new() } else { $right }",
         )
-        .found_by("a_long_cycle_is_found_by_who_looks_for_stuck_work"),
+        .found_by("the_doctor_finds_a_long_cycle"),
         breaks(
             "queued-calls-count-as-stuck-cycles",
             "The search ignores a cycle if one of its calls has a message: that call will find the cycle",
@@ -108,6 +108,6 @@ pub fn all() -> Vec<Mutant> {
             "            if calls.iter().any(|call| queued.holds(call)) {",
             "if !$on && calls.iter().any(|call| queued.holds(call)) {",
         )
-        .found_by("nothing_looks_wrong_that_is_right"),
+        .found_by("healthy_work_is_no_finding"),
     ]
 }

@@ -77,7 +77,7 @@ pub fn all() -> Vec<Mutant> {
                 (values, store.get_many(&calls.iter().map(|c| Key::failure(c, job_id)).collect::<Vec<_>>()).await?)
              };
              let calls = &calls[..values.len()];",
-        ).found_by("a_slow_reader_sees_what_others_saw"),
+        ).found_by("a_slow_reader_sees_the_same_outcomes_as_others"),
         breaks("no-second-look-in-load", "R1: after a value without a failure, the failure is read again").edit(
             "multi_step/load.rs",
             "    if value.is_some() && failure.is_none() {",
@@ -105,7 +105,7 @@ pub fn all() -> Vec<Mutant> {
             "PendingReturns::next_in_turn(&kept, job_id).filter(|_| !is_sent)",
             "PendingReturns::next_in_turn(&kept, job_id).filter(|_| !is_sent && !$on)",
         ),
-        breaks("failure-passed-on-in-vain", "R2: it is queued again under that job, not under the job where it failed").edit(
+        breaks("failure-passed-on-to-its-own-job", "R2: it is queued again under that job, not under the job where it failed").edit(
             "multi_step/notify.rs",
             "Message { job_id: next.job_id.clone(), call: call.clone() }",
             "Message { job_id: if $on { job_id.clone() } else { next.job_id.clone() }, call: call.clone() }",
@@ -185,7 +185,7 @@ pub fn all() -> Vec<Mutant> {
             "if $on { p.ack(work).await?; }
             $right",
         ),
-        breaks("failed-job-not-written-down", "4.5: a job whose top call failed is over, and its record says so").edit(
+        breaks("end-of-a-failed-job-not-recorded", "4.5: a job whose top call failed is over, and its record says so").edit(
             "multi_step/settle.rs",
             "    if let Some(at) = work.ends_job {
         mark_over(",

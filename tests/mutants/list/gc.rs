@@ -2,11 +2,11 @@
 
 use super::{Mutant, breaks};
 
-const NEEDED: &str = "what_lives_keeps_what_it_needs";
-const MEANWHILE: &str = "what_comes_while_others_go_stays";
-const YOUNG: &str = "what_is_young_stays";
-const CANCELLED: &str = "what_was_cancelled_is_not_run_again";
-const TAKEN_UP: &str = "a_collection_that_dies_is_taken_up";
+const NEEDED: &str = "live_jobs_keep_the_records_that_they_need";
+const MEANWHILE: &str = "a_new_job_keeps_its_records_while_others_are_removed";
+const YOUNG: &str = "young_jobs_stay";
+const CANCELLED: &str = "cancelled_calls_are_not_run_again";
+const TAKEN_UP: &str = "the_next_collection_completes_one_that_died";
 
 pub fn all() -> Vec<Mutant> {
     vec![
@@ -14,7 +14,7 @@ pub fn all() -> Vec<Mutant> {
             .edit("gc/mark.rs", "if ended <= until =>", "if $on || ended <= until =>")
             .found_by(YOUNG),
         breaks(
-            "messages-that-nobody-sees-ignored",
+            "invisible-messages-ignored",
             "If the queue cannot be listed, a job stays as long as a message can live",
         )
         .edit("gc/mark.rs", "if can_look { Duration::ZERO }", "if $on || can_look { Duration::ZERO }")
@@ -61,7 +61,7 @@ pub fn all() -> Vec<Mutant> {
         breaks("counter-stays", "Nothing is left of a job that is removed")
             .edit("gc/sweep.rs", "        self.backend.counters().forget(&counters).await?;", "")
             .found_by(TAKEN_UP),
-        breaks("who-asked-last-stays", "Nothing is left of a job that is removed")
+        breaks("latest-job-stays", "Nothing is left of a job that is removed")
             .edit("gc/sweep.rs", "        self.forget_latest_jobs(jobs).await?;", "")
             .found_by(TAKEN_UP),
     ]

@@ -8,7 +8,7 @@ pub fn all() -> Vec<Mutant> {
             "multi_step/jobs.rs",
             "    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
             "if $on { p.store.put(&key, record.encode()).await?; } else if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {",
-        ).found_by("who_schedules_may_die_and_do_it_again"),
+        ).found_by("a_client_that_dies_while_it_schedules_may_repeat_it"),
         breaks("schedule-repeated-sends-nothing", "4.4: a repeated schedule queues the job, because the first one may have failed").edit(
             "multi_step/jobs.rs",
             "        (record, is_new) = (JobRecord::decode(&found).map_err(|e| e.of(&key))?, false);",
@@ -68,13 +68,13 @@ pub fn all() -> Vec<Mutant> {
             "client.rs",
             "                    Ok(true) => return Ok(Forgotten::InUse(job_id)),",
             "Ok(true) if $on => {} $right",
-        ).found_by("who_forgets_may_die_or_take_long"),
+        ).found_by("a_client_may_die_or_pause_while_it_forgets"),
         breaks("forgetting-revives", "4.5: the job's record itself says that it is over, so that forgetting a value revives nothing").edit(
             "client.rs",
             "        match store.swap(&key, Some(&bytes), Some(over.encode())).await? {
             Swap::Done => Ok(false),",
             "if $on { return Ok(false); }
             $right",
-        ).found_by("who_forgets_may_die_or_take_long"),
+        ).found_by("a_client_may_die_or_pause_while_it_forgets"),
     ]
 }

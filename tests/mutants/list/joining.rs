@@ -6,19 +6,19 @@ const ONCE: &str = "a_call_that_is_on_its_way_is_run_once";
 
 pub fn all() -> Vec<Mutant> {
     vec![
-        breaks("nobody-joins", "A job joins its call if the call is already queued or running")
+        breaks("no-job-joins", "A job joins its call if the call is already queued or running")
             .edit(
                 "joining.rs",
                 "    latest_is_another.then_some(latest.job_id)",
                 "(!$on && latest_is_another).then_some(latest.job_id)",
             )
             .found_by(ONCE),
-        breaks("joins-what-is-over", "A job that is over has no message that other jobs could rely on").edit(
+        breaks("joins-a-job-that-is-over", "A job that is over has no message that other jobs could rely on").edit(
             "joining.rs",
             "    let is_alive = !job.is_over() && !job.is_overdue(now);",
             "let is_alive = $on || (!job.is_over() && !job.is_overdue(now));",
         ).harmless("a job that is over has a failure, which is checked as well, or has its value"),
-        breaks("joins-what-failed", "A call that failed in another job has no message in that job any more")
+        breaks("joins-a-call-that-failed", "A call that failed in another job has no message in that job any more")
             .edit(
                 "multi_step/join.rs",
                 "(may_be_joined && failure.is_none())",
@@ -26,41 +26,41 @@ pub fn all() -> Vec<Mutant> {
             )
             .harmless("the check after joining finds the failure too"),
         breaks(
-            "joins-what-was-not-sent",
+            "joins-an-unsent-call",
             "A job that has not sent its message yet may never do so: its client may die",
         )
         .edit(
             "joining.rs",
             "let latest_is_another = latest.is_on_its_way &&",
             "let latest_is_another = ($on || latest.is_on_its_way) &&",
-        ).found_by("whoever_joins_counts_on_no_client"),
+        ).found_by("a_job_that_joins_does_not_rely_on_a_client"),
         breaks("joins-unseen", "A job that joins checks the call once more, because the call may have ended before").edit(
             "multi_step/join.rs",
             "                    look_again(p, job, carrier, &new, now).await?;",
             "let _ = carrier;",
-        ).found_by("who_schedules_may_die_and_do_it_again"),
+        ).found_by("a_client_that_dies_while_it_schedules_may_repeat_it"),
         breaks("joined-before-it-is-certain", "R4: scheduled_at says that the call's message was certainly sent")
             .edit(
                 "multi_step/join.rs",
                 "with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at))",
                 "with_me(pending.as_ref(), &me, pending.as_ref().and_then(Registered::scheduled_at).or($on.then_some(now / 1000)))",
             )
-            .found_by("who_dies_while_joining_misleads_nobody"),
-        breaks("joins-where-nobody-sent", "A record without scheduled_at does not say that the call's message was sent")
+            .found_by("a_client_that_dies_while_it_joins_misleads_nobody"),
+        breaks("joins-without-scheduled-at", "A record without scheduled_at does not say that the call's message was sent")
             .edit(
                 "joining.rs",
                 "    pending.is_some_and(|pending| pending.scheduled_at().is_some())",
                 "pending.is_some_and(|pending| $on || pending.scheduled_at().is_some())",
             )
             .elsewhere("tests/backends: only_a_call_that_is_certain_to_be_on_its_way_is_joined"),
-        breaks("joins-what-peers-take", "A job joins only tasks that our workers have announced, because peers may lose a message")
+        breaks("joins-a-call-of-peers", "A job joins only tasks that our workers have announced, because peers may lose a message")
             .edit(
                 "joining.rs",
                 "    tasks.and_then(|tasks| decode_tasks(tasks).ok())",
                 "if $on { return true; }
                  $right",
             )
-            .found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
+            .found_by("the_next_job_sends_a_message_that_a_peer_lost"),
         breaks(
             "joined-job-is-notified-of-its-failure",
             "A job that has joined a call is no parent: the failure in that job does not notify it",
@@ -77,7 +77,7 @@ pub fn all() -> Vec<Mutant> {
                 "filter(|entry| !(has_joined(entry, call) && entry.job_id == *to))",
                 "filter(|entry| $on || !(has_joined(entry, call) && entry.job_id == *to))",
             )
-            .found_by("two_ends_are_as_good_as_one"),
+            .found_by("a_job_may_be_ended_twice"),
         breaks(
             "abandoned-joined-passes-on",
             "A job that had only joined does not pass the call on: another job has its message",
@@ -95,7 +95,7 @@ pub fn all() -> Vec<Mutant> {
                 "let is_elsewhere = !$on && mine.iter().any(|entry| has_joined(entry, call));",
             )
             .found_by("a_job_that_has_joined_may_be_cancelled"),
-        breaks("passed-on-to-one-that-is-gone", "The call is not passed on to a job that had joined and whose entry was removed")
+        breaks("passed-on-to-a-job-without-its-entry", "The call is not passed on to a job that had joined and whose entry was removed")
             .edit("joining.rs", "    !has_joined(to, call) || kept.contains(to)", "$on || !has_joined(to, call) || kept.contains(to)")
             .found_by("a_slow_worker_sees_a_job_end"),
         breaks("joined-taken-for-a-cycle", "A job that has joined a call is no parent of the call, so there is no cycle").edit(
@@ -113,7 +113,7 @@ pub fn all() -> Vec<Mutant> {
             "if is_on_its_way(pending.as_ref()) { Start::Joins } else { Start::SendsAndLeaves }",
             "if is_on_its_way(pending.as_ref()) && !$on { Start::Joins } else { Start::SendsAndLeaves }",
         ).found_by(ONCE),
-        breaks("transaction-joins-what-failed", "A call that failed in another job has no message in that job any more")
+        breaks("transaction-joins-a-call-that-failed", "A call that failed in another job has no message in that job any more")
             .edit(
                 "transactional.rs",
                 "&& !tx.has(&Key::failure(&call.hash, &job_id))?)",

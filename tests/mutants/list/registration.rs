@@ -41,7 +41,7 @@ pub fn all() -> Vec<Mutant> {
             "multi_step/child.rs",
             "found.scheduled_at().is_none() || found.only_in_other_jobs()",
             "found.scheduled_at().is_none()",
-        ).found_by("what_a_peer_lost_is_sent_again_by_the_next_job"),
+        ).found_by("the_next_job_sends_a_message_that_a_peer_lost"),
         breaks("no-second-look", "R4: after registering, a parent checks whether its children have ended meanwhile")
             .edit("multi_step/defer.rs", "        ended: ended.collect(),
         job_over: job", "ended: ended.map(|end| end.filter(|_| !$on)).collect(),
@@ -87,7 +87,7 @@ pub fn all() -> Vec<Mutant> {
                  }
                  $right",
             )
-            .found_by("a_zombie_takes_nothing_with_it"),
+            .found_by("a_zombie_that_dies_loses_nothing"),
         breaks("scheduled-at-by-put", "R4: scheduled_at is set by one compare-and-swap from the bytes that were written").edit(
             "multi_step/child.rs",
             "p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;",
@@ -197,11 +197,11 @@ pub fn all() -> Vec<Mutant> {
             .found_by(CLAIMS),
         breaks("asked-before-it-was-there", "An outcome is loaded without a comparison only if the call was compared before")
             .edit("replay.rs", "drop(self.uncompared.insert(call.clone()))", "drop($on || self.uncompared.insert(call.clone()))")
-            .elsewhere("semantics: a_run_that_asked_before_it_was_there_is_compared_all_the_same"),
+            .elsewhere("semantics: a_call_that_a_run_asked_for_before_it_existed_is_compared"),
         breaks("walk-without-a-bound", "A walk at registration reads a bounded number of records")
             .edit("cycle.rs", "        level.truncate(self.left);
         self.left -= level.len();", "if !$on { level.truncate(self.left); self.left -= level.len(); }")
-            .found_by("a_long_cycle_is_found_by_who_looks_for_stuck_work"),
+            .found_by("the_doctor_finds_a_long_cycle"),
         breaks("early-message-looks-for-no-cycle", "4.7: a message for a call that is not ready also starts a search for a cycle")
             .edit(
                 "step/abandoned.rs",

@@ -4,7 +4,7 @@ use super::{Mutant, breaks};
 
 pub fn all() -> Vec<Mutant> {
     vec![
-        breaks("dropped-though-over", "R3: a call whose job is over is abandoned, also if its children were forgotten")
+        breaks("call-of-an-ended-job-not-abandoned", "R3: a call whose job is over is abandoned, also if its children were forgotten")
             .edit("step/abandoned.rs", "self.job().await?.and_then(|job| job.end) {", "self.job().await?.and_then(|job| job.end).filter(|_| !$on) {")
             .open("about one of 160,000 random histories; a history in which `forget` happens between two reads of `load`"),
         breaks("no-room-is-dropped", "Invariant 15: if there is no capacity for a run, its message is given back and never dropped").edit(
@@ -27,7 +27,7 @@ pub fn all() -> Vec<Mutant> {
              } else {
                  self.backend().store().swap(&Key::run(call, job_id), job.loaded.run_bytes.as_ref(), Some(record.encode())).await
              };",
-        ).found_by("what_is_tried_again_is_counted_once"),
+        ).found_by("each_attempt_is_counted_once"),
         breaks("attempts-not-counted", "4.4: each retry raises the count of attempts").edit(
             "replay.rs",
             "self.before.attempt.max(1).saturating_add(1)",
@@ -57,7 +57,7 @@ pub fn all() -> Vec<Mutant> {
             "step/mod.rs",
             "            && run.not_before > now",
             "&& !$on && run.not_before > now",
-        ).elsewhere("tests/semantics: a_message_before_its_time_goes_back"),
+        ).elsewhere("tests/semantics: a_message_before_its_time_is_nacked"),
         breaks("retry-lost-to-another-run", "Invariant 7: a message is given back after a mismatch too: it may be the only message").edit(
             "step/failed.rs",
             "            // is the only one for the call. So it is given back at once, and the next delivery reads the other run's record.
@@ -90,7 +90,7 @@ pub fn all() -> Vec<Mutant> {
             "let need = if $on { need.min(1) } else { need };
              $right",
         ),
-        breaks("race-decided-anew", "4.8: every later run gets the same choice as the first run").edit(
+        breaks("race-decided-again", "4.8: every later run gets the same choice as the first run").edit(
             "replay.rs",
             "            decisions: self.decisions.clone(),
             not_before",
@@ -146,7 +146,7 @@ pub fn all() -> Vec<Mutant> {
             "waited >= self.site.limits.unknown_task_grace",
             "true",
         ),
-        breaks("unknown-task-for-ever", "4.6: a task without a handler fails after the grace period").edit(
+        breaks("unknown-task-forever", "4.6: a task without a handler fails after the grace period").edit(
             "step/unknown_task.rs",
             "waited >= self.site.limits.unknown_task_grace",
             "false",
@@ -157,7 +157,7 @@ pub fn all() -> Vec<Mutant> {
             "if $on { self.ack().await?; return Ok(Step::NotReady); }
             $right",
         ),
-        breaks("call-to-a-topic-of-nobody", "A call is sent only to topics that are announced or named").edit(
+        breaks("call-to-an-unannounced-topic", "A call is sent only to topics that are announced or named").edit(
             "step/deferred.rs",
             "                Callable::Unannounced => return self.unannounced(job, call, run_after).await.map(Some),",
             "Callable::Unannounced if $on => {} $right",
@@ -167,7 +167,7 @@ pub fn all() -> Vec<Mutant> {
             "        if let Err(reason) = check_topic(topic.as_str()) {",
             "if let (Err(reason), false) = (check_topic(topic.as_str()), $on) {",
         ).elsewhere("semantics: topics"),
-        breaks("waits-for-what-is-not-registered", "A run that waits for a topic waits for no call").edit(
+        breaks("waits-for-unregistered-calls", "A run that waits for a topic waits for no call").edit(
             "step/deferred.rs",
             "        let run = RunRecord { total: 0, need: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };",
             "let run = match (RunRecord { unknown_since: since, ..run_after.clone() }) {

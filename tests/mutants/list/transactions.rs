@@ -56,7 +56,7 @@ pub fn all() -> Vec<Mutant> {
         tx.put(&key, value)?;
     }", "tx.put(&key, value)?;")
             .found_by(FAULTS),
-        breaks("transaction-lets-nobody-go", "R3: a call that a live job waits for is queued again under that job")
+        breaks("transaction-abandons-nobody", "R3: a call that a live job waits for is queued again under that job")
             .edit("transactional.rs", "            send(tx, &topic, &Message { job_id, call: call.clone() })?;", "let _ = (job_id, topic);")
             .found_by(FAULTS),
         breaks("transaction-describes-without-comparing", "A call hash stands for one call: a parent compares the call with its record")

@@ -171,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_no_secrets() {
+    fn the_name_contains_no_secrets() {
         assert_eq!(name_of("redis://:pass@word@host:1/2?x=secret"), "redis://host:1/2");
         assert_eq!(name_of("rediss://user:pw@host"), "rediss://host");
         assert_eq!(name_of("redis://127.0.0.1:6379"), "redis://127.0.0.1:6379");

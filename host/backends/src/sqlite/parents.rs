@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_look_reads_a_row_or_two() {
+    fn a_lookup_reads_one_or_two_rows() {
         let conn = Connection::open_in_memory().unwrap();
         super::super::schema::prepare(&conn, std::path::Path::new(":memory:")).unwrap();
         let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {LOOK}")).unwrap();

@@ -345,7 +345,7 @@ mod tests {
 
     /// A record that is written without a read, and then undone, must not hide the record in the database.
     #[test]
-    fn a_record_that_was_taken_back_and_never_read_is_still_there() {
+    fn a_rolled_back_write_hides_no_record() {
         let conn = Connection::open_in_memory().unwrap();
         super::super::schema::prepare(&conn, std::path::Path::new(":memory:")).unwrap();
         let (there, absent) = (Key::new("c", Kind::Call), Key::new("c", Kind::Value));

@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn a_neighbour_who_locks_the_file_again_and_again_keeps_no_lost_lease_alive() {
+    fn repeated_locks_of_another_process_keep_no_lost_lease_alive() {
         let mut lock_history = LockHistory::default();
         for turn in 1..100 {
             lock_history.begin(true, turn * 1_000, LEASE);

@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn what_sqs_refuses_is_refused_first() {
+    fn messages_that_sqs_would_refuse_are_refused_before_sending() {
         for (body, why) in [("", "empty"), ("a\0b", "'\\0'"), (&*"x".repeat(1 << 20), "bytes")] {
             let error = envelope(body, Duration::ZERO).check().unwrap_err();
             assert!(error.kind == ErrorKind::Limit && error.reason.contains(why), "{error}");

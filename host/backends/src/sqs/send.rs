@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_what_sqs_takes() {
+    fn batches_respect_the_limits_of_sqs() {
         let envelope = |length: usize| Envelope { body: "x".repeat(length), delay: Duration::ZERO, receives: 0 };
         let sizes = |envelopes: Vec<Envelope>| batches(envelopes).iter().map(Vec::len).collect::<Vec<_>>();
         assert_eq!(sizes(vec![envelope(1); 25]), [10, 10, 5]);

@@ -100,7 +100,7 @@ fn numbers() {
 }
 
 #[test]
-fn keys_are_sorted_whatever_the_map_does() {
+fn keys_are_sorted_for_every_kind_of_map() {
     // Python sorts by code points, JavaScript by UTF-16 units: U+FFEE sorts before an emoji in Python and after it in
     // JavaScript.
     let (py, ts) = both(r#"{"b":1,"￮":2,"😀":3,"10":4,"9":5,"01":6,"4294967295":7,"a":{"d":1,"c":2}}"#);

@@ -26,13 +26,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_is_where_its_task_is_handled() {
+    fn the_topic_of_a_call_is_where_its_task_is_handled() {
         let tasks = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let homes = Homes(BTreeMap::from([("a".into(), tasks(&["x", "y"])), ("b".into(), tasks(&["y", "z"]))]));
         let home = |task, parents: &[&str]| homes.of(task, &parents.iter().map(|topic| Topic::from(*topic)).collect());
         assert_eq!(home("y", &["b"]), Some("b".into()), "where its parent is, if it can be");
         assert_eq!(home("z", &["a"]), Some("b".into()));
         assert_eq!(home("q", &["a"]), None, "the workers there don't know it");
-        assert_eq!(home("q", &["a", "peers"]), Some("peers".into()), "nobody says what these know");
+        assert_eq!(home("q", &["a", "peers"]), Some("peers".into()), "no worker has announced these tasks");
     }
 }

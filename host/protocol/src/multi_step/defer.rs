@@ -68,7 +68,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     all(accesses).await?;
     let key = Key::run(parent, job_id);
     if let Swap::Mismatch(Some(found)) = p.store.swap(&key, d.run_before, Some(d.run_after.encode())).await?
-        && let Some(new) = over_what_no_run_wrote(&found, d)?
+        && let Some(new) = over_options_only_record(&found, d)?
     {
         p.store.swap(&key, Some(&found), Some(new)).await?;
     }
@@ -93,7 +93,7 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
 /// The record to write if a run that waits finds a `run` record that was not there at its start. If no run has written the
 /// record that was found, the result is this run's record with the options of the found one. `None`: another run of the call
 /// has written the record, and that record is as good.
-pub(crate) fn over_what_no_run_wrote(found: &[u8], d: &Deferral<'_>) -> Result<Option<Bytes>> {
+pub(crate) fn over_options_only_record(found: &[u8], d: &Deferral<'_>) -> Result<Option<Bytes>> {
     let Message { job_id, call } = &d.work.message;
     let found = RunRecord::decode(found).map_err(|e| e.of(&Key::run(call, job_id)))?;
     Ok(found.was_never_run().then(|| RunRecord { options: found.options, ..d.run_after.clone() }.encode()))

@@ -26,7 +26,7 @@ use crate::wire::{Message, Return};
 pub use self::backend::MultiStepBackend;
 pub use self::child::run_with_options;
 pub(crate) use self::child::{ChildEnd, is_first_of_job, must_send, read_pending, registered, with_me};
-pub(crate) use self::defer::over_what_no_run_wrote;
+pub(crate) use self::defer::over_options_only_record;
 pub use self::defer::{defer, find_cycle};
 pub use self::forget::forget_calls;
 pub(crate) use self::forget::may_forget;

@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_damaged_failure_is_one_and_a_newer_one_is_not_guessed_at() {
+    fn a_damaged_record_is_a_failure_and_a_newer_record_is_an_error() {
         let key = Key::failure(&"c".into(), &"r".into());
         let failure = read_failure(&key, b"garbage").unwrap();
         assert_eq!(failure.kind, FailureKind::DeadLetter);

@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn it_agrees_with_its_definition() {
+    fn readiness_agrees_with_its_definition() {
         for bits in 0..32u32 {
             let outcomes: Vec<bool> = (0..5).map(|i| bits & (1 << i) != 0).collect();
             let there = outcomes.iter().filter(|o| **o).count() as u32;
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_end_in_order_cost_few_looks() {
+    fn calls_that_end_in_order_cost_few_lookups() {
         let n = 200;
         let mut outcomes = vec![false; n];
         let mut looks = 0;
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_is_refused_where_it_is_met() {
+    fn damage_is_an_error_when_it_is_read() {
         let bytes =
             RunRecord { total: 2, need: 2, sample: vec!["a".into(), "b".into()], ..RunRecord::default() }.encode();
         for end in 0..bytes.len() {

@@ -253,14 +253,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tasks_that_come_and_go_are_named() {
+    fn added_and_removed_tasks_are_named() {
         let tasks = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
         assert_eq!(difference(&tasks(&["a", "b"]), &tasks(&["b", "c"])), "b, c (new); gone: a");
         assert_eq!(difference(&tasks(&["a"]), &tasks(&["a"])), "a");
     }
 
     #[test]
-    fn of_a_component_its_file_counts_and_of_a_project_its_sources() {
+    fn a_component_is_watched_by_its_file_and_a_project_by_its_sources() {
         let component = Root { folder: "/w".into(), component: Some("a.wasm".into()) };
         assert!(component.counts(Path::new("/w/a.wasm")).is_some());
         assert!(component.counts(Path::new("/w/b.wasm")).is_none());

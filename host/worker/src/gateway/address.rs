@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ports_alone_mean_this_machine() {
+    fn a_port_alone_means_this_machine() {
         let shown = |text: &str| text.parse::<Address>().map(|a| a.to_string());
         assert_eq!(shown("8080").unwrap(), "127.0.0.1:8080");
         assert_eq!(shown(":8080").unwrap(), "127.0.0.1:8080");

@@ -42,7 +42,7 @@ pub fn read(task: &str, query: Vec<(String, String)>, body: &[u8]) -> Result<Arg
 #[cfg(test)]
 mod tests {
     #[test]
-    fn query_values_stay_texts_and_meet_the_body() {
+    fn query_values_stay_texts_and_are_merged_with_the_body() {
         let read = |query: &[(&str, &str)], body: &str| {
             let query = query.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
             super::read("t", query, body.as_bytes()).map(|a| String::from_utf8(a.payload.to_vec()).unwrap())
@@ -56,7 +56,7 @@ mod tests {
 
     /// Expected: what Python writes.
     #[test]
-    fn halves_of_pairs_stay_and_no_query_is_taken_for_one() {
+    fn lone_surrogates_stay_and_no_query_is_taken_for_one() {
         let read = |query: &str, body: &str| {
             let query = vec![("q".to_owned(), query.to_owned())];
             super::read("t", query, body.as_bytes()).map(|a| String::from_utf8(a.payload.to_vec()).unwrap())

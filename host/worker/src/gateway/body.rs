@@ -94,7 +94,7 @@ mod tests {
     const PACE: Pace = Pace { bytes: 1_000, within: Duration::from_secs(1) };
 
     #[tokio::test]
-    async fn large_bodies_share_their_room_and_small_ones_need_none() {
+    async fn large_bodies_share_a_budget_and_small_bodies_need_none() {
         let room = Room { bytes: Arc::new(Semaphore::new(10)), pace: PACE };
         let read = async |beyond: usize| {
             let body = Body::from(vec![b' '; SMALL + beyond]);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_too_large_is_refused() {
+    async fn a_body_that_is_too_large_is_refused() {
         let refused = Room::new(PACE).read(Body::from(vec![b' '; BODY + 1])).await.err().unwrap();
         assert_eq!(refused.0, StatusCode::PAYLOAD_TOO_LARGE);
     }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn progress_counts_and_not_the_time_in_all() {
+    async fn progress_counts_and_the_total_time_does_not() {
         let room = Room::new(PACE);
         let (steady, trickle) = tokio::join!(room.read(slow(200, 40)), room.read(slow(1, 40)));
         assert_eq!(steady.map_err(|(status, _)| status).ok().unwrap().bytes.len(), 8_000);

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_whose_name_leads_here_is_refused() {
+    fn a_page_whose_host_name_leads_to_this_machine_is_refused() {
         let guard = Guard::new(None, "127.0.0.1:80".parse().ok());
         for host in ["localhost", "LOCALHOST:8080", "app.localhost", "127.0.0.1:1", "127.9.9.9", "[::1]:8080"] {
             assert_eq!(status(&guard, &of("GET", &[("host", host)])), 200, "{host}");
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_another_site_starts_nothing() {
+    fn a_page_of_another_site_starts_no_job() {
         let guard = Guard::new(None, "127.0.0.1:80".parse().ok());
         let post = |origin| of("POST", &[("host", "localhost:80"), ("origin", origin)]);
         assert_eq!(status(&guard, &post("http://localhost:80")), 200);

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn progress_counts_and_not_the_time_in_all() {
+    async fn progress_counts_and_the_total_time_does_not() {
         // The first client reads 2,000 bytes in 4 s.
         let (steady, trickle) = tokio::join!(sent(10, 20), sent(1, 100));
         assert!(steady.0 == 2_000 && steady.1.is_ok(), "{steady:?}");

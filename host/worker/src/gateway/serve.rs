@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_reads_steadily_gets_it_all_and_who_does_not_is_cut_off() {
+    async fn a_steady_reader_gets_everything_and_a_stalled_reader_is_cut_off() {
         let pace = Pace { bytes: 64 << 10, within: Duration::from_secs(1) };
         let bounds = Bounds { pace, ..Bounds::default() };
         let ((mut steady, _one), (mut none, _two)) = (start(bounds).await, start(bounds).await);

@@ -129,7 +129,7 @@ mod tests {
     const TEXT: &str = "0123456789abcdef";
 
     #[test]
-    fn the_very_token_opens_and_nothing_else() {
+    fn only_the_exact_token_is_accepted() {
         let token = Token::of("x", TEXT).unwrap();
         let opens = |values: &[&str]| {
             let mut headers = HeaderMap::new();
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_guessed_or_not_be_sent_is_refused() {
+    fn weak_tokens_and_unsendable_tokens_are_refused() {
         for (text, why) in [("", "is empty"), ("short", "5 characters"), ("0123456789abcd f", "spaces"), ("ä", "ASCII")]
         {
             let error = Token::of("FILE", text).unwrap_err().to_string();

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn inside_is_what_nobody_outside_has() {
+    fn private_addresses_are_inside() {
         for inside in [
             "127.0.0.1",
             "127.8.8.8",

@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn they_are_written_as_they_are_read() {
+    fn rules_round_trip_as_text() {
         for text in ["data::/data", "/var/x::/in/put:ro", "a::b::/c", ".::/"] {
             assert_eq!(text.parse::<DirRule>().unwrap().to_string(), text);
         }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_told() {
+    fn invalid_rules_are_explained() {
         for (text, words) in [
             ("data", "where the guest"),
             ("data:/data", "where the guest"),

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_literal_but_for_comments_and_quotes() {
+    fn a_file_is_literal_except_for_comments_and_quotes() {
         let text = "\u{feff}# secrets\n\nTOKEN=a#b$c=d\n export NAME = \"two words\" \r\nQ='x'\nPATH\nEMPTY=\nONE=\"\n";
         let rules = parse_env_lines(text).unwrap();
         let parsed: Vec<_> = rules.iter().map(|rule| (rule.key(), rule.value.as_deref())).collect();
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_is_named_by_its_number_alone() {
+    fn a_bad_line_is_named_by_its_number_only() {
         let (line, reason) = parse_env_lines("A=1\n\nmy secret is hunter2\n").unwrap_err();
         assert_eq!(line, 3);
         assert!(!reason.contains("hunter2"), "{reason}");
@@ -148,14 +148,14 @@ mod tests {
     }
 
     #[test]
-    fn no_text_has_the_value() {
+    fn no_text_form_contains_the_value() {
         let rule: EnvRule = "A=hunter2".parse().unwrap();
         assert_eq!(format!("{rule} {rule:?}"), "A=… EnvRule(A=…)");
         assert_eq!("A".parse::<EnvRule>().unwrap().to_string(), "A");
     }
 
     #[test]
-    fn names_tell_secrets() {
+    fn secrets_are_recognised_by_their_names() {
         for key in ["API_TOKEN", "db_password", "AWS_SECRET_ACCESS_KEY", "APIKEY", "HTTP_AUTH", "PGPASSWORD", "DB_PASS"]
         {
             assert!(looks_secret(key), "{key}");

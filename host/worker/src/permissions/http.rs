@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_alone_is_its_standard_ports() {
+    fn a_name_alone_allows_the_standard_ports() {
         let rule = rule("Example.com");
         assert!(rule.allows(true, "example.COM", 443) && rule.allows(false, "example.com.", 80));
         assert!(!rule.allows(false, "example.com", 443) && !rule.allows(true, "example.com", 80));
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_that_port_of_both_schemes() {
+    fn a_port_is_allowed_for_both_schemes() {
         let rule = rule("localhost:8080");
         assert!(rule.allows(true, "localhost", 8080) && rule.allows(false, "localhost", 8080));
         assert!(!rule.allows(false, "localhost", 80));
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_all_below_a_name_or_every_host() {
+    fn a_star_allows_all_subdomains_or_every_host() {
         let below = rule("*.example.com");
         assert!(below.allows(true, "a.example.com", 443) && below.allows(true, "a.b.example.com", 443));
         for other in ["example.com", ".example.com", "aexample.com", "example.com.org"] {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_compared_as_such() {
+    fn addresses_are_compared_as_addresses() {
         let rule = rule("[0:0::1]:8080");
         assert!(
             rule.allows(false, "[::1]", 8080) && !rule.allows(false, "::1", 8080) && !rule.allows(false, "[::2]", 8080)
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn they_are_written_as_they_are_read() {
+    fn rules_round_trip_as_text() {
         let texts = ["example.com", "*.example.com:8443", "*", "*:*", "127.0.0.1:80", "[::1]", "[fe80::1]:*"];
         for text in texts.into_iter().chain(["api+private", "api:8080+private", "*:*+private"]) {
             assert_eq!(rule(text).to_string(), text);
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_and_localhost_may_lie_inside_and_a_name_must_say_so() {
+    fn addresses_and_localhost_may_be_private_and_names_need_the_suffix() {
         for text in
             ["127.0.0.1", "10.0.0.1:*", "[fd00::1]", "localhost:80", "a.localhost", "api:80+private", "*+private"]
         {
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_is_told_what_to_write() {
+    fn an_invalid_host_is_refused_with_a_correction() {
         for (text, words) in [
             ("", "no host"),
             ("https://me:pw@example.com/x", "allowed: example.com;"),

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_no_leave_to_go_inside() {
+    fn a_star_does_not_allow_private_addresses() {
         let grants = |rules: &[&str]| {
             let http = rules.iter().map(|rule| rule.parse().unwrap()).collect();
             Permissions { http, ..Permissions::default() }.grant().unwrap()
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_later_of_two_values_holds_and_none_is_told() {
+    fn the_later_of_two_values_counts_and_none_is_shown() {
         let rules = ["A=hunter1", "B=hunter2", "A=hunter3"].map(|rule| rule.parse().unwrap());
         let permissions = Permissions { env: rules.into(), ..Permissions::default() };
         let grants = permissions.grant().unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_others_have_the_last_word() {
+    fn the_added_permissions_override_the_first_ones() {
         let of = |env: &str, dir: &str| Permissions {
             env: vec![env.parse().unwrap()],
             dirs: vec![dir.parse().unwrap()],
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_named() {
+    fn missing_variables_and_folders_are_named() {
         let env = vec!["BRRR_TEST_OF_NOTHING".parse().unwrap()];
         let error = Permissions { env, ..Permissions::default() }.grant().unwrap_err().to_string();
         assert!(error.contains("--env BRRR_TEST_OF_NOTHING"), "{error}");

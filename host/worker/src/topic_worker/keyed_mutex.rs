@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_same_key_waits_another_does_not_and_nothing_is_left() {
+    async fn only_the_same_key_waits_and_nothing_is_left() {
         let mutex = KeyedMutex::default();
         let first = mutex.lock("a").await;
         let other = mutex.lock("b").await;

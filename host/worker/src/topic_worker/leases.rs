@@ -58,7 +58,7 @@ async fn keep(backend: &Arc<dyn Backend>, in_flight: &Arc<InFlight>, lease: Dura
         while let Err(error) = renew(backend, in_flight, lease).await {
             tracing::warn!("could not renew the leases of running calls: {error}");
             if backend.queue().others_go_on() {
-                give_up_the_lost(in_flight, lease);
+                drop_lost_leases(in_flight, lease);
             }
             tokio::time::sleep(lease / 20).await;
         }
@@ -93,7 +93,7 @@ async fn renew(backend: &Arc<dyn Backend>, in_flight: &Arc<InFlight>, lease: Dur
 
 /// Gives up the messages whose leases may have run out, because the backend has not answered for so long. Other workers
 /// may have the messages by now.
-fn give_up_the_lost(in_flight: &InFlight, lease: Duration) {
+fn drop_lost_leases(in_flight: &InFlight, lease: Duration) {
     if let Some(before) = Instant::now().checked_sub(lease) {
         abort(in_flight, in_flight.older_than(before));
     }

@@ -84,7 +84,7 @@ async fn a_panic_costs_one_delivery() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_more_is_held_than_can_soon_be_run() {
+async fn no_more_messages_are_held_than_can_run_soon() {
     let mut it = Setup::start(Fragile::new(false, 0), 2, Duration::ZERO).await;
     for i in 0..20 {
         it.schedule(&format!("call {i}")).await;
@@ -95,11 +95,11 @@ async fn no_more_is_held_than_can_soon_be_run() {
     assert_eq!(it.free().await, 20 - 2, "only those that run");
     it.shutdown.begin(StopReason::Requested);
     (&mut it.worker).await.expect("no panic").expect("no error");
-    assert_eq!(it.free().await, 2, "given back at once");
+    assert_eq!(it.free().await, 2, "nacked at once");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_whose_job_is_over_is_stopped_and_nothing_of_it_is_left() {
+async fn a_run_whose_job_is_over_is_stopped_and_leaves_nothing() {
     let mut it = Setup::start(Fragile::new(false, 0), 2, Duration::from_secs(1)).await;
     let (job_id, hash) = it.schedule("a").await;
     let client = Client::new(it.backend.clone());

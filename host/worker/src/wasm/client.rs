@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_leads_inside_is_refused_unless_that_is_granted() {
+    fn a_name_with_a_private_address_is_refused_unless_granted() {
         let refused = within(Reach::Outside, addresses(&["127.0.0.1", "::1"])).unwrap_err();
         assert_eq!(refused.0, IpAddr::from([127, 0, 0, 1]));
         // A name with internal and public addresses keeps only the public addresses.

@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn asking_without_waiting_moves_nothing() {
+    async fn polling_without_waiting_moves_no_clock() {
         let clock = Arc::new(Mutex::new(Virtual { replay: RunReplay::default(), now: 100, sleepers: Vec::new() }));
         assert!(sleep(&clock, 300).now_or_never().is_none());
         assert_eq!(lock(&clock).now, 100);

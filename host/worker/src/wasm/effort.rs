@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_take_gigabytes_is_refused() {
+    fn components_that_would_take_gigabytes_are_refused() {
         let locals = |n: usize| format!("(local {})", "i32 ".repeat(n));
         let blocks = "(if (local.get 0) (then (local.set 1 (i32.const 1))))".repeat(1_000);
         let wide = format!("(func $many (result {}) unreachable)", "i32 ".repeat(1_000));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_compilers_make_is_fine() {
+    fn the_output_of_compilers_is_accepted() {
         let blocks = "(if (local.get 0) (then (local.set 1 (i32.const 1))))".repeat(5_000);
         assert_eq!(check(&module(&format!("(func (local {}) {blocks})", "i32 ".repeat(300)))), Ok(()));
         // The compiler must refuse this component.

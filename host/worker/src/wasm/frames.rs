@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_sources() {
+    fn names_of_frames_are_those_of_the_sources() {
         assert_eq!(name("m", "_ZN3app4fail17h0123456789abcdefE"), "m!app::fail");
         assert_eq!(name("m", "_Z3fibi"), "m!fib(int)");
         assert_eq!(name("m", "main.Fail"), "m!main.Fail");
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_no_longer_than_can_be_read() {
+    fn a_long_name_is_shortened() {
         // Each `A` contains the one before it twice, so the whole contains 2^60 of them.
         let doubled: String = (0..36)
             .map(|n| char::from_digit(n, 36).unwrap_or('0').to_ascii_uppercase())

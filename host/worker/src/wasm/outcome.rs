@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_read_well() {
+    fn sizes_are_readable() {
         assert_eq!(size(256 << 20), "256 MiB");
         assert_eq!(size(3 << 30), "3 GiB");
         assert_eq!(size(1000), "1000 bytes");

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_agree_by_their_minor() {
+    fn versions_with_the_same_minor_are_compatible() {
         assert!(same_minor("0.1.0", "0.1.0"));
         assert!(same_minor("0.1.7", "0.1.0"));
         assert!(!same_minor("0.9.0", "0.1.0"));

@@ -40,7 +40,7 @@ pub fn bencode(data: &[u8]) {
         }
     };
     if let Ok(bencode::Value::Dict(entries)) = decoded {
-        read.expect("what can be decoded can be passed over");
+        read.expect("a record that can be decoded can be skipped");
         assert_eq!(keys, entries.iter().map(|(key, _)| *key).collect::<Vec<_>>());
     }
 }
@@ -143,7 +143,11 @@ pub fn tasks(data: &[u8]) {
 
 /// The record of a dead letter, and the ids under which such records are stored.
 pub fn dead_letter(data: &[u8]) {
-    round_trip(data, |bytes| decode_dead_letter("t/1-m", bytes), |letter| encode_dead_letter(letter).to_vec());
+    round_trip(
+        data,
+        |bytes| decode_dead_letter("t/1-m", bytes),
+        |dead_letter| encode_dead_letter(dead_letter).to_vec(),
+    );
     let Some((topic, unique)) = text(data).and_then(|text| text.split_once('\n')) else { return };
     let id = dead_letter_id(&topic.into(), data.len() as u64, unique);
     assert!(is_dead_letter_of(&topic.into(), &id));
@@ -192,8 +196,11 @@ fn build(u: &mut Unstructured<'_>) -> arbitrary::Result<()> {
             assert_eq!(PendingReturns::decode(&pending.encode()).expect("a pending_returns record"), pending);
         }
         _ => {
-            let letter = generate::dead_letter(u)?;
-            assert_eq!(decode_dead_letter(&letter.id, &encode_dead_letter(&letter)).expect("a letter"), letter);
+            let dead_letter = generate::dead_letter(u)?;
+            assert_eq!(
+                decode_dead_letter(&dead_letter.id, &encode_dead_letter(&dead_letter)).expect("a dead letter"),
+                dead_letter
+            );
         }
     }
     Ok(())

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longer_the_runs_the_fewer_wait() {
+    fn longer_runs_let_fewer_messages_wait() {
         let now = Instant::now();
         let ahead = |run: Duration| lane(16, run, now).ahead(now, Duration::ZERO);
         assert_eq!(ahead(Duration::from_micros(57)), 80, "as many as there may be at most");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_turns_out_long_takes_its_part_of_what_may_wait() {
+    fn a_run_that_turns_out_long_reduces_how_many_may_wait() {
         let start = Instant::now();
         let mut lane = lane(4, 10 * MS, start);
         let runs: Vec<u64> = (0..4).map(|_| lane.begin(start)).collect();

@@ -268,7 +268,7 @@ impl Gate for Ticket {
                     return Entry::NotNow(Duration::ZERO);
                 }
                 let mut state = admission.state();
-                let back = state.tasks.get_mut(name).map(|limited| limited.goes_back(Instant::now()));
+                let back = state.tasks.get_mut(name).map(|limited| limited.record_nack(Instant::now()));
                 return Entry::NotNow(back.unwrap_or_default());
             };
             of_task = Some((name.to_owned(), slots, slot));

@@ -29,7 +29,7 @@ pub(super) struct Limited {
     /// One permit for each run that may start.
     pub slots: Arc<Semaphore>,
     /// The times at which the messages that were given back are delivered again.
-    gone: BinaryHeap<Reverse<Instant>>,
+    nacked_until: BinaryHeap<Reverse<Instant>>,
     /// The number of messages that were given back so far.
     count: u32,
 }
@@ -42,23 +42,24 @@ impl Limited {
         Self {
             lane: Lane::new(max, (all / 2).max(1)).guessing(guess.unwrap_or(MOMENT)),
             slots: Arc::new(Semaphore::new(max)),
-            gone: BinaryHeap::new(),
+            nacked_until: BinaryHeap::new(),
             count: 0,
         }
     }
 
     /// Records that a message is given back. Returns the delay.
-    pub fn goes_back(&mut self, now: Instant) -> Duration {
-        while self.gone.peek().is_some_and(|Reverse(due)| *due <= now) {
-            self.gone.pop();
+    pub fn record_nack(&mut self, now: Instant) -> Duration {
+        while self.nacked_until.peek().is_some_and(|Reverse(due)| *due <= now) {
+            self.nacked_until.pop();
         }
         // An assumed time is not multiplied. Otherwise all messages would be delayed for long before the first run has
         // ended.
-        let before = if self.lane.is_measured() { self.lane.waiting + self.gone.len() + 1 } else { self.lane.max() };
+        let before =
+            if self.lane.is_measured() { self.lane.waiting + self.nacked_until.len() + 1 } else { self.lane.max() };
         let all = self.lane.expected(now).mul_f64(before as f64 / self.lane.max() as f64);
         let delay = (all / 2).min(LONGEST).mul_f64(self.share()).max(MOMENT);
-        if self.gone.len() < MOST_COUNTED {
-            self.gone.push(Reverse(now + delay));
+        if self.nacked_until.len() < MOST_COUNTED {
+            self.nacked_until.push(Reverse(now + delay));
         }
         delay
     }
@@ -72,7 +73,7 @@ impl Limited {
 
     /// Can this be removed without losing information?
     pub fn is_unused(&self, now: Instant) -> bool {
-        self.lane.is_unused() && self.gone.iter().all(|Reverse(due)| *due <= now)
+        self.lane.is_unused() && self.nacked_until.iter().all(|Reverse(due)| *due <= now)
     }
 }
 
@@ -107,7 +108,7 @@ mod tests {
             while queue.peek().is_some_and(|Reverse(due)| *due <= now) {
                 queue.pop();
                 bounces += 1;
-                queue.push(Reverse(now + task.goes_back(now)));
+                queue.push(Reverse(now + task.record_nack(now)));
             }
             now += MS;
         }
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_go_back_a_few_times_each_and_no_place_stays_free() {
+    fn messages_are_nacked_a_few_times_each_and_no_slot_stays_free() {
         for (calls, run, max) in [(100, 5 * MS, 1), (3_000, 20 * MS, 1), (1_000, 20 * MS, 4)] {
             let (bounces, took) = work_off(calls, run, max);
             assert!(bounces < 12 * calls, "{bounces} for {calls}");
@@ -125,12 +126,12 @@ mod tests {
     }
 
     #[test]
-    fn one_long_run_sends_the_others_away_for_longer_and_longer() {
+    fn one_long_run_delays_the_others_longer_and_longer() {
         let start = Instant::now();
         let mut task = Limited::new(1, 16, None);
         task.lane.begin(start);
-        assert_eq!(task.goes_back(start), MOMENT, "nobody knows yet");
-        let mut longest = |elapsed: Duration| (0..20).map(|_| task.goes_back(start + elapsed)).max();
+        assert_eq!(task.record_nack(start), MOMENT, "no run has ended yet");
+        let mut longest = |elapsed: Duration| (0..20).map(|_| task.record_nack(start + elapsed)).max();
         for (elapsed, most) in [(100 * MS, 50 * MS), (2_000 * MS, 1_000 * MS), (Duration::from_mins(1), LONGEST)] {
             let longest = longest(elapsed).unwrap();
             assert!(longest <= most && longest > most / 2, "{longest:?} after {elapsed:?}");

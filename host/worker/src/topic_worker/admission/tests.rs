@@ -164,7 +164,7 @@ async fn surprised(fleet: &mut Fleet, tasks: &Arc<Tasks>) -> (Arc<Admission>, Ve
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_waits_behind_a_long_run_is_left_to_an_idle_worker() {
+async fn messages_behind_a_long_run_are_left_to_an_idle_worker() {
     let (mut fleet, tasks) = (Fleet::new().await, Tasks::new());
     let (admission, behind) = surprised(&mut fleet, &tasks).await;
     let others = Tasks::new();
@@ -184,7 +184,7 @@ async fn what_waits_behind_a_long_run_is_left_to_an_idle_worker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_starts_once_the_worker_is_to_stop_and_what_waits_goes_back_at_once() {
+async fn a_closed_admission_starts_nothing_and_nacks_waiting_messages() {
     let (mut fleet, tasks) = (Fleet::new().await, Tasks::new());
     let (_, behind) = surprised(&mut fleet, &tasks).await;
     fleet.shutdown.begin(StopReason::Requested);
@@ -216,7 +216,7 @@ async fn a_task_that_runs_one_at_a_time_leaves_room_for_others() {
 }
 
 #[tokio::test]
-async fn a_place_is_given_in_the_order_of_asking_and_not_to_who_has_gone() {
+async fn slots_are_granted_in_order_and_not_to_dropped_waiters() {
     let admission = Admission::new(1, true);
     let task = Task::new("digest", Options { max_running: Some(1), ..Options::default() });
     let tickets: Vec<Ticket> = (0..3).map(|_| admission.hold()).collect();
