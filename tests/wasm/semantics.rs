@@ -17,7 +17,7 @@ async fn parent() -> Rig {
 
 /// The record that a run leaves when it must wait.
 fn left_behind(replay: &Replay) -> RunRecord {
-    replay.record(replay.wait().expect("it waits"), 1, "digest".to_owned())
+    replay.record(replay.wait().expect("it waits"), "digest".to_owned())
 }
 
 fn run(payload: &[u8], before: Option<RunRecord>, outcomes: Vec<Option<Outcome>>) -> Run<'_> {

@@ -87,7 +87,7 @@ async fn lines_are_shown_once_and_whole() {
     assert_eq!(ended, Ended::Suspended);
     assert_eq!(rig.lines.take(), ["out one"]);
 
-    let record = replay.record(replay.wait().unwrap(), 1, String::new());
+    let record = replay.record(replay.wait().unwrap(), String::new());
     let (ended, replay) = rig.run_after(run(Some(record), vec![there()])).await.unwrap();
     assert_eq!(ended, Ended::Suspended);
     assert_eq!(rig.lines.take(), ["out two"]);
@@ -95,7 +95,7 @@ async fn lines_are_shown_once_and_whole() {
     // From here on, the first child's value is in the store.
     let first = brrr_protocol::model::CallHash::derive("child", &[0]);
     rig.backend.store().put(&brrr_protocol::ports::Key::value(&first), Bytes::from_static(b"x")).await.unwrap();
-    let record = replay.record(replay.wait().unwrap(), 1, String::new());
+    let record = replay.record(replay.wait().unwrap(), String::new());
     let (ended, _) = rig.run_after(run(Some(record), vec![there()])).await.unwrap();
     assert_eq!(ended, Ended::Completed(Bytes::from_static(b"p")));
     assert_eq!(rig.lines.take(), ["out three", "out four"]);

@@ -121,7 +121,7 @@ mod tests {
             topic: "t".into(),
             options: Options::default(),
         };
-        Wait { calls: (0..count).map(call).collect(), need }
+        Wait { calls: (0..count).map(call).collect(), need, until: 0 }
     }
 
     fn names(plan: &[Vec<Call>]) -> Vec<Vec<&str>> {
