@@ -14,7 +14,14 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let shape = Shape::take(&mut sig)?;
     let function = sig.ident.clone();
     let name = attributes.name.clone().unwrap_or_else(|| function.to_string());
-    let call = call(&attrs, &vis, &sig, &shape, &attributes, &name)?;
+    // The function that makes the call has what its callers see. Attributes such as `#[tracing::instrument]` are about the
+    // handler itself.
+    let seen =
+        |attribute: &&Attribute| ["doc", "deprecated", "allow", "cfg"].iter().any(|a| attribute.path().is_ident(a));
+    let of_callers: Vec<Attribute> = attrs.iter().filter(seen).cloned().collect();
+    let own = attrs.iter().filter(|attribute| !attribute.path().is_ident("doc"));
+    let own = quote!(#(#own)*);
+    let call = call(&of_callers, &vis, &sig, &shape, &attributes, &name)?;
     let options = attributes.options();
 
     // Under another name, so that inside the body the handler's name still makes a call.
@@ -58,6 +65,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
                 name: #name,
                 options: #options,
                 run: {
+                    #own
                     #sig #block
                     |request| {
                         ::std::boxed::Box::pin(async move {

@@ -22,7 +22,27 @@ fn speaks(n: u32) -> Result<u32> {
     Ok(n)
 }
 
-brrr::worker!(speaks);
+/// Attributes are those of the handler, also of an asynchronous one.
+#[brrr::handler]
+#[tracing::instrument(fields(shop = "north"))]
+async fn sells(n: u32) -> Result<u32> {
+    tracing::info!("begins");
+    let price = speaks(n).await?;
+    tracing::info!(price, "ends");
+    Ok(price)
+}
+
+brrr::worker!(speaks, sells);
+
+#[test]
+fn a_handler_has_its_span() {
+    assert_eq!(run(TASKS, sells(2)), Ok(2));
+    let lines = logged();
+    let own: Vec<_> =
+        lines.iter().filter(|(_, text)| text.contains("handler")).map(|(_, text)| text.as_str()).collect();
+    assert_eq!(own[..1], ["handler{n=2 shop=\"north\"}: begins"]);
+    assert_eq!(own.last(), Some(&"handler{n=2 shop=\"north\"}: ends price=2"));
+}
 
 #[test]
 fn libraries_log_to_the_workers_output() {

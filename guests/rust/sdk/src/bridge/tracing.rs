@@ -75,7 +75,8 @@ impl Subscriber for Bridge {
         let mut line = String::new();
         let spans = self.lock();
         for (text, metadata) in spans.entered.iter().map(|place| &spans.all[*place]) {
-            line.push_str(metadata.name());
+            // The handler's own function has another name than the task.
+            line.push_str(metadata.name().trim_start_matches("__"));
             if !text.is_empty() {
                 let _ = write!(line, "{{{text}}}");
             }
