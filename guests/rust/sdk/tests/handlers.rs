@@ -219,6 +219,25 @@ fn a_cause_is_told_once() {
     assert_eq!(Error::from(told).to_string(), "outer: invalid digit found in string");
 }
 
+#[brrr::handler(max_retries = 3)]
+async fn by_anyhow(context: bool) -> anyhow::Result<i32> {
+    use anyhow::Context as _;
+    let parsed = parses("never".into()).await;
+    if context { parsed.context("no price today") } else { Ok(parsed?) }
+}
+
+#[test]
+fn a_childs_failure_goes_through_anyhow() {
+    const TASKS: &[brrr::Task] = &[<by_anyhow as Handler>::TASK, <parses as Handler>::TASK];
+    let failure = run(TASKS, by_anyhow(false)).unwrap_err();
+    assert_eq!((failure.attempts, failure.chain.len()), (1, 2), "{failure:?}");
+    assert_eq!(failure.chain[1], "parses: it will never be a number");
+    // With a context it is an error of the handler's own, which has the cause in its message.
+    let failure = run(TASKS, by_anyhow(true)).unwrap_err();
+    assert_eq!(failure.message, "no price today: parses failed (error): it will never be a number");
+    assert_eq!((failure.attempts, failure.chain.len()), (4, 1), "{failure:?}");
+}
+
 #[brrr::handler(timeout = "1h")]
 async fn looks_at_the_clock(app: App) -> Result<(bool, u64, u64)> {
     let own = app.time_left().as_secs();
