@@ -349,7 +349,7 @@ impl History {
         // children.
         let need = if self.rng.u8(..4) == 0 { self.rng.u32(1..=total) } else { total };
         let from = if self.rng.u8(..4) == 0 { self.rng.usize(..run.missing.len()) } else { 0 };
-        let wait = Wait { calls: run.missing.iter().map(|c| call(*c)).collect(), need };
+        let wait = Wait { calls: run.missing.iter().map(|c| call(*c)).collect(), need, until: 0 };
         let run_after = RunRecord {
             first: self.now,
             attempt: 1,

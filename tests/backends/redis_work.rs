@@ -66,7 +66,7 @@ async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
     };
     let run_after =
         RunRecord { first: 1, attempt: 1, total: 1, need: 1, sample: vec![child.into()], ..RunRecord::default() };
-    let wait = Wait { calls: vec![call], need: 1 };
+    let wait = Wait { calls: vec![call], need: 1, until: 0 };
     let (run_before, run_after) = (None, &run_after);
     let d = Deferral { work: &work, wait: &wait, run_before, run_after, now: 1_000_000, max_messages: u64::MAX };
     redis.defer(&d).await.unwrap()

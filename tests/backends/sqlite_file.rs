@@ -521,7 +521,7 @@ async fn bytes_of_shared_call(parents: usize) -> u64 {
     };
     let child = new_job("job", "child").call;
     let run = RunRecord { total: 1, need: 1, sample: vec![child.hash.clone()], ..RunRecord::default() };
-    let wait = Wait { calls: vec![child], need: 1 };
+    let wait = Wait { calls: vec![child], need: 1, until: 0 };
     for n in 0..parents {
         let work = work(&format!("parent {n:057}"));
         let (run_before, run_after) = (None, &run);

@@ -56,7 +56,7 @@ macro_rules! every_world {
                 a_loop_is_stopped_by_its_timeout time_left a_call_with_options a_bad_guest_costs_its_own_call_only }
             payloads { raw_bytes text_of_any_kind large_values nonsense another_topic an_explicit_hash
                 the_peers_hashes what_it_is_told }
-            outside { output_appears_once the_same_clock_in_every_replay a_sleep_returns_at_once
+            outside { output_appears_once the_same_clock_in_every_replay a_sleep_is_durable
                 the_same_random_numbers_in_every_replay a_leaf_has_the_real_ones no_network_files_or_environment }
             errors { text_that_is_not_unicode causes_are_told nothing_is_null no_number_is_refused time_zones }
             $($more)+

@@ -152,6 +152,45 @@ async fn a_race_is_decided_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rust_handler_sleeps_and_limits_its_waits() {
+    let runs = Arc::new(AtomicU32::new(0));
+    let counted = runs.clone();
+    let builder = Worker::builder()
+        .topic("demo")
+        .handler("naps", move |call: Call| {
+            let runs = counted.clone();
+            async move {
+                runs.fetch_add(1, SeqCst);
+                let begun = call.now();
+                // Both at once: the shorter one ends first.
+                let (short, long) = (call.sleep(Duration::from_millis(50)), call.sleep(Duration::from_millis(120)));
+                tokio::join!(short, long);
+                Ok(call.now().duration_since(begun).unwrap().as_millis() as u64)
+            }
+        })
+        .handler("slow", |call: Call| async move {
+            call.sleep(Duration::from_millis(400)).await;
+            Ok("slow")
+        })
+        .handler("quick", |_: Call| async { Ok("quick") })
+        .handler("limits", |call: Call| async move {
+            let limit = Duration::from_millis(100);
+            let in_time = call.timeout(Duration::from_mins(1), call.call::<String>("quick", json!({}))).await;
+            let too_late = call.timeout(limit, call.call::<String>("slow", json!({}))).await;
+            // A call whose limit has passed goes on.
+            let later = call.call::<String>("slow", json!({})).await?;
+            Ok(json!([in_time.transpose()?, too_late.transpose()?, later]))
+        });
+    let running = run(builder).await;
+    let slept = running.value("naps", json!({})).await.unwrap().as_u64().unwrap();
+    assert!((120..10_000).contains(&slept), "{slept}");
+    assert_eq!(runs.load(SeqCst), 3, "at the beginning, and after each of the two times");
+    let limits = running.value("limits", json!({})).await.unwrap();
+    assert_eq!(limits, json!(["quick", null, "slow"]));
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn handlers_of_both_kinds_and_two_topics_in_one_worker() {
     let folder = tempfile::tempdir().unwrap();
     let guest = fixture::Fixture::default().write(folder.path());

@@ -16,5 +16,6 @@ mod replays;
 mod retries;
 #[path = "../backends/support/mod.rs"]
 mod support;
+mod time;
 mod topics;
 mod world;

@@ -69,7 +69,7 @@ fn most_more(graph: &Graph) -> usize {
         Node::Race(a, b) | Node::CatchThen(a, b) => a.len() + b.len(),
         Node::Sleep(times, c) => times.len() + c.len(),
         // A timer for each wait.
-        Node::Within(_, c) => 2 * c.len(),
+        Node::Within(c) => 2 * c.len(),
         Node::Fail | Node::Poison | Node::Unknown => 0,
     };
     let nodes = graph.nodes.iter().filter(|(name, _)| *name != crate::graph::LAST);
@@ -112,7 +112,8 @@ fn no_run_is_wasted() {
             let waits = |children: &[&str]| usize::from(!children.is_empty());
             let most = match graph.node(task) {
                 Node::All(c) | Node::Catch(c) | Node::Moody(c) => 1 + waits(c),
-                Node::Each(c) | Node::Within(_, c) => 1 + c.len(),
+                Node::Each(c) => 1 + c.len(),
+                Node::Within(c) => 1 + c.len(),
                 Node::Sleep(times, c) => 1 + times.len() + waits(c),
                 Node::CatchThen(first, then) => 1 + waits(first) + then.len(),
                 Node::Race(first, then) => 1 + waits(first) + waits(then),
@@ -140,6 +141,7 @@ fn a_job_ends_when_it_should() {
     assert_eq!(ends("a long sleep after a short one"), (100_010, None));
     assert_eq!(ends("in time, and too late"), (90_000, None));
     assert_eq!(ends("too late, then in time"), (1_000, None));
+    assert_eq!(ends("a shorter wait after a longer one"), (1_000, None));
     assert_eq!(ends("a deadline while asleep"), (30_000, Some(FailureKind::Timeout)));
     for name in ["too many calls", "too many children", "too many calls below who catches"] {
         assert_eq!(ends(name), (0, Some(FailureKind::Limit)), "{name}");
@@ -161,14 +163,15 @@ fn a_spawn_limit_holds() {
 /// again.
 #[test]
 fn a_deadline_holds_however_early_its_message_comes() {
-    let graph =
-        ILL.iter().find(|graph| graph.name == "nobody handles it in time").expect("a graph has another name now");
-    let graph = Arc::new(graph.complete());
-    let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
-    for at in 0..=length {
-        let history = check(&graph, Plan::of(&[(at, Event::Early)]), || format!("{at}, early"));
-        let end = history.world.state().watch.jobs[&"R0".into()].end.unwrap();
-        assert_eq!(end.at - START, graph.deadline, "its message came early at {at}");
+    for name in ["nobody handles it in time", "a deadline while asleep"] {
+        let graph = GRAPHS.iter().chain(ILL).find(|graph| graph.name == name).unwrap_or_else(|| panic!("no {name}"));
+        let graph = Arc::new(graph.complete());
+        let length = check(&graph, Plan::of(&[]), || "no faults".to_owned()).length;
+        for at in 0..=length {
+            let history = check(&graph, Plan::of(&[(at, Event::Early)]), || format!("{at}, early"));
+            let end = history.world.state().watch.jobs[&"R0".into()].end.unwrap();
+            assert_eq!(end.at - START, graph.deadline, "{name}: its message came early at {at}");
+        }
     }
 }
 
@@ -196,14 +199,15 @@ fn an_attempt_that_waits_stays_the_same() {
 #[test]
 fn timers_of_waits_that_ended_early_do_not_pile_up() {
     let names: Vec<&'static str> = (0..300).map(|n| &*format!("c{n:03}").leak()).collect();
-    let names: &'static [&'static str] = names.leak();
+    let waits: Vec<_> = names.iter().map(|name| (3_600_000, *name)).collect();
     let leaves = names.iter().map(|name| (*name, Node::All(&[])));
-    let nodes: Vec<_> =
-        [("a", Node::Within(3_600_000, names)), (LAST, Node::All(&[]))].into_iter().chain(leaves).collect();
+    let nodes: Vec<_> = [("a", Node::Within(waits.leak())), (LAST, Node::All(&[]))].into_iter().chain(leaves).collect();
     // `complete` would list all values that the call could have, which are too many.
     let all: String = names.iter().map(|name| format!("{name}()")).collect();
     let values = [("a", vec![Some(format!("a({all})"))]), (LAST, vec![Some(format!("{LAST}()"))])];
-    let values = Some(&*Box::leak(Box::new(HashMap::from(values))));
+    let of_leaves = names.iter().map(|name| (*name, vec![Some(format!("{name}()"))]));
+    let values: HashMap<_, _> = values.into_iter().chain(of_leaves).collect();
+    let values = Some(&*Box::leak(Box::new(values)));
     let graph = Arc::new(Graph { name: "many time limits", nodes: nodes.leak(), values, ..GRAPHS[0].clone() });
     let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
     assert_eq!(history.world.state().most_delayed, 1);

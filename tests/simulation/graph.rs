@@ -31,9 +31,9 @@ pub enum Node {
     Moody(&'static [&'static str]),
     /// Sleeps so many milliseconds, each time, and then gathers these calls.
     Sleep(&'static [Millis], &'static [&'static str]),
-    /// Waits for these calls one after the other, for each at most so many milliseconds. What comes too late counts as the text
-    /// "late".
-    Within(Millis, &'static [&'static str]),
+    /// Waits for these calls one after the other, for each at most so many milliseconds. A call that has no outcome then counts
+    /// as the text "late".
+    Within(&'static [(Millis, &'static str)]),
     /// Kills every worker that runs it, until the fault is fixed.
     Poison,
     /// No worker has a handler for it, until the fault is fixed.
@@ -171,9 +171,9 @@ impl Graph {
         let inner = match self.node(name) {
             Flaky(times, _) | Greedy(times, _) if *times > self.retries => vec![None],
             All(children) | Each(children) | Flaky(_, children) | Sleep(_, children) => join(children, None),
-            Within(_, children) => {
+            Within(children) => {
                 let late = Some("late".to_owned());
-                let with_late = |texts: Vec<Option<String>>, child: &&str| -> Vec<Option<String>> {
+                let with_late = |texts: Vec<Option<String>>, (_, child): &(Millis, &str)| -> Vec<Option<String>> {
                     let ends: Vec<_> = join(&[child], None).into_iter().chain([late.clone()]).collect();
                     let with = |text: Option<String>| {
                         let and = move |end: &Option<String>| Some(format!("{}{}", text.clone()?, end.clone()?));

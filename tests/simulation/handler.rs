@@ -84,7 +84,11 @@ impl GraphHandler {
         }
         // Two runs of a call at once may begin at different times.
         if state.watch.faultless {
-            state.watch.given(request, format!("clock after {poll}"), replay.clock().to_string());
+            state.watch.given(
+                request,
+                format!("clock after poll {} of attempt {}", replay.polls().count(), request.attempt),
+                replay.clock().to_string(),
+            );
         }
         let is_late = names.is_empty() || outcomes.iter().any(Option::is_none);
         if let Some(until) = until.filter(|until| is_late && (state.now + AHEAD < *until || replay.clock() < *until)) {
@@ -152,9 +156,9 @@ impl GraphHandler {
                 }
                 go!(join(task, go!(self.ask(request, replay, children, None, None).await?), None))
             }
-            Within(time, children) => {
+            Within(children) => {
                 let mut text = String::new();
-                for child in *children {
+                for (time, child) in *children {
                     let outcomes = go!(self.ask(request, replay, &[child], None, Some(*time)).await?);
                     let is_late = outcomes.is_empty();
                     text += if is_late { "late" } else { "" };

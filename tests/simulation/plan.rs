@@ -31,6 +31,8 @@ pub enum Event {
     Late,
     /// The queue's clock is ahead: delayed messages are ready now.
     Early,
+    /// All delayed messages are lost.
+    NoTimers,
     /// All counters are lost.
     NoCounters,
     /// This message is delivered.

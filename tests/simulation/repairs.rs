@@ -36,6 +36,24 @@ fn healthy_work_is_no_finding() {
     println!("{looks} looks");
 }
 
+/// A timer message is lost. The search finds nothing while the time has not passed. Afterwards it finds the call, and a repair
+/// lets the job end.
+#[test]
+fn a_lost_timer_is_found_once_its_time_has_passed() {
+    let mut repaired = 0;
+    for (graph, length) in graphs().filter(|(graph, _)| matches!(graph.name, "sleep" | "in time, and too late")) {
+        for at in 0..=length {
+            let look = (LONG_AFTER, Event::Does(Action::Look(0)));
+            let events = [(at, Event::NoTimers), look, (LONG_AFTER, Event::Late)];
+            let history = check(&graph, Plan { repair: true, ..Plan::of(&events) }, || format!("lost at {at}"));
+            let state = history.world.state();
+            assert!(state.findings.is_empty(), "{}: lost at {at}: {:?}", graph.name, state.findings);
+            repaired += history.stranded;
+        }
+    }
+    assert!(repaired > 0);
+}
+
 /// Peers lost a message. The search finds the stuck work, but not while it is young, because a peer could be working on it.
 #[test]
 fn young_work_is_left_alone() {

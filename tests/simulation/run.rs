@@ -272,6 +272,7 @@ impl Run {
             Event::Begins(action, accesses) => self.begin(action, accesses),
             Event::Late => self.world.advance(3_600_000),
             Event::Early => self.world.hurry(),
+            Event::NoTimers => self.world.state().delayed.clear(),
             Event::NoCounters => self.world.state().counters.clear(),
             Event::Comes(body) => self.world.send(body),
             Event::SendAgain => {

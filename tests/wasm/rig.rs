@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use brrr_backends::memory::Memory;
-use brrr_protocol::model::{CallHash, Failure, Outcome};
+use brrr_protocol::model::{CallHash, Failure, Millis, Outcome};
 use brrr_protocol::ports::{Backend, Ended, Handler as _, Loaded, Request, Work};
 use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::Replay;
@@ -99,12 +99,35 @@ impl Rig {
         }
     }
 
+    /// Runs the call to its end. Each time that it sleeps, it runs again when the time has come, which takes no real time. Also
+    /// returns the number of runs.
+    pub async fn value_with_sleeps(&self, task: &str, payload: &[u8], call: &str) -> (Bytes, usize) {
+        let (mut before, mut now) = (None, FIRST_RUN);
+        for runs in 1.. {
+            let run = Run { task, payload, call, before, outcomes: Vec::new() };
+            match self.run_at(now, run).await.unwrap() {
+                (Ended::Completed(value), _) => return (value, runs),
+                (Ended::Suspended, replay) => {
+                    let wait = replay.wait().expect("it waits");
+                    assert!(wait.until > now && wait.calls.is_empty(), "{wait:?}");
+                    (before, now) = (Some(replay.record(wait, String::new())), wait.until);
+                }
+                (other, _) => panic!("{other:?}"),
+            }
+        }
+        unreachable!()
+    }
+
     pub async fn run_after(&self, run: Run<'_>) -> brrr_protocol::Result<(Ended, Replay)> {
+        self.run_at(FIRST_RUN, run).await
+    }
+
+    async fn run_at(&self, now: Millis, run: Run<'_>) -> brrr_protocol::Result<(Ended, Replay)> {
         let call = CallHash::from(run.call);
         let message = Message { job_id: "job".into(), call: call.clone() };
         let work = Work { message, topic: "topic".into(), receipt: None, ends_job: None };
         let loaded = Loaded { run: run.before, sample: run.outcomes, ..Loaded::default() };
-        let replay = Replay::new(self.backend.clone(), &work, &loaded, FIRST_RUN);
+        let replay = Replay::new(self.backend.clone(), &work, &loaded, now);
         let options = self.handler.task(run.task).map(|task| task.options.clone()).unwrap_or_default();
         let request = Request {
             task: run.task.to_owned(),

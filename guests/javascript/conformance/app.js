@@ -353,6 +353,60 @@ export const fileWrite = taskFn(
   { leaf: true },
 );
 
+/** The text up to the middle of its first character beyond U+FFFF: half of it is at the end. */
+const cutOff = (text) => text.slice(0, text.search(/[\ud800-\udbff]/) + 1);
+
+/** Half a character, on each way out. */
+export const cut = taskFn(
+  "cut",
+  ({ kind, text }) => {
+    const part = `cut: ${cutOff(text)}`;
+    if (kind === "output") console.log(part);
+    if (kind === "log") console.warn(part);
+    if (kind === "error") throw new Error(part);
+    if (kind === "permanent") throw new Permanent(part);
+    return "done";
+  },
+  { maxRetries: 1, retryDelay: 0.01 },
+);
+
+export const causes = taskFn(
+  "causes",
+  () => {
+    throw new Error("outer trouble", { cause: new Error("inner trouble") });
+  },
+  { maxRetries: 0 },
+);
+
+export const several = taskFn(
+  "several",
+  () => {
+    throw new AggregateError([new Error("first trouble"), new Error("second trouble")], "several troubles");
+  },
+  { maxRetries: 0 },
+);
+
+export const nothing = taskFn("nothing", () => {});
+
+export const noNumber = taskFn("no_number", () => ({ values: [1, NaN] }), { maxRetries: 1, retryDelay: 0.01 });
+
+/** Noon UTC in Zurich: a component has no Intl, and says so. */
+export const zone = taskFn("zone", () =>
+  new Date("2024-07-01T12:00:00Z").toLocaleString("de-CH", { timeZone: "Europe/Zurich" }),
+);
+
+/** A call in the result that was not awaited. */
+export const forgotten = handler("forgotten", (app) => ({ x: app.call(leaf)({ i: 1 }) }), {
+  maxRetries: 1,
+  retryDelay: 0.01,
+});
+
+/** A call that nobody waits for. */
+export const floating = handler("floating", (app) => {
+  app.call(leaf)({ i: 1 });
+  return "done";
+});
+
 export const greet = taskFn("javascript_greet", ({ name }) => `${name} from javascript`);
 
 /** One child for each task, each on its topic, in one batch. */

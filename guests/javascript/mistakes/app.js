@@ -33,7 +33,7 @@ export const uncaughtFailure = handler("uncaught_failure", async (app) => {
   return Number(a.value.toFixed()) + Number(b.value.toFixed());
 });
 
-/** Takes for a number what is none: NaN, which JSON writes as null. */
+/** Takes for a number what is none: NaN, which is no JSON. */
 export const wrongType = handler("wrong_type", async (app) => 2 * (await app.call("price")({ item: "pear" })));
 
 export const notSerialisable = taskFn("not_serialisable", () => ({ total: 10n }));

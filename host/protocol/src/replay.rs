@@ -222,6 +222,11 @@ impl Replay {
 
         let need = need.map_or(calls.len(), |n| (n as usize).min(calls.len()));
         let there: Vec<bool> = calls.iter().map(|c| self.known.contains(&c.hash)).collect();
+        if let Some(wait) = self.wait_for_decided(&calls, &there) {
+            self.polls.push(Poll { calls: calls.len(), need });
+            self.wait = Some(wait);
+            return Ok(Polled::Suspended);
+        }
         let Some(chosen) = self.choose(&there, need, until)? else {
             self.wait = Some(missing(calls, &there, need, until));
             return Ok(Polled::Suspended);
@@ -243,6 +248,17 @@ impl Replay {
         }
         self.wait = Some(missing(Vec::new(), &[], 0, Some(until)));
         Ok(Polled::Suspended)
+    }
+
+    /// An earlier run was given outcomes that are not there any more, because they were removed since. What the run waits for
+    /// then.
+    fn wait_for_decided(&self, calls: &[Call], there: &[bool]) -> Option<Wait> {
+        let poll = self.polls.len() as u32;
+        let decision = self.decisions.iter().find(|d| d.poll == poll)?;
+        let is_lost = |(index, _): &(u32, &Call)| decision.chosen.contains(index) && !there[*index as usize];
+        let lost: Vec<Call> = (0..).zip(calls).filter(is_lost).map(|(_, call)| call.clone()).collect();
+        let (count, none_there) = (lost.len(), vec![false; lost.len()]);
+        (count > 0).then(|| missing(lost, &none_there, count, None))
     }
 
     /// The positions of the poll whose outcomes the guest gets: the choice of an earlier run; or else the first positions that
@@ -286,15 +302,20 @@ impl Replay {
     /// began that got beyond it. It never goes back, whatever the clocks of the workers say.
     fn clock_after(&self, poll: u32) -> Millis {
         let moved = self.moves.iter().find(|moved| moved.poll == poll).map(|moved| moved.to);
-        let began = (self.stopped == Some(poll)).then_some(self.began);
+        let began = self.is_first_beyond(poll).then_some(self.began);
         moved.or(began).unwrap_or(self.clock).max(self.clock)
     }
 
     fn move_clock(&mut self, poll: u32, to: Millis) {
         self.clock = to;
-        if self.stopped == Some(poll) && self.moves.iter().all(|moved| moved.poll != poll) {
+        if self.is_first_beyond(poll) {
             self.moves.push(ClockMove { poll, to });
         }
+    }
+
+    /// Did the previous run stop at this poll, and no run get beyond it?
+    fn is_first_beyond(&self, poll: u32) -> bool {
+        self.stopped == Some(poll) && self.moves.last().is_none_or(|last| last.poll < poll)
     }
 
     /// The clock that the handler sees now, in milliseconds since the Unix epoch. It is the same at the same place of every

@@ -58,7 +58,7 @@ pub(super) async fn defer_calls(backend: &Arc<dyn Backend>, work: &Work, childre
 
 async fn try_defer(backend: &Arc<dyn Backend>, work: &Work, children: Vec<Call>) -> Result<Deferred> {
     let loaded = backend.load(work).await.unwrap();
-    let wait = Wait { need: children.len() as u32, calls: children.clone() };
+    let wait = Wait { need: children.len() as u32, calls: children.clone(), until: 0 };
     let run_after = RunRecord {
         first: 1,
         attempt: 1,

@@ -125,7 +125,7 @@ pub async fn a_transition_that_fails_changes_no_parent(kind: Kind) {
         let run_after = RunRecord { first: 1, total: 1, need: 1, sample: vec![shared.clone()], ..RunRecord::default() };
         let deferral = Deferral {
             work: &work,
-            wait: &Wait { need: 1, calls: vec![call("shared")] },
+            wait: &Wait { until: 0, need: 1, calls: vec![call("shared")] },
             run_before: None,
             run_after: &run_after,
             now: 5_000,

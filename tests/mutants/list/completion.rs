@@ -87,10 +87,10 @@ pub fn all() -> Vec<Mutant> {
         .edit("multi_step/notify.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None"),
         breaks("run-by-every-notification", "protocol.md 5: a notified parent that is not ready does not run")
             .edit("multi_step/notify.rs", "store.get(&Key::run(&entry.parent, &entry.job_id)).await?", "None")
-            .edit("step/mod.rs", "!loaded.ready()", "false"),
+            .edit("step/mod.rs", "!loaded.ready(now)", "false"),
         breaks("not-ready-is-run", "4.3: a notified parent checks again whether it is ready").edit(
             "step/mod.rs",
-            "!loaded.ready()",
+            "!loaded.ready(now)",
             "false",
         ),
         breaks("notified-only-by-the-last-child", "4.3: a parent is notified when enough of its children have ended")

@@ -9,6 +9,7 @@ mod jobs;
 mod joining;
 mod registration;
 mod runs;
+mod timers;
 mod transactions;
 
 /// A mutant: one rule, and the edits that break it.
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Mutant> {
         failures::all(),
         abandon::all(),
         runs::all(),
+        timers::all(),
         jobs::all(),
         joining::all(),
         doctor::all(),

@@ -80,22 +80,22 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("race-needs-all", "4.3: a race waits for the number of outcomes that it asked for").edit(
             "replay.rs",
-            "    Wait { calls: distinct, need: need as u32 }",
+            "    Wait { calls: distinct, need: need as u32, until: until.unwrap_or(0) }",
             "let need = if $on { distinct.len() } else { need };
              $right",
         ),
         breaks("gather-needs-one", "4.3: a gather waits for all its calls").edit(
             "replay.rs",
-            "    Wait { calls: distinct, need: need as u32 }",
+            "    Wait { calls: distinct, need: need as u32, until: until.unwrap_or(0) }",
             "let need = if $on { need.min(1) } else { need };
              $right",
         ),
         breaks("race-decided-again", "4.8: every later run gets the same choice as the first run").edit(
             "replay.rs",
             "            decisions: self.decisions.clone(),
-            not_before",
+            until",
             "decisions: if $on { Vec::new() } else { self.decisions.clone() },
-            not_before",
+            until",
         ).found_by("a_race_is_decided_once"),
         breaks("outcomes-kept-for-another-job", "A run's outcomes are kept for the next run of the same attempt in the same job").edit(
             "outcome_cache.rs",
@@ -108,8 +108,8 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("replay-ends-without-its-outcomes", "A poll is answered when enough outcomes are there").edit(
             "replay.rs",
-            "        if there.iter().filter(|t| **t).count() < need {",
-            "if there.iter().filter(|t| **t).count() < if $on { need.min(1) } else { need } {",
+            "there.iter().filter(|there| **there).count() >= need;",
+            "there.iter().filter(|there| **there).count() >= if $on { need.min(1) } else { need };",
         ),
         breaks("nobody-ends-an-overdue-job", "4.5: a worker that sees that a job's deadline has passed ends the job").edit(
             "step/abandoned.rs",
@@ -169,10 +169,11 @@ pub fn all() -> Vec<Mutant> {
         ).elsewhere("semantics: topics"),
         breaks("waits-for-unregistered-calls", "A run that waits for a topic waits for no call").edit(
             "step/deferred.rs",
-            "        let run = RunRecord { total: 0, need: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };",
+            "        let run =
+            RunRecord { total: 0, need: 0, until: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };",
             "let run = match (RunRecord { unknown_since: since, ..run_after.clone() }) {
                  run if $on => run,
-                 run => RunRecord { total: 0, need: 0, sample: Vec::new(), ..run },
+                 run => RunRecord { total: 0, need: 0, until: 0, sample: Vec::new(), ..run },
              };",
         ).elsewhere("semantics: topics"),
         breaks("too-many-deliveries-allowed", "4.6: a message that kills its workers becomes a dead letter").edit(
@@ -182,8 +183,10 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("early-message-dropped-at-a-deadline", "A message for a job's deadline that is delivered early is given back").edit(
             "step/abandoned.rs",
-            "        if let Some(deadline) = deadline {",
-            "if let (Some(deadline), false) = (deadline, $on) {",
+            "        if let Some(deadline) = deadline
+            && (waiting",
+            "if let (Some(deadline), false) = (deadline, $on)
+            && (waiting",
         ).found_by("a_deadline_holds_however_early_its_message_comes"),
     ]
 }

@@ -1,7 +1,8 @@
 import { build } from "esbuild";
 import { SourceMap } from "node:module";
-import { dirname, relative, resolve } from "node:path";
+import { basename, dirname, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { explain } from "./explain.mjs";
 
 /** The SDK's folder. */
 export const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
@@ -10,7 +11,10 @@ export const SDK = resolve(dirname(fileURLToPath(import.meta.url)), "..");
 export const HOST_MODULES = ["brrr:*", "wasi:*"];
 
 /** The web's names that QuickJS lacks: where a bundle uses one freely, esbuild imports it from src/web/globals.ts. */
-const WEB = ["fetch", "Headers", "Request", "Response", "AbortController", "AbortSignal", "URL", "URLSearchParams"];
+const WEB = [
+  "fetch", "Headers", "Request", "Response", "AbortController", "AbortSignal", "Event", "CustomEvent", "EventTarget",
+  "URL", "URLSearchParams", "structuredClone",
+];
 
 /**
  * One JavaScript module of the SDK, the handlers in `entry` and all they import: its source, and the host's modules that
@@ -35,15 +39,17 @@ export async function bundle(entry, overrides = {}) {
     target: "es2023",
     // QuickJS runs no promise jobs inside a synchronous export: see src/promise.ts.
     supported: { "async-await": false, "async-generator": false, "for-await": false, "top-level-await": false },
-    platform: "neutral",
-    // Of what a package offers, the browser's variant is the one that expects no Node.
-    mainFields: ["browser", "module", "main"],
+    // Of what a package offers (`browser` and `exports` in its package.json) the browser's variant is the one that expects
+    // no Node.
+    platform: "browser",
     inject: [resolve(SDK, "src/web/globals.ts")],
     define: {
       ...Object.fromEntries(WEB.map((name) => [`globalThis.${name}`, name])),
       "process.env": "__processEnv",
       // As every bundler does; libraries look at it while they load.
       "process.env.NODE_ENV": '"production"',
+      // Node's name of it.
+      global: "globalThis",
     },
     alias: { brrr: resolve(SDK, "src/index.ts") },
     external: HOST_MODULES,
@@ -51,33 +57,48 @@ export async function bundle(entry, overrides = {}) {
     sourcemap: "external",
     sourcesContent: false,
     metafile: true,
-    logLevel: "warning",
+    logLevel: "silent",
     ...overrides,
-  }).catch(() => {
-    throw new Error(`${entry} could not be bundled (see above)`);
+  }).catch(async (failure) => {
+    if (failure.errors) console.error(await explain("error", failure.errors));
+    throw failure.errors ? new Error(`${entry} could not be bundled (see above)`) : failure;
   });
+  if (result.warnings.length > 0) console.error(await explain("warning", result.warnings));
   const file = (suffix) => result.outputFiles.find(({ path }) => path.endsWith(suffix)).text;
   const code = file(".js");
-  const lines = JSON.stringify(lineTable(code, JSON.parse(file(".map")), dirname(entry)));
+  const origins = lineOrigins(code, JSON.parse(file(".map")));
   const imports = Object.values(result.metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
-  return { source: `${code}\nvar __brrrLines = ${lines};\n`, imports };
+  const source = `${code}\nvar __brrrLines = ${JSON.stringify(lineTable(origins, dirname(entry)))};\n`;
+  // Of a line of the bundle: the file and line that it came from, also of a package, but not of the SDK.
+  const locate = (line) => {
+    const origin = origins[line - 1];
+    return origin && !origin.path.startsWith(resolve(SDK, "src")) && `${relative(dirname(entry), origin.path)}:${origin.line}`;
+  };
+  return { source, imports, locate };
+}
+
+/** For each line of the bundle the file and the line that it came from; undefined where it is the bundler's own. */
+function lineOrigins(code, map) {
+  const lookup = new SourceMap(map);
+  return code.split("\n").map((line, number) => {
+    const { originalSource, originalLine } = lookup.findEntry(number, line.length - line.trimStart().length);
+    if (originalSource === undefined || originalLine === undefined) return undefined;
+    const path = resolve(originalSource);
+    return basename(path) === "<stdin>" ? undefined : { path, line: originalLine + 1 };
+  });
 }
 
 /**
  * For each line of the bundle the user's line that it came from, so that an error names that one: see src/trace.ts.
  * Lines of the SDK and of installed packages are 0.
  */
-function lineTable(code, map, folder) {
+function lineTable(origins, folder) {
   const sources = [];
-  const lookup = new SourceMap(map);
-  const lines = code.split("\n").map((line, number) => {
-    const { originalSource, originalLine } = lookup.findEntry(number, line.length - line.trimStart().length);
-    if (originalSource === undefined || originalLine === undefined) return 0;
-    const path = resolve(originalSource);
-    if (path.startsWith(resolve(SDK, "src")) || path.includes("node_modules")) return 0;
-    const name = relative(folder, path);
+  const lines = origins.map((origin) => {
+    if (!origin || origin.path.startsWith(resolve(SDK, "src")) || origin.path.includes("node_modules")) return 0;
+    const name = relative(folder, origin.path);
     if (!sources.includes(name)) sources.push(name);
-    return [sources.indexOf(name), originalLine + 1];
+    return [sources.indexOf(name), origin.line];
   });
   return [sources, lines];
 }

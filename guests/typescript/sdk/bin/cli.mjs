@@ -4,6 +4,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { bundle } from "./bundle.mjs";
 import { componentize } from "./componentize.mjs";
+import { loadFailure } from "./explain.mjs";
 
 /** A language that the SDK is for; without `typeCheck` there are no types to check. */
 const usage = ({ language, extension, typeCheck }) => `Usage: brrr-build [options] APP.${extension}
@@ -55,8 +56,10 @@ export async function main(language) {
 
   try {
     if (language.typeCheck && !noCheck) await language.typeCheck(entry);
-    const { source, imports } = await bundle(entry);
-    const component = await componentize(source, imports, wit);
+    const { source, imports, locate } = await bundle(entry);
+    const component = await componentize(source, imports, wit).catch((error) => {
+      throw new Error(loadFailure(basename(entry), error.message, locate));
+    });
     mkdirSync(dirname(target), { recursive: true });
     writeFileSync(target, component);
     console.error(`${basename(target)}: ${(component.length / 1e6).toFixed(1)} MB`);

@@ -1,3 +1,6 @@
+/// <reference lib="es2024.promise" />
+/// <reference lib="es2025.promise" />
+/// <reference lib="esnext.array" />
 /// <reference lib="esnext.disposable" />
 /// <reference path="./wit.d.ts" />
 /**
@@ -5,30 +8,27 @@
  * that uses them.
  */
 
-interface Console {
-  log(...values: unknown[]): void;
-  info(...values: unknown[]): void;
-  debug(...values: unknown[]): void;
-  trace(...values: unknown[]): void;
-  warn(...values: unknown[]): void;
-  error(...values: unknown[]): void;
-}
-/** Shows a line on the worker's output. */
-declare var console: Console;
+/** The lines appear on the worker's output. */
+declare var console: typeof import("./console.ts").consoleLike;
 
 /** In a handler that is replayed it fires without waiting, when nothing else can go on; a leaf really waits. */
 declare function setTimeout<A extends unknown[]>(callback: (...args: A) => void, ms?: number, ...args: A): number;
 declare function clearTimeout(id: number | undefined): void;
+/** The same, again and again, until it is cleared. */
+declare function setInterval<A extends unknown[]>(callback: (...args: A) => void, ms?: number, ...args: A): number;
+declare function clearInterval(id: number | undefined): void;
+declare function setImmediate<A extends unknown[]>(callback: (...args: A) => void, ...args: A): number;
+declare function clearImmediate(id: number | undefined): void;
 declare function queueMicrotask(job: () => void): void;
 
-declare class TextEncoder {
-  readonly encoding: "utf-8";
-  encode(text?: string): Uint8Array;
-}
-declare class TextDecoder {
-  readonly encoding: "utf-8";
-  decode(bytes?: ArrayBuffer | ArrayBufferView): string;
-}
+/** Text with a code unit for each byte, as base64, and back. */
+declare function btoa(latin: string): string;
+declare function atob(base64: string): string;
+
+declare var TextEncoder: typeof import("./text.ts").Utf8Encoder;
+type TextEncoder = import("./text.ts").Utf8Encoder;
+declare var TextDecoder: typeof import("./text.ts").Decoder;
+type TextDecoder = import("./text.ts").Decoder;
 
 interface Crypto {
   getRandomValues<T extends ArrayBufferView>(array: T): T;
@@ -52,6 +52,14 @@ declare var AbortController: typeof import("./web/abort.ts").AbortController;
 type AbortController = import("./web/abort.ts").AbortController;
 declare var AbortSignal: typeof import("./web/abort.ts").AbortSignal;
 type AbortSignal = import("./web/abort.ts").AbortSignal;
+
+declare var structuredClone: typeof import("./web/clone.ts").structuredClone;
+declare var Event: typeof import("./web/events.ts").Event;
+type Event = import("./web/events.ts").Event;
+declare var CustomEvent: typeof import("./web/events.ts").CustomEvent;
+type CustomEvent<T = any> = import("./web/events.ts").CustomEvent<T>;
+declare var EventTarget: typeof import("./web/events.ts").EventTarget;
+type EventTarget = import("./web/events.ts").EventTarget;
 
 declare var URL: typeof import("./web/url.ts").URL;
 type URL = import("./web/url.ts").URL;

@@ -1,4 +1,5 @@
 import { decodeResult, encodeArgs } from "./codec.ts";
+import { checkName, permanently } from "./errors.ts";
 import type { TaskFn } from "./handler.ts";
 import { host, type Request } from "./host.ts";
 import { callPairs, type CallOptions, type Pair } from "./options.ts";
@@ -22,7 +23,8 @@ export class App {
   call(task: string | TaskFn<never[], unknown>, options: CallOptions = {}): (...args: unknown[]) => Promise<unknown> {
     const name = taskName(task);
     return (...args) => {
-      const call = invocation(name, encodeArgs(args), options);
+      const payload = permanently(`the arguments of ${name} are not JSON`, () => encodeArgs(args));
+      const call = invocation(name, payload, options);
       if (call.callHash === null) call.options.push(PEERS_HASH);
       return enqueue(call, decodeResult);
     };
@@ -85,6 +87,10 @@ function taskName(task: string | { readonly task: string }): string {
 const PEERS_HASH: Pair = ["hash-of", "typescript"];
 
 function invocation(task: string, payload: Uint8Array, options: CallOptions) {
-  const { topic = null, callHash = null } = options;
+  const { topic = null, callHash = null, label = null } = options;
+  // The component would trap on anything else.
+  checkName("task", task);
+  for (const [key, text] of Object.entries({ topic, callHash, label })) if (text !== null) checkName(key, text);
+  if (!(payload instanceof Uint8Array)) throw new TypeError("the payload of callRaw is a Uint8Array");
   return { task, payload, topic, callHash, options: callPairs(options) };
 }

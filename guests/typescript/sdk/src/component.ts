@@ -4,10 +4,17 @@ import log from "brrr:worker/log@0.1.0";
 import tasks from "brrr:worker/tasks@0.1.0";
 import clock from "wasi:clocks/monotonic-clock@0.2.12";
 import random from "wasi:random/random@0.2.12";
+import { wellFormed } from "./bytes.ts";
 import { setHost, type Request } from "./host.ts";
+import { handlers } from "./handler.ts";
+import { runJobs } from "./promise.ts";
 import { describe, handle } from "./serve.ts";
 
 const NANOSECONDS = 1e6; // a millisecond, the unit of JavaScript, in that of WASI
+
+if (handlers().length === 0) throw new Error('the module has no handlers: make one with handler("name", function)');
+// What modules began while they were loaded goes on until it has to wait; nothing of it can go on in a run.
+runJobs();
 
 export const handler = {
   describe() {
@@ -26,7 +33,7 @@ const timer = (ms: number) => clock.subscribeDuration(Math.round(ms * NANOSECOND
 function connect(): void {
   setHost({
     poll: tasks.poll,
-    log: log.write,
+    log: (level, message) => log.write(level, wellFormed(message)),
     // A BigInt where it is large.
     timeLeftMs: () => Number(control.timeLeftMs()),
     now: () => clock.now() / NANOSECONDS,

@@ -2,66 +2,26 @@
  * Installs the globals of ambient.d.ts. Imported before anything else, so that also a handler's dependencies see them
  * while they are being loaded.
  */
-import { decodeUtf8, encodeUtf8 } from "./bytes.ts";
-import { building, host, type Level } from "./host.ts";
+import { consoleLike } from "./console.ts";
+import { building, host, requireRun } from "./host.ts";
+import { installAsync } from "./async.ts";
+import { installLocale } from "./locale.ts";
 import { installPromise } from "./promise.ts";
 import { addTimer, removeTimer } from "./scheduler.ts";
+import { asBytes, Decoder, Utf8Encoder } from "./text.ts";
 
 installPromise();
-
-/** What a module prints while the component is being built has nowhere to go. */
-const write =
-  (level: Level) =>
-  (...values: unknown[]) => {
-    if (!building()) host().log(level, values.map(show).join(" "));
-  };
-const consoleLike = {
-  log: write("info"),
-  info: write("info"),
-  debug: write("debug"),
-  trace: write("trace"),
-  warn: write("warn"),
-  error: write("error"),
-};
-
-/** A value as a person wants to read it: text as it is, the rest as JSON where that says something. */
-function show(value: unknown): string {
-  if (typeof value === "string") return value;
-  if (value instanceof Error) return `${value.name}: ${value.message}`;
-  if (typeof value !== "object" || value === null) return String(value);
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return String(value); // a cycle or a BigInt
-  }
-}
-
-class Utf8Encoder {
-  readonly encoding = "utf-8";
-  encode(text = ""): Uint8Array {
-    return encodeUtf8(text);
-  }
-}
-
-class Utf8Decoder {
-  readonly encoding = "utf-8";
-  decode(data: ArrayBuffer | ArrayBufferView = new Uint8Array(0)): string {
-    return decodeUtf8(asBytes(data));
-  }
-}
-
-function asBytes(data: ArrayBuffer | ArrayBufferView): Uint8Array {
-  return ArrayBuffer.isView(data)
-    ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
-    : new Uint8Array(data);
-}
+installAsync();
+installLocale();
 
 const cryptoLike = {
   getRandomValues<T extends ArrayBufferView>(array: T): T {
+    requireRun("crypto");
     asBytes(array).set(host().randomBytes(array.byteLength));
     return array;
   },
   randomUUID(): string {
+    requireRun("crypto");
     const bytes = host().randomBytes(16);
     bytes[6] = (bytes[6]! & 0x0f) | 0x40; // version 4
     bytes[8] = (bytes[8]! & 0x3f) | 0x80; // RFC 9562's variant
@@ -84,9 +44,16 @@ Object.assign(globalThis, {
   setTimeout: <A extends unknown[]>(callback: (...args: A) => void, ms = 0, ...args: A) =>
     addTimer(() => callback(...args), ms),
   clearTimeout: removeTimer,
+  setInterval: <A extends unknown[]>(callback: (...args: A) => void, ms = 0, ...args: A) =>
+    addTimer(() => callback(...args), ms, true),
+  clearInterval: removeTimer,
+  // Behind the calls that are waited for, as every timer: see `step` in scheduler.ts.
+  setImmediate: <A extends unknown[]>(callback: (...args: A) => void, ...args: A) => addTimer(() => callback(...args), 0),
+  clearImmediate: removeTimer,
   TextEncoder: Utf8Encoder,
-  TextDecoder: Utf8Decoder,
+  TextDecoder: Decoder,
   crypto: cryptoLike,
   // QuickJS's own would do, but setTimeout must agree with it.
-  performance: { now: () => host().now() },
+  // Libraries ask for it while they load.
+  performance: { now: () => (building() ? 0 : host().now()) },
 });

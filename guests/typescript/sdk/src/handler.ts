@@ -1,5 +1,6 @@
 /** How a module says which tasks it handles. */
 import type { App } from "./app.ts";
+import { checkName } from "./errors.ts";
 import { taskOptions, type Options } from "./options.ts";
 
 /** A task that can be called: `app.call(fib)({ n: 1 })`. `A` are its arguments, `R` its result. */
@@ -35,7 +36,9 @@ export function taskFn<A extends unknown[], R>(
   fn: (...args: A) => R | PromiseLike<R>,
   options: Options = {},
 ): TaskFn<A, R> {
-  return register(name, (_app: App, ...args: A) => fn(...args), options, false);
+  // Not a function: `register` says so.
+  const run = typeof fn === "function" ? (_app: App, ...args: A) => fn(...args) : fn;
+  return register(name, run, options, false);
 }
 
 /** Handles the task `name` with a function of the payload's bytes that gives the result's. */
@@ -63,6 +66,8 @@ function register<A extends unknown[], R>(
   raw: boolean,
 ): TaskFn<A, R> {
   if (registry.has(name)) throw new Error(`two handlers for the task "${name}"`);
+  checkName("task", name);
+  if (typeof run !== "function") throw new TypeError(`the handler of the task "${name}" is not a function`);
   taskOptions(options); // nonsense is refused here, where a stack names the handler
   registry.set(name, { name, options, raw, run: run as Registered["run"] });
   // A new function: the same one may be registered under two names.

@@ -71,6 +71,11 @@ export function building(): boolean {
 
 /** The host. Throws while there is none, which is when the component is being built. */
 export function host(): Host {
-  if (current === undefined) throw new Error("this needs a running handler, and the component is only being built");
-  return current;
+  requireRun("this");
+  return current!;
+}
+
+/** Throws while the component is being built. `what` is what can only be done by a running handler. */
+export function requireRun(what: string): void {
+  if (building()) throw new Error(`${what} needs a running handler: while a module loads, the component is only being built`);
 }

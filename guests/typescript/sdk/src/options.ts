@@ -52,7 +52,7 @@ export function taskOptions(options: Options) {
     timeoutMs: milliseconds("timeout", options.timeout) ?? null,
     maxRetries: options.maxRetries ?? null,
     retryDelayMs: milliseconds("retryDelay", options.retryDelay) ?? null,
-    leaf: options.leaf ?? false,
+    leaf: yesOrNo("leaf", options.leaf),
     extra: pairs({
       "retry-backoff": options.backoff,
       "max-retry-delay-ms": milliseconds("maxRetryDelay", options.maxRetryDelay),
@@ -68,7 +68,7 @@ function runPairs({ timeout, maxRetries, retryDelay, maxRetryDelay, backoff }: R
   }
   return pairs({
     "timeout-ms": milliseconds("timeout", timeout),
-    "max-retries": whole("maxRetries", maxRetries, 0),
+    "max-retries": whole("maxRetries", maxRetries, 0, 2 ** 31 - 1),
     "retry-delay-ms": milliseconds("retryDelay", retryDelay),
     "max-retry-delay-ms": milliseconds("maxRetryDelay", maxRetryDelay),
     "retry-backoff": backoff,
@@ -81,17 +81,22 @@ function pairs(options: Record<string, string | number | undefined>): Pair[] {
 
 function milliseconds(name: string, seconds: number | undefined): number | undefined {
   if (seconds === undefined) return undefined;
-  if (!(Number.isFinite(seconds) && seconds >= 0)) {
+  if (!(Number.isSafeInteger(Math.round(seconds * 1000)) && seconds >= 0)) {
     throw new TypeError(`${name} is a number of seconds, not ${seconds}`);
   }
   return Math.round(seconds * 1000);
 }
 
-function whole(name: string, number: number | undefined, least: number): number | undefined {
-  if (number !== undefined && !(Number.isSafeInteger(number) && number >= least)) {
-    throw new TypeError(`${name} is a whole number of at least ${least}, not ${number}`);
+function whole(name: string, number: number | undefined, least: number, most = Number.MAX_SAFE_INTEGER): number | undefined {
+  if (number !== undefined && !(Number.isSafeInteger(number) && number >= least && number <= most)) {
+    throw new TypeError(`${name} is a whole number from ${least} to ${most}, not ${number}`);
   }
   return number;
+}
+
+function yesOrNo(name: string, value: unknown): boolean {
+  if (value === undefined || typeof value === "boolean") return value ?? false;
+  throw new TypeError(`${name} is true or false, not ${JSON.stringify(value)}`);
 }
 
 const UNITS: Record<string, number> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };

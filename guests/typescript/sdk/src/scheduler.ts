@@ -3,13 +3,15 @@
  * every call that is waited for, and so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes
  * the same batches.
  */
-import { CallFailed, Permanent } from "./errors.ts";
-import { host, type Invocation, type Outcome, type Pollable } from "./host.ts";
-import { dropJobs, runJobs } from "./promise.ts";
+import { CallFailed, Permanent, Unhandled } from "./errors.ts";
+import { host, requireRun, type Invocation, type Outcome, type Pollable } from "./host.ts";
+import { isError, property } from "./inspect.ts";
+import { dropJobs, isPromise, isWatched, labelCall, runJobs, unhandledReasons, watch } from "./promise.ts";
 
 /** A call somebody may be waiting for. */
 interface Waiting {
   readonly invocation: Invocation;
+  readonly promise: PromiseLike<unknown>;
   readonly decode: (value: Uint8Array) => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (reason: unknown) => void;
@@ -25,6 +27,8 @@ interface Timer {
   readonly id: number;
   readonly at: number;
   readonly callback: () => void;
+  /** Milliseconds after which it fires again. */
+  readonly every: number | undefined;
 }
 
 /** Something of WASI that is waited for. */
@@ -45,13 +49,16 @@ let timers: Timer[] = [];
 let lastTimer = 0;
 /** The promises of calls that no batch has asked for yet, so that a race can claim them. */
 let unasked = new Map<PromiseLike<unknown>, Waiting>();
+/** Calls that were made, and of which nobody wanted the outcome when it was there. */
+let ignored: Waiting[] = [];
+/** What was found about the handler that ended last. */
+let findings: string[] = [];
 
 /** Puts a call into the next batch. */
 export function enqueue<R>(invocation: Invocation, decode: (value: Uint8Array) => unknown): Promise<R> {
-  let entry!: Waiting;
-  const promise = new Promise<unknown>((resolve, reject) => {
-    entry = { invocation, decode, resolve, reject };
-  });
+  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+  if (isPromise(promise)) labelCall(promise, invocation.task);
+  const entry = { invocation, promise, decode, resolve, reject };
   waiting.push(entry);
   unasked.set(promise, entry);
   return promise as Promise<R>;
@@ -69,7 +76,11 @@ export function enqueueRace(calls: readonly PromiseLike<unknown>[], need: number
     }
     return entry;
   });
-  for (const call of calls) unasked.delete(call);
+  for (const call of calls) {
+    unasked.delete(call);
+    // Of a race nobody needs all outcomes.
+    if (isPromise(call)) watch(call);
+  }
   const claimed = new Set(members);
   waiting = waiting.filter((entry) => !claimed.has(entry));
   return new Promise((resolve) => {
@@ -89,12 +100,23 @@ export function whenReady(pollable: Pollable, poll: Select, resume: () => void):
   };
 }
 
-export function addTimer(callback: () => void, ms: number): number {
-  const timer = { id: ++lastTimer, at: host().now() + Math.max(0, ms || 0), callback };
+/** Milliseconds of the longest pause, some centuries: WASI's clocks count nanoseconds in 64 bits. */
+const LONGEST = 1e13;
+
+/** Calls `callback` after `ms`, `again` and again. Gives a number by which it can be removed. */
+export function addTimer(callback: () => void, ms: number, again = false): number {
+  requireRun("a timer");
+  const pause = Math.min(Math.max(0, ms || 0), LONGEST);
+  // At least a millisecond apart: else the clock would stand still, and no other timer would ever be due.
+  const timer = { id: ++lastTimer, at: host().now() + pause, callback, every: again ? Math.max(1, pause) : undefined };
+  insert(timer);
+  return timer.id;
+}
+
+function insert(timer: Timer): void {
   // Behind all that are due no later: timers for one moment fire in the order they were set.
   const after = timers.findIndex((other) => other.at > timer.at);
   timers.splice(after < 0 ? timers.length : after, 0, timer);
-  return timer.id;
 }
 
 export function removeTimer(id: number | undefined): void {
@@ -104,6 +126,7 @@ export function removeTimer(id: number | undefined): void {
 /** Runs `main` to its end. Gives what it returned or throws what it threw. */
 export function run<T>(main: () => T | PromiseLike<T>): T {
   reset();
+  findings = [];
   let state: "running" | "done" | "failed" = "running";
   let value: unknown;
   new Promise<T>((resolve) => resolve(main())).then(
@@ -112,12 +135,41 @@ export function run<T>(main: () => T | PromiseLike<T>): T {
   );
   try {
     while (step(() => state === "running"));
+    if ((state as string) === "done") {
+      const reasons = unhandledReasons();
+      if (reasons.length > 0) throw new Unhandled(reasons);
+      findings = forgottenCalls();
+    }
   } finally {
     // A call that nobody waited for before the end is not made.
     reset();
   }
   if ((state as string) === "failed") throw value;
   return value as T;
+}
+
+/** What was found about the handler that ended last, once. */
+export function takeFindings(): string[] {
+  const taken = findings;
+  findings = [];
+  return taken;
+}
+
+/** Calls that the handler's end came before, and calls of which it never took the outcome: a line a task. */
+function forgottenCalls(): string[] {
+  // Most handlers end without any.
+  if (waiting.length + races.length + ignored.length === 0) return [];
+  const early = [...waiting, ...races.flatMap(({ members }) => members)];
+  const late = ignored.filter(({ promise }) => isPromise(promise) && !isWatched(promise));
+  const lines = (calls: Waiting[], what: string) => {
+    const counts = new Map<string, number>();
+    for (const { invocation } of calls) counts.set(invocation.task, (counts.get(invocation.task) ?? 0) + 1);
+    return Array.from(counts, ([task, n]) => (n === 1 ? `the call of ${task} was` : `${n} calls of ${task} were`) + what);
+  };
+  return [
+    ...lines(early, " never waited for, and so not made: await it, or leave it out"),
+    ...lines(late, " made, but the outcome was never waited for: await it"),
+  ];
 }
 
 /** One round: all jobs, then what may let the handler go on. False at its end. */
@@ -145,7 +197,7 @@ function resumeReady(timer: Timer | undefined): void {
     pollable[Symbol.dispose]();
     resume();
   });
-  if (ready.has(batch.length)) timers.shift()!.callback();
+  if (ready.has(batch.length)) fire(timers.shift()!);
 }
 
 function poll(): void {
@@ -159,6 +211,7 @@ function poll(): void {
     host().poll(members.map(({ invocation }) => invocation), need),
   );
   batch.forEach((entry, i) => settle(entry, outcomes[i]!));
+  ignored = ignored.concat(batch.filter(({ promise }) => isPromise(promise) && !isWatched(promise)));
   raceBatch.forEach(({ members, resolve }, r) => {
     const finished: number[] = [];
     members.forEach((entry, i) => {
@@ -176,14 +229,17 @@ function settle(entry: Waiting, outcome: Outcome): void {
   try {
     entry.resolve(entry.decode(outcome.val));
   } catch (error) {
-    entry.reject(new Permanent(`the result of ${entry.invocation.task} is not JSON: ${(error as Error).message}`));
+    const why = isError(error) ? property(error, "message") : "";
+    entry.reject(new Permanent(`the result of ${entry.invocation.task} can't be read: ${why}`));
   }
 }
 
-function fire({ at, callback }: Timer): void {
-  const wait = at - host().now();
+function fire(timer: Timer): void {
+  const wait = timer.at - host().now();
   if (wait > 0) host().sleep(wait);
-  callback();
+  // First, so that the callback can remove it.
+  if (timer.every !== undefined) insert({ ...timer, at: host().now() + timer.every });
+  timer.callback();
 }
 
 function reset(): void {
@@ -192,5 +248,6 @@ function reset(): void {
   pending = [];
   timers = [];
   unasked = new Map();
+  ignored = [];
   dropJobs();
 }

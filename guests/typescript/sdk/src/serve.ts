@@ -1,12 +1,14 @@
 /** The two functions that the host calls, in plain terms; component.ts connects them to the WIT. */
 import { App } from "./app.ts";
+import { wellFormed } from "./bytes.ts";
 import { decodeArgs, encodeResult } from "./codec.ts";
-import { CallFailed, Permanent } from "./errors.ts";
+import { CallFailed, Permanent, permanently, Unhandled } from "./errors.ts";
 import { findHandler, handlers, type Registered } from "./handler.ts";
-import type { Failure, Request } from "./host.ts";
+import { host, type Failure, type Request } from "./host.ts";
+import { attempt, property } from "./inspect.ts";
 import { taskOptions } from "./options.ts";
-import { run } from "./scheduler.ts";
-import { describeError } from "./trace.ts";
+import { run, takeFindings } from "./scheduler.ts";
+import { describeCauses, describeError } from "./trace.ts";
 
 /** WIT `handler-error`. */
 export type HandlerError =
@@ -31,29 +33,50 @@ export function handle(request: Request): Uint8Array {
 
 function runHandler(found: Registered, request: Request): Uint8Array {
   const app = new App(request);
-  const args = found.raw ? [request.payload] : permanentIfBad("the payload is not a JSON list of arguments", () => decodeArgs(request.payload));
+  const args = found.raw ? [request.payload] : permanently("the arguments can't be read", () => decodeArgs(request.payload));
   const result = run(() => found.run(app, ...args));
-  if (!found.raw) return permanentIfBad("the result is not JSON", () => encodeResult(result));
-  if (!(result instanceof Uint8Array)) throw new Permanent("a raw handler must return a Uint8Array");
-  return result;
+  const bytes = found.raw ? result : permanently("the result is not JSON", () => encodeResult(result));
+  if (!(bytes instanceof Uint8Array)) throw new Permanent("a raw handler must return a Uint8Array");
+  for (const finding of takeFindings()) host().log("warn", `brrr: ${finding}`);
+  return bytes;
 }
 
-/** What can't be decoded or encoded now never can. */
-function permanentIfBad<T>(what: string, codec: () => T): T {
-  try {
-    return codec();
-  } catch (error) {
-    throw new Permanent(`${what}: ${(error as Error).message}`);
-  }
-}
+/** Errors within errors that are looked into: one may hold itself. */
+const DEPTH = 8;
 
-function handlerError(error: unknown): HandlerError {
-  if (error instanceof Permanent) return { tag: "permanent", val: error.message };
-  if (error instanceof CallFailed) return { tag: "child", val: error.failure };
+function handlerError(error: unknown, depth = 0): HandlerError {
+  // A proxy may throw when it is asked.
+  const is = (type: abstract new (...args: never[]) => Error) => attempt(() => error instanceof type, false);
+  if (is(Permanent)) return { tag: "permanent", val: permanentText(error as Permanent) };
+  if (is(CallFailed)) return { tag: "child", val: ofUnicode((error as CallFailed).failure) };
+  if (is(Unhandled)) return unhandled(error as Unhandled);
   // All of several alternatives failed (Promise.any): if none of them may pass, the first stands for them.
-  if (error instanceof AggregateError && error.errors.length > 0) {
-    const alternatives = error.errors.map(handlerError);
-    if (alternatives.every(({ tag }) => tag !== "retryable")) return alternatives[0]!;
+  if (is(AggregateError) && depth < DEPTH) {
+    const errors = attempt(() => [...(error as AggregateError).errors], []);
+    const alternatives = errors.map((each) => handlerError(each, depth + 1));
+    const [first] = alternatives;
+    if (first && alternatives.every(({ tag }) => tag !== "retryable")) {
+      return first.tag === "permanent" && errors.length > 1 ? { tag: "permanent", val: text(describeError(error)) } : first;
+    }
   }
-  return { tag: "retryable", val: describeError(error) };
+  return { tag: "retryable", val: text(describeError(error)) };
+}
+
+function permanentText(error: Permanent): string {
+  return text([property(error, "message"), ...describeCauses(error)].join("\n"));
+}
+
+/** The first of them says whether the call may be tried again. */
+function unhandled({ message, reasons }: Unhandled): HandlerError {
+  const first = handlerError(reasons[0]);
+  if (first.tag === "child") return first;
+  return { tag: first.tag, val: text([`${message}:`, ...reasons.map(describeError)].join("\n")) };
+}
+
+/** What leaves the component is Unicode. */
+const text = wellFormed;
+
+/** A failure as it came; a handler may have made one itself. */
+function ofUnicode({ kind, task, message, attempts, chain }: Failure): Failure {
+  return { kind: text(kind), task: text(task), message: text(message), attempts, chain: chain.map(text) };
 }

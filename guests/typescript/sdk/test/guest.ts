@@ -99,6 +99,9 @@ const nonsense: [name: string, options: object][] = [
   ["backoff", { backoff: "linear" }],
   ["maxRunning", { maxRunning: 0 }],
   ["memory", { memory: "64MB" }],
+  ["leaf", { leaf: "yes" }],
+  ["timeout", { timeout: 1e300 }],
+  ["maxRetries", { maxRetries: 2 ** 31 }],
 ];
 /** Messages that begin with the option's name, of handlers that are refused. */
 taskFn("refused", () =>

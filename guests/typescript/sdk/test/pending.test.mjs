@@ -15,8 +15,7 @@ const { outputFiles } = await build({
   write: false,
   format: "iife",
   globalName: "sdk",
-  platform: "neutral",
-  mainFields: ["browser", "module", "main"],
+  platform: "browser",
 });
 
 /** Runs the body of a function of `sdk`, `wait(ms)` and `world` in a world of its own: its result and what is left open. */

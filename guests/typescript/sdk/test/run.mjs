@@ -29,6 +29,8 @@ export async function load(module) {
   return (answer) => {
     const host = new FakeHost(answer);
     const context = vm.createContext({ fakeImports: host.imports(), Uint8Array });
+    // Older Nodes define them for their own world only.
+    vm.runInContext('for (const name of ["dispose", "asyncDispose"]) Symbol[name] ?? Object.defineProperty(Symbol, name, { value: Symbol(name) })', context);
     script.runInContext(context);
     return { host, handler: context.component.handler, context };
   };

@@ -19,8 +19,7 @@ const { outputFiles } = await build({
   bundle: true,
   write: false,
   format: "esm",
-  platform: "neutral",
-  mainFields: ["browser", "module", "main"],
+  platform: "browser",
 });
 const web = await import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
 

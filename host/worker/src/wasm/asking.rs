@@ -32,8 +32,6 @@ pub(super) enum Slept {
     Awake,
     /// The run must be dropped. Its future ends, see `RunReplay::stopped`.
     Dropped,
-    /// This is no run of a call, so nothing can wake it later.
-    NoRun,
 }
 
 impl RunReplay {
@@ -65,7 +63,8 @@ impl RunReplay {
     /// Sleeps until the clock shows this time.
     pub fn sleep(&self, until: Millis) -> Slept {
         let mut lock = self.lock();
-        let Some(replay) = &mut *lock else { return Slept::NoRun };
+        // This is no run of a call, so nothing could wake it later.
+        let Some(replay) = &mut *lock else { return Slept::Awake };
         let why = match replay.sleep(until) {
             Ok(Polled::Ready(_)) => {
                 self.0.clock.store(replay.clock(), SeqCst);

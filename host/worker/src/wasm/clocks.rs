@@ -109,8 +109,10 @@ impl Virtual {
 
     /// Sleeps until this time. Returns false if the run is dropped instead.
     fn sleep(&mut self, until: u64, in_place: bool) -> bool {
-        let slept = if in_place { Slept::Awake } else { self.replay.sleep(until.div_ceil(MILLI)) };
-        if matches!(slept, Slept::Dropped) {
+        // A run is not dropped for less than a millisecond: runtimes sleep for so long to let their other tasks go first.
+        let is_short = until.saturating_sub(self.now()) < MILLI;
+        let in_place = in_place || is_short;
+        if !in_place && matches!(self.replay.sleep(until.div_ceil(MILLI)), Slept::Dropped) {
             return false;
         }
         self.now = self.now().max(until);

@@ -1,30 +1,27 @@
-/** The web's `AbortController` and `AbortSignal`, as far as `fetch` and its callers need them. */
+/** The web's `AbortController` and `AbortSignal`. */
 import { addTimer } from "../scheduler.ts";
+import { Event, EventTarget } from "./events.ts";
+import { exception } from "./exception.ts";
 
-/** Like the web's DOMException, of which only name and message matter here. */
-function exception(name: string, message: string): Error {
-  return Object.assign(new Error(message), { name });
-}
+/** Gives a signal; set when the class is defined. */
+let give: (signal: AbortSignal, reason: unknown) => void;
 
-type Listener = () => void;
-
-export class AbortSignal {
+export class AbortSignal extends EventTarget {
   aborted = false;
   reason: any = undefined;
-  onabort: Listener | null = null;
-  readonly #listeners = new Set<Listener>();
+  onabort: ((event: Event) => unknown) | null = null;
 
   /** A signal that has been given already. */
   static abort(reason?: unknown): AbortSignal {
     const signal = new AbortSignal();
-    abort(signal, reason);
+    give(signal, reason);
     return signal;
   }
 
   /** Gives the signal after `ms`. */
   static timeout(ms: number): AbortSignal {
     const signal = new AbortSignal();
-    addTimer(() => abort(signal, exception("TimeoutError", `it took longer than ${ms} ms`)), ms);
+    addTimer(() => give(signal, exception("TimeoutError", `it took longer than ${ms} ms`)), ms);
     return signal;
   }
 
@@ -34,41 +31,30 @@ export class AbortSignal {
     const first = all.find(({ aborted }) => aborted);
     if (first) return AbortSignal.abort(first.reason);
     const signal = new AbortSignal();
-    for (const each of all) each.addEventListener("abort", () => abort(signal, each.reason));
+    for (const each of all) each.addEventListener("abort", () => give(signal, each.reason), { once: true });
     return signal;
+  }
+
+  static {
+    give = (signal, reason) => {
+      if (signal.aborted) return;
+      signal.aborted = true;
+      signal.reason = reason === undefined ? exception("AbortError", "it was aborted") : reason;
+      const event = new Event("abort");
+      signal.dispatchEvent(event);
+      signal.onabort?.(event);
+    };
   }
 
   throwIfAborted(): void {
     if (this.aborted) throw this.reason;
   }
-
-  addEventListener(type: "abort", listener: Listener): void {
-    if (type === "abort") this.#listeners.add(listener);
-  }
-
-  removeEventListener(type: "abort", listener: Listener): void {
-    if (type === "abort") this.#listeners.delete(listener);
-  }
-
-  /** Not for users: those who listen, once. */
-  static listeners(signal: AbortSignal): Listener[] {
-    const all = [...signal.#listeners, ...(signal.onabort ? [signal.onabort] : [])];
-    signal.#listeners.clear();
-    return all;
-  }
-}
-
-function abort(signal: AbortSignal, reason: unknown): void {
-  if (signal.aborted) return;
-  signal.aborted = true;
-  signal.reason = reason === undefined ? exception("AbortError", "it was aborted") : reason;
-  for (const listener of AbortSignal.listeners(signal)) listener();
 }
 
 export class AbortController {
   readonly signal = new AbortSignal();
 
   abort(reason?: unknown): void {
-    abort(this.signal, reason);
+    give(this.signal, reason);
   }
 }

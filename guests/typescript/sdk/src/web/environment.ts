@@ -1,6 +1,6 @@
 /** Environment variables that the worker gives its handlers (`run --env KEY`). */
 import environment from "wasi:cli/environment@0.2.12";
-import { building } from "../host.ts";
+import { building, requireRun } from "../host.ts";
 
 let variables: Map<string, string> | undefined;
 
@@ -26,6 +26,7 @@ export const processEnv: Readonly<Record<string, string | undefined>> = new Prox
 
 /** A variable that must be there. Throws an Error that names it, and the flag that gives it. */
 export function env(name: string): string {
+  requireRun(`env("${name}")`);
   const value = all().get(name);
   if (value === undefined) throw new Error(`the variable ${name} is not allowed: --env ${name}`);
   return value;

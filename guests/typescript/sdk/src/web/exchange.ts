@@ -2,7 +2,7 @@
 import outgoing from "wasi:http/outgoing-handler@0.2.12";
 import types from "wasi:http/types@0.2.12";
 import io from "wasi:io/poll@0.2.12";
-import { decodeUtf8Lossy, encodeUtf8 } from "../bytes.ts";
+import { decodeUtf8Lossy, encodeUtf8, joined, wellFormed } from "../bytes.ts";
 import type { Pollable } from "../host.ts";
 import { whenReady } from "../scheduler.ts";
 import type { AbortSignal } from "./abort.ts";
@@ -59,10 +59,10 @@ function prepare({ url, method, headers, body }: Hop): [OutgoingRequest, Outgoin
   // Unasked for it would be sent in chunks, which not every server takes.
   if (body || method === "POST" || method === "PUT") sent.set("content-length", String(body?.length ?? 0));
   const request = new types.OutgoingRequest(types.Fields.fromList([...sent].map(([name, value]) => [name, encodeUtf8(value)])));
-  request.setMethod(METHODS.has(method) ? { tag: method.toLowerCase() } : { tag: "other", val: method });
+  request.setMethod(METHODS.has(method) ? { tag: method.toLowerCase() } : { tag: "other", val: wellFormed(method) });
   request.setScheme({ tag: url.protocol === "https:" ? "HTTPS" : "HTTP" });
-  request.setAuthority(url.host);
-  request.setPathWithQuery(url.pathname + url.search);
+  request.setAuthority(wellFormed(url.host));
+  request.setPathWithQuery(wellFormed(url.pathname + url.search));
   return [request, body?.length ? request.body() : undefined];
 }
 
@@ -123,17 +123,6 @@ function next(stream: InputStream, explain: (error: unknown) => Error): Uint8Arr
     if (tag !== "last-operation-failed") throw error;
     throw explain(types.httpErrorCode(val) ?? (val as { toDebugString(): string }).toDebugString());
   }
-}
-
-function joined(chunks: readonly Uint8Array[]): Uint8Array {
-  if (chunks.length === 1) return chunks[0]!;
-  const all = new Uint8Array(chunks.reduce((length, chunk) => length + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    all.set(chunk, at);
-    at += chunk.length;
-  }
-  return all;
 }
 
 /** Waits until there is something to be done, or the signal is given. */

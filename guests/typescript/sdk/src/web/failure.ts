@@ -16,9 +16,11 @@ const MEANINGS: Record<string, string> = {
 
 /** The error that `fetch` rejects with. It names no path and no query: they may hold secrets. */
 export function failure({ method, url }: Pick<Hop, "method" | "url">, error: unknown): Error {
-  const cause = payload(error);
-  if (cause instanceof Error) return cause;
-  return new TypeError(`${method} ${url.origin} failed: ${words(cause, url.host)}`, { cause });
+  const why = payload(error);
+  if (why instanceof Error) return why;
+  const failed = new TypeError(`${method} ${url.origin} failed: ${words(why, url.host)}`);
+  // WASI's name of it, as errors of files have one.
+  return Object.assign(failed, { code: (why as Variant | undefined)?.tag });
 }
 
 function words(error: unknown, host: string): string {

@@ -1,4 +1,5 @@
 /** The web's `fetch`, over wasi:http. */
+import { requireRun } from "../host.ts";
 import { exchange } from "./exchange.ts";
 import { MAX_REDIRECTS, nextHop, type Hop } from "./redirect.ts";
 import { Request, type RequestInit } from "./request.ts";
@@ -11,6 +12,7 @@ import { URL } from "./url.ts";
  * off. For leaf tasks: elsewhere it is sent again in every replay.
  */
 export async function fetch(input: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+  requireRun("fetch");
   const request = new Request(input, init);
   const { signal, redirect } = request;
   signal.throwIfAborted();

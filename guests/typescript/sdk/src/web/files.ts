@@ -1,6 +1,7 @@
 /** Files in the folders that the worker opens to its handlers (`run --dir HOST_PATH::GUEST_PATH`). */
 import preopens from "wasi:filesystem/preopens@0.2.12";
-import { decodeUtf8, encodeUtf8 } from "../bytes.ts";
+import { decodeUtf8, encodeUtf8, joined, wellFormed } from "../bytes.ts";
+import { requireRun } from "../host.ts";
 import { payload, type Descriptor } from "./wasi.ts";
 
 /** Bytes that are read or written at once. */
@@ -17,15 +18,8 @@ export function readFile(path: string): Uint8Array {
       const [chunk, end] = file.read(CHUNK, length);
       chunks.push(chunk);
       length += chunk.length;
-      if (end) break;
+      if (end) return joined(chunks);
     }
-    const all = new Uint8Array(length);
-    let at = 0;
-    for (const chunk of chunks) {
-      all.set(chunk, at);
-      at += chunk.length;
-    }
-    return all;
   });
 }
 
@@ -53,8 +47,10 @@ export function readDir(path: string): string[] {
   });
 }
 
-function using<T>(path: string, how: { create?: true; truncate?: true; directory?: true; write?: true }, use: (opened: Descriptor) => T): T {
+function using<T>(asked: string, how: { create?: true; truncate?: true; directory?: true; write?: true }, use: (opened: Descriptor) => T): T {
   const { create = false, truncate = false, directory = false, write = false } = how;
+  requireRun("a file");
+  const path = wellFormed(asked);
   const [folder, rest] = place(path);
   try {
     const opened = folder.openAt(

@@ -1,0 +1,107 @@
+//! The rules of calls that wait for a time, and of the clock that a handler sees.
+
+use super::{Mutant, breaks};
+
+pub fn all() -> Vec<Mutant> {
+    vec![
+        breaks("sleep-without-a-timer", "A call that waits for a time has a message that comes then").edit(
+            "step/timer.rs",
+            "        self.send_again(until).await?;
+        run_after.timer = until;",
+            "if !$on { self.send_again(until).await?; }
+        run_after.timer = until;",
+        ),
+        breaks("timer-comes-at-once", "A timer message is delayed until the time that the call waits for")
+            .edit(
+                "step/timer.rs",
+                "        let message = Outgoing { delay,",
+                "let delay = if $on { Duration::ZERO } else { delay };
+             let message = Outgoing { delay,",
+            )
+            .found_by("a_sleep_costs_one_message"),
+        breaks("timer-for-every-wait", "A wait sends no timer message if one is on its way that is due soon enough")
+            .edit("step/timer.rs", "self.is_on_its_way(run_after.timer) && run_after.timer <= until", "false")
+            .found_by("timers_of_waits_that_ended_early_do_not_pile_up"),
+        breaks("late-timer-is-enough", "A timer message that is due after the wait is no timer of this wait")
+            .edit(
+                "step/timer.rs",
+                "self.is_on_its_way(run_after.timer) && run_after.timer <= until",
+                "self.is_on_its_way(run_after.timer)",
+            )
+            .found_by("a_job_ends_when_it_should"),
+        breaks("timer-counts-until-it-is-due", "A message that is due soon may be the one that is handled now").edit(
+            "step/timer.rs",
+            "        due > self.now().saturating_add(self.site.limits.clock_skew.as_millis() as u64)",
+            "let skew = self.site.limits.clock_skew.as_millis() as u64;
+             due > self.now().saturating_add(if $on { 0 } else { skew })",
+        ),
+        breaks("early-timer-dropped", "A message that comes before the time becomes the timer message").edit(
+            "step/timer.rs",
+            "        if self.is_on_its_way(run.timer) {",
+            "if $on || self.is_on_its_way(run.timer) {",
+        ),
+        breaks(
+            "every-early-message-is-a-timer",
+            "A message that comes early while the timer message is on its way is dropped",
+        )
+        .edit(
+            "step/timer.rs",
+            "        if self.is_on_its_way(run.timer) {",
+            "if !$on && self.is_on_its_way(run.timer) {",
+        )
+        .harmless("one more message, which is acknowledged when the call has ended"),
+        breaks("timer-noted-before-it-is-sent", "The record names a timer message only after the queue has it").edit(
+            "step/timer.rs",
+            "        let step = self.nack(left).await?;",
+            "if $on {
+                 let key = Key::run(&self.work.message.call, &self.work.message.job_id);
+                 let noted = RunRecord { timer: run.until, ..run.clone() };
+                 self.backend().store().swap(&key, loaded.run_bytes.as_ref(), Some(noted.encode())).await?;
+             }
+             let step = self.nack(left).await?;",
+        ),
+        breaks("sleep-ends-early", "A call that waits for a time is not run before")
+            .edit(
+                "ports/transitions.rs",
+                "is_enough && !is_sleep || run.until > 0 && run.until <= now",
+                "is_enough || run.until > 0 && run.until <= now",
+            )
+            .found_by("nothing_is_run_in_vain"),
+        breaks("time-is-not-enough", "A call is run when the time that it waits for has passed").edit(
+            "ports/transitions.rs",
+            "is_enough && !is_sleep || run.until > 0 && run.until <= now",
+            "is_enough && !is_sleep",
+        ),
+        breaks("time-decided-again", "What was there when the time had passed is the same in every later run").edit(
+            "replay.rs",
+            "        if indices.len() < there.len() {",
+            "if indices.len() < there.len() && (!$on || until.is_none()) {",
+        ),
+        breaks("clock-of-this-run", "The clock after a wait is the same in every later run")
+            .edit(
+                "replay.rs",
+                "        moved.or(began).unwrap_or(self.clock).max(self.clock)",
+                "if $on && moved.is_some() { return self.began.max(self.clock); }
+             $right",
+            )
+            .found_by("every_graph_ends_without_faults"),
+        breaks("clock-goes-back", "The clock never goes back, whatever the clocks of workers say").edit(
+            "replay.rs",
+            "        moved.or(began).unwrap_or(self.clock).max(self.clock)",
+            "moved.or(began).unwrap_or(self.clock)",
+        ),
+        breaks("doctor-wakes-sleepers", "A call whose time has not come is not stuck")
+            .edit("doctor/judge.rs", "let only_sleeps = run.total == 0;", "let only_sleeps = !$on && run.total == 0;")
+            .found_by("a_lost_timer_is_found_once_its_time_has_passed"),
+        breaks("doctor-leaves-sleepers", "A call whose time has passed and that has no message is stuck")
+            .edit(
+                "doctor/judge.rs",
+                "let is_late = run.until > 0 && run.until <= self.look.now;",
+                "let is_late = !$on && run.until > 0 && run.until <= self.look.now;",
+            )
+            .found_by("a_lost_timer_is_found_once_its_time_has_passed"),
+        breaks("deadline-lost-to-a-timer", "A message for a deadline that becomes a timer message is sent again")
+            .edit("step/abandoned.rs", "                self.send_again(deadline).await?;", "")
+            .found_by("a_deadline_holds_however_early_its_message_comes"),
+    ]
+}
