@@ -50,6 +50,7 @@ struct Wit;
 #[derive(RustEmbed)]
 #[folder = "protocol/src/codec"]
 #[include = "python.rs"]
+#[include = "unfit.rs"]
 struct Codec;
 
 /// A file of an SDK.
@@ -110,6 +111,19 @@ pub fn python_pin(package: &str) -> String {
     let text = String::from_utf8_lossy(&file);
     let pinned = text.lines().find(|line| line.split_once("==").is_some_and(|(name, _)| name == package));
     pinned.unwrap_or(package).to_owned()
+}
+
+/// The WIT of a version of `brrr:worker`: its minor version, as in `0.1` and `0.1.0`.
+#[must_use]
+pub fn wit(version: &str) -> Option<Vec<u8>> {
+    let minor = |text: &str| text.splitn(3, '.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    let package = |wit: &[u8]| {
+        let text = String::from_utf8_lossy(wit);
+        let version = text.lines().find_map(|line| line.strip_prefix("package brrr:worker@"))?;
+        Some(minor(version.trim_end_matches(';')))
+    };
+    let files = ["worker.wit", "async/worker.wit"].into_iter().filter_map(Wit::get).map(|file| file.data.into_owned());
+    files.into_iter().find(|wit| package(wit) == Some(minor(version)))
 }
 
 /// The versions of all crates that the SDK for Rust is tested with.
@@ -186,6 +200,18 @@ mod tests {
             let size: usize = files.iter().map(|file| file.bytes.len()).sum();
             assert!(size < 1_000_000, "{language:?}: {size} bytes; something made by a tool is among them");
         }
+    }
+
+    #[test]
+    fn every_world_has_its_wit() {
+        for version in ["0.1", "0.1.0", "0.2"] {
+            let text = String::from_utf8(wit(version).expect("a world")).expect("UTF-8");
+            assert!(
+                text.contains(&format!("package brrr:worker@{version}")) && text.contains("world worker"),
+                "{text}"
+            );
+        }
+        assert_eq!((wit("0.3"), wit(""), wit("0")), (None, None, None));
     }
 
     #[test]

@@ -3,4 +3,5 @@
 . "$(dirname "$0")/../lib.sh"
 
 say "the Rust SDK"
-cargo test --manifest-path "$ROOT/guests/rust/Cargo.toml" --target-dir "$ROOT/guests/rust/target" --locked --workspace
+cargo test --manifest-path "$ROOT/guests/rust/Cargo.toml" --target-dir "$ROOT/guests/rust/target" --locked --workspace \
+  --features brrr/log,brrr/tracing

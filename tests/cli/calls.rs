@@ -68,6 +68,54 @@ fn a_failure_shows_the_chain() {
     assert_eq!(log.stderr.matches("failed: ").count(), 2, "once a call: {log:#?}");
 }
 
+/// The first line of a message is in the chain. The others are shown below it, in `call` and in `job`.
+#[test]
+fn all_of_a_failure_is_shown() {
+    let env = Env::new();
+    let _worker = env.worker(&[]);
+    let ended = env.run(["call", "panics", r#"{"message": "out of eggs\nand \u001b[31mmilk"}"#]);
+    assert_eq!(ended.code, Some(30), "{ended:#?}");
+    let job = env.run(["jobs", "--output", "json"]).json()["jobs"][0]["job"].as_str().expect("a job").to_owned();
+    let shown = env.run(["job", &job]);
+    for text in [&ended.stderr, &shown.stdout] {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for line in ["stderr: out of eggs", "stderr: and \\u{1b}[31mmilk"] {
+            assert!(lines.contains(&line), "{line:?} is not in {text}");
+        }
+        assert!(text.contains("it gave up") && text.contains("stderr: panicked at "), "{text}");
+        assert!(!text.contains("RUST_BACKTRACE"), "{text}");
+    }
+}
+
+#[test]
+fn nothing_is_null_and_so_is_a_value_without_bytes() {
+    let env = Env::new();
+    let _worker = env.worker(&[]);
+    assert_eq!(env.run(["call", "nothing"]).ok(), "null");
+    let empty = crate::control::schedule(&env, &["echo", "", "--codec", "raw"]);
+    eventually("the job ends", || {
+        let read = env.run(["read", "--job", &empty]);
+        if read.code == Some(0) { Ok(()) } else { Err(format!("{read:?}")) }
+    });
+    assert_eq!(env.run(["read", "--job", &empty]).ok(), "null");
+    let document = env.run(["read", "--job", &empty, "--output", "json"]).json();
+    assert_eq!(document["result"], json!(null));
+    assert_eq!(env.run(["read", "--job", &empty, "--codec", "raw"]).ok(), "");
+}
+
+#[test]
+fn a_number_keeps_its_digits_or_is_refused() {
+    let env = Env::new();
+    let _worker = env.worker(&[]);
+    let relay = |number: &str| {
+        env.run(["call", "relays", &format!(r#"{{"task": "leaf", "topic": null, "args": {{"i": {number}}}}}"#)])
+    };
+    assert_eq!(relay("9007199254740993").ok(), "9007199254740993");
+    assert_eq!(env.run(["call", "leaf", r#"{"i": 18446744073709551615}"#]).ok(), "18446744073709551615");
+    relay("1e400").refused(2, &["1e+400", "another number"]);
+    relay("NaN").refused(2, &["not JSON"]);
+}
+
 #[test]
 fn a_task_without_a_handler_fails_after_its_grace() {
     let env = Env::new();

@@ -107,6 +107,32 @@ fn a_body_can_hold_arguments_that_a_query_cannot() {
     assert_eq!(http.post("/fib", "[11]").status, 400);
 }
 
+#[test]
+fn nothing_is_null_and_numbers_keep_their_digits() {
+    let env = Env::new();
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let http = Http::of(&worker);
+    let answer_of = |path: &str, body: &str| {
+        let accepted = http.post(path, body);
+        assert_eq!(accepted.status, 202, "{}", accepted.body);
+        eventually("done", || {
+            let answer = http.get(accepted.location.as_deref().expect("a location"));
+            if answer.json()["status"] == "pending" { Err(answer.body) } else { Ok(answer.body) }
+        })
+    };
+    assert_eq!(answer_of("/nothing", ""), r#"{"status":"ok","result":null}"#);
+    let number = r#"{"task": "leaf", "topic": null, "args": {"i": 9007199254740993}}"#;
+    assert_eq!(answer_of("/relays", number), r#"{"status":"ok","result":9007199254740993}"#);
+    assert_eq!(http.post("/leaf", r#"{"i": 1e400}"#).status, 400);
+    // A raw handler that returns no bytes.
+    let job = crate::control::schedule(&env, &["echo", "", "--codec", "raw"]);
+    let answer = eventually("done", || {
+        let answer = http.get(&format!("/jobs/{job}"));
+        if answer.body.contains("\"ok\"") { Ok(answer.body) } else { Err(answer.body) }
+    });
+    assert_eq!(answer, r#"{"status":"ok","result":null}"#);
+}
+
 /// Completes a call as a worker of another SDK does: stores the value, and writes no other record.
 fn complete(env: &Env, call: &str, value: &str) {
     let (backend, value) = (env.backend(), Bytes::copy_from_slice(value.as_bytes()));

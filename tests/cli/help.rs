@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::Env;
 
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 16] = [
     "run",
     "call",
     "schedule",
@@ -19,6 +19,7 @@ const COMMANDS: [&str; 15] = [
     "serve",
     "inspect",
     "test",
+    "wit",
     "completions",
 ];
 

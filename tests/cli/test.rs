@@ -287,6 +287,40 @@ fn two_thousand_calls_are_sampled() {
     contains_all(&ended, &["replayed at 8 of 2000 points"]);
 }
 
+/// "Any result" is the same one in every order, unless the case says that the order may decide.
+#[test]
+fn any_result_is_one_result() {
+    let env = Env::new();
+    let race =
+        "[[case]]\ntask = \"race\"\nfail-children = false\ninput = { slow = \"a\", gate = \"b\" }\nany-result = true\n";
+    let ended = with_cases(&env, race, &[]);
+    assert_eq!(ended.code, Some(60), "{ended:#?}");
+    contains_all(&ended, &["the result depends on the order in which results arrive", "any-order = true"]);
+    let ended = with_cases(&env, &format!("{race}any-order = true\n"), &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+}
+
+/// What the SDK says of a handler that returns its result all the same, in its own task or in one that it calls.
+#[test]
+fn a_finding_of_the_sdk_fails_the_case() {
+    let env = Env::new();
+    let cases = env.write(
+        "cases.toml",
+        "[[case]]\ntask = \"forgets\"\nresult = 1\noutput = [\"in between\"]\n\n\
+         [[case]]\ntask = \"calls_one_that_forgets\"\nresult = 1\n\n\
+         [[case]]\ntask = \"wraps\"\nresult = 1\n",
+    );
+    let ended = run(&env, &component("rust/rust-mistakes.wasm"), &cases, &["--output", "json"]);
+    assert_eq!(ended.code, Some(60), "{ended:#?}");
+    let document = ended.json();
+    for case in ["forgets", "calls_one_that_forgets"] {
+        assert_eq!(found(&document, case), [("error", "sdk"), ("error", "sdk")], "{document:#}");
+    }
+    contains_all(&ended, &["the call of leaf was never waited for", "forgets: the call of leaf was never waited for"]);
+    // An error with a cause says why, if the cause does.
+    assert_eq!(found(&document, "wraps"), [], "{document:#}");
+}
+
 /// There are no false alarms: the same cases pass in every language.
 fn conformance(path: &str) {
     let env = Env::new();

@@ -7,6 +7,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
 mod allowed;
+mod errors;
 mod fleet;
 mod graphs;
 #[path = "../support/servers/http.rs"]
@@ -57,6 +58,7 @@ macro_rules! every_world {
                 the_peers_hashes what_it_is_told }
             outside { output_appears_once the_same_clock_in_every_replay a_sleep_is_durable
                 the_same_random_numbers_in_every_replay a_leaf_has_the_real_ones no_network_files_or_environment }
+            errors { text_that_is_not_unicode causes_are_told nothing_is_null no_number_is_refused time_zones }
             $($more)+
         }
     };
@@ -104,6 +106,20 @@ mod fetches_in {
     }
 
     fetches! { python javascript typescript go }
+}
+
+/// The languages in which a call that is not awaited can be forgotten, for example
+/// `awaits_in::python::what_was_not_awaited`.
+mod awaits_in {
+    macro_rules! awaits {
+        ($($language:ident)+) => {
+            pub const AWAITS: &[&str] = &[$(stringify!($language)),+];
+
+            $(cases! { $language errors { what_was_not_awaited } })+
+        };
+    }
+
+    awaits! { python javascript typescript }
 }
 
 #[test]

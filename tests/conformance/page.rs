@@ -6,6 +6,7 @@ use brrr_worker::permissions::Permissions;
 use serde_json::json;
 
 use crate::allowed_in::ALLOWED;
+use crate::awaits_in::AWAITS;
 use crate::fleet::{Fleet, Program, load, topic};
 use crate::http_server::HttpServer;
 use crate::languages::{Language, root};
@@ -18,6 +19,8 @@ fn documented(language: &str) -> BTreeSet<String> {
     let allowed = if ALLOWED.contains(&language) { allowed } else { "" };
     let page = [before, allowed, after].join("\n");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    // Rows of tasks that only some languages have.
+    let rows = rows.filter(|row| AWAITS.contains(&language) || !row.contains("| JavaScript, TypeScript, Python: "));
     let names = rows.map(|row| row.split([' ', '`']).next().unwrap());
     names.map(|name| name.strip_prefix("L_").map_or_else(|| name.into(), |name| format!("{language}_{name}"))).collect()
 }

@@ -67,6 +67,40 @@ async fn a_core_module() {
 }
 
 #[tokio::test]
+async fn a_core_module_with_wasi_needs_the_adapter() {
+    let module =
+        r#"(module (import "env" "f" (func)) (import "wasi_snapshot_preview1" "proc_exit" (func (param i32))))"#;
+    let error = refused(&wat::parse_str(module).unwrap()).await;
+    assert!(matches!(error, LoadError::CoreModule { preview1: true, .. }));
+    assert!(error.to_string().contains("--adapt wasi_snapshot_preview1.reactor.wasm"), "{error}");
+}
+
+#[tokio::test]
+async fn a_proposal_that_is_off_on_purpose_is_named() {
+    for (module, name) in [
+        ("(type (struct (field i32))) (func (drop (struct.new 0 (i32.const 1))))", "garbage collection (GC)"),
+        ("(tag $t) (func (throw $t))", "exceptions"),
+        ("(memory 1 2 shared)", "threads"),
+        ("(memory 1) (memory 1)", "several memories"),
+        ("(func (result i64 i64) (i64.mul_wide_u (i64.const 1) (i64.const 2)))", "wide arithmetic"),
+    ] {
+        let component = format!(
+            r#"(component
+                (core module {module})
+                (core module $m (func (export "f")))
+                (core instance $i (instantiate $m))
+                (func $f (canon lift (core func $i "f")))
+                (instance $h (export "describe" (func $f)) (export "handle" (func $f)))
+                (export "brrr:worker/handler@0.1.0" (instance $h)))"#
+        );
+        let error = refused(&wat::parse_str(&component).unwrap()).await;
+        let LoadError::SwitchedOff { uses, .. } = &error else { panic!("{name}: {error}") };
+        assert!(uses.starts_with(name), "{error}");
+        assert!(!error.to_string().contains("newer"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_component_of_another_world() {
     let error = refused(&other_world()).await;
     let LoadError::OtherWorld { exports, .. } = &error else { panic!("{error}") };

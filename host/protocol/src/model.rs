@@ -161,8 +161,14 @@ impl Failure {
 
     fn link(task: &str, kind: &FailureKind, message: &str) -> String {
         // One line for each call: if the message contains a stack trace, only its first line is used here.
-        let first = message.lines().next().unwrap_or_default();
-        format!("{task}: {kind}: {}", brief(first))
+        format!("{task}: {kind}: {}", brief(first_line(message)))
+    }
+
+    /// What the last line of the chain leaves out of the message: its other lines, or all of them if the first one is
+    /// too long for the chain.
+    pub fn details(&self) -> impl Iterator<Item = &str> {
+        let shown = usize::from(first_line(&self.message).len() <= MAX_LINK);
+        text_lines(&self.message).skip(shown)
     }
 
     /// The failure, cut to the limits below. For failures that a guest has made or passed on.
@@ -189,6 +195,16 @@ const MAX_KIND: usize = 50;
 
 /// The most calls in a chain.
 const MAX_CHAIN: usize = 1_000;
+
+/// The first line of a text that has more than white space.
+#[must_use]
+pub fn first_line(text: &str) -> &str {
+    text_lines(text).next().unwrap_or_default()
+}
+
+fn text_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.trim_end().lines().skip_while(|line| line.trim().is_empty())
+}
 
 /// The text, cut so that it fits one line.
 pub(crate) fn brief(text: &str) -> String {
@@ -377,6 +393,20 @@ mod tests {
     fn short_hashes_respect_characters() {
         assert_eq!(CallHash::from("日本日本日本日本日本").short(), "日本日本日本日本");
         assert_eq!(CallHash::from("abc").short(), "abc");
+    }
+
+    #[test]
+    fn chain_and_details_are_the_whole_message() {
+        let of = |message: &str| {
+            let failure = Failure::new(FailureKind::Error, "t", message);
+            let details: Vec<String> = failure.details().map(str::to_owned).collect();
+            (failure.chain[0].clone(), details)
+        };
+        assert_eq!(of("outer\n  caused by: inner\n"), ("t: error: outer".into(), vec!["  caused by: inner".into()]));
+        assert_eq!(of("\n \nouter\ninner"), ("t: error: outer".into(), vec!["inner".into()]));
+        assert_eq!(of(""), ("t: error: ".into(), vec![]));
+        let long = "x".repeat(MAX_LINK + 1);
+        assert_eq!(of(&format!("{long}\ny")).1, [long, "y".to_owned()]);
     }
 
     #[test]

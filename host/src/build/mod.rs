@@ -1,14 +1,15 @@
 //! Builds a component from a project's folder, with the toolchain of the project's language.
 //!
 //! - `project`: finds out what is in a folder; `stamp`: whether a component is up to date with its sources
-//! - `rust`, `python`, `script`, `go`, `c`: the toolchains. All of them except Rust's are run by the build program of
-//!   the SDK
+//! - `rust` (with `crates`), `python`, `script`, `go`, `c`: the toolchains. All of them except Rust's are run by the
+//!   build program of the SDK
 //! - `tools`, `venv`, `install`: run tools, install them for the project, and tell the user how to install them
 //!
 //! A build writes only into the project's `.brrr` and its component. It installs nothing outside of the project. If a
 //! tool is not available as a package of the language's own registry, the user is asked to install it.
 
 mod c;
+mod crates;
 mod error;
 mod go;
 mod install;

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::BuildError;
 use super::install::Tool;
 use super::tools::{Tools, find};
+use super::{BuildError, crates};
 
 const TARGET: &str = "wasm32-wasip2";
 
@@ -34,14 +34,28 @@ pub fn build(tools: &Tools) -> Result<PathBuf, BuildError> {
     // Cargo then writes the messages for the user to stderr, and the messages for this program to stdout.
     command.arg("--message-format=json-render-diagnostics");
     let ended = tools.try_run("cargo build", &mut command, true)?;
+    let unfit = || crates::unfit(&tree(tools, &manifest).unwrap_or_default());
     if !ended.status.success() {
-        return Err(tools.failed("cargo build", ended.output));
+        // The names are added only to an error that is about them: a mistake in the sources is the more likely reason.
+        let about_them = crates::is_about_one(&ended.output);
+        let hints: String = unfit().into_iter().filter(|_| about_them).map(|hint| format!("\n{hint}")).collect();
+        return Err(tools.failed("cargo build", ended.output + &hints));
     }
+    unfit().iter().for_each(|hint| tools.talk.warn(hint));
     component(&ended.data, &manifest).ok_or_else(|| {
         let what =
             "cargo build made no component, as Cargo.toml has no `[lib]` with `crate-type = [\"cdylib\"]`, which";
         tools.failed(what, String::new())
     })
+}
+
+/// The crates that the component is made of, each with its features, one in a line. `None`: cargo can't tell.
+fn tree(tools: &Tools, manifest: &Path) -> Option<String> {
+    let mut command = tools.command(find("cargo")?);
+    command.args(["tree", "--quiet", "--target", TARGET, "--edges", "normal", "--prefix", "none", "--offline"]);
+    command.args(["--format", "{p} features={f}", "--manifest-path"]).arg(manifest);
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    String::from_utf8(output.stdout).ok()
 }
 
 /// The .wasm file of this package, from cargo's messages. If the messages name only one such file, it is taken.

@@ -35,6 +35,10 @@ impl Tools<'_> {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.project.folder).stdin(Stdio::null());
+        if !self.talk.verbose {
+            // Many of the tools are written in Rust. Where their code has failed means nothing to their user.
+            command.env_remove("RUST_BACKTRACE").env_remove("RUST_LIB_BACKTRACE");
+        }
         command
     }
 
@@ -74,7 +78,7 @@ impl Tools<'_> {
             file.reopen()?.read_to_end(&mut output)?;
         }
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Ok(EndedTool { status, data: text(&data), output: text(&output) })
+        Ok(EndedTool { status, data: text(&data), output: without_advice(&text(&output)) })
     }
 
     pub fn failed(&self, what: &str, output: String) -> BuildError {
@@ -103,6 +107,16 @@ impl Tools<'_> {
     }
 }
 
+/// The text without the line that advises to set `RUST_BACKTRACE`.
+fn without_advice(text: &str) -> String {
+    let is_advice = |line: &str| {
+        let line = line.trim_start();
+        line.starts_with("note: run with `RUST_BACKTRACE=")
+            || line.starts_with("note: Some details are omitted, run with `RUST_B")
+    };
+    text.split_inclusive('\n').filter(|line| !is_advice(line)).collect()
+}
+
 fn append(path: &Path) -> io::Result<File> {
     fs::OpenOptions::new().append(true).open(path)
 }
@@ -127,6 +141,14 @@ fn is_program(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_advice_about_the_inside_of_a_tool() {
+        let text = "thread 'main' panicked at a.rs:1:1:\nno\nnote: run with `RUST_BACKTRACE=1` environment variable to display \
+                    a backtrace\nend";
+        assert_eq!(without_advice(text), "thread 'main' panicked at a.rs:1:1:\nno\nend");
+        assert_eq!(without_advice("note: `RUST_BACKTRACE`\n"), "note: `RUST_BACKTRACE`\n");
+    }
 
     #[test]
     fn versions_are_read_from_the_output_of_tools() {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::events::State;
-use brrr_protocol::model::{Failure, FailureKind, JobId, Millis};
+use brrr_protocol::model::{Failure, FailureKind, JobId, Millis, first_line};
 use brrr_protocol::tree::{Bounds, Node, Tree};
 use brrr_worker::events::time;
 use brrr_worker::view::FailureView;
@@ -228,6 +228,10 @@ impl<'a> Walk<'a> {
         }
         let _ = writeln!(out, "{first}{line}");
         let children = self.down(index);
+        let beside = if children.is_empty() { "" } else { "│ " };
+        for more in details(node) {
+            let _ = writeln!(out, "{rest}{beside}  {more}");
+        }
         let left_out = node.left_out + node.unnamed + node.children.len() - children.len();
         self.below(|walk| {
             for (n, child) in children.iter().enumerate() {
@@ -278,13 +282,27 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The most lines of one failure's message in a tree.
+const DETAILS: usize = 50;
+
+/// The rest of a failure's message, in lines. If the failure began in a call further down, that call shows it.
+fn details(node: &Node) -> Vec<String> {
+    let Some(failure) = node.failure.as_ref().filter(|failure| failure.chain.len() <= 1) else { return Vec::new() };
+    let all: Vec<&str> = failure.details().collect();
+    let mut shown: Vec<String> = all.iter().take(DETAILS).map(|more| output::line(more)).collect();
+    if all.len() > DETAILS {
+        shown.push(format!("… and {} more lines; --output json has them", all.len() - DETAILS));
+    }
+    shown
+}
+
 /// Why a call failed, in one line. If the failure began in a call further down, that call shows the details.
 fn cause(failure: &Failure) -> String {
     if let [own, _, ..] = failure.chain.as_slice() {
         let own = own.strip_prefix(&failure.task).and_then(|text| text.strip_prefix(": ")).unwrap_or(own);
         return output::line(own);
     }
-    let message = output::line(&failure.message);
+    let message = output::line(first_line(&failure.message));
     match &failure.kind {
         FailureKind::Error => message,
         kind => format!("{}: {message}", output::line(kind.as_str())),

@@ -34,6 +34,7 @@ mod signals;
 mod submit;
 mod test;
 mod wait;
+mod wit;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -96,6 +97,7 @@ enum Command {
     Config(config::ConfigCommand),
     Inspect(inspect::InspectCommand),
     Test(Box<test::TestCommand>),
+    Wit(wit::WitCommand),
     Completions(completions::CompletionsCommand),
 }
 
@@ -113,7 +115,7 @@ pub fn main() -> ExitCode {
         .unwrap_or_else(|error| {
             let exit = exit_of(&error);
             if exit != Exit::BrokenPipe {
-                output::say(format_args!("{} {}", output::emphasis("error:"), one_line(&error)));
+                output::say(format_args!("{} {}", output::emphasis("error:"), in_lines(&error)));
             }
             exit
         });
@@ -153,6 +155,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Config(args) => config::run(&args, &config, &Cli::command(), format),
         Command::Inspect(args) => at_once(many()?, inspect::run(args, format)),
         Command::Test(args) => at_once(many()?, test::run(*args, &config, format)),
+        Command::Wit(args) => wit::run(args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }
 }
@@ -237,6 +240,14 @@ fn one_line(error: &anyhow::Error) -> String {
         || error.is::<CannotListen>();
     let text = if says_it_all { error.to_string() } else { format!("{error:#}") };
     output::line(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The error in one line, and below it what a component has said itself, in lines as it was said.
+fn in_lines(error: &anyhow::Error) -> String {
+    let Some(LoadError::DescribeFailed { .. }) = error.downcast_ref() else { return one_line(error) };
+    let text = error.to_string();
+    let lines: Vec<_> = text.lines().map(output::line).collect();
+    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Shows the end of a call. `call` and `read` share this module.
 
+use brrr_protocol::codec;
 use brrr_protocol::model::{CallHash, Failure, FailureKind, JobId};
 use brrr_worker::view::FailureView;
 use bytes::Bytes;
@@ -42,7 +43,7 @@ impl Show<'_> {
             print_bytes(value)?;
             return Ok(Exit::Done);
         }
-        let result: &RawValue = serde_json::from_slice(value).map_err(|error| {
+        let result: &RawValue = serde_json::from_slice(codec::json(value)).map_err(|error| {
             ExitError::new(
                 Exit::UnreadableValue,
                 format!("the value of call {} is not JSON ({error}); read it with --codec raw", self.call.short()),
@@ -75,8 +76,8 @@ impl Show<'_> {
         for (depth, link) in failure.chain.iter().enumerate() {
             say(format_args!("  {:indent$}{}", "", line(link), indent = depth * 2));
         }
-        // Each call of the chain adds one line. The message has the whole text of the first cause.
-        for more in failure.message.lines().skip(1) {
+        // Each call of the chain adds one line. The rest of the message follows.
+        for more in failure.details() {
             say(format_args!("    {}", line(more)));
         }
         Ok(Exit::of_failure(&failure.kind))

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use brrr_protocol::codec::beyond_floats;
 use brrr_protocol::model::{Call, Failure, FailureKind, Millis, Outcome};
 use brrr_protocol::options::Options;
 use bytes::Bytes;
@@ -177,8 +178,13 @@ fn read(raw: RawCase, index: usize, line: usize, folder: &Path, text: &str) -> R
     let (hash, payload) = encode(raw.codec, &raw.task, input)?;
     let call = Call { hash, task: raw.task, payload, topic: TOPIC.into(), options: Options::default() };
     let result = value(folder, "result", raw.result, raw.result_json, raw.result_text, raw.result_file)?;
-    let any_of =
-        raw.result_any_of.map(|all| Expected::AnyOf(all.iter().map(|one| Value::Json(of_toml(one))).collect()));
+    let any_of = match &raw.result_any_of {
+        Some(all) => {
+            let values = all.iter().map(|one| of_toml(one).map(Value::Json)).collect::<Result<_, _>>();
+            Some(Expected::AnyOf(values.map_err(|reason| format!("`result-any-of`: {reason}"))?))
+        }
+        None => None,
+    };
     let anything = raw.any_result.then_some(Expected::Anything);
     let ends = [result.map(Expected::Result), any_of, anything, raw.error.map(Expected::Error)];
     let mut ends = ends.into_iter().flatten();
@@ -193,7 +199,7 @@ fn read(raw: RawCase, index: usize, line: usize, folder: &Path, text: &str) -> R
         Some(toml::Value::String(text)) => text,
         Some(toml::Value::Datetime(moment)) => moment.to_string(),
         Some(other) => {
-            return Err(format!("`clock` is a moment such as {CLOCK}, not {}", of_toml(&other)).into());
+            return Err(format!("`clock` is a moment such as {CLOCK}, not a {}", other.type_str()).into());
         }
     };
     let clock = units::moment(&clock).map_err(|reason| format!("`clock`: {reason}"))?;
@@ -246,9 +252,14 @@ fn value(
     file: Option<PathBuf>,
 ) -> Result<Option<Value>, String> {
     let mut given = Vec::new();
-    given.extend(toml.map(|value| Value::Json(of_toml(&value))));
+    if let Some(toml) = toml {
+        given.push(Value::Json(of_toml(&toml).map_err(|reason| format!("`{key}`: {reason}"))?));
+    }
     if let Some(json) = json {
         let json = serde_json::from_str(&json).map_err(|error| format!("`{key}-json` is not JSON: {error}"))?;
+        if let Some(number) = beyond_floats(&json) {
+            return Err(format!("`{key}-json` has {number}, which no float can hold"));
+        }
         given.push(Value::Json(json));
     }
     given.extend(text.map(|text| Value::Bytes(text.into_bytes())));
@@ -336,6 +347,9 @@ result-text = "x"
             ("[[case]]\ntask = \"a\"\nresult = 1\nerror = \"x\"", vec!["line 1", "result-any-of"]),
             ("[[case]]\ntask = \"a\"\nresult-json = \"{\"", vec!["line 1", "result-json", "not JSON"]),
             ("[[case]]\ntask = \"a\"\ninput-file = \"no such\"", vec!["line 1", "input-file", "no such"]),
+            ("[[case]]\ntask = \"a\"\ninput = { n = [nan] }", vec!["line 1", "`input`", "NaN is no value of JSON"]),
+            ("[[case]]\ntask = \"a\"\nresult-any-of = [inf]", vec!["line 1", "`result-any-of`", "inf is no value"]),
+            ("[[case]]\ntask = \"a\"\ninput-json = \"{\\\"n\\\": 1e400}\"", vec!["line 1", "1e+400 at .n"]),
             ("[[case]]\ntask = \"a\"\nclock = \"noon\"", vec!["line 1", "clock", "2030-01-31"]),
             ("[[case]]\ntask = \"a\"\n[[case.child]]\ntask = \"b\"", vec!["line 3", "result"]),
             ("[[case]]\ntask = \"a\"\n[[case.child]]\ntask = \"b\"\nresutl = 1", vec!["line 5", "resutl"]),

@@ -20,6 +20,8 @@ pub struct Children<'a> {
     used: Vec<bool>,
     /// The number of runs of children.
     pub runs: usize,
+    /// What the SDK has found to be wrong with the tasks of children: task and text.
+    pub findings: Vec<(String, String)>,
 }
 
 /// Why a call has no outcome.
@@ -41,7 +43,7 @@ impl<'a> Children<'a> {
     /// The outcomes of the calls of a case, for at most `most` calls.
     pub fn new(runner: &'a Runner, case: &'a Case, most: usize) -> Self {
         let used = vec![false; case.children.len()];
-        Self { runner, case, most, outcomes: HashMap::new(), seen: HashMap::new(), used, runs: 0 }
+        Self { runner, case, most, outcomes: HashMap::new(), seen: HashMap::new(), used, runs: 0, findings: Vec::new() }
     }
 
     /// The outcome of a call.
@@ -58,6 +60,8 @@ impl<'a> Children<'a> {
             let Some(waits) = &top.waits else {
                 let ran = self.runner.run(&top.life, None).await?;
                 self.runs += 1;
+                let task = &top.life.call.task;
+                self.findings.extend(ran.findings.iter().map(|text| (task.clone(), text.clone())));
                 top.life.go_on(&ran);
                 match ran.end {
                     RunEnd::TryAgain(_) => {}

@@ -82,6 +82,9 @@ pub async fn explore(runner: &Runner, case: &Case, settings: &Settings, watch: W
     explorer.all(settings).await?;
     let Explorer { children, mut report, touched, .. } = explorer;
     report.child_runs = children.runs;
+    for (task, finding) in &children.findings {
+        verdict::sdk_finding(&mut report, task, finding, &Order::AtOnce);
+    }
     report.calls = children.seen.len();
     verdict::touched(&mut report, &touched, runner.is_leaf(&case.call.task));
     if report.end.is_some() {
@@ -182,6 +185,9 @@ impl Explorer<'_> {
                 return Ok(history);
             }
             let Some(ran) = self.run(&life, &history, before.as_ref()).await? else { return Ok(history) };
+            for finding in &ran.findings {
+                verdict::sdk_finding(&mut self.report, &life.call.task, finding, &history.order);
+            }
             life.go_on(&ran);
             history.output.extend(ran.lines);
             history.trace = ran.trace;

@@ -14,9 +14,12 @@ use brrr_protocol::records::RunRecord;
 use brrr_protocol::replay::{Replay, Wait};
 use brrr_protocol::wire::Message;
 use brrr_protocol::{Error, Result};
-use brrr_worker::wasm::{Output, OutputLine, Probe, Touch, Touched, WasmHandler};
+use brrr_worker::wasm::{LogLevel, Output, OutputLine, Probe, Stream, Touch, Touched, WasmHandler};
 
 use super::trace::{Poll, Trace};
+
+/// A warning that begins with this is a finding of the SDK about the handler: see guests/CONFORMANCE.md.
+const SDK: &str = "brrr: ";
 
 /// The lines that guests print and the resources that they use, kept until they are read.
 #[derive(Debug, Default)]
@@ -27,6 +30,7 @@ pub struct Lines {
 #[derive(Debug, Default)]
 struct Seen {
     lines: Vec<String>,
+    findings: Vec<String>,
     touched: Vec<Touch>,
 }
 
@@ -42,7 +46,11 @@ impl Lines {
 
 impl Output for Lines {
     fn write(&self, line: OutputLine<'_>) {
-        self.lock().lines.push(line.text.to_owned());
+        let finding = Some(line.text).filter(|_| line.stream == Stream::Log(LogLevel::Warn));
+        match finding.and_then(|text| text.strip_prefix(SDK)) {
+            Some(finding) => self.lock().findings.push(finding.to_owned()),
+            None => self.lock().lines.push(line.text.to_owned()),
+        }
     }
 
     fn touched(&self, touched: Touched<'_>) {
@@ -65,6 +73,8 @@ pub struct Ran {
     pub trace: Trace,
     /// The lines that this run printed and no earlier run had printed.
     pub lines: Vec<String>,
+    /// What the SDK has found to be wrong with the handler.
+    pub findings: Vec<String>,
     pub touched: Vec<Touch>,
     pub took: Duration,
     pub memory: usize,
@@ -136,13 +146,14 @@ impl Runner {
         let start = Instant::now();
         let (ended, replay) = self.handler.run_watched(request, replay, Some(probe.clone())).await?;
         let took = start.elapsed();
-        let Seen { lines, touched } = self.lines.take();
+        let Seen { lines, findings, touched } = self.lines.take();
         let (end, record) = settle(life, ended, &replay, attempt, &options)?;
         let poll = |(calls, need): (&[CallHash], usize)| Poll { calls: calls.to_vec(), need };
         Ok(Ran {
             end,
             trace: replay.polls().map(poll).collect(),
             lines,
+            findings,
             touched,
             took,
             memory: probe.peak_memory(),

@@ -64,8 +64,12 @@ impl CaseReport {
 
     pub fn find(&mut self, level: Level, what: &'static str, text: impl Into<String>) {
         let finding = Finding { level, what, text: text.into() };
-        // The same finding in another order is the same mistake.
-        if !self.findings.iter().any(|known| known.what == finding.what && known.level == level) {
+        // The same finding in another order is the same mistake. An SDK may find several mistakes.
+        let first = |finding: &Finding| finding.text.lines().next().map(str::to_owned);
+        let same = |known: &Finding| {
+            known.what == finding.what && known.level == level && (what != "sdk" || first(known) == first(&finding))
+        };
+        if !self.findings.iter().any(same) {
             self.findings.push(finding);
         }
     }

@@ -1,6 +1,7 @@
 //! Writes results into `cases.toml`, and leaves the rest of the file as it is.
 
-use brrr_protocol::model::Outcome;
+use brrr_protocol::codec;
+use brrr_protocol::model::{Outcome, first_line};
 use serde_json::Value as Json;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, Value};
 
@@ -72,7 +73,7 @@ fn put(table: &mut Table, key: &str, mut value: Value) {
 
 fn written(end: &Outcome, with_kind: bool) -> (&'static str, Value) {
     match end {
-        Ok(bytes) => match serde_json::from_slice::<Json>(bytes) {
+        Ok(bytes) => match serde_json::from_slice::<Json>(codec::json(bytes)) {
             Ok(json) => match of_json(&json) {
                 Some(value) => ("result", value),
                 // TOML has no null.
@@ -85,7 +86,7 @@ fn written(end: &Outcome, with_kind: bool) -> (&'static str, Value) {
         },
         Err(failure) => {
             // The other lines tell where the failure happened, and change with every build.
-            let message = failure.message.lines().next().unwrap_or_default();
+            let message = first_line(&failure.message);
             if !with_kind && failure.kind.as_str() == "error" {
                 return ("error", message.into());
             }

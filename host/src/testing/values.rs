@@ -1,7 +1,7 @@
 //! The notation of values in `cases.toml`, and in reports.
 
-use brrr_protocol::codec::python;
-use serde_json::{Map, Value as Json};
+use brrr_protocol::codec::{self, python};
+use serde_json::{Map, Number, Value as Json};
 
 /// The input or the result of a call.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +28,7 @@ impl Value {
     pub fn is(&self, bytes: &[u8]) -> bool {
         match self {
             Self::Bytes(own) => own == bytes,
-            Self::Json(own) => serde_json::from_slice(bytes).is_ok_and(|other| same(own, &other)),
+            Self::Json(own) => serde_json::from_slice(codec::json(bytes)).is_ok_and(|other| same(own, &other)),
         }
     }
 
@@ -40,9 +40,12 @@ impl Value {
     }
 }
 
-/// Are two values the same in a language that has only one type of number?
+/// Are two values the same in a language that has only one type of number? (Integers are the same only in all digits: a
+/// float may be near to one that it can't hold.)
 pub fn same(a: &Json, b: &Json) -> bool {
+    let is_integer = |number: &Number| !number.to_string().contains(['.', 'e', 'E']);
     match (a, b) {
+        (Json::Number(a), Json::Number(b)) if is_integer(a) && is_integer(b) => a == b,
         (Json::Number(a), Json::Number(b)) => a == b || a.as_f64().is_some_and(|a| Some(a) == b.as_f64()),
         (Json::Array(a), Json::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)),
         (Json::Object(a), Json::Object(b)) => {
@@ -53,18 +56,25 @@ pub fn same(a: &Json, b: &Json) -> bool {
 }
 
 /// TOML's values as JSON. (A date becomes a string.)
-pub fn of_toml(value: &toml::Value) -> Json {
-    match value {
+///
+/// # Errors
+/// When a number is not finite.
+pub fn of_toml(value: &toml::Value) -> Result<Json, String> {
+    Ok(match value {
         toml::Value::String(text) => text.as_str().into(),
         toml::Value::Integer(number) => (*number).into(),
+        toml::Value::Float(number) if !number.is_finite() => {
+            return Err(format!("{number} is no value of JSON; a handler can neither get nor return it"));
+        }
         toml::Value::Float(number) => Json::from(*number),
         toml::Value::Boolean(truth) => (*truth).into(),
         toml::Value::Datetime(moment) => moment.to_string().into(),
-        toml::Value::Array(items) => items.iter().map(of_toml).collect(),
+        toml::Value::Array(items) => Json::Array(items.iter().map(of_toml).collect::<Result<_, _>>()?),
         toml::Value::Table(table) => {
-            Json::Object(table.iter().map(|(key, value)| (key.clone(), of_toml(value))).collect::<Map<_, _>>())
+            let entry = |(key, value): (&String, _)| Ok((key.clone(), of_toml(value)?));
+            Json::Object(table.iter().map(entry).collect::<Result<Map<_, _>, String>>()?)
         }
-    }
+    })
 }
 
 /// The most bytes of a value in one line of a report.
@@ -72,7 +82,7 @@ const MAX_SHOWN: usize = 200;
 
 /// Bytes as text for the user: as JSON, else as text, else only the number of bytes.
 pub fn show(bytes: &[u8]) -> String {
-    let text = match serde_json::from_slice::<Json>(bytes) {
+    let text = match serde_json::from_slice::<Json>(codec::json(bytes)) {
         Ok(json) => json.to_string(),
         Err(_) => match std::str::from_utf8(bytes) {
             Ok(text) => format!("{text:?} (not JSON)"),
@@ -104,6 +114,8 @@ mod tests {
         assert!(!same(&json!([1]), &json!([1, 2])));
         assert!(!same(&json!({"a": null}), &json!({})));
         assert!(!same(&json!("1"), &json!(1)));
+        assert!(!same(&json!(9_007_199_254_740_993_u64), &json!(9_007_199_254_740_992_u64)));
+        assert!(Value::Json(Json::Null).is(b"") && !Value::Json(json!("")).is(b""), "no bytes are null");
         assert!(Value::Json(json!(7)).is(b"7.0") && !Value::Json(json!(7)).is(b"no JSON"));
     }
 
@@ -111,6 +123,7 @@ mod tests {
     fn shown_values_are_short_and_harmless() {
         assert_eq!(show(b"{\"a\": 1}"), r#"{"a":1}"#);
         assert_eq!(show(b"x"), "\"x\" (not JSON)");
+        assert_eq!(show(b""), "null");
         assert_eq!(show(b"\xff\x00"), "2 bytes (ff 00)");
         assert!(brief(&"é".repeat(300), 200).len() < 210);
         assert_eq!(brief("a\x1b[31m\nb", 200), "a\\u{1b}[31m b");

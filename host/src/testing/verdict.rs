@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use brrr_protocol::codec;
 use brrr_protocol::model::{Call, CallHash, FailureKind, Outcome};
 use brrr_worker::wasm::{Touch, WasmHandler};
 
@@ -53,7 +54,7 @@ pub fn expected(report: &mut CaseReport, case: &Case, history: &History, leaf: b
         (Some(expected), end) if expected.is(end) => {}
         (Some(Expected::Result(value)), Ok(bytes)) => {
             let pretty = |bytes: &[u8]| {
-                let json = serde_json::from_slice::<serde_json::Value>(bytes).ok();
+                let json = serde_json::from_slice::<serde_json::Value>(codec::json(bytes)).ok();
                 json.and_then(|json| serde_json::to_string_pretty(&json).ok())
             };
             let text = match (pretty(&value.bytes()), pretty(bytes)) {
@@ -143,7 +144,8 @@ pub fn same_as(
         report.other_ends.push(end.clone());
     }
     let accepted = match &case.expected {
-        Some(expected @ (Expected::AnyOf(_) | Expected::Anything | Expected::Error(_))) => expected.is(end),
+        // "Any result" says nothing of an order that changes it.
+        Some(expected @ (Expected::AnyOf(_) | Expected::Error(_))) => expected.is(end),
         _ => false,
     };
     if !accepted && !case.any_order {
@@ -312,6 +314,13 @@ pub fn touched(report: &mut CaseReport, touched: &[Touch], leaf: bool) {
     }
 }
 
+/// What the SDK has found: a mistake that the handler's result does not show.
+pub fn sdk_finding(report: &mut CaseReport, task: &str, text: &str, order: &Order) {
+    let own = if task == report.task { String::new() } else { format!("{task}: ") };
+    let with = if *order == Order::AtOnce { String::new() } else { format!("\nwith {order}") };
+    report.find(Level::Error, "sdk", format!("{own}{text}{with}"));
+}
+
 /// Entries of the case that no run asked for. Mostly they contain a typing error.
 pub fn unused(report: &mut CaseReport, children: &Children<'_>) {
     let lines: Vec<String> = children.unused().map(|child| format!("{} (line {})", child.task, child.line)).collect();
@@ -368,7 +377,7 @@ fn same_end(a: &Outcome, b: &Outcome) -> bool {
         (Ok(a), Ok(b)) => {
             a == b
                 || matches!(
-                    (serde_json::from_slice(a), serde_json::from_slice(b)),
+                    (serde_json::from_slice(codec::json(a)), serde_json::from_slice(codec::json(b))),
                     (Ok(a), Ok(b)) if same(&a, &b)
                 )
         }

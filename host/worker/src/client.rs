@@ -6,6 +6,7 @@ use std::time::Duration;
 use brrr_backends::BackendConfig;
 use brrr_protocol::Error;
 use brrr_protocol::client::{Cancelled, Client as ProtocolClient};
+use brrr_protocol::codec;
 use brrr_protocol::model::{Call as ProtocolCall, CallHash, Failure, JobId, Outcome, check_name, check_topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, NewJob};
@@ -168,7 +169,8 @@ impl Job {
     /// When the call failed, its value is not JSON of this type, or the backend fails.
     pub async fn result<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         let value = self.raw_result().await?;
-        serde_json::from_slice(&value).map_err(|error| ClientError::Unfit(format!("the value does not fit: {error}")))
+        serde_json::from_slice(codec::json(&value))
+            .map_err(|error| ClientError::Unfit(format!("the value does not fit: {error}")))
     }
 
     /// As `result`, but returns the value's bytes.

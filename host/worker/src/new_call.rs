@@ -1,6 +1,6 @@
 //! What a new call or job needs, wherever it is made: its payload and hash from named arguments, and an id.
 
-use brrr_protocol::codec::python;
+use brrr_protocol::codec::{python, unfit};
 use brrr_protocol::model::{CallHash, JobId};
 use brrr_protocol::{Error, ErrorKind, Result};
 use bytes::Bytes;
@@ -12,6 +12,8 @@ use serde_json::{Map, Value};
 /// # Errors
 /// What is wrong with the arguments, for the author of the code.
 pub(crate) fn with_arguments(task: &str, arguments: &impl Serialize) -> std::result::Result<(Bytes, CallHash), String> {
+    // First, as the value would have a null in place of a NaN, and each key once.
+    unfit::check(arguments).map_err(|error| error.to_string())?;
     let arguments = match serde_json::to_value(arguments).map_err(|error| error.to_string())? {
         Value::Null => Value::Object(Map::new()),
         named @ Value::Object(_) => named,

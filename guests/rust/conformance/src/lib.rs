@@ -4,6 +4,7 @@
 
 mod allowed;
 mod edges;
+mod errors;
 mod graph;
 mod hostile;
 mod mixed;
@@ -71,6 +72,12 @@ brrr::worker!(
     allowed::env_get,
     allowed::file_read,
     allowed::file_write,
+    errors::cut,
+    errors::causes,
+    errors::several,
+    errors::nothing,
+    errors::no_number,
+    errors::zone,
     mixed::rust_greet,
     mixed::rust_gather,
 );

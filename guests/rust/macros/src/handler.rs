@@ -14,7 +14,14 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let shape = Shape::take(&mut sig)?;
     let function = sig.ident.clone();
     let name = attributes.name.clone().unwrap_or_else(|| function.to_string());
-    let call = call(&attrs, &vis, &sig, &shape, &attributes, &name)?;
+    // The function that makes the call has what its callers see. Attributes such as `#[tracing::instrument]` are about the
+    // handler itself.
+    let seen =
+        |attribute: &&Attribute| ["doc", "deprecated", "allow", "cfg"].iter().any(|a| attribute.path().is_ident(a));
+    let of_callers: Vec<Attribute> = attrs.iter().filter(seen).cloned().collect();
+    let own = attrs.iter().filter(|attribute| !attribute.path().is_ident("doc"));
+    let own = quote!(#(#own)*);
+    let call = call(&of_callers, &vis, &sig, &shape, &attributes, &name)?;
     let options = attributes.options();
 
     // Under another name, so that inside the body the handler's name still makes a call.
@@ -37,7 +44,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
         }
     } else {
         let names = shape.names();
-        let arguments = shape.arguments("Deserialize");
+        let arguments = shape.arguments();
         let output = shape.returns.result(&quote!(__handler(#app #names) #wait));
         quote! {
             #arguments
@@ -58,6 +65,7 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
                 name: #name,
                 options: #options,
                 run: {
+                    #own
                     #sig #block
                     |request| {
                         ::std::boxed::Box::pin(async move {
@@ -116,18 +124,17 @@ fn call(
         }
         quote!(::brrr::Call::raw_named(#name, #names))
     } else if shape.whole {
-        quote!(::brrr::Call::named(#name).args(#names))
+        quote!(::brrr::Call::named(#name).args(&#names))
     } else {
-        let arguments = shape.arguments("Serialize");
-        quote! {{
-            #arguments
-            ::brrr::Call::named(#name).args(Arguments { #names })
-        }}
+        let arguments = shape.written();
+        quote!(::brrr::Call::named(#name).args(#arguments))
     };
+    let bounds = (!attributes.raw && !shape.parameters.is_empty()).then(|| shape.writable());
     Ok(quote! {
         #(#attrs)*
         #[allow(dead_code, reason = "not every task is called from its own worker")]
-        #vis fn #function(#parameters) -> ::brrr::Call<#value> {
+        #[allow(clippy::needless_pass_by_value, reason = "a call takes what it calls with")]
+        #vis fn #function(#parameters) -> ::brrr::Call<#value> #bounds {
             #make #topic
         }
     })

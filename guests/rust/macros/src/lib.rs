@@ -8,8 +8,8 @@ use proc_macro::TokenStream;
 
 /// Makes a function a task handler: `#[brrr::handler] async fn fib(n: u64) -> brrr::Result<u64> { … }`
 ///
-/// The parameters are the task's arguments by name; each type implements serde's `Deserialize`, and `Serialize` for
-/// calls. An `Option` may be left out by callers, and serde's field attributes work (`#[serde(default)] n: u64`).
+/// The parameters are the task's arguments by name; each type implements serde's `Deserialize`, and
+/// `Serialize` if the function is called. Its value implements `Serialize`, and `Deserialize` if a call of it is awaited. An `Option` may be left out by callers, and serde's field attributes work (`#[serde(default)] n: u64`).
 /// `#[args] all: MyStruct` as the only parameter takes all arguments as one struct or map. A first parameter of type
 /// `brrr::App` is the call at hand, and no argument.
 ///

@@ -73,16 +73,51 @@ impl Shape {
         quote!(#(#parameters),*)
     }
 
-    /// A struct of the arguments; `derive` is `Serialize` or `Deserialize`.
-    pub fn arguments(&self, derive: &str) -> TokenStream {
-        let derive = Ident::new(derive, proc_macro2::Span::call_site());
+    /// A struct of the arguments, to be read.
+    pub fn arguments(&self) -> TokenStream {
         let fields = self.parameters.iter().map(|Parameter { name, ty, serde }| quote!(#(#serde)* #name: #ty));
         quote! {
             // Unknown names are refused, as Python does: a misspelt optional argument would else be ignored.
-            #[derive(::brrr::__private::serde::#derive)]
+            #[derive(::brrr::__private::serde::Deserialize)]
             #[serde(crate = "::brrr::__private::serde", deny_unknown_fields)]
             struct Arguments { #(#fields),* }
         }
+    }
+
+    /// A struct of the arguments, to be written, and its value.
+    ///
+    /// A field has the type of a parameter of the struct, so that the struct is there whether or not the argument can
+    /// be written: see `writable`. serde's attributes may name functions of the argument's own type, so such a field has
+    /// that type.
+    pub fn written(&self) -> TokenStream {
+        let generic = |index: usize| Ident::new(&format!("T{index}"), proc_macro2::Span::call_site());
+        let plain = |parameter: &Parameter| parameter.serde.is_empty();
+        let all = || self.parameters.iter().enumerate();
+        let generics = all().filter(|(_, parameter)| plain(parameter)).map(|(index, _)| generic(index));
+        let fields = all().map(|(index, parameter)| {
+            let Parameter { name, ty, serde } = parameter;
+            let generic = generic(index);
+            if plain(parameter) { quote!(#name: #generic) } else { quote!(#(#serde)* #name: #ty) }
+        });
+        let values = self.parameters.iter().map(|parameter| {
+            let name = &parameter.name;
+            if plain(parameter) { quote!(#name: &#name) } else { quote!(#name) }
+        });
+        quote! {{
+            #[derive(::brrr::__private::serde::Serialize)]
+            #[serde(crate = "::brrr::__private::serde")]
+            struct Arguments<#(#generics),*> { #(#fields),* }
+            Arguments { #(#values),* }
+        }}
+    }
+
+    /// What a caller's arguments must be. It is asked of a caller, and not where the handler is: a handler that nobody
+    /// calls by its function needs no `Serialize`. The compiler checks a bound that has nothing generic in it at once,
+    /// but one over any lifetime only where it is used.
+    pub fn writable(&self) -> TokenStream {
+        let types =
+            self.parameters.iter().filter(|parameter| parameter.serde.is_empty()).map(|parameter| &parameter.ty);
+        quote!(where #(for<'any> &'any #types: ::brrr::__private::serde::Serialize),*)
     }
 
     pub fn names(&self) -> TokenStream {

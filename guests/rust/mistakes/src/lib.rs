@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use brrr::system::{now, random as random_bits};
-use brrr::{App, Result, first, try_join, try_join_all};
+use brrr::{App, Failure, Result, first, try_join, try_join_all};
 
 /// A call without children, which gives what it got.
 #[brrr::handler]
@@ -98,6 +98,41 @@ async fn busy_wait() -> Result<u64> {
     Ok(leaf(1).await?)
 }
 
+/// Logs what an SDK logs that finds such mistakes.
+#[brrr::handler]
+async fn forgets() -> Result<u64> {
+    brrr::log::warn!("brrr: the call of leaf was never waited for; await it");
+    brrr::println!("in between");
+    brrr::log::warn!("brrr: the call of price was never waited for; await it");
+    Ok(leaf(1).await?)
+}
+
+#[brrr::handler]
+async fn calls_one_that_forgets() -> Result<u64> {
+    Ok(forgets().await?)
+}
+
+/// No mistake: an error of its own, with the call's failure as its cause.
+#[derive(Debug)]
+struct Wrapped(Failure);
+
+impl std::fmt::Display for Wrapped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no leaf today")
+    }
+}
+
+impl std::error::Error for Wrapped {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[brrr::handler]
+async fn wraps() -> Result<u64> {
+    Ok(leaf(1).await.map_err(Wrapped)?)
+}
+
 #[brrr::handler]
 async fn no_end(n: u64) -> Result<u64> {
     let (a, b) = try_join!(no_end(n + 1), leaf(n))?;
@@ -133,6 +168,9 @@ brrr::worker!(
     leaf_calls,
     time_left,
     busy_wait,
+    forgets,
+    calls_one_that_forgets,
+    wraps,
     no_end,
     file,
     request,

@@ -26,7 +26,8 @@ pub struct Call<T> {
     hash: Option<String>,
     options: CallOptions,
     payload: Payload,
-    decode: fn(&str, Vec<u8>) -> Result<T, Failure>,
+    /// How to read its value, if it is not JSON.
+    read: Option<fn(Vec<u8>) -> T>,
     waiting: Option<Rc<Slot<Outcome>>>,
     returns: PhantomData<fn() -> T>,
 }
@@ -38,10 +39,10 @@ enum Payload {
     Invalid(String),
 }
 
-impl<T: DeserializeOwned> Call<T> {
+impl<T> Call<T> {
     /// A call without arguments to the task of this name.
     pub fn named(task: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(task.into(), Payload::Json(Value::Object(Map::new())), decode_json)
+        Self::new(task.into(), Payload::Json(Value::Object(Map::new())), None)
     }
 
     /// Arguments by name, one by one: `app.call("fib").arg("n", 11)`.
@@ -51,7 +52,7 @@ impl<T: DeserializeOwned> Call<T> {
                 arguments.insert(name.to_owned(), value);
             }
             (_, Ok(_)) => self.payload = Payload::Invalid("arguments by name beside others".into()),
-            (_, Err(error)) => self.payload = Payload::Invalid(error.to_string()),
+            (_, Err(error)) => self.payload = Payload::Invalid(error),
         }
         self
     }
@@ -60,7 +61,7 @@ impl<T: DeserializeOwned> Call<T> {
     pub fn args(mut self, arguments: impl Serialize) -> Self {
         self.payload = match codec::to_value(&arguments) {
             Ok(value) => Payload::Json(value),
-            Err(error) => Payload::Invalid(error.to_string()),
+            Err(error) => Payload::Invalid(error),
         };
         self
     }
@@ -68,21 +69,21 @@ impl<T: DeserializeOwned> Call<T> {
     /// The value's own bytes, undecoded.
     pub fn raw(self) -> Call<Vec<u8>> {
         let Self { task, topic, hash, options, payload, .. } = self;
-        Call { topic, hash, options, ..Call::new(task, payload, |_, bytes| Ok(bytes)) }
+        Call { topic, hash, options, ..Call::new(task, payload, Some(|bytes| bytes)) }
     }
 }
 
 impl Call<Vec<u8>> {
     /// A call of a `raw` handler: bytes there, bytes back.
     pub fn raw_named(task: impl Into<Cow<'static, str>>, payload: Vec<u8>) -> Self {
-        Self::new(task.into(), Payload::Bytes(payload), |_, bytes| Ok(bytes))
+        Self::new(task.into(), Payload::Bytes(payload), Some(|bytes| bytes))
     }
 }
 
 impl<T> Call<T> {
-    fn new(task: Cow<'static, str>, payload: Payload, decode: fn(&str, Vec<u8>) -> Result<T, Failure>) -> Self {
+    fn new(task: Cow<'static, str>, payload: Payload, read: Option<fn(Vec<u8>) -> T>) -> Self {
         let options = CallOptions::default();
-        Self { task, topic: None, hash: None, options, payload, decode, waiting: None, returns: PhantomData }
+        Self { task, topic: None, hash: None, options, payload, read, waiting: None, returns: PhantomData }
     }
 
     /// The topic whose workers serve the task. Without one it is the topic of the call at hand.
@@ -156,17 +157,20 @@ impl<T> Call<T> {
         let (topic, options) = (self.topic.take(), std::mem::take(&mut self.options));
         Ok(Invocation { task: self.task.to_string(), payload, topic, call_hash: hash, options })
     }
+}
 
+impl<T: DeserializeOwned> Call<T> {
     pub(crate) fn decode(&self, outcome: Outcome) -> Result<T, Failure> {
-        outcome.and_then(|bytes| (self.decode)(&self.task, bytes))
+        let bytes = outcome?;
+        match self.read {
+            Some(read) => Ok(read(bytes)),
+            None => codec::from_slice(&bytes).map_err(|e| Failure::codec(&self.task, "cannot read its value", &e)),
+        }
     }
 }
 
-fn decode_json<T: DeserializeOwned>(task: &str, bytes: Vec<u8>) -> Result<T, Failure> {
-    serde_json::from_slice(&bytes).map_err(|error| Failure::codec(task, "cannot read its value", &error))
-}
-
-impl<T> Future for Call<T> {
+/// Only who waits for a value must be able to read it: a handler's result need not be `Deserialize`.
+impl<T: DeserializeOwned> Future for Call<T> {
     type Output = Result<T, Failure>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -219,7 +223,7 @@ impl App {
 
     /// A call by name, to a task of this or any other worker, in any language:
     /// `let n: u64 = app.call("fib").topic("brrr-ts-demo").arg("n", 11).await?;`
-    pub fn call<T: DeserializeOwned>(&self, task: impl Into<Cow<'static, str>>) -> Call<T> {
+    pub fn call<T>(&self, task: impl Into<Cow<'static, str>>) -> Call<T> {
         Call::named(task)
     }
 

@@ -1,10 +1,12 @@
 //! JSON by default, in the Python worker's form, so that calls share their hashes, and thereby their results, with it.
 
-// The host's own codec, to the byte: one file for both, taken in by path rather than as a dependency so that a guest
+// The host's own codec, to the byte: the same files for both, taken in by path rather than as a dependency so that a guest
 // builds without the rest of the protocol crate.
 #[path = "../../../../host/protocol/src/codec/python.rs"]
 #[allow(dead_code, reason = "the host uses more of it")]
 mod python;
+#[path = "../../../../host/protocol/src/codec/unfit.rs"]
+mod unfit;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,8 +17,30 @@ use crate::Error;
 pub(crate) use python::{call_hash_of_payload, payload};
 
 /// Arguments as a JSON value.
-pub(crate) fn to_value(arguments: &impl Serialize) -> serde_json::Result<Value> {
-    serde_json::to_value(arguments)
+///
+/// # Errors
+/// When JSON can't hold all of them.
+pub(crate) fn to_value(arguments: &impl Serialize) -> Result<Value, String> {
+    // First, as the value would have a null in place of a NaN, and each key once.
+    unfit::check(arguments).map_err(|error| error.to_string())?;
+    serde_json::to_value(arguments).map_err(|error| error.to_string())
+}
+
+/// A value as JSON.
+///
+/// # Errors
+/// When JSON can't hold all of it.
+pub(crate) fn to_vec(value: &(impl Serialize + ?Sized)) -> Result<Vec<u8>, String> {
+    unfit::check(value).map_err(|error| error.to_string())?;
+    serde_json::to_vec(value).map_err(|error| error.to_string())
+}
+
+/// What a call gave. Some handlers that return nothing give no bytes: that is null.
+///
+/// # Errors
+/// When it is no JSON, or another type.
+pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> serde_json::Result<T> {
+    serde_json::from_slice(if bytes.is_empty() { b"null" } else { bytes })
 }
 
 /// A task's arguments out of its payload: `[{…}]` (by name, the form of both existing workers), `[…]` (by position, as

@@ -76,20 +76,29 @@ impl fmt::Debug for Error {
 // `Error` itself is no `std::error::Error`: this covers every other error, and strings, only because of that.
 impl<E: Into<Box<dyn std::error::Error>>> From<E> for Error {
     fn from(error: E) -> Self {
-        match error.into().downcast::<Failure>() {
-            Ok(failure) => Self::Child(*failure),
-            Err(error) => Self::Retryable(with_sources(&*error)),
+        let error = match error.into().downcast::<Failure>() {
+            Ok(failure) => return Self::Child(*failure),
+            Err(error) => error,
+        };
+        // `anyhow::Error`, and an enum's transparent variant, show the failure's own cause as theirs.
+        match error.source().and_then(|cause| cause.downcast_ref::<Whole>()) {
+            Some(Whole(failure)) => Self::Child(failure.clone()),
+            None => Self::Retryable(with_sources(&*error)),
         }
     }
 }
 
 /// The message and what caused it, as `outer: inner`.
-fn with_sources(error: &dyn std::error::Error) -> String {
+pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
-    while let Some(cause) = source {
-        message.push_str(": ");
-        message.push_str(&cause.to_string());
+    while let Some(cause) = source.filter(|cause| !cause.is::<Whole>()) {
+        let text = cause.to_string();
+        // Many errors have their cause in their own message.
+        if !message.contains(&text) {
+            message.push_str(": ");
+            message.push_str(&text);
+        }
         source = cause.source();
     }
     message
@@ -130,4 +139,29 @@ impl fmt::Display for Failure {
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for Failure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(Whole::of(self))
+    }
+}
+
+/// The failure as its own cause. By it, a failure is recognised in an error that hides what it was made of. Whoever
+/// prints all causes sees the calls that it passed through.
+#[derive(Debug)]
+#[repr(transparent)]
+struct Whole(Failure);
+
+impl Whole {
+    fn of(failure: &Failure) -> &Self {
+        // SAFETY: it has the layout of its only field.
+        unsafe { &*std::ptr::from_ref(failure).cast::<Self>() }
+    }
+}
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.chain.join(", by "))
+    }
+}
+
+impl std::error::Error for Whole {}

@@ -134,6 +134,7 @@ mod component {
     }
 
     pub fn describe(tasks: &[Task]) -> Vec<wit::Task> {
+        begin();
         tasks
             .iter()
             .map(|task| wit::Task {
@@ -151,19 +152,22 @@ mod component {
 
     #[cfg(not(feature = "async-world"))]
     pub fn handle(tasks: &[Task], request: wit::Request) -> Result<Vec<u8>, wit::HandlerError> {
-        tell_panics();
+        begin();
         task::dispatch(tasks, request.into()).map_err(Into::into)
     }
 
     #[cfg(feature = "async-world")]
     pub async fn handle(tasks: &[Task], request: wit::Request) -> Result<Vec<u8>, wit::HandlerError> {
-        tell_panics();
+        begin();
         task::dispatch(tasks, request.into()).await.map_err(Into::into)
     }
 
-    /// A panic aborts the instance, and the host sees no more than a trap: say why first.
-    fn tell_panics() {
+    /// What comes before the user's code.
+    fn begin() {
+        // A panic aborts the instance, and the host sees no more than a trap: say why first.
         std::panic::set_hook(Box::new(|panic| crate::log::write(Level::Error, format_args!("{panic}"))));
+        #[cfg(any(feature = "log", feature = "tracing"))]
+        crate::bridge::connect();
     }
 
     impl From<Error> for wit::HandlerError {

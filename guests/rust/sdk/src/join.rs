@@ -4,6 +4,8 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use serde::de::DeserializeOwned;
+
 use crate::executor::{self, Outcome};
 use crate::{Call, Failure};
 
@@ -53,7 +55,7 @@ pub async fn try_join_all<T, E>(
 ///
 /// # Panics
 /// When there are no calls.
-pub async fn first<T>(calls: impl IntoIterator<Item = Call<T>>) -> (usize, Result<T, Failure>) {
+pub async fn first<T: DeserializeOwned>(calls: impl IntoIterator<Item = Call<T>>) -> (usize, Result<T, Failure>) {
     let outcomes = first_n(1, calls).await;
     let (index, outcome) =
         outcomes.into_iter().enumerate().find(|(_, outcome)| outcome.is_some()).expect("one outcome");
@@ -63,7 +65,10 @@ pub async fn first<T>(calls: impl IntoIterator<Item = Call<T>>) -> (usize, Resul
 /// The first `need` of these calls to have an outcome, by value or failure; `None` for each of the others.
 ///
 /// A race beside other waits (in [`join!`]) is asked for when those have ended.
-pub async fn first_n<T>(need: usize, calls: impl IntoIterator<Item = Call<T>>) -> Vec<Option<Result<T, Failure>>> {
+pub async fn first_n<T: DeserializeOwned>(
+    need: usize,
+    calls: impl IntoIterator<Item = Call<T>>,
+) -> Vec<Option<Result<T, Failure>>> {
     let mut calls: Vec<_> = calls.into_iter().collect();
     assert!(need <= calls.len(), "a race for {need} outcomes of {} calls", calls.len());
     let invocations: Result<Vec<_>, _> = calls.iter_mut().map(Call::invocation).collect();

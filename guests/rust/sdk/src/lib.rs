@@ -37,13 +37,16 @@
 //! | [`join`] | [`join!`], [`try_join!`], [`join_all`], [`first`] |
 //! | [`options`] | [`Options`] of a task: time, retries, share of a worker |
 //! | [`http`] | requests to the hosts that the worker allows; [`env()`]: variables, and [`fs`]: files that it lets a component see |
-//! | [`log`] | messages on the worker's output |
+//! | [`log`] | messages on the worker's output; `bridge`: those of the crates `log` and `tracing` |
 //! | [`system`] | clock, sleep and random numbers, replayed |
 //! | [`testing`] | handlers run natively, in a unit test |
 //! | `executor`, `io` | batches: from waiting futures to one `poll` of the host, and what else is waited for |
 //! | `concurrent` | the executor of the asynchronous world |
 //! | `task`, `host` | what [`worker!`] exports |
+//! | `codec` | JSON, and what it can't hold |
 
+#[cfg(any(feature = "log", feature = "tracing"))]
+mod bridge;
 mod codec;
 mod environment;
 #[cfg_attr(all(feature = "async-world", target_family = "wasm"), path = "concurrent.rs")]

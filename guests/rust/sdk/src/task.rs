@@ -48,7 +48,7 @@ impl<T, E: Into<Error>> HandlerResult for std::result::Result<T, E> {
 /// Encodes a handler's value.
 #[doc(hidden)]
 pub fn finish(result: Result<impl Serialize>) -> Result<Vec<u8>> {
-    serde_json::to_vec(&result?)
+    crate::codec::to_vec(&result?)
         .map_err(|error| Error::permanent(format!("the value cannot be written as JSON: {error}")))
 }
 

@@ -17,6 +17,8 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
+
 use crate::executor::Outcome;
 use crate::host::Invocation;
 use crate::log::Level;
@@ -31,6 +33,7 @@ struct Host {
     /// By call hash: like the real host, one run for any number of the same call.
     outcomes: HashMap<String, Outcome>,
     batches: Vec<usize>,
+    logged: Vec<(Level, String)>,
     /// When the run under way would be stopped.
     stopped_at: Option<Instant>,
 }
@@ -76,7 +79,9 @@ pub(crate) fn answer(request: &http::Request) -> Result<http::Response, http::Er
 ///
 /// # Errors
 /// The call's failure, as a parent would see it.
-pub fn run<T>(tasks: &[Task], mut call: Call<T>) -> Result<T, Failure> {
+pub fn run<T: DeserializeOwned>(tasks: &[Task], mut call: Call<T>) -> Result<T, Failure> {
+    #[cfg(any(feature = "log", feature = "tracing"))]
+    crate::bridge::connect();
     HOST.set(Host { tasks: tasks.to_vec(), ..Host::default() });
     let invocation = call.invocation()?;
     call.decode(outcome_of(invocation))
@@ -99,8 +104,14 @@ pub(crate) fn time_left_ms() -> u64 {
     u64::try_from(left.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// What the last [`run`] of this thread logged and printed, in order.
+pub fn logged() -> Vec<(Level, String)> {
+    HOST.with_borrow(|host| host.logged.clone())
+}
+
 pub(crate) fn log(level: Level, message: &str) {
     eprintln!("{level:?}: {message}");
+    HOST.with_borrow_mut(|host| host.logged.push((level, message.to_owned())));
 }
 
 fn outcome_of(call: Invocation) -> Outcome {

@@ -146,6 +146,98 @@ fn errors_keep_their_message() {
     assert_eq!(run(TASKS, unwritable).unwrap_err().kind, "codec");
 }
 
+/// An argument that is only read, and a result that is only written.
+#[derive(Deserialize)]
+struct Order {
+    price: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Offer<'a> {
+    name: &'a str,
+    price: f64,
+}
+
+#[brrr::handler]
+fn offers(order: Order) -> Offer<'static> {
+    Offer { name: "apple", price: order.price }
+}
+
+#[brrr::handler]
+fn offers_all(#[args] order: Order) -> Result<Vec<Offer<'static>>> {
+    Ok(vec![Offer { name: "apple", price: 1.0 }, Offer { name: "pear", price: order.price.ln() }])
+}
+
+#[test]
+fn a_type_implements_no_more_than_its_handler_needs() {
+    const TASKS: &[brrr::Task] = &[<offers as Handler>::TASK, <offers_all as Handler>::TASK];
+    let call = Call::named("offers").arg("order", serde_json::json!({"price": 2}));
+    assert_eq!(run::<serde_json::Value>(TASKS, call), Ok(serde_json::json!({"name": "apple", "price": 2.0})));
+    // And what JSON can't hold is refused, with its place.
+    let failure = run::<serde_json::Value>(TASKS, Call::named("offers_all").arg("price", -1)).unwrap_err();
+    let why = "the value cannot be written as JSON: NaN at [1].price, which JSON does not have";
+    assert_eq!((failure.message.as_str(), failure.attempts), (why, 1));
+    let failure = run::<u64>(TASKS, Call::named("offers_all").arg("price", f64::NAN)).unwrap_err();
+    assert_eq!(failure.message, "cannot write its arguments: NaN, which JSON does not have");
+}
+
+/// What another SDK's handler gives that returns nothing.
+#[brrr::handler(raw)]
+fn gives_no_bytes(_payload: Vec<u8>) -> Vec<u8> {
+    Vec::new()
+}
+
+#[test]
+fn no_bytes_are_null() {
+    const TASKS: &[brrr::Task] = &[<gives_no_bytes as Handler>::TASK];
+    assert_eq!(run(TASKS, Call::<()>::named("gives_no_bytes")), Ok(()));
+    assert_eq!(run(TASKS, Call::<Option<u8>>::named("gives_no_bytes")), Ok(None));
+    assert_eq!(run(TASKS, Call::<u8>::named("gives_no_bytes")).unwrap_err().kind, "codec");
+    assert_eq!(run(TASKS, Call::<()>::named("gives_no_bytes").raw()), Ok(Vec::new()));
+}
+
+#[derive(Debug)]
+struct Outer(std::num::ParseIntError, &'static str);
+
+impl std::fmt::Display for Outer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "outer{}", self.1)
+    }
+}
+
+impl std::error::Error for Outer {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    let inner = "x".parse::<u8>().unwrap_err();
+    assert_eq!(Error::from(Outer(inner.clone(), "")).to_string(), "outer: invalid digit found in string");
+    let told = Outer(inner, ": invalid digit found in string");
+    assert_eq!(Error::from(told).to_string(), "outer: invalid digit found in string");
+}
+
+#[brrr::handler(max_retries = 3)]
+async fn by_anyhow(context: bool) -> anyhow::Result<i32> {
+    use anyhow::Context as _;
+    let parsed = parses("never".into()).await;
+    if context { parsed.context("no price today") } else { Ok(parsed?) }
+}
+
+#[test]
+fn a_childs_failure_goes_through_anyhow() {
+    const TASKS: &[brrr::Task] = &[<by_anyhow as Handler>::TASK, <parses as Handler>::TASK];
+    let failure = run(TASKS, by_anyhow(false)).unwrap_err();
+    assert_eq!((failure.attempts, failure.chain.len()), (1, 2), "{failure:?}");
+    assert_eq!(failure.chain[1], "parses: it will never be a number");
+    // With a context it is an error of the handler's own, which has the cause in its message.
+    let failure = run(TASKS, by_anyhow(true)).unwrap_err();
+    assert_eq!(failure.message, "no price today: parses failed (error): it will never be a number");
+    assert_eq!((failure.attempts, failure.chain.len()), (4, 1), "{failure:?}");
+}
+
 #[brrr::handler(timeout = "1h")]
 async fn looks_at_the_clock(app: App) -> Result<(bool, u64, u64)> {
     let own = app.time_left().as_secs();

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 pub mod python;
 pub mod typescript;
+pub mod unfit;
 
 #[cfg(test)]
 mod tests;
@@ -57,6 +58,11 @@ pub fn beyond_floats(value: &Value) -> Option<String> {
         }
     }
     find(value).map(|(number, path)| format!("{number} at {}", if path.is_empty() { "its top" } else { &path }))
+}
+
+/// A value's JSON. A value without bytes is null: handlers that return nothing give such values, in some languages.
+pub fn json(value: &[u8]) -> &[u8] {
+    if value.is_empty() { b"null" } else { value }
 }
 
 /// Why a payload can't be read as arguments.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Stage, Step, StepJob};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{State, Subject};
-use crate::model::{CallHash, Failure, FailureKind, brief};
+use crate::model::{CallHash, Failure, FailureKind, brief, first_line};
 use crate::ports::{Key, Loaded, Swap};
 use crate::records::JobState;
 use crate::replay::Replay;
@@ -33,7 +33,7 @@ impl Stage<'_> {
             return self.fail(job.loaded, failure).await;
         };
         let not_before = now.saturating_add(u64::try_from(after.as_millis()).unwrap_or(u64::MAX));
-        let why = brief(failure.to_string().lines().next().unwrap_or_default());
+        let why = brief(&format!("{}: {}: {}", failure.task, failure.kind, first_line(&failure.message)));
         let record = replay.next_attempt(job.task.digest.clone(), not_before, why);
         let swapped = self
             .backend()

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use brrr_protocol::codec;
 use brrr_protocol::model::Outcome;
 use brrr_worker::view::FailureView;
 use serde_json::{Value, json};
@@ -59,7 +60,7 @@ fn case(summary: &Summary, report: &CaseReport) -> Value {
 
 fn end(outcome: &Outcome) -> Value {
     match outcome {
-        Ok(bytes) => match serde_json::from_slice::<Value>(bytes) {
+        Ok(bytes) => match serde_json::from_slice::<Value>(codec::json(bytes)) {
             Ok(result) => json!({"result": result}),
             Err(_) => json!({"text": String::from_utf8_lossy(bytes)}),
         },

@@ -49,7 +49,7 @@ pub fn accepted(job_id: &JobId, call: &CallHash) -> Response {
     response
 }
 
-/// 200: the value as it is stored, if it is JSON. Its bytes are not changed, so no number loses digits.
+/// 200: the value as it is stored, if it is JSON. (A value without bytes is null.) Its bytes are not changed, so no number loses digits.
 pub fn value(value: Sendable) -> Response {
     // The value of a task without JSON is sent as it is.
     let of = if value.is_json() { "application/json" } else { "application/octet-stream" };

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
+use brrr_protocol::codec;
 use brrr_protocol::model::CallHash;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -78,6 +79,7 @@ impl Results {
 
     /// Reserves memory for a result of this call. `None`: the other results take too much.
     pub fn room_for(&self, call: &CallHash, value: Bytes) -> Option<Sendable> {
+        let value = if value.is_empty() { Bytes::from_static(codec::json(&[])) } else { value };
         if value.len() <= SMALL {
             let json = json_in(&value);
             return Some(Sendable { value, json });
@@ -198,5 +200,6 @@ mod tests {
         };
         assert_eq!(sent(" [1.0, 2] \n").await, "<[1.0, 2]>");
         assert_eq!(sent("no json").await, "no json");
+        assert_eq!(sent("").await, "<null>");
     }
 }

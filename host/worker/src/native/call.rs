@@ -1,5 +1,6 @@
 //! What a Rust handler knows about its call, and the calls that it makes.
 
+use std::fmt;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
@@ -7,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use brrr_protocol::codec;
 use brrr_protocol::model::{Failure, FailureKind, Outcome, Topic, check_name, check_topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::Request;
@@ -205,10 +207,9 @@ fn unfit(error: &serde_json::Error) -> HandlerError {
 
 /// Encodes a value as JSON.
 pub(super) fn encode(value: &impl Serialize) -> HandlerResult<Bytes> {
-    match serde_json::to_vec(value) {
-        Ok(bytes) => Ok(bytes.into()),
-        Err(error) => Err(HandlerError::permanent(format!("the value is no JSON: {error}"))),
-    }
+    let refused = |error: &dyn fmt::Display| HandlerError::permanent(format!("the value is no JSON: {error}"));
+    codec::unfit::check(value).map_err(|error| refused(&error))?;
+    serde_json::to_vec(value).map(Bytes::from).map_err(|error| refused(&error))
 }
 
 /// A call that a handler makes. Awaiting it returns the value of the call, or its failure.
@@ -256,7 +257,8 @@ impl<T: DeserializeOwned> ChildCall<T> {
     /// Decodes the outcome of the call.
     fn decode(&self, outcome: Outcome) -> Result<T, Failure> {
         let value = outcome?;
-        serde_json::from_slice(&value).map_err(|error| self.failure(format!("its value does not fit: {error}")))
+        serde_json::from_slice(codec::json(&value))
+            .map_err(|error| self.failure(format!("its value does not fit: {error}")))
     }
 
     fn failure(&self, message: String) -> Failure {

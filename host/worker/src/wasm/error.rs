@@ -30,14 +30,20 @@ pub enum LoadError {
     )]
     NotWasm { path: PathBuf, hint: Option<String> },
 
-    /// The file is a core WebAssembly module, not a component.
+    /// The file is a core WebAssembly module, not a component. `preview1`: it imports `wasi_snapshot_preview1`.
     #[error(
         "{}: a core WebAssembly module, not a component; build it with a toolchain that makes components \
-         (Rust: target wasm32-wasip2), or wrap it: wasm-tools component embed wit/ --world worker MODULE -o EMBEDDED, \
-         then wasm-tools component new EMBEDDED -o COMPONENT",
-        path.display()
+         (Rust: target wasm32-wasip2), or wrap it: brrr-host wit > worker.wit, wasm-tools component embed worker.wit \
+         --world worker MODULE -o EMBEDDED, then wasm-tools component new EMBEDDED{} -o COMPONENT{}",
+        path.display(),
+        if *preview1 { " --adapt wasi_snapshot_preview1.reactor.wasm" } else { "" },
+        if *preview1 {
+            "; it imports wasi_snapshot_preview1, which that adapter (a file of every release of wasmtime) turns into WASI 0.2"
+        } else {
+            ""
+        }
     )]
-    CoreModule { path: PathBuf },
+    CoreModule { path: PathBuf, preview1: bool },
 
     /// The component does not export `brrr:worker/handler`. `exports` are the names that it exports.
     #[error(
@@ -63,6 +69,14 @@ pub enum LoadError {
         path.display()
     )]
     UnknownImport { path: PathBuf, import: String },
+
+    /// The component uses proposals that this host has switched off. `uses` names them.
+    #[error(
+        "{}: uses {uses}, which this host has switched off on purpose: a guest can reach only what handlers need; build \
+         the component without",
+        path.display()
+    )]
+    SwitchedOff { path: PathBuf, uses: String },
 
     /// The file is damaged, or uses features that this engine does not know.
     #[error("{}: could not be compiled: {reason}; if the file is whole, its toolchain is newer than this host", path.display())]

@@ -19,7 +19,16 @@ const DEPTH: u32 = 64;
 /// The names as "module!function", beginning with the innermost.
 pub(super) fn names(trace: &WasmBacktrace) -> impl Iterator<Item = String> {
     // A frame without a name is left out, because its offset means nothing to the author of a handler.
-    trace.frames().iter().filter_map(|frame| Some(name(frame.module().name()?, frame.func_name()?)))
+    let named = trace.frames().iter().filter_map(|frame| Some(name(frame.module().name()?, frame.func_name()?)));
+    named.filter(|name| !is_of_a_panic(name))
+}
+
+/// Is the function a part of what every panic and abort of Rust or C goes through? The panic's own text says where it
+/// happened.
+fn is_of_a_panic(name: &str) -> bool {
+    let function = name.split_once('!').map_or(name, |(_, function)| function);
+    let internal = ["std::sys::", "std::process::abort", "std::panicking::", "core::panicking::", "__rustc::"];
+    function == "abort" || function == "__rust_start_panic" || internal.iter().any(|begin| function.starts_with(begin))
 }
 
 fn name(module: &str, function: &str) -> String {
@@ -69,6 +78,16 @@ mod tests {
         assert_eq!(name("m", "_ZN3app4fail17h0123456789abcdefE"), "m!app::fail");
         assert_eq!(name("m", "_Z3fibi"), "m!fib(int)");
         assert_eq!(name("m", "main.Fail"), "m!main.Fail");
+    }
+
+    #[test]
+    fn the_way_of_a_panic_is_left_out() {
+        for of_a_panic in ["m!abort", "m!__rustc::rust_panic", "m!std::panicking::panic_handler::{closure#0}"] {
+            assert!(is_of_a_panic(of_a_panic), "{of_a_panic}");
+        }
+        for own in ["m!app::fail", "m!aborts", "m!core::option::unwrap_failed"] {
+            assert!(!is_of_a_panic(own), "{own}");
+        }
     }
 
     #[test]

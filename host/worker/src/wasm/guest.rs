@@ -24,7 +24,7 @@ use super::outcome::{self, Circumstances};
 use super::output::{Output, OutputLine, Printer};
 use super::state::{Budget, OutOfMemory, OutOfTime, State, at_tick, resource_table};
 use super::world::{Template, World};
-use super::{RunLimits, effort, shape};
+use super::{RunLimits, effort, proposals, shape};
 use crate::permissions::Grants;
 
 /// How long a guest may take to name its tasks. Most guests know this list before they start.
@@ -116,7 +116,7 @@ impl Guest {
             component
         } else {
             progress(LoadStage::Compiling { size });
-            compile(&core, path, &digest, bytes).await?
+            compile(&core, path, &digest, shape.world, bytes).await?
         };
         let unfit =
             |error: wasmtime::Error| LoadError::Unfit { path: path.to_owned(), reason: short(&format!("{error:#}")) };
@@ -185,12 +185,21 @@ fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-async fn compile(core: &Arc<Core>, path: &Path, digest: &str, bytes: Vec<u8>) -> Result<Component, LoadError> {
+async fn compile(
+    core: &Arc<Core>,
+    path: &Path,
+    digest: &str,
+    world: World,
+    bytes: Vec<u8>,
+) -> Result<Component, LoadError> {
     let (core, digest, of) = (core.clone(), digest.to_owned(), path.to_owned());
     // Compiling takes seconds of CPU time, so it must not run on a thread of the runtime.
     let compiled = tokio::task::spawn_blocking(move || {
         effort::check(&bytes).map_err(|reason| LoadError::TooMuchToCompile { path: of.clone(), reason })?;
-        let invalid = |error| LoadError::Invalid { path: of.clone(), reason: short(&format!("{error:#}")) };
+        let invalid = |error| match proposals::switched_off(&bytes, world) {
+            Some(uses) => LoadError::SwitchedOff { path: of.clone(), uses },
+            None => LoadError::Invalid { path: of.clone(), reason: short(&format!("{error:#}")) },
+        };
         let component = Component::new(&core.wasmtime, &bytes).map_err(invalid)?;
         core.cache.store(&digest, &component);
         Ok(component)

@@ -1,7 +1,8 @@
 //! Runs handlers that are WebAssembly components.
 //!
 //! - `engine`, `ticker`: a wasmtime engine for all guests of a world, and the thread that lets it interrupt them
-//! - `shape`, `effort`, `cache`, `guest`: load a guest from a file: check it, compile it once, ask for its tasks
+//! - `shape`, `effort`, `cache`, `guest`: load a guest from a file: check it, compile it once, ask for its tasks;
+//!   `proposals`: names the parts of WebAssembly that a refused one uses
 //! - `world`: the worlds that a guest may be built for
 //! - `handler`: one run of a call; `state`: the data of such a run; `outcome`, `frames`: the meaning of its end
 //! - `probe`: watches runs, for `brrr-host test`
@@ -33,6 +34,7 @@ mod http_limits;
 mod outcome;
 mod output;
 mod probe;
+mod proposals;
 mod shape;
 mod state;
 mod ticker;

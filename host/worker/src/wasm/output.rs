@@ -22,6 +22,9 @@ const MAX_LINE: usize = 64 << 10;
 /// How much of a run's last errors is kept for the message of a trap: a panic's text and some lines around it.
 const MAX_TAIL: usize = 1 << 10;
 
+/// What Rust's runtime says after a panic, also inside of guests in other languages. A guest has no such variable.
+const BACKTRACE_ADVICE: &[u8] = b"note: run with `RUST_BACKTRACE=";
+
 /// Receives the output of guests. It is called within runs, so it must not block for long.
 pub trait Output: Send + Sync {
     /// Shows one line.
@@ -246,12 +249,16 @@ impl PrinterState {
     }
 
     fn show(&mut self, stream: Stream, line: &[u8]) {
-        if matches!(stream, Stream::Stderr | Stream::Log(LogLevel::Error)) {
+        let advice = stream == Stream::Stderr && line.starts_with(BACKTRACE_ADVICE);
+        if !advice && matches!(stream, Stream::Stderr | Stream::Log(LogLevel::Error)) {
             self.remember(line);
         }
         let length = line.len() + 1;
         let before = self.progress.already_printed(length);
         if before >= length {
+            return;
+        }
+        if advice {
             return;
         }
         // `before` is zero, unless the component has changed and its lines end in other places now.

@@ -67,7 +67,7 @@ pub(super) fn inspect(path: &Path, bytes: &[u8]) -> Result<Shape, LoadError> {
         return Err(LoadError::NotWasm { path: owned(), hint: hint(bytes) });
     }
     if Parser::is_core_wasm(bytes) {
-        return Err(LoadError::CoreModule { path: owned() });
+        return Err(LoadError::CoreModule { path: owned(), preview1: imports_preview1(bytes) });
     }
     let (imports, exports) = outline(bytes).map_err(|e| LoadError::Invalid { path: owned(), reason: short(&e) })?;
 
@@ -118,6 +118,18 @@ fn outline(bytes: &[u8]) -> Result<(Vec<String>, Vec<String>), String> {
         }
     }
     Ok((imports, exports))
+}
+
+/// Does a core module import WASI in the form from before components?
+fn imports_preview1(bytes: &[u8]) -> bool {
+    let sections = Parser::new(0).parse_all(bytes).map_while(Result::ok);
+    let imports = sections.filter_map(|payload| match payload {
+        Payload::ImportSection(section) => Some(section),
+        _ => None,
+    });
+    let mut modules =
+        imports.flat_map(|section| section.into_imports().map_while(Result::ok).map(|import| import.module));
+    modules.any(|module| module == "wasi_snapshot_preview1")
 }
 
 fn provided(import: &str, world: World) -> bool {

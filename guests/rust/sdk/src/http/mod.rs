@@ -108,7 +108,7 @@ impl Request {
 
     /// With this value as its body, in JSON.
     pub fn json(mut self, value: &(impl Serialize + ?Sized)) -> Self {
-        match serde_json::to_vec(value) {
+        match crate::codec::to_vec(value) {
             Ok(body) => self.header("content-type", "application/json").body(body),
             Err(error) => {
                 self.mistake.get_or_insert(format!("its body cannot be written as JSON: {error}"));
