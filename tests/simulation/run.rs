@@ -161,7 +161,10 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
     history.length = world.state().accesses;
     history.sent = world.state().sent;
     history.runs = world.state().runs.values().sum();
-    if run.plan.repair || run.plan.bad_peers {
+    // A parent that a peer ran is not notified of a failure, for example of a dead letter. If a peer computes the value after
+    // that, only a repair finds out.
+    let peers_see_failures = history.may.with_peers && history.may.with_dead_letters;
+    if run.plan.repair || run.plan.bad_peers || peers_see_failures {
         history.stranded = history.unended();
         run.repair_all()?;
     } else {
@@ -170,7 +173,7 @@ pub fn run(graph: &Arc<Graph>, mut plan: Plan) -> std::result::Result<History, S
     history.check(graph)?;
 
     run.jobs.push(NewJob::new("LAST".into(), call(LAST)));
-    let repair = run.plan.repair;
+    let repair = run.plan.repair || peers_see_failures;
     run.plan = Plan::of(&[]);
     run.does(Action::Schedule(run.jobs.len() - 1), None)?;
     run.go_to_the_end()?;
