@@ -10,7 +10,7 @@ import (
 // at once, and so on.
 //
 // What makes a batch complete is that Go's scheduler has nothing left to run. A goroutine of ours finds that out by
-// sleeping for the shortest time there is: a run's clock stands still but for sleeps (host/worker/src/wasm/clocks.rs), so no
+// sleeping for the shortest time there is: a run's clock stands still while it runs (host/worker/src/wasm/clocks.rs), so no
 // timer is due before the scheduler, out of runnable goroutines, itself waits for the first of them, and ours is the
 // first. So calls go before timers too, and no timeout strikes while there is something to ask for.
 //

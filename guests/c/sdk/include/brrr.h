@@ -242,9 +242,9 @@ void brrr_panic(const char *format, ...) __attribute__((noreturn, format(printf,
 /* sprintf into memory of the right size. */
 char *brrr_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Unix time. In a replay that of the call's first run, moved by what it slept. */
+/* Unix time: that of the call's first run, and after a wait the time at which the call went on. The same in every replay. */
 uint64_t brrr_now_ms(void);
-/* Returns at once, the clock moved, except in a leaf. */
+/* Durable: while it lasts, the handler does not exist. A leaf sleeps where it is. */
 void brrr_sleep_ms(uint64_t ms);
 uint64_t brrr_random(void);
 

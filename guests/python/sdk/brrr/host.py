@@ -71,7 +71,7 @@ class Host(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Returns at once in a handler that is replayed, having moved the clock; a leaf really sleeps."""
+        """Does not return in a run that has to wait: another run goes on when the time has come. A leaf sleeps where it is."""
         ...
 
     def warn(self, message: str) -> None:

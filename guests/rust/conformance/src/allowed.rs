@@ -67,7 +67,7 @@ pub async fn http_cut_short(url: String, ms: u64) -> String {
     }
 }
 
-/// The same in a handler that may call, whose sleeps return at once: not beside a request.
+/// The same in a handler that may call, which sleeps where it is beside a request.
 #[brrr::handler(max_retries = 0)]
 pub async fn http_patient(url: String, ms: u64) -> Result<(String, u64)> {
     let said = match http::get(url).timeout(Duration::from_millis(ms)).send().await {

@@ -1,7 +1,8 @@
 //! Clock, sleep and random numbers, the same in every replay of a call.
 //!
-//! The host keeps them so: the clock stands at the call's first run and moves by what the handler sleeps, and such a
-//! sleep returns at once. A handler marked `leaf`, which is never replayed, gets the real ones.
+//! The host keeps them so: the clock begins at the call's first run and moves when the handler has waited. A sleep is
+//! durable: while it lasts, the handler does not exist, and the host runs it again when the time has come. A handler marked
+//! `leaf`, which is never replayed, gets the real ones.
 //!
 //! With a WASI target the standard library's do the same; these work on every target. A component imports what it uses
 //! of them, no more.

@@ -50,7 +50,7 @@ export interface Host {
   timeLeftMs(): number;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
-  /** Returns at once in a handler that is replayed, having moved the clock; a leaf really sleeps. */
+  /** Does not return in a run that has to wait: another run goes on when the time has come. A leaf sleeps where it is. */
   sleep(ms: number): void;
   /** What is ready after that time. */
   timer(ms: number): Pollable;

@@ -28,7 +28,7 @@ inline bool is_active() {
     return brrr_is_active();
 }
 
-/// Returns at once, the clock moved, except in a leaf.
+/// Durable: while it lasts, the handler does not exist. A leaf sleeps where it is.
 inline void sleep(std::chrono::milliseconds time) {
     brrr_sleep_ms(static_cast<uint64_t>(time.count()));
 }
