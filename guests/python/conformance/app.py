@@ -447,7 +447,7 @@ async def nothing() -> None:
     """Returns nothing, without a `return`."""
 
 
-@brrr.handler_no_arg
+@brrr.handler_no_arg(max_retries=1, retry_delay=0.01)
 async def no_number() -> dict[str, list[float]]:
     return {"values": [1, float("nan")]}
 
@@ -458,7 +458,7 @@ async def zone() -> str:
     return datetime(2024, 7, 1, 12, tzinfo=UTC).astimezone(zoneinfo.ZoneInfo("Europe/Zurich")).isoformat()
 
 
-@brrr.handler
+@brrr.handler(max_retries=1, retry_delay=0.01)
 async def forgotten(app: brrr.App) -> dict[str, Any]:
     """A call in the result that was not awaited."""
     return {"x": app.call(leaf)(i=1)}
