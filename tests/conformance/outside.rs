@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::net::TcpListener;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use brrr_worker::topic_worker::now;
 use brrr_worker::wasm::{LogLevel, Stream};

@@ -1,6 +1,6 @@
 //! Asks for the outcomes of a run's calls. Only this module has access to the run's replay.
 
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use brrr_protocol::ErrorKind;
@@ -23,6 +23,7 @@ struct Inner {
     clock: AtomicU64,
     /// Why the run must stop, although the guest can't be told: it waits in a host function that returns no error.
     stop: Mutex<Option<wasmtime::Error>>,
+    must_stop: AtomicBool,
     stopped: Notify,
 }
 
@@ -62,6 +63,10 @@ impl RunReplay {
 
     /// Sleeps until the clock shows this time.
     pub fn sleep(&self, until: Millis) -> Slept {
+        // The guest may be polled again before its run is dropped.
+        if self.0.must_stop.load(SeqCst) {
+            return Slept::Dropped;
+        }
         let mut lock = self.lock();
         // This is no run of a call, so nothing could wake it later.
         let Some(replay) = &mut *lock else { return Slept::Awake };
@@ -73,6 +78,7 @@ impl RunReplay {
             Ok(Polled::Suspended) => Suspended.into(),
             Err(_) => NoRoom.into(),
         };
+        self.0.must_stop.store(true, SeqCst);
         *self.0.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
         self.0.stopped.notify_one();
         Slept::Dropped
