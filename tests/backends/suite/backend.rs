@@ -200,17 +200,17 @@ pub async fn a_job_runs_from_its_schedule_to_its_completion(kind: Kind) {
     let loaded = b.load(&parent).await.unwrap();
     assert_eq!(loaded.call.as_ref().unwrap().task, "task");
     assert_eq!(&loaded.call.as_ref().unwrap().payload[..], b"payload");
-    assert!(loaded.ready() && loaded.outcome.is_none() && loaded.run.is_none());
+    assert!(loaded.ready(0) && loaded.outcome.is_none() && loaded.run.is_none());
 
     assert_eq!(defer(b, &parent, &["c1", "c2"]).await, Deferred::Waiting { queued: vec![0, 1] });
     for child in take(&**b, "t", 10).await {
         let child = work(&child);
-        assert!(!b.load(&parent).await.unwrap().ready());
+        assert!(!b.load(&parent).await.unwrap().ready(0));
         b.complete(&child, Bytes::from_static(b"v")).await.unwrap();
     }
     let parent = work(&next(&**b, "t").await);
     let loaded = b.load(&parent).await.unwrap();
-    assert!(loaded.ready());
+    assert!(loaded.ready(0));
     assert_eq!(loaded.sample, vec![Some(Ok(Bytes::from_static(b"v"))); 2]);
     b.complete(&parent, Bytes::from_static(b"p")).await.unwrap();
     assert_eq!(b.queue().depth(&"t".into()).await.unwrap(), 0);

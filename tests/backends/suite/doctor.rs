@@ -101,7 +101,7 @@ pub async fn a_lost_notification_is_sent_again(kind: Kind) {
     assert_eq!(survey(b).await, []);
     let parent = work(&next(&**b, "t").await);
     let loaded = b.load(&parent).await.unwrap();
-    assert!(loaded.ready());
+    assert!(loaded.ready(0));
     assert_eq!(loaded.sample, [Some(Ok(Bytes::from_static(b"v")))]);
 }
 
@@ -114,7 +114,7 @@ pub async fn a_parent_that_is_not_registered_with_its_children_is_run_again(kind
     until_empty(b).await;
     repair(b, &lost("p", Why::NotNotified)).await;
     let parent = work(&next(&**b, "t").await);
-    assert!(b.load(&parent).await.unwrap().ready(), "it asks again");
+    assert!(b.load(&parent).await.unwrap().ready(0), "it asks again");
     defer(b, &parent, &["c"]).await;
     assert_eq!(waiting(b, "c").await, ["r:p"]);
     assert_eq!(queued(b).await, ["r:c"]);

@@ -350,7 +350,7 @@ pub async fn options_of_a_call_are_kept_for_its_first_run(kind: Kind) {
     assert_eq!(deferred, Deferred::Waiting { queued: vec![0, 1] });
     let loaded = b.load(&direct("r", "c")).await.unwrap();
     assert_eq!(loaded.run, Some(RunRecord { options: options.clone(), ..RunRecord::default() }));
-    assert!(loaded.ready());
+    assert!(loaded.ready(0));
     assert_eq!(b.load(&direct("r", "plain")).await.unwrap().run, None);
     // These options belong to that job only, and stay as they were in the first request.
     assert_eq!(b.load(&direct("other", "c")).await.unwrap().run, None);
