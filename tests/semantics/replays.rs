@@ -134,7 +134,7 @@ async fn the_clock_moves_at_waits_and_output_is_new_once() {
         let seen = seen.lock().unwrap();
         // Each replay sees the same two times.
         assert!([1, 3].iter().all(|run| seen[*run].0 == seen[0].0), "{seen:?}");
-        assert!(seen[2].0 > seen[0].0 && seen[4].0 == seen[2].0, "{seen:?}");
+        assert!(seen[2].0 >= seen[0].0 && seen[4].0 == seen[2].0, "{seen:?}");
         // Three runs: 10; (10), 5; (10), (5).
         assert_eq!(seen.iter().map(|(_, new)| *new).collect::<Vec<_>>(), [10, 0, 5, 0, 0]);
     })

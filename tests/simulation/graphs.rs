@@ -161,21 +161,21 @@ pub static GRAPHS: &[Graph] = &[
     graph(
         "in time, and too late",
         &[
-            ("a", Within(&[(90_000, "b"), (90_000, "s")])),
+            ("a", Within(&[(90_000, "b"), (200_000, "s")])),
             ("b", All(&["c"])),
             ("c", All(&[])),
-            ("s", Sleep(&[100_000], &[])),
+            ("s", Sleep(&[300_000], &[])),
         ],
         &["a"],
     ),
     graph(
         "too late, then in time",
-        &[("a", Within(&[(1_000, "s"), (1_000, "c")])), ("s", Sleep(&[3_000], &[])), ("c", All(&[]))],
+        &[("a", Within(&[(1_000, "s"), (10_000, "c")])), ("s", Sleep(&[3_000], &[])), ("c", Sleep(&[5_000], &[]))],
         &["a"],
     ),
     graph(
         "a shorter wait after a longer one",
-        &[("a", Within(&[(3_600_000, "c"), (1_000, "s")])), ("c", All(&[])), ("s", Sleep(&[100_000], &[]))],
+        &[("a", Within(&[(500_000, "c"), (1_000, "s")])), ("c", All(&[])), ("s", Sleep(&[100_000], &[]))],
         &["a"],
     ),
     Graph {

@@ -68,6 +68,7 @@ impl GraphHandler {
             hash: Some(call.hash),
             options: Options::default(),
         });
+        let clock_before = replay.clock();
         let outcomes = match replay.poll(calls.collect(), need, until).await? {
             Polled::Ready(outcomes) => outcomes,
             Polled::Suspended => return Ok(Err(Leave::Suspended)),
@@ -89,6 +90,9 @@ impl GraphHandler {
                 format!("clock after poll {} of attempt {}", replay.polls().count(), request.attempt),
                 replay.clock().to_string(),
             );
+        }
+        if replay.clock() < clock_before {
+            state.watch.wrong.get_or_insert(format!("the clock of {} went back", request.task));
         }
         let is_late = names.is_empty() || outcomes.iter().any(Option::is_none);
         if let Some(until) = until.filter(|until| is_late && (state.now + AHEAD < *until || replay.clock() < *until)) {

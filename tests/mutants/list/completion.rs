@@ -21,7 +21,8 @@ pub fn all() -> Vec<Mutant> {
                 "let nobody = p.store.get(&Key::pending_returns(call)).await?.is_none();
              p.store.swap(&Key::value(call), None, Some(value)).await?;
              if !nobody { notify_all(p, call, HashSet::new()).await?; }",
-            ),
+            )
+            .found_late(),
         breaks(
             "delete-then-send",
             "protocol.md 3: notifications are sent before the record of the waiting parents is deleted",

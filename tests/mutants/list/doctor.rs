@@ -83,7 +83,7 @@ pub fn all() -> Vec<Mutant> {
             "doctor/judge.rs",
             "JobRecord::decode(&bytes).is_ok_and(|job| !job.is_over())",
             "JobRecord::decode(&bytes).is_ok()",
-        ),
+        ).found_late(),
         breaks(
             "no-look-for-long-cycles",
             "A cycle that is too long for the walk at registration is found by the search for stuck work",

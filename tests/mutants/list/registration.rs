@@ -31,12 +31,12 @@ pub fn all() -> Vec<Mutant> {
                  $right",
             ).found_late(),
         breaks("scheduled-at-once", "R4: an entry is without scheduled_at until it is certain that the call will run")
-            .edit("multi_step/child.rs", ".filter(|_| !self.sent);", "$right let scheduled_at = scheduled_at.or($on.then_some(1));"),
+            .edit("multi_step/child.rs", ".filter(|_| !self.sent);", "$right let scheduled_at = scheduled_at.or($on.then_some(1));").found_late(),
         breaks("missing-scheduled-at-ignored", "R4: if there is no scheduled_at, the next parent sends the message again").edit(
             "multi_step/child.rs",
             "found.scheduled_at().is_none() || found.only",
             "(!$on && found.scheduled_at().is_none()) || found.only",
-        ),
+        ).found_late(),
         breaks("own-entry-of-another-job-ignored", "R4: a parent that waits only under another job sends the message again").edit(
             "multi_step/child.rs",
             "found.scheduled_at().is_none() || found.only_in_other_jobs()",

@@ -105,7 +105,7 @@ pub fn all() -> Vec<Mutant> {
              } else {
                  Self { job_id: job_id.clone(), call: call.clone(), attempt: run.attempt, first: run.first }
              }",
-        ),
+        ).found_late(),
         breaks("replay-ends-without-its-outcomes", "A poll is answered when enough outcomes are there").edit(
             "replay.rs",
             "there.iter().filter(|there| **there).count() >= need;",

@@ -47,10 +47,8 @@ impl Stage<'_> {
         if let Some(deadline) = deadline
             && (waiting.is_none() || !self.is_on_its_way(deadline))
         {
+            // A call with a timer has two messages. Whichever of them runs the call, the other one is left for the deadline.
             let next = waiting.map_or(deadline, |run| run.until.min(deadline));
-            if next < deadline {
-                self.send_again(deadline).await?;
-            }
             return self.nack(Duration::from_millis(next.saturating_sub(self.now()))).await;
         }
         if let Some(run) = waiting

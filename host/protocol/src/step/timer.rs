@@ -36,16 +36,11 @@ impl Stage<'_> {
         if self.backend().counters().incr(&counter, 1).await? > job.max_messages(self.site.limits) {
             return Ok(false);
         }
-        self.send_again(until).await?;
+        let delay = Duration::from_millis(until.saturating_sub(self.now()));
+        let timer = Outgoing { delay, ..Outgoing::now(&self.work.topic, &self.work.message) };
+        self.backend().queue().send_many(&[timer]).await?;
         run_after.timer = until;
         Ok(true)
-    }
-
-    /// Sends another message for this call, which is due at this time.
-    pub(super) async fn send_again(&self, at: Millis) -> Result<()> {
-        let delay = Duration::from_millis(at.saturating_sub(self.now()));
-        let message = Outgoing { delay, ..Outgoing::now(&self.work.topic, &self.work.message) };
-        self.backend().queue().send_many(&[message]).await
     }
 
     /// Handles a message for a call that waits for a time which has not come yet. `None`: the message is not needed, because the
