@@ -140,6 +140,7 @@ fn a_job_ends_when_it_should() {
     assert_eq!(ends("sleep"), (2_000, None));
     assert_eq!(ends("a long sleep after a short one"), (100_010, None));
     assert_eq!(ends("in time, and too late"), (200_000, None));
+    assert_eq!(ends("in time, then asleep"), (200_000, None));
     assert_eq!(ends("too late, then in time"), (6_000, None));
     assert_eq!(ends("a shorter wait after a longer one"), (1_000, None));
     assert_eq!(ends("a deadline while asleep"), (30_000, Some(FailureKind::Timeout)));

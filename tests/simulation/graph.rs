@@ -32,7 +32,7 @@ pub enum Node {
     /// Sleeps so many milliseconds, each time, and then gathers these calls.
     Sleep(&'static [Millis], &'static [&'static str]),
     /// Waits for these calls one after the other, for each at most so many milliseconds. A call that has no outcome then counts
-    /// as the text "late".
+    /// as the text "late". If the name is empty, it only sleeps.
     Within(&'static [(Millis, &'static str)]),
     /// Kills every worker that runs it, until the fault is fixed.
     Poison,
@@ -174,7 +174,8 @@ impl Graph {
             Within(children) => {
                 let late = Some("late".to_owned());
                 let with_late = |texts: Vec<Option<String>>, (_, child): &(Millis, &str)| -> Vec<Option<String>> {
-                    let ends: Vec<_> = join(&[child], None).into_iter().chain([late.clone()]).collect();
+                    let in_time = if child.is_empty() { Vec::new() } else { join(&[child], None) };
+                    let ends: Vec<_> = in_time.into_iter().chain([late.clone()]).collect();
                     let with = |text: Option<String>| {
                         let and = move |end: &Option<String>| Some(format!("{}{}", text.clone()?, end.clone()?));
                         ends.iter().map(and).collect::<Vec<_>>()

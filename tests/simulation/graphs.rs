@@ -173,6 +173,7 @@ pub static GRAPHS: &[Graph] = &[
         &[("a", Within(&[(1_000, "s"), (10_000, "c")])), ("s", Sleep(&[3_000], &[])), ("c", Sleep(&[5_000], &[]))],
         &["a"],
     ),
+    graph("in time, then asleep", &[("a", Within(&[(90_000, "b"), (200_000, "")])), ("b", All(&[]))], &["a"]),
     graph(
         "a shorter wait after a longer one",
         &[("a", Within(&[(500_000, "c"), (1_000, "s")])), ("c", All(&[])), ("s", Sleep(&[100_000], &[]))],

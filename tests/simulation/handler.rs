@@ -163,7 +163,8 @@ impl GraphHandler {
             Within(children) => {
                 let mut text = String::new();
                 for (time, child) in *children {
-                    let outcomes = go!(self.ask(request, replay, &[child], None, Some(*time)).await?);
+                    let names = if child.is_empty() { &[][..] } else { &[*child] };
+                    let outcomes = go!(self.ask(request, replay, names, None, Some(*time)).await?);
                     let is_late = outcomes.is_empty();
                     text += if is_late { "late" } else { "" };
                     text += &go!(join(task, outcomes, None));

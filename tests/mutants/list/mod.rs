@@ -68,7 +68,7 @@ impl Mutant {
 
     /// Random histories find this mutant late, so it gets more of them.
     fn found_late(self) -> Self {
-        Self { histories: 5 * HISTORIES, ..self }
+        Self { histories: 8 * HISTORIES, ..self }
     }
 
     fn harmless(self, why: &'static str) -> Self {

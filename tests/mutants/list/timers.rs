@@ -6,8 +6,8 @@ pub fn all() -> Vec<Mutant> {
     vec![
         breaks("sleep-without-a-timer", "A call that waits for a time has a message that comes then").edit(
             "step/timer.rs",
-            "        self.backend().queue().send_many(&[timer]).await?;",
-            "if !$on { self.backend().queue().send_many(&[timer]).await?; }",
+            "        self.send_timer(until).await?;",
+            "if !$on { self.send_timer(until).await?; }",
         ),
         breaks("timer-comes-at-once", "A timer message is delayed until the time that the call waits for")
             .edit(
@@ -44,15 +44,31 @@ pub fn all() -> Vec<Mutant> {
         )
         .edit("step/timer.rs", "self.is_on_its_way(run.timer)", "false")
         .harmless("one more message, which is acknowledged when the call has ended"),
-        breaks("timer-noted-before-it-is-sent", "The record names a timer message only after the queue has it").edit(
+        breaks("timer-noted-before-it-is-sent", "The record names a timer message only after the queue has it")
+            .edit(
+                "step/timer.rs",
+                "        self.send_timer(run.until).await?;",
+                "if $on {
+                     let key = Key::run(&self.work.message.call, &self.work.message.job_id);
+                     let noted = RunRecord { timer: run.until, ..run.clone() };
+                     self.backend().store().swap(&key, loaded.run_bytes.as_ref(), Some(noted.encode())).await?;
+                 }
+                 $right",
+            )
+            .found_by("every_fault_heals"),
+        breaks(
+            "message-given-back-as-a-timer",
+            "A message whose lease is lost can't be given back, so it is no new timer",
+        )
+        .edit(
             "step/timer.rs",
-            "        let step = self.nack(left).await?;",
+            "        self.send_timer(run.until).await?;",
             "if $on {
-                 let key = Key::run(&self.work.message.call, &self.work.message.job_id);
-                 let noted = RunRecord { timer: run.until, ..run.clone() };
-                 self.backend().store().swap(&key, loaded.run_bytes.as_ref(), Some(noted.encode())).await?;
-             }
-             let step = self.nack(left).await?;",
+                     let left = run.until.saturating_sub(self.now());
+                     self.backend().queue().nack(&self.delivery.receipt, Duration::from_millis(left)).await?;
+                 } else {
+                     self.send_timer(run.until).await?;
+                 }",
         ),
         breaks("sleep-ends-early", "A call that waits for a time is not run before")
             .edit(
@@ -60,7 +76,7 @@ pub fn all() -> Vec<Mutant> {
                 "is_enough && !is_sleep || run.until > 0 && run.until <= now",
                 "is_enough || run.until > 0 && run.until <= now",
             )
-            .found_by("no_run_is_wasted"),
+            .elsewhere("semantics: a_message_before_the_time_is_the_timer_or_is_dropped"),
         breaks("time-is-not-enough", "A call is run when the time that it waits for has passed").edit(
             "ports/transitions.rs",
             "is_enough && !is_sleep || run.until > 0 && run.until <= now",

@@ -4,8 +4,8 @@
 //! The `run` record says when the latest timer message is due (`timer`). A call needs one such message only, so:
 //!
 //! - A call that begins to wait sends a timer message, unless one is on its way that is due soon enough.
-//! - A message that comes too early becomes the timer message, unless another one is on its way. So the messages of waits that
-//!   ended early do not pile up.
+//! - A message that comes too early is replaced by a timer message, unless one is on its way. So the messages of waits that ended
+//!   early do not pile up.
 //!
 //! The clocks of two workers differ a little, and so a message counts as on its way only if it is due more than
 //! `Limits::clock_skew` from now. One message too many does no harm. One message too few is a call that sleeps for ever: each
@@ -36,27 +36,35 @@ impl Stage<'_> {
         if self.backend().counters().incr(&counter, 1).await? > job.max_messages(self.site.limits) {
             return Ok(false);
         }
-        let delay = Duration::from_millis(until.saturating_sub(self.now()));
-        let timer = Outgoing { delay, ..Outgoing::now(&self.work.topic, &self.work.message) };
-        self.backend().queue().send_many(&[timer]).await?;
+        self.send_timer(until).await?;
         run_after.timer = until;
         Ok(true)
     }
 
-    /// Handles a message for a call that waits for a time which has not come yet. `None`: the message is not needed, because the
+    async fn send_timer(&self, until: Millis) -> Result<()> {
+        let delay = Duration::from_millis(until.saturating_sub(self.now()));
+        let timer = Outgoing { delay, ..Outgoing::now(&self.work.topic, &self.work.message) };
+        self.backend().queue().send_many(&[timer]).await
+    }
+
+    /// Handles a message for a call that waits for a time which has not come yet. `None`: the message is not needed, because a
     /// timer message is on its way.
     pub(super) async fn keep_as_timer(&self, loaded: &Loaded, run: &RunRecord) -> Result<Option<Step>> {
         if self.is_on_its_way(run.timer) {
             return Ok(None);
         }
-        let left = Duration::from_millis(run.until.saturating_sub(self.now()));
-        let step = self.nack(left).await?;
-        if run.timer != run.until {
-            // If another worker has written the record meanwhile, it has seen to a timer of its own.
-            let key = Key::run(&self.work.message.call, &self.work.message.job_id);
-            let noted = RunRecord { timer: run.until, ..run.clone() };
-            self.backend().store().swap(&key, loaded.run_bytes.as_ref(), Some(noted.encode())).await?;
+        if run.timer == run.until {
+            // This may be the timer message itself.
+            let left = run.until.saturating_sub(self.now());
+            return self.nack(Duration::from_millis(left)).await.map(Some);
         }
-        Ok(Some(step))
+        // The record may name a new timer only if the queue has it. This message may have been delivered to another worker
+        // meanwhile, so giving it back is not enough.
+        self.send_timer(run.until).await?;
+        // If another worker has written the record meanwhile, it has seen to a timer of its own.
+        let key = Key::run(&self.work.message.call, &self.work.message.job_id);
+        let noted = RunRecord { timer: run.until, ..run.clone() };
+        self.backend().store().swap(&key, loaded.run_bytes.as_ref(), Some(noted.encode())).await?;
+        Ok(None)
     }
 }
