@@ -73,7 +73,7 @@ impl Bench {
         let (ended, replay) = bench.run(&bench.replay, None).await;
         let Some(wait) = replay.wait() else { panic!("fib of 5 waits for its children: {ended:?}") };
         bench.replay.loaded = Loaded {
-            run: Some(replay.record(wait, now(), String::new())),
+            run: Some(replay.record(wait, String::new())),
             sample: vec![Some(Ok("2".into())), Some(Ok("3".into()))],
             ..Loaded::default()
         };
