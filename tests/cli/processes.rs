@@ -136,7 +136,7 @@ fn a_process_that_can_not_restart_is_tried_again() {
     put(b"half of it");
     kill_process(*before.iter().next().expect("two"), Signal::KILL).expect("killed");
     fleet.wait_for_stderr("not WebAssembly");
-    fleet.wait_for_stderr("exit status: 11");
+    fleet.wait_for_stderr("exit status: 10");
     assert_eq!(env.run(["call", "fib", "{\"n\":10}"]).ok(), "55");
     put(&good);
     eventually("two are there again", || {
