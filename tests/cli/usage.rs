@@ -77,6 +77,8 @@ fn a_payload_that_is_not_json() {
     let env = Env::new();
     env.run(["call", "fib", "{\"n\": thirty}"]).refused(2, &["not JSON", "line 1 column", "hirty}"]);
     env.run(["schedule", "fib", "[30]"]).refused(2, &["a list", "JSON object"]);
+    env.run(["call", "fib", "{\"n\": [9007199254740993]}", "--codec", "typescript"])
+        .refused(2, &["9007199254740993 at [0].n[0]", "pass it as text"]);
     env.run(["call", "fib", "30", "--codec", "typescript"]).refused(2, &["a number", "JSON list"]);
     env.run(["call", "fib", "@nowhere.json"]).refused(2, &["nowhere.json"]);
     assert!(!env.path(".brrr").exists(), "refused before anything was touched");

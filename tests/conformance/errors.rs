@@ -113,6 +113,43 @@ pub async fn what_was_not_awaited(fleet: &Fleet) {
     assert!(found, "no warning about the call of leaf: {lines:?}");
 }
 
+pub async fn odd_errors_and_promises(fleet: &Fleet) {
+    for (kind, shown) in
+        [("cycle", "500"), ("bigint", "10"), ("getter", "inner trouble"), ("unhandled", "nobody looks")]
+    {
+        let failure = failed(fleet, "throws", json!({"kind": kind})).await;
+        assert!(failure.message.contains(shown), "{kind} does not show {shown:?}: {}", failure.message);
+    }
+    let failure = failed(fleet, "mapped", json!({})).await;
+    assert!(failure.message.contains("[0]") && failure.attempts == 1, "{failure}");
+    assert_eq!(fleet.value("from_async", json!({})).await, json!([1, 2]));
+    for (x, may_fail) in [(9_007_199_254_740_991_u64, false), (9_007_199_254_740_993, true)] {
+        // A JavaScript caller can't write the second number.
+        match fleet.call_raw("same", format!("[{{\"x\":{x}}}]").as_bytes()).await {
+            Ok(value) => assert_eq!(value, x.to_string(), "another number"),
+            Err(failure) => assert!(may_fail && failure.kind == FailureKind::Error, "{x}: {failure}"),
+        }
+    }
+}
+
+pub async fn groups_cancellations_and_sockets(fleet: &Fleet) {
+    assert_eq!(fleet.value("group", json!({})).await, json!([1, 2]));
+    let failure = failed(fleet, "group_fails", json!({"n": 2})).await;
+    for part in ["part 0 has no price", "part 1 has no price"] {
+        assert!(failure.message.contains(part), "it does not say {part:?}: {}", failure.message);
+    }
+    failed(fleet, "cancelled", json!({})).await;
+    let said = fleet.value("resolve", json!({"host": "example.com"})).await;
+    assert!(said.as_str().is_some_and(|said| said.contains("OSError") && said.contains("brrr.http")), "{said}");
+}
+
+pub async fn the_words_of_the_library(fleet: &Fleet) {
+    assert_eq!(fleet.value("format_number", json!({"n": 42})).await, json!("42"));
+    assert_eq!(fleet.value("to_number", json!({"text": "42"})).await, json!(42));
+    let failure = fleet.call("to_number", json!({"text": "x"})).await.expect_err("no number");
+    assert!(failure.message.contains("stoi"), "{failure}");
+}
+
 /// The failure of a call, which is the handler's own error, not a trap.
 async fn failed(fleet: &Fleet, task: &str, arguments: Value) -> Failure {
     let failure = fleet.call(task, arguments.clone()).await.expect_err(task);

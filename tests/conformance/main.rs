@@ -113,13 +113,19 @@ mod fetches_in {
 mod awaits_in {
     macro_rules! awaits {
         ($($language:ident)+) => {
-            pub const AWAITS: &[&str] = &[$(stringify!($language)),+];
-
             $(cases! { $language errors { what_was_not_awaited } })+
         };
     }
 
     awaits! { python javascript typescript }
+}
+
+/// Faults that only some languages can have.
+mod faults_of {
+    cases! { javascript errors { odd_errors_and_promises } }
+    cases! { typescript errors { odd_errors_and_promises } }
+    cases! { python errors { groups_cancellations_and_sockets } }
+    cases! { cpp errors { the_words_of_the_library } }
 }
 
 #[test]

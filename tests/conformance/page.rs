@@ -6,7 +6,6 @@ use brrr_worker::permissions::Permissions;
 use serde_json::json;
 
 use crate::allowed_in::ALLOWED;
-use crate::awaits_in::AWAITS;
 use crate::fleet::{Fleet, Program, load, topic};
 use crate::http_server::HttpServer;
 use crate::languages::{Language, root};
@@ -19,10 +18,23 @@ fn documented(language: &str) -> BTreeSet<String> {
     let allowed = if ALLOWED.contains(&language) { allowed } else { "" };
     let page = [before, allowed, after].join("\n");
     let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
-    // Rows of tasks that only some languages have.
-    let rows = rows.filter(|row| AWAITS.contains(&language) || !row.contains("| JavaScript, TypeScript, Python: "));
+    let rows = rows.filter(|row| is_for(language, row));
     let names = rows.map(|row| row.split([' ', '`']).next().unwrap());
     names.map(|name| name.strip_prefix("L_").map_or_else(|| name.into(), |name| format!("{language}_{name}"))).collect()
+}
+
+/// A task that only some languages have is described by a text that begins with their names.
+fn is_for(language: &str, row: &str) -> bool {
+    let Some((names, _)) = row.split_once(" | ").and_then(|(_, text)| text.split_once(": ")) else { return true };
+    let language_of = |name| match name {
+        "JavaScript" => Some("javascript"),
+        "TypeScript" => Some("typescript"),
+        "Python" => Some("python"),
+        "C++" => Some("cpp"),
+        _ => None,
+    };
+    let names: Option<Vec<_>> = names.split(", ").map(language_of).collect();
+    names.is_none_or(|names| names.contains(&language))
 }
 
 pub async fn every_task_is_there(fleet: &Fleet) {

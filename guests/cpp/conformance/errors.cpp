@@ -1,6 +1,7 @@
 /// What an author sees of a fault.
 #include <algorithm>
 #include <cstdio>
+#include <format>
 #include <limits>
 
 #include "tasks.hpp"
@@ -37,6 +38,15 @@ Result<void> several() {
     string message = std::to_string(errors.size()) + " errors";
     for (const auto &error : errors) message += string("; ") + error.message();
     return brrr::retryable(message);
+}
+
+/// The library ends the run with its own words.
+int64_t to_number(string text) {
+    return std::stoi(text);
+}
+
+string format_number(int64_t n) {
+    return std::format("{}", n);
 }
 
 void nothing() {}

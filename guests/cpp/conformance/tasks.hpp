@@ -59,6 +59,8 @@ BRRR_FIELDS(Values, values)
 Result<string> cut(string kind, string text);
 Result<void> causes();
 Result<void> several();
+int64_t to_number(string text);
+string format_number(int64_t n);
 void nothing();
 Values no_number();
 Result<string> zone();
@@ -143,6 +145,8 @@ constexpr brrr::Task<flaky> flaky_task{
 constexpr brrr::Task<cut> cut_task{"cut", {"kind", "text"}, {.max_retries = 1, .retry_delay = 10ms}};
 constexpr brrr::Task<causes> causes_task{"causes", {}, {.max_retries = 0}};
 constexpr brrr::Task<several> several_task{"several", {}, {.max_retries = 0}};
+constexpr brrr::Task<to_number> to_number_task{"to_number", {"text"}, {.max_retries = 0}};
+constexpr brrr::Task<format_number> format_number_task{"format_number", {"n"}};
 constexpr brrr::Task<nothing> nothing_task{"nothing"};
 constexpr brrr::Task<no_number> no_number_task{"no_number", {}, {.max_retries = 1, .retry_delay = 10ms}};
 constexpr brrr::Task<zone> zone_task{"zone"};

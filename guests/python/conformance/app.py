@@ -471,6 +471,45 @@ async def floating(app: brrr.App) -> str:
     return "done"
 
 
+@brrr.handler
+async def group(app: brrr.App) -> list[int]:
+    """A call is a coroutine, which a TaskGroup takes."""
+    async with asyncio.TaskGroup() as tasks:
+        a = tasks.create_task(app.call(leaf)(i=1))
+        b = tasks.create_task(app.call(leaf)(i=2))
+    return [a.result(), b.result()]
+
+
+@brrr.handler(max_retries=0)
+async def group_fails(app: brrr.App, n: int) -> None:
+    """Fails with n errors."""
+
+    async def part(i: int) -> None:
+        raise ValueError(f"part {i} has no price")
+
+    async with asyncio.TaskGroup() as tasks:
+        for i in range(n):
+            tasks.create_task(part(i))
+
+
+@brrr.handler(max_retries=0)
+async def cancelled(app: brrr.App) -> None:
+    """Awaits a task that it has cancelled."""
+    task = asyncio.create_task(asyncio.sleep(60))
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+
+@brrr.handler_no_arg(leaf=True)
+async def resolve(host: str) -> str:
+    """There are no sockets; the error says what there is."""
+    try:
+        return repr(socket.getaddrinfo(host, 80))
+    except OSError as error:
+        return repr(error)
+
+
 @brrr.handler_no_arg
 async def python_greet(name: str) -> str:
     return f"{name} from python"

@@ -413,6 +413,41 @@ export const floating = handler("floating", (app: App) => {
   return "done";
 });
 
+/** What is thrown need not be an error that JSON can hold. */
+export const throws = taskFn(
+  "throws",
+  ({ kind }: { kind: string }) => {
+    if (kind === "cycle") {
+      const thrown: Record<string, unknown> = { status: 500 };
+      thrown.self = thrown;
+      throw thrown;
+    }
+    if (kind === "bigint") throw 10n;
+    if (kind === "getter") {
+      throw Object.defineProperty(new Error("outer"), "message", {
+        get() {
+          throw new Error("inner trouble");
+        },
+      });
+    }
+    void Promise.reject(new Error("nobody looks"));
+    return "done";
+  },
+  { maxRetries: 0 },
+);
+
+/** Promises in the result that were not awaited. */
+export const mapped = handler(
+  "mapped",
+  (app: App) => [1, 2].map(async (i) => await app.call(leaf)({ i })),
+  { maxRetries: 1, retryDelay: 0.01 },
+);
+
+/** A promise of the engine's own. */
+export const fromAsync = taskFn("from_async", async () => Array.fromAsync([1, Promise.resolve(2)]));
+
+export const same = taskFn("same", ({ x }: { x: number }) => x);
+
 export const greet = taskFn("typescript_greet", ({ name }: { name: string }) => `${name} from typescript`);
 
 /** One child for each task, each on its topic, in one batch. */

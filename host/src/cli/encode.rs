@@ -96,6 +96,11 @@ fn encode(codec: Codec, task: &str, given: Vec<u8>) -> Result<Encoded, String> {
                     ));
                 }
             };
+            if let Some(number) = typescript::inexact(&list) {
+                return Err(format!(
+                    "JavaScript can't hold {number}: its whole numbers are exact up to 9007199254740991; pass it as text"
+                ));
+            }
             let payload = arguments.written(typescript::payload(&list));
             Ok(Encoded { hash: typescript::call_hash_of_payload(task, &payload).into(), payload: payload.into() })
         }

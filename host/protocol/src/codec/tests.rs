@@ -123,3 +123,22 @@ fn every_form_of_arguments_is_read() {
         assert!(decode(bad).is_err(), "{bad:?}");
     }
 }
+
+#[test]
+fn whole_numbers_that_javascript_can_not_hold_are_found() {
+    let found = |text: &str| typescript::inexact(&[serde_json::from_str(text).unwrap()]);
+    for exact in [
+        "9007199254740991",
+        "-9007199254740991",
+        "0",
+        "-0",
+        "0.1",
+        "1e300",
+        "[1, {\"a\": 2.5}]",
+        "\"9007199254740993\"",
+    ] {
+        assert_eq!(found(exact), None, "{exact}");
+    }
+    assert_eq!(found("9007199254740993").unwrap(), "9007199254740993 at [0]");
+    assert_eq!(found("{\"a\": 1, \"b\": [0, -9007199254740995]}").unwrap(), "-9007199254740995 at [0].b[1]");
+}

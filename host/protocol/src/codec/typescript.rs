@@ -40,6 +40,42 @@ pub fn write(out: &mut String, value: &Value) {
     }
 }
 
+/// The first whole number that a JavaScript handler would take for another number, with its place: `9007199254740993 at [0].x`.
+pub fn inexact(arguments: &[Value]) -> Option<String> {
+    fn find(value: &Value, place: &mut String) -> Option<String> {
+        let length = place.len();
+        let found = match value {
+            Value::Number(number) => {
+                let text = number.to_string();
+                let is_whole = text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
+                let mut written = String::new();
+                write_number(&mut written, number);
+                (is_whole && text != "-0" && written != text).then(|| format!("{text} at {place}"))
+            }
+            Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+                place.truncate(length);
+                place.push_str(&format!("[{index}]"));
+                find(item, place)
+            }),
+            Value::Object(map) => map.iter().find_map(|(key, item)| {
+                place.truncate(length);
+                place.push('.');
+                place.push_str(key);
+                find(item, place)
+            }),
+            _ => None,
+        };
+        place.truncate(length);
+        found
+    }
+    let mut place = String::new();
+    arguments.iter().enumerate().find_map(|(index, argument)| {
+        place.clear();
+        place.push_str(&format!("[{index}]"));
+        find(argument, &mut place)
+    })
+}
+
 fn write_list(out: &mut String, items: &[Value]) {
     out.push('[');
     for (index, item) in items.iter().enumerate() {
