@@ -301,7 +301,8 @@ impl Replay {
     /// The clock after this poll, if the run gets beyond it. If an earlier run stopped there, it is the time at which the run
     /// began that got beyond it. It never goes back, whatever the clocks of the workers say.
     fn clock_after(&self, poll: u32) -> Millis {
-        let moved = self.moves.iter().find(|moved| moved.poll == poll).map(|moved| moved.to);
+        // The moves are sorted by poll. A handler that waits very often has very many.
+        let moved = self.moves.binary_search_by_key(&poll, |moved| moved.poll).ok().map(|index| self.moves[index].to);
         let began = self.is_first_beyond(poll).then_some(self.began);
         moved.or(began).unwrap_or(self.clock).max(self.clock)
     }

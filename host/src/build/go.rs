@@ -23,12 +23,9 @@ pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
     tools.run("building brrr-build", &mut command)?;
     let mut command = tools.command(builder);
     command.arg("-C").arg(&tools.project.folder).arg("-o").arg(output).env("WASM_TOOLS", wasm_tools);
-    let ended = tools.try_run("the build", &mut command, false)?;
-    if !ended.status.success() {
-        return Err(tools.failed("the build", ended.output));
-    }
+    let text = tools.run("the build", &mut command)?;
     // With `--verbose` they are on stderr already.
-    ended.output.lines().filter_map(|line| line.strip_prefix("warning: ")).for_each(|text| tools.talk.warn(text));
+    text.lines().filter_map(|line| line.strip_prefix("warning: ")).for_each(|text| tools.talk.warn(text));
     Ok(output.to_owned())
 }
 

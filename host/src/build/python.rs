@@ -16,11 +16,8 @@ pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
     // Python must write no compiled files into the project or the SDK.
     command.env("PYTHONPATH", tools.own("sdk/python/sdk")).env("PYTHONDONTWRITEBYTECODE", "1");
     command.env_remove("PYTHONHOME");
-    let ended = tools.try_run("the build", &mut command, false)?;
-    if !ended.status.success() {
-        return Err(tools.failed("the build", ended.output));
-    }
-    for warning in ended.output.lines().filter(|line| line.starts_with("warning: ")) {
+    let text = tools.run("the build", &mut command)?;
+    for warning in text.lines().filter(|line| line.starts_with("warning: ")) {
         tools.talk.say(warning);
     }
     Ok(output.to_owned())

@@ -86,5 +86,5 @@ fn dependencies(tools: &Tools) -> Result<(), BuildError> {
 fn npm_install(tools: &Tools, folder: &Path, arguments: &[&str]) -> Result<(), BuildError> {
     let Some(npm) = find("npm") else { return Err(tools.missing(Tool::Npm, "npm")) };
     let mut command = tools.command(npm);
-    tools.run("npm install", command.current_dir(folder).arg("install").args(arguments))
+    tools.run("npm install", command.current_dir(folder).arg("install").args(arguments)).map(drop)
 }

@@ -42,10 +42,10 @@ impl Tools<'_> {
         command
     }
 
-    /// Runs a command to its end. `what` tells the user what the command does.
-    pub fn run(&self, what: &str, command: &mut Command) -> Result<(), BuildError> {
+    /// Runs a command to its end, and returns its output. `what` tells the user what the command does.
+    pub fn run(&self, what: &str, command: &mut Command) -> Result<String, BuildError> {
         let ended = self.try_run(what, command, false)?;
-        if ended.status.success() { Ok(()) } else { Err(self.failed(what, ended.output)) }
+        if ended.status.success() { Ok(ended.output) } else { Err(self.failed(what, ended.output)) }
     }
 
     /// As `run`, but the caller checks how the command ended. `data`: stdout is data, not text for the user.

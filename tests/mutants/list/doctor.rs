@@ -64,7 +64,7 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by(RIGHT),
         breaks("waiting-calls-look-lost", "A parent is not stuck if one of its children will notify it")
-            .edit("doctor/judge.rs", "self.will_be_woken(call, job_id, run).await?", "false")
+            .edit("doctor/judge.rs", "self.will_be_notified(call, job_id, run).await?", "false")
             .found_by(RIGHT),
         breaks(
             "calls-that-see-no-failure-look-lost",

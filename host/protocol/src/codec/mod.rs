@@ -7,7 +7,7 @@
 //! Numbers are read from their text. With `arbitrary_precision`, `serde_json` keeps all digits of an integer of any size.
 //! Without it, `serde_json` itself turns an integer that does not fit 64 bits into a float before this code sees it.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 pub mod python;
 pub mod typescript;
@@ -38,26 +38,28 @@ impl Arguments {
 /// The first number that is too large for a float, and where it is, for example `1e400 at .a[3]`. Python reads such a number as
 /// infinity and writes `Infinity`. JavaScript writes `null`.
 pub fn beyond_floats(value: &Value) -> Option<String> {
-    fn find(value: &Value) -> Option<(String, String)> {
-        match value {
-            Value::Number(number) => {
-                let text = number.to_string();
-                let is_float = text.contains(['.', 'e', 'E']);
-                let fits = text.parse::<f64>().is_ok_and(f64::is_finite);
-                (is_float && !fits).then(|| (text, String::new()))
-            }
-            Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
-                let (number, path) = find(item)?;
-                Some((number, format!("[{index}]{path}")))
-            }),
-            Value::Object(map) => map.iter().find_map(|(key, item)| {
-                let (number, path) = find(item)?;
-                Some((number, format!(".{key}{path}")))
-            }),
-            _ => None,
-        }
+    let is_beyond = |number: &Number| {
+        let text = number.to_string();
+        text.contains(['.', 'e', 'E']) && !text.parse::<f64>().is_ok_and(f64::is_finite)
+    };
+    let (number, path) = first_number(value, &is_beyond)?;
+    Some(format!("{number} at {}", if path.is_empty() { "its top" } else { &path }))
+}
+
+/// The first number in the value that is so, and the path to it, for example `.a[3]`.
+fn first_number<'v>(value: &'v Value, is_so: &dyn Fn(&Number) -> bool) -> Option<(&'v Number, String)> {
+    match value {
+        Value::Number(number) => is_so(number).then(|| (number, String::new())),
+        Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
+            let (number, path) = first_number(item, is_so)?;
+            Some((number, format!("[{index}]{path}")))
+        }),
+        Value::Object(map) => map.iter().find_map(|(key, item)| {
+            let (number, path) = first_number(item, is_so)?;
+            Some((number, format!(".{key}{path}")))
+        }),
+        _ => None,
     }
-    find(value).map(|(number, path)| format!("{number} at {}", if path.is_empty() { "its top" } else { &path }))
 }
 
 /// A value's JSON. A value without bytes is null: handlers that return nothing give such values, in some languages.

@@ -2,9 +2,10 @@
 
 use std::cmp::Ordering;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use sha2::{Digest, Sha256};
 
+use super::first_number;
 use super::python::{Decimal, Whole, hex, write_escape};
 
 /// The payload of a call with this list of arguments.
@@ -42,37 +43,16 @@ pub fn write(out: &mut String, value: &Value) {
 
 /// The first whole number that a JavaScript handler would take for another number, with its place: `9007199254740993 at [0].x`.
 pub fn inexact(arguments: &[Value]) -> Option<String> {
-    fn find(value: &Value, place: &mut String) -> Option<String> {
-        let length = place.len();
-        let found = match value {
-            Value::Number(number) => {
-                let text = number.to_string();
-                let is_whole = text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
-                let mut written = String::new();
-                write_number(&mut written, number);
-                (is_whole && text != "-0" && written != text).then(|| format!("{text} at {place}"))
-            }
-            Value::Array(items) => items.iter().enumerate().find_map(|(index, item)| {
-                place.truncate(length);
-                place.push_str(&format!("[{index}]"));
-                find(item, place)
-            }),
-            Value::Object(map) => map.iter().find_map(|(key, item)| {
-                place.truncate(length);
-                place.push('.');
-                place.push_str(key);
-                find(item, place)
-            }),
-            _ => None,
-        };
-        place.truncate(length);
-        found
-    }
-    let mut place = String::new();
+    let is_another = |number: &Number| {
+        let text = number.to_string();
+        let is_whole = text.trim_start_matches('-').bytes().all(|byte| byte.is_ascii_digit());
+        let mut written = String::new();
+        write_number(&mut written, number);
+        is_whole && text != "-0" && written != text
+    };
     arguments.iter().enumerate().find_map(|(index, argument)| {
-        place.clear();
-        place.push_str(&format!("[{index}]"));
-        find(argument, &mut place)
+        let (number, path) = first_number(argument, &is_another)?;
+        Some(format!("{number} at [{index}]{path}"))
     })
 }
 
@@ -138,7 +118,7 @@ fn write_string(out: &mut String, string: &str) {
     out.push('"');
 }
 
-fn write_number(out: &mut String, number: &serde_json::Number) {
+fn write_number(out: &mut String, number: &Number) {
     let decimal = match Decimal::of(number) {
         Ok(decimal) => Some(decimal),
         Err(Whole::Integer(text)) => text.parse().ok().and_then(Decimal::of_float),

@@ -241,7 +241,7 @@ impl<'a> Judge<'a> {
             let Some(run) = run.as_ref().filter(|run| run.is_waiting()) else { continue };
             let is_late = run.until > 0 && run.until <= self.look.now;
             let only_sleeps = run.total == 0;
-            if !is_late && (only_sleeps || self.will_be_woken(call, job_id, run).await?) {
+            if !is_late && (only_sleeps || self.will_be_notified(call, job_id, run).await?) {
                 return Ok(None);
             }
             return self.lost(facts, job_id, &topics, Why::NotNotified, !may_be_queued).await.map(Some);
@@ -274,7 +274,7 @@ impl<'a> Judge<'a> {
 
     /// True if enough of the calls that this call waits for list it as a parent and have not ended yet. Then one of them will
     /// notify it.
-    async fn will_be_woken(&mut self, call: &CallHash, job_id: &JobId, run: &RunRecord) -> Result<bool> {
+    async fn will_be_notified(&mut self, call: &CallHash, job_id: &JobId, run: &RunRecord) -> Result<bool> {
         let waits_here = |entry: &Return| entry.job_id == *job_id && entry.parent == *call;
         let mut knows = 0_usize;
         for page in run.sample.chunks(super::survey::PAGE) {
