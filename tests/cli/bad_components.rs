@@ -19,13 +19,13 @@ fn describing(body: &str) -> Vec<u8> {
     Fixture { describe: Some(body), ..Fixture::default() }.component()
 }
 
-/// A component whose `describe` grows its memory by 32 MiB and returns this many tasks. The tasks are all zeros, and
-/// begin at 128 KiB.
+/// A component whose `describe` grows its memory by 32 MiB and returns a component of no SDK with this many tasks. The tasks
+/// are all zeros, and begin at 128 KiB.
 fn zeros(tasks: usize, more: &str) -> Vec<u8> {
     describing(&format!(
         "(drop (memory.grow (i32.const 512)))
-         (i32.store (i32.const 2048) (i32.const 131072))
-         (i32.store (i32.const 2052) (i32.const {tasks}))
+         (i32.store (i32.const 2064) (i32.const 131072))
+         (i32.store (i32.const 2068) (i32.const {tasks}))
          {more}
          (i32.const 2048)"
     ))
@@ -41,7 +41,7 @@ fn text(parts: &str) -> Vec<u8> {
             (core instance $i (instantiate $m))
             (func $f (canon lift (core func $i "f")))
             (instance $h (export "describe" (func $f)) (export "handle" (func $f)))
-            (export "brrr:worker/handler@0.1.0" (instance $h)))"#
+            (export "brrr:worker/handler@0.2.0" (instance $h)))"#
     );
     wat::parse_str(text).expect("a component")
 }
@@ -84,7 +84,7 @@ fn section(id: u8, body: &[u8]) -> Vec<u8> {
 
 const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
-const HANDLER: &[u8] = b"\0\x19brrr:worker/handler@0.1.0";
+const HANDLER: &[u8] = b"\0\x19brrr:worker/handler@0.2.0";
 
 /// Components nested to this depth.
 fn nested(depth: usize) -> Vec<u8> {
@@ -129,7 +129,7 @@ fn all() -> Vec<(&'static str, Vec<u8>, i32, &'static str)> {
             &format!(
                 "(i32.store (i32.const 131072) (i32.const 2080)) (i32.store (i32.const 131076) (i32.const 1))
                  (i32.store8 (i32.const 2080) (i32.const 97))
-                 (i32.store (i32.const 131124) (i32.const 2088)) (i32.store (i32.const 131128) (i32.const 1))
+                 (i32.store (i32.const 131080) (i32.const 2088)) (i32.store (i32.const 131084) (i32.const 1))
                  (i64.store (i32.const 2112) (i64.const {key})) (i64.store (i32.const 2120) (i64.const {value}))
                  (i32.store (i32.const 2088) (i32.const 2112)) (i32.store (i32.const 2092) (i32.const {length}))
                  (i32.store (i32.const 2096) (i32.const 2120)) (i32.store (i32.const 2100) (i32.const {value_length}))"

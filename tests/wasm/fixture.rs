@@ -13,19 +13,26 @@ const WORLDS: &str = include_str!("../support/fixtures/wasm/worlds.wit");
 const WORKER: &str = include_str!("../../wit/worker.wit");
 
 /// The text that each fixture adds to imports and helpers.
-const TEXTS: [(&str, &str); 6] = [
+const TEXTS: [(&str, &str); 8] = [
     ("echo", include_str!("../support/fixtures/wasm/echo.wat")),
     ("rude", include_str!("../support/fixtures/wasm/rude.wat")),
     ("parent", include_str!("../support/fixtures/wasm/parent.wat")),
+    ("polls", include_str!("../support/fixtures/wasm/polls.wat")),
+    ("caller", include_str!("../support/fixtures/wasm/caller.wat")),
     ("system", include_str!("../support/fixtures/wasm/system.wat")),
     ("files", include_str!("../support/fixtures/wasm/files.wat")),
     ("teapot", include_str!("../support/fixtures/wasm/teapot.wat")),
 ];
 
-/// The address of the list that `describe` returns.
-const LIST: usize = 4096;
-/// Size in bytes of a `task`, and of the head of a list.
-const TASK: usize = 64;
+/// The address of the `component` that `describe` returns.
+const DESCRIBED: usize = 4096;
+/// Size in bytes of a `component`, of a `task`, and of an option.
+const COMPONENT: usize = 24;
+const TASK: usize = 16;
+const OPTION: usize = 16;
+
+/// The SDK that every fixture names, and its version.
+pub const SDK: (&str, &str) = ("fixture", "1.2.3");
 
 /// A component to be built.
 pub struct Fixture<'a> {
@@ -34,6 +41,8 @@ pub struct Fixture<'a> {
     pub world: &'a str,
     /// Name, whether the task is a leaf, and timeout in milliseconds.
     pub tasks: &'a [(&'a str, bool, Option<u64>)],
+    /// More options of each task.
+    pub options: &'a [(&'a str, &'a str)],
     /// The body of `describe`. By default it returns `tasks`.
     pub describe: Option<&'a str>,
     /// The version of `brrr:worker`.
@@ -42,7 +51,8 @@ pub struct Fixture<'a> {
 
 impl Default for Fixture<'_> {
     fn default() -> Self {
-        Self { name: "echo", world: "plain", tasks: &[("echo", false, None)], describe: None, version: "0.1.0" }
+        let tasks = &[("echo", false, None)];
+        Self { name: "echo", world: "plain", tasks, options: &[], describe: None, version: "0.2.0" }
     }
 }
 
@@ -62,44 +72,61 @@ impl Fixture<'_> {
     }
 
     fn describe(&self) -> String {
-        let body = self.describe.map_or_else(|| format!("(i32.const {LIST})"), str::to_owned);
-        let mut data = Vec::new();
-        let mut strings: Vec<u8> = Vec::new();
-        let strings_at = LIST + 8 + TASK * self.tasks.len();
-        word(&mut data, LIST + 8);
-        word(&mut data, self.tasks.len());
-        for (name, leaf, timeout) in self.tasks {
-            word(&mut data, strings_at + strings.len());
-            word(&mut data, name.len());
-            strings.extend(name.as_bytes());
-            word(&mut data, usize::from(timeout.is_some()));
-            word(&mut data, 0);
-            data.extend(timeout.unwrap_or(0).to_le_bytes());
-            // Neither max-retries nor retry-delay.
-            data.extend([0; 24]);
-            word(&mut data, usize::from(*leaf));
-            // No further options, and padding before the next task.
-            data.extend([0; 12]);
-        }
-        data.extend(strings);
-        let bytes = data.iter().fold(String::new(), |mut text, b| {
+        let body = self.describe.map_or_else(|| format!("(i32.const {DESCRIBED})"), str::to_owned);
+        let bytes = self.described().iter().fold(String::new(), |mut text, b| {
             write!(text, "\\{b:02x}").unwrap();
             text
         });
         format!(
-            "(data (i32.const {LIST}) \"{bytes}\")
-             (func (export \"brrr:worker/handler@0.1.0#describe\") (result i32) {body})"
+            "(data (i32.const {DESCRIBED}) \"{bytes}\")
+             (func (export \"brrr:worker/handler@0.2.0#describe\") (result i32) {body})"
         )
+    }
+
+    /// The bytes at `DESCRIBED`: the component, its tasks, their options, and all texts.
+    fn described(&self) -> Vec<u8> {
+        let options: Vec<_> = self.tasks.iter().map(|task| self.options_of(task)).collect();
+        let mut options_at = DESCRIBED + COMPONENT + TASK * self.tasks.len();
+        let texts_at = options_at + OPTION * options.iter().map(Vec::len).sum::<usize>();
+        let (mut data, mut texts) = (Vec::new(), Vec::<u8>::new());
+        let mut put = |data: &mut Vec<u8>, text: &str| {
+            word(data, texts_at + texts.len());
+            word(data, text.len());
+            texts.extend(text.as_bytes());
+        };
+        put(&mut data, SDK.0);
+        put(&mut data, SDK.1);
+        word(&mut data, DESCRIBED + COMPONENT);
+        word(&mut data, self.tasks.len());
+        for ((name, ..), options) in self.tasks.iter().zip(&options) {
+            put(&mut data, name);
+            word(&mut data, options_at);
+            word(&mut data, options.len());
+            options_at += OPTION * options.len();
+        }
+        for (key, value) in options.iter().flatten() {
+            put(&mut data, key);
+            put(&mut data, value);
+        }
+        data.extend(texts);
+        data
+    }
+
+    fn options_of(&self, (_, leaf, timeout): &(&str, bool, Option<u64>)) -> Vec<(String, String)> {
+        let leaf = leaf.then(|| ("leaf".to_owned(), "true".to_owned()));
+        let timeout = timeout.map(|ms| ("timeout-ms".to_owned(), ms.to_string()));
+        let more = self.options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        leaf.into_iter().chain(timeout).chain(more).collect()
     }
 }
 
 /// A component for another world.
 pub fn other_world() -> Vec<u8> {
-    encode(include_str!("../support/fixtures/wasm/other.wat"), "other", "0.1.0")
+    encode(include_str!("../support/fixtures/wasm/other.wat"), "other", "0.2.0")
 }
 
 fn encode(text: &str, world: &str, version: &str) -> Vec<u8> {
-    let versioned = |text: &str| text.replace("@0.1.0", &format!("@{version}"));
+    let versioned = |text: &str| text.replace("@0.2.0", &format!("@{version}"));
     let mut module = wat::parse_str(versioned(text)).unwrap();
     let mut resolve = Resolve::default();
     resolve.push_str("worker.wit", &versioned(WORKER)).unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use brrr_backends::memory::Memory;
 use brrr_protocol::Result;
-use brrr_protocol::model::{CallHash, FailureKind, JobId, Outcome};
+use brrr_protocol::model::{CallHash, Failure, FailureKind, JobId, Outcome};
 use brrr_protocol::multi_step::MultiStepBackend;
 use brrr_protocol::ports::{BackendParts, Counters, Ended, Queue, Store};
 use brrr_worker::wasm::{Output, OutputLine, RunLimits};
@@ -114,7 +114,65 @@ async fn errors_are_failures() {
         let failure = rig.failure("rude", how).await;
         assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::Error, "no luck"));
         assert_eq!(failure.chain, ["rude: error: no luck"]);
+        assert_eq!(failure.details, None);
     }
+}
+
+#[tokio::test]
+async fn details_of_an_error_are_kept_up_to_a_limit() {
+    let rig = rude().await;
+    let failure = rig.failure("rude", b"d").await;
+    assert_eq!((failure.message.as_str(), failure.details.as_deref()), ("no luck", Some(&b"no luck"[..])));
+    let failure = rig.failure("rude", b"k").await;
+    assert_eq!(failure.details.map(|details| details.len()), Some(64 << 10), "exactly the limit");
+    // Half of them would be of no use. The author finds the reason in the message.
+    let failure = rig.failure("rude", b"D").await;
+    assert_eq!((&failure.kind, &failure.details), (&FailureKind::Error, &None));
+    let mut lines = failure.message.lines();
+    assert_eq!(lines.next(), Some("no luck"));
+    let note = lines.next().unwrap_or_default();
+    assert!(note.contains("details of 65537 bytes were left out") && note.contains("65536"), "{failure}");
+}
+
+#[tokio::test]
+async fn fields_are_shown_behind_their_message() {
+    let rig = rude().await;
+    rig.value("rude", b"i").await;
+    assert_eq!(rig.lines.take(), [r#"log no luck a=1 b="two words" c="""#]);
+}
+
+/// Names that begin with `brrr.` are the host's own. It has one task of such a name.
+#[tokio::test]
+async fn calls_of_the_hosts_own_names_are_refused() {
+    let fixture = Fixture { name: "caller", tasks: &[("caller", false, None)], ..Fixture::default() };
+    let rig = Rig::new(&fixture, RunLimits::default()).await;
+    for name in ["brrr.x", "brrr.", "brrr.promises"] {
+        let run = Run { task: "caller", payload: name.as_bytes(), call: "call", before: None, outcomes: Vec::new() };
+        let (ended, _) = rig.run_after(run).await.unwrap();
+        let Ended::Failed { failure, retryable } = ended else { panic!("{name}: {ended:?}") };
+        assert_eq!((&failure.kind, retryable), (&FailureKind::Error, false), "{failure}");
+        for part in [name, "the host's own", "brrr.promise"] {
+            assert!(failure.message.contains(part), "{failure}");
+        }
+    }
+    for name in ["brrr", "brrr.promise", "other.brrr."] {
+        assert_eq!(rig.run("caller", name.as_bytes()).await, Ended::Suspended, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_child_gives_its_details_to_the_parent_that_does_not_catch_it() {
+    let fixture = Fixture { name: "caller", tasks: &[("caller", false, None)], ..Fixture::default() };
+    let rig = Rig::new(&fixture, RunLimits::default()).await;
+    let run = |before, outcomes| Run { task: "caller", payload: b"child", call: "call", before, outcomes };
+    let (_, replay) = rig.run_after(run(None, vec![])).await.unwrap();
+    let before = replay.record(replay.wait().unwrap(), String::new());
+    let details = Some(bytes::Bytes::from_static(b"{}"));
+    let child = Failure { details: details.clone(), ..Failure::new(FailureKind::Error, "child", "no luck") };
+    let (ended, _) = rig.run_after(run(Some(before), vec![Some(Err(child))])).await.unwrap();
+    let Ended::Failed { failure, .. } = ended else { panic!("{ended:?}") };
+    assert_eq!((failure.task.as_str(), failure.message.as_str()), ("caller", "no luck"));
+    assert_eq!(failure.details, details);
 }
 
 #[tokio::test]

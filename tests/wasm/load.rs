@@ -3,10 +3,13 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use brrr_worker::wasm::{LoadError, Overrides, RunLimits, WasmHandler};
+use brrr_protocol::options::Scope;
+use brrr_worker::wasm::{LoadError, Overrides, RunLimits, Task, WasmHandler};
+use serde_json::json;
 
-use crate::fixture::{Fixture, other_world};
+use crate::fixture::{Fixture, SDK, other_world};
 use crate::rig::{Lines, load};
 
 /// Loads bytes that can't be served, and returns the error. Each message is one line that names the file.
@@ -30,8 +33,9 @@ async fn a_valid_component_describes_itself() {
     assert_eq!(guest.path, path);
     assert_eq!(guest.size, fs::metadata(&path).unwrap().len());
     assert_eq!(guest.digest.len(), 64);
-    assert_eq!(guest.wit_version, "0.1.0");
-    assert!(guest.imports.contains(&"brrr:worker/tasks@0.1.0".to_owned()), "{:?}", guest.imports);
+    assert_eq!((guest.sdk.as_str(), guest.sdk_version.as_str()), SDK);
+    assert_eq!(guest.wit_version, "0.2.0");
+    assert!(guest.imports.contains(&"brrr:worker/tasks@0.2.0".to_owned()), "{:?}", guest.imports);
     let names: Vec<_> = guest.tasks.iter().map(|t| (t.name.as_str(), t.leaf)).collect();
     assert_eq!(names, [("a", false), ("b", true)]);
     assert_eq!(guest.tasks[1].options.timeout.unwrap().as_millis(), 1500);
@@ -91,7 +95,7 @@ async fn a_proposal_that_is_off_on_purpose_is_named() {
                 (core instance $i (instantiate $m))
                 (func $f (canon lift (core func $i "f")))
                 (instance $h (export "describe" (func $f)) (export "handle" (func $f)))
-                (export "brrr:worker/handler@0.1.0" (instance $h)))"#
+                (export "brrr:worker/handler@0.2.0" (instance $h)))"#
         );
         let error = refused(&wat::parse_str(&component).unwrap()).await;
         let LoadError::SwitchedOff { uses, .. } = &error else { panic!("{name}: {error}") };
@@ -110,9 +114,88 @@ async fn a_component_of_another_world() {
 
 #[tokio::test]
 async fn a_component_of_another_version() {
-    let error = refused(&Fixture { version: "0.9.0", ..Fixture::default() }.component()).await;
-    let LoadError::OtherVersion { found, .. } = &error else { panic!("{error}") };
-    assert_eq!(found, "0.9.0");
+    for version in ["0.1.0", "0.9.0", "1.2.0"] {
+        let error = refused(&Fixture { version, ..Fixture::default() }.component()).await;
+        let LoadError::OtherVersion { found, .. } = &error else { panic!("{error}") };
+        assert_eq!(found, version);
+        assert!(error.to_string().contains("speaks 0.2.0"), "{error}");
+    }
+}
+
+/// Loads a component whose only task has these options.
+async fn with_options(options: &[(&str, &str)]) -> Result<Task, LoadError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = Fixture { options, ..Fixture::default() }.write(folder.path());
+    load(&path).await.map(|mut guest| guest.tasks.remove(0))
+}
+
+#[tokio::test]
+async fn what_a_task_says_of_itself_is_read() {
+    let task = with_options(&[
+        ("leaf", "true"),
+        ("max-retries", "3"),
+        ("scope", "15m"),
+        ("description", "Says it again.\nAnd again."),
+        ("input-schema", r#"{"type": "object", "required": ["n"]}"#),
+        ("output-schema", "true"),
+    ]);
+    let task = task.await.unwrap();
+    assert!(task.leaf && task.extra.is_empty(), "{task:?}");
+    assert_eq!(task.options.max_retries, Some(3));
+    assert_eq!(task.options.scope, Some(Scope::For(Duration::from_mins(15))));
+    assert_eq!(task.description.as_deref(), Some("Says it again.\nAnd again."));
+    assert_eq!(task.input_schema, Some(json!({"type": "object", "required": ["n"]})));
+    assert_eq!(task.output_schema, Some(json!(true)));
+
+    let task = with_options(&[("leaf", "false")]).await.unwrap();
+    assert!(!task.leaf && task.description.is_none() && task.input_schema.is_none() && task.output_schema.is_none());
+}
+
+/// A component of a later SDK can be served.
+#[tokio::test]
+async fn an_option_that_this_version_does_not_know_is_kept() {
+    let task = with_options(&[("colour", "blue"), ("timeout-ms", "50"), ("empty", "")]).await.unwrap();
+    let mut extra: Vec<_> = task.extra.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    extra.sort_unstable();
+    assert_eq!(extra, [("colour", "blue"), ("empty", "")]);
+    assert_eq!(task.options.timeout.unwrap().as_millis(), 50);
+}
+
+#[tokio::test]
+async fn what_a_task_can_not_say_of_itself() {
+    let long = "x".repeat((4 << 10) + 1);
+    let large = format!("\"{}\"", "x".repeat(64 << 10));
+    let many: Vec<_> = (0..=100).map(|n| format!("option{n}")).collect();
+    let many: Vec<_> = many.iter().map(|key| (key.as_str(), "")).collect();
+    for (options, why) in [
+        (&[("leaf", "yes")][..], "`true` or `false`"),
+        (&[("timeout-ms", "soon")], "timeout-ms"),
+        (&[("scope", "everybody")], "scope"),
+        (&[("description", &long)], "more than 4096 bytes"),
+        (&[("input-schema", "{")], "its input-schema is not JSON"),
+        (&[("output-schema", "3")], "its output-schema is no JSON Schema"),
+        (&[("output-schema", &large)], "its output-schema has more than 64 KiB"),
+        (&[("a\nb", "")], "the name of an option"),
+        (&[("colour", "\u{1b}[2J")], "the option colour"),
+        (&many, "at most 100"),
+    ] {
+        let error = with_options(options).await.err().unwrap_or_else(|| panic!("{why}"));
+        let LoadError::BadOption { task, reason, .. } = &error else { panic!("{error}") };
+        assert_eq!(task, "echo");
+        assert!(reason.contains(why), "{why}: {reason}");
+    }
+}
+
+#[tokio::test]
+async fn names_of_the_host_are_not_for_tasks() {
+    for name in ["brrr.x", "brrr.promise"] {
+        let error = refused(&Fixture { tasks: &[(name, false, None)], ..Fixture::default() }.component()).await;
+        assert!(matches!(error, LoadError::BadName { .. }), "{error}");
+        assert!(error.to_string().contains("begins with brrr."), "{error}");
+    }
+    let named = Fixture { tasks: &[("brrr", false, None), ("a.brrr.b", false, None)], ..Fixture::default() };
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(load(&named.write(folder.path())).await.unwrap().tasks.len(), 2);
 }
 
 #[tokio::test]
@@ -130,7 +213,7 @@ async fn the_right_names_with_other_types() {
             (core instance $i (instantiate $m))
             (func $f (canon lift (core func $i "f")))
             (instance $h (export "describe" (func $f)) (export "handle" (func $f)))
-            (export "brrr:worker/handler@0.1.0" (instance $h)))"#,
+            (export "brrr:worker/handler@0.2.0" (instance $h)))"#,
     );
     let error = refused(&bytes.unwrap()).await;
     assert!(matches!(error, LoadError::Unfit { .. }), "{error}");

@@ -8,6 +8,7 @@ mod fixture;
 mod floor;
 mod limits;
 mod load;
+mod polls;
 mod rig;
 mod semantics;
 mod system;

@@ -122,7 +122,8 @@ impl Rig {
         self.run_at(FIRST_RUN, run).await
     }
 
-    async fn run_at(&self, now: Millis, run: Run<'_>) -> brrr_protocol::Result<(Ended, Replay)> {
+    /// As `run_after`, by a worker whose clock shows `now`.
+    pub async fn run_at(&self, now: Millis, run: Run<'_>) -> brrr_protocol::Result<(Ended, Replay)> {
         let call = CallHash::from(run.call);
         let message = Message { job_id: "job".into(), call: call.clone() };
         let work = Work { message, topic: "topic".into(), receipt: None, ends_job: false, now: 1 };
