@@ -5,11 +5,11 @@ import (
 	"sync"
 	"time"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
 	"golang.org/x/sync/errgroup"
 )
 
-func init() {
+func bindGraph() {
 	brrr.Handle("noop", noop)
 	brrr.Handle("hello", hello)
 	brrr.Handle("leaf", leaf)

@@ -37,8 +37,8 @@ func snapshot(wasm []byte) ([]byte, error) {
 		}
 	}
 	if !slices.ContainsFunc(exports, func(e export) bool { return e.name == handle }) {
-		return nil, errors.New("it handles no tasks: import github.com/brrr-host/brrr-host/guests/go/sdk and call " +
-			"its Handle in an init function")
+		return nil, errors.New("it handles no tasks: import github.com/brrr-host/brrr-host/guests/go/brrr and call " +
+			"its Handle in main")
 	}
 	visible := append([]export(nil), exports...)
 	for i := range globals {
@@ -68,7 +68,7 @@ func snapshot(wasm []byte) ([]byte, error) {
 }
 
 // What the SDK exports.
-const handle = "brrr:worker/handler@0.1.0#handle"
+const handle = "brrr:worker/handler@0.2.0#handle"
 
 func globalName(index int) string { return fmt.Sprintf("global %d", index) }
 

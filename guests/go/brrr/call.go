@@ -12,15 +12,15 @@ import (
 // The arguments are a struct or a map. Goroutines that call at the same time make one batch: it is asked for when all of
 // them wait. The error is a *Failure if the task failed.
 func Call[Out any](ctx context.Context, task string, in any, options ...CallOptions) (Out, error) {
-	return Prepare[Out](task, in, options...).Call(ctx)
+	return Prepare[Out](task, in, options...).Wait(ctx)
 }
 
 // CallRaw is like Call for a task that takes and gives bytes; see HandleRaw.
 func CallRaw(ctx context.Context, task string, payload []byte, options ...CallOptions) ([]byte, error) {
-	return PrepareRaw(task, payload, options...).Call(ctx)
+	return PrepareRaw(task, payload, options...).Wait(ctx)
 }
 
-// Prepared is a call that has not been made yet.
+// Prepared is a call that has not been made yet, or a promise that nobody has waited for yet.
 type Prepared[Out any] struct {
 	invocation invocation
 	decode     func(value []byte) (Out, error)
@@ -28,37 +28,42 @@ type Prepared[Out any] struct {
 	err error
 }
 
-// Prepare makes a call for Gather, First or Some; arguments as for Call.
+// Prepare makes a call for Gather, First, Some or Start; arguments as for Call.
 func Prepare[Out any](task string, in any, options ...CallOptions) Prepared[Out] {
 	payload, err := encodeArguments(in)
-	call := prepare(task, payload, only(options), decodeValue[Out])
+	o := only(options)
+	call := prepare(task, payload, &o, decodeValue[Out])
 	if err != nil {
 		call.err = Permanent(fmt.Errorf("the arguments of %s can't be written: %w", task, err))
-	} else if call.err == nil && call.invocation.hash == "" {
-		// That of the Python worker; of bytes it is the host's own.
-		call.invocation.hash = callHash(task, payload)
+	} else if o.Hash == "" {
+		call.invocation.options = append(call.invocation.options, pair{"hash-of", "python"})
 	}
 	return call
 }
 
 // PrepareRaw is like Prepare for a task that takes and gives bytes.
 func PrepareRaw(task string, payload []byte, options ...CallOptions) Prepared[[]byte] {
-	return prepare(task, payload, only(options), func(value []byte) ([]byte, error) { return value, nil })
+	o := only(options)
+	return prepare(task, payload, &o, decodeBytes)
 }
 
-func prepare[Out any](task string, payload []byte, options CallOptions, decode func([]byte) (Out, error)) Prepared[Out] {
+func prepare[Out any](task string, payload []byte, options *CallOptions, decode func([]byte) (Out, error)) Prepared[Out] {
 	call := Prepared[Out]{
 		invocation: invocation{task, payload, options.Topic, options.Hash, options.pairs()},
 		decode:     decode,
 	}
 	// They decide what is called, so they are not mended as a message is.
-	for name, text := range map[string]string{"task's name": task, "topic": options.Topic, "hash": options.Hash} {
-		if !utf8.ValidString(text) {
-			call.err = Permanent(fmt.Errorf("the call's %s is not UTF-8: %q", name, text))
+	for _, named := range [...]pair{
+		{"task's name", task}, {"topic", options.Topic}, {"hash", options.Hash}, {"scope", string(options.Scope)},
+	} {
+		if !utf8.ValidString(named.value) {
+			call.err = Permanent(fmt.Errorf("the call's %s is not UTF-8: %q", named.name, named.value))
 		}
 	}
 	return call
 }
+
+func decodeBytes(value []byte) ([]byte, error) { return value, nil }
 
 func decodeValue[Out any](value []byte) (Out, error) {
 	var out Out
@@ -70,14 +75,36 @@ func decodeValue[Out any](value []byte) (Out, error) {
 	return out, err
 }
 
-// Call makes the call and waits for its value.
-func (p Prepared[Out]) Call(ctx context.Context) (Out, error) {
-	results, err := some(ctx, 1, []Prepared[Out]{p})
+// Wait makes the call, or waits for the promise, and gives its value.
+//
+// If the context ends first, the error is the context's, and nobody waits for the call any more. The call itself goes on.
+func (p Prepared[Out]) Wait(ctx context.Context) (Out, error) {
+	results, err := wait(ctx, 1, true, []Prepared[Out]{p})
 	if err != nil {
 		var none Out
 		return none, err
 	}
 	return results[0].Value, results[0].Err
+}
+
+// Start is Wait in a goroutine of its own, for a `select`:
+//
+//	select {
+//	case receipt := <-charge.Start(ctx):
+//		…
+//	case <-time.After(30 * time.Second):
+//		…
+//	}
+//
+// The call is waited for until it ends or the context does. So end the context, by `context.WithCancel`, if the result is
+// not wanted any more. For a race between calls, First is quicker: there the host knows that the first one is enough.
+func (p Prepared[Out]) Start(ctx context.Context) <-chan Result[Out] {
+	result := make(chan Result[Out], 1)
+	go func() {
+		value, err := p.Wait(ctx)
+		result <- Result[Out]{value, err}
+	}()
+	return result
 }
 
 func (p *Prepared[Out]) result(o *outcome) *Result[Out] {
@@ -100,27 +127,29 @@ type Result[Out any] struct {
 	Err   error
 }
 
-// Gather makes all of these calls in one batch, and gives their values in order, or the first error in that order. It
-// waits for all of them even so: a batch has one end.
+// Gather makes all of these calls in one batch and gives their values in order. If one fails, its error is returned at
+// once: the others go on, but nobody waits for them. Of several that have failed by then, the first in this order counts.
 func Gather[Out any](ctx context.Context, calls ...Prepared[Out]) ([]Out, error) {
-	results, err := GatherResults(ctx, calls...)
+	results, err := wait(ctx, len(calls), true, calls)
 	if err != nil {
 		return nil, err
 	}
-	values := make([]Out, len(results))
-	for i, result := range results {
-		if result.Err != nil {
+	for _, result := range results {
+		if result != nil && result.Err != nil {
 			return nil, result.Err
 		}
+	}
+	values := make([]Out, len(results))
+	for i, result := range results {
 		values[i] = result.Value
 	}
 	return values, nil
 }
 
-// GatherResults is like Gather, with each call's own value or error. The error beside them is of the batch itself: its
-// context has ended.
+// GatherResults is like Gather, with each call's own value or error: it waits for all. The error beside them is of the
+// batch itself: its context has ended.
 func GatherResults[Out any](ctx context.Context, calls ...Prepared[Out]) ([]Result[Out], error) {
-	came, err := some(ctx, len(calls), calls)
+	came, err := wait(ctx, len(calls), false, calls)
 	if err != nil {
 		return nil, err
 	}
@@ -132,7 +161,7 @@ func GatherResults[Out any](ctx context.Context, calls ...Prepared[Out]) ([]Resu
 }
 
 // First makes all of these calls and gives index and value of the first that ends, or the error that it ended with. The
-// others go on. Every replay gets the same one.
+// others go on, but nobody waits for them. Every replay gets the same one.
 func First[Out any](ctx context.Context, calls ...Prepared[Out]) (int, Out, error) {
 	results, err := Some(ctx, 1, calls...)
 	if err != nil {
@@ -148,15 +177,15 @@ func First[Out any](ctx context.Context, calls ...Prepared[Out]) (int, Out, erro
 }
 
 // Some makes all of these calls and returns as soon as `need` of them have ended: values or errors in place, nil for the
-// others. A race beside other calls is asked for when those have ended.
+// others. Every replay gets the same ones.
 func Some[Out any](ctx context.Context, need int, calls ...Prepared[Out]) ([]*Result[Out], error) {
 	if need < 0 || need > len(calls) {
 		return nil, Permanent(fmt.Errorf("%d of %d calls can never end", need, len(calls)))
 	}
-	return some(ctx, need, calls)
+	return wait(ctx, need, false, calls)
 }
 
-func some[Out any](ctx context.Context, need int, calls []Prepared[Out]) ([]*Result[Out], error) {
+func wait[Out any](ctx context.Context, need int, failFast bool, calls []Prepared[Out]) ([]*Result[Out], error) {
 	run, err := runOf(ctx)
 	if err != nil || len(calls) == 0 {
 		return nil, err
@@ -168,11 +197,14 @@ func some[Out any](ctx context.Context, need int, calls []Prepared[Out]) ([]*Res
 		}
 		invocations[i] = calls[i].invocation
 	}
-	outcomes, err := run.batches.wait(ctx, invocations, need)
+	results := make([]*Result[Out], len(calls))
+	if need == 0 {
+		return results, ctx.Err()
+	}
+	outcomes, err := run.batches.wait(ctx, invocations, need, failFast)
 	if err != nil {
 		return nil, err
 	}
-	results := make([]*Result[Out], len(calls))
 	for i := range calls {
 		results[i] = calls[i].result(outcomes[i])
 	}

@@ -3,14 +3,15 @@
 package brrr
 
 import (
+	"bytes"
 	"context"
 	"runtime"
 	"structs"
 	"time"
 	"unsafe"
 
-	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/abi"
-	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/poll"
+	"github.com/brrr-host/brrr-host/guests/go/brrr/internal/abi"
+	"github.com/brrr-host/brrr-host/guests/go/brrr/internal/poll"
 )
 
 // What the component imports and exports, by the canonical ABI: `wit/worker.wit`, of which these are the memory layouts.
@@ -18,14 +19,14 @@ import (
 // By hand, as the bindings that wit-bindgen makes need a module that the Go proxy does not have, and pin every string of
 // a batch by itself.
 
-//go:wasmimport brrr:worker/tasks@0.1.0 poll
-func importPoll(calls unsafe.Pointer, length, hasNeed, need uint32, came *list)
+//go:wasmimport brrr:worker/tasks@0.2.0 poll
+func importPoll(calls unsafe.Pointer, length, wish, count, isLimited uint32, until uint64, came *list)
 
-//go:wasmimport brrr:worker/control@0.1.0 time-left-ms
+//go:wasmimport brrr:worker/control@0.2.0 time-left-ms
 func importTimeLeftMs() uint64
 
-//go:wasmimport brrr:worker/log@0.1.0 write
-func importLog(level uint32, message unsafe.Pointer, length uint32)
+//go:wasmimport brrr:worker/log@0.2.0 write
+func importLog(level uint32, message unsafe.Pointer, length uint32, fields unsafe.Pointer, count uint32)
 
 type list = abi.List
 
@@ -46,16 +47,10 @@ func optional(text string) optionalString {
 	return optionalString{some: 1, text: listOfString(text)}
 }
 
-type optionalU64 struct {
-	_     structs.HostLayout
-	some  uint64
-	value uint64
-}
-
-type optionalU32 struct {
+type optionalBytes struct {
 	_     structs.HostLayout
 	some  uint32
-	value uint32
+	bytes list
 }
 
 type pairRecord struct {
@@ -86,14 +81,18 @@ type failureRecord struct {
 	kind, task, message list
 	attempts            uint32
 	chain               list
+	details             optionalBytes
 }
 
 func (f *failureRecord) failure() *Failure {
 	failure := &Failure{
-		Kind: f.kind.String(), Task: f.task.String(), Message: f.message.String(), Attempts: int(f.attempts),
+		Kind: Kind(f.kind.String()), Task: f.task.String(), Message: f.message.String(), Attempts: int(f.attempts),
 	}
 	for _, line := range abi.Items[list](f.chain) {
 		failure.Chain = append(failure.Chain, line.String())
+	}
+	if f.details.some&1 == 1 {
+		failure.Details = bytes.Clone(abi.Items[byte](f.details.bytes))
 	}
 	return failure
 }
@@ -109,7 +108,7 @@ type outcomeRecord struct {
 
 type component struct{}
 
-func (component) poll(calls []invocation, need int) []*outcome {
+func (component) poll(calls []invocation, want want, until int64) []*outcome {
 	records := make([]invocationRecord, len(calls))
 	kept := make([][]pairRecord, len(calls))
 	for i := range calls {
@@ -120,63 +119,66 @@ func (component) poll(calls []invocation, need int) []*outcome {
 			topic: optional(call.topic), hash: optional(call.hash), options: listOf(kept[i]),
 		}
 	}
+	isLimited := uint32(0)
+	if until != 0 {
+		isLimited = 1
+	}
 	came := new(list)
 	abi.Receive(func() {
-		importPoll(unsafe.Pointer(unsafe.SliceData(records)), uint32(len(records)), 1, uint32(need), came)
+		importPoll(unsafe.Pointer(unsafe.SliceData(records)), uint32(len(records)), uint32(want.wish), uint32(want.count),
+			isLimited, uint64(until), came)
 	})
 	runtime.KeepAlive(kept)
 	runtime.KeepAlive(calls)
 	runtime.KeepAlive(records)
 	outcomes := make([]*outcome, came.Length)
+	has := false
 	for i, record := range abi.Items[outcomeRecord](*came) {
 		switch {
 		case record.some&1 == 0:
+			continue
 		case record.failed&1 == 1:
 			outcomes[i] = &outcome{failure: record.failure.failure()}
 		default:
 			outcomes[i] = &outcome{value: abi.Items[byte](record.failure.kind)}
 		}
+		has = true
 	}
 	abi.Release()
+	if !has && until == 0 {
+		// It would be asked the same again, without end.
+		panic("brrr: the host gives none of the outcomes that are waited for, and no time has passed")
+	}
 	return outcomes
 }
 
+func (component) nextTimer() int64 {
+	if _, ok := poll.NextTimer(); !ok {
+		return 0
+	}
+	// Go lets go of timers that were stopped when it adds one. Without this, a time limit that was cancelled would still
+	// wake the handler.
+	time.Sleep(1)
+	left, ok := poll.NextTimer()
+	if !ok {
+		return 0
+	}
+	return time.Now().Add(left + time.Millisecond - 1).UnixMilli()
+}
+
+// While the host polls, nothing else of the program runs.
+func (component) waitersChanged() {}
+
 func (component) timeLeftMs() uint64 { return importTimeLeftMs() }
 
-type optionsRecord struct {
-	_          structs.HostLayout
-	timeoutMs  optionalU64
-	maxRetries optionalU32
-	retryDelay optionalU64
-	leaf       uint32
-	extra      list
-}
-
 type taskRecord struct {
-	_       structs.HostLayout
-	name    list
-	options optionsRecord
+	_             structs.HostLayout
+	name, options list
 }
 
-func (o *Options) record() optionsRecord {
-	var record optionsRecord
-	ms := func(d time.Duration) optionalU64 {
-		if d <= 0 {
-			return optionalU64{}
-		}
-		return optionalU64{some: 1, value: uint64(wholeMilliseconds(d))}
-	}
-	record.timeoutMs, record.retryDelay = ms(o.Timeout), ms(o.RetryDelay)
-	if o.MaxRetries != 0 {
-		record.maxRetries = optionalU32{some: 1, value: uint32(max(o.MaxRetries, 0))}
-	}
-	if o.Leaf {
-		record.leaf = 1
-	}
-	extra := pairRecords(o.extra())
-	described = append(described, extra)
-	record.extra = listOf(extra)
-	return record
+type componentRecord struct {
+	_                      structs.HostLayout
+	sdk, sdkVersion, tasks list
 }
 
 // What the host reads after an export has returned, when nothing else points to it. An instance is asked for one thing
@@ -186,16 +188,18 @@ var (
 	returned  any
 )
 
-//go:wasmexport brrr:worker/handler@0.1.0#describe
+//go:wasmexport brrr:worker/handler@0.2.0#describe
 func exportDescribe() unsafe.Pointer {
 	records := make([]taskRecord, len(tasks))
 	for i, task := range tasks {
-		records[i] = taskRecord{name: listOfString(task.name), options: task.options.record()}
+		pairs := task.described()
+		options := pairRecords(pairs)
+		records[i] = taskRecord{name: listOfString(task.name), options: listOf(options)}
+		described = append(described, pairs, options)
 	}
-	described = append(described, records)
-	result := listOf(records)
-	returned = &result
-	return unsafe.Pointer(&result)
+	result := &componentRecord{sdk: listOfString("go"), sdkVersion: listOfString(Version), tasks: listOf(records)}
+	returned = []any{result, records}
+	return unsafe.Pointer(result)
 }
 
 // result<list<u8>, handler-error>
@@ -204,14 +208,21 @@ type resultRecord struct {
 	failed uint32
 	// The value's first word, or which error it is.
 	word uint32
-	// The value's length in the first word, or the message in the first two, or the failure.
+	// The value's length in the first word, or an errorRecord at its begin, or the failure.
 	failure failureRecord
 }
 
-//go:wasmexport brrr:worker/handler@0.1.0#handle
+// error-info
+type errorRecord struct {
+	_       structs.HostLayout
+	message list
+	details optionalBytes
+}
+
+//go:wasmexport brrr:worker/handler@0.2.0#handle
 func exportHandle(
 	task unsafe.Pointer, taskLength uint32, payload unsafe.Pointer, payloadLength uint32,
-	hash unsafe.Pointer, hashLength uint32, root unsafe.Pointer, rootLength uint32,
+	hash unsafe.Pointer, hashLength uint32, job unsafe.Pointer, jobLength uint32,
 	topic unsafe.Pointer, topicLength uint32, attempt uint32, hasDeadline uint32, deadline uint64,
 ) unsafe.Pointer {
 	abi.LetClockGo()
@@ -219,7 +230,7 @@ func exportHandle(
 	text := func(at unsafe.Pointer, length uint32) string { return unsafe.String((*byte)(at), length) }
 	request := Request{
 		Task: text(task, taskLength), Payload: unsafe.Slice((*byte)(payload), payloadLength),
-		CallHash: text(hash, hashLength), RootID: text(root, rootLength), Topic: text(topic, topicLength),
+		CallHash: text(hash, hashLength), JobID: text(job, jobLength), Topic: text(topic, topicLength),
 		Attempt: int(attempt),
 	}
 	if hasDeadline != 0 {
@@ -251,13 +262,23 @@ func resultOf(value []byte, err error) *resultRecord {
 		}
 		returned = []any{result, failure, lines}
 		result.failure = failureRecord{
-			kind: listOfString(failure.Kind), task: listOfString(failure.Task), message: listOfString(failure.Message),
-			attempts: uint32(failure.Attempts), chain: listOf(lines),
+			kind: listOfString(string(failure.Kind)), task: listOfString(failure.Task), message: listOfString(failure.Message),
+			attempts: uint32(failure.Attempts), chain: listOf(lines), details: optionalOf(failure.Details),
 		}
 		return result
 	}
-	message := messageOf(err)
-	returned = []any{result, message}
-	result.failure.kind = listOfString(message)
+	details, problem := detailsOf(err)
+	message := messageOf(err) + problem
+	returned = []any{result, message, details}
+	*(*errorRecord)(unsafe.Pointer(&result.failure)) = errorRecord{
+		message: listOfString(message), details: optionalOf(details),
+	}
 	return result
+}
+
+func optionalOf(bytes []byte) optionalBytes {
+	if bytes == nil {
+		return optionalBytes{}
+	}
+	return optionalBytes{some: 1, bytes: listOf(bytes)}
 }

@@ -8,9 +8,10 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"time"
 	"unsafe"
 
-	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/abi"
+	"github.com/brrr-host/brrr-host/guests/go/brrr/internal/abi"
 )
 
 //go:wasmimport wasi:io/poll@0.2.0 poll
@@ -124,6 +125,16 @@ func resumeReady() bool {
 	pending = still
 	abi.Release()
 	return true
+}
+
+// NextTimer is the time until the program's next timer is due, and whether there is one. A timer that was stopped may
+// still count for a while.
+func NextTimer() (time.Duration, bool) {
+	next := timeSleepUntil()
+	if next == math.MaxInt64 {
+		return 0, false
+	}
+	return time.Duration(next - nanotime()), true
 }
 
 // When the next timer of the program is due: nobody else tells. See reseed.go of the SDK for how these are had.

@@ -21,7 +21,22 @@ const (
 	Fixed Backoff = "fixed"
 )
 
-// Options of a task say how it is run. What is zero is the worker's choice.
+// Scope says who shares the outcome of a call: ScopeFleet, ScopeJob, or what ScopeFor gives.
+type Scope string
+
+const (
+	// ScopeFleet: every job. This is so where nothing else is said.
+	ScopeFleet Scope = "fleet"
+	// ScopeJob: this job, and the jobs that retry it.
+	ScopeJob Scope = "job"
+)
+
+// ScopeFor is every job, for at most so long, in whole seconds and at least one.
+func ScopeFor(d time.Duration) Scope {
+	return Scope(strconv.FormatInt(int64(max(d/time.Second, 1)), 10) + "s")
+}
+
+// Options of a task say how it is run and what it is. What is zero is the worker's choice.
 type Options struct {
 	// How long one run may take, its waiting for calls not counted.
 	Timeout time.Duration
@@ -37,6 +52,13 @@ type Options struct {
 	Memory int64
 	// It calls nobody, so it is never replayed, and has the real clock, sleep and random numbers.
 	Leaf bool
+	// Who shares its outcomes, where the call does not say so.
+	Scope Scope
+
+	// A text for people.
+	Description string
+	// JSON Schemas of the arguments and of the value, in place of those that are made of the handler's types.
+	InputSchema, OutputSchema string
 }
 
 // CallOptions say where and as what one call is made, and how it is run, in place of what its task says. How it is run
@@ -46,6 +68,8 @@ type CallOptions struct {
 	Topic string
 	// An identity of its own in place of the hash of task and arguments. Calls of one hash share one value.
 	Hash string
+	// Who shares the outcome, where there is no Hash.
+	Scope Scope
 	// A name by which events and listings show the call.
 	Label string
 
@@ -58,17 +82,22 @@ type CallOptions struct {
 
 type pair struct{ name, value string }
 
-// Those that the WIT's record has no field for.
-func (o *Options) extra() []pair {
+func (o *Options) pairs() []pair {
 	var pairs []pair
-	add(&pairs, "retry-backoff", string(o.Backoff))
-	add(&pairs, "max-retry-delay-ms", milliseconds(o.MaxRetryDelay))
+	addRetrying(&pairs, o.Timeout, o.MaxRetries, o.RetryDelay, o.Backoff, o.MaxRetryDelay)
 	if o.MaxRunning > 0 {
 		add(&pairs, "max-running", strconv.Itoa(o.MaxRunning))
 	}
 	if o.Memory > 0 {
 		add(&pairs, "memory-bytes", strconv.FormatInt(o.Memory, 10))
 	}
+	if o.Leaf {
+		add(&pairs, "leaf", "true")
+	}
+	add(&pairs, "scope", clean(string(o.Scope)))
+	add(&pairs, "description", clean(o.Description))
+	add(&pairs, "input-schema", clean(o.InputSchema))
+	add(&pairs, "output-schema", clean(o.OutputSchema))
 	return pairs
 }
 
@@ -77,16 +106,22 @@ func (o *CallOptions) pairs() []pair {
 		return nil
 	}
 	var pairs []pair
-	add(&pairs, "timeout-ms", milliseconds(o.Timeout))
-	if o.MaxRetries != 0 {
-		add(&pairs, "max-retries", strconv.Itoa(max(o.MaxRetries, 0)))
-	}
-	add(&pairs, "retry-delay-ms", milliseconds(o.RetryDelay))
-	add(&pairs, "retry-backoff", string(o.Backoff))
-	add(&pairs, "max-retry-delay-ms", milliseconds(o.MaxRetryDelay))
+	addRetrying(&pairs, o.Timeout, o.MaxRetries, o.RetryDelay, o.Backoff, o.MaxRetryDelay)
+	add(&pairs, "scope", string(o.Scope))
 	// For people, as a message is.
 	add(&pairs, "label", clean(o.Label))
 	return pairs
+}
+
+// What a task and a call can both say.
+func addRetrying(pairs *[]pair, timeout time.Duration, retries int, delay time.Duration, backoff Backoff, longest time.Duration) {
+	add(pairs, "timeout-ms", milliseconds(timeout))
+	if retries != 0 {
+		add(pairs, "max-retries", strconv.Itoa(max(retries, 0)))
+	}
+	add(pairs, "retry-delay-ms", milliseconds(delay))
+	add(pairs, "retry-backoff", string(backoff))
+	add(pairs, "max-retry-delay-ms", milliseconds(longest))
 }
 
 func add(pairs *[]pair, name, value string) {
@@ -101,11 +136,11 @@ func wholeMilliseconds(d time.Duration) int64 {
 	if time.Duration(ms)*time.Millisecond < d {
 		ms++
 	}
-	return max(ms, 0)
+	return ms
 }
 
 func milliseconds(d time.Duration) string {
-	if d == 0 {
+	if d <= 0 {
 		return ""
 	}
 	return strconv.FormatInt(wholeMilliseconds(d), 10)

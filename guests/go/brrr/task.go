@@ -1,8 +1,10 @@
 package brrr
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"runtime"
 	"strings"
 	"unicode/utf8"
@@ -15,6 +17,19 @@ type registered struct {
 	handle  func(ctx context.Context, payload []byte) ([]byte, error)
 	// Reads and writes nothing of the types that it takes and gives.
 	types func()
+	// Of its arguments and its value, as the types say.
+	schemas func() (input, output string)
+}
+
+// The options that the host is told.
+func (t *registered) described() []pair {
+	options := t.options
+	if t.schemas != nil {
+		input, output := t.schemas()
+		options.InputSchema = cmp.Or(options.InputSchema, input)
+		options.OutputSchema = cmp.Or(options.OutputSchema, output)
+	}
+	return options.pairs()
 }
 
 // In the order in which they were given.
@@ -39,8 +54,8 @@ func find(name string) *registered {
 	return nil
 }
 
-// Handle makes a function the handler of the task of this name. It is to be called by `init`: a component's `main` is
-// never run.
+// Handle makes a function the handler of the task of this name. It is to be called by `main`, or by an `init`: both run
+// once, when the component is built.
 //
 // The arguments are a struct (or a map), whose fields are the task's arguments by name, in JSON; one that the struct does
 // not have is refused. The value is anything that encoding/json can write.
@@ -67,12 +82,15 @@ func Handle[In, Out any](name string, handler func(context.Context, In) (Out, er
 		_, _ = encodeArguments(in)
 		_, _ = marshal(out)
 	}
-	register(&registered{name, only(options), handle, types})
+	schemas := func() (input, output string) {
+		return schemaOf(reflect.TypeFor[In](), true), schemaOf(reflect.TypeFor[Out](), false)
+	}
+	register(&registered{name, only(options), handle, types, schemas})
 }
 
 // HandleRaw is like Handle, for a function of the payload's bytes that gives the value's.
 func HandleRaw(name string, handler func(context.Context, []byte) ([]byte, error), options ...Options) {
-	register(&registered{name, only(options), handler, nil})
+	register(&registered{name: name, options: only(options), handle: handler})
 }
 
 // A Task is a task with the types of its arguments and its value, here or at another worker, so that calls of it are
@@ -94,10 +112,10 @@ func (t Task[In, Out]) Handle(handler func(context.Context, In) (Out, error), op
 
 // Call makes a call, as the function Call does.
 func (t Task[In, Out]) Call(ctx context.Context, in In, options ...CallOptions) (Out, error) {
-	return t.Prepare(in, options...).Call(ctx)
+	return t.Prepare(in, options...).Wait(ctx)
 }
 
-// Prepare makes a call for Gather, First or Some, as the function Prepare does.
+// Prepare makes a call for Gather, First, Some or Start, as the function Prepare does.
 func (t Task[In, Out]) Prepare(in In, options ...CallOptions) Prepared[Out] {
 	o := only(options)
 	if o.Topic == "" {
@@ -178,4 +196,4 @@ func callers() string {
 	return lines.String()
 }
 
-const ownPackage = "github.com/brrr-host/brrr-host/guests/go/sdk."
+const ownPackage = "github.com/brrr-host/brrr-host/guests/go/brrr."

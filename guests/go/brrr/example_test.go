@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
 )
 
 type PayArgs struct {

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/poll"
+	"github.com/brrr-host/brrr-host/guests/go/brrr/internal/poll"
 )
 
 func init() { http.DefaultTransport = Transport{} }

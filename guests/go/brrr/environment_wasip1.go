@@ -2,7 +2,7 @@
 
 package brrr
 
-import "github.com/brrr-host/brrr-host/guests/go/sdk/internal/abi"
+import "github.com/brrr-host/brrr-host/guests/go/brrr/internal/abi"
 
 //go:wasmimport wasi:cli/environment@0.2.0 get-environment
 func importEnvironment(variables *abi.List)

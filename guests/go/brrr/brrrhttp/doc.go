@@ -1,6 +1,6 @@
 // Package brrrhttp lets net/http send requests from a component, where the worker allows it (`run --allow-http HOST`):
 //
-//	import _ "github.com/brrr-host/brrr-host/guests/go/sdk/brrrhttp"
+//	import _ "github.com/brrr-host/brrr-host/guests/go/brrr/brrrhttp"
 //
 //	response, err := http.Get("https://api.example.com/")
 //

@@ -105,20 +105,6 @@ func TestGoroutinesThatWaitForEachOtherMeet(t *testing.T) {
 	})
 }
 
-func TestCallsGoBeforeTimers(t *testing.T) {
-	Test(t, func(ctx context.Context) {
-		limited, cancel := context.WithTimeout(ctx, time.Millisecond)
-		defer cancel()
-		got, err := same.Call(limited, n{7})
-		expect(t, got, 7)
-		expect(t, err, nil)
-		<-limited.Done()
-		_, err = same.Call(limited, n{8})
-		expect(t, err, context.DeadlineExceeded)
-		expect(t, Batches(ctx), []int{1})
-	})
-}
-
 func TestACallWhoseContextEndsIsNotMade(t *testing.T) {
 	Test(t, func(ctx context.Context) {
 		limited, cancel := context.WithCancel(ctx)
@@ -175,7 +161,7 @@ func TestFailures(t *testing.T) {
 		expect(t, []any{permanent.Attempts, permanent.Message}, []any{1, "around: no use"})
 		parent := failure("parent", n{})
 		expect(t, []any{parent.Attempts, len(parent.Chain)}, []any{1, 2})
-		expect(t, failure("nobody", n{}).Kind, "unknown-task")
+		expect(t, failure("nobody", n{}).Kind, KindUnknownTask)
 
 		panicked := failure("panics", n{}).Message
 		for _, part := range []string{"panic: assignment to entry in nil map", "batches_test.go:"} {
@@ -213,14 +199,25 @@ func TestOptionsAsTheHostReadsThem(t *testing.T) {
 	expect(t, (&CallOptions{Topic: "t", Hash: "h"}).pairs(), []pair(nil))
 	all := CallOptions{
 		Timeout: 1500 * time.Microsecond, MaxRetries: NoRetries, RetryDelay: time.Second, MaxRetryDelay: time.Minute,
-		Backoff: Fixed, Label: "throw 1",
+		Backoff: Fixed, Label: "throw 1", Scope: ScopeFor(90 * time.Second),
 	}
 	expect(t, all.pairs(), []pair{
 		{"timeout-ms", "2"}, {"max-retries", "0"}, {"retry-delay-ms", "1000"}, {"retry-backoff", "fixed"},
-		{"max-retry-delay-ms", "60000"}, {"label", "throw 1"},
+		{"max-retry-delay-ms", "60000"}, {"scope", "90s"}, {"label", "throw 1"},
 	})
-	task := Options{Backoff: Exponential, MaxRetryDelay: time.Second, MaxRunning: 2, Memory: 64 * MiB, Leaf: true}
-	expect(t, task.extra(), []pair{
-		{"retry-backoff", "exponential"}, {"max-retry-delay-ms", "1000"}, {"max-running", "2"}, {"memory-bytes", "67108864"},
+	task := Options{
+		Timeout: time.Second, MaxRetries: 3, Backoff: Exponential, MaxRetryDelay: time.Second, MaxRunning: 2, Memory: 64 * MiB,
+		Leaf: true, Scope: ScopeJob, Description: "Counts.",
+	}
+	expect(t, task.pairs(), []pair{
+		{"timeout-ms", "1000"}, {"max-retries", "3"}, {"retry-backoff", "exponential"}, {"max-retry-delay-ms", "1000"},
+		{"max-running", "2"}, {"memory-bytes", "67108864"}, {"leaf", "true"}, {"scope", "job"}, {"description", "Counts."},
 	})
+	expect(t, []Scope{ScopeFor(time.Hour), ScopeFor(time.Millisecond), ScopeFleet}, []Scope{"3600s", "1s", "fleet"})
+
+	// The host derives the hash of a call in JSON, so that a scope can apply; bytes have the host's own.
+	expect(t, same.Prepare(n{1}, CallOptions{Scope: ScopeJob}).invocation.options, []pair{{"scope", "job"}, {"hash-of", "python"}})
+	expect(t, same.Prepare(n{1}, CallOptions{Hash: "h"}).invocation.options, []pair(nil))
+	expect(t, PrepareRaw("raw", nil).invocation.options, []pair(nil))
+	expect(t, Promise[int]("a").invocation, invocation{task: "brrr.promise", payload: []byte("a")})
 }

@@ -2,8 +2,6 @@ package brrr
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -29,15 +27,6 @@ func encodeArguments(in any) ([]byte, error) {
 		return nil, errors.New("they are a struct or a map, whose fields are the arguments by name")
 	}
 	return append(payload, ']'), nil
-}
-
-// callHash is the one that the Python worker derives: of `json.dumps([task, [kwargs]], sort_keys=True)`.
-func callHash(task string, payload []byte) string {
-	preimage := appendPythonString(append(make([]byte, 0, len(task)+len(payload)+8), '['), task)
-	preimage = append(preimage, ", "...)
-	preimage = append(preimage, payload...)
-	sum := sha256.Sum256(append(preimage, ']'))
-	return hex.EncodeToString(sum[:])
 }
 
 // decodeArguments reads a payload: `[{…}]` as the peers write it, or a bare `{…}`. An argument that nobody asked for is

@@ -12,8 +12,8 @@ import (
 	"structs"
 	"unsafe"
 
-	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/abi"
-	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/poll"
+	"github.com/brrr-host/brrr-host/guests/go/brrr/internal/abi"
+	"github.com/brrr-host/brrr-host/guests/go/brrr/internal/poll"
 )
 
 // wasi:http/types and what it needs of wasi:io, by the canonical ABI, of which the records below are the memory layouts.

@@ -14,8 +14,8 @@ type Request struct {
 	Payload []byte
 	// The call's identity.
 	CallHash string
-	// The job (top-level schedule) on whose behalf it runs.
-	RootID string
+	// The job on whose behalf it runs.
+	JobID string
 	// The topic on which it arrived.
 	Topic string
 	// 1 for the first attempt. Replays of one attempt have the same number.

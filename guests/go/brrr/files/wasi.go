@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 	"unsafe"
 
-	"github.com/brrr-host/brrr-host/guests/go/sdk/internal/abi"
+	"github.com/brrr-host/brrr-host/guests/go/brrr/internal/abi"
 )
 
 // wasi:filesystem by the canonical ABI, of which the records below are the memory layouts.
