@@ -153,12 +153,6 @@ func (component) poll(calls []invocation, want want, until int64) []*outcome {
 }
 
 func (component) nextTimer() int64 {
-	if _, ok := poll.NextTimer(); !ok {
-		return 0
-	}
-	// Go lets go of timers that were stopped when it adds one. Without this, a time limit that was cancelled would still
-	// wake the handler.
-	time.Sleep(1)
 	left, ok := poll.NextTimer()
 	if !ok {
 		return 0

@@ -49,7 +49,7 @@ func sides(ctx context.Context, in saltArgs) ([4]string, error) {
 					ms = in.Ms
 				}
 				var err error
-				if last[k], err = napTask.Call(ctx, napArgs{ms, fmt.Sprint(in.Salt, k, i)}); err != nil {
+				if last[k], err = napTask.Call(ctx, napArgs{ms, fmt.Sprintf("%s%d%d", in.Salt, k, i)}); err != nil {
 					return err
 				}
 			}

@@ -95,7 +95,7 @@ func initialise(wasm []byte, globals int) ([]byte, []int64, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := provide(ctx, runtime, compiled); err != nil {
+	if err := provide(ctx, runtime, compiled, nil); err != nil {
 		return nil, nil, err
 	}
 	module, err := runtime.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithStartFunctions())
@@ -124,8 +124,12 @@ var clock = uint64(1)
 // Any number but zero will do.
 const randomByte = 0x2a
 
-// provide gives the program what it imports. What only a handler may use ends the build.
-func provide(ctx context.Context, runtime wazero.Runtime, compiled wazero.CompiledModule) error {
+// A function of the host, on a stack that has its arguments and takes its result.
+type function func(module api.Module, stack []uint64)
+
+// provide gives the program what it imports: `others` by module and name, and WASI. What else a handler may use ends the
+// build.
+func provide(ctx context.Context, runtime wazero.Runtime, compiled wazero.CompiledModule, others map[string]function) error {
 	modules := map[string]wazero.HostModuleBuilder{}
 	for _, f := range compiled.ImportedFunctions() {
 		module, name, _ := f.Import()
@@ -134,6 +138,9 @@ func provide(ctx context.Context, runtime wazero.Runtime, compiled wazero.Compil
 		}
 		implementation := func(context.Context, api.Module, []uint64) {
 			panic(fmt.Errorf("it uses %s %s before there is a call", module, name))
+		}
+		if other, ok := others[module+" "+name]; ok {
+			implementation = func(_ context.Context, m api.Module, stack []uint64) { other(m, stack) }
 		}
 		if module == "wasi_snapshot_preview1" {
 			// As the adapter answers what it refuses: EBADF.

@@ -127,8 +127,8 @@ func resumeReady() bool {
 	return true
 }
 
-// NextTimer is the time until the program's next timer is due, and whether there is one. A timer that was stopped may
-// still count for a while.
+// NextTimer is the time until the program's next timer is due, and whether there is one. Right after another one has
+// fired, no timer counts that was stopped: the scheduler has let go of those that came next.
 func NextTimer() (time.Duration, bool) {
 	next := timeSleepUntil()
 	if next == math.MaxInt64 {
