@@ -13,9 +13,7 @@
 //		return both[0] + both[1], nil
 //	}
 //
-//	func init() { brrr.Handle("fib", fib) }
-//
-//	func main() {}
+//	func main() { brrr.Handle("fib", fib) } // run once, when the component is built
 //
 // # A handler runs more than once
 //
@@ -27,7 +25,13 @@
 // # Batches
 //
 // The handler goes on until all of its goroutines wait; the calls that they wait for are then asked for together. Calls
-// made one after the other run one after the other.
+// made one after the other run one after the other. A goroutine goes on as soon as its own calls have ended, or its
+// timer is due.
+//
+// # Time
+//
+// A sleep, and a context's or a select's limit beside a call, are durable: while nothing but time has to pass, the handler
+// does not exist.
 //
 // The package builds for any target, so that handlers can be tested where they are written; see Test.
 package brrr
