@@ -38,6 +38,7 @@ type waiting struct {
 	// What has come so far, in the order of the calls, and how many that are.
 	outcomes []*outcome
 	have     int
+	failed   bool
 	done     chan struct{}
 }
 
@@ -130,15 +131,13 @@ func wantOf(list []*waiting) want {
 func (b *batches) deliver(list []*waiting, came []*outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	ready := map[*waiting]bool{}
 	for _, w := range list {
 		came = w.take(came)
 		if w.isReady() {
-			ready[w] = true
 			w.done <- struct{}{}
 		}
 	}
-	b.list = slices.DeleteFunc(b.list, func(w *waiting) bool { return ready[w] })
+	b.list = slices.DeleteFunc(b.list, (*waiting).isReady)
 }
 
 // Takes the outcomes of the waiter's missing calls from the front of a poll's, and returns the rest. A race takes no more
@@ -151,15 +150,11 @@ func (w *waiting) take(came []*outcome) []*outcome {
 		if came[0] != nil && w.have < w.need {
 			w.outcomes[i] = came[0]
 			w.have++
+			w.failed = w.failed || came[0].failure != nil
 		}
 		came = came[1:]
 	}
 	return came
 }
 
-func (w *waiting) isReady() bool {
-	if w.have >= w.need {
-		return true
-	}
-	return w.failFast && slices.ContainsFunc(w.outcomes, func(o *outcome) bool { return o != nil && o.failure != nil })
-}
+func (w *waiting) isReady() bool { return w.have >= w.need || w.failFast && w.failed }

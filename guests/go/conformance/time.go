@@ -81,6 +81,8 @@ type limitArgs struct {
 	Tag   string `json:"tag"`
 }
 
+// The limit's timer is pending while the call's value comes. Go looks at timers whenever it schedules, also while the host
+// passes it the value.
 func tooLate(ctx context.Context, in limitArgs) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, milliseconds(in.Limit))
 	defer cancel()

@@ -57,7 +57,7 @@ var rollTask = brrr.Task[RollArgs, int]{Name: "roll"}
 
 func main() {
 	brrr.Handle("hello", hello)
-	brrr.Handle("dice", dice)
+	brrr.Handle("dice", dice, brrr.Options{Description: "Throws dice, and adds them up."})
 	// A leaf has the real clock and real random numbers: the place for all that is not the same every time.
 	rollTask.Handle(roll, brrr.Options{Leaf: true})
 }
