@@ -58,7 +58,9 @@ type pairRecord struct {
 	name, value list
 }
 
-func pairRecords(pairs []pair) []pairRecord { return appendPairs(make([]pairRecord, 0, len(pairs)), pairs) }
+func pairRecords(pairs []pair) []pairRecord {
+	return appendPairs(make([]pairRecord, 0, len(pairs)), pairs)
+}
 
 func appendPairs(records []pairRecord, pairs []pair) []pairRecord {
 	for _, pair := range pairs {
