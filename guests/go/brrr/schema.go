@@ -31,6 +31,33 @@ func schemaOf(t reflect.Type, isInput bool) string {
 
 type schema map[string]any
 
+// properties are in the order of the fields, for people who read the schema.
+type properties []property
+
+type property struct {
+	name string
+	of   schema
+}
+
+func (p properties) MarshalJSON() ([]byte, error) {
+	text := []byte{'{'}
+	for i, property := range p {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		name, err := json.Marshal(property.name)
+		if err != nil {
+			return nil, err
+		}
+		of, err := json.Marshal(property.of)
+		if err != nil {
+			return nil, err
+		}
+		text = append(append(append(text, name...), ':'), of...)
+	}
+	return append(text, '}'), nil
+}
+
 // schemas goes through a type. A struct that contains itself becomes one of the definitions.
 type schemas struct {
 	isInput bool
@@ -106,20 +133,20 @@ func (s *schemas) structure(t reflect.Type) schema {
 	}
 	s.active[t] = true
 	defer delete(s.active, t)
-	properties, required := schema{}, []string{}
+	has, required := properties{}, []string{}
 	for _, field := range fieldsOf(t) {
 		of := t.FieldByIndex(field.index).Type
-		if field.quoted {
-			properties[field.name] = schema{"type": "string"}
-		} else {
-			properties[field.name] = s.of(of)
+		value := schema{"type": "string"}
+		if !field.quoted {
+			value = s.of(of)
 		}
+		has = append(has, property{field.name, value})
 		optional := field.omitEmpty || field.omitZero || s.isInput && of.Kind() == reflect.Pointer
 		if !optional {
 			required = append(required, field.name)
 		}
 	}
-	made := schema{"type": "object", "properties": properties}
+	made := schema{"type": "object", "properties": has}
 	if len(required) > 0 {
 		made["required"] = required
 	}

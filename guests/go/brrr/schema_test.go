@@ -5,6 +5,7 @@ package brrr
 import (
 	"encoding/json"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 )
@@ -82,4 +83,14 @@ func TestSchemasAreMadeOfTypes(t *testing.T) {
 		t.Error(got)
 	}
 	_ = kinds{private: 1}
+}
+
+func TestPropertiesKeepTheOrderOfTheFields(t *testing.T) {
+	text := schemaOf(reflect.TypeFor[struct {
+		Z int `json:"z"`
+		A int `json:"a"`
+	}](), false)
+	if strings.Index(text, `"z":`) > strings.Index(text, `"a":`) {
+		t.Error(text)
+	}
 }

@@ -29,12 +29,17 @@ func cancels(ctx context.Context, _ struct{}) (string, error) {
 		defer cancel()
 		_ = long
 	}
-	limited, cancel := context.WithTimeout(ctx, 2*time.Second)
-	if _, err := nap(limited, 0, "a"); err != nil {
+	if err := limited(ctx, 2*time.Second); err != nil {
 		return "", err
 	}
-	cancel()
 	return nap(ctx, 5000, "b")
+}
+
+func limited(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	_, err := nap(ctx, 0, "a")
+	return err
 }
 
 // A goroutine that does something else every second while a call is waited for.
