@@ -30,12 +30,12 @@ type batches struct {
 // waiting is one or more calls that a goroutine waits for.
 type waiting struct {
 	calls []invocation
-	// It goes on with so many outcomes.
+	// The goroutine goes on when it has so many outcomes,
 	need int
-	// It goes on with the first failure as well.
+	// or, if this is set, when one of its calls has failed.
 	failFast bool
 
-	// What has come so far, in the order of the calls, and how many that are.
+	// The outcomes so far, in the order of the calls, and their number.
 	outcomes []*outcome
 	have     int
 	failed   bool
@@ -90,7 +90,7 @@ func (b *batches) watch() {
 	}
 }
 
-// Those who wait now. Without anybody, the watch is over.
+// Gives the waiters of this moment. Without any, the watch is over.
 func (b *batches) waiters() []*waiting {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -98,7 +98,7 @@ func (b *batches) waiters() []*waiting {
 	return slices.Clone(b.list)
 }
 
-// The calls that have no outcome yet: those of earlier polls in their order, and new ones behind.
+// missing gives the calls that have no outcome yet. Calls of earlier polls keep their order, and new calls come behind them.
 func missing(list []*waiting) []invocation {
 	if len(list) == 1 && list[0].have == 0 {
 		return list[0].calls
@@ -114,8 +114,8 @@ func missing(list []*waiting) []invocation {
 	return calls
 }
 
-// What the host is to wait for. Of several goroutines nobody knows whether they wait for each other, so each goes on as
-// soon as it can.
+// wantOf says how long the host is to wait. If several goroutines wait, the SDK can't know whether they need each other's
+// results, so each of them is to go on as soon as it can.
 func wantOf(list []*waiting) want {
 	if len(list) > 1 {
 		return want{wish: wantProgress}
@@ -127,7 +127,7 @@ func wantOf(list []*waiting) want {
 	return want{wish: wantSome, count: w.need - w.have}
 }
 
-// Gives the waiters what has come. A waiter that has enough goes on.
+// Gives the waiters the outcomes of a poll. A waiter that has enough goes on.
 func (b *batches) deliver(list []*waiting, came []*outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -24,7 +24,7 @@ func CallRaw(ctx context.Context, task string, payload []byte, options ...CallOp
 type Prepared[Out any] struct {
 	invocation invocation
 	decode     func(value []byte) (Out, error)
-	// Why it can't be made.
+	// The reason why it can't be made.
 	err error
 }
 
@@ -52,7 +52,7 @@ func prepare[Out any](task string, payload []byte, options *CallOptions, decode 
 		invocation: invocation{task, payload, options.Topic, options.Hash, options.pairs()},
 		decode:     decode,
 	}
-	// They decide what is called, so they are not mended as a message is.
+	// Texts that decide which call is made are refused. In a message, U+FFFD would take the place of bad bytes.
 	for _, named := range [...]pair{
 		{"task's name", task}, {"topic", options.Topic}, {"hash", options.Hash}, {"scope", string(options.Scope)},
 	} {
@@ -87,7 +87,7 @@ func (p Prepared[Out]) Wait(ctx context.Context) (Out, error) {
 	return results[0].Value, results[0].Err
 }
 
-// Start is Wait in a goroutine of its own, for a `select`:
+// Start waits in a goroutine of its own. It gives a channel of the result, for a `select`:
 //
 //	select {
 //	case receipt := <-charge.Start(ctx):

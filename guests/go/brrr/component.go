@@ -152,7 +152,7 @@ func (component) poll(calls []invocation, want want, until int64) []*outcome {
 	}
 	abi.Release()
 	if !has && until == 0 {
-		// It would be asked the same again, without end.
+		// The next poll would ask for the same, and so on without end.
 		panic("brrr: the host gives none of the outcomes that are waited for, and no time has passed")
 	}
 	return outcomes

@@ -50,7 +50,7 @@ type Failure struct {
 	Attempts int
 	// One line a call, from that task down to the first cause.
 	Chain []string
-	// What the handler attached to its error by WithDetails, as it was sent; nil: nothing. See DecodeDetails.
+	// The JSON that the handler attached to its error by WithDetails; nil: none. DecodeDetails reads it.
 	Details []byte
 }
 
@@ -77,8 +77,8 @@ type detailedError struct {
 
 func (d detailedError) Unwrap() error { return d.error }
 
-// WithDetails attaches to an error what a caller's program can read of it: anything that encoding/json can write. The
-// caller finds it in the Failure's Details. Of nil it makes nil.
+// WithDetails attaches a value to an error, for the program that made the call: anything that encoding/json can write. The
+// caller's Failure has it as its Details. For nil it returns nil.
 //
 //	return nil, brrr.Permanent(brrr.WithDetails(err, Refusal{Code: 402}))
 func WithDetails(err error, details any) error {
@@ -88,8 +88,8 @@ func WithDetails(err error, details any) error {
 	return detailedError{err, details}
 }
 
-// The details of an error in JSON, nil if it has none. Details that can't be written must not hide the error, so they
-// are told in its message.
+// detailsOf gives the details of an error in JSON, nil if it has none. Details that can't be written must not hide the
+// error: so `problem` is a text for the end of its message.
 func detailsOf(err error) (details []byte, problem string) {
 	// Methods of the errors and of the details are called, which may panic.
 	defer func() {

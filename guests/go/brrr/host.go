@@ -1,6 +1,6 @@
 package brrr
 
-// What is asked of the host for one call.
+// invocation is a call as the host is asked for it.
 type invocation struct {
 	task    string
 	payload []byte
@@ -9,7 +9,7 @@ type invocation struct {
 	options []pair
 }
 
-// What a call came to: the bytes of its value, or why there is none.
+// outcome is the end of a call: the bytes of its value, or its failure.
 type outcome struct {
 	value   []byte
 	failure *Failure
@@ -26,19 +26,20 @@ const (
 
 type want struct {
 	wish wish
-	// Of wantSome: how many outcomes.
+	// How many outcomes wantSome asks for.
 	count int
 }
 
 // The host of one run: the real one in a component, a small one in native tests.
 type host interface {
-	// One entry for each call, nil where there is no outcome yet. `until` is a time in Unix milliseconds at which it returns
-	// in any case; 0: there is none.
+	// It returns one entry for each call, nil where there is no outcome yet. It returns at the time `until` in any case (Unix
+	// milliseconds; 0: there is no such time).
 	poll(calls []invocation, want want, until int64) []*outcome
-	// When the earliest timer of the program is due, in Unix milliseconds, rounded up; 0: there is none, or the host itself
-	// lets timers fire while it polls.
+	// The time at which the earliest timer of the program is due, in Unix milliseconds, rounded up. 0: there is no timer, or
+	// timers fire by themselves while the host polls.
 	nextTimer() int64
-	// Goroutines have begun or ceased to wait while the host polls. It happens where the host lets timers fire.
+	// Tells the host that a goroutine has begun or ceased to wait. Where timers fire while the host polls, the poll is to
+	// return then.
 	waitersChanged()
 	timeLeftMs() uint64
 }

@@ -113,7 +113,7 @@ func (o *CallOptions) pairs() []pair {
 	return pairs
 }
 
-// What a task and a call can both say.
+// The options that a task and a call share.
 func addRetrying(pairs *[]pair, timeout time.Duration, retries int, delay time.Duration, backoff Backoff, longest time.Duration) {
 	add(pairs, "timeout-ms", milliseconds(timeout))
 	if retries != 0 {

@@ -13,7 +13,7 @@ import (
 // rejects it, the error is a *Failure of KindRejected.
 func Promise[Out any](name string) Prepared[Out] {
 	promise := Prepared[Out]{
-		// The host's own task. It makes the identity of the job and the name.
+		// The host derives the identity from the job and the name.
 		invocation: invocation{task: promiseTask, payload: []byte(name)},
 		decode:     decodeValue[Out],
 	}

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// schemaOf is the JSON Schema (2020-12) of what encoding/json makes of a type. Empty: it says nothing of the values.
+// schemaOf gives the JSON Schema (2020-12) of the JSON that encoding/json makes of a type. It is empty if any JSON is valid.
 //
-// Of arguments, a field that is not there is the field's zero, and one that the struct does not have is an error. Fields
-// are required unless their type or their tag says that they may be left out: what leaves out others is likely a mistake.
+// The SDK reads a missing argument as the field's zero. The schema is stricter: a field is required unless its type or its
+// tag says that it may be left out, because a missing argument is likely a mistake.
 func schemaOf(t reflect.Type, isInput bool) string {
 	s := &schemas{isInput: isInput, active: map[reflect.Type]bool{}, names: map[reflect.Type]string{}, defs: schema{}}
 	root := s.of(t)
@@ -160,7 +160,7 @@ func (s *schemas) structure(t reflect.Type) schema {
 	return made
 }
 
-// The type's name without its package, made different from those that are taken.
+// newName gives the type's name without its package. If another type has that name, a number is added.
 func (s *schemas) newName(t reflect.Type) string {
 	base, _, _ := strings.Cut(t.Name(), "[")
 	if base == "" {

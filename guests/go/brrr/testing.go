@@ -76,10 +76,10 @@ func Reject(ctx context.Context, name, message string) error {
 
 func jobOf(ctx context.Context) *testJob { return mustRun(ctx).host.(*testHost).job }
 
-// What the handlers of a test share.
+// testJob is shared by all handlers of a test.
 type testJob struct {
 	ctx context.Context
-	// Children, and what waits for them.
+	// Children, and the goroutines that wait for them.
 	running sync.WaitGroup
 
 	mu       sync.Mutex
@@ -92,7 +92,7 @@ type testPoll struct {
 	want  want
 }
 
-// A call that runs, or has ended.
+// testChild is a call that runs or has ended.
 type testChild struct {
 	// Closed when there is an outcome.
 	done    chan struct{}
@@ -174,7 +174,7 @@ func (h *testHost) poll(calls []invocation, want want, _ int64) []*outcome {
 	children, arrived := h.begin(calls, want)
 	var while <-chan time.Time
 	for {
-		// All that ends at this moment ends before it is looked at.
+		// Calls that end at this moment are to end before they are counted.
 		time.Sleep(1)
 		came, failed := count(children)
 		switch {
@@ -196,7 +196,7 @@ func (h *testHost) poll(calls []invocation, want want, _ int64) []*outcome {
 	}
 }
 
-// Runs the calls that nobody has asked for yet. What arrives makes `arrived` ready.
+// Runs the calls that are new. Each arrival of an outcome is sent to `arrived`.
 func (h *testHost) begin(calls []invocation, want want) (children []*testChild, arrived chan struct{}) {
 	h.job.mu.Lock()
 	h.job.polls = append(h.job.polls, testPoll{len(calls), want})
@@ -240,7 +240,7 @@ func count(children []*testChild) (came int, failed bool) {
 	return came, failed
 }
 
-// What is there, of a race no more than it asks for.
+// pick gives the outcomes that are there. A race gets no more of them than it asks for.
 func pick(children []*testChild, want want) []*outcome {
 	outcomes := make([]*outcome, len(children))
 	left := len(children)
@@ -305,7 +305,8 @@ func failed(task string, kind Kind, attempts int, err error) *outcome {
 	return &outcome{failure: failure}
 }
 
-// callHash is the one that the real host derives, for the Python worker's form. Of bytes it only has to be some hash.
+// callHash is the hash that the real host derives for a call in the Python worker's form. For raw bytes, any hash will do
+// here.
 func callHash(task string, payload []byte) string {
 	preimage := appendPythonString(append(make([]byte, 0, len(task)+len(payload)+8), '['), task)
 	preimage = append(preimage, ", "...)

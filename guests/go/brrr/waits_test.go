@@ -32,8 +32,8 @@ func (h *scriptedHost) nextTimer() int64 {
 	return next
 }
 
-// A poll is noted as `progress 1 2 until 5`: the wish, the numbers that the calls have as arguments, and the time. An
-// answer has a sign for each call: `.` none, `v` its value, `x` a failure.
+// A poll is noted as `progress 1 2 until 5`: the wish, the arguments of the calls, and the time. An answer has a sign for
+// each call: `.` for no outcome, `v` for its value, `x` for a failure.
 func (h *scriptedHost) poll(calls []invocation, want want, until int64) []*outcome {
 	wishes := []string{"all", fmt.Sprintf("some(%d)", want.count), "progress"}
 	text := wishes[want.wish]

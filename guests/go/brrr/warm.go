@@ -11,7 +11,7 @@ import (
 	"github.com/brrr-host/brrr-host/guests/go/brrr/internal/abi"
 )
 
-// brrr-build calls this before it takes its snapshot: the program's main binds its handlers, and what Go makes at its first use, and would make again in each run,
+// brrr-build calls this before it takes its snapshot: what Go makes at its first use, and would make again in each run,
 // is there when a run begins. Measured on the conformance guest's hello, in a debug build of the host: 77 µs a run, 140
 // without this, 327 without a snapshot.
 //
@@ -20,7 +20,6 @@ func exportWarm() {
 	// Room on the heap, so that an ordinary run grows the memory no more, which costs the host a system call and a lock,
 	// and Go a hundred pages that it clears.
 	room = make([]byte, 1<<20)
-	bind()
 	for _, task := range tasks {
 		task.learn()
 	}

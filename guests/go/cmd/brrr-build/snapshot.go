@@ -56,7 +56,7 @@ func snapshot(wasm []byte) ([]byte, error) {
 	}
 	kept := exports[:0]
 	for _, e := range exports {
-		if e.name != "_initialize" && e.name != "brrr_warm" {
+		if e.name != "_initialize" && e.name != "brrr_bind" && e.name != "brrr_warm" {
 			kept = append(kept, e)
 		}
 	}
@@ -105,9 +105,16 @@ func initialise(wasm []byte, globals int) ([]byte, []int64, error) {
 	if _, err := module.ExportedFunction("_initialize").Call(ctx); err != nil {
 		return nil, nil, fmt.Errorf("its packages can't be initialised: %w", err)
 	}
-	if warm := module.ExportedFunction("brrr_warm"); warm != nil {
-		if _, err := warm.Call(ctx); err != nil {
-			return nil, nil, fmt.Errorf("a first call of the SDK fails: %w", err)
+	for _, step := range []struct{ export, failed string }{
+		{"brrr_bind", "its main fails, which is to bind the handlers and return"},
+		{"brrr_warm", "a first call of the SDK fails"},
+	} {
+		function := module.ExportedFunction(step.export)
+		if function == nil {
+			return nil, nil, fmt.Errorf("its SDK has no %s: take brrr-build and the SDK of one version", step.export)
+		}
+		if _, err := function.Call(ctx); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", step.failed, err)
 		}
 	}
 	memory, _ := module.Memory().Read(0, module.Memory().Size())

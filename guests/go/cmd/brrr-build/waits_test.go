@@ -15,8 +15,8 @@ import (
 	"github.com/tetratelabs/wazero/api"
 )
 
-// These tests run the conformance guest as it is before it becomes a component, with a small host in virtual time: what it
-// asks for, by its real scheduler, its real timers and the real memory layouts.
+// These tests run guests as plain modules, before they become components, in a small host with virtual time. So the polls
+// are those of Go's real scheduler and timers, in the real memory layouts.
 
 // fakeHost runs the calls `nap` and `fails`, and promises that nobody answers.
 type fakeHost struct {
@@ -39,7 +39,7 @@ func nowMs() uint64 { return clock / 1_000_000 }
 
 func (a asked) fails() bool { return a.task == "fails" }
 
-// What the call is to be known by in a line.
+// The call's name in a line of polls.
 func (a asked) name() string {
 	var arguments []map[string]any
 	if json.Unmarshal([]byte(a.payload), &arguments) == nil && a.task == "nap" {
