@@ -103,7 +103,11 @@ func missing(list []*waiting) []invocation {
 	if len(list) == 1 && list[0].have == 0 {
 		return list[0].calls
 	}
-	var calls []invocation
+	total := 0
+	for _, w := range list {
+		total += len(w.calls) - w.have
+	}
+	calls := make([]invocation, 0, total)
 	for _, w := range list {
 		for i, o := range w.outcomes {
 			if o == nil {
