@@ -75,7 +75,8 @@ impl std::fmt::Display for Scope {
             Self::Job => f.write_str("job"),
             Self::For(time) => {
                 let ms = time.as_millis();
-                let (unit, length) = UNITS.iter().find(|(_, length)| ms % u128::from(*length) == 0).unwrap_or(&("ms", 1));
+                let (unit, length) =
+                    UNITS.iter().find(|(_, length)| ms % u128::from(*length) == 0).unwrap_or(&("ms", 1));
                 write!(f, "{}{unit}", ms / u128::from(*length))
             }
         }

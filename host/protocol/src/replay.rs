@@ -667,7 +667,13 @@ mod tests {
     #[test]
     fn the_runs_for_progress_become_rarer() {
         assert_eq!([0, 1, 4, 5, 6].map(pace), [1_000, 1_000, 1_000, 1_250, 1_562]);
-        let day = (1..).scan(0, |sum, n| { *sum += pace(n); Some(*sum) }).take_while(|sum| *sum < 86_400_000).count();
+        let day = (1..)
+            .scan(0, |sum, n| {
+                *sum += pace(n);
+                Some(*sum)
+            })
+            .take_while(|sum| *sum < 86_400_000)
+            .count();
         assert!((40..60).contains(&day), "{day} runs in a day");
     }
 

@@ -103,8 +103,7 @@ fn brief(schema: &Value) -> String {
         _ => "any".to_owned(),
     };
     let Some(properties) = schema["properties"].as_object() else { return of_type(schema) };
-    let required: Vec<&str> =
-        schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     let property = |(name, schema): (&String, &Value)| {
         let may_be_missing = if required.contains(&name.as_str()) { "" } else { "?" };
         format!("{name}{may_be_missing}: {}", of_type(schema))

@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn runs_without_a_race_ask_for_the_same_calls() {
         let progress = |calls: &[&str]| Poll { want: Want::Progress, ..poll(calls, calls.len()) };
-        let (one, other) = (vec![progress(&["a", "b"]), poll(&["b", "c"], 2)], vec![progress(&["a", "b"]), poll(&["c"], 1)]);
+        let (one, other) =
+            (vec![progress(&["a", "b"]), poll(&["b", "c"], 2)], vec![progress(&["a", "b"]), poll(&["c"], 1)]);
         assert_eq!(other_call(&one, &other), None);
         let third = vec![progress(&["a", "b"]), poll(&["d"], 1)];
         assert_eq!(other_call(&other, &third), Some("c".into()));

@@ -160,7 +160,12 @@ pub fn same_as(
         _ => false,
     };
     if !accepted && !case.any_order {
-        let race = base.trace.iter().find(|poll| matches!(poll.want, Want::Some(_)) && poll.is_race()).map(|race| show_race(race, seen)).unwrap_or_default();
+        let race = base
+            .trace
+            .iter()
+            .find(|poll| matches!(poll.want, Want::Some(_)) && poll.is_race())
+            .map(|race| show_race(race, seen))
+            .unwrap_or_default();
         let text = format!(
             "the result depends on the order in which results arrive\n{race}{}: {}\n{}: {}\nif it is meant to (a race), list what \
              may come: result-any-of = […], or any-order = true;\nelse make no use of which came first",
@@ -181,7 +186,8 @@ pub fn late(report: &mut CaseReport, case: &Case, base: &History, history: &Hist
     }
     match &case.expected {
         Some(expected @ Expected::AnyOf(_)) if !expected.is(end) => {
-            let text = format!("with {}, the result is none of the expected ones\ngot {}", history.order, show_end(end));
+            let text =
+                format!("with {}, the result is none of the expected ones\ngot {}", history.order, show_end(end));
             report.find(Level::Error, "result", text);
         }
         Some(Expected::AnyOf(_)) => {}

@@ -83,13 +83,7 @@ impl<'a> Child<'a> {
     }
 
     /// See `settle_sent`.
-    pub async fn settle(
-        &self,
-        p: &Ports<'_>,
-        ended: Option<ChildEnd>,
-        job_over: bool,
-        me: &Return,
-    ) -> Result<()> {
+    pub async fn settle(&self, p: &Ports<'_>, ended: Option<ChildEnd>, job_over: bool, me: &Return) -> Result<()> {
         let (call, job_id) = (&self.call.hash, &me.job_id);
         let ourselves = HashSet::from([me.clone()]);
         match ended {

@@ -134,8 +134,7 @@ async fn look_again(store: &dyn Store, job_id: &JobId, children: &[Child<'_>]) -
     let mut found = store.has_many(&looked).await?;
     let mut failures = found.split_off(doubted.len());
     let mut found = found.into_iter();
-    let values: Vec<bool> =
-        children.iter().map(|c| may_have_value(c) && found.next().unwrap_or_default()).collect();
+    let values: Vec<bool> = children.iter().map(|c| may_have_value(c) && found.next().unwrap_or_default()).collect();
     let doubtful: Vec<usize> = (0..children.len()).filter(|n| values[*n] && !failures[*n]).collect();
     if !doubtful.is_empty() {
         let again: Vec<Key> = doubtful.iter().map(|n| Key::failure(&children[*n].call.hash, job_id)).collect();

@@ -197,12 +197,7 @@ pub(super) async fn readiness(
     }
 }
 
-async fn by_record(
-    store: &dyn Store,
-    entry: &Return,
-    ended: Option<&CallHash>,
-    end: ChildEnd,
-) -> Result<Readiness> {
+async fn by_record(store: &dyn Store, entry: &Return, ended: Option<&CallHash>, end: ChildEnd) -> Result<Readiness> {
     let Some(bytes) = store.get(&Key::run(&entry.parent, &entry.job_id)).await? else {
         return Ok(Readiness::Unknown);
     };

@@ -225,7 +225,10 @@ mod tests {
         let paced = RunRecord { pace: 1_000, ..plain };
         assert_eq!(decide(&paced, Some("a"), ChildEnd::Value), Readiness::Look(1_000));
         assert_eq!(decide(&paced, Some("given up"), ChildEnd::Value), Readiness::NotYet);
-        assert_eq!(decide(&RunRecord { total: 3, need: 3, ..paced.clone() }, Some("c"), ChildEnd::Value), Readiness::Look(1_000));
+        assert_eq!(
+            decide(&RunRecord { total: 3, need: 3, ..paced.clone() }, Some("c"), ChildEnd::Value),
+            Readiness::Look(1_000)
+        );
         assert_eq!(decide(&RunRecord { look: 7, ..paced }, Some("a"), ChildEnd::Value), Readiness::NotYet);
     }
 

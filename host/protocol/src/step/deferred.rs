@@ -102,8 +102,15 @@ impl Stage<'_> {
             }
         };
         // The record names no calls, because the calls that the run asked for are not registered yet.
-        let run =
-            RunRecord { total: 0, need: 0, until: 0, pace: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };
+        let run = RunRecord {
+            total: 0,
+            need: 0,
+            until: 0,
+            pace: 0,
+            sample: Vec::new(),
+            unknown_since: since,
+            ..run_after.clone()
+        };
         let key = Key::run(&self.work.message.call, &self.work.message.job_id);
         let swap = self.backend().store().swap(&key, job.loaded.run_bytes.as_ref(), Some(run.encode())).await?;
         self.report(job.loaded, Subject::Task, State::Running, State::Ready, |_| {});

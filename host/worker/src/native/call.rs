@@ -292,7 +292,9 @@ impl<T: DeserializeOwned> ChildCall<T> {
 fn invocation(task: &str, arguments: &impl Serialize) -> Result<Invocation, String> {
     check_name("the task's name", task)?;
     if task.starts_with(OWN_TASKS) {
-        return Err(format!("names that begin with {OWN_TASKS} are the host's own; for a promise, use `Call::promise`"));
+        return Err(format!(
+            "names that begin with {OWN_TASKS} are the host's own; for a promise, use `Call::promise`"
+        ));
     }
     let (payload, hash) = new_call::with_arguments(task, arguments)?;
     let (task, options) = (task.to_owned(), Options::default());

@@ -90,12 +90,7 @@ impl control::Host for State {
 }
 
 impl log::Host for State {
-    fn write(
-        &mut self,
-        level: log::Level,
-        message: String,
-        fields: Vec<(String, String)>,
-    ) -> wasmtime::Result<()> {
+    fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
         self.printer.log(level.into(), &message, &fields);
         Ok(())
     }

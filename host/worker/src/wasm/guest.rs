@@ -311,7 +311,8 @@ fn check(path: &Path, tasks: Vec<types::Task>) -> Result<Vec<Task>, LoadError> {
 
 fn task(path: &Path, described: types::Task) -> Result<Task, LoadError> {
     let types::Task { name, options: mut pairs } = described;
-    let bad = |reason: String| LoadError::BadOption { path: path.to_owned(), task: name.clone(), reason: short(&reason) };
+    let bad =
+        |reason: String| LoadError::BadOption { path: path.to_owned(), task: name.clone(), reason: short(&reason) };
     let leaf = take(&mut pairs, "leaf").map(|text| match text.as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
@@ -322,9 +323,8 @@ fn task(path: &Path, described: types::Task) -> Result<Task, LoadError> {
     if description.as_ref().is_some_and(|text| text.len() > MOST_DESCRIPTION) {
         return Err(bad(format!("its description has more than {MOST_DESCRIPTION} bytes")));
     }
-    let schema = |pairs: &mut Vec<_>, key: &str| {
-        take(pairs, key).map(|text| schema(key, &text)).transpose().map_err(bad)
-    };
+    let schema =
+        |pairs: &mut Vec<_>, key: &str| take(pairs, key).map(|text| schema(key, &text)).transpose().map_err(bad);
     let (input_schema, output_schema) = (schema(&mut pairs, "input-schema")?, schema(&mut pairs, "output-schema")?);
     check_extra(&pairs).map_err(bad)?;
     let (known, extra): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(key, _)| Options::knows(key));

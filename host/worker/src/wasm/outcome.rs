@@ -79,7 +79,10 @@ pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<End
 fn of_guest(ErrorInfo { message, details }: ErrorInfo, task: &str) -> Failure {
     let Some(details) = details else { return Failure::new(FailureKind::Error, task, message) };
     if details.len() > MAX_DETAILS {
-        let left_out = format!("{message}\n  its details of {} bytes were left out: at most {MAX_DETAILS} are kept", details.len());
+        let left_out = format!(
+            "{message}\n  its details of {} bytes were left out: at most {MAX_DETAILS} are kept",
+            details.len()
+        );
         return Failure::new(FailureKind::Error, task, left_out);
     }
     Failure { details: Some(details.into()), ..Failure::new(FailureKind::Error, task, message) }
