@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::Env;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 18] = [
     "run",
     "call",
     "schedule",
@@ -13,6 +13,8 @@ const COMMANDS: [&str; 16] = [
     "job",
     "cancel",
     "retry",
+    "resolve",
+    "reject",
     "dlq",
     "events",
     "forget",

@@ -30,6 +30,7 @@ mod hostile;
 mod http_server;
 #[path = "../support/servers/https.rs"]
 mod https_server;
+mod identity;
 mod jobs;
 mod joining;
 mod languages;
@@ -38,6 +39,7 @@ mod makespan;
 mod new;
 mod permissions;
 mod processes;
+mod promises;
 mod redis;
 mod redis_keys;
 #[path = "../support/servers/mod.rs"]

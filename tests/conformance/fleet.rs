@@ -178,6 +178,13 @@ impl Fleet {
         (self.language.codec.hash)(task, kwargs).into()
     }
 
+    /// As `schedule`, but no other job shares the outcome of the call.
+    pub async fn schedule_alone(&self, task: &str, kwargs: Value) -> (JobId, CallHash) {
+        let payload = (self.language.codec.payload)(&kwargs);
+        let hash = format!("alone{}", self.jobs.load(Ordering::Relaxed)).into();
+        self.begin(task, payload, hash, RunOptions::default()).await
+    }
+
     async fn begin(&self, task: &str, payload: Vec<u8>, hash: CallHash, options: RunOptions) -> (JobId, CallHash) {
         let call = Call {
             hash: hash.clone(),

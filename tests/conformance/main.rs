@@ -18,6 +18,7 @@ mod mixed;
 mod outside;
 mod page;
 mod payloads;
+mod time;
 mod worlds;
 
 /// One function runs the futures of all tests. The compiler would need long to generate a runtime's code for several
@@ -59,6 +60,11 @@ macro_rules! every_world {
             outside { output_appears_once the_same_clock_in_every_replay a_sleep_is_durable
                 the_same_random_numbers_in_every_replay a_leaf_has_the_real_ones no_network_files_or_environment }
             errors { text_that_is_not_unicode causes_are_told nothing_is_null no_number_is_refused time_zones }
+            time { chains_go_on_side_by_side the_first_failure_ends_a_wait a_limit_that_passes a_limit_that_does_not_pass
+                a_call_outlives_its_limit a_promise_that_is_resolved a_promise_that_is_answered_twice
+                a_promise_that_is_resolved_too_late a_promise_that_is_rejected a_race_of_a_promise_and_a_call
+                who_shares_an_outcome details_of_a_failure fields_of_a_message a_task_describes_itself
+                a_component_names_its_sdk }
             $($more)+
         }
     };
