@@ -106,11 +106,14 @@ fn inspect_shows_what_a_component_is() {
 #[test]
 fn inspect_shows_unknown_options_and_descriptions_as_text() {
     let env = Env::new();
-    let options = [("colour", "blue"), ("description", "Says it.\u{1b}[2J\nTwice."), ("scope", "1h"), ("timeout-ms", "50")];
+    let options =
+        [("colour", "blue"), ("description", "Says it.\u{1b}[2J\nTwice."), ("scope", "1h"), ("timeout-ms", "50")];
     let path = Fixture { options: &options, ..Fixture::default() }.write(&env.path(""));
     let path = path.to_str().expect("UTF-8");
     let text = env.run(["inspect", path]);
-    for word in ["sdk        fixture 1.2.3", "colour=blue, which this version does not know", "scope=1h", "\n      Twice.\n"] {
+    for word in
+        ["sdk        fixture 1.2.3", "colour=blue, which this version does not know", "scope=1h", "\n      Twice.\n"]
+    {
         assert!(text.ok().contains(word), "{word}: {text:#?}");
     }
     assert!(!text.stdout.contains('\u{1b}'), "{text:#?}");

@@ -20,11 +20,11 @@ pub struct Http {
 pub struct Answer {
     pub status: u16,
     location: Option<String>,
-    body: String,
+    pub body: String,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
 }
@@ -41,7 +41,7 @@ impl Http {
         Self { agent: config.new_agent(), base }
     }
 
-    fn get(&self, path: &str) -> Answer {
+    pub fn get(&self, path: &str) -> Answer {
         answer(self.agent.get(format!("{}{path}", self.base)).call())
     }
 

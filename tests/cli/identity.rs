@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use crate::harness::{Ended, Env};
+use crate::redis::{env_on, url};
+use crate::servers::redis::Flavour;
 
 /// Calls `scoped`, whose child draws a random number. Returns that number.
 fn draw(env: &Env, more: &[&str]) -> String {
@@ -61,25 +63,36 @@ fn with_own_hash(env: &Env, worker: &[&str], call: &[&str]) -> Ended {
     ended
 }
 
+const REFUSED: [&str; 2] = ["--own-hashes", "leave the hash to the host"];
+
+/// Without the refusal, the call fails because the task gives one hash to two calls.
+fn assert_refused(env: &Env, worker: &[&str], call: &[&str], refused: bool) {
+    let failure = with_own_hash(env, worker, call).json()["failure"].clone();
+    let kind = if refused { "error" } else { "conflict" };
+    assert_eq!((&failure["kind"], &failure["attempts"]), (&json!(kind), &json!(1)), "{worker:?}: {failure}");
+    for word in REFUSED.iter().filter(|_| refused) {
+        assert!(failure["message"].as_str().expect("a message").contains(word), "{worker:?}: {failure}");
+    }
+}
+
 /// Without the flag, the task gives one hash to two calls, which is a conflict. With the flag, it may not give a hash at all.
 #[test]
 fn a_worker_may_refuse_call_hashes_of_tasks() {
-    let refused = ["--own-hashes", "leave the hash to the host"];
-    let namespace = ["--namespace", "mine"];
-    for (worker, call, words) in [
-        (&[][..], &[][..], None),
-        (&["--own-hashes=false"], &[], None),
-        (&["--own-hashes"], &[], Some(refused)),
-        (&["--own-hashes=true"], &[], Some(refused)),
-        (&namespace, &namespace, Some(refused)),
-        (&["--namespace", "mine", "--own-hashes=false"], &namespace, None),
-    ] {
-        let failure = with_own_hash(&Env::new(), worker, call).json()["failure"].clone();
-        let kind = if words.is_some() { "error" } else { "conflict" };
-        assert_eq!((&failure["kind"], &failure["attempts"]), (&json!(kind), &json!(1)), "{worker:?}: {failure}");
-        for word in words.into_iter().flatten() {
-            assert!(failure["message"].as_str().expect("a message").contains(word), "{worker:?}: {failure}");
-        }
+    for (worker, refused) in
+        [(&[][..], false), (&["--own-hashes=false"], false), (&["--own-hashes"], true), (&["--own-hashes=true"], true)]
+    {
+        assert_refused(&Env::new(), worker, &[], refused);
+    }
+}
+
+/// Fleets that share a server need not trust each other.
+#[test]
+fn a_worker_with_a_namespace_refuses_call_hashes_of_tasks() {
+    let Some(server) = Flavour::Redis.start(None, &[]) else { return };
+    for (namespace, more, refused) in [("one", None, true), ("two", Some("--own-hashes=false"), false)] {
+        let namespace = ["--namespace", namespace];
+        let worker: Vec<_> = namespace.into_iter().chain(more).collect();
+        assert_refused(&env_on(url(&server)), &worker, &namespace, refused);
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::control::{job, schedule};
+use crate::gateway::Http;
 use crate::harness::{Env, eventually};
 
 /// Starts a job that awaits the promise `approval`, and waits until it does.
@@ -96,4 +97,44 @@ fn an_answer_that_can_not_be_given() {
         let ended = env.run(["resolve", &id, name, "1"]);
         assert_eq!(ended.code, Some(2), "{ended:#?}");
     }
+}
+
+#[test]
+fn the_gateway_takes_answers() {
+    let env = Env::new();
+    let worker = env.worker(&["--http", "127.0.0.1:0"]);
+    let http = Http::of(&worker);
+    // No worker serves this topic, so the job stays alive.
+    let id = schedule(&env, &["asks", "{\"name\": \"approval\", \"limit\": 0}", "--topic", "later"]);
+    let promise = |name: &str| format!("/v1/jobs/{id}/promises/{name}");
+    let no = "{\"reason\": \"too expensive\"}";
+    for (path, body, status) in [
+        (promise("approval"), "{\"ok\":", 400),
+        (promise("approval"), "{\"ok\": true}", 200),
+        (promise("approval"), "{\"ok\": true}", 200),
+        (promise("approval"), "{\"ok\": false}", 409),
+        (promise("approval/reject"), no, 409),
+        (promise("nothing"), "", 200),
+        (promise("nothing"), "null", 200),
+        (promise("other/reject"), "too expensive", 400),
+        (promise("other/reject"), "{\"reason\": \"x\", \"more\": 1}", 400),
+        (promise("other/reject"), no, 200),
+        (promise("other/reject"), no, 200),
+        (promise("other"), "1", 409),
+        (promise("a%0Ab"), "1", 400),
+        ("/v1/jobs/no-such-job/promises/approval".to_owned(), "1", 404),
+    ] {
+        let answer = http.post(&path, body);
+        assert_eq!(answer.status, status, "{path} {body}: {}", answer.body);
+    }
+    let _later = env.worker(&["--topic", "later"]);
+    let job = format!("/jobs/{id}");
+    let done = eventually("the job ends", || {
+        let answer = http.get(&job);
+        if answer.json()["status"] == "ok" { Ok(answer) } else { Err(answer.body) }
+    });
+    assert_eq!(done.json()["result"], json!({"ok": true}));
+    let over = http.post(&promise("late"), "1");
+    assert_eq!(over.status, 409, "{}", over.body);
+    assert!(over.body.contains("the job is over"), "{}", over.body);
 }

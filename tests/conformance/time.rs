@@ -251,7 +251,10 @@ pub async fn who_shares_an_outcome(fleet: &Fleet) {
     assert!(own != shared && own != other, "two jobs have values of their own: {shared} {own} {other}");
     let of_fleet = fleet.hash("dice", &json!({"i": 1}));
     let is_known = async |hash| fleet.client.call(&hash, &topic()).await.unwrap().is_some();
-    assert!(is_known(of_fleet.clone().within(Scope::Job, &job, 0)).await, "the scope is hashed into the call's own hash");
+    assert!(
+        is_known(of_fleet.clone().within(Scope::Job, &job, 0)).await,
+        "the scope is hashed into the call's own hash"
+    );
 
     // If the hour changes meanwhile, the second job has a new value.
     let hour: Millis = 3_600_000;
@@ -292,7 +295,8 @@ pub async fn a_task_describes_itself(fleet: &Fleet) {
     assert_eq!(input["type"], "object", "{input}");
     let properties = &input["properties"];
     assert_eq!((&properties["text"]["type"], &properties["times"]["type"]), (&json!("string"), &json!("integer")));
-    let mut required: Vec<_> = input["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let mut required: Vec<_> =
+        input["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
     required.sort_unstable();
     assert_eq!(required, ["text", "times"], "{input}");
     assert_eq!(output["type"], "string", "{output}");

@@ -24,9 +24,8 @@ struct Handler {
 async fn handler(polls: &[(u8, u8, Millis)]) -> Handler {
     let fixture = Fixture { name: "polls", tasks: &[("polls", false, None)], ..Fixture::default() };
     let rig = Rig::new(&fixture, RunLimits::default()).await;
-    let payload = polls.iter().flat_map(|(children, need, until)| {
-        [*children, *need].into_iter().chain(until.to_le_bytes())
-    });
+    let payload =
+        polls.iter().flat_map(|(children, need, until)| [*children, *need].into_iter().chain(until.to_le_bytes()));
     Handler { rig, payload: payload.collect(), before: None }
 }
 
