@@ -45,6 +45,26 @@ async fn a_replay_sees_the_same_world() {
     assert_ne!(first[..3], seen(&other)[..3], "another call has other random numbers");
 }
 
+/// The clock moves when a wait ends, to the time of the run that goes on. It is the same in every later run, and never goes back.
+#[tokio::test]
+async fn the_clock_moves_when_a_wait_ends() {
+    for (third, seen) in [(9_000, 9_000), (7_000, 7_000), (1_000, 7_000)] {
+        let rig = system(Duration::from_mins(1)).await;
+        let run = |before, outcomes| Run { task: "system", payload: b"w", call: "call", before, outcomes };
+        let there = || Some(Ok(Bytes::from_static(b"x")));
+        let (_, replay) = rig.run_at(FIRST_RUN, run(None, vec![])).await.unwrap();
+        let before = replay.record(replay.wait().unwrap(), String::new());
+        let (_, replay) = rig.run_at(FIRST_RUN + 7_000, run(Some(before), vec![there()])).await.unwrap();
+        let before = replay.record(replay.wait().expect("the second poll waits"), String::new());
+        let first = brrr_protocol::model::CallHash::derive("child", &[0]);
+        rig.backend.store().put(&brrr_protocol::ports::Key::value(&first), Bytes::from_static(b"x")).await.unwrap();
+        let (ended, _) = rig.run_at(FIRST_RUN + third, run(Some(before), vec![there()])).await.unwrap();
+        let Ended::Completed(value) = ended else { panic!("{ended:?}") };
+        let word = |at: usize| u64::from_le_bytes(value[at..at + 8].try_into().unwrap());
+        assert_eq!([word(0), word(16), word(32)].map(|s| s * 1_000 - FIRST_RUN), [0, 7_000, seen]);
+    }
+}
+
 #[tokio::test]
 async fn a_leaf_sees_the_real_world() {
     let rig = system(Duration::from_mins(1)).await;
