@@ -42,12 +42,11 @@ Math.random = () => {
 Object.assign(globalThis, {
   console: consoleLike,
   setTimeout: <A extends unknown[]>(callback: (...args: A) => void, ms = 0, ...args: A) =>
-    addTimer(() => callback(...args), ms),
+    addTimer(() => callback(...args), ms, { settle: callback }),
   clearTimeout: removeTimer,
   setInterval: <A extends unknown[]>(callback: (...args: A) => void, ms = 0, ...args: A) =>
-    addTimer(() => callback(...args), ms, true),
+    addTimer(() => callback(...args), ms, { again: true }),
   clearInterval: removeTimer,
-  // Behind the calls that are waited for, as every timer: see `step` in scheduler.ts.
   setImmediate: <A extends unknown[]>(callback: (...args: A) => void, ...args: A) => addTimer(() => callback(...args), 0),
   clearImmediate: removeTimer,
   TextEncoder: Utf8Encoder,

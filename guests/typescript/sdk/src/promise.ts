@@ -33,6 +33,7 @@ export function unhandledReasons(): unknown[] {
 }
 
 type Settle = (value: unknown) => void;
+type Settler = Settle & { [SETTLES]?: SdkPromise };
 type Executor = (resolve: Settle, reject: Settle) => void;
 
 /** A promise and the functions that settle it, as the language's NewPromiseCapability gives them. */
@@ -48,9 +49,37 @@ interface Reaction {
   readonly onRejected: unknown;
   /** What `then` gave: a promise of this kind, or a capability of a subclass. */
   readonly next: SdkPromise | Capability;
+  /** The combination of promises that waits, such as `Promise.all`. */
+  readonly group: Group | undefined;
+  /** The promise of the async function that waits. */
+  readonly owner: SdkPromise | undefined;
 }
 
+/** Promises that one awaiter waits for together: by `Promise.all` and its like. */
+export interface Group {
+  readonly kind: "all" | "settled" | "some";
+  /** Outcomes that a group of the kind `some` still needs. */
+  readonly need: number;
+  /** The outcome of the group. */
+  readonly promise: unknown;
+}
+
+/**
+ * The awaiter of a promise: the one group or continuation that waits for it; `several` of them; `later`: none yet, but
+ * there may be one; `nobody`: all that waited for it have gone on without it, as those of a race that is over.
+ */
+export type Awaiter = Group | Reaction | "several" | "later" | "nobody";
+
 const [PENDING, FULFILLED, REJECTED] = [0, 1, 2];
+
+/** On a function that settles a promise: that promise. */
+const SETTLES = Symbol("settles");
+
+/** The group on whose behalf `then` is being called. */
+let joining: Group | undefined;
+
+/** Promises from one to the next up to which an awaiter is looked for. Beyond, there are taken to be several. */
+const DEPTH = 50;
 
 /** The executor of promises that the class settles itself: it saves two closures each. */
 const OWN: Executor = () => {};
@@ -75,11 +104,14 @@ class SdkPromise {
     }
   }
 
-  then(onFulfilled?: unknown, onRejected?: unknown): unknown {
+  /** `settle` comes from the `await` of an async function (bin/bundle.mjs): what settles the promise of that function. */
+  then(onFulfilled?: unknown, onRejected?: unknown, settle: unknown = undefined): unknown {
     const species = speciesOf(this);
     const own = species === SdkPromise;
+    const group = joining;
+    joining = undefined;
     const next = own ? new SdkPromise(OWN) : capability(species);
-    this.#react({ onFulfilled, onRejected, next });
+    this.#react({ onFulfilled, onRejected, next, group, owner: settle === undefined ? undefined : settledBy(settle) });
     return own ? next : (next as Capability).promise;
   }
 
@@ -125,7 +157,7 @@ class SdkPromise {
   }
 
   static all(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, values, (all, { resolve, reject }) => {
+    return combine(this, "all", values, (all, { resolve, reject }, join) => {
       const results: unknown[] = [];
       let left = 1;
       const ended = () => --left === 0 && resolve(results);
@@ -133,14 +165,14 @@ class SdkPromise {
         const i = results.length;
         results.push(undefined);
         left++;
-        each.then(once((value) => ((results[i] = value), ended())), reject);
+        join(each, once((value) => ((results[i] = value), ended())), reject);
       }
       ended();
     });
   }
 
   static allSettled(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, values, (all, { resolve }) => {
+    return combine(this, "settled", values, (all, { resolve }, join) => {
       const results: unknown[] = [];
       let left = 1;
       const ended = () => --left === 0 && resolve(results);
@@ -149,7 +181,8 @@ class SdkPromise {
         results.push(undefined);
         left++;
         const settle = once((result) => ((results[i] = result), ended()));
-        each.then(
+        join(
+          each,
           (value) => settle({ status: "fulfilled", value }),
           (reason) => settle({ status: "rejected", reason }),
         );
@@ -159,7 +192,7 @@ class SdkPromise {
   }
 
   static any(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, values, (all, { resolve, reject }) => {
+    return combine(this, "some", values, (all, { resolve, reject }, join) => {
       const reasons: unknown[] = [];
       let left = 1;
       const ended = () => --left === 0 && reject(new AggregateError(reasons, "all promises were rejected"));
@@ -167,15 +200,35 @@ class SdkPromise {
         const i = reasons.length;
         reasons.push(undefined);
         left++;
-        each.then(resolve, once((reason) => ((reasons[i] = reason), ended())));
+        join(each, resolve, once((reason) => ((reasons[i] = reason), ended())));
       }
       ended();
     });
   }
 
   static race(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, values, (all, { resolve, reject }) => {
-      for (const each of all) each.then(resolve, reject);
+    return combine(this, "some", values, (all, { resolve, reject }, join) => {
+      for (const each of all) join(each, resolve, reject);
+    });
+  }
+
+  /** The indices of the first `need` promises that settle, in the order of `values`. */
+  static some(this: Constructor, need: number, values: Iterable<unknown>): unknown {
+    return combine(this, "some", values, (all, { resolve }, join, group) => {
+      const ended: number[] = [];
+      group.need = need;
+      const end = (i: number) => {
+        ended.push(i);
+        group.need -= 1;
+        if (group.need === 0) resolve(ended.sort((a, b) => a - b));
+      };
+      let count = 0;
+      for (const each of all) {
+        const i = count++;
+        const settle = once(() => end(i));
+        join(each, settle, settle);
+      }
+      if (need === 0) resolve(ended);
     });
   }
 
@@ -193,8 +246,24 @@ class SdkPromise {
     return promise.#watched;
   }
 
-  static watch(promise: SdkPromise): void {
-    promise.#watched = true;
+  /** Who waits for a promise. `known` keeps what was found out for others. */
+  static awaiterOf(promise: SdkPromise, known: Map<unknown, Awaiter>, depth = 0): Awaiter {
+    const found = known.get(promise);
+    if (found !== undefined) return found;
+    if (promise.#state !== PENDING) return "nobody";
+    if (!promise.#watched) return "later";
+    if (depth > DEPTH) return "several";
+    // For what waits for itself.
+    known.set(promise, "nobody");
+    let awaiter: Awaiter = "nobody";
+    for (const reaction of promise.#reactions ?? []) {
+      const other = awaiterIn(reaction, known, depth + 1);
+      if (awaiter === "nobody") awaiter = other;
+      else if (other !== "nobody" && other !== awaiter) awaiter = "several";
+      if (awaiter === "several") break;
+    }
+    known.set(promise, awaiter);
+    return awaiter;
   }
 
   static label(promise: SdkPromise, task: string): void {
@@ -208,18 +277,18 @@ class SdkPromise {
   /** The two functions that settle this promise; together they do so once. */
   #settlers(): { resolve: Settle; reject: Settle } {
     let called = false;
-    return {
-      resolve: (value) => {
-        if (called) return;
-        called = true;
-        this.#resolve(value);
-      },
-      reject: (reason) => {
-        if (called) return;
-        called = true;
-        this.#settle(REJECTED, reason);
-      },
+    const resolve: Settler = (value) => {
+      if (called) return;
+      called = true;
+      this.#resolve(value);
     };
+    const reject: Settler = (reason) => {
+      if (called) return;
+      called = true;
+      this.#settle(REJECTED, reason);
+    };
+    resolve[SETTLES] = reject[SETTLES] = this;
+    return { resolve, reject };
   }
 
   #resolve(value: unknown): void {
@@ -237,7 +306,7 @@ class SdkPromise {
     if (typeof then !== "function") return this.#settle(FULFILLED, value);
     // One of our own needs no job to be asked.
     if (then === SdkPromise.prototype.then && isPromise(value)) {
-      return value.#react({ onFulfilled: undefined, onRejected: undefined, next: this });
+      return value.#react({ onFulfilled: undefined, onRejected: undefined, next: this, group: undefined, owner: undefined });
     }
     jobs.push(() => {
       const { resolve, reject } = this.#settlers();
@@ -288,13 +357,50 @@ class SdkPromise {
 Object.defineProperty(SdkPromise.prototype, Symbol.toStringTag, { value: "Promise", configurable: true });
 // To handlers it is the language's class: by its name, and without what is only for the SDK.
 Object.defineProperty(SdkPromise, "name", { value: "Promise", configurable: true });
-const { is: isPromise, reasonOf, isWatched, watch, label, labelOf } = SdkPromise;
-for (const name of ["is", "reasonOf", "isWatched", "watch", "label", "labelOf"]) Reflect.deleteProperty(SdkPromise, name);
+const { is: isPromise, reasonOf, isWatched, awaiterOf, label, labelOf } = SdkPromise;
+const some = SdkPromise.some.bind(SdkPromise as unknown as Constructor) as (need: number, values: Iterable<unknown>) => Promise<number[]>;
+for (const name of ["is", "reasonOf", "isWatched", "awaiterOf", "label", "labelOf", "some"]) Reflect.deleteProperty(SdkPromise, name);
 
-/** `isPromise`: is it a promise of this kind? `isWatched`: has anybody asked for its outcome? `watch`: nobody needs to. */
-export { isPromise, isWatched, watch };
+/** `isPromise`: is it a promise of this kind? `isWatched`: has anybody asked for its outcome? `awaiterOf`: who waits for it? */
+export { isPromise, isWatched, awaiterOf };
+/** The indices of the first so many promises that settle. */
+export { some };
 /** `labelCall`: notes that a promise is that of a call of a task. `calledTask`: that task. */
 export { label as labelCall, labelOf as calledTask };
+
+/** The promise that a function settles, if it was made for that and nothing else. */
+export function settledBy(settle: unknown): SdkPromise | undefined {
+  return typeof settle === "function" ? (settle as Settler)[SETTLES] : undefined;
+}
+
+/** Of each promise that callbacks of several settle directly: their race. */
+const races = new WeakMap<SdkPromise, Group>();
+
+function awaiterIn(reaction: Reaction, known: Map<unknown, Awaiter>, depth: number): Awaiter {
+  const { group, owner, next, onFulfilled, onRejected } = reaction;
+  const above = (promise: unknown) => (isPromise(promise) ? awaiterOf(promise, known, depth) : "later");
+  if (group) {
+    const awaiter = above(group.promise);
+    if (awaiter === "nobody") return awaiter;
+    // All of what is itself one of all.
+    return group.kind === "all" && typeof awaiter === "object" && "kind" in awaiter && awaiter.kind === "all" ? awaiter : group;
+  }
+  const settled = owner ?? settledBy(onFulfilled) ?? settledBy(onRejected);
+  if (settled) {
+    if (above(settled) === "nobody") return "nobody";
+    // Whichever of them comes first settles it: a race by hand.
+    return settledBy(onFulfilled) ? raceOf(settled) : reaction;
+  }
+  const awaiter = above(next);
+  const passesOn = typeof onFulfilled !== "function" && typeof onRejected !== "function";
+  return passesOn || awaiter === "nobody" ? awaiter : reaction;
+}
+
+function raceOf(promise: SdkPromise): Group {
+  const race = races.get(promise) ?? { kind: "some", need: 1, promise };
+  races.set(promise, race);
+  return race;
+}
 
 /** The class, or a subclass of it. */
 type Constructor = (new (executor: Executor) => unknown) & { resolve(value: unknown): any };
@@ -315,18 +421,36 @@ function capability(constructor: Constructor): Capability {
   return { promise, resolve, reject };
 }
 
-/** What `all` and its like have in common: a promise of the outcome, and a promise for each value. */
+type Thenable = { then(yes: Settle, no: Settle): unknown };
+
+/** What `all` and its like have in common: a promise of the outcome, a promise for each value, and the group of those. */
 function combine(
   constructor: Constructor,
+  kind: Group["kind"],
   values: Iterable<unknown>,
-  start: (all: Iterable<{ then(yes: Settle, no: Settle): unknown }>, outcome: Capability) => void,
+  start: (
+    all: Iterable<Thenable>,
+    outcome: Capability,
+    join: (each: Thenable, yes: Settle, no: Settle) => void,
+    group: { need: number },
+  ) => void,
 ): unknown {
   const outcome = capability(constructor);
+  const group = { kind, need: 1, promise: outcome.promise };
   const each = function* () {
     for (const value of values) yield constructor.resolve(value);
   };
+  const join = (each: Thenable, yes: Settle, no: Settle) => {
+    joining = group;
+    try {
+      each.then(yes, no);
+    } finally {
+      // Where it is no promise of this kind.
+      joining = undefined;
+    }
+  };
   try {
-    start(each(), outcome);
+    start(each(), outcome, join, group);
   } catch (error) {
     outcome.reject(error);
   }

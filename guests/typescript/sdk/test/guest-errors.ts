@@ -29,7 +29,7 @@ taskFn("thrown", ({ kind }: { kind: string }) => {
     half,
     half_error: new Error(half),
     half_permanent: new Permanent(half),
-    half_failure: new CallFailed({ kind: half, task: half, message: half, attempts: 1, chain: [half] }),
+    half_failure: new CallFailed({ kind: half as never, task: half, message: half, attempts: 1, chain: [half] }),
     permanent: new Permanent("no use", { cause: outer }),
     aggregate: new AggregateError([new Error("a"), new AggregateError([new Error("b")])], "both"),
     many: new AggregateError(Array.from({ length: 1000 }, (_, i) => new Error(`number ${i}`)), "many"),
