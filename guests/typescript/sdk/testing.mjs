@@ -48,7 +48,7 @@ export async function load(module) {
   const run = (task, args, given = {}, now = START, depth = 0) => {
     if (depth > 100) throw new Error(`the calls of ${task} never end`);
     const host = new TestHost((call, at) => answer(call, at), now);
-    const { handler, context } = start(host);
+    const { handler } = start(host);
     const own = new Set(handler.describe().tasks.map(({ name }) => name));
     const answer = ({ task, payload }, at) => {
       const failed = (kind, error) =>
@@ -83,7 +83,7 @@ export async function load(module) {
     } catch (error) {
       // What is no error of the handler is one of the test's.
       if (host.fault) throw host.fault;
-      if (context.Object.prototype.hasOwnProperty.call(error, "tag")) return over({ error });
+      if (error?.tag !== undefined) return over({ error });
       throw error;
     }
   };
@@ -188,7 +188,7 @@ export class TestHost {
   }
 
   poll(calls, want, until) {
-    this.polls.push({ calls: Array.from(calls, ({ task, payload }) => task + text(payload)), want: { ...want }, until });
+    this.polls.push({ calls: Array.from(calls, shown), want: { ...want }, until });
     const now = this.unixTime();
     const known = Array.from(calls, (call) => this.#outcome(call, now));
     const times = known.map(({ at }) => Math.max(at, now));
@@ -223,6 +223,9 @@ export class TestHost {
     return entry;
   }
 }
+
+/** A call as text: `price[{"item":"pear"}]`. */
+const shown = ({ task, payload }) => (task === "brrr.promise" ? "the promise " : task) + text(payload);
 
 export const text = (bytes) => Buffer.from(bytes).toString();
 export const bytes = (string) => new Uint8Array(Buffer.from(string));

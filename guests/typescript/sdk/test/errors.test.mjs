@@ -125,3 +125,31 @@ test("what would trap is refused in words", () => {
   assert.match(once("a_payload_that_is_none").error.val.message, /^TypeError: the payload of callRaw is a Uint8Array/);
   assert.equal(once("no_function").result, 'the handler of the task "none" is not a function');
 });
+
+test("an error's details go out as JSON, and a child's come in", () => {
+  const details = { code: 7, at: [null] };
+  const given = (kind, answer = echo) => {
+    const { handler } = start(answer);
+    return run(handler, "details", JSON.stringify([{ kind }]));
+  };
+  assert.deepEqual(given("permanent").error, { tag: "permanent", val: { message: "attached", details } });
+  const { tag, val } = given("retryable").error;
+  assert.deepEqual([tag, val.details], ["retryable", details]);
+  assert.match(val.message, /^Retryable: attached\n[^]*caused by: Error: inner/);
+  const fault = given("no_json").error.val;
+  assert.equal(fault.details, null);
+  assert.match(fault.message, /^attached\nthe error's details are not JSON: code is a BigInt/);
+  const fails = (bytes) => () => ({ tag: "err", val: { ...failure, details: bytes } });
+  assert.deepEqual(given("caught", fails(Buffer.from(JSON.stringify(details)))).result, details);
+  assert.equal(given("caught", fails(null)).result, "none");
+  // Of a task that speaks no JSON.
+  assert.equal(given("caught", fails(Buffer.from([255]))).result, "none");
+  assert.deepEqual(given("passed_on", fails(Buffer.from("[1]"))).error.val.details, [1]);
+});
+
+test("a log line has fields", () => {
+  assert.deepEqual(once("logs").host.log, [
+    ["info", "with fields", { a: "1", b: "two", c: '{"d":[1]}', [HALF]: HALF }],
+    ["error", "without"],
+  ]);
+});

@@ -20,7 +20,7 @@ class Recording extends TestHost {
 
   /** The argument `i` of each call, poll by poll. */
   batches() {
-    const argument = (call) => (call.startsWith("brrr.promise") ? call : JSON.parse(call.slice(call.indexOf("[")))[0].i);
+    const argument = (call) => (call.startsWith("the promise") ? call : JSON.parse(call.slice(call.indexOf("[")))[0].i);
     return this.polls.map(({ calls }) => calls.map(argument));
   }
 
