@@ -119,7 +119,7 @@ export async function loadBundle(module) {
   const { source } = await bundle(path, { plugins: [fakeImports], external: [], format: "iife", globalName: "component" });
   const script = new vm.Script(source, { filename: "bundle.js" });
   return (host) => {
-    const context = vm.createContext({ fakeImports: host.imports(), Uint8Array, unixTime: () => host.unixTime() });
+    const context = vm.createContext({ fakeImports: host.imports(), Uint8Array, atob, btoa, unixTime: () => host.unixTime() });
     vm.runInContext(WORLD, context);
     script.runInContext(context);
     return { handler: context.component.handler, context };

@@ -234,6 +234,21 @@ class SdkPromise {
 
   // What the functions below need of the inside.
 
+  /** A promise that only the two functions below settle: it saves the closures of a constructor. */
+  static unsettled(task: string): SdkPromise {
+    const promise = new SdkPromise(OWN);
+    promise.#call = task;
+    return promise;
+  }
+
+  static fulfil(promise: SdkPromise, value: unknown): void {
+    promise.#resolve(value);
+  }
+
+  static fail(promise: SdkPromise, reason: unknown): void {
+    promise.#settle(REJECTED, reason);
+  }
+
   static is(value: unknown): value is SdkPromise {
     return typeof value === "object" && value !== null && #state in value;
   }
@@ -248,13 +263,15 @@ class SdkPromise {
 
   /** Who waits for a promise. `known` keeps what was found out for others. */
   static awaiterOf(promise: SdkPromise, known: Map<unknown, Awaiter>, depth = 0): Awaiter {
-    const found = known.get(promise);
-    if (found !== undefined) return found;
     if (promise.#state !== PENDING) return "nobody";
     if (!promise.#watched) return "later";
     if (depth > DEPTH) return "several";
-    // For what waits for itself.
-    known.set(promise, "nobody");
+    if (depth > 0) {
+      const found = known.get(promise);
+      if (found !== undefined) return found;
+      // For what waits for itself.
+      known.set(promise, "nobody");
+    }
     let awaiter: Awaiter = "nobody";
     for (const reaction of promise.#reactions ?? []) {
       const other = awaiterIn(reaction, known, depth + 1);
@@ -262,12 +279,9 @@ class SdkPromise {
       else if (other !== "nobody" && other !== awaiter) awaiter = "several";
       if (awaiter === "several") break;
     }
-    known.set(promise, awaiter);
+    // Of calls there are many, and each is asked about once.
+    if (depth > 0) known.set(promise, awaiter);
     return awaiter;
-  }
-
-  static label(promise: SdkPromise, task: string): void {
-    promise.#call = task;
   }
 
   static labelOf(promise: SdkPromise): string | undefined {
@@ -357,16 +371,17 @@ class SdkPromise {
 Object.defineProperty(SdkPromise.prototype, Symbol.toStringTag, { value: "Promise", configurable: true });
 // To handlers it is the language's class: by its name, and without what is only for the SDK.
 Object.defineProperty(SdkPromise, "name", { value: "Promise", configurable: true });
-const { is: isPromise, reasonOf, isWatched, awaiterOf, label, labelOf } = SdkPromise;
+const { is: isPromise, reasonOf, isWatched, awaiterOf, labelOf, unsettled, fulfil, fail } = SdkPromise;
 const some = SdkPromise.some.bind(SdkPromise as unknown as Constructor) as (need: number, values: Iterable<unknown>) => Promise<number[]>;
-for (const name of ["is", "reasonOf", "isWatched", "awaiterOf", "label", "labelOf", "some"]) Reflect.deleteProperty(SdkPromise, name);
+for (const name of ["is", "reasonOf", "isWatched", "awaiterOf", "labelOf", "unsettled", "fulfil", "fail", "some"]) Reflect.deleteProperty(SdkPromise, name);
 
 /** `isPromise`: is it a promise of this kind? `isWatched`: has anybody asked for its outcome? `awaiterOf`: who waits for it? */
 export { isPromise, isWatched, awaiterOf };
 /** The indices of the first so many promises that settle. */
 export { some };
-/** `labelCall`: notes that a promise is that of a call of a task. `calledTask`: that task. */
-export { label as labelCall, labelOf as calledTask };
+/** `callPromise`: the promise of a call of a task, which `fulfil` and `fail` settle. `calledTask`: that task. */
+export { unsettled as callPromise, fulfil, fail, labelOf as calledTask };
+export type { SdkPromise };
 
 /** The promise that a function settles, if it was made for that and nothing else. */
 export function settledBy(settle: unknown): SdkPromise | undefined {
@@ -442,16 +457,14 @@ function combine(
   };
   const join = (each: Thenable, yes: Settle, no: Settle) => {
     joining = group;
-    try {
-      each.then(yes, no);
-    } finally {
-      // Where it is no promise of this kind.
-      joining = undefined;
-    }
+    each.then(yes, no);
+    // Where it is no promise of this kind.
+    joining = undefined;
   };
   try {
     start(each(), outcome, join, group);
   } catch (error) {
+    joining = undefined;
     outcome.reject(error);
   }
   return outcome.promise;

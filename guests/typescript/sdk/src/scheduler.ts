@@ -6,17 +6,27 @@
 import { CallFailed, Permanent, Unhandled } from "./errors.ts";
 import { host, requireRun, type Invocation, type Outcome, type Pollable, type Want } from "./host.ts";
 import { isError, property } from "./inspect.ts";
-import { awaiterOf, dropJobs, isPromise, isWatched, labelCall, runJobs, settledBy, unhandledReasons, type Awaiter } from "./promise.ts";
+import {
+  awaiterOf,
+  callPromise,
+  dropJobs,
+  fail,
+  fulfil,
+  isWatched,
+  runJobs,
+  settledBy,
+  unhandledReasons,
+  type Awaiter,
+  type SdkPromise,
+} from "./promise.ts";
 
 /** A call that has no outcome yet. */
 interface Call {
   readonly invocation: Invocation;
-  readonly promise: PromiseLike<unknown>;
+  readonly promise: SdkPromise;
   readonly decode: (value: Uint8Array) => unknown;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (reason: unknown) => void;
-  /** Stops listening to the signal that could end the wait. */
-  readonly unlisten: () => void;
+  /** Stops listening to the signal that could end the wait, if there is one. */
+  unlisten: (() => void) | undefined;
   /** Has the host been asked for it? */
   asked: boolean;
 }
@@ -64,17 +74,20 @@ let findings: string[] = [];
 /** Puts a call into the next poll. Once `signal` is given, its promise is rejected, and the call is not asked for again. */
 export function enqueue<R>(invocation: Invocation, decode: (value: Uint8Array) => unknown, signal?: Signal): Promise<R> {
   if (signal?.aborted) return Promise.reject(signal.reason);
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  if (isPromise(promise)) labelCall(promise, invocation.task);
+  const promise = callPromise(invocation.task);
+  const call: Call = { invocation, promise, decode, unlisten: undefined, asked: false };
+  open.push(call);
+  if (signal) endBy(signal, call);
+  return promise as unknown as Promise<R>;
+}
+
+function endBy(signal: Signal, call: Call): void {
   const stop = () => {
     open = open.filter((other) => other !== call);
-    reject(signal!.reason);
+    fail(call.promise, signal.reason);
   };
-  const unlisten = () => signal?.removeEventListener("abort", stop);
-  const call: Call = { invocation, promise, decode, resolve, reject, unlisten, asked: false };
-  signal?.addEventListener("abort", stop);
-  open.push(call);
-  return promise as Promise<R>;
+  signal.addEventListener("abort", stop);
+  call.unlisten = () => signal.removeEventListener("abort", stop);
 }
 
 /** Calls `resume` once `pollable` is ready, and disposes of it. Gives a function that stops waiting. */
@@ -169,8 +182,8 @@ function forgottenCalls(): string[] {
   if (open.length + ignored.length === 0) return [];
   const known = new Map<unknown, Awaiter>();
   // What lost a race is not forgotten.
-  const early = open.filter((call) => !call.asked && awaiter(call, known) !== "nobody");
-  const late = [...ignored, ...open.filter(({ asked }) => asked)].filter(({ promise }) => isPromise(promise) && !isWatched(promise));
+  const early = open.filter((call) => !call.asked && awaiterOf(call.promise, known) !== "nobody");
+  const late = [...ignored, ...open.filter(({ asked }) => asked)].filter(({ promise }) => !isWatched(promise));
   const lines = (calls: Call[], what: string) => {
     const counts = new Map<string, number>();
     for (const { invocation } of calls) counts.set(invocation.task, (counts.get(invocation.task) ?? 0) + 1);
@@ -180,10 +193,6 @@ function forgottenCalls(): string[] {
     ...lines(early, " never waited for, and so not made: await it, or leave it out"),
     ...lines(late, " made, but the outcome was never waited for: await it"),
   ];
-}
-
-function awaiter({ promise }: Call, known: Map<unknown, Awaiter>): Awaiter {
-  return isPromise(promise) ? awaiterOf(promise, known) : "several";
 }
 
 /** One round: all jobs, then what may let the handler go on. False at its end. */
@@ -199,7 +208,7 @@ function step(running: () => boolean): boolean {
 /** Waits for calls and timers. */
 function wait(): void {
   const known = new Map<unknown, Awaiter>();
-  const awaiters = open.map((call) => awaiter(call, known));
+  const awaiters = open.map(({ promise }) => awaiterOf(promise, known));
   const calls = awaiters.includes("nobody") ? open.filter((_, i) => awaiters[i] !== "nobody") : open;
   const timer = timers.find(({ isWanted }) => isWanted());
   if (calls.length > 0) return poll(calls, wish(awaiters.filter((each) => each !== "nobody")), timer);
@@ -257,14 +266,15 @@ function poll(calls: readonly Call[], want: Want, timer: Timer | undefined): voi
 }
 
 function settle(call: Call, outcome: Outcome): void {
-  call.unlisten();
-  if (isPromise(call.promise) && !isWatched(call.promise)) ignored.push(call);
-  if (outcome.tag === "err") return call.reject(new CallFailed(outcome.val));
+  const { promise } = call;
+  call.unlisten?.();
+  if (!isWatched(promise)) ignored.push(call);
+  if (outcome.tag === "err") return fail(promise, new CallFailed(outcome.val));
   try {
-    call.resolve(call.decode(outcome.val));
+    fulfil(promise, call.decode(outcome.val));
   } catch (error) {
     const why = isError(error) ? property(error, "message") : "";
-    call.reject(new Permanent(`the result of ${call.invocation.task} can't be read: ${why}`));
+    fail(promise, new Permanent(`the result of ${call.invocation.task} can't be read: ${why}`));
   }
 }
 
