@@ -1,11 +1,11 @@
 import { encodeUtf8 } from "./bytes.ts";
 import { decodeResult, encodeArgs } from "./codec.ts";
+import { some } from "./combine.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import { checkName, permanently } from "./errors.ts";
 import type { TaskFn } from "./handler.ts";
 import { host, type Request } from "./host.ts";
 import { callPairs, type CallOptions, type Pair } from "./options.ts";
-import { some } from "./promise.ts";
 import { addTimer, enqueue, type Signal } from "./scheduler.ts";
 
 /** The arguments of a call by name: a tuple as it is, anything else is the one argument. */

@@ -5,8 +5,8 @@
 import { consoleLike } from "./console.ts";
 import { building, host, requireRun } from "./host.ts";
 import { installAsync } from "./async.ts";
+import { installPromise } from "./combine.ts";
 import { installLocale } from "./locale.ts";
-import { installPromise } from "./promise.ts";
 import { addTimer, removeTimer } from "./scheduler.ts";
 import { asBytes, Decoder, Utf8Encoder } from "./text.ts";
 

@@ -8,6 +8,11 @@
 
 const jobs: (() => void)[] = [];
 
+/** Puts a job behind the others. */
+export function addJob(job: () => void): void {
+  jobs.push(job);
+}
+
 /** The engine's own, which never settles here. */
 const EnginePromise = globalThis.Promise;
 
@@ -32,12 +37,12 @@ export function unhandledReasons(): unknown[] {
   return rejected.filter((promise) => !isWatched(promise)).map((promise) => reasonOf(promise));
 }
 
-type Settle = (value: unknown) => void;
+export type Settle = (value: unknown) => void;
 type Settler = Settle & { [SETTLES]?: SdkPromise };
 type Executor = (resolve: Settle, reject: Settle) => void;
 
 /** A promise and the functions that settle it, as the language's NewPromiseCapability gives them. */
-interface Capability {
+export interface Capability {
   readonly promise: unknown;
   readonly resolve: Settle;
   readonly reject: Settle;
@@ -59,7 +64,7 @@ interface Reaction {
 export interface Group {
   readonly kind: "all" | "settled" | "some";
   /** Outcomes that a group of the kind `some` still needs. */
-  readonly need: number;
+  need: number;
   /** The outcome of the group. */
   readonly promise: unknown;
 }
@@ -154,82 +159,6 @@ class SdkPromise {
 
   static try(this: Constructor, fn: (...args: unknown[]) => unknown, ...args: unknown[]): unknown {
     return new this((resolve) => resolve(fn(...args)));
-  }
-
-  static all(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, "all", values, (all, { resolve, reject }, join) => {
-      const results: unknown[] = [];
-      let left = 1;
-      const ended = () => --left === 0 && resolve(results);
-      for (const each of all) {
-        const i = results.length;
-        results.push(undefined);
-        left++;
-        join(each, once((value) => ((results[i] = value), ended())), reject);
-      }
-      ended();
-    });
-  }
-
-  static allSettled(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, "settled", values, (all, { resolve }, join) => {
-      const results: unknown[] = [];
-      let left = 1;
-      const ended = () => --left === 0 && resolve(results);
-      for (const each of all) {
-        const i = results.length;
-        results.push(undefined);
-        left++;
-        const settle = once((result) => ((results[i] = result), ended()));
-        join(
-          each,
-          (value) => settle({ status: "fulfilled", value }),
-          (reason) => settle({ status: "rejected", reason }),
-        );
-      }
-      ended();
-    });
-  }
-
-  static any(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, "some", values, (all, { resolve, reject }, join) => {
-      const reasons: unknown[] = [];
-      let left = 1;
-      const ended = () => --left === 0 && reject(new AggregateError(reasons, "all promises were rejected"));
-      for (const each of all) {
-        const i = reasons.length;
-        reasons.push(undefined);
-        left++;
-        join(each, resolve, once((reason) => ((reasons[i] = reason), ended())));
-      }
-      ended();
-    });
-  }
-
-  static race(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, "some", values, (all, { resolve, reject }, join) => {
-      for (const each of all) join(each, resolve, reject);
-    });
-  }
-
-  /** The indices of the first `need` promises that settle, in the order of `values`. */
-  static some(this: Constructor, need: number, values: Iterable<unknown>): unknown {
-    return combine(this, "some", values, (all, { resolve }, join, group) => {
-      const ended: number[] = [];
-      group.need = need;
-      const end = (i: number) => {
-        ended.push(i);
-        group.need -= 1;
-        if (group.need === 0) resolve(ended.sort((a, b) => a - b));
-      };
-      let count = 0;
-      for (const each of all) {
-        const i = count++;
-        const settle = once(() => end(i));
-        join(each, settle, settle);
-      }
-      if (need === 0) resolve(ended);
-    });
   }
 
   // What the functions below need of the inside.
@@ -372,16 +301,13 @@ Object.defineProperty(SdkPromise.prototype, Symbol.toStringTag, { value: "Promis
 // To handlers it is the language's class: by its name, and without what is only for the SDK.
 Object.defineProperty(SdkPromise, "name", { value: "Promise", configurable: true });
 const { is: isPromise, reasonOf, isWatched, awaiterOf, labelOf, unsettled, fulfil, fail } = SdkPromise;
-const some = SdkPromise.some.bind(SdkPromise as unknown as Constructor) as (need: number, values: Iterable<unknown>) => Promise<number[]>;
-for (const name of ["is", "reasonOf", "isWatched", "awaiterOf", "labelOf", "unsettled", "fulfil", "fail", "some"]) Reflect.deleteProperty(SdkPromise, name);
+for (const name of ["is", "reasonOf", "isWatched", "awaiterOf", "labelOf", "unsettled", "fulfil", "fail"]) Reflect.deleteProperty(SdkPromise, name);
 
 /** `isPromise`: is it a promise of this kind? `isWatched`: has anybody asked for its outcome? `awaiterOf`: who waits for it? */
 export { isPromise, isWatched, awaiterOf };
-/** The indices of the first so many promises that settle. */
-export { some };
 /** `callPromise`: the promise of a call of a task, which `fulfil` and `fail` settle. `calledTask`: that task. */
 export { unsettled as callPromise, fulfil, fail, labelOf as calledTask };
-export type { SdkPromise };
+export { SdkPromise };
 
 /** The promise that a function settles, if it was made for that and nothing else. */
 export function settledBy(settle: unknown): SdkPromise | undefined {
@@ -418,7 +344,7 @@ function raceOf(promise: SdkPromise): Group {
 }
 
 /** The class, or a subclass of it. */
-type Constructor = (new (executor: Executor) => unknown) & { resolve(value: unknown): any };
+export type Constructor = (new (executor: Executor) => unknown) & { resolve(value: unknown): any };
 
 function speciesOf(promise: SdkPromise): Constructor {
   const constructor = promise.constructor as { [Symbol.species]?: Constructor | null } | undefined;
@@ -426,7 +352,7 @@ function speciesOf(promise: SdkPromise): Constructor {
   return constructor?.[Symbol.species] ?? (SdkPromise as unknown as Constructor);
 }
 
-function capability(constructor: Constructor): Capability {
+export function capability(constructor: Constructor): Capability {
   let resolve!: Settle;
   let reject!: Settle;
   const promise = new constructor((yes, no) => {
@@ -436,55 +362,15 @@ function capability(constructor: Constructor): Capability {
   return { promise, resolve, reject };
 }
 
-type Thenable = { then(yes: Settle, no: Settle): unknown };
+export type Thenable = { then(yes: Settle, no: Settle): unknown };
 
-/** What `all` and its like have in common: a promise of the outcome, a promise for each value, and the group of those. */
-function combine(
-  constructor: Constructor,
-  kind: Group["kind"],
-  values: Iterable<unknown>,
-  start: (
-    all: Iterable<Thenable>,
-    outcome: Capability,
-    join: (each: Thenable, yes: Settle, no: Settle) => void,
-    group: { need: number },
-  ) => void,
-): unknown {
-  const outcome = capability(constructor);
-  const group = { kind, need: 1, promise: outcome.promise };
-  const each = function* () {
-    for (const value of values) yield constructor.resolve(value);
-  };
-  const join = (each: Thenable, yes: Settle, no: Settle) => {
-    joining = group;
+/** `each.then(yes, no)` on behalf of a group. */
+export function join(group: Group, each: Thenable, yes: Settle, no: Settle): void {
+  joining = group;
+  try {
     each.then(yes, no);
+  } finally {
     // Where it is no promise of this kind.
     joining = undefined;
-  };
-  try {
-    start(each(), outcome, join, group);
-  } catch (error) {
-    joining = undefined;
-    outcome.reject(error);
   }
-  return outcome.promise;
-}
-
-/** A thenable that answers twice counts once. */
-function once(settle: Settle): Settle {
-  let called = false;
-  return (value) => {
-    if (called) return;
-    called = true;
-    settle(value);
-  };
-}
-
-/** Makes the queue's Promise the global one. */
-export function installPromise(): void {
-  globalThis.Promise = SdkPromise as unknown as PromiseConstructor;
-  globalThis.queueMicrotask = (job: () => void) => {
-    if (typeof job !== "function") throw new TypeError("queueMicrotask needs a function");
-    jobs.push(job);
-  };
 }

@@ -1,5 +1,5 @@
 /** The handlers that schema.test.mjs and testing.test.mjs run. */
-import { handler, taskFn, Permanent, type App, type Validator } from "brrr";
+import { CallFailed, handler, taskFn, Permanent, type App, type Validator } from "brrr";
 
 /** A validator as a library makes it: `{ n: text }` becomes `{ n: number }`. */
 const numeric = (later: boolean): Validator<{ n: string }, { n: number }> => ({
@@ -33,4 +33,16 @@ handler("order", async (app, { item }: { item: string }) => {
   const approved = await app.promise<boolean>("approval");
   console.log(`${item} costs ${cents}`);
   return { cents, approved, at: new Date().toISOString() };
+});
+
+// What can't be meant is an error of types: a kind that there is not, a duration without a unit, a number of unknown unit.
+export const mistakes = handler("mistakes", async (app) => {
+  // @ts-expect-error
+  await app.promise("a").catch((error: CallFailed) => error.kind === "timed-out");
+  // @ts-expect-error
+  await app.sleep(5);
+  // @ts-expect-error
+  await app.call(tripled, { timeout: 5 })({ n: "1" });
+  // @ts-expect-error
+  await app.call(tripled, { scope: "here" })({ n: "1" });
 });

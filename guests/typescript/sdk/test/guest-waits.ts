@@ -20,6 +20,7 @@ handler("settled", async (app) => (await Promise.allSettled([bad(app), nap(app, 
 handler("race", (app) => Promise.race([nap(app, 1, 90), nap(app, 2, 10)]));
 handler("any", (app) => Promise.any([bad(app), nap(app, 2, 10), nap(app, 3, 20)]));
 handler("some", (app) => app.some(2, nap(app, 1, 90), nap(app, 2, 10), nap(app, 3, 20)));
+handler("some_beside_others", (app) => Promise.all([app.some(1, nap(app, 1), nap(app, 2)), nap(app, 3)]));
 handler("race_by_hand", async (app) => {
   const calls = [nap(app, 1, 90), nap(app, 2, 10)];
   return new Promise<number>((resolve, reject) => calls.forEach((call) => void call.then(resolve, reject)));

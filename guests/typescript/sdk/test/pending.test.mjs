@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 const source = (name) => JSON.stringify(fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url)));
 const { outputFiles } = await build({
   stdin: {
-    contents: ["promise", "scheduler", "host", "web/abort"].map((name) => `export * from ${source(name)};`).join("\n"),
+    contents: ["combine", "scheduler", "host", "web/abort"].map((name) => `export * from ${source(name)};`).join("\n"),
     resolveDir: fileURLToPath(new URL(".", import.meta.url)),
   },
   bundle: true,

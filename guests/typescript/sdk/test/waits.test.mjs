@@ -21,6 +21,8 @@ for (const [task, result, wishes, asked, took] of [
   ["race", 2, ["some 1"], [[1, 2]], 10],
   ["any", 2, ["some 1", "some 1"], [[0, 2, 3], [2, 3]], 10],
   ["some", [1, 2], ["some 2"], [[1, 2, 3]], 20],
+  // Two are there at once, and it asked for one.
+  ["some_beside_others", [[0], 3], ["progress"], [[1, 2, 3]], 0],
   ["race_by_hand", 2, ["some 1"], [[1, 2]], 10],
   ["all_by_hand", [1, 2, 3], ["progress"], [[1, 2, 3]], 0],
   ["mapped", [2, 3], ["progress"], [[1, 2]], 0],
