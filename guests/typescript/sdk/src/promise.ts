@@ -83,6 +83,9 @@ const SETTLES = Symbol("settles");
 /** The group on whose behalf `then` is being called. */
 let joining: Group | undefined;
 
+/** The promise of the async function, or of the constructor's function, that is running. */
+let running: SdkPromise | undefined;
+
 /** Promises from one to the next up to which an awaiter is looked for. Beyond, there are taken to be several. */
 const DEPTH = 50;
 
@@ -97,16 +100,21 @@ class SdkPromise {
   #watched = false;
   /** The task, where it is the promise of a call. */
   #call: string | undefined = undefined;
+  /** The promise of the function that made this one. */
+  readonly #maker: SdkPromise | undefined = running;
 
   constructor(executor: Executor) {
     if (typeof executor !== "function") throw new TypeError("Promise needs a function");
     if (executor === OWN) return;
     const { resolve, reject } = this.#settlers();
+    const outer = running;
+    running = this;
     try {
       executor(resolve, reject);
     } catch (error) {
       reject(error);
     }
+    running = outer;
   }
 
   /** `settle` comes from the `await` of an async function (bin/bundle.mjs): what settles the promise of that function. */
@@ -190,11 +198,17 @@ class SdkPromise {
     return promise.#watched;
   }
 
+  /** Was it made by an async function that does not go on, because nobody waits for it any more? */
+  static isGivenUp(promise: SdkPromise, known: Map<unknown, Awaiter>, depth = 0): boolean {
+    const maker = promise.#maker;
+    return maker !== undefined && maker.#state === PENDING && awaiterOf(maker, known, depth + 1) === "nobody";
+  }
+
   /** Who waits for a promise. `known` keeps what was found out for others. */
   static awaiterOf(promise: SdkPromise, known: Map<unknown, Awaiter>, depth = 0): Awaiter {
     if (promise.#state !== PENDING) return "nobody";
-    if (!promise.#watched) return "later";
     if (depth > DEPTH) return "several";
+    if (!promise.#watched) return isGivenUp(promise, known, depth) ? "nobody" : "later";
     if (depth > 0) {
       const found = known.get(promise);
       if (found !== undefined) return found;
@@ -276,17 +290,20 @@ class SdkPromise {
     else this.#queue(reaction);
   }
 
-  #queue({ onFulfilled, onRejected, next }: Reaction): void {
+  #queue({ onFulfilled, onRejected, next, owner }: Reaction): void {
     const [state, value] = [this.#state, this.#value];
     const handler = state === FULFILLED ? onFulfilled : onRejected;
     jobs.push(() => {
       if (typeof handler !== "function") return SdkPromise.#pass(next, state, value);
       let result: unknown;
+      running = owner;
       try {
         result = handler(value);
       } catch (error) {
+        running = undefined;
         return SdkPromise.#pass(next, REJECTED, error);
       }
+      running = undefined;
       SdkPromise.#pass(next, FULFILLED, result);
     });
   }
@@ -300,11 +317,11 @@ class SdkPromise {
 Object.defineProperty(SdkPromise.prototype, Symbol.toStringTag, { value: "Promise", configurable: true });
 // To handlers it is the language's class: by its name, and without what is only for the SDK.
 Object.defineProperty(SdkPromise, "name", { value: "Promise", configurable: true });
-const { is: isPromise, reasonOf, isWatched, awaiterOf, labelOf, unsettled, fulfil, fail } = SdkPromise;
-for (const name of ["is", "reasonOf", "isWatched", "awaiterOf", "labelOf", "unsettled", "fulfil", "fail"]) Reflect.deleteProperty(SdkPromise, name);
+const { is: isPromise, reasonOf, isWatched, isGivenUp, awaiterOf, labelOf, unsettled, fulfil, fail } = SdkPromise;
+for (const name of ["is", "reasonOf", "isWatched", "isGivenUp", "awaiterOf", "labelOf", "unsettled", "fulfil", "fail"]) Reflect.deleteProperty(SdkPromise, name);
 
 /** `isPromise`: is it a promise of this kind? `isWatched`: has anybody asked for its outcome? `awaiterOf`: who waits for it? */
-export { isPromise, isWatched, awaiterOf };
+export { isPromise, isWatched, isGivenUp, awaiterOf };
 /** `callPromise`: the promise of a call of a task, which `fulfil` and `fail` settle. `calledTask`: that task. */
 export { unsettled as callPromise, fulfil, fail, labelOf as calledTask };
 export { SdkPromise };

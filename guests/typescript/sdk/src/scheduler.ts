@@ -12,6 +12,7 @@ import {
   dropJobs,
   fail,
   fulfil,
+  isGivenUp,
   isWatched,
   runJobs,
   settledBy,
@@ -183,7 +184,8 @@ function forgottenCalls(): string[] {
   const known = new Map<unknown, Awaiter>();
   // What lost a race is not forgotten.
   const early = open.filter((call) => !call.asked && awaiterOf(call.promise, known) !== "nobody");
-  const late = [...ignored, ...open.filter(({ asked }) => asked)].filter(({ promise }) => !isWatched(promise));
+  const unwatched = [...ignored, ...open.filter(({ asked }) => asked)].filter(({ promise }) => !isWatched(promise));
+  const late = unwatched.filter(({ promise }) => !isGivenUp(promise, known));
   const lines = (calls: Call[], what: string) => {
     const counts = new Map<string, number>();
     for (const { invocation } of calls) counts.set(invocation.task, (counts.get(invocation.task) ?? 0) + 1);

@@ -66,6 +66,15 @@ handler("lost_work", async (app) => {
   const first = await Promise.race([work(), app.sleep("100ms").then(() => "too late")]);
   return [first, await nap(app, 3, 600)];
 });
+handler("lost_before_its_await", async (app) => {
+  const work = async () => {
+    const slow = nap(app, 1, 500);
+    await nap(app, 2, 500);
+    return slow;
+  };
+  await Promise.race([work(), pause(100)]);
+  return nap(app, 3, 600);
+});
 handler("lost_then", async (app) => {
   await Promise.race([nap(app, 1, 500).then((n) => n + 1).finally(() => {}), pause(100)]);
   return nap(app, 3, 600);

@@ -62,6 +62,7 @@ test("what lost a race is not asked for any more, unless somebody awaits it agai
   for (const [task, result, asked, untils] of [
     ["late_and_again", ["too late", 1], [[1], [1]], [100, null]],
     ["lost_work", ["too late", 3], [[1], [3]], [100, null]],
+    ["lost_before_its_await", 3, [[1, 2], [3]], [100, null]],
     ["lost_then", 3, [[1], [3]], [100, null]],
     ["lost_by_hand", ["too late", 3], [[1], [3]], [100, null]],
     ["lost_and_wanted_again", [1, 2], [[1], [1, 2]], [100, null]],
