@@ -87,13 +87,13 @@ function sdkOf(folder) {
 }
 
 /**
- * `code`, in which the `await` of an async function says whose it is: its `then` gets what settles that function's promise
- * (src/promise.ts). So the SDK knows which calls are waited for by functions for which nobody waits any more.
+ * `code`, in which the promise of an async function and its `await`s are marked as such (src/promise.ts). So the SDK knows
+ * which calls are waited for by functions for which nobody waits any more.
  */
 function withOwners(code) {
-  const helper = /(var __async = \([^]*?new Promise\(\((\w+), \w+\) => \{[^]*?\.then\(\w+, \w+)\)/;
+  const helper = /(var __async = \([^]*?new Promise\(\(\w+, \w+\) => \{[^]*?\.then\(\w+, \w+)(\);[^]*?\n *\})(\);\n *\};\n)/;
   if (!helper.test(code)) throw new Error("the bundler's form of async functions is not the known one: is it the version in package-lock.json?");
-  return code.replace(helper, "$1, $2)");
+  return code.replace(helper, "$1, true$2, true$3");
 }
 
 /** For each line of the bundle the file and the line that it came from; undefined where it is the bundler's own. */

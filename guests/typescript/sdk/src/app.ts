@@ -106,10 +106,12 @@ function taskName(task: string | { readonly task: string }): string {
 const PEERS_HASH: Pair = ["hash-of", "typescript"];
 
 function invocation(task: string, payload: Uint8Array, options: CallOptions) {
-  const { topic = null, callHash = null, label = null } = options;
   // The component would trap on anything else.
   checkName("task", task);
-  for (const [key, text] of Object.entries({ topic, callHash, label })) if (text !== null) checkName(key, text);
+  const { topic = null, callHash = null, label } = options;
+  if (topic !== null) checkName("topic", topic);
+  if (callHash !== null) checkName("callHash", callHash);
+  if (label !== undefined) checkName("label", label);
   if (!(payload instanceof Uint8Array)) throw new TypeError("the payload of callRaw is a Uint8Array");
   return { task, payload, topic, callHash, options: callPairs(options) };
 }

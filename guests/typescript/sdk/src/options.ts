@@ -61,6 +61,8 @@ export type Pair = [key: string, value: string];
 
 /** How a call is run (WIT `invocation.options`). Throws a TypeError for what can't be meant. */
 export function callPairs(options: CallOptions): Pair[] {
+  // Most calls have none, and there are many calls.
+  if (Object.keys(options).length === 0) return [];
   return pairs({ ...runPairs(options), label: options.label });
 }
 

@@ -103,10 +103,13 @@ class SdkPromise {
   /** The promise of the function that made this one. */
   readonly #maker: SdkPromise | undefined = running;
 
-  constructor(executor: Executor) {
+  /** `ofAsync`: it is the promise of an async function (bin/bundle.mjs). */
+  constructor(executor: Executor, ofAsync = false) {
     if (typeof executor !== "function") throw new TypeError("Promise needs a function");
     if (executor === OWN) return;
     const { resolve, reject } = this.#settlers();
+    // An async function hands them to nobody.
+    if (!ofAsync) (resolve as Settler)[SETTLES] = (reject as Settler)[SETTLES] = this;
     const outer = running;
     running = this;
     try {
@@ -117,14 +120,14 @@ class SdkPromise {
     running = outer;
   }
 
-  /** `settle` comes from the `await` of an async function (bin/bundle.mjs): what settles the promise of that function. */
-  then(onFulfilled?: unknown, onRejected?: unknown, settle: unknown = undefined): unknown {
+  /** `ofAsync`: it is an `await` of the async function that is running (bin/bundle.mjs). */
+  then(onFulfilled?: unknown, onRejected?: unknown, ofAsync = false): unknown {
     const species = speciesOf(this);
     const own = species === SdkPromise;
     const group = joining;
     joining = undefined;
     const next = own ? new SdkPromise(OWN) : capability(species);
-    this.#react({ onFulfilled, onRejected, next, group, owner: settle === undefined ? undefined : settledBy(settle) });
+    this.#react({ onFulfilled, onRejected, next, group, owner: ofAsync ? running : undefined });
     return own ? next : (next as Capability).promise;
   }
 
@@ -234,17 +237,16 @@ class SdkPromise {
   /** The two functions that settle this promise; together they do so once. */
   #settlers(): { resolve: Settle; reject: Settle } {
     let called = false;
-    const resolve: Settler = (value) => {
+    const resolve = (value: unknown) => {
       if (called) return;
       called = true;
       this.#resolve(value);
     };
-    const reject: Settler = (reason) => {
+    const reject = (reason: unknown) => {
       if (called) return;
       called = true;
       this.#settle(REJECTED, reason);
     };
-    resolve[SETTLES] = reject[SETTLES] = this;
     return { resolve, reject };
   }
 
@@ -335,23 +337,26 @@ export function settledBy(settle: unknown): SdkPromise | undefined {
 const races = new WeakMap<SdkPromise, Group>();
 
 function awaiterIn(reaction: Reaction, known: Map<unknown, Awaiter>, depth: number): Awaiter {
-  const { group, owner, next, onFulfilled, onRejected } = reaction;
-  const above = (promise: unknown) => (isPromise(promise) ? awaiterOf(promise, known, depth) : "later");
+  const { group, onFulfilled, onRejected } = reaction;
   if (group) {
-    const awaiter = above(group.promise);
+    const awaiter = awaiterAbove(group.promise, known, depth);
     if (awaiter === "nobody") return awaiter;
     // All of what is itself one of all.
     return group.kind === "all" && typeof awaiter === "object" && "kind" in awaiter && awaiter.kind === "all" ? awaiter : group;
   }
-  const settled = owner ?? settledBy(onFulfilled) ?? settledBy(onRejected);
+  const settled = reaction.owner ?? settledBy(onFulfilled) ?? settledBy(onRejected);
   if (settled) {
-    if (above(settled) === "nobody") return "nobody";
+    if (awaiterAbove(settled, known, depth) === "nobody") return "nobody";
     // Whichever of them comes first settles it: a race by hand.
     return settledBy(onFulfilled) ? raceOf(settled) : reaction;
   }
-  const awaiter = above(next);
+  const awaiter = awaiterAbove(reaction.next, known, depth);
   const passesOn = typeof onFulfilled !== "function" && typeof onRejected !== "function";
   return passesOn || awaiter === "nobody" ? awaiter : reaction;
+}
+
+function awaiterAbove(promise: unknown, known: Map<unknown, Awaiter>, depth: number): Awaiter {
+  return isPromise(promise) ? awaiterOf(promise, known, depth) : "later";
 }
 
 function raceOf(promise: SdkPromise): Group {

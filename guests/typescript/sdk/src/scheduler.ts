@@ -210,10 +210,17 @@ function step(running: () => boolean): boolean {
 /** Waits for calls and timers. */
 function wait(): void {
   const known = new Map<unknown, Awaiter>();
-  const awaiters = open.map(({ promise }) => awaiterOf(promise, known));
-  const calls = awaiters.includes("nobody") ? open.filter((_, i) => awaiters[i] !== "nobody") : open;
+  const calls: Call[] = [];
+  let common: Awaiter = "nobody";
+  for (const call of open) {
+    const awaiter = awaiterOf(call.promise, known);
+    if (awaiter === "nobody") continue;
+    if (calls.length === 0) common = awaiter;
+    else if (awaiter !== common) common = "several";
+    calls.push(call);
+  }
   const timer = timers.find(({ isWanted }) => isWanted());
-  if (calls.length > 0) return poll(calls, wish(awaiters.filter((each) => each !== "nobody")), timer);
+  if (calls.length > 0) return poll(calls, wish(calls.length, common), timer);
   if (timer) return sleepUntil(timer);
   // The handler waits in a way that can't be seen for what seemed to be given up.
   if (open.length > 0) return poll(open, { tag: "progress" }, timers[0]);
@@ -221,14 +228,13 @@ function wait(): void {
   throw new Permanent("the handler waits for a promise that no call or timer will ever settle");
 }
 
-/** When a poll for calls with these awaiters is to return. */
-function wish(awaiters: readonly Awaiter[]): Want {
-  const first = awaiters[0]!;
-  if (awaiters.length === 1) return { tag: "all" };
+/** When a poll for so many calls is to return, if all of them have that awaiter. */
+function wish(calls: number, common: Awaiter): Want {
+  if (calls === 1) return { tag: "all" };
   // Several continuations, or a call that waits beside others: whichever can go on is to do so.
-  if (typeof first !== "object" || !("kind" in first) || awaiters.some((other) => other !== first)) return { tag: "progress" };
-  if (first.kind === "all") return { tag: "all" };
-  return { tag: "some", val: first.kind === "settled" ? awaiters.length : Math.min(first.need, awaiters.length) };
+  if (typeof common !== "object" || !("kind" in common)) return { tag: "progress" };
+  if (common.kind === "all") return { tag: "all" };
+  return { tag: "some", val: common.kind === "settled" ? calls : Math.min(common.need, calls) };
 }
 
 /** Waits until something pending can go on, or until a timer is due: beside a request time passes in every handler. */
