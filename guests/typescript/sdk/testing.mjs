@@ -132,6 +132,13 @@ const WORLD = `
   Date = class extends Date { constructor(...args) { super(...(args.length === 0 ? [unixTime()] : args)); } static now() { return Math.floor(unixTime()); } };
 `;
 
+/** In place of WASI's HTTP. */
+const NO_REQUESTS = new Proxy({}, {
+  get: () => {
+    throw new Error("a test sends no requests: put fetch into a leaf task, and say in `children` what that gives");
+  },
+});
+
 /**
  * A host of which nothing takes time. `answer(call, now)` gives an outcome, with `after` if it is there only so many
  * milliseconds after the call was first asked for, or nothing if it never is.
@@ -174,6 +181,8 @@ export class TestHost {
       // A handler under test reads variables and files of its own machine nowhere.
       environment: { getEnvironment: () => [] },
       preopens: { getDirectories: () => [] },
+      types: NO_REQUESTS,
+      "outgoing-handler": NO_REQUESTS,
     };
   }
 

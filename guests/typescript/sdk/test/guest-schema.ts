@@ -35,6 +35,8 @@ handler("order", async (app, { item }: { item: string }) => {
   return { cents, approved, at: new Date().toISOString() };
 });
 
+taskFn("fetches", async () => (await fetch("http://example.com")).status, { leaf: true });
+
 // What can't be meant is an error of types: a kind that there is not, a duration without a unit, a number of unknown unit.
 export const mistakes = handler("mistakes", async (app) => {
   // @ts-expect-error

@@ -34,6 +34,7 @@ test("calls of the module's own tasks are run", () => {
 });
 
 test("what a test leaves out is said", () => {
+  assert.throws(() => app.run("fetches"), /a test sends no requests: put fetch into a leaf task/);
   assert.throws(() => app.run("order", { item: "pear" }), /the handler calls price, which the module does not have/);
   assert.throws(() => app.run("order", { item: "pear" }, { children: { price: 1 } }), /waits for what never comes: the promise approval/);
   assert.throws(() => after(5, 1), /after takes a text like "2s"/);
