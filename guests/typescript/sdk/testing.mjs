@@ -79,6 +79,7 @@ export async function load(module) {
     const over = (more) => ({ lines: host.lines, polls: host.polls, took: host.unixTime() - now, ...more });
     try {
       const result = JSON.parse(text(handler.handle(request)));
+      if (host.fault) throw host.fault;
       return over({ result });
     } catch (error) {
       // What is no error of the handler is one of the test's.
@@ -132,13 +133,6 @@ const WORLD = `
   Date = class extends Date { constructor(...args) { super(...(args.length === 0 ? [unixTime()] : args)); } static now() { return Math.floor(unixTime()); } };
 `;
 
-/** In place of WASI's HTTP. */
-const NO_REQUESTS = new Proxy({}, {
-  get: () => {
-    throw new Error("a test sends no requests: put fetch into a leaf task, and say in `children` what that gives");
-  },
-});
-
 /**
  * A host of which nothing takes time. `answer(call, now)` gives an outcome, with `after` if it is there only so many
  * milliseconds after the call was first asked for, or nothing if it never is.
@@ -165,6 +159,10 @@ export class TestHost {
   }
 
   imports() {
+    const refuse = () => {
+      throw new Error("a test sends no requests: put fetch into a leaf task, and say in `children` what that gives");
+    };
+    const noRequests = new Proxy({}, { get: () => this.#guarded(refuse) });
     return {
       tasks: { poll: (calls, want, until) => this.#guarded(() => this.poll(calls, want, until)) },
       log: { write: (level, message, fields) => void this.lines.push({ level, message, fields: Object.fromEntries(fields) }) },
@@ -181,8 +179,9 @@ export class TestHost {
       // A handler under test reads variables and files of its own machine nowhere.
       environment: { getEnvironment: () => [] },
       preopens: { getDirectories: () => [] },
-      types: NO_REQUESTS,
-      "outgoing-handler": NO_REQUESTS,
+      // Of wasi:http.
+      types: noRequests,
+      "outgoing-handler": noRequests,
     };
   }
 
