@@ -12,7 +12,7 @@ FLAGS=(-g -O1 -Wall -Wextra -Werror "-fsanitize=address,undefined" -fno-sanitize
 export ASAN_OPTIONS=detect_leaks=0
 
 say "the C++ SDK"
-for file in "$C"/sdk/src/{call,memory,number,parse,request,sha256,task,url,value,write}.c "$C/sdk/testing/testing.c"; do
+for file in "$C"/sdk/src/{call,error,memory,number,options,parse,request,task,url,value,wait,write}.c "$C/sdk/testing/testing.c"; do
   cc -std=gnu11 "${FLAGS[@]}" -c "$file" -o "$OUT/$(basename "$file" .c).c.o"
 done
 # One after the other: a compiler takes much memory here, and CI has two cores for all.
