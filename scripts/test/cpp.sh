@@ -38,7 +38,7 @@ refused every_parameter_needs_a_name \
 refused 'BRRR_TRY takes a brrr::Result; of a call write' \
   'brrr::Result<int> t() { return BRRR_TRY(brrr::call<int>("x")); }'
 refused 'BRRR_TRY takes a brrr::Result' 'brrr::Result<int> t() { return BRRR_TRY(std::optional<int>(1)); }'
-refused 'BRRR_FIELDS takes up to eight fields' \
-  'struct T { int a, b, c, d, e, f, g, h, i; }; BRRR_FIELDS(T, a, b, c, d, e, f, g, h, i)'
+refused 'BRRR_FIELDS takes up to 64 fields' \
+  "struct T { int f0; }; BRRR_FIELDS(T, $(seq -s ', ' -f 'f%g' 0 64)) brrr_json *j = brrr::to_json(T{});"
 refused OnlyInAFunctionThatReturnsAResult 'int t() { return BRRR_TRY(brrr::call<int>("x").await()); }'
 say "the C++ SDK is fine"

@@ -89,6 +89,37 @@ static void types() {
     CHECK(problem != nullptr && string(problem) == "pair: the integer is out of range");
 }
 
+enum class Color { Red, Green };
+BRRR_ENUM(Color, Red, Green)
+struct Many {
+    int a, b, c, d, e, f, g, h, i, j;
+    Color color;
+};
+BRRR_FIELDS(Many, a, b, c, d, e, f, g, h, i, j, color)
+
+template <typename T> static bool comes_back(const T &value, string_view text) {
+    brrr_json *json = brrr::to_json(value);
+    T back{};
+    return brrr::Codec<T>::read(json, back) == nullptr && back == value &&
+           reinterpret_cast<const char *>(brrr_dumps(json).data) == text;
+}
+
+static void more_types() {
+    CHECK(comes_back(std::array{1, 2}, "[1, 2]") && comes_back(std::pair(string("a"), 2), R"(["a", 2])"));
+    CHECK(comes_back(std::set{3, 1}, "[1, 3]"));
+    CHECK(comes_back(std::unordered_map<string, int>{{"b", 1}, {"a", 2}, {"c", 3}}, R"({"a": 2, "b": 1, "c": 3})"));
+    CHECK(comes_back(Color::Green, R"("Green")"));
+    std::array<int, 3> three{};
+    CHECK(string_view(brrr::Codec<std::array<int, 3>>::read(brrr::to_json(vector{1}), three)) == "expected an array of that length");
+    Color color{};
+    CHECK(string_view(brrr::Codec<Color>::read(brrr::to_json("Blue"), color)) == "expected one of Red, Green");
+    Many many{};
+    brrr_json *json = brrr::to_json(Many{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, Color::Green});
+    CHECK(brrr_count(json) == 11 && brrr::Codec<Many>::read(json, many) == nullptr && many.j == 10 && many.color == Color::Green);
+    CHECK(string_view(reinterpret_cast<const char *>(brrr_dumps(brrr::schema<Color>()).data)) ==
+          R"({"enum": ["Red", "Green"], "type": "string"})");
+}
+
 /// The tasks of the section "Errors and text" of CONFORMANCE.md.
 static void errors_and_text() {
     const string text = "ab\xf0\x9f\x98\x80" "c";
@@ -262,6 +293,7 @@ int main() {
     failures_and_retries();
     arguments();
     types();
+    more_types();
     bytes_and_names();
     errors_and_text();
     keys_with_nul();

@@ -1,5 +1,6 @@
 /// What is written as JSON and read from it: numbers, bool, text, std::optional, std::vector, std::map with text as keys,
-/// std::tuple (a list), JSON itself, and types whose fields BRRR_FIELDS names.
+/// std::tuple (a list), and JSON itself. <brrr/containers.hpp> has more of the library's types, <brrr/fields.hpp> types of your
+/// own.
 #ifndef BRRR_CODEC_HPP
 #define BRRR_CODEC_HPP
 
@@ -217,81 +218,6 @@ template <typename... T> struct Codec<std::tuple<T...>> {
     }
 };
 
-namespace detail {
-
-/// Of what BRRR_FIELDS adds there is nothing left but commas, unless it was given too much.
-constexpr bool nothing_but_commas(std::string_view text) {
-    return text.find_first_not_of(" ,") == std::string_view::npos;
-}
-
-template <typename T> constexpr bool is_optional = false;
-template <typename T> constexpr bool is_optional<std::optional<T>> = true;
-
-/// The schema of an object whose values have names. What is optional may be left out.
-class ObjectSchema {
-  public:
-    template <typename T> void add(const char *name) {
-        brrr_set(properties_, name, brrr::schema<T>());
-        if (!is_optional<T>) brrr_push(required_, brrr_text(name));
-    }
-    [[nodiscard]] brrr_json *schema() const {
-        brrr_json *schema = type("object");
-        brrr_set(schema, "properties", properties_);
-        brrr_set(schema, "required", required_);
-        return schema;
-    }
-
-  private:
-    brrr_json *properties_ = brrr_object_of(nullptr, 0), *required_ = brrr_array_of(nullptr, 0);
-};
-
-/// A type that BRRR_FIELDS was given.
-template <typename T>
-concept Fields = requires(T &value) { brrr_fields(value, [](const char *, auto &) {}); };
-
-} // namespace detail
-
-template <detail::Fields T> struct Codec<T> {
-    static brrr_json *schema() {
-        // A type that contains itself: its schema says so much once, and anything below.
-        static bool inside = false;
-        if (inside) return detail::type("object");
-        inside = true;
-        detail::ObjectSchema object;
-        T value{};
-        brrr_fields(value, [&]<typename V>(const char *name, V &) { object.add<V>(name); });
-        inside = false;
-        return object.schema();
-    }
-    static brrr_json *write(const T &value) {
-        brrr_json *object = brrr_object_of(nullptr, 0);
-        brrr_fields(value, [&](const char *name, const auto &field) { brrr_set(object, name, to_json(field)); });
-        return object;
-    }
-    static const char *read(Json json, T &to) {
-        if (brrr_kind_of(json) != BRRR_OBJECT) return "expected an object";
-        const char *problem = nullptr;
-        brrr_fields(to, [&]<typename V>(const char *name, V &field) {
-            if (problem != nullptr) return;
-            const char *unfit = Codec<V>::read(brrr_get(json, name), field);
-            if (unfit != nullptr) problem = brrr_format("%s: %s", name, unfit);
-        });
-        return problem;
-    }
-};
-
 } // namespace brrr
-
-/// Makes an object of a struct, in the struct's namespace: `BRRR_FIELDS(Point, x, y)`. Up to eight fields.
-#define BRRR_FIELDS(Type, ...)                                                                           \
-    template <typename V, typename F>                                                                    \
-        requires std::same_as<std::remove_const_t<V>, Type>                                              \
-    void brrr_fields(V &value, F &&each) {                                                               \
-        BRRR_EACH_(__VA_ARGS__ __VA_OPT__(, ), , , , , , , , )                                           \
-    }
-#define BRRR_ONE_(...) __VA_OPT__(each(#__VA_ARGS__, value.__VA_ARGS__);)
-#define BRRR_EACH_(a, b, c, d, e, f, g, h, ...)                                                       \
-    static_assert(::brrr::detail::nothing_but_commas(#__VA_ARGS__), "BRRR_FIELDS takes up to eight fields"); \
-    BRRR_ONE_(a) BRRR_ONE_(b) BRRR_ONE_(c) BRRR_ONE_(d) BRRR_ONE_(e) BRRR_ONE_(f) BRRR_ONE_(g) BRRR_ONE_(h)
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef BRRR_TASK_HPP
 #define BRRR_TASK_HPP
 
+#include <brrr/fields.hpp>
 #include <brrr/wait.hpp>
 
 namespace brrr {
