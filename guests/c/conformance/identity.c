@@ -32,7 +32,7 @@ HANDLER(reads_details) {
     brrr_gather(&call, 1);
     if (call.failure == NULL) return brrr_permanent("the child should have failed");
     const char *problem = brrr_read(brrr_get(brrr_details(call.failure), "code"), &read);
-    if (problem != NULL) return brrr_permanent("the code in the details: %s", problem);
+    if (problem != NULL) return brrr_child(call.failure);
     return brrr_return(app, read);
 }
 

@@ -17,8 +17,9 @@ Result<void> attaches(int64_t code) {
 
 Result<int64_t> reads_details(int64_t code) {
     auto result = attaches_task(code).await();
-    auto details = result ? std::nullopt : result.error().details<Code>();
-    if (!details) return brrr::permanent("the child should have failed with details");
+    if (result) return brrr::permanent("the child should have failed");
+    auto details = result.error().details<Code>();
+    if (!details) return std::unexpected(result.error());
     return details->code;
 }
 
