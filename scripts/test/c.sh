@@ -42,6 +42,10 @@ for test in handlers waits; do
   tail -n 1 "$OUT/$test.log" >&2
 done
 
+for line in 'info: with fields a=1 b=two' 'warn: odd fields list=[1] nan=NaN, which JSON does not have' 'info: no fields'; do
+  grep -qFx "$line" "$OUT/waits.log" || die "the log lacks the line: $line"
+done
+
 # The host is told which version of the SDK made a component.
 grep -q "^#define BRRR_VERSION \"$(sed -n 's/^version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml" | head -n 1)\"$" "$C/sdk/include/brrr.h" ||
   die "BRRR_VERSION in brrr.h is not the version in Cargo.toml"

@@ -23,6 +23,7 @@ done
 c++ "${FLAGS[@]}" "$OUT"/*.o -o "$OUT/handlers"
 "$OUT/handlers" >"$OUT/handlers.log" 2>&1 || { cat "$OUT/handlers.log" >&2; exit 1; }
 tail -n 1 "$OUT/handlers.log" >&2
+grep -qFx 'info: with fields a=1 b=two' "$OUT/handlers.log" || die "the log lacks a message with fields"
 
 # Mistakes are errors of the compiler, with words that say what is wrong.
 refused() {

@@ -249,7 +249,14 @@ static void details(void) {
     CHECK(brrr_with_details(error, brrr_null()) == error && error->failure->details.size == 1);
 }
 
+/* The script that runs this looks for the lines. */
+static void fields(void) {
+    brrr_log_fields(BRRR_WARN, "odd fields", brrr_kv("list", brrr_array(brrr_value(1))), brrr_kv("nan", __builtin_nan("")));
+    brrr_log_fields(BRRR_INFO, "no fields");
+}
+
 int main(void) {
+    fields();
     brrr_testing_watch = watch;
     brrr_testing_outside = outside;
     all_and_each();
