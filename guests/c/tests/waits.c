@@ -162,6 +162,29 @@ static void chains_side_by_side(void) {
           "progress b1 -> b1\n");
 }
 
+static bool in_order;
+
+static void check_order(brrr_want want, const uint64_t *until, brrr_call *const *calls, size_t count) {
+    (void)want, (void)until;
+    for (size_t i = 1; i < count; i++) in_order = in_order && calls[i - 1]->asked < calls[i]->asked;
+}
+
+/* Many chains, whose calls end in another order than that of the chains. */
+static void many_chains(void) {
+    enum { CHAINS = 50, STEPS = 5 };
+    brrr_call calls[CHAINS];
+    size_t steps[CHAINS] = {0}, given = 0, k;
+    in_order = true;
+    brrr_testing_watch = check_order;
+    for (k = 0; k < CHAINS; k++) calls[k] = nap((int)(k * 37 % 11 * 100), brrr_format("m%zu", k));
+    while ((k = brrr_next(calls, CHAINS)) < CHAINS) {
+        given++;
+        if (++steps[k] < STEPS) calls[k] = nap((int)(k * 13 % 7 * 100), brrr_format("m%zu.%zu", k, steps[k]));
+    }
+    brrr_testing_watch = watch;
+    CHECK(in_order && given == CHAINS * STEPS);
+}
+
 /* What the outside answers in these tests. */
 static void outside(const char *name, brrr_call *promise) {
     if (strcmp(name, "never") == 0) return;
@@ -263,6 +286,7 @@ int main(void) {
     races();
     limits();
     chains_side_by_side();
+    many_chains();
     promises();
     options();
     details();

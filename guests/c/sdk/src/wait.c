@@ -26,9 +26,16 @@ static void refuse_misnamed(brrr_call *calls, size_t count) {
     }
 }
 
-static int by_age(const void *a, const void *b) {
-    uint64_t left = (*(brrr_call *const *)a)->asked, right = (*(brrr_call *const *)b)->asked;
-    return (left > right) - (left < right);
+/* Shell's sort: qsort would make every component 2 KB larger. */
+static void sort_by_age(brrr_call **calls, size_t count) {
+    for (size_t gap = count / 2; gap > 0; gap /= 2) {
+        for (size_t i = gap; i < count; i++) {
+            brrr_call *one = calls[i];
+            size_t to = i;
+            for (; to >= gap && calls[to - gap]->asked > one->asked; to -= gap) calls[to] = calls[to - gap];
+            calls[to] = one;
+        }
+    }
 }
 
 /* The calls without an outcome: first those that were asked for before, in the order of then, and the new ones behind. */
@@ -38,7 +45,7 @@ static size_t open_calls(brrr_call *calls, size_t count, brrr_call **open) {
     for (size_t i = 0; i < count; i++) {
         if (!calls[i].done && calls[i].asked != 0) open[found++] = &calls[i];
     }
-    if (found > 1) qsort(open, found, sizeof *open, by_age);
+    sort_by_age(open, found);
     for (size_t i = 0; i < count; i++) {
         if (calls[i].done || calls[i].asked != 0) continue;
         calls[i].asked = ++asked;
