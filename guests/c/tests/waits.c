@@ -139,6 +139,25 @@ static void limits(void) {
     ASKED("progress until 1000 brrr.promise ->\nall until 2000 brrr.promise ->\n");
 }
 
+static uint64_t last_until;
+
+static void remember_until(brrr_want want, const uint64_t *until, brrr_call *const *calls, size_t count) {
+    (void)want, (void)calls, (void)count;
+    last_until = *until;
+}
+
+/* The clock is finer than the limit: a limit does not end a part of a millisecond early. */
+static void limits_are_rounded_up(void) {
+    brrr_testing_watch = remember_until;
+    brrr_call never = brrr_promise("never");
+    for (int i = 0; i < 5; i++) {
+        uint64_t before = brrr_now_ns();
+        brrr_wait(&never, 1, BRRR_ALL, 5);
+        CHECK(last_until * 1000000 >= before + 5 * 1000000);
+    }
+    brrr_testing_watch = watch;
+}
+
 static void chains_side_by_side(void) {
     begin();
     uint64_t before = brrr_now_ms();
@@ -285,6 +304,7 @@ int main(void) {
     all_and_each();
     races();
     limits();
+    limits_are_rounded_up();
     chains_side_by_side();
     many_chains();
     promises();
