@@ -174,7 +174,7 @@ typedef struct brrr_call {
     brrr_bytes value;
     const brrr_failure *failure;
     bool is_json;
-    /* Of the library's own: its place among all calls that were asked for, and whether brrr_next has given it. */
+    /* These two are the library's: whether brrr_next has given the call, and its place among all calls that were asked for. */
     bool given;
     uint64_t asked;
 } brrr_call;
@@ -209,8 +209,8 @@ enum {
 };
 #define BRRR_NO_LIMIT INT64_MAX
 
-/* The wait of which the ones above are made, with a limit: waits for at most `limit_ms` milliseconds, durably. Gives whether
- * what is wanted came in time. Each call that has its outcome is `done`; the others go on and may be waited for again. */
+/* A wait with a limit: it takes at most `limit_ms` milliseconds, and is durable. Gives whether what is wanted came in time. Each
+ * call that has its outcome is `done`; the others go on and may be waited for again. The waits above are made of this one. */
 bool brrr_wait(brrr_call *calls, size_t count, brrr_want want, int64_t limit_ms);
 
 /* The error of a call whose value does not fit, and why. */
@@ -271,7 +271,7 @@ typedef struct brrr_task {
     const char *description;
     /* JSON Schemas (2020-12) of the arguments and of the value: BRRR_JSON({"type": "object", ...}). */
     const char *input_schema, *output_schema;
-    /* Where those are NULL, it may make them: of the value, or of the arguments; NULL for none. For C++. */
+    /* Makes a schema where its text is NULL: of the value, or of the arguments. NULL where there is none. C++ sets it. */
     brrr_json *(*schema)(bool of_value);
 } brrr_task;
 

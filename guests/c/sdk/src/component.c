@@ -124,7 +124,7 @@ void brrr_host_poll(brrr_call **calls, size_t count, brrr_want want, const uint6
 
 void brrr_host_log_fields(brrr_level level, brrr_string message, const field *fields, size_t count) {
     brrr_world_string_t text = words(message.data, message.size);
-    // Without fields it takes no memory, as there may be none: then this is the message that says so.
+    // A message without fields allocates nothing: it may be the one that says that memory has run out.
     brrr_world_tuple2_string_string_t *list = count > 0 ? brrr_alloc(count * sizeof *list) : NULL;
     for (size_t i = 0; i < count; i++) {
         list[i] = (brrr_world_tuple2_string_string_t){WORDS(fields[i].name), words(fields[i].value.data, fields[i].value.size)};

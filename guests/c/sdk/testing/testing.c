@@ -95,7 +95,7 @@ typedef struct started {
 } started;
 
 static started *all_started;
-/* The highest number of those: a call beyond it is new, and not looked for. */
+/* The highest number among them. A call with a higher number is new, so nothing has to be searched. */
 static uint64_t last_started;
 
 static started *start(const brrr_call *call) {

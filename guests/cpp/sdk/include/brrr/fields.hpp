@@ -50,7 +50,7 @@ constexpr bool few_enough(std::string_view names) {
 
 template <detail::Fields T> struct Codec<T> {
     static brrr_json *schema() {
-        // A type that contains itself: its schema says so much once, and anything below.
+        // A type may contain itself. Inside its own schema it is any object.
         static bool inside = false;
         if (inside) return detail::type("object");
         inside = true;
@@ -85,7 +85,7 @@ template <detail::Enum T> struct Codec<T> {
         brrr_set(schema, "enum", names);
         return schema;
     }
-    /// A value without a name is null, which nobody reads as one.
+    /// A value that has no name is written as null, which can't be read back.
     static brrr_json *write(T value) {
         const char *found = nullptr;
         brrr_enum(value, [&](const char *name, T one) { found = one == value ? name : found; });
