@@ -10,4 +10,5 @@ BRRR_WORKER(noop_task, hello_task, leaf_task, big_result_task, fib_task, fan_out
             call_topic_task, call_hash_task, relays_task, about_task, cpp_greet_task, cpp_gather_task, prints_task,
             clock_task, sleeps_task, random_task, real_task, sleeper_task, forbidden_task, http_get_task,
             http_send_task, http_several_task, http_beside_task, http_caught_task, env_get_task, file_read_task,
-            file_write_task, to_number_task, format_number_task, cut_task, causes_task, several_task, nothing_task, no_number_task, zone_task)
+            file_write_task, to_number_task, format_number_task, cut_task, causes_task, several_task, nothing_task,
+            no_number_task, zone_task)
