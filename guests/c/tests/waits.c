@@ -238,6 +238,8 @@ static void tasks(void) {
     COMES_TO(brrr_call("asks", brrr_kv("name", "later"), brrr_kv("limit", 0)), "{\"ok\": true}");
     COMES_TO(brrr_call("asks", brrr_kv("name", "later"), brrr_kv("limit", 100)), "\"too late\"");
     COMES_TO(brrr_call("asks", brrr_kv("name", "no"), brrr_kv("limit", 0)), "brrr.promise failed (rejected): not today");
+    brrr_call rejected = brrr_call("asks", brrr_kv("name", "no"), brrr_kv("limit", 0));
+    CHECK(brrr_gather(&rejected, 1) != NULL && strcmp(rejected.failure->kind, "rejected") == 0);
     COMES_TO(brrr_call("asks_or", brrr_kv("name", "never"), brrr_kv("ms", 5), brrr_kv("tag", "t")), "\"t\"");
     COMES_TO(brrr_call("asks_or", brrr_kv("name", "now"), brrr_kv("ms", 5), brrr_kv("tag", "t")), "{\"ok\": true}");
     COMES_TO(brrr_call("asks_caught", brrr_kv("name", "no")), "{\"kind\": \"rejected\", \"message\": \"not today\"}");

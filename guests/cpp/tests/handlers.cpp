@@ -198,7 +198,7 @@ static void time_promises_identity() {
     fails_with(fail_fast_task(5000, "s"), "fails failed (error): s", 1);
     CHECK(text_of(asks_task("later", 0).await()) == "7");
     CHECK(text_of(asks_task("later", 50).await()) == "\"too late\"");
-    CHECK(text_of(asks_task("no", 0).await()) == "asks failed (error): brrr.promise failed (rejected): not today");
+    CHECK(text_of(asks_task("no", 0).await()) == "asks failed (rejected): brrr.promise failed (rejected): not today");
     CHECK(text_of(asks_or_task("never", 5, "t").await()) == "\"t\"" && text_of(asks_or_task("now", 5, "t").await()) == "7");
     auto caught = asks_caught_task("no").await();
     CHECK(caught && caught->kind == "rejected" && caught->message == "not today");

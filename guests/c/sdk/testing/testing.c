@@ -37,6 +37,8 @@ static const brrr_failure *failure_of(const brrr_call *call, const char *kind, c
     chain[0] = brrr_join(call->task, ": ", error->message, NULL);
     for (size_t i = 0; i < below; i++) chain[i + 1] = cause->chain[i];
     brrr_failure *failure = brrr_alloc(sizeof *failure);
+    // A child's failure that is passed on keeps its kind, as in a worker.
+    if (cause != NULL) kind = cause->kind;
     *failure = (brrr_failure){.kind = kind, .task = call->task, .message = error->message, .attempts = attempts,
                               .chain = chain, .chain_count = below + 1,
                               .details = cause != NULL ? cause->details : error->details};
