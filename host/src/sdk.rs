@@ -27,7 +27,7 @@ use crate::trust;
 #[include = "javascript/sdk/*"]
 #[include = "typescript/sdk/*"]
 #[include = "go/go.*"]
-#[include = "go/sdk/*"]
+#[include = "go/brrr/*"]
 #[include = "go/cmd/*"]
 #[include = "c/sdk/*"]
 #[include = "cpp/sdk/*"]
