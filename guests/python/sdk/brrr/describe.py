@@ -8,7 +8,7 @@ import os
 import traceback
 from types import TracebackType
 
-from brrr.errors import CallFailed
+from brrr.errors import CallFailedError
 from brrr.text import clean
 
 FRAMES = 6
@@ -64,7 +64,7 @@ def _text(error: BaseException, plain: bool) -> str:
 def _lines(error: BaseException, seen: set[int], depth: int, plain: bool = False) -> list[str]:
     seen.add(id(error))
     lines = _head(error, plain)
-    if isinstance(error, CallFailed) and len(error.chain) > 1:
+    if isinstance(error, CallFailedError) and len(error.chain) > 1:
         lines += [f"  {link}" for link in error.chain]
     if not plain:
         lines += _user_frames(error.__traceback__)[:FRAMES]

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from brrr import serve
 from brrr.app import App
 from brrr.handlers import Task
-from brrr.host import Host, Invocation, Outcome, Request
+from brrr.host import Host, Invocation, Outcome, Request, Want
 from brrr.options import Options
 
 ROUNDS = 50
@@ -23,7 +23,7 @@ ROUNDS = 50
 class _AnsweringHost:
     """Has a value for every call."""
 
-    def poll(self, calls: Sequence[Invocation], need: int | None) -> Sequence[Outcome | None]:
+    def poll(self, calls: Sequence[Invocation], want: Want, until: int | None) -> Sequence[Outcome | None]:
         return [b"1" for _ in calls]
 
     def time_left(self) -> float:
@@ -31,6 +31,9 @@ class _AnsweringHost:
 
     def now(self) -> float:
         return 0.0
+
+    def unix_us(self) -> int:
+        return 0
 
     def sleep(self, seconds: float) -> None:
         pass
