@@ -629,6 +629,6 @@ async def python_greet(name: str) -> str:
 @brrr.handler
 async def python_gather(app: brrr.App, name: str, tasks: list[str], topics: list[str | None]) -> list[str]:
     """One child for each task, each on its topic, in one batch."""
-    return await app.gather(
-        *[app.call(task, topic=topic)(name=name) for task, topic in zip(tasks, topics, strict=True)]
-    )
+    calls = [app.call(task, topic=topic)(name=name) for task, topic in zip(tasks, topics, strict=True)]
+    results: list[str] = await app.gather(*calls)
+    return results

@@ -56,11 +56,16 @@ def _encode(encode: Callable[[Any], str], value: Any, sorted_keys: bool = False)
     try:
         return encode(value)
     except (RecursionError, TypeError, ValueError):
-        # Nearly all values have types of JSON only, so others are looked for now, and not before.
-        value = convert.plain(value)
-    if reason := places.check(value):
-        raise NotJSONError(reason)
+        pass
+    # Nearly all values have types of JSON only, so others are looked for now, and not before.
     try:
+        value = convert.plain(value)
+        if reason := places.check(value):
+            raise NotJSONError(reason)
         return encode(value)
-    except (RecursionError, TypeError, ValueError) as error:
+    except RecursionError:
+        raise NotJSONError(places.why_not(value, sorted_keys) or "it contains itself, or is nested too deep") from None
+    except NotJSONError:
+        raise
+    except (TypeError, ValueError) as error:
         raise NotJSONError(places.why_not(value, sorted_keys) or str(error)) from None

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 from componentize_py_types import Err, Ok  # type: ignore[import-not-found]
 from wit_world import exports  # type: ignore[import-not-found]
-from wit_world.exports import handler as wit  # type: ignore[import-not-found]
 from wit_world.imports import control, log, tasks, types  # type: ignore[import-not-found]
 
 from brrr import data, environment, fields, files, findings, serve, sockets, text, warm, zones
@@ -27,21 +26,21 @@ from brrr.version import VERSION
 class Handler(exports.Handler):  # type: ignore[misc]
     """What the host calls."""
 
-    def describe(self) -> wit.Component:
+    def describe(self) -> types.Component:
         """What this component is, and the tasks that it handles."""
-        return wit.Component("python", VERSION, [wit.Task(name, list(pairs)) for name, pairs in _DESCRIBED])
+        return types.Component("python", VERSION, [types.Task(name, list(pairs)) for name, pairs in _DESCRIBED])
 
-    def handle(self, request: wit.Request) -> bytes:
+    def handle(self, request: types.Request) -> bytes:
         """Runs one task. Raises `Err(HandlerError)`, and nothing else: that would be a trap."""
         result = serve.handle(Request(**vars(request)), _ComponentHost())
         _flush()
         match result:
             case serve.Retryable(message, details):
-                raise Err(wit.HandlerError_Retryable(types.ErrorInfo(clean(message), details)))
+                raise Err(types.HandlerError_Retryable(types.ErrorInfo(clean(message), details)))
             case serve.Lasting(message, details):
-                raise Err(wit.HandlerError_Permanent(types.ErrorInfo(clean(message), details)))
+                raise Err(types.HandlerError_Permanent(types.ErrorInfo(clean(message), details)))
             case serve.ChildFailed(failure):
-                raise Err(wit.HandlerError_Child(_wit_failure(failure)))
+                raise Err(types.HandlerError_Child(_wit_failure(failure)))
             case _:
                 return result
 

@@ -174,8 +174,8 @@ def _of_union(members: tuple[Any, ...]) -> Converter | None:
                 except MismatchError as error:
                     failed.append(str(error))
             else:
-                bare = bare(member)
-                kinds = _OF_JSON.get(typing.get_origin(bare) or bare)
+                own = bare(member)
+                kinds = _OF_JSON.get(typing.get_origin(own) or own)
                 if kinds is None or isinstance(value, kinds):
                     return value
         raise MismatchError("; ".join(failed))

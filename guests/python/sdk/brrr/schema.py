@@ -77,7 +77,7 @@ def _of(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if annotation in (typing.NoReturn, typing.Never):
         return dict(_SIMPLE[annotation])
     if origin in (typing.Union, types.UnionType):
-        return {"anyOf": [_of(each, definitions) for each in arguments]}
+        return _of_union([_of(each, definitions) for each in arguments])
     if origin is typing.Literal:
         return {"enum": [convert.plain(each) for each in arguments]}
     if isinstance(origin, type):
@@ -85,6 +85,12 @@ def _of(annotation: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if isinstance(annotation, type):
         return _of_class(annotation, definitions)
     return {}
+
+
+def _of_union(members: list[dict[str, Any]]) -> dict[str, Any]:
+    if all(member.keys() == {"type"} and isinstance(member["type"], str) for member in members):
+        return {"type": [member["type"] for member in members]}
+    return {"anyOf": members}
 
 
 def _of_container(origin: type, arguments: tuple[Any, ...], definitions: dict[str, Any]) -> dict[str, Any]:
