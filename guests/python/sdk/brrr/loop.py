@@ -45,6 +45,8 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timer_order = itertools.count()
+        self._around: asyncio.AbstractEventLoop | None = None
+        """The loop that runs already. Only in tests: the handler of a call runs while its parent's loop waits for it."""
         self._waits: list[Wait] = []
         self._pollables: list[tuple[Any, asyncio.Future[None]]] = []
         self._select: _Select | None = None
@@ -53,6 +55,7 @@ class Loop(_AnyLoop):  # type: ignore[misc]
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Runs `main` to its end: what it returned, or what it raised. Then the caller has to `close` the loop."""
+        self._around = events._get_running_loop()
         events._set_running_loop(self)
         task: asyncio.Task[T] = self.create_task(main)
         while not task.done():
@@ -64,7 +67,7 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         try:
             self._cancel_rest()
         finally:
-            events._set_running_loop(None)
+            events._set_running_loop(self._around)
 
     def never_asked(self) -> list[str]:
         """The tasks of the calls that somebody began to wait for, and that no poll has asked for."""
