@@ -1,6 +1,7 @@
 """Which poll a handler's waiting makes: the calls, the wish and the time; and what it does with a part of the outcomes."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -170,7 +171,7 @@ def test_a_race_of_n_asks_for_n() -> None:
     assert ended(some, 1, 3)[0] == [1, None, 3]
 
 
-def test_losers_of_a_race_are_not_asked_for_again() -> None:
+def test_losers_of_a_race_are_not_waited_for() -> None:
     async def both(app):
         tasks = [asyncio.create_task(call(app, i)) for i in (1, 2)]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -178,7 +179,10 @@ def test_losers_of_a_race_are_not_asked_for_again() -> None:
         return value, await tasks[1]
 
     assert stopped(both, 1) == [([1, 2], 1, None), ([3], "all", None)]
-    assert ended(both, 1, 2, 3) == ([3, 2], [([1, 2], 1, None), ([3], "all", None), ([2], "all", None)])
+    # Once the handler has come on, it is seen without waiting whether they have ended.
+    race = [([1, 2], 1, None), ([3], "all", None), ([2], "progress", 0)]
+    assert ended(both, 1, 2, 3) == ([3, 2], race)
+    assert stopped(both, 1, 3) == [*race, ([2], "all", None)]
 
 
 def test_a_race_beside_something_else_asks_for_progress() -> None:
@@ -269,7 +273,9 @@ async def group_fails(app):
 def test_the_first_failure_ends_the_wait(handler: Handler) -> None:
     result, polls = ended(handler, 102, 3)
     assert result == ["102 fails", 3]
-    assert polls == [([1, 102], "all", None), ([3], "all", None)], "nobody waits for the call 1 any more"
+    assert polls[:2] == [([1, 102], "all", None), ([3], "all", None)], "nobody waits for the call 1 any more"
+    # asyncio does not cancel what was gathered.
+    assert polls[2:] == ([([1], "progress", 0)] if handler is asyncio_fails else [])
 
 
 # Times.
@@ -385,7 +391,20 @@ def test_a_call_that_was_begun_goes_on_beside_sleeps() -> None:
     host = answering()
     with pytest.raises(Suspended):
         run(brrr.handler(prefetch), host)
-    assert asked(host) == [([1], "all", 5), ([1], "all", None)] and host.slept == [5]
+    assert asked(host) == [([1], "all", 5), ([1], "progress", 0), ([1], "all", None)] and host.slept == [5]
+
+
+def test_a_call_in_the_background_is_done_some_day() -> None:
+    async def looks(app):
+        task = asyncio.create_task(call(app, 1))
+        looked = 0
+        while not task.done():
+            await asyncio.sleep(10)
+            looked += 1
+        return looked, task.result()
+
+    host = FakeHost(lambda call: b"1" if host.clock > 1035 else None)
+    assert run(task_of(looks), host)[0] == [4, 1]
 
 
 def test_times_are_whole_milliseconds_of_unix_time() -> None:

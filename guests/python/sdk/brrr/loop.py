@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from brrr import sockets
 from brrr.errors import PermanentError
-from brrr.host import Host, Invocation, Outcome
+from brrr.host import Host, Invocation, Outcome, Want
 from brrr.waits import Creators, Kind, Wait, wanted
 
 T = TypeVar("T")
@@ -120,17 +120,22 @@ class Loop(_AnyLoop):  # type: ignore[misc]
     def _wait(self, due: float | None) -> None:
         """Waits for calls, or for the time `due`."""
         self._waits = [wait for wait in self._waits if not wait.future.done()]
-        waits, want = wanted(self._waits, self._tasks)
-        if not waits and due is not None:
+        held, want, left = wanted(self._waits, self._tasks)
+        if held:
+            self._poll(held, want, None if due is None else self._unix_ms(due))
+        elif due is not None:
             self._host.sleep(self._until(due))
+        elif left:
+            self._poll(left, "progress", None)
             return
-        if not waits:
-            # As far as one can see nobody waits for them. But nothing else can go on.
-            waits, want = self._waits, "progress"
-        if not waits:
+        else:
             raise PermanentError("the handler waits for something that no call or timer will ever bring")
+        if left:
+            # Without waiting: somebody may ask whether they are done.
+            self._poll(left, "progress", self._host.unix_us() // 1000)
+
+    def _poll(self, waits: list[Wait], want: Want, until: int | None) -> None:
         places = [(wait, place) for wait in waits for place in wait.places()]
-        until = None if due is None else self._unix_ms(due)
         outcomes = self._host.poll([wait.invocations[place] for wait, place in places], want, until)
         for wait in waits:
             wait.asked = True

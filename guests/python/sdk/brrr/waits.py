@@ -77,13 +77,13 @@ Creators = dict["asyncio.Task[Any]", "asyncio.Task[Any] | None"]
 """Asyncio tasks, each with the one that made it."""
 
 
-def wanted(waits: list[Wait], creators: Creators) -> tuple[list[Wait], Want]:
-    """The waits that the next poll has to ask for, and its wish. No waits: nobody waits for those that there are."""
+def wanted(waits: list[Wait], creators: Creators) -> tuple[list[Wait], Want, list[Wait]]:
+    """The waits that the next poll has to ask for, and its wish; and those that nobody waits for just now."""
     known: dict[object, Awaiter | None] = {}
     found = [(wait, _awaiter_of(wait, creators, known)) for wait in waits]
     held = [(wait, awaiter) for wait, awaiter in found if awaiter is not None]
     waits = [wait for wait, _ in held]
-    return waits, _want([awaiter for _, awaiter in held], waits)
+    return waits, _want([awaiter for _, awaiter in held], waits), [wait for wait, awaiter in found if awaiter is None]
 
 
 def _want(awaiters: Sequence[Awaiter], waits: Iterable[Wait]) -> Want:
@@ -100,7 +100,7 @@ def _want(awaiters: Sequence[Awaiter], waits: Iterable[Wait]) -> Want:
 
 
 def _awaiter_of(wait: Wait, creators: Creators, known: dict[object, Awaiter | None]) -> Awaiter | None:
-    """Who waits for a wait's calls; None: nobody any more. known: what was found behind callbacks that many waits share."""
+    """Who waits for a wait's calls; None: nobody just now. known: what was found behind callbacks that many waits share."""
     owner = wait.owner
     if owner is None or not hasattr(owner.get_coro(), "invocation"):
         return Awaiter(owner, wait.kind, wait.missing if wait.kind is Kind.RACE else None)
@@ -109,8 +109,8 @@ def _awaiter_of(wait: Wait, creators: Creators, known: dict[object, Awaiter | No
     creator = creators.get(owner)
     callbacks = _callbacks(owner)
     if not callbacks:
-        # Whoever made it has not waited for it yet, and may do so later. If it was asked for already, it is on its way, and
-        # lost a race or was left behind by a failure: then the next poll must not wait for it.
+        # Whoever made it has not waited for it yet, and may do so later. If it was asked for already, it lost a race, or was
+        # left behind by a failure or a time limit: then the next poll must not wait for it.
         return None if wait.asked else Awaiter(creator, Kind.ALL)
     for callback in callbacks:
         if not isinstance(callback, FunctionType):
