@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
@@ -37,6 +38,7 @@ class App:
     def __init__(self, request: Request) -> None:
         self.request = request
         """The call that is being handled: its task, topic, hash, job, attempt and deadline."""
+        self._numbers = itertools.count()
         self._unstarted: dict[int, Call[Any]] = {}
 
     @overload
@@ -62,7 +64,7 @@ class App:
                 payload = codec.encode_arguments(kwargs)
             except codec.NotJSONError as error:
                 raise PermanentError(f"the arguments of {name} are not JSON: {error}") from None
-            return Call(_invocation(name, payload, (_PEERS_HASH,), **options), decode, self._unstarted)
+            return self._call(_invocation(name, payload, (_PEERS_HASH,), **options), decode)
 
         return with_arguments
 
@@ -71,7 +73,7 @@ class App:
 
         options: as for `call`.
         """
-        return Call(_invocation(_name(task), payload, (), **options), bytes, self._unstarted)
+        return self._call(_invocation(_name(task), payload, (), **options), bytes)
 
     @overload
     def promise(self, name: str) -> Call[Any]: ...
@@ -85,7 +87,10 @@ class App:
         """
         converter = convert.converter(type)
         decode = codec.decode_result if converter is None else _decoder(lambda value: converter(value, "it"))
-        return Call(Invocation(PROMISE, clean(name).encode()), decode, self._unstarted)
+        return self._call(Invocation(PROMISE, clean(name).encode()), decode)
+
+    def _call(self, invocation: Invocation, decode: Callable[[bytes], R]) -> Call[R]:
+        return Call(invocation, decode, next(self._numbers), self._unstarted)
 
     def never_started(self) -> list[str]:
         """The tasks of the calls that were made and never waited for, in the order in which they were made."""

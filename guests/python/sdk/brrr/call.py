@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Generic, TypeVar
 
@@ -12,8 +11,6 @@ from brrr.host import Failure, Invocation, Outcome
 from brrr.loop import current_loop
 
 R = TypeVar("R")
-
-_numbers = itertools.count()
 
 
 class Call(Coroutine[Any, Any, R], Generic[R]):
@@ -26,16 +23,16 @@ class Call(Coroutine[Any, Any, R], Generic[R]):
     # would not name the task.
 
     def __init__(
-        self, invocation: Invocation, decode: Callable[[bytes], R], unstarted: dict[int, Call[Any]] | None = None
+        self, invocation: Invocation, decode: Callable[[bytes], R], number: int, unstarted: dict[int, Call[Any]]
     ) -> None:
-        """unstarted: the calls that nobody has waited for yet; this one is put into it, and taken out by `begin`."""
+        """number: which call of its run it is. unstarted: those that nobody has waited for yet, by their numbers; this one is
+        put into it, and taken out by `begin`."""
         self.invocation = invocation
         self._decode = decode
-        self._number = next(_numbers)
+        self._number = number
         self._steps: Generator[Any, Any, R] | None = None
-        self._unstarted = unstarted
-        if unstarted is not None:
-            unstarted[id(self)] = self
+        self._unstarted: dict[int, Call[Any]] | None = unstarted
+        unstarted[number] = self
 
     def __hash__(self) -> int:
         # Not an address: asyncio puts calls into sets, and polls must have them in the same order in every replay.
@@ -49,7 +46,7 @@ class Call(Coroutine[Any, Any, R], Generic[R]):
     def begin(self) -> None:
         """Somebody waits for it."""
         if self._unstarted is not None:
-            self._unstarted.pop(id(self), None)
+            self._unstarted.pop(self._number, None)
             self._unstarted = None
 
     def __await__(self) -> Generator[Any, Any, R]:
