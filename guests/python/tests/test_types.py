@@ -276,6 +276,29 @@ def test_without_annotations_there_are_names_and_no_result() -> None:
     assert [name for name, _ in fib.described().pairs()] == ["input-schema"]
 
 
+def test_what_can_not_be_said_is_left_out_of_schemas() -> None:
+    class Odd(enum.Enum):
+        SET = frozenset({1})
+
+    class Broken:
+        @classmethod
+        def model_validate(cls, value: Any) -> "Broken": ...
+
+        @classmethod
+        def model_json_schema(cls) -> dict[str, Any]:
+            raise RuntimeError
+
+    @brrr.handler_no_arg
+    async def odd(a: Odd = Odd.SET, b: Broken = Broken(), *, c: float = float("inf")) -> Odd: ...  # noqa: B008
+
+    @brrr.handler_no_arg
+    async def broken(b: Broken = Broken(), *, c: float = float("inf")) -> None: ...  # noqa: B008
+
+    assert odd.signature.schemas() == {"input": {"$schema": schema.DIALECT}, "output": {"$schema": schema.DIALECT}}
+    assert broken.signature.schemas()["input"]["properties"] == {"b": {}, "c": {"type": "number"}}
+    assert odd.described().pairs()
+
+
 def test_own_texts_and_schemas_come_first() -> None:
     @brrr.handler_no_arg(description="Short.", output_schema={"type": "string"})
     async def own(n: int) -> int:

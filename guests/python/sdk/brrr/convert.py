@@ -6,6 +6,7 @@ On the way out a value says by itself what it is. On the way in the annotation s
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import sys
 import types
 import typing
@@ -17,6 +18,12 @@ from typing import Any
 from uuid import UUID
 
 from brrr.places import DEPTH, below
+
+annotationlib: Any
+try:
+    import annotationlib  # type: ignore[import-not-found,no-redef,unused-ignore]
+except ImportError:  # before Python 3.14
+    annotationlib = None
 
 Converter = Callable[[Any, str], Any]
 """Makes a value of JSON what an annotation says. Gets the value and its place; raises MismatchError."""
@@ -310,12 +317,22 @@ def hints(thing: Any) -> dict[str, Any]:
         return typing.get_type_hints(thing, include_extras=True)
     except Exception:
         pass
-    try:
-        written = dict(thing.__annotations__)
-    except Exception:  # Python 3.14 evaluates them here
-        return {}
+    written = _written(thing)
     names = {**vars(typing), **getattr(thing, "__globals__", vars(_module_of(thing)))}
     return {name: _evaluated(each, names) for name, each in written.items()}
+
+
+def parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """The parameters of a function, whatever its annotations name."""
+    # Python 3.14 evaluates annotations when somebody looks at them, and older ones don't know the argument.
+    lenient: Any = {} if annotationlib is None else {"annotation_format": annotationlib.Format.FORWARDREF}
+    return list(inspect.signature(function, **lenient).parameters.values())
+
+
+def _written(thing: Any) -> dict[str, Any]:
+    if annotationlib is None:
+        return dict(thing.__annotations__)
+    return dict(annotationlib.get_annotations(thing, format=annotationlib.Format.FORWARDREF))
 
 
 def _module_of(thing: Any) -> Any:

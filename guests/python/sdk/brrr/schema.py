@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,11 +45,8 @@ def of_arguments(
     definitions: dict[str, Any] = {}
     properties = {name: _of(each, definitions) for name, each in parameters.items()}
     for name, default in defaults.items():
-        try:
-            codec.encode_result(plain := convert.plain(default))
-        except codec.NotJSONError:
-            continue
-        properties[name] = {**properties[name], "default": plain}
+        if (plain := _plain(default)) is not _NONE:
+            properties[name] = {**properties[name], "default": plain}
     return _whole(_object(properties, required, more), definitions)
 
 
@@ -59,7 +57,20 @@ def of_result(annotation: Any) -> dict[str, Any]:
 
 
 def _whole(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    return {"$schema": DIALECT, **schema, **({"$defs": definitions} if definitions else {})}
+    whole = {"$schema": DIALECT, **schema, **({"$defs": definitions} if definitions else {})}
+    # What an enum's values or a model's own schema may be: no reason for a build to fail.
+    return {"$schema": DIALECT} if _plain(whole) is _NONE else whole
+
+
+_NONE = object()
+
+
+def _plain(value: Any) -> Any:
+    """A value of a user's as JSON has it; `_NONE` where JSON does not have it."""
+    try:
+        return json.loads(codec.encode_result(value))
+    except Exception:  # the conversion runs code of the user's
+        return _NONE
 
 
 def _object(properties: dict[str, Any], required: Sequence[str], more: bool = False) -> dict[str, Any]:
@@ -139,7 +150,10 @@ def _defined(kind: Any, names: Sequence[str], required: Sequence[str], definitio
 def _of_model(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     if not callable(getattr(kind, "model_json_schema", None)):
         return {}
-    own = dict(kind.model_json_schema())
-    # Its own definitions are referred to from the top.
+    try:
+        own = dict(kind.model_json_schema())
+    except Exception:  # code of the user's
+        return {}
+    # What it defines is referred to from the top.
     definitions.update(own.pop("$defs", {}))
     return own

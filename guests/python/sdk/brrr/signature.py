@@ -16,7 +16,7 @@ class Signature:
     """Of one handler."""
 
     def __init__(self, fn: Callable[..., Any], takes_app: bool) -> None:
-        parameters = list(inspect.signature(fn).parameters.values())
+        parameters = convert.parameters(fn)
         self._parameters = parameters[1:] if takes_app else parameters
         self._hints = convert.hints(fn)
         self.by_place = [each.name for each in self._parameters if each.kind in _BY_PLACE]
