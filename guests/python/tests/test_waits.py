@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import gc
 import json
 from collections.abc import Callable
 from typing import Any
 
 import brrr
 import pytest
-from brrr import codec, handlers, serve
+from brrr import codec, handlers, serve, warm
 from brrr.host import Failure, Invocation, Outcome
 from conftest import FakeHost, Poll, Suspended, fail
 from test_handlers import run
@@ -511,3 +512,8 @@ def test_every_replay_makes_the_same_polls_whatever_came_first() -> None:
         break
     assert result, "it came to an end"
     assert len(runs) > 8 and all(each == host.polls[: len(each)] for each in runs)
+
+
+def test_the_check_of_a_build() -> None:
+    warm.up()
+    gc.unfreeze()
