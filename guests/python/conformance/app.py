@@ -605,6 +605,8 @@ async def reads_details(app: brrr.App, code: int) -> int:
     try:
         await app.call(attaches)(code=code)
     except brrr.CallFailedError as error:
+        if error.details is None:
+            raise
         found: int = error.details["code"]
         return found
     raise brrr.PermanentError("the child should have failed")

@@ -141,6 +141,15 @@ def test_a_task_that_was_cancelled_and_awaited() -> None:
     assert "CancelledError" in message(cancelled)[0]
 
 
+def test_a_limit_that_was_exceeded_is_one_error() -> None:
+    @brrr.handler
+    async def late(app):
+        async with asyncio.timeout(1):
+            await asyncio.sleep(2)
+
+    assert message(late) == ["TimeoutError", f"  at {late.fn.__qualname__}"]
+
+
 class Awkward(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")

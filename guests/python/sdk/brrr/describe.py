@@ -73,6 +73,8 @@ def _lines(error: BaseException, seen: set[int], depth: int, plain: bool = False
     word, other = "caused by", error.__cause__
     if other is None and not error.__suppress_context__:
         word, other = "while handling", error.__context__
+    if isinstance(error, TimeoutError) and isinstance(other, asyncio.CancelledError):
+        other = None  # how asyncio ends what has taken too long; it says nothing more
     if other is None or id(other) in seen:
         return lines
     if depth == DEPTH:
