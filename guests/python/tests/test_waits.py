@@ -86,13 +86,6 @@ async def group(app):
             tasks.create_task(call(app, i))
 
 
-async def group_and_itself(app):
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(call(app, 1))
-        await asyncio.sleep(0)
-        await call(app, 2)
-
-
 async def tasks_one_after_the_other(app):
     tasks = [asyncio.create_task(call(app, i)) for i in (1, 2)]
     return [await task for task in tasks]
@@ -104,10 +97,31 @@ async def wait_for_all(app):
 
 @pytest.mark.parametrize(
     "handler",
-    [app_gather, asyncio_gather, nested_gather, group, group_and_itself, tasks_one_after_the_other, wait_for_all],
+    [app_gather, asyncio_gather, nested_gather, group, tasks_one_after_the_other, wait_for_all],
 )
 def test_one_that_waits_for_several_asks_for_all(handler: Handler) -> None:
     assert [(sorted(calls), want) for calls, want, _ in stopped(handler)] == [([1, 2], "all")]
+
+
+async def prefetch_by_task(app):
+    task = asyncio.create_task(call(app, 1))
+    return [await call(app, 2), await call(app, 3), await task]
+
+
+async def prefetch_in_group(app):
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(call(app, 1))
+        await asyncio.sleep(0)
+        values = [await call(app, 2), await call(app, 3)]
+    return [*values, task.result()]
+
+
+@pytest.mark.parametrize("handler", [prefetch_by_task, prefetch_in_group])
+def test_what_was_begun_before_is_not_waited_for(handler: Handler) -> None:
+    polls = stopped(handler, 2)
+    assert [(sorted(calls), want) for calls, want, _ in polls][0] == ([1, 2], "progress")
+    assert 3 in polls[1][0], "it goes on with the call 2, whether 1 is there or not"
+    assert ended(handler, 1, 2, 3)[0] == [2, 3, 1]
 
 
 def test_one_call_is_asked_for_with_all() -> None:

@@ -14,8 +14,8 @@ Duration = float | timedelta
 """A number is seconds."""
 
 Scope = str | timedelta
-"""Who shares the outcome of a call: "fleet", every job; "job", this job and those that retry it; a time, as `timedelta` or as text
-like "90s", "15m", "1h" or "7d": every job, for at most that long."""
+"""Who shares the outcome of a call: "fleet", every job; "job", this job and those that retry it; a time, as `timedelta` or as
+text like "90s", "15m", "1h" or "7d": every job, for at most that long."""
 
 Backoff = Literal["fixed", "exponential"]
 """How the pauses before retries grow: all alike, or each twice the one before."""

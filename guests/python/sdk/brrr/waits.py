@@ -22,6 +22,10 @@ class Kind(Enum):
     """The outcome of each, whatever it is."""
     RACE = 3
     """So many outcomes as it says."""
+    TASK = 4
+    """The value of a call that is an asyncio task of its own. It may wait for others like it afterwards."""
+    LATER = 5
+    """Nothing yet: it has begun the call, and waits for something else, or for nothing."""
 
 
 class Wait:
@@ -89,14 +93,18 @@ def wanted(waits: list[Wait], creators: Creators) -> tuple[list[Wait], Want, lis
 def _want(awaiters: Sequence[Awaiter], waits: Iterable[Wait]) -> Want:
     if len({id(awaiter.task) for awaiter in awaiters}) > 1:
         return "progress"
-    wishes = {(awaiter.kind, awaiter.need) for awaiter in awaiters}
-    if wishes == {(Kind.ALL, None)}:
-        return "all"
-    if wishes == {(Kind.EACH, None)}:
-        return sum(len(wait.places()) for wait in waits)
-    if len(wishes) == 1 and (need := wishes.pop()[1]) is not None:
-        return need
-    return "progress"
+    match {(awaiter.kind, awaiter.need) for awaiter in awaiters}:
+        case wishes if len(wishes) == 1:
+            ((kind, need),) = wishes
+            if kind is Kind.EACH:
+                return sum(len(wait.places()) for wait in waits)
+            return "all" if need is None else need
+        case wishes if wishes == {(Kind.TASK, None), (Kind.LATER, None)}:
+            # `tasks = [create_task(call) …]`, then `await` for one after the other: as if they were gathered.
+            return "all"
+        case _:
+            # What it waits for need not wait for what it has begun beside that.
+            return "progress"
 
 
 def _awaiter_of(wait: Wait, creators: Creators, known: dict[object, Awaiter | None]) -> Awaiter | None:
@@ -111,7 +119,7 @@ def _awaiter_of(wait: Wait, creators: Creators, known: dict[object, Awaiter | No
     if not callbacks:
         # Whoever made it has not waited for it yet, and may do so later. If it was asked for already, it lost a race, or was
         # left behind by a failure or a time limit: then the next poll must not wait for it.
-        return None if wait.asked else Awaiter(creator, Kind.ALL)
+        return None if wait.asked else Awaiter(creator, Kind.LATER)
     for callback in callbacks:
         if not isinstance(callback, FunctionType):
             awaiter = _awaiter_behind(callback, creator)
@@ -128,9 +136,10 @@ def _awaiter_behind(callback: Any, creator: object) -> Awaiter | None:
     # asyncio has no public way to ask this. What is not as expected is taken for something of the creator's.
     bound = getattr(callback, "__self__", None)
     if isinstance(bound, asyncio.Task):
-        return Awaiter(bound, Kind.ALL)
+        return Awaiter(bound, Kind.TASK)
     if isinstance(bound, taskgroups.TaskGroup):
-        return Awaiter(getattr(bound, "_parent_task", creator), Kind.ALL)
+        waits = getattr(bound, "_exiting", True)
+        return Awaiter(getattr(bound, "_parent_task", creator), Kind.ALL if waits else Kind.LATER)
     name = getattr(callback, "__qualname__", "")
     if name == "_AsCompletedIterator._handle_completion" or name == "as_completed.<locals>._on_completion":
         return Awaiter(creator, Kind.RACE, 1)
