@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import brrr
-from brrr.testing import Host, after, rejected
+from brrr.testing import FakeHost, after, rejected
 
 BLOCKS = re.findall(r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL)
 
@@ -31,29 +31,29 @@ def test_all_of_it_compiles() -> None:
 
 def test_chains() -> None:
     orders = names("async def orders")["orders"]
-    host = Host(children={"pay": lambda id: id, "ship": lambda id: f"shipped {id}"})
+    host = FakeHost(children={"pay": lambda id: id, "ship": lambda id: f"shipped {id}"})
     assert host.run(orders, [1, 2]) == ["shipped 1", "shipped 2"]
 
 
 def test_the_limit() -> None:
     charge = names("async def charge")["charge"]
-    assert Host(children={"pay": after(60, "paid")}).run(charge, 100) == "given up"
-    assert Host().run(charge, 100) == "paid"
+    assert FakeHost(children={"pay": after(60, "paid")}).run(charge, 100) == "given up"
+    assert FakeHost().run(charge, 100) == "paid"
 
 
 def test_the_promise() -> None:
     order = names("app.promise(\"approval\"), 7 *")["order"]
-    assert Host(promises={"approval": {"by": "Ann"}}).run(order, 1) == "approved by Ann"
-    assert Host(promises={"approval": rejected("no")}).run(order, 1) == "rejected: no"
-    assert Host().run(order, 1) == "nobody has answered"
+    assert FakeHost(promises={"approval": {"by": "Ann"}}).run(order, 1) == "approved by Ann"
+    assert FakeHost(promises={"approval": rejected("no")}).run(order, 1) == "rejected: no"
+    assert FakeHost().run(order, 1) == "nobody has answered"
 
 
 def test_the_types() -> None:
     given = names("async def accept")
     order = given["Order"](given["UUID"](int=1), given["datetime"](2030, 1, 1), given["Decimal"]("1.10"))
-    assert Host().run(given["accept"], order) == given["replace"](order, state=given["State"].ACCEPTED)
+    assert FakeHost().run(given["accept"], order) == given["replace"](order, state=given["State"].ACCEPTED)
 
 
 def test_the_failures() -> None:
     pay = names("async def pay(app, account")["pay"]
-    assert Host(children={"fee": 3}).run(pay, "a", "100") == 103
+    assert FakeHost(children={"fee": 3}).run(pay, "a", "100") == 103

@@ -4,7 +4,7 @@ import asyncio
 
 import brrr
 import pytest
-from brrr.testing import Host, after, rejected
+from brrr.testing import FakeHost, after, rejected
 
 
 def test_children_are_given_or_run() -> None:
@@ -16,12 +16,12 @@ def test_children_are_given_or_run() -> None:
     async def dice(app: brrr.App, count: int) -> list[int]:
         return [*await app.gather(*(app.call(roll)(n) for n in range(count))), await app.call("other")(of="x")]
 
-    assert Host(children={"other": 1}).run(dice, 2) == [10, 11, 1]
-    host = Host(children={roll: lambda nth: nth, "other": lambda of: len(of)})
+    assert FakeHost(children={"other": 1}).run(dice, 2) == [10, 11, 1]
+    host = FakeHost(children={roll: lambda nth: nth, "other": lambda of: len(of)})
     assert host.run(dice, count=2) == [0, 1, 1]
     assert host.calls == [("roll", {"nth": 0}), ("roll", {"nth": 1}), ("other", {"of": "x"})]
     with pytest.raises(AssertionError, match="calls other, which is no handler"):
-        Host().run(dice, 1)
+        FakeHost().run(dice, 1)
 
 
 def test_what_a_handler_raises_and_what_its_children_fail_with() -> None:
@@ -34,7 +34,7 @@ def test_what_a_handler_raises_and_what_its_children_fail_with() -> None:
                 return f"{error.kind}: {error.message}"
             raise
 
-    host = Host(children={"fee": ValueError("no fee")})
+    host = FakeHost(children={"fee": ValueError("no fee")})
     assert host.run(pays, True) == "error: no fee"
     with pytest.raises(brrr.CallFailedError, match="no fee"):
         host.run(pays, False)
@@ -49,10 +49,10 @@ def test_time_passes_without_taking_any() -> None:
             await asyncio.sleep(3600)
             return "too late"
 
-    host = Host(children={"slow": after(60, "there")})
+    host = FakeHost(children={"slow": after(60, "there")})
     assert host.run(limited, 61) == "there"
     assert host.seconds == 60
-    host = Host(children={"slow": after(60, "there")})
+    host = FakeHost(children={"slow": after(60, "there")})
     assert host.run(limited, 5) == "too late"
     assert host.seconds == 3605
 
@@ -67,11 +67,11 @@ def test_promises() -> None:
         except brrr.CallFailedError as error:
             return f"{error.kind}: {error.message} {error.details}"
 
-    assert Host(promises={"approval": after(5, "yes")}).run(asks) == "yes"
-    assert Host(promises={"approval": rejected("no", {"by": "me"})}).run(asks) == "rejected: no {'by': 'me'}"
-    assert Host().run(asks, 7 * 86_400) == "nobody"
+    assert FakeHost(promises={"approval": after(5, "yes")}).run(asks) == "yes"
+    assert FakeHost(promises={"approval": rejected("no", {"by": "me"})}).run(asks) == "rejected: no {'by': 'me'}"
+    assert FakeHost().run(asks, 7 * 86_400) == "nobody"
     with pytest.raises(AssertionError, match='waits for ever for promises that have no answer: "approval"'):
-        Host().run(asks)
+        FakeHost().run(asks)
 
 
 def test_races_and_progress() -> None:
@@ -87,9 +87,9 @@ def test_races_and_progress() -> None:
         return list(await app.gather(chain("a", "b", "x"), chain("b", "a", "y")))
 
     children = {"a": after(5, "a"), "b": after(1, "b"), "x": after(5, "x"), "y": after(5, "y")}
-    host = Host(children=children)
+    host = FakeHost(children=children)
     assert (host.run(race), host.seconds) == ("b", 1)
-    host = Host(children=children)
+    host = FakeHost(children=children)
     assert (host.run(chains), host.seconds) == (["abx", "bay"], 10)
 
 
@@ -100,4 +100,4 @@ def test_a_mistake_that_the_sdk_finds_is_a_failed_test() -> None:
         return "done"
 
     with pytest.raises(AssertionError, match="the call of never was never waited for"):
-        Host().run(floating)
+        FakeHost().run(floating)

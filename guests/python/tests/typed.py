@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, assert_type
 
 import brrr
-from brrr.testing import Host
+from brrr.testing import FakeHost
 
 
 @dataclass
@@ -66,4 +66,4 @@ async def refused(app: brrr.App) -> None:
     await app.call(number, timout=1)(1)  # type: ignore[call-overload]
 
 
-assert_type(Host().run(order, Order(1)), Order)
+assert_type(FakeHost().run(order, Order(1)), Order)

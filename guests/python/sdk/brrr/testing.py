@@ -1,9 +1,9 @@
 """Runs handlers in a plain Python, for unit tests: no component, no worker, and no time passes.
 
-    from brrr.testing import Host, after
+    from brrr.testing import FakeHost, after
 
     def test_dice():
-        host = Host(children={"roll": lambda nth: nth + 3, "slow": after(60, "late")}, promises={"approval": True})
+        host = FakeHost(children={"roll": lambda nth: nth + 3, "slow": after(60, "late")}, promises={"approval": True})
         assert host.run(dice, count=2) == {"rolls": [3, 4], "sum": 7}
         assert host.calls == [("roll", {"nth": 0}), ("roll", {"nth": 1})]
 
@@ -48,7 +48,7 @@ def rejected(message: str, details: Any = None) -> CallFailedError:
     return CallFailedError(Failure("rejected", PROMISE, message, 1, [message], encoded))
 
 
-class Host:
+class FakeHost:
     """Answers the calls of the handlers that it runs.
 
     children: what calls give, by task (or its name): a value, an exception that they fail with, or a function that is called
@@ -110,7 +110,7 @@ class Host:
         if call.task in self._children:
             return self._given(self._children[call.task], call, now)
         if call.task not in handlers.registry:
-            raise AssertionError(f"the handler calls {call.task}, which is no handler here, and no child of this Host")
+            raise AssertionError(f"the handler calls {call.task}, which is no handler here, and no child of this FakeHost")
         run = _Run(self, now)
         match serve.handle(_request(call.task, call.payload), run):
             case serve.ChildFailed(failure):
@@ -145,7 +145,7 @@ class Host:
 class _Run:
     """The host of one handler."""
 
-    def __init__(self, host: Host, seconds: float) -> None:
+    def __init__(self, host: FakeHost, seconds: float) -> None:
         self._host = host
         self.seconds = seconds
         self.warnings: list[str] = []
