@@ -20,7 +20,7 @@ pub fn stderr() -> u64 {
 #[brrr::handler]
 pub fn log() -> u64 {
     loop {
-        write(Level::Error, format_args!("{}", "log\n".repeat(1000)));
+        write(Level::Error, format_args!("{}", "log\n".repeat(1000)), &[]);
     }
 }
 
@@ -38,6 +38,6 @@ pub fn escapes() -> Result<u64> {
     let text = "\x1b[2J\x1b[31mred\x07\u{9b}31m\rgone\u{8}";
     println!("{text}");
     eprintln!("{text}");
-    write(Level::Error, format_args!("{text}"));
+    write(Level::Error, format_args!("{text}"), &[]);
     Err(text)?
 }

@@ -1,6 +1,6 @@
 //! Bytes: too many, too deep.
 
-use brrr::{Call, Error, Result, try_join_all};
+use brrr::{Call, Error, Failure, Result, try_join_all};
 
 /// So many bytes as a result.
 #[brrr::handler(raw)]
@@ -69,11 +69,8 @@ pub fn message(bytes: usize) -> Result<u64> {
 #[brrr::handler]
 pub fn made_up_failure(bytes: usize, links: usize) -> Result<u64> {
     let long = "x".repeat(bytes);
-    Err(Error::Child(brrr::Failure {
-        kind: long.clone(),
-        task: long.clone(),
-        message: long.clone(),
-        attempts: u32::MAX,
-        chain: vec![long; links],
-    }))
+    let mut failure = Failure::new(long.clone().into(), long.clone(), long.clone());
+    failure.attempts = u32::MAX;
+    failure.chain = vec![long; links];
+    Err(Error::Child(failure))
 }
