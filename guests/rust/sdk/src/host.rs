@@ -100,7 +100,7 @@ mod component {
     use bindings::brrr::worker::tasks as wit_tasks;
     #[cfg(feature = "async-world")]
     use bindings::brrr::worker::tasks_async as wit_tasks;
-    use bindings::brrr::worker::{control, log as wit_log};
+    use bindings::brrr::worker::{control, log as wit_log, types as wit_types};
     use exported as wit;
 
     #[cfg(not(feature = "async-world"))]
@@ -152,7 +152,7 @@ mod component {
         wit_tasks::poll(Vec::new(), Want::All.into(), Some(due)).await;
     }
 
-    fn outcomes(outcomes: Vec<Option<Result<Vec<u8>, wit::Failure>>>) -> Vec<Option<Outcome>> {
+    fn outcomes(outcomes: Vec<Option<Result<Vec<u8>, wit_types::Failure>>>) -> Vec<Option<Outcome>> {
         outcomes.into_iter().map(|outcome| outcome.map(|outcome| outcome.map_err(Into::into))).collect()
     }
 
@@ -178,7 +178,7 @@ mod component {
             sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
             tasks: tasks
                 .iter()
-                .map(|task| wit::Task { name: task.name.to_owned(), options: task.described() })
+                .map(|task| wit_types::Task { name: task.name.to_owned(), options: task.described() })
                 .collect(),
         }
     }
@@ -223,7 +223,7 @@ mod component {
         }
     }
 
-    impl From<ErrorInfo> for wit::ErrorInfo {
+    impl From<ErrorInfo> for wit_types::ErrorInfo {
         fn from(info: ErrorInfo) -> Self {
             let ErrorInfo { message, details } = info;
             Self { message, details }
@@ -246,14 +246,14 @@ mod component {
         }
     }
 
-    impl From<wit::Failure> for Failure {
-        fn from(failure: wit::Failure) -> Self {
-            let wit::Failure { kind, task, message, attempts, chain, details } = failure;
+    impl From<wit_types::Failure> for Failure {
+        fn from(failure: wit_types::Failure) -> Self {
+            let wit_types::Failure { kind, task, message, attempts, chain, details } = failure;
             Self { kind: kind.into(), task, message, attempts, chain, details }
         }
     }
 
-    impl From<Failure> for wit::Failure {
+    impl From<Failure> for wit_types::Failure {
         fn from(failure: Failure) -> Self {
             let Failure { kind, task, message, attempts, chain, details } = failure;
             Self { kind: kind.into(), task, message, attempts, chain, details }
