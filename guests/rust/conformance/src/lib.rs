@@ -71,6 +71,7 @@ brrr::worker!(
     allowed::http_caught,
     allowed::http_cut_short,
     allowed::http_patient,
+    allowed::http_limited,
     allowed::env_get,
     allowed::file_read,
     allowed::file_write,

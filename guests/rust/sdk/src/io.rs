@@ -39,18 +39,8 @@ impl Future for Ready {
         if waiting.ready.get() {
             return Poll::Ready(());
         }
-        let again = waiting.registered.replace(true);
-        if !again {
+        if !waiting.registered.replace(true) {
             WAITING.with_borrow_mut(|all| all.push(Rc::downgrade(waiting)));
-        }
-        // In the asynchronous world no executor of ours waits: whoever is polled again does, for all, once the others had
-        // their turn to begin.
-        #[cfg(feature = "async-world")]
-        {
-            if again && wait() && waiting.ready.get() {
-                return Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
         }
         *waiting.waker.borrow_mut() = Some(context.waker().clone());
         Poll::Pending
