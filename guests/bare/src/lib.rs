@@ -1,6 +1,8 @@
 //! A component without an SDK: what a program in any language has to do, shown with the bindings of `wit/worker.wit` and a JSON
 //! library. `guests/README.md` explains it, under "A language without an SDK".
 
+mod python;
+
 use serde_json::{Map, Value, json};
 
 wit_bindgen::generate!({ path: "../../wit", world: "worker" });
@@ -96,9 +98,11 @@ fn call(task: &str, arguments: Value) -> Invocation {
     Invocation {
         task: task.to_owned(),
         // The arguments are one object, in a list.
-        payload: json!([arguments]).to_string().into_bytes(),
+        payload: python::dumps(&json!([arguments])).into_bytes(),
         topic: None,
-        // The host derives the identity, here as the existing Python worker does. Without `hash-of` it hashes task and payload.
+        // The host derives the identity, here as the existing Python worker does: so the outcome is shared with all calls of
+        // this task and these arguments, whoever makes them. For that, the payload has to be exactly the one that Python
+        // writes. Without `hash-of`, any JSON will do: the host hashes task and payload in its own way.
         call_hash: None,
         options: vec![("hash-of".to_owned(), "python".to_owned())],
     }
@@ -117,7 +121,10 @@ fn arguments(payload: &[u8]) -> Result<Map<String, Value>, HandlerError> {
 }
 
 fn number(arguments: &Map<String, Value>, name: &str) -> Result<u64, HandlerError> {
-    arguments.get(name).and_then(Value::as_u64).ok_or_else(|| permanent(format!("{name} must be a whole number from 0")))
+    arguments
+        .get(name)
+        .and_then(Value::as_u64)
+        .ok_or_else(|| permanent(format!("{name} must be a whole number from 0")))
 }
 
 /// The values of these outcomes, or the first failure as the handler's own error.

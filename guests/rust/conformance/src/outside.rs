@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{env, fs, io, net};
 
-use brrr::{Result, sleep};
 use brrr::system::{now, random as random_bits};
+use brrr::{Result, sleep};
 use serde::{Deserialize, Serialize};
 
 use crate::graph::leaf;

@@ -10,8 +10,8 @@ use crate::hostile::{
 use crate::mixed::rust_gather;
 use crate::options::{full_options, patient, sleeper};
 use crate::waits::{
-    asks, asks_caught, asks_or, attaches, described, fail_fast, logs_fields, nap, reads_details, scoped, sides, too_late,
-    twice_late,
+    asks, asks_caught, asks_or, attaches, described, fail_fast, logs_fields, nap, reads_details, scoped, sides,
+    too_late, twice_late,
 };
 use crate::{TASKS, graph};
 

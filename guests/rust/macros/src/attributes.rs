@@ -125,7 +125,8 @@ fn scope(text: &LitStr) -> Result<TokenStream> {
         "job" => quote!(::brrr::Scope::Job),
         _ => {
             let ms = milliseconds(text).ok().filter(|ms| *ms > 0);
-            let ms = ms.ok_or_else(|| Error::new(text.span(), "a scope is \"fleet\", \"job\", or a duration like \"15m\""))?;
+            let ms =
+                ms.ok_or_else(|| Error::new(text.span(), "a scope is \"fleet\", \"job\", or a duration like \"15m\""))?;
             quote!(::brrr::Scope::For(::core::time::Duration::from_millis(#ms)))
         }
     })

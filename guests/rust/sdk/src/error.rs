@@ -189,7 +189,8 @@ impl Failure {
         let Some(details) = &self.details else {
             return Err(Self::new(FailureKind::Codec, self.task.as_str(), format!("{self}; it has no details")));
         };
-        codec::from_slice(details).map_err(|error| Self::codec(&self.task, "cannot read the details of its error", &error))
+        codec::from_slice(details)
+            .map_err(|error| Self::codec(&self.task, "cannot read the details of its error", &error))
     }
 
     /// A failure in this SDK, before or after the call itself.

@@ -81,14 +81,14 @@ pub(crate) type Asked = Invocation;
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::{log, poll, time_left_ms};
 
+#[cfg(all(target_family = "wasm", not(feature = "async-world")))]
+pub(crate) use component::{Asked, poll};
 #[cfg(target_family = "wasm")]
 pub use component::{bindings, describe, exported, handle};
 #[cfg(all(target_family = "wasm", feature = "async-world"))]
 pub(crate) use component::{call, race, sleep_until};
 #[cfg(target_family = "wasm")]
 pub(crate) use component::{log, time_left_ms};
-#[cfg(all(target_family = "wasm", not(feature = "async-world")))]
-pub(crate) use component::{Asked, poll};
 
 #[cfg(target_family = "wasm")]
 mod component {
@@ -240,8 +240,8 @@ mod component {
     impl From<wit::Request> for Request {
         fn from(request: wit::Request) -> Self {
             let wit::Request { task, payload, call_hash, job_id, topic, attempt, deadline_ms } = request;
-            let deadline = deadline_ms
-                .and_then(|ms| std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(ms)));
+            let deadline =
+                deadline_ms.and_then(|ms| std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(ms)));
             Self { task, payload, call_hash, job_id, topic, attempt, deadline }
         }
     }

@@ -98,7 +98,7 @@ pub mod __private {
     pub use crate::join::{Join, TryJoin};
     #[cfg(feature = "schema")]
     pub use crate::schema::{output_schema, schema};
+    pub use crate::task::{Future, HandlerResult, finish, finish_raw, start};
     #[cfg(feature = "schema")]
     pub use schemars;
-    pub use crate::task::{Future, HandlerResult, finish, finish_raw, start};
 }

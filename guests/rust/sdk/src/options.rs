@@ -76,7 +76,7 @@ pub enum Scope {
     Fleet,
     /// One job, and the jobs that retry it.
     Job,
-    /// Every job, for at most this long: whole seconds, rounded up.
+    /// Every job, for at most this long. Whole milliseconds, rounded up.
     For(Duration),
 }
 
@@ -86,7 +86,8 @@ impl fmt::Display for Scope {
         match self {
             Self::Fleet => f.write_str("fleet"),
             Self::Job => f.write_str("job"),
-            Self::For(duration) => write!(f, "{}s", duration.as_nanos().div_ceil(1_000_000_000)),
+            Self::For(duration) if duration.subsec_nanos() == 0 => write!(f, "{}s", duration.as_secs()),
+            Self::For(duration) => write!(f, "{}ms", milliseconds(*duration)),
         }
     }
 }
@@ -171,8 +172,9 @@ mod tests {
 
     #[test]
     fn scopes_are_written_as_the_host_reads_them() {
-        let scopes = [Scope::Fleet, Scope::Job, Scope::For(Duration::from_secs(3600)), Scope::For(Duration::from_millis(1))];
-        assert_eq!(scopes.map(|scope| scope.to_string()), ["fleet", "job", "3600s", "1s"]);
+        let scopes =
+            [Scope::Fleet, Scope::Job, Scope::For(Duration::from_secs(3600)), Scope::For(Duration::from_micros(1))];
+        assert_eq!(scopes.map(|scope| scope.to_string()), ["fleet", "job", "3600s", "1ms"]);
     }
 
     #[test]

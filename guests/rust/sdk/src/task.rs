@@ -95,7 +95,10 @@ fn find(tasks: &[Task], request: &Request) -> Result<Task> {
 pub(crate) fn dispatch(tasks: &[Task], request: Request) -> Result<Vec<u8>> {
     let task = find(tasks, &request)?;
     crate::executor::run((task.run)(request), task.options.leaf).unwrap_or_else(|crate::executor::Stuck| {
-        Err(Error::permanent(format!("{} waits for something that is no call, no request and no time, and nothing could wake it", task.name)))
+        Err(Error::permanent(format!(
+            "{} waits for something that is no call, no request and no time, and nothing could wake it",
+            task.name
+        )))
     })
 }
 
@@ -111,7 +114,8 @@ pub(crate) async fn dispatch(tasks: &[Task], request: Request) -> Result<Vec<u8>
             if polled.is_ready() {
                 return polled;
             }
-            let on = crate::io::wait() || if task.options.leaf { crate::time::pass() } else { crate::time::make_durable() };
+            let on =
+                crate::io::wait() || if task.options.leaf { crate::time::pass() } else { crate::time::make_durable() };
             if !on {
                 return polled;
             }

@@ -202,8 +202,7 @@ impl Future for Sleep {
 
 /// The timers that somebody waits for, in the order in which they were made.
 fn waiting() -> Vec<Rc<Timer>> {
-    let timers: Vec<_> =
-        TIMERS.take().iter().filter_map(Weak::upgrade).filter(|timer| !timer.fired.get()).collect();
+    let timers: Vec<_> = TIMERS.take().iter().filter_map(Weak::upgrade).filter(|timer| !timer.fired.get()).collect();
     TIMERS.set(timers.iter().map(Rc::downgrade).collect());
     timers
 }

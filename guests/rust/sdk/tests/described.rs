@@ -88,8 +88,12 @@ async fn passes_on() -> Result<()> {
 
 #[test]
 fn a_failure_has_the_details_of_the_error() {
-    const TASKS: &[Task] =
-        &[<refused as Handler>::TASK, <reads as Handler>::TASK, <passes_on as Handler>::TASK, <by_hand as Handler>::TASK];
+    const TASKS: &[Task] = &[
+        <refused as Handler>::TASK,
+        <reads as Handler>::TASK,
+        <passes_on as Handler>::TASK,
+        <by_hand as Handler>::TASK,
+    ];
     assert_eq!(brrr::testing::run(TASKS, reads("permanent".into())), Ok(7));
     assert_eq!(brrr::testing::run(TASKS, reads("retryable".into())), Ok(7));
     let failure = brrr::testing::run(TASKS, passes_on()).unwrap_err();

@@ -6,7 +6,10 @@ use std::task::Poll;
 use std::time::Duration;
 
 use brrr::testing::{Want, polls, reject, resolve, run};
-use brrr::{App, Call, Error, Failure, FailureKind, Handler, Result, first, first_n, join, join_all, sleep, timeout, try_join, try_join_all};
+use brrr::{
+    App, Call, Error, Failure, FailureKind, Handler, Result, first, first_n, join, join_all, sleep, timeout, try_join,
+    try_join_all,
+};
 
 const TASKS: &[brrr::Task] = &[
     <nap as Handler>::TASK,

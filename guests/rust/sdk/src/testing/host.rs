@@ -78,7 +78,8 @@ pub(crate) fn poll(calls: &[Asked], want: Want, until: Option<u64>) -> Vec<Optio
         Want::Progress => last(1),
     };
     let Some(time) = [enough, limit].into_iter().flatten().min() else {
-        let missing: Vec<_> = calls.iter().zip(&ended).filter(|(_, ended)| ended.at == NEVER).map(|(call, _)| name(call)).collect();
+        let missing: Vec<_> =
+            calls.iter().zip(&ended).filter(|(_, ended)| ended.at == NEVER).map(|(call, _)| name(call)).collect();
         panic!("nobody answers {} in this test: brrr::testing::resolve(name, &value)", missing.join(", "));
     };
     clock::set_moved(time.max(clock::moved()));
