@@ -24,6 +24,13 @@ pub fn log() -> u64 {
     }
 }
 
+/// So many fields of one message, of so many bytes each, whose names look like lines of others.
+#[brrr::handler]
+pub fn fields(n: usize, bytes: usize) {
+    let field = |n: usize| (format!("\x1b[31m{n}\n"), "x\n".repeat(bytes / 2));
+    write(Level::Error, format_args!("fields"), &(0..n).map(field).collect::<Vec<_>>());
+}
+
 /// A line that does not end.
 #[brrr::handler]
 pub fn one_line() -> u64 {
