@@ -1,6 +1,8 @@
 //! A component without an SDK: what a program in any language has to do, shown with the bindings of `wit/worker.wit` and a JSON
 //! library. `guests/README.md` explains it, under "A language without an SDK".
 
+#![allow(clippy::result_large_err, reason = "the error of the bindings has many fields")]
+
 mod python;
 
 use serde_json::{Map, Value, json};

@@ -84,7 +84,7 @@ pub fn made_up_failure(bytes: usize, links: usize) -> Result<u64> {
     let long = "x".repeat(bytes);
     let mut failure = Failure::new(long.clone().into(), long.clone(), long.clone());
     failure.attempts = u32::MAX;
-    failure.details = Some(long.clone().into_bytes());
+    failure.details = Some(long.clone().into_bytes().into());
     failure.chain = vec![long; links];
     Err(Error::Child(failure))
 }

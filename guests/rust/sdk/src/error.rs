@@ -59,7 +59,7 @@ pub struct ErrorInfo {
     /// For people.
     pub message: String,
     /// For a caller's program: JSON. See [`Error::details`].
-    pub details: Option<Vec<u8>>,
+    pub details: Option<Box<[u8]>>,
 }
 
 impl Error {
@@ -96,7 +96,7 @@ impl Error {
     pub fn details(mut self, details: &(impl Serialize + ?Sized)) -> Self {
         if let Self::Retryable(info) | Self::Permanent(info) = &mut self {
             match codec::to_vec(details) {
-                Ok(json) => info.details = Some(json),
+                Ok(json) => info.details = Some(json.into()),
                 // The error itself matters more than that.
                 Err(error) => info.message.push_str(&format!(" (its details cannot be written as JSON: {error})")),
             }
@@ -172,7 +172,7 @@ pub struct Failure {
     /// One line a call, from that task down to the first cause.
     pub chain: Vec<String>,
     /// What the task's handler attached to its error, in its encoding. [`details`](Self::details) reads it.
-    pub details: Option<Vec<u8>>,
+    pub details: Option<Box<[u8]>>,
 }
 
 impl Failure {

@@ -79,10 +79,15 @@ macro_rules! __handle {
 pub(crate) type Asked = Invocation;
 
 #[cfg(not(target_family = "wasm"))]
+pub(crate) fn asked(call: Invocation) -> Asked {
+    call
+}
+
+#[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::{log, poll, time_left_ms};
 
 #[cfg(all(target_family = "wasm", not(feature = "async-world")))]
-pub(crate) use component::{Asked, poll};
+pub(crate) use component::{Asked, asked, poll};
 #[cfg(target_family = "wasm")]
 pub use component::{bindings, describe, exported, handle};
 #[cfg(all(target_family = "wasm", feature = "async-world"))]
@@ -128,6 +133,11 @@ mod component {
 
     #[cfg(not(feature = "async-world"))]
     pub(crate) type Asked = wit_tasks::Invocation;
+
+    #[cfg(not(feature = "async-world"))]
+    pub(crate) fn asked(call: Invocation) -> Asked {
+        call.into()
+    }
 
     #[cfg(not(feature = "async-world"))]
     pub(crate) fn poll(calls: &[Asked], want: Want, until: Option<u64>) -> Vec<Option<Outcome>> {
@@ -226,7 +236,7 @@ mod component {
     impl From<ErrorInfo> for wit_types::ErrorInfo {
         fn from(info: ErrorInfo) -> Self {
             let ErrorInfo { message, details } = info;
-            Self { message, details }
+            Self { message, details: details.map(Into::into) }
         }
     }
 
@@ -249,14 +259,14 @@ mod component {
     impl From<wit_types::Failure> for Failure {
         fn from(failure: wit_types::Failure) -> Self {
             let wit_types::Failure { kind, task, message, attempts, chain, details } = failure;
-            Self { kind: kind.into(), task, message, attempts, chain, details }
+            Self { kind: kind.into(), task, message, attempts, chain, details: details.map(Into::into) }
         }
     }
 
     impl From<Failure> for wit_types::Failure {
         fn from(failure: Failure) -> Self {
             let Failure { kind, task, message, attempts, chain, details } = failure;
-            Self { kind: kind.into(), task, message, attempts, chain, details }
+            Self { kind: kind.into(), task, message, attempts, chain, details: details.map(Into::into) }
         }
     }
 }

@@ -36,7 +36,7 @@
 //! |---|---|
 //! | [`call`] | [`Call`], its topic, hash, payload, options; [`App`]: the call being run, calls by name, time left |
 //! | [`error`] | [`Error`] and [`Failure`]: retry or give up, catch or pass on |
-//! | [`join`] | [`join!`], [`try_join!`], [`join_all`], [`first`] |
+//! | [`mod@join`] | [`join!`], [`try_join!`], [`join_all`], [`first`] |
 //! | [`time`] | [`sleep`], [`timeout`] |
 //! | [`options`] | [`Options`] of a task: time, retries, share of a worker, [`Scope`] of its values |
 //! | [`http`] | requests to the hosts that the worker allows; [`env()`]: variables, and [`fs`]: files that it lets a component see |

@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use crate::Failure;
-use crate::host::{Asked, Invocation, Want};
+use crate::host::{self, Asked, Invocation, Want};
 
 /// What a call came to, before decoding.
 pub(crate) type Outcome = Result<Vec<u8>, Failure>;
@@ -154,7 +154,7 @@ pub(crate) fn wait<F>(future: &F, call: Invocation) -> Rc<Slot<Outcome>> {
     let awaiter = POLLED.get().filter(|(place, size, _)| (*place, *size) == this).map(|(_, _, awaiter)| awaiter);
     let slot = Slot::new();
     WAITING.with_borrow_mut(|waiting| {
-        waiting.asked.push(call.into());
+        waiting.asked.push(host::asked(call));
         waiting.receivers.push(Receiver::Call(Rc::downgrade(&slot), awaiter));
     });
     slot
@@ -169,7 +169,7 @@ pub(crate) fn wait_race(calls: Vec<Invocation>, need: usize) -> Rc<Race> {
     }
     WAITING.with_borrow_mut(|waiting| {
         for (index, call) in calls.into_iter().enumerate() {
-            waiting.asked.push(call.into());
+            waiting.asked.push(host::asked(call));
             waiting.receivers.push(Receiver::Race(Rc::downgrade(&race), index));
         }
     });
