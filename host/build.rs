@@ -10,7 +10,7 @@ const FOLDERS: &[&str] = &[
     "../guests/typescript/sdk/bin",
     "../guests/typescript/sdk/src",
     "../guests/typescript/sdk/wit",
-    "../guests/go/sdk",
+    "../guests/go/brrr",
     "../guests/go/cmd",
     "../guests/c/sdk",
     "../guests/cpp/sdk",

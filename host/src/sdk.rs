@@ -27,7 +27,7 @@ use crate::trust;
 #[include = "javascript/sdk/*"]
 #[include = "typescript/sdk/*"]
 #[include = "go/go.*"]
-#[include = "go/sdk/*"]
+#[include = "go/brrr/*"]
 #[include = "go/cmd/*"]
 #[include = "c/sdk/*"]
 #[include = "cpp/sdk/*"]
@@ -113,17 +113,10 @@ pub fn python_pin(package: &str) -> String {
     pinned.unwrap_or(package).to_owned()
 }
 
-/// The WIT of a version of `brrr:worker`: its minor version, as in `0.1` and `0.1.0`.
+/// The WIT of `brrr:worker`.
 #[must_use]
-pub fn wit(version: &str) -> Option<Vec<u8>> {
-    let minor = |text: &str| text.splitn(3, '.').take(2).map(str::to_owned).collect::<Vec<_>>();
-    let package = |wit: &[u8]| {
-        let text = String::from_utf8_lossy(wit);
-        let version = text.lines().find_map(|line| line.strip_prefix("package brrr:worker@"))?;
-        Some(minor(version.trim_end_matches(';')))
-    };
-    let files = ["worker.wit", "async/worker.wit"].into_iter().filter_map(Wit::get).map(|file| file.data.into_owned());
-    files.into_iter().find(|wit| package(wit) == Some(minor(version)))
+pub fn wit() -> Vec<u8> {
+    Wit::get("worker.wit").map(|file| file.data.into_owned()).unwrap_or_default()
 }
 
 /// The versions of all crates that the SDK for Rust is tested with.
@@ -203,15 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn every_world_has_its_wit() {
-        for version in ["0.1", "0.1.0", "0.2"] {
-            let text = String::from_utf8(wit(version).expect("a world")).expect("UTF-8");
-            assert!(
-                text.contains(&format!("package brrr:worker@{version}")) && text.contains("world worker"),
-                "{text}"
-            );
-        }
-        assert_eq!((wit("0.3"), wit(""), wit("0")), (None, None, None));
+    fn the_wit_is_of_the_version_that_this_host_speaks() {
+        let text = String::from_utf8(wit()).expect("UTF-8");
+        assert!(text.contains(&format!("package brrr:worker@{};", brrr_worker::wasm::WIT_VERSION)), "{text}");
+        assert!(text.contains("world worker {") && text.contains("world worker-async {"), "{text}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 "$ROOT/scripts/setup/go.sh"
 for package in conformance example example/fetch; do
-  component go "$(basename "$package")" "guests/go/$package" guests/go/{sdk,cmd,go.mod,go.sum} guests/python/requirements.txt \
+  component go "$(basename "$package")" "guests/go/$package" guests/go/{brrr,cmd,go.mod,go.sum} guests/python/requirements.txt \
     scripts/guests/go.sh -- \
     env WASM_TOOLS="$BUILD/venv/bin/wasm-tools" "$BUILD/go/brrr-build" -C "$ROOT/guests/go/$package" -o
 done

@@ -146,7 +146,8 @@ fn is_ready(records: &Records, job_id: &JobId, parent: &CallHash) -> bool {
     let Some(bytes) = records.get(&Key::run(parent, job_id)) else { return true };
     let run = RunRecord::decode(bytes).unwrap();
     let there = run.sample.iter().filter(|call| has_outcome(records, job_id, call)).count();
-    there + run.total as usize - run.sample.len() >= run.need as usize
+    let failed = run.sample.iter().any(|call| records.contains_key(&Key::failure(call, job_id)));
+    there + run.total as usize - run.sample.len() >= run.need as usize || run.fast && failed
 }
 
 impl History {
@@ -257,7 +258,7 @@ impl History {
         let calls: Vec<usize> = (0..self.graph.len()).filter(described).collect();
         let Some(n) = self.rng.choice(calls) else { return };
         let message = Message { job_id: self.some_job_id(), call: hash(n) };
-        let mut work = Work { message, topic: topic(n), receipt: None, ends_job: None };
+        let mut work = Work { message, topic: topic(n), receipt: None, ends_job: false, now: self.now };
         let a = self.multi_step.backend().load(&work).await.unwrap();
         let b = self.transactional.backend().load(&work).await.unwrap();
         let _ = writeln!(self.log, "load {:?}", work.message);
@@ -271,7 +272,7 @@ impl History {
         let missing =
             self.graph[n].iter().zip(outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(c, _)| *c).collect();
         if a.job.as_ref().is_some_and(|job| job.call == work.message.call) {
-            work.ends_job = Some(self.now);
+            work.ends_job = true;
         }
         let job_over = a.job.is_some_and(|job| job.is_over());
         self.runs.push(Run { work, run_before: a.run_bytes, missing, has_outcome: a.outcome.is_some(), job_over });
@@ -348,14 +349,17 @@ impl History {
         // The run usually waits for all children, and sometimes for a race. Sometimes the sample does not contain all of the
         // children.
         let need = if self.rng.u8(..4) == 0 { self.rng.u32(1..=total) } else { total };
+        let (fast, pace) = (self.rng.bool(), if self.rng.u8(..3) == 0 { 1_000 } else { 0 });
         let from = if self.rng.u8(..4) == 0 { self.rng.usize(..run.missing.len()) } else { 0 };
-        let wait = Wait { calls: run.missing.iter().map(|c| call(*c)).collect(), need, until: 0 };
+        let wait = Wait { calls: run.missing.iter().map(|c| call(*c)).collect(), need, until: 0, fast, pace };
         let run_after = RunRecord {
             first: self.now,
             attempt: 1,
             digest: "d".into(),
             total,
             need,
+            fast,
+            pace,
             sample: run.missing[from..].iter().map(|c| hash(*c)).collect(),
             ..RunRecord::default()
         };
@@ -364,12 +368,14 @@ impl History {
             wait: &wait,
             run_before: run.run_before.as_ref(),
             run_after: &run_after,
-            now: self.now,
             // There is no limit, because the numbers of messages may differ.
             max_messages: u64::MAX,
         };
-        let _ =
-            writeln!(self.log, "defer {:?} on {:?}, need {need}, sample from {from}", run.work.message, run.missing);
+        let _ = writeln!(
+            self.log,
+            "defer {:?} on {:?}, need {need}, fast {fast}, pace {pace}, sample from {from}",
+            run.work.message, run.missing
+        );
         let a = self.multi_step.backend().defer(&deferral).await.unwrap();
         let b = self.transactional.backend().defer(&deferral).await.unwrap();
         match (&a, &b) {

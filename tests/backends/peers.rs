@@ -25,7 +25,7 @@ use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId};
 use brrr_protocol::options::Options;
 use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task, message_counter};
-use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 use brrr_protocol::step::{Limits, Site, step};
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
@@ -81,6 +81,7 @@ impl Handler for Ours {
                 payload: call.payload,
                 topic: Some(call.topic),
                 hash: Some(call.hash),
+                peer_hash: None,
                 options: Options::default(),
             })
             .collect();
@@ -91,7 +92,7 @@ impl Handler for Ours {
         if calls.is_empty() {
             return Ok((Ended::Completed(n.to_string().into()), replay));
         }
-        let ended = match replay.poll(calls, None, None).await? {
+        let ended = match replay.poll(calls, Want::All, None).await? {
             Polled::Suspended => Ended::Suspended,
             Polled::Ready(outcomes) => {
                 let values = outcomes.into_iter().flatten().flatten();

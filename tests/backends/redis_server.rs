@@ -231,7 +231,8 @@ async fn a_full_server_and_foreign_keys_are_named() {
         message: Message { job_id: "r".into(), call: "late".into() },
         topic: "t".into(),
         receipt: None,
-        ends_job: None,
+        ends_job: false,
+        now: 1,
     };
     let error = redis.complete(&work, "v".into()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Full, "{error}");
@@ -351,7 +352,7 @@ async fn costs_of(jobs: usize) -> Option<[u64; 3]> {
         backend.schedule(&NewJob::new(format!("r{n}").into(), call), 1).await.unwrap();
         let delivery = backend.queue().receive(&"t".into(), 1, Duration::ZERO).await.unwrap().remove(0);
         let message = Message::decode(delivery.body.as_bytes()).unwrap();
-        let work = Work { message, topic: delivery.topic, receipt: Some(delivery.receipt), ends_job: Some(2) };
+        let work = Work { message, topic: delivery.topic, receipt: Some(delivery.receipt), ends_job: true, now: 2 };
         backend.complete(&work, Bytes::from_static(b"v")).await.unwrap();
     }
     let mut costs = [0; 3];

@@ -55,7 +55,8 @@ async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
         message: Message { job_id: "job".into(), call: parent.into() },
         topic: "t".into(),
         receipt: None,
-        ends_job: None,
+        ends_job: false,
+        now: 1,
     };
     let call = Call {
         hash: child.into(),
@@ -66,9 +67,9 @@ async fn wait_for(redis: &Redis, parent: &str, child: &str) -> Deferred {
     };
     let run_after =
         RunRecord { first: 1, attempt: 1, total: 1, need: 1, sample: vec![child.into()], ..RunRecord::default() };
-    let wait = Wait { calls: vec![call], need: 1, until: 0 };
+    let wait = Wait { calls: vec![call], need: 1, until: 0, fast: false, pace: 0 };
     let (run_before, run_after) = (None, &run_after);
-    let d = Deferral { work: &work, wait: &wait, run_before, run_after, now: 1_000_000, max_messages: u64::MAX };
+    let d = Deferral { work: &work, wait: &wait, run_before, run_after, max_messages: u64::MAX };
     redis.defer(&d).await.unwrap()
 }
 
@@ -86,7 +87,7 @@ async fn bytes_of_shared_call(parents: usize) -> Option<f64> {
     assert_eq!((pending.returns.len(), pending.scheduled_at), (parents, Some(1_000)));
     assert_eq!(pending.encode(), bytes);
     let message = Message { job_id: "job".into(), call: "child".into() };
-    let work = Work { message, topic: "t".into(), receipt: None, ends_job: None };
+    let work = Work { message, topic: "t".into(), receipt: None, ends_job: false, now: 1 };
     let start = std::time::Instant::now();
     redis.complete(&work, Bytes::new()).await.unwrap();
     let completed = start.elapsed();

@@ -13,7 +13,7 @@ use brrr_protocol::model::{Call, CallHash, Failure, FailureKind, JobId};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Backend, Ended, Handler, Key, NewJob, Request, Task, message_counter};
 use brrr_protocol::records::JobRecord;
-use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 use brrr_worker::topic_worker::StopReason;
 use brrr_worker::topic_worker::now;
 
@@ -212,7 +212,7 @@ impl Handler for Shapes {
             tokio::time::sleep(LONG).await;
         }
         let calls = children(&request.task, std::str::from_utf8(&request.payload).expect("text"));
-        if !calls.is_empty() && replay.poll(calls, None, None).await? == Polled::Suspended {
+        if !calls.is_empty() && replay.poll(calls, Want::All, None).await? == Polled::Suspended {
             return Ok((Ended::Suspended, replay));
         }
         Ok((Ended::Completed("1".into()), replay))

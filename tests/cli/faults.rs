@@ -63,7 +63,7 @@ import (
 	"net/http"
 	"time"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
 )
 
 var once = brrr.Options{MaxRetries: 1, RetryDelay: 10 * time.Millisecond}
@@ -72,7 +72,7 @@ type args struct {
 	Half string `json:"half"`
 }
 
-func init() {
+func main() {
 	brrr.Handle("zone", func(context.Context, struct{}) (string, error) {
 		_, err := time.LoadLocation("Europe/Zurich")
 		return "", err
@@ -87,15 +87,13 @@ func init() {
 		return http.StatusText(200), nil
 	})
 }
-
-func main() {}
 "#;
 
 #[test]
 fn go_says_what_a_component_lacks_and_takes_any_text() {
     let env = newcomer();
     let (worker, built) = worker(&env, "go", "main.go", GO);
-    assert!(built.contains("warning: the program has net/http") && built.contains("sdk/brrrhttp"), "{built}");
+    assert!(built.contains("warning: the program has net/http") && built.contains("brrr/brrrhttp"), "{built}");
     fails(&env, "zone", "{}", &["Europe/Zurich", "import _ \"time/tzdata\""]);
     fails(&env, "panics", "{\"half\": \"😀\"}", &["panic: half: \u{fffd}", "at main.", "main.go:"]);
     fails(&env, "permanent", "{\"half\": \"😀\"}", &["permanent failed\n", "half: \u{fffd}"]);

@@ -65,6 +65,7 @@ pub async fn options(fleet: &Fleet) {
         max_running: Some(2),
         memory: Some(128 << 20),
         label: None,
+        scope: None,
     };
     assert_eq!((&task.options, task.leaf), (&all, false));
     let leaf = fleet.program.handler.tasks().find(|task| task.name == "patient").unwrap();

@@ -5,7 +5,7 @@ use brrr_protocol::ErrorKind;
 use brrr_protocol::model::FailureKind;
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Key, NewJob};
-use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 use brrr_protocol::wire::CallRecord;
 
 use crate::native::{Leave, Native, gather, hash};
@@ -20,9 +20,10 @@ async fn claim(replay: &mut Replay, task: &str, need: Option<u32>) -> Result<Str
         payload: payload.into(),
         topic: None,
         hash: Some(hash),
+        peer_hash: None,
         options: Options::default(),
     });
-    match replay.poll(calls.collect(), need, None).await {
+    match replay.poll(calls.collect(), need.map_or(Want::All, Want::Some), None).await {
         Ok(Polled::Ready(outcomes)) => {
             let values = outcomes.into_iter().flatten().map(|outcome| outcome.unwrap().to_vec());
             Ok(values.map(|value| String::from_utf8(value).unwrap()).collect())

@@ -11,7 +11,7 @@ use brrr_protocol::Result;
 use brrr_protocol::model::{CallHash, Failure, FailureKind, Outcome};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
-use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 
 /// The reasons why a body returns before its end.
 pub enum Leave {
@@ -123,9 +123,10 @@ pub async fn ask_with(
         payload: payload.clone().into(),
         topic: None,
         hash: Some(hash(task, payload)),
+        peer_hash: None,
         options: options.clone(),
     });
-    match replay.poll(calls.collect(), need, None).await {
+    match replay.poll(calls.collect(), need.map_or(Want::All, Want::Some), None).await {
         Ok(Polled::Ready(outcomes)) => {
             Ok(outcomes.into_iter().enumerate().filter_map(|(index, o)| Some((index, o?))).collect())
         }

@@ -7,7 +7,7 @@ use brrr_protocol::model::{CallHash, JobId};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Key, Request};
 use brrr_protocol::records::RunRecord;
-use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 use brrr_protocol::step::Step;
 
 use crate::native::{Leave, Native, ask, hash, number};
@@ -29,9 +29,10 @@ async fn within(replay: &mut Replay, ms: u64, task: &str, payload: &str) -> Resu
         payload: payload.to_owned().into(),
         topic: None,
         hash: Some(hash(task, payload)),
+        peer_hash: None,
         options: Options::default(),
     };
-    match replay.poll(vec![call], None, Some(replay.clock() + ms)).await {
+    match replay.poll(vec![call], Want::All, Some(replay.clock() + ms)).await {
         Ok(Polled::Ready(outcomes)) => {
             let value = outcomes.into_iter().flatten().next();
             Ok(value.map(|outcome| String::from_utf8(outcome.unwrap().to_vec()).unwrap()))

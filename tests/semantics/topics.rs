@@ -7,7 +7,7 @@ use brrr_protocol::model::{FailureKind, Outcome, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::Key;
 use brrr_protocol::records::encode_tasks;
-use brrr_protocol::replay::{Invocation, Polled};
+use brrr_protocol::replay::{Invocation, Polled, Want};
 use brrr_protocol::step::{CallTopics, Limits, Step};
 
 use crate::native::{Leave, Native, hash, payload};
@@ -23,9 +23,10 @@ fn asks() -> Native {
                 payload: "".into(),
                 topic: Some(Topic::from(topic)),
                 hash: Some(hash("child", "")),
+                peer_hash: None,
                 options: Options::default(),
             };
-            match replay.poll(vec![call], None, None).await {
+            match replay.poll(vec![call], Want::All, None).await {
                 Ok(Polled::Ready(_)) => Ok("done".to_owned()),
                 Ok(Polled::Suspended) => Err(Leave::Suspended),
                 Err(error) => Err(Leave::Broken(error)),

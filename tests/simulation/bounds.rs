@@ -70,6 +70,8 @@ fn most_more(graph: &Graph) -> usize {
         Node::Sleep(times, c) => times.len() + c.len(),
         // A timer for each wait.
         Node::Within(c) => 2 * c.len(),
+        // A look for each wait.
+        Node::Sides(chains) => 2 * chains.concat().len(),
         Node::Fail | Node::Poison | Node::Unknown => 0,
     };
     let nodes = graph.nodes.iter().filter(|(name, _)| *name != crate::graph::LAST);
@@ -110,12 +112,17 @@ fn no_run_is_wasted() {
         let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
         for ((job_id, task), runs) in &history.world.state().runs {
             let waits = |children: &[&str]| usize::from(!children.is_empty());
+            let may_fail = |child: &&&str| graph.expected(child).contains(&None);
+            let failing = |children: &[&str]| children.iter().filter(may_fail).count();
             let most = match graph.node(task) {
-                Node::All(c) | Node::Catch(c) | Node::Moody(c) => 1 + waits(c),
+                Node::All(c) | Node::Moody(c) => 1 + waits(c),
+                // Once more for each failure that comes before the last outcome.
+                Node::Catch(c) => 1 + waits(c) + failing(c),
+                Node::Sides(chains) => 1 + chains.concat().len(),
                 Node::Each(c) => 1 + c.len(),
                 Node::Within(c) => 1 + c.len(),
                 Node::Sleep(times, c) => 1 + times.len() + waits(c),
-                Node::CatchThen(first, then) => 1 + waits(first) + then.len(),
+                Node::CatchThen(first, then) => 1 + waits(first) + failing(first) + then.len(),
                 Node::Race(first, then) => 1 + waits(first) + waits(then),
                 Node::Greedy(times, _) => 2 * ((*times).min(graph.retries) + 1) as usize,
                 Node::Flaky(times, c) => (1 + waits(c)) * ((*times).min(graph.retries) + 1) as usize,
@@ -212,6 +219,29 @@ fn timers_of_waits_that_ended_early_do_not_pile_up() {
     let graph = Arc::new(Graph { name: "many time limits", nodes: nodes.leak(), values, ..GRAPHS[0].clone() });
     let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
     assert_eq!(history.world.state().most_delayed, 1);
+}
+
+/// Chains side by side do not wait for each other: two chains with a sleep of ten seconds each, at different places, take little more
+/// than ten seconds together. A failure does not wait for a sleep beside it.
+#[test]
+fn chains_side_by_side_do_not_wait_for_each_other() {
+    let took = |nodes: &'static [(&'static str, Node)]| {
+        let graph = Arc::new(Graph { name: "side by side", nodes, job_ids: &["a"], ..GRAPHS[0].clone() }.complete());
+        let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+        let state = history.world.state();
+        let end = state.watch.jobs[&"R0".into()].end.unwrap().at;
+        (end - crate::world::START, state.runs[&("R0".into(), "a".to_owned())])
+    };
+    let (time, runs) = took(&[
+        ("a", Node::Sides(&[&["s", "b"], &["c", "t"]])),
+        ("s", Node::Sleep(&[10_000], &[])),
+        ("t", Node::Sleep(&[10_000], &[])),
+        ("b", Node::All(&[])),
+        ("c", Node::All(&[])),
+    ]);
+    assert!((10_000..13_000).contains(&time) && runs <= 4, "{time} ms, {runs} runs");
+    let (time, runs) = took(&[("a", Node::All(&["s", "f"])), ("s", Node::Sleep(&[10_000], &[])), ("f", Node::Fail)]);
+    assert!(time < 1_000 && runs == 2, "{time} ms, {runs} runs");
 }
 
 /// A sleep costs one message and one run more.

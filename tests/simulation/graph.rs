@@ -34,6 +34,8 @@ pub enum Node {
     /// Waits for these calls one after the other, for each at most so many milliseconds. A call that has no outcome then counts
     /// as the text "late". If the name is empty, it only sleeps.
     Within(&'static [(Millis, &'static str)]),
+    /// Goes along these chains of calls at the same time. Each goes on when its call has its value. Fails with the first failure.
+    Sides(&'static [&'static [&'static str]]),
     /// Kills every worker that runs it, until the fault is fixed.
     Poison,
     /// No worker has a handler for it, until the fault is fixed.
@@ -63,7 +65,7 @@ pub const fn graph(
     Graph { name, nodes, job_ids, retries: 0, deadline: 0, max_messages: 0, values: None }
 }
 
-use Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Sleep, Unknown, Within};
+use Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Sides, Sleep, Unknown, Within};
 
 /// The call of the last job: it waits for every call of the graph.
 pub const LAST: &str = "last";
@@ -202,6 +204,7 @@ impl Graph {
                     .flat_map(|f| then.iter().map(move |t| Some(format!("{}{}", f.clone()?, t.clone()?))))
                     .collect()
             }
+            Sides(chains) => join(&chains.concat(), None),
             Fail => vec![None],
             Poison | Unknown => vec![None, Some(String::new())],
         };

@@ -1,6 +1,8 @@
 //! The graphs that the histories use.
 
-use crate::graph::Node::{All, Catch, CatchThen, Each, Fail, Flaky, Moody, Poison, Race, Sleep, Unknown, Within};
+use crate::graph::Node::{
+    All, Catch, CatchThen, Each, Fail, Flaky, Moody, Poison, Race, Sides, Sleep, Unknown, Within,
+};
 use crate::graph::{Graph, graph};
 
 pub static GRAPHS: &[Graph] = &[
@@ -177,6 +179,50 @@ pub static GRAPHS: &[Graph] = &[
     graph(
         "a shorter wait after a longer one",
         &[("a", Within(&[(500_000, "c"), (1_000, "s")])), ("c", All(&[])), ("s", Sleep(&[100_000], &[]))],
+        &["a"],
+    ),
+    graph(
+        "two chains side by side",
+        &[
+            ("a", Sides(&[&["s", "b"], &["c", "d"]])),
+            ("s", Sleep(&[60_000], &[])),
+            ("b", All(&[])),
+            ("c", All(&[])),
+            ("d", All(&["c"])),
+        ],
+        &["a"],
+    ),
+    graph(
+        "chains side by side that share a call with another job",
+        &[
+            ("a", Sides(&[&["c", "b"], &["d", "c"], &["e"]])),
+            ("b", All(&["c"])),
+            ("c", All(&["e"])),
+            ("d", All(&[])),
+            ("e", All(&[])),
+        ],
+        &["a", "b"],
+    ),
+    graph(
+        "a failure beside a chain",
+        &[
+            ("a", Catch(&["g"])),
+            ("g", Sides(&[&["s", "b"], &["f"]])),
+            ("s", Sleep(&[60_000], &[])),
+            ("b", All(&[])),
+            ("f", Fail),
+        ],
+        &["a"],
+    ),
+    graph(
+        "a failure before the slow one",
+        &[
+            ("a", Catch(&["g", "b"])),
+            ("g", All(&["s", "f"])),
+            ("s", Sleep(&[60_000], &[])),
+            ("f", Fail),
+            ("b", All(&[])),
+        ],
         &["a"],
     ),
     Graph {

@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use brrr_protocol::model::{Failure, FailureKind, Millis, Outcome};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
-use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 use brrr_protocol::{Error, ErrorKind, Result};
 
 use crate::graph::Node::{
-    All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Sleep, Unknown, Within,
+    All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Sides, Sleep, Unknown, Within,
 };
 use crate::graph::{Graph, call, name_of};
 use crate::world::World;
@@ -57,19 +57,20 @@ impl GraphHandler {
         request: &Request,
         replay: &mut Replay,
         names: &[&str],
-        need: Option<u32>,
+        want: Want,
         within: Option<Millis>,
-    ) -> Result<std::result::Result<Vec<Outcome>, Leave>> {
+    ) -> Result<std::result::Result<Vec<Option<Outcome>>, Leave>> {
         let until = within.map(|within| replay.clock() + within);
         let calls = names.iter().map(|name| call(name)).map(|call| Invocation {
             task: call.task,
             payload: call.payload,
             topic: None,
             hash: Some(call.hash),
+            peer_hash: None,
             options: Options::default(),
         });
         let clock_before = replay.clock();
-        let outcomes = match replay.poll(calls.collect(), need, until).await? {
+        let outcomes = match replay.poll(calls.collect(), want, until).await? {
             Polled::Ready(outcomes) => outcomes,
             Polled::Suspended => return Ok(Err(Leave::Suspended)),
         };
@@ -78,9 +79,17 @@ impl GraphHandler {
             Some(Err(failure)) => format!("{name}: failed, {failure}"),
             None => format!("{name}: not chosen"),
         });
-        let (given, poll) = (texts.collect::<Vec<_>>().join(", "), names.join(" "));
+        let texts: Vec<String> = texts.collect();
+        let (given, poll) = (texts.join(", "), names.join(" "));
         let mut state = self.world.state();
-        if need.is_none() && until.is_none() || state.watch.faultless {
+        if want != Want::Some(1) && until.is_none() {
+            for ((name, outcome), text) in names.iter().zip(&outcomes).zip(&texts) {
+                if outcome.is_some() {
+                    state.watch.given(request, (*name).to_owned(), text.clone());
+                }
+            }
+        }
+        if state.watch.faultless {
             state.watch.given(request, poll.clone(), given);
         }
         // Two runs of a call at once may begin at different times.
@@ -94,13 +103,68 @@ impl GraphHandler {
         if replay.clock() < clock_before {
             state.watch.wrong.get_or_insert(format!("the clock of {} went back", request.task));
         }
-        let is_late = names.is_empty() || outcomes.iter().any(Option::is_none);
+        let has_failed = outcomes.iter().flatten().any(Outcome::is_err);
+        let is_late = names.is_empty() || outcomes.iter().any(Option::is_none) && !has_failed;
         if let Some(until) = until.filter(|until| is_late && (state.now + AHEAD < *until || replay.clock() < *until)) {
             let (now, clock) = (state.now, replay.clock());
             state.watch.wrong.get_or_insert(format!("{} woke at {now} ({clock}), before {until}", request.task));
         }
         drop(state);
-        Ok(Ok(outcomes.into_iter().flatten().collect()))
+        Ok(Ok(outcomes))
+    }
+
+    /// Asks for these calls until all have an outcome, or one has failed and failures are not caught.
+    async fn gather(
+        &self,
+        request: &Request,
+        replay: &mut Replay,
+        names: &[&str],
+        on_failure: Option<&str>,
+    ) -> Result<std::result::Result<String, Leave>> {
+        let mut known: Vec<Option<Outcome>> = names.iter().map(|_| None).collect();
+        loop {
+            let missing: Vec<usize> = (0..names.len()).filter(|n| known[*n].is_none()).collect();
+            let asked: Vec<&str> = missing.iter().map(|n| names[*n]).collect();
+            let outcomes = match self.ask(request, replay, &asked, Want::All, None).await? {
+                Ok(outcomes) => outcomes,
+                Err(leave) => return Ok(Err(leave)),
+            };
+            for (n, outcome) in missing.into_iter().zip(outcomes) {
+                known[n] = outcome;
+            }
+            let is_over = known.iter().flatten().any(Outcome::is_err) && on_failure.is_none();
+            if is_over || known.iter().all(Option::is_some) {
+                return Ok(join(&request.task, known.into_iter().flatten().collect(), on_failure));
+            }
+        }
+    }
+
+    /// Goes along several chains of calls at once. Each chain goes on when its call has its outcome.
+    async fn go_along(
+        &self,
+        request: &Request,
+        replay: &mut Replay,
+        chains: &[&[&str]],
+    ) -> Result<std::result::Result<String, Leave>> {
+        let mut texts: Vec<Vec<Outcome>> = chains.iter().map(|_| Vec::new()).collect();
+        loop {
+            let on_the_way: Vec<usize> = (0..chains.len()).filter(|n| texts[*n].len() < chains[*n].len()).collect();
+            if on_the_way.is_empty() {
+                return Ok(join(&request.task, texts.concat(), None));
+            }
+            let names: Vec<&str> = on_the_way.iter().map(|n| chains[*n][texts[*n].len()]).collect();
+            let want = if names.len() == 1 { Want::All } else { Want::Progress };
+            let outcomes = match self.ask(request, replay, &names, want, None).await? {
+                Ok(outcomes) => outcomes,
+                Err(leave) => return Ok(Err(leave)),
+            };
+            if let Some(Err(failure)) = outcomes.iter().flatten().find(|outcome| outcome.is_err()) {
+                return Ok(join(&request.task, vec![Err(failure.clone())], None));
+            }
+            for (n, outcome) in on_the_way.into_iter().zip(outcomes) {
+                texts[n].extend(outcome);
+            }
+        }
     }
 
     async fn body(&self, request: &Request, replay: &mut Replay) -> Result<std::result::Result<String, Leave>> {
@@ -116,31 +180,32 @@ impl GraphHandler {
         let fails =
             |retryable| Leave::Failed { failure: Failure::new(FailureKind::Error, task, "as planned"), retryable };
         Ok(Ok(match self.graph.node(task) {
-            All(children) => go!(join(task, go!(self.ask(request, replay, children, None, None).await?), None)),
+            All(children) => go!(self.gather(request, replay, children, None).await?),
             Each(children) => {
                 let mut text = String::new();
                 for child in *children {
-                    text += &go!(join(task, go!(self.ask(request, replay, &[child], None, None).await?), None));
+                    text += &go!(self.gather(request, replay, &[child], None).await?);
                 }
                 text
             }
             Catch(children) => {
-                go!(join(task, go!(self.ask(request, replay, children, None, None).await?), Some("failed")))
+                go!(self.gather(request, replay, children, Some("failed")).await?)
             }
             CatchThen(first, then) => {
-                let mut text =
-                    go!(join(task, go!(self.ask(request, replay, first, None, None).await?), Some("failed")));
+                let mut text = go!(self.gather(request, replay, first, Some("failed")).await?);
                 for child in *then {
-                    text += &go!(join(task, go!(self.ask(request, replay, &[child], None, None).await?), None));
+                    text += &go!(self.gather(request, replay, &[child], None).await?);
                 }
                 text
             }
             Moody(_) if request.job_id.as_str() == "R0" => return Ok(Err(fails(false))),
-            Moody(children) => go!(join(task, go!(self.ask(request, replay, children, None, None).await?), None)),
+            Moody(children) => go!(self.gather(request, replay, children, None).await?),
             Race(first, then) => {
-                let first = go!(join(task, go!(self.ask(request, replay, first, Some(1), None).await?), None));
-                first + &go!(join(task, go!(self.ask(request, replay, then, None, None).await?), None))
+                let first = go!(self.ask(request, replay, first, Want::Some(1), None).await?);
+                let first = go!(join(task, first.into_iter().flatten().collect(), None));
+                first + &go!(self.gather(request, replay, then, None).await?)
             }
+            Sides(chains) => go!(self.go_along(request, replay, chains).await?),
             Fail => return Ok(Err(fails(false))),
             Poison if !self.world.state().cured => {
                 return Err(Error::new(ErrorKind::Unavailable, "simulation", "run", "the worker was killed"));
@@ -148,7 +213,7 @@ impl GraphHandler {
             Poison | Unknown => String::new(),
             Greedy(times, children) => {
                 let asked = &children[..request.attempt as usize];
-                let text = go!(join(task, go!(self.ask(request, replay, asked, None, None).await?), None));
+                let text = go!(self.gather(request, replay, asked, None).await?);
                 if request.attempt <= *times {
                     return Ok(Err(fails(true)));
                 }
@@ -156,15 +221,16 @@ impl GraphHandler {
             }
             Sleep(times, children) => {
                 for time in *times {
-                    go!(self.ask(request, replay, &[], None, Some(*time)).await?);
+                    go!(self.ask(request, replay, &[], Want::All, Some(*time)).await?);
                 }
-                go!(join(task, go!(self.ask(request, replay, children, None, None).await?), None))
+                go!(self.gather(request, replay, children, None).await?)
             }
             Within(children) => {
                 let mut text = String::new();
                 for (time, child) in *children {
                     let names = if child.is_empty() { &[][..] } else { &[*child] };
-                    let outcomes = go!(self.ask(request, replay, names, None, Some(*time)).await?);
+                    let outcomes = go!(self.ask(request, replay, names, Want::All, Some(*time)).await?);
+                    let outcomes: Vec<Outcome> = outcomes.into_iter().flatten().collect();
                     let is_late = outcomes.is_empty();
                     text += if is_late { "late" } else { "" };
                     text += &go!(join(task, outcomes, None));
@@ -172,7 +238,7 @@ impl GraphHandler {
                 text
             }
             Flaky(times, children) => {
-                let text = go!(join(task, go!(self.ask(request, replay, children, None, None).await?), None));
+                let text = go!(self.gather(request, replay, children, None).await?);
                 if request.attempt <= *times {
                     return Ok(Err(fails(true)));
                 }

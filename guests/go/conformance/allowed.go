@@ -7,13 +7,13 @@ import (
 	"strconv"
 	"strings"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
-	_ "github.com/brrr-host/brrr-host/guests/go/sdk/brrrhttp"
-	"github.com/brrr-host/brrr-host/guests/go/sdk/files"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
+	_ "github.com/brrr-host/brrr-host/guests/go/brrr/brrrhttp"
+	"github.com/brrr-host/brrr-host/guests/go/brrr/files"
 	"golang.org/x/sync/errgroup"
 )
 
-func init() {
+func bindAllowed() {
 	request := brrr.Options{Leaf: true, MaxRetries: brrr.NoRetries}
 	brrr.Handle("http_get", httpGet, request)
 	brrr.Handle("http_send", httpSend, request)

@@ -9,10 +9,10 @@ import (
 	"time"
 	_ "time/tzdata" // a component has no time zones of its own
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
 )
 
-func init() {
+func bindErrors() {
 	once := brrr.Options{MaxRetries: 1, RetryDelay: 10 * time.Millisecond}
 	brrr.Handle("cut", cut, once)
 	brrr.Handle("causes", causes, brrr.Options{MaxRetries: brrr.NoRetries})

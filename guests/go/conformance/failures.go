@@ -7,10 +7,10 @@ import (
 	"sync"
 	"time"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
 )
 
-func init() {
+func bindFailures() {
 	brrr.Handle("fails", fails, brrr.Options{MaxRetries: brrr.NoRetries})
 	brrr.Handle("catches", catches)
 	brrr.Handle("fails_child", failsChild)
@@ -56,7 +56,7 @@ func catches(ctx context.Context, in messageArgs) (caught, error) {
 	if !errors.As(failed, &failure) {
 		return caught{}, errNoFailure
 	}
-	return caught{failure.Kind, failure.Task, failure.Message, fine}, nil
+	return caught{string(failure.Kind), failure.Task, failure.Message, fine}, nil
 }
 
 // Wrapped, it is still the child's.
@@ -99,7 +99,7 @@ func callsAlwaysFails(ctx context.Context, in catchArgs) (seen, error) {
 	case err == nil:
 		return seen{}, errNoFailure
 	case in.Catch && errors.As(err, &failure):
-		return seen{failure.Kind, failure.Task, failure.Message, failure.Attempts}, nil
+		return seen{string(failure.Kind), failure.Task, failure.Message, failure.Attempts}, nil
 	default:
 		return seen{}, err
 	}

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"time"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
 )
 
-func init() {
+func bindLimits() {
 	brrr.Handle("full_options", noop, brrr.Options{
 		Timeout: 10 * time.Second, MaxRetries: 1, RetryDelay: 10 * time.Millisecond, Backoff: brrr.Exponential,
 		MaxRetryDelay: time.Second, MaxRunning: 2, Memory: 128 * brrr.MiB,
@@ -41,7 +41,7 @@ func withOptions(ctx context.Context, _ struct{}) (string, error) {
 	if !errors.As(err, &failure) {
 		return "", errNoFailure
 	}
-	return failure.Kind, nil
+	return string(failure.Kind), nil
 }
 
 // Works until its time is nearly over, and stops by itself.

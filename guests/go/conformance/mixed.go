@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
 )
 
-func init() {
+func bindMixed() {
 	brrr.Handle("go_greet", greet)
 	brrr.Handle("go_gather", gatherOthers)
 }

@@ -11,11 +11,11 @@ import (
 	"strings"
 	"time"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
-	"github.com/brrr-host/brrr-host/guests/go/sdk/files"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
+	"github.com/brrr-host/brrr-host/guests/go/brrr/files"
 )
 
-func init() {
+func bindOutside() {
 	brrr.Handle("prints", prints)
 	brrr.Handle("clock", clock)
 	brrr.Handle("sleeps", sleeps)
@@ -50,7 +50,7 @@ type msArgs struct {
 	Ms int `json:"ms"`
 }
 
-// No leaf, so it does not really wait.
+// No leaf, so the run is dropped while it sleeps.
 func sleeps(ctx context.Context, in msArgs) (int, error) {
 	before := time.Now()
 	time.Sleep(time.Duration(in.Ms) * time.Millisecond)

@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"time"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
 )
 
-func init() {
+func bindPayloads() {
 	brrr.HandleRaw("echo", echo)
 	brrr.Handle("call_raw", callRaw)
 	brrr.Handle("call_topic", callTopic)
@@ -71,7 +71,7 @@ func relays(ctx context.Context, in relaysArgs) (json.RawMessage, error) {
 type facts struct {
 	Task        string `json:"task"`
 	CallHash    string `json:"call_hash"`
-	RootID      string `json:"root_id"`
+	JobID       string `json:"root_id"`
 	Topic       string `json:"topic"`
 	Attempt     int    `json:"attempt"`
 	HasDeadline bool   `json:"has_deadline"`
@@ -80,5 +80,5 @@ type facts struct {
 // What a handler is told about its call.
 func about(ctx context.Context, _ struct{}) (facts, error) {
 	r := brrr.RequestOf(ctx)
-	return facts{r.Task, r.CallHash, r.RootID, r.Topic, r.Attempt, !r.Deadline.IsZero()}, nil
+	return facts{r.Task, r.CallHash, r.JobID, r.Topic, r.Attempt, !r.Deadline.IsZero()}, nil
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -40,9 +40,7 @@ func fib(ctx context.Context, in FibArgs) (int, error) {
 	return a + b, err
 }
 
-func init() {
+func main() {
 	brrr.Handle("hello", hello)
 	brrr.Handle("fib", fib, brrr.Options{MaxRetries: 3})
 }
-
-func main() {} // a component's main is never run

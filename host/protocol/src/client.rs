@@ -182,7 +182,8 @@ impl Client {
             at => now.saturating_add(at.saturating_sub(job.created)),
         };
         let (max_messages, options, retry_of) = (job.max_messages, job.options, Some(job_id.clone()));
-        let new = NewJob { job_id: new, call, deadline, max_messages, options, retry_of };
+        let scope = Some(job.scope.unwrap_or_else(|| job_id.clone()));
+        let new = NewJob { job_id: new, call, deadline, max_messages, options, retry_of, scope };
         Ok(Retried::As(Box::new(new.call.clone()), self.schedule(&new, now).await?))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use crate::options::Options;
+use crate::options::{Options, Scope};
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
@@ -67,8 +67,33 @@ impl CallHash {
     /// before it.
     #[must_use]
     pub fn derive(task: &str, payload: &[u8]) -> Self {
+        Self::of_parts(&[task.as_bytes(), payload])
+    }
+
+    /// The hash of a job's promise. `job`: the job, or the first job of those that retry it.
+    #[must_use]
+    pub fn of_promise(job: &JobId, name: &[u8]) -> Self {
+        Self::of_parts(&[b"brrr.promise", job.as_str().as_bytes(), name])
+    }
+
+    /// The hash of this call for those who share its outcome. `job`: the job, or the first job of those that retry it. `clock`:
+    /// the parent's clock when it asks for the call.
+    #[must_use]
+    pub fn within(self, scope: Scope, job: &JobId, clock: Millis) -> Self {
+        match scope {
+            Scope::Fleet => self,
+            Scope::Job => Self::of_parts(&[b"brrr.job", job.as_str().as_bytes(), self.as_str().as_bytes()]),
+            Scope::For(time) => {
+                let length = Millis::try_from(time.as_millis()).unwrap_or(Millis::MAX).max(1);
+                let period = (clock / length).to_be_bytes();
+                Self::of_parts(&[b"brrr.for", &length.to_be_bytes(), &period, self.as_str().as_bytes()])
+            }
+        }
+    }
+
+    fn of_parts(parts: &[&[u8]]) -> Self {
         let mut hasher = Sha256::new();
-        for part in [task.as_bytes(), payload] {
+        for part in parts {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
         }
@@ -116,6 +141,21 @@ pub struct Call {
     pub options: Options,
 }
 
+/// The names of tasks that begin with this are the host's own.
+pub const OWN_TASKS: &str = "brrr.";
+
+/// The task of a promise: a call that no worker runs, because somebody outside gives its outcome. Its payload is the promise's
+/// name as UTF-8.
+pub const PROMISE: &str = "brrr.promise";
+
+impl Call {
+    /// Is it a promise? Then it has no message.
+    #[must_use]
+    pub fn is_promise(&self) -> bool {
+        self.task == PROMISE
+    }
+}
+
 /// Milliseconds since the Unix epoch.
 pub type Millis = u64;
 
@@ -140,6 +180,8 @@ pub struct Failure {
     pub attempts: u32,
     /// One line for each call, from this call down to the first cause.
     pub chain: Vec<String>,
+    /// What the handler attached to its error for the programs of its callers, in the encoding of its results.
+    pub details: Option<Bytes>,
 }
 
 impl Failure {
@@ -148,7 +190,7 @@ impl Failure {
     pub fn new(kind: FailureKind, task: &str, message: impl Into<String>) -> Self {
         let message = cut(message.into(), MAX_MESSAGE);
         let chain = vec![Self::link(task, &kind, &message)];
-        Self { kind, task: task.to_owned(), message, attempts: 1, chain }
+        Self { kind, task: task.to_owned(), message, attempts: 1, chain, details: None }
     }
 
     /// The failure of a parent that did not catch `child`.
@@ -156,7 +198,8 @@ impl Failure {
     pub fn of_parent(task: &str, child: &Failure) -> Self {
         let mut chain = vec![format!("{task}: a call failed and it was not caught")];
         chain.extend(child.chain.iter().cloned());
-        Self { kind: child.kind.clone(), task: task.to_owned(), message: child.message.clone(), attempts: 1, chain }
+        let (kind, message, details) = (child.kind.clone(), child.message.clone(), child.details.clone());
+        Self { kind, task: task.to_owned(), message, attempts: 1, chain, details }
     }
 
     fn link(task: &str, kind: &FailureKind, message: &str) -> String {
@@ -166,7 +209,7 @@ impl Failure {
 
     /// What the last line of the chain leaves out of the message: its other lines, or all of them if the first one is
     /// too long for the chain.
-    pub fn details(&self) -> impl Iterator<Item = &str> {
+    pub fn more_lines(&self) -> impl Iterator<Item = &str> {
         let shown = usize::from(first_line(&self.message).len() <= MAX_LINK);
         text_lines(&self.message).skip(shown)
     }
@@ -179,13 +222,18 @@ impl Failure {
             FailureKind::Other(word) => FailureKind::Other(cut(word, MAX_KIND)),
             known => known,
         };
-        Self { kind, message: cut(self.message, MAX_MESSAGE), task: cut(self.task, MAX_LINK), chain, ..self }
+        let details = self.details.filter(|details| details.len() <= MAX_DETAILS);
+        Self { kind, message: cut(self.message, MAX_MESSAGE), task: cut(self.task, MAX_LINK), chain, details, ..self }
     }
 }
 
 /// The most bytes of a failure's message. A guest may put anything into it, and every parent stores, reports and passes on the
 /// message.
 const MAX_MESSAGE: usize = 16 << 10;
+
+/// The most bytes of a failure's details. Half of them would be of no use, so details that are too large are an error of the
+/// handler.
+pub const MAX_DETAILS: usize = 64 << 10;
 
 /// The most bytes for the cause in a line of a chain.
 const MAX_LINK: usize = 500;
@@ -232,6 +280,8 @@ impl fmt::Display for Failure {
 pub enum FailureKind {
     /// The handler returned an error.
     Error,
+    /// Somebody outside has rejected the promise.
+    Rejected,
     /// The guest trapped: a panic, an out-of-bounds access, a stack overflow.
     Trap,
     /// A run took longer than its time limit, or the job did not end by its deadline.
@@ -256,8 +306,9 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Each kind with its word in records and in the WIT.
-    const WORDS: [(FailureKind, &'static str); 10] = [
+    const WORDS: [(FailureKind, &'static str); 11] = [
         (FailureKind::Error, "error"),
+        (FailureKind::Rejected, "rejected"),
         (FailureKind::Trap, "trap"),
         (FailureKind::Timeout, "timeout"),
         (FailureKind::Limit, "limit"),
@@ -301,7 +352,8 @@ pub fn size_of_outcome(outcome: &Outcome) -> usize {
         Ok(value) => value.len(),
         Err(failure) => {
             let links: usize = failure.chain.iter().map(String::len).sum();
-            failure.task.len() + failure.message.len() + links
+            let details = failure.details.as_ref().map_or(0, Bytes::len);
+            failure.task.len() + failure.message.len() + links + details
         }
     }
 }
@@ -399,7 +451,7 @@ mod tests {
     fn chain_and_details_are_the_whole_message() {
         let of = |message: &str| {
             let failure = Failure::new(FailureKind::Error, "t", message);
-            let details: Vec<String> = failure.details().map(str::to_owned).collect();
+            let details: Vec<String> = failure.more_lines().map(str::to_owned).collect();
             (failure.chain[0].clone(), details)
         };
         assert_eq!(of("outer\n  caused by: inner\n"), ("t: error: outer".into(), vec!["  caused by: inner".into()]));

@@ -1,6 +1,7 @@
 //! How a call is run: its time limit, its retries, and its share of a worker. Each option may be set at several levels. The
 //! level that is nearer to the job wins.
 
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
@@ -25,7 +26,65 @@ pub struct Options {
     pub memory: Option<u64>,
     /// The name that events and listings show for the call.
     pub label: Option<String>,
+    /// Who shares the outcome of the call. Unlike the others, this option is part of the call's identity.
+    pub scope: Option<Scope>,
 }
+
+/// Who shares the outcome of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All jobs.
+    #[default]
+    Fleet,
+    /// The job that makes the call, and the jobs that retry it.
+    Job,
+    /// All jobs that make the call within one period of this length. The periods follow each other from the Unix epoch on.
+    For(Duration),
+}
+
+/// The scopes of tasks, by their names.
+pub type Scopes = HashMap<String, Scope>;
+
+impl Scope {
+    /// Reads `fleet`, `job` or a duration such as `90s`.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let of_time = || {
+            let digits = text.find(|c: char| !c.is_ascii_digit())?;
+            let (number, unit) = text.split_at(digits);
+            let (_, ms) = UNITS.iter().find(|(name, _)| *name == unit)?;
+            let time = Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(*ms)?);
+            (!time.is_zero() && time <= LONGEST).then_some(Scope::For(time))
+        };
+        match text {
+            "fleet" => Ok(Self::Fleet),
+            "job" => Ok(Self::Job),
+            _ => of_time().ok_or_else(|| {
+                format!("a scope is `fleet`, `job` or a duration such as 90s, 15m, 1h or 7d, not {text:?}")
+            }),
+        }
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Fleet => f.write_str("fleet"),
+            Self::Job => f.write_str("job"),
+            Self::For(time) => {
+                let ms = time.as_millis();
+                let (unit, length) =
+                    UNITS.iter().find(|(_, length)| ms % u128::from(*length) == 0).unwrap_or(&("ms", 1));
+                write!(f, "{}{unit}", ms / u128::from(*length))
+            }
+        }
+    }
+}
+
+/// The units of a duration, in milliseconds.
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// How the delays before retries grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +97,7 @@ pub enum Backoff {
 }
 
 /// The names that `parse` knows.
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     "timeout-ms",
     "max-retries",
     "retry-delay-ms",
@@ -47,6 +106,7 @@ const KEYS: [&str; 8] = [
     "max-running",
     "memory-bytes",
     "label",
+    "scope",
 ];
 
 /// No time may be longer than this: the sum of it and the current time must still be a valid time.
@@ -68,6 +128,7 @@ impl Options {
             max_running: self.max_running.or(farther.max_running),
             memory: self.memory.or(farther.memory),
             label: self.label.clone().or_else(|| farther.label.clone()),
+            scope: self.scope.or(farther.scope),
         }
     }
 
@@ -137,6 +198,7 @@ impl Options {
             "max-running" => self.max_running = Some(small()?),
             "memory-bytes" => self.memory = Some(number()?),
             "label" => self.label = Some(value.to_owned()),
+            "scope" => self.scope = Some(Scope::parse(value)?),
             other => return Err(format!("there is no option {other:?}; there are {}", KEYS.join(", "))),
         }
         Ok(())
@@ -158,6 +220,7 @@ impl Options {
             ("memory-bytes", self.memory.map(|n| n.to_string())),
             ("retry-backoff", backoff),
             ("retry-delay-ms", self.retry_delay.map(ms)),
+            ("scope", self.scope.map(|scope| scope.to_string())),
             ("timeout-ms", self.timeout.map(ms)),
         ]
         .into_iter()
@@ -215,6 +278,7 @@ mod tests {
             max_running: Some(2),
             memory: Some(1 << 20),
             label: Some("dice".to_owned()),
+            scope: Some(Scope::For(Duration::from_secs(90))),
         };
         let pairs = options.pairs();
         assert!(pairs.is_sorted() && pairs.len() == KEYS.len() && pairs.iter().all(|(key, _)| Options::knows(key)));
@@ -222,5 +286,11 @@ mod tests {
         let error = Options::parse([("max-retrys", "1")]).unwrap_err();
         assert!(error.contains("\"max-retrys\"") && error.contains("max-retries"), "{error}");
         assert!(Options::parse([("timeout-ms", "-1")]).is_err());
+        for text in ["fleet", "job", "90s", "15m", "1h", "7d", "1500ms"] {
+            assert_eq!(Scope::parse(text).unwrap().to_string(), text);
+        }
+        for text in ["", "Job", "0s", "-1h", "1 h", "1w", "99999999999d", "h"] {
+            assert!(Scope::parse(text).unwrap_err().contains("such as 90s"), "{text}");
+        }
     }
 }

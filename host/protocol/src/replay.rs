@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::identity::{compare, conflict_in_run};
-use crate::model::{Call, CallHash, JobId, Millis, Outcome, Topic, size_of_outcome};
-use crate::options::Options;
+use crate::model::{Call, CallHash, JobId, Millis, Outcome, PROMISE, Topic, size_of_outcome};
+use crate::options::{Options, Scope, Scopes};
 use crate::outcome_cache::KnownOutcomes;
 use crate::ports::{Backend, Key, Loaded, Work};
 use crate::records::{ClockMove, Decision, RunRecord, SAMPLE};
@@ -24,10 +24,36 @@ pub struct Invocation {
     pub payload: Bytes,
     /// `None`: the topic of the call that asks.
     pub topic: Option<Topic>,
-    /// `None`: the hash is derived from task and payload.
+    /// The identity of the call, if the guest chose it.
     pub hash: Option<CallHash>,
+    /// If it did not: the hash that a peer's worker gives this call. `None`: the host's own, of task and payload. The call's scope
+    /// is hashed into it.
+    pub peer_hash: Option<CallHash>,
     /// How the call is to be run.
     pub options: Options,
+}
+
+impl Invocation {
+    /// The promise of this name.
+    #[must_use]
+    pub fn promise(name: &str) -> Self {
+        let payload = Bytes::copy_from_slice(name.as_bytes());
+        let (topic, hash, peer_hash, options) = (None, None, None, Options::default());
+        Self { task: PROMISE.to_owned(), payload, topic, hash, peer_hash, options }
+    }
+}
+
+/// When a poll is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Want {
+    /// When all calls have their outcome, or one has failed.
+    #[default]
+    All,
+    /// When so many calls have their outcome.
+    Some(u32),
+    /// When at least one call has its outcome, and it is worth another run: all have their outcome, or one has failed, or some
+    /// have been there for a while.
+    Progress,
 }
 
 /// The calls that a run waits for, and the time that it waits for.
@@ -41,6 +67,10 @@ pub struct Wait {
     /// The time at which it is worth running the call again whatever is there, in milliseconds since the Unix epoch. 0: there
     /// is no such time.
     pub until: Millis,
+    /// It is also worth running the call again as soon as one of these calls has failed.
+    pub fast: bool,
+    /// It is also worth running the call again when some outcomes have been there for so long, in milliseconds. 0: it is not.
+    pub pace: Millis,
 }
 
 /// The answer to a poll.
@@ -56,7 +86,7 @@ pub enum Polled {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Poll {
     calls: usize,
-    need: usize,
+    want: Want,
 }
 
 /// The number of bytes of output that a call has printed. A replay prints again what an earlier run has printed.
@@ -79,6 +109,10 @@ impl Printed {
 pub struct Replay {
     backend: Arc<dyn Backend>,
     job_id: JobId,
+    /// The job whose calls of the scope `job` this job shares. `None`: only its own.
+    scope_id: Option<JobId>,
+    /// The scope of calls for which nothing else says one.
+    job_scope: Option<Scope>,
     topic: Topic,
     known: KnownOutcomes,
     /// Calls that this run looked for and that had no outcome. For this run they have none until it ends.
@@ -110,6 +144,11 @@ pub struct Replay {
     /// The poll at which the previous run stopped. This run may be the first one that gets beyond it.
     stopped: Option<u32>,
     polls: Vec<Poll>,
+    /// How often this run was given fewer outcomes than it wanted because one of them is a failure.
+    early: u32,
+    /// How many of the latest polls in a row were given some outcomes of those that they wanted.
+    looks: u32,
+    scopes: Arc<Scopes>,
     printed: u64,
     wait: Option<Wait>,
     /// The number of bytes that all this takes (about), and the number that it may take.
@@ -152,6 +191,11 @@ impl Replay {
             stopped: before.is_waiting().then_some(before.stopped),
             before,
             polls: Vec::new(),
+            early: 0,
+            looks: 0,
+            scope_id: loaded.job.as_ref().and_then(|job| job.scope.clone()),
+            job_scope: loaded.job.as_ref().and_then(|job| job.options.scope),
+            scopes: Arc::default(),
             printed: 0,
             wait: None,
         };
@@ -193,6 +237,12 @@ impl Replay {
         Self { room: usize::try_from(bytes).unwrap_or(usize::MAX), ..self }
     }
 
+    /// Says which scopes the tasks of this worker have.
+    #[must_use]
+    pub fn with_scopes(self, scopes: Arc<Scopes>) -> Self {
+        Self { scopes, ..self }
+    }
+
     fn keep(&mut self, bytes: usize) -> Result<()> {
         self.kept = self.kept.saturating_add(bytes);
         if self.kept <= self.room {
@@ -202,7 +252,7 @@ impl Replay {
         Err(Error::new(ErrorKind::Limit, "protocol", "give a run what it asks for", why))
     }
 
-    /// Answers a poll: returns `need` outcomes (`None`: all) of `calls`. The answer is the same in every run.
+    /// Answers a poll: returns the outcomes of `calls` that are wanted. The answer is the same in every run.
     ///
     /// When the time `until` (in milliseconds since the Unix epoch) has passed, the answer has the outcomes that are there, and
     /// they may be fewer. A poll without calls is a sleep: it needs `until`.
@@ -210,7 +260,7 @@ impl Replay {
     /// # Errors
     /// When the backend can't be read. `Limit` if the run has no room for what it asks for. `Conflict` if a call hash stands
     /// for another call.
-    pub async fn poll(&mut self, calls: Vec<Invocation>, need: Option<u32>, until: Option<Millis>) -> Result<Polled> {
+    pub async fn poll(&mut self, calls: Vec<Invocation>, want: Want, until: Option<Millis>) -> Result<Polled> {
         let calls: Vec<Call> = calls.into_iter().map(|call| self.identify(call)).collect();
         self.keep(ASKED + calls.iter().map(|c| ASKED + c.hash.as_str().len()).sum::<usize>())?;
         self.note_identities(&calls)?;
@@ -220,15 +270,15 @@ impl Replay {
         }
         self.read_unknown(&calls).await?;
 
-        let need = need.map_or(calls.len(), |n| (n as usize).min(calls.len()));
         let there: Vec<bool> = calls.iter().map(|c| self.known.contains(&c.hash)).collect();
         if let Some(wait) = self.wait_for_decided(&calls, &there) {
-            self.polls.push(Poll { calls: calls.len(), need });
+            self.polls.push(Poll { calls: calls.len(), want });
             self.wait = Some(wait);
             return Ok(Polled::Suspended);
         }
-        let Some(chosen) = self.choose(&there, need, until)? else {
-            self.wait = Some(missing(calls, &there, need, until));
+        let has_failed = calls.iter().any(|c| self.known.get(&c.hash).is_some_and(Outcome::is_err));
+        let Some(chosen) = self.choose(&there, want, has_failed, until)? else {
+            self.wait = Some(self.missing(calls, &there, want, until));
             return Ok(Polled::Suspended);
         };
         let outcome = |(index, call): (usize, Call)| {
@@ -243,7 +293,7 @@ impl Replay {
     /// `Limit` if the run has no room for another poll.
     pub fn sleep(&mut self, until: Millis) -> Result<Polled> {
         self.keep(ASKED)?;
-        if self.choose(&[], 0, Some(until))?.is_some() {
+        if self.choose(&[], Want::All, false, Some(until))?.is_some() {
             return Ok(Polled::Ready(Vec::new()));
         }
         self.wait = Some(missing(Vec::new(), &[], 0, Some(until)));
@@ -261,20 +311,41 @@ impl Replay {
         (count > 0).then(|| missing(lost, &none_there, count, None))
     }
 
+    /// What a wait for `want` needs that begins now.
+    fn missing(&self, calls: Vec<Call>, there: &[bool], want: Want, until: Option<Millis>) -> Wait {
+        let wait = missing(calls, there, needed(want, there.len()), until);
+        let fast = !matches!(want, Want::Some(_)) && self.early < MOST_EARLY && !wait.calls.is_empty();
+        Wait { fast, pace: if want == Want::Progress { pace(self.looks) } else { 0 }, ..wait }
+    }
+
     /// The positions of the poll whose outcomes the guest gets: the choice of an earlier run; or else the first positions that
     /// have an outcome, if they are enough; or else, if the time of the poll has passed, all that have an outcome. `None`: the
     /// run must wait.
-    fn choose(&mut self, there: &[bool], need: usize, until: Option<Millis>) -> Result<Option<Vec<bool>>> {
+    fn choose(
+        &mut self,
+        there: &[bool],
+        want: Want,
+        has_failed: bool,
+        until: Option<Millis>,
+    ) -> Result<Option<Vec<bool>>> {
         let poll = self.polls.len() as u32;
-        self.polls.push(Poll { calls: there.len(), need });
+        self.polls.push(Poll { calls: there.len(), want });
         let clock = self.clock_after(poll);
         if let Some(decision) = self.decisions.iter().find(|d| d.poll == poll) {
-            let chosen = (0..there.len()).map(|i| decision.chosen.contains(&(i as u32))).collect();
+            let chosen: Vec<bool> = (0..there.len()).map(|i| decision.chosen.contains(&(i as u32))).collect();
             self.move_clock(poll, clock);
+            self.count(&chosen, want, has_failed);
             return Ok(Some(chosen));
         }
         let is_sleep = there.is_empty() && until.is_some();
-        let is_enough = !is_sleep && there.iter().filter(|there| **there).count() >= need;
+        let some = there.iter().filter(|there| **there).count();
+        let need = needed(want, there.len());
+        let is_enough = !is_sleep
+            && match want {
+                Want::Progress => some > 0 || there.is_empty(),
+                Want::All if has_failed && self.early < MOST_EARLY => true,
+                Want::All | Want::Some(_) => some >= need,
+            };
         if !is_enough && until.is_none_or(|until| until > clock) {
             return Ok(None);
         }
@@ -289,6 +360,7 @@ impl Replay {
                 }
             })
             .collect();
+        self.count(&chosen, want, has_failed);
         let indices: Vec<u32> = (0..).zip(&chosen).filter(|(_, c)| **c).map(|(index, _)| index).collect();
         // If a poll got all outcomes, every replay gets them: outcomes do not vanish.
         if indices.len() < there.len() {
@@ -296,6 +368,13 @@ impl Replay {
             self.decisions.push(Decision { poll, chosen: indices });
         }
         Ok(Some(chosen))
+    }
+
+    /// Counts a poll that was given only some of the outcomes that it wanted.
+    fn count(&mut self, chosen: &[bool], want: Want, has_failed: bool) {
+        let is_partial = !matches!(want, Want::Some(_)) && chosen.contains(&false);
+        self.early += u32::from(is_partial && has_failed);
+        self.looks = if is_partial { self.looks.saturating_add(1) } else { 0 };
     }
 
     /// The clock after this poll, if the run gets beyond it. If an earlier run stopped there, it is the time at which the run
@@ -337,13 +416,13 @@ impl Replay {
         self.printed = printed.now;
     }
 
-    /// The calls of each poll of this run so far, and the number of outcomes that each poll needed.
-    pub fn polls(&self) -> impl Iterator<Item = (&[CallHash], usize)> {
+    /// The calls of each poll of this run so far, and what each poll wanted.
+    pub fn polls(&self) -> impl Iterator<Item = (&[CallHash], Want)> {
         let mut rest = self.asked.as_slice();
         self.polls.iter().map(move |poll| {
             let (calls, later) = rest.split_at(poll.calls);
             rest = later;
-            (calls, poll.need)
+            (calls, poll.want)
         })
     }
 
@@ -405,6 +484,9 @@ impl Replay {
             earlier,
             decisions: self.decisions.clone(),
             until: wait.until,
+            fast: wait.fast,
+            pace: wait.pace,
+            look: 0,
             timer: self.before.timer,
             stopped: (self.polls.len() as u32).saturating_sub(1),
             moves: self.moves.clone(),
@@ -418,12 +500,26 @@ impl Replay {
 
     fn identify(&self, call: Invocation) -> Call {
         Call {
-            hash: call.hash.unwrap_or_else(|| CallHash::derive(&call.task, &call.payload)),
+            hash: self.identity(&call),
             topic: call.topic.unwrap_or_else(|| self.topic.clone()),
             task: call.task,
             payload: call.payload,
             options: call.options,
         }
+    }
+
+    /// The hash of a call. Every replay comes to the same hash.
+    fn identity(&self, call: &Invocation) -> CallHash {
+        if let Some(hash) = &call.hash {
+            return hash.clone();
+        }
+        let job = self.scope_id.as_ref().unwrap_or(&self.job_id);
+        if call.task == PROMISE {
+            return CallHash::of_promise(job, &call.payload);
+        }
+        let hash = call.peer_hash.clone().unwrap_or_else(|| CallHash::derive(&call.task, &call.payload));
+        let scope = call.options.scope.or_else(|| self.scopes.get(&call.task).copied()).or(self.job_scope);
+        hash.within(scope.unwrap_or_default(), job, self.clock)
     }
 
     /// Makes sure that a run uses one hash for one call only, because outcomes are remembered by the hash alone.
@@ -498,6 +594,34 @@ impl Replay {
     }
 }
 
+/// How often a run is given outcomes early because one of them is a failure. Otherwise a handler that catches the failures of
+/// many calls would be run again for each.
+const MOST_EARLY: u32 = 4;
+
+/// How long some outcomes have to be there until it is worth running a call again that wants progress, in milliseconds. `looks`:
+/// how often in a row it was worth it. The first waits take a second. Later ones take a quarter of the time that all earlier
+/// ones took together. So the number of runs grows with the logarithm of the time.
+fn pace(looks: u32) -> Millis {
+    // After so many looks, years have passed.
+    let mut together: Millis = 0;
+    let mut pace = FIRST_PACE;
+    for _ in 0..looks.min(100) {
+        together += pace;
+        pace = FIRST_PACE.max(together / 4);
+    }
+    pace
+}
+
+const FIRST_PACE: Millis = 1_000;
+
+/// How many of `calls` positions must have an outcome.
+fn needed(want: Want, calls: usize) -> usize {
+    match want {
+        Want::Some(n) => (n as usize).min(calls),
+        Want::All | Want::Progress => calls,
+    }
+}
+
 /// The calls without an outcome, and the smallest number of them that is needed.
 fn missing(calls: Vec<Call>, there: &[bool], need: usize, until: Option<Millis>) -> Wait {
     let mut times: HashMap<CallHash, usize> = HashMap::new();
@@ -523,7 +647,7 @@ fn missing(calls: Vec<Call>, there: &[bool], need: usize, until: Option<Millis>)
             short
         })
         .count();
-    Wait { calls: distinct, need: need as u32, until: until.unwrap_or(0) }
+    Wait { calls: distinct, need: need as u32, until: until.unwrap_or(0), fast: false, pace: 0 }
 }
 
 #[cfg(test)]
@@ -538,6 +662,19 @@ mod tests {
             topic: "t".into(),
             options: Options::default(),
         }
+    }
+
+    #[test]
+    fn the_runs_for_progress_become_rarer() {
+        assert_eq!([0, 1, 4, 5, 6].map(pace), [1_000, 1_000, 1_000, 1_250, 1_562]);
+        let day = (1..)
+            .scan(0, |sum, n| {
+                *sum += pace(n);
+                Some(*sum)
+            })
+            .take_while(|sum| *sum < 86_400_000)
+            .count();
+        assert!((40..60).contains(&day), "{day} runs in a day");
     }
 
     #[test]

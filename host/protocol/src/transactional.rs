@@ -4,6 +4,7 @@
 //! that `multi_step` sends only for safety are not needed here. The equivalence tests compare the two.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use crate::abandon::{Abandon, Todo};
 use crate::cycle::{self, Walk, may_wait};
@@ -12,11 +13,11 @@ use crate::identity::{Described, compare};
 use crate::joining::{self, Start, has_joined, is_on_its_way, pass_on, topic_of};
 use crate::model::{Call, CallHash, Failure, JobId, Millis, Outcome, Topic, size_of_outcome};
 use crate::multi_step::{
-    ChildEnd, is_first_of_job, may_forget, must_send, outcome, over_options_only_record, read_pending, run_with_options,
+    is_first_of_job, may_forget, must_send, outcome, over_options_only_record, read_pending, run_with_options,
 };
-use crate::ports::{Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Scheduled, Work, message_counter};
+use crate::ports::{Deferral, Deferred, Key, Loaded, MOST_AT_ONCE, NewJob, Outgoing, Scheduled, Work, message_counter};
 use crate::records::{
-    JobEnd, JobRecord, JobState, LatestJob, Readiness, RunRecord, Waiting, encode_failure, read_failure,
+    ChildEnd, JobEnd, JobRecord, JobState, LatestJob, Readiness, RunRecord, Waiting, encode_failure, read_failure,
 };
 use crate::registration::Registered;
 pub use crate::transaction::{Snapshot, Transaction};
@@ -210,17 +211,25 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     for call in &d.wait.calls {
         children.push(TransactionChild::read(tx, call, &me)?);
     }
-    let messages = children.iter().filter(|c| c.must_send && c.ended.is_none()).count();
+    let messages = children.iter().filter(|c| c.sends()).count();
     if messages > 0 && tx.add(&message_counter(job_id), messages as u64)? > d.max_messages {
         return Ok(Deferred::TooManyMessages);
     }
     for child in &children {
-        child.register(tx, &me, d.now)?;
+        child.register(tx, &me, d.work.now)?;
     }
 
+    // Calls that ended after the guest asked for them notified no parent, because this parent was not registered. So this
+    // parent gets a message here.
+    let ends: Vec<ChildEnd> = children.iter().filter_map(|c| c.ended).collect();
+    let is_ready = ends.len() >= d.wait.need as usize || d.wait.fast && ends.contains(&ChildEnd::Failure);
+    let is_looked_at = !is_ready && d.wait.pace > 0 && !ends.is_empty();
+    let look = if is_looked_at { d.work.now.saturating_add(d.wait.pace) } else { 0 };
     let key = Key::run(parent, job_id);
     match tx.get(&key)? {
-        found if found.as_ref() == d.run_before => tx.put(&key, &d.run_after.encode())?,
+        found if found.as_ref() == d.run_before => {
+            tx.put(&key, &RunRecord { look, ..d.run_after.clone() }.encode())?;
+        }
         Some(found) => {
             if let Some(new) = over_options_only_record(&found, d)? {
                 tx.put(&key, &new)?;
@@ -239,14 +248,13 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     if let Some(cycle) = find_cycle(tx, parent, waiting)? {
         return Ok(Deferred::Cycle(cycle));
     }
-    // Calls that ended after the guest asked for them notified no parent, because this parent was not registered. So this
-    // parent gets a message here.
-    let ended = children.iter().filter(|c| c.ended.is_some()).count();
-    if ended > 0 && ended >= d.wait.need as usize {
+    if is_ready && !ends.is_empty() {
         send(tx, &d.work.topic, &d.work.message)?;
+    } else if is_looked_at {
+        send_after(tx, d.wait.pace, &me)?;
     }
     ack(tx, d.work)?;
-    let queued = (0..).zip(&children).filter(|(_, c)| c.must_send && c.ended.is_none()).map(|(index, _)| index);
+    let queued = (0..).zip(&children).filter(|(_, c)| c.sends()).map(|(index, _)| index);
     Ok(Deferred::Waiting { queued: queued.collect() })
 }
 
@@ -276,6 +284,11 @@ impl<'a> TransactionChild<'a> {
         Ok(Self { call, known: true, undescribed, must_send, pending, ended })
     }
 
+    /// Must a message be sent for the call?
+    fn sends(&self) -> bool {
+        self.must_send && self.ended.is_none() && !self.call.is_promise()
+    }
+
     fn register(&self, tx: &mut impl Transaction, me: &Return, now: Millis) -> Result<()> {
         let hash = &self.call.hash;
         if self.undescribed {
@@ -293,14 +306,15 @@ impl<'a> TransactionChild<'a> {
             match self.ended {
                 // `multi_step` sends the message, registers without `scheduled_at`, and then finds the outcome. All that is
                 // left to do after that is to notify the parents, so only that is done here.
-                Some(ChildEnd::Value) => return notify_all(tx, hash),
+                Some(ChildEnd::Value) => return notify_all(tx, hash, now),
                 Some(ChildEnd::Failure) => {
                     if let Some(mut pending) = pending(tx, hash)? {
                         pending.scheduled_at = None;
                         tx.put(&Key::pending_returns(hash), &pending.encode())?;
                     }
-                    return notify_in_job(tx, hash, &me.job_id, &self.call.topic, Some(me));
+                    return notify_in_job(tx, hash, &me.job_id, &self.call.topic, (now, Some(me)));
                 }
+                None if self.call.is_promise() => {}
                 None => {
                     tx.send(&self.call.topic, &Message { job_id: me.job_id.clone(), call: hash.clone() })?;
                 }
@@ -346,10 +360,10 @@ pub fn complete(tx: &mut impl Transaction, work: &Work, value: &[u8]) -> Result<
     if !tx.has(&key)? {
         tx.put(&key, value)?;
     }
-    notify_all(tx, call)?;
-    if let Some(at) = work.ends_job {
+    notify_all(tx, call, work.now)?;
+    if work.ends_job {
         let state = end_in_job(tx, job_id, call)?;
-        mark_over(tx, job_id, JobEnd { state, at })?;
+        mark_over(tx, job_id, JobEnd { state, at: work.now })?;
     }
     ack(tx, work)
 }
@@ -382,12 +396,12 @@ pub fn fail(tx: &mut impl Transaction, work: &Work, failure: &Failure) -> Result
 pub fn notify_parents(tx: &mut impl Transaction, work: &Work, end: JobState) -> Result<()> {
     let Message { job_id, call } = &work.message;
     if end == JobState::Completed {
-        notify_all(tx, call)?;
+        notify_all(tx, call, work.now)?;
     } else {
-        notify_in_job(tx, call, job_id, &work.topic, None)?;
+        notify_in_job(tx, call, job_id, &work.topic, (work.now, None))?;
     }
-    if let Some(at) = work.ends_job {
-        mark_over(tx, job_id, JobEnd { state: end, at })?;
+    if work.ends_job {
+        mark_over(tx, job_id, JobEnd { state: end, at: work.now })?;
     }
     ack(tx, work)
 }
@@ -426,13 +440,13 @@ fn pending(tx: &mut impl Snapshot, call: &CallHash) -> Result<Option<PendingRetu
     read_pending(call, tx.get(&Key::pending_returns(call))?.as_deref())
 }
 
-fn notify_all(tx: &mut impl Transaction, call: &CallHash) -> Result<()> {
+fn notify_all(tx: &mut impl Transaction, call: &CallHash, now: Millis) -> Result<()> {
     if let Some(pending) = pending(tx, call)? {
-        notify_ready(tx, pending.returns)?;
+        notify_ready(tx, (call, now), pending.returns)?;
         tx.delete(&Key::pending_returns(call))?;
     }
     if let Some(unnotified) = unnotified(tx, call)? {
-        notify_ready(tx, unnotified.returns)?;
+        notify_ready(tx, (call, now), unnotified.returns)?;
         tx.delete(&Key::unnotified(call))?;
     }
     Ok(())
@@ -450,14 +464,14 @@ fn notify_in_job(
     call: &CallHash,
     job_id: &JobId,
     topic: &Topic,
-    ourselves: Option<&Return>,
+    (now, ourselves): (Millis, Option<&Return>),
 ) -> Result<()> {
     let key = Key::pending_returns(call);
     let Some(pending) = pending(tx, call)? else { return Ok(()) };
     let (mine, mut kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.job_id == *job_id);
     let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));
     let parents = mine.into_iter().filter(|entry| Some(entry) != ourselves && !has_joined(entry, call));
-    let unknown = notify_known(tx, parents)?;
+    let unknown = notify_known(tx, (call, ChildEnd::Failure, now), parents)?;
     if !unknown.is_empty() {
         let parents = unnotified(tx, call)?.unwrap_or_default().and(&unknown);
         tx.put(&Key::unnotified(call), &parents.encode())?;
@@ -475,19 +489,28 @@ fn notify_in_job(
 }
 
 /// Notifies those of `entries` that have enough outcomes by now, and those without a `run` record.
-fn notify_ready(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<()> {
-    let unknown = notify_known(tx, entries)?;
+fn notify_ready(
+    tx: &mut impl Transaction,
+    (ended, now): (&CallHash, Millis),
+    entries: impl IntoIterator<Item = Return>,
+) -> Result<()> {
+    let unknown = notify_known(tx, (ended, ChildEnd::Value, now), entries)?;
     notify(tx, &unknown)
 }
 
-/// Notifies those of `entries` whose `run` record says that they have enough outcomes by now. Returns the entries that have no
-/// such record.
-fn notify_known(tx: &mut impl Transaction, entries: impl IntoIterator<Item = Return>) -> Result<Vec<Return>> {
+/// Notifies those of `entries` whose `run` record says that they are worth running now, or after a while. Returns the entries
+/// that have no such record.
+fn notify_known(
+    tx: &mut impl Transaction,
+    (ended, end, now): (&CallHash, ChildEnd, Millis),
+    entries: impl IntoIterator<Item = Return>,
+) -> Result<Vec<Return>> {
     let (mut ready, mut unknown) = (Vec::new(), Vec::new());
     for entry in entries {
-        match readiness(tx, &entry)? {
+        match readiness(tx, &entry, ended, end)? {
             Readiness::Ready => ready.push(entry),
             Readiness::Unknown => unknown.push(entry),
+            Readiness::Look(pace) => look_later(tx, &entry, pace, now)?,
             Readiness::NotYet => {}
         }
     }
@@ -508,15 +531,23 @@ fn notify(tx: &mut impl Transaction, parents: &[Return]) -> Result<()> {
     Ok(())
 }
 
+/// See `look_later` in `multi_step`.
+fn look_later(tx: &mut impl Transaction, parent: &Return, pace: Millis, now: Millis) -> Result<()> {
+    send_after(tx, pace, parent)?;
+    let key = Key::run(&parent.parent, &parent.job_id);
+    let run = tx.get(&key)?.and_then(|bytes| RunRecord::decode(&bytes).ok());
+    run.map_or(Ok(()), |run| tx.put(&key, &RunRecord { look: now.saturating_add(pace), ..run }.encode()))
+}
+
 /// See `readiness` in `multi_step`.
-fn readiness(tx: &mut impl Snapshot, entry: &Return) -> Result<Readiness> {
-    match by_record(tx, entry) {
+fn readiness(tx: &mut impl Snapshot, entry: &Return, ended: &CallHash, end: ChildEnd) -> Result<Readiness> {
+    match by_record(tx, entry, ended, end) {
         Err(error) if error.is_unreadable() => Ok(Readiness::Ready),
         known => known,
     }
 }
 
-fn by_record(tx: &mut impl Snapshot, entry: &Return) -> Result<Readiness> {
+fn by_record(tx: &mut impl Snapshot, entry: &Return, ended: &CallHash, end: ChildEnd) -> Result<Readiness> {
     let Some(bytes) = tx.get(&Key::run(&entry.parent, &entry.job_id))? else { return Ok(Readiness::Unknown) };
     let mut waiting = Waiting::decode(&bytes)?;
     while let Some(call) = waiting.next_call()?.map(CallHash::from) {
@@ -525,13 +556,20 @@ fn by_record(tx: &mut impl Snapshot, entry: &Return) -> Result<Readiness> {
         let there = has_outcome || !tx.has(&Key::pending_returns(&call))?;
         waiting.found(there);
     }
-    Ok(waiting.readiness())
+    waiting.readiness(Some(ended), end)
 }
 
 /// Counts and sends one message.
 fn send(tx: &mut impl Transaction, topic: &Topic, message: &Message) -> Result<()> {
     tx.add(&message_counter(&message.job_id), 1)?;
     tx.send(topic, message)
+}
+
+/// Counts and sends one message to a parent, which arrives after `delay` milliseconds.
+fn send_after(tx: &mut impl Transaction, delay: Millis, parent: &Return) -> Result<()> {
+    tx.add(&message_counter(&parent.job_id), 1)?;
+    let message = Outgoing::now(&parent.topic, &parent.message());
+    tx.enqueue(Outgoing { delay: Duration::from_millis(delay), ..message })
 }
 
 fn ack(tx: &mut impl Transaction, work: &Work) -> Result<()> {

@@ -17,9 +17,11 @@ pub fn build(tools: &Tools, output: &Path) -> Result<PathBuf, BuildError> {
     let wasm_tools = wasm_tools(tools)?;
     let builder = tools.own("bin/brrr-build");
     let mut command = tools.command(go);
-    command.arg("build").arg("-C").arg(tools.own("sdk/go")).arg("-buildvcs=false").arg("-o").arg(&builder);
+    // `brrr-build` is a module of its own.
+    let source = tools.own("sdk/go/cmd/brrr-build");
+    command.arg("build").arg("-C").arg(source).arg("-buildvcs=false").arg("-o").arg(&builder);
     // `brrr-build` must be compiled for this machine, even if the user's environment selects another target.
-    command.arg("./cmd/brrr-build").env_remove("GOOS").env_remove("GOARCH").env("GOFLAGS", "");
+    command.arg(".").env_remove("GOOS").env_remove("GOARCH").env("GOFLAGS", "");
     tools.run("building brrr-build", &mut command)?;
     let mut command = tools.command(builder);
     command.arg("-C").arg(&tools.project.folder).arg("-o").arg(output).env("WASM_TOOLS", wasm_tools);

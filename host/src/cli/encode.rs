@@ -4,7 +4,7 @@ use std::io::Read as _;
 
 use anyhow::Context as _;
 use brrr_protocol::codec::{python, typescript};
-use brrr_protocol::model::{CallHash, JobId};
+use brrr_protocol::model::CallHash;
 use brrr_worker::json::{self, Json};
 use bytes::Bytes;
 use clap::ValueEnum;
@@ -122,11 +122,6 @@ fn kind(value: &Value) -> &'static str {
         Value::Array(_) => "a list",
         Value::Object(_) => "an object",
     }
-}
-
-/// The hash of a call that is run again under `job_id`, whatever is stored for the call.
-pub fn fresh(hash: &CallHash, job_id: &JobId) -> CallHash {
-    CallHash::derive(job_id.as_str(), hash.as_str().as_bytes())
 }
 
 #[cfg(test)]

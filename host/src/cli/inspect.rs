@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use brrr_worker::wasm::{Engine, EngineOptions, Guest, Task, World};
+use brrr_worker::text::line;
+use brrr_worker::wasm::{Engine, EngineOptions, Guest, Task};
 use bytesize::ByteSize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::build;
 use super::output::{Format, print, print_json};
@@ -44,11 +45,11 @@ fn as_json(guest: &Guest) -> serde_json::Value {
         let options = &task.options;
         json!({
             "name": task.name,
-            "timeout_ms": options.timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
-            "max_retries": options.max_retries,
-            "retry_delay_ms": options.retry_delay.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+            "description": task.description,
             "leaf": task.leaf,
             "options": options.pairs().into_iter().collect::<BTreeMap<_, _>>(),
+            "input_schema": task.input_schema,
+            "output_schema": task.output_schema,
             "extra": task.extra.iter().cloned().collect::<BTreeMap<_, _>>(),
         })
     };
@@ -56,8 +57,10 @@ fn as_json(guest: &Guest) -> serde_json::Value {
         "path": guest.path.display().to_string(),
         "size": guest.size,
         "digest": format!("sha256:{}", guest.digest),
+        "sdk": guest.sdk,
+        "sdk_version": guest.sdk_version,
         "wit": guest.wit_version,
-        "asynchronous": guest.world == World::Concurrent,
+        "world": guest.world.name(),
         "tasks": guest.tasks.iter().map(task).collect::<Vec<_>>(),
         "imports": guest.imports,
     })
@@ -69,17 +72,43 @@ fn as_text(guest: &Guest) -> String {
     let _ = writeln!(out, "component  {}", guest.path.display());
     let _ = writeln!(out, "size       {}", ByteSize(guest.size));
     let _ = writeln!(out, "digest     sha256:{}", guest.digest);
-    let world = if guest.world == World::Concurrent { ", asynchronous" } else { "" };
-    let _ = writeln!(out, "wit        brrr:worker@{}{world}", guest.wit_version);
+    if !guest.sdk.is_empty() {
+        let _ = writeln!(out, "sdk        {} {}", line(&guest.sdk), line(&guest.sdk_version));
+    }
+    let _ = writeln!(out, "wit        brrr:worker@{}, world {}", guest.wit_version, guest.world.name());
     let _ = writeln!(out, "tasks");
     for task in &guest.tasks {
         let _ = writeln!(out, "  {}{}", task.name, options(task));
+        for text in task.description.iter().flat_map(|text| text.lines()) {
+            let _ = writeln!(out, "      {}", line(text));
+        }
+        for (what, schema) in [("input ", &task.input_schema), ("output", &task.output_schema)] {
+            if let Some(schema) = schema {
+                let _ = writeln!(out, "      {what}  {}", line(&brief(schema)));
+            }
+        }
     }
     let _ = writeln!(out, "imports");
     for import in &guest.imports {
         let _ = writeln!(out, "  {import}");
     }
     out
+}
+
+/// A JSON Schema in one line: for an object `{name: type, other?: type}`, where `?` marks what may be missing.
+fn brief(schema: &Value) -> String {
+    let of_type = |schema: &Value| match &schema["type"] {
+        Value::String(name) => name.clone(),
+        Value::Array(names) => names.iter().filter_map(Value::as_str).collect::<Vec<_>>().join("|"),
+        _ => "any".to_owned(),
+    };
+    let Some(properties) = schema["properties"].as_object() else { return of_type(schema) };
+    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let property = |(name, schema): (&String, &Value)| {
+        let may_be_missing = if required.contains(&name.as_str()) { "" } else { "?" };
+        format!("{name}{may_be_missing}: {}", of_type(schema))
+    };
+    format!("{{{}}}", properties.iter().map(property).collect::<Vec<_>>().join(", "))
 }
 
 fn options(task: &Task) -> String {

@@ -288,7 +288,7 @@ const DETAILS: usize = 50;
 /// The rest of a failure's message, in lines. If the failure began in a call further down, that call shows it.
 fn details(node: &Node) -> Vec<String> {
     let Some(failure) = node.failure.as_ref().filter(|failure| failure.chain.len() <= 1) else { return Vec::new() };
-    let all: Vec<&str> = failure.details().collect();
+    let all: Vec<&str> = failure.more_lines().collect();
     let mut shown: Vec<String> = all.iter().take(DETAILS).map(|more| output::line(more)).collect();
     if all.len() > DETAILS {
         shown.push(format!("… and {} more lines; --output json has them", all.len() - DETAILS));

@@ -43,6 +43,11 @@ pub struct BackendArgs {
 }
 
 impl BackendArgs {
+    /// Is the fleet separated from others, and so from workers of other brrr SDKs?
+    pub fn has_namespace(&self) -> bool {
+        !self.namespace.is_empty()
+    }
+
     /// The configuration that the arguments describe. `lease` replaces the backend's own lease if given.
     pub fn config(&self, lease: Option<Duration>) -> BackendConfig {
         for url in [&self.backend, &self.queue, &self.store, &self.counters].into_iter().flatten() {

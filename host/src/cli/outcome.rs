@@ -77,7 +77,7 @@ impl Show<'_> {
             say(format_args!("  {:indent$}{}", "", line(link), indent = depth * 2));
         }
         // Each call of the chain adds one line. The rest of the message follows.
-        for more in failure.details() {
+        for more in failure.more_lines() {
             say(format_args!("    {}", line(more)));
         }
         Ok(Exit::of_failure(&failure.kind))

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
 use brrr_protocol::model::{Call, CallHash, JobId, Millis, system_now};
-use brrr_protocol::options::{Backoff, Options};
+use brrr_protocol::options::{Backoff, Options, Scope};
 use brrr_protocol::ports::{NewJob, Scheduled};
 
 use super::ExitError;
-use super::encode::{self, CallArgs, Encoded};
+use super::encode::{CallArgs, Encoded};
 use super::options::{BackendArgs, TopicArgs, duration, moment, new_job_id};
 use super::output::say;
 use crate::config::RetryBackoff;
@@ -32,8 +32,9 @@ pub struct SubmitArgs {
     #[command(flatten)]
     pub topic: TopicArgs,
 
-    /// Run the call again, under a new call hash, even if its value is in the store.
-    #[arg(long)]
+    /// Run the call, and all calls that it leads to, again, even if their values are in the store. The same as
+    /// `--scope job`.
+    #[arg(long, conflicts_with = "scope")]
     pub fresh: bool,
 
     #[command(flatten)]
@@ -79,6 +80,11 @@ struct ConditionArgs {
     /// The most messages that the job may send. It replaces the limit of the workers.
     #[arg(long, env = "BRRR_JOB_MAX_MESSAGES", hide_env = true, value_name = "N")]
     max_messages: Option<NonZeroU32>,
+
+    /// Who shares the outcomes of the job's calls for which nothing else says it: `fleet` (all jobs), `job` (this job and
+    /// those that retry it), or a duration such as `1h` (all jobs, for so long).
+    #[arg(long, env = "BRRR_JOB_SCOPE", hide_env = true, value_name = "SCOPE", value_parser = Scope::parse)]
+    scope: Option<Scope>,
 }
 
 /// The options of the whole job.
@@ -124,7 +130,8 @@ impl SubmitArgs {
         let (job_id, at) = (new_job_id()?, client.now());
         let Request { encoded } = request;
         let Conditions { deadline, max_messages, options } = self.conditions_at(at)?;
-        let hash = if self.fresh { encode::fresh(&encoded.hash, &job_id) } else { encoded.hash };
+        let options = Options { scope: self.fresh.then_some(Scope::Job).or(options.scope), ..options };
+        let hash = encoded.hash.within(options.scope.unwrap_or_default(), &job_id, at);
         let call = Call {
             hash: hash.clone(),
             task: self.call.task.clone(),
@@ -155,6 +162,7 @@ impl ConditionArgs {
                 retry_delay: self.retry_delay,
                 max_retry_delay: self.max_retry_delay,
                 backoff: self.retry_backoff.map(Backoff::from),
+                scope: self.scope,
                 ..Options::default()
             },
         })
@@ -201,6 +209,7 @@ mod tests {
             retry_backoff: None,
             max_retry_delay: None,
             max_messages: None,
+            scope: None,
         }
     }
 

@@ -38,6 +38,7 @@
 //! max-retry-delay = "1m"
 //! max-running = 2
 //! memory = "64MiB"
+//! scope = "job"           # or "fleet", or a duration such as "1h"
 //!
 //! [tasks."*"]              # of all tasks, for options that their own entries do not set
 //! max-retries = 1
@@ -179,7 +180,7 @@ fn without_secrets(line: &str) -> String {
 mod tests {
     use std::time::Duration;
 
-    use brrr_protocol::options::Backoff;
+    use brrr_protocol::options::{Backoff, Scope};
 
     use super::*;
 
@@ -219,6 +220,7 @@ mod tests {
                 max_running: Some(2),
                 memory: Some(64 << 20),
                 label: None,
+                scope: Some(Scope::Job),
             }
         );
     }

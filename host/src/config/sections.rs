@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use super::values::{Size, Text, Time};
+use super::values::{ScopeText, Size, Text, Time};
 use crate::units::{Interval, Processes};
 
 /// Flags of `run`.
@@ -38,6 +38,8 @@ pub struct WorkerSection {
     max_messages: Option<u64>,
     /// Topics that the tasks may call, in addition to their own topic and the topics that workers have announced.
     call_topic: Vec<String>,
+    /// Refuse calls to which a task gives a call hash that is not derived from the call.
+    own_hashes: Option<bool>,
     /// How long a call may wait for a worker that handles its task, or that announces the called topic, before the call
     /// fails.
     unknown_task_grace: Option<Time>,
@@ -75,6 +77,8 @@ pub struct JobSection {
     max_retry_delay: Option<Time>,
     /// The most messages that the job may send.
     max_messages: Option<NonZeroU32>,
+    /// Who shares the outcome of calls for which nothing else says it: `fleet`, `job`, or a duration such as `1h`.
+    scope: Option<ScopeText>,
 }
 
 /// Flags of `serve`.

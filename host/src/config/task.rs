@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::sections::RetryBackoff;
-use super::values::{Size, Time};
+use super::values::{ScopeText, Size, Time};
 
 /// The options of a task. They override the options of its component.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -27,6 +27,8 @@ pub struct Task {
     max_running: Option<NonZeroU32>,
     /// The most memory that one run may use.
     memory: Option<Size>,
+    /// Who shares the outcome of calls that say nothing else: `fleet`, `job`, or a duration such as `1h`.
+    scope: Option<ScopeText>,
 }
 
 impl Task {
@@ -40,6 +42,7 @@ impl Task {
             max_running: self.max_running.map(NonZeroU32::get),
             memory: self.memory.map(|size| size.0),
             label: None,
+            scope: self.scope.map(|scope| scope.0),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
+use brrr_protocol::options::Scope;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
@@ -23,6 +24,32 @@ pub struct Size(pub u64);
 /// A text or a number that is parsed as another type, such as an address or a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<T>(pub T);
+
+/// A text such as "job" or "1h".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScopeText(pub Scope);
+
+impl<'de> Deserialize<'de> for ScopeText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Scope::parse(&text).map(Self).map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for ScopeText {
+    fn schema_name() -> Cow<'static, str> {
+        "Scope".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "Who shares the outcome of a call: all jobs, one job, or all jobs for a while.",
+            "examples": ["fleet", "job", "90s", "1h"],
+            "pattern": "^(fleet|job|[0-9]+(ms|s|m|h|d))$",
+        })
+    }
+}
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

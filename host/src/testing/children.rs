@@ -75,6 +75,9 @@ impl<'a> Children<'a> {
             };
             let missing = waits.calls.iter().find(|call| !top.life.knows(&call.hash)).cloned();
             let Some(call) = missing else {
+                if waits.calls.is_empty() {
+                    top.life.sleep(waits.until);
+                }
                 top.waits = None;
                 continue;
             };

@@ -57,6 +57,8 @@ pub(super) struct History {
     pub widest: usize,
     /// The most calls of a race.
     pub widest_race: usize,
+    /// How many waits had calls and a time.
+    pub timed: usize,
     /// The calls that were asked for, in this order.
     pub asked: Vec<Call>,
 }
@@ -134,6 +136,12 @@ impl Explorer<'_> {
             }
             verdict::same_as(&mut self.report, self.case, &base, &history, &self.calls);
         }
+        for wait in sample(&(0..base.timed).collect::<Vec<_>>(), MAX_WINNERS) {
+            let order = Order::Late(wait);
+            (self.watch)(&order.to_string());
+            let history = self.history(order).await?;
+            verdict::late(&mut self.report, self.case, &base, &history);
+        }
         let other = self.history(Order::OtherJob).await?;
         verdict::other_job(&mut self.report, &base, &other);
         if self.case.fail_children {
@@ -173,6 +181,7 @@ impl Explorer<'_> {
             output: Vec::new(),
             widest: 0,
             widest_race: 0,
+            timed: 0,
             asked: Vec::new(),
         };
         let mut plan: VecDeque<Vec<Call>> = VecDeque::new();
@@ -207,6 +216,13 @@ impl Explorer<'_> {
                 }
                 RunEnd::Waits(wait) => wait,
             };
+            if wait.until > 0 {
+                history.timed += 1;
+                if history.order == Order::Late(history.timed - 1) {
+                    life.sleep(wait.until);
+                    continue;
+                }
+            }
             history.widest = history.widest.max(wait.calls.len());
             if let Some(race) = history.trace.last().filter(|poll| poll.is_race()) {
                 history.widest_race = history.widest_race.max(race.calls.len());
@@ -302,6 +318,7 @@ fn orders(base: &History, settings: &Settings) -> Vec<Order> {
     if base.asked.is_empty() {
         return Vec::new();
     }
+    // The outcome of a call that is limited in time is there in all these orders.
     let mut orders = vec![Order::KnownBefore];
     // If a run never waits for more than one call, all orders are the same.
     if base.widest > 1 {

@@ -11,7 +11,7 @@ use brrr_protocol::multi_step::MultiStepBackend;
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::{BackendParts, Counters, Ended, Handler as _, Loaded, Queue, Request, Store, Task, Work};
 use brrr_protocol::records::RunRecord;
-use brrr_protocol::replay::{Replay, Wait};
+use brrr_protocol::replay::{Replay, Wait, Want};
 use brrr_protocol::wire::Message;
 use brrr_protocol::{Error, Result};
 use brrr_worker::wasm::{LogLevel, Output, OutputLine, Probe, Stream, Touch, Touched, WasmHandler};
@@ -137,10 +137,10 @@ impl Runner {
             memory: options.memory,
         };
         let message = Message { job_id: life.job_id.clone(), call: life.call.hash.clone() };
-        let work = Work { message, topic: life.call.topic.clone(), receipt: None, ends_job: None };
+        let work = Work { message, topic: life.call.topic.clone(), receipt: None, ends_job: false, now: life.now };
         // A new attempt has a new clock.
         let began = life.now + u64::from(attempt - 1) * 1000;
-        let replay = Replay::new(life.known.clone(), &work, &life.loaded(), began);
+        let replay = Replay::new(life.known.clone(), &work, &life.loaded(), began).with_scopes(self.handler.scopes());
         let probe = Arc::new(Probe::with_time_left(time_left));
         self.lines.take();
         let start = Instant::now();
@@ -148,7 +148,7 @@ impl Runner {
         let took = start.elapsed();
         let Seen { lines, findings, touched } = self.lines.take();
         let (end, record) = settle(life, ended, &replay, attempt, &options)?;
-        let poll = |(calls, need): (&[CallHash], usize)| Poll { calls: calls.to_vec(), need };
+        let poll = |(calls, want): (&[CallHash], Want)| Poll { calls: calls.to_vec(), want };
         Ok(Ran {
             end,
             trace: replay.polls().map(poll).collect(),

@@ -21,6 +21,8 @@ pub enum Order {
     KnownBefore,
     /// All outcomes at once, but this call fails.
     Fails(CallHash, String),
+    /// All outcomes at once, but the time of this wait (from 0, of those that have calls and a time) passes before.
+    Late(usize),
     /// All outcomes at once, in a job with another time and other random numbers.
     OtherJob,
 }
@@ -35,6 +37,8 @@ impl fmt::Display for Order {
             Self::Wins(call) => write!(f, "call {} of the race first", call + 1),
             Self::KnownBefore => f.write_str("all results there before the first run"),
             Self::Fails(_, call) => write!(f, "{call} fails"),
+            Self::Late(0) => f.write_str("the time limit first"),
+            Self::Late(wait) => write!(f, "time limit {} first", wait + 1),
             Self::OtherJob => f.write_str("in another job: another time, other random numbers"),
         }
     }
@@ -58,12 +62,14 @@ impl Order {
 pub fn plan(order: &Order, wait: &Wait) -> Vec<Vec<Call>> {
     let calls = wait.calls.clone();
     let in_order = match order {
-        Order::AtOnce | Order::KnownBefore | Order::Fails(..) | Order::OtherJob => return vec![calls],
+        Order::AtOnce | Order::KnownBefore | Order::Fails(..) | Order::Late(_) | Order::OtherJob => {
+            return vec![calls];
+        }
         Order::FirstToLast => calls,
         Order::LastToFirst => calls.into_iter().rev().collect(),
         Order::Shuffled(seed) => shuffled(calls, *seed),
         Order::Wins(winner) => {
-            if wait.need as usize >= calls.len() {
+            if wait.need as usize >= calls.len() && wait.pace == 0 {
                 return vec![calls];
             }
             let mut calls = calls;
@@ -121,7 +127,7 @@ mod tests {
             topic: "t".into(),
             options: Options::default(),
         };
-        Wait { calls: (0..count).map(call).collect(), need, until: 0 }
+        Wait { calls: (0..count).map(call).collect(), need, until: 0, fast: false, pace: 0 }
     }
 
     fn names(plan: &[Vec<Call>]) -> Vec<Vec<&str>> {

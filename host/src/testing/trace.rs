@@ -1,9 +1,10 @@
 //! The calls of a run, poll by poll, and the place where two runs differ.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
 use brrr_protocol::model::{Call, CallHash};
+use brrr_protocol::replay::Want;
 use similar::{ChangeTag, TextDiff};
 
 use super::payload::show_call;
@@ -12,13 +13,22 @@ use super::payload::show_call;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Poll {
     pub calls: Vec<CallHash>,
-    /// The number of outcomes that were needed.
-    pub need: usize,
+    pub want: Want,
 }
 
 impl Poll {
+    /// Is the poll content with fewer outcomes than it has calls? Then what follows depends on which ones came.
     pub fn is_race(&self) -> bool {
-        self.need < self.calls.len()
+        self.need() < self.calls.len()
+    }
+
+    /// The number of outcomes that the poll needs.
+    pub fn need(&self) -> usize {
+        match self.want {
+            Want::All => self.calls.len(),
+            Want::Some(need) => (need as usize).min(self.calls.len()),
+            Want::Progress => self.calls.len().min(1),
+        }
     }
 }
 
@@ -43,7 +53,7 @@ impl Difference {
             calls.sort();
             calls
         };
-        a.need == b.need && sorted(a) == sorted(b)
+        a.want == b.want && sorted(a) == sorted(b)
     }
 
     /// The difference in lines: calls that only the earlier run asked for (`-`), calls that only the later run asked
@@ -52,8 +62,8 @@ impl Difference {
         let lines = |poll: &Option<Poll>| {
             let Some(poll) = poll else { return String::new() };
             let mut text = String::new();
-            if poll.is_race() {
-                let _ = writeln!(text, "(a race: {} of these {})", poll.need, poll.calls.len());
+            if let Want::Some(need) = poll.want {
+                let _ = writeln!(text, "(a race: {need} of these {})", poll.calls.len());
             }
             for call in &poll.calls {
                 let shown = known.get(call).map_or_else(|| format!("call {}", call.short()), show_call);
@@ -110,6 +120,17 @@ pub fn parted(before: &Trace, now: &Trace) -> Option<Difference> {
     })
 }
 
+/// Asks one of two runs for a call that the other one never asks for? If neither has a race, all calls are the same, in whatever
+/// order their outcomes arrive. `None`: one of them has a race.
+pub fn other_call(a: &Trace, b: &Trace) -> Option<CallHash> {
+    let has_race = |trace: &Trace| trace.iter().any(|poll| matches!(poll.want, Want::Some(_)) && poll.is_race());
+    if has_race(a) || has_race(b) {
+        return None;
+    }
+    let calls = |trace: &Trace| trace.iter().flat_map(|poll| poll.calls.iter().cloned()).collect::<BTreeSet<_>>();
+    calls(a).symmetric_difference(&calls(b)).next().cloned()
+}
+
 /// The polls up to and including the first race. They are the same for every winner.
 pub fn up_to_a_race(trace: &Trace) -> Trace {
     let end = trace.iter().position(Poll::is_race).map_or(trace.len(), |race| race + 1);
@@ -121,7 +142,19 @@ mod tests {
     use super::*;
 
     fn poll(calls: &[&str], need: usize) -> Poll {
-        Poll { calls: calls.iter().map(|call| CallHash::from(*call)).collect(), need }
+        let want = if need == calls.len() { Want::All } else { Want::Some(u32::try_from(need).unwrap()) };
+        Poll { calls: calls.iter().map(|call| CallHash::from(*call)).collect(), want }
+    }
+
+    #[test]
+    fn runs_without_a_race_ask_for_the_same_calls() {
+        let progress = |calls: &[&str]| Poll { want: Want::Progress, ..poll(calls, calls.len()) };
+        let (one, other) =
+            (vec![progress(&["a", "b"]), poll(&["b", "c"], 2)], vec![progress(&["a", "b"]), poll(&["c"], 1)]);
+        assert_eq!(other_call(&one, &other), None);
+        let third = vec![progress(&["a", "b"]), poll(&["d"], 1)];
+        assert_eq!(other_call(&other, &third), Some("c".into()));
+        assert_eq!(other_call(&other, &vec![poll(&["a", "b"], 1), poll(&["d"], 1)]), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use brrr_protocol::codec;
 use brrr_protocol::model::{Call, CallHash, FailureKind, Outcome};
+use brrr_protocol::replay::Want;
 use brrr_worker::wasm::{Touch, WasmHandler};
 
 use super::cases::Case;
@@ -14,7 +15,7 @@ use super::life::{Ran, RunEnd};
 use super::orders::Order;
 use super::payload::show_call;
 use super::report::{CaseReport, Level};
-use super::trace::{Difference, Poll, diff, parted, up_to_a_race};
+use super::trace::{Difference, Poll, diff, other_call, parted, up_to_a_race};
 use super::values::same;
 
 /// The report of a case before its first run.
@@ -135,6 +136,16 @@ pub fn same_as(
         report.find(Level::Error, "calls-differ", text);
         return;
     }
+    if let Some(call) = other_call(&base.trace, &history.trace).filter(|_| !failed) {
+        let shown = seen.get(&call).map_or_else(|| format!("call {}", call.short()), show_call);
+        let text = format!(
+            "the calls depend on the order in which results arrive\nonly one of the two asks for {shown}: with {}, and with \
+             {}\n{RULE}",
+            base.order, history.order
+        );
+        report.find(Level::Error, "calls-differ", text);
+        return;
+    }
     let (Some(first), Some(end)) = (&base.end, &history.end) else { return };
     if same_end(first, end) {
         output(report, case, history);
@@ -149,7 +160,12 @@ pub fn same_as(
         _ => false,
     };
     if !accepted && !case.any_order {
-        let race = base.trace.iter().find(|poll| poll.is_race()).map(|race| show_race(race, seen)).unwrap_or_default();
+        let race = base
+            .trace
+            .iter()
+            .find(|poll| matches!(poll.want, Want::Some(_)) && poll.is_race())
+            .map(|race| show_race(race, seen))
+            .unwrap_or_default();
         let text = format!(
             "the result depends on the order in which results arrive\n{race}{}: {}\n{}: {}\nif it is meant to (a race), list what \
              may come: result-any-of = […], or any-order = true;\nelse make no use of which came first",
@@ -159,6 +175,30 @@ pub fn same_as(
             show_end(end)
         );
         report.find(Level::Error, "order", text);
+    }
+}
+
+/// What does the handler do when the time of a wait passes before its calls end? Another end is meant to be.
+pub fn late(report: &mut CaseReport, case: &Case, base: &History, history: &History) {
+    let (Some(first), Some(end)) = (&base.end, &history.end) else { return };
+    if same_end(first, end) {
+        return;
+    }
+    match &case.expected {
+        Some(expected @ Expected::AnyOf(_)) if !expected.is(end) => {
+            let text =
+                format!("with {}, the result is none of the expected ones\ngot {}", history.order, show_end(end));
+            report.find(Level::Error, "result", text);
+        }
+        Some(Expected::AnyOf(_)) => {}
+        _ => {
+            let text = format!(
+                "with {}: {}\nlist what may come, to test it: result-any-of = […]",
+                history.order,
+                show_end(end)
+            );
+            report.find(Level::Note, "too-late", text);
+        }
     }
 }
 
@@ -348,7 +388,7 @@ fn show_race(race: &Poll, seen: &HashMap<CallHash, Call>) -> String {
     if race.calls.len() > MOST {
         shown.push(format!("… of {} calls", race.calls.len()));
     }
-    let need = if race.need == 1 { "the first".to_owned() } else { format!("the first {}", race.need) };
+    let need = if race.need() == 1 { "the first".to_owned() } else { format!("the first {}", race.need()) };
     format!("it takes {need} of: {}\n", shown.join(", "))
 }
 

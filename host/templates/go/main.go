@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
 )
 
 type HelloArgs struct {
@@ -55,11 +55,9 @@ func roll(ctx context.Context, in RollArgs) (int, error) {
 // The name of a task with its types.
 var rollTask = brrr.Task[RollArgs, int]{Name: "roll"}
 
-func init() {
+func main() {
 	brrr.Handle("hello", hello)
-	brrr.Handle("dice", dice)
+	brrr.Handle("dice", dice, brrr.Options{Description: "Throws dice, and adds them up."})
 	// A leaf has the real clock and real random numbers: the place for all that is not the same every time.
 	rollTask.Handle(roll, brrr.Options{Leaf: true})
 }
-
-func main() {} // a component's main is never run

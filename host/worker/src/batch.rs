@@ -1,17 +1,16 @@
-//! Collects the calls that a run awaits one by one, and the times that it waits for. The host asks for them together when
-//! no part of the run can continue.
+//! Collects the polls that wait in a run at the same time. The host asks for the calls of all of them together when no part of the
+//! run can continue.
 //!
-//! Each awaited call has a slot. The code that polls the run notices that all of the run waits. It then asks the run's
-//! replay for every call that has a slot, and fills the slots.
+//! Each waiting poll has a slot. The code that drives the run notices that all of the run waits. It then asks the run's replay for
+//! every call of every poll that has a slot, hands out the outcomes, and fills the slots of the polls that have what they want.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Wake, Waker};
 
 use brrr_protocol::model::Millis;
-use brrr_protocol::replay::Invocation;
+use brrr_protocol::replay::{Invocation, Want};
 
 /// The memory of a call without its payload, in bytes. It also bounds the number of calls with an empty payload.
 const CALL: usize = 256;
@@ -21,165 +20,162 @@ const CALL: usize = 256;
 #[error("it waits for more calls at once than fit")]
 pub(crate) struct TooMuch;
 
-/// The calls and times that a run waits for. `O` is the type of the calls' outcomes.
-pub(crate) struct AwaitedCalls<O> {
+/// The polls that a run waits for. `O` is the type of the calls' outcomes, whose errors are failures.
+pub(crate) struct AwaitedPolls<O> {
     inner: Mutex<Awaited<O>>,
     /// The most bytes of the calls that may wait at once.
     most: usize,
 }
 
 struct Awaited<O> {
-    calls: Vec<(Invocation, Arc<Slot<O>>)>,
-    races: VecDeque<Race<O>>,
-    timers: Vec<(Millis, Arc<Slot<()>>)>,
+    polls: Vec<AwaitedPoll<O>>,
     bytes: usize,
 }
 
-struct Race<O> {
+/// The outcomes of a poll, in the order of its calls.
+pub(crate) type Outcomes<O> = Vec<Option<O>>;
+
+struct AwaitedPoll<O> {
     calls: Vec<Invocation>,
-    need: u32,
-    slot: Arc<Slot<Vec<Option<O>>>>,
+    /// The outcomes that the run was given already.
+    outcomes: Outcomes<O>,
+    want: Want,
+    until: Option<Millis>,
+    slot: Arc<Slot<Outcomes<O>>>,
+    bytes: usize,
 }
 
-impl<O> AwaitedCalls<O> {
-    /// No calls yet. `most` is the most bytes of the calls that may wait at once.
+/// Is an outcome a failure?
+pub(crate) trait MayFail {
+    fn has_failed(&self) -> bool;
+}
+
+impl<T, E> MayFail for Result<T, E> {
+    fn has_failed(&self) -> bool {
+        self.is_err()
+    }
+}
+
+impl<O: MayFail> AwaitedPoll<O> {
+    /// Has the run let go of the poll? Then this is the only owner of the slot.
+    fn is_dropped(&self) -> bool {
+        Arc::strong_count(&self.slot) == 1
+    }
+
+    fn missing(&self) -> impl Iterator<Item = &Invocation> {
+        self.calls.iter().zip(&self.outcomes).filter(|(_, outcome)| outcome.is_none()).map(|(call, _)| call)
+    }
+
+    /// Has the poll what it wants, or has its time passed? A poll that asks for `some(n)` gets exactly n outcomes.
+    fn is_answered(&self, clock: Millis) -> bool {
+        let there = self.outcomes.iter().flatten().count();
+        let is_sleep = self.calls.is_empty() && self.until.is_some();
+        let is_enough = match self.want {
+            Want::All => there == self.calls.len() || self.outcomes.iter().flatten().any(MayFail::has_failed),
+            Want::Some(need) => there >= (need as usize).min(self.calls.len()),
+            Want::Progress => there > 0 || self.calls.is_empty(),
+        };
+        is_enough && !is_sleep || self.until.is_some_and(|until| until <= clock)
+    }
+
+    fn answer(mut self) {
+        if let Want::Some(need) = self.want {
+            let mut left = need;
+            for outcome in self.outcomes.iter_mut().filter(|outcome| outcome.is_some()) {
+                if left == 0 {
+                    *outcome = None;
+                }
+                left = left.saturating_sub(1);
+            }
+        }
+        self.slot.fill(self.outcomes);
+    }
+}
+
+impl<O: MayFail> AwaitedPolls<O> {
+    /// No polls yet. `most` is the most bytes of the calls that may wait at once.
     pub fn new(most: usize) -> Self {
-        let inner = Awaited { calls: Vec::new(), races: VecDeque::new(), timers: Vec::new(), bytes: 0 };
-        Self { inner: Mutex::new(inner), most }
+        Self { inner: Mutex::new(Awaited { polls: Vec::new(), bytes: 0 }), most }
     }
 
     fn lock(&self) -> MutexGuard<'_, Awaited<O>> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reserves memory for these calls.
-    fn reserve(&self, calls: &[Invocation]) -> Result<MutexGuard<'_, Awaited<O>>, TooMuch> {
+    /// Adds a poll. `until` is in milliseconds since the Unix epoch.
+    pub fn poll(
+        &self,
+        calls: Vec<Invocation>,
+        want: Want,
+        until: Option<Millis>,
+    ) -> Result<Arc<Slot<Outcomes<O>>>, TooMuch> {
+        let bytes = CALL + calls.iter().map(|call| CALL + call.task.len() + call.payload.len()).sum::<usize>();
         let mut inner = self.lock();
-        inner.bytes += calls.iter().map(|call| CALL + call.task.len() + call.payload.len()).sum::<usize>();
-        if inner.bytes > self.most { Err(TooMuch) } else { Ok(inner) }
-    }
-
-    /// Adds a call.
-    pub fn call(&self, call: Invocation) -> Result<Arc<Slot<O>>, TooMuch> {
-        let slot = Arc::new(Slot::default());
-        self.reserve(std::slice::from_ref(&call))?.calls.push((call, slot.clone()));
+        inner.bytes += bytes;
+        if inner.bytes > self.most {
+            return Err(TooMuch);
+        }
+        let (slot, outcomes) = (Arc::new(Slot::default()), calls.iter().map(|_| None).collect());
+        inner.polls.push(AwaitedPoll { calls, outcomes, want, until, slot: slot.clone(), bytes });
         Ok(slot)
-    }
-
-    /// Adds a race: calls of which the run needs only `need` outcomes.
-    pub fn race(&self, calls: Vec<Invocation>, need: u32) -> Result<Arc<Slot<Vec<Option<O>>>>, TooMuch> {
-        let slot = Arc::new(Slot::default());
-        self.reserve(&calls)?.races.push_back(Race { calls, need, slot: slot.clone() });
-        Ok(slot)
-    }
-
-    /// Adds a time, in milliseconds since the Unix epoch.
-    pub fn time(&self, at: Millis) -> Arc<Slot<()>> {
-        let slot = Arc::new(Slot::default());
-        self.lock().timers.push((at, slot.clone()));
-        slot
     }
 
     /// Does nothing wait?
     pub fn is_empty(&self) -> bool {
-        let inner = self.lock();
-        inner.calls.is_empty() && inner.races.is_empty() && inner.timers.is_empty()
+        self.lock().polls.is_empty()
     }
 
-    /// What to ask for next: all calls that are awaited one by one, or else one race, until the earliest of the times. `None`:
-    /// nothing waits.
-    pub fn next(&self) -> Option<Batch<O>> {
+    /// What to ask for next: the missing calls of all polls, until the earliest of their times. `None`: nothing waits.
+    pub fn next(&self) -> Option<Batch> {
         let mut inner = self.lock();
-        if inner.races.is_empty() {
-            inner.bytes = 0;
-        }
-        // If the run has dropped a call, this vector is the only owner of the call's slot.
-        let calls = std::mem::take(&mut inner.calls);
-        let (calls, slots): (Vec<_>, Vec<_>) =
-            calls.into_iter().filter(|(_, slot)| Arc::strong_count(slot) > 1).unzip();
-        inner.timers.retain(|(_, slot)| Arc::strong_count(slot) > 1);
-        let until = inner.timers.iter().map(|(at, _)| *at).min();
-        if !calls.is_empty() {
-            return Some(Batch { calls, need: None, until, slots: Slots::Each(slots) });
-        }
-        while let Some(Race { calls, need, slot }) = inner.races.pop_front() {
-            if Arc::strong_count(&slot) > 1 {
-                return Some(Batch { calls, need: Some(need), until, slots: Slots::Race(slot) });
-            }
-        }
-        until.map(|_| Batch { calls: Vec::new(), need: None, until, slots: Slots::Each(Vec::new()) })
+        let Awaited { polls, bytes } = &mut *inner;
+        polls.retain(|poll| {
+            *bytes -= if poll.is_dropped() { poll.bytes } else { 0 };
+            !poll.is_dropped()
+        });
+        let until = polls.iter().filter_map(|poll| poll.until).min();
+        let mut with_calls = polls.iter().filter(|poll| !poll.calls.is_empty());
+        let want = match (with_calls.next(), with_calls.next()) {
+            (None, _) if polls.is_empty() => return None,
+            (None, _) => Want::All,
+            (Some(only), None) => only.want,
+            // Each of them goes on as soon as it has what it wants.
+            (Some(_), Some(_)) => Want::Progress,
+        };
+        // An only poll is answered by the next answer, whatever that is. Its calls are not asked for again.
+        let calls = polls.iter().flat_map(AwaitedPoll::missing).cloned().collect();
+        Some(Batch { calls, want, until })
     }
 
-    /// Hands out the outcomes of a batch, and ends the sleeps whose time has come by the clock after the poll. The calls that
-    /// had no outcome when the time of the batch came go on waiting.
-    pub fn settle(&self, asked: Asked<O>, outcomes: Vec<Option<O>>, clock: Millis) {
+    /// Hands out the answer to a batch, and the clock after it. Those polls go on that have what they want, or whose time has
+    /// passed.
+    pub fn settle(&self, outcomes: Outcomes<O>, clock: Millis) {
         let mut inner = self.lock();
-        let (due, later) = std::mem::take(&mut inner.timers).into_iter().partition(|(at, _)| *at <= clock);
-        inner.timers = later;
-        match asked.slots {
-            Slots::Each(slots) => {
-                let mut again = Vec::new();
-                let mut calls = asked.calls.into_iter();
-                for (slot, outcome) in slots.into_iter().zip(outcomes) {
-                    match (outcome, calls.next()) {
-                        (Some(outcome), _) => slot.fill(outcome),
-                        (None, Some(call)) => again.push((call, slot)),
-                        (None, None) => {}
-                    }
-                }
-                again.append(&mut inner.calls);
-                inner.calls = again;
-            }
-            Slots::Race(slot) => {
-                let there = outcomes.iter().flatten().count();
-                match asked.need {
-                    Some(need) if there < (need as usize).min(outcomes.len()) => {
-                        inner.races.push_front(Race { calls: asked.calls, need, slot });
-                    }
-                    _ => slot.fill(outcomes),
-                }
-            }
+        let mut outcomes = outcomes.into_iter();
+        let missing = inner.polls.iter_mut().flat_map(|poll| poll.outcomes.iter_mut().filter(|o| o.is_none()));
+        for (place, outcome) in missing.zip(&mut outcomes) {
+            *place = outcome;
         }
+        let (answered, waiting) = std::mem::take(&mut inner.polls).into_iter().partition(|p| p.is_answered(clock));
+        let answered: Vec<AwaitedPoll<O>> = answered;
+        inner.polls = waiting;
+        inner.bytes -= answered.iter().map(|poll| poll.bytes).sum::<usize>();
         drop(inner);
-        let due: Vec<(Millis, Arc<Slot<()>>)> = due;
-        due.iter().for_each(|(_, slot)| slot.fill(()));
+        answered.into_iter().for_each(AwaitedPoll::answer);
     }
 }
 
 /// Calls that are asked for together.
-pub(crate) struct Batch<O> {
+pub(crate) struct Batch {
     /// The calls. Their outcomes have the same order.
     pub calls: Vec<Invocation>,
-    /// The number of outcomes that are needed. `None`: all.
-    pub need: Option<u32>,
+    /// When the outcomes are worth another run.
+    pub want: Want,
     /// The time at which the outcomes that are there are enough, in milliseconds since the Unix epoch.
     pub until: Option<Millis>,
-    slots: Slots<O>,
 }
 
-/// A batch that was asked for.
-pub(crate) struct Asked<O> {
-    /// The calls, if they may have to be asked for once more.
-    calls: Vec<Invocation>,
-    need: Option<u32>,
-    slots: Slots<O>,
-}
-
-impl<O> Batch<O> {
-    /// The calls, and what `AwaitedCalls::settle` needs.
-    pub fn ask(self) -> (Vec<Invocation>, Asked<O>) {
-        let again = if self.until.is_some() { self.calls.clone() } else { Vec::new() };
-        (self.calls, Asked { calls: again, need: self.need, slots: self.slots })
-    }
-}
-
-/// The slots for the outcomes of a batch.
-enum Slots<O> {
-    Each(Vec<Arc<Slot<O>>>),
-    Race(Arc<Slot<Vec<Option<O>>>>),
-}
-
-/// The place where an awaited call finds its outcome.
+/// The place where a poll finds its answer.
 pub(crate) struct Slot<T>(Mutex<(Option<T>, Option<Waker>)>);
 
 impl<T> Default for Slot<T> {
@@ -251,5 +247,69 @@ impl Wake for Alarm {
         if let Some(sleeper) = &*self.sleeper.lock().unwrap_or_else(PoisonError::into_inner) {
             sleeper.wake_by_ref();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    type Outcome = Result<u32, u32>;
+
+    fn call(task: &str) -> Invocation {
+        Invocation { task: task.to_owned(), ..Invocation::promise("") }
+    }
+
+    fn asked(polls: &AwaitedPolls<Outcome>) -> (Vec<String>, Want, Option<Millis>) {
+        let batch = polls.next().unwrap();
+        (batch.calls.into_iter().map(|call| call.task).collect(), batch.want, batch.until)
+    }
+
+    #[test]
+    fn an_only_poll_is_asked_for_as_it_is() {
+        let polls = AwaitedPolls::<Outcome>::new(usize::MAX);
+        let race = polls.poll(vec![call("a"), call("b"), call("c")], Want::Some(1), Some(9)).unwrap();
+        assert_eq!(asked(&polls), (vec!["a".into(), "b".into(), "c".into()], Want::Some(1), Some(9)));
+        polls.settle(vec![None, Some(Ok(1)), None], 5);
+        assert_eq!(race.filled().now_or_never(), Some(vec![None, Some(Ok(1)), None]));
+        assert!(polls.is_empty() && polls.next().is_none());
+    }
+
+    #[test]
+    fn several_polls_go_on_one_by_one() {
+        let polls = AwaitedPolls::<Outcome>::new(usize::MAX);
+        let both = polls.poll(vec![call("a"), call("b")], Want::All, None).unwrap();
+        let race = polls.poll(vec![call("c"), call("d"), call("e")], Want::Some(2), None).unwrap();
+        let sleep = polls.poll(Vec::new(), Want::All, Some(7)).unwrap();
+        assert_eq!(asked(&polls).1, Want::Progress);
+        polls.settle(vec![None, Some(Ok(2)), Some(Ok(3)), None, None], 5);
+        assert!(both.filled().now_or_never().is_none() && race.filled().now_or_never().is_none());
+        assert_eq!(asked(&polls), (vec!["a".into(), "d".into(), "e".into()], Want::Progress, Some(7)));
+        polls.settle(vec![None, Some(Ok(4)), Some(Ok(5))], 7);
+        assert_eq!(race.filled().now_or_never(), Some(vec![Some(Ok(3)), Some(Ok(4)), None]));
+        assert_eq!(sleep.filled().now_or_never(), Some(Vec::new()));
+        polls.settle(vec![Some(Err(1))], 8);
+        assert_eq!(both.filled().now_or_never(), Some(vec![Some(Err(1)), Some(Ok(2))]));
+    }
+
+    #[test]
+    fn a_failure_ends_a_wait_for_all() {
+        let polls = AwaitedPolls::<Outcome>::new(usize::MAX);
+        let both = polls.poll(vec![call("a"), call("b")], Want::All, None).unwrap();
+        polls.settle(vec![None, Some(Err(2))], 1);
+        assert_eq!(both.filled().now_or_never(), Some(vec![None, Some(Err(2))]));
+    }
+
+    #[test]
+    fn a_poll_that_the_run_let_go_of_is_not_made() {
+        let polls = AwaitedPolls::<Outcome>::new(5 * CALL);
+        drop(polls.poll(vec![call("a"), call("b")], Want::All, Some(3)).unwrap());
+        let kept = polls.poll(vec![call("c")], Want::All, None).unwrap();
+        assert!(polls.poll(vec![call("d")], Want::All, None).is_err(), "too much at once");
+        assert_eq!(asked(&polls), (vec!["c".into()], Want::All, None));
+        polls.settle(vec![Some(Ok(1))], 1);
+        assert!(kept.filled().now_or_never().is_some());
     }
 }

@@ -36,7 +36,7 @@ pub mod worker;
 pub use brrr_protocol::options::{Backoff, Options};
 pub use builder::{WorkerBuilder, WorkerError};
 pub use client::{Client, ClientError, Job, JobOptions};
-pub use native::{Call, ChildCall, HandlerError, HandlerResult, first, first_n};
+pub use native::{Call, ChildCall, ErrorInfo, HandlerError, HandlerResult, first, first_n};
 pub use served::ServedTopic;
 pub use topic_worker::{Shutdown, StopReason};
 pub use worker::Worker;

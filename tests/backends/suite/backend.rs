@@ -34,7 +34,8 @@ pub(super) fn work(delivery: &Delivery) -> Work {
         message: Message::decode(delivery.body.as_bytes()).unwrap(),
         topic: delivery.topic.clone(),
         receipt: Some(delivery.receipt.clone()),
-        ends_job: None,
+        ends_job: false,
+        now: 1,
     }
 }
 
@@ -44,7 +45,8 @@ pub(super) fn direct(job_id: &str, name: &str) -> Work {
         message: Message { job_id: job_id.into(), call: name.into() },
         topic: "t".into(),
         receipt: None,
-        ends_job: None,
+        ends_job: false,
+        now: 1,
     }
 }
 
@@ -58,7 +60,7 @@ pub(super) async fn defer_calls(backend: &Arc<dyn Backend>, work: &Work, childre
 
 async fn try_defer(backend: &Arc<dyn Backend>, work: &Work, children: Vec<Call>) -> Result<Deferred> {
     let loaded = backend.load(work).await.unwrap();
-    let wait = Wait { need: children.len() as u32, calls: children.clone(), until: 0 };
+    let wait = Wait { need: children.len() as u32, calls: children.clone(), until: 0, fast: false, pace: 0 };
     let run_after = RunRecord {
         first: 1,
         attempt: 1,
@@ -73,7 +75,6 @@ async fn try_defer(backend: &Arc<dyn Backend>, work: &Work, children: Vec<Call>)
         wait: &wait,
         run_before: loaded.run_bytes.as_ref(),
         run_after: &run_after,
-        now: 5_000,
         max_messages: 1_000,
     };
     backend.defer(&deferral).await

@@ -62,7 +62,7 @@ pub async fn work_that_will_run_is_no_finding(kind: Kind) {
     b.complete(&work(&next(&**b, "t").await), Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(survey(b).await, [], "the parent is notified");
     let mut parent = work(&next(&**b, "t").await);
-    parent.ends_job = Some(5);
+    (parent.ends_job, parent.now) = (true, 5);
     b.complete(&parent, Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(survey(b).await, [], "it is over");
 }

@@ -39,7 +39,7 @@ fn removed(jobs: u64, calls: u64) -> Collected {
 }
 
 async fn complete(backend: &Arc<dyn Backend>, ends_job: bool) {
-    let work = Work { ends_job: ends_job.then_some(ENDED), ..work(&next(&**backend, "t").await) };
+    let work = Work { ends_job, now: ENDED, ..work(&next(&**backend, "t").await) };
     backend.complete(&work, Bytes::from_static(b"v")).await.unwrap();
 }
 

@@ -115,7 +115,7 @@ pub async fn a_job_is_ended_once(kind: Kind) {
     assert_eq!(record.end, Some(JobEnd { state: JobState::Cancelled, at: 2_000 }));
     assert_eq!(b.outcomes(&"r".into(), &["c".into()]).await.unwrap(), [Some(Err(cancelled()))]);
     // The value that the worker computes is too late for this job, and is valid for other jobs.
-    let top = Work { ends_job: Some(4_000), ..direct("r", "c") };
+    let top = Work { ends_job: true, now: 4_000, ..direct("r", "c") };
     b.complete(&top, Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(job(b, "r").await, record);
     assert_eq!(b.outcomes(&"r".into(), &["c".into()]).await.unwrap(), [Some(Err(cancelled()))]);
@@ -144,7 +144,7 @@ pub async fn an_outcome_ends_its_job(kind: Kind) {
     for job_id in ["done", "failed", "late", "found", "twice", "child"] {
         schedule(b, job_id, &format!("{job_id} call")).await;
     }
-    let top = |job_id: &str| Work { ends_job: Some(7), ..direct(job_id, &format!("{job_id} call")) };
+    let top = |job_id: &str| Work { ends_job: true, now: 7, ..direct(job_id, &format!("{job_id } call")) };
     b.complete(&top("done"), Bytes::from_static(b"v")).await.unwrap();
     b.fail(&top("failed"), &fails(FailureKind::Error)).await.unwrap();
     b.fail(&top("late"), &fails(FailureKind::Timeout)).await.unwrap();
@@ -166,7 +166,7 @@ pub async fn an_outcome_ends_its_job(kind: Kind) {
         assert_eq!(job(b, job_id).await.end, Some(JobEnd { state, at: 7 }), "{job_id}");
     }
     // A peer's job has no record, and no record is created for it.
-    b.complete(&Work { ends_job: Some(7), ..direct("peer", "c") }, Bytes::new()).await.unwrap();
+    b.complete(&Work { ends_job: true, now: 7, ..direct("peer", "c") }, Bytes::new()).await.unwrap();
     assert_eq!(b.store().get(&Key::job(&"peer".into())).await.unwrap(), None);
 }
 
@@ -177,7 +177,7 @@ pub async fn a_job_ends_as_its_call_did(kind: Kind) {
     schedule(b, "r", "c").await;
     // A client that cancels has done only the first of its two writes.
     b.fail(&direct("r", "c"), &cancelled()).await.unwrap();
-    b.complete(&Work { ends_job: Some(7), ..direct("r", "c") }, Bytes::from_static(b"v")).await.unwrap();
+    b.complete(&Work { ends_job: true, now: 7, ..direct("r", "c") }, Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(b.outcomes(&"r".into(), &["c".into()]).await.unwrap(), [Some(Err(cancelled()))]);
     assert_eq!(job(b, "r").await.end, Some(JobEnd { state: JobState::Cancelled, at: 7 }));
 }

@@ -36,7 +36,7 @@ pub async fn jobs_for_one_call_run_it_once(kind: Kind) {
     // A client that repeats the request changes nothing.
     assert_eq!(schedule(b, "r3", "c").await, Scheduled::Queued);
     assert_eq!(queued(b).await, [""; 0]);
-    let top = Work { ends_job: Some(7), ..direct("r1", "c") };
+    let top = Work { ends_job: true, now: 7, ..direct("r1", "c") };
     b.complete(&top, Bytes::from_static(b"v")).await.unwrap();
     assert_eq!(queued(b).await, ["r2:c", "r3:c"], "each job is notified");
     assert_eq!(waiting(b, "c").await, [""; 0]);
@@ -48,11 +48,11 @@ pub async fn a_failure_passes_the_call_on_to_a_job_that_has_joined(kind: Kind) {
     let b = &f.backend;
     three(b).await;
     let failure = Failure::new(FailureKind::Error, "task", "no");
-    b.fail(&Work { ends_job: Some(7), ..direct("r1", "c") }, &failure).await.unwrap();
+    b.fail(&Work { ends_job: true, now: 7, ..direct("r1", "c") }, &failure).await.unwrap();
     assert_eq!(queued(b).await, ["r2:c"], "it fails in its own job alone");
     assert_eq!(waiting(b, "c").await, ["r3:c"]);
     // The job that has the message now no longer counts as a job that has only joined.
-    b.fail(&Work { ends_job: Some(8), ..direct("r2", "c") }, &failure).await.unwrap();
+    b.fail(&Work { ends_job: true, now: 8, ..direct("r2", "c") }, &failure).await.unwrap();
     assert_eq!(queued(b).await, ["r3:c"]);
     assert_eq!(b.store().get(&Key::pending_returns(&"c".into())).await.unwrap(), None);
 }

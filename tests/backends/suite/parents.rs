@@ -125,10 +125,9 @@ pub async fn a_transition_that_fails_changes_no_parent(kind: Kind) {
         let run_after = RunRecord { first: 1, total: 1, need: 1, sample: vec![shared.clone()], ..RunRecord::default() };
         let deferral = Deferral {
             work: &work,
-            wait: &Wait { until: 0, need: 1, calls: vec![call("shared")] },
+            wait: &Wait { until: 0, fast: false, pace: 0, need: 1, calls: vec![call("shared")] },
             run_before: None,
             run_after: &run_after,
-            now: 5_000,
             max_messages: 1_000,
         };
         assert_eq!(f.backend.defer(&deferral).await.unwrap_err().kind, ErrorKind::Malformed);

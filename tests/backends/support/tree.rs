@@ -12,7 +12,7 @@ use brrr_protocol::model::{Call, CallHash, JobId, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::outcome_cache::OutcomeCache;
 use brrr_protocol::ports::{Backend, Ended, Handler, NewJob, Request, Task};
-use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 use brrr_protocol::step::{Limits, Site, step};
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -61,13 +61,14 @@ impl Handler for Tree {
                 payload: payload.into(),
                 topic: None,
                 hash: None,
+                peer_hash: None,
                 options: Options::default(),
             })
             .collect();
         if calls.is_empty() {
             return Ok((Ended::Completed(Bytes::from_static(b"1")), replay));
         }
-        let ended = match replay.poll(calls, None, None).await? {
+        let ended = match replay.poll(calls, Want::All, None).await? {
             Polled::Suspended => Ended::Suspended,
             Polled::Ready(outcomes) => {
                 let values = outcomes.into_iter().flatten().flatten();

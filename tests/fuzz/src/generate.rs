@@ -6,7 +6,7 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Result, Unstructured};
 use brrr_protocol::bencode::Encoder;
 use brrr_protocol::model::{CallHash, Failure, FailureKind};
-use brrr_protocol::options::{Backoff, LONGEST, Options};
+use brrr_protocol::options::{Backoff, LONGEST, Options, Scope};
 use brrr_protocol::ports::DeadLetter;
 use brrr_protocol::records::{ClockMove, Decision, JobEnd, JobRecord, JobState, RunRecord};
 use brrr_protocol::wire::{PendingReturns, Return};
@@ -35,6 +35,12 @@ pub fn options(u: &mut Unstructured<'_>) -> Result<Options> {
         max_running: u.arbitrary()?,
         memory: u.arbitrary()?,
         label: u.arbitrary()?,
+        scope: match u.int_in_range(0..=3)? {
+            0 => None,
+            1 => Some(Scope::Fleet),
+            2 => Some(Scope::Job),
+            _ => Some(Scope::For(Duration::from_millis(u.int_in_range(1..=1 << 40)?))),
+        },
     })
 }
 
@@ -70,6 +76,9 @@ pub fn run(u: &mut Unstructured<'_>) -> Result<RunRecord> {
             .map(|(poll, chosen)| Decision { poll, chosen })
             .collect(),
         until: number(u)?,
+        fast: u.arbitrary()?,
+        pace: number(u)?,
+        look: number(u)?,
         timer: number(u)?,
         stopped: u.arbitrary()?,
         moves: moves(u)?,
@@ -97,6 +106,7 @@ pub fn job(u: &mut Unstructured<'_>) -> Result<JobRecord> {
         max_messages: number(u)?,
         options: options(u)?,
         retry_of: Option::<String>::arbitrary(u)?.map(Into::into),
+        scope: Option::<String>::arbitrary(u)?.map(Into::into),
         end: if u.arbitrary()? { Some(JobEnd { state: *u.choose(&states)?, at: number(u)? }) } else { None },
         extra: extra(u)?,
         ..plain
@@ -110,6 +120,7 @@ pub fn failure(u: &mut Unstructured<'_>) -> Result<Failure> {
         message: u.arbitrary()?,
         attempts: u.arbitrary()?,
         chain: u.arbitrary()?,
+        details: Option::<Vec<u8>>::arbitrary(u)?.map(Into::into),
     })
 }
 

@@ -68,7 +68,7 @@ mod wasm {
 
     /// Stand-in for the worlds. The original's file links them.
     mod world {
-        pub const HANDLER: &str = "brrr:worker/handler";
+        pub const WIT_VERSION: &str = "0.2.0";
 
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum World {
@@ -77,21 +77,24 @@ mod wasm {
         }
 
         impl World {
-            pub fn find(version: &str) -> Option<Self> {
-                match version.rsplit_once('.')?.0 {
-                    "0.1" => Some(Self::Plain),
-                    "0.2" => Some(Self::Concurrent),
+            pub fn find(interface: &str) -> Option<Self> {
+                match interface {
+                    "brrr:worker/handler" => Some(Self::Plain),
+                    "brrr:worker/handler-async" => Some(Self::Concurrent),
                     _ => None,
+                }
+            }
+
+            pub fn tasks(self) -> &'static str {
+                match self {
+                    Self::Plain => "tasks",
+                    Self::Concurrent => "tasks-async",
                 }
             }
         }
 
-        pub struct Versions;
-
-        impl std::fmt::Display for Versions {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("0.1.0 and 0.2.0")
-            }
+        pub fn is_supported(version: &str) -> bool {
+            version.starts_with("0.2.")
         }
     }
 }

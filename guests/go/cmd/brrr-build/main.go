@@ -130,7 +130,7 @@ func unfit(packages []string) (warnings []string) {
 	return warnings
 }
 
-const brrrhttp = "github.com/brrr-host/brrr-host/guests/go/sdk/brrrhttp"
+const brrrhttp = "github.com/brrr-host/brrr-host/guests/go/brrr/brrrhttp"
 
 var environment = []string{"GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0"}
 

@@ -37,8 +37,8 @@ func snapshot(wasm []byte) ([]byte, error) {
 		}
 	}
 	if !slices.ContainsFunc(exports, func(e export) bool { return e.name == handle }) {
-		return nil, errors.New("it handles no tasks: import github.com/brrr-host/brrr-host/guests/go/sdk and call " +
-			"its Handle in an init function")
+		return nil, errors.New("it handles no tasks: import github.com/brrr-host/brrr-host/guests/go/brrr and call " +
+			"its Handle in main")
 	}
 	visible := append([]export(nil), exports...)
 	for i := range globals {
@@ -56,7 +56,7 @@ func snapshot(wasm []byte) ([]byte, error) {
 	}
 	kept := exports[:0]
 	for _, e := range exports {
-		if e.name != "_initialize" && e.name != "brrr_warm" {
+		if e.name != "_initialize" && e.name != "brrr_bind" && e.name != "brrr_warm" {
 			kept = append(kept, e)
 		}
 	}
@@ -68,7 +68,7 @@ func snapshot(wasm []byte) ([]byte, error) {
 }
 
 // What the SDK exports.
-const handle = "brrr:worker/handler@0.1.0#handle"
+const handle = "brrr:worker/handler@0.2.0#handle"
 
 func globalName(index int) string { return fmt.Sprintf("global %d", index) }
 
@@ -95,7 +95,7 @@ func initialise(wasm []byte, globals int) ([]byte, []int64, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := provide(ctx, runtime, compiled); err != nil {
+	if err := provide(ctx, runtime, compiled, nil); err != nil {
 		return nil, nil, err
 	}
 	module, err := runtime.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithStartFunctions())
@@ -105,9 +105,16 @@ func initialise(wasm []byte, globals int) ([]byte, []int64, error) {
 	if _, err := module.ExportedFunction("_initialize").Call(ctx); err != nil {
 		return nil, nil, fmt.Errorf("its packages can't be initialised: %w", err)
 	}
-	if warm := module.ExportedFunction("brrr_warm"); warm != nil {
-		if _, err := warm.Call(ctx); err != nil {
-			return nil, nil, fmt.Errorf("a first call of the SDK fails: %w", err)
+	for _, step := range []struct{ export, failed string }{
+		{"brrr_bind", "its main fails, which is to bind the handlers and return"},
+		{"brrr_warm", "a first call of the SDK fails"},
+	} {
+		function := module.ExportedFunction(step.export)
+		if function == nil {
+			return nil, nil, fmt.Errorf("its SDK has no %s: take brrr-build and the SDK of one version", step.export)
+		}
+		if _, err := function.Call(ctx); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", step.failed, err)
 		}
 	}
 	memory, _ := module.Memory().Read(0, module.Memory().Size())
@@ -124,8 +131,12 @@ var clock = uint64(1)
 // Any number but zero will do.
 const randomByte = 0x2a
 
-// provide gives the program what it imports. What only a handler may use ends the build.
-func provide(ctx context.Context, runtime wazero.Runtime, compiled wazero.CompiledModule) error {
+// A function of the host, on a stack that has its arguments and takes its result.
+type function func(module api.Module, stack []uint64)
+
+// provide gives the program what it imports: `others` by module and name, and WASI. What else a handler may use ends the
+// build.
+func provide(ctx context.Context, runtime wazero.Runtime, compiled wazero.CompiledModule, others map[string]function) error {
 	modules := map[string]wazero.HostModuleBuilder{}
 	for _, f := range compiled.ImportedFunctions() {
 		module, name, _ := f.Import()
@@ -134,6 +145,9 @@ func provide(ctx context.Context, runtime wazero.Runtime, compiled wazero.Compil
 		}
 		implementation := func(context.Context, api.Module, []uint64) {
 			panic(fmt.Errorf("it uses %s %s before there is a call", module, name))
+		}
+		if other, ok := others[module+" "+name]; ok {
+			implementation = func(_ context.Context, m api.Module, stack []uint64) { other(m, stack) }
 		}
 		if module == "wasi_snapshot_preview1" {
 			// As the adapter answers what it refuses: EBADF.

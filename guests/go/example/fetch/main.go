@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"time"
 
-	brrr "github.com/brrr-host/brrr-host/guests/go/sdk"
-	_ "github.com/brrr-host/brrr-host/guests/go/sdk/brrrhttp" // net/http by the host
+	"github.com/brrr-host/brrr-host/guests/go/brrr"
+	_ "github.com/brrr-host/brrr-host/guests/go/brrr/brrrhttp" // net/http by the host
 	"golang.org/x/sync/errgroup"
 )
 
@@ -50,8 +50,6 @@ func size(ctx context.Context, url string) (int64, error) {
 	return io.Copy(io.Discard, response.Body)
 }
 
-func init() {
+func main() {
 	brrr.Handle("sizes", sizes, brrr.Options{Leaf: true, Timeout: time.Minute, MaxRetries: 3})
 }
-
-func main() {}

@@ -39,9 +39,9 @@ impl Redis {
     }
 }
 
-/// The time at which this work ends its job, as an argument of a script; empty if the work does not end the job.
-fn ended(work: &Work) -> String {
-    work.ends_job.map(|at| at.to_string()).unwrap_or_default()
+/// Adds the current time, and `1` if this work ends its job, else an empty text.
+fn timed<'c>(call: Call<'c>, work: &Work) -> Call<'c> {
+    call.arg(work.now).arg(if work.ends_job { "1" } else { "" })
 }
 
 /// Decodes pairs of value and failure, one pair for each of the first `calls`. The calls after the last pair were not
@@ -200,14 +200,16 @@ impl Backend for Redis {
         let Message { job_id, call } = &d.work.message;
         let script =
             scripts::DEFER.call(&self.0.keys).arg(job_id.as_str()).arg(call.as_str()).arg(d.work.topic.as_str());
-        let script = script.arg(d.now / 1000).arg(d.max_messages.min(1 << 53));
+        let script = script.arg(d.work.now).arg(d.max_messages.min(1 << 53));
         let script = script.arg(d.run_before.map(|bytes| &bytes[..]).unwrap_or_default());
         let script = script.arg(&d.run_after.encode()[..]).arg(d.wait.need);
+        let script = script.arg(if d.wait.fast { "1" } else { "" }).arg(d.wait.pace);
         let mut script = self.acknowledging(script, d.work);
         for child in &d.wait.calls {
             let options = multi_step::run_with_options(child).map(|run| run.encode()).unwrap_or_default();
             script = script.arg(child.hash.as_str()).arg(child.topic.as_str());
             script = script.arg(&CallRecord::encode(&child.task, &child.payload)[..]).arg(&options[..]);
+            script = script.arg(if child.is_promise() { "1" } else { "" });
         }
         if let Some(deferred) = deferred(d, self.run(script, "defer a call").await?)? {
             return Ok(deferred);
@@ -222,7 +224,7 @@ impl Backend for Redis {
         }
         let Message { job_id, call } = &work.message;
         let script = scripts::COMPLETE.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str()).arg(&value[..]);
-        let script = self.acknowledging(script.arg(ended(work)), work);
+        let script = self.acknowledging(timed(script, work), work);
         self.run(script, "complete a call").await.map(drop)
     }
 
@@ -232,7 +234,7 @@ impl Backend for Redis {
         }
         let Message { job_id, call } = &work.message;
         let script = scripts::FAIL.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str()).arg(work.topic.as_str());
-        let script = self.acknowledging(script.arg(&encode_failure(failure)[..]).arg(ended(work)), work);
+        let script = self.acknowledging(timed(script.arg(&encode_failure(failure)[..]), work), work);
         self.run(script, "fail a call").await.map(drop)
     }
 
@@ -242,7 +244,7 @@ impl Backend for Redis {
         }
         let Message { job_id, call } = &work.message;
         let script = scripts::NOTIFY_PARENTS.call(&self.0.keys).arg(call.as_str()).arg(job_id.as_str());
-        let script = script.arg(work.topic.as_str()).arg(end.as_str()).arg(ended(work));
+        let script = timed(script.arg(work.topic.as_str()).arg(end.as_str()), work);
         self.run(self.acknowledging(script, work), "notify the parents of a call").await.map(drop)
     }
 

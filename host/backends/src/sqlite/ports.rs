@@ -205,7 +205,6 @@ struct OwnedDeferral {
     wait: brrr_protocol::replay::Wait,
     run_before: Option<Bytes>,
     run_after: brrr_protocol::records::RunRecord,
-    now: Millis,
     max_messages: u64,
 }
 
@@ -216,7 +215,6 @@ impl OwnedDeferral {
             wait: d.wait.clone(),
             run_before: d.run_before.cloned(),
             run_after: d.run_after.clone(),
-            now: d.now,
             max_messages: d.max_messages,
         }
     }
@@ -227,7 +225,6 @@ impl OwnedDeferral {
             wait: &self.wait,
             run_before: self.run_before.as_ref(),
             run_after: &self.run_after,
-            now: self.now,
             max_messages: self.max_messages,
         }
     }

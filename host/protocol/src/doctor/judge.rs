@@ -239,7 +239,7 @@ impl<'a> Judge<'a> {
         };
         for (job_id, run) in facts.live.iter().zip(&facts.runs) {
             let Some(run) = run.as_ref().filter(|run| run.is_waiting()) else { continue };
-            let is_late = run.until > 0 && run.until <= self.look.now;
+            let is_late = [run.until, run.look].iter().any(|at| *at > 0 && *at <= self.look.now);
             let only_sleeps = run.total == 0;
             if !is_late && (only_sleeps || self.will_be_notified(call, job_id, run).await?) {
                 return Ok(None);

@@ -16,9 +16,9 @@ impl Doctor {
         match finding {
             Finding::Lost(lost) => return self.queue_again(lost).await,
             Finding::Unnotified { call, job_id, topic, end } => {
-                self.backend.notify_parents(&work(call, job_id, topic), *end).await?;
+                self.backend.notify_parents(&work(call, job_id, topic, now), *end).await?;
             }
-            Finding::Abandoned { call, job_id, topic } => self.backend.abandon(&work(call, job_id, topic)).await?,
+            Finding::Abandoned { call, job_id, topic } => self.backend.abandon(&work(call, job_id, topic, now)).await?,
             Finding::Cycle { calls, job_id, topic } => return self.fail_cycle(calls, job_id, topic, now).await,
             Finding::Overdue { job_id } => drop(client().end_if_overdue(job_id, now).await?),
             Finding::Unended { job_id } => drop(client().is_alive(job_id, now).await?),
@@ -43,7 +43,7 @@ impl Doctor {
         let text = format!("the call waits for itself: {}", names.join(" -> "));
         let failure = Failure::new(FailureKind::Cycle, &client.task_of(first).await?, text);
         let is_top = client.job(job_id).await?.is_some_and(|job| job.call == *first);
-        let work = Work { ends_job: is_top.then_some(now), ..work(first, job_id, topic) };
+        let work = Work { ends_job: is_top, ..work(first, job_id, topic, now) };
         self.backend.fail(&work, &failure).await?;
         Ok(Repaired::Done)
     }
@@ -79,7 +79,7 @@ impl Doctor {
 const NAMED: usize = 20;
 
 /// The work of a message that was never sent.
-fn work(call: &CallHash, job_id: &JobId, topic: &Topic) -> Work {
+fn work(call: &CallHash, job_id: &JobId, topic: &Topic, now: Millis) -> Work {
     let message = Message { job_id: job_id.clone(), call: call.clone() };
-    Work { message, topic: topic.clone(), receipt: None, ends_job: None }
+    Work { message, topic: topic.clone(), receipt: None, ends_job: false, now }
 }

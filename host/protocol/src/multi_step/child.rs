@@ -9,17 +9,10 @@ use super::notify::{notify_all, notify_in_job};
 use super::settle::abandon_call;
 use crate::error::Result;
 use crate::model::{Call, CallHash, JobId};
-use crate::ports::{Deferral, Key, Outgoing, Swap};
-use crate::records::RunRecord;
+use crate::ports::{Key, Outgoing, Swap};
+use crate::records::{ChildEnd, RunRecord};
 use crate::registration::Registered;
 use crate::wire::{Message, PendingReturns, Return};
-
-/// How a child ended in the parent's job before the parent was registered with it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChildEnd {
-    Value,
-    Failure,
-}
 
 /// A child, while its parent registers with it.
 pub(super) struct Child<'a> {
@@ -28,8 +21,11 @@ pub(super) struct Child<'a> {
     pub bytes: Option<Bytes>,
     /// A parent in another job waited for the child before.
     pub in_other_jobs: bool,
-    /// This deferral has sent the child's message.
+    /// This deferral has sent the child's message. (A promise has none. Otherwise it is treated in the same way.)
     pub sent: bool,
+    /// This parent waited for the child before. Its `run` record of that time may have said, when the child ended, that the
+    /// parent need not be notified.
+    pub again: bool,
     /// No other parent waits for the child in this job, so the options of this parent apply.
     pub first_of_job: bool,
 }
@@ -38,8 +34,9 @@ impl<'a> Child<'a> {
     pub fn new(call: &'a Call, bytes: Option<Bytes>, me: &Return) -> Result<Self> {
         let found = registered(&call.hash, bytes.as_ref(), me)?;
         let (sent, first_of_job) = (must_send(found.as_ref()), is_first_of_job(found.as_ref()));
+        let again = found.as_ref().is_some_and(Registered::has_me);
         let in_other_jobs = found.is_some_and(|found| found.is_awaited_in_other_jobs());
-        Ok(Self { call, bytes, in_other_jobs, sent, first_of_job })
+        Ok(Self { call, bytes, in_other_jobs, sent, again, first_of_job })
     }
 
     pub fn message(&self, job_id: &JobId) -> Outgoing {
@@ -63,7 +60,10 @@ impl<'a> Child<'a> {
             // The record may have been removed meanwhile. Then the call has completed, and this parent was not notified.
             if !self.sent && must_send(found.as_ref()) {
                 self.put_options(p, &me.job_id).await?;
-                p.send(&self.call.topic, &Message { job_id: me.job_id.clone(), call: self.call.hash.clone() }).await?;
+                if !self.call.is_promise() {
+                    let message = Message { job_id: me.job_id.clone(), call: self.call.hash.clone() };
+                    p.send(&self.call.topic, &message).await?;
+                }
                 self.sent = true;
             }
             if !self.sent && found.as_ref().is_some_and(Registered::has_me) {
@@ -83,14 +83,7 @@ impl<'a> Child<'a> {
     }
 
     /// See `settle_sent`.
-    pub async fn settle(
-        &self,
-        p: &Ports<'_>,
-        d: &Deferral<'_>,
-        ended: Option<ChildEnd>,
-        job_over: bool,
-        me: &Return,
-    ) -> Result<()> {
+    pub async fn settle(&self, p: &Ports<'_>, ended: Option<ChildEnd>, job_over: bool, me: &Return) -> Result<()> {
         let (call, job_id) = (&self.call.hash, &me.job_id);
         let ourselves = HashSet::from([me.clone()]);
         match ended {
@@ -101,7 +94,7 @@ impl<'a> Child<'a> {
             None if job_over => abandon_call(p, job_id, call, &self.call.topic).await,
             None => {
                 if let (Some(bytes), Some(mut pending)) = (&self.bytes, read_pending(call, self.bytes.as_deref())?) {
-                    pending.scheduled_at = Some(d.now / 1000);
+                    pending.scheduled_at = Some(p.now / 1000);
                     // A mismatch means that another parent has registered. Then the parent that registers next sends the
                     // message again.
                     p.store.swap(&Key::pending_returns(call), Some(bytes), Some(pending.encode())).await?;

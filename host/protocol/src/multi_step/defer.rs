@@ -5,16 +5,16 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::Ports;
-use super::child::{Child, ChildEnd, read_pending};
+use super::child::{Child, read_pending};
 use super::describe::describe_all;
-use super::notify::readiness;
+use super::notify::{look_later, readiness};
 use super::settle::abandon;
 use crate::concurrent::{Access, all};
 use crate::cycle::{self, Walk, may_wait};
 use crate::error::Result;
 use crate::model::{CallHash, JobId};
 use crate::ports::{Deferral, Deferred, Key, Outgoing, Store, Swap, message_counter};
-use crate::records::{JobRecord, Readiness, RunRecord};
+use crate::records::{ChildEnd, JobRecord, Readiness, RunRecord};
 use crate::wire::{Message, Return};
 
 /// See `Backend::defer`. Rule R4.
@@ -23,6 +23,7 @@ use crate::wire::{Message, Return};
 /// When a port fails or a record does not decode; safe to repeat. `Conflict` if a call hash stands for another call. Then the
 /// parent is not registered with any call.
 pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
+    let p = &p.at(d.work.now);
     let Message { job_id, call: parent } = &d.work.message;
     let me = Return { job_id: job_id.clone(), parent: parent.clone(), topic: d.work.topic.clone() };
 
@@ -43,7 +44,8 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     for (child, bytes) in d.wait.calls.iter().zip(found) {
         children.push(Child::new(child, bytes, &me)?);
     }
-    let messages: Vec<Outgoing> = children.iter().filter(|c| c.sent).map(|c| c.message(job_id)).collect();
+    let sent = |c: &&Child<'_>| c.sent && !c.call.is_promise();
+    let messages: Vec<Outgoing> = children.iter().filter(sent).map(|c| c.message(job_id)).collect();
     if !messages.is_empty() {
         let count = p.counters.incr(&message_counter(job_id), messages.len() as u64).await?;
         if count > d.max_messages {
@@ -78,16 +80,22 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     // of its calls have ended. The message is sent before the entries of this parent are removed: if this worker has lost its
     // lease, another run may have registered the same entries and acknowledged, and then no other worker would send the
     // message.
-    if seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet {
-        p.send(&me.topic, &d.work.message).await?;
+    let ended = [ChildEnd::Failure, ChildEnd::Value].into_iter().find(|end| seen.ended.contains(&Some(*end)));
+    if let Some(end) = ended {
+        match readiness(p.store, &me, None, end).await? {
+            Readiness::Ready | Readiness::Unknown => p.send(&me.topic, &d.work.message).await?,
+            Readiness::Look(pace) => look_later(p, &me, pace).await?,
+            Readiness::NotYet => {}
+        }
     }
-    settle_sent(p, d, &children, &seen, &me).await?;
+    settle_sent(p, &children, &seen, &me).await?;
     let waiting = waiting_children(&children, &seen);
     if let Some(cycle) = find_cycle(p.store, parent, waiting).await? {
         return Ok(Deferred::Cycle(cycle));
     }
     p.ack(d.work).await?;
-    Ok(Deferred::Waiting { queued: (0..).zip(&children).filter(|(_, c)| c.sent).map(|(index, _)| index).collect() })
+    let queued = (0..).zip(&children).filter(|(_, c)| sent(c)).map(|(index, _)| index).collect();
+    Ok(Deferred::Waiting { queued })
 }
 
 /// The record to write if a run that waits finds a `run` record that was not there at its start. If no run has written the
@@ -103,8 +111,8 @@ pub(crate) fn over_options_only_record(found: &[u8], d: &Deferral<'_>) -> Result
 struct Seen {
     /// For each child: may it wait for calls of its own?
     may_wait: Vec<bool>,
-    /// How each child ended. For a child whose message this deferral did not send only failures are looked for: a value
-    /// notifies every registered parent, but a failure notifies only parents whose `run` record it finds.
+    /// How each child ended. For a child that another parent has asked for before, and not this one, only failures are looked
+    /// for: a value notifies every registered parent, but a failure notifies only parents whose `run` record it finds.
     ended: Vec<Option<ChildEnd>>,
     job_over: bool,
 }
@@ -113,18 +121,20 @@ struct Seen {
 /// values and failures.
 async fn look_again(store: &dyn Store, job_id: &JobId, children: &[Child<'_>]) -> Result<Seen> {
     let mut read: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, job_id)).collect();
-    let sent: Vec<&CallHash> = children.iter().filter(|c| c.sent).map(|c| &c.call.hash).collect();
-    if !sent.is_empty() {
+    let sent = children.iter().any(|c| c.sent);
+    let may_have_value = |c: &Child<'_>| c.sent || c.again;
+    let doubted: Vec<&CallHash> = children.iter().filter(|c| may_have_value(c)).map(|c| &c.call.hash).collect();
+    if sent {
         read.push(Key::job(job_id));
     }
     let mut runs = store.get_many(&read).await?;
-    let job = if sent.is_empty() { None } else { runs.pop().flatten() };
+    let job = if sent { runs.pop().flatten() } else { None };
     let failed = children.iter().map(|c| Key::failure(&c.call.hash, job_id));
-    let looked: Vec<Key> = sent.iter().map(|call| Key::value(call)).chain(failed).collect();
-    let mut of_sent = store.has_many(&looked).await?;
-    let mut failures = of_sent.split_off(sent.len());
-    let mut of_sent = of_sent.into_iter();
-    let values: Vec<bool> = children.iter().map(|c| c.sent && of_sent.next().unwrap_or_default()).collect();
+    let looked: Vec<Key> = doubted.iter().map(|call| Key::value(call)).chain(failed).collect();
+    let mut found = store.has_many(&looked).await?;
+    let mut failures = found.split_off(doubted.len());
+    let mut found = found.into_iter();
+    let values: Vec<bool> = children.iter().map(|c| may_have_value(c) && found.next().unwrap_or_default()).collect();
     let doubtful: Vec<usize> = (0..children.len()).filter(|n| values[*n] && !failures[*n]).collect();
     if !doubtful.is_empty() {
         let again: Vec<Key> = doubtful.iter().map(|n| Key::failure(&children[*n].call.hash, job_id)).collect();
@@ -147,10 +157,10 @@ async fn look_again(store: &dyn Store, job_id: &JobId, children: &[Child<'_>]) -
 
 /// Settles each child whose message was sent. If the child ended before this parent was registered, its other waiting parents
 /// are notified. If not, the message is known to be sent, and `scheduled_at` is written.
-async fn settle_sent(p: &Ports<'_>, d: &Deferral<'_>, children: &[Child<'_>], seen: &Seen, me: &Return) -> Result<()> {
+async fn settle_sent(p: &Ports<'_>, children: &[Child<'_>], seen: &Seen, me: &Return) -> Result<()> {
     let mut accesses: Vec<Access<'_, ()>> = Vec::with_capacity(seen.ended.len());
     for (child, ended) in children.iter().zip(&seen.ended).filter(|(child, _)| child.sent) {
-        accesses.push(Box::pin(child.settle(p, d, *ended, seen.job_over, me)));
+        accesses.push(Box::pin(child.settle(p, *ended, seen.job_over, me)));
     }
     all(accesses).await?;
     Ok(())

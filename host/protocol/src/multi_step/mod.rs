@@ -17,15 +17,16 @@ mod notify;
 mod settle;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::model::{JobId, Topic, check_topic};
+use crate::model::{JobId, Millis, Topic, check_topic};
 use crate::ports::{Counters, Outgoing, Queue, Store, Work, message_counter};
 use crate::wire::{Message, Return};
 
 pub use self::backend::MultiStepBackend;
 pub use self::child::run_with_options;
-pub(crate) use self::child::{ChildEnd, is_first_of_job, must_send, read_pending, registered, with_me};
+pub(crate) use self::child::{is_first_of_job, must_send, read_pending, registered, with_me};
 pub(crate) use self::defer::over_options_only_record;
 pub use self::defer::{defer, find_cycle};
 pub use self::forget::forget_calls;
@@ -41,13 +42,20 @@ pub struct Ports<'a> {
     store: &'a dyn Store,
     queue: &'a dyn Queue,
     counters: &'a dyn Counters,
+    /// The current time, in milliseconds since the Unix epoch.
+    now: Millis,
 }
 
 impl<'a> Ports<'a> {
     /// The ports of one backend.
     #[must_use]
     pub fn of(store: &'a dyn Store, queue: &'a dyn Queue, counters: &'a dyn Counters) -> Self {
-        Self { store, queue, counters }
+        Self { store, queue, counters, now: 0 }
+    }
+
+    /// The same ports, at this time.
+    fn at(&self, now: Millis) -> Self {
+        Self { now, ..*self }
     }
 
     /// Counts and sends one message.
@@ -64,6 +72,11 @@ impl<'a> Ports<'a> {
 
     /// Counts and sends the messages that notify parents.
     async fn notify(&self, entries: &[&Return]) -> Result<()> {
+        self.notify_after(Duration::ZERO, entries).await
+    }
+
+    /// Counts and sends the messages that notify parents after a while.
+    async fn notify_after(&self, delay: Duration, entries: &[&Return]) -> Result<()> {
         let mut counts: BTreeMap<&JobId, u64> = BTreeMap::new();
         for entry in entries {
             *counts.entry(&entry.job_id).or_default() += 1;
@@ -71,7 +84,8 @@ impl<'a> Ports<'a> {
         for (job_id, count) in counts {
             self.counters.incr(&message_counter(job_id), count).await?;
         }
-        let messages: Vec<Outgoing> = entries.iter().map(|r| Outgoing::now(&r.topic, &r.message())).collect();
+        let message = |r: &&Return| Outgoing { delay, ..Outgoing::now(&r.topic, &r.message()) };
+        let messages: Vec<Outgoing> = entries.iter().map(message).collect();
         if messages.is_empty() {
             return Ok(());
         }

@@ -1,14 +1,15 @@
 //! Notifies the waiting parents of a call.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::Ports;
 use crate::concurrent::{Access, all};
 use crate::error::Result;
 use crate::joining::{has_joined, is_passed_on, pass_on, topic_of};
-use crate::model::{CallHash, JobId, Topic};
+use crate::model::{CallHash, JobId, Millis, Topic};
 use crate::ports::{Key, Store, Swap};
-use crate::records::{Readiness, Waiting};
+use crate::records::{ChildEnd, Readiness, RunRecord, Waiting};
 use crate::wire::{Message, PendingReturns, Return};
 
 /// Notifies all waiting parents of a call that has its value, except those in `handled`. The messages are sent before the
@@ -67,7 +68,7 @@ pub(super) async fn notify_in_job(
         let (mine, kept): (Vec<_>, Vec<_>) = pending.returns.into_iter().partition(|r| r.job_id == *job_id);
         let is_elsewhere = mine.iter().any(|entry| has_joined(entry, call));
         let parents = mine.into_iter().filter(|entry| !has_joined(entry, call));
-        let unknown = notify_known(p, call, parents, &mut handled).await?;
+        let unknown = notify_known(p, (call, ChildEnd::Failure), parents, &mut handled).await?;
         if !unknown.is_empty() {
             keep_unnotified(p, call, &unknown).await?;
         }
@@ -126,7 +127,7 @@ async fn notify_new(
     entries: impl IntoIterator<Item = Return>,
     handled: &mut HashSet<Return>,
 ) -> Result<()> {
-    let unknown = notify_known(p, ended, entries, handled).await?;
+    let unknown = notify_known(p, (ended, ChildEnd::Value), entries, handled).await?;
     p.notify(&unknown.iter().collect::<Vec<_>>()).await?;
     handled.extend(unknown);
     Ok(())
@@ -136,7 +137,7 @@ async fn notify_new(
 /// `ended` has its outcome. Returns the entries that have no such record.
 async fn notify_known(
     p: &Ports<'_>,
-    ended: &CallHash,
+    (ended, end): (&CallHash, ChildEnd),
     entries: impl IntoIterator<Item = Return>,
     handled: &mut HashSet<Return>,
 ) -> Result<Vec<Return>> {
@@ -144,7 +145,7 @@ async fn notify_known(
     let mut looks: Vec<Access<'_, (Return, Readiness)>> = Vec::with_capacity(new.len());
     for entry in new {
         looks.push(Box::pin(async move {
-            let found = readiness(p.store, &entry, Some(ended)).await?;
+            let found = readiness(p.store, &entry, Some(ended), end).await?;
             Ok((entry, found))
         }));
     }
@@ -152,9 +153,30 @@ async fn notify_known(
     let looked = all(looks).await?;
     let ready: Vec<&Return> = looked.iter().filter(|(_, r)| *r == Readiness::Ready).map(|(entry, _)| entry).collect();
     p.notify(&ready).await?;
+    for (entry, readiness) in &looked {
+        if let Readiness::Look(pace) = readiness {
+            look_later(p, entry, *pace).await?;
+        }
+    }
     let (unknown, known): (Vec<_>, Vec<_>) = looked.into_iter().partition(|(_, r)| *r == Readiness::Unknown);
     handled.extend(known.into_iter().map(|(entry, _)| entry));
     Ok(unknown.into_iter().map(|(entry, _)| entry).collect())
+}
+
+/// Sends a parent a message for another look after `pace` milliseconds, and notes this in its `run` record. So the children that
+/// end meanwhile send none. The message is sent first: if the worker dies in between, there is a message too many.
+pub(super) async fn look_later(p: &Ports<'_>, parent: &Return, pace: Millis) -> Result<()> {
+    p.notify_after(Duration::from_millis(pace), &[parent]).await?;
+    let key = Key::run(&parent.parent, &parent.job_id);
+    let Some(bytes) = p.store.get(&key).await? else { return Ok(()) };
+    let Ok(run) = RunRecord::decode(&bytes) else { return Ok(()) };
+    // If another child has noted its message meanwhile, that one is enough. If the parent has begun another wait, it has looked
+    // at its calls itself.
+    if run.pace == pace && run.look == 0 {
+        let noted = RunRecord { look: p.now.saturating_add(pace), ..run };
+        p.store.swap(&key, Some(&bytes), Some(noted.encode())).await?;
+    }
+    Ok(())
 }
 
 /// The most calls that are looked at in one request. A look reads two or three records of each call, and one request to
@@ -163,14 +185,19 @@ pub(super) const MAX_LOOKS: usize = 50;
 
 /// Has the parent enough outcomes to be worth running? If its `run` record can't be read, the answer is yes: the parent's own
 /// message then finds the damage and reports it. `ended`: a call that is known to have its outcome.
-pub(super) async fn readiness(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<Readiness> {
-    match by_record(store, entry, ended).await {
+pub(super) async fn readiness(
+    store: &dyn Store,
+    entry: &Return,
+    ended: Option<&CallHash>,
+    end: ChildEnd,
+) -> Result<Readiness> {
+    match by_record(store, entry, ended, end).await {
         Err(error) if error.is_unreadable() => Ok(Readiness::Ready),
         known => known,
     }
 }
 
-async fn by_record(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) -> Result<Readiness> {
+async fn by_record(store: &dyn Store, entry: &Return, ended: Option<&CallHash>, end: ChildEnd) -> Result<Readiness> {
     let Some(bytes) = store.get(&Key::run(&entry.parent, &entry.job_id)).await? else {
         return Ok(Readiness::Unknown);
     };
@@ -200,7 +227,7 @@ async fn by_record(store: &dyn Store, entry: &Return, ended: Option<&CallHash>) 
             waiting.found(matches!(found, [true, ..] | [_, true, _] | [.., false]));
         }
         if calls.len() < looks {
-            return Ok(waiting.readiness());
+            return waiting.readiness(ended, end);
         }
         looks = (2 * looks).min(MAX_LOOKS);
     }

@@ -19,13 +19,13 @@ use crate::wire::{Message, PendingReturns};
 /// # Errors
 /// When a port fails or a record does not decode; safe to repeat.
 pub async fn complete(p: &Ports<'_>, work: &Work, value: Bytes) -> Result<()> {
-    let Message { job_id, call } = &work.message;
+    let (Message { job_id, call }, p) = (&work.message, &p.at(work.now));
     // The first value stays. A mismatch means that another run was faster.
     p.store.swap(&Key::value(call), None, Some(value)).await?;
     notify_all(p, call, HashSet::new()).await?;
-    if let Some(at) = work.ends_job {
+    if work.ends_job {
         let state = end_in_job(p.store, job_id, call).await?;
-        mark_over(p.store, job_id, JobEnd { state, at }).await?;
+        mark_over(p.store, job_id, JobEnd { state, at: p.now }).await?;
     }
     p.ack(work).await
 }
@@ -50,14 +50,14 @@ pub async fn fail(p: &Ports<'_>, work: &Work, failure: &Failure) -> Result<()> {
 /// # Errors
 /// When a port fails or a record does not decode; safe to repeat.
 pub async fn notify_parents(p: &Ports<'_>, work: &Work, end: JobState) -> Result<()> {
-    let Message { job_id, call } = &work.message;
+    let (Message { job_id, call }, p) = (&work.message, &p.at(work.now));
     if end == JobState::Completed {
         notify_all(p, call, HashSet::new()).await?;
     } else {
         notify_in_job(p, call, job_id, &work.topic, HashSet::new()).await?;
     }
-    if let Some(at) = work.ends_job {
-        mark_over(p.store, job_id, JobEnd { state: end, at }).await?;
+    if work.ends_job {
+        mark_over(p.store, job_id, JobEnd { state: end, at: p.now }).await?;
     }
     p.ack(work).await
 }

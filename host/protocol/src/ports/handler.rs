@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::error::Result;
 use crate::model::{CallHash, Failure, JobId, Millis, Topic};
-use crate::options::Options;
+use crate::options::{Options, Scopes};
 use crate::replay::Replay;
 
 /// One call that a handler is to run.
@@ -72,6 +72,11 @@ impl Task {
 pub trait Handler: Send + Sync {
     /// The task of this name. `None`: this handler does not handle it.
     fn task(&self, task: &str) -> Option<Arc<Task>>;
+
+    /// The scopes of those tasks that have one. They are part of the identity of the calls that the handler's runs make.
+    fn scopes(&self) -> Arc<Scopes> {
+        Arc::default()
+    }
 
     /// Runs the call from its beginning. An `Err` means that something outside the call failed, for example that the backend
     /// can't be read. It does not mean that the call failed.

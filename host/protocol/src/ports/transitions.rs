@@ -21,9 +21,10 @@ pub struct Work {
     /// The message that a transition acknowledges. `None`: the transition acknowledges nothing, because the caller moves the
     /// message to the dead-letter queue itself.
     pub receipt: Option<Receipt>,
-    /// Set if the call is its job's top call: the job is over when the call has its outcome. The value is the time that is then
-    /// written down.
-    pub ends_job: Option<Millis>,
+    /// True if the call is its job's top call: the job is over when the call has its outcome.
+    pub ends_job: bool,
+    /// The current time, in milliseconds since the Unix epoch. The job ends at this time.
+    pub now: Millis,
 }
 
 /// Everything that the work on one message needs.
@@ -59,15 +60,29 @@ impl Loaded {
         }
     }
 
-    /// True if it is worth running the call: enough outcomes are there, or the time that it waits for has passed.
+    /// True if it is worth running the call: enough outcomes are there, or one of them is a failure and that suffices, or some
+    /// have been there for long enough, or the time that the call waits for has passed.
     #[must_use]
     pub fn ready(&self, now: Millis) -> bool {
         self.run.as_ref().is_none_or(|run| {
-            let there = self.sample.iter().flatten().count() as u64;
             let is_sleep = run.total == 0 && run.until > 0;
-            let is_enough = there + u64::from(run.total) - run.sample.len() as u64 >= u64::from(run.need);
-            is_enough && !is_sleep || run.until > 0 && run.until <= now
+            let is_enough = self.there(run) >= u64::from(run.need);
+            let has_failed = run.fast && self.sample.iter().flatten().any(Outcome::is_err);
+            let was_awaited = self.look(run).is_some_and(|look| look <= now);
+            is_enough && !is_sleep || has_failed || was_awaited || run.until > 0 && run.until <= now
         })
+    }
+
+    /// When it is worth running the call because of the outcomes that are there, although they are not enough. `None`: never.
+    #[must_use]
+    pub fn look(&self, run: &RunRecord) -> Option<Millis> {
+        (run.pace > 0 && self.there(run) > 0).then_some(run.look)
+    }
+
+    /// How many of the calls that the call waits for have an outcome. A call that the record does not name counts.
+    fn there(&self, run: &RunRecord) -> u64 {
+        let there = self.sample.iter().flatten().count() as u64;
+        there + u64::from(run.total) - run.sample.len() as u64
     }
 }
 
@@ -82,8 +97,6 @@ pub struct Deferral<'a> {
     pub run_before: Option<&'a Bytes>,
     /// The new `run` record.
     pub run_after: &'a RunRecord,
-    /// The current time, in milliseconds since the Unix epoch.
-    pub now: Millis,
     /// The number of messages that the job may send in all.
     pub max_messages: u64,
 }
@@ -120,13 +133,16 @@ pub struct NewJob {
     pub options: Options,
     /// The job that this job retries.
     pub retry_of: Option<JobId>,
+    /// See `JobRecord::scope`.
+    pub scope: Option<JobId>,
 }
 
 impl NewJob {
     /// A job without deadline, limit or options.
     #[must_use]
     pub fn new(job_id: JobId, call: Call) -> Self {
-        Self { job_id, call, deadline: 0, max_messages: 0, options: Options::default(), retry_of: None }
+        let (options, retry_of, scope) = (Options::default(), None, None);
+        Self { job_id, call, deadline: 0, max_messages: 0, options, retry_of, scope }
     }
 
     /// The record of the job when it begins.
@@ -137,6 +153,7 @@ impl NewJob {
             max_messages: self.max_messages,
             options: self.options.clone(),
             retry_of: self.retry_of.clone(),
+            scope: self.scope.clone(),
             ..JobRecord::new(self.call.hash.clone(), self.call.topic.clone(), now)
         }
     }

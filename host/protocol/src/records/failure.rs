@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{VERSION, int, items, list, small, string, versioned, write_dict};
+use super::{VERSION, blob, int, items, list, optional_bytes, small, string, versioned, write_dict};
 use crate::error::{ErrorKind, Result};
 use crate::model::{Failure, FailureKind};
 use crate::ports::Key;
@@ -13,14 +13,18 @@ const FAILURE: &str = "a failure record";
 /// Encodes the record `failure/<job_id>`: how a call failed under one job.
 #[must_use]
 pub fn encode_failure(failure: &Failure) -> Bytes {
-    write_dict(vec![
+    let mut fields: Vec<(&[u8], Vec<u8>)> = vec![
         (b"attempts", int(failure.attempts.into())),
         (b"chain", list(failure.chain.iter().map(|line| string(line)))),
         (b"kind", string(failure.kind.as_str())),
         (b"message", string(&failure.message)),
         (b"task", string(&failure.task)),
         (b"v", int(VERSION as u64)),
-    ])
+    ];
+    if let Some(details) = &failure.details {
+        fields.push((b"details", blob(details)));
+    }
+    write_dict(fields)
 }
 
 /// Decodes the record `failure/<job_id>`.
@@ -39,6 +43,7 @@ pub fn decode_failure(bytes: &[u8]) -> Result<Failure> {
             .iter()
             .map(|v| text(FAILURE, "chain", v).map(str::to_owned))
             .collect::<Result<_>>()?,
+        details: optional_bytes(FAILURE, &value, "details")?,
     })
 }
 
@@ -72,6 +77,8 @@ mod tests {
     fn a_failure_round_trips() {
         let failure = Failure::of_parent("p", &Failure::new(FailureKind::Trap, "c", "unreachable"));
         assert_eq!(decode_failure(&encode_failure(&failure)).unwrap(), failure);
+        let detailed = Failure { details: Some(Bytes::from_static(b"\xff\x00")), ..failure.clone() };
+        assert_eq!(decode_failure(&encode_failure(&detailed)).unwrap(), detailed);
         assert_eq!(failure.chain, ["p: a call failed and it was not caught", "c: trap: unreachable"]);
     }
 }

@@ -26,6 +26,9 @@ pub struct JobRecord {
     pub options: Options,
     /// The job that this job retries.
     pub retry_of: Option<JobId>,
+    /// The job whose calls of the scope `job`, and whose promises, this job shares: the first job of those that retry it. `None`:
+    /// only its own.
+    pub scope: Option<JobId>,
     /// `None`: the job is alive. A job that is over stays over, even if its value is forgotten.
     pub end: Option<JobEnd>,
     /// Entries that a later version wrote. They are kept as they are: key, bencoded value.
@@ -92,15 +95,16 @@ impl JobState {
 }
 
 const JOB: &str = "a job record";
-const JOB_KEYS: [&str; 10] =
-    ["call", "created", "deadline", "ended", "options", "retry_of", "max_messages", "state", "topic", "v"];
+const JOB_KEYS: [&str; 11] =
+    ["call", "created", "deadline", "ended", "options", "retry_of", "max_messages", "scope", "state", "topic", "v"];
 
 impl JobRecord {
     /// The record of a job that has just begun.
     #[must_use]
     pub fn new(call: CallHash, topic: Topic, created: Millis) -> Self {
         let (deadline, max_messages, options) = (0, 0, Options::default());
-        Self { call, topic, created, deadline, max_messages, options, retry_of: None, end: None, extra: Vec::new() }
+        let (retry_of, scope, end, extra) = (None, None, None, Vec::new());
+        Self { call, topic, created, deadline, max_messages, options, retry_of, scope, end, extra }
     }
 
     /// True if the job is over. A job whose deadline has passed is not over until that was written down.
@@ -149,6 +153,9 @@ impl JobRecord {
         if let Some(job_id) = &self.retry_of {
             fields.push((b"retry_of", string(job_id.as_str())));
         }
+        if let Some(job_id) = &self.scope {
+            fields.push((b"scope", string(job_id.as_str())));
+        }
         if let Some(JobEnd { state, at }) = self.end {
             fields.push((b"state", string(state.as_str())));
             fields.push((b"ended", int(at)));
@@ -178,6 +185,7 @@ impl JobRecord {
             max_messages: unsigned(JOB, &value, "max_messages")?,
             options: decode_options(JOB, &value)?,
             retry_of: value.get("retry_of").map(|v| text(JOB, "retry_of", v).map(JobId::from)).transpose()?,
+            scope: value.get("scope").map(|v| text(JOB, "scope", v).map(JobId::from)).transpose()?,
             end,
             extra: unknown_entries(&value, &JOB_KEYS),
         })
@@ -197,6 +205,7 @@ mod tests {
             max_messages: 7,
             options: Options { max_retries: Some(2), label: Some("x".into()), ..Options::default() },
             retry_of: Some("r".into()),
+            scope: Some("first".into()),
             end: Some(JobEnd { state: JobState::TimedOut, at: 8 }),
             extra: vec![(b"zzz".to_vec(), b"i7e".to_vec())],
             ..plain.clone()

@@ -25,7 +25,7 @@ pub use dead_letter::{
 pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
 pub use run::{ClockMove, Decision, RunRecord, SAMPLE};
-pub use waiting::{Readiness, Waiting, is_waiting};
+pub use waiting::{ChildEnd, Readiness, Waiting, is_waiting};
 
 /// The version of all these records. A reader refuses a record with a higher version.
 const VERSION: i64 = 1;
@@ -145,6 +145,15 @@ fn optional_text(what: &str, value: &Value<'_>, key: &str) -> Result<String> {
     value.get(key).map_or_else(|| Ok(String::new()), |found| text(what, key, found).map(str::to_owned))
 }
 
+/// Bytes. `None`: the key is missing.
+fn optional_bytes(what: &str, value: &Value<'_>, key: &str) -> Result<Option<Bytes>> {
+    match value.get(key) {
+        None => Ok(None),
+        Some(Value::Bytes(found)) => Ok(Some(Bytes::copy_from_slice(found))),
+        Some(other) => Err(wrong_type(what, key, other, "a string")),
+    }
+}
+
 /// A list. A missing key counts as an empty list.
 fn items<'v, 'a>(what: &str, value: &'v Value<'a>, key: &str) -> Result<&'v [Value<'a>]> {
     match value.get(key) {
@@ -192,6 +201,12 @@ fn int(n: u64) -> Vec<u8> {
 fn string(s: &str) -> Vec<u8> {
     let mut e = Encoder::new();
     e.str(s);
+    e.finish()
+}
+
+fn blob(bytes: &[u8]) -> Vec<u8> {
+    let mut e = Encoder::new();
+    e.bytes(bytes);
     e.finish()
 }
 

@@ -49,6 +49,13 @@ pub struct RunRecord {
     /// The time at which it is worth running the call again whatever is there, in milliseconds since the Unix epoch. 0: there is
     /// no such time.
     pub until: Millis,
+    /// The call is also worth running again as soon as one of the calls has failed.
+    pub fast: bool,
+    /// The call is also worth running again when some outcomes have been there for so long, in milliseconds. 0: it is not.
+    pub pace: Millis,
+    /// When this is so (see `pace`): the delayed message for the call that makes a worker look at it is due then. 0: none of the
+    /// calls has ended, so no such message was sent.
+    pub look: Millis,
     /// When the latest delayed message for this call was due, see `step/timer.rs`. 0: no such message was sent.
     pub timer: Millis,
     /// The number of the poll at which the run stopped, from 0.
@@ -85,17 +92,20 @@ pub(super) const RUN: &str = "a run record";
 /// again need not read the lists (`waiting`).
 pub(super) const WAITS: &str = "waits";
 const WAS_ASKED: &str = "was_asked";
-const RUN_KEYS: [&str; 19] = [
+const RUN_KEYS: [&str; 22] = [
     "attempt",
     "clock",
     "decisions",
     "digest",
+    "fast",
     "first",
     "last_failure",
+    "look",
     "named",
     "need",
     "not_before",
     "options",
+    "pace",
     "printed",
     "stopped",
     "timer",
@@ -139,13 +149,15 @@ impl RunRecord {
         if self.not_before > 0 {
             fields.push((b"not_before", int(self.not_before)));
         }
-        for (key, time) in
-            [(b"timer".as_slice(), self.timer), (b"until", self.until), (b"stopped", self.stopped.into())]
-        {
-            if time > 0 {
-                fields.push((key, int(time)));
-            }
-        }
+        let numbers: [(&[u8], u64); 6] = [
+            (b"fast", self.fast.into()),
+            (b"look", self.look),
+            (b"pace", self.pace),
+            (b"stopped", self.stopped.into()),
+            (b"timer", self.timer),
+            (b"until", self.until),
+        ];
+        fields.extend(numbers.into_iter().filter(|(_, n)| *n > 0).map(|(key, n)| (key, int(n))));
         if !self.moves.is_empty() {
             fields.push((b"clock", ClockMove::encode_all(&self.moves)));
         }
@@ -188,6 +200,9 @@ impl RunRecord {
             earlier: calls(&value, WAS_ASKED)?.collect::<Result<_>>()?,
             decisions: items(RUN, &value, "decisions")?.iter().map(Decision::decode).collect::<Result<_>>()?,
             until: unsigned(RUN, &value, "until")?,
+            fast: unsigned(RUN, &value, "fast")? > 0,
+            pace: unsigned(RUN, &value, "pace")?,
+            look: unsigned(RUN, &value, "look")?,
             timer: unsigned(RUN, &value, "timer")?,
             stopped: small(RUN, &value, "stopped")?,
             moves: ClockMove::decode_all(items(RUN, &value, "clock")?)?,
@@ -280,6 +295,9 @@ mod tests {
             earlier: vec!["c0".into()],
             decisions: vec![Decision { poll: 0, chosen: vec![1, 4] }],
             until: 1_700_000_009_000,
+            fast: true,
+            pace: 1_000,
+            look: 1_700_000_002_000,
             timer: 1_700_000_005_000,
             stopped: 3,
             moves: vec![ClockMove { poll: 0, to: 1_700_000_000_500 }, ClockMove { poll: 2, to: 1_700_000_001_000 }],

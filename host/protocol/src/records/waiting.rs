@@ -9,6 +9,7 @@ use super::run::{RUN, WAITS};
 use super::{VERSION, other_version};
 use crate::bencode::{Reader, SyntaxError};
 use crate::error::{Error, Result};
+use crate::model::{CallHash, Millis};
 
 /// What a parent's `run` record says about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,13 +18,26 @@ pub enum Readiness {
     Ready,
     /// Too few of these calls have an outcome.
     NotYet,
+    /// Too few of these calls have an outcome, and the parent is to be looked at again after so many milliseconds. Nobody has
+    /// sent the message for that.
+    Look(Millis),
     /// No run has written a record. Either the parent is ours and has yet to write the record (and then looks at its calls
     /// itself), or it is run by a worker of another SDK.
     Unknown,
 }
 
+/// How a call ended that a parent is notified of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChildEnd {
+    /// It has its value.
+    Value,
+    /// It failed in the parent's job.
+    Failure,
+}
+
 /// Decides whether a call has enough outcomes.
 pub struct Waiting<'a> {
+    bytes: &'a [u8],
     /// A reader that is inside the list of the calls.
     names: Option<Reader<'a>>,
     left: u64,
@@ -33,6 +47,10 @@ pub struct Waiting<'a> {
     allowed: i64,
     /// True if a run wrote the record. False if the call's parent wrote it before any run (`RunRecord::was_never_run`).
     was_run: bool,
+    /// See `RunRecord`.
+    fast: bool,
+    pace: Millis,
+    look: Millis,
 }
 
 impl<'a> Waiting<'a> {
@@ -42,11 +60,15 @@ impl<'a> Waiting<'a> {
     /// `Malformed`, with what is wrong.
     pub fn decode(bytes: &'a [u8]) -> Result<Self> {
         let (mut total, mut need, mut named, mut was_run) = (0, 0, 0, false);
+        let (mut fast, mut pace, mut look) = (0, 0, 0);
         let mut reader = Reader::dict(bytes).map_err(damaged)?;
         let mut names = None;
         while let Some(key) = reader.key().map_err(damaged)? {
             match key {
                 b"attempt" | b"first" => was_run |= reader.int().map_err(damaged)? != 0,
+                b"fast" => fast = reader.int().map_err(damaged)?,
+                b"look" => look = reader.int().map_err(damaged)?,
+                b"pace" => pace = reader.int().map_err(damaged)?,
                 b"named" => named = reader.int().map_err(damaged)?,
                 b"need" => need = reader.int().map_err(damaged)?,
                 b"total" => total = reader.int().map_err(damaged)?,
@@ -69,11 +91,15 @@ impl<'a> Waiting<'a> {
         }
         // A call that is not named counts as ended. One unnecessary run is better than a missing run.
         Ok(Self {
+            bytes,
             names,
             left: u64::try_from(named).unwrap_or(0),
             total,
             allowed: total.saturating_sub(need),
             was_run: was_run || total != 0,
+            fast: fast != 0,
+            pace: Millis::try_from(pace).unwrap_or(0),
+            look: Millis::try_from(look).unwrap_or(0),
         })
     }
 
@@ -103,14 +129,38 @@ impl<'a> Waiting<'a> {
         self.allowed >= 0
     }
 
-    /// The decision, after `next_call` has returned `None`.
-    #[must_use]
-    pub fn readiness(&self) -> Readiness {
-        match self.ready() {
-            _ if !self.was_run => Readiness::Unknown,
-            true => Readiness::Ready,
-            false => Readiness::NotYet,
+    /// The decision, after `next_call` has returned `None`. `ended` is the call that has ended, and `end` how it ended. `None`:
+    /// at least one of the calls that the parent waits for.
+    ///
+    /// # Errors
+    /// `Malformed`, with what is wrong.
+    pub fn readiness(&self, ended: Option<&CallHash>, end: ChildEnd) -> Result<Readiness> {
+        Ok(if !self.was_run {
+            Readiness::Unknown
+        } else if self.ready() || self.fast && end == ChildEnd::Failure {
+            Readiness::Ready
+        } else if self.pace > 0 && self.look == 0 && self.waits_for(ended)? {
+            Readiness::Look(self.pace)
+        } else {
+            Readiness::NotYet
+        })
+    }
+
+    /// Does the parent still wait for this call? It may have given up on it after a while, and wait for others.
+    fn waits_for(&self, ended: Option<&CallHash>) -> Result<bool> {
+        let Some(ended) = ended else { return Ok(true) };
+        // A call that is not named counts as ended, see above.
+        let mut waiting = Waiting::decode(self.bytes)?;
+        if i64::try_from(waiting.left).is_ok_and(|named| named < waiting.total) {
+            return Ok(true);
         }
+        let Some(names) = &mut waiting.names else { return Ok(false) };
+        while let Some(name) = names.next_string().map_err(damaged)? {
+            if name == ended.as_str().as_bytes() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -154,6 +204,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_failure_or_a_while_may_suffice() {
+        let sample: Vec<CallHash> = ["a", "b"].into_iter().map(CallHash::from).collect();
+        let plain = RunRecord { first: 1, total: 2, need: 2, sample, ..RunRecord::default() };
+        let decide = |record: &RunRecord, ended: Option<&str>, end| {
+            let bytes = record.encode();
+            let mut waiting = Waiting::decode(&bytes).unwrap();
+            while let Some(call) = waiting.next_call().unwrap() {
+                waiting.found(ended == Some(call));
+            }
+            waiting.readiness(ended.map(CallHash::from).as_ref(), end).unwrap()
+        };
+        assert_eq!(decide(&plain, Some("a"), ChildEnd::Failure), Readiness::NotYet);
+        let fast = RunRecord { fast: true, ..plain.clone() };
+        assert_eq!(decide(&fast, Some("a"), ChildEnd::Failure), Readiness::Ready);
+        assert_eq!(decide(&fast, Some("a"), ChildEnd::Value), Readiness::NotYet);
+        let paced = RunRecord { pace: 1_000, ..plain };
+        assert_eq!(decide(&paced, Some("a"), ChildEnd::Value), Readiness::Look(1_000));
+        assert_eq!(decide(&paced, Some("given up"), ChildEnd::Value), Readiness::NotYet);
+        assert_eq!(
+            decide(&RunRecord { total: 3, need: 3, ..paced.clone() }, Some("c"), ChildEnd::Value),
+            Readiness::Look(1_000)
+        );
+        assert_eq!(decide(&RunRecord { look: 7, ..paced }, Some("a"), ChildEnd::Value), Readiness::NotYet);
     }
 
     #[test]

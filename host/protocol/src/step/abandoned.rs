@@ -40,8 +40,15 @@ impl Stage<'_> {
         if let Some(path) = find_cycle(self.backend().store(), me, HashSet::from([me.clone()])).await? {
             return self.fail_cycle(loaded, call, &path).await;
         }
+        // Some outcomes are there, and it is not worth running the call for them yet. This may be the message for that time.
+        if let Some(run) = &loaded.run
+            && let Some(look) = loaded.look(run)
+        {
+            let next = if run.until > 0 { look.min(run.until) } else { look };
+            return self.nack(Duration::from_millis(next.saturating_sub(self.now()))).await;
+        }
         let waiting = loaded.run.as_ref().filter(|run| run.until > 0);
-        let deadline = loaded.job.as_ref().map(|job| job.deadline).filter(|at| self.work.ends_job.is_some() && *at > 0);
+        let deadline = loaded.job.as_ref().map(|job| job.deadline).filter(|at| self.work.ends_job && *at > 0);
         // This may be the message that ends the job at its deadline. A queue whose clock is ahead of ours delivers it too
         // early. A message that comes long before the deadline of a call with a timer is not that message.
         if let Some(deadline) = deadline

@@ -26,9 +26,8 @@ impl Stage<'_> {
     pub(super) async fn dead_letter(&self, task: &str, reason: &str) -> Result<Step> {
         // The job's record is read again, for two reasons: the error may have prevented the first read, or the job's own record
         // may be the damaged one.
-        let is_top = self.job().await?.is_some_and(|job| job.call == self.work.message.call);
-        let ends_job = is_top.then(|| self.now());
-        let work = Work { receipt: None, ends_job, ..self.work.clone() };
+        let ends_job = self.job().await?.is_some_and(|job| job.call == self.work.message.call);
+        let work = Work { receipt: None, ends_job, ..self.work_now() };
         let failure = Failure::new(FailureKind::DeadLetter, task, reason);
         match self.backend().fail(&work, &failure).await {
             Ok(()) => move_to_dlq(self.backend(), self.delivery, reason.to_owned()).await,

@@ -28,12 +28,12 @@ impl Stage<'_> {
         if !self.arm_timer(job, &mut run_after).await? {
             return self.fail_job(job, max_messages).await;
         }
+        let work = self.work_now();
         let deferral = Deferral {
-            work: &self.work,
+            work: &work,
             wait,
             run_before: job.loaded.run_bytes.as_ref(),
             run_after: &run_after,
-            now: self.now(),
             max_messages,
         };
         match self.backend().defer(&deferral).await {
@@ -102,8 +102,15 @@ impl Stage<'_> {
             }
         };
         // The record names no calls, because the calls that the run asked for are not registered yet.
-        let run =
-            RunRecord { total: 0, need: 0, until: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };
+        let run = RunRecord {
+            total: 0,
+            need: 0,
+            until: 0,
+            pace: 0,
+            sample: Vec::new(),
+            unknown_since: since,
+            ..run_after.clone()
+        };
         let key = Key::run(&self.work.message.call, &self.work.message.job_id);
         let swap = self.backend().store().swap(&key, job.loaded.run_bytes.as_ref(), Some(run.encode())).await?;
         self.report(job.loaded, Subject::Task, State::Running, State::Ready, |_| {});

@@ -15,7 +15,6 @@ mod run;
 mod timer;
 mod unknown_task;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +25,7 @@ use self::dead_letter::move_to_dlq;
 use crate::error::{ErrorKind, Result};
 use crate::events::{Observer, State};
 use crate::gate::{Entry, Gate};
-use crate::model::{CallHash, Failure, Millis};
+use crate::model::{CallHash, Failure, Millis, PROMISE};
 use crate::options::Options;
 use crate::outcome_cache::OutcomeCache;
 use crate::ports::{Backend, Delivery, Handler, Key, Loaded, Task, Work};
@@ -131,7 +130,7 @@ pub async fn step(site: &Site<'_>, delivery: &Delivery, running: bool) -> Result
     let mut stage = Stage {
         site,
         delivery,
-        work: Work { message, topic: delivery.topic.clone(), receipt, ends_job: None },
+        work: Work { message, topic: delivery.topic.clone(), receipt, ends_job: false, now: (site.clock)() },
         before: if running { State::Running } else { State::Ready },
     };
     match stage.run().await {
@@ -171,8 +170,9 @@ impl Stage<'_> {
     async fn run(&mut self) -> Result<Step> {
         let loaded = self.backend().load(&self.work).await?;
         let now = self.now();
+        self.work.now = now;
         if loaded.job.as_ref().is_some_and(|job| job.call == self.work.message.call) {
-            self.work.ends_job = Some(now);
+            self.work.ends_job = true;
         }
         if loaded.run.as_ref().is_some_and(RunRecord::is_waiting) && self.before == State::Ready {
             self.before = State::Deferred;
@@ -180,7 +180,7 @@ impl Stage<'_> {
         if let Some(outcome) = &loaded.outcome {
             let end = JobState::of_outcome(outcome);
             self.backend().notify_parents(&self.work, end).await?;
-            if self.work.ends_job.is_some() && loaded.job.as_ref().is_some_and(|job| job.is_over()) {
+            if self.work.ends_job && loaded.job.as_ref().is_some_and(|job| job.is_over()) {
                 self.report_abandoned(&loaded, self.before, end).await;
             } else {
                 self.report_ended(&loaded, end);
@@ -195,6 +195,11 @@ impl Stage<'_> {
         let Some(call) = &loaded.call else {
             return self.dead_letter("?", "no record describes this call").await;
         };
+        // No worker runs a promise. A worker of another SDK, or a job that was joined, may have sent a message for it.
+        if call.task == PROMISE {
+            self.ack().await?;
+            return Ok(Step::NotReady);
+        }
         if self.delivery.receives > self.site.limits.max_deliveries {
             let reason = format!(
                 "delivered {} times without being settled: it may be killing its workers",
@@ -230,12 +235,9 @@ impl Stage<'_> {
         self.site.backend
     }
 
-    /// The work, with the current time in `ends_job` if the call is its job's top call.
-    fn work_now(&self) -> Cow<'_, Work> {
-        match self.work.ends_job {
-            Some(_) => Cow::Owned(Work { ends_job: Some(self.now()), ..self.work.clone() }),
-            None => Cow::Borrowed(&self.work),
-        }
+    /// The work, with the time now. The run of the call may have taken long.
+    fn work_now(&self) -> Work {
+        Work { now: self.now(), ..self.work.clone() }
     }
 
     fn now(&self) -> Millis {

@@ -39,7 +39,7 @@ impl Stage<'_> {
     /// Reports that the call runs. The first run of a job's top call is also the first event of the job.
     pub(super) fn report_running(&self, job: &StepJob<'_>) {
         let loaded = job.loaded;
-        if self.work.ends_job.is_some() && loaded.run.is_none() && self.delivery.receives <= 1 {
+        if self.work.ends_job && loaded.run.is_none() && self.delivery.receives <= 1 {
             let created = loaded.job.as_ref().map_or(0, |job| job.created);
             self.report(loaded, Subject::Job, State::Unscheduled, State::Ready, |event| event.at = created);
             self.report(loaded, Subject::Task, State::Unscheduled, State::Ready, |event| event.at = created);
@@ -68,7 +68,7 @@ impl Stage<'_> {
 
     /// Reports the end of the job, if the call that has ended is the job's top call.
     pub(super) fn report_ended(&self, loaded: &Loaded, state: JobState) {
-        if self.work.ends_job.is_some() && loaded.job.as_ref().is_some_and(|job| !job.is_over()) {
+        if self.work.ends_job && loaded.job.as_ref().is_some_and(|job| !job.is_over()) {
             self.report(loaded, Subject::Job, State::Running, state.into(), |_| {});
         }
     }
@@ -78,7 +78,7 @@ impl Stage<'_> {
         // If the job completed or failed without this call, the call counts as cancelled.
         let to = if state == JobState::TimedOut { State::TimedOut } else { State::Cancelled };
         let early = matches!(state, JobState::Cancelled | JobState::TimedOut);
-        if early || self.work.ends_job.is_none() {
+        if early || !self.work.ends_job {
             self.report(loaded, Subject::Task, from, to, |_| {});
         }
         if early {

@@ -32,6 +32,7 @@ impl Stage<'_> {
         self.report_running(job);
         let known = before.map(|run| self.site.outcomes.take(&self.work.message, run)).unwrap_or_default();
         let replay = Replay::new(self.backend().clone(), &self.work, loaded, now).with_known(known);
+        let replay = replay.with_scopes(self.site.handler.scopes());
         let ran = self.site.handler.run(request, replay).await;
         // The rest is work for the backend. So another guest may run meanwhile.
         drop(running);

@@ -82,6 +82,12 @@ pub struct RunCommand {
     #[arg(long, env = "BRRR_CALL_TOPIC", value_name = "TOPIC", value_parser = topic, value_delimiter = ',')]
     pub call_topic: Vec<Topic>,
 
+    /// Refuse calls to which a task gives a call hash that is not derived from the call. Such a task could make its own
+    /// value stand for the value of another call. Not given: with `--namespace` only.
+    #[arg(long, env = "BRRR_OWN_HASHES", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true")]
+    pub own_hashes: Option<bool>,
+
     /// How long a call may wait for a worker that handles its task, or that announces the called topic, before the call
     /// fails.
     #[arg(long, env = "BRRR_UNKNOWN_TASK_GRACE", default_value = "60s", value_name = "TIME", value_parser = duration)]

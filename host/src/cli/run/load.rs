@@ -31,7 +31,12 @@ impl Loader {
         let console = if to_stdout { Console::stdout(shutdown.clone()) } else { Console::stderr(shutdown.clone()) };
         Ok(Self {
             engine: Engine::new(&EngineOptions { max_running, ..EngineOptions::default() })?,
-            limits: RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result },
+            limits: RunLimits {
+                memory: args.memory,
+                wall: args.timeout,
+                result: args.max_result,
+                own_hashes: args.own_hashes.unwrap_or_else(|| args.backend.has_namespace()),
+            },
             tasks: config.tasks(),
             output: Arc::new(console),
         })

@@ -162,7 +162,7 @@ async fn load(args: &TestCommand, config: &Config, lines: &Arc<Lines>) -> anyhow
         let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
         guests.push(guest.allowing(grants));
     }
-    let limits = RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result };
+    let limits = RunLimits { memory: args.memory, wall: args.timeout, result: args.max_result, own_hashes: false };
     Ok(WasmHandler::new(guests, limits, &config.tasks(), lines.clone())?)
 }
 

@@ -9,10 +9,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use brrr_protocol::codec;
-use brrr_protocol::model::{Failure, FailureKind, Outcome, Topic, check_name, check_topic};
+use brrr_protocol::model::{Failure, FailureKind, OWN_TASKS, Outcome, PROMISE, Topic, check_name, check_topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::Request;
-use brrr_protocol::replay::Invocation;
+use brrr_protocol::replay::{Invocation, Want};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 use rand_chacha::ChaCha20Rng;
@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::error::{HandlerError, HandlerResult};
-use crate::batch::AwaitedCalls;
+use crate::batch::AwaitedPolls;
 use crate::new_call;
 use crate::seed::seed;
 
@@ -34,14 +34,14 @@ pub struct Call {
 
 struct NativeRun {
     request: Request,
-    awaited: Arc<AwaitedCalls<Outcome>>,
+    awaited: Arc<AwaitedPolls<Outcome>>,
     /// In milliseconds since the Unix epoch.
     clock: Arc<AtomicU64>,
     random: Mutex<ChaCha20Rng>,
 }
 
 impl Call {
-    pub(super) fn new(request: Request, awaited: Arc<AwaitedCalls<Outcome>>, clock: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(request: Request, awaited: Arc<AwaitedPolls<Outcome>>, clock: Arc<AtomicU64>) -> Self {
         let seed = seed("rust", &request.job_id, &request.call, request.attempt);
         let random = Mutex::new(ChaCha20Rng::from_seed(seed));
         Self { run: Arc::new(NativeRun { request, awaited, clock, random }) }
@@ -107,7 +107,11 @@ impl Call {
         let until = run.clock.load(SeqCst).saturating_add(u64::try_from(millis).unwrap_or(u64::MAX));
         async move {
             if until > run.clock.load(SeqCst) {
-                run.awaited.time(until).filled().await;
+                // Only a run that waits for too much already can't sleep. It waits for ever, and its next poll says why.
+                match run.awaited.poll(Vec::new(), Want::All, Some(until)) {
+                    Ok(slot) => drop(slot.filled().await),
+                    Err(_) => std::future::pending().await,
+                }
             }
         }
     }
@@ -199,6 +203,25 @@ impl Call {
     pub fn call<T: DeserializeOwned>(&self, task: impl Into<String>, arguments: impl Serialize) -> ChildCall<T> {
         ChildCall::new(self.run.awaited.clone(), task.into(), &arguments)
     }
+
+    /// A promise of the job: a value that somebody outside gives, with `brrr-host resolve`, `Client::resolve` or the gateway.
+    /// It may be given before the handler waits for it. A rejection is a failure of the kind `rejected`.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use brrr_worker::{Call, HandlerResult};
+    ///
+    /// async fn order(call: Call) -> HandlerResult<bool> {
+    ///     let approved = call.promise::<bool>("approval");
+    ///     Ok(call.timeout(Duration::from_hours(7 * 24), approved).await.transpose()?.unwrap_or(false))
+    /// }
+    /// ```
+    pub fn promise<T: DeserializeOwned>(&self, name: &str) -> ChildCall<T> {
+        let invocation = check_name("the promise's name", name).map(|()| Invocation::promise(name));
+        let (awaited, task) = (self.run.awaited.clone(), PROMISE.to_owned());
+        ChildCall { awaited, task, invocation: Some(invocation), waiting: None, returns: PhantomData }
+    }
 }
 
 fn unfit(error: &serde_json::Error) -> HandlerError {
@@ -215,7 +238,7 @@ pub(super) fn encode(value: &impl Serialize) -> HandlerResult<Bytes> {
 /// A call that a handler makes. Awaiting it returns the value of the call, or its failure.
 #[must_use = "a call is made when it is awaited"]
 pub struct ChildCall<T> {
-    awaited: Arc<AwaitedCalls<Outcome>>,
+    awaited: Arc<AwaitedPolls<Outcome>>,
     task: String,
     invocation: Option<Result<Invocation, String>>,
     waiting: Option<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
@@ -223,7 +246,7 @@ pub struct ChildCall<T> {
 }
 
 impl<T: DeserializeOwned> ChildCall<T> {
-    fn new(awaited: Arc<AwaitedCalls<Outcome>>, task: String, arguments: &impl Serialize) -> Self {
+    fn new(awaited: Arc<AwaitedPolls<Outcome>>, task: String, arguments: &impl Serialize) -> Self {
         let invocation = invocation(&task, arguments);
         Self { awaited, task, invocation: Some(invocation), waiting: None, returns: PhantomData }
     }
@@ -268,8 +291,14 @@ impl<T: DeserializeOwned> ChildCall<T> {
 
 fn invocation(task: &str, arguments: &impl Serialize) -> Result<Invocation, String> {
     check_name("the task's name", task)?;
+    if task.starts_with(OWN_TASKS) {
+        return Err(format!(
+            "names that begin with {OWN_TASKS} are the host's own; for a promise, use `Call::promise`"
+        ));
+    }
     let (payload, hash) = new_call::with_arguments(task, arguments)?;
-    Ok(Invocation { task: task.to_owned(), hash: Some(hash), payload, topic: None, options: Options::default() })
+    let (task, options) = (task.to_owned(), Options::default());
+    Ok(Invocation { task, hash: None, peer_hash: Some(hash), payload, topic: None, options })
 }
 
 impl<T: DeserializeOwned> Future for ChildCall<T> {
@@ -277,12 +306,16 @@ impl<T: DeserializeOwned> Future for ChildCall<T> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some(invocation) = self.invocation.take() {
-            let slot = match invocation.map(|invocation| self.awaited.call(invocation)) {
+            let slot = match invocation.map(|invocation| self.awaited.poll(vec![invocation], Want::All, None)) {
                 Ok(Ok(slot)) => slot,
                 Ok(Err(error)) => return Poll::Ready(Err(self.failure(error.to_string()))),
                 Err(reason) => return Poll::Ready(Err(self.failure(format!("the call can't be made: {reason}")))),
             };
-            self.waiting = Some(Box::pin(async move { slot.filled().await }));
+            let task = self.task.clone();
+            self.waiting = Some(Box::pin(async move {
+                let none = || Err(Failure::new(FailureKind::Error, &task, "it has no outcome"));
+                slot.filled().await.pop().flatten().unwrap_or_else(none)
+            }));
         }
         let Some(waiting) = &mut self.waiting else { unreachable!("it is set above, and stays") };
         waiting.as_mut().poll(context).map(|outcome| self.decode(outcome))
@@ -335,7 +368,7 @@ pub async fn first_n<T: DeserializeOwned>(
         }
     }
     let need = u32::try_from(need.min(calls.len())).unwrap_or(u32::MAX);
-    match awaited.race(invocations, need) {
+    match awaited.poll(invocations, Want::Some(need), None) {
         Ok(slot) => {
             let outcomes = slot.filled().await;
             calls.iter().zip(outcomes).map(|(call, outcome)| outcome.map(|outcome| call.decode(outcome))).collect()

@@ -3,7 +3,9 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use brrr_protocol::model::Failure;
+use brrr_protocol::model::{Failure, FailureKind, MAX_DETAILS};
+use bytes::Bytes;
+use serde::Serialize;
 
 /// The result of a handler.
 pub type HandlerResult<T> = std::result::Result<T, HandlerError>;
@@ -25,29 +27,68 @@ pub type HandlerResult<T> = std::result::Result<T, HandlerError>;
 /// ```
 pub enum HandlerError {
     /// Another run may succeed. The call is retried as its options say.
-    Retryable(String),
+    Retryable(ErrorInfo),
     /// No further run can succeed.
-    Permanent(String),
+    Permanent(ErrorInfo),
     /// A child of the call has failed. The call is not retried, because the child was retried already.
     Child(Box<Failure>),
+}
+
+/// What an error of a handler says.
+#[derive(Default)]
+pub struct ErrorInfo {
+    message: String,
+    details: Option<Bytes>,
 }
 
 impl HandlerError {
     /// An error that may not happen in another run.
     pub fn retryable(message: impl Into<String>) -> Self {
-        Self::Retryable(message.into())
+        Self::Retryable(ErrorInfo { message: message.into(), details: None })
     }
 
     /// An error that would happen in every further run.
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self::Permanent(message.into())
+        Self::Permanent(ErrorInfo { message: message.into(), details: None })
+    }
+
+    /// The error with details, which the programs of callers find in the failure (`Failure::details`), as JSON. The failure of a
+    /// child keeps its own details.
+    ///
+    /// ```no_run
+    /// use brrr_worker::{Call, HandlerError, HandlerResult};
+    /// use serde_json::json;
+    ///
+    /// async fn charge(call: Call) -> HandlerResult<()> {
+    ///     Err(HandlerError::permanent("the card was declined").with_details(json!({"code": 51})))
+    /// }
+    /// ```
+    #[must_use]
+    pub fn with_details(mut self, details: impl Serialize) -> Self {
+        if let Self::Retryable(info) | Self::Permanent(info) = &mut self {
+            info.details = serde_json::to_vec(&details).ok().map(Bytes::from);
+        }
+        self
+    }
+
+    /// The failure of a call of this task, and whether another run may succeed.
+    pub(super) fn into_failure(self, task: &str) -> (Failure, bool) {
+        let failure = |info: ErrorInfo| {
+            let details = info.details.filter(|details| details.len() <= MAX_DETAILS);
+            Failure { details, ..Failure::new(FailureKind::Error, task, info.message) }
+        };
+        match self {
+            Self::Retryable(info) => (failure(info), true),
+            Self::Permanent(info) => (failure(info), false),
+            Self::Child(child) => (Failure::of_parent(task, &child), false),
+        }
     }
 }
 
 impl fmt::Display for HandlerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retryable(message) | Self::Permanent(message) => f.write_str(message),
+            Self::Retryable(info) | Self::Permanent(info) => f.write_str(&info.message),
             Self::Child(failure) => failure.fmt(f),
         }
     }
@@ -65,7 +106,7 @@ impl<E: Into<Box<dyn StdError + Send + Sync>>> From<E> for HandlerError {
     fn from(error: E) -> Self {
         match error.into().downcast::<Failure>() {
             Ok(failure) => Self::Child(failure),
-            Err(error) => Self::Retryable(with_causes(&*error)),
+            Err(error) => Self::retryable(with_causes(&*error)),
         }
     }
 }

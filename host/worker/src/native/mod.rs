@@ -28,7 +28,7 @@ use serde::Serialize;
 
 pub use call::{Call, ChildCall, first, first_n};
 pub(crate) use digest::of_program;
-pub use error::{HandlerError, HandlerResult};
+pub use error::{ErrorInfo, HandlerError, HandlerResult};
 
 /// The future of a handler. It returns the bytes of the handler's value.
 type RunningHandler = Pin<Box<dyn Future<Output = HandlerResult<Bytes>> + Send>>;

@@ -19,9 +19,9 @@ use brrr_protocol::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
-use super::error::{HandlerError, HandlerResult};
+use super::error::HandlerResult;
 use super::{Call, Function, RunningHandler};
-use crate::batch::{Alarm, AwaitedCalls};
+use crate::batch::{Alarm, AwaitedPolls};
 use crate::panics;
 
 /// The limits of a run.
@@ -52,7 +52,7 @@ pub(super) async fn run(
     let wall = bounds.wall.min(LONGEST);
     let (task, attempt) = (request.task.clone(), request.attempt);
     let most = usize::try_from(bounds.memory).unwrap_or(usize::MAX);
-    let awaited = Arc::new(AwaitedCalls::new(most));
+    let awaited = Arc::new(AwaitedPolls::new(most));
     let mut replay = replay.with_room(bounds.memory);
     let clock = Arc::new(AtomicU64::new(replay.clock()));
     let call = Call::new(request, awaited.clone(), clock.clone());
@@ -60,11 +60,7 @@ pub(super) async fn run(
     let returned = tokio::time::timeout(wall, AssertUnwindSafe(driven).catch_unwind()).await;
     let (mut failure, retryable) = match returned {
         Ok(Ok(Ok(Ok(value)))) => return Ok((Ended::Completed(value), replay)),
-        Ok(Ok(Ok(Err(error)))) => match error {
-            HandlerError::Retryable(message) => (Failure::new(FailureKind::Error, &task, message), true),
-            HandlerError::Permanent(message) => (Failure::new(FailureKind::Error, &task, message), false),
-            HandlerError::Child(child) => (Failure::of_parent(&task, &child), false),
-        },
+        Ok(Ok(Ok(Err(error)))) => error.into_failure(&task),
         Ok(Ok(Err(Interrupted::Suspended))) => return Ok((Ended::Suspended, replay)),
         Ok(Ok(Err(Interrupted::Backend(error)))) => match error.kind {
             ErrorKind::Conflict => (Failure::new(FailureKind::Conflict, &task, error.to_string()), false),
@@ -90,7 +86,7 @@ pub(super) async fn run(
 /// Polls the handler until it ends, and asks the replay for the calls that it waits for.
 async fn drive(
     mut running: RunningHandler,
-    awaited: &AwaitedCalls<Outcome>,
+    awaited: &AwaitedPolls<Outcome>,
     replay: &mut Replay,
     clock: &AtomicU64,
 ) -> std::result::Result<HandlerResult<Bytes>, Interrupted> {
@@ -111,13 +107,11 @@ async fn drive(
             return Ok(returned);
         }
         let Some(batch) = awaited.next() else { continue };
-        let (need, until) = (batch.need, batch.until);
-        let (calls, asked) = batch.ask();
-        match replay.poll(calls, need, until).await {
+        match replay.poll(batch.calls, batch.want, batch.until).await {
             Ok(Polled::Ready(outcomes)) => {
                 // The handler reads the clock when it goes on.
                 clock.store(replay.clock(), SeqCst);
-                awaited.settle(asked, outcomes, replay.clock());
+                awaited.settle(outcomes, replay.clock());
             }
             Ok(Polled::Suspended) => return Err(Interrupted::Suspended),
             Err(error) => return Err(Interrupted::Backend(error)),

@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use brrr_protocol::ErrorKind;
 use brrr_protocol::model::Millis;
-use brrr_protocol::replay::{Invocation, Polled, Replay};
+use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 
 use tokio::sync::Notify;
 
-use super::bindings::brrr::worker::tasks;
+use super::bindings::brrr::worker::types;
 use super::calls::{BackendFailed, FROM_DESCRIBE, MayNotPoll, NoRoom, Suspended, outcome};
 
 /// The replay of a run. A poll takes the replay out while it uses it.
@@ -124,13 +124,14 @@ impl Drop for Lent<'_> {
 pub(super) async fn ask(
     replay: &RunReplay,
     calls: Vec<Invocation>,
-    need: Option<u32>,
-) -> wasmtime::Result<Vec<Option<tasks::Outcome>>> {
+    want: Want,
+    until: Option<Millis>,
+) -> wasmtime::Result<Vec<Option<types::Outcome>>> {
     let Some(mut lent) = replay.lend() else {
         return Err(MayNotPoll(FROM_DESCRIBE).into());
     };
     let Some(replay) = &mut lent.replay else { unreachable!("only dropping takes it") };
-    let polled = replay.poll(calls, need, None).await;
+    let polled = replay.poll(calls, want, until).await;
     drop(lent);
     match polled {
         Ok(Polled::Ready(outcomes)) => Ok(outcomes.into_iter().map(|o| o.map(outcome)).collect()),

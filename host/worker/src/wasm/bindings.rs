@@ -1,4 +1,4 @@
-//! The Rust bindings of `wit/worker.wit`.
+//! The Rust bindings of `wit/worker.wit`: of the world `worker`, and of `worker-async` in `concurrent`.
 
 wasmtime::component::bindgen!({
     path: "../../wit",
@@ -11,14 +11,18 @@ wasmtime::component::bindgen!({
     exports: { default: async },
 });
 
-/// The Rust bindings of `wit/async/worker.wit`. They use the types above.
+/// The world `worker-async`. It has the types and the other interfaces of the world above.
 pub mod concurrent {
     wasmtime::component::bindgen!({
-        path: "../../wit/async",
-        world: "worker",
-        with: { "brrr:worker/types": super::brrr::worker::types },
+        path: "../../wit",
+        world: "worker-async",
+        with: {
+            "brrr:worker/types": super::brrr::worker::types,
+            "brrr:worker/control": super::brrr::worker::control,
+            "brrr:worker/log": super::brrr::worker::log,
+        },
         imports: {
-            "brrr:worker/tasks": async | store | trappable,
+            "brrr:worker/tasks-async": async | store | trappable,
             default: trappable,
         },
         exports: { default: async },

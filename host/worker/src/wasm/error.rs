@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::world::Versions;
+use super::world::WIT_VERSION;
 
 /// Why a component can't be served. Every message says what is wrong, names the file, and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum LoadError {
 
     /// The file is not binary WebAssembly. `hint` says what it seems to be.
     #[error(
-        "{}: not WebAssembly{}; give a component built for the world `worker` of brrr:worker {Versions}",
+        "{}: not WebAssembly{}; give a component built for the world `worker` of brrr:worker {WIT_VERSION}",
         path.display(),
         hint.as_deref().map(|h| format!(" ({h})")).unwrap_or_default()
     )]
@@ -47,8 +47,8 @@ pub enum LoadError {
 
     /// The component does not export `brrr:worker/handler`. `exports` are the names that it exports.
     #[error(
-        "{}: a component of another world: it does not export brrr:worker/handler ({Versions}), but {}; build it for \
-         the world `worker` of wit/worker.wit",
+        "{}: a component of another world: it does not export brrr:worker/handler ({WIT_VERSION}), but {}; build it for \
+         the world `worker` of brrr:worker (brrr-host wit)",
         path.display(),
         list(exports)
     )]
@@ -56,15 +56,15 @@ pub enum LoadError {
 
     /// The component was built for a version of `brrr:worker` that this host does not support. `found` is that version.
     #[error(
-        "{}: built for brrr:worker {found}, but this host speaks {Versions}; rebuild it with the SDK of one of \
-         these, or run it with a host of its own",
+        "{}: built for brrr:worker {found}, but this host speaks {WIT_VERSION}; rebuild it with the SDK of \
+         this version, or run it with a host of its own",
         path.display()
     )]
     OtherVersion { path: PathBuf, found: String },
 
     /// The component imports an interface that this host does not provide. `import` is its name.
     #[error(
-        "{}: imports {import}, which this host does not provide; it provides brrr:worker {Versions} and WASI 0.2 \
+        "{}: imports {import}, which this host does not provide; it provides brrr:worker {WIT_VERSION} and WASI 0.2 \
          (HTTP: outgoing requests only): build the component without what needs this import",
         path.display()
     )]

@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use brrr_protocol::model::{CallHash, JobId, check_name, hex};
-use brrr_protocol::options::{LONGEST, Options};
+use brrr_protocol::model::{CallHash, JobId, OWN_TASKS, check_name, hex};
+use brrr_protocol::options::Options;
 use brrr_protocol::replay::Printed;
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Store, Trap};
 
 use super::asking::RunReplay;
-use super::bindings::exports::brrr::worker::handler;
+use super::bindings::brrr::worker::types;
 use super::engine::{Core, Engine};
 use super::error::{LoadError, short};
 use super::files::OpenFiles;
@@ -52,13 +52,17 @@ pub struct Guest {
     pub digest: String,
     /// The size of the component in bytes.
     pub size: u64,
+    /// The SDK that the component says it was made with. Empty: none.
+    pub sdk: String,
+    /// The version of that SDK.
+    pub sdk_version: String,
     /// The tasks that the component has declared (`describe`). No two have the same name.
     pub tasks: Vec<Task>,
     /// The names of the interfaces that it imports.
     pub imports: Vec<String>,
     /// The version of `brrr:worker` that it was built for.
     pub wit_version: String,
-    /// The world of that version.
+    /// The world of `brrr:worker` that it was built for.
     pub world: World,
     pub(super) engine: Arc<Engine>,
     pub(super) core: Arc<Core>,
@@ -75,6 +79,12 @@ pub struct Task {
     pub options: Options,
     /// The task makes no calls, and gets the real clock and random numbers.
     pub leaf: bool,
+    /// What the task does, for people.
+    pub description: Option<String>,
+    /// The JSON Schema of the arguments.
+    pub input_schema: Option<serde_json::Value>,
+    /// The JSON Schema of the result.
+    pub output_schema: Option<serde_json::Value>,
     /// Options that this version does not know.
     pub extra: Vec<(String, String)>,
 }
@@ -122,12 +132,15 @@ impl Guest {
             |error: wasmtime::Error| LoadError::Unfit { path: path.to_owned(), reason: short(&format!("{error:#}")) };
         let template = Template::new(shape.world, &core.linker, &component).map_err(unfit)?;
         progress(LoadStage::Describing);
-        let tasks = describe(engine, &core, path, &template).await?;
+        let described = describe(engine, &core, path, &template).await?;
+        let (sdk, sdk_version) = (short(&described.sdk), short(&described.sdk_version));
         Ok(Guest {
             path: path.to_owned(),
             digest,
             size,
-            tasks: check(path, tasks)?,
+            sdk,
+            sdk_version,
+            tasks: check(path, described.tasks)?,
             imports: shape.imports,
             wit_version: shape.wit_version,
             world: shape.world,
@@ -219,7 +232,7 @@ async fn describe(
     core: &Core,
     path: &Path,
     template: &Template,
-) -> Result<Vec<handler::Task>, LoadError> {
+) -> Result<types::Component, LoadError> {
     let limits = RunLimits { wall: DESCRIBE_TIME, ..RunLimits::default() };
     let printer = Printer::new(Arc::new(Nobody), "describe".into(), CallHash::from(""), Printed::default());
     // This uses a slot of its own, so that it does not wait for current runs, and they don't wait for it.
@@ -238,6 +251,7 @@ async fn describe(
         table: resource_table(limits.memory),
         wasi: None,
         open_files: OpenFiles::default(),
+        own_hashes: false,
         waiting: None,
         access: Arc::default(),
         http: None,
@@ -274,7 +288,7 @@ async fn describe(
     })
 }
 
-fn check(path: &Path, tasks: Vec<handler::Task>) -> Result<Vec<Task>, LoadError> {
+fn check(path: &Path, tasks: Vec<types::Task>) -> Result<Vec<Task>, LoadError> {
     if tasks.is_empty() {
         return Err(LoadError::NoTasks { path: path.to_owned() });
     }
@@ -283,7 +297,11 @@ fn check(path: &Path, tasks: Vec<handler::Task>) -> Result<Vec<Task>, LoadError>
     }
     let mut names = HashSet::new();
     for task in &tasks {
-        check_name("its name", &task.name).map_err(|reason| LoadError::BadName { path: path.to_owned(), reason })?;
+        let named = check_name("its name", &task.name).and_then(|()| match task.name.starts_with(OWN_TASKS) {
+            true => Err(format!("its name begins with {OWN_TASKS}: such names are the host's own")),
+            false => Ok(()),
+        });
+        named.map_err(|reason| LoadError::BadName { path: path.to_owned(), reason })?;
         if !names.insert(task.name.as_str()) {
             return Err(LoadError::TaskTwice { path: path.to_owned(), task: task.name.clone() });
         }
@@ -291,22 +309,48 @@ fn check(path: &Path, tasks: Vec<handler::Task>) -> Result<Vec<Task>, LoadError>
     tasks.into_iter().map(|described| task(path, described)).collect()
 }
 
-fn task(path: &Path, described: handler::Task) -> Result<Task, LoadError> {
-    let handler::Options { timeout_ms, max_retries, retry_delay_ms, leaf, extra } = described.options;
-    let bad = |reason: String| {
-        let (path, task) = (path.to_owned(), described.name.clone());
-        LoadError::BadOption { path, task, reason: short(&reason) }
-    };
-    check_extra(&extra).map_err(bad)?;
-    let (known, extra): (Vec<_>, Vec<_>) = extra.into_iter().partition(|(key, _)| Options::knows(key));
+fn task(path: &Path, described: types::Task) -> Result<Task, LoadError> {
+    let types::Task { name, options: mut pairs } = described;
+    let bad =
+        |reason: String| LoadError::BadOption { path: path.to_owned(), task: name.clone(), reason: short(&reason) };
+    let leaf = take(&mut pairs, "leaf").map(|text| match text.as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        other => Err(format!("the option leaf is `true` or `false`, not {other:?}")),
+    });
+    let leaf = leaf.transpose().map_err(bad)?.unwrap_or(false);
+    let description = take(&mut pairs, "description");
+    if description.as_ref().is_some_and(|text| text.len() > MOST_DESCRIPTION) {
+        return Err(bad(format!("its description has more than {MOST_DESCRIPTION} bytes")));
+    }
+    let schema =
+        |pairs: &mut Vec<_>, key: &str| take(pairs, key).map(|text| schema(key, &text)).transpose().map_err(bad);
+    let (input_schema, output_schema) = (schema(&mut pairs, "input-schema")?, schema(&mut pairs, "output-schema")?);
+    check_extra(&pairs).map_err(bad)?;
+    let (known, extra): (Vec<_>, Vec<_>) = pairs.into_iter().partition(|(key, _)| Options::knows(key));
     let options = Options::parse(known.iter().map(|(key, value)| (key.as_str(), value.as_str()))).map_err(bad)?;
-    let typed = Options {
-        timeout: timeout_ms.map(|ms| Duration::from_millis(ms).min(LONGEST)),
-        max_retries,
-        retry_delay: retry_delay_ms.map(|ms| Duration::from_millis(ms).min(LONGEST)),
-        ..Options::default()
-    };
-    Ok(Task { name: described.name, options: typed.over(&options), leaf, extra })
+    Ok(Task { options, leaf, description, input_schema, output_schema, extra, name })
+}
+
+/// Takes an option out of the list.
+fn take(pairs: &mut Vec<(String, String)>, key: &str) -> Option<String> {
+    let index = pairs.iter().position(|(name, _)| name == key)?;
+    Some(pairs.swap_remove(index).1)
+}
+
+/// The most bytes of a task's description, and of a schema. Workers announce them, and gateways list them.
+const MOST_DESCRIPTION: usize = 4 << 10;
+const MOST_SCHEMA: usize = 64 << 10;
+
+fn schema(key: &str, text: &str) -> Result<serde_json::Value, String> {
+    if text.len() > MOST_SCHEMA {
+        return Err(format!("its {key} has more than {} KiB", MOST_SCHEMA >> 10));
+    }
+    match serde_json::from_str(text) {
+        Ok(schema @ (serde_json::Value::Object(_) | serde_json::Value::Bool(_))) => Ok(schema),
+        Ok(_) => Err(format!("its {key} is no JSON Schema: neither an object nor a boolean")),
+        Err(error) => Err(format!("its {key} is not JSON: {error}")),
+    }
 }
 
 /// Checks the unknown options, which are kept and shown. A label must be a valid name.

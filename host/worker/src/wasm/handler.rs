@@ -9,14 +9,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use brrr_protocol::Result;
-use brrr_protocol::options::{LONGEST, Options};
+use brrr_protocol::options::{LONGEST, Options, Scopes};
 use brrr_protocol::ports::{self, Ended, Handler, Request};
 use brrr_protocol::replay::Replay;
 use futures_util::FutureExt as _;
 
 use super::RunLimits;
 use super::asking::RunReplay;
-use super::bindings::exports::brrr::worker::handler;
+use super::bindings::brrr::worker::types;
 use super::error::LoadError;
 use super::files::OpenFiles;
 use super::guest::{Guest, Task, store};
@@ -30,6 +30,7 @@ use super::wasi;
 pub struct WasmHandler {
     guests: Vec<Guest>,
     tasks: HashMap<String, TaskEntry>,
+    scopes: Arc<Scopes>,
     limits: RunLimits,
     output: Arc<dyn Output>,
 }
@@ -84,7 +85,9 @@ impl WasmHandler {
                 }
             }
         }
-        Ok(Self { guests, tasks, limits, output })
+        let scope = |(name, entry): (&String, &TaskEntry)| Some((name.clone(), entry.task.options.scope?));
+        let scopes = Arc::new(tasks.iter().filter_map(scope).collect());
+        Ok(Self { guests, tasks, scopes, limits, output })
     }
 
     /// All tasks, in the order of the components and of their declarations.
@@ -124,6 +127,7 @@ impl WasmHandler {
             table: resource_table(memory),
             wasi: None,
             open_files: OpenFiles::default(),
+            own_hashes: self.limits.own_hashes,
             waiting: None,
             access: self.guests[entry.guest].access.clone(),
             http: None,
@@ -133,7 +137,7 @@ impl WasmHandler {
     }
 
     /// Creates an instance, runs the call in it, and drops the instance.
-    async fn execute(&self, guest: &Guest, state: State, request: handler::Request) -> Returned {
+    async fn execute(&self, guest: &Guest, state: State, request: types::Request) -> Returned {
         let mut store = store(&guest.core, state, &self.limits);
         guest.template.instantiate(&mut store).await?.handle(&mut store, &request).await
     }
@@ -225,6 +229,10 @@ impl Handler for WasmHandler {
         Some(self.tasks.get(task)?.task.clone())
     }
 
+    fn scopes(&self) -> Arc<Scopes> {
+        self.scopes.clone()
+    }
+
     async fn run(&self, request: Request, replay: Replay) -> Result<(Ended, Replay)> {
         self.run_watched(request, replay, None).await
     }
@@ -232,16 +240,16 @@ impl Handler for WasmHandler {
 
 /// The request as the guest gets it. Only a leaf may know when its run must end, because this time differs from replay
 /// to replay.
-fn to_guest(request: Request, entry: &TaskEntry, wall: Duration) -> handler::Request {
+fn to_guest(request: Request, entry: &TaskEntry, wall: Duration) -> types::Request {
     let of_run =
         entry.leaf.then(|| (SystemTime::now() + wall).duration_since(UNIX_EPOCH)).and_then(std::result::Result::ok);
     let of_run = of_run.and_then(|end| u64::try_from(end.as_millis()).ok());
     let of_job = (request.deadline > 0).then_some(request.deadline);
-    handler::Request {
+    types::Request {
         task: request.task,
         payload: request.payload.into(),
         call_hash: request.call.as_str().to_owned(),
-        root_id: request.job_id.as_str().to_owned(),
+        job_id: request.job_id.as_str().to_owned(),
         topic: request.topic.as_str().to_owned(),
         attempt: request.attempt,
         deadline_ms: of_run.into_iter().chain(of_job).min(),

@@ -49,7 +49,7 @@ pub use guest::{Guest, LoadStage, Task};
 pub use handler::{Overrides, WasmHandler};
 pub use output::{LogLevel, Output, OutputLine, Stream, Touch, Touched, TracingOutput};
 pub use probe::Probe;
-pub use world::World;
+pub use world::{WIT_VERSION, World};
 
 /// The limits of one run. A run that exceeds a limit fails, and nothing else fails.
 #[derive(Clone, Debug)]
@@ -61,6 +61,9 @@ pub struct RunLimits {
     pub wall: Duration,
     /// The most bytes that the guest may pass to the host at once: its result, or the calls of one poll.
     pub result: u64,
+    /// A guest may not choose a call hash that the host would not derive. Whoever may choose a hash can make his value stand for
+    /// the value of a call that others make.
+    pub own_hashes: bool,
 }
 
 impl Default for RunLimits {
@@ -72,6 +75,7 @@ impl Default for RunLimits {
             wall: Duration::from_mins(5),
             // Far above the size of values that belong into a store, and far below what would harm the worker.
             result: 16 << 20,
+            own_hashes: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use brrr_protocol::model::{Failure, FailureKind};
+use brrr_protocol::model::{Failure, FailureKind, MAX_DETAILS};
 use brrr_protocol::ports::Ended;
 use brrr_protocol::{Error, ErrorKind};
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::FieldMapError;
 
-use super::bindings::exports::brrr::worker::handler::HandlerError;
+use super::bindings::brrr::worker::types::{ErrorInfo, HandlerError};
 use super::calls::{self, BackendFailed, BadCall, MayNotPoll, NoRoom, Suspended};
 use super::concurrent::Stuck;
 use super::engine::WASM_STACK;
@@ -49,8 +49,8 @@ pub(super) struct Circumstances<'a> {
 pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<Ended, Error> {
     let (mut failure, retryable) = match returned {
         Ok(Ok(value)) => return Ok(Ended::Completed(Bytes::from(value))),
-        Ok(Err(HandlerError::Retryable(message))) => (Failure::new(FailureKind::Error, about.task, message), true),
-        Ok(Err(HandlerError::Permanent(message))) => (Failure::new(FailureKind::Error, about.task, message), false),
+        Ok(Err(HandlerError::Retryable(error))) => (of_guest(error, about.task), true),
+        Ok(Err(HandlerError::Permanent(error))) => (of_guest(error, about.task), false),
         Ok(Err(HandlerError::Child(child))) => (Failure::of_parent(about.task, &calls::failure(child)), false),
         Err(error) if error.is::<Suspended>() => return Ok(Ended::Suspended),
         Err(error) => match error.downcast::<BackendFailed>() {
@@ -73,6 +73,19 @@ pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<End
     };
     failure.attempts = about.attempt;
     Ok(Ended::Failed { failure, retryable })
+}
+
+/// The failure of a handler that returned an error.
+fn of_guest(ErrorInfo { message, details }: ErrorInfo, task: &str) -> Failure {
+    let Some(details) = details else { return Failure::new(FailureKind::Error, task, message) };
+    if details.len() > MAX_DETAILS {
+        let left_out = format!(
+            "{message}\n  its details of {} bytes were left out: at most {MAX_DETAILS} are kept",
+            details.len()
+        );
+        return Failure::new(FailureKind::Error, task, left_out);
+    }
+    Failure { details: Some(details.into()), ..Failure::new(FailureKind::Error, task, message) }
 }
 
 /// The error of a run that could not begin, because this host can't open a folder that the run was granted.

@@ -3,6 +3,7 @@
 //! A replay prints again what an earlier run printed. Only whole lines are shown and counted. If a run suspends in the
 //! middle of a line, the run that ends the line shows it. The count of the shown lines is in the call's `run` record.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -150,10 +151,16 @@ impl Printer {
         self.lock().progress
     }
 
-    /// Shows the lines of a message of the `log` interface.
-    pub fn log(&self, level: LogLevel, message: &str) {
+    /// Shows the lines of a message of the `log` interface, and its fields behind the last line.
+    pub fn log(&self, level: LogLevel, message: &str, fields: &[(String, String)]) {
+        let mut text = Cow::Borrowed(message);
+        for (name, value) in fields {
+            let is_plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=');
+            let value = if is_plain { Cow::Borrowed(value.as_str()) } else { Cow::Owned(format!("{value:?}")) };
+            text.to_mut().push_str(&format!(" {name}={value}"));
+        }
         let mut inner = self.lock();
-        for line in message.lines() {
+        for line in text.lines() {
             inner.line(Stream::Log(level), line.as_bytes());
         }
     }

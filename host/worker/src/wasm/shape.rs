@@ -5,16 +5,16 @@ use std::path::Path;
 use wasmparser::{ComponentExternalKind, Parser, Payload};
 
 use super::error::{LoadError, short};
-use super::world::{HANDLER, World};
+use super::world::{World, is_supported};
 
 /// The outline of a component that this host can serve.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     /// The names of the interfaces that the component imports.
     pub imports: Vec<String>,
-    /// The version of `brrr:worker/handler` that the component exports.
+    /// The version of `brrr:worker` whose handler the component exports.
     pub wit_version: String,
-    /// The world of that version.
+    /// The world of that handler.
     pub world: World,
 }
 
@@ -23,8 +23,7 @@ const OURS: &str = "brrr:worker";
 /// The interfaces that this host provides: those of `brrr:worker`, and WASI 0.2 (all of `wasi:cli/imports`, and
 /// requests of `wasi:http`).
 const PROVIDED: [(&str, &str, &[&str]); 8] = [
-    // The version must be that of the guest's own handler.
-    (OURS, "0.", &["types", "tasks", "control", "log", "handler"]),
+    (OURS, "0.2.", &["types", "tasks", "tasks-async", "control", "log"]),
     (
         "wasi:cli",
         "0.2.",
@@ -73,14 +72,14 @@ pub(super) fn inspect(path: &Path, bytes: &[u8]) -> Result<Shape, LoadError> {
 
     let handler = exports.iter().find_map(|name| {
         let (interface, version) = name.split_once('@').unwrap_or((name, ""));
-        (interface == HANDLER).then(|| version.to_owned())
+        Some((World::find(interface)?, version.to_owned()))
     });
-    let Some(wit_version) = handler else {
+    let Some((world, wit_version)) = handler else {
         return Err(LoadError::OtherWorld { path: owned(), exports });
     };
-    let Some(world) = World::find(&wit_version) else {
+    if !is_supported(&wit_version) {
         return Err(LoadError::OtherVersion { path: owned(), found: short(&wit_version) });
-    };
+    }
     if let Some(import) = imports.iter().find(|name| !provided(name, world)) {
         return Err(LoadError::UnknownImport { path: owned(), import: short(import) });
     }
@@ -135,7 +134,7 @@ fn imports_preview1(bytes: &[u8]) -> bool {
 fn provided(import: &str, world: World) -> bool {
     let (interface, version) = import.split_once('@').unwrap_or((import, ""));
     let Some((package, name)) = interface.split_once('/') else { return false };
-    let fits = package != OURS || World::find(version) == Some(world);
+    let fits = package != OURS || !name.starts_with("tasks") || name == world.tasks();
     fits && PROVIDED.iter().any(|(p, v, names)| *p == package && version.starts_with(v) && names.contains(&name))
 }
 
@@ -165,7 +164,9 @@ mod tests {
         assert!(!provided("wasi:http/incoming-handler@0.2.0", World::Plain));
         assert!(!provided("brrr:worker/tasks@0.9.0", World::Plain));
         assert!(!provided("print", World::Plain));
-        assert!(provided("brrr:worker/tasks@0.2.0", World::Concurrent));
-        assert!(!provided("brrr:worker/tasks@0.1.0", World::Concurrent));
+        assert!(provided("brrr:worker/tasks@0.2.0", World::Plain));
+        assert!(provided("brrr:worker/tasks-async@0.2.0", World::Concurrent));
+        assert!(!provided("brrr:worker/tasks@0.2.0", World::Concurrent));
+        assert!(!provided("brrr:worker/tasks-async@0.2.0", World::Plain));
     }
 }

@@ -9,7 +9,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut, UpdateDeadline};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 use super::asking::RunReplay;
-use super::bindings::brrr::worker::tasks;
+use super::bindings::brrr::worker::types;
 use super::clocks::Clock;
 use super::files::OpenFiles;
 use super::http::{Access, Http, OpenRequests};
@@ -17,7 +17,7 @@ use super::http_limits;
 use super::output::Printer;
 use super::probe::Probe;
 use super::wasi;
-use crate::batch::AwaitedCalls;
+use crate::batch::AwaitedPolls;
 
 /// The data of one run's store. It is created for every run, so the parts that only some guests use are created at
 /// their first use.
@@ -46,8 +46,10 @@ pub(super) struct State {
     pub wasi: Option<Box<WasiCtx>>,
     /// The file descriptors that are counted for the run.
     pub open_files: OpenFiles,
-    /// The calls that a guest of the asynchronous world waits for.
-    pub waiting: Option<Arc<AwaitedCalls<tasks::Outcome>>>,
+    /// The guest may not choose a call hash that the host would not derive.
+    pub own_hashes: bool,
+    /// The polls that a guest of the asynchronous world waits for.
+    pub waiting: Option<Arc<AwaitedPolls<types::Outcome>>>,
     /// The permissions of the component, and the HTTP clients.
     pub access: Arc<Access>,
     /// The state of the run for `wasi:http`. `None`: nothing has used it yet.

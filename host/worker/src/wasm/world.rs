@@ -1,44 +1,58 @@
-//! The worlds that a guest may be built for. Only this module knows how the versions of `brrr:worker` differ. The
-//! version of the exported `handler` tells the world. Guests of all worlds can run in one worker and call each other,
-//! because a call does not depend on a world.
-
-use std::fmt;
+//! The worlds that a guest may be built for. Only this module knows how they differ. The interface that a component exports
+//! tells its world. Guests of all worlds can run in one worker and call each other, because a call does not depend on a
+//! world.
 
 use wasmtime::Store;
 use wasmtime::component::{Component, Linker};
 
-use super::bindings::exports::brrr::worker::handler;
+use super::bindings::brrr::worker::types;
 use super::bindings::{self, Worker, WorkerPre};
 use super::outcome::Returned;
 use super::state::State;
 use super::{calls, concurrent};
 
-/// The interface that identifies a component as a guest. Its version is the guest's version.
-pub(super) const HANDLER: &str = "brrr:worker/handler";
+/// The version of `brrr:worker` that this host supports. Components of a later patch version are served as well.
+pub const WIT_VERSION: &str = "0.2.0";
 
-/// The versions of `brrr:worker` that this host supports.
+/// A world of `brrr:worker`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum World {
-    /// 0.1: the guest asks for the outcomes of calls with `poll`, and waits.
+    /// `worker`: the guest asks for the outcomes of calls with `poll`, and waits.
     Plain,
-    /// 0.2: calls, and the handler itself, are asynchronous functions.
+    /// `worker-async`: `poll`, and the handler itself, are asynchronous functions.
     Concurrent,
 }
 
 impl World {
     const ALL: [Self; 2] = [Self::Plain, Self::Concurrent];
 
-    /// The world of this version of [`HANDLER`].
-    pub(super) fn find(version: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|world| same_minor(version, world.version()))
+    /// The world of a component that exports this interface, whatever its version is.
+    pub(super) fn find(interface: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|world| interface == world.handler())
     }
 
-    /// The newest version of the world.
-    #[must_use]
-    pub fn version(self) -> &'static str {
+    /// The interface that its components export.
+    fn handler(self) -> &'static str {
         match self {
-            Self::Plain => "0.1.0",
-            Self::Concurrent => "0.2.0",
+            Self::Plain => "brrr:worker/handler",
+            Self::Concurrent => "brrr:worker/handler-async",
+        }
+    }
+
+    /// The interface of `brrr:worker` by which its guests call.
+    pub(super) fn tasks(self) -> &'static str {
+        match self {
+            Self::Plain => "tasks",
+            Self::Concurrent => "tasks-async",
+        }
+    }
+
+    /// The name of the world.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "worker",
+            Self::Concurrent => "worker-async",
         }
     }
 
@@ -51,25 +65,22 @@ impl World {
     }
 }
 
-/// All versions, for messages.
-pub(super) struct Versions;
-
-impl fmt::Display for Versions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&World::ALL.map(World::version).join(" and "))
-    }
+/// Does this host support this version of `brrr:worker`? Before 1.0, versions with the same minor number are compatible.
+pub(super) fn is_supported(version: &str) -> bool {
+    let minor = |v: &str| v.rsplit_once('.').map(|(head, _)| head.to_owned());
+    minor(version).is_some() && minor(version) == minor(WIT_VERSION)
 }
 
 /// A component of one of the worlds, ready to be instantiated.
 pub(super) enum Template {
     Plain(WorkerPre<State>),
-    Concurrent(bindings::concurrent::WorkerPre<State>),
+    Concurrent(bindings::concurrent::WorkerAsyncPre<State>),
 }
 
 /// An instance, in the store that it was made in.
 pub(super) enum Instance {
     Plain(Worker),
-    Concurrent(bindings::concurrent::Worker),
+    Concurrent(bindings::concurrent::WorkerAsync),
 }
 
 impl Template {
@@ -78,7 +89,7 @@ impl Template {
         let component = linker.instantiate_pre(component)?;
         Ok(match world {
             World::Plain => Self::Plain(WorkerPre::new(component)?),
-            World::Concurrent => Self::Concurrent(bindings::concurrent::WorkerPre::new(component)?),
+            World::Concurrent => Self::Concurrent(bindings::concurrent::WorkerAsyncPre::new(component)?),
         })
     }
 
@@ -92,16 +103,16 @@ impl Template {
 }
 
 impl Instance {
-    /// Asks the guest for its tasks.
-    pub async fn describe(&self, store: &mut Store<State>) -> wasmtime::Result<Vec<handler::Task>> {
+    /// Asks the guest what it is.
+    pub async fn describe(&self, store: &mut Store<State>) -> wasmtime::Result<types::Component> {
         match self {
             Self::Plain(guest) => guest.brrr_worker_handler().call_describe(store).await,
-            Self::Concurrent(guest) => concurrent::describe(guest, store).await,
+            Self::Concurrent(guest) => guest.brrr_worker_handler_async().call_describe(store).await,
         }
     }
 
     /// Runs the guest's handler of a call.
-    pub async fn handle(&self, store: &mut Store<State>, request: &handler::Request) -> Returned {
+    pub async fn handle(&self, store: &mut Store<State>, request: &types::Request) -> Returned {
         match self {
             Self::Plain(guest) => guest.brrr_worker_handler().call_handle(store, request).await,
             // This future is large. Boxing it keeps it out of the future of a plain guest.
@@ -110,25 +121,20 @@ impl Instance {
     }
 }
 
-/// Before 1.0, versions with the same minor number are compatible.
-fn same_minor(a: &str, b: &str) -> bool {
-    let minor = |v: &str| v.rsplit_once('.').map(|(head, _)| head.to_owned());
-    a == b || (minor(a).is_some() && minor(a) == minor(b))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn versions_with_the_same_minor_are_compatible() {
-        assert!(same_minor("0.1.0", "0.1.0"));
-        assert!(same_minor("0.1.7", "0.1.0"));
-        assert!(!same_minor("0.9.0", "0.1.0"));
-        assert!(!same_minor("", "0.1.0"));
-        assert_eq!(World::find("0.1.3"), Some(World::Plain));
-        assert_eq!(World::find("0.2.0"), Some(World::Concurrent));
-        assert_eq!(World::find("0.3.0"), None);
-        assert_eq!(Versions.to_string(), "0.1.0 and 0.2.0");
+    fn versions_with_the_same_minor_are_supported() {
+        assert!(is_supported("0.2.0") && is_supported("0.2.7"));
+        assert!(!is_supported("0.1.0") && !is_supported("0.3.0") && !is_supported("") && !is_supported("2"));
+    }
+
+    #[test]
+    fn the_exported_interface_tells_the_world() {
+        assert_eq!(World::find("brrr:worker/handler"), Some(World::Plain));
+        assert_eq!(World::find("brrr:worker/handler-async"), Some(World::Concurrent));
+        assert_eq!(World::find("brrr:worker/tasks"), None);
     }
 }

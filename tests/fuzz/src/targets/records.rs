@@ -70,19 +70,26 @@ pub fn pending_returns(data: &[u8]) {
     assert!(found.len() <= data.len() / 10, "an entry has ten bytes at least");
 }
 
-const RUN: [&str; 15] = [
+const RUN: [&str; 22] = [
     "attempt",
+    "clock",
     "decisions",
     "digest",
+    "fast",
     "first",
     "last_failure",
+    "look",
     "named",
     "need",
     "not_before",
     "options",
+    "pace",
     "printed",
+    "stopped",
+    "timer",
     "total",
     "unknown_since",
+    "until",
     "v",
     "waits",
     "was_asked",
@@ -118,8 +125,8 @@ pub fn failure(data: &[u8]) {
     round_trip(data, decode_failure, |failure| encode_failure(failure).to_vec());
 }
 
-const JOB: [&str; 10] =
-    ["call", "created", "deadline", "ended", "options", "retry_of", "max_messages", "state", "topic", "v"];
+const JOB: [&str; 11] =
+    ["call", "created", "deadline", "ended", "options", "retry_of", "max_messages", "scope", "state", "topic", "v"];
 
 /// Also checks that the quick test whether a job is over agrees with the whole record.
 pub fn job(data: &[u8]) {

@@ -1,12 +1,15 @@
--- `Backend::defer`. Arguments: job id, parent, topic, now in s, limit of messages, run record before or '', run record
--- after, need, the arguments of `ack`. Then for each child: hash, topic, call record, run record with options or ''.
+-- `Backend::defer`. Arguments: job id, parent, topic, now in ms, limit of messages, run record before or '', run record
+-- after, need, '1' if a failure suffices or '', pace, the arguments of `ack`. Then for each child: hash, topic, call record,
+-- run record with options or '', '1' for a promise or ''.
 --
 -- Returns { 'over' }, { 'limit' }, { 'other', index of a child whose hash stands for another call, that call's task },
 -- { 'cycle', hash… } or { 'waiting', index of each child that was queued… }.
 
 local job_id, parent, topic, now, limit = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
 local run_before, run_after, need = ARGV[7], ARGV[8], tonumber(ARGV[9])
-local FIRST, EACH = 14, 4
+local fast, pace = ARGV[10] ~= '', tonumber(ARGV[11])
+local seconds = math.floor(now / 1000)
+local FIRST, EACH = 16, 5
 
 if is_over(job_id) then return { 'over' } end
 -- All checks come before the first write, so that an error leaves nothing half done.
@@ -73,7 +76,8 @@ for at = FIRST, #ARGV, EACH do
     end
   end
   child.send = must_send(child.pending)
-  if child.send and not child.ended then messages = messages + 1 end
+  child.is_promise = ARGV[at + 4] ~= ''
+  if child.send and not child.ended and not child.is_promise then messages = messages + 1 end
   children[#children + 1] = child
 end
 if messages > 0 and count(job_id, messages) > limit then return { 'limit' } end
@@ -96,18 +100,18 @@ local function register(child)
   end
   if first_of_job and child.run ~= '' then call('HSETNX', key, 'run/' .. job_id, child.run) end
   if child.send then
-    if child.ended == 'value' then return notify_all(child.hash) end
+    if child.ended == 'value' then return notify_all(child.hash, now) end
     if child.ended == 'failure' then
       if p.is_long then
         put_long(child.hash)
       elseif child.pending then
         put_pending(child.hash, { entries = p.entries })
       end
-      return notify_in_job(child.hash, job_id, child.topic, nil, me)
+      return notify_in_job(child.hash, job_id, child.topic, now, nil, me)
     end
-    send(child.topic, job_id, child.hash)
+    if not child.is_promise then send(child.topic, job_id, child.hash) end
   end
-  local scheduled = child.send and now or p.scheduled
+  local scheduled = child.send and seconds or p.scheduled
   if p.is_long then
     if added then add_to_set(child.hash, { me }) end
     if child.send then put_long(child.hash, scheduled) end
@@ -117,12 +121,19 @@ local function register(child)
   if added or child.send then put_pending(child.hash, { entries = p.entries, scheduled = scheduled }) end
 end
 
-local queued, ended, targets, any_target = { 'waiting' }, 0, {}, false
+local queued, ended, has_failed, targets, any_target = { 'waiting' }, 0, false, {}, false
 for n, child in ipairs(children) do
   register(child)
-  if child.send and not child.ended then queued[#queued + 1] = n - 1 end
+  if child.send and not child.ended and not child.is_promise then queued[#queued + 1] = n - 1 end
   if child.ended then ended = ended + 1 end
+  has_failed = has_failed or child.ended == 'failure'
 end
+
+-- Some children may have ended after the guest asked for them and before the parent was registered. So their end notified
+-- nobody, and this script must notify the parent.
+local is_ready = ended >= need or fast and has_failed
+local is_looked_at = not is_ready and pace > 0 and ended > 0
+if is_looked_at then run_after = with(run_after, 'look', 'i' .. string.format('%.0f', now + pace) .. 'e') end
 
 local run_key, run_field = record(parent), 'run/' .. job_id
 local found = call('HGET', run_key, run_field) or ''
@@ -194,11 +205,12 @@ if any_target then
   end
 end
 
--- Some children ended after the guest asked for them and before the parent was registered. So their end notified
--- nobody, and this script must notify the parent.
-if ended > 0 and ended >= need then
+if ended > 0 and is_ready then
   count(job_id, 1)
   send(topic, job_id, parent)
+elseif is_looked_at then
+  count(job_id, 1)
+  send_after(pace, topic, job_id, parent)
 end
-ack(ARGV[10], ARGV[11], ARGV[12], ARGV[13])
+ack(ARGV[12], ARGV[13], ARGV[14], ARGV[15])
 return queued

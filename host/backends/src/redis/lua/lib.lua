@@ -331,6 +331,16 @@ local function send(topic, job_id, hash)
   if takes_messages(topic) then call('RPUSH', P .. topic, 'li2e' .. encoded(job_id) .. encoded(hash) .. 'e') end
 end
 
+-- Sends a message that arrives after a while.
+local function send_after(ms, topic, job_id, hash)
+  if not takes_messages(topic) then return end
+  local time = call('TIME')
+  local due = time[1] * 1000 + math.floor(time[2] / 1000) + ms
+  local body = 'li2e' .. encoded(job_id) .. encoded(hash) .. 'e'
+  -- The look of an earlier wait of the same call is the same member, and is due at the new time then.
+  call('ZADD', P .. 'brrr:delayed:' .. topic, due, 'look:0:' .. body)
+end
+
 -- Counts messages of a job, and returns the new total. A key that holds no counter is replaced: losing a counter does
 -- no harm, but a transition must not stop in the middle.
 local function count(job_id, n)
@@ -379,14 +389,15 @@ local function is_waiting(hash, job_id)
   end)
 end
 
--- Does a parent have enough outcomes to be run? nil if no run has written a record. `ended`: a call that is about to
--- have an outcome. See `records/waiting.rs`.
-local function by_record(parent, ended)
+-- Is a parent worth running? nil if no run has written a record; a number: not yet, but it is to be looked at after so
+-- many milliseconds. `ended`: a call that is about to have an outcome, `failed`: a failure. See `records/waiting.rs`.
+local function by_record(parent, ended, failed)
   local s = call('HGET', record(parent.parent), 'run/' .. parent.job_id)
   if not s then return nil end
   read('a run record', 'run/' .. parent.job_id, parent.parent)
   if byte(s, 1) ~= 100 then damaged('no dictionary') end
   local total, need, named, names, was_run = 0, 0, 0, nil, false
+  local fast, pace, look = 0, 0, 0
   local i = 2
   while not names and byte(s, i) ~= 101 do
     local key
@@ -395,6 +406,12 @@ local function by_record(parent, ended)
       local n
       n, i = int(s, i)
       was_run = was_run or n ~= 0
+    elseif key == 'fast' then
+      fast, i = int(s, i)
+    elseif key == 'look' then
+      look, i = int(s, i)
+    elseif key == 'pace' then
+      pace, i = int(s, i)
     elseif key == 'named' then
       named, i = int(s, i)
     elseif key == 'need' then
@@ -412,7 +429,7 @@ local function by_record(parent, ended)
     end
   end
   if need > total then damaged('it needs ' .. need .. ' of ' .. total .. ' calls') end
-  local left, allowed = named, total - need
+  local left, allowed, first = named, total - need, names
   while names and allowed >= 0 and left > allowed and byte(s, names) ~= 101 do
     local hash
     hash, names = name(s, names)
@@ -423,24 +440,49 @@ local function by_record(parent, ended)
     end
   end
   if not was_run and total == 0 then return nil end
-  return allowed >= 0
+  if allowed >= 0 or fast ~= 0 and failed then return true end
+  if pace <= 0 or look ~= 0 then return false end
+  -- Does the parent still wait for the call? A call that is not named counts as ended.
+  if named < total then return pace end
+  while first and byte(s, first) ~= 101 do
+    local hash
+    hash, first = name(s, first)
+    if hash == ended then return pace end
+  end
+  return false
 end
 
 -- A damaged record counts as ready. It belongs to the parent, so the parent's own message finds and reports the damage.
-local function is_ready(parent, ended) return unless_damaged(true, by_record, parent, ended) end
+local function is_ready(parent, ended, failed)
+  return unless_damaged(true, by_record, parent, ended, failed)
+end
 
--- The parents in `entries` that have enough outcomes, and the parents without a run record.
-local function ready_ones(entries, ended)
-  local ready, unknown = {}, {}
+-- The parents in `entries` that are worth running now or after a while, and the parents without a run record.
+local function ready_ones(entries, ended, failed)
+  local ready, unknown = { later = {} }, {}
   for _, parent in ipairs(entries) do
-    local is = is_ready(parent, ended)
-    if is then ready[#ready + 1] = parent end
+    local is = is_ready(parent, ended, failed)
+    if type(is) == 'number' then
+      ready.later[#ready.later + 1] = { parent = parent, pace = is }
+    elseif is then
+      ready[#ready + 1] = parent
+    end
     if is == nil then unknown[#unknown + 1] = parent end
   end
   return ready, unknown
 end
 
-local function notify(ready)
+-- Sends a parent a message for another look, and notes this in its run record.
+local function look_later(parent, pace, now)
+  count(parent.job_id, 1)
+  send_after(pace, parent.topic, parent.job_id, parent.parent)
+  local key, field = record(parent.parent), 'run/' .. parent.job_id
+  local run = call('HGET', key, field)
+  call('HSET', key, field, with(run, 'look', 'i' .. string.format('%.0f', now + pace) .. 'e'))
+end
+
+local function notify(ready, now)
+  for _, one in ipairs(ready.later or {}) do look_later(one.parent, one.pace, now) end
   local counts = {}
   for _, parent in ipairs(ready) do
     send(parent.topic, parent.job_id, parent.parent)
@@ -450,7 +492,7 @@ local function notify(ready)
 end
 
 -- Notifies all parents of a call that has its value, or is about to have it. Reads everything before the first write.
-local function notify_all(hash, write)
+local function notify_all(hash, now, write)
   local ready = {}
   for _, kind in ipairs({ 'pending_returns', 'unnotified' }) do
     local p = pending(hash, kind)
@@ -461,7 +503,7 @@ local function notify_all(hash, write)
   end
   if write then write() end
   if #ready == 0 then return end
-  for _, parents in ipairs(ready) do notify(parents) end
+  for _, parents in ipairs(ready) do notify(parents, now) end
   remove_pending(hash, 'unnotified')
 end
 
@@ -483,7 +525,7 @@ end
 -- stay, and the call is queued again in one of their jobs (R2): see `PendingReturns::next_in_turn`. Parents without a
 -- run record are kept for a later value, see `multi_step/notify.rs`. The parent `ourselves` is not kept: the caller
 -- notifies it.
-local function notify_in_job(hash, job_id, topic, write, ourselves)
+local function notify_in_job(hash, job_id, topic, now, write, ourselves)
   local p = pending(hash)
   local mine, kept = {}, {}
   for _, e in ipairs(p and p.entries or {}) do
@@ -494,11 +536,11 @@ local function notify_in_job(hash, job_id, topic, write, ourselves)
   for _, e in ipairs(mine) do
     if e.parent ~= hash then parents_of_job[#parents_of_job + 1] = e else is_elsewhere = true end
   end
-  local ready, unknown = ready_ones(parents_of_job, hash)
+  local ready, unknown = ready_ones(parents_of_job, hash, true)
   local unnotified = #unknown > 0 and pending(hash, 'unnotified')
   if write then write() end
   if not p then return end
-  notify(ready)
+  notify(ready, now)
   if #unknown > 0 then keep_unnotified(unnotified, hash, unknown) end
   if #kept == 0 then
     remove_pending(hash)
