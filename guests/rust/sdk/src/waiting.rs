@@ -181,11 +181,8 @@ pub(crate) fn take() -> Waiting {
     WAITING.take()
 }
 
-/// Puts back what is still waited for, before what came meanwhile.
-pub(crate) fn put_back(mut waiting: Waiting) {
-    let later = WAITING.take();
-    waiting.asked.extend(later.asked);
-    waiting.receivers.extend(later.receivers);
+/// Puts back what is still waited for. Nothing has been added meanwhile: no future was polled.
+pub(crate) fn put_back(waiting: Waiting) {
     WAITING.set(waiting);
 }
 

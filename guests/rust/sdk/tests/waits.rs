@@ -29,6 +29,8 @@ const TASKS: &[brrr::Task] = &[
     <sleeps as Handler>::TASK,
     <asks as Handler>::TASK,
     <ordered as Handler>::TASK,
+    <kept as Handler>::TASK,
+    <shouts as Handler>::TASK,
 ];
 
 fn ms(ms: u64) -> Duration {
@@ -194,6 +196,54 @@ async fn fail_fast() -> Result<String> {
 fn the_first_failure_ends_the_wait() {
     assert_eq!(run(TASKS, fail_fast()).unwrap(), "no luckc");
     assert_eq!(asked(), [(3, Want::All), (1, Want::All)]);
+}
+
+/// Begins two calls, and looks at the first one last.
+#[brrr::handler]
+async fn kept() -> Result<String> {
+    let mut first = pin!(nap(0, "a".into()));
+    poll_fn(|context| {
+        assert!(first.as_mut().poll(context).is_pending());
+        Poll::Ready(())
+    })
+    .await;
+    let second = nap(0, "b".into()).await?;
+    let third = nap(0, "c".into()).await?;
+    Ok(first.await? + &second + &third)
+}
+
+#[test]
+fn an_outcome_that_is_there_is_not_asked_for_again() {
+    assert_eq!(run(TASKS, kept()).unwrap(), "abc");
+    assert_eq!(asked(), [(2, Want::Progress), (1, Want::All)]);
+}
+
+/// Begins with a call, and does something after it.
+#[repr(C)]
+struct Shouted {
+    call: Call<String>,
+    mark: &'static str,
+}
+
+impl Future for Shouted {
+    type Output = Result<String, Failure>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> Poll<Self::Output> {
+        let polled = std::pin::Pin::new(&mut self.call).poll(context);
+        polled.map_ok(|value| value + self.mark)
+    }
+}
+
+#[brrr::handler]
+async fn shouts() -> Result<String> {
+    let all = naps("ab").into_iter().map(|call| Shouted { call, mark: "!" });
+    Ok(try_join_all(all).await?.concat())
+}
+
+#[test]
+fn what_contains_a_call_is_an_awaiter_of_its_own() {
+    assert_eq!(run(TASKS, shouts()).unwrap(), "a!b!");
+    assert_eq!(asked(), [(2, Want::Progress), (1, Want::All)]);
 }
 
 /// Each failure is caught, and the rest is asked for again.
