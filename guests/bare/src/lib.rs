@@ -155,8 +155,8 @@ fn permanent(message: impl Into<String>) -> HandlerError {
     HandlerError::Permanent(ErrorInfo { message: message.into(), details: None })
 }
 
-/// Unix time in milliseconds, from WASI's clock, which the host replays.
+/// Unix time in milliseconds, by WASI's clock, which the host replays.
 fn now() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    since.map_or(0, |since| since.as_millis() as u64)
+    let now = wasip2::clocks::wall_clock::now();
+    now.seconds * 1000 + u64::from(now.nanoseconds) / 1_000_000
 }
