@@ -8,12 +8,12 @@ use bytes::Bytes;
 use crate::error::{ErrorKind, Result};
 use crate::identity::compare;
 use crate::listing::Listing;
-use crate::model::{Call, CallHash, Failure, FailureKind, JobId, Millis, Outcome, Topic};
+use crate::model::{Call, CallHash, Failure, FailureKind, JobId, Millis, Outcome, PROMISE, Topic};
 use crate::options::Options;
-use crate::ports::{Backend, Key, Kind, NewJob, Scheduled, Swap};
+use crate::ports::{Backend, Key, Kind, NewJob, Scheduled, Swap, Work};
 use crate::records::{JobEnd, JobRecord, JobState, LatestJob, read_failure};
 use crate::step::overdue;
-use crate::wire::CallRecord;
+use crate::wire::{CallRecord, Message};
 
 /// The longest time that a wait sleeps before it looks again. A backend's notice of a change may get lost.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -54,6 +54,21 @@ pub enum Retried {
     /// The job is not over yet.
     Alive,
     /// There is no record of the job, or its call is not described any more.
+    Unknown,
+}
+
+/// The result of an answer to a promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// The promise has this answer now.
+    Done,
+    /// The promise had this answer already.
+    Same,
+    /// The promise has another answer, which stays.
+    Other,
+    /// The job is over.
+    JobOver(JobState),
+    /// There is no record of the job.
     Unknown,
 }
 
@@ -185,6 +200,49 @@ impl Client {
         let scope = Some(job.scope.unwrap_or_else(|| job_id.clone()));
         let new = NewJob { job_id: new, call, deadline, max_messages, options, retry_of, scope };
         Ok(Retried::As(Box::new(new.call.clone()), self.schedule(&new, now).await?))
+    }
+
+    /// Gives a job's promise its value. The job may wait for the promise now, later or never.
+    ///
+    /// # Errors
+    /// When the backend fails: then it is unknown whether the promise has the answer. Safe to repeat.
+    pub async fn resolve(&self, job_id: &JobId, name: &str, value: Bytes, now: Millis) -> Result<Answered> {
+        self.answer(job_id, name, Ok(value), now).await
+    }
+
+    /// Rejects a job's promise. Whoever waits for it gets a failure of the kind `Rejected` with this reason.
+    ///
+    /// # Errors
+    /// As `resolve`.
+    pub async fn reject(&self, job_id: &JobId, name: &str, reason: &str, now: Millis) -> Result<Answered> {
+        self.answer(job_id, name, Err(Failure::new(FailureKind::Rejected, PROMISE, reason)), now).await
+    }
+
+    async fn answer(&self, job_id: &JobId, name: &str, answer: Outcome, now: Millis) -> Result<Answered> {
+        let Some(job) = self.end_if_overdue(job_id, now).await? else { return Ok(Answered::Unknown) };
+        if let Some(end) = job.end {
+            return Ok(Answered::JobOver(end.state));
+        }
+        let call = CallHash::of_promise(job.scope.as_ref().unwrap_or(job_id), name.as_bytes());
+        let before = self.outcome(job_id, &call).await?;
+        if before.as_ref().is_some_and(|before| *before != answer) {
+            return Ok(Answered::Other);
+        }
+        // Listings and `gc` know a call by this record.
+        let described = CallRecord::encode(PROMISE, name.as_bytes());
+        self.backend.store().swap(&Key::call(&call), None, Some(described)).await?;
+        let message = Message { job_id: job_id.clone(), call: call.clone() };
+        let work = Work { message, topic: job.topic, receipt: None, ends_job: false, now };
+        // This is done even if the promise has the answer already: a client that died may have notified nobody.
+        match answer.clone() {
+            Ok(value) => self.backend.complete(&work, value).await?,
+            Err(failure) => self.backend.fail(&work, &failure).await?,
+        }
+        Ok(match self.outcome(job_id, &call).await? {
+            Some(after) if after != answer => Answered::Other,
+            _ if before.is_some() => Answered::Same,
+            _ => Answered::Done,
+        })
     }
 
     /// A call as it was asked for, so that it can be asked for again. `None`: no record describes the call.

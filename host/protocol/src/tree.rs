@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::events::State;
-use crate::model::{CallHash, Failure, FailureKind, JobId, Millis};
+use crate::model::{CallHash, Failure, FailureKind, JobId, Millis, PROMISE};
 use crate::ports::{Backend, Key};
 use crate::records::{JobRecord, JobState, RunRecord, decode_failure};
 use crate::wire::CallRecord;
@@ -57,6 +57,8 @@ pub struct Node {
     pub waiting: usize,
     /// The call must not run before this time. 0: it may run at once.
     pub not_before: Millis,
+    /// The name of the promise, if the call is one. Nobody runs it; somebody outside answers it.
+    pub promise: Option<String>,
     /// Why the previous attempt failed. Empty: there was no previous attempt.
     pub last_failure: String,
     /// How the call failed in this job, if it did.
@@ -138,7 +140,7 @@ impl Tree {
     fn settle_waiting(&mut self) {
         for index in 0..self.calls.len() {
             let node = &self.calls[index];
-            if node.state != State::Deferred || node.left_out > 0 {
+            if node.state != State::Deferred || node.left_out > 0 || node.promise.is_some() {
                 continue;
             }
             let missing = node.children.iter().filter(|child| !self.calls[**child].has_ended()).count();
@@ -157,6 +159,7 @@ impl Node {
             call,
             task: None,
             label: None,
+            promise: None,
             state: State::Unscheduled,
             attempt: 1,
             reused: false,
@@ -188,6 +191,11 @@ impl Node {
     fn fill(&mut self, found: Found, job: &JobRecord, now: Millis) {
         let [called, valued, failed] = found.written;
         self.state = found.state(job, &self.call, now);
+        let promise = found.call.as_ref().filter(|call| call.task == PROMISE);
+        self.promise = promise.map(|call| String::from_utf8_lossy(&call.payload).into_owned());
+        if self.promise.is_some() && self.state == State::Ready {
+            self.state = State::Deferred;
+        }
         self.task = found.call.map(|call| call.task);
         // The call may be older than the job, if another job asked for it before.
         self.asked = called.map(|at| at.max(job.created));

@@ -65,6 +65,9 @@ struct JobDocument<'a> {
 #[derive(Serialize)]
 struct Branch<'a> {
     task: Option<&'a str>,
+    /// The name of the promise that the call is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    promise: Option<&'a str>,
     call: &'a str,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,7 +204,7 @@ impl<'a> Walk<'a> {
             attempt: node.attempt,
             duration_ms: node.took(),
             reused: node.reused,
-            waiting: (node.state == State::Deferred).then_some(node.waiting),
+            waiting: (node.state == State::Deferred && node.promise.is_none()).then_some(node.waiting),
             next_attempt_at: (node.not_before > self.now).then(|| time(node.not_before)),
             last_failure: Some(node.last_failure.as_str()).filter(|text| !text.is_empty()),
             failure: node.failure.as_ref().map(Into::into),
@@ -210,6 +213,7 @@ impl<'a> Walk<'a> {
         });
         Branch {
             task: node.task.as_deref(),
+            promise: node.promise.as_deref(),
             call: node.call.as_str(),
             state: node.state.as_str(),
             label: node.label.as_deref(),
@@ -247,7 +251,10 @@ impl<'a> Walk<'a> {
 
     /// A call in one line.
     fn line(&self, node: &Node) -> String {
-        let task = output::line(node.task.as_deref().unwrap_or("?"));
+        let task = match &node.promise {
+            Some(name) => format!("promise {}", output::line(name)),
+            None => output::line(node.task.as_deref().unwrap_or("?")),
+        };
         let mut out = match &node.label {
             Some(label) => format!("{} ({task})", output::line(label)),
             None => task,
@@ -255,7 +262,10 @@ impl<'a> Walk<'a> {
         let _ = write!(out, " {}  {}", output::line(node.call.short()), output::state(node.state));
         let mut facts = Vec::new();
         if node.state == State::Deferred {
-            facts.push(format!("waits for {}", node.waiting));
+            facts.push(match &node.promise {
+                Some(_) => "waits for brrr-host resolve or reject".to_owned(),
+                None => format!("waits for {}", node.waiting),
+            });
         }
         if node.not_before > self.now {
             facts.push(format!("attempt {} in {}", node.attempt, brief(node.not_before - self.now)));

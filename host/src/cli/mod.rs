@@ -24,6 +24,7 @@ mod output;
 mod permissions;
 mod progress;
 mod read;
+mod resolve;
 mod retry;
 mod run;
 mod schedule;
@@ -86,6 +87,8 @@ enum Command {
     Jobs(jobs::JobsCommand),
     Job(job::JobCommand),
     Cancel(cancel::CancelCommand),
+    Resolve(resolve::ResolveCommand),
+    Reject(resolve::RejectCommand),
     Retry(retry::RetryCommand),
     Dlq(dlq::DlqCommand),
     Events(events::EventsCommand),
@@ -145,6 +148,8 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Jobs(args) => one()?.block_on(jobs::run(args, format)),
         Command::Job(args) => one()?.block_on(job::run(args, format)),
         Command::Cancel(args) => one()?.block_on(cancel::run(args, format)),
+        Command::Resolve(args) => one()?.block_on(resolve::resolve(args, format)),
+        Command::Reject(args) => one()?.block_on(resolve::reject(args, format)),
         Command::Retry(args) => one()?.block_on(retry::run(args, format)),
         Command::Dlq(args) => one()?.block_on(dlq::run(args, format)),
         Command::Events(args) => one()?.block_on(events::run(args)),

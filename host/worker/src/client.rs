@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use brrr_backends::BackendConfig;
 use brrr_protocol::Error;
-use brrr_protocol::client::{Cancelled, Client as ProtocolClient};
+use brrr_protocol::client::{Answered, Cancelled, Client as ProtocolClient};
 use brrr_protocol::codec;
 use brrr_protocol::model::{Call as ProtocolCall, CallHash, Failure, JobId, Outcome, check_name, check_topic};
 use brrr_protocol::options::Options;
@@ -187,6 +187,27 @@ impl Job {
     /// When the backend fails.
     pub async fn outcome(&self) -> Result<Outcome, ClientError> {
         Ok(self.client.wait(&self.job_id, &self.hash, || self.client.now()).await?)
+    }
+
+    /// Gives a promise of the job its value. Returns false if the promise has another answer, or if the job is over.
+    ///
+    /// # Errors
+    /// When the value is no JSON, or the backend fails.
+    pub async fn resolve(&self, promise: &str, value: impl Serialize) -> Result<bool, ClientError> {
+        let unfit = |error: &dyn std::fmt::Display| ClientError::Unfit(format!("the value is no JSON: {error}"));
+        codec::unfit::check(&value).map_err(|error| unfit(&error))?;
+        let value = Bytes::from(serde_json::to_vec(&value).map_err(|error| unfit(&error))?);
+        let answered = self.client.resolve(&self.job_id, promise, value, self.client.now()).await?;
+        Ok(matches!(answered, Answered::Done | Answered::Same))
+    }
+
+    /// Rejects a promise of the job. Returns false if the promise has another answer, or if the job is over.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn reject(&self, promise: &str, reason: &str) -> Result<bool, ClientError> {
+        let answered = self.client.reject(&self.job_id, promise, reason, self.client.now()).await?;
+        Ok(matches!(answered, Answered::Done | Answered::Same))
     }
 
     /// Ends the job. Returns whether it was still alive.

@@ -10,7 +10,7 @@ use super::queued::Queued;
 use super::{Doctor, Finding, Look, Lost, Why};
 use crate::error::Result;
 use crate::joining::has_joined;
-use crate::model::{CallHash, JobId, Millis, Topic};
+use crate::model::{CallHash, JobId, Millis, PROMISE, Topic};
 use crate::ports::Key;
 use crate::records::{JobRecord, JobState, RunRecord, decode_failure};
 use crate::wire::{CallRecord, PendingReturns, Return};
@@ -245,6 +245,10 @@ impl<'a> Judge<'a> {
                 return Ok(None);
             }
             return self.lost(facts, job_id, &topics, Why::NotNotified, !may_be_queued).await.map(Some);
+        }
+        // A promise has no message: somebody outside gives its outcome.
+        if self.home(call, &topics).await?.0.as_deref() == Some(PROMISE) {
+            return Ok(None);
         }
         self.lost(facts, job_id, &topics, Why::NotQueued, !may_be_queued).await.map(Some)
     }

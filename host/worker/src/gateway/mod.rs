@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `POST /{task}?k=v…` | 202 with the job's id, and its address in `Location` |
 //! | `GET /{task}?k=v…` | 200 with the result; 404 while there is no result; 500 with the failure of its last job |
+//! | `POST /v1/jobs/{id}/promises/{name}` | 200 after the promise was resolved with the JSON of the body; 409 if it has another answer, or the job is over |
+//! | `POST /v1/jobs/{id}/promises/{name}/reject` | the same for a rejection; the body is `{"reason": "…"}` |
 //! | `GET /jobs/{id}` | 200 with the state of that job: `pending`, `ok`, `failed` or `forgotten` |
 //!
 //! The answer is 404 for a task that no worker of the gateway's topics has announced. If *nothing* was announced, every
@@ -16,6 +18,7 @@ mod arguments;
 mod body;
 mod guard;
 mod pace;
+mod promises;
 mod reply;
 mod results;
 mod serve;
@@ -31,7 +34,7 @@ use axum::extract::{Path, Query, RawQuery, State};
 use axum::http::StatusCode;
 use axum::middleware;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use brrr_protocol::Result;
 use brrr_protocol::client::{Client, Known};
 use brrr_protocol::model::{Call, CallHash, JobId, Topic, check_name};
@@ -95,7 +98,9 @@ impl Gateway {
         Router::new()
             .route("/{task}", get(read).post(schedule))
             .route("/jobs/{id}", get(job))
-            .fallback(async || reply::not_found("there are /TASK and /jobs/ID"))
+            .route("/v1/jobs/{id}/promises/{name}", post(promises::resolve))
+            .route("/v1/jobs/{id}/promises/{name}/reject", post(promises::reject))
+            .fallback(async || reply::not_found("there are /TASK, /jobs/ID and /v1/jobs/ID/promises/NAME"))
             .layer(middleware::from_fn_with_state(Arc::new(guard), guard::guard))
             .with_state(self)
     }
