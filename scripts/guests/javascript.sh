@@ -17,7 +17,7 @@ SHARED=guests/typescript/sdk
 "$ROOT/scripts/setup/node.sh"
 for each in "${COMPONENTS[@]}"; do
   source=${each#*=}
-  component javascript "${each%%=*}" wit "$SDK/bin" "$SHARED"/{src,bin,wit,package-lock.json} \
+  component javascript "${each%%=*}" wit "$SDK"/{bin,package.json} "$SHARED"/{src,bin,wit,package-lock.json} \
     "$(dirname "$source")" scripts/guests/javascript.sh -- \
     node "$ROOT/$SDK/bin/build.mjs" "$ROOT/$source" -o
 done

@@ -17,7 +17,7 @@ SDK=guests/typescript/sdk
 for each in "${COMPONENTS[@]}"; do
   [ "${1:-${each%%=*}}" = "${each%%=*}" ] || continue
   source=${each#*=}
-  component typescript "${each%%=*}" wit "$SDK"/{src,bin,wit,package-lock.json,tsconfig.guest.json} \
+  component typescript "${each%%=*}" wit "$SDK"/{src,bin,wit,package.json,package-lock.json,tsconfig.guest.json} \
     "$(dirname "$source")" scripts/guests/typescript.sh -- \
     node "$ROOT/$SDK/bin/build.mjs" "$ROOT/$source" -o
 done

@@ -8,7 +8,7 @@
 C=$ROOT/guests/c
 OUT=$BUILD/c-test
 mkdir -p "$OUT"
-SDK=("$C"/sdk/src/{call,memory,number,parse,request,sha256,task,url,value,write}.c "$C/sdk/testing/testing.c")
+SDK=("$C"/sdk/src/{call,error,memory,number,options,parse,request,task,url,value,wait,write}.c "$C/sdk/testing/testing.c")
 FLAGS=(-std=gnu11 -g -O1 -Wall -Wextra -Werror "-fsanitize=address,undefined" -fno-sanitize-recover=all
   -I"$C/sdk/include" -I"$C/sdk/testing")
 # Nothing is freed before the run ends: that is the design.
@@ -18,9 +18,11 @@ say "the C SDK"
 builds=()
 cc "${FLAGS[@]}" "${SDK[@]}" "$C/tests/codec.c" -o "$OUT/codec" &
 builds+=($!)
-cc "${FLAGS[@]}" -Wno-unknown-pragmas -Wno-infinite-recursion "${SDK[@]}" "$C"/conformance/*.c "$C/tests/handlers.c" \
-  -o "$OUT/handlers" &
-builds+=($!)
+for test in handlers waits; do
+  cc "${FLAGS[@]}" -Wno-unknown-pragmas -Wno-infinite-recursion "${SDK[@]}" "$C"/conformance/*.c "$C/tests/$test.c" \
+    -o "$OUT/$test" &
+  builds+=($!)
+done
 # Beside the C library's own.
 RENAME=()
 for function in malloc calloc realloc free aligned_alloc posix_memalign; do
@@ -35,8 +37,18 @@ for build in "${builds[@]}"; do wait "$build" || die "the tests do not compile, 
 # SEED repeats a failed run; the cases print theirs.
 python3 "$C/tests/cases.py" ${SEED:+"$SEED"} | "$OUT/codec"
 "$OUT/allocator" ${SEED:+"$SEED"}
-"$OUT/handlers" 2>"$OUT/handlers.log" || { cat "$OUT/handlers.log" >&2; exit 1; }
-tail -n 1 "$OUT/handlers.log" >&2
+for test in handlers waits; do
+  "$OUT/$test" 2>"$OUT/$test.log" || { cat "$OUT/$test.log" >&2; exit 1; }
+  tail -n 1 "$OUT/$test.log" >&2
+done
+
+for line in 'info: with fields a=1 b=two' 'warn: odd fields list=[1] nan=NaN, which JSON does not have' 'info: no fields'; do
+  grep -qFx "$line" "$OUT/waits.log" || die "the log lacks the line: $line"
+done
+
+# The host is told which version of the SDK made a component.
+grep -q "^#define BRRR_VERSION \"$(sed -n 's/^version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml" | head -n 1)\"$" "$C/sdk/include/brrr.h" ||
+  die "BRRR_VERSION in brrr.h is not the version in Cargo.toml"
 
 # The header promises C11 and later.
 for standard in c11 c17 c2x; do

@@ -12,7 +12,7 @@ FLAGS=(-g -O1 -Wall -Wextra -Werror "-fsanitize=address,undefined" -fno-sanitize
 export ASAN_OPTIONS=detect_leaks=0
 
 say "the C++ SDK"
-for file in "$C"/sdk/src/{call,memory,number,parse,request,sha256,task,url,value,write}.c "$C/sdk/testing/testing.c"; do
+for file in "$C"/sdk/src/{call,error,memory,number,options,parse,request,task,url,value,wait,write}.c "$C/sdk/testing/testing.c"; do
   cc -std=gnu11 "${FLAGS[@]}" -c "$file" -o "$OUT/$(basename "$file" .c).c.o"
 done
 # One after the other: a compiler takes much memory here, and CI has two cores for all.
@@ -23,6 +23,7 @@ done
 c++ "${FLAGS[@]}" "$OUT"/*.o -o "$OUT/handlers"
 "$OUT/handlers" >"$OUT/handlers.log" 2>&1 || { cat "$OUT/handlers.log" >&2; exit 1; }
 tail -n 1 "$OUT/handlers.log" >&2
+grep -qFx 'info: with fields a=1 b=two' "$OUT/handlers.log" || die "the log lacks a message with fields"
 
 # Mistakes are errors of the compiler, with words that say what is wrong.
 refused() {
@@ -38,7 +39,7 @@ refused every_parameter_needs_a_name \
 refused 'BRRR_TRY takes a brrr::Result; of a call write' \
   'brrr::Result<int> t() { return BRRR_TRY(brrr::call<int>("x")); }'
 refused 'BRRR_TRY takes a brrr::Result' 'brrr::Result<int> t() { return BRRR_TRY(std::optional<int>(1)); }'
-refused 'BRRR_FIELDS takes up to eight fields' \
-  'struct T { int a, b, c, d, e, f, g, h, i; }; BRRR_FIELDS(T, a, b, c, d, e, f, g, h, i)'
+refused 'BRRR_FIELDS takes up to 64 fields' \
+  "struct T { int f0; }; BRRR_FIELDS(T, $(seq -s ', ' -f 'f%g' 0 64)) brrr_json *j = brrr::to_json(T{});"
 refused OnlyInAFunctionThatReturnsAResult 'int t() { return BRRR_TRY(brrr::call<int>("x").await()); }'
 say "the C++ SDK is fine"

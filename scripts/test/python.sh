@@ -6,7 +6,8 @@
 cd "$ROOT/guests/python"
 export PYTHONDONTWRITEBYTECODE=1 MYPYPATH=$ROOT/guests/python/sdk
 "$BUILD/venv/bin/mypy" --cache-dir "$BUILD/.mypy" --strict --no-error-summary sdk/brrr
-for app in conformance/app.py "$ROOT"/examples/{demo,smoothie}/python/app.py; do
+for app in tests/typed.py {conformance,example}/app.py "$ROOT"/examples/{demo,smoothie}/python/app.py \
+  "$ROOT/host/templates/python/app.py"; do
   "$BUILD/venv/bin/mypy" --cache-dir "$BUILD/.mypy" --strict --no-error-summary "$app"
 done
 "$BUILD/venv/bin/pytest" -q -p no:cacheprovider tests "$@"

@@ -4,4 +4,4 @@
 
 say "the Rust SDK"
 cargo test --manifest-path "$ROOT/guests/rust/Cargo.toml" --target-dir "$ROOT/guests/rust/target" --locked --workspace \
-  --features brrr/log,brrr/tracing
+  --features brrr/log,brrr/tracing,brrr/schema

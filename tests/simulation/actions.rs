@@ -10,6 +10,7 @@ use brrr_protocol::model::{CallHash, JobId};
 use brrr_protocol::ports::{Backend, Kind, NewJob};
 use brrr_protocol::{ErrorKind, Result};
 
+use crate::graph::{PROMISED, promise};
 use crate::transactions::backend;
 use crate::watch::Participant;
 use crate::world::{Crash, World};
@@ -30,6 +31,9 @@ pub enum Action {
     Cancel(usize),
     /// Retries a job, as a new job.
     Retry(usize),
+    /// Gives the promise of the job `R0` its value, or rejects it.
+    Resolve,
+    Reject,
     /// Makes the next job run a call again.
     Forget(&'static str),
     /// Looks for stuck work, and repairs what it finds.
@@ -76,6 +80,14 @@ pub async fn run(world: Arc<World>, jobs: Vec<NewJob>, action: Action, crash: Op
             if let Retried::As(..) = client.retry(&jobs[n].job_id, new.clone(), world.now()).await? {
                 world.state().watch.accepted.insert(new);
             }
+        }
+        Action::Resolve | Action::Reject => {
+            let (job_id, now) = (&jobs[0].job_id, world.now());
+            let answered = match action {
+                Action::Resolve => client.resolve(job_id, PROMISED, format!("{}(yes)", promise()).into(), now).await?,
+                _ => client.reject(job_id, PROMISED, "no", now).await?,
+            };
+            world.state().answers.push((action, answered));
         }
         Action::Forget(name) => {
             let done = client.forget(&CallHash::from(name), world.now()).await? == Forgotten::Done;

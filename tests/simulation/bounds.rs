@@ -72,7 +72,7 @@ fn most_more(graph: &Graph) -> usize {
         Node::Within(c) => 2 * c.len(),
         // A look for each wait.
         Node::Sides(chains) => 2 * chains.concat().len(),
-        Node::Fail | Node::Poison | Node::Unknown => 0,
+        Node::Fail | Node::Promise | Node::Poison | Node::Unknown => 0,
     };
     let nodes = graph.nodes.iter().filter(|(name, _)| *name != crate::graph::LAST);
     graph.job_ids.len() * nodes.map(|(_, node)| 1 + children(node)).sum::<usize>()
@@ -126,7 +126,7 @@ fn no_run_is_wasted() {
                 Node::Race(first, then) => 1 + waits(first) + waits(then),
                 Node::Greedy(times, _) => 2 * ((*times).min(graph.retries) + 1) as usize,
                 Node::Flaky(times, c) => (1 + waits(c)) * ((*times).min(graph.retries) + 1) as usize,
-                Node::Fail | Node::Poison | Node::Unknown => 1,
+                Node::Fail | Node::Promise | Node::Poison | Node::Unknown => 1,
             };
             assert!(*runs as usize <= most, "{}: {runs} runs of {task} in {job_id}, {most} expected", graph.name);
         }
@@ -242,6 +242,19 @@ fn chains_side_by_side_do_not_wait_for_each_other() {
     assert!((10_000..13_000).contains(&time) && runs <= 4, "{time} ms, {runs} runs");
     let (time, runs) = took(&[("a", Node::All(&["s", "f"])), ("s", Node::Sleep(&[10_000], &[])), ("f", Node::Fail)]);
     assert!(time < 1_000 && runs == 2, "{time} ms, {runs} runs");
+}
+
+/// However many children a parent has that wants progress, they send one message for another look at it.
+#[test]
+fn a_wait_for_progress_sends_one_message_for_another_look() {
+    let names: Vec<&'static str> = (0..40).map(|n| &*format!("c{n:02}").leak()).collect();
+    let chains: Vec<&'static [&'static str]> = names.iter().map(|name| &*vec![*name].leak()).collect();
+    let leaves = names.iter().map(|name| (*name, Node::All(&[])));
+    let nodes: Vec<_> = [("a", Node::Sides(chains.leak()))].into_iter().chain(leaves).collect();
+    let graph = Arc::new(Graph { name: "side by side", nodes: nodes.leak(), ..GRAPHS[0].clone() }.complete());
+    let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
+    // The job's message, those of the calls, the one for another look, and the one when all are there.
+    assert_eq!((history.sent, history.world.state().runs[&("R0".into(), "a".to_owned())]), (1 + 40 + 1 + 1, 2));
 }
 
 /// A sleep costs one message and one run more.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use brrr_protocol::model::{Call, Millis, Topic};
+use brrr_protocol::model::{Call, CallHash, Millis, PROMISE, Topic};
 use brrr_protocol::options::Options;
 use brrr_protocol::ports::NewJob;
 use bytes::Bytes;
@@ -36,6 +36,8 @@ pub enum Node {
     Within(&'static [(Millis, &'static str)]),
     /// Goes along these chains of calls at the same time. Each goes on when its call has its value. Fails with the first failure.
     Sides(&'static [&'static [&'static str]]),
+    /// A promise of the job `R0`. Its name in the graph is its hash.
+    Promise,
     /// Kills every worker that runs it, until the fault is fixed.
     Poison,
     /// No worker has a handler for it, until the fault is fixed.
@@ -65,10 +67,21 @@ pub const fn graph(
     Graph { name, nodes, job_ids, retries: 0, deadline: 0, max_messages: 0, values: None }
 }
 
-use Node::{All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Sides, Sleep, Unknown, Within};
+use Node::{
+    All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Promise, Race, Sides, Sleep, Unknown, Within,
+};
 
 /// The call of the last job: it waits for every call of the graph.
 pub const LAST: &str = "last";
+
+/// The name of the promise, and the length of a hash.
+pub const PROMISED: &str = "x";
+const HASH: usize = 64;
+
+/// The hash of the promise of the job `R0`.
+pub fn promise() -> &'static str {
+    CallHash::of_promise(&"R0".into(), PROMISED.as_bytes()).to_string().leak()
+}
 
 pub fn topic() -> Topic {
     "t".into()
@@ -77,6 +90,10 @@ pub fn topic() -> Topic {
 /// The call with this name. `c=1` is the call of the task `c` with the payload `1`, under the hash `c`. So several calls can
 /// claim one hash.
 pub fn call(name: &str) -> Call {
+    if name.len() == HASH {
+        let (task, payload) = (PROMISE.to_owned(), Bytes::from_static(PROMISED.as_bytes()));
+        return Call { hash: name.into(), task, payload, topic: topic(), options: Options::default() };
+    }
     let (task, payload) = name.split_once('=').unwrap_or((name, ""));
     let payload = Bytes::copy_from_slice(payload.as_bytes());
     Call { hash: task.into(), task: task.into(), payload, topic: topic(), options: Options::default() }
@@ -91,7 +108,9 @@ impl Graph {
     /// Adds the last call to the graph.
     pub fn complete(&self) -> Graph {
         // A call whose hash is also claimed by another call is requested only by the parents in the graph, not by the last call.
-        let names = self.nodes.iter().map(|(name, _)| *name).filter(|name| self.claims(name).is_empty());
+        // The promise belongs to the first job.
+        let names = self.nodes.iter().map(|(name, _)| *name).filter(|name| name.len() != HASH);
+        let names = names.filter(|name| self.claims(name).is_empty());
         let names: Vec<&'static str> = names.collect();
         let mut nodes = self.nodes.to_vec();
         nodes.push((LAST, Catch(names.leak())));
@@ -205,6 +224,7 @@ impl Graph {
                     .collect()
             }
             Sides(chains) => join(&chains.concat(), None),
+            Promise => vec![Some("yes".to_owned()), None],
             Fail => vec![None],
             Poison | Unknown => vec![None, Some(String::new())],
         };

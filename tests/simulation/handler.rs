@@ -10,7 +10,7 @@ use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 use brrr_protocol::{Error, ErrorKind, Result};
 
 use crate::graph::Node::{
-    All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Race, Sides, Sleep, Unknown, Within,
+    All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Promise, Race, Sides, Sleep, Unknown, Within,
 };
 use crate::graph::{Graph, call, name_of};
 use crate::world::World;
@@ -210,6 +210,7 @@ impl GraphHandler {
             Poison if !self.world.state().cured => {
                 return Err(Error::new(ErrorKind::Unavailable, "simulation", "run", "the worker was killed"));
             }
+            Promise => panic!("a promise is run"),
             Poison | Unknown => String::new(),
             Greedy(times, children) => {
                 let asked = &children[..request.attempt as usize];

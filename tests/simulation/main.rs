@@ -11,7 +11,8 @@
 //! - `graph`, `graphs`, `handler`, `peer`, `actions`: the actions of workers, peers and clients
 //! - `watch`: what no write may do; `oracle`: what must be true at the end
 //! - the tests: this file tests crashes, zombies and jobs that end early. The other tests are in `unanswered`, `clients`,
-//!   `dead_letters`, `peers`, `stable_outcomes`, `cycles`, `claims`, `joining`, `removal`, `repairs`, `bounds`, `random`.
+//!   `dead_letters`, `peers`, `stable_outcomes`, `cycles`, `claims`, `joining`, `removal`, `repairs`,
+//!   `promises`, `bounds`, `random`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -29,6 +30,7 @@ mod oracle;
 mod peer;
 mod peers;
 mod plan;
+mod promises;
 mod random;
 mod removal;
 mod repairs;
@@ -59,6 +61,11 @@ fn check(graph: &Arc<Graph>, plan: Plan, what: impl FnOnce() -> String) -> run::
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
     Some(text.parse().unwrap_or_else(|e| panic!("{name}={text}: {e}")))
+}
+
+/// The number of accesses that a history with these events takes.
+fn length_of(graph: &Arc<Graph>, events: &[(i64, Event)]) -> i64 {
+    check(graph, Plan::of(events), || format!("{events:?}")).length
 }
 
 /// Every graph, with the number of accesses that a run without faults takes.

@@ -112,7 +112,9 @@ impl History {
                 FailureKind::Cancelled => self.cancelled.contains(job_id),
                 FailureKind::Timeout => job.deadline > 0,
                 FailureKind::Limit => job.max_messages > 0,
-                FailureKind::Error | FailureKind::Cycle | FailureKind::Conflict => expected.contains(&None),
+                FailureKind::Error | FailureKind::Rejected | FailureKind::Cycle | FailureKind::Conflict => {
+                    expected.contains(&None)
+                }
                 FailureKind::DeadLetter | FailureKind::UnknownTask => self.may.with_dead_letters,
                 _ => false,
             },

@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use brrr_protocol::client::Answered;
 use brrr_protocol::doctor::Finding;
 use brrr_protocol::model::{JobId, Millis, Topic};
 use brrr_protocol::multi_step::MultiStepBackend;
@@ -22,6 +23,7 @@ use brrr_protocol::records::{JobRecord, RunRecord};
 use brrr_protocol::{Error, ErrorKind, Result};
 use bytes::Bytes;
 
+use crate::actions::Action;
 use crate::graph::{Graph, topic};
 use crate::watch::{Participant, Watch};
 
@@ -87,6 +89,8 @@ pub struct State {
     pub opaque: bool,
     /// The results of all searches for stuck work.
     pub findings: Vec<Finding>,
+    /// The answers that clients gave to promises, and what they were told.
+    pub answers: Vec<(Action, Answered)>,
     /// The records that the last collection kept.
     pub left: Vec<Key>,
     /// The jobs in the order in which their records were created.

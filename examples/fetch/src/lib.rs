@@ -3,6 +3,8 @@
 //! What goes out into the world is in leaves, `links` and `words`: each is run once and its value remembered, and is tried
 //! again by itself when the server has a bad moment. `survey` only says what is to be done; it is run again from its
 //! beginning whenever something it waits for has come, so it sends no requests of its own.
+//!
+//! A page of yesterday is not today's page. So other jobs share what a leaf has read for 15 minutes at most (`scope`).
 
 use brrr::{Error, Result, http, try_join_all};
 use serde::{Deserialize, Serialize};
@@ -31,14 +33,14 @@ async fn survey(site: String) -> Result<Survey> {
 }
 
 /// The paths that the first page links to.
-#[brrr::handler(leaf, max_retries = 3, retry_delay = "1s", timeout = "30s")]
+#[brrr::handler(leaf, max_retries = 3, retry_delay = "1s", timeout = "30s", scope = "15m")]
 async fn links(site: String) -> Result<Vec<String>> {
     let page = get(&site).await?;
     Ok(page.split("href=\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0.to_owned())).collect())
 }
 
 /// One page.
-#[brrr::handler(leaf, max_retries = 3, retry_delay = "1s", timeout = "30s")]
+#[brrr::handler(leaf, max_retries = 3, retry_delay = "1s", timeout = "30s", scope = "15m")]
 async fn words(site: String, path: String) -> Result<Page> {
     let page = get(&format!("{}/{path}", site.trim_end_matches('/'))).await?;
     let title = page.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>"));

@@ -10,7 +10,7 @@ import brrr
 async def dice(context: dict[str, Any], fruit: str) -> dict[str, str]:
     """Chop it up."""
     if fruit not in context["fruit"]:
-        raise brrr.Permanent(f"there is no {fruit} in the kitchen")
+        raise brrr.PermanentError(f"there is no {fruit} in the kitchen")
     pieces = list(fruit)
     random.shuffle(pieces)
     return {f"diced-{fruit}": "".join(pieces)}
@@ -20,5 +20,5 @@ async def dice(context: dict[str, Any], fruit: str) -> dict[str, str]:
 async def garnish(context: dict[str, Any]) -> dict[str, str]:
     """Sugar on top, unless the context says that there is none."""
     if not context.get("sugar", True):
-        raise brrr.Permanent("the sugar is used up")
+        raise brrr.PermanentError("the sugar is used up")
     return {"smoothie": f"sugar + {context['smoothie']}"}

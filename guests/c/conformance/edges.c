@@ -52,7 +52,7 @@ HANDLER(relays) {
 
 HANDLER(about) {
     return brrr_return(app, brrr_object(brrr_kv("task", app->task), brrr_kv("call_hash", app->call_hash),
-                                        brrr_kv("root_id", app->root_id), brrr_kv("topic", app->topic),
+                                        brrr_kv("root_id", app->job_id), brrr_kv("topic", app->topic),
                                         brrr_kv("attempt", app->attempt), brrr_kv("has_deadline", app->has_deadline)));
 }
 

@@ -12,7 +12,7 @@ HANDLER(catches) {
     int64_t fine;
     BRRR_TRY(brrr_args(app, brrr_arg("message", &message)));
     brrr_call calls[] = {brrr_call("fails", brrr_kv("message", message)), brrr_call("leaf", brrr_kv("i", 1))};
-    brrr_gather(calls, 2);
+    brrr_settle(calls, 2);
     const brrr_failure *failure = calls[0].failure;
     if (failure == NULL) return brrr_permanent("the child should have failed");
     BRRR_TRY(brrr_await(&calls[1], &fine));

@@ -55,6 +55,24 @@ HANDLER(about);
 HANDLER(c_greet);
 HANDLER(c_gather);
 
+/* time.c */
+HANDLER(nap);
+HANDLER(sides);
+HANDLER(fail_fast);
+HANDLER(too_late);
+HANDLER(twice_late);
+HANDLER(asks);
+HANDLER(asks_or);
+HANDLER(asks_caught);
+
+/* identity.c */
+HANDLER(dice);
+HANDLER(scoped);
+HANDLER(attaches);
+HANDLER(reads_details);
+HANDLER(logs_fields);
+HANDLER(described);
+
 /* world.c */
 HANDLER(prints);
 HANDLER(wall_clock);

@@ -1,6 +1,6 @@
 /*
- * The codec against Python's: reads lines of `python3 tests/cases.py`, each a task, a JSON text, the payload and the hash
- * that Python makes of them, and says which differ.
+ * The codec against Python's: reads lines of `python3 tests/cases.py`, each a task, a JSON text, the payload that Python
+ * makes of them, and why there is none; says which differ.
  */
 #include <stdio.h>
 
@@ -8,7 +8,7 @@
 #include "check.h"
 
 /* The next field of a line, whose texts are in hex so that they may contain anything. */
-static brrr_bytes field(char **at) {
+static brrr_bytes part(char **at) {
     char *start = *at;
     size_t size = strcspn(start, " \n");
     *at = start + size + (start[size] != 0);
@@ -39,14 +39,14 @@ int main(void) {
     size_t valid = 0, invalid = 0, no_number = 0;
     while (fgets(line, sizeof line, stdin) != NULL) {
         char *at = line;
-        brrr_bytes task = field(&at), text = field(&at), payload = field(&at), hash = field(&at);
+        brrr_bytes task = part(&at), text = part(&at), payload = part(&at), why = part(&at);
         // A copy of just that size: the sanitizer sees every byte read too far.
         uint8_t *exact = malloc(text.size);
         if (text.size > 0) memcpy(exact, text.data, text.size);
         const char *problem;
         const brrr_json *json = brrr_parse((brrr_bytes){exact, text.size}, &problem);
         free(exact);
-        if (payload.size == 0 && hash.size > 0) {
+        if (payload.size == 0 && why.size > 0) {
             no_number++;
             brrr_call call = brrr_call_json((const char *)task.data, json);
             if (json == NULL || call.failure == NULL || strstr(call.failure->message, ", which JSON does not have") == NULL) {
@@ -69,8 +69,6 @@ int main(void) {
             FAIL("wrote %.*s\n instead of %s", (int)call.payload.size, (const char *)call.payload.data,
                  (const char *)payload.data);
         }
-        const char *made = brrr_call_hash(call.task, call.payload);
-        if (!same((brrr_bytes){(const uint8_t *)made, 64}, hash)) FAIL("hash %s of %s", made, (const char *)payload.data);
     }
     CHECK(valid > 1000 && invalid > 100 && no_number >= 5);
     return report("codec");

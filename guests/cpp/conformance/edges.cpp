@@ -31,7 +31,7 @@ Result<brrr::Json> relays(string task, optional<string> topic, brrr::Json args) 
 }
 
 About about(const App &app) {
-    return {app.task, app.call_hash, app.root_id, app.topic, app.attempt, app.has_deadline};
+    return {app.task, app.call_hash, app.job_id, app.topic, app.attempt, app.has_deadline};
 }
 
 string cpp_greet(string name) {

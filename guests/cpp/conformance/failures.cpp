@@ -8,7 +8,7 @@ Result<int64_t> fails(string message) {
 Result<Caught> catches(string message) {
     auto failing = fails_task(message);
     auto fine = leaf_task(1);
-    brrr::wait(failing, fine);
+    brrr::settle(failing, fine);
     const brrr::Failure *failure = failing.failure();
     if (failure == nullptr) return brrr::permanent("the child should have failed");
     return Caught{failure->kind, failure->task, failure->message, BRRR_TRY(fine.await())};

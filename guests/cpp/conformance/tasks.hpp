@@ -89,6 +89,32 @@ About about(const App &app);
 string cpp_greet(string name);
 Result<vector<string>> cpp_gather(string name, vector<string> tasks, vector<optional<string>> topics);
 
+// time.cpp
+struct Rejected {
+    string kind, message;
+};
+BRRR_FIELDS(Rejected, kind, message)
+string nap(int64_t ms, string tag);
+Result<vector<string>> sides(int64_t ms, string salt);
+Result<void> fail_fast(int64_t ms, string salt);
+Result<string> too_late(int64_t ms, int64_t limit, string tag);
+Result<tuple<string, string>> twice_late(int64_t ms, int64_t limit, string tag);
+Result<brrr::Json> asks(string name, int64_t limit);
+Result<brrr::Json> asks_or(string name, int64_t ms, string tag);
+Result<Rejected> asks_caught(string name);
+
+// identity.cpp
+struct Code {
+    int64_t code;
+};
+BRRR_FIELDS(Code, code)
+int64_t dice(int64_t i);
+Result<int64_t> scoped(optional<string> scope, int64_t i);
+Result<void> attaches(int64_t code);
+Result<int64_t> reads_details(int64_t code);
+void logs_fields();
+string described(string text, int64_t times);
+
 // world.cpp
 struct Real {
     int64_t before, after, random;
@@ -173,6 +199,21 @@ constexpr brrr::Task<relays> relays_task{"relays", {"task", "topic", "args"}};
 constexpr brrr::Task<about> about_task{"about", {}, {.timeout = 30s}};
 constexpr brrr::Task<cpp_greet> cpp_greet_task{"cpp_greet", {"name"}};
 constexpr brrr::Task<cpp_gather> cpp_gather_task{"cpp_gather", {"name", "tasks", "topics"}};
+constexpr brrr::Task<nap> nap_task{"nap", {"ms", "tag"}, {.leaf = true}};
+constexpr brrr::Task<sides> sides_task{"sides", {"ms", "salt"}};
+constexpr brrr::Task<fail_fast> fail_fast_task{"fail_fast", {"ms", "salt"}, {.max_retries = 0}};
+constexpr brrr::Task<too_late> too_late_task{"too_late", {"ms", "limit", "tag"}};
+constexpr brrr::Task<twice_late> twice_late_task{"twice_late", {"ms", "limit", "tag"}};
+constexpr brrr::Task<asks> asks_task{"asks", {"name", "limit"}};
+constexpr brrr::Task<asks_or> asks_or_task{"asks_or", {"name", "ms", "tag"}};
+constexpr brrr::Task<asks_caught> asks_caught_task{"asks_caught", {"name"}};
+constexpr brrr::Task<dice> dice_task{"dice", {"i"}, {.leaf = true}};
+constexpr brrr::Task<scoped> scoped_task{"scoped", {"scope", "i"}};
+constexpr brrr::Task<attaches> attaches_task{"attaches", {"code"}, {.max_retries = 0}};
+constexpr brrr::Task<reads_details> reads_details_task{"reads_details", {"code"}};
+constexpr brrr::Task<logs_fields> logs_fields_task{"logs_fields"};
+constexpr brrr::Task<described> described_task{
+    "described", {"text", "times"}, {.max_retries = 0, .description = "Repeats a text."}};
 constexpr brrr::Task<prints> prints_task{"prints", {"line"}};
 constexpr brrr::Task<wall_clock> clock_task{"clock"};
 constexpr brrr::Task<sleeps> sleeps_task{"sleeps", {"ms"}};

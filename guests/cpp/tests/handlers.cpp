@@ -2,9 +2,12 @@
 #include <brrr_testing.h>
 
 #include <limits>
+#include <string_view>
 
 #include "../../c/tests/check.h"
 #include "../conformance/tasks.hpp"
+
+using std::string_view;
 
 /// What the call comes to.
 template <typename T, typename E> static void gives(brrr::Call<T> call, const E &expected) {
@@ -46,7 +49,7 @@ static void failures_and_retries() {
     fails_with(flaky_task(2).max_retries(0), "attempt 1 fails", 1);
     auto caught = catches_task("no").await();
     CHECK(caught && caught->kind == "error" && caught->task == "fails" && caught->message == "no" && caught->fine == 1);
-    // All of them are waited for, and the first failure from the left is it.
+    // Both are there at once, and the first failure from the left is it.
     auto both = brrr::gather(leaf_task(1), fails_task("a"), fails_task("b"));
     CHECK(!both && string(both.error().failure()->message) == "a");
 }
@@ -84,6 +87,37 @@ static void types() {
     brrr_set(json, "pair", brrr::to_json(vector<int>{300, 1}));
     const char *problem = brrr::Codec<Outer>::read(json, back);
     CHECK(problem != nullptr && string(problem) == "pair: the integer is out of range");
+}
+
+enum class Color { Red, Green };
+BRRR_ENUM(Color, Red, Green)
+struct Many {
+    int a, b, c, d, e, f, g, h, i, j;
+    Color color;
+};
+BRRR_FIELDS(Many, a, b, c, d, e, f, g, h, i, j, color)
+
+template <typename T> static bool comes_back(const T &value, string_view text) {
+    brrr_json *json = brrr::to_json(value);
+    T back{};
+    return brrr::Codec<T>::read(json, back) == nullptr && back == value &&
+           reinterpret_cast<const char *>(brrr_dumps(json).data) == text;
+}
+
+static void more_types() {
+    CHECK(comes_back(std::array{1, 2}, "[1, 2]") && comes_back(std::pair(string("a"), 2), R"(["a", 2])"));
+    CHECK(comes_back(std::set{3, 1}, "[1, 3]"));
+    CHECK(comes_back(std::unordered_map<string, int>{{"b", 1}, {"a", 2}, {"c", 3}}, R"({"a": 2, "b": 1, "c": 3})"));
+    CHECK(comes_back(Color::Green, R"("Green")"));
+    std::array<int, 3> three{};
+    CHECK(string_view(brrr::Codec<std::array<int, 3>>::read(brrr::to_json(vector{1}), three)) == "expected an array of that length");
+    Color color{};
+    CHECK(string_view(brrr::Codec<Color>::read(brrr::to_json("Blue"), color)) == "expected one of Red, Green");
+    Many many{};
+    brrr_json *json = brrr::to_json(Many{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, Color::Green});
+    CHECK(brrr_count(json) == 11 && brrr::Codec<Many>::read(json, many) == nullptr && many.j == 10 && many.color == Color::Green);
+    CHECK(string_view(reinterpret_cast<const char *>(brrr_dumps(brrr::schema<Color>()).data)) ==
+          R"({"enum": ["Red", "Green"], "type": "string"})");
 }
 
 /// The tasks of the section "Errors and text" of CONFORMANCE.md.
@@ -140,16 +174,135 @@ static void bytes_and_names() {
     gives(patient_task(), "stopped in time");
 }
 
+/// Promises of this name are kept after two seconds; "no" is rejected, "never" is not answered.
+static void outside(const char *name, brrr_call *promise) {
+    string_view asked(name);
+    if (asked == "never") return;
+    if (asked == "later") brrr::sleep(2s);
+    if (asked == "no") brrr_testing_reject(promise, "not today");
+    else brrr_testing_resolve(promise, brrr::to_json(7));
+}
+
+/// A value that is any JSON.
+static string text_of(Result<brrr::Json> result) {
+    return result ? reinterpret_cast<const char *>(brrr_dumps(*result).data) : result.error().message();
+}
+
+/// The tasks of the section "Time, promises, identity" of CONFORMANCE.md.
+static void time_promises_identity() {
+    brrr_testing_outside = outside;
+    gives(too_late_task(5000, 50, "x"), "too late");
+    gives(too_late_task(0, 50, "x"), "x");
+    gives(twice_late_task(5000, 50, "x"), tuple(string("too late"), string("x")));
+    gives(sides_task(3000, "s"), vector<string>{"s03", "s13", "s23", "s33"});
+    fails_with(fail_fast_task(5000, "s"), "fails failed (error): s", 1);
+    CHECK(text_of(asks_task("later", 0).await()) == "7");
+    CHECK(text_of(asks_task("later", 50).await()) == "\"too late\"");
+    CHECK(text_of(asks_task("no", 0).await()) == "asks failed (rejected): brrr.promise failed (rejected): not today");
+    CHECK(text_of(asks_or_task("never", 5, "t").await()) == "\"t\"" && text_of(asks_or_task("now", 5, "t").await()) == "7");
+    auto caught = asks_caught_task("no").await();
+    CHECK(caught && caught->kind == "rejected" && caught->message == "not today");
+    gives(reads_details_task(7), 7);
+    CHECK(logs_fields_task().await().has_value());
+    gives(described_task("ab", 3), "ababab");
+    gives(brrr::promise<int>("x"), 7);
+    // A failure of one's own has no details of a child; a child's may be of another kind.
+    CHECK(!brrr::permanent("no", Code{1}).error().details<Code>() && !attaches_task(7).await().error().details<string>());
+}
+
+/// What the last batch wanted.
+static brrr_want wanted;
+
+static void waits() {
+    brrr_testing_watch = [](brrr_want want, const uint64_t *, brrr_call *const *, size_t) { wanted = want; };
+    auto slow = nap_task(5000, "slow");
+    auto failing = fails_task("no");
+    CHECK(!brrr::gather(slow, failing) && wanted == BRRR_ALL);
+    brrr::settle(slow, failing);
+    CHECK(wanted == 2 && slow.done() && failing.failure() != nullptr);
+
+    vector calls{nap_task(5000, "a"), nap_task(10, "b")};
+    CHECK(brrr::first_for(5ms, calls) == std::nullopt && wanted == 1);
+    CHECK(brrr::first_for(1s, calls) == 1 && brrr::first_for(1s, calls) == 1);
+    CHECK(!brrr::settle_for(1s, calls) && brrr::settle_for(10s, calls));
+    auto late = brrr::gather_for(1s, nap_task(0, "a"), nap_task(5000, "b"));
+    CHECK(late && !*late && wanted == BRRR_ALL);
+    auto in_time = brrr::gather_for(1s, vector{nap_task(0, "a"), nap_task(500, "b")});
+    CHECK(in_time && **in_time == vector<string>({"a", "b"}));
+    auto failed = brrr::gather_for(1s, nap_task(5000, "a"), fails_task("no"));
+    CHECK(!failed && string(failed.error().failure()->message) == "no");
+    vector chain{nap_task(0, "a")};
+    CHECK(brrr::next(chain) == 0 && wanted == BRRR_PROGRESS && !brrr::next(chain));
+
+    // Of a call that gives nothing.
+    auto nothing = nothing_task().await_for(1s);
+    auto never = brrr::promise<void>("never").await_for(1s);
+    CHECK(nothing && *nothing && never && !*never);
+    brrr_testing_watch = nullptr;
+}
+
+static string schema_of(string_view name, bool of_value) {
+    for (size_t i = 0; i < brrr_task_count; i++) {
+        if (brrr_tasks[i].name != name) continue;
+        brrr_json *schema = brrr_tasks[i].schema == nullptr ? nullptr : brrr_tasks[i].schema(of_value);
+        return schema == nullptr ? "none" : reinterpret_cast<const char *>(brrr_dumps(schema).data);
+    }
+    return "no such task";
+}
+
+struct Node {
+    string name;
+    vector<Node> children;
+};
+BRRR_FIELDS(Node, name, children)
+
+static void schemas() {
+    CHECK(schema_of("described", false) == R"({"properties": {"text": {"type": "string"}, "times": {"type": "integer"}}, )"
+                                           R"("required": ["text", "times"], "type": "object"})");
+    CHECK(schema_of("described", true) == R"({"type": "string"})");
+    CHECK(schema_of("nothing", true) == R"({"type": "null"})");
+    CHECK(schema_of("asks", true) == "{}" && schema_of("echo", false) == "none");
+    CHECK(schema_of("scoped", false) == R"({"properties": {"i": {"type": "integer"}, "scope": {"anyOf": [{"type": "string"}, )"
+                                        R"({"type": "null"}]}}, "required": ["i"], "type": "object"})");
+    auto text = [](brrr_json *schema) { return string(reinterpret_cast<const char *>(brrr_dumps(schema).data)); };
+    CHECK(text(brrr::schema<tuple<bool, float>>()) == R"({"maxItems": 2, "minItems": 2, "prefixItems": [{"type": "boolean"}, )"
+                                                      R"({"type": "number"}], "type": "array"})");
+    CHECK(text(brrr::schema<std::map<string, std::uint8_t>>()) ==
+          R"({"additionalProperties": {"minimum": 0, "type": "integer"}, "type": "object"})");
+    for (int turn = 0; turn < 2; turn++) {
+        CHECK(text(brrr::schema<Node>()) == R"({"properties": {"children": {"items": {"type": "object"}, "type": "array"}, )"
+                                            R"("name": {"type": "string"}}, "required": ["name", "children"], "type": "object"})");
+    }
+}
+
+/// As the host takes them, at compile time.
+static_assert(string_view(brrr::Scope(90s).text()) == "90s" && string_view(brrr::Scope(1h).text()) == "3600s");
+static_assert(string_view(brrr::Scope(1500ms).text()) == "1500ms");
+static_assert(string_view(brrr::Scope::job.text()) == "job" && string_view(brrr::Scope::fleet.text()) == "fleet");
+constexpr brrr::Task<nothing> hourly_task{"hourly", {}, {.scope = 1h}};
+static_assert(string_view(hourly_task.entry(nullptr, nullptr).scope) == "3600s");
+
+static void scopes() {
+    auto scope = [](brrr::Call<int64_t> call) { return string(call.raw().scope); };
+    CHECK(scope(leaf_task(1).scope(brrr::Scope::job)) == "job" && scope(leaf_task(1).scope(15min)) == "900s");
+    CHECK(scope(leaf_task(1).scope("7d")) == "7d" && leaf_task(1).raw().scope == nullptr);
+}
+
 int main() {
     batches();
     failures_and_retries();
     arguments();
     types();
+    more_types();
     bytes_and_names();
     errors_and_text();
     keys_with_nul();
     nothing_is_null();
     bodies_that_are_no_json();
+    time_promises_identity();
+    waits();
+    schemas();
+    scopes();
     CHECK(!passes_on() && passes_on().error().text == "no");
     return report("handlers");
 }

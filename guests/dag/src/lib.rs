@@ -18,7 +18,7 @@ mod progress;
 #[cfg(test)]
 mod tests;
 
-use brrr::{Call, Error, Failure, Result, first_n};
+use brrr::{Call, Error, Failure, FailureKind, Result, first_n};
 use serde_json::{Map, Value};
 
 use job::{Job, Task};
@@ -78,12 +78,9 @@ fn value(task: &Task, bytes: &[u8]) -> Result<Value, Failure> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    serde_json::from_slice(bytes).map_err(|error| Failure {
-        kind: "codec".into(),
-        task: task.handler.clone(),
-        message: format!("its result is not JSON, which that of a task in a job must be: {error}"),
-        attempts: 0,
-        chain: Vec::new(),
+    serde_json::from_slice(bytes).map_err(|error| {
+        let message = format!("its result is not JSON, which that of a task in a job must be: {error}");
+        Failure::new(FailureKind::Codec, task.handler.clone(), message)
     })
 }
 

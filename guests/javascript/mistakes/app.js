@@ -46,7 +46,7 @@ export const race = handler("race", async (app) => {
 export const leafCalls = handler("leaf_calls", (app) => app.call(leaf)({ i: 1 }), { leaf: true });
 
 export const timeLeft = handler("time_left", async (app) => {
-  const batch = app.timeLeft() > 1 ? 3 : 1;
+  const batch = app.timeLeftMs() > 1000 ? 3 : 1;
   const values = await Promise.all(Array.from({ length: batch }, (_, i) => app.call(leaf)({ i })));
   return values.reduce((a, b) => a + b, 0);
 });

@@ -98,8 +98,8 @@ async def catches(app: brrr.App, message: str) -> dict[str, Any]:
     failed, fine = await asyncio.gather(
         app.call(fails)(message=message), app.call(leaf)(i=1), return_exceptions=True
     )
-    if not isinstance(failed, brrr.CallFailed):
-        raise brrr.Permanent("the child should have failed")
+    if not isinstance(failed, brrr.CallFailedError):
+        raise brrr.PermanentError("the child should have failed")
     return {"kind": failed.kind, "task": failed.task, "message": failed.message, "fine": fine}
 
 
@@ -117,7 +117,7 @@ async def unknown_child(app: brrr.App) -> Any:
 @brrr.handler_no_arg(max_retries=3)
 async def stubborn() -> Never:
     """An error that no retry can mend, although it may be retried."""
-    raise brrr.Permanent("no use")
+    raise brrr.PermanentError("no use")
 
 
 @brrr.handler_no_arg(max_retries=2, retry_delay=0.01)
@@ -131,11 +131,11 @@ async def calls_always_fails(app: brrr.App, catch: bool) -> dict[str, Any]:
     """A child that fails after its retries: caught, or passed on. For that it is not run again itself."""
     try:
         await app.call(always_fails)()
-    except brrr.CallFailed as error:
+    except brrr.CallFailedError as error:
         if catch:
             return {"kind": error.kind, "task": error.task, "message": error.message, "attempts": error.attempts}
         raise
-    raise brrr.Permanent("the child should have failed")
+    raise brrr.PermanentError("the child should have failed")
 
 
 @brrr.handler(max_retries=3, retry_delay=0.01, backoff="fixed")
@@ -166,9 +166,9 @@ async def with_options(app: brrr.App) -> str:
     """Calls what never ends, with options of its own; the kind of its failure."""
     try:
         await app.call(loops, timeout=0.2, max_retries=0, label="brief")()
-    except brrr.CallFailed as error:
+    except brrr.CallFailedError as error:
         return error.kind
-    raise brrr.Permanent("it never ends")
+    raise brrr.PermanentError("it never ends")
 
 
 @brrr.handler_no_arg(
@@ -264,7 +264,7 @@ async def about(app: brrr.App) -> dict[str, Any]:
     return {
         "task": request.task,
         "call_hash": request.call_hash,
-        "root_id": request.root_id,
+        "root_id": request.job_id,
         "topic": request.topic,
         "attempt": request.attempt,
         "has_deadline": request.deadline_ms is not None,
@@ -290,7 +290,7 @@ async def clock(app: brrr.App) -> list[int]:
 
 @brrr.handler
 async def sleeps(app: brrr.App, ms: int) -> int:
-    """Sleeps, then says how far the clock moved. Not a leaf, so it does not really wait."""
+    """Sleeps, then says how far the clock moved. Not a leaf, so the run is dropped while it sleeps."""
     before = time.time_ns()
     await asyncio.sleep(ms / 1000)
     return await app.call(leaf)(i=round((time.time_ns() - before) / 1_000_000))
@@ -418,7 +418,7 @@ async def cut(kind: str, text: str) -> str:
     elif kind == "error":
         raise ValueError(said)
     else:
-        raise brrr.Permanent(said)
+        raise brrr.PermanentError(said)
     return "done"
 
 
@@ -510,6 +510,119 @@ async def resolve(host: str) -> str:
         return repr(error)
 
 
+@brrr.handler_no_arg(leaf=True)
+async def nap(ms: int, tag: str) -> str:
+    """Sleeps for real."""
+    await asyncio.sleep(ms / 1000)
+    return tag
+
+
+@brrr.handler
+async def sides(app: brrr.App, ms: int, salt: str) -> list[str]:
+    """Four chains, of which each has one slow step at another place."""
+
+    async def chain(k: int) -> str:
+        tag = ""
+        for i in range(4):
+            tag = await app.call(nap)(ms=ms if i == k else 0, tag=f"{salt}{k}{i}")
+        return tag
+
+    return await app.gather(*[chain(k) for k in range(4)])
+
+
+@brrr.handler(max_retries=0)
+async def fail_fast(app: brrr.App, ms: int, salt: str) -> None:
+    """A failure beside a call that takes long."""
+    await app.gather(app.call(fails)(message=salt), app.call(nap)(ms=ms, tag=salt))
+
+
+@brrr.handler
+async def too_late(app: brrr.App, ms: int, limit: int, tag: str) -> str:
+    """A limit on a call."""
+    try:
+        return await asyncio.wait_for(app.call(nap)(ms=ms, tag=tag), limit / 1000)
+    except TimeoutError:
+        return "too late"
+
+
+@brrr.handler
+async def twice_late(app: brrr.App, ms: int, limit: int, tag: str) -> list[str]:
+    """The same call with a limit, and then without."""
+    try:
+        async with asyncio.timeout(limit / 1000):
+            first = await app.call(nap)(ms=ms, tag=tag)
+    except TimeoutError:
+        first = "too late"
+    return [first, await app.call(nap)(ms=ms, tag=tag)]
+
+
+@brrr.handler
+async def asks(app: brrr.App, name: str, limit: int) -> Any:
+    """What somebody outside answers, if it comes in time."""
+    try:
+        return await asyncio.wait_for(app.promise(name), limit / 1000 if limit else None)
+    except TimeoutError:
+        return "too late"
+
+
+@brrr.handler
+async def asks_or(app: brrr.App, name: str, ms: int, tag: str) -> Any:
+    """A race of a promise and a call."""
+    return await app.first(app.promise(name), app.call(nap)(ms=ms, tag=tag))
+
+
+@brrr.handler
+async def asks_caught(app: brrr.App, name: str) -> dict[str, str]:
+    """A promise that is rejected."""
+    try:
+        await app.promise(name)
+    except brrr.CallFailedError as error:
+        return {"kind": error.kind, "message": error.message}
+    raise brrr.PermanentError("the promise should have been rejected")
+
+
+@brrr.handler_no_arg(leaf=True)
+async def dice(i: int) -> int:
+    """Another number in each run."""
+    return random_module.randrange(1 << 53)
+
+
+@brrr.handler
+async def scoped(app: brrr.App, scope: str | None, i: int) -> int:
+    """A call whose outcome is shared as the scope says."""
+    return await app.call(dice, scope=scope)(i=i)
+
+
+@brrr.handler_no_arg(max_retries=0)
+async def attaches(code: int) -> Never:
+    """An error with something for the caller's program."""
+    raise brrr.PermanentError("attached", details={"code": code})
+
+
+@brrr.handler
+async def reads_details(app: brrr.App, code: int) -> int:
+    """The code in the details of a child's failure."""
+    try:
+        await app.call(attaches)(code=code)
+    except brrr.CallFailedError as error:
+        if error.details is None:
+            raise
+        found: int = error.details["code"]
+        return found
+    raise brrr.PermanentError("the child should have failed")
+
+
+@brrr.handler_no_arg
+async def logs_fields() -> None:
+    logging.info("with fields", extra={"a": 1, "b": "two"})
+
+
+@brrr.handler_no_arg(max_retries=0)
+async def described(text: str, times: int) -> str:
+    """Repeats a text."""
+    return text * times
+
+
 @brrr.handler_no_arg
 async def python_greet(name: str) -> str:
     return f"{name} from python"
@@ -518,6 +631,6 @@ async def python_greet(name: str) -> str:
 @brrr.handler
 async def python_gather(app: brrr.App, name: str, tasks: list[str], topics: list[str | None]) -> list[str]:
     """One child for each task, each on its topic, in one batch."""
-    return await app.gather(
-        *[app.call(task, topic=topic)(name=name) for task, topic in zip(tasks, topics, strict=True)]
-    )
+    calls = [app.call(task, topic=topic)(name=name) for task, topic in zip(tasks, topics, strict=True)]
+    results: list[str] = await app.gather(*calls)
+    return results

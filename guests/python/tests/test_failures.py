@@ -86,17 +86,17 @@ def test_a_permanent_error_has_its_own_words_and_its_causes() -> None:
         try:
             {}["price"]
         except KeyError as error:
-            permanent = brrr.Permanent("no use")
+            permanent = brrr.PermanentError("no use")
             permanent.add_note("ask the shop")
             raise permanent from error
 
     @brrr.handler_no_arg
     async def wordless():
-        raise brrr.Permanent
+        raise brrr.PermanentError
 
     lines = message(gives_up, serve.Lasting)
     assert lines[:3] == ["no use", "ask the shop", "caused by KeyError: 'price'"]
-    assert message(wordless, serve.Lasting)[0] == "brrr.Permanent"
+    assert message(wordless, serve.Lasting)[0] == "brrr.PermanentError"
 
 
 class Own(BaseException):
@@ -141,6 +141,15 @@ def test_a_task_that_was_cancelled_and_awaited() -> None:
     assert "CancelledError" in message(cancelled)[0]
 
 
+def test_a_limit_that_was_exceeded_is_one_error() -> None:
+    @brrr.handler
+    async def late(app):
+        async with asyncio.timeout(1):
+            await asyncio.sleep(2)
+
+    assert message(late) == ["TimeoutError", f"  at {late.fn.__qualname__}"]
+
+
 class Awkward(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")
@@ -153,7 +162,7 @@ def test_awkward_exceptions() -> None:
 
     @brrr.handler_no_arg
     async def textless_permanent():
-        class Awkward(brrr.Permanent):
+        class Awkward(brrr.PermanentError):
             __str__ = property()  # type: ignore[assignment]
 
         raise Awkward
@@ -196,11 +205,11 @@ def test_text_that_is_no_unicode_is_replaced() -> None:
 
     @brrr.handler_no_arg
     async def gives_up():
-        raise brrr.Permanent("ab\ud83d")
+        raise brrr.PermanentError("ab\ud83d")
 
     @brrr.handler_no_arg
     async def whole():
-        raise brrr.Permanent("\ud83d\ude00")
+        raise brrr.PermanentError("\ud83d\ude00")
 
     assert run(fails)[0].message.encode().startswith("ValueError: ab\ufffd\n".encode())
     assert run(gives_up)[0] == serve.Lasting("ab\ufffd")
@@ -219,7 +228,7 @@ def test_several_failed_calls_are_all_named() -> None:
     async def calls(app, task):
         try:
             await app.call(task)()
-        except brrr.CallFailed as error:
+        except brrr.CallFailedError as error:
             error.add_note(f"while asking {task}")
             raise
 
@@ -242,7 +251,7 @@ def test_several_failed_calls_are_all_named() -> None:
 def test_a_failure_that_a_handler_made_of_anything() -> None:
     @brrr.handler_no_arg
     async def odd():
-        raise brrr.CallFailed(brrr.Failure(None, 3, ValueError("odd"), -1, None))  # type: ignore[arg-type]
+        raise brrr.CallFailedError(brrr.Failure(None, 3, ValueError("odd"), -1, None))  # type: ignore[arg-type]
 
     assert isinstance(run(odd)[0], (serve.ChildFailed, serve.Retryable))
 
@@ -259,10 +268,10 @@ def test_the_failure_of_a_call_as_a_cause_is_shown() -> None:
     async def wraps(app):
         try:
             await app.call("bad")()
-        except brrr.CallFailed as error:
+        except brrr.CallFailedError as error:
             raise ValueError("no price") from error
 
-    assert "caused by brrr.CallFailed: boom" in message(wraps)
+    assert "caused by brrr.CallFailedError: boom" in message(wraps)
 
 
 def test_what_a_handler_leaves_behind_does_not_end_its_run() -> None:

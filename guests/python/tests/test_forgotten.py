@@ -28,7 +28,8 @@ def test_a_call_is_a_coroutine() -> None:
 
     result, host = run(every_way)
     assert result == [1, 2, 3, 4, 5, 6, 7, 8, 9]
-    assert [sorted(batch) for batch in batches(host)] == [[1, 2, 3, 4], [5], [6], [7], [8, 9]]
+    *others, last = [sorted(batch) for batch in batches(host)]
+    assert others == [[1, 2, 3, 4], [5], [6], [7], [8, 9]] and last in ([8], [9])
     assert host.warnings == []
 
 

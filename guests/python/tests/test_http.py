@@ -234,7 +234,7 @@ def test_a_timeout_is_the_clients_own_error(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.setattr(client, "exchange", exchange)
         try:
             await brrr.http.get("http://a.example/?token=secret", timeout=1)
-        except brrr.http.HTTPTimeout as error:
+        except brrr.http.HTTPTimeoutError as error:
             return str(error)
         return "no error"
 

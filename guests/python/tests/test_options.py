@@ -1,5 +1,6 @@
 """Options of tasks and of calls, as the WIT wants them."""
 
+from datetime import timedelta
 from typing import Any
 
 import brrr
@@ -24,14 +25,34 @@ def test_all_options_of_a_task() -> None:
         return None
 
     assert full.options == brrr.Options(1.5, 3, 1, 60, "fixed", 2, "64MiB", True)
-    assert full.options.extra() == (
-        ("retry-backoff", "fixed"),
+    assert full.options.pairs() == (
+        ("leaf", "true"),
+        ("timeout-ms", "1500"),
+        ("max-retries", "3"),
+        ("retry-delay-ms", "1000"),
         ("max-retry-delay-ms", "60000"),
+        ("retry-backoff", "fixed"),
         ("max-running", "2"),
         ("memory-bytes", "67108864"),
     )
-    assert brrr.Options(timeout=1, max_retries=0, retry_delay=0, leaf=True).extra() == ()
-    assert brrr.Options(memory=1 << 20).extra() == (("memory-bytes", "1048576"),)
+    assert brrr.Options().pairs() == ()
+    assert brrr.Options(memory=1 << 20).pairs() == (("memory-bytes", "1048576"),)
+
+
+def test_times_are_seconds_or_timedeltas() -> None:
+    minute = timedelta(minutes=1)
+    assert brrr.Options(timeout=minute, retry_delay=0.5, max_retry_delay=2 * minute).pairs() == (
+        ("timeout-ms", "60000"),
+        ("retry-delay-ms", "500"),
+        ("max-retry-delay-ms", "120000"),
+    )
+
+
+def test_scopes() -> None:
+    scopes = ["fleet", "job", "90s", "1h", timedelta(days=1), timedelta(seconds=1.5)]
+    assert [value for scope in scopes for _, value in brrr.Options(scope=scope).pairs()] == [
+        "fleet", "job", "90s", "1h", "86400s", "1500ms",
+    ]  # fmt: skip
 
 
 def test_every_form_of_handler_takes_options() -> None:
@@ -58,6 +79,11 @@ def test_every_form_of_handler_takes_options() -> None:
         {"max_running": 0},
         {"memory": "64MB"},
         {"memory": -1},
+        {"scope": "tree"},
+        {"scope": "0s"},
+        {"scope": 90},
+        {"scope": timedelta(0)},
+        {"input_schema": {"type": {1, 2}}},
     ],
 )
 def test_nonsense_is_refused_by_name(option: dict[str, Any]) -> None:
@@ -73,7 +99,7 @@ def calls_of(task: brrr.Task[..., Any]) -> list[Invocation]:
     return seen
 
 
-def test_options_go_with_a_call_and_are_no_part_of_its_identity() -> None:
+def test_options_go_with_a_call_and_the_host_makes_its_hash() -> None:
     @brrr.handler
     async def caller(app):
         await app.call("dice")(sides=6)
@@ -87,13 +113,18 @@ def test_options_go_with_a_call_and_are_no_part_of_its_identity() -> None:
             backoff="exponential",
             label="throw 1",
         )(sides=6)
-        await app.call_raw("dice", b"6", call_hash="mine", timeout=2)
+        await app.call("dice", call_hash="mine")(sides=6)
+        await app.call("dice", scope=timedelta(hours=1))(sides=6)
+        await app.call_raw("dice", b"6", timeout=2)
+        await app.call_raw("dice", b"6", call_hash="mine", topic="casino")
 
-    plain, elsewhere, full, raw = calls_of(caller)
-    payload, call_hash = codec.encode_call("dice", {"sides": 6})
-    assert plain == Invocation("dice", payload, None, call_hash, ())
-    assert elsewhere == Invocation("dice", payload, "casino", call_hash, (("max-retries", "0"),))
+    plain, elsewhere, full, own, scoped, raw, raw_own = calls_of(caller)
+    payload = codec.encode_arguments({"sides": 6})
+    peers = ("hash-of", "python")
+    assert plain == Invocation("dice", payload, None, None, (peers,))
+    assert elsewhere == Invocation("dice", payload, "casino", None, (peers, ("max-retries", "0")))
     options = (
+        peers,
         ("timeout-ms", "1500"),
         ("max-retries", "3"),
         ("retry-delay-ms", "1000"),
@@ -101,8 +132,16 @@ def test_options_go_with_a_call_and_are_no_part_of_its_identity() -> None:
         ("retry-backoff", "exponential"),
         ("label", "throw 1"),
     )
-    assert full == Invocation("dice", payload, None, call_hash, options)
-    assert raw == Invocation("dice", b"6", None, "mine", (("timeout-ms", "2000"),))
+    assert full == Invocation("dice", payload, None, None, options)
+    assert own == Invocation("dice", payload, None, "mine", ())
+    assert scoped == Invocation("dice", payload, None, None, (peers, ("scope", "3600s")))
+    assert raw == Invocation("dice", b"6", None, None, (("timeout-ms", "2000"),))
+    assert raw_own == Invocation("dice", b"6", "casino", "mine", ())
+
+
+def test_a_call_has_a_hash_or_a_scope() -> None:
+    with pytest.raises(ValueError, match="call_hash or a scope"):
+        brrr.App(request_for("any")).call("dice", call_hash="mine", scope="job")()
 
 
 @pytest.mark.parametrize("option", [{"timout": 1}, {"max_running": 1}, {"leaf": True}])

@@ -9,7 +9,7 @@ import brrr.requests  # noqa: F401
 import pytest
 import requests
 from brrr.http import client
-from brrr.http.errors import HTTPError, HTTPTimeout
+from brrr.http.errors import HTTPError, HTTPTimeoutError
 from brrr.http.headers import Headers
 from brrr.http.redirect import Hop
 
@@ -25,7 +25,7 @@ def answer(hop: Hop, seconds: float | None) -> tuple[int, Headers, bytes]:
         case "/none":
             return 404, Headers(), b"nothing"
         case "/late":
-            raise HTTPTimeout("too late")
+            raise HTTPTimeoutError("too late")
         case "/refused":
             raise HTTPError("HTTP to example.com is not allowed: --allow-http example.com")
     headers = {"content-type": "application/json", "content-encoding": "gzip"}

@@ -1,5 +1,5 @@
 /** The tasks of guests/CONFORMANCE.md. */
-import { CallFailed, Permanent, env, handler, handlerRaw, readTextFile, taskFn, writeFile, type App } from "brrr";
+import { CallFailed, Permanent, env, handler, handlerRaw, log, readTextFile, taskFn, writeFile, type App, type CallOptions } from "brrr";
 
 export const noop = taskFn("noop", () => null);
 
@@ -98,7 +98,7 @@ export const alwaysFails = taskFn(
   (): never => {
     throw new Error("never works");
   },
-  { maxRetries: 2, retryDelay: 0.01 },
+  { maxRetries: 2, retryDelayMs: 10 },
 );
 
 /** A child that fails after its retries: caught, or passed on. For that it is not run again itself. */
@@ -125,7 +125,7 @@ export const flaky = handler(
     if (attempt < until) throw new Error(`attempt ${attempt} fails`);
     return { attempt };
   },
-  { maxRetries: 3, retryDelay: 0.01, backoff: "fixed" },
+  { maxRetries: 3, retryDelayMs: 10, backoff: "fixed" },
 );
 
 const spin = (): never => {
@@ -136,12 +136,12 @@ const spin = (): never => {
 export const loops = taskFn("loops", spin);
 
 /** Never ends, and is stopped soon. */
-export const spinBrieflyLimited = taskFn("spin_briefly_limited", spin, { timeout: 0.3, maxRetries: 0 });
+export const spinBrieflyLimited = taskFn("spin_briefly_limited", spin, { timeoutMs: 300, maxRetries: 0 });
 
 /** Calls what never ends, with options of its own; the kind of its failure. */
 export const withOptions = handler("with_options", async (app: App) => {
   try {
-    await app.call(loops, { timeout: 0.2, maxRetries: 0, label: "brief" })();
+    await app.call(loops, { timeoutMs: 200, maxRetries: 0, label: "brief" })();
   } catch (error) {
     if (error instanceof CallFailed) return error.kind;
     throw error;
@@ -151,11 +151,11 @@ export const withOptions = handler("with_options", async (app: App) => {
 
 /** Has every option that there is. */
 export const fullOptions = taskFn("full_options", () => null, {
-  timeout: 10,
+  timeout: "10s",
   maxRetries: 1,
-  retryDelay: 0.01,
+  retryDelayMs: 10,
   backoff: "exponential",
-  maxRetryDelay: 1,
+  maxRetryDelay: "1s",
   maxRunning: 2,
   memory: "128MiB",
 });
@@ -164,10 +164,10 @@ export const fullOptions = taskFn("full_options", () => null, {
 export const patient = handler(
   "patient",
   async (app: App) => {
-    while (app.isActive() && app.timeLeft() > 0.1) await app.sleep(5);
+    while (app.isActive() && app.timeLeftMs() > 100) await app.sleepMs(5);
     return "stopped in time";
   },
-  { leaf: true, timeout: 0.5 },
+  { leaf: true, timeout: "500ms" },
 );
 
 /** Really sleeps, being a leaf; the seconds by which the clock moved. */
@@ -175,7 +175,7 @@ export const sleeper = handler(
   "sleeper",
   async (app: App, { seconds }: { seconds: number }) => {
     const before = Date.now();
-    await app.sleep(seconds * 1000);
+    await app.sleepMs(seconds * 1000);
     return (Date.now() - before) / 1000;
   },
   { leaf: true },
@@ -234,10 +234,10 @@ export const relays = handler(
 export const about = handler(
   "about",
   (app: App) => {
-    const { task, callHash: call_hash, rootId: root_id, topic, attempt, deadlineMs } = app.request;
+    const { task, callHash: call_hash, jobId: root_id, topic, attempt, deadlineMs } = app.request;
     return { task, call_hash, root_id, topic, attempt, has_deadline: deadlineMs != null };
   },
-  { timeout: 30 },
+  { timeout: "30s" },
 );
 
 /** Lines before and after a call: each must be seen once, though the handler runs twice. */
@@ -255,10 +255,10 @@ export const clock = handler("clock", async (app: App) => {
   return [now, await app.call(leaf)({ i: now })];
 });
 
-/** Sleeps, then says how far the clock moved. Not a leaf, so it does not really wait. */
+/** Sleeps, then says how far the clock moved. The run is dropped meanwhile. */
 export const sleeps = handler("sleeps", async (app: App, { ms }: { ms: number }) => {
   const before = Date.now();
-  await app.sleep(ms);
+  await pause(ms, null);
   return app.call(leaf)({ i: Date.now() - before });
 });
 
@@ -276,7 +276,7 @@ export const real = handler(
   "real",
   async (app: App, { ms }: { ms: number }) => {
     const before = Date.now();
-    await app.sleep(ms);
+    await app.sleepMs(ms);
     return { before, after: Date.now(), random: number() };
   },
   { leaf: true },
@@ -373,7 +373,7 @@ export const cut = taskFn(
     if (kind === "permanent") throw new Permanent(part);
     return "done";
   },
-  { maxRetries: 1, retryDelay: 0.01 },
+  { maxRetries: 1, retryDelayMs: 10 },
 );
 
 export const causes = taskFn(
@@ -394,7 +394,7 @@ export const several = taskFn(
 
 export const nothing = taskFn("nothing", () => {});
 
-export const noNumber = taskFn("no_number", () => ({ values: [1, NaN] }), { maxRetries: 1, retryDelay: 0.01 });
+export const noNumber = taskFn("no_number", () => ({ values: [1, NaN] }), { maxRetries: 1, retryDelayMs: 10 });
 
 /** Noon UTC in Zurich: a component has no Intl, and says so. */
 export const zone = taskFn("zone", () =>
@@ -404,7 +404,7 @@ export const zone = taskFn("zone", () =>
 /** A call in the result that was not awaited. */
 export const forgotten = handler("forgotten", (app: App) => ({ x: app.call(leaf)({ i: 1 }) }), {
   maxRetries: 1,
-  retryDelay: 0.01,
+  retryDelayMs: 10,
 });
 
 /** A call that nobody waits for. */
@@ -440,13 +440,116 @@ export const throws = taskFn(
 export const mapped = handler(
   "mapped",
   (app: App) => [1, 2].map(async (i) => await app.call(leaf)({ i })),
-  { maxRetries: 1, retryDelay: 0.01 },
+  { maxRetries: 1, retryDelayMs: 10 },
 );
 
 /** A promise of the engine's own. */
 export const fromAsync = taskFn("from_async", async () => Array.fromAsync([1, Promise.resolve(2)]));
 
 export const same = taskFn("same", ({ x }: { x: number }) => x);
+
+/** Ends after so long, with that value. */
+const pause = <T>(ms: number, value: T) => new Promise<T>((resolve) => setTimeout(resolve, ms, value));
+
+/** A leaf that takes so long. */
+export const nap = taskFn("nap", ({ ms, tag }: { ms: number; tag: string }) => pause(ms, tag), { leaf: true });
+
+/** Four chains at the same time: none waits for the slow step of another. */
+export const sides = handler("sides", (app: App, { ms, salt }: { ms: number; salt: string }) => {
+  const chain = async (k: number) => {
+    let last = "";
+    for (let i = 0; i < 4; i++) last = await app.call(nap)({ ms: i === k ? ms : 0, tag: `${salt}${k}${i}` });
+    return last;
+  };
+  return Promise.all([0, 1, 2, 3].map(chain));
+});
+
+/** The first failure is the end. */
+export const failFast = handler(
+  "fail_fast",
+  (app: App, { ms, salt }: { ms: number; salt: string }) =>
+    Promise.all([app.call(fails)({ message: salt }), app.call(nap)({ ms, tag: salt })]),
+  { maxRetries: 0 },
+);
+
+interface Limited {
+  ms: number;
+  limit: number;
+  tag: string;
+}
+
+/** A call with a limit, as a race with a timer. */
+export const tooLate = handler("too_late", (app: App, { ms, limit, tag }: Limited) =>
+  Promise.race([app.call(nap)({ ms, tag }), pause(limit, "too late")]),
+);
+
+/** The same by a signal; then the call once more, without a limit. */
+export const twiceLate = handler("twice_late", async (app: App, { ms, limit, tag }: Limited) => {
+  const late = (error: Error) => {
+    if (error.name !== "TimeoutError") throw error;
+    return "too late";
+  };
+  const first = await app.call(nap, { signal: AbortSignal.timeout(limit) })({ ms, tag }).catch(late);
+  return [first, await app.call(nap)({ ms, tag })];
+});
+
+/** What somebody outside answers, in time. */
+export const asks = handler("asks", (app: App, { name, limit }: { name: string; limit: number }) => {
+  const answer = app.promise(name);
+  return limit === 0 ? answer : Promise.race([answer, pause(limit, "too late")]);
+});
+
+export const asksOr = handler("asks_or", (app: App, { name, ms, tag }: { name: string; ms: number; tag: string }) =>
+  Promise.race([app.promise(name), app.call(nap)({ ms, tag })]),
+);
+
+export const asksCaught = handler("asks_caught", async (app: App, { name }: { name: string }) => {
+  try {
+    await app.promise(name);
+  } catch (error) {
+    if (!(error instanceof CallFailed)) throw error;
+    return { kind: error.kind, message: error.message };
+  }
+  throw new Permanent("it should have been rejected");
+});
+
+export const dice = taskFn("dice", (_: { i: number }) => number(), { leaf: true });
+
+/** A call that is shared as far as `scope` says. */
+export const scoped = handler("scoped", (app: App, { scope, i }: { scope: CallOptions["scope"] | null; i: number }) =>
+  app.call(dice, { scope: scope ?? undefined })({ i }),
+);
+
+/** An error with details, and who reads them. */
+export const attaches = taskFn(
+  "attaches",
+  ({ code }: { code: number }): never => {
+    throw new Permanent("attached", { details: { code } });
+  },
+  { maxRetries: 0 },
+);
+export const readsDetails = handler("reads_details", async (app: App, { code }: { code: number }) => {
+  try {
+    await app.call(attaches)({ code });
+  } catch (error) {
+    if (!(error instanceof CallFailed)) throw error;
+    return error.details.code;
+  }
+  throw new Permanent("it should have failed");
+});
+
+export const logsFields = taskFn("logs_fields", () => log.info("with fields", { a: 1, b: "two" }));
+
+export const described = taskFn("described", ({ text, times }: { text: string; times: number }) => text.repeat(times), {
+  maxRetries: 0,
+  description: "Repeats a text.",
+  input: {
+    type: "object",
+    properties: { text: { type: "string" }, times: { type: "integer" } },
+    required: ["text", "times"],
+  },
+  output: { type: "string" },
+});
 
 export const greet = taskFn("typescript_greet", ({ name }: { name: string }) => `${name} from typescript`);
 

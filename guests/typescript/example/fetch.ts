@@ -11,5 +11,5 @@ export const sizes = taskFn(
     };
     return Promise.all(urls.map(size)); // all at once
   },
-  { leaf: true, timeout: 60, maxRetries: 3 },
+  { leaf: true, timeout: "1m", maxRetries: 3 },
 );

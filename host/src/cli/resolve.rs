@@ -81,10 +81,17 @@ pub async fn reject(args: RejectCommand, format: Format) -> anyhow::Result<Exit>
     report(&args.promise, answered, "rejected", format)
 }
 
-fn report(PromiseArgs { job, name }: &PromiseArgs, answered: Answered, done: &str, format: Format) -> anyhow::Result<Exit> {
+fn report(
+    PromiseArgs { job, name }: &PromiseArgs,
+    answered: Answered,
+    done: &str,
+    format: Format,
+) -> anyhow::Result<Exit> {
     let (exit, status, text) = match answered {
         Answered::Done => (Exit::Done, done, format!("the promise {name} of job {job} is {done}")),
-        Answered::Same => (Exit::Done, done, format!("the promise {name} of job {job} was {done} with the same answer already")),
+        Answered::Same => {
+            (Exit::Done, done, format!("the promise {name} of job {job} was {done} with the same answer already"))
+        }
         Answered::Other => {
             (Exit::Refused, "refused", format!("the promise {name} of job {job} has another answer, which stays"))
         }

@@ -132,9 +132,9 @@ pub fn all() -> Vec<Mutant> {
         )
         .edit(
             "multi_step/settle.rs",
-            "    if let Some(at) = work.ends_job {
+            "    if work.ends_job {
         let state = end_in_job",
-            "if let (Some(at), false) = (work.ends_job, $on) {
+            "if work.ends_job && !$on {
         let state = end_in_job",
         ),
     ]

@@ -4,7 +4,7 @@ use super::{Mutant, breaks};
 
 const UNSEEN: &str = "a_failure_that_a_peer_does_not_see_costs_few_messages";
 
-const SETTLE: &str = "        let unknown = notify_known(p, call, parents, &mut handled).await?;
+const SETTLE: &str = "        let unknown = notify_known(p, (call, ChildEnd::Failure), parents, &mut handled).await?;
         if !unknown.is_empty() {
             keep_unnotified(p, call, &unknown).await?;
         }
@@ -133,7 +133,7 @@ pub fn all() -> Vec<Mutant> {
              });
              let swapped = if new.as_ref() == Some(&bytes) { Swap::Done } else { p.store.swap(&key, Some(&bytes), new).await? };
              if let Swap::Mismatch(other) = swapped { found = other; continue; }
-             let unknown = notify_known(p, call, parents, &mut handled).await?;
+             let unknown = notify_known(p, (call, ChildEnd::Failure), parents, &mut handled).await?;
              if !unknown.is_empty() { keep_unnotified(p, call, &unknown).await?; }
              if let Some(job_id) = other { p.send(topic, &Message { job_id, call: call.clone() }).await?; }
              break;",
@@ -146,8 +146,8 @@ pub fn all() -> Vec<Mutant> {
         breaks("failure-notifies-parents-without-a-run", "R2: a failure does not notify a parent without a run record")
             .edit(
                 "multi_step/notify.rs",
-                "        let unknown = notify_known(p, call, parents, &mut handled).await?;",
-                "let mut unknown = notify_known(p, call, parents, &mut handled).await?;
+                "        let unknown = notify_known(p, (call, ChildEnd::Failure), parents, &mut handled).await?;",
+                "let mut unknown = notify_known(p, (call, ChildEnd::Failure), parents, &mut handled).await?;
                  if $on { p.notify(&unknown.iter().collect::<Vec<_>>()).await?; unknown.clear(); }",
             )
             .found_by(UNSEEN),
@@ -187,9 +187,9 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("end-of-a-failed-job-not-recorded", "4.5: a job whose top call failed is over, and its record says so").edit(
             "multi_step/settle.rs",
-            "    if let Some(at) = work.ends_job {
+            "    if work.ends_job {
         mark_over(",
-            "if let (Some(at), false) = (work.ends_job, $on) {
+            "if work.ends_job && !$on {
         mark_over(",
         ),
     ]

@@ -7,6 +7,7 @@ mod failures;
 mod gc;
 mod jobs;
 mod joining;
+mod progress;
 mod registration;
 mod runs;
 mod timers;
@@ -95,6 +96,7 @@ pub fn all() -> Vec<Mutant> {
         timers::all(),
         jobs::all(),
         joining::all(),
+        progress::all(),
         doctor::all(),
         gc::all(),
         transactions::all(),

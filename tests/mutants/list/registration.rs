@@ -71,18 +71,20 @@ pub fn all() -> Vec<Mutant> {
         ).found_by("a_slow_worker_sees_a_job_end"),
         breaks("parent-does-not-notify-itself", "R4: a child that ended before we registered does not notify us, so we notify ourselves").edit(
             "multi_step/defer.rs",
-            "seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet", "false",
+            "    if let Some(end) = ended {", "if let (Some(end), false) = (ended, $on) {",
         ),
         breaks("notifies-itself-last", "R4: a parent notifies itself of ended children before its entries are removed")
             .edit(
                 "multi_step/defer.rs",
-                "seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet",
-                "false",
+                "    if let Some(end) = ended {",
+                "if let (Some(end), false) = (ended, $on) {",
             )
             .edit(
                 "multi_step/defer.rs",
                 "    let waiting = waiting_children(&children, &seen);",
-                "if $on && seen.ended.iter().any(Option::is_some) && readiness(p.store, &me, None).await? != Readiness::NotYet {
+                "if let (Some(end), true) = (ended, $on)
+                     && matches!(readiness(p.store, &me, None, end).await?, Readiness::Ready | Readiness::Unknown)
+                 {
                      p.send(&me.topic, &d.work.message).await?;
                  }
                  $right",

@@ -80,13 +80,13 @@ pub fn all() -> Vec<Mutant> {
         ),
         breaks("race-needs-all", "4.3: a race waits for the number of outcomes that it asked for").edit(
             "replay.rs",
-            "    Wait { calls: distinct, need: need as u32, until: until.unwrap_or(0) }",
+            "    Wait { calls: distinct, need: need as u32, until: until.unwrap_or(0), fast: false, pace: 0 }",
             "let need = if $on { distinct.len() } else { need };
              $right",
         ),
         breaks("gather-needs-one", "4.3: a gather waits for all its calls").edit(
             "replay.rs",
-            "    Wait { calls: distinct, need: need as u32, until: until.unwrap_or(0) }",
+            "    Wait { calls: distinct, need: need as u32, until: until.unwrap_or(0), fast: false, pace: 0 }",
             "let need = if $on { need.min(1) } else { need };
              $right",
         ),
@@ -108,8 +108,8 @@ pub fn all() -> Vec<Mutant> {
         ).found_late(),
         breaks("replay-ends-without-its-outcomes", "A poll is answered when enough outcomes are there").edit(
             "replay.rs",
-            "there.iter().filter(|there| **there).count() >= need;",
-            "there.iter().filter(|there| **there).count() >= if $on { need.min(1) } else { need };",
+            "                Want::All | Want::Some(_) => some >= need,",
+            "Want::All | Want::Some(_) => some >= if $on { need.min(1) } else { need },",
         ),
         breaks("nobody-ends-an-overdue-job", "4.5: a worker that sees that a job's deadline has passed ends the job").edit(
             "step/abandoned.rs",

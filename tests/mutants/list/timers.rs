@@ -73,14 +73,15 @@ pub fn all() -> Vec<Mutant> {
         breaks("sleep-ends-early", "A call that waits for a time is not run before")
             .edit(
                 "ports/transitions.rs",
-                "is_enough && !is_sleep || run.until > 0 && run.until <= now",
-                "is_enough || run.until > 0 && run.until <= now",
+                "            is_enough && !is_sleep || has_failed",
+                "            let _ = is_sleep;
+             is_enough || has_failed",
             )
             .elsewhere("semantics: a_message_before_the_time_is_the_timer_or_is_dropped"),
         breaks("time-is-not-enough", "A call is run when the time that it waits for has passed").edit(
             "ports/transitions.rs",
-            "is_enough && !is_sleep || run.until > 0 && run.until <= now",
-            "is_enough && !is_sleep",
+            "was_awaited || run.until > 0 && run.until <= now",
+            "was_awaited",
         ),
         breaks("time-decided-again", "What was there when the time had passed is the same in every later run").edit(
             "replay.rs",
@@ -106,8 +107,8 @@ pub fn all() -> Vec<Mutant> {
         breaks("doctor-leaves-sleepers", "A call whose time has passed and that has no message is stuck")
             .edit(
                 "doctor/judge.rs",
-                "let is_late = run.until > 0 && run.until <= self.look.now;",
-                "let is_late = !$on && run.until > 0 && run.until <= self.look.now;",
+                "let is_late = [run.until, run.look].iter().any(|at| *at > 0 && *at <= self.look.now);",
+                "let is_late = !$on && [run.until, run.look].iter().any(|at| *at > 0 && *at <= self.look.now);",
             )
             .found_by("a_lost_timer_is_found_once_its_time_has_passed"),
     ]

@@ -10,11 +10,11 @@ pub fn all() -> Vec<Mutant> {
         breaks("transaction-notifies-nobody", "A call that completes notifies its waiting parents in the same transaction")
             .edit(
                 "transactional.rs",
-                "    notify_all(tx, call)?;
-    if let Some(at) = work.ends_job {
+                "    notify_all(tx, call, work.now)?;
+    if work.ends_job {
         let state",
-                "if !$on { notify_all(tx, call)?; }
-    if let Some(at) = work.ends_job {
+                "if !$on { notify_all(tx, call, work.now)?; }
+    if work.ends_job {
         let state",
             )
             .found_by(FAULTS),
@@ -46,7 +46,7 @@ pub fn all() -> Vec<Mutant> {
             .edit("transactional.rs", "                    tx.send(&self.call.topic, &Message { job_id: me.job_id.clone(), call: hash.clone() })?;", "")
             .found_by(FAULTS),
         breaks("transaction-does-not-notify-itself", "R4: a child that ended before we registered does not notify us, so we notify ourselves")
-            .edit("transactional.rs", "    if ended > 0 && ended >= d.wait.need as usize {", "if !$on && ended > 0 && ended >= d.wait.need as usize {")
+            .edit("transactional.rs", "    if is_ready && !ends.is_empty() {", "if !$on && is_ready && !ends.is_empty() {")
             .found_by(FAULTS),
         breaks("transaction-finds-no-cycle", "protocol.md 6: a cycle of calls is an error, and its jobs do not hang")
             .edit("transactional.rs", "    if let Some(cycle) = find_cycle(tx, parent, waiting)? {", "if let Some(cycle) = find_cycle(tx, parent, if $on { HashSet::new() } else { waiting })? {")

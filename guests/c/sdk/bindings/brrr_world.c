@@ -151,37 +151,43 @@ extern void __wasm_import_wasi_http_types_method_incoming_body_stream(int32_t, u
 __attribute__((__import_module__("wasi:http/outgoing-handler@0.2.0"), __import_name__("handle")))
 extern void __wasm_import_wasi_http_outgoing_handler_handle(int32_t, int32_t, int32_t, uint8_t *);
 
-// Imported Functions from `brrr:worker/tasks@0.1.0`
+// Imported Functions from `brrr:worker/tasks@0.2.0`
 
-__attribute__((__import_module__("brrr:worker/tasks@0.1.0"), __import_name__("poll")))
-extern void __wasm_import_brrr_worker_tasks_poll(uint8_t *, size_t, int32_t, int32_t, uint8_t *);
+__attribute__((__import_module__("brrr:worker/tasks@0.2.0"), __import_name__("poll")))
+extern void __wasm_import_brrr_worker_tasks_poll(uint8_t *, size_t, int32_t, int32_t, int32_t, int64_t, uint8_t *);
 
-// Imported Functions from `brrr:worker/control@0.1.0`
+// Imported Functions from `brrr:worker/control@0.2.0`
 
-__attribute__((__import_module__("brrr:worker/control@0.1.0"), __import_name__("time-left-ms")))
+__attribute__((__import_module__("brrr:worker/control@0.2.0"), __import_name__("time-left-ms")))
 extern int64_t __wasm_import_brrr_worker_control_time_left_ms(void);
 
-// Imported Functions from `brrr:worker/log@0.1.0`
+// Imported Functions from `brrr:worker/log@0.2.0`
 
-__attribute__((__import_module__("brrr:worker/log@0.1.0"), __import_name__("write")))
-extern void __wasm_import_brrr_worker_log_write(int32_t, uint8_t *, size_t);
+__attribute__((__import_module__("brrr:worker/log@0.2.0"), __import_name__("write")))
+extern void __wasm_import_brrr_worker_log_write(int32_t, uint8_t *, size_t, uint8_t *, size_t);
 
-// Exported Functions from `brrr:worker/handler@0.1.0`
+// Exported Functions from `brrr:worker/handler@0.2.0`
 
-__attribute__((__weak__, __export_name__("cabi_post_brrr:worker/handler@0.1.0#describe")))
+__attribute__((__weak__, __export_name__("cabi_post_brrr:worker/handler@0.2.0#describe")))
 void __wasm_export_exports_brrr_worker_handler_describe_post_return(uint8_t * arg0) {
-  size_t len0 = *((size_t*) (arg0 + sizeof(void*)));
+  if ((*((size_t*) (arg0 + sizeof(void*)))) > 0) {
+    free(*((uint8_t **) (arg0 + 0)));
+  }
+  if ((*((size_t*) (arg0 + (3*sizeof(void*))))) > 0) {
+    free(*((uint8_t **) (arg0 + (2*sizeof(void*)))));
+  }
+  size_t len0 = *((size_t*) (arg0 + (5*sizeof(void*))));
   if (len0 > 0) {
-    uint8_t *ptr1 = *((uint8_t **) (arg0 + 0));
+    uint8_t *ptr1 = *((uint8_t **) (arg0 + (4*sizeof(void*))));
     for (size_t i2 = 0; i2 < len0; i2++) {
-      uint8_t *base = ptr1 + i2 * (48+4*sizeof(void*));
+      uint8_t *base = ptr1 + i2 * (4*sizeof(void*));
       (void) base;
       if ((*((size_t*) (base + sizeof(void*)))) > 0) {
         free(*((uint8_t **) (base + 0)));
       }
-      size_t len = *((size_t*) (base + (40+4*sizeof(void*))));
+      size_t len = *((size_t*) (base + (3*sizeof(void*))));
       if (len > 0) {
-        uint8_t *ptr = *((uint8_t **) (base + (40+3*sizeof(void*))));
+        uint8_t *ptr = *((uint8_t **) (base + (2*sizeof(void*))));
         for (size_t i = 0; i < len; i++) {
           uint8_t *base = ptr + i * (4*sizeof(void*));
           (void) base;
@@ -199,7 +205,7 @@ void __wasm_export_exports_brrr_worker_handler_describe_post_return(uint8_t * ar
   }
 }
 
-__attribute__((__weak__, __export_name__("cabi_post_brrr:worker/handler@0.1.0#handle")))
+__attribute__((__weak__, __export_name__("cabi_post_brrr:worker/handler@0.2.0#handle")))
 void __wasm_export_exports_brrr_worker_handler_handle_post_return(uint8_t * arg0) {
   switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + 0))) {
     case 0: {
@@ -220,11 +226,45 @@ void __wasm_export_exports_brrr_worker_handler_handle_post_return(uint8_t * arg0
           if ((*((size_t*) (arg0 + (3*sizeof(void*))))) > 0) {
             free(*((uint8_t **) (arg0 + (2*sizeof(void*)))));
           }
+          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (4*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              size_t len0 = *((size_t*) (arg0 + (6*sizeof(void*))));
+              if (len0 > 0) {
+                uint8_t *ptr1 = *((uint8_t **) (arg0 + (5*sizeof(void*))));
+                for (size_t i2 = 0; i2 < len0; i2++) {
+                  uint8_t *base = ptr1 + i2 * 1;
+                  (void) base;
+                }
+                free(ptr1);
+              }
+              break;
+            }
+          }
           break;
         }
         case 1: {
           if ((*((size_t*) (arg0 + (3*sizeof(void*))))) > 0) {
             free(*((uint8_t **) (arg0 + (2*sizeof(void*)))));
+          }
+          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (4*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              size_t len3 = *((size_t*) (arg0 + (6*sizeof(void*))));
+              if (len3 > 0) {
+                uint8_t *ptr4 = *((uint8_t **) (arg0 + (5*sizeof(void*))));
+                for (size_t i5 = 0; i5 < len3; i5++) {
+                  uint8_t *base = ptr4 + i5 * 1;
+                  (void) base;
+                }
+                free(ptr4);
+              }
+              break;
+            }
           }
           break;
         }
@@ -238,17 +278,34 @@ void __wasm_export_exports_brrr_worker_handler_handle_post_return(uint8_t * arg0
           if ((*((size_t*) (arg0 + (7*sizeof(void*))))) > 0) {
             free(*((uint8_t **) (arg0 + (6*sizeof(void*)))));
           }
-          size_t len0 = *((size_t*) (arg0 + (10*sizeof(void*))));
-          if (len0 > 0) {
-            uint8_t *ptr1 = *((uint8_t **) (arg0 + (9*sizeof(void*))));
-            for (size_t i2 = 0; i2 < len0; i2++) {
-              uint8_t *base = ptr1 + i2 * (2*sizeof(void*));
+          size_t len6 = *((size_t*) (arg0 + (10*sizeof(void*))));
+          if (len6 > 0) {
+            uint8_t *ptr7 = *((uint8_t **) (arg0 + (9*sizeof(void*))));
+            for (size_t i8 = 0; i8 < len6; i8++) {
+              uint8_t *base = ptr7 + i8 * (2*sizeof(void*));
               (void) base;
               if ((*((size_t*) (base + sizeof(void*)))) > 0) {
                 free(*((uint8_t **) (base + 0)));
               }
             }
-            free(ptr1);
+            free(ptr7);
+          }
+          switch ((int32_t) (int32_t) *((uint8_t*) (arg0 + (11*sizeof(void*))))) {
+            case 0: {
+              break;
+            }
+            case 1: {
+              size_t len9 = *((size_t*) (arg0 + (13*sizeof(void*))));
+              if (len9 > 0) {
+                uint8_t *ptr10 = *((uint8_t **) (arg0 + (12*sizeof(void*))));
+                for (size_t i11 = 0; i11 < len9; i11++) {
+                  uint8_t *base = ptr10 + i11 * 1;
+                  (void) base;
+                }
+                free(ptr10);
+              }
+              break;
+            }
           }
           break;
         }
@@ -270,7 +327,7 @@ void *cabi_realloc(void *ptr, size_t old_size, size_t align, size_t new_size) {
 }
 
 __attribute__((__aligned__(sizeof(void*))))
-static uint8_t RET_AREA[(11*sizeof(void*))];
+static uint8_t RET_AREA[(14*sizeof(void*))];
 
 // Helper Functions
 
@@ -836,11 +893,17 @@ void brrr_world_list_string_free(brrr_world_list_string_t *ptr) {
   }
 }
 
+void brrr_world_option_list_u8_free(brrr_world_option_list_u8_t *ptr) {
+  if (ptr->is_some) {
+  }
+}
+
 void brrr_worker_types_failure_free(brrr_worker_types_failure_t *ptr) {
   brrr_world_string_free(&ptr->kind);
   brrr_world_string_free(&ptr->task);
   brrr_world_string_free(&ptr->message);
   brrr_world_list_string_free(&ptr->chain);
+  brrr_world_option_list_u8_free(&ptr->details);
 }
 
 void brrr_worker_types_outcome_free(brrr_worker_types_outcome_t *ptr) {
@@ -850,12 +913,74 @@ void brrr_worker_types_outcome_free(brrr_worker_types_outcome_t *ptr) {
   }
 }
 
+void brrr_worker_types_want_free(brrr_worker_types_want_t *ptr) {
+  switch ((int32_t) ptr->tag) {
+    case 1: {
+      break;
+    }
+  }
+}
+
+void brrr_worker_types_task_free(brrr_worker_types_task_t *ptr) {
+  brrr_world_string_free(&ptr->name);
+}
+
+void brrr_worker_types_list_task_free(brrr_worker_types_list_task_t *ptr) {
+  size_t list_len = ptr->len;
+  if (list_len > 0) {
+    brrr_worker_types_task_t *list_ptr = ptr->ptr;
+    for (size_t i = 0; i < list_len; i++) {
+      brrr_worker_types_task_free(&list_ptr[i]);
+    }
+    free(list_ptr);
+  }
+}
+
+void brrr_worker_types_component_free(brrr_worker_types_component_t *ptr) {
+  brrr_world_string_free(&ptr->sdk);
+  brrr_world_string_free(&ptr->sdk_version);
+  brrr_worker_types_list_task_free(&ptr->tasks);
+}
+
+void brrr_worker_types_request_free(brrr_worker_types_request_t *ptr) {
+  brrr_world_string_free(&ptr->task);
+  brrr_world_string_free(&ptr->call_hash);
+  brrr_world_string_free(&ptr->job_id);
+  brrr_world_string_free(&ptr->topic);
+}
+
+void brrr_worker_types_error_info_free(brrr_worker_types_error_info_t *ptr) {
+  brrr_world_string_free(&ptr->message);
+  brrr_world_option_list_u8_free(&ptr->details);
+}
+
+void brrr_worker_types_handler_error_free(brrr_worker_types_handler_error_t *ptr) {
+  switch ((int32_t) ptr->tag) {
+    case 0: {
+      brrr_worker_types_error_info_free(&ptr->val.retryable);
+      break;
+    }
+    case 1: {
+      brrr_worker_types_error_info_free(&ptr->val.permanent);
+      break;
+    }
+    case 2: {
+      brrr_worker_types_failure_free(&ptr->val.child);
+      break;
+    }
+  }
+}
+
 void brrr_worker_tasks_invocation_free(brrr_worker_tasks_invocation_t *ptr) {
   brrr_worker_types_invocation_free(ptr);
 }
 
 void brrr_worker_tasks_outcome_free(brrr_worker_tasks_outcome_t *ptr) {
   brrr_worker_types_outcome_free(ptr);
+}
+
+void brrr_worker_tasks_want_free(brrr_worker_tasks_want_t *ptr) {
+  brrr_worker_types_want_free(ptr);
 }
 
 void brrr_worker_tasks_list_invocation_free(brrr_worker_tasks_list_invocation_t *ptr) {
@@ -886,47 +1011,16 @@ void brrr_worker_tasks_list_option_outcome_free(brrr_worker_tasks_list_option_ou
   }
 }
 
-void exports_brrr_worker_handler_failure_free(exports_brrr_worker_handler_failure_t *ptr) {
-  brrr_worker_types_failure_free(ptr);
-}
-
-void exports_brrr_worker_handler_task_free(exports_brrr_worker_handler_task_t *ptr) {
-  brrr_world_string_free(&ptr->name);
-}
-
-void exports_brrr_worker_handler_request_free(exports_brrr_worker_handler_request_t *ptr) {
-  brrr_world_string_free(&ptr->task);
-  brrr_world_string_free(&ptr->call_hash);
-  brrr_world_string_free(&ptr->root_id);
-  brrr_world_string_free(&ptr->topic);
+void exports_brrr_worker_handler_component_free(exports_brrr_worker_handler_component_t *ptr) {
+  brrr_worker_types_component_free(ptr);
 }
 
 void exports_brrr_worker_handler_handler_error_free(exports_brrr_worker_handler_handler_error_t *ptr) {
-  switch ((int32_t) ptr->tag) {
-    case 0: {
-      brrr_world_string_free(&ptr->val.retryable);
-      break;
-    }
-    case 1: {
-      brrr_world_string_free(&ptr->val.permanent);
-      break;
-    }
-    case 2: {
-      exports_brrr_worker_handler_failure_free(&ptr->val.child);
-      break;
-    }
-  }
+  brrr_worker_types_handler_error_free(ptr);
 }
 
-void exports_brrr_worker_handler_list_task_free(exports_brrr_worker_handler_list_task_t *ptr) {
-  size_t list_len = ptr->len;
-  if (list_len > 0) {
-    exports_brrr_worker_handler_task_t *list_ptr = ptr->ptr;
-    for (size_t i = 0; i < list_len; i++) {
-      exports_brrr_worker_handler_task_free(&list_ptr[i]);
-    }
-    free(list_ptr);
-  }
+void exports_brrr_worker_handler_request_free(exports_brrr_worker_handler_request_t *ptr) {
+  brrr_worker_types_request_free(ptr);
 }
 
 void exports_brrr_worker_handler_result_list_u8_handler_error_free(exports_brrr_worker_handler_result_list_u8_handler_error_t *ptr) {
@@ -3320,25 +3414,45 @@ bool wasi_http_outgoing_handler_handle(wasi_http_outgoing_handler_own_outgoing_r
   }
 }
 
-void brrr_worker_tasks_poll(brrr_worker_tasks_list_invocation_t *calls, uint32_t *maybe_need, brrr_worker_tasks_list_option_outcome_t *ret) {
+void brrr_worker_tasks_poll(brrr_worker_tasks_list_invocation_t *calls, brrr_worker_tasks_want_t *want, uint64_t *maybe_until, brrr_worker_tasks_list_option_outcome_t *ret) {
   __attribute__((__aligned__(sizeof(void*))))
   uint8_t ret_area[(2*sizeof(void*))];
-  brrr_world_option_u32_t need;
-  need.is_some = maybe_need != NULL;if (maybe_need) {
-    need.val = *maybe_need;
+  brrr_world_option_u64_t until;
+  until.is_some = maybe_until != NULL;if (maybe_until) {
+    until.val = *maybe_until;
+  }
+  int32_t variant;
+  int32_t variant6;
+  switch ((int32_t) (*want).tag) {
+    case 0: {
+      variant = 0;
+      variant6 = 0;
+      break;
+    }
+    case 1: {
+      const uint32_t *payload4 = &(*want).val.some;
+      variant = 1;
+      variant6 = (int32_t) (*payload4);
+      break;
+    }
+    case 2: {
+      variant = 2;
+      variant6 = 0;
+      break;
+    }
   }
   int32_t option;
-  int32_t option5;
-  if ((need).is_some) {
-    const uint32_t *payload4 = &(need).val;
+  int64_t option9;
+  if ((until).is_some) {
+    const uint64_t *payload8 = &(until).val;
     option = 1;
-    option5 = (int32_t) (*payload4);
+    option9 = (int64_t) (*payload8);
   } else {
     option = 0;
-    option5 = 0;
+    option9 = 0;
   }
   uint8_t *ptr = (uint8_t *) &ret_area;
-  __wasm_import_brrr_worker_tasks_poll((uint8_t *) (*calls).ptr, (*calls).len, option, option5, ptr);
+  __wasm_import_brrr_worker_tasks_poll((uint8_t *) (*calls).ptr, (*calls).len, variant, variant6, option, option9, ptr);
   *ret = (brrr_worker_tasks_list_option_outcome_t) { (brrr_worker_tasks_option_outcome_t*)(*((uint8_t **) (ptr + 0))), (*((size_t*) (ptr + sizeof(void*)))) };
 }
 
@@ -3347,21 +3461,25 @@ uint64_t brrr_worker_control_time_left_ms(void) {
   return (uint64_t) (ret);
 }
 
-void brrr_worker_log_write(brrr_worker_log_level_t level, brrr_world_string_t *message) {
-  __wasm_import_brrr_worker_log_write((int32_t) level, (uint8_t *) (*message).ptr, (*message).len);
+void brrr_worker_log_write(brrr_worker_log_level_t level, brrr_world_string_t *message, brrr_world_list_tuple2_string_string_t *fields) {
+  __wasm_import_brrr_worker_log_write((int32_t) level, (uint8_t *) (*message).ptr, (*message).len, (uint8_t *) (*fields).ptr, (*fields).len);
 }
 
-__attribute__((__export_name__("brrr:worker/handler@0.1.0#describe")))
+__attribute__((__export_name__("brrr:worker/handler@0.2.0#describe")))
 uint8_t * __wasm_export_exports_brrr_worker_handler_describe(void) {
-  exports_brrr_worker_handler_list_task_t ret;
+  exports_brrr_worker_handler_component_t ret;
   exports_brrr_worker_handler_describe(&ret);
   uint8_t *ptr = (uint8_t *) &RET_AREA;
-  *((size_t*)(ptr + sizeof(void*))) = (ret).len;
-  *((uint8_t **)(ptr + 0)) = (uint8_t *) (ret).ptr;
+  *((size_t*)(ptr + sizeof(void*))) = ((ret).sdk).len;
+  *((uint8_t **)(ptr + 0)) = (uint8_t *) ((ret).sdk).ptr;
+  *((size_t*)(ptr + (3*sizeof(void*)))) = ((ret).sdk_version).len;
+  *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((ret).sdk_version).ptr;
+  *((size_t*)(ptr + (5*sizeof(void*)))) = ((ret).tasks).len;
+  *((uint8_t **)(ptr + (4*sizeof(void*)))) = (uint8_t *) ((ret).tasks).ptr;
   return ptr;
 }
 
-__attribute__((__export_name__("brrr:worker/handler@0.1.0#handle")))
+__attribute__((__export_name__("brrr:worker/handler@0.2.0#handle")))
 uint8_t * __wasm_export_exports_brrr_worker_handler_handle(uint8_t * arg, size_t arg0, uint8_t * arg1, size_t arg2, uint8_t * arg3, size_t arg4, uint8_t * arg5, size_t arg6, uint8_t * arg7, size_t arg8, int32_t arg9, int32_t arg10, int64_t arg11) {
   brrr_world_option_u64_t option;
   switch (arg10) {
@@ -3375,7 +3493,7 @@ uint8_t * __wasm_export_exports_brrr_worker_handler_handle(uint8_t * arg, size_t
       break;
     }
   }
-  exports_brrr_worker_handler_request_t arg12 = (exports_brrr_worker_handler_request_t) {
+  exports_brrr_worker_handler_request_t arg12 = (brrr_worker_types_request_t) {
     (brrr_world_string_t) (brrr_world_string_t) { (uint8_t*)(arg), (arg0) },
     (brrr_world_list_u8_t) (brrr_world_list_u8_t) { (uint8_t*)(arg1), (arg2) },
     (brrr_world_string_t) (brrr_world_string_t) { (uint8_t*)(arg3), (arg4) },
@@ -3399,31 +3517,55 @@ uint8_t * __wasm_export_exports_brrr_worker_handler_handle(uint8_t * arg, size_t
     const exports_brrr_worker_handler_handler_error_t *payload13 = &(ret).val.err;*((int8_t*)(ptr + 0)) = 1;
     switch ((int32_t) (*payload13).tag) {
       case 0: {
-        const brrr_world_string_t *payload14 = &(*payload13).val.retryable;
+        const brrr_worker_types_error_info_t *payload14 = &(*payload13).val.retryable;
         *((int8_t*)(ptr + sizeof(void*))) = 0;
-        *((size_t*)(ptr + (3*sizeof(void*)))) = (*payload14).len;
-        *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) (*payload14).ptr;
+        *((size_t*)(ptr + (3*sizeof(void*)))) = ((*payload14).message).len;
+        *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((*payload14).message).ptr;
+        if (((*payload14).details).is_some) {
+          const brrr_world_list_u8_t *payload16 = &((*payload14).details).val;
+          *((int8_t*)(ptr + (4*sizeof(void*)))) = 1;
+          *((size_t*)(ptr + (6*sizeof(void*)))) = (*payload16).len;
+          *((uint8_t **)(ptr + (5*sizeof(void*)))) = (uint8_t *) (*payload16).ptr;
+        } else {
+          *((int8_t*)(ptr + (4*sizeof(void*)))) = 0;
+        }
         break;
       }
       case 1: {
-        const brrr_world_string_t *payload15 = &(*payload13).val.permanent;
+        const brrr_worker_types_error_info_t *payload17 = &(*payload13).val.permanent;
         *((int8_t*)(ptr + sizeof(void*))) = 1;
-        *((size_t*)(ptr + (3*sizeof(void*)))) = (*payload15).len;
-        *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) (*payload15).ptr;
+        *((size_t*)(ptr + (3*sizeof(void*)))) = ((*payload17).message).len;
+        *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((*payload17).message).ptr;
+        if (((*payload17).details).is_some) {
+          const brrr_world_list_u8_t *payload19 = &((*payload17).details).val;
+          *((int8_t*)(ptr + (4*sizeof(void*)))) = 1;
+          *((size_t*)(ptr + (6*sizeof(void*)))) = (*payload19).len;
+          *((uint8_t **)(ptr + (5*sizeof(void*)))) = (uint8_t *) (*payload19).ptr;
+        } else {
+          *((int8_t*)(ptr + (4*sizeof(void*)))) = 0;
+        }
         break;
       }
       case 2: {
-        const exports_brrr_worker_handler_failure_t *payload16 = &(*payload13).val.child;
+        const brrr_worker_types_failure_t *payload20 = &(*payload13).val.child;
         *((int8_t*)(ptr + sizeof(void*))) = 2;
-        *((size_t*)(ptr + (3*sizeof(void*)))) = ((*payload16).kind).len;
-        *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((*payload16).kind).ptr;
-        *((size_t*)(ptr + (5*sizeof(void*)))) = ((*payload16).task).len;
-        *((uint8_t **)(ptr + (4*sizeof(void*)))) = (uint8_t *) ((*payload16).task).ptr;
-        *((size_t*)(ptr + (7*sizeof(void*)))) = ((*payload16).message).len;
-        *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) ((*payload16).message).ptr;
-        *((int32_t*)(ptr + (8*sizeof(void*)))) = (int32_t) ((*payload16).attempts);
-        *((size_t*)(ptr + (10*sizeof(void*)))) = ((*payload16).chain).len;
-        *((uint8_t **)(ptr + (9*sizeof(void*)))) = (uint8_t *) ((*payload16).chain).ptr;
+        *((size_t*)(ptr + (3*sizeof(void*)))) = ((*payload20).kind).len;
+        *((uint8_t **)(ptr + (2*sizeof(void*)))) = (uint8_t *) ((*payload20).kind).ptr;
+        *((size_t*)(ptr + (5*sizeof(void*)))) = ((*payload20).task).len;
+        *((uint8_t **)(ptr + (4*sizeof(void*)))) = (uint8_t *) ((*payload20).task).ptr;
+        *((size_t*)(ptr + (7*sizeof(void*)))) = ((*payload20).message).len;
+        *((uint8_t **)(ptr + (6*sizeof(void*)))) = (uint8_t *) ((*payload20).message).ptr;
+        *((int32_t*)(ptr + (8*sizeof(void*)))) = (int32_t) ((*payload20).attempts);
+        *((size_t*)(ptr + (10*sizeof(void*)))) = ((*payload20).chain).len;
+        *((uint8_t **)(ptr + (9*sizeof(void*)))) = (uint8_t *) ((*payload20).chain).ptr;
+        if (((*payload20).details).is_some) {
+          const brrr_world_list_u8_t *payload22 = &((*payload20).details).val;
+          *((int8_t*)(ptr + (11*sizeof(void*)))) = 1;
+          *((size_t*)(ptr + (13*sizeof(void*)))) = (*payload22).len;
+          *((uint8_t **)(ptr + (12*sizeof(void*)))) = (uint8_t *) (*payload22).ptr;
+        } else {
+          *((int8_t*)(ptr + (11*sizeof(void*)))) = 0;
+        }
         break;
       }
     }

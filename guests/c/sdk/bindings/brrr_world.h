@@ -583,21 +583,28 @@ typedef struct {
   } val;
 } wasi_http_outgoing_handler_result_own_future_incoming_response_error_code_t;
 
-// A call to another task. Its identity is `call-hash`; without one the host derives it from task and payload.
+// A call to another task.
 typedef struct brrr_worker_types_invocation_t {
+  // Names that begin with `brrr.` are the host's own. There is one such task: `brrr.promise`, whose payload is a name as
+  // UTF-8. Its outcome is what somebody outside answers to this job's promise of that name.
   brrr_world_string_t   task;
   brrr_world_list_u8_t   payload;
-  // The queue that serves the task; none: the topic on which this very call arrived.
+  // The topic that serves the task. None: the topic of the call that is being run.
   brrr_world_option_string_t   topic;
+  // The identity of the call. None: the host derives it from the task and the payload.
   brrr_world_option_string_t   call_hash;
-  // How this call is run, in place of what its own component says; pairs of an option and its value as text:
-  // `timeout-ms`, `max-retries`, `retry-delay-ms`, `max-retry-delay-ms`, `retry-backoff` (`fixed` or `exponential`),
-  // and `label`, a name by which events and listings show the call. An option that the host does not know is an
-  // error. Not part of the call's identity: of two parents in one job that make the same call, the first decides.
+  // How this call is run, in place of what its own component says: pairs of an option and its value as text. An option
+  // that the host does not know is an error. Of two parents in one job that make the same call, the first decides.
   // 
-  // One more is about the identity: `hash-of`, `python` or `typescript`. Where there is no `call-hash`, the host
-  // derives the one that the existing worker of that language gives a call with this task and payload, its JSON codec's
-  // arguments. It spares a slow language the hashing.
+  // - `timeout-ms`, `max-retries`, `retry-delay-ms`, `max-retry-delay-ms`, `retry-backoff` (`fixed` or `exponential`)
+  // - `label`: a name by which events and listings show the call
+  // 
+  // Two more are about the call's identity, where there is no `call-hash`:
+  // 
+  // - `hash-of` (`python` or `typescript`): the host derives the hash that the existing worker of that language gives a
+  //   call with this task and payload, its JSON codec's arguments. It spares a slow language the hashing.
+  // - `scope`: who shares the outcome. `fleet`: every job; `job`: this job, and the jobs that retry it; a duration such as
+  //   `90s`, `15m`, `1h` or `7d`: every job, for at most that long.
   brrr_world_list_tuple2_string_string_t   options;
 } brrr_worker_types_invocation_t;
 
@@ -606,9 +613,15 @@ typedef struct {
   size_t len;
 } brrr_world_list_string_t;
 
+typedef struct {
+  bool is_some;
+  brrr_world_list_u8_t val;
+} brrr_world_option_list_u8_t;
+
 // A call that ended without a value.
 typedef struct brrr_worker_types_failure_t {
-  // error, trap, timeout, limit, cancelled, nondeterminism, cycle, unknown-task, dead-letter; more may come.
+  // error, rejected, trap, timeout, limit, cancelled, nondeterminism, conflict, cycle, unknown-task, dead-letter; more may
+  // come.
   brrr_world_string_t   kind;
   brrr_world_string_t   task;
   brrr_world_string_t   message;
@@ -616,6 +629,8 @@ typedef struct brrr_worker_types_failure_t {
   uint32_t   attempts;
   // One line a call, from this one down to the first cause.
   brrr_world_list_string_t   chain;
+  // What the handler attached to its error (`error-info`).
+  brrr_world_option_list_u8_t   details;
 } brrr_worker_types_failure_t;
 
 typedef struct brrr_worker_types_outcome_t {
@@ -626,9 +641,97 @@ typedef struct brrr_worker_types_outcome_t {
   } val;
 } brrr_worker_types_outcome_t;
 
+// When a poll returns.
+typedef struct brrr_worker_types_want_t {
+  uint8_t tag;
+  union {
+    uint32_t     some;
+  } val;
+} brrr_worker_types_want_t;
+
+// When all calls have their outcome, or one has failed. For an awaiter that needs all of them. (After a few failures in one
+// run, the host waits for all, so that a handler that catches failures is not run again for each.)
+#define BRRR_WORKER_TYPES_WANT_ALL 0
+// When so many calls have their outcome, values or failures. Exactly so many outcomes are returned. For a race. A number
+// that is the number of the calls: all of them, whatever they come to.
+#define BRRR_WORKER_TYPES_WANT_SOME 1
+// When at least one call has its outcome, and the host finds that it is worth another run: all have their outcome, or one
+// has failed, or some have been there for a while. For several awaiters that go on independently of each other. The guest
+// then asks again for the rest.
+#define BRRR_WORKER_TYPES_WANT_PROGRESS 2
+
+// A task that a component handles.
+typedef struct brrr_worker_types_task_t {
+  brrr_world_string_t   name;
+  // How its calls are run: pairs of an option and its value as text. An option that the host does not know is a warning.
+  // 
+  // - `leaf` (`true`): the task calls nobody (`poll` fails), and gets the real clock, sleep and random numbers instead of
+  //   the replayed ones
+  // - `timeout-ms`, `max-retries`, `retry-delay-ms`, `max-retry-delay-ms`, `retry-backoff` (`fixed` or `exponential`)
+  // - `max-running`: runs of this task at once in one worker
+  // - `memory-bytes`: of one run; the worker may allow less
+  // - `scope`: as in an `invocation`, for calls that say nothing else
+  // - `description`: a text for people
+  // - `input-schema`, `output-schema`: JSON Schemas of the arguments and of the result
+  brrr_world_list_tuple2_string_string_t   options;
+} brrr_worker_types_task_t;
+
+typedef struct {
+  brrr_worker_types_task_t *ptr;
+  size_t len;
+} brrr_worker_types_list_task_t;
+
+// What a component says of itself.
+typedef struct brrr_worker_types_component_t {
+  // The SDK that it was made with, for example `python`. Empty: none.
+  brrr_world_string_t   sdk;
+  brrr_world_string_t   sdk_version;
+  brrr_worker_types_list_task_t   tasks;
+} brrr_worker_types_component_t;
+
+// A call that is to be run.
+typedef struct brrr_worker_types_request_t {
+  brrr_world_string_t   task;
+  brrr_world_list_u8_t   payload;
+  brrr_world_string_t   call_hash;
+  // The job on whose behalf the call is run.
+  brrr_world_string_t   job_id;
+  brrr_world_string_t   topic;
+  // 1 for the first attempt. Replays of one attempt have the same number.
+  uint32_t   attempt;
+  // Unix time in milliseconds by which the call must have ended: the job's deadline, if it has one; of a leaf also that of
+  // this run.
+  brrr_world_option_u64_t   deadline_ms;
+} brrr_worker_types_request_t;
+
+// Why a handler failed.
+typedef struct brrr_worker_types_error_info_t {
+  brrr_world_string_t   message;
+  // What a caller's program can read of the error, in the encoding of the task's results.
+  brrr_world_option_list_u8_t   details;
+} brrr_worker_types_error_info_t;
+
+typedef struct brrr_worker_types_handler_error_t {
+  uint8_t tag;
+  union {
+    brrr_worker_types_error_info_t     retryable;
+    brrr_worker_types_error_info_t     permanent;
+    brrr_worker_types_failure_t     child;
+  } val;
+} brrr_worker_types_handler_error_t;
+
+// May succeed if it is run again.
+#define BRRR_WORKER_TYPES_HANDLER_ERROR_RETRYABLE 0
+// Will fail however often it is run.
+#define BRRR_WORKER_TYPES_HANDLER_ERROR_PERMANENT 1
+// A child's failure that the handler did not catch.
+#define BRRR_WORKER_TYPES_HANDLER_ERROR_CHILD 2
+
 typedef brrr_worker_types_invocation_t brrr_worker_tasks_invocation_t;
 
 typedef brrr_worker_types_outcome_t brrr_worker_tasks_outcome_t;
+
+typedef brrr_worker_types_want_t brrr_worker_tasks_want_t;
 
 typedef struct {
   brrr_worker_tasks_invocation_t *ptr;
@@ -653,58 +756,11 @@ typedef uint8_t brrr_worker_log_level_t;
 #define BRRR_WORKER_LOG_LEVEL_WARN 3
 #define BRRR_WORKER_LOG_LEVEL_ERROR 4
 
-typedef brrr_worker_types_failure_t exports_brrr_worker_handler_failure_t;
+typedef brrr_worker_types_component_t exports_brrr_worker_handler_component_t;
 
-typedef struct exports_brrr_worker_handler_options_t {
-  brrr_world_option_u64_t   timeout_ms;
-  brrr_world_option_u32_t   max_retries;
-  brrr_world_option_u64_t   retry_delay_ms;
-  // Calls nobody (`poll` fails), and gets the real clock, sleep and random instead of the replayed ones.
-  bool   leaf;
-  // Further options, as text: `retry-backoff` (`fixed` or `exponential`, the default), `max-retry-delay-ms`,
-  // `max-running` (runs of this task at once in one worker), `memory-bytes` (of one run; the worker may allow less).
-  brrr_world_list_tuple2_string_string_t   extra;
-} exports_brrr_worker_handler_options_t;
+typedef brrr_worker_types_handler_error_t exports_brrr_worker_handler_handler_error_t;
 
-typedef struct exports_brrr_worker_handler_task_t {
-  brrr_world_string_t   name;
-  exports_brrr_worker_handler_options_t   options;
-} exports_brrr_worker_handler_task_t;
-
-typedef struct exports_brrr_worker_handler_request_t {
-  brrr_world_string_t   task;
-  brrr_world_list_u8_t   payload;
-  brrr_world_string_t   call_hash;
-  // The job (top-level schedule) on whose behalf the call runs.
-  brrr_world_string_t   root_id;
-  brrr_world_string_t   topic;
-  // 1 for the first attempt; replays of one attempt have the same number.
-  uint32_t   attempt;
-  // Unix time in milliseconds by which the call must have ended: the job's deadline, if it has one; of a leaf also
-  // that of this run.
-  brrr_world_option_u64_t   deadline_ms;
-} exports_brrr_worker_handler_request_t;
-
-typedef struct exports_brrr_worker_handler_handler_error_t {
-  uint8_t tag;
-  union {
-    brrr_world_string_t     retryable;
-    brrr_world_string_t     permanent;
-    exports_brrr_worker_handler_failure_t     child;
-  } val;
-} exports_brrr_worker_handler_handler_error_t;
-
-// May succeed if run again.
-#define EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_RETRYABLE 0
-// Will fail however often it is run.
-#define EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_PERMANENT 1
-// A child's failure that the handler did not catch.
-#define EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_CHILD 2
-
-typedef struct {
-  exports_brrr_worker_handler_task_t *ptr;
-  size_t len;
-} exports_brrr_worker_handler_list_task_t;
+typedef brrr_worker_types_request_t exports_brrr_worker_handler_request_t;
 
 typedef struct {
   bool is_err;
@@ -778,26 +834,29 @@ extern bool wasi_http_types_method_incoming_body_stream(wasi_http_types_borrow_i
 // Imported Functions from `wasi:http/outgoing-handler@0.2.0`
 extern bool wasi_http_outgoing_handler_handle(wasi_http_outgoing_handler_own_outgoing_request_t request, wasi_http_outgoing_handler_own_request_options_t *maybe_options, wasi_http_outgoing_handler_own_future_incoming_response_t *ret, wasi_http_outgoing_handler_error_code_t *err);
 
-// Imported Functions from `brrr:worker/tasks@0.1.0`
-// Asks for the outcomes of `calls`. Returns one entry per call, in their order, with exactly `need` of them
-// present (none: all of them; fewer: a race, the others are `none`), the same ones in every later run.
+// Imported Functions from `brrr:worker/tasks@0.2.0`
+// Asks for the outcomes of `calls`. Returns one entry a call, in their order: the outcome, or none. The same ones are there
+// in every later run. A call that has none yet goes on, and the guest may ask for it again.
 // 
-// While there are not so many it does not return: the host drops this instance, queues what is missing, and
-// starts the handler again from its beginning once there are.
-extern void brrr_worker_tasks_poll(brrr_worker_tasks_list_invocation_t *calls, uint32_t *maybe_need, brrr_worker_tasks_list_option_outcome_t *ret);
+// When the time `until` (Unix time in milliseconds) has passed, it returns what is there, maybe nothing. `poll([], all,
+// some(t))` is a durable sleep.
+// 
+// While it has to wait it does not return: the host drops this instance, queues the calls that are missing, and starts the
+// handler again from its beginning once there is something to return.
+extern void brrr_worker_tasks_poll(brrr_worker_tasks_list_invocation_t *calls, brrr_worker_tasks_want_t *want, uint64_t *maybe_until, brrr_worker_tasks_list_option_outcome_t *ret);
 
-// Imported Functions from `brrr:worker/control@0.1.0`
-// Milliseconds until this run is stopped, whatever it does: by the timeout of its task or of its job. For work that
-// would rather stop early by itself. It differs from replay to replay, so nothing that is called or returned may
-// depend on it, except in a leaf.
+// Imported Functions from `brrr:worker/control@0.2.0`
+// Milliseconds until this run is stopped, whatever it does: by the timeout of its task or of its job. For work that would
+// rather stop early by itself. It differs from replay to replay, so nothing that is called or returned may depend on it,
+// except in a leaf.
 extern uint64_t brrr_worker_control_time_left_ms(void);
 
-// Imported Functions from `brrr:worker/log@0.1.0`
-// Shows a message on the worker's output; for guests without stdio.
-extern void brrr_worker_log_write(brrr_worker_log_level_t level, brrr_world_string_t *message);
+// Imported Functions from `brrr:worker/log@0.2.0`
+// Shows a message on the worker's output, with its fields: pairs of a name and a value as text.
+extern void brrr_worker_log_write(brrr_worker_log_level_t level, brrr_world_string_t *message, brrr_world_list_tuple2_string_string_t *fields);
 
-// Exported Functions from `brrr:worker/handler@0.1.0`
-void exports_brrr_worker_handler_describe(exports_brrr_worker_handler_list_task_t *ret);
+// Exported Functions from `brrr:worker/handler@0.2.0`
+void exports_brrr_worker_handler_describe(exports_brrr_worker_handler_component_t *ret);
 bool exports_brrr_worker_handler_handle(exports_brrr_worker_handler_request_t *request, brrr_world_list_u8_t *ret, exports_brrr_worker_handler_handler_error_t *err);
 
 // Helper Functions
@@ -974,13 +1033,31 @@ void brrr_worker_types_invocation_free(brrr_worker_types_invocation_t *ptr);
 
 void brrr_world_list_string_free(brrr_world_list_string_t *ptr);
 
+void brrr_world_option_list_u8_free(brrr_world_option_list_u8_t *ptr);
+
 void brrr_worker_types_failure_free(brrr_worker_types_failure_t *ptr);
 
 void brrr_worker_types_outcome_free(brrr_worker_types_outcome_t *ptr);
 
+void brrr_worker_types_want_free(brrr_worker_types_want_t *ptr);
+
+void brrr_worker_types_task_free(brrr_worker_types_task_t *ptr);
+
+void brrr_worker_types_list_task_free(brrr_worker_types_list_task_t *ptr);
+
+void brrr_worker_types_component_free(brrr_worker_types_component_t *ptr);
+
+void brrr_worker_types_request_free(brrr_worker_types_request_t *ptr);
+
+void brrr_worker_types_error_info_free(brrr_worker_types_error_info_t *ptr);
+
+void brrr_worker_types_handler_error_free(brrr_worker_types_handler_error_t *ptr);
+
 void brrr_worker_tasks_invocation_free(brrr_worker_tasks_invocation_t *ptr);
 
 void brrr_worker_tasks_outcome_free(brrr_worker_tasks_outcome_t *ptr);
+
+void brrr_worker_tasks_want_free(brrr_worker_tasks_want_t *ptr);
 
 void brrr_worker_tasks_list_invocation_free(brrr_worker_tasks_list_invocation_t *ptr);
 
@@ -988,15 +1065,11 @@ void brrr_worker_tasks_option_outcome_free(brrr_worker_tasks_option_outcome_t *p
 
 void brrr_worker_tasks_list_option_outcome_free(brrr_worker_tasks_list_option_outcome_t *ptr);
 
-void exports_brrr_worker_handler_failure_free(exports_brrr_worker_handler_failure_t *ptr);
-
-void exports_brrr_worker_handler_task_free(exports_brrr_worker_handler_task_t *ptr);
-
-void exports_brrr_worker_handler_request_free(exports_brrr_worker_handler_request_t *ptr);
+void exports_brrr_worker_handler_component_free(exports_brrr_worker_handler_component_t *ptr);
 
 void exports_brrr_worker_handler_handler_error_free(exports_brrr_worker_handler_handler_error_t *ptr);
 
-void exports_brrr_worker_handler_list_task_free(exports_brrr_worker_handler_list_task_t *ptr);
+void exports_brrr_worker_handler_request_free(exports_brrr_worker_handler_request_t *ptr);
 
 void exports_brrr_worker_handler_result_list_u8_handler_error_free(exports_brrr_worker_handler_result_list_u8_handler_error_t *ptr);
 

@@ -31,6 +31,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#define BRRR_VERSION "0.1.0"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -107,8 +109,8 @@ const char *brrr_dump(const brrr_json *json, brrr_bytes *text);
 
 /* A call that ended without a value. */
 typedef struct brrr_failure {
-    /* error, trap, timeout, limit, cancelled, nondeterminism, cycle, unknown-task, dead-letter; more may come. Made
-     * here: codec, when arguments could not be written or a value could not be read. */
+    /* error, rejected, trap, timeout, limit, cancelled, nondeterminism, conflict, cycle, unknown-task, dead-letter; more may
+     * come. Made here: codec, when arguments could not be written or a value could not be read. */
     const char *kind;
     const char *task;
     const char *message;
@@ -117,7 +119,12 @@ typedef struct brrr_failure {
     /* One line a call, from this one down to the first cause. */
     const char *const *chain;
     size_t chain_count;
+    /* What the handler attached to its error, as it wrote it; `data` is NULL when there is nothing. See brrr_details. */
+    brrr_bytes details;
 } brrr_failure;
+
+/* What the handler attached to its error; NULL when there is nothing, or it is no JSON. */
+const brrr_json *brrr_details(const brrr_failure *failure);
 
 /* Why a handler failed. NULL: it did not. */
 typedef struct brrr_error {
@@ -125,6 +132,8 @@ typedef struct brrr_error {
     const char *message;
     /* Of BRRR_CHILD. */
     const brrr_failure *failure;
+    /* See brrr_with_details. */
+    brrr_bytes details;
 } brrr_error;
 
 /* An error that running the handler again may mend: the host does so as often as its options say. */
@@ -133,21 +142,27 @@ brrr_error *brrr_retryable(const char *format, ...) __attribute__((format(printf
 brrr_error *brrr_permanent(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A child's failure, passed on: the handler fails with it and is not run again for it. NULL for NULL. */
 brrr_error *brrr_child(const brrr_failure *failure);
+/* Attaches to an error of the handler's own what a caller's program can read of it, and gives the error:
+ * return brrr_with_details(brrr_permanent("declined"), brrr_object(brrr_kv("code", 7))); */
+brrr_error *brrr_with_details(brrr_error *error, const brrr_json *details);
 
 /* ---- Calls */
 
 /* How the pauses before retries grow. */
 typedef enum brrr_backoff { BRRR_BACKOFF_DEFAULT, BRRR_FIXED, BRRR_EXPONENTIAL } brrr_backoff;
 
-/* A call to a task: made by brrr_call or brrr_call_bytes, then its fields may be set. It is queued by brrr_gather,
- * brrr_first, brrr_first_n or brrr_await, once. */
+/* A call to a task: made by brrr_call, brrr_call_bytes or brrr_promise, then its fields may be set. It is queued by the
+ * first wait for it, once. */
 typedef struct brrr_call {
     const char *task;
-    /* The topic whose workers serve the task. NULL: that of the call at hand. */
+    /* The topic whose workers serve the task. NULL: the topic of the call that is being run. */
     const char *topic;
-    /* An identity of your own: calls with one hash share one value. NULL: the Python worker's hash of task and
-     * arguments or, of bytes, the host's of task and bytes. */
+    /* An identity of your own: calls with one hash share one value. NULL: the host derives it from task and arguments, as
+     * the Python worker does, or from task and bytes. */
     const char *call_hash;
+    /* Who shares the value: "fleet": every job; "job": this job; "90s", "15m", "1h" or "7d": every job, for at most that
+     * long. NULL: as the task says. */
+    const char *scope;
     /* A name by which events and listings show the call. */
     const char *label;
     /* How it is run, in place of what the task's own options say; -1: as those say. No part of its identity. */
@@ -159,19 +174,44 @@ typedef struct brrr_call {
     brrr_bytes value;
     const brrr_failure *failure;
     bool is_json;
+    /* These two are the library's: whether brrr_next has given the call, and its place among all calls that were asked for. */
+    bool given;
+    uint64_t asked;
 } brrr_call;
 
 brrr_call brrr_call_json(const char *task, const brrr_json *arguments);
 /* A call in bytes; read its `value`, or await it into brrr_bytes. */
 brrr_call brrr_call_bytes(const char *task, brrr_bytes payload);
+/* What somebody outside answers to this job's promise of that name. It is waited for like any call. When it is rejected,
+ * that is a failure of kind "rejected". */
+brrr_call brrr_promise(const char *name);
 
-/* Waits for all of these calls, which are queued together: one batch. Gives the first failure in their order; each
- * call has its own outcome all the same. */
+/* Waits for all of these calls, which are queued together: one batch. Returns as soon as one has failed: with the first
+ * failure in their order. The others may not be `done` then. */
 brrr_error *brrr_gather(brrr_call *calls, size_t count);
-/* Waits for the first of them to have an outcome and gives its index, the same in every replay. The rest go on. */
+/* Waits until each of them has its outcome, a value or a failure. */
+void brrr_settle(brrr_call *calls, size_t count);
+/* A race: waits for the first of them to have an outcome and gives its index, the same in every replay. The rest go on. */
 size_t brrr_first(brrr_call *calls, size_t count);
 /* Waits for `need` of them; the others are not `done`. */
 void brrr_first_n(size_t need, brrr_call *calls, size_t count);
+/* For chains that go on independently of each other: the index of a call that has its outcome, each call once; `count` when
+ * all were given. Put the chain's next call in its place, and ask again. */
+size_t brrr_next(brrr_call *calls, size_t count);
+
+/* What a wait is for: one of these, or so many outcomes (values or failures), for a race. */
+typedef int64_t brrr_want;
+enum {
+    /* All calls have their outcome, or one has failed. */
+    BRRR_ALL = -1,
+    /* At least one more call has its outcome, and the host finds that it is worth going on. */
+    BRRR_PROGRESS = -2,
+};
+#define BRRR_NO_LIMIT INT64_MAX
+
+/* A wait with a limit: it takes at most `limit_ms` milliseconds, and is durable. Gives whether what is wanted came in time. Each
+ * call that has its outcome is `done`; the others go on and may be waited for again. The waits above are made of this one. */
+bool brrr_wait(brrr_call *calls, size_t count, brrr_want want, int64_t limit_ms);
 
 /* The error of a call whose value does not fit, and why. */
 brrr_error *brrr_unfit(const brrr_call *call, const char *problem);
@@ -184,7 +224,7 @@ typedef struct brrr_app {
     brrr_bytes payload;
     const char *call_hash;
     /* The job on whose behalf it runs. */
-    const char *root_id;
+    const char *job_id;
     const char *topic;
     /* 1 for the first attempt; replays of one attempt have the same number. */
     uint32_t attempt;
@@ -225,9 +265,18 @@ typedef struct brrr_task {
     int64_t memory_bytes;
     /* It calls nobody, and has the real clock, sleep and random numbers. */
     bool leaf;
+    /* Who shares a call's value, where the call does not say: see brrr_call. */
+    const char *scope;
+    /* A text for people. */
+    const char *description;
+    /* JSON Schemas (2020-12) of the arguments and of the value: BRRR_JSON({"type": "object", ...}). */
+    const char *input_schema, *output_schema;
+    /* Makes a schema where its text is NULL: of the value, or of the arguments. NULL where there is none. C++ sets it. */
+    brrr_json *(*schema)(bool of_value);
 } brrr_task;
 
 /* What BRRR_WORKER defines. */
+extern const char *const brrr_sdk;
 extern const brrr_task *const brrr_tasks;
 extern const size_t brrr_task_count;
 
@@ -237,6 +286,8 @@ typedef enum brrr_level { BRRR_TRACE, BRRR_DEBUG, BRRR_INFO, BRRR_WARN, BRRR_ERR
 
 /* Shows a message on the worker's output, once however often the handler is replayed. */
 void brrr_log(brrr_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The same with fields, names and values, which loggers show beside the message: see brrr_log_fields. */
+void brrr_log_pairs(brrr_level level, const char *message, const brrr_pair *fields, size_t count);
 /* Logs a message and ends the run at once, as a trap. */
 void brrr_panic(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 /* sprintf into memory of the right size. */
@@ -393,6 +444,12 @@ const char *brrr_read_into(const brrr_json *json, brrr_target target);
 /* Left out or null, it leaves the variable as it is. */
 #define brrr_optional(name, pointer) {(name), true, BRRR_TARGET(pointer)}
 
+/* brrr_log_fields(BRRR_INFO, "paid", brrr_kv("cents", 200), brrr_kv("account", account)) */
+#define brrr_log_fields(level, message, ...) brrr_log_pairs((level), (message), BRRR_PAIRS(__VA_ARGS__))
+
+/* A text of JSON, written as JSON: BRRR_JSON({"type": "string"}) */
+#define BRRR_JSON(...) #__VA_ARGS__
+
 /* return brrr_return(app, value): what the handler gives, as JSON. */
 #define brrr_return(app, ...) brrr_return_json((app), brrr_value(__VA_ARGS__))
 
@@ -405,7 +462,8 @@ const char *brrr_read_into(const brrr_json *json, brrr_target target);
 /* The tasks of this worker, once in the program: BRRR_WORKER(BRRR_TASK(hello), BRRR_TASK(fib)) */
 #define BRRR_WORKER(...)                                                                            \
     _Pragma("GCC diagnostic push") BRRR_PRAGMA_OVERRIDE static const brrr_task brrr_list_[] = {__VA_ARGS__}; \
-    _Pragma("GCC diagnostic pop") const brrr_task *const brrr_tasks = brrr_list_;                            \
+    _Pragma("GCC diagnostic pop") const char *const brrr_sdk = "c";                                          \
+    const brrr_task *const brrr_tasks = brrr_list_;                                                          \
     const size_t brrr_task_count = sizeof brrr_list_ / sizeof *brrr_list_;
 #ifdef __clang__
 #define BRRR_PRAGMA_OVERRIDE _Pragma("GCC diagnostic ignored \"-Winitializer-overrides\"")

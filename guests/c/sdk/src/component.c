@@ -25,11 +25,11 @@ __attribute__((export_name("cabi_realloc"))) void *cabi_realloc(void *old, size_
 }
 
 /* Nothing is freed after a call: the instance is dropped. */
-__attribute__((export_name("cabi_post_brrr:worker/handler@0.1.0#describe"))) void
+__attribute__((export_name("cabi_post_brrr:worker/handler@0.2.0#describe"))) void
 __wasm_export_exports_brrr_worker_handler_describe_post_return(uint8_t *result) {
     (void)result;
 }
-__attribute__((export_name("cabi_post_brrr:worker/handler@0.1.0#handle"))) void
+__attribute__((export_name("cabi_post_brrr:worker/handler@0.2.0#handle"))) void
 __wasm_export_exports_brrr_worker_handler_handle_post_return(uint8_t *result) {
     (void)result;
 }
@@ -40,6 +40,17 @@ void __component_type_object_force_link_brrr_world(void) {}
 
 static const char *text_of(brrr_world_string_t text) {
     return text.len > 0 ? (const char *)text.ptr : "";
+}
+
+static brrr_bytes details_of(brrr_world_option_list_u8_t details) {
+    if (!details.is_some) return (brrr_bytes){0};
+    return (brrr_bytes){details.val.len > 0 ? details.val.ptr : (const uint8_t *)"", details.val.len};
+}
+
+static brrr_world_option_list_u8_t details_for_host(brrr_bytes details) {
+    brrr_world_option_list_u8_t option = {.is_some = details.data != NULL};
+    option.val = (brrr_world_list_u8_t){(uint8_t *)(uintptr_t)details.data, details.size};
+    return option;
 }
 
 static const brrr_failure *failure_of(const brrr_worker_types_failure_t *from) {
@@ -53,6 +64,7 @@ static const brrr_failure *failure_of(const brrr_worker_types_failure_t *from) {
         .attempts = from->attempts,
         .chain = chain,
         .chain_count = from->chain.len,
+        .details = details_of(from->details),
     };
     return failure;
 }
@@ -71,13 +83,23 @@ static brrr_world_option_string_t maybe(const char *text) {
     return option;
 }
 
-void brrr_host_poll(brrr_call **calls, size_t count, const uint32_t *need) {
+static brrr_worker_tasks_want_t want_of(brrr_want want) {
+    brrr_worker_tasks_want_t wanted = {.tag = BRRR_WORKER_TYPES_WANT_ALL};
+    if (want == BRRR_PROGRESS) wanted.tag = BRRR_WORKER_TYPES_WANT_PROGRESS;
+    if (want >= 0) {
+        wanted.tag = BRRR_WORKER_TYPES_WANT_SOME;
+        wanted.val.some = (uint32_t)want;
+    }
+    return wanted;
+}
+
+void brrr_host_poll(brrr_call **calls, size_t count, brrr_want want, const uint64_t *until) {
     // The host may drop this instance, and what stdio still holds with it.
     brrr_flush();
     brrr_worker_tasks_invocation_t *list = brrr_alloc(count * sizeof *list);
     for (size_t i = 0; i < count; i++) {
         const brrr_call *call = calls[i];
-        option options[6];
+        option options[MAX_OPTIONS];
         list[i] = (brrr_worker_tasks_invocation_t){
             .task = TEXT(call->task),
             .payload = {(uint8_t *)(uintptr_t)call->payload.data, call->payload.size},
@@ -88,8 +110,9 @@ void brrr_host_poll(brrr_call **calls, size_t count, const uint32_t *need) {
     }
     brrr_worker_tasks_list_invocation_t asked = {list, count};
     brrr_worker_tasks_list_option_outcome_t outcomes;
-    uint32_t wanted = need != NULL ? *need : 0;
-    brrr_worker_tasks_poll(&asked, need != NULL ? &wanted : NULL, &outcomes);
+    brrr_worker_tasks_want_t wanted = want_of(want);
+    uint64_t end = until != NULL ? *until : 0;
+    brrr_worker_tasks_poll(&asked, &wanted, until != NULL ? &end : NULL, &outcomes);
     for (size_t i = 0; i < count && i < outcomes.len; i++) {
         const brrr_worker_tasks_option_outcome_t *outcome = &outcomes.ptr[i];
         if (!outcome->is_some) continue;
@@ -99,9 +122,16 @@ void brrr_host_poll(brrr_call **calls, size_t count, const uint32_t *need) {
     }
 }
 
-void brrr_host_log(brrr_level level, const char *message, size_t size) {
-    brrr_world_string_t text = words(message, size);
-    brrr_worker_log_write((brrr_worker_log_level_t)level, &text);
+void brrr_host_log_fields(brrr_level level, brrr_string message, const field *fields, size_t count) {
+    brrr_world_string_t text = words(message.data, message.size);
+    // A message without fields allocates nothing: it may be the one that says that memory has run out.
+    brrr_world_tuple2_string_string_t *list = count > 0 ? brrr_alloc(count * sizeof *list) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        list[i] = (brrr_world_tuple2_string_string_t){WORDS(fields[i].name), words(fields[i].value.data, fields[i].value.size)};
+    }
+    brrr_world_list_tuple2_string_string_t all = {list, count};
+    brrr_worker_log_write((brrr_worker_log_level_t)level, &text, &all);
+    free(list);
 }
 
 void brrr_flush(void) {
@@ -117,10 +147,10 @@ uint64_t brrr_time_left_ms(void) {
     return brrr_worker_control_time_left_ms();
 }
 
-uint64_t brrr_now_ms(void) {
+uint64_t brrr_now_ns(void) {
     wasi_clocks_wall_clock_datetime_t now;
     wasi_clocks_wall_clock_now(&now);
-    return now.seconds * 1000 + now.nanoseconds / 1000000;
+    return now.seconds * 1000000000 + now.nanoseconds;
 }
 
 void brrr_sleep_ms(uint64_t ms) {
@@ -138,48 +168,38 @@ uint64_t brrr_random(void) {
     return wasi_random_random_get_random_u64();
 }
 
-static brrr_world_option_u64_t number(int64_t value) {
-    return (brrr_world_option_u64_t){value >= 0, (uint64_t)value};
+void exports_brrr_worker_handler_describe(exports_brrr_worker_handler_component_t *component) {
+    brrr_worker_types_task_t *tasks = brrr_alloc(brrr_task_count * sizeof *tasks);
+    for (size_t i = 0; i < brrr_task_count; i++) {
+        option options[MAX_OPTIONS];
+        tasks[i].name = TEXT(brrr_tasks[i].name);
+        tasks[i].options = pairs(options, brrr_task_options(&brrr_tasks[i], options));
+    }
+    *component = (exports_brrr_worker_handler_component_t){TEXT(brrr_sdk), TEXT(BRRR_VERSION), {tasks, brrr_task_count}};
 }
 
-void exports_brrr_worker_handler_describe(exports_brrr_worker_handler_list_task_t *tasks) {
-    tasks->len = brrr_task_count;
-    tasks->ptr = brrr_alloc(brrr_task_count * sizeof *tasks->ptr);
-    for (size_t i = 0; i < brrr_task_count; i++) {
-        const brrr_task *task = &brrr_tasks[i];
-        option extra[4];
-        brrr_world_option_u32_t retries = {task->max_retries >= 0, (uint32_t)task->max_retries};
-        tasks->ptr[i] = (exports_brrr_worker_handler_task_t){
-            .name = TEXT(task->name),
-            .options = {
-                .timeout_ms = number(task->timeout_ms),
-                .max_retries = retries,
-                .retry_delay_ms = number(task->retry_delay_ms),
-                .leaf = task->leaf,
-                .extra = pairs(extra, brrr_task_extra(task, extra)),
-            },
-        };
-    }
+static brrr_worker_types_error_info_t info(const brrr_error *error) {
+    return (brrr_worker_types_error_info_t){WORDS(error->message), details_for_host(error->details)};
 }
 
 static void fail(const brrr_error *from, exports_brrr_worker_handler_handler_error_t *error) {
     switch (from->type) {
     case BRRR_RETRYABLE:
-        error->tag = EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_RETRYABLE;
-        error->val.retryable = WORDS(from->message);
+        error->tag = BRRR_WORKER_TYPES_HANDLER_ERROR_RETRYABLE;
+        error->val.retryable = info(from);
         return;
     case BRRR_PERMANENT:
-        error->tag = EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_PERMANENT;
-        error->val.permanent = WORDS(from->message);
+        error->tag = BRRR_WORKER_TYPES_HANDLER_ERROR_PERMANENT;
+        error->val.permanent = info(from);
         return;
     case BRRR_CHILD: {
         const brrr_failure *failure = from->failure;
         brrr_world_string_t *chain = brrr_alloc(failure->chain_count * sizeof *chain);
         for (size_t i = 0; i < failure->chain_count; i++) chain[i] = WORDS(failure->chain[i]);
-        error->tag = EXPORTS_BRRR_WORKER_HANDLER_HANDLER_ERROR_CHILD;
-        error->val.child = (exports_brrr_worker_handler_failure_t){
+        error->tag = BRRR_WORKER_TYPES_HANDLER_ERROR_CHILD;
+        error->val.child = (brrr_worker_types_failure_t){
             WORDS(failure->kind), WORDS(failure->task), WORDS(failure->message), failure->attempts,
-            {chain, failure->chain_count},
+            {chain, failure->chain_count}, details_for_host(failure->details),
         };
         return;
     }
@@ -192,7 +212,7 @@ bool exports_brrr_worker_handler_handle(exports_brrr_worker_handler_request_t *r
         .task = text_of(request->task),
         .payload = {request->payload.ptr, request->payload.len},
         .call_hash = text_of(request->call_hash),
-        .root_id = text_of(request->root_id),
+        .job_id = text_of(request->job_id),
         .topic = text_of(request->topic),
         .attempt = request->attempt,
         .has_deadline = request->deadline_ms.is_some,

@@ -66,10 +66,10 @@ bool brrr_is_text(const char *text, size_t size);
  * what people read. In payloads and values such text is an error. */
 brrr_string brrr_clean(const char *text, size_t size);
 
-/* 64 hex digits of SHA-256 over the parts, one after the other. */
-char *brrr_sha256(const brrr_bytes *parts, size_t count);
-/* The Python worker's hash of a call whose payload was written by this library. NULL when `task` is not UTF-8. */
-char *brrr_call_hash(const char *task, brrr_bytes payload);
+/* The host's own task, whose payload is a promise's name. */
+#define PROMISE "brrr.promise"
+/* Ends a call as a failure of kind codec, before it is asked for. */
+void brrr_refuse(brrr_call *call, const char *problem);
 
 /* Runs the handler that `app->task` names; its value is in `app->result`. */
 brrr_error *brrr_dispatch(brrr_app *app);
@@ -91,15 +91,27 @@ const char *brrr_request_problem(const char *method, const char *url, const char
 typedef struct option {
     const char *name, *value;
 } option;
+/* The most that a task or a call has. */
+enum { MAX_OPTIONS = 12 };
 /* What is set; returns how many. */
-size_t brrr_call_options(const brrr_call *call, option options[6]);
-size_t brrr_task_extra(const brrr_task *task, option options[4]);
+size_t brrr_call_options(const brrr_call *call, option options[MAX_OPTIONS]);
+size_t brrr_task_options(const brrr_task *task, option options[MAX_OPTIONS]);
+
+/* What a logger shows beside a message. */
+typedef struct field {
+    const char *name;
+    brrr_string value;
+} field;
 
 /* ---- The border with the host: component.c in a component, testing.c natively. */
 
-/* Asks for the outcomes of these calls, and puts them into them; `need` may be NULL: all. */
-void brrr_host_poll(brrr_call **calls, size_t count, const uint32_t *need);
+/* Asks for the outcomes of these calls, none of which has one, and puts into them those that are there. `until` may be NULL. */
+void brrr_host_poll(brrr_call **calls, size_t count, brrr_want want, const uint64_t *until);
+void brrr_host_log_fields(brrr_level level, brrr_string message, const field *fields, size_t count);
+/* Without fields. */
 void brrr_host_log(brrr_level level, const char *message, size_t size);
+/* Unix time. */
+uint64_t brrr_now_ns(void);
 /* Sends these requests, and puts into them what came of it. */
 void brrr_host_send(brrr_request *requests, size_t count);
 /* Shows what was printed and has not been shown. */

@@ -57,13 +57,6 @@ void brrr_put_char(buffer *out, char c) {
     brrr_put(out, &c, 1);
 }
 
-brrr_error *brrr_error_new(int type, const char *message) {
-    brrr_error *error = brrr_alloc(sizeof *error);
-    *error = (brrr_error){.message = message};
-    error->type = type;
-    return error;
-}
-
 static char *format(const char *pattern, va_list arguments) {
     va_list again;
     va_copy(again, arguments);
@@ -102,6 +95,27 @@ void brrr_log(brrr_level level, const char *pattern, ...) {
     brrr_flush();
     brrr_host_log(level, text, strlen(text));
     free(text);
+}
+
+void brrr_log_pairs(brrr_level level, const char *message, const brrr_pair *pairs, size_t count) {
+    field *fields = brrr_alloc(count * sizeof *fields);
+    for (size_t i = 0; i < count; i++) {
+        const brrr_json *value = pairs[i].value;
+        brrr_bytes text;
+        const char *problem = NULL;
+        // Text as it is, anything else as JSON. What has no JSON is shown as the reason: a log message stops no run.
+        if (brrr_kind_of(value) == BRRR_STRING) text = (brrr_bytes){(const uint8_t *)value->as.text.data, value->as.text.size};
+        else problem = brrr_dump(value, &text);
+        if (problem != NULL) text = (brrr_bytes){(const uint8_t *)problem, strlen(problem)};
+        fields[i] = (field){pairs[i].key, {(const char *)text.data, text.size}};
+    }
+    brrr_flush();
+    brrr_host_log_fields(level, (brrr_string){message, strlen(message)}, fields, count);
+    free(fields);
+}
+
+void brrr_host_log(brrr_level level, const char *message, size_t size) {
+    brrr_host_log_fields(level, (brrr_string){message, size}, NULL, 0);
 }
 
 void brrr_panic(const char *pattern, ...) {

@@ -76,34 +76,6 @@ bool brrr_is_active(void) {
     return brrr_time_left_ms() > 0;
 }
 
-static void add(option **next, const char *name, const char *value) {
-    *(*next)++ = (option){name, value};
-}
-
-static void add_number(option **next, const char *name, int64_t value) {
-    if (value >= 0) add(next, name, brrr_digits((uint64_t)value));
-}
-
-static void add_backoff(option **next, brrr_backoff backoff) {
-    if (backoff != BRRR_BACKOFF_DEFAULT) add(next, "retry-backoff", backoff == BRRR_FIXED ? "fixed" : "exponential");
-}
-
-size_t brrr_call_options(const brrr_call *call, option options[6]) {
-    option *next = options;
-    add_number(&next, "timeout-ms", call->timeout_ms);
-    add_number(&next, "max-retries", call->max_retries);
-    add_number(&next, "retry-delay-ms", call->retry_delay_ms);
-    add_number(&next, "max-retry-delay-ms", call->max_retry_delay_ms);
-    add_backoff(&next, call->backoff);
-    if (call->label != NULL) add(&next, "label", call->label);
-    return (size_t)(next - options);
-}
-
-size_t brrr_task_extra(const brrr_task *task, option options[4]) {
-    option *next = options;
-    add_backoff(&next, task->backoff);
-    add_number(&next, "max-retry-delay-ms", task->max_retry_delay_ms);
-    add_number(&next, "max-running", task->max_running);
-    add_number(&next, "memory-bytes", task->memory_bytes);
-    return (size_t)(next - options);
+uint64_t brrr_now_ms(void) {
+    return brrr_now_ns() / 1000000;
 }

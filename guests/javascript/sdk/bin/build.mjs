@@ -4,6 +4,8 @@
  *
  * Runtime, bundler and componentizer are those of the TypeScript SDK; only its type checker is left out.
  */
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { main } from "../../../typescript/sdk/bin/cli.mjs";
 
-await main({ language: "JavaScript", extension: "js" });
+await main({ language: "JavaScript", extension: "js", folder: resolve(fileURLToPath(import.meta.url), "../..") });

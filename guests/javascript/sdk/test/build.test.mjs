@@ -18,7 +18,7 @@ test("the example of the page runs", async () => {
 test("both children of fib are one batch", async () => {
   const { host, handler } = (await load(example))(() => undefined);
   run(handler, "fib", '[{"n":3}]');
-  assert.deepEqual(host.polls, [{ calls: ['fib[{"n":1}]', 'fib[{"n":2}]'], need: null }]);
+  assert.deepEqual(host.polls, [{ calls: ['fib[{"n":1}]', 'fib[{"n":2}]'], want: { tag: "all" }, until: null }]);
 });
 
 function build(...args) {

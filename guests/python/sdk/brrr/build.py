@@ -24,7 +24,7 @@ WIT_FOLDERS = (SDK, SDK.parents[3] / "wit") if len(SDK.parents) > 3 else (SDK,)
 WORLDS = {"brrr.http": "http"}
 """Modules of the SDK that need a world of wit/guest.wit besides `guest`. Each has a module `wasi`, which uses it."""
 
-NAMES = {"brrr:worker/types@0.1.0": "types", "wasi:http/types@0.2.12": "http_types"}
+NAMES = {"brrr:worker/types@0.2.0": "types", "wasi:http/types@0.2.12": "http_types"}
 """What Python calls interfaces of which another one has the same name."""
 
 ENTRY = """\

@@ -1,32 +1,29 @@
-"""The JSON codec of the Python peer: what a payload, a call hash and a result look like as bytes.
+"""The JSON codec of the Python peer: what a payload and a result look like as bytes.
 
-Byte for byte the peer's, so that results in a shared store are found by either (tests/support/vectors/json_*_python.json).
+Byte for byte the peer's, so that results in a shared store are found by either (tests/support/vectors/json_*_python.json). The
+host makes the peer's call hash of task and payload.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from brrr import places
+from brrr import convert, places
 
 # `json.dumps` makes an encoder for each call that wants anything but the defaults.
 _arguments = json.JSONEncoder(sort_keys=True, allow_nan=False).encode
 _result = json.JSONEncoder(allow_nan=False).encode
 
 
-class NotJSON(ValueError):
+class NotJSONError(ValueError):
     """A value can't be written as JSON; the message says why, and where in the value."""
 
 
-def encode_call(task: str, kwargs: Mapping[str, Any]) -> tuple[bytes, str]:
-    """The payload and the hash of a call. Raises NotJSON."""
-    arguments = f"[{_encode(_arguments, dict(kwargs), sorted_keys=True)}]"
-    # What json.dumps([task, [kwargs]], sort_keys=True) would give, without encoding the arguments a second time.
-    preimage = f"[{json.dumps(task)}, {arguments}]"
-    return arguments.encode(), hashlib.sha256(preimage.encode()).hexdigest()
+def encode_arguments(kwargs: Mapping[str, Any]) -> bytes:
+    """The payload of a call. Raises NotJSONError."""
+    return f"[{_encode(_arguments, dict(kwargs), sorted_keys=True)}]".encode()
 
 
 def decode_args(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
@@ -44,7 +41,7 @@ def decode_args(payload: bytes) -> tuple[list[Any], dict[str, Any]]:
 
 
 def encode_result(result: Any) -> bytes:
-    """A handler's result as bytes. Raises NotJSON."""
+    """A handler's result as bytes. Raises NotJSONError."""
     return _encode(_result, result).encode()
 
 
@@ -55,8 +52,20 @@ def decode_result(value: bytes) -> Any:
 
 def _encode(encode: Callable[[Any], str], value: Any, sorted_keys: bool = False) -> str:
     if reason := places.check(value):
-        raise NotJSON(reason)
+        raise NotJSONError(reason)
     try:
         return encode(value)
-    except (RecursionError, TypeError, ValueError) as error:
-        raise NotJSON(places.why_not(value, sorted_keys) or str(error)) from None
+    except (RecursionError, TypeError, ValueError):
+        pass
+    # Nearly all values have types of JSON only, so others are looked for now, and not before.
+    try:
+        value = convert.plain(value)
+        if reason := places.check(value):
+            raise NotJSONError(reason)
+        return encode(value)
+    except RecursionError:
+        raise NotJSONError(places.why_not(value, sorted_keys) or "it contains itself, or is nested too deep") from None
+    except NotJSONError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise NotJSONError(places.why_not(value, sorted_keys) or str(error)) from None

@@ -14,54 +14,46 @@ from collections.abc import Sequence
 
 from componentize_py_types import Err, Ok  # type: ignore[import-not-found]
 from wit_world import exports  # type: ignore[import-not-found]
-from wit_world.exports import handler as wit  # type: ignore[import-not-found]
 from wit_world.imports import control, log, tasks, types  # type: ignore[import-not-found]
 
-from brrr import data, environment, files, findings, serve, sockets, text, warm, zones
+from brrr import data, environment, fields, files, findings, serve, sockets, text, warm, zones
 from brrr.handlers import registry
-from brrr.host import Failure, Invocation, Outcome, Request
-from brrr.options import milliseconds
+from brrr.host import Failure, Invocation, Outcome, Request, Want
 from brrr.text import clean
+from brrr.version import VERSION
 
 
 class Handler(exports.Handler):  # type: ignore[misc]
     """What the host calls."""
 
-    def describe(self) -> list[wit.Task]:
-        """The tasks that this component handles."""
-        return [
-            wit.Task(
-                task.name,
-                wit.Options(
-                    timeout_ms=milliseconds("timeout", task.options.timeout),
-                    max_retries=task.options.max_retries,
-                    retry_delay_ms=milliseconds("retry_delay", task.options.retry_delay),
-                    leaf=task.options.leaf,
-                    extra=list(task.options.extra()),
-                ),
-            )
-            for task in registry.values()
-        ]
+    def describe(self) -> types.Component:
+        """What this component is, and the tasks that it handles."""
+        return types.Component("python", VERSION, [types.Task(name, list(pairs)) for name, pairs in _DESCRIBED])
 
-    def handle(self, request: wit.Request) -> bytes:
+    def handle(self, request: types.Request) -> bytes:
         """Runs one task. Raises `Err(HandlerError)`, and nothing else: that would be a trap."""
         result = serve.handle(Request(**vars(request)), _ComponentHost())
         _flush()
         match result:
-            case serve.Retryable(message):
-                raise Err(wit.HandlerError_Retryable(clean(message)))
-            case serve.Lasting(message):
-                raise Err(wit.HandlerError_Permanent(clean(message)))
+            case serve.Retryable(message, details):
+                raise Err(types.HandlerError_Retryable(types.ErrorInfo(clean(message), details)))
+            case serve.Lasting(message, details):
+                raise Err(types.HandlerError_Permanent(types.ErrorInfo(clean(message), details)))
             case serve.ChildFailed(failure):
-                raise Err(wit.HandlerError_Child(_wit_failure(failure)))
+                raise Err(types.HandlerError_Child(_wit_failure(failure)))
             case _:
                 return result
 
 
+_DESCRIBED = [(task.name, task.described().pairs()) for task in registry.values()]
+"""The tasks with their options: made while the component is built, so that no run has to."""
+
+
 class _ComponentHost:
-    def poll(self, calls: Sequence[Invocation], need: int | None) -> Sequence[Outcome | None]:
+    def poll(self, calls: Sequence[Invocation], want: Want, until: int | None) -> Sequence[Outcome | None]:
         _flush()  # the host may drop this instance, and what it has not yet printed with it
-        return [_outcome(outcome) for outcome in tasks.poll([_wit_invocation(call) for call in calls], need)]
+        wish = types.Want_Some(want) if isinstance(want, int) else _WANTS[want]
+        return [_outcome(outcome) for outcome in tasks.poll([_wit_invocation(call) for call in calls], wish, until)]
 
     def time_left(self) -> float:
         left: int = control.time_left_ms()
@@ -70,12 +62,18 @@ class _ComponentHost:
     def now(self) -> float:
         return time.monotonic()
 
+    def unix_us(self) -> int:
+        return time.time_ns() // 1000
+
     def sleep(self, seconds: float) -> None:
         _flush()  # as before a poll
         time.sleep(seconds)
 
     def warn(self, message: str) -> None:
         _warn(message)
+
+
+_WANTS = {"all": types.Want_All(), "progress": types.Want_Progress()}
 
 
 class _LogHandler(logging.Handler):
@@ -88,7 +86,8 @@ class _LogHandler(logging.Handler):
             # Arguments that don't fit the format, for example: no reason for the handler to fail.
             self.handleError(record)
             return
-        _write(next((level for level, floor in _LEVELS if record.levelno >= floor), log.Level.TRACE), message)
+        level = next((level for level, floor in _LEVELS if record.levelno >= floor), log.Level.TRACE)
+        _write(level, message, fields.of(record))
 
 
 _LEVELS = (
@@ -105,7 +104,8 @@ def _outcome(outcome: Ok[bytes] | Err[types.Failure] | None) -> Outcome | None:
     if isinstance(outcome, Ok):
         return bytes(outcome.value)
     failure = outcome.value
-    return Failure(failure.kind, failure.task, failure.message, failure.attempts, failure.chain)
+    details = None if failure.details is None else bytes(failure.details)
+    return Failure(failure.kind, failure.task, failure.message, failure.attempts, failure.chain, details)
 
 
 def _wit_invocation(call: Invocation) -> types.Invocation:
@@ -118,12 +118,13 @@ def _wit_failure(failure: Failure) -> types.Failure:
     # A handler may have made it itself, of anything.
     attempts = failure.attempts if isinstance(failure.attempts, int) and 0 <= failure.attempts < 1 << 32 else 1
     chain = [clean(link) for link in failure.chain]
-    return types.Failure(clean(failure.kind), clean(failure.task), clean(failure.message), attempts, chain)
+    kind, task, message = clean(failure.kind), clean(failure.task), clean(failure.message)
+    return types.Failure(kind, task, message, attempts, chain, failure.details)
 
 
-def _write(level: log.Level, message: str) -> None:
+def _write(level: log.Level, message: str, pairs: Sequence[tuple[str, str]] = ()) -> None:
     _flush()  # keeps the order of print and logging
-    log.write(level, clean(message))
+    log.write(level, clean(message), [(clean(name), clean(value)) for name, value in pairs])
 
 
 def _warn(message: str) -> None:

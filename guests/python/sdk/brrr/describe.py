@@ -8,7 +8,7 @@ import os
 import traceback
 from types import TracebackType
 
-from brrr.errors import CallFailed
+from brrr.errors import CallFailedError
 from brrr.text import clean
 
 FRAMES = 6
@@ -64,7 +64,7 @@ def _text(error: BaseException, plain: bool) -> str:
 def _lines(error: BaseException, seen: set[int], depth: int, plain: bool = False) -> list[str]:
     seen.add(id(error))
     lines = _head(error, plain)
-    if isinstance(error, CallFailed) and len(error.chain) > 1:
+    if isinstance(error, CallFailedError) and len(error.chain) > 1:
         lines += [f"  {link}" for link in error.chain]
     if not plain:
         lines += _user_frames(error.__traceback__)[:FRAMES]
@@ -73,6 +73,8 @@ def _lines(error: BaseException, seen: set[int], depth: int, plain: bool = False
     word, other = "caused by", error.__cause__
     if other is None and not error.__suppress_context__:
         word, other = "while handling", error.__context__
+    if isinstance(error, TimeoutError) and isinstance(other, asyncio.CancelledError):
+        other = None  # how asyncio ends what has taken too long; it says nothing more
     if other is None or id(other) in seen:
         return lines
     if depth == DEPTH:

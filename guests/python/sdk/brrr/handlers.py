@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from brrr.describe import keep_source
 from brrr.options import HandlerOptions, Options
+from brrr.signature import Signature
 from brrr.text import clean
 
 if TYPE_CHECKING:
@@ -27,6 +31,25 @@ class Task(Generic[P, R]):
         self.raw = raw
         self.__doc__ = fn.__doc__
         keep_source(fn.__code__.co_filename)
+
+    @cached_property
+    def signature(self) -> Signature:
+        """Its parameters. Not before all of its module is there: an annotation may name what comes later."""
+        return Signature(self.fn, self.takes_app)
+
+    def described(self) -> Options:
+        """Its options, with the description and the schemas that its docstring and its annotations give."""
+        options = self.options
+        if options.description is None and self.fn.__doc__:
+            options = replace(options, description=clean(inspect.cleandoc(self.fn.__doc__)))
+        if self.raw:
+            return options
+        schemas = self.signature.schemas()
+        return replace(
+            options,
+            input_schema=schemas["input"] if options.input_schema is None else options.input_schema,
+            output_schema=schemas.get("output") if options.output_schema is None else options.output_schema,
+        )
 
     def __repr__(self) -> str:
         return f"<brrr task {self.name!r}>"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,16 @@ class Failure:
     """A call that ended without a value."""
 
     kind: str
-    """error, trap, timeout, limit, cancelled, nondeterminism, cycle, unknown-task, dead-letter; more may come."""
+    """error, rejected, trap, timeout, limit, cancelled, nondeterminism, conflict, cycle, unknown-task, dead-letter; more may
+    come."""
     task: str
     message: str
     attempts: int
     """How often the handler was run for it."""
     chain: Sequence[str]
     """One line a call, from this one down to the first cause."""
+    details: bytes | None = None
+    """What the handler attached to its error, in the encoding of results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Request:
     task: str
     payload: bytes
     call_hash: str
-    root_id: str
+    job_id: str
     """The job on whose behalf the call runs."""
     topic: str
     attempt: int
@@ -54,12 +57,17 @@ class Request:
 
 Outcome = bytes | Failure
 
+Want = Literal["all", "progress"] | int
+"""When a poll returns: when all outcomes are there, or one is a failure; when the host finds that some are worth another run;
+when so many are there."""
+
 
 class Host(Protocol):
     """What the event loop needs of its surroundings."""
 
-    def poll(self, calls: Sequence[Invocation], need: int | None) -> Sequence[Outcome | None]:
-        """One outcome a call. Does not return while fewer than `need` (None: all) are there."""
+    def poll(self, calls: Sequence[Invocation], want: Want, until: int | None) -> Sequence[Outcome | None]:
+        """One outcome a call, or None for what is not there yet. Does not return before there is what is wanted, or the
+        Unix time `until`, in milliseconds, has passed."""
         ...
 
     def time_left(self) -> float:
@@ -68,6 +76,10 @@ class Host(Protocol):
 
     def now(self) -> float:
         """Seconds of a clock that never goes back."""
+        ...
+
+    def unix_us(self) -> int:
+        """Unix time in whole microseconds. It moves with `now`."""
         ...
 
     def sleep(self, seconds: float) -> None:

@@ -1,8 +1,9 @@
 """An event loop that waits for calls.
 
 It runs the handler's coroutines until all of them wait, then waits for what WASI has for them, then asks for every call
-that is waited for in one `poll`, and so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes the
-same batches. Because it is an asyncio loop, `asyncio.gather`, `TaskGroup`, `timeout`, locks and queues all work.
+that is waited for in one `poll`, which ends at the earliest timer, and so on. A replay sees the same outcomes and the same
+clock at each poll, so it makes the same polls. Because it is an asyncio loop, `asyncio.gather`, `TaskGroup`, `timeout`, locks
+and queues all work.
 """
 
 from __future__ import annotations
@@ -17,14 +18,19 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from brrr import sockets
-from brrr.errors import Permanent
-from brrr.host import Host, Invocation, Outcome
+from brrr.errors import PermanentError
+from brrr.host import Host, Invocation, Outcome, Want
+from brrr.waits import Creators, Kind, Wait, wanted
 
 T = TypeVar("T")
-_Waiting = tuple[Invocation, "asyncio.Future[Outcome]"]
 _Select = Callable[[Sequence[Any], float | None], Sequence[int]]
 """Waits until some of WASI's pollables are ready, or for so many seconds; gives their indices."""
-_Race = tuple[Sequence[Invocation], int, "asyncio.Future[Sequence[Outcome | None]]"]
+
+_TICK = 1e-6
+"""Seconds. A timer is due this much before its time: sums of floating-point numbers are less exact than the host's clock."""
+
+_LONGEST = 1e9
+"""Seconds, 30 years: clocks can't say what is much later. The time of a longer timer is asked for again when they are over."""
 
 
 # As `Any`: the type stubs want all 50 methods of a loop, of which most have no meaning here and raise.
@@ -39,15 +45,17 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         self._ready: deque[asyncio.Handle] = deque()
         self._timers: list[tuple[float, int, asyncio.TimerHandle]] = []
         self._timer_order = itertools.count()
-        self._calls: list[_Waiting] = []
-        self._races: list[_Race] = []
+        self._around: asyncio.AbstractEventLoop | None = None
+        """The loop that runs already. Only in tests: the handler of a call runs while its parent's loop waits for it."""
+        self._waits: list[Wait] = []
         self._pollables: list[tuple[Any, asyncio.Future[None]]] = []
         self._select: _Select | None = None
-        self._tasks: list[asyncio.Task[Any]] = []
+        self._tasks: Creators = {}
         self._unseen: list[tuple[str, BaseException]] = []
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Runs `main` to its end: what it returned, or what it raised. Then the caller has to `close` the loop."""
+        self._around = events._get_running_loop()
         events._set_running_loop(self)
         task: asyncio.Task[T] = self.create_task(main)
         while not task.done():
@@ -59,13 +67,12 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         try:
             self._cancel_rest()
         finally:
-            events._set_running_loop(None)
+            events._set_running_loop(self._around)
 
     def never_asked(self) -> list[str]:
-        """The tasks of the calls that somebody began to wait for, and that the handler's end left out."""
-        self._drop_cancelled()
-        races = [invocation for invocations, _, _ in self._races for invocation in invocations]
-        return [invocation.task for invocation in (*(call for call, _ in self._calls), *races)]
+        """The tasks of the calls that somebody began to wait for, and that no poll has asked for."""
+        waits = [wait for wait in self._waits if not (wait.asked or wait.future.done())]
+        return [invocation.task for wait in waits for invocation in wait.invocations]
 
     def unseen_failures(self) -> list[tuple[str, BaseException]]:
         """What failed while nobody waited for it: where, and with what."""
@@ -74,18 +81,16 @@ class Loop(_AnyLoop):  # type: ignore[misc]
         failed = [(f"the asyncio task {task.get_name()}", task.exception()) for task in tasks]
         return [*self._unseen, *((where, error) for where, error in failed if error is not None)]
 
-    def wait_for_call(self, invocation: Invocation) -> asyncio.Future[Outcome]:
-        """Puts a call into the next batch."""
-        future: asyncio.Future[Outcome] = self.create_future()
-        self._calls.append((invocation, future))
-        return future
-
-    def wait_for_some(
-        self, invocations: Sequence[Invocation], need: int
-    ) -> asyncio.Future[Sequence[Outcome | None]]:
-        """Asks for `need` of the calls, in a poll of its own."""
-        future: asyncio.Future[Sequence[Outcome | None]] = self.create_future()
-        self._races.append((invocations, need, future))
+    def wait_for(
+        self, invocations: Sequence[Invocation], kind: Kind = Kind.ALL, need: int | None = None
+    ) -> asyncio.Future[list[Outcome | None]]:
+        """Lets the next polls ask for the calls, until what `kind` says is there. need: all of them, unless it is a race."""
+        future: asyncio.Future[list[Outcome | None]] = self.create_future()
+        need = len(invocations) if need is None else need
+        if need == 0:
+            future.set_result([None] * len(invocations))
+        else:
+            self._waits.append(Wait(invocations, kind, need, future))
         return future
 
     def wait_until_ready(self, pollable: Any, select: _Select) -> asyncio.Future[None]:
@@ -106,59 +111,71 @@ class Loop(_AnyLoop):  # type: ignore[misc]
                 handle._run()
         elif self._pollables:
             self._resume_ready()
-        elif self._drop_cancelled():
-            # Calls before timers: with virtual time a timer would otherwise always win, and every timeout would strike.
-            self._poll()
-        elif self._timers:
-            self._fire(heapq.heappop(self._timers))
+        elif (due := self._next_timer()) is not None and due <= self.time() + _TICK:
+            # Only when nothing is ready: what a poll has brought goes all its way before a time limit strikes.
+            self._ready.append(heapq.heappop(self._timers)[2])
         else:
-            raise Permanent("the handler waits for something that no call or timer will ever bring")
+            self._wait(due)
 
-    def _drop_cancelled(self) -> bool:
-        """Forgets calls that nobody waits for any more. Are there any left?"""
-        self._calls = [entry for entry in self._calls if not entry[1].done()]
-        self._races = [entry for entry in self._races if not entry[2].done()]
-        return bool(self._calls or self._races)
+    def _wait(self, due: float | None) -> None:
+        """Waits for calls, or for the time `due`."""
+        self._waits = [wait for wait in self._waits if not wait.future.done()]
+        held, want, left = wanted(self._waits, self._tasks)
+        if held:
+            self._poll(held, want, None if due is None else self._unix_ms(due))
+        elif due is not None:
+            self._host.sleep(self._until(due))
+        elif left:
+            self._poll(left, "progress", None)
+            return
+        else:
+            raise PermanentError("the handler waits for something that no call or timer will ever bring")
+        if left:
+            # Without waiting: somebody may ask whether they are done.
+            self._poll(left, "progress", self._host.unix_us() // 1000)
+
+    def _poll(self, waits: list[Wait], want: Want, until: int | None) -> None:
+        places = [(wait, place) for wait in waits for place in wait.places()]
+        outcomes = self._host.poll([wait.invocations[place] for wait, place in places], want, until)
+        for wait in waits:
+            wait.asked = True
+        for (wait, place), outcome in zip(places, outcomes, strict=True):
+            if outcome is not None:
+                wait.take(place, outcome)
+        if until is None or until > self._host.unix_us() // 1000:
+            assert any(outcome is not None for outcome in outcomes), "a poll ended without an outcome, and before its time"
+
+    def _unix_ms(self, due: float) -> int:
+        """A time of this loop as Unix time in milliseconds, rounded up."""
+        # In whole microseconds: the last digits of a sum of floating-point numbers may differ from run to run.
+        return -(-(self._host.unix_us() + round(self._until(due) * 1e6)) // 1000)
+
+    def _until(self, due: float) -> float:
+        """The seconds until then."""
+        return min(due - self.time(), _LONGEST)
+
+    def _next_timer(self) -> float | None:
+        """When the earliest timer is due."""
+        while self._timers and self._timers[0][2].cancelled():
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
 
     def _resume_ready(self) -> None:
         pollables = self._pollables = [entry for entry in self._pollables if not entry[1].done()]
         if not pollables:
             return
-        while self._timers and self._timers[0][2].cancelled():
-            heapq.heappop(self._timers)
         # Beside a request time passes in every handler, so that a timeout can end it.
-        until = self._timers[0][0] if self._timers else None
+        until = self._next_timer()
         assert self._select is not None, "it came with the first pollable"
         ready = self._select([pollable for pollable, _ in pollables], None if until is None else until - self.time())
         for i in ready:
             pollables[i][1].set_result(None)
         if until is not None and self.time() >= until:
-            self._fire(heapq.heappop(self._timers))
-
-    def _poll(self) -> None:
-        calls, self._calls = self._calls, []
-        races, self._races = self._races, []
-        # Nothing resumes before all are asked: what one round asks for must not depend on who resumes first.
-        outcomes = self._host.poll([invocation for invocation, _ in calls], None) if calls else []
-        race_outcomes = [self._host.poll(invocations, need) for invocations, need, _ in races]
-        for (_, future), outcome in zip(calls, outcomes, strict=True):
-            assert outcome is not None, "the host must give every outcome of a poll that needs all"
-            future.set_result(outcome)
-        for (_, _, race), some in zip(races, race_outcomes, strict=True):
-            race.set_result(some)
-
-    def _fire(self, entry: tuple[float, int, asyncio.TimerHandle]) -> None:
-        when, _, handle = entry
-        if handle.cancelled():
-            return
-        wait = when - self.time()
-        if wait > 0:
-            self._host.sleep(wait)
-        self._ready.append(handle)
+            self._ready.append(heapq.heappop(self._timers)[2])
 
     def _cancel_rest(self) -> None:
         """Lets coroutines that outlived the handler clean up, without any more calls."""
-        for task in self._tasks:
+        for task in list(self._tasks):
             task.cancel()
         while self._ready:
             handle = self._ready.popleft()
@@ -175,7 +192,7 @@ class Loop(_AnyLoop):  # type: ignore[misc]
 
     def create_task(self, coro: Any, *, name: Any = None, context: Any = None, **_: Any) -> asyncio.Task[Any]:
         task: asyncio.Task[Any] = asyncio.Task(coro, loop=self, name=name, context=context)
-        self._tasks.append(task)
+        self._tasks[task] = asyncio.current_task(self)
         return task
 
     def call_soon(

@@ -1,11 +1,21 @@
-"""How a task is run, and how one call of it is. Times are in seconds."""
+"""How a task is run, and how one call of it is."""
 
 from __future__ import annotations
 
+import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal, TypedDict
+
+Duration = float | timedelta
+"""A number is seconds."""
+
+Scope = str | timedelta
+"""Who shares the outcome of a call: "fleet", every job; "job", this job and those that retry it; a time, as `timedelta` or as
+text like "90s", "15m", "1h" or "7d": every job, for at most that long."""
 
 Backoff = Literal["fixed", "exponential"]
 """How the pauses before retries grow: all alike, or each twice the one before."""
@@ -21,13 +31,13 @@ Pairs = tuple[tuple[str, str], ...]
 class Options:
     """What the host should know of a task; None is the host's default. Raises ValueError for what can't be meant."""
 
-    timeout: float | None = None
-    """Seconds that one run of the handler may take."""
+    timeout: Duration | None = None
+    """The time that one run of the handler may take."""
     max_retries: int | None = None
     """Runs after the first one that failed, if the failure may pass: an exception, a trap, out of time or memory."""
-    retry_delay: float | None = None
-    """Seconds before the first of them."""
-    max_retry_delay: float | None = None
+    retry_delay: Duration | None = None
+    """The pause before the first of them."""
+    max_retry_delay: Duration | None = None
     """The longest such pause, where they grow."""
     backoff: Backoff | None = None
     """How they grow; the host's default is "exponential"."""
@@ -37,19 +47,30 @@ class Options:
     """What one run may have, in bytes or as text like "64MiB"; the worker may allow less."""
     leaf: bool = False
     """The handler calls nobody; in return it has the real clock, sleep and random numbers."""
+    scope: Scope | None = None
+    """Who shares the outcome of its calls, where a call says nothing else; the host's default is "fleet"."""
+    description: str | None = None
+    """A text for people; without it the handler's docstring is taken."""
+    input_schema: Mapping[str, Any] | None = None
+    """A JSON Schema of the arguments, as one object; without it one is made of the annotations."""
+    output_schema: Mapping[str, Any] | None = None
+    """A JSON Schema of the result; without it one is made of the annotation."""
 
     def __post_init__(self) -> None:
-        _retry_pairs(self.timeout, self.max_retries, self.retry_delay, self.max_retry_delay, self.backoff)
-        self.extra()
+        self.pairs()
 
-    def extra(self) -> Pairs:
-        """Those that the WIT's record has no field for: what `describe` gives as `extra`."""
+    def pairs(self) -> Pairs:
+        """As the WIT has them."""
         return _pairs(
             {
-                "retry-backoff": _backoff(self.backoff),
-                "max-retry-delay-ms": milliseconds("max_retry_delay", self.max_retry_delay),
+                "leaf": "true" if self.leaf else None,
+                **_of_retries(self.timeout, self.max_retries, self.retry_delay, self.max_retry_delay, self.backoff),
                 "max-running": _whole("max_running", self.max_running, least=1),
                 "memory-bytes": _bytes(self.memory),
+                "scope": _scope(self.scope),
+                "description": self.description,
+                "input-schema": _schema("input_schema", self.input_schema),
+                "output-schema": _schema("output_schema", self.output_schema),
             }
         )
 
@@ -57,10 +78,10 @@ class Options:
 class RunOptions(TypedDict, total=False):
     """How often and how long something is run; `Options` says what each is."""
 
-    timeout: float | None
+    timeout: Duration | None
     max_retries: int | None
-    retry_delay: float | None
-    max_retry_delay: float | None
+    retry_delay: Duration | None
+    max_retry_delay: Duration | None
     backoff: Backoff | None
 
 
@@ -70,63 +91,87 @@ class HandlerOptions(RunOptions, total=False):
     max_running: int | None
     memory: int | str | None
     leaf: bool
+    scope: Scope | None
+    description: str | None
+    input_schema: Mapping[str, Any] | None
+    output_schema: Mapping[str, Any] | None
 
 
 class CallOptions(RunOptions, total=False):
     """The options of a call: where and as what it is made, and how it is run in place of what its task says.
 
     topic: the queue that serves the task; default: the one this very call came from.
-    call_hash: the call's identity, in place of the codec's hash of task and arguments.
+    call_hash: the call's identity, in place of the hash that the host makes of task, arguments and scope.
+    scope: who shares its outcome: "fleet", "job", or a time; see `Scope`.
     label: a name by which the host's events and listings show the call.
 
-    All but the first two are no part of the call's identity: of two parents in one job that make the same call, the
-    first decides.
+    The others are no part of the call's identity: of two parents in one job that make the same call, the first decides.
     """
 
     topic: str | None
     call_hash: str | None
+    scope: Scope | None
     label: str | None
 
 
 def call_options(
     *,
-    timeout: float | None = None,
+    timeout: Duration | None = None,
     max_retries: int | None = None,
-    retry_delay: float | None = None,
-    max_retry_delay: float | None = None,
+    retry_delay: Duration | None = None,
+    max_retry_delay: Duration | None = None,
     backoff: Backoff | None = None,
+    scope: Scope | None = None,
     label: str | None = None,
 ) -> Pairs:
     """How a call is run, for the WIT's `invocation`. Raises ValueError for what can't be meant."""
-    retries = _retry_pairs(timeout, max_retries, retry_delay, max_retry_delay, backoff)
-    return retries + _pairs({"label": label})
+    retries = _of_retries(timeout, max_retries, retry_delay, max_retry_delay, backoff)
+    return _pairs({**retries, "scope": _scope(scope), "label": label})
 
 
-def milliseconds(name: str, seconds: float | None) -> int | None:
-    """An option's seconds in the WIT's unit."""
-    if seconds is None:
+def _milliseconds(name: str, time: Duration | None) -> int | None:
+    """A time in the WIT's unit."""
+    if time is None:
         return None
-    if not (math.isfinite(seconds) and 0 <= seconds <= _MOST_SECONDS):
-        raise ValueError(f"{name} is a number of seconds, not {seconds!r}")
+    seconds = time.total_seconds() if isinstance(time, timedelta) else time
+    if not (isinstance(seconds, (int, float)) and math.isfinite(seconds) and 0 <= seconds <= _MOST_SECONDS):
+        raise ValueError(f"{name} is a number of seconds or a timedelta, not {time!r}")
     return round(seconds * 1000)
 
 
-def _retry_pairs(
-    timeout: float | None,
+def _scope(scope: Scope | None) -> str | None:
+    if scope is None or scope in ("fleet", "job"):
+        return scope  # type: ignore[return-value]
+    if isinstance(scope, timedelta) and (ms := _milliseconds("scope", scope)):
+        return f"{ms // 1000}s" if ms % 1000 == 0 else f"{ms}ms"
+    if isinstance(scope, str) and re.fullmatch(r"0*[1-9]\d*(ms|s|m|h|d)", scope):
+        return scope
+    raise ValueError(f'scope is "fleet", "job", a timedelta, or a text like "90s", "15m", "1h" or "7d", not {scope!r}')
+
+
+def _schema(name: str, schema: Mapping[str, Any] | None) -> str | None:
+    if schema is None:
+        return None
+    try:
+        return json.dumps(schema, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} is no JSON Schema: {error}") from None
+
+
+def _of_retries(
+    timeout: Duration | None,
     max_retries: int | None,
-    retry_delay: float | None,
-    max_retry_delay: float | None,
+    retry_delay: Duration | None,
+    max_retry_delay: Duration | None,
     backoff: Backoff | None,
-) -> Pairs:
-    return _pairs(
-        {
-            "timeout-ms": milliseconds("timeout", timeout),
-            "max-retries": _whole("max_retries", max_retries),
-            "retry-delay-ms": milliseconds("retry_delay", retry_delay),
-            "max-retry-delay-ms": milliseconds("max_retry_delay", max_retry_delay),
-            "retry-backoff": _backoff(backoff),
-        }
-    )
+) -> dict[str, Any]:
+    return {
+        "timeout-ms": _milliseconds("timeout", timeout),
+        "max-retries": _whole("max_retries", max_retries),
+        "retry-delay-ms": _milliseconds("retry_delay", retry_delay),
+        "max-retry-delay-ms": _milliseconds("max_retry_delay", max_retry_delay),
+        "retry-backoff": _backoff(backoff),
+    }
 
 
 def _pairs(options: dict[str, Any]) -> Pairs:

@@ -55,12 +55,13 @@ def _walk(value: Any) -> Iterator[tuple[str, Any, tuple[int, ...]]]:
             continue
         inside = (*parents, id(part))
         if isinstance(part, dict):
-            todo += [(_below(place, key), inner, inside) for key, inner in reversed(part.items())]
+            todo += [(below(place, key), inner, inside) for key, inner in reversed(part.items())]
         elif isinstance(part, (list, tuple)):
             todo += [(f"{place}[{i}]", part[i], inside) for i in reversed(range(len(part)))]
 
 
-def _below(place: str, key: Any) -> str:
+def below(place: str, key: Any) -> str:
+    """The place of what a dict has under a key."""
     if not (isinstance(key, str) and key.isidentifier()):
         return f"{place}[{key!r}]"
     return f"{place}.{key}" if place else key

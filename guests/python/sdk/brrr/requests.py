@@ -20,7 +20,7 @@ import urllib3
 
 import brrr.http  # The build gives HTTP to components that import it.  # noqa: F401
 from brrr.http import client
-from brrr.http.errors import HTTPError, HTTPTimeout
+from brrr.http.errors import HTTPError, HTTPTimeoutError
 from brrr.http.headers import Headers, checked
 from brrr.http.redirect import Hop, parse_url
 
@@ -40,7 +40,7 @@ class Adapter(requests.adapters.HTTPAdapter):
         hop = _hop(request)
         try:
             status, headers, content = client.exchange_now(hop, _seconds(timeout))
-        except HTTPTimeout as error:
+        except HTTPTimeoutError as error:
             raise requests.Timeout(str(error), request=request) from None
         except HTTPError as error:
             raise requests.ConnectionError(str(error), request=request) from None

@@ -6,10 +6,10 @@ import inspect
 from dataclasses import dataclass
 from typing import Any
 
-from brrr import codec, errors, findings
+from brrr import codec, convert, errors, findings
 from brrr.app import App
 from brrr.describe import describe, describe_permanent
-from brrr.errors import Permanent
+from brrr.errors import PermanentError, RetryableError
 from brrr.handlers import Task, registry
 from brrr.host import Failure, Host, Request
 from brrr.loop import Loop
@@ -20,6 +20,7 @@ class Retryable:
     """The handler failed and may succeed if run again."""
 
     message: str
+    details: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Lasting:
     """The handler will fail however often it is run."""
 
     message: str
+    details: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def handle(request: Request, host: Host) -> bytes | Retryable | Lasting | ChildF
     try:
         task = registry.get(request.task)
         if task is None:
-            raise Permanent(f"no handler for the task {request.task!r}")
+            raise PermanentError(f"no handler for the task {request.task!r}")
         return run(task, request, host)
     # Also CancelledError, GeneratorExit, SystemExit and what else is no `Exception`: nothing may leave a component but by
     # its interface.
@@ -55,10 +57,21 @@ def handle(request: Request, host: Host) -> bytes | Retryable | Lasting | ChildF
 def failed(error: BaseException) -> Retryable | Lasting | ChildFailed:
     """What an error that a handler ended with means to the host."""
     if errors.is_permanent(error):
-        alone = isinstance(error, Permanent)
-        return Lasting(describe_permanent(error) if alone else describe(error))
-    failure = errors.child_failure(error)
-    return ChildFailed(failure) if failure else Retryable(describe(error))
+        alone = isinstance(error, PermanentError)
+        return Lasting(*_with_details(error, PermanentError, describe_permanent(error) if alone else describe(error)))
+    if failure := errors.child_failure(error):
+        return ChildFailed(failure)
+    alone = type(error) is RetryableError  # its name says nothing that its author has not said
+    return Retryable(*_with_details(error, RetryableError, describe_permanent(error) if alone else describe(error)))
+
+
+def _with_details(
+    error: BaseException, kind: type[PermanentError | RetryableError], message: str
+) -> tuple[str, bytes | None]:
+    try:
+        return message, errors.details_of(error, kind)
+    except codec.NotJSONError as reason:
+        return f"{message}\n(its details are left out, as they are not JSON: {reason})", None
 
 
 def run(task: Task[..., Any], request: Request, host: Host) -> bytes:
@@ -77,18 +90,22 @@ async def _run(task: Task[..., Any], request: Request, app: App) -> bytes:
     if task.raw:
         result = await _call(task, [app, request.payload], {})
         if not isinstance(result, bytes):
-            raise Permanent(f"the raw handler of {task.name} must return bytes, not {type(result).__name__}")
+            raise PermanentError(f"the raw handler of {task.name} must return bytes, not {type(result).__name__}")
         return result
     # What can't be decoded or encoded now never can.
     try:
         args, kwargs = codec.decode_args(request.payload)
     except (ValueError, RecursionError) as error:
-        raise Permanent(f"the payload is not a JSON list of arguments: {error}") from None
+        raise PermanentError(f"the payload is not a JSON list of arguments: {error}") from None
+    try:
+        args, kwargs = task.signature.convert_arguments(args, kwargs)
+    except convert.MismatchError as error:
+        raise PermanentError(f"an argument of {task.name} has another type: {error}") from None
     result = await _call(task, [app, *args] if task.takes_app else args, kwargs)
     try:
         return codec.encode_result(result)
-    except codec.NotJSON as error:
-        raise Permanent(f"the result is not JSON: {error}") from None
+    except codec.NotJSONError as error:
+        raise PermanentError(f"the result is not JSON: {error}") from None
 
 
 async def _call(task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -> Any:
@@ -97,6 +114,6 @@ async def _call(task: Task[..., Any], args: list[Any], kwargs: dict[str, Any]) -
     except TypeError as error:
         # Raised by the call itself, not in the function: the caller's arguments are not the handler's.
         if error.__traceback__ is not None and error.__traceback__.tb_next is None:
-            raise Permanent(str(error)) from None
+            raise PermanentError(str(error)) from None
         raise
     return await result if inspect.isawaitable(result) else result

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use brrr::http::{self, Response};
-use brrr::{Result, fs, join, try_join_all};
+use brrr::{Result, fs, join, sleep, timeout, try_join_all};
 use serde::{Deserialize, Serialize};
 
 use crate::graph::leaf;
@@ -74,6 +74,18 @@ pub async fn http_patient(url: String, ms: u64) -> Result<(String, u64)> {
         Ok(response) => format!("status {}", response.status),
         Err(error) => format!("error: {error}"),
     };
+    Ok((said, leaf(1).await?))
+}
+
+/// A request, limited by the handler and not by the client: beside a request, time is real. Then a sleep and a call, which are
+/// durable.
+#[brrr::handler(max_retries = 0)]
+pub async fn http_limited(url: String, ms: u64) -> Result<(String, u64)> {
+    let said = match timeout(Duration::from_millis(ms), http::get(url).send()).await {
+        Ok(response) => format!("status {}", response?.status),
+        Err(elapsed) => format!("error: {elapsed}"),
+    };
+    sleep(Duration::from_millis(10)).await;
     Ok((said, leaf(1).await?))
 }
 

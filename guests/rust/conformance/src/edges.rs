@@ -32,10 +32,10 @@ pub fn about(app: App) -> About {
     About {
         task: app.task.clone(),
         call_hash: app.call_hash.clone(),
-        root_id: app.root_id.clone(),
+        root_id: app.job_id.clone(),
         topic: app.topic.clone(),
         attempt: app.attempt,
-        has_deadline: app.deadline_ms.is_some(),
+        has_deadline: app.deadline.is_some(),
     }
 }
 

@@ -40,7 +40,9 @@ pub struct Seen {
 pub async fn calls_always_fails(catch: bool) -> Result<Seen> {
     match always_fails().await {
         Ok(_) => Err(Error::permanent("the child should have failed")),
-        Err(Failure { kind, task, message, attempts, .. }) if catch => Ok(Seen { kind, task, message, attempts }),
+        Err(Failure { kind, task, message, attempts, .. }) if catch => {
+            Ok(Seen { kind: kind.into(), task, message, attempts })
+        }
         Err(failure) => Err(failure.into()),
     }
 }
@@ -66,7 +68,7 @@ pub async fn catches(message: String) -> Result<Caught> {
     let (failed, fine) = brrr::join!(fails(message), leaf(1));
     match failed {
         Ok(_) => Err(Error::permanent("the child should have failed")),
-        Err(Failure { kind, task, message, .. }) => Ok(Caught { kind, task, message, fine: fine? }),
+        Err(Failure { kind, task, message, .. }) => Ok(Caught { kind: kind.into(), task, message, fine: fine? }),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The tasks of `guests/CONFORMANCE.md`: what a handler does when all is well (`graph`), when it is not (`hostile`), with
-//! options (`options`), with what the host allows it (`allowed`), at the edges of the SDK (`edges`), with clock, chance and system (`outside`), and among components
+//! options (`options`), with what the host allows it (`allowed`), at the edges of the SDK (`edges`), with clock, chance and system (`outside`), when it
+//! waits for time and for people (`waits`), and among components
 //! in other languages (`mixed`). The host's other tests use some more, of which that page says nothing.
 
 mod allowed;
@@ -10,6 +11,7 @@ mod hostile;
 mod mixed;
 mod options;
 mod outside;
+mod waits;
 
 brrr::worker!(
     graph::hello,
@@ -69,6 +71,7 @@ brrr::worker!(
     allowed::http_caught,
     allowed::http_cut_short,
     allowed::http_patient,
+    allowed::http_limited,
     allowed::env_get,
     allowed::file_read,
     allowed::file_write,
@@ -78,6 +81,20 @@ brrr::worker!(
     errors::nothing,
     errors::no_number,
     errors::zone,
+    waits::nap,
+    waits::sides,
+    waits::fail_fast,
+    waits::too_late,
+    waits::twice_late,
+    waits::asks,
+    waits::asks_or,
+    waits::asks_caught,
+    waits::dice,
+    waits::scoped,
+    waits::attaches,
+    waits::reads_details,
+    waits::logs_fields,
+    waits::described,
     mixed::rust_greet,
     mixed::rust_gather,
 );

@@ -36,9 +36,9 @@ pub fn patient(app: App) -> String {
 
 /// Really sleeps, being a leaf; the seconds by which the clock moved.
 #[brrr::handler(leaf)]
-pub fn sleeper(seconds: f64) -> f64 {
+pub async fn sleeper(seconds: f64) -> f64 {
     let before = brrr::system::now();
-    brrr::system::sleep(Duration::from_secs_f64(seconds));
+    brrr::sleep(Duration::from_secs_f64(seconds)).await;
     brrr::system::now().duration_since(before).map_or(0.0, |moved| moved.as_secs_f64())
 }
 
@@ -47,7 +47,7 @@ pub fn sleeper(seconds: f64) -> f64 {
 pub async fn with_options() -> Result<String> {
     match loops().timeout(Duration::from_millis(200)).max_retries(0).label("brief").await {
         Ok(()) => Err(Error::permanent("it never ends")),
-        Err(failure) => Ok(failure.kind),
+        Err(failure) => Ok(failure.kind.to_string()),
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use std::{env, fs, io, net};
 
-use brrr::Result;
-use brrr::system::{now, random as random_bits, sleep};
+use brrr::system::{now, random as random_bits};
+use brrr::{Result, sleep};
 use serde::{Deserialize, Serialize};
 
 use crate::graph::leaf;
@@ -14,7 +14,7 @@ fn milliseconds(time: SystemTime) -> u64 {
 }
 
 /// A whole number that JavaScript can hold too.
-fn number() -> u64 {
+pub fn number() -> u64 {
     random_bits() >> 11
 }
 
@@ -32,11 +32,11 @@ pub async fn random() -> Result<(u64, u64, u64)> {
     Ok((drawn, leaf(drawn).await?, number()))
 }
 
-/// Sleeps, then says how far the clock moved. Not a leaf, so it does not really wait.
+/// Sleeps, then says how far the clock moved. Not a leaf, so it does not exist meanwhile.
 #[brrr::handler]
 pub async fn sleeps(ms: u64) -> Result<u64> {
     let before = now();
-    sleep(Duration::from_millis(ms));
+    sleep(Duration::from_millis(ms)).await;
     let moved = now().duration_since(before).map_or(0, |moved| moved.as_millis() as u64);
     Ok(leaf(moved).await?)
 }
@@ -50,9 +50,9 @@ pub struct Real {
 
 /// A leaf's clock, sleep and random numbers.
 #[brrr::handler(leaf)]
-pub fn real(ms: u64) -> Real {
+pub async fn real(ms: u64) -> Real {
     let before = milliseconds(now());
-    sleep(Duration::from_millis(ms));
+    sleep(Duration::from_millis(ms)).await;
     Real { before, after: milliseconds(now()), random: number() }
 }
 

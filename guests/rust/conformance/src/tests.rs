@@ -1,6 +1,6 @@
 //! The handlers run natively: the SDK's own test, as a user would write one.
 
-use brrr::testing::{batches, run};
+use brrr::testing::{batches, logged, reject, resolve, run};
 
 use crate::edges::{call_hash, call_raw, call_topic, waits_for_nothing};
 use crate::graph::{chains, fan_out, fib, gather, prints, race, race_of, sequential};
@@ -9,6 +9,10 @@ use crate::hostile::{
 };
 use crate::mixed::rust_gather;
 use crate::options::{full_options, patient, sleeper};
+use crate::waits::{
+    asks, asks_caught, asks_or, attaches, described, fail_fast, logs_fields, nap, reads_details, scoped, sides,
+    too_late, twice_late,
+};
 use crate::{TASKS, graph};
 
 #[test]
@@ -96,4 +100,45 @@ fn the_rest() {
     let greetings = rust_gather("x".into(), vec!["rust_greet".into()], vec![Some("elsewhere".into())]);
     assert_eq!(run(TASKS, greetings), Ok(vec!["x from rust".to_owned()]));
     assert_eq!(run(TASKS, graph::big_result(10)).map(|text| text.len()), Ok(8));
+}
+
+#[test]
+fn waits_and_their_limits() {
+    assert_eq!(run(TASKS, sides(1000, "s".into())).unwrap(), ["s03", "s13", "s23", "s33"]);
+    let failure = run(TASKS, fail_fast(60_000, "no".into())).unwrap_err();
+    assert_eq!(failure.chain[1], "fails: no");
+    assert_eq!(run(TASKS, too_late(1, 60_000, "a".into())).unwrap(), "a");
+    assert_eq!(run(TASKS, too_late(60_000, 1, "a".into())).unwrap(), "too late");
+    assert_eq!(run(TASKS, twice_late(60_000, 1, "a".into())), Ok(("too late".into(), "a".into())));
+    assert_eq!(run(TASKS, twice_late(1, 60_000, "a".into())), Ok(("a".into(), "a".into())));
+    assert_eq!(run(TASKS, nap(1, "a".into())).unwrap(), "a");
+}
+
+#[test]
+fn promises() {
+    assert_eq!(run(TASKS, asks("none".into(), 1)).unwrap(), "too late");
+    assert_eq!(run(TASKS, asks_or("none".into(), 1, "tag".into())).unwrap(), "tag");
+    resolve("yes", &[1]);
+    reject("no", "never");
+    assert_eq!(run(TASKS, asks("yes".into(), 0)).unwrap(), serde_json::json!([1]));
+    assert_eq!(run(TASKS, asks_or("yes".into(), 1, "tag".into())).unwrap(), serde_json::json!([1]));
+    let failure = run(TASKS, asks("no".into(), 0)).unwrap_err();
+    assert!(failure.message.ends_with("never"), "{failure}");
+    let caught = run(TASKS, asks_caught("no".into())).unwrap();
+    assert_eq!((caught["kind"].as_str(), caught["message"].as_str()), ("rejected", "never"));
+}
+
+#[test]
+fn details_fields_and_descriptions() {
+    assert!(run(TASKS, scoped(Some("job".into()), 1)).is_ok());
+    assert!(run(TASKS, scoped(Some("1m".into()), 1)).is_ok());
+    assert!(run(TASKS, attaches(7)).is_err());
+    assert_eq!(run(TASKS, reads_details(7)), Ok(7));
+    run(TASKS, logs_fields()).unwrap();
+    assert_eq!(logged()[0].fields, [("a".into(), "1".into()), ("b".into(), "two".into())]);
+    assert_eq!(run(TASKS, described("ab".into(), 2)).unwrap(), "abab");
+    let task = TASKS.iter().find(|task| task.name == "described").unwrap();
+    assert_eq!(task.description, "Repeats a text.");
+    let input: serde_json::Value = serde_json::from_str(&task.input_schema.unwrap()()).unwrap();
+    assert_eq!(input["required"], serde_json::json!(["text", "times"]));
 }

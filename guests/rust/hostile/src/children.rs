@@ -9,8 +9,8 @@ fn quiet(n: u64) -> Call<Vec<u8>> {
 /// So many different ones at once.
 #[brrr::handler]
 pub async fn many(app: App, n: u64) -> Result<usize> {
-    let root = app.root_id.clone();
-    Ok(join_all((0..n).map(|n| Call::raw_named("quiet", format!("{root} {n}").into_bytes()))).await.len())
+    let job = app.job_id.clone();
+    Ok(join_all((0..n).map(|n| Call::raw_named("quiet", format!("{job} {n}").into_bytes()))).await.len())
 }
 
 /// One of them, so many times at once.
@@ -23,7 +23,7 @@ pub async fn same(n: u64) -> Result<usize> {
 #[brrr::handler]
 pub async fn endless(app: App) -> Result<u64> {
     for n in 0.. {
-        Call::raw_named("quiet", format!("{} {n}", app.root_id).into_bytes()).await?;
+        Call::raw_named("quiet", format!("{} {n}", app.job_id).into_bytes()).await?;
     }
     Ok(0)
 }
@@ -31,7 +31,7 @@ pub async fn endless(app: App) -> Result<u64> {
 /// Each has two, and those have two.
 #[brrr::handler]
 pub async fn tree(app: App, id: u64) -> Result<u64> {
-    let child = |id: u64| app.call::<u64>("tree").arg("id", id).hash(format!("{}-{id}", app.root_id));
+    let child = |id: u64| app.call::<u64>("tree").arg("id", id).hash(format!("{}-{id}", app.job_id));
     let (a, b) = try_join!(child(2 * id), child(2 * id + 1))?;
     Ok(a + b)
 }

@@ -20,8 +20,15 @@ pub fn stderr() -> u64 {
 #[brrr::handler]
 pub fn log() -> u64 {
     loop {
-        write(Level::Error, format_args!("{}", "log\n".repeat(1000)));
+        write(Level::Error, format_args!("{}", "log\n".repeat(1000)), &[]);
     }
+}
+
+/// So many fields of one message, of so many bytes each, whose names look like lines of others.
+#[brrr::handler]
+pub fn fields(n: usize, bytes: usize) {
+    let field = |n: usize| (format!("\x1b[31m{n}\n"), "x\n".repeat(bytes / 2));
+    write(Level::Error, format_args!("fields"), &(0..n).map(field).collect::<Vec<_>>());
 }
 
 /// A line that does not end.
@@ -38,6 +45,6 @@ pub fn escapes() -> Result<u64> {
     let text = "\x1b[2J\x1b[31mred\x07\u{9b}31m\rgone\u{8}";
     println!("{text}");
     eprintln!("{text}");
-    write(Level::Error, format_args!("{text}"));
+    write(Level::Error, format_args!("{text}"), &[]);
     Err(text)?
 }

@@ -1,9 +1,10 @@
 //! Loops without end: in the guest alone, and through each door of the host.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use brrr::system::{now, random};
-use brrr::{Call, Result, first};
+use brrr::{Call, Result, first, sleep, timeout};
 
 #[brrr::handler]
 pub fn spin() -> u64 {
@@ -46,4 +47,22 @@ pub async fn spin_on_races() -> Result<u64> {
     loop {
         first((0..100).map(quiet)).await.1?;
     }
+}
+
+/// A durable sleep is as short as can be, and another one follows.
+#[brrr::handler]
+pub async fn spin_on_sleeps() -> u64 {
+    loop {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Each limit is far away, and its call is there at once: each leaves a timer behind.
+#[brrr::handler]
+pub async fn timers_left_behind(n: u64) -> Result<usize> {
+    let mut sum = 0;
+    for n in 0..n {
+        sum += timeout(Duration::from_secs(3600), quiet(n)).await??.len();
+    }
+    Ok(sum)
 }

@@ -48,7 +48,7 @@ pub fn recurse_in_host() -> u64 {
 
 fn deeper(n: u64, tell: bool) -> u64 {
     if tell {
-        write(Level::Trace, format_args!(""));
+        write(Level::Trace, format_args!(""), &[]);
     }
     if black_box(n) == u64::MAX {
         return n;

@@ -1,6 +1,6 @@
 //! Bytes: too many, too deep.
 
-use brrr::{Call, Error, Result, try_join_all};
+use brrr::{Call, Error, Failure, Result, try_join_all};
 
 /// So many bytes as a result.
 #[brrr::handler(raw)]
@@ -65,15 +65,26 @@ pub fn message(bytes: usize) -> Result<u64> {
     Err("no ".repeat(bytes / 3))?
 }
 
+/// So many bytes of an error's details.
+#[brrr::handler(max_retries = 0)]
+pub fn details(bytes: usize) -> Result<u64> {
+    Err(Error::permanent("no").details(&"x".repeat(bytes)))
+}
+
+/// Promises that nobody answers: so many at once.
+#[brrr::handler]
+pub async fn promises(n: u64) -> Result<u64> {
+    let promises = (0..n).map(|n| Call::<u64>::promise(n.to_string()));
+    Ok(try_join_all(promises).await?.into_iter().sum())
+}
+
 /// A child's failure that no child had, with so many bytes in each part and so many links.
 #[brrr::handler]
 pub fn made_up_failure(bytes: usize, links: usize) -> Result<u64> {
     let long = "x".repeat(bytes);
-    Err(Error::Child(brrr::Failure {
-        kind: long.clone(),
-        task: long.clone(),
-        message: long.clone(),
-        attempts: u32::MAX,
-        chain: vec![long; links],
-    }))
+    let mut failure = Failure::new(long.clone().into(), long.clone(), long.clone());
+    failure.attempts = u32::MAX;
+    failure.details = Some(long.clone().into_bytes().into());
+    failure.chain = vec![long; links];
+    Err(Error::Child(failure))
 }

@@ -1,7 +1,7 @@
 //! What stands in the brackets of `#[brrr::handler(…)]`.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
+use quote::quote;
 use syn::parse::Parser;
 use syn::{Error, Ident, LitInt, LitStr, Result};
 
@@ -18,7 +18,14 @@ pub struct Attributes {
     backoff: Option<Ident>,
     max_running: Option<u32>,
     memory_bytes: Option<u64>,
+    /// A `brrr::Scope`.
+    scope: Option<TokenStream>,
     leaf: bool,
+    /// The JSON Schemas come from the types.
+    pub schema: bool,
+    /// The JSON Schemas, as text.
+    pub input_schema: Option<LitStr>,
+    pub output_schema: Option<LitStr>,
 }
 
 const OF_HANDLER: &[&str] = &[
@@ -30,8 +37,12 @@ const OF_HANDLER: &[&str] = &[
     "backoff",
     "max_running",
     "memory",
+    "scope",
     "leaf",
     "raw",
+    "schema",
+    "input_schema",
+    "output_schema",
 ];
 
 impl Attributes {
@@ -60,6 +71,10 @@ impl Attributes {
                 "backoff" => found.backoff = Some(backoff(&meta.value()?.parse()?)?),
                 "max_running" => found.max_running = Some(at_least_one(&meta.value()?.parse()?)?),
                 "memory" => found.memory_bytes = Some(bytes(&meta.value()?.parse()?)?),
+                "scope" => found.scope = Some(scope(&meta.value()?.parse()?)?),
+                "input_schema" => found.input_schema = Some(meta.value()?.parse()?),
+                "output_schema" => found.output_schema = Some(meta.value()?.parse()?),
+                "schema" => found.schema = true,
                 "leaf" => found.leaf = true,
                 _ => found.raw = true,
             }
@@ -71,37 +86,50 @@ impl Attributes {
 
     /// As an expression of type `brrr::Options`.
     pub fn options(&self) -> TokenStream {
-        let timeout = optional(self.timeout_ms);
-        let retries = optional(self.max_retries);
-        let delay = optional(self.retry_delay_ms);
-        let longest_delay = optional(self.max_retry_delay_ms);
-        let backoff = optional(self.backoff.as_ref().map(|variant| quote!(::brrr::Backoff::#variant)));
-        let running = optional(self.max_running);
-        let memory = optional(self.memory_bytes);
+        let duration = |ms: &Option<u64>| ms.map(|ms| quote!(::core::time::Duration::from_millis(#ms)));
+        let set = [
+            ("timeout", duration(&self.timeout_ms)),
+            ("max_retries", self.max_retries.map(|retries| quote!(#retries))),
+            ("retry_delay", duration(&self.retry_delay_ms)),
+            ("max_retry_delay", duration(&self.max_retry_delay_ms)),
+            ("backoff", self.backoff.as_ref().map(|variant| quote!(::brrr::Backoff::#variant))),
+            ("max_running", self.max_running.map(|runs| quote!(#runs))),
+            ("memory_bytes", self.memory_bytes.map(|bytes| quote!(#bytes))),
+            ("scope", self.scope.clone()),
+        ];
+        let set = set.into_iter().filter_map(|(name, value)| {
+            let (name, value) = (Ident::new(name, proc_macro2::Span::call_site()), value?);
+            Some(quote!(options.#name = ::core::option::Option::Some(#value);))
+        });
         let leaf = self.leaf;
-        quote! {
-            ::brrr::Options {
-                timeout_ms: #timeout,
-                max_retries: #retries,
-                retry_delay_ms: #delay,
-                max_retry_delay_ms: #longest_delay,
-                backoff: #backoff,
-                max_running: #running,
-                memory_bytes: #memory,
-                leaf: #leaf,
-            }
-        }
+        // Statements, as other crates can't write a struct that may grow as an expression.
+        quote! {{
+            #[allow(unused_mut, reason = "no option need be set")]
+            let mut options = ::brrr::Options::new();
+            #(#set)*
+            options.leaf = #leaf;
+            options
+        }}
     }
 }
 
-fn optional(value: Option<impl ToTokens>) -> TokenStream {
-    value.map_or_else(|| quote!(::core::option::Option::None), |value| quote!(::core::option::Option::Some(#value)))
+/// `250ms`, `10s`, `5m`, `2h`, `7d`.
+fn milliseconds(text: &LitStr) -> Result<u64> {
+    const UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+    number_and_unit(text, UNITS, "a duration is a whole number of ms, s, m, h or d, like \"10s\"")
 }
 
-/// `250ms`, `10s`, `5m`, `2h`.
-fn milliseconds(text: &LitStr) -> Result<u64> {
-    const UNITS: &[(&str, u64)] = &[("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    number_and_unit(text, UNITS, "a duration is a whole number of ms, s, m or h, like \"10s\"")
+fn scope(text: &LitStr) -> Result<TokenStream> {
+    Ok(match text.value().as_str() {
+        "fleet" => quote!(::brrr::Scope::Fleet),
+        "job" => quote!(::brrr::Scope::Job),
+        _ => {
+            let ms = milliseconds(text).ok().filter(|ms| *ms > 0);
+            let ms =
+                ms.ok_or_else(|| Error::new(text.span(), "a scope is \"fleet\", \"job\", or a duration like \"15m\""))?;
+            quote!(::brrr::Scope::For(::core::time::Duration::from_millis(#ms)))
+        }
+    })
 }
 
 /// `64MiB`.
@@ -150,18 +178,19 @@ mod tests {
     fn every_option_is_read() {
         let all = options(
             r#"timeout = "10s", max_retries = 3, retry_delay = "250ms", backoff = "fixed", max_retry_delay = "1m",
-               max_running = 2, memory = "64MiB", leaf"#,
+               max_running = 2, memory = "64MiB", scope = "1h", leaf"#,
         )
         .unwrap();
         for part in [
-            "timeout_ms:::core::option::Option::Some(10000u64)",
-            "max_retries:::core::option::Option::Some(3u32)",
-            "retry_delay_ms:::core::option::Option::Some(250u64)",
-            "max_retry_delay_ms:::core::option::Option::Some(60000u64)",
-            "backoff:::core::option::Option::Some(::brrr::Backoff::Fixed)",
-            "max_running:::core::option::Option::Some(2u32)",
-            "memory_bytes:::core::option::Option::Some(67108864u64)",
-            "leaf:true",
+            "options.timeout=::core::option::Option::Some(::core::time::Duration::from_millis(10000u64));",
+            "options.max_retries=::core::option::Option::Some(3u32);",
+            "options.retry_delay=::core::option::Option::Some(::core::time::Duration::from_millis(250u64));",
+            "options.max_retry_delay=::core::option::Option::Some(::core::time::Duration::from_millis(60000u64));",
+            "options.backoff=::core::option::Option::Some(::brrr::Backoff::Fixed);",
+            "options.max_running=::core::option::Option::Some(2u32);",
+            "options.memory_bytes=::core::option::Option::Some(67108864u64);",
+            "options.scope=::core::option::Option::Some(::brrr::Scope::For(::core::time::Duration::from_millis(3600000u64)));",
+            "options.leaf=true;",
         ] {
             assert!(all.contains(part), "{part} is not in {all}");
         }
@@ -174,6 +203,8 @@ mod tests {
             ("memory = \"64MB\"", "like \"64MiB\""),
             ("memory = \"99999999999GiB\"", "like \"64MiB\""),
             ("timeout = \"1.5s\"", "like \"10s\""),
+            ("scope = \"ever\"", "\"fleet\", \"job\", or a duration"),
+            ("scope = \"0s\"", "\"fleet\", \"job\", or a duration"),
             ("backoff = \"linear\"", "\"fixed\" or \"exponential\""),
             ("max_running = 0", "never run"),
             ("timout = \"1s\"", "there are name, timeout,"),

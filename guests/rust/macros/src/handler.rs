@@ -3,10 +3,13 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, Error, Ident, ItemFn, Result, Signature, TraitItemFn, Visibility};
+use syn::{
+    Attribute, Error, Expr, ExprLit, Ident, ItemFn, Lit, LitStr, Meta, MetaNameValue, Result, Signature, TraitItemFn,
+    Visibility,
+};
 
 use crate::attributes::Attributes;
-use crate::signature::Shape;
+use crate::signature::{Returns, Shape};
 
 pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {
     let attributes = Attributes::of_handler(attribute)?;
@@ -23,6 +26,8 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
     let own = quote!(#(#own)*);
     let call = call(&of_callers, &vis, &sig, &shape, &attributes, &name)?;
     let options = attributes.options();
+    let description = description(&attrs);
+    let (input_schema, output_schema) = schemas(&attributes, &shape)?;
 
     // Under another name, so that inside the body the handler's name still makes a call.
     sig.ident = Ident::new("__handler", function.span());
@@ -64,6 +69,9 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
             const TASK: ::brrr::Task = ::brrr::Task {
                 name: #name,
                 options: #options,
+                description: #description,
+                input_schema: #input_schema,
+                output_schema: #output_schema,
                 run: {
                     #own
                     #sig #block
@@ -77,6 +85,50 @@ pub fn expand(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> 
             };
         }
     })
+}
+
+/// The text of the doc comment.
+fn description(attrs: &[Attribute]) -> String {
+    let lines = attrs.iter().filter_map(|attribute| match &attribute.meta {
+        Meta::NameValue(MetaNameValue { path, value: Expr::Lit(ExprLit { lit: Lit::Str(text), .. }), .. })
+            if path.is_ident("doc") =>
+        {
+            Some(text.value())
+        }
+        _ => None,
+    });
+    let lines: Vec<_> = lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned()).collect();
+    lines.join("\n").trim().to_owned()
+}
+
+/// The JSON Schemas of arguments and result, each as an expression of type `Option<fn() -> String>`.
+fn schemas(attributes: &Attributes, shape: &Shape) -> Result<(TokenStream, TokenStream)> {
+    let given = |schema: &Option<LitStr>| match schema {
+        Some(text) => quote!(::core::option::Option::Some(|| ::std::string::String::from(#text))),
+        None => quote!(::core::option::Option::None),
+    };
+    if !attributes.schema {
+        return Ok((given(&attributes.input_schema), given(&attributes.output_schema)));
+    }
+    let twice = attributes.input_schema.as_ref().or(attributes.output_schema.as_ref());
+    if let Some(text) = twice {
+        return Err(Error::new(text.span(), "the schema comes from the types already: leave out `schema` or this"));
+    }
+    if attributes.raw {
+        return Err(Error::new(proc_macro2::Span::call_site(), "bytes have no schema: leave out `schema` or `raw`"));
+    }
+    let output = match &shape.returns {
+        Returns::Value(ty) => quote!(::brrr::__private::schema::<#ty>),
+        Returns::Result(ty) => quote!(::brrr::__private::output_schema::<#ty>),
+    };
+    let input = if shape.whole {
+        let ty = &shape.parameters[0].ty;
+        quote!(::brrr::__private::schema::<#ty>())
+    } else {
+        let arguments = shape.schema();
+        quote!(#arguments ::brrr::__private::schema::<Arguments>())
+    };
+    Ok((quote!(::core::option::Option::Some(|| { #input })), quote!(::core::option::Option::Some(#output))))
 }
 
 pub fn expand_remote(attribute: TokenStream, item: TokenStream) -> Result<TokenStream> {

@@ -9,7 +9,8 @@ use proc_macro::TokenStream;
 /// Makes a function a task handler: `#[brrr::handler] async fn fib(n: u64) -> brrr::Result<u64> { … }`
 ///
 /// The parameters are the task's arguments by name; each type implements serde's `Deserialize`, and
-/// `Serialize` if the function is called. Its value implements `Serialize`, and `Deserialize` if a call of it is awaited. An `Option` may be left out by callers, and serde's field attributes work (`#[serde(default)] n: u64`).
+/// `Serialize` if the function is called. Its value implements `Serialize`, and `Deserialize` if a call of it is awaited. An
+/// `Option` may be left out by callers, and serde's field attributes work (`#[serde(default)] n: u64`).
 /// `#[args] all: MyStruct` as the only parameter takes all arguments as one struct or map. A first parameter of type
 /// `brrr::App` is the call at hand, and no argument.
 ///
@@ -20,9 +21,10 @@ use proc_macro::TokenStream;
 /// # Options
 /// ```ignore
 /// #[brrr::handler(name = "…", timeout = "10s", max_retries = 3, retry_delay = "1s", backoff = "fixed",
-///     max_retry_delay = "1m", max_running = 2, memory = "64MiB", leaf, raw)]
+///     max_retry_delay = "1m", max_running = 2, memory = "64MiB", scope = "job", leaf, raw, schema)]
 /// ```
-/// What is not given is the worker's choice. A duration is a whole number of `ms`, `s`, `m` or `h`.
+/// What is not given is the worker's choice. A duration is a whole number of `ms`, `s`, `m`, `h` or `d`.
+/// The doc comment is the task's description, which `brrr-host inspect` shows.
 ///
 /// - `name`: the task's name, where it is not the function's.
 /// - `timeout`: how long one run may take.
@@ -32,6 +34,10 @@ use proc_macro::TokenStream;
 /// - `backoff`: `"exponential"` (each pause is twice the one before, `max_retry_delay` at most) or `"fixed"`.
 /// - `max_running`: how many runs of this task one worker has at once.
 /// - `memory`: what one run may have, as a whole number of `KiB`, `MiB` or `GiB`. The worker may allow less.
+/// - `scope`: who shares its values: `"fleet"` (every job), `"job"` (one job, and the jobs that retry it), or a duration (every
+///   job, for at most that long).
+/// - `schema`: JSON Schemas of arguments and result, from their types, which implement `schemars::JsonSchema`. It needs the
+///   feature `schema` of `brrr`. Without it they can be given as text: `input_schema = "{…}"`, `output_schema = "{…}"`.
 /// - `leaf`: it calls nobody, and has the real clock, sleep and random numbers.
 /// - `raw`: its one parameter and its value are `Vec<u8>`, not JSON.
 #[proc_macro_attribute]

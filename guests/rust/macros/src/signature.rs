@@ -84,6 +84,18 @@ impl Shape {
         }
     }
 
+    /// A struct of the arguments, for their schema.
+    pub fn schema(&self) -> TokenStream {
+        let fields = self.parameters.iter().map(|Parameter { name, ty, serde }| quote!(#(#serde)* #name: #ty));
+        quote! {
+            #[derive(::brrr::__private::serde::Deserialize, ::brrr::__private::schemars::JsonSchema)]
+            #[serde(crate = "::brrr::__private::serde", deny_unknown_fields)]
+            #[schemars(crate = "::brrr::__private::schemars")]
+            #[allow(dead_code, reason = "only its schema counts")]
+            struct Arguments { #(#fields),* }
+        }
+    }
+
     /// A struct of the arguments, to be written, and its value.
     ///
     /// A field has the type of a parameter of the struct, so that the struct is there whether or not the argument can

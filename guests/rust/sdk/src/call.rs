@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use crate::codec;
 use crate::executor::{self, Outcome, Slot};
 use crate::host::{self, Invocation};
 use crate::options::CallOptions;
-use crate::{Backoff, Error, Failure};
+use crate::{Backoff, Error, Failure, Scope};
 
 /// A call to a task, which gives a `T`. Nothing happens until it is awaited.
 #[must_use = "a call is queued when it is awaited"]
@@ -33,7 +33,7 @@ pub struct Call<T> {
 }
 
 enum Payload {
-    /// Encoded when the call is queued; its hash is the Python worker's.
+    /// Encoded when the call is queued. The host derives the hash that the Python worker gives such a call.
     Json(Value),
     Bytes(Vec<u8>),
     Invalid(String),
@@ -68,8 +68,28 @@ impl<T> Call<T> {
 
     /// The value's own bytes, undecoded.
     pub fn raw(self) -> Call<Vec<u8>> {
+        self.reads(Some(|bytes| bytes))
+    }
+
+    /// The same call, whose value is read as another type: of calls of different types, a [`first`](crate::first()) needs calls
+    /// of one type.
+    ///
+    /// `let answer: Call<Value> = price(1).cast();`
+    pub fn cast<U>(self) -> Call<U> {
+        self.reads(None)
+    }
+
+    fn reads<U>(self, read: Option<fn(Vec<u8>) -> U>) -> Call<U> {
         let Self { task, topic, hash, options, payload, .. } = self;
-        Call { topic, hash, options, ..Call::new(task, payload, Some(|bytes| bytes)) }
+        Call { topic, hash, options, ..Call::new(task, payload, read) }
+    }
+
+    /// A promise of this job: it waits for a value that somebody outside gives, by `brrr-host resolve JOB NAME VALUE` or over
+    /// HTTP. A rejection is a [`Failure`] of kind [`FailureKind::Rejected`](crate::FailureKind::Rejected).
+    ///
+    /// It is awaited, raced and limited like any call: see [`App::promise`].
+    pub fn promise(name: impl Into<String>) -> Self {
+        Self::new("brrr.promise".into(), Payload::Bytes(name.into().into_bytes()), None)
     }
 }
 
@@ -94,9 +114,17 @@ impl<T> Call<T> {
 
     /// Gives the call an identity of your own; calls with one hash share one value.
     ///
-    /// Otherwise it is the Python worker's hash of task and arguments or, for bytes, the host's of task and bytes.
+    /// Otherwise the host derives it: the Python worker's hash of task and arguments or, for bytes, its own hash of task and
+    /// bytes.
     pub fn hash(mut self, hash: impl Into<String>) -> Self {
         self.hash = Some(hash.into());
+        self
+    }
+
+    /// Who shares the call's value, in place of what its task says. It has no effect on a call with a [`hash`](Self::hash) of
+    /// its own.
+    pub fn scope(mut self, scope: Scope) -> Self {
+        self.options.set("scope", scope);
         self
     }
 
@@ -145,13 +173,15 @@ impl<T> Call<T> {
 
     /// What the host is asked for.
     pub(crate) fn invocation(&mut self) -> Result<Invocation, Failure> {
-        let (payload, hash) = match &mut self.payload {
+        let hash = self.hash.take();
+        let payload = match &mut self.payload {
             Payload::Json(arguments) => {
-                let payload = codec::payload(arguments);
-                let hash = self.hash.take().unwrap_or_else(|| codec::call_hash_of_payload(&self.task, &payload));
-                (payload, Some(hash))
+                if hash.is_none() {
+                    self.options.set("hash-of", "python");
+                }
+                codec::payload(arguments)
             }
-            Payload::Bytes(bytes) => (std::mem::take(bytes), self.hash.take()),
+            Payload::Bytes(bytes) => std::mem::take(bytes),
             Payload::Invalid(error) => return Err(Failure::codec(&self.task, "cannot write its arguments", error)),
         };
         let (topic, options) = (self.topic.take(), std::mem::take(&mut self.options));
@@ -178,7 +208,7 @@ impl<T: DeserializeOwned> Future for Call<T> {
         let slot = match this.waiting.take() {
             Some(slot) => slot,
             None => match this.invocation() {
-                Ok(invocation) => executor::wait(invocation),
+                Ok(invocation) => executor::wait(&*this, invocation),
                 Err(failure) => return Poll::Ready(Err(failure)),
             },
         };
@@ -194,6 +224,7 @@ impl<T: DeserializeOwned> Future for Call<T> {
 
 /// The call that a handler is run for.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Request {
     /// The task's name.
     pub task: String,
@@ -201,15 +232,14 @@ pub struct Request {
     pub payload: Vec<u8>,
     /// The call's identity.
     pub call_hash: String,
-    /// The job (top-level schedule) on whose behalf it runs.
-    pub root_id: String,
+    /// The job on whose behalf it runs.
+    pub job_id: String,
     /// The topic on which it arrived.
     pub topic: String,
     /// 1 for the first attempt. Replays of one attempt have the same number.
     pub attempt: u32,
-    /// By when the call must have ended, in milliseconds of Unix time: the job's deadline, if it has one; of a leaf
-    /// also that of this run.
-    pub deadline_ms: Option<u64>,
+    /// By when the call must have ended: the job's deadline, if it has one; of a leaf also that of this run.
+    pub deadline: Option<SystemTime>,
 }
 
 /// A handler's view of its own call, for handlers that take one as their first parameter; it derefs to [`Request`].
@@ -225,6 +255,35 @@ impl App {
     /// `let n: u64 = app.call("fib").topic("brrr-ts-demo").arg("n", 11).await?;`
     pub fn call<T>(&self, task: impl Into<Cow<'static, str>>) -> Call<T> {
         Call::named(task)
+    }
+
+    /// A value that somebody outside gives, under this name, to this job:
+    /// `brrr-host resolve JOB approval '{"ok": true}'`, or a rejection by `brrr-host reject JOB approval "no"`. It may come
+    /// before anybody waits for it.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use brrr::{App, FailureKind, Result};
+    ///
+    /// #[brrr::handler]
+    /// async fn ship(app: App, order: u64) -> Result<String> {
+    ///     let week = Duration::from_secs(7 * 24 * 60 * 60);
+    ///     match brrr::timeout(week, app.promise::<String>("approval")).await {
+    ///         Ok(Ok(by)) => Ok(format!("order {order} ships, says {by}")),
+    ///         Ok(Err(failure)) if failure.kind == FailureKind::Rejected => Ok(failure.message),
+    ///         Ok(Err(failure)) => Err(failure.into()),
+    ///         Err(_) => Ok("nobody answered".into()),
+    ///     }
+    /// }
+    /// brrr::worker!(ship);
+    ///
+    /// # fn main() {
+    /// brrr::testing::resolve("approval", "Ann");
+    /// assert_eq!(brrr::testing::run(TASKS, ship(7)).unwrap(), "order 7 ships, says Ann");
+    /// # }
+    /// ```
+    pub fn promise<T>(&self, name: impl Into<String>) -> Call<T> {
+        Call::promise(name)
     }
 
     /// How long until this run is stopped, whatever it does: by the timeout of its task or of its job. Zero once it is
@@ -268,7 +327,7 @@ mod tests {
     fn options_go_with_the_call_and_are_no_part_of_its_identity() {
         let invocation = |mut call: Call<u64>| call.invocation().unwrap();
         let plain = invocation(Call::named("dice"));
-        assert!(plain.options.clone().into_pairs().is_empty());
+        assert_eq!(plain.options.into_pairs(), [("hash-of".to_owned(), "python".to_owned())]);
         let call = Call::named("dice")
             .timeout(Duration::from_secs(9))
             .timeout(Duration::from_millis(1500))
@@ -276,20 +335,38 @@ mod tests {
             .retry_delay(Duration::from_secs(1))
             .max_retry_delay(Duration::from_secs(60))
             .backoff(Backoff::Exponential)
+            .scope(Scope::For(Duration::from_secs(90)))
             .label("throw 1");
         let all = invocation(call);
         assert_eq!((all.call_hash, all.payload), (plain.call_hash, plain.payload));
         let pairs = all.options.into_pairs();
         let pairs: Vec<_> = pairs.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
         let wanted = [
+            ("hash-of", "python"),
             ("label", "throw 1"),
             ("max-retries", "3"),
             ("max-retry-delay-ms", "60000"),
             ("retry-backoff", "exponential"),
             ("retry-delay-ms", "1000"),
+            ("scope", "90s"),
             ("timeout-ms", "1500"),
         ];
         assert_eq!(pairs, wanted);
+    }
+
+    #[test]
+    fn the_host_derives_the_hash_unless_the_call_has_its_own() {
+        let of = |mut call: Call<u64>| {
+            let Invocation { task, payload, call_hash, options, .. } = call.invocation().unwrap();
+            (task, String::from_utf8(payload).unwrap(), call_hash, options.into_pairs())
+        };
+        let python = vec![("hash-of".to_owned(), "python".to_owned())];
+        assert_eq!(of(Call::named("dice").arg("n", 1)), ("dice".into(), r#"[{"n": 1}]"#.into(), None, python));
+        let own = Call::named("dice").hash("h");
+        assert_eq!(of(own), ("dice".into(), "[{}]".into(), Some("h".into()), vec![]));
+        assert_eq!(of(Call::named("dice").payload("x")), ("dice".into(), "x".into(), None, vec![]));
+        // A promise is nothing but its name.
+        assert_eq!(of(Call::promise("aé")), ("brrr.promise".into(), "aé".into(), None, vec![]));
     }
 
     #[test]

@@ -14,7 +14,9 @@ use serde_json::Value;
 
 use crate::Error;
 
-pub(crate) use python::{call_hash_of_payload, payload};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use python::call_hash_of_payload;
+pub(crate) use python::payload;
 
 /// Arguments as a JSON value.
 ///

@@ -25,6 +25,7 @@ fn value(key: &str) -> Option<String> {
 
 /// A variable that the worker does not let this component see.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct NotAllowed {
     /// Its name.
     pub key: String,

@@ -2,13 +2,18 @@
 
 use std::fmt;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec;
+
 /// What a handler returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a handler failed. `?` makes one of any error or string (retryable), and of a child's [`Failure`].
 ///
 /// ```
-/// use brrr::{Error, Result};
+/// use brrr::{Error, FailureKind, Result};
 ///
 /// #[brrr::handler(max_retries = 3)]
 /// async fn pay(account: String, cents: String) -> Result<u64> {
@@ -18,7 +23,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///     let cents: u64 = cents.parse()?; // any other error: up to 3 more runs
 ///     let fee = match fee(cents).await {
 ///         Ok(fee) => fee,
-///         Err(failure) if failure.kind == "timeout" => 0, // a child's failure, caught
+///         Err(failure) if failure.kind == FailureKind::Timeout => 0, // a child's failure, caught
 ///         Err(failure) => return Err(failure.into()), // and passed on, as `?` does: not retried for it
 ///     };
 ///     Ok(cents + fee)
@@ -37,31 +42,73 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// # assert_eq!(run("", "200").unwrap_err().attempts, 1);
 /// # }
 /// ```
+#[non_exhaustive]
 pub enum Error {
     /// May succeed if run again: the host runs the handler as often as its options say.
-    Retryable(String),
+    Retryable(ErrorInfo),
     /// Will fail however often it is run.
-    Permanent(String),
+    Permanent(ErrorInfo),
     /// A child failed and the handler did not catch it. Not retried: the child already was.
     Child(Failure),
+}
+
+/// What a handler says of its error.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ErrorInfo {
+    /// For people.
+    pub message: String,
+    /// For a caller's program: JSON. See [`Error::details`].
+    pub details: Option<Box<[u8]>>,
 }
 
 impl Error {
     /// An error that running the handler again may mend.
     pub fn retryable(message: impl Into<String>) -> Self {
-        Self::Retryable(message.into())
+        Self::Retryable(ErrorInfo { message: message.into(), details: None })
     }
 
     /// An error that no further run can mend.
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self::Permanent(message.into())
+        Self::Permanent(ErrorInfo { message: message.into(), details: None })
+    }
+
+    /// Attaches what a caller's program can read of the error, by [`Failure::details`]. A child's failure keeps its own details.
+    ///
+    /// ```
+    /// use brrr::{Error, Result};
+    ///
+    /// #[brrr::handler]
+    /// fn pay(cents: u64) -> Result<()> {
+    ///     Err(Error::permanent("the card is refused").details(&[cents, 7]))
+    /// }
+    ///
+    /// #[brrr::handler]
+    /// async fn order() -> Result<u64> {
+    ///     let Err(failure) = pay(300).await else { return Ok(0) };
+    ///     let [_, code]: [u64; 2] = failure.details()?;
+    ///     Ok(code)
+    /// }
+    /// brrr::worker!(pay, order);
+    /// # fn main() { assert_eq!(brrr::testing::run(TASKS, order()), Ok(7)); }
+    /// ```
+    #[must_use]
+    pub fn details(mut self, details: &(impl Serialize + ?Sized)) -> Self {
+        if let Self::Retryable(info) | Self::Permanent(info) = &mut self {
+            match codec::to_vec(details) {
+                Ok(json) => info.details = Some(json.into()),
+                // The error itself matters more than that.
+                Err(error) => info.message.push_str(&format!(" (its details cannot be written as JSON: {error})")),
+            }
+        }
+        self
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retryable(message) | Self::Permanent(message) => f.write_str(message),
+            Self::Retryable(info) | Self::Permanent(info) => f.write_str(&info.message),
             Self::Child(failure) => failure.fmt(f),
         }
     }
@@ -70,6 +117,12 @@ impl fmt::Display for Error {
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for ErrorInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.message, f)
     }
 }
 
@@ -83,7 +136,7 @@ impl<E: Into<Box<dyn std::error::Error>>> From<E> for Error {
         // `anyhow::Error`, and an enum's transparent variant, show the failure's own cause as theirs.
         match error.source().and_then(|cause| cause.downcast_ref::<Whole>()) {
             Some(Whole(failure)) => Self::Child(failure.clone()),
-            None => Self::Retryable(with_sources(&*error)),
+            None => Self::retryable(with_sources(&*error)),
         }
     }
 }
@@ -106,10 +159,10 @@ pub(crate) fn with_sources(error: &dyn std::error::Error) -> String {
 
 /// A call that ended without a value: it failed as often as its options allow, or cannot be run at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Failure {
-    /// `error`, `trap`, `timeout`, `limit`, `cancelled`, `nondeterminism`, `cycle`, `unknown-task`, `dead-letter`; more
-    /// may come. `codec`, made here: the arguments could not be written or the value could not be read.
-    pub kind: String,
+    /// What kind of failure it is.
+    pub kind: FailureKind,
     /// The task that failed.
     pub task: String,
     /// Why.
@@ -118,18 +171,112 @@ pub struct Failure {
     pub attempts: u32,
     /// One line a call, from that task down to the first cause.
     pub chain: Vec<String>,
+    /// What the task's handler attached to its error, in its encoding. [`details`](Self::details) reads it.
+    pub details: Option<Box<[u8]>>,
 }
 
 impl Failure {
+    /// A failure that was not made by the host, of a call that was not run.
+    pub fn new(kind: FailureKind, task: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { kind, task: task.into(), message: message.into(), attempts: 0, chain: Vec::new(), details: None }
+    }
+
+    /// What the task's handler attached to its error: see [`Error::details`].
+    ///
+    /// # Errors
+    /// A failure of kind [`FailureKind::Codec`] if there is nothing, or something else.
+    pub fn details<T: DeserializeOwned>(&self) -> Result<T, Self> {
+        let Some(details) = &self.details else {
+            return Err(Self::new(FailureKind::Codec, self.task.as_str(), format!("{self}; it has no details")));
+        };
+        codec::from_slice(details)
+            .map_err(|error| Self::codec(&self.task, "cannot read the details of its error", &error))
+    }
+
     /// A failure in this SDK, before or after the call itself.
     pub(crate) fn codec(task: &str, what: &str, error: &dyn fmt::Display) -> Self {
-        Self {
-            kind: "codec".into(),
-            task: task.into(),
-            message: format!("{what}: {error}"),
-            attempts: 0,
-            chain: vec![],
+        Self::new(FailureKind::Codec, task, format!("{what}: {error}"))
+    }
+}
+
+/// What kind of failure a call ended with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FailureKind {
+    /// Its handler's own error.
+    Error,
+    /// A promise was rejected.
+    Rejected,
+    /// Its component trapped: it panicked, or did what the host does not allow.
+    Trap,
+    /// It ran out of time.
+    Timeout,
+    /// It ran into a limit of the worker: memory, calls, the size of a value.
+    Limit,
+    /// Its job was cancelled.
+    Cancelled,
+    /// A replay of it asked for other calls than before.
+    Nondeterminism,
+    /// Another call has the same hash.
+    Conflict,
+    /// It waits for itself.
+    Cycle,
+    /// No worker of its topic has the task.
+    UnknownTask,
+    /// Its message was given up.
+    DeadLetter,
+    /// Made by this SDK: the arguments could not be written, or the value could not be read.
+    Codec,
+    /// A kind that this SDK does not know.
+    Other(String),
+}
+
+impl FailureKind {
+    const KNOWN: [(&'static str, Self); 12] = [
+        ("error", Self::Error),
+        ("rejected", Self::Rejected),
+        ("trap", Self::Trap),
+        ("timeout", Self::Timeout),
+        ("limit", Self::Limit),
+        ("cancelled", Self::Cancelled),
+        ("nondeterminism", Self::Nondeterminism),
+        ("conflict", Self::Conflict),
+        ("cycle", Self::Cycle),
+        ("unknown-task", Self::UnknownTask),
+        ("dead-letter", Self::DeadLetter),
+        ("codec", Self::Codec),
+    ];
+
+    /// Its name: `error`, `rejected`, `trap`, `timeout`, `limit`, `cancelled`, `nondeterminism`, `conflict`, `cycle`,
+    /// `unknown-task`, `dead-letter`, `codec`, or another.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Other(name) => name,
+            known => Self::KNOWN.iter().find(|(_, kind)| kind == known).map_or("error", |(name, _)| name),
         }
+    }
+}
+
+impl From<String> for FailureKind {
+    fn from(name: String) -> Self {
+        let known = Self::KNOWN.into_iter().find(|(known, _)| *known == name);
+        known.map_or(Self::Other(name), |(_, kind)| kind)
+    }
+}
+
+impl From<FailureKind> for String {
+    fn from(kind: FailureKind) -> Self {
+        match kind {
+            FailureKind::Other(name) => name,
+            known => known.as_str().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -33,7 +33,7 @@ pub fn write(path: &str, bytes: impl AsRef<[u8]>) -> io::Result<()> {
 /// Removes a file.
 ///
 /// # Errors
-/// As [`write`], and when it is not there.
+/// As [`write()`], and when it is not there.
 pub fn remove(path: &str) -> io::Result<()> {
     system::remove(path).map_err(|error| about(path, &error))
 }

@@ -12,6 +12,18 @@ pub(crate) struct Invocation {
     pub(crate) options: CallOptions,
 }
 
+/// When a poll returns; see `want` in `wit/worker.wit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(all(target_family = "wasm", feature = "async-world"), allow(dead_code, reason = "the host finds out"))]
+pub enum Want {
+    /// When all outcomes are there, or one has failed.
+    All,
+    /// When exactly so many outcomes are there.
+    Some(u32),
+    /// When some are there, and the host finds that it is worth another run.
+    Progress,
+}
+
 /// Makes this crate a component that serves these handlers: `brrr::worker!(hello, fib);`, once, at the crate's root.
 ///
 /// Handlers of other modules are listed by path. It also defines `TASKS`, for [`testing`](crate::testing).
@@ -23,19 +35,19 @@ macro_rules! worker {
 
         #[cfg(target_family = "wasm")]
         const _: () = {
-            use $crate::__private::bindings::exports::brrr::worker::handler as wit;
+            use $crate::__private::exported as wit;
 
-            struct Component;
+            struct Worker;
 
-            impl wit::Guest for Component {
-                fn describe() -> ::std::vec::Vec<wit::Task> {
+            impl wit::Guest for Worker {
+                fn describe() -> wit::Component {
                     $crate::__private::describe(TASKS)
                 }
 
                 $crate::__handle!(wit);
             }
 
-            $crate::__private::bindings::export!(Component with_types_in $crate::__private::bindings);
+            $crate::__private::bindings::export!(Worker with_types_in $crate::__private::bindings);
         };
     };
 }
@@ -62,26 +74,44 @@ macro_rules! __handle {
     };
 }
 
+/// A call in the form in which the host takes it. It is kept, as a call may be asked for again.
+#[cfg(not(target_family = "wasm"))]
+pub(crate) type Asked = Invocation;
+
+#[cfg(not(target_family = "wasm"))]
+pub(crate) fn asked(call: Invocation) -> Asked {
+    call
+}
+
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::{log, poll, time_left_ms};
 
 #[cfg(all(target_family = "wasm", not(feature = "async-world")))]
-pub(crate) use component::poll;
+pub(crate) use component::{Asked, asked, poll};
 #[cfg(target_family = "wasm")]
-pub use component::{bindings, describe, handle};
+pub use component::{bindings, describe, exported, handle};
 #[cfg(all(target_family = "wasm", feature = "async-world"))]
-pub(crate) use component::{call, race};
+pub(crate) use component::{call, race, sleep_until};
 #[cfg(target_family = "wasm")]
 pub(crate) use component::{log, time_left_ms};
 
 #[cfg(target_family = "wasm")]
 mod component {
-    use super::Invocation;
+    use super::{Invocation, Want};
     use crate::executor::Outcome;
     use crate::log::Level;
-    use crate::{Error, Failure, Request, Task, task};
-    use bindings::brrr::worker::{control, log as wit_log, tasks as wit_tasks};
-    use bindings::exports::brrr::worker::handler as wit;
+    use crate::{Error, ErrorInfo, Failure, Request, Task, task};
+    #[cfg(not(feature = "async-world"))]
+    use bindings::brrr::worker::tasks as wit_tasks;
+    #[cfg(feature = "async-world")]
+    use bindings::brrr::worker::tasks_async as wit_tasks;
+    use bindings::brrr::worker::{control, log as wit_log, types as wit_types};
+    use exported as wit;
+
+    #[cfg(not(feature = "async-world"))]
+    pub use bindings::exports::brrr::worker::handler as exported;
+    #[cfg(feature = "async-world")]
+    pub use bindings::exports::brrr::worker::handler_async as exported;
 
     #[doc(hidden)]
     #[allow(missing_docs, clippy::all, clippy::pedantic, reason = "generated")]
@@ -95,34 +125,52 @@ mod component {
 
         #[cfg(feature = "async-world")]
         wit_bindgen::generate!({
-            path: "../../../wit/async",
-            world: "worker",
+            path: "../../../wit",
+            world: "worker-async",
             pub_export_macro: true,
         });
     }
 
+    #[cfg(not(feature = "async-world"))]
+    pub(crate) type Asked = wit_tasks::Invocation;
+
+    #[cfg(not(feature = "async-world"))]
+    pub(crate) fn asked(call: Invocation) -> Asked {
+        call.into()
+    }
+
+    #[cfg(not(feature = "async-world"))]
+    pub(crate) fn poll(calls: &[Asked], want: Want, until: Option<u64>) -> Vec<Option<Outcome>> {
+        outcomes(wit_tasks::poll(calls, want.into(), until))
+    }
+
     #[cfg(feature = "async-world")]
     pub(crate) async fn call(call: Invocation) -> Outcome {
-        wit_tasks::call(call.into()).await.map_err(Into::into)
+        let outcomes = wit_tasks::poll(vec![call.into()], Want::All.into(), None).await;
+        let outcome = outcomes.into_iter().next().flatten();
+        outcome.expect("the host returns the outcome of one call").map_err(Into::into)
     }
 
     #[cfg(feature = "async-world")]
     pub(crate) async fn race(calls: Vec<Invocation>, need: u32) -> Vec<Option<Outcome>> {
-        let outcomes = wit_tasks::race(calls.into_iter().map(Into::into).collect(), need).await;
-        outcomes.into_iter().map(|outcome| outcome.map(|o| o.map_err(Into::into))).collect()
+        outcomes(wit_tasks::poll(calls.into_iter().map(Into::into).collect(), Want::Some(need).into(), None).await)
     }
 
-    #[cfg(not(feature = "async-world"))]
-    pub(crate) fn poll(calls: Vec<Invocation>, need: Option<u32>) -> Vec<Option<Outcome>> {
-        let calls: Vec<_> = calls.into_iter().map(Into::into).collect();
-        wit_tasks::poll(&calls, need).into_iter().map(|outcome| outcome.map(|o| o.map_err(Into::into))).collect()
+    /// Sleeps until this Unix time in milliseconds.
+    #[cfg(feature = "async-world")]
+    pub(crate) async fn sleep_until(due: u64) {
+        wit_tasks::poll(Vec::new(), Want::All.into(), Some(due)).await;
+    }
+
+    fn outcomes(outcomes: Vec<Option<Result<Vec<u8>, wit_types::Failure>>>) -> Vec<Option<Outcome>> {
+        outcomes.into_iter().map(|outcome| outcome.map(|outcome| outcome.map_err(Into::into))).collect()
     }
 
     pub(crate) fn time_left_ms() -> u64 {
         control::time_left_ms()
     }
 
-    pub(crate) fn log(level: Level, message: &str) {
+    pub(crate) fn log(level: Level, message: &str, fields: &[(String, String)]) {
         let level = match level {
             Level::Trace => wit_log::Level::Trace,
             Level::Debug => wit_log::Level::Debug,
@@ -130,24 +178,19 @@ mod component {
             Level::Warn => wit_log::Level::Warn,
             Level::Error => wit_log::Level::Error,
         };
-        wit_log::write(level, message);
+        wit_log::write(level, message, fields);
     }
 
-    pub fn describe(tasks: &[Task]) -> Vec<wit::Task> {
+    pub fn describe(tasks: &[Task]) -> wit::Component {
         begin();
-        tasks
-            .iter()
-            .map(|task| wit::Task {
-                name: task.name.to_owned(),
-                options: wit::Options {
-                    timeout_ms: task.options.timeout_ms,
-                    max_retries: task.options.max_retries,
-                    retry_delay_ms: task.options.retry_delay_ms,
-                    leaf: task.options.leaf,
-                    extra: task.options.extra(),
-                },
-            })
-            .collect()
+        wit::Component {
+            sdk: "rust".to_owned(),
+            sdk_version: env!("CARGO_PKG_VERSION").to_owned(),
+            tasks: tasks
+                .iter()
+                .map(|task| wit_types::Task { name: task.name.to_owned(), options: task.described() })
+                .collect(),
+        }
     }
 
     #[cfg(not(feature = "async-world"))]
@@ -165,18 +208,35 @@ mod component {
     /// What comes before the user's code.
     fn begin() {
         // A panic aborts the instance, and the host sees no more than a trap: say why first.
-        std::panic::set_hook(Box::new(|panic| crate::log::write(Level::Error, format_args!("{panic}"))));
+        std::panic::set_hook(Box::new(|panic| crate::log::write(Level::Error, format_args!("{panic}"), &[])));
         #[cfg(any(feature = "log", feature = "tracing"))]
         crate::bridge::connect();
+    }
+
+    impl From<Want> for wit_tasks::Want {
+        fn from(want: Want) -> Self {
+            match want {
+                Want::All => Self::All,
+                Want::Some(number) => Self::Some(number),
+                Want::Progress => Self::Progress,
+            }
+        }
     }
 
     impl From<Error> for wit::HandlerError {
         fn from(error: Error) -> Self {
             match error {
-                Error::Retryable(message) => Self::Retryable(message),
-                Error::Permanent(message) => Self::Permanent(message),
+                Error::Retryable(info) => Self::Retryable(info.into()),
+                Error::Permanent(info) => Self::Permanent(info.into()),
                 Error::Child(failure) => Self::Child(failure.into()),
             }
+        }
+    }
+
+    impl From<ErrorInfo> for wit_types::ErrorInfo {
+        fn from(info: ErrorInfo) -> Self {
+            let ErrorInfo { message, details } = info;
+            Self { message, details: details.map(Into::into) }
         }
     }
 
@@ -189,22 +249,24 @@ mod component {
 
     impl From<wit::Request> for Request {
         fn from(request: wit::Request) -> Self {
-            let wit::Request { task, payload, call_hash, root_id, topic, attempt, deadline_ms } = request;
-            Self { task, payload, call_hash, root_id, topic, attempt, deadline_ms }
+            let wit::Request { task, payload, call_hash, job_id, topic, attempt, deadline_ms } = request;
+            let deadline =
+                deadline_ms.and_then(|ms| std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_millis(ms)));
+            Self { task, payload, call_hash, job_id, topic, attempt, deadline }
         }
     }
 
-    impl From<wit::Failure> for Failure {
-        fn from(failure: wit::Failure) -> Self {
-            let wit::Failure { kind, task, message, attempts, chain } = failure;
-            Self { kind, task, message, attempts, chain }
+    impl From<wit_types::Failure> for Failure {
+        fn from(failure: wit_types::Failure) -> Self {
+            let wit_types::Failure { kind, task, message, attempts, chain, details } = failure;
+            Self { kind: kind.into(), task, message, attempts, chain, details: details.map(Into::into) }
         }
     }
 
-    impl From<Failure> for wit::Failure {
+    impl From<Failure> for wit_types::Failure {
         fn from(failure: Failure) -> Self {
-            let Failure { kind, task, message, attempts, chain } = failure;
-            Self { kind, task, message, attempts, chain }
+            let Failure { kind, task, message, attempts, chain, details } = failure;
+            Self { kind: kind.into(), task, message, attempts, chain, details: details.map(Into::into) }
         }
     }
 }

@@ -39,33 +39,29 @@ impl Future for Ready {
         if waiting.ready.get() {
             return Poll::Ready(());
         }
-        let again = waiting.registered.replace(true);
-        if !again {
+        if !waiting.registered.replace(true) {
             WAITING.with_borrow_mut(|all| all.push(Rc::downgrade(waiting)));
-        }
-        // In the asynchronous world no executor of ours waits: whoever is polled again does, for all, once the others had
-        // their turn to begin.
-        #[cfg(feature = "async-world")]
-        {
-            if again && wait() && waiting.ready.get() {
-                return Poll::Ready(());
-            }
-            context.waker().wake_by_ref();
         }
         *waiting.waker.borrow_mut() = Some(context.waker().clone());
         Poll::Pending
     }
 }
 
-/// Waits until something is ready; false when nothing is waited for.
+/// Waits until something is ready, or the next timer is due; false when nothing is waited for but time.
 pub(crate) fn wait() -> bool {
     let waiting: Vec<_> = WAITING.take().iter().filter_map(Weak::upgrade).collect();
     if waiting.is_empty() {
         return false;
     }
-    let pollables: Vec<_> = waiting.iter().map(|waiting| &waiting.pollable).collect();
+    let mut pollables: Vec<_> = waiting.iter().map(|waiting| &waiting.pollable).collect();
+    // Beside a request, a sleep takes its real time: so a handler can limit the time of a request.
+    let timer = crate::time::Next::find();
+    pollables.extend(timer.as_ref().map(|timer| &timer.pollable));
     for index in poll(&pollables) {
-        waiting[index as usize].ready.set(true);
+        match waiting.get(index as usize) {
+            Some(ready) => ready.ready.set(true),
+            None => timer.iter().for_each(crate::time::Next::fire),
+        }
     }
     let (ready, pending): (Vec<_>, Vec<_>) = waiting.into_iter().partition(|waiting| waiting.ready.get());
     WAITING.with_borrow_mut(|all| all.extend(pending.iter().map(Rc::downgrade)));

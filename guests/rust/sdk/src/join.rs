@@ -1,4 +1,4 @@
-//! Several calls at once: one batch, or a race.
+//! Several calls at once: one poll for all of them, or a race.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -6,12 +6,12 @@ use std::task::{Context, Poll};
 
 use serde::de::DeserializeOwned;
 
-use crate::executor::{self, Outcome};
+use crate::executor::{self, Awaiter, Need, Outcome};
 use crate::{Call, Failure};
 
 /// Waits for all of up to eight futures of any types, and gives a tuple of their outputs.
 ///
-/// Calls among them are one batch.
+/// Calls among them are asked for together.
 #[macro_export]
 macro_rules! join {
     ($($future:expr),+ $(,)?) => {
@@ -19,39 +19,57 @@ macro_rules! join {
     };
 }
 
-/// Like [`join!`] for futures that give a `Result`: the tuple of their values, or the first error from the left.
+/// Like [`join!`] for futures that give a `Result`: the tuple of their values, or the first error.
 ///
-/// It waits for all of them even so, as every replay must: a batch has one end.
+/// It ends with the first failure: the other futures are dropped, and nobody waits for their calls any more. Of several failures
+/// that are there at once, it gives the first one from the left.
 #[macro_export]
 macro_rules! try_join {
     ($($future:expr),+ $(,)?) => {
-        $crate::__private::Succeed::succeed($crate::__private::Join::join(($($future,)+)).await)
+        $crate::__private::TryJoin::try_join(($($future,)+)).await
     };
 }
 
 /// Waits for all of these futures; outputs in their order.
 pub async fn join_all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let awaiter = Awaiter::new(Need::Outcomes);
     let mut futures: Vec<_> = futures.into_iter().map(MaybeDone::new).collect();
     poll_fn(|context| {
-        let waiting = futures.iter_mut().filter_map(|future| future.poll(context).is_pending().then_some(())).count();
-        if waiting == 0 { Poll::Ready(()) } else { Poll::Pending }
+        let waiting = futures.iter_mut().filter_map(|future| future.poll(context, awaiter).is_pending().then_some(()));
+        if waiting.count() == 0 { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
     futures.into_iter().map(MaybeDone::into_output).collect()
 }
 
-/// Waits for all of these futures; their values in order, or the first error.
+/// Waits for all of these futures; their values in order, or the first error, as [`try_join!`].
 ///
 /// # Errors
-/// The first future's, in their order, that failed.
+/// The first error. The other futures are dropped.
 pub async fn try_join_all<T, E>(
     futures: impl IntoIterator<Item = impl Future<Output = Result<T, E>>>,
 ) -> Result<Vec<T>, E> {
-    join_all(futures).await.into_iter().collect()
+    let awaiter = Awaiter::new(Need::Values);
+    let mut futures: Vec<_> = futures.into_iter().map(MaybeDone::new).collect();
+    poll_fn(|context| {
+        let mut waiting = false;
+        for future in &mut futures {
+            match future.try_poll(context, awaiter) {
+                Poll::Ready(result) => result?,
+                Poll::Pending => waiting = true,
+            }
+        }
+        if waiting { Poll::Pending } else { Poll::Ready(Ok(())) }
+    })
+    .await?;
+    futures.into_iter().map(MaybeDone::into_output).collect()
 }
 
 /// The first of these calls to have an outcome: its index, and its value or failure. All of them are queued; the rest
 /// go on. Every replay gets the same one.
+///
+/// Calls of different types become calls of one type by [`Call::cast`]. To limit it in time, put it into a
+/// [`timeout`](crate::timeout()).
 ///
 /// # Panics
 /// When there are no calls.
@@ -64,7 +82,8 @@ pub async fn first<T: DeserializeOwned>(calls: impl IntoIterator<Item = Call<T>>
 
 /// The first `need` of these calls to have an outcome, by value or failure; `None` for each of the others.
 ///
-/// A race beside other waits (in [`join!`]) is asked for when those have ended.
+/// # Panics
+/// When there are fewer calls.
 pub async fn first_n<T: DeserializeOwned>(
     need: usize,
     calls: impl IntoIterator<Item = Call<T>>,
@@ -80,8 +99,8 @@ pub async fn first_n<T: DeserializeOwned>(
             return calls.iter().map(|_| failure.take()).collect();
         }
     };
-    let slot = executor::wait_race(invocations, u32::try_from(need).unwrap_or(u32::MAX));
-    let outcomes: Vec<Option<Outcome>> = poll_fn(|context| slot.poll(context)).await;
+    let race = executor::wait_race(invocations, need);
+    let outcomes: Vec<Option<Outcome>> = poll_fn(|context| race.poll(context)).await;
     calls.iter().zip(outcomes).map(|(call, outcome)| outcome.map(|outcome| call.decode(outcome))).collect()
 }
 
@@ -89,6 +108,8 @@ pub async fn first_n<T: DeserializeOwned>(
 enum MaybeDone<F: Future> {
     Waiting(Pin<Box<F>>),
     Done(F::Output),
+    /// Its error was taken.
+    Taken,
 }
 
 impl<F: Future> MaybeDone<F> {
@@ -96,9 +117,11 @@ impl<F: Future> MaybeDone<F> {
         Self::Waiting(Box::pin(future))
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+    /// Polls it for this awaiter.
+    fn poll(&mut self, context: &mut Context<'_>, awaiter: Awaiter) -> Poll<()> {
         if let Self::Waiting(future) = self {
-            match future.as_mut().poll(context) {
+            let place = std::ptr::from_ref(&**future).cast();
+            match awaiter.polls(place, size_of::<F>(), || future.as_mut().poll(context)) {
                 Poll::Ready(output) => *self = Self::Done(output),
                 Poll::Pending => return Poll::Pending,
             }
@@ -109,7 +132,23 @@ impl<F: Future> MaybeDone<F> {
     fn into_output(self) -> F::Output {
         match self {
             Self::Done(output) => output,
-            Self::Waiting(_) => unreachable!("asked only once all are done"),
+            Self::Waiting(_) | Self::Taken => unreachable!("asked only once all are done"),
+        }
+    }
+}
+
+impl<F: Future<Output = Result<T, E>>, T, E> MaybeDone<F> {
+    /// Polls it, and takes its error.
+    fn try_poll(&mut self, context: &mut Context<'_>, awaiter: Awaiter) -> Poll<Result<(), E>> {
+        if self.poll(context, awaiter).is_pending() {
+            return Poll::Pending;
+        }
+        match std::mem::replace(self, Self::Taken) {
+            Self::Done(Err(error)) => Poll::Ready(Err(error)),
+            done => {
+                *self = done;
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }
@@ -123,30 +162,30 @@ pub trait Join {
     fn join(self) -> impl Future<Output = Self::Output>;
 }
 
-/// A tuple of results, turned into the result of a tuple; see [`try_join!`].
-pub trait Succeed {
+/// A tuple of futures that give results, waited for together; see [`try_join!`].
+pub trait TryJoin {
     /// The tuple of their values.
     type Values;
     /// Their error, one for all.
     type Error;
 
-    /// The values, or the first error.
-    #[expect(clippy::missing_errors_doc, reason = "said above")]
-    fn succeed(self) -> Result<Self::Values, Self::Error>;
+    /// Waits for all values, or the first error.
+    fn try_join(self) -> impl Future<Output = Result<Self::Values, Self::Error>>;
 }
 
 macro_rules! tuples {
-    ($($name:ident),+) => {
+    ($($name:ident $value:ident),+) => {
         impl<$($name: Future),+> Join for ($($name,)+) {
             type Output = ($($name::Output,)+);
 
             #[allow(non_snake_case, reason = "one identifier serves as type and as variable")]
             async fn join(self) -> Self::Output {
+                let awaiter = Awaiter::new(Need::Outcomes);
                 let ($($name,)+) = self;
                 $(let mut $name = MaybeDone::new($name);)+
                 poll_fn(|context| {
                     let mut waiting = false;
-                    $(waiting |= $name.poll(context).is_pending();)+
+                    $(waiting |= $name.poll(context, awaiter).is_pending();)+
                     if waiting { Poll::Pending } else { Poll::Ready(()) }
                 })
                 .await;
@@ -154,24 +193,35 @@ macro_rules! tuples {
             }
         }
 
-        impl<$($name,)+ Failed> Succeed for ($(Result<$name, Failed>,)+) {
-            type Values = ($($name,)+);
+        impl<$($name: Future<Output = Result<$value, Failed>>, $value,)+ Failed> TryJoin for ($($name,)+) {
+            type Values = ($($value,)+);
             type Error = Failed;
 
             #[allow(non_snake_case, reason = "one identifier serves as type and as variable")]
-            fn succeed(self) -> Result<Self::Values, Failed> {
+            async fn try_join(self) -> Result<Self::Values, Failed> {
+                let awaiter = Awaiter::new(Need::Values);
                 let ($($name,)+) = self;
-                Ok(($($name?,)+))
+                $(let mut $name = MaybeDone::new($name);)+
+                poll_fn(|context| {
+                    let mut waiting = false;
+                    $(match $name.try_poll(context, awaiter) {
+                        Poll::Ready(result) => result?,
+                        Poll::Pending => waiting = true,
+                    })+
+                    if waiting { Poll::Pending } else { Poll::Ready(Ok(())) }
+                })
+                .await?;
+                Ok(($($name.into_output()?,)+))
             }
         }
     };
 }
 
-tuples!(A);
-tuples!(A, B);
-tuples!(A, B, C);
-tuples!(A, B, C, D);
-tuples!(A, B, C, D, E);
-tuples!(A, B, C, D, E, F);
-tuples!(A, B, C, D, E, F, G);
-tuples!(A, B, C, D, E, F, G, H);
+tuples!(A AV);
+tuples!(A AV, B BV);
+tuples!(A AV, B BV, C CV);
+tuples!(A AV, B BV, C CV, D DV);
+tuples!(A AV, B BV, C CV, D DV, E EV);
+tuples!(A AV, B BV, C CV, D DV, E EV, F FV);
+tuples!(A AV, B BV, C CV, D DV, E EV, F FV, G GV);
+tuples!(A AV, B BV, C CV, D DV, E EV, F FV, G GV, H HV);

@@ -25,22 +25,25 @@
 //! branch on anything but the arguments and the values of calls, and leave effects to calls of their own. Clock and
 //! random numbers are safe: the host replays them.
 //!
-//! # Batches
-//! The handler goes on until all of it waits for calls; those are then asked for together. `join!`, `try_join!`,
-//! [`join_all`], and any other way to poll several futures at once, make one batch of calls; calls awaited one by one
-//! run one after the other.
+//! # Waiting
+//! The handler goes on until all of it waits; then it asks the host for all its calls together. So `join!`, `try_join!`,
+//! [`join_all`], and any other way to poll several futures at once, make calls that run at the same time; calls awaited one by
+//! one run one after the other. What waits for one call goes on without what waits for another.
+//!
+//! [`sleep`] and [`timeout`] are durable, and so is [`App::promise`], a value that somebody outside gives.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`call`] | [`Call`], its topic, hash, payload, options; [`App`]: the call being run, calls by name, time left |
 //! | [`error`] | [`Error`] and [`Failure`]: retry or give up, catch or pass on |
-//! | [`join`] | [`join!`], [`try_join!`], [`join_all`], [`first`] |
-//! | [`options`] | [`Options`] of a task: time, retries, share of a worker |
+//! | [`mod@join`] | [`join!`], [`try_join!`], [`join_all`], [`first`] |
+//! | [`time`] | [`sleep`], [`timeout`] |
+//! | [`options`] | [`Options`] of a task: time, retries, share of a worker, [`Scope`] of its values |
 //! | [`http`] | requests to the hosts that the worker allows; [`env()`]: variables, and [`fs`]: files that it lets a component see |
 //! | [`log`] | messages on the worker's output; `bridge`: those of the crates `log` and `tracing` |
 //! | [`system`] | clock, sleep and random numbers, replayed |
 //! | [`testing`] | handlers run natively, in a unit test |
-//! | `executor`, `io` | batches: from waiting futures to one `poll` of the host, and what else is waited for |
+//! | `executor`, `waiting`, `io` | from waiting futures to one `poll` of the host, and what else is waited for |
 //! | `concurrent` | the executor of the asynchronous world |
 //! | `task`, `host` | what [`worker!`] exports |
 //! | `codec` | JSON, and what it can't hold |
@@ -63,9 +66,14 @@ pub mod http;
 pub mod join;
 pub mod log;
 pub mod options;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod system;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+pub mod time;
+#[cfg(not(all(feature = "async-world", target_family = "wasm")))]
+mod waiting;
 
 #[cfg(all(feature = "allocator", target_family = "wasm"))]
 mod allocator;
@@ -73,10 +81,11 @@ mod allocator;
 pub use brrr_macros::{handler, remote};
 pub use call::{App, Call, Request};
 pub use environment::{NotAllowed, env};
-pub use error::{Error, Failure, Result};
+pub use error::{Error, ErrorInfo, Failure, FailureKind, Result};
 pub use join::{first, first_n, join_all, try_join_all};
-pub use options::{Backoff, Options};
+pub use options::{Backoff, Options, Scope};
 pub use task::{Handler, Task};
+pub use time::{Elapsed, sleep, sleep_until, timeout};
 
 /// What the macros expand to; not for use by hand.
 #[doc(hidden)]
@@ -85,7 +94,11 @@ pub mod __private {
 
     pub use crate::codec::arguments;
     #[cfg(target_family = "wasm")]
-    pub use crate::host::{bindings, describe, handle};
-    pub use crate::join::{Join, Succeed};
+    pub use crate::host::{bindings, describe, exported, handle};
+    pub use crate::join::{Join, TryJoin};
+    #[cfg(feature = "schema")]
+    pub use crate::schema::{output_schema, schema};
     pub use crate::task::{Future, HandlerResult, finish, finish_raw, start};
+    #[cfg(feature = "schema")]
+    pub use schemars;
 }

@@ -1,7 +1,6 @@
 //! Clock, sleep and random numbers, the same in every replay of a call.
 //!
-//! The host keeps them so: the clock begins at the call's first run and moves when the handler has waited. A sleep is
-//! durable: while it lasts, the handler does not exist, and the host runs it again when the time has come. A handler marked
+//! The host keeps them so: the clock begins at the call's first run and moves when the handler has waited. A handler marked
 //! `leaf`, which is never replayed, gets the real ones.
 //!
 //! With a WASI target the standard library's do the same; these work on every target. A component imports what it uses
@@ -25,23 +24,24 @@ pub fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(now.seconds, now.nanoseconds)
 }
 
-/// The time.
+/// The time. In a native test, a sleep moves it in no time.
 #[cfg(not(target_family = "wasm"))]
 pub fn now() -> SystemTime {
-    SystemTime::now()
+    crate::testing::clock::now()
 }
 
-/// Lets this much time pass. To wait long and durably is a call's business; see the host's documentation.
+/// Lets this much time pass, in a function that is not `async`, where [`brrr::sleep`](crate::sleep()) can't be awaited. Nothing
+/// else of the handler goes on meanwhile. It is as durable: while a handler that may call sleeps, it does not exist.
 #[cfg(target_family = "wasm")]
 pub fn sleep(duration: Duration) {
     let nanoseconds = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
     clocks::monotonic_clock::subscribe_duration(nanoseconds).block();
 }
 
-/// Lets this much time pass.
+/// Lets this much time pass. In a native test it takes none.
 #[cfg(not(target_family = "wasm"))]
 pub fn sleep(duration: Duration) {
-    std::thread::sleep(duration);
+    crate::testing::clock::pass(duration);
 }
 
 /// A random number.

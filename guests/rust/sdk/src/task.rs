@@ -18,8 +18,29 @@ pub struct Task {
     pub name: &'static str,
     /// How it is run.
     pub options: Options,
+    /// What it does, for people: its doc comment.
+    pub description: &'static str,
+    /// The JSON Schema of its arguments.
+    pub input_schema: Option<fn() -> String>,
+    /// The JSON Schema of its result.
+    pub output_schema: Option<fn() -> String>,
     #[doc(hidden)]
     pub run: fn(Request) -> Future,
+}
+
+impl Task {
+    /// What the component says of it: options and descriptions, by the names that the WIT gives them.
+    #[must_use]
+    pub fn described(&self) -> Vec<(String, String)> {
+        let mut pairs = self.options.pairs();
+        let texts = [
+            ("description", (!self.description.is_empty()).then(|| self.description.to_owned())),
+            ("input-schema", self.input_schema.map(|schema| schema())),
+            ("output-schema", self.output_schema.map(|schema| schema())),
+        ];
+        pairs.extend(texts.into_iter().filter_map(|(key, text)| Some((key.to_owned(), text?))));
+        pairs
+    }
 }
 
 /// What `#[brrr::handler]` makes of a function: a type of the function's name.
@@ -73,19 +94,29 @@ fn find(tasks: &[Task], request: &Request) -> Result<Task> {
 #[cfg(not(all(feature = "async-world", target_family = "wasm")))]
 pub(crate) fn dispatch(tasks: &[Task], request: Request) -> Result<Vec<u8>> {
     let task = find(tasks, &request)?;
-    crate::executor::run((task.run)(request)).unwrap_or_else(|crate::executor::Stuck| {
-        Err(Error::permanent(format!("{} waits for something that is no call, and nothing could wake it", task.name)))
+    crate::executor::run((task.run)(request), task.options.leaf).unwrap_or_else(|crate::executor::Stuck| {
+        Err(Error::permanent(format!(
+            "{} waits for something that is no call, no request and no time, and nothing could wake it",
+            task.name
+        )))
     })
 }
 
-/// Runs the handler that the request names; the host drives it, but for answers of the world, of which it knows nothing.
+/// Runs the handler that the request names. The host drives it, but for answers of the world and the time of a leaf, which it
+/// knows nothing of.
 #[cfg(all(feature = "async-world", target_family = "wasm"))]
 pub(crate) async fn dispatch(tasks: &[Task], request: Request) -> Result<Vec<u8>> {
-    let mut handler = (find(tasks, &request)?.run)(request);
+    let task = find(tasks, &request)?;
+    let mut handler = (task.run)(request);
     std::future::poll_fn(|context| {
         loop {
             let polled = handler.as_mut().poll(context);
-            if polled.is_ready() || !crate::io::wait() {
+            if polled.is_ready() {
+                return polled;
+            }
+            let on =
+                crate::io::wait() || if task.options.leaf { crate::time::pass() } else { crate::time::make_durable() };
+            if !on {
                 return polled;
             }
         }

@@ -7,6 +7,7 @@ use brrr::{Call, Result};
 #[brrr::handler]
 fn speaks(n: u32) -> Result<u32> {
     log::info!("by log: {n}");
+    log::info!(a = 1, b = "two"; "with fields");
     log::debug!("left out");
     tracing::warn!(n, text = "a b", "by tracing");
     tracing::debug!("left out");
@@ -39,9 +40,10 @@ fn a_handler_has_its_span() {
     assert_eq!(run(TASKS, sells(2)), Ok(2));
     let lines = logged();
     let own: Vec<_> =
-        lines.iter().filter(|(_, text)| text.contains("handler")).map(|(_, text)| text.as_str()).collect();
+        lines.iter().filter(|line| line.message.contains("handler")).map(|line| line.message.as_str()).collect();
     assert_eq!(own[..1], ["handler{n=2 shop=\"north\"}: begins"]);
-    assert_eq!(own.last(), Some(&"handler{n=2 shop=\"north\"}: ends price=2"));
+    assert_eq!(own.last(), Some(&"handler{n=2 shop=\"north\"}: ends"));
+    assert_eq!(lines.last().unwrap().fields, [("price".to_owned(), "2".to_owned())]);
 }
 
 #[test]
@@ -49,13 +51,20 @@ fn libraries_log_to_the_workers_output() {
     let call: Call<u32> = speaks(7);
     assert_eq!(run(TASKS, call), Ok(7));
     let lines = logged();
-    let lines: Vec<_> = lines.iter().map(|(level, text)| (*level, text.as_str())).collect();
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let fields: Vec<_> = line.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            (line.level, line.message.as_str(), fields)
+        })
+        .collect();
     let wanted = [
-        (Info, "by log: 7"),
-        (Warn, "by tracing n=7 text=\"a b\""),
-        (Info, "outer{n=7}: inner: nested"),
-        (Error, "outer{n=7}: cause=no luck"),
-        (Info, "by the SDK"),
+        (Info, "by log: 7", vec![]),
+        (Info, "with fields", vec![("a", "1"), ("b", "two")]),
+        (Warn, "by tracing", vec![("n", "7"), ("text", "a b")]),
+        (Info, "outer{n=7}: inner: nested", vec![]),
+        (Error, "outer{n=7}", vec![("cause", "no luck")]),
+        (Info, "by the SDK", vec![]),
     ];
     assert_eq!(lines, wanted);
 }

@@ -1,8 +1,9 @@
 //! The macros and the executor, through handlers as users write them.
 
 use brrr::testing::{batches, run};
-use brrr::{App, Backoff, Call, Error, Failure, Handler, Options, Result, first, join, join_all};
+use brrr::{App, Backoff, Call, Error, Failure, FailureKind, Handler, Options, Result, Scope, first, join, join_all};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Point {
@@ -19,7 +20,8 @@ struct Point {
     backoff = "fixed",
     max_retry_delay = "1h",
     max_running = 2,
-    memory = "64MiB"
+    memory = "64MiB",
+    scope = "15m"
 )]
 async fn describe_point(app: App, point: Point, label: Option<String>, #[serde(default)] scale: i32) -> Result<String> {
     let Point { x, y } = point;
@@ -87,16 +89,15 @@ brrr::worker!(describe_point, mirror, reverse, parses, mixes, drops);
 fn options_are_what_the_attribute_says() {
     let task = <describe_point as Handler>::TASK;
     assert_eq!(task.name, "describe-point");
-    let options = Options {
-        timeout_ms: Some(120_000),
-        max_retries: Some(3),
-        retry_delay_ms: Some(250),
-        max_retry_delay_ms: Some(3_600_000),
-        backoff: Some(Backoff::Fixed),
-        max_running: Some(2),
-        memory_bytes: Some(64 << 20),
-        leaf: false,
-    };
+    let mut options = Options::new();
+    options.timeout = Some(Duration::from_secs(120));
+    options.max_retries = Some(3);
+    options.retry_delay = Some(Duration::from_millis(250));
+    options.max_retry_delay = Some(Duration::from_secs(3600));
+    options.backoff = Some(Backoff::Fixed);
+    options.max_running = Some(2);
+    options.memory_bytes = Some(64 << 20);
+    options.scope = Some(Scope::For(Duration::from_secs(900)));
     assert_eq!(task.options, options);
     assert_eq!(<mirror as Handler>::TASK.options, Options::default());
     assert_eq!([task, <reverse as Handler>::TASK].map(|task| task.options.leaf), [false, true]);
@@ -140,10 +141,10 @@ fn errors_keep_their_message() {
     assert_eq!(run(TASKS, reverse(Vec::new())).unwrap_err().message, "nothing to reverse");
     // A value that is no number is this caller's problem, and says so.
     let failure = run(TASKS, Call::<u64>::named("mirror").arg("x", 1).arg("y", 2)).unwrap_err();
-    assert_eq!(failure.kind, "codec");
+    assert_eq!(failure.kind, FailureKind::Codec);
     // So are arguments that JSON has no form for.
     let unwritable = Call::<u64>::named("mirror").args(std::collections::HashMap::from([((1, 2), 3)]));
-    assert_eq!(run(TASKS, unwritable).unwrap_err().kind, "codec");
+    assert_eq!(run(TASKS, unwritable).unwrap_err().kind, FailureKind::Codec);
 }
 
 /// An argument that is only read, and a result that is only written.
@@ -192,7 +193,7 @@ fn no_bytes_are_null() {
     const TASKS: &[brrr::Task] = &[<gives_no_bytes as Handler>::TASK];
     assert_eq!(run(TASKS, Call::<()>::named("gives_no_bytes")), Ok(()));
     assert_eq!(run(TASKS, Call::<Option<u8>>::named("gives_no_bytes")), Ok(None));
-    assert_eq!(run(TASKS, Call::<u8>::named("gives_no_bytes")).unwrap_err().kind, "codec");
+    assert_eq!(run(TASKS, Call::<u8>::named("gives_no_bytes")).unwrap_err().kind, FailureKind::Codec);
     assert_eq!(run(TASKS, Call::<()>::named("gives_no_bytes").raw()), Ok(Vec::new()));
 }
 
@@ -241,7 +242,7 @@ fn a_childs_failure_goes_through_anyhow() {
 #[brrr::handler(timeout = "1h")]
 async fn looks_at_the_clock(app: App) -> Result<(bool, u64, u64)> {
     let own = app.time_left().as_secs();
-    let childs = time_of_child().timeout(std::time::Duration::from_secs(120)).await?;
+    let childs = time_of_child().timeout(Duration::from_secs(120)).await?;
     Ok((app.is_active(), own, childs))
 }
 
@@ -268,10 +269,10 @@ fn the_time_left_is_that_of_the_run() {
 }
 
 #[test]
-fn a_batch_is_all_that_waits_and_a_race_follows_it() {
+fn all_that_waits_is_asked_for_together() {
     assert_eq!(run(TASKS, mixes()), Ok(1 + 2 + 3 + 4 + 10));
-    // "1", "3" and "4"; then "2", alone; then the race.
-    assert_eq!(batches(), [3, 1, 2]);
+    // "1", "3", "4" and both of the race; then "2".
+    assert_eq!(batches(), [5, 1]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 import { build } from "esbuild";
+import { readFileSync } from "node:fs";
 import { SourceMap } from "node:module";
-import { basename, dirname, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { explain } from "./explain.mjs";
 
@@ -20,9 +21,10 @@ const WEB = [
  * One JavaScript module of the SDK, the handlers in `entry` and all they import: its source, and the host's modules that
  * it imports.
  *
- * `overrides` are esbuild options on top, for the tests, which run the very same bundle outside a component.
+ * `overrides` are esbuild options on top, for the tests, which run the very same bundle outside a component. `folder` is that
+ * of the language's SDK, which the component names as what it was made with.
  */
-export async function bundle(entry, overrides = {}) {
+export async function bundle(entry, overrides = {}, folder = SDK) {
   const result = await build({
     stdin: {
       // In this order: the globals before anything that may use them, the handlers before the exports that list them.
@@ -46,6 +48,7 @@ export async function bundle(entry, overrides = {}) {
     define: {
       ...Object.fromEntries(WEB.map((name) => [`globalThis.${name}`, name])),
       "process.env": "__processEnv",
+      __brrrSdk: JSON.stringify(sdkOf(folder)),
       // As every bundler does; libraries look at it while they load.
       "process.env.NODE_ENV": '"production"',
       // Node's name of it.
@@ -65,7 +68,7 @@ export async function bundle(entry, overrides = {}) {
   });
   if (result.warnings.length > 0) console.error(await explain("warning", result.warnings));
   const file = (suffix) => result.outputFiles.find(({ path }) => path.endsWith(suffix)).text;
-  const code = file(".js");
+  const code = withOwners(file(".js"));
   const origins = lineOrigins(code, JSON.parse(file(".map")));
   const imports = Object.values(result.metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
   const source = `${code}\nvar __brrrLines = ${JSON.stringify(lineTable(origins, dirname(entry)))};\n`;
@@ -75,6 +78,22 @@ export async function bundle(entry, overrides = {}) {
     return origin && !origin.path.startsWith(resolve(SDK, "src")) && `${relative(dirname(entry), origin.path)}:${origin.line}`;
   };
   return { source, imports, locate };
+}
+
+/** Name and version of the SDK in `folder`, which is `guests/<language>/sdk`. */
+function sdkOf(folder) {
+  const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  return { name: basename(dirname(folder)), version };
+}
+
+/**
+ * `code`, in which the promise of an async function and its `await`s are marked as such (src/promise.ts). So the SDK knows
+ * which calls are waited for by functions for which nobody waits any more.
+ */
+function withOwners(code) {
+  const helper = /(var __async = \([^]*?new Promise\(\(\w+, \w+\) => \{[^]*?\.then\(\w+, \w+)(\);[^]*?\n *\})(\);\n *\};\n)/;
+  if (!helper.test(code)) throw new Error("the bundler's form of async functions is not the known one: is it the version in package-lock.json?");
+  return code.replace(helper, "$1, true$2, true$3");
 }
 
 /** For each line of the bundle the file and the line that it came from; undefined where it is the bundler's own. */

@@ -6,7 +6,7 @@ import { bundle } from "./bundle.mjs";
 import { componentize } from "./componentize.mjs";
 import { loadFailure } from "./explain.mjs";
 
-/** A language that the SDK is for; without `typeCheck` there are no types to check. */
+/** A language that the SDK in `folder` is for; without `typeCheck` there are no types to check. */
 const usage = ({ language, extension, typeCheck }) => `Usage: brrr-build [options] APP.${extension}
 
 Compiles the handlers of a ${language} module to a WebAssembly component.
@@ -56,7 +56,7 @@ export async function main(language) {
 
   try {
     if (language.typeCheck && !noCheck) await language.typeCheck(entry);
-    const { source, imports, locate } = await bundle(entry);
+    const { source, imports, locate } = await bundle(entry, {}, language.folder);
     const component = await componentize(source, imports, wit).catch((error) => {
       throw new Error(loadFailure(basename(entry), error.message, locate));
     });

@@ -11,7 +11,7 @@
 /** The lines appear on the worker's output. */
 declare var console: typeof import("./console.ts").consoleLike;
 
-/** In a handler that is replayed it fires without waiting, when nothing else can go on; a leaf really waits. */
+/** Durable in a handler that may call: while nothing else can go on, the handler does not exist. A leaf waits where it is. */
 declare function setTimeout<A extends unknown[]>(callback: (...args: A) => void, ms?: number, ...args: A): number;
 declare function clearTimeout(id: number | undefined): void;
 /** The same, again and again, until it is cleared. */

@@ -1,9 +1,12 @@
+import { encodeUtf8 } from "./bytes.ts";
 import { decodeResult, encodeArgs } from "./codec.ts";
+import { some } from "./combine.ts";
+import { milliseconds, type Duration } from "./duration.ts";
 import { checkName, permanently } from "./errors.ts";
 import type { TaskFn } from "./handler.ts";
 import { host, type Request } from "./host.ts";
 import { callPairs, type CallOptions, type Pair } from "./options.ts";
-import { addTimer, enqueue, enqueueRace } from "./scheduler.ts";
+import { addTimer, enqueue, type Signal } from "./scheduler.ts";
 
 /** The arguments of a call by name: a tuple as it is, anything else is the one argument. */
 type Args<A> = A extends unknown[] ? A : [args: A];
@@ -26,7 +29,7 @@ export class App {
       const payload = permanently(`the arguments of ${name} are not JSON`, () => encodeArgs(args));
       const call = invocation(name, payload, options);
       if (call.callHash === null) call.options.push(PEERS_HASH);
-      return enqueue(call, decodeResult);
+      return enqueue(call, decodeResult, options.signal);
     };
   }
 
@@ -36,7 +39,16 @@ export class App {
     payload: Uint8Array,
     options: CallOptions = {},
   ): Promise<Uint8Array> {
-    return enqueue(invocation(taskName(task), payload, options), (bytes) => bytes);
+    return enqueue(invocation(taskName(task), payload, options), (bytes) => bytes, options.signal);
+  }
+
+  /**
+   * What somebody outside answers to this job's promise `name`: by `brrr-host resolve`, or the gateway. It waits as long as
+   * that takes, and may be raced and limited like a call. Rejects with `CallFailed` of the kind "rejected" when it was rejected.
+   */
+  promise<T = any>(name: string, options: { signal?: Signal } = {}): Promise<T> {
+    const payload = encodeUtf8(checkName("name of a promise", name));
+    return enqueue({ task: "brrr.promise", payload, topic: null, callHash: null, options: [] }, decodeResult, options.signal);
   }
 
   /** All results in the order of the calls, like `Promise.all`, but with the calls as arguments. */
@@ -44,38 +56,45 @@ export class App {
     return Promise.all(calls) as never;
   }
 
-  /** The first result of several calls, the same one in every replay. Rejects if what ends first has failed. */
+  /** The first result of several calls, the same one in every replay: `Promise.race`. Rejects if what ends first has failed. */
   async first<R>(...calls: PromiseLike<R>[]): Promise<R> {
     if (calls.length === 0) throw new TypeError("app.first needs at least one call");
-    const [winner] = await enqueueRace(calls, 1);
-    return calls[winner!]!;
-  }
-
-  /** As soon as `need` of the calls have ended: which ones, as indices; each can then be awaited. */
-  some(need: number, ...calls: PromiseLike<unknown>[]): Promise<number[]> {
-    if (!(need >= 0 && need <= calls.length)) {
-      throw new RangeError(`app.some: ${need} of ${calls.length} calls can never end`);
-    }
-    return enqueueRace(calls, need);
+    return Promise.race(calls);
   }
 
   /**
-   * Seconds until this run is stopped, whatever it does: by the timeout of its task or of its job.
+   * As soon as `need` of the calls have ended, with values or failures: which ones, as indices. Each can then be awaited;
+   * the others are waited for again only if they are awaited.
+   */
+  some(need: number, ...calls: PromiseLike<unknown>[]): Promise<number[]> {
+    if (!(Number.isInteger(need) && need >= 0 && need <= calls.length)) {
+      throw new RangeError(`app.some: ${need} of ${calls.length} calls can never end`);
+    }
+    return some(need, calls);
+  }
+
+  /**
+   * Milliseconds until this run is stopped, whatever it does: by the timeout of its task or of its job.
    *
    * It differs from replay to replay, so nothing that is called or returned may depend on it, except in a leaf.
    */
-  timeLeft(): number {
-    return host().timeLeftMs() / 1000;
+  timeLeftMs(): number {
+    return host().timeLeftMs();
   }
 
   /** Is there any time left? For work that would rather stop early by itself: `while (app.isActive()) …` */
   isActive(): boolean {
-    return this.timeLeft() > 0;
+    return this.timeLeftMs() > 0;
   }
 
-  /** Goes on after `ms`: at once in a handler that is replayed (only its clock moves), really later in a leaf. */
-  sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => void addTimer(() => resolve(), ms));
+  /** Goes on after so long: `await app.sleep("3d")`. Durable in a handler that may call; a leaf sleeps where it is. */
+  sleep(duration: Duration): Promise<void> {
+    return this.sleepMs(milliseconds("the pause of app.sleep", duration, "app.sleepMs"));
+  }
+
+  /** The same, in milliseconds. */
+  sleepMs(ms: number): Promise<void> {
+    return new Promise((resolve) => void addTimer(() => resolve(), ms, { settle: resolve }));
   }
 }
 
@@ -87,10 +106,12 @@ function taskName(task: string | { readonly task: string }): string {
 const PEERS_HASH: Pair = ["hash-of", "typescript"];
 
 function invocation(task: string, payload: Uint8Array, options: CallOptions) {
-  const { topic = null, callHash = null, label = null } = options;
   // The component would trap on anything else.
   checkName("task", task);
-  for (const [key, text] of Object.entries({ topic, callHash, label })) if (text !== null) checkName(key, text);
+  const { topic = null, callHash = null, label } = options;
+  if (topic !== null) checkName("topic", topic);
+  if (callHash !== null) checkName("callHash", callHash);
+  if (label !== undefined) checkName("label", label);
   if (!(payload instanceof Uint8Array)) throw new TypeError("the payload of callRaw is a Uint8Array");
   return { task, payload, topic, callHash, options: callPairs(options) };
 }

@@ -1,8 +1,9 @@
 /** The component's exports: `brrr:worker/handler`, on top of the WIT imports. */
-import control from "brrr:worker/control@0.1.0";
-import log from "brrr:worker/log@0.1.0";
-import tasks from "brrr:worker/tasks@0.1.0";
+import control from "brrr:worker/control@0.2.0";
+import log from "brrr:worker/log@0.2.0";
+import tasks from "brrr:worker/tasks@0.2.0";
 import clock from "wasi:clocks/monotonic-clock@0.2.12";
+import wallClock from "wasi:clocks/wall-clock@0.2.12";
 import random from "wasi:random/random@0.2.12";
 import { wellFormed } from "./bytes.ts";
 import { setHost, type Request } from "./host.ts";
@@ -33,10 +34,14 @@ const timer = (ms: number) => clock.subscribeDuration(Math.round(ms * NANOSECOND
 function connect(): void {
   setHost({
     poll: tasks.poll,
-    log: (level, message) => log.write(level, wellFormed(message)),
-    // A BigInt where it is large.
+    log: (level, message, fields) => log.write(level, wellFormed(message), fields.map(([name, value]) => [wellFormed(name), wellFormed(value)])),
+    // These are BigInts where they are large.
     timeLeftMs: () => Number(control.timeLeftMs()),
-    now: () => clock.now() / NANOSECONDS,
+    now: () => Number(clock.now()) / NANOSECONDS,
+    unixTime: () => {
+      const { seconds, nanoseconds } = wallClock.now();
+      return Number(seconds) * 1000 + nanoseconds / NANOSECONDS;
+    },
     sleep: (ms) => timer(ms).block(),
     timer,
     randomBytes: random.getRandomBytes,

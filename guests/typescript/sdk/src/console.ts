@@ -11,7 +11,7 @@ function write(level: Level, values: readonly unknown[]): void {
   // What a module prints while the component is built has nowhere to go.
   if (building()) return;
   const text = format(values);
-  host().log(level, indent === "" ? text : text.replace(/^/gm, indent));
+  host().log(level, indent === "" ? text : text.replace(/^/gm, indent), []);
 }
 
 /** Values with spaces between them; `%s` and its like in the first one stand for the next ones. */

@@ -5,8 +5,8 @@
 import { consoleLike } from "./console.ts";
 import { building, host, requireRun } from "./host.ts";
 import { installAsync } from "./async.ts";
+import { installPromise } from "./combine.ts";
 import { installLocale } from "./locale.ts";
-import { installPromise } from "./promise.ts";
 import { addTimer, removeTimer } from "./scheduler.ts";
 import { asBytes, Decoder, Utf8Encoder } from "./text.ts";
 
@@ -42,12 +42,11 @@ Math.random = () => {
 Object.assign(globalThis, {
   console: consoleLike,
   setTimeout: <A extends unknown[]>(callback: (...args: A) => void, ms = 0, ...args: A) =>
-    addTimer(() => callback(...args), ms),
+    addTimer(() => callback(...args), ms, { settle: callback }),
   clearTimeout: removeTimer,
   setInterval: <A extends unknown[]>(callback: (...args: A) => void, ms = 0, ...args: A) =>
-    addTimer(() => callback(...args), ms, true),
+    addTimer(() => callback(...args), ms, { again: true }),
   clearInterval: removeTimer,
-  // Behind the calls that are waited for, as every timer: see `step` in scheduler.ts.
   setImmediate: <A extends unknown[]>(callback: (...args: A) => void, ...args: A) => addTimer(() => callback(...args), 0),
   clearImmediate: removeTimer,
   TextEncoder: Utf8Encoder,

@@ -1,7 +1,8 @@
 /** How a module says which tasks it handles. */
 import type { App } from "./app.ts";
+import type { InputOf, JsonSchema, OutputOf, Validator } from "./schema.ts";
 import { checkName } from "./errors.ts";
-import { taskOptions, type Options } from "./options.ts";
+import { taskPairs, type Options } from "./options.ts";
 
 /** A task that can be called: `app.call(fib)({ n: 1 })`. `A` are its arguments, `R` its result. */
 export interface TaskFn<A extends unknown[], R> {
@@ -21,23 +22,45 @@ export interface Registered {
 
 const registry = new Map<string, Registered>();
 
-/** Handles the task `name` with `fn`, whose first parameter is the `app` that it calls other tasks with. */
+/** Options of a task whose argument a validator checks, and may change: the handler gets what comes of it. */
+type Checked<V extends Validator> = Options & { input: V };
+
+/**
+ * Handles the task `name` with `fn`, whose first parameter is the `app` that it calls other tasks with. With a validator as
+ * `input`, the types of the argument are the validator's.
+ */
+export function handler<V extends Validator, R>(
+  name: string,
+  fn: (app: App, input: OutputOf<V>) => R | PromiseLike<R>,
+  options: Checked<V>,
+): TaskFn<[input: InputOf<V>], R>;
 export function handler<A extends unknown[], R>(
   name: string,
   fn: (app: App, ...args: A) => R | PromiseLike<R>,
+  options?: Options & { input?: JsonSchema },
+): TaskFn<A, R>;
+export function handler(
+  name: string,
+  fn: (app: App, ...args: any[]) => unknown,
   options: Options = {},
-): TaskFn<A, R> {
+): TaskFn<any[], unknown> {
   return register(name, fn, options, false);
 }
 
 /** Handles the task `name` with a function that needs no `app`. */
+export function taskFn<V extends Validator, R>(
+  name: string,
+  fn: (input: OutputOf<V>) => R | PromiseLike<R>,
+  options: Checked<V>,
+): TaskFn<[input: InputOf<V>], R>;
 export function taskFn<A extends unknown[], R>(
   name: string,
   fn: (...args: A) => R | PromiseLike<R>,
-  options: Options = {},
-): TaskFn<A, R> {
+  options?: Options & { input?: JsonSchema },
+): TaskFn<A, R>;
+export function taskFn(name: string, fn: (...args: any[]) => unknown, options: Options = {}): TaskFn<any[], unknown> {
   // Not a function: `register` says so.
-  const run = typeof fn === "function" ? (_app: App, ...args: A) => fn(...args) : fn;
+  const run = typeof fn === "function" ? (_app: App, ...args: unknown[]) => fn(...args) : fn;
   return register(name, run, options, false);
 }
 
@@ -68,7 +91,7 @@ function register<A extends unknown[], R>(
   if (registry.has(name)) throw new Error(`two handlers for the task "${name}"`);
   checkName("task", name);
   if (typeof run !== "function") throw new TypeError(`the handler of the task "${name}" is not a function`);
-  taskOptions(options); // nonsense is refused here, where a stack names the handler
+  taskPairs(options); // nonsense is refused here, where a stack names the handler
   registry.set(name, { name, options, raw, run: run as Registered["run"] });
   // A new function: the same one may be registered under two names.
   return Object.assign((app: App, ...args: A) => run(app, ...args), { task: name, options });

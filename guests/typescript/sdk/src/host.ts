@@ -11,14 +11,35 @@ export interface Invocation {
   readonly options: readonly Pair[];
 }
 
+/** Why a call ended without a value. A newer host may know more kinds. */
+export type FailureKind =
+  | "error"
+  | "rejected"
+  | "trap"
+  | "timeout"
+  | "limit"
+  | "cancelled"
+  | "nondeterminism"
+  | "conflict"
+  | "cycle"
+  | "unknown-task"
+  | "dead-letter";
+
 /** A call that ended without a value (WIT `failure`). */
 export interface Failure {
-  readonly kind: string;
+  readonly kind: FailureKind;
   readonly task: string;
   readonly message: string;
+  /** How often the handler was run for it. */
   readonly attempts: number;
+  /** One line a call, from the failed one down to the first cause. */
   readonly chain: string[];
+  /** What the handler attached to its error, as it was encoded. */
+  readonly details?: Uint8Array | null;
 }
+
+/** When a poll returns (WIT `want`). */
+export type Want = { readonly tag: "all" | "progress" } | { readonly tag: "some"; readonly val: number };
 
 export type Outcome = { readonly tag: "ok"; readonly val: Uint8Array } | { readonly tag: "err"; readonly val: Failure };
 
@@ -27,7 +48,8 @@ export interface Request {
   readonly task: string;
   readonly payload: Uint8Array;
   readonly callHash: string;
-  readonly rootId: string;
+  /** The job on whose behalf the call is run. */
+  readonly jobId: string;
   readonly topic: string;
   readonly attempt: number;
   /** Unix time by which the call must have ended: the job's deadline, if any; of a leaf also that of this run. */
@@ -43,13 +65,15 @@ export interface Pollable {
 }
 
 export interface Host {
-  /** WIT `tasks.poll`: does not return while fewer than `need` (null: all) outcomes are there. */
-  poll(calls: readonly Invocation[], need: number | null): (Outcome | null)[];
-  log(level: Level, message: string): void;
+  /** WIT `tasks.poll`: returns when `want` has come true, or once it is `until` (Unix time in milliseconds). */
+  poll(calls: readonly Invocation[], want: Want, until: number | null): (Outcome | null)[];
+  log(level: Level, message: string, fields: readonly Pair[]): void;
   /** WIT `control.time-left-ms`. */
   timeLeftMs(): number;
   /** Milliseconds of a clock that never goes back. */
   now(): number;
+  /** Unix time in milliseconds. */
+  unixTime(): number;
   /** Does not return in a run that has to wait: another run goes on when the time has come. A leaf sleeps where it is. */
   sleep(ms: number): void;
   /** What is ready after that time. */

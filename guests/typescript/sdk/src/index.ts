@@ -5,9 +5,12 @@
  * Everything a handler needs is exported here. `component.ts` is the other entry: the exports that the host calls.
  */
 export { App } from "./app.ts";
-export { CallFailed, Permanent } from "./errors.ts";
+export type { Duration } from "./duration.ts";
+export { CallFailed, Permanent, Retryable, type ErrorDetails } from "./errors.ts";
 export { handler, handlerRaw, taskFn, type TaskFn } from "./handler.ts";
-export type { Failure, Request } from "./host.ts";
+export type { Failure, FailureKind, Request } from "./host.ts";
+export { log, type Fields } from "./log.ts";
 export type { CallOptions, Options, RunOptions } from "./options.ts";
+export type { JsonSchema, Validator } from "./schema.ts";
 export { env } from "./web/environment.ts";
 export { readDir, readFile, readTextFile, writeFile } from "./web/files.ts";

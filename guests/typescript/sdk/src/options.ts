@@ -1,17 +1,28 @@
-/** How a task is run, and how one call of it is. Times are in seconds. */
+/** How a task is run, and how one call of it is. A length of time has its unit: in its text or in the option's name. */
+import { milliseconds, type Duration } from "./duration.ts";
+import { checkSchema, schemaText, type JsonSchema, type Validator } from "./schema.ts";
+import type { Signal } from "./scheduler.ts";
 
-/** What a task and a call can both say. */
+/** What a task and a call can both say. Of an option and the same one in milliseconds, give one. */
 export interface RunOptions {
-  /** Seconds that one run of the handler may take. */
-  timeout?: number;
+  /** How long one run of the handler may take. */
+  timeout?: Duration;
+  timeoutMs?: number;
   /** Runs after the first one that failed, if the failure may pass: an error, a trap, out of time or memory. */
   maxRetries?: number;
-  /** Seconds before the first of them. */
-  retryDelay?: number;
+  /** The pause before the first of them. */
+  retryDelay?: Duration;
+  retryDelayMs?: number;
   /** The longest such pause, where they grow. */
-  maxRetryDelay?: number;
+  maxRetryDelay?: Duration;
+  maxRetryDelayMs?: number;
   /** How they grow: all alike, or each twice the one before, which is the host's default. */
   backoff?: "fixed" | "exponential";
+  /**
+   * Who shares the outcome: every job (`fleet`), this job and those that retry it (`job`), or every job for at most so long.
+   * A call with a `callHash` shares by that alone.
+   */
+  scope?: "fleet" | "job" | Duration;
 }
 
 /** What the host should know of a task; everything has a default there. */
@@ -22,6 +33,12 @@ export interface Options extends RunOptions {
   memory?: number | string;
   /** The handler calls nobody; in return it has the real clock, sleep and random numbers. */
   leaf?: boolean;
+  /** What the task does, for people. */
+  description?: string;
+  /** What its one argument looks like: a JSON Schema, or a validator (zod, valibot) through which it goes before the handler. */
+  input?: JsonSchema | Validator;
+  /** What its result looks like, in the same forms. A validator's own schema is shown; the result does not go through it. */
+  output?: JsonSchema | Validator;
 }
 
 /**
@@ -35,6 +52,8 @@ export interface CallOptions extends RunOptions {
   callHash?: string;
   /** A name by which the host's events and listings show the call. */
   label?: string;
+  /** Ends the wait, with the signal's reason: `AbortSignal.timeout(5_000)`. */
+  signal?: Signal;
 }
 
 /** An option by the name that the WIT gives it, and its value as text. */
@@ -42,49 +61,62 @@ export type Pair = [key: string, value: string];
 
 /** How a call is run (WIT `invocation.options`). Throws a TypeError for what can't be meant. */
 export function callPairs(options: CallOptions): Pair[] {
-  return [...runPairs(options), ...pairs({ label: options.label })];
+  // Most calls have none, and there are many calls.
+  if (Object.keys(options).length === 0) return [];
+  return pairs({ ...runPairs(options), label: options.label });
 }
 
-/** WIT `options`. Throws a TypeError for what can't be meant. */
-export function taskOptions(options: Options) {
-  runPairs(options);
-  return {
-    timeoutMs: milliseconds("timeout", options.timeout) ?? null,
-    maxRetries: options.maxRetries ?? null,
-    retryDelayMs: milliseconds("retryDelay", options.retryDelay) ?? null,
-    leaf: yesOrNo("leaf", options.leaf),
-    extra: pairs({
-      "retry-backoff": options.backoff,
-      "max-retry-delay-ms": milliseconds("maxRetryDelay", options.maxRetryDelay),
-      "max-running": whole("maxRunning", options.maxRunning, 1),
-      "memory-bytes": bytes(options.memory),
-    }),
-  };
+/** How a task is run (WIT `task.options`). Throws a TypeError for what can't be meant. */
+export function taskPairs(options: Options): Pair[] {
+  const { leaf, maxRunning, memory, description, input, output } = options;
+  if (leaf !== undefined && typeof leaf !== "boolean") throw new TypeError(`leaf is true or false, not ${JSON.stringify(leaf)}`);
+  if (description !== undefined && typeof description !== "string") throw new TypeError(`description is a text, not ${description}`);
+  checkSchema("input", input);
+  checkSchema("output", output);
+  return pairs({
+    ...runPairs(options),
+    leaf: leaf ? "true" : undefined,
+    "max-running": whole("maxRunning", maxRunning, 1),
+    "memory-bytes": bytes(memory),
+    description,
+    "input-schema": schemaText(input, "input"),
+    "output-schema": schemaText(output, "output"),
+  });
 }
 
-function runPairs({ timeout, maxRetries, retryDelay, maxRetryDelay, backoff }: RunOptions): Pair[] {
+function runPairs(options: RunOptions): Record<string, string | number | undefined> {
+  const { maxRetries, backoff, scope } = options;
   if (backoff !== undefined && backoff !== "fixed" && backoff !== "exponential") {
     throw new TypeError(`backoff is "fixed" or "exponential", not ${JSON.stringify(backoff)}`);
   }
-  return pairs({
-    "timeout-ms": milliseconds("timeout", timeout),
+  return {
+    "timeout-ms": time(options, "timeout"),
     "max-retries": whole("maxRetries", maxRetries, 0, 2 ** 31 - 1),
-    "retry-delay-ms": milliseconds("retryDelay", retryDelay),
-    "max-retry-delay-ms": milliseconds("maxRetryDelay", maxRetryDelay),
+    "retry-delay-ms": time(options, "retryDelay"),
+    "max-retry-delay-ms": time(options, "maxRetryDelay"),
     "retry-backoff": backoff,
-  });
+    scope: scopeText(scope),
+  };
 }
 
 function pairs(options: Record<string, string | number | undefined>): Pair[] {
   return Object.entries(options).flatMap(([key, value]): Pair[] => (value === undefined ? [] : [[key, String(value)]]));
 }
 
-function milliseconds(name: string, seconds: number | undefined): number | undefined {
-  if (seconds === undefined) return undefined;
-  if (!(Number.isSafeInteger(Math.round(seconds * 1000)) && seconds >= 0)) {
-    throw new TypeError(`${name} is a number of seconds, not ${seconds}`);
-  }
-  return Math.round(seconds * 1000);
+/** Milliseconds of `timeout` or `timeoutMs`, and likewise of the others. */
+function time(options: RunOptions, name: "timeout" | "retryDelay" | "maxRetryDelay"): number | undefined {
+  const inMs = `${name}Ms` as const;
+  const [duration, ms] = [options[name], options[inMs]];
+  if (duration === undefined) return whole(inMs, ms, 0);
+  if (ms !== undefined) throw new TypeError(`${name} and ${inMs} are one option: give one of them`);
+  return milliseconds(name, duration, inMs);
+}
+
+function scopeText(scope: RunOptions["scope"]): string | undefined {
+  if (scope === undefined || scope === "fleet" || scope === "job") return scope;
+  const ms = milliseconds('scope is "fleet", "job", or a duration, which', scope);
+  if (ms === 0) throw new TypeError("scope: a duration is longer than nothing");
+  return ms % 1000 === 0 ? `${ms / 1000}s` : `${ms}ms`;
 }
 
 function whole(name: string, number: number | undefined, least: number, most = Number.MAX_SAFE_INTEGER): number | undefined {
@@ -92,11 +124,6 @@ function whole(name: string, number: number | undefined, least: number, most = N
     throw new TypeError(`${name} is a whole number from ${least} to ${most}, not ${number}`);
   }
   return number;
-}
-
-function yesOrNo(name: string, value: unknown): boolean {
-  if (value === undefined || typeof value === "boolean") return value ?? false;
-  throw new TypeError(`${name} is true or false, not ${JSON.stringify(value)}`);
 }
 
 const UNITS: Record<string, number> = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 };

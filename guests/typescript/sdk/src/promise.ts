@@ -8,6 +8,11 @@
 
 const jobs: (() => void)[] = [];
 
+/** Puts a job behind the others. */
+export function addJob(job: () => void): void {
+  jobs.push(job);
+}
+
 /** The engine's own, which never settles here. */
 const EnginePromise = globalThis.Promise;
 
@@ -32,11 +37,12 @@ export function unhandledReasons(): unknown[] {
   return rejected.filter((promise) => !isWatched(promise)).map((promise) => reasonOf(promise));
 }
 
-type Settle = (value: unknown) => void;
+export type Settle = (value: unknown) => void;
+type Settler = Settle & { [SETTLES]?: SdkPromise };
 type Executor = (resolve: Settle, reject: Settle) => void;
 
 /** A promise and the functions that settle it, as the language's NewPromiseCapability gives them. */
-interface Capability {
+export interface Capability {
   readonly promise: unknown;
   readonly resolve: Settle;
   readonly reject: Settle;
@@ -48,9 +54,40 @@ interface Reaction {
   readonly onRejected: unknown;
   /** What `then` gave: a promise of this kind, or a capability of a subclass. */
   readonly next: SdkPromise | Capability;
+  /** The combination of promises that waits, such as `Promise.all`. */
+  readonly group: Group | undefined;
+  /** The promise of the async function that waits. */
+  readonly owner: SdkPromise | undefined;
 }
 
+/** Promises that one awaiter waits for together: by `Promise.all` and its like. */
+export interface Group {
+  readonly kind: "all" | "settled" | "some";
+  /** Outcomes that a group of the kind `some` still needs. */
+  need: number;
+  /** The outcome of the group. */
+  readonly promise: unknown;
+}
+
+/**
+ * The awaiter of a promise: the one group or continuation that waits for it; `several` of them; `later`: none yet, but
+ * there may be one; `nobody`: all that waited for it have gone on without it, as those of a race that is over.
+ */
+export type Awaiter = Group | Reaction | "several" | "later" | "nobody";
+
 const [PENDING, FULFILLED, REJECTED] = [0, 1, 2];
+
+/** On a function that settles a promise: that promise. */
+const SETTLES = Symbol("settles");
+
+/** The group on whose behalf `then` is being called. */
+let joining: Group | undefined;
+
+/** The promise of the async function, or of the constructor's function, that is running. */
+let running: SdkPromise | undefined;
+
+/** Promises from one to the next up to which an awaiter is looked for. Beyond, there are taken to be several. */
+const DEPTH = 50;
 
 /** The executor of promises that the class settles itself: it saves two closures each. */
 const OWN: Executor = () => {};
@@ -63,23 +100,34 @@ class SdkPromise {
   #watched = false;
   /** The task, where it is the promise of a call. */
   #call: string | undefined = undefined;
+  /** The promise of the function that made this one. */
+  readonly #maker: SdkPromise | undefined = running;
 
-  constructor(executor: Executor) {
+  /** `ofAsync`: it is the promise of an async function (bin/bundle.mjs). */
+  constructor(executor: Executor, ofAsync = false) {
     if (typeof executor !== "function") throw new TypeError("Promise needs a function");
     if (executor === OWN) return;
     const { resolve, reject } = this.#settlers();
+    // An async function hands them to nobody.
+    if (!ofAsync) (resolve as Settler)[SETTLES] = (reject as Settler)[SETTLES] = this;
+    const outer = running;
+    running = this;
     try {
       executor(resolve, reject);
     } catch (error) {
       reject(error);
     }
+    running = outer;
   }
 
-  then(onFulfilled?: unknown, onRejected?: unknown): unknown {
+  /** `ofAsync`: it is an `await` of the async function that is running (bin/bundle.mjs). */
+  then(onFulfilled?: unknown, onRejected?: unknown, ofAsync = false): unknown {
     const species = speciesOf(this);
     const own = species === SdkPromise;
+    const group = joining;
+    joining = undefined;
     const next = own ? new SdkPromise(OWN) : capability(species);
-    this.#react({ onFulfilled, onRejected, next });
+    this.#react({ onFulfilled, onRejected, next, group, owner: ofAsync ? running : undefined });
     return own ? next : (next as Capability).promise;
   }
 
@@ -124,62 +172,22 @@ class SdkPromise {
     return new this((resolve) => resolve(fn(...args)));
   }
 
-  static all(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, values, (all, { resolve, reject }) => {
-      const results: unknown[] = [];
-      let left = 1;
-      const ended = () => --left === 0 && resolve(results);
-      for (const each of all) {
-        const i = results.length;
-        results.push(undefined);
-        left++;
-        each.then(once((value) => ((results[i] = value), ended())), reject);
-      }
-      ended();
-    });
-  }
-
-  static allSettled(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, values, (all, { resolve }) => {
-      const results: unknown[] = [];
-      let left = 1;
-      const ended = () => --left === 0 && resolve(results);
-      for (const each of all) {
-        const i = results.length;
-        results.push(undefined);
-        left++;
-        const settle = once((result) => ((results[i] = result), ended()));
-        each.then(
-          (value) => settle({ status: "fulfilled", value }),
-          (reason) => settle({ status: "rejected", reason }),
-        );
-      }
-      ended();
-    });
-  }
-
-  static any(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, values, (all, { resolve, reject }) => {
-      const reasons: unknown[] = [];
-      let left = 1;
-      const ended = () => --left === 0 && reject(new AggregateError(reasons, "all promises were rejected"));
-      for (const each of all) {
-        const i = reasons.length;
-        reasons.push(undefined);
-        left++;
-        each.then(resolve, once((reason) => ((reasons[i] = reason), ended())));
-      }
-      ended();
-    });
-  }
-
-  static race(this: Constructor, values: Iterable<unknown>): unknown {
-    return combine(this, values, (all, { resolve, reject }) => {
-      for (const each of all) each.then(resolve, reject);
-    });
-  }
-
   // What the functions below need of the inside.
+
+  /** A promise that only the two functions below settle: it saves the closures of a constructor. */
+  static unsettled(task: string): SdkPromise {
+    const promise = new SdkPromise(OWN);
+    promise.#call = task;
+    return promise;
+  }
+
+  static fulfil(promise: SdkPromise, value: unknown): void {
+    promise.#resolve(value);
+  }
+
+  static fail(promise: SdkPromise, reason: unknown): void {
+    promise.#settle(REJECTED, reason);
+  }
 
   static is(value: unknown): value is SdkPromise {
     return typeof value === "object" && value !== null && #state in value;
@@ -193,12 +201,33 @@ class SdkPromise {
     return promise.#watched;
   }
 
-  static watch(promise: SdkPromise): void {
-    promise.#watched = true;
+  /** Was it made by an async function that does not go on, because nobody waits for it any more? */
+  static isGivenUp(promise: SdkPromise, known: Map<unknown, Awaiter>, depth = 0): boolean {
+    const maker = promise.#maker;
+    return maker !== undefined && maker.#state === PENDING && awaiterOf(maker, known, depth + 1) === "nobody";
   }
 
-  static label(promise: SdkPromise, task: string): void {
-    promise.#call = task;
+  /** Who waits for a promise. `known` keeps what was found out for others. */
+  static awaiterOf(promise: SdkPromise, known: Map<unknown, Awaiter>, depth = 0): Awaiter {
+    if (promise.#state !== PENDING) return "nobody";
+    if (depth > DEPTH) return "several";
+    if (!promise.#watched) return isGivenUp(promise, known, depth) ? "nobody" : "later";
+    if (depth > 0) {
+      const found = known.get(promise);
+      if (found !== undefined) return found;
+      // For what waits for itself.
+      known.set(promise, "nobody");
+    }
+    let awaiter: Awaiter = "nobody";
+    for (const reaction of promise.#reactions ?? []) {
+      const other = awaiterIn(reaction, known, depth + 1);
+      if (awaiter === "nobody") awaiter = other;
+      else if (other !== "nobody" && other !== awaiter) awaiter = "several";
+      if (awaiter === "several") break;
+    }
+    // Of calls there are many, and each is asked about once.
+    if (depth > 0) known.set(promise, awaiter);
+    return awaiter;
   }
 
   static labelOf(promise: SdkPromise): string | undefined {
@@ -208,18 +237,17 @@ class SdkPromise {
   /** The two functions that settle this promise; together they do so once. */
   #settlers(): { resolve: Settle; reject: Settle } {
     let called = false;
-    return {
-      resolve: (value) => {
-        if (called) return;
-        called = true;
-        this.#resolve(value);
-      },
-      reject: (reason) => {
-        if (called) return;
-        called = true;
-        this.#settle(REJECTED, reason);
-      },
+    const resolve = (value: unknown) => {
+      if (called) return;
+      called = true;
+      this.#resolve(value);
     };
+    const reject = (reason: unknown) => {
+      if (called) return;
+      called = true;
+      this.#settle(REJECTED, reason);
+    };
+    return { resolve, reject };
   }
 
   #resolve(value: unknown): void {
@@ -237,7 +265,7 @@ class SdkPromise {
     if (typeof then !== "function") return this.#settle(FULFILLED, value);
     // One of our own needs no job to be asked.
     if (then === SdkPromise.prototype.then && isPromise(value)) {
-      return value.#react({ onFulfilled: undefined, onRejected: undefined, next: this });
+      return value.#react({ onFulfilled: undefined, onRejected: undefined, next: this, group: undefined, owner: undefined });
     }
     jobs.push(() => {
       const { resolve, reject } = this.#settlers();
@@ -264,17 +292,20 @@ class SdkPromise {
     else this.#queue(reaction);
   }
 
-  #queue({ onFulfilled, onRejected, next }: Reaction): void {
+  #queue({ onFulfilled, onRejected, next, owner }: Reaction): void {
     const [state, value] = [this.#state, this.#value];
     const handler = state === FULFILLED ? onFulfilled : onRejected;
     jobs.push(() => {
       if (typeof handler !== "function") return SdkPromise.#pass(next, state, value);
       let result: unknown;
+      running = owner;
       try {
         result = handler(value);
       } catch (error) {
+        running = undefined;
         return SdkPromise.#pass(next, REJECTED, error);
       }
+      running = undefined;
       SdkPromise.#pass(next, FULFILLED, result);
     });
   }
@@ -288,16 +319,54 @@ class SdkPromise {
 Object.defineProperty(SdkPromise.prototype, Symbol.toStringTag, { value: "Promise", configurable: true });
 // To handlers it is the language's class: by its name, and without what is only for the SDK.
 Object.defineProperty(SdkPromise, "name", { value: "Promise", configurable: true });
-const { is: isPromise, reasonOf, isWatched, watch, label, labelOf } = SdkPromise;
-for (const name of ["is", "reasonOf", "isWatched", "watch", "label", "labelOf"]) Reflect.deleteProperty(SdkPromise, name);
+const { is: isPromise, reasonOf, isWatched, isGivenUp, awaiterOf, labelOf, unsettled, fulfil, fail } = SdkPromise;
+for (const name of ["is", "reasonOf", "isWatched", "isGivenUp", "awaiterOf", "labelOf", "unsettled", "fulfil", "fail"]) Reflect.deleteProperty(SdkPromise, name);
 
-/** `isPromise`: is it a promise of this kind? `isWatched`: has anybody asked for its outcome? `watch`: nobody needs to. */
-export { isPromise, isWatched, watch };
-/** `labelCall`: notes that a promise is that of a call of a task. `calledTask`: that task. */
-export { label as labelCall, labelOf as calledTask };
+/** `isPromise`: is it a promise of this kind? `isWatched`: has anybody asked for its outcome? `awaiterOf`: who waits for it? */
+export { isPromise, isWatched, isGivenUp, awaiterOf };
+/** `callPromise`: the promise of a call of a task, which `fulfil` and `fail` settle. `calledTask`: that task. */
+export { unsettled as callPromise, fulfil, fail, labelOf as calledTask };
+export { SdkPromise };
+
+/** The promise that a function settles, if it was made for that and nothing else. */
+export function settledBy(settle: unknown): SdkPromise | undefined {
+  return typeof settle === "function" ? (settle as Settler)[SETTLES] : undefined;
+}
+
+/** Of each promise that callbacks of several settle directly: their race. */
+const races = new WeakMap<SdkPromise, Group>();
+
+function awaiterIn(reaction: Reaction, known: Map<unknown, Awaiter>, depth: number): Awaiter {
+  const { group, onFulfilled, onRejected } = reaction;
+  if (group) {
+    const awaiter = awaiterAbove(group.promise, known, depth);
+    if (awaiter === "nobody") return awaiter;
+    // All of what is itself one of all.
+    return group.kind === "all" && typeof awaiter === "object" && "kind" in awaiter && awaiter.kind === "all" ? awaiter : group;
+  }
+  const settled = reaction.owner ?? settledBy(onFulfilled) ?? settledBy(onRejected);
+  if (settled) {
+    if (awaiterAbove(settled, known, depth) === "nobody") return "nobody";
+    // Whichever of them comes first settles it: a race by hand.
+    return settledBy(onFulfilled) ? raceOf(settled) : reaction;
+  }
+  const awaiter = awaiterAbove(reaction.next, known, depth);
+  const passesOn = typeof onFulfilled !== "function" && typeof onRejected !== "function";
+  return passesOn || awaiter === "nobody" ? awaiter : reaction;
+}
+
+function awaiterAbove(promise: unknown, known: Map<unknown, Awaiter>, depth: number): Awaiter {
+  return isPromise(promise) ? awaiterOf(promise, known, depth) : "later";
+}
+
+function raceOf(promise: SdkPromise): Group {
+  const race = races.get(promise) ?? { kind: "some", need: 1, promise };
+  races.set(promise, race);
+  return race;
+}
 
 /** The class, or a subclass of it. */
-type Constructor = (new (executor: Executor) => unknown) & { resolve(value: unknown): any };
+export type Constructor = (new (executor: Executor) => unknown) & { resolve(value: unknown): any };
 
 function speciesOf(promise: SdkPromise): Constructor {
   const constructor = promise.constructor as { [Symbol.species]?: Constructor | null } | undefined;
@@ -305,7 +374,7 @@ function speciesOf(promise: SdkPromise): Constructor {
   return constructor?.[Symbol.species] ?? (SdkPromise as unknown as Constructor);
 }
 
-function capability(constructor: Constructor): Capability {
+export function capability(constructor: Constructor): Capability {
   let resolve!: Settle;
   let reject!: Settle;
   const promise = new constructor((yes, no) => {
@@ -315,39 +384,15 @@ function capability(constructor: Constructor): Capability {
   return { promise, resolve, reject };
 }
 
-/** What `all` and its like have in common: a promise of the outcome, and a promise for each value. */
-function combine(
-  constructor: Constructor,
-  values: Iterable<unknown>,
-  start: (all: Iterable<{ then(yes: Settle, no: Settle): unknown }>, outcome: Capability) => void,
-): unknown {
-  const outcome = capability(constructor);
-  const each = function* () {
-    for (const value of values) yield constructor.resolve(value);
-  };
+export type Thenable = { then(yes: Settle, no: Settle): unknown };
+
+/** `each.then(yes, no)` on behalf of a group. */
+export function join(group: Group, each: Thenable, yes: Settle, no: Settle): void {
+  joining = group;
   try {
-    start(each(), outcome);
-  } catch (error) {
-    outcome.reject(error);
+    each.then(yes, no);
+  } finally {
+    // Where it is no promise of this kind.
+    joining = undefined;
   }
-  return outcome.promise;
-}
-
-/** A thenable that answers twice counts once. */
-function once(settle: Settle): Settle {
-  let called = false;
-  return (value) => {
-    if (called) return;
-    called = true;
-    settle(value);
-  };
-}
-
-/** Makes the queue's Promise the global one. */
-export function installPromise(): void {
-  globalThis.Promise = SdkPromise as unknown as PromiseConstructor;
-  globalThis.queueMicrotask = (job: () => void) => {
-    if (typeof job !== "function") throw new TypeError("queueMicrotask needs a function");
-    jobs.push(job);
-  };
 }

@@ -1,26 +1,43 @@
 /**
- * Runs one handler to its end: promise jobs until there are none, then what WASI is waited for, then one `poll` with
- * every call that is waited for, and so on. Such a batch is a barrier, so a replay, which sees the same outcomes, makes
- * the same batches.
+ * Runs one handler to its end: promise jobs until there are none, then what WASI is waited for or the timers that are due,
+ * then one `poll` with every call that is waited for and the time of the next timer, and so on. A replay sees the same
+ * outcomes and the same clock, so it makes the same polls.
  */
 import { CallFailed, Permanent, Unhandled } from "./errors.ts";
-import { host, requireRun, type Invocation, type Outcome, type Pollable } from "./host.ts";
+import { host, requireRun, type Invocation, type Outcome, type Pollable, type Want } from "./host.ts";
 import { isError, property } from "./inspect.ts";
-import { dropJobs, isPromise, isWatched, labelCall, runJobs, unhandledReasons, watch } from "./promise.ts";
+import {
+  awaiterOf,
+  callPromise,
+  dropJobs,
+  fail,
+  fulfil,
+  isGivenUp,
+  isWatched,
+  runJobs,
+  settledBy,
+  unhandledReasons,
+  type Awaiter,
+  type SdkPromise,
+} from "./promise.ts";
 
-/** A call somebody may be waiting for. */
-interface Waiting {
+/** A call that has no outcome yet. */
+interface Call {
   readonly invocation: Invocation;
-  readonly promise: PromiseLike<unknown>;
+  readonly promise: SdkPromise;
   readonly decode: (value: Uint8Array) => unknown;
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (reason: unknown) => void;
+  /** Stops listening to the signal that could end the wait, if there is one. */
+  unlisten: (() => void) | undefined;
+  /** Has the host been asked for it? */
+  asked: boolean;
 }
 
-interface Race {
-  readonly members: readonly Waiting[];
-  readonly need: number;
-  readonly resolve: (finished: (number | undefined)[]) => void;
+/** The web's `AbortSignal`, which only a bundle that uses it has. */
+export interface Signal {
+  readonly aborted: boolean;
+  readonly reason: unknown;
+  addEventListener(type: "abort", listener: () => void): void;
+  removeEventListener(type: "abort", listener: () => void): void;
 }
 
 interface Timer {
@@ -29,6 +46,8 @@ interface Timer {
   readonly callback: () => void;
   /** Milliseconds after which it fires again. */
   readonly every: number | undefined;
+  /** May anything come of it? */
+  readonly isWanted: () => boolean;
 }
 
 /** Something of WASI that is waited for. */
@@ -40,52 +59,36 @@ interface Pending {
 /** WASI's `poll`, which only a bundle that does I/O imports. */
 type Select = (pollables: Pollable[]) => ArrayLike<number>;
 
-/** Calls of the next batch, races beside it, I/O, timers. Module state: an instance runs one handler. */
-let waiting: Waiting[] = [];
-let races: Race[] = [];
+/** Calls without an outcome in the order they were made, I/O, timers. Module state: an instance runs one handler. */
+let open: Call[] = [];
 let pending: Pending[] = [];
 let select: Select;
 let timers: Timer[] = [];
 let lastTimer = 0;
-/** The promises of calls that no batch has asked for yet, so that a race can claim them. */
-let unasked = new Map<PromiseLike<unknown>, Waiting>();
+/** Timers that have fired since the clock last moved. */
+let firedInARow = 0;
 /** Calls that were made, and of which nobody wanted the outcome when it was there. */
-let ignored: Waiting[] = [];
+let ignored: Call[] = [];
 /** What was found about the handler that ended last. */
 let findings: string[] = [];
 
-/** Puts a call into the next batch. */
-export function enqueue<R>(invocation: Invocation, decode: (value: Uint8Array) => unknown): Promise<R> {
-  const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-  if (isPromise(promise)) labelCall(promise, invocation.task);
-  const entry = { invocation, promise, decode, resolve, reject };
-  waiting.push(entry);
-  unasked.set(promise, entry);
-  return promise as Promise<R>;
+/** Puts a call into the next poll. Once `signal` is given, its promise is rejected, and the call is not asked for again. */
+export function enqueue<R>(invocation: Invocation, decode: (value: Uint8Array) => unknown, signal?: Signal): Promise<R> {
+  if (signal?.aborted) return Promise.reject(signal.reason);
+  const promise = callPromise(invocation.task);
+  const call: Call = { invocation, promise, decode, unlisten: undefined, asked: false };
+  open.push(call);
+  if (signal) endBy(signal, call);
+  return promise as unknown as Promise<R>;
 }
 
-/**
- * Takes fresh calls out of the next batch and makes them a race: `need` of them settle, the others never do. Gives the
- * indices of those that did.
- */
-export function enqueueRace(calls: readonly PromiseLike<unknown>[], need: number): Promise<number[]> {
-  const members = calls.map((call) => {
-    const entry = unasked.get(call);
-    if (entry === undefined) {
-      throw new TypeError("a race takes calls made with app.call(...)(...) and not awaited before");
-    }
-    return entry;
-  });
-  for (const call of calls) {
-    unasked.delete(call);
-    // Of a race nobody needs all outcomes.
-    if (isPromise(call)) watch(call);
-  }
-  const claimed = new Set(members);
-  waiting = waiting.filter((entry) => !claimed.has(entry));
-  return new Promise((resolve) => {
-    races.push({ members, need, resolve: (finished) => resolve(finished as number[]) });
-  });
+function endBy(signal: Signal, call: Call): void {
+  const stop = () => {
+    open = open.filter((other) => other !== call);
+    fail(call.promise, signal.reason);
+  };
+  signal.addEventListener("abort", stop);
+  call.unlisten = () => signal.removeEventListener("abort", stop);
 }
 
 /** Calls `resume` once `pollable` is ready, and disposes of it. Gives a function that stops waiting. */
@@ -103,14 +106,33 @@ export function whenReady(pollable: Pollable, poll: Select, resume: () => void):
 /** Milliseconds of the longest pause, some centuries: WASI's clocks count nanoseconds in 64 bits. */
 const LONGEST = 1e13;
 
-/** Calls `callback` after `ms`, `again` and again. Gives a number by which it can be removed. */
-export function addTimer(callback: () => void, ms: number, again = false): number {
+/** Timers that may fire one after the other while the clock stands still. After them it moves, so that a loop of them ends. */
+const IN_A_ROW = 100;
+
+/** What a timer is besides its callback and its time. */
+interface TimerOptions {
+  /** Does it fire again and again? */
+  readonly again?: boolean;
+  /** The function that it calls in the end: if that settles a promise and nothing else, the timer lasts as long as somebody waits. */
+  readonly settle?: unknown;
+  /** May anything come of it? Else no run is made for it. */
+  readonly isWanted?: () => boolean;
+}
+
+/** Calls `callback` after `ms`. Gives a number by which the timer can be removed. */
+export function addTimer(callback: () => void, ms: number, { again = false, settle, isWanted }: TimerOptions = {}): number {
   requireRun("a timer");
-  const pause = Math.min(Math.max(0, ms || 0), LONGEST);
-  // At least a millisecond apart: else the clock would stand still, and no other timer would ever be due.
-  const timer = { id: ++lastTimer, at: host().now() + pause, callback, every: again ? Math.max(1, pause) : undefined };
-  insert(timer);
-  return timer.id;
+  const pause = Math.min(Math.max(firedInARow < IN_A_ROW ? 0 : 1, ms || 0), LONGEST);
+  const promise = settledBy(settle);
+  insert({
+    id: ++lastTimer,
+    at: host().now() + pause,
+    callback,
+    // At least a millisecond apart: else the clock would stand still, and no other timer would ever be due.
+    every: again ? Math.max(1, pause) : undefined,
+    isWanted: isWanted ?? (() => promise === undefined || awaiterOf(promise, new Map()) !== "nobody"),
+  });
+  return lastTimer;
 }
 
 function insert(timer: Timer): void {
@@ -158,10 +180,13 @@ export function takeFindings(): string[] {
 /** Calls that the handler's end came before, and calls of which it never took the outcome: a line a task. */
 function forgottenCalls(): string[] {
   // Most handlers end without any.
-  if (waiting.length + races.length + ignored.length === 0) return [];
-  const early = [...waiting, ...races.flatMap(({ members }) => members)];
-  const late = ignored.filter(({ promise }) => isPromise(promise) && !isWatched(promise));
-  const lines = (calls: Waiting[], what: string) => {
+  if (open.length + ignored.length === 0) return [];
+  const known = new Map<unknown, Awaiter>();
+  // What lost a race is not forgotten.
+  const early = open.filter((call) => !call.asked && awaiterOf(call.promise, known) !== "nobody");
+  const unwatched = [...ignored, ...open.filter(({ asked }) => asked)].filter(({ promise }) => !isWatched(promise));
+  const late = unwatched.filter(({ promise }) => !isGivenUp(promise, known));
+  const lines = (calls: Call[], what: string) => {
     const counts = new Map<string, number>();
     for (const { invocation } of calls) counts.set(invocation.task, (counts.get(invocation.task) ?? 0) + 1);
     return Array.from(counts, ([task, n]) => (n === 1 ? `the call of ${task} was` : `${n} calls of ${task} were`) + what);
@@ -177,11 +202,39 @@ function step(running: () => boolean): boolean {
   runJobs();
   if (!running()) return false;
   if (pending.length > 0) resumeReady(timers[0]);
-  // Calls before timers: with virtual time a timer would otherwise always win, and every timeout would strike.
-  else if (waiting.length > 0 || races.length > 0) poll();
-  else if (timers.length > 0) fire(timers.shift()!);
-  else throw new Permanent("the handler waits for a promise that no call or timer will ever settle");
+  else if (timers.length > 0 && isDue(timers[0]!)) fire();
+  else wait();
   return true;
+}
+
+/** Waits for calls and timers. */
+function wait(): void {
+  const known = new Map<unknown, Awaiter>();
+  const calls: Call[] = [];
+  let common: Awaiter = "nobody";
+  for (const call of open) {
+    const awaiter = awaiterOf(call.promise, known);
+    if (awaiter === "nobody") continue;
+    if (calls.length === 0) common = awaiter;
+    else if (awaiter !== common) common = "several";
+    calls.push(call);
+  }
+  const timer = timers.find(({ isWanted }) => isWanted());
+  if (calls.length > 0) return poll(calls, wish(calls.length, common), timer);
+  if (timer) return sleepUntil(timer);
+  // The handler waits in a way that can't be seen for what seemed to be given up.
+  if (open.length > 0) return poll(open, { tag: "progress" }, timers[0]);
+  if (timers.length > 0) return sleepUntil(timers[0]!);
+  throw new Permanent("the handler waits for a promise that no call or timer will ever settle");
+}
+
+/** When a poll for so many calls is to return, if all of them have that awaiter. */
+function wish(calls: number, common: Awaiter): Want {
+  if (calls === 1) return { tag: "all" };
+  // Several continuations, or a call that waits beside others: whichever can go on is to do so.
+  if (typeof common !== "object" || !("kind" in common)) return { tag: "progress" };
+  if (common.kind === "all") return { tag: "all" };
+  return { tag: "some", val: common.kind === "settled" ? calls : Math.min(common.need, calls) };
 }
 
 /** Waits until something pending can go on, or until a timer is due: beside a request time passes in every handler. */
@@ -197,57 +250,65 @@ function resumeReady(timer: Timer | undefined): void {
     pollable[Symbol.dispose]();
     resume();
   });
-  if (ready.has(batch.length)) fire(timers.shift()!);
+  if (ready.has(batch.length)) fire();
 }
 
-function poll(): void {
-  const [batch, raceBatch] = [waiting, races];
-  waiting = [];
-  races = [];
-  unasked = new Map();
-  // Nothing resumes before all are asked: which calls one round makes must not depend on who resumes first.
-  const outcomes = batch.length > 0 ? host().poll(batch.map(({ invocation }) => invocation), null) : [];
-  const raceOutcomes = raceBatch.map(({ members, need }) =>
-    host().poll(members.map(({ invocation }) => invocation), need),
-  );
-  batch.forEach((entry, i) => settle(entry, outcomes[i]!));
-  ignored = ignored.concat(batch.filter(({ promise }) => isPromise(promise) && !isWatched(promise)));
-  raceBatch.forEach(({ members, resolve }, r) => {
-    const finished: number[] = [];
-    members.forEach((entry, i) => {
-      const outcome = raceOutcomes[r]![i];
-      if (!outcome) return;
-      settle(entry, outcome);
-      finished.push(i);
-    });
-    resolve(finished);
+/** Milliseconds that clocks may differ by where they are the same: they are fractions of what WASI counts. */
+const INEXACT = 0.01;
+
+/** Asks the host for `calls`; returns when there are outcomes, or when the timer is due. */
+function poll(calls: readonly Call[], want: Want, timer: Timer | undefined): void {
+  const until = timer ? Math.ceil(host().unixTime() + timer.at - host().now() - INEXACT / 2) : null;
+  const outcomes = host().poll(calls.map(({ invocation }) => invocation), want, until);
+  firedInARow = 0;
+  const ended = new Set<Call>();
+  calls.forEach((call, i) => {
+    call.asked = true;
+    if (outcomes[i]) ended.add(call);
+  });
+  // In place of a list without each, one after the other: with many calls that would take long.
+  open = open.filter((call) => !ended.has(call));
+  calls.forEach((call, i) => {
+    if (outcomes[i]) settle(call, outcomes[i]);
   });
 }
 
-function settle(entry: Waiting, outcome: Outcome): void {
-  if (outcome.tag === "err") return entry.reject(new CallFailed(outcome.val));
+function settle(call: Call, outcome: Outcome): void {
+  const { promise } = call;
+  call.unlisten?.();
+  if (!isWatched(promise)) ignored.push(call);
+  if (outcome.tag === "err") return fail(promise, new CallFailed(outcome.val));
   try {
-    entry.resolve(entry.decode(outcome.val));
+    fulfil(promise, call.decode(outcome.val));
   } catch (error) {
     const why = isError(error) ? property(error, "message") : "";
-    entry.reject(new Permanent(`the result of ${entry.invocation.task} can't be read: ${why}`));
+    fail(promise, new Permanent(`the result of ${call.invocation.task} can't be read: ${why}`));
   }
 }
 
-function fire(timer: Timer): void {
-  const wait = timer.at - host().now();
-  if (wait > 0) host().sleep(wait);
+/** Does not return in a run that has to wait: another run goes on when the time has come. A leaf sleeps where it is. */
+function sleepUntil(timer: Timer): void {
+  host().sleep(Math.max(0, timer.at - host().now()));
+  firedInARow = 0;
+}
+
+function isDue(timer: Timer): boolean {
+  return timer.at - host().now() < INEXACT;
+}
+
+function fire(): void {
+  const timer = timers.shift()!;
+  firedInARow += 1;
   // First, so that the callback can remove it.
   if (timer.every !== undefined) insert({ ...timer, at: host().now() + timer.every });
   timer.callback();
 }
 
 function reset(): void {
-  waiting = [];
-  races = [];
+  open = [];
   pending = [];
   timers = [];
-  unasked = new Map();
+  firedInARow = 0;
   ignored = [];
   dropJobs();
 }

@@ -2,22 +2,33 @@
 import { App } from "./app.ts";
 import { wellFormed } from "./bytes.ts";
 import { decodeArgs, encodeResult } from "./codec.ts";
-import { CallFailed, Permanent, permanently, Unhandled } from "./errors.ts";
+import { CallFailed, encodeDetails, Permanent, permanently, Retryable, Unhandled } from "./errors.ts";
 import { findHandler, handlers, type Registered } from "./handler.ts";
-import { host, type Failure, type Request } from "./host.ts";
+import { host, type Failure, type FailureKind, type Request } from "./host.ts";
 import { attempt, property } from "./inspect.ts";
-import { taskOptions } from "./options.ts";
+import { taskPairs } from "./options.ts";
 import { run, takeFindings } from "./scheduler.ts";
+import { isValidator, validated } from "./schema.ts";
 import { describeCauses, describeError } from "./trace.ts";
+
+/** Name and version of the SDK that the component was built with (bin/bundle.mjs). */
+declare const __brrrSdk: { readonly name: string; readonly version: string };
 
 /** WIT `handler-error`. */
 export type HandlerError =
-  | { readonly tag: "retryable" | "permanent"; readonly val: string }
+  | { readonly tag: "retryable" | "permanent"; readonly val: ErrorInfo }
   | { readonly tag: "child"; readonly val: Failure };
+
+/** WIT `error-info`. */
+interface ErrorInfo {
+  readonly message: string;
+  readonly details: Uint8Array | null;
+}
 
 /** WIT `describe`. */
 export function describe() {
-  return handlers().map(({ name, options }) => ({ name, options: taskOptions(options) }));
+  const tasks = handlers().map(({ name, options }) => ({ name, options: taskPairs(options) }));
+  return { sdk: __brrrSdk.name, sdkVersion: __brrrSdk.version, tasks };
 }
 
 /** WIT `handle`. Gives the result's bytes or throws a HandlerError. */
@@ -34,10 +45,16 @@ export function handle(request: Request): Uint8Array {
 function runHandler(found: Registered, request: Request): Uint8Array {
   const app = new App(request);
   const args = found.raw ? [request.payload] : permanently("the arguments can't be read", () => decodeArgs(request.payload));
-  const result = run(() => found.run(app, ...args));
+  const { input } = found.options;
+  const checked = isValidator(input) && !found.raw;
+  const result = run(
+    checked
+      ? async () => found.run(app, await validated("the arguments are not valid", input, args[0]), ...args.slice(1))
+      : () => found.run(app, ...args),
+  );
   const bytes = found.raw ? result : permanently("the result is not JSON", () => encodeResult(result));
   if (!(bytes instanceof Uint8Array)) throw new Permanent("a raw handler must return a Uint8Array");
-  for (const finding of takeFindings()) host().log("warn", `brrr: ${finding}`);
+  for (const finding of takeFindings()) host().log("warn", `brrr: ${finding}`, []);
   return bytes;
 }
 
@@ -47,7 +64,7 @@ const DEPTH = 8;
 function handlerError(error: unknown, depth = 0): HandlerError {
   // A proxy may throw when it is asked.
   const is = (type: abstract new (...args: never[]) => Error) => attempt(() => error instanceof type, false);
-  if (is(Permanent)) return { tag: "permanent", val: permanentText(error as Permanent) };
+  if (is(Permanent)) return failed("permanent", permanentText(error as Permanent), (error as Permanent).details);
   if (is(CallFailed)) return { tag: "child", val: ofUnicode((error as CallFailed).failure) };
   if (is(Unhandled)) return unhandled(error as Unhandled);
   // All of several alternatives failed (Promise.any): if none of them may pass, the first stands for them.
@@ -56,27 +73,39 @@ function handlerError(error: unknown, depth = 0): HandlerError {
     const alternatives = errors.map((each) => handlerError(each, depth + 1));
     const [first] = alternatives;
     if (first && alternatives.every(({ tag }) => tag !== "retryable")) {
-      return first.tag === "permanent" && errors.length > 1 ? { tag: "permanent", val: text(describeError(error)) } : first;
+      return first.tag === "permanent" && errors.length > 1 ? failed("permanent", describeError(error)) : first;
     }
   }
-  return { tag: "retryable", val: text(describeError(error)) };
+  return failed("retryable", describeError(error), is(Retryable) ? (error as Retryable).details : undefined);
+}
+
+function failed(tag: "retryable" | "permanent", message: string, details?: unknown): HandlerError {
+  const { bytes, fault } = encodeDetails(details);
+  return { tag, val: { message: text(message + fault), details: bytes } };
 }
 
 function permanentText(error: Permanent): string {
-  return text([property(error, "message"), ...describeCauses(error)].join("\n"));
+  return [property(error, "message"), ...describeCauses(error)].join("\n");
 }
 
 /** The first of them says whether the call may be tried again. */
 function unhandled({ message, reasons }: Unhandled): HandlerError {
   const first = handlerError(reasons[0]);
   if (first.tag === "child") return first;
-  return { tag: first.tag, val: text([`${message}:`, ...reasons.map(describeError)].join("\n")) };
+  return failed(first.tag, [`${message}:`, ...reasons.map(describeError)].join("\n"));
 }
 
 /** What leaves the component is Unicode. */
 const text = wellFormed;
 
 /** A failure as it came; a handler may have made one itself. */
-function ofUnicode({ kind, task, message, attempts, chain }: Failure): Failure {
-  return { kind: text(kind), task: text(task), message: text(message), attempts, chain: chain.map(text) };
+function ofUnicode({ kind, task, message, attempts, chain, details }: Failure): Failure {
+  return {
+    kind: text(kind) as FailureKind,
+    task: text(task),
+    message: text(message),
+    attempts,
+    chain: chain.map(text),
+    details: details ?? null,
+  };
 }

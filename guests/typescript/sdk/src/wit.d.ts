@@ -1,18 +1,22 @@
 /** The imports that the component's runtime provides: wit/guest.wit as JavaScript sees it. */
-declare module "brrr:worker/tasks@0.1.0" {
+declare module "brrr:worker/tasks@0.2.0" {
   const tasks: { poll: import("./host.ts").Host["poll"] };
   export default tasks;
 }
-declare module "brrr:worker/log@0.1.0" {
-  const log: { write(level: import("./host.ts").Level, message: string): void };
+declare module "brrr:worker/log@0.2.0" {
+  const log: { write(level: import("./host.ts").Level, message: string, fields: import("./options.ts").Pair[]): void };
   export default log;
 }
-declare module "brrr:worker/control@0.1.0" {
+declare module "brrr:worker/control@0.2.0" {
   const control: { timeLeftMs(): number | bigint };
   export default control;
 }
 declare module "wasi:clocks/monotonic-clock@0.2.12" {
-  const clock: { now(): number; subscribeDuration(nanoseconds: number): import("./host.ts").Pollable };
+  const clock: { now(): number | bigint; subscribeDuration(nanoseconds: number): import("./host.ts").Pollable };
+  export default clock;
+}
+declare module "wasi:clocks/wall-clock@0.2.12" {
+  const clock: { now(): { seconds: number | bigint; nanoseconds: number } };
   export default clock;
 }
 declare module "wasi:random/random@0.2.12" {

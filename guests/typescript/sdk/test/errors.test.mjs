@@ -35,16 +35,16 @@ for (const [kind, expected] of [
   ["no_name", /^Error: text/],
 ]) {
   test(`thrown: ${kind}`, () => {
-    const { tag, val } = thrown(kind);
+    const { tag, val: { message } } = thrown(kind);
     assert.equal(tag, "retryable");
-    if (typeof expected === "string") assert.equal(val, expected);
-    else assert.match(val, expected);
+    if (typeof expected === "string") assert.equal(message, expected);
+    else assert.match(message, expected);
   });
 }
 
 test("what has no end is cut", () => {
-  assert.ok(thrown("web").val.length < 50_000);
-  const many = thrown("many").val;
+  assert.ok(thrown("web").val.message.length < 50_000);
+  const many = thrown("many").val.message;
   assert.match(many, /1 of 1000: Error: number 0\n/);
   assert.doesNotMatch(many, /number 100/);
   const [[, line]] = once("prints_much").host.log;
@@ -54,16 +54,16 @@ test("what has no end is cut", () => {
 test("a permanent error keeps its message in front, and shows its causes", () => {
   const { tag, val } = thrown("permanent");
   assert.equal(tag, "permanent");
-  assert.match(val, /^no use\ncaused by: Error: outer\n[^]*caused by: Error: inner\n[^]*caused by: at last$/);
+  assert.match(val.message, /^no use\ncaused by: Error: outer\n[^]*caused by: Error: inner\n[^]*caused by: at last$/);
 });
 
 test("half of a character does not leave the component", () => {
-  assert.deepEqual(thrown("half_permanent"), { tag: "permanent", val: HALF });
-  const val = { kind: HALF, task: HALF, message: HALF, attempts: 1, chain: [HALF] };
+  assert.deepEqual(thrown("half_permanent"), { tag: "permanent", val: { message: HALF, details: null } });
+  const val = { kind: HALF, task: HALF, message: HALF, attempts: 1, chain: [HALF], details: null };
   assert.deepEqual(thrown("half_failure"), { tag: "child", val });
   for (const task of ["half_a_topic", "half_a_task"]) {
     const { error, host } = once(task);
-    assert.match(error.val, /^TypeError: the (topic|task) .* is no Unicode text/);
+    assert.match(error.val.message, /^TypeError: the (topic|task) .* is no Unicode text/);
     assert.deepEqual(host.polls, []);
   }
 });
@@ -78,13 +78,13 @@ test("what is printed says all, and is text", () => {
 });
 
 test("a name that a component lacks is said to be lacking", () => {
-  assert.match(once("no_intl").error.val, /^ReferenceError: Intl is not defined \(a component has no Intl: /);
+  assert.match(once("no_intl").error.val.message, /^ReferenceError: Intl is not defined \(a component has no Intl: /);
 });
 
 test("a rejection that nobody handles is an error of the call", () => {
   const { tag, val } = once("unhandled").error;
   assert.equal(tag, "retryable");
-  assert.match(val, /^a promise was rejected, and nothing handled it:\nError: nobody looks\n {2}at .*guest-errors\.ts/);
+  assert.match(val.message, /^a promise was rejected, and nothing handled it:\nError: nobody looks\n {2}at .*guest-errors\.ts/);
   assert.equal(once("unhandled_later").error.tag, "permanent");
   assert.deepEqual(once("unhandled_call").error, { tag: "child", val: failure });
 });
@@ -112,7 +112,7 @@ test("a promise in a result or in arguments is an error that names its place", (
     const { error, host } = once(task);
     assert.equal(error.tag, "permanent");
     assert.deepEqual(host.log, []);
-    return error.val;
+    return error.val.message;
   };
   assert.equal(refused("forgotten"), "the result is not JSON: x is the call of leaf, which was not awaited");
   assert.match(refused("forgotten_to_call"), /^the result is not JSON: x is a function/);
@@ -121,7 +121,35 @@ test("a promise in a result or in arguments is an error that names its place", (
 });
 
 test("what would trap is refused in words", () => {
-  assert.match(once("a_topic_that_is_none").error.val, /^TypeError: the topic is a text, not 5/);
-  assert.match(once("a_payload_that_is_none").error.val, /^TypeError: the payload of callRaw is a Uint8Array/);
+  assert.match(once("a_topic_that_is_none").error.val.message, /^TypeError: the topic is a text, not 5/);
+  assert.match(once("a_payload_that_is_none").error.val.message, /^TypeError: the payload of callRaw is a Uint8Array/);
   assert.equal(once("no_function").result, 'the handler of the task "none" is not a function');
+});
+
+test("an error's details go out as JSON, and a child's come in", () => {
+  const details = { code: 7, at: [null] };
+  const given = (kind, answer = echo) => {
+    const { handler } = start(answer);
+    return run(handler, "details", JSON.stringify([{ kind }]));
+  };
+  assert.deepEqual(given("permanent").error, { tag: "permanent", val: { message: "attached", details } });
+  const { tag, val } = given("retryable").error;
+  assert.deepEqual([tag, val.details], ["retryable", details]);
+  assert.match(val.message, /^Retryable: attached\n[^]*caused by: Error: inner/);
+  const fault = given("no_json").error.val;
+  assert.equal(fault.details, null);
+  assert.match(fault.message, /^attached\nthe error's details are not JSON: code is a BigInt/);
+  const fails = (bytes) => () => ({ tag: "err", val: { ...failure, details: bytes } });
+  assert.deepEqual(given("caught", fails(Buffer.from(JSON.stringify(details)))).result, details);
+  assert.equal(given("caught", fails(null)).result, "none");
+  // Of a task that speaks no JSON.
+  assert.equal(given("caught", fails(Buffer.from([255]))).result, "none");
+  assert.deepEqual(given("passed_on", fails(Buffer.from("[1]"))).error.val.details, [1]);
+});
+
+test("a log line has fields", () => {
+  assert.deepEqual(once("logs").host.log, [
+    ["info", "with fields", { a: "1", b: "two", c: '{"d":[1]}', [HALF]: HALF }],
+    ["error", "without"],
+  ]);
 });

@@ -1,5 +1,5 @@
 /** The handlers that errors.test.mjs runs. */
-import { CallFailed, Permanent, handler, taskFn, type App } from "brrr";
+import { CallFailed, Permanent, Retryable, handler, log, taskFn, type App } from "brrr";
 
 const leaf = (app: App, i: number) => app.call<{ i: number }, number>("leaf")({ i });
 const bad = (app: App) => app.call<{ i: number }, number>("bad")({ i: 0 });
@@ -29,7 +29,7 @@ taskFn("thrown", ({ kind }: { kind: string }) => {
     half,
     half_error: new Error(half),
     half_permanent: new Permanent(half),
-    half_failure: new CallFailed({ kind: half, task: half, message: half, attempts: 1, chain: [half] }),
+    half_failure: new CallFailed({ kind: half as never, task: half, message: half, attempts: 1, chain: [half] }),
     permanent: new Permanent("no use", { cause: outer }),
     aggregate: new AggregateError([new Error("a"), new AggregateError([new Error("b")])], "both"),
     many: new AggregateError(Array.from({ length: 1000 }, (_, i) => new Error(`number ${i}`)), "many"),
@@ -123,4 +123,22 @@ taskFn("no_function", () => {
     return (error as Error).message;
   }
   return null;
+});
+
+handler("details", async (app, { kind }: { kind: string }) => {
+  const details = { code: 7, at: [null] };
+  if (kind === "permanent") throw new Permanent("attached", { details });
+  if (kind === "retryable") throw new Retryable("attached", { details, cause: new Error("inner") });
+  if (kind === "no_json") throw new Permanent("attached", { details: { code: 7n } });
+  try {
+    return await bad(app);
+  } catch (error) {
+    if (!(error instanceof CallFailed)) throw error;
+    if (kind === "passed_on") throw error;
+    return error.details ?? "none";
+  }
+});
+taskFn("logs", () => {
+  log.info("with fields", { a: 1, b: "two", c: { d: [1] }, [half]: half });
+  log.error("without");
 });

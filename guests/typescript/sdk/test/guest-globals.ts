@@ -79,7 +79,7 @@ handler("intervals", async (app) => {
   });
   await new Promise<void>((resolve) => setImmediate(resolve));
   clearImmediate(setImmediate(() => seen.push("never")));
-  await app.sleep(1);
+  await app.sleepMs(1);
   return seen;
 });
 handler("immediate_beside_a_call", async (app) => {
@@ -188,6 +188,6 @@ handler("of_the_engine_awaited", async () => {
   }
 });
 handler("sleeps_for_ever", async (app) => {
-  await app.sleep(Infinity);
+  await app.sleepMs(Infinity);
   return "awake";
 });

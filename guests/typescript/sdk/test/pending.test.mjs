@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 const source = (name) => JSON.stringify(fileURLToPath(new URL(`../src/${name}.ts`, import.meta.url)));
 const { outputFiles } = await build({
   stdin: {
-    contents: ["promise", "scheduler", "host", "web/abort"].map((name) => `export * from ${source(name)};`).join("\n"),
+    contents: ["combine", "scheduler", "host", "web/abort"].map((name) => `export * from ${source(name)};`).join("\n"),
     resolveDir: fileURLToPath(new URL(".", import.meta.url)),
   },
   bundle: true,
@@ -29,7 +29,7 @@ function run(body) {
     world.now = Math.max(world.now, first);
     return Array.from(pollables, ({ at }, i) => (at <= world.now ? i : -1)).filter((i) => i >= 0);
   };
-  const context = vm.createContext({ world, select, pollable, host: { now: () => world.now, timer: (ms) => pollable(world.now + ms) } });
+  const context = vm.createContext({ world, select, pollable, host: { now: () => world.now, unixTime: () => world.now, timer: (ms) => pollable(world.now + ms) } });
   // Older Nodes define it for their own world only.
   dispose = vm.runInContext('Symbol.dispose ?? Object.defineProperty(Symbol, "dispose", { value: Symbol("dispose") }).dispose', context);
   vm.runInContext(outputFiles[0].text, context);

@@ -1,5 +1,6 @@
 /// What is written as JSON and read from it: numbers, bool, text, std::optional, std::vector, std::map with text as keys,
-/// std::tuple (a list), JSON itself, and types whose fields BRRR_FIELDS names.
+/// std::tuple (a list), and JSON itself. <brrr/containers.hpp> has more of the library's types, <brrr/fields.hpp> types of your
+/// own.
 #ifndef BRRR_CODEC_HPP
 #define BRRR_CODEC_HPP
 
@@ -26,12 +27,38 @@ using Bytes = std::span<const std::uint8_t>;
 using Json = const brrr_json *;
 
 /// How a T becomes JSON and back: `static brrr_json *write(const T &)`, and `static const char *read(Json, T &)`, which
-/// gives null or why it does not fit.
+/// gives null or why it does not fit. Its JSON Schema, if it has one, is `static brrr_json *schema()`.
 template <typename T> struct Codec;
+
+namespace detail {
+
+/// The schema of a type of JSON.
+inline brrr_json *type(const char *name) {
+    brrr_json *schema = brrr_object_of(nullptr, 0);
+    brrr_set(schema, "type", brrr_text(name));
+    return schema;
+}
+
+} // namespace detail
 
 /// A value as JSON.
 template <typename T> brrr_json *to_json(const T &value) {
     return Codec<std::decay_t<T>>::write(value);
+}
+
+/// A value by its name: an argument of a call, a field of a log message.
+struct Named {
+    const char *name;
+    brrr_json *value;
+
+    template <typename T> Named(const char *name, const T &value) : name(name), value(to_json(value)) {}
+};
+
+/// The JSON Schema of a T; `{}`, anything, of types that have none.
+template <typename T> brrr_json *schema() {
+    if constexpr (std::is_void_v<T>) return detail::type("null");
+    else if constexpr (requires { Codec<T>::schema(); }) return Codec<T>::schema();
+    else return brrr_object_of(nullptr, 0);
 }
 
 namespace detail {
@@ -43,22 +70,30 @@ template <typename T> brrr_target target(brrr_type type, T &to) {
 } // namespace detail
 
 template <> struct Codec<bool> {
+    static brrr_json *schema() { return detail::type("boolean"); }
     static brrr_json *write(bool value) { return brrr_bool(value); }
     static const char *read(Json json, bool &to) { return brrr_read_into(json, detail::target(BRRR_T_BOOL, to)); }
 };
 
 template <std::signed_integral T> struct Codec<T> {
+    static brrr_json *schema() { return detail::type("integer"); }
     static brrr_json *write(T value) { return brrr_int(value); }
     static const char *read(Json json, T &to) { return brrr_read_into(json, detail::target(BRRR_T_INT, to)); }
 };
 
 template <std::unsigned_integral T> struct Codec<T> {
+    static brrr_json *schema() {
+        brrr_json *schema = detail::type("integer");
+        brrr_set(schema, "minimum", brrr_int(0));
+        return schema;
+    }
     static brrr_json *write(T value) { return brrr_uint(value); }
     static const char *read(Json json, T &to) { return brrr_read_into(json, detail::target(BRRR_T_UINT, to)); }
 };
 
 template <std::floating_point T> struct Codec<T> {
     static_assert(sizeof(T) <= sizeof(double));
+    static brrr_json *schema() { return detail::type("number"); }
     static brrr_json *write(T value) { return brrr_double(value); }
     static const char *read(Json json, T &to) {
         return brrr_read_into(json, detail::target(sizeof(T) == sizeof(float) ? BRRR_T_FLOAT : BRRR_T_DOUBLE, to));
@@ -66,10 +101,12 @@ template <std::floating_point T> struct Codec<T> {
 };
 
 template <> struct Codec<std::string_view> {
+    static brrr_json *schema() { return detail::type("string"); }
     static brrr_json *write(std::string_view text) { return brrr_text_n({text.data(), text.size()}); }
 };
 
 template <> struct Codec<std::string> {
+    static brrr_json *schema() { return detail::type("string"); }
     static brrr_json *write(const std::string &text) { return brrr_text_n({text.data(), text.size()}); }
     static const char *read(Json json, std::string &to) {
         brrr_string text;
@@ -80,6 +117,7 @@ template <> struct Codec<std::string> {
 };
 
 template <> struct Codec<const char *> {
+    static brrr_json *schema() { return detail::type("string"); }
     static brrr_json *write(const char *text) { return brrr_text(text); }
 };
 
@@ -98,6 +136,11 @@ template <> struct Codec<std::nullopt_t> {
 
 /// Nothing is null.
 template <typename T> struct Codec<std::optional<T>> {
+    static brrr_json *schema() {
+        brrr_json *schema = brrr_object_of(nullptr, 0), *either[] = {brrr::schema<T>(), detail::type("null")};
+        brrr_set(schema, "anyOf", brrr_array_of(either, 2));
+        return schema;
+    }
     static brrr_json *write(const std::optional<T> &value) { return value ? to_json(*value) : brrr_null(); }
     static const char *read(Json json, std::optional<T> &to) {
         to.reset();
@@ -106,6 +149,11 @@ template <typename T> struct Codec<std::optional<T>> {
 };
 
 template <typename T> struct Codec<std::vector<T>> {
+    static brrr_json *schema() {
+        brrr_json *schema = detail::type("array");
+        brrr_set(schema, "items", brrr::schema<T>());
+        return schema;
+    }
     static brrr_json *write(const std::vector<T> &values) {
         brrr_json *array = brrr_array_of(nullptr, 0);
         for (const auto &value : values) brrr_push(array, to_json<T>(value));
@@ -124,6 +172,11 @@ template <typename T> struct Codec<std::vector<T>> {
 };
 
 template <typename T> struct Codec<std::map<std::string, T>> {
+    static brrr_json *schema() {
+        brrr_json *schema = detail::type("object");
+        brrr_set(schema, "additionalProperties", brrr::schema<T>());
+        return schema;
+    }
     static brrr_json *write(const std::map<std::string, T> &values) {
         brrr_json *object = brrr_object_of(nullptr, 0);
         for (const auto &[key, value] : values) brrr_set_n(object, {key.data(), key.size()}, to_json(value));
@@ -141,6 +194,13 @@ template <typename T> struct Codec<std::map<std::string, T>> {
 };
 
 template <typename... T> struct Codec<std::tuple<T...>> {
+    static brrr_json *schema() {
+        brrr_json *schema = detail::type("array"), *items[] = {brrr::schema<T>()..., nullptr};
+        brrr_set(schema, "prefixItems", brrr_array_of(items, sizeof...(T)));
+        brrr_set(schema, "minItems", brrr_uint(sizeof...(T)));
+        brrr_set(schema, "maxItems", brrr_uint(sizeof...(T)));
+        return schema;
+    }
     static brrr_json *write(const std::tuple<T...> &values) {
         brrr_json *array = brrr_array_of(nullptr, 0);
         std::apply([&](const auto &...value) { (brrr_push(array, to_json(value)), ...); }, values);
@@ -158,49 +218,6 @@ template <typename... T> struct Codec<std::tuple<T...>> {
     }
 };
 
-namespace detail {
-
-/// Of what BRRR_FIELDS adds there is nothing left but commas, unless it was given too much.
-constexpr bool nothing_but_commas(std::string_view text) {
-    return text.find_first_not_of(" ,") == std::string_view::npos;
-}
-
-/// A type that BRRR_FIELDS was given.
-template <typename T>
-concept Fields = requires(T &value) { brrr_fields(value, [](const char *, auto &) {}); };
-
-} // namespace detail
-
-template <detail::Fields T> struct Codec<T> {
-    static brrr_json *write(const T &value) {
-        brrr_json *object = brrr_object_of(nullptr, 0);
-        brrr_fields(value, [&](const char *name, const auto &field) { brrr_set(object, name, to_json(field)); });
-        return object;
-    }
-    static const char *read(Json json, T &to) {
-        if (brrr_kind_of(json) != BRRR_OBJECT) return "expected an object";
-        const char *problem = nullptr;
-        brrr_fields(to, [&]<typename V>(const char *name, V &field) {
-            if (problem != nullptr) return;
-            const char *unfit = Codec<V>::read(brrr_get(json, name), field);
-            if (unfit != nullptr) problem = brrr_format("%s: %s", name, unfit);
-        });
-        return problem;
-    }
-};
-
 } // namespace brrr
-
-/// Makes an object of a struct, in the struct's namespace: `BRRR_FIELDS(Point, x, y)`. Up to eight fields.
-#define BRRR_FIELDS(Type, ...)                                                                           \
-    template <typename V, typename F>                                                                    \
-        requires std::same_as<std::remove_const_t<V>, Type>                                              \
-    void brrr_fields(V &value, F &&each) {                                                               \
-        BRRR_EACH_(__VA_ARGS__ __VA_OPT__(, ), , , , , , , , )                                           \
-    }
-#define BRRR_ONE_(...) __VA_OPT__(each(#__VA_ARGS__, value.__VA_ARGS__);)
-#define BRRR_EACH_(a, b, c, d, e, f, g, h, ...)                                                       \
-    static_assert(::brrr::detail::nothing_but_commas(#__VA_ARGS__), "BRRR_FIELDS takes up to eight fields"); \
-    BRRR_ONE_(a) BRRR_ONE_(b) BRRR_ONE_(c) BRRR_ONE_(d) BRRR_ONE_(e) BRRR_ONE_(f) BRRR_ONE_(g) BRRR_ONE_(h)
 
 #endif

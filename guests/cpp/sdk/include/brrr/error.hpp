@@ -2,10 +2,11 @@
 #ifndef BRRR_ERROR_HPP
 #define BRRR_ERROR_HPP
 
-#include <brrr.h>
+#include <brrr/codec.hpp>
 
 #include <concepts>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -29,6 +30,14 @@ inline const char *keep(std::string_view text) {
 /// A call that ended without a value: kind, task, message, attempts, chain.
 using Failure = brrr_failure;
 
+/// What the handler attached to its error, if that is a T.
+template <typename T> std::optional<T> details(const Failure &failure) {
+    Json json = brrr_details(&failure);
+    T value{};
+    if (json == nullptr || Codec<T>::read(json, value) != nullptr) return std::nullopt;
+    return value;
+}
+
 /// Why a handler failed.
 class Error {
   public:
@@ -38,6 +47,10 @@ class Error {
     [[nodiscard]] const char *message() const { return raw_->message; }
     /// The child's failure that this is; null for an error of the handler's own.
     [[nodiscard]] const Failure *failure() const { return raw_->type == brrr_error::BRRR_CHILD ? raw_->failure : nullptr; }
+    /// What the child attached to its error, if this is a child's failure and that is a T.
+    template <typename T> [[nodiscard]] std::optional<T> details() const {
+        return failure() == nullptr ? std::nullopt : brrr::details<T>(*failure());
+    }
     [[nodiscard]] brrr_error *raw() const { return raw_; }
 
   private:
@@ -55,6 +68,14 @@ inline std::unexpected<Error> retryable(std::string_view message) {
 /// An error that no further run can mend.
 inline std::unexpected<Error> permanent(std::string_view message) {
     return std::unexpected(Error(brrr_permanent("%s", detail::keep(message))));
+}
+
+/// The same with what a caller's program can read of it: `return brrr::permanent("declined", Declined{code});`
+template <typename T> std::unexpected<Error> retryable(std::string_view message, const T &details) {
+    return std::unexpected(Error(brrr_with_details(retryable(message).error().raw(), to_json(details))));
+}
+template <typename T> std::unexpected<Error> permanent(std::string_view message, const T &details) {
+    return std::unexpected(Error(brrr_with_details(permanent(message).error().raw(), to_json(details))));
 }
 
 /// An error on its way to the caller. The name is for the compiler's message about BRRR_TRY in any other function.

@@ -3,9 +3,10 @@
 #ifndef BRRR_SYSTEM_HPP
 #define BRRR_SYSTEM_HPP
 
-#include <brrr.h>
+#include <brrr/codec.hpp>
 
 #include <chrono>
+#include <initializer_list>
 #include <string_view>
 
 namespace brrr {
@@ -15,6 +16,13 @@ enum class Level { Trace = BRRR_TRACE, Debug = BRRR_DEBUG, Info = BRRR_INFO, War
 /// Shows a message on the worker's output, once however often the handler is replayed.
 inline void log(Level level, std::string_view message) {
     brrr_log(static_cast<brrr_level>(level), "%.*s", static_cast<int>(message.size()), message.data());
+}
+
+/// The same with fields, which loggers show beside the message: `log(Level::Info, "paid", {{"cents", 200}})`
+inline void log(Level level, const std::string &message, std::initializer_list<Named> fields) {
+    std::vector<brrr_pair> pairs;
+    for (const Named &field : fields) pairs.push_back({field.name, field.value});
+    brrr_log_pairs(static_cast<brrr_level>(level), message.c_str(), pairs.data(), pairs.size());
 }
 
 /// How long until this run is stopped, whatever it does. It differs from replay to replay, so nothing that is called or

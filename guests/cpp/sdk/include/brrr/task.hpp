@@ -2,7 +2,8 @@
 #ifndef BRRR_TASK_HPP
 #define BRRR_TASK_HPP
 
-#include <brrr/call.hpp>
+#include <brrr/fields.hpp>
+#include <brrr/wait.hpp>
 
 namespace brrr {
 
@@ -25,15 +26,19 @@ struct Options {
     std::optional<std::uint64_t> memory_bytes{};
     /// It calls nobody, and has the real clock, sleep and random numbers.
     bool leaf = false;
+    /// Who shares a call's value, where the call does not say.
+    std::optional<Scope> scope{};
+    /// A text for people.
+    const char *description = nullptr;
+    /// JSON Schemas (2020-12) of the arguments and of the value, in place of those that are made of the handler's types.
+    const char *input_schema = nullptr;
+    const char *output_schema = nullptr;
 };
 
 namespace detail {
 
 /// Not constexpr: a task that gets here while it is compiled does not compile.
 inline void every_parameter_needs_a_name() {}
-
-template <typename T> constexpr bool is_optional = false;
-template <typename T> constexpr bool is_optional<std::optional<T>> = true;
 
 template <typename R> struct Returned {
     using Value = R;
@@ -46,7 +51,9 @@ constexpr std::int64_t number(std::optional<std::chrono::milliseconds> time) {
     return time ? time->count() : -1;
 }
 
-constexpr brrr_task entry(const char *name, brrr_error *(*run)(brrr_app *), const Options &options) {
+/// `options` live as long as the program: the scope's text is in them.
+constexpr brrr_task entry(const char *name, brrr_error *(*run)(brrr_app *), const Options &options,
+                          brrr_json *(*schema)(bool of_value) = nullptr) {
     return {
         .name = name,
         .run = run,
@@ -58,6 +65,11 @@ constexpr brrr_task entry(const char *name, brrr_error *(*run)(brrr_app *), cons
         .max_running = options.max_running ? std::int64_t{*options.max_running} : -1,
         .memory_bytes = options.memory_bytes ? static_cast<std::int64_t>(*options.memory_bytes) : -1,
         .leaf = options.leaf,
+        .scope = options.scope ? options.scope->text() : nullptr,
+        .description = options.description,
+        .input_schema = options.input_schema,
+        .output_schema = options.output_schema,
+        .schema = schema,
     };
 }
 
@@ -100,6 +112,14 @@ template <typename R, typename... P> struct Signature {
         std::size_t i = 0;
         (brrr_set(object, names[i++], to_json(arguments)), ...);
         return Call<Value>(brrr_call_json(task, object));
+    }
+
+    static brrr_json *schema(const Names &names, bool of_value) {
+        if (of_value) return brrr::schema<Value>();
+        ObjectSchema arguments;
+        std::size_t i = 0;
+        (arguments.add<std::decay_t<P>>(names[i++]), ...);
+        return arguments.schema();
     }
 
   private:
@@ -159,7 +179,10 @@ template <auto Handler> class Task {
     }
 
     brrr_error *run(brrr_app *app) const { return Handled::start(app, parameters_, Handler); }
-    constexpr brrr_task entry(brrr_error *(*run)(brrr_app *)) const { return detail::entry(name_, run, options_); }
+    brrr_json *schema(bool of_value) const { return Handled::schema(parameters_, of_value); }
+    constexpr brrr_task entry(brrr_error *(*run)(brrr_app *), brrr_json *(*schema)(bool)) const {
+        return detail::entry(name_, run, options_, schema);
+    }
 
   private:
     const char *name_;
@@ -178,7 +201,11 @@ template <auto Handler> class RawTask {
     brrr_error *run(brrr_app *app) const {
         return detail::finish(app, [&] { return Handler(*app, Bytes(app->payload.data, app->payload.size)); });
     }
-    constexpr brrr_task entry(brrr_error *(*run)(brrr_app *)) const { return detail::entry(name_, run, options_); }
+    constexpr brrr_task entry(brrr_error *(*run)(brrr_app *), brrr_json *(*)(bool)) const {
+        return detail::entry(name_, run, options_);
+    }
+    // Bytes have none.
+    brrr_json *schema(bool) const { return nullptr; }
 
   private:
     const char *name_;
@@ -191,8 +218,12 @@ template <const auto &task> brrr_error *run(brrr_app *app) {
     return task.run(app);
 }
 
+template <const auto &task> brrr_json *schema_of(bool of_value) {
+    return task.schema(of_value);
+}
+
 template <const auto &...tasks> constexpr std::array<brrr_task, sizeof...(tasks)> table() {
-    return {tasks.entry(run<tasks>)...};
+    return {tasks.entry(run<tasks>, schema_of<tasks>)...};
 }
 
 } // namespace detail
@@ -203,6 +234,7 @@ template <const auto &...tasks> constexpr std::array<brrr_task, sizeof...(tasks)
 #define BRRR_WORKER(...)                                                       \
     static constexpr auto brrr_list_ = ::brrr::detail::table<__VA_ARGS__>(); \
     extern "C" {                                                               \
+    const char *const brrr_sdk = "cpp";                                        \
     const brrr_task *const brrr_tasks = brrr_list_.data();                     \
     const size_t brrr_task_count = brrr_list_.size();                          \
     }

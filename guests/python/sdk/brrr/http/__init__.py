@@ -13,14 +13,14 @@ replay. A component has the client only if something in it imports ``brrr.http``
 """
 
 from brrr.http.client import delete, get, head, patch, post, put, request
-from brrr.http.errors import HTTPError, HTTPStatusError, HTTPTimeout
+from brrr.http.errors import HTTPError, HTTPStatusError, HTTPTimeoutError
 from brrr.http.headers import Headers
 from brrr.http.response import Response
 
 __all__ = [
     "HTTPError",
     "HTTPStatusError",
-    "HTTPTimeout",
+    "HTTPTimeoutError",
     "Headers",
     "Response",
     "delete",

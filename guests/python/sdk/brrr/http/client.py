@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypedDict, Unpack
 from urllib.parse import urlencode
 
 from brrr import codec
-from brrr.http.errors import HTTPError, HTTPTimeout
+from brrr.http.errors import HTTPError, HTTPTimeoutError
 from brrr.http.headers import Headers, checked
 from brrr.http.redirect import MAX_REDIRECTS, Hop, next_hop, parse_url
 from brrr.http.response import Response
@@ -80,7 +80,7 @@ async def delete(url: str, **options: Unpack[RequestOptions]) -> Response:
 async def request(method: str, url: str, **options: Unpack[RequestOptions]) -> Response:
     """Sends a request; gives the response with its whole body, whatever its status.
 
-    Raises HTTPError when there is no response, HTTPTimeout when it takes too long, ValueError for what can't be sent.
+    Raises HTTPError when there is no response, HTTPTimeoutError when it takes too long, ValueError for what can't be sent.
     """
     timeout = options.get("timeout")
     hop = _first_hop(method, url, options)
@@ -88,9 +88,9 @@ async def request(method: str, url: str, **options: Unpack[RequestOptions]) -> R
         async with asyncio.timeout(timeout):
             return await _follow(hop, options.get("follow_redirects", True))
     except TimeoutError as error:
-        if isinstance(error, HTTPTimeout):
+        if isinstance(error, HTTPTimeoutError):
             raise
-        raise HTTPTimeout(f"{hop.method} {hop.url.origin} took longer than {timeout} s") from error
+        raise HTTPTimeoutError(f"{hop.method} {hop.url.origin} took longer than {timeout} s") from error
 
 
 async def _follow(hop: Hop, follow: bool) -> Response:

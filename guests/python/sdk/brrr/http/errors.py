@@ -13,7 +13,7 @@ class HTTPError(Exception):
     does), the server can't be reached, or its answer broke off."""
 
 
-class HTTPTimeout(HTTPError, TimeoutError):
+class HTTPTimeoutError(HTTPError, TimeoutError):
     """It took too long."""
 
 

@@ -12,7 +12,7 @@ from wit_world.imports import monotonic_clock, outgoing_handler, streams
 from wit_world.imports import poll as io
 
 from brrr.http import client
-from brrr.http.errors import HTTPError, HTTPTimeout
+from brrr.http.errors import HTTPError, HTTPTimeoutError
 from brrr.http.headers import Headers
 from brrr.http.redirect import Hop
 from brrr.loop import Loop
@@ -61,14 +61,14 @@ async def exchange(hop: Hop) -> tuple[int, Headers, bytes]:
 
 
 def exchange_now(hop: Hop, seconds: float | None) -> tuple[int, Headers, bytes]:
-    """The same, for functions that are no coroutines: nothing else runs meanwhile. Raises HTTPTimeout after `seconds`."""
+    """The same, for functions that are no coroutines: nothing else runs meanwhile. Raises HTTPTimeoutError after `seconds`."""
     until = None if seconds is None else monotonic_clock.now() + round(seconds * _NANOSECONDS)
 
     async def ready(source: Any) -> None:
         left = None if until is None else (until - monotonic_clock.now()) / _NANOSECONDS
         with source.subscribe() as pollable:
             if not _select([pollable], left):
-                raise HTTPTimeout(f"{hop.method} {hop.url.origin} took longer than {seconds} s")
+                raise HTTPTimeoutError(f"{hop.method} {hop.url.origin} took longer than {seconds} s")
 
     def send_first(sending: Coroutine[Any, Any, None]) -> None:
         _run_through(sending)
@@ -186,7 +186,7 @@ def _select(pollables: Sequence[Any], seconds: float | None) -> list[int]:
 
 def _failure(hop: Hop, cause: Any) -> HTTPError:
     # It names no path and no query: they may hold secrets.
-    kind = HTTPTimeout if isinstance(cause, _TIMEOUTS) else HTTPError
+    kind = HTTPTimeoutError if isinstance(cause, _TIMEOUTS) else HTTPError
     return kind(f"{hop.method} {hop.url.origin} failed: {_words(cause, hop.url.host)}")
 
 

@@ -1,5 +1,6 @@
 //! The crate `log`.
 
+use ::log::kv::{Error, Key, Value, VisitSource};
 use ::log::{LevelFilter, Log, Metadata, Record};
 
 use crate::log::{Level, write};
@@ -27,8 +28,21 @@ impl Log for Bridge {
             ::log::Level::Debug => Level::Debug,
             ::log::Level::Trace => Level::Trace,
         };
-        write(level, *record.args());
+        let mut fields = Fields(Vec::new());
+        // It fails only if the visitor fails.
+        let _ = record.key_values().visit(&mut fields);
+        write(level, *record.args(), &fields.0);
     }
 
     fn flush(&self) {}
+}
+
+/// A record's fields as text.
+struct Fields(Vec<(String, String)>);
+
+impl<'kvs> VisitSource<'kvs> for Fields {
+    fn visit_pair(&mut self, key: Key<'kvs>, value: Value<'kvs>) -> Result<(), Error> {
+        self.0.push((key.to_string(), value.to_string()));
+        Ok(())
+    }
 }

@@ -1,5 +1,6 @@
-//! The crate `tracing`: an event with its fields, after the spans that it is in.
+//! The crate `tracing`: an event with its fields. Before its message stand the spans that it is in, with theirs.
 
+use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -13,12 +14,12 @@ use crate::log::{Level, write};
 #[derive(Default)]
 struct Bridge(Mutex<Spans>);
 
-#[derive(Default)]
-struct Spans {
-    /// The text of each span, and what it is. The id of a span is its place here, from 1.
-    all: Vec<(String, &'static Metadata<'static>)>,
-    /// Those that the handler is in, the innermost last.
-    entered: Vec<usize>,
+/// The text of each span, and what it is. The id of a span is its place here, from 1.
+type Spans = Vec<(String, &'static Metadata<'static>)>;
+
+thread_local! {
+    /// The spans that the handler is in, the innermost last. Native tests run handlers in several threads.
+    static ENTERED: RefCell<Vec<usize>> = const { RefCell::new(Vec::new()) };
 }
 
 pub(super) fn connect() {
@@ -47,19 +48,19 @@ impl Subscriber for Bridge {
     }
 
     fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut fields = Fields::default();
+        let mut fields = SpanFields::default();
         span.record(&mut fields);
         let mut spans = self.lock();
-        spans.all.push((fields.text, span.metadata()));
-        Id::from_u64(spans.all.len() as u64)
+        spans.push((fields.0, span.metadata()));
+        Id::from_u64(spans.len() as u64)
     }
 
     fn record(&self, span: &Id, values: &Record<'_>) {
         let mut spans = self.lock();
-        let text = &mut spans.all[place(span)].0;
-        let mut fields = Fields { text: std::mem::take(text), message: String::new() };
+        let text = &mut spans[place(span)].0;
+        let mut fields = SpanFields(std::mem::take(text));
         values.record(&mut fields);
-        *text = fields.text;
+        *text = fields.0;
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
@@ -74,7 +75,7 @@ impl Subscriber for Bridge {
         };
         let mut line = String::new();
         let spans = self.lock();
-        for (text, metadata) in spans.entered.iter().map(|place| &spans.all[*place]) {
+        for (text, metadata) in ENTERED.with_borrow(Clone::clone).iter().map(|place| &spans[*place]) {
             // The handler's own function has another name than the task.
             line.push_str(metadata.name().trim_start_matches("__"));
             if !text.is_empty() {
@@ -83,48 +84,67 @@ impl Subscriber for Bridge {
             line.push_str(": ");
         }
         drop(spans);
-        let mut fields = Fields::default();
+        let mut fields = EventFields::default();
         event.record(&mut fields);
-        let space = if fields.message.is_empty() || fields.text.is_empty() { "" } else { " " };
-        write(level, format_args!("{line}{}{space}{}", fields.message, fields.text));
+        let line = if fields.message.is_empty() { line.trim_end_matches(": ") } else { &line };
+        write(level, format_args!("{line}{}", fields.message), &fields.all);
     }
 
     fn enter(&self, span: &Id) {
-        self.lock().entered.push(place(span));
+        ENTERED.with_borrow_mut(|entered| entered.push(place(span)));
     }
 
     fn exit(&self, span: &Id) {
-        let mut spans = self.lock();
-        if let Some(at) = spans.entered.iter().rposition(|entered| *entered == place(span)) {
-            spans.entered.remove(at);
-        }
+        ENTERED.with_borrow_mut(|entered| {
+            if let Some(at) = entered.iter().rposition(|entered| *entered == place(span)) {
+                entered.remove(at);
+            }
+        });
     }
 
     fn current_span(&self) -> Current {
-        let spans = self.lock();
-        match spans.entered.last() {
-            Some(place) => Current::new(Id::from_u64(*place as u64 + 1), spans.all[*place].1),
+        match ENTERED.with_borrow(|entered| entered.last().copied()) {
+            Some(place) => Current::new(Id::from_u64(place as u64 + 1), self.lock()[place].1),
             None => Current::none(),
         }
     }
 }
 
-/// The message of an event, and its other fields as `key=value`.
+/// The message of an event, and its other fields.
 #[derive(Default)]
-struct Fields {
+struct EventFields {
     message: String,
-    text: String,
+    all: Vec<(String, String)>,
 }
 
-impl Visit for Fields {
+impl Visit for EventFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        // Writing to a String never fails.
-        let _ = if field.name() == "message" {
-            write!(self.message, "{value:?}")
+        if field.name() == "message" {
+            // Writing to a String never fails.
+            let _ = write!(self.message, "{value:?}");
         } else {
-            let space = if self.text.is_empty() { "" } else { " " };
-            write!(self.text, "{space}{}={value:?}", field.name())
-        };
+            self.all.push((field.name().to_owned(), format!("{value:?}")));
+        }
+    }
+
+    /// Without the quotes that it has as a debug value.
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.record_debug(field, &format_args!("{}", crate::error::with_sources(value)));
+    }
+}
+
+/// The fields of a span, as `key=value key=value`.
+#[derive(Default)]
+struct SpanFields(String);
+
+impl Visit for SpanFields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let space = if self.0.is_empty() { "" } else { " " };
+        let _ = write!(self.0, "{space}{}={value:?}", field.name());
     }
 
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {

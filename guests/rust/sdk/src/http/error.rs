@@ -5,6 +5,7 @@ use std::fmt;
 /// Why there is no response, or not the one that was wanted. It names method and URL, but not the URL's query, in which
 /// there may be secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Error {
     /// What kind of trouble.
     pub kind: Kind,

@@ -37,6 +37,7 @@ const REDIRECTS: u32 = 10;
 
 /// A request that is being put together; [`send`](Self::send) sends it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 #[must_use = "a request does nothing until it is sent"]
 pub struct Request {
     /// `GET`, `POST`, …
@@ -179,6 +180,7 @@ impl Request {
 
 /// What came back.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Response {
     /// 200, 404, …
     pub status: u16,

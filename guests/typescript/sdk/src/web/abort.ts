@@ -1,6 +1,6 @@
 /** The web's `AbortController` and `AbortSignal`. */
 import { addTimer } from "../scheduler.ts";
-import { Event, EventTarget } from "./events.ts";
+import { Event, EventTarget, hasListeners } from "./events.ts";
 import { exception } from "./exception.ts";
 
 /** Gives a signal; set when the class is defined. */
@@ -21,7 +21,8 @@ export class AbortSignal extends EventTarget {
   /** Gives the signal after `ms`. */
   static timeout(ms: number): AbortSignal {
     const signal = new AbortSignal();
-    addTimer(() => give(signal, exception("TimeoutError", `it took longer than ${ms} ms`)), ms);
+    const isWanted = () => signal.onabort !== null || hasListeners(signal, "abort");
+    addTimer(() => give(signal, exception("TimeoutError", `it took longer than ${ms} ms`)), ms, { isWanted });
     return signal;
   }
 

@@ -103,8 +103,15 @@ interface Registered {
   removed: boolean;
 }
 
+/** Does anything listen to events of that type? Set when the class is defined. */
+export let hasListeners: (target: EventTarget, type: string) => boolean;
+
 export class EventTarget {
   readonly #listeners = new Map<string, Registered[]>();
+
+  static {
+    hasListeners = (target, type) => (target.#listeners.get(type) ?? []).length > 0;
+  }
 
   addEventListener(type: string, listener: EventListener | null, options: boolean | ListenerOptions = {}): void {
     const { capture = false, once = false, passive = false, signal } = typeof options === "boolean" ? { capture: options } : options;

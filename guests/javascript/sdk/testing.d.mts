@@ -1,0 +1,1 @@
+export * from "../../typescript/sdk/testing.mjs";
