@@ -82,7 +82,7 @@ fn attacks(silent: &str) -> Vec<Attack> {
         ("four_gib", nothing(), "limit", "the memory limit of 64 MiB"),
         ("recurse", nothing(), "trap", "its stack of 1 MiB overflowed"),
         ("recurse_in_host", nothing(), "trap", "its stack of 1 MiB overflowed"),
-        ("many", json!({"n": 10_000}), "limit", "the job has sent its limit of 2000 messages"),
+        ("many", json!({"n": 5_000}), "limit", "the job has sent its limit of 2000 messages"),
         ("many", json!({"n": 100_000}), "limit", "more than 4 MiB at once|more than 4 MiB of calls at once"),
         ("many", json!({"n": 1_000_000}), "limit", "limit of"),
         ("same", json!({"n": 1_000_000}), "limit", "limit of"),

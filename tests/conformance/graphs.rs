@@ -5,6 +5,11 @@ use serde_json::{Value, json};
 
 use crate::fleet::{Fleet, eventually};
 
+/// A wait for progress, of several awaiters that go on independently of each other, sends a delayed message once the first call
+/// has ended. When it is due, a worker looks whether the parent should go on. On a machine that is so busy that the other calls
+/// have not ended by then, the parent goes on, and waits once more. This is how many messages such a wait may cost.
+pub const LOOKS: u64 = 2;
+
 pub async fn hello(fleet: &Fleet) {
     assert_eq!(fleet.value("hello", json!({"greetee": "John"})).await, json!("Hello, John!"));
     assert_eq!(fleet.value("noop", json!({})).await, Value::Null);
@@ -32,8 +37,9 @@ pub async fn three_sequential_calls(fleet: &Fleet) {
 
 pub async fn chains_cost_three_runs(fleet: &Fleet) {
     assert_eq!(fleet.value("chains", json!({"n": 10})).await, (10..20).collect::<Value>());
-    // The parent is notified twice, so it runs three times.
-    assert_eq!(fleet.messages().await, 1 + 10 + 1 + 10 + 1);
+    // The parent is notified twice, so it runs three times. The chains go on independently of each other.
+    let messages = fleet.messages().await;
+    assert!((23..=23 + 2 * LOOKS).contains(&messages), "{messages}");
 }
 
 pub async fn some_children_are_there_already(fleet: &Fleet) {
@@ -41,7 +47,9 @@ pub async fn some_children_are_there_already(fleet: &Fleet) {
         assert_eq!(fleet.value("leaf", json!({"i": i})).await, json!(i));
     }
     assert_eq!(fleet.value("gather", json!({"n": 10})).await, (0..10).collect::<Value>());
-    assert_eq!(fleet.messages().await, 1 + 7 + 1);
+    // In the asynchronous world each call of the batch is a poll of its own.
+    let looks = if fleet.language.name.ends_with("_async") { LOOKS } else { 0 };
+    assert!((9..=9 + looks).contains(&fleet.messages().await), "{}", fleet.messages().await);
     // All children have values, so the parent runs once.
     assert_eq!(fleet.value("fan_out", json!({"n": 10})).await, json!(45));
     assert_eq!(fleet.messages().await, 1);

@@ -7,6 +7,7 @@ use brrr_protocol::model::FailureKind;
 use serde_json::{Value, json};
 
 use crate::fleet::Fleet;
+use crate::graphs::LOOKS;
 
 /// A run may take half a minute. A handler that waits for nothing must fail at once.
 pub async fn a_handler_that_waits_for_nothing(fleet: &Fleet) {
@@ -26,7 +27,8 @@ pub async fn a_call_let_go_of_is_not_made(fleet: &Fleet) {
 pub async fn batches_of_a_ragged_handler(fleet: &Fleet) {
     assert_eq!(fleet.value("ragged", json!({})).await, json!([[0, 1, 3, 6], 1]));
     // Three chains and a race: batches of 3, 2 and 1 calls, then the race, whose two calls are equal.
-    assert_eq!(fleet.messages().await, 1 + (3 + 1) + (2 + 1) + (1 + 1) + (1 + 1));
+    let (messages, least) = (fleet.messages().await, 1 + (3 + 1) + (2 + 1) + (1 + 1) + (1 + 1));
+    assert!((least..=least + 2 * LOOKS).contains(&messages), "{messages}");
 }
 
 pub async fn a_leaf_that_calls(fleet: &Fleet) {
