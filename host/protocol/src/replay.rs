@@ -87,6 +87,8 @@ pub enum Polled {
 struct Poll {
     calls: usize,
     want: Want,
+    /// The time of the poll had passed before it was made: it only looks at what is there.
+    is_peek: bool,
 }
 
 /// The number of bytes of output that a call has printed. A replay prints again what an earlier run has printed.
@@ -272,7 +274,7 @@ impl Replay {
 
         let there: Vec<bool> = calls.iter().map(|c| self.known.contains(&c.hash)).collect();
         if let Some(wait) = self.wait_for_decided(&calls, &there) {
-            self.polls.push(Poll { calls: calls.len(), want });
+            self.polls.push(Poll { calls: calls.len(), want, is_peek: false });
             self.wait = Some(wait);
             return Ok(Polled::Suspended);
         }
@@ -329,7 +331,8 @@ impl Replay {
         until: Option<Millis>,
     ) -> Result<Option<Vec<bool>>> {
         let poll = self.polls.len() as u32;
-        self.polls.push(Poll { calls: there.len(), want });
+        let is_peek = !there.is_empty() && until.is_some_and(|until| until <= self.clock);
+        self.polls.push(Poll { calls: there.len(), want, is_peek });
         let clock = self.clock_after(poll);
         if let Some(decision) = self.decisions.iter().find(|d| d.poll == poll) {
             let chosen: Vec<bool> = (0..there.len()).map(|i| decision.chosen.contains(&(i as u32))).collect();
@@ -416,13 +419,13 @@ impl Replay {
         self.printed = printed.now;
     }
 
-    /// The calls of each poll of this run so far, and what each poll wanted.
-    pub fn polls(&self) -> impl Iterator<Item = (&[CallHash], Want)> {
+    /// The calls of each poll of this run so far, what each poll wanted, and whether it only looked at what is there.
+    pub fn polls(&self) -> impl Iterator<Item = (&[CallHash], Want, bool)> {
         let mut rest = self.asked.as_slice();
         self.polls.iter().map(move |poll| {
             let (calls, later) = rest.split_at(poll.calls);
             rest = later;
-            (calls, poll.want)
+            (calls, poll.want, poll.is_peek)
         })
     }
 
@@ -599,7 +602,7 @@ impl Replay {
 const MOST_EARLY: u32 = 4;
 
 /// How long some outcomes have to be there until it is worth running a call again that wants progress, in milliseconds. `looks`:
-/// how often in a row it was worth it. The first waits take a second. Later ones take a quarter of the time that all earlier
+/// how often in a row it was worth it. The first waits take half a second. Later ones take a quarter of the time that all earlier
 /// ones took together. So the number of runs grows with the logarithm of the time.
 fn pace(looks: u32) -> Millis {
     // After so many looks, years have passed.
@@ -612,7 +615,7 @@ fn pace(looks: u32) -> Millis {
     pace
 }
 
-const FIRST_PACE: Millis = 1_000;
+const FIRST_PACE: Millis = 500;
 
 /// How many of `calls` positions must have an outcome.
 fn needed(want: Want, calls: usize) -> usize {
@@ -666,7 +669,7 @@ mod tests {
 
     #[test]
     fn the_runs_for_progress_become_rarer() {
-        assert_eq!([0, 1, 4, 5, 6].map(pace), [1_000, 1_000, 1_000, 1_250, 1_562]);
+        assert_eq!([0, 1, 4, 5, 6].map(pace), [500, 500, 500, 625, 781]);
         let day = (1..)
             .scan(0, |sum, n| {
                 *sum += pace(n);

@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use brrr_protocol::codec::beyond_floats;
-use brrr_protocol::model::{Call, Failure, FailureKind, Millis, Outcome};
+use brrr_protocol::model::{Call, Failure, FailureKind, Millis, Outcome, PROMISE};
 use brrr_protocol::options::Options;
 use bytes::Bytes;
 use serde::Deserialize;
@@ -116,7 +116,9 @@ struct RawCase {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawChild {
-    task: String,
+    task: Option<String>,
+    /// The name of a promise, in place of a task.
+    promise: Option<String>,
     input: Option<toml::Value>,
     input_json: Option<String>,
     input_text: Option<String>,
@@ -225,13 +227,18 @@ fn read(raw: RawCase, index: usize, line: usize, folder: &Path, text: &str) -> R
 
 fn read_child(raw: RawChild, line: usize, folder: &Path) -> Result<Child, String> {
     let input = value(folder, "input", raw.input, raw.input_json, raw.input_text, raw.input_file)?;
+    let (task, input, failed) = match (raw.task, raw.promise, input) {
+        (Some(task), None, input) => (task, input, FailureKind::Error),
+        (None, Some(name), None) => (PROMISE.to_owned(), Some(Value::Bytes(name.into_bytes())), FailureKind::Rejected),
+        _ => return Err("a child has a `task`, or the name of a `promise` (which has no input)".into()),
+    };
     let result = value(folder, "result", raw.result, raw.result_json, raw.result_text, raw.result_file)?;
     let outcome = match (result, raw.error) {
         (Some(value), None) => Ok(Bytes::from(value.bytes())),
-        (None, Some(ExpectedError::Text(message))) => Err(Failure::new(FailureKind::Error, &raw.task, message)),
-        (None, Some(ExpectedError::Parts(Parts { kind, task, message }))) => {
-            let kind = kind.as_deref().map_or(FailureKind::Error, FailureKind::from);
-            Err(Failure::new(kind, task.as_deref().unwrap_or(&raw.task), message.unwrap_or_default()))
+        (None, Some(ExpectedError::Text(message))) => Err(Failure::new(failed, &task, message)),
+        (None, Some(ExpectedError::Parts(Parts { kind, task: of, message }))) => {
+            let kind = kind.as_deref().map_or(failed, FailureKind::from);
+            Err(Failure::new(kind, of.as_deref().unwrap_or(&task), message.unwrap_or_default()))
         }
         _ => {
             return Err(
@@ -239,7 +246,7 @@ fn read_child(raw: RawChild, line: usize, folder: &Path) -> Result<Child, String
             );
         }
     };
-    Ok(Child { line, task: raw.task, input, outcome })
+    Ok(Child { line, task, input, outcome })
 }
 
 /// The value, if one of the four ways to write a value was used.
@@ -288,6 +295,11 @@ mod tests {
 
     use super::*;
 
+    fn promise_call() -> Call {
+        let (task, payload) = (PROMISE.to_owned(), Bytes::from_static(b"approval"));
+        Call { hash: "p".into(), task, payload, topic: "t".into(), options: brrr_protocol::options::Options::default() }
+    }
+
     fn parse(text: &str) -> Result<Vec<Case>, String> {
         Cases::parse(Path::new("cases.toml"), text.to_owned()).map(|file| file.cases).map_err(|error| error.to_string())
     }
@@ -313,6 +325,10 @@ result = 3
 task = "price"
 error = { kind = "timeout", message = "slow" }
 
+[[case.child]]
+promise = "approval"
+error = "no"
+
 [[case]]
 task = "echo"
 codec = "raw"
@@ -332,6 +348,9 @@ result-text = "x"
         assert_eq!(which(&call(json!({"item": "plum"}))), Some(1));
         assert_eq!(adds.children[1].outcome.as_ref().unwrap_err().kind, FailureKind::Timeout);
         assert_eq!(adds.children[1].line, 15);
+        let promise = &adds.children[2];
+        assert_eq!((promise.task.as_str(), promise.is_for(&promise_call())), (PROMISE, true));
+        assert_eq!(promise.outcome.as_ref().unwrap_err().kind, FailureKind::Rejected);
         assert_eq!(cases[1].name, "echo \"x\" (not JSON)");
         assert_eq!(cases[1].expected, Some(Expected::Result(Value::Bytes(b"x".into()))));
     }

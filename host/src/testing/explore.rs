@@ -143,7 +143,7 @@ impl Explorer<'_> {
             verdict::late(&mut self.report, self.case, &base, &history);
         }
         let other = self.history(Order::OtherJob).await?;
-        verdict::other_job(&mut self.report, &base, &other);
+        verdict::other_job(&mut self.report, &base, &other, &self.calls);
         if self.case.fail_children {
             self.fail_each(&base).await?;
         }

@@ -148,7 +148,7 @@ impl Runner {
         let took = start.elapsed();
         let Seen { lines, findings, touched } = self.lines.take();
         let (end, record) = settle(life, ended, &replay, attempt, &options)?;
-        let poll = |(calls, want): (&[CallHash], Want)| Poll { calls: calls.to_vec(), want };
+        let poll = |(calls, want, is_peek): (&[CallHash], Want, bool)| Poll { calls: calls.to_vec(), want, is_peek };
         Ok(Ran {
             end,
             trace: replay.polls().map(poll).collect(),

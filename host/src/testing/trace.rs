@@ -14,12 +14,14 @@ use super::payload::show_call;
 pub struct Poll {
     pub calls: Vec<CallHash>,
     pub want: Want,
+    /// The poll only looks at what is there.
+    pub is_peek: bool,
 }
 
 impl Poll {
     /// Is the poll content with fewer outcomes than it has calls? Then what follows depends on which ones came.
     pub fn is_race(&self) -> bool {
-        self.need() < self.calls.len()
+        self.is_peek || self.need() < self.calls.len()
     }
 
     /// The number of outcomes that the poll needs.
@@ -123,7 +125,7 @@ pub fn parted(before: &Trace, now: &Trace) -> Option<Difference> {
 /// Asks one of two runs for a call that the other one never asks for? If neither has a race, all calls are the same, in whatever
 /// order their outcomes arrive. `None`: one of them has a race.
 pub fn other_call(a: &Trace, b: &Trace) -> Option<CallHash> {
-    let has_race = |trace: &Trace| trace.iter().any(|poll| matches!(poll.want, Want::Some(_)) && poll.is_race());
+    let has_race = |trace: &Trace| trace.iter().any(|poll| poll.want != Want::Progress && poll.is_race());
     if has_race(a) || has_race(b) {
         return None;
     }
@@ -143,7 +145,7 @@ mod tests {
 
     fn poll(calls: &[&str], need: usize) -> Poll {
         let want = if need == calls.len() { Want::All } else { Want::Some(u32::try_from(need).unwrap()) };
-        Poll { calls: calls.iter().map(|call| CallHash::from(*call)).collect(), want }
+        Poll { calls: calls.iter().map(|call| CallHash::from(*call)).collect(), want, is_peek: false }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::life::{Ran, RunEnd};
 use super::orders::Order;
 use super::payload::show_call;
 use super::report::{CaseReport, Level};
-use super::trace::{Difference, Poll, diff, other_call, parted, up_to_a_race};
+use super::trace::{Difference, Poll, Trace, diff, other_call, parted, up_to_a_race};
 use super::values::same;
 
 /// The report of a case before its first run.
@@ -163,7 +163,7 @@ pub fn same_as(
         let race = base
             .trace
             .iter()
-            .find(|poll| matches!(poll.want, Want::Some(_)) && poll.is_race())
+            .find(|poll| poll.want != Want::Progress && poll.is_race())
             .map(|race| show_race(race, seen))
             .unwrap_or_default();
         let text = format!(
@@ -203,12 +203,20 @@ pub fn late(report: &mut CaseReport, case: &Case, base: &History, history: &Hist
 }
 
 /// Another job has another clock and other random numbers. A case that depends on them gets a note, not an error.
-pub fn other_job(report: &mut CaseReport, base: &History, other: &History) {
+pub fn other_job(report: &mut CaseReport, base: &History, other: &History, seen: &HashMap<CallHash, Call>) {
+    // A call of the scope `job`, and a promise, have another hash in each job.
+    let named = |trace: &Trace| -> Trace {
+        let name = |call: &CallHash| match seen.get(call) {
+            Some(call) => CallHash::derive(&call.task, &call.payload),
+            None => call.clone(),
+        };
+        trace.iter().map(|poll| Poll { calls: poll.calls.iter().map(name).collect(), ..poll.clone() }).collect()
+    };
     let same = match (&base.end, &other.end) {
         (Some(a), Some(b)) => same_end(a, b),
         _ => false,
     };
-    if !same || parted(&up_to_a_race(&base.trace), &up_to_a_race(&other.trace)).is_some() {
+    if !same || parted(&named(&up_to_a_race(&base.trace)), &named(&up_to_a_race(&other.trace))).is_some() {
         let what = if same { "its calls depend" } else { "its result depends" };
         let text = format!(
             "{what} on the clock or on random numbers\nthis is safe: every replay of a job sees the same ones. In a test they are \
@@ -318,6 +326,14 @@ pub fn nobody(report: &mut CaseReport, order: &Order, call: &Call) {
                  so:\n{entry}"
             );
             report.find(Level::Note, "no-result", text);
+        }
+        _ if call.is_promise() => {
+            let name = String::from_utf8_lossy(&call.payload);
+            let text = format!(
+                "it waits for the promise {name}, and nothing says what its answer is. Under the \
+                 case:\n[[case.child]]\npromise = {name:?}\nresult = …"
+            );
+            report.find(Level::Error, "no-result", text);
         }
         _ => {
             let text = format!(

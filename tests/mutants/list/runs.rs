@@ -169,8 +169,15 @@ pub fn all() -> Vec<Mutant> {
         ).elsewhere("semantics: topics"),
         breaks("waits-for-unregistered-calls", "A run that waits for a topic waits for no call").edit(
             "step/deferred.rs",
-            "        let run =
-            RunRecord { total: 0, need: 0, until: 0, sample: Vec::new(), unknown_since: since, ..run_after.clone() };",
+            "        let run = RunRecord {
+            total: 0,
+            need: 0,
+            until: 0,
+            pace: 0,
+            sample: Vec::new(),
+            unknown_since: since,
+            ..run_after.clone()
+        };",
             "let run = match (RunRecord { unknown_since: since, ..run_after.clone() }) {
                  run if $on => run,
                  run => RunRecord { total: 0, need: 0, until: 0, sample: Vec::new(), ..run },

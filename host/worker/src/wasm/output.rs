@@ -157,7 +157,7 @@ impl Printer {
         for (name, value) in fields {
             let is_plain = !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || c == '"' || c == '=');
             let value = if is_plain { Cow::Borrowed(value.as_str()) } else { Cow::Owned(format!("{value:?}")) };
-            text.to_mut().push_str(&format!(" {name}={value}"));
+            text.to_mut().push_str(&format!(" {}={value}", crate::text::line(name)));
         }
         let mut inner = self.lock();
         for line in text.lines() {
