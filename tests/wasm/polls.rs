@@ -174,7 +174,7 @@ async fn progress_is_given_all_that_is_there() {
     let mut handler = handler(&[(3, PROGRESS, 0), (3, ALL, 0)]).await;
     let wait = handler.waits(FIRST_RUN).await;
     assert_eq!((wait.calls.len(), wait.need, wait.fast), (3, 3, true));
-    assert!(wait.pace >= 1_000, "some outcomes must have been there for a while: {wait:?}");
+    assert!(wait.pace > 0, "some outcomes must have been there for a while: {wait:?}");
     handler.succeed(&[0, 2]).await;
     let wait = handler.waits(FIRST_RUN + 1_000).await;
     assert_eq!((children(&wait), wait.pace), (vec![child(1)], 0), "the second poll wants all");
