@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use brrr_protocol::client::Answered;
+use brrr_protocol::ports::Kind;
 
 use crate::actions::Action;
 use crate::clients::LONG_AFTER;
@@ -85,6 +86,27 @@ fn an_open_promise_is_no_finding() {
     for graph in graphs() {
         let history = answer(&graph, &[(LONG_AFTER - 1, Event::Does(Action::Look(0)))]);
         assert!(history.world.state().findings.is_empty(), "{:?}", history.world.state().findings);
+    }
+}
+
+/// What a promise has left is removed with its job, whether it was answered or not.
+#[test]
+fn a_promise_is_removed_with_its_job() {
+    for graph in graphs() {
+        for events in [
+            vec![],
+            vec![(
+                length_of(&graph, &[(LONG_AFTER, Event::Does(Action::Resolve))]) / 2,
+                Event::Does(Action::Cancel(0)),
+            )],
+        ] {
+            let end = [(LONG_AFTER, Event::Does(Action::Resolve)), (LONG_AFTER + 1, Event::Does(Action::Collect))];
+            let events: Vec<_> = events.into_iter().chain(end).collect();
+            let history = check(&graph, Plan::of(&events), || format!("{events:?}"));
+            let state = history.world.state();
+            let left: Vec<_> = state.left.iter().filter(|key| key.kind != Kind::Call).collect();
+            assert!(left.is_empty(), "{}: {events:?}: {left:?}", graph.name);
+        }
     }
 }
 

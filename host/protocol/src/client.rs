@@ -224,15 +224,17 @@ impl Client {
             return Ok(Answered::JobOver(end.state));
         }
         let call = CallHash::of_promise(job.scope.as_ref().unwrap_or(job_id), name.as_bytes());
+        let message = Message { job_id: job_id.clone(), call: call.clone() };
+        let work = Work { message, topic: job.topic, receipt: None, ends_job: false, now };
         let before = self.outcome(job_id, &call).await?;
-        if before.as_ref().is_some_and(|before| *before != answer) {
+        if let Some(before) = before.as_ref().filter(|before| **before != answer) {
+            // The client that gave this answer may have died before it notified those who wait.
+            self.backend.notify_parents(&work, JobState::of_outcome(before)).await?;
             return Ok(Answered::Other);
         }
         // Listings and `gc` know a call by this record.
         let described = CallRecord::encode(PROMISE, name.as_bytes());
         self.backend.store().swap(&Key::call(&call), None, Some(described)).await?;
-        let message = Message { job_id: job_id.clone(), call: call.clone() };
-        let work = Work { message, topic: job.topic, receipt: None, ends_job: false, now };
         // This is done even if the promise has the answer already: a client that died may have notified nobody.
         match answer.clone() {
             Ok(value) => self.backend.complete(&work, value).await?,

@@ -78,7 +78,11 @@ pub fn all() -> Vec<Mutant> {
             )
             .found_by("one_of_two_answers_stays"),
         breaks("doctor-queues-promises", "A promise without a message is not stuck")
-            .edit("doctor/judge.rs", ".0.as_deref() == Some(PROMISE)", ".0.as_deref() == Some(PROMISE) && !$on")
+            .edit(
+                "doctor/judge.rs",
+                "is_ok_and(|record| record.task == PROMISE)",
+                "is_ok_and(|record| record.task == PROMISE && !$on)",
+            )
             .found_by("an_open_promise_is_no_finding"),
     ]
 }

@@ -202,6 +202,10 @@ impl<'a> Judge<'a> {
             return Ok(None);
         }
         let topics: BTreeSet<Topic> = facts.pending.returns.iter().map(|entry| entry.topic.clone()).collect();
+        // The jobs that waited for a promise may end without it. No message reaches it then, and `gc` abandons it.
+        if facts.live.is_empty() && self.is_promise(call).await? {
+            return Ok(None);
+        }
         let any_topic = facts.case.tops.first().map(|(_, topic, _)| topic).or(topics.first()).cloned();
         let entry_of = |job_id: &JobId| facts.pending.returns.iter().any(|entry| entry.job_id == *job_id);
         let (Some(topic), first) = (any_topic, facts.pending.returns.first()) else { return Ok(None) };
@@ -247,7 +251,7 @@ impl<'a> Judge<'a> {
             return self.lost(facts, job_id, &topics, Why::NotNotified, !may_be_queued).await.map(Some);
         }
         // A promise has no message: somebody outside gives its outcome.
-        if self.home(call, &topics).await?.0.as_deref() == Some(PROMISE) {
+        if self.is_promise(call).await? {
             return Ok(None);
         }
         self.lost(facts, job_id, &topics, Why::NotQueued, !may_be_queued).await.map(Some)
@@ -266,6 +270,11 @@ impl<'a> Judge<'a> {
         let (task, home) = self.home(call, topics).await?;
         let topic = own.map(|(_, topic, _)| topic.clone()).or(home);
         Ok(Finding::Lost(Lost { call: call.clone(), job_id: job_id.clone(), task, topic, why, certain }))
+    }
+
+    async fn is_promise(&self, call: &CallHash) -> Result<bool> {
+        let bytes = self.doctor.backend.store().get(&Key::call(call)).await?;
+        Ok(bytes.is_some_and(|bytes| CallRecord::decode(&bytes).is_ok_and(|record| record.task == PROMISE)))
     }
 
     /// A call's task, and the topic on which the call is run.
