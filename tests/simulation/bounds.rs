@@ -70,6 +70,7 @@ fn most_more(graph: &Graph) -> usize {
         Node::Sleep(times, c) => times.len() + c.len(),
         // A timer for each wait.
         Node::Within(c) => 2 * c.len(),
+        Node::GivesUp(_, c) => c.len() + 2,
         // A look for each wait.
         Node::Sides(chains) => 2 * chains.concat().len(),
         Node::Fail | Node::Promise | Node::Poison | Node::Unknown => 0,
@@ -118,6 +119,7 @@ fn no_run_is_wasted() {
                 Node::All(c) | Node::Moody(c) => 1 + waits(c),
                 // Once more for each failure that comes before the last outcome.
                 Node::Catch(c) => 1 + waits(c) + failing(c),
+                Node::GivesUp(..) => 3,
                 Node::Sides(chains) => 1 + chains.concat().len(),
                 Node::Each(c) => 1 + c.len(),
                 Node::Within(c) => 1 + c.len(),
@@ -219,42 +221,6 @@ fn timers_of_waits_that_ended_early_do_not_pile_up() {
     let graph = Arc::new(Graph { name: "many time limits", nodes: nodes.leak(), values, ..GRAPHS[0].clone() });
     let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
     assert_eq!(history.world.state().most_delayed, 1);
-}
-
-/// Chains side by side do not wait for each other: two chains with a sleep of ten seconds each, at different places, take little more
-/// than ten seconds together. A failure does not wait for a sleep beside it.
-#[test]
-fn chains_side_by_side_do_not_wait_for_each_other() {
-    let took = |nodes: &'static [(&'static str, Node)]| {
-        let graph = Arc::new(Graph { name: "side by side", nodes, job_ids: &["a"], ..GRAPHS[0].clone() }.complete());
-        let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
-        let state = history.world.state();
-        let end = state.watch.jobs[&"R0".into()].end.unwrap().at;
-        (end - crate::world::START, state.runs[&("R0".into(), "a".to_owned())])
-    };
-    let (time, runs) = took(&[
-        ("a", Node::Sides(&[&["s", "b"], &["c", "t"]])),
-        ("s", Node::Sleep(&[10_000], &[])),
-        ("t", Node::Sleep(&[10_000], &[])),
-        ("b", Node::All(&[])),
-        ("c", Node::All(&[])),
-    ]);
-    assert!((10_000..13_000).contains(&time) && runs <= 4, "{time} ms, {runs} runs");
-    let (time, runs) = took(&[("a", Node::All(&["s", "f"])), ("s", Node::Sleep(&[10_000], &[])), ("f", Node::Fail)]);
-    assert!(time < 1_000 && runs == 2, "{time} ms, {runs} runs");
-}
-
-/// However many children a parent has that wants progress, they send one message for another look at it.
-#[test]
-fn a_wait_for_progress_sends_one_message_for_another_look() {
-    let names: Vec<&'static str> = (0..40).map(|n| &*format!("c{n:02}").leak()).collect();
-    let chains: Vec<&'static [&'static str]> = names.iter().map(|name| &*vec![*name].leak()).collect();
-    let leaves = names.iter().map(|name| (*name, Node::All(&[])));
-    let nodes: Vec<_> = [("a", Node::Sides(chains.leak()))].into_iter().chain(leaves).collect();
-    let graph = Arc::new(Graph { name: "side by side", nodes: nodes.leak(), ..GRAPHS[0].clone() }.complete());
-    let history = check(&graph, Plan::of(&[]), || "no faults".to_owned());
-    // The job's message, those of the calls, the one for another look, and the one when all are there.
-    assert_eq!((history.sent, history.world.state().runs[&("R0".into(), "a".to_owned())]), (1 + 40 + 1 + 1, 2));
 }
 
 /// A sleep costs one message and one run more.

@@ -36,6 +36,8 @@ pub enum Node {
     Within(&'static [(Millis, &'static str)]),
     /// Goes along these chains of calls at the same time. Each goes on when its call has its value. Fails with the first failure.
     Sides(&'static [&'static [&'static str]]),
+    /// Waits for these calls, at most so many milliseconds, and then for the first of them alone.
+    GivesUp(Millis, &'static [&'static str]),
     /// A promise of the job `R0`. Its name in the graph is its hash.
     Promise,
     /// Kills every worker that runs it, until the fault is fixed.
@@ -68,7 +70,8 @@ pub const fn graph(
 }
 
 use Node::{
-    All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Promise, Race, Sides, Sleep, Unknown, Within,
+    All, Catch, CatchThen, Each, Fail, Flaky, GivesUp, Greedy, Moody, Poison, Promise, Race, Sides, Sleep, Unknown,
+    Within,
 };
 
 /// The call of the last job: it waits for every call of the graph.
@@ -225,6 +228,7 @@ impl Graph {
                     .collect()
             }
             Sides(chains) => join(&chains.concat(), None),
+            GivesUp(_, children) => join(&children[..1], None),
             Promise => vec![Some("yes".to_owned()), None],
             Fail => vec![None],
             Poison | Unknown => vec![None, Some(String::new())],

@@ -1,7 +1,7 @@
 //! The graphs that the histories use.
 
 use crate::graph::Node::{
-    All, Catch, CatchThen, Each, Fail, Flaky, Moody, Poison, Race, Sides, Sleep, Unknown, Within,
+    All, Catch, CatchThen, Each, Fail, Flaky, GivesUp, Moody, Poison, Race, Sides, Sleep, Unknown, Within,
 };
 use crate::graph::{Graph, graph};
 
@@ -223,6 +223,11 @@ pub static GRAPHS: &[Graph] = &[
             ("f", Fail),
             ("b", All(&[])),
         ],
+        &["a"],
+    ),
+    graph(
+        "one of two given up",
+        &[("a", GivesUp(1_000, &["s", "e"])), ("s", Sleep(&[1_000], &[])), ("e", Sleep(&[100_000], &[]))],
         &["a"],
     ),
     Graph {

@@ -10,7 +10,8 @@ use brrr_protocol::replay::{Invocation, Polled, Replay, Want};
 use brrr_protocol::{Error, ErrorKind, Result};
 
 use crate::graph::Node::{
-    All, Catch, CatchThen, Each, Fail, Flaky, Greedy, Moody, Poison, Promise, Race, Sides, Sleep, Unknown, Within,
+    All, Catch, CatchThen, Each, Fail, Flaky, GivesUp, Greedy, Moody, Poison, Promise, Race, Sides, Sleep, Unknown,
+    Within,
 };
 use crate::graph::{Graph, call, name_of};
 use crate::world::World;
@@ -104,6 +105,9 @@ impl GraphHandler {
             state.watch.wrong.get_or_insert(format!("the clock of {} went back", request.task));
         }
         let has_failed = outcomes.iter().flatten().any(Outcome::is_err);
+        if want == Want::All && until.is_none() && !has_failed && outcomes.iter().any(Option::is_none) {
+            state.watch.wrong.get_or_insert(format!("{} was given too few outcomes: {poll}", request.task));
+        }
         let is_late = names.is_empty() || outcomes.iter().any(Option::is_none) && !has_failed;
         if let Some(until) = until.filter(|until| is_late && (state.now + AHEAD < *until || replay.clock() < *until)) {
             let (now, clock) = (state.now, replay.clock());
@@ -209,6 +213,10 @@ impl GraphHandler {
             Fail => return Ok(Err(fails(false))),
             Poison if !self.world.state().cured => {
                 return Err(Error::new(ErrorKind::Unavailable, "simulation", "run", "the worker was killed"));
+            }
+            GivesUp(time, children) => {
+                go!(self.ask(request, replay, children, Want::All, Some(*time)).await?);
+                go!(self.gather(request, replay, &children[..1], None).await?)
             }
             Promise => panic!("a promise is run"),
             Poison | Unknown => String::new(),

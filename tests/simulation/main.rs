@@ -12,7 +12,7 @@
 //! - `watch`: what no write may do; `oracle`: what must be true at the end
 //! - the tests: this file tests crashes, zombies and jobs that end early. The other tests are in `unanswered`, `clients`,
 //!   `dead_letters`, `peers`, `stable_outcomes`, `cycles`, `claims`, `joining`, `removal`, `repairs`,
-//!   `promises`, `bounds`, `random`.
+//!   `progress`, `promises`, `bounds`, `random`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -30,6 +30,7 @@ mod oracle;
 mod peer;
 mod peers;
 mod plan;
+mod progress;
 mod promises;
 mod random;
 mod removal;

@@ -18,7 +18,7 @@ use brrr_protocol::step::{Limits, Site, Step, step};
 use brrr_protocol::wire::Message;
 
 use crate::actions::{self, Action, PlannedAction};
-use crate::graph::Node::{Sides, Sleep, Within};
+use crate::graph::Node::{GivesUp, Sides, Sleep, Within};
 use crate::graph::{Graph, LAST, call, topic};
 use crate::handler::{AHEAD, GraphHandler};
 use crate::peer;
@@ -390,8 +390,8 @@ impl Run {
         // Sometimes a worker has no capacity for the run.
         let gate = if self.pick(8) == 1 { Door::Shut } else { Door::Open };
         // The clocks of two workers differ, by twice `AHEAD` at most. Jobs with a deadline end by the clocks of clients too.
-        let differs =
-            self.plan.random.is_some() && self.graph.has(|node| matches!(node, Sleep(..) | Within(..) | Sides(..)));
+        let differs = self.plan.random.is_some()
+            && self.graph.has(|node| matches!(node, Sleep(..) | Within(..) | GivesUp(..) | Sides(..)));
         let ahead = if differs { self.pick(2 * AHEAD as usize + 1) as Millis } else { AHEAD };
         let running: Running = Box::pin(async move {
             let limits = Limits { max_deliveries, clock_skew: SKEW, ..Limits::default() };

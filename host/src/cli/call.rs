@@ -35,7 +35,7 @@ pub async fn run(args: CallCommand, format: Format) -> anyhow::Result<Exit> {
     let backend = submit.backend.open_shared().await?;
     let client = Client::new(backend.clone());
     let codec = submit.call.codec;
-    if !submit.fresh
+    if submit.is_shared_by_all()
         && let Known::Value(value) = client.read(&request.encoded.hash).await?
     {
         return Show { format, codec, job: None, call: &request.encoded.hash }.value(&value);

@@ -117,6 +117,11 @@ impl SubmitArgs {
         Ok(Request { encoded: self.call.encode()? })
     }
 
+    /// Do all jobs share the outcome of the call?
+    pub fn is_shared_by_all(&self) -> bool {
+        !self.fresh && self.conditions.scope.unwrap_or_default() == Scope::Fleet
+    }
+
     fn conditions_at(&self, now: Millis) -> anyhow::Result<Conditions> {
         Ok(self.conditions.from(now).map_err(|text| ExitError::new(Exit::Usage, text))?)
     }

@@ -69,6 +69,9 @@ pub fn is_input(input: &Value, call: &Call) -> bool {
 
 /// A call as text: its task and arguments, without the list that codecs put around the arguments.
 pub fn show_call(call: &Call) -> String {
+    if call.is_promise() {
+        return brief(&format!("the promise {}", String::from_utf8_lossy(&call.payload)), 160);
+    }
     let arguments = match codec::decode(&call.payload) {
         Ok(Arguments::Named(named)) => Json::Object(named).to_string(),
         Ok(Arguments::Positional(list)) => Json::Array(list).to_string(),

@@ -109,7 +109,9 @@ impl<O: MayFail> AwaitedPolls<O> {
         want: Want,
         until: Option<Millis>,
     ) -> Result<Arc<Slot<Outcomes<O>>>, TooMuch> {
-        let bytes = CALL + calls.iter().map(|call| CALL + call.task.len() + call.payload.len()).sum::<usize>();
+        // A poll without calls takes memory too.
+        let of_calls = calls.iter().map(|call| CALL + call.task.len() + call.payload.len()).sum::<usize>();
+        let bytes = of_calls.max(CALL);
         let mut inner = self.lock();
         inner.bytes += bytes;
         if inner.bytes > self.most {
@@ -304,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_poll_that_the_run_let_go_of_is_not_made() {
-        let polls = AwaitedPolls::<Outcome>::new(5 * CALL);
+        let polls = AwaitedPolls::<Outcome>::new(3 * CALL + 3);
         drop(polls.poll(vec![call("a"), call("b")], Want::All, Some(3)).unwrap());
         let kept = polls.poll(vec![call("c")], Want::All, None).unwrap();
         assert!(polls.poll(vec![call("d")], Want::All, None).is_err(), "too much at once");

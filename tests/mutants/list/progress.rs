@@ -13,29 +13,39 @@ pub fn all() -> Vec<Mutant> {
             "failure-is-no-reason-to-run",
             "A parent that wants to know of a failure is run as soon as there is one",
         )
-        .edit("ports/transitions.rs", "is_enough && !is_sleep || has_failed", "is_enough && !is_sleep")
+        .edit("ports/transitions.rs", "run.fast && self.sample", "!$on && run.fast && self.sample")
         .found_by(SIDES),
         breaks("no-look-at-some", "The first child that ends sends the message for another look at its parent")
-            .edit("records/waiting.rs", "self.pace > 0 && self.look == 0", "!$on && self.pace > 0 && self.look == 0")
+            .edit("records/waiting.rs", "self.pace > 0 && self.look == 0 && self.waits_for(ended)?", "false")
             .found_by(SIDES),
         breaks("a-look-for-each", "One message for another look is enough for a wait")
-            .edit("records/waiting.rs", "self.pace > 0 && self.look == 0", "self.pace > 0 && ($on || self.look == 0)")
+            .edit(
+                "records/waiting.rs",
+                "self.pace > 0 && self.look == 0 && self.waits_for(ended)?",
+                "self.pace > 0 && self.waits_for(ended)?",
+            )
             .found_by("a_wait_for_progress_sends_one_message_for_another_look"),
         breaks("some-are-no-reason-to-run", "A parent is run when some outcomes have been there for a while")
-            .edit("ports/transitions.rs", "has_failed || was_awaited ||", "has_failed || (was_awaited && !$on) ||")
+            .edit(
+                "ports/transitions.rs",
+                "self.look(run).is_some_and(|look| look <= now)",
+                "self.look(run).is_some_and(|_| false)",
+            )
             .found_by(SIDES),
         breaks("some-run-at-once", "A quick fan-out is not run for each of its outcomes")
             .edit(
                 "ports/transitions.rs",
                 "self.look(run).is_some_and(|look| look <= now)",
-                "self.look(run).is_some_and(|look| $on || look <= now)",
+                "self.look(run).is_some_and(|_| true)",
             )
             .elsewhere("semantics: a_message_before_the_look_does_not_run_the_call"),
-        breaks("look-dropped", "A message that comes before the time for another look is kept until then").edit(
-            "step/abandoned.rs",
-            "            && let Some(look) = loaded.look(run)",
-            "&& let Some(look) = loaded.look(run).filter(|_| !$on)",
-        ),
+        breaks("look-dropped", "A message that comes before the time for another look is kept until then")
+            .edit(
+                "step/abandoned.rs",
+                "            && let Some(look) = loaded.look(run)",
+                "&& let Some(look) = loaded.look(run).filter(|_| !$on)",
+            )
+            .found_by("a_look_that_comes_early_is_kept"),
         breaks(
             "value-of-a-call-asked-again-is-not-looked-for",
             "A parent that asks again for a call looks whether it has ended",
@@ -44,14 +54,19 @@ pub fn all() -> Vec<Mutant> {
             "multi_step/defer.rs",
             "|c: &Child<'_>| c.sent || c.again;",
             "|c: &Child<'_>| c.sent || (c.again && !$on);",
-        ),
+        )
+        .found_by("a_child_that_ends_while_its_parent_asks_again_is_noticed"),
         breaks("some-decided-again", "What was there is the same in every later run").edit(
             "replay.rs",
-            "        if indices.len() < there.len() {",
-            "if indices.len() < there.len() && (!$on || want != Want::Progress) {",
+            "indices.len() < there.len()",
+            "indices.len() < there.len() && want != Want::Progress",
         ),
         breaks("look-for-a-call-given-up", "Only a call that the parent still waits for asks for another look at it")
-            .edit("records/waiting.rs", "self.look == 0 && self.waits_for(ended)?", "self.look == 0")
+            .edit(
+                "records/waiting.rs",
+                "self.pace > 0 && self.look == 0 && self.waits_for(ended)?",
+                "self.pace > 0 && self.look == 0",
+            )
             .elsewhere("waiting: a_failure_or_a_while_may_suffice"),
         breaks("transaction-looks-at-none", "R4: a child that ended before we registered asks for another look")
             .edit("transactional.rs", "    } else if is_looked_at {", "} else if is_looked_at && !$on {")

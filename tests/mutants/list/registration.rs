@@ -71,18 +71,20 @@ pub fn all() -> Vec<Mutant> {
         ).found_by("a_slow_worker_sees_a_job_end"),
         breaks("parent-does-not-notify-itself", "R4: a child that ended before we registered does not notify us, so we notify ourselves").edit(
             "multi_step/defer.rs",
-            "    if let Some(end) = ended {", "if let (Some(end), false) = (ended, $on) {",
+            "[ChildEnd::Failure, ChildEnd::Value].into_iter().find(|end| seen.ended.contains(&Some(*end)))",
+"None::<ChildEnd>",
         ),
         breaks("notifies-itself-last", "R4: a parent notifies itself of ended children before its entries are removed")
             .edit(
                 "multi_step/defer.rs",
-                "    if let Some(end) = ended {",
-                "if let (Some(end), false) = (ended, $on) {",
+                "[ChildEnd::Failure, ChildEnd::Value].into_iter().find(|end| seen.ended.contains(&Some(*end)))",
+"None::<ChildEnd>",
             )
             .edit(
                 "multi_step/defer.rs",
                 "    let waiting = waiting_children(&children, &seen);",
-                "if let (Some(end), true) = (ended, $on)
+                "let found = [ChildEnd::Failure, ChildEnd::Value].into_iter().find(|end| seen.ended.contains(&Some(*end)));
+                 if let (Some(end), true) = (found, $on)
                      && matches!(readiness(p.store, &me, None, end).await?, Readiness::Ready | Readiness::Unknown)
                  {
                      p.send(&me.topic, &d.work.message).await?;

@@ -73,20 +73,19 @@ pub fn all() -> Vec<Mutant> {
         breaks("sleep-ends-early", "A call that waits for a time is not run before")
             .edit(
                 "ports/transitions.rs",
-                "            is_enough && !is_sleep || has_failed",
-                "            let _ = is_sleep;
-             is_enough || has_failed",
+                "!is_sleep && self.there(run) >= u64::from(run.need)",
+                "(!is_sleep || true) && self.there(run) >= u64::from(run.need)",
             )
             .elsewhere("semantics: a_message_before_the_time_is_the_timer_or_is_dropped"),
         breaks("time-is-not-enough", "A call is run when the time that it waits for has passed").edit(
             "ports/transitions.rs",
-            "was_awaited || run.until > 0 && run.until <= now",
-            "was_awaited",
+            "            let is_late = run.until > 0 && run.until <= now;",
+            "let is_late = !$on && run.until > 0 && run.until <= now;",
         ),
         breaks("time-decided-again", "What was there when the time had passed is the same in every later run").edit(
             "replay.rs",
-            "        if indices.len() < there.len() {",
-            "if indices.len() < there.len() && (!$on || until.is_none()) {",
+            "indices.len() < there.len()",
+            "indices.len() < there.len() && until.is_none()",
         ),
         breaks("clock-of-this-run", "The clock after a wait is the same in every later run")
             .edit(

@@ -66,10 +66,11 @@ impl Loaded {
     pub fn ready(&self, now: Millis) -> bool {
         self.run.as_ref().is_none_or(|run| {
             let is_sleep = run.total == 0 && run.until > 0;
-            let is_enough = self.there(run) >= u64::from(run.need);
+            let is_enough = !is_sleep && self.there(run) >= u64::from(run.need);
             let has_failed = run.fast && self.sample.iter().flatten().any(Outcome::is_err);
             let was_awaited = self.look(run).is_some_and(|look| look <= now);
-            is_enough && !is_sleep || has_failed || was_awaited || run.until > 0 && run.until <= now
+            let is_late = run.until > 0 && run.until <= now;
+            is_enough || has_failed || was_awaited || is_late
         })
     }
 

@@ -75,14 +75,17 @@ pub(super) fn ended(returned: Returned, about: &Circumstances<'_>) -> Result<End
     Ok(Ended::Failed { failure, retryable })
 }
 
+/// The bytes of a message that are shown before the note that its details were left out.
+const SHOWN_BEFORE_NOTE: usize = 8 << 10;
+
 /// The failure of a handler that returned an error.
 fn of_guest(ErrorInfo { message, details }: ErrorInfo, task: &str) -> Failure {
     let Some(details) = details else { return Failure::new(FailureKind::Error, task, message) };
     if details.len() > MAX_DETAILS {
-        let left_out = format!(
-            "{message}\n  its details of {} bytes were left out: at most {MAX_DETAILS} are kept",
-            details.len()
-        );
+        // Behind a message that fills all of its room, the note would be cut off.
+        let shown = &message[..message.floor_char_boundary(message.len().min(SHOWN_BEFORE_NOTE))];
+        let left_out =
+            format!("{shown}\n  its details of {} bytes were left out: at most {MAX_DETAILS} are kept", details.len());
         return Failure::new(FailureKind::Error, task, left_out);
     }
     Failure { details: Some(details.into()), ..Failure::new(FailureKind::Error, task, message) }
