@@ -170,7 +170,7 @@ async fn a_child_gives_its_details_to_the_parent_that_does_not_catch_it() {
     let run = |before, outcomes| Run { task: "caller", payload: b"child", call: "call", before, outcomes };
     let (_, replay) = rig.run_after(run(None, vec![])).await.unwrap();
     let before = replay.record(replay.wait().unwrap(), String::new());
-    let details = Some(bytes::Bytes::from_static(b"{}"));
+    let details = Some(std::sync::Arc::<[u8]>::from(&b"{}"[..]));
     let child = Failure { details: details.clone(), ..Failure::new(FailureKind::Error, "child", "no luck") };
     let (ended, _) = rig.run_after(run(Some(before), vec![Some(Err(child))])).await.unwrap();
     let Ended::Failed { failure, .. } = ended else { panic!("{ended:?}") };

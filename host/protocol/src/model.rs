@@ -181,7 +181,7 @@ pub struct Failure {
     /// One line for each call, from this call down to the first cause.
     pub chain: Vec<String>,
     /// What the handler attached to its error for the programs of its callers, in the encoding of its results.
-    pub details: Option<Bytes>,
+    pub details: Option<Arc<[u8]>>,
 }
 
 impl Failure {
@@ -352,7 +352,7 @@ pub fn size_of_outcome(outcome: &Outcome) -> usize {
         Ok(value) => value.len(),
         Err(failure) => {
             let links: usize = failure.chain.iter().map(String::len).sum();
-            let details = failure.details.as_ref().map_or(0, Bytes::len);
+            let details = failure.details.as_ref().map_or(0, |details| details.len());
             failure.task.len() + failure.message.len() + links + details
         }
     }

@@ -18,6 +18,9 @@ pub struct FailureView<'a> {
     pub attempts: u32,
     /// One line for each call, from this call down to the first cause.
     pub chain: &'a [String],
+    /// What the handler attached to its error, if it is JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
 }
 
 impl<'a> From<&'a Failure> for FailureView<'a> {
@@ -28,6 +31,7 @@ impl<'a> From<&'a Failure> for FailureView<'a> {
             message: &failure.message,
             attempts: failure.attempts,
             chain: &failure.chain,
+            details: failure.details.as_ref().and_then(|details| serde_json::from_slice(details).ok()),
         }
     }
 }

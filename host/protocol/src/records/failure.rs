@@ -43,7 +43,7 @@ pub fn decode_failure(bytes: &[u8]) -> Result<Failure> {
             .iter()
             .map(|v| text(FAILURE, "chain", v).map(str::to_owned))
             .collect::<Result<_>>()?,
-        details: optional_bytes(FAILURE, &value, "details")?,
+        details: optional_bytes(FAILURE, &value, "details")?.map(|bytes| bytes[..].into()),
     })
 }
 
@@ -77,7 +77,7 @@ mod tests {
     fn a_failure_round_trips() {
         let failure = Failure::of_parent("p", &Failure::new(FailureKind::Trap, "c", "unreachable"));
         assert_eq!(decode_failure(&encode_failure(&failure)).unwrap(), failure);
-        let detailed = Failure { details: Some(Bytes::from_static(b"\xff\x00")), ..failure.clone() };
+        let detailed = Failure { details: Some(b"\xff\x00"[..].into()), ..failure.clone() };
         assert_eq!(decode_failure(&encode_failure(&detailed)).unwrap(), detailed);
         assert_eq!(failure.chain, ["p: a call failed and it was not caught", "c: trap: unreachable"]);
     }

@@ -2,9 +2,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use brrr_protocol::model::{Failure, FailureKind, MAX_DETAILS};
-use bytes::Bytes;
 use serde::Serialize;
 
 /// The result of a handler.
@@ -38,7 +38,7 @@ pub enum HandlerError {
 #[derive(Default)]
 pub struct ErrorInfo {
     message: String,
-    details: Option<Bytes>,
+    details: Option<Arc<[u8]>>,
 }
 
 impl HandlerError {
@@ -66,7 +66,7 @@ impl HandlerError {
     #[must_use]
     pub fn with_details(mut self, details: impl Serialize) -> Self {
         if let Self::Retryable(info) | Self::Permanent(info) = &mut self {
-            info.details = serde_json::to_vec(&details).ok().map(Bytes::from);
+            info.details = serde_json::to_vec(&details).ok().map(Arc::from);
         }
         self
     }

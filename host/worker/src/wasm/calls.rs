@@ -182,6 +182,7 @@ fn derived_hash(call: &mut types::Invocation) -> Result<Option<String>, String> 
     }
 }
 
+#[allow(clippy::result_large_err, reason = "the WIT says how large a failure is")]
 pub(super) fn outcome(outcome: Outcome) -> types::Outcome {
     outcome.map(Into::into).map_err(|failure| types::Failure {
         kind: failure.kind.as_str().to_owned(),
@@ -189,7 +190,7 @@ pub(super) fn outcome(outcome: Outcome) -> types::Outcome {
         message: failure.message,
         attempts: failure.attempts,
         chain: failure.chain,
-        details: failure.details.map(Into::into),
+        details: failure.details.map(|details| details.to_vec()),
     })
 }
 
