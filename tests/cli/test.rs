@@ -324,7 +324,8 @@ fn a_finding_of_the_sdk_fails_the_case() {
 /// There are no false alarms: the same cases pass in every language.
 fn conformance(path: &str) {
     let env = Env::new();
-    let ended = run(&env, &component(path), &fixture("conformance.toml"), &["--output", "json"]);
+    let guest = component(path);
+    let ended = env.run(["conformance", guest.to_str().expect("UTF-8"), "--output", "json"]);
     let document: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:#?}"));
     for case in document["cases"].as_array().expect("cases") {
         for finding in case["findings"].as_array().expect("findings") {
@@ -332,6 +333,21 @@ fn conformance(path: &str) {
         }
     }
     assert_eq!(ended.code, Some(0), "{document:#}");
+}
+
+/// The component without an SDK does what its cases say, and what every guest does. A task that it lacks is named.
+#[test]
+fn a_component_without_an_sdk_is_tested_like_the_others() {
+    let (env, bare) = (Env::new(), component("rust/rust-bare.wasm"));
+    let cases = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guests/bare/cases.toml");
+    let ended = run(&env, &bare, &cases, &[]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let bare = bare.to_str().expect("UTF-8");
+    let ended = env.run(["conformance", bare, "--task", "fib"]);
+    assert_eq!(ended.code, Some(0), "{ended:#?}");
+    let ended = env.run(["conformance", bare, "--task", "gather"]);
+    assert_eq!(ended.code, Some(60), "{ended:#?}");
+    contains_all(&ended, &["has no task gather"]);
 }
 
 /// Which findings each mistake gives. For some mistakes the host prevents the harm. They give no error, and the result is right.

@@ -12,6 +12,8 @@ mod jobs;
 mod limits;
 mod native;
 mod poison;
+mod progress;
+mod promises;
 mod replays;
 mod retries;
 #[path = "../backends/support/mod.rs"]

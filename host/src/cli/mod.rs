@@ -100,6 +100,7 @@ enum Command {
     Config(config::ConfigCommand),
     Inspect(inspect::InspectCommand),
     Test(Box<test::TestCommand>),
+    Conformance(Box<test::ConformanceCommand>),
     Wit(wit::WitCommand),
     Completions(completions::CompletionsCommand),
 }
@@ -160,6 +161,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Config(args) => config::run(&args, &config, &Cli::command(), format),
         Command::Inspect(args) => at_once(many()?, inspect::run(args, format)),
         Command::Test(args) => at_once(many()?, test::run(*args, &config, format)),
+        Command::Conformance(args) => at_once(many()?, test::run_conformance(*args, &config, format)),
         Command::Wit(args) => wit::run(args),
         Command::Completions(args) => completions::run(&args, &mut Cli::command()),
     }

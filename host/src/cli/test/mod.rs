@@ -1,6 +1,7 @@
 //! `test`: tests a component's tasks in memory, under the conditions of a fleet.
 
 mod args;
+mod conformance;
 mod json;
 mod junit;
 mod text;
@@ -20,6 +21,7 @@ use crate::config::{Component, Config};
 use crate::exit::Exit;
 use crate::testing::{CaseReport, Cases, CasesError, Change, Lines, Runner, Settings, explore, update};
 pub use args::TestCommand;
+pub use conformance::{ConformanceCommand, run as run_conformance};
 
 /// The results of all cases.
 struct Summary {
@@ -74,11 +76,16 @@ impl Summary {
 /// # Errors
 /// When there is nothing to test: no component, no cases, or no case that fits the filters.
 pub async fn run(args: TestCommand, config: &Config, format: Format) -> anyhow::Result<Exit> {
+    run_cases(args, config, format, None).await
+}
+
+/// Tries these cases, or those of the file that the arguments name.
+async fn run_cases(args: TestCommand, config: &Config, format: Format, cases: Option<Cases>) -> anyhow::Result<Exit> {
     let start = Instant::now();
     let lines = Arc::new(Lines::default());
     let handler = load(&args, config, &lines).await?;
-    let path = cases_path(&args);
-    let mut file = match Cases::load(&path) {
+    let path = cases.as_ref().map_or_else(|| cases_path(&args), |cases| cases.path.clone());
+    let mut file = match cases.map_or_else(|| Cases::load(&path), Ok) {
         Ok(file) => file,
         Err(CasesError::NotFound { path }) => return Err(no_cases(&path, &handler).into()),
         Err(error) => return Err(error.into()),
