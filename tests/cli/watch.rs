@@ -56,6 +56,35 @@ fn a_project_is_built_again_when_a_source_changes() {
     assert_eq!(stderr.matches("building app").count(), 4, "{stderr}");
 }
 
+/// A component in a language that the program does not know, with a command of the user's that builds it.
+#[test]
+fn a_command_of_the_user_builds_a_component_again_when_a_source_changes() {
+    let env = Env::new();
+    std::fs::create_dir_all(env.path("own/src")).expect("a folder");
+    env.write("own/src/which", guest().with_file_name("rust-hello.wasm").display().to_string());
+    env.write("own/brrr.toml", "[[components]]\npath = \"out/app.wasm\"\nbuild = \"mkdir -p out && cp \\\"$(cat src/which)\\\" out/app.wasm\"\n");
+    let component = env.run(["build", "own"]).ok().to_owned();
+    assert_eq!(component, "own/out/app.wasm");
+    let worker = env.start(["run", "--watch", "own"]);
+    wait_for_log(&worker, "serving topic", 1);
+    assert_eq!(greet(&env, "A"), "Hello, A!");
+
+    env.write("own/src/which", "nothing.wasm");
+    wait_for_log(&worker, "what was there before goes on", 1);
+    assert!(worker.stderr().contains("nothing.wasm"), "what the command printed: {}", worker.stderr());
+    assert_eq!(greet(&env, "B"), "Hello, B!");
+
+    env.write("own/src/which", guest().display().to_string());
+    wait_for_log(&worker, "serving topic demo anew", 1);
+    assert_eq!(env.run(["call", "fan_out", "{\"n\": 3}"]).ok(), "3");
+    worker.stop().ok();
+
+    // The components that a file lists are built, too.
+    let listed = env.start(["run", "--config", "own/brrr.toml", "--topic", "other"]);
+    wait_for_log(&listed, "serving topic other", 1);
+    listed.stop().ok();
+}
+
 #[test]
 fn running_calls_continue_on_the_replaced_component() {
     let env = Env::new();

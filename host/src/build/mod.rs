@@ -3,6 +3,7 @@
 //! - `project`: finds out what is in a folder; `stamp`: whether a component is up to date with its sources
 //! - `rust` (with `crates`), `python`, `script`, `go`, `c`: the toolchains. All of them except Rust's are run by the
 //!   build program of the SDK
+//! - `own`: a component that a command of the user builds
 //! - `tools`, `venv`, `install`: run tools, install them for the project, and tell the user how to install them
 //!
 //! A build writes only into the project's `.brrr` and its component. It installs nothing outside of the project. If a
@@ -14,6 +15,7 @@ mod error;
 mod go;
 mod install;
 mod language;
+mod own;
 mod project;
 mod python;
 mod rust;
@@ -31,6 +33,7 @@ use std::time::{Duration, Instant};
 
 pub use error::BuildError;
 pub use language::Language;
+pub use own::OwnBuild;
 pub use project::Project;
 pub use stamp::is_source;
 use tools::Tools;

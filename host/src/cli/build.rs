@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde_json::json;
 
+use super::ExitError;
 use super::output::{Format, line, print, print_json, say};
 use super::progress::Spinner;
-use crate::build::{self, BuildError, Built, Options, Project};
+use crate::build::{self, BuildError, Built, Options, OwnBuild, Project};
+use crate::config::{Component, Config};
 use crate::exit::Exit;
 
 /// Build a project's component with the toolchain of its language.
@@ -20,7 +22,8 @@ use crate::exit::Exit;
   brrr-host run --topic demo hello
 
 A project is a folder with Cargo.toml (Rust), go.mod (Go), app.py (Python), app.ts (TypeScript), app.js (JavaScript), or
-files in C or C++. The component is written beside it, as FOLDER/NAME.wasm with the folder's name; what the tools need
+files in C or C++. A folder of another language has a brrr.toml that says `path` and `build` (the command) under
+[[components]]. The component is written beside it, as FOLDER/NAME.wasm with the folder's name; what the tools need
 besides is installed into FOLDER/.brrr. A component that is as its sources say is left alone.")]
 pub struct BuildCommand {
     /// The project's folder, or the file of its handlers.
@@ -41,6 +44,19 @@ pub struct BuildCommand {
 }
 
 pub async fn run(args: BuildCommand, format: Format) -> anyhow::Result<Exit> {
+    if let Some((component, own)) = own_in(&args.project)? {
+        run_own(&own, &component).await?;
+        match format {
+            Format::Json => print_json(&json!({
+                "component": component.display().to_string(),
+                "language": null,
+                "size": size(&component),
+                "built": true,
+            }))?,
+            Format::Text => print(component.display())?,
+        }
+        return Ok(Exit::Done);
+    }
     let options = Options { output: args.out, force: args.force, verbose: args.verbose };
     let project = Project::find(&args.project)?;
     let built = project_with(project.clone(), options).await?;
@@ -67,12 +83,68 @@ pub async fn run(args: BuildCommand, format: Format) -> anyhow::Result<Exit> {
 ///
 /// # Errors
 /// A `BuildError`. What a tool printed is on stderr by then.
-pub async fn component(path: &Path) -> anyhow::Result<PathBuf> {
+pub async fn component(path: &Path, own: Option<&OwnBuild>) -> anyhow::Result<PathBuf> {
+    if let Some(own) = own {
+        run_own(own, path).await?;
+        return Ok(path.to_owned());
+    }
     if is_component(path) {
         return Ok(path.to_owned());
     }
+    if let Some((component, own)) = own_in(path)? {
+        run_own(&own, &component).await?;
+        return Ok(component);
+    }
     let built = project_with(Project::find(path)?, Options::default()).await?;
     Ok(shown(&built.component))
+}
+
+/// How a component is built, if brrr.toml has a command for it.
+pub fn own_build(component: &Component) -> Option<OwnBuild> {
+    let Component { build, folder, sources, .. } = component.clone();
+    build.map(|command| OwnBuild { command, folder, sources })
+}
+
+/// The component of a folder whose brrr.toml says how it is built, if the folder is no project of a known language.
+///
+/// # Errors
+/// When the file is not valid, or has several such components.
+pub fn own_in(folder: &Path) -> anyhow::Result<Option<(PathBuf, OwnBuild)>> {
+    let file = folder.join(crate::config::DEFAULT);
+    if !file.is_file() || !matches!(Project::find(folder), Err(BuildError::NotAProject { .. })) {
+        return Ok(None);
+    }
+    let config = Config::parse(&file, &std::fs::read_to_string(&file)?)?;
+    let mut own = config.components.iter().filter_map(|one| Some((one.path.clone(), own_build(one)?)));
+    let found = own.next();
+    if own.next().is_some() {
+        let text = format!(
+            "{}: it builds several components; start brrr-host in that folder, to use all of them",
+            file.display()
+        );
+        return Err(ExitError::new(Exit::Usage, text).into());
+    }
+    Ok(found)
+}
+
+/// Runs the user's command that builds `component`.
+async fn run_own(own: &OwnBuild, component: &Path) -> anyhow::Result<()> {
+    let spinner = Spinner::after(Duration::from_millis(300), format!("building {}", component.display()));
+    let runs = own.clone();
+    let ended = tokio::task::spawn_blocking(move || runs.run()).await;
+    drop(spinner);
+    let ended = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
+    if let Err(BuildError::Failed { output, .. }) = &ended
+        && !output.is_empty()
+    {
+        say(format_args!("{}", output.trim_end()));
+    }
+    ended?;
+    if !component.is_file() {
+        let what = format!("`{}`: it ended well, but there is no {}; it", own.command, component.display());
+        return Err(BuildError::Failed { folder: own.folder.clone(), what, output: String::new() }.into());
+    }
+    Ok(())
 }
 
 /// Is `path` a compiled component? True also if it does not exist: the loader then reports the error.

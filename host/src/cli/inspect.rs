@@ -28,7 +28,7 @@ pub struct InspectCommand {
 
 pub async fn run(args: InspectCommand, format: Format) -> anyhow::Result<Exit> {
     let engine = Engine::new(&EngineOptions { max_running: 1, ..EngineOptions::default() })?;
-    let path = build::component(&args.guest).await?;
+    let path = build::component(&args.guest, None).await?;
     let name = path.display();
     let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
     let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;

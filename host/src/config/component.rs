@@ -14,6 +14,18 @@ use super::values::Text;
 pub struct Component {
     /// The component, or a project's folder, which is built first. Relative to this file.
     pub path: PathBuf,
+    /// A command that builds the component, for languages that this program does not build itself. It runs in this file's
+    /// folder, before the component is loaded; with `--watch` again after a change.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub build: Option<String>,
+    /// The files and folders that `--watch` looks at for such a component. Not given: all files of this file's folder but
+    /// hidden files, components, and folders with the usual names of output.
+    #[serde(default)]
+    pub sources: Vec<PathBuf>,
+    /// The folder of the file.
+    #[serde(skip)]
+    pub folder: PathBuf,
     /// The topic of its tasks, in place of the file's topic.
     #[serde(default)]
     #[schemars(length(min = 1))]
@@ -72,6 +84,7 @@ impl Component {
     /// The component with its relative paths taken from this folder.
     pub(super) fn relative_to(mut self, folder: &Path) -> Self {
         self.path = folder.join(self.path);
+        folder.clone_into(&mut self.folder);
         self.env_file = self.env_file.map(|path| folder.join(path));
         for rule in &mut self.dirs {
             rule.0.host = folder.join(&rule.0.host);

@@ -48,8 +48,8 @@ impl Loader {
     /// When a component can't be built or served, or two components of one topic have the same task.
     pub async fn load(&self, served: &[Served]) -> anyhow::Result<Vec<(Topic, WasmHandler)>> {
         let mut topics: Vec<(Topic, Vec<Guest>)> = Vec::new();
-        for Served { path, topic, grants } in served {
-            let path = build::component(path).await?;
+        for Served { path, topic, grants, build } in served {
+            let path = build::component(path, build.as_ref()).await?;
             let name = path.display();
             let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
             let guest = Guest::load(&self.engine, &path, &|of| spinner.say(stage(of, &name))).await?;

@@ -7,7 +7,9 @@ use brrr_protocol::model::Topic;
 use brrr_worker::permissions::{Grants, Permissions};
 
 use super::RunCommand;
+use crate::build::OwnBuild;
 use crate::cli::ExitError;
+use crate::cli::build::own_build;
 use crate::cli::options::topic;
 use crate::config::{Component, Config};
 use crate::exit::Exit;
@@ -18,6 +20,8 @@ pub struct Served {
     pub topic: Topic,
     /// What the component may access.
     pub grants: Grants,
+    /// The user's command that builds it.
+    pub build: Option<OwnBuild>,
 }
 
 /// The components to serve.
@@ -56,7 +60,7 @@ fn one(args: &RunCommand, path: PathBuf, known: Option<&Component>, for_all: &Pe
     if !permissions.is_empty() {
         tracing::info!("{} may reach: {permissions}", path.display());
     }
-    Ok(Served { path, topic, grants })
+    Ok(Served { path, topic, grants, build: known.and_then(own_build) })
 }
 
 /// Do the two paths name the same file or folder, in whatever spelling?

@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 
 use super::load::Loader;
 use super::served::Served;
-use crate::build::{Project, is_source};
-use crate::cli::build::is_component;
+use crate::build::{OwnBuild, Project, is_source};
+use crate::cli::build::{is_component, own_in};
 use crate::cli::{ExitError, one_line};
 use crate::exit::Exit;
 
@@ -63,26 +63,41 @@ impl Serving {
 struct Root {
     /// The path without links, because the system reports changes under this path.
     folder: PathBuf,
-    /// The name of the component in the folder. `None`: the folder contains sources.
-    component: Option<OsString>,
+    content: Content,
+}
+
+enum Content {
+    /// The component with this name.
+    Component(OsString),
+    Sources,
+    /// The sources of a component that a command of the user builds.
+    OwnSources(OwnBuild),
 }
 
 impl Root {
-    fn of(path: &Path) -> Option<Self> {
+    fn of(served: &Served) -> Option<Self> {
+        let path = &served.path;
+        let own = served.build.clone().or_else(|| own_in(path).ok()?.map(|(_, own)| own));
+        if let Some(own) = own {
+            let folder = if own.folder.as_os_str().is_empty() { Path::new(".") } else { &own.folder };
+            return Some(Self { folder: folder.canonicalize().ok()?, content: Content::OwnSources(own) });
+        }
         if !is_component(path) {
-            return Some(Self { folder: Project::find(path).ok()?.folder, component: None });
+            return Some(Self { folder: Project::find(path).ok()?.folder, content: Content::Sources });
         }
         // The folder of the component is watched, and not the file, because a new file replaces the old file.
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        Some(Self { folder: parent.canonicalize().ok()?, component: Some(path.file_name()?.to_owned()) })
+        let content = Content::Component(path.file_name()?.to_owned());
+        Some(Self { folder: parent.canonicalize().ok()?, content })
     }
 
     /// The changed path relative to the folder, if the change is of interest.
     fn counts(&self, path: &Path) -> Option<PathBuf> {
         let below = path.strip_prefix(&self.folder).ok()?;
-        let counts = match &self.component {
-            Some(name) => below.as_os_str() == name,
-            None => !below.as_os_str().is_empty() && is_source(below),
+        let counts = match &self.content {
+            Content::Component(name) => below.as_os_str() == name,
+            Content::Sources => !below.as_os_str().is_empty() && is_source(below),
+            Content::OwnSources(own) => !below.as_os_str().is_empty() && own.is_source(below),
         };
         counts.then(|| below.to_owned())
     }
@@ -93,7 +108,7 @@ impl Root {
         let mut next = 0;
         // The watcher itself would descend into every folder of installed packages and build output, so this loop does
         // it instead.
-        while self.component.is_none() && next < found.len() {
+        while !matches!(self.content, Content::Component(_)) && next < found.len() {
             let entries = found[next].read_dir().into_iter().flatten().flatten();
             let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
             let more: Vec<_> = folders.map(|entry| entry.path()).filter(|path| self.counts(path).is_some()).collect();
@@ -119,7 +134,7 @@ impl Watch {
     /// # Errors
     /// When the system can't watch.
     pub fn start(served: &[Served]) -> anyhow::Result<Self> {
-        let roots: Arc<[Root]> = served.iter().filter_map(|one| Root::of(&one.path)).collect();
+        let roots: Arc<[Root]> = served.iter().filter_map(Root::of).collect();
         let (sender, changes) = mpsc::unbounded_channel();
         let seen_by = roots.clone();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
@@ -261,10 +276,10 @@ mod tests {
 
     #[test]
     fn a_component_is_watched_by_its_file_and_a_project_by_its_sources() {
-        let component = Root { folder: "/w".into(), component: Some("a.wasm".into()) };
+        let component = Root { folder: "/w".into(), content: Content::Component("a.wasm".into()) };
         assert!(component.counts(Path::new("/w/a.wasm")).is_some());
         assert!(component.counts(Path::new("/w/b.wasm")).is_none());
-        let project = Root { folder: "/w".into(), component: None };
+        let project = Root { folder: "/w".into(), content: Content::Sources };
         assert_eq!(project.counts(Path::new("/w/src/lib.rs")), Some("src/lib.rs".into()));
         for path in ["/w/w.wasm", "/w/.brrr/sdk/x.rs", "/w/target/x.rs", "/w", "/elsewhere/x.rs"] {
             assert!(project.counts(Path::new(path)).is_none(), "{path}");

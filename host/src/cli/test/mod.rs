@@ -163,7 +163,8 @@ async fn load(args: &TestCommand, config: &Config, lines: &Arc<Lines>) -> anyhow
         let known = config.components.iter().find(|component| component.path == *named);
         let permissions = known.map(Component::permissions).transpose()?.unwrap_or_default();
         let grants = permissions.and(&for_all).grant()?;
-        let path = build::component(named).await?;
+        let own = known.and_then(build::own_build);
+        let path = build::component(named, own.as_ref()).await?;
         let name = path.display();
         let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
         let guest = Guest::load(&engine, &path, &|of| spinner.say(stage(of, &name))).await?;
