@@ -18,7 +18,7 @@
 //! | 33 | the job was cancelled |
 //! | 40 | not there: no outcome yet, or nobody asked for it; no such job, dead letter or call |
 //! | 41 | the time given to wait ran out; the job goes on |
-//! | 42 | refused: the job is alive (`forget`, `retry`) or over (`cancel`), nothing describes the call (`dlq send`), or the call hash stands for another call |
+//! | 42 | refused: the job is alive (`forget`, `retry`) or over (`cancel`, `resolve`, `reject`), the promise has another answer (`resolve`, `reject`), nothing describes the call (`dlq send`), or the call hash stands for another call |
 //! | 43 | stuck work was found, and is not repaired (`doctor`) |
 //! | 50 | the address can't be listened on: in use, or not ours |
 //! | 60 | tests: a case failed (`brrr-host test`) |
