@@ -11,8 +11,9 @@ use super::ExitError;
 use super::output::{Format, line, print, print_json, say};
 use super::progress::Spinner;
 use crate::build::{self, BuildError, Built, Options, OwnBuild, Project};
-use crate::config::{Component, Config};
+use crate::config::{Component, Config, ConfigError};
 use crate::exit::Exit;
+use crate::trust;
 
 /// Build a project's component with the toolchain of its language.
 #[derive(Debug, clap::Args)]
@@ -114,6 +115,11 @@ pub fn own_in(folder: &Path) -> anyhow::Result<Option<(PathBuf, OwnBuild)>> {
     if !file.is_file() || !matches!(Project::find(folder), Err(BuildError::NotAProject { .. })) {
         return Ok(None);
     }
+    // Its command is run. So the file must be of somebody whom the user trusts anyway.
+    let of_folder = folder.metadata()?;
+    let owned = trust::check_owner(&file.metadata()?)
+        .and_then(|()| trust::check_owner(&of_folder).map_err(|reason| format!("its folder: {reason}")));
+    owned.map_err(|reason| ConfigError::NotYours { path: file.clone(), reason })?;
     let config = Config::parse(&file, &std::fs::read_to_string(&file)?)?;
     let mut own = config.components.iter().filter_map(|one| Some((one.path.clone(), own_build(one)?)));
     let found = own.next();

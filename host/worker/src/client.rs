@@ -130,8 +130,9 @@ impl Client {
         let (payload, hash) = with_arguments(&task, &arguments).map_err(ClientError::Unfit)?;
         let now = self.backend.now();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let call = ProtocolCall { hash: hash.clone(), task, payload, topic: topic.into(), options: Options::default() };
         let job_id = new_job_id()?;
+        let hash = hash.within(options.calls.scope.unwrap_or_default(), &job_id, now);
+        let call = ProtocolCall { hash: hash.clone(), task, payload, topic: topic.into(), options: Options::default() };
         let job = NewJob {
             // A deadline that does not fit into the `i64` of a record counts as no deadline.
             deadline: options

@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use brrr_protocol::Result;
 use brrr_protocol::model::Topic;
+use brrr_protocol::options::Scopes;
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
 use brrr_protocol::replay::Replay;
 
@@ -63,6 +64,14 @@ impl HandlerSet {
 impl Handler for HandlerSet {
     fn task(&self, task: &str) -> Option<Arc<Task>> {
         self.native.task(task).or_else(|| self.wasm.task(task))
+    }
+
+    fn scopes(&self) -> Arc<Scopes> {
+        let (mut all, native) = (self.wasm.scopes(), self.native.scopes());
+        if !native.is_empty() {
+            Arc::make_mut(&mut all).extend(native.iter().map(|(task, scope)| (task.clone(), *scope)));
+        }
+        all
     }
 
     async fn run(&self, request: Request, replay: Replay) -> Result<(Ended, Replay)> {

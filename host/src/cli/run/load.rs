@@ -54,6 +54,14 @@ impl Loader {
             let spinner = Spinner::after(Duration::from_millis(300), format!("loading {name}"));
             let guest = Guest::load(&self.engine, &path, &|of| spinner.say(stage(of, &name))).await?;
             tracing::debug!("loaded {name}: {}", guest.digest);
+            for task in &guest.tasks {
+                for (key, value) in &task.extra {
+                    tracing::warn!(
+                        "{name}: the task {} has the option {key}={value}, which this version does not know",
+                        task.name
+                    );
+                }
+            }
             let guest = guest.allowing(grants.clone());
             match topics.iter_mut().find(|(known, _)| known == topic) {
                 Some((_, guests)) => guests.push(guest),

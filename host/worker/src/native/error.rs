@@ -73,9 +73,15 @@ impl HandlerError {
 
     /// The failure of a call of this task, and whether another run may succeed.
     pub(super) fn into_failure(self, task: &str) -> (Failure, bool) {
-        let failure = |info: ErrorInfo| {
-            let details = info.details.filter(|details| details.len() <= MAX_DETAILS);
-            Failure { details, ..Failure::new(FailureKind::Error, task, info.message) }
+        let failure = |info: ErrorInfo| match info.details {
+            Some(details) if details.len() > MAX_DETAILS => {
+                tracing::warn!(
+                    "{task}: the details of its error are left out: {} bytes, and at most {MAX_DETAILS} are kept",
+                    details.len()
+                );
+                Failure::new(FailureKind::Error, task, info.message)
+            }
+            details => Failure { details, ..Failure::new(FailureKind::Error, task, info.message) },
         };
         match self {
             Self::Retryable(info) => (failure(info), true),

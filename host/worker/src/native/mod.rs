@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use brrr_protocol::Result;
-use brrr_protocol::options::Options;
+use brrr_protocol::options::{Options, Scopes};
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
 use brrr_protocol::replay::Replay;
 use bytes::Bytes;
@@ -40,6 +40,7 @@ pub(crate) type Function = Arc<dyn Fn(Call) -> RunningHandler + Send + Sync>;
 pub(crate) struct NativeHandler {
     digest: Arc<str>,
     tasks: HashMap<String, (Arc<Task>, Function)>,
+    scopes: Arc<Scopes>,
     wall: Duration,
     memory: u64,
 }
@@ -48,12 +49,15 @@ impl NativeHandler {
     /// A handler without tasks. `wall` is the longest time of a run, and `memory` the most bytes of outcomes that a run
     /// may get, unless the task sets other limits.
     pub fn new(digest: Arc<str>, wall: Duration, memory: u64) -> Self {
-        Self { digest, tasks: HashMap::new(), wall, memory }
+        Self { digest, tasks: HashMap::new(), scopes: Arc::default(), wall, memory }
     }
 
     /// Adds a task. Returns whether its name was free.
     pub fn add(&mut self, name: &str, options: &Options, function: Function) -> bool {
         let defaults = Options { timeout: Some(self.wall), memory: Some(self.memory), ..Options::default() };
+        if let Some(scope) = options.scope {
+            Arc::make_mut(&mut self.scopes).insert(name.to_owned(), scope);
+        }
         let task = Arc::new(Task::new(&*self.digest, options.over(&defaults)));
         self.tasks.insert(name.to_owned(), (task, function)).is_none()
     }
@@ -73,6 +77,10 @@ impl NativeHandler {
 impl Handler for NativeHandler {
     fn task(&self, task: &str) -> Option<Arc<Task>> {
         Some(self.tasks.get(task)?.0.clone())
+    }
+
+    fn scopes(&self) -> Arc<Scopes> {
+        self.scopes.clone()
     }
 
     async fn run(&self, request: Request, replay: Replay) -> Result<(Ended, Replay)> {
