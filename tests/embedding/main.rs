@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use brrr_worker::{
-    Call, Client, ClientError, HandlerError, JobOptions, Options, StopReason, Worker, WorkerBuilder, WorkerError, first,
+    Call, Client, ClientError, HandlerError, JobOptions, Options, Scope, StopReason, Worker, WorkerBuilder,
+    WorkerError, first,
 };
 use serde_json::json;
 use tokio::task::JoinHandle;
@@ -188,6 +189,61 @@ async fn a_rust_handler_sleeps_and_limits_its_waits() {
     let limits = running.value("limits", json!({})).await.unwrap();
     assert_eq!(limits, json!(["quick", null, "slow"]));
     running.stop().await;
+}
+
+/// A promise is answered by the client, an error has details, and the scopes of a task, a call and a job say who shares a value.
+#[tokio::test(flavor = "multi_thread")]
+async fn promises_details_and_scopes() {
+    let thrown = Arc::new(AtomicU32::new(0));
+    let (dice, own) = (thrown.clone(), thrown.clone());
+    let of_job = Options { scope: Some(Scope::Job), ..Options::default() };
+    let builder = Worker::builder()
+        .topic("demo")
+        .handler("asks", |call: Call| async move {
+            let approved = call.timeout(Duration::from_hours(1), call.promise::<bool>("approval")).await;
+            Ok(approved.transpose()?)
+        })
+        .handler("refuses", |_: Call| async {
+            Err::<(), _>(HandlerError::permanent("no").with_details(json!({"code": 7})))
+        })
+        .handler("dice", move |_: Call| {
+            let thrown = dice.clone();
+            async move { Ok(thrown.fetch_add(1, SeqCst)) }
+        })
+        .handler_with("own_dice", of_job.clone(), move |_: Call| {
+            let thrown = own.clone();
+            async move { Ok(thrown.fetch_add(1, SeqCst)) }
+        })
+        .handler("throws", move |call: Call| {
+            let of_job = of_job.clone();
+            async move {
+                let shared: u32 = call.call("dice", json!({})).await?;
+                let of_call: u32 = call.call("dice", json!({})).options(of_job).await?;
+                let of_task: u32 = call.call("own_dice", json!({})).await?;
+                Ok([shared, of_call, of_task])
+            }
+        });
+    let worker = run(builder).await;
+    let job = worker.client.start("demo", "asks", json!({})).await.unwrap();
+    assert!(job.resolve("approval", true).await.unwrap());
+    assert!(job.result::<bool>().await.unwrap());
+    assert!(!job.reject("approval", "too late").await.unwrap(), "the job is over");
+    let options =
+        JobOptions { calls: Options { scope: Some(Scope::Job), ..Options::default() }, ..JobOptions::default() };
+    let job = worker.client.start_with("demo", "asks", json!({}), options.clone()).await.unwrap();
+    assert!(job.reject("approval", "the budget is spent").await.unwrap());
+    let failure = failed(job.result().await);
+    assert_eq!((failure.kind.as_str(), failure.message.as_str()), ("rejected", "the budget is spent"));
+
+    let failure = failed(worker.value("refuses", json!({})).await);
+    assert_eq!(failure.details.as_deref(), Some(&br#"{"code":7}"#[..]));
+
+    let throw = async |n: u32| worker.value("throws", json!({"n": n})).await.unwrap();
+    let (first, second) = (throw(1).await, throw(2).await);
+    assert_eq!(first[0], second[0], "all jobs share it");
+    assert_ne!(first[1], second[1], "the call says that it belongs to its job");
+    assert_ne!(first[2], second[2], "the task says so");
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -33,7 +33,7 @@ pub mod view;
 pub mod wasm;
 pub mod worker;
 
-pub use brrr_protocol::options::{Backoff, Options};
+pub use brrr_protocol::options::{Backoff, Options, Scope};
 pub use builder::{WorkerBuilder, WorkerError};
 pub use client::{Client, ClientError, Job, JobOptions};
 pub use native::{Call, ChildCall, ErrorInfo, HandlerError, HandlerResult, first, first_n};
