@@ -232,7 +232,7 @@ async fn a_full_server_and_foreign_keys_are_named() {
         topic: "t".into(),
         receipt: None,
         ends_job: false,
-        now: 1,
+        now: 1_000_000,
     };
     let error = redis.complete(&work, "v".into()).await.unwrap_err();
     assert_eq!(error.kind, ErrorKind::Full, "{error}");

@@ -35,7 +35,7 @@ pub(super) fn work(delivery: &Delivery) -> Work {
         topic: delivery.topic.clone(),
         receipt: Some(delivery.receipt.clone()),
         ends_job: false,
-        now: 1,
+        now: 5_000,
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) fn direct(job_id: &str, name: &str) -> Work {
         topic: "t".into(),
         receipt: None,
         ends_job: false,
-        now: 1,
+        now: 5_000,
     }
 }
 

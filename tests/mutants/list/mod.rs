@@ -69,7 +69,7 @@ impl Mutant {
 
     /// Random histories find this mutant late, so it gets more of them.
     fn found_late(self) -> Self {
-        Self { histories: 8 * HISTORIES, ..self }
+        Self { histories: 24 * HISTORIES, ..self }
     }
 
     fn harmless(self, why: &'static str) -> Self {
