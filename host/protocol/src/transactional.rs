@@ -225,13 +225,14 @@ pub fn defer(tx: &mut impl Transaction, d: &Deferral<'_>) -> Result<Deferred> {
     let is_ready = ends.len() >= d.wait.need as usize || d.wait.fast && ends.contains(&ChildEnd::Failure);
     let is_looked_at = !is_ready && d.wait.pace > 0 && !ends.is_empty();
     let look = if is_looked_at { d.work.now.saturating_add(d.wait.pace) } else { 0 };
+    let run_after = RunRecord { look, ..d.run_after.clone() };
     let key = Key::run(parent, job_id);
     match tx.get(&key)? {
         found if found.as_ref() == d.run_before => {
-            tx.put(&key, &RunRecord { look, ..d.run_after.clone() }.encode())?;
+            tx.put(&key, &run_after.encode())?;
         }
         Some(found) => {
-            if let Some(new) = over_options_only_record(&found, d)? {
+            if let Some(new) = over_options_only_record(&found, d, &run_after)? {
                 tx.put(&key, &new)?;
             }
         }

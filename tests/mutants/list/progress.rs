@@ -52,8 +52,8 @@ pub fn all() -> Vec<Mutant> {
         )
         .edit(
             "multi_step/defer.rs",
-            "|c: &Child<'_>| c.sent || c.again;",
-            "|c: &Child<'_>| c.sent || (c.again && !$on);",
+            "|c: &Child<'_>| c.sent || c.again || wants_progress;",
+            "|c: &Child<'_>| c.sent || (c.again && !$on) || wants_progress;",
         )
         .found_by("a_child_that_ends_while_its_parent_asks_again_is_noticed"),
         breaks("some-decided-again", "What was there is the same in every later run").edit(

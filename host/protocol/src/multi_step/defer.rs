@@ -69,13 +69,16 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     }
     all(accesses).await?;
     let key = Key::run(parent, job_id);
-    if let Swap::Mismatch(Some(found)) = p.store.swap(&key, d.run_before, Some(d.run_after.encode())).await?
-        && let Some(new) = over_options_only_record(&found, d)?
-    {
-        p.store.swap(&key, Some(&found), Some(new)).await?;
-    }
+    let is_written = match p.store.swap(&key, d.run_before, Some(d.run_after.encode())).await? {
+        Swap::Done => true,
+        Swap::Mismatch(None) => false,
+        Swap::Mismatch(Some(found)) => match over_options_only_record(&found, d, d.run_after)? {
+            Some(new) => p.store.swap(&key, Some(&found), Some(new)).await? == Swap::Done,
+            None => false,
+        },
+    };
 
-    let seen = look_again(p.store, job_id, &children).await?;
+    let seen = look_again(p.store, job_id, &children, d.wait.pace > 0).await?;
     // Calls that ended before this parent was registered did not notify it. So one message goes to the parent itself, if enough
     // of its calls have ended. The message is sent before the entries of this parent are removed: if this worker has lost its
     // lease, another run may have registered the same entries and acknowledged, and then no other worker would send the
@@ -84,8 +87,9 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
     if let Some(end) = ended {
         match readiness(p.store, &me, None, end).await? {
             Readiness::Ready | Readiness::Unknown => p.send(&me.topic, &d.work.message).await?,
-            Readiness::Look(pace) => look_later(p, &me, pace).await?,
-            Readiness::NotYet => {}
+            // The record of another run says for what that run waits, and that run has looked itself.
+            Readiness::Look(pace) if is_written => look_later(p, &me, pace).await?,
+            Readiness::Look(_) | Readiness::NotYet => {}
         }
     }
     settle_sent(p, &children, &seen, &me).await?;
@@ -101,10 +105,10 @@ pub async fn defer(p: &Ports<'_>, d: &Deferral<'_>) -> Result<Deferred> {
 /// The record to write if a run that waits finds a `run` record that was not there at its start. If no run has written the
 /// record that was found, the result is this run's record with the options of the found one. `None`: another run of the call
 /// has written the record, and that record is as good.
-pub(crate) fn over_options_only_record(found: &[u8], d: &Deferral<'_>) -> Result<Option<Bytes>> {
+pub(crate) fn over_options_only_record(found: &[u8], d: &Deferral<'_>, run_after: &RunRecord) -> Result<Option<Bytes>> {
     let Message { job_id, call } = &d.work.message;
     let found = RunRecord::decode(found).map_err(|e| e.of(&Key::run(call, job_id)))?;
-    Ok(found.was_never_run().then(|| RunRecord { options: found.options, ..d.run_after.clone() }.encode()))
+    Ok(found.was_never_run().then(|| RunRecord { options: found.options, ..run_after.clone() }.encode()))
 }
 
 /// The state that was read after the parent was registered and its own `run` record was written.
@@ -112,17 +116,18 @@ struct Seen {
     /// For each child: may it wait for calls of its own?
     may_wait: Vec<bool>,
     /// How each child ended. For a child that another parent has asked for before, and not this one, only failures are looked
-    /// for: a value notifies every registered parent, but a failure notifies only parents whose `run` record it finds.
+    /// for: a value notifies every registered parent, but a failure notifies only parents whose `run` record it finds. A parent
+    /// that wants progress looks for all values, because any of them is a reason for another look.
     ended: Vec<Option<ChildEnd>>,
     job_over: bool,
 }
 
 /// Reads the state of all children at once, without reading their values and failures themselves. `load` explains the order of
 /// values and failures.
-async fn look_again(store: &dyn Store, job_id: &JobId, children: &[Child<'_>]) -> Result<Seen> {
+async fn look_again(store: &dyn Store, job_id: &JobId, children: &[Child<'_>], wants_progress: bool) -> Result<Seen> {
     let mut read: Vec<Key> = children.iter().map(|c| Key::run(&c.call.hash, job_id)).collect();
     let sent = children.iter().any(|c| c.sent);
-    let may_have_value = |c: &Child<'_>| c.sent || c.again;
+    let may_have_value = |c: &Child<'_>| c.sent || c.again || wants_progress;
     let doubted: Vec<&CallHash> = children.iter().filter(|c| may_have_value(c)).map(|c| &c.call.hash).collect();
     if sent {
         read.push(Key::job(job_id));
