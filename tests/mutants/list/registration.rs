@@ -167,7 +167,7 @@ pub fn all() -> Vec<Mutant> {
                 "multi_step/defer.rs",
                 REGISTERED,
                 "let early = if $on {
-                     let seen = look_again(p.store, job_id, &children).await?;
+                     let seen = look_again(p.store, job_id, &children, d.wait.pace > 0).await?;
                      Some(find_cycle(p.store, parent, waiting_children(&children, &seen)).await?)
                  } else { None };
                  $right",

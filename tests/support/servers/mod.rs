@@ -72,7 +72,20 @@ impl Drop for Server {
 /// be connected to itself, and the server could not start again.
 pub fn free_port() -> u16 {
     let mut ports = std::iter::repeat_with(|| fastrand::u16(10_000..32_768)).take(1_000);
-    ports.find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a free port")
+    ports.find(|port| is_ours(*port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()).expect("a free port")
+}
+
+/// Takes a port for this program. Another program of the tests, which may pick the same port before a server listens on it, then
+/// takes another one.
+fn is_ours(port: u16) -> bool {
+    let folder = std::env::temp_dir().join("brrr-ports");
+    let lock = std::fs::create_dir_all(&folder).and_then(|()| File::create(folder.join(port.to_string())));
+    // Without a place for locks, as before: most ports are free.
+    let Ok(lock) = lock else { return true };
+    let is_ours = lock.try_lock().is_ok();
+    // The lock is held until the program ends.
+    std::mem::forget(lock);
+    is_ours
 }
 
 /// Whether a process listens on this port.
