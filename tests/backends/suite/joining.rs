@@ -109,7 +109,9 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     schedule(b, "r6", "j").await;
     let expected =
         ["failed:e", "later:g", "over:d", "overdue:h", "overdue:i", "r1:d", "r2:e", "r3:f", "r4:g", "r5:i", "r6:j"];
-    assert_eq!(queued(b).await.iter().filter(|sent| expected.contains(&&***sent)).count(), expected.len());
+    // On a slow machine, the message that ends the overdue job at its deadline is there too.
+    let sent: std::collections::BTreeSet<String> = queued(b).await.into_iter().collect();
+    assert_eq!(sent.iter().filter(|sent| expected.contains(&sent.as_str())).count(), expected.len(), "{sent:?}");
 }
 
 pub async fn a_job_joins_a_call_that_another_job_waits_for(kind: Kind) {
