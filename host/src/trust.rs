@@ -25,6 +25,15 @@ pub fn check_owner(found: &Metadata) -> Result<(), String> {
     }
 }
 
+/// Does a file that this program found by itself, and its folder, belong to somebody whom the user trusts?
+///
+/// # Errors
+/// The owner of the file or of the folder, as text.
+pub fn check_found(file: &Metadata, folder: &Metadata) -> Result<(), String> {
+    check_owner(file)?;
+    check_owner(folder).map_err(|reason| format!("its folder: {reason}"))
+}
+
 /// Checks the project's own folder, which need not exist.
 ///
 /// # Errors

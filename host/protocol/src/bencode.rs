@@ -72,6 +72,7 @@ pub fn decode(input: &[u8]) -> Result<Value<'_>, SyntaxError> {
     Ok(value)
 }
 
+#[derive(Clone)]
 struct Decoder<'a> {
     input: &'a [u8],
     at: usize,
@@ -173,6 +174,7 @@ impl<'a> Decoder<'a> {
 }
 
 /// Reads a dictionary entry by entry. It does not keep or check values that the caller skips.
+#[derive(Clone)]
 pub struct Reader<'a>(Decoder<'a>);
 
 impl<'a> Reader<'a> {

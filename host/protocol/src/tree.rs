@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use crate::error::{Error, Result};
 use crate::events::State;
-use crate::model::{CallHash, Failure, FailureKind, JobId, Millis, PROMISE};
+use crate::model::{CallHash, Failure, FailureKind, JobId, Millis};
 use crate::ports::{Backend, Key};
 use crate::records::{JobRecord, JobState, RunRecord, decode_failure};
 use crate::wire::CallRecord;
@@ -191,7 +191,7 @@ impl Node {
     fn fill(&mut self, found: Found, job: &JobRecord, now: Millis) {
         let [called, valued, failed] = found.written;
         self.state = found.state(job, &self.call, now);
-        let promise = found.call.as_ref().filter(|call| call.task == PROMISE);
+        let promise = found.call.as_ref().filter(|call| call.is_promise());
         self.promise = promise.map(|call| String::from_utf8_lossy(&call.payload).into_owned());
         if self.promise.is_some() && self.state == State::Ready {
             self.state = State::Deferred;

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use crate::bencode::{self, Encoder, Reader, Value};
 use crate::error::{Error, Result};
-use crate::model::{CallHash, JobId, Topic};
+use crate::model::{CallHash, JobId, PROMISE, Topic};
 
 /// The tag of a message's tuple.
 const MESSAGE_TAG: i64 = 2;
@@ -74,6 +74,12 @@ impl CallRecord {
         let mut e = Encoder::new();
         e.dict().str("payload").bytes(payload).str("task_name").str(task).end();
         e.finish().into()
+    }
+
+    /// Is the call a promise? Then no worker runs it.
+    #[must_use]
+    pub fn is_promise(&self) -> bool {
+        self.task == PROMISE
     }
 
     /// Decodes the record `call`.

@@ -116,9 +116,7 @@ pub fn own_in(folder: &Path) -> anyhow::Result<Option<(PathBuf, OwnBuild)>> {
         return Ok(None);
     }
     // Its command is run. So the file must be of somebody whom the user trusts anyway.
-    let of_folder = folder.metadata()?;
-    let owned = trust::check_owner(&file.metadata()?)
-        .and_then(|()| trust::check_owner(&of_folder).map_err(|reason| format!("its folder: {reason}")));
+    let owned = trust::check_found(&file.metadata()?, &folder.metadata()?);
     owned.map_err(|reason| ConfigError::NotYours { path: file.clone(), reason })?;
     let config = Config::parse(&file, &std::fs::read_to_string(&file)?)?;
     let mut own = config.components.iter().filter_map(|one| Some((one.path.clone(), own_build(one)?)));
@@ -140,11 +138,7 @@ async fn run_own(own: &OwnBuild, component: &Path) -> anyhow::Result<()> {
     let ended = tokio::task::spawn_blocking(move || runs.run()).await;
     drop(spinner);
     let ended = ended.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
-    if let Err(BuildError::Failed { output, .. }) = &ended
-        && !output.is_empty()
-    {
-        say(format_args!("{}", output.trim_end()));
-    }
+    show_output(&ended);
     ended?;
     if !component.is_file() {
         let what = format!("`{}`: it ended well, but there is no {}; it", own.command, component.display());
@@ -171,11 +165,7 @@ pub async fn project_with(project: Project, options: Options) -> Result<Built, B
     // The task is not aborted, so this is a panic: a bug of this program.
     let built = building.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()));
     drop(spinner);
-    if let Err(BuildError::Failed { output, .. }) = &built
-        && !output.is_empty()
-    {
-        say(format_args!("{}", output.trim_end()));
-    }
+    show_output(&built);
     for warning in built.iter().flat_map(|built| &built.warnings) {
         say(format_args!("warning: {}", line(warning)));
     }
@@ -184,6 +174,15 @@ pub async fn project_with(project: Project, options: Options) -> Result<Built, B
         say(format_args!("built {} ({size}) in {took:.1} s", shown(component).display()));
     }
     built
+}
+
+/// Shows what a tool has printed that failed.
+fn show_output<T>(ended: &Result<T, BuildError>) {
+    if let Err(BuildError::Failed { output, .. }) = ended
+        && !output.is_empty()
+    {
+        say(format_args!("{}", output.trim_end()));
+    }
 }
 
 fn size(path: &Path) -> u64 {

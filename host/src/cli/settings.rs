@@ -61,8 +61,7 @@ fn load(named: Option<&Path>) -> Result<Config, ConfigError> {
     };
     if named.is_none() {
         let of_folder = fs::metadata(".").map_err(unreadable)?;
-        trust::check_owner(&file.metadata().map_err(unreadable)?)
-            .and_then(|()| trust::check_owner(&of_folder).map_err(|reason| format!("its folder: {reason}")))
+        trust::check_found(&file.metadata().map_err(unreadable)?, &of_folder)
             .map_err(|reason| ConfigError::NotYours { path: path.to_owned(), reason })?;
     }
     let mut text = String::new();

@@ -75,7 +75,7 @@ pub fn all() -> Vec<Mutant> {
             .edit("multi_step/defer.rs", "c.sent && !c.call.is_promise()", "c.sent")
             .found_by("a_promise_costs_no_message_of_its_own"),
         breaks("promise-is-run", "No worker runs a promise")
-            .edit("step/mod.rs", "        if call.task == PROMISE {", "if !$on && call.task == PROMISE {")
+            .edit("step/mod.rs", "        if call.is_promise() {", "if !$on && call.is_promise() {")
             .harmless("a message for a promise is sent only by peers and for joined jobs; it becomes an unknown task"),
         breaks("answer-notifies-nobody", "An answer notifies those who wait for the promise")
             .edit(
@@ -95,8 +95,8 @@ pub fn all() -> Vec<Mutant> {
         breaks("doctor-queues-promises", "A promise without a message is not stuck")
             .edit(
                 "doctor/judge.rs",
-                "is_ok_and(|record| record.task == PROMISE)",
-                "is_ok_and(|record| record.task == PROMISE && !$on)",
+                "is_ok_and(|record| record.is_promise())",
+                "is_ok_and(|record| record.is_promise() && !$on)",
             )
             .found_by("an_open_promise_is_no_finding"),
     ]

@@ -10,7 +10,7 @@ use super::queued::Queued;
 use super::{Doctor, Finding, Look, Lost, Why};
 use crate::error::Result;
 use crate::joining::has_joined;
-use crate::model::{CallHash, JobId, Millis, PROMISE, Topic};
+use crate::model::{CallHash, JobId, Millis, Topic};
 use crate::ports::Key;
 use crate::records::{JobRecord, JobState, RunRecord, decode_failure};
 use crate::wire::{CallRecord, PendingReturns, Return};
@@ -274,7 +274,7 @@ impl<'a> Judge<'a> {
 
     async fn is_promise(&self, call: &CallHash) -> Result<bool> {
         let bytes = self.doctor.backend.store().get(&Key::call(call)).await?;
-        Ok(bytes.is_some_and(|bytes| CallRecord::decode(&bytes).is_ok_and(|record| record.task == PROMISE)))
+        Ok(bytes.is_some_and(|bytes| CallRecord::decode(&bytes).is_ok_and(|record| record.is_promise())))
     }
 
     /// A call's task, and the topic on which the call is run.

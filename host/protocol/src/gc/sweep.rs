@@ -9,7 +9,7 @@ use crate::concurrent::{self, Access};
 use crate::doctor::bits;
 use crate::error::Result;
 use crate::listing::Listing;
-use crate::model::{CallHash, JobId, PROMISE};
+use crate::model::{CallHash, JobId};
 use crate::ports::{Key, Kind, Work, message_counter};
 use crate::records::{JobRecord, LatestJob};
 use crate::wire::{CallRecord, Message, PendingReturns};
@@ -153,7 +153,7 @@ impl Collector {
         while let Some(ids) = awaited.next().await? {
             let calls: Vec<CallHash> = ids.iter().map(|id| CallHash::from(&**id)).collect();
             let records = store.get_many(&calls.iter().map(Key::call).collect::<Vec<_>>()).await?;
-            let is_promise = |record: &Bytes| CallRecord::decode(record).is_ok_and(|call| call.task == PROMISE);
+            let is_promise = |record: &Bytes| CallRecord::decode(record).is_ok_and(|call| call.is_promise());
             for (call, _) in
                 calls.into_iter().zip(records).filter(|(_, record)| record.as_ref().is_some_and(is_promise))
             {

@@ -37,12 +37,15 @@ pub enum ChildEnd {
 
 /// Decides whether a call has enough outcomes.
 pub struct Waiting<'a> {
-    bytes: &'a [u8],
-    /// A reader that is inside the list of the calls.
+    /// A reader at the beginning of the list of the calls.
+    list: Option<Reader<'a>>,
+    /// A reader that is inside this list.
     names: Option<Reader<'a>>,
     left: u64,
     /// How many calls the run waits for.
     total: i64,
+    /// The list has all of these calls.
+    is_complete: bool,
     /// The number of the named calls that may still be missing.
     allowed: i64,
     /// True if a run wrote the record. False if the call's parent wrote it before any run (`RunRecord::was_never_run`).
@@ -91,8 +94,9 @@ impl<'a> Waiting<'a> {
         }
         // A call that is not named counts as ended. One unnecessary run is better than a missing run.
         Ok(Self {
-            bytes,
+            list: names.clone(),
             names,
+            is_complete: named >= total,
             left: u64::try_from(named).unwrap_or(0),
             total,
             allowed: total.saturating_sub(need),
@@ -148,13 +152,9 @@ impl<'a> Waiting<'a> {
 
     /// Does the parent still wait for this call? It may have given up on it after a while, and wait for others.
     fn waits_for(&self, ended: Option<&CallHash>) -> Result<bool> {
-        let Some(ended) = ended else { return Ok(true) };
         // A call that is not named counts as ended, see above.
-        let mut waiting = Waiting::decode(self.bytes)?;
-        if i64::try_from(waiting.left).is_ok_and(|named| named < waiting.total) {
-            return Ok(true);
-        }
-        let Some(names) = &mut waiting.names else { return Ok(false) };
+        let Some(ended) = ended.filter(|_| self.is_complete) else { return Ok(true) };
+        let Some(mut names) = self.list.clone() else { return Ok(false) };
         while let Some(name) = names.next_string().map_err(damaged)? {
             if name == ended.as_str().as_bytes() {
                 return Ok(true);

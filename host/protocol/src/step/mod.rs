@@ -25,7 +25,7 @@ use self::dead_letter::move_to_dlq;
 use crate::error::{ErrorKind, Result};
 use crate::events::{Observer, State};
 use crate::gate::{Entry, Gate};
-use crate::model::{CallHash, Failure, Millis, PROMISE};
+use crate::model::{CallHash, Failure, Millis};
 use crate::options::Options;
 use crate::outcome_cache::OutcomeCache;
 use crate::ports::{Backend, Delivery, Handler, Key, Loaded, Task, Work};
@@ -196,7 +196,7 @@ impl Stage<'_> {
             return self.dead_letter("?", "no record describes this call").await;
         };
         // No worker runs a promise. A worker of another SDK, or a job that was joined, may have sent a message for it.
-        if call.task == PROMISE {
+        if call.is_promise() {
             self.ack().await?;
             return Ok(Step::NotReady);
         }

@@ -338,7 +338,7 @@ fn take(pairs: &mut Vec<(String, String)>, key: &str) -> Option<String> {
     Some(pairs.swap_remove(index).1)
 }
 
-/// The most bytes of a task's description, and of a schema. Workers announce them, and gateways list them.
+/// The most bytes of a task's description, and of a schema.
 const MOST_DESCRIPTION: usize = 4 << 10;
 const MOST_SCHEMA: usize = 64 << 10;
 

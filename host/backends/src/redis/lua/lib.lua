@@ -326,19 +326,27 @@ local function check_topic(topic)
   if not takes_messages(topic) then error('WRONGKEY ' .. P .. topic, 0) end
 end
 
+local function message(job_id, hash) return 'li2e' .. encoded(job_id) .. encoded(hash) .. 'e' end
+
 -- If the topic can't take messages, none is sent, without an error. Otherwise the call could never end.
 local function send(topic, job_id, hash)
-  if takes_messages(topic) then call('RPUSH', P .. topic, 'li2e' .. encoded(job_id) .. encoded(hash) .. 'e') end
+  if takes_messages(topic) then call('RPUSH', P .. topic, message(job_id, hash)) end
 end
+
+-- The server's time in milliseconds.
+local function server_time()
+  local time = call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Adds a member to the delayed messages of a topic, which is due after so many milliseconds.
+local function delay(topic, ms, member) call('ZADD', P .. 'brrr:delayed:' .. topic, server_time() + ms, member) end
 
 -- Sends a message that arrives after a while.
 local function send_after(ms, topic, job_id, hash)
   if not takes_messages(topic) then return end
-  local time = call('TIME')
-  local due = time[1] * 1000 + math.floor(time[2] / 1000) + ms
-  local body = 'li2e' .. encoded(job_id) .. encoded(hash) .. 'e'
   -- The look of an earlier wait of the same call is the same member, and is due at the new time then.
-  call('ZADD', P .. 'brrr:delayed:' .. topic, due, 'look:0:' .. body)
+  delay(topic, ms, 'look:0:' .. message(job_id, hash))
 end
 
 -- Counts messages of a job, and returns the new total. A key that holds no counter is replaced: losing a counter does

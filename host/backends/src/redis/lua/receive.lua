@@ -12,8 +12,7 @@ local function holds_receives(of)
   return held == 'hash' or held == 'none'
 end
 
-local time = call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = server_time()
 
 -- All checks come before the first write, so that an error leaves nothing half done.
 check_topic(topic)

@@ -19,9 +19,7 @@ if what == 'dlq' then
 elseif ARGV[5] == '0' then
   call('RPUSH', P .. topic, body)
 else
-  local time = call('TIME')
-  local due = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[5]
-  call('ZADD', P .. 'brrr:delayed:' .. topic, due, ARGV[6] .. ':' .. receives .. ':' .. body)
+  delay(topic, ARGV[5], ARGV[6] .. ':' .. receives .. ':' .. body)
 end
 if what == 'nack' and ARGV[5] == '0' and receives > 0 then
   remember_receives(topic, body, receives)

@@ -120,7 +120,6 @@ if not has_joined then send(topic, job_id, hash) end
 if left == '0' then
   send(topic, job_id, hash)
 elseif left ~= '' then
-  local time = call('TIME')
-  call('ZADD', P .. 'brrr:delayed:' .. topic, time[1] * 1000 + math.floor(time[2] / 1000) + left, last)
+  delay(topic, left, last)
 end
 return 'queued'
