@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::aws;
 use crate::harness::{Env, eventually, skip};
 use crate::redis::{env_on, url};
-use crate::servers::dynamodb;
+use crate::servers::{dynamodb, elasticmq};
 use crate::servers::redis::Flavour;
 
 /// The library (libfaketime) that gives a program a clock of its own. `None`: it is not installed.
@@ -101,4 +101,79 @@ fn a_retry_comes_in_time_on_any_worker() {
             worker.stop().ok();
         }
     });
+}
+
+/// A clock that the test moves: for the servers, the worker and the client.
+struct MovedClock {
+    library: PathBuf,
+    /// Says by how many seconds the clock is ahead.
+    file: tempfile::NamedTempFile,
+}
+
+impl MovedClock {
+    fn new(library: PathBuf) -> Self {
+        let clock = Self { library, file: tempfile::NamedTempFile::new().expect("a file") };
+        clock.set(0);
+        clock
+    }
+
+    fn set(&self, seconds: u64) {
+        // By a rename, so that nobody reads half of it.
+        let next = self.file.path().with_extension("next");
+        std::fs::write(&next, format!("+{seconds}")).expect("a file");
+        std::fs::rename(&next, self.file.path()).expect("a renamed file");
+    }
+
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+        vec![
+            ("LD_PRELOAD", text(&self.library)),
+            ("FAKETIME_TIMESTAMP_FILE", text(self.file.path())),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            // Otherwise Java's waits end at once, and the servers take all of the machine.
+            ("FAKETIME_FORCE_MONOTONIC_FIX", "0".to_owned()),
+        ]
+    }
+}
+
+/// SQS delays a message by fifteen minutes at most, so a longer sleep takes several messages.
+#[test]
+fn a_sleep_of_forty_minutes_on_sqs_ends_in_time() {
+    let Some(library) = library() else { return skip("no libfaketime: scripts/setup/faketime.sh") };
+    let clock = MovedClock::new(library);
+    let (records, queues) = (dynamodb::start_in(&clock.variables()), elasticmq::start_in(&clock.variables()));
+    let (Some(records), Some(queues)) = (records, queues) else { return };
+    let mut env = aws::env_on(&records);
+    env.set("BRRR_QUEUE", "sqs:");
+    env.set("AWS_ENDPOINT_URL_SQS", format!("http://127.0.0.1:{}", queues.port));
+    for (name, value) in clock.variables() {
+        env.set(name, value);
+    }
+    env.run(["setup"]).ok();
+    let worker = env.worker(&[]);
+    let job = env.run(["schedule", "sleeps", "{\"ms\": 2400000}", "--output", "json"]).json();
+    let job = job["job"].as_str().expect("a job").to_owned();
+    let read = || env.run(["read", "--job", &job]);
+    eventually("the job sleeps", || {
+        let shown = env.run(["job", &job]).stdout;
+        if shown.contains("sleeps until") { Ok(()) } else { Err(shown) }
+    });
+    for minutes in [15, 30] {
+        clock.set(60 * minutes);
+        // While these calls run, the worker gets the message of the sleeping call, if the queue delivers it.
+        for n in 0..2 {
+            env.run(["call", "fib", &format!("{{\"n\": 1, \"salt\": \"{minutes} {n}\"}}")]).ok();
+        }
+        let early = read();
+        assert_ne!(early.code, Some(0), "after {minutes} minutes: {early:?}");
+    }
+    clock.set(60 * 40 + 10);
+    let slept = eventually("the job ends", || match read() {
+        read if read.code == Some(0) => Ok(read.stdout),
+        read => Err(format!("{read:?}")),
+    });
+    let slept: u64 = slept.trim().parse().expect("a number");
+    assert!((2_400_000..2_700_000).contains(&slept), "{slept} ms");
+    worker.stop().ok();
 }

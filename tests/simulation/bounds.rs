@@ -208,7 +208,7 @@ fn an_attempt_that_waits_stays_the_same() {
 /// A call that waits very often, each time with a time limit that does not come true, leaves one timer behind.
 #[test]
 fn timers_of_waits_that_ended_early_do_not_pile_up() {
-    let names: Vec<&'static str> = (0..300).map(|n| &*format!("c{n:03}").leak()).collect();
+    let names: Vec<&'static str> = (0..1_000).map(|n| &*format!("c{n:03}").leak()).collect();
     let waits: Vec<_> = names.iter().map(|name| (3_600_000, *name)).collect();
     let leaves = names.iter().map(|name| (*name, Node::All(&[])));
     let nodes: Vec<_> = [("a", Node::Within(waits.leak())), (LAST, Node::All(&[]))].into_iter().chain(leaves).collect();

@@ -57,6 +57,8 @@ pub struct Node {
     pub waiting: usize,
     /// The call must not run before this time. 0: it may run at once.
     pub not_before: Millis,
+    /// When the call runs again whatever it waits for: the end of its sleep or of its time limit. 0: there is no such time.
+    pub until: Millis,
     /// The name of the promise, if the call is one. Nobody runs it; somebody outside answers it.
     pub promise: Option<String>,
     /// Why the previous attempt failed. Empty: there was no previous attempt.
@@ -126,7 +128,7 @@ impl Tree {
             }
             level = next..tree.calls.len();
         }
-        tree.settle_waiting();
+        tree.settle_waiting(now);
         Ok(tree)
     }
 
@@ -137,7 +139,7 @@ impl Tree {
     }
 
     /// Counts, for each waiting call, how many calls it still waits for. If it has enough outcomes, it will run again soon.
-    fn settle_waiting(&mut self) {
+    fn settle_waiting(&mut self, now: Millis) {
         for index in 0..self.calls.len() {
             let node = &self.calls[index];
             if node.state != State::Deferred || node.left_out > 0 || node.promise.is_some() {
@@ -145,8 +147,10 @@ impl Tree {
             }
             let missing = node.children.iter().filter(|child| !self.calls[**child].has_ended()).count();
             let node = &mut self.calls[index];
+            let only_sleeps = node.waiting == 0;
             node.waiting = missing;
-            if missing <= node.spare {
+            let is_over = node.until > 0 && node.until <= now;
+            if is_over || (!only_sleeps && missing <= node.spare) {
                 node.state = State::Ready;
             }
         }
@@ -167,6 +171,7 @@ impl Node {
             ended: None,
             waiting: 0,
             not_before: 0,
+            until: 0,
             last_failure: String::new(),
             failure: None,
             children: Vec::new(),
@@ -208,6 +213,7 @@ impl Node {
                 self.waiting = run.total as usize;
                 self.spare = run.total.saturating_sub(run.need) as usize;
                 self.not_before = run.not_before;
+                self.until = run.until;
                 self.last_failure = run.last_failure;
             }
             self.unnamed = (run.total as usize).saturating_sub(run.sample.len());
@@ -329,6 +335,26 @@ mod tests {
             let over = JobRecord { end: Some(JobEnd { state: end, at: 5 }), ..job() };
             assert_eq!(state(&Found { is_awaited: true, ..Found::default() }, &over), expected);
             assert_eq!(state(&Found { has_value: true, ..Found::default() }, &over), State::Completed);
+        }
+    }
+
+    #[test]
+    fn a_call_that_sleeps_is_deferred_until_its_time() {
+        for (total, until, now, expected) in [
+            (0, 500, 400, State::Deferred),
+            (0, 500, 500, State::Ready),
+            // The child is unscheduled.
+            (1, 500, 400, State::Deferred),
+            (1, 500, 501, State::Ready),
+            (1, 0, 501, State::Deferred),
+        ] {
+            let sample: &[&str] = if total == 0 { &[] } else { &["child"] };
+            let found = Found { run: Some(RunRecord { until, ..run(total, sample, &[]) }), ..Found::default() };
+            let mut tree = Tree { calls: vec![Node::new("c".into()), Node::new("child".into())] };
+            tree.calls[0].fill(found, &job(), now);
+            tree.calls[0].children.extend((total > 0).then_some(1));
+            tree.settle_waiting(now);
+            assert_eq!(tree.calls[0].state, expected, "{total} {until} {now}");
         }
     }
 

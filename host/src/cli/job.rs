@@ -32,8 +32,8 @@ A call is in the tree once; where it is asked for again, it says so. What a call
 recorded, and of more than 1024 calls at once only the last ones are.
 
 The JSON is what `jobs` says of a job, with `options`, `cut` (is anything left out for its size?) and `tree`: a call with
-`task`, `call`, `state`, `label`, `attempt`, `duration_ms`, `reused`, `waiting`, `next_attempt_at`, `last_failure`,
-`failure`, `left_out` and `children`, the same again. A call that is in it already has `see_above` and no `children`.")]
+`task`, `call`, `state`, `label`, `attempt`, `duration_ms`, `reused`, `waiting`, `waits_until`, `next_attempt_at`,
+`last_failure`, `failure`, `left_out` and `children`, the same again. A call that is in it already has `see_above` and no `children`.")]
 pub struct JobCommand {
     /// The id of the job.
     #[arg(value_name = "JOB", value_parser = job_id)]
@@ -87,6 +87,9 @@ struct More<'a> {
     reused: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<usize>,
+    /// When the sleep or the time limit ends for which the call waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_until: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next_attempt_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -205,6 +208,7 @@ impl<'a> Walk<'a> {
             duration_ms: node.took(),
             reused: node.reused,
             waiting: (node.state == State::Deferred && node.promise.is_none()).then_some(node.waiting),
+            waits_until: (node.state == State::Deferred && node.until > 0).then(|| time(node.until)),
             next_attempt_at: (node.not_before > self.now).then(|| time(node.not_before)),
             last_failure: Some(node.last_failure.as_str()).filter(|text| !text.is_empty()),
             failure: node.failure.as_ref().map(Into::into),
@@ -249,6 +253,15 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn waits_for(&self, node: &Node) -> String {
+        let left = || format!("until {}, {} left", time(node.until), brief(node.until.saturating_sub(self.now)));
+        match (node.waiting, node.until) {
+            (calls, 0) => format!("waits for {calls}"),
+            (0, _) => format!("sleeps {}", left()),
+            (calls, _) => format!("waits for {calls}, {}", left()),
+        }
+    }
+
     /// A call in one line.
     fn line(&self, node: &Node) -> String {
         let task = match &node.promise {
@@ -264,7 +277,7 @@ impl<'a> Walk<'a> {
         if node.state == State::Deferred {
             facts.push(match &node.promise {
                 Some(_) => "waits for brrr-host resolve or reject".to_owned(),
-                None => format!("waits for {}", node.waiting),
+                None => self.waits_for(node),
             });
         }
         if node.not_before > self.now {

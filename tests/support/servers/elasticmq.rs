@@ -7,6 +7,11 @@ use super::{Server, free_port, java, listens, missing};
 
 /// Starts a server. `None`: the server is not available here.
 pub fn start() -> Option<Server> {
+    start_in(&[])
+}
+
+/// The same, with these variables in the server's environment.
+pub fn start_in(variables: &[(&str, String)]) -> Option<Server> {
     let Some(lib) = java::class_path("elasticmq") else {
         missing("ElasticMQ", "scripts/setup/elasticmq.sh");
         return None;
@@ -22,7 +27,7 @@ pub fn start() -> Option<Server> {
     ];
     args.extend(java::arguments(&lib));
     args.push("org.elasticmq.server.Main".to_owned());
-    Some(Server::start(port, Path::new("java"), &args, listens))
+    Some(Server::start_in(variables, port, Path::new("java"), &args, listens))
 }
 
 /// The server that all tests of this program share. `None`: the server is not available here.

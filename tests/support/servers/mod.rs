@@ -32,6 +32,17 @@ impl Server {
     /// # Panics
     /// If the server can't be started, ends early or is not ready in time. The message has what the server printed.
     pub fn start(port: u16, program: &Path, args: &[String], ready: impl Fn(u16) -> bool) -> Self {
+        Self::start_in(&[], port, program, args, ready)
+    }
+
+    /// The same, with these variables in the server's environment.
+    pub fn start_in(
+        variables: &[(&str, String)],
+        port: u16,
+        program: &Path,
+        args: &[String],
+        ready: impl Fn(u16) -> bool,
+    ) -> Self {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         let log = std::env::temp_dir().join(format!("brrr-{name}-{}-{port}.log", std::process::id()));
         let output = File::create(&log).expect("a log file");
@@ -39,6 +50,7 @@ impl Server {
             .args(["-c", r#""$@" & trap "kill -9 $! 2>/dev/null" EXIT; read -r _"#, "sh"])
             .arg(program)
             .args(args)
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(output.try_clone().expect("a log file"))
             .stderr(output)
