@@ -189,7 +189,7 @@ Exit codes:
   33   cancelled
   40   not there (yet)
   41   waited too long
-  42   refused: the job is alive or over, or the call hash stands for another call
+  42   refused: the job is alive or over, the promise has another answer, or the call hash stands for another call
   43   stuck work was found (doctor)
   50   can't listen on the address
   60   tests: a case failed
