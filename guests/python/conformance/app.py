@@ -36,6 +36,20 @@ async def fib(app: brrr.App, n: int, salt: str | None = None) -> int:
     return sum(await app.gather(app.call(fib)(n=n - 2, salt=left), app.call(fib)(n=n - 1, salt=right)))
 
 
+@brrr.handler
+async def spawns(app: brrr.App, n: int) -> list[str]:
+    """`n` detached jobs; their ids."""
+    return [await app.spawn(fib)(n=i, salt="spawn") for i in range(n)]
+
+
+@brrr.handler
+async def spawns_between(app: brrr.App) -> list[str]:
+    """A detached job before a call, which another run starts again, and one after it."""
+    before = await app.spawn(fib)(n=1, salt="between")
+    await app.call(fib)(n=2, salt=None)
+    return [before, await app.spawn(fib)(n=3, salt="between")]
+
+
 @brrr.handler_no_arg
 async def leaf(i: int) -> int:
     return i

@@ -81,6 +81,10 @@ def test_calls_that_nobody_waits_for_are_found() -> None:
         return 1
 
     @brrr.handler
+    async def detached(app):
+        app.spawn("echo")(i=1)
+
+    @brrr.handler
     async def race(app):
         asyncio.create_task(app.first(app.call("echo")(i=1), app.call("echo")(i=2)))
         await asyncio.sleep(0)
@@ -93,6 +97,7 @@ def test_calls_that_nobody_waits_for_are_found() -> None:
     assert found(floating) == ["brrr: the call of echo was never waited for", "brrr: the call of raw was never waited for"]
     assert found(several) == ["brrr: 2 calls of echo were never waited for"]
     assert found(in_a_task) == found(in_a_task_that_has_begun) == ["brrr: the call of echo was never waited for"]
+    assert found(detached) == ["brrr: the call of echo was never waited for"]
     assert found(race) == ["brrr: 2 calls of echo were never waited for"]
 
 

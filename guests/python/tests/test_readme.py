@@ -48,6 +48,13 @@ def test_the_promise() -> None:
     assert FakeHost().run(order, 1) == "nobody has answered"
 
 
+def test_the_detached_job() -> None:
+    order = names("app.spawn(")["order"]
+    host = FakeHost()
+    assert host.run(order, 7) == "order 7 is placed, and 00000000000000000000000000000001 reminds of it"
+    assert host.spawned == [("remind", {"order": 7})]
+
+
 def test_the_types() -> None:
     given = names("async def accept")
     order = given["Order"](given["UUID"](int=1), given["datetime"](2030, 1, 1), given["Decimal"]("1.10"))

@@ -74,6 +74,24 @@ def test_promises() -> None:
         FakeHost().run(asks)
 
 
+def test_detached_jobs_are_noted_and_not_run() -> None:
+    @brrr.handler
+    async def slow(app: brrr.App, i: int) -> str:
+        return await app.call("never")()
+
+    @brrr.handler
+    async def starts(app: brrr.App) -> list[str]:
+        await app.call("quick")()
+        both = await app.gather(app.spawn(slow)(1), app.spawn(slow)(1))
+        return [*both, await app.spawn_raw("elsewhere", b"x", topic="t")]
+
+    host = FakeHost(children={"quick": None})
+    ids = host.run(starts)
+    assert ids == [f"{i:032x}" for i in (1, 2, 3)]
+    assert host.spawned == [("slow", {"i": 1}), ("slow", {"i": 1}), ("elsewhere", b"x")]
+    assert host.calls == [("quick", {})]
+
+
 def test_races_and_progress() -> None:
     @brrr.handler
     async def race(app: brrr.App) -> str:

@@ -53,6 +53,10 @@ async def kept(app: brrr.App) -> None:
     assert_type(await app.promise("approval"), Any)
     assert_type(await app.promise("approval", Order), Order)
     assert_type(await app.call_raw(raw, b""), bytes)
+    assert_type(await app.spawn(number, label="x")(1), str)
+    assert_type(await app.spawn("anything", topic="t")(x=1), str)
+    assert_type(await app.spawn_raw(raw, b""), str)
+    assert_type(await app.gather(app.spawn(number)(1), app.call(number)(2)), tuple[str, int])
     async with asyncio.TaskGroup() as group:
         task = group.create_task(app.call(number)(1))
     assert_type(task.result(), int)
@@ -64,6 +68,7 @@ async def refused(app: brrr.App) -> None:
     await app.call(number)(n=1)  # type: ignore[call-arg]
     await app.call(text)("a", 2)  # type: ignore[call-arg]
     await app.call(number, timout=1)(1)  # type: ignore[call-overload]
+    await app.spawn(number)("a")  # type: ignore[arg-type]
 
 
 assert_type(FakeHost().run(order, Order(1)), Order)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from brrr import codec, convert
-from brrr.call import Call
+from brrr.call import Call, Spawn
 from brrr.errors import CallFailedError, PermanentError
 from brrr.handlers import Task
 from brrr.host import Invocation, Outcome, Request
@@ -27,6 +28,9 @@ R5 = TypeVar("R5")
 
 PROMISE = "brrr.promise"
 """The host's task whose outcome is what somebody outside answers."""
+
+DETACHED = ("detached", "true")
+"""Such a call is a job of its own. The host answers it at once, with the job's id."""
 
 _PEERS_HASH = ("hash-of", "python")
 """The host makes the hash that the existing Python worker gives the same call, so that both share its result."""
@@ -50,21 +54,13 @@ class App:
 
         options: where and as what it is made, and how it is run: see `CallOptions`.
         """
-        name = _name(task)
         decode: Callable[[bytes], Any] = codec.decode_result
         if isinstance(task, Task) and task.signature.converts_result:
             decode = _decoder(task.signature.convert_result)
 
         def with_arguments(*args: Any, **kwargs: Any) -> Call[Any]:
-            if args:
-                if isinstance(task, str):
-                    raise TypeError(f'the arguments of a call by name are given by name: app.call("{name}")(n=…)')
-                kwargs = task.signature.named(name, args, kwargs)
-            try:
-                payload = codec.encode_arguments(kwargs)
-            except codec.NotJSONError as error:
-                raise PermanentError(f"the arguments of {name} are not JSON: {error}") from None
-            return self._call(_invocation(name, payload, (_PEERS_HASH,), **options), decode)
+            payload = _payload("call", task, args, kwargs)
+            return self._call(_invocation(_name(task), payload, (_PEERS_HASH,), **options), decode)
 
         return with_arguments
 
@@ -74,6 +70,26 @@ class App:
         options: as for `call`.
         """
         return self._call(_invocation(_name(task), payload, (), **options), bytes)
+
+    @overload
+    def spawn(self, task: Task[P, Any], **options: Unpack[CallOptions]) -> Callable[P, Call[str]]: ...
+    @overload
+    def spawn(self, task: str, **options: Unpack[CallOptions]) -> Callable[..., Call[str]]: ...
+    def spawn(self, task: Task[..., Any] | str, **options: Unpack[CallOptions]) -> Callable[..., Call[str]]:
+        """Starts a detached job, which goes on by itself: `job = await app.spawn(fib)(10)`. Gives the job's id at once.
+
+        Every replay gets the same id. options: as for `call`; they are those of the new job's own call.
+        """
+
+        def with_arguments(*args: Any, **kwargs: Any) -> Call[str]:
+            payload = _payload("spawn", task, args, kwargs)
+            return self._spawn(_invocation(_name(task), payload, (_PEERS_HASH,), **options))
+
+        return with_arguments
+
+    def spawn_raw(self, task: Task[..., Any] | str, payload: bytes, **options: Unpack[CallOptions]) -> Call[str]:
+        """The same with a payload of any format."""
+        return self._spawn(_invocation(_name(task), payload, (), **options))
 
     @overload
     def promise(self, name: str) -> Call[Any]: ...
@@ -91,6 +107,10 @@ class App:
 
     def _call(self, invocation: Invocation, decode: Callable[[bytes], R]) -> Call[R]:
         return Call(invocation, decode, next(self._numbers), self._unstarted)
+
+    def _spawn(self, invocation: Invocation) -> Call[str]:
+        detached = replace(invocation, options=(*invocation.options, DETACHED))
+        return Spawn(detached, codec.decode_result, next(self._numbers), self._unstarted)
 
     def never_started(self) -> list[str]:
         """The tasks of the calls that were made and never waited for, in the order in which they were made."""
@@ -193,6 +213,19 @@ class App:
 
 def _name(task: Task[..., Any] | str) -> str:
     return clean(task) if isinstance(task, str) else task.name
+
+
+def _payload(verb: str, task: Task[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bytes:
+    """The arguments as JSON. verb: the function that makes the call, for the error's text."""
+    name = _name(task)
+    if args:
+        if isinstance(task, str):
+            raise TypeError(f'the arguments of a call by name are given by name: app.{verb}("{name}")(n=…)')
+        kwargs = task.signature.named(name, args, kwargs)
+    try:
+        return codec.encode_arguments(kwargs)
+    except codec.NotJSONError as error:
+        raise PermanentError(f"the arguments of {name} are not JSON: {error}") from None
 
 
 def _decoder(convert_value: Callable[[Any], Any]) -> Callable[[bytes], Any]:

@@ -83,3 +83,13 @@ class Call(Coroutine[Any, Any, R], Generic[R]):
         self.begin()
         if self._steps is not None:
             self._steps.close()
+
+
+class Spawn(Call[str]):
+    """The start of a detached job. It is made once it is waited for, as a call is, and gives the job's id."""
+
+    def __await__(self) -> Generator[Any, Any, str]:
+        self.begin()
+        # The host answers it at once, so nothing has to wait beside it, and what waits already need not be asked for.
+        yield from ()
+        return self.result(current_loop().ask(self.invocation))

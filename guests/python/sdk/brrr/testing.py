@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 from brrr import codec, handlers, serve
-from brrr.app import PROMISE
+from brrr.app import DETACHED, PROMISE
 from brrr.errors import CallFailedError
 from brrr.handlers import Task
 from brrr.host import Failure, Invocation, Outcome, Request, Want
@@ -53,6 +53,7 @@ class FakeHost:
 
     children: what calls give, by task (or its name): a value, an exception that they fail with, or a function that is called
     with their arguments and returns or raises it; each of them perhaps with a time, by `after`. Calls of other tasks are run.
+    A detached job (`app.spawn`) is not run: it gets an id, and is noted in `spawned`.
     promises: the answers to promises, by name, in the same forms. One that has none is never answered.
     now: the time at which handlers begin. A sleep moves it, and takes no time.
     """
@@ -71,6 +72,8 @@ class FakeHost:
         """How much time has passed for the handlers."""
         self.calls: list[tuple[str, Any]] = []
         """The calls that were made: task, and arguments by name (of raw calls the bytes); each once, in order."""
+        self.spawned: list[tuple[str, Any]] = []
+        """The detached jobs that were started, in the same form; the n-th has the id n, as 32 hexadecimal digits."""
         self._answers: dict[object, tuple[float, Outcome | None]] = {}
 
     def run(self, task: Task[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -93,6 +96,9 @@ class FakeHost:
 
     def answer(self, call: Invocation, now: float) -> tuple[float, Outcome | None]:
         """When a call that is asked for now is answered, and with what. What was asked for before is the same call."""
+        if DETACHED in call.options:
+            self.spawned.append((call.task, _arguments(call)))
+            return now, codec.encode_result(f"{len(self.spawned):032x}")
         key = (call.task, call.payload, call.topic) if call.call_hash is None else call.call_hash
         if key not in self._answers:
             self._answers[key] = self._new_answer(call, now)
@@ -102,11 +108,7 @@ class FakeHost:
         if call.task == PROMISE:
             name = call.payload.decode()
             return self._given(self._promises[name], call, now) if name in self._promises else (math.inf, None)
-        try:
-            arguments: Any = codec.decode_args(call.payload)[1]
-        except ValueError:
-            arguments = call.payload
-        self.calls.append((call.task, arguments))
+        self.calls.append((call.task, _arguments(call)))
         if call.task in self._children:
             return self._given(self._children[call.task], call, now)
         if call.task not in handlers.registry:
@@ -181,6 +183,13 @@ class _Run:
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
+
+
+def _arguments(call: Invocation) -> Any:
+    try:
+        return codec.decode_args(call.payload)[1]
+    except ValueError:
+        return call.payload
 
 
 def _request(task: str, payload: bytes) -> Request:
