@@ -17,6 +17,20 @@ export const fib = handler("fib", async (app: App, args: { n: number; salt?: str
   return a + b;
 });
 
+/** `n` detached jobs; their ids. */
+export const spawns = handler("spawns", async (app: App, { n }: { n: number }) => {
+  const ids: string[] = [];
+  for (let i = 0; i < n; i++) ids.push(await app.spawn(fib)({ n: i, salt: "spawn" }));
+  return ids;
+});
+
+/** A detached job before a call, which another run starts again, and one after it. */
+export const spawnsBetween = handler("spawns_between", async (app: App) => {
+  const before = await app.spawn(fib)({ n: 1, salt: "between" });
+  await app.call(fib)({ n: 2, salt: null });
+  return [before, await app.spawn(fib)({ n: 3, salt: "between" })];
+});
+
 export const leaf = taskFn("leaf", ({ i }: { i: number }) => i);
 
 const leaves = (app: App, n: number) => Array.from({ length: n }, (_, i) => app.call(leaf)({ i }));

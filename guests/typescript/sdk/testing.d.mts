@@ -19,6 +19,8 @@ export interface Ran<R> {
   result: R;
   /** What was logged and printed, by children of the module, too. */
   lines: { level: "trace" | "debug" | "info" | "warn" | "error"; message: string; fields: Record<string, string> }[];
+  /** The detached jobs that were started, in order. They are not run. */
+  spawned: { id: string; task: string; topic: string | null; argument: any }[];
   /** What the host was asked for, each time that the handler had to wait. */
   polls: { calls: string[]; want: { tag: "all" | "some" | "progress"; val?: number }; until: number | null }[];
   /** Milliseconds by which the handler's clock moved. */

@@ -45,12 +45,17 @@ export class TaskFailed extends Error {
 /** The handlers of a module: a path or a URL. */
 export async function load(module) {
   const start = await loadBundle(module);
-  const run = (task, args, given = {}, now = START, depth = 0) => {
+  const run = (task, args, given = {}, now = START, depth = 0, spawned = []) => {
     if (depth > 100) throw new Error(`the calls of ${task} never end`);
     const host = new TestHost((call, at) => answer(call, at), now);
     const { handler } = start(host);
     const own = new Set(handler.describe().tasks.map(({ name }) => name));
-    const answer = ({ task, payload }, at) => {
+    const answer = ({ task, payload, topic, options }, at) => {
+      if (isDetached({ options })) {
+        const id = (spawned.length + 1).toString(16).padStart(32, "0");
+        spawned.push({ id, task, topic, argument: argumentOf(payload) });
+        return ok(id);
+      }
       const failed = (kind, error) =>
         err({ kind, task, message: error.message, attempts: 1, chain: [`${task}: ${error.message}`], details: null });
       const isPromise = task === "brrr.promise";
@@ -67,7 +72,7 @@ export async function load(module) {
       // Nobody answers: a time limit strikes, or the test says what the handler waits for.
       if (isPromise) return undefined;
       if (!own.has(task)) throw new Error(`the handler calls ${task}, which the module does not have: give it in \`children\``);
-      const child = run(task, JSON.parse(text(payload)), given, at, depth + 1);
+      const child = run(task, JSON.parse(text(payload)), given, at, depth + 1, spawned);
       host.lines.push(...child.lines);
       if (!child.error) return { ...ok(child.result), after: child.took };
       const { tag, val } = child.error;
@@ -76,7 +81,7 @@ export async function load(module) {
     const request = {
       task, payload: bytes(JSON.stringify(args)), callHash: "test", jobId: "test", topic: "test", attempt: 1, deadlineMs: null,
     };
-    const over = (more) => ({ lines: host.lines, polls: host.polls, took: host.unixTime() - now, ...more });
+    const over = (more) => ({ lines: host.lines, polls: host.polls, spawned, took: host.unixTime() - now, ...more });
     try {
       const result = JSON.parse(text(handler.handle(request)));
       if (host.fault) throw host.fault;
@@ -93,7 +98,8 @@ export async function load(module) {
      * Runs a task with one argument. `children`: what its calls give, by the task: a value, or a function of the arguments,
      * which may throw; other tasks of the module are run. `promises`: what they are resolved with, by name; a function that
      * throws rejects. `now`: the time at which it begins, as a Date takes it. Gives the `result`, the logged `lines`
-     * (`level`, `message`, `fields`), the `polls`, and how many milliseconds it `took`. Throws a TaskFailed.
+     * (`level`, `message`, `fields`), the `polls`, the detached jobs that were `spawned` and are not run (`id`, `task`, `topic`,
+     * `argument`), and how many milliseconds it `took`. Throws a TaskFailed.
      */
     run(task, argument = {}, { now = START, ...given } = {}) {
       const { error, ...rest } = run(task, [argument], given, new Date(now).getTime());
@@ -222,6 +228,8 @@ export class TestHost {
   }
 
   #outcome(call, now) {
+    // Two that are alike are two jobs.
+    if (isDetached(call)) return { outcome: this.answer(call, now), at: now };
     const key = `${call.topic} ${call.callHash} ${JSON.stringify(call.options)} ${call.task} ${Buffer.from(call.payload).toString("latin1")}`;
     const found = this.#known.get(key);
     if (found?.outcome) return found;
@@ -229,6 +237,17 @@ export class TestHost {
     const entry = { outcome, since: found?.since ?? now, at: outcome ? (found?.since ?? now) + (outcome.after ?? 0) : Infinity };
     this.#known.set(key, entry);
     return entry;
+  }
+}
+
+const isDetached = ({ options }) => Array.from(options).some(([key, value]) => key === "detached" && value === "true");
+
+/** The one argument of a call; of a raw one the bytes. */
+function argumentOf(payload) {
+  try {
+    return JSON.parse(text(payload))[0];
+  } catch {
+    return payload;
   }
 }
 

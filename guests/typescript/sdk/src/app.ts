@@ -5,8 +5,8 @@ import { milliseconds, type Duration } from "./duration.ts";
 import { checkName, permanently } from "./errors.ts";
 import type { TaskFn } from "./handler.ts";
 import { host, type Request } from "./host.ts";
-import { callPairs, type CallOptions, type Pair } from "./options.ts";
-import { addTimer, enqueue, type Signal } from "./scheduler.ts";
+import { callPairs, type CallOptions, type Pair, type SpawnOptions } from "./options.ts";
+import { addTimer, ask, enqueue, type Signal } from "./scheduler.ts";
 
 /** The arguments of a call by name: a tuple as it is, anything else is the one argument. */
 type Args<A> = A extends unknown[] ? A : [args: A];
@@ -25,12 +25,7 @@ export class App {
   call<A, R>(task: string, options?: CallOptions): (...args: Args<A>) => Promise<R>;
   call(task: string | TaskFn<never[], unknown>, options: CallOptions = {}): (...args: unknown[]) => Promise<unknown> {
     const name = taskName(task);
-    return (...args) => {
-      const payload = permanently(`the arguments of ${name} are not JSON`, () => encodeArgs(args));
-      const call = invocation(name, payload, options);
-      if (call.callHash === null) call.options.push(PEERS_HASH);
-      return enqueue(call, decodeResult, options.signal);
-    };
+    return (...args) => enqueue(jsonCall(name, args, options), decodeResult, options.signal);
   }
 
   /** A call with a payload of any format; gives the result's bytes. Without `callHash` the host derives one. */
@@ -40,6 +35,24 @@ export class App {
     options: CallOptions = {},
   ): Promise<Uint8Array> {
     return enqueue(invocation(taskName(task), payload, options), (bytes) => bytes, options.signal);
+  }
+
+  /**
+   * Starts a detached job, which goes on by itself, and gives the job's id: `await app.spawn(fib)({ n: 10 })`. It waits for
+   * nothing, and every replay gets the same id. The options are those of the new job's own call. Rejects with `CallFailed` when
+   * the job could not be started.
+   */
+  spawn<A extends unknown[], R>(task: TaskFn<A, R>, options?: SpawnOptions): (...args: A) => Promise<string>;
+  /** The same by name, for a task of another component: `app.spawn<{ n: number }>("fib", { topic: "math" })`. */
+  spawn<A>(task: string, options?: SpawnOptions): (...args: Args<A>) => Promise<string>;
+  spawn(task: string | TaskFn<never[], unknown>, options: SpawnOptions = {}): (...args: unknown[]) => Promise<string> {
+    const name = taskName(task);
+    return (...args) => ask(detached(jsonCall(name, args, options)), decodeResult);
+  }
+
+  /** The same with a payload of any format. */
+  spawnRaw(task: string | { readonly task: string }, payload: Uint8Array, options: SpawnOptions = {}): Promise<string> {
+    return ask(detached(invocation(taskName(task), payload, options)), decodeResult);
   }
 
   /**
@@ -104,6 +117,19 @@ function taskName(task: string | { readonly task: string }): string {
 
 /** Asks the host for the call hash that the TypeScript peer would give. */
 const PEERS_HASH: Pair = ["hash-of", "typescript"];
+
+/** Makes of a call the start of a job. The host answers it at once, with the job's id. */
+function detached<C extends { options: Pair[] }>(call: C): C {
+  call.options.push(["detached", "true"]);
+  return call;
+}
+
+function jsonCall(task: string, args: unknown[], options: CallOptions) {
+  const payload = permanently(`the arguments of ${task} are not JSON`, () => encodeArgs(args));
+  const call = invocation(task, payload, options);
+  if (call.callHash === null) call.options.push(PEERS_HASH);
+  return call;
+}
 
 function invocation(task: string, payload: Uint8Array, options: CallOptions) {
   // The component would trap on anything else.

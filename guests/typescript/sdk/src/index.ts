@@ -10,7 +10,7 @@ export { CallFailed, Permanent, Retryable, type ErrorDetails } from "./errors.ts
 export { handler, handlerRaw, taskFn, type TaskFn } from "./handler.ts";
 export type { Failure, FailureKind, Request } from "./host.ts";
 export { log, type Fields } from "./log.ts";
-export type { CallOptions, Options, RunOptions } from "./options.ts";
+export type { CallOptions, Options, RunOptions, SpawnOptions } from "./options.ts";
 export type { JsonSchema, Validator } from "./schema.ts";
 export { env } from "./web/environment.ts";
 export { readDir, readFile, readTextFile, writeFile } from "./web/files.ts";

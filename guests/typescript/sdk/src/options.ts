@@ -56,6 +56,9 @@ export interface CallOptions extends RunOptions {
   signal?: Signal;
 }
 
+/** How a detached job's call is made and run: as any call, without a wait that could be ended. */
+export type SpawnOptions = Omit<CallOptions, "signal">;
+
 /** An option by the name that the WIT gives it, and its value as text. */
 export type Pair = [key: string, value: string];
 

@@ -82,6 +82,17 @@ export function enqueue<R>(invocation: Invocation, decode: (value: Uint8Array) =
   return promise as unknown as Promise<R>;
 }
 
+/**
+ * Makes a call that the host answers at once, so that nothing has to wait with it. Gives a promise that has its outcome already.
+ * It need not be awaited: the call is made, and a failure that nobody looks at ends the handler as any other does.
+ */
+export function ask<R>(invocation: Invocation, decode: (value: Uint8Array) => unknown): Promise<R> {
+  const promise = callPromise(invocation.task);
+  const [outcome] = host().poll([invocation], { tag: "all" }, null);
+  settle({ invocation, promise, decode, unlisten: undefined, asked: true }, outcome!);
+  return promise as unknown as Promise<R>;
+}
+
 function endBy(signal: Signal, call: Call): void {
   const stop = () => {
     open = open.filter((other) => other !== call);
@@ -269,14 +280,15 @@ function poll(calls: readonly Call[], want: Want, timer: Timer | undefined): voi
   // In place of a list without each, one after the other: with many calls that would take long.
   open = open.filter((call) => !ended.has(call));
   calls.forEach((call, i) => {
-    if (outcomes[i]) settle(call, outcomes[i]);
+    if (!outcomes[i]) return;
+    if (!isWatched(call.promise)) ignored.push(call);
+    settle(call, outcomes[i]);
   });
 }
 
 function settle(call: Call, outcome: Outcome): void {
   const { promise } = call;
   call.unlisten?.();
-  if (!isWatched(promise)) ignored.push(call);
   if (outcome.tag === "err") return fail(promise, new CallFailed(outcome.val));
   try {
     fulfil(promise, call.decode(outcome.val));
