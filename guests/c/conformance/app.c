@@ -7,6 +7,8 @@ BRRR_WORKER(
     BRRR_TASK(leaf),
     BRRR_TASK(big_result),
     BRRR_TASK(fib),
+    BRRR_TASK(spawns),
+    BRRR_TASK(spawns_between),
     BRRR_TASK(fan_out),
     BRRR_TASK(gather),
     BRRR_TASK(sequential),

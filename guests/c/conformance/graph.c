@@ -52,6 +52,33 @@ HANDLER(fib) {
     return brrr_return(app, a + b);
 }
 
+static brrr_error *spawn_fib(int64_t n, const char *salt, brrr_json *jobs) {
+    const char *job;
+    brrr_call call = brrr_call("fib", brrr_kv("n", n), brrr_kv("salt", salt));
+    BRRR_TRY(brrr_spawn(&call, &job));
+    brrr_push(jobs, brrr_value(job));
+    return NULL;
+}
+
+/* Detached jobs; their ids. */
+HANDLER(spawns) {
+    int64_t n;
+    BRRR_TRY(brrr_args(app, brrr_arg("n", &n)));
+    brrr_json *jobs = brrr_array();
+    for (int64_t i = 0; i < n; i++) BRRR_TRY(spawn_fib(i, "spawn", jobs));
+    return brrr_return(app, jobs);
+}
+
+/* A detached job before a call, which another run starts again, and one after it. */
+HANDLER(spawns_between) {
+    brrr_json *jobs = brrr_array();
+    BRRR_TRY(spawn_fib(1, "between", jobs));
+    brrr_call between = brrr_call("fib", brrr_kv("n", 2), brrr_kv("salt", brrr_null()));
+    BRRR_TRY(brrr_gather(&between, 1));
+    BRRR_TRY(spawn_fib(3, "between", jobs));
+    return brrr_return(app, jobs);
+}
+
 /* Calls of leaf, for i from 0 on. */
 static brrr_call *leaves(size_t n) {
     brrr_call *calls = malloc(n * sizeof *calls);

@@ -12,6 +12,8 @@ HANDLER(hello);
 HANDLER(leaf);
 HANDLER(big_result);
 HANDLER(fib);
+HANDLER(spawns);
+HANDLER(spawns_between);
 HANDLER(fan_out);
 HANDLER(gather);
 HANDLER(sequential);

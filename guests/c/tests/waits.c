@@ -293,6 +293,57 @@ static void details(void) {
     CHECK(brrr_with_details(error, brrr_null()) == error && error->failure->details.size == 1);
 }
 
+static const char *spawned(brrr_call call) {
+    const char *job = NULL;
+    CHECK(brrr_spawn(&call, &job) == NULL && call.done && call.detached);
+    return job;
+}
+#define JOB(n) "0000000000000000000000000000000" n
+
+/* A detached job is asked for on its own, at once, and is not run here. */
+static void detached_jobs(void) {
+    begin();
+    brrr_testing_spawns = brrr_testing_runs = 0;
+    brrr_call slow = nap(5000, "slow");
+    CHECK(!brrr_wait(&slow, 1, BRRR_ALL, 1000));
+    uint64_t before = brrr_now_ms();
+    // Two that are alike are two jobs.
+    CHECK(strcmp(spawned(nap(9000, "a")), JOB("1")) == 0 && strcmp(spawned(nap(9000, "a")), JOB("2")) == 0);
+    CHECK(brrr_now_ms() - before < 5000);
+    // Asked again, it is the same job.
+    brrr_call once = brrr_call_bytes("no_such_task", (brrr_bytes){(const uint8_t *)"x", 1});
+    const char *first = NULL, *second = NULL;
+    CHECK(brrr_spawn(&once, &first) == NULL && brrr_spawn(&once, &second) == NULL && strcmp(first, second) == 0);
+    CHECK(brrr_await(&slow, &first) == NULL && strcmp(first, "slow") == 0);
+    ASKED("all until 1000 slow ->\nall a -> a\nall a -> a\nall no_such_task -> no_such_task\nall slow -> slow\n");
+    CHECK(brrr_testing_spawns == 3 && brrr_testing_runs == 1);
+
+    // Several together, beside a call.
+    begin();
+    brrr_call three[] = {nap(9000, "a"), nap(9000, "b"), nap(5, "c")};
+    three[0].detached = three[1].detached = true;
+    CHECK(brrr_gather(three, 3) == NULL && brrr_testing_spawns == 5);
+    CHECK(brrr_await(&three[1], &first) == NULL && strcmp(first, JOB("5")) == 0);
+    ASKED("all a b c -> a b c\n");
+
+    // What can't be written fails before it is asked for.
+    begin();
+    brrr_call bad = brrr_call("hello", brrr_kv("greetee", "\xff"));
+    CHECK(brrr_spawn(&bad, &first) != NULL && strcmp(bad.failure->kind, "codec") == 0);
+    ASKED("");
+
+    option made[MAX_OPTIONS];
+    brrr_call call = nap(1, "a");
+    call.label = "l";
+    call.detached = true;
+    CHECK(brrr_call_options(&call, made) == 3 && strcmp(made[0].name, "hash-of") == 0 && strcmp(made[1].name, "label") == 0);
+    CHECK(strcmp(made[2].name, "detached") == 0 && strcmp(made[2].value, "true") == 0);
+
+    brrr_testing_spawns = 0;
+    COMES_TO(brrr_call("spawns", brrr_kv("n", 2)), "[\"" JOB("1") "\", \"" JOB("2") "\"]");
+    COMES_TO(brrr_call("spawns_between"), "[\"" JOB("3") "\", \"" JOB("4") "\"]");
+}
+
 /* The script that runs this looks for the lines. */
 static void fields(void) {
     brrr_log_fields(BRRR_WARN, "odd fields", brrr_kv("list", brrr_array(brrr_value(1))), brrr_kv("nan", __builtin_nan("")));
@@ -312,6 +363,7 @@ int main(void) {
     promises();
     options();
     details();
+    detached_jobs();
     brrr_testing_watch = NULL;
     tasks();
     return report("waits");

@@ -1,7 +1,7 @@
 /// The conformance guest: what every language's handlers are tested by.
 #include "tasks.hpp"
 
-BRRR_WORKER(noop_task, hello_task, leaf_task, big_result_task, fib_task, fan_out_task, gather_task, sequential_task,
+BRRR_WORKER(noop_task, hello_task, leaf_task, big_result_task, fib_task, spawns_task, spawns_between_task, fan_out_task, gather_task, sequential_task,
             chains_task, race_task, race_of_task, fails_task, catches_task, fails_child_task, unknown_child_task,
             stubborn_task, always_fails_task, calls_always_fails_task, flaky_task, full_options_task, loops_task,
             spin_task, with_options_task, patient_task, grows_task, recurses_task, echo_task, call_raw_task,

@@ -24,6 +24,21 @@ Result<int64_t> fib(int64_t n, optional<string> salt) {
     return a + b;
 }
 
+/// Detached jobs; their ids.
+Result<vector<string>> spawns(int64_t n) {
+    vector<string> jobs;
+    for (int64_t i = 0; i < n; i++) jobs.push_back(BRRR_TRY(fib_task(i, "spawn").spawn()));
+    return jobs;
+}
+
+/// A detached job before a call, which another run starts again, and one after it.
+Result<tuple<string, string>> spawns_between() {
+    string before = BRRR_TRY(fib_task(1, "between").spawn());
+    BRRR_TRY(fib_task(2, std::nullopt).await());
+    string after = BRRR_TRY(fib_task(3, "between").spawn());
+    return tuple(before, after);
+}
+
 /// Calls of leaf, for i from 0 on.
 static vector<brrr::Call<int64_t>> leaves(int64_t n) {
     vector<brrr::Call<int64_t>> calls;

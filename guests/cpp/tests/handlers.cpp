@@ -288,8 +288,23 @@ static void scopes() {
     CHECK(scope(leaf_task(1).scope("7d")) == "7d" && leaf_task(1).raw().scope == nullptr);
 }
 
+static void detached_jobs() {
+    brrr_testing_spawns = brrr_testing_runs = 0;
+    auto job = [](int n) { return string(31, '0') + std::to_string(n); };
+    auto call = leaf_task(1).label("l");
+    auto first = call.spawn(), again = call.spawn();
+    CHECK(first && *first == job(1) && again && *again == job(1) && brrr_testing_runs == 0);
+    auto named = brrr::call<void>("no_such_task").topic("t").spawn();
+    CHECK(named && *named == job(2));
+    auto bad = hello_task("\xff").spawn();
+    CHECK(!bad && string(bad.error().failure()->kind) == "codec");
+    gives(spawns_task(2), vector<string>{job(3), job(4)});
+    gives(spawns_between_task(), tuple(job(5), job(6)));
+}
+
 int main() {
     batches();
+    detached_jobs();
     failures_and_retries();
     arguments();
     types();

@@ -168,6 +168,8 @@ typedef struct brrr_call {
     /* How it is run, in place of what the task's own options say; -1: as those say. No part of its identity. */
     int64_t timeout_ms, max_retries, retry_delay_ms, max_retry_delay_ms;
     brrr_backoff backoff;
+    /* It starts a job of its own: see brrr_spawn, which sets this. */
+    bool detached;
     brrr_bytes payload;
     /* Is there an outcome? Then it is `failure` or, where that is NULL, `value`. */
     bool done;
@@ -198,6 +200,11 @@ void brrr_first_n(size_t need, brrr_call *calls, size_t count);
 /* For chains that go on independently of each other: the index of a call that has its outcome, each call once; `count` when
  * all were given. Put the chain's next call in its place, and ask again. */
 size_t brrr_next(brrr_call *calls, size_t count);
+
+/* Starts a detached job, in place of waiting for the call, and gives the job's id at once. The call is the first one of the new
+ * job, which goes on by itself. Every replay gets the same id. To start several together, set `detached` of each and wait for
+ * all: the value of each is its job's id, as text. */
+brrr_error *brrr_spawn(brrr_call *call, const char **job);
 
 /* What a wait is for: one of these, or so many outcomes (values or failures), for a race. */
 typedef int64_t brrr_want;

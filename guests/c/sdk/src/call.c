@@ -56,6 +56,13 @@ brrr_error *brrr_await_into(brrr_call *call, brrr_target target) {
     return problem == NULL ? NULL : brrr_unfit(call, problem);
 }
 
+brrr_error *brrr_spawn(brrr_call *call, const char **job) {
+    if (call->asked != 0 && !call->detached) brrr_panic("the call of %s was waited for, and is no detached job", call->task);
+    call->detached = true;
+    // The host answers it at once, so nothing has to wait with it.
+    return brrr_await_into(call, (brrr_target){BRRR_T_TEXT, sizeof *job, job});
+}
+
 brrr_error *brrr_unfit(const brrr_call *call, const char *problem) {
     return brrr_child(codec(call->task, "cannot read its value", problem));
 }

@@ -24,6 +24,7 @@ size_t brrr_call_options(const brrr_call *call, option options[MAX_OPTIONS]) {
     add_number(&next, "max-retry-delay-ms", call->max_retry_delay_ms);
     add_backoff(&next, call->backoff);
     add(&next, "label", call->label);
+    if (call->detached) add(&next, "detached", "true");
     return (size_t)(next - options);
 }
 

@@ -13,6 +13,9 @@ extern "C" {
 /* Batches asked for, calls in them, and runs of handlers. */
 extern size_t brrr_testing_batches, brrr_testing_calls, brrr_testing_runs;
 
+/* Detached jobs that were started. They are not run; the n-th has the id n, as 32 hexadecimal digits. */
+extern size_t brrr_testing_spawns;
+
 /* Called after each batch, when its outcomes are in its calls. `until` is NULL where the wait has no limit. */
 extern void (*brrr_testing_watch)(brrr_want want, const uint64_t *until, brrr_call *const *calls, size_t count);
 

@@ -12,7 +12,7 @@
 #include "../src/internal.h"
 #include "brrr_testing.h"
 
-size_t brrr_testing_batches, brrr_testing_calls, brrr_testing_runs;
+size_t brrr_testing_batches, brrr_testing_calls, brrr_testing_runs, brrr_testing_spawns;
 void (*brrr_testing_watch)(brrr_want want, const uint64_t *until, brrr_call *const *calls, size_t count);
 void (*brrr_testing_outside)(const char *name, brrr_call *promise);
 
@@ -53,6 +53,11 @@ void brrr_testing_resolve(brrr_call *promise, const brrr_json *value) {
 void brrr_testing_reject(brrr_call *promise, const char *message) {
     promise->done = true;
     promise->failure = failure_of(promise, "rejected", brrr_permanent("%s", message), 0);
+}
+
+static void note_job(brrr_call *call) {
+    call->done = true;
+    call->value = brrr_dumps(brrr_text(brrr_format("%032zx", ++brrr_testing_spawns)));
 }
 
 static void run_handler(brrr_call *call) {
@@ -109,7 +114,8 @@ static started *start(const brrr_call *call) {
     uint64_t begin_ms = slept_ms;
     *new = (started){.call = *call, .next = all_started};
     all_started = new;
-    if (strcmp(call->task, PROMISE) != 0) run_handler(&new->call);
+    if (call->detached) note_job(&new->call);
+    else if (strcmp(call->task, PROMISE) != 0) run_handler(&new->call);
     else if (brrr_testing_outside != NULL) {
         brrr_testing_outside(brrr_copy((const char *)call->payload.data, call->payload.size), &new->call);
     }

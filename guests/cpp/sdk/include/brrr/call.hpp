@@ -73,6 +73,14 @@ template <typename T> class Call {
         else return Result<Late>(*std::move(result));
     }
 
+    /// Starts a detached job, in place of waiting for the call, and gives the job's id at once: `fib_task(9).spawn()`. The call is
+    /// the first one of the new job, which goes on by itself. Every replay gets the same id.
+    Result<std::string> spawn() {
+        const char *job;
+        if (brrr_error *error = brrr_spawn(&raw_, &job)) return fail(error);
+        return std::string(job);
+    }
+
     /// Has it an outcome? After a race some have none.
     [[nodiscard]] bool done() const { return raw_.done; }
     /// The failure that it ended in, if it did.
