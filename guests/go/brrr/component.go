@@ -7,6 +7,7 @@ import (
 	"context"
 	"runtime"
 	"structs"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -108,7 +109,13 @@ type outcomeRecord struct {
 
 type component struct{}
 
+// Go may turn to another goroutine in the midst of a poll, when memory gets short, and that one may spawn. But what the host
+// gives lies in memory that all polls share.
+var polling sync.Mutex
+
 func (component) poll(calls []invocation, want want, until int64) []*outcome {
+	polling.Lock()
+	defer polling.Unlock()
 	records := make([]invocationRecord, len(calls))
 	// The options of all calls in one piece: a large batch makes few allocations.
 	total := 0

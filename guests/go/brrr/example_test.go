@@ -5,6 +5,7 @@ package brrr_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -81,6 +82,15 @@ func order(ctx context.Context, in OrderArgs) (string, error) {
 	return "sent, approved by " + approval.By, nil
 }
 
+// Word for word in the page's chapter on detached jobs.
+func placed(ctx context.Context, in OrderArgs) (string, error) {
+	job, err := brrr.Spawn(ctx, "remind", in, brrr.CallOptions{Topic: "mail"}) // goes on by itself
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("order %d is placed, and %s reminds of it", in.Order, job), nil
+}
+
 var charge = brrr.Task[OrderArgs, string]{Name: "charge"}
 
 // Word for word in the page's chapter on failures.
@@ -104,6 +114,7 @@ func whyRefused(ctx context.Context, in OrderArgs) (int, error) {
 
 func init() {
 	brrr.Handle("order", order)
+	brrr.Handle("placed", placed)
 	brrr.Handle("refuse", refuse)
 	brrr.Handle("why_refused", whyRefused)
 	charge.Handle(func(_ context.Context, in OrderArgs) (string, error) {
@@ -162,6 +173,18 @@ func TestThePagesOrderIsAnswered(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestThePagesOrderIsPlaced(t *testing.T) {
+	brrr.Test(t, func(ctx context.Context) {
+		got, err := brrr.Call[string](ctx, "placed", OrderArgs{7})
+		if got != "order 7 is placed, and 00000000000000000000000000000001 reminds of it" || err != nil {
+			t.Error(got, err)
+		}
+		if jobs := brrr.Spawned(ctx); len(jobs) != 1 || jobs[0].Task != "remind" || jobs[0].Topic != "mail" {
+			t.Error(jobs)
+		}
+	})
 }
 
 func TestThePagesRefusalHasItsCode(t *testing.T) {

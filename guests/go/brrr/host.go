@@ -31,6 +31,8 @@ type want struct {
 }
 
 // The host of one run: the real one in a component, a small one in native tests.
+//
+// A detached call is polled for alone, by whichever goroutine makes it, and its outcome is there at once.
 type host interface {
 	// It returns one entry for each call, nil where there is no outcome yet. It returns at the time `until` in any case (Unix
 	// milliseconds; 0: there is no such time).

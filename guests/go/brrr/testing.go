@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -31,7 +32,8 @@ import (
 //
 // Each call is run once, and again after an error as often as its options or its task's say, without a pause. The calls of
 // a batch run side by side. Of calls that end at the same time, a race is won by those that come first in it. The clock
-// stands still but for sleeps and limits, which don't wait (testing/synctest). Resolve and Reject answer promises.
+// stands still but for sleeps and limits, which don't wait (testing/synctest). Resolve and Reject answer promises. Detached jobs
+// are not run: see Spawned.
 func Test(t *testing.T, handler func(ctx context.Context)) {
 	synctest.Test(t, func(t *testing.T) {
 		// Children that still run when the handler has returned end with it.
@@ -74,6 +76,15 @@ func Reject(ctx context.Context, name, message string) error {
 	}})
 }
 
+// Spawned are the detached jobs that handlers of this test have started, in order: their tasks, payloads, topics (none: that of
+// the call at hand) and ids, of which the n-th is n, as 32 hexadecimal digits.
+func Spawned(ctx context.Context) []Request {
+	job := jobOf(ctx)
+	job.mu.Lock()
+	defer job.mu.Unlock()
+	return slices.Clone(job.spawned)
+}
+
 func jobOf(ctx context.Context) *testJob { return mustRun(ctx).host.(*testHost).job }
 
 // testJob is shared by all handlers of a test.
@@ -85,6 +96,7 @@ type testJob struct {
 	mu       sync.Mutex
 	polls    []testPoll
 	children map[string]*testChild // by call hash, as the real host has them
+	spawned  []Request
 }
 
 type testPoll struct {
@@ -124,6 +136,15 @@ func (j *testJob) child(hash string) (child *testChild, isNew bool) {
 		j.children[hash] = child
 	}
 	return child, isNew
+}
+
+// Notes a detached job.
+func (j *testJob) spawn(call *invocation) *outcome {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	id := fmt.Sprintf("%032x", len(j.spawned)+1)
+	j.spawned = append(j.spawned, Request{Task: call.task, Payload: call.payload, Topic: call.topic, JobID: id})
+	return &outcome{value: []byte(`"` + id + `"`)}
 }
 
 func (j *testJob) answer(name string, answer *outcome) error {
@@ -167,6 +188,9 @@ func (h *testHost) waitersChanged() {
 const aWhile = time.Second
 
 func (h *testHost) poll(calls []invocation, want want, _ int64) []*outcome {
+	if calls[0].isDetached() {
+		return []*outcome{h.job.spawn(&calls[0])}
+	}
 	select {
 	case <-h.changed:
 	default:

@@ -14,6 +14,8 @@ func bindGraph() {
 	brrr.Handle("leaf", leaf)
 	brrr.Handle("big_result", bigResult)
 	brrr.Handle("fib", fib)
+	brrr.Handle("spawns", spawns)
+	brrr.Handle("spawns_between", spawnsBetween)
 	brrr.Handle("fan_out", fanOut)
 	brrr.Handle("gather", gather)
 	brrr.Handle("sequential", sequential)
@@ -87,6 +89,34 @@ func fib(ctx context.Context, in fibArgs) (int, error) {
 
 type nArgs struct {
 	N int `json:"n"`
+}
+
+// Detached jobs; their ids.
+func spawns(ctx context.Context, in nArgs) ([]string, error) {
+	jobs := make([]string, in.N)
+	salt := "spawn"
+	for i := range jobs {
+		job, err := brrr.Spawn(ctx, "fib", fibArgs{N: i, Salt: &salt})
+		if err != nil {
+			return nil, err
+		}
+		jobs[i] = job
+	}
+	return jobs, nil
+}
+
+// A detached job before a call, which another run starts again, and one after it.
+func spawnsBetween(ctx context.Context, _ struct{}) ([]string, error) {
+	salt := "between"
+	before, err := brrr.Spawn(ctx, "fib", fibArgs{N: 1, Salt: &salt})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := brrr.Call[int](ctx, "fib", fibArgs{N: 2}); err != nil {
+		return nil, err
+	}
+	after, err := brrr.Spawn(ctx, "fib", fibArgs{N: 3, Salt: &salt})
+	return []string{before, after}, err
 }
 
 // The plainest way: a goroutine a call.

@@ -45,7 +45,18 @@ func (a asked) name() string {
 	if json.Unmarshal([]byte(a.payload), &arguments) == nil && a.task == "nap" {
 		return arguments[0]["tag"].(string)
 	}
+	if strings.Contains(a.options, "detached=true") {
+		return "job of " + a.task
+	}
 	return a.task
+}
+
+// The call's value. Those of `fib` give a number.
+func (a asked) value() string {
+	if name := a.name(); name != "fib" {
+		return `"` + name + `"`
+	}
+	return "1"
 }
 
 func (h *fakeHost) endOf(call asked) uint64 {
@@ -186,7 +197,7 @@ func (h *fakeHost) poll(g guest, stack []uint64) {
 		case ended:
 			word(1)
 			word(0)
-			record = g.list(record, `"`+calls[i].name()+`"`)
+			record = g.list(record, calls[i].value())
 		}
 		outcomes = append(outcomes, append(record, make([]byte, outcomeSize-len(record))...)...)
 	}
@@ -305,6 +316,13 @@ func TestALimitBesideACallIsTheTimeOfThePoll(t *testing.T) {
 func TestAPromiseIsWaitedForAsACallIs(t *testing.T) {
 	check(t, &fakeHost{}, "asks", `[{"name": "p", "limit": 1000}]`, `"too late"`, "all brrr.promise until 1001")
 	check(t, &fakeHost{}, "asks_or", `[{"name": "p", "ms": 70, "tag": "a"}]`, `"a"`, "some(1) brrr.promise a")
+}
+
+func TestADetachedJobIsAskedForAloneAndAtOnce(t *testing.T) {
+	check(t, &fakeHost{}, "spawns", `[{"n": 2}]`, `["job of fib","job of fib"]`, "all job of fib", "all job of fib")
+	check(t, &fakeHost{}, "spawns_between", `[{}]`, `["job of fib","job of fib"]`, "all job of fib", "all fib", "all job of fib")
+	// Beside a call that somebody waits for.
+	check(t, &fakeHost{folder: timers}, "spawns_beside", `[{}]`, `["a","job of fib"]`, "all job of fib", "all a")
 }
 
 func TestAGroupEndsWithItsFirstError(t *testing.T) {

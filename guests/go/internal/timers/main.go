@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"github.com/brrr-host/brrr-host/guests/go/brrr"
@@ -11,6 +12,7 @@ import (
 func main() {
 	brrr.Handle("cancels", cancels)
 	brrr.Handle("ticks", ticks)
+	brrr.Handle("spawns_beside", spawnsBeside)
 }
 
 type napArgs struct {
@@ -58,4 +60,16 @@ func ticks(ctx context.Context, _ struct{}) (int, error) {
 	atTheEnd := ticks
 	<-done
 	return atTheEnd*10 + ticks, nil
+}
+
+// A detached job while a goroutine waits for a call already.
+func spawnsBeside(ctx context.Context, _ struct{}) ([]string, error) {
+	slow := brrr.Prepare[string]("nap", napArgs{5000, "a"}).Start(ctx)
+	runtime.Gosched()
+	job, err := brrr.Spawn(ctx, "fib", struct{}{})
+	if err != nil {
+		return nil, err
+	}
+	got := <-slow
+	return []string{got.Value, job}, got.Err
 }
