@@ -23,6 +23,24 @@ pub async fn fib(n: u64, salt: Option<String>) -> Result<u64> {
     Ok(a + b)
 }
 
+/// `n` detached jobs; their ids.
+#[brrr::handler]
+pub async fn spawns(n: u64) -> Result<Vec<String>> {
+    let mut jobs = Vec::new();
+    for i in 0..n {
+        jobs.push(fib(i, Some("spawn".into())).spawn().await?);
+    }
+    Ok(jobs)
+}
+
+/// A detached job before a call, which another run starts again, and one after it.
+#[brrr::handler]
+pub async fn spawns_between() -> Result<(String, String)> {
+    let before = fib(1, Some("between".into())).spawn().await?;
+    fib(2, None).await?;
+    Ok((before, fib(3, Some("between".into())).spawn().await?))
+}
+
 /// A call without children, which gives what it got.
 #[brrr::handler]
 pub fn leaf(i: u64) -> u64 {

@@ -17,6 +17,8 @@ brrr::worker!(
     graph::hello,
     graph::noop,
     graph::fib,
+    graph::spawns,
+    graph::spawns_between,
     graph::leaf,
     graph::fan_out,
     graph::gather,

@@ -1,9 +1,9 @@
 //! The handlers run natively: the SDK's own test, as a user would write one.
 
-use brrr::testing::{batches, logged, reject, resolve, run};
+use brrr::testing::{batches, logged, reject, resolve, run, spawned};
 
 use crate::edges::{call_hash, call_raw, call_topic, waits_for_nothing};
-use crate::graph::{chains, fan_out, fib, gather, prints, race, race_of, sequential};
+use crate::graph::{chains, fan_out, fib, gather, prints, race, race_of, sequential, spawns, spawns_between};
 use crate::hostile::{
     Seen, always_fails, calls_always_fails, catches, fails, fails_child, flaky, stubborn, unknown_child,
 };
@@ -112,6 +112,17 @@ fn waits_and_their_limits() {
     assert_eq!(run(TASKS, twice_late(60_000, 1, "a".into())), Ok(("too late".into(), "a".into())));
     assert_eq!(run(TASKS, twice_late(1, 60_000, "a".into())), Ok(("a".into(), "a".into())));
     assert_eq!(run(TASKS, nap(1, "a".into())).unwrap(), "a");
+}
+
+#[test]
+fn detached_jobs() {
+    assert_eq!(run(TASKS, spawns(3)).unwrap(), (1..=3).map(|n| format!("{n:032x}")).collect::<Vec<_>>());
+    assert!(batches().is_empty());
+    let sent: Vec<_> = spawned().into_iter().map(|job| String::from_utf8(job.payload).unwrap()).collect();
+    assert_eq!(sent, [0, 1, 2].map(|n| format!(r#"[{{"n": {n}, "salt": "spawn"}}]"#)));
+    let (before, after) = run(TASKS, spawns_between()).unwrap();
+    assert_eq!((before, after), (format!("{:032x}", 1), format!("{:032x}", 2)));
+    assert_eq!(batches(), [1, 2]);
 }
 
 #[test]

@@ -171,6 +171,32 @@ impl<T> Call<T> {
         self
     }
 
+    /// Starts a detached job, in place of waiting for the call: its value is the job's id, which is there at once. The call is the
+    /// first one of the new job, which goes on by itself, also after this job has ended. Its topic, scope and options are those
+    /// of this call.
+    ///
+    /// Every replay gets the same id.
+    ///
+    /// ```
+    /// use brrr::{App, Result};
+    ///
+    /// #[brrr::handler]
+    /// async fn placed(app: App, order: u64) -> Result<String> {
+    ///     let job = app.spawn("remind").topic("mail").arg("order", order).await?;
+    ///     Ok(format!("order {order} is placed, and {job} reminds of it"))
+    /// }
+    /// brrr::worker!(placed);
+    ///
+    /// # fn main() {
+    /// brrr::testing::run(TASKS, placed(7)).unwrap();
+    /// assert_eq!(brrr::testing::spawned()[0].task, "remind");
+    /// # }
+    /// ```
+    pub fn spawn(mut self) -> Call<String> {
+        self.options.set_detached();
+        self.reads(None)
+    }
+
     /// What the host is asked for.
     pub(crate) fn invocation(&mut self) -> Result<Invocation, Failure> {
         let hash = self.hash.take();
@@ -255,6 +281,11 @@ impl App {
     /// `let n: u64 = app.call("fib").topic("brrr-ts-demo").arg("n", 11).await?;`
     pub fn call<T>(&self, task: impl Into<Cow<'static, str>>) -> Call<T> {
         Call::named(task)
+    }
+
+    /// Starts a detached job by name, and gives its id: `let job = app.spawn("fib").arg("n", 11).await?;` See [`Call::spawn`].
+    pub fn spawn(&self, task: impl Into<Cow<'static, str>>) -> Call<String> {
+        self.call::<String>(task).spawn()
     }
 
     /// A value that somebody outside gives, under this name, to this job:
@@ -367,6 +398,21 @@ mod tests {
         assert_eq!(of(Call::named("dice").payload("x")), ("dice".into(), "x".into(), None, vec![]));
         // A promise is nothing but its name.
         assert_eq!(of(Call::promise("aé")), ("brrr.promise".into(), "aé".into(), None, vec![]));
+    }
+
+    #[test]
+    fn a_detached_job_is_a_call_with_one_more_option() {
+        let mut call = Call::<u64>::named("dice").label("l").topic("casino").spawn().arg("n", 1);
+        let Invocation { task, payload, topic, call_hash, options } = call.invocation().unwrap();
+        assert_eq!((task.as_str(), topic.as_deref(), call_hash), ("dice", Some("casino"), None));
+        assert_eq!(payload, br#"[{"n": 1}]"#);
+        let pairs = [("detached", "true"), ("hash-of", "python"), ("label", "l")];
+        assert_eq!(options.into_pairs(), pairs.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        // The id is text, whatever the call would have given.
+        let mut raw = Call::raw_named("blob", vec![1]).hash("h").spawn();
+        assert_eq!(raw.decode(Ok(br#""id""#.to_vec())).unwrap(), "id");
+        let options = raw.invocation().unwrap().options.into_pairs();
+        assert_eq!(options, [("detached".to_owned(), "true".to_owned())]);
     }
 
     #[test]

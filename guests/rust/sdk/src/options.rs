@@ -125,6 +125,17 @@ impl CallOptions {
         self.set(key, milliseconds(duration));
     }
 
+    /// The call is a job of its own. The host answers it at once, with the job's id.
+    pub(crate) fn set_detached(&mut self) {
+        self.set("detached", true);
+    }
+
+    /// In the asynchronous world each call is a poll of its own, so that nobody asks.
+    #[cfg(not(all(feature = "async-world", target_family = "wasm")))]
+    pub(crate) fn is_detached(&self) -> bool {
+        self.0.contains_key("detached")
+    }
+
     #[cfg(not(target_family = "wasm"))]
     pub(crate) fn number<N: std::str::FromStr>(&self, key: &str) -> Option<N> {
         self.0.get(key)?.parse().ok()

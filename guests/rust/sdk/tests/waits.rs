@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use brrr::testing::{Want, polls, reject, resolve, run};
+use brrr::testing::{Want, polls, reject, resolve, run, spawned};
 use brrr::{
     App, Call, Error, Failure, FailureKind, Handler, Result, first, first_n, join, join_all, sleep, timeout, try_join,
     try_join_all,
@@ -31,6 +31,8 @@ const TASKS: &[brrr::Task] = &[
     <ordered as Handler>::TASK,
     <kept as Handler>::TASK,
     <shouts as Handler>::TASK,
+    <detached as Handler>::TASK,
+    <detached_together as Handler>::TASK,
 ];
 
 fn ms(ms: u64) -> Duration {
@@ -372,4 +374,55 @@ fn what_was_asked_for_before_comes_first_again() {
     };
     let tags: Vec<_> = polls.iter().filter(|poll| !poll.calls.is_empty()).map(tags).collect();
     assert_eq!(tags, ["ac", "cb", "b"]);
+}
+
+fn job(number: usize) -> String {
+    format!("{number:032x}")
+}
+
+/// Starts jobs while a call is waited for already.
+#[brrr::handler]
+async fn detached(app: App) -> Result<(String, Vec<String>)> {
+    let mut slow = pin!(nap(5000, "slow".into()));
+    assert!(poll_fn(|context| Poll::Ready(slow.as_mut().poll(context).is_pending())).await);
+    // Two that are alike are two jobs.
+    let mut jobs = vec![nap(1, "a".into()).topic("t").spawn().await?, nap(1, "a".into()).spawn().await?];
+    jobs.push(app.spawn("no_such_task").arg("n", 1).await?);
+    jobs.push(Call::raw_named("raw", b"x".to_vec()).spawn().await?);
+    Ok((slow.await?, jobs))
+}
+
+#[test]
+fn a_detached_job_waits_for_nothing() {
+    assert_eq!(run(TASKS, detached()), Ok(("slow".into(), (1..=4).map(job).collect())));
+    assert_eq!(asked(), [(1, Want::All)]);
+    let started = spawned();
+    assert_eq!(
+        started.iter().map(|spawned| spawned.job.clone()).collect::<Vec<_>>(),
+        (1..=4).map(job).collect::<Vec<_>>()
+    );
+    assert_eq!((started[0].task.as_str(), started[0].topic.as_deref()), ("nap", Some("t")));
+    assert_eq!((started[2].task.as_str(), started[2].topic.as_deref()), ("no_such_task", None));
+    assert_eq!(
+        (started[0].payload.as_slice(), started[3].payload.as_slice()),
+        (&br#"[{"ms": 1, "tag": "a"}]"#[..], &b"x"[..])
+    );
+}
+
+/// Like calls, they can be gathered and raced.
+#[brrr::handler]
+async fn detached_together() -> Result<(String, Vec<String>, usize)> {
+    let (call, one) = try_join!(nap(1, "a".into()), nap(2, "b".into()).spawn())?;
+    let mut jobs = try_join_all((0..2).map(|ms| nap(ms, "c".into()).spawn())).await?;
+    jobs.push(one);
+    let (winner, won) = first([nap(9, "d".into()), nap(9, "e".into()).spawn()]).await;
+    jobs.push(won?);
+    Ok((call, jobs, winner))
+}
+
+#[test]
+fn detached_jobs_are_calls_to_what_waits_for_several() {
+    let jobs = [2, 3, 1, 4].map(job).to_vec();
+    assert_eq!(run(TASKS, detached_together()), Ok(("a".into(), jobs, 1)));
+    assert_eq!(asked(), [(1, Want::All), (2, Want::Some(1))]);
 }

@@ -17,6 +17,7 @@ pub(super) struct Host {
     outcomes: HashMap<String, Ended>,
     pub(super) polls: Vec<Poll>,
     pub(super) logged: Vec<Logged>,
+    pub(super) spawned: Vec<Spawned>,
     /// When the run under way would be stopped.
     stopped_at: Option<Duration>,
 }
@@ -40,6 +41,20 @@ pub struct Poll {
     pub until: Option<SystemTime>,
 }
 
+/// A detached job that a handler started.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Spawned {
+    /// Its id. That of the n-th job of a run is n, as 32 hexadecimal digits.
+    pub job: String,
+    /// The task of its call.
+    pub task: String,
+    /// The arguments, as they are sent.
+    pub payload: Vec<u8>,
+    /// Its topic, unless it is that of the call at hand.
+    pub topic: Option<String>,
+}
+
 /// A message that a handler logged or printed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -59,9 +74,13 @@ thread_local! {
 
 pub(crate) fn poll(calls: &[Asked], want: Want, until: Option<u64>) -> Vec<Option<Outcome>> {
     let name = |call: &Asked| format!("{} {}", call.task, String::from_utf8_lossy(&call.payload));
+    // A detached job is asked for on the way, and not when all waits.
+    let waits = !matches!(calls, [call] if call.options.is_detached());
     HOST.with_borrow_mut(|host| {
         let until = until.and_then(|until| UNIX_EPOCH.checked_add(Duration::from_millis(until)));
-        host.polls.push(Poll { calls: calls.iter().map(name).collect(), want, until });
+        if waits {
+            host.polls.push(Poll { calls: calls.iter().map(name).collect(), want, until });
+        }
     });
     let limit = until.map(|until| clock::moved().saturating_add(clock::until(until)));
     let ended: Vec<Ended> = calls.iter().map(ended).collect();
@@ -118,6 +137,9 @@ pub(super) fn outcome_of(call: &Asked) -> Outcome {
 
 /// Runs a call, unless it was run before.
 fn ended(call: &Asked) -> Ended {
+    if call.options.is_detached() {
+        return spawn(call);
+    }
     if call.task == "brrr.promise" {
         return promised(call);
     }
@@ -136,6 +158,17 @@ fn ended(call: &Asked) -> Ended {
     clock::set_moved(start);
     HOST.with_borrow_mut(|host| host.outcomes.insert(hash, ended.clone()));
     ended
+}
+
+/// Notes a detached job. Two that are alike are two jobs.
+fn spawn(call: &Asked) -> Ended {
+    let Asked { task, payload, topic, .. } = call.clone();
+    let job = HOST.with_borrow_mut(|host| {
+        let job = format!("{:032x}", host.spawned.len() + 1);
+        host.spawned.push(Spawned { job: job.clone(), task, payload, topic });
+        job
+    });
+    Ended { at: clock::moved(), outcome: Ok(format!("\"{job}\"").into_bytes()) }
 }
 
 fn promised(call: &Asked) -> Ended {

@@ -24,7 +24,7 @@ use serde::de::DeserializeOwned;
 pub use crate::host::Want;
 use crate::{Call, Failure, FailureKind, Task, codec, http};
 use host::{HOST, PROMISES};
-pub use host::{Logged, Poll};
+pub use host::{Logged, Poll, Spawned};
 pub(crate) use host::{log, poll, time_left_ms};
 
 /// What answers requests in a test.
@@ -105,6 +105,11 @@ pub fn polls() -> Vec<Poll> {
 /// How many calls they waited for each time. A sleep alone is left out.
 pub fn batches() -> Vec<usize> {
     polls().iter().map(|poll| poll.calls.len()).filter(|calls| *calls > 0).collect()
+}
+
+/// The detached jobs that the handlers of the last [`run`] of this thread started, in order. They are not run.
+pub fn spawned() -> Vec<Spawned> {
+    HOST.with_borrow(|host| host.spawned.clone())
 }
 
 /// What the last [`run`] of this thread logged and printed, in order.
