@@ -8,7 +8,7 @@ import (
 // Spawn starts a detached job and gives its id at once. The call of the task of this name is the first one of the new job, which
 // goes on by itself, also after this job has ended. Arguments and options are those of Call.
 //
-// Every replay gets the same id. If the job can't be started, the error is a *Failure.
+// Each replay and each further attempt gets the same ids, so start the same jobs in the same order in each.
 func Spawn(ctx context.Context, task string, in any, options ...CallOptions) (job string, err error) {
 	return Prepare[any](task, in, options...).Spawn(ctx)
 }

@@ -202,8 +202,9 @@ void brrr_first_n(size_t need, brrr_call *calls, size_t count);
 size_t brrr_next(brrr_call *calls, size_t count);
 
 /* Starts a detached job, in place of waiting for the call, and gives the job's id at once. The call is the first one of the new
- * job, which goes on by itself. Every replay gets the same id. To start several together, set `detached` of each and wait for
- * all: the value of each is its job's id, as text. */
+ * job, which goes on by itself. Each replay and each further attempt gets the same ids, so start the same jobs in the same
+ * order in each. To start several together, set `detached` of each and wait for all: the value of each is its job's id, as
+ * text. */
 brrr_error *brrr_spawn(brrr_call *call, const char **job);
 
 /* What a wait is for: one of these, or so many outcomes (values or failures), for a race. */

@@ -78,7 +78,9 @@ class App:
     def spawn(self, task: Task[..., Any] | str, **options: Unpack[CallOptions]) -> Callable[..., Call[str]]:
         """Starts a detached job, which goes on by itself: `job = await app.spawn(fib)(10)`. Gives the job's id at once.
 
-        Every replay gets the same id. options: as for `call`; they are those of the new job's own call.
+        Each replay and each further attempt gets the same ids, so start the same jobs in the same order in each.
+
+        options: as for `call`; they are those of the new job's own call.
         """
 
         def with_arguments(*args: Any, **kwargs: Any) -> Call[str]:

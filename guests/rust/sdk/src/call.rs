@@ -175,7 +175,7 @@ impl<T> Call<T> {
     /// first one of the new job, which goes on by itself, also after this job has ended. Its topic, scope and options are those
     /// of this call.
     ///
-    /// Every replay gets the same id.
+    /// Each replay and each further attempt gets the same ids, so start the same jobs in the same order in each.
     ///
     /// ```
     /// use brrr::{App, Result};

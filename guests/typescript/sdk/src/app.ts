@@ -39,8 +39,8 @@ export class App {
 
   /**
    * Starts a detached job, which goes on by itself, and gives the job's id: `await app.spawn(fib)({ n: 10 })`. It waits for
-   * nothing, and every replay gets the same id. The options are those of the new job's own call. Rejects with `CallFailed` when
-   * the job could not be started.
+   * nothing. The options are those of the new job's own call. Each replay and each further attempt gets the same ids, so start
+   * the same jobs in the same order in each.
    */
   spawn<A extends unknown[], R>(task: TaskFn<A, R>, options?: SpawnOptions): (...args: A) => Promise<string>;
   /** The same by name, for a task of another component: `app.spawn<{ n: number }>("fib", { topic: "math" })`. */

@@ -74,7 +74,8 @@ template <typename T> class Call {
     }
 
     /// Starts a detached job, in place of waiting for the call, and gives the job's id at once: `fib_task(9).spawn()`. The call is
-    /// the first one of the new job, which goes on by itself. Every replay gets the same id.
+    /// the first one of the new job, which goes on by itself. Each replay and each further attempt gets the same ids, so start
+    /// the same jobs in the same order in each.
     Result<std::string> spawn() {
         const char *job;
         if (brrr_error *error = brrr_spawn(&raw_, &job)) return fail(error);
