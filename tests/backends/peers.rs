@@ -83,6 +83,7 @@ impl Handler for Ours {
                 hash: Some(call.hash),
                 peer_hash: None,
                 options: Options::default(),
+                detached: false,
             })
             .collect();
         if request.job_id.as_str().starts_with(FAILS) && calls.is_empty() {

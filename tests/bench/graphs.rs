@@ -183,7 +183,7 @@ fn handler() -> Arc<dyn Handler> {
 fn children(task: &str, payload: &str) -> Vec<Invocation> {
     let call = |task: &str, n: u64| {
         let (task, payload, options) = (task.to_owned(), n.to_string().into(), Options::default());
-        Invocation { task, payload, topic: None, hash: None, peer_hash: None, options }
+        Invocation { task, payload, topic: None, hash: None, peer_hash: None, options, detached: false }
     };
     let number = |text: &str| text.parse::<u64>().expect("a number");
     match task {

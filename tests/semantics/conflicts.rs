@@ -22,6 +22,7 @@ async fn claim(replay: &mut Replay, task: &str, need: Option<u32>) -> Result<Str
         hash: Some(hash),
         peer_hash: None,
         options: Options::default(),
+        detached: false,
     });
     match replay.poll(calls.collect(), need.map_or(Want::All, Want::Some), None).await {
         Ok(Polled::Ready(outcomes)) => {

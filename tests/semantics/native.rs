@@ -125,6 +125,7 @@ pub async fn ask_with(
         hash: Some(hash(task, payload)),
         peer_hash: None,
         options: options.clone(),
+        detached: false,
     });
     match replay.poll(calls.collect(), need.map_or(Want::All, Want::Some), None).await {
         Ok(Polled::Ready(outcomes)) => {

@@ -21,6 +21,7 @@ fn invocation(task: &str, payload: &str) -> Invocation {
         hash,
         peer_hash: None,
         options: brrr_protocol::options::Options::default(),
+        detached: false,
     }
 }
 

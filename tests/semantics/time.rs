@@ -31,6 +31,7 @@ async fn within(replay: &mut Replay, ms: u64, task: &str, payload: &str) -> Resu
         hash: Some(hash(task, payload)),
         peer_hash: None,
         options: Options::default(),
+        detached: false,
     };
     match replay.poll(vec![call], Want::All, Some(replay.clock() + ms)).await {
         Ok(Polled::Ready(outcomes)) => {

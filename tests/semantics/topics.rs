@@ -25,6 +25,7 @@ fn asks() -> Native {
                 hash: Some(hash("child", "")),
                 peer_hash: None,
                 options: Options::default(),
+                detached: false,
             };
             match replay.poll(vec![call], Want::All, None).await {
                 Ok(Polled::Ready(_)) => Ok("done".to_owned()),

@@ -69,6 +69,7 @@ impl GraphHandler {
             hash: Some(call.hash),
             peer_hash: None,
             options: Options::default(),
+            detached: false,
         });
         let clock_before = replay.clock();
         let outcomes = match replay.poll(calls.collect(), want, until).await? {

@@ -90,6 +90,11 @@ impl Client {
         Self { backend }
     }
 
+    /// The client's backend.
+    pub(crate) fn backend(&self) -> &dyn Backend {
+        &*self.backend
+    }
+
     /// The time that deadlines go by, see `Store::now`.
     #[must_use]
     pub fn now(&self) -> Millis {
@@ -194,11 +199,11 @@ impl Client {
         let deadline = match job.deadline {
             0 => 0,
             // The new job gets as much time as the old one had.
-            at => now.saturating_add(at.saturating_sub(job.created)),
+            at => now.saturating_add(at.saturating_sub(job.created.max(job.start))),
         };
         let (max_messages, options, retry_of) = (job.max_messages, job.options, Some(job_id.clone()));
         let scope = Some(job.scope.unwrap_or_else(|| job_id.clone()));
-        let new = NewJob { job_id: new, call, deadline, max_messages, options, retry_of, scope };
+        let new = NewJob { job_id: new, call, deadline, max_messages, options, retry_of, scope, start: 0 };
         Ok(Retried::As(Box::new(new.call.clone()), self.schedule(&new, now).await?))
     }
 

@@ -9,6 +9,8 @@ use crate::records::JobState;
 /// The states of a call, and of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
+    /// The job starts later. A job has this state only in listings.
+    Scheduled,
     /// No call of the job has asked for the call yet.
     Unscheduled,
     /// The call's message is queued. After a failure it is the message for the next attempt.
@@ -32,6 +34,7 @@ impl State {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Scheduled => "scheduled",
             Self::Unscheduled => "unscheduled",
             Self::Ready => "ready",
             Self::Running => "running",

@@ -18,7 +18,8 @@
 //! - `topics`: the topics that calls may be sent to
 //! - `replay`: one run of a call; `outcome_cache`: the outcomes that earlier runs of a call got; `gate`: decides when a run may
 //!   start
-//! - `step`: handles one message; `client`: schedules jobs, waits for them and reads results; `tree`: the calls of a job
+//! - `step`: handles one message; `client`: schedules jobs, waits for them and reads results; `starting`: starts a job later, or
+//!   once for each key; `tree`: the calls of a job
 
 pub mod abandon;
 pub mod bencode;
@@ -42,6 +43,7 @@ pub mod ports;
 pub mod records;
 pub mod registration;
 pub mod replay;
+pub mod starting;
 pub mod step;
 pub mod topics;
 pub mod transaction;

@@ -113,6 +113,24 @@ impl JobId {
     pub fn from_random(bits: u128) -> Self {
         Self(format!("{bits:032x}").into())
     }
+
+    /// The id of the job that is started with this key on this topic. All clients that use the key get the same id.
+    #[must_use]
+    pub fn of_key(topic: &Topic, key: &str) -> Self {
+        Self::of_parts(&[b"brrr.key", topic.as_str().as_bytes(), key.as_bytes()])
+    }
+
+    /// The id of a detached job: the job that the call `parent` of the job `job_id` starts as its `n`th, from 0.
+    #[must_use]
+    pub fn of_detached(job_id: &Self, parent: &CallHash, n: u64) -> Self {
+        Self::of_parts(&[b"brrr.detached", job_id.as_str().as_bytes(), parent.as_str().as_bytes(), &n.to_be_bytes()])
+    }
+
+    /// An id that follows from these parts. It has the form of a random one.
+    fn of_parts(parts: &[&[u8]]) -> Self {
+        let hash = CallHash::of_parts(parts);
+        Self(hash.0[..32].into())
+    }
 }
 
 /// Lower-case hexadecimal.

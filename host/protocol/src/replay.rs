@@ -12,7 +12,7 @@ use crate::identity::{compare, conflict_in_run};
 use crate::model::{Call, CallHash, JobId, Millis, Outcome, PROMISE, Topic, size_of_outcome};
 use crate::options::{Options, Scope, Scopes};
 use crate::outcome_cache::KnownOutcomes;
-use crate::ports::{Backend, Key, Loaded, Work};
+use crate::ports::{Backend, Key, Loaded, NewJob, Work};
 use crate::records::{ClockMove, Decision, RunRecord, SAMPLE};
 
 /// A call as a guest asks for it.
@@ -31,6 +31,8 @@ pub struct Invocation {
     pub peer_hash: Option<CallHash>,
     /// How the call is to be run.
     pub options: Options,
+    /// The call is the top call of a job of its own. The poll does not wait for it: its outcome is the id of that job, as JSON.
+    pub detached: bool,
 }
 
 impl Invocation {
@@ -39,7 +41,7 @@ impl Invocation {
     pub fn promise(name: &str) -> Self {
         let payload = Bytes::copy_from_slice(name.as_bytes());
         let (topic, hash, peer_hash, options) = (None, None, None, Options::default());
-        Self { task: PROMISE.to_owned(), payload, topic, hash, peer_hash, options }
+        Self { task: PROMISE.to_owned(), payload, topic, hash, peer_hash, options, detached: false }
     }
 }
 
@@ -57,7 +59,7 @@ pub enum Want {
 }
 
 /// The calls that a run waits for, and the time that it waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wait {
     /// The calls without an outcome, each once, in the order in which the run asked for them. A run that only sleeps waits for
     /// none.
@@ -111,6 +113,14 @@ impl Printed {
 pub struct Replay {
     backend: Arc<dyn Backend>,
     job_id: JobId,
+    /// The call that is run.
+    call: CallHash,
+    /// The number of messages that each of its detached jobs may send.
+    max_messages: u64,
+    /// How many detached jobs this run has asked for.
+    detached: u32,
+    /// Those of them that no earlier run has started.
+    detached_jobs: Vec<NewJob>,
     /// The job whose calls of the scope `job` this job shares. `None`: only its own.
     scope_id: Option<JobId>,
     /// The scope of calls for which nothing else says one.
@@ -173,6 +183,10 @@ impl Replay {
         let mut replay = Self {
             backend,
             job_id: work.message.job_id.clone(),
+            call: work.message.call.clone(),
+            max_messages: loaded.job.as_ref().map_or(0, |job| job.max_messages),
+            detached: 0,
+            detached_jobs: Vec::new(),
             topic: work.topic.clone(),
             kept: 0,
             room: usize::MAX,
@@ -256,6 +270,8 @@ impl Replay {
 
     /// Answers a poll: returns the outcomes of `calls` that are wanted. The answer is the same in every run.
     ///
+    /// Detached calls have their outcome at once.
+    ///
     /// When the time `until` (in milliseconds since the Unix epoch) has passed, the answer has the outcomes that are there, and
     /// they may be fewer. A poll without calls is a sleep: it needs `until`.
     ///
@@ -263,6 +279,39 @@ impl Replay {
     /// When the backend can't be read. `Limit` if the run has no room for what it asks for. `Conflict` if a call hash stands
     /// for another call.
     pub async fn poll(&mut self, calls: Vec<Invocation>, want: Want, until: Option<Millis>) -> Result<Polled> {
+        if !calls.iter().any(|call| call.detached) {
+            return self.poll_awaited(calls, want, until).await;
+        }
+        let (mut outcomes, mut awaited) = (vec![None; calls.len()], Vec::new());
+        for (index, call) in calls.into_iter().enumerate() {
+            if call.detached {
+                outcomes[index] = Some(self.detach(call)?);
+            } else {
+                awaited.push((index, call));
+            }
+        }
+        let detached = outcomes.len() - awaited.len();
+        let (indices, awaited): (Vec<usize>, Vec<Invocation>) = awaited.into_iter().unzip();
+        let is_enough = match want {
+            Want::All => awaited.is_empty(),
+            Want::Some(need) => detached >= need as usize,
+            Want::Progress => true,
+        };
+        if is_enough {
+            return Ok(Polled::Ready(outcomes));
+        }
+        let want = match want {
+            Want::Some(need) => Want::Some(need.saturating_sub(u32::try_from(detached).unwrap_or(u32::MAX))),
+            other => other,
+        };
+        let Polled::Ready(found) = self.poll_awaited(awaited, want, until).await? else { return Ok(Polled::Suspended) };
+        for (index, outcome) in indices.into_iter().zip(found) {
+            outcomes[index] = outcome;
+        }
+        Ok(Polled::Ready(outcomes))
+    }
+
+    async fn poll_awaited(&mut self, calls: Vec<Invocation>, want: Want, until: Option<Millis>) -> Result<Polled> {
         let calls: Vec<Call> = calls.into_iter().map(|call| self.identify(call)).collect();
         self.keep(ASKED + calls.iter().map(|c| ASKED + c.hash.as_str().len()).sum::<usize>())?;
         self.note_identities(&calls)?;
@@ -493,12 +542,46 @@ impl Replay {
             timer: self.before.timer,
             stopped: (self.polls.len() as u32).saturating_sub(1),
             moves: self.moves.clone(),
+            detached: self.detached.max(self.before.detached),
             not_before: 0,
             unknown_since: 0,
             last_failure: self.before.last_failure.clone(),
             options: self.before.options.clone(),
             extra: self.before.extra.clone(),
         }
+    }
+
+    /// The outcome of a detached call: the id of its job. All replays of all attempts get the same id.
+    fn detach(&mut self, call: Invocation) -> Result<Outcome> {
+        self.keep(ASKED + call.task.len() + call.payload.len())?;
+        let n = self.detached;
+        self.detached += 1;
+        let job_id = JobId::of_detached(&self.job_id, &self.call, n.into());
+        let outcome = Ok(Bytes::from(format!("\"{job_id}\"")));
+        if n < self.before.detached {
+            return Ok(outcome);
+        }
+        let scope = self.scope_of(&call);
+        let hash = match &call.hash {
+            Some(hash) => hash.clone(),
+            None => plain_hash(&call).within(scope.unwrap_or_default(), &job_id, self.clock),
+        };
+        let options = Options { scope, ..call.options };
+        let (task, payload, topic) = (call.task, call.payload, call.topic.unwrap_or_else(|| self.topic.clone()));
+        let top = Call { hash, task, payload, topic, options: Options::default() };
+        let max_messages = self.max_messages;
+        self.detached_jobs.push(NewJob { max_messages, options, ..NewJob::new(job_id, top) });
+        Ok(outcome)
+    }
+
+    /// The detached jobs that this run has asked for and no earlier run has started.
+    pub fn take_detached(&mut self) -> Vec<NewJob> {
+        std::mem::take(&mut self.detached_jobs)
+    }
+
+    /// The scope of a call. `None`: nothing says one.
+    fn scope_of(&self, call: &Invocation) -> Option<Scope> {
+        call.options.scope.or_else(|| self.scopes.get(&call.task).copied()).or(self.job_scope)
     }
 
     fn identify(&self, call: Invocation) -> Call {
@@ -520,9 +603,7 @@ impl Replay {
         if call.task == PROMISE {
             return CallHash::of_promise(job, &call.payload);
         }
-        let hash = call.peer_hash.clone().unwrap_or_else(|| CallHash::derive(&call.task, &call.payload));
-        let scope = call.options.scope.or_else(|| self.scopes.get(&call.task).copied()).or(self.job_scope);
-        hash.within(scope.unwrap_or_default(), job, self.clock)
+        plain_hash(call).within(self.scope_of(call).unwrap_or_default(), job, self.clock)
     }
 
     /// Makes sure that a run uses one hash for one call only, because outcomes are remembered by the hash alone.
@@ -595,6 +676,11 @@ impl Replay {
         self.ahead = unknown.to_vec();
         Ok(())
     }
+}
+
+/// The hash of a call that has no hash of its own, for all jobs.
+fn plain_hash(call: &Invocation) -> CallHash {
+    call.peer_hash.clone().unwrap_or_else(|| CallHash::derive(&call.task, &call.payload))
 }
 
 /// How often a run is given outcomes early because one of them is a failure. Otherwise a handler that catches the failures of

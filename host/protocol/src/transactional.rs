@@ -39,6 +39,10 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
     let key = Key::latest_job(&call.hash);
     let latest = tx.get(&key)?;
     let mut new = LatestJob { job_id: job.job_id.clone(), is_on_its_way: false };
+    if before.as_ref().is_some_and(|before| before.call != call.hash) {
+        tx.put(&key, &new.encode())?;
+        return Ok(Scheduled::Taken);
+    }
     if before.as_ref().is_some_and(JobRecord::is_over) {
         tx.put(&key, &new.encode())?;
         return Ok(Scheduled::AlreadyDone);
@@ -49,7 +53,8 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
         mark_over(tx, &job.job_id, JobEnd { state, at: now })?;
         return Ok(Scheduled::AlreadyDone);
     }
-    new.is_on_its_way = true;
+    // Other jobs may join this job, but not before it starts.
+    new.is_on_its_way = !job.is_delayed(now);
     tx.put(&key, &new.encode())?;
     let start = join(tx, job, before.is_none(), latest.as_deref(), now)?;
     for message in job.messages(now).into_iter().skip(usize::from(start == Start::Joins)) {
@@ -64,6 +69,9 @@ pub fn schedule(tx: &mut impl Transaction, job: &NewJob, now: Millis) -> Result<
 
 /// See `join` in `multi_step`.
 fn join(tx: &mut impl Transaction, job: &NewJob, is_new: bool, latest: Option<&[u8]>, now: Millis) -> Result<Start> {
+    if job.is_delayed(now) {
+        return Ok(Start::Sends);
+    }
     let (call, me) = (&job.call, joining::entry_of(job));
     let pending = match tx.registered(&call.hash, &me) {
         // A damaged record fails the call when its message is handled.

@@ -184,7 +184,7 @@ impl Node {
     /// True if the call has an outcome, or will never have one.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        !matches!(self.state, State::Unscheduled | State::Ready | State::Running | State::Deferred)
+        !matches!(self.state, State::Scheduled | State::Unscheduled | State::Ready | State::Running | State::Deferred)
     }
 
     /// The time from when the call was asked for until its outcome, in milliseconds, if the store knows it.
@@ -243,6 +243,7 @@ impl Found {
         match (job.end, &self.run) {
             (Some(end), _) if end.state == JobState::TimedOut => State::TimedOut,
             (Some(_), _) => State::Cancelled,
+            (None, None) if job.is_delayed(now) && *call == job.call => State::Scheduled,
             (None, Some(run)) if run.not_before > now => State::Ready,
             (None, Some(run)) if run.is_waiting() => State::Deferred,
             // The call is ready or running. The records can't tell which, because a worker writes nothing while it runs a call.

@@ -35,10 +35,10 @@ pub async fn run(args: CallCommand, format: Format) -> anyhow::Result<Exit> {
     let backend = submit.backend.open_shared().await?;
     let client = Client::new(backend.clone());
     let codec = submit.call.codec;
-    if submit.is_shared_by_all()
-        && let Known::Value(value) = client.read(&request.encoded.hash).await?
+    if submit.is_answered_by_any_value()
+        && let Known::Value(value) = client.read(&request.hash).await?
     {
-        return Show { format, codec, job: None, call: &request.encoded.hash }.value(&value);
+        return Show { format, codec, job: None, call: &request.hash }.value(&value);
     }
     let Job { job_id, hash, .. } = submit.submit(&client, request).await?;
     let waiting = Waiting {

@@ -213,10 +213,10 @@ pub(super) async fn send_again(
     let id = output::line(&dead_letter.dead_letter.id);
     let sent = dead_letter.send(backend, client).await?;
     match &sent {
-        Sent::AsNewJob(job, Scheduled::Queued) => say(format_args!("{id}: sent as job {job}")),
         Sent::AsNewJob(_, Scheduled::AlreadyDone) => {
             say(format_args!("{id}: the value of its call is there; nothing was sent"));
         }
+        Sent::AsNewJob(job, _) => say(format_args!("{id}: sent as job {job}")),
         Sent::AsItIs => say(format_args!("{id}: sent again as it is")),
         Sent::NotDescribed => {
             say(format_args!(

@@ -125,7 +125,7 @@ pub async fn run(args: JobCommand, format: Format) -> anyhow::Result<Exit> {
             print_json(&JobDocument { job: row, options, cut: tree.is_cut() || walk.cut, tree: branches })?;
         }
         Format::Text => {
-            let mut text = head(&row, state_of(&job));
+            let mut text = head(&row, state_of(&job, now));
             walk.draw(&mut text, 0, "", "");
             if tree.is_cut() || walk.cut {
                 let _ =
@@ -146,6 +146,9 @@ fn head(row: &Row, state: State) -> String {
     put("job", &row.job);
     put("topic", &row.topic);
     put("created", &row.created);
+    if let Some(starts) = &row.starts {
+        put("starts", starts);
+    }
     if let Some(deadline) = &row.deadline {
         put("deadline", deadline);
     }

@@ -5,7 +5,7 @@ use brrr_protocol::events::State;
 use brrr_protocol::listing::Listing;
 use brrr_protocol::model::{JobId, Millis};
 use brrr_protocol::ports::{Backend, Key, Kind, message_counter};
-use brrr_protocol::records::{JobEnd, JobRecord, JobState};
+use brrr_protocol::records::{JobRecord, JobState};
 use brrr_protocol::wire::CallRecord;
 use brrr_worker::events::time;
 use clap::ValueEnum;
@@ -47,6 +47,7 @@ pub struct JobsCommand {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Wanted {
+    Scheduled,
     Running,
     Completed,
     Failed,
@@ -55,8 +56,9 @@ enum Wanted {
 }
 
 impl Wanted {
-    fn of(end: Option<JobEnd>) -> Self {
-        match end.map(|end| end.state) {
+    fn of(job: &JobRecord, now: Millis) -> Self {
+        match job.end.map(|end| end.state) {
+            None if job.is_delayed(now) => Self::Scheduled,
             None => Self::Running,
             Some(JobState::Completed) => Self::Completed,
             Some(JobState::Failed) => Self::Failed,
@@ -79,6 +81,7 @@ struct JobLine {
 #[derive(Default, Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Counts {
+    scheduled: usize,
     running: usize,
     completed: usize,
     failed: usize,
@@ -96,9 +99,12 @@ pub struct Row {
     pub call: String,
     pub topic: String,
     pub created: String,
+    /// When the job starts, if it was to start later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub starts: Option<String>,
     /// `null`: the job is running, or its end has no recorded time.
     pub ended: Option<String>,
-    /// The time from the job's beginning to its end, or until now.
+    /// The time from the job's start to its end, or until now.
     pub duration_ms: Option<Millis>,
     /// The time by which the job must have ended.
     pub deadline: Option<String>,
@@ -111,7 +117,7 @@ pub struct Row {
 pub async fn run(args: JobsCommand, format: Format) -> anyhow::Result<Exit> {
     let backend = args.backend.open_existing().await?;
     let look = Look { backend: &*backend, client: &Client::new(backend.clone()), now: backend.now() };
-    let wanted = |job: &JobRecord| args.state.is_none_or(|state| state == Wanted::of(job.end));
+    let wanted = |job: &JobRecord| args.state.is_none_or(|state| state == Wanted::of(job, look.now));
     // One job more than will be listed, to find out whether there are more.
     let enough = args.limit.saturating_add(1);
     let newest = if args.counts { None } else { look.newest(wanted, enough).await? };
@@ -120,7 +126,7 @@ pub async fn run(args: JobsCommand, format: Format) -> anyhow::Result<Exit> {
         None => {
             let mut jobs = look.all().await?;
             jobs.sort_by(|(a_id, a), (b_id, b)| b.created.cmp(&a.created).then_with(|| a_id.cmp(b_id)));
-            let counts = args.counts.then(|| Counts::of(&jobs));
+            let counts = args.counts.then(|| Counts::of(&jobs, look.now));
             jobs.retain(|(_, job)| wanted(job));
             (jobs, counts)
         }
@@ -139,9 +145,9 @@ pub async fn run(args: JobsCommand, format: Format) -> anyhow::Result<Exit> {
                 let shown = jobs.iter().zip(&rows).map(|((_, job), row)| row.cells(job, look.now));
                 print_table(&std::iter::once(headings()).chain(shown).collect::<Vec<_>>())?;
             }
-            if let Some(Counts { running, completed, failed, cancelled, timed_out }) = counts {
+            if let Some(Counts { scheduled, running, completed, failed, cancelled, timed_out }) = counts {
                 say(format_args!(
-                    "{running} running, {completed} completed, {failed} failed, {cancelled} cancelled, {timed_out} \
+                    "{scheduled} scheduled, {running} running, {completed} completed, {failed} failed, {cancelled} cancelled, {timed_out} \
                      timed out"
                 ));
             } else if jobs.is_empty() {
@@ -159,10 +165,11 @@ pub async fn run(args: JobsCommand, format: Format) -> anyhow::Result<Exit> {
 }
 
 impl Counts {
-    fn of(jobs: &[(JobId, JobRecord)]) -> Self {
+    fn of(jobs: &[(JobId, JobRecord)], now: Millis) -> Self {
         let mut counts = Self::default();
         for (_, job) in jobs {
-            *match Wanted::of(job.end) {
+            *match Wanted::of(job, now) {
+                Wanted::Scheduled => &mut counts.scheduled,
                 Wanted::Running => &mut counts.running,
                 Wanted::Completed => &mut counts.completed,
                 Wanted::Failed => &mut counts.failed,
@@ -234,8 +241,12 @@ impl Look<'_> {
     }
 }
 
-pub fn state_of(job: &JobRecord) -> State {
-    job.end.map_or(State::Running, |end| end.state.into())
+pub fn state_of(job: &JobRecord, now: Millis) -> State {
+    match job.end {
+        Some(end) => end.state.into(),
+        None if job.is_delayed(now) => State::Scheduled,
+        None => State::Running,
+    }
 }
 
 impl Row {
@@ -246,13 +257,14 @@ impl Row {
         let until = if job.is_over() { ended } else { Some(now) };
         Ok(Self {
             job: job_id.to_string(),
-            state: state_of(job).as_str(),
+            state: state_of(job, now).as_str(),
             task: call.as_ref().and_then(|bytes| CallRecord::decode(bytes).ok()).map(|call| call.task),
             call: job.call.to_string(),
             topic: job.topic.to_string(),
             created: time(job.created),
+            starts: (job.start > 0).then(|| time(job.start)),
             ended: ended.map(time),
-            duration_ms: until.map(|at| at.saturating_sub(job.created)),
+            duration_ms: until.map(|at| at.saturating_sub(job.created.max(job.start))),
             deadline: (job.deadline > 0).then(|| time(job.deadline)),
             retry_of: job.retry_of.as_ref().map(JobId::to_string),
             // Increasing by 0 is a write. If the backend is read-only, jobs can still be listed.
@@ -265,7 +277,7 @@ impl Row {
         vec![
             output::line(&self.job),
             output::line(self.task.as_deref().unwrap_or("?")),
-            output::state(state_of(job)),
+            output::state(state_of(job, now)),
             brief(now.saturating_sub(job.created)),
             self.duration_ms.map_or_else(dash, brief),
             self.messages.map_or_else(dash, |n| n.to_string()),

@@ -92,7 +92,7 @@ pub fn state(state: State) -> String {
         State::Failed => "31",
         State::Cancelled | State::TimedOut => "33",
         State::Running | State::Deferred => "36",
-        State::Ready | State::Unscheduled => "2",
+        State::Scheduled | State::Ready | State::Unscheduled => "2",
     };
     if colour_on_stdout() { format!("\x1b[{colour}m{word}\x1b[0m") } else { word.to_owned() }
 }

@@ -55,7 +55,7 @@ pub async fn run(args: RetryCommand, format: Format) -> anyhow::Result<Exit> {
         Retried::Unknown => return Err(no_such_job(old)),
     };
     let Some(at_most) = args.wait else {
-        schedule::show(&Job { job_id: new, hash: call.hash, scheduled }, format)?;
+        schedule::show(&Job { job_id: new, hash: call.hash, state: scheduled.into() }, format)?;
         return Ok(Exit::Done);
     };
     say(format_args!("job {new} tries job {old} again"));

@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 
 use brrr_protocol::Result;
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{Call, CallHash, JobId, Millis, system_now};
+use brrr_protocol::model::{CallHash, JobId, Millis, system_now};
 use brrr_protocol::options::{Backoff, Options, Scope};
-use brrr_protocol::ports::{NewJob, Scheduled};
+use brrr_protocol::ports::Scheduled;
+use brrr_protocol::starting::{StartRequest, StartTime, Started, check_key};
 
 use super::ExitError;
-use super::encode::{CallArgs, Encoded};
+use super::encode::CallArgs;
 use super::options::{BackendArgs, TopicArgs, duration, moment, new_job_id};
 use super::output::say;
 use crate::config::RetryBackoff;
@@ -36,6 +37,19 @@ pub struct SubmitArgs {
     /// `--scope job`.
     #[arg(long, conflicts_with = "scope")]
     pub fresh: bool,
+
+    /// Start the job only once for this key, which is a text of yours (an order number, for example), however often it is
+    /// asked for on this topic. Asked for again, the command shows the first job.
+    #[arg(long, value_name = "KEY", value_parser = key)]
+    pub id: Option<String>,
+
+    /// Start the job after this time. Its `--timeout` counts from then.
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "at")]
+    pub delay: Option<Duration>,
+
+    /// Start the job at this moment (RFC 3339).
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
+    pub at: Option<Millis>,
 
     #[command(flatten)]
     pub backend: BackendArgs,
@@ -87,91 +101,115 @@ struct ConditionArgs {
     scope: Option<Scope>,
 }
 
-/// The options of the whole job.
-#[derive(Debug, Default, PartialEq)]
-struct Conditions {
-    /// 0: no deadline.
-    deadline: Millis,
-    /// 0: the limit of the workers.
-    max_messages: u64,
-    options: Options,
-}
-
-/// A call with its options. They were checked before anything was written.
-pub struct Request {
-    pub encoded: Encoded,
-}
-
 /// A job that the backend has accepted.
 pub struct Job {
     pub job_id: JobId,
     pub hash: CallHash,
-    pub scheduled: Scheduled,
+    pub state: Accepted,
+}
+
+/// What became of a request to start a job.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// The job is new, and alive.
+    Queued,
+    /// The job is new, and over: the value of its call was there.
+    Done,
+    /// An earlier command with the same key has started the job.
+    Existing,
+}
+
+impl Accepted {
+    /// The word in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Done => "done",
+            Self::Existing => "existing",
+        }
+    }
+}
+
+impl From<Scheduled> for Accepted {
+    fn from(scheduled: Scheduled) -> Self {
+        if scheduled == Scheduled::AlreadyDone { Self::Done } else { Self::Queued }
+    }
 }
 
 impl SubmitArgs {
-    /// # Errors
-    /// When the payload can't be read, or the options contradict each other.
-    pub fn request(&self) -> anyhow::Result<Request> {
-        self.conditions_at(system_now())?;
-        Ok(Request { encoded: self.call.encode()? })
-    }
-
-    /// Do all jobs share the outcome of the call?
-    pub fn is_shared_by_all(&self) -> bool {
-        !self.fresh && self.conditions.scope.unwrap_or_default() == Scope::Fleet
-    }
-
-    fn conditions_at(&self, now: Millis) -> anyhow::Result<Conditions> {
-        Ok(self.conditions.from(now).map_err(|text| ExitError::new(Exit::Usage, text))?)
-    }
-
-    /// Schedules the call as a new job. The job's time begins now, by the backend's clock.
+    /// The job that the arguments ask for.
     ///
     /// # Errors
-    /// When the deadline has passed by that clock, or the backend fails. After a failure of the backend it is unknown
-    /// whether the job was accepted.
-    pub async fn submit(&self, client: &Client, request: Request) -> anyhow::Result<Job> {
-        let (job_id, at) = (new_job_id()?, client.now());
-        let Request { encoded } = request;
-        let Conditions { deadline, max_messages, options } = self.conditions_at(at)?;
-        let options = Options { scope: self.fresh.then_some(Scope::Job).or(options.scope), ..options };
-        let hash = encoded.hash.within(options.scope.unwrap_or_default(), &job_id, at);
-        let call = Call {
-            hash: hash.clone(),
-            task: self.call.task.clone(),
-            payload: encoded.payload,
-            topic: self.topic.topic.clone(),
-            options: Options::default(),
+    /// When the payload can't be read, or the options contradict each other.
+    pub fn request(&self) -> anyhow::Result<StartRequest> {
+        let encoded = self.call.encode()?;
+        let scope = self.fresh.then_some(Scope::Job).or(self.conditions.scope);
+        let start = match (self.delay, self.at) {
+            (Some(time), _) => StartTime::After(time),
+            (None, Some(at)) => StartTime::At(at),
+            (None, None) => StartTime::Now,
         };
-        let job = NewJob { deadline, max_messages, options, ..NewJob::new(job_id.clone(), call) };
-        let scheduled = persist(&job_id, || Box::pin(client.schedule(&job, at))).await?;
-        Ok(Job { job_id, hash, scheduled })
+        let request = StartRequest {
+            key: self.id.clone(),
+            start,
+            timeout: self.conditions.timeout,
+            deadline: self.conditions.deadline,
+            max_messages: self.conditions.max_messages.map_or(0, |n| n.get().into()),
+            options: Options { scope, ..self.conditions.options() },
+            ..StartRequest::new(self.topic.topic.clone(), &self.call.task, encoded.payload, encoded.hash)
+        };
+        // Before anything is written. The backend's clock decides later.
+        request.job(new_job_id()?, system_now()).map_err(|bad| ExitError::new(Exit::Usage, bad.0))?;
+        Ok(request)
+    }
+
+    /// Is it enough to read the value of the call, if it is there?
+    pub fn is_answered_by_any_value(&self) -> bool {
+        let is_shared = !self.fresh && self.conditions.scope.unwrap_or_default() == Scope::Fleet;
+        is_shared && self.id.is_none() && self.delay.is_none() && self.at.is_none()
+    }
+
+    /// Starts the job. Its time begins now, by the backend's clock.
+    ///
+    /// # Errors
+    /// When the deadline has passed by that clock, the key was used for another call, or the backend fails. After a failure of
+    /// the backend it is unknown whether the job was accepted.
+    pub async fn submit(&self, client: &Client, request: StartRequest) -> anyhow::Result<Job> {
+        let new = new_job_id()?;
+        let shown = request.key.as_ref().map_or_else(|| new.clone(), |key| JobId::of_key(&request.topic, key));
+        match persist(&shown, || Box::pin(client.start(&request, new.clone()))).await? {
+            Started::New { job_id, call, scheduled } => {
+                Ok(Job { job_id, hash: call, state: scheduled.into() })
+            }
+            Started::Existing { job_id, job } => Ok(Job { job_id, hash: job.call, state: Accepted::Existing }),
+            Started::KeyReused(job_id) => {
+                let text = format!(
+                    "--id: this key has started job {job_id}, with another task or other arguments; choose another key \
+                     (`brrr-host job {job_id}` shows the job)"
+                );
+                Err(ExitError::new(Exit::Refused, text).into())
+            }
+            Started::Bad(bad) => Err(ExitError::new(Exit::Usage, bad.0).into()),
+        }
     }
 }
 
 impl ConditionArgs {
-    /// The options of a job that begins now.
-    fn from(&self, now: Millis) -> std::result::Result<Conditions, String> {
-        let after = self.timeout.map(|time| now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
-        if self.deadline.is_some_and(|at| at <= now) {
-            return Err("--deadline: that moment has passed; a job can't end before it begins".to_owned());
+    /// The options of the job's calls.
+    fn options(&self) -> Options {
+        Options {
+            timeout: self.task_timeout,
+            max_retries: self.max_retries,
+            retry_delay: self.retry_delay,
+            max_retry_delay: self.max_retry_delay,
+            backoff: self.retry_backoff.map(Backoff::from),
+            ..Options::default()
         }
-        Ok(Conditions {
-            // A deadline that does not fit into the `i64` of a record counts as no deadline.
-            deadline: after.into_iter().chain(self.deadline).min().filter(|at| i64::try_from(*at).is_ok()).unwrap_or(0),
-            max_messages: self.max_messages.map_or(0, |n| n.get().into()),
-            options: Options {
-                timeout: self.task_timeout,
-                max_retries: self.max_retries,
-                retry_delay: self.retry_delay,
-                max_retry_delay: self.max_retry_delay,
-                backoff: self.retry_backoff.map(Backoff::from),
-                scope: self.scope,
-                ..Options::default()
-            },
-        })
     }
+}
+
+fn key(text: &str) -> std::result::Result<String, String> {
+    check_key(text).map(|()| text.to_owned())
 }
 
 type Try<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
@@ -197,39 +235,5 @@ pub async fn persist<'a, T>(job_id: &JobId, mut attempt: impl FnMut() -> Try<'a,
             }
             result => return result,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn args() -> ConditionArgs {
-        ConditionArgs {
-            timeout: None,
-            deadline: None,
-            task_timeout: None,
-            max_retries: None,
-            retry_delay: None,
-            retry_backoff: None,
-            max_retry_delay: None,
-            max_messages: None,
-            scope: None,
-        }
-    }
-
-    #[test]
-    fn the_earlier_of_two_deadlines_counts() {
-        let second = Some(Duration::from_secs(1));
-        let deadline = |timeout, deadline| {
-            let args = ConditionArgs { timeout, deadline, ..args() };
-            args.from(5000).map(|conditions| conditions.deadline)
-        };
-        assert_eq!(deadline(None, None), Ok(0));
-        assert_eq!(deadline(second, None), Ok(6000));
-        assert_eq!(deadline(second, Some(5500)), Ok(5500));
-        assert_eq!(deadline(second, Some(9000)), Ok(6000));
-        assert_eq!(deadline(Some(Duration::MAX), None), Ok(0));
-        assert!(deadline(None, Some(5000)).is_err());
     }
 }

@@ -7,14 +7,17 @@ use brrr_backends::BackendConfig;
 use brrr_protocol::Error;
 use brrr_protocol::client::{Answered, Cancelled, Client as ProtocolClient};
 use brrr_protocol::codec;
-use brrr_protocol::model::{Call as ProtocolCall, CallHash, Failure, JobId, Outcome, check_name, check_topic};
+use brrr_protocol::model::{CallHash, Failure, JobId, Outcome, check_name, check_topic};
 use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, NewJob};
+use brrr_protocol::ports::Backend;
+use brrr_protocol::starting::{StartRequest, Started};
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::new_call::{new_job_id, with_arguments};
+
+pub use brrr_protocol::starting::StartTime;
 
 /// A client of one backend.
 ///
@@ -56,6 +59,9 @@ pub enum ClientError {
     /// The backend can't be opened, or one of its operations failed.
     #[error(transparent)]
     Backend(#[from] Error),
+    /// The key has started this job before, with another task or other arguments.
+    #[error("the key has started job {0}, with another task or other arguments")]
+    KeyReused(String),
     /// The arguments, a name or the value are not valid.
     #[error("{0}")]
     Unfit(String),
@@ -64,7 +70,11 @@ pub enum ClientError {
 /// The options of a job. `default()` sets none.
 #[derive(Clone, Debug, Default)]
 pub struct JobOptions {
-    /// The longest time of the job. After it the job ends in any case.
+    /// With a key, the job is started once, however often it is asked for. The key counts within its topic.
+    pub key: Option<String>,
+    /// When the job starts.
+    pub start: StartTime,
+    /// The longest time of the job, from its start. After it the job ends in any case.
     pub timeout: Option<Duration>,
     /// The most messages that the job may send. `None`: the limit of the workers.
     pub max_messages: Option<u64>,
@@ -128,24 +138,22 @@ impl Client {
         let (topic, task) = (topic.into(), task.into());
         check_topic(&topic).and(check_name("the task's name", &task)).map_err(ClientError::Unfit)?;
         let (payload, hash) = with_arguments(&task, &arguments).map_err(ClientError::Unfit)?;
-        let now = self.backend.now();
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let job_id = new_job_id()?;
-        let hash = hash.within(options.calls.scope.unwrap_or_default(), &job_id, now);
-        let call = ProtocolCall { hash: hash.clone(), task, payload, topic: topic.into(), options: Options::default() };
-        let job = NewJob {
-            // A deadline that does not fit into the `i64` of a record counts as no deadline.
-            deadline: options
-                .timeout
-                .map(|time| now.saturating_add(millis(time)))
-                .filter(|at| i64::try_from(*at).is_ok())
-                .unwrap_or(0),
+        let request = StartRequest {
+            key: options.key,
+            start: options.start,
+            timeout: options.timeout,
             max_messages: options.max_messages.unwrap_or(0),
             options: options.calls,
-            ..NewJob::new(job_id.clone(), call)
+            ..StartRequest::new(topic.into(), task, payload, hash)
         };
-        self.backend.schedule(&job, now).await?;
-        Ok(Job { client: ProtocolClient::new(self.backend.clone()), job_id, hash })
+        let client = ProtocolClient::new(self.backend.clone());
+        let (job_id, hash) = match client.start(&request, new_job_id()?).await? {
+            Started::New { job_id, call, .. } => (job_id, call),
+            Started::Existing { job_id, job } => (job_id, job.call),
+            Started::KeyReused(job_id) => return Err(ClientError::KeyReused(job_id.to_string())),
+            Started::Bad(bad) => return Err(ClientError::Unfit(bad.0)),
+        };
+        Ok(Job { client, job_id, hash })
     }
 }
 

@@ -35,7 +35,7 @@ pub mod worker;
 
 pub use brrr_protocol::options::{Backoff, Options, Scope};
 pub use builder::{WorkerBuilder, WorkerError};
-pub use client::{Client, ClientError, Job, JobOptions};
+pub use client::{Client, ClientError, Job, JobOptions, StartTime};
 pub use native::{Call, ChildCall, ErrorInfo, HandlerError, HandlerResult, first, first_n};
 pub use served::ServedTopic;
 pub use topic_worker::{Shutdown, StopReason};

@@ -86,10 +86,10 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     // retry.
     schedule(b, "over", "d").await;
     end(b, "over").await;
-    schedule(b, "r1", "d").await;
+    schedule(b, "r1d", "d").await;
     schedule(b, "failed", "e").await;
     b.fail(&direct("failed", "e"), &Failure::new(FailureKind::Error, "task", "no")).await.unwrap();
-    schedule(b, "r2", "e").await;
+    schedule(b, "r2e", "e").await;
     let mut elsewhere = NewJob::new("elsewhere".into(), call("f"));
     elsewhere.call.topic = "u".into();
     b.schedule(&elsewhere, 1_000).await.unwrap();
@@ -99,7 +99,7 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     b.store().put(&Key::run(&"g".into(), &"later".into()), run.encode()).await.unwrap();
     schedule(b, "r4", "g").await;
     schedule(b, "overdue", "h").await;
-    let overdue = NewJob { deadline: 900, ..NewJob::new("overdue".into(), call("i")) };
+    let overdue = NewJob { deadline: 900, ..NewJob::new("overdue2".into(), call("i")) };
     b.schedule(&overdue, 800).await.unwrap();
     schedule(b, "r5", "i").await;
     // A parent waits for the call, and it is not known whether the message was sent.
@@ -108,7 +108,7 @@ pub async fn only_a_call_that_is_certain_to_be_on_its_way_is_joined(kind: Kind) 
     b.store().put(&Key::pending_returns(&"j".into()), pending.encode()).await.unwrap();
     schedule(b, "r6", "j").await;
     let expected =
-        ["failed:e", "later:g", "over:d", "overdue:h", "overdue:i", "r1:d", "r2:e", "r3:f", "r4:g", "r5:i", "r6:j"];
+        ["failed:e", "later:g", "over:d", "overdue:h", "overdue2:i", "r1d:d", "r2e:e", "r3:f", "r4:g", "r5:i", "r6:j"];
     // On a slow machine, the message that ends the overdue job at its deadline is there too.
     let sent: std::collections::BTreeSet<String> = queued(b).await.into_iter().collect();
     assert_eq!(sent.iter().filter(|sent| expected.contains(&sent.as_str())).count(), expected.len(), "{sent:?}");

@@ -63,6 +63,7 @@ impl Handler for Tree {
                 hash: None,
                 peer_hash: None,
                 options: Options::default(),
+                detached: false,
             })
             .collect();
         if calls.is_empty() {

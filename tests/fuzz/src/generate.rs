@@ -82,6 +82,7 @@ pub fn run(u: &mut Unstructured<'_>) -> Result<RunRecord> {
         timer: number(u)?,
         stopped: u.arbitrary()?,
         moves: moves(u)?,
+        detached: u.arbitrary()?,
         unknown_since: number(u)?,
         extra: extra(u)?,
     })
@@ -107,6 +108,7 @@ pub fn job(u: &mut Unstructured<'_>) -> Result<JobRecord> {
         options: options(u)?,
         retry_of: Option::<String>::arbitrary(u)?.map(Into::into),
         scope: Option::<String>::arbitrary(u)?.map(Into::into),
+        start: number(u)?,
         end: if u.arbitrary()? { Some(JobEnd { state: *u.choose(&states)?, at: number(u)? }) } else { None },
         extra: extra(u)?,
         ..plain

@@ -158,11 +158,13 @@ impl Backend for Redis {
         let script = script.arg(&job.record(now).encode()[..]).arg(&latest.encode()[..]);
         latest.is_on_its_way = true;
         let script = script.arg(&latest.encode()[..]).arg(now);
-        // The first message is sent at once. A job with a deadline has a second message, which is sent at the deadline.
-        let script = match job.messages(now).get(1) {
-            Some(last) => script.arg(millis(last.delay)).arg(delayed(0, last.body.as_bytes())),
+        // A job with a deadline has a second message, which is sent at the deadline.
+        let messages = job.messages(now);
+        let first = messages.first().filter(|_| job.is_delayed(now));
+        let script = [messages.get(1), first].into_iter().fold(script, |script, later| match later {
+            Some(later) => script.arg(millis(later.delay)).arg(delayed(0, later.body.as_bytes())),
             None => script.arg("").arg(""),
-        };
+        });
         let answer = self.run(script, "schedule a job").await?;
         if let Value::Array(_) = &answer
             && let Ok((there,)) = redis::from_redis_value::<(String,)>(answer.clone())
@@ -172,6 +174,7 @@ impl Backend for Redis {
         match redis::from_redis_value::<String>(answer.clone()).as_deref() {
             Ok("queued") => Ok(Scheduled::Queued),
             Ok("done") => Ok(Scheduled::AlreadyDone),
+            Ok("taken") => Ok(Scheduled::Taken),
             _ => Err(Self::unexpected("schedule a job", &answer)),
         }
     }

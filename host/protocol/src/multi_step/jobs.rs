@@ -30,6 +30,9 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
     if let Swap::Mismatch(Some(found)) = p.store.swap(&key, None, Some(record.encode())).await? {
         (record, is_new) = (JobRecord::decode(&found).map_err(|e| e.of(&key))?, false);
     }
+    if record.call != call.hash {
+        return Ok(Scheduled::Taken);
+    }
     if record.is_over() {
         return Ok(Scheduled::AlreadyDone);
     }
@@ -48,6 +51,9 @@ pub async fn schedule(p: &Ports<'_>, job: &NewJob, now: Millis) -> Result<Schedu
     }
     if start == Start::SendsAndLeaves {
         leave(p.store, &job.job_id, &call.hash).await?;
+    }
+    if job.is_delayed(now) {
+        return Ok(Scheduled::Queued);
     }
     // Only now may other jobs join this job. If another job is the latest by now, they join that job.
     let unsent = latest.encode();

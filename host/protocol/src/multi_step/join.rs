@@ -26,6 +26,10 @@ pub(super) async fn join(
     latest: Option<&[u8]>,
     now: Millis,
 ) -> Result<Start> {
+    // A job that starts later shares nothing of a run that starts earlier, apart from the value.
+    if job.is_delayed(now) {
+        return Ok(Start::Sends);
+    }
     let (hash, me) = (&job.call.hash, joining::entry_of(job));
     let (key, value) = (Key::pending_returns(hash), Key::value(hash));
     let (mut carrier, mut is_announced) = (None, false);

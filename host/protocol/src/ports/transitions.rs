@@ -136,6 +136,8 @@ pub struct NewJob {
     pub retry_of: Option<JobId>,
     /// See `JobRecord::scope`.
     pub scope: Option<JobId>,
+    /// When the job's first message is due, in milliseconds since the Unix epoch. 0: at once.
+    pub start: Millis,
 }
 
 impl NewJob {
@@ -143,7 +145,7 @@ impl NewJob {
     #[must_use]
     pub fn new(job_id: JobId, call: Call) -> Self {
         let (options, retry_of, scope) = (Options::default(), None, None);
-        Self { job_id, call, deadline: 0, max_messages: 0, options, retry_of, scope }
+        Self { job_id, call, deadline: 0, max_messages: 0, options, retry_of, scope, start: 0 }
     }
 
     /// The record of the job when it begins.
@@ -155,17 +157,25 @@ impl NewJob {
             options: self.options.clone(),
             retry_of: self.retry_of.clone(),
             scope: self.scope.clone(),
+            start: self.start,
             ..JobRecord::new(self.call.hash.clone(), self.call.topic.clone(), now)
         }
     }
 
-    /// The messages that start the job: the first message, and a second one at the deadline. The second one makes sure that the
-    /// job ends then, even if nothing else happens.
+    /// Does the job start later?
+    #[must_use]
+    pub fn is_delayed(&self, now: Millis) -> bool {
+        self.start > now
+    }
+
+    /// The messages that start the job: the first message, which is due when the job starts, and a second one at the deadline. The
+    /// second one makes sure that the job ends then, even if nothing else happens.
     #[must_use]
     pub fn messages(&self, now: Millis) -> Vec<Outgoing> {
         let message = Message { job_id: self.job_id.clone(), call: self.call.hash.clone() };
-        let first = Outgoing::now(&self.call.topic, &message);
-        let last = Outgoing { delay: Duration::from_millis(self.deadline.saturating_sub(now)), ..first.clone() };
+        let after = |at: Millis| Duration::from_millis(at.saturating_sub(now));
+        let first = Outgoing { delay: after(self.start), ..Outgoing::now(&self.call.topic, &message) };
+        let last = Outgoing { delay: after(self.deadline), ..first.clone() };
         if self.deadline > 0 { vec![first, last] } else { vec![first] }
     }
 }
@@ -173,8 +183,10 @@ impl NewJob {
 /// The result of scheduling a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheduled {
-    /// The job is alive. A message for its call was sent, or the job has joined a call that another job has queued.
+    /// The job is alive. A message for its call was sent (it may be a delayed one), or the job has joined a call that another job has queued.
     Queued,
     /// The call already had its value, or the job was scheduled before under this `job_id` and is over. Nothing was sent.
     AlreadyDone,
+    /// The id belongs to a job of another call. Nothing was sent, and that job was not changed.
+    Taken,
 }

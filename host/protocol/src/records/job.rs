@@ -29,6 +29,8 @@ pub struct JobRecord {
     /// The job whose calls of the scope `job`, and whose promises, this job shares: the first job of those that retry it. `None`:
     /// only its own.
     pub scope: Option<JobId>,
+    /// When the job starts, in milliseconds since the Unix epoch. 0: it started when it was scheduled.
+    pub start: Millis,
     /// `None`: the job is alive. A job that is over stays over, even if its value is forgotten.
     pub end: Option<JobEnd>,
     /// Entries that a later version wrote. They are kept as they are: key, bencoded value.
@@ -95,22 +97,40 @@ impl JobState {
 }
 
 const JOB: &str = "a job record";
-const JOB_KEYS: [&str; 11] =
-    ["call", "created", "deadline", "ended", "options", "retry_of", "max_messages", "scope", "state", "topic", "v"];
+const JOB_KEYS: [&str; 12] = [
+    "call",
+    "created",
+    "deadline",
+    "ended",
+    "max_messages",
+    "options",
+    "retry_of",
+    "scope",
+    "start",
+    "state",
+    "topic",
+    "v",
+];
 
 impl JobRecord {
     /// The record of a job that has just begun.
     #[must_use]
     pub fn new(call: CallHash, topic: Topic, created: Millis) -> Self {
         let (deadline, max_messages, options) = (0, 0, Options::default());
-        let (retry_of, scope, end, extra) = (None, None, None, Vec::new());
-        Self { call, topic, created, deadline, max_messages, options, retry_of, scope, end, extra }
+        let (retry_of, scope, start, end, extra) = (None, None, 0, None, Vec::new());
+        Self { call, topic, created, deadline, max_messages, options, retry_of, scope, start, end, extra }
     }
 
     /// True if the job is over. A job whose deadline has passed is not over until that was written down.
     #[must_use]
     pub fn is_over(&self) -> bool {
         self.end.is_some()
+    }
+
+    /// True if the job has not started yet.
+    #[must_use]
+    pub fn is_delayed(&self, now: Millis) -> bool {
+        self.end.is_none() && self.start > now
     }
 
     /// True if the job with this encoded record is over. Reads only as much of the record as it needs.
@@ -156,6 +176,9 @@ impl JobRecord {
         if let Some(job_id) = &self.scope {
             fields.push((b"scope", string(job_id.as_str())));
         }
+        if self.start > 0 {
+            fields.push((b"start", int(self.start)));
+        }
         if let Some(JobEnd { state, at }) = self.end {
             fields.push((b"state", string(state.as_str())));
             fields.push((b"ended", int(at)));
@@ -186,6 +209,7 @@ impl JobRecord {
             options: decode_options(JOB, &value)?,
             retry_of: value.get("retry_of").map(|v| text(JOB, "retry_of", v).map(JobId::from)).transpose()?,
             scope: value.get("scope").map(|v| text(JOB, "scope", v).map(JobId::from)).transpose()?,
+            start: unsigned(JOB, &value, "start")?,
             end,
             extra: unknown_entries(&value, &JOB_KEYS),
         })
@@ -206,6 +230,7 @@ mod tests {
             options: Options { max_retries: Some(2), label: Some("x".into()), ..Options::default() },
             retry_of: Some("r".into()),
             scope: Some("first".into()),
+            start: 7,
             end: Some(JobEnd { state: JobState::TimedOut, at: 8 }),
             extra: vec![(b"zzz".to_vec(), b"i7e".to_vec())],
             ..plain.clone()

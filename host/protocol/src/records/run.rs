@@ -62,6 +62,8 @@ pub struct RunRecord {
     pub stopped: u32,
     /// How the clock of the handler has moved at polls.
     pub moves: Vec<ClockMove>,
+    /// How many detached jobs the attempt has started.
+    pub detached: u32,
     /// When a worker first found no handler for the task, in milliseconds since the Unix epoch. 0: the task has a handler.
     pub unknown_since: Millis,
     /// Entries that a later version wrote. They are kept as they are: key, bencoded value.
@@ -92,10 +94,11 @@ pub(super) const RUN: &str = "a run record";
 /// again need not read the lists (`waiting`).
 pub(super) const WAITS: &str = "waits";
 const WAS_ASKED: &str = "was_asked";
-const RUN_KEYS: [&str; 22] = [
+const RUN_KEYS: [&str; 23] = [
     "attempt",
     "clock",
     "decisions",
+    "detached",
     "digest",
     "fast",
     "first",
@@ -161,6 +164,9 @@ impl RunRecord {
         if !self.moves.is_empty() {
             fields.push((b"clock", ClockMove::encode_all(&self.moves)));
         }
+        if self.detached > 0 {
+            fields.push((b"detached", int(self.detached.into())));
+        }
         if self.unknown_since > 0 {
             fields.push((b"unknown_since", int(self.unknown_since)));
         }
@@ -206,6 +212,7 @@ impl RunRecord {
             timer: unsigned(RUN, &value, "timer")?,
             stopped: small(RUN, &value, "stopped")?,
             moves: ClockMove::decode_all(items(RUN, &value, "clock")?)?,
+            detached: small(RUN, &value, "detached")?,
             unknown_since: unsigned(RUN, &value, "unknown_since")?,
             extra: unknown_entries(&value, &RUN_KEYS),
         };

@@ -21,7 +21,7 @@ impl Stage<'_> {
         mut run_after: RunRecord,
         known: KnownOutcomes,
     ) -> Result<Step> {
-        if let Some(step) = self.check_topics(job, wait, &run_after).await? {
+        if let Some(step) = self.check_topics(job, &wait.calls.iter().collect::<Vec<_>>(), &run_after).await? {
             return Ok(step);
         }
         let max_messages = job.max_messages(self.site.limits);
@@ -59,11 +59,11 @@ impl Stage<'_> {
     pub(super) async fn check_topics(
         &self,
         job: &StepJob<'_>,
-        wait: &Wait,
+        calls: &[&Call],
         run_after: &RunRecord,
     ) -> Result<Option<Step>> {
         let mut checked = HashSet::from([&self.work.topic]);
-        for call in &wait.calls {
+        for call in calls.iter().copied() {
             if !checked.insert(&call.topic) {
                 continue;
             }

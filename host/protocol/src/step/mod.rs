@@ -1,7 +1,7 @@
 //! Handles one message: loads the call, runs it, and records the result.
 //!
 //! - `run`: runs the handler; `deferred`: the call waits for other calls; `failed`: the call is tried again or fails
-//! - `timer`: the call waits for a time
+//! - `timer`: the call waits for a time; `detached`: starts the detached jobs of a run
 //! - `abandoned`: nothing runs, because the job is over or the call can not go on yet; `unknown_task`: this worker has no
 //!   handler for the task
 //! - `dead_letter`: the message can never be handled; `observe`: reports events to an observer
@@ -9,6 +9,7 @@
 mod abandoned;
 mod dead_letter;
 mod deferred;
+mod detached;
 mod failed;
 mod observe;
 mod run;

@@ -51,6 +51,9 @@ impl Stage<'_> {
             }
             tracing::warn!(task = call.task, "a new version of the component asks for other calls: {text}");
         }
+        if let Some(step) = self.start_detached(job, &mut replay).await? {
+            return Ok(step);
+        }
         match ended {
             Ended::Completed(value) => match self.backend().complete(&self.work_now(), value.clone()).await {
                 // The record of the waiting parents is damaged, so they can't be notified. `dead_letter` then ends the job. The value

@@ -204,6 +204,24 @@ impl Call {
         ChildCall::new(self.run.awaited.clone(), task.into(), &arguments)
     }
 
+    /// Starts a job of its own with this call, and returns the job's id at once. The job goes on whatever becomes of this call.
+    /// Every replay and every attempt starts the same jobs, each once.
+    ///
+    /// ```no_run
+    /// use brrr_worker::{Call, HandlerResult};
+    /// use serde_json::json;
+    ///
+    /// async fn order(call: Call) -> HandlerResult<String> {
+    ///     Ok(call.spawn("send_mail", json!({"text": "thank you"})).await?)
+    /// }
+    /// ```
+    pub fn spawn(&self, task: impl Into<String>, arguments: impl Serialize) -> ChildCall<String> {
+        self.call(task, arguments).change(|call| {
+            call.detached = true;
+            Ok(())
+        })
+    }
+
     /// A promise of the job: a value that somebody outside gives, with `brrr-host resolve`, `Client::resolve` or the gateway.
     /// It may be given before the handler waits for it. A rejection is a failure of the kind `rejected`.
     ///
@@ -298,7 +316,7 @@ fn invocation(task: &str, arguments: &impl Serialize) -> Result<Invocation, Stri
     }
     let (payload, hash) = new_call::with_arguments(task, arguments)?;
     let (task, options) = (task.to_owned(), Options::default());
-    Ok(Invocation { task, hash: None, peer_hash: Some(hash), payload, topic: None, options })
+    Ok(Invocation { task, hash: None, peer_hash: Some(hash), payload, topic: None, options, detached: false })
 }
 
 impl<T: DeserializeOwned> Future for ChildCall<T> {

@@ -111,9 +111,13 @@ impl From<log::Level> for LogLevel {
 /// With this option the host derives the hash of a peer's call. A guest in an interpreter would need 50 times as long.
 const HASH_OF: &str = "hash-of";
 
+/// With this option a call is the top call of a job of its own.
+const DETACHED: &str = "detached";
+
 /// The call that a guest asks for. `own_hashes`: the guest may not choose a hash that the host would not derive.
 pub(super) fn invocation(mut call: types::Invocation, own_hashes: bool) -> Result<Invocation, BadCall> {
     let derived = derived_hash(&mut call);
+    let detached = is_detached(&mut call);
     let options = Options::parse(call.options.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let options = options.and_then(|options| match options {
         // Only the worker may set these options. Otherwise a guest could take more than it was given.
@@ -121,8 +125,8 @@ pub(super) fn invocation(mut call: types::Invocation, own_hashes: bool) -> Resul
         _ => Err("max-running and memory-bytes are options of a task, not of a call".to_owned()),
     });
     let known = named(&call).and_then(|()| if own_hashes { own_hash(&call) } else { Ok(()) });
-    let known = known.and(derived).and_then(|derived| Ok((derived, options?)));
-    let (derived, options) = known.map_err(|reason| BadCall { task: shown(&call.task), reason })?;
+    let known = known.and(derived).and_then(|derived| Ok((derived, options?, detached?)));
+    let (derived, options, detached) = known.map_err(|reason| BadCall { task: shown(&call.task), reason })?;
     Ok(Invocation {
         options,
         task: call.task,
@@ -130,7 +134,18 @@ pub(super) fn invocation(mut call: types::Invocation, own_hashes: bool) -> Resul
         topic: call.topic.map(Into::into),
         hash: call.call_hash.map(Into::into),
         peer_hash: derived.map(Into::into),
+        detached,
     })
+}
+
+/// Removes the option `detached` from a call, and returns what it says.
+fn is_detached(call: &mut types::Invocation) -> Result<bool, String> {
+    let Some(index) = call.options.iter().position(|(key, _)| key == DETACHED) else { return Ok(false) };
+    match call.options.remove(index).1.as_str() {
+        "true" if call.task == PROMISE => Err("a promise is no job of its own".to_owned()),
+        "true" => Ok(true),
+        other => Err(format!("{DETACHED} is true or not there, not {other:?}")),
+    }
 }
 
 /// Refuses a hash that stands for another call. Whoever may choose a hash can make his value stand for the value of a call that

@@ -1,16 +1,19 @@
 -- `Backend::schedule`. Arguments: hash, job id, topic, records of the call, of the job and `latest_job` (before its message
--- is sent, and after), the client's time, milliseconds until the job's deadline or '' (no deadline), and the message
--- for the deadline, in the format of delayed messages. Returns 'queued', 'done', or { task }: the hash stands for a
--- call of that task.
+-- is sent, and after), the client's time, milliseconds until the job's deadline or '' (no deadline) and the message for
+-- the deadline, milliseconds until the job's start or '' (now) and the message for the start. These messages are in the
+-- format of delayed messages. Returns 'queued', 'done', 'taken' (the id belongs to a job of another call), or { task }:
+-- the hash stands for a call of that task.
 
 local hash, job_id, topic, now, left, last = ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local wait, first = ARGV[12], ARGV[13]
+local is_delayed = wait ~= ''
 -- All checks come before the first write, so that an error leaves nothing half done.
 check_topic(topic)
 local found, task = compare(hash, ARGV[5])
 if found == 'other' then return { task } end
 call('HEXISTS', record(hash), 'value')
 is_over(job_id)
-if left ~= '' then call('ZCARD', P .. 'brrr:delayed:' .. topic) end
+if left ~= '' or is_delayed then call('ZCARD', P .. 'brrr:delayed:' .. topic) end
 
 -- A job can join a call whose message is already sent: `joining.rs`.
 local me = waiter(job_id, hash, topic)
@@ -79,6 +82,14 @@ if call('HSETNX', job_record(job_id), 'job', ARGV[6]) == 1 then
   call('ZADD', jobs, 'NX', string.format('%.0f', position), job_id)
   is_new = true
 end
+if not is_new then
+  local job = call('HGET', job_record(job_id), 'job')
+  local of = entry(job, 'call')
+  if not of or text(job, of) ~= hash then
+    put_latest_job(false)
+    return 'taken'
+  end
+end
 if is_over(job_id) then
   put_latest_job(false)
   return 'done'
@@ -88,7 +99,9 @@ if call('HEXISTS', record(hash), 'value') == 1 then
   mark_over(job_id, end_in_job(hash, job_id), ARGV[9])
   return 'done'
 end
-put_latest_job(true)
+-- Other jobs may join this job, but not before it starts. A job that starts later joins nothing.
+put_latest_job(not is_delayed)
+if is_delayed then p = nil end
 
 local has_joined = p and p.has_me and p.scheduled
 if p and p.has_me and not p.scheduled then
@@ -116,7 +129,11 @@ elseif p and not has_joined and is_new and (p.scheduled or carried) and unless_d
 end
 local messages = (has_joined and 0 or 1) + (left == '' and 0 or 1)
 if messages > 0 then count(job_id, messages) end
-if not has_joined then send(topic, job_id, hash) end
+if is_delayed then
+  delay(topic, wait, first)
+elseif not has_joined then
+  send(topic, job_id, hash)
+end
 if left == '0' then
   send(topic, job_id, hash)
 elseif left ~= '' then
