@@ -20,10 +20,15 @@ pub struct Http {
 pub struct Answer {
     pub status: u16,
     location: Option<String>,
+    headers: ureq::http::HeaderMap,
     pub body: String,
 }
 
 impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("text"))
+    }
+
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
     }
@@ -49,6 +54,47 @@ impl Http {
         answer(self.agent.post(format!("{}{path}", self.base)).send(body))
     }
 
+    /// Sends a request. A body is JSON, unless a header says otherwise.
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&str>) -> Answer {
+        answer(self.request(method, path, headers, body))
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let has_type = headers.iter().any(|(name, _)| *name == "content-type");
+        let request =
+            if body.is_some() && !has_type { request.header("content-type", "application/json") } else { request };
+        let agent = &self.agent;
+        match body {
+            Some(body) => agent.run(request.body(body.to_owned()).expect("a request")),
+            None => agent.run(request.body(()).expect("a request")),
+        }
+    }
+
+    /// A stream of events, after this position.
+    pub fn stream(&self, path: &str, after: Option<&str>) -> impl std::io::Read + use<> {
+        let headers: Vec<_> = after.map(|after| ("last-event-id", after)).into_iter().collect();
+        let response = self.request("GET", path, &headers, None).expect("an answer");
+        assert_eq!(response.status(), 200);
+        response.into_body().into_reader()
+    }
+
+    /// The number of connections to the gateway.
+    pub fn connections(&self) -> usize {
+        let port: u16 = self.base.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+        let local = format!("0100007F:{port:04X}");
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("the table of connections");
+        let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        fields.filter(|fields| fields.get(1) == Some(&&*local) && fields.get(3) == Some(&"01")).count()
+    }
+
     fn ends_with(&self, path: &str, status: u16) -> Answer {
         eventually(&format!("GET {path} is {status}"), || {
             let answer = self.get(path);
@@ -62,6 +108,7 @@ fn answer(result: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Answ
     Answer {
         status: response.status().as_u16(),
         location: response.headers().get("location").map(|l| l.to_str().expect("text").to_owned()),
+        headers: response.headers().clone(),
         body: response.body_mut().read_to_string().expect("a body"),
     }
 }

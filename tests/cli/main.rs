@@ -4,6 +4,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
+mod api;
 mod aws;
 mod backends;
 mod bad_components;

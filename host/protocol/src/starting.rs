@@ -7,9 +7,9 @@ use bytes::Bytes;
 use crate::client::Client;
 use crate::error::Result;
 use crate::model::{Call, CallHash, JobId, Millis, Topic, check_name};
-use crate::options::Options;
+use crate::options::{Options, Scope};
 use crate::ports::{Key, NewJob, Scheduled};
-use crate::records::JobRecord;
+use crate::records::{JobRecord, TaskInfos, decode_task_infos};
 use crate::wire::CallRecord;
 
 /// A job as an application asks for it.
@@ -21,7 +21,7 @@ pub struct StartRequest {
     pub task: String,
     /// The arguments, as the codec of the caller encoded them.
     pub payload: Bytes,
-    /// The hash of the call for all jobs. The scope of the job's options is hashed into it.
+    /// The hash of the call for all jobs. The scope is hashed into it.
     pub hash: CallHash,
     /// With a key, the job is started once, however often it is asked for. The key counts within its topic.
     pub key: Option<String>,
@@ -36,6 +36,8 @@ pub struct StartRequest {
     pub max_messages: u64,
     /// How the job's calls are run.
     pub options: Options,
+    /// Who shares the outcome of the top call, if the options do not say it. `None`: all jobs.
+    pub task_scope: Option<Scope>,
 }
 
 /// When a job starts.
@@ -75,10 +77,19 @@ pub enum Started {
     Bad(BadStart),
 }
 
-/// Why a job can't be started as it is asked for: what is wrong, for people.
+/// Why a job can't be started as it is asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct BadStart(pub String);
+pub enum BadStart {
+    /// The key is no key. The text says why.
+    #[error("{0}")]
+    Key(String),
+    /// The time of the start does not fit into a record.
+    #[error("the job would start too late to be recorded; choose an earlier start")]
+    TooLate,
+    /// The job would have to end before it begins.
+    #[error("the deadline is not after the start of the job; choose a later deadline, or an earlier start")]
+    Deadline,
+}
 
 impl StartRequest {
     /// A job of this call that starts now, without key, limits and options.
@@ -86,7 +97,13 @@ impl StartRequest {
     pub fn new(topic: Topic, task: impl Into<String>, payload: Bytes, hash: CallHash) -> Self {
         let (task, options) = (task.into(), Options::default());
         let (key, start, timeout, deadline, max_messages) = (None, StartTime::Now, None, None, 0);
-        Self { topic, task, payload, hash, key, start, timeout, deadline, max_messages, options }
+        Self { topic, task, payload, hash, key, start, timeout, deadline, max_messages, options, task_scope: None }
+    }
+
+    /// Who shares the outcome of the top call.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.options.scope.or(self.task_scope).unwrap_or_default()
     }
 
     /// The id of the job: it follows from the key, or else is this new one.
@@ -100,7 +117,7 @@ impl StartRequest {
     /// If its key is no key, or its deadline is before its start.
     pub fn job(&self, new: JobId, now: Millis) -> std::result::Result<NewJob, BadStart> {
         if let Some(key) = &self.key {
-            check_key(key).map_err(BadStart)?;
+            check_key(key).map_err(BadStart::Key)?;
         }
         let after = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let start = match self.start {
@@ -109,20 +126,24 @@ impl StartRequest {
             StartTime::At(at) => at.max(now),
         };
         if i64::try_from(start).is_err() {
-            return Err(BadStart("the job would start too late to be recorded; choose an earlier time".to_owned()));
+            return Err(BadStart::TooLate);
         }
         if self.deadline.is_some_and(|at| at <= start) {
-            let text = "the deadline is not after the start of the job; choose a later deadline, or an earlier start";
-            return Err(BadStart(text.to_owned()));
+            return Err(BadStart::Deadline);
         }
         let by_timeout = self.timeout.map(|time| start.saturating_add(after(time)));
         let job_id = self.id(new);
-        let hash = self.hash.clone().within(self.options.scope.unwrap_or_default(), &job_id, start);
+        let hash = self.hash.clone().within(self.scope(), &job_id, start);
         let (task, payload, topic) = (self.task.clone(), self.payload.clone(), self.topic.clone());
         let call = Call { hash, task, payload, topic, options: Options::default() };
         Ok(NewJob {
             // A deadline that does not fit into the `i64` of a record counts as no deadline.
-            deadline: by_timeout.into_iter().chain(self.deadline).min().filter(|at| i64::try_from(*at).is_ok()).unwrap_or(0),
+            deadline: by_timeout
+                .into_iter()
+                .chain(self.deadline)
+                .min()
+                .filter(|at| i64::try_from(*at).is_ok())
+                .unwrap_or(0),
             max_messages: self.max_messages,
             options: self.options.clone(),
             start: if start > now { start } else { 0 },
@@ -140,6 +161,31 @@ pub fn check_key(key: &str) -> std::result::Result<(), String> {
 }
 
 impl Client {
+    /// What the workers of a topic have announced of their tasks. Empty if nothing was announced, or it can't be read.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn task_infos(&self, topic: &Topic) -> Result<TaskInfos> {
+        match self.backend().store().get(&Key::task_info(topic)).await {
+            Ok(bytes) => Ok(bytes.and_then(|bytes| decode_task_infos(&bytes).ok()).unwrap_or_default()),
+            Err(error) if error.is_unreadable() => Ok(TaskInfos::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The same request, with the scope that the workers have announced for its task.
+    ///
+    /// # Errors
+    /// When the backend fails.
+    pub async fn with_task_scope(&self, request: StartRequest) -> Result<StartRequest> {
+        if request.options.scope.is_some() {
+            return Ok(request);
+        }
+        let infos = self.task_infos(&request.topic).await?;
+        let scope = infos.get(&request.task).and_then(|info| info.scope.as_deref());
+        Ok(StartRequest { task_scope: scope.and_then(|scope| Scope::parse(scope).ok()), ..request })
+    }
+
     /// Starts a job, which is durable when this returns. `new` is the id of the job if the request has no key. Safe to repeat with
     /// the same `new` or the same key.
     ///
@@ -203,7 +249,8 @@ mod tests {
     #[test]
     fn the_earlier_of_two_deadlines_counts() {
         let second = Some(Duration::from_secs(1));
-        let deadline = |timeout, deadline| job(&StartRequest { timeout, deadline, ..request() }).map(|job| job.deadline);
+        let deadline =
+            |timeout, deadline| job(&StartRequest { timeout, deadline, ..request() }).map(|job| job.deadline);
         assert_eq!(deadline(None, None), Ok(0));
         assert_eq!(deadline(second, None), Ok(6_000));
         assert_eq!(deadline(second, Some(5_500)), Ok(5_500));
@@ -222,8 +269,9 @@ mod tests {
         assert_eq!(later(StartTime::At(4_000)), Ok((0, 6_000)));
         assert!(later(StartTime::After(Duration::MAX)).is_err());
         let before_start = StartRequest { deadline: Some(8_000), start: StartTime::At(9_000), ..request() };
-        assert!(job(&before_start).unwrap_err().0.contains("deadline"));
-        let messages = job(&StartRequest { start: StartTime::At(9_000), timeout, ..request() }).unwrap().messages(5_000);
+        assert_eq!(job(&before_start).unwrap_err(), BadStart::Deadline);
+        let messages =
+            job(&StartRequest { start: StartTime::At(9_000), timeout, ..request() }).unwrap().messages(5_000);
         assert_eq!(messages.iter().map(|m| m.delay.as_millis()).collect::<Vec<_>>(), [4_000, 5_000]);
     }
 

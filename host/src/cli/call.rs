@@ -34,8 +34,9 @@ pub async fn run(args: CallCommand, format: Format) -> anyhow::Result<Exit> {
     let request = submit.request()?;
     let backend = submit.backend.open_shared().await?;
     let client = Client::new(backend.clone());
+    let request = client.with_task_scope(request).await?;
     let codec = submit.call.codec;
-    if submit.is_answered_by_any_value()
+    if SubmitArgs::is_answered_by_any_value(&request)
         && let Known::Value(value) = client.read(&request.hash).await?
     {
         return Show { format, codec, job: None, call: &request.hash }.value(&value);

@@ -1,22 +1,15 @@
 //! `dlq`: commands for the dead-letter queue.
 
 use brrr_protocol::client::Client;
-use brrr_protocol::model::{Call, Failure, JobId, Millis};
-use brrr_protocol::options::Options;
-use brrr_protocol::ports::{Backend, DeadLetter, Key, NewJob, Outgoing, Scheduled};
-use brrr_protocol::records::decode_failure;
-use brrr_protocol::wire::{CallRecord, Message};
-use brrr_worker::events::time;
-use brrr_worker::view::FailureView;
+use brrr_protocol::model::Millis;
+use brrr_protocol::ports::{Backend, DeadLetter, Scheduled};
+use brrr_worker::dead_letters::{DeadLetterWithCall, Sent};
 use clap::Subcommand;
-use serde::Serialize;
 use serde_json::json;
-use std::time::Duration;
 
 use super::ExitError;
-use super::options::{BackendArgs, TopicArgs, new_job_id};
+use super::options::{BackendArgs, TopicArgs};
 use super::output::{self, Format, print, print_json, print_table, say};
-use super::submit::persist;
 use crate::exit::Exit;
 use crate::units::brief;
 
@@ -89,43 +82,6 @@ struct DlqArgs {
     backend: BackendArgs,
 }
 
-/// A dead letter with what the store knows about its call.
-struct DeadLetterWithCall {
-    dead_letter: DeadLetter,
-    message: Option<Message>,
-    call: Option<CallRecord>,
-    /// The call has failed in its job.
-    failed: bool,
-    /// The failure, if its record can be read.
-    failure: Option<Failure>,
-}
-
-/// A dead letter in JSON output.
-#[derive(Serialize)]
-struct DeadLetterDocument<'a> {
-    id: &'a str,
-    topic: &'a str,
-    at: String,
-    reason: &'a str,
-    body: &'a str,
-    /// `null`: the message does not decode. The same holds for the two fields below.
-    job: Option<&'a str>,
-    call: Option<&'a str>,
-    task: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    payload: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<FailureView<'a>>,
-}
-
-/// The result of sending a message again.
-pub(super) enum Sent {
-    AsNewJob(JobId, Scheduled),
-    AsItIs,
-    /// The call has failed, and its record is no longer in the store.
-    NotDescribed,
-}
-
 pub async fn run(args: DlqCommand, format: Format) -> anyhow::Result<Exit> {
     match args.action {
         Action::List(args) => list(&args, format).await,
@@ -150,7 +106,7 @@ async fn list(args: &ListArgs, format: Format) -> anyhow::Result<Exit> {
         Format::Text => {
             let now = backend.now();
             if !dead_letters.is_empty() {
-                let rows = dead_letters.iter().map(|dead_letter| dead_letter.cells(now));
+                let rows = dead_letters.iter().map(|dead_letter| cells(dead_letter, now));
                 let headings = ["ID", "AGE", "TASK", "CALL", "JOB", "REASON"].map(str::to_owned).to_vec();
                 print_table(&std::iter::once(headings).chain(rows).collect::<Vec<_>>())?;
             }
@@ -260,86 +216,15 @@ async fn find(backend: &dyn Backend, dlq: &DlqArgs, id: &str) -> anyhow::Result<
     })
 }
 
-impl DeadLetterWithCall {
-    async fn read(backend: &dyn Backend, dead_letter: DeadLetter) -> anyhow::Result<Self> {
-        let Ok(message) = Message::decode(dead_letter.body.as_bytes()) else {
-            return Ok(Self { dead_letter, message: None, call: None, failed: false, failure: None });
-        };
-        let store = backend.store();
-        let (call, failure) = (Key::call(&message.call), Key::failure(&message.call, &message.job_id));
-        let call = store.get(&call).await?;
-        let failure = store.get(&failure).await?;
-        Ok(Self {
-            dead_letter,
-            message: Some(message),
-            // The message may be a dead letter because its call's record does not decode.
-            call: call.and_then(|bytes| CallRecord::decode(&bytes).ok()),
-            failed: failure.is_some(),
-            failure: failure.and_then(|bytes| decode_failure(&bytes).ok()),
-        })
-    }
-
-    fn view(&self, full: bool) -> DeadLetterDocument<'_> {
-        let payload = self.call.as_ref().filter(|_| full);
-        DeadLetterDocument {
-            id: &self.dead_letter.id,
-            topic: self.dead_letter.topic.as_str(),
-            at: time(self.dead_letter.at),
-            reason: &self.dead_letter.reason,
-            body: &self.dead_letter.body,
-            job: self.message.as_ref().map(|message| message.job_id.as_str()),
-            call: self.message.as_ref().map(|message| message.call.as_str()),
-            task: self.call.as_ref().map(|call| call.task.as_str()),
-            payload: payload.map(|call| String::from_utf8_lossy(&call.payload).into_owned()),
-            failure: self.failure.as_ref().filter(|_| full).map(Into::into),
-        }
-    }
-
-    fn cells(&self, now: Millis) -> Vec<String> {
-        let or_dash = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), output::line);
-        vec![
-            output::line(&self.dead_letter.id),
-            brief(now.saturating_sub(self.dead_letter.at)),
-            or_dash(self.call.as_ref().map(|call| call.task.as_str())),
-            or_dash(self.message.as_ref().map(|message| message.call.short())),
-            or_dash(self.message.as_ref().map(|message| message.job_id.as_str())),
-            output::line(&self.dead_letter.reason),
-        ]
-    }
-
-    /// Sends the message again, and leaves the dead letter in the queue. A call that has failed stays failed in its
-    /// job, so it is sent in a new job.
-    async fn send(&self, backend: &dyn Backend, client: &Client) -> anyhow::Result<Sent> {
-        let topic = &self.dead_letter.topic;
-        let Some(message) = self.message.as_ref().filter(|_| self.failed) else {
-            let again = Outgoing { topic: topic.clone(), body: self.dead_letter.body.clone(), delay: Duration::ZERO };
-            backend.queue().send_many(&[again]).await?;
-            return Ok(Sent::AsItIs);
-        };
-        let Some(CallRecord { task, payload }) = self.call.clone() else { return Ok(Sent::NotDescribed) };
-        let (hash, topic) = (message.call.clone(), topic.clone());
-        let call = Call { hash, task, payload, topic, options: Options::default() };
-        let job_id = new_job_id()?;
-        let mut new = NewJob { retry_of: Some(message.job_id.clone()), ..NewJob::new(job_id.clone(), call) };
-        let old = match client.job(&message.job_id).await {
-            // This unreadable record may be the reason for the dead letter. It does not prevent the call from being
-            // sent again.
-            Err(error) if error.is_unreadable() => {
-                say(format_args!(
-                    "the conditions of job {} are left out: {error}",
-                    output::line(message.job_id.as_str())
-                ));
-                None
-            }
-            old => old?,
-        };
-        if let Some(old) = old {
-            // The new job gets as much time as the old job had.
-            let time = old.deadline.saturating_sub(old.created);
-            new.deadline = if old.deadline > 0 { client.now().saturating_add(time) } else { 0 };
-            (new.max_messages, new.options) = (old.max_messages, old.options);
-        }
-        let scheduled = persist(&job_id, || Box::pin(client.schedule(&new, client.now()))).await?;
-        Ok(Sent::AsNewJob(job_id, scheduled))
-    }
+/// The row of a dead letter in a table.
+fn cells(letter: &DeadLetterWithCall, now: Millis) -> Vec<String> {
+    let or_dash = |text: Option<&str>| text.map_or_else(|| "-".to_owned(), output::line);
+    vec![
+        output::line(&letter.dead_letter.id),
+        brief(now.saturating_sub(letter.dead_letter.at)),
+        or_dash(letter.call.as_ref().map(|call| call.task.as_str())),
+        or_dash(letter.message.as_ref().map(|message| message.call.short())),
+        or_dash(letter.message.as_ref().map(|message| message.job_id.as_str())),
+        output::line(&letter.dead_letter.reason),
+    ]
 }

@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 
 use brrr_protocol::client::Client;
 use brrr_protocol::events::State;
-use brrr_protocol::model::{Failure, FailureKind, JobId, Millis, first_line};
+use brrr_protocol::model::{Failure, FailureKind, JobId, first_line};
 use brrr_protocol::tree::{Bounds, Node, Tree};
 use brrr_worker::events::time;
-use brrr_worker::view::FailureView;
+use brrr_worker::view::job::{JobView, state_of};
+use brrr_worker::view::tree::{Branch, Walk};
 use serde::Serialize;
 
 use super::cancel::no_such_job;
-use super::jobs::{Row, state_of};
 use super::options::{BackendArgs, job_id};
 use super::output::{self, Format, print, print_json};
 use crate::exit::Exit;
@@ -52,59 +52,12 @@ pub struct JobCommand {
 #[derive(Serialize)]
 struct JobDocument<'a> {
     #[serde(flatten)]
-    job: Row,
+    job: JobView,
     /// The job's options, as `brrr-host inspect` shows them.
     options: std::collections::BTreeMap<&'static str, String>,
     /// Is any call left out, because the tree is too deep or too large?
     cut: bool,
     tree: Branch<'a>,
-}
-
-/// A call in the document. `see_above`: the call is shown earlier in the document with its children, and this entry has
-/// none.
-#[derive(Serialize)]
-struct Branch<'a> {
-    task: Option<&'a str>,
-    /// The name of the promise that the call is.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    promise: Option<&'a str>,
-    call: &'a str,
-    state: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    see_above: bool,
-    #[serde(flatten)]
-    more: Option<More<'a>>,
-}
-
-#[derive(Serialize)]
-struct More<'a> {
-    attempt: u32,
-    /// `null`: the call has no outcome, or the backend does not know the duration.
-    duration_ms: Option<Millis>,
-    /// The call's value is older than the job.
-    reused: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    waiting: Option<usize>,
-    /// When the sleep or the time limit ends for which the call waits.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    waits_until: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next_attempt_at: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_failure: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    failure: Option<FailureView<'a>>,
-    children: Vec<Branch<'a>>,
-    /// The number of calls that are not shown, because the tree is too large or the call's record does not name them.
-    #[serde(skip_serializing_if = "is_none")]
-    left_out: usize,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn is_none(n: &usize) -> bool {
-    *n == 0
 }
 
 pub async fn run(args: JobCommand, format: Format) -> anyhow::Result<Exit> {
@@ -114,7 +67,7 @@ pub async fn run(args: JobCommand, format: Format) -> anyhow::Result<Exit> {
     let Some(job) = client.job(job_id).await? else { return Err(no_such_job(job_id)) };
     let now = backend.now();
     let job = client.as_it_is(job_id, job, now).await?;
-    let row = Row::of(&*backend, job_id, &job, now).await?;
+    let row = JobView::of(&*backend, job_id, &job, now).await?;
     let bounds = Bounds { depth: args.depth.into(), lines: LINES };
     let tree = Tree::read(&*backend, job_id, &job, now, bounds).await?;
     let mut walk = Walk { tree: &tree, now, expanded: HashSet::new(), depth: args.depth - 1, cut: false };
@@ -137,7 +90,7 @@ pub async fn run(args: JobCommand, format: Format) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn head(row: &Row, state: State) -> String {
+fn head(row: &JobView, state: State) -> String {
     let mut out = String::new();
     let mut put = |what: &str, text: &str| {
         // Writing to a String never fails.
@@ -163,73 +116,16 @@ fn head(row: &Row, state: State) -> String {
     out
 }
 
-/// Goes through a tree in the order in which it is shown: the guests' order. A call is shown with its children only
-/// where it appears first.
-struct Walk<'a> {
-    tree: &'a Tree,
-    now: Millis,
-    expanded: HashSet<usize>,
-    /// The levels that may still be shown below. The tree was read level by level, but a call is shown with its
-    /// children where it appears first, which may be at a deeper level.
-    depth: u16,
-    /// A call was left out because of its depth.
-    cut: bool,
+/// Draws a tree as text.
+trait Draw {
+    /// Draws a call and its children. `first` begins the call's own line, `rest` begins the lines below it.
+    fn draw(&mut self, out: &mut String, index: usize, first: &str, rest: &str);
+    fn waits_for(&self, node: &Node) -> String;
+    /// A call in one line.
+    fn line(&self, node: &Node) -> String;
 }
 
-impl<'a> Walk<'a> {
-    /// The children to show of a call that is shown in full.
-    fn down(&mut self, index: usize) -> &'a [usize] {
-        let children = &self.tree.calls[index].children;
-        if self.depth == 0 && !children.is_empty() {
-            self.cut = true;
-            return &[];
-        }
-        children
-    }
-
-    /// Runs `body` one level further down.
-    fn below<T>(&mut self, body: impl FnOnce(&mut Self) -> T) -> T {
-        let here = self.depth;
-        self.depth = here.saturating_sub(1);
-        let done = body(self);
-        self.depth = here;
-        done
-    }
-
-    /// Are this call's children to be shown here? They are shown only once.
-    fn expand(&mut self, index: usize) -> bool {
-        self.expanded.insert(index) || self.tree.calls[index].children.is_empty()
-    }
-
-    fn branch(&mut self, index: usize) -> Branch<'a> {
-        let node = &self.tree.calls[index];
-        let expand = self.expand(index);
-        let children = if expand { self.down(index) } else { &[] };
-        let branches = self.below(|walk| children.iter().map(|child| walk.branch(*child)).collect());
-        let more = expand.then(|| More {
-            attempt: node.attempt,
-            duration_ms: node.took(),
-            reused: node.reused,
-            waiting: (node.state == State::Deferred && node.promise.is_none()).then_some(node.waiting),
-            waits_until: (node.state == State::Deferred && node.until > 0).then(|| time(node.until)),
-            next_attempt_at: (node.not_before > self.now).then(|| time(node.not_before)),
-            last_failure: Some(node.last_failure.as_str()).filter(|text| !text.is_empty()),
-            failure: node.failure.as_ref().map(Into::into),
-            children: branches,
-            left_out: node.left_out + node.unnamed + node.children.len() - children.len(),
-        });
-        Branch {
-            task: node.task.as_deref(),
-            promise: node.promise.as_deref(),
-            call: node.call.as_str(),
-            state: node.state.as_str(),
-            label: node.label.as_deref(),
-            see_above: more.is_none(),
-            more,
-        }
-    }
-
-    /// Draws a call and its children. `first` begins the call's own line, `rest` begins the lines below it.
+impl Draw for Walk<'_> {
     fn draw(&mut self, out: &mut String, index: usize, first: &str, rest: &str) {
         let node = &self.tree.calls[index];
         let line = self.line(node);
@@ -265,7 +161,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// A call in one line.
     fn line(&self, node: &Node) -> String {
         let task = match &node.promise {
             Some(name) => format!("promise {}", output::line(name)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use brrr_backends::BackendConfig;
 use brrr_protocol::model::{CallHash, JobId, Topic, check_namespace, check_topic};
 use brrr_protocol::ports::Backend;
-use brrr_worker::gateway::Token;
+use brrr_worker::gateway::{Origin, Token};
 
 use super::ExitError;
 use crate::exit::Exit;
@@ -133,7 +133,7 @@ pub fn topic(text: &str) -> Result<Topic, String> {
     check_topic(text).map(|()| text.into())
 }
 
-/// The token of the gateway.
+/// Who may use the gateway.
 #[derive(Debug, clap::Args)]
 pub struct TokenArgs {
     /// Answer only requests with the header `authorization: Bearer TOKEN`. This file contains the token. (The variable
@@ -141,6 +141,10 @@ pub struct TokenArgs {
     /// itself.)
     #[arg(long, env = "BRRR_HTTP_TOKEN_FILE", value_name = "FILE")]
     http_token_file: Option<PathBuf>,
+
+    /// Let web pages of this origin use the gateway, for example `https://shop.example`. May be given several times.
+    #[arg(long, env = "BRRR_HTTP_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    pub http_allow_origin: Vec<Origin>,
 }
 
 impl TokenArgs {

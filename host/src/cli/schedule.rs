@@ -31,6 +31,7 @@ struct ScheduledDocument<'a> {
 pub async fn run(args: ScheduleCommand, format: Format) -> anyhow::Result<Exit> {
     let request = args.submit.request()?;
     let client = Client::new(args.submit.backend.open_shared().await?);
+    let request = client.with_task_scope(request).await?;
     let job = args.submit.submit(&client, request).await?;
     show(&job, format)?;
     if job.state == Accepted::Done {

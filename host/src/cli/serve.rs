@@ -40,6 +40,7 @@ pub async fn run(args: ServeCommand) -> anyhow::Result<Exit> {
     let listener = args.http.listen(token.is_some()).await?;
     let backend = args.backend.open_shared().await?;
     tracing::info!("serving topic {} of {} on http://{}", args.topic.topic, backend.name(), listener.local_addr()?);
-    Gateway::new(Client::new(backend.clone()), backend, vec![args.topic.topic], token).serve(listener, &shutdown).await;
+    let gateway = Gateway::new(Client::new(backend.clone()), backend, vec![args.topic.topic], token);
+    gateway.allowing_origins(args.token.http_allow_origin).serve(listener, &shutdown).await;
     Ok(Exit::Done)
 }

@@ -9,7 +9,7 @@ use brrr_protocol::client::Client;
 use brrr_protocol::model::{CallHash, JobId, Millis, system_now};
 use brrr_protocol::options::{Backoff, Options, Scope};
 use brrr_protocol::ports::Scheduled;
-use brrr_protocol::starting::{StartRequest, StartTime, Started, check_key};
+use brrr_protocol::starting::{BadStart, StartRequest, StartTime, Started, check_key};
 
 use super::ExitError;
 use super::encode::CallArgs;
@@ -159,14 +159,13 @@ impl SubmitArgs {
             ..StartRequest::new(self.topic.topic.clone(), &self.call.task, encoded.payload, encoded.hash)
         };
         // Before anything is written. The backend's clock decides later.
-        request.job(new_job_id()?, system_now()).map_err(|bad| ExitError::new(Exit::Usage, bad.0))?;
+        request.job(new_job_id()?, system_now()).map_err(|bad| refused(&bad))?;
         Ok(request)
     }
 
     /// Is it enough to read the value of the call, if it is there?
-    pub fn is_answered_by_any_value(&self) -> bool {
-        let is_shared = !self.fresh && self.conditions.scope.unwrap_or_default() == Scope::Fleet;
-        is_shared && self.id.is_none() && self.delay.is_none() && self.at.is_none()
+    pub fn is_answered_by_any_value(request: &StartRequest) -> bool {
+        request.scope() == Scope::Fleet && request.key.is_none() && request.start == StartTime::Now
     }
 
     /// Starts the job. Its time begins now, by the backend's clock.
@@ -178,9 +177,7 @@ impl SubmitArgs {
         let new = new_job_id()?;
         let shown = request.key.as_ref().map_or_else(|| new.clone(), |key| JobId::of_key(&request.topic, key));
         match persist(&shown, || Box::pin(client.start(&request, new.clone()))).await? {
-            Started::New { job_id, call, scheduled } => {
-                Ok(Job { job_id, hash: call, state: scheduled.into() })
-            }
+            Started::New { job_id, call, scheduled } => Ok(Job { job_id, hash: call, state: scheduled.into() }),
             Started::Existing { job_id, job } => Ok(Job { job_id, hash: job.call, state: Accepted::Existing }),
             Started::KeyReused(job_id) => {
                 let text = format!(
@@ -189,7 +186,7 @@ impl SubmitArgs {
                 );
                 Err(ExitError::new(Exit::Refused, text).into())
             }
-            Started::Bad(bad) => Err(ExitError::new(Exit::Usage, bad.0).into()),
+            Started::Bad(bad) => Err(refused(&bad).into()),
         }
     }
 }
@@ -206,6 +203,16 @@ impl ConditionArgs {
             ..Options::default()
         }
     }
+}
+
+/// The error that names the flag.
+fn refused(bad: &BadStart) -> ExitError {
+    let flag = match bad {
+        BadStart::Key(_) => "--id",
+        BadStart::TooLate => "--delay, --at",
+        BadStart::Deadline => "--deadline",
+    };
+    ExitError::new(Exit::Usage, format!("{flag}: {bad}"))
 }
 
 fn key(text: &str) -> std::result::Result<String, String> {

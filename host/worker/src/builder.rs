@@ -13,7 +13,7 @@ use brrr_protocol::step::{CallTopics, Limits};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use crate::gateway::Token;
+use crate::gateway::{Origin, Token};
 use crate::native::{self, Call, HandlerResult, NativeHandler};
 use crate::permissions::{PermissionError, Permissions};
 use crate::served::{HandlerSet, ServedTopic};
@@ -65,6 +65,7 @@ pub struct WorkerBuilder {
     output: Arc<dyn Output>,
     observer: Option<Arc<dyn Observer>>,
     gateway: Option<GatewayPlan>,
+    origins: Vec<Origin>,
     shutdown: Option<Shutdown>,
     /// The first invalid setting so far.
     mistake: Option<String>,
@@ -98,6 +99,7 @@ impl Default for WorkerBuilder {
             output: Arc::new(TracingOutput),
             observer: None,
             gateway: None,
+            origins: Vec::new(),
             shutdown: None,
             mistake: None,
         }
@@ -287,6 +289,12 @@ impl WorkerBuilder {
         Self { gateway: Some(GatewayPlan { listener, token }), ..self }
     }
 
+    /// Lets web pages of these origins use the gateway. Without one, only pages that the gateway's own host serves may send requests.
+    #[must_use]
+    pub fn gateway_origins(self, origins: Vec<Origin>) -> Self {
+        Self { origins, ..self }
+    }
+
     /// The program can stop the worker through `shutdown`. Without it, only SIGINT, SIGTERM and SIGHUP stop the worker.
     ///
     /// ```no_run
@@ -340,7 +348,11 @@ impl WorkerBuilder {
         for ServedTopic { topic, tasks, longest_run, .. } in &served {
             backend.queue().check(topic, *longest_run).await?;
             announce(&*backend, topic, tasks).await?;
-            tracing::info!("serving topic {topic} of {}: {}", backend.name(), tasks.join(", "));
+            tracing::info!(
+                "serving topic {topic} of {}: {}",
+                backend.name(),
+                tasks.keys().cloned().collect::<Vec<_>>().join(", ")
+            );
         }
         let shutdown = match self.shutdown {
             Some(shutdown) => shutdown,
@@ -354,7 +366,7 @@ impl WorkerBuilder {
             observer: self.observer,
         };
         let (gateway, repair_interval) = (self.gateway, self.repair_interval);
-        Ok(Worker { backend, served, options, gateway, repair_interval, shutdown })
+        Ok(Worker { backend, served, options, gateway, origins: self.origins, repair_interval, shutdown })
     }
 
     /// Builds the worker, and runs it until it is asked to stop.
@@ -403,7 +415,7 @@ impl Loading<'_> {
             return Err(twice(&plan.topic, &task.name));
         }
         let set = HandlerSet { native, wasm };
-        let tasks = set.names();
+        let tasks = set.infos();
         if tasks.is_empty() {
             return Err(WorkerError::Setup(format!("the topic {} has no task: see `handler`", plan.topic)));
         }

@@ -147,11 +147,12 @@ impl Client {
             ..StartRequest::new(topic.into(), task, payload, hash)
         };
         let client = ProtocolClient::new(self.backend.clone());
+        let request = client.with_task_scope(request).await?;
         let (job_id, hash) = match client.start(&request, new_job_id()?).await? {
             Started::New { job_id, call, .. } => (job_id, call),
             Started::Existing { job_id, job } => (job_id, job.call),
             Started::KeyReused(job_id) => return Err(ClientError::KeyReused(job_id.to_string())),
-            Started::Bad(bad) => return Err(ClientError::Unfit(bad.0)),
+            Started::Bad(bad) => return Err(ClientError::Unfit(bad.to_string())),
         };
         Ok(Job { client, job_id, hash })
     }

@@ -10,16 +10,19 @@
 //!   numbers
 //! - `topic_worker`: receives the messages of one topic; `disposition`: the action after the outcome of a message
 //! - `wasm`: runs components; `permissions`: what a component may access
-//! - `gateway`: starts calls and reads results over HTTP; `json`: reads JSON without a loss; `view`: the gateway's
-//!   documents
+//! - `gateway`: starts jobs and follows them over HTTP; `json`: reads JSON without a loss
+//! - `view`: the documents that the gateway and the command line show; `job_list`: lists jobs; `dead_letters`: dead letters and
+//!   their calls
 //! - `events`: changes of calls and jobs, as JSON; `text`: makes guests' text safe for logs and terminals
 
 mod batch;
 pub mod builder;
 pub mod client;
+pub mod dead_letters;
 pub mod disposition;
 pub mod events;
 pub mod gateway;
+pub mod job_list;
 pub mod json;
 pub mod native;
 pub mod new_call;

@@ -8,6 +8,7 @@ use brrr_protocol::Result;
 use brrr_protocol::model::Topic;
 use brrr_protocol::options::Scopes;
 use brrr_protocol::ports::{Ended, Handler, Request, Task};
+use brrr_protocol::records::{TaskInfo, TaskInfos};
 use brrr_protocol::replay::Replay;
 
 use crate::native::NativeHandler;
@@ -21,8 +22,8 @@ pub struct ServedTopic {
     pub topic: Topic,
     /// The handler of all tasks of the topic. It can be replaced while the worker runs.
     pub handler: SwappableHandler,
-    /// The names of the tasks, which the worker announces.
-    pub tasks: Vec<String>,
+    /// The tasks, which the worker announces.
+    pub tasks: TaskInfos,
     /// The longest time of one run, over all tasks, unless its job sets another time.
     pub longest_run: Duration,
 }
@@ -31,7 +32,7 @@ impl ServedTopic {
     /// A topic whose tasks are in components.
     #[must_use]
     pub fn of_components(topic: Topic, handler: WasmHandler) -> Self {
-        let tasks = handler.tasks().map(|task| task.name.clone()).collect();
+        let tasks = handler.infos();
         let longest_run = handler.longest_run();
         Self { topic, handler: Arc::new(handler).into(), tasks, longest_run }
     }
@@ -46,12 +47,14 @@ pub(crate) struct HandlerSet {
 }
 
 impl HandlerSet {
-    /// The names of all tasks: first those of the Rust handlers, sorted, then those of the components.
-    pub fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.native.names().map(str::to_owned).collect();
-        names.sort();
-        names.extend(self.wasm.tasks().map(|task| task.name.clone()));
-        names
+    /// All tasks.
+    pub fn infos(&self) -> TaskInfos {
+        let info = |name: &str| {
+            let scope = self.native.task(name).and_then(|task| task.options.scope);
+            TaskInfo { scope: scope.map(|scope| scope.to_string()), ..TaskInfo::default() }
+        };
+        let native = self.native.names().map(|name| (name.to_owned(), info(name)));
+        native.chain(self.wasm.infos()).collect()
     }
 
     /// The longest time of one run, over all tasks.

@@ -12,7 +12,7 @@ use tokio::task::JoinError;
 
 use crate::builder::{WorkerBuilder, WorkerError};
 use crate::client::Client;
-use crate::gateway::{Gateway, Token};
+use crate::gateway::{Gateway, Origin, Token};
 use crate::panics;
 use crate::served::ServedTopic;
 use crate::topic_worker::{Shutdown, TopicWorker, WorkerOptions, repair_periodically};
@@ -39,6 +39,7 @@ pub struct Worker {
     pub(crate) served: Vec<ServedTopic>,
     pub(crate) options: WorkerOptions,
     pub(crate) gateway: Option<GatewayPlan>,
+    pub(crate) origins: Vec<Origin>,
     pub(crate) repair_interval: Option<Duration>,
     pub(crate) shutdown: Shutdown,
 }
@@ -86,6 +87,7 @@ impl Worker {
                 tracing::info!("gateway on http://{address}");
             }
             let gateway = Gateway::new(ProtocolClient::new(self.backend.clone()), self.backend.clone(), topics, token);
+            let gateway = gateway.allowing_origins(self.origins);
             let shutdown = self.shutdown.clone();
             tokio::spawn(async move { gateway.serve(listener, &shutdown).await })
         });

@@ -35,6 +35,8 @@ pub enum Kind {
     LatestJob,
     /// The id is a topic, not a call hash.
     Tasks,
+    /// What the tasks of a topic are (`TaskInfo`). The id is the topic.
+    TaskInfo,
     /// A dead letter of a queue that can't store dead letters itself. `records/dead_letter.rs` describes the id.
     DeadLetter,
 }
@@ -53,6 +55,7 @@ impl Kind {
             Kind::Job => "job".into(),
             Kind::LatestJob => "latest_job".into(),
             Kind::Tasks => "tasks".into(),
+            Kind::TaskInfo => "task_info".into(),
             Kind::DeadLetter => "dead_letter".into(),
         }
     }
@@ -117,5 +120,11 @@ impl Key {
     #[must_use]
     pub fn tasks(topic: &Topic) -> Self {
         Self::new(topic.as_str(), Kind::Tasks)
+    }
+
+    /// The key of what the tasks of a topic are.
+    #[must_use]
+    pub fn task_info(topic: &Topic) -> Self {
+        Self::new(topic.as_str(), Kind::TaskInfo)
     }
 }

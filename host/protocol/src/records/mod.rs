@@ -3,12 +3,14 @@
 //!
 //! - `run`: how far a call has come in a job; `waiting`: the part of that record that says whether to run the call again
 //! - `job`: a job and its end; `failure`: how a call failed in a job
+//! - `task_info`: what the tasks of a topic are
 //! - `dead_letter`: a dead letter; `latest_job`: the job that was last started for a call
 
 mod dead_letter;
 mod failure;
 mod job;
 mod run;
+mod task_info;
 mod waiting;
 
 use bytes::Bytes;
@@ -25,6 +27,7 @@ pub use dead_letter::{
 pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
 pub use run::{ClockMove, Decision, RunRecord, SAMPLE};
+pub use task_info::{TaskInfo, TaskInfos, decode_task_infos, encode_task_infos};
 pub use waiting::{ChildEnd, Readiness, Waiting, is_waiting};
 
 /// The version of all these records. A reader refuses a record with a higher version.

@@ -120,6 +120,7 @@ pub struct RunCommand {
     pub events: Option<PathBuf>,
 
     /// Publish events about calls and jobs to the backend, for `brrr-host events`. It keeps the last 10000, for a day.
+    /// With `--http` they are published anyway, if the backend can keep them.
     #[arg(long, env = "BRRR_PUBLISH_EVENTS", value_parser = BoolishValueParser::new())]
     pub publish_events: bool,
 }

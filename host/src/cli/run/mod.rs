@@ -78,7 +78,7 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
         builder = builder.call_topic(topic.as_str());
     }
     if let Some((listener, token)) = listener {
-        builder = builder.gateway(listener, token);
+        builder = builder.gateway(listener, token).gateway_origins(args.token.http_allow_origin.clone());
     }
     let mut serving = Vec::new();
     for (topic, handler) in handlers {

@@ -19,7 +19,9 @@ pub fn observe(
     shutdown: &Shutdown,
 ) -> anyhow::Result<(Option<Arc<dyn Observer>>, Outlets)> {
     let mut outlets = Outlets::default();
-    if args.events.is_none() && !args.publish_events {
+    // Clients of the gateway follow the events.
+    let publishes = args.publish_events || args.http.is_some() && backend.events().is_some();
+    if args.events.is_none() && !publishes {
         return Ok((None, outlets));
     }
     let mut bits = [0; 3];
@@ -31,7 +33,7 @@ pub fn observe(
             ExitError::new(Exit::Usage, format!("--events {}: can't be written: {error}", path.display()))
         })?;
     }
-    if args.publish_events {
+    if publishes {
         if backend.events().is_none() {
             let text = format!("--publish-events: {} keeps no events; use --events FILE", backend.name());
             return Err(ExitError::new(Exit::BadBackend, text).into());

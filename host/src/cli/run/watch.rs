@@ -226,7 +226,7 @@ async fn renew(
 ) -> anyhow::Result<()> {
     for (topic, handler) in loader.load(served).await? {
         let Some(old) = serving.iter_mut().find(|serving| serving.topic == topic) else { continue };
-        let version = Version::of(&handler);
+        let (version, infos) = (Version::of(&handler), handler.infos());
         if version == old.version {
             continue;
         }
@@ -236,7 +236,7 @@ async fn renew(
         tracing::info!("{changed} changed: serving topic {topic} anew: {tasks}");
         old.version = version;
         // The announcement only helps gateways, and the next change announces again.
-        if let Err(error) = announce(backend, &topic, &old.version.tasks).await {
+        if let Err(error) = announce(backend, &topic, &infos).await {
             tracing::warn!("the tasks of topic {topic} are not announced: {error}");
         }
     }

@@ -13,11 +13,14 @@ use axum::extract::{Request, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 
 use super::address::is_loopback;
+use super::cors::Origin;
 use super::reply;
 use super::token::Token;
+use super::v1;
+use super::v1::problem::{Problem, ProblemKind};
 
 /// The most bytes of a request's target. More arguments belong into a body. Every proxy has such a bound too.
 const TARGET: usize = 16 << 10;
@@ -27,12 +30,18 @@ const TARGET: usize = 16 << 10;
 pub struct Guard {
     token: Option<Token>,
     loopback: bool,
+    /// Pages of these origins may send requests.
+    origins: Vec<Origin>,
 }
 
 impl Guard {
     /// The checks of a gateway that listens on this address.
-    pub fn new(token: Option<Token>, address: Option<SocketAddr>) -> Self {
-        Self { token, loopback: address.is_some_and(is_loopback) }
+    pub fn new(token: Option<Token>, address: Option<SocketAddr>, origins: Vec<Origin>) -> Self {
+        Self { token, loopback: address.is_some_and(is_loopback), origins }
+    }
+
+    fn allows_origin(&self, headers: &HeaderMap) -> bool {
+        headers.get(header::ORIGIN).is_some_and(|value| self.origins.iter().any(|origin| origin.is(value)))
     }
 
     fn refusal(&self, request: &Request) -> Option<Response> {
@@ -51,7 +60,7 @@ impl Guard {
             return Some(reply::refused(StatusCode::MISDIRECTED_REQUEST, text));
         }
         let reads = request.method() == Method::GET || request.method() == Method::HEAD;
-        if !reads && !is_same_origin(headers, host.as_ref()) {
+        if !reads && !is_same_origin(headers, host.as_ref()) && !self.allows_origin(headers) {
             return Some(reply::refused(StatusCode::FORBIDDEN, "requests of web pages of other sites are refused"));
         }
         match &self.token {
@@ -70,9 +79,25 @@ impl Guard {
 /// Passes a request on, or refuses it.
 pub async fn guard(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
     match guard.refusal(&request) {
+        Some(refusal) if v1::is_of(&request) => as_problem(refusal).await,
         Some(refusal) => refusal,
         None => next.run(request).await,
     }
+}
+
+/// The same refusal as a problem document.
+async fn as_problem(refusal: Response) -> Response {
+    let (parts, body) = refusal.into_parts();
+    // A refusal is short.
+    let bytes = axum::body::to_bytes(body, TARGET).await.unwrap_or_default();
+    let text = serde_json::from_slice::<serde_json::Value>(&bytes)
+        .ok()
+        .and_then(|it| Some(it["message"].as_str()?.to_owned()));
+    let mut problem = Problem::new(ProblemKind::of_status(parts.status), text.unwrap_or_default()).into_response();
+    if let Some(challenge) = parts.headers.get(header::WWW_AUTHENTICATE) {
+        problem.headers_mut().insert(header::WWW_AUTHENTICATE, challenge.clone());
+    }
+    problem
 }
 
 /// The host that a request is for, with its port. `None`: an old client does not name the host.
@@ -127,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_page_whose_host_name_leads_to_this_machine_is_refused() {
-        let guard = Guard::new(None, "127.0.0.1:80".parse().ok());
+        let guard = Guard::new(None, "127.0.0.1:80".parse().ok(), Vec::new());
         for host in ["localhost", "LOCALHOST:8080", "app.localhost", "127.0.0.1:1", "127.9.9.9", "[::1]:8080"] {
             assert_eq!(status(&guard, &of("GET", &[("host", host)])), 200, "{host}");
         }
@@ -140,12 +165,15 @@ mod tests {
             assert_eq!(status(&guard, &of("GET", headers)), 400, "{headers:?}");
         }
         // The gateway is open to other machines, and it can't know the names under which they reach it.
-        assert_eq!(status(&Guard::new(None, "0.0.0.0:80".parse().ok()), &of("GET", &[("host", "a.example")])), 200);
+        assert_eq!(
+            status(&Guard::new(None, "0.0.0.0:80".parse().ok(), Vec::new()), &of("GET", &[("host", "a.example")])),
+            200
+        );
     }
 
     #[test]
     fn a_page_of_another_site_starts_no_job() {
-        let guard = Guard::new(None, "127.0.0.1:80".parse().ok());
+        let guard = Guard::new(None, "127.0.0.1:80".parse().ok(), Vec::new());
         let post = |origin| of("POST", &[("host", "localhost:80"), ("origin", origin)]);
         assert_eq!(status(&guard, &post("http://localhost:80")), 200);
         for origin in ["null", "", "http://localhost:81", "https://evil.example", "http://localhost:80.evil.example"] {

@@ -1,11 +1,9 @@
-//! HTTP: schedule a call by POST, read its result by GET.
+//! HTTP: the API under `/v1` (see `v1`), and three short routes, as the peers' gateways have them:
 //!
 //! | request | answer |
 //! |---|---|
 //! | `POST /{task}?k=v…` | 202 with the job's id, and its address in `Location` |
 //! | `GET /{task}?k=v…` | 200 with the result; 404 while there is no result; 500 with the failure of its last job |
-//! | `POST /v1/jobs/{id}/promises/{name}` | 200 after the promise was resolved with the JSON of the body; 409 if it has another answer, or the job is over |
-//! | `POST /v1/jobs/{id}/promises/{name}/reject` | the same for a rejection; the body is `{"reason": "…"}` |
 //! | `GET /jobs/{id}` | 200 with the state of that job: `pending`, `ok`, `failed` or `forgotten` |
 //!
 //! The answer is 404 for a task that no worker of the gateway's topics has announced. If *nothing* was announced, every
@@ -16,13 +14,17 @@
 mod address;
 mod arguments;
 mod body;
+mod cors;
 mod guard;
 mod pace;
-mod promises;
 mod reply;
 mod results;
 mod serve;
+mod tail;
+mod tasks;
 mod token;
+mod v1;
+mod watcher;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +32,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, RawQuery, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Query, RawQuery, Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware;
-use axum::response::Response;
-use axum::routing::{get, post};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
 use brrr_protocol::Result;
 use brrr_protocol::client::{Client, Known};
 use brrr_protocol::model::{Call, CallHash, JobId, Topic, check_name};
@@ -43,15 +45,22 @@ use brrr_protocol::ports::{Backend, Key, NewJob};
 use brrr_protocol::records::decode_tasks;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
 
 pub use address::{Address, CannotListen};
 use arguments::Arguments;
 use body::{HeldBody, Room};
 use bytes::Bytes;
+pub use cors::Origin;
 use guard::Guard;
 use results::Results;
 use serve::Bounds;
+use tail::EventTail;
+use tasks::{AnnouncedTasks, TopicTasks};
 pub use token::{TOKEN_ENV, Token, TokenError};
+use v1::problem::{Problem, ProblemKind};
+use watcher::Watcher;
 
 use crate::new_call::new_job_id;
 use crate::topic_worker::Shutdown;
@@ -77,6 +86,12 @@ struct GatewayState {
     bodies: Room,
     large: Semaphore,
     results: Results,
+    tasks: AnnouncedTasks,
+    watcher: Arc<Watcher>,
+    events: Arc<EventTail>,
+    origins: Vec<Origin>,
+    /// Ends the requests that wait, when the gateway is to stop.
+    closing: CancellationToken,
 }
 
 impl Gateway {
@@ -84,26 +99,78 @@ impl Gateway {
     /// the first topic is used.
     #[must_use]
     pub fn new(client: Client, backend: Arc<dyn Backend>, topics: Vec<Topic>, token: Option<Token>) -> Self {
-        let (bodies, large, results) = (Room::new(serve::PACE), Semaphore::new(1), Results::default());
-        Self { shared: Arc::new(GatewayState { client, backend, topics, token, bodies, large, results }) }
+        let state = GatewayState {
+            watcher: Watcher::new(backend.clone()),
+            events: EventTail::new(backend.clone()),
+            client,
+            backend,
+            topics,
+            token,
+            bodies: Room::new(serve::PACE),
+            large: Semaphore::new(1),
+            results: Results::default(),
+            tasks: AnnouncedTasks::default(),
+            origins: Vec::new(),
+            closing: CancellationToken::new(),
+        };
+        Self { shared: Arc::new(state) }
+    }
+
+    /// Lets pages of these origins use the gateway.
+    #[must_use]
+    pub fn allowing_origins(self, origins: Vec<Origin>) -> Self {
+        let mut gateway = self;
+        // Nothing else has the state before the gateway serves.
+        if let Some(state) = Arc::get_mut(&mut gateway.shared) {
+            state.origins = origins;
+        }
+        gateway
     }
 
     /// Serves until it is asked to stop.
     pub async fn serve(self, listener: TcpListener, shutdown: &Shutdown) {
-        let guard = Guard::new(self.shared.token.clone(), listener.local_addr().ok());
+        let guard = Guard::new(self.shared.token.clone(), listener.local_addr().ok(), self.shared.origins.clone());
+        let (stopped, closing) = (shutdown.clone(), self.shared.closing.clone());
+        tokio::spawn(async move {
+            stopped.wait().await;
+            closing.cancel();
+        });
         serve::serve(listener, self.router(guard), shutdown, Bounds::default()).await;
     }
 
     fn router(self, guard: Guard) -> Router {
-        Router::new()
+        let origins = self.shared.origins.clone();
+        let router = v1::router()
             .route("/{task}", get(read).post(schedule))
             .route("/jobs/{id}", get(job))
-            .route("/v1/jobs/{id}/promises/{name}", post(promises::resolve))
-            .route("/v1/jobs/{id}/promises/{name}/reject", post(promises::reject))
-            .fallback(async || reply::not_found("there are /TASK, /jobs/ID and /v1/jobs/ID/promises/NAME"))
+            .fallback(no_such_path)
+            .method_not_allowed_fallback(no_such_method)
             .layer(middleware::from_fn_with_state(Arc::new(guard), guard::guard))
-            .with_state(self)
+            .layer(CompressionLayer::new().gzip(true));
+        // A browser asks what is allowed before it sends the token.
+        let router = if origins.is_empty() { router } else { router.layer(cors::layer(&origins)) };
+        router.with_state(self)
     }
+}
+
+async fn no_such_path(request: Request) -> Response {
+    if v1::is_of(&request) {
+        let text = format!("there is no {}; /v1/openapi.json describes what there is", request.uri().path());
+        return Problem::new(ProblemKind::NotFound, text).into_response();
+    }
+    reply::not_found("there are /TASK, /jobs/ID and /v1, which /v1/openapi.json describes")
+}
+
+async fn no_such_method(request: Request) -> Response {
+    // Without an allow-list of origins, OPTIONS only names the methods. They are in the header `allow`.
+    if request.method() == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let text = format!("{} has no method {}", request.uri().path(), request.method());
+    if v1::is_of(&request) {
+        return Problem::new(ProblemKind::MethodNotAllowed, text).into_response();
+    }
+    reply::refused(StatusCode::METHOD_NOT_ALLOWED, &text)
 }
 
 /// Ends requests that take too long. `pace` limits the time of a client to send and to read.
@@ -255,6 +322,43 @@ impl Gateway {
             Some(Err(failure)) => reply::failed(StatusCode::OK, &failure),
             None if job.is_over() => reply::forgotten(),
             None => reply::pending(StatusCode::OK),
+        })
+    }
+
+    /// One of the gateway's topics.
+    fn served(&self, topic: &Topic) -> std::result::Result<Topic, Problem> {
+        if self.shared.topics.contains(topic) {
+            return Ok(topic.clone());
+        }
+        let topics = self.shared.topics.iter().map(Topic::as_str).collect::<Vec<_>>().join(", ");
+        let text = format!("this gateway serves {topics}, not {topic}");
+        Err(Problem::new(ProblemKind::NoSuchTopic, text))
+    }
+
+    /// The topic of a new call, and what is announced of its tasks. Without a topic: the first topic whose workers handle the
+    /// task, or else the first topic of which nothing is known.
+    async fn topic_for(
+        &self,
+        topic: Option<Topic>,
+        task: &str,
+    ) -> std::result::Result<(Topic, Arc<TopicTasks>), Problem> {
+        let topics = match topic {
+            Some(topic) => vec![self.served(&topic)?],
+            None => self.shared.topics.clone(),
+        };
+        let (mut silent, mut known) = (None, Vec::new());
+        for topic in &topics {
+            let tasks = self.shared.tasks.of(&*self.shared.backend, topic).await?;
+            match &tasks.names {
+                Some(names) if names.contains(task) => return Ok((topic.clone(), tasks)),
+                Some(names) => known.extend(names.iter().cloned()),
+                None => silent = silent.or(Some((topic.clone(), tasks))),
+            }
+        }
+        silent.ok_or_else(|| {
+            let topics = topics.iter().map(Topic::as_str).collect::<Vec<_>>().join(", ");
+            let text = format!("no worker of topic {topics} handles the task {task}; they handle {}", known.join(", "));
+            Problem::new(ProblemKind::NoSuchTask, text)
         })
     }
 

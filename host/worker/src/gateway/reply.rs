@@ -33,11 +33,6 @@ fn say(status: StatusCode, word: &str, message: &str) -> Response {
     reply(status, &AnswerBody { status: word, message: Some(message), ..AnswerBody::default() })
 }
 
-/// 200 with this status alone.
-pub fn status(status: &str) -> Response {
-    reply(StatusCode::OK, &AnswerBody { status, ..AnswerBody::default() })
-}
-
 /// 202: the call is queued, or has a value already.
 pub fn accepted(job_id: &JobId, call: &CallHash) -> Response {
     let answer = AnswerBody {

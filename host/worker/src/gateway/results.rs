@@ -122,10 +122,15 @@ impl Sendable {
         self.json.is_some()
     }
 
+    /// The bytes of the result.
+    pub fn bytes(&self) -> &[u8] {
+        &self.value
+    }
+
     /// The bytes as they are. JSON is put between `before` and `after`.
-    pub fn into_body(self, before: &'static str, after: &'static str) -> Body {
+    pub fn into_body(self, before: impl Into<Bytes>, after: &'static str) -> Body {
         let parts = match self.json {
-            Some(json) => [Bytes::from(before), self.value.slice(json), Bytes::from(after)],
+            Some(json) => [before.into(), self.value.slice(json), Bytes::from(after)],
             None => [Bytes::new(), self.value, Bytes::new()],
         };
         Body::new(Pieces(parts))

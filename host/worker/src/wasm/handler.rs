@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use brrr_protocol::Result;
 use brrr_protocol::options::{LONGEST, Options, Scopes};
 use brrr_protocol::ports::{self, Ended, Handler, Request};
+use brrr_protocol::records::{TaskInfo, TaskInfos};
 use brrr_protocol::replay::Replay;
 use futures_util::FutureExt as _;
 
@@ -93,6 +94,17 @@ impl WasmHandler {
     /// All tasks, in the order of the components and of their declarations.
     pub fn tasks(&self) -> impl Iterator<Item = &Task> {
         self.guests.iter().flat_map(|guest| &guest.tasks)
+    }
+
+    /// All tasks, as they are announced. The scope is the one that the worker goes by.
+    pub fn infos(&self) -> TaskInfos {
+        let info = |task: &Task| TaskInfo {
+            description: task.description.clone(),
+            input_schema: task.input_schema.clone(),
+            output_schema: task.output_schema.clone(),
+            scope: self.scopes.get(&task.name).map(ToString::to_string),
+        };
+        self.tasks().map(|task| (task.name.clone(), info(task))).collect()
     }
 
     /// The components, in the order given.

@@ -1,12 +1,17 @@
 //! The documents that both the command line and the gateway show.
 
+pub mod job;
+pub mod tree;
+
 use brrr_protocol::doctor::{Finding, Lost, Why};
 use brrr_protocol::model::Failure;
 use serde::Serialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 /// A failure as JSON.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Failure)]
 pub struct FailureView<'a> {
     /// The kind of the failure, as a word: `error`, `trap`, `timeout`, `limit`, …
     pub kind: &'a str,
@@ -20,6 +25,7 @@ pub struct FailureView<'a> {
     pub chain: &'a [String],
     /// What the handler attached to its error, if it is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     pub details: Option<Value>,
 }
 

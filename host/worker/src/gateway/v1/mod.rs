@@ -1,0 +1,54 @@
+//! `/v1`: start and follow jobs, answer promises, look at topics and dead letters. The OpenAPI document is made from this code.
+//!
+//! - `start`: starts jobs; `jobs`: reads, lists, cancels and retries them; `promises`: answers them
+//! - `events`: server-sent events; `topics`: topics and dead letters
+//! - `problem`: errors; `request`: bodies and headers
+
+mod document;
+mod events;
+mod jobs;
+pub mod problem;
+mod promises;
+mod request;
+mod start;
+mod topics;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::response::Response;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Gateway;
+use problem::Problem;
+
+/// An answer, or the problem in its place.
+type Answer = Result<Response, Problem>;
+
+/// Is the request for `/v1`?
+pub fn is_of(request: &Request) -> bool {
+    request.uri().path().starts_with("/v1/")
+}
+
+/// The routes of `/v1`, and the document that describes them.
+pub fn router() -> Router<Gateway> {
+    let (router, api) = OpenApiRouter::with_openapi(document::base())
+        .routes(routes!(start::start, jobs::list))
+        .routes(routes!(jobs::read))
+        .routes(routes!(jobs::result))
+        .routes(routes!(jobs::tree))
+        .routes(routes!(jobs::cancel))
+        .routes(routes!(jobs::retry))
+        .routes(routes!(promises::awaited))
+        .routes(routes!(promises::resolve))
+        .routes(routes!(promises::reject))
+        .routes(routes!(events::of_job))
+        .routes(routes!(events::all))
+        .routes(routes!(topics::list))
+        .routes(routes!(topics::read))
+        .routes(routes!(topics::dead_letters))
+        .routes(routes!(topics::send_again))
+        .routes(routes!(topics::drop_dead_letter))
+        .split_for_parts();
+    router.route("/v1/openapi.json", document::served(&api))
+}

@@ -1,0 +1,337 @@
+//! `/v1` of the gateway, with a real HTTP client.
+
+use std::io::{BufRead as _, BufReader};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::gateway::{Answer, Http};
+use crate::harness::{Env, Running, eventually};
+
+/// A worker with a gateway, and a client of it.
+fn start(more: &[&str]) -> (Env, Running, Http) {
+    let env = Env::new();
+    let worker = env.worker(&[["--http", "127.0.0.1:0"].as_slice(), more].concat());
+    let http = Http::of(&worker);
+    (env, worker, http)
+}
+
+fn start_job(http: &Http, body: &Value, headers: &[(&str, &str)]) -> Answer {
+    http.send("POST", "/v1/jobs", headers, Some(&body.to_string()))
+}
+
+fn id(answer: &Answer) -> String {
+    answer.json()["job"].as_str().unwrap_or_else(|| panic!("{}", answer.body)).to_owned()
+}
+
+/// The name at the end of a problem's type.
+fn problem(answer: &Answer) -> String {
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{}", answer.body);
+    let document = answer.json();
+    assert_eq!(document["status"], answer.status, "{document}");
+    assert!(document["detail"].as_str().is_some_and(|text| !text.is_empty()), "{document}");
+    let name = document["type"].as_str().and_then(|text| text.strip_prefix("urn:brrr:problem:"));
+    name.unwrap_or_else(|| panic!("{document}")).to_owned()
+}
+
+#[test]
+fn a_job_is_started_waited_for_and_read() {
+    let (_env, _worker, http) = start(&[]);
+    let started = start_job(&http, &json!({"task": "fib", "input": {"n": 10}}), &[("prefer", "wait=30")]);
+    assert_eq!(started.status, 201, "{}", started.body);
+    let (job, job_id) = (started.json(), id(&started));
+    assert_eq!((&job["state"], &job["result"]), (&json!("completed"), &json!(55)));
+    assert_eq!(started.header("location"), Some(format!("/v1/jobs/{job_id}").as_str()));
+    assert_eq!(started.header("preference-applied"), Some("wait=30"));
+    let path = format!("/v1/jobs/{job_id}");
+    assert_eq!(http.get(&path).json(), job);
+    let result = http.get(&format!("{path}/result"));
+    assert_eq!(
+        (result.status, result.body.as_str(), result.header("content-type")),
+        (200, "55", Some("application/json"))
+    );
+    let tree = http.get(&format!("{path}/tree")).json();
+    assert_eq!((&tree["tree"]["task"], &tree["tree"]["state"]), (&json!("fib"), &json!("completed")));
+    // A request that does not wait has its answer at once.
+    let slow = start_job(&http, &json!({"task": "sleeper", "input": {"seconds": 60}}), &[]);
+    assert_eq!(slow.json()["state"], "running");
+    let not_over = http.get(&format!("/v1/jobs/{}/result", id(&slow)));
+    assert_eq!((not_over.status, problem(&not_over)), (409, "not-over".to_owned()));
+    let begun = Instant::now();
+    let waited = http.send("GET", &format!("/v1/jobs/{}", id(&slow)), &[("prefer", "wait=1")], None);
+    assert!(begun.elapsed() >= Duration::from_secs(1) && waited.json()["state"] == "running", "{}", waited.body);
+    let cancelled = http.send("POST", &format!("/v1/jobs/{}/cancel", id(&slow)), &[], None).json();
+    assert_eq!((&cancelled["state"], &cancelled["failure"]["kind"]), (&json!("cancelled"), &json!("cancelled")));
+}
+
+#[test]
+fn a_key_starts_one_job() {
+    let (env, _worker, http) = start(&[]);
+    let body = json!({"topic": "demo", "task": "fib", "input": {"n": 5, "salt": "key"}});
+    let key = [("idempotency-key", "order-17")];
+    let first = start_job(&http, &body, &key);
+    assert_eq!(first.status, 201, "{}", first.body);
+    let second = start_job(&http, &body, &key);
+    assert_eq!((second.status, id(&second)), (200, id(&first)));
+    let other = json!({"task": "fib", "input": {"n": 6, "salt": "key"}});
+    let refused = start_job(&http, &other, &key);
+    assert_eq!((refused.status, problem(&refused)), (409, "key-reused".to_owned()));
+    assert_eq!(http.get("/v1/jobs").json()["jobs"].as_array().map(Vec::len), Some(1));
+    // The command line has the same keys.
+    let args = ["schedule", "fib", "{\"n\": 5, \"salt\": \"key\"}", "--id", "order-17", "--output", "json"];
+    let shown = env.run(args).json();
+    assert_eq!((&shown["status"], shown["job"].as_str()), (&json!("existing"), Some(id(&first).as_str())));
+}
+
+#[test]
+fn a_job_may_start_later() {
+    let (_env, _worker, http) = start(&[]);
+    let begun = Instant::now();
+    let body = json!({"task": "hello", "input": {"greetee": "later"}, "delay": "1500ms"});
+    let later = start_job(&http, &body, &[]);
+    assert_eq!(later.json()["state"], "scheduled", "{}", later.body);
+    assert!(later.json()["starts"].is_string());
+    let listed = http.get("/v1/jobs?state=scheduled").json();
+    assert_eq!(listed["jobs"][0]["job"].as_str(), Some(id(&later).as_str()));
+    let done = http.send("GET", &format!("/v1/jobs/{}", id(&later)), &[("prefer", "wait=30")], None);
+    assert_eq!(done.json()["result"], "Hello, later!");
+    assert!(begun.elapsed() >= Duration::from_millis(1_490), "{:?}", begun.elapsed());
+    assert!(http.get("/v1/jobs?state=scheduled").json()["jobs"].as_array().is_some_and(Vec::is_empty));
+}
+
+#[test]
+fn bad_requests_have_problem_documents() {
+    let (_env, _worker, http) = start(&[]);
+    for (body, status, name) in [
+        ("{", 400, "bad-request"),
+        ("[]", 400, "bad-request"),
+        ("{}", 400, "bad-request"),
+        (r#"{"task": ""}"#, 400, "bad-request"),
+        (r#"{"task": "fib", "unknown": 1}"#, 400, "bad-request"),
+        (r#"{"task": "fib", "input": [1]}"#, 400, "bad-request"),
+        (r#"{"task": "fib", "input": {"n": 1e400}}"#, 400, "bad-request"),
+        (r#"{"task": "fib", "input": {}, "payload_base64": ""}"#, 400, "bad-request"),
+        (r#"{"task": "fib", "payload_base64": "?"}"#, 400, "bad-request"),
+        (r#"{"task": "fib", "delay": "soon"}"#, 400, "bad-request"),
+        (r#"{"task": "fib", "delay": "1s", "at": "2030-01-31T18:00:00Z"}"#, 400, "bad-request"),
+        (r#"{"task": "fib", "options": {"timeout": 5}}"#, 400, "bad-request"),
+        (r#"{"task": "fib", "options": {"deadline": "2001-01-31T18:00:00Z"}}"#, 400, "bad-request"),
+        (r#"{"task": "fib", "options": {"scope": "world"}}"#, 400, "bad-request"),
+        (r#"{"task": "none"}"#, 404, "no-such-task"),
+        (r#"{"task": "fib", "topic": "other"}"#, 404, "no-such-topic"),
+    ] {
+        let answer = http.send("POST", "/v1/jobs", &[], Some(body));
+        assert_eq!((answer.status, problem(&answer).as_str()), (status, name), "{body}: {}", answer.body);
+    }
+    let text = http.send("POST", "/v1/jobs", &[("content-type", "text/plain")], Some(r#"{"task": "fib"}"#));
+    assert_eq!((text.status, problem(&text)), (415, "unsupported-media-type".to_owned()));
+    for (method, path, status, name) in [
+        ("GET", "/v1/nothing", 404, "not-found"),
+        ("PUT", "/v1/jobs", 405, "method-not-allowed"),
+        ("GET", "/v1/jobs?limit=0", 400, "bad-request"),
+        ("GET", "/v1/jobs?state=lost", 400, "bad-request"),
+        ("GET", "/v1/jobs?cursor=x", 400, "bad-request"),
+        ("GET", "/v1/jobs?what=x", 400, "bad-request"),
+        ("GET", "/v1/jobs/none", 404, "no-such-job"),
+        ("GET", "/v1/jobs/none/result", 404, "no-such-job"),
+        ("GET", "/v1/jobs/none/tree", 404, "no-such-job"),
+        ("GET", "/v1/jobs/none/events", 404, "no-such-job"),
+        ("GET", "/v1/jobs/none/promises", 404, "no-such-job"),
+        ("POST", "/v1/jobs/none/cancel", 404, "no-such-job"),
+        ("POST", "/v1/jobs/none/retry", 404, "no-such-job"),
+        ("POST", "/v1/jobs/none/promises/p", 404, "no-such-job"),
+        ("GET", "/v1/topics/other", 404, "no-such-topic"),
+        ("DELETE", "/v1/topics/demo/dead-letters/7", 404, "no-such-dead-letter"),
+    ] {
+        let answer = http.send(method, path, &[], None);
+        assert_eq!((answer.status, problem(&answer).as_str()), (status, name), "{method} {path}: {}", answer.body);
+    }
+    assert_eq!(http.send("PUT", "/v1/jobs", &[], None).header("allow"), Some("POST,GET,HEAD"));
+    let options = http.send("OPTIONS", "/v1/jobs", &[], None);
+    assert_eq!((options.status, options.header("allow")), (204, Some("POST,GET,HEAD")));
+    assert_eq!((http.send("HEAD", "/v1/topics", &[], None).status, http.get("/v1/topics").status), (200, 200));
+}
+
+#[test]
+fn jobs_are_listed_page_by_page() {
+    let (_env, _worker, http) = start(&[]);
+    let start_fib = |n: u32| id(&start_job(&http, &json!({"task": "fib", "input": {"n": 1, "salt": n}}), &[]));
+    let mut started: Vec<String> = (0..7).map(start_fib).collect();
+    started.reverse();
+    let (mut found, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = http.get(&format!("/v1/jobs?limit=3{cursor}")).json();
+        let jobs = page["jobs"].as_array().expect("jobs").clone();
+        found.extend(jobs.iter().map(|job| job["job"].as_str().expect("an id").to_owned()));
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(found, started);
+    assert_eq!(http.get("/v1/jobs?task=hello").json()["jobs"], json!([]));
+    assert_eq!(http.get("/v1/jobs?topic=demo&task=fib&limit=500").json()["jobs"].as_array().map(Vec::len), Some(7));
+}
+
+#[test]
+fn a_failure_is_told_with_its_causes() {
+    let (_env, _worker, http) = start(&[]);
+    let body = json!({"task": "fails_child", "input": {"message": "no"}});
+    let failed = start_job(&http, &body, &[("prefer", "wait=30")]).json();
+    assert_eq!(failed["state"], "failed", "{failed}");
+    assert!(failed["failure"]["chain"].as_array().is_some_and(|chain| chain.len() > 1), "{failed}");
+    let path = format!("/v1/jobs/{}", failed["job"].as_str().expect("an id"));
+    let result = http.get(&format!("{path}/result"));
+    assert_eq!((result.status, problem(&result)), (409, "job-failed".to_owned()));
+    assert_eq!(result.json()["failure"], failed["failure"]);
+    let again = http.send("POST", &format!("{path}/retry"), &[("prefer", "wait=30")], None);
+    assert_eq!((again.status, &again.json()["retry_of"]), (201, &failed["job"]), "{}", again.body);
+}
+
+/// The events of a stream, until it ends.
+fn events(http: &Http, path: &str, after: Option<&str>) -> Vec<(String, Value)> {
+    let stream = BufReader::new(http.stream(path, after));
+    let (mut found, mut position) = (Vec::new(), String::new());
+    for line in stream.lines() {
+        let line = line.expect("a line");
+        if let Some(text) = line.strip_prefix("id: ") {
+            position = text.to_owned();
+        }
+        if let Some(data) = line.strip_prefix("data: ") {
+            found.push((position.clone(), serde_json::from_str(data).expect("JSON")));
+        }
+    }
+    found
+}
+
+#[test]
+fn events_of_a_job_end_with_its_end_and_can_be_continued() {
+    let (_env, _worker, http) = start(&[]);
+    let job = id(&start_job(&http, &json!({"task": "fib", "input": {"n": 4, "salt": "events"}}), &[]));
+    let path = format!("/v1/jobs/{job}/events");
+    let all = events(&http, &path, None);
+    let last = &all.last().expect("an event").1;
+    assert_eq!((&last["subject"], &last["to"]), (&json!("job"), &json!("completed")));
+    assert!(all.len() > 4 && all.iter().all(|(_, event)| event["job"] == job.as_str()), "{all:?}");
+    // After an interruption the rest comes, and nothing twice.
+    let middle = &all[all.len() / 2].0;
+    assert_eq!(events(&http, &path, Some(middle)), all[all.len() / 2 + 1..]);
+}
+
+/// Also of a job whose worker publishes no events.
+#[test]
+fn the_end_of_a_job_always_comes() {
+    let env = Env::new();
+    let worker = env.worker(&[]);
+    let serve = env.start(["serve", "--http", "127.0.0.1:0"]);
+    let http = Http::of(&serve);
+    let job = id(&start_job(&http, &json!({"task": "sleeper", "input": {"seconds": 0.3}}), &[]));
+    let found = events(&http, &format!("/v1/jobs/{job}/events"), None);
+    let ends: Vec<_> = found.iter().map(|(_, event)| (&event["subject"], &event["to"])).collect();
+    assert_eq!(ends, [(&json!("job"), &json!("completed"))]);
+    worker.stop().ok();
+}
+
+#[test]
+fn pages_of_allowed_origins_may_send_requests() {
+    let (_env, _worker, http) = start(&["--http-allow-origin", "https://shop.example"]);
+    let body = r#"{"task": "fib", "input": {"n": 1}}"#;
+    let ask = |origin: &str| {
+        let headers = [("origin", origin), ("access-control-request-method", "POST")];
+        http.send("OPTIONS", "/v1/jobs", &headers, None)
+    };
+    let allowed = ask("https://shop.example");
+    assert_eq!(allowed.header("access-control-allow-origin"), Some("https://shop.example"));
+    assert!(allowed.header("access-control-allow-headers").is_some_and(|names| names.contains("idempotency-key")));
+    assert_eq!(ask("https://evil.example").header("access-control-allow-origin"), None);
+    let post = |origin: &str| http.send("POST", "/v1/jobs", &[("origin", origin)], Some(body));
+    assert_eq!(post("https://shop.example").status, 201);
+    let refused = post("https://evil.example");
+    assert_eq!((refused.status, problem(&refused)), (403, "other-origin".to_owned()));
+}
+
+#[test]
+fn a_token_is_needed_and_browsers_may_ask_without_it() {
+    let mut env = Env::new();
+    env.set("BRRR_HTTP_TOKEN", "0123456789abcdef");
+    let worker = env.worker(&["--http", "127.0.0.1:0", "--http-allow-origin", "https://shop.example"]);
+    let http = Http::of(&worker);
+    let refused = http.get("/v1/topics");
+    assert_eq!((refused.status, problem(&refused)), (401, "unauthorized".to_owned()));
+    assert_eq!(refused.header("www-authenticate"), Some("Bearer realm=\"brrr-host\""));
+    let token = [("authorization", "Bearer 0123456789abcdef")];
+    assert_eq!(http.send("GET", "/v1/topics", &token, None).status, 200);
+    let preflight = [("origin", "https://shop.example"), ("access-control-request-method", "GET")];
+    assert_eq!(http.send("OPTIONS", "/v1/topics", &preflight, None).status, 200);
+}
+
+#[test]
+fn the_document_describes_each_path() {
+    let (_env, _worker, http) = start(&[]);
+    let document = http.get("/v1/openapi.json").json();
+    assert_eq!(document["openapi"], "3.1.0");
+    let paths = document["paths"].as_object().expect("paths");
+    assert!(paths.len() >= 14, "{:?}", paths.keys());
+    for (path, methods) in paths {
+        for (method, operation) in methods.as_object().expect("methods") {
+            let what = format!("{method} {path}");
+            assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{what}");
+            let filled =
+                path.replace("{job}", "none").replace("{topic}", "none").replace("{name}", "x").replace("{id}", "x");
+            // A stream of all events has no end.
+            if path == "/v1/events" {
+                continue;
+            }
+            let answer = http.send(&method.to_uppercase(), &filled, &[], None);
+            let known: Vec<&String> = operation["responses"].as_object().expect("responses").keys().collect();
+            assert!(
+                known.iter().any(|status| **status == answer.status.to_string()),
+                "{what}: {} {known:?}",
+                answer.status
+            );
+        }
+    }
+}
+
+#[test]
+fn a_thousand_requests_wait_for_jobs() {
+    let (_env, _worker, http) = start(&[]);
+    let body = json!({"task": "sleeper", "input": {"seconds": 3}});
+    let job = id(&start_job(&http, &body, &[]));
+    let path = format!("/v1/jobs/{job}");
+    std::thread::scope(|scope| {
+        let wait = || http.send("GET", &path, &[("prefer", "wait=60")], None).json()["state"].clone();
+        let waiting: Vec<_> = (0..1_000)
+            .map(|_| std::thread::Builder::new().stack_size(256 << 10).spawn_scoped(scope, wait).expect("a thread"))
+            .collect();
+        // Meanwhile another client is served.
+        let other = start_job(&http, &json!({"task": "fib", "input": {"n": 3}}), &[("prefer", "wait=20")]);
+        assert_eq!(other.json()["result"], 2, "{}", other.body);
+        for waiting in waiting {
+            assert_eq!(waiting.join().expect("an answer"), "completed");
+        }
+    });
+}
+
+/// Requests that wait have an answer when the gateway stops.
+#[test]
+fn a_gateway_that_stops_answers_those_that_wait() {
+    let env = Env::new();
+    let serve = env.start(["serve", "--http", "127.0.0.1:0"]);
+    let http = Http::of(&serve);
+    let job = id(&start_job(&http, &json!({"task": "fib", "input": {"n": 3}}), &[]));
+    let path = format!("/v1/jobs/{job}");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| http.send("GET", &path, &[("prefer", "wait=60")], None));
+        let follows = scope.spawn(|| events(&http, &format!("{path}/events"), None));
+        eventually("both wait", || {
+            let connections = http.connections();
+            if connections >= 2 { Ok(()) } else { Err(format!("{connections} connections")) }
+        });
+        serve.signal(Signal::TERM);
+        assert_eq!(waiting.join().expect("an answer").json()["state"], "running");
+        assert_eq!(follows.join().expect("an end"), []);
+    });
+    serve.end().ok();
+}
