@@ -331,6 +331,7 @@ fn kind(name: &str) -> Option<Kind> {
         "latest_job" => Kind::LatestJob,
         "dead_letter" => Kind::DeadLetter,
         "tasks" => Kind::Tasks,
+        "schedules" => Kind::Schedules,
         _ => match name.split_once('/')? {
             ("run", job_id) => Kind::Run(JobId::from(job_id)),
             ("failure", job_id) => Kind::Failure(JobId::from(job_id)),

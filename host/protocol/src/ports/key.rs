@@ -35,6 +35,8 @@ pub enum Kind {
     LatestJob,
     /// The id is a topic, not a call hash.
     Tasks,
+    /// The schedules of a topic (`SchedulesRecord`). The id is a topic, not a call hash.
+    Schedules,
     /// A dead letter of a queue that can't store dead letters itself. `records/dead_letter.rs` describes the id.
     DeadLetter,
 }
@@ -53,6 +55,7 @@ impl Kind {
             Kind::Job => "job".into(),
             Kind::LatestJob => "latest_job".into(),
             Kind::Tasks => "tasks".into(),
+            Kind::Schedules => "schedules".into(),
             Kind::DeadLetter => "dead_letter".into(),
         }
     }
@@ -117,5 +120,11 @@ impl Key {
     #[must_use]
     pub fn tasks(topic: &Topic) -> Self {
         Self::new(topic.as_str(), Kind::Tasks)
+    }
+
+    /// The key of the schedules of a topic.
+    #[must_use]
+    pub fn schedules(topic: &Topic) -> Self {
+        Self::new(topic.as_str(), Kind::Schedules)
     }
 }

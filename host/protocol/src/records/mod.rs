@@ -4,11 +4,13 @@
 //! - `run`: how far a call has come in a job; `waiting`: the part of that record that says whether to run the call again
 //! - `job`: a job and its end; `failure`: how a call failed in a job
 //! - `dead_letter`: a dead letter; `latest_job`: the job that was last started for a call
+//! - `schedules`: the schedules of a topic, and their ticks that are decided
 
 mod dead_letter;
 mod failure;
 mod job;
 mod run;
+mod schedules;
 mod waiting;
 
 use bytes::Bytes;
@@ -25,6 +27,7 @@ pub use dead_letter::{
 pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
 pub use run::{ClockMove, Decision, RunRecord, SAMPLE};
+pub use schedules::{Overlap, Schedule, ScheduleSpec, SchedulesRecord, Starting};
 pub use waiting::{ChildEnd, Readiness, Waiting, is_waiting};
 
 /// The version of all these records. A reader refuses a record with a higher version.
