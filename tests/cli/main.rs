@@ -13,6 +13,7 @@ mod clocks;
 mod components;
 mod config;
 mod control;
+mod cron;
 mod damage;
 mod dlq;
 mod doctor;

@@ -42,20 +42,20 @@ pub struct SubmitArgs {
 
     #[command(flatten)]
     conditions: ConditionArgs,
+
+    /// As `--timeout`, but a moment (RFC 3339). If both are given, the earlier one holds.
+    #[arg(long, value_name = "MOMENT", value_parser = moment, help_heading = "Of the job")]
+    deadline: Option<Millis>,
 }
 
 /// Options of the whole job. The environment and `[job]` of brrr.toml can set them too.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Of the job")]
-struct ConditionArgs {
+pub struct ConditionArgs {
     /// The longest time of the job. After it, the job ends as timed out, and its running handlers are stopped. Not
     /// given: no limit.
     #[arg(long, env = "BRRR_JOB_TIMEOUT", hide_env = true, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
-
-    /// As `--timeout`, but a moment (RFC 3339). If both are given, the earlier one holds.
-    #[arg(long, value_name = "MOMENT", value_parser = moment)]
-    deadline: Option<Millis>,
 
     /// The longest time of one run of any task in the job.
     #[arg(long, env = "BRRR_JOB_TASK_TIMEOUT", hide_env = true, value_name = "TIME", value_parser = duration)]
@@ -123,7 +123,8 @@ impl SubmitArgs {
     }
 
     fn conditions_at(&self, now: Millis) -> anyhow::Result<Conditions> {
-        Ok(self.conditions.from(now).map_err(|text| ExitError::new(Exit::Usage, text))?)
+        let conditions = self.conditions.from(now, self.deadline);
+        Ok(conditions.map_err(|text| ExitError::new(Exit::Usage, text))?)
     }
 
     /// Schedules the call as a new job. The job's time begins now, by the backend's clock.
@@ -150,16 +151,20 @@ impl SubmitArgs {
     }
 }
 
+/// The options of jobs that begin at some time.
+pub struct JobOptions {
+    /// The longest time of a job.
+    pub timeout: Option<Duration>,
+    /// 0: the limit of the workers.
+    pub max_messages: u64,
+    pub options: Options,
+}
+
 impl ConditionArgs {
-    /// The options of a job that begins now.
-    fn from(&self, now: Millis) -> std::result::Result<Conditions, String> {
-        let after = self.timeout.map(|time| now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
-        if self.deadline.is_some_and(|at| at <= now) {
-            return Err("--deadline: that moment has passed; a job can't end before it begins".to_owned());
-        }
-        Ok(Conditions {
-            // A deadline that does not fit into the `i64` of a record counts as no deadline.
-            deadline: after.into_iter().chain(self.deadline).min().filter(|at| i64::try_from(*at).is_ok()).unwrap_or(0),
+    /// The options of jobs that begin at some time.
+    pub fn parts(&self) -> JobOptions {
+        JobOptions {
+            timeout: self.timeout,
             max_messages: self.max_messages.map_or(0, |n| n.get().into()),
             options: Options {
                 timeout: self.task_timeout,
@@ -170,7 +175,19 @@ impl ConditionArgs {
                 scope: self.scope,
                 ..Options::default()
             },
-        })
+        }
+    }
+
+    /// The options of a job that begins now.
+    fn from(&self, now: Millis, deadline: Option<Millis>) -> std::result::Result<Conditions, String> {
+        let JobOptions { timeout, max_messages, options } = self.parts();
+        let after = timeout.map(|time| now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+        if deadline.is_some_and(|at| at <= now) {
+            return Err("--deadline: that moment has passed; a job can't end before it begins".to_owned());
+        }
+        // A deadline that does not fit into the `i64` of a record counts as no deadline.
+        let deadline = after.into_iter().chain(deadline).min().filter(|at| i64::try_from(*at).is_ok()).unwrap_or(0);
+        Ok(Conditions { deadline, max_messages, options })
     }
 }
 
@@ -207,7 +224,6 @@ mod tests {
     fn args() -> ConditionArgs {
         ConditionArgs {
             timeout: None,
-            deadline: None,
             task_timeout: None,
             max_retries: None,
             retry_delay: None,
@@ -222,8 +238,8 @@ mod tests {
     fn the_earlier_of_two_deadlines_counts() {
         let second = Some(Duration::from_secs(1));
         let deadline = |timeout, deadline| {
-            let args = ConditionArgs { timeout, deadline, ..args() };
-            args.from(5000).map(|conditions| conditions.deadline)
+            let args = ConditionArgs { timeout, ..args() };
+            args.from(5000, deadline).map(|conditions| conditions.deadline)
         };
         assert_eq!(deadline(None, None), Ok(0));
         assert_eq!(deadline(second, None), Ok(6000));

@@ -10,8 +10,8 @@
 //!   numbers
 //! - `topic_worker`: receives the messages of one topic; `disposition`: the action after the outcome of a message
 //! - `wasm`: runs components; `permissions`: what a component may access
-//! - `gateway`: starts calls and reads results over HTTP; `json`: reads JSON without a loss; `view`: the gateway's
-//!   documents
+//! - `gateway`: starts calls and reads results over HTTP; `json`: reads JSON without a loss; `view`,
+//!   `schedule_view`: the gateway's documents
 //! - `events`: changes of calls and jobs, as JSON; `text`: makes guests' text safe for logs and terminals
 
 mod batch;
@@ -25,6 +25,7 @@ pub mod native;
 pub mod new_call;
 mod panics;
 pub mod permissions;
+pub mod schedule_view;
 mod seed;
 pub mod served;
 pub mod text;

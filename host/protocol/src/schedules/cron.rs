@@ -56,9 +56,7 @@ impl Pattern {
             if is_nickname {
                 return format!("there is no \"{shown}\"; there are @yearly, @monthly, @weekly, @daily and @hourly");
             }
-            let why = error.to_string();
-            let why = why.strip_prefix("Pattern contains illegal characters: ").unwrap_or(&why);
-            let why = why.strip_prefix("Component error: ").unwrap_or(why).trim_end_matches('.');
+            let why = wrong_field(&parser, cron).unwrap_or_else(|| error.to_string());
             format!("the cron pattern \"{shown}\" can't be read: {why}; {HOW}")
         })?;
         let is_of_every_hour = cron.pattern.hours.values().len() == 24;
@@ -71,6 +69,15 @@ impl Pattern {
         let after = Timestamp::from_millisecond(i64::try_from(after).ok()?).ok()?;
         let tick = self.next_of(after)?;
         u64::try_from(tick.as_millisecond()).ok()
+    }
+
+    /// A moment as the clocks of the time zone show it: `Mon 2026-03-30 02:30:00 +02:00`.
+    #[must_use]
+    pub fn on_the_clock(&self, at: Millis) -> String {
+        let at = i64::try_from(at).ok().and_then(|at| Timestamp::from_millisecond(at).ok());
+        at.map_or_else(String::new, |at| {
+            at.to_zoned(self.zone.clone()).strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string()
+        })
     }
 
     /// Goes from one change of the clock to the next, until the next matching time of day comes before the next change.
@@ -118,6 +125,31 @@ impl Pattern {
     fn matching(&self, from: DateTime, inclusive: bool) -> Option<DateTime> {
         self.cron.find_next_occurrence(&from, inclusive).ok()
     }
+}
+
+/// The fields, and what may be in them.
+const FIELDS: [(&str, &str); 6] = [
+    ("second", "0 to 59"),
+    ("minute", "0 to 59"),
+    ("hour", "0 to 23"),
+    ("day of month", "1 to 31, or L for the last one"),
+    ("month", "1 to 12, or JAN to DEC"),
+    ("day of week", "0 to 7, or SUN to SAT; 5#2 is the second Friday"),
+];
+
+/// The first field that can't be read, and what may be in it.
+fn wrong_field(parser: &CronParser, cron: &str) -> Option<String> {
+    let given: Vec<&str> = cron.split_whitespace().collect();
+    let known = &FIELDS[FIELDS.len().checked_sub(given.len())?..];
+    let wrong = |position: &usize| {
+        let alone = |n: usize| if n == *position { given[n] } else { "*" };
+        parser.parse(&(0..given.len()).map(alone).collect::<Vec<_>>().join(" ")).is_err()
+    };
+    let position = (0..given.len()).find(wrong)?;
+    let ((name, range), text) = (known[position], given[position].escape_debug());
+    Some(format!(
+        "its {name} is \"{text}\", and can be {range}, *, and lists (1,2), ranges (1-5) and steps (*/5) of these"
+    ))
 }
 
 const HOW: &str = "write minute, hour, day of month, month and day of week, as in \"30 4 * * MON-FRI\", with the second before \

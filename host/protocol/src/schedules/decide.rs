@@ -109,7 +109,7 @@ pub(super) fn decide(
     decision
 }
 
-/// True if the job before is alive. One that is decided to start will be.
+/// True if the job before is alive. One that was decided to start a moment ago will be.
 fn is_alive(schedule: &Schedule, alive: &HashSet<JobId>) -> bool {
     let is = |job_id: &JobId| alive.contains(job_id) || schedule.starting.iter().any(|s| s.job_id == *job_id);
     schedule.last_job.as_ref().is_some_and(is)

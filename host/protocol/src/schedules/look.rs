@@ -98,12 +98,12 @@ impl Look {
     }
 }
 
-/// The jobs that another worker has decided to start and has not started, as far as it can be known. If the next job of a
-/// schedule is to cancel them, they are started now: nothing can be cancelled before it is scheduled.
+/// The jobs that another worker has decided to start and has not started, as far as it can be known. If the next tick depends on
+/// them, they are started now: nothing can be cancelled before it is scheduled, and only then it can be seen whether it is alive.
 fn left_by_others(record: &SchedulesRecord, now: Millis, timetable: &mut Timetable) -> Vec<(String, Starting)> {
     let mut left = Vec::new();
     for (name, schedule) in &record.schedules {
-        let is_next = schedule.spec.overlap == Overlap::CancelPrevious && decide::is_due(schedule, now, timetable);
+        let is_next = schedule.spec.overlap != Overlap::Allow && decide::is_due(schedule, now, timetable);
         let is_left = |starting: &&Starting| is_next || starting.since.saturating_add(millis(GRACE)) <= now;
         left.extend(schedule.starting.iter().filter(is_left).map(|starting| (name.clone(), starting.clone())));
     }

@@ -77,7 +77,9 @@ fn report(topic: &Topic, look: &Look) {
                 "schedule {name} of topic {topic}: the tick of {tick} starts no job, because the job before is alive"
             ),
             Why::Superseded => {
-                tracing::info!("schedule {name} of topic {topic}: the tick of {tick} starts no job, because a later one does");
+                tracing::info!(
+                    "schedule {name} of topic {topic}: the tick of {tick} starts no job, because a later one does"
+                );
             }
         }
     }

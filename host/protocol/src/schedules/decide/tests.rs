@@ -43,7 +43,8 @@ fn skipped(decision: &Decision) -> Vec<(Millis, Why)> {
 
 #[test]
 fn each_tick_is_decided_once() {
-    let mut all = record(&[("a", schedule("* * * * *", Overlap::Allow)), ("b", schedule("*/2 * * * *", Overlap::Allow))]);
+    let mut all =
+        record(&[("a", schedule("* * * * *", Overlap::Allow)), ("b", schedule("*/2 * * * *", Overlap::Allow))]);
     assert_eq!(decide_at(&mut all, MINUTE - 1, &[]), Decision::default());
     assert_eq!(next(&all, &mut Timetable::default()), Some(MINUTE));
     let first = decide_at(&mut all, MINUTE, &[]);
