@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use brrr_protocol::model::{Millis, Topic, system_now};
+use brrr_protocol::options::{Options, Scope};
 use brrr_protocol::ports::Backend;
 use brrr_protocol::records::{Schedule, ScheduleSpec};
 use brrr_protocol::schedules::{Pattern, Put, Schedules, WasPut, check_schedule_name};
@@ -93,6 +94,11 @@ struct AddArgs {
     /// How late a tick may be started if no worker was there when it was due. Less than 15s counts as 15s.
     #[arg(long, default_value = "1h", value_name = "TIME", value_parser = duration)]
     catch_up: Duration,
+
+    /// Who shares the outcomes of a job's calls for which nothing else says it: `job` (each job runs them anew), `fleet` (all
+    /// jobs), or a duration such as `1h` (all jobs, for so long).
+    #[arg(long, default_value = "job", value_name = "SCOPE", value_parser = Scope::parse)]
+    scope: Scope,
 
     /// Add it paused.
     #[arg(long)]
@@ -217,7 +223,8 @@ async fn add(args: AddArgs, format: Format) -> anyhow::Result<Exit> {
     let conditions = args.conditions.parts();
     let spec = ScheduleSpec {
         tz: args.tz,
-        options: conditions.options,
+        // `job` is what a schedule without a scope has.
+        options: Options { scope: Some(args.scope).filter(|scope| *scope != Scope::Job), ..conditions.options },
         timeout: conditions.timeout,
         max_messages: conditions.max_messages,
         overlap: args.overlap.into(),

@@ -46,6 +46,11 @@ pub struct SubmitArgs {
     /// As `--timeout`, but a moment (RFC 3339). If both are given, the earlier one holds.
     #[arg(long, value_name = "MOMENT", value_parser = moment, help_heading = "Of the job")]
     deadline: Option<Millis>,
+
+    /// Who shares the outcomes of the job's calls for which nothing else says it: `fleet` (all jobs), `job` (this job and
+    /// those that retry it), or a duration such as `1h` (all jobs, for so long).
+    #[arg(long, env = "BRRR_JOB_SCOPE", hide_env = true, value_name = "SCOPE", value_parser = Scope::parse, help_heading = "Of the job")]
+    scope: Option<Scope>,
 }
 
 /// Options of the whole job. The environment and `[job]` of brrr.toml can set them too.
@@ -80,11 +85,6 @@ pub struct ConditionArgs {
     /// The most messages that the job may send. It replaces the limit of the workers.
     #[arg(long, env = "BRRR_JOB_MAX_MESSAGES", hide_env = true, value_name = "N")]
     max_messages: Option<NonZeroU32>,
-
-    /// Who shares the outcomes of the job's calls for which nothing else says it: `fleet` (all jobs), `job` (this job and
-    /// those that retry it), or a duration such as `1h` (all jobs, for so long).
-    #[arg(long, env = "BRRR_JOB_SCOPE", hide_env = true, value_name = "SCOPE", value_parser = Scope::parse)]
-    scope: Option<Scope>,
 }
 
 /// The options of the whole job.
@@ -119,7 +119,7 @@ impl SubmitArgs {
 
     /// Do all jobs share the outcome of the call?
     pub fn is_shared_by_all(&self) -> bool {
-        !self.fresh && self.conditions.scope.unwrap_or_default() == Scope::Fleet
+        !self.fresh && self.scope.unwrap_or_default() == Scope::Fleet
     }
 
     fn conditions_at(&self, now: Millis) -> anyhow::Result<Conditions> {
@@ -136,7 +136,7 @@ impl SubmitArgs {
         let (job_id, at) = (new_job_id()?, client.now());
         let Request { encoded } = request;
         let Conditions { deadline, max_messages, options } = self.conditions_at(at)?;
-        let options = Options { scope: self.fresh.then_some(Scope::Job).or(options.scope), ..options };
+        let options = Options { scope: self.fresh.then_some(Scope::Job).or(self.scope), ..options };
         let hash = encoded.hash.within(options.scope.unwrap_or_default(), &job_id, at);
         let call = Call {
             hash: hash.clone(),
@@ -172,7 +172,6 @@ impl ConditionArgs {
                 retry_delay: self.retry_delay,
                 max_retry_delay: self.max_retry_delay,
                 backoff: self.retry_backoff.map(Backoff::from),
-                scope: self.scope,
                 ..Options::default()
             },
         }
@@ -230,7 +229,6 @@ mod tests {
             retry_backoff: None,
             max_retry_delay: None,
             max_messages: None,
-            scope: None,
         }
     }
 

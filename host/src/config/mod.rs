@@ -33,7 +33,7 @@
 //! [serve]                  # flags of `serve`
 //! http = "8080"
 //!
-//! [job]                    # flags of `call`, `schedule` and `cron add`
+//! [job]                    # flags of `call` and `schedule`
 //! timeout = "1h"           # of the whole job
 //! task-timeout = "30s"     # of one run of any of its tasks
 //! max-messages = 10000

@@ -58,7 +58,7 @@ pub struct WorkerSection {
     publish_events: Option<bool>,
 }
 
-/// Flags of `call`, `schedule` and `cron add`.
+/// Flags of `call` and `schedule`.
 #[derive(Debug, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 #[schemars(rename = "Job")]

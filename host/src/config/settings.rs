@@ -50,7 +50,7 @@ impl Section {
         match self {
             Self::Top => None,
             Self::Worker => Some(&["run"]),
-            Self::Job => Some(&["call", "cron", "schedule"]),
+            Self::Job => Some(&["call", "schedule"]),
             Self::Serve => Some(&["serve"]),
         }
     }
