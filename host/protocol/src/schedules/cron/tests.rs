@@ -164,3 +164,35 @@ fn the_ticks_are_those_of_each_moment() {
         }
     }
 }
+
+/// Whatever somebody writes, no pattern breaks anything, and none takes long.
+#[test]
+fn random_patterns_do_no_harm() {
+    let seed = std::env::var("BRRR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
+    println!("BRRR_SEED={seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let parts = [
+        "*", "*/5", "1", "0", "59", "31", "12", "7", "1-5", "5-1", "L", "15W", "LW", "5#2", "5#L", "MON", "jan", "+1", "?", ",", "/", "-",
+        "#", "99999999999", "*/0", "1-5/2", "é", "@", "@daily", "0/3", "1,2", "W", "6#6",
+    ];
+    let zones = ["UTC", "Europe/Berlin", "Australia/Lord_Howe", "Antarctica/Troll", "Pacific/Apia"];
+    let mut read = 0;
+    for _ in 0..20_000 {
+        let fields: Vec<String> = (0..random.usize(4..8))
+            .map(|_| (0..=usize::from(random.u8(..8) == 0)).map(|_| random.choice(parts).unwrap()).collect())
+            .collect();
+        let (text, tz) = (fields.join(" "), random.choice(zones).unwrap());
+        let Ok(pattern) = Pattern::parse(&text, tz) else { continue };
+        read += 1;
+        let mut at = random.u64(..2_000_000_000_000);
+        for _ in 0..3 {
+            let Some(next) = pattern.next(at) else { break };
+            assert!(next > at && next % 1_000 == 0, "{text} in {tz}: {next} after {at}");
+            at = next;
+        }
+    }
+    assert!(read > 20, "{read} patterns were read");
+    for at in [u64::MAX, i64::MAX as u64, 253_402_300_799_999] {
+        assert_eq!(Pattern::parse("* * * * * *", "Europe/Berlin").unwrap().next(at), None);
+    }
+}
