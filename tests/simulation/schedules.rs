@@ -37,7 +37,7 @@ type Running = Pin<Box<dyn Future<Output = Done>>>;
 
 /// What a participant has done, and the worker, which looks again.
 enum Done {
-    Looked(Box<Looker>, Look),
+    Looked(Box<(Looker, Look)>),
     Put(brrr_protocol::Result<()>),
 }
 
@@ -76,7 +76,7 @@ struct History {
     ended: Vec<JobId>,
     /// The ticks that passed because of an overlap, and those that a later one replaced.
     skipped: BTreeSet<(String, Millis)>,
-    idle: Vec<Box<Looker>>,
+    idle: Vec<Looker>,
     busy: Vec<Busy>,
     /// They go on when everybody else is done, or at a random moment.
     paused: Vec<Busy>,
@@ -127,8 +127,8 @@ impl History {
         self.world.now()
     }
 
-    fn worker(&self) -> Box<Looker> {
-        Box::new(Looker::new(self.backend(), topic()))
+    fn worker(&self) -> Looker {
+        Looker::new(self.backend(), topic())
     }
 
     /// A worker begins to look.
@@ -136,7 +136,7 @@ impl History {
         let (mut looker, now) = (self.idle.pop().unwrap_or_else(|| self.worker()), self.now());
         let running = Box::pin(async move {
             let look = looker.look(now).await;
-            Done::Looked(looker, look)
+            Done::Looked(Box::new((looker, look)))
         });
         self.busy.push(Busy { running, over_before: self.ended.len() });
     }
@@ -169,7 +169,7 @@ impl History {
         let Poll::Ready(done) = polled else { return };
         let Busy { over_before, .. } = self.busy.swap_remove(position);
         match done {
-            Done::Looked(looker, look) => self.looked(looker, &look, over_before),
+            Done::Looked(looked) => self.looked(looked.0, &looked.1, over_before),
             // A client whose request has failed makes it again, or not.
             Done::Put(Ok(()) | Err(_)) => {}
         }
@@ -183,7 +183,7 @@ impl History {
         }
     }
 
-    fn looked(&mut self, looker: Box<Looker>, look: &Look, over_before: usize) {
+    fn looked(&mut self, looker: Looker, look: &Look, over_before: usize) {
         assert!(look.refused.is_empty(), "{look:?}");
         for skipped in &look.skipped {
             let is_right = match skipped.why {

@@ -4,8 +4,8 @@ use arbitrary::Unstructured;
 use brrr_protocol::bencode::{self, Encoder, Reader};
 use brrr_protocol::options::Options;
 use brrr_protocol::records::{
-    JobRecord, LatestJob, RunRecord, SchedulesRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure,
-    decode_tasks, encode_dead_letter, encode_failure, encode_tasks, is_dead_letter_of,
+    JobRecord, LatestJob, RunRecord, SchedulesRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter,
+    decode_failure, decode_tasks, encode_dead_letter, encode_failure, encode_tasks, is_dead_letter_of,
 };
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
@@ -153,7 +153,8 @@ const SCHEDULES: [&str; 2] = ["schedules", "v"];
 /// Also looks for the next tick of each schedule.
 pub fn schedules(data: &[u8]) {
     // (A record without schedules is not written.)
-    let encode = |record: &SchedulesRecord| record.encode().map_or_else(|| b"d9:schedulesde1:vi1ee".to_vec(), Vec::from);
+    let encode =
+        |record: &SchedulesRecord| record.encode().map_or_else(|| b"d9:schedulesde1:vi1ee".to_vec(), Vec::from);
     let Some((record, encoded)) = round_trip(data, SchedulesRecord::decode, encode) else { return };
     keeps_unknown_keys(data, &encoded, &SCHEDULES);
     for schedule in record.schedules.values() {
