@@ -31,8 +31,8 @@ use crate::units::brief;
   brrr-host cron run-now --topic demo nightly
   brrr-host cron next '30 2 * * *' --tz Europe/Berlin
 
-The workers of the topic start the jobs: each tick has one job, however many workers there are and whatever is killed.
-brrr.toml can declare schedules too, under [[schedules]].")]
+The workers of the topic start the jobs: each tick has one job, however many workers there are and
+whatever is killed. brrr.toml can declare schedules too, under [[schedules]].")]
 pub struct CronCommand {
     #[command(subcommand)]
     action: Action,
@@ -63,10 +63,12 @@ enum Action {
   brrr-host cron add poll '*/30 * * * * *' --topic demo poll --overlap skip
   brrr-host cron add weekly @weekly --topic demo report --dry-run
 
-CRON is minute, hour, day of month, month and day of week, as in '30 4 * * MON-FRI'; a second before them if you like; or
-@hourly, @daily, @weekly, @monthly, @yearly. When the clock is moved for daylight saving time, a time of day that it skips
-runs once, when the clock goes on, and one that it repeats runs once. A pattern of every hour (`*` for the hour) runs in
-real time: not in the hour that is skipped, and twice in the one that is repeated.
+CRON has five fields: minute, hour, day of month, month and day of week ('30 4 * * MON-FRI'). With
+six fields the first one is the second. Or it is @hourly, @daily, @weekly, @monthly or @yearly.
+
+When clocks change, a time of day that is skipped runs once, when the clock goes on, and a time of
+day that is repeated runs once. A pattern of every hour (`*` for the hour) runs in real time: not in
+the hour that is skipped, and twice in the one that is repeated.
 
 Workers notice a new schedule after 10 s at most, and start what it has missed meanwhile.")]
 struct AddArgs {
