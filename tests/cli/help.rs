@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::harness::Env;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 19] = [
     "run",
     "call",
     "schedule",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 18] = [
     "retry",
     "resolve",
     "reject",
+    "cron",
     "dlq",
     "events",
     "forget",
@@ -24,6 +25,9 @@ const COMMANDS: [&str; 18] = [
     "wit",
     "completions",
 ];
+
+/// The subcommands of `cron`.
+const CRON: [&str; 8] = ["add", "list", "show", "pause", "resume", "remove", "run-now", "next"];
 
 /// The subcommands of `dlq`.
 const DLQ: [&str; 4] = ["list", "show", "send", "drop"];
@@ -36,6 +40,9 @@ fn help_is_as_recorded() {
         let help = env.run([command, "--help"]);
         assert!(help.ok().contains("Example"), "{command} has no example");
         parts.push(format!("$ brrr-host {command} --help\n{}", help.ok()));
+    }
+    for action in CRON {
+        parts.push(format!("$ brrr-host cron {action} --help\n{}", env.run(["cron", action, "--help"]).ok()));
     }
     for action in DLQ {
         parts.push(format!("$ brrr-host dlq {action} --help\n{}", env.run(["dlq", action, "--help"]).ok()));

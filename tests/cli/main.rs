@@ -14,6 +14,7 @@ mod clocks;
 mod components;
 mod config;
 mod control;
+mod cron;
 mod damage;
 mod dlq;
 mod doctor;

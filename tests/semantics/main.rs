@@ -16,6 +16,7 @@ mod progress;
 mod promises;
 mod replays;
 mod retries;
+mod schedules;
 #[path = "../backends/support/mod.rs"]
 mod support;
 mod time;

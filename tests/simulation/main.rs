@@ -12,7 +12,7 @@
 //! - `watch`: what no write may do; `oracle`: what must be true at the end
 //! - the tests: this file tests crashes, zombies and jobs that end early. The other tests are in `unanswered`, `clients`,
 //!   `dead_letters`, `peers`, `stable_outcomes`, `cycles`, `claims`, `joining`, `removal`, `repairs`,
-//!   `progress`, `promises`, `bounds`, `random`.
+//!   `progress`, `promises`, `schedules`, `bounds`, `random`.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't go on ends by a panic")]
 
@@ -36,6 +36,7 @@ mod random;
 mod removal;
 mod repairs;
 mod run;
+mod schedules;
 mod stable_outcomes;
 mod transactions;
 mod unanswered;

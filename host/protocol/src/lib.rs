@@ -15,6 +15,7 @@
 //! - `registration`: how a parent adds itself to the waiting parents of a call
 //! - `cycle`, `abandon`: walk up from a call to its waiting parents; the walk of `cycle` is bounded
 //! - `doctor`: finds stuck work and repairs it; `gc`: removes what no live job can reach
+//! - `schedules`: starts jobs by the clock
 //! - `topics`: the topics that calls may be sent to
 //! - `replay`: one run of a call; `outcome_cache`: the outcomes that earlier runs of a call got; `gate`: decides when a run may
 //!   start
@@ -43,6 +44,7 @@ pub mod ports;
 pub mod records;
 pub mod registration;
 pub mod replay;
+pub mod schedules;
 pub mod starting;
 pub mod step;
 pub mod topics;

@@ -92,12 +92,7 @@ impl CallHash {
     }
 
     fn of_parts(parts: &[&[u8]]) -> Self {
-        let mut hasher = Sha256::new();
-        for part in parts {
-            hasher.update((part.len() as u64).to_be_bytes());
-            hasher.update(part);
-        }
-        Self(hex(&hasher.finalize()).into())
+        Self(hash_of(parts).into())
     }
 
     /// The first 8 characters. They are enough to distinguish calls on a screen.
@@ -128,9 +123,26 @@ impl JobId {
 
     /// An id that follows from these parts. It has the form of a random one.
     fn of_parts(parts: &[&[u8]]) -> Self {
-        let hash = CallHash::of_parts(parts);
-        Self(hash.0[..32].into())
+        Self(hash_of(parts)[..32].into())
     }
+
+    /// The id of the job of a tick. So the same tick has the same job, whoever starts it. `created`: when the schedule was added. Both
+    /// times in milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn of_tick(topic: &Topic, schedule: &str, created: Millis, tick: Millis) -> Self {
+        let (topic, schedule) = (topic.as_str().as_bytes(), schedule.as_bytes());
+        Self::of_parts(&[b"brrr schedule", topic, schedule, &created.to_be_bytes(), &tick.to_be_bytes()])
+    }
+}
+
+/// SHA-256 over these parts, each with its length before it, in hexadecimal.
+fn hash_of(parts: &[&[u8]]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    hex(&hasher.finalize())
 }
 
 /// Lower-case hexadecimal.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::output::{Format, print, print_json, table};
 use super::settings::{concerns, with_defaults};
-use crate::config::{Component, Config};
+use crate::config::{Component, Config, ScheduleEntry};
 use crate::exit::Exit;
 
 /// The commands whose flags `brrr.toml` can set.
@@ -131,6 +131,14 @@ fn as_text(config: &Config, in_force: &[InForce]) -> anyhow::Result<String> {
         };
         text += &table(&config.components.iter().map(row).collect::<Vec<_>>())?;
     }
+    if let Some(schedules) = config.schedules.as_ref().filter(|schedules| !schedules.is_empty()) {
+        text += "\nschedules\n";
+        let row = |entry: &ScheduleEntry| {
+            let topic = entry.topic.as_ref().map_or_else(String::new, |topic| format!(", topic {topic}"));
+            vec![format!("  {}", entry.name), format!("{} ({}): {}{topic}", entry.cron, entry.tz, entry.task)]
+        };
+        text += &table(&schedules.iter().map(row).collect::<Vec<_>>())?;
+    }
     let tasks = config.tasks();
     if !tasks.is_empty() {
         text += "\ntasks\n";
@@ -178,7 +186,9 @@ fn as_json(config: &Config, in_force: &[InForce]) -> serde_json::Value {
             "permissions": component.grants(),
         })
     };
+    let schedule = |entry: &ScheduleEntry| json!({"name": entry.name, "cron": entry.cron, "tz": entry.tz, "task": entry.task, "topic": entry.topic});
     json!({
+        "schedules": config.schedules.iter().flatten().map(schedule).collect::<Vec<_>>(),
         "file": config.path.as_ref().map(|path| path.display().to_string()),
         "settings": in_force.iter().map(flag).collect::<Vec<_>>(),
         "components": config.components.iter().map(component).collect::<Vec<_>>(),

@@ -68,7 +68,11 @@ impl CallArgs {
     }
 }
 
-fn encode(codec: Codec, task: &str, given: Vec<u8>) -> Result<Encoded, String> {
+/// Encodes the arguments of a task as they were given.
+///
+/// # Errors
+/// Why the codec does not accept them.
+pub fn encode(codec: Codec, task: &str, given: Vec<u8>) -> Result<Encoded, String> {
     match codec {
         Codec::Python => {
             let kwargs = match json(&given)? {

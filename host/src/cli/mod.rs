@@ -7,6 +7,7 @@ mod cancel;
 mod completions;
 mod config;
 mod console;
+mod cron;
 mod dlq;
 mod doctor;
 mod encode;
@@ -90,6 +91,7 @@ enum Command {
     Resolve(resolve::ResolveCommand),
     Reject(resolve::RejectCommand),
     Retry(retry::RetryCommand),
+    Cron(cron::CronCommand),
     Dlq(dlq::DlqCommand),
     Events(events::EventsCommand),
     Forget(forget::ForgetCommand),
@@ -152,6 +154,7 @@ fn run(cli: Cli, config: Config) -> anyhow::Result<Exit> {
         Command::Resolve(args) => one()?.block_on(resolve::resolve(args, format)),
         Command::Reject(args) => one()?.block_on(resolve::reject(args, format)),
         Command::Retry(args) => one()?.block_on(retry::run(args, format)),
+        Command::Cron(args) => one()?.block_on(cron::run(args, format)),
         Command::Dlq(args) => one()?.block_on(dlq::run(args, format)),
         Command::Events(args) => one()?.block_on(events::run(args)),
         Command::Forget(args) => one()?.block_on(forget::run(args, format)),

@@ -56,20 +56,25 @@ pub struct SubmitArgs {
 
     #[command(flatten)]
     conditions: ConditionArgs,
+
+    /// As `--timeout`, but a moment (RFC 3339). If both are given, the earlier one holds.
+    #[arg(long, value_name = "MOMENT", value_parser = moment, help_heading = "Of the job")]
+    deadline: Option<Millis>,
+
+    /// Who shares the outcomes of the job's calls for which nothing else says it: `fleet` (all jobs), `job` (this job and
+    /// those that retry it), or a duration such as `1h` (all jobs, for so long).
+    #[arg(long, env = "BRRR_JOB_SCOPE", hide_env = true, value_name = "SCOPE", value_parser = Scope::parse, help_heading = "Of the job")]
+    scope: Option<Scope>,
 }
 
 /// Options of the whole job. The environment and `[job]` of brrr.toml can set them too.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Of the job")]
-struct ConditionArgs {
+pub struct ConditionArgs {
     /// The longest time of the job. After it, the job ends as timed out, and its running handlers are stopped. Not
     /// given: no limit.
     #[arg(long, env = "BRRR_JOB_TIMEOUT", hide_env = true, value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
-
-    /// As `--timeout`, but a moment (RFC 3339). If both are given, the earlier one holds.
-    #[arg(long, value_name = "MOMENT", value_parser = moment)]
-    deadline: Option<Millis>,
 
     /// The longest time of one run of any task in the job.
     #[arg(long, env = "BRRR_JOB_TASK_TIMEOUT", hide_env = true, value_name = "TIME", value_parser = duration)]
@@ -94,11 +99,6 @@ struct ConditionArgs {
     /// The most messages that the job may send. It replaces the limit of the workers.
     #[arg(long, env = "BRRR_JOB_MAX_MESSAGES", hide_env = true, value_name = "N")]
     max_messages: Option<NonZeroU32>,
-
-    /// Who shares the outcomes of the job's calls for which nothing else says it: `fleet` (all jobs), `job` (this job and
-    /// those that retry it), or a duration such as `1h` (all jobs, for so long).
-    #[arg(long, env = "BRRR_JOB_SCOPE", hide_env = true, value_name = "SCOPE", value_parser = Scope::parse)]
-    scope: Option<Scope>,
 }
 
 /// A job that the backend has accepted.
@@ -143,19 +143,20 @@ impl SubmitArgs {
     /// When the payload can't be read, or the options contradict each other.
     pub fn request(&self) -> anyhow::Result<StartRequest> {
         let encoded = self.call.encode()?;
-        let scope = self.fresh.then_some(Scope::Job).or(self.conditions.scope);
+        let scope = self.fresh.then_some(Scope::Job).or(self.scope);
         let start = match (self.delay, self.at) {
             (Some(time), _) => StartTime::After(time),
             (None, Some(at)) => StartTime::At(at),
             (None, None) => StartTime::Now,
         };
+        let JobOptions { timeout, max_messages, options } = self.conditions.parts();
         let request = StartRequest {
             key: self.id.clone(),
             start,
-            timeout: self.conditions.timeout,
-            deadline: self.conditions.deadline,
-            max_messages: self.conditions.max_messages.map_or(0, |n| n.get().into()),
-            options: Options { scope, ..self.conditions.options() },
+            timeout,
+            deadline: self.deadline,
+            max_messages,
+            options: Options { scope, ..options },
             ..StartRequest::new(self.topic.topic.clone(), &self.call.task, encoded.payload, encoded.hash)
         };
         // Before anything is written. The backend's clock decides later.
@@ -191,16 +192,29 @@ impl SubmitArgs {
     }
 }
 
+/// The options of jobs that begin at some time.
+pub struct JobOptions {
+    /// The longest time of a job.
+    pub timeout: Option<Duration>,
+    /// 0: the limit of the workers.
+    pub max_messages: u64,
+    pub options: Options,
+}
+
 impl ConditionArgs {
-    /// The options of the job's calls.
-    fn options(&self) -> Options {
-        Options {
-            timeout: self.task_timeout,
-            max_retries: self.max_retries,
-            retry_delay: self.retry_delay,
-            max_retry_delay: self.max_retry_delay,
-            backoff: self.retry_backoff.map(Backoff::from),
-            ..Options::default()
+    /// The options of jobs that begin at some time.
+    pub fn parts(&self) -> JobOptions {
+        JobOptions {
+            timeout: self.timeout,
+            max_messages: self.max_messages.map_or(0, |n| n.get().into()),
+            options: Options {
+                timeout: self.task_timeout,
+                max_retries: self.max_retries,
+                retry_delay: self.retry_delay,
+                max_retry_delay: self.max_retry_delay,
+                backoff: self.retry_backoff.map(Backoff::from),
+                ..Options::default()
+            },
         }
     }
 }

@@ -21,6 +21,15 @@
 //! timeout = "1m"           # of one run, unless its task sets another timeout
 //! memory = "128MiB"        # of one run
 //!
+//! [[schedules]]            # `run` puts them in place; `brrr-host cron` shows them
+//! name = "nightly"
+//! cron = "0 3 * * *"       # minute, hour, day of month, month, day of week
+//! tz = "Europe/Berlin"     # else UTC
+//! task = "report"
+//! input = { days = 1 }     # or payload = '{"days": 1}'; and topic, codec
+//! overlap = "skip"         # or "allow", "cancel-previous"
+//! catch-up = "1h"          # and timeout and the other keys of [job]
+//!
 //! [serve]                  # flags of `serve`
 //! http = "8080"
 //!
@@ -48,11 +57,13 @@
 //! else from its caller, else from this file, else from its component. `brrr-host config` shows the settings in force.
 //! `host/brrr.schema.json` describes the file for editors.
 //!
-//! - `settings`: the keys that stand for flags; `sections`: their types; `component`, `task`: the other keys
+//! - `settings`: the keys that stand for flags; `sections`: their types; `component`, `task`,
+//!   `schedule`: the other keys
 //! - `values`: the notation of times, sizes and other values; `file_line`: the line of an error in the file
 
 mod component;
 mod file_line;
+mod schedule;
 mod sections;
 mod settings;
 mod task;
@@ -68,6 +79,7 @@ use serde::Deserialize;
 
 pub use component::Component;
 pub use file_line::{FileLine, line_of};
+pub use schedule::{CodecWord, OverlapWord, ScheduleEntry};
 pub use sections::RetryBackoff;
 use sections::{JobSection, Serve, WorkerSection};
 pub use settings::{Section, Setting};
@@ -87,6 +99,8 @@ pub struct Config {
     pub settings: Vec<Setting>,
     /// The components. Their paths are relative to the folder where the program was started.
     pub components: Vec<Component>,
+    /// The schedules. `None`: the file says nothing of schedules, so those that it may have declared once stay.
+    pub schedules: Option<Vec<ScheduleEntry>>,
     tasks: BTreeMap<String, Task>,
 }
 
@@ -113,6 +127,9 @@ struct File {
     serve: Serve,
     /// The components that `run` serves, unless its command line names components.
     components: Vec<Component>,
+    /// Jobs that are started by the clock. `run` puts these schedules in place at its start, and removes those that the file
+    /// no longer has (an empty list removes all of them). Those of `cron add` stay.
+    schedules: Option<Vec<ScheduleEntry>>,
     /// The options of tasks, by the names of the tasks. They override the options of the components. `*`: all other
     /// tasks.
     tasks: BTreeMap<String, Task>,
@@ -148,6 +165,7 @@ impl Config {
             is_named: false,
             settings: settings::settings(text).into_iter().map(|setting| setting.relative_to(folder)).collect(),
             components: file.components.into_iter().map(|component| component.relative_to(folder)).collect(),
+            schedules: file.schedules,
             tasks: file.tasks,
         })
     }
@@ -207,6 +225,10 @@ mod tests {
         assert_eq!(setting(Section::Job, "max-messages"), Some("10000"));
         assert_eq!(setting(Section::Serve, "http"), Some("8080"));
         assert_eq!(config.components[1].topic.as_deref(), Some("other"));
+        let schedule = &config.schedules.as_ref().unwrap()[0];
+        assert_eq!((schedule.name.as_str(), schedule.tz.as_str()), ("nightly", "Europe/Berlin"));
+        assert_eq!(serde_json::to_string(&schedule.input).unwrap(), "{\"days\":1}");
+        assert_eq!((schedule.overlap, schedule.catch_up()), (OverlapWord::Skip, Duration::from_secs(3600)));
         let tasks = config.tasks();
         assert_eq!(tasks["*"].max_retries, Some(1));
         assert_eq!(
@@ -240,6 +262,10 @@ mod tests {
             ("[wroker]", vec!["line 1", "wroker", "worker"]),
             ("[[components]]\ntopic = \"a\"", vec!["line 1", "path"]),
             ("[[components]]\npath = \"a\"\n\nallow-http = [\n  \"http://x/\",\n]", vec!["line 5", "http://x/"]),
+            ("[[schedules]]\nname = \"a\"\ntask = \"t\"", vec!["line 1", "cron"]),
+            ("[[schedules]]\nname = \"a\"\ncron = \"@daily\"\ntz = \"Berlin\"", vec!["line 4", "Europe/Berlin"]),
+            ("[[schedules]]\nname = \"a b\"", vec!["line 2", "a b", "letters"]),
+            ("[[schedules]]\nname = \"a\"\ncron = \"60 * * * *\"", vec!["line 3", "60 * * * *", "minute"]),
             ("[worker", vec!["line 1"]),
         ] {
             let error = parse(text).unwrap_err();

@@ -13,6 +13,7 @@
 //! - `gateway`: starts jobs and follows them over HTTP; `json`: reads JSON without a loss
 //! - `view`: the documents that the gateway and the command line show; `job_list`: lists jobs; `dead_letters`: dead letters and
 //!   their calls
+//! - `schedule_view`: schedules as JSON
 //! - `events`: changes of calls and jobs, as JSON; `text`: makes guests' text safe for logs and terminals
 
 mod batch;
@@ -28,6 +29,7 @@ pub mod native;
 pub mod new_call;
 mod panics;
 pub mod permissions;
+pub mod schedule_view;
 mod seed;
 pub mod served;
 pub mod text;

@@ -15,7 +15,7 @@ use crate::client::Client;
 use crate::gateway::{Gateway, Origin, Token};
 use crate::panics;
 use crate::served::ServedTopic;
-use crate::topic_worker::{Shutdown, TopicWorker, WorkerOptions, repair_periodically};
+use crate::topic_worker::{Shutdown, TopicWorker, WorkerOptions, follow_schedules, repair_periodically};
 
 /// A worker that is ready to run.
 ///
@@ -43,6 +43,9 @@ pub struct Worker {
     pub(crate) repair_interval: Option<Duration>,
     pub(crate) shutdown: Shutdown,
 }
+
+/// How long a worker waits at its end for a look at its schedules.
+const LAST_LOOK: Duration = Duration::from_secs(1);
 
 /// A gateway to run beside the worker.
 pub(crate) struct GatewayPlan {
@@ -99,11 +102,17 @@ impl Worker {
             tokio::spawn(worker.run())
         };
         let workers: Vec<_> = self.served.iter().map(start).collect();
+        let follow = |ServedTopic { topic, .. }: &ServedTopic| {
+            tokio::spawn(follow_schedules(self.backend.clone(), topic.clone(), self.shutdown.clone()))
+        };
+        let schedules: Vec<_> = self.served.iter().map(follow).collect();
         if let Some(interval) = self.repair_interval {
             tokio::spawn(repair_periodically(self.backend.clone(), interval, self.shutdown.clone()));
         }
         // A worker that stops by itself asks the others to stop.
         let ended = join_all(workers).await;
+        // A look that is under way is let end. If it does not, another worker goes on with it.
+        let _ = tokio::time::timeout(LAST_LOOK, join_all(schedules)).await;
         // This drops the last observer, because no more events come.
         drop(self.options);
         if let Some(gateway) = gateway {

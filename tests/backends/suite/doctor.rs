@@ -234,6 +234,7 @@ pub async fn damage_is_reported_and_left_alone(kind: Kind) {
         Key::job(&"x".into()),
         Key::pending_returns(&"y".into()),
         Key::tasks(&"z".into()),
+        Key::schedules(&"z".into()),
         Key::run(&"p".into(), &"r".into()),
     ];
     schedule(b, "r", "p").await;

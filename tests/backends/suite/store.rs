@@ -49,6 +49,7 @@ pub async fn records_of_all_kinds_are_separate(kind: Kind) {
         Key::latest_job(&call),
         Key::job(&JobId::from("c")),
         Key::tasks(&Topic::from("c")),
+        Key::schedules(&Topic::from("c")),
     ];
     for (n, key) in keys.iter().enumerate() {
         store.put(key, bytes(&n.to_string())).await.unwrap();

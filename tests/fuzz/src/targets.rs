@@ -8,7 +8,7 @@ mod rules;
 use crate::allocation::peak_of;
 
 /// The name of each target, and the function that takes its input. The target's corpus and program have the same name.
-pub const TARGETS: [(&str, fn(&[u8])); 22] = [
+pub const TARGETS: [(&str, fn(&[u8])); 23] = [
     ("bencode", records::bencode),
     ("built_records", records::built),
     ("call", records::call),
@@ -20,6 +20,7 @@ pub const TARGETS: [(&str, fn(&[u8])); 22] = [
     ("options", records::options),
     ("pending_returns", records::pending_returns),
     ("run", records::run),
+    ("schedules", records::schedules),
     ("tasks", records::tasks),
     ("http_arguments", json::http_arguments),
     ("json_codecs", json::codecs),

@@ -13,6 +13,7 @@ pub(super) struct Index {
     pending_returns: BTreeSet<Arc<str>>,
     unnotified: BTreeSet<Arc<str>>,
     tasks: BTreeSet<Arc<str>>,
+    schedules: BTreeSet<Arc<str>>,
     dead_letters: BTreeSet<Arc<str>>,
     /// The positions of the jobs, by id.
     jobs: BTreeMap<Arc<str>, u64>,
@@ -31,6 +32,9 @@ impl Index {
             }
             Kind::Tasks => {
                 self.tasks.insert(key.id.clone());
+            }
+            Kind::Schedules => {
+                self.schedules.insert(key.id.clone());
             }
             Kind::DeadLetter => {
                 self.dead_letters.insert(key.id.clone());
@@ -56,6 +60,9 @@ impl Index {
             Kind::Tasks => {
                 self.tasks.remove(&key.id);
             }
+            Kind::Schedules => {
+                self.schedules.remove(&key.id);
+            }
             Kind::DeadLetter => {
                 self.dead_letters.remove(&key.id);
             }
@@ -75,6 +82,7 @@ impl Index {
             Kind::PendingReturns => texts(self.pending_returns.range::<str, _>(begin), limit),
             Kind::Unnotified => texts(self.unnotified.range::<str, _>(begin), limit),
             Kind::Tasks => texts(self.tasks.range::<str, _>(begin), limit),
+            Kind::Schedules => texts(self.schedules.range::<str, _>(begin), limit),
             Kind::DeadLetter => texts(self.dead_letters.range::<str, _>(begin), limit),
             Kind::Job => texts(self.jobs.range::<str, _>(begin).map(|(id, _)| id), limit),
             _ => return None,

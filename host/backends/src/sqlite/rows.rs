@@ -332,6 +332,7 @@ fn kind(name: &str) -> Option<Kind> {
         "dead_letter" => Kind::DeadLetter,
         "tasks" => Kind::Tasks,
         "task_info" => Kind::TaskInfo,
+        "schedules" => Kind::Schedules,
         _ => match name.split_once('/')? {
             ("run", job_id) => Kind::Run(JobId::from(job_id)),
             ("failure", job_id) => Kind::Failure(JobId::from(job_id)),

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::listing::Listing;
 use crate::model::{CallHash, JobId, Topic};
 use crate::ports::{Key, Kind};
-use crate::records::{JobRecord, decode_tasks};
+use crate::records::{JobRecord, SchedulesRecord, decode_tasks};
 
 /// The number of records that are read at once.
 pub(super) const PAGE: usize = 200;
@@ -44,6 +44,7 @@ impl Doctor {
             }
         }
         survey.findings.append(&mut judge.damaged);
+        self.schedules(&mut survey).await?;
         survey.peer_jobs = judge.peers.len() as u64;
         for topic in &topics {
             survey.topics.extend(self.topic_state(topic).await?);
@@ -66,6 +67,26 @@ impl Doctor {
             }
         }
         Ok(homes)
+    }
+
+    /// The schedules that no worker can follow.
+    async fn schedules(&self, survey: &mut Survey) -> Result<()> {
+        let mut topics = Listing::of(self.backend.store(), Kind::Schedules);
+        while let Some(page) = topics.next().await? {
+            for topic in page {
+                let key = Key::schedules(&topic.into());
+                let Some(bytes) = self.backend.store().get(&key).await? else { continue };
+                let damaged = |reason| Finding::Damaged { key: key.clone(), reason };
+                match SchedulesRecord::decode(&bytes) {
+                    Ok(record) => survey.findings.extend(record.schedules.iter().filter_map(|(name, schedule)| {
+                        let reason = schedule.spec.check().err()?;
+                        Some(damaged(format!("the schedule `{}`: {reason}", name.escape_debug())))
+                    })),
+                    Err(error) => survey.findings.push(damaged(error.reason)),
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The own calls of all live jobs.

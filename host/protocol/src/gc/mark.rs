@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::listing::{LIST, Listing};
 use crate::model::{CallHash, JobId, Millis, Topic};
 use crate::ports::{Key, Kind};
-use crate::records::JobRecord;
+use crate::records::{JobRecord, SchedulesRecord};
 use crate::wire::{Message, PendingReturns};
 
 /// The number of dead letters of a topic whose calls stay, so that the dead letters can be sent again.
@@ -27,7 +27,7 @@ pub(super) struct Marks {
     /// Calls of old jobs that had their value before the calls of live jobs were read. No value of another call is removed, see
     /// `note_values`.
     pub removable: HashSet<u64>,
-    /// Jobs that still have a message or a waiting call.
+    /// Jobs that still have a message or a waiting call, or that a schedule may yet start.
     pub busy: HashSet<u64>,
     pub reason: Option<Reason>,
     /// The jobs that were already looked at.
@@ -72,6 +72,7 @@ impl Collector {
         self.mark_jobs(&mut marks, &live).await?;
         self.mark_waiting(&mut marks).await?;
         self.mark_queued(&mut marks).await?;
+        self.mark_starting(&mut marks).await?;
         Ok(marks)
     }
 
@@ -197,6 +198,23 @@ impl Collector {
                         }
                     }
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks the jobs that workers may yet start for a schedule, although they have ended. Without its record such a job would be
+    /// started again.
+    async fn mark_starting(&self, marks: &mut Marks) -> Result<()> {
+        let store = self.backend.store();
+        let mut topics = Listing::of(store, Kind::Schedules);
+        while let Some(page) = topics.next().await? {
+            for topic in page {
+                let Some(bytes) = store.get(&Key::schedules(&topic.into())).await? else { continue };
+                // If this record does not decode, no worker starts a job of it.
+                let Ok(record) = SchedulesRecord::decode(&bytes) else { continue };
+                let starting = record.schedules.values().flat_map(|schedule| &schedule.starting);
+                marks.busy.extend(starting.map(|starting| bits(starting.job_id.as_str())));
             }
         }
         Ok(())

@@ -37,6 +37,8 @@ pub enum Kind {
     Tasks,
     /// What the tasks of a topic are (`TaskInfo`). The id is the topic.
     TaskInfo,
+    /// The schedules of a topic (`SchedulesRecord`). The id is a topic, not a call hash.
+    Schedules,
     /// A dead letter of a queue that can't store dead letters itself. `records/dead_letter.rs` describes the id.
     DeadLetter,
 }
@@ -56,6 +58,7 @@ impl Kind {
             Kind::LatestJob => "latest_job".into(),
             Kind::Tasks => "tasks".into(),
             Kind::TaskInfo => "task_info".into(),
+            Kind::Schedules => "schedules".into(),
             Kind::DeadLetter => "dead_letter".into(),
         }
     }
@@ -126,5 +129,11 @@ impl Key {
     #[must_use]
     pub fn task_info(topic: &Topic) -> Self {
         Self::new(topic.as_str(), Kind::TaskInfo)
+    }
+
+    /// The key of the schedules of a topic.
+    #[must_use]
+    pub fn schedules(topic: &Topic) -> Self {
+        Self::new(topic.as_str(), Kind::Schedules)
     }
 }

@@ -5,11 +5,13 @@
 //! - `job`: a job and its end; `failure`: how a call failed in a job
 //! - `task_info`: what the tasks of a topic are
 //! - `dead_letter`: a dead letter; `latest_job`: the job that was last started for a call
+//! - `schedules`: the schedules of a topic, and their ticks that are decided
 
 mod dead_letter;
 mod failure;
 mod job;
 mod run;
+mod schedules;
 mod task_info;
 mod waiting;
 
@@ -27,6 +29,7 @@ pub use dead_letter::{
 pub use failure::{decode_failure, encode_failure, read_failure};
 pub use job::{JobEnd, JobRecord, JobState};
 pub use run::{ClockMove, Decision, RunRecord, SAMPLE};
+pub use schedules::{Overlap, Schedule, ScheduleSpec, SchedulesRecord, Starting};
 pub use task_info::{TaskInfo, TaskInfos, decode_task_infos, encode_task_infos};
 pub use waiting::{ChildEnd, Readiness, Waiting, is_waiting};
 

@@ -4,9 +4,11 @@ mod args;
 mod load;
 mod observe;
 mod processes;
+mod schedules;
 mod served;
 mod watch;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use brrr_protocol::step::Limits;
@@ -42,6 +44,8 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
     }
     check_events(&args, &config)?;
     let served = served(&args, &config)?;
+    let topics: BTreeSet<_> = served.iter().map(|component| component.topic.clone()).collect();
+    let schedules = schedules::plan(&config, args.topic.as_ref(), &topics)?;
     let token = args.token.find()?;
     let listener = match &args.http {
         Some(address) if member.as_ref().is_none_or(Membership::has_gateway) => {
@@ -50,6 +54,11 @@ pub async fn run(args: RunCommand, config: Config) -> anyhow::Result<Exit> {
         _ => None,
     };
     let backend = args.backend.open(args.lease).await?;
+    if config.schedules.is_some() {
+        schedules::declare(&backend, &schedules).await?;
+    } else if config.path.is_some() {
+        schedules::tell_of_others(&backend, &topics).await?;
+    }
     let (observer, outlets) = observe(&args, &backend, &shutdown)?;
     let max_running = args.max_running.unwrap_or_else(|| args.processes.share(default_max_running()));
     // The watch starts before any component is read, so that no later change is missed.

@@ -5,8 +5,8 @@
 //! - `in_flight`: the messages that this worker holds; `leases`: renews their leases; `preempt`: stops calls of ended
 //!   jobs
 //! - `keyed_mutex`: one message of a call in a job at a time; `shutdown`: signals; `announce`: records the tasks of the
-//!   worker; `swappable_handler`: the handler, which may be replaced; `repairs`: looks for stuck work; `backoff`: the
-//!   delays after the backend has failed
+//!   worker; `swappable_handler`: the handler, which may be replaced; `repairs`: looks for stuck work; `schedules`:
+//!   starts the jobs of schedules; `backoff`: the delays after the backend has failed
 //!
 //! `brrr_protocol::step` decides what happens to a message, and `disposition` decides what the worker does afterwards.
 
@@ -18,6 +18,7 @@ mod keyed_mutex;
 mod leases;
 mod preempt;
 mod repairs;
+mod schedules;
 mod shutdown;
 mod swappable_handler;
 
@@ -44,6 +45,7 @@ use in_flight::{Id, InFlight};
 use keyed_mutex::KeyedMutex;
 use leases::Leases;
 pub use repairs::repair_periodically;
+pub use schedules::follow_schedules;
 pub use shutdown::{Shutdown, StopReason};
 pub use swappable_handler::SwappableHandler;
 

@@ -4,8 +4,8 @@ use arbitrary::Unstructured;
 use brrr_protocol::bencode::{self, Encoder, Reader};
 use brrr_protocol::options::Options;
 use brrr_protocol::records::{
-    JobRecord, LatestJob, RunRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter, decode_failure,
-    decode_tasks, encode_dead_letter, encode_failure, encode_tasks, is_dead_letter_of,
+    JobRecord, LatestJob, RunRecord, SchedulesRecord, Waiting, dead_letter_id, dead_letter_time, decode_dead_letter,
+    decode_failure, decode_tasks, encode_dead_letter, encode_failure, encode_tasks, is_dead_letter_of,
 };
 use brrr_protocol::wire::{CallRecord, Message, PendingReturns, Return};
 use bytes::Bytes;
@@ -146,6 +146,21 @@ pub fn latest_job(data: &[u8]) {
 
 pub fn tasks(data: &[u8]) {
     round_trip(data, decode_tasks, |tasks| encode_tasks(tasks).to_vec());
+}
+
+const SCHEDULES: [&str; 2] = ["schedules", "v"];
+
+/// Also looks for the next tick of each schedule.
+pub fn schedules(data: &[u8]) {
+    // (A record without schedules is not written.)
+    let encode =
+        |record: &SchedulesRecord| record.encode().map_or_else(|| b"d9:schedulesde1:vi1ee".to_vec(), Vec::from);
+    let Some((record, encoded)) = round_trip(data, SchedulesRecord::decode, encode) else { return };
+    keeps_unknown_keys(data, &encoded, &SCHEDULES);
+    for schedule in record.schedules.values() {
+        let next = schedule.next(1_774_700_000_000);
+        assert!(next.is_none_or(|next| next > schedule.decided.max(1_774_700_000_000)));
+    }
 }
 
 /// The record of a dead letter, and the ids under which such records are stored.
