@@ -75,7 +75,7 @@ pub struct OptionsView<'a> {
     /// The longest delay before a retry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_retry_delay: Option<String>,
-    /// `exponential` or `constant`.
+    /// `exponential` or `fixed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry_backoff: Option<&'static str>,
 }
@@ -118,7 +118,7 @@ impl<'a> OptionsView<'a> {
             retry_delay: options.retry_delay.map(span),
             max_retry_delay: options.max_retry_delay.map(span),
             retry_backoff: options.backoff.map(|backoff| match backoff {
-                Backoff::Fixed => "constant",
+                Backoff::Fixed => "fixed",
                 Backoff::Exponential => "exponential",
             }),
         }
@@ -176,7 +176,7 @@ mod tests {
         let mut one = schedule("[{\"n\": 30}]");
         let document = json!({
             "name": "nightly", "topic": "demo", "task": "report", "cron": "0 3 * * *", "tz": "Europe/Berlin",
-            "input": {"n": 30}, "options": {"timeout": "1m 30s", "max_messages": 7, "scope": "job", "retry_backoff": "constant"},
+            "input": {"n": 30}, "options": {"timeout": "1m 30s", "max_messages": 7, "scope": "job", "retry_backoff": "fixed"},
             "overlap": "skip", "catch_up": "1h", "paused": false, "next": "1970-01-01T02:00:00.000Z", "last": null,
             "last_job": null,
         });

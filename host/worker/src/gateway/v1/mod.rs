@@ -1,7 +1,7 @@
 //! `/v1`: start and follow jobs, answer promises, look at topics and dead letters. The OpenAPI document is made from this code.
 //!
 //! - `start`: starts jobs; `jobs`: reads, lists, cancels and retries them; `promises`: answers them
-//! - `events`: server-sent events; `topics`: topics and dead letters
+//! - `events`: server-sent events; `topics`: topics and dead letters; `schedules`: schedules of topics
 //! - `problem`: errors; `request`: bodies and headers
 
 mod document;
@@ -10,6 +10,7 @@ mod jobs;
 pub mod problem;
 mod promises;
 mod request;
+mod schedules;
 mod start;
 mod topics;
 
@@ -49,6 +50,11 @@ pub fn router() -> Router<Gateway> {
         .routes(routes!(topics::dead_letters))
         .routes(routes!(topics::send_again))
         .routes(routes!(topics::drop_dead_letter))
+        .routes(routes!(schedules::list))
+        .routes(routes!(schedules::read, schedules::put, schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::run))
         .split_for_parts();
     router.route("/v1/openapi.json", document::served(&api))
 }

@@ -20,6 +20,7 @@ pub enum ProblemKind {
     NoSuchTask,
     NoSuchTopic,
     NoSuchDeadLetter,
+    NoSuchSchedule,
     MethodNotAllowed,
     TooSlow,
     KeyReused,
@@ -52,6 +53,7 @@ impl ProblemKind {
             Self::NoSuchTask => ("no-such-task", StatusCode::NOT_FOUND, "No worker handles this task"),
             Self::NoSuchTopic => ("no-such-topic", StatusCode::NOT_FOUND, "This gateway does not serve the topic"),
             Self::NoSuchDeadLetter => ("no-such-dead-letter", StatusCode::NOT_FOUND, "There is no such dead letter"),
+            Self::NoSuchSchedule => ("no-such-schedule", StatusCode::NOT_FOUND, "There is no such schedule"),
             Self::MethodNotAllowed => {
                 ("method-not-allowed", StatusCode::METHOD_NOT_ALLOWED, "The path has no such method")
             }

@@ -1,5 +1,6 @@
 //! `POST /v1/jobs`: starts a job.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use axum::body::Body;
@@ -19,6 +20,7 @@ use super::Answer;
 use super::jobs::{Shown, show};
 use super::problem::{Problem, ProblemKind};
 use super::request::{bad, json, key, off_loop, wait};
+use crate::gateway::tasks::TopicTasks;
 use crate::gateway::{Gateway, LARGE, arguments};
 use crate::new_call::new_job_id;
 use crate::view::job::JobView;
@@ -52,11 +54,11 @@ pub struct StartBody {
 #[schema(as = JobOptions)]
 pub struct JobOptionsBody {
     /// The longest time of the job, from its start: `1h`.
-    timeout: Option<String>,
+    pub timeout: Option<String>,
     /// The time by which the job must have ended (RFC 3339, in UTC).
-    deadline: Option<String>,
+    pub deadline: Option<String>,
     /// The most messages that the job may send.
-    max_messages: Option<u32>,
+    pub max_messages: Option<u32>,
     /// Who shares the outcomes of the job's calls: `fleet`, `job` or a duration.
     scope: Option<String>,
     /// A name for people.
@@ -110,7 +112,7 @@ pub async fn start(State(gateway): State<Gateway>, headers: HeaderMap, body: Bod
     show(&gateway, &job_id, Shown { status, wait: wait(&headers), location: true }).await
 }
 
-/// The job that a body asks for. The input is compared with the schema of its task.
+/// The job that a body asks for.
 async fn request(gateway: &Gateway, body: StartBody) -> Result<StartRequest, Problem> {
     let StartBody { topic, task, input, payload_base64, delay, at, options } = body;
     check_name("the task's name", &task).map_err(bad)?;
@@ -121,16 +123,33 @@ async fn request(gateway: &Gateway, body: StartBody) -> Result<StartRequest, Pro
         (None, None) => StartTime::Now,
     };
     let (topic, announced) = gateway.topic_for(topic.map(checked_topic).transpose()?, &task).await?;
-    let (payload, hash) = match (input, payload_base64) {
+    let (payload, hash) = payload(gateway, &task, announced.clone(), input, payload_base64).await?;
+    let scope = announced.infos.get(&task).and_then(|info| Scope::parse(info.scope.as_deref()?).ok());
+    let timeout = options.timeout.as_deref().map(|text| duration("timeout", text)).transpose()?;
+    let deadline = options.deadline.as_deref().map(|text| moment("deadline", text)).transpose()?;
+    let max_messages = options.max_messages.unwrap_or(0).into();
+    let request = StartRequest::new(topic, task, payload, hash);
+    Ok(StartRequest { start, timeout, deadline, max_messages, options: calls(options)?, task_scope: scope, ..request })
+}
+
+/// The payload of a call, and its hash for all jobs. An input is compared with the schema of the task.
+pub async fn payload(
+    gateway: &Gateway,
+    task: &str,
+    announced: Arc<TopicTasks>,
+    input: Option<Box<RawValue>>,
+    payload_base64: Option<String>,
+) -> Result<(Bytes, CallHash), Problem> {
+    match (input, payload_base64) {
         (Some(_), Some(_)) => return Err(bad("give `input` or `payload_base64`, not both")),
         (None, Some(text)) => {
             let bytes = BASE64_STANDARD.decode(text).map_err(|error| bad(format!("payload_base64: {error}")))?;
-            let hash = CallHash::derive(&task, &bytes);
-            (Bytes::from(bytes), hash)
+            let hash = CallHash::derive(task, &bytes);
+            Ok((Bytes::from(bytes), hash))
         }
         (input, None) => {
             let (task, announced, size) =
-                (task.clone(), announced.clone(), input.as_ref().map_or(0, |i| i.get().len()));
+                (task.to_owned(), announced.clone(), input.as_ref().map_or(0, |i| i.get().len()));
             let read = move || {
                 let json = input.as_ref().map_or("{}", |input| input.get());
                 let arguments = arguments::read(&task, Vec::new(), json.as_bytes())
@@ -143,19 +162,13 @@ async fn request(gateway: &Gateway, body: StartBody) -> Result<StartRequest, Pro
                 }
                 Ok((arguments.payload, arguments.hash))
             };
-            off_loop(gateway, if size > LARGE { size } else { 0 }, read).await?
+            off_loop(gateway, if size > LARGE { size } else { 0 }, read).await
         }
-    };
-    let scope = announced.infos.get(&task).and_then(|info| Scope::parse(info.scope.as_deref()?).ok());
-    let timeout = options.timeout.as_deref().map(|text| duration("timeout", text)).transpose()?;
-    let deadline = options.deadline.as_deref().map(|text| moment("deadline", text)).transpose()?;
-    let max_messages = options.max_messages.unwrap_or(0).into();
-    let request = StartRequest::new(topic, task, payload, hash);
-    Ok(StartRequest { start, timeout, deadline, max_messages, options: calls(options)?, task_scope: scope, ..request })
+    }
 }
 
 /// The options of the job's calls.
-fn calls(options: JobOptionsBody) -> Result<Options, Problem> {
+pub fn calls(options: JobOptionsBody) -> Result<Options, Problem> {
     let time = |name: &str, text: Option<String>| text.map(|text| duration(name, &text)).transpose();
     let backoff = match options.retry_backoff.as_deref() {
         None => None,
@@ -183,7 +196,7 @@ fn checked_topic(topic: String) -> Result<Topic, Problem> {
     Ok(Topic::from(topic))
 }
 
-fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
+pub fn duration(name: &str, text: &str) -> Result<Duration, Problem> {
     let time = humantime::parse_duration(text);
     let time = time.map_err(|error| bad(format!("{name}: {error}; write it as 30s, 5m or 1h")))?;
     if time > LONGEST { Err(bad(format!("{name}: longer than 100 years"))) } else { Ok(time) }
