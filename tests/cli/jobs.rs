@@ -27,7 +27,7 @@ fn jobs_are_listed_newest_first_and_counted() {
     let listed = env.run(["jobs", "--counts", "--output", "json"]).json();
     assert_eq!(
         listed["counts"],
-        json!({"running": 1, "completed": 1, "failed": 1, "cancelled": 1, "timed-out": 1}),
+        json!({"scheduled": 0, "running": 1, "completed": 1, "failed": 1, "cancelled": 1, "timed-out": 1}),
         "{listed}"
     );
     let jobs = listed["jobs"].as_array().expect("jobs");
@@ -49,7 +49,7 @@ fn jobs_are_listed_newest_first_and_counted() {
     assert!(lines[1].starts_with(&running) && lines[1].contains("leaf") && lines[1].contains("running"), "{text:#?}");
     assert_eq!(text.stderr, "");
     let counted = env.run(["jobs", "--counts"]);
-    assert_eq!(counted.stderr, "1 running, 1 completed, 1 failed, 1 cancelled, 1 timed out\n");
+    assert_eq!(counted.stderr, "0 scheduled, 1 running, 1 completed, 1 failed, 1 cancelled, 1 timed out\n");
     assert_eq!(counted.ok().lines().count(), 6);
     let failed = env.run(["jobs", "--state", "failed"]);
     assert!(failed.ok().lines().count() == 2 && failed.stdout.contains("fails"), "{failed:#?}");

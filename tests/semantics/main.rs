@@ -5,6 +5,7 @@
 mod conflicts;
 mod cycles;
 mod damage;
+mod detached;
 mod events;
 mod failures;
 mod fan_out;
@@ -16,6 +17,7 @@ mod progress;
 mod promises;
 mod replays;
 mod retries;
+mod starting;
 #[path = "../backends/support/mod.rs"]
 mod support;
 mod time;

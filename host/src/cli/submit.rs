@@ -158,8 +158,11 @@ impl SubmitArgs {
             options: Options { scope, ..self.conditions.options() },
             ..StartRequest::new(self.topic.topic.clone(), &self.call.task, encoded.payload, encoded.hash)
         };
-        // Before anything is written. The backend's clock decides later.
-        request.job(new_job_id()?, system_now()).map_err(|bad| ExitError::new(Exit::Usage, bad.0))?;
+        // Before a backend is opened. The backend's clock decides later. A job that the key has started already is shown, also
+        // when its deadline has passed.
+        if request.key.is_none() {
+            request.job(new_job_id()?, system_now()).map_err(|bad| ExitError::new(Exit::Usage, bad.0))?;
+        }
         Ok(request)
     }
 

@@ -10,6 +10,7 @@ mod joining;
 mod progress;
 mod registration;
 mod runs;
+mod starting;
 mod timers;
 mod transactions;
 
@@ -96,6 +97,7 @@ pub fn all() -> Vec<Mutant> {
         timers::all(),
         jobs::all(),
         joining::all(),
+        starting::all(),
         progress::all(),
         doctor::all(),
         gc::all(),
